@@ -1,0 +1,1 @@
+"""Data sets that ship with scenekit; each module or folder holds one."""

@@ -1,0 +1,1 @@
+"""Task plugins that ship with scenekit; each module holds one task and its hook implementations."""

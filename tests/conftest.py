@@ -1,0 +1,39 @@
+"""What every test shares: one thread, a fixed seed, and the sample files where they are at hand."""
+
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread per worker: the suite runs in parallel processes, and sums then have one order."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    """Each test starts from the same random state, whichever tests ran before it."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The folder of real sample pictures and annotations; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("SCENEKIT_SAMPLES", REPOSITORY.parent / "shared" / "samples"))
+    if not folder.is_dir():
+        pytest.skip(f"no sample files: {folder} does not exist (name a folder in SCENEKIT_SAMPLES)")
+    return folder
