@@ -1,0 +1,19 @@
+"""Errors that are the user's to mend; the command line prints them in one line and exits with status 2."""
+
+
+class ScenekitError(Exception):
+    """Base of every error that scenekit raises on purpose."""
+
+
+class InputError(ScenekitError, ValueError):
+    """Something that was handed in is unusable; the message says what was expected, what came and what to do."""
+
+
+def nearest(word: str, known: "list[str] | tuple[str, ...]") -> str:
+    """`; did you mean 'x'?` for the closest of `known`, or the list of what is known when nothing is close."""
+    import difflib
+
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(sorted(known))}" if known else "; nothing is registered"

@@ -1,0 +1,124 @@
+"""Names for what is on the board, in targets and in scenes.
+
+A `Key` is identified by its qualified name; it says what a value follows (`of`) and how such values behave (`field`).
+Data sets and plugins share the keys below; a third party makes its own with `Key("acme.distance", of=OBJECTS, doc=...)`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+from scenekit.errors import InputError
+from scenekit.structures.boxes3d import Boxes3D
+from scenekit.structures.captions import Captions
+from scenekit.structures.features import FeaturePyramid
+from scenekit.structures.fields import (
+    Box3DField,
+    CaptionField,
+    DepthField,
+    Field,
+    ImageField,
+    KeypointField,
+    MaskField,
+    MeshField,
+    PanopticField,
+    RelationField,
+    SemanticField,
+)
+from scenekit.structures.images import ImageBatch
+from scenekit.structures.keypoints import Keypoints
+from scenekit.structures.masks import Masks
+from scenekit.structures.meshes import Meshes
+from scenekit.structures.panoptic import Panoptic
+from scenekit.structures.regions import Regions
+from scenekit.structures.relations import Relations
+
+Batch = TypeVar("Batch")
+Item = TypeVar("Item")
+
+_registered: dict[str, Key[Any, Any]] = {}
+
+
+class Key(Generic[Batch, Item]):
+    """One name on the board.
+
+    `of` is None for a value of the whole picture, else the stream whose rows the value follows. `shape` declares the
+    board value by named dimensions: first "N" (rows of the stream) or "B" (pictures), then numbers for fixed sizes and
+    names for free ones; a tensor of another shape is refused. Keys with the same name are the same key, also after
+    pickling; registering a name twice with a different meaning is an error.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        of: Stream | None = None,
+        doc: str = "",
+        field: Field[Batch, Item] | None = None,
+        shape: tuple[str | int, ...] | None = None,
+    ) -> None:
+        self.name = name
+        self.of = of
+        self.doc = doc
+        self.shape = shape
+        self.field: Field[Batch, Item] = field or (ImageField() if of is None else Field())
+        known = _registered.setdefault(name, self)
+        if known is not self and (type(known.field), known.of, known.shape) != (type(self.field), of, shape):
+            raise InputError(f"key {name!r} exists with another meaning ({known.doc or 'undocumented'}); choose another name")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Key) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"Key({self.name!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.name, self.of, self.doc, self.field, self.shape)
+
+
+class Stream(Key[Regions, Any]):
+    """A set of regions drawn from the shared proposals and matched to one set of ground-truth boxes."""
+
+
+def _restore(kind: type[Key[Any, Any]], name: str, *rest: Any) -> Key[Any, Any]:
+    return _registered.get(name) or kind(name, *rest)
+
+
+def key_named(name: str) -> Key[Any, Any] | None:
+    """The registered key of that name, if any."""
+    return _registered.get(name)
+
+
+IMAGE = None
+"""What a key follows when its value belongs to the whole picture."""
+
+IMAGES: Key[ImageBatch, Any] = Key("images", doc="the batch itself")
+FEATURES: Key[FeaturePyramid, Any] = Key("features", doc="the shared feature pyramid")
+RPN_FEATURES: Key[FeaturePyramid, Any] = Key("rpn_features", doc="trunk of the region proposal network, per level")
+PROPOSALS: Key[Regions, Any] = Stream("proposals", doc="class-agnostic candidate boxes, scores are objectness")
+
+OBJECTS = Stream("objects", doc="labelled regions: sampled ones with targets, detections without")
+PHRASES = Stream("phrases", doc="class-agnostic regions that somebody described")
+
+SEMANTIC: Key[Any, Any] = Key("semantic", doc="logits [B C h w]; finished: labels [H W]", field=SemanticField())
+PANOPTIC: Key[Any, Panoptic] = Key("panoptic", doc="segments that do not overlap", field=PanopticField())
+DEPTH: Key[Any, Any] = Key("depth", doc="metres along the optical axis [H W]", field=DepthField())
+RELATIONS: Key[Any, Relations] = Key("relations", doc="subject, predicate, object", field=RelationField())
+
+MASKS: Key[Any, Masks] = Key(
+    "masks", of=OBJECTS, doc="probabilities in the box frame [N M M]", field=MaskField(), shape=("N", "M", "M")
+)
+AMODAL_MASKS: Key[Any, Masks] = Key(
+    "amodal_masks", of=OBJECTS, doc="as masks, hidden parts included", field=MaskField(), shape=("N", "M", "M")
+)
+KEYPOINTS: Key[Keypoints, Keypoints] = Key("keypoints", of=OBJECTS, doc="points of the skeleton", field=KeypointField())
+ATTRIBUTES: Key[Any, Any] = Key("attributes", of=OBJECTS, doc="probability per attribute [N A]", shape=("N", "A"))
+CAPTIONS: Key[Captions, Captions] = Key("captions", of=OBJECTS, doc="a description of the object", field=CaptionField())
+BOXES3D: Key[Boxes3D, Boxes3D] = Key("boxes3d", of=OBJECTS, doc="oriented boxes in metres", field=Box3DField())
+MESHES: Key[Meshes, Meshes] = Key("meshes", of=OBJECTS, doc="shapes in the camera frame", field=MeshField())
+VOXELS: Key[Any, Any] = Key("voxels", of=OBJECTS, doc="occupancy grids [N V V V]", shape=("N", "V", "V", "V"))
+PHRASE_CAPTIONS: Key[Captions, Captions] = Key(
+    "phrase_captions", of=PHRASES, doc="a description of the region", field=CaptionField()
+)

@@ -1,0 +1,39 @@
+"""The types that travel through scenekit: frozen dataclasses of tensors, packed over a batch or for one image."""
+
+from scenekit.structures.boxes3d import Boxes3D
+from scenekit.structures.cameras import Camera
+from scenekit.structures.captions import Captions
+from scenekit.structures.features import FeaturePyramid
+from scenekit.structures.fields import IGNORE, Field, ImageField
+from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.images import ImageBatch, pad_batch
+from scenekit.structures.keypoints import Keypoints
+from scenekit.structures.masks import Masks
+from scenekit.structures.meshes import Meshes
+from scenekit.structures.panoptic import Panoptic, Segment
+from scenekit.structures.regions import Regions
+from scenekit.structures.relations import Relations
+from scenekit.structures.vocabulary import Skeleton, Vocabulary
+
+__all__ = [
+    "IGNORE",
+    "Boxes3D",
+    "Camera",
+    "Captions",
+    "FeaturePyramid",
+    "Field",
+    "Geometry",
+    "ImageBatch",
+    "ImageField",
+    "Keypoints",
+    "Masks",
+    "Meshes",
+    "Panoptic",
+    "Regions",
+    "Relations",
+    "Segment",
+    "Size",
+    "Skeleton",
+    "Vocabulary",
+    "pad_batch",
+]

@@ -1,0 +1,57 @@
+"""The pinhole camera: x right, y down, z forward, metres; homogeneous pixel = K X."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from scenekit.errors import InputError
+from scenekit.structures.geometry import Geometry
+
+ASSUMED_FOCAL = 1.0
+"""Focal length assumed where none is known, in units of the longer side of the picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """Intrinsics of one picture.
+
+    `matrix` is K [3 3] in pixels of the picture (pixel (0, 0) covers [0, 1) x [0, 1)); `assumed` says that the focal
+    length is a guess and metric values are only up to that guess.
+    """
+
+    matrix: Float[Tensor, "3 3"]
+    assumed: bool = False
+
+    def __post_init__(self) -> None:
+        focal = (float(self.matrix[0, 0]), float(self.matrix[1, 1]))
+        if not (torch.isfinite(self.matrix).all() and min(focal) > 0):
+            raise InputError(f"a camera needs finite intrinsics with focal lengths above 0, got fx, fy = {focal}")
+
+    @classmethod
+    def default(cls, height: int, width: int) -> Camera:
+        """A camera with a stated guess: focal length `ASSUMED_FOCAL` x the longer side, principal point in the middle."""
+        focal = ASSUMED_FOCAL * max(height, width)
+        return cls(torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]]), assumed=True)
+
+    def project(self, xyz: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 2"]:
+        """Pixels of points in the camera frame; points with z <= 0 have no meaningful pixel."""
+        homogeneous = xyz @ self.matrix.to(xyz).T
+        return homogeneous[..., :2] / homogeneous[..., 2:]
+
+    def transformed(self, geometry: Geometry) -> Camera:
+        """The camera of the picture after a crop, resize and mirroring.
+
+        Mirroring reflects the world too (x -> -x), so the principal point alone changes and focal lengths stay positive.
+        """
+        (sx, sy), (x0, y0) = geometry.scale, geometry.window[:2]
+        matrix = self.matrix.clone()
+        matrix[0] = sx * (matrix[0] - x0 * matrix[2])
+        matrix[1] = sy * (matrix[1] - y0 * matrix[2])
+        if geometry.mirrored:
+            matrix[0, 2] = geometry.size[1] - matrix[0, 2]
+            matrix[0, 1] = -matrix[0, 1]
+        return Camera(matrix, self.assumed)

@@ -1,0 +1,349 @@
+"""How the values of a key behave: picked, packed, moved with the picture, written and read.
+
+A `Field` is what a `Key` needs to know about the type behind it. Row tensors and numbers need none of this: the plain
+`Field` serves. Letters: N rows of one picture, G rows of a batch, B pictures, H W pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional as tv
+
+from scenekit.errors import InputError
+from scenekit.structures.boxes3d import Boxes3D
+from scenekit.structures.captions import Captions
+from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.keypoints import Keypoints
+from scenekit.structures.masks import Masks
+from scenekit.structures.meshes import Meshes
+from scenekit.structures.panoptic import Panoptic, Segment
+from scenekit.structures.relations import Relations
+from scenekit.structures.vocabulary import Vocabulary
+
+IGNORE = -1
+"""Label of a pixel that says nothing."""
+
+Batch = TypeVar("Batch")
+Item = TypeVar("Item")
+
+
+class Field(Generic[Batch, Item]):
+    """A tensor whose first dimension are the rows of a stream; the base of all other kinds."""
+
+    def select(self, value: Any, rows: Tensor) -> Any:
+        """Some rows of an item or of a packed batch."""
+        return value[rows]
+
+    def scatter(self, item: Any, rows: Tensor, count: int) -> Any:
+        """An item of `count` rows that has `item` at `rows` and nothing (NaN, 0, empty) elsewhere."""
+        blank = torch.nan if item.is_floating_point() else 0
+        full = item.new_full((count, *item.shape[1:]), blank)
+        full[rows] = item
+        return full
+
+    def collate(self, items: Sequence[Any], size: Size) -> Any:
+        """Pack the items of a batch whose padded pictures are `size` pixels."""
+        return torch.cat(list(items))
+
+    def image(self, value: Any, index: int, rows: Tensor) -> Any:
+        """The part of a batch that belongs to one picture: its `rows` of the packed values."""
+        return self.select(value, rows)
+
+    def transform(self, item: Any, geometry: Geometry, vocabulary: Vocabulary) -> Any:
+        """Follow the picture through a crop, resize and mirroring."""
+        return item
+
+    def encode(self, item: Any, vocabulary: Vocabulary) -> Any:
+        """Plain JSON values: one entry a row, `null` for what is not finite."""
+        return [_plain(row) for row in item.detach().cpu().tolist()]
+
+    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Any:
+        """Read what `encode` wrote for a picture of `size`."""
+        return torch.tensor([_floats(row) for row in data])
+
+
+class MaskField(Field[Tensor, Masks]):
+    """Targets: uint8 [G H W] bitmaps in network pixels. On a board: float [N M M] probabilities in the box frame."""
+
+    def scatter(self, item: Masks, rows: Tensor, count: int) -> Masks:
+        full = list(Masks.empty(count, item.size).rles)
+        for row, rle in zip(rows.tolist(), item.rles, strict=True):
+            full[row] = rle
+        return Masks(tuple(full), item.size)
+
+    def collate(self, items: Sequence[Masks], size: Size) -> Tensor:
+        packed = torch.zeros((sum(map(len, items)), *size), dtype=torch.uint8)
+        start = 0
+        for item in items:
+            packed[start : start + len(item), : item.size[0], : item.size[1]] = item.dense
+            start += len(item)
+        return packed
+
+    def transform(self, item: Masks, geometry: Geometry, vocabulary: Vocabulary) -> Masks:
+        return item.transformed(geometry)
+
+    def encode(self, item: Masks, vocabulary: Vocabulary) -> Any:
+        return item.to_json()
+
+    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Masks:
+        return Masks.from_json(data, size)
+
+
+class KeypointField(Field[Keypoints, Keypoints]):
+    """Points in pixels; a row without points has visibility 0 throughout."""
+
+    def scatter(self, item: Keypoints, rows: Tensor, count: int) -> Keypoints:
+        parts = (item.xy, item.visibility, item.scores)
+        xy, visibility, scores = (None if p is None else super(KeypointField, self).scatter(p, rows, count) for p in parts)
+        assert xy is not None and visibility is not None
+        return Keypoints(xy, visibility, scores)
+
+    def collate(self, items: Sequence[Keypoints], size: Size) -> Keypoints:
+        return Keypoints(torch.cat([item.xy for item in items]), torch.cat([item.visibility for item in items]))
+
+    def transform(self, item: Keypoints, geometry: Geometry, vocabulary: Vocabulary) -> Keypoints:
+        skeleton = vocabulary.skeleton
+        mirror = range(item.xy.shape[1]) if skeleton is None else skeleton.mirror_order
+        return item.transformed(geometry, mirror)
+
+    def encode(self, item: Keypoints, vocabulary: Vocabulary) -> Any:
+        scores: list[Any] = [None] * len(item) if item.scores is None else _plain(item.scores.tolist())
+        columns = (item.xy.tolist(), item.visibility.tolist(), scores)
+        return [{"xy": _plain(xy), "visibility": v, "scores": s} for xy, v, s in zip(*columns, strict=True)]
+
+    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Keypoints:
+        scored = bool(data) and data[0]["scores"] is not None
+        return Keypoints(
+            torch.tensor([_floats(row["xy"]) for row in data]),
+            torch.tensor([row["visibility"] for row in data]),
+            torch.tensor([_floats(row["scores"]) for row in data]) if scored else None,
+        )
+
+
+class CaptionField(Field[Captions, Captions]):
+    """Texts; mirroring exchanges the vocabulary's mirror words."""
+
+    def scatter(self, item: Captions, rows: Tensor, count: int) -> Captions:
+        texts: list[tuple[str, ...]] = [()] * count
+        for row, text in zip(rows.tolist(), item.texts, strict=True):
+            texts[row] = text
+        return Captions(tuple(texts), None if item.scores is None else super().scatter(item.scores, rows, count))
+
+    def collate(self, items: Sequence[Captions], size: Size) -> Captions:
+        return Captions(tuple(text for item in items for text in item.texts))
+
+    def transform(self, item: Captions, geometry: Geometry, vocabulary: Vocabulary) -> Captions:
+        if not geometry.mirrored:
+            return item
+        return Captions(tuple(tuple(map(vocabulary.mirror_text, texts)) for texts in item.texts), item.scores)
+
+    def encode(self, item: Captions, vocabulary: Vocabulary) -> Any:
+        scores: list[Any] = [None] * len(item) if item.scores is None else _plain(item.scores.tolist())
+        return [{"texts": list(texts), "score": s} for texts, s in zip(item.texts, scores, strict=True)]
+
+    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Captions:
+        scored = bool(data) and data[0]["score"] is not None
+        scores = torch.tensor([_floats(row["score"]) for row in data]) if scored else None
+        return Captions(tuple(tuple(row["texts"]) for row in data), scores)
+
+
+class Box3DField(Field[Boxes3D, Boxes3D]):
+    """Camera-space boxes: resizing leaves them, mirroring reflects them."""
+
+    def scatter(self, item: Boxes3D, rows: Tensor, count: int) -> Boxes3D:
+        parts = (item.center, item.size, item.rotation, item.scores)
+        return Boxes3D(*(None if p is None else super(Box3DField, self).scatter(p, rows, count) for p in parts))  # type: ignore[arg-type]
+
+    def collate(self, items: Sequence[Boxes3D], size: Size) -> Boxes3D:
+        return Boxes3D(*(torch.cat([getattr(item, name) for item in items]) for name in ("center", "size", "rotation")))
+
+    def transform(self, item: Boxes3D, geometry: Geometry, vocabulary: Vocabulary) -> Boxes3D:
+        return item.mirrored() if geometry.mirrored else item
+
+    def encode(self, item: Boxes3D, vocabulary: Vocabulary) -> Any:
+        scores: list[Any] = [None] * len(item) if item.scores is None else _plain(item.scores.tolist())
+        columns = (item.center.tolist(), item.size.tolist(), item.rotation.tolist(), scores)
+        names = ("center", "size", "rotation", "score")
+        return [dict(zip(names, map(_plain, row), strict=True)) for row in zip(*columns, strict=True)]
+
+    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Boxes3D:
+        columns = [torch.tensor([_floats(row[name]) for row in data]) for name in ("center", "size", "rotation")]
+        scored = bool(data) and data[0]["score"] is not None
+        return Boxes3D(*columns, torch.tensor([_floats(row["score"]) for row in data]) if scored else None)
+
+
+class MeshField(Field[Meshes, Meshes]):
+    """Camera-space meshes: resizing leaves them, mirroring reflects them."""
+
+    def scatter(self, item: Meshes, rows: Tensor, count: int) -> Meshes:
+        place = {row: i for i, row in enumerate(rows.tolist())}
+        verts = [item.verts_of(place[i]) if i in place else item.verts[:0] for i in range(count)]
+        faces = [item.faces_of(place[i]) if i in place else item.faces[:0] for i in range(count)]
+        return Meshes.from_lists(verts, faces)
+
+    def collate(self, items: Sequence[Meshes], size: Size) -> Meshes:
+        verts = [item.verts_of(i) for item in items for i in range(len(item))]
+        return Meshes.from_lists(verts, [item.faces_of(i) for item in items for i in range(len(item))])
+
+    def transform(self, item: Meshes, geometry: Geometry, vocabulary: Vocabulary) -> Meshes:
+        return item.mirrored() if geometry.mirrored else item
+
+    def encode(self, item: Meshes, vocabulary: Vocabulary) -> Any:
+        return [{"verts": item.verts_of(i).tolist(), "faces": item.faces_of(i).tolist()} for i in range(len(item))]
+
+    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Meshes:
+        verts = [torch.tensor(row["verts"]).reshape(-1, 3) for row in data]
+        return Meshes.from_lists(verts, [torch.tensor(row["faces"], dtype=torch.int64).reshape(-1, 3) for row in data])
+
+
+class ImageField(Field[Batch, Item]):
+    """A value of a whole picture; a batch is a list unless a subclass packs it."""
+
+    def collate(self, items: Sequence[Any], size: Size) -> Any:
+        return list(items)
+
+    def image(self, value: Any, index: int, rows: Tensor) -> Any:
+        return value[index]
+
+    def absent(self, size: Size) -> Any:
+        """What stands for a picture without this label in a packed batch."""
+        return None
+
+    def encode(self, item: Any, vocabulary: Vocabulary) -> Any:
+        return _plain(item.tolist() if isinstance(item, Tensor) else item)
+
+    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Any:
+        return torch.tensor(_floats(data))
+
+
+class SemanticField(ImageField[Tensor, Tensor]):
+    """Labels [H W] int64, `IGNORE` where nothing is known; packed as [B H W]."""
+
+    def collate(self, items: Sequence[Tensor], size: Size) -> Tensor:
+        return pad_maps(items, size, IGNORE)
+
+    def absent(self, size: Size) -> Tensor:
+        return torch.full(size, IGNORE)
+
+    def transform(self, item: Tensor, geometry: Geometry, vocabulary: Vocabulary) -> Tensor:
+        return transform_map(item, geometry)
+
+    def encode(self, item: Tensor, vocabulary: Vocabulary) -> Any:
+        present = [int(label) for label in item.unique() if label != IGNORE]
+        masks = Masks.from_dense(torch.stack([item == label for label in present])) if present else None
+        rles = [] if masks is None else masks.to_json()
+        labels = vocabulary.labels
+        return [{"label": n, "name": labels[n], "mask": rle} for n, rle in zip(present, rles, strict=True)]
+
+    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Tensor:
+        labels = torch.full(size, IGNORE)
+        for entry in data:
+            labels[Masks.from_json([entry["mask"]], size).dense[0]] = entry["label"]
+        return labels
+
+
+class DepthField(ImageField[Tensor, Tensor]):
+    """Metres along the optical axis [H W], NaN where unknown; packed as [B H W]."""
+
+    def collate(self, items: Sequence[Tensor], size: Size) -> Tensor:
+        return pad_maps(items, size, torch.nan)
+
+    def absent(self, size: Size) -> Tensor:
+        return torch.full(size, torch.nan)
+
+    def transform(self, item: Tensor, geometry: Geometry, vocabulary: Vocabulary) -> Tensor:
+        return transform_map(item, geometry)
+
+
+class PanopticField(ImageField[list[Panoptic], Panoptic]):
+    """Segments and their map."""
+
+    def transform(self, item: Panoptic, geometry: Geometry, vocabulary: Vocabulary) -> Panoptic:
+        ids = transform_map(item.ids, geometry)
+        present = set(ids.unique().tolist())
+        return Panoptic(ids, tuple(segment for segment in item.segments if segment.id in present))
+
+    def encode(self, item: Panoptic, vocabulary: Vocabulary) -> Any:
+        if not item.segments:
+            return []
+        rles = Masks.from_dense(torch.stack([item.ids == segment.id for segment in item.segments])).to_json()
+        return [
+            {**vars(segment), "name": vocabulary.labels[segment.label], "mask": rle}
+            for segment, rle in zip(item.segments, rles, strict=True)
+        ]
+
+    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Panoptic:
+        ids, segments = torch.zeros(size, dtype=torch.int64), []
+        for entry in data:
+            segments.append(Segment(**{k: v for k, v in entry.items() if k not in ("name", "mask")}))
+            ids[Masks.from_json([entry["mask"]], size).dense[0]] = entry["id"]
+        return Panoptic(ids, tuple(segments))
+
+
+class RelationField(ImageField[list[Relations], Relations]):
+    """Relations of a picture; mirroring exchanges the vocabulary's mirror predicates."""
+
+    def transform(self, item: Relations, geometry: Geometry, vocabulary: Vocabulary) -> Relations:
+        if not geometry.mirrored:
+            return item
+        order = torch.tensor(vocabulary.predicate_mirror_order, dtype=torch.int64)
+        probabilities = None if item.probabilities is None else item.probabilities[:, order]
+        return Relations(item.subject, item.object, order[item.predicate], item.score, probabilities)
+
+    def encode(self, item: Relations, vocabulary: Vocabulary) -> Any:
+        scores: list[Any] = [None] * len(item) if item.score is None else _plain(item.score.tolist())
+        columns = (item.subject.tolist(), item.object.tolist(), item.predicate.tolist(), scores)
+        names = vocabulary.predicates
+        return [
+            {"subject": s, "object": o, "predicate": p, "name": names[p], "score": score}
+            for s, o, p, score in zip(*columns, strict=True)
+        ]
+
+    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Relations:
+        subject, target, predicate = (
+            torch.tensor([row[name] for row in data], dtype=torch.int64) for name in ("subject", "object", "predicate")
+        )
+        scored = bool(data) and data[0]["score"] is not None
+        return Relations(subject, target, predicate, torch.tensor([_floats(r["score"]) for r in data]) if scored else None)
+
+
+def pad_maps(maps: Sequence[Tensor], size: Size, value: float) -> Tensor:
+    """Stack [h w] maps into [B H W], filled up with `value` at the right and bottom."""
+    packed = maps[0].new_full((len(maps), *size), value)
+    for row, item in zip(packed, maps, strict=True):
+        row[: item.shape[0], : item.shape[1]] = item
+    return packed
+
+
+def transform_map(item: Tensor, geometry: Geometry) -> Tensor:
+    """A map of labels or measures follows the picture (nearest neighbour, so that no new values appear)."""
+    x0, y0, x1, y1 = geometry.window
+    cut = item[y0:y1, x0:x1]
+    if tuple(cut.shape) != geometry.size:
+        nearest_exact = tv.InterpolationMode.NEAREST_EXACT
+        cut = tv.resize(cut[None].double(), list(geometry.size), interpolation=nearest_exact)[0].to(item.dtype)
+    return cut.flip(-1) if geometry.mirrored else cut
+
+
+def _plain(value: Any) -> Any:
+    """Nested lists with None for NaN and infinities, which JSON lacks."""
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _floats(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_floats(entry) for entry in value]
+    return torch.nan if value is None else value
+
+
+def require_rows(value: Any, count: int, name: str) -> None:
+    """Refuse a row value whose length is not that of its regions."""
+    if len(value) != count:
+        raise InputError(f"{name} holds {len(value)} rows for {count} regions; a row value needs one row per region")

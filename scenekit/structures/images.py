@@ -1,0 +1,57 @@
+"""A batch of pictures as the network sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from scenekit.structures.cameras import Camera
+from scenekit.structures.geometry import Geometry, Size
+
+
+@dataclass(frozen=True, eq=False)
+class ImageBatch:
+    """Normalized pictures, padded at the right and bottom to one size.
+
+    `pixels` [B 3 H W]; `sizes` (height, width) of each picture inside the padding, in network pixels;
+    `original_sizes` before resizing; `cameras` in network pixels, or None; `inputs` holds further modalities by name
+    (such as depth [B 1 H W]); `seeds` one number per picture from which all sampling of that picture is drawn.
+    """
+
+    pixels: Float[Tensor, "B 3 H W"]
+    sizes: tuple[Size, ...]
+    original_sizes: tuple[Size, ...]
+    cameras: tuple[Camera | None, ...] | None = None
+    inputs: Mapping[str, Tensor] = field(default_factory=dict)
+    seeds: tuple[int, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def padded_size(self) -> Size:
+        """(H, W) of the pixels, padding included."""
+        return int(self.pixels.shape[2]), int(self.pixels.shape[3])
+
+    def to_original(self, index: int) -> Geometry:
+        """From network pixels of picture `index` to those of the original."""
+        return Geometry.resize(self.sizes[index], self.original_sizes[index])
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> ImageBatch:
+        """The same batch on another device; `dtype` applies to the pixels."""
+        inputs = {name: value.to(device) for name, value in self.inputs.items()}
+        return replace(self, pixels=self.pixels.to(device, dtype), inputs=inputs)
+
+
+def pad_batch(pictures: Sequence[Float[Tensor, "C _ _"]], divisor: int, value: float = 0.0) -> Float[Tensor, "B C H W"]:
+    """Stack pictures of different sizes, padded at the right and bottom to a common multiple of `divisor`."""
+    height, width = (max(int(picture.shape[axis]) for picture in pictures) for axis in (1, 2))
+    height, width = (-(-side // divisor) * divisor for side in (height, width))
+    batch = pictures[0].new_full((len(pictures), pictures[0].shape[0], height, width), value)
+    for row, picture in zip(batch, pictures, strict=True):
+        row[:, : picture.shape[1], : picture.shape[2]] = picture
+    return batch

@@ -1,0 +1,45 @@
+"""Named points on objects. Letters: N objects, K points of the skeleton."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from scenekit.structures.geometry import Geometry
+
+ABSENT, HIDDEN, VISIBLE = 0, 1, 2
+"""COCO's visibility flags."""
+
+
+@dataclass(frozen=True, eq=False)
+class Keypoints:
+    """`xy` in pixels; `visibility` 0 not labelled or outside, 1 hidden, 2 visible; `scores` of predictions."""
+
+    xy: Float[Tensor, "N K 2"]
+    visibility: Int[Tensor, "N K"]
+    scores: Float[Tensor, "N K"] | None = None
+
+    def __len__(self) -> int:
+        return int(self.xy.shape[0])
+
+    def __getitem__(self, rows: Int[Tensor, " M"]) -> Keypoints:
+        return Keypoints(self.xy[rows], self.visibility[rows], None if self.scores is None else self.scores[rows])
+
+    def transformed(self, geometry: Geometry, mirror: Sequence[int]) -> Keypoints:
+        """Follow the picture; `mirror[k]` is the point that k becomes when left and right change places.
+
+        Points that leave the picture become absent.
+        """
+        xy = geometry.points(self.xy)
+        height, width = geometry.size
+        inside = (xy[..., 0] >= 0) & (xy[..., 0] < width) & (xy[..., 1] >= 0) & (xy[..., 1] < height)
+        moved = replace(self, xy=xy, visibility=self.visibility * inside)
+        return moved._reordered(mirror) if geometry.mirrored else moved
+
+    def _reordered(self, order: Sequence[int]) -> Keypoints:
+        rows = list(order)
+        scores = None if self.scores is None else self.scores[:, rows]
+        return Keypoints(self.xy[:, rows], self.visibility[:, rows], scores)

@@ -1,0 +1,86 @@
+"""Instance masks, held run-length encoded.
+
+Letters: N masks, H W picture, M side of a mask in the frame of its box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from pycocotools import mask as coco_mask
+from torch import Tensor
+from torchvision.transforms.v2 import functional as tv
+
+from scenekit.errors import InputError
+from scenekit.structures.geometry import Geometry, Size
+
+
+@dataclass(frozen=True, eq=False)
+class Masks:
+    """N binary masks of one picture, as COCO run lengths (`{"size": [H, W], "counts": bytes}`)."""
+
+    rles: tuple[Mapping[str, Any], ...]
+    size: Size
+
+    def __len__(self) -> int:
+        return len(self.rles)
+
+    def __getitem__(self, rows: Int[Tensor, " M"] | Sequence[int]) -> Masks:
+        return Masks(tuple(self.rles[int(row)] for row in rows), self.size)
+
+    @classmethod
+    def from_dense(cls, dense: Bool[Tensor, "N H W"]) -> Masks:
+        """Encode; anything above 0 is inside."""
+        columns = np.asfortranarray((dense > 0).cpu().numpy().astype(np.uint8).transpose(1, 2, 0))
+        return cls(tuple(coco_mask.encode(columns)), (int(dense.shape[1]), int(dense.shape[2])))
+
+    @property
+    def dense(self) -> Bool[Tensor, "N H W"]:
+        """Decode to one bitmap per mask."""
+        if not self.rles:
+            return torch.zeros((0, *self.size), dtype=torch.bool)
+        bitmaps = coco_mask.decode(list(self.rles))
+        return torch.from_numpy(np.ascontiguousarray(bitmaps.transpose(2, 0, 1))).bool()
+
+    @property
+    def area(self) -> Float[Tensor, " N"]:
+        """Pixels inside each mask."""
+        return torch.tensor([float(coco_mask.area(rle)) for rle in self.rles])
+
+    @property
+    def boxes(self) -> Float[Tensor, "N 4"]:
+        """Tightest xyxy box around each mask; zeros where a mask is empty."""
+        if not self.rles:
+            return torch.zeros((0, 4))
+        xywh = torch.from_numpy(coco_mask.toBbox(list(self.rles)).astype(np.float32))
+        return torch.cat((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), dim=1)
+
+    def transformed(self, geometry: Geometry) -> Masks:
+        """Follow the picture through a crop, resize and mirroring (nearest neighbour)."""
+        x0, y0, x1, y1 = geometry.window
+        dense = self.dense[:, y0:y1, x0:x1].to(torch.uint8)
+        if tuple(dense.shape[1:]) != geometry.size:
+            dense = tv.resize(dense, list(geometry.size), interpolation=tv.InterpolationMode.NEAREST_EXACT)
+        return Masks.from_dense(dense.flip(-1) if geometry.mirrored else dense)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """COCO's compressed run lengths, counts as text."""
+        return [{"size": list(rle["size"]), "counts": bytes(rle["counts"]).decode("ascii")} for rle in self.rles]
+
+    @classmethod
+    def from_json(cls, data: Sequence[Mapping[str, Any]], size: Size) -> Masks:
+        """Read what `to_json` wrote."""
+        for entry in data:
+            if tuple(entry["size"]) != size:
+                raise InputError(f"a mask of size {entry['size']} in a picture of {list(size)} (height, width)")
+        return cls(tuple({"size": list(e["size"]), "counts": e["counts"].encode("ascii")} for e in data), size)
+
+    @classmethod
+    def empty(cls, count: int, size: Size) -> Masks:
+        """`count` masks without a single pixel."""
+        return cls.from_dense(torch.zeros((count, *size), dtype=torch.bool))

@@ -1,0 +1,63 @@
+"""Triangle meshes of several objects, packed. Letters: N meshes, V vertices and F faces of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import trimesh
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from scenekit.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Meshes:
+    """`verts` in the camera frame, metres; `faces` index into each mesh's own vertices.
+
+    Mesh n owns verts[verts_offset[n]:verts_offset[n + 1]] and faces[faces_offset[n]:faces_offset[n + 1]].
+    """
+
+    verts: Float[Tensor, "V 3"]
+    faces: Int[Tensor, "F 3"]
+    verts_offset: Int[Tensor, " N+1"]
+    faces_offset: Int[Tensor, " N+1"]
+
+    def __len__(self) -> int:
+        return int(self.verts_offset.shape[0]) - 1
+
+    @classmethod
+    def from_lists(cls, verts: Sequence[Float[Tensor, "_ 3"]], faces: Sequence[Int[Tensor, "_ 3"]]) -> Meshes:
+        """Pack one tensor of vertices and one of faces per mesh; a mesh may be empty."""
+        if len(verts) != len(faces):
+            raise InputError(f"as many face lists as vertex lists expected, got {len(faces)} and {len(verts)}")
+        counts = [torch.tensor([0] + [len(part) for part in parts]).cumsum(0) for parts in (verts, faces)]
+        return cls(
+            torch.cat([torch.zeros((0, 3)), *verts]),
+            torch.cat([torch.zeros((0, 3), dtype=torch.int64), *(part.long() for part in faces)]),
+            counts[0],
+            counts[1],
+        )
+
+    def verts_of(self, index: int) -> Float[Tensor, "_ 3"]:
+        """Vertices of one mesh."""
+        return self.verts[int(self.verts_offset[index]) : int(self.verts_offset[index + 1])]
+
+    def faces_of(self, index: int) -> Int[Tensor, "_ 3"]:
+        """Faces of one mesh."""
+        return self.faces[int(self.faces_offset[index]) : int(self.faces_offset[index + 1])]
+
+    def __getitem__(self, rows: Int[Tensor, " M"] | Sequence[int]) -> Meshes:
+        picked = [int(row) for row in rows]
+        return Meshes.from_lists([self.verts_of(i) for i in picked], [self.faces_of(i) for i in picked])
+
+    def mirrored(self) -> Meshes:
+        """The world reflected at x = 0; the winding turns so that normals still point outwards."""
+        reflect = self.verts.new_tensor([-1.0, 1.0, 1.0])
+        return Meshes(self.verts * reflect, self.faces.flip(1), self.verts_offset, self.faces_offset)
+
+    def to_trimesh(self, index: int) -> trimesh.Trimesh:
+        """One mesh as trimesh knows it, vertices and faces untouched."""
+        return trimesh.Trimesh(self.verts_of(index).numpy(), self.faces_of(index).numpy(), process=False)

@@ -1,0 +1,260 @@
+"""One image understood: the same type for ground truth and for predictions.
+
+Letters: N objects, H W pixels of the original image.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Bool, Float, Int
+from PIL import Image
+from torch import Tensor
+
+from scenekit.errors import InputError
+from scenekit.keys import OBJECTS, Key, Stream, key_named
+from scenekit.structures.cameras import Camera
+from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.vocabulary import Vocabulary
+
+FORMAT_VERSION = 1
+"""Version of the JSON that `Scene.save` writes."""
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """The regions of one picture, in its own pixels.
+
+    `boxes` xyxy; `labels` index the vocabulary's things; `scores` of predictions; `ids` stay the same through
+    tracking; `crowd` marks groups, `ignore` what evaluation shall pass over; `area` in pixels (of the mask where known).
+    """
+
+    boxes: Float[Tensor, "N 4"]
+    labels: Int[Tensor, " N"]
+    scores: Float[Tensor, " N"] | None = None
+    ids: Int[Tensor, " N"] = None  # type: ignore[assignment]
+    crowd: Bool[Tensor, " N"] = None  # type: ignore[assignment]
+    ignore: Bool[Tensor, " N"] = None  # type: ignore[assignment]
+    area: Float[Tensor, " N"] = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        count = len(self.labels)
+        sides = self.boxes[:, 2:] - self.boxes[:, :2]
+        defaults = {
+            "ids": torch.arange(count),
+            "crowd": torch.zeros(count, dtype=torch.bool),
+            "ignore": torch.zeros(count, dtype=torch.bool),
+            "area": sides[:, 0] * sides[:, 1],
+        }
+        for name, value in defaults.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        return int(self.labels.shape[0])
+
+    def __getitem__(self, rows: Tensor) -> Objects:
+        return Objects(**{name: None if value is None else value[rows] for name, value in vars(self).items()})
+
+    @classmethod
+    def empty(cls) -> Objects:
+        """No object at all."""
+        return cls(torch.zeros((0, 4)), torch.zeros(0, dtype=torch.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What is known of one picture of `size` (height, width).
+
+    `streams` holds a set of regions per stream, `values` what tasks or annotators said, by key. Row values have one row
+    per region; `valid[key]` [N] marks the rows that really carry the key (absent: all do). `unknown` keeps JSON entries
+    of keys that are not installed here, so that they survive a round trip.
+    """
+
+    size: Size
+    vocabulary: Vocabulary
+    streams: Mapping[Stream, Objects] = field(default_factory=dict)
+    values: Mapping[Key[Any, Any], Any] = field(default_factory=dict)
+    valid: Mapping[Key[Any, Any], Bool[Tensor, " N"]] = field(default_factory=dict)
+    camera: Camera | None = None
+    path: str | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for key, value in self.values.items():
+            if key.of is not None and len(value) != len(self.regions(key.of)):
+                count = len(self.regions(key.of))
+                raise InputError(f"{key.name} has {len(value)} rows for {count} {key.of.name}; one row each is expected")
+
+    @property
+    def objects(self) -> Objects:
+        """The labelled objects."""
+        return self.regions(OBJECTS)
+
+    def regions(self, stream: Stream) -> Objects:
+        """The regions of any stream; none where the stream is absent."""
+        return self.streams.get(stream) or Objects.empty()
+
+    def __getitem__(self, key: Key[Any, Item]) -> Item:
+        if key not in self.values:
+            known = ", ".join(sorted(k.name for k in self.values)) or "nothing"
+            raise InputError(f"this scene has no {key.name!r}; it has {known}")
+        value: Item = self.values[key]
+        return value
+
+    def __contains__(self, key: Key[Any, Any]) -> bool:
+        return key in self.values
+
+    def rows_with(self, key: Key[Any, Any]) -> Bool[Tensor, " N"]:
+        """Which regions really carry a row key."""
+        assert key.of is not None, "only keys of a stream have rows"
+        return self.valid.get(key, torch.full((len(self.regions(key.of)),), key in self.values))
+
+    def names(self) -> list[str]:
+        """The label of each object in words."""
+        return [self.vocabulary.things[int(label)] for label in self.objects.labels]
+
+    def select(self, stream: Stream, rows: Int[Tensor, " M"]) -> Scene:
+        """Only some regions of a stream, with what follows them. Values of the picture that name rows are dropped."""
+        from scenekit.keys import PANOPTIC, RELATIONS
+
+        follows = {k: k.field.select(v, rows) if k.of == stream else v for k, v in self.values.items()}
+        if stream == OBJECTS:
+            follows = {k: v for k, v in follows.items() if k not in (PANOPTIC, RELATIONS)}
+        valid = {k: v[rows] if k.of == stream else v for k, v in self.valid.items()}
+        return replace(
+            self, streams={**self.streams, stream: self.regions(stream)[rows]}, values=follows, valid=valid
+        )
+
+    def transformed(self, geometry: Geometry) -> Scene:
+        """Everything follows the picture through a crop, resize and mirroring; boxes are clipped to the result.
+
+        Regions keep their rows also when they leave the picture: their boxes are then empty.
+        """
+        streams = {stream: _move(regions, geometry) for stream, regions in self.streams.items()}
+        values = {k: k.field.transform(v, geometry, self.vocabulary) for k, v in self.values.items()}
+        camera = None if self.camera is None else self.camera.transformed(geometry)
+        return replace(self, size=geometry.size, streams=streams, values=values, camera=camera)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON: `image`, `objects`, then one entry per key by its name."""
+        height, width = self.size
+        data: dict[str, Any] = {
+            "format_version": FORMAT_VERSION,
+            "image": {"path": self.path, "width": width, "height": height, "camera": _camera_json(self.camera)},
+            "vocabulary": self.vocabulary.to_json(),
+            **{stream.name: _regions_json(regions) for stream, regions in {OBJECTS: self.objects, **self.streams}.items()},
+        }
+        data["objects"]["names"] = self.names()
+        for key, value in self.values.items():
+            entries = key.field.encode(value, self.vocabulary)
+            data[key.name] = _blanked(entries, self.valid[key].tolist()) if key in self.valid else entries
+        return {**data, **self.unknown}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Scene:
+        """Read what `to_json` wrote; entries of unknown keys are kept as they are."""
+        _check_format(data)
+        image, vocabulary = data["image"], Vocabulary.from_json(data["vocabulary"])
+        size = (image["height"], image["width"])
+        camera = image.get("camera")
+        streams, values, valid, unknown = {}, {}, {}, {}
+        for name, entry in data.items():
+            key = key_named(name)
+            if name in ("format_version", "image", "vocabulary"):
+                continue
+            if isinstance(key, Stream):
+                streams[key] = _regions_from_json(entry)
+            elif key is None:
+                unknown[name] = entry
+            else:
+                values[key], rows = _read_rows(key, entry, size, vocabulary)
+                if rows is not None:
+                    valid[key] = rows
+        camera = None if camera is None else Camera(torch.tensor(camera["matrix"]), camera["assumed"])
+        return cls(size, vocabulary, streams, values, valid, camera, image["path"], unknown)
+
+    def save(self, path: str | Path) -> None:
+        """Write JSON atomically: the file is whole or as it was before."""
+        write_atomically(path, json.dumps(self.to_json()).encode())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Scene:
+        """Read a file that `save` wrote."""
+        try:
+            return cls.from_json(json.loads(Path(path).read_text()))
+        except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is no scene file: expected JSON written by Scene.save, got {error!r}") from error
+
+    def draw(self, image: Image.Image | None = None) -> Image.Image:
+        """The picture with everything drawn on it; `image` stands in where `path` can't be read."""
+        from scenekit.viewing.draw import draw_scene
+
+        return draw_scene(self, image)
+
+
+def write_atomically(path: str | Path, content: bytes) -> None:
+    """Write beside the target, then rename over it."""
+    target = Path(path)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _move(regions: Objects, geometry: Geometry) -> Objects:
+    boxes = geometry.boxes(regions.boxes)
+    limits = boxes.new_tensor([geometry.size[1], geometry.size[0]] * 2)
+    scale = geometry.scale[0] * geometry.scale[1]
+    return replace(regions, boxes=torch.minimum(boxes.clamp(min=0), limits), area=regions.area * scale)
+
+
+def _camera_json(camera: Camera | None) -> dict[str, Any] | None:
+    return None if camera is None else {"matrix": camera.matrix.tolist(), "assumed": camera.assumed}
+
+
+def _regions_json(regions: Objects) -> dict[str, Any]:
+    return {name: None if value is None else value.tolist() for name, value in vars(regions).items()}
+
+
+def _regions_from_json(entry: Mapping[str, Any]) -> Objects:
+    kinds = {"labels": torch.int64, "ids": torch.int64, "crowd": torch.bool, "ignore": torch.bool}
+    columns = {
+        name: None if entry.get(name) is None else torch.tensor(entry[name], dtype=kinds.get(name, torch.float32))
+        for name in ("boxes", "labels", "scores", "ids", "crowd", "ignore", "area")
+    }
+    columns["boxes"] = columns["boxes"].reshape(-1, 4)  # type: ignore[union-attr]
+    return Objects(**columns)  # type: ignore[arg-type]
+
+
+def _blanked(entries: list[Any], valid: list[bool]) -> list[Any]:
+    return [entry if there else None for entry, there in zip(entries, valid, strict=True)]
+
+
+def _read_rows(
+    key: Key[Any, Any], entry: Any, size: Size, vocabulary: Vocabulary
+) -> tuple[Any, Bool[Tensor, " N"] | None]:
+    if key.of is None or None not in entry:
+        return key.field.decode(entry, size, vocabulary), None
+    valid = torch.tensor([row is not None for row in entry])
+    present = key.field.decode([row for row in entry if row is not None], size, vocabulary)
+    return key.field.scatter(present, valid.nonzero()[:, 0], len(entry)), valid
+
+
+def _check_format(data: Mapping[str, Any]) -> None:
+    version = data.get("format_version")
+    if version != FORMAT_VERSION:
+        raise InputError(f"scene format {version!r} can't be read; this version of scenekit reads {FORMAT_VERSION}")

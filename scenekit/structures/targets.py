@@ -1,0 +1,90 @@
+"""Ground truth of a batch, packed, with what it supervises.
+
+Letters: G ground-truth regions of all pictures, B pictures, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from scenekit.errors import InputError
+from scenekit.keys import Key, Stream
+from scenekit.structures.regions import Regions
+
+
+@dataclass(frozen=True, eq=False)
+class StreamTruth:
+    """Ground-truth regions of one stream.
+
+    `regions` in network pixels, with labels; `crowd` marks groups (they never are positives, and what overlaps them is
+    no negative); `supervised` the pictures that say anything about the stream; `exhaustive` those that label every
+    instance of the classes they cover, so that the rest is background; `covered` which classes a picture covers.
+    """
+
+    regions: Regions
+    crowd: Bool[Tensor, " G"]
+    supervised: Bool[Tensor, " B"]
+    exhaustive: Bool[Tensor, " B"]
+    covered: Bool[Tensor, "B C"]
+
+    def to(self, device: torch.device | str) -> StreamTruth:
+        """The same on another device."""
+        return _moved(self, device)
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """`streams` of ground-truth regions; `values` by key; `valid[key]` says per row (or picture) what is really labelled.
+
+    Values follow the rows of their stream, or the pictures.
+    """
+
+    streams: Mapping[Stream, StreamTruth] = field(default_factory=dict)
+    values: Mapping[Key[Any, Any], Any] = field(default_factory=dict)
+    valid: Mapping[Key[Any, Any], Bool[Tensor, " GB"]] = field(default_factory=dict)
+
+    def __getitem__(self, key: Key[Any, Any]) -> Any:
+        if key not in self.values:
+            raise InputError(f"no ground truth for {key.name!r} in this batch; ask `key in targets` first")
+        return self.values[key]
+
+    def __contains__(self, key: Key[Any, Any]) -> bool:
+        return key in self.values and bool(self.valid[key].any())
+
+    def learnable(self, key: Key[Any, Any], regions: Regions) -> Bool[Tensor, " N"]:
+        """Which regions are matched to ground truth that carries `key`."""
+        assert regions.matched is not None, "regions are matched to ground truth before anybody learns from them"
+        if key not in self.values or len(self.valid[key]) == 0:
+            return torch.zeros_like(regions.matched, dtype=torch.bool)
+        return (regions.matched >= 0) & self.valid[key][regions.matched.clamp(min=0)]
+
+    def aligned(self, regions: Mapping[Stream, Regions]) -> Targets:
+        """Row values re-ordered so that row n belongs to row n of a head's regions, which are all matched."""
+        values, valid = dict(self.values), dict(self.valid)
+        for key in self.values:
+            rows = None if key.of is None else regions.get(key.of)
+            if rows is not None and rows.matched is not None and bool((rows.matched >= 0).all()):
+                values[key] = key.field.select(self.values[key], rows.matched)
+                valid[key] = self.valid[key][rows.matched]
+        return Targets(self.streams, values, valid)
+
+    def to(self, device: torch.device | str) -> Targets:
+        """The same on another device."""
+        return _moved(self, device)
+
+
+def _moved(value: Any, device: torch.device | str) -> Any:
+    """Move every tensor inside nested dataclasses and mappings."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {key: _moved(entry, device) for key, entry in value.items()}
+    if hasattr(value, "__dataclass_fields__"):
+        return type(value)(**{name: _moved(getattr(value, name), device) for name in value.__dataclass_fields__})
+    return value

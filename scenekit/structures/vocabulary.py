@@ -1,0 +1,121 @@
+"""What the integers mean; travels with data sets, checkpoints and Scenes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from scenekit.errors import InputError, nearest
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Named points of one kind of object.
+
+    `edges` are the limbs to draw; `mirror` the (left, right) names that change places in a mirror; `sigmas` the OKS
+    falloff per point (COCO's k_i / 2).
+    """
+
+    points: tuple[str, ...]
+    edges: tuple[tuple[str, str], ...] = ()
+    mirror: tuple[tuple[str, str], ...] = ()
+    sigmas: tuple[float, ...] = ()
+
+    @property
+    def mirror_order(self) -> tuple[int, ...]:
+        """`mirror_order[k]`: the point that stands at k after mirroring."""
+        return mirror_order(self.points, self.mirror)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Names behind labels.
+
+    `things` come first, then `stuff`: label i < len(things) is a thing, label len(things) + j is stuff j. Object labels
+    are indices of things. `skeletons` names, per thing that has one, its keypoints. `mirror_predicates` and
+    `mirror_words` are the (left, right) pairs that change places when a picture is mirrored.
+    """
+
+    things: tuple[str, ...]
+    stuff: tuple[str, ...] = ()
+    predicates: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+    skeletons: Mapping[str, Skeleton] = field(default_factory=dict)
+    mirror_predicates: tuple[tuple[str, str], ...] = ()
+    mirror_words: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        for kind in ("labels", "predicates", "attributes"):
+            names = getattr(self, kind)
+            if repeated := {name for name in names if names.count(name) > 1}:
+                raise InputError(f"{kind} of a vocabulary must be unique, got {sorted(repeated)} more than once")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Things, then stuff."""
+        return self.things + self.stuff
+
+    def label(self, name: str) -> int:
+        """The integer of a thing or stuff name."""
+        if name not in self.labels:
+            raise InputError(f"unknown label {name!r}{nearest(name, self.labels)}")
+        return self.labels.index(name)
+
+    @property
+    def skeleton(self) -> Skeleton | None:
+        """The skeleton that all articulated things share; an error where they differ."""
+        different = set(self.skeletons.values())
+        if len(different) > 1:
+            raise InputError(f"one skeleton for all things expected, got different ones for {sorted(self.skeletons)}")
+        return next(iter(different), None)
+
+    @property
+    def things_with_skeleton(self) -> tuple[int, ...]:
+        """Labels of the things that have keypoints."""
+        return tuple(i for i, name in enumerate(self.things) if name in self.skeletons)
+
+    @property
+    def predicate_mirror_order(self) -> tuple[int, ...]:
+        """`[p]`: what predicate p becomes in a mirror."""
+        return mirror_order(self.predicates, self.mirror_predicates)
+
+    def mirror_text(self, text: str) -> str:
+        """Exchange the mirror words (whole words) of a caption."""
+        swap = {a: b for pair in self.mirror_words for a, b in (pair, pair[::-1])}
+        return re.sub(r"\w+", lambda match: swap.get(match[0], match[0]), text)
+
+    def merged(self, other: Vocabulary) -> Vocabulary:
+        """Everything of both, joined by name; this one's order first. Things of one may not be stuff of the other."""
+        if mixed := (set(self.things) & set(other.stuff)) | (set(self.stuff) & set(other.things)):
+            raise InputError(f"{sorted(mixed)} are things in one vocabulary and stuff in the other; rename them in one")
+        joined = {
+            name: tuple(dict.fromkeys((*getattr(self, name), *getattr(other, name))))
+            for name in ("things", "stuff", "predicates", "attributes", "mirror_predicates", "mirror_words")
+        }
+        return Vocabulary(**joined, skeletons={**other.skeletons, **self.skeletons})
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists and dictionaries."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Vocabulary:
+        """Read what `to_json` wrote."""
+        values = {name: _tuples(value) for name, value in data.items() if name != "skeletons"}
+        skeletons = {
+            name: Skeleton(**{k: _tuples(v) for k, v in skeleton.items()})
+            for name, skeleton in data.get("skeletons", {}).items()
+        }
+        return cls(**values, skeletons=skeletons)
+
+
+def mirror_order(names: tuple[str, ...], pairs: tuple[tuple[str, str], ...]) -> tuple[int, ...]:
+    """The index of each name's mirror partner (its own where it has none)."""
+    partner = {a: b for pair in pairs for a, b in (pair, pair[::-1])}
+    return tuple(names.index(partner.get(name, name)) for name in names)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(entry) for entry in value) if isinstance(value, list | tuple) else value
