@@ -1,0 +1,132 @@
+"""Reading pictures from wherever a user has them, into one type: RGB, uint8, channels first.
+
+Letters: H, W height and width in pixels.
+"""
+
+import os
+import warnings
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from scenekit.errors import InputError
+
+ImageSource: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
+
+EXPECTED = "a path, a PIL image, a uint8 array [H W 3], or a float tensor [3 H W] with values from 0 to 1"
+RANGE_SLACK = 1e-3  # resampling with a bicubic filter leaves [0, 1] by about this much
+WHITE = (255, 255, 255, 255)
+
+
+def read_image(source: object, *, name: str | None = None) -> UInt8[Tensor, "3 H W"]:
+    """The picture as an RGB tensor, turned upright as its EXIF tag says.
+
+    `source` is a path, a PIL image, a uint8 array [H W 3], a float tensor [3 H W] in [0, 1] or a uint8 tensor [3 H W].
+    `name` stands for the picture in messages; by default it is the path, or the kind of thing that came.
+    Transparent pictures are laid over white; 16-bit grey is scaled to 8 bits; of an animation the first frame counts.
+    Raises InputError, naming the picture, when there is no such file or it holds no whole picture, and when an array or
+    a tensor has another shape, type or range.
+    """
+    if isinstance(source, str | os.PathLike):
+        return read_file(Path(source), name or os.fspath(source))
+    if isinstance(source, Image.Image):
+        return from_pil(source, name or "the PIL image")
+    if isinstance(source, np.ndarray):
+        return from_array(source, name or "the array")
+    if isinstance(source, Tensor):
+        return from_tensor(source, name or "the tensor")
+    raise InputError(f"{name or 'the picture'}: expected {EXPECTED}; got {type(source).__name__}")
+
+
+def read_file(path: Path, name: str) -> UInt8[Tensor, "3 H W"]:
+    """Decode one file; every way in which that fails is an InputError that starts with `name`."""
+    if os.path.isdir(path):
+        raise InputError(f"{name}: expected a picture, but this is a folder")
+    if not os.path.isfile(path):
+        raise InputError(f"{name}: no such file")
+    try:
+        with warnings.catch_warnings():
+            # Up to twice Pillow's limit is a large photograph, which we take; beyond that Pillow itself refuses.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return from_pil(image, name)
+    except InputError:
+        raise
+    except Image.DecompressionBombError as cause:
+        raise InputError(
+            f"{name}: the picture has too many pixels to be decoded safely; scale it down first"
+        ) from cause
+    except UnidentifiedImageError as cause:
+        kind = "is empty" if path.stat().st_size == 0 else "is not a picture in a format that Pillow knows"
+        raise InputError(f"{name}: the file {kind}") from cause
+    except PermissionError as cause:
+        raise InputError(f"{name}: no permission to read this file") from cause
+    except Exception as cause:  # decoders raise nearly anything on damaged data
+        raise InputError(f"{name}: the picture is damaged or cut off and cannot be read ({cause})") from cause
+
+
+def from_pil(image: Image.Image, name: str) -> UInt8[Tensor, "3 H W"]:
+    """Any mode of Pillow to RGB."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):
+        image = eight_bits(image, name)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, WHITE), image)
+    return from_array(np.asarray(image.convert("RGB")), name)
+
+
+def eight_bits(image: Image.Image, name: str) -> Image.Image:
+    """Grey of 16 bits (in the modes I;16 and I) or floating point in [0, 1] (mode F) to 8 bits."""
+    grey = np.asarray(image, dtype=np.float64)
+    top, what = (1.0, "floating-point") if image.mode == "F" else (65535.0, "integer")
+    if not (np.isfinite(grey).all() and grey.min() >= 0 and grey.max() <= top):
+        raise InputError(
+            f"{name}: expected {what} grey values from 0 to {top:g}, got {grey.min():g} to {grey.max():g}; rescale them"
+        )
+    return Image.fromarray(np.rint(grey * (255.0 / top)).astype(np.uint8))
+
+
+def from_array(array: np.ndarray, name: str) -> UInt8[Tensor, "3 H W"]:
+    """A copy of a uint8 array [H W 3]."""
+    shape = list(array.shape)
+    if array.ndim != 3 or shape[2] != 3:
+        hint = "; move the channels last with .transpose(1, 2, 0)" if array.ndim == 3 and shape[0] == 3 else ""
+        raise InputError(f"{name}: expected a uint8 array of shape [H W 3], got shape {shape}{hint}")
+    if array.dtype != np.uint8:
+        raise InputError(f"{name}: expected a uint8 array with values from 0 to 255, got {array.dtype}")
+    if 0 in shape:
+        raise InputError(f"{name}: the picture has no pixels (shape {shape})")
+    return torch.from_numpy(np.array(array.transpose(2, 0, 1), order="C"))
+
+
+def from_tensor(tensor: Tensor, name: str) -> UInt8[Tensor, "3 H W"]:
+    """A copy on the CPU of a tensor [3 H W]: floating point in [0, 1], rounded to 8 bits, or uint8."""
+    shape = list(tensor.shape)
+    if tensor.ndim != 3 or shape[0] != 3:
+        hint = "; move the channels first with .permute(2, 0, 1)" if tensor.ndim == 3 and shape[2] == 3 else ""
+        raise InputError(f"{name}: expected a float tensor of shape [3 H W], got shape {shape}{hint}")
+    if 0 in shape:
+        raise InputError(f"{name}: the picture has no pixels (shape {shape})")
+    tensor = tensor.detach().cpu()
+    if tensor.dtype == torch.uint8:
+        return tensor.clone().contiguous()
+    if not tensor.is_floating_point():
+        raise InputError(f"{name}: expected floating-point values from 0 to 1 or uint8, got {tensor.dtype}")
+    return rounded(tensor.float(), name)
+
+
+def rounded(tensor: Tensor, name: str) -> UInt8[Tensor, "3 H W"]:
+    """[0, 1] to 0..255."""
+    if not tensor.isfinite().all():
+        raise InputError(f"{name}: the tensor holds NaN or infinite values; expected values from 0 to 1")
+    low, high = tensor.min().item(), tensor.max().item()
+    if low < -RANGE_SLACK or high > 1 + RANGE_SLACK:
+        hint = "; divide by 255" if low >= 0 and 2 <= high <= 255 else ""
+        raise InputError(f"{name}: expected values from 0 to 1, got {low:.4g} to {high:.4g}{hint}")
+    return (tensor.clamp(0, 1) * 255).round().to(torch.uint8).contiguous()
