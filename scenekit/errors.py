@@ -1,5 +1,8 @@
 """Errors that are the user's to mend; the command line prints them in one line and exits with status 2."""
 
+import difflib
+from collections.abc import Collection
+
 
 class ScenekitError(Exception):
     """Base of every error that scenekit raises on purpose."""
@@ -9,10 +12,16 @@ class InputError(ScenekitError, ValueError):
     """Something that was handed in is unusable; the message says what was expected, what came and what to do."""
 
 
-def nearest(word: str, known: "list[str] | tuple[str, ...]") -> str:
-    """`; did you mean 'x'?` for the closest of `known`, or the list of what is known when nothing is close."""
-    import difflib
+class BoardError(ScenekitError):
+    """A task broke the rules of the board: an undeclared read, a second write, a value of the wrong shape."""
 
+
+class PluginError(ScenekitError):
+    """A plugin is unusable: it fails to import, misuses a hook, or shares a name; the message names it."""
+
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """`; did you mean 'x'?` for the closest of `known`, or the list of what is known when nothing is close."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if close:
         return f"; did you mean {close[0]!r}?"

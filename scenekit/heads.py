@@ -1,0 +1,91 @@
+"""What a task brings to the shared core: a `Head`; what the core itself is made of: `Provider`s.
+
+Letters: N rows of a stream that apply to the head.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from torch import Tensor, nn
+
+from scenekit.keys import Key
+from scenekit.structures.geometry import Geometry
+from scenekit.structures.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from scenekit.structures.board import Board
+    from scenekit.structures.scene import Scene
+    from scenekit.structures.targets import Targets
+
+Raw = TypeVar("Raw")
+Out = TypeVar("Out")
+
+
+@dataclass(frozen=True)
+class Core:
+    """What a head may know of the core when it is built.
+
+    `channels` and `strides` of FEATURES, fine to coarse; the `vocabulary` that labels refer to.
+    """
+
+    channels: int
+    strides: tuple[int, ...]
+    vocabulary: Vocabulary
+
+
+class Head(nn.Module, Generic[Raw, Out]):
+    """One task's network, loss and decoding, apart from each other.
+
+    `forward` runs the network on what the board's view offers; `board[OBJECTS]` and `board.pool(OBJECTS, size)` already
+    hold only the rows that apply to this head. `decode` gives what goes on the board: the value of the one key that the
+    task provides, or a mapping by key where it provides several.
+    """
+
+    @abstractmethod
+    def forward(self, board: Board) -> Raw:
+        """The network only; no loss, no decoding."""
+
+    def loss(self, raw: Raw, board: Board, targets: Targets) -> dict[str, Tensor]:
+        """Scalar losses by name. `targets[KEY]` is aligned with the head's rows. Weightless heads have none."""
+        return {}
+
+    @abstractmethod
+    def decode(self, raw: Raw, board: Board) -> Out:
+        """What the raw output means, in network pixels."""
+
+    def finish(self, value: Any, scene: Scene, geometry: Geometry) -> Any:
+        """One picture's part of what `decode` gave, in original pixels.
+
+        `scene` is the picture so far, in original pixels, limited to the keys that the task declares; its regions are
+        those of the head's rows. `geometry` leads from network to original pixels. The same form as `decode` is given
+        back. By default every key's field follows the geometry.
+        """
+        if isinstance(value, Mapping):
+            return {key: _follow(key, part, geometry, scene.vocabulary) for key, part in value.items()}
+        return _follow(self.provides[0], value, geometry, scene.vocabulary)
+
+    provides: tuple[Key[Any, Any], ...] = ()
+    """Set by the model from the TaskSpec."""
+
+
+def _follow(key: Key[Any, Any], value: Any, geometry: Geometry, vocabulary: Vocabulary) -> Any:
+    return key.field.transform(value, geometry, vocabulary)
+
+
+class Provider(nn.Module):
+    """A stage of the core: reads `requires` from the board, puts `provides` on it, returns its losses by name.
+
+    Without targets the losses are empty. A provider honors what `board.given` fixes of its keys.
+    """
+
+    name: str
+    requires: tuple[Key[Any, Any], ...]
+    provides: tuple[Key[Any, Any], ...]
+
+    @abstractmethod
+    def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
+        """Run the stage."""

@@ -1,0 +1,125 @@
+"""What hooks hand over: plain records; the core then calls plain functions."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from scenekit.keys import Key, Stream
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch.utils.data import Dataset
+
+    from scenekit.backbones.base import Backbone
+    from scenekit.data.sample import Sample
+    from scenekit.evaluation.evaluator import Evaluator
+    from scenekit.heads import Core, Head, Provider
+    from scenekit.structures.scene import Scene
+    from scenekit.structures.vocabulary import Vocabulary
+
+API_VERSION = 1
+"""Version of the records and of what the core promises to heads."""
+
+
+class Config(BaseModel):
+    """Base of every configuration: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Policy(enum.Enum):
+    """Which rows of a stream a head gets while there are targets; without targets they all are the detections."""
+
+    FOREGROUND = "foreground"
+    """Sampled regions that are matched to ground truth."""
+    DETECTIONS = "detections"
+    """De-duplicated detections, `matched = -1` where nothing fits."""
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """One task.
+
+    name: what users ask for. summary: one line. provides: keys that the head's `decode` puts on the board.
+    build: (core, config) -> Head. config: the model of its options. requires: keys that must be there; uses: keys that
+    are read when the model happens to have them (fixed when the model is built). streams: policy per stream
+    (FOREGROUND unless told). applies_to: labels of the things that the head serves (all, if None). max_regions: at most
+    so many rows a picture, best scores first. learns_from: keys of the ground truth it needs; rows without them are
+    left out. loss_weights: by loss name, 1 unless told. evaluator: (vocabulary) -> Evaluator. draw: (picture, scene) ->
+    picture. static: runs over a fixed number of regions. api: version of this contract the plugin was written for.
+    """
+
+    name: str
+    summary: str
+    provides: tuple[Key[Any, Any], ...]
+    build: Callable[[Core, Any], Head[Any, Any]]
+    config: type[Config] = Config
+    requires: tuple[Key[Any, Any], ...] = ()
+    uses: tuple[Key[Any, Any], ...] = ()
+    streams: Mapping[Stream, Policy] = field(default_factory=dict)
+    applies_to: Callable[[Vocabulary], Sequence[int]] | None = None
+    max_regions: int | None = None
+    learns_from: tuple[Key[Any, Any], ...] = ()
+    loss_weights: Mapping[str, float] = field(default_factory=dict)
+    evaluator: Callable[[Vocabulary], Evaluator] | None = None
+    draw: Callable[[Image.Image, Scene], Image.Image] | None = None
+    static: bool = False
+    api: int = API_VERSION
+
+    @property
+    def needs(self) -> tuple[Key[Any, Any], ...]:
+        """Keys that must be on the board before the head runs: what it requires, and the streams it follows."""
+        followed = (key.of for key in self.provides if key.of is not None)
+        return tuple(dict.fromkeys((*self.requires, *followed, *self.streams)))
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """A family of backbones; build(**options) -> Backbone with strides 4, 8, 16, 32."""
+
+    name: str
+    summary: str
+    build: Callable[..., Backbone]
+
+
+@dataclass(frozen=True)
+class DetectorSpec:
+    """A provider of OBJECTS; build(core, config) -> the stages it consists of, in order."""
+
+    name: str
+    summary: str
+    build: Callable[[Core, Any], Sequence[Provider]]
+    config: type[Config] = Config
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A data set; build(split=..., **options) -> a torch Dataset of Samples with a `vocabulary`."""
+
+    name: str
+    summary: str
+    build: Callable[..., Dataset[Sample]]
+    splits: tuple[str, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class BalancerSpec:
+    """How losses of several tasks become gradients; build(**options) -> a callable (losses by name) -> scalar loss."""
+
+    name: str
+    summary: str
+    build: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class WeightSource:
+    """Converts other people's checkpoints: names starting with `prefix`/ are its; load(name) -> a SceneModel."""
+
+    prefix: str
+    summary: str
+    load: Callable[[str], Any]

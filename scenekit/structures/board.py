@@ -1,0 +1,167 @@
+"""The typed, write-once blackboard of one batch.
+
+Letters: N regions, C channels, S side of pooled features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from scenekit.errors import BoardError
+from scenekit.keys import FEATURES, IMAGES, Key, Stream
+from scenekit.structures.features import FeaturePyramid
+from scenekit.structures.images import ImageBatch
+from scenekit.structures.regions import Regions
+
+
+class Pooler(Protocol):
+    """RoI features of boxes: a pure function of each row, so that pooling some rows now and some later is the same."""
+
+    def __call__(self, features: FeaturePyramid, regions: Regions, size: int) -> Float[Tensor, "N C S S"]:
+        """Pool every row at `size` x `size`."""
+
+
+class PoolMemo:
+    """Features of one set of root regions at one size: every row is pooled at most once, whoever asks."""
+
+    def __init__(self, pooler: Pooler, features: FeaturePyramid, root: Regions, size: int) -> None:
+        self._pooler, self._features, self._root, self._size = pooler, features, root, size
+        self._place = torch.full((len(root),), -1, device=root.boxes.device)
+        self._pooled: Tensor | None = None
+
+    def rows(self, regions: Regions) -> Float[Tensor, "N C S S"]:
+        """The features of `regions`, a subset of the root; only rows that nobody asked for yet are computed."""
+        rows = regions.root_rows
+        missing = (self._place[rows] < 0).nonzero()[:, 0]
+        if len(missing) or self._pooled is None:
+            fresh = rows[missing].unique()
+            done = 0 if self._pooled is None else len(self._pooled)
+            self._place[fresh] = torch.arange(done, done + len(fresh), device=fresh.device)
+            pooled = self._pooler(self._features, self._root.subset(fresh), self._size)
+            self._pooled = pooled if self._pooled is None else torch.cat((self._pooled, pooled))
+        places = self._place[rows]
+        in_order = len(places) == len(self._pooled) and torch.equal(places, torch.arange(len(places), device=places.device))
+        return self._pooled if in_order else self._pooled[places]
+
+
+@dataclass
+class _Store:
+    images: ImageBatch
+    pooler: Pooler
+    given: Mapping[Key[Any, Any], Any]
+    values: dict[Key[Any, Any], Any] = field(default_factory=dict)
+    writers: dict[Key[Any, Any], str] = field(default_factory=dict)
+    rows: dict[Key[Any, Any], Regions] = field(default_factory=dict)
+    pools: dict[tuple[int, int, str], PoolMemo] = field(default_factory=dict)
+
+
+class Board:
+    """What one forward pass knows, by key; each key is written once and read by whoever declared it.
+
+    `board[KEY]` reads, `board.pool(OBJECTS, size=7)` gives RoI features. A head gets a `view`: limited to what its task
+    declares, and with its own rows of each stream in place of all of them.
+    """
+
+    def __init__(self, images: ImageBatch, pooler: Pooler, given: Mapping[Key[Any, Any], Any] | None = None) -> None:
+        self._store = _Store(images, pooler, dict(given or {}))
+        self._store.values[IMAGES] = images
+        self._owner = "core"
+        self._reads: frozenset[Key[Any, Any]] | None = None
+        self._regions: Mapping[Stream, Regions] = {}
+
+    @property
+    def images(self) -> ImageBatch:
+        """The batch itself."""
+        return self._store.images
+
+    @property
+    def given(self) -> Mapping[Key[Any, Any], Any]:
+        """What the caller of the model fixed from outside, for providers to honor."""
+        return self._store.given
+
+    def view(self, owner: str, reads: Collection[Key[Any, Any]], regions: Mapping[Stream, Regions]) -> Board:
+        """The same board as `owner` may see it: only `reads`, and `regions` as its rows of each stream."""
+        board = Board.__new__(Board)
+        board._store, board._owner = self._store, owner
+        board._reads, board._regions = frozenset(reads), dict(regions)
+        return board
+
+    def __contains__(self, key: Key[Any, Any]) -> bool:
+        self._check_declared(key)
+        return key in self._store.values
+
+    def __getitem__(self, key: Key[Any, Any]) -> Any:
+        self._check_declared(key)
+        if isinstance(key, Stream) and key in self._regions:
+            return self._regions[key]
+        if key not in self._store.values:
+            present = ", ".join(sorted(k.name for k in self._store.values))
+            raise BoardError(f"{self._owner} reads {key.name!r}, which nobody put on the board; it holds {present}")
+        value = self._store.values[key]
+        return value if key.of is None or self._reads is None else self._own_rows(key, value)
+
+    def put(self, key: Key[Any, Any], value: Any, rows: Regions | None = None) -> None:
+        """Write `key` once. A value that follows a stream says which `rows` of it (all, unless told)."""
+        if key in self._store.values:
+            writer = self._store.writers.get(key, "the caller")
+            raise BoardError(f"{self._owner} puts {key.name!r} on the board, where {writer} already put it")
+        if key.of is not None:
+            rows = self[key.of] if rows is None else rows
+            self._store.rows[key] = rows
+        self._check_shape(key, value, rows)
+        self._store.values[key] = value
+        self._store.writers[key] = self._owner
+
+    def rows_of(self, key: Key[Any, Any]) -> Regions:
+        """The regions that the value of a row key belongs to, row by row."""
+        self._check_declared(key)
+        return self._store.rows[key]
+
+    def pool(
+        self, regions: Stream | Regions, size: int, source: Key[FeaturePyramid, Any] = FEATURES
+    ) -> Float[Tensor, "N C S S"]:
+        """RoIAlign features of a stream's rows (or of regions derived from them), pooled once per row, size and source."""
+        boxes: Regions = self[regions] if isinstance(regions, Stream) else regions
+        root = boxes.root
+        memo_key = (id(root), size, source.name)
+        if memo_key not in self._store.pools:
+            features = self._store.values[source] if source == FEATURES else self[source]
+            self._store.pools[memo_key] = PoolMemo(self._store.pooler, features, root, size)
+        return self._store.pools[memo_key].rows(boxes)
+
+    def _own_rows(self, key: Key[Any, Any], value: Any) -> Any:
+        """A row value re-ordered to this view's rows of the stream; rows that do not carry it are blank."""
+        own, theirs = self._regions.get(key.of) if key.of else None, self._store.rows[key]
+        if own is None or own is theirs:
+            return value
+        if own.root is not theirs.root:
+            raise BoardError(f"{self._owner} reads {key.name!r}, which follows other regions of {key.of} than its own")
+        full = key.field.scatter(value, theirs.root_rows, len(own.root))
+        return key.field.select(full, own.root_rows)
+
+    def _check_declared(self, key: Key[Any, Any]) -> None:
+        if self._reads is not None and key not in self._reads:
+            declared = ", ".join(sorted(k.name for k in self._reads))
+            raise BoardError(
+                f"task {self._owner!r} reads {key.name!r} without declaring it; add it to `requires` or `uses` of its "
+                f"TaskSpec (declared: {declared})"
+            )
+
+    def _check_shape(self, key: Key[Any, Any], value: Any, rows: Regions | None) -> None:
+        if rows is not None and len(value) != len(rows):
+            raise BoardError(f"{self._owner} put {len(value)} rows of {key.name!r} on the board for {len(rows)} regions")
+        if key.shape is None or not isinstance(value, Tensor):
+            return
+        known: dict[str, int] = {"B": len(self.images)}
+        fits = value.dim() == len(key.shape)
+        for side, name in zip(value.shape, key.shape, strict=False):
+            fits = fits and side == (known.setdefault(name, side) if isinstance(name, str) else name)
+        if not fits:
+            wanted = " ".join(map(str, key.shape))
+            raise BoardError(f"{self._owner} put {key.name!r} of shape {list(value.shape)}, expected [{wanted}]")
