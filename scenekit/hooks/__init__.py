@@ -1,5 +1,6 @@
 """The plugin door: hook specifications, the records they return, and the manager that collects them."""
 
+from scenekit.hooks.manager import Failure, Origin, Registry, registry
 from scenekit.hooks.records import (
     API_VERSION,
     BackboneSpec,
@@ -11,6 +12,7 @@ from scenekit.hooks.records import (
     TaskSpec,
     WeightSource,
 )
+from scenekit.hooks.specs import hookimpl
 
 __all__ = [
     "API_VERSION",
@@ -19,7 +21,12 @@ __all__ = [
     "Config",
     "DatasetSpec",
     "DetectorSpec",
+    "Failure",
+    "Origin",
     "Policy",
+    "Registry",
     "TaskSpec",
     "WeightSource",
+    "hookimpl",
+    "registry",
 ]

@@ -1,0 +1,179 @@
+"""Collects plugins: finds them by entry point, isolates what fails, and answers by name."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from scenekit.errors import InputError, PluginError, nearest
+from scenekit.hooks import specs
+from scenekit.hooks.records import (
+    API_VERSION,
+    BackboneSpec,
+    BalancerSpec,
+    DatasetSpec,
+    DetectorSpec,
+    TaskSpec,
+    WeightSource,
+)
+
+GROUP = "scenekit"
+"""Entry-point group of plugins."""
+
+KINDS: Mapping[str, tuple[str, type[Any]]] = {
+    "task": ("scenekit_tasks", TaskSpec),
+    "backbone": ("scenekit_backbones", BackboneSpec),
+    "detector": ("scenekit_detectors", DetectorSpec),
+    "dataset": ("scenekit_datasets", DatasetSpec),
+    "balancer": ("scenekit_balancers", BalancerSpec),
+    "weights": ("scenekit_weights", WeightSource),
+}
+"""Kinds of records: the hook that hands them over and their type."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a plugin comes from: its entry point, its distribution and that one's version."""
+
+    plugin: str
+    distribution: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.plugin} of {self.distribution} {self.version}"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A plugin that could not be taken in, and why."""
+
+    origin: Origin
+    cause: str
+
+
+@dataclass
+class Registry:
+    """Every record by kind and name, the plugins that failed, and the observers of a run."""
+
+    manager: pluggy.PluginManager
+    records: dict[str, dict[str, list[tuple[Any, Origin]]]] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+
+    def names(self, kind: str) -> list[str]:
+        """Sorted names of a kind."""
+        return sorted(self.records.get(kind, {}))
+
+    def get(self, kind: str, name: str) -> Any:
+        """The one record of that kind and name; an error that says what there is, or who shares the name."""
+        found = self.records.get(kind, {}).get(name, [])
+        if len(found) == 1:
+            return found[0][0]
+        if found:
+            owners = " and ".join(str(origin) for _, origin in found)
+            raise PluginError(f"{kind} {name!r} is given by {owners}; uninstall one of them")
+        for failure in self.failures:
+            if name == failure.origin.plugin:
+                raise PluginError(f"{kind} {name!r} is not available: plugin {failure.origin} failed: {failure.cause}")
+        raise InputError(f"unknown {kind} {name!r}{nearest(name, self.names(kind))}")
+
+    def origin(self, kind: str, name: str) -> Origin:
+        """Where the record comes from."""
+        self.get(kind, name)
+        return self.records[kind][name][0][1]
+
+    @property
+    def tasks(self) -> dict[str, TaskSpec]:
+        """Tasks whose name nobody else claims."""
+        return {name: found[0][0] for name, found in self.records.get("task", {}).items() if len(found) == 1}
+
+    def notify(self, hook: str, **values: Any) -> None:
+        """Tell observers; one that raises is logged and does not disturb the run or the others."""
+        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
+            known = {name: values[name] for name in implementation.argnames}
+            try:
+                implementation.function(**known)
+            except Exception:
+                _log.exception("plugin %s failed in %s; the run goes on", implementation.plugin_name, hook)
+
+    def add(self, plugin: object, origin: Origin) -> None:
+        """Take in one plugin with all its records, or none of them and a `Failure`."""
+        try:
+            self.manager.register(plugin, name=origin.plugin)
+            self._check_hooks(plugin)
+            collected = [(kind, record) for kind in KINDS for record in self._collect(kind, plugin)]
+        except Exception as error:
+            if self.manager.is_registered(plugin):
+                self.manager.unregister(plugin)
+            self.failures.append(Failure(origin, f"{type(error).__name__}: {error}"))
+            return
+        for kind, record in collected:
+            self.records.setdefault(kind, {}).setdefault(record_name(record), []).append((record, origin))
+
+    def _check_hooks(self, plugin: object) -> None:
+        known = [name for name in vars(specs) if name.startswith("scenekit_")]
+        for name in dir(plugin):
+            is_hook = getattr(getattr(plugin, name, None), "scenekit_impl", None) is not None
+            if is_hook and name not in known:
+                raise PluginError(f"there is no hook {name!r}{nearest(name, known)}")
+
+    def _collect(self, kind: str, plugin: object) -> list[Any]:
+        hook, record_type = KINDS[kind]
+        implementation: Callable[[], Any] | None = getattr(plugin, hook, None)
+        if implementation is None:
+            return []
+        handed = implementation()
+        try:
+            records = list(handed)
+        except TypeError:
+            raise PluginError(f"{hook} must give an iterable of {record_type.__name__}, got {type(handed).__name__}") from None
+        for record in records:
+            _check_record(hook, record, record_type)
+        return records
+
+
+def record_name(record: Any) -> str:
+    """What a record is asked for by."""
+    name: str = record.prefix if isinstance(record, WeightSource) else record.name
+    return name
+
+
+def _check_record(hook: str, record: Any, record_type: type[Any]) -> None:
+    if not isinstance(record, record_type):
+        raise PluginError(f"{hook} must give {record_type.__name__} records, got {type(record).__name__}")
+    api = getattr(record, "api", API_VERSION)
+    if api != API_VERSION:
+        raise PluginError(f"{record_name(record)!r} is written for API {api}, this scenekit has {API_VERSION}; update one")
+
+
+def _origin(entry: EntryPoint) -> Origin:
+    dist = entry.dist
+    return Origin(entry.name, "unknown" if dist is None else dist.name, "?" if dist is None else dist.version)
+
+
+def collect(entries: list[EntryPoint]) -> Registry:
+    """A registry of the given entry points."""
+    manager = pluggy.PluginManager("scenekit")
+    manager.add_hookspecs(specs)
+    found = Registry(manager)
+    for entry in entries:
+        try:
+            plugin = entry.load()
+        except Exception as error:
+            found.failures.append(Failure(_origin(entry), f"{type(error).__name__}: {error}"))
+            continue
+        found.add(plugin, _origin(entry))
+    return found
+
+
+@functools.cache
+def registry() -> Registry:
+    """Everything installed, collected at first use."""
+    return collect(list(entry_points(group=GROUP)))

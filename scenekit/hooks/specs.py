@@ -1,0 +1,120 @@
+"""What a plugin may implement. Every hook hands over records or only listens; none is called inside a forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from scenekit.hooks.records import (
+        BackboneSpec,
+        BalancerSpec,
+        DatasetSpec,
+        DetectorSpec,
+        TaskSpec,
+        WeightSource,
+    )
+
+hookspec = pluggy.HookspecMarker("scenekit")
+hookimpl = pluggy.HookimplMarker("scenekit")
+
+
+@hookspec
+def scenekit_tasks() -> Iterable[TaskSpec]:
+    """Tasks that a model can be built with. Called once, at first use.
+
+    ```python
+    @sk.hookimpl
+    def scenekit_tasks():
+        yield sk.TaskSpec(name="distance", summary="metres to each object", provides=(DISTANCE,),
+                          learns_from=(DISTANCE,), build=lambda core, config: DistanceHead(core.channels))
+    ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def scenekit_backbones() -> Iterable[BackboneSpec]:
+    """Families of backbones. Called once, at first use.
+
+    ```python
+    @sk.hookimpl
+    def scenekit_backbones():
+        yield sk.BackboneSpec(name="acme_net", summary="our own network", build=AcmeNet)
+    ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def scenekit_detectors() -> Iterable[DetectorSpec]:
+    """Other providers of OBJECTS. Called once, at first use.
+
+    ```python
+    @sk.hookimpl
+    def scenekit_detectors():
+        yield sk.DetectorSpec(name="centers", summary="one stage, no anchors", build=build_centers, config=CentersConfig)
+    ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def scenekit_datasets() -> Iterable[DatasetSpec]:
+    """Data sets by name. Called once, at first use.
+
+    ```python
+    @sk.hookimpl
+    def scenekit_datasets():
+        yield sk.DatasetSpec(name="warehouse", summary="pallets and forklifts", build=Warehouse)
+    ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def scenekit_balancers() -> Iterable[BalancerSpec]:
+    """Ways from many losses to gradients; the recipe chooses one by name. Called once, at first use.
+
+    ```python
+    @sk.hookimpl
+    def scenekit_balancers():
+        yield sk.BalancerSpec(name="uncertainty", summary="learned weights", build=UncertaintyWeights)
+    ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def scenekit_weights() -> Iterable[WeightSource]:
+    """Readers of other people's checkpoints. Called once, at first use.
+
+    ```python
+    @sk.hookimpl
+    def scenekit_weights():
+        yield sk.WeightSource(prefix="acme", summary="models of the acme zoo", load=load_acme)
+    ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def scenekit_run_started(recipe: Any, folder: str) -> None:
+    """A training run begins (or resumes) and writes to `folder`."""
+
+
+@hookspec
+def scenekit_step_done(step: int, record: Mapping[str, Any]) -> None:
+    """A training step is logged; `record` is its line of the log."""
+
+
+@hookspec
+def scenekit_evaluated(step: int | None, results: Mapping[str, Mapping[str, float]]) -> None:
+    """An evaluation is done; `results` by task, then by metric."""
+
+
+@hookspec
+def scenekit_run_ended(step: int, reason: str) -> None:
+    """A training run ends; `reason` is "finished", "interrupted" or the error."""
