@@ -1,0 +1,79 @@
+"""`scenekit plugins`: what is installed, where it comes from, and what could not be taken in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scenekit.cli.output import JsonOption, print_json, print_table
+
+if TYPE_CHECKING:
+    from scenekit.hooks import Origin, Registry
+
+HEADINGS = {
+    "task": "tasks",
+    "backbone": "backbones",
+    "detector": "detectors",
+    "dataset": "datasets",
+    "balancer": "balancers",
+    "weights": "weights",
+}
+KEY_LISTS = ("requires", "uses", "provides", "learns_from")
+
+
+def plugins(as_json: JsonOption = False) -> None:
+    """List tasks, backbones, detectors, data sets, balancers and weights, and the plugins that failed."""
+    from scenekit.hooks import registry
+
+    found = registry()
+    if as_json:
+        print_json({**inventory(found), "failures": failures(found)})
+        return
+    for heading, records in inventory(found).items():
+        if records:
+            print_records(heading, records)
+    if found.failures:
+        rows = [(entry["plugin"], entry["cause"], origin_text(entry)) for entry in failures(found)]
+        print_table("failed", ("plugin", "cause", "from"), rows)
+
+
+def inventory(found: Registry) -> dict[str, list[dict[str, Any]]]:
+    """By heading, every record with its origin; two claims on one name are two entries."""
+    return {
+        heading: [
+            {"name": name, **described(record), **origin_entry(origin)}
+            for name, claims in sorted(found.records.get(kind, {}).items())
+            for record, origin in claims
+        ]
+        for kind, heading in HEADINGS.items()
+    }
+
+
+def described(record: Any) -> dict[str, Any]:
+    """The summary, and the names of the keys where the record is a task."""
+    lists = {name: [key.name for key in getattr(record, name)] for name in KEY_LISTS if hasattr(record, name)}
+    return {"summary": record.summary, **lists}
+
+
+def failures(found: Registry) -> list[dict[str, Any]]:
+    """The plugins that could not be taken in, each with its cause in one line."""
+    return [{**origin_entry(entry.origin), "cause": " ".join(entry.cause.split())} for entry in found.failures]
+
+
+def origin_entry(origin: Origin) -> dict[str, str]:
+    """Plugin, distribution and version."""
+    return {"plugin": origin.plugin, "distribution": origin.distribution, "version": origin.version}
+
+
+def origin_text(entry: dict[str, Any]) -> str:
+    """`scenekit 0.1.0`."""
+    return f"{entry['distribution']} {entry['version']}"
+
+
+def print_records(heading: str, records: list[dict[str, Any]]) -> None:
+    """One table; the columns of keys only where a record has them."""
+    lists = [name for name in ("requires", "provides") if name in records[0]]
+    rows = [
+        (entry["name"], entry["summary"], *(", ".join(entry[name]) for name in lists), origin_text(entry))
+        for entry in records
+    ]
+    print_table(heading, ("name", "what", *lists, "from"), rows)
