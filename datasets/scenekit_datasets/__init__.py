@@ -1,1 +1,1 @@
-"""Data sets that ship with scenekit; each module or folder holds one."""
+"""Data sets that come with scenekit: one module or package for each."""

@@ -1,0 +1,144 @@
+"""The fully labelled scene and the function that makes scene `index` of seed `seed`.
+
+Letters: N objects, H x W pixels, K keypoints, R relations, Q phrase regions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from scenekit_datasets.synthetic import annotate
+from scenekit_datasets.synthetic.annotate import Segment
+from scenekit_datasets.synthetic.geometry import Mat3
+from scenekit_datasets.synthetic.layout import Placed, arrange
+from scenekit_datasets.synthetic.render import Renderer, Surface, picture, pixel_rays
+from scenekit_datasets.synthetic.rng import Dice
+from scenekit_datasets.synthetic.stage import Stage, random_stage
+from scenekit_datasets.synthetic.tracer import require_embree
+
+VERSION = 1
+"""Goes up whenever the same (seed, index) would give another scene; part of the name of cached files."""
+
+SMALLEST = 40 / (240 * 320)
+"""An object that shows less than this part of the picture is taken out of the scene (40 pixels of 240 x 320)."""
+
+FEWEST = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """Vertices in the camera frame (metres) and triangles of one object, hidden parts included."""
+
+    verts: Float[np.ndarray, "V 3"]
+    faces: Int[np.ndarray, "F 3"]
+
+
+@dataclass(frozen=True, eq=False)
+class SyntheticScene:
+    """A picture with every kind of label. Boxes are half-open xyxy pixels; K = intrinsics with pixel centers at +0.5.
+
+    `instance` holds the object index or -1 for each pixel; `semantic` indexes vocabulary.CLASSES; `depth` is z in
+    metres, 0 for the sky. The box frame of 3D boxes has x along the length (forward), y along the height (down) and
+    z along the width (left); `box_rotations` are camera from box.
+    """
+
+    seed: int
+    index: int
+    image: UInt8[np.ndarray, "H W 3"]
+    intrinsics: Mat3
+    labels: Int[np.ndarray, " N"]
+    boxes: Float[np.ndarray, "N 4"]
+    instance: Int[np.ndarray, "H W"]
+    semantic: UInt8[np.ndarray, "H W"]
+    panoptic: Int[np.ndarray, "H W"]
+    segments: tuple[Segment, ...]
+    depth: Float[np.ndarray, "H W"]
+    keypoints: Float[np.ndarray, "N K 3"]
+    attributes: tuple[tuple[int, ...], ...]
+    box_centers: Float[np.ndarray, "N 3"]
+    box_sizes: Float[np.ndarray, "N 3"]
+    box_rotations: Float[np.ndarray, "N 3 3"]
+    meshes: tuple[Mesh, ...]
+    amodal: Bool[np.ndarray, "N H W"] | None
+
+    @property
+    def masks(self) -> Bool[np.ndarray, "N H W"]:
+        """What is visible of each object."""
+        return np.asarray(self.instance[None] == np.arange(len(self.labels))[:, None, None])
+
+
+def _without(objects: list[Placed], hidden: set[int]) -> list[Placed]:
+    """The objects less the hidden ones and all that rests on them, hosts renumbered."""
+    gone = set(hidden)
+    for index, placed in enumerate(objects):
+        if placed.host in gone:
+            gone.add(index)
+    kept = [index for index in range(len(objects)) if index not in gone]
+    number = {old: new for new, old in enumerate(kept)}
+    return [replace(objects[i], host=number.get(objects[i].host, -1)) for i in kept]
+
+
+def _settle(stage: Stage, objects: list[Placed], size: tuple[int, int]) -> tuple[Renderer, Surface]:
+    """Take out what hardly shows until everything that is there shows."""
+    rays = pixel_rays(size, stage.view.focal * size[1])
+    while True:
+        renderer = Renderer(stage, objects)
+        surface = renderer.surface(rays)
+        areas = np.bincount(surface.owner[surface.owner >= 0], minlength=len(objects))[: len(objects)]
+        hidden = set(np.flatnonzero(areas < SMALLEST * size[0] * size[1]).tolist())
+        if not hidden:
+            return renderer, surface
+        objects = _without(objects, hidden)
+
+
+def compose(seed: int, index: int, size: tuple[int, int] = (240, 320)) -> tuple[Renderer, Surface]:
+    """The scene's geometry and what its pixel centers see; at least two objects show."""
+    require_embree()
+    attempt = 0
+    while True:
+        dice = Dice("scenekit synthetic", seed, index, attempt)
+        stage = random_stage(dice)
+        renderer, surface = _settle(stage, arrange(dice, stage), size)
+        if len(renderer.objects) >= FEWEST:
+            return renderer, surface
+        attempt += 1
+
+
+def generate(seed: int, index: int, size: tuple[int, int] = (240, 320), amodal: bool = False) -> SyntheticScene:
+    """Scene `index` of seed `seed` as a picture of `size` (height, width) pixels with all labels.
+
+    The same arguments give the same scene on every machine. Amodal masks cost a rendering an object and are None
+    unless asked for. Raises InputError when embree is missing.
+    """
+    renderer, surface = compose(seed, index, size)
+    stage, objects = renderer.stage, renderer.objects
+    labels = annotate.object_labels(objects)
+    instance = np.where(surface.owner < len(objects), surface.owner, -1).astype(np.int32).reshape(size)
+    semantic = annotate.semantic_map(renderer, surface, size)
+    ids, segments = annotate.panoptic(instance, semantic, labels)
+    boxes3d = [annotate.box3d(stage, placed) for placed in objects]
+    intrinsics = stage.view.intrinsics(size)
+    rays = pixel_rays(size, stage.view.focal * size[1])
+    return SyntheticScene(
+        seed=seed,
+        index=index,
+        image=picture(renderer, size, surface),
+        intrinsics=intrinsics,
+        labels=labels,
+        boxes=annotate.mask_boxes(instance[None] == np.arange(len(objects))[:, None, None]),
+        instance=instance,
+        semantic=semantic,
+        panoptic=ids,
+        segments=segments,
+        depth=surface.depth.reshape(size),
+        keypoints=annotate.keypoints(renderer, intrinsics, size),
+        attributes=tuple(annotate.attributes(renderer, surface, i) for i in range(len(objects))),
+        box_centers=np.stack([box[0] for box in boxes3d]),
+        box_sizes=np.stack([box[1] for box in boxes3d]),
+        box_rotations=np.stack([box[2] for box in boxes3d]),
+        meshes=tuple(Mesh(solid.verts.astype(np.float32), solid.faces) for solid in renderer.solids),
+        amodal=annotate.amodal_masks(renderer.solids, rays, size) if amodal else None,
+    )

@@ -1,0 +1,179 @@
+"""Procedural surfaces: colors as functions of a place, with contrast that fades where a pixel covers many cells.
+
+Letters: P points. All colors here are linear light.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from scenekit_datasets.synthetic.model import RGB
+from scenekit_datasets.synthetic.stage import Patch, Stage
+
+Values = Float[np.ndarray, " P"]
+Colors = Float[np.ndarray, "P 3"]
+
+GAMMA = 2.2
+
+
+def linear(rgb: RGB) -> Float[np.ndarray, "3"]:
+    """Linear light of a display color."""
+    return np.asarray(rgb, dtype=np.float32) ** np.float32(GAMMA)
+
+
+def hashed(x: Int[np.ndarray, " P"], y: Int[np.ndarray, " P"], salt: int) -> Values:
+    """A fixed pseudo-random number in [0, 1) for each lattice point (integer mixing of MurmurHash3's finalizer)."""
+    h = x.astype(np.uint32) * np.uint32(0x8DA6B343) + y.astype(np.uint32) * np.uint32(0xD8163841)
+    h += np.uint32(salt & 0xFFFFFFFF)
+    h ^= h >> np.uint32(16)
+    h *= np.uint32(0x85EBCA6B)
+    h ^= h >> np.uint32(13)
+    h *= np.uint32(0xC2B2AE35)
+    h ^= h >> np.uint32(16)
+    return (h >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
+
+
+def noise(x: Values, y: Values, salt: int) -> Values:
+    """Value noise in [0, 1): random at whole numbers, smooth between."""
+    column, row = np.floor(x), np.floor(y)
+    fx, fy = x - column, y - row
+    fx, fy = fx * fx * (3 - 2 * fx), fy * fy * (3 - 2 * fy)
+    i, j = column.astype(np.int32), row.astype(np.int32)
+    near = hashed(i, j, salt) * (1 - fx) + hashed(i + 1, j, salt) * fx
+    far = hashed(i, j + 1, salt) * (1 - fx) + hashed(i + 1, j + 1, salt) * fx
+    return near * (1 - fy) + far * fy
+
+
+def _fade(footprint: Values, cell: float | Values) -> Values:
+    """1 where a pixel is small against a cell, 0 where it covers one."""
+    return np.clip(1.4 - 1.6 * footprint / cell, 0.0, 1.0)
+
+
+def pattern(kind: int, local: Float[np.ndarray, "P 3"], cell: float, footprint: Values) -> Values:
+    """Weight of the second color for pattern `kind` at points of the object's own frame; footprint: metres a pixel."""
+    grid = local / np.float32(cell) + np.float32(0.137)
+    whole = np.floor(grid).astype(np.int32)
+    if kind == 1:
+        return (whole[:, 2] & 1) * _fade(footprint, cell) + 0.5 * (1 - _fade(footprint, cell))
+    if kind == 2:
+        fade = _fade(footprint, cell)
+        return (whole.sum(axis=1) & 1) * fade + 0.5 * (1 - fade)
+    center = grid - whole - np.float32(0.5)
+    dots = (center**2).sum(axis=1) < 0.16
+    return dots * _fade(footprint, cell) + 0.27 * (1 - _fade(footprint, cell))
+
+
+def _mix(one: Colors | Float[np.ndarray, "3"], two: Colors | Float[np.ndarray, "3"], weight: Values) -> Colors:
+    out: Colors = one + (two - one) * weight[:, None]
+    return out
+
+
+def _floor(stage: Stage, x: Values, y: Values, footprint: Values) -> Colors:
+    one, two = linear(stage.ground_color), linear(stage.ground_other)
+    salt, cell = stage.salt, stage.cell
+    if stage.finish == "planks":
+        row = np.floor(x / cell).astype(np.int32)
+        plank = np.floor(y / 1.6 + hashed(row, row, salt)).astype(np.int32)
+        tone = hashed(row, plank, salt + 1)
+        seam = np.abs(x / cell - row - 0.5) > 0.5 - 0.03
+        grain = noise(x * 40, y * 3, salt + 2) * 0.25
+        fade = _fade(footprint, cell)
+        return _mix(one, two, (tone * 0.8 + grain) * fade + 0.5 * (1 - fade)) * (1 - 0.35 * seam * fade)[:, None]
+    if stage.finish == "tiles":
+        i, j = np.floor(x / cell).astype(np.int32), np.floor(y / cell).astype(np.int32)
+        fade = _fade(footprint, cell)
+        return _mix(one, two, ((i + j) & 1) * fade + 0.5 * (1 - fade))
+    if stage.finish == "carpet":
+        fade = _fade(footprint, 0.03)
+        return _mix(one, two, noise(x * 45, y * 45, salt) * fade * 0.9 + 0.45 * (1 - fade))
+    return _mix(one, two, 0.35 * noise(x * 1.5, y * 1.5, salt))
+
+
+def _grass(stage: Stage, x: Values, y: Values, footprint: Values) -> Colors:
+    one, two = linear(stage.ground_color), linear(stage.ground_other)
+    fine = _fade(footprint, 0.05)
+    blades = noise(x * 28, y * 28, stage.salt) * fine + 0.5 * (1 - fine)
+    clumps = noise(x * 1.7, y * 1.7, stage.salt + 1)
+    return _mix(one, two, 0.9 * blades + 0.7 * clumps - 0.4) * (0.9 + 0.2 * noise(x * 0.3, y * 0.3, 5))[:, None]
+
+
+def _grit(one: Colors | Float[np.ndarray, "3"], x: Values, y: Values, footprint: Values, salt: int) -> Colors:
+    fine = _fade(footprint, 0.03)
+    grain = noise(x * 50, y * 50, salt) * fine + 0.5 * (1 - fine)
+    waves = noise(x * 0.9, y * 2.1, salt + 1)
+    out: Colors = one * (0.82 + 0.22 * grain + 0.16 * waves)[:, None]
+    return out
+
+
+def _within(patch: Patch, x: Values, y: Values) -> tuple[Values, Values]:
+    """Across and along the patch, in half widths."""
+    cos, sin = math.cos(patch.angle), math.sin(patch.angle)
+    across, along = (x - patch.x) * cos + (y - patch.y) * sin, (y - patch.y) * cos - (x - patch.x) * sin
+    return across / patch.half_wide, along / patch.half_long
+
+
+def in_patch(patch: Patch, x: Values, y: Values) -> np.ndarray:
+    """Which points of the ground belong to the patch (bool, P)."""
+    across, along = _within(patch, x, y)
+    if patch.kind == "road":
+        return np.abs(across) < 1
+    return across**2 + along**2 < 1
+
+
+def _patch_color(patch: Patch, x: Values, y: Values, footprint: Values, salt: int) -> Colors:
+    across, along = _within(patch, x, y)
+    base = np.broadcast_to(linear(patch.color), (len(x), 3))
+    if patch.kind == "road":
+        dash = (np.abs(across) < 0.04) & ((along % 2.4) < 1.3)
+        edge = np.abs(np.abs(across) - 0.9) < 0.025
+        return _mix(_grit(base, x, y, footprint, salt), linear(patch.other), 0.85 * (dash | edge))
+    radius = np.sqrt(across**2 + along**2)
+    band = ((radius > 0.8) & (radius < 0.88)) | ((radius > 0.4) & (radius < 0.46))
+    return _mix(base, linear(patch.other), band * 0.9) * (0.85 + 0.3 * noise(x * 45, y * 45, salt))[:, None]
+
+
+def ground(stage: Stage, points: Float[np.ndarray, "P 3"], footprint: Values) -> Colors:
+    """Color of the ground at world points."""
+    x, y = points[:, 0], points[:, 1]
+    if stage.ground == "floor":
+        out = _floor(stage, x, y, footprint)
+    elif stage.ground == "grass":
+        out = _grass(stage, x, y, footprint)
+    else:
+        out = _grit(linear(stage.ground_color), x, y, footprint, stage.salt)
+    if stage.patch is not None:
+        chosen = in_patch(stage.patch, x, y)
+        out[chosen] = _patch_color(stage.patch, x[chosen], y[chosen], footprint[chosen], stage.salt)
+    return out
+
+
+def wall(stage: Stage, points: Float[np.ndarray, "P 3"], footprint: Values) -> Colors:
+    """Color of walls and ceiling at world points; the skirting board is still wall."""
+    assert stage.walls is not None
+    height = stage.walls[3]
+    one, two = linear(stage.wall_color), linear(stage.wall_other)
+    along, z = points[:, 0] + points[:, 1], points[:, 2]
+    if stage.wall_finish == "stripes":
+        fade = _fade(footprint, 0.18)
+        out = _mix(one, two, (np.floor(along / 0.18).astype(np.int32) & 1) * fade + 0.5 * (1 - fade))
+    elif stage.wall_finish == "panels":
+        out = _mix(one, two * 0.8, np.clip((z < 0.95) * 1.0 - (np.abs(z - 0.95) < 0.03) * 1.5, 0, 1))
+    else:
+        out = np.repeat(one[None], len(points), axis=0)
+    out[z > height - 0.005] = (0.78, 0.78, 0.76)
+    out[z < 0.09] = linear((0.9, 0.89, 0.86))
+    return out
+
+
+def sky(stage: Stage, directions: Float[np.ndarray, "P 3"]) -> Colors:
+    """Gradient from horizon to zenith with thin clouds, for unit world directions."""
+    up = np.clip(directions[:, 2], 0.0, 1.0)
+    base = _mix(linear(stage.horizon), linear(stage.zenith), np.sqrt(np.clip(up * 1.6, 0, 1)))
+    across = directions[:, 0] / (up + 0.12) * 1.3
+    deep = 1.0 / (up + 0.12) * 1.3
+    thick = 0.6 * noise(across, deep, stage.salt) + 0.4 * noise(across * 2.3, deep * 2.3, stage.salt + 7)
+    cloud = np.clip((thick - 0.5) * 2.6, 0, 0.85) * np.clip(up * 8, 0, 1)
+    return _mix(base, np.array([0.93, 0.93, 0.94], dtype=np.float32), cloud)
