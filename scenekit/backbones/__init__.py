@@ -1,0 +1,16 @@
+"""Backbones: one contract (`Backbone`, `Level`), adapters that fulfil it, and the feature pyramid on top."""
+
+from scenekit.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, Level
+from scenekit.backbones.fpn import FPN, BackboneWithFPN
+from scenekit.backbones.torchvision import TorchvisionBackbone, build_backbone
+
+__all__ = [
+    "FPN",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "Backbone",
+    "BackboneWithFPN",
+    "Level",
+    "TorchvisionBackbone",
+    "build_backbone",
+]

@@ -1,0 +1,45 @@
+"""The contract of every backbone, whichever library its layers come from.
+
+Letters: B pictures, H W input pixels.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Rgb = tuple[float, float, float]
+
+IMAGENET_MEAN: Rgb = (0.485, 0.456, 0.406)
+IMAGENET_STD: Rgb = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Level:
+    """One feature map: how many channels it has and where its cells lie on the picture.
+
+    The centre of cell i lies at input coordinate `offset + i * stride`, in pixels, where pixel 0 covers [0, 1).
+    """
+
+    channels: int
+    stride: int
+    offset: float
+
+
+class Backbone(nn.Module, ABC):
+    """A picture in, one feature map per level out.
+
+    `levels` go from fine to coarse with strides 4, 8, 16, 32. `pixel_mean` and `pixel_std` are what the weights expect:
+    pixels handed in are (RGB in [0, 1] - pixel_mean) / pixel_std.
+    """
+
+    levels: tuple[Level, ...]
+    pixel_mean: Rgb
+    pixel_std: Rgb
+
+    @abstractmethod
+    def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
+        """One map [B C H/stride W/stride] (rounded up or down) for each of `levels`, in their order."""

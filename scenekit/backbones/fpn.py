@@ -1,0 +1,112 @@
+"""Feature pyramid network (Lin et al., Feature Pyramid Networks for Object Detection, 2017).
+
+Letters: B pictures, C channels of the pyramid, H W input pixels.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchvision.ops import FeaturePyramidNetwork
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP6P7
+
+from scenekit.backbones.base import Backbone, Level, Rgb
+from scenekit.backbones.norm import group_norm
+from scenekit.structures.features import FeaturePyramid
+
+Extra = Literal["pool", "conv"]
+
+_NORMS: dict[str | None, Callable[[int], nn.Module] | None] = {None: None, "batch": nn.BatchNorm2d, "group": group_norm}
+
+
+class FPN(nn.Module):
+    """Brings the levels of a backbone to the same channels and passes what the coarse ones see down to the fine ones.
+
+    `extra` adds coarser levels: "pool" a P6 that takes every second cell of P5 (Faster R-CNN), "conv" a P6 and P7 by
+    strided convolutions on P5 (RetinaNet, FCOS). `norm` follows each convolution of P2 to P5. `slim` makes the 3x3
+    output convolutions depthwise-separable, for small models on a CPU.
+    """
+
+    def __init__(
+        self,
+        levels: Sequence[Level],
+        channels: int,
+        *,
+        extra: Extra | None = "pool",
+        norm: Literal["batch", "group"] | None = None,
+        slim: bool = False,
+    ) -> None:
+        super().__init__()
+        top = {None: lambda: None, "pool": LastLevelMaxPool, "conv": lambda: LastLevelP6P7(channels, channels)}
+        self.net: nn.Module = FeaturePyramidNetwork(
+            [level.channels for level in levels], channels, extra_blocks=top[extra](), norm_layer=_NORMS[norm]
+        )
+        if slim:
+            self.net.layer_blocks = nn.ModuleList(_separable(channels, _NORMS[norm]) for _ in levels)
+        self.levels = _pyramid_levels(levels, channels, added={None: 0, "pool": 1, "conv": 2}[extra])
+
+    def forward(self, maps: Sequence[Float[Tensor, "B _ _ _"]]) -> FeaturePyramid:
+        """One map [B C _ _] for each of `levels`, out of the maps of the backbone's levels."""
+        named = OrderedDict((str(index), features) for index, features in enumerate(maps))
+        return FeaturePyramid(tuple(self.net(named).values()), tuple(level.stride for level in self.levels))
+
+
+class BackboneWithFPN(nn.Module):
+    """Pixels in, feature pyramid out; `levels`, `channels` and `strides` describe the pyramid."""
+
+    def __init__(self, backbone: Backbone, fpn: FPN) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.fpn = fpn
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """Channels, stride and alignment of each map of the pyramid, fine to coarse."""
+        return self.fpn.levels
+
+    @property
+    def channels(self) -> int:
+        """C, the same on every level."""
+        return self.levels[0].channels
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Input pixels per cell of each level."""
+        return tuple(level.stride for level in self.levels)
+
+    @property
+    def pixel_mean(self) -> Rgb:
+        """Mean of RGB in [0, 1] that the backbone's weights expect to be subtracted."""
+        return self.backbone.pixel_mean
+
+    @property
+    def pixel_std(self) -> Rgb:
+        """Standard deviation of RGB in [0, 1] that the backbone's weights expect to be divided by."""
+        return self.backbone.pixel_std
+
+    def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> FeaturePyramid:
+        """The feature pyramid of normalized pixels."""
+        pyramid: FeaturePyramid = self.fpn(self.backbone(pixels))
+        return pyramid
+
+
+def _pyramid_levels(levels: Sequence[Level], channels: int, added: int) -> tuple[Level, ...]:
+    """The backbone's levels at `channels`, and coarser ones: extra blocks step from cell 0, so its centre stays."""
+    own = [Level(channels, level.stride, level.offset) for level in levels]
+    more = [Level(channels, own[-1].stride * 2**step, own[-1].offset) for step in range(1, added + 1)]
+    return (*own, *more)
+
+
+def _separable(channels: int, norm: Callable[[int], nn.Module] | None) -> nn.Sequential:
+    """A depthwise 3x3 convolution and a pointwise one, started as torchvision starts the full convolution."""
+    depthwise = nn.Conv2d(channels, channels, kernel_size=3, padding=1, groups=channels, bias=False)
+    pointwise = nn.Conv2d(channels, channels, kernel_size=1, bias=norm is None)
+    for convolution in (depthwise, pointwise):
+        nn.init.kaiming_uniform_(convolution.weight, a=1)
+    if pointwise.bias is not None:
+        nn.init.zeros_(pointwise.bias)
+    return nn.Sequential(depthwise, pointwise, *([norm(channels)] if norm else []))

@@ -1,0 +1,34 @@
+"""Swapping the batch norm of a network for something that suits small batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+from torch import nn
+from torchvision.ops import FrozenBatchNorm2d
+
+GROUPS = 32
+"""Groups of a group norm where the channels allow it (Wu and He, Group Normalization, 2018)."""
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """A group norm of 32 groups, or of the largest divisor of 32 that also divides `channels`."""
+    return nn.GroupNorm(math.gcd(GROUPS, channels), channels)
+
+
+def frozen_copy(norm: nn.BatchNorm2d) -> nn.Module:
+    """The same affine map as `norm` in eval mode, with statistics and weights that nothing changes any more."""
+    frozen: nn.Module = FrozenBatchNorm2d(norm.num_features, eps=norm.eps)
+    frozen.load_state_dict(norm.state_dict())
+    return frozen
+
+
+def replace_batch_norm(
+    model: nn.Module, make: Callable[[nn.BatchNorm2d], nn.Module], within: Iterable[str] = ("",)
+) -> None:
+    """Put `make(norm)` in the place of each batch norm of the sub-modules named in `within` (default: everywhere)."""
+    for prefix in within:
+        for name, module in list(model.get_submodule(prefix).named_modules(prefix=prefix)):
+            if isinstance(module, nn.BatchNorm2d):
+                model.set_submodule(name, make(module))

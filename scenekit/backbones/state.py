@@ -1,0 +1,56 @@
+"""Reading the weights of a backbone from a file, with errors that say what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from scenekit.errors import InputError
+
+SHOWN = 4
+"""How many keys an error lists before it only counts."""
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors by name in a safetensors or a PyTorch file (read with `weights_only=True`: nothing is executed)."""
+    if not path.is_file():
+        raise InputError(f"weights file {path} does not exist; name a .safetensors or .pth file")
+    try:
+        if path.suffix == ".safetensors":
+            state = safetensors.torch.load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file raises whatever its reader stumbles over first
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(f"weights file {path} is cut off or not a weights file ({reason}); copy it again") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"weights file {path}: expected a state dict (tensors by name); save `model.state_dict()`")
+    return state
+
+
+def load_state(model: nn.Module, state: dict[str, Tensor], within: Sequence[str], source: str) -> None:
+    """Load `state` into the sub-modules of `model` named in `within`; its other parts (the classifier) may differ.
+
+    `source` names the weights in errors.
+    """
+    own = model.state_dict()
+    needed = {key for key in own if key.startswith(tuple(f"{prefix}." for prefix in within))}
+    problems = {
+        # Counters of batches, which only a momentum of None would read, are left out of many published files.
+        "missing": {key for key in needed - state.keys() if not key.endswith(".num_batches_tracked")},
+        "unexpected": state.keys() - own.keys(),
+        "of another shape": {key for key in needed & state.keys() if own[key].shape != state[key].shape},
+    }
+    if any(problems.values()):
+        found = "; ".join(f"{len(keys)} {kind} ({_some(keys)})" for kind, keys in problems.items() if keys)
+        raise InputError(f"{source} does not fit {type(model).__name__}: {found}; name the backbone it was saved from")
+    model.load_state_dict({key: state[key] for key in needed & state.keys()}, strict=False)
+
+
+def _some(keys: Iterable[str]) -> str:
+    names = sorted(keys)
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

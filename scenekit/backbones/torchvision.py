@@ -1,0 +1,205 @@
+"""torchvision's classifiers as backbones, cut open with its own feature extraction.
+
+Letters: B pictures, H W input pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchvision.models import get_model, get_model_weights
+from torchvision.models.feature_extraction import create_feature_extractor
+
+from scenekit.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, Level, Rgb
+from scenekit.backbones.norm import frozen_copy, group_norm, replace_batch_norm
+from scenekit.backbones.state import load_state, read_state
+from scenekit.errors import InputError, nearest
+
+NORMS = ("batch", "frozen", "group")
+STRIDES = (4, 8, 16, 32)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a network is cut: the last module of its stem and the last modules at strides 4, 8, 16 and 32.
+
+    A convolution or pooling of odd size k with padding k // 2 keeps cell 0 centred on pixel 0, at coordinate 0.5,
+    whatever its stride. A `patchify` network takes patches of stride x stride pixels without padding instead: cell 0
+    then covers the whole first patch, and its centre is stride / 2.
+    """
+
+    stem: str
+    stages: tuple[str, str, str, str]
+    patchify: bool = False
+
+    def offset(self, stride: int) -> float:
+        """Input coordinate of the centre of cell 0, in pixels."""
+        return stride / 2 if self.patchify else 0.5
+
+    def modules(self, model: nn.Module) -> list[list[str]]:
+        """Names of the modules of the stem and of each stage, in the order of the data."""
+        parent = self.stem.rpartition(".")[0]
+        parts: list[list[str]] = [[]]
+        for child, _ in model.get_submodule(parent).named_children():
+            name = f"{parent}.{child}" if parent else child
+            parts[-1].append(name)
+            if name in (self.stem, *self.stages):
+                parts.append([])
+        return parts[:-1]  # after the last stage come the pooling and the classifier
+
+
+def _features(stem: int, *stages: int, patchify: bool = False) -> Layout:
+    s4, s8, s16, s32 = (f"features.{stage}" for stage in stages)
+    return Layout(f"features.{stem}", (s4, s8, s16, s32), patchify)
+
+
+_RESNET = Layout("maxpool", ("layer1", "layer2", "layer3", "layer4"))
+_EFFICIENTNET = _features(1, 2, 3, 5, 8)
+_CONVNEXT = _features(0, 1, 3, 5, 7, patchify=True)
+
+LAYOUTS = {
+    "resnet18": _RESNET,
+    "resnet34": _RESNET,
+    "resnet50": _RESNET,
+    "resnet101": _RESNET,
+    "resnext50_32x4d": _RESNET,
+    "resnext101_32x8d": _RESNET,
+    "mobilenet_v2": _features(1, 3, 6, 13, 18),
+    "mobilenet_v3_small": _features(0, 1, 3, 8, 12),
+    "mobilenet_v3_large": _features(1, 3, 6, 12, 16),
+    "efficientnet_b0": _EFFICIENTNET,
+    "efficientnet_b1": _EFFICIENTNET,
+    "efficientnet_b2": _EFFICIENTNET,
+    "efficientnet_b3": _EFFICIENTNET,
+    "convnext_tiny": _CONVNEXT,
+    "convnext_small": _CONVNEXT,
+}
+
+
+class TorchvisionBackbone(Backbone):
+    """The trunk of a torchvision classifier `model`, cut as `layout` says.
+
+    Parameters keep torchvision's names, under `body`: `body.layer1.0.conv1.weight`.
+    """
+
+    def __init__(
+        self, model: nn.Module, layout: Layout, pixel_mean: Rgb = IMAGENET_MEAN, pixel_std: Rgb = IMAGENET_STD
+    ) -> None:
+        super().__init__()
+        self.body: nn.Module = create_feature_extractor(model, list(layout.stages))
+        self.levels = tuple(
+            Level(channels, stride, layout.offset(stride))
+            for channels, stride in zip(self._channels(), STRIDES, strict=True)
+        )
+        self.pixel_mean, self.pixel_std = pixel_mean, pixel_std
+
+    def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
+        """One feature map for each of `levels`."""
+        return tuple(self.body(pixels).values())
+
+    @torch.no_grad()
+    def _channels(self) -> list[int]:
+        """Channels of each level, seen by sending one small picture through; batch statistics stay as they were."""
+        was_training = self.training
+        self.eval()
+        maps = self(next(self.parameters()).new_zeros(1, 3, 64, 64))
+        self.train(was_training)
+        return [features.shape[1] for features in maps]
+
+
+def build_backbone(
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    norm: str = "batch",
+    trainable_stages: int | None = None,
+    pixel_mean: Sequence[float] | None = None,
+    pixel_std: Sequence[float] | None = None,
+) -> TorchvisionBackbone:
+    """A torchvision network as a backbone.
+
+    `weights`: the name of torchvision's weights ("IMAGENET1K_V1", "DEFAULT": downloaded once), the path of a state
+    dict of the same network, or None for a random start.
+    `norm`: what batch norm becomes; "frozen" fixes its statistics, "group" (random start only) needs none. Networks
+    with layer norm (ConvNeXt) stay as they are.
+    `trainable_stages`: how many of the five parts (stem, strides 4, 8, 16, 32) learn, counted from the coarse end;
+    None: all. The others keep their weights and their batch statistics.
+    `pixel_mean`, `pixel_std`: statistics of the pixels that a weights file expects (default: those that come with the
+    named weights, else ImageNet's).
+    """
+    layout = _layout(name)
+    _check_options(norm, weights, trainable_stages)
+    model, statistics = _with_weights(name, layout, weights)
+    parts = layout.modules(model)
+    if norm == "frozen":
+        replace_batch_norm(model, frozen_copy)
+    elif norm == "group":
+        replace_batch_norm(model, lambda batch_norm: group_norm(batch_norm.num_features))
+    if trainable_stages is not None:
+        _freeze(model, [module for part in parts[: len(parts) - trainable_stages] for module in part])
+    mean, std = _rgb("pixel_mean", pixel_mean, statistics[0]), _rgb("pixel_std", pixel_std, statistics[1])
+    return TorchvisionBackbone(model, layout, mean, std)
+
+
+def _layout(name: str) -> Layout:
+    if name not in LAYOUTS:
+        raise InputError(f"unknown torchvision backbone {name!r}{nearest(name, list(LAYOUTS))}")
+    return LAYOUTS[name]
+
+
+def _check_options(norm: str, weights: object, trainable_stages: int | None) -> None:
+    if norm not in NORMS:
+        raise InputError(f"backbone norm: expected one of {', '.join(NORMS)}, got {norm!r}")
+    if norm == "group" and weights is not None:
+        raise InputError("backbone norm 'group' cannot carry the batch norm of pretrained weights; use 'frozen'")
+    if trainable_stages is not None and not 0 <= trainable_stages <= len(STRIDES) + 1:
+        raise InputError(f"backbone trainable_stages: expected 0 to {len(STRIDES) + 1}, got {trainable_stages}")
+
+
+def _rgb(option: str, given: Sequence[float] | None, default: Rgb) -> Rgb:
+    if given is None:
+        return default
+    if len(given) != 3 or (option == "pixel_std" and min(given) <= 0):
+        raise InputError(f"backbone {option}: expected three numbers (R, G, B; std above 0), got {list(given)}")
+    return cast(Rgb, tuple(float(value) for value in given))
+
+
+def _with_weights(name: str, layout: Layout, weights: str | Path | None) -> tuple[nn.Module, tuple[Rgb, Rgb]]:
+    """The classifier with its weights, and the mean and standard deviation of pixels that they expect."""
+    published = get_model_weights(name)
+    if isinstance(weights, str) and (known := weights.removeprefix(f"{published.__name__}.")) in published.__members__:
+        preset = published[known].transforms()
+        return _download(lambda: get_model(name, weights=known), weights), (tuple(preset.mean), tuple(preset.std))
+    model: nn.Module = get_model(name, weights=None)
+    if weights is not None:
+        path = Path(weights)
+        if not path.suffix and not path.exists():
+            raise InputError(
+                f"backbone weights: no {weights!r} for {name}{nearest(str(weights), list(published.__members__))}"
+            )
+        within = [module for part in layout.modules(model) for module in part]
+        load_state(model, read_state(path), within, source=f"weights file {path}")
+    return model, (IMAGENET_MEAN, IMAGENET_STD)
+
+
+def _download(build: Callable[[], nn.Module], weights: str) -> nn.Module:
+    """Run torchvision's own download, which fails with an OSError offline and a RuntimeError on a wrong checksum."""
+    try:
+        return build()
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"torchvision weights {weights!r} could not be loaded ({error}); give a file instead"
+        ) from error
+
+
+def _freeze(model: nn.Module, modules: Sequence[str]) -> None:
+    """Keep modules from learning; their batch norm is frozen too, or its statistics would drift with the data."""
+    replace_batch_norm(model, frozen_copy, within=modules)
+    for module in modules:
+        model.get_submodule(module).requires_grad_(False)

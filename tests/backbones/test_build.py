@@ -1,0 +1,88 @@
+"""Norms, frozen stages and refused options of `build_backbone`."""
+
+import pytest
+import torch
+from torch import nn
+from torchvision.ops import FrozenBatchNorm2d
+
+from scenekit.backbones import build_backbone
+from scenekit.errors import InputError
+
+
+def norms(model: nn.Module) -> set[type]:
+    kinds = (nn.BatchNorm2d, nn.GroupNorm, FrozenBatchNorm2d)
+    return {type(module) for module in model.modules() if isinstance(module, kinds)}
+
+
+def randomize_statistics(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.5, 0.5)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small"])
+def test_frozen_norm_is_batch_norm_in_eval_mode(name: str) -> None:
+    batch, frozen = build_backbone(name).eval(), build_backbone(name, norm="frozen").train()
+    randomize_statistics(batch)
+    frozen.load_state_dict(batch.state_dict())
+    assert norms(frozen) == {FrozenBatchNorm2d}
+    pixels = torch.randn(2, 3, 64, 64)
+    for found, expected in zip(frozen(pixels), batch(pixels), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_group_norm_replaces_every_batch_norm() -> None:
+    backbone = build_backbone("mobilenet_v2", norm="group")
+    assert norms(backbone) == {nn.GroupNorm}
+    assert all(features.isfinite().all() for features in backbone(torch.randn(1, 3, 64, 64)))
+
+
+@pytest.mark.parametrize(
+    ("name", "trainable", "learning"),
+    [
+        ("resnet18", 0, set()),
+        ("resnet18", 1, {"layer4"}),
+        ("resnet18", 3, {"layer2", "layer3", "layer4"}),
+        ("resnet18", 4, {"layer1", "layer2", "layer3", "layer4"}),
+        ("resnet18", 5, {"conv1", "bn1", "layer1", "layer2", "layer3", "layer4"}),
+        ("mobilenet_v2", 1, {f"features.{index}" for index in range(14, 19)}),
+        ("convnext_tiny", 2, {f"features.{index}" for index in range(4, 8)}),
+    ],
+)
+def test_only_the_coarse_stages_learn(name: str, trainable: int, learning: set[str]) -> None:
+    depth = 2 if name == "resnet18" else 3
+    backbone = build_backbone(name, trainable_stages=trainable)
+    free = {key for key, parameter in backbone.named_parameters() if parameter.requires_grad}
+    assert {".".join(key.split(".")[1:depth]) for key in free} == learning
+
+
+def test_frozen_stages_keep_their_batch_statistics_in_training() -> None:
+    backbone = build_backbone("resnet18", trainable_stages=2).train()
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    backbone(torch.randn(2, 3, 64, 64))
+    changed = {key.split(".")[1] for key, value in backbone.state_dict().items() if not torch.equal(value, before[key])}
+    assert changed == {"layer3", "layer4"}
+
+
+def test_building_leaves_batch_statistics_and_mode_alone() -> None:
+    backbone = build_backbone("resnet18")
+    assert backbone.training
+    assert all(not value.any() for key, value in backbone.state_dict().items() if key.endswith("running_mean"))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("resnet81", {}, "did you mean 'resnet18'"),
+        ("resnet18", {"norm": "layer"}, "batch, frozen, group"),
+        ("resnet18", {"norm": "group", "weights": "DEFAULT"}, "frozen"),
+        ("resnet18", {"trainable_stages": 6}, "0 to 5"),
+        ("resnet18", {"trainable_stages": -1}, "0 to 5"),
+        ("resnet18", {"pixel_mean": (0.5,)}, "three numbers"),
+        ("resnet18", {"pixel_std": (0.5, 0.0, 0.5)}, "std above 0"),
+    ],
+)
+def test_bad_options_are_refused(name: str, options: dict[str, object], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        build_backbone(name, **options)

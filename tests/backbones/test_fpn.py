@@ -1,0 +1,70 @@
+"""The feature pyramid: a case worked by hand, its extra levels, its variants, and joined to a backbone."""
+
+import pytest
+import torch
+from torch import nn
+
+from scenekit.backbones import FPN, BackboneWithFPN, Level, build_backbone
+
+LEVELS = (Level(8, 4, 0.5), Level(16, 8, 0.5), Level(32, 16, 0.5), Level(64, 32, 0.5))
+
+
+def maps(height: int = 64, width: int = 96) -> list[torch.Tensor]:
+    return [torch.randn(2, level.channels, height // level.stride, width // level.stride) for level in LEVELS]
+
+
+def test_top_down_pathway_by_hand() -> None:
+    """With kernels that only copy the middle pixel, P5 = C5 and P4 = C4 + P5 upsampled to the nearest cell."""
+    fpn = FPN([Level(1, 16, 0.5), Level(1, 32, 0.5)], channels=1, extra=None)
+    for module in fpn.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.dirac_(module.weight)
+    fine, coarse = torch.arange(8.0).reshape(1, 1, 2, 4), torch.tensor([[[[100.0, 200.0]]]])
+    pyramid = fpn([fine, coarse])
+    assert pyramid.maps[0].tolist() == [[[[100, 101, 202, 203], [104, 105, 206, 207]]]]
+    assert pyramid.maps[1].tolist() == coarse.tolist()
+    assert pyramid.strides == (16, 32)
+
+
+@pytest.mark.parametrize(
+    ("extra", "strides"), [(None, (4, 8, 16, 32)), ("pool", (4, 8, 16, 32, 64)), ("conv", (4, 8, 16, 32, 64, 128))]
+)
+@pytest.mark.parametrize("slim", [False, True])
+@pytest.mark.parametrize("norm", [None, "batch", "group"])
+def test_each_level_has_the_declared_stride_and_channels(
+    extra: str | None, strides: tuple[int, ...], slim: bool, norm: str | None
+) -> None:
+    fpn = FPN(LEVELS, 12, extra=extra, slim=slim, norm=norm)
+    pyramid = fpn(maps(128, 256))
+    assert pyramid.strides == strides == tuple(level.stride for level in fpn.levels)
+    assert pyramid.channels == 12
+    assert [tuple(features.shape[2:]) for features in pyramid.maps] == [(128 // s, 256 // s) for s in strides]
+    convolutions = [module for module in fpn.modules() if isinstance(module, nn.Conv2d)]
+    assert any(convolution.groups == 12 for convolution in convolutions) == slim
+
+
+def test_p6_takes_every_second_cell_of_p5() -> None:
+    pyramid = FPN(LEVELS, 8)(maps(128, 192))
+    assert torch.equal(pyramid.maps[4], pyramid.maps[3][:, :, ::2, ::2])
+
+
+def test_extra_levels_keep_the_alignment_of_the_coarsest() -> None:
+    patches = [Level(4, stride, stride / 2) for stride in (4, 8, 16, 32)]
+    assert [level.offset for level in FPN(patches, 8, extra="conv").levels] == [2, 4, 8, 16, 16, 16]
+
+
+def test_sizes_that_no_stride_divides_are_accepted() -> None:
+    network = BackboneWithFPN(build_backbone("mobilenet_v3_small"), FPN(build_backbone("mobilenet_v3_small").levels, 8))
+    with torch.inference_mode():
+        pyramid = network.eval()(torch.rand(1, 3, 75, 101))
+    assert [tuple(features.shape[2:]) for features in pyramid.maps] == [(19, 26), (10, 13), (5, 7), (3, 4), (2, 2)]
+
+
+def test_backbone_with_fpn_describes_its_pyramid_and_learns() -> None:
+    backbone = build_backbone("resnet18")
+    network = BackboneWithFPN(backbone, FPN(backbone.levels, 16, slim=True))
+    pyramid = network(torch.rand(2, 3, 64, 64))
+    assert (network.channels, network.strides) == (pyramid.channels, pyramid.strides)
+    assert (network.pixel_mean, network.pixel_std) == (backbone.pixel_mean, backbone.pixel_std)
+    sum(features.square().mean() for features in pyramid.maps).backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
