@@ -32,10 +32,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def load_state(model: nn.Module, state: dict[str, Tensor], within: Sequence[str], source: str) -> None:
+def load_state(model: nn.Module, state: dict[str, Tensor], within: Sequence[str], fit: str) -> None:
     """Load `state` into the sub-modules of `model` named in `within`; its other parts (the classifier) may differ.
 
-    `source` names the weights in errors.
+    `fit` begins errors: which weights do not fit which network.
     """
     own = model.state_dict()
     needed = {key for key in own if key.startswith(tuple(f"{prefix}." for prefix in within))}
@@ -47,7 +47,7 @@ def load_state(model: nn.Module, state: dict[str, Tensor], within: Sequence[str]
     }
     if any(problems.values()):
         found = "; ".join(f"{len(keys)} {kind} ({_some(keys)})" for kind, keys in problems.items() if keys)
-        raise InputError(f"{source} does not fit {type(model).__name__}: {found}; name the backbone it was saved from")
+        raise InputError(f"{fit}: {found}; name the backbone it was saved from")
     model.load_state_dict({key: state[key] for key in needed & state.keys()}, strict=False)
 
 

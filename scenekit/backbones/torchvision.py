@@ -184,7 +184,7 @@ def _with_weights(name: str, layout: Layout, weights: str | Path | None) -> tupl
                 f"backbone weights: no {weights!r} for {name}{nearest(str(weights), list(published.__members__))}"
             )
         within = [module for part in layout.modules(model) for module in part]
-        load_state(model, read_state(path), within, source=f"weights file {path}")
+        load_state(model, read_state(path), within, fit=f"weights file {path} does not fit {name}")
     return model, (IMAGENET_MEAN, IMAGENET_STD)
 
 

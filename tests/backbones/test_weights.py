@@ -95,7 +95,7 @@ def test_file_of_another_network_is_refused_with_some_of_the_keys(tmp_path: Path
         changed |= {"layer9.weight": torch.zeros(1), "layer2.0.conv1.weight": torch.zeros(1)}
         torch.save(changed, tmp_path / "changed.pth")
         build_backbone("resnet18", weights=tmp_path / "changed.pth")
-    with pytest.raises(InputError, match=r"does not fit MobileNetV2: .* missing \(features.0.* unexpected \(bn1"):
+    with pytest.raises(InputError, match=r"does not fit mobilenet_v2: .* missing \(features.0.* unexpected \(bn1"):
         build_backbone("mobilenet_v2", weights=tmp_path / "resnet18.pth")
 
 
