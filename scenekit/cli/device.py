@@ -1,0 +1,22 @@
+"""Where a command computes."""
+
+import torch
+
+from scenekit.errors import InputError
+
+
+def device_named(text: str) -> torch.device:
+    """The device that `text` (cpu, cuda, cuda:1, mps, or auto: a GPU where there is one) names on this machine.
+
+    Raises InputError when there is no such kind of device, or this machine lacks it.
+    """
+    if text == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = text.partition(":")
+    present = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if kind not in present or (index and not index.isdecimal()):
+        raise InputError(f"--device: unknown device {text!r}; expected cpu, cuda, cuda:1, mps or auto")
+    if int(index or 0) >= present[kind]:
+        have = ", ".join(f"{count} {name}" for name, count in present.items() if count)
+        raise InputError(f"--device: this machine has no {text!r}; it has {have}")
+    return torch.device(text)
