@@ -48,8 +48,8 @@ def semantic_map(renderer: Renderer, surface: Surface, size: tuple[int, int]) ->
     out = np.array([CLASSES.index(name) for name in names], dtype=np.uint8)[surface.owner]
     if stage.patch is not None:
         rows = np.flatnonzero(surface.owner == renderer.ground)
-        world = surface.point[rows] @ renderer.rotation + renderer.position
-        inside = textures.in_patch(stage.patch, world[:, 0], world[:, 1])
+        world = renderer.world(surface.point[:, rows])
+        inside = textures.in_patch(stage.patch, world[0], world[1])
         out[rows[inside]] = CLASSES.index(stage.patch.kind)
     return out.reshape(size)
 
@@ -69,9 +69,9 @@ def panoptic(
     return out, tuple(segments)
 
 
-def amodal_masks(solids: list[Solid], rays: Float[np.ndarray, "P 3"], size: tuple[int, int]) -> Bool[np.ndarray, "N H W"]:
+def amodal_masks(solids: list[Solid], rays: Float[np.ndarray, "3 P"], size: tuple[int, int]) -> Bool[np.ndarray, "N H W"]:
     """Each object's mask in the picture as if it stood alone."""
-    out = np.zeros((len(solids), len(rays)), dtype=bool)
+    out = np.zeros((len(solids), rays.shape[1]), dtype=bool)
     for mask, solid in zip(out, solids, strict=True):
         mask[:] = Tracer(solid.verts, solid.faces).first(np.zeros_like(rays), rays).triangle >= 0
     return out.reshape(len(solids), *size)
@@ -103,7 +103,7 @@ def _person_keypoints(
     rays = joints / joints[:, 2:]
     xy = (rays @ intrinsics.T)[:, :2]
     inside = (joints[:, 2] > 0.05) & (xy >= 0).all(axis=1) & (xy[:, 0] < width) & (xy[:, 1] < height)
-    hit = renderer.surface(rays.astype(np.float32))
+    hit = renderer.surface(rays.T.astype(np.float32))
     before = (joints[:, 2] - hit.depth) * np.linalg.norm(rays, axis=1)
     visible = (hit.owner == index) & (before <= reach) & (before >= -reach)
     out = np.concatenate([xy, np.where(visible, 2.0, 1.0)[:, None]], axis=1)

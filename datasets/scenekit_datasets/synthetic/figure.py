@@ -140,9 +140,9 @@ class _Body:
             out.limb(hip, knee, 0.052 * h, self.wear.trousers, 0.75)
             out.limb(knee, ankle, 0.040 * h, self.wear.trousers, 0.7)
             self._shoe(out, ankle, shin)
-            self._note(f"{side}_hip", hip, 0.075)
-            self._note(f"{side}_knee", knee, 0.042)
-            self._note(f"{side}_ankle", ankle, 0.04)
+            self._note(f"{side}_hip", hip, 0.1)
+            self._note(f"{side}_knee", knee, 0.062)
+            self._note(f"{side}_ankle", ankle, 0.055)
         return out
 
     def _shoe(self, out: Builder, ankle: Vec3, shin: Mat3) -> None:
@@ -175,9 +175,9 @@ class _Body:
         out.limb(elbow, wrist, 0.028 * h, wear.sleeve, 0.75)
         hand = wrist + fore @ np.array([0, 0, -0.04 * h])
         out.add(ball(1), (0.024 * h, 0.03 * h, 0.045 * h), hand, wear.skin, fore)
-        self._note(f"{side}_shoulder", shoulder, 0.042)
-        self._note(f"{side}_elbow", elbow, 0.034)
-        self._note(f"{side}_wrist", wrist, 0.03)
+        self._note(f"{side}_shoulder", shoulder, 0.065)
+        self._note(f"{side}_elbow", elbow, 0.052)
+        self._note(f"{side}_wrist", wrist, 0.05)
 
     def _head(self, out: Builder, neck: Vec3, base: Mat3) -> None:
         """Skull, hair, ears, eyes and nose; the facial keypoints lie on the skin."""
@@ -194,11 +194,11 @@ class _Body:
             out.add(ball(1), (size[0] * h, size[1] * h, size[2] * h), center, paint, turn)
             return center
 
-        self._note("nose", bump((0.060, 0, -0.010), (0.012, 0.008, 0.014), wear.skin), 0.02)
+        self._note("nose", bump((0.060, 0, -0.010), (0.012, 0.008, 0.014), wear.skin), 0.025)
         bump((0.054, 0, -0.034), (0.006, 0.018, 0.005), lip)
         for side, sign in (("left", 1.0), ("right", -1.0)):
             eye = bump((0.050, sign * 0.020, 0.006), (0.008, 0.010, 0.008), white)
             bump((0.056, sign * 0.020, 0.006), (0.004, 0.005, 0.006), dark)
             ear = bump((-0.002, sign * 0.053, -0.006), (0.010, 0.008, 0.018), wear.skin)
-            self._note(f"{side}_eye", eye, 0.02)
-            self._note(f"{side}_ear", ear, 0.022)
+            self._note(f"{side}_eye", eye, 0.025)
+            self._note(f"{side}_ear", ear, 0.03)

@@ -14,8 +14,9 @@ from scenekit_datasets.synthetic import annotate
 from scenekit_datasets.synthetic.annotate import Segment
 from scenekit_datasets.synthetic.geometry import Mat3
 from scenekit_datasets.synthetic.layout import Placed, arrange
-from scenekit_datasets.synthetic.render import Renderer, Surface, picture, pixel_rays
+from scenekit_datasets.synthetic.render import Renderer, Surface, pixel_rays
 from scenekit_datasets.synthetic.rng import Dice
+from scenekit_datasets.synthetic.shading import picture
 from scenekit_datasets.synthetic.stage import Stage, random_stage
 from scenekit_datasets.synthetic.tracer import require_embree
 

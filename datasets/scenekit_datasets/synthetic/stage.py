@@ -142,7 +142,7 @@ def _indoor(dice: Dice) -> Stage:
         wall_other=_shade(wall, dice.uniform(0.86, 0.94)),
         patch=_rug(dice, near, far) if dice.chance(0.4) else None,
         lights=_room_lights(dice, room),
-        ambient=((0.36, 0.36, 0.38), (0.24, 0.22, 0.20)),
+        ambient=((0.46, 0.46, 0.48), (0.34, 0.32, 0.29)),
         zenith=(0.9, 0.9, 0.9),
         horizon=(0.9, 0.9, 0.9),
         view=view,
@@ -156,11 +156,11 @@ def _room_lights(dice: Dice, room: tuple[float, float, float, float]) -> tuple[L
     """A warm ceiling lamp and window light from one side, both with shadows; sometimes a weak fill without."""
     left, right, back, height = room
     ceiling = (dice.uniform(left * 0.5, right * 0.5), dice.uniform(0.2, 0.65) * back, height - 0.1)
-    power = dice.uniform(5.0, 7.5)
+    power = dice.uniform(6.5, 9.5)
     lamps = [Light(ceiling, (power, power * 0.93, power * 0.82), False, True)]
     x = (left + 0.2) if dice.chance(0.5) else (right - 0.2)
-    cool = dice.uniform(2.5, 5.0)
-    lamps.append(Light((x, dice.uniform(0.0, 0.6) * back, dice.uniform(1.6, 2.4)), (cool * 0.85, cool * 0.93, cool), False, True))
+    cool = dice.uniform(3.0, 6.0)
+    lamps.append(Light((x, dice.uniform(0.0, 0.6) * back, dice.uniform(1.6, 2.4)), (cool * 0.85, cool * 0.93, cool), False, dice.chance(0.6)))
     if dice.chance(0.5):
         lamps.append(Light((-x * 0.8, -0.5, 2.0), (1.4, 1.35, 1.3), False, False))
     return tuple(lamps)
@@ -169,12 +169,12 @@ def _room_lights(dice: Dice, room: tuple[float, float, float, float]) -> tuple[L
 def _outdoor(dice: Dice) -> Stage:
     near, far = 2.4, dice.uniform(6.0, 8.5)
     view = _view(dice, near, far, indoor=False)
-    ground = dice.weighted({"grass": 3.0, "road": 2.0, "sand": 1.2})
-    colors = {"grass": (0.36, 0.52, 0.22), "road": (0.40, 0.40, 0.42), "sand": (0.82, 0.72, 0.52)}
+    ground = dice.weighted({"grass": 3.0, "road": 1.4, "sand": 1.2})
+    colors = {"grass": (0.42, 0.60, 0.25), "road": (0.47, 0.47, 0.49), "sand": (0.82, 0.72, 0.52)}
     color = _tint(dice, (colors[ground],), 0.04)
     patch = None
-    if ground != "road" and dice.chance(0.45):
-        road = _tint(dice, (colors["road"],), 0.04)
+    if ground == "road" or dice.chance(0.45):
+        road = color if ground == "road" else _tint(dice, (colors["road"],), 0.04)
         angle = dice.sign() * dice.uniform(0.9, 1.5)
         patch = Patch("road", 0.0, dice.uniform(4.0, far), angle, dice.uniform(1.2, 2.0), 1.0, road, (0.9, 0.88, 0.8))
     zenith, horizon = dice.pick((
@@ -195,7 +195,7 @@ def _outdoor(dice: Dice) -> Stage:
         wall_other=(0.8, 0.8, 0.8),
         patch=patch,
         lights=_sun(dice),
-        ambient=((0.34, 0.40, 0.50), (0.20, 0.20, 0.17)),
+        ambient=((0.40, 0.46, 0.55), (0.27, 0.27, 0.22)),
         zenith=zenith,
         horizon=horizon,
         view=view,
@@ -211,7 +211,7 @@ def _sun(dice: Dice) -> tuple[Light, ...]:
     flat = math.cos(height)
     sun = (flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(height))
     warm = dice.uniform(0.0, 0.18)
-    power = dice.uniform(0.75, 0.95)
+    power = dice.uniform(0.85, 1.1)
     fill = Light((-sun[0], -abs(sun[1]) - 0.3, 0.6), (0.10, 0.11, 0.13), True, False)
     return Light(sun, (power, power * (1 - warm * 0.5), power * (1 - warm)), True, True), fill
 

@@ -1,6 +1,6 @@
 """Procedural surfaces: colors as functions of a place, with contrast that fades where a pixel covers many cells.
 
-Letters: P points. All colors here are linear light.
+Letters: P points. All colors here are linear light; points and colors are coordinates first ([3 P]).
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from scenekit_datasets.synthetic.model import RGB
 from scenekit_datasets.synthetic.stage import Patch, Stage
 
 Values = Float[np.ndarray, " P"]
-Colors = Float[np.ndarray, "P 3"]
+Colors = Float[np.ndarray, "3 P"]
+Color = Float[np.ndarray, "3 1"]
 
 GAMMA = 2.2
 
 
-def linear(rgb: RGB) -> Float[np.ndarray, "3"]:
+def linear(rgb: RGB) -> Color:
     """Linear light of a display color."""
-    return np.asarray(rgb, dtype=np.float32) ** np.float32(GAMMA)
+    return np.asarray(rgb, dtype=np.float32)[:, None] ** np.float32(GAMMA)
 
 
 def hashed(x: Int[np.ndarray, " P"], y: Int[np.ndarray, " P"], salt: int) -> Values:
@@ -52,22 +53,22 @@ def _fade(footprint: Values, cell: float | Values) -> Values:
     return np.clip(1.4 - 1.6 * footprint / cell, 0.0, 1.0)
 
 
-def pattern(kind: int, local: Float[np.ndarray, "P 3"], cell: float, footprint: Values) -> Values:
+def pattern(kind: int, local: Float[np.ndarray, "3 P"], cell: float, footprint: Values) -> Values:
     """Weight of the second color for pattern `kind` at points of the object's own frame; footprint: metres a pixel."""
     grid = local / np.float32(cell) + np.float32(0.137)
     whole = np.floor(grid).astype(np.int32)
     if kind == 1:
-        return (whole[:, 2] & 1) * _fade(footprint, cell) + 0.5 * (1 - _fade(footprint, cell))
+        return (whole[2] & 1) * _fade(footprint, cell) + 0.5 * (1 - _fade(footprint, cell))
     if kind == 2:
         fade = _fade(footprint, cell)
-        return (whole.sum(axis=1) & 1) * fade + 0.5 * (1 - fade)
+        return (whole.sum(axis=0) & 1) * fade + 0.5 * (1 - fade)
     center = grid - whole - np.float32(0.5)
-    dots = (center**2).sum(axis=1) < 0.16
+    dots = (center**2).sum(axis=0) < 0.16
     return dots * _fade(footprint, cell) + 0.27 * (1 - _fade(footprint, cell))
 
 
-def _mix(one: Colors | Float[np.ndarray, "3"], two: Colors | Float[np.ndarray, "3"], weight: Values) -> Colors:
-    out: Colors = one + (two - one) * weight[:, None]
+def _mix(one: Colors | Color, two: Colors | Color, weight: Values) -> Colors:
+    out: Colors = one + (two - one) * np.asarray(weight, dtype=np.float32)
     return out
 
 
@@ -81,7 +82,7 @@ def _floor(stage: Stage, x: Values, y: Values, footprint: Values) -> Colors:
         seam = np.abs(x / cell - row - 0.5) > 0.5 - 0.03
         grain = noise(x * 40, y * 3, salt + 2) * 0.25
         fade = _fade(footprint, cell)
-        return _mix(one, two, (tone * 0.8 + grain) * fade + 0.5 * (1 - fade)) * (1 - 0.35 * seam * fade)[:, None]
+        return _mix(one, two, (tone * 0.8 + grain) * fade + 0.5 * (1 - fade)) * (1 - 0.35 * seam * fade)
     if stage.finish == "tiles":
         i, j = np.floor(x / cell).astype(np.int32), np.floor(y / cell).astype(np.int32)
         fade = _fade(footprint, cell)
@@ -97,14 +98,14 @@ def _grass(stage: Stage, x: Values, y: Values, footprint: Values) -> Colors:
     fine = _fade(footprint, 0.05)
     blades = noise(x * 28, y * 28, stage.salt) * fine + 0.5 * (1 - fine)
     clumps = noise(x * 1.7, y * 1.7, stage.salt + 1)
-    return _mix(one, two, 0.9 * blades + 0.7 * clumps - 0.4) * (0.9 + 0.2 * noise(x * 0.3, y * 0.3, 5))[:, None]
+    return _mix(one, two, 0.9 * blades + 0.7 * clumps - 0.4) * (0.9 + 0.2 * noise(x * 0.3, y * 0.3, 5))
 
 
-def _grit(one: Colors | Float[np.ndarray, "3"], x: Values, y: Values, footprint: Values, salt: int) -> Colors:
+def _grit(one: Colors | Color, x: Values, y: Values, footprint: Values, salt: int) -> Colors:
     fine = _fade(footprint, 0.03)
     grain = noise(x * 50, y * 50, salt) * fine + 0.5 * (1 - fine)
     waves = noise(x * 0.9, y * 2.1, salt + 1)
-    out: Colors = one * (0.82 + 0.22 * grain + 0.16 * waves)[:, None]
+    out: Colors = one * (0.82 + 0.22 * grain + 0.16 * waves)
     return out
 
 
@@ -125,19 +126,19 @@ def in_patch(patch: Patch, x: Values, y: Values) -> np.ndarray:
 
 def _patch_color(patch: Patch, x: Values, y: Values, footprint: Values, salt: int) -> Colors:
     across, along = _within(patch, x, y)
-    base = np.broadcast_to(linear(patch.color), (len(x), 3))
+    base = linear(patch.color)
     if patch.kind == "road":
         dash = (np.abs(across) < 0.04) & ((along % 2.4) < 1.3)
         edge = np.abs(np.abs(across) - 0.9) < 0.025
         return _mix(_grit(base, x, y, footprint, salt), linear(patch.other), 0.85 * (dash | edge))
     radius = np.sqrt(across**2 + along**2)
     band = ((radius > 0.8) & (radius < 0.88)) | ((radius > 0.4) & (radius < 0.46))
-    return _mix(base, linear(patch.other), band * 0.9) * (0.85 + 0.3 * noise(x * 45, y * 45, salt))[:, None]
+    return _mix(base, linear(patch.other), band * 0.9) * (0.85 + 0.3 * noise(x * 45, y * 45, salt))
 
 
-def ground(stage: Stage, points: Float[np.ndarray, "P 3"], footprint: Values) -> Colors:
+def ground(stage: Stage, points: Float[np.ndarray, "3 P"], footprint: Values) -> Colors:
     """Color of the ground at world points."""
-    x, y = points[:, 0], points[:, 1]
+    x, y = points[0], points[1]
     if stage.ground == "floor":
         out = _floor(stage, x, y, footprint)
     elif stage.ground == "grass":
@@ -146,34 +147,34 @@ def ground(stage: Stage, points: Float[np.ndarray, "P 3"], footprint: Values) ->
         out = _grit(linear(stage.ground_color), x, y, footprint, stage.salt)
     if stage.patch is not None:
         chosen = in_patch(stage.patch, x, y)
-        out[chosen] = _patch_color(stage.patch, x[chosen], y[chosen], footprint[chosen], stage.salt)
+        out[:, chosen] = _patch_color(stage.patch, x[chosen], y[chosen], footprint[chosen], stage.salt)
     return out
 
 
-def wall(stage: Stage, points: Float[np.ndarray, "P 3"], footprint: Values) -> Colors:
+def wall(stage: Stage, points: Float[np.ndarray, "3 P"], footprint: Values) -> Colors:
     """Color of walls and ceiling at world points; the skirting board is still wall."""
     assert stage.walls is not None
     height = stage.walls[3]
     one, two = linear(stage.wall_color), linear(stage.wall_other)
-    along, z = points[:, 0] + points[:, 1], points[:, 2]
+    along, z = points[0] + points[1], points[2]
     if stage.wall_finish == "stripes":
         fade = _fade(footprint, 0.18)
         out = _mix(one, two, (np.floor(along / 0.18).astype(np.int32) & 1) * fade + 0.5 * (1 - fade))
     elif stage.wall_finish == "panels":
         out = _mix(one, two * 0.8, np.clip((z < 0.95) * 1.0 - (np.abs(z - 0.95) < 0.03) * 1.5, 0, 1))
     else:
-        out = np.repeat(one[None], len(points), axis=0)
-    out[z > height - 0.005] = (0.78, 0.78, 0.76)
-    out[z < 0.09] = linear((0.9, 0.89, 0.86))
+        out = np.repeat(one, len(z), axis=1)
+    out[:, z > height - 0.005] = linear((0.89, 0.89, 0.88))
+    out[:, z < 0.09] = linear((0.9, 0.89, 0.86))
     return out
 
 
-def sky(stage: Stage, directions: Float[np.ndarray, "P 3"]) -> Colors:
+def sky(stage: Stage, directions: Float[np.ndarray, "3 P"]) -> Colors:
     """Gradient from horizon to zenith with thin clouds, for unit world directions."""
-    up = np.clip(directions[:, 2], 0.0, 1.0)
+    up = np.clip(directions[2], 0.0, 1.0)
     base = _mix(linear(stage.horizon), linear(stage.zenith), np.sqrt(np.clip(up * 1.6, 0, 1)))
-    across = directions[:, 0] / (up + 0.12) * 1.3
+    across = directions[0] / (up + 0.12) * 1.3
     deep = 1.0 / (up + 0.12) * 1.3
     thick = 0.6 * noise(across, deep, stage.salt) + 0.4 * noise(across * 2.3, deep * 2.3, stage.salt + 7)
     cloud = np.clip((thick - 0.5) * 2.6, 0, 0.85) * np.clip(up * 8, 0, 1)
-    return _mix(base, np.array([0.93, 0.93, 0.94], dtype=np.float32), cloud)
+    return _mix(base, linear((0.97, 0.97, 0.98)), cloud)

@@ -44,16 +44,17 @@ class Tracer:
         self._scene: Any = EmbreeScene()
         TriangleMesh(self._scene, verts.astype(np.float32), faces.astype(np.int32))
 
-    def first(self, origins: Float[np.ndarray, "P 3"], directions: Float[np.ndarray, "P 3"]) -> Hits:
+    def first(self, origins: Float[np.ndarray, "3 P"], directions: Float[np.ndarray, "3 P"]) -> Hits:
         """What the rays meet first."""
         out = self._scene.run(_rays(origins), _rays(directions), output=1)
         return Hits(out["primID"], out["tfar"], out["u"], out["v"])
 
-    def blocked(self, origins: Float[np.ndarray, "P 3"], directions: Float[np.ndarray, "P 3"]) -> Bool[np.ndarray, " P"]:
+    def blocked(self, origins: Float[np.ndarray, "3 P"], directions: Float[np.ndarray, "3 P"]) -> Bool[np.ndarray, " P"]:
         """Whether anything lies between an origin and origin + direction."""
-        out = self._scene.run(_rays(origins), _rays(directions), dists=np.ones(len(origins), np.float32), query="OCCLUDED")
+        out = self._scene.run(_rays(origins), _rays(directions), dists=np.ones(origins.shape[1], np.float32), query="OCCLUDED")
         return np.asarray(out != -1)
 
 
-def _rays(values: Float[np.ndarray, "P 3"]) -> Float[np.ndarray, "P 3"]:
-    return np.ascontiguousarray(values, dtype=np.float32)
+def _rays(values: Float[np.ndarray, "3 P"]) -> Float[np.ndarray, "P 3"]:
+    """Embree wants a ray a row."""
+    return np.ascontiguousarray(values.T, dtype=np.float32)
