@@ -97,7 +97,7 @@ IMAGE = None
 IMAGES: Key[ImageBatch, Any] = Key("images", doc="the batch itself")
 FEATURES: Key[FeaturePyramid, Any] = Key("features", doc="the shared feature pyramid")
 RPN_FEATURES: Key[FeaturePyramid, Any] = Key("rpn_features", doc="trunk of the region proposal network, per level")
-PROPOSALS: Key[Regions, Any] = Stream("proposals", doc="class-agnostic candidate boxes, scores are objectness")
+PROPOSALS: Key[Regions, Any] = Key("proposals", doc="class-agnostic candidate boxes, scores are objectness")
 
 OBJECTS = Stream("objects", doc="labelled regions: sampled ones with targets, detections without")
 PHRASES = Stream("phrases", doc="class-agnostic regions that somebody described")

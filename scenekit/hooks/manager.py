@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -79,10 +79,8 @@ class Registry:
         if found:
             owners = " and ".join(str(origin) for _, origin in found)
             raise PluginError(f"{kind} {name!r} is given by {owners}; uninstall one of them")
-        for failure in self.failures:
-            if name == failure.origin.plugin:
-                raise PluginError(f"{kind} {name!r} is not available: plugin {failure.origin} failed: {failure.cause}")
-        raise InputError(f"unknown {kind} {name!r}{nearest(name, self.names(kind))}")
+        broken = "".join(f"; plugin {failure.origin} failed: {failure.cause}" for failure in self.failures)
+        raise InputError(f"unknown {kind} {name!r}{nearest(name, self.names(kind))}{broken}")
 
     def origin(self, kind: str, name: str) -> Origin:
         """Where the record comes from."""
@@ -126,10 +124,11 @@ class Registry:
 
     def _collect(self, kind: str, plugin: object) -> list[Any]:
         hook, record_type = KINDS[kind]
-        implementation: Callable[[], Any] | None = getattr(plugin, hook, None)
+        implementations = getattr(self.manager.hook, hook).get_hookimpls()
+        implementation = next((found for found in implementations if found.plugin is plugin), None)
         if implementation is None:
             return []
-        handed = implementation()
+        handed = implementation.function()
         try:
             records = list(handed)
         except TypeError:

@@ -89,12 +89,17 @@ class BackboneSpec:
 
 @dataclass(frozen=True)
 class DetectorSpec:
-    """A provider of OBJECTS; build(core, config) -> the stages it consists of, in order."""
+    """A provider of OBJECTS; build(core, config) -> the stages it consists of, in any order.
+
+    `config` is validated from the recipe's `detector_options`. evaluator and draw: as for tasks.
+    """
 
     name: str
     summary: str
     build: Callable[[Core, Any], Sequence[Provider]]
     config: type[Config] = Config
+    evaluator: Callable[[Vocabulary], Evaluator] | None = None
+    draw: Callable[[Image.Image, Scene], Image.Image] | None = None
 
 
 @dataclass(frozen=True)

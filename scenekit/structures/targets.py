@@ -6,11 +6,11 @@ Letters: G ground-truth regions of all pictures, B pictures, C classes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from scenekit.errors import InputError
@@ -42,20 +42,30 @@ class StreamTruth:
 class Targets:
     """`streams` of ground-truth regions; `values` by key; `valid[key]` says per row (or picture) what is really labelled.
 
-    Values follow the rows of their stream, or the pictures.
+    Packed values follow the rows of their stream, or the pictures. A head gets targets that are `aligned` with its own
+    rows: there `targets[KEY]` has one row per region of the head.
     """
 
     streams: Mapping[Stream, StreamTruth] = field(default_factory=dict)
     values: Mapping[Key[Any, Any], Any] = field(default_factory=dict)
     valid: Mapping[Key[Any, Any], Bool[Tensor, " GB"]] = field(default_factory=dict)
-
-    def __getitem__(self, key: Key[Any, Any]) -> Any:
-        if key not in self.values:
-            raise InputError(f"no ground truth for {key.name!r} in this batch; ask `key in targets` first")
-        return self.values[key]
+    matched: Mapping[Stream, Int[Tensor, " N"]] = field(default_factory=dict)
 
     def __contains__(self, key: Key[Any, Any]) -> bool:
         return key in self.values and bool(self.valid[key].any())
+
+    def __getitem__(self, key: Key[Any, Any]) -> Any:
+        value, rows = self.packed(key)
+        return value if rows is None else key.field.select(value, rows)
+
+    def packed(self, key: Key[Any, Any]) -> tuple[Any, Int[Tensor, " N"] | None]:
+        """The value as packed over the batch, and which of its rows belongs to each row of the head.
+
+        For what is too large to copy once per region, such as bitmaps. The rows are None for keys of the picture.
+        """
+        if key not in self.values:
+            raise InputError(f"no ground truth for {key.name!r} in this batch; ask `key in targets` first")
+        return self.values[key], None if key.of is None else self.matched.get(key.of)
 
     def learnable(self, key: Key[Any, Any], regions: Regions) -> Bool[Tensor, " N"]:
         """Which regions are matched to ground truth that carries `key`."""
@@ -65,14 +75,9 @@ class Targets:
         return (regions.matched >= 0) & self.valid[key][regions.matched.clamp(min=0)]
 
     def aligned(self, regions: Mapping[Stream, Regions]) -> Targets:
-        """Row values re-ordered so that row n belongs to row n of a head's regions, which are all matched."""
-        values, valid = dict(self.values), dict(self.valid)
-        for key in self.values:
-            rows = None if key.of is None else regions.get(key.of)
-            if rows is not None and rows.matched is not None and bool((rows.matched >= 0).all()):
-                values[key] = key.field.select(self.values[key], rows.matched)
-                valid[key] = self.valid[key][rows.matched]
-        return Targets(self.streams, values, valid)
+        """The same targets as a head sees them whose rows are `regions`."""
+        matched = {stream: rows.matched for stream, rows in regions.items() if rows.matched is not None}
+        return replace(self, matched=matched)
 
     def to(self, device: torch.device | str) -> Targets:
         """The same on another device."""

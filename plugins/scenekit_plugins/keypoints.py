@@ -1,0 +1,115 @@
+"""Keypoints as one-hot heat maps over RoI features (He et al., Mask R-CNN, 2017, section 5).
+
+Letters: N regions, K points of the skeleton, C channels, S pooled side, M side of a heat map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models.detection.roi_heads import heatmaps_to_keypoints
+
+from scenekit.errors import InputError
+from scenekit.evaluation.evaluators import KeypointEvaluator
+from scenekit.heads import Core, Head
+from scenekit.hooks import Config, TaskSpec, hookimpl
+from scenekit.keys import KEYPOINTS, OBJECTS
+from scenekit.ops.losses import safe_mean
+from scenekit.structures import Keypoints, Regions, Vocabulary
+from scenekit.structures.board import Board
+from scenekit.structures.keypoints import VISIBLE
+from scenekit.structures.targets import Targets
+from scenekit.viewing.draw import draw_keypoints
+
+
+class KeypointConfig(Config):
+    """`pooled` RoIAlign side (the heat map has four times that); `convs` of `channels` before the deconvolution.
+
+    `hidden_points` says whether points that are labelled but hidden are learned too (as COCO's models do).
+    """
+
+    pooled: int = 14
+    convs: int = 8
+    channels: int = 512
+    hidden_points: bool = True
+
+
+class KeypointHead(Head[Float[Tensor, "N K M M"], Keypoints]):
+    """Convolutions, a deconvolution to one map per point, and x2 bilinear upsampling."""
+
+    def __init__(self, core: Core, config: KeypointConfig) -> None:
+        super().__init__()
+        skeleton = core.vocabulary.skeleton
+        if skeleton is None:
+            raise InputError("task 'keypoints' needs a vocabulary in which some thing has a skeleton; this one has none")
+        self.config = config
+        widths = [core.channels] + [config.channels] * config.convs
+        self.convs = nn.Sequential(
+            *(
+                nn.Sequential(nn.Conv2d(before, after, kernel_size=3, padding=1), nn.ReLU())
+                for before, after in zip(widths, widths[1:], strict=False)
+            )
+        )
+        self.predictor = nn.ConvTranspose2d(widths[-1], len(skeleton.points), kernel_size=4, stride=2, padding=1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+    def forward(self, board: Board) -> Float[Tensor, "N K M M"]:
+        maps = self.predictor(self.convs(board.pool(OBJECTS, size=self.config.pooled)))
+        return F.interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+    def loss(self, raw: Float[Tensor, "N K M M"], board: Board, targets: Targets) -> dict[str, Tensor]:
+        """Cross entropy over the cells of the map, for each labelled point that lies in its box."""
+        regions: Regions = board[OBJECTS]
+        cells, inside = heatmap_cells(targets[KEYPOINTS], regions.boxes, raw.shape[-1], self.config.hidden_points)
+        logits = raw.float().flatten(2)[inside]
+        return {"keypoint": safe_mean(F.cross_entropy(logits, cells[inside], reduction="none"))}
+
+    def decode(self, raw: Float[Tensor, "N K M M"], board: Board) -> Keypoints:
+        """The peak of each map, resampled to the size of the box; its score is the share of the map's probability."""
+        regions: Regions = board[OBJECTS]
+        visibility = torch.full(raw.shape[:2], VISIBLE, device=raw.device)
+        if len(raw) == 0:
+            return Keypoints(raw.new_zeros((0, raw.shape[1], 2)), visibility, raw.new_zeros((0, raw.shape[1])))
+        points, _ = heatmaps_to_keypoints(raw.float(), regions.boxes)
+        return Keypoints(points[..., :2], visibility, raw.float().flatten(2).softmax(-1).amax(-1))
+
+
+def heatmap_cells(
+    truth: Keypoints, boxes: Float[Tensor, "N 4"], side: int, hidden: bool
+) -> tuple[Int[Tensor, "N K"], Bool[Tensor, "N K"]]:
+    """(index of the cell that each point falls in, whether the point is labelled and inside its box)."""
+    sizes = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1e-6)
+    cell = ((truth.xy - boxes[:, None, :2]) / sizes[:, None] * side).floor()
+    on_far_edge = truth.xy == boxes[:, None, 2:]
+    cell = torch.where(on_far_edge, torch.full_like(cell, side - 1), cell)
+    labelled = truth.visibility > 0 if hidden else truth.visibility == VISIBLE
+    inside = labelled & ((cell >= 0) & (cell < side)).all(-1)
+    index = (cell[..., 1] * side + cell[..., 0]).nan_to_num(0).long()
+    return index.clamp(0, side * side - 1), inside
+
+
+def _with_skeleton(vocabulary: Vocabulary) -> tuple[int, ...]:
+    return vocabulary.things_with_skeleton
+
+
+@hookimpl
+def scenekit_tasks() -> Iterator[TaskSpec]:
+    """The task `keypoints`."""
+    yield TaskSpec(
+        name="keypoints",
+        summary="named points on articulated objects",
+        provides=(KEYPOINTS,),
+        build=KeypointHead,
+        config=KeypointConfig,
+        applies_to=_with_skeleton,
+        learns_from=(KEYPOINTS,),
+        evaluator=KeypointEvaluator,
+        draw=draw_keypoints,
+    )

@@ -1,0 +1,110 @@
+"""Instance masks (He et al., Mask R-CNN, 2017).
+
+Letters: N regions, K classes (things), C channels, S pooled side, M mask side, G ground-truth rows, H W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import roi_align
+
+from scenekit.evaluation.evaluators import MaskEvaluator
+from scenekit.heads import Core, Head
+from scenekit.hooks import Config, TaskSpec, hookimpl
+from scenekit.keys import MASKS, OBJECTS
+from scenekit.ops.losses import safe_mean
+from scenekit.ops.pasting import paste_masks
+from scenekit.structures import Geometry, Masks, Regions
+from scenekit.structures.board import Board
+from scenekit.structures.scene import Scene
+from scenekit.structures.targets import Targets
+from scenekit.viewing.draw import draw_masks
+
+
+class MaskConfig(Config):
+    """`pooled` RoIAlign side (the mask has twice that); `convs` of `channels` before the deconvolution.
+
+    `binary_targets` rounds the resampled ground truth to 0 or 1 (detectron2) instead of leaving it soft (torchvision).
+    """
+
+    pooled: int = 14
+    convs: int = 4
+    channels: int = 256
+    binary_targets: bool = False
+    threshold: float = 0.5
+
+
+class MaskHead(Head[Float[Tensor, "N K M M"], Float[Tensor, "N M M"]]):
+    """A fully convolutional network on RoI features with one mask per class."""
+
+    def __init__(self, core: Core, config: MaskConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = [core.channels] + [config.channels] * config.convs
+        self.convs = nn.Sequential(
+            *(
+                nn.Sequential(nn.Conv2d(before, after, kernel_size=3, padding=1), nn.ReLU())
+                for before, after in zip(widths, widths[1:], strict=False)
+            )
+        )
+        self.deconv = nn.ConvTranspose2d(widths[-1], config.channels, kernel_size=2, stride=2)
+        self.predictor = nn.Conv2d(config.channels, len(core.vocabulary.things), kernel_size=1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+    def forward(self, board: Board) -> Float[Tensor, "N K M M"]:
+        features = board.pool(OBJECTS, size=self.config.pooled)
+        logits: Tensor = self.predictor(F.relu(self.deconv(self.convs(features))))
+        return logits
+
+    def loss(self, raw: Float[Tensor, "N K M M"], board: Board, targets: Targets) -> dict[str, Tensor]:
+        """Binary cross entropy of the true class's mask (equation in section 3 of the paper)."""
+        regions: Regions = board[OBJECTS]
+        bitmaps, rows = targets.packed(MASKS)
+        assert rows is not None and regions.labels is not None
+        truth = crop_masks(bitmaps, rows, regions.boxes, raw.shape[-1])
+        if self.config.binary_targets:
+            truth = (truth >= 0.5).to(truth)
+        own = raw[torch.arange(len(raw), device=raw.device), regions.labels].float()
+        return {"mask": safe_mean(F.binary_cross_entropy_with_logits(own, truth, reduction="none"))}
+
+    def decode(self, raw: Float[Tensor, "N K M M"], board: Board) -> Float[Tensor, "N M M"]:
+        labels = board[OBJECTS].labels
+        return raw[torch.arange(len(raw), device=raw.device), labels].float().sigmoid()
+
+    def finish(self, value: Float[Tensor, "N M M"], scene: Scene, geometry: Geometry) -> Masks:
+        return paste_masks(value.cpu(), scene.objects.boxes, scene.size, self.config.threshold)
+
+
+def crop_masks(
+    bitmaps: UInt8[Tensor, "G H W"], rows: Tensor, boxes: Float[Tensor, "N 4"], side: int
+) -> Float[Tensor, "N M M"]:
+    """Bitmap `rows[n]` resampled to `side` x `side` inside box n, by RoIAlign."""
+    if len(boxes) == 0:
+        return boxes.new_zeros((0, side, side))
+    used, place = rows.unique(return_inverse=True)
+    rois = torch.cat((place[:, None].to(boxes), boxes.detach()), dim=1)
+    cropped: Tensor = roi_align(bitmaps[used, None].to(boxes), rois, (side, side), spatial_scale=1.0, aligned=True)
+    return cropped[:, 0]
+
+
+@hookimpl
+def scenekit_tasks() -> Iterator[TaskSpec]:
+    """The task `masks`."""
+    yield TaskSpec(
+        name="masks",
+        summary="which pixels belong to each object",
+        provides=(MASKS,),
+        build=MaskHead,
+        config=MaskConfig,
+        learns_from=(MASKS,),
+        evaluator=MaskEvaluator,
+        draw=draw_masks,
+    )

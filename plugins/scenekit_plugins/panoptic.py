@@ -1,0 +1,99 @@
+"""Panoptic segmentation without weights: merges instance masks and semantic labels
+(Kirillov et al., Panoptic Feature Pyramid Networks, 2019, section 4 and Panoptic Segmentation, 2019, section 7).
+
+Letters: H W pixels of the original picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from scenekit.evaluation.evaluators import PanopticEvaluator
+from scenekit.heads import Core, Head
+from scenekit.hooks import Config, TaskSpec, hookimpl
+from scenekit.keys import MASKS, OBJECTS, PANOPTIC, SEMANTIC
+from scenekit.structures import Geometry, Panoptic, Segment
+from scenekit.structures.board import Board
+from scenekit.structures.scene import Scene
+from scenekit.viewing.draw import draw_panoptic
+
+
+class PanopticConfig(Config):
+    """`score_threshold` of objects; `overlap` is the share of a mask that may be taken by better objects before it is
+    dropped; `stuff_area` the least share of the picture for a stuff segment.
+    """
+
+    score_threshold: float = 0.5
+    overlap: float = 0.5
+    stuff_area: float = 0.002
+
+
+class PanopticHead(Head[None, list[None]]):
+    """Nothing runs on the network; everything happens when a picture is finished."""
+
+    def __init__(self, core: Core, config: PanopticConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, board: Board) -> None:
+        return None
+
+    def decode(self, raw: None, board: Board) -> list[None]:
+        return [None] * len(board.images)
+
+    def finish(self, value: None, scene: Scene, geometry: Geometry) -> Panoptic:
+        """Objects by falling score claim the pixels that are still free, then stuff labels fill what is left."""
+        ids = torch.zeros(scene.size, dtype=torch.int64)
+        segments = _place_things(ids, scene, self.config)
+        segments += _place_stuff(ids, scene, len(segments), self.config)
+        return Panoptic(ids, tuple(segments))
+
+
+def _place_things(ids: Tensor, scene: Scene, config: PanopticConfig) -> list[Segment]:
+    """Writes into `ids`."""
+    scores = scene.objects.scores
+    scores = torch.ones(len(scene.objects)) if scores is None else scores
+    segments: list[Segment] = []
+    for row in scores.argsort(descending=True, stable=True).tolist():
+        if scores[row] < config.score_threshold:
+            break
+        mask = scene[MASKS][[row]].dense[0]
+        free = mask & (ids == 0)
+        if not free.any() or free.sum() < (1 - config.overlap) * mask.sum():
+            continue
+        ids[free] = len(segments) + 1
+        label = int(scene.objects.labels[row])
+        segments.append(Segment(len(segments) + 1, label, is_thing=True, object=row, score=float(scores[row])))
+    return segments
+
+
+def _place_stuff(ids: Tensor, scene: Scene, taken: int, config: PanopticConfig) -> list[Segment]:
+    """Writes into `ids`."""
+    labels, segments = scene[SEMANTIC], []
+    free = ids == 0
+    for label in labels[free].unique().tolist():
+        region = free & (labels == label)
+        if label < len(scene.vocabulary.things) or region.sum() < config.stuff_area * ids.numel():
+            continue
+        number = taken + len(segments) + 1
+        ids[region] = number
+        segments.append(Segment(number, label, is_thing=False))
+    return segments
+
+
+@hookimpl
+def scenekit_tasks() -> Iterator[TaskSpec]:
+    """The task `panoptic`."""
+    yield TaskSpec(
+        name="panoptic",
+        summary="every pixel belongs to one object or one kind of stuff",
+        provides=(PANOPTIC,),
+        build=PanopticHead,
+        config=PanopticConfig,
+        requires=(OBJECTS, MASKS, SEMANTIC),
+        evaluator=PanopticEvaluator,
+        draw=draw_panoptic,
+    )

@@ -1,0 +1,116 @@
+"""Semantic segmentation on the shared pyramid (Kirillov et al., Panoptic Feature Pyramid Networks, 2019, section 3.1).
+
+Letters: B pictures, L labels (things and stuff), C channels of the head, h w the finest map, H W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scenekit.evaluation.evaluators import SemanticEvaluator
+from scenekit.heads import Core, Head
+from scenekit.hooks import Config, TaskSpec, hookimpl
+from scenekit.keys import FEATURES, SEMANTIC
+from scenekit.ops.losses import safe_mean
+from scenekit.structures import IGNORE, FeaturePyramid, Geometry
+from scenekit.structures.board import Board
+from scenekit.structures.scene import Scene
+from scenekit.structures.targets import Targets
+from scenekit.viewing.draw import draw_semantic
+
+Upsampling = Literal["bilinear", "nearest"]
+
+
+class SemanticConfig(Config):
+    """`channels` inside the head; `levels` of the pyramid that are merged, from the finest; `norm_groups` of GroupNorm.
+
+    `upsampling` inside the head; `loss_at` the resolution at which labels and logits are compared: "input" or "logits".
+    """
+
+    channels: int = 128
+    levels: int = 4
+    norm_groups: int = 32
+    upsampling: Upsampling = "bilinear"
+    loss_at: Literal["input", "logits"] = "input"
+
+
+class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
+    """Each level is brought to the finest one's stride by convolutions and x2 upsamplings; their sum is classified."""
+
+    def __init__(self, core: Core, config: SemanticConfig) -> None:
+        super().__init__()
+        self.stride = core.strides[0]
+        self.loss_at = config.loss_at
+        self.branches = nn.ModuleList(_branch(core.channels, config, steps) for steps in range(config.levels))
+        self.predictor = nn.Conv2d(config.channels, len(core.vocabulary.labels), kernel_size=1)
+
+    def forward(self, board: Board) -> Float[Tensor, "B L h w"]:
+        pyramid: FeaturePyramid = board[FEATURES]
+        merged = [branch(level) for branch, level in zip(self.branches, pyramid.maps, strict=False)]
+        height, width = merged[0].shape[2:]
+        logits: Tensor = self.predictor(sum(level[:, :, :height, :width] for level in merged))
+        return logits
+
+    def loss(self, raw: Float[Tensor, "B L h w"], board: Board, targets: Targets) -> dict[str, Tensor]:
+        """Cross entropy over labelled pixels."""
+        labels: Int[Tensor, "B H W"] = targets[SEMANTIC]
+        if self.loss_at == "input":
+            logits = _upsample(raw.float(), self.stride)
+        else:
+            logits, half = raw.float(), self.stride // 2
+            labels = labels[:, half :: self.stride, half :: self.stride]
+        each = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")
+        return {"pixel": safe_mean(each[labels != IGNORE])}
+
+    def decode(self, raw: Float[Tensor, "B L h w"], board: Board) -> Float[Tensor, "B L h w"]:
+        return raw
+
+    def finish(self, value: Float[Tensor, "L h w"], scene: Scene, geometry: Geometry) -> Int[Tensor, "H W"]:
+        """Logits at network resolution, padding cut off, resized to the original; the best label per pixel."""
+        height, width = geometry.source
+        logits = _upsample(value[None].float(), self.stride)[:, :, :height, :width]
+        if geometry.size != geometry.source:
+            logits = F.interpolate(logits, size=geometry.size, mode="bilinear", align_corners=False)
+        return logits[0].argmax(0).cpu()
+
+
+def _branch(channels: int, config: SemanticConfig, steps: int) -> nn.Sequential:
+    """3x3 convolution, GroupNorm, ReLU, then x2 upsampling: `steps` times (once without upsampling for the finest)."""
+    layers: list[nn.Module] = []
+    for step in range(max(steps, 1)):
+        source = channels if step == 0 else config.channels
+        layers += [
+            nn.Conv2d(source, config.channels, kernel_size=3, padding=1, bias=False),
+            nn.GroupNorm(config.norm_groups, config.channels),
+            nn.ReLU(),
+        ]
+        if steps:
+            aligned: dict[str, Any] = {"align_corners": False} if config.upsampling == "bilinear" else {}
+            layers.append(nn.Upsample(scale_factor=2, mode=config.upsampling, **aligned))
+    return nn.Sequential(*layers)
+
+
+def _upsample(logits: Float[Tensor, "B L h w"], stride: int) -> Float[Tensor, "B L H W"]:
+    return F.interpolate(logits, scale_factor=float(stride), mode="bilinear", align_corners=False)
+
+
+@hookimpl
+def scenekit_tasks() -> Iterator[TaskSpec]:
+    """The task `semantic`."""
+    yield TaskSpec(
+        name="semantic",
+        summary="a label for every pixel, things and stuff",
+        provides=(SEMANTIC,),
+        build=SemanticHead,
+        config=SemanticConfig,
+        requires=(FEATURES,),
+        learns_from=(SEMANTIC,),
+        evaluator=SemanticEvaluator,
+        draw=draw_semantic,
+    )

@@ -1,0 +1,97 @@
+"""From a configuration and a vocabulary to a model."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jaxtyping import Float
+from pydantic import ValidationError
+from torch import Tensor
+
+from scenekit.backbones import FPN, BackboneWithFPN
+from scenekit.errors import InputError, nearest
+from scenekit.heads import Core, Provider
+from scenekit.hooks import Config, TaskSpec, registry
+from scenekit.keys import FEATURES, IMAGES
+from scenekit.model import SceneModel
+from scenekit.recipe import ModelConfig
+from scenekit.structures.board import Board, Pooler
+from scenekit.structures.images import ImageBatch
+from scenekit.structures.targets import Targets
+from scenekit.structures.vocabulary import Vocabulary
+
+
+class Trunk(Provider):
+    """The shared backbone and its pyramid."""
+
+    name = "backbone"
+    requires = (IMAGES,)
+    provides = (FEATURES,)
+
+    def __init__(self, net: BackboneWithFPN) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Float[Tensor, ""]]:
+        images: ImageBatch = board[IMAGES]
+        board.put(FEATURES, self.net(images.pixels))
+        return {}
+
+
+def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
+    """A model with fresh weights (the backbone's as its configuration says).
+
+    Raises InputError for an unknown backbone, detector or task, and for options that one of them does not know.
+    """
+    net = build_trunk(config)
+    core = Core(net.channels, net.strides, vocabulary)
+    detector = registry().get("detector", config.detector)
+    options = validated(detector.config, config.detector_options, f"detector {config.detector!r}")
+    stages = detector.build(core, options)
+    tasks = {}
+    for name, values in config.tasks.items():
+        spec: TaskSpec = registry().get("task", name)
+        tasks[name] = (spec, spec.build(core, validated(spec.config, values, f"task {name!r}")))
+    return SceneModel(config, core, [Trunk(net), *stages], tasks, _pooler(stages))
+
+
+def build_trunk(config: ModelConfig) -> BackboneWithFPN:
+    """Backbone and pyramid."""
+    spec = registry().get("backbone", config.backbone.name)
+    options = {"weights": config.backbone.weights, **config.backbone.options}
+    _check_options(spec.build, options, f"backbone {config.backbone.name!r}")
+    backbone = spec.build(**options)
+    pyramid = config.pyramid
+    fpn = FPN(backbone.levels, pyramid.channels, extra=pyramid.extra, slim=pyramid.slim)
+    return BackboneWithFPN(backbone, fpn)
+
+
+def validated(kind: type[Config], values: Mapping[str, Any], owner: str) -> Config:
+    """`values` as a configuration; an error names the owner, the option and the nearest right one."""
+    known = list(kind.model_fields)
+    for name in values:
+        if name not in known and not getattr(kind, "presets", None):
+            raise InputError(f"{owner} has no option {name!r}{nearest(name, known)}")
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"{owner}: option {where}: {first['msg']}, got {first['input']!r}") from error
+
+
+def _check_options(function: Callable[..., Any], options: Mapping[str, Any], owner: str) -> None:
+    known = list(inspect.signature(function).parameters)
+    for name in options:
+        if name not in known:
+            raise InputError(f"{owner} has no option {name!r}{nearest(name, known)}")
+
+
+def _pooler(stages: Any) -> Pooler:
+    for stage in stages:
+        if hasattr(stage, "pooler"):
+            pooler: Pooler = stage.pooler
+            return pooler
+    raise InputError("a detector needs a stage with a `pooler`, from which the board pools RoI features")

@@ -1,0 +1,53 @@
+"""From masks in the frame of their boxes to masks of the picture.
+
+Letters: N masks, M side of a mask, h w window of a box, H W picture.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from pycocotools import mask as coco_mask
+from torch import Tensor
+from torch.nn import functional as F
+
+from scenekit.structures.geometry import Size
+from scenekit.structures.masks import Masks
+
+
+def paste_masks(
+    probabilities: Float[Tensor, "N M M"], boxes: Float[Tensor, "N 4"], size: Size, threshold: float = 0.5
+) -> Masks:
+    """Resample each mask bilinearly at the pixel centres inside its box; at least `threshold` is inside.
+
+    Only the window of each box is computed, and a mask is run-length encoded before the next one is pasted, so that
+    memory does not grow with their number.
+    """
+    rles = []
+    for mask, box in zip(probabilities, boxes.tolist(), strict=True):
+        canvas = np.zeros(size, dtype=np.uint8, order="F")
+        x0, y0, x1, y1 = _window(box, size)
+        if x1 > x0 and y1 > y0:
+            canvas[y0:y1, x0:x1] = (_resample(mask, box, (x0, y0, x1, y1)) >= threshold).numpy()
+        rles.append(coco_mask.encode(canvas))
+    return Masks(tuple(rles), size)
+
+
+def _window(box: list[float], size: Size) -> tuple[int, int, int, int]:
+    """Pixels that a box touches, inside the picture."""
+    height, width = size
+    x0, y0 = max(math.floor(box[0]), 0), max(math.floor(box[1]), 0)
+    return x0, y0, min(math.ceil(box[2]), width), min(math.ceil(box[3]), height)
+
+
+def _resample(
+    mask: Float[Tensor, "M M"], box: list[float], window: tuple[int, int, int, int]
+) -> Float[Tensor, "h w"]:
+    """Values at the centres of the window's pixels; zero outside the box."""
+    xs = (torch.arange(window[0], window[2]) + 0.5 - box[0]) / max(box[2] - box[0], 1e-6) * 2 - 1
+    ys = (torch.arange(window[1], window[3]) + 0.5 - box[1]) / max(box[3] - box[1], 1e-6) * 2 - 1
+    grid = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), dim=-1)
+    return F.grid_sample(mask[None, None], grid[None], mode="bilinear", align_corners=False)[0, 0]

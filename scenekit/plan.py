@@ -1,0 +1,92 @@
+"""Which stages and tasks run, and in what order."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from scenekit.errors import InputError, nearest
+from scenekit.keys import Key
+
+Keys = tuple[Key[Any, Any], ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node of the plan: reads `requires` (and `uses`, where somebody provides them), gives `provides`."""
+
+    name: str
+    requires: Keys
+    provides: Keys
+    uses: Keys = ()
+
+
+class Plan:
+    """The order of all steps of a model, and which of them a request needs.
+
+    Raises InputError for a required key that nobody provides, two providers of one key, and circles.
+    """
+
+    def __init__(self, steps: Iterable[Step], given: Collection[Key[Any, Any]] = ()) -> None:
+        self.steps = {step.name: step for step in steps}
+        self._provider = self._find_providers()
+        self._check_requirements(given)
+        self.order = self._sorted()
+
+    def needed(self, wanted: Collection[str] | None = None, present: Collection[Key[Any, Any]] = ()) -> list[str]:
+        """Names of the steps to run, in order, so that the `wanted` ones (all, if None) have what they read.
+
+        Keys that are `present` from outside need no provider. What a model has of a task's `uses` is always provided,
+        so that asking for fewer tasks never changes the others.
+        """
+        unknown = [name for name in wanted or () if name not in self.steps]
+        if unknown:
+            raise InputError(f"this model has no task {unknown[0]!r}{nearest(unknown[0], list(self.steps))}")
+        queue = list(self.steps if wanted is None else wanted)
+        chosen: set[str] = set()
+        while queue:
+            name = queue.pop()
+            if name not in chosen and not (self.steps[name].provides and set(self.steps[name].provides) <= set(present)):
+                chosen.add(name)
+                queue.extend(self._feeders(name, present))
+        return [name for name in self.order if name in chosen]
+
+    def reads(self, name: str) -> Keys:
+        """What a step may read: what it requires, and of what it uses whatever this model provides."""
+        step = self.steps[name]
+        return (*step.requires, *(key for key in step.uses if key in self._provider))
+
+    def readers(self, name: str) -> list[str]:
+        """Steps that read what this one provides."""
+        provides = set(self.steps[name].provides)
+        return [other for other in self.steps if other != name and provides & set(self.reads(other))]
+
+    def _feeders(self, name: str, present: Collection[Key[Any, Any]]) -> list[str]:
+        return [self._provider[key] for key in self.reads(name) if key in self._provider and key not in present]
+
+    def _find_providers(self) -> dict[Key[Any, Any], str]:
+        providers: dict[Key[Any, Any], str] = {}
+        for step in self.steps.values():
+            for key in step.provides:
+                if key in providers:
+                    raise InputError(f"{providers[key]!r} and {step.name!r} both provide {key.name!r}; leave one out")
+                providers[key] = step.name
+        return providers
+
+    def _check_requirements(self, given: Collection[Key[Any, Any]]) -> None:
+        for step in self.steps.values():
+            for key in step.requires:
+                if key not in self._provider and key not in given:
+                    raise InputError(
+                        f"{step.name!r} requires {key.name!r}, which nothing in this model provides; add the task that "
+                        f"provides it (provided: {', '.join(sorted(k.name for k in self._provider))})"
+                    )
+
+    def _sorted(self) -> list[str]:
+        graph = {name: self._feeders(name, ()) for name in self.steps}
+        try:
+            return list(TopologicalSorter(graph).static_order())
+        except CycleError as error:
+            raise InputError(f"tasks require each other in a circle: {' -> '.join(error.args[1])}") from error
