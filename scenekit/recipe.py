@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+import yaml
+from pydantic import Field, ValidationError, field_validator
 
+from scenekit.errors import InputError, nearest
 from scenekit.hooks.records import Config
 
 
@@ -47,3 +53,207 @@ class ModelConfig(Config):
     detector: str = "rcnn"
     detector_options: dict[str, Any] = Field(default_factory=dict)
     tasks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class DatasetConfig(Config):
+    """One data set of a run: a registered `name`, its `split`, what its builder takes, and its share of the mixture."""
+
+    name: str
+    split: str = "train"
+    options: dict[str, Any] = Field(default_factory=dict)
+    weight: float = Field(default=1.0, gt=0)
+
+
+class DataConfig(Config):
+    """What a run learns from and what it is measured on."""
+
+    train: tuple[DatasetConfig, ...]
+    val: DatasetConfig | None = None
+
+    @field_validator("train")
+    @classmethod
+    def _some(cls, train: tuple[DatasetConfig, ...]) -> tuple[DatasetConfig, ...]:
+        if not train:
+            raise ValueError("at least one data set is expected")
+        return train
+
+
+class AugmentConfig(Config):
+    """How training pictures vary.
+
+    `flip` and `crop` are probabilities; a crop keeps at least `crop_min` of either side. `scale` is the range of a
+    random factor on the input size. `color` is the strength of brightness, contrast and saturation changes, 0 to 1.
+    """
+
+    flip: float = Field(default=0.5, ge=0, le=1)
+    crop: float = Field(default=0.0, ge=0, le=1)
+    crop_min: float = Field(default=0.6, gt=0, le=1)
+    scale: tuple[float, float] = (1.0, 1.0)
+    color: float = Field(default=0.0, ge=0, le=1)
+
+    @field_validator("scale")
+    @classmethod
+    def _ordered(cls, scale: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < scale[0] <= scale[1]:
+            raise ValueError(f"a range of two factors above 0, smaller first, is expected, got {list(scale)}")
+        return scale
+
+
+class TrainConfig(Config):
+    """How the weights are found.
+
+    `batch_size` pictures go through the network at once in every process; an optimizer step sees `accumulate` such
+    batches. `lr` is the peak, `backbone_lr_factor` multiplies it for the backbone. `weight_decay` spares norms and
+    biases. `schedule` starts with `warmup` steps: one_cycle and cosine then fall to 0, step falls tenfold at 2/3 and
+    8/9 of the run. `clip` bounds the norm of the whole gradient. `ema` is the decay of averaged weights. The log has a
+    line every `log_every` steps, and in every `grad_norm_every`th line the gradient norm of each task. A checkpoint is
+    written every `save_every` steps, the last `keep` stay. `loss_weights` are by "task" or "task.loss".
+    """
+
+    steps: int = Field(default=1000, ge=1)
+    batch_size: int = Field(default=8, ge=1)
+    accumulate: int = Field(default=1, ge=1)
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: float = Field(default=1e-3, gt=0)
+    backbone_lr_factor: float = Field(default=1.0, ge=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    schedule: Literal["one_cycle", "cosine", "step", "constant"] = "one_cycle"
+    warmup: int = Field(default=100, ge=0)
+    clip: float | None = Field(default=10.0, gt=0)
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    seed: int = 0
+    workers: int = Field(default=1, ge=0)
+    log_every: int = Field(default=10, ge=1)
+    grad_norm_every: int = Field(default=10, ge=0)
+    save_every: int = Field(default=200, ge=1)
+    keep: int = Field(default=2, ge=1)
+    loss_weights: dict[str, float] = Field(default_factory=dict)
+    balancer: str = "static"
+    balancer_options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _yaml_no(cls, value: object) -> object:
+        """YAML reads a bare `no` as False."""
+        return "no" if value is False else value
+
+
+class Recipe(Config):
+    """A whole run: which model learns from which data, and how; `out` is where it writes unless told otherwise."""
+
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    data: DataConfig
+    augment: AugmentConfig = Field(default_factory=AugmentConfig)
+    train: TrainConfig = Field(default_factory=TrainConfig)
+    out: str = "runs/run"
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+        """Read YAML; every override `a.b=value` (value in YAML, list entries by number) replaces or adds one entry.
+
+        Raises InputError, in one line, for a file that cannot be read, an unknown key (naming the nearest right one)
+        and a value of the wrong type.
+        """
+        content = _read_yaml(Path(path))
+        for override in overrides:
+            _override(content, override)
+        return cls.parse(content, str(path))
+
+    @classmethod
+    def parse(cls, content: object, origin: str = "the recipe") -> Recipe:
+        """Check plain data; `origin` stands at the beginning of error messages."""
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise InputError(f"{origin}: {'; '.join(map(_explain, error.errors()))}") from None
+
+    def save(self, path: str | Path) -> None:
+        """Write YAML atomically; `load` gives an equal recipe."""
+        from scenekit.structures.scene import write_atomically
+
+        write_atomically(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False).encode())
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such recipe") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: a recipe in YAML is expected; it cannot be read ({error})") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: a recipe in YAML is expected; {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: a recipe has sections such as model, data and train; got {type(content).__name__}")
+    return content
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    """Put one `a.b=value` into plain data; sections that are missing are made."""
+    path, sign, text = override.partition("=")
+    names = path.strip().split(".")
+    if not sign or not all(names):
+        raise InputError(f"an override looks like train.steps=50, got {override!r}")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(f"override {override!r}: what follows = must be YAML") from None
+    place: Any = content
+    for name in names[:-1]:
+        place = _entry(place, name, override)
+    _assign(place, names[-1], value, override)
+
+
+def _entry(place: Any, name: str, override: str) -> Any:
+    if isinstance(place, dict):
+        if place.get(name) is None:
+            place[name] = {}
+        return place[name]
+    return place[_list_index(place, name, override)]
+
+
+def _assign(place: Any, name: str, value: Any, override: str) -> None:
+    if isinstance(place, dict):
+        place[name] = value
+    else:
+        place[_list_index(place, name, override)] = value
+
+
+def _list_index(place: Any, name: str, override: str) -> int:
+    if not isinstance(place, list):
+        raise InputError(f"override {override!r}: {name!r} is below a single value; name a section or a list entry")
+    if not name.isdecimal() or int(name) >= len(place):
+        raise InputError(f"override {override!r}: a list entry from 0 to {len(place) - 1} is expected, got {name!r}")
+    return int(name)
+
+
+def _explain(error: Any) -> str:
+    """One finding of pydantic in one line."""
+    location = error["loc"]
+    path = ".".join(map(str, location))
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {path!r}{nearest(str(location[-1]), _fields_at(location[:-1]))}"
+    if error["type"] == "missing":
+        return f"{path!r} is missing"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    got = "" if isinstance(error["input"], dict | list) else f", got {error['input']!r}"
+    return f"{path!r}: {message[0].lower()}{message[1:]}{got}"
+
+
+def _fields_at(location: Sequence[str | int]) -> list[str]:
+    """The keys that the section at `location` knows."""
+    section: type[Config] | None = Recipe
+    for name in location:
+        if isinstance(name, str) and section is not None:
+            section = _section(typing.get_type_hints(section).get(name))
+    return list(section.model_fields) if section is not None else []
+
+
+def _section(annotation: Any) -> type[Config] | None:
+    """The Config inside an annotation such as `X`, `X | None` or `tuple[X, ...]`."""
+    is_class = isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias)
+    if is_class and issubclass(annotation, Config):
+        return annotation  # type: ignore[no-any-return]
+    found = (_section(inner) for inner in typing.get_args(annotation))
+    return next((section for section in found if section is not None), None)

@@ -1,0 +1,88 @@
+"""Annotations that cannot be right: found, named, and dropped or refused.
+
+Letters: N regions of one picture.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from scenekit.data.sample import Sample
+from scenekit.data.selecting import keep_regions
+from scenekit.errors import InputError
+from scenekit.keys import OBJECTS, Stream
+from scenekit.structures.geometry import Size
+from scenekit.structures.scene import Objects
+
+_log = logging.getLogger(__name__)
+
+SHOWN = 3
+"""How many bad rows a message spells out."""
+
+
+def checked(sample: Sample, *, origin: str = "the data set", strict: bool = False) -> Sample:
+    """The sample without regions whose box is NaN, reversed, empty or outside the picture, or whose label is unknown.
+
+    What is dropped is named with the picture's id, in a warning the first time; `strict` raises InputError instead. A
+    box that only reaches over the border is no fault. A scene of another size than its picture always is an error.
+    """
+    where = f"image {sample.id} of {origin}"
+    if sample.scene.size != tuple(sample.image.shape[1:]):
+        expected, shape = list(sample.scene.size), list(sample.image.shape[1:])
+        raise InputError(f"{where}: the annotations are for a picture of {expected} pixels, this one has {shape}")
+    for stream, regions in sample.scene.streams.items():
+        things = len(sample.scene.vocabulary.things) if stream == OBJECTS else None
+        faults = find_faults(regions, sample.scene.size, things)
+        if faults:
+            sample = _without(sample, stream, faults, where, strict)
+    return sample
+
+
+def find_faults(regions: Objects, size: Size, things: int | None) -> dict[int, str]:
+    """What is wrong, by row. `things`: how many labels there are (None: labels mean nothing here)."""
+    checks = {
+        "NaN or infinite": ~regions.boxes.isfinite().all(dim=1),
+        "reversed": (regions.boxes[:, 2:] < regions.boxes[:, :2]).any(dim=1),
+        "empty": (regions.boxes[:, 2:] == regions.boxes[:, :2]).any(dim=1),
+        "outside the picture": _outside(regions.boxes, size),
+    }
+    if things is not None:
+        checks["of an unknown label"] = (regions.labels < 0) | (regions.labels >= things)
+    faults: dict[int, str] = {}
+    for fault, rows in checks.items():
+        for row in rows.nonzero()[:, 0].tolist():
+            faults.setdefault(row, fault)
+    return faults
+
+
+def _outside(boxes: Tensor, size: Size) -> Bool[Tensor, " N"]:
+    height, width = size
+    return (boxes[:, 0] >= width) | (boxes[:, 1] >= height) | (boxes[:, 2] <= 0) | (boxes[:, 3] <= 0)
+
+
+def _without(sample: Sample, stream: Stream, faults: dict[int, str], where: str, strict: bool) -> Sample:
+    regions = sample.scene.regions(stream)
+    rows = sorted(faults)
+    told = "; ".join(f"box {row} {_numbers(regions.boxes[row])} is {faults[row]}" for row in rows[:SHOWN])
+    more = f"; and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+    if strict:
+        raise InputError(f"{where}: {told}{more}; expected x0 < x1, y0 < y1 within the picture; mend the annotations")
+    _warn_once(f"{where}: {told}{more}; dropped {len(rows)} of {len(regions)} {stream.name}")
+    kept = torch.ones(len(regions), dtype=torch.bool)
+    kept[rows] = False
+    return keep_regions(sample, stream, kept)
+
+
+def _numbers(box: Tensor) -> str:
+    return "[" + ", ".join(f"{value:g}" for value in box.tolist()) + "]"
+
+
+@functools.lru_cache(maxsize=4096)
+def _warn_once(message: str) -> None:
+    """Every epoch meets the same faults; once is enough."""
+    _log.warning(message)

@@ -1,0 +1,134 @@
+"""Packing samples of any data sets into one batch with its targets.
+
+Letters: G ground-truth regions of all pictures, B pictures, C classes (things), H W padded pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from scenekit.data.preprocess import pack
+from scenekit.data.relabel import relabeled
+from scenekit.data.sample import Sample
+from scenekit.data.selecting import without_empty
+from scenekit.keys import OBJECTS, Key, Stream
+from scenekit.recipe import InputConfig
+from scenekit.structures.fields import ImageField
+from scenekit.structures.geometry import Size
+from scenekit.structures.images import ImageBatch
+from scenekit.structures.regions import Regions
+from scenekit.structures.scene import Objects
+from scenekit.structures.targets import StreamTruth, Targets
+from scenekit.structures.vocabulary import Vocabulary
+
+
+def collate(
+    samples: Sequence[Sample],
+    *,
+    vocabulary: Vocabulary,
+    keys: Collection[Key[Any, Any]],
+    config: InputConfig,
+    seeds: Sequence[int] | None = None,
+) -> tuple[ImageBatch, Targets]:
+    """Samples of network size as a batch and its targets, labels in the terms of `vocabulary`.
+
+    Packed are `keys` that some sample supervises, and OBJECTS and the streams that `keys` name or follow. Rows and
+    pictures that say nothing about a key are blank and not valid. Regions without area are left out; regions of a class
+    that their data set does not claim to cover count as crowd: neither positives nor negatives.
+    """
+    streams = _streams(keys)
+    samples = [_prepared(sample, vocabulary, streams) for sample in samples]
+    batch = pack(
+        [sample.image for sample in samples],
+        config,
+        cameras=[sample.scene.camera for sample in samples],
+        seeds=seeds,
+    )
+    truth = {stream: _stream_truth(samples, stream, vocabulary) for stream in streams}
+    values, valid = {}, {}
+    for key in keys:
+        if not isinstance(key, Stream) and any(_supervises(sample, key) for sample in samples):
+            pack_key = _pack_images if key.of is None else _pack_rows
+            values[key], valid[key] = pack_key(samples, key, batch.padded_size)
+    return batch, Targets(truth, values, valid)
+
+
+def _streams(keys: Collection[Key[Any, Any]]) -> list[Stream]:
+    named = (key if isinstance(key, Stream) else key.of for key in keys)
+    return list(dict.fromkeys([OBJECTS, *(stream for stream in named if stream is not None)]))
+
+
+def _prepared(sample: Sample, vocabulary: Vocabulary, streams: Sequence[Stream]) -> Sample:
+    """In the model's words, with classes still named, and without empty boxes."""
+    covered = sample.supervision.classes
+    if covered is None:
+        covered = frozenset(sample.scene.vocabulary.things)
+    sample = relabeled(sample, vocabulary)
+    for stream in streams:
+        sample = without_empty(sample, stream)
+    return replace(sample, supervision=replace(sample.supervision, classes=covered))
+
+
+def _supervises(sample: Sample, key: Key[Any, Any]) -> bool:
+    return key in sample.supervision.keys and key in sample.scene
+
+
+def _stream_truth(samples: Sequence[Sample], stream: Stream, vocabulary: Vocabulary) -> StreamTruth:
+    parts = [sample.scene.regions(stream) for sample in samples]
+    image_index = torch.cat([torch.full((len(part),), index) for index, part in enumerate(parts)])
+    labels = torch.cat([part.labels for part in parts])
+    covered = torch.stack([_covered(sample, stream, vocabulary) for sample in samples])
+    crowd = torch.cat([part.crowd | part.ignore for part in parts])
+    if stream == OBJECTS:
+        crowd = crowd | ~covered[image_index, labels]
+    return StreamTruth(
+        regions=Regions(torch.cat([part.boxes for part in parts]).float(), image_index, labels),
+        crowd=crowd,
+        supervised=torch.tensor([stream in sample.supervision.streams for sample in samples]),
+        exhaustive=torch.tensor([_exhaustive(sample, stream) for sample in samples]),
+        covered=covered,
+    )
+
+
+def _exhaustive(sample: Sample, stream: Stream) -> bool:
+    return stream in sample.supervision.streams & sample.supervision.exhaustive
+
+
+def _covered(sample: Sample, stream: Stream, vocabulary: Vocabulary) -> Bool[Tensor, " C"]:
+    """The things that a picture's labels of `stream` cover; a stream without classes covers all or nothing."""
+    classes = sample.supervision.classes
+    if stream not in sample.supervision.streams:
+        return torch.zeros(len(vocabulary.things), dtype=torch.bool)
+    return torch.tensor([stream != OBJECTS or classes is None or name in classes for name in vocabulary.things])
+
+
+def _pack_images(samples: Sequence[Sample], key: Key[Any, Any], size: Size) -> tuple[Any, Bool[Tensor, " B"]]:
+    assert isinstance(key.field, ImageField), f"{key.name} follows the picture but its field is no ImageField"
+    valid = [_supervises(sample, key) for sample in samples]
+    items = [
+        sample.scene[key] if there else key.field.absent(sample.scene.size)
+        for sample, there in zip(samples, valid, strict=True)
+    ]
+    return key.field.collate(items, size), torch.tensor(valid)
+
+
+def _pack_rows(samples: Sequence[Sample], key: Key[Any, Any], size: Size) -> tuple[Any, Bool[Tensor, " G"]]:
+    assert key.of is not None
+    template = next(sample.scene[key] for sample in samples if _supervises(sample, key))
+    nothing = key.field.select(template, torch.zeros(0, dtype=torch.int64))
+    items, valid = [], []
+    for sample in samples:
+        regions: Objects = sample.scene.regions(key.of)
+        if _supervises(sample, key):
+            items.append(sample.scene[key])
+            valid.append(sample.scene.rows_with(key))
+        else:
+            items.append(key.field.scatter(nothing, torch.zeros(0, dtype=torch.int64), len(regions)))
+            valid.append(torch.zeros(len(regions), dtype=torch.bool))
+    return key.field.collate(items, size), torch.cat(valid)

@@ -1,0 +1,161 @@
+"""Batches for training, loaded by worker processes in an order that any step can resume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from scenekit.data.checks import checked
+from scenekit.data.collate import collate
+from scenekit.data.datasets import SampleSet
+from scenekit.data.mixing import Draw, batches, draws
+from scenekit.data.sample import Sample
+from scenekit.data.transforms import RandomCrop, Transform, apply_all, rng_for
+from scenekit.errors import InputError
+from scenekit.keys import MASKS, Key
+from scenekit.structures.images import ImageBatch
+from scenekit.structures.targets import Targets
+
+Packed: TypeAlias = tuple[ImageBatch, Targets]
+Collate: TypeAlias = Callable[..., Packed]
+
+SEED_BITS = 62
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set of a mixture, its name for messages and its weight."""
+
+    data: SampleSet
+    name: str = "the data set"
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Which batches a process loads: numbers `start` to `stop` - 1, as process `rank` of `world`."""
+
+    start: int
+    stop: int
+    rank: int = 0
+    world: int = 1
+
+
+@dataclass(frozen=True)
+class BatchSet(Dataset["Packed | InputError"]):
+    """The batch that belongs to a list of draws.
+
+    Faults of the data are handed over instead of raised, so that they cross the border of a worker process as they are.
+    """
+
+    sources: Sequence[Source]
+    transforms: Sequence[Transform]
+    keys: frozenset[Key[Any, Any]]
+    pack: Collate
+    seed: int
+    strict: bool = False
+
+    def __getitem__(self, batch: list[Draw]) -> Packed | InputError:
+        """Load, check, augment and pack; what is random depends on (seed, epoch, source, index) alone."""
+        try:
+            samples = [self._sample(draw) for draw in batch]
+        except InputError as error:
+            return error
+        return self.pack(samples, seeds=[self._rng(draw, "sampling").getrandbits(SEED_BITS) for draw in batch])
+
+    def _sample(self, draw: Draw) -> Sample:
+        source = self.sources[draw.source]
+        sample = _trimmed(source.data[draw.index], self.keys)
+        sample = checked(sample, origin=source.name, strict=self.strict)
+        return apply_all(self.transforms, sample, self._rng(draw, "augment"))
+
+    def _rng(self, draw: Draw, purpose: str) -> Any:
+        return rng_for(self.seed, draw.epoch, draw.index, f"{purpose}/{draw.source}")
+
+
+@dataclass(frozen=True)
+class Order(Sampler[list[Draw]]):
+    """The draws of each batch of one process."""
+
+    lengths: Sequence[int]
+    weights: Sequence[float]
+    seed: int
+    size: int
+    shard: Shard
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        shard = self.shard
+        order = draws(self.lengths, self.weights, self.seed)
+        return batches(order, self.size, start=shard.start, stop=shard.stop, rank=shard.rank, world=shard.world)
+
+    def __len__(self) -> int:
+        return self.shard.stop - self.shard.start
+
+
+def training_batches(
+    sources: Sequence[Source],
+    *,
+    model: Any,
+    transforms: Sequence[Transform],
+    batch_size: int,
+    seed: int,
+    shard: Shard,
+    workers: int = 0,
+    strict: bool = False,
+) -> Iterator[Packed]:
+    """Batches with targets for `model` (its vocabulary, configuration and `learns_from` decide what is packed).
+
+    Raises InputError where a data set has unusable annotations and `strict` is set.
+    """
+    data = BatchSet(sources, transforms, _needed(model.learns_from, transforms), Packer.of(model), seed, strict)
+    order = Order([len(s.data) for s in sources], [s.weight for s in sources], seed, batch_size, shard)
+    loader = DataLoader(
+        data,
+        batch_size=None,
+        sampler=order,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        generator=torch.Generator().manual_seed(seed),  # else starting the workers would move torch's global state
+    )
+    for packed in loader:
+        if isinstance(packed, InputError):
+            raise packed
+        yield packed
+
+
+@dataclass(frozen=True)
+class Packer:
+    """`collate` for one model; a class, so that worker processes that are spawned can receive it."""
+
+    vocabulary: Any
+    keys: tuple[Key[Any, Any], ...]
+    config: Any
+
+    @classmethod
+    def of(cls, model: Any) -> Packer:
+        """What the model needs."""
+        return cls(model.vocabulary, tuple(model.learns_from), model.config.input)
+
+    def __call__(self, samples: Sequence[Sample], seeds: Sequence[int]) -> Packed:
+        """Pack samples of network size."""
+        return collate(samples, vocabulary=self.vocabulary, keys=self.keys, config=self.config, seeds=seeds)
+
+
+def _needed(keys: Collection[Key[Any, Any]], transforms: Sequence[Transform]) -> frozenset[Key[Any, Any]]:
+    """What the model learns from; crops also look at masks, to draw boxes around what is left."""
+    crops = any(isinstance(transform, RandomCrop) for transform in transforms)
+    return frozenset(keys) | ({MASKS} if crops else frozenset())
+
+
+def _trimmed(sample: Sample, keys: Collection[Key[Any, Any]]) -> Sample:
+    """Without values that nobody reads, so that no time goes into transforming them."""
+    values = {key: value for key, value in sample.scene.values.items() if key in keys}
+    return replace(sample, scene=replace(sample.scene, values=values))
+
+
+def _as_it_is(packed: Any) -> Any:
+    return packed
