@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from faster_coco_eval import COCO
+from faster_coco_eval.core import mask as checked_mask
 from pycocotools import mask as coco_mask
 
 from scenekit.errors import InputError
@@ -163,13 +164,22 @@ def _compressed(record: Record, rle: dict[str, Any], size: list[int]) -> dict[st
     counts = rle.get("counts")
     if rle.get("size") != size:
         raise InputError(f"{record}: a mask of size {brief(rle.get('size'))} in an image of {size} (height, width)")
-    if isinstance(counts, str) and counts and counts.isascii():
+    if isinstance(counts, str) and counts.isascii() and _is_sound(rle):
         return rle
     runs = counts if isinstance(counts, list) and all(isinstance(run, int) and run >= 0 for run in counts) else []
     if sum(runs) != size[0] * size[1]:
         raise InputError(f"{record}: the run lengths {brief(counts)} do not make up a mask of {size} (height, width)")
     compressed: dict[str, Any] = coco_mask.frPyObjects(rle, *size)
     return compressed
+
+
+def _is_sound(rle: dict[str, Any]) -> bool:
+    """Whether the library can read compressed run lengths."""
+    try:
+        checked_mask.area(rle)
+    except (ValueError, RuntimeError):
+        return False
+    return bool(rle["counts"])
 
 
 def _are_polygons(value: Any) -> bool:
