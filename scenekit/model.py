@@ -115,7 +115,8 @@ class SceneModel(nn.Module):
     def _run_head(self, name: str, board: Board, targets: Targets | None) -> dict[str, Tensor]:
         spec, head = self.specs[name], self.heads[name]
         rows = {stream: self._rows(spec, stream, board, targets) for stream in _followed(spec)}
-        read_by_others = any(reader in self.heads for reader in self.plan.readers(name))
+        readers = [self.specs[reader] for reader in self.plan.readers(name) if reader in self.specs]
+        read_by_others = any(reader.learns_from for reader in readers)
         learns = targets is not None and _can_learn(spec, rows, targets)
         if targets is not None and not learns and not read_by_others:
             return _idle(head)
