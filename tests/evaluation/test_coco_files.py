@@ -224,7 +224,7 @@ SEGMENTED = small_truth(segmentation=[[10, 10, 50, 10, 50, 50]])
             r"run lengths \[1, 2\] do not make",
         ),
         (SEGMENTED, [small_result(segmentation={"size": [60, 80], "counts": ""})], "do not make up a mask"),
-        (SEGMENTED, [small_result(segmentation={"size": [60, 80], "counts": "~~~"})], "do not make up a mask"),
+        (SEGMENTED, [small_result(segmentation={"size": [60, 80], "counts": "d-T"})], "do not make up a mask"),
         (SEGMENTED, [small_result(segmentation={"size": [60, 80], "counts": "é"})], "do not make up a mask"),
         (SEGMENTED, [small_result(segmentation=[[1, 2, 3]])], "must be polygons or run lengths, not"),
         (SEGMENTED, [small_result(segmentation=[[1, 2, 3e9, 4, 5, 6]])], "must be polygons or run lengths, not"),
