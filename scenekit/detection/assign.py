@@ -1,0 +1,51 @@
+"""Candidates of a batch against a stream's ground truth, with respect for what each picture labels.
+
+Letters: B pictures, N candidates of one picture, C classes.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from scenekit.keys import Stream
+from scenekit.ops.matching import Matcher, Matches
+from scenekit.ops.rng import generator
+from scenekit.structures.images import ImageBatch
+from scenekit.structures.regions import Regions
+from scenekit.structures.targets import StreamTruth, Targets
+
+
+def truth_of(targets: Targets, stream: Stream, images: ImageBatch, classes: int) -> StreamTruth:
+    """The stream's ground truth; where the batch says nothing about it, one that supervises no picture."""
+    if stream in targets.streams:
+        return targets.streams[stream]
+    device = images.pixels.device
+    nothing = torch.zeros(0, dtype=torch.int64, device=device)
+    no_picture = torch.zeros(len(images), dtype=torch.bool, device=device)
+    return StreamTruth(
+        regions=Regions(torch.zeros(0, 4, device=device), nothing, labels=nothing),
+        crowd=nothing.bool(),
+        supervised=no_picture,
+        exhaustive=no_picture,
+        covered=no_picture[:, None].expand(-1, classes),
+    )
+
+
+def assign(matcher: Matcher, boxes: Float[Tensor, "N 4"], truth: StreamTruth, image: int) -> Matches:
+    """Match candidates of one picture; `Matches.truth` are rows of `truth.regions`.
+
+    A picture that is not supervised has neither positives nor negatives, one that is not exhaustive no negatives.
+    """
+    rows = ((truth.regions.image_index == image) & truth.supervised[image]).nonzero()[:, 0]
+    local = matcher(boxes, truth.regions.boxes[rows], truth.crowd[rows])
+    matched = local.truth >= 0
+    packed = torch.full_like(local.truth, -1)
+    packed[matched] = rows[local.truth[matched]]
+    return Matches(packed, local.negative & truth.supervised[image] & truth.exhaustive[image])
+
+
+def image_generator(images: ImageBatch, image: int, purpose: str) -> torch.Generator:
+    """Where a stage draws its samples of one picture from: they depend on nothing else in the batch."""
+    return generator(0 if images.seeds is None else images.seeds[image], purpose)

@@ -1,0 +1,63 @@
+"""Second stage's network: what a region shows, and how its box is off.
+
+Letters: N regions, C foreground classes, D features of a region, F channels of the pyramid, S side of pooled features.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from scenekit.detection.config import BoxHeadConfig
+
+
+class BoxHead(nn.Module):
+    """Pooled features through 3x3 convolutions (none unless told) and fully connected layers."""
+
+    def __init__(self, channels: int, config: BoxHeadConfig) -> None:
+        super().__init__()
+        widths = (channels, *config.convs)
+        self.convs = nn.Sequential(*(_conv(before, after, config) for before, after in pairwise(widths)))
+        dims = (widths[-1] * config.size**2, *config.fcs)
+        self.fcs = nn.Sequential(*(_fc(before, after) for before, after in pairwise(dims)))
+        self.dim = dims[-1]
+
+    def forward(self, pooled: Float[Tensor, "N F S S"]) -> Float[Tensor, "N D"]:
+        """Features of each region."""
+        features: Tensor = self.fcs(self.convs(pooled).flatten(1))
+        return features
+
+
+class BoxPredictor(nn.Module):
+    """Class logits, background last, and four offsets per foreground class."""
+
+    def __init__(self, dim: int, classes: int) -> None:
+        super().__init__()
+        self.classification = nn.Linear(dim, classes + 1)
+        self.deltas = nn.Linear(dim, classes * 4)
+        for layer, std in ((self.classification, 0.01), (self.deltas, 0.001)):
+            nn.init.normal_(layer.weight, std=std)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, features: Float[Tensor, "N D"]) -> tuple[Float[Tensor, "N C+1"], Float[Tensor, "N C 4"]]:
+        """Logits and offsets in full precision."""
+        deltas = self.deltas(features).unflatten(1, (-1, 4))
+        return self.classification(features).float(), deltas.float()
+
+
+def _conv(before: int, after: int, config: BoxHeadConfig) -> nn.Sequential:
+    normed = config.conv_norm == "batch"
+    conv = nn.Conv2d(before, after, kernel_size=3, padding=1, bias=not normed)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return nn.Sequential(conv, *([nn.BatchNorm2d(after)] if normed else []), nn.ReLU())
+
+
+def _fc(before: int, after: int) -> nn.Sequential:
+    linear = nn.Linear(before, after)
+    nn.init.kaiming_uniform_(linear.weight, a=1)
+    nn.init.zeros_(linear.bias)
+    return nn.Sequential(linear, nn.ReLU())

@@ -1,0 +1,163 @@
+"""Every number of the two-stage detector, and the families of numbers that other libraries use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from scenekit.errors import InputError, nearest
+from scenekit.hooks.records import Config
+
+
+class AnchorConfig(Config):
+    """Reference boxes of the region proposal network.
+
+    `sizes` per level, fine to coarse: square roots of areas, in pixels; `ratios` are height / width. `rounded` to whole
+    pixels as torchvision. The anchors of cell (0, 0) are centred at `offset` strides. `stride` "nominal" is that of the
+    pyramid; "grid" divides the padded picture by the cells of the level, rounded down, as torchvision.
+    """
+
+    sizes: tuple[tuple[float, ...], ...] = ((32.0,), (64.0,), (128.0,), (256.0,), (512.0,))
+    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    rounded: bool = False
+    offset: float = 0.0
+    stride: Literal["nominal", "grid"] = "nominal"
+
+    @model_validator(mode="after")
+    def _same_number_on_each_level(self) -> Self:
+        if len({len(level) for level in self.sizes}) != 1:
+            raise ValueError(f"anchors.sizes needs equally many sizes on each level, got {self.sizes}")
+        return self
+
+    @property
+    def per_cell(self) -> int:
+        """Anchors at each cell of each level."""
+        return len(self.sizes[0]) * len(self.ratios)
+
+
+class ProposalConfig(Config):
+    """Region proposal network: `convs` shared 3x3 convolutions with `channels` (the pyramid's, if None).
+
+    `pre_nms` candidates per level and `post_nms` proposals per picture, with targets (`train`) and without (`test`).
+    Anchors are positive from an IoU of `foreground` on and negative below `background`; `samples` of them per picture
+    give the losses, at most `positive_fraction` positive.
+    """
+
+    convs: int = Field(default=1, ge=1)
+    channels: int | None = None
+    pre_nms_train: int = 2000
+    pre_nms_test: int = 1000
+    post_nms_train: int = 1000
+    post_nms_test: int = 1000
+    nms_threshold: float = 0.7
+    score_threshold: float = 0.0
+    min_box_size: float = 1e-3
+    foreground: float = 0.7
+    background: float = 0.3
+    samples: int = 256
+    positive_fraction: float = 0.5
+    smooth_l1_beta: float = 0.0
+
+
+class PoolerConfig(Config):
+    """RoIAlign over the `levels` finest maps; sampling_ratio 0 adapts to the size of the box.
+
+    A box goes to the map of stride 2^k, k = floor(canonical_level + log2(sqrt(area) / canonical_size)) within what
+    there is (FPN, eq. 1). `level_epsilon` is added to the logarithm, or inside it with `epsilon_inside_log`.
+    """
+
+    levels: int = 4
+    aligned: bool = True
+    sampling_ratio: int = 2
+    canonical_size: float = 224.0
+    canonical_level: int = 4
+    level_epsilon: float = 1e-6
+    epsilon_inside_log: bool = False
+
+
+class BoxHeadConfig(Config):
+    """Second stage: features of `size` x `size`, 3x3 `convs` and fully connected layers `fcs` of these widths.
+
+    `samples` regions per picture give the losses, at most `positive_fraction` positive (IoU from `foreground` on;
+    background below `background`). Detections score above `score_threshold`, survive NMS within their class at
+    `nms_threshold`, and number at most `detections` per picture.
+    """
+
+    size: int = 7
+    convs: tuple[int, ...] = ()
+    conv_norm: Literal["batch"] | None = None
+    fcs: tuple[int, ...] = Field(default=(1024, 1024), min_length=1)
+    foreground: float = 0.5
+    background: float = 0.5
+    samples: int = 512
+    positive_fraction: float = 0.25
+    coder_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
+    smooth_l1_beta: float = 0.0
+    score_threshold: float = 0.05
+    nms_threshold: float = 0.5
+    detections: int = 100
+    min_box_size: float = 1e-2
+
+
+class DetectorConfig(Config):
+    """The shared two-stage detector. An option `preset` names what fills all that is not said otherwise.
+
+    `torchvision` is fasterrcnn_resnet50_fpn, `torchvision_v2` fasterrcnn_resnet50_fpn_v2, `detectron2` its
+    Base-RCNN-FPN; `default` is ours.
+    """
+
+    anchors: AnchorConfig = AnchorConfig()
+    rpn: ProposalConfig = ProposalConfig()
+    pooler: PoolerConfig = PoolerConfig()
+    box_head: BoxHeadConfig = BoxHeadConfig()
+
+    @classmethod
+    def preset(cls, name: str, **overrides: Any) -> Self:
+        """The preset with some numbers changed, such as `preset("torchvision", rpn={"samples": 64})`."""
+        return cls.model_validate({**overrides, "preset": name})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, options: Any) -> Any:
+        if not isinstance(options, Mapping):
+            return options
+        options = dict(options)
+        name = options.pop("preset", "default")
+        if name not in PRESETS:
+            raise InputError(f"unknown detector preset {name!r}{nearest(str(name), list(PRESETS))}")
+        return _merged(PRESETS[name], options)
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` laid over it, section by section."""
+    merged = dict(base)
+    for name, value in changes.items():
+        below = merged.get(name)
+        value = value.model_dump(exclude_unset=True) if isinstance(value, Config) else value
+        merged[name] = _merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+_TORCHVISION: dict[str, Any] = {
+    "anchors": {"rounded": True, "stride": "grid"},
+    "rpn": {"post_nms_train": 2000, "smooth_l1_beta": 1 / 9},
+    "pooler": {"aligned": False},
+    "box_head": {"smooth_l1_beta": 1 / 9},
+}
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "default": {},
+    "torchvision": _TORCHVISION,
+    "torchvision_v2": _merged(
+        _TORCHVISION,
+        {"rpn": {"convs": 2}, "box_head": {"convs": (256,) * 4, "conv_norm": "batch", "fcs": (1024,)}},
+    ),
+    "detectron2": {
+        "rpn": {"min_box_size": 0.0},
+        "pooler": {"sampling_ratio": 0, "level_epsilon": 1e-8, "epsilon_inside_log": True},
+        "box_head": {"min_box_size": 0.0},
+    },
+}
+"""Only what differs from our default."""

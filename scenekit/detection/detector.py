@@ -1,0 +1,195 @@
+"""Second stage: proposals become labelled objects.
+
+Letters: B pictures, N regions of the batch, C foreground classes, P proposals, K candidate detections.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.ops import batched_nms
+
+from scenekit.detection.assign import assign, image_generator, truth_of
+from scenekit.detection.box_head import BoxHead, BoxPredictor
+from scenekit.detection.config import DetectorConfig
+from scenekit.detection.pooler import build_pooler
+from scenekit.heads import Core, Provider
+from scenekit.keys import FEATURES, OBJECTS, PROPOSALS
+from scenekit.ops.boxes import BoxCoder, clip_to_images, large_enough
+from scenekit.ops.losses import covered_cross_entropy, safe_mean
+from scenekit.ops.matching import Matcher, match_same_label
+from scenekit.ops.sampling import sample_balanced
+from scenekit.structures.board import Board
+from scenekit.structures.images import ImageBatch
+from scenekit.structures.regions import Regions
+from scenekit.structures.targets import StreamTruth, Targets
+
+
+class TwoStageDetector(Provider):
+    """Classifies proposals and corrects their boxes; losses `classification` and `box`.
+
+    Puts OBJECTS on the board: with targets the sampled regions (labels and `matched` are -1 for background), without
+    them the detections. `given` OBJECTS are taken as they are, or classified where they have no labels.
+    `pooler` is what the board pools with.
+    """
+
+    name = "detection"
+    requires = (FEATURES, PROPOSALS)
+    provides = (OBJECTS,)
+
+    def __init__(self, core: Core, config: DetectorConfig) -> None:
+        super().__init__()
+        self.config = config.box_head
+        self.proposals_at_test = config.rpn.post_nms_test
+        self.classes = len(core.vocabulary.things)
+        self.pooler = build_pooler(config)
+        self.coder = BoxCoder(config.box_head.coder_weights)
+        self.matcher = Matcher(config.box_head.foreground, config.box_head.background)
+        self.head = BoxHead(core.channels, config.box_head)
+        self.predictor = BoxPredictor(self.head.dim, self.classes)
+
+    def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
+        """Put OBJECTS on the board."""
+        if OBJECTS in board.given:
+            board.put(OBJECTS, self.complete(board, board.given[OBJECTS]))
+            return {}
+        if targets is None:
+            board.put(OBJECTS, self.detect(board, board[PROPOSALS]))
+            return {}
+        truth = truth_of(targets, OBJECTS, board.images, self.classes)
+        regions = self.sample(board[PROPOSALS], truth, board.images)
+        board.put(OBJECTS, regions)
+        logits, deltas = self.predict(board, regions)
+        return self.loss(logits, deltas, regions, truth)
+
+    def predict(self, board: Board, regions: Regions) -> tuple[Float[Tensor, "N C+1"], Float[Tensor, "N C 4"]]:
+        """Class logits and offsets of regions."""
+        logits, deltas = self.predictor(self.head(board.pool(regions, self.config.size)))
+        return logits, deltas
+
+    def loss(
+        self,
+        logits: Float[Tensor, "N C+1"],
+        deltas: Float[Tensor, "N C 4"],
+        regions: Regions,
+        truth: StreamTruth,
+    ) -> dict[str, Tensor]:
+        """Cross-entropy by coverage, and (smooth) L1 of the offsets for each region's own class; means over regions."""
+        assert regions.labels is not None and regions.matched is not None
+        classification = covered_cross_entropy(logits, regions.labels, truth.covered[regions.image_index])
+        rows = (regions.labels >= 0).nonzero()[:, 0]
+        wanted = self.coder.encode(truth.regions.boxes[regions.matched[rows]], regions.boxes[rows])
+        offsets = F.smooth_l1_loss(
+            deltas[rows, regions.labels[rows]], wanted, beta=self.config.smooth_l1_beta, reduction="none"
+        )
+        return {"classification": safe_mean(classification), "box": safe_mean(offsets, count=len(regions))}
+
+    @torch.no_grad()
+    def sample(self, proposals: Regions, truth: StreamTruth, images: ImageBatch) -> Regions:
+        """Regions to learn from: proposals and the ground-truth boxes themselves, matched and balanced per picture."""
+        usable = ~truth.crowd & truth.supervised[truth.regions.image_index]
+        boxes = torch.cat((proposals.boxes, truth.regions.boxes[usable]))
+        image_index = torch.cat((proposals.image_index, truth.regions.image_index[usable]))
+        candidates = Regions(boxes, image_index)
+        return Regions.cat([self._sample_image(candidates, truth, images, image) for image in range(len(images))])
+
+    def _sample_image(self, candidates: Regions, truth: StreamTruth, images: ImageBatch, image: int) -> Regions:
+        assert truth.regions.labels is not None
+        boxes = candidates.boxes[candidates.image_index == image]
+        matches = assign(self.matcher, boxes, truth, image)
+        rows = sample_balanced(
+            matches.truth >= 0,
+            matches.negative,
+            self.config.samples,
+            self.config.positive_fraction,
+            image_generator(images, image, self.name),
+        )
+        matched = matches.truth[rows]
+        labels = torch.full_like(matched, -1)
+        labels[matched >= 0] = truth.regions.labels[matched[matched >= 0]]
+        return Regions(boxes[rows], torch.full_like(rows, image), labels=labels, matched=matched)
+
+    def detect(self, board: Board, proposals: Regions) -> Regions:
+        """Detections among the proposals, best first within each picture, pictures in order."""
+        logits, deltas = self.predict(board, proposals)
+        return self.decode(logits, deltas, proposals, board.images)
+
+    def decode(
+        self,
+        logits: Float[Tensor, "P C+1"],
+        deltas: Float[Tensor, "P C 4"],
+        proposals: Regions,
+        images: ImageBatch,
+    ) -> Regions:
+        """Correct, clip, threshold, suppress within classes, and keep the best of each picture."""
+        scores = logits.softmax(dim=1)[:, :-1]
+        rows, labels = (scores > self.config.score_threshold).nonzero(as_tuple=True)
+        image_index = proposals.image_index[rows]
+        boxes = self.coder.decode(deltas[rows, labels], proposals.boxes[rows])
+        boxes = clip_to_images(boxes, image_index, images.sizes)
+        usable = large_enough(boxes, self.config.min_box_size)
+        candidates = Regions(boxes, image_index, labels=labels, scores=scores[rows, labels])
+        kept = torch.cat([self._suppress(candidates, usable & (image_index == i)) for i in range(len(images))])
+        rows = rows[kept]
+        every_class = self.coder.decode(deltas[rows], proposals.boxes[rows][:, None])
+        every_class = clip_to_images(every_class, image_index[kept], images.sizes)
+        return replace(_fresh(candidates, kept), class_logits=logits[rows], class_boxes=every_class)
+
+    def _suppress(self, candidates: Regions, usable: Bool[Tensor, " K"]) -> Int[Tensor, " N"]:
+        """Rows of one picture that survive NMS within their class, best first."""
+        assert candidates.scores is not None and candidates.labels is not None
+        rows = usable.nonzero()[:, 0]
+        kept = batched_nms(
+            candidates.boxes[rows], candidates.scores[rows], candidates.labels[rows], self.config.nms_threshold
+        )
+        return rows[kept[: self.config.detections]]
+
+    @torch.no_grad()
+    def detections(self, board: Board, targets: Targets) -> Regions:
+        """De-duplicated detections while there are targets: what a head with Policy.DETECTIONS learns on.
+
+        Proposals are those that inference would use, without the ground-truth boxes. `matched` is the row of the ground
+        truth of the same label with the greatest IoU, -1 where nothing fits. No gradient leads back from here.
+        """
+        proposals: Regions = board[PROPOSALS]
+        per_image = [(proposals.image_index == image).nonzero()[:, 0] for image in range(len(board.images))]
+        found = self.detect(board, _fresh(proposals, torch.cat([r[: self.proposals_at_test] for r in per_image])))
+        truth = truth_of(targets, OBJECTS, board.images, self.classes)
+        return replace(found, matched=self._matched(found, truth, len(board.images)))
+
+    def _matched(self, found: Regions, truth: StreamTruth, images: int) -> Int[Tensor, " N"]:
+        assert found.labels is not None and truth.regions.labels is not None
+        matched = torch.full_like(found.labels, -1)
+        usable = ~truth.crowd & truth.supervised[truth.regions.image_index]
+        for image in range(images):
+            own = (found.image_index == image).nonzero()[:, 0]
+            rows = (usable & (truth.regions.image_index == image)).nonzero()[:, 0]
+            best = match_same_label(
+                found.boxes[own],
+                found.labels[own],
+                truth.regions.boxes[rows],
+                truth.regions.labels[rows],
+                self.config.foreground,
+            )
+            matched[own[best >= 0]] = rows[best[best >= 0]]
+        return matched
+
+    def complete(self, board: Board, given: Regions) -> Regions:
+        """Regions from outside: as they are, or labelled by the head without moving them."""
+        if given.labels is not None:
+            return given
+        logits, deltas = self.predict(board, given)
+        scores, labels = logits.softmax(dim=1)[:, :-1].max(dim=1)
+        boxes = clip_to_images(self.coder.decode(deltas, given.boxes[:, None]), given.image_index, board.images.sizes)
+        # A subset of what was given, so that its features are pooled once.
+        labelled = replace(given, labels=labels, scores=scores, class_logits=logits, class_boxes=boxes)
+        return replace(labelled, parent=given.root, rows=given.root_rows)
+
+
+def _fresh(regions: Regions, rows: Int[Tensor, " M"]) -> Regions:
+    """Some rows as regions of their own, whose features nobody shares."""
+    return replace(regions.subset(rows), parent=None, rows=None)

@@ -1,0 +1,70 @@
+"""RoI features of boxes over a feature pyramid.
+
+Letters: N regions, C channels, S side of pooled features, L levels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torchvision.ops import roi_align
+
+from scenekit.detection.config import DetectorConfig, PoolerConfig
+from scenekit.structures.features import FeaturePyramid
+from scenekit.structures.regions import Regions
+
+
+class RoIPooler:
+    """RoIAlign (He et al., Mask R-CNN, 2017) on the level that suits each box (Lin et al., FPN, 2017, eq. 1)."""
+
+    def __init__(self, config: PoolerConfig | None = None) -> None:
+        self.config = config or PoolerConfig()
+
+    def __call__(self, features: FeaturePyramid, regions: Regions, size: int) -> Float[Tensor, "N C S S"]:
+        """Pool every region at `size` x `size`; rows keep their order."""
+        maps = features.maps[: self.config.levels]
+        rois = torch.cat((regions.image_index[:, None].to(regions.boxes.dtype), regions.boxes), dim=1)
+        levels = self.level_of(regions.boxes, features.strides[: len(maps)])
+        by_level = [(levels == level).nonzero()[:, 0] for level in range(len(maps))]
+        pooled = [
+            self._align(features_of_level, rois[rows], stride, size)
+            for features_of_level, rows, stride in zip(maps, by_level, features.strides, strict=False)
+        ]
+        place = torch.cat(by_level).argsort()
+        return torch.cat(pooled).index_select(0, place)
+
+    def level_of(self, boxes: Float[Tensor, "N 4"], strides: Sequence[int]) -> Int[Tensor, " N"]:
+        """Which of the levels with these strides each box is pooled from."""
+        config = self.config
+        scale = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt() / config.canonical_size
+        if config.epsilon_inside_log:
+            octave = (scale + config.level_epsilon).log2()
+        else:
+            octave = scale.log2() + config.level_epsilon
+        finest = int(math.log2(strides[0]))
+        level = (config.canonical_level + octave).floor() - finest
+        return level.clamp(0, len(strides) - 1).to(torch.int64)
+
+    def _align(
+        self, features: Float[Tensor, "B C H W"], rois: Float[Tensor, "N 5"], stride: int, size: int
+    ) -> Float[Tensor, "N C S S"]:
+        # Coordinates in half precision would be off by pixels, and the operator wants one type for both.
+        precise = torch.promote_types(features.dtype, rois.dtype)
+        pooled: Tensor = roi_align(
+            features.to(precise),
+            rois.to(precise),
+            output_size=size,
+            spatial_scale=1 / stride,
+            sampling_ratio=self.config.sampling_ratio,
+            aligned=self.config.aligned,
+        )
+        return pooled.to(features.dtype)
+
+
+def build_pooler(config: DetectorConfig) -> RoIPooler:
+    """The pooler that a board needs for a model with this detector."""
+    return RoIPooler(config.pooler)

@@ -1,0 +1,194 @@
+"""Region proposal network: one trunk, and objectness and offsets of its own for each stream.
+
+Ren et al., Faster R-CNN, 2015, on a feature pyramid (Lin et al., 2017).
+
+Letters: B pictures, C channels, A anchors per cell, K anchors of a level (or of all), T candidates kept for NMS,
+S sampled anchors of the batch, G ground-truth boxes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import batched_nms
+
+from scenekit.detection.anchors import AnchorGenerator
+from scenekit.detection.assign import assign, image_generator, truth_of
+from scenekit.detection.config import DetectorConfig
+from scenekit.heads import Core, Provider
+from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, RPN_FEATURES, Key, Stream
+from scenekit.ops.boxes import BoxCoder, image_limits, large_enough
+from scenekit.ops.losses import safe_mean
+from scenekit.ops.matching import Matcher
+from scenekit.ops.sampling import sample_balanced
+from scenekit.structures.board import Board
+from scenekit.structures.features import FeaturePyramid
+from scenekit.structures.images import ImageBatch
+from scenekit.structures.regions import Regions
+from scenekit.structures.targets import StreamTruth, Targets
+
+
+def rpn_channels(core: Core, config: DetectorConfig) -> int:
+    """Channels of RPN_FEATURES."""
+    return config.rpn.channels or core.channels
+
+
+class RPNTrunk(Provider):
+    """The convolutions that all streams' proposals share."""
+
+    name = "rpn"
+    requires = (FEATURES,)
+    provides = (RPN_FEATURES,)
+
+    def __init__(self, core: Core, config: DetectorConfig) -> None:
+        super().__init__()
+        channels = rpn_channels(core, config)
+        inputs = (core.channels, *[channels] * (config.rpn.convs - 1))
+        self.convs = nn.ModuleList(nn.Conv2d(before, channels, kernel_size=3, padding=1) for before in inputs)
+        self.apply(_init_normal)
+
+    def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
+        """Put RPN_FEATURES on the board."""
+        features: FeaturePyramid = board[FEATURES]
+        board.put(RPN_FEATURES, FeaturePyramid(tuple(map(self._level, features.maps)), features.strides))
+        return {}
+
+    def _level(self, features: Float[Tensor, "B C _ _"]) -> Float[Tensor, "B D _ _"]:
+        for conv in self.convs:
+            features = F.relu(conv(features))
+        return features
+
+
+@dataclass(frozen=True, eq=False)
+class AnchorPredictions:
+    """Objectness logits [B K] and offsets [B K 4] of one level's anchors, in the anchors' order."""
+
+    logits: Float[Tensor, "B K"]
+    deltas: Float[Tensor, "B K 4"]
+
+
+class StreamProposals(Provider):
+    """Candidate boxes of one stream, with losses `objectness` and `rpn_box` against the stream's ground truth.
+
+    A plugin brings a stream of its own with `StreamProposals(core, config, MY_STREAM, MY_PROPOSALS)`; the core brings
+    that of OBJECTS.
+    """
+
+    requires = (RPN_FEATURES,)
+
+    def __init__(
+        self, core: Core, config: DetectorConfig, stream: Stream = OBJECTS, proposals: Key[Regions, object] = PROPOSALS
+    ) -> None:
+        super().__init__()
+        self.name = proposals.name
+        self.provides = (proposals,)
+        self.stream, self.key, self.config = stream, proposals, config.rpn
+        self.anchors = AnchorGenerator(config.anchors, len(core.strides))
+        self.coder = BoxCoder()
+        self.matcher = Matcher(config.rpn.foreground, config.rpn.background, low_quality=True)
+        channels = rpn_channels(core, config)
+        self.objectness = nn.Conv2d(channels, config.anchors.per_cell, kernel_size=1)
+        self.deltas = nn.Conv2d(channels, config.anchors.per_cell * 4, kernel_size=1)
+        self.apply(_init_normal)
+
+    def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
+        """Put the stream's proposals on the board (those given from outside, if there are), best first per picture."""
+        if self.key in board.given:
+            board.put(self.key, board.given[self.key])
+            return {}
+        features: FeaturePyramid = board[RPN_FEATURES]
+        levels = [self.predict(level) for level in features.maps]
+        anchors = self.anchors(features, board.images.padded_size)
+        board.put(self.key, self.propose(levels, anchors, board.images, learning=targets is not None))
+        if targets is None:
+            return {}
+        truth = truth_of(targets, self.stream, board.images, classes=0)
+        return self.loss(levels, anchors, board.images, truth)
+
+    def predict(self, features: Float[Tensor, "B C _ _"]) -> AnchorPredictions:
+        """Objectness and offsets of one level."""
+        logits = self.objectness(features).permute(0, 2, 3, 1).flatten(1)
+        deltas = self.deltas(features).permute(0, 2, 3, 1).reshape(len(features), -1, 4)
+        return AnchorPredictions(logits.float(), deltas.float())
+
+    @torch.no_grad()
+    def propose(
+        self,
+        levels: list[AnchorPredictions],
+        anchors: list[Float[Tensor, "K 4"]],
+        images: ImageBatch,
+        learning: bool,
+    ) -> Regions:
+        """The best boxes of each picture after NMS within each level; scores are objectness, 0..1."""
+        config = self.config
+        before = config.pre_nms_train if learning else config.pre_nms_test
+        after = config.post_nms_train if learning else config.post_nms_test
+        parts = [self._best(level, boxes, before) for level, boxes in zip(levels, anchors, strict=True)]
+        boxes = torch.cat([boxes for boxes, _ in parts], dim=1)
+        scores = torch.cat([logits for _, logits in parts], dim=1).sigmoid()
+        limits = image_limits(images.sizes, boxes)[:, None]
+        boxes = boxes.clamp(min=0).minimum(limits)
+        usable = large_enough(boxes, config.min_box_size) & (scores >= config.score_threshold)
+        level_index = torch.cat([scores.new_full((part[1].shape[1],), level) for level, part in enumerate(parts)])
+        kept = []
+        for image, keep in enumerate(usable):
+            own, own_scores = boxes[image, keep], scores[image, keep]
+            rows = batched_nms(own, own_scores, level_index[keep], config.nms_threshold)[:after]
+            image_index = torch.full_like(rows, image)
+            kept.append(Regions(own[rows], image_index, scores=own_scores[rows]))
+        return Regions.cat(kept)
+
+    def _best(
+        self, level: AnchorPredictions, anchors: Float[Tensor, "K 4"], count: int
+    ) -> tuple[Float[Tensor, "B T 4"], Float[Tensor, "B T"]]:
+        """Boxes and logits of the best anchors of one level; only these are decoded."""
+        logits, rows = level.logits.topk(min(count, level.logits.shape[1]), dim=1)
+        deltas = level.deltas.gather(1, rows[..., None].expand(-1, -1, 4))
+        return self.coder.decode(deltas, anchors[rows]), logits
+
+    def loss(
+        self,
+        levels: list[AnchorPredictions],
+        anchors: list[Float[Tensor, "K 4"]],
+        images: ImageBatch,
+        truth: StreamTruth,
+    ) -> dict[str, Tensor]:
+        """Binary cross-entropy of the sampled anchors' objectness, and (smooth) L1 of the positive ones' offsets."""
+        every = torch.cat(anchors)
+        samples = [self._sample(every, images, truth, image) for image in range(len(images))]
+        picture = torch.cat([torch.full_like(rows, image) for image, (rows, _) in enumerate(samples)])
+        rows, matched = (torch.cat(column) for column in zip(*samples, strict=True))
+        positive = matched >= 0
+        logits = torch.cat([level.logits for level in levels], dim=1)[picture, rows]
+        objectness = F.binary_cross_entropy_with_logits(logits, positive.to(logits.dtype), reduction="none")
+        deltas = torch.cat([level.deltas for level in levels], dim=1)[picture[positive], rows[positive]]
+        wanted = self.coder.encode(truth.regions.boxes[matched[positive]], every[rows[positive]])
+        offsets = F.smooth_l1_loss(deltas, wanted, beta=self.config.smooth_l1_beta, reduction="none")
+        return {"objectness": safe_mean(objectness), "rpn_box": safe_mean(offsets, count=len(rows))}
+
+    @torch.no_grad()
+    def _sample(
+        self, anchors: Float[Tensor, "K 4"], images: ImageBatch, truth: StreamTruth, image: int
+    ) -> tuple[Int[Tensor, " S"], Int[Tensor, " S"]]:
+        """Anchors of one picture to learn from, and the ground truth of each (-1: background)."""
+        matches = assign(self.matcher, anchors, truth, image)
+        rows = sample_balanced(
+            matches.truth >= 0,
+            matches.negative,
+            self.config.samples,
+            self.config.positive_fraction,
+            image_generator(images, image, self.name),
+        )
+        return rows, matches.truth[rows]
+
+
+def _init_normal(module: nn.Module) -> None:
+    """As in the reference implementations: N(0, 0.01), biases zero."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.normal_(module.weight, std=0.01)
+        assert module.bias is not None
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,1 @@
+"""Pure functions on tensors: boxes, matching, sampling, losses, random numbers."""
