@@ -1,22 +1,33 @@
 """What the commands share: results alone go to standard output, what is said to a person to standard error."""
 
+from __future__ import annotations
+
+import io
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 from rich.table import Table
 
 from scenekit.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 T = TypeVar("T")
 
 console = Console(stderr=True, highlight=False)
 
+ModelOption = Annotated[
+    str, typer.Option("--model", help="A shipped model such as small, a checkpoint, or SOURCE/NAME.", metavar="NAME")
+]
 DeviceOption = Annotated[
     str, typer.Option("--device", help="cpu, cuda, cuda:1, mps, or auto: a GPU where there is one.", metavar="NAME")
 ]
@@ -42,9 +53,9 @@ def task_names(text: str | None) -> list[str] | None:
     return list(dict.fromkeys(names))
 
 
-def print_json(value: object) -> None:
+def print_json(value: object, indent: int | None = 2) -> None:
     """Print `value` as one JSON document on standard output; NaN and infinities, which JSON lacks, become null."""
-    json.dump(plain(value), sys.stdout, allow_nan=False, ensure_ascii=False, indent=2)
+    json.dump(plain(value), sys.stdout, allow_nan=False, ensure_ascii=False, indent=indent)
     sys.stdout.write("\n")
 
 
@@ -61,9 +72,35 @@ def plain(value: Any) -> Any:
     return value
 
 
+def made_folder(path: Path) -> Path:
+    """The folder, made where it is missing; InputError where something else is in the way."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise InputError(f"{path}: this folder cannot be made ({cause.strerror})") from cause
+    return path
+
+
+def save_picture(picture: Image, path: Path) -> None:
+    """Write a PNG as a whole or not at all."""
+    from scenekit.structures.scene import write_atomically
+
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    write_atomically(path, stream.getvalue())
+
+
 def progress(items: Iterable[T], description: str, total: float | None = None) -> Iterator[T]:
     """Yield `items` under a progress bar on standard error, which shows only on a terminal and goes when done."""
     yield from track(items, description, total=total, console=console, transient=True, disable=not console.is_terminal)
+
+
+@contextmanager
+def progress_bar(description: str, total: float | None) -> Iterator[Callable[[float], None]]:
+    """As `progress`, for work that reports how much is done: yields the function to tell it."""
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
 def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:

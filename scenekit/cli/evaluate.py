@@ -1,0 +1,67 @@
+"""`scenekit evaluate`: measure a model on a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from scenekit.cli import output
+from scenekit.errors import InputError
+
+
+def evaluate(
+    model: output.ModelOption = "small",
+    data: Annotated[str, typer.Option("--data", metavar="NAME", help="A registered data set.")] = "synthetic",
+    split: Annotated[str, typer.Option("--split", metavar="NAME", help="Which part of it.")] = "val",
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="KEY=VALUE", help="For the data set, such as root=/data/coco; repeatable."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N samples.")] = None,
+    tasks: output.TasksOption = None,
+    device: output.DeviceOption = "auto",
+    as_json: output.JsonOption = False,
+) -> None:
+    """Measure tasks by their usual metrics; `detection` names the boxes among them."""
+    wanted, options = output.task_names(tasks), parsed_options(option or ())
+    import scenekit as sk
+    from scenekit.cli.device import device_named
+
+    samples = sk.dataset(data, split=split, **options)
+    network = sk.load(model).to(device_named(device))
+    total = len(samples) if limit is None else min(limit, len(samples))
+    with output.progress_bar("evaluating", total) as done:
+        results = sk.evaluate(network, samples, tasks=wanted, limit=limit, on_sample=done)
+    if as_json:
+        output.print_json(results)
+    else:
+        print_results(results)
+
+
+def parsed_options(texts: Sequence[str]) -> dict[str, Any]:
+    """`["root=/data", "year=2017"]` as keyword arguments; values are YAML."""
+    import yaml
+
+    options = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name.isidentifier():
+            raise InputError(f"--option expects KEY=VALUE such as root=/data/coco, not {text!r}")
+        try:
+            options[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"--option {name}: the value {value!r} is not YAML") from None
+    return options
+
+
+def print_results(results: Mapping[str, Mapping[str, Any]]) -> None:
+    """A row per task and metric; metrics per class are for --json."""
+    rows = [
+        (task, metric, "" if value != value else f"{value:.4g}")
+        for task, metrics in results.items()
+        for metric, value in metrics.items()
+        if isinstance(value, int | float)
+    ]
+    output.print_table("", ("task", "metric", "value"), rows)
