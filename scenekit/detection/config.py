@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -101,35 +101,6 @@ class BoxHeadConfig(Config):
     min_box_size: float = 1e-2
 
 
-class DetectorConfig(Config):
-    """The shared two-stage detector. An option `preset` names what fills all that is not said otherwise.
-
-    `torchvision` is fasterrcnn_resnet50_fpn, `torchvision_v2` fasterrcnn_resnet50_fpn_v2, `detectron2` its
-    Base-RCNN-FPN; `default` is ours.
-    """
-
-    anchors: AnchorConfig = AnchorConfig()
-    rpn: ProposalConfig = ProposalConfig()
-    pooler: PoolerConfig = PoolerConfig()
-    box_head: BoxHeadConfig = BoxHeadConfig()
-
-    @classmethod
-    def preset(cls, name: str, **overrides: Any) -> Self:
-        """The preset with some numbers changed, such as `preset("torchvision", rpn={"samples": 64})`."""
-        return cls.model_validate({**overrides, "preset": name})
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_from_preset(cls, options: Any) -> Any:
-        if not isinstance(options, Mapping):
-            return options
-        options = dict(options)
-        name = options.pop("preset", "default")
-        if name not in PRESETS:
-            raise InputError(f"unknown detector preset {name!r}{nearest(str(name), list(PRESETS))}")
-        return _merged(PRESETS[name], options)
-
-
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with `changes` laid over it, section by section."""
     merged = dict(base)
@@ -161,3 +132,34 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """Only what differs from our default."""
+
+
+class DetectorConfig(Config):
+    """The shared two-stage detector. An option `preset` names what fills all that is not said otherwise.
+
+    `torchvision` is fasterrcnn_resnet50_fpn, `torchvision_v2` fasterrcnn_resnet50_fpn_v2, `detectron2` its
+    Base-RCNN-FPN; `default` is ours.
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+
+    anchors: AnchorConfig = AnchorConfig()
+    rpn: ProposalConfig = ProposalConfig()
+    pooler: PoolerConfig = PoolerConfig()
+    box_head: BoxHeadConfig = BoxHeadConfig()
+
+    @classmethod
+    def preset(cls, name: str, **overrides: Any) -> Self:
+        """The preset with some numbers changed, such as `preset("torchvision", rpn={"samples": 64})`."""
+        return cls.model_validate({**overrides, "preset": name})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, options: Any) -> Any:
+        if not isinstance(options, Mapping):
+            return options
+        options = dict(options)
+        name = options.pop("preset", "default")
+        if name not in cls.presets:
+            raise InputError(f"unknown detector preset {name!r}{nearest(str(name), list(cls.presets))}")
+        return _merged(cls.presets[name], options)
