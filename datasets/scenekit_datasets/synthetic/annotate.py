@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from scenekit_datasets.synthetic import textures
 from scenekit_datasets.synthetic.geometry import TEMPLATE_FROM_BOX, Mat3, Vec3
 from scenekit_datasets.synthetic.layout import Placed
+from scenekit_datasets.synthetic.model import Paint
 from scenekit_datasets.synthetic.render import Renderer, Solid, Surface
 from scenekit_datasets.synthetic.stage import Stage
 from scenekit_datasets.synthetic.tracer import Tracer
@@ -126,25 +127,51 @@ def box3d(stage: Stage, placed: Placed) -> tuple[Vec3, Vec3, Mat3]:
     return center, np.array([width, height, length]), stage.view.rotation @ placed.turn @ TEMPLATE_FROM_BOX
 
 
-def attributes(renderer: Renderer, surface: Surface, index: int) -> tuple[int, ...]:
-    """Sorted indices into ATTRIBUTES that are true of one object.
+@dataclass(frozen=True)
+class Looks:
+    """What is true of one object and, where a color is named, can be seen. `ground` is the stuff it stands on."""
 
-    Color: of the paints that cover at least SHARE of the visible pixels. Pattern: of the named paint with the most
-    pixels. Finish: shiny when a named paint's highlight strength is above 0.3. Size: below 0.85 or above 1.15 times
-    the category's usual scale. Pose: standing or sitting for persons, tipped beyond 10 degrees or upright otherwise.
+    category: str
+    color: str | None
+    second: str | None
+    pattern: str
+    finish: str
+    size: str | None
+    pose: str
+    ground: str | None
+    colors: frozenset[str]
+
+
+def looks(renderer: Renderer, surface: Surface, index: int, ground: str | None) -> Looks:
+    """Describe one object.
+
+    color, second: names of the model's main and second paint where they cover at least SHARE of the visible pixels;
+    colors: all named paints that do, or the main one where none does. Pattern and finish (shiny: highlight strength
+    above 0.3) are the main paint's. size: below 0.85 or above 1.15 times the category's usual scale. pose: standing or
+    sitting for persons, tipped beyond 10 degrees or upright otherwise.
     """
-    placed = renderer.objects[index]
+    model = renderer.objects[index].model
     counts = np.bincount(surface.paint[surface.owner == index], minlength=len(renderer.paints))
-    named = [(count, paint) for count, paint in zip(counts, renderer.paints, strict=True) if paint.name and count]
-    everywhere = [part.paint for part in placed.model.parts if part.paint.name]
-    words = {_pose(placed), *_size(placed)}
-    shares: dict[str, int] = {}
-    for count, paint in named:
-        shares[str(paint.name)] = shares.get(str(paint.name), 0) + int(count)
-    words |= {name for name, count in shares.items() if count >= SHARE * counts.sum()}
-    main = max(named, key=lambda entry: entry[0])[1] if named else everywhere[0]
-    words |= {str(main.name)} if not named else set()
-    words |= {PATTERNS[main.pattern], "shiny" if main.shine > 0.3 else "matte"}
+    shares: dict[Paint, float] = {}
+    for count, paint in zip(counts, renderer.paints, strict=True):
+        shares[paint] = shares.get(paint, 0.0) + count / counts.sum()
+    shown = {paint for paint, share in shares.items() if paint.name and share >= SHARE}
+    return Looks(
+        category=model.category,
+        color=model.main.name if model.main in shown else None,
+        second=model.second.name if model.second in shown and model.second else None,
+        pattern=PATTERNS[model.main.pattern],
+        finish="shiny" if model.main.shine > 0.3 else "matte",
+        size="small" if model.scale < 0.85 else "large" if model.scale > 1.15 else None,
+        pose=_pose(renderer.objects[index]),
+        ground=ground,
+        colors=frozenset(str(paint.name) for paint in shown or {model.main}),
+    )
+
+
+def attributes(look: Looks) -> tuple[int, ...]:
+    """Sorted indices into ATTRIBUTES."""
+    words = {*look.colors, look.pattern, look.finish, look.pose, *([look.size] if look.size else [])}
     return tuple(sorted(ATTRIBUTES.index(word) for word in words))
 
 
@@ -152,11 +179,6 @@ def _pose(placed: Placed) -> str:
     if placed.model.category == "person":
         return placed.model.pose
     return "tipped" if placed.tipped else "upright"
-
-
-def _size(placed: Placed) -> set[str]:
-    scale = placed.model.scale
-    return {"small"} if scale < 0.85 else {"large"} if scale > 1.15 else set()
 
 
 def object_labels(objects: list[Placed]) -> Int[np.ndarray, " N"]:

@@ -6,7 +6,7 @@ Template frame: x forward, y to the person's left, z up, soles at z = 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,10 @@ TROUSERS = ("blue", "black", "gray", "brown", "white", "green")
 
 TORSO = ((0.0, 0.0), (0.80, 0.0), (0.86, 0.10), (0.76, 0.38), (0.92, 0.72), (0.98, 0.86), (0.72, 0.96), (0.3, 1.0), (0.0, 1.0))
 """Hips to shoulders, radius over height, both to 1."""
+
+
+THIGH = 0.0675
+"""From the middle of the hips down to what one sits on, in body heights."""
 
 
 @dataclass(frozen=True)
@@ -110,12 +114,22 @@ def make_person(dice: Dice, height: float, sitting: bool = False, seat: float = 
     body = _Body(height, pose, wear)
     legs = body.legs(np.zeros(3))
     trunk = body.upper(np.zeros(3))
-    parts = Builder(legs.parts + trunk.parts)
+    parts = legs.parts + trunk.parts
     joints = np.stack([body.joints[name] for name in KEYPOINTS])
-    drop = seat + 0.075 * height * 0.9 if sitting else -Model("person", tuple(parts.parts)).extent[0][2]
-    lifted = tuple(type(p)(p.primitive, p.linear, p.offset + (0.0, 0.0, drop), p.paint) for p in parts.parts)
     reach = np.array([body.reach[name] for name in KEYPOINTS])
-    return Model("person", lifted, height / 1.65, pose.name, joints + (0.0, 0.0, drop), reach)
+    lowest = min(float((p.primitive.verts @ p.linear.T + p.offset)[:, 2].min()) for p in parts)
+    lift = np.array([0.0, 0.0, seat + THIGH * height if sitting else -lowest])
+    return Model(
+        "person",
+        tuple(replace(part, offset=part.offset + lift) for part in parts),
+        wear.shirt,
+        scale=height / 1.65,
+        second=wear.trousers,
+        seat=np.array([0.0, 0.0, seat]) if sitting else None,
+        pose=pose.name,
+        joints=joints + lift,
+        reach=reach,
+    )
 
 
 class _Body:

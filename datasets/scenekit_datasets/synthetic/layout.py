@@ -32,6 +32,8 @@ WEIGHTS = {
 SMALL = ("mug", "ball", "box", "cone", "cylinder", "ring", "crate")
 GAP = 0.06
 MOST = 9
+LIFT = 0.002
+"""Things stand this far above what carries them, metres: faces that coincide would fight for the same pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +82,7 @@ def _stand(dice: Dice, model: Model, x: float, y: float, ground: float, tip: flo
     turn = rotation(2, yaw) @ leaning
     lowest = float((model.verts @ turn.T)[:, 2].min())
     tipped = bool(turn[2, 2] < 0.985)
-    return Placed(model, turn, np.array([x, y, ground - lowest]), yaw, tipped)
+    return Placed(model, turn, np.array([x, y, ground + LIFT - lowest]), yaw, tipped)
 
 
 class Arrangement:
@@ -109,7 +111,7 @@ class Arrangement:
         dice = self.dice
         if category == "person" and dice.chance(0.3) and self._seat():
             return
-        if category in (*SMALL, "lamp") and dice.chance(0.5) and self._nest(category):
+        if category in (*SMALL, "lamp") and dice.chance(0.6) and self._nest(category):
             return
         model = make_person(dice, dice.uniform(1.45, 1.85)) if category == "person" else self._build(category)
         self._on_ground(model)

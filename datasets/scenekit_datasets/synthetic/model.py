@@ -56,11 +56,18 @@ class Rest:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """One object before it is placed. `joints` and `reach` (the flesh around each joint, metres) only for persons."""
+    """One object before it is placed.
+
+    `main` is the paint that the object is named by (a person's shirt), `second` a person's trousers. `joints`, `reach`
+    (how deep each joint lies in the flesh at most, metres) and `seat` (what a sitting one sits on) only for persons.
+    """
 
     category: str
     parts: tuple[Part, ...]
+    main: Paint
     scale: float = 1.0
+    second: Paint | None = None
+    seat: Vec3 | None = None
     pose: str = "upright"
     joints: Float[np.ndarray, "K 3"] | None = None
     reach: Float[np.ndarray, " K"] | None = None

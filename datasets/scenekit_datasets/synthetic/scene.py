@@ -12,13 +12,16 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from scenekit_datasets.synthetic import annotate
 from scenekit_datasets.synthetic.annotate import Segment
+from scenekit_datasets.synthetic.captions import Phrase, object_captions, phrases
 from scenekit_datasets.synthetic.geometry import Mat3
 from scenekit_datasets.synthetic.layout import Placed, arrange
+from scenekit_datasets.synthetic.relations import ground_below, relations
 from scenekit_datasets.synthetic.render import Renderer, Surface, pixel_rays
 from scenekit_datasets.synthetic.rng import Dice
 from scenekit_datasets.synthetic.shading import picture
 from scenekit_datasets.synthetic.stage import Stage, random_stage
 from scenekit_datasets.synthetic.tracer import require_embree
+from scenekit_datasets.synthetic.vocabulary import PREDICATES
 
 VERSION = 1
 """Goes up whenever the same (seed, index) would give another scene; part of the name of cached files."""
@@ -42,7 +45,8 @@ class SyntheticScene:
     """A picture with every kind of label. Boxes are half-open xyxy pixels; K = intrinsics with pixel centers at +0.5.
 
     `instance` holds the object index or -1 for each pixel; `semantic` indexes vocabulary.CLASSES; `depth` is z in
-    metres, 0 for the sky. The box frame of 3D boxes has x along the length (forward), y along the height (down) and
+    metres, 0 for the sky. `attributes` index vocabulary.ATTRIBUTES; rows of `relations` are (subject, predicate, object)
+    with the predicate an index into vocabulary.PREDICATES; `captions` describe the objects. The box frame of 3D boxes has x along the length (forward), y along the height (down) and
     z along the width (left); `box_rotations` are camera from box.
     """
 
@@ -59,6 +63,9 @@ class SyntheticScene:
     depth: Float[np.ndarray, "H W"]
     keypoints: Float[np.ndarray, "N K 3"]
     attributes: tuple[tuple[int, ...], ...]
+    relations: Int[np.ndarray, "R 3"]
+    captions: tuple[tuple[str, ...], ...]
+    phrases: tuple[Phrase, ...]
     box_centers: Float[np.ndarray, "N 3"]
     box_sizes: Float[np.ndarray, "N 3"]
     box_rotations: Float[np.ndarray, "N 3 3"]
@@ -120,6 +127,9 @@ def generate(seed: int, index: int, size: tuple[int, int] = (240, 320), amodal: 
     instance = np.where(surface.owner < len(objects), surface.owner, -1).astype(np.int32).reshape(size)
     semantic = annotate.semantic_map(renderer, surface, size)
     ids, segments = annotate.panoptic(instance, semantic, labels)
+    boxes = annotate.mask_boxes(instance[None] == np.arange(len(objects))[:, None, None])
+    looks = [annotate.looks(renderer, surface, i, ground_below(renderer, i)) for i in range(len(objects))]
+    facts = relations(renderer)
     boxes3d = [annotate.box3d(stage, placed) for placed in objects]
     intrinsics = stage.view.intrinsics(size)
     rays = pixel_rays(size, stage.view.focal * size[1])
@@ -129,14 +139,17 @@ def generate(seed: int, index: int, size: tuple[int, int] = (240, 320), amodal: 
         image=picture(renderer, size, surface),
         intrinsics=intrinsics,
         labels=labels,
-        boxes=annotate.mask_boxes(instance[None] == np.arange(len(objects))[:, None, None]),
+        boxes=boxes,
         instance=instance,
         semantic=semantic,
         panoptic=ids,
         segments=segments,
         depth=surface.depth.reshape(size),
         keypoints=annotate.keypoints(renderer, intrinsics, size),
-        attributes=tuple(annotate.attributes(renderer, surface, i) for i in range(len(objects))),
+        attributes=tuple(annotate.attributes(look) for look in looks),
+        relations=np.array([(a, PREDICATES.index(p), b) for a, p, b in facts], dtype=np.int64).reshape(-1, 3),
+        captions=tuple(object_captions(look) for look in looks),
+        phrases=phrases(Dice("scenekit phrases", seed, index), boxes, looks, facts),
         box_centers=np.stack([box[0] for box in boxes3d]),
         box_sizes=np.stack([box[1] for box in boxes3d]),
         box_rotations=np.stack([box[2] for box in boxes3d]),

@@ -26,15 +26,17 @@ def _scale(dice: Dice) -> float:
 def make_ball(dice: Dice, scale: float) -> Model:
     radius = 0.24 * scale
     parts = Builder()
-    parts.add(ball(), (radius,) * 3, (0, 0, radius), random_paint(dice, radius * 0.5))
-    return Model("ball", tuple(parts.parts), scale)
+    paint = random_paint(dice, radius * 0.5)
+    parts.add(ball(), (radius,) * 3, (0, 0, radius), paint)
+    return Model("ball", tuple(parts.parts), paint, scale)
 
 
 def make_box(dice: Dice, scale: float) -> Model:
     x, y, z = (scale * dice.uniform(0.32, 0.62) for _ in range(3))
     parts = Builder()
-    parts.add(box(), (x, y, z), (0, 0, z / 2), random_paint(dice, min(x, y, z) * 0.27))
-    return Model("box", tuple(parts.parts), scale, top=Rest(0, 0, z, x / 2, y / 2))
+    paint = random_paint(dice, min(x, y, z) * 0.27)
+    parts.add(box(), (x, y, z), (0, 0, z / 2), paint)
+    return Model("box", tuple(parts.parts), paint, scale, top=Rest(0, 0, z, x / 2, y / 2))
 
 
 def make_crate(dice: Dice, scale: float) -> Model:
@@ -47,30 +49,33 @@ def make_crate(dice: Dice, scale: float) -> Model:
     for side in (-1, 1):
         parts.add(box(), (x, wall, z - wall), (0, side * (y - wall) / 2, (z + wall) / 2), paint)
         parts.add(box(), (wall, y - 2 * wall, z - wall), (side * (x - wall) / 2, 0, (z + wall) / 2), paint)
-    return Model("crate", tuple(parts.parts), scale, cavity=Rest(0, 0, wall, x / 2 - wall, y / 2 - wall, z))
+    return Model("crate", tuple(parts.parts), paint, scale, cavity=Rest(0, 0, wall, x / 2 - wall, y / 2 - wall, z))
 
 
 def make_cylinder(dice: Dice, scale: float) -> Model:
     radius, height = scale * dice.uniform(0.14, 0.26), scale * dice.uniform(0.4, 0.85)
     parts = Builder()
-    parts.add(frustum(), (radius, radius, height), (0, 0, 0), random_paint(dice, radius * 0.6))
+    paint = random_paint(dice, radius * 0.6)
+    parts.add(frustum(), (radius, radius, height), (0, 0, 0), paint)
     rest = Rest(0, 0, height, radius * 0.7, radius * 0.7)
-    return Model("cylinder", tuple(parts.parts), scale, top=rest)
+    return Model("cylinder", tuple(parts.parts), paint, scale, top=rest)
 
 
 def make_cone(dice: Dice, scale: float) -> Model:
     radius, height = scale * dice.uniform(0.2, 0.34), scale * dice.uniform(0.5, 0.85)
     parts = Builder()
-    parts.add(frustum(0.0), (radius, radius, height), (0, 0, 0), random_paint(dice, height * 0.16))
-    return Model("cone", tuple(parts.parts), scale)
+    paint = random_paint(dice, height * 0.16)
+    parts.add(frustum(0.0), (radius, radius, height), (0, 0, 0), paint)
+    return Model("cone", tuple(parts.parts), paint, scale)
 
 
 def make_ring(dice: Dice, scale: float) -> Model:
     radius = 0.3 * scale
     thickness = dice.pick((0.22, 0.3, 0.38))
     parts = Builder()
-    parts.add(ring(thickness), (radius,) * 3, (0, 0, radius * thickness), random_paint(dice, radius * 0.3))
-    return Model("ring", tuple(parts.parts), scale)
+    paint = random_paint(dice, radius * 0.3)
+    parts.add(ring(thickness), (radius,) * 3, (0, 0, radius * thickness), paint)
+    return Model("ring", tuple(parts.parts), paint, scale)
 
 
 def make_mug(dice: Dice, scale: float) -> Model:
@@ -95,7 +100,7 @@ def make_mug(dice: Dice, scale: float) -> Model:
     upright = rotation(0, math.pi / 2)
     parts.add(half_ring(0.2), (grip * 0.8, grip, grip * 0.8), (radius * 0.96, 0, height * 0.52), paint, upright)
     room = radius * (min(1.0, bulge) - wall) * 0.7
-    return Model("mug", tuple(parts.parts), scale, cavity=Rest(0, 0, height * floor, room, room, height))
+    return Model("mug", tuple(parts.parts), paint, scale, cavity=Rest(0, 0, height * floor, room, room, height))
 
 
 def make_chair(dice: Dice, scale: float) -> Model:
@@ -111,7 +116,7 @@ def make_chair(dice: Dice, scale: float) -> Model:
             foot = np.array([x * (half - leg), y * (half - leg), 0.0])
             parts.rod(foot, foot + (0, 0, seat - 0.04), leg, wood, sections=10)
     _chair_back(dice, parts, half, seat, back, cloth, wood)
-    return Model("chair", tuple(parts.parts), scale, top=Rest(0.02, 0, seat, half * 0.8, half * 0.8))
+    return Model("chair", tuple(parts.parts), cloth, scale, top=Rest(0.02, 0, seat, half * 0.8, half * 0.8))
 
 
 def _chair_back(
@@ -145,7 +150,7 @@ def make_table(dice: Dice, scale: float) -> Model:
             foot = np.array([i * (x - 0.06), j * (y - 0.06), 0.0])
             parts.rod(foot, foot + (0, 0, height - 0.04), 0.035, legs, sections=10)
     shelter = Rest(0, 0, 0, x - 0.1, y - 0.1, height - 0.06)
-    return Model("table", tuple(parts.parts), scale, top=Rest(0, 0, height, x, y), shelter=shelter)
+    return Model("table", tuple(parts.parts), paint, scale, top=Rest(0, 0, height, x, y), shelter=shelter)
 
 
 def _round_table(parts: Builder, paint: Paint, legs: Paint, scale: float, height: float, radius: float) -> Model:
@@ -153,7 +158,7 @@ def _round_table(parts: Builder, paint: Paint, legs: Paint, scale: float, height
     parts.add(frustum(), (radius, radius, 0.05), (0, 0, height - 0.05), paint)
     parts.add(frustum(), (0.05, 0.05, height - 0.07), (0, 0, 0.03), legs)
     parts.add(frustum(0.6), (radius * 0.55, radius * 0.55, 0.04), (0, 0, 0), legs)
-    return Model("table", tuple(parts.parts), scale, top=Rest(0, 0, height, radius * 0.65, radius * 0.65))
+    return Model("table", tuple(parts.parts), paint, scale, top=Rest(0, 0, height, radius * 0.65, radius * 0.65))
 
 
 def make_lamp(dice: Dice, scale: float) -> Model:
@@ -176,7 +181,7 @@ def make_lamp(dice: Dice, scale: float) -> Model:
     )
     bulb = Paint((1.0, 0.95, 0.8), glow=1.0)
     parts.add(ball(2), (0.05 + 0.02 * scale,) * 3, (0, 0, height - shade_height * 0.45), bulb)
-    return Model("lamp", tuple(parts.parts), scale)
+    return Model("lamp", tuple(parts.parts), shade, scale)
 
 
 def make_car(dice: Dice, scale: float) -> Model:
@@ -199,7 +204,7 @@ def make_car(dice: Dice, scale: float) -> Model:
             parts.rod(hub, hub + (0, y * 0.11 * scale, 0), wheel, TYRE, sections=24)
             parts.rod(hub, hub + (0, y * 0.12 * scale, 0), wheel * 0.55, METAL, sections=16)
     _car_lights(parts, length, width, floor + body * 0.6, 0.09 * scale)
-    return Model("car", tuple(parts.parts), scale)
+    return Model("car", tuple(parts.parts), paint, scale)
 
 
 def _car_windows(parts: Builder, roof: Primitive, size: tuple[float, float, float], at: tuple[float, float]) -> None:
