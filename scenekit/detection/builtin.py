@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from scenekit.detection.config import DetectorConfig
 from scenekit.detection.detector import TwoStageDetector
 from scenekit.detection.rpn import RPNTrunk, StreamProposals
+from scenekit.evaluation.evaluators import DetectionEvaluator
 from scenekit.heads import Core, Provider
 from scenekit.hooks.records import DetectorSpec
 from scenekit.hooks.specs import hookimpl
+from scenekit.viewing.draw import draw_boxes
 
 
 def build_stages(core: Core, config: DetectorConfig) -> Sequence[Provider]:
@@ -21,5 +23,10 @@ def build_stages(core: Core, config: DetectorConfig) -> Sequence[Provider]:
 def scenekit_detectors() -> Iterable[DetectorSpec]:
     """Faster R-CNN on a feature pyramid."""
     yield DetectorSpec(
-        name="rcnn", summary="two stages: region proposals, then a box head", build=build_stages, config=DetectorConfig
+        name="rcnn",
+        summary="two stages: region proposals, then a box head",
+        build=build_stages,
+        config=DetectorConfig,
+        evaluator=DetectionEvaluator,
+        draw=draw_boxes,
     )
