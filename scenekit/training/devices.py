@@ -1,0 +1,58 @@
+"""Where a run computes, and with how many processes: accelerate set up for it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
+
+from scenekit.errors import InputError
+
+
+@contextmanager
+def accelerator_for(precision: str, device: str | None) -> Iterator[Accelerator]:
+    """An accelerator on `device` ("cpu", "cuda", "cuda:1", "mps"; None or "auto": the best there is).
+
+    accelerate keeps one state per Python process; it is cleared afterwards, so that the next run may want another one.
+    """
+    on_cpu = _select(device)
+    # A head without labels takes part with zeros, but a third party's may leave parameters out altogether.
+    tolerant = DistributedDataParallelKwargs(find_unused_parameters=True)
+    AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
+    accelerator = Accelerator(mixed_precision=precision, cpu=on_cpu, kwargs_handlers=[tolerant])
+    try:
+        yield accelerator
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
+
+
+def _select(device: str | None) -> bool:
+    """Make `device` the current one; whether it is the CPU."""
+    if device in (None, "auto"):
+        return False
+    try:
+        wanted = torch.device(str(device))
+    except RuntimeError as error:
+        raise InputError(f"unknown device {device!r}; expected cpu, cuda, cuda:1, mps or auto") from error
+    if wanted.type == "cpu":
+        return True
+    if not torch.accelerator.is_available() or torch.accelerator.current_accelerator() != torch.device(wanted.type):
+        raise InputError(f"device {device!r} is not available here; use cpu or auto")
+    if wanted.index is not None:
+        if wanted.index >= torch.accelerator.device_count():
+            raise InputError(f"device {device!r} does not exist; there are {torch.accelerator.device_count()}")
+        torch.accelerator.set_device_index(wanted.index)
+    return False
+
+
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Make every global source of random numbers depend on (seed, step, process) alone."""
+    number = random.Random(f"step/{seed}/{step}/{rank}").getrandbits(62)
+    random.seed(number)
+    np.random.seed(number % 2**32)
+    torch.manual_seed(number)

@@ -1,0 +1,50 @@
+"""The folder that a run writes to: who may begin there, and who may go on.
+
+`recipe.yaml`, `log.jsonl`, `checkpoints/` and, in the end, `model/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from scenekit.errors import InputError
+from scenekit.recipe import Recipe
+from scenekit.training.state import checkpoints
+
+RECIPE, LOG, MODEL = "recipe.yaml", "log.jsonl", "model"
+
+FREE = frozenset(f"train.{name}" for name in ("steps", "workers", "save_every", "keep")) | {"out"}
+"""Entries of a recipe that may change when a run goes on: all others decide what its weights are."""
+
+
+def check_folder(out: Path, recipe: Recipe, resume: bool) -> Path | None:
+    """The checkpoint to go on from, None to start from the beginning.
+
+    Raises InputError for a folder that holds a run when none is to be resumed, and for a recipe that differs from that
+    of the run to be resumed.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: a folder to write to is expected, but this is a file")
+    if not (out / RECIPE).is_file():
+        return None
+    if not resume:
+        raise InputError(f"{out} holds a run already; go on with --resume, or name another folder")
+    changed = sorted(set(differences(Recipe.load(out / RECIPE), recipe)) - FREE)
+    if changed:
+        raise InputError(f"{out} holds a run with another recipe: {', '.join(changed)} changed; name another folder")
+    return next(reversed(checkpoints(out)), None)
+
+
+def differences(first: Recipe, second: Recipe) -> Iterator[str]:
+    """Dotted paths of the entries in which two recipes differ."""
+    return _differences(first.model_dump(mode="json"), second.model_dump(mode="json"))
+
+
+def _differences(first: Any, second: Any, path: str = "") -> Iterator[str]:
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        for name in (*first, *(name for name in second if name not in first)):
+            yield from _differences(first.get(name), second.get(name), f"{path}.{name}" if path else name)
+    elif first != second:
+        yield path

@@ -1,0 +1,283 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import reduce
+from pathlib import Path
+from typing import Any, cast
+
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import Tensor, nn
+
+from scenekit.build import build
+from scenekit.data.datasets import open_dataset
+from scenekit.data.loader import Packed, Shard, Source, training_batches
+from scenekit.data.transforms import augmentations
+from scenekit.errors import InputError
+from scenekit.hooks import BalancerSpec, registry
+from scenekit.model import SceneModel
+from scenekit.recipe import DatasetConfig, Recipe
+from scenekit.structures.images import ImageBatch
+from scenekit.structures.targets import Targets
+from scenekit.training.balancing import Balancer, LossWeights
+from scenekit.training.devices import accelerator_for, seed_step
+from scenekit.training.ema import Ema
+from scenekit.training.folder import LOG, MODEL, RECIPE, check_folder
+from scenekit.training.gradients import shared_parameters, task_gradient_norms
+from scenekit.training.log import Log, Window
+from scenekit.training.optimizers import build_optimizer, set_learning_rate
+from scenekit.training.progress import Reporter, reporting
+from scenekit.training.state import load_state, save_checkpoint
+from scenekit.weights.checkpoint import save_model, without_pretrained
+
+
+def train(
+    recipe: Recipe,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    device: str | None = None,
+    progress: bool = True,
+    strict: bool = False,
+) -> SceneModel:
+    """Train a model as `recipe` says and write it to `out`/model, with log and checkpoints beside it.
+
+    `resume` goes on from the last checkpoint in `out`, exactly as if the run had never stopped; where there is none, it
+    begins. `strict` refuses faulty annotations instead of dropping them with a warning. Several processes (started by
+    `accelerate launch` or torchrun) share the work. Raises InputError for a recipe or data that cannot be used, and
+    when the losses stop being finite.
+    """
+    folder = Path(recipe.out if out is None else out)
+    checkpoint = check_folder(folder, recipe, resume)
+    with accelerator_for(recipe.train.precision, device) as accelerator:
+        run = Run(recipe, folder, accelerator, checkpoint)
+        return run.go(progress, strict)
+
+
+class Learner(nn.Module):
+    """The model as a function of a batch to its raw losses: the part that several processes share."""
+
+    def __init__(self, model: SceneModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: ImageBatch, targets: Targets) -> dict[str, Tensor]:
+        """Losses by "task.loss"."""
+        losses: dict[str, Tensor] = self.model(batch, targets).losses
+        return losses
+
+
+class Run:
+    """One training run: what it works with, and how far it is (`step` steps are done)."""
+
+    def __init__(self, recipe: Recipe, out: Path, accelerator: Accelerator, checkpoint: Path | None) -> None:
+        self.recipe, self.config, self.out, self.accelerator = recipe, recipe.train, out, accelerator
+        self.sources = [open_source(config) for config in recipe.data.train]
+        seed_step(self.config.seed, -1, 0)  # the same fresh weights in every process
+        self.model = self._build(fresh=checkpoint is None)
+        self.weights = LossWeights(self.model.loss_weights, self.config.loss_weights)
+        self.weights.check([*self.model.stages, *self.model.heads])
+        self.balancer = make_balancer(self.config.balancer, self.config.balancer_options)
+        self.learner, self.optimizer = accelerator.prepare(
+            Learner(self.model).train(), build_optimizer(self.model, self.config)
+        )
+        self.shared = shared_parameters(self.model)
+        self.ema = None if self.config.ema is None else Ema(self.model, self.config.ema)
+        self.window = Window()
+        self.step = 0
+        if checkpoint is not None:
+            self._restore(load_state(checkpoint))
+
+    def go(self, progress: bool, strict: bool) -> SceneModel:
+        """Do the steps that are left; returns the finished model."""
+        main = self.accelerator.is_main_process
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.accelerator.wait_for_everyone()
+        if main:
+            self.recipe.save(self.out / RECIPE)
+            self.log = Log(self.out / LOG, self.step)
+            registry().notify("scenekit_run_started", recipe=self.recipe, folder=str(self.out))
+        reason = "interrupted"
+        try:
+            with reporting(progress and main, self.config.steps, self.step) as reporter:
+                self._train(self._batches(strict), reporter)
+            reason = "finished"
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            if main:
+                registry().notify("scenekit_run_ended", step=self.step, reason=reason)
+        return self._finish()
+
+    def _build(self, fresh: bool) -> SceneModel:
+        vocabularies = [source.data.vocabulary for source in self.sources]
+        vocabulary = reduce(lambda first, second: first.merged(second), vocabularies)
+        config = self.recipe.model if fresh else without_pretrained(self.recipe.model)
+        return build(config, vocabulary)
+
+    def _batches(self, strict: bool) -> Iterator[Packed]:
+        config, accelerator = self.config, self.accelerator
+        start, stop = self.step * config.accumulate, config.steps * config.accumulate
+        return training_batches(
+            self.sources,
+            model=self.model,
+            transforms=augmentations(self.recipe.augment, self.recipe.model.input),
+            batch_size=config.batch_size,
+            seed=config.seed,
+            shard=Shard(start, stop, accelerator.process_index, accelerator.num_processes),
+            workers=config.workers,
+            strict=strict,
+        )
+
+    def _train(self, data: Iterator[Packed], reporter: Reporter) -> None:
+        since, began = self.step, time.perf_counter()
+        while self.step < self.config.steps:
+            rate, norms = self._do_step(data)
+            self.step += 1
+            reporter.advanced(self.step)
+            if self._due(self.config.log_every):
+                seconds = time.perf_counter() - began
+                self._log(rate, norms, self._pictures(self.step - since) / seconds, reporter)
+                since, began = self.step, time.perf_counter()
+            if self._due(self.config.save_every):
+                self._save()
+
+    def _due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.config.steps
+
+    def _pictures(self, steps: int) -> int:
+        processes: int = self.accelerator.num_processes
+        return steps * self.config.accumulate * self.config.batch_size * processes
+
+    def _do_step(self, data: Iterator[Packed]) -> tuple[float, dict[str, float]]:
+        """One optimizer step; gives its learning rate and, where it is time for them, gradient norms by task."""
+        rate = set_learning_rate(self.optimizer, self.config, self.step)
+        seed_step(self.config.seed, self.step, self.accelerator.process_index)
+        norms: dict[str, float] = {}
+        for part in range(self.config.accumulate):
+            last = part == self.config.accumulate - 1
+            with self._syncing(last):
+                losses = self.learner(*self._on_device(next(data)))
+                weighted = self.weights(losses)
+                if last and self._measures_norms():
+                    norms = task_gradient_norms(weighted, self.shared)
+                loss = self._combined(weighted)
+                self.accelerator.backward(loss / self.config.accumulate)
+            raw = {name: float(value.detach()) for name, value in losses.items()}
+            self.window.add({**raw, "loss": float(loss.detach())})
+        self._descend()
+        return rate, norms
+
+    def _syncing(self, last: bool) -> AbstractContextManager[Any]:
+        """Gradients travel between processes with the last part of a step only."""
+        return nullcontext() if last else cast(AbstractContextManager[Any], self.accelerator.no_sync(self.learner))
+
+    def _on_device(self, packed: Packed) -> Packed:
+        batch, targets = packed
+        return batch.to(self.accelerator.device), targets.to(self.accelerator.device)
+
+    def _combined(self, weighted: Mapping[str, Tensor]) -> Tensor:
+        if not weighted:
+            raise InputError("the model has no losses; give model.tasks a task that learns")
+        return self.balancer(weighted)
+
+    def _measures_norms(self) -> bool:
+        every = self.config.log_every * self.config.grad_norm_every
+        return every > 0 and (self.step + 1) % every == 0
+
+    def _descend(self) -> None:
+        limit = math.inf if self.config.clip is None else self.config.clip
+        norm = float(self.accelerator.clip_grad_norm_(self.learner.parameters(), limit))
+        # The norm is of all processes together, so that all of them stop here. With fp16 an overflow is a part of the
+        # method: the scaler skips the step.
+        if not math.isfinite(norm) and self.config.precision != "fp16":
+            raise InputError(
+                f"step {self.step + 1}: the gradient is not finite; lower train.lr, or train.clip if it is high"
+            )
+        self.window.add({"grad_norm": norm})
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.ema is not None:
+            self.ema.update(self.model, self.step)
+
+    def _log(self, rate: float, norms: Mapping[str, float], speed: float, reporter: Reporter) -> None:
+        """One line of means since the line before, over all processes."""
+        windows = gather_object([self.window.sums]) if self.accelerator.num_processes > 1 else [self.window.sums]
+        self.window = Window()
+        if not self.accelerator.is_main_process:
+            return
+        means = Window.merged(windows).means()
+        loss, norm = means.pop("loss"), means.pop("grad_norm")
+        record = {
+            "step": self.step,
+            "lr": rate,
+            "loss": loss,
+            "losses": means,
+            "weighted": {name: value * self.weights.weight(name) for name, value in means.items()},
+            "grad_norm": {"total": norm, **norms},
+            "images_per_second": speed,
+        }
+        self.log.write(record)
+        reporter.logged(record)
+        registry().notify("scenekit_step_done", step=self.step, record=record)
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.ema is None else self.ema.swapped_into(self.model)
+
+    def _save(self) -> None:
+        """A checkpoint by the first process; the others wait."""
+        if self.accelerator.is_main_process:
+            scaler = self.accelerator.scaler
+            state = {
+                "weights": {name: value.cpu().clone() for name, value in self.model.state_dict().items()},
+                "optimizer": self.optimizer.state_dict(),
+                "ema": None if self.ema is None else self.ema.average,
+                "scaler": None if scaler is None else scaler.state_dict(),
+                "window": self.window.sums,
+            }
+            with self._averaged():
+                save_checkpoint(self.out, self.step, self.model, state, self.config.keep)
+        self.accelerator.wait_for_everyone()
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        try:
+            self.model.load_state_dict(state["weights"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{self.out}: the checkpoint is of another model or optimizer ({reason})") from error
+        if self.ema is not None:
+            self.ema.load(state["ema"])
+        if self.accelerator.scaler is not None and state["scaler"] is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.window = Window(state["window"])
+        self.step = state["step"]
+
+    def _finish(self) -> SceneModel:
+        if self.ema is not None:
+            self.model.load_state_dict(self.ema.average)
+        if self.accelerator.is_main_process:
+            save_model(self.model, self.out / MODEL, extra={"step": self.step})
+        self.accelerator.wait_for_everyone()
+        return self.model.eval()
+
+
+def open_source(config: DatasetConfig) -> Source:
+    """The data set that a recipe names."""
+    data = open_dataset(config.name, config.split, **config.options)
+    return Source(data, f"{config.name}/{config.split}", config.weight)
+
+
+def make_balancer(name: str, options: Mapping[str, Any]) -> Balancer:
+    """The registered balancer of that name."""
+    spec: BalancerSpec = registry().get("balancer", name)
+    try:
+        return cast(Balancer, spec.build(**options))
+    except TypeError as error:
+        raise InputError(f"train.balancer_options do not fit {name!r}: {error}") from error

@@ -1,0 +1,66 @@
+"""Models by name: those that come with scenekit, folders, other people's checkpoints, and the Hugging Face hub."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from scenekit.errors import InputError, nearest
+from scenekit.hooks import WeightSource, registry
+from scenekit.model import SceneModel
+from scenekit.weights.checkpoint import MANIFEST, WEIGHTS, load_model, save_model
+
+__all__ = ["load", "load_model", "save_model", "shipped"]
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+
+
+def shipped() -> Mapping[str, Path]:
+    """The models that come with scenekit: their folders by name."""
+    return {folder.parent.name: folder.parent for folder in sorted(Path(__file__).parent.glob(f"*/{MANIFEST}"))}
+
+
+def load(name: str | os.PathLike[str], device: torch.device | str = "cpu") -> SceneModel:
+    """A model ready for inference.
+
+    `name` is a shipped model, a folder, "prefix/name" of an installed weight source, or a repository of the Hugging
+    Face hub as "owner/name" or "owner/name@revision". Raises InputError where there is no such thing.
+    """
+    text = os.fspath(name)
+    if text in shipped():
+        return load_model(shipped()[text], device)
+    if Path(text).exists() or isinstance(name, os.PathLike) or _looks_like_path(text):
+        return load_model(text, device)
+    prefix = text.partition("/")[0]
+    if "/" in text and prefix in registry().names("weights"):
+        source: WeightSource = registry().get("weights", prefix)
+        return cast(SceneModel, source.load(text.partition("/")[2])).to(device).eval()
+    if _HUB_ID.fullmatch(text):
+        return load_model(_download(text), device)
+    raise InputError(f"unknown model {text!r}{nearest(text, shipped())}; or name a folder, or owner/name of the hub")
+
+
+def _looks_like_path(text: str) -> bool:
+    return text.startswith((".", "~", os.sep)) or text.endswith(os.sep)
+
+
+def _download(name: str) -> str:
+    """The folder to which the hub's client brought the files."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    repository, _, revision = name.partition("@")
+    try:
+        return str(snapshot_download(repository, revision=revision or None, allow_patterns=[MANIFEST, WEIGHTS]))
+    except LocalEntryNotFoundError as error:
+        raise InputError(
+            f"{name}: no such folder, and the Hugging Face hub cannot be reached; check the name or the connection"
+        ) from error
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{name}: no such folder, and the Hugging Face hub does not give it ({reason})") from error
