@@ -1,6 +1,7 @@
 """Second stage's network: what a region shows, and how its box is off.
 
-Letters: N regions, C foreground classes, D features of a region, F channels of the pyramid, S side of pooled features.
+Letters: N regions, C foreground classes, K = C + 1 with background, D features of a region, F channels of the pyramid,
+S side of pooled features.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class BoxPredictor(nn.Module):
             nn.init.normal_(layer.weight, std=std)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, features: Float[Tensor, "N D"]) -> tuple[Float[Tensor, "N C+1"], Float[Tensor, "N C 4"]]:
+    def forward(self, features: Float[Tensor, "N D"]) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N C 4"]]:
         """Logits and offsets in full precision."""
         deltas = self.deltas(features).unflatten(1, (-1, 4))
         return self.classification(features).float(), deltas.float()

@@ -1,6 +1,7 @@
 """Second stage: proposals become labelled objects.
 
-Letters: B pictures, N regions of the batch, C foreground classes, P proposals, K candidate detections.
+Letters: B pictures, N regions of the batch, C foreground classes, K = C + 1 with background, P proposals, M candidate
+detections.
 """
 
 from __future__ import annotations
@@ -66,14 +67,14 @@ class TwoStageDetector(Provider):
         logits, deltas = self.predict(board, regions)
         return self.loss(logits, deltas, regions, truth)
 
-    def predict(self, board: Board, regions: Regions) -> tuple[Float[Tensor, "N C+1"], Float[Tensor, "N C 4"]]:
+    def predict(self, board: Board, regions: Regions) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N C 4"]]:
         """Class logits and offsets of regions."""
         logits, deltas = self.predictor(self.head(board.pool(regions, self.config.size)))
         return logits, deltas
 
     def loss(
         self,
-        logits: Float[Tensor, "N C+1"],
+        logits: Float[Tensor, "N K"],
         deltas: Float[Tensor, "N C 4"],
         regions: Regions,
         truth: StreamTruth,
@@ -120,7 +121,7 @@ class TwoStageDetector(Provider):
 
     def decode(
         self,
-        logits: Float[Tensor, "P C+1"],
+        logits: Float[Tensor, "P K"],
         deltas: Float[Tensor, "P C 4"],
         proposals: Regions,
         images: ImageBatch,
@@ -139,7 +140,7 @@ class TwoStageDetector(Provider):
         every_class = clip_to_images(every_class, image_index[kept], images.sizes)
         return replace(_fresh(candidates, kept), class_logits=logits[rows], class_boxes=every_class)
 
-    def _suppress(self, candidates: Regions, usable: Bool[Tensor, " K"]) -> Int[Tensor, " N"]:
+    def _suppress(self, candidates: Regions, usable: Bool[Tensor, " M"]) -> Int[Tensor, " N"]:
         """Rows of one picture that survive NMS within their class, best first."""
         assert candidates.scores is not None and candidates.labels is not None
         rows = usable.nonzero()[:, 0]

@@ -1,6 +1,6 @@
 """Losses that stay finite and connected when there is nothing to learn from.
 
-Letters: N rows, C foreground classes.
+Letters: N rows, C foreground classes, K = C + 1 columns: the classes, then background.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def safe_mean(values: Float[Tensor, "..."], count: int | None = None) -> Float[T
 
 
 def covered_cross_entropy(
-    logits: Float[Tensor, "N C+1"], labels: Int[Tensor, " N"], covered: Bool[Tensor, "N C"]
+    logits: Float[Tensor, "N K"], labels: Int[Tensor, " N"], covered: Bool[Tensor, "N C"]
 ) -> Float[Tensor, " N"]:
     """Softmax cross-entropy of each row when only some classes are labelled; background is the last column.
 

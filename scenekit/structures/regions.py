@@ -1,6 +1,6 @@
 """Regions of a batch of pictures: proposals, sampled regions, detections, unions.
 
-Letters: N regions of all pictures together, C foreground classes.
+Letters: N regions of all pictures together, C foreground classes, K = C + 1 with background.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Regions:
     image_index: Int[Tensor, " N"]
     labels: Int[Tensor, " N"] | None = None
     scores: Float[Tensor, " N"] | None = None
-    class_logits: Float[Tensor, "N C+1"] | None = None
+    class_logits: Float[Tensor, "N K"] | None = None
     class_boxes: Float[Tensor, "N C 4"] | None = None
     matched: Int[Tensor, " N"] | None = None
     parent: Regions | None = None
@@ -71,7 +71,9 @@ class Regions:
     def cat(parts: Sequence[Regions]) -> Regions:
         """All rows of `parts` as new regions; a field stays only where every part has it."""
         columns = {name: [getattr(part, name) for part in parts] for name in _ROW_FIELDS}
-        return Regions(**{name: torch.cat(column) for name, column in columns.items() if all(v is not None for v in column)})
+        return Regions(
+            **{name: torch.cat(column) for name, column in columns.items() if all(v is not None for v in column)}
+        )
 
 
 _ROW_FIELDS = tuple(f.name for f in fields(Regions) if f.name not in ("parent", "rows"))
