@@ -5,9 +5,10 @@ Letters: B pictures, N rows of a stream in the whole batch.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 import torch
@@ -197,7 +198,8 @@ class SceneModel(nn.Module):
         self.eval()
         try:
             outputs = self(self.preprocess([image]), tasks=tasks)
-            return self.scenes(outputs, tasks, threshold)[0]
+            (scene,) = self.scenes(outputs, tasks, threshold)
+            return replace(scene, path=os.fspath(image)) if isinstance(image, str | os.PathLike) else scene
         finally:
             self.train(training)
 
