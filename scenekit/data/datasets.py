@@ -46,3 +46,7 @@ def _check_options(build: Callable[..., Any], options: dict[str, Any], name: str
     for option in options:
         if option not in known:
             raise InputError(f"data set {name!r} has no option {option!r}{nearest(option, known)}")
+
+
+dataset = open_dataset
+"""The everyday name: `sk.dataset`."""
