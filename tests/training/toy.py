@@ -1,0 +1,128 @@
+"""A data set small enough to learn from in a unit test: bright squares and discs on a dark floor."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from scenekit.data.sample import Sample, Supervision
+from scenekit.hooks import DatasetSpec, Origin, hookimpl, registry
+from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, SEMANTIC, Key
+from scenekit.recipe import Recipe
+from scenekit.structures.keypoints import Keypoints
+from scenekit.structures.masks import Masks
+from scenekit.structures.scene import Objects, Scene
+from scenekit.structures.vocabulary import Skeleton, Vocabulary
+
+CORNERS = Skeleton(("left", "right"), edges=(("left", "right"),), mirror=(("left", "right"),), sigmas=(0.05, 0.05))
+VOCABULARY = Vocabulary(things=("square", "disc"), stuff=("floor",), skeletons={"square": CORNERS})
+FLOOR = 2
+COLORS = torch.tensor([[230, 60, 60], [60, 60, 230]], dtype=torch.uint8)
+
+
+@dataclass(frozen=True)
+class Toys:
+    """`count` pictures of `side` pixels with up to three objects; `labelled` names the keys that are supervised."""
+
+    count: int = 32
+    side: int = 64
+    labelled: Collection[str] = ("masks", "semantic", "keypoints")
+    vocabulary: Vocabulary = VOCABULARY
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        rng = random.Random(f"toys/{index}")
+        image = torch.full((3, self.side, self.side), 40, dtype=torch.uint8)
+        semantic = torch.full((self.side, self.side), FLOOR)
+        masks, labels = [], []
+        for column in range(rng.randint(1, 3)):
+            label, shape = self._shape(rng, column)
+            image[:, shape] = COLORS[label][:, None]
+            semantic[shape] = label
+            masks.append(shape)
+            labels.append(label)
+        keys: dict[str, Key[Any, Any]] = {"masks": MASKS, "semantic": SEMANTIC, "keypoints": KEYPOINTS}
+        dense = Masks.from_dense(torch.stack(masks))
+        boxes, names = dense.boxes, torch.tensor(labels)
+        values = {MASKS: dense, SEMANTIC: semantic, KEYPOINTS: corners(boxes)}
+        scene = Scene(
+            (self.side, self.side),
+            VOCABULARY,
+            {OBJECTS: Objects(boxes, names)},
+            {keys[name]: values[keys[name]] for name in self.labelled},
+            {KEYPOINTS: names == 0} if "keypoints" in self.labelled else {},
+        )
+        return Sample(image, scene, Supervision(frozenset(keys[name] for name in self.labelled)), index)
+
+    def _shape(self, rng: random.Random, column: int) -> tuple[int, torch.Tensor]:
+        """A label and its pixels, in its own third of the picture so that nothing overlaps."""
+        radius = rng.uniform(self.side / 9, self.side / 7)
+        x = (column + 0.5) * self.side / 3
+        y = rng.uniform(radius, self.side - radius)
+        centres = torch.arange(self.side) + 0.5
+        dx, dy = (centres[None, :] - x).abs(), (centres[:, None] - y).abs()
+        label = rng.randrange(2)
+        return label, (dx * dx + dy * dy <= radius**2) if label else ((dx <= radius) & (dy <= radius))
+
+
+def corners(boxes: torch.Tensor) -> Keypoints:
+    """The upper corners, half a pixel inside."""
+    xy = torch.stack((boxes[:, :2] + 0.5, boxes[:, [2, 1]] + torch.tensor([-0.5, 0.5])), dim=1)
+    return Keypoints(xy, torch.full((len(boxes), 2), 2))
+
+
+@hookimpl
+def scenekit_datasets() -> list[DatasetSpec]:
+    """`toys`."""
+    return [DatasetSpec("toys", "squares and discs", _build)]
+
+
+def _build(split: str, count: int = 32, side: int = 64, labelled: Collection[str] = Toys.labelled) -> Toys:
+    return Toys(count, side, tuple(labelled))
+
+
+def register() -> None:
+    """Make `toys` known, once."""
+    import sys
+
+    if "toys" not in registry().names("dataset"):
+        registry().add(sys.modules[__name__], Origin("toys", "tests", "0"))
+
+
+def recipe(steps: int = 6, **train: Any) -> Recipe:
+    """A model of a few thousand parameters on toys."""
+    return Recipe.parse(
+        {
+            "model": {
+                "input": {"min_size": 64, "max_size": 64},
+                "backbone": {"name": "resnet18", "options": {"norm": "group"}},
+                "pyramid": {"channels": 16},
+                "detector_options": {
+                    "rpn": {"pre_nms_train": 60, "post_nms_train": 30, "samples": 32},
+                    "box_head": {"fcs": [32], "samples": 16},
+                },
+                "tasks": {
+                    "semantic": {"channels": 16, "norm_groups": 4},
+                    "masks": {"channels": 16, "convs": 1},
+                    "keypoints": {"channels": 16, "convs": 1},
+                },
+            },
+            "data": {"train": [{"name": "toys"}]},
+            "train": {
+                "steps": steps,
+                "batch_size": 2,
+                "warmup": 2,
+                "workers": 0,
+                "log_every": 1,
+                "save_every": 2,
+                "grad_norm_every": 2,
+                **train,
+            },
+        }
+    )
