@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scenekit.build import build as build
+    from scenekit.assembly import build as build
     from scenekit.data.datasets import dataset as dataset
     from scenekit.data.sample import Sample as Sample
     from scenekit.data.sample import Supervision as Supervision
@@ -73,7 +73,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "scenekit.build": ("build",),
+    "scenekit.assembly": ("build",),
     "scenekit.data.datasets": ("dataset",),
     "scenekit.data.sample": ("Sample", "Supervision"),
     "scenekit.errors": ("InputError",),

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from scenekit.build import build
+from scenekit.assembly import build
 from scenekit.errors import InputError
 from scenekit.model import SceneModel
 from scenekit.recipe import ModelConfig
