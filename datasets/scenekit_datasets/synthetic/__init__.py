@@ -1,5 +1,48 @@
-"""Procedural, fully labelled scenes: `generate(seed, index)` draws, renders and annotates one."""
+"""Procedural, fully labelled scenes: `generate(seed, index)` draws, renders and annotates one.
 
-from scenekit_datasets.synthetic.scene import VERSION, Mesh, SyntheticScene, generate
+`SyntheticDataset` hands them out as samples. Everything is loaded when first used: looking for plugins stays quick.
+"""
 
-__all__ = ["VERSION", "Mesh", "SyntheticScene", "generate"]
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from scenekit.hooks.records import DatasetSpec
+from scenekit.hooks.specs import hookimpl
+
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset
+
+    from scenekit.data.sample import Sample
+
+_HOMES = {"generate": "scene", "SyntheticScene": "scene", "Mesh": "scene", "SyntheticDataset": "dataset"}
+
+__all__ = ["Mesh", "SyntheticDataset", "SyntheticScene", "generate"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def build(
+    split: str = "train",
+    length: int | None = None,
+    seed: int = 0,
+    size: Sequence[int] = (240, 320),
+    keys: Sequence[str] | None = None,
+    cache: str | bool | None = None,
+) -> Dataset[Sample]:
+    """The data set; options as of SyntheticDataset."""
+    from scenekit_datasets.synthetic.dataset import SyntheticDataset
+
+    return SyntheticDataset(split, length, seed, size, keys, cache)
+
+
+@hookimpl
+def scenekit_datasets() -> Iterator[DatasetSpec]:
+    """One data set, `synthetic`."""
+    yield DatasetSpec("synthetic", summary="procedural scenes with every kind of label", build=build)

@@ -52,7 +52,7 @@ def semantic_map(renderer: Renderer, surface: Surface, size: tuple[int, int]) ->
         world = renderer.world(surface.point[:, rows])
         inside = textures.in_patch(stage.patch, world[0], world[1])
         out[rows[inside]] = CLASSES.index(stage.patch.kind)
-    return out.reshape(size)
+    return np.asarray(out.reshape(size))
 
 
 def panoptic(
@@ -70,7 +70,9 @@ def panoptic(
     return out, tuple(segments)
 
 
-def amodal_masks(solids: list[Solid], rays: Float[np.ndarray, "3 P"], size: tuple[int, int]) -> Bool[np.ndarray, "N H W"]:
+def amodal_masks(
+    solids: list[Solid], rays: Float[np.ndarray, "3 P"], size: tuple[int, int]
+) -> Bool[np.ndarray, "N H W"]:
     """Each object's mask in the picture as if it stood alone."""
     out = np.zeros((len(solids), rays.shape[1]), dtype=bool)
     for mask, solid in zip(out, solids, strict=True):

@@ -15,8 +15,6 @@ from scenekit_datasets.synthetic.rng import Dice
 
 Relation = tuple[int, str, int]
 
-MOST_PAIRS = 5
-
 HAPPENINGS: dict[str, tuple[str, ...]] = {
     "on": ("{a} on {b}", "{a} on top of {b}", "{b} with {a} on it"),
     "inside": ("{a} inside {b}", "{a} in {b}", "{b} with {a} in it"),
@@ -29,8 +27,11 @@ HAPPENINGS: dict[str, tuple[str, ...]] = {
 }
 """Ways to say that subject a stands in a relation to object b."""
 
-TELLING = {"inside": 0, "on": 1, "under": 2}
+TELLING = ("inside", "on", "under")
 """Relations that are mentioned first."""
+
+CLOSE = (*TELLING, "near")
+"""Two objects in one of these relations get a region of their own."""
 
 
 @dataclass(frozen=True)
@@ -90,33 +91,35 @@ def _person_captions(look: Looks) -> tuple[str, ...]:
     return tuple(dict.fromkeys(says))
 
 
-def _pairs(dice: Dice, relations: tuple[Relation, ...]) -> list[Relation]:
-    """A few relations to put in words, at most one a pair, the telling ones first."""
-    order = sorted(dice.shuffled(relations), key=lambda row: TELLING.get(row[1], 3))
-    chosen: dict[frozenset[int], Relation] = {}
-    for row in order:
-        chosen.setdefault(frozenset((row[0], row[2])), row)
-    return list(chosen.values())[:MOST_PAIRS]
+def _pairs(dice: Dice, relations: tuple[Relation, ...]) -> dict[tuple[int, int], list[Relation]]:
+    """All relations of each two objects that touch, shelter or are near each other; the telling ones first."""
+    grouped: dict[tuple[int, int], list[Relation]] = {}
+    for row in dice.shuffled(relations):
+        grouped.setdefault((min(row[0], row[2]), max(row[0], row[2])), []).append(row)
+    close = {pair: rows for pair, rows in sorted(grouped.items()) if any(row[1] in CLOSE for row in rows)}
+    return {pair: sorted(rows, key=lambda row: row[1] not in TELLING) for pair, rows in close.items()}
 
 
-def _pair_captions(relation: Relation, looks: list[Looks]) -> tuple[str, ...]:
-    subject, predicate, target = relation
-    long_a, long_b = brief(looks[subject]), brief(looks[target])
-    short_a, short_b = indefinite(looks[subject].category), indefinite(looks[target].category)
-    templates = HAPPENINGS[predicate]
-    says = [template.format(a=long_a, b=long_b) for template in templates]
-    return (*says, templates[0].format(a=short_a, b=short_b))
+def _pair_captions(relations: list[Relation], looks: list[Looks]) -> tuple[str, ...]:
+    """The first relation in full and in brief, then one sentence for each other one."""
+    says: list[str] = []
+    for subject, predicate, target in relations:
+        a, b = brief(looks[subject]), brief(looks[target])
+        templates = HAPPENINGS[predicate] if not says else HAPPENINGS[predicate][:1]
+        says += [template.format(a=a, b=b) for template in templates]
+    subject, predicate, target = relations[0]
+    a, b = indefinite(looks[subject].category), indefinite(looks[target].category)
+    return tuple(dict.fromkeys([*says, HAPPENINGS[predicate][0].format(a=a, b=b)]))
 
 
 def phrases(
     dice: Dice, boxes: Float[np.ndarray, "N 4"], looks: list[Looks], relations: tuple[Relation, ...]
 ) -> tuple[Phrase, ...]:
-    """One region for each object, then one around each of a few related pairs."""
-    out = [
-        Phrase(tuple(box.tolist()), (i,), object_captions(look)) for i, (box, look) in enumerate(zip(boxes, looks, strict=True))
-    ]
-    for row in _pairs(dice, relations):
-        both = boxes[[row[0], row[2]]]
+    """One region for each object, then one around every two that are on, inside, under or near each other."""
+    rows = enumerate(zip(boxes, looks, strict=True))
+    out = [Phrase(tuple(box.tolist()), (i,), object_captions(look)) for i, (box, look) in rows]
+    for pair, facts in _pairs(dice, relations).items():
+        both = boxes[list(pair)]
         union = np.concatenate([both[:, :2].min(0), both[:, 2:].max(0)])
-        out.append(Phrase(tuple(union.tolist()), (row[0], row[2]), _pair_captions(row, looks)))
+        out.append(Phrase(tuple(union.tolist()), pair, _pair_captions(facts, looks)))
     return tuple(out)

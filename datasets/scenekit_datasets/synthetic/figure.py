@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scenekit_datasets.synthetic.geometry import Mat3, Vec3, rotation
+from scenekit_datasets.synthetic.geometry import Mat3, Vec3, rotation, vec
 from scenekit_datasets.synthetic.model import Builder, Model, Paint, random_paint, vary
 from scenekit_datasets.synthetic.primitives import ball, lathe
 from scenekit_datasets.synthetic.rng import Dice
@@ -20,7 +20,17 @@ SKIN = ((0.96, 0.78, 0.66), (0.89, 0.67, 0.52), (0.76, 0.53, 0.38), (0.55, 0.36,
 HAIR = ((0.10, 0.08, 0.07), (0.30, 0.18, 0.10), (0.55, 0.36, 0.16), (0.82, 0.68, 0.38), (0.55, 0.53, 0.52))
 TROUSERS = ("blue", "black", "gray", "brown", "white", "green")
 
-TORSO = ((0.0, 0.0), (0.80, 0.0), (0.86, 0.10), (0.76, 0.38), (0.92, 0.72), (0.98, 0.86), (0.72, 0.96), (0.3, 1.0), (0.0, 1.0))
+TORSO = (
+    (0.0, 0.0),
+    (0.80, 0.0),
+    (0.86, 0.10),
+    (0.76, 0.38),
+    (0.92, 0.72),
+    (0.98, 0.86),
+    (0.72, 0.96),
+    (0.3, 1.0),
+    (0.0, 1.0),
+)
 """Hips to shoulders, radius over height, both to 1."""
 
 
@@ -118,14 +128,14 @@ def make_person(dice: Dice, height: float, sitting: bool = False, seat: float = 
     joints = np.stack([body.joints[name] for name in KEYPOINTS])
     reach = np.array([body.reach[name] for name in KEYPOINTS])
     lowest = min(float((p.primitive.verts @ p.linear.T + p.offset)[:, 2].min()) for p in parts)
-    lift = np.array([0.0, 0.0, seat + THIGH * height if sitting else -lowest])
+    lift = vec(0.0, 0.0, seat + THIGH * height if sitting else -lowest)
     return Model(
         "person",
         tuple(replace(part, offset=part.offset + lift) for part in parts),
         wear.shirt,
         scale=height / 1.65,
         second=wear.trousers,
-        seat=np.array([0.0, 0.0, seat]) if sitting else None,
+        seat=vec(0.0, 0.0, seat) if sitting else None,
         pose=pose.name,
         joints=joints + lift,
         reach=reach,
@@ -146,11 +156,11 @@ class _Body:
     def legs(self, hips: Vec3) -> Builder:
         out, h, pose = Builder(), self.h, self.pose
         for index, (side, sign) in enumerate((("left", 1.0), ("right", -1.0))):
-            hip = hips + np.array([0, sign * 0.055, 0]) * h
+            hip = hips + vec(0, sign * 0.055, 0) * h
             turn = rotation(0, sign * pose.spread[index]) @ rotation(1, -pose.hip[index])
-            knee = hip + turn @ np.array([0, 0, -0.245 * h])
+            knee = hip + turn @ vec(0, 0, -0.245 * h)
             shin = turn @ rotation(1, pose.knee[index])
-            ankle = knee + shin @ np.array([0, 0, -0.235 * h])
+            ankle = knee + shin @ vec(0, 0, -0.235 * h)
             out.limb(hip, knee, 0.052 * h, self.wear.trousers, 0.75)
             out.limb(knee, ankle, 0.040 * h, self.wear.trousers, 0.7)
             self._shoe(out, ankle, shin)
@@ -162,32 +172,44 @@ class _Body:
     def _shoe(self, out: Builder, ankle: Vec3, shin: Mat3) -> None:
         """An ellipsoid that points forward and stays nearly level."""
         h = self.h
-        forward = shin @ np.array([1.0, 0.0, 0.0])
+        forward = shin @ vec(1.0, 0.0, 0.0)
         yaw = rotation(2, float(np.arctan2(forward[1], max(forward[0], 0.3))))
-        out.add(ball(2), (0.075 * h, 0.033 * h, 0.03 * h), ankle + yaw @ np.array([0.035, 0, -0.02]) * h, self.wear.shoes, yaw)
+        out.add(
+            ball(2),
+            (0.075 * h, 0.033 * h, 0.03 * h),
+            ankle + yaw @ vec(0.035, 0, -0.02) * h,
+            self.wear.shoes,
+            yaw,
+        )
 
     def upper(self, hips: Vec3) -> Builder:
         out, h, pose = Builder(), self.h, self.pose
         spine = rotation(1, pose.lean) @ rotation(2, pose.twist)
         out.add(ball(2), (0.072 * h, 0.1 * h, 0.07 * h), hips, self.wear.trousers)
         trunk = 0.315 * h
-        out.add(lathe(TORSO, 24), (0.078 * h, 0.118 * h, trunk), hips - spine @ np.array([0, 0, 0.01 * h]), self.wear.shirt, spine)
+        out.add(
+            lathe(TORSO, 24),
+            (0.078 * h, 0.118 * h, trunk),
+            hips - spine @ vec(0, 0, 0.01 * h),
+            self.wear.shirt,
+            spine,
+        )
         for index, (side, sign) in enumerate((("left", 1.0), ("right", -1.0))):
-            shoulder = hips + spine @ np.array([0, sign * 0.108 * h, 0.27 * h])
+            shoulder = hips + spine @ vec(0, sign * 0.108 * h, 0.27 * h)
             self._arm(out, shoulder, spine, index, side, sign)
-        neck = hips + spine @ np.array([0, 0, trunk - 0.02 * h])
+        neck = hips + spine @ vec(0, 0, trunk - 0.02 * h)
         self._head(out, neck, rotation(1, pose.lean * 0.5) @ rotation(2, pose.twist * 0.5))
         return out
 
     def _arm(self, out: Builder, shoulder: Vec3, spine: Mat3, index: int, side: str, sign: float) -> None:
         h, pose, wear = self.h, self.pose, self.wear
         turn = spine @ rotation(1, -pose.raise_front[index]) @ rotation(0, sign * pose.raise_side[index])
-        elbow = shoulder + turn @ np.array([0, 0, -0.165 * h])
+        elbow = shoulder + turn @ vec(0, 0, -0.165 * h)
         fore = turn @ rotation(1, -pose.elbow[index])
-        wrist = elbow + fore @ np.array([0, 0, -0.145 * h])
+        wrist = elbow + fore @ vec(0, 0, -0.145 * h)
         out.limb(shoulder, elbow, 0.035 * h, wear.shirt, 0.82)
         out.limb(elbow, wrist, 0.028 * h, wear.sleeve, 0.75)
-        hand = wrist + fore @ np.array([0, 0, -0.04 * h])
+        hand = wrist + fore @ vec(0, 0, -0.04 * h)
         out.add(ball(1), (0.024 * h, 0.03 * h, 0.045 * h), hand, wear.skin, fore)
         self._note(f"{side}_shoulder", shoulder, 0.065)
         self._note(f"{side}_elbow", elbow, 0.052)
@@ -197,10 +219,16 @@ class _Body:
         """Skull, hair, ears, eyes and nose; the facial keypoints lie on the skin."""
         h, wear = self.h, self.wear
         turn = base @ rotation(2, self.pose.look) @ rotation(1, self.pose.nod)
-        middle = neck + base @ np.array([0.006, 0, 0.035]) * h + turn @ np.array([0.008, 0, 0.06]) * h
-        out.limb(neck - base @ np.array([0, 0, 0.02 * h]), neck + base @ np.array([0, 0, 0.06 * h]), 0.03 * h, wear.skin)
+        middle = neck + base @ vec(0.006, 0, 0.035) * h + turn @ vec(0.008, 0, 0.06) * h
+        out.limb(neck - base @ vec(0, 0, 0.02 * h), neck + base @ vec(0, 0, 0.06 * h), 0.03 * h, wear.skin)
         out.add(ball(2), (0.058 * h, 0.049 * h, 0.068 * h), middle, wear.skin, turn)
-        out.add(ball(2), (0.061 * h, 0.055 * h, 0.064 * h), middle + turn @ np.array([-0.014, 0, 0.018]) * h, wear.hair, turn)
+        out.add(
+            ball(2),
+            (0.061 * h, 0.055 * h, 0.064 * h),
+            middle + turn @ vec(-0.014, 0, 0.018) * h,
+            wear.hair,
+            turn,
+        )
         white, dark, lip = Paint((0.97, 0.97, 0.97)), Paint((0.06, 0.05, 0.05), shine=0.5), Paint((0.62, 0.22, 0.2))
 
         def bump(at: tuple[float, float, float], size: tuple[float, float, float], paint: Paint) -> Vec3:

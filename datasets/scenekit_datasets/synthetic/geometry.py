@@ -21,6 +21,10 @@ Mat3 = Float[np.ndarray, "3 3"]
 TEMPLATE_FROM_BOX: Mat3 = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 
 
+def vec(x: float, y: float, z: float) -> Vec3:
+    return np.array([x, y, z], dtype=float)
+
+
 def rotation(axis: int, angle: float) -> Mat3:
     """Right-handed turn by `angle` radians about coordinate axis 0, 1 or 2."""
     cos, sin = math.cos(angle), math.sin(angle)
@@ -45,7 +49,8 @@ def camera_rotation(pitch: float, roll: float) -> Mat3:
     forward = np.array([0.0, math.cos(pitch), -math.sin(pitch)])
     down = np.array([0.0, -math.sin(pitch), -math.cos(pitch)])
     level = np.stack([np.array([1.0, 0.0, 0.0]), down, forward])
-    return rotation(2, -roll) @ level
+    out: Mat3 = rotation(2, -roll) @ level
+    return out
 
 
 def footprint(points: Float[np.ndarray, "V 3"], yaw: float) -> Float[np.ndarray, "4 2"]:
@@ -54,7 +59,8 @@ def footprint(points: Float[np.ndarray, "V 3"], yaw: float) -> Float[np.ndarray,
     local = points[:, :2] @ turn
     low, high = local.min(0), local.max(0)
     corners = np.array([[low[0], low[1]], [high[0], low[1]], [high[0], high[1]], [low[0], high[1]]])
-    return corners @ turn.T
+    out: Float[np.ndarray, "4 2"] = corners @ turn.T
+    return out
 
 
 def rectangles_overlap(one: Float[np.ndarray, "4 2"], two: Float[np.ndarray, "4 2"], gap: float) -> bool:

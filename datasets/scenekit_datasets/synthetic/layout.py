@@ -38,7 +38,7 @@ LIFT = 0.002
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """A model in the world: world = turn @ template + place. `host` is the index of what carries or shelters it, or -1."""
+    """A model in the world: world = turn @ template + place. `host`: index of what carries or shelters it, or -1."""
 
     model: Model
     turn: Mat3
@@ -50,27 +50,29 @@ class Placed:
     @cached_property
     def verts(self) -> Float[np.ndarray, "V 3"]:
         """World, metres."""
-        return self.model.verts @ self.turn.T + self.place
+        return np.asarray(self.model.verts @ self.turn.T + self.place)
 
     @cached_property
     def base(self) -> Float[np.ndarray, "4 2"]:
         return footprint(self.verts, self.yaw)
 
 
+STEADY = ("lamp", "table", "car")
+"""Categories that seldom lie tipped over; persons never do."""
+
+
 def _tip(dice: Dice, model: Model) -> Mat3:
-    """Lies on a side, stands on an edge of its bounds, or hangs at any angle; identity for what never tips."""
-    if model.category in ("person", "lamp", "table", "car") and not dice.chance(0.25):
+    """Lying on a side, a cone along its slope, or now and then caught at any angle; identity for what stays upright."""
+    if model.category == "person" or (model.category in STEADY and not dice.chance(0.25)):
         return np.eye(3)
     axis = dice.integer(0, 1)
-    quarter = dice.sign() * math.pi / 2
-    if model.category == "person":
-        return np.eye(3)
-    if model.category == "cone":
-        low, high = model.extent
-        quarter = dice.sign() * (math.pi / 2 + math.atan2(high[0], high[2]))
     if dice.chance(0.3):
-        return rotation(axis, dice.sign() * dice.uniform(0.2, 1.2)) @ rotation(1 - axis, dice.uniform(-0.5, 0.5))
-    return rotation(axis, quarter)
+        return np.asarray(
+            rotation(axis, dice.sign() * dice.uniform(0.2, 1.2)) @ rotation(1 - axis, dice.uniform(-0.5, 0.5))
+        )
+    high = model.extent[1]
+    slope = math.atan2(high[0], high[2]) if model.category == "cone" else 0.0
+    return rotation(axis, dice.sign() * (math.pi / 2 + slope))
 
 
 def _stand(dice: Dice, model: Model, x: float, y: float, ground: float, tip: float) -> Placed:

@@ -21,7 +21,7 @@ RGB = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Paint:
-    """Colors are display values in 0..1; `name` is the vocabulary's name of `rgb`, None for skin, tyres and the like."""
+    """Colors are display values in 0..1; `name` is the vocabulary's word for `rgb`, None for skin, tyres and such."""
 
     rgb: RGB
     name: str | None = None
@@ -88,7 +88,7 @@ class Model:
     def normals(self) -> Float[np.ndarray, "F 3 3"]:
         """Unit shading normals at the corners of each face."""
         out = np.concatenate([part.primitive.normals @ np.linalg.inv(part.linear) for part in self.parts])
-        return out / np.linalg.norm(out, axis=-1, keepdims=True)
+        return np.asarray(out / np.linalg.norm(out, axis=-1, keepdims=True))
 
     @cached_property
     def face_part(self) -> Int[np.ndarray, " F"]:

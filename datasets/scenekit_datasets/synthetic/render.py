@@ -45,7 +45,9 @@ def _quads(stage: Stage, corners: list[list[tuple[float, float, float]]]) -> Sol
     """World quads as a solid."""
     view = stage.view
     verts = (np.array(corners).reshape(-1, 3) - view.position) @ view.rotation.T
-    faces = np.concatenate([[[4 * i, 4 * i + 1, 4 * i + 2], [4 * i, 4 * i + 2, 4 * i + 3]] for i in range(len(corners))])
+    faces = np.concatenate(
+        [[[4 * i, 4 * i + 1, 4 * i + 2], [4 * i, 4 * i + 2, 4 * i + 3]] for i in range(len(corners))]
+    )
     edge = verts[faces]
     flat = np.cross(edge[:, 1] - edge[:, 0], edge[:, 2] - edge[:, 0])
     flat /= np.linalg.norm(flat, axis=1, keepdims=True)
@@ -89,9 +91,7 @@ class Surface:
 
     def part(self, rows: slice) -> Surface:
         """The same of some rays."""
-        return Surface(
-            self.owner[rows], self.paint[rows], self.depth[rows], self.point[:, rows], self.normal[:, rows]
-        )
+        return Surface(self.owner[rows], self.paint[rows], self.depth[rows], self.point[:, rows], self.normal[:, rows])
 
 
 class Renderer:

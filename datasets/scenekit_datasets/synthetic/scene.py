@@ -45,9 +45,12 @@ class SyntheticScene:
     """A picture with every kind of label. Boxes are half-open xyxy pixels; K = intrinsics with pixel centers at +0.5.
 
     `instance` holds the object index or -1 for each pixel; `semantic` indexes vocabulary.CLASSES; `depth` is z in
-    metres, 0 for the sky. `attributes` index vocabulary.ATTRIBUTES; rows of `relations` are (subject, predicate, object)
-    with the predicate an index into vocabulary.PREDICATES; `captions` describe the objects. The box frame of 3D boxes has x along the length (forward), y along the height (down) and
-    z along the width (left); `box_rotations` are camera from box.
+    metres, 0 for the sky. `attributes` index vocabulary.ATTRIBUTES; rows of `relations` are (subject, predicate,
+    object) with the predicate an index into vocabulary.PREDICATES; `captions` describe the objects.
+
+    `box_sizes` are (width, height, length) in metres. The box frame has x along the length (forward), y along the
+    height (down) and z along the width (left); `box_rotations` are camera from box. `amodal` masks include what other
+    objects hide, not what lies outside the picture.
     """
 
     seed: int

@@ -163,4 +163,4 @@ def picture(renderer: Renderer, size: tuple[int, int], surface: Surface) -> UInt
 def _display(light: Rays) -> Rays:
     """Gentle highlight compression, then gamma."""
     soft = light * (1 + light * np.float32(0.16)) / (1 + light * np.float32(0.32))
-    return np.clip(soft, 0, 1) ** np.float32(1 / textures.GAMMA)
+    return np.asarray(np.clip(soft, 0, 1) ** np.float32(1 / textures.GAMMA))

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
-
-from scenekit_datasets.synthetic.geometry import rotation
+from scenekit_datasets.synthetic.geometry import rotation, vec
 from scenekit_datasets.synthetic.model import Builder, Model, Paint, Rest, random_paint
 from scenekit_datasets.synthetic.primitives import Primitive, ball, box, frustum, half_ring, lathe, ring, wedge
 from scenekit_datasets.synthetic.rng import Dice
@@ -113,20 +111,18 @@ def make_chair(dice: Dice, scale: float) -> Model:
     parts.add(box(), (width, width, 0.05), (0, 0, seat - 0.025), cloth)
     for x in (-1, 1):
         for y in (-1, 1):
-            foot = np.array([x * (half - leg), y * (half - leg), 0.0])
-            parts.rod(foot, foot + (0, 0, seat - 0.04), leg, wood, sections=10)
+            foot = vec(x * (half - leg), y * (half - leg), 0.0)
+            parts.rod(foot, foot + vec(0, 0, seat - 0.04), leg, wood, sections=10)
     _chair_back(dice, parts, half, seat, back, cloth, wood)
     return Model("chair", tuple(parts.parts), cloth, scale, top=Rest(0.02, 0, seat, half * 0.8, half * 0.8))
 
 
-def _chair_back(
-    dice: Dice, parts: Builder, half: float, seat: float, back: float, cloth: Paint, wood: Paint
-) -> None:
+def _chair_back(dice: Dice, parts: Builder, half: float, seat: float, back: float, cloth: Paint, wood: Paint) -> None:
     """A panel or slats between two posts."""
     x = -half + 0.02
     for y in (-1, 1):
-        post = np.array([x, y * (half - 0.02), seat])
-        parts.rod(post, post + (-0.04, 0, back), 0.02, wood, sections=10)
+        post = vec(x, y * (half - 0.02), seat)
+        parts.rod(post, post + vec(-0.04, 0, back), 0.02, wood, sections=10)
     if dice.chance(0.5):
         parts.add(box(), (0.035, 2 * half - 0.03, back * 0.55), (x - 0.03, 0, seat + back * 0.7), cloth)
         return
@@ -147,8 +143,8 @@ def make_table(dice: Dice, scale: float) -> Model:
     parts.add(box(), (2 * x, 2 * y, 0.05), (0, 0, height - 0.025), paint)
     for i in (-1, 1):
         for j in (-1, 1):
-            foot = np.array([i * (x - 0.06), j * (y - 0.06), 0.0])
-            parts.rod(foot, foot + (0, 0, height - 0.04), 0.035, legs, sections=10)
+            foot = vec(i * (x - 0.06), j * (y - 0.06), 0.0)
+            parts.rod(foot, foot + vec(0, 0, height - 0.04), 0.035, legs, sections=10)
     shelter = Rest(0, 0, 0, x - 0.1, y - 0.1, height - 0.06)
     return Model("table", tuple(parts.parts), paint, scale, top=Rest(0, 0, height, x, y), shelter=shelter)
 
@@ -172,7 +168,7 @@ def make_lamp(dice: Dice, scale: float) -> Model:
     top = dice.pick((0.45, 0.6, 0.75))
     parts = Builder()
     parts.add(frustum(0.8), (width * 0.8, width * 0.8, 0.035), (0, 0, 0), stand)
-    parts.rod(np.array([0, 0, 0.02]), np.array([0, 0, height - shade_height * 0.4]), 0.018 + 0.006 * scale, stand)
+    parts.rod(vec(0, 0, 0.02), vec(0, 0, height - shade_height * 0.4), 0.018 + 0.006 * scale, stand)
     parts.add(
         lathe(((1.0, 0.0), (top, 1.0), (top - 0.05, 1.0), (0.95, 0.0))),
         (width, width, shade_height),
@@ -200,9 +196,9 @@ def make_car(dice: Dice, scale: float) -> Model:
     _car_windows(parts, roof, (long, width * 0.92, cabin), (start, floor + body))
     for x in (-0.31, 0.31):
         for y in (-1, 1):
-            hub = np.array([x * length, y * (width / 2 - 0.09 * scale), wheel])
-            parts.rod(hub, hub + (0, y * 0.11 * scale, 0), wheel, TYRE, sections=24)
-            parts.rod(hub, hub + (0, y * 0.12 * scale, 0), wheel * 0.55, METAL, sections=16)
+            hub = vec(x * length, y * (width / 2 - 0.09 * scale), wheel)
+            parts.rod(hub, hub + vec(0, y * 0.11 * scale, 0), wheel, TYRE, sections=24)
+            parts.rod(hub, hub + vec(0, y * 0.12 * scale, 0), wheel * 0.55, METAL, sections=16)
     _car_lights(parts, length, width, floor + body * 0.6, 0.09 * scale)
     return Model("car", tuple(parts.parts), paint, scale)
 

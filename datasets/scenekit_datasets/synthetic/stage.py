@@ -71,7 +71,10 @@ class Patch:
 
 @dataclass(frozen=True)
 class Stage:
-    """`walls` holds (left x, right x, back y, height) indoors and is None outdoors; `near` and `far` bound the objects."""
+    """Everything but the objects.
+
+    `walls` is (left x, right x, back y, height) indoors and None outdoors; `near` and `far` (m) bound the objects.
+    """
 
     ground: str
     finish: str
@@ -126,10 +129,22 @@ def _indoor(dice: Dice) -> Stage:
     tiles = ((0.80, 0.78, 0.74), (0.58, 0.60, 0.62), (0.70, 0.56, 0.46))
     soft = ((0.55, 0.52, 0.48), (0.42, 0.46, 0.52), (0.62, 0.55, 0.45), (0.45, 0.5, 0.42))
     color = _tint(dice, woods if finish == "planks" else tiles if finish == "tiles" else soft)
-    walls = ((0.86, 0.82, 0.74), (0.74, 0.80, 0.84), (0.80, 0.74, 0.78), (0.78, 0.83, 0.74), (0.88, 0.86, 0.84), (0.62, 0.66, 0.72))
+    walls = (
+        (0.86, 0.82, 0.74),
+        (0.74, 0.80, 0.84),
+        (0.80, 0.74, 0.78),
+        (0.78, 0.83, 0.74),
+        (0.88, 0.86, 0.84),
+        (0.62, 0.66, 0.72),
+    )
     wall = _tint(dice, walls)
     side = far * 0.5 / view.focal + dice.uniform(0.3, 1.0)
-    room = (-side - dice.uniform(0, 0.8), side + dice.uniform(0, 0.8), far + dice.uniform(0.7, 1.6), dice.uniform(2.6, 3.2))
+    room = (
+        -side - dice.uniform(0, 0.8),
+        side + dice.uniform(0, 0.8),
+        far + dice.uniform(0.7, 1.6),
+        dice.uniform(2.6, 3.2),
+    )
     return Stage(
         ground="floor",
         finish=finish,
@@ -160,7 +175,14 @@ def _room_lights(dice: Dice, room: tuple[float, float, float, float]) -> tuple[L
     lamps = [Light(ceiling, (power, power * 0.93, power * 0.82), False, True)]
     x = (left + 0.2) if dice.chance(0.5) else (right - 0.2)
     cool = dice.uniform(3.0, 6.0)
-    lamps.append(Light((x, dice.uniform(0.0, 0.6) * back, dice.uniform(1.6, 2.4)), (cool * 0.85, cool * 0.93, cool), False, dice.chance(0.6)))
+    lamps.append(
+        Light(
+            (x, dice.uniform(0.0, 0.6) * back, dice.uniform(1.6, 2.4)),
+            (cool * 0.85, cool * 0.93, cool),
+            False,
+            dice.chance(0.6),
+        )
+    )
     if dice.chance(0.5):
         lamps.append(Light((-x * 0.8, -0.5, 2.0), (1.4, 1.35, 1.3), False, False))
     return tuple(lamps)
@@ -177,12 +199,14 @@ def _outdoor(dice: Dice) -> Stage:
         road = color if ground == "road" else _tint(dice, (colors["road"],), 0.04)
         angle = dice.sign() * dice.uniform(0.9, 1.5)
         patch = Patch("road", 0.0, dice.uniform(4.0, far), angle, dice.uniform(1.2, 2.0), 1.0, road, (0.9, 0.88, 0.8))
-    zenith, horizon = dice.pick((
-        ((0.26, 0.48, 0.80), (0.72, 0.83, 0.92)),
-        ((0.36, 0.55, 0.78), (0.88, 0.88, 0.86)),
-        ((0.42, 0.44, 0.62), (0.96, 0.78, 0.62)),
-        ((0.60, 0.66, 0.72), (0.82, 0.85, 0.87)),
-    ))
+    zenith, horizon = dice.pick(
+        (
+            ((0.26, 0.48, 0.80), (0.72, 0.83, 0.92)),
+            ((0.36, 0.55, 0.78), (0.88, 0.88, 0.86)),
+            ((0.42, 0.44, 0.62), (0.96, 0.78, 0.62)),
+            ((0.60, 0.66, 0.72), (0.82, 0.85, 0.87)),
+        )
+    )
     return Stage(
         ground=ground,
         finish=ground,

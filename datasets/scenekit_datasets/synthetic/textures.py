@@ -8,21 +8,24 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from scenekit_datasets.synthetic.model import RGB
 from scenekit_datasets.synthetic.stage import Patch, Stage
+from scenekit_datasets.synthetic.vocabulary import PATTERNS
 
 Values = Float[np.ndarray, " P"]
 Colors = Float[np.ndarray, "3 P"]
 Color = Float[np.ndarray, "3 1"]
 
 GAMMA = 2.2
+STRIPED, CHECKERED = PATTERNS.index("striped"), PATTERNS.index("checkered")
 
 
 def linear(rgb: RGB) -> Color:
     """Linear light of a display color."""
-    return np.asarray(rgb, dtype=np.float32)[:, None] ** np.float32(GAMMA)
+    out: Color = np.asarray(rgb, dtype=np.float32)[:, None] ** np.float32(GAMMA)
+    return out
 
 
 def hashed(x: Int[np.ndarray, " P"], y: Int[np.ndarray, " P"], salt: int) -> Values:
@@ -34,7 +37,7 @@ def hashed(x: Int[np.ndarray, " P"], y: Int[np.ndarray, " P"], salt: int) -> Val
     h ^= h >> np.uint32(13)
     h *= np.uint32(0xC2B2AE35)
     h ^= h >> np.uint32(16)
-    return (h >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
+    return np.asarray((h >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24))
 
 
 def noise(x: Values, y: Values, salt: int) -> Values:
@@ -45,26 +48,30 @@ def noise(x: Values, y: Values, salt: int) -> Values:
     i, j = column.astype(np.int32), row.astype(np.int32)
     near = hashed(i, j, salt) * (1 - fx) + hashed(i + 1, j, salt) * fx
     far = hashed(i, j + 1, salt) * (1 - fx) + hashed(i + 1, j + 1, salt) * fx
-    return near * (1 - fy) + far * fy
+    return np.asarray(near * (1 - fy) + far * fy)
 
 
 def _fade(footprint: Values, cell: float | Values) -> Values:
     """1 where a pixel is small against a cell, 0 where it covers one."""
-    return np.clip(1.4 - 1.6 * footprint / cell, 0.0, 1.0)
+    return np.asarray(np.clip(1.4 - 1.6 * footprint / cell, 0.0, 1.0))
 
 
 def pattern(kind: int, local: Float[np.ndarray, "3 P"], cell: float, footprint: Values) -> Values:
     """Weight of the second color for pattern `kind` at points of the object's own frame; footprint: metres a pixel."""
     grid = local / np.float32(cell) + np.float32(0.137)
     whole = np.floor(grid).astype(np.int32)
-    if kind == 1:
-        return (whole[2] & 1) * _fade(footprint, cell) + 0.5 * (1 - _fade(footprint, cell))
-    if kind == 2:
-        fade = _fade(footprint, cell)
-        return (whole.sum(axis=0) & 1) * fade + 0.5 * (1 - fade)
+    fade = _fade(footprint, cell)
+    if kind == STRIPED:
+        return _blurred(whole[2] & 1, 0.5, fade)
+    if kind == CHECKERED:
+        return _blurred(whole.sum(axis=0) & 1, 0.5, fade)
     center = grid - whole - np.float32(0.5)
-    dots = (center**2).sum(axis=0) < 0.16
-    return dots * _fade(footprint, cell) + 0.27 * (1 - _fade(footprint, cell))
+    return _blurred((center**2).sum(axis=0) < 0.16, 0.27, fade)
+
+
+def _blurred(sharp: Values, mean: float, fade: Values) -> Values:
+    """The pattern where it can be resolved, its mean where it can't."""
+    return np.asarray(sharp * fade + mean * (1 - fade))
 
 
 def _mix(one: Colors | Color, two: Colors | Color, weight: Values) -> Colors:
@@ -82,28 +89,28 @@ def _floor(stage: Stage, x: Values, y: Values, footprint: Values) -> Colors:
         seam = np.abs(x / cell - row - 0.5) > 0.5 - 0.03
         grain = noise(x * 40, y * 3, salt + 2) * 0.25
         fade = _fade(footprint, cell)
-        return _mix(one, two, (tone * 0.8 + grain) * fade + 0.5 * (1 - fade)) * (1 - 0.35 * seam * fade)
+        return np.asarray(_mix(one, two, _blurred(tone * 0.8 + grain, 0.5, fade)) * (1 - 0.35 * seam * fade))
     if stage.finish == "tiles":
         i, j = np.floor(x / cell).astype(np.int32), np.floor(y / cell).astype(np.int32)
         fade = _fade(footprint, cell)
-        return _mix(one, two, ((i + j) & 1) * fade + 0.5 * (1 - fade))
+        return _mix(one, two, _blurred((i + j) & 1, 0.5, fade))
     if stage.finish == "carpet":
         fade = _fade(footprint, 0.03)
-        return _mix(one, two, noise(x * 45, y * 45, salt) * fade * 0.9 + 0.45 * (1 - fade))
+        return _mix(one, two, _blurred(noise(x * 45, y * 45, salt) * 0.9, 0.45, fade))
     return _mix(one, two, 0.35 * noise(x * 1.5, y * 1.5, salt))
 
 
 def _grass(stage: Stage, x: Values, y: Values, footprint: Values) -> Colors:
     one, two = linear(stage.ground_color), linear(stage.ground_other)
     fine = _fade(footprint, 0.05)
-    blades = noise(x * 28, y * 28, stage.salt) * fine + 0.5 * (1 - fine)
+    blades = _blurred(noise(x * 28, y * 28, stage.salt), 0.5, fine)
     clumps = noise(x * 1.7, y * 1.7, stage.salt + 1)
     return _mix(one, two, 0.9 * blades + 0.7 * clumps - 0.4) * (0.9 + 0.2 * noise(x * 0.3, y * 0.3, 5))
 
 
 def _grit(one: Colors | Color, x: Values, y: Values, footprint: Values, salt: int) -> Colors:
     fine = _fade(footprint, 0.03)
-    grain = noise(x * 50, y * 50, salt) * fine + 0.5 * (1 - fine)
+    grain = _blurred(noise(x * 50, y * 50, salt), 0.5, fine)
     waves = noise(x * 0.9, y * 2.1, salt + 1)
     out: Colors = one * (0.82 + 0.22 * grain + 0.16 * waves)
     return out
@@ -116,12 +123,12 @@ def _within(patch: Patch, x: Values, y: Values) -> tuple[Values, Values]:
     return across / patch.half_wide, along / patch.half_long
 
 
-def in_patch(patch: Patch, x: Values, y: Values) -> np.ndarray:
-    """Which points of the ground belong to the patch (bool, P)."""
+def in_patch(patch: Patch, x: Values, y: Values) -> Bool[np.ndarray, " P"]:
+    """Which points of the ground belong to the patch."""
     across, along = _within(patch, x, y)
     if patch.kind == "road":
-        return np.abs(across) < 1
-    return across**2 + along**2 < 1
+        return np.asarray(np.abs(across) < 1)
+    return np.asarray(across**2 + along**2 < 1)
 
 
 def _patch_color(patch: Patch, x: Values, y: Values, footprint: Values, salt: int) -> Colors:
@@ -159,7 +166,7 @@ def wall(stage: Stage, points: Float[np.ndarray, "3 P"], footprint: Values) -> C
     along, z = points[0] + points[1], points[2]
     if stage.wall_finish == "stripes":
         fade = _fade(footprint, 0.18)
-        out = _mix(one, two, (np.floor(along / 0.18).astype(np.int32) & 1) * fade + 0.5 * (1 - fade))
+        out = _mix(one, two, _blurred(np.floor(along / 0.18).astype(np.int32) & 1, 0.5, fade))
     elif stage.wall_finish == "panels":
         out = _mix(one, two * 0.8, np.clip((z < 0.95) * 1.0 - (np.abs(z - 0.95) < 0.03) * 1.5, 0, 1))
     else:

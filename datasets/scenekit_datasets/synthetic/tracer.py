@@ -23,7 +23,9 @@ except ImportError:
 def require_embree() -> None:
     """Raise InputError unless embree is there: trimesh's own ray casting would take minutes a scene."""
     if EmbreeScene is None:
-        raise InputError("synthetic scenes need embreex for ray casting; install it with: pip install 'scenekit[synth]'")
+        raise InputError(
+            "synthetic scenes need embreex for ray casting; install it with: pip install 'scenekit[synth]'"
+        )
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,13 @@ class Tracer:
         out = self._scene.run(_rays(origins), _rays(directions), output=1)
         return Hits(out["primID"], out["tfar"], out["u"], out["v"])
 
-    def blocked(self, origins: Float[np.ndarray, "3 P"], directions: Float[np.ndarray, "3 P"]) -> Bool[np.ndarray, " P"]:
+    def blocked(
+        self, origins: Float[np.ndarray, "3 P"], directions: Float[np.ndarray, "3 P"]
+    ) -> Bool[np.ndarray, " P"]:
         """Whether anything lies between an origin and origin + direction."""
-        out = self._scene.run(_rays(origins), _rays(directions), dists=np.ones(origins.shape[1], np.float32), query="OCCLUDED")
+        out = self._scene.run(
+            _rays(origins), _rays(directions), dists=np.ones(origins.shape[1], np.float32), query="OCCLUDED"
+        )
         return np.asarray(out != -1)
 
 

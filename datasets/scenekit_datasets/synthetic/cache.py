@@ -1,0 +1,149 @@
+"""Scenes on disk: one zip a scene, written whole or not at all, so that many processes may share a folder.
+
+Letters: N objects, H W pixels.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from scenekit_datasets.synthetic.annotate import Segment
+from scenekit_datasets.synthetic.captions import Phrase
+from scenekit_datasets.synthetic.scene import VERSION, Mesh, SyntheticScene, generate
+
+ARRAYS = (
+    "intrinsics",
+    "labels",
+    "boxes",
+    "keypoints",
+    "relations",
+    "box_centers",
+    "box_sizes",
+    "box_rotations",
+)
+"""Small arrays, kept as they are. The maps are narrowed to the types below."""
+
+MAPS = {"instance": np.int8, "semantic": np.uint8, "panoptic": np.uint8}
+
+
+def scene_path(root: Path, seed: int, index: int, size: tuple[int, int], amodal: bool) -> Path:
+    """Where a scene is kept: the name holds all that it depends on; 1,000 scenes a folder."""
+    kind = f"v{VERSION}-{size[0]}x{size[1]}" + ("-amodal" if amodal else "")
+    return root / kind / f"seed{seed}" / f"{index // 1000:04d}" / f"{index:08d}.zip"
+
+
+def cached(root: Path, seed: int, index: int, size: tuple[int, int], amodal: bool = False) -> SyntheticScene:
+    """The scene from disk, or generated and kept. A damaged file is written anew."""
+    path = scene_path(root, seed, index, size, amodal)
+    try:
+        return load(path)
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError):
+        scene = generate(seed, index, size, amodal)
+        save(path, scene)
+        return scene
+
+
+def save(path: Path, scene: SyntheticScene) -> None:
+    """Write beside the target, then rename over it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
+            _write(out, scene)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _write(out: zipfile.ZipFile, scene: SyntheticScene) -> None:
+    picture = io.BytesIO()
+    Image.fromarray(scene.image).save(picture, "png", compress_level=3)
+    out.writestr(zipfile.ZipInfo("image.png"), picture.getvalue())
+    for name in ARRAYS:
+        _put(out, name, getattr(scene, name))
+    for name, kind in MAPS.items():
+        _put(out, name, getattr(scene, name).astype(kind))
+    _put(out, "depth", _by_bytes(scene.depth))
+    for index, mesh in enumerate(scene.meshes):
+        _put(out, f"verts{index}", mesh.verts)
+        _put(out, f"faces{index}", mesh.faces.astype(np.int32))
+    if scene.amodal is not None:
+        _put(out, "amodal", np.packbits(scene.amodal))
+    words = {
+        "seed": scene.seed,
+        "index": scene.index,
+        "segments": [asdict(segment) for segment in scene.segments],
+        "attributes": scene.attributes,
+        "captions": scene.captions,
+        "phrases": [asdict(phrase) for phrase in scene.phrases],
+        "amodal": scene.amodal is not None,
+    }
+    out.writestr("words.json", json.dumps(words))
+
+
+def _put(out: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    out.writestr(f"{name}.npy", buffer.getvalue())
+
+
+def _get(source: zipfile.ZipFile, name: str) -> np.ndarray:
+    return np.asarray(np.load(io.BytesIO(source.read(f"{name}.npy")), allow_pickle=False))
+
+
+def _by_bytes(depth: np.ndarray) -> np.ndarray:
+    """First all lowest bytes, then all second ones, ...: neighbors then look alike, which halves the file."""
+    return np.ascontiguousarray(depth.astype("<f4").view(np.uint8).reshape(*depth.shape, 4).transpose(2, 0, 1))
+
+
+def _from_bytes(planes: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(planes.transpose(1, 2, 0)).view("<f4")[..., 0]
+
+
+def load(path: Path) -> SyntheticScene:
+    """Read what `save` wrote. Raises what the file system, zipfile or numpy raise for a missing or damaged file."""
+    with zipfile.ZipFile(path) as source:
+        words = json.loads(source.read("words.json"))
+        image = np.array(Image.open(io.BytesIO(source.read("image.png"))))
+        arrays = {name: _get(source, name) for name in ARRAYS}
+        instance, semantic, panoptic = (_get(source, name) for name in MAPS)
+        count = len(arrays["labels"])
+        meshes = tuple(
+            Mesh(_get(source, f"verts{i}"), _get(source, f"faces{i}").astype(np.int64)) for i in range(count)
+        )
+        amodal = None
+        if words["amodal"]:
+            bits = np.unpackbits(_get(source, "amodal"), count=count * instance.size)
+            amodal = bits.reshape(count, *instance.shape).astype(bool)
+        return SyntheticScene(
+            seed=words["seed"],
+            index=words["index"],
+            image=image,
+            instance=instance.astype(np.int32),
+            semantic=semantic,
+            panoptic=panoptic.astype(np.int32),
+            depth=_from_bytes(_get(source, "depth")),
+            meshes=meshes,
+            amodal=amodal,
+            segments=tuple(Segment(**segment) for segment in words["segments"]),
+            attributes=_tuples(words["attributes"]),
+            captions=_tuples(words["captions"]),
+            phrases=tuple(Phrase(**{k: _tuples(v) for k, v in phrase.items()}) for phrase in words["phrases"]),
+            **arrays,
+        )
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists back to tuples."""
+    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value

@@ -1,0 +1,254 @@
+"""Synthetic scenes as a data set of scenekit samples."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from scenekit.data.sample import Sample, Supervision
+from scenekit.errors import InputError, nearest
+from scenekit.keys import (
+    AMODAL_MASKS,
+    ATTRIBUTES,
+    BOXES3D,
+    CAPTIONS,
+    DEPTH,
+    KEYPOINTS,
+    MASKS,
+    MESHES,
+    OBJECTS,
+    PANOPTIC,
+    PHRASE_CAPTIONS,
+    PHRASES,
+    RELATIONS,
+    SEMANTIC,
+    Key,
+)
+from scenekit.structures import Boxes3D, Camera, Captions, Keypoints, Masks, Meshes, Panoptic, Relations
+from scenekit.structures import Segment as PanopticSegment
+from scenekit.structures.scene import Objects, Scene
+from scenekit.structures.vocabulary import Skeleton, Vocabulary
+from scenekit_datasets.synthetic import vocabulary as words
+from scenekit_datasets.synthetic.cache import cached
+from scenekit_datasets.synthetic.scene import SyntheticScene, generate
+from scenekit_datasets.synthetic.tracer import require_embree
+
+LENGTHS = {"train": 10_000, "val": 500, "test": 500}
+"""Scenes a split has unless told; only train may be longer."""
+
+SPLIT_SEEDS = {"val": 1, "test": 2}
+FIRST_TRAIN_SEED = 1000
+"""Train scenes have seeds from here on, so that they can't be those of val and test."""
+
+COCO_SIGMAS = (
+    (0.026,) + (0.025,) * 2 + (0.035,) * 2 + (0.079,) * 2 + (0.072,) * 2 + (0.062,) * 2
+    + (0.107,) * 2 + (0.087,) * 2 + (0.089,) * 2
+)  # fmt: skip
+"""COCO's OKS falloff for its 17 keypoints."""
+
+KEYS: tuple[Key[Any, Any], ...] = (
+    SEMANTIC,
+    PANOPTIC,
+    DEPTH,
+    RELATIONS,
+    MASKS,
+    KEYPOINTS,
+    ATTRIBUTES,
+    CAPTIONS,
+    BOXES3D,
+    MESHES,
+    PHRASE_CAPTIONS,
+)
+"""What every sample carries; amodal masks come on demand."""
+
+
+def synthetic_vocabulary() -> Vocabulary:
+    """The names behind the labels of synthetic scenes."""
+    names = words.KEYPOINTS
+    sides = tuple((name, name.replace("left", "right")) for name in names if name.startswith("left"))
+    edges = tuple((names[a], names[b]) for a, b in words.SKELETON)
+    return Vocabulary(
+        things=words.THINGS,
+        stuff=words.STUFF,
+        predicates=words.PREDICATES,
+        attributes=words.ATTRIBUTES,
+        skeletons={"person": Skeleton(names, edges, sides, COCO_SIGMAS)},
+        mirror_predicates=(("left of", "right of"),),
+        mirror_words=words.MIRRORED_WORDS,
+    )
+
+
+class SyntheticDataset(Dataset[Sample]):
+    """Scenes of one split, made when asked for and kept on disk.
+
+    split: train, val or test. length: number of scenes; train has as many as you like. seed: another stream of train
+    scenes. size: height and width in pixels. keys: names of the labels to carry (all, if None; "amodal_masks" must be
+    named). cache: folder for finished scenes (False: none; None: the user's cache folder). Raises InputError for
+    options that can't be and when embree is missing.
+    """
+
+    def __init__(
+        self,
+        split: str = "train",
+        length: int | None = None,
+        seed: int = 0,
+        size: Sequence[int] = (240, 320),
+        keys: Sequence[str] | None = None,
+        cache: str | Path | bool | None = None,
+    ) -> None:
+        require_embree()
+        self.length = _checked_length(split, length)
+        self.seed = _checked_seed(split, seed)
+        self.size = _checked_size(size)
+        self.keys = _checked_keys(keys)
+        self.root = _cache_folder(cache)
+        self.split = split
+        self.vocabulary = synthetic_vocabulary()
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < self.length:
+            raise IndexError(f"scene {index} of a split of {self.length}")
+        made = self.synthetic(index)
+        scene = to_scene(made, self.vocabulary, self.keys)
+        supervision = Supervision(
+            keys=frozenset(self.keys),
+            streams=frozenset({OBJECTS, PHRASES}),
+            exhaustive=frozenset({OBJECTS, PHRASES}),
+        )
+        image = torch.from_numpy(np.ascontiguousarray(made.image.transpose(2, 0, 1)))
+        return Sample(image, scene, supervision, index)
+
+    def synthetic(self, index: int) -> SyntheticScene:
+        """The scene as the generator describes it."""
+        amodal = AMODAL_MASKS in self.keys
+        if self.root is None:
+            return generate(self.seed, index, self.size, amodal)
+        return cached(self.root, self.seed, index, self.size, amodal)
+
+
+def _checked_length(split: str, length: int | None) -> int:
+    if split not in LENGTHS:
+        raise InputError(f"synthetic scenes have no split {split!r}{nearest(split, tuple(LENGTHS))}")
+    if length is None:
+        return LENGTHS[split]
+    if length < 1 or (split != "train" and length > LENGTHS[split]):
+        limit = "at least 1" if split == "train" else f"1 to {LENGTHS[split]}"
+        raise InputError(f"length of the synthetic {split} split must be {limit}, got {length}")
+    return length
+
+
+def _checked_seed(split: str, seed: int) -> int:
+    if seed < 0 or (split != "train" and seed):
+        raise InputError(f"seed must be 0 or more for train and is fixed for val and test, got {seed} for {split}")
+    return SPLIT_SEEDS.get(split, FIRST_TRAIN_SEED + seed)
+
+
+def _checked_size(size: Sequence[int]) -> tuple[int, int]:
+    if len(size) != 2 or not all(isinstance(side, int) and 32 <= side <= 4096 for side in size):
+        raise InputError(f"size must be (height, width), each a whole number from 32 to 4096, got {tuple(size)}")
+    return size[0], size[1]
+
+
+def _checked_keys(names: Sequence[str] | None) -> tuple[Key[Any, Any], ...]:
+    if names is None:
+        return KEYS
+    known = {key.name: key for key in (*KEYS, AMODAL_MASKS)}
+    for name in names:
+        if name not in known:
+            raise InputError(f"synthetic scenes have no labels {name!r}{nearest(name, tuple(known))}")
+    return tuple(known[name] for name in names)
+
+
+def _cache_folder(cache: str | Path | bool | None) -> Path | None:
+    """The folder, made if need be; None for no cache."""
+    if cache is False:
+        return None
+    if cache is None or cache is True:
+        base = os.environ.get("SCENEKIT_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "scenekit"
+        cache = Path(base).expanduser() / "synthetic"
+    try:
+        Path(cache).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"can't keep synthetic scenes in {cache} ({error}); choose another cache folder, or False"
+        ) from error
+    return Path(cache)
+
+
+def to_scene(made: SyntheticScene, vocabulary: Vocabulary, keys: Sequence[Key[Any, Any]] = KEYS) -> Scene:
+    """The generator's arrays as a ground-truth Scene that carries `keys`."""
+    instance = torch.from_numpy(made.instance)
+    masks = Masks.from_dense(instance[None] == torch.arange(len(made.labels))[:, None, None])
+    makers: dict[Key[Any, Any], Callable[[], Any]] = {
+        SEMANTIC: lambda: torch.from_numpy(made.semantic.astype(np.int64)),
+        PANOPTIC: lambda: _panoptic(made),
+        DEPTH: lambda: _depth(made),
+        RELATIONS: lambda: Relations(*torch.from_numpy(made.relations[:, [0, 2, 1]]).unbind(1)),
+        MASKS: lambda: masks,
+        AMODAL_MASKS: lambda: _amodal(made),
+        KEYPOINTS: lambda: _keypoints(made),
+        ATTRIBUTES: lambda: _attributes(made),
+        CAPTIONS: lambda: Captions(made.captions),
+        BOXES3D: lambda: Boxes3D(*(_float(a) for a in (made.box_centers, made.box_sizes, made.box_rotations))),
+        MESHES: lambda: _meshes(made),
+        PHRASE_CAPTIONS: lambda: Captions(tuple(phrase.captions for phrase in made.phrases)),
+    }
+    objects = Objects(_float(made.boxes), torch.from_numpy(made.labels), area=masks.area)
+    regions = torch.tensor([phrase.box for phrase in made.phrases])
+    phrases = Objects(regions, torch.zeros(len(regions), dtype=torch.int64))
+    return Scene(
+        size=(made.image.shape[0], made.image.shape[1]),
+        vocabulary=vocabulary,
+        streams={OBJECTS: objects, PHRASES: phrases},
+        values={key: makers[key]() for key in keys},
+        camera=Camera(_float(made.intrinsics)),
+    )
+
+
+def _float(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+
+
+def _panoptic(made: SyntheticScene) -> Panoptic:
+    segments = tuple(
+        PanopticSegment(s.id, s.category, s.is_thing, object=s.id - 1 if s.is_thing else None) for s in made.segments
+    )
+    return Panoptic(torch.from_numpy(made.panoptic.astype(np.int64)), segments)
+
+
+def _depth(made: SyntheticScene) -> Tensor:
+    """Metres [H W], NaN for the sky."""
+    depth = torch.from_numpy(made.depth.astype(np.float32))
+    return torch.where(depth > 0, depth, torch.nan)
+
+
+def _amodal(made: SyntheticScene) -> Masks:
+    assert made.amodal is not None, "the scene was generated without amodal masks"
+    return Masks.from_dense(torch.from_numpy(made.amodal))
+
+
+def _keypoints(made: SyntheticScene) -> Keypoints:
+    points = torch.from_numpy(made.keypoints)
+    return Keypoints(points[..., :2].contiguous(), points[..., 2].long())
+
+
+def _attributes(made: SyntheticScene) -> Tensor:
+    """[N A], 1 where an attribute holds."""
+    out = torch.zeros(len(made.attributes), len(words.ATTRIBUTES))
+    for row, held in zip(out, made.attributes, strict=True):
+        row[list(held)] = 1.0
+    return out
+
+
+def _meshes(made: SyntheticScene) -> Meshes:
+    return Meshes.from_lists([_float(m.verts) for m in made.meshes], [torch.from_numpy(m.faces) for m in made.meshes])
