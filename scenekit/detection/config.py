@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -26,7 +26,7 @@ class AnchorConfig(Config):
     stride: Literal["nominal", "grid"] = "nominal"
 
     @model_validator(mode="after")
-    def _same_number_on_each_level(self) -> Self:
+    def _same_number_on_each_level(self) -> AnchorConfig:
         if len({len(level) for level in self.sizes}) != 1:
             raise ValueError(f"anchors.sizes needs equally many sizes on each level, got {self.sizes}")
         return self
@@ -149,7 +149,7 @@ class DetectorConfig(Config):
     box_head: BoxHeadConfig = BoxHeadConfig()
 
     @classmethod
-    def preset(cls, name: str, **overrides: Any) -> Self:
+    def preset(cls, name: str, **overrides: Any) -> DetectorConfig:
         """The preset with some numbers changed, such as `preset("torchvision", rpn={"samples": 64})`."""
         return cls.model_validate({**overrides, "preset": name})
 

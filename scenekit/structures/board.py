@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -20,6 +20,7 @@ from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
 
 
+@runtime_checkable
 class Pooler(Protocol):
     """RoI features of boxes: a pure function of each row, so that pooling some rows now and some later is the same."""
 

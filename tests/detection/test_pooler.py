@@ -1,0 +1,91 @@
+"""RoIAlign over the pyramid against torchvision's class and cases worked by hand."""
+
+from collections import OrderedDict
+
+import pytest
+import torch
+from torchvision.ops import MultiScaleRoIAlign
+
+from scenekit.detection import DetectorConfig, PoolerConfig, RoIPooler, build_pooler
+from scenekit.structures import FeaturePyramid, Regions
+
+STRIDES = (4, 8, 16, 32, 64)
+
+
+def pyramid(pictures: int = 2, dtype: torch.dtype = torch.float32) -> FeaturePyramid:
+    return FeaturePyramid(tuple(torch.randn(pictures, 3, 512 // s, 512 // s, dtype=dtype) for s in STRIDES), STRIDES)
+
+
+def regions(count: int = 60, pictures: int = 2) -> Regions:
+    corner, size = torch.rand(count, 2) * 200, torch.rand(count, 2) ** 3 * 500 + 2
+    return Regions(torch.cat((corner, corner + size), dim=1), torch.randint(0, pictures, (count,)))
+
+
+@pytest.mark.parametrize("size", [7, 14])
+def test_preset_torchvision_equals_torchvision(size: int) -> None:
+    features, found = pyramid(), regions()
+    order = found.image_index.argsort(stable=True)
+    named = OrderedDict((str(level), features.maps[level]) for level in range(5))
+    theirs = MultiScaleRoIAlign(["0", "1", "2", "3"], output_size=size, sampling_ratio=2)
+    boxes = [found.boxes[found.image_index == image] for image in range(2)]
+    expected = theirs(named, boxes, [(512, 512), (400, 512)])
+    pooled = build_pooler(DetectorConfig.preset("torchvision"))(features, found, size)
+    torch.testing.assert_close(pooled[order], expected)
+
+
+def test_levels_by_equation_1() -> None:
+    """k = floor(4 + log2(sqrt(area) / 224)), within P2 to P5."""
+    sides = torch.tensor([10.0, 111.9, 112.0, 223.9, 224.0, 447.0, 448.0, 5000.0])
+    boxes = torch.stack((sides * 0, sides * 0, sides * 2, sides / 2), dim=1)
+    assert RoIPooler().level_of(boxes, STRIDES[:4]).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_canonical_size_and_where_epsilon_stands() -> None:
+    """Just under a boundary by 1e-7 of its octave: added to the logarithm, 1e-6 crosses it; 1e-8 inside does not."""
+    side = 112 * 2**-2e-7
+    boxes = torch.tensor([[0.0, 0, side, side]], dtype=torch.float64)
+    small = RoIPooler(PoolerConfig(canonical_size=112))
+    assert small.level_of(boxes.float() * 2, STRIDES[:4]).tolist() == [3]
+    assert small.level_of(boxes, STRIDES[:4]).tolist() == [2]
+    inside = RoIPooler(PoolerConfig(canonical_size=112, level_epsilon=1e-8, epsilon_inside_log=True))
+    assert inside.level_of(boxes, STRIDES[:4]).tolist() == [1]
+
+
+def test_aligned_pooling_of_a_ramp_gives_the_coordinates() -> None:
+    """Cell i of stride 4 stands for pixels [4i, 4i+4): on a map that holds its own centres, a box reads its bins' centres."""
+    ramp = (torch.arange(64) + 0.5) * 4
+    features = FeaturePyramid((ramp.expand(1, 1, 64, 64).contiguous(),), (4,))
+    pooled = RoIPooler()(features, Regions(torch.tensor([[40.0, 60, 68, 88]]), torch.tensor([0])), 7)
+    torch.testing.assert_close(pooled[0, 0, 0], torch.tensor([42.0, 46, 50, 54, 58, 62, 66]))
+
+
+def test_each_row_is_pooled_on_its_own() -> None:
+    features, found = pyramid(), regions()
+    rows = torch.tensor([40, 3, 17, 3])
+    torch.testing.assert_close(RoIPooler()(features, found.subset(rows), 7), RoIPooler()(features, found, 7)[rows])
+
+
+def test_no_regions() -> None:
+    maps = tuple(level.requires_grad_() for level in pyramid().maps)
+    pooled = RoIPooler()(FeaturePyramid(maps, STRIDES), regions(0), 7)
+    assert pooled.shape == (0, 3, 7, 7)
+    pooled.sum().backward()
+    assert maps[0].grad is not None and not bool(maps[0].grad.any())
+
+
+def test_coordinates_stay_precise_with_half_precision_features() -> None:
+    features, found = pyramid(), regions()
+    half = FeaturePyramid(tuple(level.bfloat16() for level in features.maps), STRIDES)
+    pooled = RoIPooler()(half, found, 7)
+    assert pooled.dtype == torch.bfloat16
+    torch.testing.assert_close(pooled.float(), RoIPooler()(features, found, 7), atol=0.05, rtol=0.02)
+
+
+def test_gradient_is_right() -> None:
+    features, found = pyramid(1, torch.float64), regions(6, 1)
+    level = features.maps[4][:, :1, :3, :3].clone().requires_grad_()
+
+    def pool(features: torch.Tensor) -> torch.Tensor:
+        return RoIPooler(PoolerConfig(levels=1))(FeaturePyramid((features,), (64,)), found, 2)
+
+    assert torch.autograd.gradcheck(pool, (level,))
