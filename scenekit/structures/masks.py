@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from pycocotools import mask as coco_mask
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
 from scenekit.errors import InputError
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.tensors import row_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +31,11 @@ class Masks:
     def __len__(self) -> int:
         return len(self.rles)
 
-    def __getitem__(self, rows: Int[Tensor, " M"] | Sequence[int]) -> Masks:
-        return Masks(tuple(self.rles[int(row)] for row in rows), self.size)
+    def __getitem__(self, rows: Int[Tensor, " M"] | Bool[Tensor, " N"] | Sequence[int]) -> Masks:
+        return Masks(tuple(self.rles[row] for row in row_numbers(rows)), self.size)
 
     @classmethod
-    def from_dense(cls, dense: Bool[Tensor, "N H W"]) -> Masks:
+    def from_dense(cls, dense: Bool[Tensor, "N H W"] | UInt8[Tensor, "N H W"]) -> Masks:
         """Encode; anything above 0 is inside."""
         columns = np.asfortranarray((dense > 0).cpu().numpy().astype(np.uint8).transpose(1, 2, 0))
         return cls(tuple(coco_mask.encode(columns)), (int(dense.shape[1]), int(dense.shape[2])))
@@ -66,7 +67,7 @@ class Masks:
         dense = self.dense[:, y0:y1, x0:x1].to(torch.uint8)
         if tuple(dense.shape[1:]) != geometry.size:
             dense = tv.resize(dense, list(geometry.size), interpolation=tv.InterpolationMode.NEAREST_EXACT)
-        return Masks.from_dense(dense.flip(-1) if geometry.mirrored else dense)
+        return Masks.from_dense((dense.flip(-1) if geometry.mirrored else dense).bool())
 
     def to_json(self) -> list[dict[str, Any]]:
         """COCO's compressed run lengths, counts as text."""
