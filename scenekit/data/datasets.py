@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError, nearest
@@ -12,6 +12,7 @@ from scenekit.hooks import DatasetSpec, registry
 from scenekit.structures.vocabulary import Vocabulary
 
 
+@runtime_checkable
 class SampleSet(Protocol):
     """What a data set offers: samples by number, and the vocabulary of their labels."""
 

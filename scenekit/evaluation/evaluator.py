@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from scenekit.data.sample import Sample
     from scenekit.structures.scene import Scene
 
 
+@runtime_checkable
 class Evaluator(Protocol):
     """Accumulates one picture after the other, then says the metric's usual numbers.
 
@@ -19,8 +20,8 @@ class Evaluator(Protocol):
     def update(self, truth: Sample, prediction: Scene) -> None:
         """Take in one picture; both are in original pixels. Samples that do not supervise the task are passed over."""
 
-    def merge(self, other: Self) -> None:
-        """Take in everything that another evaluator saw."""
+    def merge(self, other: Any) -> None:
+        """Take in everything that another evaluator of the same class saw."""
 
     def result(self) -> dict[str, float]:
         """Fractions by their usual names (AP, AP50, mIoU, PQ); NaN where nothing could be measured."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -39,7 +39,7 @@ class _ObjectEvaluator:
             return
         self.ap.update(truth.id, truth.scene.size, self._rows(truth.scene), self._rows(prediction))
 
-    def merge(self, other: Self) -> None:
+    def merge(self, other: _ObjectEvaluator) -> None:
         """Take in everything that another evaluator saw."""
         self.ap.merge(other.ap)
 
@@ -94,7 +94,7 @@ class SemanticEvaluator:
         if SEMANTIC in truth.supervision.keys:
             self.metric.update(truth.scene[SEMANTIC], prediction[SEMANTIC])
 
-    def merge(self, other: Self) -> None:
+    def merge(self, other: SemanticEvaluator) -> None:
         """Take in everything that another evaluator saw."""
         self.metric.merge(other.metric)
 
@@ -117,7 +117,7 @@ class PanopticEvaluator:
             expected, found = truth.scene[PANOPTIC], prediction[PANOPTIC]
             self.metric.update(expected.ids, _segments(expected), found.ids, _segments(found))
 
-    def merge(self, other: Self) -> None:
+    def merge(self, other: PanopticEvaluator) -> None:
         """Take in everything that another evaluator saw."""
         self.metric.merge(other.metric)
 
