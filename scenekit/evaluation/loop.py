@@ -11,6 +11,7 @@ from scenekit.evaluation.evaluator import Evaluator
 from scenekit.hooks import registry
 
 if TYPE_CHECKING:
+    from scenekit.data.datasets import SampleSet
     from scenekit.data.sample import Sample
     from scenekit.model import SceneModel
 
@@ -31,7 +32,7 @@ def evaluators(model: SceneModel, tasks: Collection[str] | None = None) -> dict[
 
 def evaluate(
     model: SceneModel,
-    data: Iterable[Sample],
+    data: SampleSet | Iterable[Sample],
     tasks: Collection[str] | None = None,
     limit: int | None = None,
     on_sample: Callable[[int], None] | None = None,
@@ -46,7 +47,8 @@ def evaluate(
     measures = evaluators(model, tasks)
     wanted = [name for name in measures if name != DETECTION]
     asked = wanted if tasks is not None and DETECTION not in measures else [*wanted, *_object_stages(model)]
-    for done, sample in enumerate(islice(data, limit), start=1):
+    samples = data if isinstance(data, Iterable) else (data[index] for index in range(len(data)))
+    for done, sample in enumerate(islice(samples, limit), start=1):
         prediction = model.predict(sample.image, tasks=asked, threshold=0.0)
         truth = relabeled(sample, model.vocabulary)
         for measure in measures.values():

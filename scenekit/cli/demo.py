@@ -1,0 +1,133 @@
+"""`scenekit demo`: joint inference, shown in a report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scenekit.cli import output
+from scenekit.cli.predict import check_files, unique_stems
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
+    from PIL.Image import Image
+    from torch import Tensor
+
+    from scenekit.model import SceneModel
+    from scenekit.structures.scene import Scene
+    from scenekit.viewing import ReportEntry
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A picture to show: its `name`, RGB `pixels` [3 H W], and its file or its ground truth where there is one."""
+
+    name: str
+    pixels: UInt8[Tensor, "3 H W"]
+    path: str | None = None
+    truth: Scene | None = None
+
+
+def demo(
+    image: Annotated[
+        list[str] | None,
+        typer.Option("--image", metavar="FILE", help="Your own picture instead of synthetic scenes; repeatable."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where to write.")] = Path("demo"),
+    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="How many synthetic scenes.")] = 4,
+    model: output.ModelOption = "small",
+    threshold: output.ThresholdOption = 0.5,
+    device: output.DeviceOption = "auto",
+    as_json: output.JsonOption = False,
+) -> None:
+    """Run every task on held-out synthetic scenes, or on your pictures, and write a report in one HTML file."""
+    check_files(image or ())
+    import scenekit as sk
+    from scenekit.cli.device import device_named
+    from scenekit.viewing import write_report
+
+    network = sk.load(model).to(device_named(device))
+    subjects = list(own_pictures(image) if image else synthetic_scenes(count))
+    output.made_folder(out)
+    run(network, subjects[0].pixels, threshold)  # the first pass of all is slower; it is not the one that is timed
+    entries = [entry_of(network, subject, threshold) for subject in output.progress(subjects, "looking", len(subjects))]
+    for entry in entries:
+        save(entry, out)
+    report = out / "report.html"
+    facts = {"model": model, "tasks": network.tasks, "device": network.device.type, "threshold": threshold}
+    write_report(report, entries, title="What scenekit sees", model_info=facts)
+    tell(report, entries, as_json)
+
+
+def own_pictures(names: Sequence[str]) -> Iterator[Subject]:
+    """The user's files."""
+    from scenekit.data.images import read_image
+
+    for name, stem in zip(names, unique_stems(names), strict=True):
+        yield Subject(stem, read_image(name), path=name)
+
+
+def synthetic_scenes(count: int) -> Iterator[Subject]:
+    """The first scenes of the test split, which no training has seen."""
+    import scenekit as sk
+
+    samples = sk.dataset("synthetic", split="test")
+    for index in output.progress(range(min(count, len(samples))), "drawing scenes"):
+        sample = samples[index]
+        yield Subject(f"scene-{index}", sample.image, truth=sample.scene)
+
+
+def run(network: SceneModel, pixels: UInt8[Tensor, "3 H W"], threshold: float) -> tuple[Scene, dict[str, float]]:
+    """All tasks in one pass: the scene, and the seconds that each step took."""
+    import torch
+
+    with torch.inference_mode():
+        start = time.perf_counter()
+        batch = network.preprocess([pixels])
+        prepared = time.perf_counter()
+        outputs = network(batch)
+        passed = time.perf_counter()
+        (scene,) = network.scenes(outputs, threshold=threshold)
+    finished = time.perf_counter()
+    return scene, {"preprocess": prepared - start, **outputs.seconds, "finish": finished - passed}
+
+
+def entry_of(network: SceneModel, subject: Subject, threshold: float) -> ReportEntry:
+    """What the model sees in a picture, with all layers drawn."""
+    from scenekit.viewing import ReportEntry, draw_layers
+
+    scene, seconds = run(network, subject.pixels, threshold)
+    scene = replace(scene, path=subject.path)
+    picture = to_pil(subject.pixels)
+    return ReportEntry(subject.name, picture, scene, draw_layers(scene, picture), seconds, subject.truth)
+
+
+def to_pil(pixels: UInt8[Tensor, "3 H W"]) -> Image:
+    """The picture as Pillow has it."""
+    from PIL import Image
+
+    return Image.fromarray(pixels.permute(1, 2, 0).numpy())
+
+
+def save(entry: ReportEntry, folder: Path) -> None:
+    """NAME.json, the scene; NAME.png, everything drawn over each other; NAME-LAYER.png, each layer alone."""
+    entry.scene.save(folder / f"{entry.name}.json")
+    output.save_picture(entry.scene.draw(entry.image), folder / f"{entry.name}.png")
+    for layer, drawn in entry.layers.items():
+        output.save_picture(drawn, folder / f"{entry.name}-{layer}.png")
+
+
+def tell(report: Path, entries: Sequence[ReportEntry], as_json: bool) -> None:
+    """Say what was found and where to look."""
+    if as_json:
+        pictures = [{"name": e.name, "objects": len(e.scene.objects), "seconds": e.timings} for e in entries]
+        output.print_json({"report": str(report), "pictures": pictures})
+        return
+    for entry in entries:
+        print(f"{entry.name}: {len(entry.scene.objects)} objects in {1000 * sum(entry.timings.values()):.0f} ms")
+    print(f"wrote {report}")

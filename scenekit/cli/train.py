@@ -1,0 +1,41 @@
+"""`scenekit train`: train a model as a recipe says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scenekit.cli import output
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe in YAML, such as recipes/small.yaml.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="A.B=VALUE", help="Replace one entry of the recipe; repeatable."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Where to write. Default: `out` of the recipe.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on exactly where the run in that folder stopped.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse faulty annotations instead of leaving them out with a warning.")
+    ] = False,
+    device: output.DeviceOption = "auto",
+    as_json: output.JsonOption = False,
+) -> None:
+    """Train a model; log, checkpoints and the finished model go to one folder."""
+    import scenekit as sk
+
+    plan = sk.Recipe.load(recipe, overrides or ())
+    folder = Path(plan.out) if out is None else out
+    sk.train(plan, out=folder, resume=resume, device=device, strict=strict)
+    model = folder / "model"
+    if as_json:
+        output.print_json({"model": str(model), "log": str(folder / "log.jsonl"), "steps": plan.train.steps})
+    else:
+        print(f"wrote {model}; measure it with: scenekit evaluate --model {model}")
