@@ -6,18 +6,19 @@ Letters: N rows of a stream that apply to the head.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from torch import Tensor, nn
 
+from scenekit.errors import InputError
 from scenekit.keys import Key
 from scenekit.structures.geometry import Geometry
 from scenekit.structures.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from scenekit.structures.board import Board
+    from scenekit.structures.regions import Regions
     from scenekit.structures.scene import Scene
     from scenekit.structures.targets import Targets
 
@@ -64,7 +65,7 @@ class Head(nn.Module, Generic[Raw, Out]):
         those of the head's rows. `geometry` leads from network to original pixels. The same form as `decode` is given
         back. By default every key's field follows the geometry.
         """
-        if isinstance(value, Mapping):
+        if len(self.provides) > 1:
             return {key: _follow(key, part, geometry, scene.vocabulary) for key, part in value.items()}
         return _follow(self.provides[0], value, geometry, scene.vocabulary)
 
@@ -89,3 +90,11 @@ class Provider(nn.Module):
     @abstractmethod
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
         """Run the stage."""
+
+    def detections(self, board: Board, targets: Targets) -> Regions:
+        """While there are targets: the de-duplicated regions of its stream that heads with Policy.DETECTIONS learn on.
+
+        `matched` is each one's row of the ground truth, -1 where nothing fits. Raises InputError where a provider has
+        no such thing; called at most once a pass.
+        """
+        raise InputError(f"{self.name!r} gives no detections to learn on; use Policy.FOREGROUND or another detector")

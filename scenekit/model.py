@@ -7,29 +7,29 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import torch
-from jaxtyping import Bool
 from torch import Tensor, nn
 
 from scenekit.data.images import ImageSource, read_image
 from scenekit.data.preprocess import make_batch
+from scenekit.errors import BoardError
 from scenekit.finishing import Finisher, limited
 from scenekit.heads import Core, Head, Provider
 from scenekit.hooks import Policy, TaskSpec
-from scenekit.keys import FEATURES, IMAGES, Key, Stream
+from scenekit.keys import FEATURES, IMAGES, OBJECTS, Key, Stream
 from scenekit.plan import Plan, Step
 from scenekit.recipe import ModelConfig
+from scenekit.rows import RowChooser, Rows, same_rows
 from scenekit.structures.board import Board, Pooler
 from scenekit.structures.cameras import Camera
 from scenekit.structures.images import ImageBatch
-from scenekit.structures.regions import Regions
 from scenekit.structures.scene import Scene
 from scenekit.structures.targets import Targets
-from scenekit.structures.vocabulary import Vocabulary
+from scenekit.structures.tensors import map_tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +39,16 @@ class Outputs:
     board: Board
     losses: dict[str, Tensor]
     seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What a head's network gave for some rows, and the view of the board that it saw."""
+
+    name: str
+    raw: Any
+    view: Board
+    rows: Rows
 
 
 class SceneModel(nn.Module):
@@ -60,12 +70,15 @@ class SceneModel(nn.Module):
         self.heads = nn.ModuleDict({name: head for name, (_, head) in tasks.items()})
         self.specs = {name: spec for name, (spec, _) in tasks.items()}
         for name, spec in self.specs.items():
-            self.heads[name].provides = spec.provides
+            self._head(name).provides = spec.provides
         self.plan = Plan(
             [Step(stage.name, stage.requires, stage.provides) for stage in stages]
-            + [Step(name, spec.needs, spec.provides, spec.uses) for name, spec in self.specs.items()],
+            + [Step(name, _required(spec), spec.provides, spec.uses) for name, spec in self.specs.items()],
             given=(IMAGES,),
         )
+        self._follows = {name: _streams(self.plan.reads(name)) for name in self.specs}
+        self._providers = {key: stage for stage in stages for key in stage.provides if isinstance(key, Stream)}
+        self._ends = [name for name in self.plan.steps if name in self.specs or not self.plan.readers(name)]
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -96,63 +109,82 @@ class SceneModel(nn.Module):
     ) -> Outputs:
         """One pass. With `targets` the losses are filled; `given` fixes keys from outside (boxes, proposals)."""
         board = Board(batch, self.pooler, given)
-        complete = {key for key, value in board.given.items() if not (isinstance(value, Regions) and value.labels is None)}
+        complete = _complete(board.given)
         for key in complete:
             board.put(key, board.given[key])
+        order = self.plan.needed(self._ends if tasks is None else tasks, complete)
+        rows = RowChooser(board, targets, self.vocabulary, self._providers)
+        read_by = {} if targets is None else self._read_while_learning(order)
         losses: dict[str, Tensor] = {}
         seconds: dict[str, float] = {}
-        for name in self.plan.needed(tasks, complete):
+        for name in order:
             start = time.perf_counter()
-            run = self._run_stage if name in self.stages else self._run_head
-            losses |= {f"{name}.{loss}": value for loss, value in run(name, board, targets).items()}
+            own = self._run_stage(name, board, targets) if name in self.stages else self._run_head(name, rows, read_by)
+            losses |= {f"{name}.{loss}": value for loss, value in own.items()}
             seconds[name] = time.perf_counter() - start
         return Outputs(board, losses, seconds)
 
     def _run_stage(self, name: str, board: Board, targets: Targets | None) -> dict[str, Tensor]:
-        stage = self.stages[name]
+        stage = cast(Provider, self.stages[name])
         losses: dict[str, Tensor] = stage(board.view(name, (*stage.requires, *stage.provides), {}), targets)
         return losses
 
-    def _run_head(self, name: str, board: Board, targets: Targets | None) -> dict[str, Tensor]:
-        spec, head = self.specs[name], self.heads[name]
-        rows = {stream: self._rows(spec, stream, board, targets) for stream in _followed(spec)}
-        readers = [self.specs[reader] for reader in self.plan.readers(name) if reader in self.specs]
-        read_by_others = any(reader.learns_from for reader in readers)
-        learns = targets is not None and _can_learn(spec, rows, targets)
-        if targets is not None and not learns and not read_by_others:
-            return _idle(head)
-        view = board.view(name, (IMAGES, FEATURES, *self.plan.reads(name)), rows)
-        raw = head(view)
-        if targets is None or read_by_others:
-            self._put(spec, head.decode(raw, view), board, rows, detached=targets is not None)
-        if not learns:
-            return {} if targets is None else _idle(head)
-        losses: dict[str, Tensor] = head.loss(raw, view, targets.aligned(rows))
+    def _run_head(
+        self, name: str, rows: RowChooser, read_by: Mapping[str, Mapping[Stream, Policy]]
+    ) -> dict[str, Tensor]:
+        """Without targets decode; with them learn, and decode where a task reads it in order to learn itself."""
+        spec, streams = self.specs[name], self._follows[name]
+        if rows.targets is None:
+            self._put(self._work(name, rows.board, rows.own(spec, streams)), rows.board)
+            return {}
+        work, losses = self._learn(name, rows, rows.targets)
+        if name in read_by:
+            shown = rows.shown(spec, streams, read_by[name])
+            if work is None or not same_rows(work.rows, shown):
+                work = self._work(name, rows.board, shown)
+            self._put(work, rows.board, detached=True)
         return losses
 
-    def _rows(self, spec: TaskSpec, stream: Stream, board: Board, targets: Targets | None) -> Regions:
-        """The rows of a stream that a head gets."""
-        regions: Regions = board[stream]
-        keep = torch.ones(len(regions), dtype=torch.bool, device=regions.boxes.device)
-        if targets is not None and spec.streams.get(stream, Policy.FOREGROUND) is Policy.FOREGROUND:
-            keep &= _labelled(spec, stream, regions, targets)
-        if spec.applies_to is not None and regions.labels is not None:
-            labels = torch.tensor(spec.applies_to(self.vocabulary), dtype=torch.int64, device=keep.device)
-            keep &= torch.isin(regions.labels, labels)
-        if spec.max_regions is not None:
-            keep &= _best(regions, keep, spec.max_regions)
-        return regions if bool(keep.all()) else regions.subset(keep)
+    def _learn(self, name: str, rows: RowChooser, targets: Targets) -> tuple[_Work | None, dict[str, Tensor]]:
+        spec, head = self.specs[name], self._head(name)
+        own = rows.own(spec, self._follows[name]) if spec.learns_from else {}
+        if not rows.can_learn(spec, own):
+            return None, _idle(head)
+        work = self._work(name, rows.board, own)
+        return work, head.loss(work.raw, work.view, targets.aligned(own))
 
-    def _put(
-        self, spec: TaskSpec, decoded: Any, board: Board, rows: Mapping[Stream, Regions], detached: bool
-    ) -> None:
-        values = decoded if isinstance(decoded, Mapping) else {spec.provides[0]: decoded}
-        writer = board.view(spec.name, (*_followed(spec), *spec.provides), rows)
-        for key in spec.provides:
-            value = values[key]
-            if detached and isinstance(value, Tensor):
-                value = value.detach()
-            writer.put(key, value, None if key.of is None else rows[key.of])
+    def _work(self, name: str, board: Board, rows: Rows) -> _Work:
+        view = board.view(name, (IMAGES, FEATURES, *self.plan.reads(name)), rows)
+        return _Work(name, self._head(name)(view), view, rows)
+
+    def _put(self, work: _Work, board: Board, detached: bool = False) -> None:
+        """Decode, and write what comes of it under the keys that the task provides.
+
+        A task that reads a value in order to learn gets it `detached`, so as not to teach the head that gave it.
+        """
+        provides = self.specs[work.name].provides
+        decoded = self._head(work.name).decode(work.raw, work.view)
+        values = {provides[0]: decoded} if len(provides) == 1 else decoded
+        if not isinstance(values, Mapping) or set(values) != set(provides):
+            wanted = ", ".join(key.name for key in provides)
+            came = sorted(key.name for key in values) if isinstance(values, Mapping) else type(values).__name__
+            raise BoardError(f"`decode` of task {work.name!r} must give a mapping with the keys {wanted}, got {came}")
+        writer = board.view(work.name, (*work.rows, *provides), work.rows)
+        for key in provides:
+            value = map_tensors(Tensor.detach, values[key]) if detached else values[key]
+            writer.put(key, value, None if key.of is None else work.rows[key.of])
+
+    def _head(self, name: str) -> Head[Any, Any]:
+        return cast("Head[Any, Any]", self.heads[name])
+
+    def _read_while_learning(self, order: Sequence[str]) -> dict[str, dict[Stream, Policy]]:
+        """Tasks that others read in order to learn, directly or through one in between, and the policies of those."""
+        found: dict[str, dict[Stream, Policy]] = {}
+        for name in reversed(order):
+            for reader in (self.specs[other] for other in self.plan.readers(name) if other in self.specs):
+                if reader.name in order and (reader.learns_from or reader.name in found):
+                    found.setdefault(name, {}).update({**found.get(reader.name, {}), **reader.streams})
+        return found
 
     def preprocess(
         self, images: Sequence[ImageSource], cameras: Sequence[Camera | None] | None = None
@@ -204,36 +236,21 @@ class SceneModel(nn.Module):
             self.train(training)
 
 
-def _followed(spec: TaskSpec) -> list[Stream]:
-    keys = (*spec.needs, *spec.learns_from, *spec.uses)
+def _required(spec: TaskSpec) -> tuple[Key[Any, Any], ...]:
+    """What must be there for a task: what it says, and the streams that its ground truth follows."""
+    return tuple(dict.fromkeys((*spec.needs, *_streams(spec.learns_from))))
+
+
+def _streams(keys: Iterable[Key[Any, Any]]) -> tuple[Stream, ...]:
+    """Streams among the keys, and those that the others follow."""
     streams = (key if isinstance(key, Stream) else key.of for key in keys)
-    return list(dict.fromkeys(stream for stream in streams if stream is not None))
+    return tuple(dict.fromkeys(stream for stream in streams if stream is not None))
 
 
-def _labelled(spec: TaskSpec, stream: Stream, regions: Regions, targets: Targets) -> Bool[Tensor, " N"]:
-    """Rows matched to ground truth that carries everything the task learns from on this stream."""
-    assert regions.matched is not None
-    keep = regions.matched >= 0
-    for key in spec.learns_from:
-        if key.of == stream:
-            keep = keep & targets.learnable(key, regions)
-    return keep
-
-
-def _best(regions: Regions, candidates: Bool[Tensor, " N"], limit: int) -> Bool[Tensor, " N"]:
-    """At most `limit` candidates of each picture: those with the best scores, or the first ones."""
-    keep = torch.zeros_like(candidates)
-    for index in regions.image_index.unique():
-        rows = (candidates & (regions.image_index == index)).nonzero()[:, 0]
-        order = rows if regions.scores is None else rows[regions.scores[rows].argsort(descending=True, stable=True)]
-        keep[order[:limit]] = True
-    return keep
-
-
-def _can_learn(spec: TaskSpec, rows: Mapping[Stream, Regions], targets: Targets) -> bool:
-    return bool(spec.learns_from) and all(
-        key in targets if key.of is None else len(rows[key.of]) > 0 for key in spec.learns_from
-    )
+def _complete(given: Mapping[Key[Any, Any], Any]) -> list[Key[Any, Any]]:
+    """Keys that need no provider any more, streams first; objects without labels are still to be classified."""
+    known = [key for key, value in given.items() if not (key == OBJECTS and value.labels is None)]
+    return sorted(known, key=lambda key: not isinstance(key, Stream))
 
 
 def _idle(head: nn.Module) -> dict[str, Tensor]:

@@ -1,0 +1,116 @@
+"""Which rows of each stream a head gets in one pass.
+
+Letters: N regions of a stream in the whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from scenekit.errors import InputError
+from scenekit.heads import Provider
+from scenekit.hooks import Policy, TaskSpec
+from scenekit.keys import Key, Stream
+from scenekit.structures.board import Board
+from scenekit.structures.regions import Regions
+from scenekit.structures.targets import Targets
+from scenekit.structures.vocabulary import Vocabulary
+
+Rows = Mapping[Stream, Regions]
+
+
+@dataclass(frozen=True, eq=False)
+class RowChooser:
+    """Serves one pass. Detections that heads learn on are decoded at the first request and shared by all."""
+
+    board: Board
+    targets: Targets | None
+    vocabulary: Vocabulary
+    providers: Mapping[Stream, Provider]
+    _detections: dict[Stream, Regions] = field(default_factory=dict)
+
+    def own(self, spec: TaskSpec, streams: Iterable[Stream]) -> Rows:
+        """What the head itself works on: with targets the rows to learn from, without them all that apply to it.
+
+        Raises InputError for regions given from outside that do not say what ground truth they match.
+        """
+        return {stream: self._own(spec, stream) for stream in streams}
+
+    def shown(self, spec: TaskSpec, streams: Iterable[Stream], policies: Mapping[Stream, Policy]) -> Rows:
+        """With targets: what the head decodes for tasks that read it under `policies`, labelled for the head or not."""
+        regions = {stream: self._regions(stream, policies.get(stream, Policy.FOREGROUND)) for stream in streams}
+        return {stream: self._limited(spec, rows, _present(rows)) for stream, rows in regions.items()}
+
+    def can_learn(self, spec: TaskSpec, rows: Rows) -> bool:
+        """Whether the batch has anything that the task learns from."""
+        return bool(spec.learns_from) and all(self._teaches(key, rows) for key in spec.learns_from)
+
+    def _own(self, spec: TaskSpec, stream: Stream) -> Regions:
+        policy = spec.streams.get(stream, Policy.FOREGROUND)
+        regions = self._regions(stream, policy)
+        if self.targets is None or policy is Policy.DETECTIONS:
+            return self._limited(spec, regions, torch.ones_like(regions.image_index, dtype=torch.bool))
+        keep = _present(regions)
+        for key in spec.learns_from:
+            if key.of == stream:
+                keep = keep & self.targets.learnable(key, regions)
+        return self._limited(spec, regions, keep)
+
+    def _regions(self, stream: Stream, policy: Policy) -> Regions:
+        """All rows under a policy; regions given from outside stand for both."""
+        if self.targets is None or policy is Policy.FOREGROUND or stream in self.board.given:
+            whole: Regions = self.board[stream]
+            return whole
+        if stream not in self._detections:
+            provider = self.providers[stream]
+            view = self.board.view(provider.name, (*provider.requires, *provider.provides), {})
+            self._detections[stream] = provider.detections(view, self.targets)
+        return self._detections[stream]
+
+    def _limited(self, spec: TaskSpec, regions: Regions, keep: Bool[Tensor, " N"]) -> Regions:
+        """Of the rows to keep those of the task's labels, and not too many a picture."""
+        if spec.applies_to is not None and regions.labels is not None:
+            labels = torch.tensor(spec.applies_to(self.vocabulary), dtype=torch.int64, device=keep.device)
+            keep = keep & torch.isin(regions.labels, labels)
+        if spec.max_regions is not None:
+            keep = best(regions, keep, spec.max_regions)
+        return regions if bool(keep.all()) else regions.subset(keep)
+
+    def _teaches(self, key: Key[Any, Any], rows: Rows) -> bool:
+        assert self.targets is not None, "nobody learns without targets"
+        if isinstance(key, Stream):
+            return bool(_present(rows[key]).any())
+        if key.of is None:
+            return key in self.targets
+        return bool(self.targets.learnable(key, rows[key.of]).any())
+
+
+def best(regions: Regions, candidates: Bool[Tensor, " N"], limit: int) -> Bool[Tensor, " N"]:
+    """At most `limit` candidates of each picture: those with the best scores, or the first ones."""
+    keep = torch.zeros_like(candidates)
+    for index in set(regions.image_index.tolist()):
+        rows = (candidates & (regions.image_index == index)).nonzero()[:, 0]
+        order = rows if regions.scores is None else rows[regions.scores[rows].argsort(descending=True, stable=True)]
+        keep[order[:limit]] = True
+    return keep
+
+
+def same_rows(first: Rows, second: Rows) -> bool:
+    """Whether both hold the same rows of the same regions."""
+    return first.keys() == second.keys() and all(
+        rows.root is second[stream].root and torch.equal(rows.root_rows, second[stream].root_rows)
+        for stream, rows in first.items()
+    )
+
+
+def _present(regions: Regions) -> Bool[Tensor, " N"]:
+    """Rows that stand for something in the ground truth."""
+    if regions.matched is None:
+        raise InputError("regions given with targets need `matched`, each one's row of the ground truth (or -1)")
+    return regions.matched >= 0
