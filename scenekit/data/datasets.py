@@ -27,7 +27,7 @@ class SampleSet(Protocol):
         """One of them."""
 
 
-def open_dataset(name: str, split: str = "train", **options: Any) -> SampleSet:
+def dataset(name: str, split: str = "train", **options: Any) -> SampleSet:
     """A registered data set; `options` go to its builder.
 
     Raises InputError for an unknown name, split or option, naming the nearest right one.
@@ -47,7 +47,3 @@ def _check_options(build: Callable[..., Any], options: dict[str, Any], name: str
     for option in options:
         if option not in known:
             raise InputError(f"data set {name!r} has no option {option!r}{nearest(option, known)}")
-
-
-dataset = open_dataset
-"""The everyday name: `sk.dataset`."""

@@ -15,7 +15,7 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from scenekit.assembly import build
-from scenekit.data.datasets import open_dataset
+from scenekit.data.datasets import dataset
 from scenekit.data.loader import Packed, Shard, Source, training_batches
 from scenekit.data.transforms import augmentations
 from scenekit.errors import InputError
@@ -270,7 +270,7 @@ class Run:
 
 def open_source(config: DatasetConfig) -> Source:
     """The data set that a recipe names."""
-    data = open_dataset(config.name, config.split, **config.options)
+    data = dataset(config.name, config.split, **config.options)
     return Source(data, f"{config.name}/{config.split}", config.weight)
 
 
