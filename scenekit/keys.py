@@ -1,7 +1,7 @@
 """Names for what is on the board, in targets and in scenes.
 
 A `Key` is identified by its qualified name; it says what a value follows (`of`) and how such values behave (`field`).
-Data sets and plugins share the keys below; a third party makes its own with `Key("acme.distance", of=OBJECTS, doc=...)`.
+Data sets and plugins share the keys below; a third party makes its own: `Key("acme.distance", of=OBJECTS, doc=...)`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.captions import Captions
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.fields import (
+    AttributeField,
     Box3DField,
     CaptionField,
     DepthField,
@@ -35,6 +36,9 @@ from scenekit.structures.relations import Relations
 
 Batch = TypeVar("Batch")
 Item = TypeVar("Item")
+
+RESERVED = ("format_version", "image", "vocabulary")
+"""Entries of a scene's JSON that belong to no key."""
 
 _registered: dict[str, Key[Any, Any]] = {}
 
@@ -60,10 +64,17 @@ class Key(Generic[Batch, Item]):
         self.of = of
         self.doc = doc
         self.shape = shape
-        self.field: Field[Batch, Item] = field or (ImageField() if of is None else Field())
+        self.field: Field[Batch, Item] = field or (ImageField() if of is None else Field(len(shape) if shape else 1))
+        if name in RESERVED:
+            raise InputError(f"{name!r} is an entry of every scene file and can't name a key; choose another name")
         known = _registered.setdefault(name, self)
-        if known is not self and (type(known.field), known.of, known.shape) != (type(self.field), of, shape):
-            raise InputError(f"key {name!r} exists with another meaning ({known.doc or 'undocumented'}); choose another name")
+        if known._meaning != self._meaning:
+            doc = known.doc or "undocumented"
+            raise InputError(f"key {name!r} exists with another meaning ({doc}); choose another name")
+
+    @property
+    def _meaning(self) -> tuple[object, ...]:
+        return type(self), type(self.field), self.of, self.shape
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Key) and other.name == self.name
@@ -102,7 +113,9 @@ PROPOSALS: Key[Regions, Any] = Key("proposals", doc="class-agnostic candidate bo
 OBJECTS = Stream("objects", doc="labelled regions: sampled ones with targets, detections without")
 PHRASES = Stream("phrases", doc="class-agnostic regions that somebody described")
 
-SEMANTIC: Key[Any, Any] = Key("semantic", doc="logits [B C h w]; finished: labels [H W]", field=SemanticField())
+SEMANTIC: Key[Any, Any] = Key(
+    "semantic", doc="logits [B C h w]; finished: labels [H W]", field=SemanticField(), shape=("B", "C", "h", "w")
+)
 PANOPTIC: Key[Any, Panoptic] = Key("panoptic", doc="segments that do not overlap", field=PanopticField())
 DEPTH: Key[Any, Any] = Key("depth", doc="metres along the optical axis [H W]", field=DepthField())
 RELATIONS: Key[Any, Relations] = Key("relations", doc="subject, predicate, object", field=RelationField())
@@ -114,7 +127,9 @@ AMODAL_MASKS: Key[Any, Masks] = Key(
     "amodal_masks", of=OBJECTS, doc="as masks, hidden parts included", field=MaskField(), shape=("N", "M", "M")
 )
 KEYPOINTS: Key[Keypoints, Keypoints] = Key("keypoints", of=OBJECTS, doc="points of the skeleton", field=KeypointField())
-ATTRIBUTES: Key[Any, Any] = Key("attributes", of=OBJECTS, doc="probability per attribute [N A]", shape=("N", "A"))
+ATTRIBUTES: Key[Any, Any] = Key(
+    "attributes", of=OBJECTS, doc="probability per attribute [N A]", field=AttributeField(), shape=("N", "A")
+)
 CAPTIONS: Key[Captions, Captions] = Key("captions", of=OBJECTS, doc="a description of the object", field=CaptionField())
 BOXES3D: Key[Boxes3D, Boxes3D] = Key("boxes3d", of=OBJECTS, doc="oriented boxes in metres", field=Box3DField())
 MESHES: Key[Meshes, Meshes] = Key("meshes", of=OBJECTS, doc="shapes in the camera frame", field=MeshField())

@@ -26,11 +26,16 @@ class Step:
 class Plan:
     """The order of all steps of a model, and which of them a request needs.
 
-    Raises InputError for a required key that nobody provides, two providers of one key, and circles.
+    Raises InputError for two steps of one name, a required key that nobody provides, two providers of one key, and
+    circles.
     """
 
     def __init__(self, steps: Iterable[Step], given: Collection[Key[Any, Any]] = ()) -> None:
-        self.steps = {step.name: step for step in steps}
+        self.steps: dict[str, Step] = {}
+        for step in steps:
+            if step.name in self.steps:
+                raise InputError(f"two parts of this model are named {step.name!r}; leave one out")
+            self.steps[step.name] = step
         self._provider = self._find_providers()
         self._check_requirements(given)
         self.order = self._sorted()
@@ -48,13 +53,14 @@ class Plan:
         chosen: set[str] = set()
         while queue:
             name = queue.pop()
-            if name not in chosen and not (self.steps[name].provides and set(self.steps[name].provides) <= set(present)):
+            provides = set(self.steps[name].provides)
+            if name not in chosen and not (provides and provides <= set(present)):
                 chosen.add(name)
                 queue.extend(self._feeders(name, present))
         return [name for name in self.order if name in chosen]
 
     def reads(self, name: str) -> Keys:
-        """What a step may read: what it requires, and of what it uses whatever this model provides."""
+        """What a step is sure to find: what it requires, and of what it uses whatever this model provides."""
         step = self.steps[name]
         return (*step.requires, *(key for key in step.uses if key in self._provider))
 
@@ -79,9 +85,10 @@ class Plan:
         for step in self.steps.values():
             for key in step.requires:
                 if key not in self._provider and key not in given:
+                    provided = ", ".join(sorted(key.name for key in self._provider)) or "nothing"
                     raise InputError(
                         f"{step.name!r} requires {key.name!r}, which nothing in this model provides; add the task that "
-                        f"provides it (provided: {', '.join(sorted(k.name for k in self._provider))})"
+                        f"does (provided: {provided})"
                     )
 
     def _sorted(self) -> list[str]:

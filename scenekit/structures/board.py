@@ -41,14 +41,14 @@ class PoolMemo:
         rows = regions.root_rows
         missing = (self._place[rows] < 0).nonzero()[:, 0]
         if len(missing) or self._pooled is None:
-            fresh = rows[missing].unique()
+            fresh = torch.unique(rows[missing])
             done = 0 if self._pooled is None else len(self._pooled)
             self._place[fresh] = torch.arange(done, done + len(fresh), device=fresh.device)
             pooled = self._pooler(self._features, self._root.subset(fresh), self._size)
             self._pooled = pooled if self._pooled is None else torch.cat((self._pooled, pooled))
         places = self._place[rows]
-        in_order = len(places) == len(self._pooled) and torch.equal(places, torch.arange(len(places), device=places.device))
-        return self._pooled if in_order else self._pooled[places]
+        all_in_order = torch.arange(len(self._pooled), device=places.device)
+        return self._pooled if torch.equal(places, all_in_order) else self._pooled[places]
 
 
 @dataclass
@@ -127,14 +127,24 @@ class Board:
     def pool(
         self, regions: Stream | Regions, size: int, source: Key[FeaturePyramid, Any] = FEATURES
     ) -> Float[Tensor, "N C S S"]:
-        """RoIAlign features of a stream's rows (or of regions derived from them), pooled once per row, size and source."""
+        """RoIAlign features of a stream's rows, or of any regions; once per row, size and source.
+
+        A subset shares the features of the regions that it was taken from, so its boxes must be theirs.
+        """
         boxes: Regions = self[regions] if isinstance(regions, Stream) else regions
         root = boxes.root
         memo_key = (id(root), size, source.name)
         if memo_key not in self._store.pools:
-            features = self._store.values[source] if source == FEATURES else self[source]
-            self._store.pools[memo_key] = PoolMemo(self._store.pooler, features, root, size)
+            self._store.pools[memo_key] = PoolMemo(self._store.pooler, self._features(source), root, size)
         return self._store.pools[memo_key].rows(boxes)
+
+    def _features(self, source: Key[FeaturePyramid, Any]) -> FeaturePyramid:
+        """Whoever may pool regions may pool them from FEATURES; any other source must be declared."""
+        if source == FEATURES and source in self._store.values:
+            shared: FeaturePyramid = self._store.values[source]
+            return shared
+        declared: FeaturePyramid = self[source]
+        return declared
 
     def _own_rows(self, key: Key[Any, Any], value: Any) -> Any:
         """A row value re-ordered to this view's rows of the stream; rows that do not carry it are blank."""
@@ -142,7 +152,9 @@ class Board:
         if own is None or own is theirs:
             return value
         if own.root is not theirs.root:
-            raise BoardError(f"{self._owner} reads {key.name!r}, which follows other regions of {key.of} than its own")
+            raise BoardError(
+                f"{self._owner} reads {key.name!r}, which follows other regions than its own; give both one policy"
+            )
         full = key.field.scatter(value, theirs.root_rows, len(own.root))
         return key.field.select(full, own.root_rows)
 
@@ -150,19 +162,33 @@ class Board:
         if self._reads is not None and key not in self._reads:
             declared = ", ".join(sorted(k.name for k in self._reads))
             raise BoardError(
-                f"task {self._owner!r} reads {key.name!r} without declaring it; add it to `requires` or `uses` of its "
-                f"TaskSpec (declared: {declared})"
+                f"task {self._owner!r} reads {key.name!r} without declaring it; add it to `requires` or `uses` of "
+                f"its TaskSpec (declared: {declared})"
             )
 
     def _check_shape(self, key: Key[Any, Any], value: Any, rows: Regions | None) -> None:
-        if rows is not None and len(value) != len(rows):
-            raise BoardError(f"{self._owner} put {len(value)} rows of {key.name!r} on the board for {len(rows)} regions")
-        if key.shape is None or not isinstance(value, Tensor):
-            return
-        known: dict[str, int] = {"B": len(self.images)}
-        fits = value.dim() == len(key.shape)
-        for side, name in zip(value.shape, key.shape, strict=False):
-            fits = fits and side == (known.setdefault(name, side) if isinstance(name, str) else name)
-        if not fits:
+        if rows is not None and _count(value) != len(rows):
+            came = f"{_count(value)} rows" if _count(value) >= 0 else f"a {type(value).__name__} without rows"
+            raise BoardError(f"{self._owner} put {came} of {key.name!r} on the board, expected {len(rows)} rows")
+        if key.shape is not None and isinstance(value, Tensor) and not _fits(value, key.shape, len(self.images)):
             wanted = " ".join(map(str, key.shape))
             raise BoardError(f"{self._owner} put {key.name!r} of shape {list(value.shape)}, expected [{wanted}]")
+
+
+def _count(value: Any) -> int:
+    """The number of rows, -1 for what has none (None, a scalar)."""
+    try:
+        return len(value)
+    except TypeError:
+        return -1
+
+
+def _fits(value: Tensor, shape: tuple[str | int, ...], pictures: int) -> bool:
+    """Whether a value has as many dimensions as declared, each as long as its number or alike where named alike."""
+    known: dict[str, int] = {"B": pictures}
+    if value.dim() != len(shape):
+        return False
+    for side, name in zip(value.shape, shape, strict=True):
+        if side != (known.setdefault(name, side) if isinstance(name, str) else name):
+            return False
+    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 _CORNER_SIGNS = torch.tensor(
@@ -30,7 +30,7 @@ class Boxes3D:
     def __len__(self) -> int:
         return int(self.center.shape[0])
 
-    def __getitem__(self, rows: Int[Tensor, " M"]) -> Boxes3D:
+    def __getitem__(self, rows: Int[Tensor, " M"] | Bool[Tensor, " N"] | list[int]) -> Boxes3D:
         scores = None if self.scores is None else self.scores[rows]
         return Boxes3D(self.center[rows], self.size[rows], self.rotation[rows], scores)
 

@@ -33,7 +33,7 @@ class Camera:
 
     @classmethod
     def default(cls, height: int, width: int) -> Camera:
-        """A camera with a stated guess: focal length `ASSUMED_FOCAL` x the longer side, principal point in the middle."""
+        """A stated guess: focal length `ASSUMED_FOCAL` x the longer side, principal point in the middle."""
         focal = ASSUMED_FOCAL * max(height, width)
         return cls(torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]]), assumed=True)
 
@@ -45,7 +45,7 @@ class Camera:
     def transformed(self, geometry: Geometry) -> Camera:
         """The camera of the picture after a crop, resize and mirroring.
 
-        Mirroring reflects the world too (x -> -x), so the principal point alone changes and focal lengths stay positive.
+        Mirroring reflects the world too (x -> -x), so that the principal point moves and focal lengths stay positive.
         """
         (sx, sy), (x0, y0) = geometry.scale, geometry.window[:2]
         matrix = self.matrix.clone()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from scenekit.structures.tensors import row_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +21,6 @@ class Captions:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def __getitem__(self, rows: Int[Tensor, " M"] | Sequence[int]) -> Captions:
-        picked = [int(row) for row in rows]
+    def __getitem__(self, rows: Int[Tensor, " M"] | Bool[Tensor, " N"] | Sequence[int]) -> Captions:
+        picked = row_numbers(rows)
         return Captions(tuple(self.texts[i] for i in picked), None if self.scores is None else self.scores[picked])

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
-from scenekit.errors import InputError
 from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.captions import Captions
 from scenekit.structures.geometry import Geometry, Size
@@ -33,7 +32,13 @@ Item = TypeVar("Item")
 
 
 class Field(Generic[Batch, Item]):
-    """A tensor whose first dimension are the rows of a stream; the base of all other kinds."""
+    """A tensor whose first dimension are the rows of a stream; the base of all other kinds.
+
+    `dims` is the number of its dimensions, so that JSON without a single row is read in the right form.
+    """
+
+    def __init__(self, dims: int = 1) -> None:
+        self.dims = dims
 
     def select(self, value: Any, rows: Tensor) -> Any:
         """Some rows of an item or of a packed batch."""
@@ -41,10 +46,7 @@ class Field(Generic[Batch, Item]):
 
     def scatter(self, item: Any, rows: Tensor, count: int) -> Any:
         """An item of `count` rows that has `item` at `rows` and nothing (NaN, 0, empty) elsewhere."""
-        blank = torch.nan if item.is_floating_point() else 0
-        full = item.new_full((count, *item.shape[1:]), blank)
-        full[rows] = item
-        return full
+        return _scattered(item, rows, count)
 
     def collate(self, items: Sequence[Any], size: Size) -> Any:
         """Pack the items of a batch whose padded pictures are `size` pixels."""
@@ -60,17 +62,27 @@ class Field(Generic[Batch, Item]):
 
     def encode(self, item: Any, vocabulary: Vocabulary) -> Any:
         """Plain JSON values: one entry a row, `null` for what is not finite."""
-        return [_plain(row) for row in item.detach().cpu().tolist()]
+        return [plain(row) for row in item.detach().cpu().tolist()]
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Any:
         """Read what `encode` wrote for a picture of `size`."""
-        return torch.tensor([_floats(row) for row in data])
+        return _tensor(data, *[0] * (self.dims - 1))
+
+
+class AttributeField(Field[Tensor, Tensor]):
+    """A number per attribute of the vocabulary [N A]."""
+
+    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Tensor:
+        return _tensor(data, len(vocabulary.attributes))
 
 
 class MaskField(Field[Tensor, Masks]):
     """Targets: uint8 [G H W] bitmaps in network pixels. On a board: float [N M M] probabilities in the box frame."""
 
-    def scatter(self, item: Masks, rows: Tensor, count: int) -> Masks:
+    def scatter(self, item: Masks | Tensor, rows: Tensor, count: int) -> Masks | Tensor:
+        if isinstance(item, Tensor):
+            blank_between: Tensor = _scattered(item, rows, count)
+            return blank_between
         full = list(Masks.empty(count, item.size).rles)
         for row, rle in zip(rows.tolist(), item.rles, strict=True):
             full[row] = rle
@@ -99,9 +111,7 @@ class KeypointField(Field[Keypoints, Keypoints]):
 
     def scatter(self, item: Keypoints, rows: Tensor, count: int) -> Keypoints:
         parts = (item.xy, item.visibility, item.scores)
-        xy, visibility, scores = (None if p is None else super(KeypointField, self).scatter(p, rows, count) for p in parts)
-        assert xy is not None and visibility is not None
-        return Keypoints(xy, visibility, scores)
+        return Keypoints(*(_scattered(part, rows, count) for part in parts))
 
     def collate(self, items: Sequence[Keypoints], size: Size) -> Keypoints:
         return Keypoints(torch.cat([item.xy for item in items]), torch.cat([item.visibility for item in items]))
@@ -112,16 +122,16 @@ class KeypointField(Field[Keypoints, Keypoints]):
         return item.transformed(geometry, mirror)
 
     def encode(self, item: Keypoints, vocabulary: Vocabulary) -> Any:
-        scores: list[Any] = [None] * len(item) if item.scores is None else _plain(item.scores.tolist())
+        scores: list[Any] = [None] * len(item) if item.scores is None else plain(item.scores.tolist())
         columns = (item.xy.tolist(), item.visibility.tolist(), scores)
-        return [{"xy": _plain(xy), "visibility": v, "scores": s} for xy, v, s in zip(*columns, strict=True)]
+        return [{"xy": plain(xy), "visibility": v, "scores": s} for xy, v, s in zip(*columns, strict=True)]
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Keypoints:
-        scored = bool(data) and data[0]["scores"] is not None
+        points = 0 if data or vocabulary.skeleton is None else len(vocabulary.skeleton.points)
         return Keypoints(
-            torch.tensor([_floats(row["xy"]) for row in data]),
-            torch.tensor([row["visibility"] for row in data]),
-            torch.tensor([_floats(row["scores"]) for row in data]) if scored else None,
+            _tensor([row["xy"] for row in data], points, 2),
+            _tensor([row["visibility"] for row in data], points).long(),
+            _scores([row["scores"] for row in data]),
         )
 
 
@@ -132,7 +142,7 @@ class CaptionField(Field[Captions, Captions]):
         texts: list[tuple[str, ...]] = [()] * count
         for row, text in zip(rows.tolist(), item.texts, strict=True):
             texts[row] = text
-        return Captions(tuple(texts), None if item.scores is None else super().scatter(item.scores, rows, count))
+        return Captions(tuple(texts), _scattered(item.scores, rows, count))
 
     def collate(self, items: Sequence[Captions], size: Size) -> Captions:
         return Captions(tuple(text for item in items for text in item.texts))
@@ -143,13 +153,11 @@ class CaptionField(Field[Captions, Captions]):
         return Captions(tuple(tuple(map(vocabulary.mirror_text, texts)) for texts in item.texts), item.scores)
 
     def encode(self, item: Captions, vocabulary: Vocabulary) -> Any:
-        scores: list[Any] = [None] * len(item) if item.scores is None else _plain(item.scores.tolist())
+        scores: list[Any] = [None] * len(item) if item.scores is None else plain(item.scores.tolist())
         return [{"texts": list(texts), "score": s} for texts, s in zip(item.texts, scores, strict=True)]
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Captions:
-        scored = bool(data) and data[0]["score"] is not None
-        scores = torch.tensor([_floats(row["score"]) for row in data]) if scored else None
-        return Captions(tuple(tuple(row["texts"]) for row in data), scores)
+        return Captions(tuple(tuple(row["texts"]) for row in data), _scores([row["score"] for row in data]))
 
 
 class Box3DField(Field[Boxes3D, Boxes3D]):
@@ -157,7 +165,7 @@ class Box3DField(Field[Boxes3D, Boxes3D]):
 
     def scatter(self, item: Boxes3D, rows: Tensor, count: int) -> Boxes3D:
         parts = (item.center, item.size, item.rotation, item.scores)
-        return Boxes3D(*(None if p is None else super(Box3DField, self).scatter(p, rows, count) for p in parts))  # type: ignore[arg-type]
+        return Boxes3D(*(_scattered(part, rows, count) for part in parts))
 
     def collate(self, items: Sequence[Boxes3D], size: Size) -> Boxes3D:
         return Boxes3D(*(torch.cat([getattr(item, name) for item in items]) for name in ("center", "size", "rotation")))
@@ -166,15 +174,18 @@ class Box3DField(Field[Boxes3D, Boxes3D]):
         return item.mirrored() if geometry.mirrored else item
 
     def encode(self, item: Boxes3D, vocabulary: Vocabulary) -> Any:
-        scores: list[Any] = [None] * len(item) if item.scores is None else _plain(item.scores.tolist())
+        scores: list[Any] = [None] * len(item) if item.scores is None else plain(item.scores.tolist())
         columns = (item.center.tolist(), item.size.tolist(), item.rotation.tolist(), scores)
         names = ("center", "size", "rotation", "score")
-        return [dict(zip(names, map(_plain, row), strict=True)) for row in zip(*columns, strict=True)]
+        return [dict(zip(names, map(plain, row), strict=True)) for row in zip(*columns, strict=True)]
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Boxes3D:
-        columns = [torch.tensor([_floats(row[name]) for row in data]) for name in ("center", "size", "rotation")]
-        scored = bool(data) and data[0]["score"] is not None
-        return Boxes3D(*columns, torch.tensor([_floats(row["score"]) for row in data]) if scored else None)
+        return Boxes3D(
+            _tensor([row["center"] for row in data], 3),
+            _tensor([row["size"] for row in data], 3),
+            _tensor([row["rotation"] for row in data], 3, 3),
+            _scores([row["score"] for row in data]),
+        )
 
 
 class MeshField(Field[Meshes, Meshes]):
@@ -194,10 +205,11 @@ class MeshField(Field[Meshes, Meshes]):
         return item.mirrored() if geometry.mirrored else item
 
     def encode(self, item: Meshes, vocabulary: Vocabulary) -> Any:
-        return [{"verts": item.verts_of(i).tolist(), "faces": item.faces_of(i).tolist()} for i in range(len(item))]
+        parts = ((item.verts_of(i).tolist(), item.faces_of(i).tolist()) for i in range(len(item)))
+        return [{"verts": plain(verts), "faces": faces} for verts, faces in parts]
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Meshes:
-        verts = [torch.tensor(row["verts"]).reshape(-1, 3) for row in data]
+        verts = [_tensor(row["verts"], 3) for row in data]
         return Meshes.from_lists(verts, [torch.tensor(row["faces"], dtype=torch.int64).reshape(-1, 3) for row in data])
 
 
@@ -215,10 +227,10 @@ class ImageField(Field[Batch, Item]):
         return None
 
     def encode(self, item: Any, vocabulary: Vocabulary) -> Any:
-        return _plain(item.tolist() if isinstance(item, Tensor) else item)
+        return plain(item.tolist() if isinstance(item, Tensor) else item)
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Any:
-        return torch.tensor(_floats(data))
+        return torch.tensor(floats(data)) if isinstance(data, list) else data
 
 
 class SemanticField(ImageField[Tensor, Tensor]):
@@ -234,7 +246,7 @@ class SemanticField(ImageField[Tensor, Tensor]):
         return transform_map(item, geometry)
 
     def encode(self, item: Tensor, vocabulary: Vocabulary) -> Any:
-        present = [int(label) for label in item.unique() if label != IGNORE]
+        present = [label for label in torch.unique(item).tolist() if label != IGNORE]
         masks = Masks.from_dense(torch.stack([item == label for label in present])) if present else None
         rles = [] if masks is None else masks.to_json()
         labels = vocabulary.labels
@@ -265,7 +277,7 @@ class PanopticField(ImageField[list[Panoptic], Panoptic]):
 
     def transform(self, item: Panoptic, geometry: Geometry, vocabulary: Vocabulary) -> Panoptic:
         ids = transform_map(item.ids, geometry)
-        present = set(ids.unique().tolist())
+        present = set(torch.unique(ids).tolist())
         return Panoptic(ids, tuple(segment for segment in item.segments if segment.id in present))
 
     def encode(self, item: Panoptic, vocabulary: Vocabulary) -> Any:
@@ -296,20 +308,24 @@ class RelationField(ImageField[list[Relations], Relations]):
         return Relations(item.subject, item.object, order[item.predicate], item.score, probabilities)
 
     def encode(self, item: Relations, vocabulary: Vocabulary) -> Any:
-        scores: list[Any] = [None] * len(item) if item.score is None else _plain(item.score.tolist())
+        scores: list[Any] = [None] * len(item) if item.score is None else plain(item.score.tolist())
         columns = (item.subject.tolist(), item.object.tolist(), item.predicate.tolist(), scores)
         names = vocabulary.predicates
-        return [
+        entries = [
             {"subject": s, "object": o, "predicate": p, "name": names[p], "score": score}
             for s, o, p, score in zip(*columns, strict=True)
         ]
+        if item.probabilities is None:
+            return entries
+        probabilities = plain(item.probabilities.tolist())
+        return [{**entry, "probabilities": row} for entry, row in zip(entries, probabilities, strict=True)]
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Relations:
         subject, target, predicate = (
             torch.tensor([row[name] for row in data], dtype=torch.int64) for name in ("subject", "object", "predicate")
         )
-        scored = bool(data) and data[0]["score"] is not None
-        return Relations(subject, target, predicate, torch.tensor([_floats(r["score"]) for r in data]) if scored else None)
+        probabilities = [row.get("probabilities") for row in data]
+        return Relations(subject, target, predicate, _scores([row["score"] for row in data]), _scores(probabilities))
 
 
 def pad_maps(maps: Sequence[Tensor], size: Size, value: float) -> Tensor:
@@ -330,20 +346,34 @@ def transform_map(item: Tensor, geometry: Geometry) -> Tensor:
     return cut.flip(-1) if geometry.mirrored else cut
 
 
-def _plain(value: Any) -> Any:
+def _scattered(item: Any, rows: Tensor, count: int) -> Any:
+    """`count` rows that hold those of `item` at `rows` and NaN (or 0) elsewhere; None stays None."""
+    if item is None:
+        return None
+    full = item.new_full((count, *item.shape[1:]), torch.nan if item.is_floating_point() else 0)
+    full[rows] = item
+    return full
+
+
+def plain(value: Any) -> Any:
     """Nested lists with None for NaN and infinities, which JSON lacks."""
     if isinstance(value, list):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _floats(value: Any) -> Any:
+def floats(value: Any) -> Any:
+    """The inverse of `plain`: nested lists with NaN for None."""
     if isinstance(value, list):
-        return [_floats(entry) for entry in value]
+        return [floats(entry) for entry in value]
     return torch.nan if value is None else value
 
 
-def require_rows(value: Any, count: int, name: str) -> None:
-    """Refuse a row value whose length is not that of its regions."""
-    if len(value) != count:
-        raise InputError(f"{name} holds {len(value)} rows for {count} regions; a row value needs one row per region")
+def _tensor(rows: Sequence[Any], *shape: int) -> Tensor:
+    """Nested lists as a tensor; `shape` is what a row has when there is none to tell."""
+    return torch.tensor(floats(list(rows))) if rows else torch.zeros((0, *shape))
+
+
+def _scores(rows: Sequence[Any]) -> Tensor | None:
+    """A column of the rows, or None where no row says anything."""
+    return None if all(row is None for row in rows) else _tensor(rows)

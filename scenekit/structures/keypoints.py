@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from scenekit.structures.geometry import Geometry
@@ -25,8 +25,9 @@ class Keypoints:
     def __len__(self) -> int:
         return int(self.xy.shape[0])
 
-    def __getitem__(self, rows: Int[Tensor, " M"]) -> Keypoints:
-        return Keypoints(self.xy[rows], self.visibility[rows], None if self.scores is None else self.scores[rows])
+    def __getitem__(self, rows: Int[Tensor, " M"] | Bool[Tensor, " N"] | list[int]) -> Keypoints:
+        scores = None if self.scores is None else self.scores[rows]
+        return Keypoints(self.xy[rows], self.visibility[rows], scores)
 
     def transformed(self, geometry: Geometry, mirror: Sequence[int]) -> Keypoints:
         """Follow the picture; `mirror[k]` is the point that k becomes when left and right change places.

@@ -79,9 +79,19 @@ class Masks:
         for entry in data:
             if tuple(entry["size"]) != size:
                 raise InputError(f"a mask of size {entry['size']} in a picture of {list(size)} (height, width)")
-        return cls(tuple({"size": list(e["size"]), "counts": e["counts"].encode("ascii")} for e in data), size)
+        rles = tuple({"size": list(entry["size"]), "counts": entry["counts"].encode("ascii")} for entry in data)
+        for rle in rles:
+            _check_runs(rle)
+        return cls(rles, size)
 
     @classmethod
     def empty(cls, count: int, size: Size) -> Masks:
         """`count` masks without a single pixel."""
         return cls.from_dense(torch.zeros((count, *size), dtype=torch.bool))
+
+
+def _check_runs(rle: Mapping[str, Any]) -> None:
+    try:
+        coco_mask.decode(rle)
+    except ValueError:
+        raise InputError(f"the run lengths {rle['counts'][:40]!r} do not make up a mask of {rle['size']}") from None

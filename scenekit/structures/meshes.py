@@ -1,4 +1,4 @@
-"""Triangle meshes of several objects, packed. Letters: N meshes, V vertices and F faces of all of them."""
+"""Triangle meshes of several objects, packed. Letters: N meshes, O = N + 1, V vertices and F faces of all of them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import torch
 import trimesh
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from scenekit.errors import InputError
+from scenekit.structures.tensors import row_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,8 +23,8 @@ class Meshes:
 
     verts: Float[Tensor, "V 3"]
     faces: Int[Tensor, "F 3"]
-    verts_offset: Int[Tensor, " N+1"]
-    faces_offset: Int[Tensor, " N+1"]
+    verts_offset: Int[Tensor, " O"]
+    faces_offset: Int[Tensor, " O"]
 
     def __len__(self) -> int:
         return int(self.verts_offset.shape[0]) - 1
@@ -33,10 +34,13 @@ class Meshes:
         """Pack one tensor of vertices and one of faces per mesh; a mesh may be empty."""
         if len(verts) != len(faces):
             raise InputError(f"as many face lists as vertex lists expected, got {len(faces)} and {len(verts)}")
-        counts = [torch.tensor([0] + [len(part) for part in parts]).cumsum(0) for parts in (verts, faces)]
+        device = verts[0].device if verts else None
+        counts = [
+            torch.tensor([0] + [len(part) for part in parts], device=device).cumsum(0) for parts in (verts, faces)
+        ]
         return cls(
-            torch.cat([torch.zeros((0, 3)), *verts]),
-            torch.cat([torch.zeros((0, 3), dtype=torch.int64), *(part.long() for part in faces)]),
+            torch.cat([*verts]) if verts else torch.zeros((0, 3)),
+            torch.cat([part.long() for part in faces]) if faces else torch.zeros((0, 3), dtype=torch.int64),
             counts[0],
             counts[1],
         )
@@ -49,8 +53,8 @@ class Meshes:
         """Faces of one mesh."""
         return self.faces[int(self.faces_offset[index]) : int(self.faces_offset[index + 1])]
 
-    def __getitem__(self, rows: Int[Tensor, " M"] | Sequence[int]) -> Meshes:
-        picked = [int(row) for row in rows]
+    def __getitem__(self, rows: Int[Tensor, " M"] | Bool[Tensor, " N"] | Sequence[int]) -> Meshes:
+        picked = row_numbers(rows)
         return Meshes.from_lists([self.verts_of(i) for i in picked], [self.faces_of(i) for i in picked])
 
     def mirrored(self) -> Meshes:
@@ -60,4 +64,5 @@ class Meshes:
 
     def to_trimesh(self, index: int) -> trimesh.Trimesh:
         """One mesh as trimesh knows it, vertices and faces untouched."""
-        return trimesh.Trimesh(self.verts_of(index).numpy(), self.faces_of(index).numpy(), process=False)
+        verts, faces = (part.detach().cpu().numpy() for part in (self.verts_of(index), self.faces_of(index)))
+        return trimesh.Trimesh(verts, faces, process=False)

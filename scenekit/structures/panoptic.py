@@ -10,7 +10,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment: its id in the map (above 0), its label, and the row of the scene's objects it stands for (things)."""
+    """One segment.
+
+    `id` in the map, above 0; `label` of things and stuff; `object` the row of the scene's objects that a thing is.
+    """
 
     id: int
     label: int

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -56,7 +57,8 @@ class Regions:
 
     def _indexed(self, rows: Tensor) -> Regions:
         values = {name: getattr(self, name) for name in _ROW_FIELDS}
-        return Regions(**{name: None if value is None else value[rows] for name, value in values.items()})
+        indexed: dict[str, Any] = {name: None if value is None else value[rows] for name, value in values.items()}
+        return Regions(**indexed)
 
     def of_image(self, index: int) -> Regions:
         """The rows of one picture, in order."""
@@ -71,9 +73,9 @@ class Regions:
     def cat(parts: Sequence[Regions]) -> Regions:
         """All rows of `parts` as new regions; a field stays only where every part has it."""
         columns = {name: [getattr(part, name) for part in parts] for name in _ROW_FIELDS}
-        return Regions(
-            **{name: torch.cat(column) for name, column in columns.items() if all(v is not None for v in column)}
-        )
+        complete = {name: column for name, column in columns.items() if all(part is not None for part in column)}
+        joined: dict[str, Any] = {name: torch.cat(column) for name, column in complete.items()}
+        return Regions(**joined)
 
 
 _ROW_FIELDS = tuple(f.name for f in fields(Regions) if f.name not in ("parent", "rows"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,8 +19,9 @@ from PIL import Image
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.keys import OBJECTS, Key, Stream, key_named
+from scenekit.keys import OBJECTS, PANOPTIC, RELATIONS, RESERVED, Key, Stream, key_named
 from scenekit.structures.cameras import Camera
+from scenekit.structures.fields import floats, plain
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.vocabulary import Vocabulary
 
@@ -35,7 +36,8 @@ class Objects:
     """The regions of one picture, in its own pixels.
 
     `boxes` xyxy; `labels` index the vocabulary's things; `scores` of predictions; `ids` stay the same through
-    tracking; `crowd` marks groups, `ignore` what evaluation shall pass over; `area` in pixels (of the mask where known).
+    tracking; `crowd` marks groups, `ignore` what evaluation shall pass over; `area` in pixels (of the mask where
+    known).
     """
 
     boxes: Float[Tensor, "N 4"]
@@ -48,22 +50,28 @@ class Objects:
 
     def __post_init__(self) -> None:
         count = len(self.labels)
-        sides = self.boxes[:, 2:] - self.boxes[:, :2]
+        sides = self.boxes[..., 2:] - self.boxes[..., :2]
         defaults = {
             "ids": torch.arange(count),
             "crowd": torch.zeros(count, dtype=torch.bool),
             "ignore": torch.zeros(count, dtype=torch.bool),
-            "area": sides[:, 0] * sides[:, 1],
+            "area": sides.prod(-1),
         }
         for name, value in defaults.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
+        if self.boxes.shape != (count, 4):
+            raise InputError(f"{count} labels need boxes of shape [{count}, 4], got {list(self.boxes.shape)}")
+        for name, column in vars(self).items():
+            if column is not None and len(column) != count:
+                raise InputError(f"{name} has {len(column)} entries for {count} regions; one each is expected")
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])
 
-    def __getitem__(self, rows: Tensor) -> Objects:
-        return Objects(**{name: None if value is None else value[rows] for name, value in vars(self).items()})
+    def __getitem__(self, rows: Int[Tensor, " M"] | Bool[Tensor, " N"]) -> Objects:
+        columns: dict[str, Any] = {name: None if v is None else v[rows] for name, v in vars(self).items()}
+        return Objects(**columns)
 
     @classmethod
     def empty(cls) -> Objects:
@@ -84,16 +92,17 @@ class Scene:
     vocabulary: Vocabulary
     streams: Mapping[Stream, Objects] = field(default_factory=dict)
     values: Mapping[Key[Any, Any], Any] = field(default_factory=dict)
-    valid: Mapping[Key[Any, Any], Bool[Tensor, " N"]] = field(default_factory=dict)
+    valid: Mapping[Key[Any, Any], Bool[Tensor, " _"]] = field(default_factory=dict)
     camera: Camera | None = None
     path: str | None = None
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for key, value in self.values.items():
-            if key.of is not None and len(value) != len(self.regions(key.of)):
-                count = len(self.regions(key.of))
-                raise InputError(f"{key.name} has {len(value)} rows for {count} {key.of.name}; one row each is expected")
+        for key, value in (*self.values.items(), *self.valid.items()):
+            if key.of is not None and len(value) != (count := len(self.regions(key.of))):
+                raise InputError(
+                    f"{key.name} has {len(value)} rows for {count} {key.of.name}; one row each is expected"
+                )
 
     @property
     def objects(self) -> Objects:
@@ -102,7 +111,7 @@ class Scene:
 
     def regions(self, stream: Stream) -> Objects:
         """The regions of any stream; none where the stream is absent."""
-        return self.streams.get(stream) or Objects.empty()
+        return self.streams[stream] if stream in self.streams else Objects.empty()
 
     def __getitem__(self, key: Key[Any, Item]) -> Item:
         if key not in self.values:
@@ -123,27 +132,29 @@ class Scene:
         """The label of each object in words."""
         return [self.vocabulary.things[int(label)] for label in self.objects.labels]
 
-    def select(self, stream: Stream, rows: Int[Tensor, " M"]) -> Scene:
-        """Only some regions of a stream, with what follows them. Values of the picture that name rows are dropped."""
-        from scenekit.keys import PANOPTIC, RELATIONS
+    def select(self, stream: Stream, rows: Int[Tensor, " M"] | Bool[Tensor, " N"]) -> Scene:
+        """Only some regions of a stream, with what follows them.
 
+        Values of the picture that name rows are dropped, and `unknown` entries too, as they may follow the regions.
+        """
+        rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
         follows = {k: k.field.select(v, rows) if k.of == stream else v for k, v in self.values.items()}
         if stream == OBJECTS:
             follows = {k: v for k, v in follows.items() if k not in (PANOPTIC, RELATIONS)}
         valid = {k: v[rows] if k.of == stream else v for k, v in self.valid.items()}
-        return replace(
-            self, streams={**self.streams, stream: self.regions(stream)[rows]}, values=follows, valid=valid
-        )
+        streams = {**self.streams, stream: self.regions(stream)[rows]}
+        return replace(self, streams=streams, values=follows, valid=valid, unknown={})
 
     def transformed(self, geometry: Geometry) -> Scene:
         """Everything follows the picture through a crop, resize and mirroring; boxes are clipped to the result.
 
-        Regions keep their rows also when they leave the picture: their boxes are then empty.
+        Regions keep their rows also when they leave the picture: their boxes are then empty. `unknown` entries are
+        dropped, as nobody here can tell how they follow.
         """
         streams = {stream: _move(regions, geometry) for stream, regions in self.streams.items()}
         values = {k: k.field.transform(v, geometry, self.vocabulary) for k, v in self.values.items()}
         camera = None if self.camera is None else self.camera.transformed(geometry)
-        return replace(self, size=geometry.size, streams=streams, values=values, camera=camera)
+        return replace(self, size=geometry.size, streams=streams, values=values, camera=camera, unknown={})
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: `image`, `objects`, then one entry per key by its name."""
@@ -152,25 +163,38 @@ class Scene:
             "format_version": FORMAT_VERSION,
             "image": {"path": self.path, "width": width, "height": height, "camera": _camera_json(self.camera)},
             "vocabulary": self.vocabulary.to_json(),
-            **{stream.name: _regions_json(regions) for stream, regions in {OBJECTS: self.objects, **self.streams}.items()},
         }
+        for stream, regions in {OBJECTS: self.objects, **self.streams}.items():
+            data[stream.name] = _regions_json(regions)
         data["objects"]["names"] = self.names()
         for key, value in self.values.items():
             entries = key.field.encode(value, self.vocabulary)
             data[key.name] = _blanked(entries, self.valid[key].tolist()) if key in self.valid else entries
-        return {**data, **self.unknown}
+        return {**data, **{name: entry for name, entry in self.unknown.items() if name not in data}}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Scene:
-        """Read what `to_json` wrote; entries of unknown keys are kept as they are."""
+        """Read what `to_json` wrote; entries of unknown keys are kept as they are.
+
+        Raises InputError for another format version and for entries that are not what `to_json` writes.
+        """
         _check_format(data)
+        try:
+            return cls._from_json(data)
+        except InputError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise InputError(f"expected what Scene.to_json writes, got an entry that fails: {error!r}") from error
+
+    @classmethod
+    def _from_json(cls, data: Mapping[str, Any]) -> Scene:
         image, vocabulary = data["image"], Vocabulary.from_json(data["vocabulary"])
         size = (image["height"], image["width"])
         camera = image.get("camera")
         streams, values, valid, unknown = {}, {}, {}, {}
         for name, entry in data.items():
             key = key_named(name)
-            if name in ("format_version", "image", "vocabulary"):
+            if name in RESERVED:
                 continue
             if isinstance(key, Stream):
                 streams[key] = _regions_from_json(entry)
@@ -180,7 +204,9 @@ class Scene:
                 values[key], rows = _read_rows(key, entry, size, vocabulary)
                 if rows is not None:
                     valid[key] = rows
-        camera = None if camera is None else Camera(torch.tensor(camera["matrix"]), camera["assumed"])
+        camera = (
+            None if camera is None else Camera(torch.tensor(camera["matrix"], dtype=torch.float32), camera["assumed"])
+        )
         return cls(size, vocabulary, streams, values, valid, camera, image["path"], unknown)
 
     def save(self, path: str | Path) -> None:
@@ -191,9 +217,11 @@ class Scene:
     def load(cls, path: str | Path) -> Scene:
         """Read a file that `save` wrote."""
         try:
-            return cls.from_json(json.loads(Path(path).read_text()))
-        except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
-            raise InputError(f"{path} is no scene file: expected JSON written by Scene.save, got {error!r}") from error
+            return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from error
+        except ValueError as error:  # InputError, bad JSON and bytes that are no text
+            raise InputError(f"{path} is no scene file: {error}") from error
 
     def draw(self, image: Image.Image | None = None) -> Image.Image:
         """The picture with everything drawn on it; `image` stands in where `path` can't be read."""
@@ -203,23 +231,24 @@ class Scene:
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
-    """Write beside the target, then rename over it."""
+    """Write beside the target, then rename over it. Raises InputError where the folder cannot be written."""
     target = Path(path)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    draft = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
+        draft.write_bytes(content)
+        draft.replace(target)
+    except OSError as error:
+        raise InputError(f"cannot write {target}: {error.strerror}") from error
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _move(regions: Objects, geometry: Geometry) -> Objects:
-    boxes = geometry.boxes(regions.boxes)
-    limits = boxes.new_tensor([geometry.size[1], geometry.size[0]] * 2)
-    scale = geometry.scale[0] * geometry.scale[1]
-    return replace(regions, boxes=torch.minimum(boxes.clamp(min=0), limits), area=regions.area * scale)
+    """Areas shrink with the share of the box that is cut away; what is left of a mask is known to its own field."""
+    whole = geometry.boxes(regions.boxes)
+    boxes = torch.minimum(whole.clamp(min=0), whole.new_tensor([geometry.size[1], geometry.size[0]] * 2))
+    left = (boxes[:, 2:] - boxes[:, :2]).prod(1) / (whole[:, 2:] - whole[:, :2]).prod(1).clamp(min=1e-6)
+    return replace(regions, boxes=boxes, area=regions.area * geometry.scale[0] * geometry.scale[1] * left)
 
 
 def _camera_json(camera: Camera | None) -> dict[str, Any] | None:
@@ -227,17 +256,17 @@ def _camera_json(camera: Camera | None) -> dict[str, Any] | None:
 
 
 def _regions_json(regions: Objects) -> dict[str, Any]:
-    return {name: None if value is None else value.tolist() for name, value in vars(regions).items()}
+    return {name: None if value is None else plain(value.tolist()) for name, value in vars(regions).items()}
 
 
 def _regions_from_json(entry: Mapping[str, Any]) -> Objects:
     kinds = {"labels": torch.int64, "ids": torch.int64, "crowd": torch.bool, "ignore": torch.bool}
-    columns = {
-        name: None if entry.get(name) is None else torch.tensor(entry[name], dtype=kinds.get(name, torch.float32))
+    columns: dict[str, Any] = {
+        name: torch.tensor(floats(entry[name]), dtype=kinds.get(name, torch.float32))
         for name in ("boxes", "labels", "scores", "ids", "crowd", "ignore", "area")
+        if entry.get(name) is not None
     }
-    columns["boxes"] = columns["boxes"].reshape(-1, 4)  # type: ignore[union-attr]
-    return Objects(**columns)  # type: ignore[arg-type]
+    return Objects(**{**columns, "boxes": columns["boxes"].reshape(-1, 4)})
 
 
 def _blanked(entries: list[Any], valid: list[bool]) -> list[Any]:
@@ -255,6 +284,6 @@ def _read_rows(
 
 
 def _check_format(data: Mapping[str, Any]) -> None:
-    version = data.get("format_version")
+    version = data.get("format_version") if isinstance(data, Mapping) else None
     if version != FORMAT_VERSION:
-        raise InputError(f"scene format {version!r} can't be read; this version of scenekit reads {FORMAT_VERSION}")
+        raise InputError(f"scene format {version!r} can't be read; this scenekit reads format {FORMAT_VERSION}")

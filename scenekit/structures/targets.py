@@ -16,6 +16,7 @@ from torch import Tensor
 from scenekit.errors import InputError
 from scenekit.keys import Key, Stream
 from scenekit.structures.regions import Regions
+from scenekit.structures.tensors import map_tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,33 +36,40 @@ class StreamTruth:
 
     def to(self, device: torch.device | str) -> StreamTruth:
         """The same on another device."""
-        return _moved(self, device)
+        moved: StreamTruth = map_tensors(lambda tensor: tensor.to(device), self)
+        return moved
 
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """`streams` of ground-truth regions; `values` by key; `valid[key]` says per row (or picture) what is really labelled.
+    """Packed labels: `streams` of ground-truth regions, `values` by key.
 
-    Packed values follow the rows of their stream, or the pictures. A head gets targets that are `aligned` with its own
-    rows: there `targets[KEY]` has one row per region of the head.
+    `valid[key]` says per row of the key's stream (or per picture) what is really labelled. A head gets targets that are
+    `aligned` with its own rows: there `targets[KEY]` has one row per region of the head, and rows without a match are
+    blank (NaN, 0, empty).
     """
 
     streams: Mapping[Stream, StreamTruth] = field(default_factory=dict)
     values: Mapping[Key[Any, Any], Any] = field(default_factory=dict)
-    valid: Mapping[Key[Any, Any], Bool[Tensor, " GB"]] = field(default_factory=dict)
-    matched: Mapping[Stream, Int[Tensor, " N"]] = field(default_factory=dict)
+    valid: Mapping[Key[Any, Any], Bool[Tensor, " _"]] = field(default_factory=dict)
+    matched: Mapping[Stream, Int[Tensor, " _"]] = field(default_factory=dict)
 
     def __contains__(self, key: Key[Any, Any]) -> bool:
         return key in self.values and bool(self.valid[key].any())
 
     def __getitem__(self, key: Key[Any, Any]) -> Any:
         value, rows = self.packed(key)
-        return value if rows is None else key.field.select(value, rows)
+        if rows is None:
+            return value
+        there = (rows >= 0).nonzero()[:, 0]
+        picked = key.field.select(value, rows[there])
+        return picked if len(there) == len(rows) else key.field.scatter(picked, there, len(rows))
 
     def packed(self, key: Key[Any, Any]) -> tuple[Any, Int[Tensor, " N"] | None]:
         """The value as packed over the batch, and which of its rows belongs to each row of the head.
 
-        For what is too large to copy once per region, such as bitmaps. The rows are None for keys of the picture.
+        For what is too large to copy once per region, such as bitmaps. Rows are -1 where a region has no match; all of
+        them are None for keys of the picture and of streams that the head does not follow.
         """
         if key not in self.values:
             raise InputError(f"no ground truth for {key.name!r} in this batch; ask `key in targets` first")
@@ -81,15 +89,5 @@ class Targets:
 
     def to(self, device: torch.device | str) -> Targets:
         """The same on another device."""
-        return _moved(self, device)
-
-
-def _moved(value: Any, device: torch.device | str) -> Any:
-    """Move every tensor inside nested dataclasses and mappings."""
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if isinstance(value, dict):
-        return {key: _moved(entry, device) for key, entry in value.items()}
-    if hasattr(value, "__dataclass_fields__"):
-        return type(value)(**{name: _moved(getattr(value, name), device) for name in value.__dataclass_fields__})
-    return value
+        moved: Targets = map_tensors(lambda tensor: tensor.to(device), self)
+        return moved

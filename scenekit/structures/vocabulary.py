@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,6 +22,11 @@ class Skeleton:
     edges: tuple[tuple[str, str], ...] = ()
     mirror: tuple[tuple[str, str], ...] = ()
     sigmas: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _refuse_unknown("the edges and mirror pairs of a skeleton", self.edges + self.mirror, self.points)
+        if self.sigmas and len(self.sigmas) != len(self.points):
+            raise InputError(f"a skeleton of {len(self.points)} points needs as many sigmas, got {len(self.sigmas)}")
 
     @property
     def mirror_order(self) -> tuple[int, ...]:
@@ -51,6 +56,8 @@ class Vocabulary:
             names = getattr(self, kind)
             if repeated := {name for name in names if names.count(name) > 1}:
                 raise InputError(f"{kind} of a vocabulary must be unique, got {sorted(repeated)} more than once")
+        _refuse_unknown("the mirror predicates of a vocabulary", self.mirror_predicates, self.predicates)
+        _refuse_unknown("the skeletons of a vocabulary", [tuple(self.skeletons)], self.things)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -82,14 +89,21 @@ class Vocabulary:
         return mirror_order(self.predicates, self.mirror_predicates)
 
     def mirror_text(self, text: str) -> str:
-        """Exchange the mirror words (whole words) of a caption."""
+        """Exchange the mirror words (whole words, also with a capital) of a caption."""
         swap = {a: b for pair in self.mirror_words for a, b in (pair, pair[::-1])}
+        swap |= {a.capitalize(): b.capitalize() for a, b in swap.items()}
         return re.sub(r"\w+", lambda match: swap.get(match[0], match[0]), text)
 
     def merged(self, other: Vocabulary) -> Vocabulary:
-        """Everything of both, joined by name; this one's order first. Things of one may not be stuff of the other."""
+        """Everything of both, joined by name; this one's order first.
+
+        Raises InputError for things of one that are stuff of the other, and for different skeletons of one thing.
+        """
         if mixed := (set(self.things) & set(other.stuff)) | (set(self.stuff) & set(other.things)):
             raise InputError(f"{sorted(mixed)} are things in one vocabulary and stuff in the other; rename them in one")
+        for name in set(self.skeletons) & set(other.skeletons):
+            if self.skeletons[name] != other.skeletons[name]:
+                raise InputError(f"{name!r} has another skeleton in each vocabulary; rename it in one")
         joined = {
             name: tuple(dict.fromkeys((*getattr(self, name), *getattr(other, name))))
             for name in ("things", "stuff", "predicates", "attributes", "mirror_predicates", "mirror_words")
@@ -98,7 +112,8 @@ class Vocabulary:
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and dictionaries."""
-        return asdict(self)
+        plain: dict[str, Any] = _lists(asdict(self))
+        return plain
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Vocabulary:
@@ -115,6 +130,18 @@ def mirror_order(names: tuple[str, ...], pairs: tuple[tuple[str, str], ...]) -> 
     """The index of each name's mirror partner (its own where it has none)."""
     partner = {a: b for pair in pairs for a, b in (pair, pair[::-1])}
     return tuple(names.index(partner.get(name, name)) for name in names)
+
+
+def _refuse_unknown(what: str, groups: Iterable[Sequence[str]], known: Collection[str]) -> None:
+    for name in (name for group in groups for name in group):
+        if name not in known:
+            raise InputError(f"{what} name {name!r}{nearest(name, known)}")
+
+
+def _lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _lists(entry) for name, entry in value.items()}
+    return [_lists(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def _tuples(value: Any) -> Any:
