@@ -83,7 +83,10 @@ def validated(kind: type[Config], values: Mapping[str, Any], owner: str) -> Conf
 
 
 def _check_options(function: Callable[..., Any], options: Mapping[str, Any], owner: str) -> None:
-    known = list(inspect.signature(function).parameters)
+    parameters = inspect.signature(function).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    known = list(parameters)
     for name in options:
         if name not in known:
             raise InputError(f"{owner} has no option {name!r}{nearest(name, known)}")

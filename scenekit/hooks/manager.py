@@ -104,13 +104,13 @@ class Registry:
     def add(self, plugin: object, origin: Origin) -> None:
         """Take in one plugin with all its records, or none of them and a `Failure`."""
         try:
-            self.manager.register(plugin, name=origin.plugin)
+            self.manager.register(plugin, name=str(origin))
             self._check_hooks(plugin)
             collected = [(kind, record) for kind in KINDS for record in self._collect(kind, plugin)]
         except Exception as error:
             if self.manager.is_registered(plugin):
                 self.manager.unregister(plugin)
-            self.failures.append(Failure(origin, f"{type(error).__name__}: {error}"))
+            self.failures.append(Failure(origin, _cause(error)))
             return
         for kind, record in collected:
             self.records.setdefault(kind, {}).setdefault(record_name(record), []).append((record, origin))
@@ -118,9 +118,10 @@ class Registry:
     def _check_hooks(self, plugin: object) -> None:
         known = [name for name in vars(specs) if name.startswith("scenekit_")]
         for name in dir(plugin):
-            is_hook = getattr(getattr(plugin, name, None), "scenekit_impl", None) is not None
-            if is_hook and name not in known:
-                raise PluginError(f"there is no hook {name!r}{nearest(name, known)}")
+            options = getattr(getattr(plugin, name, None), "scenekit_impl", None)
+            hook = name if options is None else options.get("specname") or name
+            if options is not None and hook not in known:
+                raise PluginError(f"there is no hook {hook!r}{nearest(hook, known)}")
 
     def _collect(self, kind: str, plugin: object) -> list[Any]:
         hook, record_type = KINDS[kind]
@@ -132,7 +133,8 @@ class Registry:
         try:
             records = list(handed)
         except TypeError:
-            raise PluginError(f"{hook} must give an iterable of {record_type.__name__}, got {type(handed).__name__}") from None
+            came = type(handed).__name__
+            raise PluginError(f"{hook} must give an iterable of {record_type.__name__}, got {came}") from None
         for record in records:
             _check_record(hook, record, record_type)
         return records
@@ -149,7 +151,13 @@ def _check_record(hook: str, record: Any, record_type: type[Any]) -> None:
         raise PluginError(f"{hook} must give {record_type.__name__} records, got {type(record).__name__}")
     api = getattr(record, "api", API_VERSION)
     if api != API_VERSION:
-        raise PluginError(f"{record_name(record)!r} is written for API {api}, this scenekit has {API_VERSION}; update one")
+        name = record_name(record)
+        raise PluginError(f"{name!r} is written for API {api}, this scenekit has {API_VERSION}; update one")
+
+
+def _cause(error: BaseException) -> str:
+    """The kind of error and its message, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _origin(entry: EntryPoint) -> Origin:
@@ -165,8 +173,8 @@ def collect(entries: list[EntryPoint]) -> Registry:
     for entry in entries:
         try:
             plugin = entry.load()
-        except Exception as error:
-            found.failures.append(Failure(_origin(entry), f"{type(error).__name__}: {error}"))
+        except (Exception, SystemExit) as error:  # a module that leaves the program is no reason to leave it
+            found.failures.append(Failure(_origin(entry), _cause(error)))
             continue
         found.add(plugin, _origin(entry))
     return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from scenekit.errors import PluginError
 from scenekit.keys import Key, Stream
 
 if TYPE_CHECKING:
@@ -70,6 +71,14 @@ class TaskSpec:
     draw: Callable[[Image.Image, Scene], Image.Image] | None = None
     static: bool = False
     api: int = API_VERSION
+
+    def __post_init__(self) -> None:
+        for name in ("provides", "requires", "uses", "learns_from"):
+            keys = getattr(self, name)
+            if not (isinstance(keys, tuple) and all(isinstance(key, Key) for key in keys)):
+                raise PluginError(f"{name} of task {self.name!r} must be a tuple of keys, got {keys!r}")
+        if not self.provides:
+            raise PluginError(f"task {self.name!r} provides nothing; name the key that its `decode` gives")
 
     @property
     def needs(self) -> tuple[Key[Any, Any], ...]:

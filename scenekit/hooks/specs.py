@@ -55,7 +55,7 @@ def scenekit_detectors() -> Iterable[DetectorSpec]:
     ```python
     @sk.hookimpl
     def scenekit_detectors():
-        yield sk.DetectorSpec(name="centers", summary="one stage, no anchors", build=build_centers, config=CentersConfig)
+        yield sk.DetectorSpec(name="centers", summary="one stage, no anchors", build=build_centers)
     ```
     """
     raise NotImplementedError
@@ -102,19 +102,47 @@ def scenekit_weights() -> Iterable[WeightSource]:
 
 @hookspec
 def scenekit_run_started(recipe: Any, folder: str) -> None:
-    """A training run begins (or resumes) and writes to `folder`."""
+    """A training run begins (or resumes) and writes to `folder`. Called once a run, before its first step.
+
+    ```python
+    @sk.hookimpl
+    def scenekit_run_started(recipe, folder):
+        tracker.start(name=folder, settings=recipe.model_dump())
+    ```
+    """
 
 
 @hookspec
 def scenekit_step_done(step: int, record: Mapping[str, Any]) -> None:
-    """A training step is logged; `record` is its line of the log."""
+    """A training step is logged; `record` is its line of the log. Called whenever a line is written.
+
+    ```python
+    @sk.hookimpl
+    def scenekit_step_done(step, record):
+        tracker.log(record, step=step)
+    ```
+    """
 
 
 @hookspec
 def scenekit_evaluated(step: int | None, results: Mapping[str, Mapping[str, float]]) -> None:
-    """An evaluation is done; `results` by task, then by metric."""
+    """An evaluation is done; `results` by task, then by metric. Called after each; `step` is None outside of training.
+
+    ```python
+    @sk.hookimpl
+    def scenekit_evaluated(step, results):
+        tracker.log({f"{task}/{name}": value for task, row in results.items() for name, value in row.items()})
+    ```
+    """
 
 
 @hookspec
 def scenekit_run_ended(step: int, reason: str) -> None:
-    """A training run ends; `reason` is "finished", "interrupted" or the error."""
+    """A training run ends; `reason` is "finished", "interrupted" or the error. Called once, after the last step.
+
+    ```python
+    @sk.hookimpl
+    def scenekit_run_ended(step, reason):
+        tracker.finish(ok=reason == "finished")
+    ```
+    """
