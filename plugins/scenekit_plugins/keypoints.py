@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import torch
 from jaxtyping import Bool, Float, Int
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.detection.roi_heads import heatmaps_to_keypoints
@@ -24,6 +25,7 @@ from scenekit.structures.board import Board
 from scenekit.structures.keypoints import VISIBLE
 from scenekit.structures.targets import Targets
 from scenekit.viewing.draw import draw_keypoints
+from scenekit_plugins.layers import conv_stack, init_for_relu
 
 
 class KeypointConfig(Config):
@@ -32,9 +34,9 @@ class KeypointConfig(Config):
     `hidden_points` says whether points that are labelled but hidden are learned too (as COCO's models do).
     """
 
-    pooled: int = 14
-    convs: int = 8
-    channels: int = 512
+    pooled: int = Field(default=14, ge=1)
+    convs: int = Field(default=8, ge=1)
+    channels: int = Field(default=512, ge=1)
     hidden_points: bool = True
 
 
@@ -45,20 +47,11 @@ class KeypointHead(Head[Float[Tensor, "N K M M"], Keypoints]):
         super().__init__()
         skeleton = core.vocabulary.skeleton
         if skeleton is None:
-            raise InputError("task 'keypoints' needs a vocabulary in which some thing has a skeleton; this one has none")
+            raise InputError("task 'keypoints' needs a vocabulary in which some thing has a skeleton; here none has")
         self.config = config
-        widths = [core.channels] + [config.channels] * config.convs
-        self.convs = nn.Sequential(
-            *(
-                nn.Sequential(nn.Conv2d(before, after, kernel_size=3, padding=1), nn.ReLU())
-                for before, after in zip(widths, widths[1:], strict=False)
-            )
-        )
-        self.predictor = nn.ConvTranspose2d(widths[-1], len(skeleton.points), kernel_size=4, stride=2, padding=1)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        self.convs = conv_stack(core.channels, config.channels, config.convs)
+        self.predictor = nn.ConvTranspose2d(config.channels, len(skeleton.points), kernel_size=4, stride=2, padding=1)
+        init_for_relu(self)
 
     def forward(self, board: Board) -> Float[Tensor, "N K M M"]:
         maps = self.predictor(self.convs(board.pool(OBJECTS, size=self.config.pooled)))

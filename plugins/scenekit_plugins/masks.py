@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float, UInt8
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import roi_align
@@ -24,6 +25,7 @@ from scenekit.structures.board import Board
 from scenekit.structures.scene import Scene
 from scenekit.structures.targets import Targets
 from scenekit.viewing.draw import draw_masks
+from scenekit_plugins.layers import conv_stack, init_for_relu
 
 
 class MaskConfig(Config):
@@ -32,11 +34,11 @@ class MaskConfig(Config):
     `binary_targets` rounds the resampled ground truth to 0 or 1 (detectron2) instead of leaving it soft (torchvision).
     """
 
-    pooled: int = 14
-    convs: int = 4
-    channels: int = 256
+    pooled: int = Field(default=14, ge=1)
+    convs: int = Field(default=4, ge=1)
+    channels: int = Field(default=256, ge=1)
     binary_targets: bool = False
-    threshold: float = 0.5
+    threshold: float = Field(default=0.5, ge=0, le=1)
 
 
 class MaskHead(Head[Float[Tensor, "N K M M"], Float[Tensor, "N M M"]]):
@@ -45,19 +47,10 @@ class MaskHead(Head[Float[Tensor, "N K M M"], Float[Tensor, "N M M"]]):
     def __init__(self, core: Core, config: MaskConfig) -> None:
         super().__init__()
         self.config = config
-        widths = [core.channels] + [config.channels] * config.convs
-        self.convs = nn.Sequential(
-            *(
-                nn.Sequential(nn.Conv2d(before, after, kernel_size=3, padding=1), nn.ReLU())
-                for before, after in zip(widths, widths[1:], strict=False)
-            )
-        )
-        self.deconv = nn.ConvTranspose2d(widths[-1], config.channels, kernel_size=2, stride=2)
+        self.convs = conv_stack(core.channels, config.channels, config.convs)
+        self.deconv = nn.ConvTranspose2d(config.channels, config.channels, kernel_size=2, stride=2)
         self.predictor = nn.Conv2d(config.channels, len(core.vocabulary.things), kernel_size=1)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        init_for_relu(self)
 
     def forward(self, board: Board) -> Float[Tensor, "N K M M"]:
         features = board.pool(OBJECTS, size=self.config.pooled)
@@ -86,10 +79,14 @@ class MaskHead(Head[Float[Tensor, "N K M M"], Float[Tensor, "N M M"]]):
 def crop_masks(
     bitmaps: UInt8[Tensor, "G H W"], rows: Tensor, boxes: Float[Tensor, "N 4"], side: int
 ) -> Float[Tensor, "N M M"]:
-    """Bitmap `rows[n]` resampled to `side` x `side` inside box n, by RoIAlign."""
+    """Bitmap `rows[n]` resampled to `side` x `side` inside box n, by RoIAlign; values are shares of a cell.
+
+    Aligned: pixel (i, j) covers [i, i + 1) x [j, j + 1), as everywhere here and in detectron2. torchvision's own heads
+    take pixel centres for whole numbers instead, half a pixel off.
+    """
     if len(boxes) == 0:
         return boxes.new_zeros((0, side, side))
-    used, place = rows.unique(return_inverse=True)
+    used, place = torch.unique(rows, return_inverse=True)
     rois = torch.cat((place[:, None].to(boxes), boxes.detach()), dim=1)
     cropped: Tensor = roi_align(bitmaps[used, None].to(boxes), rois, (side, side), spatial_scale=1.0, aligned=True)
     return cropped[:, 0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from scenekit.evaluation.evaluators import PanopticEvaluator
@@ -26,9 +27,9 @@ class PanopticConfig(Config):
     dropped; `stuff_area` the least share of the picture for a stuff segment.
     """
 
-    score_threshold: float = 0.5
-    overlap: float = 0.5
-    stuff_area: float = 0.002
+    score_threshold: float = Field(default=0.5, ge=0, le=1)
+    overlap: float = Field(default=0.5, ge=0, le=1)
+    stuff_area: float = Field(default=0.002, ge=0, le=1)
 
 
 class PanopticHead(Head[None, list[None]]):
@@ -72,8 +73,8 @@ def _place_things(ids: Tensor, scene: Scene, config: PanopticConfig) -> list[Seg
 
 def _place_stuff(ids: Tensor, scene: Scene, taken: int, config: PanopticConfig) -> list[Segment]:
     """Writes into `ids`."""
-    labels, segments = scene[SEMANTIC], []
-    free = ids == 0
+    labels, free = scene[SEMANTIC], ids == 0
+    segments: list[Segment] = []
     for label in labels[free].unique().tolist():
         region = free & (labels == label)
         if label < len(scene.vocabulary.things) or region.sum() < config.stuff_area * ids.numel():

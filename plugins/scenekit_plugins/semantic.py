@@ -6,13 +6,14 @@ Letters: B pictures, L labels (things and stuff), C channels of the head, h w th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-import torch
 from jaxtyping import Float, Int
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scenekit.errors import InputError
 from scenekit.evaluation.evaluators import SemanticEvaluator
 from scenekit.heads import Core, Head
 from scenekit.hooks import Config, TaskSpec, hookimpl
@@ -33,11 +34,17 @@ class SemanticConfig(Config):
     `upsampling` inside the head; `loss_at` the resolution at which labels and logits are compared: "input" or "logits".
     """
 
-    channels: int = 128
-    levels: int = 4
-    norm_groups: int = 32
+    channels: int = Field(default=128, ge=1)
+    levels: int = Field(default=4, ge=1)
+    norm_groups: int = Field(default=32, ge=1)
     upsampling: Upsampling = "bilinear"
     loss_at: Literal["input", "logits"] = "input"
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> Self:
+        if self.channels % self.norm_groups:
+            raise ValueError(f"channels must be a multiple of norm_groups ({self.norm_groups})")
+        return self
 
 
 class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
@@ -45,6 +52,8 @@ class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
 
     def __init__(self, core: Core, config: SemanticConfig) -> None:
         super().__init__()
+        if config.levels > len(core.strides):
+            raise InputError(f"task 'semantic' merges {config.levels} levels, but the pyramid has {len(core.strides)}")
         self.stride = core.strides[0]
         self.loss_at = config.loss_at
         self.branches = nn.ModuleList(_branch(core.channels, config, steps) for steps in range(config.levels))
@@ -59,7 +68,8 @@ class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
 
     def loss(self, raw: Float[Tensor, "B L h w"], board: Board, targets: Targets) -> dict[str, Tensor]:
         """Cross entropy over labelled pixels."""
-        labels: Int[Tensor, "B H W"] = targets[SEMANTIC]
+        height, width = (side * self.stride for side in raw.shape[2:])
+        labels = _padded(targets[SEMANTIC], height, width)
         if self.loss_at == "input":
             logits = _upsample(raw.float(), self.stride)
         else:
@@ -94,6 +104,11 @@ def _branch(channels: int, config: SemanticConfig, steps: int) -> nn.Sequential:
             aligned: dict[str, Any] = {"align_corners": False} if config.upsampling == "bilinear" else {}
             layers.append(nn.Upsample(scale_factor=2, mode=config.upsampling, **aligned))
     return nn.Sequential(*layers)
+
+
+def _padded(labels: Int[Tensor, "B h w"], height: int, width: int) -> Int[Tensor, "B H W"]:
+    """The finest map covers the picture with whole cells, so that its last ones may reach beyond it."""
+    return F.pad(labels, (0, width - labels.shape[2], 0, height - labels.shape[1]), value=IGNORE)
 
 
 def _upsample(logits: Float[Tensor, "B L h w"], stride: int) -> Float[Tensor, "B L H W"]:
