@@ -17,6 +17,7 @@ from scenekit.structures.board import Board
 from scenekit.structures.geometry import Size
 from scenekit.structures.regions import Regions
 from scenekit.structures.scene import Objects, Scene
+from scenekit.structures.tensors import map_tensors
 from scenekit.structures.vocabulary import Vocabulary
 
 
@@ -57,14 +58,15 @@ class Finisher:
             rows, places[key] = _value_rows(board, key, kept)
             values[key] = key.field.image(board[key], index, rows)
         for stream, own in {key.of: places[key] for key in spec.provides if key.of is not None}.items():
-            partial = partial.select(stream, own)
+            if len(own) < len(partial.regions(stream)):
+                partial = partial.select(stream, own)
         geometry = board.images.to_original(index)
         if len(spec.provides) == 1:
             done = {spec.provides[0]: self.heads[name].finish(values[spec.provides[0]], partial, geometry)}
         else:
             done = self.heads[name].finish(values, partial, geometry)
         for key, value in done.items():
-            scene = _with_value(scene, key, value, places[key])
+            scene = _with_value(scene, key, map_tensors(Tensor.cpu, value), places[key])
         return scene
 
 

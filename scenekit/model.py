@@ -154,7 +154,8 @@ class SceneModel(nn.Module):
         return work, head.loss(work.raw, work.view, targets.aligned(own))
 
     def _work(self, name: str, board: Board, rows: Rows) -> _Work:
-        view = board.view(name, (IMAGES, FEATURES, *self.plan.reads(name)), rows)
+        # All that it declares, so that a head may ask whether this model has what it could use.
+        view = board.view(name, (*self.plan.steps[name].requires, *self.specs[name].uses), rows)
         return _Work(name, self._head(name)(view), view, rows)
 
     def _put(self, work: _Work, board: Board, detached: bool = False) -> None:
@@ -186,9 +187,7 @@ class SceneModel(nn.Module):
                     found.setdefault(name, {}).update({**found.get(reader.name, {}), **reader.streams})
         return found
 
-    def preprocess(
-        self, images: Sequence[ImageSource], cameras: Sequence[Camera | None] | None = None
-    ) -> ImageBatch:
+    def preprocess(self, images: Sequence[ImageSource], cameras: Sequence[Camera | None] | None = None) -> ImageBatch:
         """Read, resize, normalize and pad pictures into one batch on the model's device."""
         pictures = [read_image(image) for image in images]
         return make_batch(pictures, self.config.input, cameras=cameras).to(self.device)
@@ -237,8 +236,8 @@ class SceneModel(nn.Module):
 
 
 def _required(spec: TaskSpec) -> tuple[Key[Any, Any], ...]:
-    """What must be there for a task: what it says, and the streams that its ground truth follows."""
-    return tuple(dict.fromkeys((*spec.needs, *_streams(spec.learns_from))))
+    """What must be there for a task: what every head may read, what it says, and the streams its ground truth follows."""
+    return tuple(dict.fromkeys((IMAGES, FEATURES, *spec.needs, *_streams(spec.learns_from))))
 
 
 def _streams(keys: Iterable[Key[Any, Any]]) -> tuple[Stream, ...]:
