@@ -236,7 +236,7 @@ class SceneModel(nn.Module):
 
 
 def _required(spec: TaskSpec) -> tuple[Key[Any, Any], ...]:
-    """What must be there for a task: what every head may read, what it says, and the streams its ground truth follows."""
+    """What must be there for a task: what every head may read, what it says, and the streams of its ground truth."""
     return tuple(dict.fromkeys((IMAGES, FEATURES, *spec.needs, *_streams(spec.learns_from))))
 
 
