@@ -1,0 +1,29 @@
+"""Looking at scenes: pictures layer by layer, and a report in one HTML file."""
+
+from scenekit.viewing.draw import (
+    Layer,
+    draw_boxes,
+    draw_keypoints,
+    draw_layers,
+    draw_masks,
+    draw_panoptic,
+    draw_scene,
+    draw_semantic,
+)
+from scenekit.viewing.palette import label_color, object_color
+from scenekit.viewing.report import ReportEntry, write_report
+
+__all__ = [
+    "Layer",
+    "ReportEntry",
+    "draw_boxes",
+    "draw_keypoints",
+    "draw_layers",
+    "draw_masks",
+    "draw_panoptic",
+    "draw_scene",
+    "draw_semantic",
+    "label_color",
+    "object_color",
+    "write_report",
+]

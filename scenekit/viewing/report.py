@@ -1,0 +1,275 @@
+"""One HTML file that shows what a model saw: pictures, tables and timings, with nothing outside the file.
+
+Letters: H W pixels of the scene.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from PIL import Image
+
+from scenekit.keys import KEYPOINTS, MASKS, PANOPTIC, SEMANTIC, Key
+from scenekit.structures.keypoints import ABSENT, VISIBLE
+from scenekit.structures.scene import Scene, write_atomically
+from scenekit.viewing.draw import available_layers, draw_layers, object_colors, segment_colors
+from scenekit.viewing.palette import Color, label_color, to_hex
+
+EMBEDDED_SIDE = 1600
+"""Larger pictures are embedded at this longer side; the report is for looking, not for measuring."""
+
+QUALITY = 86
+"""Of the embedded WebP pictures: text on them stays clean at about a tenth of the size of PNG."""
+
+
+@dataclass(frozen=True)
+class ReportEntry:
+    """One picture of a report.
+
+    `image` is RGB, upright and in its original size; `layers` are drawn pictures by name, as `draw_layers` makes them;
+    `timings` are seconds by name of the step; `truth` is the ground truth, drawn beside the layers that it has too.
+    """
+
+    name: str
+    image: Image.Image
+    scene: Scene
+    layers: Mapping[str, Image.Image]
+    timings: Mapping[str, float] = field(default_factory=dict)
+    truth: Scene | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table; `cells` are HTML."""
+
+    title: str
+    cells: Sequence[str]
+    numeric: bool = False
+
+
+def write_report(
+    path: str | Path, entries: Sequence[ReportEntry], *, title: str, model_info: Mapping[str, object]
+) -> None:
+    """Write the report of `entries` to `path`, whole or not at all; missing folders are made.
+
+    `model_info` is shown at the top by its own names (model, tasks, device, ...), then torch's version and the date.
+    """
+    date = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    facts = {**model_info, "torch": torch.__version__, "date": date}
+    page = document(title, [header(title, facts), summary(entries), *map(card, range(1, len(entries) + 1), entries)])
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, page.encode())
+
+
+def document(title: str, parts: Iterable[str]) -> str:
+    """The page around its parts."""
+    style = files("scenekit.viewing").joinpath("report.css").read_text(encoding="utf-8")
+    body = "\n".join(parts)
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def header(title: str, facts: Mapping[str, object]) -> str:
+    """Title and what the results were made with."""
+    pairs = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(words(v))}</dd></div>" for k, v in facts.items())
+    return f'<header>\n<h1>{escape(title)}</h1>\n<dl class="facts">{pairs}</dl>\n</header>'
+
+
+def words(value: object) -> str:
+    """A fact as text; collections with commas."""
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple | set | frozenset) else str(value)
+
+
+def summary(entries: Sequence[ReportEntry]) -> str:
+    """All pictures in one table, with links to their cards."""
+    links = [f'<a href="#picture-{n}">{escape(entry.name)}</a>' for n, entry in enumerate(entries, 1)]
+    columns = [
+        Column("picture", links),
+        Column("size", [size_text(entry.scene) for entry in entries]),
+        Column("objects", [str(len(entry.scene.objects)) for entry in entries], numeric=True),
+    ]
+    if any(entry.truth is not None for entry in entries):
+        counts = ["" if entry.truth is None else str(len(entry.truth.objects)) for entry in entries]
+        columns.append(Column("in truth", counts, numeric=True))
+    columns.append(Column("found", [escape(inventory(entry.scene)) for entry in entries]))
+    if any(entry.timings for entry in entries):
+        columns.append(Column("time", [milliseconds(sum(entry.timings.values())) for entry in entries], numeric=True))
+    return f'<section class="card">\n<header><h2>Summary</h2></header>\n{table(columns)}\n</section>'
+
+
+def card(number: int, entry: ReportEntry) -> str:
+    """Everything about one picture."""
+    tables = "\n".join((objects_table(entry.scene), segments_table(entry.scene), timings_table(entry.timings)))
+    return (
+        f'<article class="card" id="picture-{number}">\n<header><h2>{escape(entry.name)}</h2>'
+        f'<p class="note">{size_text(entry.scene)} · {escape(inventory(entry.scene))}</p></header>\n'
+        f'<div class="views">\n{views(entry)}\n</div>\n<div class="tables">\n{tables}\n</div>\n</article>'
+    )
+
+
+def views(entry: ReportEntry) -> str:
+    """The picture, then its layers, each with that of the ground truth where there is one."""
+    truth = {} if entry.truth is None else truth_layers(entry.truth, entry)
+    found = inventory(entry.scene)
+    figures = [figure("picture", picture(entry.image, entry.name))]
+    for name, drawn in entry.layers.items():
+        shown = picture(drawn, f"{entry.name} with {name} as predicted: {found}")
+        if name in truth:
+            beside = picture(truth[name], f"{entry.name} with {name} of the ground truth")
+            shown = f'<div class="pair">{captioned(shown, "prediction")}{captioned(beside, "ground truth")}</div>'
+        figures.append(figure(name, shown))
+    return "\n".join(figures)
+
+
+def truth_layers(truth: Scene, entry: ReportEntry) -> dict[str, Image.Image]:
+    """The entry's layers drawn of its ground truth, as far as that has them."""
+    return draw_layers(truth, entry.image, [name for name in available_layers(truth) if name in entry.layers])
+
+
+def figure(caption: str, content: str) -> str:
+    """A titled view."""
+    return f"<figure><figcaption>{escape(caption.capitalize())}</figcaption>{content}</figure>"
+
+
+def captioned(content: str, caption: str) -> str:
+    """One half of a comparison."""
+    return f'<div>{content}<p class="note">{escape(caption)}</p></div>'
+
+
+def picture(image: Image.Image, description: str) -> str:
+    """An embedded picture that a click or the space bar enlarges."""
+    text = escape(description)
+    return (
+        f'<label class="zoom"><input type="checkbox" aria-label="Enlarge: {text}">'
+        f'<img src="{data_uri(image)}" alt="{text}" width="{image.width}" height="{image.height}"></label>'
+    )
+
+
+def data_uri(image: Image.Image) -> str:
+    """The picture itself as an address."""
+    small = image.convert("RGB")
+    small.thumbnail((EMBEDDED_SIDE, EMBEDDED_SIDE))
+    buffer = io.BytesIO()
+    small.save(buffer, "WEBP", quality=QUALITY)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def objects_table(scene: Scene) -> str:
+    """Label, score, box and what else is known of each object."""
+    objects = scene.objects
+    if not len(objects):
+        return section("Objects", '<p class="note">none found</p>')
+    boxes = [", ".join(f"{value:.0f}" for value in box) for box in objects.boxes.tolist()]
+    columns = [Column("label", list(map(labelled, object_colors(scene), scene.names())))]
+    if objects.scores is not None:
+        columns.append(Column("score", [f"{score:.2f}" for score in objects.scores.tolist()], numeric=True))
+    columns.append(Column("box x0, y0, x1, y1", boxes, numeric=True))
+    if MASKS in scene:
+        areas = scene[MASKS].area.tolist()
+        columns.append(Column("mask px", known([f"{area:,.0f}" for area in areas], scene, MASKS), numeric=True))
+    if KEYPOINTS in scene and any(counts := known(keypoint_counts(scene), scene, KEYPOINTS)):
+        columns.append(Column("keypoints visible", counts, numeric=True))
+    return section("Objects", table(columns))
+
+
+def keypoint_counts(scene: Scene) -> list[str]:
+    """`visible / all that are in the picture` of each object."""
+    visibility = scene[KEYPOINTS].visibility
+    visible, present = (visibility == VISIBLE).sum(1).tolist(), (visibility != ABSENT).sum(1).tolist()
+    return [f"{a} / {b}" if b else "" for a, b in zip(visible, present, strict=True)]
+
+
+def segments_table(scene: Scene) -> str:
+    """Panoptic segments, or else the labels of the semantic map, with the part of the picture they cover."""
+    names, things = scene.vocabulary.labels, len(scene.vocabulary.things)
+    if PANOPTIC in scene:
+        panoptic = scene[PANOPTIC]
+        colors, shares = segment_colors(scene, panoptic), shares_of(panoptic.ids)
+        rows = [(colors[s.id], s.label, shares.get(s.id, 0.0)) for s in panoptic.segments]
+    elif SEMANTIC in scene:
+        shares = shares_of(scene[SEMANTIC])
+        rows = [(label_color(n, muted=n >= things), n, share) for n, share in shares.items() if 0 <= n < len(names)]
+    else:
+        return ""
+    rows.sort(key=lambda row: -row[2])
+    columns = [
+        Column("label", [labelled(color, names[label]) for color, label, _ in rows]),
+        Column("kind", ["thing" if label < things else "stuff" for _, label, _ in rows]),
+        Column("of picture", [f"{share:.1%}" for *_, share in rows], numeric=True),
+    ]
+    return section("Segments", table(columns)) if rows else section("Segments", '<p class="note">none found</p>')
+
+
+def timings_table(timings: Mapping[str, float]) -> str:
+    """Milliseconds by step, with a bar each."""
+    if not timings:
+        return ""
+    longest = max(max(timings.values()), 1e-9)
+    meters = [f'<span class="meter"><i style="width:{100 * t / longest:.0f}%"></i></span>' for t in timings.values()]
+    columns = [
+        Column("step", list(map(escape, timings))),
+        Column("time", list(map(milliseconds, timings.values())), numeric=True),
+        Column("", meters),
+    ]
+    return section("Time", table(columns))
+
+
+def section(title: str, content: str) -> str:
+    """A titled part of a card."""
+    return f"<section><h3>{escape(title)}</h3>{content}</section>"
+
+
+def table(columns: Sequence[Column]) -> str:
+    """An HTML table that scrolls sideways on its own where the screen is narrow."""
+    kinds = [' class="number"' if column.numeric else "" for column in columns]
+    titles = [f'<th scope="col"{kind}>{escape(column.title)}</th>' for column, kind in zip(columns, kinds, strict=True)]
+    cells = [[f"<td{kind}>{cell}</td>" for cell in column.cells] for column, kind in zip(columns, kinds, strict=True)]
+    head, body = "".join(titles), "".join(f"<tr>{''.join(row)}</tr>" for row in zip(*cells, strict=True))
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def known(cells: Sequence[str], scene: Scene, key: Key[Any, Any]) -> list[str]:
+    """Cells of the rows that carry the key, blanks for the others."""
+    return [cell if there else "" for cell, there in zip(cells, scene.rows_with(key).tolist(), strict=True)]
+
+
+def labelled(color: Color, name: str) -> str:
+    """A name with its color, as in the pictures."""
+    return f'<span class="swatch" style="background:{to_hex(color)}"></span>{escape(name)}'
+
+
+def inventory(scene: Scene) -> str:
+    """`2 x chair, lamp`: what is in the scene."""
+    counts = Counter(scene.names()).most_common()
+    return ", ".join(name if count == 1 else f"{count} × {name}" for name, count in counts) or "no objects"
+
+
+def shares_of(ids: Int[torch.Tensor, "H W"]) -> dict[int, float]:
+    """The part of a map that each of its values covers."""
+    values, counts = np.unique(ids.cpu().numpy(), return_counts=True)
+    return {int(v): int(c) / ids.numel() for v, c in zip(values, counts, strict=True)}
+
+
+def size_text(scene: Scene) -> str:
+    """`width x height`."""
+    return f"{scene.size[1]} × {scene.size[0]}"
+
+
+def milliseconds(seconds: float) -> str:
+    """Whole milliseconds, tenths where they are few."""
+    return f"{1000 * seconds:.0f} ms" if seconds >= 0.01 else f"{1000 * seconds:.1f} ms"

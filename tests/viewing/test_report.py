@@ -1,0 +1,150 @@
+"""The report: whole, self-contained, safe, and readable for programs too."""
+
+import base64
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from scenekit.keys import PANOPTIC
+from scenekit.viewing import ReportEntry, draw_layers, write_report
+from tests.viewing.scenes import gray_picture, nothing, room
+
+VOID = {"meta", "img", "input"}
+
+
+class Page(HTMLParser):
+    """Text, tags and attributes; refuses tags that are not closed in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def entry(name: str, truth: bool = False) -> ReportEntry:
+    scene = room()
+    picture = gray_picture(scene)
+    timings = {"backbone": 0.12, "masks": 0.0034}
+    return ReportEntry(name, picture, scene, draw_layers(scene, picture), timings, scene if truth else None)
+
+
+def before_it_ends() -> bytes:
+    """The first half of a picture file."""
+    buffer = io.BytesIO()
+    Image.effect_noise((64, 64), 50).save(buffer, "PNG")
+    return buffer.getvalue()[:1500]
+
+
+def write(tmp_path: Path, *entries: ReportEntry, title: str = "demo") -> tuple[str, Page]:
+    path = tmp_path / "report.html"
+    write_report(path, entries, title=title, model_info={"model": "small", "tasks": ["masks", "semantic"]})
+    html = path.read_text(encoding="utf-8")
+    return html, Page(html)
+
+
+def test_every_scene_is_in(tmp_path: Path) -> None:
+    _, page = write(tmp_path, entry("street 1"), entry("street 2", truth=True))
+    text = " ".join(page.text)
+    assert text.count("street 1") == text.count("street 2") == 2
+    links = [a["href"] for a in page.named("a")]
+    assert [f"#{a['id']}" for a in page.named("article")] == links
+    for part in (
+        "small",
+        "masks, semantic",
+        "320 × 240",
+        "0.90",
+        "40, 30, 80, 180",
+        "2 / 3",
+        "120 ms",
+        "3.4 ms",
+        "floor",
+    ):
+        assert part in text, part
+
+
+def test_pictures_are_embedded_and_described(tmp_path: Path) -> None:
+    _, page = write(tmp_path, entry("alone"), entry("compared", truth=True))
+    images = page.named("img")
+    assert len(images) == (1 + 5) + (1 + 5 + 5)
+    for image in images:
+        kind, data = str(image["src"]).split(",", 1)
+        assert kind == "data:image/webp;base64" and image["alt"]
+        size = Image.open(io.BytesIO(base64.b64decode(data))).size
+        assert size == (int(str(image["width"])), int(str(image["height"])))
+
+
+def test_nothing_comes_from_outside(tmp_path: Path) -> None:
+    html, page = write(tmp_path, entry("alone"))
+    bare = re.sub(r"data:image/webp;base64,[A-Za-z0-9+/=]+", "", html)
+    assert not re.search(r"https?:|//|url\(|@import|<script|<link", bare)
+    assert all(str(a["href"]).startswith("#") for a in page.named("a"))
+
+
+@pytest.mark.parametrize("evil", ['<script>alert("x")</script>', "\"><img src=x onerror='y'>", "a & b"])
+def test_text_is_escaped(tmp_path: Path, evil: str) -> None:
+    scene = replace(entry(evil), timings={evil: 1.0}, layers={evil: Image.new("RGB", (4, 4))})
+    html, page = write(tmp_path, scene, title=evil)
+    assert evil not in html and "<b>chair" not in html
+    text = " ".join(page.text)
+    assert evil in text and "<b>chair</b>" in text
+    assert page.named("script") == [] and len(page.named("img")) == 2
+
+
+def test_empty_scene_and_no_scene(tmp_path: Path) -> None:
+    scene = nothing()
+    picture = gray_picture(scene)
+    html, page = write(tmp_path, ReportEntry("empty", picture, scene, draw_layers(scene, picture), truth=scene))
+    assert "no objects" in html and "none found" in html
+    assert len(page.named("img")) == 11
+    write(tmp_path)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 2)], ids=str)
+def test_odd_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
+    scene = room(*size)
+    picture = gray_picture(scene)
+    _, page = write(tmp_path, ReportEntry("odd", picture, scene, draw_layers(scene, picture)))
+    assert len(page.named("img")) == 6
+
+
+def test_without_panoptic_the_semantic_classes_are_listed(tmp_path: Path) -> None:
+    scene = room()
+    scene = replace(scene, values={k: v for k, v in scene.values.items() if k != PANOPTIC})
+    _, page = write(tmp_path, ReportEntry("semantic", gray_picture(scene), scene, {}))
+    assert {"wall", "floor", "Segments"} <= set(page.text)
+    assert "12.5%" not in page.text and "7.8%" in page.text, "the person covers 40 x 150 of 320 x 240 pixels"
+
+
+def test_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    write(tmp_path, entry("first"))
+    before = (tmp_path / "report.html").read_bytes()
+    unreadable = Image.open(io.BytesIO(before_it_ends()))
+    with pytest.raises(OSError, match="truncated"):
+        write(tmp_path, replace(entry("second"), layers={"boxes": unreadable}))
+    assert (tmp_path / "report.html").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    write_report(tmp_path / "new" / "folder" / "r.html", [], title="t", model_info={})
+    assert (tmp_path / "new" / "folder" / "r.html").is_file()
