@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scenekit.data.sample import Sample
+from scenekit.errors import InputError
 from scenekit.evaluation.coco import CocoAP, CocoObjects, Kind
 from scenekit.evaluation.panoptic import PanopticCategory, PanopticQuality, SegmentInfo
 from scenekit.evaluation.semantic import SemanticSegmentation
@@ -21,23 +23,27 @@ Result = dict[str, Any]
 
 
 class _ObjectEvaluator:
-    """COCO AP of one kind; images whose objects (or whose key) are not labelled are passed over."""
+    """COCO AP of one kind.
+
+    Passed over are pictures without these labels, pictures that do not label every instance (a prediction that fits
+    nothing may be right there), and in each picture the classes that its labels do not cover.
+    """
 
     kind: Kind
     key: Key[Any, Any] | None = None
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        skeleton = vocabulary.skeleton
-        articulated = dict((i, vocabulary.things[i]) for i in vocabulary.things_with_skeleton)
-        categories: Mapping[int, str] = articulated if self.key == KEYPOINTS else dict(enumerate(vocabulary.things))
-        self.ap = CocoAP(self.kind, categories, skeleton.sigmas if self.key == KEYPOINTS and skeleton else None)
+        self.ap = CocoAP(self.kind, vocabulary.things)
 
     def update(self, truth: Sample, prediction: Scene) -> None:
         """Take in one picture."""
         supervision = truth.supervision
-        if OBJECTS not in supervision.streams or not (self.key is None or self.key in supervision.keys):
-            return
-        self.ap.update(truth.id, truth.scene.size, self._rows(truth.scene), self._rows(prediction))
+        complete = OBJECTS in supervision.streams & supervision.exhaustive
+        if complete and (self.key is None or self.key in supervision.keys):
+            classes = supervision.classes
+            labels = [label for label, name in self.ap.categories.items() if classes is None or name in classes]
+            expected, found = (self._rows(_only(scene, labels)) for scene in (truth.scene, prediction))
+            self.ap.update(truth.id, truth.scene.size, expected, found)
 
     def merge(self, other: _ObjectEvaluator) -> None:
         """Take in everything that another evaluator saw."""
@@ -48,9 +54,11 @@ class _ObjectEvaluator:
         return self.ap.result()
 
     def _rows(self, scene: Scene) -> CocoObjects:
+        """What COCO's protocol needs to know; ground truth that lacks the key is neither asked for nor held against."""
         objects = scene.objects
-        values = {name: getattr(objects, name) for name in ("labels", "boxes", "scores", "crowd", "ignore")}
-        return CocoObjects(**values, area=None if objects.scores is not None else objects.area)
+        ignore = objects.ignore if self.key is None else objects.ignore | ~scene.rows_with(self.key)
+        values = {name: getattr(objects, name) for name in ("labels", "boxes", "scores", "crowd")}
+        return CocoObjects(**values, ignore=ignore, area=None if objects.scores is not None else objects.area)
 
 
 class DetectionEvaluator(_ObjectEvaluator):
@@ -66,21 +74,27 @@ class MaskEvaluator(_ObjectEvaluator):
     key = MASKS
 
     def _rows(self, scene: Scene) -> CocoObjects:
-        values = {**vars(super()._rows(scene)), "area": None}
-        return CocoObjects(**{**values, "masks": scene[MASKS].rles})
+        return replace(super()._rows(scene), masks=scene[MASKS].rles, area=None)
 
 
 class KeypointEvaluator(_ObjectEvaluator):
-    """AP by object keypoint similarity, over the things that have a skeleton."""
+    """AP by object keypoint similarity, over the things that have a skeleton.
+
+    Raises InputError for a skeleton without sigmas.
+    """
 
     kind = "keypoints"
     key = KEYPOINTS
 
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        skeleton = vocabulary.skeleton
+        if skeleton is None or not skeleton.sigmas:
+            raise InputError("keypoints are measured by the sigmas of their skeleton; this vocabulary has none")
+        articulated = {label: vocabulary.things[label] for label in vocabulary.things_with_skeleton}
+        self.ap = CocoAP(self.kind, articulated, skeleton.sigmas)
+
     def _rows(self, scene: Scene) -> CocoObjects:
-        articulated = torch.tensor(scene.vocabulary.things_with_skeleton)
-        rows = torch.isin(scene.objects.labels, articulated).nonzero()[:, 0]
-        chosen = scene.select(OBJECTS, rows)
-        return CocoObjects(**{**vars(super()._rows(chosen)), "keypoints": _triplets(chosen[KEYPOINTS])})
+        return replace(super()._rows(scene), keypoints=_triplets(scene[KEYPOINTS]))
 
 
 class SemanticEvaluator:
@@ -124,6 +138,12 @@ class PanopticEvaluator:
     def result(self) -> Result:
         """PQ, SQ, RQ; with `_th` for things and `_st` for stuff."""
         return self.metric.result()
+
+
+def _only(scene: Scene, labels: Sequence[int]) -> Scene:
+    """The objects of these labels."""
+    wanted = torch.tensor(labels, dtype=torch.int64)
+    return scene.select(OBJECTS, torch.isin(scene.objects.labels, wanted).nonzero()[:, 0])
 
 
 def _triplets(keypoints: Keypoints) -> Float[Tensor, "N K 3"]:

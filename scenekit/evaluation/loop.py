@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from scenekit.data.datasets import SampleSet
     from scenekit.data.sample import Sample
     from scenekit.model import SceneModel
+    from scenekit.structures.vocabulary import Vocabulary
 
 DETECTION = "detection"
 """What the boxes of OBJECTS are called among the tasks."""
@@ -42,15 +44,13 @@ def evaluate(
     Every detection counts (no score threshold), up to the detector's limit per picture. `limit` takes the first
     pictures only; `on_sample` is told how many are done. A picture at a time is held.
     """
-    from scenekit.data.relabel import relabeled
-
     measures = evaluators(model, tasks)
     wanted = [name for name in measures if name != DETECTION]
     asked = wanted if tasks is not None and DETECTION not in measures else [*wanted, *_object_stages(model)]
     samples = data if isinstance(data, Iterable) else (data[index] for index in range(len(data)))
     for done, sample in enumerate(islice(samples, limit), start=1):
         prediction = model.predict(sample.image, tasks=asked, threshold=0.0)
-        truth = relabeled(sample, model.vocabulary)
+        truth = _truth(sample, model.vocabulary)
         for measure in measures.values():
             measure.update(truth, prediction)
         if on_sample is not None:
@@ -65,3 +65,12 @@ def _object_stages(model: SceneModel) -> list[str]:
     from scenekit.keys import OBJECTS
 
     return [name for name, step in model.plan.steps.items() if OBJECTS in step.provides]
+
+
+def _truth(sample: Sample, vocabulary: Vocabulary) -> Sample:
+    """In the model's words; it covers the classes that it covered in its own, and no others."""
+    from scenekit.data.relabel import relabeled
+
+    covered = sample.supervision.classes
+    covered = frozenset(sample.scene.vocabulary.things) if covered is None else covered
+    return relabeled(replace(sample, supervision=replace(sample.supervision, classes=covered)), vocabulary)
