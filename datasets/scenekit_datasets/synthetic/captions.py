@@ -65,10 +65,10 @@ def object_captions(look: Looks) -> tuple[str, ...]:
         return _person_captions(look)
     pattern = look.pattern if look.pattern != "plain" else None
     full = indefinite(_joined(look.size, look.finish if pattern is None else pattern, look.color, look.category))
-    pose = "lying tipped over" if look.pose == "tipped" else "standing upright"
-    says = [full, f"{indefinite(_joined(look.color, look.category))} {pose}"]
+    short = indefinite(_joined(look.color, look.category))
+    says = [full, f"{short} tipped over" if look.pose == "tipped" else indefinite(f"upright {look.category}")]
     if look.ground:
-        says.append(f"{indefinite(_joined(look.color, look.category))} on the {look.ground}")
+        says.append(f"{short} on the {look.ground}")
     if pattern and look.color:
         says.append(f"{indefinite(look.category)} that is {look.color} and {pattern}")
     if look.size:

@@ -1,0 +1,232 @@
+"""Synthetic scenes as samples, and the cache on disk."""
+
+import json
+import multiprocessing
+
+import numpy as np
+import pytest
+import torch
+
+from scenekit.errors import InputError
+from scenekit.keys import (
+    AMODAL_MASKS,
+    ATTRIBUTES,
+    BOXES3D,
+    DEPTH,
+    KEYPOINTS,
+    MASKS,
+    MESHES,
+    OBJECTS,
+    PANOPTIC,
+    PHRASE_CAPTIONS,
+    PHRASES,
+    RELATIONS,
+    SEMANTIC,
+)
+from scenekit.structures.scene import Scene
+from scenekit_datasets.synthetic import SyntheticDataset, build, generate
+from scenekit_datasets.synthetic.cache import cached, load, save, scene_path
+from scenekit_datasets.synthetic.dataset import KEYS, synthetic_vocabulary, to_scene
+
+SIZE = (96, 128)
+
+
+def equal(one, two):
+    """Deep equality of what scenes are made of."""
+    if isinstance(one, np.ndarray):
+        return one.dtype.kind == two.dtype.kind and np.array_equal(one, two)
+    if isinstance(one, tuple):
+        return len(one) == len(two) and all(map(equal, one, two))
+    if hasattr(one, "__dataclass_fields__"):
+        return all(equal(getattr(one, name), getattr(two, name)) for name in one.__dataclass_fields__)
+    return one == two
+
+
+# --- samples ---
+
+
+def test_a_sample_carries_every_kind_of_label(cases):
+    made = cases[1].scene
+    scene = to_scene(made, synthetic_vocabulary(), (*KEYS, AMODAL_MASKS))
+    assert set(scene.values) == {*KEYS, AMODAL_MASKS}
+    assert (scene[MASKS].dense.numpy() == made.masks).all()
+    assert (scene[AMODAL_MASKS].dense.numpy() == made.amodal).all()
+    assert torch.equal(scene.objects.boxes, scene[MASKS].boxes)
+    assert torch.equal(scene.objects.area, scene[MASKS].area)
+    assert (scene[SEMANTIC].numpy() == made.semantic).all()
+    assert scene[DEPTH].isnan().sum() == (made.depth == 0).sum()
+    assert scene[KEYPOINTS].xy.shape == (len(made.labels), 17, 2)
+    assert len(scene.regions(PHRASES)) == len(scene[PHRASE_CAPTIONS]) == len(made.phrases)
+    for row, held in zip(scene[ATTRIBUTES], made.attributes, strict=True):
+        assert row.nonzero()[:, 0].tolist() == list(held)
+
+
+def test_segments_name_their_objects(cases):
+    for case in cases:
+        scene = to_scene(case.scene, synthetic_vocabulary())
+        masks = scene[MASKS].dense
+        for segment in scene[PANOPTIC].segments:
+            if segment.object is not None:
+                assert segment.label == scene.objects.labels[segment.object]
+                assert torch.equal(scene[PANOPTIC].ids == segment.id, masks[segment.object])
+
+
+def test_relations_keep_subject_and_object_apart(cases):
+    made = cases[2].scene
+    rows = to_scene(made, synthetic_vocabulary())[RELATIONS]
+    assert len(rows) == len(made.relations) > 0
+    triples = zip(rows.subject.tolist(), rows.predicate.tolist(), rows.object.tolist(), strict=True)
+    assert [list(triple) for triple in triples] == made.relations.tolist()
+
+
+def test_3d_boxes_and_meshes_agree_with_the_core_types(cases):
+    """The core's corners enclose the core's meshes, and its camera projects them around the 2D box."""
+    for case in cases:
+        scene = to_scene(case.scene, synthetic_vocabulary())
+        corners = scene[BOXES3D].corners
+        for index in range(len(scene.objects)):
+            verts = scene[MESHES].verts_of(index)
+            assert (verts.amin(0) >= corners[index].amin(0) - 1e-3).all()
+            assert (verts.amax(0) <= corners[index].amax(0) + 1e-3).all()
+            pixels = scene.camera.project(verts)
+            box = scene.objects.boxes[index]
+            assert (pixels.amin(0) - 1 <= box[:2]).all() and (pixels.amax(0) + 1 >= box[2:]).all()
+
+
+def test_upright_boxes_have_neither_roll_nor_pitch_in_a_level_camera(cases):
+    """Turned back by the camera's own tilt, upright objects differ from the level only in yaw."""
+    for case in cases:
+        view = case.renderer.stage.view
+        level = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]) @ torch.tensor(view.rotation.T, dtype=torch.float32)
+        boxes = to_scene(case.scene, synthetic_vocabulary())[BOXES3D]
+        turned = type(boxes)(boxes.center, boxes.size, level @ boxes.rotation)
+        for placed, angles in zip(case.renderer.objects, turned.roll_pitch_yaw, strict=True):
+            if not placed.tipped:
+                assert angles[:2].abs().max() < 0.2
+
+
+def test_scenes_survive_json(cases):
+    scene = to_scene(cases[0].scene, synthetic_vocabulary(), (SEMANTIC, MASKS, KEYPOINTS, RELATIONS, BOXES3D))
+    back = Scene.from_json(json.loads(json.dumps(scene.to_json())))
+    assert torch.equal(back[SEMANTIC], scene[SEMANTIC])
+    assert torch.equal(back[MASKS].dense, scene[MASKS].dense)
+    assert torch.equal(back[RELATIONS].predicate, scene[RELATIONS].predicate)
+
+
+def test_vocabulary_is_consistent():
+    words = synthetic_vocabulary()
+    assert len(words.things) >= 11 and len(words.stuff) >= 5
+    skeleton = words.skeleton
+    assert skeleton is not None and len(skeleton.points) == len(skeleton.sigmas) == 17
+    assert len(skeleton.mirror) == 8
+    assert words.mirror_text("a mug to the left of a car") == "a mug to the right of a car"
+
+
+# --- the data set ---
+
+
+def test_splits_do_not_share_scenes():
+    splits = [SyntheticDataset(split, cache=False) for split in ("train", "val", "test")]
+    splits.append(SyntheticDataset("train", seed=1, cache=False))
+    assert len({data.seed for data in splits}) == 4
+    assert [len(data) for data in splits] == [10_000, 500, 500, 10_000]
+
+
+def test_items_are_samples(tmp_path):
+    data = build("val", length=2, size=SIZE, keys=["masks", "semantic"], cache=str(tmp_path))
+    sample = data[1]
+    assert sample.image.dtype == torch.uint8 and sample.image.shape == (3, *SIZE)
+    assert set(sample.scene.values) == {MASKS, SEMANTIC} == sample.supervision.keys
+    assert sample.supervision.exhaustive == {OBJECTS, PHRASES}
+    assert sample.id == 1
+    assert len(list(data)) == 2
+    with pytest.raises(IndexError):
+        data[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"split": "vall"}, "no split 'vall'; did you mean 'val'"),
+        ({"split": "val", "length": 501}, "1 to 500, got 501"),
+        ({"length": 0}, "at least 1, got 0"),
+        ({"split": "test", "seed": 3}, "fixed for val and test, got 3"),
+        ({"seed": -1}, "0 or more"),
+        ({"size": (240, 8)}, r"32 to 4096, got \(240, 8\)"),
+        ({"keys": ["maks"]}, "no labels 'maks'; did you mean 'masks'"),
+        ({"cache": "/dev/null/scenes"}, "choose another cache folder"),
+    ],
+)
+def test_bad_options_are_named(options, message):
+    with pytest.raises(InputError, match=message) as caught:
+        SyntheticDataset(**{"cache": False, **options})
+    assert "\n" not in str(caught.value)
+
+
+def test_the_data_set_is_found_by_name(tmp_path):
+    from scenekit.data.datasets import dataset
+
+    data = dataset("synthetic", "val", length=1, size=SIZE, cache=str(tmp_path))
+    assert data.vocabulary == synthetic_vocabulary()
+    assert len(data[0].scene.objects) >= 2
+
+
+# --- the cache ---
+
+
+@pytest.mark.parametrize("amodal", [False, True])
+def test_what_is_kept_is_what_was_made(tmp_path, amodal):
+    scene = generate(3, 4, SIZE, amodal)
+    save(tmp_path / "scene.zip", scene)
+    assert equal(load(tmp_path / "scene.zip"), scene)
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.zip"]
+
+
+def test_the_second_time_comes_from_disk(tmp_path, monkeypatch):
+    first = cached(tmp_path, 3, 4, SIZE)
+    monkeypatch.setattr("scenekit_datasets.synthetic.cache.generate", None)
+    assert equal(cached(tmp_path, 3, 4, SIZE), first)
+
+
+@pytest.mark.parametrize("keep", [0, 20, 3000])
+def test_a_damaged_file_is_made_anew(tmp_path, keep):
+    first = cached(tmp_path, 3, 4, SIZE)
+    path = scene_path(tmp_path, 3, 4, SIZE, False)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:keep])
+    assert equal(cached(tmp_path, 3, 4, SIZE), first)
+    assert equal(load(path), first)
+
+
+def test_a_flipped_byte_in_the_picture_is_noticed(tmp_path):
+    first = cached(tmp_path, 3, 4, SIZE)
+    path = scene_path(tmp_path, 3, 4, SIZE, False)
+    content = bytearray(path.read_bytes())
+    content[200] ^= 0xFF
+    path.write_bytes(content)
+    assert equal(cached(tmp_path, 3, 4, SIZE), first)
+
+
+def test_sizes_and_kinds_do_not_mix(tmp_path):
+    paths = {scene_path(tmp_path, 3, 4, size, amodal) for size in (SIZE, (240, 320)) for amodal in (False, True)}
+    assert len(paths) == 4
+
+
+def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("scenekit_datasets.synthetic.cache._write", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        save(tmp_path / "scene.zip", generate(3, 4, SIZE))
+    assert not list(tmp_path.iterdir())
+
+
+def _read(arguments):
+    root, index = arguments
+    return cached(root, 5, index, SIZE).image.tobytes()
+
+
+def test_processes_may_share_a_cache(tmp_path):
+    work = [(tmp_path, index) for index in (0, 1, 0, 1, 0, 1)]
+    with multiprocessing.get_context("fork").Pool(3) as pool:
+        images = pool.map(_read, work, chunksize=1)
+    assert images[0] == images[2] == images[4] != images[1]
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
