@@ -27,7 +27,7 @@ class AnchorGenerator:
             )
         self.config = config
 
-    def __call__(self, features: FeaturePyramid, padded_size: Size) -> list[Float[Tensor, "K 4"]]:
+    def __call__(self, features: FeaturePyramid, padded_size: Size) -> list[Float[Tensor, "_ 4"]]:
         """Anchors per level in network pixels; they may reach over the border."""
         device = features.maps[0].device
         grids = [(int(level.shape[2]), int(level.shape[3])) for level in features.maps]

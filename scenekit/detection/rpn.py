@@ -119,7 +119,7 @@ class StreamProposals(Provider):
     def propose(
         self,
         levels: list[AnchorPredictions],
-        anchors: list[Float[Tensor, "K 4"]],
+        anchors: list[Float[Tensor, "_ 4"]],
         images: ImageBatch,
         learning: bool,
     ) -> Regions:
@@ -153,7 +153,7 @@ class StreamProposals(Provider):
     def loss(
         self,
         levels: list[AnchorPredictions],
-        anchors: list[Float[Tensor, "K 4"]],
+        anchors: list[Float[Tensor, "_ 4"]],
         images: ImageBatch,
         truth: StreamTruth,
     ) -> dict[str, Tensor]:

@@ -27,7 +27,7 @@ def test_no_preset_is_the_default() -> None:
 def test_misspelt_names_are_named() -> None:
     with pytest.raises(ValidationError, match="did you mean 'torchvision'"):
         DetectorConfig.preset("torchvison")
-    with pytest.raises(ValidationError, match="box_head.sample"):
+    with pytest.raises(ValidationError, match=r"box_head\.sample"):
         DetectorConfig.model_validate({"box_head": {"sample": 3}})
     with pytest.raises(ValidationError, match="equally many sizes"):
         DetectorConfig.model_validate({"anchors": {"sizes": [[16], [32, 64]]}})

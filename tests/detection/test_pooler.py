@@ -52,7 +52,7 @@ def test_canonical_size_and_where_epsilon_stands() -> None:
 
 
 def test_aligned_pooling_of_a_ramp_gives_the_coordinates() -> None:
-    """Cell i of stride 4 stands for pixels [4i, 4i+4): on a map that holds its own centres, a box reads its bins' centres."""
+    """On a map of stride 4 that holds the centres of its own cells, a box reads the centres of its bins."""
     ramp = (torch.arange(64) + 0.5) * 4
     features = FeaturePyramid((ramp.expand(1, 1, 64, 64).contiguous(),), (4,))
     pooled = RoIPooler()(features, Regions(torch.tensor([[40.0, 60, 68, 88]]), torch.tensor([0])), 7)
