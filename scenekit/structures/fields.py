@@ -328,7 +328,7 @@ class RelationField(ImageField[list[Relations], Relations]):
         return Relations(subject, target, predicate, _scores([row["score"] for row in data]), _scores(probabilities))
 
 
-def pad_maps(maps: Sequence[Tensor], size: Size, value: float) -> Tensor:
+def pad_maps(maps: Sequence[Tensor], size: Size, value: int | float) -> Tensor:
     """Stack [h w] maps into [B H W], filled up with `value` at the right and bottom."""
     packed = maps[0].new_full((len(maps), *size), value)
     for row, item in zip(packed, maps, strict=True):

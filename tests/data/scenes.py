@@ -47,7 +47,9 @@ def sample(id: int = 7, **supervision: Any) -> Sample:
     values: dict[Key[Any, Any], Any] = {
         MASKS: Masks.from_dense(masks),
         SEMANTIC: semantic,
-        KEYPOINTS: Keypoints(torch.tensor([[[4.5, 2.5], [1.5, 2.5]], [[0.0, 0.0], [0.0, 0.0]]]), torch.tensor([[2, 2], [0, 0]])),
+        KEYPOINTS: Keypoints(
+            torch.tensor([[[4.5, 2.5], [1.5, 2.5]], [[0.0, 0.0], [0.0, 0.0]]]), torch.tensor([[2, 2], [0, 0]])
+        ),
         RELATIONS: Relations(torch.tensor([0]), torch.tensor([1]), torch.tensor([0])),
     }
     scene = Scene(

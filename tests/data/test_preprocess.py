@@ -49,7 +49,9 @@ def test_bgr_turns_channels_before_normalizing():
     # detectron2's Caffe weights: BGR, mean of 103.53, 116.28, 123.675 and std 1 on the scale of 0..255
     config = InputConfig(bgr=True, mean=(103.53 / 255, 116.28 / 255, 123.675 / 255), std=(1 / 255,) * 3)
     pixel = torch.tensor([10, 20, 30], dtype=torch.uint8).view(3, 1, 1)
-    assert normalize(pixel, config).flatten().tolist() == pytest.approx([30 - 103.53, 20 - 116.28, 10 - 123.675], abs=1e-3)
+    assert normalize(pixel, config).flatten().tolist() == pytest.approx(
+        [30 - 103.53, 20 - 116.28, 10 - 123.675], abs=1e-3
+    )
 
 
 def test_resizing_down_averages():

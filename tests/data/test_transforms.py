@@ -124,7 +124,9 @@ def test_color_jitter_changes_pixels_alone():
 def test_randomness_depends_on_seed_epoch_and_index():
     first = rng_for(1, 2, 3).random()
     assert first == rng_for(1, 2, 3).random()
-    others = {rng_for(*numbers).random() for numbers in [(0, 2, 3), (1, 1, 3), (1, 2, 4)]} | {rng_for(1, 2, 3, "x").random()}
+    others = {rng_for(*numbers).random() for numbers in [(0, 2, 3), (1, 1, 3), (1, 2, 4)]} | {
+        rng_for(1, 2, 3, "x").random()
+    }
     assert first not in others and len(others) == 4
 
 
