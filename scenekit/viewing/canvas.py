@@ -1,20 +1,20 @@
 """The surface that layers draw on: a picture that may be several times as large as its scene.
 
 Small pictures are enlarged before anything is drawn, so that text and lines stay fine. Layers therefore take the scale
-from the picture they are given. Letters: N boxes, H W pixels of the scene, h w pixels of the picture, r c rows and
+from the picture they are given. Letters: H W pixels of the scene, h w pixels of the picture, r c rows and
 columns of a part of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Int, UInt8
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
-from torch import Tensor
 
 from scenekit.structures.scene import Scene
 from scenekit.viewing.palette import WHITE, Color
@@ -40,9 +40,9 @@ class Style:
 
     @classmethod
     def of(cls, picture: Image.Image) -> Style:
-        """Proportional to the picture within limits."""
-        longer = max(picture.size)
-        return cls(text=min(max(round(longer / 42), 11), 64), line=min(max(round(longer / 350), 1), 10))
+        """Proportional to the picture within limits; of long thin ones the width counts."""
+        side = min(max(picture.size), 3 * min(picture.size))
+        return cls(text=min(max(round(side / 42), 11), 64), line=min(max(round(side / 350), 1), 10))
 
 
 def enlarged(picture: Image.Image) -> Image.Image:
@@ -158,8 +158,9 @@ def borders(ids: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     return seams
 
 
-def finite_boxes(boxes: Float[Tensor, "N 4"]) -> Iterable[tuple[int, tuple[float, float, float, float]]]:
-    """(row, box) of the boxes that can be drawn: all four numbers finite, sides not negative."""
-    for row, (x0, y0, x1, y1) in enumerate(boxes.detach().cpu().double().numpy()):
-        if np.isfinite((x0, y0, x1, y1)).all() and x1 >= x0 and y1 >= y0:
-            yield row, (float(x0), float(y0), float(x1), float(y1))
+def drawable_boxes(scene: Scene) -> Iterator[tuple[int, tuple[float, float, float, float]]]:
+    """(row, box) of the objects whose box is finite, has an area and reaches into the picture."""
+    height, width = scene.size
+    for row, (x0, y0, x1, y1) in enumerate(scene.objects.boxes.tolist()):
+        if math.isfinite(x0 + y0 + x1 + y1) and max(x0, 0) < min(x1, width) and max(y0, 0) < min(y1, height):
+            yield row, (x0, y0, x1, y1)

@@ -25,11 +25,11 @@ from scenekit.structures.vocabulary import Skeleton
 from scenekit.viewing.canvas import (
     Style,
     draw_smooth,
+    drawable_boxes,
     enlarge_map,
     enlarge_mask,
     enlarged,
     fill,
-    finite_boxes,
     inner_edge,
     paint_map,
     scale_of,
@@ -138,8 +138,8 @@ def draw_masks(picture: Image.Image, scene: Scene, *, labels: bool = True) -> Im
     drawn = picture.convert("RGB")
     colors, texts, spots = object_colors(scene), object_texts(scene), {}
     masks, scale = scene[MASKS], scale_of(picture, scene)
-    rows = scene.rows_with(MASKS).nonzero()[:, 0].tolist()
-    for row in sorted(rows, key=lambda row: -float(masks.area[row])):
+    areas, rows = masks.area.tolist(), scene.rows_with(MASKS).nonzero()[:, 0].tolist()
+    for row in sorted(rows, key=lambda row: -areas[row]):
         mask = masks[[row]].dense[0].numpy()
         if mask.any():
             fill_mask(drawn, mask, colors[row])
@@ -252,7 +252,7 @@ def object_rects(picture: Image.Image, scene: Scene) -> dict[int, Rect]:
         x, y = (min(max(x0 * sx, 0.0), right), min(max(y0 * sy, 0.0), bottom))
         return x, y, min(max(x1 * sx - 1, x), right), min(max(y1 * sy - 1, y), bottom)
 
-    return {row: scaled(*box) for row, box in finite_boxes(scene.objects.boxes)}
+    return {row: scaled(*box) for row, box in drawable_boxes(scene)}
 
 
 def object_colors(scene: Scene) -> list[Color]:

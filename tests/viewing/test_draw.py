@@ -148,9 +148,11 @@ def test_keypoints_are_on_the_skeleton() -> None:
 
 
 def test_boxes_that_cannot_be_drawn_are_left_out() -> None:
-    broken = torch.tensor([[torch.nan, 0, 5, 5], [9.0, 9, 3, 3], [-50, -50, -20, -20], [5, 5, 900, torch.inf]])
-    scene = replace(nothing(), values={}, streams={OBJECTS: Objects(broken, torch.zeros(4, dtype=torch.int64))})
-    assert draw_boxes(gray_picture(scene), scene).size == (80, 60)
+    nan, inf = torch.nan, torch.inf
+    broken = [[nan, 0, 5, 5], [9, 9, 3, 3], [-50, -50, -20, -20], [5, 5, 900, inf], [0, 5, 0, 9], [90, 5, 99, 9]]
+    objects = Objects(torch.tensor(broken).float(), torch.zeros(len(broken), dtype=torch.int64))
+    scene = replace(nothing(), values={}, streams={OBJECTS: objects})
+    assert not changed(draw_boxes(gray_picture(scene), scene)).any()
 
 
 def test_crowded_labels_do_not_cover_each_other() -> None:
@@ -177,6 +179,7 @@ def test_scene_reads_its_own_picture(tmp_path: Path) -> None:
 
 def test_layers_are_the_installed_tasks() -> None:
     scene = room()
+    assert registry().failures == []
     layers = draw_layers(scene, gray_picture(scene))
     assert list(layers) == ["boxes", "semantic", "panoptic", "masks", "keypoints"]
     assert {layer.size for layer in layers.values()} == {(960, 720)}
