@@ -217,7 +217,8 @@ class Scene:
     def load(cls, path: str | Path) -> Scene:
         """Read a file that `save` wrote."""
         try:
-            return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            return cls.from_json(data if isinstance(data, dict) else {})
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}") from error
         except ValueError as error:  # InputError, bad JSON and bytes that are no text
@@ -284,6 +285,6 @@ def _read_rows(
 
 
 def _check_format(data: Mapping[str, Any]) -> None:
-    version = data.get("format_version") if isinstance(data, Mapping) else None
+    version = data.get("format_version")
     if version != FORMAT_VERSION:
         raise InputError(f"scene format {version!r} can't be read; this scenekit reads format {FORMAT_VERSION}")

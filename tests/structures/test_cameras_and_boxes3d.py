@@ -1,0 +1,65 @@
+"""Projection and rotations, held against cases worked by hand and scipy."""
+
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from scenekit.errors import InputError
+from scenekit.structures import Boxes3D, Camera
+
+from . import worlds
+
+
+def test_projection_by_hand() -> None:
+    camera = Camera(torch.tensor([[100.0, 0.0, 50.0], [0.0, 200.0, 40.0], [0.0, 0.0, 1.0]]))
+    points = torch.tensor([[0.0, 0.0, 3.0], [1.0, 0.0, 2.0], [0.0, -1.0, 4.0]])
+    assert camera.project(points).tolist() == [[50.0, 40.0], [100.0, 40.0], [50.0, -10.0]]
+    assert camera.project(torch.zeros(0, 3)).shape == (0, 2)
+
+
+def test_the_assumed_camera_says_so() -> None:
+    camera = Camera.default(30, 40)
+    assert camera.assumed
+    assert camera.matrix.tolist() == [[40.0, 0.0, 20.0], [0.0, 40.0, 15.0], [0.0, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize("focal", [0.0, -3.0, float("nan")])
+def test_impossible_cameras_are_refused(focal: float) -> None:
+    with pytest.raises(InputError, match="focal lengths above 0"):
+        Camera(torch.tensor([[focal, 0.0, 5.0], [0.0, 9.0, 5.0], [0.0, 0.0, 1.0]]))
+
+
+def test_corners_of_an_unrotated_box() -> None:
+    box = Boxes3D(torch.tensor([[1.0, 2.0, 10.0]]), torch.tensor([[2.0, 4.0, 6.0]]), torch.eye(3)[None])
+    corners = box.corners[0]
+    # Length lies along x, height along y, width along z.
+    assert corners.amin(0).tolist() == [-2.0, 0.0, 9.0]
+    assert corners.amax(0).tolist() == [4.0, 4.0, 11.0]
+    assert len(set(map(tuple, corners.tolist()))) == 8
+    assert corners[:4, 2].tolist() == [9.0] * 4
+
+
+def test_angles_rebuild_the_rotation() -> None:
+    rotation = worlds.rotations(50)
+    boxes = Boxes3D(torch.zeros(50, 3), torch.ones(50, 3), rotation)
+    roll, pitch, yaw = boxes.roll_pitch_yaw.unbind(1)
+    # Intrinsic y, then z, then x: R = Ry(yaw) Rz(pitch) Rx(roll).
+    rebuilt = Rotation.from_euler("YZX", torch.stack((yaw, pitch, roll), dim=1).numpy()).as_matrix()
+    assert torch.allclose(torch.from_numpy(rebuilt).float(), rotation, atol=1e-4)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_straight_up_and_down_has_no_roll(sign: float) -> None:
+    rotation = torch.tensor(Rotation.from_euler("YZ", [[0.7, sign * torch.pi / 2]]).as_matrix(), dtype=torch.float32)
+    roll, pitch, yaw = Boxes3D(torch.zeros(1, 3), torch.ones(1, 3), rotation).roll_pitch_yaw[0].tolist()
+    assert roll == 0
+    assert pitch == pytest.approx(sign * torch.pi / 2, abs=1e-3)
+    assert yaw == pytest.approx(0.7, abs=1e-5)
+
+
+def test_nine_parameters() -> None:
+    center, size = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[4.0, 5.0, 6.0]])
+    boxes = Boxes3D(center, size, torch.eye(3)[None])
+    assert boxes.parameters.tolist() == [[1, 2, 3, 4, 5, 6, 0, 0, 0]]
+    empty = Boxes3D(torch.zeros(0, 3), torch.zeros(0, 3), torch.zeros(0, 3, 3))
+    assert (empty.corners.shape, empty.parameters.shape, len(empty.mirrored())) == ((0, 8, 3), (0, 9), 0)
