@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from scenekit.data.checks import checked, find_faults
 from scenekit.errors import InputError
 from scenekit.keys import MASKS, OBJECTS

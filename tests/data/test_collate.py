@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from scenekit.data.collate import collate
 from scenekit.data.sample import Sample, Supervision
 from scenekit.keys import CAPTIONS, DEPTH, KEYPOINTS, MASKS, OBJECTS, PHRASE_CAPTIONS, PHRASES, RELATIONS, SEMANTIC

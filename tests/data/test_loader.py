@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+
 from scenekit.data.loader import Shard, Source, training_batches
 from scenekit.data.transforms import RandomCrop, RandomFlip
 from scenekit.errors import InputError

@@ -4,6 +4,7 @@ import itertools
 from collections import Counter
 
 import pytest
+
 from scenekit.data.mixing import Draw, batches, draws, shuffled
 from scenekit.errors import InputError
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from scenekit.data.preprocess import make_batch, normalize, pack, resize, resized
 from scenekit.recipe import InputConfig
 from scenekit.structures.cameras import Camera

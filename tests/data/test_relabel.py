@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import torch
+
 from scenekit.data.relabel import relabeled
 from scenekit.keys import ATTRIBUTES, KEYPOINTS, MASKS, PANOPTIC, RELATIONS, SEMANTIC
 from scenekit.structures.fields import IGNORE

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import torch
+
 from scenekit.data.selecting import keep_regions, without_empty
 from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC
 from scenekit.structures.panoptic import Panoptic, Segment

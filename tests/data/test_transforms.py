@@ -4,6 +4,7 @@ import random
 
 import pytest
 import torch
+
 from scenekit.data.transforms import ColorJitter, RandomCrop, RandomFlip, Resize, augmentations, moved, rng_for
 from scenekit.keys import KEYPOINTS, MASKS, RELATIONS, SEMANTIC
 from scenekit.recipe import AugmentConfig, InputConfig

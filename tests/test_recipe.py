@@ -1,0 +1,116 @@
+"""Recipes: what is read is what was written, and every mistake is one clear line."""
+
+import pytest
+
+from scenekit.errors import InputError
+from scenekit.recipe import Recipe
+
+GOOD = """
+model: {tasks: {semantic: {}}}
+data:
+  train:
+    - {name: synthetic, options: {seed: 3}}
+    - {name: coco, weight: 2}
+train: {steps: 20, lr: 1e-3, precision: no}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(GOOD)
+    return path
+
+
+def test_yaml_quirks(recipe):
+    train = Recipe.load(recipe).train
+    assert train.lr == 1e-3  # YAML 1.1 reads 1e-3 as text
+    assert train.precision == "no"  # and a bare no as False
+
+
+def test_round_trip(recipe, tmp_path):
+    first = Recipe.load(recipe, ["augment.scale=[0.8, 1.2]", "train.ema=0.99"])
+    first.save(tmp_path / "again.yaml")
+    assert Recipe.load(tmp_path / "again.yaml") == first
+
+
+def test_overrides(recipe):
+    changed = Recipe.load(
+        recipe,
+        [
+            "train.steps=50",
+            "train.loss_weights={masks: 2}",
+            "data.train.1.options.root=/x",
+            "model.tasks.masks.convs=2",
+            "train.clip=null",
+            "out=here",
+        ],
+    )
+    assert changed.train.steps == 50 and changed.train.loss_weights == {"masks": 2.0} and changed.train.clip is None
+    assert changed.data.train[1].options == {"root": "/x"} and changed.data.train[0].options == {"seed": 3}
+    assert changed.model.tasks == {"semantic": {}, "masks": {"convs": 2}} and changed.out == "here"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.stepz=3", r"unknown key 'train.stepz'; did you mean 'steps'\?"),
+        ("trian.steps=3", r"unknown key 'trian'; did you mean 'train'\?"),
+        ("model.input.min_sizes=3", r"unknown key 'model.input.min_sizes'; did you mean 'min_size'\?"),
+        ("data.train.0.splitt=val", r"unknown key 'data.train.0.splitt'; did you mean 'split'\?"),
+        ("data.val.nam=coco", r"unknown key 'data.val.nam'; did you mean 'name'\?"),
+        ("train.steps=many", "'train.steps': .*integer.* got 'many'"),
+        ("train.steps=0", "'train.steps': .*greater than or equal to 1, got 0"),
+        ("train.schedule=linear", "'train.schedule': .*'one_cycle'.* got 'linear'"),
+        ("augment.scale=[2, 1]", "'augment.scale': a range of two factors"),
+        ("data.train=[]", "'data.train': at least one data set is expected"),
+        ("data=null", "'data': .* got None"),
+        ("train.steps", "looks like train.steps=50"),
+        ("=3", "looks like train.steps=50"),
+        ("train.steps=[", "must be YAML"),
+        ("train.steps.more=3", "'more' is below a single value"),
+        ("data.train.2.name=x", "from 0 to 1 is expected, got '2'"),
+        ("data.train.first=x", "from 0 to 1 is expected, got 'first'"),
+    ],
+)
+def test_mistakes_are_one_line(recipe, override, message):
+    with pytest.raises(InputError, match=message) as caught:
+        Recipe.load(recipe, [override])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a: [1", "a recipe in YAML is expected"),
+        (b"just text", "has sections such as model, data and train; got str"),
+        (b"", "got NoneType"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (b"train: {}", "'data' is missing"),
+    ],
+)
+def test_unusable_files(tmp_path, content, message):
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        Recipe.load(path)
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(InputError, match="no such recipe"):
+        Recipe.load(tmp_path / "none.yaml")
+    with pytest.raises(InputError, match="cannot be read"):
+        Recipe.load(tmp_path)
+
+
+def test_yaml_builds_no_objects(tmp_path):
+    path = tmp_path / "evil.yaml"
+    path.write_text("data: !!python/object/apply:os.getcwd []")
+    with pytest.raises(InputError, match="a recipe in YAML is expected"):
+        Recipe.load(path)
+
+
+def test_shipped_recipes_are_valid(repository):
+    for path in sorted((repository / "recipes").glob("*.yaml")):
+        assert Recipe.load(path).model.tasks
