@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from pydantic import ValidationError
 from torch import Tensor
@@ -36,7 +37,8 @@ class Trunk(Provider):
 
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Float[Tensor, ""]]:
         images: ImageBatch = board[IMAGES]
-        board.put(FEATURES, self.net(images.pixels))
+        # Convolutions run faster channels-last, on CPUs too; the values are the same.
+        board.put(FEATURES, self.net(images.pixels.contiguous(memory_format=torch.channels_last)))
         return {}
 
 
