@@ -163,7 +163,9 @@ def worlds_flip() -> Any:
 
 
 def test_relations_keep_their_probabilities() -> None:
-    relations = Relations(torch.tensor([0]), torch.tensor([1]), torch.tensor([2]), None, torch.tensor([[0.1, 0.2, 0.7]]))
+    relations = Relations(
+        torch.tensor([0]), torch.tensor([1]), torch.tensor([2]), None, torch.tensor([[0.1, 0.2, 0.7]])
+    )
     scene = worlds.scene(2)
     back = there_and_back(Scene(scene.size, scene.vocabulary, scene.streams, {RELATIONS: relations}))
     assert back[RELATIONS].score is None and same(back[RELATIONS], relations)
@@ -266,7 +268,7 @@ def test_broken_entries_are_refused_in_one_line(tmp_path: Path, name: str, entry
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot read .*: No such file"):
+    with pytest.raises(InputError, match=r"cannot read .*: No such file"):
         Scene.load(tmp_path / "nothing.json")
-    with pytest.raises(InputError, match="cannot read .*: Is a directory"):
+    with pytest.raises(InputError, match=r"cannot read .*: Is a directory"):
         Scene.load(tmp_path)

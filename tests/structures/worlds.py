@@ -43,7 +43,9 @@ VOCABULARY = Vocabulary(
     predicates=("left of", "right of", "on"),
     attributes=("red", "wooden", "tall"),
     skeletons={
-        "person": Skeleton(("nose", "left hand", "right hand"), (("nose", "left hand"),), (("left hand", "right hand"),))
+        "person": Skeleton(
+            ("nose", "left hand", "right hand"), (("nose", "left hand"),), (("left hand", "right hand"),)
+        )
     },
     mirror_predicates=(("left of", "right of"),),
     mirror_words=(("left", "right"),),

@@ -1,0 +1,58 @@
+"""Names behind the labels."""
+
+import json
+
+import pytest
+
+from scenekit.errors import InputError
+from scenekit.structures import Skeleton, Vocabulary
+
+from . import worlds
+
+PAIR = Skeleton(("a", "b"), mirror=(("a", "b"),))
+
+
+def test_labels_are_things_then_stuff() -> None:
+    vocabulary = worlds.VOCABULARY
+    assert vocabulary.labels == ("person", "chair", "floor") and vocabulary.label("floor") == 2
+    assert vocabulary.things_with_skeleton == (0,)
+    assert vocabulary.predicate_mirror_order == (1, 0, 2)
+    assert vocabulary.skeleton is not None and vocabulary.skeleton.mirror_order == (0, 2, 1)
+    with pytest.raises(InputError, match="unknown label 'flor'; did you mean 'floor'"):
+        vocabulary.label("flor")
+
+
+def test_json_and_back() -> None:
+    data = worlds.VOCABULARY.to_json()
+    assert data == json.loads(json.dumps(data))
+    assert Vocabulary.from_json(data) == worlds.VOCABULARY
+
+
+def test_merging_by_name() -> None:
+    other = Vocabulary(("chair", "dog"), ("sky", "floor"), ("on", "under"), skeletons={"dog": PAIR})
+    merged = worlds.VOCABULARY.merged(other)
+    assert merged.things == ("person", "chair", "dog") and merged.stuff == ("floor", "sky")
+    assert merged.predicates == ("left of", "right of", "on", "under")
+    assert set(merged.skeletons) == {"person", "dog"}
+    with pytest.raises(InputError, match="one skeleton for all things expected"):
+        _ = merged.skeleton
+
+
+def test_contradicting_vocabularies_do_not_merge() -> None:
+    with pytest.raises(InputError, match=r"\['floor'\] are things in one vocabulary and stuff in the other"):
+        worlds.VOCABULARY.merged(Vocabulary(("floor",)))
+    with pytest.raises(InputError, match="'person' has another skeleton in each vocabulary"):
+        worlds.VOCABULARY.merged(Vocabulary(("person",), skeletons={"person": PAIR}))
+
+
+def test_names_must_be_known_and_unique() -> None:
+    with pytest.raises(InputError, match=r"labels of a vocabulary must be unique, got \['a'\]"):
+        Vocabulary(("a",), ("a",))
+    with pytest.raises(InputError, match="mirror predicates of a vocabulary name 'right of'"):
+        Vocabulary(("a",), predicates=("left of",), mirror_predicates=(("left of", "right of"),))
+    with pytest.raises(InputError, match="skeletons of a vocabulary name 'b'"):
+        Vocabulary(("a",), skeletons={"b": PAIR})
+    with pytest.raises(InputError, match="mirror pairs of a skeleton name 'c'"):
+        Skeleton(("a", "b"), mirror=(("a", "c"),))
+    with pytest.raises(InputError, match="2 points needs as many sigmas, got 1"):
+        Skeleton(("a", "b"), sigmas=(0.1,))
