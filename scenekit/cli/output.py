@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+PIPE_WIDTH = 240
+"""Columns of tables that go to a file or another program, where folded cells could not be searched."""
+
 console = Console(stderr=True, highlight=False)
 
 ModelOption = Annotated[
@@ -90,13 +93,13 @@ def save_picture(picture: Image, path: Path) -> None:
     write_atomically(path, stream.getvalue())
 
 
-def progress(items: Iterable[T], description: str, total: float | None = None) -> Iterator[T]:
+def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
     """Yield `items` under a progress bar on standard error, which shows only on a terminal and goes when done."""
     yield from track(items, description, total=total, console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager
-def progress_bar(description: str, total: float | None) -> Iterator[Callable[[float], None]]:
+def progress_bar(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """As `progress`, for work that reports how much is done: yields the function to tell it."""
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(description, total=total)
@@ -110,4 +113,4 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[obje
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
-    Console(highlight=False).print(table)
+    Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)

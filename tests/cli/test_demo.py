@@ -1,0 +1,43 @@
+"""`scenekit demo`: the report and the files beside it."""
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import scenekit as sk
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def test_synthetic_scenes(run, tiny_model, tmp_path) -> None:
+    out = tmp_path / "demo"
+    result = run("demo", "--model", tiny_model, "--out", out, "--count", "1", "--threshold", "0", "--json")
+    assert result.status == 0
+    (picture,) = result.json["pictures"]
+    assert picture["objects"] == 5 and picture["name"] == "scene-0"
+    assert {"preprocess", "backbone", "semantic", "masks", "keypoints", "panoptic", "finish"} <= set(picture["seconds"])
+    report = (out / "report.html").read_text()
+    assert "scene-0" in report and "ground truth" in report
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", report), "the report must hold everything itself"
+    layers = {"boxes", "semantic", "masks", "keypoints", "panoptic"}
+    assert {path.name for path in out.glob("*.png")} == {"scene-0.png"} | {f"scene-0-{name}.png" for name in layers}
+    assert sk.Scene.load(out / "scene-0.json").size == (240, 320)
+
+
+def test_own_picture(run, tiny_model, tmp_path) -> None:
+    Image.new("RGBA", (70, 50), (0, 0, 255, 128)).save(tmp_path / "mine.png")
+    result = run("demo", "--model", tiny_model, "--out", tmp_path / "out", "--image", tmp_path / "mine.png")
+    assert result.status == 0 and "report.html" in result.out
+    assert sk.Scene.load(tmp_path / "out" / "mine.json").path == str(tmp_path / "mine.png")
+
+
+def test_refusals_write_nothing(refused, tiny_model, tmp_path) -> None:
+    (tmp_path / "empty.png").touch()
+    for name, reason in (("empty.png", "is empty"), ("none.png", "no such file")):
+        said = refused("demo", "--model", tiny_model, "--out", tmp_path / "out", "--image", tmp_path / name)
+        assert reason in said and not (tmp_path / "out").exists()

@@ -1,0 +1,82 @@
+"""`scenekit predict`: what programs read, what people get, what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_masks
+
+import scenekit as sk
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "photo.jpg")
+    return tmp_path / "photo.jpg"
+
+
+def test_json_is_an_array_of_scenes(run, tiny_model, photo, tmp_path) -> None:
+    Image.new("CMYK", (50, 40)).save(tmp_path / "other.tif")
+    result = run("predict", photo, tmp_path / "other.tif", "--model", tiny_model, "--json", "--threshold", "0")
+    assert result.status == 0
+    first, second = result.json
+    assert {name: first["image"][name] for name in ("path", "width", "height")} == {
+        "path": str(photo), "width": 80, "height": 60,
+    }  # fmt: skip
+    assert second["image"]["width"] == 50
+    objects = first["objects"]
+    assert len(objects["boxes"]) == len(objects["labels"]) == len(objects["names"]) == len(objects["scores"]) == 5
+    assert {"masks", "keypoints", "semantic", "panoptic"} <= set(first)
+    assert coco_masks.decode(first["masks"][0]).shape == (60, 80)
+    assert sk.Scene.from_json(first).names() == objects["names"]
+
+
+def test_tasks_and_threshold(run, tiny_model, photo) -> None:
+    (scene,) = run("predict", photo, "--model", tiny_model, "--json", "--tasks", "semantic").json
+    assert "semantic" in scene and not {"masks", "keypoints", "panoptic"} & set(scene)
+    (scene,) = run("predict", photo, "--model", tiny_model, "--json", "--threshold", "1").json
+    assert scene["objects"]["boxes"] == []
+
+
+def test_out_holds_a_drawing_and_a_scene_per_picture(run, tiny_model, photo, tmp_path) -> None:
+    (tmp_path / "again").mkdir()
+    twin = tmp_path / "again" / "photo.png"
+    Image.open(photo).save(twin)
+    result = run("predict", photo, twin, "--model", tiny_model, "--out", tmp_path / "new" / "out")
+    assert result.status == 0 and "photo.jpg" in result.out
+    names = sorted(path.name for path in (tmp_path / "new" / "out").iterdir())
+    assert names == ["photo-2.json", "photo-2.png", "photo.json", "photo.png"]
+    assert sk.Scene.load(tmp_path / "new" / "out" / "photo-2.json").path == str(twin)
+
+
+def test_refusals(refused, tiny_model, photo, tmp_path) -> None:
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "cut.jpg").write_bytes(photo.read_bytes()[:600])
+    model = ("--model", tiny_model)
+    assert "none.jpg: no such file" in refused("predict", photo, tmp_path / "none.jpg", *model)
+    assert "empty.jpg: the file is empty" in refused("predict", photo, tmp_path / "empty.jpg", *model, "--json")
+    assert "cut.jpg: the picture is damaged" in refused("predict", tmp_path / "cut.jpg", *model)
+    assert "a folder" in refused("predict", tmp_path, *model)
+    assert "did you mean 'masks'?" in refused("predict", photo, *model, "--tasks", "maks")
+    assert "unknown device 'gpu'" in refused("predict", photo, *model, "--device", "gpu")
+    assert "unknown model 'tiny'" in refused("predict", photo, "--model", "tiny")
+    assert "cannot be made" in refused("predict", photo, *model, "--out", photo)
+
+
+def test_threshold_outside_the_range_is_wrong_usage(run, tiny_model, photo) -> None:
+    result = run("predict", photo, "--model", tiny_model, "--threshold", "1.5")
+    assert result.status == 2 and "--threshold" in result.err and result.out == ""
+
+
+def test_cut_off_weights(refused, tiny_model, photo, tmp_path) -> None:
+    for source in Path(tiny_model).iterdir():
+        (tmp_path / source.name).write_bytes(source.read_bytes()[: source.stat().st_size - 1000])
+    assert "cut off" in refused("predict", photo, "--model", tmp_path)
+
+
+def test_real_pictures(run, tiny_model, samples) -> None:
+    pictures = sorted(p for folder in ("imagenet_check", "coco_keypoints") for p in (samples / folder).glob("*.jpg"))
+    result = run("predict", *pictures, "--model", tiny_model, "--json", "--tasks", "semantic")
+    assert len(result.json) == len(pictures) > 3
