@@ -6,7 +6,7 @@ Letters: B pictures, L labels (things and stuff), C channels of the head, h w th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from jaxtyping import Float, Int
 from pydantic import Field, model_validator
@@ -41,7 +41,7 @@ class SemanticConfig(Config):
     loss_at: Literal["input", "logits"] = "input"
 
     @model_validator(mode="after")
-    def _whole_groups(self) -> Self:
+    def _whole_groups(self) -> SemanticConfig:
         if self.channels % self.norm_groups:
             raise ValueError(f"channels must be a multiple of norm_groups ({self.norm_groups})")
         return self
