@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor
 
+from scenekit.data.images import ImageSource
 from scenekit.errors import InputError
 from scenekit.keys import OBJECTS, PANOPTIC, RELATIONS, RESERVED, Key, Stream, key_named
 from scenekit.structures.cameras import Camera
@@ -224,8 +225,8 @@ class Scene:
         except ValueError as error:  # InputError, bad JSON and bytes that are no text
             raise InputError(f"{path} is no scene file: {error}") from error
 
-    def draw(self, image: Image.Image | None = None) -> Image.Image:
-        """The picture with everything drawn on it; `image` stands in where `path` can't be read."""
+    def draw(self, image: ImageSource | None = None) -> Image.Image:
+        """The picture with everything drawn on it; `image` stands in where there is no `path` that can be read."""
         from scenekit.viewing.draw import draw_scene
 
         return draw_scene(self, image)
