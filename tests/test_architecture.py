@@ -1,0 +1,144 @@
+"""Guards against the ways in which this kind of project turns ugly.
+
+A forward pass with one more `if has_x` per task; configuration and registries that eat the code; plugins as theatre,
+where built-ins reach into private parts.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pluggy
+import pytest
+
+import scenekit as sk
+from scenekit.hooks import registry, specs
+from scenekit.hooks.manager import KINDS
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PLUGIN_ROOTS = ("plugins", "datasets")
+PLUGIN_PACKAGES = ("scenekit_plugins", "scenekit_datasets")
+HOOKS = {name: spec for name, spec in vars(specs).items() if name.startswith("scenekit_")}
+
+WORDS_OF_FILE_FORMATS = {
+    "scenekit/evaluation/coco.py": {"keypoints"},
+    "scenekit/evaluation/coco_files.py": {"keypoints"},
+    "scenekit/evaluation/evaluators.py": {"keypoints"},
+    "scenekit/cli/score.py": {"panoptic"},
+}
+"""Where a word that also is a task's name belongs to a format that is read or measured."""
+
+ONE_PASS = ("model.py", "rows.py", "plan.py", "heads.py", "finishing.py", "assembly.py", "structures/board.py")
+"""The modules through which every task goes."""
+
+KEYS_OF_THE_CORE = {"IMAGES", "FEATURES", "PROPOSALS", "OBJECTS", "Key", "Stream"}
+
+
+def sources(*roots: str) -> list[Path]:
+    return sorted(path for root in roots for path in (REPOSITORY / root).rglob("*.py"))
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(REPOSITORY).as_posix()
+
+
+def nodes(path: Path) -> Iterator[ast.AST]:
+    return ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def imports(path: Path) -> Iterator[tuple[str, str]]:
+    """(module, name) of everything imported; the name is empty for a whole module."""
+    for node in nodes(path):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{relative(path)}:{node.lineno} imports by a relative path"
+            yield from ((str(node.module), alias.name) for alias in node.names)
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+@pytest.mark.parametrize("path", sources("scenekit"), ids=relative)
+def test_the_core_names_no_task(path: Path) -> None:
+    """Not in a comparison, not in a table: a string that is a task's name has no place outside the shared keys."""
+    if relative(path) == "scenekit/keys.py":
+        return
+    allowed = WORDS_OF_FILE_FORMATS.get(relative(path), set())
+    names = set(registry().names("task")) - allowed
+    found = [
+        (node.lineno, node.value) for node in nodes(path) if isinstance(node, ast.Constant) and node.value in names
+    ]
+    assert not found, f"{relative(path)} speaks of tasks by name: {found}"
+
+
+@pytest.mark.parametrize("name", ONE_PASS)
+def test_the_one_pass_knows_no_key_of_a_task(name: str) -> None:
+    imported = {name for module, name in imports(REPOSITORY / "scenekit" / name) if module == "scenekit.keys"}
+    assert imported <= KEYS_OF_THE_CORE
+
+
+@pytest.mark.parametrize("path", sources("scenekit"), ids=relative)
+def test_the_core_imports_no_plugin(path: Path) -> None:
+    assert not [module for module, _ in imports(path) if module.split(".")[0] in PLUGIN_PACKAGES]
+    strings = [node.value for node in nodes(path) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    modules = tuple(f"{package}." for package in PLUGIN_PACKAGES)
+    assert not [text for text in strings if text.startswith(modules)], "nor by name at run time"
+
+
+@pytest.mark.parametrize("path", sources(*PLUGIN_ROOTS), ids=relative)
+def test_plugins_use_public_parts_only(path: Path) -> None:
+    for module, name in imports(path):
+        if module.split(".")[0] == "scenekit":
+            assert not any(map(is_private, [*module.split("."), name])), f"{relative(path)} imports {module}.{name}"
+    for node in nodes(path):
+        if isinstance(node, ast.Attribute) and is_private(node.attr):
+            owner = ast.unparse(node.value)
+            assert owner in ("self", "cls"), f"{relative(path)}:{node.lineno} reaches into {owner}.{node.attr}"
+
+
+@pytest.mark.parametrize("path", sources(*PLUGIN_ROOTS), ids=relative)
+def test_plugins_do_not_know_each_other(path: Path) -> None:
+    """They meet on the board: what an entry point names is imported by nobody but itself."""
+    own = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts[1:3])
+    others = {entry.value for entry in entry_points(group="scenekit")} - {own}
+    for module, name in imports(path):
+        assert not {module, f"{module}.{name}"} & others, f"{relative(path)} imports {module}"
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_every_hook_shows_how_it_is_used(name: str) -> None:
+    """Its docstring says when it is called and holds an example that pluggy takes."""
+    text = inspect.getdoc(HOOKS[name]) or ""
+    assert "alled " in text
+    example = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert example is not None
+    plugin = type("Plugin", (), {})
+    scope = {"sk": sk}
+    exec(compile(example[1], name, "exec"), scope)
+    setattr(plugin, name, staticmethod(scope[name]))
+    manager = pluggy.PluginManager("scenekit")
+    manager.add_hookspecs(specs)
+    manager.register(plugin)
+    assert len(getattr(manager.hook, name).get_hookimpls()) == 1
+
+
+def test_every_hook_has_a_test() -> None:
+    """Those that hand over records are run through one by one in tests/hooks, the observers by name."""
+    text = (REPOSITORY / "tests" / "hooks" / "test_manager.py").read_text()
+    assert '@pytest.mark.parametrize("kind", KINDS)' in text
+    tested = {hook for hook, _ in KINDS.values()} | set(re.findall(r"scenekit_\w+", text))
+    assert set(HOOKS) <= tested
+
+
+def test_built_ins_enter_by_the_door() -> None:
+    found = registry()
+    assert not found.failures
+    assert set(found.names("task")) >= {"semantic", "masks", "panoptic", "keypoints"}
+    assert found.names("detector") and found.names("backbone") and found.names("dataset")
