@@ -36,14 +36,17 @@ HUE_STEPS = 36
 DEFICIENCY_WEIGHT = 1.6
 """Simulated deficiencies squeeze all colors together; their distances count this much more than normal sight's."""
 
-INSTANCE_LIGHTNESS, INSTANCE_HUE = 0.09, 16.0
+INSTANCE_LIGHTNESS, INSTANCE_HUE = 0.14, 24.0
 """How far objects of one label may differ from its color, each way."""
 
 MUTED_CHROMA = 0.55
 """Part of its colorfulness that a muted color keeps."""
 
-GOLDEN = (math.sqrt(5) - 1) / 2
-"""Multiples of the golden ratio, modulo 1, never cluster: neighboring ids get clearly different shades."""
+STEPS = (0.7548776662, 0.5698402910)
+"""Multiples of these, modulo 1, fill the unit square evenly, so that neighboring ids get clearly different shades.
+
+They are powers of 1 / plastic number (Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018).
+"""
 
 # Rows: linear R, G, B as seen with no, protan, deutan and tritan deficiency.
 SIGHTS = np.array(
@@ -81,8 +84,8 @@ def label_color(label: int, muted: bool = False) -> Color:
 def object_color(label: int, identity: int) -> Color:
     """A shade of the label's color; objects of one label differ, and an object keeps its shade while it is tracked."""
     lightness, chroma, hue = lch_from_lab(np.array(palette()[label % PALETTE_SIZE]))
-    lighter, turn = (2 * ((identity * GOLDEN * step) % 1) - 1 for step in (1, 2))
-    lightness = min(max(lightness + INSTANCE_LIGHTNESS * lighter, 0.55), 0.92)
+    lighter, turn = (2 * ((0.5 + identity * step) % 1) - 1 for step in STEPS)
+    lightness = min(max(lightness + INSTANCE_LIGHTNESS * lighter, 0.52), 0.92)
     return to_color(lab_from_lch(lightness, chroma, hue + INSTANCE_HUE * turn))
 
 

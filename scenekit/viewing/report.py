@@ -113,20 +113,22 @@ def summary(entries: Sequence[ReportEntry]) -> str:
 
 
 def card(number: int, entry: ReportEntry) -> str:
-    """Everything about one picture."""
-    tables = "\n".join((objects_table(entry.scene), segments_table(entry.scene), timings_table(entry.timings)))
+    """Everything about one picture; the timings stand below it where comparisons leave room there, else at the end."""
+    timings = timings_table(entry.timings)
+    below, last = (timings, "") if entry.truth is not None else ("", timings)
+    tables = "\n".join((objects_table(entry.scene), segments_table(entry.scene), last))
     return (
         f'<article class="card" id="picture-{number}">\n<header><h2>{escape(entry.name)}</h2>'
         f'<p class="note">{size_text(entry.scene)} · {escape(inventory(entry.scene))}</p></header>\n'
-        f'<div class="views">\n{views(entry)}\n</div>\n<div class="tables">\n{tables}\n</div>\n</article>'
+        f'<div class="views">\n{views(entry, below)}\n</div>\n<div class="tables">\n{tables}\n</div>\n</article>'
     )
 
 
-def views(entry: ReportEntry) -> str:
-    """The picture, then its layers, each with that of the ground truth where there is one."""
+def views(entry: ReportEntry, below: str) -> str:
+    """The picture with what stands `below` it, then its layers, beside those of the ground truth where there is one."""
     truth = {} if entry.truth is None else truth_layers(entry.truth, entry)
     found = inventory(entry.scene)
-    figures = [figure("picture", picture(entry.image, entry.name))]
+    figures = [f"<div>{figure('picture', picture(entry.image, entry.name))}{below}</div>"]
     for name, drawn in entry.layers.items():
         shown = picture(drawn, f"{entry.name} with {name} as predicted: {found}")
         if name in truth:

@@ -163,11 +163,9 @@ def test_crowded_labels_do_not_cover_each_other() -> None:
 
 
 def test_scene_is_enlarged_by_a_whole_factor() -> None:
-    scene = room()
-    assert draw_scene(scene, gray_picture(scene)).size == (960, 720)
-    large = room(900, 1200)
-    assert draw_scene(large, gray_picture(large)).size == (1200, 900)
-    assert draw_scene(nothing(1, 1), gray_picture(nothing(1, 1))).size == (4, 4)
+    for size, expected in (((240, 320), (960, 720)), ((900, 1200), (1200, 900)), ((1, 1), (4, 4))):
+        scene = nothing(*size)
+        assert draw_scene(scene, gray_picture(scene), ["boxes"]).size == expected
 
 
 def test_scene_reads_its_own_picture(tmp_path: Path) -> None:
