@@ -55,7 +55,7 @@ def test_dice_follow_the_guaranteed_sequence():
     source = random.Random(int.from_bytes(digest[:8], "big"))
     first, second, third, fourth = (source.random() for _ in range(4))
     dice = Dice("scene", 1, 2)
-    assert dice.uniform(2, 6) == 2 + 4 * first
+    assert dice.uniform(2.0, 6.0) == 2 + 4 * first
     assert dice.integer(1, 3) == 1 + int(3 * second)
     assert dice.pick("abcd") == "abcd"[int(4 * third)]
     assert dice.chance(fourth) is False and not Dice("never").chance(0.0)

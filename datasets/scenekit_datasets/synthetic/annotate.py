@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 
 from scenekit_datasets.synthetic import textures
 from scenekit_datasets.synthetic.geometry import TEMPLATE_FROM_BOX, Mat3, Vec3
@@ -42,8 +42,8 @@ def mask_boxes(masks: Bool[np.ndarray, "N H W"]) -> Float[np.ndarray, "N 4"]:
     return out
 
 
-def semantic_map(renderer: Renderer, surface: Surface, size: tuple[int, int]) -> Int[np.ndarray, "H W"]:
-    """Index into CLASSES for every pixel (uint8)."""
+def semantic_map(renderer: Renderer, surface: Surface, size: tuple[int, int]) -> UInt8[np.ndarray, "H W"]:
+    """Index into CLASSES for every pixel."""
     stage = renderer.stage
     names = [placed.model.category for placed in renderer.objects] + [stage.ground, "wall", "sky"]
     out = np.array([CLASSES.index(name) for name in names], dtype=np.uint8)[surface.owner]
@@ -56,7 +56,7 @@ def semantic_map(renderer: Renderer, surface: Surface, size: tuple[int, int]) ->
 
 
 def panoptic(
-    instance: Int[np.ndarray, "H W"], semantic: Int[np.ndarray, "H W"], labels: Int[np.ndarray, " N"]
+    instance: Int[np.ndarray, "H W"], semantic: UInt8[np.ndarray, "H W"], labels: Int[np.ndarray, " N"]
 ) -> tuple[Int[np.ndarray, "H W"], tuple[Segment, ...]]:
     """Segment ids: 1..N for the objects in order, then one for each stuff class in the picture."""
     out = (instance + 1).astype(np.int32)

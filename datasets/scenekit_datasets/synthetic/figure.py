@@ -156,11 +156,11 @@ class _Body:
     def legs(self, hips: Vec3) -> Builder:
         out, h, pose = Builder(), self.h, self.pose
         for index, (side, sign) in enumerate((("left", 1.0), ("right", -1.0))):
-            hip = hips + vec(0, sign * 0.055, 0) * h
+            hip = hips + vec(0.0, sign * 0.055, 0.0) * h
             turn = rotation(0, sign * pose.spread[index]) @ rotation(1, -pose.hip[index])
-            knee = hip + turn @ vec(0, 0, -0.245 * h)
+            knee = hip + turn @ vec(0.0, 0.0, -0.245 * h)
             shin = turn @ rotation(1, pose.knee[index])
-            ankle = knee + shin @ vec(0, 0, -0.235 * h)
+            ankle = knee + shin @ vec(0.0, 0.0, -0.235 * h)
             out.limb(hip, knee, 0.052 * h, self.wear.trousers, 0.75)
             out.limb(knee, ankle, 0.040 * h, self.wear.trousers, 0.7)
             self._shoe(out, ankle, shin)
@@ -177,7 +177,7 @@ class _Body:
         out.add(
             ball(2),
             (0.075 * h, 0.033 * h, 0.03 * h),
-            ankle + yaw @ vec(0.035, 0, -0.02) * h,
+            ankle + yaw @ vec(0.035, 0.0, -0.02) * h,
             self.wear.shoes,
             yaw,
         )
@@ -190,26 +190,26 @@ class _Body:
         out.add(
             lathe(TORSO, 24),
             (0.078 * h, 0.118 * h, trunk),
-            hips - spine @ vec(0, 0, 0.01 * h),
+            hips - spine @ vec(0.0, 0.0, 0.01 * h),
             self.wear.shirt,
             spine,
         )
         for index, (side, sign) in enumerate((("left", 1.0), ("right", -1.0))):
-            shoulder = hips + spine @ vec(0, sign * 0.108 * h, 0.27 * h)
+            shoulder = hips + spine @ vec(0.0, sign * 0.108 * h, 0.27 * h)
             self._arm(out, shoulder, spine, index, side, sign)
-        neck = hips + spine @ vec(0, 0, trunk - 0.02 * h)
+        neck = hips + spine @ vec(0.0, 0.0, trunk - 0.02 * h)
         self._head(out, neck, rotation(1, pose.lean * 0.5) @ rotation(2, pose.twist * 0.5))
         return out
 
     def _arm(self, out: Builder, shoulder: Vec3, spine: Mat3, index: int, side: str, sign: float) -> None:
         h, pose, wear = self.h, self.pose, self.wear
         turn = spine @ rotation(1, -pose.raise_front[index]) @ rotation(0, sign * pose.raise_side[index])
-        elbow = shoulder + turn @ vec(0, 0, -0.165 * h)
+        elbow = shoulder + turn @ vec(0.0, 0.0, -0.165 * h)
         fore = turn @ rotation(1, -pose.elbow[index])
-        wrist = elbow + fore @ vec(0, 0, -0.145 * h)
+        wrist = elbow + fore @ vec(0.0, 0.0, -0.145 * h)
         out.limb(shoulder, elbow, 0.035 * h, wear.shirt, 0.82)
         out.limb(elbow, wrist, 0.028 * h, wear.sleeve, 0.75)
-        hand = wrist + fore @ vec(0, 0, -0.04 * h)
+        hand = wrist + fore @ vec(0.0, 0.0, -0.04 * h)
         out.add(ball(1), (0.024 * h, 0.03 * h, 0.045 * h), hand, wear.skin, fore)
         self._note(f"{side}_shoulder", shoulder, 0.065)
         self._note(f"{side}_elbow", elbow, 0.052)
@@ -219,13 +219,13 @@ class _Body:
         """Skull, hair, ears, eyes and nose; the facial keypoints lie on the skin."""
         h, wear = self.h, self.wear
         turn = base @ rotation(2, self.pose.look) @ rotation(1, self.pose.nod)
-        middle = neck + base @ vec(0.006, 0, 0.035) * h + turn @ vec(0.008, 0, 0.06) * h
-        out.limb(neck - base @ vec(0, 0, 0.02 * h), neck + base @ vec(0, 0, 0.06 * h), 0.03 * h, wear.skin)
+        middle = neck + base @ vec(0.006, 0.0, 0.035) * h + turn @ vec(0.008, 0.0, 0.06) * h
+        out.limb(neck - base @ vec(0.0, 0.0, 0.02 * h), neck + base @ vec(0.0, 0.0, 0.06 * h), 0.03 * h, wear.skin)
         out.add(ball(2), (0.058 * h, 0.049 * h, 0.068 * h), middle, wear.skin, turn)
         out.add(
             ball(2),
             (0.061 * h, 0.055 * h, 0.064 * h),
-            middle + turn @ vec(-0.014, 0, 0.018) * h,
+            middle + turn @ vec(-0.014, 0.0, 0.018) * h,
             wear.hair,
             turn,
         )
@@ -236,8 +236,8 @@ class _Body:
             out.add(ball(1), (size[0] * h, size[1] * h, size[2] * h), center, paint, turn)
             return center
 
-        self._note("nose", bump((0.060, 0, -0.010), (0.012, 0.008, 0.014), wear.skin), 0.025)
-        bump((0.054, 0, -0.034), (0.006, 0.018, 0.005), lip)
+        self._note("nose", bump((0.060, 0.0, -0.010), (0.012, 0.008, 0.014), wear.skin), 0.025)
+        bump((0.054, 0.0, -0.034), (0.006, 0.018, 0.005), lip)
         for side, sign in (("left", 1.0), ("right", -1.0)):
             eye = bump((0.050, sign * 0.020, 0.006), (0.008, 0.010, 0.008), white)
             bump((0.056, sign * 0.020, 0.006), (0.004, 0.005, 0.006), dark)

@@ -207,7 +207,9 @@ class Arrangement:
         if model is None:
             return False
         slack = [max(half - 0.55 * self._width(model), 0.0) for half in (rest.half_x, rest.half_y)]
-        spot = np.array([rest.x + dice.uniform(-1, 1) * slack[0], rest.y + dice.uniform(-1, 1) * slack[1], rest.z])
+        spot = np.array(
+            [rest.x + dice.uniform(-1.0, 1.0) * slack[0], rest.y + dice.uniform(-1.0, 1.0) * slack[1], rest.z]
+        )
         world = host.place + host.turn @ spot
         candidate = replace(_stand(dice, model, world[0], world[1], world[2], tip=0.12), host=index)
         if not self._rests_freely(candidate, host, rest, inside):

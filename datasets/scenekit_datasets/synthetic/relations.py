@@ -82,7 +82,7 @@ def _probe(renderer: Renderer, index: int, start: Vec3, upwards: bool) -> tuple[
 def contact(renderer: Renderer, index: int) -> Contact:
     """What object `index` rests on."""
     point = contact_point(renderer.objects[index])
-    owner, gap = _probe(renderer, index, point + vec(0, 0, SKIN), upwards=False)
+    owner, gap = _probe(renderer, index, point + vec(0.0, 0.0, SKIN), upwards=False)
     if owner < 0 or gap > SKIN + TOUCH:
         return Contact(NOTHING, float(point[2]))
     return Contact(owner if owner < renderer.ground else GROUND, float(point[2]))

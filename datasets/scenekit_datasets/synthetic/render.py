@@ -59,7 +59,7 @@ def ground_solid(stage: Stage) -> Solid:
     """The floor of the room, or open ground to the horizon."""
     left, right, back = stage.walls[:3] if stage.walls else (-FAR, FAR, FAR)
     front = -3.0 if stage.walls else -5.0
-    return _quads(stage, [[(left, front, 0), (right, front, 0), (right, back, 0), (left, back, 0)]])
+    return _quads(stage, [[(left, front, 0.0), (right, front, 0.0), (right, back, 0.0), (left, back, 0.0)]])
 
 
 def wall_solid(stage: Stage) -> Solid:
@@ -70,11 +70,11 @@ def wall_solid(stage: Stage) -> Solid:
     return _quads(
         stage,
         [
-            [(left, back, 0), (right, back, 0), (right, back, top), (left, back, top)],
-            [(left, front, 0), (left, back, 0), (left, back, top), (left, front, top)],
-            [(right, back, 0), (right, front, 0), (right, front, top), (right, back, top)],
+            [(left, back, 0.0), (right, back, 0.0), (right, back, top), (left, back, top)],
+            [(left, front, 0.0), (left, back, 0.0), (left, back, top), (left, front, top)],
+            [(right, back, 0.0), (right, front, 0.0), (right, front, top), (right, back, top)],
             [(left, front, top), (left, back, top), (right, back, top), (right, front, top)],
-            [(right, front, 0), (left, front, 0), (left, front, top), (right, front, top)],
+            [(right, front, 0.0), (left, front, 0.0), (left, front, top), (right, front, top)],
         ],
     )
 
@@ -156,7 +156,10 @@ def unit(vectors: Float[np.ndarray, "3 P"]) -> Float[np.ndarray, "3 P"]:
 
 
 def pixel_rays(
-    size: tuple[int, int], focal: float, rows: Int[np.ndarray, " P"] | None = None, shift: tuple[float, float] = (0, 0)
+    size: tuple[int, int],
+    focal: float,
+    rows: Int[np.ndarray, " P"] | None = None,
+    shift: tuple[float, float] = (0.0, 0.0),
 ) -> Float[np.ndarray, "3 P"]:
     """Rays (z = 1) through pixel centers, all in raster order or the given flat indices, moved by `shift` pixels."""
     height, width = size

@@ -140,8 +140,8 @@ def _indoor(dice: Dice) -> Stage:
     wall = _tint(dice, walls)
     side = far * 0.5 / view.focal + dice.uniform(0.3, 1.0)
     room = (
-        -side - dice.uniform(0, 0.8),
-        side + dice.uniform(0, 0.8),
+        -side - dice.uniform(0.0, 0.8),
+        side + dice.uniform(0.0, 0.8),
         far + dice.uniform(0.7, 1.6),
         dice.uniform(2.6, 3.2),
     )

@@ -8,15 +8,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from scenekit_datasets.synthetic.model import RGB
 from scenekit_datasets.synthetic.stage import Patch, Stage
 from scenekit_datasets.synthetic.vocabulary import PATTERNS
 
 Values = Float[np.ndarray, " P"]
+Weights = Shaped[np.ndarray, " P"]
 Colors = Float[np.ndarray, "3 P"]
 Color = Float[np.ndarray, "3 1"]
+Either = Float[np.ndarray, "3 _"]
 
 GAMMA = 2.2
 STRIPED, CHECKERED = PATTERNS.index("striped"), PATTERNS.index("checkered")
@@ -69,12 +71,12 @@ def pattern(kind: int, local: Float[np.ndarray, "3 P"], cell: float, footprint: 
     return _blurred((center**2).sum(axis=0) < 0.16, 0.27, fade)
 
 
-def _blurred(sharp: Values, mean: float, fade: Values) -> Values:
+def _blurred(sharp: Weights, mean: float, fade: Values) -> Values:
     """The pattern where it can be resolved, its mean where it can't."""
     return np.asarray(sharp * fade + mean * (1 - fade))
 
 
-def _mix(one: Colors | Color, two: Colors | Color, weight: Values) -> Colors:
+def _mix(one: Either, two: Either, weight: Weights) -> Colors:
     out: Colors = one + (two - one) * np.asarray(weight, dtype=np.float32)
     return out
 
@@ -108,7 +110,7 @@ def _grass(stage: Stage, x: Values, y: Values, footprint: Values) -> Colors:
     return _mix(one, two, 0.9 * blades + 0.7 * clumps - 0.4) * (0.9 + 0.2 * noise(x * 0.3, y * 0.3, 5))
 
 
-def _grit(one: Colors | Color, x: Values, y: Values, footprint: Values, salt: int) -> Colors:
+def _grit(one: Either, x: Values, y: Values, footprint: Values, salt: int) -> Colors:
     fine = _fade(footprint, 0.03)
     grain = _blurred(noise(x * 50, y * 50, salt), 0.5, fine)
     waves = noise(x * 0.9, y * 2.1, salt + 1)
