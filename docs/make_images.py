@@ -1,0 +1,49 @@
+"""Makes the README's picture: rows of held-out scenes, each as a photograph and as the model sees it.
+
+python docs/make_images.py [--model NAME] [SCENE_NUMBER...]
+"""
+
+import argparse
+from pathlib import Path
+
+from PIL import Image
+
+import scenekit as sk
+from scenekit.viewing import draw_scene
+
+LAYERS = (("boxes",), ("masks", "keypoints"), ("panoptic",))
+CELL, GAP = (480, 360), 6
+TARGET = Path(__file__).parent / "images" / "demo.jpg"
+
+
+def main() -> None:
+    """Draw and write the picture."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scenes", nargs="*", type=int, default=[0, 2, 3])
+    parser.add_argument("--model", default="small")
+    given = parser.parse_args()
+    model, samples = sk.load(given.model), sk.dataset("synthetic", split="test")
+    rows = [row_of(model, samples[index]) for index in given.scenes]
+    TARGET.parent.mkdir(exist_ok=True)
+    grid(rows).save(TARGET, quality=88)
+
+
+def row_of(model: sk.SceneModel, sample: sk.Sample) -> list[Image.Image]:
+    """The picture, then the prediction layer by layer."""
+    scene = model.predict(sample.image)
+    picture = Image.fromarray(sample.image.permute(1, 2, 0).numpy())
+    return [picture, *(draw_scene(scene, picture, layers) for layers in LAYERS)]
+
+
+def grid(rows: list[list[Image.Image]]) -> Image.Image:
+    """Cells of one size on white."""
+    (width, height), columns = CELL, len(rows[0])
+    sheet = Image.new("RGB", (columns * (width + GAP) - GAP, len(rows) * (height + GAP) - GAP), "white")
+    for y, row in enumerate(rows):
+        for x, cell in enumerate(row):
+            sheet.paste(cell.resize(CELL, Image.Resampling.LANCZOS), (x * (width + GAP), y * (height + GAP)))
+    return sheet
+
+
+if __name__ == "__main__":
+    main()
