@@ -44,8 +44,8 @@ class RowChooser:
 
     def shown(self, spec: TaskSpec, streams: Iterable[Stream], policies: Mapping[Stream, Policy]) -> Rows:
         """With targets: what the head decodes for tasks that read it under `policies`, labelled for the head or not."""
-        regions = {stream: self._regions(stream, policies.get(stream, Policy.FOREGROUND)) for stream in streams}
-        return {stream: self._limited(spec, rows, _present(rows)) for stream, rows in regions.items()}
+        candidates = {stream: self._candidates(stream, policies.get(stream, Policy.FOREGROUND)) for stream in streams}
+        return {stream: self._limited(spec, regions, keep) for stream, (regions, keep) in candidates.items()}
 
     def can_learn(self, spec: TaskSpec, rows: Rows) -> bool:
         """Whether the batch has anything that the task learns from."""
@@ -53,24 +53,27 @@ class RowChooser:
 
     def _own(self, spec: TaskSpec, stream: Stream) -> Regions:
         policy = spec.streams.get(stream, Policy.FOREGROUND)
-        regions = self._regions(stream, policy)
-        if self.targets is None or policy is Policy.DETECTIONS:
-            return self._limited(spec, regions, torch.ones_like(regions.image_index, dtype=torch.bool))
-        keep = _present(regions)
-        for key in spec.learns_from:
-            if key.of == stream:
-                keep = keep & self.targets.learnable(key, regions)
+        regions, keep = self._candidates(stream, policy)
+        if self.targets is not None and policy is Policy.FOREGROUND:
+            for key in spec.learns_from:
+                if key.of == stream:
+                    keep = keep & self.targets.learnable(key, regions)
         return self._limited(spec, regions, keep)
 
-    def _regions(self, stream: Stream, policy: Policy) -> Regions:
-        """All rows under a policy; regions given from outside stand for both."""
-        if self.targets is None or policy is Policy.FOREGROUND or stream in self.board.given:
-            whole: Regions = self.board[stream]
-            return whole
+    def _candidates(self, stream: Stream, policy: Policy) -> tuple[Regions, Bool[Tensor, " N"]]:
+        """Regions, and which of them the policy means; regions given from outside serve both policies."""
+        regions: Regions = self.board[stream]
+        if self.targets is not None and policy is Policy.FOREGROUND:
+            return regions, _present(regions)
+        if self.targets is not None and stream not in self.board.given:
+            regions = self._detected(stream, self.targets)
+        return regions, torch.ones_like(regions.image_index, dtype=torch.bool)
+
+    def _detected(self, stream: Stream, targets: Targets) -> Regions:
         if stream not in self._detections:
             provider = self.providers[stream]
             view = self.board.view(provider.name, (*provider.requires, *provider.provides), {})
-            self._detections[stream] = provider.detections(view, self.targets)
+            self._detections[stream] = provider.detections(view, targets)
         return self._detections[stream]
 
     def _limited(self, spec: TaskSpec, regions: Regions, keep: Bool[Tensor, " N"]) -> Regions:

@@ -41,9 +41,9 @@ def config(tasks: Collection[str] = tuple(TASKS)) -> ModelConfig:
             "pyramid": {"channels": 16},
             "detector_options": {
                 "anchors": {"sizes": [[16], [24], [32], [48], [64]]},
-                "rpn": {"pre_nms_train": 60, "post_nms_train": 40, "post_nms_test": 20, "samples": 32},
+                "rpn": {"pre_nms_train": 60, "post_nms_train": 40, "post_nms_test": 8, "samples": 32},
                 "pooler": {"canonical_size": 56},
-                "box_head": {"fcs": [32], "samples": 16, "detections": 10},
+                "box_head": {"fcs": [32], "samples": 16, "detections": 16},
             },
             "tasks": {name: dict(TASKS[name]) for name in tasks},
         }
