@@ -1,4 +1,4 @@
-"""A data set small enough to learn from in a unit test: bright squares and discs on a dark floor."""
+"""A data set and a backbone small enough to learn in a unit test: bright squares and discs on a dark floor."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
+from scenekit.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, Level
 from scenekit.data.sample import Sample, Supervision
-from scenekit.hooks import DatasetSpec, Origin, hookimpl, registry
+from scenekit.hooks import BackboneSpec, DatasetSpec, Origin, hookimpl, registry
 from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, SEMANTIC, Key
 from scenekit.recipe import Recipe
 from scenekit.structures.keypoints import Keypoints
@@ -77,6 +79,37 @@ def corners(boxes: torch.Tensor) -> Keypoints:
     return Keypoints(xy, torch.full((len(boxes), 2), 2))
 
 
+class ToyNet(Backbone):
+    """One convolution per level; `width` channels everywhere."""
+
+    pixel_mean, pixel_std = IMAGENET_MEAN, IMAGENET_STD
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        # A 3x3 convolution with stride 2 and padding 1 keeps the centre of cell 0 on that of the cell before.
+        self.levels = tuple(Level(width, stride, 0.5) for stride in (4, 8, 16, 32))
+        self.stem = nn.Sequential(nn.Conv2d(3, width, 3, 2, 1), nn.ReLU())
+        down = (nn.Conv2d(width, width, 3, 2, 1) for _ in self.levels)
+        self.stages = nn.ModuleList(nn.Sequential(conv, nn.GroupNorm(4, width), nn.ReLU()) for conv in down)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        maps, features = [], self.stem(pixels)
+        for stage in self.stages:
+            features = stage(features)
+            maps.append(features)
+        return tuple(maps)
+
+
+def _net(weights: str | None = None, width: int = 16) -> ToyNet:
+    return ToyNet(width)
+
+
+@hookimpl
+def scenekit_backbones() -> list[BackboneSpec]:
+    """`toynet`."""
+    return [BackboneSpec("toynet", "five convolutions", _net)]
+
+
 @hookimpl
 def scenekit_datasets() -> list[DatasetSpec]:
     """`toys`."""
@@ -88,7 +121,7 @@ def _build(split: str, count: int = 32, side: int = 64, labelled: Collection[str
 
 
 def register() -> None:
-    """Make `toys` known, once."""
+    """Make `toys` and `toynet` known, once."""
     import sys
 
     if "toys" not in registry().names("dataset"):
@@ -101,7 +134,7 @@ def recipe(steps: int = 6, **train: Any) -> Recipe:
         {
             "model": {
                 "input": {"min_size": 64, "max_size": 64},
-                "backbone": {"name": "resnet18", "options": {"norm": "group"}},
+                "backbone": {"name": "toynet"},
                 "pyramid": {"channels": 16},
                 "detector_options": {
                     "rpn": {"pre_nms_train": 60, "post_nms_train": 30, "samples": 32},

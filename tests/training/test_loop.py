@@ -1,0 +1,209 @@
+"""Training as a user sees it: it learns, keeps what it says, goes on where it stopped, refuses what it cannot do."""
+
+import json
+import logging
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from scenekit.errors import InputError
+from scenekit.hooks import Origin, hookimpl, registry
+from scenekit.recipe import Recipe
+from scenekit.training.log import read_log
+from scenekit.training.loop import train
+from scenekit.training.state import checkpoints, load_state
+from scenekit.weights import load
+
+from . import toy
+
+
+@pytest.fixture(autouse=True)
+def toys():
+    toy.register()
+
+
+def changed(recipe, **sections):
+    content = recipe.model_dump(mode="json")
+    for section, values in sections.items():
+        content[section] = {**content[section], **values}
+    return Recipe.parse(content)
+
+
+def run(recipe, out, **options):
+    return train(recipe, out=out, device="cpu", progress=False, **options)
+
+
+def losses(out):
+    return [{k: v for k, v in record.items() if k != "images_per_second"} for record in read_log(out / "log.jsonl")]
+
+
+def test_a_run_learns_and_leaves_everything_behind(tmp_path):
+    recipe = toy.recipe(steps=30, batch_size=4, lr=2e-3, save_every=100, grad_norm_every=10, ema=0.9)
+    model = run(recipe, tmp_path / "run")
+    records = read_log(tmp_path / "run" / "log.jsonl")
+    assert [record["step"] for record in records] == list(range(1, 31))
+    first, last = (sum(record["loss"] for record in part) for part in (records[:5], records[-5:]))
+    assert last < 0.7 * first
+    assert {"semantic.pixel", "masks.mask"} <= set(records[0]["losses"])
+    assert set(records[0]["grad_norm"]) == {"total"}
+    assert {"total", "semantic", "masks", "keypoints", "detection"} <= set(records[9]["grad_norm"])
+    loaded = load(tmp_path / "run" / "model")
+    assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in model.state_dict().items())
+    assert not model.training
+    assert Recipe.load(tmp_path / "run" / "recipe.yaml") == recipe
+
+
+def test_averaged_weights_are_what_is_kept(tmp_path):
+    run(toy.recipe(steps=2, ema=0.9), tmp_path)
+    state = load_state(checkpoints(tmp_path)[-1])
+    final = load_file(tmp_path / "model" / "model.safetensors")
+    name = next(name for name in final if name.endswith("weight"))
+    assert torch.equal(final[name], state["ema"][name]) and not torch.equal(final[name], state["weights"][name])
+    assert torch.equal(load_file(checkpoints(tmp_path)[-1] / "model.safetensors")[name], state["ema"][name])
+
+
+def test_resuming_in_the_middle_of_a_log_window(tmp_path):
+    options = {"ema": 0.9, "log_every": 3, "accumulate": 2}
+    whole = toy.recipe(steps=6, save_every=2, keep=9, **options)
+    model = run(whole, tmp_path / "whole")
+    (tmp_path / "cut" / "checkpoints").mkdir(parents=True)
+    for name in ("recipe.yaml", "log.jsonl"):
+        (tmp_path / "cut" / name).write_bytes((tmp_path / "whole" / name).read_bytes())
+    second = checkpoints(tmp_path / "whole")[1]
+    second.rename(tmp_path / "cut" / "checkpoints" / second.name)
+    again = run(whole, tmp_path / "cut", resume=True)
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path):
+    run(toy.recipe(steps=2), tmp_path)
+    before = losses(tmp_path), (tmp_path / "model" / "model.safetensors").read_bytes()
+    run(toy.recipe(steps=2), tmp_path, resume=True)
+    assert (losses(tmp_path), (tmp_path / "model" / "model.safetensors").read_bytes()) == before
+
+
+def test_resuming_nothing_begins(tmp_path):
+    run(toy.recipe(steps=1), tmp_path / "new", resume=True)
+    assert len(losses(tmp_path / "new")) == 1
+
+
+def test_only_the_last_checkpoints_stay(tmp_path):
+    run(toy.recipe(steps=5, save_every=1, keep=2), tmp_path)
+    assert [folder.name for folder in checkpoints(tmp_path)] == ["step_00000004", "step_00000005"]
+    assert not [path for path in (tmp_path / "checkpoints").iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("precision", ["bf16"])
+def test_mixed_precision(tmp_path, precision):
+    run(toy.recipe(steps=2, precision=precision), tmp_path)
+    assert all(torch.tensor(record["loss"]).isfinite() for record in losses(tmp_path))
+    run(toy.recipe(steps=1), tmp_path / "full")  # the next run of the same process may want another precision
+
+
+def test_accumulating_uses_the_same_pictures(tmp_path):
+    run(toy.recipe(steps=1, batch_size=4), tmp_path / "large")
+    run(toy.recipe(steps=1, batch_size=2, accumulate=2), tmp_path / "small")
+    large, small = (losses(tmp_path / name)[0]["losses"] for name in ("large", "small"))
+    assert small["semantic.pixel"] == pytest.approx(large["semantic.pixel"], rel=1e-4)
+
+
+def test_a_model_that_learns_from_part_of_the_data(tmp_path):
+    data = [{"name": "toys", "options": {"labelled": ["semantic"]}}, {"name": "toys", "options": {"labelled": []}}]
+    run(changed(toy.recipe(steps=3, batch_size=1), data={"train": data}), tmp_path)
+    assert all("masks.mask" not in record["losses"] for record in losses(tmp_path))
+
+
+def test_observers_hear_of_it_and_cannot_disturb(tmp_path, caplog):
+    heard = []
+
+    class Listener:
+        @hookimpl
+        def scenekit_run_started(self, recipe, folder):
+            heard.append(("started", folder))
+
+        @hookimpl
+        def scenekit_step_done(self, step, record):
+            heard.append(("step", step, record["loss"]))
+            raise RuntimeError("observer broke")
+
+        @hookimpl
+        def scenekit_run_ended(self, step, reason):
+            heard.append(("ended", step, reason))
+
+    listener = Listener()
+    registry().add(listener, Origin("listener", "tests", "0"))
+    try:
+        with caplog.at_level(logging.ERROR):
+            run(toy.recipe(steps=2), tmp_path)
+    finally:
+        registry().manager.unregister(listener)
+    assert [entry[:2] for entry in heard] == [("started", str(tmp_path)), ("step", 1), ("step", 2), ("ended", 2)]
+    assert heard[-1][2] == "finished" and "observer broke" in caplog.text
+
+
+def test_losses_that_are_not_finite_stop_the_run(tmp_path):
+    recipe = toy.recipe(steps=4, loss_weights={"semantic": float("inf")}, save_every=1)
+    with pytest.raises(InputError, match="step 1: the gradient is not finite"):
+        run(recipe, tmp_path)
+    assert checkpoints(tmp_path) == [] and not (tmp_path / "model").exists()
+
+
+def refused(recipe, out, message, **options):
+    with pytest.raises(InputError, match=message) as caught:
+        train(recipe, out=out, progress=False, **{"device": "cpu", **options})
+    assert "\n" not in str(caught.value)
+
+
+def test_folders_that_are_taken(tmp_path):
+    run(toy.recipe(steps=1), tmp_path / "run")
+    refused(toy.recipe(steps=1), tmp_path / "run", "holds a run already")
+    refused(toy.recipe(steps=1, lr=0.5, seed=3), tmp_path / "run", "train.lr, train.seed changed", resume=True)
+    (tmp_path / "file").write_text("x")
+    refused(toy.recipe(steps=1), tmp_path / "file", "this is a file")
+    assert len(losses(tmp_path / "run")) == 1
+
+
+def test_unusable_requests_leave_nothing_behind(tmp_path):
+    out = tmp_path / "run"
+    recipe = toy.recipe(steps=1)
+    refused(changed(recipe, data={"train": [{"name": "toyz"}]}), out, "unknown dataset 'toyz'; did you mean 'toys'")
+    refused(changed(recipe, data={"train": [{"name": "toys", "split": "vall"}]}), out, "no split 'vall'.*'val'")
+    options = [{"name": "toys", "options": {"sides": 3}}]
+    refused(changed(recipe, data={"train": options}), out, "no option 'sides'; did you mean 'side'")
+    refused(changed(recipe, model={"tasks": {"semantics": {}}}), out, "did you mean 'semantic'")
+    refused(toy.recipe(steps=1, loss_weights={"mask": 2}), out, "has no 'mask'")
+    refused(recipe, out, "unknown device 'gpu'", device="gpu")
+    refused(recipe, out, "is not available here", device="xpu")
+    assert not out.exists()
+
+
+def test_damaged_checkpoints(tmp_path):
+    run(toy.recipe(steps=2), tmp_path)
+    state = checkpoints(tmp_path)[-1] / "state.pt"
+    content = state.read_bytes()
+    state.write_bytes(content[: len(content) // 2])
+    refused(toy.recipe(steps=4), tmp_path, "damaged or cut off", resume=True)
+    torch.save({"format_version": 99}, state)
+    refused(toy.recipe(steps=4), tmp_path, "format version 1 is expected, got 99", resume=True)
+    state.unlink()
+    refused(toy.recipe(steps=4), tmp_path, "no such file", resume=True)
+
+
+def test_checkpoints_cannot_run_code(tmp_path):
+    run(toy.recipe(steps=2), tmp_path)
+
+    class Evil:
+        def __reduce__(self):
+            return sys.exit, (3,)
+
+    torch.save({"format_version": 1, "step": Evil()}, checkpoints(tmp_path)[-1] / "state.pt")
+    refused(toy.recipe(steps=4), tmp_path, "damaged or cut off", resume=True)
+
+
+def test_the_log_is_json(tmp_path):
+    run(toy.recipe(steps=2), tmp_path)
+    for line in (tmp_path / "log.jsonl").read_text().splitlines():
+        assert {"step", "lr", "loss", "losses", "weighted", "grad_norm", "images_per_second"} == set(json.loads(line))

@@ -1,0 +1,160 @@
+"""Models on disk: what comes back is what was written, and every damage is named."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from scenekit.assembly import build
+from scenekit.errors import InputError
+from scenekit.recipe import ModelConfig
+from scenekit.structures.vocabulary import Skeleton, Vocabulary
+from scenekit.weights import checkpoint as checkpoint_module
+from scenekit.weights import load, load_model, save_model, shipped
+
+from ..training import toy
+
+VOCABULARY = Vocabulary(("cat", "dog"), ("sky",), skeletons={"cat": Skeleton(("nose",), sigmas=(0.1,))})
+CONFIG = ModelConfig.model_validate(
+    {
+        "backbone": {"name": "toynet", "options": {"width": 8}},
+        "pyramid": {"channels": 8},
+        "detector_options": {"box_head": {"fcs": [8]}},
+        "tasks": {"semantic": {"channels": 8, "norm_groups": 4}},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    toy.register()
+    torch.manual_seed(0)
+    return build(CONFIG, VOCABULARY)
+
+
+@pytest.fixture
+def folder(model, tmp_path):
+    save_model(model, tmp_path / "model", extra={"AP": 0.5})
+    return tmp_path / "model"
+
+
+def edit(folder, **changes):
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def refused(folder, message):
+    with pytest.raises(InputError, match=message) as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_round_trip(model, folder):
+    loaded = load(folder)
+    assert loaded.config == CONFIG and loaded.vocabulary == VOCABULARY and not loaded.training
+    assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in model.state_dict().items())
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["format_version"] == 1 and manifest["extra"] == {"AP": 0.5} and "scenekit" in manifest
+    assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "model.safetensors"]
+
+
+def test_half_precision_on_disk_is_single_in_memory(model, tmp_path):
+    save_model(model, tmp_path, dtype=torch.float16)
+    stored = load_file(tmp_path / "model.safetensors")
+    assert {value.dtype for value in stored.values() if value.is_floating_point()} == {torch.float16}
+    loaded = load_model(tmp_path).state_dict()
+    for name, value in model.state_dict().items():
+        assert loaded[name].dtype == value.dtype
+        torch.testing.assert_close(loaded[name], value, atol=1e-3, rtol=1e-3)
+
+
+def test_what_half_precision_cannot_hold_stays_single(model, tmp_path):
+    name, value = next(item for item in model.state_dict().items() if item[1].is_floating_point())
+    before = value.clone()
+    try:
+        value.view(-1)[0] = 1e6
+        save_model(model, tmp_path, dtype=torch.float16)
+        assert load_model(tmp_path).state_dict()[name].view(-1)[0] == 1e6
+    finally:
+        value.copy_(before)
+
+
+def test_pretrained_weights_are_not_fetched_again(model, folder):
+    content = json.loads((folder / "manifest.json").read_text())["model"]
+    content["backbone"]["weights"] = "NO_SUCH_WEIGHTS"
+    edit(folder, model=content)
+    assert load_model(folder).config.backbone.weights is None
+
+
+def test_missing(tmp_path, folder):
+    refused(tmp_path / "nothing", "there is no such folder")
+    refused(tmp_path, "manifest.json is missing")
+    (folder / "model.safetensors").unlink()
+    refused(folder, "no such file")
+
+
+def test_cut_off(folder):
+    weights = folder / "model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-100])
+    refused(folder, f"{len(content)} bytes are expected, got {len(content) - 100}; it was cut off")
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text()[:200])
+    refused(folder, "JSON is expected; the file is damaged or cut off")
+
+
+def test_torn_pair(model, folder):
+    state = load_file(folder / "model.safetensors")
+    save_file(
+        {name: value + 1 if value.is_floating_point() else value for name, value in state.items()},
+        folder / "model.safetensors",
+    )
+    refused(folder, "the two files do not belong together")
+
+
+def test_no_safetensors(folder):
+    (folder / "model.safetensors").write_bytes(b"something else")
+    edit(folder, weights=checkpoint_module._fingerprint(folder / "model.safetensors"))
+    refused(folder, "weights in safetensors format are expected")
+
+
+def test_other_formats(folder):
+    edit(folder, format_version=7)
+    refused(folder, "format version 1 is expected, got 7")
+    (folder / "manifest.json").write_text("[]")
+    refused(folder, "format version 1 is expected, got None")
+    (folder / "manifest.json").write_text('{"format_version": 1}')
+    refused(folder, "'model' is missing")
+
+
+def test_another_recipe(folder):
+    content = json.loads((folder / "manifest.json").read_text())["model"]
+    edit(folder, model={**content, "pyramid": {**content["pyramid"], "channels": 16}})
+    refused(folder, "of another model than the manifest says: .* and [0-9]+ more of another shape")
+    edit(folder, model={**content, "tasks": {}})
+    refused(folder, "heads.semantic.* unknown")
+    edit(folder, model={**content, "tasks": {**content["tasks"], "masks": {}}})
+    refused(folder, "heads.masks.* missing")
+    edit(folder, model={**content, "colour": "red"})
+    refused(folder, "describes no model of this scenekit")
+    edit(folder, model=content, vocabulary={"thing": ["cat"]})
+    refused(folder, "describes no model of this scenekit")
+
+
+def test_a_failed_save_leaves_the_old_model(model, folder, monkeypatch):
+    before = (folder / "model.safetensors").read_bytes()
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(checkpoint_module, "save_file", full)
+    with pytest.raises(OSError, match="no space left"):
+        save_model(model, folder)
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "model.safetensors"]
+    load_model(folder)
+
+
+def test_shipped_models_are_found_by_name():
+    assert all((folder / "model.safetensors").is_file() for folder in shipped().values())
