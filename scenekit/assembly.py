@@ -17,7 +17,7 @@ from scenekit.heads import Core, Provider
 from scenekit.hooks import Config, TaskSpec, registry
 from scenekit.keys import FEATURES, IMAGES
 from scenekit.model import SceneModel
-from scenekit.recipe import ModelConfig
+from scenekit.recipe import ModelConfig, explained
 from scenekit.structures.board import Board, Pooler
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.targets import Targets
@@ -72,16 +72,10 @@ def build_trunk(config: ModelConfig) -> BackboneWithFPN:
 
 def validated(kind: type[Config], values: Mapping[str, Any], owner: str) -> Config:
     """`values` as a configuration; an error names the owner, the option and the nearest right one."""
-    known = list(kind.model_fields)
-    for name in values:
-        if name not in known and not getattr(kind, "presets", None):
-            raise InputError(f"{owner} has no option {name!r}{nearest(name, known)}")
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{owner}: option {where}: {first['msg']}, got {first['input']!r}") from error
+        raise InputError(f"{owner}: {explained(error, kind)}") from None
 
 
 def _check_options(function: Callable[..., Any], options: Mapping[str, Any], owner: str) -> None:

@@ -166,7 +166,7 @@ class Recipe(Config):
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            raise InputError(f"{origin}: {'; '.join(map(_explain, error.errors()))}") from None
+            raise InputError(f"{origin}: {explained(error, cls)}") from None
 
     def save(self, path: str | Path) -> None:
         """Write YAML atomically; `load` gives an equal recipe."""
@@ -228,22 +228,27 @@ def _list_index(place: Any, name: str, override: str) -> int:
     return int(name)
 
 
-def _explain(error: Any) -> str:
-    """One finding of pydantic in one line."""
+def explained(error: ValidationError, kind: type[Config]) -> str:
+    """What is wrong with the values for a `kind`, in one line; unknown keys with the nearest right one."""
+    return "; ".join(_explain(finding, kind) for finding in error.errors())
+
+
+def _explain(error: Any, kind: type[Config]) -> str:
+    """One finding of pydantic."""
     location = error["loc"]
     path = ".".join(map(str, location))
     if error["type"] == "extra_forbidden":
-        return f"unknown key {path!r}{nearest(str(location[-1]), _fields_at(location[:-1]))}"
+        return f"unknown key {path!r}{nearest(str(location[-1]), _fields_at(location[:-1], kind))}"
     if error["type"] == "missing":
         return f"{path!r} is missing"
     message = str(error["msg"]).removeprefix("Value error, ")
     got = "" if isinstance(error["input"], dict | list) else f", got {error['input']!r}"
-    return f"{path!r}: {message[0].lower()}{message[1:]}{got}"
+    return f"{repr(path) + ': ' if path else ''}{message[0].lower()}{message[1:]}{got}"
 
 
-def _fields_at(location: Sequence[str | int]) -> list[str]:
-    """The keys that the section at `location` knows."""
-    section: type[Config] | None = Recipe
+def _fields_at(location: Sequence[str | int], kind: type[Config]) -> list[str]:
+    """The keys that the section at `location` of a `kind` knows."""
+    section: type[Config] | None = kind
     for name in location:
         if isinstance(name, str) and section is not None:
             section = _section(typing.get_type_hints(section).get(name))

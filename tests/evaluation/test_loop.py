@@ -1,0 +1,135 @@
+"""The loop over a data set: what it asks of the model, and what it does with the answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+
+import scenekit as sk
+from scenekit.data.sample import Sample
+from scenekit.errors import InputError
+from scenekit.evaluation.loop import evaluate, evaluators
+from scenekit.keys import OBJECTS
+from scenekit.model import SceneModel
+from scenekit.structures import Vocabulary
+from scenekit.structures.scene import Scene
+from tests.tiny import SKELETON, VOCABULARY, config, sample
+
+SWAPPED = Vocabulary(("person", "lamp", "cup"), ("wall", "floor", "sky"), skeletons={"person": SKELETON})
+"""The same words and more, in another order."""
+
+
+@pytest.fixture(scope="module")
+def model() -> SceneModel:
+    torch.manual_seed(0)
+    return sk.build(config(), VOCABULARY).eval()
+
+
+@dataclass
+class Pictures:
+    """A data set; remembers which of its samples were asked for."""
+
+    taken: list[int]
+    count: int = 3
+    vocabulary: Vocabulary = VOCABULARY
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        self.taken.append(index)
+        return sample(index)
+
+
+@pytest.fixture
+def knowing(model: SceneModel, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, float]]:
+    """Lets the model predict the ground truth; gives the list of what it is asked for."""
+    asked: list[tuple[Any, float]] = []
+    truths = {bytes(sample(number).image.numpy()): sample(number).scene for number in range(4)}
+
+    def predict(image: torch.Tensor, tasks: Collection[str], threshold: float) -> Scene:
+        asked.append((set(tasks), threshold))
+        truth = truths[bytes(image.numpy())]
+        return replace(truth, streams={OBJECTS: replace(truth.objects, scores=torch.tensor([0.9, 0.8]))})
+
+    monkeypatch.setattr(model, "predict", predict)
+    return asked
+
+
+def test_right_predictions_give_one_for_every_task(model: SceneModel, knowing: list[Any]) -> None:
+    results = evaluate(model, Pictures([]))
+    assert set(results) == {"detection", "semantic", "masks", "keypoints", "panoptic"}
+    names = {"semantic": "mIoU", "panoptic": "PQ"}
+    assert {results[task][names.get(task, "AP")] for task in results} == {1.0}
+    assert knowing == [({"detection", "semantic", "masks", "keypoints", "panoptic"}, 0.0)] * 3
+
+
+def test_limit_and_tasks_save_the_work(model: SceneModel, knowing: list[Any]) -> None:
+    pictures, counted = Pictures([]), []
+    results = evaluate(model, pictures, tasks=["semantic"], limit=2, on_sample=counted.append)
+    assert set(results) == {"semantic"} and pictures.taken == [0, 1] and counted == [1, 2]
+    assert knowing == [({"semantic"}, 0.0)] * 2
+
+
+def test_detection_alone_runs_the_detector_alone(model: SceneModel, knowing: list[Any]) -> None:
+    assert set(evaluate(model, Pictures([]), tasks=["detection"])) == {"detection"}
+    assert knowing[0][0] == {"detection"}
+
+
+def test_an_iterator_is_taken_no_further_than_the_limit(model: SceneModel, knowing: list[Any]) -> None:
+    taken = []
+
+    def samples() -> Iterator[Sample]:
+        for number in range(4):
+            taken.append(number)
+            yield sample(number)
+
+    evaluate(model, samples(), tasks=["semantic"], limit=2)
+    assert taken == [0, 1]
+
+
+def relabeled_by_hand(number: int) -> Sample:
+    """Ground truth in the words of SWAPPED."""
+    truth = sample(number)
+    table = torch.tensor([SWAPPED.label(name) for name in VOCABULARY.labels])
+    objects = replace(truth.scene.objects, labels=table[truth.scene.objects.labels])
+    values = dict(truth.scene.values)
+    values[sk.SEMANTIC] = table[values[sk.SEMANTIC]]
+    panoptic = values[sk.PANOPTIC]
+    segments = tuple(replace(segment, label=int(table[segment.label])) for segment in panoptic.segments)
+    values[sk.PANOPTIC] = replace(panoptic, segments=segments)
+    return replace(truth, scene=replace(truth.scene, vocabulary=SWAPPED, streams={OBJECTS: objects}, values=values))
+
+
+def test_a_data_set_may_use_other_words(model: SceneModel, knowing: list[Any]) -> None:
+    results = evaluate(model, [relabeled_by_hand(number) for number in range(3)])
+    assert results["detection"]["AP"] == results["masks"]["AP"] == results["keypoints"]["AP"] == 1.0
+    assert results["semantic"]["mIoU"] == results["panoptic"]["PQ"] == 1.0
+
+
+def test_words_that_a_data_set_lacks_are_not_held_against_the_model(model: SceneModel, knowing: list[Any]) -> None:
+    """One data set knows no cups, so that cups predicted on its pictures are not wrong."""
+    persons = Vocabulary(("person",), ("floor", "wall"), skeletons={"person": SKELETON})
+    truth = sample(0)
+    scene = truth.scene.select(OBJECTS, torch.tensor([0]))
+    objects = replace(scene.objects, labels=torch.tensor([0]))
+    scene = replace(scene, vocabulary=persons, streams={OBJECTS: objects}, values={}, valid={})
+    ignorant = replace(truth, scene=scene, supervision=sk.Supervision())
+    results = evaluate(model, [ignorant, sample(1)], tasks=["detection"])
+    assert results["detection"]["AP"] == 1.0
+
+
+def test_a_real_model_is_measured(model: SceneModel) -> None:
+    results = evaluate(model, Pictures([]), limit=1)
+    assert 0 <= results["detection"]["AP"] < 0.5 and 0 < results["semantic"]["pACC"] < 1
+    assert not math.isnan(results["panoptic"]["PQ"])
+
+
+def test_tasks_that_cannot_be_measured_are_named(model: SceneModel) -> None:
+    with pytest.raises(InputError, match="no measurable task 'semantics' in this model; did you mean 'semantic'"):
+        evaluators(model, ["semantics"])

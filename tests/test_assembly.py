@@ -1,0 +1,89 @@
+"""From a configuration to a model: what is refused, and how the error says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import scenekit as sk
+from scenekit.errors import InputError
+from scenekit.hooks import DetectorSpec, Origin, registry
+from scenekit.keys import KEYPOINTS, MASKS, SEMANTIC
+from scenekit.recipe import ModelConfig
+from tests.tiny import VOCABULARY, config
+
+
+def changed(**options: Any) -> ModelConfig:
+    return ModelConfig.model_validate({**config().model_dump(), **options})
+
+
+def test_tasks_stages_and_options_are_those_of_the_configuration() -> None:
+    model = sk.build(changed(tasks={"masks": {"channels": 24, "convs": 2, "pooled": 5}}), VOCABULARY)
+    assert model.tasks == ("masks",) and set(model.stages) == {"backbone", "rpn", "proposals", "detection"}
+    head = model.heads["masks"]
+    assert len(head.convs) == 2 and head.deconv.out_channels == 24 and head.config.pooled == 5
+    assert head.predictor.out_channels == len(VOCABULARY.things)
+    assert model.learns_from == (MASKS,) and model.config.tasks["masks"]["channels"] == 24
+
+
+def test_same_seed_same_weights() -> None:
+    states = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        states.append(sk.build(config(["semantic"]), VOCABULARY).state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_model_without_tasks_detects() -> None:
+    model = sk.build(changed(tasks={}), VOCABULARY)
+    assert model.tasks == () and model.learns_from == ()
+    scene = model.predict(torch.rand(3, 48, 64), threshold=0.0)
+    assert len(scene.objects) > 0 and not scene.values
+
+
+def test_heads_follow_the_vocabulary() -> None:
+    model = sk.build(config(), VOCABULARY)
+    assert model.heads["semantic"].predictor.out_channels == len(VOCABULARY.labels)
+    assert model.heads["keypoints"].predictor.out_channels == 3
+    assert {SEMANTIC, MASKS, KEYPOINTS} == set(model.learns_from)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tasks": {"mask": {}}}, "unknown task 'mask'; did you mean 'masks'?"),
+        ({"tasks": {"masks": {"chanels": 8}}}, "task 'masks': unknown key 'chanels'; did you mean 'channels'?"),
+        ({"tasks": {"masks": {"channels": 0}}}, "task 'masks': 'channels': input should be greater than or equal to 1"),
+        ({"tasks": {"panoptic": {"overlap": "much"}}}, "task 'panoptic': 'overlap': input should be a valid number"),
+        ({"tasks": {"panoptic": {}}}, "'panoptic' requires 'masks'"),
+        ({"detector": "rcnnn"}, "unknown detector 'rcnnn'; did you mean 'rcnn'?"),
+        ({"detector_options": {"rpm": {}}}, "detector 'rcnn': unknown key 'rpm'; did you mean 'rpn'?"),
+        ({"detector_options": {"rpn": {"sample": 3}}}, "unknown key 'rpn.sample'; did you mean 'samples'?"),
+        ({"detector_options": {"preset": "detectron"}}, "did you mean 'detectron2'?"),
+        ({"backbone": {"name": "resnet5"}}, "did you mean 'resnet"),
+        ({"backbone": {"name": "resnet18", "options": {"nrom": "group"}}}, "no option 'nrom'; did you mean 'norm'?"),
+    ],
+)
+def test_what_cannot_be_built_is_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        sk.build(changed(**options), VOCABULARY)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_keypoints_need_a_skeleton() -> None:
+    with pytest.raises(InputError, match="some thing has a skeleton"):
+        sk.build(changed(tasks={"keypoints": {}}), sk.Vocabulary(("cup",)))
+
+
+def test_a_detector_needs_a_pooler() -> None:
+    """One whose stages cannot pool is refused when the model is built, not in the first pass."""
+    found = registry()
+    blind = DetectorSpec("blind", "sees nothing", lambda core, _: [])
+    found.records["detector"]["blind"] = [(blind, Origin("blind", "tests", "0"))]
+    try:
+        with pytest.raises(InputError, match="a detector needs a stage with a `pooler`"):
+            sk.build(changed(detector="blind", detector_options={}, tasks={}), VOCABULARY)
+    finally:
+        del found.records["detector"]["blind"]
