@@ -43,9 +43,7 @@ def _window(box: list[float], size: Size) -> tuple[int, int, int, int]:
     return x0, y0, min(math.ceil(box[2]), width), min(math.ceil(box[3]), height)
 
 
-def _resample(
-    mask: Float[Tensor, "M M"], box: list[float], window: tuple[int, int, int, int]
-) -> Float[Tensor, "h w"]:
+def _resample(mask: Float[Tensor, "M M"], box: list[float], window: tuple[int, int, int, int]) -> Float[Tensor, "h w"]:
     """Values at the centres of the window's pixels; around the mask all is zero, so they fall off at its border."""
     xs = (torch.arange(window[0], window[2]) + 0.5 - box[0]) / max(box[2] - box[0], 1e-6) * 2 - 1
     ys = (torch.arange(window[1], window[3]) + 0.5 - box[1]) / max(box[3] - box[1], 1e-6) * 2 - 1
