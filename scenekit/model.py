@@ -107,7 +107,12 @@ class SceneModel(nn.Module):
         given: Mapping[Key[Any, Any], Any] | None = None,
         tasks: Collection[str] | None = None,
     ) -> Outputs:
-        """One pass. With `targets` the losses are filled; `given` fixes keys from outside (boxes, proposals)."""
+        """One pass: without `targets` every task decodes; with them the losses are filled.
+
+        `given` fixes keys from outside: OBJECTS (classified where they have no labels; with targets they need
+        `matched`), PROPOSALS or any other key; what only serves to make them does not run. `tasks` limits the work
+        (all, if None) and changes nothing about what is asked for.
+        """
         board = Board(batch, self.pooler, given)
         complete = _complete(board.given)
         for key in complete:
