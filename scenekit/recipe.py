@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from scenekit.errors import InputError, nearest
 from scenekit.hooks.records import Config
@@ -65,7 +65,7 @@ class DatasetConfig(Config):
 
 
 class DataConfig(Config):
-    """What a run learns from and what it is measured on."""
+    """What a run learns from, and what it is measured on on the way if `train.evaluate_every` is set."""
 
     train: tuple[DatasetConfig, ...]
     val: DatasetConfig | None = None
@@ -107,7 +107,8 @@ class TrainConfig(Config):
     biases. `schedule` starts with `warmup` steps: one_cycle and cosine then fall to 0, step falls tenfold at 2/3 and
     8/9 of the run. `clip` bounds the norm of the whole gradient. `ema` is the decay of averaged weights. The log has a
     line every `log_every` steps, and in every `grad_norm_every`th line the gradient norm of each task. A checkpoint is
-    written every `save_every` steps, the last `keep` stay. `loss_weights` are by "task" or "task.loss".
+    written every `save_every` steps, the last `keep` stay. Every `evaluate_every` steps (0: never) the first
+    `evaluate_limit` pictures of `data.val` measure the model. `loss_weights` are by "task" or "task.loss".
     """
 
     steps: int = Field(default=1000, ge=1)
@@ -128,6 +129,8 @@ class TrainConfig(Config):
     grad_norm_every: int = Field(default=10, ge=0)
     save_every: int = Field(default=200, ge=1)
     keep: int = Field(default=2, ge=1)
+    evaluate_every: int = Field(default=0, ge=0)
+    evaluate_limit: int = Field(default=100, ge=1)
     loss_weights: dict[str, float] = Field(default_factory=dict)
     balancer: str = "static"
     balancer_options: dict[str, Any] = Field(default_factory=dict)
@@ -147,6 +150,12 @@ class Recipe(Config):
     augment: AugmentConfig = Field(default_factory=AugmentConfig)
     train: TrainConfig = Field(default_factory=TrainConfig)
     out: str = "runs/run"
+
+    @model_validator(mode="after")
+    def _measurable(self) -> Recipe:
+        if self.train.evaluate_every and self.data.val is None:
+            raise ValueError("train.evaluate_every needs a data set to measure on: set data.val")
+        return self
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -64,6 +64,7 @@ def test_overrides(recipe):
         ("train.schedule=linear", "'train.schedule': .*'one_cycle'.* got 'linear'"),
         ("augment.scale=[2, 1]", "'augment.scale': a range of two factors"),
         ("data.train=[]", "'data.train': at least one data set is expected"),
+        ("train.evaluate_every=10", "train.evaluate_every needs a data set to measure on: set data.val"),
         ("data=null", "'data': .* got None"),
         ("train.steps", "looks like train.steps=50"),
         ("=3", "looks like train.steps=50"),

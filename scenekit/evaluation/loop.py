@@ -38,11 +38,13 @@ def evaluate(
     tasks: Collection[str] | None = None,
     limit: int | None = None,
     on_sample: Callable[[int], None] | None = None,
+    step: int | None = None,
 ) -> dict[str, dict[str, Any]]:
     """The metrics of each task, by task and usual name, as fractions.
 
     Every detection counts (no score threshold), up to the detector's limit per picture. `limit` takes the first
     pictures only; `on_sample` is told how many are done. A picture at a time is held.
+    `step` says to observers how far the model's training is.
     """
     measures = evaluators(model, tasks)
     wanted = [name for name in measures if name != DETECTION]
@@ -56,7 +58,7 @@ def evaluate(
         if on_sample is not None:
             on_sample(done)
     results = {name: measure.result() for name, measure in measures.items()}
-    registry().notify("scenekit_evaluated", step=None, results=results)
+    registry().notify("scenekit_evaluated", step=step, results=results)
     return results
 
 

@@ -1,6 +1,6 @@
 """The folder that a run writes to: who may begin there, and who may go on.
 
-`recipe.yaml`, `log.jsonl`, `checkpoints/` and, in the end, `model/`.
+`recipe.yaml`, `log.jsonl`, `evaluations.jsonl`, `checkpoints/` and, in the end, `model/`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from scenekit.errors import InputError
 from scenekit.recipe import Recipe
 from scenekit.training.state import checkpoints
 
-RECIPE, LOG, MODEL = "recipe.yaml", "log.jsonl", "model"
+RECIPE, LOG, EVALUATIONS, MODEL = "recipe.yaml", "log.jsonl", "evaluations.jsonl", "model"
 
-FREE = frozenset(f"train.{name}" for name in ("steps", "workers", "save_every", "keep")) | {"out"}
+_FREE_TRAINING = ("steps", "workers", "save_every", "keep", "evaluate_every", "evaluate_limit")
+FREE = frozenset({"out", "data.val", *(f"train.{name}" for name in _FREE_TRAINING)})
 """Entries of a recipe that may change when a run goes on: all others decide what its weights are."""
 
 
@@ -31,10 +32,14 @@ def check_folder(out: Path, recipe: Recipe, resume: bool) -> Path | None:
         return None
     if not resume:
         raise InputError(f"{out} holds a run already; go on with --resume, or name another folder")
-    changed = sorted(set(differences(Recipe.load(out / RECIPE), recipe)) - FREE)
+    changed = [path for path in differences(Recipe.load(out / RECIPE), recipe) if not _free(path)]
     if changed:
         raise InputError(f"{out} holds a run with another recipe: {', '.join(changed)} changed; name another folder")
     return next(reversed(checkpoints(out)), None)
+
+
+def _free(path: str) -> bool:
+    return any(path == free or path.startswith(f"{free}.") for free in FREE)
 
 
 def differences(first: Recipe, second: Recipe) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,26 +48,34 @@ class Log:
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
-        kept = [line for line in _lines(path) if _step(line) is not None and _step(line) <= step]  # type: ignore[operator]
+        kept = [line for line in _lines(path) if 0 <= _step(line) <= step]
         write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
 
     def write(self, record: Mapping[str, Any]) -> None:
         """One line, complete on disk before training goes on."""
         with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(json.dumps(_plain(record)) + "\n")
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:
     """The records of a log; a last line that was cut off is passed over."""
-    return [json.loads(line) for line in _lines(Path(path)) if _step(line) is not None]
+    return [json.loads(line) for line in _lines(Path(path)) if _step(line) >= 0]
+
+
+def _plain(value: Any) -> Any:
+    """JSON knows no NaN: null stands for what could not be measured."""
+    if isinstance(value, Mapping):
+        return {name: _plain(entry) for name, entry in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
 
 
-def _step(line: str) -> int | None:
+def _step(line: str) -> int:
+    """The step of a line, -1 for a line that is torn."""
     try:
         return int(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
-        return None
+        return -1

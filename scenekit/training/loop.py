@@ -19,6 +19,7 @@ from scenekit.data.datasets import dataset
 from scenekit.data.loader import Packed, Shard, Source, training_batches
 from scenekit.data.transforms import augmentations
 from scenekit.errors import InputError
+from scenekit.evaluation.loop import evaluate
 from scenekit.hooks import BalancerSpec, registry
 from scenekit.model import SceneModel
 from scenekit.recipe import DatasetConfig, Recipe
@@ -27,7 +28,7 @@ from scenekit.structures.targets import Targets
 from scenekit.training.balancing import Balancer, LossWeights
 from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
-from scenekit.training.folder import LOG, MODEL, RECIPE, check_folder
+from scenekit.training.folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder
 from scenekit.training.gradients import shared_parameters, task_gradient_norms
 from scenekit.training.log import Log, Window
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
@@ -78,6 +79,8 @@ class Run:
     def __init__(self, recipe: Recipe, out: Path, accelerator: Accelerator, checkpoint: Path | None) -> None:
         self.recipe, self.config, self.out, self.accelerator = recipe, recipe.train, out, accelerator
         self.sources = [open_source(config) for config in recipe.data.train]
+        val = recipe.data.val
+        self.val = open_source(val) if val is not None and self.config.evaluate_every else None
         seed_step(self.config.seed, -1, 0)  # the same fresh weights in every process
         self.model = self._build(fresh=checkpoint is None)
         self.weights = LossWeights(self.model.loss_weights, self.config.loss_weights)
@@ -101,6 +104,7 @@ class Run:
         if main:
             self.recipe.save(self.out / RECIPE)
             self.log = Log(self.out / LOG, self.step)
+            self.evaluations = Log(self.out / EVALUATIONS, self.step)
             registry().notify("scenekit_run_started", recipe=self.recipe, folder=str(self.out))
         reason = "interrupted"
         try:
@@ -147,6 +151,8 @@ class Run:
                 since, began = self.step, time.perf_counter()
             if self._due(self.config.save_every):
                 self._save()
+            if self.val is not None and self._due(self.config.evaluate_every):
+                began += self._evaluate(self.val)  # not a part of the speed
 
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.config.steps
@@ -226,6 +232,16 @@ class Run:
         self.log.write(record)
         reporter.logged(record)
         registry().notify("scenekit_step_done", step=self.step, record=record)
+
+    def _evaluate(self, val: Source) -> float:
+        """Measure the model as it would be kept now; the first process does it, the others wait. Gives the seconds."""
+        began = time.perf_counter()
+        if self.accelerator.is_main_process:
+            with self._averaged():
+                results = evaluate(self.model, val.data, limit=self.config.evaluate_limit, step=self.step)
+            self.evaluations.write({"step": self.step, "results": results})
+        self.accelerator.wait_for_everyone()
+        return time.perf_counter() - began
 
     def _averaged(self) -> AbstractContextManager[None]:
         return nullcontext() if self.ema is None else self.ema.swapped_into(self.model)

@@ -35,7 +35,7 @@ def load(name: str | os.PathLike[str], device: torch.device | str = "cpu") -> Sc
     if text in shipped():
         return load_model(shipped()[text], device)
     if Path(text).exists() or isinstance(name, os.PathLike) or _looks_like_path(text):
-        return load_model(text, device)
+        return load_model(Path(text).expanduser(), device)
     prefix = text.partition("/")[0]
     if "/" in text and prefix in registry().names("weights"):
         source: WeightSource = registry().get("weights", prefix)

@@ -90,6 +90,21 @@ def test_resuming_nothing_begins(tmp_path):
     assert len(losses(tmp_path / "new")) == 1
 
 
+def test_measuring_on_the_way(tmp_path):
+    plain = toy.recipe(steps=4, save_every=2, ema=0.9)
+    measured = changed(
+        plain,
+        data={"val": {"name": "toys", "split": "val"}},
+        train={"evaluate_every": 2, "evaluate_limit": 3},
+    )
+    run(measured, tmp_path / "measured")
+    first, second = read_log(tmp_path / "measured" / "evaluations.jsonl")
+    assert (first["step"], second["step"]) == (2, 4)
+    assert "AP50" in first["results"]["detection"] and 0 <= first["results"]["semantic"]["mIoU"] <= 1
+    run(plain, tmp_path / "plain")
+    assert losses(tmp_path / "measured") == losses(tmp_path / "plain")  # measuring disturbs nothing
+
+
 def test_only_the_last_checkpoints_stay(tmp_path):
     run(toy.recipe(steps=5, save_every=1, keep=2), tmp_path)
     assert [folder.name for folder in checkpoints(tmp_path)] == ["step_00000004", "step_00000005"]
@@ -178,6 +193,13 @@ def test_unusable_requests_leave_nothing_behind(tmp_path):
     refused(recipe, out, "unknown device 'gpu'", device="gpu")
     refused(recipe, out, "is not available here", device="xpu")
     assert not out.exists()
+
+
+def test_what_may_change_on_the_way(tmp_path):
+    run(toy.recipe(steps=2), tmp_path)
+    longer = changed(toy.recipe(steps=3, save_every=3, keep=1), data={"val": {"name": "toys", "split": "val"}})
+    run(longer, tmp_path, resume=True)
+    assert len(losses(tmp_path)) == 3
 
 
 def test_damaged_checkpoints(tmp_path):
