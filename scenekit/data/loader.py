@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -17,8 +18,10 @@ from scenekit.data.sample import Sample
 from scenekit.data.transforms import RandomCrop, Transform, apply_all, rng_for
 from scenekit.errors import InputError
 from scenekit.keys import MASKS, Key
+from scenekit.recipe import InputConfig
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.targets import Targets
+from scenekit.structures.vocabulary import Vocabulary
 
 Packed: TypeAlias = tuple[ImageBatch, Targets]
 Collate: TypeAlias = Callable[..., Packed]
@@ -73,7 +76,7 @@ class BatchSet(Dataset["Packed | InputError"]):
         sample = checked(sample, origin=source.name, strict=self.strict)
         return apply_all(self.transforms, sample, self._rng(draw, "augment"))
 
-    def _rng(self, draw: Draw, purpose: str) -> Any:
+    def _rng(self, draw: Draw, purpose: str) -> random.Random:
         return rng_for(self.seed, draw.epoch, draw.index, f"{purpose}/{draw.source}")
 
 
@@ -131,9 +134,9 @@ def training_batches(
 class Packer:
     """`collate` for one model; a class, so that worker processes that are spawned can receive it."""
 
-    vocabulary: Any
+    vocabulary: Vocabulary
     keys: tuple[Key[Any, Any], ...]
-    config: Any
+    config: InputConfig
 
     @classmethod
     def of(cls, model: Any) -> Packer:
