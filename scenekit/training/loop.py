@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -34,7 +35,11 @@ from scenekit.training.log import Log, Window
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
 from scenekit.training.progress import Reporter, reporting
 from scenekit.training.state import load_state, save_checkpoint
+from scenekit.weights import load
 from scenekit.weights.checkpoint import save_model, without_pretrained
+from scenekit.weights.transfer import transfer
+
+_log = logging.getLogger(__name__)
 
 
 def train(
@@ -122,8 +127,13 @@ class Run:
     def _build(self, fresh: bool) -> SceneModel:
         vocabularies = [source.data.vocabulary for source in self.sources]
         vocabulary = reduce(lambda first, second: first.merged(second), vocabularies)
-        config = self.recipe.model if fresh else without_pretrained(self.recipe.model)
-        return build(config, vocabulary)
+        if not fresh:
+            return build(without_pretrained(self.recipe.model), vocabulary)
+        model = build(self.recipe.model, vocabulary)
+        if self.recipe.init is not None:
+            moved = transfer(load(self.recipe.init), model)
+            _log.info("%s: %d parameters taken, %d start fresh", self.recipe.init, len(moved.taken), len(moved.fresh))
+        return model
 
     def _batches(self, strict: bool) -> Iterator[Packed]:
         config, accelerator = self.config, self.accelerator

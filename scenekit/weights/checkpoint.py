@@ -47,7 +47,8 @@ def save_model(
     manifest = {
         "format_version": FORMAT_VERSION,
         "scenekit": _own_version(),
-        "model": model.config.model_dump(mode="json"),
+        # The weights are all here: what the backbone once started from need not be there again.
+        "model": without_pretrained(model.config).model_dump(mode="json"),
         "vocabulary": model.vocabulary.to_json(),
         "weights": _fingerprint(folder / WEIGHTS),
         "extra": dict(extra or {}),
@@ -68,8 +69,7 @@ def load_model(folder: str | Path, device: torch.device | str = "cpu") -> SceneM
         vocabulary = Vocabulary.from_json(manifest["vocabulary"])
     except (ValidationError, TypeError, KeyError) as error:
         raise InputError(f"{folder / MANIFEST}: describes no model of this scenekit ({_one_line(error)})") from error
-    # The weights are all here: what the backbone once started from need not be fetched.
-    model = build(without_pretrained(config), vocabulary)
+    model = build(config, vocabulary)
     _fill(model, state, folder)
     return model.to(device).eval()
 

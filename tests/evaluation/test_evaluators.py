@@ -189,5 +189,3 @@ def test_a_skeleton_without_sigmas_cannot_be_measured() -> None:
     vocabulary = Vocabulary(("person",), skeletons={"person": Skeleton(("head",))})
     with pytest.raises(InputError, match="sigmas"):
         KeypointEvaluator(vocabulary)
-
-
