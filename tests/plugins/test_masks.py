@@ -61,9 +61,7 @@ def test_loss_is_binary_cross_entropy_of_the_true_class(binary: bool) -> None:
     objects = regions([[0, 0, 8, 8], [1, 0, 5, 4]], [CUP, PERSON], matched=[0, 0])
     logits = torch.randn(2, 2, 14, 14)
     bitmaps = left_half()
-    loss = head(binary_targets=binary).loss(
-        logits, board(pyramid(64, 64), objects), targets({MASKS: bitmaps}, objects)
-    )
+    loss = head(binary_targets=binary).loss(logits, board(pyramid(64, 64), objects), targets({MASKS: bitmaps}, objects))
     truth = crop_masks(bitmaps, torch.tensor([0, 0]), objects.boxes, 14)
     truth = (truth >= 0.5).float() if binary else truth
     p = torch.stack((logits[0, CUP], logits[1, PERSON])).sigmoid()

@@ -80,11 +80,13 @@ def test_what_half_precision_cannot_hold_stays_single(model, tmp_path):
         value.copy_(before)
 
 
-def test_pretrained_weights_are_not_fetched_again(model, folder):
-    content = json.loads((folder / "manifest.json").read_text())["model"]
-    content["backbone"]["weights"] = "NO_SUCH_WEIGHTS"
-    edit(folder, model=content)
-    assert load_model(folder).config.backbone.weights is None
+def test_where_the_backbone_started_from_stays_behind(model, tmp_path):
+    backbone = CONFIG.backbone.model_copy(update={"weights": "somewhere/else.pth"})
+    started = build(CONFIG, VOCABULARY)
+    started.config = CONFIG.model_copy(update={"backbone": backbone})
+    save_model(started, tmp_path / "model")
+    assert "somewhere" not in (tmp_path / "model" / "manifest.json").read_text()
+    assert load_model(tmp_path / "model").config == CONFIG
 
 
 def test_missing(tmp_path, folder):

@@ -3,8 +3,8 @@
 import torch
 
 from scenekit.assembly import build
-from scenekit.training.loop import train
 from scenekit.training.log import read_log
+from scenekit.training.loop import train
 from scenekit.weights import save_model
 from scenekit.weights.transfer import transfer
 
