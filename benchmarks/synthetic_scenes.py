@@ -1,4 +1,4 @@
-"""How long a synthetic scene takes to make: `python benchmarks/synthetic_scenes.py [--scenes 50]`.
+"""How long a synthetic scene takes to make: `OMP_NUM_THREADS=1 python benchmarks/synthetic_scenes.py [--scenes 50]`.
 
 320x240 with all labels but amodal masks, one process, one core, processor time and wall time; medians after a warm-up.
 """
@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import time
 from pathlib import Path
-
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[name] = "1"  # before numpy is imported
 
 from scenekit.structures.scene import write_atomically
 from scenekit_datasets.synthetic import generate

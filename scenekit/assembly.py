@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,9 +11,10 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from scenekit.backbones import FPN, BackboneWithFPN
-from scenekit.errors import InputError, nearest
+from scenekit.errors import InputError
 from scenekit.heads import Core, Provider
 from scenekit.hooks import Config, TaskSpec, registry
+from scenekit.hooks.options import check_options
 from scenekit.keys import FEATURES, IMAGES
 from scenekit.model import SceneModel
 from scenekit.recipe import ModelConfig, explained
@@ -62,9 +62,17 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
 def build_trunk(config: ModelConfig) -> BackboneWithFPN:
     """Backbone and pyramid."""
     spec = registry().get("backbone", config.backbone.name)
-    options = {"weights": config.backbone.weights, **config.backbone.options}
-    _check_options(spec.build, options, f"backbone {config.backbone.name!r}")
-    backbone = spec.build(**options)
+    options, weights = config.backbone.options, config.backbone.weights
+    owner = f"backbone {config.backbone.name!r}"
+    if "weights" in options:
+        raise InputError(
+            f"{owner}: weights among its options would be asked for again by whoever loads the model; "
+            "set model.backbone.weights instead"
+        )
+    # Not every network can start from weights: one that cannot is built all the same where none are asked for.
+    given = options if weights is None else {**options, "weights": weights}
+    check_options(spec.build, given, owner)
+    backbone = spec.build(**given)
     pyramid = config.pyramid
     fpn = FPN(backbone.levels, pyramid.channels, extra=pyramid.extra, slim=pyramid.slim)
     return BackboneWithFPN(backbone, fpn)
@@ -76,16 +84,6 @@ def validated(kind: type[Config], values: Mapping[str, Any], owner: str) -> Conf
         return kind.model_validate(dict(values))
     except ValidationError as error:
         raise InputError(f"{owner}: {explained(error, kind)}") from None
-
-
-def _check_options(function: Callable[..., Any], options: Mapping[str, Any], owner: str) -> None:
-    parameters = inspect.signature(function).parameters
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return
-    known = list(parameters)
-    for name in options:
-        if name not in known:
-            raise InputError(f"{owner} has no option {name!r}{nearest(name, known)}")
 
 
 def _pooler(stages: Any) -> Pooler:

@@ -64,11 +64,11 @@ class BatchSet(Dataset["Packed | InputError"]):
 
     def __getitem__(self, batch: list[Draw]) -> Packed | InputError:
         """Load, check, augment and pack; what is random depends on (seed, epoch, source, index) alone."""
+        seeds = [self._rng(draw, "sampling").getrandbits(SEED_BITS) for draw in batch]
         try:
-            samples = [self._sample(draw) for draw in batch]
+            return self.pack([self._sample(draw) for draw in batch], seeds=seeds)
         except InputError as error:
             return error
-        return self.pack(samples, seeds=[self._rng(draw, "sampling").getrandbits(SEED_BITS) for draw in batch])
 
     def _sample(self, draw: Draw) -> Sample:
         source = self.sources[draw.source]

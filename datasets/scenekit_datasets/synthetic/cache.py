@@ -5,11 +5,14 @@ Letters: N objects, H W pixels.
 
 from __future__ import annotations
 
+import functools
 import io
 import json
+import logging
 import os
 import tempfile
 import zipfile
+import zlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,11 @@ from PIL import Image
 from scenekit_datasets.synthetic.annotate import Segment
 from scenekit_datasets.synthetic.captions import Phrase
 from scenekit_datasets.synthetic.scene import VERSION, Mesh, SyntheticScene, generate
+
+_log = logging.getLogger(__name__)
+
+DAMAGED = (OSError, EOFError, KeyError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+"""What reading a file that is missing, cut off or has a wrong byte somewhere may raise."""
 
 ARRAYS = (
     "intrinsics",
@@ -43,14 +51,25 @@ def scene_path(root: Path, seed: int, index: int, size: tuple[int, int], amodal:
 
 
 def cached(root: Path, seed: int, index: int, size: tuple[int, int], amodal: bool = False) -> SyntheticScene:
-    """The scene from disk, or generated and kept. A damaged file is written anew."""
+    """The scene from disk, or generated and kept. A damaged file is written anew.
+
+    Where nothing can be written (a full disk, a folder of somebody else) a warning says so once, and nothing is kept.
+    """
     path = scene_path(root, seed, index, size, amodal)
     try:
         return load(path)
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError):
+    except DAMAGED:
         scene = generate(seed, index, size, amodal)
+    try:
         save(path, scene)
-        return scene
+    except OSError as error:
+        _warn_once(root, error.strerror)
+    return scene
+
+
+@functools.cache
+def _warn_once(root: Path, reason: str | None) -> None:
+    _log.warning("%s: synthetic scenes cannot be kept there (%s); they are made anew each time", root, reason)
 
 
 def save(path: Path, scene: SyntheticScene) -> None:
