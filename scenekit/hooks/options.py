@@ -1,0 +1,24 @@
+"""Options that a recipe or a caller hands to the function of a record."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection
+from typing import Any
+
+from scenekit.errors import InputError, nearest
+
+
+def check_options(
+    build: Callable[..., Any], options: Collection[str], owner: str, reserved: Collection[str] = ()
+) -> None:
+    """Raise InputError, naming `owner` and the nearest right one, for an option that `build` does not take.
+
+    `reserved` are parameters of `build` that are set in another way.
+    """
+    parameters = inspect.signature(build).parameters
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    known = [name for name in parameters if name not in reserved]
+    for name in options:
+        if name in reserved or not (takes_all or name in known):
+            raise InputError(f"{owner} has no option {name!r}{nearest(name, known)}")
