@@ -65,10 +65,7 @@ def build_trunk(config: ModelConfig) -> BackboneWithFPN:
     options, weights = config.backbone.options, config.backbone.weights
     owner = f"backbone {config.backbone.name!r}"
     if "weights" in options:
-        raise InputError(
-            f"{owner}: weights among its options would be asked for again by whoever loads the model; "
-            "set model.backbone.weights instead"
-        )
+        raise InputError(f"{owner}: set its weights as model.backbone.weights, not among its options")
     # Not every network can start from weights: one that cannot is built all the same where none are asked for.
     given = options if weights is None else {**options, "weights": weights}
     check_options(spec.build, given, owner)

@@ -64,6 +64,7 @@ def test_heads_follow_the_vocabulary() -> None:
         ({"detector_options": {"preset": "detectron"}}, "did you mean 'detectron2'?"),
         ({"backbone": {"name": "resnet5"}}, "did you mean 'resnet"),
         ({"backbone": {"name": "resnet18", "options": {"nrom": "group"}}}, "no option 'nrom'; did you mean 'norm'?"),
+        ({"backbone": {"name": "resnet18", "options": {"weights": "DEFAULT"}}}, "weights as model.backbone.weights"),
     ],
 )
 def test_what_cannot_be_built_is_named(options: dict[str, Any], message: str) -> None:

@@ -99,6 +99,17 @@ def test_strict_names_the_picture_in_one_line(workers):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_faults_in_packing_cross_in_one_line(workers, monkeypatch):
+    def refuse(*_, **__):
+        raise InputError("these samples do not fit together")
+
+    monkeypatch.setattr("scenekit.data.loader.collate", refuse)
+    with pytest.raises(InputError) as caught:
+        load(workers=workers)
+    assert str(caught.value) == "these samples do not fit together"
+
+
 def test_faulty_boxes_are_dropped_unless_strict():
     counts = [len(targets.streams[OBJECTS].regions) for _, targets in load(Farm(faulty=3), stop=5)]
     assert sorted(counts) == [2, 4, 4, 4, 4]

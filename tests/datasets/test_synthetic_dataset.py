@@ -1,5 +1,6 @@
 """Synthetic scenes as samples, and the cache on disk."""
 
+import errno
 import json
 import multiprocessing
 
@@ -205,6 +206,33 @@ def test_a_flipped_byte_in_the_picture_is_noticed(tmp_path):
     content[200] ^= 0xFF
     path.write_bytes(content)
     assert equal(cached(tmp_path, 3, 4, SIZE), first)
+
+
+def test_a_wrong_byte_anywhere_is_survived(tmp_path):
+    first = cached(tmp_path, 3, 4, SIZE)
+    path = scene_path(tmp_path, 3, 4, SIZE, False)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), len(whole) // 12):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        assert equal(cached(tmp_path, 3, 4, SIZE), first)
+
+
+def test_a_full_disk_stops_nobody(tmp_path, monkeypatch, caplog):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("scenekit_datasets.synthetic.cache.save", full)
+    assert equal(cached(tmp_path, 3, 4, SIZE), generate(3, 4, SIZE))
+    cached(tmp_path, 3, 5, SIZE)
+    assert caplog.text.count("No space left on device") == 1
+
+
+def test_only_a_cache_that_was_asked_for_is_an_error(tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SCENEKIT_CACHE", str(tmp_path / "file"))
+    assert len(SyntheticDataset("val")) == 500 and "made anew" in caplog.text
+    with pytest.raises(InputError, match="choose another cache folder"):
+        SyntheticDataset("val", cache=str(tmp_path / "file" / "below"))
 
 
 def test_sizes_and_kinds_do_not_mix(tmp_path):

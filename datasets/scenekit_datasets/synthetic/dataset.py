@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -39,6 +40,8 @@ from scenekit_datasets.synthetic import vocabulary as words
 from scenekit_datasets.synthetic.cache import cached
 from scenekit_datasets.synthetic.scene import SyntheticScene, generate
 from scenekit_datasets.synthetic.tracer import require_embree
+
+_log = logging.getLogger(__name__)
 
 LENGTHS = {"train": 10_000, "val": 500, "test": 500}
 """Scenes a split has unless told; only train may be longer."""
@@ -170,18 +173,22 @@ def _checked_keys(names: Sequence[str] | None) -> tuple[Key[Any, Any], ...]:
 
 
 def _cache_folder(cache: str | Path | bool | None) -> Path | None:
-    """The folder, made if need be; None for no cache."""
+    """The folder, made if need be; None for no cache, also where nobody asked for one and it can't be made."""
     if cache is False:
         return None
+    asked = cache is not None
     if cache is None or cache is True:
         base = os.environ.get("SCENEKIT_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "scenekit"
         cache = Path(base).expanduser() / "synthetic"
     try:
         Path(cache).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(
-            f"can't keep synthetic scenes in {cache} ({error}); choose another cache folder, or False"
-        ) from error
+        if asked:
+            raise InputError(
+                f"can't keep synthetic scenes in {cache} ({error}); choose another cache folder, or False"
+            ) from error
+        _log.warning("can't keep synthetic scenes in %s (%s); they are made anew each time", cache, error.strerror)
+        return None
     return Path(cache)
 
 
