@@ -46,19 +46,19 @@ class ProposalConfig(Config):
     """
 
     convs: int = Field(default=1, ge=1)
-    channels: int | None = None
-    pre_nms_train: int = 2000
-    pre_nms_test: int = 1000
-    post_nms_train: int = 1000
-    post_nms_test: int = 1000
-    nms_threshold: float = 0.7
-    score_threshold: float = 0.0
-    min_box_size: float = 1e-3
-    foreground: float = 0.7
-    background: float = 0.3
-    samples: int = 256
-    positive_fraction: float = 0.5
-    smooth_l1_beta: float = 0.0
+    channels: int | None = Field(default=None, ge=1)
+    pre_nms_train: int = Field(default=2000, ge=1)
+    pre_nms_test: int = Field(default=1000, ge=1)
+    post_nms_train: int = Field(default=1000, ge=1)
+    post_nms_test: int = Field(default=1000, ge=1)
+    nms_threshold: float = Field(default=0.7, ge=0, le=1)
+    score_threshold: float = Field(default=0.0, ge=0, le=1)
+    min_box_size: float = Field(default=1e-3, ge=0)
+    foreground: float = Field(default=0.7, ge=0, le=1)
+    background: float = Field(default=0.3, ge=0, le=1)
+    samples: int = Field(default=256, ge=1)
+    positive_fraction: float = Field(default=0.5, ge=0, le=1)
+    smooth_l1_beta: float = Field(default=0.0, ge=0)
 
 
 class PoolerConfig(Config):
@@ -68,10 +68,10 @@ class PoolerConfig(Config):
     there is (FPN, eq. 1). `level_epsilon` is added to the logarithm, or inside it with `epsilon_inside_log`.
     """
 
-    levels: int = 4
+    levels: int = Field(default=4, ge=1)
     aligned: bool = True
-    sampling_ratio: int = 2
-    canonical_size: float = 224.0
+    sampling_ratio: int = Field(default=2, ge=0)
+    canonical_size: float = Field(default=224.0, gt=0)
     canonical_level: int = 4
     level_epsilon: float = 1e-6
     epsilon_inside_log: bool = False
@@ -85,20 +85,20 @@ class BoxHeadConfig(Config):
     `nms_threshold`, and number at most `detections` per picture.
     """
 
-    size: int = 7
+    size: int = Field(default=7, ge=1)
     convs: tuple[int, ...] = ()
     conv_norm: Literal["batch"] | None = None
     fcs: tuple[int, ...] = Field(default=(1024, 1024), min_length=1)
-    foreground: float = 0.5
-    background: float = 0.5
-    samples: int = 512
-    positive_fraction: float = 0.25
+    foreground: float = Field(default=0.5, ge=0, le=1)
+    background: float = Field(default=0.5, ge=0, le=1)
+    samples: int = Field(default=512, ge=1)
+    positive_fraction: float = Field(default=0.25, ge=0, le=1)
     coder_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
-    smooth_l1_beta: float = 0.0
-    score_threshold: float = 0.05
-    nms_threshold: float = 0.5
-    detections: int = 100
-    min_box_size: float = 1e-2
+    smooth_l1_beta: float = Field(default=0.0, ge=0)
+    score_threshold: float = Field(default=0.05, ge=0, le=1)
+    nms_threshold: float = Field(default=0.5, ge=0, le=1)
+    detections: int = Field(default=100, ge=1)
+    min_box_size: float = Field(default=1e-2, ge=0)
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,3 +31,20 @@ def test_misspelt_names_are_named() -> None:
         DetectorConfig.model_validate({"box_head": {"sample": 3}})
     with pytest.raises(ValidationError, match="equally many sizes"):
         DetectorConfig.model_validate({"anchors": {"sizes": [[16], [32, 64]]}})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"rpn": {"samples": 0}},
+        {"rpn": {"positive_fraction": 1.5}},
+        {"pooler": {"levels": 0}},
+        {"pooler": {"canonical_size": 0}},
+        {"box_head": {"size": 0}},
+        {"box_head": {"nms_threshold": 7}},
+        {"box_head": {"smooth_l1_beta": -1}},
+    ],
+)
+def test_impossible_numbers_are_refused(options: dict[str, dict[str, float]]) -> None:
+    with pytest.raises(ValidationError, match=r"should be (greater|less) than"):
+        DetectorConfig.model_validate(options)
