@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 import scenekit as sk
-from scenekit.structures.scene import write_atomically
+from scenekit.files import write_atomically
 
 Seconds = Mapping[str, list[float]]
 WARM_UP = 3
@@ -46,6 +46,7 @@ def main() -> None:
         "requests_ms": in_milliseconds(requests),
         "steps_ms": in_milliseconds(steps),
     }
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(arguments.out, (json.dumps(result, indent=2) + "\n").encode())
     print(json.dumps(result, indent=2))
 

@@ -11,7 +11,7 @@ import statistics
 import time
 from pathlib import Path
 
-from scenekit.structures.scene import write_atomically
+from scenekit.files import write_atomically
 from scenekit_datasets.synthetic import generate
 
 WARM_UP = 5
@@ -34,6 +34,7 @@ def main() -> None:
         "wall_seconds": spread(wall[WARM_UP:]),
         "processor_seconds": spread(processor[WARM_UP:]),
     }
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(arguments.out, (json.dumps(result, indent=2) + "\n").encode())
     print(json.dumps(result, indent=2))
 

@@ -34,7 +34,9 @@ from scenekit.structures.tensors import map_tensors
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """What one pass gives, always the same type: the board, the losses by "task.loss", seconds by step."""
+    """What one pass gives, always the same type: the board, the losses by "task.loss", and seconds by step.
+
+    Seconds are the host's: on a GPU, work that a step started may still run when it ends."""
 
     board: Board
     losses: dict[str, Tensor]
@@ -228,7 +230,7 @@ class SceneModel(nn.Module):
             return (self._predict_one(image, tasks, threshold) for image in images)
         return self._predict_one(images, tasks, threshold)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _predict_one(self, image: ImageSource, tasks: Collection[str] | None, threshold: float) -> Scene:
         training = self.training
         self.eval()

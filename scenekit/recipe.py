@@ -12,6 +12,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from scenekit.errors import InputError, nearest
+from scenekit.files import write_atomically
 from scenekit.hooks.records import Config
 
 
@@ -185,8 +186,6 @@ class Recipe(Config):
 
     def save(self, path: str | Path) -> None:
         """Write YAML atomically; `load` gives an equal recipe."""
-        from scenekit.structures.scene import write_atomically
-
         write_atomically(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False).encode())
 
 

@@ -1,13 +1,11 @@
 """Backbones: one contract (`Backbone`, `Level`), adapters that fulfil it, and the feature pyramid on top."""
 
-from scenekit.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, Level
+from scenekit.backbones.base import Backbone, Level
 from scenekit.backbones.fpn import FPN, BackboneWithFPN
 from scenekit.backbones.torchvision import TorchvisionBackbone, build_backbone
 
 __all__ = [
     "FPN",
-    "IMAGENET_MEAN",
-    "IMAGENET_STD",
     "Backbone",
     "BackboneWithFPN",
     "Level",

@@ -11,11 +11,6 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
-Rgb = tuple[float, float, float]
-
-IMAGENET_MEAN: Rgb = (0.485, 0.456, 0.406)
-IMAGENET_STD: Rgb = (0.229, 0.224, 0.225)
-
 
 @dataclass(frozen=True)
 class Level:
@@ -32,13 +27,11 @@ class Level:
 class Backbone(nn.Module, ABC):
     """A picture in, one feature map per level out.
 
-    `levels` go from fine to coarse with strides 4, 8, 16, 32. `pixel_mean` and `pixel_std` are what the weights expect:
-    pixels handed in are (RGB in [0, 1] - pixel_mean) / pixel_std.
+    `levels` go from fine to coarse with strides 4, 8, 16, 32. What normalization the weights
+    expect is said where pictures are prepared: `model.input` of a recipe.
     """
 
     levels: tuple[Level, ...]
-    pixel_mean: Rgb
-    pixel_std: Rgb
 
     @abstractmethod
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B _ _ _"], ...]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP6P7
 
-from scenekit.backbones.base import Backbone, Level, Rgb
+from scenekit.backbones.base import Backbone, Level
 from scenekit.backbones.norm import group_norm
 from scenekit.structures.features import FeaturePyramid
 
@@ -77,16 +77,6 @@ class BackboneWithFPN(nn.Module):
     def strides(self) -> tuple[int, ...]:
         """Input pixels per cell of each level."""
         return tuple(level.stride for level in self.levels)
-
-    @property
-    def pixel_mean(self) -> Rgb:
-        """Mean of RGB in [0, 1] that the backbone's weights expect to be subtracted."""
-        return self.backbone.pixel_mean
-
-    @property
-    def pixel_std(self) -> Rgb:
-        """Standard deviation of RGB in [0, 1] that the backbone's weights expect to be divided by."""
-        return self.backbone.pixel_std
 
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> FeaturePyramid:
         """The feature pyramid of normalized pixels."""

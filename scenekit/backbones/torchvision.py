@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from scenekit.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, Level, Rgb
+from scenekit.backbones.base import Backbone, Level
 from scenekit.backbones.norm import frozen_copy, group_norm, replace_batch_norm
 from scenekit.backbones.state import load_state, read_state
 from scenekit.errors import InputError, nearest
@@ -88,16 +87,13 @@ class TorchvisionBackbone(Backbone):
     Parameters keep torchvision's names, under `body`: `body.layer1.0.conv1.weight`.
     """
 
-    def __init__(
-        self, model: nn.Module, layout: Layout, pixel_mean: Rgb = IMAGENET_MEAN, pixel_std: Rgb = IMAGENET_STD
-    ) -> None:
+    def __init__(self, model: nn.Module, layout: Layout) -> None:
         super().__init__()
         self.body: nn.Module = create_feature_extractor(model, list(layout.stages))
         self.levels = tuple(
             Level(channels, stride, layout.offset(stride))
             for channels, stride in zip(self._channels(), STRIDES, strict=True)
         )
-        self.pixel_mean, self.pixel_std = pixel_mean, pixel_std
 
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
         """One feature map for each of `levels`."""
@@ -119,8 +115,6 @@ def build_backbone(
     weights: str | Path | None = None,
     norm: str = "batch",
     trainable_stages: int | None = None,
-    pixel_mean: Sequence[float] | None = None,
-    pixel_std: Sequence[float] | None = None,
 ) -> TorchvisionBackbone:
     """A torchvision network as a backbone.
 
@@ -130,12 +124,10 @@ def build_backbone(
     with layer norm (ConvNeXt) stay as they are.
     `trainable_stages`: how many of the five parts (stem, strides 4, 8, 16, 32) learn, counted from the coarse end;
     None: all. The others keep their weights and their batch statistics.
-    `pixel_mean`, `pixel_std`: statistics of the pixels that a weights file expects (default: those that come with the
-    named weights, else ImageNet's).
     """
     layout = _layout(name)
     _check_options(norm, weights, trainable_stages)
-    model, statistics = _with_weights(name, layout, weights)
+    model = _with_weights(name, layout, weights)
     parts = layout.modules(model)
     if norm == "frozen":
         replace_batch_norm(model, frozen_copy)
@@ -143,8 +135,7 @@ def build_backbone(
         replace_batch_norm(model, lambda batch_norm: group_norm(batch_norm.num_features))
     if trainable_stages is not None:
         _freeze(model, [module for part in parts[: len(parts) - trainable_stages] for module in part])
-    mean, std = _rgb("pixel_mean", pixel_mean, statistics[0]), _rgb("pixel_std", pixel_std, statistics[1])
-    return TorchvisionBackbone(model, layout, mean, std)
+    return TorchvisionBackbone(model, layout)
 
 
 def _layout(name: str) -> Layout:
@@ -162,20 +153,11 @@ def _check_options(norm: str, weights: object, trainable_stages: int | None) -> 
         raise InputError(f"backbone trainable_stages: expected 0 to {len(STRIDES) + 1}, got {trainable_stages}")
 
 
-def _rgb(option: str, given: Sequence[float] | None, default: Rgb) -> Rgb:
-    if given is None:
-        return default
-    if len(given) != 3 or (option == "pixel_std" and min(given) <= 0):
-        raise InputError(f"backbone {option}: expected three numbers (R, G, B; std above 0), got {list(given)}")
-    return cast(Rgb, tuple(float(value) for value in given))
-
-
-def _with_weights(name: str, layout: Layout, weights: str | Path | None) -> tuple[nn.Module, tuple[Rgb, Rgb]]:
-    """The classifier with its weights, and the mean and standard deviation of pixels that they expect."""
+def _with_weights(name: str, layout: Layout, weights: str | Path | None) -> nn.Module:
+    """The classifier with its weights."""
     published = get_model_weights(name)
     if isinstance(weights, str) and (known := weights.removeprefix(f"{published.__name__}.")) in published.__members__:
-        preset = published[known].transforms()
-        return _download(lambda: get_model(name, weights=known), weights), (tuple(preset.mean), tuple(preset.std))
+        return _download(lambda: get_model(name, weights=known), weights)
     model: nn.Module = get_model(name, weights=None)
     if weights is not None:
         path = Path(weights)
@@ -185,7 +167,7 @@ def _with_weights(name: str, layout: Layout, weights: str | Path | None) -> tupl
             )
         within = [module for part in layout.modules(model) for module in part]
         load_state(model, read_state(path), within, fit=f"weights file {path} does not fit {name}")
-    return model, (IMAGENET_MEAN, IMAGENET_STD)
+    return model
 
 
 def _download(build: Callable[[], nn.Module], weights: str) -> nn.Module:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -17,6 +16,7 @@ from rich.progress import Progress, track
 from rich.table import Table
 
 from scenekit.errors import InputError
+from scenekit.files import plain, write_atomically
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -62,19 +62,6 @@ def print_json(value: object, indent: int | None = 2) -> None:
     sys.stdout.write("\n")
 
 
-def plain(value: Any) -> Any:
-    """`value` in the types of JSON: tuples to lists, NaN and infinities to None, NumPy and torch values by `tolist`."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    return value
-
-
 def made_folder(path: Path) -> Path:
     """The folder, made where it is missing; InputError where something else is in the way."""
     try:
@@ -86,8 +73,6 @@ def made_folder(path: Path) -> Path:
 
 def save_picture(picture: Image, path: Path) -> None:
     """Write a PNG as a whole or not at all."""
-    from scenekit.structures.scene import write_atomically
-
     stream = io.BytesIO()
     picture.save(stream, "PNG")
     write_atomically(path, stream.getvalue())

@@ -6,7 +6,6 @@ A `Field` is what a `Key` needs to know about the type behind it. Row tensors an
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
+from scenekit.files import plain
 from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.captions import Captions
 from scenekit.structures.geometry import Geometry, Size
@@ -355,15 +355,8 @@ def _scattered(item: Any, rows: Tensor, count: int) -> Any:
     return full
 
 
-def plain(value: Any) -> Any:
-    """Nested lists with None for NaN and infinities, which JSON lacks."""
-    if isinstance(value, list):
-        return [plain(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def floats(value: Any) -> Any:
-    """The inverse of `plain`: nested lists with NaN for None."""
+    """The inverse of `files.plain`: nested lists with NaN for None."""
     if isinstance(value, list):
         return [floats(entry) for entry in value]
     return torch.nan if value is None else value

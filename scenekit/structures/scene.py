@@ -6,8 +6,6 @@ Letters: N objects, H W pixels of the original image.
 from __future__ import annotations
 
 import json
-import os
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,9 +18,10 @@ from torch import Tensor
 
 from scenekit.data.images import ImageSource
 from scenekit.errors import InputError
+from scenekit.files import plain, write_atomically
 from scenekit.keys import OBJECTS, PANOPTIC, RELATIONS, RESERVED, Key, Stream, key_named
 from scenekit.structures.cameras import Camera
-from scenekit.structures.fields import floats, plain
+from scenekit.structures.fields import floats
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.vocabulary import Vocabulary
 
@@ -230,19 +229,6 @@ class Scene:
         from scenekit.viewing.draw import draw_scene
 
         return draw_scene(self, image)
-
-
-def write_atomically(path: str | Path, content: bytes) -> None:
-    """Write beside the target, then rename over it. Raises InputError where the folder cannot be written."""
-    target = Path(path)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        draft.write_bytes(content)
-        draft.replace(target)
-    except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror}") from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _move(regions: Objects, geometry: Geometry) -> Objects:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scenekit.structures.scene import write_atomically
+from scenekit.files import plain, write_atomically
 
 UNLABELLED = ".unlabelled"
 """End of the name of the zero that a head without labels contributes; nothing to tell."""
@@ -54,19 +53,12 @@ class Log:
     def write(self, record: Mapping[str, Any]) -> None:
         """One line, complete on disk before training goes on."""
         with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(_plain(record)) + "\n")
+            file.write(json.dumps(plain(record)) + "\n")
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:
     """The records of a log; a last line that was cut off is passed over."""
     return [json.loads(line) for line in _lines(Path(path)) if _step(line) >= 0]
-
-
-def _plain(value: Any) -> Any:
-    """JSON knows no NaN: null stands for what could not be measured."""
-    if isinstance(value, Mapping):
-        return {name: _plain(entry) for name, entry in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _lines(path: Path) -> list[str]:

@@ -21,9 +21,10 @@ import torch
 from jaxtyping import Int
 from PIL import Image
 
+from scenekit.files import write_atomically
 from scenekit.keys import KEYPOINTS, MASKS, PANOPTIC, SEMANTIC, Key
 from scenekit.structures.keypoints import ABSENT, VISIBLE
-from scenekit.structures.scene import Scene, write_atomically
+from scenekit.structures.scene import Scene
 from scenekit.viewing.draw import available_layers, draw_layers, object_colors, segment_colors
 from scenekit.viewing.palette import Color, label_color, to_hex
 

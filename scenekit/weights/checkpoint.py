@@ -19,9 +19,9 @@ from torch import Tensor
 
 from scenekit.assembly import build
 from scenekit.errors import InputError
+from scenekit.files import write_atomically
 from scenekit.model import SceneModel
 from scenekit.recipe import ModelConfig
-from scenekit.structures.scene import write_atomically
 from scenekit.structures.vocabulary import Vocabulary
 
 FORMAT_VERSION = 1

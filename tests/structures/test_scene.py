@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from scenekit.errors import InputError
+from scenekit.files import write_atomically
 from scenekit.keys import (
     ATTRIBUTES,
     BOXES3D,
@@ -25,7 +26,7 @@ from scenekit.keys import (
 )
 from scenekit.structures import Masks, Relations
 from scenekit.structures.fields import ImageField
-from scenekit.structures.scene import Objects, Scene, write_atomically
+from scenekit.structures.scene import Objects, Scene
 from scenekit.structures.tensors import map_tensors
 
 from . import worlds

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scenekit.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, Level
+from scenekit.backbones.base import Backbone, Level
 from scenekit.data.sample import Sample, Supervision
 from scenekit.hooks import BackboneSpec, DatasetSpec, Origin, hookimpl, registry
 from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, SEMANTIC, Key
@@ -81,8 +81,6 @@ def corners(boxes: torch.Tensor) -> Keypoints:
 
 class ToyNet(Backbone):
     """One convolution per level; `width` channels everywhere."""
-
-    pixel_mean, pixel_std = IMAGENET_MEAN, IMAGENET_STD
 
     def __init__(self, width: int) -> None:
         super().__init__()
