@@ -36,7 +36,8 @@ from scenekit.structures.tensors import map_tensors
 class Outputs:
     """What one pass gives, always the same type: the board, the losses by "task.loss", and seconds by step.
 
-    Seconds are the host's: on a GPU, work that a step started may still run when it ends."""
+    Seconds are the host's: on a GPU, work that a step started may still run when it ends.
+    """
 
     board: Board
     losses: dict[str, Tensor]
