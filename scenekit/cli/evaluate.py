@@ -21,6 +21,9 @@ def evaluate(
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N samples.")] = None,
     tasks: output.TasksOption = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse faulty annotations instead of leaving them out with a warning.")
+    ] = False,
     device: output.DeviceOption = "auto",
     as_json: output.JsonOption = False,
 ) -> None:
@@ -33,7 +36,7 @@ def evaluate(
     network = sk.load(model).to(device_named(device))
     total = len(samples) if limit is None else min(limit, len(samples))
     with output.progress_bar("evaluating", total) as done:
-        results = sk.evaluate(network, samples, tasks=wanted, limit=limit, on_sample=done)
+        results = sk.evaluate(network, samples, tasks=wanted, limit=limit, on_sample=done, strict=strict)
     if as_json:
         output.print_json(results)
     else:

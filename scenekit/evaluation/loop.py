@@ -39,12 +39,14 @@ def evaluate(
     limit: int | None = None,
     on_sample: Callable[[int], None] | None = None,
     step: int | None = None,
+    strict: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """The metrics of each task, by task and usual name, as fractions.
 
     Every detection counts (no score threshold), up to the detector's limit per picture. `limit` takes the first
     pictures only; `on_sample` is told how many are done. A picture at a time is held.
-    `step` says to observers how far the model's training is.
+    `step` says to observers how far the model's training is. Faulty annotations are left out with a warning; `strict`
+    raises InputError for them instead, naming the picture.
     """
     measures = evaluators(model, tasks)
     wanted = [name for name in measures if name != DETECTION]
@@ -52,7 +54,7 @@ def evaluate(
     samples = data if isinstance(data, Iterable) else (data[index] for index in range(len(data)))
     for done, sample in enumerate(islice(samples, limit), start=1):
         prediction = model.predict(sample.image, tasks=asked, threshold=0.0)
-        truth = _truth(sample, model.vocabulary)
+        truth = _truth(sample, model.vocabulary, strict)
         for measure in measures.values():
             measure.update(truth, prediction)
         if on_sample is not None:
@@ -69,10 +71,12 @@ def _object_stages(model: SceneModel) -> list[str]:
     return [name for name, step in model.plan.steps.items() if OBJECTS in step.provides]
 
 
-def _truth(sample: Sample, vocabulary: Vocabulary) -> Sample:
-    """In the model's words; it covers the classes that it covered in its own, and no others."""
+def _truth(sample: Sample, vocabulary: Vocabulary, strict: bool) -> Sample:
+    """Free of faults and in the model's words; it covers the classes that it covered in its own, and no others."""
+    from scenekit.data.checks import checked
     from scenekit.data.relabel import relabeled
 
+    sample = checked(sample, strict=strict)
     covered = sample.supervision.classes
     covered = frozenset(sample.scene.vocabulary.things) if covered is None else covered
     return relabeled(replace(sample, supervision=replace(sample.supervision, classes=covered)), vocabulary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
@@ -11,13 +12,14 @@ import pytest
 import torch
 
 import scenekit as sk
+from scenekit.data.checks import _warn_once
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError
 from scenekit.evaluation.loop import evaluate, evaluators
 from scenekit.keys import OBJECTS
 from scenekit.model import SceneModel
 from scenekit.structures import Vocabulary
-from scenekit.structures.scene import Scene
+from scenekit.structures.scene import Objects, Scene
 from tests.tiny import SKELETON, VOCABULARY, config, sample
 
 SWAPPED = Vocabulary(("person", "lamp", "cup"), ("wall", "floor", "sky"), skeletons={"person": SKELETON})
@@ -122,6 +124,33 @@ def test_words_that_a_data_set_lacks_are_not_held_against_the_model(model: Scene
     ignorant = replace(truth, scene=scene, supervision=sk.Supervision())
     results = evaluate(model, [ignorant, sample(1)], tasks=["detection"])
     assert results["detection"]["AP"] == 1.0
+
+
+def faulty(number: int) -> Sample:
+    """Three objects, of which one has no box and one a label that there is no word for."""
+    truth = sample(number)
+    boxes = torch.cat((truth.scene.objects.boxes, torch.full((1, 4), torch.nan), torch.tensor([[1.0, 1.0, 5.0, 5.0]])))
+    objects = Objects(boxes, torch.cat((truth.scene.objects.labels, torch.tensor([0, 7]))))
+    scene = replace(truth.scene, streams={OBJECTS: objects}, values={}, valid={})
+    return replace(truth, scene=scene, supervision=sk.Supervision())
+
+
+@pytest.mark.parametrize("vocabulary", [VOCABULARY, SWAPPED])
+def test_faulty_annotations(
+    model: SceneModel, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Left out with a warning that names the picture, or refused; with words of its own for the model as well."""
+    seen = replace(sample(2).scene.objects, scores=torch.tensor([0.9, 0.8]))
+    seen = replace(seen, labels=torch.tensor([vocabulary.label(VOCABULARY.things[i]) for i in seen.labels.tolist()]))
+    answer = Scene((48, 64), vocabulary, {OBJECTS: seen})
+    monkeypatch.setattr(model, "vocabulary", vocabulary)
+    monkeypatch.setattr(model, "predict", lambda *_, **__: answer)
+    _warn_once.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        assert evaluate(model, [faulty(2)], tasks=["detection"])["detection"]["AP"] == 1.0
+    assert "image 2 of the data set" in caplog.text and "box 3" in caplog.text
+    with pytest.raises(InputError, match=r"image 2 of the data set: box 2 .* is NaN .*; box 3 .* unknown label"):
+        evaluate(model, [faulty(2)], tasks=["detection"], strict=True)
 
 
 def test_a_real_model_is_measured(model: SceneModel) -> None:
