@@ -12,7 +12,7 @@ from scenekit.errors import InputError, nearest
 def check_options(
     build: Callable[..., Any], options: Collection[str], owner: str, reserved: Collection[str] = ()
 ) -> None:
-    """Raise InputError, naming `owner` and the nearest right one, for an option that `build` does not take.
+    """Raise InputError, naming `owner`, for an option that `build` does not take (with the nearest right one) or lacks.
 
     `reserved` are parameters of `build` that are set in another way.
     """
@@ -22,3 +22,8 @@ def check_options(
     for name in options:
         if name in reserved or not (takes_all or name in known):
             raise InputError(f"{owner} has no option {name!r}{nearest(name, known)}")
+    for name in known:
+        parameter = parameters[name]
+        variadic = parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        if name not in options and parameter.default is parameter.empty and not variadic:
+            raise InputError(f"{owner} needs the option {name!r}")

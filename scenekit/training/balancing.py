@@ -11,6 +11,7 @@ from torch import Tensor
 
 from scenekit.errors import InputError, nearest
 from scenekit.hooks import BalancerSpec, hookimpl
+from scenekit.training.log import UNLABELLED
 
 Losses: TypeAlias = Mapping[str, Float[Tensor, ""]]
 Balancer: TypeAlias = Callable[[Losses], Float[Tensor, ""]]
@@ -38,8 +39,22 @@ class LossWeights:
     def check(self, tasks: Collection[str]) -> None:
         """Raise InputError for an override of something that the model does not do."""
         for name in self.overrides:
-            if task_of(name) not in tasks:
-                raise InputError(f"train.loss_weights: the model has no {task_of(name)!r}{nearest(name, tasks)}")
+            task = task_of(name)
+            if task not in tasks:
+                raise InputError(f"train.loss_weights: the model has no {task!r}{nearest(task, tasks)}")
+
+    def check_losses(self, names: Collection[str], losses: Collection[str]) -> frozenset[str]:
+        """Raise InputError for one of the overrides `names` that is none of the `losses` of its task in this step.
+
+        Gives back those whose task had no losses here, which a later step must tell.
+        """
+        told = [loss for loss in losses if not loss.endswith(UNLABELLED)]
+        known = {task_of(loss) for loss in told}
+        for name in names:
+            own = [loss for loss in (*told, *self.defaults) if task_of(loss) == task_of(name)]
+            if task_of(name) in known and name not in own:
+                raise InputError(f"train.loss_weights: the model has no loss {name!r}{nearest(name, own)}")
+        return frozenset(name for name in names if task_of(name) not in known)
 
 
 def task_of(name: str) -> str:

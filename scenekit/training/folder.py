@@ -17,7 +17,12 @@ RECIPE, LOG, EVALUATIONS, MODEL = "recipe.yaml", "log.jsonl", "evaluations.jsonl
 
 _FREE_TRAINING = ("steps", "workers", "save_every", "keep", "evaluate_every", "evaluate_limit")
 FREE = frozenset({"out", "data.val", *(f"train.{name}" for name in _FREE_TRAINING)})
-"""Entries of a recipe that may change when a run goes on: all others decide what its weights are."""
+"""Entries of a recipe that may change when a run goes on.
+
+All others decide what its weights are; of these only `train.steps` does. A run may go on for longer (or shorter) than
+it was meant to: every schedule but "constant" is then, from the checkpoint on, the one of the new length, so that the
+weights are not those of a run that had the new length from its beginning.
+"""
 
 
 def check_folder(out: Path, recipe: Recipe, resume: bool) -> Path | None:

@@ -22,6 +22,7 @@ from scenekit.data.transforms import augmentations
 from scenekit.errors import InputError
 from scenekit.evaluation.loop import evaluate
 from scenekit.hooks import BalancerSpec, registry
+from scenekit.hooks.options import check_options
 from scenekit.model import SceneModel
 from scenekit.recipe import DatasetConfig, Recipe
 from scenekit.structures.images import ImageBatch
@@ -36,7 +37,7 @@ from scenekit.training.optimizers import build_optimizer, set_learning_rate
 from scenekit.training.progress import Reporter, reporting
 from scenekit.training.state import load_state, save_checkpoint
 from scenekit.weights import load
-from scenekit.weights.checkpoint import save_model, without_pretrained
+from scenekit.weights.checkpoint import save_model, without_pretrained, writing
 from scenekit.weights.transfer import transfer
 
 _log = logging.getLogger(__name__)
@@ -61,8 +62,8 @@ def train(
     folder = Path(recipe.out if out is None else out)
     checkpoint = check_folder(folder, recipe, resume)
     with accelerator_for(recipe.train.precision, device) as accelerator:
-        run = Run(recipe, folder, accelerator, checkpoint)
-        return run.go(progress, strict)
+        run = Run(recipe, folder, accelerator, checkpoint, strict)
+        return run.go(progress)
 
 
 class Learner(nn.Module):
@@ -81,8 +82,11 @@ class Learner(nn.Module):
 class Run:
     """One training run: what it works with, and how far it is (`step` steps are done)."""
 
-    def __init__(self, recipe: Recipe, out: Path, accelerator: Accelerator, checkpoint: Path | None) -> None:
+    def __init__(
+        self, recipe: Recipe, out: Path, accelerator: Accelerator, checkpoint: Path | None, strict: bool
+    ) -> None:
         self.recipe, self.config, self.out, self.accelerator = recipe, recipe.train, out, accelerator
+        self.strict = strict
         self.sources = [open_source(config) for config in recipe.data.train]
         val = recipe.data.val
         self.val = open_source(val) if val is not None and self.config.evaluate_every else None
@@ -90,6 +94,7 @@ class Run:
         self.model = self._build(fresh=checkpoint is None)
         self.weights = LossWeights(self.model.loss_weights, self.config.loss_weights)
         self.weights.check([*self.model.stages, *self.model.heads])
+        self.unchecked = frozenset(name for name in self.config.loss_weights if "." in name)
         self.balancer = make_balancer(self.config.balancer, self.config.balancer_options)
         self.learner, self.optimizer = accelerator.prepare(
             Learner(self.model).train(), build_optimizer(self.model, self.config)
@@ -101,10 +106,11 @@ class Run:
         if checkpoint is not None:
             self._restore(load_state(checkpoint))
 
-    def go(self, progress: bool, strict: bool) -> SceneModel:
+    def go(self, progress: bool) -> SceneModel:
         """Do the steps that are left; returns the finished model."""
         main = self.accelerator.is_main_process
-        self.out.mkdir(parents=True, exist_ok=True)
+        with writing(self.out):
+            self.out.mkdir(parents=True, exist_ok=True)
         self.accelerator.wait_for_everyone()
         if main:
             self.recipe.save(self.out / RECIPE)
@@ -114,7 +120,7 @@ class Run:
         reason = "interrupted"
         try:
             with reporting(progress and main, self.config.steps, self.step) as reporter:
-                self._train(self._batches(strict), reporter)
+                self._train(self._batches(), reporter)
             reason = "finished"
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
@@ -131,11 +137,10 @@ class Run:
             return build(without_pretrained(self.recipe.model), vocabulary)
         model = build(self.recipe.model, vocabulary)
         if self.recipe.init is not None:
-            moved = transfer(load(self.recipe.init), model)
-            _log.info("%s: %d parameters taken, %d start fresh", self.recipe.init, len(moved.taken), len(moved.fresh))
+            _start_from(self.recipe.init, model)
         return model
 
-    def _batches(self, strict: bool) -> Iterator[Packed]:
+    def _batches(self) -> Iterator[Packed]:
         config, accelerator = self.config, self.accelerator
         start, stop = self.step * config.accumulate, config.steps * config.accumulate
         return training_batches(
@@ -146,7 +151,7 @@ class Run:
             seed=config.seed,
             shard=Shard(start, stop, accelerator.process_index, accelerator.num_processes),
             workers=config.workers,
-            strict=strict,
+            strict=self.strict,
         )
 
     def _train(self, data: Iterator[Packed], reporter: Reporter) -> None:
@@ -180,6 +185,7 @@ class Run:
             last = part == self.config.accumulate - 1
             with self._syncing(last):
                 losses = self.learner(*self._on_device(next(data)))
+                self.unchecked = self.weights.check_losses(self.unchecked, losses)
                 weighted = self.weights(losses)
                 if last and self._measures_norms():
                     norms = task_gradient_norms(weighted, self.shared)
@@ -248,7 +254,8 @@ class Run:
         began = time.perf_counter()
         if self.accelerator.is_main_process:
             with self._averaged():
-                results = evaluate(self.model, val.data, limit=self.config.evaluate_limit, step=self.step)
+                limit, strict = self.config.evaluate_limit, self.strict
+                results = evaluate(self.model, val.data, limit=limit, step=self.step, strict=strict)
             self.evaluations.write({"step": self.step, "results": results})
         self.accelerator.wait_for_everyone()
         return time.perf_counter() - began
@@ -294,6 +301,19 @@ class Run:
         return self.model.eval()
 
 
+def _start_from(name: str, model: SceneModel) -> None:
+    """Give a fresh model the weights of the one of that name, wherever they fit."""
+    source = load(name)
+    moved = transfer(source, model)
+    _log.info("%s: %d parameters taken, %d start fresh", name, len(moved.taken), len(moved.fresh))
+    if source.vocabulary.labels != model.vocabulary.labels:
+        _log.warning(
+            "%s has other labels than the data of this run: parameters with as many rows as before were taken row by "
+            "row, whatever their labels; the run has to teach these anew",
+            name,
+        )
+
+
 def open_source(config: DatasetConfig) -> Source:
     """The data set that a recipe names."""
     data = dataset(config.name, config.split, **config.options)
@@ -303,7 +323,5 @@ def open_source(config: DatasetConfig) -> Source:
 def make_balancer(name: str, options: Mapping[str, Any]) -> Balancer:
     """The registered balancer of that name."""
     spec: BalancerSpec = registry().get("balancer", name)
-    try:
-        return cast(Balancer, spec.build(**options))
-    except TypeError as error:
-        raise InputError(f"train.balancer_options do not fit {name!r}: {error}") from error
+    check_options(spec.build, options, f"balancer {name!r}")
+    return cast(Balancer, spec.build(**options))

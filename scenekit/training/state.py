@@ -17,10 +17,13 @@ import torch
 
 from scenekit.errors import InputError
 from scenekit.model import SceneModel
-from scenekit.weights.checkpoint import save_model
+from scenekit.weights.checkpoint import save_model, writing
 
 FORMAT_VERSION = 1
 """Version of `state.pt`."""
+
+ENTRIES = ("step", "weights", "optimizer", "ema", "scaler", "window")
+"""What `state.pt` cannot do without."""
 
 CHECKPOINTS, STATE = "checkpoints", "state.pt"
 
@@ -31,9 +34,11 @@ def save_checkpoint(out: Path, step: int, model: SceneModel, state: Mapping[str,
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     save_model(model, unfinished, extra={"step": step})
-    torch.save({"format_version": FORMAT_VERSION, "step": step, **state}, unfinished / STATE)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(unfinished, folder)
+    with writing(unfinished / STATE):
+        torch.save({"format_version": FORMAT_VERSION, "step": step, **state}, unfinished / STATE)
+    with writing(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(unfinished, folder)
     for old in checkpoints(out)[:-keep]:
         shutil.rmtree(old)
     return folder
@@ -56,4 +61,7 @@ def load_state(folder: Path) -> dict[str, Any]:
     found = state.get("format_version") if isinstance(state, dict) else None
     if found != FORMAT_VERSION:
         raise InputError(f"{path}: format version {FORMAT_VERSION} is expected, got {found!r}; use a matching scenekit")
+    missing = [name for name in ENTRIES if name not in state]
+    if missing:
+        raise InputError(f"{path}: {missing[0]!r} is missing; remove {folder} to resume from the checkpoint before")
     return dict(state)

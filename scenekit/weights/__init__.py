@@ -13,7 +13,7 @@ import torch
 from scenekit.errors import InputError, nearest
 from scenekit.hooks import WeightSource, registry
 from scenekit.model import SceneModel
-from scenekit.weights.checkpoint import MANIFEST, WEIGHTS, load_model, save_model
+from scenekit.weights.checkpoint import MANIFEST, WEIGHTS, load_model, save_model, usable
 
 __all__ = ["load", "load_model", "save_model", "shipped"]
 
@@ -29,9 +29,10 @@ def load(name: str | os.PathLike[str], device: torch.device | str = "cpu") -> Sc
     """A model ready for inference.
 
     `name` is a shipped model, a folder, "prefix/name" of an installed weight source, or a repository of the Hugging
-    Face hub as "owner/name" or "owner/name@revision". Raises InputError where there is no such thing.
+    Face hub as "owner/name" or "owner/name@revision". Raises InputError where there is no such thing, or no such
+    `device`.
     """
-    text = os.fspath(name)
+    text, device = os.fspath(name), usable(device)
     if text in shipped():
         return load_model(shipped()[text], device)
     if Path(text).exists() or isinstance(name, os.PathLike) or _looks_like_path(text):

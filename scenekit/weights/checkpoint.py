@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,9 @@ FORMAT_VERSION = 1
 
 WEIGHTS, MANIFEST = "model.safetensors", "manifest.json"
 
+ENTRIES = ("model", "vocabulary", "weights")
+"""What a manifest cannot do without."""
+
 SHOWN = 3
 """How many names of parameters a message spells out."""
 
@@ -39,10 +43,12 @@ def save_model(
     """Write weights and manifest; `dtype` stores floating-point weights smaller, `extra` goes into the manifest.
 
     Either file is whole or as it was before; the manifest comes last and holds size and checksum of the weights, so
-    that a pair that does not belong together is found out when it is loaded.
+    that a pair that does not belong together is found out when it is loaded. Raises InputError where the disk is full
+    or refuses.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     _write_weights(folder / WEIGHTS, {name: _stored(value, dtype) for name, value in model.state_dict().items()})
     manifest = {
         "format_version": FORMAT_VERSION,
@@ -59,9 +65,10 @@ def save_model(
 def load_model(folder: str | Path, device: torch.device | str = "cpu") -> SceneModel:
     """The model in a folder that `save_model` wrote, in float32, ready for inference.
 
-    Raises InputError for files that are missing, cut off, of another format or of another model.
+    Raises InputError for files that are missing, cut off, of another format or of another model, and for a device that
+    is not there.
     """
-    folder = Path(folder)
+    folder, device = Path(folder), usable(device)
     manifest = read_manifest(folder)
     state = _read_weights(folder / WEIGHTS, manifest["weights"])
     try:
@@ -88,10 +95,23 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     found = manifest.get("format_version") if isinstance(manifest, dict) else None
     if found != FORMAT_VERSION:
         raise InputError(f"{path}: format version {FORMAT_VERSION} is expected, got {found!r}; use a matching scenekit")
-    missing = [name for name in ("model", "vocabulary", "weights") if name not in manifest]
+    missing = [name for name in ENTRIES if name not in manifest]
     if missing:
         raise InputError(f"{path}: {missing[0]!r} is missing; the manifest is incomplete")
+    for name in ENTRIES:
+        if not isinstance(manifest[name], dict):
+            raise InputError(f"{path}: {name!r} should have entries of its own, got {type(manifest[name]).__name__}")
     return dict(manifest)
+
+
+def usable(device: torch.device | str) -> torch.device:
+    """The device of that name; InputError for one that torch does not know or this machine does not have."""
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)  # takes no memory, but fails where the device is not there
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {str(device)!r} cannot be used here ({_one_line(error)})") from error
+    return found
 
 
 def without_pretrained(config: ModelConfig) -> ModelConfig:
@@ -108,15 +128,24 @@ def _stored(value: Tensor, dtype: torch.dtype | None) -> Tensor:
     return smaller if torch.equal(smaller.isfinite(), value.isfinite()) else value
 
 
-def _write_weights(path: Path, state: Mapping[str, Tensor]) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What fails on the disk on the way (no space, no permission) becomes an InputError that names the file."""
     try:
-        save_file(dict(state), name)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch.save raises RuntimeError
+        raise InputError(f"{path} cannot be written ({_one_line(error)})") from error
+
+
+def _write_weights(path: Path, state: Mapping[str, Tensor]) -> None:
+    with writing(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        try:
+            save_file(dict(state), name)
+            os.replace(name, path)
+        finally:
+            Path(name).unlink(missing_ok=True)
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:

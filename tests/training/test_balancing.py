@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from scenekit.errors import InputError
+from scenekit.hooks import BalancerSpec, Origin, registry
 from scenekit.training.balancing import LossWeights, static, total
 from scenekit.training.loop import make_balancer
 
@@ -26,8 +27,29 @@ def test_weights_of_nothing_are_refused():
         LossWeights({}, {"mask.mask": 2.0}).check(["masks", "semantic"])
 
 
+def test_weights_of_unknown_losses_are_refused_once_the_task_has_losses():
+    weights = LossWeights({"masks.edge": 2.0}, {"masks.maks": 9.0})
+    assert weights.check_losses(["masks.maks"], ["semantic.pixel", "masks.unlabelled"]) == {"masks.maks"}
+    with pytest.raises(InputError, match=r"has no loss 'masks\.maks'; did you mean 'masks\.mask'"):
+        weights.check_losses(["masks.maks"], ["semantic.pixel", "masks.mask"])
+    names = ["masks.mask", "masks.edge", "depth.l1"]  # of which `edge` is declared, but not a part of every step
+    assert weights.check_losses(names, ["masks.mask"]) == {"depth.l1"}
+
+
 def test_unknown_balancer():
     with pytest.raises(InputError, match="unknown balancer 'statik'; did you mean 'static'"):
         make_balancer("statik", {})
-    with pytest.raises(InputError, match="do not fit 'static'"):
+    with pytest.raises(InputError, match="balancer 'static' has no option 'temperature'"):
         make_balancer("static", {"temperature": 2})
+
+
+def test_a_fault_inside_a_balancer_is_not_taken_for_wrong_options(monkeypatch):
+    def broken(rate: float) -> None:
+        raise TypeError("a fault of its own")
+
+    spec = BalancerSpec("broken", "fails", broken)
+    monkeypatch.setitem(registry().records["balancer"], "broken", [(spec, Origin("broken", "tests", "0"))])
+    with pytest.raises(InputError, match="balancer 'broken' needs the option 'rate'"):
+        make_balancer("broken", {})
+    with pytest.raises(TypeError, match="a fault of its own"):
+        make_balancer("broken", {"rate": 2.0})

@@ -159,6 +159,10 @@ def test_observers_hear_of_it_and_cannot_disturb(tmp_path, caplog):
     assert heard[-1][2] == "finished" and "observer broke" in caplog.text
 
 
+def test_weights_of_losses_that_there_are_not(tmp_path):
+    refused(toy.recipe(loss_weights={"masks.maks": 9}), tmp_path, "has no loss 'masks.maks'; did you mean 'masks.mask'")
+
+
 def test_losses_that_are_not_finite_stop_the_run(tmp_path):
     recipe = toy.recipe(steps=4, loss_weights={"semantic": float("inf")}, save_every=1)
     with pytest.raises(InputError, match="step 1: the gradient is not finite"):
@@ -208,10 +212,20 @@ def test_damaged_checkpoints(tmp_path):
     content = state.read_bytes()
     state.write_bytes(content[: len(content) // 2])
     refused(toy.recipe(steps=4), tmp_path, "damaged or cut off", resume=True)
+    torch.save({"format_version": 1, "step": 2, "weights": {}}, state)
+    refused(toy.recipe(steps=4), tmp_path, "state.pt: 'optimizer' is missing", resume=True)
     torch.save({"format_version": 99}, state)
     refused(toy.recipe(steps=4), tmp_path, "format version 1 is expected, got 99", resume=True)
     state.unlink()
     refused(toy.recipe(steps=4), tmp_path, "no such file", resume=True)
+
+
+def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    def full(*_):
+        raise RuntimeError("PytorchStreamWriter failed writing file")
+
+    monkeypatch.setattr("scenekit.training.state.torch.save", full)
+    refused(toy.recipe(steps=1, save_every=1), tmp_path, r"state\.pt cannot be written \(PytorchStreamWriter failed")
 
 
 def test_checkpoints_cannot_run_code(tmp_path):

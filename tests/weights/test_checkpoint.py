@@ -130,6 +130,18 @@ def test_other_formats(folder):
     refused(folder, "'model' is missing")
 
 
+@pytest.mark.parametrize("entry", ["model", "vocabulary", "weights"])
+def test_entries_that_are_none(folder, entry):
+    edit(folder, **{entry: "text"})
+    refused(folder, f"'{entry}' should have entries of its own, got str")
+
+
+def test_a_folder_in_a_file_cannot_be_written(model, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="file/model cannot be written"):
+        save_model(model, tmp_path / "file" / "model")
+
+
 def test_another_recipe(folder):
     content = json.loads((folder / "manifest.json").read_text())["model"]
     edit(folder, model={**content, "pyramid": {**content["pyramid"], "channels": 16}})
@@ -151,7 +163,7 @@ def test_a_failed_save_leaves_the_old_model(model, folder, monkeypatch):
         raise OSError("no space left on device")
 
     monkeypatch.setattr(checkpoint_module, "save_file", full)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(InputError, match=r"model\.safetensors cannot be written \(no space left on device\)"):
         save_model(model, folder)
     assert (folder / "model.safetensors").read_bytes() == before
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "model.safetensors"]

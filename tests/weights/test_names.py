@@ -31,6 +31,13 @@ def test_unknown_name():
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("device", ["nonsense", "xpu"])
+def test_devices_that_are_not_there(device):
+    with pytest.raises(InputError, match=f"device '{device}' cannot be used here") as caught:
+        load("smoll", device=device)
+    assert "\n" not in str(caught.value)
+
+
 def test_installed_sources_come_before_the_hub():
     asked = []
     toy.register()

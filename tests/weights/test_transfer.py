@@ -1,10 +1,13 @@
 """Starting from another model: what fits is taken, the rest stays fresh, and a run can begin that way."""
 
+import logging
+
 import torch
 
 from scenekit.assembly import build
+from scenekit.structures.vocabulary import Vocabulary
 from scenekit.training.log import read_log
-from scenekit.training.loop import train
+from scenekit.training.loop import _start_from, train
 from scenekit.weights import save_model
 from scenekit.weights.transfer import transfer
 
@@ -26,6 +29,16 @@ def test_other_shapes_stay_fresh():
     wider = tiny.config(("masks",)).model_copy(update={"tasks": {"masks": {**tiny.TASKS["masks"], "channels": 16}}})
     moved = transfer(build(tiny.config(("masks",)), tiny.VOCABULARY), build(wider, tiny.VOCABULARY))
     assert moved.fresh and all(name.startswith("heads.masks.") for name in moved.fresh)
+
+
+def test_other_labels_are_warned_of(tmp_path, caplog):
+    source = build(tiny.config(("masks",)), tiny.VOCABULARY)
+    save_model(source, tmp_path / "model")
+    renamed = Vocabulary(("mug", "person"), ("floor", "wall"))
+    for vocabulary, warned in ((tiny.VOCABULARY, False), (renamed, True)):
+        with caplog.at_level(logging.WARNING, logger="scenekit"):
+            _start_from(str(tmp_path / "model"), build(tiny.config(("masks",)), vocabulary))
+        assert ("has other labels than the data of this run" in caplog.text) == warned
 
 
 def test_a_run_starts_from_another_models_weights(tmp_path):
