@@ -71,7 +71,7 @@ def build_trunk(config: ModelConfig) -> BackboneWithFPN:
     check_options(spec.build, given, owner)
     backbone = spec.build(**given)
     pyramid = config.pyramid
-    fpn = FPN(backbone.levels, pyramid.channels, extra=pyramid.extra, slim=pyramid.slim)
+    fpn = FPN(backbone.levels, pyramid.channels, extra=pyramid.extra, norm=pyramid.norm, slim=pyramid.slim)
     return BackboneWithFPN(backbone, fpn)
 
 

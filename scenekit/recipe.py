@@ -6,7 +6,7 @@ import types
 import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -15,18 +15,21 @@ from scenekit.errors import InputError, nearest
 from scenekit.files import write_atomically
 from scenekit.hooks.records import Config
 
+Channel = Annotated[float, Field(allow_inf_nan=False)]
+Spread = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
 
 class InputConfig(Config):
     """How pictures enter the network: resized so that the shorter side is `min_size` unless the longer one would pass
     `max_size`, normalized by `mean` and `std` of values in 0..1, padded to a multiple of `divisor`.
     """
 
-    min_size: int = 800
-    max_size: int = 1333
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    min_size: int = Field(default=800, ge=1)
+    max_size: int = Field(default=1333, ge=1)
+    mean: tuple[Channel, Channel, Channel] = (0.485, 0.456, 0.406)
+    std: tuple[Spread, Spread, Spread] = (0.229, 0.224, 0.225)
     bgr: bool = False
-    divisor: int = 32
+    divisor: int = Field(default=32, ge=1)
 
 
 class BackboneConfig(Config):
@@ -38,10 +41,14 @@ class BackboneConfig(Config):
 
 
 class PyramidConfig(Config):
-    """The feature pyramid."""
+    """The feature pyramid: `channels` on every level, made by convolutions that `norm` follows.
 
-    channels: int = 256
+    `extra` adds coarser levels (see `FPN`), `slim` takes cheaper convolutions.
+    """
+
+    channels: int = Field(default=256, ge=1)
     extra: Literal["pool", "conv"] | None = "pool"
+    norm: Literal["batch", "group"] | None = None
     slim: bool = False
 
 

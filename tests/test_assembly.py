@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 import scenekit as sk
 from scenekit.errors import InputError
@@ -34,6 +35,13 @@ def test_same_seed_same_weights() -> None:
         torch.manual_seed(3)
         states.append(sk.build(config(["semantic"]), VOCABULARY).state_dict())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_the_pyramid_may_have_norms() -> None:
+    pyramid = config().pyramid.model_copy(update={"norm": "group"})
+    plain, normed = (sk.build(changed(pyramid=p.model_dump()), VOCABULARY) for p in (config().pyramid, pyramid))
+    fpns = [model.stages["backbone"].net.fpn for model in (plain, normed)]
+    assert [any(isinstance(m, nn.GroupNorm) for m in fpn.modules()) for fpn in fpns] == [False, True]
 
 
 def test_a_model_without_tasks_detects() -> None:
