@@ -4,6 +4,7 @@ A command is an entry point of the group `scenekit.commands`: a function with ty
 Only the module of the command that runs is imported; a command that fails to import breaks itself and no other.
 """
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
@@ -31,6 +32,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         leave(error, FAILURE)
     except KeyboardInterrupt:
         leave("interrupted", INTERRUPTED)
+    finally:
+        bring_out()
+
+
+def bring_out() -> None:
+    """Hand over what was printed; a reader that has left, as in `| head`, has what it wanted."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python tries once more when it exits, and would complain: let it write to nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def leave(reason: object, status: int) -> None:

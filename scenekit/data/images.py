@@ -35,7 +35,7 @@ def read_image(source: object, *, name: str | None = None) -> UInt8[Tensor, "3 H
     if isinstance(source, str | os.PathLike):
         return read_file(Path(source), name or os.fspath(source))
     if isinstance(source, Image.Image):
-        return from_pil(source, name or "the PIL image")
+        return read_opened(source, name or "the PIL image")
     if isinstance(source, np.ndarray):
         return from_array(source, name or "the array")
     if isinstance(source, Tensor):
@@ -67,6 +67,16 @@ def read_file(path: Path, name: str) -> UInt8[Tensor, "3 H W"]:
     except PermissionError as cause:
         raise InputError(f"{name}: no permission to read this file") from cause
     except Exception as cause:  # decoders raise nearly anything on damaged data
+        raise InputError(f"{name}: the picture is damaged or cut off and cannot be read ({cause})") from cause
+
+
+def read_opened(image: Image.Image, name: str) -> UInt8[Tensor, "3 H W"]:
+    """A picture that Pillow has opened, but perhaps not decoded yet: the file may turn out to be cut off only now."""
+    try:
+        return from_pil(image, name)
+    except InputError:
+        raise
+    except Exception as cause:  # as in `read_file`
         raise InputError(f"{name}: the picture is damaged or cut off and cannot be read ({cause})") from cause
 
 

@@ -101,6 +101,16 @@ def test_command_may_be_a_group(install: Callable[..., None], capsys: pytest.Cap
     assert capsys.readouterr().out == "second\n"
 
 
+def test_a_reader_that_has_left_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        command = [sys.executable, "-m", "scenekit", "--version"]
+        buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, env=buffered)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of("--version") == 0
     assert capsys.readouterr().out.startswith("scenekit 0.")

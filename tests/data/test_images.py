@@ -176,6 +176,14 @@ def test_files_that_are_cut_off(tmp_path: Path, suffix: str, share: float) -> No
     refused(tmp_path / "cut", r"cut: the (file is not|picture is damaged)")
 
 
+def test_a_picture_that_was_opened_but_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "cut.png"
+    Image.effect_noise((60, 60), 50).save(path)
+    path.write_bytes(path.read_bytes()[:800])
+    with Image.open(path) as image:
+        refused(image, "the PIL image: the picture is damaged or cut off")
+
+
 def test_decompression_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("1", (300, 300)).save(tmp_path / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40_000)
