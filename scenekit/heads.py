@@ -80,7 +80,8 @@ def _follow(key: Key[Any, Any], value: Any, geometry: Geometry, vocabulary: Voca
 class Provider(nn.Module):
     """A stage of the core: reads `requires` from the board, puts `provides` on it, returns its losses by name.
 
-    Without targets the losses are empty. A provider honors what `board.given` fixes of its keys.
+    Without targets the losses are empty. A provider whose keys are all given from outside does not run; one that runs
+    honors what `board.given` fixes of its keys.
     """
 
     name: str

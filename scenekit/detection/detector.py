@@ -34,7 +34,7 @@ class TwoStageDetector(Provider):
     """Classifies proposals and corrects their boxes; losses `classification` and `box`.
 
     Puts OBJECTS on the board: with targets the sampled regions (labels and `matched` are -1 for background), without
-    them the detections. `given` OBJECTS are taken as they are, or classified where they have no labels.
+    them the detections. `given` OBJECTS get here without labels only, and are classified where they are.
     `pooler` is what the board pools with.
     """
 
@@ -56,7 +56,7 @@ class TwoStageDetector(Provider):
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
         """Put OBJECTS on the board."""
         if OBJECTS in board.given:
-            board.put(OBJECTS, self.complete(board, board.given[OBJECTS]))
+            board.put(OBJECTS, self.labelled(board, board.given[OBJECTS]))
             return {}
         if targets is None:
             board.put(OBJECTS, self.detect(board, board[PROPOSALS]))
@@ -179,16 +179,14 @@ class TwoStageDetector(Provider):
             matched[own[best >= 0]] = rows[best[best >= 0]]
         return matched
 
-    def complete(self, board: Board, given: Regions) -> Regions:
-        """Regions from outside: as they are, or labelled by the head without moving them."""
-        if given.labels is not None:
-            return given
+    def labelled(self, board: Board, given: Regions) -> Regions:
+        """Regions from outside, labelled by the head without moving them."""
         logits, deltas = self.predict(board, given)
         scores, labels = logits.softmax(dim=1)[:, :-1].max(dim=1)
         boxes = clip_to_images(self.coder.decode(deltas, given.boxes[:, None]), given.image_index, board.images.sizes)
         # A subset of what was given, so that its features are pooled once.
-        labelled = replace(given, labels=labels, scores=scores, class_logits=logits, class_boxes=boxes)
-        return replace(labelled, parent=given.root, rows=given.root_rows)
+        told = replace(given, labels=labels, scores=scores, class_logits=logits, class_boxes=boxes)
+        return replace(told, parent=given.root, rows=given.root_rows)
 
 
 def _fresh(regions: Regions, rows: Int[Tensor, " M"]) -> Regions:

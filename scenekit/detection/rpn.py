@@ -96,10 +96,7 @@ class StreamProposals(Provider):
         self.apply(_init_normal)
 
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
-        """Put the stream's proposals on the board (those given from outside, if there are), best first per picture."""
-        if self.key in board.given:
-            board.put(self.key, board.given[self.key])
-            return {}
+        """Put the stream's proposals on the board, best first per picture."""
         features: FeaturePyramid = board[RPN_FEATURES]
         levels = [self.predict(level) for level in features.maps]
         anchors = self.anchors(features, board.images.padded_size)

@@ -47,11 +47,6 @@ class Geometry:
         x0, y0, x1, y1 = self.window
         return self.size[1] / (x1 - x0), self.size[0] / (y1 - y0)
 
-    @property
-    def is_resize(self) -> bool:
-        """Whether nothing is cut away and nothing mirrored, so that what lies in camera space stays as it is."""
-        return not self.mirrored and self.window == (0, 0, self.source[1], self.source[0])
-
     def points(self, xy: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
         """Where points given in source pixels come to lie, in result pixels (unclipped)."""
         moved = (xy - xy.new_tensor(self.window[:2])) * xy.new_tensor(self.scale)

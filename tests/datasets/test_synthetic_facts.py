@@ -13,7 +13,9 @@ from scenekit_datasets.synthetic.render import Renderer
 from scenekit_datasets.synthetic.rng import Dice
 from scenekit_datasets.synthetic.shapes import build
 from scenekit_datasets.synthetic.stage import random_stage
-from scenekit_datasets.synthetic.vocabulary import ATTRIBUTES, COLORS, KEYPOINTS, PATTERNS, PERSON, PREDICATES, THINGS
+from scenekit_datasets.synthetic.vocabulary import ATTRIBUTES, COLORS, KEYPOINTS, PATTERNS, PREDICATES, THINGS
+
+PERSON = THINGS.index("person")
 
 
 def persons(case):

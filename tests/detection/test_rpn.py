@@ -14,7 +14,6 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
 from scenekit.detection import StreamProposals
 from scenekit.keys import OBJECTS, PHRASES, PROPOSALS, RPN_FEATURES, Stream
-from scenekit.structures import Regions
 from scenekit.structures.targets import Targets
 
 SIZES = [(96, 128), (80, 100)]
@@ -111,14 +110,6 @@ def test_little_to_learn_from_stays_finite_and_reaches_every_parameter(
     assert float(losses["rpn_box"].detach()) == float(losses["box"].detach()) == 0
     if changes is None or "supervised" in changes:
         assert float(total.detach()) == 0
-
-
-def test_given_proposals_are_taken_as_they_are(kit: Any) -> None:
-    stages = kit.stages(kit.config())
-    given = Regions(torch.tensor([[1.0, 2, 30, 40]]), torch.tensor([0]))
-    board = kit.board(stages, kit.features(1), given={PROPOSALS: given})
-    assert stages[1](board, kit.targets(BOXES[:1])) == {}
-    assert board[PROPOSALS] is given
 
 
 def test_a_plugin_brings_a_stream_of_its_own(kit: Any) -> None:

@@ -39,11 +39,6 @@ def test_boxes_stay_ordered_in_a_mirror() -> None:
     assert FLIP.boxes(torch.zeros(0, 4)).shape == (0, 4)
 
 
-def test_only_a_resize_leaves_camera_space_as_it_is() -> None:
-    assert DOUBLE.is_resize
-    assert not any(geometry.is_resize for geometry in (FLIP, CROP, ALL))
-
-
 @pytest.mark.parametrize("geometry", [FLIP, DOUBLE, CROP, ALL])
 def test_masks_move_like_their_boxes(geometry: Geometry) -> None:
     dense = torch.zeros(2, *SIZE, dtype=torch.bool)

@@ -16,7 +16,6 @@ from scenekit_datasets.synthetic.rng import Dice
 
 FLOORS = ("planks", "tiles", "carpet", "plain")
 WALLS = ("plain", "stripes", "panels")
-GROUNDS = ("grass", "road", "sand")
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,6 @@ CLASSES: tuple[str, ...] = THINGS + STUFF
 IGNORE = 255
 """Semantic value of a pixel without a class; no pixel of a synthetic scene has it."""
 
-PERSON = THINGS.index("person")
-
 COLORS: dict[str, tuple[float, float, float]] = {
     "red": (0.78, 0.12, 0.12),
     "orange": (0.93, 0.48, 0.10),
