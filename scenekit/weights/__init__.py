@@ -43,7 +43,9 @@ def load(name: str | os.PathLike[str], device: torch.device | str = "cpu") -> Sc
         return cast(SceneModel, source.load(text.partition("/")[2])).to(device).eval()
     if _HUB_ID.fullmatch(text):
         return load_model(_download(text), device)
-    raise InputError(f"unknown model {text!r}{nearest(text, shipped())}; or name a folder, or owner/name of the hub")
+    raise InputError(
+        f"unknown model {text!r}: expected a shipped one, a folder, or owner/name of the hub{nearest(text, shipped())}"
+    )
 
 
 def _looks_like_path(text: str) -> bool:
