@@ -1,17 +1,20 @@
 """Candidates of a batch against a stream's ground truth, with respect for what each picture labels.
 
-Letters: B pictures, N candidates of one picture, C classes.
+Letters: B pictures, N candidates of one picture, S of them sampled, C classes.
 """
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from scenekit.keys import Stream
 from scenekit.ops.matching import Matcher, Matches
 from scenekit.ops.rng import generator
+from scenekit.ops.sampling import sample_balanced
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
 from scenekit.structures.targets import StreamTruth, Targets
@@ -46,6 +49,26 @@ def assign(matcher: Matcher, boxes: Float[Tensor, "N 4"], truth: StreamTruth, im
     return Matches(packed, local.negative & truth.supervised[image] & truth.exhaustive[image])
 
 
-def image_generator(images: ImageBatch, image: int, purpose: str) -> torch.Generator:
-    """Where a stage draws its samples of one picture from: they depend on nothing else in the batch."""
-    return generator(0 if images.seeds is None else images.seeds[image], purpose)
+@runtime_checkable
+class Sampling(Protocol):
+    """How many candidates of a picture a stage learns from, and which share of them at most is positive."""
+
+    @property
+    def samples(self) -> int:
+        """The most candidates of one picture."""
+
+    @property
+    def positive_fraction(self) -> float:
+        """The largest share of positives among them."""
+
+
+def sample(
+    matches: Matches, config: Sampling, images: ImageBatch, image: int, purpose: str
+) -> tuple[Int[Tensor, " S"], Int[Tensor, " S"]]:
+    """(candidates of one picture to learn from, the row of ground truth of each, -1 for background).
+
+    They are drawn by the picture's own seed and the stage's `purpose`, so that nothing else in the batch matters.
+    """
+    source = generator(0 if images.seeds is None else images.seeds[image], purpose)
+    rows = sample_balanced(matches.truth >= 0, matches.negative, config.samples, config.positive_fraction, source)
+    return rows, matches.truth[rows]

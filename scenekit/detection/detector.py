@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import batched_nms
 
-from scenekit.detection.assign import assign, image_generator, truth_of
+from scenekit.detection.assign import assign, sample, truth_of
 from scenekit.detection.box_head import BoxHead, BoxPredictor
 from scenekit.detection.config import DetectorConfig
 from scenekit.detection.pooler import build_pooler
@@ -23,7 +23,6 @@ from scenekit.keys import FEATURES, OBJECTS, PROPOSALS
 from scenekit.ops.boxes import BoxCoder, clip_to_images, large_enough
 from scenekit.ops.losses import covered_cross_entropy, safe_mean
 from scenekit.ops.matching import Matcher, match_same_label
-from scenekit.ops.sampling import sample_balanced
 from scenekit.structures.board import Board
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
@@ -102,14 +101,7 @@ class TwoStageDetector(Provider):
         assert truth.regions.labels is not None
         boxes = candidates.boxes[candidates.image_index == image]
         matches = assign(self.matcher, boxes, truth, image)
-        rows = sample_balanced(
-            matches.truth >= 0,
-            matches.negative,
-            self.config.samples,
-            self.config.positive_fraction,
-            image_generator(images, image, self.name),
-        )
-        matched = matches.truth[rows]
+        rows, matched = sample(matches, self.config, images, image, self.name)
         labels = torch.full_like(matched, -1)
         labels[matched >= 0] = truth.regions.labels[matched[matched >= 0]]
         return Regions(boxes[rows], torch.full_like(rows, image), labels=labels, matched=matched)

@@ -17,14 +17,13 @@ from torch.nn import functional as F
 from torchvision.ops import batched_nms
 
 from scenekit.detection.anchors import AnchorGenerator
-from scenekit.detection.assign import assign, image_generator, truth_of
+from scenekit.detection.assign import assign, sample, truth_of
 from scenekit.detection.config import DetectorConfig
 from scenekit.heads import Core, Provider
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, RPN_FEATURES, Key, Stream
 from scenekit.ops.boxes import BoxCoder, image_limits, large_enough
 from scenekit.ops.losses import safe_mean
 from scenekit.ops.matching import Matcher
-from scenekit.ops.sampling import sample_balanced
 from scenekit.structures.board import Board
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.images import ImageBatch
@@ -173,14 +172,7 @@ class StreamProposals(Provider):
     ) -> tuple[Int[Tensor, " S"], Int[Tensor, " S"]]:
         """Anchors of one picture to learn from, and the ground truth of each (-1: background)."""
         matches = assign(self.matcher, anchors, truth, image)
-        rows = sample_balanced(
-            matches.truth >= 0,
-            matches.negative,
-            self.config.samples,
-            self.config.positive_fraction,
-            image_generator(images, image, self.name),
-        )
-        return rows, matches.truth[rows]
+        return sample(matches, self.config, images, image, self.name)
 
 
 def _init_normal(module: nn.Module) -> None:
