@@ -13,6 +13,8 @@ from scenekit.errors import PluginError
 from scenekit.keys import Key, Stream
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PIL import Image
     from torch.utils.data import Dataset
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from scenekit.data.sample import Sample
     from scenekit.evaluation.evaluator import Evaluator
     from scenekit.heads import Core, Head, Provider
+    from scenekit.model import SceneModel
     from scenekit.structures.scene import Scene
     from scenekit.structures.vocabulary import Vocabulary
 
@@ -132,8 +135,15 @@ class BalancerSpec:
 
 @dataclass(frozen=True)
 class WeightSource:
-    """Converts other people's checkpoints: names starting with `prefix`/ are its; load(name) -> a SceneModel."""
+    """Models of another library: those called `prefix`/name are its.
+
+    load: (name) -> a SceneModel, by whatever download the library brings. convert: (name, file) -> a SceneModel with
+    the weights of a checkpoint; name is what follows `prefix`/, and may be empty where the file says it all. names:
+    those that are known, for messages and the help.
+    """
 
     prefix: str
     summary: str
-    load: Callable[[str], Any]
+    load: Callable[[str], SceneModel]
+    convert: Callable[[str, Path], SceneModel] | None = None
+    names: tuple[str, ...] = ()

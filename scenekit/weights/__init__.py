@@ -1,4 +1,4 @@
-"""Models by name: those that come with scenekit, folders, other people's checkpoints, and the Hugging Face hub."""
+"""Models by name: those that come with scenekit, on disk, other people's checkpoints, and the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
 import torch
 
 from scenekit.errors import InputError, nearest
 from scenekit.hooks import WeightSource, registry
 from scenekit.model import SceneModel
-from scenekit.weights.checkpoint import MANIFEST, WEIGHTS, load_model, save_model, usable
+from scenekit.weights.checkpoint import MANIFEST, SUFFIX, WEIGHTS, load_model, save_model, usable
+from scenekit.weights.convert import convert
 
-__all__ = ["load", "load_model", "save_model", "shipped"]
+__all__ = ["convert", "load", "load_model", "save_model", "shipped"]
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -28,9 +28,9 @@ def shipped() -> Mapping[str, Path]:
 def load(name: str | os.PathLike[str], device: torch.device | str = "cpu") -> SceneModel:
     """A model ready for inference.
 
-    `name` is a shipped model, a folder, "prefix/name" of an installed weight source, or a repository of the Hugging
-    Face hub as "owner/name" or "owner/name@revision". Raises InputError where there is no such thing, or no such
-    `device`.
+    `name` is a shipped model, a folder or a file that `save_model` wrote, "prefix/name" of an installed weight source,
+    or a repository of the Hugging Face hub as "owner/name" or "owner/name@revision". Raises InputError where there is
+    no such thing, or no such `device`.
     """
     text, device = os.fspath(name), usable(device)
     if text in shipped():
@@ -40,16 +40,16 @@ def load(name: str | os.PathLike[str], device: torch.device | str = "cpu") -> Sc
     prefix = text.partition("/")[0]
     if "/" in text and prefix in registry().names("weights"):
         source: WeightSource = registry().get("weights", prefix)
-        return cast(SceneModel, source.load(text.partition("/")[2])).to(device).eval()
+        return source.load(text.partition("/")[2]).to(device).eval()
     if _HUB_ID.fullmatch(text):
         return load_model(_download(text), device)
     raise InputError(
-        f"unknown model {text!r}: expected a shipped one, a folder, or owner/name of the hub{nearest(text, shipped())}"
+        f"unknown model {text!r}: expected a shipped one, a path, or owner/name of the hub{nearest(text, shipped())}"
     )
 
 
 def _looks_like_path(text: str) -> bool:
-    return text.startswith((".", "~", os.sep)) or text.endswith(os.sep)
+    return text.startswith((".", "~", os.sep)) or text.endswith((os.sep, SUFFIX))
 
 
 def _download(name: str) -> str:

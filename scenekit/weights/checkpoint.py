@@ -1,4 +1,7 @@
-"""A model on disk: a folder with `model.safetensors` and a `manifest.json` that says what is in it."""
+"""A model on disk: weights, and a manifest that says what they are.
+
+A folder holds them as `model.safetensors` and `manifest.json`; one `.safetensors` file has the manifest in its header.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -30,78 +33,133 @@ FORMAT_VERSION = 1
 
 WEIGHTS, MANIFEST = "model.safetensors", "manifest.json"
 
-ENTRIES = ("model", "vocabulary", "weights")
-"""What a manifest cannot do without."""
+SUFFIX = ".safetensors"
+"""Ending of a model that is one file."""
+
+HEADER = "scenekit"
+"""Where the manifest stands among the metadata of one file, as JSON."""
+
+ENTRIES = ("model", "vocabulary")
+"""What a manifest cannot do without; that of a folder needs "weights" too."""
 
 SHOWN = 3
 """How many names of parameters a message spells out."""
 
 
 def save_model(
-    model: SceneModel, folder: str | Path, *, dtype: torch.dtype | None = None, extra: Mapping[str, Any] | None = None
+    model: SceneModel, path: str | Path, *, dtype: torch.dtype | None = None, extra: Mapping[str, Any] | None = None
 ) -> None:
-    """Write weights and manifest; `dtype` stores floating-point weights smaller, `extra` goes into the manifest.
+    """Write weights and manifest to a folder, or to one file if `path` ends in `.safetensors`.
 
-    Either file is whole or as it was before; the manifest comes last and holds size and checksum of the weights, so
-    that a pair that does not belong together is found out when it is loaded. Raises InputError where the disk is full
-    or refuses.
+    `dtype` stores floating-point weights smaller, `extra` goes into the manifest. Every file is whole or as it was
+    before; in a folder the manifest comes last and holds size and checksum of the weights, so that a pair that does not
+    belong together is found out when it is loaded. Raises InputError where the disk is full or refuses.
     """
-    folder = Path(folder)
+    path = Path(path)
+    state = {name: _stored(value, dtype) for name, value in model.state_dict().items()}
+    manifest = _manifest(model, extra)
+    folder = path.parent if is_one_file(path) else path
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    _write_weights(folder / WEIGHTS, {name: _stored(value, dtype) for name, value in model.state_dict().items()})
-    manifest = {
+    if is_one_file(path):
+        _write_weights(path, state, {HEADER: json.dumps(manifest)})
+        return
+    _write_weights(folder / WEIGHTS, state)
+    manifest["weights"] = _fingerprint(folder / WEIGHTS)
+    write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+
+
+def is_one_file(path: Path) -> bool:
+    """Whether a model of that name is one file; any other name is a folder's."""
+    return path.suffix == SUFFIX and not path.is_dir()
+
+
+def _manifest(model: SceneModel, extra: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {
         "format_version": FORMAT_VERSION,
         "scenekit": _own_version(),
         # The weights are all here: what the backbone once started from need not be there again.
         "model": without_pretrained(model.config).model_dump(mode="json"),
         "vocabulary": model.vocabulary.to_json(),
-        "weights": _fingerprint(folder / WEIGHTS),
         "extra": dict(extra or {}),
     }
-    write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
 
 
-def load_model(folder: str | Path, device: torch.device | str = "cpu") -> SceneModel:
-    """The model in a folder that `save_model` wrote, in float32, ready for inference.
+def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneModel:
+    """The model in the folder or the file that `save_model` wrote, in float32, ready for inference.
 
     Raises InputError for files that are missing, cut off, of another format or of another model, and for a device that
     is not there.
     """
-    folder, device = Path(folder), usable(device)
-    manifest = read_manifest(folder)
-    state = _read_weights(folder / WEIGHTS, manifest["weights"])
+    path, device = Path(path), usable(device)
+    manifest = read_manifest(path)
     try:
         config = ModelConfig.model_validate(manifest["model"])
         vocabulary = Vocabulary.from_json(manifest["vocabulary"])
     except (ValidationError, TypeError, KeyError) as error:
-        raise InputError(f"{folder / MANIFEST}: describes no model of this scenekit ({_one_line(error)})") from error
+        raise InputError(f"{_home(path)}: describes no model of this scenekit ({_one_line(error)})") from error
+    if not is_one_file(path):
+        _check_fingerprint(path / WEIGHTS, manifest["weights"])
+    state = _read_weights(path if is_one_file(path) else path / WEIGHTS)
     model = build(config, vocabulary)
-    _fill(model, state, folder)
+    fill(model, state, f"{path}: the weights are of another model than the manifest says")
     return model.to(device).eval()
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a model's folder, checked for format and completeness."""
-    path = folder / MANIFEST
-    if not folder.is_dir():
-        raise InputError(f"{folder}: a folder with {MANIFEST} and {WEIGHTS} is expected; there is no such folder")
-    if not path.is_file():
-        raise InputError(f"{folder}: a folder with {MANIFEST} and {WEIGHTS} is expected; {MANIFEST} is missing")
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a model's folder or file, checked for format and completeness."""
+    text = _header(path) if is_one_file(path) else _manifest_text(path)
+    home, entries = _home(path), ENTRIES if is_one_file(path) else (*ENTRIES, "weights")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: JSON is expected; the file is damaged or cut off ({_one_line(error)})") from error
+        manifest = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{home}: JSON is expected; the file is damaged or cut off ({_one_line(error)})") from error
     found = manifest.get("format_version") if isinstance(manifest, dict) else None
     if found != FORMAT_VERSION:
-        raise InputError(f"{path}: format version {FORMAT_VERSION} is expected, got {found!r}; use a matching scenekit")
-    missing = [name for name in ENTRIES if name not in manifest]
+        raise InputError(f"{home}: format version {FORMAT_VERSION} is expected, got {found!r}; use a matching scenekit")
+    missing = [name for name in entries if name not in manifest]
     if missing:
-        raise InputError(f"{path}: {missing[0]!r} is missing; the manifest is incomplete")
-    for name in ENTRIES:
+        raise InputError(f"{home}: {missing[0]!r} is missing; the manifest is incomplete")
+    for name in entries:
         if not isinstance(manifest[name], dict):
-            raise InputError(f"{path}: {name!r} should have entries of its own, got {type(manifest[name]).__name__}")
+            raise InputError(f"{home}: {name!r} should have entries of its own, got {type(manifest[name]).__name__}")
     return dict(manifest)
+
+
+def _home(path: Path) -> Path:
+    """The file that holds the manifest."""
+    return path if is_one_file(path) else path / MANIFEST
+
+
+def _manifest_text(folder: Path) -> str:
+    expected = f"{folder}: a folder with {MANIFEST} and {WEIGHTS} is expected"
+    if not folder.is_dir():
+        raise InputError(f"{expected}; there is no such folder")
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise InputError(f"{expected}; {MANIFEST} is missing")
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: JSON is expected; the file is damaged or cut off ({_one_line(error)})") from error
+
+
+def _header(path: Path) -> str:
+    """The manifest in the header of one file."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{path}: a whole safetensors file is expected; it was cut off or is none ({_one_line(error)})"
+        ) from error
+    if HEADER not in metadata:
+        raise InputError(
+            f"{path}: weights without a manifest of scenekit; make a model of them with `scenekit convert`"
+        )
+    return str(metadata[HEADER])
 
 
 def usable(device: torch.device | str) -> torch.device:
@@ -137,12 +195,12 @@ def writing(path: Path) -> Iterator[None]:
         raise InputError(f"{path} cannot be written ({_one_line(error)})") from error
 
 
-def _write_weights(path: Path, state: Mapping[str, Tensor]) -> None:
+def _write_weights(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     with writing(path):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         os.close(handle)
         try:
-            save_file(dict(state), name)
+            save_file(dict(state), name, metadata)
             os.replace(name, path)
         finally:
             Path(name).unlink(missing_ok=True)
@@ -153,7 +211,7 @@ def _fingerprint(path: Path) -> dict[str, Any]:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
-def _read_weights(path: Path, expected: Mapping[str, Any]) -> dict[str, Tensor]:
+def _check_fingerprint(path: Path, expected: Mapping[str, Any]) -> None:
     if not path.is_file():
         raise InputError(f"{path}: no such file; a model needs it beside its {MANIFEST}")
     found = _fingerprint(path)
@@ -161,6 +219,9 @@ def _read_weights(path: Path, expected: Mapping[str, Any]) -> dict[str, Tensor]:
         raise InputError(f"{path}: {expected.get('bytes')} bytes are expected, got {found['bytes']}; it was cut off")
     if found["sha256"] != expected.get("sha256"):
         raise InputError(f"{path}: the checksum is not that of {MANIFEST}; the two files do not belong together")
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
@@ -168,8 +229,8 @@ def _read_weights(path: Path, expected: Mapping[str, Any]) -> dict[str, Tensor]:
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
 
 
-def _fill(model: SceneModel, state: Mapping[str, Tensor], folder: Path) -> None:
-    """Load every parameter, or say which do not fit."""
+def fill(model: SceneModel, state: Mapping[str, Tensor], fault: str) -> None:
+    """Load every parameter; where some do not fit, raise InputError: `fault`, and which they are."""
     own = model.state_dict()
     findings = {
         "missing": [name for name in own if name not in state],
@@ -178,7 +239,7 @@ def _fill(model: SceneModel, state: Mapping[str, Tensor], folder: Path) -> None:
     }
     told = [f"{_listed(names)} {what}" for what, names in findings.items() if names]
     if told:
-        raise InputError(f"{folder}: the weights are of another model than the manifest says: {'; '.join(told)}")
+        raise InputError(f"{fault}: {'; '.join(told)}")
     model.load_state_dict(dict(state))
 
 

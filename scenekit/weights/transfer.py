@@ -1,26 +1,173 @@
-"""Starting a model from another one's weights."""
+"""Starting a model from another one's weights: parameters by their names, and rows by what they stand for."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from typing import TypeVar, cast
 
+import torch
+from torch import Tensor
+
+from scenekit.errors import PluginError
+from scenekit.heads import AxisNames, ParameterNames
 from scenekit.model import SceneModel
+
+T = TypeVar("T")
+
+SHOWN = 6
+"""How many names of one kind a line spells out."""
 
 
 @dataclass(frozen=True)
-class Transfer:
-    """Names of the parameters that were `taken`, and of those that stay `fresh` since the source has none that fits."""
+class Part:
+    """Of one parameter, the names whose entries were `taken`, and those whose entries stay `fresh`."""
 
     taken: tuple[str, ...]
     fresh: tuple[str, ...]
 
 
-def transfer(source: SceneModel, target: SceneModel) -> Transfer:
-    """Give `target` every weight of `source` that has the same name and shape there.
+@dataclass(frozen=True)
+class Transfer:
+    """What came of handing weights on, by names of the target's parameters and buffers; `str()` tells it.
 
-    Rows that stand for labels are taken by place: where the vocabularies differ, the run has to teach them anew.
+    `taken` whole; `partly`; `fresh` with the reason why; `unused` are the source's that the target does not have.
+    """
+
+    taken: tuple[str, ...]
+    partly: Mapping[str, Part]
+    fresh: Mapping[str, str]
+    unused: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        total = len(self.taken) + len(self.partly) + len(self.fresh)
+        yield f"taken: {len(self.taken)} of {total} parameters"
+        for where, part in _grouped(self.partly):
+            yield f"taken in part: {where}: {_listed(part.taken)}; fresh there: {_listed(part.fresh)}"
+        for where, reason in _grouped(self.fresh):
+            yield f"fresh: {where}: {reason}"
+        for where, _ in _grouped(dict.fromkeys(self.unused, "")):
+            yield f"not used: {where}"
+
+
+def transfer(source: SceneModel, target: SceneModel) -> Transfer:
+    """Give `target` the weights of `source`, and tell what it took.
+
+    A parameter is taken where the source has one of its name and shape. Along axes that a head or stage names (see
+    `AxisNames`) each entry is taken by its name, wherever it stands in the source; entries of new names stay fresh.
+    Axes that nobody names go by place. Raises PluginError where a declaration of names does not fit its parameter.
     """
     theirs, own = source.state_dict(), target.state_dict()
-    taken = [name for name, value in own.items() if name in theirs and theirs[name].shape == value.shape]
-    target.load_state_dict({**own, **{name: theirs[name] for name in taken}})
-    return Transfer(tuple(taken), tuple(name for name in own if name not in set(taken)))
+    their_names, own_names = named_axes(source), named_axes(target)
+    taken: list[str] = []
+    partly: dict[str, Part] = {}
+    fresh: dict[str, str] = {}
+    for name, value in own.items():
+        if name not in theirs:
+            fresh[name] = "the source has no such parameter"
+            continue
+        moved = _hand_over(theirs[name], value, their_names.get(name, ()), own_names.get(name, ()))
+        if isinstance(moved, str):
+            fresh[name] = moved
+        elif moved.fresh:
+            partly[name] = moved
+        else:
+            taken.append(name)
+    return Transfer(tuple(taken), partly, fresh, tuple(name for name in theirs if name not in own))
+
+
+def named_axes(model: SceneModel) -> dict[str, tuple[AxisNames, ...]]:
+    """The named axes of a model's parameters, by the names in its state dict.
+
+    Raises PluginError for a declaration that names no parameter, or that does not fit the parameter's size.
+    """
+    parts = {f"{kind}.{name}": part for kind in ("stages", "heads") for name, part in getattr(model, kind).items()}
+    state = model.state_dict()
+    found: dict[str, tuple[AxisNames, ...]] = {}
+    for prefix, part in parts.items():
+        for name, axes in cast(ParameterNames, getattr(part, "axis_names", {})).items():
+            if f"{prefix}.{name}" not in state:
+                raise PluginError(f"axis_names of {prefix} speaks of {name!r}, but there is no such parameter")
+            for axis in axes:
+                _check_fits(axis, state[f"{prefix}.{name}"], f"{prefix}.{name}")
+            found[f"{prefix}.{name}"] = tuple(axes)
+    return found
+
+
+def _check_fits(axis: AxisNames, value: Tensor, name: str) -> None:
+    wanted = len(axis.names) * axis.each
+    if not 0 <= axis.axis < value.ndim or value.shape[axis.axis] != wanted:
+        raise PluginError(
+            f"axis_names of {name}: {len(axis.names)} names with {axis.each} entries each need {wanted} entries along "
+            f"axis {axis.axis}, but the shape is {list(value.shape)}"
+        )
+
+
+def _hand_over(
+    source: Tensor, target: Tensor, source_axes: Sequence[AxisNames], target_axes: Sequence[AxisNames]
+) -> Part | str:
+    """Copy into `target` in place, which is part of a state dict; the names taken and left, or the reason why nothing could be taken."""
+    layout = [(axis.axis, axis.each) for axis in target_axes]
+    if layout != [(axis.axis, axis.each) for axis in source_axes]:
+        return "its entries are not named in the same way in the source"
+    named = [axis.axis for axis in target_axes]
+    if _without(source.shape, named) != _without(target.shape, named):
+        return f"the shape is {list(source.shape)} in the source, {list(target.shape)} here"
+    parts = [_split(theirs, own) for theirs, own in zip(source_axes, target_axes, strict=True)]
+    if not all(part.taken for part in parts):
+        return "the source knows none of the names that it stands for"
+    values = source.to(target)
+    places = [torch.arange(size) for size in target.shape]
+    for theirs, own, part in zip(source_axes, target_axes, parts, strict=True):
+        values = values.index_select(own.axis, _entries(theirs, part.taken).to(values.device))
+        places[own.axis] = _entries(own, part.taken)
+    if named:
+        target[torch.meshgrid(*places, indexing="ij")] = values
+    else:
+        target.copy_(values)
+    return Part(_joined(part.taken for part in parts), _joined(part.fresh for part in parts))
+
+
+def _without(shape: Sequence[int], axes: Sequence[int]) -> list[int]:
+    """The sizes of the other axes."""
+    return [size for axis, size in enumerate(shape) if axis not in axes]
+
+
+def _split(source: AxisNames, target: AxisNames) -> Part:
+    taken = tuple(name for name in target.names if name in source.names)
+    return Part(taken, tuple(name for name in target.names if name not in source.names))
+
+
+def _entries(axis: AxisNames, names: Iterable[str]) -> Tensor:
+    """Places of these names along the axis: [names * each]."""
+    first = torch.tensor([axis.names.index(name) for name in names]) * axis.each
+    return (first[:, None] + torch.arange(axis.each)).flatten()
+
+
+def _joined(groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for group in groups for name in group))
+
+
+def _grouped(values: Mapping[str, T]) -> Iterator[tuple[str, T]]:
+    """Neighbors with the same value in one: `heads.masks.predictor.* (2 parameters)`."""
+    groups: dict[tuple[str, T], list[str]] = defaultdict(list)
+    for name, value in values.items():
+        groups[".".join(name.split(".")[:2]), value].append(name)
+    for (_, value), names in groups.items():
+        yield names[0] if len(names) == 1 else f"{_common(names)}.* ({len(names)} parameters)", value
+
+
+def _common(names: Sequence[str]) -> str:
+    """The longest path that all names begin with."""
+    columns = zip(*(name.split(".") for name in names), strict=False)
+    return ".".join(column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

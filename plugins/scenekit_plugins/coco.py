@@ -1,0 +1,31 @@
+"""The words of COCO (Lin et al., 2014), in which most published detectors speak."""
+
+from __future__ import annotations
+
+from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights, KeypointRCNN_ResNet50_FPN_Weights
+
+from scenekit.structures import Skeleton
+
+CATEGORIES: tuple[str, ...] = tuple(FasterRCNN_ResNet50_FPN_Weights.COCO_V1.meta["categories"][1:])
+"""The name of category id i + 1 for the 90 ids; "N/A" where COCO has given a number and never used it."""
+
+THINGS = tuple(name for name in CATEGORIES if name != "N/A")
+"""The 80 classes that have objects."""
+
+THINGS_BY_ID = tuple(name if name != "N/A" else f"unused {place}" for place, name in enumerate(CATEGORIES, start=1))
+"""All 90 ids, each with a name of its own."""
+
+_POINTS = tuple(KeypointRCNN_ResNet50_FPN_Weights.COCO_V1.meta["keypoint_names"])
+_EDGES = "16-14 14-12 17-15 15-13 12-13 6-12 7-13 6-7 6-8 7-9 8-10 9-11 2-3 1-2 1-3 2-4 3-5 4-6 5-7"  # counted from 1
+_SIGMAS = (26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89)  # thousandths
+
+PERSON = Skeleton(
+    points=_POINTS,
+    edges=tuple(
+        (_POINTS[int(first) - 1], _POINTS[int(second) - 1])
+        for first, second in (edge.split("-") for edge in _EDGES.split())
+    ),
+    mirror=tuple((name, name.replace("left", "right")) for name in _POINTS if name.startswith("left")),
+    sigmas=tuple(sigma / 1000 for sigma in _SIGMAS),
+)
+"""The 17 points of a person."""
