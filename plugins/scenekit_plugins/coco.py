@@ -15,17 +15,17 @@ THINGS = tuple(name for name in CATEGORIES if name != "N/A")
 THINGS_BY_ID = tuple(name if name != "N/A" else f"unused {place}" for place, name in enumerate(CATEGORIES, start=1))
 """All 90 ids, each with a name of its own."""
 
-STUFF: tuple[str, ...] = tuple(
-    """
-    banner blanket bridge cardboard counter curtain door-stuff floor-wood flower fruit gravel house light
-    mirror-stuff net pillow platform playingfield railroad river road roof sand sea shelf snow stairs tent towel
-    wall-brick wall-stone wall-tile wall-wood water-other window-blind window-other tree-merged fence-merged
-    ceiling-merged sky-other-merged cabinet-merged table-merged floor-other-merged pavement-merged mountain-merged
-    grass-merged dirt-merged paper-merged food-other-merged building-other-merged rock-merged wall-other-merged
-    rug-merged
-    """.split()
+_STUFF = (
+    "banner blanket bridge cardboard counter curtain door-stuff floor-wood flower fruit gravel house light "
+    "mirror-stuff net pillow platform playingfield railroad river road roof sand sea shelf snow stairs tent towel "
+    "wall-brick wall-stone wall-tile wall-wood water-other window-blind window-other tree-merged fence-merged "
+    "ceiling-merged sky-other-merged cabinet-merged table-merged floor-other-merged pavement-merged mountain-merged "
+    "grass-merged dirt-merged paper-merged food-other-merged building-other-merged rock-merged wall-other-merged "
+    "rug-merged"
 )
-"""The 53 classes of background that COCO's panoptic task has (Kirillov et al., Panoptic Segmentation, 2019)."""
+
+STUFF = tuple(_STUFF.split())
+"""The 53 classes of background in its panoptic task (Kirillov et al., Panoptic Segmentation, 2019)."""
 
 _POINTS = tuple(KeypointRCNN_ResNet50_FPN_Weights.COCO_V1.meta["keypoint_names"])
 _EDGES = "16-14 14-12 17-15 15-13 12-13 6-12 7-13 6-7 6-8 7-9 8-10 9-11 2-3 1-2 1-3 2-4 3-5 4-6 5-7"  # counted from 1
