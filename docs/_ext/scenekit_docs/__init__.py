@@ -1,0 +1,14 @@
+"""What scenekit's pages need beyond Sphinx: reference pages made from the code, and tables made from measurements."""
+
+from typing import Any
+
+from sphinx.application import Sphinx
+
+from scenekit_docs import directives, docstrings
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Called by Sphinx."""
+    directives.setup(app)
+    docstrings.setup(app)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,51 @@
+"""The reference of the command line, from its typer commands."""
+
+import inspect
+import re
+from typing import Any
+
+import typer
+
+from scenekit.cli.main import application
+from scenekit_docs.markdown import code, fenced, page, table
+
+NOTE = re.compile(r"\s*\[([^\[\]]*)\]$")
+"""What the help says about a value in brackets at its end: its default and its range."""
+
+
+def page_of_commands() -> str:
+    """A section per command, and per command below a command."""
+    group = typer.main.get_command(application())
+    return page(*(section(f"scenekit {name}", command) for name, command in sorted(subcommands(group).items())))
+
+
+def subcommands(command: Any) -> dict[str, Any]:
+    """Commands below this one, by name."""
+    return getattr(command, "commands", {})
+
+
+def section(name: str, command: Any, level: int = 2) -> str:
+    """Heading, what it does, usage, a table of arguments and options; then the commands below it."""
+    below = [section(f"{name} {word}", inner, level + 1) for word, inner in sorted(subcommands(command).items())]
+    head = (f"{'#' * level} {code(name)}", inspect.cleandoc(command.help or ""))
+    return page(*head, *(below or (fenced(usage(name, command), "text"), table_of(name, command))))
+
+
+def usage(name: str, command: Any) -> str:
+    """`scenekit predict [OPTIONS] IMAGE...`."""
+    arguments = [p.metavar or p.name.upper() for p in command.params if p.param_type_name == "argument"]
+    return " ".join([name, "[OPTIONS]", *arguments])
+
+
+def table_of(name: str, command: Any) -> str:
+    """Every argument and option: how it is written, what it does, its default and range."""
+    context = command.make_context(name, [], resilient_parsing=True)
+    records = [p.get_help_record(context) for p in command.params if not p.hidden and p.name != "help"]
+    rows = [row(spelling, text) for spelling, text in filter(None, records)]
+    return table(("argument or option", "what it says", "default, range"), rows) if rows else ""
+
+
+def row(spelling: str, text: str) -> tuple[str, str, str]:
+    """The note in brackets in a column of its own."""
+    note = NOTE.search(text)
+    return code(spelling), NOTE.sub("", text), note[1].removeprefix("default: ") if note else ""

@@ -1,0 +1,44 @@
+"""Directives whose content is Markdown made from the code.
+
+    ```{generated} recipe
+    ```
+
+puts in what `PAGES["recipe"]` gives; whatever follows the name is handed to that function.
+"""
+
+from collections.abc import Callable, Mapping
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from scenekit_docs import commands, hooks, numbers, options, recipe
+
+PAGES: Mapping[str, Callable[..., str]] = {
+    "commands": commands.page_of_commands,
+    "hook": hooks.hook,
+    "numbers": numbers.table_of,
+    "options": options.page_of_kind,
+    "presets": options.presets,
+    "recipe": recipe.page_of_recipe,
+}
+
+
+class Generated(SphinxDirective):
+    """Markdown from one of PAGES, in place of the directive."""
+
+    required_arguments = 1
+    optional_arguments = 9
+    final_argument_whitespace = False
+
+    def run(self) -> list[nodes.Node]:
+        """Parse what the function gives as a part of the page, headings included."""
+        name, *arguments = self.arguments
+        if name not in PAGES:
+            raise self.error(f"unknown page {name!r}; there are {', '.join(PAGES)}")
+        return self.parse_text_to_nodes(PAGES[name](*arguments), allow_section_headings=True)
+
+
+def setup(app: Sphinx) -> None:
+    """Make the directive known."""
+    app.add_directive("generated", Generated)

@@ -1,0 +1,98 @@
+"""What every installed task, backbone, detector, data set and balancer can be told, from the registry."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from scenekit.detection import DetectorConfig
+from scenekit.hooks import registry
+from scenekit_docs.markdown import cell, code, page, table
+from scenekit_docs.recipe import as_yaml, section, sections
+
+PLACES: Mapping[str, str] = {
+    "task": "model.tasks.{}",
+    "detector": "model.detector_options",
+}
+"""Where in a recipe the options of a kind stand."""
+
+
+def page_of_kind(kind: str) -> str:
+    """A section per record of that kind."""
+    found = registry()
+    records = [found.get(kind, name) for name in found.names(kind)]
+    described = of_config if kind in PLACES else of_builder
+    return page(*(described(kind, record) for record in records))
+
+
+def of_config(kind: str, record: Any) -> str:
+    """A record whose options are a pydantic model: one table a section of it."""
+    place = PLACES[kind].format(record.name)
+    models = list(sections(record.config, place))
+    parts = [section(path, model).replace("## ", "### ", 1) for path, model in models]
+    return page(f"## {code(record.name)}", f"{sentence(record.summary)} {keys(record)}", *parts)
+
+
+def keys(record: Any) -> str:
+    """What a task reads, provides and learns from."""
+    said = {"provides": "Provides", "requires": "Requires", "uses": "Uses", "learns_from": "Learns from"}
+    parts = (
+        f"{word} {', '.join(code(key.name) for key in found)}."
+        for name, word in said.items()
+        if (found := getattr(record, name, ()))
+    )
+    return " ".join(parts)
+
+
+def of_builder(kind: str, record: Any) -> str:
+    """A record whose options are the parameters of its function."""
+    name = getattr(record, "name", None) or record.prefix
+    splits = f"Splits: {', '.join(map(code, record.splits))}." if hasattr(record, "splits") else ""
+    return page(f"## {code(name)}", sentence(record.summary), splits, parameters(getattr(record, "build", None)))
+
+
+def parameters(build: Callable[..., Any] | None) -> str:
+    """A table of name, type and default; nothing for a record without options."""
+    if build is None:
+        return ""
+    told = inspect.signature(build).parameters.values()
+    rows = [(code(p.name), code(cell(type_of(p))), default_of(p)) for p in told if p.name != "split"]
+    return table(("option", "type", "default"), rows) if rows else "It has no options.\n"
+
+
+def type_of(parameter: inspect.Parameter) -> str:
+    """As the source says it."""
+    note = parameter.annotation
+    if note is inspect.Parameter.empty:
+        return "any"
+    return note if isinstance(note, str) else inspect.formatannotation(note)
+
+
+def default_of(parameter: inspect.Parameter) -> str:
+    """The default, or that there is none."""
+    if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+        return "further ones are handed on"
+    return "**required**" if parameter.default is inspect.Parameter.empty else code(repr(parameter.default))
+
+
+def sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
+
+
+def presets() -> str:
+    """What each preset of the two-stage detector changes, path by path."""
+    rows = [
+        (code(name), code(path), code(as_yaml(value)))
+        for name, changes in DetectorConfig.presets.items()
+        for path, value in flat(changes)
+    ]
+    return table(("preset", "key", "value"), rows)
+
+
+def flat(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """`a.b` and the value there, for nested mappings."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value

@@ -1,0 +1,103 @@
+"""The reference of recipes, from their pydantic models."""
+
+import inspect
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from scenekit.hooks import Config
+from scenekit.recipe import Recipe
+from scenekit_docs.markdown import code, page, table
+
+SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+LENGTHS = {"min_length": "at least {} entries", "max_length": "at most {} entries"}
+
+
+def page_of_recipe() -> str:
+    """A section per section of a recipe, from the top down."""
+    return page(*(section(path, model) for path, model in sections(Recipe)))
+
+
+def sections(model: type[Config], path: str = "") -> Iterator[tuple[str, type[Config]]]:
+    """`model` and the models inside it, by the path that leads there."""
+    yield path, model
+    for name, field in model.model_fields.items():
+        for inner in models_in(field.annotation):
+            yield from sections(inner, f"{path}.{name}".strip("."))
+
+
+def models_in(annotation: Any) -> list[type[Config]]:
+    """The configurations inside an annotation such as `X`, `X | None` or `tuple[X, ...]`."""
+    if inspect.isclass(annotation) and not typing.get_args(annotation):
+        return [annotation] if issubclass(annotation, Config) else []
+    return [model for inner in typing.get_args(annotation) for model in models_in(inner)]
+
+
+def section(path: str, model: type[Config]) -> str:
+    """Heading, what the model says of itself, and its table."""
+    heading = f"## {code(path)}" if path else "## The whole recipe"
+    return page(heading, inspect.getdoc(model) or "", table_of_fields(model))
+
+
+def table_of_fields(model: type[Config]) -> str:
+    """Name, type, default of every field; nothing where there is no field."""
+    if not model.model_fields:
+        return "It has no options.\n"
+    rows = [(code(name), typed(field), default(field)) for name, field in model.model_fields.items()]
+    return table(("key", "type", "default"), rows)
+
+
+def typed(field: FieldInfo) -> str:
+    """The type in words, and what its values must keep to."""
+    limits = [text for note in field.metadata for text in limits_of(note)]
+    return ", ".join([code(type_name(field.annotation)), *limits])
+
+
+def limits_of(note: Any) -> Iterator[str]:
+    """`>= 1` and the like."""
+    for name, sign in SIGNS.items():
+        if (bound := getattr(note, name, None)) is not None:
+            yield code(f"{sign} {bound:g}")
+    for name, words in LENGTHS.items():
+        if (bound := getattr(note, name, None)) is not None:
+            yield words.format(bound)
+
+
+def type_name(annotation: Any) -> str:
+    """`int`, `'adamw' or 'sgd'`, `list of (float, float)`: as a reader of YAML thinks of it."""
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return type_name(inner[0])
+    if origin is typing.Literal:
+        return " or ".join(repr(value) for value in inner)
+    if origin is tuple:
+        return f"list of {type_name(inner[0])}" if inner[-1] is ... else f"[{', '.join(map(type_name, inner))}]"
+    if origin is dict:
+        return f"mapping of {type_name(inner[0])} to {type_name(inner[1])}"
+    if inner:
+        return " or ".join(type_name(part) for part in inner)
+    names = {type(None): "null", Any: "anything", str: "string", bool: "true or false"}
+    return names.get(annotation) or ("section" if issubclass(annotation, Config) else annotation.__name__)
+
+
+def default(field: FieldInfo) -> str:
+    """The default as YAML writes it."""
+    if field.is_required():
+        return "**required**"
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined or isinstance(value, Config):
+        return "see below"
+    return code(as_yaml(value))
+
+
+def as_yaml(value: Any) -> str:
+    """One line of YAML."""
+    words = {None: "null", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return words[value]
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(as_yaml, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
