@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights
 from torchvision.models.feature_extraction import create_feature_extractor
+from torchvision.models.resnet import Bottleneck
 
 from scenekit.backbones.base import Backbone, Level
 from scenekit.backbones.norm import frozen_copy, group_norm, replace_batch_norm
@@ -115,6 +116,7 @@ def build_backbone(
     weights: str | Path | None = None,
     norm: str = "batch",
     trainable_stages: int | None = None,
+    stride_in_1x1: bool = False,
 ) -> TorchvisionBackbone:
     """A torchvision network as a backbone.
 
@@ -124,10 +126,14 @@ def build_backbone(
     with layer norm (ConvNeXt) stay as they are.
     `trainable_stages`: how many of the five parts (stem, strides 4, 8, 16, 32) learn, counted from the coarse end;
     None: all. The others keep their weights and their batch statistics.
+    `stride_in_1x1`: residual blocks take their stride in the first convolution, as the networks of He et al. (2016) and
+    detectron2's do, not in the 3x3 one.
     """
     layout = _layout(name)
     _check_options(norm, weights, trainable_stages)
     model = _with_weights(name, layout, weights)
+    if stride_in_1x1:
+        _stride_in_1x1(name, model)
     parts = layout.modules(model)
     if norm == "frozen":
         replace_batch_norm(model, frozen_copy)
@@ -178,6 +184,15 @@ def _download(build: Callable[[], nn.Module], weights: str) -> nn.Module:
         raise InputError(
             f"torchvision weights {weights!r} could not be loaded ({error}); give a file instead"
         ) from error
+
+
+def _stride_in_1x1(name: str, model: nn.Module) -> None:
+    """Exchange the strides of the first two convolutions of each block; the weights are of the same shape."""
+    blocks = [module for module in model.modules() if isinstance(module, Bottleneck)]
+    if not blocks:
+        raise InputError(f"backbone stride_in_1x1: {name} has no blocks of 1x1, 3x3 and 1x1 convolutions; leave it out")
+    for block in blocks:
+        block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
 
 
 def _freeze(model: nn.Module, modules: Sequence[str]) -> None:

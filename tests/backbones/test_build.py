@@ -65,6 +65,17 @@ def test_frozen_stages_keep_their_batch_statistics_in_training() -> None:
     assert changed == {"layer3", "layer4"}
 
 
+def test_stride_in_1x1_moves_the_stride_of_each_block() -> None:
+    """Strides of (first, second) convolution in the first block of a stage, from the reference implementations."""
+    for option, expected in ((False, (1, 2)), (True, (2, 1))):
+        body = build_backbone("resnet50", stride_in_1x1=option).body
+        found = [
+            (body.get_submodule(f"{stage}.conv1").stride[0], body.get_submodule(f"{stage}.conv2").stride[0])
+            for stage in ("layer1.0", "layer2.0", "layer3.0", "layer4.0", "layer4.1")
+        ]
+        assert found == [(1, 1), expected, expected, expected, (1, 1)]
+
+
 def test_building_leaves_batch_statistics_and_mode_alone() -> None:
     backbone = build_backbone("resnet18")
     assert backbone.training
@@ -79,6 +90,7 @@ def test_building_leaves_batch_statistics_and_mode_alone() -> None:
         ("resnet18", {"norm": "group", "weights": "DEFAULT"}, "frozen"),
         ("resnet18", {"trainable_stages": 6}, "0 to 5"),
         ("resnet18", {"trainable_stages": -1}, "0 to 5"),
+        ("resnet18", {"stride_in_1x1": True}, "resnet18 has no blocks"),
     ],
 )
 def test_bad_options_are_refused(name: str, options: dict[str, object], told: str) -> None:
