@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from scenekit.data.sample import Supervision as Supervision
     from scenekit.errors import InputError as InputError
     from scenekit.evaluation.loop import evaluate as evaluate
+    from scenekit.heads import BACKGROUND as BACKGROUND
+    from scenekit.heads import AxisNames as AxisNames
     from scenekit.heads import Core as Core
     from scenekit.heads import Head as Head
     from scenekit.heads import Provider as Provider
+    from scenekit.heads import rows_by_name as rows_by_name
     from scenekit.hooks import BackboneSpec as BackboneSpec
     from scenekit.hooks import BalancerSpec as BalancerSpec
     from scenekit.hooks import Config as Config
@@ -69,6 +72,8 @@ if TYPE_CHECKING:
     from scenekit.structures.vocabulary import Vocabulary as Vocabulary
     from scenekit.training.loop import train as train
     from scenekit.weights import load as load
+    from scenekit.weights.transfer import Transfer as Transfer
+    from scenekit.weights.transfer import transfer as transfer
 
 __version__ = "0.1.0"
 
@@ -78,7 +83,7 @@ _HOMES = {
     "scenekit.data.sample": ("Sample", "Supervision"),
     "scenekit.errors": ("InputError",),
     "scenekit.evaluation.loop": ("evaluate",),
-    "scenekit.heads": ("Core", "Head", "Provider"),
+    "scenekit.heads": ("BACKGROUND", "AxisNames", "Core", "Head", "Provider", "rows_by_name"),
     "scenekit.hooks": (
         "BackboneSpec",
         "BalancerSpec",
@@ -131,6 +136,7 @@ _HOMES = {
     "scenekit.structures.vocabulary": ("Skeleton", "Vocabulary"),
     "scenekit.training.loop": ("train",),
     "scenekit.weights": ("load",),
+    "scenekit.weights.transfer": ("Transfer", "transfer"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -6,12 +6,14 @@ Letters: N rows of a stream that apply to the head.
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from torch import Tensor, nn
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, PluginError
 from scenekit.keys import Key
 from scenekit.structures.geometry import Geometry
 from scenekit.structures.vocabulary import Vocabulary
@@ -36,6 +38,39 @@ class Core:
     channels: int
     strides: tuple[int, ...]
     vocabulary: Vocabulary
+
+
+@dataclass(frozen=True)
+class AxisNames:
+    """What stands along one `axis` of a parameter: `each` consecutive entries for every one of `names`, in order.
+
+    Weights are handed from model to model by these names, whatever their order there (see `scenekit.transfer`). The
+    logits of K classes before a background are `AxisNames((*things, BACKGROUND))`, their boxes `AxisNames(things,
+    each=4)`.
+    """
+
+    names: tuple[str, ...]
+    axis: int = 0
+    each: int = 1
+
+    def __post_init__(self) -> None:
+        if repeated := {name for name in self.names if self.names.count(name) > 1}:
+            raise PluginError(f"names along an axis must be unique, got {sorted(repeated)} more than once")
+
+
+BACKGROUND = "(background)"
+"""The name of what is none of the classes, among AxisNames."""
+
+ParameterNames = Mapping[str, Sequence[AxisNames]]
+"""By a parameter's (or buffer's) own name, as in `named_parameters()`: the axes that follow names."""
+
+_NO_NAMES: ParameterNames = MappingProxyType({})
+
+
+def rows_by_name(layers: Mapping[str, AxisNames]) -> ParameterNames:
+    """Names of weight and bias of `layers` with one output per entry: the weight's along `axis`, the bias's along 0."""
+    weights = {f"{layer}.weight": (names,) for layer, names in layers.items()}
+    return weights | {f"{layer}.bias": (replace(names, axis=0),) for layer, names in layers.items()}
 
 
 class Head(nn.Module, Generic[Raw, Out]):
@@ -72,6 +107,9 @@ class Head(nn.Module, Generic[Raw, Out]):
     provides: tuple[Key[Any, Any], ...] = ()
     """Set by the model from the TaskSpec."""
 
+    axis_names: ParameterNames = _NO_NAMES
+    """Set by a head whose parameters have entries that stand for labels, points or other names."""
+
 
 def _follow(key: Key[Any, Any], value: Any, geometry: Geometry, vocabulary: Vocabulary) -> Any:
     return key.field.transform(value, geometry, vocabulary)
@@ -87,6 +125,8 @@ class Provider(nn.Module):
     name: str
     requires: tuple[Key[Any, Any], ...]
     provides: tuple[Key[Any, Any], ...]
+    axis_names: ParameterNames = _NO_NAMES
+    """Set by a stage whose parameters have entries that stand for labels or other names."""
 
     @abstractmethod
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:

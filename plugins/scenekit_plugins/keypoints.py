@@ -16,7 +16,7 @@ from torchvision.models.detection.roi_heads import heatmaps_to_keypoints
 
 from scenekit.errors import InputError
 from scenekit.evaluation.evaluators import KeypointEvaluator
-from scenekit.heads import Core, Head
+from scenekit.heads import AxisNames, Core, Head, rows_by_name
 from scenekit.hooks import Config, TaskSpec, hookimpl
 from scenekit.keys import KEYPOINTS, OBJECTS
 from scenekit.ops.losses import safe_mean
@@ -51,6 +51,8 @@ class KeypointHead(Head[Float[Tensor, "N K M M"], Keypoints]):
         self.config = config
         self.convs = conv_stack(core.channels, config.channels, config.convs)
         self.predictor = nn.ConvTranspose2d(config.channels, len(skeleton.points), kernel_size=4, stride=2, padding=1)
+        # A transposed convolution has its outputs along axis 1.
+        self.axis_names = rows_by_name({"predictor": AxisNames(skeleton.points, axis=1)})
         init_for_relu(self)
 
     def forward(self, board: Board) -> Float[Tensor, "N K M M"]:

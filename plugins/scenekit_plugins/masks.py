@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 from scenekit.evaluation.evaluators import MaskEvaluator
-from scenekit.heads import Core, Head
+from scenekit.heads import AxisNames, Core, Head, rows_by_name
 from scenekit.hooks import Config, TaskSpec, hookimpl
 from scenekit.keys import MASKS, OBJECTS
 from scenekit.ops.losses import safe_mean
@@ -50,6 +50,7 @@ class MaskHead(Head[Float[Tensor, "N K M M"], Float[Tensor, "N M M"]]):
         self.convs = conv_stack(core.channels, config.channels, config.convs)
         self.deconv = nn.ConvTranspose2d(config.channels, config.channels, kernel_size=2, stride=2)
         self.predictor = nn.Conv2d(config.channels, len(core.vocabulary.things), kernel_size=1)
+        self.axis_names = rows_by_name({"predictor": AxisNames(core.vocabulary.things)})
         init_for_relu(self)
 
     def forward(self, board: Board) -> Float[Tensor, "N K M M"]:

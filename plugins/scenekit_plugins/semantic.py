@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from scenekit.errors import InputError
 from scenekit.evaluation.evaluators import SemanticEvaluator
-from scenekit.heads import Core, Head
+from scenekit.heads import AxisNames, Core, Head, rows_by_name
 from scenekit.hooks import Config, TaskSpec, hookimpl
 from scenekit.keys import FEATURES, SEMANTIC
 from scenekit.ops.losses import safe_mean
@@ -59,6 +59,7 @@ class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
         self.loss_at = config.loss_at
         self.branches = nn.ModuleList(_branch(core.channels, config, steps) for steps in range(config.levels))
         self.predictor = nn.Conv2d(config.channels, len(core.vocabulary.labels), kernel_size=1)
+        self.axis_names = rows_by_name({"predictor": AxisNames(core.vocabulary.labels)})
 
     def forward(self, board: Board) -> Float[Tensor, "B L h w"]:
         pyramid: FeaturePyramid = board[FEATURES]

@@ -18,7 +18,7 @@ from scenekit.detection.assign import assign, sample, truth_of
 from scenekit.detection.box_head import BoxHead, BoxPredictor
 from scenekit.detection.config import DetectorConfig
 from scenekit.detection.pooler import build_pooler
-from scenekit.heads import Core, Provider
+from scenekit.heads import BACKGROUND, AxisNames, Core, Provider, rows_by_name
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS
 from scenekit.ops.boxes import BoxCoder, clip_to_images, large_enough
 from scenekit.ops.losses import covered_cross_entropy, safe_mean
@@ -51,6 +51,13 @@ class TwoStageDetector(Provider):
         self.matcher = Matcher(config.box_head.foreground, config.box_head.background)
         self.head = BoxHead(core.channels, config.box_head)
         self.predictor = BoxPredictor(self.head.dim, self.classes)
+        things = core.vocabulary.things
+        self.axis_names = rows_by_name(
+            {
+                "predictor.classification": AxisNames((*things, BACKGROUND)),
+                "predictor.deltas": AxisNames(things, each=4),
+            }
+        )
 
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
         """Put OBJECTS on the board."""

@@ -38,7 +38,7 @@ from scenekit.training.progress import Reporter, reporting
 from scenekit.training.state import load_state, save_checkpoint
 from scenekit.weights import load
 from scenekit.weights.checkpoint import save_model, without_pretrained, writing
-from scenekit.weights.transfer import transfer
+from scenekit.weights.transfer import Transfer, transfer
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +90,7 @@ class Run:
         self.sources = [open_source(config) for config in recipe.data.train]
         val = recipe.data.val
         self.val = open_source(val) if val is not None and self.config.evaluate_every else None
+        self.started: Transfer | None = None
         seed_step(self.config.seed, -1, 0)  # the same fresh weights in every process
         self.model = self._build(fresh=checkpoint is None)
         self.weights = LossWeights(self.model.loss_weights, self.config.loss_weights)
@@ -120,6 +121,8 @@ class Run:
         reason = "interrupted"
         try:
             with reporting(progress and main, self.config.steps, self.step) as reporter:
+                if self.started is not None:
+                    reporter.said(f"weights of {self.recipe.init}:\n{self.started}")
                 self._train(self._batches(), reporter)
             reason = "finished"
         except Exception as error:
@@ -137,7 +140,7 @@ class Run:
             return build(without_pretrained(self.recipe.model), vocabulary)
         model = build(self.recipe.model, vocabulary)
         if self.recipe.init is not None:
-            _start_from(self.recipe.init, model)
+            self.started = _start_from(self.recipe.init, model)
         return model
 
     def _batches(self) -> Iterator[Packed]:
@@ -301,17 +304,11 @@ class Run:
         return self.model.eval()
 
 
-def _start_from(name: str, model: SceneModel) -> None:
+def _start_from(name: str, model: SceneModel) -> Transfer:
     """Give a fresh model the weights of the one of that name, wherever they fit."""
-    source = load(name)
-    moved = transfer(source, model)
-    _log.info("%s: %d parameters taken, %d start fresh", name, len(moved.taken), len(moved.fresh))
-    if source.vocabulary.labels != model.vocabulary.labels:
-        _log.warning(
-            "%s has other labels than the data of this run: parameters with as many rows as before were taken row by "
-            "row, whatever their labels; the run has to teach these anew",
-            name,
-        )
+    moved = transfer(load(name), model)
+    _log.info("start from %s; %s", name, moved)
+    return moved
 
 
 def open_source(config: DatasetConfig) -> Source:

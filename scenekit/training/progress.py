@@ -26,6 +26,10 @@ class Reporter:
         self.bar = Progress(*columns, console=console, disable=not console.is_terminal)
         self.task = self.bar.add_task("training", total=steps, completed=start, told="")
 
+    def said(self, text: str) -> None:
+        """Something to know before the run goes on."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
     def advanced(self, step: int) -> None:
         """`step` steps are done."""
         self.bar.update(self.task, completed=step)

@@ -111,7 +111,7 @@ def _check_fits(axis: AxisNames, value: Tensor, name: str) -> None:
 def _hand_over(
     source: Tensor, target: Tensor, source_axes: Sequence[AxisNames], target_axes: Sequence[AxisNames]
 ) -> Part | str:
-    """Copy into `target` in place, which is part of a state dict; the names taken and left, or the reason why nothing could be taken."""
+    """Copy into `target` (of a state dict) in place; the names taken and left, or the reason why nothing fits."""
     layout = [(axis.axis, axis.each) for axis in target_axes]
     if layout != [(axis.axis, axis.each) for axis in source_axes]:
         return "its entries are not named in the same way in the source"
