@@ -16,6 +16,14 @@ class BoardError(ScenekitError):
     """A task broke the rules of the board: an undeclared read, a second write, a value of the wrong shape."""
 
 
+class UndeclaredRead(BoardError):
+    """A task read a key that its TaskSpec does not name."""
+
+
+class WrongShape(BoardError):
+    """A task put a value on the board that does not have as many rows, or the shape, that its key declares."""
+
+
 class PluginError(ScenekitError):
     """A plugin is unusable: it fails to import, misuses a hook, or shares a name; the message names it."""
 

@@ -6,7 +6,8 @@ Data sets and plugins share the keys below; a third party makes its own: `Key("a
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from scenekit.errors import InputError
 from scenekit.structures.boxes3d import Boxes3D
@@ -34,6 +35,9 @@ from scenekit.structures.panoptic import Panoptic
 from scenekit.structures.regions import Regions
 from scenekit.structures.relations import Relations
 
+if TYPE_CHECKING:
+    from scenekit.structures.scene import Scene
+
 Batch = TypeVar("Batch")
 Item = TypeVar("Item")
 
@@ -49,7 +53,9 @@ class Key(Generic[Batch, Item]):
     `of` is None for a value of the whole picture, else the stream whose rows the value follows. `shape` declares the
     board value by named dimensions: first "N" (rows of the stream) or "B" (pictures), then numbers for fixed sizes and
     names for free ones; a tensor of another shape is refused. Keys with the same name are the same key, also after
-    pickling; registering a name twice with a different meaning is an error.
+    pickling; registering a name twice with a different meaning is an error. `example` makes up ground truth for a scene
+    that has only its regions: `scenekit check` asks it where a key's values are more than fractions, such as the
+    numbers of classes.
     """
 
     def __init__(
@@ -59,11 +65,13 @@ class Key(Generic[Batch, Item]):
         doc: str = "",
         field: Field[Batch, Item] | None = None,
         shape: tuple[str | int, ...] | None = None,
+        example: Callable[[Scene], Item] | None = None,
     ) -> None:
         self.name = name
         self.of = of
         self.doc = doc
         self.shape = shape
+        self.example = example
         self.field: Field[Batch, Item] = field or (ImageField() if of is None else Field(len(shape) if shape else 1))
         if name in RESERVED:
             raise InputError(f"{name!r} is an entry of every scene file and can't name a key; choose another name")
