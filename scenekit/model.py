@@ -6,9 +6,8 @@ Letters: B pictures, N rows of a stream in the whole batch.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, cast, overload
 
 import torch
@@ -30,18 +29,21 @@ from scenekit.structures.images import ImageBatch
 from scenekit.structures.scene import Scene
 from scenekit.structures.targets import Targets
 from scenekit.structures.tensors import map_tensors
+from scenekit.timing import StepTimer
 
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """What one pass gives, always the same type: the board, the losses by "task.loss", and seconds by step.
-
-    Seconds are the host's: on a GPU, work that a step started may still run when it ends.
-    """
+    """What one pass gives, always the same type: the board, the losses by "task.loss", and how long each step took."""
 
     board: Board
     losses: dict[str, Tensor]
-    seconds: dict[str, float] = field(default_factory=dict)
+    timer: StepTimer
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds by step, those of the device that ran it."""
+        return self.timer.seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,28 +111,30 @@ class SceneModel(nn.Module):
         targets: Targets | None = None,
         given: Mapping[Key[Any, Any], Any] | None = None,
         tasks: Collection[str] | None = None,
+        threshold: float = 0.0,
     ) -> Outputs:
         """One pass: without `targets` every task decodes; with them the losses are filled.
 
         `given` fixes keys from outside: OBJECTS (classified where they have no labels; with targets they need
         `matched`), PROPOSALS or any other key; what only serves to make them does not run. `tasks` limits the work
-        (all, if None) and changes nothing about what is asked for.
+        (all, if None) and changes nothing about what is asked for. No head works on regions that score below
+        `threshold`: to it they are not there.
         """
         board = Board(batch, self.pooler, given)
         complete = _complete(board.given)
         for key in complete:
             board.put(key, board.given[key])
         order = self.plan.needed(self._ends if tasks is None else tasks, complete)
-        rows = RowChooser(board, targets, self.vocabulary, self._providers)
+        rows = RowChooser(board, targets, self.vocabulary, self._providers, threshold)
         read_by = {} if targets is None else self._read_while_learning(order)
         losses: dict[str, Tensor] = {}
-        seconds: dict[str, float] = {}
+        timer = StepTimer(batch.pixels.device)
         for name in order:
-            start = time.perf_counter()
-            own = self._run_stage(name, board, targets) if name in self.stages else self._run_head(name, rows, read_by)
+            with timer.step(name):
+                is_stage = name in self.stages
+                own = self._run_stage(name, board, targets) if is_stage else self._run_head(name, rows, read_by)
             losses |= {f"{name}.{loss}": value for loss, value in own.items()}
-            seconds[name] = time.perf_counter() - start
-        return Outputs(board, losses, seconds)
+        return Outputs(board, losses, timer)
 
     def _run_stage(self, name: str, board: Board, targets: Targets | None) -> dict[str, Tensor]:
         stage = cast(Provider, self.stages[name])
@@ -236,7 +240,7 @@ class SceneModel(nn.Module):
         training = self.training
         self.eval()
         try:
-            outputs = self(self.preprocess([image]), tasks=tasks)
+            outputs = self(self.preprocess([image]), tasks=tasks, threshold=threshold)
             (scene,) = self.scenes(outputs, tasks, threshold)
             return replace(scene, path=os.fspath(image)) if isinstance(image, str | os.PathLike) else scene
         finally:

@@ -27,12 +27,16 @@ Rows = Mapping[Stream, Regions]
 
 @dataclass(frozen=True, eq=False)
 class RowChooser:
-    """Serves one pass. Detections that heads learn on are decoded at the first request and shared by all."""
+    """Serves one pass. Detections that heads learn on are decoded at the first request and shared by all.
+
+    Regions that score below `threshold` are nobody's.
+    """
 
     board: Board
     targets: Targets | None
     vocabulary: Vocabulary
     providers: Mapping[Stream, Provider]
+    threshold: float = 0.0
     _detections: dict[Stream, Regions] = field(default_factory=dict)
 
     def own(self, spec: TaskSpec, streams: Iterable[Stream]) -> Rows:
@@ -77,7 +81,9 @@ class RowChooser:
         return self._detections[stream]
 
     def _limited(self, spec: TaskSpec, regions: Regions, keep: Bool[Tensor, " N"]) -> Regions:
-        """Of the rows to keep those of the task's labels, and not too many a picture."""
+        """Of the rows to keep those that score well enough and have the task's labels, and not too many a picture."""
+        if regions.scores is not None:
+            keep = keep & (regions.scores >= self.threshold)
         if spec.applies_to is not None and regions.labels is not None:
             labels = torch.tensor(spec.applies_to(self.vocabulary), dtype=torch.int64, device=keep.device)
             keep = keep & torch.isin(regions.labels, labels)

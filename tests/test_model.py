@@ -286,6 +286,13 @@ def test_threshold_leaves_out_objects_with_all_that_follows_them(model: SceneMod
     assert len(none.objects) == len(none[MASKS]) == 0 and none[SEMANTIC].shape == SIZE
 
 
+def test_heads_do_not_work_on_what_scores_below_the_threshold(model: SceneModel) -> None:
+    scores = look(model, sample()).board[OBJECTS].scores
+    outputs = look(model, sample(), threshold=float(scores[2]))
+    assert len(outputs.board[OBJECTS]) == len(scores) > 3
+    assert len(outputs.board[MASKS]) == int((scores >= scores[2]).sum())
+
+
 def test_pictures_come_in_every_form(model: SceneModel, tmp_path: Path) -> None:
     tensor = sample().image
     array = tensor.permute(1, 2, 0).contiguous().numpy()

@@ -7,13 +7,26 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from torch import nn
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
 
-def conv_stack(channels: int, width: int, count: int) -> nn.Sequential:
+class ChannelsLast(nn.Sequential):
+    """Layers that see their input, and so everything after it, channels-last.
+
+    The values are the same; convolutions and transposed ones run faster so (the latter several times, on CPUs).
+    """
+
+    def forward(self, input: Float[Tensor, "N C S S"]) -> Float[Tensor, "N _ S S"]:
+        output: Tensor = super().forward(input.contiguous(memory_format=torch.channels_last))  # type: ignore[no-untyped-call]
+        return output
+
+
+def conv_stack(channels: int, width: int, count: int) -> ChannelsLast:
     """`count` 3x3 convolutions to `width` channels, each with ReLU: [N C S S] -> [N width S S]."""
     widths = (channels, *(width,) * count)
-    return nn.Sequential(
+    return ChannelsLast(
         *(
             nn.Sequential(nn.Conv2d(before, after, kernel_size=3, padding=1), nn.ReLU())
             for before, after in pairwise(widths)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,15 +85,17 @@ def run(network: SceneModel, pixels: UInt8[Tensor, "3 H W"], threshold: float) -
     """All tasks in one pass: the scene, and the seconds that each step took."""
     import torch
 
+    from scenekit.timing import StepTimer
+
+    timer = StepTimer(network.device)
     with torch.inference_mode():
-        start = time.perf_counter()
-        batch = network.preprocess([pixels])
-        prepared = time.perf_counter()
-        outputs = network(batch)
-        passed = time.perf_counter()
-        (scene,) = network.scenes(outputs, threshold=threshold)
-    finished = time.perf_counter()
-    return scene, {"preprocess": prepared - start, **outputs.seconds, "finish": finished - passed}
+        with timer.step("preprocess"):
+            batch = network.preprocess([pixels])
+        outputs = network(batch, threshold=threshold)
+        with timer.step("finish"):
+            (scene,) = network.scenes(outputs, threshold=threshold)
+    around = timer.seconds
+    return scene, {"preprocess": around["preprocess"], **outputs.seconds, "finish": around["finish"]}
 
 
 def entry_of(network: SceneModel, subject: Subject, threshold: float) -> ReportEntry:

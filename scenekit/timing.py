@@ -1,0 +1,52 @@
+"""How long the steps of a pass take, on the device that runs them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import cast
+
+import torch
+
+
+@dataclass(frozen=True)
+class StepTimer:
+    """Seconds of named steps: by the clock on a CPU, by events on the current stream on a GPU.
+
+    A GPU works through what the host has queued, so that the host's clock would tell when a step was asked for, not how
+    long it took. Recording an event stops nobody; `seconds` waits for the last one.
+    """
+
+    device: torch.device
+    _marks: dict[str, tuple[_Mark, _Mark]] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time what runs inside as `name`."""
+        start = self._mark()
+        yield
+        self._marks[name] = (start, self._mark())
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """By step, in the order in which they ran."""
+        return {name: _between(start, end) for name, (start, end) in self._marks.items()}
+
+    def _mark(self) -> _Mark:
+        if self.device.type != "cuda":
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(self.device))
+        return event
+
+
+_Mark = float | torch.cuda.Event
+
+
+def _between(start: _Mark, end: _Mark) -> float:
+    if isinstance(start, float) or isinstance(end, float):
+        return cast(float, end) - cast(float, start)
+    end.synchronize()
+    return float(start.elapsed_time(end)) / 1000
