@@ -1,6 +1,6 @@
 """From masks in the frame of their boxes to masks of the picture.
 
-Letters: N masks, M side of a mask, h w window of a box, H W picture.
+Letters: N masks, M side of a mask, P the same with a border, h w window of a box, H W picture.
 """
 
 from __future__ import annotations
@@ -19,21 +19,42 @@ from scenekit.structures.masks import Masks
 
 
 def paste_masks(
-    probabilities: Float[Tensor, "N M M"], boxes: Float[Tensor, "N 4"], size: Size, threshold: float = 0.5
+    probabilities: Float[Tensor, "N M M"],
+    boxes: Float[Tensor, "N 4"],
+    size: Size,
+    threshold: float = 0.5,
+    rounded: bool = False,
 ) -> Masks:
     """Resample each mask bilinearly at the pixel centres inside its box; at least `threshold` is inside.
 
-    Only the window of each box is computed, and a mask is run-length encoded before the next one is pasted, so that
-    memory does not grow with their number.
+    With `rounded` each mask gets a border of zeros first, and what it then covers is rounded to whole pixels, to which
+    it is stretched: torchvision's `paste_masks_in_image`, to the bit. Only the window of each box is computed, and a
+    mask is run-length encoded before the next one is pasted, so that memory does not grow with their number.
     """
+    if rounded:
+        probabilities, boxes = _bordered(probabilities, boxes)
+    resample = _stretch if rounded else _resample
     rles = []
     for mask, box in zip(probabilities, boxes.tolist(), strict=True):
         canvas = np.zeros(size, dtype=np.uint8, order="F")
         x0, y0, x1, y1 = _window(box, size)
         if x1 > x0 and y1 > y0:
-            canvas[y0:y1, x0:x1] = (_resample(mask, box, (x0, y0, x1, y1)) >= threshold).numpy()
+            canvas[y0:y1, x0:x1] = (resample(mask, box, (x0, y0, x1, y1)) >= threshold).numpy()
         rles.append(coco_mask.encode(canvas))
     return Masks(tuple(rles), size)
+
+
+def _bordered(
+    probabilities: Float[Tensor, "N M M"], boxes: Float[Tensor, "N 4"]
+) -> tuple[Float[Tensor, "N P P"], Float[Tensor, "N 4"]]:
+    """Masks of P = M + 2 with zeros around, and the boxes that they cover, grown to match, in whole pixels.
+
+    The pixel that the grown box ends in counts as a whole.
+    """
+    side = probabilities.shape[-1]
+    center = (boxes[:, 2:] + boxes[:, :2]) * 0.5
+    half = (boxes[:, 2:] - boxes[:, :2]) * 0.5 * ((side + 2) / side)
+    return F.pad(probabilities, (1, 1, 1, 1)), torch.cat(((center - half).trunc(), (center + half).trunc() + 1), dim=1)
 
 
 def _window(box: list[float], size: Size) -> tuple[int, int, int, int]:
@@ -49,3 +70,10 @@ def _resample(mask: Float[Tensor, "M M"], box: list[float], window: tuple[int, i
     ys = (torch.arange(window[1], window[3]) + 0.5 - box[1]) / max(box[3] - box[1], 1e-6) * 2 - 1
     grid = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), dim=-1)
     return F.grid_sample(mask[None, None], grid[None], mode="bilinear", align_corners=False)[0, 0]
+
+
+def _stretch(mask: Float[Tensor, "P P"], box: list[float], window: tuple[int, int, int, int]) -> Float[Tensor, "h w"]:
+    """The part in the window of the mask when it is as large as its box, which has whole pixels."""
+    x0, y0, x1, y1 = map(int, box)
+    full = F.interpolate(mask[None, None], size=(y1 - y0, x1 - x0), mode="bilinear", align_corners=False)[0, 0]
+    return full[window[1] - y0 : window[3] - y0, window[0] - x0 : window[2] - x0]

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from scenekit.ops.pasting import paste_masks
 
@@ -84,3 +85,14 @@ def test_the_threshold_itself_is_inside() -> None:
     mask = torch.tensor([[[0.25, 0.5], [0.75, 1.0]]])
     assert paste_masks(mask, box, (2, 2)).dense[0].tolist() == [[False, True], [True, True]]
     assert paste_masks(mask, box, (2, 2), threshold=0.75).dense[0].tolist() == [[False, False], [True, True]]
+
+
+@pytest.mark.parametrize("size", [(40, 60), (33, 21)])
+def test_rounded_pasting_is_torchvisions(size: tuple[int, int]) -> None:
+    masks = torch.rand(40, 28, 28)
+    corners = torch.rand(40, 2, 2).sort(dim=1).values * torch.tensor([size[1], size[0]])
+    boxes = corners.flatten(1)
+    boxes[0] = torch.tensor([0.0, 0.0, size[1], size[0]])
+    boxes[1] = torch.tensor([3.2, 4.1, 3.3, 4.2])
+    wanted = paste_masks_in_image(masks[:, None], boxes, size)[:, 0] >= 0.5
+    assert torch.equal(paste_masks(masks, boxes, size, rounded=True).dense, wanted)
