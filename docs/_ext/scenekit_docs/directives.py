@@ -12,11 +12,12 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from scenekit_docs import commands, hooks, numbers, options, recipe
+from scenekit_docs import commands, hooks, keys, numbers, options, recipe
 
 PAGES: Mapping[str, Callable[..., str]] = {
     "commands": commands.page_of_commands,
     "hook": hooks.hook,
+    "keys": keys.table_of_keys,
     "numbers": numbers.table_of,
     "options": options.page_of_kind,
     "presets": options.presets,

@@ -43,7 +43,7 @@ def process_signature(
     app: Sphinx, what: str, name: str, obj: Any, options: Any, arguments: str | None, result: str | None
 ) -> tuple[str | None, str | None] | None:
     """Parameters and result with annotations as written; None leaves what autodoc found."""
-    if what not in ("class", "function", "method") or inspect.isclass(obj) and issubclass(obj, Exception):
+    if what not in ("class", "function", "method") or (inspect.isclass(obj) and issubclass(obj, Exception)):
         return None
     try:
         told = inspect.signature(obj)

@@ -1,0 +1,17 @@
+"""The keys that data sets and tasks share, from scenekit.keys."""
+
+import scenekit as sk
+from scenekit import keys
+from scenekit_docs.markdown import code, table
+
+
+def table_of_keys() -> str:
+    """Every public key that a scene may carry: its name in Python and in JSON, what it follows, what it means."""
+    named = {name: value for name, value in vars(keys).items() if isinstance(value, keys.Key) and name in sk.__all__}
+    inside = {name for name in named if name in ("FEATURES", "PROPOSALS") or isinstance(named[name], keys.Stream)}
+    rows = [
+        (code(f"sk.{name}"), code(key.name), "the picture" if key.of is None else code(key.of.name), key.doc)
+        for name, key in named.items()
+        if name not in inside
+    ]
+    return table(("key", "in JSON", "follows", "on the board; in a scene"), rows)
