@@ -67,13 +67,16 @@ class KeypointHead(Head[Float[Tensor, "N K M M"], Keypoints]):
         return {"keypoint": safe_mean(F.cross_entropy(logits, cells[inside], reduction="none"))}
 
     def decode(self, raw: Float[Tensor, "N K M M"], board: Board) -> Keypoints:
-        """The peak of each map, resampled to the size of the box; its score is the share of the map's probability."""
+        """The peak of each map, resampled to the size of the box; its score is the peak's share of the map's probability.
+
+        As in detectron2, the sum goes over the map before resampling, so that objects of all sizes compare.
+        """
         regions: Regions = board[OBJECTS]
         visibility = torch.full(raw.shape[:2], VISIBLE, device=raw.device)
         if len(raw) == 0:
             return Keypoints(raw.new_zeros((0, raw.shape[1], 2)), visibility, raw.new_zeros((0, raw.shape[1])))
-        points, _ = heatmaps_to_keypoints(raw.float(), regions.boxes)
-        return Keypoints(points[..., :2], visibility, raw.float().flatten(2).softmax(-1).amax(-1))
+        points, peaks = heatmaps_to_keypoints(raw.float(), regions.boxes)
+        return Keypoints(points[..., :2], visibility, (peaks - raw.float().flatten(2).logsumexp(-1)).exp())
 
 
 def heatmap_cells(

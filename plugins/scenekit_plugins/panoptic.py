@@ -24,12 +24,13 @@ from scenekit.viewing.draw import draw_panoptic
 
 class PanopticConfig(Config):
     """`score_threshold` of objects; `overlap` is the share of a mask that may be taken by better objects before it is
-    dropped; `stuff_area` the least share of the picture for a stuff segment.
+    dropped; a stuff segment needs the share `stuff_area` of the picture at least, and `stuff_pixels` pixels.
     """
 
     score_threshold: float = Field(default=0.5, ge=0, le=1)
     overlap: float = Field(default=0.5, ge=0, le=1)
     stuff_area: float = Field(default=0.002, ge=0, le=1)
+    stuff_pixels: int = Field(default=0, ge=0)
 
 
 class PanopticHead(Head[None, list[None]]):
@@ -74,10 +75,11 @@ def _place_things(ids: Tensor, scene: Scene, config: PanopticConfig) -> list[Seg
 def _place_stuff(ids: Tensor, scene: Scene, taken: int, config: PanopticConfig) -> list[Segment]:
     """Writes into `ids`."""
     labels, free = scene[SEMANTIC], ids == 0
+    least = max(config.stuff_area * ids.numel(), config.stuff_pixels)
     segments: list[Segment] = []
     for label in labels[free].unique().tolist():
         region = free & (labels == label)
-        if label < len(scene.vocabulary.things) or region.sum() < config.stuff_area * ids.numel():
+        if label < len(scene.vocabulary.things) or region.sum() < least:
             continue
         number = taken + len(segments) + 1
         ids[region] = number

@@ -1,11 +1,13 @@
 """Semantic segmentation on the shared pyramid (Kirillov et al., Panoptic Feature Pyramid Networks, 2019, section 3.1).
 
-Letters: B pictures, L labels (things and stuff), C channels of the head, h w the finest map, H W pixels.
+Letters: B pictures, L classes of the head (labels, or stuff and one for all things), C channels of the head, h w the
+finest map, H W pixels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -20,7 +22,7 @@ from scenekit.heads import AxisNames, Core, Head, rows_by_name
 from scenekit.hooks import Config, TaskSpec, hookimpl
 from scenekit.keys import FEATURES, SEMANTIC
 from scenekit.ops.losses import safe_mean
-from scenekit.structures import IGNORE, FeaturePyramid, Geometry, Size
+from scenekit.structures import IGNORE, FeaturePyramid, Geometry, Size, Vocabulary
 from scenekit.structures.board import Board
 from scenekit.structures.scene import Scene
 from scenekit.structures.targets import Targets
@@ -28,11 +30,16 @@ from scenekit.viewing.draw import draw_semantic
 
 Upsampling = Literal["bilinear", "nearest"]
 
+THINGS = "(things)"
+"""The name of the class that all things share where they are not told apart."""
+
 
 class SemanticConfig(Config):
     """`channels` inside the head; `levels` of the pyramid that are merged, from the finest; `norm_groups` of GroupNorm.
 
     `upsampling` inside the head; `loss_at` the resolution at which labels and logits are compared: "input" or "logits".
+    `things` are told "apart", or "together" are one class, the first, beside each stuff: enough for panoptic merging,
+    as in detectron2's Panoptic FPN. Where that class wins, the finished map says IGNORE: some thing, no matter which.
     """
 
     channels: int = Field(default=128, ge=1)
@@ -40,12 +47,37 @@ class SemanticConfig(Config):
     norm_groups: int = Field(default=32, ge=1)
     upsampling: Upsampling = "bilinear"
     loss_at: Literal["input", "logits"] = "input"
+    things: Literal["apart", "together"] = "apart"
 
     @model_validator(mode="after")
     def _whole_groups(self) -> SemanticConfig:
         if self.channels % self.norm_groups:
             raise ValueError(f"channels must be a multiple of norm_groups ({self.norm_groups})")
         return self
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What the head tells apart: `names`, of which the first stands for `merged` things where these are one class."""
+
+    names: tuple[str, ...]
+    merged: int = 1
+
+    @classmethod
+    def of(cls, vocabulary: Vocabulary, things: Literal["apart", "together"]) -> Classes:
+        """Every label, or one for all things and every stuff."""
+        if things == "apart":
+            return cls(vocabulary.labels)
+        return cls((THINGS, *vocabulary.stuff), merged=len(vocabulary.things))
+
+    def from_labels(self, labels: Int[Tensor, "B H W"]) -> Int[Tensor, "B H W"]:
+        """The class of each label; IGNORE stays."""
+        return torch.where(labels == IGNORE, IGNORE, (labels - self.merged + 1).clamp(min=0))
+
+    def to_labels(self, classes: Int[Tensor, "H W"]) -> Int[Tensor, "H W"]:
+        """The label of each class; IGNORE where it stands for several."""
+        labels = classes + self.merged - 1
+        return labels if self.merged == 1 else labels.masked_fill(classes == 0, IGNORE)
 
 
 class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
@@ -58,8 +90,9 @@ class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
         self.stride = core.strides[0]
         self.loss_at = config.loss_at
         self.branches = nn.ModuleList(_branch(core.channels, config, steps) for steps in range(config.levels))
-        self.predictor = nn.Conv2d(config.channels, len(core.vocabulary.labels), kernel_size=1)
-        self.axis_names = rows_by_name({"predictor": AxisNames(core.vocabulary.labels)})
+        self.classes = Classes.of(core.vocabulary, config.things)
+        self.predictor = nn.Conv2d(config.channels, len(self.classes.names), kernel_size=1)
+        self.axis_names = rows_by_name({"predictor": AxisNames(self.classes.names)})
 
     def forward(self, board: Board) -> Float[Tensor, "B L h w"]:
         pyramid: FeaturePyramid = board[FEATURES]
@@ -71,7 +104,7 @@ class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
     def loss(self, raw: Float[Tensor, "B L h w"], board: Board, targets: Targets) -> dict[str, Tensor]:
         """Cross entropy over labelled pixels."""
         height, width = (side * self.stride for side in raw.shape[2:])
-        labels = _padded(targets[SEMANTIC], height, width)
+        labels = _padded(self.classes.from_labels(targets[SEMANTIC]), height, width)
         if self.loss_at == "input":
             logits = _upsample(raw.float(), self.stride)
         else:
@@ -87,7 +120,7 @@ class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
         """Logits at network resolution, padding cut off, resized to the original; the best label per pixel."""
         height, width = geometry.source
         logits = _upsample(value[None].float(), self.stride)[0, :, :height, :width]
-        return best_labels(logits, geometry.size).cpu()
+        return self.classes.to_labels(best_labels(logits, geometry.size)).cpu()
 
 
 def best_labels(logits: Float[Tensor, "L h w"], size: Size) -> Int[Tensor, "H W"]:
