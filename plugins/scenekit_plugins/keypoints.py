@@ -67,7 +67,7 @@ class KeypointHead(Head[Float[Tensor, "N K M M"], Keypoints]):
         return {"keypoint": safe_mean(F.cross_entropy(logits, cells[inside], reduction="none"))}
 
     def decode(self, raw: Float[Tensor, "N K M M"], board: Board) -> Keypoints:
-        """The peak of each map, resampled to the size of the box; its score is the peak's share of the map's probability.
+        """The peak of each map, resampled to the size of the box; its score is the probability there.
 
         As in detectron2, the sum goes over the map before resampling, so that objects of all sizes compare.
         """
