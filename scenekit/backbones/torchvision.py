@@ -6,7 +6,7 @@ Letters: B pictures, H W input pixels.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,12 +22,13 @@ from scenekit.backbones.state import load_state, read_state
 from scenekit.errors import InputError, nearest
 
 NORMS = ("batch", "frozen", "group")
-STRIDES = (4, 8, 16, 32)
+PROBE = 64
+"""Side of the picture that is sent through to see what the levels are like, in pixels."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a network is cut: the last module of its stem and the last modules at strides 4, 8, 16 and 32.
+    """Where a network is cut: the last module of its stem and of each stage, usually those at strides 4, 8, 16 and 32.
 
     A convolution or pooling of odd size k with padding k // 2 keeps cell 0 centred on pixel 0, at coordinate 0.5,
     whatever its stride. A `patchify` network takes patches of stride x stride pixels without padding instead: cell 0
@@ -35,7 +36,7 @@ class Layout:
     """
 
     stem: str
-    stages: tuple[str, str, str, str]
+    stages: tuple[str, ...]
     patchify: bool = False
 
     def offset(self, stride: int) -> float:
@@ -92,8 +93,7 @@ class TorchvisionBackbone(Backbone):
         super().__init__()
         self.body: nn.Module = create_feature_extractor(model, list(layout.stages))
         self.levels = tuple(
-            Level(channels, stride, layout.offset(stride))
-            for channels, stride in zip(self._channels(), STRIDES, strict=True)
+            Level(channels, stride, layout.offset(stride)) for channels, stride in self._channels_and_strides()
         )
 
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
@@ -101,13 +101,13 @@ class TorchvisionBackbone(Backbone):
         return tuple(self.body(pixels).values())
 
     @torch.no_grad()
-    def _channels(self) -> list[int]:
-        """Channels of each level, seen by sending one small picture through; batch statistics stay as they were."""
+    def _channels_and_strides(self) -> list[tuple[int, int]]:
+        """Of each level, seen by sending one small picture through; batch statistics stay as they were."""
         was_training = self.training
         self.eval()
-        maps = self(next(self.parameters()).new_zeros(1, 3, 64, 64))
+        maps = self(next(self.parameters()).new_zeros(1, 3, PROBE, PROBE))
         self.train(was_training)
-        return [features.shape[1] for features in maps]
+        return [(features.shape[1], PROBE // features.shape[2]) for features in maps]
 
 
 def build_backbone(
@@ -115,23 +115,31 @@ def build_backbone(
     *,
     weights: str | Path | None = None,
     norm: str = "batch",
+    norm_eps: float | None = None,
     trainable_stages: int | None = None,
     stride_in_1x1: bool = False,
+    levels: Sequence[str] | None = None,
 ) -> TorchvisionBackbone:
     """A torchvision network as a backbone.
 
     `weights`: the name of torchvision's weights ("IMAGENET1K_V1", "DEFAULT": downloaded once), the path of a state
     dict of the same network, or None for a random start.
     `norm`: what batch norm becomes; "frozen" fixes its statistics, "group" (random start only) needs none. Networks
-    with layer norm (ConvNeXt) stay as they are.
+    with layer norm (ConvNeXt) stay as they are. `norm_eps` is what batch norm adds to the variance, if not the
+    classifier's own: torchvision's detectors differ in it from the classifiers that they start from.
     `trainable_stages`: how many of the five parts (stem, strides 4, 8, 16, 32) learn, counted from the coarse end;
     None: all. The others keep their weights and their batch statistics.
     `stride_in_1x1`: residual blocks take their stride in the first convolution, as the networks of He et al. (2016) and
     detectron2's do, not in the 3x3 one.
+    `levels`: the modules whose outputs are the levels, fine to coarse, in place of the last ones at each stride; they
+    end the stages.
     """
-    layout = _layout(name)
-    _check_options(norm, weights, trainable_stages)
+    layout = _layout(name) if levels is None else replace(_layout(name), stages=tuple(levels))
+    _check_options(norm, weights, trainable_stages, len(layout.stages) + 1)
     model = _with_weights(name, layout, weights)
+    _check_levels(name, model, layout)
+    if norm_eps is not None:
+        _set_eps(model, norm_eps)
     if stride_in_1x1:
         _stride_in_1x1(name, model)
     parts = layout.modules(model)
@@ -150,13 +158,26 @@ def _layout(name: str) -> Layout:
     return LAYOUTS[name]
 
 
-def _check_options(norm: str, weights: object, trainable_stages: int | None) -> None:
+def _check_options(norm: str, weights: object, trainable_stages: int | None, parts: int) -> None:
     if norm not in NORMS:
         raise InputError(f"backbone norm: expected one of {', '.join(NORMS)}, got {norm!r}")
     if norm == "group" and weights is not None:
         raise InputError("backbone norm 'group' cannot carry the batch norm of pretrained weights; use 'frozen'")
-    if trainable_stages is not None and not 0 <= trainable_stages <= len(STRIDES) + 1:
-        raise InputError(f"backbone trainable_stages: expected 0 to {len(STRIDES) + 1}, got {trainable_stages}")
+    if trainable_stages is not None and not 0 <= trainable_stages <= parts:
+        raise InputError(f"backbone trainable_stages: expected 0 to {parts}, got {trainable_stages}")
+
+
+def _check_levels(name: str, model: nn.Module, layout: Layout) -> None:
+    known = {module for module, _ in model.named_modules()}
+    for level in layout.stages:
+        if level not in known:
+            raise InputError(f"backbone levels: {name} has no module {level!r}{nearest(level, known)}")
+
+
+def _set_eps(model: nn.Module, eps: float) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = eps
 
 
 def _with_weights(name: str, layout: Layout, weights: str | Path | None) -> nn.Module:

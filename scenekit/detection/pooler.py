@@ -45,9 +45,10 @@ class RoIPooler:
             octave = (scale + config.level_epsilon).log2()
         else:
             octave = scale.log2() + config.level_epsilon
-        finest = int(math.log2(strides[0]))
-        level = (config.canonical_level + octave).floor() - finest
-        return level.clamp(0, len(strides) - 1).to(torch.int64)
+        octaves = boxes.new_tensor([math.log2(stride) for stride in strides])
+        wanted = (config.canonical_level + octave).floor().clamp(octaves[0], octaves[-1])
+        # Of levels that share a stride it is the first.
+        return torch.searchsorted(octaves, wanted)
 
     def _align(
         self, features: Float[Tensor, "B C H W"], rois: Float[Tensor, "N 5"], stride: int, size: int

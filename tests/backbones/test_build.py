@@ -96,3 +96,23 @@ def test_building_leaves_batch_statistics_and_mode_alone() -> None:
 def test_bad_options_are_refused(name: str, options: dict[str, object], told: str) -> None:
     with pytest.raises(InputError, match=told):
         build_backbone(name, **options)
+
+
+def test_levels_may_lie_elsewhere_than_at_each_stride() -> None:
+    backbone = build_backbone("mobilenet_v3_large", levels=["features.13", "features.16"], trainable_stages=1)
+    assert [(level.channels, level.stride) for level in backbone.levels] == [(160, 32), (960, 32)]
+    assert [tuple(features.shape[1:]) for features in backbone(torch.randn(1, 3, 96, 64))] == [(160, 3, 2), (960, 3, 2)]
+    free = {key.split(".")[2] for key, parameter in backbone.named_parameters() if parameter.requires_grad}
+    assert free == {"14", "15", "16"}
+
+
+def test_levels_that_there_are_not() -> None:
+    with pytest.raises(InputError, match=r"mobilenet_v2 has no module 'features\.19'; did you mean 'features"):
+        build_backbone("mobilenet_v2", levels=["features.19"])
+
+
+@pytest.mark.parametrize("norm", ["batch", "frozen"])
+def test_what_is_added_to_the_variance_can_be_told(norm: str) -> None:
+    kinds = (nn.BatchNorm2d, FrozenBatchNorm2d)
+    backbone = build_backbone("mobilenet_v3_small", norm=norm, norm_eps=1e-5)
+    assert {module.eps for module in backbone.modules() if isinstance(module, kinds)} == {1e-5}

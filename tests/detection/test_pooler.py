@@ -40,6 +40,13 @@ def test_levels_by_equation_1() -> None:
     assert RoIPooler().level_of(boxes, STRIDES[:4]).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
+def test_of_levels_that_share_a_stride_the_first_one_is_taken() -> None:
+    sides = torch.tensor([10.0, 447.0, 448.0, 5000.0])
+    boxes = torch.stack((sides * 0, sides * 0, sides, sides), dim=1)
+    assert RoIPooler().level_of(boxes, (32, 32)).tolist() == [0, 0, 0, 0]
+    assert RoIPooler().level_of(boxes, (16, 16, 32)).tolist() == [0, 0, 2, 2]
+
+
 def test_canonical_size_and_where_epsilon_stands() -> None:
     """Just under a boundary by 1e-7 of its octave: added to the logarithm, 1e-6 crosses it; 1e-8 inside does not."""
     side = 112 * 2**-2e-7
