@@ -22,6 +22,9 @@ Spread = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class InputConfig(Config):
     """How pictures enter the network: resized so that the shorter side is `min_size` unless the longer one would pass
     `max_size`, normalized by `mean` and `std` of values in 0..1, padded to a multiple of `divisor`.
+
+    `resampling` is bilinear: "antialiased" averages what a pixel covers and rounds sizes to the nearest; "plain" looks
+    at four neighbors only and rounds sizes down, as torchvision's detectors.
     """
 
     min_size: int = Field(default=800, ge=1)
@@ -30,6 +33,7 @@ class InputConfig(Config):
     std: tuple[Spread, Spread, Spread] = (0.229, 0.224, 0.225)
     bgr: bool = False
     divisor: int = Field(default=32, ge=1)
+    resampling: Literal["antialiased", "plain"] = "antialiased"
 
 
 class BackboneConfig(Config):

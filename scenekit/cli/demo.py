@@ -65,10 +65,10 @@ def demo(
 
 def own_pictures(names: Sequence[str]) -> Iterator[Subject]:
     """The user's files."""
-    from scenekit.data.images import read_image
+    from scenekit.data.images import read_image, rounded
 
     for name, stem in zip(names, unique_stems(names), strict=True):
-        yield Subject(stem, read_image(name), path=name)
+        yield Subject(stem, rounded(read_image(name)), path=name)
 
 
 def synthetic_scenes(count: int) -> Iterator[Subject]:

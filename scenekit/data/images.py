@@ -1,4 +1,4 @@
-"""Reading pictures from wherever a user has them, into one type: RGB, uint8, channels first.
+"""Reading pictures from wherever a user has them, into one form: RGB, values of 0..255, channels first.
 
 Letters: H, W height and width in pixels.
 """
@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
@@ -18,13 +18,16 @@ from scenekit.errors import InputError
 
 ImageSource: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
 
+Pixels: TypeAlias = UInt8[Tensor, "3 _ _"] | Float[Tensor, "3 _ _"]
+"""A picture with values of 0..255: eight bits, or floating point as some tensors come."""
+
 EXPECTED = "a path, a PIL image, a uint8 array [H W 3], or a float tensor [3 H W] with values from 0 to 1"
 RANGE_SLACK = 1e-3  # resampling with a bicubic filter leaves [0, 1] by about this much
 WHITE = (255, 255, 255, 255)
 
 
-def read_image(source: object, *, name: str | None = None) -> UInt8[Tensor, "3 H W"]:
-    """The picture as an RGB tensor, turned upright as its EXIF tag says.
+def read_image(source: object, *, name: str | None = None) -> Pixels:
+    """The picture as an RGB tensor, turned upright as its EXIF tag says; of a float tensor nothing is rounded away.
 
     `source` is a path, a PIL image, a uint8 array [H W 3], a float tensor [3 H W] in [0, 1] or a uint8 tensor [3 H W].
     `name` stands for the picture in messages; by default it is the path, or the kind of thing that came.
@@ -115,8 +118,8 @@ def from_array(array: np.ndarray, name: str) -> UInt8[Tensor, "3 H W"]:
     return torch.from_numpy(np.array(array.transpose(2, 0, 1), order="C"))
 
 
-def from_tensor(tensor: Tensor, name: str) -> UInt8[Tensor, "3 H W"]:
-    """A copy on the CPU of a tensor [3 H W]: floating point in [0, 1], rounded to 8 bits, or uint8."""
+def from_tensor(tensor: Tensor, name: str) -> Pixels:
+    """A copy on the CPU of a tensor [3 H W]: uint8, or floating point in [0, 1], scaled to 0..255."""
     shape = list(tensor.shape)
     if tensor.ndim != 3 or shape[0] != 3:
         hint = "; move the channels first with .permute(2, 0, 1)" if tensor.ndim == 3 and shape[2] == 3 else ""
@@ -128,10 +131,10 @@ def from_tensor(tensor: Tensor, name: str) -> UInt8[Tensor, "3 H W"]:
         return tensor.clone().contiguous()
     if not tensor.is_floating_point():
         raise InputError(f"{name}: expected floating-point values from 0 to 1 or uint8, got {tensor.dtype}")
-    return rounded(tensor.float(), name)
+    return scaled(tensor.float(), name)
 
 
-def rounded(tensor: Tensor, name: str) -> UInt8[Tensor, "3 H W"]:
+def scaled(tensor: Float[Tensor, "3 H W"], name: str) -> Float[Tensor, "3 H W"]:
     """[0, 1] to 0..255."""
     if not tensor.isfinite().all():
         raise InputError(f"{name}: the tensor holds NaN or infinite values; expected values from 0 to 1")
@@ -139,4 +142,9 @@ def rounded(tensor: Tensor, name: str) -> UInt8[Tensor, "3 H W"]:
     if low < -RANGE_SLACK or high > 1 + RANGE_SLACK:
         hint = "; divide by 255" if low >= 0 and 2 <= high <= 255 else ""
         raise InputError(f"{name}: expected values from 0 to 1, got {low:.4g} to {high:.4g}{hint}")
-    return (tensor.clamp(0, 1) * 255).round().to(torch.uint8).contiguous()
+    return (tensor.clamp(0, 1) * 255).contiguous()
+
+
+def rounded(pixels: Pixels) -> UInt8[Tensor, "3 _ _"]:
+    """Eight bits, for whoever draws."""
+    return pixels if pixels.dtype == torch.uint8 else pixels.round().to(torch.uint8)

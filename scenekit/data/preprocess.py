@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
+from scenekit.data.images import Pixels
 from scenekit.recipe import InputConfig
 from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Geometry, Size
@@ -24,18 +25,20 @@ def resized(source: Size, config: InputConfig, factor: float = 1.0) -> Size:
     `factor` scales both limits. No side falls below one pixel, however long and thin the picture.
     """
     scale = min(config.min_size * factor / min(source), config.max_size * factor / max(source))
-    height, width = (max(1, int(side * scale + 0.5)) for side in source)
+    rounding = 0.5 if config.resampling == "antialiased" else 0.0
+    height, width = (max(1, int(side * scale + rounding)) for side in source)
     return height, width
 
 
-def resize(image: UInt8[Tensor, "3 _ _"], size: Size) -> UInt8[Tensor, "3 _ _"]:
-    """Bilinear, antialiased."""
+def resize(image: Pixels, size: Size, antialias: bool = True) -> Pixels:
+    """Bilinear; values of 0..255 stay of their type."""
     if tuple(image.shape[1:]) == size:
         return image
-    return torch.as_tensor(tv.resize(image, list(size), interpolation=tv.InterpolationMode.BILINEAR, antialias=True))
+    bilinear = tv.InterpolationMode.BILINEAR
+    return torch.as_tensor(tv.resize(image, list(size), interpolation=bilinear, antialias=antialias))
 
 
-def normalize(image: UInt8[Tensor, "3 H W"], config: InputConfig) -> Float[Tensor, "3 H W"]:
+def normalize(image: Pixels, config: InputConfig) -> Float[Tensor, "3 _ _"]:
     """(value / 255 - mean) / std per channel; the channels turn to BGR first where the weights want it.
 
     `mean` and `std` are in the order of the channels that the network gets.
@@ -46,7 +49,7 @@ def normalize(image: UInt8[Tensor, "3 H W"], config: InputConfig) -> Float[Tenso
 
 
 def make_batch(
-    images: Sequence[UInt8[Tensor, "3 _ _"]],
+    images: Sequence[Pixels],
     config: InputConfig,
     *,
     cameras: Sequence[Camera | None] | None = None,
@@ -60,12 +63,15 @@ def make_batch(
             None if camera is None else camera.transformed(Geometry.resize(_size(image), size))
             for camera, image, size in zip(cameras, images, sizes, strict=True)
         ]
-    small = [resize(image, size) for image, size in zip(images, sizes, strict=True)]
+    if config.resampling == "plain":  # whoever does not average does not round to eight bits either
+        images = [image.float() for image in images]
+    antialias = config.resampling == "antialiased"
+    small = [resize(image, size, antialias) for image, size in zip(images, sizes, strict=True)]
     return pack(small, config, cameras=cameras, original_sizes=original_sizes or list(map(_size, images)), seeds=seeds)
 
 
 def pack(
-    images: Sequence[UInt8[Tensor, "3 _ _"]],
+    images: Sequence[Pixels],
     config: InputConfig,
     *,
     cameras: Sequence[Camera | None] | None = None,

@@ -29,10 +29,10 @@ def rng_for(seed: int, epoch: int, index: int, purpose: str = "augment") -> rand
     return random.Random(f"{purpose}/{seed}/{epoch}/{index}")
 
 
-def moved(sample: Sample, geometry: Geometry) -> Sample:
+def moved(sample: Sample, geometry: Geometry, antialias: bool = True) -> Sample:
     """The sample after a crop, resize and mirroring: picture and labels alike."""
     x0, y0, x1, y1 = geometry.window
-    image = resize(sample.image[:, y0:y1, x0:x1], geometry.size)
+    image = resize(sample.image[:, y0:y1, x0:x1], geometry.size, antialias)
     if geometry.mirrored:
         image = image.flip(-1)
     return replace(sample, image=image.contiguous(), scene=sample.scene.transformed(geometry))
@@ -48,7 +48,8 @@ class Resize:
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
         """Resize one sample."""
         source = sample.scene.size
-        return moved(sample, Geometry.resize(source, resized(source, self.config, rng.uniform(*self.scale))))
+        geometry = Geometry.resize(source, resized(source, self.config, rng.uniform(*self.scale)))
+        return moved(sample, geometry, antialias=self.config.resampling == "antialiased")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Int
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from scenekit.data.images import ImageSource, read_image
+from scenekit.data.images import ImageSource, read_image, rounded
 from scenekit.errors import InputError, nearest
 from scenekit.hooks import TaskSpec, registry
 from scenekit.keys import AMODAL_MASKS, DEPTH, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, SEMANTIC, Key, Stream
@@ -82,7 +82,7 @@ def base_picture(scene: Scene, image: ImageSource | None = None) -> Image.Image:
     """The picture to draw on: RGB, enlarged where it is small."""
     if image is None and scene.path is None:
         raise InputError("this scene knows no file of its picture; hand the picture in as `image`")
-    pixels = read_image(scene.path if image is None else image)
+    pixels = rounded(read_image(scene.path if image is None else image))
     if tuple(pixels.shape[1:]) != tuple(scene.size):
         (height, width), (h, w) = scene.size, pixels.shape[1:]
         raise InputError(f"a picture of {width} x {height} pixels expected, as the scene has; got {w} x {h}")

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from scenekit.data.preprocess import make_batch, normalize, pack, resize, resized
 from scenekit.recipe import InputConfig
@@ -75,3 +76,19 @@ def test_cameras_follow_the_size():
     expected = torch.tensor([[90.0, 0, 144], [0, 90, 108], [0, 0, 1]])
     torch.testing.assert_close(batch.cameras[0].matrix, expected)
     assert batch.cameras[1] is None
+
+
+@pytest.mark.parametrize("size", [(240, 320), (427, 640), (100, 333), (37, 21)])
+def test_plain_resampling_is_torchvisions(size):
+    config = InputConfig(min_size=90, max_size=160, resampling="plain")
+    pictures = [torch.rand(3, *size), torch.rand(3, *size[::-1])]
+    theirs, _ = GeneralizedRCNNTransform(90, 160, config.mean, config.std).eval()(pictures)
+    ours = make_batch([picture * 255 for picture in pictures], config)
+    assert list(ours.sizes) == theirs.image_sizes
+    torch.testing.assert_close(ours.pixels, theirs.tensors, atol=1e-5, rtol=0)
+
+
+def test_plain_resampling_does_not_round_to_eight_bits():
+    config = InputConfig(min_size=9, max_size=9, resampling="plain", mean=(0.0,) * 3, std=(1 / 255,) * 3)
+    steps = make_batch([torch.tensor([0, 1], dtype=torch.uint8).expand(3, 1, 2)], config).pixels[0, 0, 0, :9]
+    assert len(steps.unique()) > 2
