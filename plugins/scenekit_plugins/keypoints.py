@@ -6,6 +6,7 @@ Letters: N regions, K points of the skeleton, C channels, S pooled side, M side 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -31,13 +32,15 @@ from scenekit_plugins.layers import conv_stack, init_for_relu
 class KeypointConfig(Config):
     """`pooled` RoIAlign side (the heat map has four times that); `convs` of `channels` before the deconvolution.
 
-    `hidden_points` says whether points that are labelled but hidden are learned too (as COCO's models do).
+    `hidden_points` says whether points that are labelled but hidden are learned too (as COCO's models do). `score` of a
+    point is the probability at the peak of its map (detectron2) or the logit there (torchvision).
     """
 
     pooled: int = Field(default=14, ge=1)
     convs: int = Field(default=8, ge=1)
     channels: int = Field(default=512, ge=1)
     hidden_points: bool = True
+    score: Literal["probability", "logit"] = "probability"
 
 
 class KeypointHead(Head[Float[Tensor, "N K M M"], Keypoints]):
@@ -67,15 +70,17 @@ class KeypointHead(Head[Float[Tensor, "N K M M"], Keypoints]):
         return {"keypoint": safe_mean(F.cross_entropy(logits, cells[inside], reduction="none"))}
 
     def decode(self, raw: Float[Tensor, "N K M M"], board: Board) -> Keypoints:
-        """The peak of each map, resampled to the size of the box; its score is the probability there.
+        """The peak of each map, resampled to the size of the box, and its score.
 
-        As in detectron2, the sum goes over the map before resampling, so that objects of all sizes compare.
+        As in detectron2, probabilities sum up over the map before resampling, so that objects of all sizes compare.
         """
         regions: Regions = board[OBJECTS]
         visibility = torch.full(raw.shape[:2], VISIBLE, device=raw.device)
         if len(raw) == 0:
             return Keypoints(raw.new_zeros((0, raw.shape[1], 2)), visibility, raw.new_zeros((0, raw.shape[1])))
         points, peaks = heatmaps_to_keypoints(raw.float(), regions.boxes)
+        if self.config.score == "logit":
+            return Keypoints(points[..., :2], visibility, peaks)
         return Keypoints(points[..., :2], visibility, (peaks - raw.float().flatten(2).logsumexp(-1)).exp())
 
 

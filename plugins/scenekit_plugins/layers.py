@@ -6,10 +6,13 @@ Letters: N regions, C channels, S side of pooled features.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+Norm = Literal["batch"]
 
 
 class ChannelsLast(nn.Sequential):
@@ -23,15 +26,15 @@ class ChannelsLast(nn.Sequential):
         return output
 
 
-def conv_stack(channels: int, width: int, count: int) -> ChannelsLast:
-    """`count` 3x3 convolutions to `width` channels, each with ReLU: [N C S S] -> [N width S S]."""
+def conv_stack(channels: int, width: int, count: int, norm: Norm | None = None) -> ChannelsLast:
+    """`count` 3x3 convolutions to `width` channels, each with its norm and ReLU: [N C S S] -> [N width S S]."""
     widths = (channels, *(width,) * count)
-    return ChannelsLast(
-        *(
-            nn.Sequential(nn.Conv2d(before, after, kernel_size=3, padding=1), nn.ReLU())
-            for before, after in pairwise(widths)
-        )
-    )
+    return ChannelsLast(*(_conv(before, after, norm) for before, after in pairwise(widths)))
+
+
+def _conv(before: int, after: int, norm: Norm | None) -> nn.Sequential:
+    conv = nn.Conv2d(before, after, kernel_size=3, padding=1, bias=norm is None)
+    return nn.Sequential(conv, *([nn.BatchNorm2d(after)] if norm else []), nn.ReLU())
 
 
 def init_for_relu(head: nn.Module) -> None:
@@ -39,5 +42,5 @@ def init_for_relu(head: nn.Module) -> None:
     for module in head.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            assert module.bias is not None
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

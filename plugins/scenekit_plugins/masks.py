@@ -25,20 +25,26 @@ from scenekit.structures.board import Board
 from scenekit.structures.scene import Scene
 from scenekit.structures.targets import Targets
 from scenekit.viewing.draw import draw_masks
-from scenekit_plugins.layers import conv_stack, init_for_relu
+from scenekit_plugins.layers import Norm, conv_stack, init_for_relu
 
 
 class MaskConfig(Config):
-    """`pooled` RoIAlign side (the mask has twice that); `convs` of `channels` before the deconvolution.
+    """`pooled` RoIAlign side (the mask has twice that); `convs` of `channels`, which `conv_norm` follows, before the
+    deconvolution.
 
     `binary_targets` rounds the resampled ground truth to 0 or 1 (detectron2) instead of leaving it soft (torchvision).
+    `aligned_targets` resamples it where it is; torchvision is half a pixel off. Masks of at least `threshold` are
+    pasted at pixel centers, or with `rounded_pasting` into boxes of whole pixels, as torchvision does.
     """
 
     pooled: int = Field(default=14, ge=1)
     convs: int = Field(default=4, ge=1)
     channels: int = Field(default=256, ge=1)
+    conv_norm: Norm | None = None
     binary_targets: bool = False
+    aligned_targets: bool = True
     threshold: float = Field(default=0.5, ge=0, le=1)
+    rounded_pasting: bool = False
 
 
 class MaskHead(Head[Float[Tensor, "N K M M"], Float[Tensor, "N M M"]]):
@@ -47,7 +53,7 @@ class MaskHead(Head[Float[Tensor, "N K M M"], Float[Tensor, "N M M"]]):
     def __init__(self, core: Core, config: MaskConfig) -> None:
         super().__init__()
         self.config = config
-        self.convs = conv_stack(core.channels, config.channels, config.convs)
+        self.convs = conv_stack(core.channels, config.channels, config.convs, config.conv_norm)
         self.deconv = nn.ConvTranspose2d(config.channels, config.channels, kernel_size=2, stride=2)
         self.predictor = nn.Conv2d(config.channels, len(core.vocabulary.things), kernel_size=1)
         self.axis_names = rows_by_name({"predictor": AxisNames(core.vocabulary.things)})
@@ -63,7 +69,7 @@ class MaskHead(Head[Float[Tensor, "N K M M"], Float[Tensor, "N M M"]]):
         regions: Regions = board[OBJECTS]
         bitmaps, rows = targets.packed(MASKS)
         assert rows is not None and regions.labels is not None
-        truth = crop_masks(bitmaps, rows, regions.boxes, raw.shape[-1])
+        truth = crop_masks(bitmaps, rows, regions.boxes, raw.shape[-1], self.config.aligned_targets)
         if self.config.binary_targets:
             truth = (truth >= 0.5).to(truth)
         own = raw[torch.arange(len(raw), device=raw.device), regions.labels].float()
@@ -74,22 +80,23 @@ class MaskHead(Head[Float[Tensor, "N K M M"], Float[Tensor, "N M M"]]):
         return raw[torch.arange(len(raw), device=raw.device), labels].float().sigmoid()
 
     def finish(self, value: Float[Tensor, "N M M"], scene: Scene, geometry: Geometry) -> Masks:
-        return paste_masks(value.cpu(), scene.objects.boxes, scene.size, self.config.threshold)
+        config = self.config
+        return paste_masks(value.cpu(), scene.objects.boxes, scene.size, config.threshold, config.rounded_pasting)
 
 
 def crop_masks(
-    bitmaps: UInt8[Tensor, "G H W"], rows: Tensor, boxes: Float[Tensor, "N 4"], side: int
+    bitmaps: UInt8[Tensor, "G H W"], rows: Tensor, boxes: Float[Tensor, "N 4"], side: int, aligned: bool = True
 ) -> Float[Tensor, "N M M"]:
     """Bitmap `rows[n]` resampled to `side` x `side` inside box n, by RoIAlign; values are shares of a cell.
 
-    Aligned: pixel (i, j) covers [i, i + 1) x [j, j + 1), as everywhere here and in detectron2. torchvision's own heads
+    `aligned`: pixel (i, j) covers [i, i + 1) x [j, j + 1), as everywhere here and in detectron2. torchvision's own heads
     take pixel centres for whole numbers instead, half a pixel off.
     """
     if len(boxes) == 0:
         return boxes.new_zeros((0, side, side))
     used, place = torch.unique(rows, return_inverse=True)
     rois = torch.cat((place[:, None].to(boxes), boxes.detach()), dim=1)
-    cropped: Tensor = roi_align(bitmaps[used, None].to(boxes), rois, (side, side), spatial_scale=1.0, aligned=True)
+    cropped: Tensor = roi_align(bitmaps[used, None].to(boxes), rois, (side, side), spatial_scale=1.0, aligned=aligned)
     return cropped[:, 0]
 
 
