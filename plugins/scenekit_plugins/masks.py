@@ -89,7 +89,7 @@ def crop_masks(
 ) -> Float[Tensor, "N M M"]:
     """Bitmap `rows[n]` resampled to `side` x `side` inside box n, by RoIAlign; values are shares of a cell.
 
-    `aligned`: pixel (i, j) covers [i, i + 1) x [j, j + 1), as everywhere here and in detectron2. torchvision's own heads
+    `aligned`: pixel (i, j) covers [i, i + 1) x [j, j + 1), as everywhere here and in detectron2. torchvision's heads
     take pixel centres for whole numbers instead, half a pixel off.
     """
     if len(boxes) == 0:
