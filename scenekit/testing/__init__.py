@@ -1,0 +1,63 @@
+"""The contract of every task, ours and others': `sk.testing.check_task(spec)` and `scenekit check NAME`.
+
+A task is built into a small model, with whatever installed tasks it needs, and run on made-up pictures. Ground truth is
+made up by what a key's field says of its values, or by the key's own `example`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scenekit.hooks import TaskSpec
+from scenekit.structures.vocabulary import Vocabulary
+from scenekit.testing.bench import Bench, set_up
+from scenekit.testing.check import Check, SkipError, broken, explained, seeded
+from scenekit.testing.examples import example
+from scenekit.testing.pictures import VOCABULARY
+from scenekit.testing.report import Finding, Report
+from scenekit.testing.rules import CHECKS
+
+__all__ = ["CHECKS", "VOCABULARY", "Check", "Finding", "Report", "check_task", "example"]
+
+BUILDS = "builds"
+"""Name of the finding where a head cannot be built at all."""
+
+_REMEDY = "see the error; `build(core, config)` must give a head, and what it requires must be installed"
+
+
+def check_task(
+    spec: TaskSpec, *, options: Mapping[str, Any] | None = None, vocabulary: Vocabulary = VOCABULARY
+) -> Report:
+    """Whether a task keeps the rules that others rely on; every broken one with the reason and the remedy.
+
+    It is built with `options` (else its own, with whole numbers made small where it takes that, to be quick) and the
+    words of `vocabulary`, which should have things that the task applies to. Takes seconds on a CPU and needs no data,
+    no weights and no network. Global random states are left as they were.
+    """
+    try:
+        with seeded(0):
+            bench = set_up(spec, options or {}, vocabulary)
+    except Exception as error:
+        nothing = {check.name: "the head cannot be built" for check in CHECKS}
+        return Report(spec.name, findings=(Finding(BUILDS, explained(error), _REMEDY),), skipped=nothing)
+    return _checked(spec.name, bench)
+
+
+def _checked(name: str, bench: Bench) -> Report:
+    passed, findings, skipped, stopped = [BUILDS], [], {}, ""
+    for check in CHECKS:
+        if stopped:
+            skipped[check.name] = stopped
+            continue
+        try:
+            reason = broken(check, bench)
+        except SkipError as skip:
+            skipped[check.name] = str(skip)
+            continue
+        if reason is None:
+            passed.append(check.name)
+        else:
+            findings.append(Finding(check.name, reason, check.remedy))
+            stopped = f"{check.name} comes first" if check.essential else ""
+    return Report(name, tuple(passed), tuple(findings), skipped)

@@ -1,0 +1,67 @@
+"""Whether two values of any kind say the same."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+TOLERANCE = 1e-5
+"""Relative and absolute: sums in another order differ by rounding."""
+
+
+def difference(first: Any, second: Any, tolerance: float = TOLERANCE) -> str | None:
+    """Where and how two values differ, in words; None where they agree (NaN agrees with NaN).
+
+    Looks into mappings, lists, tuples and dataclasses; numbers of different width are compared by value.
+    """
+    return next(_differences(first, second, tolerance, ""), None)
+
+
+def _differences(first: Any, second: Any, tolerance: float, place: str) -> Iterator[str]:
+    if isinstance(first, Tensor) and isinstance(second, Tensor):
+        yield from _tensor_differences(first, second, tolerance, place)
+    elif isinstance(first, int | float) and isinstance(second, int | float):
+        yield from _tensor_differences(torch.tensor(first), torch.tensor(second), tolerance, place)
+    elif type(first) is not type(second):
+        yield f"{_at(place)}a {type(first).__name__} against a {type(second).__name__}"
+    elif isinstance(first, Mapping | list | tuple) or dataclasses.is_dataclass(first):
+        yield from _part_differences(_parts(first), _parts(second), tolerance, place)
+    elif first != second:
+        yield f"{_at(place)}{first!r} against {second!r}"
+
+
+def _part_differences(
+    first: Mapping[Any, Any], second: Mapping[Any, Any], tolerance: float, place: str
+) -> Iterator[str]:
+    if first.keys() != second.keys():
+        yield f"{_at(place)}{len(first)} entries against {len(second)}, or other ones"
+        return
+    for name in first:
+        yield from _differences(first[name], second[name], tolerance, f"{place}.{name}" if place else str(name))
+
+
+def _parts(value: Any) -> Mapping[Any, Any]:
+    """What a value consists of, by name or number."""
+    if isinstance(value, Mapping):
+        return value
+    if isinstance(value, list | tuple):
+        return dict(enumerate(value))
+    return {entry.name: getattr(value, entry.name) for entry in dataclasses.fields(value)}
+
+
+def _tensor_differences(first: Tensor, second: Tensor, tolerance: float, place: str) -> Iterator[str]:
+    if first.shape != second.shape:
+        yield f"{_at(place)}shape {list(first.shape)} against {list(second.shape)}"
+        return
+    left, right = first.detach().cpu().double(), second.detach().cpu().double()
+    if not torch.allclose(left, right, rtol=tolerance, atol=tolerance, equal_nan=True):
+        largest = float((left - right).abs().nan_to_num(torch.inf).max())
+        yield f"{_at(place)}values that differ by up to {largest:.3g}"
+
+
+def _at(place: str) -> str:
+    return f"{place}: " if place else ""

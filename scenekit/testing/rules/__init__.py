@@ -1,0 +1,26 @@
+"""The rules that every task keeps, in the order in which they are checked."""
+
+from scenekit.testing.rules import keeping, learning, processes, running, sharing
+
+CHECKS = (
+    running.reads,
+    running.shapes,
+    running.batches,
+    running.no_objects,
+    running.nothing_applies,
+    learning.gradients,
+    learning.unlabelled,
+    learning.partly_labelled,
+    sharing.deterministic,
+    sharing.shared_tensors,
+    sharing.other_tasks,
+    sharing.fewer_tasks,
+    sharing.optional_inputs,
+    keeping.state_dict,
+    keeping.json,
+    keeping.original_pixels,
+    keeping.measures,
+    keeping.draws,
+    processes.two_processes,
+)
+"""All checks; those after an essential one that is broken are not run."""

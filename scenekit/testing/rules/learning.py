@@ -1,0 +1,61 @@
+"""A head learns from what is labelled, with all its parameters, and from nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from scenekit.testing.bench import Bench
+from scenekit.testing.check import RuleError, SkipError, check
+from scenekit.testing.compare import difference
+from scenekit.testing.rules.running import check_losses
+
+
+def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Parameters by name, without frozen ones."""
+    return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+
+
+@check("let every parameter take part in a loss, or take it out (requires_grad=False for frozen ones)")
+def gradients(bench: Bench) -> None:
+    """Labelled pictures give every parameter a finite gradient."""
+    parameters = trainable(bench.head)
+    if not parameters:
+        raise SkipError("it has no parameters")
+    if not bench.spec.learns_from:
+        raise RuleError("the head has parameters, but `learns_from` is empty, so that it is never asked for a loss")
+    total = torch.stack([*bench.learn(bench.samples()).values()]).sum()
+    found = torch.autograd.grad(total, list(parameters.values()), allow_unused=True)
+    if missing := [name for name, gradient in zip(parameters, found, strict=True) if gradient is None]:
+        raise RuleError(f"no gradient reaches {', '.join(missing)}")
+    finite = {n: bool(g.isfinite().all()) for n, g in zip(parameters, found, strict=True) if g is not None}
+    if not all(finite.values()):
+        raise RuleError(f"the gradient of {', '.join(n for n, ok in finite.items() if not ok)} is not finite")
+
+
+@check("leave it to the core: name all that the head learns from in `learns_from`")
+def unlabelled(bench: Bench) -> None:
+    """Pictures without labels give zero loss and no gradient."""
+    parameters = list(trainable(bench.model).values())
+    for name, loss in bench.learn(bench.samples(labelled=False)).items():
+        if float(loss.detach()) != 0:
+            raise RuleError(f"{name} is {float(loss.detach()):.3g} where nothing is labelled, expected 0")
+        found = torch.autograd.grad(loss, parameters, allow_unused=True) if loss.requires_grad else ()
+        if any(gradient is not None and bool(gradient.any()) for gradient in found):
+            raise RuleError(f"{name} has a gradient where nothing is labelled")
+
+
+@check(
+    "mask rows by `targets.learnable(KEY, board[STREAM])`, pictures by `targets.valid[KEY]`, pixels where they are blank"
+)
+def partly_labelled(bench: Bench) -> None:
+    """Among labelled pictures one without labels changes no loss, whatever it shows."""
+    if not bench.spec.learns_from:
+        raise SkipError("it learns from nothing")
+    labelled, other = bench.sample(0), bench.sample(1, labelled=False)
+    losses, same = (bench.learn([labelled, shown]) for shown in (other, replace(other, image=255 - other.image)))
+    check_losses(losses)
+    if found := difference(losses, same):
+        raise RuleError(f"the losses follow a picture that has no labels ({found})")
