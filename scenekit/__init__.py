@@ -72,6 +72,8 @@ if TYPE_CHECKING:
     from scenekit.structures.vocabulary import Vocabulary as Vocabulary
     from scenekit.training.loop import train as train
     from scenekit.weights import load as load
+    from scenekit.weights import push_to_hub as push_to_hub
+    from scenekit.weights.card import Evaluation as Evaluation
     from scenekit.weights.transfer import Transfer as Transfer
     from scenekit.weights.transfer import transfer as transfer
 
@@ -135,15 +137,21 @@ _HOMES = {
     "scenekit.structures.targets": ("Targets",),
     "scenekit.structures.vocabulary": ("Skeleton", "Vocabulary"),
     "scenekit.training.loop": ("train",),
-    "scenekit.weights": ("load",),
+    "scenekit.weights": ("load", "push_to_hub"),
+    "scenekit.weights.card": ("Evaluation",),
     "scenekit.weights.transfer": ("Transfer", "transfer"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+_MODULES = ("testing",)
+"""Sub-modules that `sk.NAME` reaches without an import of their own."""
 
 __all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"scenekit.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'scenekit' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME_OF[name]), name)

@@ -246,6 +246,19 @@ class SceneModel(nn.Module):
         finally:
             self.train(training)
 
+    @classmethod
+    def from_pretrained(cls, name: str | os.PathLike[str], device: torch.device | str = "cpu") -> SceneModel:
+        """The model of that name, as `scenekit.load` finds it: on the hub, on disk, or shipped."""
+        from scenekit.weights import load
+
+        return load(name, device)
+
+    def push_to_hub(self, repository: str, **options: Any) -> str:
+        """Upload to the Hugging Face hub; options and what is given as of `scenekit.push_to_hub`."""
+        from scenekit.weights import push_to_hub
+
+        return push_to_hub(self, repository, **options)
+
 
 def _required(spec: TaskSpec) -> tuple[Key[Any, Any], ...]:
     """What must be there for a task: what every head may read, what it says, and the streams of its ground truth."""

@@ -32,11 +32,12 @@ from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
 from scenekit.training.folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder
 from scenekit.training.gradients import shared_parameters, task_gradient_norms
-from scenekit.training.log import Log, Window
+from scenekit.training.log import Log, Window, read_log
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
 from scenekit.training.progress import Reporter, reporting
 from scenekit.training.state import load_state, save_checkpoint
 from scenekit.weights import load
+from scenekit.weights.card import EVALUATED, TRAINED_ON, evaluation_of
 from scenekit.weights.checkpoint import save_model, without_pretrained, writing
 from scenekit.weights.transfer import Transfer, transfer
 
@@ -299,9 +300,20 @@ class Run:
         if self.ema is not None:
             self.model.load_state_dict(self.ema.average)
         if self.accelerator.is_main_process:
-            save_model(self.model, self.out / MODEL, extra={"step": self.step})
+            save_model(self.model, self.out / MODEL, extra=self._told())
         self.accelerator.wait_for_everyone()
         return self.model.eval()
+
+    def _told(self) -> dict[str, Any]:
+        """What the finished model's manifest says of the run: its steps, its data, and the last measurement."""
+        told = {"step": self.step, TRAINED_ON: [source.name for source in self.sources]}
+        measured = [record for record in read_log(self.out / EVALUATIONS) if record["step"] == self.step]
+        if self.val is None or not measured:
+            return told
+        assert self.recipe.data.val is not None
+        pictures = min(self.config.evaluate_limit, len(self.val.data))
+        evaluation = evaluation_of(self.recipe.data.val, measured[-1]["results"], pictures)
+        return {**told, EVALUATED: [evaluation.model_dump(mode="json")]}
 
 
 def _start_from(name: str, model: SceneModel) -> Transfer:

@@ -12,10 +12,11 @@ import torch
 from scenekit.errors import InputError, nearest
 from scenekit.hooks import WeightSource, registry
 from scenekit.model import SceneModel
-from scenekit.weights.checkpoint import MANIFEST, SUFFIX, WEIGHTS, load_model, save_model, usable
+from scenekit.weights.checkpoint import MANIFEST, SUFFIX, load_model, save_model, usable
 from scenekit.weights.convert import convert
+from scenekit.weights.hub import download, push_to_hub
 
-__all__ = ["convert", "load", "load_model", "save_model", "shipped"]
+__all__ = ["convert", "load", "load_model", "push_to_hub", "save_model", "shipped"]
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -42,7 +43,7 @@ def load(name: str | os.PathLike[str], device: torch.device | str = "cpu") -> Sc
         source: WeightSource = registry().get("weights", prefix)
         return source.load(text.partition("/")[2]).to(device).eval()
     if _HUB_ID.fullmatch(text):
-        return load_model(_download(text), device)
+        return load_model(download(text), device)
     raise InputError(
         f"unknown model {text!r}: expected a shipped one, a path, or owner/name of the hub{nearest(text, shipped())}"
     )
@@ -50,20 +51,3 @@ def load(name: str | os.PathLike[str], device: torch.device | str = "cpu") -> Sc
 
 def _looks_like_path(text: str) -> bool:
     return text.startswith((".", "~", os.sep)) or text.endswith((os.sep, SUFFIX))
-
-
-def _download(name: str) -> str:
-    """The folder to which the hub's client brought the files."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    repository, _, revision = name.partition("@")
-    try:
-        return str(snapshot_download(repository, revision=revision or None, allow_patterns=[MANIFEST, WEIGHTS]))
-    except LocalEntryNotFoundError as error:
-        raise InputError(
-            f"{name}: no such folder, and the Hugging Face hub cannot be reached; check the name or the connection"
-        ) from error
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{name}: no such folder, and the Hugging Face hub does not give it ({reason})") from error

@@ -15,6 +15,7 @@ from scenekit.training.log import read_log
 from scenekit.training.loop import train
 from scenekit.training.state import checkpoints, load_state
 from scenekit.weights import load
+from scenekit.weights.checkpoint import read_manifest
 
 from . import toy
 
@@ -101,6 +102,12 @@ def test_measuring_on_the_way(tmp_path):
     first, second = read_log(tmp_path / "measured" / "evaluations.jsonl")
     assert (first["step"], second["step"]) == (2, 4)
     assert "AP50" in first["results"]["detection"] and 0 <= first["results"]["semantic"]["mIoU"] <= 1
+    extra = read_manifest(tmp_path / "measured" / "model")["extra"]
+    assert (extra["step"], extra["trained_on"]) == (4, ["toys/train"])
+    (evaluation,) = extra["evaluations"]
+    assert (evaluation["data"], evaluation["pictures"]) == ("toys/val", 3)
+    assert evaluation["results"]["semantic"]["mIoU"] == second["results"]["semantic"]["mIoU"]
+    assert evaluation["command"] == "scenekit evaluate --model NAME --data toys --split val --limit 3"
     run(plain, tmp_path / "plain")
     assert losses(tmp_path / "measured") == losses(tmp_path / "plain")  # measuring disturbs nothing
 

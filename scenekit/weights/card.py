@@ -1,0 +1,194 @@
+"""The model card: what a person and the hub want to know of a model, from its manifest and its evaluations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from scenekit.errors import InputError
+from scenekit.hooks.records import Config
+from scenekit.model import SceneModel
+from scenekit.recipe import DatasetConfig, explained
+from scenekit.structures.vocabulary import Vocabulary
+
+PIPELINE = "object-detection"
+"""The hub knows one purpose a model; every model has a detector, and what else it does stands among the tags."""
+
+EVALUATED, TRAINED_ON = "evaluations", "trained_on"
+"""What a manifest's `extra` may hold for the card: a list of Evaluation, and names of data sets."""
+
+
+class Evaluation(Config):
+    """What `scenekit.evaluate` gave for a data set: `results` by task and metric, over so many `pictures`.
+
+    `data` names it and its split, as "coco/val"; `command` measures it again.
+    """
+
+    data: str
+    results: dict[str, dict[str, Any]]
+    pictures: int | None = None
+    command: str | None = None
+
+    def metrics(self, task: str) -> dict[str, float]:
+        """The plain numbers among a task's metrics; those per class are left to the manifest."""
+        numbers = {name: value for name, value in self.results[task].items() if isinstance(value, int | float)}
+        return {name: float(value) for name, value in numbers.items() if math.isfinite(value)}
+
+
+def evaluation_of(config: DatasetConfig, results: Mapping[str, Mapping[str, Any]], pictures: int) -> Evaluation:
+    """The record of an evaluation on the first `pictures` of a recipe's data set."""
+    command = ["scenekit evaluate --model NAME", f"--data {config.name}", f"--split {config.split}"]
+    command += [f"--option {name}={value}" for name, value in config.options.items() if isinstance(value, int | float)]
+    command.append(f"--limit {pictures}")
+    values = {task: dict(metrics) for task, metrics in results.items()}
+    return Evaluation(
+        data=f"{config.name}/{config.split}", results=values, pictures=pictures, command=" ".join(command)
+    )
+
+
+def evaluations_in(manifest: Mapping[str, Any]) -> list[Evaluation]:
+    """Those that a manifest's `extra` holds. Raises InputError where they are something else."""
+    try:
+        return [Evaluation.model_validate(entry) for entry in manifest.get("extra", {}).get(EVALUATED, [])]
+    except ValidationError as error:
+        raise InputError(f"the manifest's evaluations: {explained(error, Evaluation)}") from None
+
+
+def model_card(
+    model: SceneModel,
+    name: str,
+    manifest: Mapping[str, Any],
+    size: int,
+    license: str | None = None,
+    evaluations: Sequence[Evaluation] = (),
+) -> str:
+    """Markdown with the front matter that the hub reads; `name` is what loads the model, `size` of its weights in
+    bytes.
+    """
+    measured = [*evaluations_in(manifest), *evaluations]
+    front = yaml.safe_dump(_front_matter(model, name, license, measured), sort_keys=False, allow_unicode=True)
+    sections = [
+        f"# {name.rpartition('/')[2]}",
+        "One network that understands a whole scene in one pass, made with scenekit.",
+        *_tasks(model),
+        *_use(name),
+        *_network(model, size),
+        *_classes(model.vocabulary),
+        *_training(manifest),
+        *_measurements(name, measured),
+    ]
+    return f"---\n{front}---\n\n" + "\n\n".join(sections) + "\n"
+
+
+def _front_matter(
+    model: SceneModel, name: str, license: str | None, evaluations: Sequence[Evaluation]
+) -> dict[str, Any]:
+    front: dict[str, Any] = {"library_name": "scenekit", "pipeline_tag": PIPELINE}
+    if license is not None:
+        front["license"] = license
+    front["tags"] = list(dict.fromkeys(("scenekit", "computer-vision", PIPELINE, *model.tasks)))
+    results = [
+        _indexed(task, evaluation)
+        for evaluation in evaluations
+        for task in evaluation.results
+        if evaluation.metrics(task)
+    ]
+    if results:
+        front["model-index"] = [{"name": name.rpartition("/")[2], "results": results}]
+    return front
+
+
+def _indexed(task: str, evaluation: Evaluation) -> dict[str, Any]:
+    """One result as the hub's index of models has it."""
+    metrics = [
+        {"type": metric, "name": f"{task} {metric}", "value": value}
+        for metric, value in evaluation.metrics(task).items()
+    ]
+    data = {"type": evaluation.data.partition("/")[0], "name": evaluation.data}
+    return {"task": {"type": PIPELINE, "name": task}, "dataset": data, "metrics": metrics}
+
+
+def _tasks(model: SceneModel) -> Iterator[str]:
+    yield "## What it does"
+    rows = [("objects", "a box, a label and a score for each object")]
+    yield _table(("task", "what it gives"), [*rows, *((spec.name, spec.summary) for spec in model.specs.values())])
+
+
+def _use(name: str) -> Iterator[str]:
+    yield "## How to use it"
+    lines = [
+        "import scenekit as sk",
+        f'model = sk.load("{name}")',
+        'scene = model.predict("picture.jpg", threshold=0.5)',
+        'scene.draw().save("scene.png")',
+    ]
+    yield "\n".join(["```python", *lines, "```"])
+
+
+def _network(model: SceneModel, size: int) -> Iterator[str]:
+    config = model.config
+    pixels = config.input
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    rows = [
+        ("input", f"shorter side {pixels.min_size} pixels, longer side at most {pixels.max_size}"),
+        ("backbone", _with_options(config.backbone.name, config.backbone.options)),
+        ("pyramid", f"{config.pyramid.channels} channels"),
+        ("detector", _with_options(config.detector, config.detector_options)),
+        ("parameters", f"{parameters / 1e6:.1f} million"),
+        ("weights", f"{size / 1e6:.1f} MB"),
+    ]
+    yield "## The network"
+    yield _table(("part", ""), rows)
+
+
+def _with_options(name: str, options: Mapping[str, Any]) -> str:
+    told = ", ".join(f"{option}: {value}" for option, value in options.items() if not isinstance(value, Mapping))
+    return f"{name} ({told})" if told else name
+
+
+def _classes(vocabulary: Vocabulary) -> Iterator[str]:
+    kinds = {
+        "things": vocabulary.things,
+        "stuff": vocabulary.stuff,
+        "predicates": vocabulary.predicates,
+        "attributes": vocabulary.attributes,
+        **{f"points of {thing}": skeleton.points for thing, skeleton in vocabulary.skeletons.items()},
+    }
+    yield "## Classes"
+    yield _table(("", "number", "names"), [(kind, str(len(n)), ", ".join(n)) for kind, n in kinds.items() if n])
+
+
+def _training(manifest: Mapping[str, Any]) -> Iterator[str]:
+    extra = manifest.get("extra", {})
+    facts = [f"scenekit {manifest.get('scenekit', 'unknown')}"]
+    if "step" in extra:
+        facts.append(f"{extra['step']} training steps")
+    if extra.get(TRAINED_ON):
+        facts.append(f"learned from {', '.join(extra[TRAINED_ON])}")
+    yield f"Made with {'; '.join(facts)}."
+
+
+def _measurements(name: str, evaluations: Sequence[Evaluation]) -> Iterator[str]:
+    yield "## How well it does"
+    if not evaluations:
+        yield f"Not measured yet: `scenekit evaluate --model {name} --data DATA --split SPLIT`."
+    for evaluation in evaluations:
+        pictures = "" if evaluation.pictures is None else f", {evaluation.pictures} pictures"
+        yield f"On {evaluation.data}{pictures}; fractions, more is better unless the metric says otherwise:"
+        rows = [
+            (task, metric, f"{value:.4g}")
+            for task in evaluation.results
+            for metric, value in evaluation.metrics(task).items()
+        ]
+        yield _table(("task", "metric", "value"), rows)
+        if evaluation.command is not None:
+            yield f"```\n{evaluation.command.replace('NAME', name, 1)}\n```"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
