@@ -1,0 +1,83 @@
+"""Detectors of torchvision: its published weights, and files with weights of the same networks."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from torch import Tensor
+from torchvision.models import WeightsEnum
+
+from scenekit.assembly import build
+from scenekit.backbones.state import read_state
+from scenekit.errors import InputError, nearest
+from scenekit.hooks import WeightSource, hookimpl
+from scenekit.model import SceneModel
+from scenekit.weights.checkpoint import fill
+from scenekit_plugins.torchvision_weights.names import renamed
+from scenekit_plugins.torchvision_weights.networks import NETWORKS, Network, configured, vocabulary
+
+
+def load(name: str) -> SceneModel:
+    """The network with the weights that torchvision publishes, fetched (once) and checked by its own code.
+
+    Raises InputError for an unknown name, and where the download fails.
+    """
+    network = _network(name)
+    published = network.weights.DEFAULT
+    try:
+        state = published.get_state_dict(progress=True, check_hash=True)
+    except (OSError, RuntimeError) as error:  # offline; a checksum that is not the file's
+        raise InputError(
+            f"torchvision/{name}: {published.url} could not be loaded ({error}); "
+            f"fetch it elsewhere and run: scenekit convert torchvision/{name} FILE -o model.safetensors"
+        ) from error
+    return _model(network, state, network.published_eps, f"torchvision/{name}: the file is of another network")
+
+
+def convert(name: str, file: Path) -> SceneModel:
+    """The network `name` with the weights in a file of `model.state_dict()`; any number of classes.
+
+    Raises InputError for an unknown name, a file that is damaged, and weights of another network.
+    """
+    network = _network(name)
+    state = read_state(file)
+    eps = network.published_eps if _is_published(file, network.weights.DEFAULT) else network.eps
+    return _model(network, state, eps, f"{file}: these are no weights of torchvision's {name}")
+
+
+def _network(name: str) -> Network:
+    if name not in NETWORKS:
+        raise InputError(f"torchvision/NAME: unknown network {name!r}{nearest(name, NETWORKS)}")
+    return NETWORKS[name]
+
+
+def _model(network: Network, state: Mapping[str, Tensor], eps: float, fault: str) -> SceneModel:
+    model = build(configured(network, eps), vocabulary(network, state, fault))
+    own = model.state_dict()
+    # torchvision fills in counters that old files lack, too.
+    counters = {name: value for name, value in own.items() if name.endswith(".num_batches_tracked")}
+    fill(model, {**counters, **renamed(state)}, fault)
+    return model.eval()
+
+
+def _is_published(file: Path, weights: WeightsEnum) -> bool:
+    """Whether the file has the checksum that the address of the published one ends in."""
+    ending = re.search(r"-([0-9a-f]+)\.pth$", weights.url)
+    with open(file, "rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return ending is not None and digest.startswith(ending[1])
+
+
+@hookimpl
+def scenekit_weights() -> Iterator[WeightSource]:
+    """The source `torchvision`."""
+    yield WeightSource(
+        prefix="torchvision",
+        summary="Faster, Mask and Keypoint R-CNN of torchvision, published or from .pth files",
+        load=load,
+        convert=convert,
+        names=tuple(NETWORKS),
+    )

@@ -1,0 +1,130 @@
+"""The networks of `torchvision.models.detection` in the terms of our configuration.
+
+All numbers that are not here are those of the detector's presets `torchvision` and `torchvision_v2`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+from torchvision.models import WeightsEnum, detection
+
+from scenekit.errors import InputError
+from scenekit.recipe import ModelConfig
+from scenekit.structures import Skeleton, Vocabulary
+from scenekit_plugins import coco
+
+CLASSES = "roi_heads.box_predictor.cls_score.bias"
+"""One entry a class, background first."""
+
+POINTS = "roi_heads.keypoint_predictor.kps_score_lowres.bias"
+"""One entry a point of the skeleton."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """One builder of torchvision.
+
+    `weights` are the published ones; `detector` and `tasks` options of ours; `levels` the modules of the backbone that
+    feed the pyramid, if not the last ones at strides 4 to 32; `min_size` and `max_size` those of the input.
+
+    `eps` is what its frozen batch norms add to the variance. The first published weights were trained with none, so
+    torchvision overwrites it when it loads them: `published_eps`.
+    """
+
+    weights: type[WeightsEnum]
+    backbone: str = "resnet50"
+    levels: tuple[str, ...] | None = None
+    pyramid_norm: str | None = None
+    detector: Mapping[str, Any] = field(default_factory=lambda: {"preset": "torchvision"})
+    tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    min_size: int = 800
+    max_size: int = 1333
+    eps: float = 1e-5
+    published_eps: float = 1e-5
+
+
+_V2: Mapping[str, Any] = {"pyramid_norm": "batch", "detector": {"preset": "torchvision_v2"}}
+_MASKS: Mapping[str, Any] = {"aligned_targets": False, "rounded_pasting": True}
+_MOBILENET: Mapping[str, Any] = {"backbone": "mobilenet_v3_large", "levels": ("features.13", "features.16")}
+
+
+def _mobilenet_detector(**rpn: Any) -> Mapping[str, Any]:
+    """Two levels of stride 32 and one of 64 above them, all with anchors of all sizes."""
+    return {
+        "preset": "torchvision",
+        "anchors": {"sizes": ((32, 64, 128, 256, 512),) * 3},
+        "rpn": {"score_threshold": 0.05, **rpn},
+        "pooler": {"levels": 2},
+    }
+
+
+NETWORKS: Mapping[str, Network] = {
+    "fasterrcnn_resnet50_fpn": Network(detection.FasterRCNN_ResNet50_FPN_Weights, published_eps=0.0),
+    "fasterrcnn_resnet50_fpn_v2": Network(detection.FasterRCNN_ResNet50_FPN_V2_Weights, **_V2),
+    "fasterrcnn_mobilenet_v3_large_fpn": Network(
+        detection.FasterRCNN_MobileNet_V3_Large_FPN_Weights, detector=_mobilenet_detector(), **_MOBILENET
+    ),
+    "fasterrcnn_mobilenet_v3_large_320_fpn": Network(
+        detection.FasterRCNN_MobileNet_V3_Large_320_FPN_Weights,
+        detector=_mobilenet_detector(pre_nms_test=150, post_nms_test=150),
+        min_size=320,
+        max_size=640,
+        **_MOBILENET,
+    ),
+    "maskrcnn_resnet50_fpn": Network(
+        detection.MaskRCNN_ResNet50_FPN_Weights, tasks={"masks": _MASKS}, published_eps=0.0
+    ),
+    "maskrcnn_resnet50_fpn_v2": Network(
+        detection.MaskRCNN_ResNet50_FPN_V2_Weights, tasks={"masks": {**_MASKS, "conv_norm": "batch"}}, **_V2
+    ),
+    "keypointrcnn_resnet50_fpn": Network(
+        detection.KeypointRCNN_ResNet50_FPN_Weights, tasks={"keypoints": {"score": "logit"}}, published_eps=0.0
+    ),
+}
+"""By the builder's name."""
+
+
+def configured(network: Network, eps: float) -> ModelConfig:
+    """The network as a configuration, `eps` in the batch norms of its backbone."""
+    options: dict[str, Any] = {"norm": "frozen", "norm_eps": eps}
+    if network.levels is not None:
+        options["levels"] = list(network.levels)
+    return ModelConfig.model_validate(
+        {
+            "input": {"min_size": network.min_size, "max_size": network.max_size, "resampling": "plain"},
+            "backbone": {"name": network.backbone, "options": options},
+            "pyramid": {"norm": network.pyramid_norm},
+            "detector_options": network.detector,
+            "tasks": network.tasks,
+        }
+    )
+
+
+def vocabulary(network: Network, state: Mapping[str, Tensor], fault: str) -> Vocabulary:
+    """COCO's words where the numbers are COCO's, otherwise `class 1` and so on.
+
+    torchvision keeps COCO's 90 category ids as they are, also those that are never used: label i is id i + 1. Raises
+    InputError, which begins with `fault`, where the weights lack what tells.
+    """
+    classes = _count(state, CLASSES, fault) - 1
+    if "keypoints" not in network.tasks:
+        known = classes == len(coco.THINGS_BY_ID)
+        return Vocabulary(coco.THINGS_BY_ID if known else _numbered("class", classes))
+    points = _count(state, POINTS, fault)
+    skeleton = coco.PERSON if points == len(coco.PERSON.points) else Skeleton(_numbered("point", points))
+    things = ("person",) if classes == 1 else _numbered("class", classes)
+    return Vocabulary(things, skeletons=dict.fromkeys(things, skeleton))
+
+
+def _count(state: Mapping[str, Tensor], name: str, fault: str) -> int:
+    if name not in state:
+        raise InputError(f"{fault}: {name} is missing")
+    return len(state[name])
+
+
+def _numbered(word: str, count: int) -> tuple[str, ...]:
+    return tuple(f"{word} {number}" for number in range(1, count + 1))
