@@ -1,0 +1,52 @@
+"""Checkpoints of detectron2: Faster, Mask and Keypoint R-CNN and Panoptic FPN on R50, R101 and X101 with a pyramid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from scenekit.assembly import build
+from scenekit.errors import InputError
+from scenekit.hooks import WeightSource, hookimpl
+from scenekit.model import SceneModel
+from scenekit.weights.checkpoint import fill
+from scenekit_plugins.detectron2_weights.architecture import infer
+from scenekit_plugins.detectron2_weights.names import renamed
+from scenekit_plugins.detectron2_weights.reading import read_checkpoint
+
+ZOO = "https://github.com/facebookresearch/detectron2/blob/main/MODEL_ZOO.md"
+
+
+def convert(name: str, file: Path) -> SceneModel:
+    """The model that a checkpoint of detectron2 holds; what it is follows from the names and shapes in it.
+
+    Raises InputError for a file that is no checkpoint, that would run code, or that holds another kind of network.
+    """
+    if name:
+        raise InputError(f"detectron2/{name}: the file says what network it holds; use detectron2 without a name")
+    state = read_checkpoint(file)
+    model = build(*infer(state, file))
+    fill(model, renamed(state, file), f"{file}: differs from the networks that are converted")
+    return model.eval()
+
+
+def load(name: str) -> SceneModel:
+    """The model in a checkpoint on disk; nothing is downloaded."""
+    file = Path(name).expanduser()
+    if file.is_file():
+        return convert("", file)
+    raise InputError(
+        f"detectron2/{name}: the path of a checkpoint is expected, there is no such file; "
+        f"download one of {ZOO} and run: scenekit convert detectron2 CHECKPOINT -o model.safetensors"
+    )
+
+
+@hookimpl
+def scenekit_weights() -> Iterator[WeightSource]:
+    """The source `detectron2`."""
+    yield WeightSource(
+        prefix="detectron2",
+        summary="R-CNNs and Panoptic FPN of detectron2's model zoo, from .pkl and .pth files",
+        load=load,
+        convert=convert,
+    )
