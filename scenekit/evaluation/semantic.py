@@ -3,7 +3,8 @@
 Letters: C classes, H W picture.
 
 Pixels whose ground truth is `ignore_label` count nowhere, not even in a union. A class that no ground-truth pixel has
-is left out of the means even where it is predicted (those pixels still harm the classes they were taken from).
+is left out of the means even where it is predicted (those pixels still harm the classes they were taken from). A pixel
+may be predicted as `ignore_label` by a model that leaves it undecided: it is a miss of the class it should have been.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ class SemanticSegmentation:
     """Accumulates label maps; `result` gives mIoU and its relatives as fractions.
 
     `classes` names the labels 0..C-1. `confusion` counts pixels, rows prediction, columns ground truth; the last column
-    holds the ignored pixels (the last row stays empty: every pixel must be predicted).
+    holds the ignored pixels, the last row the undecided ones.
     """
 
     def __init__(self, classes: Sequence[str], ignore_label: int = 255) -> None:
@@ -40,11 +41,10 @@ class SemanticSegmentation:
         if truth.shape != prediction.shape:
             raise InputError(f"a label map of shape {prediction.shape} was predicted for one of shape {truth.shape}")
         C = len(self.classes)
-        kept = truth != self.ignore_label
-        self._check("ground-truth", truth[kept])
+        self._check("ground-truth", truth)
         self._check("predicted", prediction)
-        columns = np.where(kept, truth, C).astype(np.int64)
-        pairs = (C + 1) * prediction.astype(np.int64) + columns
+        rows, columns = (np.where(m == self.ignore_label, C, m).astype(np.int64) for m in (prediction, truth))
+        pairs = (C + 1) * rows + columns
         self.confusion += np.bincount(pairs.ravel(), minlength=(C + 1) ** 2).reshape(C + 1, C + 1)
 
     def merge(self, other: "SemanticSegmentation") -> None:
@@ -60,7 +60,7 @@ class SemanticSegmentation:
         there is no ground truth at all.
         """
         hits: Float[np.ndarray, " C"] = self.confusion.diagonal()[:-1].astype(np.float64)
-        truth = self.confusion[:-1, :-1].sum(axis=0)
+        truth = self.confusion[:, :-1].sum(axis=0)
         predicted = self.confusion[:-1, :-1].sum(axis=1)
         present = truth > 0
         iou = _divide(hits, truth + predicted - hits, present)
@@ -78,11 +78,12 @@ class SemanticSegmentation:
     def _check(self, whose: str, labels: npt.NDArray[Any]) -> None:
         if labels.dtype.kind not in "iub":
             raise InputError(f"a {whose} label map must hold integers, not {labels.dtype}")
+        labels = labels[labels != self.ignore_label]
         if labels.size and not (labels.min() >= 0 and labels.max() < len(self.classes)):
             wrong = int(labels.max() if labels.max() >= len(self.classes) else labels.min())
             raise InputError(
-                f"a {whose} label map holds {wrong}; expected 0 to {len(self.classes) - 1}"
-                + (f" or {self.ignore_label} (ignored)" if whose == "ground-truth" else "")
+                f"a {whose} label map holds {wrong}; expected 0 to {len(self.classes) - 1} or {self.ignore_label} "
+                f"({'ignored' if whose == 'ground-truth' else 'undecided'})"
             )
 
 

@@ -57,6 +57,15 @@ def test_worked_by_hand() -> None:
     assert np.isnan(result["per_class"]["c"]["IoU"])
 
 
+def test_an_undecided_pixel_is_a_miss() -> None:
+    """Truth a a a b, one pixel ignored; predicted a, twice undecided, a for b, undecided: IoU of a 1/4, of b 0."""
+    score = SemanticSegmentation(["a", "b"], ignore_label=-1)
+    score.update(np.array([[0, 0, 0, 1, -1]]), np.array([[0, -1, -1, 0, -1]]))
+    result = score.result()
+    assert {name: row["IoU"] for name, row in result["per_class"].items()} == {"a": 1 / 4, "b": 0}
+    assert (result["per_class"]["a"]["ACC"], result["pACC"]) == pytest.approx((1 / 3, 1 / 4))
+
+
 def test_without_ground_truth_all_is_undefined() -> None:
     score = SemanticSegmentation(["a"])
     score.update(np.full((2, 2), 255), np.zeros((2, 2), dtype=np.int64))
@@ -68,7 +77,7 @@ def test_without_ground_truth_all_is_undefined() -> None:
     [
         (np.zeros((2, 2), int), np.zeros((2, 3), int), "shape"),
         (np.full((2, 2), 3), np.zeros((2, 2), int), "ground-truth label map holds 3; expected 0 to 1 or 255"),
-        (np.zeros((2, 2), int), np.full((2, 2), 255), "predicted label map holds 255; expected 0 to 1$"),
+        (np.zeros((2, 2), int), np.full((2, 2), 254), "predicted label map holds 254; expected 0 to 1 or 255"),
         (np.zeros((2, 2), int), np.full((2, 2), -1), "holds -1"),
         (np.zeros((2, 2), int), np.zeros((2, 2)), "must hold integers, not float64"),
     ],
