@@ -1,0 +1,233 @@
+"""The index of one annotation file: what its images and annotations are, and where they stand.
+
+Letters: A annotations, I images.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from scenekit.errors import InputError
+from scenekit.evaluation.reading import Record, records_of
+from scenekit.structures.vocabulary import Vocabulary
+from scenekit_datasets.coco.gather import Annotations, Images, first_of_each, note
+from scenekit_datasets.coco.spans import Spans, entries
+from scenekit_datasets.coco.vocabulary import Category, read_categories, vocabulary_of
+
+_log = logging.getLogger(__name__)
+
+SHOWN = 5
+"""How many faults a message spells out."""
+
+Faulty = Literal["refuse", "skip"]
+"""What to do about faulty entries: raise InputError, or leave them out with a warning."""
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """One annotation file.
+
+    `header` holds its fields other than images and annotations (of those, whether they are there). `ids` are those of
+    the images; `places` lead from them to the rows of `images`. `rows_of` an image are those of its annotations.
+    `fields` are the label fields that occur; `panoptic` says that annotations describe whole images.
+    """
+
+    path: Path
+    header: Mapping[str, Any]
+    categories: Mapping[int, Category]
+    vocabulary: Vocabulary
+    images: Spans
+    ids: Int[np.ndarray, " I"]
+    places: Mapping[int, int]
+    names: tuple[str, ...]
+    annotations: Spans
+    order: Int[np.ndarray, " A"]
+    offsets: Int[np.ndarray, " I_1"]
+    fields: frozenset[str]
+    panoptic: bool
+
+    @property
+    def things(self) -> frozenset[str]:
+        """Names of the things that its annotations cover; none where it has no list of annotations."""
+        return frozenset(self.vocabulary.things if "annotations" in self.header else ())
+
+    def rows_of(self, place: int) -> list[int]:
+        """The annotations of the image at `place`, in the order of the file."""
+        rows: list[int] = self.order[self.offsets[place] : self.offsets[place + 1]].tolist()
+        return rows
+
+
+def read_index(path: Path, *, faulty: Faulty = "refuse", stuff: bool = False) -> Index:
+    """Walk through a file once.
+
+    `stuff`: its categories are stuff though it does not say so, as in COCO's stuff files. Raises InputError that
+    names the first faulty entries and their fields.
+    """
+    images, annotations = Images(path), Annotations(path)
+    header: dict[str, Any] = {}
+    lists: dict[str, Images | Annotations] = {"images": images, "annotations": annotations}
+    for entry in entries(path):
+        if entry.number is None:
+            header[entry.field] = entry.value
+        elif entry.field in lists:
+            lists[entry.field].add(entry)
+        else:
+            header[entry.field].append(entry.value)
+    _require(path, header, images)
+    categories = read_categories(_category_records(path, header, stuff))
+    words = {
+        "predicates": _words(path, header, "predicates") or tuple(images.predicates),
+        "attributes": _words(path, header, "attributes") or tuple(annotations.attributes),
+    }
+    header |= words
+    return _index(path, header, categories, images, annotations, faulty)
+
+
+def settled(indices: Sequence[Index]) -> list[Index]:
+    """Categories that a file says nothing of are things, unless another file says that they are stuff."""
+    stuff = {c.name for index in indices for c in index.categories.values() if c.is_thing is False}
+    return [_settled(index, stuff) for index in indices]
+
+
+def _settled(index: Index, stuff: Collection[str]) -> Index:
+    categories = {id: replace(c, is_thing=c.name not in stuff) for id, c in index.categories.items()}
+    return replace(
+        index, categories=categories, vocabulary=vocabulary_of(categories.values(), index.header, index.path)
+    )
+
+
+def _require(path: Path, header: Mapping[str, Any], images: Images) -> None:
+    for name, there in (("images", len(images.starts)), ("categories", header.get("categories"))):
+        if not there:
+            hint = (
+                "; captions of whole pictures are no labels that scenekit has a key for" if name == "categories" else ""
+            )
+            raise InputError(f"{path}: expected a JSON object with a list {name!r} that is not empty{hint}")
+
+
+def _category_records(path: Path, header: Mapping[str, Any], stuff: bool) -> list[Record]:
+    records = records_of(header["categories"], path, "category")
+    return [Record({"isthing": 0, **r.data}, path, "category", r.index) for r in records] if stuff else records
+
+
+def _words(path: Path, header: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    """A list of names, plain or as the field `name` of objects."""
+    value = header.get(field) or []
+    names = [entry.get("name") if isinstance(entry, dict) else entry for entry in value]
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{path}: {field!r} must be a list of names")
+    return tuple(map(str, names))
+
+
+def _index(
+    path: Path,
+    header: Mapping[str, Any],
+    categories: Mapping[int, Category],
+    images: Images,
+    annotations: Annotations,
+    faulty: Faulty,
+) -> Index:
+    ids = np.array(images.ids)
+    _check_images(images, ids)
+    kept = _without(images.faults, len(ids))
+    places = {int(id): place for place, id in enumerate(ids[kept])}
+    sizes = np.stack((images.heights, images.widths), axis=1)[kept]
+    of_image = np.array([places.get(image, -1) for image in annotations.images], dtype=np.int64)
+    _check_annotations(annotations, of_image, sizes, categories)
+    good = _without(annotations.faults, len(of_image))
+    report({**images.faults, **{-1 - row: fault for row, fault in annotations.faults.items()}}, faulty)
+    rows = good.nonzero()[0]
+    order = rows[np.argsort(of_image[rows], kind="stable")]
+    spans = images.spans()
+    return Index(
+        path,
+        {name: value for name, value in header.items() if name != "categories"},
+        categories,
+        vocabulary_of(categories.values(), header, path),
+        Spans(path, spans.noun, spans.starts[kept], spans.ends[kept]),
+        ids[kept],
+        places,
+        tuple(name for name, keep in zip(images.names, kept, strict=True) if keep),
+        annotations.spans(),
+        order,
+        np.searchsorted(of_image[order], np.arange(len(places) + 1)),
+        frozenset(annotations.fields),
+        annotations.panoptic,
+    )
+
+
+def _check_images(images: Images, ids: Int[np.ndarray, " I"]) -> None:
+    """Repeated ids."""
+    again = _repeated(ids, images.faults)
+    note(images.faults, again, lambda row: f"{images.path}: image id {ids[row]}: the id occurs twice")
+
+
+def _check_annotations(
+    annotations: Annotations,
+    of_image: Int[np.ndarray, " A"],
+    sizes: Int[np.ndarray, "I 2"],
+    categories: Mapping[int, Category],
+) -> None:
+    """What can be told of all annotations at once: references, boxes, numbers of keypoints."""
+    what = "annotation of image" if annotations.panoptic else "annotation id"
+    ids, images, labels = annotations.ids, annotations.images, annotations.categories
+
+    def fault(rows: Bool[np.ndarray, " A"], text: Callable[[int], str]) -> None:
+        note(annotations.faults, rows.nonzero()[0], lambda row: f"{annotations.path}: {what} {ids[row]}: {text(row)}")
+
+    repeated = np.zeros(len(ids), dtype=bool)
+    repeated[_repeated(np.array(ids), annotations.faults)] = True
+    fault(repeated, lambda row: "the id occurs twice")
+    fault(of_image < 0, lambda row: f"'image_id' is {images[row]}, which 'images' does not list")
+    if annotations.panoptic:
+        return
+    unknown = ~np.isin(np.array(labels), list(categories))
+    fault(unknown, lambda row: f"'category_id' is {labels[row]}, which 'categories' does not list")
+    boxes, points = annotations.xywh(), np.array(annotations.points)
+    for text, rows in _box_faults(boxes, sizes[of_image]).items():
+        fault(rows, lambda row, text=text: f"'bbox' (x, y, width, height) {boxes[row].tolist()} {text}")  # type: ignore[misc]
+    numbers = {id: 3 * len(c.skeleton.points) if c.skeleton else 0 for id, c in categories.items()}
+    wanted = np.array([numbers.get(label, 0) for label in labels], dtype=np.int64)
+    fault(
+        (points > 0) & (points != wanted),
+        lambda row: (
+            f"'keypoints' must be x, y, v of the points of its category, {wanted[row]} numbers, not {points[row]}"
+        ),
+    )
+
+
+def _box_faults(boxes: Float[np.ndarray, "A 4"], sizes: Int[np.ndarray, "A 2"]) -> dict[str, Bool[np.ndarray, " A"]]:
+    """Not those that only reach over the border or have no area, as a few of COCO's: samples are checked for them."""
+    x, y, width, height = boxes.T
+    outside = (x >= sizes[:, 1]) | (y >= sizes[:, 0]) | (x + width < 0) | (y + height < 0)
+    return {"has a negative side": (width < 0) | (height < 0), "is outside the picture": outside}
+
+
+def _repeated(ids: Int[np.ndarray, " n"], faults: Mapping[int, str]) -> Int[np.ndarray, " m"]:
+    """Rows whose id a sound row before them has."""
+    sound = _without(faults, len(ids)).nonzero()[0]
+    return np.setdiff1d(sound, sound[first_of_each(ids[sound])])
+
+
+def _without(faults: Mapping[int, str], count: int) -> Bool[np.ndarray, " n"]:
+    kept = np.ones(count, dtype=bool)
+    kept[list(faults)] = False
+    return kept
+
+
+def report(faults: Mapping[int, str], faulty: Faulty) -> None:
+    """Raise InputError with the first faults, or warn of them."""
+    if not faults:
+        return
+    told = "; ".join(list(faults.values())[:SHOWN])
+    more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+    if faulty == "refuse":
+        raise InputError(f"{told}{more}; mend the file, or leave such entries out with faulty='skip'")
+    _log.warning("%s%s; left out", told, more)

@@ -1,0 +1,116 @@
+"""The names that an annotation file gives: its categories, predicates and attributes, as a vocabulary."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scenekit.errors import InputError
+from scenekit.evaluation.coco import COCO_SIGMAS
+from scenekit.evaluation.reading import Record, brief
+from scenekit.structures.vocabulary import Skeleton, Vocabulary
+
+_PAIRED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+COCO_POINTS = ("nose", *(f"{side}_{name}" for name in _PAIRED for side in ("left", "right")))
+"""The points of COCO's persons, whose OKS falloffs are known."""
+
+SIDES = re.compile(r"(?<![a-z])(left|right|l|r)(?![a-z])", re.IGNORECASE)
+"""A side as a word, also between underscores; `right` in `bright` is none."""
+
+_OTHER_SIDE = {"left": "right", "right": "left", "l": "r", "r": "l"}
+
+
+@dataclass(frozen=True)
+class Category:
+    """One category of a file, under its own id; `is_thing` is None where the file does not say."""
+
+    id: int
+    name: str
+    is_thing: bool | None
+    skeleton: Skeleton | None
+
+
+def read_categories(records: Iterable[Record]) -> dict[int, Category]:
+    """Categories by id. Raises InputError naming the entry and the field."""
+    found: dict[int, Category] = {}
+    for record in records:
+        category = Category(record.integer("id"), record.text("name"), _is_thing(record), _skeleton(record))
+        if category.id in found:
+            raise InputError(f"{record}: the id {category.id} occurs twice")
+        found[category.id] = category
+    return found
+
+
+def vocabulary_of(categories: Collection[Category], header: Mapping[str, Any], path: Path) -> Vocabulary:
+    """Things (also what is not said to be one) in the order of the file, then stuff.
+
+    `header` holds the names of `predicates` and `attributes`, and the file's own `mirror_predicates` and
+    `mirror_words`, of which the first are otherwise found by "left" and "right".
+    """
+    predicates = tuple(header["predicates"])
+    try:
+        vocabulary = Vocabulary(
+            things=tuple(category.name for category in categories if category.is_thing is not False),
+            stuff=tuple(category.name for category in categories if category.is_thing is False),
+            predicates=predicates,
+            attributes=tuple(header["attributes"]),
+            skeletons={category.name: category.skeleton for category in categories if category.skeleton is not None},
+            mirror_predicates=_pairs(header.get("mirror_predicates"), "mirror_predicates") or sides(predicates),
+            mirror_words=_pairs(header.get("mirror_words"), "mirror_words"),
+        )
+        _ = vocabulary.skeleton
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return vocabulary
+
+
+def sides(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The pairs of names that differ in left and right only, such as (left_eye, right_eye)."""
+    return tuple((name, other) for name in names if (other := other_side(name)) in names and name < other)
+
+
+def other_side(name: str) -> str:
+    """`left of` for `right of`, `Right_eye` for `Left_eye`."""
+    return SIDES.sub(lambda match: _like(_OTHER_SIDE[match[0].lower()], match[0]), name)
+
+
+def _like(word: str, model: str) -> str:
+    return word.upper() if model.isupper() else word.capitalize() if model[0].isupper() else word
+
+
+def _is_thing(record: Record) -> bool | None:
+    return record.flag("isthing") if "isthing" in record.data else None
+
+
+def _skeleton(record: Record) -> Skeleton | None:
+    """Points, limbs (numbered from 1 in the file), pairs that mirror, OKS falloffs."""
+    points = record.data.get("keypoints")
+    if not points:
+        return None
+    if not isinstance(points, list) or not all(isinstance(point, str) for point in points):
+        raise InputError(f"{record}: 'keypoints' must be the names of the points, not {brief(points)}")
+    names = tuple(points)
+    sigmas = record.data.get("sigmas") or (COCO_SIGMAS if names == COCO_POINTS else ())
+    mirror = _pairs(record.data.get("mirror"), "mirror") or sides(names)
+    try:
+        return Skeleton(names, _limbs(record, names), mirror, tuple(map(float, sigmas)))
+    except InputError as error:
+        raise InputError(f"{record}: {error}") from None
+
+
+def _limbs(record: Record, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    limbs = record.data.get("skeleton") or []
+    numbers = range(1, len(names) + 1)
+    if not all(isinstance(limb, list) and len(limb) == 2 and set(limb) <= set(numbers) for limb in limbs):
+        raise InputError(f"{record}: 'skeleton' must be pairs of numbers from 1 to {len(names)}, not {brief(limbs)}")
+    return tuple((names[a - 1], names[b - 1]) for a, b in limbs)
+
+
+def _pairs(value: Any, name: str) -> tuple[tuple[str, str], ...]:
+    pairs = value or []
+    if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise InputError(f"{name!r} must be a list of pairs of names, not {brief(value)}")
+    return tuple((str(a), str(b)) for a, b in pairs)
