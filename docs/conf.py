@@ -30,17 +30,17 @@ pygments_dark_style = "monokai"
 default_role = "code"
 python_maximum_signature_line_length = 90
 
+smartquotes = False
 myst_enable_extensions = ["attrs_block", "colon_fence", "deflist"]
 myst_heading_anchors = 3
-nb_execution_mode = "force"
-nb_execution_in_temp = True
+nb_execution_mode = "cache"  # `make docs` starts without one
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_default_options = {"members": True}
 
 nitpicky = True
 # Types of the standard library, torch and the like, and type variables, have no page here; ours must have one.

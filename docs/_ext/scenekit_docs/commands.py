@@ -12,6 +12,9 @@ from scenekit_docs.markdown import code, fenced, page, table
 NOTE = re.compile(r"\s*\[([^\[\]]*)\]$")
 """What the help says about a value in brackets at its end: its default and its range."""
 
+TYPE = re.compile(r"\s*<[^<>]*>$")
+"""What the help says about the type of a value where the command does not name it."""
+
 
 def page_of_commands() -> str:
     """A section per command, and per command below a command."""
@@ -48,4 +51,5 @@ def table_of(name: str, command: Any) -> str:
 def row(spelling: str, text: str) -> tuple[str, str, str]:
     """The note in brackets in a column of its own."""
     note = NOTE.search(text)
-    return code(spelling), NOTE.sub("", text), note[1].removeprefix("default: ") if note else ""
+    value = TYPE.sub("" if spelling[0] != "-" else " VALUE", spelling)
+    return code(value), NOTE.sub("", text), note[1].removeprefix("default: ") if note else ""

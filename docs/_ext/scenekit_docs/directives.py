@@ -16,6 +16,7 @@ from scenekit_docs import commands, hooks, keys, numbers, options, recipe
 
 PAGES: Mapping[str, Callable[..., str]] = {
     "commands": commands.page_of_commands,
+    "constants": keys.constants,
     "hook": hooks.hook,
     "keys": keys.table_of_keys,
     "numbers": numbers.table_of,

@@ -13,6 +13,8 @@ from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
+from scenekit.hooks import Config
+
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPECIAL = re.compile(r"([*|\\]|(?<=\w)_(?!\w))")
 
@@ -45,6 +47,8 @@ def process_signature(
     """Parameters and result with annotations as written; None leaves what autodoc found."""
     if what not in ("class", "function", "method") or (inspect.isclass(obj) and issubclass(obj, Exception)):
         return None
+    if inspect.isclass(obj) and issubclass(obj, Config):
+        return "", None  # its fields stand in the recipe's reference
     try:
         told = inspect.signature(obj)
     except (TypeError, ValueError):

@@ -15,3 +15,19 @@ def table_of_keys() -> str:
         if name not in inside
     ]
     return table(("key", "in JSON", "follows", "on the board; in a scene"), rows)
+
+
+def constants() -> str:
+    """Every public key and stream with its declared shape."""
+    named = {name: value for name, value in vars(keys).items() if isinstance(value, keys.Key) and name in sk.__all__}
+    rows = [
+        (
+            code(f"sk.{name}"),
+            code(key.name),
+            code(f"[{' '.join(map(str, key.shape))}]") if key.shape else "",
+            "" if key.of is None else code(key.of.name),
+            key.doc,
+        )
+        for name, key in named.items()
+    ]
+    return table(("key", "name", "tensor on the board", "follows", "meaning"), rows)
