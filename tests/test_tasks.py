@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import scenekit_distance
 import torch
 from torch import Tensor, nn
 
@@ -17,7 +18,6 @@ from scenekit.model import SceneModel
 from scenekit.structures import Regions
 from scenekit.structures.board import Board
 from scenekit.structures.targets import Targets
-from tests import distance_plugin
 from tests.tiny import KEYS, PERSON, VOCABULARY, batch, config, empty, extended, sample
 
 VERDICT: Key[Any, Any] = Key("tests.verdict", of=OBJECTS, doc="a number per object [N]", shape=("N",))
@@ -293,17 +293,17 @@ def test_a_key_that_decode_leaves_out_is_named(model: SceneModel) -> None:
 def distance() -> Iterator[None]:
     """The plugin as if it were installed."""
     found = registry()
-    found.add(distance_plugin, Origin("distance", "acme", "1.0"))
+    found.add(scenekit_distance, Origin("distance", "acme", "1.0"))
     assert not [failure for failure in found.failures if failure.origin.plugin == "distance"]
     yield
-    found.manager.unregister(distance_plugin)
+    found.manager.unregister(scenekit_distance)
     del found.records["task"]["distance"]
 
 
 def test_a_third_party_head_trains_and_predicts(distance: None) -> None:
     named = config().model_copy(update={"tasks": {**config().tasks, "distance": {}}})
     model = sk.build(named, VOCABULARY).eval()
-    metres = {distance_plugin.DISTANCE: torch.tensor([2.0, 5.0])}
+    metres = {scenekit_distance.DISTANCE: torch.tensor([2.0, 5.0])}
     pictures, targets = batch(model, [sample(number, values=metres) for number in range(2)])
     optimizer = torch.optim.Adam(model.heads["distance"].parameters(), lr=3e-3)
     losses = []
@@ -315,7 +315,7 @@ def test_a_third_party_head_trains_and_predicts(distance: None) -> None:
         losses.append(loss.item())
     assert losses[-1] < 0.7 * losses[0]
     scene = model.predict(sample().image, threshold=0.0)
-    assert len(scene[distance_plugin.DISTANCE]) == len(scene.objects) > 0
-    assert (scene[distance_plugin.DISTANCE] > 0).all() and MASKS in scene and SEMANTIC in scene
+    assert len(scene[scenekit_distance.DISTANCE]) == len(scene.objects) > 0
+    assert (scene[scenekit_distance.DISTANCE] > 0).all() and MASKS in scene and SEMANTIC in scene
     again = sk.Scene.from_json(scene.to_json())
-    torch.testing.assert_close(again[distance_plugin.DISTANCE], scene[distance_plugin.DISTANCE])
+    torch.testing.assert_close(again[scenekit_distance.DISTANCE], scene[scenekit_distance.DISTANCE])

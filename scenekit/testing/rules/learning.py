@@ -47,9 +47,7 @@ def unlabelled(bench: Bench) -> None:
             raise RuleError(f"{name} has a gradient where nothing is labelled")
 
 
-@check(
-    "mask rows by `targets.learnable(KEY, board[STREAM])`, pictures by `targets.valid[KEY]`, pixels where they are blank"
-)
+@check("mask rows by `targets.learnable(KEY, board[STREAM])`, pictures by `targets.valid[KEY]`, blank pixels too")
 def partly_labelled(bench: Bench) -> None:
     """Among labelled pictures one without labels changes no loss, whatever it shows."""
     if not bench.spec.learns_from:
