@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from scenekit import testing as testing
     from scenekit.assembly import build as build
     from scenekit.data.datasets import dataset as dataset
     from scenekit.data.sample import Sample as Sample
