@@ -82,7 +82,8 @@ class BoxHeadConfig(Config):
 
     `samples` regions per picture give the losses, at most `positive_fraction` positive (IoU from `foreground` on;
     background below `background`). Detections score above `score_threshold`, survive NMS within their class at
-    `nms_threshold`, and number at most `detections` per picture.
+    `nms_threshold`, and number at most `detections` per picture. Boxes that clipping leaves smaller than `min_box_size`
+    take no part in that; with 0 they do as in detectron2, and only then are the empty ones dropped.
     """
 
     size: int = Field(default=7, ge=1)

@@ -131,7 +131,7 @@ class TwoStageDetector(Provider):
         image_index = proposals.image_index[rows]
         boxes = self.coder.decode(deltas[rows, labels], proposals.boxes[rows])
         boxes = clip_to_images(boxes, image_index, images.sizes)
-        usable = large_enough(boxes, self.config.min_box_size)
+        usable = ((boxes[:, 2:] - boxes[:, :2]) >= self.config.min_box_size).all(dim=1)
         candidates = Regions(boxes, image_index, labels=labels, scores=scores[rows, labels])
         kept = torch.cat([self._suppress(candidates, usable & (image_index == i)) for i in range(len(images))])
         rows = rows[kept]
@@ -140,13 +140,14 @@ class TwoStageDetector(Provider):
         return replace(_fresh(candidates, kept), class_logits=logits[rows], class_boxes=every_class)
 
     def _suppress(self, candidates: Regions, usable: Bool[Tensor, " M"]) -> Int[Tensor, " N"]:
-        """Rows of one picture that survive NMS within their class, best first."""
+        """Rows of one picture that survive NMS within their class, best first, and are not empty."""
         assert candidates.scores is not None and candidates.labels is not None
         rows = usable.nonzero()[:, 0]
         kept = batched_nms(
             candidates.boxes[rows], candidates.scores[rows], candidates.labels[rows], self.config.nms_threshold
         )
-        return rows[kept[: self.config.detections]]
+        rows = rows[kept[: self.config.detections]]
+        return rows[large_enough(candidates.boxes[rows], 0.0)]
 
     @torch.no_grad()
     def detections(self, board: Board, targets: Targets) -> Regions:

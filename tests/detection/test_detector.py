@@ -244,6 +244,21 @@ def bumps(features: FeaturePyramid) -> FeaturePyramid:
     return FeaturePyramid(tuple(maps), features.strides)
 
 
+@pytest.mark.parametrize(("min_box_size", "found"), [(0.0, 1), (0.01, 2)])
+def test_empty_boxes_are_dropped_after_the_best_are_chosen_only_as_in_detectron2(
+    kit: Any, min_box_size: float, found: int
+) -> None:
+    """Three proposals of falling score, the best one beyond the right border, and room for two detections."""
+    config = kit.config(box_head={"min_box_size": min_box_size, "detections": 2})
+    detector = kit.stages(config)[-1]
+    proposals = Regions(
+        torch.tensor([[200.0, 10, 220, 30], [10, 10, 30, 30], [60, 50, 90, 90]]), torch.zeros(3, dtype=torch.int64)
+    )
+    logits = torch.tensor([[5.0, 0, 0, 0, 0, 0], [0, 4, 0, 0, 0, 0], [0, 0, 3, 0, 0, 0]])
+    regions = detector.decode(logits, torch.zeros(3, 5, 4), proposals, kit.images([SIZES[0]]))
+    assert regions.boxes.tolist() == proposals.boxes[1 : 1 + found].tolist()
+
+
 def test_it_learns_to_find_boxes(kit: Any) -> None:
     config = kit.config(rpn={"samples": 16, "post_nms_test": 80}, box_head={"score_threshold": 0.3})
     stages, features, targets = (
