@@ -182,10 +182,7 @@ class Recipe(Config):
         Raises InputError, in one line, for a file that cannot be read, an unknown key (naming the nearest right one)
         and a value of the wrong type.
         """
-        content = _read_yaml(Path(path))
-        for override in overrides:
-            _override(content, override)
-        return cls.parse(content, str(path))
+        return cls.parse(read_content(path, overrides), str(path))
 
     @classmethod
     def parse(cls, content: object, origin: str = "the recipe") -> Recipe:
@@ -198,6 +195,14 @@ class Recipe(Config):
     def save(self, path: str | Path) -> None:
         """Write YAML atomically; `load` gives an equal recipe."""
         write_atomically(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False).encode())
+
+
+def read_content(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """What a recipe's file says with the overrides put in, as plain data that nobody has checked."""
+    content = _read_yaml(Path(path))
+    for override in overrides:
+        _override(content, override)
+    return content
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -1,0 +1,45 @@
+"""`scenekit recipe`: what a recipe comes to, and its JSON schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scenekit.cli import output
+
+app = typer.Typer(name="recipe", no_args_is_help=True, help="Show what a recipe comes to, or the schema of recipes.")
+
+
+@app.command("show")
+def show(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe in YAML, such as recipes/small.yaml.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="A.B=VALUE", help="Replace one entry of the recipe; repeatable."),
+    ] = None,
+    as_json: output.JsonOption = False,
+) -> None:
+    """Print the whole recipe, each value with where it comes from: file, override, preset or default.
+
+    Options of backbone, detector, tasks, data sets and balancer are filled in. What is printed is a recipe itself.
+    """
+    from scenekit.provenance import resolve
+
+    resolved = resolve(recipe, overrides or ())
+    if as_json:
+        output.print_json(resolved.to_json())
+    else:
+        print(resolved.to_yaml(), end="")
+
+
+@app.command("schema")
+def schema() -> None:
+    """Print the JSON schema of recipes, with what is installed here, for editors.
+
+    Write it to a file and name that in the first line of a recipe, such as: # yaml-language-server: $schema=recipe.json
+    """
+    from scenekit.recipe_schema import recipe_schema
+
+    output.print_json(recipe_schema())
