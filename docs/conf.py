@@ -1,17 +1,10 @@
 """Sphinx configuration; `make docs` builds into docs/_build/html. Nothing is fetched from the network."""
 
-import os
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
 
-DOCS = Path(__file__).parent
-REPOSITORY = DOCS.parent
-sys.path.insert(0, str(DOCS / "_ext"))
-
-os.environ["OMP_NUM_THREADS"] = "1"  # for the notebooks' kernels: timings that compare, and room for other processes
-os.environ["SCENEKIT_DOCS_REPOSITORY"] = str(REPOSITORY)  # the notebooks run in folders of their own
-os.environ.setdefault("COLUMNS", "100")  # tables of the command line, as wide as a page
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "scenekit"
 author = "The scenekit authors"

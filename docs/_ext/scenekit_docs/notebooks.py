@@ -1,0 +1,33 @@
+"""Where the pages' cells run: with the example distribution installed, one thread, and the commands on the path."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+REPOSITORY = Path(__file__).parents[3]
+EXAMPLE = REPOSITORY / "tests" / "thirdparty" / "scenekit-distance"
+
+
+def prepare(app: Sphinx) -> None:
+    """Set the environment that the kernels inherit; this process itself sees nothing of the example."""
+    site = Path(app.outdir).parent / "site"
+    install(EXAMPLE, site)
+    os.environ["PYTHONPATH"] = str(site)
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    os.environ["OMP_NUM_THREADS"] = "1"  # timings that compare, and room for other processes
+    os.environ["COLUMNS"] = "100"  # tables of the command line as wide as a page
+    os.environ["SCENEKIT_REPOSITORY"] = str(REPOSITORY)  # the cells run in folders of their own
+
+
+def install(source: Path, target: Path) -> None:
+    """As `pip install SOURCE` does, but into a folder of its own and without the network."""
+    options = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--disable-pip-version-check", "--upgrade"]
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, "--target", target, source], check=True)
+
+
+def setup(app: Sphinx) -> None:
+    """Run before the first page is read."""
+    app.connect("builder-inited", prepare)
