@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,17 +12,20 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from scenekit.backbones import FPN, BackboneWithFPN
+from scenekit.backbones.base import Normalization
 from scenekit.errors import InputError
 from scenekit.heads import Core, Provider
 from scenekit.hooks import Config, TaskSpec, registry
 from scenekit.hooks.options import check_options
 from scenekit.keys import FEATURES, IMAGES
 from scenekit.model import SceneModel
-from scenekit.recipe import ModelConfig, explained
+from scenekit.recipe import InputConfig, ModelConfig, explained
 from scenekit.structures.board import Board, Pooler
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.targets import Targets
 from scenekit.structures.vocabulary import Vocabulary
+
+_log = logging.getLogger(__name__)
 
 
 class Trunk(Provider):
@@ -64,15 +68,25 @@ def build_trunk(config: ModelConfig) -> BackboneWithFPN:
     spec = registry().get("backbone", config.backbone.name)
     options, weights = config.backbone.options, config.backbone.weights
     owner = f"backbone {config.backbone.name!r}"
+    if spec.names is not None:
+        raise InputError(f"{owner} stands for a library: name one of its networks behind the slash")
     if "weights" in options:
         raise InputError(f"{owner}: set its weights as model.backbone.weights, not among its options")
     # Not every network can start from weights: one that cannot is built all the same where none are asked for.
     given = options if weights is None else {**options, "weights": weights}
     check_options(spec.build, given, owner)
     backbone = spec.build(**given)
+    _check_normalization(owner, backbone.normalization, config.input)
     pyramid = config.pyramid
     fpn = FPN(backbone.levels, pyramid.channels, extra=pyramid.extra, norm=pyramid.norm, slim=pyramid.slim)
     return BackboneWithFPN(backbone, fpn)
+
+
+def _check_normalization(owner: str, expected: Normalization | None, given: InputConfig) -> None:
+    """Warn where pictures will not look to pretrained weights as those they learned from."""
+    if expected is not None and (given.bgr or (given.mean, given.std) != (expected.mean, expected.std)):
+        wanted = f"mean {list(expected.mean)}, std {list(expected.std)}, bgr false"
+        _log.warning("%s: its weights expect %s; model.input says otherwise: set it so", owner, wanted)
 
 
 def validated(kind: type[Config], values: Mapping[str, Any], owner: str) -> Config:

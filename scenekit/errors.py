@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Collection
 
+SHOWN = 40
+"""How many known names an error lists before it only counts."""
+
 
 class ScenekitError(Exception):
     """Base of every error that scenekit raises on purpose."""
@@ -33,4 +36,6 @@ def nearest(word: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if close:
         return f"; did you mean {close[0]!r}?"
-    return f"; known: {', '.join(sorted(known))}" if known else "; nothing is registered"
+    shown = sorted(known)[:SHOWN]
+    more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
+    return f"; known: {', '.join(shown)}{more}" if known else "; nothing is registered"

@@ -24,14 +24,23 @@ class Level:
     offset: float
 
 
+@dataclass(frozen=True)
+class Normalization:
+    """What is taken from pixels in 0..1, in RGB, before a network sees them: (value - mean) / std."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
 class Backbone(nn.Module, ABC):
     """A picture in, one feature map per level out.
 
-    `levels` go from fine to coarse with strides 4, 8, 16, 32. What normalization the weights
-    expect is said where pictures are prepared: `model.input` of a recipe.
+    `levels` go from fine to coarse with strides 4, 8, 16, 32. Pictures are normalized as `model.input` of a recipe
+    says; a backbone whose weights tell what they expect says so in `normalization`, and is checked against it.
     """
 
     levels: tuple[Level, ...]
+    normalization: Normalization | None = None
 
     @abstractmethod
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B _ _ _"], ...]:

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from scenekit.backbones.timm import build_timm, timm_names
 from scenekit.backbones.torchvision import LAYOUTS, build_backbone
+from scenekit.backbones.transformers import build_transformers, transformers_names
 from scenekit.hooks.records import BackboneSpec
 from scenekit.hooks.specs import hookimpl
 
 
 @hookimpl
 def scenekit_backbones() -> Iterator[BackboneSpec]:
-    """One record for each torchvision network; options as in `build_backbone`."""
+    """One record for each torchvision network and for each other library; options as in their builders."""
     for name in LAYOUTS:
         yield BackboneSpec(name, summary=f"torchvision's {name}", build=partial(build_backbone, name))
+    yield BackboneSpec("timm/", "timm/NAME: the networks of timm (extra `timm`)", build_timm, timm_names)
+    yield BackboneSpec(
+        "transformers/",
+        "transformers/KIND: the backbones of transformers (extra `transformers`)",
+        build_transformers,
+        transformers_names,
+    )

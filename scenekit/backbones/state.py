@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import safetensors.torch
@@ -39,16 +39,21 @@ def load_state(model: nn.Module, state: dict[str, Tensor], within: Sequence[str]
     """
     own = model.state_dict()
     needed = {key for key in own if key.startswith(tuple(f"{prefix}." for prefix in within))}
+    check_fit(own, state, needed, fit)
+    model.load_state_dict({key: state[key] for key in needed & state.keys()}, strict=False)
+
+
+def check_fit(own: Mapping[str, Tensor], state: Mapping[str, Tensor], needed: Collection[str], fit: str) -> None:
+    """Raise InputError unless `state` has what is `needed` of a network's `own` state, and nothing unknown to it."""
     problems = {
         # Counters of batches, which only a momentum of None would read, are left out of many published files.
-        "missing": {key for key in needed - state.keys() if not key.endswith(".num_batches_tracked")},
+        "missing": {key for key in needed if key not in state and not key.endswith(".num_batches_tracked")},
         "unexpected": state.keys() - own.keys(),
-        "of another shape": {key for key in needed & state.keys() if own[key].shape != state[key].shape},
+        "of another shape": {key for key in needed if key in state and own[key].shape != state[key].shape},
     }
     if any(problems.values()):
         found = "; ".join(f"{len(keys)} {kind} ({_some(keys)})" for kind, keys in problems.items() if keys)
         raise InputError(f"{fit}: {found}; name the backbone it was saved from")
-    model.load_state_dict({key: state[key] for key in needed & state.keys()}, strict=False)
 
 
 def _some(keys: Iterable[str]) -> str:

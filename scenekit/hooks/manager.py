@@ -72,20 +72,27 @@ class Registry:
         return sorted(self.records.get(kind, {}))
 
     def get(self, kind: str, name: str) -> Any:
-        """The one record of that kind and name; an error that says what there is, or who shares the name."""
+        """The one record of that kind and name; an error that says what there is, or who shares the name.
+
+        A backbone `library/network` comes from the record that stands for the library.
+        """
         found = self.records.get(kind, {}).get(name, [])
         if len(found) == 1:
             return found[0][0]
         if found:
             owners = " and ".join(str(origin) for _, origin in found)
             raise PluginError(f"{kind} {name!r} is given by {owners}; uninstall one of them")
+        library, slash, member = name.partition("/")
+        if slash and member and kind == "backbone" and library + slash in self.names(kind):
+            return self.get(kind, library + slash).member(member)
         broken = "".join(f"; plugin {failure.origin} failed: {failure.cause}" for failure in self.failures)
         raise InputError(f"unknown {kind} {name!r}{nearest(name, self.names(kind))}{broken}")
 
     def origin(self, kind: str, name: str) -> Origin:
         """Where the record comes from."""
         self.get(kind, name)
-        return self.records[kind][name][0][1]
+        known = self.records[kind]
+        return known[name if name in known else f"{name.partition('/')[0]}/"][0][1]
 
     @property
     def tasks(self) -> dict[str, TaskSpec]:

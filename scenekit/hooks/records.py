@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from scenekit.errors import PluginError
+from scenekit.errors import InputError, PluginError, nearest
 from scenekit.keys import Key, Stream
 
 if TYPE_CHECKING:
@@ -92,11 +93,27 @@ class TaskSpec:
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """A family of backbones; build(**options) -> Backbone with strides 4, 8, 16, 32."""
+    """A backbone; build(**options) -> Backbone with strides 4, 8, 16, 32.
+
+    One record may stand for all networks of a library: then `name` ends in "/", `names` lists what may follow it (it is
+    called when one of them is asked for, so that the library is imported no sooner), and build(which, **options).
+    """
 
     name: str
     summary: str
     build: Callable[..., Backbone]
+    names: Callable[[], Sequence[str]] | None = None
+
+    def __post_init__(self) -> None:
+        if self.name.endswith("/") != (self.names is not None):
+            raise PluginError(f'backbone {self.name!r}: a name that ends in "/" and `names` belong together')
+
+    def member(self, name: str) -> BackboneSpec:
+        """The record of one network of the library; InputError, with the nearest right name, where there is none."""
+        known = [] if self.names is None else self.names()
+        if name not in known:
+            raise InputError(f"unknown backbone {self.name + name!r}{nearest(name, known)}")
+        return replace(self, name=self.name + name, build=partial(self.build, name), names=None)
 
 
 @dataclass(frozen=True)

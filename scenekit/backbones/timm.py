@@ -1,0 +1,122 @@
+"""Any network of timm (extra `timm`) as a backbone: `timm/resnet18`, `timm/convnext_tiny.fb_in22k`, ...
+
+timm is imported when one of its networks is asked for, and not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from scenekit.backbones.adapter import AdaptedBackbone, Maps, Reader, fitting, missing_extra, probe, reason
+from scenekit.backbones.base import Level, Normalization
+from scenekit.backbones.state import check_fit, read_state
+from scenekit.errors import InputError
+
+NORMS = ("batch", "frozen")
+PRETRAINED = "pretrained"
+FLEXIBLE: tuple[Mapping[str, Any], ...] = ({}, {"dynamic_img_size": True})
+"""What makes networks take pictures of any size: most do, transformers have to be told."""
+
+
+def timm_names() -> list[str]:
+    """What may stand after `timm/`: every network, and with a tag (`.a1_in1k`) those with published weights."""
+    timm = _timm()
+    return [*timm.list_models(), *timm.list_pretrained()]
+
+
+def build_timm(name: str, *, weights: str | Path | None = None, norm: str = "batch", **options: Any) -> AdaptedBackbone:
+    """A network of timm, cut open by its own `features_only`.
+
+    `weights`: "pretrained" (timm's own download, cached), the path of a state dict of the same network as timm
+    publishes them (the classifier may be absent), or None for a random start.
+    `norm`: "batch", or "frozen" for batch norm with fixed statistics. Further `options` are those of
+    `timm.create_model`, such as `drop_path_rate`.
+    A vision transformer with one map at stride 16 gets a simple feature pyramid.
+    """
+    if norm not in NORMS:
+        raise InputError(f"backbone norm: expected one of {', '.join(NORMS)}, got {norm!r}")
+    if "features_only" in options or "out_indices" in options:
+        raise InputError(f"timm/{name}: the levels are those at strides 4, 8, 16, 32; leave out their options")
+    options, levels, indices = _layout(name, options)
+    chosen = fitting(levels, f"timm/{name}")
+    body = _create(name, weights, {**options, "features_only": True, "out_indices": [indices[i] for i in chosen]})
+    known = _normalization(body) if weights == PRETRAINED else None
+    if norm == "frozen":
+        body = _timm().layers.freeze_batch_norm_2d(body)
+    return AdaptedBackbone(body, _reader(body), [levels[index] for index in chosen], known)
+
+
+def _timm() -> ModuleType:
+    try:
+        import timm
+    except ImportError as error:
+        raise missing_extra("timm", error) from None
+    module: ModuleType = timm
+    return module
+
+
+def _layout(name: str, options: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Level, ...], list[int]]:
+    """Options with which the network takes pictures of any size, all its levels, and what timm calls these."""
+    timm = _timm()
+    refusal = ""
+    for flexible in FLEXIBLE:
+        tried = {**flexible, **options}
+        try:
+            with torch.device("meta"):
+                network = timm.create_model(name, features_only=True, **tried)
+            levels = probe(network, _reader(network))
+        except Exception as error:  # networks refuse sizes and options each in its own way
+            refusal = refusal if any(option in str(error) for option in flexible) else reason(error)
+            continue
+        return tried, levels, list(network.feature_info.out_indices)
+    raise InputError(f"timm/{name} cannot be a backbone ({refusal}); choose another network or other options")
+
+
+def _reader(network: nn.Module) -> Reader:
+    """Some networks keep channels last."""
+    return _channels_first if str(getattr(network, "output_fmt", "NCHW")) == "Format.NHWC" else tuple
+
+
+def _channels_first(maps: Sequence[Tensor]) -> Maps:
+    return [features.permute(0, 3, 1, 2) for features in maps]
+
+
+def _create(name: str, weights: str | Path | None, options: Mapping[str, Any]) -> nn.Module:
+    """The network, cut as `options` say, with its weights."""
+    timm = _timm()
+    if weights is None:
+        network: nn.Module = timm.create_model(name, **options)
+        return network
+    overlay = None if weights == PRETRAINED else {"state_dict": _state(name, Path(weights))}
+    try:
+        network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
+    except Exception as error:  # downloads fail in as many ways as there are places to download from
+        raise InputError(
+            f"weights of timm/{name} could not be loaded ({reason(error)}); give a file instead"
+        ) from error
+    return network
+
+
+def _state(name: str, path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, after a check that they are this network's: timm itself takes what fits and goes on."""
+    if not path.suffix and not path.exists():
+        raise InputError(f"backbone weights: expected {PRETRAINED!r} or a file, got {str(path)!r}")
+    state = read_state(path)
+    with torch.device("meta"):
+        network = _timm().create_model(name)
+    own, classifier = network.state_dict(), network.pretrained_cfg.get("classifier") or ()
+    heads = tuple(f"{head}." for head in ([classifier] if isinstance(classifier, str) else classifier))
+    needed = [key for key in own if not key.startswith(heads)]
+    check_fit(own, state, needed, fit=f"weights file {path} does not fit timm/{name}")
+    return state
+
+
+def _normalization(network: nn.Module) -> Normalization:
+    published: Any = network.pretrained_cfg
+    return Normalization(tuple(published["mean"]), tuple(published["std"]))
