@@ -109,7 +109,7 @@ class CocoDataset(Dataset[Sample]):
         if notes.segmentation is not None and (self.keys & {SEMANTIC, PANOPTIC} or masks_missing):
             yield from self._segments(notes, frame, masks_missing)
         elif SEMANTIC in self.keys and notes.stuff:
-            yield SEMANTIC, pictures.painted((*notes.things, *notes.stuff), frame.size)
+            yield SEMANTIC, pictures.painted((*notes.stuff, *notes.things), frame.size)
         if SEMANTIC in self.keys and "semantic" in notes.image.data:
             name, _ = pictures.file_of(notes.image, "semantic")
             yield SEMANTIC, pictures.label_map(folder / name, self._labels(notes.indices), frame.size)

@@ -164,9 +164,8 @@ def matrix_of(record: Record, field: str) -> Float[Tensor, "3 3"]:
     rows = record.get(field)
     if not isinstance(rows, list) or len(rows) != 3:
         raise InputError(f"{record}: {field!r} must be three rows of three numbers, not {brief(rows)}")
-    return torch.tensor(
-        [Record({field: row}, record.path, record.noun, record.index).numbers(field, 3) for row in rows]
-    )
+    named = [Record({**record.data, field: row}, record.path, record.noun, record.index) for row in rows]
+    return torch.tensor([row.numbers(field, 3) for row in named], dtype=torch.float32)
 
 
 def run_lengths(record: Record, field: str, size: Size) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def notes_on(sources: Sequence[Source], id: int, vocabulary: Vocabulary) -> Note
     record = Record(image, first.index.path, "image", first.index.places[id])
     indices = tuple(source.index for source in listed)
     if "panoptic" in image:
-        segmentation = Segmentation(_panoptic(record), first.maps, first.index.categories, "annotation_id")
+        segmentation = Segmentation(_panoptic(record), record.path.parent, first.index.categories, "annotation_id")
     notes = Notes(record, things, stuff, indices, segmentation)
     only_segments = all(index.panoptic or not index.things for index in indices)
     return _with_segments(notes, vocabulary) if only_segments else notes

@@ -64,7 +64,7 @@ def camera_of(record: Record) -> Camera | None:
         fx, fy, cx, cy = record.numbers("camera", 4)
         matrix = torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=torch.float32)
     else:
-        matrix = matrix_of(record, "camera").float()
+        matrix = matrix_of(record, "camera")
     try:
         return Camera(matrix)
     except InputError as error:

@@ -151,7 +151,8 @@ def _document(window: _Window) -> Iterator[Entry]:
     if window.peek() == _BYTE_ORDER_MARK[0]:
         window.at += len(_BYTE_ORDER_MARK)
     if window.peek() != "{":
-        raise InputError(f"{window.path}: expected a JSON object, got {brief(window.value())}")
+        came = brief(window.value()) if window.peek() else "an empty file"
+        raise InputError(f"{window.path}: expected a JSON object, got {came}")
     window.take("{")
     while window.peek() != "}":
         name = window.value()

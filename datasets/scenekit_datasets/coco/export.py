@@ -1,0 +1,246 @@
+"""Samples of any data set written as the JSON and the PNG files that the data set `coco` reads.
+
+Letters: H W pixels.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor
+
+from scenekit.data.sample import Sample
+from scenekit.errors import InputError
+from scenekit.files import plain, write_atomically
+from scenekit.keys import (
+    AMODAL_MASKS,
+    ATTRIBUTES,
+    BOXES3D,
+    CAPTIONS,
+    DEPTH,
+    KEYPOINTS,
+    MASKS,
+    PANOPTIC,
+    PHRASE_CAPTIONS,
+    PHRASES,
+    RELATIONS,
+    SEMANTIC,
+    Key,
+)
+from scenekit.structures import IGNORE, Panoptic
+from scenekit.structures.scene import Scene
+from scenekit.structures.vocabulary import Skeleton, Vocabulary
+from scenekit_datasets.coco.pictures import MILLIMETRE
+
+_log = logging.getLogger(__name__)
+
+FILE = "annotations.json"
+
+Fields = dict[str, Any]
+
+
+def write_coco(samples: Iterable[Sample], folder: str | Path) -> Path:
+    """Write `annotations.json`, the pictures and the maps of `samples` into `folder`; gives the path of the JSON file.
+
+    Pictures are PNG files by the sample's id; depth is rounded to millimetres, or as finely as 16 bits allow. Objects are numbered anew, through
+    all pictures. Labels of other keys than those that the data set `coco` reads, such as meshes, are left out with a
+    warning. Raises InputError where there is no sample, two have the same id, or their vocabularies differ.
+    """
+    folder = Path(folder)
+    images: dict[int, Fields] = {}
+    annotations: list[Fields] = []
+    vocabulary: Vocabulary | None = None
+    for sample in samples:
+        if vocabulary not in (None, sample.scene.vocabulary):
+            raise InputError(f"sample {sample.id} has another vocabulary than those before; write one file for each")
+        if sample.id in images:
+            raise InputError(f"two samples have the id {sample.id}; ids of images must differ")
+        vocabulary = sample.scene.vocabulary
+        first = len(annotations) + 1
+        annotations += [{"id": first + n, "image_id": sample.id, **row} for n, row in enumerate(_rows(sample.scene))]
+        images[sample.id] = _image(sample, folder, first)
+    if vocabulary is None:
+        raise InputError("at least one sample is expected")
+    data = {**_header(vocabulary), "images": list(images.values()), "annotations": annotations}
+    write_atomically(folder / FILE, json.dumps(plain(data)).encode())
+    return folder / FILE
+
+
+def _header(vocabulary: Vocabulary) -> Fields:
+    """Categories are numbered from 1 in the order of the labels."""
+    categories = [
+        {
+            "id": n,
+            "name": name,
+            "isthing": int(n <= len(vocabulary.things)),
+            **_skeleton(vocabulary.skeletons.get(name)),
+        }
+        for n, name in enumerate(vocabulary.labels, start=1)
+    ]
+    names = ("predicates", "attributes", "mirror_predicates", "mirror_words")
+    return {
+        "categories": categories,
+        **{name: getattr(vocabulary, name) for name in names if getattr(vocabulary, name)},
+    }
+
+
+def _skeleton(skeleton: Skeleton | None) -> Fields:
+    if skeleton is None:
+        return {}
+    limbs = [[skeleton.points.index(name) + 1 for name in edge] for edge in skeleton.edges]
+    return {"keypoints": skeleton.points, "skeleton": limbs, "mirror": skeleton.mirror, "sigmas": skeleton.sigmas}
+
+
+def _rows(scene: Scene) -> list[Fields]:
+    """One entry per object, less the ids."""
+    objects = scene.objects
+    rows: list[Fields] = [
+        {"category_id": label + 1, "bbox": _xywh(box), "area": area, "iscrowd": int(crowd)}
+        for box, label, area, crowd in zip(
+            objects.boxes.tolist(), objects.labels.tolist(), objects.area.tolist(), objects.crowd.tolist(), strict=True
+        )
+    ]
+    for n in objects.ignore.nonzero()[:, 0].tolist():
+        rows[n]["ignore"] = 1
+    for key, fields_of in _ROW_FIELDS.items():
+        if key in scene:
+            for n in scene.rows_with(key).nonzero()[:, 0].tolist():
+                rows[n].update(fields_of(scene, n))
+    return rows
+
+
+def _xywh(box: list[float]) -> list[float]:
+    return [box[0], box[1], box[2] - box[0], box[3] - box[1]]
+
+
+def _keypoints(scene: Scene, row: int) -> Fields:
+    points = scene[KEYPOINTS]
+    flags = points.visibility[row].tolist()
+    xy = points.xy[row].nan_to_num(0).tolist()
+    labelled = sum(flag > 0 for flag in flags)
+    if not labelled:
+        return {}
+    return {"keypoints": [n for (x, y), v in zip(xy, flags, strict=True) for n in (x, y, v)], "num_keypoints": labelled}
+
+
+def _attributes(scene: Scene, row: int) -> Fields:
+    """A list of what holds where all is known, else what is known of each."""
+    values = scene[ATTRIBUTES][row]
+    held = {name: value for name, value in zip(scene.vocabulary.attributes, values.tolist(), strict=True)}
+    if not bool(values.isnan().any()):
+        return {"attributes": [name for name, value in held.items() if value]}
+    return {"attributes": {name: int(value) for name, value in held.items() if value == value}}
+
+
+def _box3d(scene: Scene, row: int) -> Fields:
+    return {name: getattr(scene[BOXES3D], name)[row].tolist() for name in ("center", "size", "rotation")}
+
+
+_ROW_FIELDS: Mapping[Key[Any, Any], Callable[[Scene, int], Fields]] = {
+    MASKS: lambda scene, row: {"segmentation": scene[MASKS][[row]].to_json()[0]},
+    AMODAL_MASKS: lambda scene, row: {"amodal_segmentation": scene[AMODAL_MASKS][[row]].to_json()[0]},
+    KEYPOINTS: _keypoints,
+    ATTRIBUTES: _attributes,
+    CAPTIONS: lambda scene, row: {"captions": list(scene[CAPTIONS].texts[row])},
+    BOXES3D: _box3d,
+}
+
+
+def _image(sample: Sample, folder: Path, first: int) -> Fields:
+    """The entry of one picture, its files written; `first` is the id of its first object."""
+    scene, name = sample.scene, f"{sample.id:012d}.png"
+    _save(sample.image.permute(1, 2, 0).numpy(), folder / "images" / name)
+    entry: Fields = {"id": sample.id, "file_name": f"images/{name}", "height": scene.size[0], "width": scene.size[1]}
+    if scene.camera is not None and not scene.camera.assumed:
+        entry["camera"] = scene.camera.matrix.tolist()
+    if RELATIONS in scene:
+        entry["relations"] = _relations(scene, first)
+    if PHRASE_CAPTIONS in scene:
+        entry["phrases"] = _phrases(scene)
+    for key, write in _MAPS.items():
+        if key in scene:
+            entry[key.name] = write(scene, folder, name, first)
+    if left_out := set(scene.values) - {*_ROW_FIELDS, *_MAPS, RELATIONS, PHRASE_CAPTIONS}:
+        _log.warning("labels without a place in COCO-style files: %s", ", ".join(sorted(k.name for k in left_out)))
+    return {**entry, **_claims(sample)}
+
+
+def _claims(sample: Sample) -> Fields:
+    """What the labels teach, where that is less than all of them."""
+    supervision, out = sample.supervision, Fields()
+    streams = frozenset(sample.scene.streams)
+    if supervision.keys != frozenset(sample.scene.values) or supervision.streams != streams:
+        out["supervises"] = sorted(key.name for key in (*supervision.keys, *supervision.streams))
+    if supervision.classes is not None:
+        out["classes"] = sorted(supervision.classes)
+    if supervision.exhaustive != supervision.streams:
+        out["exhaustive"] = sorted(stream.name for stream in supervision.exhaustive)
+    return out if supervision.mirrorable else {**out, "mirrorable": False}
+
+
+def _relations(scene: Scene, first: int) -> list[Fields]:
+    relations, names = scene[RELATIONS], scene.vocabulary.predicates
+    columns = (relations.subject.tolist(), relations.predicate.tolist(), relations.object.tolist())
+    return [
+        {"subject_id": first + s, "predicate": names[p], "object_id": first + o}
+        for s, p, o in zip(*columns, strict=True)
+    ]
+
+
+def _phrases(scene: Scene) -> list[Fields]:
+    boxes, texts = scene.regions(PHRASES).boxes.tolist(), scene[PHRASE_CAPTIONS].texts
+    return [{"bbox": _xywh(box), "captions": list(text)} for box, text in zip(boxes, texts, strict=True)]
+
+
+def _semantic(scene: Scene, folder: Path, name: str, first: int) -> str:
+    ids = torch.where(scene[SEMANTIC] == IGNORE, 0, scene[SEMANTIC] + 1).numpy()
+    # 255 would mean "unlabelled".
+    _save(ids.astype(np.uint8 if len(scene.vocabulary.labels) < 255 else np.uint16), folder / "semantic" / name)
+    return f"semantic/{name}"
+
+
+def _panoptic(scene: Scene, folder: Path, name: str, first: int) -> Fields:
+    panoptic: Panoptic = scene[PANOPTIC]
+    _save(_rgb(panoptic.ids), folder / "panoptic" / name)
+    segments = [
+        {
+            "id": segment.id,
+            "category_id": segment.label + 1,
+            "iscrowd": int(segment.crowd),
+            **({} if segment.object is None else {"annotation_id": first + segment.object}),
+        }
+        for segment in panoptic.segments
+    ]
+    return {"file_name": f"panoptic/{name}", "segments_info": segments}
+
+
+def _rgb(ids: Int[Tensor, "H W"]) -> np.ndarray:
+    """R + 256 G + 65536 B."""
+    return torch.stack([(ids >> shift) & 255 for shift in (0, 8, 16)], dim=-1).to(torch.uint8).numpy()
+
+
+def _depth(scene: Scene, folder: Path, name: str, first: int) -> Fields:
+    metres: Float[Tensor, "H W"] = scene[DEPTH].nan_to_num(0).double()
+    scale = max(MILLIMETRE, float(metres.max()) / 65535)
+    _save((metres / scale).round().numpy().astype(np.uint16), folder / "depth" / name)
+    return {"file_name": f"depth/{name}", "scale": scale}
+
+
+_MAPS: Mapping[Key[Any, Any], Callable[[Scene, Path, str, int], Any]] = {
+    SEMANTIC: _semantic,
+    PANOPTIC: _panoptic,
+    DEPTH: _depth,
+}
+
+
+def _save(pixels: np.ndarray, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)

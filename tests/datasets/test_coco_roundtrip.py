@@ -1,0 +1,100 @@
+"""Synthetic scenes written as COCO-style JSON and read again are the same scenes; such a file trains a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import scenekit as sk
+from scenekit.data.sample import Sample
+from scenekit_datasets.coco import write_coco
+
+COUNT = 3
+
+
+@pytest.fixture(scope="module")
+def originals() -> list[Sample]:
+    keys = [key.name for key in (*EXACT, sk.KEYPOINTS, sk.DEPTH, sk.SEMANTIC)]
+    data = sk.dataset("synthetic", split="test", keys=keys, size=[96, 128], cache=False)
+    return [data[index] for index in range(COUNT)]
+
+
+@pytest.fixture(scope="module")
+def written(originals: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return sk.dataset("coco", annotations=str(write_coco(originals, tmp_path_factory.mktemp("written"))))
+
+
+EXACT = (
+    sk.MASKS,
+    sk.AMODAL_MASKS,
+    sk.PANOPTIC,
+    sk.RELATIONS,
+    sk.ATTRIBUTES,
+    sk.CAPTIONS,
+    sk.BOXES3D,
+    sk.PHRASE_CAPTIONS,
+)
+
+
+def test_vocabulary(originals: list[Sample], written: Any) -> None:
+    assert written.vocabulary == originals[0].scene.vocabulary
+
+
+@pytest.mark.parametrize("index", range(COUNT))
+def test_objects_and_camera(originals: list[Sample], written: Any, index: int) -> None:
+    before, after = originals[index], written[index]
+    assert after.id == before.id and torch.equal(after.image, before.image)
+    for stream in (sk.OBJECTS, sk.PHRASES):
+        ours, theirs = after.scene.regions(stream), before.scene.regions(stream)
+        torch.testing.assert_close(ours.boxes, theirs.boxes, rtol=0, atol=1e-4)
+        assert torch.equal(ours.labels, theirs.labels) and torch.equal(ours.crowd, theirs.crowd)
+        torch.testing.assert_close(ours.area, theirs.area, rtol=1e-5, atol=1e-3)
+    assert torch.equal(after.scene.camera.matrix, before.scene.camera.matrix)
+    assert after.supervision == before.supervision
+
+
+@pytest.mark.parametrize("key", EXACT, ids=lambda key: key.name)
+@pytest.mark.parametrize("index", range(COUNT))
+def test_labels_are_the_same(originals: list[Sample], written: Any, index: int, key: Any) -> None:
+    after, before = (key.field.encode(data[index].scene[key], written.vocabulary) for data in (written, originals))
+    assert after == before
+
+
+@pytest.mark.parametrize("index", range(COUNT))
+def test_maps_and_points(originals: list[Sample], written: Any, index: int) -> None:
+    before, after = originals[index].scene, written[index].scene
+    assert torch.equal(after[sk.SEMANTIC], before[sk.SEMANTIC])
+    step = max(0.001, float(before[sk.DEPTH].nan_to_num(0).max()) / 65535)
+    torch.testing.assert_close(after[sk.DEPTH], before[sk.DEPTH], rtol=1e-6, atol=0.51 * step, equal_nan=True)
+    points, expected = after[sk.KEYPOINTS], before[sk.KEYPOINTS]
+    assert torch.equal(points.visibility, expected.visibility)
+    shown = expected.visibility > 0
+    assert torch.equal(points.xy[shown], expected.xy[shown])
+    assert torch.equal(after.rows_with(sk.KEYPOINTS), shown.any(dim=1))
+
+
+def test_claims_survive(originals: list[Sample], tmp_path: Path) -> None:
+    """Partial supervision, crowds, unknown attributes."""
+    sample = originals[0]
+    scene = sample.scene.select(sk.OBJECTS, torch.arange(len(sample.scene.objects)))
+    scene[sk.ATTRIBUTES][0, 1] = torch.nan
+    scene.objects.crowd[0] = scene.objects.ignore[-1] = True
+    claims = sk.Supervision(
+        frozenset({sk.MASKS, sk.ATTRIBUTES}), frozenset({"person", "chair"}), exhaustive=frozenset(), mirrorable=False
+    )
+    path = write_coco([Sample(sample.image, scene, claims, 7)], tmp_path)
+    after = sk.dataset("coco", annotations=str(path))[0]
+    assert after.supervision == claims
+    assert torch.equal(after.scene.objects.crowd, scene.objects.crowd)
+    assert torch.equal(after.scene.objects.ignore, scene.objects.ignore)
+    torch.testing.assert_close(after.scene[sk.ATTRIBUTES], scene[sk.ATTRIBUTES], equal_nan=True)
+
+
+def test_refusals(originals: list[Sample], tmp_path: Path) -> None:
+    with pytest.raises(sk.InputError, match="two samples have the id 0"):
+        write_coco([originals[0], originals[0]], tmp_path)
+    with pytest.raises(sk.InputError, match="at least one sample"):
+        write_coco([], tmp_path)
