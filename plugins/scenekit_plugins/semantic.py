@@ -21,8 +21,9 @@ from scenekit.evaluation.evaluators import SemanticEvaluator
 from scenekit.heads import AxisNames, Core, Head, rows_by_name
 from scenekit.hooks import Config, TaskSpec, hookimpl
 from scenekit.keys import FEATURES, SEMANTIC
+from scenekit.ops.label_maps import best_labels
 from scenekit.ops.losses import safe_mean
-from scenekit.structures import IGNORE, FeaturePyramid, Geometry, Size, Vocabulary
+from scenekit.structures import IGNORE, FeaturePyramid, Geometry, Vocabulary
 from scenekit.structures.board import Board
 from scenekit.structures.scene import Scene
 from scenekit.structures.targets import Targets
@@ -118,25 +119,8 @@ class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
 
     def finish(self, value: Float[Tensor, "L h w"], scene: Scene, geometry: Geometry) -> Int[Tensor, "H W"]:
         """Logits at network resolution, padding cut off, resized to the original; the best label per pixel."""
-        height, width = geometry.source
-        logits = _upsample(value[None].float(), self.stride)[0, :, :height, :width]
-        return self.classes.to_labels(best_labels(logits, geometry.size)).cpu()
-
-
-def best_labels(logits: Float[Tensor, "L h w"], size: Size) -> Int[Tensor, "H W"]:
-    """The label with the greatest logit at each pixel, after resizing to `size`.
-
-    One label is resized at a time: all of them at the size of a photograph would fill gigabytes.
-    """
-    if tuple(logits.shape[1:]) == size:
-        return logits.argmax(0)
-    greatest = logits.new_full(size, -torch.inf)
-    labels = torch.zeros(size, dtype=torch.int64, device=logits.device)
-    for label, channel in enumerate(logits):
-        resized = F.interpolate(channel[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
-        labels[resized > greatest] = label
-        greatest = greatest.maximum(resized)
-    return labels
+        best = best_labels(value.float(), self.stride, geometry.source, geometry.size)
+        return self.classes.to_labels(best).cpu()
 
 
 def _branch(channels: int, config: SemanticConfig, steps: int) -> nn.Sequential:

@@ -15,7 +15,7 @@ from scenekit.heads import Core
 from scenekit.keys import SEMANTIC
 from scenekit.structures import IGNORE, Geometry
 from scenekit.structures.scene import Scene
-from scenekit_plugins.semantic import SemanticConfig, SemanticHead, best_labels
+from scenekit_plugins.semantic import SemanticConfig, SemanticHead
 from tests.plugins.kit import CORE, FLOOR, VOCABULARY, WALL, board, finite_gradients, pyramid, targets
 
 LABELS = len(VOCABULARY.labels)
@@ -133,13 +133,6 @@ def test_whole_pixels_map_back_to_a_smaller_original() -> None:
     logits[FLOOR, :, :6], logits[WALL, :, 6:] = 5.0, 5.0
     found = head().finish(logits, Scene((16, 16), VOCABULARY), Geometry.resize((48, 48), (16, 16)))
     assert (found[:, :8] == FLOOR).all() and (found[:, 8:] == WALL).all()
-
-
-def test_labels_are_chosen_one_by_one_as_among_all() -> None:
-    logits = torch.randn(LABELS, 9, 13).round()  # rounded, so that there are ties
-    everything = F.interpolate(logits[None], size=(31, 20), mode="bilinear", align_corners=False)[0]
-    assert torch.equal(best_labels(logits, (31, 20)), everything.argmax(0))
-    assert torch.equal(best_labels(logits, (9, 13)), logits.argmax(0))
 
 
 def test_more_levels_than_the_pyramid_has_are_refused() -> None:
