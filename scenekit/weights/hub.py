@@ -119,7 +119,7 @@ def _reason(error: Exception, revision: str | None) -> str:
         return f"the Hugging Face hub has no such repository, or a private one; check the name, or {LOGIN}"
     if isinstance(error, errors.HFValidationError):
         return f"the Hugging Face hub has no such names ({told})"
-    status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else None
+    status = getattr(getattr(error, "response", None), "status_code", None)  # an answer, if there was one
     if status == 401:
         return f"the Hugging Face hub wants a token; {LOGIN}"
     if status == 403:

@@ -31,19 +31,30 @@ def model():
     return build(tiny.config(("masks", "semantic")), tiny.VOCABULARY).eval()
 
 
-@pytest.fixture
-def hub(monkeypatch, tmp_path):
-    """The client reads its environment once, when it is imported: here its constants are set in the same way."""
+@pytest.fixture(scope="module")
+def server():
+    """One address for all tests: some versions of the client remember the first that they saw."""
     with hub_server.running() as hub:
-        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-        template = constants.HUGGINGFACE_CO_URL_TEMPLATE
-        path = template[template.index("/{repo_id}") :]
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + path)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no_token"))
-        monkeypatch.delenv("HF_TOKEN", raising=False)
         yield hub
+
+
+@pytest.fixture
+def hub(server, monkeypatch, tmp_path):
+    """The client reads its environment once, when it is imported: here its constants are set in the same way."""
+    for held in (server.repositories, server.objects, server.seen):
+        held.clear()
+    template = constants.HUGGINGFACE_CO_URL_TEMPLATE
+    values = {
+        "ENDPOINT": server.url,
+        "HUGGINGFACE_CO_URL_TEMPLATE": server.url + template[template.index("/{repo_id}") :],
+        "HF_HUB_CACHE": str(tmp_path / "cache"),
+        "HF_HUB_DISABLE_XET": True,
+        "HF_TOKEN_PATH": str(tmp_path / "no_token"),
+    }
+    for name, value in values.items():
+        monkeypatch.setattr(constants, name, value, raising=False)  # not every version has them all
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    return server
 
 
 def same_weights(first, second):
