@@ -62,11 +62,12 @@ def _place_things(ids: Tensor, scene: Scene, config: PanopticConfig) -> list[Seg
     for row in scores.argsort(descending=True, stable=True).tolist():
         if scores[row] < config.score_threshold:
             break
-        mask = scene[MASKS][[row]].dense[0]
-        free = mask & (ids == 0)
+        mask, (x0, y0, x1, y1) = scene[MASKS].cropped(row)
+        window = ids[y0:y1, x0:x1]
+        free = mask & (window == 0)
         if not free.any() or free.sum() < (1 - config.overlap) * mask.sum():
             continue
-        ids[free] = len(segments) + 1
+        window.masked_fill_(free, len(segments) + 1)
         label = int(scene.objects.labels[row])
         segments.append(Segment(len(segments) + 1, label, is_thing=True, object=row, score=float(scores[row])))
     return segments
@@ -74,17 +75,14 @@ def _place_things(ids: Tensor, scene: Scene, config: PanopticConfig) -> list[Seg
 
 def _place_stuff(ids: Tensor, scene: Scene, taken: int, config: PanopticConfig) -> list[Segment]:
     """Writes into `ids`."""
-    labels, free = scene[SEMANTIC], ids == 0
-    least = max(config.stuff_area * ids.numel(), config.stuff_pixels)
-    segments: list[Segment] = []
-    for label in labels[free].unique().tolist():
-        region = free & (labels == label)
-        if label < len(scene.vocabulary.things) or region.sum() < least:
-            continue
-        number = taken + len(segments) + 1
-        ids[region] = number
-        segments.append(Segment(number, label, is_thing=False))
-    return segments
+    labels = scene[SEMANTIC]
+    free = (ids == 0) & (labels >= len(scene.vocabulary.things))
+    free_labels = labels[free]
+    areas = torch.bincount(free_labels, minlength=len(scene.vocabulary.labels))
+    large = (areas > 0) & (areas >= max(config.stuff_area * ids.numel(), config.stuff_pixels))
+    numbers = torch.where(large, taken + large.cumsum(0), 0)
+    ids[free] = numbers[free_labels]
+    return [Segment(int(numbers[label]), label, is_thing=False) for label in large.nonzero()[:, 0].tolist()]
 
 
 @hookimpl

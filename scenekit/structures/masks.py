@@ -1,6 +1,6 @@
 """Instance masks, held run-length encoded.
 
-Letters: N masks, H W picture, M side of a mask in the frame of its box.
+Letters: N masks, H W picture, h w tightest box around a mask.
 """
 
 from __future__ import annotations
@@ -47,6 +47,13 @@ class Masks:
             return torch.zeros((0, *self.size), dtype=torch.bool)
         bitmaps = coco_mask.decode(list(self.rles))
         return torch.from_numpy(np.ascontiguousarray(bitmaps.transpose(2, 0, 1))).bool()
+
+    def cropped(self, row: int) -> tuple[Bool[Tensor, "h w"], tuple[int, int, int, int]]:
+        """(what is inside the tightest box around one mask, that box x0, y0, x1, y1)."""
+        rle = self.rles[row]
+        x0, y0, width, height = map(int, coco_mask.toBbox(rle))
+        bitmap = coco_mask.decode(rle)[y0 : y0 + height, x0 : x0 + width]
+        return torch.from_numpy(np.ascontiguousarray(bitmap)).bool(), (x0, y0, x0 + width, y0 + height)
 
     @property
     def area(self) -> Float[Tensor, " N"]:

@@ -68,6 +68,17 @@ def test_keypoints_outside_become_absent() -> None:
     assert moved.visibility.tolist() == [[2, 0, 0]]  # x = 9 is the first column that was cut away
 
 
+def test_cropped_masks_are_what_is_in_their_boxes() -> None:
+    dense = torch.zeros(3, 9, 11, dtype=torch.bool)
+    dense[0, 2:5, 3:9] = torch.tensor([True, False, True, True, False, True])
+    dense[1, 8, 10] = True
+    masks = Masks.from_dense(dense)
+    for row in range(3):
+        bitmap, (x0, y0, x1, y1) = masks.cropped(row)
+        assert masks.boxes[row].tolist() == [x0, y0, x1, y1]
+        assert torch.equal(bitmap, dense[row, y0:y1, x0:x1]) and bitmap.sum() == dense[row].sum()
+
+
 def test_label_maps_move_like_masks() -> None:
     labels = torch.full(SIZE, -1)
     labels[2:5, 4:8] = 1
