@@ -11,12 +11,23 @@ from pydantic import ValidationError
 
 from scenekit.errors import InputError
 from scenekit.hooks.records import Config
+from scenekit.keys import DEPTH, KEYPOINTS, MASKS, PANOPTIC, PHRASE_CAPTIONS, SEMANTIC, Key
 from scenekit.model import SceneModel
 from scenekit.recipe import DatasetConfig, explained
-from scenekit.structures.vocabulary import Vocabulary
+from scenekit.weights.transfer import named_axes
 
 PIPELINE = "object-detection"
-"""The hub knows one purpose a model; every model has a detector, and what else it does stands among the tags."""
+"""What the hub files a model under: it has one name for each, and every model here has a detector."""
+
+PURPOSES: Mapping[Key[Any, Any], str] = {
+    MASKS: "image-segmentation",
+    SEMANTIC: "image-segmentation",
+    PANOPTIC: "image-segmentation",
+    KEYPOINTS: "keypoint-detection",
+    DEPTH: "depth-estimation",
+    PHRASE_CAPTIONS: "image-to-text",
+}
+"""The hub's names for what tasks give."""
 
 EVALUATED, TRAINED_ON = "evaluations", "trained_on"
 """What a manifest's `extra` may hold for the card: a list of Evaluation, and names of data sets."""
@@ -77,7 +88,7 @@ def model_card(
         *_tasks(model),
         *_use(name),
         *_network(model, size),
-        *_classes(model.vocabulary),
+        *_classes(model),
         *_training(manifest),
         *_measurements(name, measured),
     ]
@@ -90,9 +101,10 @@ def _front_matter(
     front: dict[str, Any] = {"library_name": "scenekit", "pipeline_tag": PIPELINE}
     if license is not None:
         front["license"] = license
-    front["tags"] = list(dict.fromkeys(("scenekit", "computer-vision", PIPELINE, *model.tasks)))
+    purposes = _purposes(model)
+    front["tags"] = list(dict.fromkeys(("scenekit", "computer-vision", PIPELINE, *purposes.values(), *model.tasks)))
     results = [
-        _indexed(task, evaluation)
+        _indexed(task, purposes.get(task, PIPELINE), evaluation)
         for evaluation in evaluations
         for task in evaluation.results
         if evaluation.metrics(task)
@@ -102,14 +114,20 @@ def _front_matter(
     return front
 
 
-def _indexed(task: str, evaluation: Evaluation) -> dict[str, Any]:
+def _purposes(model: SceneModel) -> dict[str, str]:
+    """By task, where the hub has a name for it."""
+    found = ((name, key) for name, spec in model.specs.items() for key in spec.provides)
+    return {name: PURPOSES[key] for name, key in found if key in PURPOSES}
+
+
+def _indexed(task: str, purpose: str, evaluation: Evaluation) -> dict[str, Any]:
     """One result as the hub's index of models has it."""
     metrics = [
         {"type": metric, "name": f"{task} {metric}", "value": value}
         for metric, value in evaluation.metrics(task).items()
     ]
     data = {"type": evaluation.data.partition("/")[0], "name": evaluation.data}
-    return {"task": {"type": PIPELINE, "name": task}, "dataset": data, "metrics": metrics}
+    return {"task": {"type": purpose, "name": task}, "dataset": data, "metrics": metrics}
 
 
 def _tasks(model: SceneModel) -> Iterator[str]:
@@ -150,16 +168,19 @@ def _with_options(name: str, options: Mapping[str, Any]) -> str:
     return f"{name} ({told})" if told else name
 
 
-def _classes(vocabulary: Vocabulary) -> Iterator[str]:
-    kinds = {
-        "things": vocabulary.things,
+def _classes(model: SceneModel) -> Iterator[str]:
+    """What it has names for; of a vocabulary's further words only those that a parameter stands for."""
+    vocabulary = model.vocabulary
+    used = {name for axes in named_axes(model).values() for axis in axes for name in axis.names}
+    further = {
         "stuff": vocabulary.stuff,
         "predicates": vocabulary.predicates,
         "attributes": vocabulary.attributes,
         **{f"points of {thing}": skeleton.points for thing, skeleton in vocabulary.skeletons.items()},
     }
+    kinds = {"things": vocabulary.things, **{kind: names for kind, names in further.items() if used & {*names}}}
     yield "## Classes"
-    yield _table(("", "number", "names"), [(kind, str(len(n)), ", ".join(n)) for kind, n in kinds.items() if n])
+    yield _table(("", "number", "names"), [(kind, str(len(n)), ", ".join(n)) for kind, n in kinds.items()])
 
 
 def _training(manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -178,7 +199,7 @@ def _measurements(name: str, evaluations: Sequence[Evaluation]) -> Iterator[str]
         yield f"Not measured yet: `scenekit evaluate --model {name} --data DATA --split SPLIT`."
     for evaluation in evaluations:
         pictures = "" if evaluation.pictures is None else f", {evaluation.pictures} pictures"
-        yield f"On {evaluation.data}{pictures}; fractions, more is better unless the metric says otherwise:"
+        yield f"On {evaluation.data}{pictures}:"
         rows = [
             (task, metric, f"{value:.4g}")
             for task in evaluation.results

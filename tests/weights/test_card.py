@@ -42,6 +42,7 @@ def test_front_matter(model):
     assert entry["name"] == "street"
     masks, boxes = entry["results"]
     assert masks["dataset"] == {"type": "synthetic", "name": "synthetic/val"} and masks["task"]["name"] == "masks"
+    assert (masks["task"]["type"], boxes["task"]["type"]) == ("image-segmentation", "object-detection")
     assert masks["metrics"] == [{"type": "AP", "name": "masks AP", "value": 0.25}], "neither NaN nor nested"
     assert boxes["metrics"][0]["value"] == 1 / 3
     assert "model-index" not in front_matter(card(model)) and "license" not in front_matter(card(model))
@@ -74,7 +75,7 @@ def test_what_it_tells(model):
         "Not measured yet: `scenekit evaluate --model acme/street --data DATA --split SPLIT`.",
     ):
         assert line in lines
-    assert not any(line.startswith("| attributes") for line in lines)
+    assert not any(line.startswith(("| attributes", "| stuff")) for line in lines), "no head knows any"
 
 
 def test_evaluations_come_with_data_and_command(model):
