@@ -70,7 +70,9 @@ def _tensor(value: object, name: str, file: Path) -> Tensor:
     array = np.asarray(value)
     if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
         _refuse(file, f"{name} holds {type(value).__name__}")
-    return torch.from_numpy(np.array(array))  # a copy: pickled arrays may be read-only or of another byte order
+    return torch.from_numpy(
+        array.astype(array.dtype.newbyteorder("="))
+    )  # a copy, since pickled arrays may be read-only
 
 
 def _refuse(file: Path, found: str) -> NoReturn:
