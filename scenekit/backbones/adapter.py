@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from scenekit.backbones.base import Backbone, Level, Normalization
 from scenekit.backbones.tracing import trace_levels
@@ -68,6 +69,7 @@ class AdaptedBackbone(Backbone):
     """Another library's network `body`, from whose output `read` takes the maps that are its levels.
 
     Parameters keep the library's names, under `body`. A network with one map at stride 16 gets a `pyramid`.
+    Parameters on which no map depends (mask tokens, norms behind the last stage) do not learn.
     """
 
     def __init__(
@@ -78,6 +80,8 @@ class AdaptedBackbone(Backbone):
         self.read = read
         self.normalization = normalization
         self.pyramid = SimplePyramid(levels[0].channels) if len(levels) == 1 else None
+        for name in idle_parameters(body, read):
+            body.get_parameter(name).requires_grad_(False)
         self.levels = tuple(levels) if self.pyramid is None else self.pyramid.levels(levels[0])
 
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
@@ -103,6 +107,17 @@ def probe(network: nn.Module, read: Reader) -> tuple[Level, ...]:
             size = f"{PROBE[2]}x{PROBE[3]}"
             raise ValueError(f"a map of {height}x{width} cells does not cover a picture of {size} evenly")
     return levels
+
+
+def idle_parameters(network: nn.Module, read: Reader) -> list[str]:
+    """Names of the parameters on which no map depends; processes that train together would wait for their gradients."""
+    values = {name: value.to("meta") for name, value in network.named_buffers()}
+    parameters = {name: nn.Parameter(value.to("meta")) for name, value in network.named_parameters()}
+    with torch.device("meta"), torch.enable_grad():
+        maps = read(functional_call(network, {**values, **parameters}, (torch.zeros(PROBE),)))
+        total = torch.stack([features.sum() for features in maps]).sum()
+    gradients = torch.autograd.grad(total, list(parameters.values()), allow_unused=True)
+    return [name for name, gradient in zip(parameters, gradients, strict=True) if gradient is None]
 
 
 def missing_extra(extra: str, error: ImportError) -> InputError:
