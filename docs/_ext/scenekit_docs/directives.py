@@ -12,17 +12,19 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from scenekit_docs import commands, hooks, keys, numbers, options, recipe
+from scenekit_docs import checks, commands, hooks, keys, numbers, options, recipe
 
 PAGES: Mapping[str, Callable[..., str]] = {
+    "checks": checks.table_of_checks,
     "commands": commands.page_of_commands,
     "constants": keys.constants,
     "hook": hooks.hook,
     "keys": keys.table_of_keys,
-    "numbers": numbers.table_of,
+    "numbers": numbers.page_of,
     "options": options.page_of_kind,
     "presets": options.presets,
     "recipe": recipe.page_of_recipe,
+    "weights": options.weights,
 }
 
 

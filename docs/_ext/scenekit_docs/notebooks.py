@@ -19,6 +19,8 @@ def prepare(app: Sphinx) -> None:
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     os.environ["OMP_NUM_THREADS"] = "1"  # timings that compare, and room for other processes
     os.environ["COLUMNS"] = "100"  # tables of the command line as wide as a page
+    os.environ["IPYTHONDIR"] = str(Path(__file__).parents[1] / "ipython")
+    os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # a bar in text is all that a page can show
     os.environ["SCENEKIT_REPOSITORY"] = str(REPOSITORY)  # the cells run in folders of their own
 
 

@@ -1,50 +1,115 @@
 """Tables from the files in benchmarks/results: no number on a page is typed by hand."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scenekit_docs.markdown import code, table
+from scenekit_docs.markdown import code, fenced, page, table
 
 RESULTS = Path(__file__).parents[3] / "benchmarks" / "results"
+HIDDEN = {"command", "about", "title", "per_class"}
+"""Entries of a file that are no measurements, or too many."""
 
 
-def table_of(name: str) -> str:
-    """The table of one file."""
-    return TABLES[name](json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")))
+@dataclass(frozen=True)
+class Result:
+    """One file: what it is called on the page, what was measured, and the command that makes it."""
+
+    file: str
+    title: str
+    what: str
+    command: str
 
 
-def small_val(found: Mapping[str, Any]) -> str:
-    """Every metric of every task over all classes."""
-    rows = [
-        (task, code(metric), number(value))
-        for task, metrics in found.items()
-        for metric, value in metrics.items()
-        if not isinstance(value, Mapping)
-    ]
-    return table(("task", "metric", "value"), rows)
+RESULT_FILES: Sequence[Result] = (
+    Result(
+        "small_val",
+        "What the model `small` reaches",
+        "500 synthetic scenes that no training has seen. Fractions; AP of boxes, masks and keypoints as COCO measures it.",
+        "scenekit evaluate --model small --data synthetic --split val --json",
+    ),
+    Result(
+        "inference_time",
+        "One picture, one pass",
+        "Medians in milliseconds from pixels in memory to the finished Scene: all tasks in one pass, each task with only "
+        "what it needs, and the steps of the joint pass.",
+        "python benchmarks/inference_time.py --threads 2",
+    ),
+    Result(
+        "synthetic_scenes",
+        "Making a synthetic scene",
+        "Seconds for one scene of 320x240 pixels with all its labels, on one core.",
+        "python benchmarks/synthetic_scenes.py",
+    ),
+)
 
 
-def inference_time(found: Mapping[str, Any]) -> str:
-    """Milliseconds by request, then by step."""
-    head = f"{found['device']}, torch {found['torch']}, {found['pictures']} pictures of {size(found['picture'])}.\n\n"
-    requests = table(("asked for", "milliseconds"), found["requests_ms"].items())
-    steps = table(("step of the pass", "milliseconds"), found["steps_ms"].items())
-    return f"{head}{requests}\n{steps}"
+def page_of(*names: str) -> str:
+    """A section per file, or per named one."""
+    return page(*(section(result) for result in RESULT_FILES if not names or result.file in names))
 
 
-def size(picture: list[int]) -> str:
-    """Width x height from height and width."""
-    return f"{picture[1]}x{picture[0]}"
+def section(result: Result) -> str:
+    """Heading, what was measured, the command, and the tables."""
+    path = RESULTS / f"{result.file}.json"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    head = f"## {result.title}", result.what, fenced(result.command, "text")
+    return page(*head, *tables(found), f"All of it: `benchmarks/results/{path.name}`.")
+
+
+def tables(found: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Plain values in one table, then a table or more for every entry that holds others."""
+    plain = {name: value for name, value in shown(found) if not nested(value)}
+    if plain:
+        yield table((path or "measured", "value"), ((name, number(value)) for name, value in plain.items()))
+    for name, value in shown(found):
+        title = f"{path} {name}".strip()
+        if isinstance(value, Mapping):
+            yield from grid(title, value) if square(value) else tables(value, title)
+        elif nested(value):
+            yield from rows_of(value)
+
+
+def shown(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Entries that belong on the page, with names in words."""
+    return ((name.replace("_", " "), value) for name, value in found.items() if name not in HIDDEN)
+
+
+def nested(value: Any) -> bool:
+    """Whether it needs a table of its own."""
+    return isinstance(value, Mapping) or (isinstance(value, list) and any(isinstance(row, Mapping) for row in value))
+
+
+def square(value: Mapping[str, Any]) -> bool:
+    """Whether it is a table by rows: mappings with the same plain entries."""
+    rows = list(value.values())
+    if len(rows) < 2 or not all(isinstance(row, Mapping) for row in rows):
+        return False
+    return len({tuple(row) for row in rows}) == 1 and not any(nested(entry) for row in rows for entry in row.values())
+
+
+def grid(title: str, value: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A line per entry, a column per measurement."""
+    columns = [name for name in next(iter(value.values())) if name not in HIDDEN]
+    rows = ([name, *(number(row[column]) for column in columns)] for name, row in value.items())
+    yield table([title, *(column.replace("_", " ") for column in columns)], rows)
+
+
+def rows_of(value: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A line per entry of a list; columns as they first appear."""
+    columns = list(dict.fromkeys(name for row in value for name in row if name not in HIDDEN))
+    rows = ([number(row.get(column, "")) for column in columns] for row in value)
+    yield table([column.replace("_", " ") for column in columns], rows)
 
 
 def number(value: Any) -> str:
-    """Three digits behind the point."""
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "small_val": small_val,
-    "inference_time": inference_time,
-}
+    """Four significant digits; names as code only where they are paths or commands; lists in a row."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return " x ".join(map(number, value))
+    return code(value) if isinstance(value, str) and "/" in value else str(value)

@@ -1,7 +1,7 @@
 """What every installed task, backbone, detector, data set and balancer can be told, from the registry."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from scenekit.detection import DetectorConfig
@@ -45,18 +45,28 @@ def keys(record: Any) -> str:
 
 def of_builder(kind: str, record: Any) -> str:
     """A record whose options are the parameters of its function."""
-    name = getattr(record, "name", None) or record.prefix
     splits = f"Splits: {', '.join(map(code, record.splits))}." if hasattr(record, "splits") else ""
-    return page(f"## {code(name)}", sentence(record.summary), splits, parameters(getattr(record, "build", None)))
+    library = record.name.endswith("/")  # one record for all networks of a library, built by (which, **options)
+    name = f"{record.name}NAME" if library else record.name
+    told = list(inspect.signature(record.build).parameters.values())[library:]
+    return page(f"## {code(name)}", sentence(record.summary), splits, parameters(told))
 
 
-def parameters(build: Callable[..., Any] | None) -> str:
-    """A table of name, type and default; nothing for a record without options."""
-    if build is None:
-        return ""
-    told = inspect.signature(build).parameters.values()
+def parameters(told: Sequence[inspect.Parameter]) -> str:
+    """A table of name, type and default."""
     rows = [(code(p.name), code(cell(type_of(p))), default_of(p)) for p in told if p.name != "split"]
     return table(("option", "type", "default"), rows) if rows else "It has no options.\n"
+
+
+def weights() -> str:
+    """The sources of other people's weights, and the names that each of them knows."""
+    found = registry()
+    rows = [
+        (code(name), source.summary, " ".join(map(code, source.names)) or "-", "yes" if source.convert else "no")
+        for name in found.names("weights")
+        for source in [found.get("weights", name)]
+    ]
+    return table(("source", "what", "networks", "converts files"), rows)
 
 
 def type_of(parameter: inspect.Parameter) -> str:
