@@ -157,9 +157,9 @@ class TrainConfig(Config):
 class Recipe(Config):
     """A whole run: which model learns from which data, and how.
 
-    `init` names a model (as `scenekit.load` knows it) whose weights the run starts from, wherever they fit; without it
-    the weights are fresh, the backbone's as `model.backbone.weights` says. `out` is where the run writes unless told
-    otherwise.
+    `init` names a model (as `scenekit.load` knows it) whose weights the run starts from, wherever they fit, rows of
+    classes by the names of the classes; without it the weights are fresh, the backbone's as `model.backbone.weights`
+    says. `out` is where the run writes unless told otherwise.
     """
 
     init: str | None = None

@@ -1,6 +1,6 @@
 """The rules that every task keeps, in the order in which they are checked."""
 
-from scenekit.testing.rules import keeping, learning, processes, running, sharing
+from scenekit.testing.rules import handing, keeping, learning, processes, running, sharing
 
 CHECKS = (
     running.reads,
@@ -17,6 +17,7 @@ CHECKS = (
     sharing.fewer_tasks,
     sharing.optional_inputs,
     keeping.state_dict,
+    handing.row_names,
     keeping.json,
     keeping.original_pixels,
     keeping.measures,

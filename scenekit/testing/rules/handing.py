@@ -1,0 +1,43 @@
+"""What a head learned can be handed on to a model with other words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from scenekit.structures.vocabulary import Skeleton, Vocabulary
+from scenekit.testing.bench import Bench
+from scenekit.testing.check import RuleError, check
+from scenekit.testing.parts import core_of
+from scenekit.weights.transfer import named_axes
+
+NEW = "something new"
+
+
+@check("set `axis_names` in the head's __init__: sk.rows_by_name for layers, sk.AxisNames for any axis")
+def row_names(bench: Bench) -> None:
+    """Parameters that grow with the vocabulary say what their entries stand for, so that they can be handed on."""
+    named, prefix = named_axes(bench.model), f"heads.{bench.name}."
+    larger = bench.spec.build(core_of(with_more(bench.vocabulary)), bench.options).state_dict()
+    for name, value in bench.head.state_dict().items():
+        told = {axis.axis for axis in named.get(prefix + name, ())}
+        sizes = zip(value.shape, larger[name].shape, strict=True) if name in larger else ()
+        grown = [axis for axis, (size, other) in enumerate(sizes) if size != other and axis not in told]
+        if grown:
+            where = f"{name} grows along axis {grown[0]}"
+            raise RuleError(f"{where} with the vocabulary, but `axis_names` does not tell why")
+
+
+def with_more(vocabulary: Vocabulary) -> Vocabulary:
+    """One more word of every kind, also one more point on every skeleton."""
+    return replace(
+        vocabulary,
+        things=(*vocabulary.things, NEW),
+        stuff=(*vocabulary.stuff, f"{NEW} behind"),
+        predicates=(*vocabulary.predicates, NEW),
+        attributes=(*vocabulary.attributes, NEW),
+        skeletons={name: _longer(skeleton) for name, skeleton in vocabulary.skeletons.items()},
+    )
+
+
+def _longer(skeleton: Skeleton) -> Skeleton:
+    return replace(skeleton, points=(*skeleton.points, NEW), sigmas=(*skeleton.sigmas, *skeleton.sigmas[-1:]))
