@@ -1,0 +1,100 @@
+"""Comparing things that run: times in turn, memory in fresh processes, and on what machine."""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+
+from scenekit.timing import StepTimer
+
+Run = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: what was measured, against what, their ratio, and what it may be at most."""
+
+    measured: str
+    value: float
+    reference: float
+    unit: str
+    target: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times the reference."""
+        return self.value / self.reference
+
+    @property
+    def met(self) -> bool:
+        """Whether the target is kept."""
+        return self.ratio <= self.target
+
+    def to_json(self) -> dict[str, Any]:
+        """As it goes to the results."""
+        numbers = {"value": round(self.value, 3), "reference": round(self.reference, 3), "unit": self.unit}
+        return {**numbers, "ratio": round(self.ratio, 3), "target": self.target, "met": self.met}
+
+
+def interleaved(
+    runs: Mapping[str, Run], repeats: int, device: torch.device, warm_up: int = 1
+) -> dict[str, list[float]]:
+    """Seconds of each run, all of them in turn, so that what slows the machine down for a while slows down all."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for repeat in range(warm_up + repeats):
+        for name, run in runs.items():
+            timer = StepTimer(device)
+            with timer.step(name):
+                run()
+            if repeat >= warm_up:
+                seconds[name].append(timer.seconds[name])
+    return seconds
+
+
+def milliseconds(seconds: Sequence[float]) -> float:
+    """Their median."""
+    return round(1000 * statistics.median(seconds), 2)
+
+
+def peak_of(run: Run, device: torch.device, repeats: int = 2) -> float:
+    """MiB at most in use while `run` runs: of the whole process on a CPU, of what torch took on a GPU."""
+    for _ in range(repeats):
+        run()
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def answer_of(script: Path, *arguments: str) -> Any:
+    """What a fresh Python prints that runs `script` with `arguments`, as JSON in its last line."""
+    done = subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{script.name} {' '.join(arguments)} failed:\n{done.stderr}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def machine(device: torch.device) -> dict[str, str]:
+    """Processor or GPU, threads, and the versions that matter."""
+    on_gpu = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if on_gpu else f"{processor()}, {torch.get_num_threads()} threads"
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__}
+    return {"device": name, "command": " ".join(["python", "benchmarks/speed.py", *sys.argv[1:]]), **versions}
+
+
+def processor() -> str:
+    """What the system calls its processor."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
