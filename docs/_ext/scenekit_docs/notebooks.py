@@ -1,6 +1,7 @@
 """Where the pages' cells run: with the example distribution installed, one thread, and the commands on the path."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,17 +10,20 @@ from sphinx.application import Sphinx
 
 REPOSITORY = Path(__file__).parents[3]
 EXAMPLE = REPOSITORY / "tests" / "thirdparty" / "scenekit-distance"
+PROFILE = Path(__file__).parents[1] / "ipython"
 
 
 def prepare(app: Sphinx) -> None:
     """Set the environment that the kernels inherit; this process itself sees nothing of the example."""
-    site = Path(app.outdir).parent / "site"
+    build = Path(app.outdir).parent
+    site, profile = build / "site", build / "ipython"
     install(EXAMPLE, site)
+    shutil.copytree(PROFILE, profile, dirs_exist_ok=True)  # IPython writes into its folder
     os.environ["PYTHONPATH"] = str(site)
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     os.environ["OMP_NUM_THREADS"] = "1"  # timings that compare, and room for other processes
     os.environ["COLUMNS"] = "100"  # tables of the command line as wide as a page
-    os.environ["IPYTHONDIR"] = str(Path(__file__).parents[1] / "ipython")
+    os.environ["IPYTHONDIR"] = str(profile)
     os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # a bar in text is all that a page can show
     os.environ["SCENEKIT_REPOSITORY"] = str(REPOSITORY)  # the cells run in folders of their own
 

@@ -27,14 +27,14 @@ RESULT_FILES: Sequence[Result] = (
     Result(
         "small_val",
         "What the model `small` reaches",
-        "500 synthetic scenes that no training has seen. Fractions; AP of boxes, masks and keypoints as COCO measures it.",
+        "500 synthetic scenes that no training has seen. Fractions; AP as COCO measures it.",
         "scenekit evaluate --model small --data synthetic --split val --json",
     ),
     Result(
         "inference_time",
         "One picture, one pass",
-        "Medians in milliseconds from pixels in memory to the finished Scene: all tasks in one pass, each task with only "
-        "what it needs, and the steps of the joint pass.",
+        "Medians in milliseconds from pixels in memory to the finished Scene: all tasks in one pass, each task with "
+        "only what it needs, and the steps of the joint pass.",
         "python benchmarks/inference_time.py --threads 2",
     ),
     Result(

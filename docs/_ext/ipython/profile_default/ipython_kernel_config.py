@@ -1,4 +1,4 @@
 """Kernels of the pages say nothing but errors: they run on this machine only."""
 
-c = get_config()  # type: ignore[name-defined]  # noqa: F821
+c = get_config()  # type: ignore[name-defined]
 c.IPKernelApp.log_level = "ERROR"
