@@ -13,9 +13,9 @@ from torch import Tensor
 
 from scenekit.backbones import FPN, BackboneWithFPN
 from scenekit.backbones.base import Normalization
-from scenekit.errors import InputError
-from scenekit.heads import Core, Provider
-from scenekit.hooks import Config, TaskSpec, registry
+from scenekit.errors import InputError, PluginError
+from scenekit.heads import Core, Head, Provider
+from scenekit.hooks import Config, TaskSpec, blaming, registry
 from scenekit.hooks.options import check_options
 from scenekit.keys import FEATURES, IMAGES
 from scenekit.model import SceneModel
@@ -55,12 +55,22 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
     core = Core(net.channels, net.strides, vocabulary)
     detector = registry().get("detector", config.detector)
     options = validated(detector.config, config.detector_options, f"detector {config.detector!r}")
-    stages = detector.build(core, options)
+    with blaming(detector):
+        stages = detector.build(core, options)
     tasks = {}
     for name, values in config.tasks.items():
         spec: TaskSpec = registry().get("task", name)
-        tasks[name] = (spec, spec.build(core, validated(spec.config, values, f"task {name!r}")))
+        tasks[name] = (spec, build_head(spec, core, validated(spec.config, values, f"task {name!r}")))
     return SceneModel(config, core, [Trunk(net), *stages], tasks, _pooler(stages))
+
+
+def build_head(spec: TaskSpec, core: Core, options: Config) -> Head[Any, Any]:
+    """A task's head; an error names the plugin, also where what it builds is none."""
+    with blaming(spec):
+        head: object = spec.build(core, options)
+        if not isinstance(head, Head):
+            raise PluginError(f"`build` of task {spec.name!r} must give a Head, got {type(head).__name__}")
+    return head
 
 
 def build_trunk(config: ModelConfig) -> BackboneWithFPN:

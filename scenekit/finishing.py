@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from scenekit.hooks.records import TaskSpec
+from scenekit.hooks import TaskSpec, blaming
 from scenekit.keys import Key, Stream
 from scenekit.plan import Plan
 from scenekit.structures.board import Board
@@ -43,7 +43,8 @@ class Finisher:
         )
         for name in self.plan.order:
             if name in self.specs and all(key in board for key in self.specs[name].provides):
-                scene = self._finish(name, board, index, kept, scene)
+                with blaming(self.specs[name]):
+                    scene = self._finish(name, board, index, kept, scene)
         return scene
 
     def _streams(self) -> list[Stream]:

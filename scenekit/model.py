@@ -18,7 +18,7 @@ from scenekit.data.preprocess import make_batch
 from scenekit.errors import BoardError
 from scenekit.finishing import Finisher, limited
 from scenekit.heads import Core, Head, Provider
-from scenekit.hooks import Policy, TaskSpec
+from scenekit.hooks import Policy, TaskSpec, blaming
 from scenekit.keys import FEATURES, IMAGES, OBJECTS, Key, Stream
 from scenekit.plan import Plan, Step
 from scenekit.recipe import ModelConfig
@@ -131,8 +131,11 @@ class SceneModel(nn.Module):
         timer = StepTimer(batch.pixels.device)
         for name in order:
             with timer.step(name):
-                is_stage = name in self.stages
-                own = self._run_stage(name, board, targets) if is_stage else self._run_head(name, rows, read_by)
+                if name in self.stages:
+                    own = self._run_stage(name, board, targets)
+                else:
+                    with blaming(self.specs[name]):
+                        own = self._run_head(name, rows, read_by)
             losses |= {f"{name}.{loss}": value for loss, value in own.items()}
         return Outputs(board, losses, timer)
 
@@ -163,7 +166,11 @@ class SceneModel(nn.Module):
         if not rows.can_learn(spec, own):
             return None, _idle(head)
         work = self._work(name, rows.board, own)
-        return work, head.loss(work.raw, work.view, targets.aligned(own))
+        losses = head.loss(work.raw, work.view, targets.aligned(own))
+        if not isinstance(losses, Mapping):
+            came = type(losses).__name__
+            raise BoardError(f"`loss` of task {name!r} must give scalar tensors by name, got a {came}")
+        return work, losses
 
     def _work(self, name: str, board: Board, rows: Rows) -> _Work:
         # All that it declares, so that a head may ask whether this model has what it could use.

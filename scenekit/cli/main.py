@@ -66,7 +66,9 @@ def add_command(app: typer.Typer, entry: EntryPoint) -> None:
     """Hang the command of `entry` on `app`; one that cannot be imported becomes a command that says so."""
     try:
         command = entry.load()
-    except Exception as cause:
+        if not callable(command):
+            raise TypeError(f"a function or a typer.Typer is expected, got {type(command).__name__}")
+    except (Exception, SystemExit) as cause:
         app.command(entry.name, help=f"(not available: {summary_of(cause)})", context_settings=PASS_EVERYTHING)(
             unavailable(entry, cause)
         )
@@ -80,7 +82,7 @@ def add_command(app: typer.Typer, entry: EntryPoint) -> None:
 PASS_EVERYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
-def unavailable(entry: EntryPoint, cause: Exception) -> Callable[[], None]:
+def unavailable(entry: EntryPoint, cause: BaseException) -> Callable[[], None]:
     """A command that does nothing but name the distribution and the reason why `entry` could not be imported."""
 
     def command() -> None:
@@ -92,7 +94,7 @@ def unavailable(entry: EntryPoint, cause: Exception) -> Callable[[], None]:
     return command
 
 
-def summary_of(cause: Exception) -> str:
+def summary_of(cause: BaseException) -> str:
     """`ImportError: no module named x`: the kind and the first line of what went wrong."""
     lines = str(cause).strip().splitlines()
     return f"{type(cause).__name__}: {lines[0]}" if lines else type(cause).__name__

@@ -1,6 +1,6 @@
 """The plugin door: hook specifications, the records they return, and the manager that collects them."""
 
-from scenekit.hooks.manager import Failure, Origin, Registry, registry
+from scenekit.hooks.manager import Failure, Origin, Registry, blaming, registry
 from scenekit.hooks.records import (
     API_VERSION,
     BackboneSpec,
@@ -27,6 +27,7 @@ __all__ = [
     "Registry",
     "TaskSpec",
     "WeightSource",
+    "blaming",
     "hookimpl",
     "registry",
 ]

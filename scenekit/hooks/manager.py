@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import pluggy
 
-from scenekit.errors import InputError, PluginError, nearest
+from scenekit.errors import BoardError, InputError, PluginError, nearest
 from scenekit.hooks import specs
 from scenekit.hooks.records import (
     API_VERSION,
     BackboneSpec,
     BalancerSpec,
+    Config,
     DatasetSpec,
     DetectorSpec,
     TaskSpec,
@@ -94,6 +96,11 @@ class Registry:
         known = self.records[kind]
         return known[name if name in known else f"{name.partition('/')[0]}/"][0][1]
 
+    def owner(self, record: Any) -> Origin | None:
+        """Where a record comes from; None for one that no plugin handed over."""
+        claims = (claim for named in self.records.values() for claims in named.values() for claim in claims)
+        return next((origin for known, origin in claims if known is record), None)
+
     @property
     def tasks(self) -> dict[str, TaskSpec]:
         """Tasks whose name nobody else claims."""
@@ -105,7 +112,7 @@ class Registry:
             known = {name: values[name] for name in implementation.argnames}
             try:
                 implementation.function(**known)
-            except Exception:
+            except (Exception, SystemExit):
                 _log.exception("plugin %s failed in %s; the run goes on", implementation.plugin_name, hook)
 
     def add(self, plugin: object, origin: Origin) -> None:
@@ -114,7 +121,7 @@ class Registry:
             self.manager.register(plugin, name=str(origin))
             self._check_hooks(plugin)
             collected = [(kind, record) for kind in KINDS for record in self._collect(kind, plugin)]
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # code that leaves the program is no reason to leave it
             if self.manager.is_registered(plugin):
                 self.manager.unregister(plugin)
             self.failures.append(Failure(origin, _cause(error)))
@@ -156,10 +163,36 @@ def record_name(record: Any) -> str:
 def _check_record(hook: str, record: Any, record_type: type[Any]) -> None:
     if not isinstance(record, record_type):
         raise PluginError(f"{hook} must give {record_type.__name__} records, got {type(record).__name__}")
-    api = getattr(record, "api", API_VERSION)
+    name, api = record_name(record), getattr(record, "api", API_VERSION)
     if api != API_VERSION:
-        name = record_name(record)
         raise PluginError(f"{name!r} is written for API {api}, this scenekit has {API_VERSION}; update one")
+    if not isinstance(name, str) or not name or "." in name:
+        raise PluginError(f"{hook} must give records whose name is a text without dots, got {name!r}")
+    for part in ("build", "load"):
+        if hasattr(record, part) and not callable(made := getattr(record, part)):
+            raise PluginError(f"`{part}` of {name!r} must be a function, got {type(made).__name__}")
+    config = getattr(record, "config", Config)
+    if not (isinstance(config, type) and issubclass(config, Config)):
+        raise PluginError(f"`config` of {name!r} must be a class derived from scenekit.Config, got {config!r}")
+
+
+@contextmanager
+def blaming(record: Any) -> Iterator[None]:
+    """An error inside says whose record (a task, a detector, ...) it is about: which plugin of which distribution.
+
+    Errors that scenekit raises on purpose say so in their message, others in a note below their traceback.
+    """
+    try:
+        yield
+    except Exception as error:
+        origin = registry().owner(record)
+        if origin is None:
+            raise
+        whose = f"{record_name(record)!r} comes from plugin {origin}"
+        if isinstance(error, BoardError | PluginError):
+            raise type(error)(f"{error} ({whose})") from error
+        error.add_note(whose)
+        raise
 
 
 def _cause(error: BaseException) -> str:
@@ -180,7 +213,7 @@ def collect(entries: list[EntryPoint]) -> Registry:
     for entry in entries:
         try:
             plugin = entry.load()
-        except (Exception, SystemExit) as error:  # a module that leaves the program is no reason to leave it
+        except (Exception, SystemExit) as error:
             found.failures.append(Failure(_origin(entry), _cause(error)))
             continue
         found.add(plugin, _origin(entry))

@@ -83,6 +83,9 @@ class TaskSpec:
                 raise PluginError(f"{name} of task {self.name!r} must be a tuple of keys, got {keys!r}")
         if not self.provides:
             raise PluginError(f"task {self.name!r} provides nothing; name the key that its `decode` gives")
+        if len(set(self.provides)) < len(self.provides):
+            names = ", ".join(key.name for key in self.provides)
+            raise PluginError(f"task {self.name!r} provides a key more than once: {names}")
 
     @property
     def needs(self) -> tuple[Key[Any, Any], ...]:

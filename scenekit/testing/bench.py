@@ -11,7 +11,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from scenekit.assembly import validated
+from scenekit.assembly import build_head, validated
 from scenekit.data.collate import collate
 from scenekit.data.sample import Sample
 from scenekit.heads import Head
@@ -79,7 +79,7 @@ class Bench:
 
     def rebuilt(self) -> Head[Any, Any]:
         """The head once more, with fresh weights."""
-        return self.spec.build(core_of(self.vocabulary), self.options).eval()
+        return build_head(self.spec, core_of(self.vocabulary), self.options).eval()
 
     def sample(self, number: int, labels: Sequence[int] | None = None, labelled: bool = True) -> Sample:
         """Picture `number`; its objects are of a label that the task applies to, and of others, unless told."""
@@ -157,8 +157,9 @@ def assembled(spec: TaskSpec, config: Config, vocabulary: Vocabulary) -> Bench:
     stages, pooler = stages_of(core)
     there = [key for stage in stages for key in stage.provides]
     specs = [(other, next(configurations(other, {}))) for other in suppliers(spec, there)]
-    others = {one.name: (one, one.build(core, options)) for one, options in [*specs, (WITNESS_TASK, Config())]}
-    tasks = {**others, spec.name: (spec, spec.build(core, config))}
+    others = {one.name: (one, build_head(one, core, options)) for one, options in [*specs, (WITNESS_TASK, Config())]}
+    # First, so that it runs before those that it does not need: what it does to them then shows.
+    tasks = {spec.name: (spec, build_head(spec, core, config)), **others}
     return Bench(spec, config, SceneModel(MODEL, core, stages, tasks, pooler).eval(), others)
 
 

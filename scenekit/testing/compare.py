@@ -16,12 +16,13 @@ TOLERANCE = 1e-5
 def difference(first: Any, second: Any, tolerance: float = TOLERANCE) -> str | None:
     """Where and how two values differ, in words; None where they agree (NaN agrees with NaN).
 
-    Looks into mappings, lists, tuples and dataclasses; numbers of different width are compared by value.
+    Looks into mappings, lists, tuples and dataclasses; numbers are compared by value, also a tensor's with plain ones.
     """
     return next(_differences(first, second, tolerance, ""), None)
 
 
 def _differences(first: Any, second: Any, tolerance: float, place: str) -> Iterator[str]:
+    first, second = map(_plain, (first, second))
     if isinstance(first, Tensor) and isinstance(second, Tensor):
         yield from _tensor_differences(first, second, tolerance, place)
     elif isinstance(first, int | float) and isinstance(second, int | float):
@@ -32,6 +33,11 @@ def _differences(first: Any, second: Any, tolerance: float, place: str) -> Itera
         yield from _part_differences(_parts(first), _parts(second), tolerance, place)
     elif first != second:
         yield f"{_at(place)}{first!r} against {second!r}"
+
+
+def _plain(value: Any) -> Any:
+    """A tensor without dimensions as the number that it is."""
+    return value.item() if isinstance(value, Tensor) and value.dim() == 0 else value
 
 
 def _part_differences(

@@ -25,7 +25,7 @@ def shared_tensors(bench: Bench) -> None:
     batch, targets = bench.batch(bench.samples())
     for learning in (False, True):
         recorder = RecordingPooler(bench.model.pooler)
-        everybody = bench.model_of({**bench.others, **bench.itself}, recorder)
+        everybody = bench.model_of({**bench.itself, **bench.others}, recorder)
         handed = (batch, targets, bench.regions(targets, learning))
         before = map_tensors(Tensor.clone, handed)
         features = bench.model_of(bench.others)(batch, None, handed[2]).board[FEATURES]
@@ -53,7 +53,8 @@ def other_tasks(bench: Bench) -> None:
 def fewer_tasks(bench: Bench) -> None:
     """Asked for alone, the task gives the same as in company; so do the others without it."""
     samples, others = bench.samples(), list(bench.others)
-    if found := difference(bench.predict(samples), bench.predict(samples, tasks=[bench.name])):
+    crowd = bench.model_of({**bench.others, **bench.itself})  # here it runs last
+    if found := difference(bench.predict(samples, model=crowd), bench.predict(samples, tasks=[bench.name])):
         raise RuleError(f"asked for alone, the task gives something else ({found})")
     for learning in (False, True):
         everything, fewer = (_seeded_run(bench, samples, learning, True, bench.model, t) for t in (None, others))
@@ -69,7 +70,7 @@ def optional_inputs(bench: Bench) -> None:
     if not optional:
         raise SkipError("there is nothing that it uses without requiring it" if not bench.spec.uses else "all is there")
     fewer = {name: other for name, other in bench.others.items() if name not in optional}
-    run_through(replace(bench, model=bench.model_of({**fewer, **bench.itself}), others=fewer), bench.samples())
+    run_through(replace(bench, model=bench.model_of({**bench.itself, **fewer}), others=fewer), bench.samples())
 
 
 @check("keep nothing between passes, and draw random numbers from torch's global generator and with targets only")
