@@ -43,19 +43,19 @@ def evaluate(
         print_results(results)
 
 
-def parsed_options(texts: Sequence[str]) -> dict[str, Any]:
-    """`["root=/data", "year=2017"]` as keyword arguments; values are YAML."""
+def parsed_options(texts: Sequence[str], flag: str = "--option") -> dict[str, Any]:
+    """`["root=/data", "year=2017"]` as keyword arguments; values are YAML, `flag` is where they were given."""
     import yaml
 
     options = {}
     for text in texts:
         name, sign, value = text.partition("=")
         if not sign or not name.isidentifier():
-            raise InputError(f"--option expects KEY=VALUE such as root=/data/coco, not {text!r}")
+            raise InputError(f"{flag} expects KEY=VALUE such as root=/data/coco, not {text!r}")
         try:
             options[name] = yaml.safe_load(value)
         except yaml.YAMLError:
-            raise InputError(f"--option {name}: the value {value!r} is not YAML") from None
+            raise InputError(f"{flag} {name}: the value {value!r} is not YAML") from None
     return options
 
 

@@ -1,0 +1,144 @@
+"""`scenekit doctor`: what there is to work with; `scenekit doctor data`: what a data set holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scenekit.cli import output
+from scenekit.cli.evaluate import parsed_options
+
+if TYPE_CHECKING:
+    from scenekit.data.inspection import Inspection
+    from scenekit.data.sample import Sample
+    from scenekit.environment import Environment, Extra, Folder
+
+app = typer.Typer(no_args_is_help=False)
+
+BROKEN = 1
+"""Exit status where something is broken."""
+
+
+@app.callback(invoke_without_command=True)
+def doctor(context: typer.Context, as_json: output.JsonOption = False) -> None:
+    """Show versions, devices, extras, plugins, folders and models, and what is wrong with them.
+
+    Exit status 1 where something is broken: a package that is missing or too old, a plugin or command that failed, a
+    cache that cannot be written. Extras that are not installed are no fault.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from scenekit.environment import examine
+
+    found = examine()
+    if as_json:
+        output.print_json(asdict(found))
+    else:
+        print_environment(found)
+    if found.problems:
+        raise typer.Exit(BROKEN)
+
+
+@app.command()
+def data(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A registered data set, such as coco.")],
+    split: Annotated[str, typer.Option("--split", metavar="NAME", help="Which part of it.")] = "train",
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--set", "--option", metavar="KEY=VALUE", help="For the data set, as root=/data; repeatable."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=0, help="Look at N samples, spread evenly; 0: at all.")
+    ] = 1000,
+    drawn: Annotated[int, typer.Option("--drawn", metavar="N", min=0, help="How many samples the page shows.")] = 8,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write a page, such as report.html.")
+    ] = None,
+    as_json: output.JsonOption = False,
+) -> None:
+    """Look at a data set: counts, sizes, ranges, what looks wrong, and drawn samples in one HTML file.
+
+    Exit status 1 where samples cannot be read.
+    """
+    import scenekit as sk
+    from scenekit.data.inspection import UNREADABLE, inspect, spread
+
+    samples = sk.dataset(name, split=split, **parsed_options(option or (), "--set"))
+    total = min(limit or len(samples), len(samples))
+    shown = set(spread(total, drawn)) if out is not None else set()
+    kept: list[Sample] = []
+    with output.progress_bar("looking", total) as advance:
+
+        def watch(done: int, sample: Sample | None) -> None:
+            advance(done)
+            if sample is not None and done - 1 in shown:
+                kept.append(sample)
+
+        found = inspect(samples, limit or None, watch)
+    if out is not None:
+        write_page(out, found, kept, f"{name}, {split}")
+    if as_json:
+        output.print_json(found.to_json())
+    else:
+        print_inspection(found, out)
+    if UNREADABLE in found.findings:
+        raise typer.Exit(BROKEN)
+
+
+def write_page(path: Path, found: Inspection, samples: Sequence[Sample], name: str) -> None:
+    """The HTML file."""
+    from scenekit.viewing.data_report import write_data_report
+
+    output.made_folder(path.parent)
+    write_data_report(path, found, samples, title=f"What is in {name}", facts={"data set": name})
+
+
+def print_environment(found: Environment) -> None:
+    """Tables, and the problems at the end."""
+    versions = [*found.versions.items(), *((package.name, package.found) for package in found.packages)]
+    output.print_table("versions", ("what", "version"), versions)
+    output.print_table("devices", ("name", "what"), [(device.name, device.description) for device in found.devices])
+    extras = [(extra.name, extra_state(extra), "" if extra.installed else extra.remedy) for extra in found.extras]
+    output.print_table("extras", ("name", "packages", "get it with"), extras)
+    records = [(kind, ", ".join(names)) for kind, names in found.plugins.items()]
+    output.print_table("plugins", ("kind", "names"), records)
+    folders = [(folder.purpose, folder.path, folder_state(folder)) for folder in found.folders]
+    output.print_table("caches", ("of", "folder", "state"), folders)
+    output.print_table("models that come with scenekit", ("name", "folder"), found.models.items())
+    if found.problems:
+        output.print_table("problems", ("what is wrong, and what to do",), [(problem,) for problem in found.problems])
+    else:
+        print("everything works")
+
+
+def extra_state(extra: Extra) -> str:
+    """`timm 1.0.9, onnx missing`."""
+    return ", ".join(f"{package.name} {package.found or 'missing'}" for package in extra.packages)
+
+
+def folder_state(folder: Folder) -> str:
+    """Whether it is there and can be written."""
+    state = "there" if folder.exists else "not made yet"
+    return state if folder.writable else f"{state}, cannot be written"
+
+
+def print_inspection(found: Inspection, page: Path | None) -> None:
+    """Labels, sizes and faults; the page has more."""
+    from scenekit.data.inspection import SIZES
+
+    objects = f"{sum(found.objects.values()):,} objects of {len(found.objects)} classes"
+    print(f"looked at {found.looked_at:,} of {found.length:,} samples: {objects}")
+    labels = [
+        (name, entry.pictures, entry.supervised, entry.rows or "") for name, entry in sorted(found.labels.items())
+    ]
+    output.print_table("labels", ("key", "pictures", "supervised", "rows"), labels)
+    output.print_table("objects by size", ("size", "objects"), [(name, found.sizes[name]) for name in SIZES])
+    if found.findings:
+        rows = [(kind, each.count, "; ".join(each.places[:3])) for kind, each in found.findings.items()]
+        output.print_table("what looks wrong", ("kind", "count", "where first"), rows)
+    if page is not None:
+        print(f"wrote {page}")

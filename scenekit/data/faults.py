@@ -1,0 +1,116 @@
+"""What looks wrong in a sample: boxes, masks, points and references that can't be right or are at odds with each other.
+
+Letters: N regions of one picture, K keypoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from scenekit.data.checks import find_faults
+from scenekit.data.sample import Sample
+from scenekit.keys import AMODAL_MASKS, OBJECTS, SEMANTIC, Key
+from scenekit.structures.boxes3d import Boxes3D
+from scenekit.structures.captions import Captions
+from scenekit.structures.fields import IGNORE
+from scenekit.structures.keypoints import ABSENT, Keypoints
+from scenekit.structures.masks import Masks
+from scenekit.structures.panoptic import Panoptic
+from scenekit.structures.relations import Relations
+from scenekit.structures.scene import Objects, Scene
+
+SLACK, RELATIVE_SLACK = 2.0, 0.05
+"""How far a mask or a point may be out of its box: pixels, or the share of the box's longer side if that is more."""
+
+Fault = tuple[str, str]
+"""A kind of fault, and where in the sample it is."""
+
+
+def faults_of(sample: Sample) -> Iterator[Fault]:
+    """Everything that looks wrong; kinds are phrases in the plural, as `empty masks`."""
+    yield from _picture_faults(sample)
+    scene = sample.scene
+    for stream, regions in scene.streams.items():
+        things = len(scene.vocabulary.things) if stream == OBJECTS else None
+        for row, fault in find_faults(regions, scene.size, things).items():
+            yield f"boxes that are {fault}", f"{stream.name} {row}"
+        yield from ((kind, f"{stream.name} {row}") for kind, row in _box_doubts(scene, regions, stream == OBJECTS))
+    for key, value in scene.values.items():
+        yield from ((kind, f"{key.name} {where}".rstrip()) for kind, where in _value_faults(scene, key, value))
+
+
+def _picture_faults(sample: Sample) -> Iterator[Fault]:
+    scene, claims = sample.scene, sample.supervision
+    if tuple(scene.size) != tuple(sample.image.shape[1:]):
+        yield "annotations for another size of picture", f"{list(scene.size)} for {list(sample.image.shape[1:])}"
+    if not claims.keys and not claims.streams:
+        yield "pictures that supervise nothing", ""
+    elif not any(map(len, scene.streams.values())) and not any(key.of is None for key in scene.values):
+        yield "pictures without labels", ""
+    if bool((sample.image == sample.image[:, :1, :1]).all()):
+        yield "pictures of a single color", ""
+
+
+def _box_doubts(scene: Scene, regions: Objects, labelled: bool) -> Iterator[tuple[str, int]]:
+    """Boxes over the border, and labelled boxes that occur twice."""
+    boxes = regions.boxes
+    border = boxes.new_tensor([scene.size[1], scene.size[0]])
+    over = ((boxes[:, :2] < -SLACK) | (boxes[:, 2:] > border + SLACK)).any(dim=1)
+    yield from (("boxes that reach over the border", row) for row in _rows(over))
+    if not labelled:
+        return
+    same = torch.cat((boxes.round(), regions.labels[:, None]), dim=1)
+    _, group = torch.unique(same, dim=0, return_inverse=True)
+    first = torch.full((len(boxes),), len(boxes)).scatter_reduce(0, group, torch.arange(len(boxes)), "amin")
+    repeated = first[group] < torch.arange(len(boxes))
+    yield from (("boxes that repeat another one", row) for row in _rows(repeated))
+
+
+def _value_faults(scene: Scene, key: Key[Any, Any], value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Relations):
+        itself = _rows(value.subject == value.object)
+        yield from (("relations of an object to itself", f"{row}") for row in itself)
+    elif isinstance(value, Panoptic):
+        present = set(torch.unique(value.ids).tolist())
+        yield from (("segments without a pixel", f"{s.id}") for s in value.segments if s.id not in present)
+    elif key == SEMANTIC:
+        if bool(((value >= len(scene.vocabulary.labels)) | (value < IGNORE)).any()):
+            yield "maps with an unknown label", ""
+    elif key.of is not None:
+        carried, boxes = scene.rows_with(key), scene.regions(key.of).boxes
+        for kind, rows in _row_faults(key, value, boxes):
+            yield from ((kind, f"{row}") for row in _rows(rows & carried))
+
+
+def _row_faults(
+    key: Key[Any, Any], value: Any, boxes: Float[Tensor, "N 4"]
+) -> Iterator[tuple[str, Bool[Tensor, " N"]]]:
+    """Kinds of faults, and the rows that have them."""
+    if isinstance(value, Masks):
+        empty = value.area == 0
+        yield "empty masks", empty
+        if key != AMODAL_MASKS:  # whose hidden parts lie outside the box of what is seen
+            yield "masks that do not fit their box", ~empty & ((value.boxes - boxes).abs() > _slack(boxes)).any(dim=1)
+    elif isinstance(value, Keypoints):
+        low, high = value.xy - boxes[:, None, :2], value.xy - boxes[:, None, 2:]
+        out = ((low < -_slack(boxes)[:, None]) | (high > _slack(boxes)[:, None])).any(dim=2)
+        yield "points outside their box", (out & (value.visibility != ABSENT)).any(dim=1)
+    elif isinstance(value, Boxes3D):
+        yield "3D boxes behind the camera", value.center[:, 2] <= 0
+    elif isinstance(value, Captions):
+        yield "empty texts", torch.tensor([not all(map(str.strip, texts)) for texts in value.texts], dtype=torch.bool)
+
+
+def _slack(boxes: Float[Tensor, "N 4"]) -> Float[Tensor, "N 1"]:
+    longer = (boxes[:, 2:] - boxes[:, :2]).amax(dim=1, keepdim=True)
+    return (RELATIVE_SLACK * longer).clamp(min=SLACK)
+
+
+def _rows(chosen: Bool[Tensor, " N"]) -> list[int]:
+    rows: list[int] = chosen.nonzero()[:, 0].tolist()
+    return rows

@@ -1,0 +1,264 @@
+"""What a data set holds: counts, sizes, ranges and faults of its samples, whatever they are labelled with.
+
+Letters: N regions of one picture, R relations, H W pixels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scenekit.data.datasets import SampleSet
+from scenekit.data.faults import faults_of
+from scenekit.data.sample import Sample
+from scenekit.errors import InputError
+from scenekit.keys import OBJECTS, Key
+from scenekit.structures.boxes3d import Boxes3D
+from scenekit.structures.captions import Captions
+from scenekit.structures.keypoints import ABSENT, Keypoints
+from scenekit.structures.masks import Masks
+from scenekit.structures.panoptic import Panoptic
+from scenekit.structures.relations import Relations
+from scenekit.structures.scene import Scene
+from scenekit.structures.vocabulary import Vocabulary
+
+SIZES = {"small": 0.0, "medium": 32.0**2, "large": 96.0**2}
+"""From which area in pixels on an object is of that size (COCO's protocol)."""
+
+SHOWN = 20
+"""Places of one kind of fault that are kept; the others are counted."""
+
+UNREADABLE = "samples that cannot be read"
+
+
+@dataclass
+class Range:
+    """Count, extremes and sum of numbers."""
+
+    count: int = 0
+    total: float = 0.0
+    low: float = float("inf")
+    high: float = float("-inf")
+
+    def add(self, values: Tensor) -> None:
+        """Take in those that are finite."""
+        values = values[values.isfinite()].double()
+        if values.numel():
+            self.count += values.numel()
+            self.total += float(values.sum())
+            self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
+
+    def to_json(self) -> dict[str, float | int]:
+        """Only the count where there was nothing."""
+        if not self.count:
+            return {"count": 0}
+        return {"count": self.count, "min": self.low, "mean": self.total / self.count, "max": self.high}
+
+
+@dataclass
+class Labels:
+    """Of one key: pictures that have it, pictures that supervise it, rows that carry it."""
+
+    pictures: int = 0
+    supervised: int = 0
+    rows: int = 0
+
+
+@dataclass
+class Findings:
+    """One kind of fault: how often it was met, and where first."""
+
+    count: int = 0
+    places: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Inspection:
+    """What was found in `looked_at` samples of a data set of `length`.
+
+    `objects` and `pictures_of` count by thing, `predicates` by predicate, `shapes` by size of picture and `sizes` by
+    size of object; `labels` are by key, `ranges` by what they measure, `findings` by kind of fault.
+    """
+
+    length: int
+    vocabulary: Vocabulary
+    looked_at: int = 0
+    objects: Counter[str] = field(default_factory=Counter)
+    pictures_of: Counter[str] = field(default_factory=Counter)
+    predicates: Counter[str] = field(default_factory=Counter)
+    shapes: Counter[str] = field(default_factory=Counter)
+    sizes: Counter[str] = field(default_factory=Counter)
+    labels: dict[str, Labels] = field(default_factory=dict)
+    ranges: dict[str, Range] = field(default_factory=dict)
+    findings: dict[str, Findings] = field(default_factory=dict)
+    ids: set[int] = field(default_factory=set)
+
+    def add(self, sample: Sample) -> None:
+        """Take in one sample."""
+        self._count(sample)
+        for what, values in measures(sample.scene):
+            self.ranges.setdefault(what, Range()).add(values)
+        for kind, where in faults_of(sample):
+            self.find(kind, f"image {sample.id}, {where}" if where else f"image {sample.id}")
+        if sample.id in self.ids:
+            self.find("ids that several samples have", f"image {sample.id}")
+        self.ids.add(sample.id)
+
+    def find(self, kind: str, place: str) -> None:
+        """Note a fault."""
+        findings = self.findings.setdefault(kind, Findings())
+        findings.count += 1
+        if len(findings.places) < SHOWN:
+            findings.places.append(place)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; things in the order of the vocabulary."""
+        things = self.vocabulary.things
+        return {
+            "length": self.length,
+            "looked_at": self.looked_at,
+            "shapes": dict(self.shapes.most_common()),
+            "things": {name: {"objects": self.objects[name], "pictures": self.pictures_of[name]} for name in things},
+            "predicates": dict(self.predicates.most_common()),
+            "sizes": {name: self.sizes[name] for name in SIZES},
+            "labels": {name: dict(vars(labels)) for name, labels in sorted(self.labels.items())},
+            "ranges": {what: numbers.to_json() for what, numbers in self.ranges.items()},
+            "findings": {kind: dict(vars(found)) for kind, found in self.findings.items()},
+        }
+
+    def _count(self, sample: Sample) -> None:
+        scene, claims = sample.scene, sample.supervision
+        self.shapes[f"{scene.size[1]} × {scene.size[0]}"] += 1
+        things = scene.vocabulary.things
+        names = [things[label] for label in scene.objects.labels.tolist() if 0 <= label < len(things)]
+        self.objects.update(names)
+        self.pictures_of.update(set(names))
+        self.sizes.update(map(size_name, scene.objects.area.tolist()))
+        for stream, regions in scene.streams.items():
+            self._labelled(stream, len(regions), stream in claims.streams)
+        for key, value in scene.values.items():
+            rows = 0 if key.of is None else int(scene.rows_with(key).sum())
+            self._labelled(key, rows, key in claims.keys)
+            if isinstance(value, Relations):
+                self.predicates.update(scene.vocabulary.predicates[n] for n in value.predicate.tolist())
+
+    def _labelled(self, key: Key[Any, Any], rows: int, supervised: bool) -> None:
+        labels = self.labels.setdefault(key.name, Labels())
+        labels.pictures += 1
+        labels.rows += rows
+        labels.supervised += supervised
+
+
+def inspect(
+    data: SampleSet,
+    limit: int | None = None,
+    on_sample: Callable[[int, Sample | None], None] = lambda done, sample: None,
+) -> Inspection:
+    """Look at `limit` samples, spread evenly (all, if None).
+
+    `on_sample` is told how many are done, and gets the last one (None where it cannot be read).
+    """
+    found = Inspection(len(data), data.vocabulary)
+    for index in spread(len(data), limit):
+        found.looked_at += 1
+        sample = _read(data, index, found)
+        if sample is not None:
+            found.add(sample)
+        on_sample(found.looked_at, sample)
+    for name in data.vocabulary.things:
+        if not found.objects[name]:
+            found.find("classes without objects", name)
+    return found
+
+
+def _read(data: SampleSet, index: int, found: Inspection) -> Sample | None:
+    try:
+        return data[index]
+    except InputError as error:
+        found.find(UNREADABLE, f"number {index}: {error}")
+        return None
+
+
+def spread(length: int, limit: int | None) -> Sequence[int]:
+    """`limit` numbers below `length` at even distances, or all of them."""
+    if limit is None or limit >= length:
+        return range(length)
+    return [length * n // limit for n in range(limit)]
+
+
+def size_name(area: float) -> str:
+    """COCO's name for objects of that area."""
+    return next(name for name, least in reversed(SIZES.items()) if area >= least or not least)
+
+
+def measures(scene: Scene) -> Iterator[tuple[str, Tensor]]:
+    """Numbers of a scene by what they measure, with their unit."""
+    boxes = scene.objects.boxes
+    width, height = (boxes[:, 2:] - boxes[:, :2]).unbind(1)
+    yield "picture width, px", torch.tensor([scene.size[1]])
+    yield "picture height, px", torch.tensor([scene.size[0]])
+    if OBJECTS in scene.streams:
+        yield "objects a picture", torch.tensor([len(boxes)])
+        yield "box width, px", width
+        yield "box height, px", height
+        yield "box width : height", width / height
+    for key, value in scene.values.items():
+        carried = None if key.of is None else scene.rows_with(key)
+        for what, numbers in _numbers(value, carried):
+            yield f"{key.name}: {what}", numbers
+
+
+def _numbers(value: Any, carried: Tensor | None) -> Iterator[tuple[str, Tensor]]:
+    """What can be measured of the value of a key; of rows, those that carry it."""
+    if isinstance(value, Tensor):
+        if value.is_floating_point():
+            yield "values", value if carried is None else value[carried]
+        return
+    for kind, measure in _MEASURES.items():
+        if isinstance(value, kind):
+            yield from measure(value if carried is None else value[carried])
+
+
+def _of_masks(masks: Masks) -> Iterator[tuple[str, Tensor]]:
+    sides = masks.boxes[:, 2:] - masks.boxes[:, :2]
+    yield "area, px", masks.area
+    yield "share of the box around it", masks.area / sides.prod(1)
+
+
+def _of_points(points: Keypoints) -> Iterator[tuple[str, Tensor]]:
+    yield "points an object", (points.visibility != ABSENT).sum(1)
+
+
+def _of_texts(captions: Captions) -> Iterator[tuple[str, Tensor]]:
+    yield "texts a region", torch.tensor([len(texts) for texts in captions.texts])
+    yield "words a text", torch.tensor([len(text.split()) for texts in captions.texts for text in texts])
+
+
+def _of_boxes3d(boxes: Boxes3D) -> Iterator[tuple[str, Tensor]]:
+    yield "distance, m", boxes.center.norm(dim=1)
+    yield from zip(("width, m", "height, m", "length, m"), boxes.size.unbind(1), strict=True)
+
+
+def _of_segments(panoptic: Panoptic) -> Iterator[tuple[str, Tensor]]:
+    yield "segments a picture", torch.tensor([len(panoptic.segments)])
+    yield "share without a segment", (panoptic.ids == 0).float().mean()[None]
+
+
+def _of_relations(relations: Relations) -> Iterator[tuple[str, Tensor]]:
+    yield "relations a picture", torch.tensor([len(relations)])
+
+
+_MEASURES: Mapping[type[Any], Callable[[Any], Iterator[tuple[str, Tensor]]]] = {
+    Masks: _of_masks,
+    Keypoints: _of_points,
+    Captions: _of_texts,
+    Boxes3D: _of_boxes3d,
+    Panoptic: _of_segments,
+    Relations: _of_relations,
+}
+"""What is measured of the values of keys, by their type."""
