@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scenekit.keys import MASKS, OBJECTS, SEMANTIC
-from scenekit.structures import Geometry, Masks, Panoptic
+from scenekit.structures import IGNORE, Geometry, Masks, Panoptic
 from scenekit.structures.scene import Objects, Scene
 from scenekit_plugins.panoptic import PanopticConfig, PanopticHead
 from tests.plugins.kit import CORE, CUP, FLOOR, PERSON, VOCABULARY, WALL
@@ -126,3 +126,15 @@ def test_no_objects_and_no_stuff() -> None:
     assert [segment.label for segment in merge(scene([])).segments] == [FLOOR]
     nothing = merge(scene([], CUP))
     assert nothing.segments == () and not nothing.ids.any()
+
+
+def test_stuff_may_need_a_number_of_pixels() -> None:
+    """A floor of 60 pixels and a wall of 40; where the label is open, nothing is said."""
+    semantic = torch.full(SIZE, FLOOR)
+    semantic[:, 6:] = WALL
+    assert [segment.label for segment in merge(scene([], semantic), stuff_pixels=40).segments] == [FLOOR, WALL]
+    assert [segment.label for segment in merge(scene([], semantic), stuff_pixels=41).segments] == [FLOOR]
+    semantic[:, :6] = IGNORE
+    found = merge(scene([], semantic), stuff_area=0.0)
+    assert [segment.label for segment in found.segments] == [WALL]
+    assert (labels(found)[:, :6] == -1).all()

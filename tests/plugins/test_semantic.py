@@ -16,7 +16,7 @@ from scenekit.keys import SEMANTIC
 from scenekit.structures import IGNORE, Geometry
 from scenekit.structures.scene import Scene
 from scenekit_plugins.semantic import SemanticConfig, SemanticHead
-from tests.plugins.kit import CORE, FLOOR, VOCABULARY, WALL, board, finite_gradients, pyramid, targets
+from tests.plugins.kit import CORE, CUP, FLOOR, PERSON, VOCABULARY, WALL, board, finite_gradients, pyramid, targets
 
 LABELS = len(VOCABULARY.labels)
 
@@ -133,6 +133,26 @@ def test_whole_pixels_map_back_to_a_smaller_original() -> None:
     logits[FLOOR, :, :6], logits[WALL, :, 6:] = 5.0, 5.0
     found = head().finish(logits, Scene((16, 16), VOCABULARY), Geometry.resize((48, 48), (16, 16)))
     assert (found[:, :8] == FLOOR).all() and (found[:, 8:] == WALL).all()
+
+
+def test_things_together_are_one_class_before_the_stuff() -> None:
+    """Of two things and two kinds of stuff: a person and a cup teach class 0, the floor 1 and the wall 2."""
+    ours, logits = head(things="together", loss_at="logits"), torch.randn(1, 3, 2, 2)
+    labels = torch.full((1, 8, 8), IGNORE)
+    labels[0, 2, 2], labels[0, 2, 6], labels[0, 6, 2], labels[0, 6, 6] = PERSON, CUP, FLOOR, WALL
+    loss = ours.loss(logits, board(pyramid(8, 8)), targets({SEMANTIC: labels}))
+    torch.testing.assert_close(loss["pixel"], F.cross_entropy(logits, torch.tensor([[[0, 0], [1, 2]]])))
+    labels[0, 6, 6] = IGNORE
+    loss = ours.loss(logits, board(pyramid(8, 8)), targets({SEMANTIC: labels}))
+    torch.testing.assert_close(loss["pixel"], F.cross_entropy(logits, torch.tensor([[[0, 0], [1, -100]]])))
+
+
+def test_where_things_together_win_the_label_is_open() -> None:
+    ours, logits = head(things="together"), torch.zeros(3, 6, 6)
+    logits[0, :, :2], logits[1, :, 2:4], logits[2, :, 4:] = 5.0, 5.0, 5.0
+    found = ours.finish(logits, Scene((24, 24), VOCABULARY), Geometry.resize((24, 24), (24, 24)))
+    assert [found[:, column].unique().tolist() for column in (4, 12, 20)] == [[IGNORE], [FLOOR], [WALL]]
+    assert ours(board(pyramid(64, 96))).shape == (1, 3, 16, 24)
 
 
 def test_more_levels_than_the_pyramid_has_are_refused() -> None:
