@@ -1,0 +1,109 @@
+"""How far converted networks lie from detectron2's numbers: `python -m benchmarks.parity_detectron2 [--out FILE]`.
+
+Every network goes through a checkpoint file and `convert`; each stage is held against what detectron2 0.6 gave with the
+same weights and picture (`tests/reference/detectron2`). The largest difference of each kind of stage goes to
+benchmarks/results/, beside its tolerance. Run from the root of the checkout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pickle
+import re
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from scenekit.files import write_atomically
+from scenekit.weights import convert
+from tests.plugins import detectron2_parity as parity
+
+CONFIGS = {
+    "mask": "mask_rcnn_R_50_FPN_3x",
+    "keypoint": "keypoint_rcnn_R_50_FPN_3x",
+    "panoptic": "panoptic_fpn_R_50_3x",
+}
+
+KINDS = {
+    "normalized picture": r"input_.*",
+    "backbone": r"feat_res\d_(corner|end|stats)",
+    "feature pyramid": r"feat_p\d_(corner|end|stats)",
+    "RPN logits and offsets": r"rpn_.*",
+    "anchors (px)": r"anchors_.*_(first12|last3)",
+    "proposals before NMS (px)": r"img0_pre_nms_top100_boxes",
+    "proposals (px)": r"img0_proposals_top100",
+    "proposals (logits)": r"img0_(pre_nms|proposals)_top100_logits",
+    "pooled features": r"box_pooled_.*|img0_\w+_pooled_.*",
+    "box head": r"box_head_.*|cls_logits_.*|box_deltas_.*",
+    "detections (px)": r"img0_(det|post)_boxes",
+    "detections (scores)": r"img0_(det|post)_scores",
+    "mask logits": r"img0_mask_logits_.*",
+    "masks (share of pixels)": r"img0_post_mask_areas|img0_post_masks_.*",
+    "keypoint heat maps": r"img0_keypoint_heatmaps_.*",
+    "keypoints (share moved)": r"img0_(post_)?keypoints",
+    "keypoints (scores)": r"img0_(post_)?keypoints_scores",
+    "semantic logits": r"sem_logits_stride4_(corner|stats)|img0_sem_seg_corner",
+    "label map (share of pixels)": r"img0_sem_seg_argmax",
+    "panoptic map (share of pixels)": r"img0_panoptic_seg",
+    "counts, levels, classes, segments": r".*_(shape|count|level|num_proposals|level_first20|classes|segments_json)",
+}
+"""Stages as the table shows them, and how the reference names what belongs to each; the first that fits counts."""
+
+
+def main() -> None:
+    """Compare, print the table and write it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "parity_detectron2.json")
+    arguments = parser.parse_args()
+    networks = {CONFIGS[network]: by_kind(measure(network)) for network in parity.NETWORKS}
+    result = {
+        "reference": "detectron2 0.6",
+        "torch": torch.__version__,
+        "picture": [320, 416],
+        "output": [480, 624],
+        "networks": networks,
+    }
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(arguments.out, (json.dumps(result, indent=1) + "\n").encode())
+    for network, rows in networks.items():
+        Console().print(table(network, rows))
+
+
+def measure(network: str) -> list[parity.Difference]:
+    """Every stage of one network."""
+    state = parity.weights(parity.shapes(network))
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Path(folder) / "model_final.pkl"
+        checkpoint.write_bytes(pickle.dumps({"model": state}, protocol=2))
+        model = convert("detectron2", checkpoint)
+    return parity.differences(model, parity.reference(network), parity.picture())
+
+
+def by_kind(differences: Iterable[parity.Difference]) -> dict[str, dict[str, float]]:
+    """The largest difference, the strictest tolerance and the number of values compared, for each kind of stage."""
+    rows: dict[str, dict[str, float]] = {}
+    for one in differences:
+        kind = next(kind for kind, pattern in KINDS.items() if re.fullmatch(pattern, one.stage))
+        row = rows.setdefault(kind, {"difference": 0.0, "tolerance": one.tolerance, "arrays": 0})
+        row["difference"] = max(row["difference"], one.value)
+        row["tolerance"] = min(row["tolerance"], one.tolerance)
+        row["arrays"] += 1
+    return {kind: rows[kind] for kind in KINDS if kind in rows}
+
+
+def table(network: str, rows: dict[str, dict[str, float]]) -> Table:
+    """One network."""
+    shown = Table("stage", "largest difference", "tolerance", "arrays", title=network)
+    for kind, row in rows.items():
+        style = None if row["difference"] <= row["tolerance"] else "red"
+        shown.add_row(kind, f"{row['difference']:.1e}", f"{row['tolerance']:.0e}", str(row["arrays"]), style=style)
+    return shown
+
+
+if __name__ == "__main__":
+    main()
