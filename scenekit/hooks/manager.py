@@ -154,10 +154,9 @@ class Registry:
         return records
 
 
-def record_name(record: Any) -> str:
-    """What a record is asked for by."""
-    name: str = record.prefix if isinstance(record, WeightSource) else record.name
-    return name
+def record_name(record: Any) -> Any:
+    """What a record is asked for by: a text, in every record that was taken in."""
+    return record.prefix if isinstance(record, WeightSource) else record.name
 
 
 def _check_record(hook: str, record: Any, record_type: type[Any]) -> None:

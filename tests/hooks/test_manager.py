@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from torch import nn
 
-from scenekit.errors import InputError, PluginError
+from scenekit.errors import BoardError, InputError, PluginError, WrongShape
 from scenekit.hooks import (
     BackboneSpec,
     BalancerSpec,
@@ -21,7 +22,9 @@ from scenekit.hooks import (
     Registry,
     TaskSpec,
     WeightSource,
+    blaming,
     hookimpl,
+    manager,
 )
 from scenekit.hooks.manager import KINDS, collect
 from scenekit.keys import OBJECTS, Key
@@ -100,16 +103,17 @@ def test_a_plugin_that_leaves_the_program_does_not_take_it_along(
     assert only_failure(collect([entry("leaver", "tests_fake_leaver")])).endswith("SystemExit: first line second line")
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError("of mine"), KeyError("of mine"), SystemExit("of mine")], ids=repr)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_plugin_that_raises_in_a_hook_is_isolated(install: Install, kind: str) -> None:
+def test_a_plugin_that_raises_in_a_hook_is_isolated(install: Install, kind: str, error: BaseException) -> None:
     hook, _ = KINDS[kind]
 
     def explode() -> Any:
         yield RECORDS[kind]
-        raise ZeroDivisionError("of mine")
+        raise error
 
     found = collect([install("bad", **{hook: explode}), install("fine", dist="zed", scenekit_tasks=good)])
-    assert only_failure(found) == "bad of acme 1.2: ZeroDivisionError: of mine"
+    assert only_failure(found) == f"bad of acme 1.2: {type(error).__name__}: {error}"
     assert found.names("task") == ["distance"]
     assert kind == "task" or found.names(kind) == []
 
@@ -124,6 +128,48 @@ def test_hooks_must_give_records_of_their_kind(install: Install, kind: str) -> N
     )
     found = collect([install("worse", **{hook: lambda: 7})])
     assert f"{hook} must give an iterable of {record_type.__name__}, got int" in only_failure(found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["", "a.b", 7, None])
+def test_names_of_records_are_texts(install: Install, kind: str, name: Any) -> None:
+    hook, _ = KINDS[kind]
+    record = copy.copy(RECORDS[kind])
+    object.__setattr__(record, "prefix" if kind == "weights" else "name", name)
+    failure = only_failure(collect([install("bad", **{hook: lambda: [record]})]))
+    assert f"{hook} must give records whose name is a text without dots, got {name!r}" in failure
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_builds_is_a_function(install: Install, kind: str) -> None:
+    hook, _ = KINDS[kind]
+    record, made_by = copy.copy(RECORDS[kind]), "load" if kind == "weights" else "build"
+    object.__setattr__(record, made_by, 7)
+    failure = only_failure(collect([install("bad", **{hook: lambda: [record]})]))
+    assert f"bad of acme 1.2: PluginError: `{made_by}` of " in failure and "must be a function, got int" in failure
+
+
+@pytest.mark.parametrize("kind", ["task", "detector"])
+@pytest.mark.parametrize("config", [dict, {"hidden": 7}])
+def test_configurations_are_classes_of_their_own_kind(install: Install, kind: str, config: Any) -> None:
+    hook, _ = KINDS[kind]
+    record = copy.copy(RECORDS[kind])
+    object.__setattr__(record, "config", config)
+    failure = only_failure(collect([install("bad", **{hook: lambda: [record]})]))
+    assert "must be a class derived from scenekit.Config" in failure
+
+
+def test_an_error_inside_says_whose_task_it_is(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = collect([install("fine", scenekit_tasks=good)])
+    monkeypatch.setattr(manager, "registry", lambda: found)
+    whose = r"too few \('distance' comes from plugin fine of acme 1.2\)"
+    with pytest.raises(WrongShape, match=whose), blaming(RECORDS["task"]):
+        raise WrongShape("too few")
+    with pytest.raises(ZeroDivisionError) as caught, blaming(RECORDS["task"]):
+        raise ZeroDivisionError("of mine")
+    assert caught.value.__notes__ == ["'distance' comes from plugin fine of acme 1.2"]
+    with pytest.raises(BoardError, match=r"^too few$"), blaming(RECORDS["dataset"]):
+        raise BoardError("too few")
 
 
 def test_a_plugin_for_another_api_is_refused(install: Install) -> None:
@@ -174,10 +220,14 @@ def test_observers_are_isolated_and_get_what_they_ask_for(install: Install, capl
     def explode(step: int) -> None:
         raise ZeroDivisionError
 
+    def leave(step: int) -> None:
+        raise SystemExit
+
     found = collect(
         [
             install("first", scenekit_step_done=lambda record: seen.append(record)),
             install("bad", scenekit_step_done=explode),
+            install("leaver", scenekit_step_done=leave),
             install("last", scenekit_step_done=lambda step, record: seen.append(step)),
         ]
     )
@@ -185,6 +235,7 @@ def test_observers_are_isolated_and_get_what_they_ask_for(install: Install, capl
         found.notify("scenekit_step_done", step=3, record={"loss": 1.0})
     assert sorted(map(str, seen)) == ["3", "{'loss': 1.0}"]
     assert "plugin bad of acme 1.2 failed in scenekit_step_done; the run goes on" in caplog.text
+    assert "plugin leaver of acme 1.2 failed in scenekit_step_done" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -211,6 +262,7 @@ def test_every_observer_hook_is_told(install: Install, hook: str, values: dict[s
     [
         ({"provides": DISTANCE}, "provides of task 'distance' must be a tuple of keys"),
         ({"provides": ()}, "task 'distance' provides nothing"),
+        ({"provides": (DISTANCE, DISTANCE)}, "task 'distance' provides a key more than once"),
         ({"requires": ("objects",)}, "requires of task 'distance' must be a tuple of keys"),
     ],
 )

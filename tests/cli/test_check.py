@@ -1,0 +1,78 @@
+"""`scenekit check`: exit status, tables and JSON."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import scenekit.hooks
+from scenekit.hooks import Failure, Origin, Registry, TaskSpec, hookimpl
+from scenekit.hooks.manager import collect
+from scenekit.keys import OBJECTS, Key
+from scenekit.testing import VOCABULARY, check_task
+
+NOTHING: Key[Any, Any] = Key("tests.cli.nothing", of=OBJECTS)
+
+
+class Shaky:
+    """A plugin whose task cannot be built."""
+
+    @staticmethod
+    @hookimpl
+    def scenekit_tasks() -> list[TaskSpec]:
+        return [TaskSpec("shaky", "for tests", (NOTHING,), lambda core, config: 1 / 0)]
+
+
+@pytest.fixture
+def shaky(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    found = collect([])
+    found.records.update({kind: dict(named) for kind, named in scenekit.hooks.registry().records.items()})
+    found.records["task"] = {}
+    found.add(Shaky, Origin("shaky", "acme", "1.2"))
+    monkeypatch.setattr(scenekit.hooks, "registry", lambda: found)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command hides GPUs from its process; the tests go on with them."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
+def test_a_task_that_keeps_the_rules(run: Callable) -> None:
+    result = run("check", "panoptic", "--json")
+    (report,) = result.json["tasks"]
+    assert (result.status, report["task"], report["findings"]) == (0, "panoptic", []) and result.json["ok"]
+    assert "measures" in report["passed"] and report["skipped"]["gradients"] == "it has no parameters"
+
+
+def test_a_task_that_breaks_one(run: Callable, shaky: Registry) -> None:
+    result = run("check", "shaky")
+    assert result.status == 1 and "broken" in result.out
+    assert "builds" in result.out and "ZeroDivisionError: division by zero (test_check.py:" in result.out
+    assert "must give a head" in result.out, "the remedy"
+
+
+def test_all_tells_of_plugins_that_failed_and_of_shared_names(run: Callable, shaky: Registry) -> None:
+    shaky.failures.append(Failure(Origin("gone", "acme", "1.2"), "ImportError: no module"))
+    shaky.records["task"]["twice"] = [(None, Origin(name, "acme", "1.2")) for name in ("one", "other")]
+    result = run("check", "--all", "--json")
+    findings = {report["task"]: report["findings"][0]["reason"] for report in result.json["tasks"]}
+    assert result.status == 1 and not result.json["ok"]
+    assert findings["gone of acme 1.2"] == "ImportError: no module"
+    assert findings["twice"] == "given by one of acme 1.2 and other of acme 1.2"
+    assert "shaky" in findings
+
+
+def test_what_cannot_be_checked(refused: Callable) -> None:
+    assert "unknown task 'panoptics'; did you mean 'panoptic'?" in refused("check", "panoptics")
+    assert "name the tasks to check, or say --all" in refused("check")
+    assert "name the tasks to check, or say --all" in refused("check", "panoptic", "--all")
+
+
+def test_unknown_checks_and_options_are_refused() -> None:
+    spec = scenekit.hooks.registry().get("task", "panoptic")
+    with pytest.raises(scenekit.InputError, match=r"no check 'gradient'; did you mean 'gradients'\?"):
+        check_task(spec, only=["gradient"])
+    report = check_task(spec, options={"overlaps": 1}, vocabulary=VOCABULARY, only=["draws"])
+    assert report.failed == ("builds",) and "did you mean 'overlap'?" in report.findings[0].reason
