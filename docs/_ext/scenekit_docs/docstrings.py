@@ -58,7 +58,7 @@ def process_signature(
     parameters = list(told.parameters.values())
     if parameters and parameters[0].name == "self":
         parameters = parameters[1:]
-    returns = told.return_annotation if isinstance(told.return_annotation, str) else None
+    returns = _annotation(told.return_annotation) if isinstance(told.return_annotation, str) else None
     return f"({', '.join(_parameters(parameters))})", None if what == "class" else returns
 
 
@@ -75,8 +75,13 @@ def _parameters(parameters: list[inspect.Parameter]) -> list[str]:
 
 def _parameter(p: inspect.Parameter) -> str:
     stars = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
-    note = "" if p.annotation is p.empty else f": {p.annotation}"
+    note = "" if p.annotation is p.empty else f": {_annotation(p.annotation)}"
     return f"{stars}{p.name}{note}" + ("" if p.default is p.empty else f" = {_default(p.default)}")
+
+
+def _annotation(text: str) -> str:
+    """Without the blank that tells linters that ` N` is a shape and not a name."""
+    return re.sub(r'" +(\w+)"', r'"\1"', text)
 
 
 def _default(value: Any) -> str:

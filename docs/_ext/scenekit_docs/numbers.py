@@ -22,8 +22,47 @@ class Result:
     what: str
     command: str
 
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return RESULTS / f"{self.file}.json"
+
 
 RESULT_FILES: Sequence[Result] = (
+    Result(
+        "parity_torchvision",
+        "The same numbers as torchvision",
+        "Converted networks with the same weights, on pictures of several sizes: the largest differences to torchvision's "
+        "own models.",
+        "python -m benchmarks.parity_torchvision",
+    ),
+    Result(
+        "parity_detectron2",
+        "The same numbers as detectron2",
+        "Converted networks against what detectron2 0.6 gave with the same weights and picture: the largest difference "
+        "of each kind of stage, and the difference that is tolerated on top of a relative one of 0.0001.",
+        "python -m benchmarks.parity_detectron2",
+    ),
+    Result(
+        "speed_cpu",
+        "Speed against the peers, on a CPU",
+        "Mask R-CNN R50-FPN of torchvision and ours, with the same weights and picture; all tasks of `small` in one pass "
+        "against boxes and masks alone, and against a network for each task; and how long a start takes. Medians over "
+        "repeats that take turns.",
+        "python benchmarks/speed.py",
+    ),
+    Result(
+        "speed_cuda",
+        "Speed against the peers, on a GPU",
+        "The same in bfloat16 and channels-last, for batches of 1 and 8, timed by CUDA events.",
+        "python benchmarks/speed.py --device cuda",
+    ),
+    Result(
+        "memory",
+        "Memory",
+        "Peak memory of predicting over a folder of pictures, and of evaluating many predictions.",
+        "python benchmarks/memory.py",
+    ),
     Result(
         "small_val",
         "What the model `small` reaches",
@@ -47,16 +86,16 @@ RESULT_FILES: Sequence[Result] = (
 
 
 def page_of(*names: str) -> str:
-    """A section per file, or per named one."""
-    return page(*(section(result) for result in RESULT_FILES if not names or result.file in names))
+    """A section per file that is there, or per named one."""
+    wanted = [result for result in RESULT_FILES if not names or result.file in names]
+    return page(*(section(result) for result in wanted if result.path.exists()))
 
 
 def section(result: Result) -> str:
     """Heading, what was measured, the command, and the tables."""
-    path = RESULTS / f"{result.file}.json"
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = json.loads(result.path.read_text(encoding="utf-8"))
     head = f"## {result.title}", result.what, fenced(result.command, "text")
-    return page(*head, *tables(found), f"All of it: `benchmarks/results/{path.name}`.")
+    return page(*head, *tables(found), f"All of it: `benchmarks/results/{result.path.name}`.")
 
 
 def tables(found: Mapping[str, Any], path: str = "") -> Iterator[str]:
@@ -65,7 +104,7 @@ def tables(found: Mapping[str, Any], path: str = "") -> Iterator[str]:
     if plain:
         yield table((path or "measured", "value"), ((name, number(value)) for name, value in plain.items()))
     for name, value in shown(found):
-        title = f"{path} {name}".strip()
+        title = name if path in ("", "networks") else f"{path}, {name}"
         if isinstance(value, Mapping):
             yield from grid(title, value) if square(value) else tables(value, title)
         elif nested(value):
