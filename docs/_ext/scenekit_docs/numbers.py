@@ -32,8 +32,8 @@ RESULT_FILES: Sequence[Result] = (
     Result(
         "parity_torchvision",
         "The same numbers as torchvision",
-        "Converted networks with the same weights, on pictures of several sizes: the largest differences to torchvision's "
-        "own models.",
+        "Converted networks with the same weights, on pictures of several sizes: the largest differences to "
+        "torchvision's own models.",
         "python -m benchmarks.parity_torchvision",
     ),
     Result(
@@ -46,9 +46,9 @@ RESULT_FILES: Sequence[Result] = (
     Result(
         "speed_cpu",
         "Speed against the peers, on a CPU",
-        "Mask R-CNN R50-FPN of torchvision and ours, with the same weights and picture; all tasks of `small` in one pass "
-        "against boxes and masks alone, and against a network for each task; and how long a start takes. Medians over "
-        "repeats that take turns.",
+        "Mask R-CNN R50-FPN of torchvision and ours, with the same weights and picture; all tasks of `small` in one "
+        "pass against boxes and masks alone, and against a network for each task; and how long a start takes. Medians "
+        "over repeats that take turns.",
         "python benchmarks/speed.py",
     ),
     Result(
