@@ -69,18 +69,18 @@ def evaluations_in(manifest: Mapping[str, Any]) -> list[Evaluation]:
         raise InputError(f"the manifest's evaluations: {explained(error, Evaluation)}") from None
 
 
-def model_card(
-    model: SceneModel,
-    name: str,
-    manifest: Mapping[str, Any],
-    size: int,
-    license: str | None = None,
-    evaluations: Sequence[Evaluation] = (),
-) -> str:
+def with_evaluations(manifest: Mapping[str, Any], evaluations: Sequence[Evaluation]) -> dict[str, Any]:
+    """The manifest with more evaluations behind those that it has."""
+    added = [evaluation.model_dump(mode="json") for evaluation in evaluations]
+    extra = manifest.get("extra", {})
+    return {**manifest, "extra": {**extra, EVALUATED: [*extra.get(EVALUATED, []), *added]}}
+
+
+def model_card(model: SceneModel, name: str, manifest: Mapping[str, Any], size: int, license: str | None = None) -> str:
     """Markdown with the front matter that the hub reads; `name` is what loads the model, `size` of its weights in
     bytes.
     """
-    measured = [*evaluations_in(manifest), *evaluations]
+    measured = evaluations_in(manifest)
     front = yaml.safe_dump(_front_matter(model, name, license, measured), sort_keys=False, allow_unicode=True)
     sections = [
         f"# {name.rpartition('/')[2]}",

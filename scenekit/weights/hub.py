@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -13,9 +14,9 @@ from typing import cast
 import torch
 
 from scenekit.errors import InputError
-from scenekit.files import write_atomically
+from scenekit.files import plain, write_atomically
 from scenekit.model import SceneModel
-from scenekit.weights.card import Evaluation, model_card
+from scenekit.weights.card import Evaluation, model_card, with_evaluations
 from scenekit.weights.checkpoint import MANIFEST, WEIGHTS, load_model, read_manifest, save_model
 
 CARD = "README.md"
@@ -40,8 +41,8 @@ def push_to_hub(
     `model` is a model, or the path of a saved one, which goes up with what its manifest tells of its training.
     `repository` is "owner/name" and is made where there is none (`private` then says who sees it; the account's own
     setting, if None); `revision` a branch, made where there is none. `token`: the one that the hub's client finds, if
-    None. `license` as the hub names it, such as "apache-2.0"; `evaluations` join those of the manifest on the card;
-    `dtype` stores a model's weights smaller.
+    None. `license` as the hub names it, such as "apache-2.0"; `evaluations` join those of the manifest, and so the
+    card; `dtype` stores a model's weights smaller.
     Raises InputError, in one line, where the hub wants another token, refuses, or cannot be reached.
     """
     from huggingface_hub import HfApi
@@ -50,9 +51,7 @@ def push_to_hub(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         loaded = _staged(model, folder, dtype)
-        size = (folder / WEIGHTS).stat().st_size
-        card = model_card(loaded, repository, read_manifest(folder), size, license, evaluations)
-        write_atomically(folder / CARD, card.encode())
+        _describe(loaded, folder, repository, license, evaluations)
         with _asking(f"{repository}:", revision):
             api.create_repo(repository, private=private, exist_ok=True)
             if revision is not None:
@@ -93,6 +92,18 @@ def _staged(model: SceneModel | str | os.PathLike[str], folder: Path, dtype: tor
     else:
         save_model(loaded, folder, dtype=dtype, extra=read_manifest(path).get("extra"))
     return loaded
+
+
+def _describe(
+    model: SceneModel, folder: Path, repository: str, license: str | None, evaluations: Sequence[Evaluation]
+) -> None:
+    """Complete the manifest, and write the card beside it."""
+    manifest = read_manifest(folder)
+    if evaluations:
+        manifest = with_evaluations(manifest, evaluations)
+        write_atomically(folder / MANIFEST, json.dumps(plain(manifest), indent=1).encode())
+    size = (folder / WEIGHTS).stat().st_size
+    write_atomically(folder / CARD, model_card(model, repository, manifest, size, license).encode())
 
 
 @contextmanager

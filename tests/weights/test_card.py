@@ -10,7 +10,7 @@ from scenekit.assembly import build
 from scenekit.errors import InputError
 from scenekit.recipe import DatasetConfig
 from scenekit.weights import save_model
-from scenekit.weights.card import Evaluation, evaluation_of, evaluations_in, model_card
+from scenekit.weights.card import Evaluation, evaluation_of, evaluations_in, model_card, with_evaluations
 from scenekit.weights.checkpoint import read_manifest
 
 from .. import tiny
@@ -24,9 +24,8 @@ def model():
 
 
 def card(model, manifest=None, evaluations=(), **options):
-    return model_card(
-        model, "acme/street", manifest or {"scenekit": "0.1.0"}, 8_300_000, evaluations=evaluations, **options
-    )
+    manifest = with_evaluations(manifest or {"scenekit": "0.1.0"}, evaluations)
+    return model_card(model, "acme/street", manifest, 8_300_000, **options)
 
 
 def front_matter(text):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -104,6 +105,16 @@ def test_a_saved_model_goes_up_as_it_is(hub, model, tmp_path):
     front = yaml.safe_load(files["README.md"].decode().split("---\n")[1])
     assert front["license"] == "apache-2.0"
     assert front["model-index"][0]["results"][0]["metrics"] == [{"type": "AP", "name": "detection AP", "value": 0.25}]
+
+
+def test_evaluations_go_into_manifest_and_card(hub, model):
+    measured = Evaluation(data="street/val", results={"detection": {"AP": 0.25, "APl": math.nan}})
+    model.push_to_hub(NAME, token=TOKEN, evaluations=[measured])
+    files = hub.repositories[NAME].branches["main"][-1].files
+    (found,) = json.loads(files["manifest.json"])["extra"]["evaluations"]
+    assert found["results"] == {"detection": {"AP": 0.25, "APl": None}}
+    assert "| detection | AP | 0.25 |" in files["README.md"].decode()
+    load(NAME)
 
 
 def test_one_file_goes_up_as_a_folder(hub, model, tmp_path):
