@@ -171,6 +171,9 @@ def cascade() -> State:
         ({**resnet(R50), **cascade()}, "has no roi_heads.box_head.fc1.weight"),
         ({**resnet(R50), **without(detector(), "fpn")}, "has no backbone.fpn_output2.weight"),
         (resnet(R50), "Faster, Mask or Keypoint R-CNN or a Panoptic FPN"),
+        ({**resnet(R50), **detector(), **without(mask_head(), "mask_fcn1")}, "has no roi_heads.mask_head.mask_fcn1"),
+        ({**resnet(R50), **detector(), "backbone.fpn_output2.weight": torch.empty(0, 256, 3, 3)}, "has an empty"),
+        ({**resnet(R50), **detector(), "backbone.fpn_output2.weight": torch.tensor(1.0)}, "has an empty"),
         ({**resnet((3, 8, 36, 3)), **detector()}, "36 blocks in res4"),
         ({**resnet(R101, groups=32, width_per_group=4), **detector()}, "32 groups of 4 channels"),
         (

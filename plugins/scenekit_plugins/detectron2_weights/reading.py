@@ -22,7 +22,6 @@ from scenekit.errors import InputError
 State = dict[str, Tensor]
 """Parameters and buffers by detectron2's names."""
 
-
 ALLOWED = {
     "collections.OrderedDict",
     "numpy.ndarray",
@@ -70,9 +69,8 @@ def _tensor(value: object, name: str, file: Path) -> Tensor:
     array = np.asarray(value)
     if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
         _refuse(file, f"{name} holds {type(value).__name__}")
-    return torch.from_numpy(
-        array.astype(array.dtype.newbyteorder("="))
-    )  # a copy, since pickled arrays may be read-only
+    native = array.astype(array.dtype.newbyteorder("="))  # a copy, since pickled arrays may be read-only
+    return torch.from_numpy(native)
 
 
 def _refuse(file: Path, found: str) -> NoReturn:
