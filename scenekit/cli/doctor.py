@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, no_type_check
 
 import typer
 
@@ -24,6 +24,7 @@ BROKEN = 1
 
 
 @app.callback(invoke_without_command=True)
+@no_type_check  # typer hands over a base class of typer.Context
 def doctor(context: typer.Context, as_json: output.JsonOption = False) -> None:
     """Show versions, devices, extras, plugins, folders and models, and what is wrong with them.
 

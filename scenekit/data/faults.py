@@ -14,7 +14,7 @@ from torch import Tensor
 
 from scenekit.data.checks import find_faults
 from scenekit.data.sample import Sample
-from scenekit.keys import AMODAL_MASKS, OBJECTS, SEMANTIC, Key
+from scenekit.keys import AMODAL_MASKS, OBJECTS, SEMANTIC, Key, Stream
 from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.captions import Captions
 from scenekit.structures.fields import IGNORE
@@ -37,11 +37,20 @@ def faults_of(sample: Sample) -> Iterator[Fault]:
     scene = sample.scene
     for stream, regions in scene.streams.items():
         things = len(scene.vocabulary.things) if stream == OBJECTS else None
-        for row, fault in find_faults(regions, scene.size, things).items():
-            yield f"boxes that are {fault}", f"{stream.name} {row}"
-        yield from ((kind, f"{stream.name} {row}") for kind, row in _box_doubts(scene, regions, stream == OBJECTS))
+        known = find_faults(regions, scene.size, things)
+        for row, fault in known.items():
+            yield f"boxes that are {fault}", row_name(stream, regions, row)
+        for kind, row in _box_doubts(scene, regions, stream == OBJECTS):
+            if row not in known:
+                yield kind, row_name(stream, regions, row)
     for key, value in scene.values.items():
         yield from ((kind, f"{key.name} {where}".rstrip()) for kind, where in _value_faults(scene, key, value))
+
+
+def row_name(stream: Stream, regions: Objects, row: int) -> str:
+    """`objects 3`, with the id in brackets where that is another number."""
+    id = int(regions.ids[row])
+    return f"{stream.name} {row}" if id == row else f"{stream.name} {row} (id {id})"
 
 
 def _picture_faults(sample: Sample) -> Iterator[Fault]:
@@ -82,9 +91,10 @@ def _value_faults(scene: Scene, key: Key[Any, Any], value: Any) -> Iterator[tupl
         if bool(((value >= len(scene.vocabulary.labels)) | (value < IGNORE)).any()):
             yield "maps with an unknown label", ""
     elif key.of is not None:
-        carried, boxes = scene.rows_with(key), scene.regions(key.of).boxes
-        for kind, rows in _row_faults(key, value, boxes):
-            yield from ((kind, f"{row}") for row in _rows(rows & carried))
+        regions = scene.regions(key.of)
+        for kind, rows in _row_faults(key, value, regions.boxes):
+            found = _rows(rows & scene.rows_with(key))
+            yield from ((kind, f"of {row_name(key.of, regions, row)}") for row in found)
 
 
 def _row_faults(
