@@ -131,11 +131,14 @@ class Registry:
 
     def _check_hooks(self, plugin: object) -> None:
         known = [name for name in vars(specs) if name.startswith("scenekit_")]
-        for name in dir(plugin):
-            options = getattr(getattr(plugin, name, None), "scenekit_impl", None)
-            hook = name if options is None else options.get("specname") or name
-            if options is not None and hook not in known:
-                raise PluginError(f"there is no hook {hook!r}{nearest(hook, known)}")
+        marks = {name: getattr(getattr(plugin, name, None), "scenekit_impl", None) for name in dir(plugin)}
+        if forgotten := [name for name, options in marks.items() if name in known and options is None]:
+            raise PluginError(f"{forgotten[0]} is not marked as a hook; decorate it with @sk.hookimpl")
+        hooks = [options.get("specname") or name for name, options in marks.items() if options is not None]
+        if unknown := [hook for hook in hooks if hook not in known]:
+            raise PluginError(f"there is no hook {unknown[0]!r}{nearest(unknown[0], known)}")
+        if not hooks:
+            raise PluginError("there is no hook in it; decorate functions such as scenekit_tasks with @sk.hookimpl")
 
     def _collect(self, kind: str, plugin: object) -> list[Any]:
         hook, record_type = KINDS[kind]

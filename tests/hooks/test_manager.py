@@ -19,6 +19,7 @@ from scenekit.hooks import (
     BalancerSpec,
     DatasetSpec,
     DetectorSpec,
+    Origin,
     Registry,
     TaskSpec,
     WeightSource,
@@ -181,6 +182,22 @@ def test_a_plugin_for_another_api_is_refused(install: Install) -> None:
 def test_a_misspelt_hook_is_named(install: Install) -> None:
     found = collect([install("typo", scenekit_task=good)])
     assert "there is no hook 'scenekit_task'; did you mean 'scenekit_tasks'?" in only_failure(found)
+
+
+def test_a_hook_without_its_mark_is_named() -> None:
+    class Plugin:
+        scenekit_tasks = staticmethod(lambda: [RECORDS["task"]])
+
+    found = collect([])
+    found.add(Plugin, Origin("plain", "acme", "1.2"))
+    assert "scenekit_tasks is not marked as a hook; decorate it with @sk.hookimpl" in only_failure(found)
+
+
+@pytest.mark.parametrize("plugin", [7, None, object()])
+def test_what_holds_no_hook_is_no_plugin(plugin: object) -> None:
+    found = collect([])
+    found.add(plugin, Origin("empty", "acme", "1.2"))
+    assert only_failure(found).startswith("empty of acme 1.2: ") and not found.records
 
 
 def test_a_hook_with_unknown_arguments_is_refused(install: Install) -> None:
