@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress, track
-from rich.table import Table
 
 from scenekit.errors import InputError
 from scenekit.files import plain, write_atomically
@@ -63,6 +60,21 @@ def print_json(value: object, indent: int | None = 2) -> None:
     sys.stdout.write("\n")
 
 
+def print_json_array(values: Iterable[object]) -> None:
+    """Print `values` as one JSON array, each as soon as it is there; none is kept."""
+    separator = "["
+    for value in values:
+        sys.stdout.write(separator)
+        json.dump(plain(value), sys.stdout, allow_nan=False, ensure_ascii=False)
+        separator = ",\n"
+    sys.stdout.write("[]\n" if separator == "[" else "]\n")
+
+
+def complain(reason: object) -> None:
+    """One line on standard error about something that does not stop the command."""
+    print(f"error: {' '.join(str(reason).split())}", file=sys.stderr)
+
+
 def made_folder(path: Path) -> Path:
     """The folder, made where it is missing; InputError where something else is in the way."""
     try:
@@ -81,12 +93,16 @@ def save_picture(picture: Image, path: Path) -> None:
 
 def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
     """Yield `items` under a progress bar on standard error, which shows only on a terminal and goes when done."""
+    from rich.progress import track
+
     yield from track(items, description, total=total, console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager
 def progress_bar(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """As `progress`, for work that reports how much is done: yields the function to tell it."""
+    from rich.progress import Progress
+
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(description, total=total)
         yield lambda done: bar.update(task, completed=done)
@@ -94,6 +110,9 @@ def progress_bar(description: str, total: int | None) -> Iterator[Callable[[int]
 
 def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """Print `rows` of text as a table on standard output; None is an empty cell."""
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
