@@ -26,6 +26,7 @@ def test_wheel_holds_the_three_packages_and_nothing_else(wheel: Path, repository
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     sources = {path.relative_to(repository).as_posix() for path in (repository / "scenekit").rglob("*.py")}
+    sources |= {path.relative_to(repository).as_posix() for path in (repository / "scenekit" / "templates").rglob("*.*")}
     assert sources <= set(names)
 
 
