@@ -11,7 +11,6 @@ import pytest
 import torch
 
 import scenekit as sk
-from scenekit import weights
 from scenekit.cli.main import main
 from scenekit.data.preprocess import pack
 from scenekit.structures import IGNORE
@@ -29,13 +28,13 @@ class Converted:
 
 @pytest.fixture(scope="module", params=["panoptic", "keypoint"])
 def converted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Converted:
-    """Panoptic FPN, which is Mask R-CNN and more, by the command line, and Keypoint R-CNN by `convert`."""
+    """Panoptic FPN, which is Mask R-CNN and more, by the command line, and Keypoint R-CNN by the path of its file."""
     reference = parity.reference(request.param)
     state = parity.weights(parity.shapes(request.param))
     assert parity.off_by_the_rule(state, reference) < 1e-6
     checkpoint = tmp_path_factory.mktemp(request.param) / "model_final.pkl"
     checkpoint.write_bytes(pickle.dumps({"model": state, "__author__": "Detectron2 Model Zoo"}, protocol=2))
-    model = by_command(checkpoint) if request.param == "panoptic" else weights.convert("detectron2", checkpoint)
+    model = by_command(checkpoint) if request.param == "panoptic" else sk.load(f"detectron2/{checkpoint}")
     checkpoint.unlink()
     return Converted(request.param, model, reference)
 
