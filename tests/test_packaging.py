@@ -25,9 +25,9 @@ def test_wheel_holds_the_three_packages_and_nothing_else(wheel: Path, repository
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == set(PACKAGES)
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    sources = {path.relative_to(repository).as_posix() for path in (repository / "scenekit").rglob("*.py")}
-    sources |= {path.relative_to(repository).as_posix() for path in (repository / "scenekit" / "templates").rglob("*.*")}
-    assert sources <= set(names)
+    package = repository / "scenekit"
+    files = [*package.rglob("*.py"), *(package / "templates").rglob("*.toml"), *(package / "templates").rglob("*.md")]
+    assert {path.relative_to(repository).as_posix() for path in files} <= set(names)
 
 
 def test_every_entry_point_is_in_the_wheel(wheel: Path) -> None:
