@@ -93,7 +93,9 @@ def _skeleton(record: Record) -> Skeleton | None:
     if not isinstance(points, list) or not all(isinstance(point, str) for point in points):
         raise InputError(f"{record}: 'keypoints' must be the names of the points, not {brief(points)}")
     names = tuple(points)
-    sigmas = record.data.get("sigmas") or (COCO_SIGMAS if names == COCO_POINTS else ())
+    # Rounded, so that they equal those that are written down: 0.26 / 10 is not 0.026.
+    known = tuple(round(sigma, 3) for sigma in COCO_SIGMAS) if names == COCO_POINTS else ()
+    sigmas = record.data.get("sigmas") or known
     mirror = _pairs(record.data.get("mirror"), "mirror") or sides(names)
     try:
         return Skeleton(names, _limbs(record, names), mirror, tuple(map(float, sigmas)))
