@@ -20,8 +20,8 @@ from scenekit.errors import InputError
 
 NORMS = ("batch", "frozen")
 PRETRAINED = "pretrained"
-FLEXIBLE: tuple[Mapping[str, Any], ...] = ({}, {"dynamic_img_size": True})
-"""What makes networks take pictures of any size: most do, transformers have to be told."""
+FLEXIBLE: tuple[Mapping[str, Any], ...] = ({}, {"dynamic_img_size": True}, {"strict_img_size": False})
+"""What makes networks take pictures of any size: most do, transformers have to be told, by one of two names."""
 
 
 def timm_names() -> list[str]:

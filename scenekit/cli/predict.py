@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from scenekit.cli import output
+from scenekit.cli.main import USER_ERROR
 from scenekit.errors import InputError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from scenekit.structures.scene import Scene
 
 
@@ -27,26 +32,49 @@ def predict(
     ] = None,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Run all tasks, or the named ones, on pictures in one pass each."""
+    """Run all tasks, or the named ones, on pictures in one pass each.
+
+    A picture that cannot be read costs a line of error and the exit status 2; the others are done all the same.
+    """
     wanted = output.task_names(tasks)
     check_files(images)
     import scenekit as sk
     from scenekit.cli.device import device_named
 
     network = sk.load(model).to(device_named(device))
-    scenes = network.predict(iter(images), tasks=wanted, threshold=threshold)
-    stems = unique_stems(images)
     if out is not None:
         output.made_folder(out)
-    results = []
-    for scene, stem in zip(output.progress(scenes, "predicting", total=len(images)), stems, strict=True):
+    unreadable: list[str] = []
+    named = output.progress(list(zip(images, unique_stems(images), strict=True)), "predicting")
+    scenes = predicted(named, partial(network.predict, tasks=wanted, threshold=threshold), unreadable, out)
+    if as_json:
+        output.print_json_array(scene.to_json() for scene in scenes)
+    elif rows := [summary(scene) for scene in scenes]:
+        output.print_table("", ("picture", "objects", "also"), rows)
+    if unreadable:
+        raise typer.Exit(USER_ERROR)
+
+
+def predicted(
+    named: Iterable[tuple[str, str]], understand: Callable[[Tensor], Scene], unreadable: list[str], out: Path | None
+) -> Iterator[Scene]:
+    """The scene of each (picture, stem of its files), the files written to `out`; one at a time is held.
+
+    Pictures that cannot be read are said, left out and added to `unreadable`.
+    """
+    from scenekit.data.images import read_image
+
+    for name, stem in named:
+        try:
+            picture = read_image(name)
+        except InputError as error:
+            output.complain(error)
+            unreadable.append(name)
+            continue
+        scene = replace(understand(picture), path=name)
         if out is not None:
             save(scene, out / stem)
-        results.append(scene.to_json() if as_json else summary(scene))
-    if as_json:
-        output.print_json(results, indent=None)
-    else:
-        output.print_table("", ("picture", "objects", "also"), results)
+        yield scene
 
 
 def check_files(names: Iterable[str]) -> None:

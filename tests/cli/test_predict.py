@@ -56,13 +56,28 @@ def test_refusals(refused, tiny_model, photo, tmp_path) -> None:
     (tmp_path / "cut.jpg").write_bytes(photo.read_bytes()[:600])
     model = ("--model", tiny_model)
     assert "none.jpg: no such file" in refused("predict", photo, tmp_path / "none.jpg", *model)
-    assert "empty.jpg: the file is empty" in refused("predict", photo, tmp_path / "empty.jpg", *model, "--json")
+    assert "empty.jpg: the file is empty" in refused("predict", tmp_path / "empty.jpg", *model, "--tasks", "semantic")
     assert "cut.jpg: the picture is damaged" in refused("predict", tmp_path / "cut.jpg", *model)
     assert "a folder" in refused("predict", tmp_path, *model)
     assert "did you mean 'masks'?" in refused("predict", photo, *model, "--tasks", "maks")
     assert "unknown device 'gpu'" in refused("predict", photo, *model, "--device", "gpu")
     assert "unknown model 'tiny'" in refused("predict", photo, "--model", "tiny")
     assert "cannot be made" in refused("predict", photo, *model, "--out", photo)
+
+
+def test_unreadable_pictures_do_not_cost_the_others(run, tiny_model, photo, tmp_path) -> None:
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.png").write_text("no picture")
+    pictures = (tmp_path / "empty.jpg", photo, tmp_path / "text.png", photo)
+    result = run("predict", *pictures, "--model", tiny_model, "--json", "--out", tmp_path / "out")
+    assert result.status == 2
+    assert [scene["image"]["path"] for scene in result.json] == [str(photo), str(photo)]
+    errors = [line for line in result.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 2 and "empty.jpg: the file is empty" in errors[0] and "text.png" in errors[1]
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert written == ["photo-2.json", "photo-2.png", "photo.json", "photo.png"]
+    result = run("predict", tmp_path / "empty.jpg", "--model", tiny_model, "--json")
+    assert (result.status, result.json) == (2, [])
 
 
 def test_threshold_outside_the_range_is_wrong_usage(run, tiny_model, photo) -> None:
