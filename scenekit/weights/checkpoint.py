@@ -156,9 +156,7 @@ def _header(path: Path) -> str:
             f"{path}: a whole safetensors file is expected; it was cut off or is none ({_one_line(error)})"
         ) from error
     if HEADER not in metadata:
-        raise InputError(
-            f"{path}: weights without a manifest of scenekit; make a model of them with `scenekit convert`"
-        )
+        raise InputError(f"{path}: these weights have no manifest of scenekit; make a model of them: scenekit convert")
     return str(metadata[HEADER])
 
 

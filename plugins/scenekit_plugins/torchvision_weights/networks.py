@@ -56,7 +56,7 @@ def _mobilenet_detector(**rpn: Any) -> Mapping[str, Any]:
     """Two levels of stride 32 and one of 64 above them, all with anchors of all sizes."""
     return {
         "preset": "torchvision",
-        "anchors": {"sizes": ((32, 64, 128, 256, 512),) * 3},
+        "anchors": {"sizes": [[32, 64, 128, 256, 512]] * 3},
         "rpn": {"score_threshold": 0.05, **rpn},
         "pooler": {"levels": 2},
     }
