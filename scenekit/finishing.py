@@ -53,14 +53,17 @@ class Finisher:
 
     def _finish(self, name: str, board: Board, index: int, kept: Mapping[Stream, Regions], scene: Scene) -> Scene:
         spec = self.specs[name]
+        own = [key for key in spec.provides if not isinstance(key, Stream)]  # streams are in the scene already
+        if not own:
+            return scene
         partial = limited(scene, self.plan.reads(name))
         values, places = {}, {}
-        for key in spec.provides:
+        for key in own:
             rows, places[key] = _value_rows(board, key, kept)
             values[key] = key.field.image(board[key], index, rows)
-        for stream, own in {key.of: places[key] for key in spec.provides if key.of is not None}.items():
-            if len(own) < len(partial.regions(stream)):
-                partial = partial.select(stream, own)
+        for stream, carried in {key.of: places[key] for key in own if key.of is not None}.items():
+            if len(carried) < len(partial.regions(stream)):
+                partial = partial.select(stream, carried)
         geometry = board.images.to_original(index)
         if len(spec.provides) == 1:
             done = {spec.provides[0]: self.heads[name].finish(values[spec.provides[0]], partial, geometry)}

@@ -98,7 +98,7 @@ class Head(nn.Module, Generic[Raw, Out]):
 
         `scene` is the picture so far, in original pixels, limited to the keys that the task declares; its regions are
         those of the head's rows. `geometry` leads from network to original pixels. The same form as `decode` is given
-        back. By default every key's field follows the geometry.
+        back, without streams. By default every key's field follows the geometry.
         """
         if len(self.provides) > 1:
             return {key: _follow(key, part, geometry, scene.vocabulary) for key, part in value.items()}

@@ -190,9 +190,9 @@ class SceneModel(nn.Module):
             came = sorted(key.name for key in values) if isinstance(values, Mapping) else type(values).__name__
             raise BoardError(f"`decode` of task {work.name!r} must give a mapping with the keys {wanted}, got {came}")
         writer = board.view(work.name, (*work.rows, *provides), work.rows)
-        for key in provides:
+        for key in sorted(provides, key=lambda key: not isinstance(key, Stream)):  # streams, then what follows them
             value = map_tensors(Tensor.detach, values[key]) if detached else values[key]
-            writer.put(key, value, None if key.of is None else work.rows[key.of])
+            writer.put(key, value, None if key.of is None else work.rows.get(key.of))
 
     def _head(self, name: str) -> Head[Any, Any]:
         return cast("Head[Any, Any]", self.heads[name])
@@ -269,7 +269,8 @@ class SceneModel(nn.Module):
 
 def _required(spec: TaskSpec) -> tuple[Key[Any, Any], ...]:
     """What must be there for a task: what every head may read, what it says, and the streams of its ground truth."""
-    return tuple(dict.fromkeys((IMAGES, FEATURES, *spec.needs, *_streams(spec.learns_from))))
+    learned = (stream for stream in _streams(spec.learns_from) if stream not in spec.provides)
+    return tuple(dict.fromkeys((IMAGES, FEATURES, *spec.needs, *learned)))
 
 
 def _streams(keys: Iterable[Key[Any, Any]]) -> tuple[Stream, ...]:

@@ -74,6 +74,8 @@ class RowChooser:
         return regions, torch.ones_like(regions.image_index, dtype=torch.bool)
 
     def _detected(self, stream: Stream, targets: Targets) -> Regions:
+        if stream not in self.providers:
+            raise InputError(f"{stream.name!r} is brought by a task, which has no detections; use Policy.FOREGROUND")
         if stream not in self._detections:
             provider = self.providers[stream]
             view = self.board.view(provider.name, (*provider.requires, *provider.provides), {})
@@ -93,9 +95,11 @@ class RowChooser:
 
     def _teaches(self, key: Key[Any, Any], rows: Rows) -> bool:
         assert self.targets is not None, "nobody learns without targets"
+        if isinstance(key, Stream) and key not in rows:  # the task brings it: there are no rows yet
+            return key in self.targets.streams and bool(self.targets.streams[key].supervised.any())
         if isinstance(key, Stream):
             return bool(_present(rows[key]).any())
-        if key.of is None:
+        if key.of is None or key.of not in rows:
             return key in self.targets
         return bool(self.targets.learnable(key, rows[key.of]).any())
 

@@ -89,9 +89,13 @@ class TaskSpec:
 
     @property
     def needs(self) -> tuple[Key[Any, Any], ...]:
-        """Keys that must be on the board before the head runs: what it requires, and the streams it follows."""
+        """Keys that must be on the board before the head runs: what it requires, and the streams it follows.
+
+        A stream that the task brings itself is not among them.
+        """
         followed = (key.of for key in self.provides if key.of is not None)
-        return tuple(dict.fromkeys((*self.requires, *followed, *self.streams)))
+        wanted = dict.fromkeys((*self.requires, *followed, *self.streams))
+        return tuple(key for key in wanted if key not in self.provides)
 
 
 @dataclass(frozen=True)
