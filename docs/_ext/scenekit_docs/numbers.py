@@ -39,8 +39,8 @@ RESULT_FILES: Sequence[Result] = (
     Result(
         "parity_detectron2",
         "The same numbers as detectron2",
-        "Converted networks against what detectron2 0.6 gave with the same weights and picture: the largest difference "
-        "of each kind of stage, and the difference that is tolerated on top of a relative one of 0.0001.",
+        "Converted networks against what detectron2 0.6 gave with the same weights and picture: the largest absolute "
+        "difference of each kind of stage, in its own unit, beside the one that is tolerated.",
         "python -m benchmarks.parity_detectron2",
     ),
     Result(
