@@ -116,7 +116,16 @@ def test_refusals(refused: Callable[..., str], file: Path) -> None:
     assert "no split 'dev'" in refused("doctor", "data", "coco", "--set", f"annotations={file}", "--split", "dev")
 
 
-@pytest.mark.parametrize("arguments", [["doctor", "--help"], ["doctor", "data", "--help"]])
+def test_what_is_exported_can_be_looked_at(run: Callable[..., Any], file: Path, tmp_path: Path) -> None:
+    written = run(
+        "export-data", "coco", "--set", f"annotations={file}", "--limit", "2", "--out", tmp_path / "new", "--json"
+    )
+    assert written.status == 0 and written.json["samples"] == 2
+    found = run("doctor", "data", "coco", "--set", f"annotations={written.json['annotations']}", "--json").json
+    assert found["looked_at"] == 2 and found["things"] == {"cat": {"objects": 2, "pictures": 1}}
+
+
+@pytest.mark.parametrize("arguments", [["doctor", "--help"], ["doctor", "data", "--help"], ["export-data", "--help"]])
 def test_help_needs_no_torch(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom scenekit.cli.main import main\n"

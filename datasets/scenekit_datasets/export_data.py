@@ -1,0 +1,39 @@
+"""`scenekit export-data`: any data set as COCO-style JSON with its pictures.
+
+Not in the folder of the data set `coco`, which imports torch: the help needs none.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scenekit.cli import output
+from scenekit.cli.evaluate import parsed_options
+
+
+def export_data(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A registered data set, such as synthetic.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where to write.")],
+    split: Annotated[str, typer.Option("--split", metavar="NAME", help="Which part of it.")] = "train",
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="For the data set, as keys=[masks]; repeatable."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N samples.")] = None,
+    as_json: output.JsonOption = False,
+) -> None:
+    """Write a data set as annotations.json with pictures and maps, which the data set coco reads."""
+    import scenekit as sk
+    from scenekit_datasets.coco.export import write_coco
+
+    data = sk.dataset(name, split=split, **parsed_options(option or (), "--set"))
+    count = len(data) if limit is None else min(limit, len(data))
+    output.made_folder(out)
+    path = write_coco((data[index] for index in output.progress(range(count), "writing", count)), out)
+    if as_json:
+        output.print_json({"annotations": str(path), "samples": count})
+    else:
+        print(f"wrote {path}; look at it with: scenekit doctor data coco --set annotations={path}")
