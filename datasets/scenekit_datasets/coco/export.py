@@ -50,9 +50,10 @@ Fields = dict[str, Any]
 def write_coco(samples: Iterable[Sample], folder: str | Path) -> Path:
     """Write `annotations.json`, the pictures and the maps of `samples` into `folder`; gives the path of the JSON file.
 
-    Pictures are PNG files by the sample's id; depth is rounded to millimetres, or as finely as 16 bits allow. Objects are numbered anew, through
-    all pictures. Labels of other keys than those that the data set `coco` reads, such as meshes, are left out with a
-    warning. Raises InputError where there is no sample, two have the same id, or their vocabularies differ.
+    Pictures are PNG files by the sample's id; depth is rounded to millimetres, or as finely as 16 bits allow. Objects
+    are numbered anew, through all pictures. Labels of other keys than those that the data set `coco` reads, such as
+    meshes, are left out with a warning. Raises InputError where there is no sample, two have the same id, or their
+    vocabularies differ.
     """
     folder = Path(folder)
     images: dict[int, Fields] = {}
