@@ -36,7 +36,12 @@ def build(
     keys: Sequence[str] | None = None,
     cache: str | bool | None = None,
 ) -> Dataset[Sample]:
-    """The data set; options as of SyntheticDataset."""
+    """The data set.
+
+    length: number of scenes; train has as many as you like. seed: another stream of train scenes. size: height and
+    width in pixels. keys: names of the labels to carry (all, if None; "amodal_masks" must be named). cache: folder for
+    finished scenes (False: none; None: the user's cache folder).
+    """
     from scenekit_datasets.synthetic.dataset import SyntheticDataset
 
     return SyntheticDataset(split, length, seed, size, keys, cache)

@@ -1,12 +1,15 @@
 """What every installed task, backbone, detector, data set and balancer can be told, from the registry."""
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 from scenekit.detection import DetectorConfig
 from scenekit.hooks import registry
-from scenekit_docs.markdown import cell, code, page, table
+from scenekit_docs.markdown import code, page, table
 from scenekit_docs.recipe import as_yaml, section, sections
 
 PLACES: Mapping[str, str] = {
@@ -17,11 +20,12 @@ PLACES: Mapping[str, str] = {
 
 
 def page_of_kind(kind: str) -> str:
-    """A section per record of that kind."""
+    """A section per record of that kind; records that share a function, and so their options, share a section."""
     found = registry()
     records = [found.get(kind, name) for name in found.names(kind)]
-    described = of_config if kind in PLACES else of_builder
-    return page(*(described(kind, record) for record in records))
+    if kind in PLACES:
+        return page(*(of_config(kind, record) for record in records))
+    return page(*(of_builder(list(group)) for _, group in groupby(records, lambda record: builder(record.build))))
 
 
 def of_config(kind: str, record: Any) -> str:
@@ -43,18 +47,32 @@ def keys(record: Any) -> str:
     return " ".join(parts)
 
 
-def of_builder(kind: str, record: Any) -> str:
-    """A record whose options are the parameters of its function."""
-    splits = f"Splits: {', '.join(map(code, record.splits))}." if hasattr(record, "splits") else ""
-    library = record.name.endswith("/")  # one record for all networks of a library, built by (which, **options)
-    name = f"{record.name}NAME" if library else record.name
-    told = list(inspect.signature(record.build).parameters.values())[library:]
-    return page(f"## {code(name)}", sentence(record.summary), splits, parameters(told))
+def of_builder(records: Sequence[Any]) -> str:
+    """Records whose options are the parameters of one function."""
+    first = records[0]
+    name = f"{first.name}NAME" if first.name.endswith("/") else first.name  # one record for all networks of a library
+    title = code(name) if len(records) == 1 else f"{code(name)} to {code(records[-1].name)}"
+    listed = sentence(first.summary) if len(records) == 1 else ", ".join(code(record.name) for record in records) + "."
+    splits = f"Splits: {', '.join(map(code, first.splits))}." if hasattr(first, "splits") else ""
+    return page(f"## {title}", listed, splits, documented(builder(first.build)), parameters(first))
 
 
-def parameters(told: Sequence[inspect.Parameter]) -> str:
+def builder(build: Callable[..., Any]) -> Callable[..., Any]:
+    """The function itself, whatever has been filled in already."""
+    return build.func if isinstance(build, partial) else build
+
+
+def documented(build: Callable[..., Any]) -> str:
+    """The docstring without its first line; an option that opens a line opens a paragraph."""
+    _, _, details = (inspect.getdoc(build) or "").partition("\n\n")
+    names = "|".join(inspect.signature(build).parameters)
+    return re.sub(rf"\n(?=`?({names})`?: )", "\n\n", details)
+
+
+def parameters(record: Any) -> str:
     """A table of name, type and default."""
-    rows = [(code(p.name), code(cell(type_of(p))), default_of(p)) for p in told if p.name != "split"]
+    told = list(inspect.signature(record.build).parameters.values())[record.name.endswith("/") :]
+    rows = [(code(p.name), code(type_of(p)), default_of(p)) for p in told if p.name != "split"]
     return table(("option", "type", "default"), rows) if rows else "It has no options.\n"
 
 
@@ -85,8 +103,9 @@ def default_of(parameter: inspect.Parameter) -> str:
 
 
 def sentence(text: str) -> str:
-    """With a capital and a full stop."""
-    return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
+    """With a capital, unless it begins with a name, and a full stop."""
+    first = text.partition(" ")[0]
+    return f"{first.capitalize() if first.isalpha() else first}{text[len(first) :]}".rstrip(".") + "."
 
 
 def presets() -> str:
