@@ -1,0 +1,167 @@
+"""How much memory long work takes: `OMP_NUM_THREADS=1 python benchmarks/memory.py [--pictures 1000] [--scenes 5000]`.
+
+`command`: `scenekit predict --json` over a folder of generated pictures, by an untrained model with every task and small
+layers; `iterator`: the same through `model.predict(iter(...))`; `evaluation`: every evaluator of that model fed with
+made-up labels and predictions. Each runs in a process of its own, whose resident memory is looked at ten times a second.
+`growth_mb` is by how much a line through the second half of those looks rises over that half: 0 is flat. Results go to
+benchmarks/results/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from PIL import Image
+
+import scenekit as sk
+from scenekit.evaluation.loop import evaluators
+from scenekit.files import write_atomically
+from scenekit.structures import Panoptic, Segment
+from scenekit.weights import save_model
+
+SIZE = (120, 160)
+INTERVAL = 0.1
+OBJECTS, DETECTIONS = 8, 30
+CONFIG = {
+    "input": {"min_size": 96, "max_size": 128},
+    "backbone": {"name": "mobilenet_v3_small"},
+    "pyramid": {"channels": 16},
+    "detector_options": {
+        "anchors": {"sizes": [[16.0], [32.0], [64.0], [128.0], [224.0]]},
+        "rpn": {"pre_nms_test": 60, "post_nms_test": 40},
+        "box_head": {"fcs": [32], "detections": 10},
+    },
+    "tasks": {
+        "semantic": {"channels": 16, "norm_groups": 4},
+        "masks": {"channels": 16, "convs": 1},
+        "keypoints": {"channels": 16, "convs": 1},
+        "panoptic": {},
+    },
+}
+SKELETON = sk.Skeleton(("head", "foot"), (), (), (0.1, 0.1))
+VOCABULARY = sk.Vocabulary(("cup", "person"), ("floor", "wall"), skeletons={"person": SKELETON})
+
+
+def main() -> None:
+    """Measure each kind of work, or be the process that does one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=int, default=1000)
+    parser.add_argument("--scenes", type=int, default=5000)
+    parser.add_argument("--work", nargs=2, metavar=("KIND", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "memory.json")
+    arguments = parser.parse_args()
+    if arguments.work is not None:
+        kind, folder = arguments.work
+        WORK[kind](Path(folder), arguments.scenes)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        results = measure(Path(name), arguments.pictures, arguments.scenes)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(arguments.out, (json.dumps(results, indent=2) + "\n").encode())
+    print(json.dumps(results, indent=2))
+
+
+def measure(folder: Path, pictures: int, scenes: int) -> dict[str, object]:
+    """Memory by kind of work."""
+    torch.manual_seed(0)
+    save_model(sk.build(sk.ModelConfig.model_validate(CONFIG), VOCABULARY), folder / "model")
+    (folder / "pictures").mkdir()
+    for number in range(pictures):
+        noise = np.random.default_rng(number).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(folder / "pictures" / f"{number:05d}.jpg")
+    names = sorted(map(str, (folder / "pictures").iterdir()))
+    options = ["--model", str(folder / "model"), "--threshold", "0", "--json"]
+    own = [sys.executable, __file__, "--scenes", str(scenes), "--work"]
+    return {
+        "pictures": pictures,
+        "scenes": scenes,
+        "detections_per_scene": DETECTIONS,
+        "command": watched([sys.executable, "-m", "scenekit", "predict", *names, *options]),
+        "iterator": watched([*own, "iterator", str(folder)]),
+        "evaluation": watched([*own, "evaluation", str(folder)]),
+    }
+
+
+def watched(command: Sequence[str]) -> dict[str, float]:
+    """Peak and growth of the resident memory of a process, in megabytes, and its seconds."""
+    start, looks = time.perf_counter(), []
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        watch = psutil.Process(process.pid)
+        while process.poll() is None:
+            looks.append(watch.memory_info().rss / 2**20)
+            time.sleep(INTERVAL)
+    if process.returncode != 0:
+        raise SystemExit(f"{command[:4]} ended with status {process.returncode}")
+    late = [look for look in looks[len(looks) // 2 :] if look > 0]
+    slope = statistics.linear_regression(range(len(late)), late).slope
+    seconds = time.perf_counter() - start
+    return {"peak_mb": round(max(looks), 1), "growth_mb": round(slope * len(late), 1), "seconds": round(seconds, 1)}
+
+
+def iterate(folder: Path, _: int) -> None:
+    """Predict lazily and forget each scene."""
+    model = sk.load(str(folder / "model"))
+    for scene in model.predict(iter(sorted((folder / "pictures").iterdir())), threshold=0.0):
+        scene.to_json()
+
+
+def evaluate(folder: Path, scenes: int) -> None:
+    """Every evaluator of the model."""
+    measures = evaluators(sk.load(str(folder / "model")))
+    for number, (truth, prediction) in enumerate(made_up(scenes)):
+        sample = sk.Sample(torch.zeros(3, *SIZE, dtype=torch.uint8), truth, SUPERVISION, number)
+        for measure in measures.values():
+            measure.update(sample, prediction)
+    for measure in measures.values():
+        measure.result()
+
+
+SUPERVISION = sk.Supervision(frozenset({sk.MASKS, sk.KEYPOINTS, sk.SEMANTIC, sk.PANOPTIC}))
+WORK = {"iterator": iterate, "evaluation": evaluate}
+
+
+def made_up(count: int) -> Iterator[tuple[sk.Scene, sk.Scene]]:
+    """Labels and predictions that have little to do with each other."""
+    for number in range(count):
+        random = np.random.default_rng(number)
+        yield made_up_scene(random, OBJECTS, scored=False), made_up_scene(random, DETECTIONS, scored=True)
+
+
+def made_up_scene(random: np.random.Generator, count: int, scored: bool) -> sk.Scene:
+    """Persons and cups as ellipses, in a random order before a floor and a wall."""
+    height, width = SIZE
+    centers, radii = random.uniform((0, 0), (width, height), (count, 2)), random.uniform(4, 30, (count, 2))
+    y, x = np.mgrid[:height, :width] + 0.5
+    inside = (((np.stack((x, y), -1) - centers[:, None, None]) / radii[:, None, None]) ** 2).sum(-1) < 1
+    labels = torch.from_numpy(random.integers(0, 2, count))
+    boxes = torch.from_numpy(np.concatenate((centers - radii, centers + radii), axis=1)).float()
+    points = torch.from_numpy(random.uniform(0, width, (count, 2, 2))).float()
+    scores = torch.from_numpy(random.uniform(0, 1, count)).float() if scored else None
+    ids = np.where(y < height / 2, 1, 2)
+    for row in range(count):
+        ids[inside[row]] = 3 + row
+    semantic = np.array([2, 3, *labels.tolist()])[ids - 1]
+    kinds = {1: 2, 2: 3, **{3 + row: int(label) for row, label in enumerate(labels)}}
+    segments = tuple(Segment(int(i), kinds[int(i)], is_thing=kinds[int(i)] < 2) for i in np.unique(ids))
+    values = {
+        sk.MASKS: sk.Masks.from_dense(torch.from_numpy(inside)),
+        sk.KEYPOINTS: sk.Keypoints(points, torch.full((count, 2), 2)),
+        sk.SEMANTIC: torch.from_numpy(semantic),
+        sk.PANOPTIC: Panoptic(torch.from_numpy(ids), segments),
+    }
+    return sk.Scene(SIZE, VOCABULARY, {sk.OBJECTS: sk.Objects(boxes, labels, scores)}, values)
+
+
+if __name__ == "__main__":
+    main()
