@@ -32,8 +32,8 @@ RESULT_FILES: Sequence[Result] = (
     Result(
         "parity_torchvision",
         "The same numbers as torchvision",
-        "Converted networks with the same weights, on pictures of several sizes: the largest differences to "
-        "torchvision's own models.",
+        "Seven networks with the same random weights, on three pictures of different sizes, in one batch and one by "
+        "one, and their losses with the same sampled regions: the largest differences to torchvision's own models.",
         "python -m benchmarks.parity_torchvision",
     ),
     Result(
@@ -59,9 +59,17 @@ RESULT_FILES: Sequence[Result] = (
     ),
     Result(
         "memory",
-        "Memory",
-        "Peak memory of predicting over a folder of pictures, and of evaluating many predictions.",
-        "python benchmarks/memory.py",
+        "Memory of long work",
+        "Predicting over a folder of 1,000 pictures, by the command and by an iterator, and evaluating 5,000 made-up "
+        "predictions, each in a process of its own. Growth is by how much a line through the second half of the looks "
+        "rises: 0 is flat.",
+        "OMP_NUM_THREADS=1 python benchmarks/memory.py",
+    ),
+    Result(
+        "coco_index",
+        "Opening a large file of annotations",
+        "A made-up file of the size of COCO's train2017, opened by the data set `coco` and by the module `json`.",
+        "python benchmarks/coco_index.py --out benchmarks/results/coco_index.json",
     ),
     Result(
         "small_val",

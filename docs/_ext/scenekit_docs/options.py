@@ -105,7 +105,7 @@ def default_of(parameter: inspect.Parameter) -> str:
 def sentence(text: str) -> str:
     """With a capital, unless it begins with a name, and a full stop."""
     first = text.partition(" ")[0]
-    return f"{first.capitalize() if first.isalpha() else first}{text[len(first) :]}".rstrip(".") + "."
+    return f"{first[:1].upper() + first[1:] if first.isalpha() else first}{text[len(first) :]}".rstrip(".") + "."
 
 
 def presets() -> str:
