@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from pydantic import ValidationError
 from torch import Tensor
@@ -19,6 +18,7 @@ from scenekit.hooks import Config, TaskSpec, blaming, registry
 from scenekit.hooks.options import check_options
 from scenekit.keys import FEATURES, IMAGES
 from scenekit.model import SceneModel
+from scenekit.ops.layout import for_convolutions
 from scenekit.recipe import InputConfig, ModelConfig, explained
 from scenekit.structures.board import Board, Pooler
 from scenekit.structures.images import ImageBatch
@@ -41,8 +41,7 @@ class Trunk(Provider):
 
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Float[Tensor, ""]]:
         images: ImageBatch = board[IMAGES]
-        # Convolutions run faster channels-last, on CPUs too; the values are the same.
-        board.put(FEATURES, self.net(images.pixels.contiguous(memory_format=torch.channels_last)))
+        board.put(FEATURES, self.net(for_convolutions(images.pixels)))
         return {}
 
 

@@ -8,28 +8,26 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from scenekit.ops.layout import for_convolutions
 
 Norm = Literal["batch"]
 
 
-class ChannelsLast(nn.Sequential):
-    """Layers that see their input, and so everything after it, channels-last.
-
-    The values are the same; convolutions and transposed ones run faster so (the latter several times, on CPUs).
-    """
+class Convolutions(nn.Sequential):
+    """Layers that see their input, and so everything after it, in the layout that suits convolutions."""
 
     def forward(self, input: Float[Tensor, "N C S S"]) -> Float[Tensor, "N _ S S"]:
-        output: Tensor = super().forward(input.contiguous(memory_format=torch.channels_last))  # type: ignore[no-untyped-call]
+        output: Tensor = super().forward(for_convolutions(input))  # type: ignore[no-untyped-call]
         return output
 
 
-def conv_stack(channels: int, width: int, count: int, norm: Norm | None = None) -> ChannelsLast:
+def conv_stack(channels: int, width: int, count: int, norm: Norm | None = None) -> Convolutions:
     """`count` 3x3 convolutions to `width` channels, each with its norm and ReLU: [N C S S] -> [N width S S]."""
     widths = (channels, *(width,) * count)
-    return ChannelsLast(*(_conv(before, after, norm) for before, after in pairwise(widths)))
+    return Convolutions(*(_conv(before, after, norm) for before, after in pairwise(widths)))
 
 
 def _conv(before: int, after: int, norm: Norm | None) -> nn.Sequential:
