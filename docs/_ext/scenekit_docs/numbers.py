@@ -9,7 +9,7 @@ from typing import Any
 from scenekit_docs.markdown import code, fenced, page, table
 
 RESULTS = Path(__file__).parents[3] / "benchmarks" / "results"
-HIDDEN = {"command", "about", "title", "per_class"}
+HIDDEN = {"command", "per_class", "losses_compared"}
 """Entries of a file that are no measurements, or too many."""
 
 
@@ -121,7 +121,7 @@ def tables(found: Mapping[str, Any], path: str = "") -> Iterator[str]:
 
 def shown(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Entries that belong on the page, with names in words."""
-    return ((name.replace("_", " "), value) for name, value in found.items() if name not in HIDDEN)
+    return ((words(name), value) for name, value in found.items() if name not in HIDDEN)
 
 
 def nested(value: Any) -> bool:
@@ -130,33 +130,40 @@ def nested(value: Any) -> bool:
 
 
 def square(value: Mapping[str, Any]) -> bool:
-    """Whether it is a table by rows: mappings with the same plain entries."""
+    """Whether it is a table by rows: mappings that share at least half of their plain entries."""
     rows = list(value.values())
     if len(rows) < 2 or not all(isinstance(row, Mapping) for row in rows):
         return False
-    return len({tuple(row) for row in rows}) == 1 and not any(nested(entry) for row in rows for entry in row.values())
+    shared, union = set.intersection(*map(set, rows)), set.union(*map(set, rows))
+    return 2 * len(shared) >= len(union) and not any(nested(entry) for row in rows for entry in row.values())
 
 
 def grid(title: str, value: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """A line per entry, a column per measurement."""
-    columns = [name for name in next(iter(value.values())) if name not in HIDDEN]
-    rows = ([name, *(number(row[column]) for column in columns)] for name, row in value.items())
-    yield table([title, *(column.replace("_", " ") for column in columns)], rows)
+    columns = dict.fromkeys(name for row in value.values() for name in row if name not in HIDDEN)
+    rows = ([name, *(number(row.get(column, "")) for column in columns)] for name, row in value.items())
+    yield table([title, *map(words, columns)], rows)
 
 
 def rows_of(value: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """A line per entry of a list; columns as they first appear."""
     columns = list(dict.fromkeys(name for row in value for name in row if name not in HIDDEN))
     rows = ([number(row.get(column, "")) for column in columns] for row in value)
-    yield table([column.replace("_", " ") for column in columns], rows)
+    yield table(list(map(words, columns)), rows)
+
+
+def words(name: str) -> str:
+    """The name of a measurement in words; names with digits are those of networks, and stay."""
+    return name if any(sign.isdigit() for sign in name) else name.replace("_", " ")
 
 
 def number(value: Any) -> str:
-    """Four significant digits; names as code only where they are paths or commands; lists in a row."""
+    """Four significant digits; sizes as 320 x 240; code where it is a path."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list):
-        return " x ".join(map(number, value))
+        plain = all(isinstance(entry, int | float) for entry in value)
+        return (" x " if plain else ", ").join(map(number, value))
     return code(value) if isinstance(value, str) and "/" in value else str(value)
