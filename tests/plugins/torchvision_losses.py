@@ -43,7 +43,7 @@ def losses(pair: Twins) -> dict[str, tuple[float, float]]:
     ours = model(batch, targets).losses
     theirs = _theirs(pair.theirs, samples)
     assert len(ours) == len(theirs)
-    return {name: (float(theirs[LOSSES[name]]), float(value)) for name, value in ours.items()}
+    return {name: (theirs[LOSSES[name]].item(), value.item()) for name, value in ours.items()}
 
 
 def _theirs(model: Any, samples: list[Sample]) -> dict[str, Tensor]:
