@@ -15,6 +15,9 @@ from jaxtyping import Float, Int, Shaped
 from scenekit.errors import InputError
 from scenekit.evaluation.common import to_numpy
 
+ANY = -1
+"""As many columns as there are."""
+
 
 @dataclass(frozen=True, eq=False)
 class GraphTruth:
@@ -30,15 +33,15 @@ class GraphTruth:
 
         Raises InputError for wrong shapes, numbers that are not finite, and relations to missing objects.
         """
-        truth = cls(decimals("boxes", boxes, 4), integers("labels", labels), integers("relations", relations, 3))
-        _check_length("labels", truth.labels, truth.boxes)
-        _check_objects("relations", truth.relations[:, :2], len(truth.boxes))
-        if (wrong := np.flatnonzero(truth.relations[:, 2] < 1)).size:
-            row = wrong[0]
+        known, classes = decimals("boxes", boxes, 4), integers("labels", labels)
+        rows = integers("relations", relations, 3)
+        _check_length("labels", classes, len(known), "boxes")
+        _check_objects("relations", rows[:, :2], len(known))
+        if (wrong := np.flatnonzero(rows[:, 2] < 1)).size:
             raise InputError(
-                f"'relations' number {row} has the predicate {truth.relations[row, 2]}; they are counted from 1"
+                f"'relations' number {wrong[0]} has the predicate {rows[wrong[0], 2]}; they are counted from 1"
             )
-        return truth
+        return cls(known, classes, rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,19 +63,14 @@ class GraphPrediction:
 
         Raises InputError for wrong shapes, numbers that are not finite, and pairs of missing objects.
         """
-        table = to_numpy(probabilities)
-        prediction = cls(
-            decimals("boxes", boxes, 4),
-            integers("labels", labels),
-            decimals("scores", scores, least=0.0),
-            integers("pairs", pairs, 2),
-            decimals("probabilities", table, table.shape[1] if table.ndim == 2 else 1, least=0.0),
-        )
-        _check_length("labels", prediction.labels, prediction.boxes)
-        _check_length("scores", prediction.scores, prediction.boxes)
-        _check_length("probabilities", prediction.probabilities, prediction.pairs, "pairs")
-        _check_objects("pairs", prediction.pairs, len(prediction.boxes))
-        return prediction
+        found, classes = decimals("boxes", boxes, 4), integers("labels", labels)
+        certainty, rows = decimals("scores", scores, least=0.0), integers("pairs", pairs, 2)
+        table = decimals("probabilities", probabilities, columns=ANY, least=0.0)
+        _check_length("labels", classes, len(found), "boxes")
+        _check_length("scores", certainty, len(found), "boxes")
+        _check_length("probabilities", table, len(rows), "pairs")
+        _check_objects("pairs", rows, len(found))
+        return cls(found, classes, certainty, rows, table)
 
 
 def decimals(name: str, values: Any, columns: int | None = None, least: float = -np.inf) -> Float[np.ndarray, "..."]:
@@ -80,7 +78,7 @@ def decimals(name: str, values: Any, columns: int | None = None, least: float = 
 
     Raises InputError for another shape, for what is not finite and for what is below `least`.
     """
-    array = _shaped(name, values, "iuf", "numbers", columns).astype(np.float64)
+    array: Float[np.ndarray, "..."] = _shaped(name, values, "iuf", "numbers", columns).astype(np.float64)
     if (wrong := np.argwhere(~np.isfinite(array) | (array < least))).size:
         expected = "a finite number" if least == -np.inf else f"a finite number of at least {least:g}"
         raise InputError(f"{name!r} number {wrong[0][0]} holds {array[tuple(wrong[0])]}; {expected} is expected")
@@ -93,24 +91,23 @@ def integers(name: str, values: Any, columns: int | None = None) -> Int[np.ndarr
 
 
 def _shaped(name: str, values: Any, kinds: str, noun: str, columns: int | None) -> Shaped[np.ndarray, "..."]:
+    """An array of these kinds of dtype, [N], or [N, columns] where columns are wanted."""
     try:
         array = to_numpy(values)
     except ValueError:
         raise InputError(f"{name!r} must be rows of equal length") from None
-    shape = (-1,) if columns is None else (-1, columns)
-    if array.size == 0 and array.ndim <= len(shape):
-        return np.zeros([max(side, 0) for side in shape], dtype=np.int64)
-    if array.dtype.kind not in kinds or array.ndim != len(shape) or (columns and array.shape[1] != columns):
-        wanted = noun if columns is None else f"rows of {columns} {noun}"
+    if not array.size:
+        return np.zeros(0 if columns is None else (0, max(columns, 0)), dtype=np.int64)
+    fits = array.ndim == 1 if columns is None else array.ndim == 2 and columns in (ANY, array.shape[1])
+    if array.dtype.kind not in kinds or not fits:
+        wanted = noun if columns is None else f"rows of {noun}" if columns == ANY else f"rows of {columns} {noun}"
         raise InputError(f"{name!r} must be {wanted}, got {array.dtype} of shape {list(array.shape)}")
     return array
 
 
-def _check_length(
-    name: str, column: Shaped[np.ndarray, "A *B"], rows: Shaped[np.ndarray, "C *D"], noun: str = "boxes"
-) -> None:
-    if len(column) != len(rows):
-        raise InputError(f"{len(column)} {name!r} for {len(rows)} {noun!r}; each needs one")
+def _check_length(name: str, column: Shaped[np.ndarray, "A *B"], count: int, noun: str) -> None:
+    if len(column) != count:
+        raise InputError(f"{len(column)} {name!r} for {count} {noun!r}; each needs one")
 
 
 def _check_objects(name: str, pairs: Int[np.ndarray, "K 2"], objects: int) -> None:

@@ -57,10 +57,8 @@ class SceneGraphRecall:
         without_pairs: Literal["zero", "skip"] = "zero",
         cutoffs: Sequence[int] = CUTOFFS,
     ) -> None:
-        if mode not in MODES:
-            raise InputError(f"unknown mode {mode!r}{nearest(mode, MODES)}")
         self.predicates = tuple(predicates)
-        self.mode = mode
+        self.mode = read_mode(mode)
         self.zero_shot = None if zero_shot is None else frozenset(zero_shot)
         self.without_pairs = without_pairs
         self.cutoffs = tuple(cutoffs)
@@ -198,6 +196,14 @@ class _Ranks:
 
     def mean_over_predicates(self, name: str, k: int, P: int) -> float:
         return ratio(float(self.predicate_recalls(name, k, P).sum()), P if len(self.picture) else 0)
+
+
+def read_mode(name: str) -> Mode:
+    """`name` as a mode; InputError for any other."""
+    for mode in MODES:
+        if mode == name:
+            return mode
+    raise InputError(f"unknown mode {name!r}{nearest(name, MODES)}")
 
 
 def match_relations(truth: GraphTruth, prediction: GraphPrediction, mode: Mode) -> Bool[np.ndarray, "K R"]:

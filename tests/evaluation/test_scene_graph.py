@@ -9,7 +9,15 @@ import torch
 
 from scenekit.errors import InputError
 from scenekit.evaluation.graph_arrays import GraphPrediction, GraphTruth
-from scenekit.evaluation.scene_graph import CUTOFFS, MODES, Mode, SceneGraphRecall, inclusive_iou, match_relations
+from scenekit.evaluation.scene_graph import (
+    CUTOFFS,
+    MODES,
+    Mode,
+    SceneGraphRecall,
+    inclusive_iou,
+    match_relations,
+    read_mode,
+)
 from tests.evaluation.graph_reference import PREDICATES, numbers, pictures
 
 
@@ -190,4 +198,4 @@ def test_what_does_not_fit_the_metric_is_refused() -> None:
     with pytest.raises(InputError, match="the predicate 2 occurs, but only 1 are known"):
         recall.update(GraphTruth.of(BOXES, [1, 2, 3], [[0, 1, 2]]), GraphPrediction.of([], [], [], [], []))
     with pytest.raises(InputError, match="unknown mode 'predcl'; did you mean 'predcls'"):
-        SceneGraphRecall(["on"], "predcl")  # type: ignore[arg-type]
+        read_mode("predcl")

@@ -1,0 +1,81 @@
+"""From the logits of a relation head to ranked triplets, as the scene-graph benchmark has it.
+
+Letters: N objects of one picture, C classes with background (column 0), K pairs, P predicates with "no relation"
+(column 0).
+
+Zellers et al., Neural Motifs, CVPR 2018, and the relation post-processing of Scene-Graph-Benchmark.pytorch (Tang et
+al., 2020).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class RankedTriplets:
+    """Pairs with their predicate probabilities, the best triplet first; `order` holds their rows before."""
+
+    pairs: Int[Tensor, "K 2"]
+    probabilities: Float[Tensor, "K P"]
+    predicate: Int[Tensor, " K"]
+    score: Float[Tensor, " K"]
+    order: Int[Tensor, " K"]
+
+
+def foreground(logits: Float[Tensor, "N C"]) -> Float[Tensor, "N C"]:
+    """Softmax over all columns, then nothing for column 0; rows sum to less than one."""
+    probabilities = logits.softmax(dim=-1)
+    return torch.cat((torch.zeros_like(probabilities[:, :1]), probabilities[:, 1:]), dim=1)
+
+
+def best_labels(probabilities: Float[Tensor, "N C"]) -> Int[Tensor, " N"]:
+    """The most probable class of each object, never background; where boxes are given."""
+    return probabilities[:, 1:].argmax(dim=1) + 1
+
+
+def suppressed_labels(
+    probabilities: Float[Tensor, "N C"], class_boxes: Float[Tensor, "N C 4"], threshold: float = 0.3
+) -> Int[Tensor, " N"]:
+    """One class per object, such that objects of one class do not lie on each other; where boxes are predicted.
+
+    N times the highest (object, class) entry is taken: the object gets the class, and the class is withdrawn from every
+    object whose box for that class overlaps by IoU >= `threshold` (inclusive pixels: x2 - x1 + 1 wide). With every
+    entry withdrawn, the first class in order is what is left for an object; it may then be background (0).
+    """
+    left = probabilities.clone()
+    labels = torch.zeros(len(left), dtype=torch.long, device=left.device)
+    overlaps = _class_overlaps(class_boxes) >= threshold
+    C = left.shape[1]
+    for _ in range(len(left)):
+        best = left.argmax()
+        row, label = best // C, best % C
+        labels[row] = label
+        left[:, label] = left[:, label].masked_fill(overlaps[label, row], 0.0)
+        left[row] = -1.0
+    return labels
+
+
+def rank_triplets(
+    object_scores: Float[Tensor, " N"], pairs: Int[Tensor, "K 2"], relation_logits: Float[Tensor, "K P"]
+) -> RankedTriplets:
+    """Pairs by falling score of their best predicate (never "no relation") * subject * object."""
+    probabilities = relation_logits.softmax(dim=-1)
+    best, predicate = probabilities[:, 1:].max(dim=1)
+    score = best * object_scores[pairs[:, 0]] * object_scores[pairs[:, 1]]
+    order = score.argsort(descending=True, stable=True)
+    return RankedTriplets(pairs[order], probabilities[order], predicate[order] + 1, score[order], order)
+
+
+def _class_overlaps(boxes: Float[Tensor, "N C 4"]) -> Float[Tensor, "C N N"]:
+    """IoU of all objects' boxes for each class, in inclusive pixels."""
+    boxes = boxes.transpose(0, 1)
+    corner = torch.maximum(boxes[:, :, None, :2], boxes[:, None, :, :2])
+    limit = torch.minimum(boxes[:, :, None, 2:], boxes[:, None, :, 2:])
+    shared = (limit - corner + 1).clamp(min=0).prod(dim=-1)
+    area = (boxes[..., 2:] - boxes[..., :2] + 1).prod(dim=-1)
+    return shared / (area[:, :, None] + area[:, None, :] - shared)
