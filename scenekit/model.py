@@ -215,7 +215,8 @@ class SceneModel(nn.Module):
         """The board in original pixels, a Scene per picture; objects that score below `threshold` are left out."""
         finisher = Finisher(self.plan, self.specs, dict(self.heads.items()), self.vocabulary)
         keys = {key for name in (self.tasks if tasks is None else tasks) for key in self.plan.steps[name].provides}
-        scenes = (finisher.scene(outputs.board, index, threshold) for index in range(len(outputs.board.images)))
+        with torch.autocast(self.device.type, enabled=False):  # the pixels of a photograph are not for half precision
+            scenes = [finisher.scene(outputs.board, index, threshold) for index in range(len(outputs.board.images))]
         return [limited(scene, keys) for scene in scenes]
 
     @overload
