@@ -19,11 +19,11 @@ class BoardError(ScenekitError):
     """A task broke the rules of the board: an undeclared read, a second write, a value of the wrong shape."""
 
 
-class UndeclaredRead(BoardError):
+class UndeclaredReadError(BoardError):
     """A task read a key that its TaskSpec does not name."""
 
 
-class WrongShape(BoardError):
+class WrongShapeError(BoardError):
     """A task put a value on the board that does not have as many rows, or the shape, that its key declares."""
 
 

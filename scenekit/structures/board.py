@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scenekit.errors import BoardError, UndeclaredRead, WrongShape
+from scenekit.errors import BoardError, UndeclaredReadError, WrongShapeError
 from scenekit.keys import FEATURES, IMAGES, Key, Stream
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.images import ImageBatch
@@ -161,7 +161,7 @@ class Board:
     def _check_declared(self, key: Key[Any, Any]) -> None:
         if self._reads is not None and key not in self._reads:
             declared = ", ".join(sorted(k.name for k in self._reads))
-            raise UndeclaredRead(
+            raise UndeclaredReadError(
                 f"task {self._owner!r} reads {key.name!r} without declaring it; add it to `requires` or `uses` of "
                 f"its TaskSpec (declared: {declared})"
             )
@@ -169,10 +169,10 @@ class Board:
     def _check_shape(self, key: Key[Any, Any], value: Any, rows: Regions | None) -> None:
         if rows is not None and _count(value) != len(rows):
             came = f"{_count(value)} rows" if _count(value) >= 0 else f"a {type(value).__name__} without rows"
-            raise WrongShape(f"{self._owner} put {came} of {key.name!r} on the board, expected {len(rows)} rows")
+            raise WrongShapeError(f"{self._owner} put {came} of {key.name!r} on the board, expected {len(rows)} rows")
         if key.shape is not None and isinstance(value, Tensor) and not _fits(value, key.shape, len(self.images)):
             wanted = " ".join(map(str, key.shape))
-            raise WrongShape(f"{self._owner} put {key.name!r} of shape {list(value.shape)}, expected [{wanted}]")
+            raise WrongShapeError(f"{self._owner} put {key.name!r} of shape {list(value.shape)}, expected [{wanted}]")
 
 
 def _count(value: Any) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from torch import nn
 
-from scenekit.errors import BoardError, InputError, PluginError, WrongShape
+from scenekit.errors import BoardError, InputError, PluginError, WrongShapeError
 from scenekit.hooks import (
     BackboneSpec,
     BalancerSpec,
@@ -164,8 +164,8 @@ def test_an_error_inside_says_whose_task_it_is(install: Install, monkeypatch: py
     found = collect([install("fine", scenekit_tasks=good)])
     monkeypatch.setattr(manager, "registry", lambda: found)
     whose = r"too few \('distance' comes from plugin fine of acme 1.2\)"
-    with pytest.raises(WrongShape, match=whose), blaming(RECORDS["task"]):
-        raise WrongShape("too few")
+    with pytest.raises(WrongShapeError, match=whose), blaming(RECORDS["task"]):
+        raise WrongShapeError("too few")
     with pytest.raises(ZeroDivisionError) as caught, blaming(RECORDS["task"]):
         raise ZeroDivisionError("of mine")
     assert caught.value.__notes__ == ["'distance' comes from plugin fine of acme 1.2"]

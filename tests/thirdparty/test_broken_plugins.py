@@ -146,7 +146,7 @@ def test_what_is_asked_for_is_named_and_the_rest_works(site: Path, python: Calla
     assert "plugin gone of acme-broken 1.2 failed: ModuleNotFoundError" in said["gone"]
     assert said["distance"].startswith("PluginError: task 'distance' is given by ")
     assert "twin of acme-broken 1.2" in said["distance"] and "distance of scenekit-distance 0.1.0" in said["distance"]
-    assert said["late"].startswith("WrongShape: late put 'acme.late' of shape [")
+    assert said["late"].startswith("WrongShapeError: late put 'acme.late' of shape [")
     assert said["late"].endswith("expected [N] ('late' comes from plugin late of acme-broken 1.2)")
     assert "masks" in said["masks"]
 

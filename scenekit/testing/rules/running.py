@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from scenekit.data.sample import Sample
-from scenekit.errors import UndeclaredRead, WrongShape
+from scenekit.errors import UndeclaredReadError, WrongShapeError
 from scenekit.testing.bench import Bench
 from scenekit.testing.check import RuleError, SkipError, check
 
@@ -18,9 +18,9 @@ from scenekit.testing.check import RuleError, SkipError, check
 @check("name the key in `requires` (always there) or `uses` (where the model has it) of the TaskSpec", essential=True)
 def reads(bench: Bench) -> None:
     """A head reads only keys that its TaskSpec declares."""
-    with _nothing_but(UndeclaredRead):
+    with _nothing_but(UndeclaredReadError):
         bench.learn(bench.samples())
-    with _nothing_but(UndeclaredRead):
+    with _nothing_but(UndeclaredReadError):
         bench.predict(bench.samples())
 
 
@@ -32,7 +32,7 @@ def reads(bench: Bench) -> None:
 def shapes(bench: Bench) -> None:
     """Values on the board have a row for each region or an entry for each picture, in the shape of their key."""
     values: dict[str, Any] = {}
-    with _nothing_but(WrongShape):
+    with _nothing_but(WrongShapeError):
         values = bench.predict(bench.samples(3))
     of_picture = [key.name for key in bench.spec.provides if key.of is None and key.name in values]
     for name in of_picture:
