@@ -82,7 +82,11 @@ AT_ONCE: dict[str, Change] = {
     "different ones for ['dog', 'person']": lambda data: data["categories"][1].update(keypoints=["x"]),
     "a list 'categories' that is not empty": lambda data: data.pop("categories"),
     "a list 'images' that is not empty": lambda data: data.pop("images"),
-    "'attributes' must be a list of names": lambda data: data.update(attributes=[1]),
+    "'attributes' must be a list of names, not [1]": lambda data: data.update(attributes=[1]),
+    "'predicates' must be a list of names, not 5": lambda data: data.update(predicates=5),
+    "image id 1: 'width' must be an integer": lambda data: (
+        [picture.pop("width") for picture in data["images"]] and data["images"][0].update(width="x")
+    ),
 }
 
 

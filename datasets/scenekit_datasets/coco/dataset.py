@@ -153,11 +153,11 @@ def present(index: Index, folder: Path, faulty: Faulty) -> list[int]:
         raise InputError(f"expected a folder of pictures, but {folder} is none; name it with images=")
     there = {parent: _names_in(folder / parent) for parent in {os.path.dirname(name) for name in index.names}}
     found = [os.path.basename(name) in there[os.path.dirname(name)] for name in index.names]
-    missing = {
-        place: f"{index.path}: image id {index.ids[place]}: 'file_name' is {index.names[place]!r}, which {folder} lacks"
-        for place, is_there in enumerate(found)
+    missing = [
+        f"{index.path}: image id {id}: 'file_name' is {name!r}, which {folder} lacks"
+        for id, name, is_there in zip(index.ids, index.names, found, strict=True)
         if not is_there
-    }
+    ]
     report(missing, faulty)
     return [place for place, is_there in enumerate(found) if is_there]
 

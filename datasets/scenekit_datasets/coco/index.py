@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from scenekit.errors import InputError
-from scenekit.evaluation.reading import Record, records_of
+from scenekit.evaluation.reading import Record, brief, records_of
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.coco.gather import Annotations, Images, first_of_each, note
 from scenekit_datasets.coco.spans import Spans, entries
@@ -106,10 +106,7 @@ def _settled(index: Index, stuff: Collection[str]) -> Index:
 def _require(path: Path, header: Mapping[str, Any], images: Images) -> None:
     for name, there in (("images", len(images.starts)), ("categories", header.get("categories"))):
         if not there:
-            hint = (
-                "; captions of whole pictures are no labels that scenekit has a key for" if name == "categories" else ""
-            )
-            raise InputError(f"{path}: expected a JSON object with a list {name!r} that is not empty{hint}")
+            raise InputError(f"{path}: expected a JSON object with a list {name!r} that is not empty")
 
 
 def _category_records(path: Path, header: Mapping[str, Any], stuff: bool) -> list[Record]:
@@ -120,9 +117,10 @@ def _category_records(path: Path, header: Mapping[str, Any], stuff: bool) -> lis
 def _words(path: Path, header: Mapping[str, Any], field: str) -> tuple[str, ...]:
     """A list of names, plain or as the field `name` of objects."""
     value = header.get(field) or []
-    names = [entry.get("name") if isinstance(entry, dict) else entry for entry in value]
+    plain = value if isinstance(value, list) else [value]
+    names = [entry.get("name") if isinstance(entry, dict) else entry for entry in plain]
     if not isinstance(value, list) or not all(isinstance(name, str) for name in names):
-        raise InputError(f"{path}: {field!r} must be a list of names")
+        raise InputError(f"{path}: {field!r} must be a list of names, not {brief(value)}")
     return tuple(map(str, names))
 
 
@@ -137,12 +135,14 @@ def _index(
     ids = np.array(images.ids)
     _check_images(images, ids)
     kept = _without(images.faults, len(ids))
+    if not kept.any():
+        report(images.faults.values(), "refuse")
     places = {int(id): place for place, id in enumerate(ids[kept])}
     sizes = np.stack((images.heights, images.widths), axis=1)[kept]
     of_image = np.array([places.get(image, -1) for image in annotations.images], dtype=np.int64)
     _check_annotations(annotations, of_image, sizes, categories)
     good = _without(annotations.faults, len(of_image))
-    report({**images.faults, **{-1 - row: fault for row, fault in annotations.faults.items()}}, faulty)
+    report([*images.faults.values(), *annotations.faults.values()], faulty)
     rows = good.nonzero()[0]
     order = rows[np.argsort(of_image[rows], kind="stable")]
     spans = images.spans()
@@ -222,11 +222,11 @@ def _without(faults: Mapping[int, str], count: int) -> Bool[np.ndarray, " n"]:
     return kept
 
 
-def report(faults: Mapping[int, str], faulty: Faulty) -> None:
+def report(faults: Collection[str], faulty: Faulty) -> None:
     """Raise InputError with the first faults, or warn of them."""
     if not faults:
         return
-    told = "; ".join(list(faults.values())[:SHOWN])
+    told = "; ".join(list(faults)[:SHOWN])
     more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
     if faulty == "refuse":
         raise InputError(f"{told}{more}; mend the file, or leave such entries out with faulty='skip'")
