@@ -77,12 +77,13 @@ def _place_stuff(ids: Tensor, scene: Scene, taken: int, config: PanopticConfig) 
     """Writes into `ids`."""
     labels = scene[SEMANTIC]
     free = (ids == 0) & (labels >= len(scene.vocabulary.things))
-    free_labels = labels[free]
-    areas = torch.bincount(free_labels, minlength=len(scene.vocabulary.labels))
+    codes = torch.where(free, labels + 1, 0)
+    areas = torch.bincount(codes.flatten(), minlength=len(scene.vocabulary.labels) + 1)
+    areas[0] = 0
     large = (areas > 0) & (areas >= max(config.stuff_area * ids.numel(), config.stuff_pixels))
     numbers = torch.where(large, taken + large.cumsum(0), 0)
-    ids[free] = numbers[free_labels]
-    return [Segment(int(numbers[label]), label, is_thing=False) for label in large.nonzero()[:, 0].tolist()]
+    ids += numbers[codes]
+    return [Segment(int(numbers[code]), code - 1, is_thing=False) for code in large.nonzero()[:, 0].tolist()]
 
 
 @hookimpl
