@@ -1,10 +1,10 @@
 """How much memory long work takes: `OMP_NUM_THREADS=1 python benchmarks/memory.py [--pictures 1000] [--scenes 5000]`.
 
-`command`: `scenekit predict --json` over a folder of generated pictures, by an untrained model with every task and small
-layers; `iterator`: the same through `model.predict(iter(...))`; `evaluation`: every evaluator of that model fed with
-made-up labels and predictions. Each runs in a process of its own, whose resident memory is looked at ten times a second.
-`growth_mb` is by how much a line through the second half of those looks rises over that half: 0 is flat. Results go to
-benchmarks/results/.
+`command`: `scenekit predict --json` over a folder of generated pictures, by an untrained model with every task and
+small layers; `iterator`: the same through `model.predict(iter(...))`; `evaluation`: every evaluator of that model fed
+with made-up labels and predictions. Each runs in a process of its own, whose resident memory is looked at ten times a
+second. `growth_mb` is by how much a line through the second half of those looks rises over that half: 0 is flat.
+Results go to benchmarks/results/.
 """
 
 from __future__ import annotations

@@ -137,6 +137,18 @@ def test_every_hook_has_a_test() -> None:
     assert set(HOOKS) <= tested
 
 
+@pytest.mark.parametrize("name", HOOKS)
+def test_every_hook_has_a_real_user(name: str) -> None:
+    """Something that is installed with scenekit itself implements it, and not a test alone."""
+    implementations = getattr(registry().manager.hook, name).get_hookimpls()
+    assert any(" of scenekit " in implementation.plugin_name for implementation in implementations)
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_every_hook_has_a_page(name: str) -> None:
+    assert f"### {name}\n" in (REPOSITORY / "docs" / "hooks.md").read_text(encoding="utf-8")
+
+
 def test_built_ins_enter_by_the_door() -> None:
     found = registry()
     assert not found.failures
