@@ -59,10 +59,13 @@ def unusable(found: Registry) -> list[Report]:
 
 
 def print_reports(reports: Iterable[Report]) -> None:
-    """A line for each task, then what is broken, with reason and remedy."""
+    """A line for each task, what is broken with reason and remedy, and why something was not checked."""
     rows = [(r.task, "ok" if r.ok else "broken", len(r.passed), len(r.findings), len(r.skipped)) for r in reports]
     output.print_table("tasks", ("task", "verdict", "passed", "failed", "skipped"), rows)
     for report in reports:
         if not report.ok:
             findings = [(finding.check, finding.reason, finding.remedy) for finding in report.findings]
             output.print_table(f"{report.task}: broken rules", ("rule", "what happened", "what to do"), findings)
+    skipped = [(report.task, name, why) for report in reports for name, why in report.skipped.items()]
+    if skipped:
+        output.print_table("not checked", ("task", "rule", "why"), skipped)
