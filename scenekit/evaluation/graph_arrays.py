@@ -6,6 +6,7 @@ Boxes are xyxy with the last pixel included (x2 - x1 + 1 wide), as the benchmark
 which a `Scene` has, take 1 from x2 and y2. Predicates are counted from 1; 0 is "no relation".
 """
 
+from collections.abc import Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +36,7 @@ class GraphTruth:
         """
         known, classes = decimals("boxes", boxes, 4), integers("labels", labels)
         rows = integers("relations", relations, 3)
-        _check_length("labels", classes, len(known), "boxes")
+        check_length("labels", classes, len(known), "boxes")
         _check_objects("relations", rows[:, :2], len(known))
         if (wrong := np.flatnonzero(rows[:, 2] < 1)).size:
             raise InputError(
@@ -66,9 +67,9 @@ class GraphPrediction:
         found, classes = decimals("boxes", boxes, 4), integers("labels", labels)
         certainty, rows = decimals("scores", scores, least=0.0), integers("pairs", pairs, 2)
         table = decimals("probabilities", probabilities, columns=ANY, least=0.0)
-        _check_length("labels", classes, len(found), "boxes")
-        _check_length("scores", certainty, len(found), "boxes")
-        _check_length("probabilities", table, len(rows), "pairs")
+        check_length("labels", classes, len(found), "boxes")
+        check_length("scores", certainty, len(found), "boxes")
+        check_length("probabilities", table, len(rows), "pairs")
         _check_objects("pairs", rows, len(found))
         return cls(found, classes, certainty, rows, table)
 
@@ -105,7 +106,8 @@ def _shaped(name: str, values: Any, kinds: str, noun: str, columns: int | None) 
     return array
 
 
-def _check_length(name: str, column: Shaped[np.ndarray, "A *B"], count: int, noun: str) -> None:
+def check_length(name: str, column: Sized, count: int, noun: str) -> None:
+    """Raise InputError unless there are `count` values in the column, one for each `noun`."""
     if len(column) != count:
         raise InputError(f"{len(column)} {name!r} for {count} {noun!r}; each needs one")
 
