@@ -1,6 +1,7 @@
 """Dense-captioning mAP by DenseCap's protocol (Johnson et al., DenseCap, CVPR 2016, and its evaluation program).
 
-Letters: G described regions of one picture, M the same merged, D detections, T recall thresholds.
+Letters: G described regions of one picture, M the same merged, D detections, I and S thresholds on
+IoU and language score, T on recall.
 
 1. True regions that overlap by IoU >= 0.7 are merged: the one with most such partners takes them all, then the next.
    The merged box is the mean of their corners, its references are all their captions.
@@ -102,26 +103,16 @@ class DenseCaptioning:
         """
         found = _Detections.of_all(self._pictures)
         found = found.rows(np.argsort(-found.scores, kind="stable"))
-        language = self._language_scores(found)
-        table = np.array(
-            [
-                [
-                    average_precision(found.first & (found.iou >= t) & (language > s), self._regions)
-                    for s in (-1.0, *SCORES)
-                ]
-                for t in IOUS
-            ]
-        )
+        table = self._precisions(found)
         columns = ("detection", *(f"{s:g}" for s in SCORES))
+        rows = {f"{t:g}": dict(zip(columns, row, strict=True)) for t, row in zip(IOUS, table.tolist(), strict=True)}
         return {
             "mAP": float(table[:, 1:].mean()),
             "language_score": self.name,
             "detection_mAP": float(table[:, 0].mean()),
             "regions": self._regions,
             "detections": len(found.scores),
-            "breakdown": {
-                f"{t:g}": dict(zip(columns, row.tolist(), strict=True)) for t, row in zip(IOUS, table, strict=True)
-            },
+            "breakdown": rows,
         }
 
     def text_scores(self) -> dict[str, float | int]:
@@ -131,33 +122,42 @@ class DenseCaptioning:
         scores = {name: score(found.captions, found.references) for name, score in CORPUS_SCORES.items()}
         return {**scores, "texts": len(found.captions)}
 
+    def _precisions(self, found: "_Detections") -> Float[np.ndarray, "I S"]:
+        """AP for each threshold on the overlap (rows), without and with each on the language score (columns)."""
+        language = self._language_scores(found)
+        right = [[found.first & (found.iou >= t) & (language > s) for s in (-1.0, *SCORES)] for t in IOUS]
+        return np.array([[average_precision(hits, self._regions) for hits in row] for row in right])
+
     def _language_scores(self, found: "_Detections") -> Float[np.ndarray, " D"]:
         """The language score of each detection that could be right; 0 for all others, which nobody asks for."""
         scores = np.zeros(len(found.scores))
         asked = np.flatnonzero(found.first & (found.iou >= min(IOUS)))
         if len(asked):
             texts = found.rows(asked)
-            scores[asked] = self.language(texts.captions, texts.references)
+            given = decimals(f"scores by {self.name}", self.language(texts.captions, texts.references))
+            check_length(f"scores by {self.name}", given, len(asked), "texts")
+            scores[asked] = given
         return scores
 
 
-def merged_regions(boxes: Float[np.ndarray, "G 4"]) -> list[Int[np.ndarray, " N"]]:
+def merged_regions(boxes: Float[np.ndarray, "G 4"]) -> list[list[int]]:
     """Rows of the regions that become one: the region with most partners takes them all, then the next."""
     close = box_iou(boxes, boxes) >= MERGE_IOU
     np.fill_diagonal(close, True)
     groups = []
     while close.any():
-        members = np.flatnonzero(close[close.sum(axis=1).argmax()])
+        members = np.flatnonzero(close[close.sum(axis=1).argmax()]).tolist()
         groups.append(members)
         close[members] = False
         close[:, members] = False
     return groups
 
 
-def mean_boxes(boxes: Float[np.ndarray, "G 4"], groups: Sequence[Int[np.ndarray, " N"]]) -> Float[np.ndarray, "M 4"]:
+def mean_boxes(boxes: Float[np.ndarray, "G 4"], groups: Sequence[Sequence[int]]) -> Float[np.ndarray, "M 4"]:
     """The mean corners of each group, rounded as DenseCap does: to single precision, at pixel centers."""
-    means = [(boxes[group] + TO_PIXEL_CENTERS).mean(axis=0) for group in groups]
-    return np.array(means, dtype=np.float32).reshape(-1, 4).astype(np.float64) - TO_PIXEL_CENTERS
+    means = [(boxes[list(group)] + TO_PIXEL_CENTERS).mean(axis=0) for group in groups]
+    rounded: Float[np.ndarray, "M 4"] = np.array(means, dtype=np.float32).reshape(-1, 4) - TO_PIXEL_CENTERS
+    return rounded
 
 
 def assigned(

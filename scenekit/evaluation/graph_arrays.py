@@ -65,12 +65,12 @@ class GraphPrediction:
         Raises InputError for wrong shapes, numbers that are not finite, and pairs of missing objects.
         """
         found, classes = decimals("boxes", boxes, 4), integers("labels", labels)
-        certainty, rows = decimals("scores", scores, least=0.0), integers("pairs", pairs, 2)
-        table = decimals("probabilities", probabilities, columns=ANY, least=0.0)
+        certainty, rows = decimals("scores", scores, least=0.0), integers("relations", pairs, 2)
+        table = decimals("scores of relations", probabilities, columns=ANY, least=0.0)
         check_length("labels", classes, len(found), "boxes")
         check_length("scores", certainty, len(found), "boxes")
-        check_length("probabilities", table, len(rows), "pairs")
-        _check_objects("pairs", rows, len(found))
+        check_length("scores of relations", table, len(rows), "relations")
+        _check_objects("relations", rows, len(found))
         return cls(found, classes, certainty, rows, table)
 
 

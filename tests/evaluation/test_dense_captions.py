@@ -86,7 +86,7 @@ def test_regions_and_records_equal_densecaps(name: str) -> None:
     for picture, expected in zip(CASES[name]["images"], CASES[name]["per_image"], strict=True):
         truth = half_open(picture["gt_boxes"])
         groups = merged_regions(truth)
-        assert [group.tolist() for group in groups] == expected["groups"]
+        assert groups == expected["groups"]
         merged = mean_boxes(truth, groups)
         assert merged + TO_PIXEL_CENTERS == pytest.approx(np.array(expected["merged_boxes"]), abs=1e-9)
         order = np.argsort(-np.array(picture["logprobs"]), kind="stable")
@@ -102,7 +102,7 @@ def test_recall_thresholds_carry_their_rounding_errors() -> None:
 
 
 def test_average_precision_by_hand() -> None:
-    """Right, wrong, right of 4 regions: precision 1 below recall 1/4, 2/3 below 2/4, as t[25] > 0.25 and t[50] > 0.5."""
+    """Right, wrong, right of 4 regions: precision 1 below recall 1/4, 2/3 below 2/4; t[25] > .25, t[50] > .5."""
     assert average_precision(np.array([True, False, True]), 4) == pytest.approx((25 + 25 * 2 / 3) / 100)
     assert average_precision(np.zeros(0, dtype=bool), 4) == 0 and np.isnan(average_precision(np.array([True]), 0))
 
@@ -169,3 +169,10 @@ def test_bad_arrays_are_refused(change: dict[str, Any], message: str) -> None:
     good |= {"captions": ["a", "b", "c"], "scores": [1, 2, 3]}
     with pytest.raises(InputError, match=message):
         DenseCaptioning().update(**{**good, **change})
+
+
+def test_a_language_score_must_give_one_number_per_text() -> None:
+    metric = DenseCaptioning(lambda candidates, references: np.ones(5), "five")
+    metric.update(BOXES, CAPTIONS, BOXES[:1], ["a dog"], [0.5])
+    with pytest.raises(InputError, match="5 'scores by five' for 1 'texts'"):
+        metric.result()
