@@ -114,7 +114,8 @@ def idle_parameters(network: nn.Module, read: Reader) -> list[str]:
     values = {name: value.to("meta") for name, value in network.named_buffers()}
     parameters = {name: nn.Parameter(value.to("meta")) for name, value in network.named_parameters()}
     with torch.device("meta"), torch.enable_grad():
-        maps = read(functional_call(network, {**values, **parameters}, (torch.zeros(PROBE),)))
+        pixels = torch.zeros(2, *PROBE[1:])  # two, for batch statistics of what is pooled to a single cell
+        maps = read(functional_call(network, {**values, **parameters}, (pixels,)))
         total = torch.stack([features.sum() for features in maps]).sum()
     gradients = torch.autograd.grad(total, list(parameters.values()), allow_unused=True)
     return [name for name, gradient in zip(parameters, gradients, strict=True) if gradient is None]
