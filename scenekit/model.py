@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast, overload
 
@@ -245,14 +246,10 @@ class SceneModel(nn.Module):
 
     @torch.no_grad()
     def _predict_one(self, image: ImageSource, tasks: Collection[str] | None, threshold: float) -> Scene:
-        training = self.training
-        self.eval()
-        try:
+        with _evaluating(self):
             outputs = self(self.preprocess([image]), tasks=tasks, threshold=threshold)
             (scene,) = self.scenes(outputs, tasks, threshold)
-            return replace(scene, path=os.fspath(image)) if isinstance(image, str | os.PathLike) else scene
-        finally:
-            self.train(training)
+        return replace(scene, path=os.fspath(image)) if isinstance(image, str | os.PathLike) else scene
 
     @classmethod
     def from_pretrained(cls, name: str | os.PathLike[str], device: torch.device | str = "cpu") -> SceneModel:
@@ -266,6 +263,19 @@ class SceneModel(nn.Module):
         from scenekit.weights import push_to_hub
 
         return push_to_hub(self, repository, **options)
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while. Switching walks through all modules: a model that is in it already is left alone."""
+    training = model.training
+    if training:
+        model.eval()
+    try:
+        yield
+    finally:
+        if training:
+            model.train()
 
 
 def _required(spec: TaskSpec) -> tuple[Key[Any, Any], ...]:

@@ -6,6 +6,7 @@ from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from scenekit.backbones import build_backbone
+from scenekit.backbones.norm import FusedFrozenBatchNorm2d
 from scenekit.errors import InputError
 
 
@@ -26,7 +27,7 @@ def test_frozen_norm_is_batch_norm_in_eval_mode(name: str) -> None:
     batch, frozen = build_backbone(name).eval(), build_backbone(name, norm="frozen").train()
     randomize_statistics(batch)
     frozen.load_state_dict(batch.state_dict())
-    assert norms(frozen) == {FrozenBatchNorm2d}
+    assert norms(frozen) == {FusedFrozenBatchNorm2d}
     pixels = torch.randn(2, 3, 64, 64)
     for found, expected in zip(frozen(pixels), batch(pixels), strict=True):
         torch.testing.assert_close(found, expected)
