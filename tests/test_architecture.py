@@ -28,7 +28,11 @@ HOOKS = {name: spec for name, spec in vars(specs).items() if name.startswith("sc
 WORDS_OF_FILE_FORMATS = {
     "scenekit/evaluation/coco.py": {"keypoints"},
     "scenekit/evaluation/coco_files.py": {"keypoints"},
+    "scenekit/evaluation/dense_caption_files.py": {"captions"},
+    "scenekit/evaluation/dense_captions.py": {"captions"},
     "scenekit/evaluation/evaluators.py": {"keypoints"},
+    "scenekit/evaluation/graph_arrays.py": {"relations"},
+    "scenekit/evaluation/scene_graph_files.py": {"relations"},
     "scenekit/cli/score.py": {"panoptic"},
 }
 """Where a word that also is a task's name belongs to a format that is read or measured."""

@@ -11,6 +11,11 @@ from scenekit.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from scenekit.evaluation.coco import Kind
+    from scenekit.evaluation.image_files import Notes
+
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Refuse what is odd but can be scored, such as an object related to itself.")
+]
 
 app = typer.Typer(name="score", no_args_is_help=True, help="Score result files against ground truth, without a model.")
 
@@ -75,6 +80,107 @@ def panoptic(
         _print_scores("panoptic", {**scores, "per_class": seen}, ("PQ", "SQ", "RQ"))
 
 
+@app.command("scene-graph")
+def scene_graph(
+    truth: Annotated[Path, typer.Argument(metavar="GT.json", help="Ground truth; see above.")],
+    prediction: Annotated[Path, typer.Argument(metavar="PRED.json", help="Predictions; see above.")],
+    mode: Annotated[
+        str,
+        typer.Option(metavar="MODE", help="What was given: predcls (boxes, labels), sgcls (boxes), sgdet (nothing)."),
+    ],
+    zero_shot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='Triplets that training lacks: {"triplets": [\\[subject class, object class, predicate], ...]}.',
+        ),
+    ] = None,
+    skip_without_pairs: Annotated[
+        bool,
+        typer.Option(
+            "--skip-without-pairs",
+            help="Leave pictures without predicted relations out, as Scene-Graph-Benchmark does; default: recall 0.",
+        ),
+    ] = False,
+    strict: StrictOption = False,
+    as_json: output.JsonOption = False,
+) -> None:
+    r"""Scene-graph recall (R@K, mR@K, with and without graph constraint), equal to Scene-Graph-Benchmark.
+
+    GT.json: {"images": [{"id", "boxes", "labels", "relations"}]}.
+    A relation is \[subject, object, predicate]: subject and object are places
+    in boxes, from 0, predicates count from 1. A list "predicates" of their
+    names may stand beside "images". Boxes are xyxy pixels, the last included.
+
+    PRED.json: the same with "scores", one per object, and relations
+    {"subject", "object", "scores"}, sorted: the best triplet first.
+    Scores of a relation are \[no relation, predicate 1, predicate 2, ...].
+    """
+    from scenekit.evaluation.image_files import Notes
+    from scenekit.evaluation.scene_graph import read_mode
+    from scenekit.evaluation.scene_graph_files import score_scene_graph_files
+
+    notes = Notes(strict)
+    scores = score_scene_graph_files(
+        truth,
+        prediction,
+        read_mode(mode),
+        zero_shot,
+        "skip" if skip_without_pairs else "zero",
+        notes,
+        lambda images: output.progress(images, "scoring"),
+    )
+    _print_notes(notes)
+    if as_json:
+        output.print_json(scores)
+    else:
+        _print_recalls(f"scene graphs, {mode}, {scores['images']} images", scores)
+
+
+@app.command("dense-captions")
+def dense_captions(
+    truth: Annotated[Path, typer.Argument(metavar="GT.json", help="Ground truth; see above.")],
+    prediction: Annotated[Path, typer.Argument(metavar="PRED.json", help="Predictions; see above.")],
+    language: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="How texts are compared: unigram-F, or METEOR (needs Java and pycocoevalcap)."
+        ),
+    ] = "unigram-F",
+    last_region: Annotated[
+        bool,
+        typer.Option(
+            "--last-region",
+            help="Let detections far from all regions take the last one, as DenseCap's Lua program does.",
+        ),
+    ] = False,
+    strict: StrictOption = False,
+    as_json: output.JsonOption = False,
+) -> None:
+    """Dense-captioning mAP by DenseCap's protocol; CIDEr-D, BLEU and ROUGE beside it.
+
+    GT.json: {"images": [{"id", "boxes", "captions"}]}. Boxes are xyxy pixels,
+    half-open; captions are one text, or a list of texts, per box.
+
+    PRED.json: the same with one text per box, and "scores".
+
+    mAP depends on how texts are compared: numbers by unigram-F and by METEOR
+    cannot be compared with each other.
+    """
+    from scenekit.evaluation.dense_caption_files import score_dense_caption_files
+    from scenekit.evaluation.image_files import Notes
+
+    notes = Notes(strict)
+    scores = score_dense_caption_files(
+        truth, prediction, language, last_region, notes, lambda images: output.progress(images, "scoring")
+    )
+    _print_notes(notes)
+    if as_json:
+        output.print_json(scores)
+    else:
+        _print_dense_captions(language, scores)
+
+
 def _kinds(text: str | None) -> "list[Kind] | None":
     """The kinds of AP in `bbox,segm`."""
     from scenekit.evaluation.coco import METRICS
@@ -104,6 +210,35 @@ def _print_scores(title: str, scores: Mapping[str, Any], columns: Sequence[str])
     output.print_table(title, ("metric", "value"), totals)
     rows = [(name, *(_rounded(row[column]) for column in columns)) for name, row in scores["per_class"].items()]
     output.print_table(f"{title} per class", ("class", *columns), rows)
+
+
+def _print_notes(notes: "Notes") -> None:
+    for line in notes.lines():
+        output.console.print(f"note: {line}", markup=False, soft_wrap=True)
+
+
+def _print_recalls(title: str, scores: Mapping[str, Any]) -> None:
+    """A row per metric and a column per cut-off; the same per predicate, of those that occur."""
+    named = [name.split("@") for name in scores if "@" in name]
+    metrics, cutoffs = (list(dict.fromkeys(part)) for part in zip(*named, strict=True))
+    totals = [(metric, *(_rounded(scores[f"{metric}@{k}"]) for k in cutoffs)) for metric in metrics]
+    output.print_table(title, ("metric", *(f"@{k}" for k in cutoffs)), totals)
+    seen = {name: row for name, row in scores["per_predicate"].items() if row["count"]}
+    columns = list(next(iter(seen.values()), ()))
+    rows = [(name, *(_rounded(row[column]) for column in columns)) for name, row in seen.items()]
+    output.print_table(f"{title}, per predicate", ("predicate", *columns), rows)
+
+
+def _print_dense_captions(language: str, scores: Mapping[str, Any]) -> None:
+    """The metrics, then AP by IoU (rows) and language score (columns)."""
+    names = {"mAP": f"mAP ({language})", "detection_mAP": "detection mAP"}
+    shown = {name: value for name, value in scores.items() if name not in ("breakdown", "language_score")}
+    totals = [(names.get(name, name), _rounded(value)) for name, value in shown.items()]
+    output.print_table("dense captions", ("metric", "value"), totals)
+    columns = list(next(iter(scores["breakdown"].values())))
+    rows = [(iou, *(_rounded(row[column]) for column in columns)) for iou, row in scores["breakdown"].items()]
+    heads = [column if column == "detection" else f"> {column}" for column in columns]
+    output.print_table(f"AP by IoU and {language}", ("IoU", *heads), rows)
 
 
 def _rounded(value: float | int) -> str:
