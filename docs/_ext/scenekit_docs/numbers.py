@@ -66,6 +66,13 @@ RESULT_FILES: Sequence[Result] = (
         "OMP_NUM_THREADS=1 python benchmarks/memory.py",
     ),
     Result(
+        "scene_graph_recall",
+        "Time of scene-graph recall",
+        "All metrics of made-up pictures at the published settings of Visual Genome: 80 objects, all ordered pairs, "
+        "50 predicates. One process on one core; checking the arrays is counted.",
+        "OMP_NUM_THREADS=1 python benchmarks/scene_graph_recall.py",
+    ),
+    Result(
         "coco_index",
         "Opening a large file of annotations",
         "A made-up file of the size of COCO's train2017, opened by the data set `coco` and by the module `json`.",
