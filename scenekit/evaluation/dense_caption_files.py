@@ -11,7 +11,7 @@ from typing import Any
 
 from scenekit.errors import InputError
 from scenekit.evaluation.dense_captions import DenseCaptioning
-from scenekit.evaluation.graph_arrays import check_length, decimals
+from scenekit.evaluation.graph_arrays import check_length, corners
 from scenekit.evaluation.image_files import ImagePair, Notes, named, paired_images
 from scenekit.evaluation.language import language_score, words
 from scenekit.evaluation.reading import Record, brief, read_json
@@ -39,7 +39,7 @@ def score_dense_caption_files(
         boxes, references = known.get("boxes"), _texts(known, notes, several=True)
         arrays, captions = [found.get("boxes"), found.get("scores")], _texts(found, notes)
         with named(known):
-            truth_boxes = decimals("boxes", boxes, 4)
+            truth_boxes = corners(boxes)
             check_length("captions", references, len(truth_boxes), "boxes")
         with named(found):
             metric.update(truth_boxes, references, arrays[0], [texts[0] for texts in captions], arrays[1])

@@ -1,7 +1,7 @@
 """Dense-captioning mAP by DenseCap's protocol (Johnson et al., DenseCap, CVPR 2016, and its evaluation program).
 
-Letters: G described regions of one picture, M the same merged, D detections, I and S thresholds on
-IoU and language score, T on recall.
+Letters: G described regions of one picture, M the same merged, D detections, I and S thresholds on IoU and language
+score, T on recall.
 
 1. True regions that overlap by IoU >= 0.7 are merged: the one with most such partners takes them all, then the next.
    The merged box is the mean of their corners, its references are all their captions.
@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from scenekit.errors import InputError
-from scenekit.evaluation.graph_arrays import check_length, decimals
+from scenekit.evaluation.graph_arrays import check_length, corners, decimals
 from scenekit.evaluation.language import CORPUS_SCORES, LanguageScore, unigram_f
 
 MERGE_IOU = 0.7
@@ -67,9 +67,9 @@ class DenseCaptioning:
 
         Raises InputError for wrong shapes, numbers that are not finite, and lengths that differ.
         """
-        known = decimals("boxes", truth_boxes, 4)
+        known = corners(truth_boxes)
         check_length("captions", truth_captions, len(known), "boxes")
-        found, certainty = decimals("boxes", boxes, 4), decimals("scores", scores)
+        found, certainty = corners(boxes), decimals("scores", scores)
         check_length("captions", captions, len(found), "boxes")
         check_length("scores", certainty, len(found), "boxes")
         groups = merged_regions(known)

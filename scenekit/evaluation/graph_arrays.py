@@ -19,6 +19,9 @@ from scenekit.evaluation.common import to_numpy
 ANY = -1
 """As many columns as there are."""
 
+LAST_PIXEL = 1.0
+"""What x2 - x1 lacks of the width where the last pixel is included."""
+
 
 @dataclass(frozen=True, eq=False)
 class GraphTruth:
@@ -34,7 +37,7 @@ class GraphTruth:
 
         Raises InputError for wrong shapes, numbers that are not finite, and relations to missing objects.
         """
-        known, classes = decimals("boxes", boxes, 4), integers("labels", labels)
+        known, classes = corners(boxes, -LAST_PIXEL), integers("labels", labels)
         rows = integers("relations", relations, 3)
         check_length("labels", classes, len(known), "boxes")
         _check_objects("relations", rows[:, :2], len(known))
@@ -64,7 +67,7 @@ class GraphPrediction:
 
         Raises InputError for wrong shapes, numbers that are not finite, and pairs of missing objects.
         """
-        found, classes = decimals("boxes", boxes, 4), integers("labels", labels)
+        found, classes = corners(boxes, -LAST_PIXEL), integers("labels", labels)
         certainty, rows = decimals("scores", scores, least=0.0), integers("relations", pairs, 2)
         table = decimals("scores of relations", probabilities, columns=ANY, least=0.0)
         check_length("labels", classes, len(found), "boxes")
@@ -72,6 +75,15 @@ class GraphPrediction:
         check_length("scores of relations", table, len(rows), "relations")
         _check_objects("relations", rows, len(found))
         return cls(found, classes, certainty, rows, table)
+
+
+def corners(values: Any, shortest: float = 0.0) -> Float[np.ndarray, "N 4"]:
+    """Boxes [N 4] xyxy; InputError as for `decimals`, and where x2 - x1 or y2 - y1 is below `shortest`."""
+    boxes = decimals("boxes", values, 4)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    if (wrong := np.flatnonzero((sides < shortest).any(axis=1))).size:
+        raise InputError(f"'boxes' number {wrong[0]} ends before it begins: {boxes[wrong[0]].tolist()} for x1 y1 x2 y2")
+    return boxes
 
 
 def decimals(name: str, values: Any, columns: int | None = None, least: float = -np.inf) -> Float[np.ndarray, "..."]:

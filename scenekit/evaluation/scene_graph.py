@@ -28,7 +28,7 @@ from jaxtyping import Bool, Float, Int
 
 from scenekit.errors import InputError, nearest
 from scenekit.evaluation.common import ratio
-from scenekit.evaluation.graph_arrays import GraphPrediction, GraphTruth
+from scenekit.evaluation.graph_arrays import LAST_PIXEL, GraphPrediction, GraphTruth
 
 Mode = Literal["predcls", "sgcls", "sgdet"]
 """What is given: boxes and labels, boxes, nothing."""
@@ -220,11 +220,12 @@ def first_found(matches: Bool[np.ndarray, "K R"]) -> Int[np.ndarray, " R"]:
 
 
 def inclusive_iou(a: Float[np.ndarray, "N 4"], b: Float[np.ndarray, "G 4"]) -> Float[np.ndarray, "N G"]:
-    """IoU of boxes whose last pixel is included."""
+    """IoU of boxes whose last pixel is included; 0 where both are empty."""
     corner, limit = np.maximum(a[:, None, :2], b[:, :2]), np.minimum(a[:, None, 2:], b[:, 2:])
-    shared = np.maximum(limit - corner + 1, 0).prod(axis=-1)
-    areas = [(boxes[:, 2:] - boxes[:, :2] + 1).prod(axis=-1) for boxes in (a, b)]
-    iou: Float[np.ndarray, "N G"] = shared / (areas[0][:, None] + areas[1] - shared)
+    shared = np.maximum(limit - corner + LAST_PIXEL, 0).prod(axis=-1)
+    areas = [(boxes[:, 2:] - boxes[:, :2] + LAST_PIXEL).prod(axis=-1) for boxes in (a, b)]
+    union = areas[0][:, None] + areas[1] - shared
+    iou: Float[np.ndarray, "N G"] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     return iou
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from scenekit.evaluation.graph_arrays import GraphPrediction, GraphTruth
 from scenekit.evaluation.scene_graph import Mode
+from tests.evaluation.pycocotools_reference import official
 
 FOLDER = Path(__file__).parents[1] / "reference" / "scene_graph"
 PREDICATES = [f"p{i}" for i in range(1, 8)]
@@ -32,3 +33,29 @@ def pictures(mode: Mode) -> tuple[list[tuple[GraphTruth, GraphPrediction]], list
             for i in range(len(numbers(mode)["images"]))
         ]
         return found, [tuple(row) for row in arrays["zeroshot_triplets"].tolist()]
+
+
+def half_open(boxes: np.ndarray) -> np.ndarray:
+    """The same boxes with x2 and y2 after the last pixel."""
+    return boxes + np.array([0, 0, 1, 1])
+
+
+def official_ap50(found: list[tuple[GraphTruth, GraphPrediction]], first_id: int) -> float:
+    """AP of the objects at an IoU of 0.5 by pycocotools, whose annotations are numbered from `first_id` on."""
+    truth, results = [], []
+    for i, (wanted, prediction) in enumerate(found):
+        for box, label in zip(_xywh(wanted.boxes), wanted.labels.tolist(), strict=True):
+            truth.append({"image_id": i, "category_id": label, "bbox": box, "area": box[2] * box[3], "iscrowd": 0})
+        scored = zip(_xywh(prediction.boxes), prediction.labels.tolist(), prediction.scores.tolist(), strict=True)
+        results += [{"image_id": i, "category_id": label, "bbox": box, "score": score} for box, label, score in scored]
+    content = {
+        "info": {},
+        "images": [{"id": i} for i in range(len(found))],
+        "categories": [{"id": label, "name": str(label)} for label in range(1, 9)],
+        "annotations": [{**annotation, "id": i} for i, annotation in enumerate(truth, first_id)],
+    }
+    return official(content, results, "bbox")["AP50"]
+
+
+def _xywh(boxes: np.ndarray) -> list[list[float]]:
+    return np.hstack((boxes[:, :2], half_open(boxes)[:, 2:] - boxes[:, :2])).tolist()

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from scenekit.errors import InputError
+from scenekit.evaluation.coco import CocoAP, CocoObjects
 from scenekit.evaluation.graph_arrays import GraphPrediction, GraphTruth
 from scenekit.evaluation.scene_graph import (
     CUTOFFS,
@@ -18,7 +19,7 @@ from scenekit.evaluation.scene_graph import (
     match_relations,
     read_mode,
 )
-from tests.evaluation.graph_reference import PREDICATES, numbers, pictures
+from tests.evaluation.graph_reference import PREDICATES, half_open, numbers, official_ap50, pictures
 
 
 def measured(mode: Mode, **options: Any) -> SceneGraphRecall:
@@ -83,6 +84,23 @@ def test_each_pair_finds_what_it_finds_in_neural_motifs(mode: Mode) -> None:
         assert [np.flatnonzero(row).tolist() for row in matches] == (rows if len(prediction.pairs) else [])
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_average_precision_of_the_objects(mode: Mode) -> None:
+    """Equal to pycocotools. The benchmark's own numbers are lower: it gives its annotations ids from 0 on, and
+    pycocotools takes the match with number 0 for none.
+    """
+    found, _ = pictures(mode)
+    stored = numbers(mode)["scene_graph_benchmark"]["detection_AP50"]
+    assert official_ap50(found, first_id=0) == pytest.approx(stored, abs=5e-5)
+    metric = CocoAP("bbox", {label: str(label) for label in range(1, 9)})
+    for i, (truth, prediction) in enumerate(found):
+        wanted = CocoObjects(truth.labels, half_open(truth.boxes))
+        metric.update(
+            i, (240, 320), wanted, CocoObjects(prediction.labels, half_open(prediction.boxes), scores=prediction.scores)
+        )
+    equal(metric.result()["AP50"], official_ap50(found, first_id=1))
+
+
 BOXES = [[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]]
 
 
@@ -119,6 +137,8 @@ def test_iou_counts_the_last_pixel() -> None:
     """20 of 40 pixels; with widths x2 - x1 it would be 9 * 1 of 28."""
     iou = inclusive_iou(np.array([[0.0, 0, 9, 1]]), np.array([[0.0, 0, 9, 3], [10, 0, 19, 1]]))
     assert iou.tolist() == [[0.5, 0]]
+    empty = np.array([[5.0, 5, 4, 4]])
+    assert inclusive_iou(empty, empty).tolist() == [[0]]
 
 
 def test_merging_equals_one_process() -> None:
@@ -180,6 +200,7 @@ def test_wrong_relations_are_refused(relations: Any, message: str) -> None:
         ({"probabilities": [[0.5, 0.5]] * 2}, "2 'scores of relations' for 1 'relations'"),
         ({"boxes": [[0, 0, float("inf"), 9]] * 3}, "'boxes' number 0 holds inf; a finite number is expected"),
         ({"boxes": [[0, 0, 9]] * 3}, "'boxes' must be rows of 4 numbers"),
+        ({"boxes": [[9, 0, 0, 9]] * 3}, "'boxes' number 0 ends before it begins: .9.0, 0.0, 0.0, 9.0. for x1 y1 x2 y2"),
     ],
 )
 def test_wrong_predictions_are_refused(changes: dict[str, Any], message: str) -> None:
