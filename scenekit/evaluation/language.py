@@ -54,15 +54,19 @@ def unigram_f(candidates: Texts, references: References) -> Float[np.ndarray, " 
 def meteor(candidates: Texts, references: References) -> Float[np.ndarray, " N"]:
     """METEOR 1.5 for English, by its authors' Java program (through pycocoevalcap; 2 GB, seconds to start).
 
-    Raises InputError where Java or pycocoevalcap is missing.
+    Raises InputError where Java or pycocoevalcap is missing, and where the program fails.
     """
     program = _meteor_program()
     asked = [i for i, text in enumerate(candidates) if words(text) and any(map(words, references[i]))]
     scores = np.zeros(len(candidates))
     if asked:
         wanted = {i: [_one_line(text) for text in references[i] if words(text)] for i in asked}
-        _, found = program().compute_score(wanted, {i: [_one_line(candidates[i])] for i in asked})
-        scores[asked] = found
+        try:
+            _, scores[asked] = program().compute_score(wanted, {i: [_one_line(candidates[i])] for i in asked})
+        except (OSError, ValueError) as cause:  # it answers nothing, or no number
+            raise InputError(
+                f"METEOR's Java program failed ({cause}); it needs 2 GB of memory, or use unigram-F"
+            ) from cause
     return scores
 
 

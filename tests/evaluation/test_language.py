@@ -93,6 +93,17 @@ def test_meteor_without_java_says_what_to_do(monkeypatch: pytest.MonkeyPatch) ->
         meteor(["a dog"], [["a dog"]])
 
 
+def test_a_program_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing:
+        def compute_score(self, *_: Any) -> Any:
+            raise BrokenPipeError("Broken pipe")
+
+    monkeypatch.setattr(language, "_meteor_program", lambda: Failing)
+    with pytest.raises(InputError, match=r"Java program failed \(Broken pipe\); it needs 2 GB"):
+        meteor(["a dog"], [["a dog"]])
+    assert meteor(["", "a dog"], [["a dog"], []]).tolist() == [0, 0], "nothing is asked"
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("java") is None, reason="METEOR's program needs Java")
 @pytest.mark.skipif(importlib.util.find_spec("pycocoevalcap") is None, reason="METEOR needs pycocoevalcap")
