@@ -11,13 +11,14 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, TextIO
+
+from measuring import resident_peak
 
 OBJECTS, POINTS, CATEGORIES = 7.2, 22, 80
 
@@ -58,23 +59,22 @@ def measured(task: str, path: Path) -> dict[str, Any]:
 
 
 def run(task: str, path: Path) -> dict[str, Any]:
-    """Seconds of CPU, and the growth of the peak of memory in MB."""
+    """Seconds of CPU, and the growth of the peak of memory in MiB."""
     import scenekit as sk
 
     sk.registry().get("dataset", "coco")
     import scenekit_datasets.coco.dataset  # noqa: F401  (importing is no part of it)
 
-    before, start = peak(), time.process_time()
+    before, start = resident_peak(), time.process_time()
     if task == "json":
         kept: Any = json.loads(path.read_text())
     else:
         kept = sk.dataset("coco", annotations=str(path), images=str(path.parent / "images"))
-    return {"CPU seconds": round(time.process_time() - start, 1), "MB": round(peak() - before), "entries": len(kept)}
-
-
-def peak() -> float:
-    """The most memory that this process held so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return {
+        "CPU seconds": round(time.process_time() - start, 1),
+        "MiB": round(resident_peak() - before),
+        "entries": len(kept),
+    }
 
 
 def main() -> None:

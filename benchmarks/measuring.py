@@ -73,8 +73,19 @@ def peak_of(run: Run, device: torch.device, repeats: int = 2) -> float:
         run()
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / (2**20 if sys.platform == "darwin" else 2**10)
+    return resident_peak()
+
+
+def resident_peak() -> float:
+    """MiB of memory that this process held at most.
+
+    On Linux not by `getrusage`, whose maximum a process takes over from the one that started it.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts in bytes
 
 
 def answer_of(script: Path, *arguments: str) -> Any:

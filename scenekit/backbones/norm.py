@@ -23,10 +23,13 @@ def group_norm(channels: int) -> nn.GroupNorm:
 
 
 class FusedFrozenBatchNorm2d(FrozenBatchNorm2d):  # type: ignore[misc]
-    """torchvision's frozen batch norm, scale and shift in one pass over the memory."""
+    """torchvision's frozen batch norm, scale and shift in one pass over the memory where no gradient is recorded."""
 
     def forward(self, x: Float[Tensor, "B C _ _"]) -> Float[Tensor, "B C _ _"]:
         """The fixed affine map of each channel."""
+        if x.requires_grad:  # on a CPU the way back through batch norm costs more than the pass that it saves
+            recorded: Tensor = super().forward(x)
+            return recorded
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
