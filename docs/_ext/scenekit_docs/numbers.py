@@ -49,7 +49,7 @@ RESULT_FILES: Sequence[Result] = (
         "Mask R-CNN R50-FPN of torchvision and ours, with the same weights and picture; all tasks of `small` in one "
         "pass against boxes and masks alone, and against a network for each task; and how long a start takes. Medians "
         "over repeats that take turns.",
-        "python benchmarks/speed.py",
+        "python benchmarks/speed.py --repeats 3",
     ),
     Result(
         "speed_cuda",
@@ -83,13 +83,6 @@ RESULT_FILES: Sequence[Result] = (
         "What the model `small` reaches",
         "500 synthetic scenes that no training has seen. Fractions; AP as COCO measures it.",
         "scenekit evaluate --model small --data synthetic --split val --json",
-    ),
-    Result(
-        "inference_time",
-        "One picture, one pass",
-        "Medians in milliseconds from pixels in memory to the finished Scene: all tasks in one pass, each task with "
-        "only what it needs, and the steps of the joint pass.",
-        "python benchmarks/inference_time.py --threads 2",
     ),
     Result(
         "synthetic_scenes",
