@@ -30,9 +30,9 @@ class Record:
         return self.data[name]
 
     def integer(self, name: str) -> int:
-        """The field `name`, which must be a whole number."""
+        """The field `name`, which must be a whole number that 64 bits hold."""
         value = self.get(name)
-        if not isinstance(value, int) or isinstance(value, bool):
+        if not isinstance(value, int) or isinstance(value, bool) or not -(2**63) <= value < 2**63:
             raise InputError(f"{self}: {name!r} must be an integer, not {brief(value)}")
         return value
 

@@ -79,6 +79,13 @@ AT_ONCE: dict[str, Change] = {
     "category id 1: a skeleton of 2 points needs as many sigmas, got 1": lambda data: data["categories"][0].update(
         sigmas=[0.1]
     ),
+    "category id 1: 'skeleton' must be pairs of numbers from 1 to 2, not [[[1], [2]]]": lambda data: data["categories"][
+        0
+    ].update(skeleton=[[[1], [2]]]),
+    "category id 1: 'sigmas' must be numbers, one a point": lambda data: data["categories"][0].update(sigmas=["x", 1]),
+    "annotation id 1267650600228229401496703205376: 'id' must be an integer": first("id", 2**100),
+    "annotation id 4: 'category_id' must be an integer": first("category_id", 2**100),
+    "'annotations' must be a list, not an object": lambda data: data.update(annotations={"4": {}}),
     "different ones for ['dog', 'person']": lambda data: data["categories"][1].update(keypoints=["x"]),
     "a list 'categories' that is not empty": lambda data: data.pop("categories"),
     "a list 'images' that is not empty": lambda data: data.pop("images"),
@@ -128,6 +135,9 @@ LATER: dict[str, Change] = {
     "image id 1: 'supervises' has 'keypoint'; did you mean 'keypoints'?": image("supervises", ["keypoint"]),
     "image id 1: 'exhaustive' must be a list of names": image("exhaustive", "no"),
     "no such file": image("semantic", "none.png"),
+    "its 'scale', metres a step, must be a number above 0, not \"1\"": image(
+        "depth", {"file_name": "nine.png", "scale": "1"}
+    ),
     "the value 9 is the id of no category": image("semantic", "nine.png"),
     "image id 1: its size is given as [9, 10]": image("height", 9),
 }

@@ -38,7 +38,7 @@ class Images:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.starts, self.ends, self.ids = array("q"), array("q"), array("q")
-        self.heights, self.widths = array("i"), array("i")
+        self.heights, self.widths = array("q"), array("q")
         self.names: list[str] = []
         self.faults: dict[int, str] = {}
         self.predicates: dict[str, None] = {}
@@ -66,7 +66,8 @@ class Images:
         height, width = record.integer("height"), record.integer("width")
         if height < 1 or width < 1:
             raise InputError(f"{record}: 'height' and 'width' must be 1 or more, not {height} and {width}")
-        for relation in record.data.get("relations") or ():
+        relations = record.data.get("relations")
+        for relation in relations if isinstance(relations, list) else ():
             if isinstance(relation, dict) and isinstance(relation.get("predicate"), str):
                 self.predicates.setdefault(relation["predicate"])
         return record.integer("id"), height, width, record.text("file_name")

@@ -107,6 +107,8 @@ def _require(path: Path, header: Mapping[str, Any], images: Images) -> None:
     for name, there in (("images", len(images.starts)), ("categories", header.get("categories"))):
         if not there:
             raise InputError(f"{path}: expected a JSON object with a list {name!r} that is not empty")
+    if not isinstance(header.get("annotations", []), list):
+        raise InputError(f"{path}: 'annotations' must be a list, not {brief(header['annotations'])}")
 
 
 def _category_records(path: Path, header: Mapping[str, Any], stuff: bool) -> list[Record]:

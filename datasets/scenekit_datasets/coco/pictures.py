@@ -17,7 +17,7 @@ from torch import Tensor
 
 from scenekit.errors import InputError
 from scenekit.evaluation.panoptic_files import read_id_map
-from scenekit.evaluation.reading import Record, brief, by_id
+from scenekit.evaluation.reading import Record, brief, by_id, is_number
 from scenekit.structures import IGNORE, Camera, Captions, Masks, Panoptic, Relations, Segment
 from scenekit.structures.geometry import Size
 from scenekit.structures.scene import Objects
@@ -98,6 +98,8 @@ def painted(rows: Sequence[Row], size: Size) -> Int[Tensor, "H W"]:
 
 def depth_of(path: Path, scale: float, size: Size) -> Float[Tensor, "H W"]:
     """A PNG of 16 bits whose values times `scale` are metres; 0 is unknown."""
+    if not is_number(scale) or scale <= 0:
+        raise InputError(f"{path}: its 'scale', metres a step, must be a number above 0, not {brief(scale)}")
     values = torch.from_numpy(_grey(path, size).astype(np.float32))
     return torch.where(values > 0, values * scale, torch.nan)
 
@@ -120,7 +122,8 @@ def panoptic_of(segmentation: Segmentation, frame: Frame, place: Mapping[int, in
 def _segment(info: Record, segmentation: Segmentation, frame: Frame, place: Mapping[int, int]) -> Segment:
     category = segmentation.categories[info.reference("category_id", segmentation.categories)]
     thing = category.is_thing is not False
-    row = place.get(info.data.get(segmentation.named_by, -1)) if thing else None
+    named = info.data.get(segmentation.named_by) is not None
+    row = place.get(info.integer(segmentation.named_by)) if thing and named else None
     label = frame.vocabulary.label(category.name)
     return Segment(info.integer("id"), label, thing, object=row, crowd=info.flag("iscrowd"))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from scenekit.errors import InputError
 from scenekit.evaluation.coco import COCO_SIGMAS
-from scenekit.evaluation.reading import Record, brief
+from scenekit.evaluation.reading import Record, brief, is_number
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
 
 _PAIRED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -96,9 +96,12 @@ def _skeleton(record: Record) -> Skeleton | None:
     # Rounded, so that they equal those that are written down: 0.26 / 10 is not 0.026.
     known = tuple(round(sigma, 3) for sigma in COCO_SIGMAS) if names == COCO_POINTS else ()
     sigmas = record.data.get("sigmas") or known
+    if not isinstance(sigmas, list | tuple) or not all(map(is_number, sigmas)):
+        raise InputError(f"{record}: 'sigmas' must be numbers, one a point, not {brief(sigmas)}")
     mirror = _pairs(record.data.get("mirror"), "mirror") or sides(names)
+    limbs = _limbs(record, names)
     try:
-        return Skeleton(names, _limbs(record, names), mirror, tuple(map(float, sigmas)))
+        return Skeleton(names, limbs, mirror, tuple(map(float, sigmas)))
     except InputError as error:
         raise InputError(f"{record}: {error}") from None
 
@@ -106,7 +109,8 @@ def _skeleton(record: Record) -> Skeleton | None:
 def _limbs(record: Record, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
     limbs = record.data.get("skeleton") or []
     numbers = range(1, len(names) + 1)
-    if not all(isinstance(limb, list) and len(limb) == 2 and set(limb) <= set(numbers) for limb in limbs):
+    pairs = isinstance(limbs, list) and all(isinstance(limb, list) and len(limb) == 2 for limb in limbs)
+    if not pairs or not all(isinstance(n, int) and n in numbers for limb in limbs for n in limb):
         raise InputError(f"{record}: 'skeleton' must be pairs of numbers from 1 to {len(names)}, not {brief(limbs)}")
     return tuple((names[a - 1], names[b - 1]) for a, b in limbs)
 
