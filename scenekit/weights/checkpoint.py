@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -195,13 +195,15 @@ def writing(path: Path) -> Iterator[None]:
 
 def _write_weights(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     with writing(path):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
+        draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
         try:
-            save_file(dict(state), name, metadata)
-            os.replace(name, path)
+            draft.touch()
+            mode = draft.stat().st_mode  # of any new file; safetensors makes one that nobody else may read
+            save_file(dict(state), draft, metadata)
+            draft.chmod(mode)
+            draft.replace(path)
         finally:
-            Path(name).unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:

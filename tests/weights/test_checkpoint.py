@@ -59,6 +59,14 @@ def test_round_trip(model, folder):
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "model.safetensors"]
 
 
+def test_whoever_may_read_the_manifest_may_read_the_weights(model, tmp_path):
+    save_model(model, tmp_path / "m")
+    save_model(model, tmp_path / "m.safetensors")
+    files = (*(tmp_path / "m").iterdir(), tmp_path / "m.safetensors")
+    assert len({file.stat().st_mode for file in files}) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "m.safetensors"]
+
+
 def test_half_precision_on_disk_is_single_in_memory(model, tmp_path):
     save_model(model, tmp_path, dtype=torch.float16)
     stored = load_file(tmp_path / "model.safetensors")
