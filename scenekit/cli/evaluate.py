@@ -17,7 +17,9 @@ def evaluate(
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="Which part of it.")] = "val",
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", metavar="KEY=VALUE", help="For the data set, such as root=/data/coco; repeatable."),
+        typer.Option(
+            "--option", "--set", metavar="KEY=VALUE", help="For the data set, such as root=/data/coco; repeatable."
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N samples.")] = None,
     tasks: output.TasksOption = None,

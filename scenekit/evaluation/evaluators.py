@@ -89,7 +89,10 @@ class KeypointEvaluator(_ObjectEvaluator):
     def __init__(self, vocabulary: Vocabulary) -> None:
         skeleton = vocabulary.skeleton
         if skeleton is None or not skeleton.sigmas:
-            raise InputError("keypoints are measured by the sigmas of their skeleton; this vocabulary has none")
+            raise InputError(
+                "keypoints are measured by the sigmas of their skeleton; this vocabulary has none: give the category "
+                "'sigmas', one number a point, or leave keypoints out of the tasks that are measured"
+            )
         articulated = {label: vocabulary.things[label] for label in vocabulary.things_with_skeleton}
         self.ap = CocoAP(self.kind, articulated, skeleton.sigmas)
 

@@ -28,6 +28,7 @@ def test_refusals(refused, tiny_model) -> None:
     assert "no split 'vall'" in refused("evaluate", *model, "--split", "vall")
     assert "no option 'sizes'" in refused("evaluate", *model, "--option", "sizes=1")
     assert "--option expects" in refused("evaluate", *model, "--option", "size")
+    assert "no option 'sizes'" in refused("evaluate", *model, "--set", "sizes=1")
 
 
 def test_parsed_options() -> None:
