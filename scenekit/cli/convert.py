@@ -44,7 +44,7 @@ def convert(
 def read_labels(path: Path) -> list[str]:
     """The lines of a file that say something."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -34,7 +34,7 @@ def new_plugin(
 
 def check_name(name: str) -> None:
     """Raise InputError for what cannot name a task and a module, and for names that are taken."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
+    if not re.fullmatch(r"[a-z]([a-z0-9_]*[a-z0-9])?", name) or keyword.iskeyword(name):
         raise InputError(f"a plugin's name is a Python identifier in lower case, such as distance, not {name!r}")
     if find_spec(f"scenekit_{name}") is not None:
         raise InputError(f"a module scenekit_{name} is installed already; choose another name than {name!r}")

@@ -86,7 +86,7 @@ def test_the_file_serves_as_a_model(run: Run, checkpoint: Path, tmp_path: Path) 
 def test_labels(run: Run, refused: Refused, checkpoint: Path, tmp_path: Path) -> None:
     names = tmp_path / "labels.txt"
     for text, things, stuff in (
-        ("mug\n\n  human\n", ("mug", "human"), ("floor", "wall")),
+        ("\ufeffmug\n\n  human\n", ("mug", "human"), ("floor", "wall")),
         ("mug\nhuman\ngrass\nsky", ("mug", "human"), ("grass", "sky")),
     ):
         names.write_text(text)

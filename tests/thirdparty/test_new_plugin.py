@@ -47,6 +47,7 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path: Path, capsys: pytest.Cap
     ("name", "reason"),
     [
         ("Shelf", "a Python identifier in lower case"),
+        ("shelf_", "a Python identifier in lower case"),  # scenekit-shelf- is no name of a distribution
         ("my-shelf", "a Python identifier in lower case"),
         ("2d", "a Python identifier in lower case"),
         ("class", "a Python identifier in lower case"),
