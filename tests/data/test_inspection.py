@@ -52,7 +52,8 @@ def with_value(key: Any, value: Any) -> sk.Sample:
 def with_boxes(*boxes: list[float], labels: list[int]) -> sk.Sample:
     """Boxes alone; what would follow them is not there."""
     sample = good()
-    objects = sk.Objects(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), torch.tensor(labels, dtype=torch.int64))
+    corners = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    objects = sk.Objects(corners, torch.tensor(labels, dtype=torch.int64))
     return replace(sample, scene=replace(sample.scene, streams={OBJECTS: objects}, values={}))
 
 
@@ -176,7 +177,8 @@ def test_spread() -> None:
 
 
 def test_sizes_are_those_of_coco() -> None:
-    assert [size_name(float(area)) for area in (0, 1023, 1024, 9215, 9216)] == ["small", "small", "medium", "medium", "large"]
+    names = [size_name(float(area)) for area in (0, 1023, 1024, 9215, 9216)]
+    assert names == ["small", "small", "medium", "medium", "large"]
 
 
 def test_page(tmp_path: Path) -> None:
