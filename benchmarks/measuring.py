@@ -101,7 +101,11 @@ def machine(device: torch.device) -> dict[str, str]:
     on_gpu = device.type == "cuda"
     name = torch.cuda.get_device_name(device) if on_gpu else f"{processor()}, {torch.get_num_threads()} threads"
     versions = {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__}
-    return {"device": name, "command": " ".join(["python", "benchmarks/speed.py", *sys.argv[1:]]), **versions}
+    return {
+        "device": name,
+        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        **versions,
+    }
 
 
 def processor() -> str:

@@ -187,7 +187,7 @@ def broken_commands() -> Iterator[BrokenPlugin]:
     for entry in entry_points(group=COMMANDS):
         try:
             entry.load()
-        except Exception as cause:
+        except (Exception, SystemExit) as cause:
             origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown"
             reason = " ".join(f"{type(cause).__name__}: {cause}".split())
             yield BrokenPlugin(f"command {entry.name}", origin, reason)

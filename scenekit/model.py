@@ -267,15 +267,15 @@ class SceneModel(nn.Module):
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while. Switching walks through all modules: a model that is in it already is left alone."""
-    training = model.training
-    if training:
-        model.eval()
+    """Evaluation mode for a while, then every module in the mode that it was in."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
     try:
         yield
     finally:
-        if training:
-            model.train()
+        for module in training:
+            module.training = True
 
 
 def _required(spec: TaskSpec) -> tuple[Key[Any, Any], ...]:

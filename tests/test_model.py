@@ -334,6 +334,18 @@ def test_predicting_leaves_the_mode_as_it_was(model: SceneModel) -> None:
         model.eval()
 
 
+def test_predicting_runs_parts_that_learn_in_evaluation_mode_too(model: SceneModel) -> None:
+    part = model.stages["backbone"]
+    expected = model.predict(sample().image, tasks=["semantic"])
+    part.train()
+    try:
+        found = model.predict(sample().image, tasks=["semantic"])
+        assert part.training and not model.training
+        assert torch.equal(found[SEMANTIC], expected[SEMANTIC])
+    finally:
+        model.eval()
+
+
 def test_a_predicted_scene_survives_json(model: SceneModel, tmp_path: Path) -> None:
     scene = model.predict(sample().image, threshold=0.0)
     scene.save(tmp_path / "scene.json")

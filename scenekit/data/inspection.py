@@ -179,8 +179,9 @@ def inspect(
 def _read(data: SampleSet, index: int, found: Inspection) -> Sample | None:
     try:
         return data[index]
-    except InputError as error:
-        found.find(UNREADABLE, f"number {index}: {error}")
+    except Exception as error:  # whatever a data set, of which we know nothing, stumbles over
+        reason = error if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        found.find(UNREADABLE, f"number {index}: {reason}")
         return None
 
 

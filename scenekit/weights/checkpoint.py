@@ -120,7 +120,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     missing = [name for name in entries if name not in manifest]
     if missing:
         raise InputError(f"{home}: {missing[0]!r} is missing; the manifest is incomplete")
-    for name in entries:
+    for name in (*entries, *manifest.keys() & {"extra"}):
         if not isinstance(manifest[name], dict):
             raise InputError(f"{home}: {name!r} should have entries of its own, got {type(manifest[name]).__name__}")
     return dict(manifest)

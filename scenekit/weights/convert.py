@@ -11,6 +11,7 @@ from scenekit.errors import InputError, nearest
 from scenekit.hooks import WeightSource, registry
 from scenekit.model import SceneModel
 from scenekit.structures.vocabulary import Vocabulary
+from scenekit.weights.checkpoint import without_pretrained
 
 
 def convert(source: str, checkpoint: str | Path, labels: Sequence[str] | None = None) -> SceneModel:
@@ -43,9 +44,9 @@ def weight_source(prefix: str) -> WeightSource:
 def renamed(model: SceneModel, labels: Sequence[str]) -> SceneModel:
     """The same model with other names for its classes; skeletons and mirror pairs stay where they were."""
     vocabulary = with_labels(model.vocabulary, labels)
-    told = build(model.config, vocabulary)
-    told.load_state_dict(model.state_dict())
-    return told
+    with_other_names = build(without_pretrained(model.config), vocabulary)
+    with_other_names.load_state_dict(model.state_dict())
+    return with_other_names
 
 
 def with_labels(vocabulary: Vocabulary, labels: Sequence[str]) -> Vocabulary:

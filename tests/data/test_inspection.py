@@ -152,6 +152,15 @@ def test_counts_and_ranges() -> None:
     assert data["findings"][UNREADABLE]["places"] == ["number 2: photo.jpg: no such file"]
 
 
+def test_whatever_a_data_set_stumbles_over_is_told() -> None:
+    class Broken(Data):
+        def __getitem__(self, index: int) -> sk.Sample:
+            return {}[index]
+
+    found = inspect(Broken())
+    assert found.findings[UNREADABLE].places[1] == "number 1: KeyError: 1"
+
+
 def test_classes_without_objects() -> None:
     found = inspect([replace(with_boxes([5, 6, 9, 9], labels=[1]), id=n) for n in range(2)] and Dogs())
     assert found.findings["classes without objects"].places == ["cat"]

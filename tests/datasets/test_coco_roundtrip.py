@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,27 @@ def test_claims_survive(originals: list[Sample], tmp_path: Path) -> None:
     assert torch.equal(after.scene.objects.crowd, scene.objects.crowd)
     assert torch.equal(after.scene.objects.ignore, scene.objects.ignore)
     torch.testing.assert_close(after.scene[sk.ATTRIBUTES], scene[sk.ATTRIBUTES], equal_nan=True)
+
+
+def test_keys_without_a_place_are_not_claimed(originals: list[Sample], tmp_path: Path) -> None:
+    price = sk.Key("test.price", of=sk.OBJECTS)
+    sample = originals[0]
+    scene = replace(sample.scene, values={**sample.scene.values, price: torch.ones(len(sample.scene.objects))})
+    claims = replace(sample.supervision, keys=frozenset({sk.MASKS, price}))
+    path = write_coco([replace(sample, scene=scene, supervision=claims)], tmp_path)
+    assert sk.dataset("coco", annotations=str(path))[0].supervision.keys == {sk.MASKS}
+
+
+def test_infinite_depth_is_no_depth(originals: list[Sample], tmp_path: Path) -> None:
+    sample = originals[0]
+    depth = sample.scene[sk.DEPTH].clone()
+    depth[0] = torch.inf
+    scene = replace(sample.scene, values={**sample.scene.values, sk.DEPTH: depth})
+    path = write_coco([replace(sample, scene=scene)], tmp_path)
+    found = sk.dataset("coco", annotations=str(path))[0].scene[sk.DEPTH]
+    known = depth.isfinite()
+    torch.testing.assert_close(found[known], depth[known], rtol=1e-6, atol=float(depth[known].max()) / 65535)
+    assert not (found[0] > 0).any()
 
 
 def test_refusals(originals: list[Sample], tmp_path: Path) -> None:

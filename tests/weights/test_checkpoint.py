@@ -97,6 +97,11 @@ def test_where_the_backbone_started_from_stays_behind(model, tmp_path):
     assert load_model(tmp_path / "model").config == CONFIG
 
 
+def test_remarks_that_are_none(folder):
+    edit(folder, extra=[1])
+    refused(folder, "'extra' should have entries of its own, got list")
+
+
 def test_missing(tmp_path, folder):
     refused(tmp_path / "nothing", "there is no such folder")
     refused(tmp_path, "manifest.json is missing")

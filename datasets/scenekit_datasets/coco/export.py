@@ -5,6 +5,7 @@ Letters: H W pixels.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -169,7 +170,7 @@ def _image(sample: Sample, folder: Path, first: int) -> Fields:
     for key, write in _MAPS.items():
         if key in scene:
             entry[key.name] = write(scene, folder, name, first)
-    if left_out := set(scene.values) - {*_ROW_FIELDS, *_MAPS, RELATIONS, PHRASE_CAPTIONS}:
+    if left_out := set(scene.values) - written():
         _log.warning("labels without a place in COCO-style files: %s", ", ".join(sorted(k.name for k in left_out)))
     return {**entry, **_claims(sample)}
 
@@ -177,14 +178,19 @@ def _image(sample: Sample, folder: Path, first: int) -> Fields:
 def _claims(sample: Sample) -> Fields:
     """What the labels teach, where that is less than all of them."""
     supervision, out = sample.supervision, Fields()
-    streams = frozenset(sample.scene.streams)
-    if supervision.keys != frozenset(sample.scene.values) or supervision.streams != streams:
-        out["supervises"] = sorted(key.name for key in (*supervision.keys, *supervision.streams))
+    taught, streams = supervision.keys & written(), frozenset(sample.scene.streams)
+    if taught != sample.scene.values.keys() & written() or supervision.streams != streams:
+        out["supervises"] = sorted(key.name for key in (*taught, *supervision.streams))
     if supervision.classes is not None:
         out["classes"] = sorted(supervision.classes)
     if supervision.exhaustive != supervision.streams:
         out["exhaustive"] = sorted(stream.name for stream in supervision.exhaustive)
     return out if supervision.mirrorable else {**out, "mirrorable": False}
+
+
+def written() -> frozenset[Key[Any, Any]]:
+    """Keys that have a place in these files."""
+    return frozenset({*_ROW_FIELDS, *_MAPS, RELATIONS, PHRASE_CAPTIONS})
 
 
 def _relations(scene: Scene, first: int) -> list[Fields]:
@@ -225,11 +231,13 @@ def _panoptic(scene: Scene, folder: Path, name: str, first: int) -> Fields:
 
 def _rgb(ids: Int[Tensor, "H W"]) -> np.ndarray:
     """R + 256 G + 65536 B."""
+    if ids.numel() and int(ids.max()) >= 1 << 24:
+        raise InputError(f"panoptic ids below 2^24 fit into a PNG; got {int(ids.max())}: number the segments anew")
     return torch.stack([(ids >> shift) & 255 for shift in (0, 8, 16)], dim=-1).to(torch.uint8).numpy()
 
 
 def _depth(scene: Scene, folder: Path, name: str, first: int) -> Fields:
-    metres: Float[Tensor, "H W"] = scene[DEPTH].nan_to_num(0).double()
+    metres: Float[Tensor, "H W"] = scene[DEPTH].nan_to_num(0, posinf=0, neginf=0).double()
     scale = max(MILLIMETRE, float(metres.max()) / 65535)
     _save((metres / scale).round().numpy().astype(np.uint16), folder / "depth" / name)
     return {"file_name": f"depth/{name}", "scale": scale}
@@ -244,4 +252,6 @@ _MAPS: Mapping[Key[Any, Any], Callable[[Scene, Path, str, int], Any]] = {
 
 def _save(pixels: np.ndarray, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    write_atomically(path, stream.getvalue())

@@ -40,7 +40,10 @@ def shapes(bench: Bench) -> None:
             raise RuleError(f"{name!r} has {len(values[name])} entries for a batch of 3 pictures")
 
 
-@check("see the error: a head must take batches of any size and pictures of any size", essential=True)
+@check(
+    "see the error: forward, loss, decode and finish must run for one and for several pictures, of any size",
+    essential=True,
+)
 def batches(bench: Bench) -> None:
     """Batches of one and of three pictures of different sizes give finite losses and scenes."""
     for count in (1, 3):
