@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights, KeypointRCNN_ResNet50_FPN_Weights
 
-from scenekit.structures import Skeleton
+from scenekit.structures import Skeleton, Vocabulary
 
 CATEGORIES: tuple[str, ...] = tuple(FasterRCNN_ResNet50_FPN_Weights.COCO_V1.meta["categories"][1:])
 """The name of category id i + 1 for the 90 ids; "N/A" where COCO has given a number and never used it."""
@@ -41,3 +41,20 @@ PERSON = Skeleton(
     sigmas=tuple(sigma / 1000 for sigma in _SIGMAS),
 )
 """The 17 points of a person."""
+
+
+def vocabulary(things: tuple[str, ...], classes: int, points: int | None, stuff: tuple[str, ...] = ()) -> Vocabulary:
+    """The words of a detector with so many `classes`: `things` where that is their number.
+
+    A detector of `points` has a skeleton for each of its classes; with one class that is the person.
+    """
+    if points is None:
+        return Vocabulary(known_or_numbered(things, "class", classes), stuff)
+    skeleton = PERSON if points == len(PERSON.points) else Skeleton(known_or_numbered((), "point", points))
+    names = known_or_numbered(("person",), "class", classes)
+    return Vocabulary(names, stuff, skeletons=dict.fromkeys(names, skeleton))
+
+
+def known_or_numbered(known: tuple[str, ...], word: str, count: int) -> tuple[str, ...]:
+    """`known` where that is their number, otherwise `word 1` and so on."""
+    return known if len(known) == count else tuple(f"{word} {number}" for number in range(1, count + 1))

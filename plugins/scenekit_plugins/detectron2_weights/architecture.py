@@ -15,7 +15,7 @@ from torch import Tensor
 
 from scenekit.errors import InputError
 from scenekit.recipe import ModelConfig
-from scenekit.structures import Skeleton, Vocabulary
+from scenekit.structures import Vocabulary
 from scenekit_plugins import coco
 
 MEAN = (103.530, 116.280, 123.675)
@@ -138,18 +138,10 @@ def _vocabulary(shapes: _Shapes) -> Vocabulary:
     classes = shapes.outputs(f"{ROI}.box_predictor.cls_score.weight") - 1  # the last row is background
     if shapes.outputs(f"{ROI}.box_predictor.bbox_pred.weight") != 4 * classes:
         raise InputError(f"{shapes.file}: four offsets for each of {classes} classes are expected; got another number")
-    if KEYPOINTS not in shapes:
-        return Vocabulary(coco.THINGS if classes == len(coco.THINGS) else _numbered("class", classes), _stuff(shapes))
-    points = shapes.inputs(KEYPOINTS)  # a transposed convolution has its outputs along axis 1
-    skeleton = coco.PERSON if points == len(coco.PERSON.points) else Skeleton(_numbered("point", points))
-    things = ("person",) if classes == 1 else _numbered("class", classes)
-    return Vocabulary(things, _stuff(shapes), skeletons=dict.fromkeys(things, skeleton))
+    points = shapes.inputs(KEYPOINTS) if KEYPOINTS in shapes else None  # a transposed convolution: outputs on axis 1
+    return coco.vocabulary(coco.THINGS, classes, points, _stuff(shapes))
 
 
 def _stuff(shapes: _Shapes) -> tuple[str, ...]:
     count = shapes.outputs(SEMANTIC) - 1 if SEMANTIC in shapes else 0  # the first row is all things together
-    return coco.STUFF if count == len(coco.STUFF) else _numbered("stuff", count)
-
-
-def _numbered(word: str, count: int) -> tuple[str, ...]:
-    return tuple(f"{word} {number}" for number in range(1, count + 1))
+    return coco.known_or_numbered(coco.STUFF, "stuff", count)

@@ -14,7 +14,7 @@ from torchvision.models import WeightsEnum, detection
 
 from scenekit.errors import InputError
 from scenekit.recipe import ModelConfig
-from scenekit.structures import Skeleton, Vocabulary
+from scenekit.structures import Vocabulary
 from scenekit_plugins import coco
 
 CLASSES = "roi_heads.box_predictor.cls_score.bias"
@@ -111,20 +111,11 @@ def vocabulary(network: Network, state: Mapping[str, Tensor], fault: str) -> Voc
     InputError, which begins with `fault`, where the weights lack what tells.
     """
     classes = _count(state, CLASSES, fault) - 1
-    if "keypoints" not in network.tasks:
-        known = classes == len(coco.THINGS_BY_ID)
-        return Vocabulary(coco.THINGS_BY_ID if known else _numbered("class", classes))
-    points = _count(state, POINTS, fault)
-    skeleton = coco.PERSON if points == len(coco.PERSON.points) else Skeleton(_numbered("point", points))
-    things = ("person",) if classes == 1 else _numbered("class", classes)
-    return Vocabulary(things, skeletons=dict.fromkeys(things, skeleton))
+    points = _count(state, POINTS, fault) if "keypoints" in network.tasks else None
+    return coco.vocabulary(coco.THINGS_BY_ID, classes, points)
 
 
 def _count(state: Mapping[str, Tensor], name: str, fault: str) -> int:
     if name not in state:
         raise InputError(f"{fault}: {name} is missing")
     return len(state[name])
-
-
-def _numbered(word: str, count: int) -> tuple[str, ...]:
-    return tuple(f"{word} {number}" for number in range(1, count + 1))
