@@ -187,5 +187,5 @@ def test_area_ranges_are_those_of_the_ground_truth() -> None:
 
 def test_a_skeleton_without_sigmas_cannot_be_measured() -> None:
     vocabulary = Vocabulary(("person",), skeletons={"person": Skeleton(("head",))})
-    with pytest.raises(InputError, match="give the category `sigmas`, one number a point"):
+    with pytest.raises(InputError, match="give the category 'sigmas', one number a point"):
         KeypointEvaluator(vocabulary)
