@@ -16,7 +16,8 @@ from sphinx.environment import BuildEnvironment
 from scenekit.hooks import Config
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SPECIAL = re.compile(r"([*|\\]|(?<=\w)_(?!\w))")
+SPECIAL = re.compile(r"([|\\]|\*(?! )|(?<=\w)_(?!\w))")
+"""What reStructuredText would take for a sign of its own; a star before a blank begins a list, in Markdown too."""
 
 
 def to_rst(text: str) -> str:
