@@ -19,6 +19,7 @@ from scenekit.structures.geometry import Geometry
 from scenekit.structures.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from scenekit.evaluation.evaluator import Evaluator
     from scenekit.structures.board import Board
     from scenekit.structures.regions import Regions
     from scenekit.structures.scene import Scene
@@ -104,8 +105,26 @@ class Head(nn.Module, Generic[Raw, Out]):
             return {key: _follow(key, part, geometry, scene.vocabulary) for key, part in value.items()}
         return _follow(self.provides[0], value, geometry, scene.vocabulary)
 
+    def baseline(self) -> Head[Any, Any] | None:
+        """What the task can do without the network, such as counts of the training data; every table shows it beside.
+
+        A head of its own that provides the same keys and shares whatever of this one it needs; None where there is no
+        such thing.
+        """
+        return None
+
+    def prepare_evaluator(self, evaluator: Evaluator) -> Evaluator:
+        """The evaluator as this head is to be measured by; called once for each evaluation, before the first picture.
+
+        A head that knows what its training data held can say so here to a measure of what training never showed.
+        """
+        return evaluator
+
     provides: tuple[Key[Any, Any], ...] = ()
     """Set by the model from the TaskSpec."""
+
+    baseline_name: str = "baseline"
+    """What the results of the `baseline` are called, as in "relations (frequency)"."""
 
     axis_names: ParameterNames = _NO_NAMES
     """Set by a head whose parameters have entries that stand for labels, points or other names."""
