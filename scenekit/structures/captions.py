@@ -1,4 +1,4 @@
-"""Text per region."""
+"""Text per region. Letters: N regions, T tokens of the longest text."""
 
 from __future__ import annotations
 
@@ -13,14 +13,21 @@ from scenekit.structures.tensors import row_numbers
 
 @dataclass(frozen=True, eq=False)
 class Captions:
-    """One tuple of strings per row: several references in ground truth, one text in a prediction."""
+    """One tuple of strings per row: several references in ground truth, one text in a prediction.
+
+    `log_probs` of a prediction are those of its tokens as they were written, the end of the text included; NaN behind
+    it. `scores` are their geometric mean per token, 0 to 1: how sure the text is, whatever its length. How sure it is
+    that there is something to describe is the score of the region.
+    """
 
     texts: tuple[tuple[str, ...], ...]
     scores: Float[Tensor, " N"] | None = None
+    log_probs: Float[Tensor, "N T"] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def __getitem__(self, rows: Int[Tensor, " M"] | Bool[Tensor, " N"] | Sequence[int]) -> Captions:
         picked = row_numbers(rows)
-        return Captions(tuple(self.texts[i] for i in picked), None if self.scores is None else self.scores[picked])
+        scores, log_probs = (None if part is None else part[picked] for part in (self.scores, self.log_probs))
+        return Captions(tuple(self.texts[i] for i in picked), scores, log_probs)

@@ -7,10 +7,12 @@ A `Field` is what a `Key` needs to know about the type behind it. Row tensors an
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torchvision.transforms.v2 import functional as tv
 
 from scenekit.files import plain
@@ -142,7 +144,7 @@ class CaptionField(Field[Captions, Captions]):
         texts: list[tuple[str, ...]] = [()] * count
         for row, text in zip(rows.tolist(), item.texts, strict=True):
             texts[row] = text
-        return Captions(tuple(texts), _scattered(item.scores, rows, count))
+        return Captions(tuple(texts), *(_scattered(part, rows, count) for part in (item.scores, item.log_probs)))
 
     def collate(self, items: Sequence[Captions], size: Size) -> Captions:
         return Captions(tuple(text for item in items for text in item.texts))
@@ -150,14 +152,22 @@ class CaptionField(Field[Captions, Captions]):
     def transform(self, item: Captions, geometry: Geometry, vocabulary: Vocabulary) -> Captions:
         if not geometry.mirrored:
             return item
-        return Captions(tuple(tuple(map(vocabulary.mirror_text, texts)) for texts in item.texts), item.scores)
+        return replace(item, texts=tuple(tuple(map(vocabulary.mirror_text, texts)) for texts in item.texts))
 
     def encode(self, item: Captions, vocabulary: Vocabulary) -> Any:
         scores: list[Any] = [None] * len(item) if item.scores is None else plain(item.scores.tolist())
-        return [{"texts": list(texts), "score": s} for texts, s in zip(item.texts, scores, strict=True)]
+        rows: list[dict[str, Any]] = [{"texts": list(t), "score": s} for t, s in zip(item.texts, scores, strict=True)]
+        if item.log_probs is not None:
+            for row, values in zip(rows, item.log_probs, strict=True):
+                row["log_probs"] = values[~values.isnan()].tolist()
+        return rows
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Captions:
-        return Captions(tuple(tuple(row["texts"]) for row in data), _scores([row["score"] for row in data]))
+        log_probs = None
+        if any("log_probs" in row for row in data):
+            rows = [torch.tensor(row.get("log_probs", []), dtype=torch.float32) for row in data]
+            log_probs = pad_sequence(rows, batch_first=True, padding_value=torch.nan)
+        return Captions(tuple(tuple(row["texts"]) for row in data), _scores([row["score"] for row in data]), log_probs)
 
 
 class Box3DField(Field[Boxes3D, Boxes3D]):
