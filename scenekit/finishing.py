@@ -31,9 +31,12 @@ class Finisher:
     vocabulary: Vocabulary
 
     def scene(self, board: Board, index: int, threshold: float) -> Scene:
-        """Everything that the board knows of picture `index`; regions that score below `threshold` are left out."""
+        """Everything that the board knows of picture `index`.
+
+        Regions that score below `threshold` are left out, unless they were given from outside.
+        """
         images, geometry = board.images, board.images.to_original(index)
-        kept = {stream: _of_image(board[stream], index, threshold) for stream in self._streams() if stream in board}
+        kept = {stream: _kept(board, stream, index, threshold) for stream in self._streams() if stream in board}
         camera = None if images.cameras is None else images.cameras[index]
         scene = Scene(
             size=geometry.size,
@@ -80,9 +83,10 @@ def limited(scene: Scene, keys: Collection[Key[Any, Any]]) -> Scene:
     return replace(scene, values=values, valid={key: rows for key, rows in scene.valid.items() if key in keys})
 
 
-def _of_image(regions: Regions, index: int, threshold: float) -> Regions:
+def _kept(board: Board, stream: Stream, index: int, threshold: float) -> Regions:
+    regions: Regions = board[stream]
     keep = regions.image_index == index
-    if regions.scores is not None:
+    if regions.scores is not None and stream not in board.given:
         keep = keep & (regions.scores >= threshold)
     return regions.subset(keep)
 

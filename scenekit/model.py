@@ -9,6 +9,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any, cast, overload
 
 import torch
@@ -18,6 +19,7 @@ from scenekit.data.images import ImageSource, read_image
 from scenekit.data.preprocess import make_batch
 from scenekit.errors import BoardError
 from scenekit.finishing import Finisher, limited
+from scenekit.given import Given, given_regions
 from scenekit.heads import Core, Head, Provider
 from scenekit.hooks import Policy, TaskSpec, blaming
 from scenekit.keys import FEATURES, IMAGES, OBJECTS, Key, Stream
@@ -221,33 +223,55 @@ class SceneModel(nn.Module):
         return [limited(scene, keys) for scene in scenes]
 
     @overload
-    def predict(self, images: ImageSource, tasks: Collection[str] | None = ..., threshold: float = ...) -> Scene: ...
+    def predict(
+        self,
+        images: ImageSource,
+        tasks: Collection[str] | None = ...,
+        threshold: float = ...,
+        given: Given | None = ...,
+    ) -> Scene: ...
     @overload
     def predict(
-        self, images: list[ImageSource], tasks: Collection[str] | None = ..., threshold: float = ...
+        self,
+        images: list[ImageSource],
+        tasks: Collection[str] | None = ...,
+        threshold: float = ...,
+        given: Sequence[Given | None] | None = ...,
     ) -> list[Scene]: ...
     @overload
     def predict(
-        self, images: Iterator[ImageSource], tasks: Collection[str] | None = ..., threshold: float = ...
+        self,
+        images: Iterator[ImageSource],
+        tasks: Collection[str] | None = ...,
+        threshold: float = ...,
+        given: Iterable[Given | None] | None = ...,
     ) -> Iterator[Scene]: ...
     def predict(
-        self, images: Any, tasks: Collection[str] | None = None, threshold: float = 0.5
+        self, images: Any, tasks: Collection[str] | None = None, threshold: float = 0.5, given: Any = None
     ) -> Scene | list[Scene] | Iterator[Scene]:
         """Understand one picture, a list of them, or an iterator (then lazily, one after the other).
 
         A picture is a path, a PIL image, an [H W 3] uint8 array or a [3 H W] float tensor in 0..1. `tasks` limits the
         work (all, if None); objects that score below `threshold` are left out.
+
+        `given` fixes regions from outside, in the picture's pixels (one for each picture, where there are several):
+        `{OBJECTS: Objects(boxes, labels)}`, `{OBJECTS: boxes}` to have them classified where they are, or a Scene,
+        whose objects they then are. The result has the same rows in the same order, whatever they score. Raises
+        InputError for what cannot be of the picture.
         """
-        if isinstance(images, list):
-            return [self._predict_one(image, tasks, threshold) for image in images]
-        if isinstance(images, Iterator):
-            return (self._predict_one(image, tasks, threshold) for image in images)
-        return self._predict_one(images, tasks, threshold)
+        if isinstance(images, list | Iterator):
+            scenes = (self._predict_one(image, tasks, threshold, one) for image, one in _with_given(images, given))
+            return list(scenes) if isinstance(images, list) else scenes
+        return self._predict_one(images, tasks, threshold, given)
 
     @torch.no_grad()
-    def _predict_one(self, image: ImageSource, tasks: Collection[str] | None, threshold: float) -> Scene:
+    def _predict_one(
+        self, image: ImageSource, tasks: Collection[str] | None, threshold: float, given: Given | None
+    ) -> Scene:
         with _evaluating(self):
-            outputs = self(self.preprocess([image]), tasks=tasks, threshold=threshold)
+            batch = self.preprocess([image])
+            regions = None if given is None else given_regions(given, batch, self.vocabulary)
+            outputs = self(batch, given=regions, tasks=tasks, threshold=threshold)
             (scene,) = self.scenes(outputs, tasks, threshold)
         return replace(scene, path=os.fspath(image)) if isinstance(image, str | os.PathLike) else scene
 
@@ -263,6 +287,21 @@ class SceneModel(nn.Module):
         from scenekit.weights import push_to_hub
 
         return push_to_hub(self, repository, **options)
+
+
+def _with_given(images: Iterable[ImageSource], given: Iterable[Given | None] | None) -> Iterator[tuple[Any, Any]]:
+    """Each picture with what is given for it; InputError where the one ends before the other."""
+    if given is None:
+        yield from ((image, None) for image in images)
+        return
+    if isinstance(given, Scene | Mapping):
+        raise InputError("given: one entry a picture is expected for several pictures, got a single one")
+    missing = object()
+    for image, one in zip_longest(images, given, fillvalue=missing):
+        if image is missing or one is missing:
+            fewer, more = ("pictures", "entries") if image is missing else ("entries", "pictures")
+            raise InputError(f"given: one entry a picture is expected, but there are fewer {fewer} than {more}")
+        yield image, one
 
 
 @contextmanager

@@ -29,7 +29,7 @@ Rows = Mapping[Stream, Regions]
 class RowChooser:
     """Serves one pass. Detections that heads learn on are decoded at the first request and shared by all.
 
-    Regions that score below `threshold` are nobody's.
+    Regions that score below `threshold` are nobody's, unless they are given from outside.
     """
 
     board: Board
@@ -49,7 +49,7 @@ class RowChooser:
     def shown(self, spec: TaskSpec, streams: Iterable[Stream], policies: Mapping[Stream, Policy]) -> Rows:
         """With targets: what the head decodes for tasks that read it under `policies`, labelled for the head or not."""
         candidates = {stream: self._candidates(stream, policies.get(stream, Policy.FOREGROUND)) for stream in streams}
-        return {stream: self._limited(spec, regions, keep) for stream, (regions, keep) in candidates.items()}
+        return {stream: self._limited(spec, stream, *candidate) for stream, candidate in candidates.items()}
 
     def can_learn(self, spec: TaskSpec, rows: Rows) -> bool:
         """Whether the batch has anything that the task learns from."""
@@ -62,7 +62,7 @@ class RowChooser:
             for key in spec.learns_from:
                 if key.of == stream:
                     keep = keep & self.targets.learnable(key, regions)
-        return self._limited(spec, regions, keep)
+        return self._limited(spec, stream, regions, keep)
 
     def _candidates(self, stream: Stream, policy: Policy) -> tuple[Regions, Bool[Tensor, " N"]]:
         """Regions, and which of them the policy means; regions given from outside serve both policies."""
@@ -82,9 +82,9 @@ class RowChooser:
             self._detections[stream] = provider.detections(view, targets)
         return self._detections[stream]
 
-    def _limited(self, spec: TaskSpec, regions: Regions, keep: Bool[Tensor, " N"]) -> Regions:
+    def _limited(self, spec: TaskSpec, stream: Stream, regions: Regions, keep: Bool[Tensor, " N"]) -> Regions:
         """Of the rows to keep those that score well enough and have the task's labels, and not too many a picture."""
-        if regions.scores is not None:
+        if regions.scores is not None and stream not in self.board.given:
             keep = keep & (regions.scores >= self.threshold)
         if spec.applies_to is not None and regions.labels is not None:
             labels = torch.tensor(spec.applies_to(self.vocabulary), dtype=torch.int64, device=keep.device)
