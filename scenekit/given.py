@@ -5,14 +5,12 @@ Letters: N regions of one picture.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from scenekit.data.checks import find_faults
@@ -25,13 +23,10 @@ from scenekit.structures.regions import Regions
 from scenekit.structures.scene import Objects, Scene
 from scenekit.structures.vocabulary import Vocabulary
 
-Boxes = Float[Tensor, "N 4"] | npt.NDArray[Any] | Sequence[Sequence[float]]
-"""Rows x0 y0 x1 y1 without labels."""
+Given = Scene | Mapping[Any, Any]
+"""Of one picture, in its pixels: a scene, which stands for its objects, or regions by key.
 
-Given = Scene | Mapping[Key[Any, Any], Objects | Boxes]
-"""Of one picture, in its pixels: regions by stream, or a scene, which stands for its objects.
-
-Objects have labels; boxes alone are classified where they are.
+Regions are Objects, which have labels, or boxes alone: [N 4] as an array, a tensor or lists, rows x0 y0 x1 y1.
 """
 
 
@@ -57,7 +52,7 @@ def _objects_of(scene: Scene, size: Size, vocabulary: Vocabulary) -> Objects:
     return replace(scene.objects, labels=labels)
 
 
-def _regions(key: Key[Any, Any], value: Any, images: ImageBatch, vocabulary: Vocabulary) -> Regions:
+def _regions(key: Any, value: Any, images: ImageBatch, vocabulary: Vocabulary) -> Regions:
     if not (isinstance(key, Stream) or key == PROPOSALS):
         name = getattr(key, "name", key)
         raise InputError(f"given: {name!r} are no regions; boxes are expected by a stream, such as OBJECTS")

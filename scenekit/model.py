@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from scenekit.data.images import ImageSource, read_image
 from scenekit.data.preprocess import make_batch
-from scenekit.errors import BoardError
+from scenekit.errors import BoardError, InputError
 from scenekit.finishing import Finisher, limited
 from scenekit.given import Given, given_regions
 from scenekit.heads import Core, Head, Provider
@@ -289,7 +289,7 @@ class SceneModel(nn.Module):
         return push_to_hub(self, repository, **options)
 
 
-def _with_given(images: Iterable[ImageSource], given: Iterable[Given | None] | None) -> Iterator[tuple[Any, Any]]:
+def _with_given(images: Iterable[ImageSource], given: Any) -> Iterator[tuple[Any, Any]]:
     """Each picture with what is given for it; InputError where the one ends before the other."""
     if given is None:
         yield from ((image, None) for image in images)
