@@ -58,9 +58,9 @@ def build(
     from scenekit_datasets.coco.dataset import CocoDataset, SemanticMaps
     from scenekit_datasets.coco.index import read_index, settled
     from scenekit_datasets.coco.notes import Source
+    from scenekit_datasets.opening import checked_faulty
 
-    if faulty not in ("refuse", "skip"):
-        raise InputError(f"faulty must be 'refuse' or 'skip', got {faulty!r}")
+    checked_faulty(faulty)
     if (root is None) == (annotations is None):
         raise InputError("data set 'coco' needs either annotations=FILE.json (and images=FOLDER) or root=FOLDER")
     if root is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -11,17 +10,17 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from scenekit.data.images import read_image
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError
 from scenekit.keys import DEPTH, MASKS, OBJECTS, PANOPTIC, PHRASE_CAPTIONS, PHRASES, RELATIONS, SEMANTIC, Key
 from scenekit.structures.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.coco import pictures
-from scenekit_datasets.coco.index import Faulty, Index, report
+from scenekit_datasets.coco.index import Index
 from scenekit_datasets.coco.labels import ROW_LABELS, Frame, carried, objects_of
 from scenekit_datasets.coco.notes import Notes, Source, notes_on
-from scenekit_datasets.coco.supervision import keys_named, supervision_of
+from scenekit_datasets.coco.supervision import supervision_of
+from scenekit_datasets.opening import Faulty, keys_named, picture_of_size, present, report
 
 KEYS: tuple[Key[Any, Any], ...] = (*ROW_LABELS, SEMANTIC, PANOPTIC, DEPTH, RELATIONS, PHRASE_CAPTIONS)
 """Every kind of label that the files may hold."""
@@ -55,11 +54,11 @@ class CocoDataset(Dataset[Sample]):
     ) -> None:
         self.sources = tuple(sources)
         self.images = images
-        self.keys = keys_named(keys, KEYS)
+        self.keys = keys_named(keys, KEYS, "COCO-style files have")
         self.semantic = semantic
         self.vocabulary = joined_vocabulary([source.index for source in sources])
         first = sources[0].index
-        kept = present(first, images, faulty)
+        kept = places_with_picture(first, images, faulty)
         if drop_empty:
             kept = [place for place in kept if self._annotated(int(first.ids[place]))]
         if not kept:
@@ -74,10 +73,8 @@ class CocoDataset(Dataset[Sample]):
             raise IndexError(f"picture {index} of a data set of {len(self)}")
         notes = notes_on(self.sources, int(self.ids[index]), self.vocabulary)
         path = self.images / notes.image.text("file_name")
-        image = read_image(path)
         size = (notes.image.integer("height"), notes.image.integer("width"))
-        if tuple(image.shape[1:]) != size:
-            raise InputError(f"{notes.image}: its size is given as {list(size)}, {path} has {list(image.shape[1:])}")
+        image = picture_of_size(path, size, notes.image)
         scene = self._scene(notes, Frame(size, self.vocabulary), path)
         return Sample(image, scene, supervision_of(notes, scene), int(self.ids[index]))
 
@@ -147,12 +144,9 @@ def joined_vocabulary(indices: Sequence[Index]) -> Vocabulary:
     return vocabulary
 
 
-def present(index: Index, folder: Path, faulty: Faulty) -> list[int]:
+def places_with_picture(index: Index, folder: Path, faulty: Faulty) -> list[int]:
     """Places of the images whose file is there. Raises InputError that names the first ones that are not."""
-    if not folder.is_dir():
-        raise InputError(f"expected a folder of pictures, but {folder} is none; name it with images=")
-    there = {parent: _names_in(folder / parent) for parent in {os.path.dirname(name) for name in index.names}}
-    found = [os.path.basename(name) in there[os.path.dirname(name)] for name in index.names]
+    found = present(index.names, folder)
     missing = [
         f"{index.path}: image id {id}: 'file_name' is {name!r}, which {folder} lacks"
         for id, name, is_there in zip(index.ids, index.names, found, strict=True)
@@ -160,8 +154,3 @@ def present(index: Index, folder: Path, faulty: Faulty) -> list[int]:
     ]
     report(missing, faulty)
     return [place for place, is_there in enumerate(found) if is_there]
-
-
-def _names_in(folder: Path) -> frozenset[str]:
-    """One look at a folder is quicker than one at each of 100,000 files."""
-    return frozenset(entry.name for entry in os.scandir(folder)) if folder.is_dir() else frozenset()

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from scenekit.errors import InputError
 from scenekit.evaluation.reading import Record, brief
-from scenekit_datasets.coco.spans import Entry, Spans
+from scenekit_datasets.spans import Entry, Spans
 
 LABEL_FIELDS = (
     "segmentation",

@@ -5,11 +5,10 @@ Letters: A annotations, I images.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -18,16 +17,9 @@ from scenekit.errors import InputError
 from scenekit.evaluation.reading import Record, brief, records_of
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.coco.gather import Annotations, Images, first_of_each, note
-from scenekit_datasets.coco.spans import Spans, entries
 from scenekit_datasets.coco.vocabulary import Category, read_categories, vocabulary_of
-
-_log = logging.getLogger(__name__)
-
-SHOWN = 5
-"""How many faults a message spells out."""
-
-Faulty = Literal["refuse", "skip"]
-"""What to do about faulty entries: raise InputError, or leave them out with a warning."""
+from scenekit_datasets.opening import Faulty, report
+from scenekit_datasets.spans import Spans, entries
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,14 +214,3 @@ def _without(faults: Mapping[int, str], count: int) -> Bool[np.ndarray, " n"]:
     kept = np.ones(count, dtype=bool)
     kept[list(faults)] = False
     return kept
-
-
-def report(faults: Collection[str], faulty: Faulty) -> None:
-    """Raise InputError with the first faults, or warn of them."""
-    if not faults:
-        return
-    told = "; ".join(list(faults)[:SHOWN])
-    more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-    if faulty == "refuse":
-        raise InputError(f"{told}{more}; mend the file, or leave such entries out with faulty='skip'")
-    _log.warning("%s%s; left out", told, more)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from scenekit.data.sample import Supervision
 from scenekit.errors import InputError, nearest
 from scenekit.evaluation.reading import brief
-from scenekit.keys import ATTRIBUTES, CAPTIONS, OBJECTS, PHRASE_CAPTIONS, PHRASES, RELATIONS, Key, Stream, key_named
+from scenekit.keys import OBJECTS, PHRASES, Stream, key_named
 from scenekit.structures.scene import Scene
 from scenekit_datasets.coco.notes import Notes
-
-_SIDES = re.compile(r"\b(left|right)\b", re.IGNORECASE)
+from scenekit_datasets.mirroring import is_mirrorable
 
 
 def supervision_of(notes: Notes, scene: Scene) -> Supervision:
@@ -35,7 +33,7 @@ def supervision_of(notes: Notes, scene: Scene) -> Supervision:
         classes=_classes(notes, scene),
         streams=streams,
         exhaustive=_exhaustive(notes, streams),
-        mirrorable=_said(notes, "mirrorable", True) is not False and not any(map(_unsafe(scene), _texts(scene))),
+        mirrorable=_said(notes, "mirrorable", True) is not False and is_mirrorable(scene),
     )
 
 
@@ -83,38 +81,3 @@ def _exhaustive(notes: Notes, streams: frozenset[Stream]) -> frozenset[Stream]:
     names = _names(notes, "exhaustive") or []
     _refuse_unknown(notes, "exhaustive", names, [stream.name for stream in (OBJECTS, PHRASES)])
     return frozenset(stream for stream in streams if stream.name in names)
-
-
-def _unsafe(scene: Scene) -> Any:
-    """Whether a text would be wrong in a mirror: it names a side that the vocabulary does not exchange."""
-    exchanged = {word for pair in scene.vocabulary.mirror_words for word in pair}
-
-    def unsafe(text: str) -> bool:
-        return any(match[0].lower() not in exchanged for match in _SIDES.finditer(text))
-
-    return unsafe
-
-
-def _texts(scene: Scene) -> Iterator[str]:
-    """Every word of the labels, less the predicates that have a partner in the mirror."""
-    yield from scene.names()
-    for key in (CAPTIONS, PHRASE_CAPTIONS):
-        if key in scene:
-            yield from (text for texts in scene[key].texts for text in texts)
-    vocabulary = scene.vocabulary
-    if ATTRIBUTES in scene and len(scene[ATTRIBUTES]):
-        held = (scene[ATTRIBUTES] == 1).any(dim=0).tolist()
-        yield from (name for name, holds in zip(vocabulary.attributes, held, strict=True) if holds)
-    if RELATIONS in scene:
-        paired = {name for pair in vocabulary.mirror_predicates for name in pair}
-        names = {vocabulary.predicates[n] for n in scene[RELATIONS].predicate.tolist()}
-        yield from names - paired
-
-
-def keys_named(names: Iterable[str] | None, known: Iterable[Key[Any, Any]]) -> frozenset[Key[Any, Any]]:
-    """Keys by name, all of them for None. Raises InputError for a name that is none of them."""
-    by_name = {key.name: key for key in known}
-    for name in names or ():
-        if name not in by_name:
-            raise InputError(f"COCO-style files have no labels {name!r}{nearest(name, list(by_name))}")
-    return frozenset(by_name[name] for name in (by_name if names is None else names))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +11,11 @@ from scenekit.errors import InputError
 from scenekit.evaluation.coco import COCO_SIGMAS
 from scenekit.evaluation.reading import Record, brief, is_number
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
+from scenekit_datasets.mirroring import sides
 
 _PAIRED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 COCO_POINTS = ("nose", *(f"{side}_{name}" for name in _PAIRED for side in ("left", "right")))
 """The points of COCO's persons, whose OKS falloffs are known."""
-
-SIDES = re.compile(r"(?<![a-z])(left|right|l|r)(?![a-z])", re.IGNORECASE)
-"""A side as a word, also between underscores; `right` in `bright` is none."""
-
-_OTHER_SIDE = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
 
 @dataclass(frozen=True)
@@ -65,20 +60,6 @@ def vocabulary_of(categories: Collection[Category], header: Mapping[str, Any], p
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return vocabulary
-
-
-def sides(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """The pairs of names that differ in left and right only, such as (left_eye, right_eye)."""
-    return tuple((name, other) for name in names if (other := other_side(name)) in names and name < other)
-
-
-def other_side(name: str) -> str:
-    """`left of` for `right of`, `Right_eye` for `Left_eye`."""
-    return SIDES.sub(lambda match: _like(_OTHER_SIDE[match[0].lower()], match[0]), name)
-
-
-def _like(word: str, model: str) -> str:
-    return word.upper() if model.isupper() else word.capitalize() if model[0].isupper() else word
 
 
 def _is_thing(record: Record) -> bool | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,12 +34,11 @@ from scenekit.structures import Boxes3D, Camera, Captions, Keypoints, Masks, Mes
 from scenekit.structures import Segment as PanopticSegment
 from scenekit.structures.scene import Objects, Scene
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
+from scenekit_datasets.opening import cache_folder
 from scenekit_datasets.synthetic import vocabulary as words
 from scenekit_datasets.synthetic.cache import cached
 from scenekit_datasets.synthetic.scene import SyntheticScene, generate
 from scenekit_datasets.synthetic.tracer import require_embree
-
-_log = logging.getLogger(__name__)
 
 LENGTHS = {"train": 10_000, "val": 500, "test": 500}
 """Scenes a split has unless told; only train may be longer."""
@@ -111,7 +108,7 @@ class SyntheticDataset(Dataset[Sample]):
         self.seed = _checked_seed(split, seed)
         self.size = _checked_size(size)
         self.keys = _checked_keys(keys)
-        self.root = _cache_folder(cache)
+        self.root = cache_folder(cache, "synthetic", "synthetic scenes", "they are made anew each time")
         self.split = split
         self.vocabulary = synthetic_vocabulary()
 
@@ -170,26 +167,6 @@ def _checked_keys(names: Sequence[str] | None) -> tuple[Key[Any, Any], ...]:
         if name not in known:
             raise InputError(f"synthetic scenes have no labels {name!r}{nearest(name, tuple(known))}")
     return tuple(known[name] for name in names)
-
-
-def _cache_folder(cache: str | Path | bool | None) -> Path | None:
-    """The folder, made if need be; None for no cache, also where nobody asked for one and it can't be made."""
-    if cache is False:
-        return None
-    asked = cache is not None
-    if cache is None or cache is True:
-        base = os.environ.get("SCENEKIT_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "scenekit"
-        cache = Path(base).expanduser() / "synthetic"
-    try:
-        Path(cache).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        if asked:
-            raise InputError(
-                f"can't keep synthetic scenes in {cache} ({error}); choose another cache folder, or False"
-            ) from error
-        _log.warning("can't keep synthetic scenes in %s (%s); they are made anew each time", cache, error.strerror)
-        return None
-    return Path(cache)
 
 
 def to_scene(made: SyntheticScene, vocabulary: Vocabulary, keys: Sequence[Key[Any, Any]] = KEYS) -> Scene:

@@ -1,14 +1,14 @@
 """Walking through a large JSON file entry by entry, and reading single entries again later.
 
-An annotation file of COCO has half a gigabyte; as Python objects it would take several. Only the places of its entries
-are kept, and what a picture needs is read when the picture is asked for.
+An annotation file of COCO or Visual Genome has half a gigabyte; as Python objects it would take several. Only the
+places of its entries are kept, and what a picture needs is read when the picture is asked for.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -84,9 +84,21 @@ def entries(path: Path) -> Iterator[Entry]:
 
     Raises InputError where the file cannot be read, is no JSON or holds no object.
     """
+    return _walk(path, _document)
+
+
+def list_entries(path: Path) -> Iterator[Entry]:
+    """The entries of a JSON list, in the order of the file; their field is empty.
+
+    Raises InputError where the file cannot be read, is no JSON or holds no list.
+    """
+    return _walk(path, _top_list)
+
+
+def _walk(path: Path, through: Callable[[_Window], Iterator[Entry]]) -> Iterator[Entry]:
     try:
         with open(path, "rb") as file:
-            yield from _document(_Window(file, path))
+            yield from through(_Window(file, path))
     except FileNotFoundError:
         raise InputError(f"no such file: {path}") from None
     except OSError as error:
@@ -148,11 +160,7 @@ class _Window:
 
 
 def _document(window: _Window) -> Iterator[Entry]:
-    if window.peek() == _BYTE_ORDER_MARK[0]:
-        window.at += len(_BYTE_ORDER_MARK)
-    if window.peek() != "{":
-        came = brief(window.value()) if window.peek() else "an empty file"
-        raise InputError(f"{window.path}: expected a JSON object, got {came}")
+    _expect(window, "{", "a JSON object")
     window.take("{")
     while window.peek() != "}":
         name = window.value()
@@ -162,6 +170,20 @@ def _document(window: _Window) -> Iterator[Entry]:
         yield from _list(window, name) if window.peek() == "[" else [_entry(window, name)]
         if window.peek() != "}":
             window.take(",")
+
+
+def _top_list(window: _Window) -> Iterator[Entry]:
+    _expect(window, "[", "a JSON list")
+    return (entry for entry in _list(window, "") if entry.number is not None)
+
+
+def _expect(window: _Window, first: str, what: str) -> None:
+    """The first character of the file, behind a byte order mark."""
+    if window.peek() == _BYTE_ORDER_MARK[0]:
+        window.at += len(_BYTE_ORDER_MARK)
+    if window.peek() != first:
+        came = brief(window.value()) if window.peek() else "an empty file"
+        raise InputError(f"{window.path}: expected {what}, got {came}")
 
 
 def _list(window: _Window, name: str) -> Iterator[Entry]:
