@@ -14,7 +14,6 @@ from torch import Tensor
 from scenekit.data.sample import Sample
 from scenekit.keys import OBJECTS, PANOPTIC, RELATIONS, Stream
 from scenekit.structures.panoptic import Panoptic
-from scenekit.structures.relations import Relations
 from scenekit.structures.scene import Scene
 
 
@@ -43,22 +42,10 @@ def _places(kept: Bool[Tensor, " N"]) -> Int[Tensor, " N"]:
 def _with_pointers(shorter: Scene, scene: Scene, places: Int[Tensor, " N"]) -> Scene:
     values = dict(shorter.values)
     if RELATIONS in scene:
-        values[RELATIONS] = _moved_relations(scene[RELATIONS], places)
+        values[RELATIONS] = scene[RELATIONS].moved(places)
     if PANOPTIC in scene:
         values[PANOPTIC] = _moved_segments(scene[PANOPTIC], places)
     return replace(shorter, values=values)
-
-
-def _moved_relations(relations: Relations, places: Int[Tensor, " N"]) -> Relations:
-    subject, target = places[relations.subject], places[relations.object]
-    both = (subject >= 0) & (target >= 0)
-    return Relations(
-        subject[both],
-        target[both],
-        relations.predicate[both],
-        None if relations.score is None else relations.score[both],
-        None if relations.probabilities is None else relations.probabilities[both],
-    )
 
 
 def _moved_segments(panoptic: Panoptic, places: Int[Tensor, " N"]) -> Panoptic:

@@ -313,11 +313,23 @@ class RelationField(ImageField[list[Relations], Relations]):
     def transform(self, item: Relations, geometry: Geometry, vocabulary: Vocabulary) -> Relations:
         if not geometry.mirrored:
             return item
-        order = torch.tensor(vocabulary.predicate_mirror_order, dtype=torch.int64)
+        order = torch.tensor(vocabulary.predicate_mirror_order, dtype=torch.int64, device=item.predicate.device)
         probabilities = None if item.probabilities is None else item.probabilities[:, order]
-        return Relations(item.subject, item.object, order[item.predicate], item.score, probabilities)
+        return replace(item, predicate=order[item.predicate], probabilities=probabilities)
 
     def encode(self, item: Relations, vocabulary: Vocabulary) -> Any:
+        """One entry a relation; where objects are labelled anew, an object with `relations` and `objects`."""
+        relations = self._encode_rows(item, vocabulary)
+        if item.labels is None:
+            return relations
+        scores: list[Any] = [None] * len(item.labels) if item.label_scores is None else item.label_scores.tolist()
+        objects = [
+            {"label": label, "name": vocabulary.things[label], "score": plain(score)}
+            for label, score in zip(item.labels.tolist(), scores, strict=True)
+        ]
+        return {"relations": relations, "objects": objects}
+
+    def _encode_rows(self, item: Relations, vocabulary: Vocabulary) -> list[dict[str, Any]]:
         scores: list[Any] = [None] * len(item) if item.score is None else plain(item.score.tolist())
         columns = (item.subject.tolist(), item.object.tolist(), item.predicate.tolist(), scores)
         names = vocabulary.predicates
@@ -331,11 +343,18 @@ class RelationField(ImageField[list[Relations], Relations]):
         return [{**entry, "probabilities": row} for entry, row in zip(entries, probabilities, strict=True)]
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Relations:
+        rows, objects = (data["relations"], data["objects"]) if isinstance(data, dict) else (data, None)
         subject, target, predicate = (
-            torch.tensor([row[name] for row in data], dtype=torch.int64) for name in ("subject", "object", "predicate")
+            torch.tensor([row[name] for row in rows], dtype=torch.int64) for name in ("subject", "object", "predicate")
         )
-        probabilities = [row.get("probabilities") for row in data]
-        return Relations(subject, target, predicate, _scores([row["score"] for row in data]), _scores(probabilities))
+        probabilities = [row.get("probabilities") for row in rows]
+        relations = Relations(
+            subject, target, predicate, _scores([row["score"] for row in rows]), _scores(probabilities)
+        )
+        if objects is None:
+            return relations
+        labels = torch.tensor([row["label"] for row in objects], dtype=torch.int64)
+        return replace(relations, labels=labels, label_scores=_scores([row["score"] for row in objects]))
 
 
 def pad_maps(maps: Sequence[Tensor], size: Size, value: int | float) -> Tensor:
