@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from scenekit.data.sample import Supervision as Supervision
     from scenekit.errors import InputError as InputError
     from scenekit.evaluation.loop import evaluate as evaluate
+    from scenekit.graph import Match as Match
+    from scenekit.graph import find as find
+    from scenekit.graph import load_graph as load_graph
+    from scenekit.graph import save_graph as save_graph
     from scenekit.heads import BACKGROUND as BACKGROUND
     from scenekit.heads import AxisNames as AxisNames
     from scenekit.heads import Core as Core
@@ -86,6 +90,7 @@ _HOMES = {
     "scenekit.data.sample": ("Sample", "Supervision"),
     "scenekit.errors": ("InputError",),
     "scenekit.evaluation.loop": ("evaluate",),
+    "scenekit.graph": ("Match", "find", "load_graph", "save_graph"),
     "scenekit.heads": ("BACKGROUND", "AxisNames", "Core", "Head", "Provider", "rows_by_name"),
     "scenekit.hooks": (
         "BackboneSpec",

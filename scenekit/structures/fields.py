@@ -29,6 +29,9 @@ from scenekit.structures.vocabulary import Vocabulary
 IGNORE = -1
 """Label of a pixel that says nothing."""
 
+MOST_NUMBERS = 64
+"""A tensor with more of them in a row is not described number by number."""
+
 Batch = TypeVar("Batch")
 Item = TypeVar("Item")
 
@@ -70,9 +73,24 @@ class Field(Generic[Batch, Item]):
         """Read what `encode` wrote for a picture of `size`."""
         return _tensor(data, *[0] * (self.dims - 1))
 
+    def describe(self, item: Any, vocabulary: Vocabulary, threshold: float) -> list[Any]:
+        """What the nodes of a scene's graph say: an entry of plain JSON per row, None where there is nothing to say.
+
+        What `encode` writes, unless told otherwise; the shape alone of large tensors. Probabilities below `threshold`
+        may be left out.
+        """
+        if isinstance(item, Tensor) and item[:1].numel() > MOST_NUMBERS:
+            return [{"shape": list(item.shape[1:])} for _ in item]
+        return list(self.encode(item, vocabulary))
+
 
 class AttributeField(Field[Tensor, Tensor]):
     """A number per attribute of the vocabulary [N A]."""
+
+    def describe(self, item: Tensor, vocabulary: Vocabulary, threshold: float) -> list[Any]:
+        """Those that are likely, by name."""
+        rows = (zip(vocabulary.attributes, row, strict=True) for row in item.tolist())
+        return [{name: p for name, p in row if p >= threshold} for row in rows]
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Tensor:
         return _tensor(data, len(vocabulary.attributes))
@@ -107,6 +125,10 @@ class MaskField(Field[Tensor, Masks]):
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Masks:
         return Masks.from_json(data, size)
 
+    def describe(self, item: Masks, vocabulary: Vocabulary, threshold: float) -> list[Any]:
+        """How many pixels there are."""
+        return [{"area": area} for area in item.area.tolist()]
+
 
 class KeypointField(Field[Keypoints, Keypoints]):
     """Points in pixels; a row without points has visibility 0 throughout."""
@@ -127,6 +149,13 @@ class KeypointField(Field[Keypoints, Keypoints]):
         scores: list[Any] = [None] * len(item) if item.scores is None else plain(item.scores.tolist())
         columns = (item.xy.tolist(), item.visibility.tolist(), scores)
         return [{"xy": plain(xy), "visibility": v, "scores": s} for xy, v, s in zip(*columns, strict=True)]
+
+    def describe(self, item: Keypoints, vocabulary: Vocabulary, threshold: float) -> list[Any]:
+        """x, y and visibility of the points that are there, by name; None where none is."""
+        points = range(item.xy.shape[1]) if vocabulary.skeleton is None else vocabulary.skeleton.points
+        rows = zip(plain(item.xy.tolist()), item.visibility.tolist(), strict=True)
+        named = [{str(p): [*xy, v] for p, xy, v in zip(points, *row, strict=True) if v} for row in rows]
+        return [row or None for row in named]
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Keypoints:
         points = 0 if data or vocabulary.skeleton is None else len(vocabulary.skeleton.points)
@@ -161,6 +190,13 @@ class CaptionField(Field[Captions, Captions]):
             for row, values in zip(rows, item.log_probs, strict=True):
                 row["log_probs"] = values[~values.isnan()].tolist()
         return rows
+
+    def describe(self, item: Captions, vocabulary: Vocabulary, threshold: float) -> list[Any]:
+        """The texts, and how sure they are where they are predictions."""
+        scores: list[Any] = [{}] * len(item)
+        if item.scores is not None:
+            scores = [{"score": score} for score in plain(item.scores.tolist())]
+        return [{"texts": list(texts), **score} for texts, score in zip(item.texts, scores, strict=True)]
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Captions:
         log_probs = None
@@ -213,6 +249,10 @@ class MeshField(Field[Meshes, Meshes]):
 
     def transform(self, item: Meshes, geometry: Geometry, vocabulary: Vocabulary) -> Meshes:
         return item.mirrored() if geometry.mirrored else item
+
+    def describe(self, item: Meshes, vocabulary: Vocabulary, threshold: float) -> list[Any]:
+        """How large they are; the mesh itself stays in the scene, at the row that is the node's number."""
+        return [{"verts": len(item.verts_of(i)), "faces": len(item.faces_of(i))} for i in range(len(item))]
 
     def encode(self, item: Meshes, vocabulary: Vocabulary) -> Any:
         parts = ((item.verts_of(i).tolist(), item.faces_of(i).tolist()) for i in range(len(item)))

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -24,6 +24,9 @@ from scenekit.structures.cameras import Camera
 from scenekit.structures.fields import floats
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from networkx import MultiDiGraph
 
 FORMAT_VERSION = 1
 """Version of the JSON that `Scene.save` writes."""
@@ -229,6 +232,34 @@ class Scene:
         from scenekit.viewing.draw import draw_scene
 
         return draw_scene(self, image)
+
+    def graph(
+        self,
+        *,
+        threshold: float = 0.0,
+        top: int | None = None,
+        attribute_threshold: float = 0.5,
+        relabel: bool = False,
+    ) -> MultiDiGraph:
+        """The objects and how they relate, as a graph of networkx.
+
+        Nodes are the rows of the objects. Each has `label`, `box` [4], `identity` (from `ids`) and, where known,
+        `score`, and under the name of every key that follows the objects what the key's field says of the row: the
+        likely `attributes` by name with their probability, `captions`, points by name, area of the mask, 3D box, size
+        of the mesh; of keys of others what their JSON holds. What a row does not carry is not there.
+
+        Edges are the relations, with `predicate` and, where known, `score` and `probabilities` [P]. Their key is the
+        row in RELATIONS: several predicates of two objects are parallel edges, and so is what is listed twice. Those
+        that score below `threshold` are left out, and all but the `top` best. Attributes of the graph: `width`,
+        `height`, `path`, `vocabulary`.
+
+        A predictor of relations may see other labels than the detector: `relabel` takes its labels and scores.
+
+        Raises InputError for relations of objects that are not there.
+        """
+        from scenekit.graph.build import build_graph
+
+        return build_graph(self, threshold=threshold, top=top, attribute_threshold=attribute_threshold, relabel=relabel)
 
 
 def _move(regions: Objects, geometry: Geometry) -> Objects:

@@ -1,0 +1,9 @@
+"""The graph of a scene: objects are nodes, relations are edges.
+
+`Scene.graph` builds it; here are questions to it, and files of it.
+"""
+
+from scenekit.graph.export import load_graph, save_graph
+from scenekit.graph.query import Match, find
+
+__all__ = ["Match", "find", "load_graph", "save_graph"]
