@@ -1,0 +1,96 @@
+"""Dense captions: regions that somebody would describe, and a text for each (Johnson et al., DenseCap, CVPR 2016).
+
+The task brings the stream PHRASES, with objectness, boxes and suppression of its own on the shared trunk, and describes
+detected objects by the same head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+from scenekit.detection import DetectorConfig, region_stream
+from scenekit.errors import InputError
+from scenekit.evaluation.captions import CaptionEvaluator
+from scenekit.evaluation.language import language_score
+from scenekit.heads import Core, Provider
+from scenekit.hooks import TaskSpec, hookimpl
+from scenekit.keys import CAPTIONS, PHRASE_CAPTIONS, PHRASE_PROPOSALS, PHRASES
+from scenekit.structures.scene import Scene
+from scenekit_plugins.captions.config import CaptionConfig
+from scenekit_plugins.captions.draw import draw_captions
+from scenekit_plugins.captions.head import CaptionHead
+from scenekit_plugins.captions.tokenizer import trained
+
+
+def stages(core: Core, config: CaptionConfig) -> Sequence[Provider]:
+    """The stream PHRASES: the detector's options, with the numbers of detections that suit descriptions."""
+    options = core.detector
+    if isinstance(options, DetectorConfig):
+        own = {
+            "detections": config.max_regions,
+            "nms_threshold": config.nms_threshold,
+            "score_threshold": config.score_threshold,
+        }
+        options = options.model_copy(update={"box_head": options.box_head.model_copy(update=own)})
+    return region_stream(core, options, PHRASES, PHRASE_PROPOSALS)
+
+
+def configured(spec: TaskSpec, config: CaptionConfig) -> TaskSpec:
+    """Without CAPTIONS where objects are not to be described."""
+    keys = spec.provides if config.objects else (PHRASE_CAPTIONS,)
+    language_score(config.language_score)
+    evaluator = partial(CaptionEvaluator, language=config.language_score)
+    return replace(spec, provides=keys, learns_from=keys, max_regions=config.max_regions, evaluator=evaluator)
+
+
+def prepared(config: CaptionConfig, scenes: Iterable[Scene]) -> CaptionConfig:
+    """With the tokenizer that the captions of the training data ask for.
+
+    Raises InputError where there is not one caption.
+    """
+    if config.tokenizer.stored is not None:
+        return config
+    stored = trained(config.tokenizer, _some(texts_of(scenes)))
+    return config.model_copy(update={"tokenizer": config.tokenizer.model_copy(update={"stored": stored})})
+
+
+def texts_of(scenes: Iterable[Scene]) -> Iterator[str]:
+    """All captions, as they are and as in a mirror."""
+    for scene in scenes:
+        for key in (PHRASE_CAPTIONS, CAPTIONS):
+            for text in (text for texts in (scene[key].texts if key in scene else ()) for text in texts):
+                yield text
+                if (mirrored := scene.vocabulary.mirror_text(text)) != text:
+                    yield mirrored
+
+
+def _some(texts: Iterator[str]) -> Iterator[str]:
+    """The same texts; InputError where there are none."""
+    first = next(texts, None)
+    if first is None:
+        raise InputError(
+            "captions: the training data has no captions to learn words from; add data with phrase_captions or "
+            "captions, or leave the task out"
+        )
+    yield first
+    yield from texts
+
+
+@hookimpl
+def scenekit_tasks() -> Iterator[TaskSpec]:
+    """The task `captions`."""
+    yield TaskSpec(
+        name="captions",
+        summary="regions that are worth describing, and a text for each",
+        provides=(PHRASE_CAPTIONS, CAPTIONS),
+        build=CaptionHead,
+        config=CaptionConfig,
+        learns_from=(PHRASE_CAPTIONS, CAPTIONS),
+        evaluator=CaptionEvaluator,
+        draw=draw_captions,
+        stages=stages,
+        configure=configured,
+        prepare=prepared,
+    )

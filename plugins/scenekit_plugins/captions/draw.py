@@ -1,0 +1,62 @@
+"""Descriptions written at their regions."""
+
+from __future__ import annotations
+
+from PIL import Image, ImageDraw
+
+from scenekit.keys import PHRASE_CAPTIONS, PHRASES
+from scenekit.structures.scene import Objects, Scene
+from scenekit.viewing.canvas import Style, draw_smooth, scale_of
+from scenekit.viewing.palette import BLACK, label_color
+from scenekit.viewing.tags import Rect, Tag, draw_tags
+
+SHOWN = 12
+"""So many phrases, best first, can be told apart in one picture."""
+
+LONGEST = 48
+"""Characters of a text that are written out."""
+
+
+def draw_captions(picture: Image.Image, scene: Scene) -> Image.Image:
+    """The best phrases of the picture, each a box with its text; a score stands behind texts of predictions."""
+    texts = phrase_texts(scene)
+    rects = {row: _rect(picture, scene, row) for row in texts}
+    colors = {row: label_color(place) for place, row in enumerate(texts)}
+    line = Style.of(picture).line
+
+    def paint(layer: ImageDraw.ImageDraw, zoom: int) -> None:
+        for row, rect in rects.items():
+            corners = [zoom * value for value in rect]
+            layer.rounded_rectangle(corners, 3 * line, outline=(*BLACK, 130), width=zoom * line + 2)
+            layer.rounded_rectangle(corners, 3 * line, outline=colors[row], width=zoom * line)
+
+    drawn = draw_smooth(picture, paint) if rects else picture.copy()
+    return draw_tags(drawn, [Tag(text, colors[row], rects[row]) for row, text in texts.items()])
+
+
+def phrase_texts(scene: Scene) -> dict[int, str]:
+    """What is written at each phrase by its row, best first: the first of its texts, and the region's score."""
+    regions, captions = scene.regions(PHRASES), scene[PHRASE_CAPTIONS]
+    rows = [row for row, texts in enumerate(captions.texts) if texts and texts[0] and _has_area(regions, row)]
+    if regions.scores is None:
+        return {row: _shortened(captions.texts[row][0]) for row in rows[:SHOWN]}
+    scores = regions.scores.tolist()
+    ranked = sorted(rows, key=lambda row: -scores[row])[:SHOWN]
+    return {row: f"{_shortened(captions.texts[row][0])} {scores[row]:.2f}" for row in ranked}
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1].rstrip()}…"
+
+
+def _has_area(regions: Objects, row: int) -> bool:
+    x0, y0, x1, y1 = regions.boxes[row].tolist()
+    return bool(x0 < x1 and y0 < y1)  # not where one is NaN
+
+
+def _rect(picture: Image.Image, scene: Scene, row: int) -> Rect:
+    """A phrase's box in pixels of the picture, cut off at its border."""
+    (sx, sy), (x0, y0, x1, y1) = scale_of(picture, scene), scene.regions(PHRASES).boxes[row].tolist()
+    right, bottom = picture.width - 1.0, picture.height - 1.0
+    x, y = min(max(x0 * sx, 0.0), right), min(max(y0 * sy, 0.0), bottom)
+    return x, y, min(max(x1 * sx - 1, x), right), min(max(y1 * sy - 1, y), bottom)

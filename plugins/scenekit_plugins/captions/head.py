@@ -1,0 +1,112 @@
+"""Describing regions: phrases that somebody would point out, and detected objects, by one decoder.
+
+Letters: N regions of one stream, C channels, S pooled side, T tokens, V tokens known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from scenekit.heads import Core, Head
+from scenekit.keys import CAPTIONS, OBJECTS, PHRASE_CAPTIONS, PHRASES, Key, Stream
+from scenekit.ops.losses import safe_mean
+from scenekit.ops.rng import generator
+from scenekit.structures import Captions, ImageBatch, Regions
+from scenekit.structures.board import Board
+from scenekit.structures.targets import Targets
+from scenekit_plugins.captions.config import CaptionConfig
+from scenekit_plugins.captions.decoder import CaptionDecoder, Written, lesson
+from scenekit_plugins.captions.lstm import LstmDecoder
+from scenekit_plugins.captions.tokenizer import CaptionTokenizer, of_names
+
+STREAMS: dict[Key[Any, Any], tuple[Stream, str]] = {PHRASE_CAPTIONS: (PHRASES, "phrase"), CAPTIONS: (OBJECTS, "object")}
+"""By what is written: the regions that it is about, and the name of the loss."""
+
+Read = dict[Stream, Float[Tensor, "N ..."]]
+
+
+class CaptionHead(Head[Read, Any]):
+    """RoI features, and a decoder that reads them."""
+
+    def __init__(self, core: Core, config: CaptionConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.keys = tuple(STREAMS) if config.objects else (PHRASE_CAPTIONS,)
+        self.tokenizer = CaptionTokenizer(config.tokenizer.stored or of_names(core.vocabulary))
+        self.decoder = build_decoder(core.channels, self.tokenizer, config)
+        self.axis_names = {f"decoder.{name}": axes for name, axes in self.decoder.axis_names.items()}
+
+    def forward(self, board: Board) -> Read:
+        """The regions of each stream as the decoder keeps them."""
+        streams = [STREAMS[key][0] for key in self.keys]
+        return {stream: self.decoder.read(board.pool(stream, self.config.pooled)) for stream in streams}
+
+    def loss(self, raw: Read, board: Board, targets: Targets) -> dict[str, Tensor]:
+        """Cross-entropy of the true words, each behind those before it; means over all words of a stream."""
+        losses = {}
+        for key in self.keys:
+            stream, name = STREAMS[key]
+            if key in targets:
+                losses[name] = self._loss(raw[stream], board[stream], targets[key], board.images)
+        return losses
+
+    def _loss(self, read: Float[Tensor, "N ..."], regions: Regions, truth: Captions, images: ImageBatch) -> Tensor:
+        rows, texts = self._references(regions, truth, images)
+        if not rows:
+            return read.sum() * 0.0
+        taught = lesson(self.tokenizer, texts, self.config.max_tokens)
+        log_probs = self.decoder(read[rows], taught.into.to(read.device))
+        wanted = taught.out.to(read.device).flatten()
+        return safe_mean(F.nll_loss(log_probs.flatten(0, 1)[wanted >= 0], wanted[wanted >= 0], reduction="none"))
+
+    def _references(
+        self, regions: Regions, truth: Captions, images: ImageBatch
+    ) -> tuple[list[int], list[tuple[int, ...]]]:
+        """The row of each text to learn, and the text in tokens: one or all of a region's, none that is empty."""
+        encoded = [[tokens for tokens in map(self.tokenizer.encode, texts) if tokens] for texts in truth.texts]
+        if self.config.references == "one":
+            lots = lots_of(images, regions.image_index, 1, "captions.references")[:, 0].tolist()
+            encoded = [texts and [texts[int(lot * len(texts))]] for texts, lot in zip(encoded, lots, strict=True)]
+        pairs = [(row, tokens) for row, texts in enumerate(encoded) for tokens in texts]
+        return [row for row, _ in pairs], [tokens for _, tokens in pairs]
+
+    def decode(self, raw: Read, board: Board) -> Captions | dict[Key[Any, Any], Captions]:
+        """A text for each region."""
+        values = {key: self._described(raw[STREAMS[key][0]], board, STREAMS[key][0]) for key in self.keys}
+        return values if len(values) > 1 else values[PHRASE_CAPTIONS]
+
+    def _described(self, read: Float[Tensor, "N ..."], board: Board, stream: Stream) -> Captions:
+        if len(read) == 0:
+            return Captions((), read.new_zeros(0), read.new_zeros((0, 0)))
+        config, regions = self.config, board[stream]
+        purpose = f"captions.{stream.name}.{config.search.seed}"
+        dice = lots_of(board.images, regions.image_index, config.max_tokens, purpose).to(read.device)
+        return self.captions(self.decoder.write(read, config.max_tokens, config.search, dice))
+
+    def captions(self, written: Written) -> Captions:
+        """Tokens as texts."""
+        texts = tuple((self.tokenizer.decode(tokens),) for tokens in written.tokens.tolist())
+        there = written.there(self.tokenizer.end)
+        log_probs = written.log_probs.masked_fill(~there, torch.nan)
+        return Captions(texts, log_probs.nanmean(dim=1).exp(), log_probs)
+
+
+def build_decoder(channels: int, tokenizer: CaptionTokenizer, config: CaptionConfig) -> CaptionDecoder:
+    """The decoder that a configuration names."""
+    return LstmDecoder(channels * config.pooled**2, tokenizer, config.lstm)
+
+
+def lots_of(images: ImageBatch, image_index: Int[Tensor, " N"], columns: int, purpose: str) -> Float[Tensor, "N L"]:
+    """Numbers from 0 to 1 for each region, drawn by its picture's own seed; on the CPU."""
+    lots = torch.zeros(len(image_index), columns)
+    seeds: Sequence[int] = (0,) * len(images) if images.seeds is None else images.seeds
+    for image, seed in enumerate(seeds):
+        rows = (image_index == image).nonzero()[:, 0].cpu()
+        lots[rows] = torch.rand(len(rows), columns, generator=generator(seed, purpose))
+    return lots

@@ -1,0 +1,66 @@
+"""A recurrent network that begins with the region (Johnson et al., DenseCap, CVPR 2016, section 3.5).
+
+The region is the first thing that the LSTM reads, then the start, then the words; what it says behind the region is
+thrown away. Letters: N regions, C channels, S pooled side, T tokens, V tokens known, D width, L layers.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from scenekit.heads import AxisNames, rows_by_name
+from scenekit_plugins.captions.config import LstmConfig, SearchConfig
+from scenekit_plugins.captions.decoder import CaptionDecoder, Written
+from scenekit_plugins.captions.search import Marks, search
+from scenekit_plugins.captions.tokenizer import CaptionTokenizer
+
+State = tuple[Tensor, Tensor]
+"""What is said (h) and kept (c) by every layer: [N L D], rows first."""
+
+
+class LstmDecoder(CaptionDecoder):
+    """RoI features through two layers as the first token, then words."""
+
+    def __init__(self, inputs: int, tokenizer: CaptionTokenizer, config: LstmConfig) -> None:
+        super().__init__(tokenizer)
+        self.region = nn.Sequential(
+            nn.Flatten(), nn.Linear(inputs, config.features), nn.ReLU(), nn.Linear(config.features, config.width)
+        )
+        self.words = nn.Embedding(len(tokenizer), config.width)
+        inner = config.dropout if config.layers > 1 else 0.0
+        self.lstm = nn.LSTM(config.width, config.width, config.layers, batch_first=True, dropout=inner)
+        self.dropout = nn.Dropout(config.dropout)
+        self.predictor = nn.Linear(config.width, len(tokenizer))
+        nn.init.normal_(self.words.weight, std=0.1)
+        tokens = AxisNames(tokenizer.names)
+        self.axis_names = {"words.weight": (tokens,), **rows_by_name({"predictor": tokens})}
+
+    def read(self, pooled: Float[Tensor, "N C S S"]) -> Float[Tensor, "N D"]:
+        """The first token."""
+        first: Tensor = self.region(pooled)
+        return first
+
+    def forward(self, region: Float[Tensor, "N D"], tokens: Int[Tensor, "N T"]) -> Float[Tensor, "N T V"]:
+        """Log-probabilities behind each token."""
+        said = torch.cat((region[:, None], self.words(tokens)), dim=1)
+        hidden, _ = self.lstm(self.dropout(said))
+        return self.log_probs(self.predictor(self.dropout(hidden[:, 1:])))
+
+    def write(
+        self, region: Float[Tensor, "N D"], limit: int, config: SearchConfig, dice: Float[Tensor, "N L"]
+    ) -> Written:
+        """By the search that `config` describes."""
+        _, state = self._advanced(region, None)
+        return search(self.step, state, Marks(self.start, self.end, self.pad), limit, config, dice)
+
+    def step(self, state: State, tokens: Int[Tensor, " N"]) -> tuple[Float[Tensor, "N V"], State]:
+        """Log-probabilities behind one more token, and the state then."""
+        hidden, state = self._advanced(self.words(tokens), state)
+        return self.log_probs(self.predictor(self.dropout(hidden))), state
+
+    def _advanced(self, read: Float[Tensor, "N D"], state: State | None) -> tuple[Float[Tensor, "N D"], State]:
+        layers_first = None if state is None else tuple(part.transpose(0, 1).contiguous() for part in state)
+        hidden, (h, c) = self.lstm(self.dropout(read)[:, None], layers_first)
+        return hidden[:, 0], (h.transpose(0, 1), c.transpose(0, 1))
