@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from jaxtyping import Float
 from pydantic import ValidationError
@@ -51,16 +51,44 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
     Raises InputError for an unknown backbone, detector or task, and for options that one of them does not know.
     """
     net = build_trunk(config)
-    core = Core(net.channels, net.strides, vocabulary)
     detector = registry().get("detector", config.detector)
     options = validated(detector.config, config.detector_options, f"detector {config.detector!r}")
+    core = Core(net.channels, net.strides, vocabulary, options)
     with blaming(detector):
-        stages = detector.build(core, options)
+        stages = [Trunk(net), *detector.build(core, options)]
+    pooler = _pooler(stages)
     tasks = {}
     for name, values in config.tasks.items():
         spec: TaskSpec = registry().get("task", name)
-        tasks[name] = (spec, build_head(spec, core, validated(spec.config, values, f"task {name!r}")))
-    return SceneModel(config, core, [Trunk(net), *stages], tasks, _pooler(stages))
+        options = validated(spec.config, values, f"task {name!r}")
+        spec = configured(spec, options)
+        stages += build_stages(spec, core, options)
+        tasks[name] = (spec, build_head(spec, core, options))
+    return SceneModel(config, core, stages, tasks, pooler)
+
+
+def configured(spec: TaskSpec, options: Config) -> TaskSpec:
+    """The record of a task as its options make it; an error names the plugin, also where what comes is no record."""
+    if spec.configure is None:
+        return spec
+    with blaming(spec):
+        made: object = spec.configure(spec, options)
+        if not isinstance(made, TaskSpec) or made.name != spec.name:
+            came = f"the one of {made.name!r}" if isinstance(made, TaskSpec) else type(made).__name__
+            raise PluginError(f"`configure` of task {spec.name!r} must give its TaskSpec, got {came}")
+    return made
+
+
+def build_stages(spec: TaskSpec, core: Core, options: Config) -> list[Provider]:
+    """The stages that a task brings; an error names the plugin, also where what it builds are none."""
+    if spec.stages is None:
+        return []
+    with blaming(spec):
+        stages: list[object] = list(spec.stages(core, options))
+        for stage in stages:
+            if not isinstance(stage, Provider):
+                raise PluginError(f"`stages` of task {spec.name!r} must give Providers, got {type(stage).__name__}")
+    return cast("list[Provider]", stages)
 
 
 def build_head(spec: TaskSpec, core: Core, options: Config) -> Head[Any, Any]:

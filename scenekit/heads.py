@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from torch import Tensor, nn
 
 from scenekit.errors import InputError, PluginError
+from scenekit.hooks.records import Config
 from scenekit.keys import Key
 from scenekit.structures.geometry import Geometry
 from scenekit.structures.vocabulary import Vocabulary
@@ -33,12 +34,14 @@ Out = TypeVar("Out")
 class Core:
     """What a head may know of the core when it is built.
 
-    `channels` and `strides` of FEATURES, fine to coarse; the `vocabulary` that labels refer to.
+    `channels` and `strides` of FEATURES, fine to coarse; the `vocabulary` that labels refer to; the options of the
+    `detector` (anchors, pooler, ...), for tasks that bring stages of their own.
     """
 
     channels: int
     strides: tuple[int, ...]
     vocabulary: Vocabulary
+    detector: Config = field(default_factory=Config)
 
 
 @dataclass(frozen=True)

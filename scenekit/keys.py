@@ -120,6 +120,7 @@ PROPOSALS: Key[Regions, Any] = Key("proposals", doc="class-agnostic candidate bo
 
 OBJECTS = Stream("objects", doc="labelled regions: sampled ones with targets, detections without")
 PHRASES = Stream("phrases", doc="class-agnostic regions that somebody described")
+PHRASE_PROPOSALS: Key[Regions, Any] = Key("phrase_proposals", doc="as proposals, for PHRASES")
 
 SEMANTIC: Key[Any, Any] = Key(
     "semantic", doc="logits [B C h w]; finished: labels [H W]", field=SemanticField(), shape=("B", "C", "h", "w")

@@ -5,7 +5,7 @@ Letters: N regions of a stream in the whole batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from scenekit.errors import InputError
 from scenekit.heads import Provider
 from scenekit.hooks import Policy, TaskSpec
-from scenekit.keys import Key, Stream
+from scenekit.keys import OBJECTS, Key, Stream
 from scenekit.structures.board import Board
 from scenekit.structures.regions import Regions
 from scenekit.structures.targets import Targets
@@ -52,8 +52,15 @@ class RowChooser:
         return {stream: self._limited(spec, stream, *candidate) for stream, candidate in candidates.items()}
 
     def can_learn(self, spec: TaskSpec, rows: Rows) -> bool:
-        """Whether the batch has anything that the task learns from."""
-        return bool(spec.learns_from) and all(self._teaches(key, rows) for key in spec.learns_from)
+        """Whether the batch has what the task learns from: all keys of the picture, and rows of any of its streams."""
+        assert self.targets is not None, "nobody learns without targets"
+        by_stream: dict[Stream | None, list[Key[Any, Any]]] = {}
+        for key in spec.learns_from:
+            by_stream.setdefault(key if isinstance(key, Stream) else key.of, []).append(key)
+        if not all(key in self.targets for key in by_stream.pop(None, [])):
+            return False
+        teaching = [_teaches(stream, keys, self.targets, rows) for stream, keys in by_stream.items() if stream]
+        return any(teaching) or (bool(spec.learns_from) and not teaching)
 
     def _own(self, spec: TaskSpec, stream: Stream) -> Regions:
         policy = spec.streams.get(stream, Policy.FOREGROUND)
@@ -86,22 +93,12 @@ class RowChooser:
         """Of the rows to keep those that score well enough and have the task's labels, and not too many a picture."""
         if regions.scores is not None and stream not in self.board.given:
             keep = keep & (regions.scores >= self.threshold)
-        if spec.applies_to is not None and regions.labels is not None:
+        if spec.applies_to is not None and stream == OBJECTS and regions.labels is not None:
             labels = torch.tensor(spec.applies_to(self.vocabulary), dtype=torch.int64, device=keep.device)
             keep = keep & torch.isin(regions.labels, labels)
         if spec.max_regions is not None:
             keep = best(regions, keep, spec.max_regions)
         return regions if bool(keep.all()) else regions.subset(keep)
-
-    def _teaches(self, key: Key[Any, Any], rows: Rows) -> bool:
-        assert self.targets is not None, "nobody learns without targets"
-        if isinstance(key, Stream) and key not in rows:  # the task brings it: there are no rows yet
-            return key in self.targets.streams and bool(self.targets.streams[key].supervised.any())
-        if isinstance(key, Stream):
-            return bool(_present(rows[key]).any())
-        if key.of is None or key.of not in rows:
-            return key in self.targets
-        return bool(self.targets.learnable(key, rows[key.of]).any())
 
 
 def best(regions: Regions, candidates: Bool[Tensor, " N"], limit: int) -> Bool[Tensor, " N"]:
@@ -120,6 +117,19 @@ def same_rows(first: Rows, second: Rows) -> bool:
         rows.root is second[stream].root and torch.equal(rows.root_rows, second[stream].root_rows)
         for stream, rows in first.items()
     )
+
+
+def _teaches(stream: Stream, keys: Collection[Key[Any, Any]], targets: Targets, rows: Rows) -> bool:
+    """Whether some row of the stream carries all of the `keys` that follow it."""
+    values = [key for key in keys if key != stream]
+    if stream in rows:
+        labelled = _present(rows[stream])
+        for key in values:
+            labelled = labelled & targets.learnable(key, rows[stream])
+        return bool(labelled.any())
+    # The task brings the stream: there are no rows yet.
+    known = stream in targets.streams and bool(targets.streams[stream].supervised.any())
+    return (known or stream not in keys) and all(key in targets for key in values)
 
 
 def _present(regions: Regions) -> Bool[Tensor, " N"]:

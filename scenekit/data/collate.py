@@ -101,11 +101,11 @@ def _exhaustive(sample: Sample, stream: Stream) -> bool:
 
 
 def _covered(sample: Sample, stream: Stream, vocabulary: Vocabulary) -> Bool[Tensor, " C"]:
-    """The things that a picture's labels of `stream` cover; a stream without classes covers all or nothing."""
-    classes = sample.supervision.classes
-    if stream not in sample.supervision.streams:
-        return torch.zeros(len(vocabulary.things), dtype=torch.bool)
-    return torch.tensor([stream != OBJECTS or classes is None or name in classes for name in vocabulary.things])
+    """The things that a picture's labels of objects cover; of another stream they cover all or nothing."""
+    labelled, classes = stream in sample.supervision.streams, sample.supervision.classes
+    if stream != OBJECTS:
+        return torch.tensor([labelled])
+    return torch.tensor([labelled and (classes is None or name in classes) for name in vocabulary.things])
 
 
 def _pack_images(samples: Sequence[Sample], key: Key[Any, Any], size: Size) -> tuple[Any, Bool[Tensor, " B"]]:

@@ -13,6 +13,7 @@ from scenekit.detection.config import (
 from scenekit.detection.detector import TwoStageDetector
 from scenekit.detection.pooler import RoIPooler, build_pooler
 from scenekit.detection.rpn import RPNTrunk, StreamProposals
+from scenekit.detection.streams import region_stream
 
 __all__ = [
     "PRESETS",
@@ -29,4 +30,5 @@ __all__ = [
     "StreamProposals",
     "TwoStageDetector",
     "build_pooler",
+    "region_stream",
 ]

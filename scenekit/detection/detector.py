@@ -1,4 +1,4 @@
-"""Second stage: proposals become labelled objects.
+"""Second stage: the proposals of a stream become its regions.
 
 Letters: B pictures, N regions of the batch, C foreground classes, K = C + 1 with background, P proposals, M candidate
 detections.
@@ -6,7 +6,9 @@ detections.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -19,7 +21,7 @@ from scenekit.detection.box_head import BoxHead, BoxPredictor
 from scenekit.detection.config import DetectorConfig
 from scenekit.detection.pooler import build_pooler
 from scenekit.heads import BACKGROUND, AxisNames, Core, Provider, rows_by_name
-from scenekit.keys import FEATURES, OBJECTS, PROPOSALS
+from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, Key, Stream
 from scenekit.ops.boxes import BoxCoder, clip_to_images, large_enough
 from scenekit.ops.losses import covered_cross_entropy, safe_mean
 from scenekit.ops.matching import Matcher, match_same_label
@@ -32,46 +34,62 @@ from scenekit.structures.targets import StreamTruth, Targets
 class TwoStageDetector(Provider):
     """Classifies proposals and corrects their boxes; losses `classification` and `box`.
 
-    Puts OBJECTS on the board: with targets the sampled regions (labels and `matched` are -1 for background), without
-    them the detections. `given` OBJECTS get here without labels only, and are classified where they are.
+    Puts the stream on the board: with targets the sampled regions (labels and `matched` are -1 for background), without
+    them the detections. `given` regions get here without labels only, and are classified where they are.
     `pooler` is what the board pools with.
+
+    The core brings that of OBJECTS, whose classes are the vocabulary's things; a task brings one of its own, with its
+    own `classes`, by `region_stream`. Regions of a single class are that, whatever labels the ground truth has.
     """
 
-    name = "detection"
-    requires = (FEATURES, PROPOSALS)
-    provides = (OBJECTS,)
-
-    def __init__(self, core: Core, config: DetectorConfig) -> None:
+    def __init__(
+        self,
+        core: Core,
+        config: DetectorConfig,
+        stream: Stream = OBJECTS,
+        proposals: Key[Regions, Any] = PROPOSALS,
+        classes: Sequence[str] | None = None,
+    ) -> None:
         super().__init__()
+        names = tuple(core.vocabulary.things if classes is None else classes)
+        self.name = "detection" if stream == OBJECTS else stream.name
+        self.requires, self.provides = (FEATURES, proposals), (stream,)
+        self.stream, self.proposals = stream, proposals
         self.config = config.box_head
         self.proposals_at_test = config.rpn.post_nms_test
-        self.classes = len(core.vocabulary.things)
+        self.classes = len(names)
         self.pooler = build_pooler(config)
         self.coder = BoxCoder(config.box_head.coder_weights)
         self.matcher = Matcher(config.box_head.foreground, config.box_head.background)
         self.head = BoxHead(core.channels, config.box_head)
         self.predictor = BoxPredictor(self.head.dim, self.classes)
-        things = core.vocabulary.things
         self.axis_names = rows_by_name(
             {
-                "predictor.classification": AxisNames((*things, BACKGROUND)),
-                "predictor.deltas": AxisNames(things, each=4),
+                "predictor.classification": AxisNames((*names, BACKGROUND)),
+                "predictor.deltas": AxisNames(names, each=4),
             }
         )
 
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
-        """Put OBJECTS on the board."""
-        if OBJECTS in board.given:
-            board.put(OBJECTS, self.labelled(board, board.given[OBJECTS]))
+        """Put the stream on the board."""
+        if self.stream in board.given:
+            board.put(self.stream, self.labelled(board, board.given[self.stream]))
             return {}
         if targets is None:
-            board.put(OBJECTS, self.detect(board, board[PROPOSALS]))
+            board.put(self.stream, self.detect(board, board[self.proposals]))
             return {}
-        truth = truth_of(targets, OBJECTS, board.images, self.classes)
-        regions = self.sample(board[PROPOSALS], truth, board.images)
-        board.put(OBJECTS, regions)
+        truth = self._truth(targets, board.images)
+        regions = self.sample(board[self.proposals], truth, board.images)
+        board.put(self.stream, regions)
         logits, deltas = self.predict(board, regions)
         return self.loss(logits, deltas, regions, truth)
+
+    def _truth(self, targets: Targets, images: ImageBatch) -> StreamTruth:
+        """The stream's ground truth, in this stage's classes."""
+        truth = truth_of(targets, self.stream, images, self.classes)
+        if self.classes != 1:
+            return truth
+        return replace(truth, regions=replace(truth.regions, labels=torch.zeros_like(truth.regions.image_index)))
 
     def predict(self, board: Board, regions: Regions) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N C 4"]]:
         """Class logits and offsets of regions."""
@@ -87,7 +105,8 @@ class TwoStageDetector(Provider):
     ) -> dict[str, Tensor]:
         """Cross-entropy by coverage, and (smooth) L1 of the offsets for each region's own class; means over regions."""
         assert regions.labels is not None and regions.matched is not None
-        classification = covered_cross_entropy(logits, regions.labels, truth.covered[regions.image_index])
+        covered = truth.covered[regions.image_index].expand(-1, self.classes)
+        classification = covered_cross_entropy(logits, regions.labels, covered)
         rows = (regions.labels >= 0).nonzero()[:, 0]
         wanted = self.coder.encode(truth.regions.boxes[regions.matched[rows]], regions.boxes[rows])
         offsets = F.smooth_l1_loss(
@@ -156,10 +175,10 @@ class TwoStageDetector(Provider):
         Proposals are those that inference would use, without the ground-truth boxes. `matched` is the row of the ground
         truth of the same label with the greatest IoU, -1 where nothing fits. No gradient leads back from here.
         """
-        proposals: Regions = board[PROPOSALS]
+        proposals: Regions = board[self.proposals]
         per_image = [(proposals.image_index == image).nonzero()[:, 0] for image in range(len(board.images))]
         found = self.detect(board, _fresh(proposals, torch.cat([r[: self.proposals_at_test] for r in per_image])))
-        truth = truth_of(targets, OBJECTS, board.images, self.classes)
+        truth = self._truth(targets, board.images)
         return replace(found, matched=self._matched(found, truth, len(board.images)))
 
     def _matched(self, found: Regions, truth: StreamTruth, images: int) -> Int[Tensor, " N"]:

@@ -99,7 +99,7 @@ class Registry:
     def owner(self, record: Any) -> Origin | None:
         """Where a record comes from; None for one that no plugin handed over."""
         claims = (claim for named in self.records.values() for claims in named.values() for claim in claims)
-        return next((origin for known, origin in claims if known is record), None)
+        return next((origin for known, origin in claims if _is_made_of(record, known)), None)
 
     @property
     def tasks(self) -> dict[str, TaskSpec]:
@@ -162,6 +162,13 @@ def record_name(record: Any) -> Any:
     return record.prefix if isinstance(record, WeightSource) else record.name
 
 
+def _is_made_of(record: Any, known: Any) -> bool:
+    """Whether a record is the `known` one, or what options made of it."""
+    if record is known or not (isinstance(record, TaskSpec) and isinstance(known, TaskSpec)):
+        return record is known
+    return known.configure is not None and (record.name, record.configure) == (known.name, known.configure)
+
+
 def _check_record(hook: str, record: Any, record_type: type[Any]) -> None:
     if not isinstance(record, record_type):
         raise PluginError(f"{hook} must give {record_type.__name__} records, got {type(record).__name__}")
@@ -172,6 +179,9 @@ def _check_record(hook: str, record: Any, record_type: type[Any]) -> None:
         raise PluginError(f"{hook} must give records whose name is a text without dots, got {name!r}")
     for part in ("build", "load"):
         if hasattr(record, part) and not callable(made := getattr(record, part)):
+            raise PluginError(f"`{part}` of {name!r} must be a function, got {type(made).__name__}")
+    for part in ("stages", "configure", "prepare"):
+        if (made := getattr(record, part, None)) is not None and not callable(made):
             raise PluginError(f"`{part}` of {name!r} must be a function, got {type(made).__name__}")
     config = getattr(record, "config", Config)
     if not (isinstance(config, type) and issubclass(config, Config)):

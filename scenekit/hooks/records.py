@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -55,8 +55,14 @@ class TaskSpec:
     are read when the model happens to have them (fixed when the model is built). streams: policy per stream
     (FOREGROUND unless told). applies_to: labels of the things that the head serves (all, if None). max_regions: at most
     so many rows a picture, best scores first. learns_from: keys of the ground truth it needs; rows without them are
-    left out. loss_weights: by loss name, 1 unless told. evaluator: (vocabulary) -> Evaluator. draw: (picture, scene) ->
-    picture. static: runs over a fixed number of regions. api: version of this contract the plugin was written for.
+    left out; of several streams it needs one that has something. loss_weights: by loss name, 1 unless told. evaluator:
+    (vocabulary) -> Evaluator. draw: (picture, scene) -> picture. static: runs over a fixed number of regions. api:
+    version of this contract the plugin was written for.
+
+    stages: (core, config) -> stages that the task brings into the core, such as a region stream of its own. configure:
+    (record, config) -> the record as these options make it. prepare: (config, ground-truth scenes of the training data)
+    -> config completed with what must be known before the network is built, such as a tokenizer; where nothing is
+    missing it gives the config back without a look at the scenes.
     """
 
     name: str
@@ -75,6 +81,9 @@ class TaskSpec:
     draw: Callable[[Image.Image, Scene], Image.Image] | None = None
     static: bool = False
     api: int = API_VERSION
+    stages: Callable[[Core, Any], Sequence[Provider]] | None = None
+    configure: Callable[[TaskSpec, Any], TaskSpec] | None = None
+    prepare: Callable[[Any, Iterable[Scene]], Any] | None = None
 
     def __post_init__(self) -> None:
         for name in ("provides", "requires", "uses", "learns_from"):

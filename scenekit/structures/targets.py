@@ -25,7 +25,8 @@ class StreamTruth:
 
     `regions` in network pixels, with labels; `crowd` marks groups (they never are positives, and what overlaps them is
     no negative); `supervised` the pictures that say anything about the stream; `exhaustive` those that label every
-    instance of the classes they cover, so that the rest is background; `covered` which classes a picture covers.
+    instance of the classes they cover, so that the rest is background; `covered` which things a picture covers, in one
+    column (all or nothing) for streams other than OBJECTS.
     """
 
     regions: Regions

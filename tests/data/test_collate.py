@@ -134,7 +134,7 @@ def test_phrases(count):
     truth = targets.streams[PHRASES]
     assert truth.regions.image_index.tolist() == [1] * count
     assert truth.supervised.tolist() == [False, True] and not truth.exhaustive.any()
-    assert truth.covered.tolist() == [[False] * 3, [True] * 3]
+    assert truth.covered.tolist() == [[False], [True]]
     assert targets[PHRASE_CAPTIONS].texts == texts.texts
 
 
