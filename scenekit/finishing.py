@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from scenekit.hooks import TaskSpec, blaming
-from scenekit.keys import Key, Stream
+from scenekit.keys import OBJECTS, Key, Stream
 from scenekit.plan import Plan
 from scenekit.structures.board import Board
 from scenekit.structures.geometry import Size
@@ -101,9 +101,13 @@ def _objects(regions: Regions, boxes: Float[Tensor, "N 4"], size: Size) -> Objec
 def _value_rows(
     board: Board, key: Key[Any, Any], kept: Mapping[Stream, Regions]
 ) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
-    """(rows of the packed value that belong to kept regions, the places of those regions among the kept ones)."""
+    """(rows of the packed value that belong to kept regions, the places of those regions among the kept ones).
+
+    For a value of the picture that names objects: the rows of those that are kept, and no places.
+    """
     if key.of is None:
-        return torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
+        nothing = torch.zeros(0, dtype=torch.int64)
+        return kept[OBJECTS].root_rows if key.field.names_objects else nothing, nothing
     carried, wanted = board.rows_of(key).root_rows, kept[key.of].root_rows
     where = torch.full((len(board[key.of].root),), -1, device=carried.device)
     where[carried] = torch.arange(len(carried), device=carried.device)

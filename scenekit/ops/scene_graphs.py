@@ -63,8 +63,14 @@ def suppressed_labels(
 def rank_triplets(
     object_scores: Float[Tensor, " N"], pairs: Int[Tensor, "K 2"], relation_logits: Float[Tensor, "K P"]
 ) -> RankedTriplets:
+    """As `ranked`, of logits whose softmax are the probabilities."""
+    return ranked(object_scores, pairs, relation_logits.softmax(dim=-1))
+
+
+def ranked(
+    object_scores: Float[Tensor, " N"], pairs: Int[Tensor, "K 2"], probabilities: Float[Tensor, "K P"]
+) -> RankedTriplets:
     """Pairs by falling score of their best predicate (never "no relation") * subject * object."""
-    probabilities = relation_logits.softmax(dim=-1)
     best, predicate = probabilities[:, 1:].max(dim=1)
     score = best * object_scores[pairs[:, 0]] * object_scores[pairs[:, 1]]
     order = score.argsort(descending=True, stable=True)

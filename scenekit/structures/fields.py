@@ -42,6 +42,10 @@ class Field(Generic[Batch, Item]):
     `dims` is the number of its dimensions, so that JSON without a single row is read in the right form.
     """
 
+    names_objects: bool = False
+    """Whether values of a picture name rows of its objects: those of the regions that OBJECTS on the board are taken
+    from, those of its objects in a Scene. `image` then gets the rows of the objects that are left, in order."""
+
     def __init__(self, dims: int = 1) -> None:
         self.dims = dims
 
@@ -349,6 +353,18 @@ class PanopticField(ImageField[list[Panoptic], Panoptic]):
 
 class RelationField(ImageField[list[Relations], Relations]):
     """Relations of a picture; mirroring exchanges the vocabulary's mirror predicates."""
+
+    names_objects = True
+
+    def image(self, value: list[Relations], index: int, rows: Tensor) -> Relations:
+        """Those between objects that are left, which get the places of a Scene."""
+        relations = value[index]
+        named = [relations.subject, relations.object, rows]
+        count = max((int(column.max()) + 1 for column in named if len(column)), default=0)
+        count = count if relations.labels is None else len(relations.labels)
+        places = torch.full((count,), -1, dtype=torch.int64, device=rows.device)
+        places[rows] = torch.arange(len(rows), device=rows.device)
+        return relations.moved(places)
 
     def transform(self, item: Relations, geometry: Geometry, vocabulary: Vocabulary) -> Relations:
         if not geometry.mirrored:

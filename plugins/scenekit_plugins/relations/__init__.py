@@ -1,0 +1,25 @@
+"""What holds between two objects: scene graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from scenekit.hooks import TaskSpec, hookimpl
+from scenekit.keys import OBJECTS, RELATIONS
+from scenekit_plugins.relations.config import RelationConfig, configured
+from scenekit_plugins.relations.head import RelationHead
+
+
+@hookimpl
+def scenekit_tasks() -> Iterator[TaskSpec]:
+    """The task `relations`."""
+    yield TaskSpec(
+        name="relations",
+        summary="what holds between two objects",
+        provides=(RELATIONS,),
+        build=RelationHead,
+        config=RelationConfig,
+        requires=(OBJECTS,),
+        learns_from=(RELATIONS, OBJECTS),
+        configure=configured,
+    )

@@ -1,0 +1,57 @@
+"""How often each predicate holds between two labels, counted while learning.
+
+Letters: C things, P predicates, Q = P + 1 columns with "no relation" first, T pairs.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from scenekit.heads import BACKGROUND, AxisNames, ParameterNames
+
+
+class PredicateCounts(nn.Module):
+    """`counts[s, o, q]`: ordered pairs of ground-truth objects of labels s and o in which q holds; q = 0: nothing does.
+
+    A buffer, so that it is part of the checkpoint. As the statistics of batch norm it changes in training mode only.
+    """
+
+    counts: Tensor
+
+    def __init__(self, things: tuple[str, ...], predicates: tuple[str, ...], smoothing: float) -> None:
+        super().__init__()
+        shape = (len(things), len(things), len(predicates) + 1)
+        self.register_buffer("counts", torch.zeros(shape, dtype=torch.int64))
+        self.smoothing = smoothing
+        columns = AxisNames((BACKGROUND, *predicates), axis=2)
+        self.axis_names: ParameterNames = {"counts": (AxisNames(things, axis=0), AxisNames(things, axis=1), columns)}
+
+    @torch.no_grad()
+    def add(self, subject: Int[Tensor, " T"], target: Int[Tensor, " T"], predicates: Bool[Tensor, "T P"]) -> None:
+        """Count pairs of these labels."""
+        if self.training:
+            columns = torch.cat((~predicates.any(dim=1, keepdim=True), predicates), dim=1)
+            self.counts.index_put_((subject, target), columns.long(), accumulate=True)
+
+    def probabilities(self) -> Float[Tensor, "C C Q"]:
+        """Share of each predicate, and of none, for each pair of labels; never 0.
+
+        What is rare leans on what is frequent: `smoothing` further pairs are taken to be distributed as for this
+        subject with any object and for any subject with this object (half and half), these likewise as for any two
+        labels, and these as if each predicate had been seen once more.
+        """
+        counts = self.counts.float()
+        general = _shares(counts.sum(dim=(0, 1)) + 1)
+        by_subject = _shares(counts.sum(dim=1) + self.smoothing * general)
+        by_object = _shares(counts.sum(dim=0) + self.smoothing * general)
+        return _shares(counts + self.smoothing * (by_subject[:, None] + by_object[None]) / 2)
+
+    def frequencies(self) -> Float[Tensor, " Q"]:
+        """How often each predicate, and none, was seen between any two labels."""
+        return self.counts.sum(dim=(0, 1)).float()
+
+
+def _shares(counts: Float[Tensor, "*_ Q"]) -> Float[Tensor, "*_ Q"]:
+    return counts / counts.sum(dim=-1, keepdim=True)

@@ -1,0 +1,67 @@
+"""From judgements to ranked relations of each picture.
+
+Letters: N objects of the batch, C things, K pairs of one picture, Q predicates with "no relation" first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from scenekit.ops.scene_graphs import best_labels, ranked, suppressed_labels
+from scenekit.structures import Regions, Relations
+
+Labels = tuple[Int[Tensor, " N"], Float[Tensor, " N"]]
+"""Labels of objects, and their scores."""
+
+
+def best_relations(
+    scores: Float[Tensor, " N"], pairs: Int[Tensor, "K 2"], probabilities: Float[Tensor, "K Q"], limit: int
+) -> Relations:
+    """The `limit` best triplets of one picture, by score of subject * predicate * object, best first."""
+    best = ranked(scores, pairs, probabilities)
+    subject, target = best.pairs[:limit].unbind(1)
+    return Relations(subject, target, best.predicate[:limit] - 1, best.score[:limit], best.probabilities[:limit, 1:])
+
+
+def named_by_root(relations: Relations, objects: Regions, labels: Labels | None) -> Relations:
+    """Relations between rows of `objects` as relations between rows of what those are taken from.
+
+    New `labels` are -1 there for what is not among the objects.
+    """
+    rows = objects.root_rows
+    moved = replace(relations, subject=rows[relations.subject], object=rows[relations.object])
+    if labels is None:
+        return moved
+    names, scores = labels
+    full_names = names.new_full((len(objects.root),), -1).index_put((rows,), names)
+    full_scores = scores.new_zeros(len(objects.root)).index_put((rows,), scores)
+    return replace(moved, labels=full_names, label_scores=full_scores)
+
+
+def known_labels(objects: Regions) -> Labels:
+    """Labels and scores as they are; what has no score is certain."""
+    assert objects.labels is not None
+    scores = torch.ones_like(objects.boxes[:, 0]) if objects.scores is None else objects.scores
+    return objects.labels, scores
+
+
+def new_labels(objects: Regions, logits: Float[Tensor, "N _"], distinct: bool) -> Labels:
+    """The most probable label of each object and its probability; `logits` have background last.
+
+    Unless the objects are known to be `distinct`, those of one label must not lie on each other, as Scene-Graph-
+    Benchmark has it for detections; one that no label is left for keeps its own.
+    """
+    shares = logits.float().softmax(dim=1)
+    shares = torch.cat((torch.zeros_like(shares[:, :1]), shares[:, :-1]), dim=1)  # background first, and impossible
+    labels = best_labels(shares) - 1
+    if not distinct and objects.class_boxes is not None and objects.labels is not None:
+        boxes = torch.cat((objects.boxes[:, None], objects.class_boxes), dim=1)
+        for image in set(objects.image_index.tolist()):
+            rows = (objects.image_index == image).nonzero()[:, 0]
+            labels[rows] = suppressed_labels(shares[rows], boxes[rows]) - 1
+        labels = torch.where(labels < 0, objects.labels, labels)
+    return labels, shares.gather(1, labels[:, None] + 1)[:, 0]

@@ -1,0 +1,86 @@
+"""Where objects are, and how two of them lie to each other, in numbers of about one.
+
+Letters: N objects of the batch, M ordered pairs, U different union boxes, S side of a raster, B pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from scenekit.structures import Boxes3D, Regions
+
+BOX_NUMBERS, PAIR_NUMBERS, SOLID_NUMBERS = 8, 17, 8
+
+
+def box_numbers(regions: Regions, sizes: Sequence[tuple[int, int]]) -> Float[Tensor, "N 8"]:
+    """Corners, middle and log sides of each box in shares of its picture."""
+    shares = regions.boxes / _sides(regions, sizes)
+    middle, side = (shares[:, :2] + shares[:, 2:]) / 2, (shares[:, 2:] - shares[:, :2]).clamp(min=1e-4)
+    return torch.cat((shares, middle, side.log()), dim=1)
+
+
+def pair_numbers(
+    regions: Regions, pairs: Int[Tensor, "M 2"], sizes: Sequence[tuple[int, int]]
+) -> Float[Tensor, "M 17"]:
+    """How the object's box lies to the subject's.
+
+    Offsets of the middles by the sides of one, of the other and of the picture, ratios of the sides, differences of the
+    edges, shares of the overlap, log areas. Unbounded ones are compressed by asinh.
+    """
+    shares = regions.boxes / _sides(regions, sizes)
+    first, second = shares[pairs[:, 0]], shares[pairs[:, 1]]
+    sides = [(box[:, 2:] - box[:, :2]).clamp(min=1e-4) for box in (first, second)]
+    offset = (second[:, :2] + second[:, 2:] - first[:, :2] - first[:, 2:]) / 2
+    areas = [side.prod(dim=1, keepdim=True) for side in sides]
+    shared = _shared_sides(first, second).prod(dim=1, keepdim=True)
+    overlaps = (shared / areas[0], shared / areas[1], shared / (areas[0] + areas[1] - shared))
+    relative = torch.cat((offset / sides[0], offset / sides[1]), dim=1).asinh()
+    ratios = (sides[1] / sides[0]).log()
+    return torch.cat((relative, offset, ratios, second - first, *overlaps, areas[0].log(), areas[1].log()), dim=1)
+
+
+def solid_numbers(boxes: Boxes3D | None, count: int, like: Tensor) -> Float[Tensor, "N 8"]:
+    """Place (m), log distance and log size of each 3D box, and that it is there; zeros where the model has none."""
+    if boxes is None:
+        return like.new_zeros((count, SOLID_NUMBERS))
+    distance, size = boxes.center[:, 2:].clamp(min=1e-2).log(), boxes.size.clamp(min=1e-3).log()
+    there = torch.ones_like(distance)
+    return torch.cat((boxes.center, distance, size, there), dim=1).nan_to_num().to(like)
+
+
+def unions(regions: Regions, pairs: Int[Tensor, "M 2"]) -> tuple[Regions, Int[Tensor, " M"]]:
+    """(the boxes around both objects of a pair, once for both orders; the row there of each pair)."""
+    ends = pairs.sort(dim=1).values
+    codes, rows = torch.unique(ends[:, 0] * len(regions) + ends[:, 1], return_inverse=True)
+    count = max(len(regions), 1)
+    a, b = torch.div(codes, count, rounding_mode="floor"), codes % count
+    low = torch.minimum(regions.boxes[a, :2], regions.boxes[b, :2])
+    high = torch.maximum(regions.boxes[a, 2:], regions.boxes[b, 2:])
+    return Regions(torch.cat((low, high), dim=1), regions.image_index[a]), rows
+
+
+def pair_rasters(boxes: Float[Tensor, "N 4"], pairs: Int[Tensor, "M 2"], side: int) -> Float[Tensor, "M 2 side side"]:
+    """Which share of each cell of the union box belongs to the subject, and to the object."""
+    ends = boxes[pairs]
+    low, high = ends[..., :2].amin(dim=1, keepdim=True), ends[..., 2:].amax(dim=1, keepdim=True)
+    cells = (ends - torch.cat((low, low), dim=-1)) / torch.cat((high - low,) * 2, dim=-1).clamp(min=1e-4) * side
+    edge = torch.arange(side, device=boxes.device, dtype=boxes.dtype)
+    covered = [
+        (torch.minimum(cells[..., axis + 2, None], edge + 1) - torch.maximum(cells[..., axis, None], edge)).clamp(0, 1)
+        for axis in (0, 1)
+    ]
+    return covered[1][..., :, None] * covered[0][..., None, :]
+
+
+def _sides(regions: Regions, sizes: Sequence[tuple[int, int]]) -> Float[Tensor, "N 4"]:
+    """Width, height, width, height of each row's picture."""
+    limits = regions.boxes.new_tensor([[width, height, width, height] for height, width in sizes])
+    return limits[regions.image_index]
+
+
+def _shared_sides(a: Float[Tensor, "M 4"], b: Float[Tensor, "M 4"]) -> Float[Tensor, "M 2"]:
+    return (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])).clamp(min=0)
