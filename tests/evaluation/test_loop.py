@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import scenekit as sk
 from scenekit.data.checks import _warn_once
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError
+from scenekit.evaluation import passes
 from scenekit.evaluation.loop import evaluate, evaluators
 from scenekit.keys import OBJECTS
 from scenekit.model import SceneModel
@@ -49,18 +51,23 @@ class Pictures:
 
 
 @pytest.fixture
-def knowing(model: SceneModel, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, float]]:
+def knowing(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
     """Lets the model predict the ground truth; gives the list of what it is asked for."""
-    asked: list[tuple[Any, float]] = []
+    asked: list[set[str]] = []
     truths = {bytes(sample(number).image.numpy()): sample(number).scene for number in range(4)}
 
-    def predict(image: torch.Tensor, tasks: Collection[str], threshold: float) -> Scene:
-        asked.append((set(tasks), threshold))
+    def understand(_: SceneModel, image: torch.Tensor, tasks: Collection[str]) -> SimpleNamespace:
+        asked.append(set(tasks))
         truth = truths[bytes(image.numpy())]
-        return replace(truth, streams={OBJECTS: replace(truth.objects, scores=torch.tensor([0.9, 0.8]))})
+        return found(replace(truth, streams={OBJECTS: replace(truth.objects, scores=torch.tensor([0.9, 0.8]))}))
 
-    monkeypatch.setattr(model, "predict", predict)
+    monkeypatch.setattr(passes, "Passes", understand)
     return asked
+
+
+def found(scene: Scene) -> SimpleNamespace:
+    """What stands for the passes of a model that found this scene."""
+    return SimpleNamespace(free=SimpleNamespace(scene=scene))
 
 
 def test_right_predictions_give_one_for_every_task(model: SceneModel, knowing: list[Any]) -> None:
@@ -68,19 +75,19 @@ def test_right_predictions_give_one_for_every_task(model: SceneModel, knowing: l
     assert set(results) == {"detection", "semantic", "masks", "keypoints", "panoptic"}
     names = {"semantic": "mIoU", "panoptic": "PQ"}
     assert {results[task][names.get(task, "AP")] for task in results} == {1.0}
-    assert knowing == [({"detection", "semantic", "masks", "keypoints", "panoptic"}, 0.0)] * 3
+    assert knowing == [{"detection", "semantic", "masks", "keypoints", "panoptic"}] * 3
 
 
 def test_limit_and_tasks_save_the_work(model: SceneModel, knowing: list[Any]) -> None:
     pictures, counted = Pictures([]), []
     results = evaluate(model, pictures, tasks=["semantic"], limit=2, on_sample=counted.append)
     assert set(results) == {"semantic"} and pictures.taken == [0, 1] and counted == [1, 2]
-    assert knowing == [({"semantic"}, 0.0)] * 2
+    assert knowing == [{"semantic"}] * 2
 
 
 def test_detection_alone_runs_the_detector_alone(model: SceneModel, knowing: list[Any]) -> None:
     assert set(evaluate(model, Pictures([]), tasks=["detection"])) == {"detection"}
-    assert knowing[0][0] == {"detection"}
+    assert knowing[0] == {"detection"}
 
 
 def test_an_iterator_is_taken_no_further_than_the_limit(model: SceneModel, knowing: list[Any]) -> None:
@@ -144,7 +151,7 @@ def test_faulty_annotations(
     seen = replace(seen, labels=torch.tensor([vocabulary.label(VOCABULARY.things[i]) for i in seen.labels.tolist()]))
     answer = Scene((48, 64), vocabulary, {OBJECTS: seen})
     monkeypatch.setattr(model, "vocabulary", vocabulary)
-    monkeypatch.setattr(model, "predict", lambda *_, **__: answer)
+    monkeypatch.setattr(passes, "Passes", lambda *_: found(answer))
     _warn_once.cache_clear()
     with caplog.at_level(logging.WARNING):
         assert evaluate(model, [faulty(2)], tasks=["detection"])["detection"]["AP"] == 1.0
