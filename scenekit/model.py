@@ -268,7 +268,7 @@ class SceneModel(nn.Module):
     def _predict_one(
         self, image: ImageSource, tasks: Collection[str] | None, threshold: float, given: Given | None
     ) -> Scene:
-        with _evaluating(self):
+        with evaluating(self):
             batch = self.preprocess([image])
             regions = None if given is None else given_regions(given, batch, self.vocabulary)
             outputs = self(batch, given=regions, tasks=tasks, threshold=threshold)
@@ -305,7 +305,7 @@ def _with_given(images: Iterable[ImageSource], given: Any) -> Iterator[tuple[Any
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode for a while, then every module in the mode that it was in."""
     training = [module for module in model.modules() if module.training]
     for module in training:
