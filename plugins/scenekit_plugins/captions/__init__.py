@@ -21,6 +21,7 @@ from scenekit.structures.scene import Scene
 from scenekit_plugins.captions.config import CaptionConfig
 from scenekit_plugins.captions.draw import draw_captions
 from scenekit_plugins.captions.head import CaptionHead
+from scenekit_plugins.captions.pretrained import architecture
 from scenekit_plugins.captions.tokenizer import trained
 
 
@@ -46,14 +47,17 @@ def configured(spec: TaskSpec, config: CaptionConfig) -> TaskSpec:
 
 
 def prepared(config: CaptionConfig, scenes: Iterable[Scene]) -> CaptionConfig:
-    """With the tokenizer that the captions of the training data ask for.
+    """With the tokenizer that the captions of the training data ask for, and what a pretrained decoder looks like.
 
     Raises InputError where there is not one caption.
     """
-    if config.tokenizer.stored is not None:
-        return config
-    stored = trained(config.tokenizer, _some(texts_of(scenes)))
-    return config.model_copy(update={"tokenizer": config.tokenizer.model_copy(update={"stored": stored})})
+    tokenizer, transformer = config.tokenizer, config.transformer
+    if tokenizer.stored is None:
+        texts = iter(()) if tokenizer.name is not None else _some(texts_of(scenes))
+        tokenizer = tokenizer.model_copy(update={"stored": trained(tokenizer, texts)})
+    if config.decoder == "transformer" and transformer.weights is not None and transformer.network is None:
+        transformer = transformer.model_copy(update={"network": architecture(transformer.weights)})
+    return config.model_copy(update={"tokenizer": tokenizer, "transformer": transformer})
 
 
 def texts_of(scenes: Iterable[Scene]) -> Iterator[str]:

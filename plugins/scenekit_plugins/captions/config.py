@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -71,6 +71,29 @@ class LstmConfig(Config):
     dropout: float = Field(default=0.1, ge=0, lt=1)
 
 
+class TransformerConfig(Config):
+    """`width` of words and states, `layers` of `heads` attention heads, with `dropout`: a GPT-2 with cross-attention.
+
+    `weights` takes a pretrained language model of transformers instead, by the name of a folder or on the hub; its
+    tokenizer must be named too. `network` is its architecture, which a training that starts afresh fills in. `cache`
+    keeps keys and values of the words before, instead of computing them again for each word.
+    """
+
+    width: int = Field(default=128, ge=1)
+    layers: int = Field(default=2, ge=1)
+    heads: int = Field(default=4, ge=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    cache: bool = True
+    weights: str | None = None
+    network: dict[str, Any] | None = Field(default=None, repr=False)
+
+    @model_validator(mode="after")
+    def _divisible(self) -> TransformerConfig:
+        if self.width % self.heads:
+            raise ValueError(f"width must be a multiple of heads, got {self.width} and {self.heads}")
+        return self
+
+
 class CaptionConfig(Config):
     """`decoder` writes the words from RoI features of side `pooled`; its sizes stand under its name.
 
@@ -80,10 +103,11 @@ class CaptionConfig(Config):
     score below `score_threshold`. `language_score` is what mAP judges texts by: unigram-F, or METEOR, which needs Java.
     """
 
-    decoder: Literal["lstm"] = "lstm"
+    decoder: Literal["lstm", "transformer"] = "lstm"
     tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig)
     search: SearchConfig = Field(default_factory=SearchConfig)
     lstm: LstmConfig = Field(default_factory=LstmConfig)
+    transformer: TransformerConfig = Field(default_factory=TransformerConfig)
     pooled: int = Field(default=7, ge=1)
     max_tokens: int = Field(default=15, ge=1)
     references: Literal["one", "all"] = "one"
@@ -92,3 +116,11 @@ class CaptionConfig(Config):
     nms_threshold: float = Field(default=0.3, ge=0, le=1)
     score_threshold: float = Field(default=0.05, ge=0, le=1)
     language_score: str = "unigram-F"
+
+    @model_validator(mode="after")
+    def _fitting(self) -> CaptionConfig:
+        if self.decoder == "transformer" and self.transformer.weights and self.tokenizer.kind != "pretrained":
+            raise ValueError(
+                "transformer.weights come with a tokenizer: set tokenizer to {kind: pretrained, name: ...}"
+            )
+        return self

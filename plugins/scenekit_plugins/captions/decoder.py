@@ -41,11 +41,13 @@ class CaptionDecoder(nn.Module):
     axis_names: ParameterNames
     """Where its parameters follow the tokens."""
 
-    def __init__(self, tokenizer: CaptionTokenizer) -> None:
+    def __init__(self, tokenizer: CaptionTokenizer, known: int | None = None) -> None:
+        """`known`: tokens that the network has room for, where those are more than the tokenizer has."""
         super().__init__()
         self.start, self.end, self.pad = tokenizer.start, tokenizer.end, tokenizer.pad
-        unwritten = torch.zeros(len(tokenizer), dtype=torch.bool)
+        unwritten = torch.zeros(known or len(tokenizer), dtype=torch.bool)
         unwritten[list(tokenizer.unwritten)] = True
+        unwritten[len(tokenizer) :] = True
         self.register_buffer("unwritten", unwritten, persistent=False)
 
     @abstractmethod

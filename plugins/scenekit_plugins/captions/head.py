@@ -24,6 +24,7 @@ from scenekit_plugins.captions.config import CaptionConfig
 from scenekit_plugins.captions.decoder import CaptionDecoder, Written, lesson
 from scenekit_plugins.captions.lstm import LstmDecoder
 from scenekit_plugins.captions.tokenizer import CaptionTokenizer, of_names
+from scenekit_plugins.captions.transformer import TransformerDecoder
 
 STREAMS: dict[Key[Any, Any], tuple[Stream, str]] = {PHRASE_CAPTIONS: (PHRASES, "phrase"), CAPTIONS: (OBJECTS, "object")}
 """By what is written: the regions that it is about, and the name of the loss."""
@@ -99,6 +100,8 @@ class CaptionHead(Head[Read, Any]):
 
 def build_decoder(channels: int, tokenizer: CaptionTokenizer, config: CaptionConfig) -> CaptionDecoder:
     """The decoder that a configuration names."""
+    if config.decoder == "transformer":
+        return TransformerDecoder(channels, config.pooled, config.max_tokens, tokenizer, config.transformer)
     return LstmDecoder(channels * config.pooled**2, tokenizer, config.lstm)
 
 

@@ -166,15 +166,16 @@ def _best(log_probs: Float[Tensor, "N V"], rows: Int[Tensor, " N"], step: int) -
     return log_probs.argmax(dim=-1)
 
 
+def drawn_tokens(log_probs: Float[Tensor, "N V"], config: SearchConfig, dice: Float[Tensor, " N"]) -> Int[Tensor, " N"]:
+    """By the inverse of the cumulative probabilities."""
+    summed = warped(log_probs, config).double().cumsum(dim=-1)
+    drawn = dice.to(summed)[:, None] * summed[:, -1:]
+    return torch.searchsorted(summed, drawn, right=True)[:, 0].clamp(max=log_probs.shape[1] - 1)
+
+
 def _drawn(config: SearchConfig, dice: Float[Tensor, "N L"]) -> Choice:
-    """By the inverse of the cumulative probabilities, so that each region has its own numbers."""
-
-    def choose(log_probs: Float[Tensor, "N V"], rows: Int[Tensor, " N"], step: int) -> Int[Tensor, " N"]:
-        summed = warped(log_probs, config).double().cumsum(dim=-1)
-        drawn = dice[rows, step, None].double() * summed[:, -1:]
-        return torch.searchsorted(summed, drawn, right=True)[:, 0].clamp(max=log_probs.shape[1] - 1)
-
-    return choose
+    """Each region has numbers of its own, so that its text depends on no other region."""
+    return lambda log_probs, rows, step: drawn_tokens(log_probs, config, dice[rows, step])
 
 
 def _of(values: Tensor, parents: Int[Tensor, "N K"]) -> Tensor:

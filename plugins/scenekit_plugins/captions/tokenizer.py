@@ -17,6 +17,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from scenekit.errors import InputError
 from scenekit.structures import Vocabulary
 from scenekit_plugins.captions.config import StoredTokenizer, TokenizerConfig
+from scenekit_plugins.captions.pretrained import pretrained_tokenizer
 
 PAD, START, END, UNKNOWN = "<pad>", "<start>", "<end>", "<unk>"
 
@@ -92,6 +93,8 @@ class CaptionTokenizer:
 
 def trained(config: TokenizerConfig, texts: Iterable[str]) -> StoredTokenizer:
     """The tokenizer that `config` describes, learned from `texts` unless it is a pretrained one."""
+    if config.name is not None:
+        return pretrained_tokenizer(config.name)
     if config.kind == "bpe":
         return _byte_pairs(config, texts)
     return word_level(_frequent(config, texts))

@@ -1,0 +1,133 @@
+"""A causal transformer that looks at the cells of the region (extra `transformers`).
+
+The network is any of transformers' language models that can attend to an encoder: a small GPT-2 with fresh weights, or
+a pretrained one.
+Letters: N regions, C channels, S pooled side, T tokens, V tokens known, D width, K beams, L the most tokens written.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from scenekit.errors import InputError
+from scenekit.heads import AxisNames
+from scenekit_plugins.captions.config import SearchConfig, TransformerConfig
+from scenekit_plugins.captions.decoder import CaptionDecoder, Written
+from scenekit_plugins.captions.pretrained import network_like, pretrained_network, transformers
+from scenekit_plugins.captions.search import drawn_tokens
+from scenekit_plugins.captions.tokenizer import CaptionTokenizer
+
+
+class TransformerDecoder(CaptionDecoder):
+    """Words attend to the words before them and to all cells of the RoI features."""
+
+    def __init__(
+        self, channels: int, side: int, limit: int, tokenizer: CaptionTokenizer, config: TransformerConfig
+    ) -> None:
+        network = build_network(config, tokenizer, limit)
+        known = network.get_input_embeddings().num_embeddings
+        if known < len(tokenizer):
+            raise InputError(
+                f"captions: the tokenizer has {len(tokenizer)} tokens, the pretrained decoder knows {known}; name the "
+                "tokenizer that belongs to it"
+            )
+        super().__init__(tokenizer, known)
+        self.cache = config.cache
+        self.network = network
+        self.cells = nn.Linear(channels, network.config.hidden_size)
+        self.places = nn.Parameter(0.02 * torch.randn(side * side, network.config.hidden_size))
+        names = AxisNames((*tokenizer.names, *(f"(none {number})" for number in range(len(tokenizer), known))))
+        self.axis_names = {f"network.{name}": (names,) for name in _of_tokens(network)}
+
+    def read(self, pooled: Float[Tensor, "N C S S"]) -> Float[Tensor, "N SS D"]:
+        """What there is to attend to: each cell, and where it lies."""
+        cells: Tensor = self.cells(pooled.flatten(2).transpose(1, 2))
+        return cells + self.places
+
+    def forward(self, region: Float[Tensor, "N SS D"], tokens: Int[Tensor, "N T"]) -> Float[Tensor, "N T V"]:
+        """Log-probabilities behind each token."""
+        said = self.network(input_ids=tokens, encoder_hidden_states=region, use_cache=False)
+        return self.log_probs(said.logits)
+
+    @torch.no_grad()
+    def write(
+        self, region: Float[Tensor, "N SS D"], limit: int, config: SearchConfig, dice: Float[Tensor, "N L"]
+    ) -> Written:
+        """By transformers' `generate`."""
+        begin = torch.full((len(region), 1), self.start, device=region.device)
+        found = self.network.generate(
+            begin,
+            attention_mask=torch.ones_like(begin),
+            encoder_hidden_states=region,
+            generation_config=self._settings(limit, config),
+            logits_processor=[_Draw(config, dice)] if config.method == "sampling" else [],
+        )
+        tokens = found.sequences[:, 1:]
+        parents = found.beam_indices if config.method == "beam" and config.beams > 1 else None
+        return Written(tokens, self._chosen(tokens, found.logits, parents))
+
+    def _settings(self, limit: int, config: SearchConfig) -> Any:
+        beams = config.beams if config.method == "beam" else 1
+        return transformers().GenerationConfig(
+            max_new_tokens=limit,
+            do_sample=False,  # lots are drawn by `_Draw`, from numbers of each region's own
+            use_cache=self.cache,
+            num_beams=beams,
+            **({"length_penalty": config.length_penalty, "early_stopping": "never"} if beams > 1 else {}),
+            bos_token_id=self.start,
+            eos_token_id=self.end,
+            pad_token_id=self.pad,
+            suppress_tokens=self.unwritten.nonzero()[:, 0].tolist() or None,
+            renormalize_logits=True,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+
+    def _chosen(
+        self, tokens: Int[Tensor, "N T"], logits: tuple[Tensor, ...], parents: Int[Tensor, "N T"] | None
+    ) -> Float[Tensor, "N T"]:
+        """The log-probability of each token; `logits` are of all beams by step, `parents` say which beam it came of."""
+        rows = torch.arange(len(tokens), device=tokens.device)
+        columns = []
+        for step, chosen in enumerate(tokens.unbind(1)):
+            beams = rows if parents is None else parents[:, step].clamp(min=0)
+            columns.append(self.log_probs(logits[step])[beams, chosen])
+        log_probs = torch.stack(columns, dim=1)
+        ended = (tokens == self.end).cumsum(dim=1) - (tokens == self.end).long()
+        return log_probs.masked_fill(ended > 0, 0.0)
+
+
+class _Draw:
+    """A logits processor that leaves one token: the one that the region's own number draws."""
+
+    def __init__(self, config: SearchConfig, dice: Float[Tensor, "N L"]) -> None:
+        self.config, self.dice = config, dice
+
+    def __call__(self, input_ids: Int[Tensor, "N T"], scores: Float[Tensor, "N V"]) -> Float[Tensor, "N V"]:
+        drawn = drawn_tokens(scores, self.config, self.dice[:, input_ids.shape[1] - 1])
+        return torch.full_like(scores, -torch.inf).scatter(1, drawn[:, None], 0.0)
+
+
+def build_network(config: TransformerConfig, tokenizer: CaptionTokenizer, limit: int) -> Any:
+    """A language model with cross-attention: pretrained, of the architecture that a checkpoint tells, or a new one."""
+    if config.weights is not None:
+        return pretrained_network(config.weights)
+    if config.network is not None:
+        return network_like(config.network)
+    special = {"bos_token_id": tokenizer.start, "eos_token_id": tokenizer.end, "pad_token_id": tokenizer.pad}
+    sizes = {"n_embd": config.width, "n_layer": config.layers, "n_head": config.heads, "n_positions": limit + 1}
+    dropout = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), config.dropout)
+    known = {"vocab_size": len(tokenizer), "add_cross_attention": True}
+    return network_like({"model_type": "gpt2", **known, **sizes, **special, **dropout})
+
+
+def _of_tokens(network: Any) -> list[str]:
+    """Names of the parameters that have an entry for every token."""
+    output = network.get_output_embeddings()
+    parts = [network.get_input_embeddings().weight, output.weight, getattr(output, "bias", None)]
+    named = network.named_parameters(remove_duplicate=False)
+    return [name for name, parameter in named if any(parameter is part for part in parts)]
