@@ -55,7 +55,7 @@ def present(names: Sequence[str], folder: Path) -> list[bool]:
     """Which of these files are in the folder. Raises InputError where there is no such folder."""
     if not folder.is_dir():
         raise InputError(f"expected a folder of pictures, but {folder} is none; name it with images=")
-    there = {parent: _names_in(folder / parent) for parent in {os.path.dirname(name) for name in names}}
+    there = {parent: names_in(folder / parent) for parent in {os.path.dirname(name) for name in names}}
     return [os.path.basename(name) in there[os.path.dirname(name)] for name in names]
 
 
@@ -90,6 +90,6 @@ def cache_folder(cache: str | Path | bool | None, name: str, what: str, instead:
     return Path(cache)
 
 
-def _names_in(folder: Path) -> frozenset[str]:
+def names_in(folder: Path) -> frozenset[str]:
     """One look at a folder is quicker than one at each of 100,000 files."""
     return frozenset(entry.name for entry in os.scandir(folder)) if folder.is_dir() else frozenset()

@@ -1,0 +1,283 @@
+"""The index of the files: where the entry of each picture stands, and which names occur how often.
+
+The official files have more than two gigabytes, several times as much as Python objects. They are walked through once;
+what is kept has some 30 MB, and is stored in the user's cache folder.
+
+Letters: I images, O names of objects.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from jaxtyping import Int
+
+from scenekit.errors import InputError
+from scenekit.evaluation.reading import Record, brief
+from scenekit.files import write_atomically
+from scenekit_datasets.spans import Entry, Spans, list_entries
+from scenekit_datasets.visual_genome.layout import LISTS
+from scenekit_datasets.visual_genome.names import KINDS, Names, normalized, read_aliases
+
+_log = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Of the stored index; another one is made anew."""
+
+LARGE = 100_000_000
+"""Bytes of the files together from which on it is said that this takes a while."""
+
+ABSENT = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """What is known of the files without reading them again.
+
+    `sizes` are heights and widths; `pictures` the ends of their addresses, such as `VG_100K/2.jpg`. `spans` are where
+    the entries of the images start and end in each file, `ABSENT` where it has none. `occurring` are the names of each
+    kind, the most frequent first. `objects` has the places in `occurring["objects"]` of all names of the objects of
+    image i from `offsets[i]` to `offsets[i + 1]`.
+    """
+
+    files: Mapping[str, Path]
+    names: Names
+    ids: Int[np.ndarray, " I"]
+    sizes: Int[np.ndarray, "I 2"]
+    pictures: tuple[str, ...]
+    spans: Mapping[str, Int[np.ndarray, "I 2"]]
+    occurring: Mapping[str, tuple[str, ...]]
+    objects: Int[np.ndarray, " O"]
+    offsets: Int[np.ndarray, " I_1"]
+    faults: tuple[str, ...]
+
+    def record(self, name: str, place: int) -> Record | None:
+        """The entry of the image at `place` in a file; None where there is none."""
+        if name not in self.spans or self.spans[name][place, 0] == ABSENT:
+            return None
+        starts, ends = self.spans[name].T
+        return Spans(self.files[name], name, starts, ends).read([place])[0]
+
+    def gaps(self) -> Iterator[str]:
+        """Which files have no entry for some of the images."""
+        for name, spans in self.spans.items():
+            missing = self.ids[spans[:, 0] == ABSENT]
+            if len(missing):
+                first = ", ".join(map(str, missing[:3].tolist()))
+                yield f"{self.files[name]} has no entry for {len(missing)} of {len(self.ids)} images, the first {first}"
+
+
+def open_index(files: Mapping[str, Path], cache: Path | None) -> Index:
+    """The stored index of these files as they are now, or a new one, which is then stored."""
+    names = Names(read_aliases(files.get("object_alias")), read_aliases(files.get("relationship_alias")))
+    path = None if cache is None else cache / f"{_fingerprint(files)}.npz"
+    stored = None if path is None else _load(path)
+    if stored is None:
+        total = sum(path.stat().st_size for path in files.values())
+        if total > LARGE:
+            _log.warning("walking once through %.1f GB of annotations; this takes a while", total / 1e9)
+        stored = _gathered(files, names)
+        if path is not None:
+            write_atomically(path, _packed(stored))
+    return _index(files, names, stored)
+
+
+def _fingerprint(files: Mapping[str, Path]) -> str:
+    """Of the files' places, sizes and times."""
+    stats = [(name, str(path.resolve()), path.stat()) for name, path in sorted(files.items())]
+    facts = [FORMAT, *([name, path, stat.st_size, stat.st_mtime_ns] for name, path, stat in stats)]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
+
+
+Stored = dict[str, np.ndarray]
+"""The arrays of an index; its texts are one of them, as the bytes of JSON."""
+
+
+def _packed(stored: Stored) -> bytes:
+    out = io.BytesIO()
+    np.savez(out, **stored)  # type: ignore[arg-type]  # of names that are not known here
+    return out.getvalue()
+
+
+def _load(path: Path) -> Stored | None:
+    """None where there is none, or none that can be used."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        _log.warning("the stored index %s cannot be read (%s); making it anew", path, error)
+        return None
+
+
+def _index(files: Mapping[str, Path], names: Names, stored: Stored) -> Index:
+    texts = json.loads(stored["texts"].tobytes())
+    return Index(
+        files,
+        names,
+        stored["ids"],
+        stored["sizes"],
+        tuple(texts["pictures"]),
+        {name: stored[name] for name in LISTS if name in stored},
+        {kind: tuple(texts[kind]) for kind in KINDS},
+        stored["things"],
+        stored["offsets"],
+        tuple(texts["faults"]),
+    )
+
+
+class _Counter:
+    """Names by how often they occur."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+        self.counts = array("q")
+
+    def add(self, name: str) -> int:
+        """Count it; the number of the name."""
+        number = self.numbers.setdefault(name, len(self.counts))
+        if number == len(self.counts):
+            self.counts.append(0)
+        self.counts[number] += 1
+        return number
+
+    def ordered(self) -> list[str]:
+        """The most frequent first, else by the alphabet."""
+        return sorted(self.numbers, key=lambda name: (-self.counts[self.numbers[name]], name))
+
+
+class _Gathering:
+    """What is gathered while the files are walked through."""
+
+    def __init__(self, files: Mapping[str, Path], names: Names) -> None:
+        self.files, self.names = files, names
+        self.places: dict[int, int] = {}
+        self.sizes: list[tuple[int, int]] = []
+        self.pictures: list[str] = []
+        self.counters = {kind: _Counter() for kind in KINDS}
+        self.of_image, self.things = array("i"), array("i")
+        self.faults: list[str] = []
+
+    def add_picture(self, entry: Entry) -> None:
+        """One image of image_data.json."""
+        record = _record(entry, self.files["image_data"], "image")
+        id, size = image_id(record), (record.integer("height"), record.integer("width"))
+        if min(size) < 1:
+            raise InputError(f"{record}: 'height' and 'width' must be 1 or more, not {size[0]} and {size[1]}")
+        if id in self.places:
+            raise InputError(f"{record}: the id {id} occurs twice")
+        self.places[id] = len(self.places)
+        self.sizes.append(size)
+        self.pictures.append("/".join(str(record.data.get("url") or f"{id}.jpg").split("/")[-2:]))
+
+    def add_entry(self, name: str, entry: Entry, spans: Int[np.ndarray, "I 2"]) -> None:
+        """What one of the lists says of an image."""
+        record = _record(entry, self.files[name], "entry")
+        id = image_id(record)
+        if id not in self.places:
+            raise InputError(f"{record}: image id {id} is not in image_data.json")
+        place = self.places[id]
+        if spans[place, 0] != ABSENT:
+            raise InputError(f"{record}: image id {id} has an entry already")
+        spans[place] = entry.start, entry.end
+        _GATHER.get(name, lambda gathering, record, place: None)(self, record, place)
+
+    def add_objects(self, record: Record, place: int) -> None:
+        """Names of objects, by image."""
+        for name in _texts(record.data.get("objects"), "names"):
+            self.of_image.append(place)
+            self.things.append(self.counters["objects"].add(self.names.object(name)))
+
+    def add_predicates(self, record: Record, place: int) -> None:
+        """Names of predicates."""
+        for name in _texts(record.data.get("relationships"), "predicate"):
+            self.counters["predicates"].add(self.names.predicate(name))
+
+    def add_attributes(self, record: Record, place: int) -> None:
+        """Names of attributes."""
+        for name in _texts(record.data.get("attributes"), "attributes"):
+            self.counters["attributes"].add(normalized(name))
+
+
+_GATHER = {
+    "objects": _Gathering.add_objects,
+    "relationships": _Gathering.add_predicates,
+    "attributes": _Gathering.add_attributes,
+}
+
+
+def image_id(record: Record) -> int:
+    """`image_id`, or `id` in some of the files and versions."""
+    return record.integer("image_id" if "image_id" in record.data else "id")
+
+
+def _gathered(files: Mapping[str, Path], names: Names) -> Stored:
+    gathering = _Gathering(files, names)
+    for entry in list_entries(files["image_data"]):
+        with _Noting(gathering.faults):
+            gathering.add_picture(entry)
+    if not gathering.places:
+        raise InputError("; ".join(gathering.faults[:1]) or f"{files['image_data']} lists no picture")
+    spans = {name: np.full((len(gathering.places), 2), ABSENT) for name in LISTS if name in files}
+    for name, places in spans.items():
+        for entry in list_entries(files[name]):
+            with _Noting(gathering.faults):
+                gathering.add_entry(name, entry, places)
+    ids = np.array(list(gathering.places), dtype=np.int64)
+    return {"ids": ids, "sizes": np.array(gathering.sizes), **spans, **_columns(gathering)}
+
+
+def _columns(gathering: _Gathering) -> Stored:
+    """Objects in the order of the images, by names in the order of their frequency; and all texts."""
+    ordered = {kind: counter.ordered() for kind, counter in gathering.counters.items()}
+    numbers = gathering.counters["objects"].numbers
+    place = np.empty(len(numbers), dtype=np.int32)
+    place[[numbers[name] for name in ordered["objects"]]] = np.arange(len(numbers))
+    of_image = np.array(gathering.of_image, dtype=np.int32)
+    order = np.argsort(of_image, kind="stable")
+    texts = {**ordered, "pictures": gathering.pictures, "faults": gathering.faults}
+    return {
+        "things": place[np.array(gathering.things, dtype=np.int32)[order]],
+        "offsets": np.searchsorted(of_image[order], np.arange(len(gathering.places) + 1)),
+        "texts": np.frombuffer(json.dumps(texts).encode(), dtype=np.uint8),
+    }
+
+
+class _Noting:
+    """Faults of entries are kept, and do not stop the walk."""
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, InputError):
+            self.faults.append(str(error))
+        return isinstance(error, InputError)
+
+
+def _record(entry: Entry, path: Path, noun: str) -> Record:
+    record = Record(entry.value if isinstance(entry.value, dict) else {}, path, noun, entry.number or 0)
+    if not isinstance(entry.value, dict):
+        raise InputError(f"{record}: expected an object, got {brief(entry.value)}")
+    return record
+
+
+def _texts(rows: Any, field: str) -> Iterable[str]:
+    """The texts in a field of all rows; what is none is complained of when the picture is read."""
+    for row in rows if isinstance(rows, list) else ():
+        value = row.get(field) if isinstance(row, dict) else None
+        yield from (name for name in (value if isinstance(value, list) else [value]) if isinstance(name, str))

@@ -1,0 +1,57 @@
+"""Where the files and pictures of Visual Genome are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from scenekit.errors import InputError
+from scenekit_datasets.opening import names_in
+
+LISTS = ("objects", "relationships", "attributes", "region_descriptions")
+"""Files with an entry for each picture; only the first is needed, and it not for described regions alone."""
+
+ALIASES = ("object_alias", "relationship_alias")
+"""Files with names that stand for others."""
+
+FOLDERS = ("", "VG_100K", "VG_100K_2", "images", "images/VG_100K", "images/VG_100K_2", "images2/VG_100K_2")
+"""Where pictures may lie that are not where their address says."""
+
+
+def found_files(root: Path) -> dict[str, Path]:
+    """The files below the root, by what they hold: NAME.json, else the last of NAME_v*.json.
+
+    Raises InputError where image_data is missing, or all of the lists.
+    """
+    if not root.is_dir():
+        raise InputError(f"expected the folder of Visual Genome, with image_data.json and others, but {root} is none")
+    named = [(name, _newest(root, name, ".json")) for name in ("image_data", *LISTS)]
+    named += [(name, _newest(root, name, ".txt")) for name in ALIASES]
+    files = {name: path for name, path in named if path is not None}
+    if "image_data" not in files:
+        raise InputError(f"{root} has no image_data.json, which lists the pictures and their sizes")
+    if not set(LISTS) & set(files):
+        raise InputError(f"{root} has none of {', '.join(f'{name}.json' for name in LISTS)}")
+    return files
+
+
+def _newest(root: Path, name: str, suffix: str) -> Path | None:
+    plain = root / f"{name}{suffix}"
+    return plain if plain.is_file() else max(root.glob(f"{name}_v*{suffix}"), default=None)
+
+
+def located(names: Sequence[str], root: Path) -> list[Path | None]:
+    """The file of each picture; None where there is none.
+
+    names: as their addresses end, such as `VG_100K_2/1.jpg`. A picture may also lie in any of `FOLDERS`.
+    """
+    if not root.is_dir():
+        raise InputError(f"expected a folder of pictures, but {root} is none; name it with images=")
+    there = {folder: names_in(root / folder) for folder in FOLDERS}
+    return [_place(name, root, there) for name in names]
+
+
+def _place(name: str, root: Path, there: Mapping[str, frozenset[str]]) -> Path | None:
+    parent, _, bare = name.rpartition("/")
+    folders = (parent, *FOLDERS) if parent in there else FOLDERS
+    return next((root / folder / bare for folder in folders if bare in there[folder]), None)

@@ -1,0 +1,113 @@
+"""Which pictures are those of a split: by the files of others, or by our own rule.
+
+Letters: I images.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from scenekit.errors import InputError
+from scenekit.evaluation.reading import brief, read_json
+from scenekit_datasets.opening import Faulty, report
+
+ALL = "all"
+"""The split that is the whole data set."""
+
+HASH = "hash"
+"""Our own division, which is nobody else's: by a checksum of the id, 80 % train, 10 % val, 10 % test."""
+
+CORRUPTED = (1592, 1722, 4616, 4617)
+"""Pictures whose files are damaged; the published arrays of splits leave them out of the order of image_data.json."""
+
+_NUMBERS = {"train": 0, "val": 1, "test": 2}
+
+
+def in_split(
+    ids: Int[np.ndarray, " I"], split: str, splits: str | Path | None, validation: int, faulty: Faulty = "skip"
+) -> Bool[np.ndarray, " I"]:
+    """Which of the images, in the order of image_data.json, are in the split.
+
+    splits: None (only the split `all` can be had), "hash", or a file. The file is JSON with lists of ids by the names
+    of splits (densecap_splits.json), a list of ids (JSON, or text with one a line) whose name has `{split}`, or an
+    array of a 0 (train), 1 (val) or 2 (test) for each image (JSON or .npy); where it has no 1, the first `validation`
+    of the training pictures are val, as in neural-motifs and Scene-Graph-Benchmark.
+    """
+    if split == ALL:
+        return np.ones(len(ids), dtype=bool)
+    if splits is None:
+        raise InputError(
+            "Visual Genome has no official splits: give splits=FILE (densecap_splits.json, a list of ids in a file with"
+            " {split} in its name, or VG150's array as .npy), splits=hash for a division of our own, or split=all"
+        )
+    if splits == HASH:
+        return _by_hash(ids, split)
+    path = Path(str(splits).replace("{split}", split)).expanduser()
+    value = _content(path)
+    if isinstance(value, Mapping):
+        return _listed(ids, _of_split(value, split, path), path, faulty)
+    if isinstance(value, list) and _is_array(value, len(ids)):
+        return _by_array(ids, np.array(value), split, validation)
+    if "{split}" not in str(splits):
+        what = f"lists of ids by split, or an array of 0, 1 and 2 for each of the {len(ids)} images"
+        raise InputError(f"{path}: expected {what}, got {brief(value)}; a list of ids needs {{split}} in its name")
+    return _listed(ids, value, path, faulty)
+
+
+def _by_hash(ids: Int[np.ndarray, " I"], split: str) -> Bool[np.ndarray, " I"]:
+    tenth = np.array([zlib.crc32(str(id).encode()) % 10 for id in ids.tolist()])
+    mask: Bool[np.ndarray, " I"] = {"test": tenth == 0, "val": tenth == 1, "train": tenth > 1}[split]
+    return mask
+
+
+def _content(path: Path) -> Any:
+    if path.suffix in (".h5", ".hdf5"):
+        how = f"numpy.save('split.npy', h5py.File('{path.name}')['split'][:])"
+        raise InputError(f"{path}: HDF5 is not read here; save its array once with {how}, and give that file")
+    try:
+        if path.suffix == ".npy":
+            return np.load(path, allow_pickle=False).tolist()
+        if path.suffix == ".txt":
+            return [json.loads(line) for line in path.read_text(encoding="utf-8").split()]
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise InputError(f"{path}: expected an array of numbers, or ids one a line: {error}") from None
+    return read_json(path)
+
+
+def _of_split(value: Mapping[str, Any], split: str, path: Path) -> Any:
+    if split not in value:
+        raise InputError(f"{path} has no split {split!r}; it has {', '.join(value)}")
+    return value[split]
+
+
+def _is_array(value: list[Any], count: int) -> bool:
+    """Ids that are all 0, 1 or 2 and as many as there are images would be a strange list."""
+    return len(value) in (count, count - len(CORRUPTED)) and set(map(str, value)) <= {"0", "1", "2"} and count > 2
+
+
+def _by_array(
+    ids: Int[np.ndarray, " I"], array: Int[np.ndarray, " n"], split: str, validation: int
+) -> Bool[np.ndarray, " I"]:
+    numbers = np.full(len(ids), -1)
+    numbers[np.ones(len(ids), dtype=bool) if len(array) == len(ids) else ~np.isin(ids, CORRUPTED)] = array
+    if not (array == _NUMBERS["val"]).any():
+        numbers[(numbers == _NUMBERS["train"]).nonzero()[0][:validation]] = _NUMBERS["val"]
+    mask: Bool[np.ndarray, " I"] = numbers == _NUMBERS[split]
+    return mask
+
+
+def _listed(ids: Int[np.ndarray, " I"], value: Any, path: Path, faulty: Faulty) -> Bool[np.ndarray, " I"]:
+    if not isinstance(value, list) or not all(isinstance(id, int) and not isinstance(id, bool) for id in value):
+        raise InputError(f"{path}: expected a list of ids of images, got {brief(value)}")
+    known = set(ids.tolist())
+    report([f"{path}: image id {id} is not in image_data.json" for id in value if id not in known], faulty)
+    return np.isin(ids, value)
