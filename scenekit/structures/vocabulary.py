@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -54,7 +55,7 @@ class Vocabulary:
     def __post_init__(self) -> None:
         for kind in ("labels", "predicates", "attributes"):
             names = getattr(self, kind)
-            if repeated := {name for name in names if names.count(name) > 1}:
+            if repeated := [name for name, count in Counter(names).items() if count > 1]:
                 raise InputError(f"{kind} of a vocabulary must be unique, got {sorted(repeated)} more than once")
         _refuse_unknown("the mirror predicates of a vocabulary", self.mirror_predicates, self.predicates)
         _refuse_unknown("the skeletons of a vocabulary", [tuple(self.skeletons)], self.things)
@@ -129,12 +130,14 @@ class Vocabulary:
 def mirror_order(names: tuple[str, ...], pairs: tuple[tuple[str, str], ...]) -> tuple[int, ...]:
     """The index of each name's mirror partner (its own where it has none)."""
     partner = {a: b for pair in pairs for a, b in (pair, pair[::-1])}
-    return tuple(names.index(partner.get(name, name)) for name in names)
+    place = {name: index for index, name in enumerate(names)}
+    return tuple(place[partner.get(name, name)] for name in names)
 
 
 def _refuse_unknown(what: str, groups: Iterable[Sequence[str]], known: Collection[str]) -> None:
+    present = set(known)
     for name in (name for group in groups for name in group):
-        if name not in known:
+        if name not in present:
             raise InputError(f"{what} name {name!r}{nearest(name, known)}")
 
 
