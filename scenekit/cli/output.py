@@ -75,6 +75,11 @@ def complain(reason: object) -> None:
     print(f"error: {' '.join(str(reason).split())}", file=sys.stderr)
 
 
+def remark(text: object) -> None:
+    """One line on standard error that a person should know, about nothing wrong."""
+    print(f"note: {' '.join(str(text).split())}", file=sys.stderr)
+
+
 def made_folder(path: Path) -> Path:
     """The folder, made where it is missing; InputError where something else is in the way."""
     try:

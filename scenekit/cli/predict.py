@@ -30,6 +30,17 @@ def predict(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FOLDER", help="Write a drawing and a JSON file per picture here.")
     ] = None,
+    graph: Annotated[
+        Path | None,
+        typer.Option(
+            "--graph",
+            metavar="FILE",
+            help="Write the scene graph here, .graphml or .json; of several pictures a .graphml each in this folder.",
+        ),
+    ] = None,
+    relations: Annotated[
+        int | None, typer.Option("--relations", metavar="N", min=0, help="Only the N best relations in the graph.")
+    ] = None,
     as_json: output.JsonOption = False,
 ) -> None:
     """Run all tasks, or the named ones, on pictures in one pass each.
@@ -38,6 +49,7 @@ def predict(
     """
     wanted = output.task_names(tasks)
     check_files(images)
+    check_graph_target(graph, len(images))
     import scenekit as sk
     from scenekit.cli.device import device_named
 
@@ -46,7 +58,8 @@ def predict(
         output.made_folder(out)
     unreadable: list[str] = []
     named = output.progress(list(zip(images, unique_stems(images), strict=True)), "predicting")
-    scenes = predicted(named, partial(network.predict, tasks=wanted, threshold=threshold), unreadable, out)
+    write = partial(write_files, folder=out, graph=graph, relations=relations)
+    scenes = predicted(named, partial(network.predict, tasks=wanted, threshold=threshold), unreadable, write)
     if as_json:
         output.print_json_array(scene.to_json() for scene in scenes)
     elif rows := [summary(scene) for scene in scenes]:
@@ -56,9 +69,12 @@ def predict(
 
 
 def predicted(
-    named: Iterable[tuple[str, str]], understand: Callable[[Tensor], Scene], unreadable: list[str], out: Path | None
+    named: Iterable[tuple[str, str]],
+    understand: Callable[[Tensor], Scene],
+    unreadable: list[str],
+    write: Callable[[Scene, str], None],
 ) -> Iterator[Scene]:
-    """The scene of each (picture, stem of its files), the files written to `out`; one at a time is held.
+    """The scene of each (picture, stem of its files), handed to `write` with the stem; one at a time is held.
 
     Pictures that cannot be read are said, left out and added to `unreadable`.
     """
@@ -72,9 +88,38 @@ def predicted(
             unreadable.append(name)
             continue
         scene = replace(understand(picture), path=name)
-        if out is not None:
-            save(scene, out / stem)
+        write(scene, stem)
         yield scene
+
+
+def check_graph_target(target: Path | None, pictures: int) -> None:
+    """Refuse a file name of another kind, and one file for several pictures; make the folder that is missing."""
+    if target is None or target.is_dir():
+        return
+    if pictures > 1 and target.suffix:
+        raise InputError(f"--graph names one file for {pictures} pictures; name a folder, and each gets its file there")
+    if pictures == 1:
+        from scenekit.graph.export import format_of
+
+        format_of(target)
+    output.made_folder(target if pictures > 1 else target.parent)
+
+
+def write_files(scene: Scene, stem: str, folder: Path | None, graph: Path | None, relations: int | None) -> None:
+    """Write what was asked for of one picture: scene and drawing to `folder`, the graph to a file or folder."""
+    if folder is not None:
+        save(scene, folder / stem)
+    if graph is not None:
+        write_graph(scene, graph / f"{stem}.graphml" if graph.is_dir() else graph, relations)
+
+
+def write_graph(scene: Scene, target: Path, relations: int | None) -> None:
+    """Write the scene graph with its best `relations`."""
+    import scenekit as sk
+
+    if sk.RELATIONS not in scene:
+        output.remark(f"{scene.path}: no task looked for relations; {target} has the objects alone")
+    sk.save_graph(scene.graph(top=relations), target)
 
 
 def check_files(names: Iterable[str]) -> None:

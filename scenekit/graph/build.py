@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import networkx as nx
 import torch
@@ -20,7 +20,7 @@ BOX, IDENTITY, LABEL, PREDICATE, PROBABILITIES, SCORE = (
 )  # fmt: skip
 VOCABULARY = "vocabulary"
 
-Graph = nx.MultiDiGraph
+Graph: TypeAlias = nx.MultiDiGraph
 
 
 def build_graph(
