@@ -19,7 +19,7 @@ first triplet that finds it; every metric follows from these ranks:
 R and zR are means over pictures. Pictures without true relations (for zR: unseen ones) are left out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
@@ -37,6 +37,9 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 CUTOFFS = (20, 50, 100)
 IOU_THRESHOLD = 0.5
 
+Triplets = Iterable[tuple[int, int, int]] | Container[tuple[int, int, int]]
+"""(subject class, object class, predicate): those that there are, or whatever can tell whether one is among them."""
+
 _NEVER = np.iinfo(np.int64).max
 
 
@@ -53,13 +56,13 @@ class SceneGraphRecall:
         self,
         predicates: Sequence[str],
         mode: Mode,
-        zero_shot: Iterable[tuple[int, int, int]] | None = None,
+        zero_shot: Triplets | None = None,
         without_pairs: Literal["zero", "skip"] = "zero",
         cutoffs: Sequence[int] = CUTOFFS,
     ) -> None:
         self.predicates = tuple(predicates)
         self.mode = read_mode(mode)
-        self.zero_shot = None if zero_shot is None else frozenset(zero_shot)
+        self.zero_shot = frozenset(zero_shot) if isinstance(zero_shot, Iterable) else zero_shot
         self.without_pairs = without_pairs
         self.cutoffs = tuple(cutoffs)
         self._pictures: list[_Ranks] = []
