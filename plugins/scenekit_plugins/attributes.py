@@ -6,6 +6,7 @@ Letters: N regions, A attributes, C channels, S pooled side, F features of a reg
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -35,14 +36,17 @@ SHOWN, LEAST = 3, 0.5
 """At most so many attributes are written at an object, from this probability on."""
 
 
-class AttributeConfig(Config):
-    """`pooled` RoIAlign side of the features; two convolutions of `channels`, the first of stride 2, then `hidden`
-    units.
+PIXELS = 4
+"""Side of what is cut out of the picture, as a multiple of that of the pooled features: two halvings lead back."""
 
-    With `picture` the pixels themselves are looked at too, at twice that side, by a convolution of stride 2 to
-    `picture_channels`: colors and fine patterns are gone from the coarse levels that large objects are pooled from.
-    `label` lets the head know the object's class (as detected; the true one while learning) by a vector of that length,
-    0 for none: what is small for a table is large for a mug. `place` gives it the box within the picture.
+
+class AttributeConfig(Config):
+    """`pooled` RoIAlign side of the features, for one convolution to `channels`, then `hidden` units.
+
+    With `picture` the pixels themselves are looked at too, at four times that side, by two convolutions of stride 2, to
+    `picture_channels` and `channels`: colors and fine patterns are gone from the coarse levels that large objects are
+    pooled from. `label` lets the head know the object's class (as detected; the true one while learning) by a vector of
+    that length, 0 for none: what is small for a table is large for a mug. `place` gives it the box within the picture.
 
     `balance` against the long tail: how much more an entry of the ground truth weighs where the attribute holds than
     where it does not, from counts gathered while learning. `positive_weight` takes their quotient, `class_balanced`
@@ -50,8 +54,8 @@ class AttributeConfig(Config):
     `focal` is the exponent of Lin et al. (2017, eq. 4), 0 for plain cross-entropy.
     """
 
-    pooled: int = Field(default=14, ge=2)
-    channels: int = Field(default=64, ge=1)
+    pooled: int = Field(default=7, ge=1)
+    channels: int = Field(default=48, ge=1)
     hidden: int = Field(default=256, ge=1)
     picture: bool = True
     picture_channels: int = Field(default=32, ge=1)
@@ -93,7 +97,7 @@ class AttributeHead(Head[Float[Tensor, "N A"], Float[Tensor, "N A"]]):
 
     def forward(self, board: Board) -> Float[Tensor, "N A"]:
         regions: Regions = board[OBJECTS]
-        pixels = crops(board.images, regions, 2 * self.config.pooled) if self.config.picture else None
+        pixels = crops(board.images, regions, PIXELS * self.config.pooled) if self.config.picture else None
         parts = [self.looking(board.pool(OBJECTS, size=self.config.pooled), pixels)]
         if self.label is not None:
             parts.append(self.label(regions.labels))
@@ -137,19 +141,23 @@ class Looking(nn.Module):
 
     def __init__(self, channels: int, config: AttributeConfig) -> None:
         super().__init__()
-        self.pixels = nn.Conv2d(3, config.picture_channels, 3, stride=2, padding=1) if config.picture else None
-        together = channels + config.picture_channels * config.picture
-        self.shrink = nn.Conv2d(together, config.channels, 3, stride=2, padding=1)
-        self.conv = nn.Conv2d(config.channels, config.channels, 3, padding=1)
+        self.pixels = _quartered(3, config.picture_channels, config.channels) if config.picture else None
+        self.conv = nn.Conv2d(channels + config.channels * config.picture, config.channels, 3, padding=1)
 
     def forward(
         self, features: Float[Tensor, "N C S S"], pixels: Float[Tensor, "N 3 _ _"] | None
-    ) -> Float[Tensor, "N _"]:
+    ) -> Float[Tensor, "N F"]:
         features = for_convolutions(features)
         if self.pixels is not None and pixels is not None:
-            seen = F.relu(self.pixels(pixels.to(features.dtype)))
-            features = torch.cat((features, seen), dim=1)
-        return F.relu(self.conv(F.relu(self.shrink(features)))).mean((2, 3))
+            features = torch.cat((features, self.pixels(for_convolutions(pixels.to(features.dtype)))), dim=1)
+        seen: Tensor = F.relu(self.conv(features))
+        return seen.mean((2, 3))
+
+
+def _quartered(*widths: int) -> nn.Sequential:
+    """Convolutions of stride 2 from each width to the next."""
+    steps = ([nn.Conv2d(a, b, 3, stride=2, padding=1), nn.ReLU()] for a, b in pairwise(widths))
+    return nn.Sequential(*(layer for step in steps for layer in step))
 
 
 def crops(images: ImageBatch, regions: Regions, side: int) -> Float[Tensor, "N 3 side side"]:

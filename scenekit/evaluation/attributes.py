@@ -8,10 +8,10 @@ scikit-learn's `average_precision_score` has it (objects of one score count toge
 of the share of their objects among whose k most probable attributes they are; F1@k the harmonic mean of precision and
 recall of all those k at once. Attributes that hold nowhere are left out of the means.
 
-VAW reads predictions at the ground-truth boxes. Where they are read at detections, each detection takes, best score
-first, the ground-truth box of the greatest IoU that is still free, from 0.5 on, whatever the labels (as COCO's protocol
-matches one class). An object that no detection takes has none of its attributes found: they are missed, and count in
-no precision.
+VAW reads predictions at the ground-truth boxes (mode `given`; objects are named to its models, not to ours). Where they
+are read at detections (`found`), each detection takes, best score first, the ground-truth box of the greatest IoU that
+is still free, from 0.5 on, whatever the labels (as COCO's protocol matches one class). An object that no detection
+takes has none of its attributes found: they are missed, and count in no precision.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from torchvision.ops import box_iou
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError
 from scenekit.evaluation.common import ratio, to_numpy
+from scenekit.evaluation.evaluator import ModalEvaluator
+from scenekit.given import Given
 from scenekit.keys import ATTRIBUTES, OBJECTS
 from scenekit.structures.scene import Objects, Scene
 from scenekit.structures.vocabulary import Vocabulary
@@ -127,22 +129,20 @@ def _mean(values: Sequence[float]) -> float:
     return ratio(sum(known), len(known))
 
 
-class AttributeEvaluator:
-    """Attributes read at the detections that stand for ground-truth objects."""
+class _ObjectAttributes:
+    """Reads what was predicted for each ground-truth object by `_read`."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.metric = AttributeRecognition(vocabulary.attributes)
 
     def update(self, truth: Sample, prediction: Scene) -> None:
         """Take in one picture; crowds and objects that evaluation shall pass over are left out."""
-        if ATTRIBUTES not in truth.supervision.keys:
-            return
-        scene = truth.scene
-        asked = scene.rows_with(ATTRIBUTES) & ~scene.objects.crowd & ~scene.objects.ignore
-        scores = read_at(scene.objects, prediction)
-        self.metric.update(scene[ATTRIBUTES][asked], scores[asked])
+        if ATTRIBUTES in truth.supervision.keys:
+            objects = truth.scene.objects
+            asked = truth.scene.rows_with(ATTRIBUTES) & ~objects.crowd & ~objects.ignore
+            self.metric.update(truth.scene[ATTRIBUTES][asked], self._read(objects, prediction)[asked])
 
-    def merge(self, other: AttributeEvaluator) -> None:
+    def merge(self, other: _ObjectAttributes) -> None:
         """Take in everything that another evaluator saw."""
         self.metric.merge(other.metric)
 
@@ -150,15 +150,51 @@ class AttributeEvaluator:
         """mAP, mR@k, F1@k."""
         return self.metric.result()
 
+    def _read(self, objects: Objects, prediction: Scene) -> Float[Tensor, "N A"]:
+        raise NotImplementedError
+
+
+class GivenAttributes(_ObjectAttributes):
+    """Attributes of the ground-truth boxes, row by row."""
+
+    def _read(self, objects: Objects, prediction: Scene) -> Float[Tensor, "N A"]:
+        return blanked(prediction)
+
+
+class FoundAttributes(_ObjectAttributes):
+    """Attributes of the detections that stand for the ground-truth objects."""
+
+    def _read(self, objects: Objects, prediction: Scene) -> Float[Tensor, "N A"]:
+        return read_at(objects, prediction)
+
+
+class AttributeEvaluator(ModalEvaluator):
+    """Attributes at the ground-truth boxes (`given`: no labels) and at the detections (`found`)."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        modes = {"given": GivenAttributes(vocabulary), "found": FoundAttributes(vocabulary)}
+        super().__init__(modes, {"given": boxes_of})
+
+
+def boxes_of(truth: Sample) -> Given | None:
+    """The boxes of all objects, where there are any that say something of attributes."""
+    if ATTRIBUTES not in truth.supervision.keys or not truth.scene.rows_with(ATTRIBUTES).any():
+        return None
+    return {OBJECTS: truth.scene.objects.boxes}
+
+
+def blanked(prediction: Scene) -> Float[Tensor, "N A"]:
+    """The predicted attributes; NaN in rows that have none."""
+    values: Tensor = prediction[ATTRIBUTES].detach().cpu().float()
+    return values.where(prediction.rows_with(ATTRIBUTES)[:, None], torch.nan)
+
 
 def read_at(objects: Objects, prediction: Scene) -> Float[Tensor, "N A"]:
     """The attributes predicted for each ground-truth object; NaN where no detection takes it."""
-    values: Tensor = prediction[ATTRIBUTES].detach().cpu().float()
-    detections = prediction.select(OBJECTS, prediction.rows_with(ATTRIBUTES)).objects
-    taken = matched(detections, objects)
+    values = blanked(prediction)
+    taken = matched(prediction.objects, objects)
     scores = values.new_full((len(objects), values.shape[1]), torch.nan)
-    found = taken >= 0
-    scores[taken[found]] = values[prediction.rows_with(ATTRIBUTES)][found]
+    scores[taken[taken >= 0]] = values[taken >= 0]
     return scores
 
 
