@@ -36,7 +36,7 @@ class Match:
     score: float
 
 
-def find(graph: Graph, query: str | Graph, *, limit: int = 100, threshold: float = 0.0) -> list[Match]:
+def find(graph: nx.DiGraph, query: str | nx.DiGraph, *, limit: int = 100, threshold: float = 0.0) -> list[Match]:
     """At most `limit` matches of `query` in a scene's graph, the best first; equal ones by the rows of their objects.
 
     `query` is a question in words or a pattern. A **question** is one or more of `subject predicate object`, or a thing
@@ -68,7 +68,7 @@ def find(graph: Graph, query: str | Graph, *, limit: int = 100, threshold: float
     return heapq.nlargest(limit, counted(matches), key=lambda m: (m.score, [-row for row in m.nodes.values()]))
 
 
-def checked(pattern: object, names: Names) -> Graph:
+def checked(pattern: nx.DiGraph, names: Names) -> Graph:
     """The pattern, with parallel edges allowed; InputError where it can never match."""
     if not isinstance(pattern, nx.DiGraph) or not pattern:
         expected = "a question in words or a networkx directed graph with at least one node"

@@ -24,8 +24,8 @@ ARTICLES = ("a", "an", "the")
 MOST_WORDS = 100
 """Longer questions are refused."""
 
-LONGEST_NAME = 4
-"""Words of a misspelt name that are compared with those that are known."""
+LONGEST_NAME, LIKENESS = 4, 0.75
+"""So many words are taken for a misspelt name when they look so much, 0 to 1, like one that is known."""
 
 Words = tuple[str, ...]
 
@@ -205,12 +205,10 @@ class Reader:
         return f"{word!r} is no {what} of this graph{nearest(word, known)}"
 
 
-def most_like(words: Sequence[str], known: Iterable[str]) -> str:
-    """The first words, as many as look most like one of the names."""
-    spans = [" ".join(words[:count]) for count in range(1, min(len(words), LONGEST_NAME) + 1)]
-    names = list(known)
-
-    def likeness(span: str) -> float:
-        return max((difflib.SequenceMatcher(None, span, name).ratio() for name in names), default=0.0)
-
-    return max(spans, key=likeness)
+def most_like(words: Sequence[str], known: Sequence[str]) -> str:
+    """The first words, as many as make up what looks like a name of as many words; else the first one alone."""
+    for count in range(LONGEST_NAME, 1, -1):
+        span = " ".join(words[:count])
+        if difflib.get_close_matches(span, [name for name in known if len(words_of(name)) == count], 1, LIKENESS):
+            return span
+    return words[0]
