@@ -100,7 +100,7 @@ def _objects(regions: Regions, boxes: Float[Tensor, "N 4"], size: Size) -> Objec
 
 def _value_rows(
     board: Board, key: Key[Any, Any], kept: Mapping[Stream, Regions]
-) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
+) -> tuple[Int[Tensor, " n"], Int[Tensor, " m"]]:
     """(rows of the packed value that belong to kept regions, the places of those regions among the kept ones).
 
     For a value of the picture that names objects: the rows of those that are kept, and no places.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from scenekit.evaluation.scene_graph_scenes import SceneGraphEvaluator
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import OBJECTS, RELATIONS
 from scenekit_plugins.relations.config import RelationConfig, configured
@@ -22,4 +23,5 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         requires=(OBJECTS,),
         learns_from=(RELATIONS, OBJECTS),
         configure=configured,
+        evaluator=SceneGraphEvaluator,
     )

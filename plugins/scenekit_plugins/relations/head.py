@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scenekit.errors import InputError
+from scenekit.evaluation.evaluator import Evaluator
+from scenekit.evaluation.scene_graph_scenes import SceneGraphEvaluator
 from scenekit.heads import Core, Head, ParameterNames
 from scenekit.keys import OBJECTS
 from scenekit.ops.losses import safe_mean
@@ -144,6 +146,12 @@ class RelationHead(Head[RawRelations, list[Relations]]):
         scores = torch.ones(len(objects)) if objects.scores is None else objects.scores
         labels = value.labels.where(judged, objects.labels.to(judged.device))
         return replace(value, labels=labels, label_scores=value.label_scores.where(judged, scores.to(judged.device)))
+
+    def prepare_evaluator(self, evaluator: Evaluator) -> Evaluator:
+        """It is told which triplets training showed, so that it knows the others."""
+        if not isinstance(evaluator, SceneGraphEvaluator):
+            return evaluator
+        return evaluator.with_seen(self.counts.counts[..., 1:])
 
     def baseline(self) -> RelationHead | None:
         """The counts alone, as they stand."""
