@@ -8,6 +8,7 @@ from scenekit.evaluation.scene_graph_scenes import SceneGraphEvaluator
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import OBJECTS, RELATIONS
 from scenekit_plugins.relations.config import RelationConfig, configured
+from scenekit_plugins.relations.draw import draw_relations
 from scenekit_plugins.relations.head import RelationHead
 
 
@@ -22,6 +23,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         config=RelationConfig,
         requires=(OBJECTS,),
         learns_from=(RELATIONS, OBJECTS),
+        draw=draw_relations,
         configure=configured,
         evaluator=SceneGraphEvaluator,
     )
