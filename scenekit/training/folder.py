@@ -11,6 +11,7 @@ from typing import Any
 
 from scenekit.errors import InputError
 from scenekit.recipe import Recipe
+from scenekit.training.preparing import adopted
 from scenekit.training.state import checkpoints
 
 RECIPE, LOG, EVALUATIONS, MODEL = "recipe.yaml", "log.jsonl", "evaluations.jsonl", "model"
@@ -25,8 +26,8 @@ weights are not those of a run that had the new length from its beginning.
 """
 
 
-def check_folder(out: Path, recipe: Recipe, resume: bool) -> Path | None:
-    """The checkpoint to go on from, None to start from the beginning.
+def check_folder(out: Path, recipe: Recipe, resume: bool) -> tuple[Recipe, Path | None]:
+    """(the recipe, with what a run that goes on found out when it started; the checkpoint to go on from, if any).
 
     Raises InputError for a folder that holds a run when none is to be resumed, and for a recipe that differs from that
     of the run to be resumed.
@@ -34,13 +35,15 @@ def check_folder(out: Path, recipe: Recipe, resume: bool) -> Path | None:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: a folder to write to is expected, but this is a file")
     if not (out / RECIPE).is_file():
-        return None
+        return recipe, None
     if not resume:
         raise InputError(f"{out} holds a run already; go on with --resume, or name another folder")
-    changed = [path for path in differences(Recipe.load(out / RECIPE), recipe) if not _free(path)]
+    before = Recipe.load(out / RECIPE)
+    recipe = adopted(recipe, before)
+    changed = [path for path in differences(before, recipe) if not _free(path)]
     if changed:
         raise InputError(f"{out} holds a run with another recipe: {', '.join(changed)} changed; name another folder")
-    return next(reversed(checkpoints(out)), None)
+    return recipe, next(reversed(checkpoints(out)), None)
 
 
 def _free(path: str) -> bool:

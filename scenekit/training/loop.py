@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
 from pathlib import Path
 from typing import Any, cast
 
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor, nn
 
 from scenekit.assembly import build
@@ -24,8 +24,9 @@ from scenekit.evaluation.loop import evaluate
 from scenekit.hooks import BalancerSpec, registry
 from scenekit.hooks.options import check_options
 from scenekit.model import SceneModel
-from scenekit.recipe import DatasetConfig, Recipe
+from scenekit.recipe import DatasetConfig, ModelConfig, Recipe
 from scenekit.structures.images import ImageBatch
+from scenekit.structures.scene import Scene
 from scenekit.structures.targets import Targets
 from scenekit.training.balancing import Balancer, LossWeights
 from scenekit.training.devices import accelerator_for, seed_step
@@ -34,7 +35,8 @@ from scenekit.training.folder import EVALUATIONS, LOG, MODEL, RECIPE, check_fold
 from scenekit.training.gradients import shared_parameters, task_gradient_norms
 from scenekit.training.log import Log, Window, read_log
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
-from scenekit.training.progress import Reporter, reporting
+from scenekit.training.preparing import prepared, prepares
+from scenekit.training.progress import Reporter, reporting, watched
 from scenekit.training.state import load_state, save_checkpoint
 from scenekit.weights import load
 from scenekit.weights.card import EVALUATED, TRAINED_ON, evaluation_of
@@ -61,10 +63,10 @@ def train(
     when the losses stop being finite.
     """
     folder = Path(recipe.out if out is None else out)
-    checkpoint = check_folder(folder, recipe, resume)
+    recipe, checkpoint = check_folder(folder, recipe, resume)
     with accelerator_for(recipe.train.precision, device) as accelerator:
-        run = Run(recipe, folder, accelerator, checkpoint, strict)
-        return run.go(progress)
+        run = Run(recipe, folder, accelerator, checkpoint, strict, progress)
+        return run.go()
 
 
 class Learner(nn.Module):
@@ -84,16 +86,21 @@ class Run:
     """One training run: what it works with, and how far it is (`step` steps are done)."""
 
     def __init__(
-        self, recipe: Recipe, out: Path, accelerator: Accelerator, checkpoint: Path | None, strict: bool
+        self,
+        recipe: Recipe,
+        out: Path,
+        accelerator: Accelerator,
+        checkpoint: Path | None,
+        strict: bool,
+        progress: bool,
     ) -> None:
         self.recipe, self.config, self.out, self.accelerator = recipe, recipe.train, out, accelerator
-        self.strict = strict
+        self.strict, self.progress = strict, progress
         self.sources = [open_source(config) for config in recipe.data.train]
         val = recipe.data.val
         self.val = open_source(val) if val is not None and self.config.evaluate_every else None
         self.started: Transfer | None = None
-        seed_step(self.config.seed, -1, 0)  # the same fresh weights in every process
-        self.model = self._build(fresh=checkpoint is None)
+        self.model = self._fresh() if checkpoint is None else self._built(without_pretrained(recipe.model))
         self.weights = LossWeights(self.model.loss_weights, self.config.loss_weights)
         self.weights.check([*self.model.stages, *self.model.heads])
         self.unchecked = frozenset(name for name in self.config.loss_weights if "." in name)
@@ -108,7 +115,7 @@ class Run:
         if checkpoint is not None:
             self._restore(load_state(checkpoint))
 
-    def go(self, progress: bool) -> SceneModel:
+    def go(self) -> SceneModel:
         """Do the steps that are left; returns the finished model."""
         main = self.accelerator.is_main_process
         with writing(self.out):
@@ -121,7 +128,7 @@ class Run:
             registry().notify("scenekit_run_started", recipe=self.recipe, folder=str(self.out))
         reason = "interrupted"
         try:
-            with reporting(progress and main, self.config.steps, self.step) as reporter:
+            with reporting(self.progress and main, self.config.steps, self.step) as reporter:
                 if self.started is not None:
                     reporter.said(f"weights of {self.recipe.init}:\n{self.started}")
                 self._train(self._batches(), reporter)
@@ -134,15 +141,33 @@ class Run:
                 registry().notify("scenekit_run_ended", step=self.step, reason=reason)
         return self._finish()
 
-    def _build(self, fresh: bool) -> SceneModel:
+    def _fresh(self) -> SceneModel:
+        """The model that a run begins with; what its tasks find out for it goes into the recipe."""
+        name = self.recipe.init
+        initial = None if name is None else load(name)
+        if prepares(self.recipe):
+            self.recipe = self._agreed(lambda: prepared(self.recipe, self.sources, initial, self._watched))
+        model = self._built(self.recipe.model)
+        if initial is not None:
+            self.started = transfer(initial, model)
+            _log.info("start from %s; %s", name, self.started)
+        return model
+
+    def _built(self, config: ModelConfig) -> SceneModel:
         vocabularies = [source.data.vocabulary for source in self.sources]
         vocabulary = reduce(lambda first, second: first.merged(second), vocabularies)
-        if not fresh:
-            return build(without_pretrained(self.recipe.model), vocabulary)
-        model = build(self.recipe.model, vocabulary)
-        if self.recipe.init is not None:
-            self.started = _start_from(self.recipe.init, model)
-        return model
+        seed_step(self.config.seed, -1, 0)  # the same fresh weights in every process
+        return build(config, vocabulary)
+
+    def _agreed(self, make: Callable[[], Recipe]) -> Recipe:
+        """What the first process makes; the others wait for it."""
+        if self.accelerator.num_processes == 1:
+            return make()
+        shared = [make().model_dump(mode="json") if self.accelerator.is_main_process else None]
+        return Recipe.parse(broadcast_object_list(shared)[0])
+
+    def _watched(self, scenes: Iterator[Scene], count: int) -> Iterator[Scene]:
+        return watched(scenes, "reading labels", count, self.progress)
 
     def _batches(self) -> Iterator[Packed]:
         config, accelerator = self.config, self.accelerator
@@ -314,13 +339,6 @@ class Run:
         pictures = min(self.config.evaluate_limit, len(self.val.data))
         evaluation = evaluation_of(self.recipe.data.val, measured[-1]["results"], pictures)
         return {**told, EVALUATED: [evaluation.model_dump(mode="json")]}
-
-
-def _start_from(name: str, model: SceneModel) -> Transfer:
-    """Give a fresh model the weights of the one of that name, wherever they fit."""
-    moved = transfer(load(name), model)
-    _log.info("start from %s; %s", name, moved)
-    return moved
 
 
 def open_source(config: DatasetConfig) -> Source:

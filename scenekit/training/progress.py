@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
+
+T = TypeVar("T")
 
 
 class Reporter:
@@ -40,6 +42,12 @@ class Reporter:
         self.bar.update(self.task, told=told)
         if not self.console.is_terminal:
             self.console.print(f"step {record['step']}/{self.steps}: {told}")
+
+
+def watched(items: Iterable[T], description: str, total: int, shown: bool) -> Iterator[T]:
+    """Yield `items` under a bar that shows on a terminal only, from the first one on, and goes when done."""
+    console = Console(stderr=True, quiet=not shown)
+    yield from track(items, description, total, console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def wait_for_steps(out, count):
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_exactly(tmp_path):
-    options = {"steps": 12, "train": {"save_every": 3, "workers": 1, "ema": 0.9}}
+    options = {"steps": 12, "train": {"save_every": 3, "workers": 1, "ema": 0.9}, "tasks": {"tally": {}}}
     unbroken = start(tmp_path / "whole", **options)
     expected = finished(unbroken)
     broken = start(tmp_path / "cut", **options)
@@ -65,7 +65,8 @@ def test_two_processes_where_one_has_no_labels_for_a_head(tmp_path):
     order = draws([32, 32], [1.0, 1.0], seed=1)
     sources = [(next(order).source, next(order).source) for _ in range(6)]
     assert {(0, 1), (1, 0)} & set(sources), "in no step the two processes would have different labels"
-    options = {"steps": 6, "train": {"batch_size": 1, "seed": 1, "grad_norm_every": 1}, "data": data}
+    train = {"batch_size": 1, "seed": 1, "grad_norm_every": 1}
+    options = {"steps": 6, "train": train, "data": data, "tasks": {"tally": {}}}
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from scenekit.backbones.base import Backbone, Level
 from scenekit.data.sample import Sample, Supervision
-from scenekit.hooks import BackboneSpec, DatasetSpec, Origin, hookimpl, registry
+from scenekit.errors import InputError
+from scenekit.heads import Core, Head
+from scenekit.hooks import BackboneSpec, Config, DatasetSpec, Origin, TaskSpec, hookimpl, registry
 from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, SEMANTIC, Key
+from scenekit.ops.losses import safe_mean
 from scenekit.recipe import Recipe
+from scenekit.structures.board import Board
 from scenekit.structures.keypoints import Keypoints
 from scenekit.structures.masks import Masks
 from scenekit.structures.scene import Objects, Scene
+from scenekit.structures.targets import Targets
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
 
 CORNERS = Skeleton(("left", "right"), edges=(("left", "right"),), mirror=(("left", "right"),), sigmas=(0.05, 0.05))
@@ -100,6 +106,57 @@ class ToyNet(Backbone):
 
 def _net(weights: str | None = None, width: int = 16) -> ToyNet:
     return ToyNet(width)
+
+
+TALLY: Key[Any, Any] = Key(
+    "tests.toy.tally", of=OBJECTS, doc="number of the kind that an object is of [N]", shape=("N",)
+)
+
+
+class TallyConfig(Config):
+    """`kinds`: how often each thing is labelled; found out when training starts."""
+
+    kinds: dict[str, int] | None = None
+    hints: dict[str, Any] = {}
+
+
+class TallyHead(Head[Tensor, Tensor]):
+    """One output per kind that there is in the training data."""
+
+    prepared: ClassVar[list[list[Scene]]] = []
+
+    def __init__(self, core: Core, config: TallyConfig) -> None:
+        super().__init__()
+        if config.kinds is None:
+            raise InputError("tally: nobody has counted the kinds; train it first")
+        self.net = nn.Linear(core.channels, len(config.kinds))
+
+    def forward(self, board: Board) -> Tensor:
+        logits: Tensor = self.net(board.pool(OBJECTS, size=7).mean((2, 3)))
+        return logits
+
+    def loss(self, raw: Tensor, board: Board, targets: Targets) -> dict[str, Tensor]:
+        return {"kind": safe_mean(nn.functional.cross_entropy(raw, board[OBJECTS].labels, reduction="none"))}
+
+    def decode(self, raw: Tensor, board: Board) -> Tensor:
+        return raw.argmax(dim=1)
+
+    @classmethod
+    def prepare(cls, config: TallyConfig, scenes: Iterable[Scene]) -> TallyConfig:
+        """Count, and remember every scene that was looked at."""
+        if config.kinds is not None:
+            return config
+        cls.prepared.append(list(scenes))
+        names = [name for scene in cls.prepared[-1] for name in scene.names()]
+        return config.model_copy(update={"kinds": dict(sorted(Counter(names).items()))})
+
+
+@hookimpl
+def scenekit_tasks() -> list[TaskSpec]:
+    """`tally`."""
+    return [
+        TaskSpec("tally", "kinds", (TALLY,), TallyHead, TallyConfig, learns_from=(OBJECTS,), prepare=TallyHead.prepare)
+    ]
 
 
 @hookimpl

@@ -1,0 +1,28 @@
+"""Ground truth of a data set without its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
+
+from scenekit.data.datasets import SampleSet
+from scenekit.structures.scene import Scene
+
+
+@runtime_checkable
+class SceneSet(Protocol):
+    """A data set that also gives the ground truth of a picture without reading the picture."""
+
+    def scene(self, index: int, /) -> Scene:
+        """What is labelled in picture `index`, as in its sample."""
+
+
+def scene_of(data: SampleSet, index: int) -> Scene:
+    """The ground truth of one picture, by the cheapest way that the data set offers."""
+    return data.scene(index) if isinstance(data, SceneSet) else data[index].scene
+
+
+def spread_scenes(data: SampleSet, limit: int) -> Iterator[Scene]:
+    """The ground truth of at most `limit` pictures, evenly spread over the data set, in its order."""
+    count = min(limit, len(data))
+    return (scene_of(data, place * len(data) // count) for place in range(count))
