@@ -1,0 +1,348 @@
+"""Rotations in five forms, under pytorch3d's names, argument orders and meanings; every gradient is finite.
+
+Letters: *B any leading dimensions.
+
+Matrices act on column vectors: y = R x. Angles are radians, and turn right-handed about their axis. Quaternions are
+(w, x, y, z), the real part first, and products compose as matrices do. Euler angles (a, b, c) of the convention "ABC"
+mean R = R_A(a) R_B(b) R_C(c): about A, then about B as it has been turned, then about C as it has been turned twice.
+The six numbers of Zhou et al. are the first two rows of R.
+
+Conversions from matrices expect proper rotations, which `is_rotation` tells. pytorch3d's `eps` and `cos_bound`, which
+keep its gradients finite at the cost of accuracy, can be given but are not needed: values are exact to rounding, at the
+identity and at 180 degrees too, and no gradient needs a bound.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from scenekit.errors import InputError
+
+_AXES = "XYZ"
+
+_SERIES_BELOW = 1e-4
+"""Squared angle below which sin(x)/x and the like are their series; what these leave out is below 1e-15."""
+
+
+def is_rotation(matrix: Float[Tensor, "*B 3 3"], atol: float = 1e-4) -> Bool[Tensor, "*B"]:
+    """Which matrices are proper rotations: finite, R R^T = 1 within `atol`, and right-handed (determinant +1)."""
+    product = matrix @ matrix.mT
+    orthonormal = (product - torch.eye(3).to(matrix)).abs().flatten(-2).amax(dim=-1) <= atol
+    volume = (torch.linalg.cross(matrix[..., 0], matrix[..., 1]) * matrix[..., 2]).sum(dim=-1)
+    return torch.logical_and(orthonormal, volume > 0)
+
+
+# Quaternions
+
+
+def standardize_quaternion(quaternions: Float[Tensor, "*B 4"]) -> Float[Tensor, "*B 4"]:
+    """The one of q and -q, which are the same rotation, whose real part is not negative."""
+    return torch.where(quaternions[..., :1] < 0, -quaternions, quaternions)
+
+
+def quaternion_raw_multiply(a: Float[Tensor, "*#B 4"], b: Float[Tensor, "*#B 4"]) -> Float[Tensor, "*B 4"]:
+    """Hamilton's product a b, of whichever sign."""
+    aw, av, bw, bv = a[..., :1], a[..., 1:], b[..., :1], b[..., 1:]
+    real = aw * bw - (av * bv).sum(dim=-1, keepdim=True)
+    return torch.cat((real, aw * bv + bw * av + torch.linalg.cross(av, bv)), dim=-1)
+
+
+def quaternion_multiply(a: Float[Tensor, "*#B 4"], b: Float[Tensor, "*#B 4"]) -> Float[Tensor, "*B 4"]:
+    """The rotation b, then a, with a real part that is not negative."""
+    return standardize_quaternion(quaternion_raw_multiply(a, b))
+
+
+def quaternion_invert(quaternion: Float[Tensor, "*B 4"]) -> Float[Tensor, "*B 4"]:
+    """The opposite rotation: of a unit quaternion its conjugate."""
+    return quaternion * quaternion.new_tensor([1, -1, -1, -1])
+
+
+def quaternion_apply(quaternion: Float[Tensor, "*#B 4"], point: Float[Tensor, "*#B 3"]) -> Float[Tensor, "*B 3"]:
+    """Points turned by unit quaternions."""
+    pure = F.pad(point, (1, 0))
+    return quaternion_raw_multiply(quaternion_raw_multiply(quaternion, pure), quaternion_invert(quaternion))[..., 1:]
+
+
+def quaternion_to_matrix(quaternions: Float[Tensor, "*B 4"]) -> Float[Tensor, "*B 3 3"]:
+    """Of quaternions of any length above 0; the length is divided out. Zero gives the identity."""
+    w, v = quaternions[..., 0, None, None], quaternions[..., 1:]
+    squared = quaternions.square().sum(dim=-1)[..., None, None]
+    scale = 2 / squared.clamp(min=torch.finfo(squared.dtype).tiny)
+    turn = hat(v)
+    return torch.eye(3).to(quaternions) + scale * (w * turn + turn @ turn)
+
+
+def matrix_to_quaternion(matrix: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 4"]:
+    """Unit quaternions with a real part that is not negative."""
+    # 4 q q^T is linear in R; each of its rows is q up to its length, and the longest divides most safely: its diagonal
+    # entry 4 q_i^2 is at least 1, so that no gradient meets the square root of 0.
+    m00, m01, m02, m10, m11, m12, m20, m21, m22 = matrix.flatten(-2).unbind(dim=-1)
+    rows = (
+        (1 + m00 + m11 + m22, m21 - m12, m02 - m20, m10 - m01),
+        (m21 - m12, 1 + m00 - m11 - m22, m10 + m01, m02 + m20),
+        (m02 - m20, m10 + m01, 1 - m00 + m11 - m22, m21 + m12),
+        (m10 - m01, m02 + m20, m21 + m12, 1 - m00 - m11 + m22),
+    )
+    products = torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+    longest = products.diagonal(dim1=-2, dim2=-1).argmax(dim=-1)[..., None, None]
+    row = products.take_along_dim(longest, dim=-2)[..., 0, :]
+    return standardize_quaternion(F.normalize(row, dim=-1))
+
+
+# Axis and angle
+
+
+def axis_angle_to_quaternion(axis_angle: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 4"]:
+    """(cos(t/2), sin(t/2) axis) of axis * t; the real part is negative for t above 180 degrees."""
+    quarter = axis_angle.square().sum(dim=-1, keepdim=True) / 4  # (t/2)^2
+    real = 1 - quarter / 2 * _sinc(quarter / 4).square()  # cos x = 1 - 2 sin^2(x/2)
+    return torch.cat((real, axis_angle / 2 * _sinc(quarter)), dim=-1)
+
+
+def quaternion_to_axis_angle(quaternions: Float[Tensor, "*B 4"]) -> Float[Tensor, "*B 3"]:
+    """axis * angle of quaternions of any length above 0, with angles from 0 to 180 degrees."""
+    q = standardize_quaternion(quaternions)
+    w, v = q[..., :1], q[..., 1:]
+    squared = v.square().sum(dim=-1, keepdim=True)
+    small = squared <= _SERIES_BELOW * w.square()
+    length, real = torch.where(small, 1, squared).sqrt(), torch.where(w > 0, w, 1)
+    ratio = torch.where(small, squared, 0) / real.square()
+    near = (1 - ratio * (1 / 3 - ratio * (1 / 5 - ratio / 7))) / real  # the series of atan(|v|/w)/|v|
+    return 2 * v * torch.where(small, near, torch.atan2(length, w) / length)
+
+
+def axis_angle_to_matrix(axis_angle: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
+    """Rodrigues' formula: R = 1 + sin(t)/t K + (1 - cos t)/t^2 K^2, where K is `hat` of the axis times t."""
+    squared = axis_angle.square().sum(dim=-1)[..., None, None]
+    turn = hat(axis_angle)
+    half = _sinc(squared / 4).square() / 2  # (1 - cos t)/t^2 = (sin(t/2)/(t/2))^2 / 2
+    return torch.eye(3).to(axis_angle) + _sinc(squared) * turn + half * (turn @ turn)
+
+
+def matrix_to_axis_angle(matrix: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 3"]:
+    """axis * angle with angles from 0 to 180 degrees."""
+    return quaternion_to_axis_angle(matrix_to_quaternion(matrix))
+
+
+# Six numbers
+
+
+def rotation_6d_to_matrix(d6: Float[Tensor, "*B 6"]) -> Float[Tensor, "*B 3 3"]:
+    """Gram-Schmidt of two vectors, which become the first two rows; the third is their cross product.
+
+    Zhou et al., On the Continuity of Rotation Representations in Neural Networks, CVPR 2019. Two vectors that are zero
+    or parallel name no rotation: what comes then is finite, and `is_rotation` says no.
+    """
+    first = F.normalize(d6[..., :3], dim=-1)
+    along = (first * d6[..., 3:]).sum(dim=-1, keepdim=True)
+    second = F.normalize(d6[..., 3:] - along * first, dim=-1)
+    return torch.stack((first, second, torch.linalg.cross(first, second)), dim=-2)
+
+
+def matrix_to_rotation_6d(matrix: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 6"]:
+    """The first two rows."""
+    return matrix[..., :2, :].flatten(-2)
+
+
+# Euler angles
+
+
+def euler_angles_to_matrix(euler_angles: Float[Tensor, "*B 3"], convention: str) -> Float[Tensor, "*B 3 3"]:
+    """R = R_A(a) R_B(b) R_C(c) of angles (a, b, c) in a convention such as "XYZ" or "ZXZ"; see above."""
+    axes = _read_convention(convention)
+    a, b, c = (_about(axis, angle) for axis, angle in zip(axes, euler_angles.unbind(dim=-1), strict=True))
+    return a @ b @ c
+
+
+def matrix_to_euler_angles(matrix: Float[Tensor, "*B 3 3"], convention: str) -> Float[Tensor, "*B 3"]:
+    """Angles (a, b, c) with R = R_A(a) R_B(b) R_C(c).
+
+    b is from -90 to 90 degrees, or from 0 to 180 where the first and the last axis are the same. Where the turn by b
+    brings the last axis onto the first (gimbal lock), only a + c or a - c is known: c is 0 there.
+    """
+    i, j, last = _read_convention(convention)
+    k, sign, proper = 3 - i - j, _order(i, j), last == i
+    rows = matrix.unbind(dim=-2)
+    r = [row.unbind(dim=-1) for row in rows]
+    swing = _length(r[i][j], r[i][k] if proper else r[i][i])
+    locked = swing <= 16 * torch.finfo(matrix.dtype).eps
+    b = torch.atan2(swing, r[i][i]) if proper else torch.atan2(sign * r[i][k], swing)
+    free = (r[j][i], -sign * r[k][i]) if proper else (-sign * r[j][k], r[k][k])
+    a = torch.where(locked, _atan2(sign * r[k][j], r[j][j], locked), _atan2(*free, ~locked))
+    # Row j of R_A(-a) R is row j of R_C(c), so c is as exact close to the lock as elsewhere.
+    left = a.cos()[..., None] * rows[j] + sign * a.sin()[..., None] * rows[k]
+    c = _atan2(-sign * left[..., k] if proper else sign * left[..., i], left[..., j], ~locked)
+    return torch.stack((a, b, c), dim=-1)
+
+
+# Logarithms
+
+
+def hat(v: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
+    """The matrix that multiplies as a cross product: hat(v) @ x = cross(v, x)."""
+    x, y, z = v.unbind(dim=-1)
+    zero = torch.zeros_like(x)
+    return torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), dim=-1).reshape(*v.shape, 3)
+
+
+def hat_inv(h: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 3"]:
+    """The vector of an antisymmetric matrix; of others, of its antisymmetric part."""
+    part = (h - h.mT) / 2
+    return torch.stack((part[..., 2, 1], part[..., 0, 2], part[..., 1, 0]), dim=-1)
+
+
+def so3_exp_map(log_rot: Float[Tensor, "*B 3"], eps: float = 1e-4) -> Float[Tensor, "*B 3 3"]:
+    """The rotation by |log_rot| about log_rot: the same as `axis_angle_to_matrix`; `eps` is not needed."""
+    return axis_angle_to_matrix(log_rot)
+
+
+def so3_log_map(R: Float[Tensor, "*B 3 3"], eps: float = 1e-4, cos_bound: float = 1e-4) -> Float[Tensor, "*B 3"]:
+    """axis * angle with angles from 0 to 180 degrees; `cos_bound` is not needed.
+
+    Raises InputError where a trace is not that of a rotation within `eps`.
+    """
+    _check_traces(R, eps)
+    return matrix_to_axis_angle(R)
+
+
+def so3_rotation_angle(
+    R: Float[Tensor, "*B 3 3"], eps: float = 1e-4, cos_angle: bool = False, cos_bound: float = 1e-4
+) -> Float[Tensor, "*B"]:
+    """The angle of each rotation, from 0 to 180 degrees in radians, or its cosine; `cos_bound` is not needed.
+
+    Raises InputError where a trace is not that of a rotation within `eps`.
+    """
+    _check_traces(R, eps)
+    cosine = (_trace(R) - 1) / 2
+    return cosine if cos_angle else torch.atan2(torch.linalg.vector_norm(hat_inv(R), dim=-1), cosine)
+
+
+def so3_relative_angle(
+    R1: Float[Tensor, "*B 3 3"],
+    R2: Float[Tensor, "*B 3 3"],
+    cos_angle: bool = False,
+    cos_bound: float = 1e-4,
+    eps: float = 1e-4,
+) -> Float[Tensor, "*B"]:
+    """The angle between two rotations each, that of R1 R2^T; otherwise as `so3_rotation_angle`."""
+    return so3_rotation_angle(R1 @ R2.mT, eps, cos_angle, cos_bound)
+
+
+def se3_exp_map(log_transform: Float[Tensor, "*B 6"], eps: float = 1e-4) -> Float[Tensor, "*B 4 4"]:
+    """Rigid motions of logarithms: three numbers of the translation, then axis * angle; `eps` is not needed.
+
+    The matrices act on row vectors, as everything of four columns in pytorch3d: the rotation is transposed and the
+    translation stands in the last row.
+    """
+    rotation = axis_angle_to_matrix(log_transform[..., 3:])
+    shift = _left_jacobian(log_transform[..., 3:]) @ log_transform[..., :3, None]
+    return F.pad(torch.cat((rotation.mT, shift.mT), dim=-2), (0, 1)) + _corner(log_transform)
+
+
+def se3_log_map(
+    transform: Float[Tensor, "*B 4 4"], eps: float = 1e-4, cos_bound: float = 1e-4
+) -> Float[Tensor, "*B 6"]:
+    """The logarithms of rigid motions, which act on row vectors; the opposite of `se3_exp_map`."""
+    turn = so3_log_map(transform[..., :3, :3].mT, eps, cos_bound)
+    shift = torch.linalg.solve(_left_jacobian(turn), transform[..., 3, :3, None])
+    return torch.cat((shift[..., 0], turn), dim=-1)
+
+
+# At random
+
+
+def random_quaternions(
+    n: int,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "{n} 4"]:
+    """Unit quaternions of rotations drawn uniformly, with a real part that is not negative."""
+    drawn = torch.randn(n, 4, dtype=dtype, device=device, generator=generator)
+    return standardize_quaternion(F.normalize(drawn, dim=-1))
+
+
+def random_rotations(
+    n: int,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "{n} 3 3"]:
+    """Rotations drawn uniformly."""
+    return quaternion_to_matrix(random_quaternions(n, dtype, device, generator))
+
+
+def _sinc(squared: Tensor) -> Tensor:
+    """sin(x)/x of x squared."""
+    small = squared < _SERIES_BELOW
+    x = torch.where(small, 1, squared).sqrt()
+    return torch.where(small, 1 - squared / 6 * (1 - squared / 20 * (1 - squared / 42)), x.sin() / x)
+
+
+def _left_jacobian(turn: Tensor) -> Tensor:
+    """1 + (1 - cos t)/t^2 K + (t - sin t)/t^3 K^2: how a translation grows along a turn by t."""
+    squared = turn.square().sum(dim=-1)[..., None, None]
+    small = squared < 100 * _SERIES_BELOW  # the quotient below loses digits earlier than sin(x)/x
+    large = (1 - _sinc(squared)) / torch.where(small, 1, squared)
+    series = (1 - squared / 20 * (1 - squared / 42 * (1 - squared / 72 * (1 - squared / 110)))) / 6
+    matrix = hat(turn)
+    half = _sinc(squared / 4).square() / 2
+    return torch.eye(3).to(turn) + half * matrix + torch.where(small, series, large) * (matrix @ matrix)
+
+
+def _corner(like: Tensor) -> Tensor:
+    """[4 4] with nothing but the 1 in its last corner."""
+    return F.pad(like.new_ones(1, 1), (3, 0, 3, 0))
+
+
+def _read_convention(convention: str) -> tuple[int, int, int]:
+    """The axes of a convention, as numbers; InputError for what is none."""
+    letters = [_AXES.find(letter) for letter in convention]
+    if len(letters) != 3 or -1 in letters or letters[1] in (letters[0], letters[2]):
+        raise InputError(
+            f"{convention!r} is no convention of Euler angles; expected three of X, Y and Z of which neighbors differ,"
+            " such as 'XYZ' or 'ZXZ'"
+        )
+    return letters[0], letters[1], letters[2]
+
+
+def _order(i: int, j: int) -> int:
+    """1 where i, j and the third axis follow each other as X, Y, Z do, otherwise -1."""
+    return 1 if (j - i) % 3 == 1 else -1
+
+
+def _about(axis: int, angle: Tensor) -> Tensor:
+    """R_axis(angle)."""
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    one, zero = torch.ones_like(angle), torch.zeros_like(angle)
+    entries = {(axis, axis): one, (i, i): angle.cos(), (j, j): angle.cos(), (j, i): angle.sin(), (i, j): -angle.sin()}
+    rows = [torch.stack([entries.get((row, column), zero) for column in range(3)], dim=-1) for row in range(3)]
+    return torch.stack(rows, dim=-2)
+
+
+def _atan2(y: Tensor, x: Tensor, valid: Tensor) -> Tensor:
+    """The angle where `valid`, elsewhere 0, without a gradient."""
+    return torch.atan2(torch.where(valid, y, 0), torch.where(valid, x, 1))
+
+
+def _length(x: Tensor, y: Tensor) -> Tensor:
+    """Of a vector; its gradient at 0 is 0."""
+    length: Tensor = torch.linalg.vector_norm(torch.stack((x, y), dim=-1), dim=-1)
+    return length
+
+
+def _trace(matrix: Tensor) -> Tensor:
+    return matrix.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+
+
+def _check_traces(matrix: Tensor, eps: float) -> None:
+    traces = _trace(matrix).detach().flatten()
+    bad = ~((traces >= -1 - eps) & (traces <= 3 + eps))
+    if bad.any():
+        raise InputError(
+            f"a rotation matrix has a trace from -1 to 3, got {float(traces[bad][0]):g} in {int(bad.sum())} of"
+            f" {len(traces)}; make rotations orthonormal and right-handed first"
+        )
