@@ -65,8 +65,8 @@ class LstmConfig(Config):
     what goes in and what comes out.
     """
 
-    features: int = Field(default=256, ge=1)
-    width: int = Field(default=160, ge=1)
+    features: int = Field(default=384, ge=1)
+    width: int = Field(default=192, ge=1)
     layers: int = Field(default=1, ge=1)
     dropout: float = Field(default=0.1, ge=0, lt=1)
 

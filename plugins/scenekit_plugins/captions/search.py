@@ -71,7 +71,7 @@ def one_by_one(
 
 
 def beam_search(step: Step, state: Any, marks: Marks, limit: int, config: SearchConfig, rows: int) -> Written:
-    """The best of K texts that were followed at once; those that have ended keep their place among them.
+    """The best of K texts that are followed at once; those that have ended keep their place among them.
 
     Texts compare by log-probability over length ** `length_penalty`, the end counted.
     """
@@ -80,7 +80,7 @@ def beam_search(step: Step, state: Any, marks: Marks, limit: int, config: Search
     state = select(state, torch.arange(rows, device=device).repeat_interleave(width))
     beams = _Beams.fresh(rows, width, marks, device)
     for _ in range(limit):
-        if bool(beams.ended.all()):
+        if beams.settled(limit, config.length_penalty):
             break
         probable, state = step(state, beams.last.flatten())
         beams, parents = beams.extended(probable.reshape(rows, width, -1), marks, config.length_penalty)
@@ -107,6 +107,11 @@ class _Beams:
         nothing = torch.zeros((rows, width), dtype=torch.int64, device=device)
         empty = total.new_zeros((rows, width, 0))
         return cls(empty.long(), empty, total, nothing, nothing.bool(), nothing + marks.start)
+
+    def settled(self, limit: int, penalty: float) -> bool:
+        """Whether the first beam of each region has ended, and no other one can become better: totals only fall."""
+        length = torch.where(self.ended, self.length, limit).clamp(min=1)
+        return bool((self.ended[:, 0] & ((self.total / length**penalty).argmax(dim=1) == 0)).all())
 
     def extended(
         self, probable: Float[Tensor, "N K V"], marks: Marks, penalty: float

@@ -63,7 +63,7 @@ class CaptionTokenizer:
 
     def _encode(self, text: str) -> tuple[int, ...]:
         """The tokens of a text, without special ones around it; none where nothing of it is left."""
-        found = self._tokenizer.encode(text[:LONGEST], add_special_tokens=False).ids
+        found = self._tokenizer.encode(_readable(text), add_special_tokens=False).ids
         return tuple(token for token in found if token not in self._special)
 
     def decode(self, tokens: Iterable[int]) -> str:
@@ -118,7 +118,12 @@ def word_level(words: Iterable[str]) -> StoredTokenizer:
 
 def words_of(text: str) -> list[str]:
     """The words of a text as a word-level tokenizer reads it."""
-    return str(_normalizer().normalize_str(text[:LONGEST])).split()
+    return str(_normalizer().normalize_str(_readable(text))).split()
+
+
+def _readable(text: str) -> str:
+    """As much as is looked at, without halves of characters, which the library refuses."""
+    return text[:LONGEST].encode("utf-8", "replace").decode()
 
 
 def _normalizer() -> normalizers.Normalizer:
@@ -145,7 +150,7 @@ def _byte_pairs(config: TokenizerConfig, texts: Iterable[str]) -> StoredTokenize
         show_progress=False,
     )
     with _one_thread():
-        tokenizer.train_from_iterator((text[:LONGEST] for text in texts), trainer)
+        tokenizer.train_from_iterator(map(_readable, texts), trainer)
     return _stored(tokenizer, None)
 
 
