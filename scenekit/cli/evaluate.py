@@ -62,11 +62,26 @@ def parsed_options(texts: Sequence[str], flag: str = "--option") -> dict[str, An
 
 
 def print_results(results: Mapping[str, Mapping[str, Any]]) -> None:
-    """A row per task and metric; metrics per class are for --json."""
-    rows = [
-        (task, metric, "" if value != value else f"{value:.4g}")
-        for task, metrics in results.items()
-        for metric, value in metrics.items()
-        if isinstance(value, int | float)
-    ]
-    output.print_table("", ("task", "metric", "value"), rows)
+    """A row per task and metric; those at several cut-offs have a table per task, its baselines at the right.
+
+    Metrics per class are for --json.
+    """
+    plain: list[tuple[str, str, str]] = []
+    ranked: dict[str, dict[str, dict[str, str]]] = {}
+    for name, metrics in results.items():
+        task, _, baseline = name.partition(" (")
+        for metric, value in metrics.items():
+            measure, sign, cutoff = metric.partition("@")
+            if not isinstance(value, int | float):
+                continue
+            if sign:
+                column = f"{baseline.rstrip(')')} @{cutoff}".strip()
+                ranked.setdefault(task, {}).setdefault(measure, {})[column] = output.rounded(value)
+            else:
+                plain.append((name, metric, output.rounded(value)))
+    if plain:
+        output.print_table("", ("task", "metric", "value"), plain)
+    for task, rows in ranked.items():
+        columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+        cells = [(measure, *(row.get(column) for column in columns)) for measure, row in rows.items()]
+        output.print_table(task, ("metric", *columns), cells)

@@ -124,3 +124,10 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[obje
     for row in rows:
         table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))  # [x] is no markup here
     Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
+
+
+def rounded(value: float | int) -> str:
+    """Counts as they are, fractions with four digits, a dash where there was nothing to measure."""
+    if isinstance(value, int):
+        return str(value)
+    return "-" if value != value else f"{value:.4f}"

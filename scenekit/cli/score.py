@@ -206,9 +206,9 @@ def _numbers(text: str | None) -> list[float] | None:
 
 def _print_scores(title: str, scores: Mapping[str, Any], columns: Sequence[str]) -> None:
     """The metrics over all classes, then `columns` of each class."""
-    totals = [(name, _rounded(value)) for name, value in scores.items() if name != "per_class"]
+    totals = [(name, output.rounded(value)) for name, value in scores.items() if name != "per_class"]
     output.print_table(title, ("metric", "value"), totals)
-    rows = [(name, *(_rounded(row[column]) for column in columns)) for name, row in scores["per_class"].items()]
+    rows = [(name, *(output.rounded(row[column]) for column in columns)) for name, row in scores["per_class"].items()]
     output.print_table(f"{title} per class", ("class", *columns), rows)
 
 
@@ -221,11 +221,11 @@ def _print_recalls(title: str, scores: Mapping[str, Any]) -> None:
     """A row per metric and a column per cut-off; the same per predicate, of those that occur."""
     named = [name.split("@") for name in scores if "@" in name]
     metrics, cutoffs = (list(dict.fromkeys(part)) for part in zip(*named, strict=True))
-    totals = [(metric, *(_rounded(scores[f"{metric}@{k}"]) for k in cutoffs)) for metric in metrics]
+    totals = [(metric, *(output.rounded(scores[f"{metric}@{k}"]) for k in cutoffs)) for metric in metrics]
     output.print_table(title, ("metric", *(f"@{k}" for k in cutoffs)), totals)
     seen = {name: row for name, row in scores["per_predicate"].items() if row["count"]}
     columns = list(next(iter(seen.values()), ()))
-    rows = [(name, *(_rounded(row[column]) for column in columns)) for name, row in seen.items()]
+    rows = [(name, *(output.rounded(row[column]) for column in columns)) for name, row in seen.items()]
     output.print_table(f"{title}, per predicate", ("predicate", *columns), rows)
 
 
@@ -233,16 +233,9 @@ def _print_dense_captions(language: str, scores: Mapping[str, Any]) -> None:
     """The metrics, then AP by IoU (rows) and language score (columns)."""
     names = {"mAP": f"mAP ({language})", "detection_mAP": "detection mAP"}
     shown = {name: value for name, value in scores.items() if name not in ("breakdown", "language_score")}
-    totals = [(names.get(name, name), _rounded(value)) for name, value in shown.items()]
+    totals = [(names.get(name, name), output.rounded(value)) for name, value in shown.items()]
     output.print_table("dense captions", ("metric", "value"), totals)
     columns = list(next(iter(scores["breakdown"].values())))
-    rows = [(iou, *(_rounded(row[column]) for column in columns)) for iou, row in scores["breakdown"].items()]
+    rows = [(iou, *(output.rounded(row[column]) for column in columns)) for iou, row in scores["breakdown"].items()]
     heads = [column if column == "detection" else f"> {column}" for column in columns]
     output.print_table(f"AP by IoU and {language}", ("IoU", *heads), rows)
-
-
-def _rounded(value: float | int) -> str:
-    """Counts as they are, fractions with four digits, a dash where there was nothing to measure."""
-    if isinstance(value, int):
-        return str(value)
-    return "-" if value != value else f"{value:.4f}"

@@ -1,8 +1,10 @@
 """`scenekit evaluate`."""
 
+import math
+
 import pytest
 
-from scenekit.cli.evaluate import parsed_options
+from scenekit.cli.evaluate import parsed_options, print_results
 from scenekit.errors import InputError
 
 SCENES = ("--option", "size=[64, 96]", "--option", "cache=false")
@@ -38,3 +40,12 @@ def test_parsed_options() -> None:
     for text in ("=1", "a b=1", "x=[1", "x"):
         with pytest.raises(InputError, match="--option"):
             parsed_options([text])
+
+
+def test_metrics_at_cut_offs_stand_side_by_side_and_a_baseline_beside(capsys: pytest.CaptureFixture[str]) -> None:
+    own = {"sgdet/R@20": 0.25, "sgdet/R@50": 0.5, "sgdet/zR@50": math.nan, "sgdet/images": 7, "per_predicate": {}}
+    print_results({"graphs": own, "graphs (frequency)": {"sgdet/R@50": 0.125}, "boxes": {"AP": 0.75}})
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    assert ["graphs", "sgdet/images", "7"] in lines and ["boxes", "AP", "0.7500"] in lines
+    assert ["sgdet/R", "0.2500", "0.5000", "0.1250"] in lines and ["sgdet/zR", "", "-", ""] in lines
+    assert not any("per_predicate" in cell for line in lines for cell in line)
