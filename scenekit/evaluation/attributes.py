@@ -126,7 +126,7 @@ def _among_first(order: Int[np.ndarray, "N A"], k: int) -> Bool[np.ndarray, "N A
 def _mean(values: Sequence[float]) -> float:
     """Over those that are numbers."""
     known = [value for value in values if value == value]
-    return ratio(sum(known), len(known))
+    return ratio(sum(known, 0.0), len(known))
 
 
 class _ObjectAttributes:
