@@ -120,7 +120,5 @@ class CaptionConfig(Config):
     @model_validator(mode="after")
     def _fitting(self) -> CaptionConfig:
         if self.decoder == "transformer" and self.transformer.weights and self.tokenizer.kind != "pretrained":
-            raise ValueError(
-                "transformer.weights come with a tokenizer: set tokenizer to {kind: pretrained, name: ...}"
-            )
+            raise ValueError("transformer.weights need their own tokenizer: {kind: pretrained, name: ...}")
         return self

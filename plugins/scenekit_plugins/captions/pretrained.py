@@ -34,9 +34,11 @@ def network_like(architecture: Mapping[str, Any]) -> Any:
 
 def pretrained_network(weights: str) -> Any:
     """A pretrained language model with layers of cross-attention, which are fresh where it had none."""
-    auto = transformers().AutoModelForCausalLM
+    library = transformers()
     try:
-        return auto.from_pretrained(weights, is_decoder=True, add_cross_attention=True)
+        config = library.AutoConfig.from_pretrained(weights)
+        config.is_decoder, config.add_cross_attention = True, True
+        return library.AutoModelForCausalLM.from_pretrained(weights, config=config)
     except Exception as error:  # downloads fail in as many ways as there are places to download from
         raise InputError(
             f"captions: transformer.weights {weights!r} is no language model of transformers that can be loaded with "
