@@ -40,3 +40,10 @@ def test_measurements_become_tables_line_by_line(numbers: ModuleType) -> None:
     assert "| torch | 2.0 |" in plain
     assert grid.splitlines()[0] == "| cases | ms | equal |"
     assert grid.splitlines()[2:] == ["| one | 1.235 | yes |", "| two | 20 | no |"]
+
+
+def test_cut_offs_of_a_metric_stand_side_by_side(numbers: ModuleType) -> None:
+    found = {"graphs": {"sgdet/R@20": 0.25, "sgdet/R@50": 0.5, "images": 3, "sgdet/per_predicate": {"on": {"R@20": 1}}}}
+    plain, grid = numbers.tables(found)
+    assert plain.splitlines()[2:] == ["| images | 3 |"]
+    assert grid.splitlines()[0] == "| graphs | @20 | @50 |" and grid.splitlines()[2:] == ["| sgdet/R | 0.25 | 0.5 |"]

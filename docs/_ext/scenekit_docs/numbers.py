@@ -9,7 +9,7 @@ from typing import Any
 from scenekit_docs.markdown import code, fenced, page, table
 
 RESULTS = Path(__file__).parents[3] / "benchmarks" / "results"
-HIDDEN = {"command", "per_class", "losses_compared"}
+HIDDEN = {"command", "per_class", "per_predicate", "losses_compared"}
 """Entries of a file that are no measurements, or too many."""
 
 
@@ -85,6 +85,13 @@ RESULT_FILES: Sequence[Result] = (
         "scenekit evaluate --model small --data synthetic --split val --json",
     ),
     Result(
+        "task_table",
+        "Every task before and after a joint training",
+        "One metric or more of each task on synthetic scenes that no training has seen, of the model that the training "
+        "started from and of what came of it; beside them what counts alone reach, and the target where there was one.",
+        "python benchmarks/task_table.py MODEL --before small",
+    ),
+    Result(
         "synthetic_scenes",
         "Making a synthetic scene",
         "Seconds for one scene of 320x240 pixels with all its labels, on one core.",
@@ -108,9 +115,12 @@ def section(result: Result) -> str:
 
 def tables(found: Mapping[str, Any], path: str = "") -> Iterator[str]:
     """Plain values in one table, then a table or more for every entry that holds others."""
-    plain = {name: value for name, value in shown(found) if not nested(value)}
+    entries = {name: value for name, value in shown(found) if not nested(value)}
+    plain = {name: value for name, value in entries.items() if "@" not in name}
     if plain:
         yield table((path or "measured", "value"), ((name, number(value)) for name, value in plain.items()))
+    if ranked := by_cutoff(entries):
+        yield from grid(path, ranked)
     for name, value in shown(found):
         title = name if path in ("", "networks") else f"{path}, {name}"
         if isinstance(value, Mapping):
@@ -119,9 +129,19 @@ def tables(found: Mapping[str, Any], path: str = "") -> Iterator[str]:
             yield from rows_of(value)
 
 
+def by_cutoff(entries: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Metrics that are called R@20 and R@50 as rows, with a column per cut-off."""
+    rows: dict[str, dict[str, Any]] = {}
+    for name, value in entries.items():
+        metric, sign, cutoff = name.partition("@")
+        if sign:
+            rows.setdefault(metric, {})[f"@{cutoff}"] = value
+    return rows
+
+
 def shown(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Entries that belong on the page, with names in words."""
-    return ((words(name), value) for name, value in found.items() if name not in HIDDEN)
+    return ((words(name), value) for name, value in found.items() if name.rpartition("/")[2] not in HIDDEN)
 
 
 def nested(value: Any) -> bool:

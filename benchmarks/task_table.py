@@ -1,0 +1,120 @@
+"""What a model reaches in every task, beside another one: `python benchmarks/task_table.py MODEL [--before MODEL]`.
+
+A model is a name, a folder, or a file of results that `scenekit evaluate --json` wrote. Measured are the first pictures
+of the synthetic validation scenes. A row is a metric: before, after, the baseline of the task where it has one, and
+the target where there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from measuring import machine
+
+import scenekit as sk
+from scenekit.files import plain, write_atomically
+
+MAIN_METRICS: Mapping[str, tuple[str, ...]] = {
+    "detection": ("AP", "AP50"),
+    "semantic": ("mIoU",),
+    "masks": ("AP", "AP50"),
+    "keypoints": ("AP", "AP50"),
+    "panoptic": ("PQ",),
+    "relations": tuple(
+        f"{mode}/{name}@50" for mode in ("predcls", "sgcls", "sgdet") for name in ("R", "mR", "ngR", "zR")
+    ),
+    "attributes": ("given/mAP", "found/mAP", "given/mR@5", "found/mR@5"),
+    "captions": ("mAP (unigram-F)", "detection mAP", "CIDEr-D", "objects: mAP (unigram-F)", "objects: CIDEr-D"),
+}
+TARGETS: Mapping[str, float] = {
+    "relations predcls/R@50": 0.80,
+    "relations sgdet/R@50": 0.40,
+    "attributes given/mAP": 0.60,
+    "captions mAP (unigram-F)": 0.25,
+}
+
+Results = Mapping[str, Mapping[str, Any]]
+
+
+def main() -> None:
+    """Measure what is not measured yet, write the table, and show it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="name, folder, or file of results")
+    parser.add_argument("--before", help="the same, of the model that it started from")
+    parser.add_argument("--limit", type=int, default=500, help="so many pictures (500)")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "task_table.json")
+    arguments = parser.parse_args()
+    device = torch.device(arguments.device)
+    began = time.perf_counter()
+    after = measured(arguments.model, arguments.limit, device)
+    before = {} if arguments.before is None else measured(arguments.before, arguments.limit, device)
+    rows = table(before, after)
+    seconds = round(time.perf_counter() - began)
+    result = {**machine(device), "pictures": arguments.limit, "seconds": seconds, "metrics": rows}
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(arguments.out, (json.dumps(plain(result), indent=1) + "\n").encode())
+    show(rows)
+
+
+def measured(model: str, limit: int, device: torch.device) -> Results:
+    """The results of a model, or those in a file."""
+    if model.endswith(".json"):
+        results: Results = json.loads(Path(model).read_text(encoding="utf-8"))
+        return results
+    network = sk.load(model).to(device)
+    samples = sk.dataset("synthetic", split="val")
+    return sk.evaluate(
+        network, samples, limit=limit, on_sample=lambda done: print(f"\r{model}: {done}", end="", file=sys.stderr)
+    )
+
+
+def table(before: Results, after: Results) -> dict[str, dict[str, float | bool]]:
+    """By task and metric: `before`, `after`, `baseline`, `target`, `met`; what there is of them."""
+    names = [f"{task} {metric}" for task, metrics in MAIN_METRICS.items() if task in after for metric in metrics]
+    return {name: row(name, before, after) for name in names}
+
+
+def row(name: str, before: Results, after: Results) -> dict[str, float | bool]:
+    """One line of the table."""
+    task, _, metric = name.partition(" ")
+    baseline = next((other for other in after if other.startswith(f"{task} (")), task)
+    columns = {
+        "before": before.get(task, {}).get(metric),
+        "after": after[task].get(metric),
+        "baseline": after[baseline].get(metric) if baseline != task else None,
+        "target": TARGETS.get(name),
+    }
+    found: dict[str, float | bool] = {
+        column: round(value, 4) for column, value in columns.items() if value is not None and math.isfinite(value)
+    }
+    if "target" in found and "after" in found:
+        found["met"] = found["after"] >= found["target"]
+    return found
+
+
+def show(rows: Mapping[str, Mapping[str, float | bool]]) -> None:
+    """Print the table."""
+    columns = ("before", "after", "baseline", "target", "met")
+    print(f"\n{'metric':40}" + "".join(f"{column:>10}" for column in columns))
+    for name, found in rows.items():
+        print(f"{name:40}" + "".join(f"{cell(found.get(column)):>10}" for column in columns))
+
+
+def cell(value: float | bool | None) -> str:
+    """A number, yes or no, or nothing."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else f"{value:.4f}"
+
+
+if __name__ == "__main__":
+    main()
