@@ -159,7 +159,7 @@ class RelationHead(Head[RawRelations, list[Relations]]):
             return None
         head = RelationHead(self.core, self.config.model_copy(update={"predictor": "frequency"}))
         head.counts, head.provides = self.counts, self.provides
-        return head.eval()
+        return head
 
 
 def class_shares(objects: Regions, things: int) -> Float[Tensor, "N _"]:
