@@ -28,7 +28,8 @@ class Match:
     """One answer: the object (its row) that each node of the pattern stands for, and the edges that hold them together.
 
     `edges` has the edge of the graph, (subject, object, key), of each edge of the pattern in its order. `score` is the
-    product of the scores of the objects, attributes and edges that were asked for; what has none counts as certain.
+    product of the scores of these edges, which are those of whole triplets, of the attributes that were asked for, and
+    of the objects that no edge of the pattern touches; what has none counts as certain.
     """
 
     nodes: Mapping[Hashable, int]
@@ -143,7 +144,8 @@ def match_of(pattern: Graph, scene: nx.DiGraph, rows: Mapping[Hashable, int]) ->
     edges, score = [], 1.0
     for node, asked in pattern.nodes.items():
         found = scene.nodes[rows[node]]
-        score *= score_of(found) * math.prod(found[ATTRIBUTES.name][name] for name in attributes_of(asked))
+        score *= math.prod(found[ATTRIBUTES.name][name] for name in attributes_of(asked))
+        score *= 1.0 if pattern.degree(node) else score_of(found)
     for subject, target, relation in pattern.edges(data=True):
         edge, certainty = scene.edges[rows[subject], rows[target]]["best"][predicate_of(relation)]
         edges.append(edge)
