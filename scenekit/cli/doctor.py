@@ -59,6 +59,9 @@ def data(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write a page, such as report.html.")
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse faulty annotations, as training and evaluating with --strict do.")
+    ] = False,
     as_json: output.JsonOption = False,
 ) -> None:
     """Look at a data set: counts, sizes, ranges, what looks wrong, and drawn samples in one HTML file.
@@ -67,6 +70,8 @@ def data(
     """
     import scenekit as sk
     from scenekit.data.inspection import UNREADABLE, inspect, spread
+    from scenekit.data.value_checks import mended_sample
+    from scenekit.errors import InputError
 
     samples = sk.dataset(name, split=split, **parsed_options(option or (), "--set"))
     total = min(limit or len(samples), len(samples))
@@ -77,7 +82,7 @@ def data(
         def watch(done: int, sample: Sample | None) -> None:
             advance(done)
             if sample is not None and done - 1 in shown:
-                kept.append(sample)
+                kept.append(mended_sample(sample))
 
         found = inspect(samples, limit or None, watch)
     if out is not None:
@@ -86,6 +91,8 @@ def data(
         output.print_json(found.to_json())
     else:
         print_inspection(found, out)
+    if strict and found.refused.count:
+        raise InputError(f"{found.refused.places[0]}; {found.refused.count:,} samples in all are faulty")
     if UNREADABLE in found.findings:
         raise typer.Exit(BROKEN)
 
@@ -141,5 +148,10 @@ def print_inspection(found: Inspection, page: Path | None) -> None:
     if found.findings:
         rows = [(kind, each.count, "; ".join(each.places[:3])) for kind, each in found.findings.items()]
         output.print_table("what looks wrong", ("kind", "count", "where first"), rows)
+    if found.notes:
+        rows = [(kind, each.count, "; ".join(each.places[:3])) for kind, each in found.notes.items()]
+        output.print_table("good to know", ("kind", "count", "where first"), rows)
+    if found.refused.count:
+        print(f"--strict refuses {found.refused.count:,} of these samples")
     if page is not None:
         print(f"wrote {page}")

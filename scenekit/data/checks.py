@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from scenekit.data.sample import Sample
 from scenekit.data.selecting import keep_regions
+from scenekit.data.value_checks import mended, with_mended
 from scenekit.errors import InputError
 from scenekit.keys import OBJECTS, Stream
 from scenekit.structures.geometry import Size
@@ -26,15 +28,23 @@ SHOWN = 3
 
 
 def checked(sample: Sample, *, origin: str = "the data set", strict: bool = False) -> Sample:
-    """The sample without regions whose box is NaN, reversed, empty or outside the picture, or whose label is unknown.
+    """The sample without what cannot be right.
 
-    What is dropped is named with the picture's id, in a warning the first time; `strict` raises InputError instead. A
-    box that only reaches over the border is no fault. A scene of another size than its picture always is an error.
+    That are regions whose box is NaN, reversed, empty or outside the picture, or whose label is unknown; relations of
+    an object to itself or a missing one, with an unknown predicate, or said twice; texts that are empty, of punctuation
+    alone or pages long; attributes beyond 0 to 1. What is dropped is named with the picture's id, in a warning the
+    first time; `strict` raises InputError instead. A box that only reaches over the border is no fault. A scene of
+    another size than its picture always is an error.
     """
     where = f"image {sample.id} of {origin}"
     if sample.scene.size != tuple(sample.image.shape[1:]):
         expected, shape = list(sample.scene.size), list(sample.image.shape[1:])
         raise InputError(f"{where}: the annotations are for a picture of {expected} pixels, this one has {shape}")
+    for key in tuple(sample.scene.values):  # before regions go, whose rows some values name
+        result = mended(sample.scene, key)
+        if result.faults:
+            _tell(where, [fault.told for fault in result.faults], "", f"{len(result.faults)} of {key.name}", strict)
+            sample = with_mended(sample, key, result)
     for stream, regions in sample.scene.streams.items():
         things = len(sample.scene.vocabulary.things) if stream == OBJECTS else None
         faults = find_faults(regions, sample.scene.size, things)
@@ -68,14 +78,21 @@ def _outside(boxes: Tensor, size: Size) -> Bool[Tensor, " N"]:
 def _without(sample: Sample, stream: Stream, faults: dict[int, str], where: str, strict: bool) -> Sample:
     regions = sample.scene.regions(stream)
     rows = sorted(faults)
-    told = "; ".join(f"box {row} {_numbers(regions.boxes[row])} is {faults[row]}" for row in rows[:SHOWN])
-    more = f"; and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-    if strict:
-        raise InputError(f"{where}: {told}{more}; expected x0 < x1, y0 < y1 within the picture; mend the annotations")
-    _warn_once(f"{where}: {told}{more}; dropped {len(rows)} of {len(regions)} {stream.name}")
+    told = [f"box {row} {_numbers(regions.boxes[row])} is {faults[row]}" for row in rows]
+    expected = "; expected x0 < x1, y0 < y1 within the picture"
+    _tell(where, told, expected, f"{len(rows)} of {len(regions)} {stream.name}", strict)
     kept = torch.ones(len(regions), dtype=torch.bool)
     kept[rows] = False
     return keep_regions(sample, stream, kept)
+
+
+def _tell(where: str, faults: Sequence[str], expected: str, dropped: str, strict: bool) -> None:
+    """A warning of the first faults and what is dropped for them, or the error."""
+    told = "; ".join(faults[:SHOWN])
+    more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+    if strict:
+        raise InputError(f"{where}: {told}{more}{expected}; mend the annotations")
+    _warn_once(f"{where}: {told}{more}; dropped {dropped}")
 
 
 def _numbers(box: Tensor) -> str:

@@ -5,6 +5,7 @@ Letters: N regions of one picture, K keypoints.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,14 +15,14 @@ from torch import Tensor
 
 from scenekit.data.checks import find_faults
 from scenekit.data.sample import Sample
-from scenekit.keys import AMODAL_MASKS, OBJECTS, SEMANTIC, Key, Stream
+from scenekit.data.value_checks import mended, repeats, row_name
+from scenekit.keys import AMODAL_MASKS, OBJECTS, SEMANTIC, Key
 from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.captions import Captions
 from scenekit.structures.fields import IGNORE
 from scenekit.structures.keypoints import ABSENT, Keypoints
 from scenekit.structures.masks import Masks
 from scenekit.structures.panoptic import Panoptic
-from scenekit.structures.relations import Relations
 from scenekit.structures.scene import Objects, Scene
 
 SLACK, RELATIVE_SLACK = 2.0, 0.05
@@ -44,13 +45,28 @@ def faults_of(sample: Sample) -> Iterator[Fault]:
             if row not in known:
                 yield kind, row_name(stream, regions, row)
     for key, value in scene.values.items():
+        yield from ((fault.kind, fault.where) for fault in mended(scene, key).faults)
         yield from ((kind, f"{key.name} {where}".rstrip()) for kind, where in _value_faults(scene, key, value))
 
 
-def row_name(stream: Stream, regions: Objects, row: int) -> str:
-    """`objects 3`, with the id in brackets where that is another number."""
-    id = int(regions.ids[row])
-    return f"{stream.name} {row}" if id == row else f"{stream.name} {row} (id {id})"
+def notes_of(sample: Sample) -> Iterator[Fault]:
+    """What is right but may surprise: texts that not every tokenizer can spell."""
+    scene = sample.scene
+    for key, value in scene.values.items():
+        if isinstance(value, Captions) and key.of is not None:
+            for row in _rows(scene.rows_with(key)):
+                where = f"{key.name} of {row_name(key.of, scene.regions(key.of), row)}"
+                yield from ((kind, where) for kind in _surprises(" ".join(value.texts[row])))
+
+
+def _surprises(text: str) -> Iterator[str]:
+    """Kinds of signs beyond plain letters, figures and punctuation."""
+    if text.isascii():
+        return
+    if any(unicodedata.category(sign) == "So" for sign in text):
+        yield "texts with emoji or other symbols, which a tokenizer of words leaves out"
+    if any(sign.isalpha() and not unicodedata.name(sign, "").startswith("LATIN") for sign in text):
+        yield "texts in other scripts than Latin"
 
 
 def _picture_faults(sample: Sample) -> Iterator[Fault]:
@@ -74,17 +90,11 @@ def _box_doubts(scene: Scene, regions: Objects, labelled: bool) -> Iterator[tupl
     if not labelled:
         return
     same = torch.cat((boxes.round(), regions.labels[:, None]), dim=1)
-    _, group = torch.unique(same, dim=0, return_inverse=True)
-    first = torch.full((len(boxes),), len(boxes)).scatter_reduce(0, group, torch.arange(len(boxes)), "amin")
-    repeated = first[group] < torch.arange(len(boxes))
-    yield from (("boxes that repeat another one", row) for row in _rows(repeated))
+    yield from (("boxes that repeat another one", row) for row, _ in repeats(same))
 
 
 def _value_faults(scene: Scene, key: Key[Any, Any], value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Relations):
-        itself = _rows(value.subject == value.object)
-        yield from (("relations of an object to itself", f"{row}") for row in itself)
-    elif isinstance(value, Panoptic):
+    if isinstance(value, Panoptic):
         present = set(torch.unique(value.ids).tolist())
         yield from (("segments without a pixel", f"{s.id}") for s in value.segments if s.id not in present)
     elif key == SEMANTIC:
@@ -112,8 +122,6 @@ def _row_faults(
         yield "points outside their box", (out & (value.visibility != ABSENT)).any(dim=1)
     elif isinstance(value, Boxes3D):
         yield "3D boxes behind the camera", value.center[:, 2] <= 0
-    elif isinstance(value, Captions):
-        yield "empty texts", torch.tensor([not all(map(str.strip, texts)) for texts in value.texts], dtype=torch.bool)
 
 
 def _slack(boxes: Float[Tensor, "N 4"]) -> Float[Tensor, "N 1"]:

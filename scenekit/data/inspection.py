@@ -13,9 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from scenekit.data.checks import checked
 from scenekit.data.datasets import SampleSet
-from scenekit.data.faults import faults_of
+from scenekit.data.faults import faults_of, notes_of
 from scenekit.data.sample import Sample
+from scenekit.data.value_checks import mended_sample
 from scenekit.errors import InputError
 from scenekit.keys import OBJECTS, Key
 from scenekit.structures.boxes3d import Boxes3D
@@ -76,13 +78,20 @@ class Findings:
     count: int = 0
     places: list[str] = field(default_factory=list)
 
+    def add(self, place: str) -> None:
+        """It was met there."""
+        self.count += 1
+        if len(self.places) < SHOWN:
+            self.places.append(place)
+
 
 @dataclass
 class Inspection:
     """What was found in `looked_at` samples of a data set of `length`.
 
     `objects` and `pictures_of` count by thing, `predicates` by predicate, `shapes` by size of picture and `sizes` by
-    size of object; `labels` are by key, `ranges` by what they measure, `findings` by kind of fault.
+    size of object; `labels` are by key, `ranges` by what they measure, `findings` by kind of fault; `notes` are what is
+    right but may surprise. `refused` are the samples that training refuses with `strict`, each by its first fault.
     """
 
     length: int
@@ -96,25 +105,28 @@ class Inspection:
     labels: dict[str, Labels] = field(default_factory=dict)
     ranges: dict[str, Range] = field(default_factory=dict)
     findings: dict[str, Findings] = field(default_factory=dict)
+    notes: dict[str, Findings] = field(default_factory=dict)
+    refused: Findings = field(default_factory=Findings)
     ids: set[int] = field(default_factory=set)
 
     def add(self, sample: Sample) -> None:
-        """Take in one sample."""
-        self._count(sample)
-        for what, values in measures(sample.scene):
-            self.ranges.setdefault(what, Range()).add(values)
+        """Take in one sample: its faults, then what there is without faulty values."""
         for kind, where in faults_of(sample):
             self.find(kind, f"image {sample.id}, {where}" if where else f"image {sample.id}")
+        self._note_refusal(sample)
+        sound = mended_sample(sample)
+        self._count(sound)
+        for what, values in measures(sound.scene):
+            self.ranges.setdefault(what, Range()).add(values)
+        for kind, where in notes_of(sound):
+            self.notes.setdefault(kind, Findings()).add(f"image {sample.id}, {where}")
         if sample.id in self.ids:
             self.find("ids that several samples have", f"image {sample.id}")
         self.ids.add(sample.id)
 
     def find(self, kind: str, place: str) -> None:
         """Note a fault."""
-        findings = self.findings.setdefault(kind, Findings())
-        findings.count += 1
-        if len(findings.places) < SHOWN:
-            findings.places.append(place)
+        self.findings.setdefault(kind, Findings()).add(place)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; things in the order of the vocabulary."""
@@ -129,6 +141,8 @@ class Inspection:
             "labels": {name: dict(vars(labels)) for name, labels in sorted(self.labels.items())},
             "ranges": {what: numbers.to_json() for what, numbers in self.ranges.items()},
             "findings": {kind: dict(vars(found)) for kind, found in self.findings.items()},
+            "notes": {kind: dict(vars(found)) for kind, found in self.notes.items()},
+            "refused": dict(vars(self.refused)),
         }
 
     def _count(self, sample: Sample) -> None:
@@ -146,6 +160,12 @@ class Inspection:
             self._labelled(key, rows, key in claims.keys)
             if isinstance(value, Relations):
                 self.predicates.update(scene.vocabulary.predicates[n] for n in value.predicate.tolist())
+
+    def _note_refusal(self, sample: Sample) -> None:
+        try:
+            checked(sample, strict=True)
+        except InputError as error:
+            self.refused.add(str(error))
 
     def _labelled(self, key: Key[Any, Any], rows: int, supervised: bool) -> None:
         labels = self.labels.setdefault(key.name, Labels())

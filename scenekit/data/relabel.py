@@ -5,7 +5,9 @@ Letters: N objects, A attributes, K keypoints, H W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -15,12 +17,18 @@ from torch import Tensor
 
 from scenekit.data.sample import Sample
 from scenekit.data.selecting import keep_regions
+from scenekit.errors import InputError
 from scenekit.keys import ATTRIBUTES, KEYPOINTS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC, Key
 from scenekit.structures.fields import IGNORE
 from scenekit.structures.keypoints import Keypoints
 from scenekit.structures.panoptic import Panoptic
 from scenekit.structures.relations import Relations
 from scenekit.structures.vocabulary import Vocabulary
+
+_log = logging.getLogger(__name__)
+
+SHOWN = 5
+"""How many words a message spells out."""
 
 
 def relabeled(sample: Sample, vocabulary: Vocabulary) -> Sample:
@@ -36,6 +44,45 @@ def relabeled(sample: Sample, vocabulary: Vocabulary) -> Sample:
     streams = {stream: objects if stream == OBJECTS else regions for stream, regions in scene.streams.items()}
     values = {key: _translated(key, value, old, vocabulary) for key, value in scene.values.items()}
     return replace(sample, scene=replace(scene, vocabulary=vocabulary, streams=streams, values=values))
+
+
+def check_words(
+    sample: Sample, vocabulary: Vocabulary, keys: Collection[Key[Any, Any]], *, strict: bool = False
+) -> None:
+    """Say which words of the sample's labels `vocabulary` lacks, and the other way round; once for each difference.
+
+    Told are those of what the sample supervises and `keys` name. `strict` raises InputError where labels get lost.
+    """
+    old, claims = sample.scene.vocabulary, sample.supervision
+    if old == vocabulary:
+        return
+    for kind, spoken_by in _SPOKEN_BY.items():
+        if spoken_by & {*claims.keys, *claims.streams} & {*keys}:
+            theirs, ours = getattr(old, kind), getattr(vocabulary, kind)
+            if lost := _lacking(theirs, ours):
+                _lose(f"the data set has {kind} that the model does not know: {lost}; they are left out", strict)
+            if unlabelled := _lacking(ours, theirs):
+                told = "they count as not found in mean recall" if kind == "predicates" else "they are not measured"
+                _warn_once(f"the model knows {kind} that the data set does not have: {unlabelled}; {told}")
+
+
+def _lacking(names: Sequence[str], known: Collection[str]) -> str:
+    """The names that are not known, the first of them spelled out; empty where all are."""
+    there = set(known)
+    missing = [name for name in names if name not in there]
+    more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+    return ", ".join(map(repr, missing[:SHOWN])) + more
+
+
+def _lose(message: str, strict: bool) -> None:
+    if strict:
+        raise InputError(f"{message}; use a model that knows them, or be less strict")
+    _warn_once(message)
+
+
+@functools.lru_cache(maxsize=256)
+def _warn_once(message: str) -> None:
+    _log.warning(message)
 
 
 def translation(old: Sequence[str], new: Sequence[str]) -> Int[Tensor, " n"]:
@@ -82,6 +129,14 @@ def _keypoints(keypoints: Keypoints, old: Vocabulary, new: Vocabulary) -> Keypoi
     picked = table.clamp(min=0)
     return Keypoints(keypoints.xy[:, picked], keypoints.visibility[:, picked] * (table >= 0))
 
+
+_SPOKEN_BY: Mapping[str, Set[Key[Any, Any]]] = {
+    "things": {OBJECTS},
+    "stuff": {SEMANTIC, PANOPTIC},
+    "predicates": {RELATIONS},
+    "attributes": {ATTRIBUTES},
+}
+"""The keys whose labels use each kind of word."""
 
 _TRANSLATE: Mapping[Key[Any, Any], Callable[[Any, Vocabulary, Vocabulary], Any]] = {
     SEMANTIC: _semantic,
