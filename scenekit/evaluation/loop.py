@@ -50,18 +50,21 @@ def evaluate(
     Every detection counts (no score threshold), up to the detector's limit per picture. A task whose evaluator has
     modes that give a part of the truth takes a pass for each; one whose head has a baseline is followed by it, as
     "relations (frequency)". `limit` takes the first pictures only; `on_sample` is told how many are done. A picture at
-    a time is held. `step` says to observers how far the model's training is. Faulty annotations are left out with a
-    warning; `strict` raises InputError for them instead, naming the picture.
+    a time is held. `step` says to observers how far the model's training is. Faulty annotations, and words that
+    the model does not know, are left out with a warning; `strict` raises InputError for them instead.
     """
     import torch
 
+    from scenekit.data.relabel import check_words
     from scenekit.evaluation.passes import Passes
     from scenekit.model import evaluating
 
     measures = list(_measures(model, tasks))
     asked = _asked(model, tasks, [measure.task for measure in measures])
+    keys = {key for name in model.plan.needed(asked) for key in model.plan.steps[name].provides}
     samples = data if isinstance(data, Iterable) else (data[index] for index in range(len(data)))
     for done, sample in enumerate(islice(samples, limit), start=1):
+        check_words(sample, model.vocabulary, keys, strict=strict)
         truth = _truth(sample, model.vocabulary, strict)
         with torch.no_grad(), evaluating(model):
             passes = Passes(model, sample.image, asked)

@@ -1,11 +1,15 @@
 """Labels find their names again in another vocabulary."""
 
+import logging
 from dataclasses import replace
 
+import pytest
 import torch
 
-from scenekit.data.relabel import relabeled
-from scenekit.keys import ATTRIBUTES, KEYPOINTS, MASKS, PANOPTIC, RELATIONS, SEMANTIC
+from scenekit.data.relabel import _warn_once, check_words, relabeled
+from scenekit.data.sample import Sample, Supervision
+from scenekit.errors import InputError
+from scenekit.keys import ATTRIBUTES, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC
 from scenekit.structures.fields import IGNORE
 from scenekit.structures.panoptic import Panoptic, Segment
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
@@ -64,3 +68,65 @@ def test_panoptic_segments_without_a_word_become_void():
     panoptic = relabeled(replace(sample, scene=scene), OTHER).scene[PANOPTIC]
     assert [(s.id, s.label) for s in panoptic.segments] == [(1, 2), (2, 3)]
     assert panoptic.ids.unique().tolist() == [0, 1, 2] and (panoptic.ids[4:] == 0).all()
+
+
+def test_predicates_and_attributes_of_another_order_keep_their_meaning():
+    """There and back again nothing has changed, apart from what has no word on the other side."""
+    sample = scenes.sample()
+    words = replace(scenes.VOCABULARY, attributes=("red", "old"))
+    values = {RELATIONS: sample.scene[RELATIONS], ATTRIBUTES: torch.tensor([[1.0, 0.0], [0.0, 1.0]])}
+    sample = replace(sample, scene=replace(sample.scene, vocabulary=words, values=values, valid={}))
+    turned = replace(words, predicates=(*words.predicates[::-1], "new"), attributes=("old", "new", "red"))
+    there = relabeled(sample, turned).scene
+    assert [turned.predicates[p] for p in there[RELATIONS].predicate] == [
+        words.predicates[p] for p in sample.scene[RELATIONS].predicate
+    ]
+    assert there[ATTRIBUTES][:, [2, 0]].tolist() == [[1.0, 0.0], [0.0, 1.0]] and there[ATTRIBUTES][:, 1].isnan().all()
+    back = relabeled(replace(sample, scene=there), words).scene
+    assert torch.equal(back[RELATIONS].predicate, values[RELATIONS].predicate)
+    assert torch.equal(back[ATTRIBUTES], values[ATTRIBUTES])
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    _warn_once.cache_clear()
+    caplog.set_level(logging.WARNING)
+    return caplog
+
+
+def speaking(sample: Sample, vocabulary: Vocabulary) -> Sample:
+    """The sample with labels for everything, in these words."""
+    claims = Supervision(frozenset({RELATIONS, ATTRIBUTES, SEMANTIC}))
+    return replace(sample, scene=replace(sample.scene, vocabulary=vocabulary), supervision=claims)
+
+
+EVERYTHING = {OBJECTS, SEMANTIC, RELATIONS, ATTRIBUTES}
+
+
+def test_words_that_one_side_lacks_are_told_once(told):
+    words = Vocabulary(("cat",), ("sky",), ("on", "by"), ("red", "old"))
+    others = Vocabulary(("cat",), ("sky",), ("by", "under"), ("old",))
+    for _ in range(2):
+        check_words(speaking(scenes.sample(), words), others, EVERYTHING)
+    assert told.messages == [
+        "the data set has predicates that the model does not know: 'on'; they are left out",
+        "the model knows predicates that the data set does not have: 'under'; they count as not found in mean recall",
+        "the data set has attributes that the model does not know: 'red'; they are left out",
+    ]
+
+
+def test_strict_refuses_labels_that_get_lost_and_no_others(told):
+    words = Vocabulary(tuple("abcdefg"), predicates=("on", "by"))
+    sample = speaking(scenes.sample(), words)
+    with pytest.raises(InputError, match="things that the model does not know: 'b', 'c', 'd', 'e', 'f' and 1 more"):
+        check_words(sample, Vocabulary(("a",), predicates=("on", "by")), EVERYTHING, strict=True)
+    check_words(sample, replace(words, predicates=("by", "on", "under")), EVERYTHING, strict=True)
+    assert len(told.messages) == 1
+
+
+def test_words_that_nobody_asks_for_are_not_told(told):
+    sample = speaking(scenes.sample(), Vocabulary(("cat",), predicates=("on",), attributes=("red",)))
+    check_words(sample, Vocabulary(("cat",)), {OBJECTS, SEMANTIC}, strict=True)
+    silent = replace(sample, supervision=Supervision())
+    check_words(silent, Vocabulary(("cat",)), EVERYTHING, strict=True)
+    assert told.messages == []

@@ -169,3 +169,10 @@ def test_a_real_model_is_measured(model: SceneModel) -> None:
 def test_tasks_that_cannot_be_measured_are_named(model: SceneModel) -> None:
     with pytest.raises(InputError, match="no measurable task 'semantics' in this model; did you mean 'semantic'"):
         evaluators(model, ["semantics"])
+
+
+def test_strict_refuses_a_data_set_with_words_that_the_model_does_not_know(
+    model: SceneModel, knowing: list[Any]
+) -> None:
+    with pytest.raises(InputError, match="things that the model does not know: 'lamp'"):
+        evaluate(model, [relabeled_by_hand(0)], strict=True)
