@@ -1,0 +1,186 @@
+"""How long the data set `visual_genome` takes to open files of the official size, and how much memory it needs.
+
+    python benchmarks/visual_genome_index.py [--images 108077] [--out FILE.json]
+
+The files are made up, with as many rows a picture as Visual Genome 1.4 has on average: 35 objects, 21 relationships, 26
+entries of attributes and 50 described regions; names are as skewed as words are. The first opening walks through
+all files, the second one takes the stored index. Each runs in a process of its own, whose whole memory is counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from measuring import answer_of, machine, resident_peak
+
+IMAGES, OBJECTS, RELATIONS, ATTRIBUTES, REGIONS = 108_077, 35, 21, 26, 50
+NAMES = 80_000
+"""Different names of objects, about as many as in the official files."""
+
+TEMPLATES = 400
+"""Different pictures; the others are like one of them but for their id and the name of an object."""
+
+READ = 500
+"""Pictures whose labels are read at the end."""
+
+WORDS = ("a", "man", "the", "with", "wearing", "red", "shirt", "standing", "on", "street", "near", "white", "building")
+
+
+def name_of(rng: random.Random) -> str:
+    """The n-th most frequent name with a probability of about 1 / n; the most frequent ones are those of VG150."""
+    rank = int(NAMES ** rng.random())
+    return WORDS[rank] if rank < len(WORDS) else f"object {rank}"
+
+
+def thing(rng: random.Random, id: int) -> dict[str, Any]:
+    """An object as objects.json has it."""
+    x, y, w, h = rng.randrange(600), rng.randrange(400), rng.randrange(1, 200), rng.randrange(1, 200)
+    return {"synsets": ["name.n.01"], "h": h, "object_id": id, "names": [name_of(rng)], "w": w, "y": y, "x": x}
+
+
+def end(thing: dict[str, Any]) -> dict[str, Any]:
+    """The same as an end of a relationship."""
+    return {"name": thing["names"][0], **{key: value for key, value in thing.items() if key != "names"}}
+
+
+def entry_of(rng: random.Random, image: int) -> dict[str, Any]:
+    """What each file says of a picture."""
+    things = [thing(rng, n + 1) for n in range(OBJECTS)]
+    pairs = [rng.sample(things, 2) for _ in range(RELATIONS)]
+    relations = [
+        {
+            "predicate": rng.choice(("ON", "has", "wearing a")),
+            "object": end(b),
+            "subject": end(a),
+            "synsets": ["on.r.01"],
+        }
+        | {"relationship_id": n + 1}
+        for n, (a, b) in enumerate(pairs)
+    ]
+    regions = [
+        {"region_id": n + 1, "image_id": image, "phrase": " ".join(rng.choices(WORDS, k=5))}
+        | {"x": rng.randrange(600), "y": rng.randrange(400), "width": 90, "height": 80}
+        for n in range(REGIONS)
+    ]
+    return {
+        "image_data": {"image_id": image, "url": f"https://cs.stanford.edu/people/rak248/VG_100K/{image}.jpg"}
+        | {"width": 800, "height": 600, "coco_id": None, "flickr_id": None},
+        "objects": {"image_id": image, "objects": things},
+        "relationships": {"relationships": relations, "image_id": image},
+        "attributes": {
+            "image_id": image,
+            "attributes": [{**a, "attributes": [rng.choice(("white", "tall", "wooden"))]} for a in things[:ATTRIBUTES]],
+        },
+        "region_descriptions": {"id": image, "regions": regions},
+    }
+
+
+def templates() -> list[dict[str, str]]:
+    """The texts of entries of an image 0, by file, in which the object `thing 0` occurs."""
+    rng = random.Random(0)
+    entries = [entry_of(rng, 0) for _ in range(TEMPLATES)]
+    for entry in entries:
+        entry["objects"]["objects"][0]["names"] = ["thing 0"]
+    return [{name: json.dumps(value) for name, value in entry.items()} for entry in entries]
+
+
+def write(root: Path, count: int) -> int:
+    """The files, picture by picture, and an empty file for each picture; how many MB they have."""
+    made = templates()
+    (root / "VG_100K").mkdir()
+    files = {name: (root / f"{name}.json").open("w") for name in made[0]}
+    for image in range(1, count + 1):
+        for name, text in made[image % TEMPLATES].items():
+            text = re.sub(r'id": 0([,}])', rf'id": {image}\1', text).replace("/0.jpg", f"/{image}.jpg")
+            text = text.replace('"thing 0"', f'"thing {image % NAMES}"')
+            files[name].write(("[" if image == 1 else ", ") + text)
+        (root / "VG_100K" / f"{image}.jpg").touch()
+    for file in files.values():
+        file.write("]")
+        file.close()
+    return round(sum(path.stat().st_size for path in root.glob("*.json")) / 1e6)
+
+
+def opened(root: Path) -> Any:
+    """The data set, by the index in the folder `cache`."""
+    import scenekit as sk
+
+    return sk.dataset("visual_genome", root=str(root), splits="hash", cache=str(root / "cache"))
+
+
+def opening(root: Path) -> Iterator[tuple[str, Any]]:
+    """Seconds and memory of opening."""
+    list(importing(root))
+    clock, cpu = time.perf_counter(), time.process_time()
+    data = opened(root)
+    yield "seconds", round(time.perf_counter() - clock, 1)
+    yield "CPU seconds", round(time.process_time() - cpu, 1)
+    yield "peak of the process, MiB", round(resident_peak())
+    yield "training pictures", len(data)
+
+
+def reading(root: Path) -> Iterator[tuple[str, Any]]:
+    """Time and memory of the labels of some pictures, without their pixels."""
+    data = opened(root)
+    cpu = time.process_time()
+    for index in range(0, len(data), max(1, len(data) // READ)):
+        data.faults(index)
+    count = len(range(0, len(data), max(1, len(data) // READ)))
+    yield "CPU ms a picture", round(1000 * (time.process_time() - cpu) / count, 2)
+    yield "peak of the process, MiB", round(resident_peak())
+
+
+def importing(root: Path) -> Iterator[tuple[str, Any]]:
+    """What a process needs before it has opened anything."""
+    import scenekit as sk
+
+    sk.registry().get("dataset", "visual_genome")
+    import scenekit_datasets.visual_genome.dataset  # noqa: F401
+
+    yield "peak of the process, MiB", round(resident_peak())
+
+
+TASKS: dict[str, Callable[[Path], Iterator[tuple[str, Any]]]] = {
+    "importing": importing,
+    "first opening": opening,
+    "second opening": opening,
+    "reading labels": reading,
+}
+"""What is measured, in this order."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=IMAGES)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--task", choices=list(TASKS), help=argparse.SUPPRESS)
+    parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.task:
+        print(json.dumps(dict(TASKS[options.task](options.root))))
+        return
+    results: dict[str, Any] = {**machine(torch.device("cpu")), "images": options.images}
+    with tempfile.TemporaryDirectory() as folder:
+        results["files, MB"] = write(Path(folder), options.images)
+        for task in TASKS:
+            results[task] = answer_of(Path(__file__), "--task", task, "--root", folder)
+            print(task, results[task], file=sys.stderr)
+        index = next((Path(folder) / "cache").iterdir())
+        results["stored index, MB"] = round(index.stat().st_size / 1e6, 1)
+    print(json.dumps(results, indent=1))
+    if options.out:
+        options.out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
