@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
-from scenekit.assembly import build_head, validated
+from scenekit.assembly import build_head, build_stages, configured, validated
 from scenekit.data.collate import collate
 from scenekit.data.sample import Sample
-from scenekit.heads import Head
+from scenekit.heads import Core, Head, Provider
 from scenekit.hooks import Config, TaskSpec, registry
 from scenekit.keys import Key, Stream
 from scenekit.model import Outputs, SceneModel
 from scenekit.structures.board import Pooler
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
+from scenekit.structures.scene import Scene
 from scenekit.structures.targets import Targets
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit.testing.parts import MODEL, WITNESS_TASK, core_of, stages_of
@@ -29,17 +30,37 @@ from scenekit.testing.pictures import found, made_up, streams_of
 LARGEST = 8
 """Whole numbers among the options of a task are made as small as this, where it takes that."""
 
-Tasks = Mapping[str, tuple[TaskSpec, Head[Any, Any]]]
+
+@dataclass(frozen=True, eq=False)
+class Built:
+    """A task as its options make it: its record, its head, and the stages that it brings."""
+
+    spec: TaskSpec
+    head: Head[Any, Any]
+    stages: tuple[Provider, ...]
+
+
+Tasks = Mapping[str, Built]
 
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """The task under check (`spec`, built with `options`) in a `model`, beside the `others` that it needs."""
+    """The task under check in a `model`, beside the `others` that it needs, on the stages of the `core`.
 
-    spec: TaskSpec
+    It is built with `options`, which are those `given`, prepared where the task prepares.
+    """
+
+    given: Config
     options: Config
     model: SceneModel
+    core: Sequence[Provider]
+    task: Built
     others: Tasks
+
+    @property
+    def spec(self) -> TaskSpec:
+        """The record of the task."""
+        return self.task.spec
 
     @property
     def name(self) -> str:
@@ -54,12 +75,27 @@ class Bench:
     @property
     def head(self) -> Head[Any, Any]:
         """The network under check."""
-        return cast("Head[Any, Any]", self.model.heads[self.name])
+        return self.task.head
+
+    @property
+    def stages(self) -> tuple[Provider, ...]:
+        """The stages that the task brings."""
+        return self.task.stages
+
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        """Head and stages, by where they stand in the state dict of a model."""
+        return {f"heads.{self.name}": self.head} | {f"stages.{stage.name}": stage for stage in self.stages}
 
     @property
     def itself(self) -> Tasks:
         """The checked task alone."""
-        return {self.name: (self.spec, self.head)}
+        return {self.name: self.task}
+
+    @property
+    def ways(self) -> tuple[bool, ...]:
+        """Whether regions are given: stages that the task brings run only where they are not."""
+        return (True, False) if self.stages else (True,)
 
     @property
     def served(self) -> list[int]:
@@ -73,13 +109,12 @@ class Bench:
         return [label for label in range(len(self.vocabulary.things)) if label not in self.served]
 
     def model_of(self, tasks: Tasks, pooler: Pooler | None = None) -> SceneModel:
-        """The same core below other heads."""
-        stages: list[Any] = list(self.model.stages.values())
-        return SceneModel(MODEL, core_of(self.vocabulary), stages, tasks, pooler or self.model.pooler).eval()
+        """The same core below other heads, with the stages that these bring."""
+        return model_of(self.core, tasks, self.vocabulary, pooler or self.model.pooler)
 
-    def rebuilt(self) -> Head[Any, Any]:
-        """The head once more, with fresh weights."""
-        return build_head(self.spec, core_of(self.vocabulary), self.options).eval()
+    def rebuilt(self) -> Built:
+        """The task once more, with fresh weights."""
+        return built(self.spec, core_of(self.vocabulary), self.options)
 
     def sample(self, number: int, labels: Sequence[int] | None = None, labelled: bool = True) -> Sample:
         """Picture `number`; its objects are of a label that the task applies to, and of others, unless told."""
@@ -117,17 +152,20 @@ class Bench:
         """One pass of the model (or of another one), with targets if `learning`.
 
         Regions are `given` as a good detector would find them; else the detector, fresh as it is, looks for itself.
+        What heads gather in buffers while they learn is forgotten afterwards.
         """
         batch, targets = self.batch(samples)
         regions = self.regions(targets, learning) if given else None
-        with torch.set_grad_enabled(learning):
-            outputs: Outputs = (model or self.model)(batch, targets if learning else None, regions, tasks)
+        model = model or self.model
+        with torch.set_grad_enabled(learning), same_state(model):
+            outputs: Outputs = model(batch, targets if learning else None, regions, tasks)
         return outputs
 
     def learn(self, samples: Sequence[Sample], **options: Any) -> dict[str, Tensor]:
-        """The task's own losses of a pass with targets; `options` as for `run`."""
+        """The losses of the task and of the stages that it brings; `options` as for `run`."""
+        own = {self.name, *(stage.name for stage in self.stages)}
         losses = self.run(samples, learning=True, **options).losses
-        return {name: loss for name, loss in losses.items() if name.split(".")[0] == self.name}
+        return {name: loss for name, loss in losses.items() if name.split(".")[0] in own}
 
     def predict(self, samples: Sequence[Sample], **options: Any) -> dict[str, Any]:
         """What the task puts on the board without targets, by the names of its keys; `options` as for `run`."""
@@ -155,27 +193,79 @@ def assembled(spec: TaskSpec, config: Config, vocabulary: Vocabulary) -> Bench:
     """The task in a model with a witness and whatever installed tasks it needs."""
     core = core_of(vocabulary)
     stages, pooler = stages_of(core)
-    there = [key for stage in stages for key in stage.provides]
-    specs = [(other, next(configurations(other, {}))) for other in suppliers(spec, there)]
-    others = {one.name: (one, build_head(one, core, options)) for one, options in [*specs, (WITNESS_TASK, Config())]}
+    options = prepared(spec, config, vocabulary)
+    task = built(configured(spec, options), core, options)
+    there = [key for stage in (*stages, *task.stages) for key in stage.provides]
+    others = {other.spec.name: other for other in suppliers(task.spec, there, core)}
+    others[WITNESS_TASK.name] = built(WITNESS_TASK, core, Config())
     # First, so that it runs before those that it does not need: what it does to them then shows.
-    tasks = {spec.name: (spec, build_head(spec, core, config)), **others}
-    return Bench(spec, config, SceneModel(MODEL, core, stages, tasks, pooler).eval(), others)
+    model = model_of(stages, {spec.name: task, **others}, vocabulary, pooler)
+    return Bench(config, options, model, stages, task, others)
 
 
-def suppliers(spec: TaskSpec, there: Collection[Key[Any, Any]]) -> list[TaskSpec]:
+def built(spec: TaskSpec, core: Core, options: Config) -> Built:
+    """A task with fresh weights, its record as `options` make it."""
+    return Built(spec, build_head(spec, core, options).eval(), tuple(build_stages(spec, core, options)))
+
+
+def model_of(stages: Sequence[Provider], tasks: Tasks, vocabulary: Vocabulary, pooler: Pooler) -> SceneModel:
+    """Tasks, and the stages that they bring, on top of `stages`."""
+    every = [*stages, *(stage for task in tasks.values() for stage in task.stages)]
+    heads = {name: (task.spec, task.head) for name, task in tasks.items()}
+    return SceneModel(MODEL, core_of(vocabulary), every, heads, pooler).eval()
+
+
+def prepared(spec: TaskSpec, config: Config, vocabulary: Vocabulary) -> Config:
+    """The options completed by what the task finds out from made-up scenes."""
+    if spec.prepare is None:
+        return config
+    made: Config = spec.prepare(config, scenes_for(spec, config, vocabulary))
+    return made
+
+
+def scenes_for(spec: TaskSpec, config: Config, vocabulary: Vocabulary) -> list[Scene]:
+    """Ground truth such as a task learns from."""
+    keys, labels = configured(spec, config).learns_from, range(len(vocabulary.things))
+    return [made_up(number, labels, keys, vocabulary, labelled=True).scene for number in range(3)]
+
+
+@contextmanager
+def same_state(model: SceneModel) -> Iterator[None]:
+    """Buffers are afterwards what they were, so that one pass does not show in the next one."""
+    kept = [(module, name, value) for module in model.modules() for name, value in module._buffers.items()]
+    for module, name, value in kept:
+        module._buffers[name] = None if value is None else value.clone()
+    try:
+        yield
+    finally:
+        for module, name, value in kept:
+            module._buffers[name] = value
+
+
+def suppliers(spec: TaskSpec, there: Collection[Key[Any, Any]], core: Core) -> list[Built]:
     """Installed tasks that provide what `spec` requires or uses and is not `there`, and what these need in turn."""
-    installed = [task for task in registry().tasks.values() if task.name != spec.name]
-    found: list[TaskSpec] = []
+    known = {*there, *spec.provides}
+    found: list[Built] = []
     wanted = [*spec.needs, *streams_of(spec.learns_from), *spec.uses]
     while wanted:
         key = wanted.pop()
-        if key in there or any(key in task.provides for task in (spec, *found)):
-            continue
-        if supplier := next((task for task in installed if key in task.provides), None):
+        if key not in known and (supplier := _supplier(key, spec, core)) is not None:
             found.append(supplier)
-            wanted.extend((*supplier.needs, *streams_of(supplier.learns_from)))
+            known.update(supplier.spec.provides, *(stage.provides for stage in supplier.stages))
+            wanted.extend((*supplier.spec.needs, *streams_of(supplier.spec.learns_from)))
     return found
+
+
+def _supplier(key: Key[Any, Any], spec: TaskSpec, core: Core) -> Built | None:
+    """An installed task, other than `spec`, whose head gives `key`, else one that brings a stage which does."""
+    installed = [task for task in registry().tasks.values() if task.name != spec.name]
+    direct = [task for task in installed if key in task.provides]
+    for task in direct or [task for task in installed if task.stages is not None]:
+        options = prepared(task, next(configurations(task, {})), core.vocabulary)
+        made = built(configured(task, options), core, options)
+        if key in made.spec.provides or any(key in stage.provides for stage in made.stages):
+            return made
+    return None
 
 
 def configurations(spec: TaskSpec, options: Mapping[str, Any]) -> Iterator[Config]:

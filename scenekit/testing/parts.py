@@ -104,7 +104,9 @@ class RecordingPooler:
 
 def core_of(vocabulary: Vocabulary) -> Core:
     """What heads learn about the small core when they are built."""
-    return Core(CHANNELS, (4, 8, 16, 32, 64), vocabulary)
+    detector: DetectorSpec = registry().get("detector", MODEL.detector)
+    options = validated(detector.config, MODEL.detector_options, f"detector {detector.name!r}")
+    return Core(CHANNELS, (4, 8, 16, 32, 64), vocabulary, options)
 
 
 def stages_of(core: Core) -> tuple[list[Provider], Pooler]:
@@ -112,7 +114,6 @@ def stages_of(core: Core) -> tuple[list[Provider], Pooler]:
     backbone = TinyBackbone()
     net = BackboneWithFPN(backbone, FPN(backbone.levels, CHANNELS, extra=MODEL.pyramid.extra))
     detector: DetectorSpec = registry().get("detector", MODEL.detector)
-    options = validated(detector.config, MODEL.detector_options, f"detector {detector.name!r}")
-    stages = [Trunk(net), *detector.build(core, options)]
+    stages = [Trunk(net), *detector.build(core, core.detector)]
     poolers: list[Any] = [stage.pooler for stage in stages if hasattr(stage, "pooler")]
     return stages, poolers[0]

@@ -45,12 +45,14 @@ def made_up(
 ) -> Sample:
     """Picture `number`: objects of `labels` side by side, with ground truth for `keys`; the unlabelled one looks alike.
 
-    Streams among the keys, and those that the others follow, have the same regions as the objects.
+    Streams among the keys, and those that the others follow, have the regions of the objects in another order, and one
+    more around them all.
     """
     size = SIZES[number % len(SIZES)]
     streams = {OBJECTS, *streams_of(keys)}
-    boxes, classes = _side_by_side(size, len(labels)), torch.tensor(labels, dtype=torch.int64)
-    regions = {s: Objects(boxes, classes if s == OBJECTS else torch.zeros_like(classes)) for s in streams}
+    boxes = _side_by_side(size, len(labels))
+    regions = dict.fromkeys(streams, _without_classes(boxes))
+    regions[OBJECTS] = Objects(boxes, torch.tensor(labels, dtype=torch.int64))
     scene = Scene(size, vocabulary, regions, camera=Camera.default(*size))
     values = {key: example(key, scene) for key in keys if not isinstance(key, Stream)}
     known = frozenset(streams) if labelled else frozenset()
@@ -75,6 +77,12 @@ def streams_of(keys: Collection[Key[Any, Any]]) -> list[Stream]:
     """Streams among the keys, and those that the others follow."""
     streams = (key if isinstance(key, Stream) else key.of for key in keys)
     return list(dict.fromkeys(stream for stream in streams if stream is not None))
+
+
+def _without_classes(boxes: Float[Tensor, "N 4"]) -> Objects:
+    around = torch.cat((boxes[:, :2].amin(0), boxes[:, 2:].amax(0)))[None] if len(boxes) else boxes
+    regions = torch.cat((boxes.flip(0), around))
+    return Objects(regions, torch.zeros(len(regions), dtype=torch.int64))
 
 
 def _side_by_side(size: Size, count: int) -> Float[Tensor, "N 4"]:

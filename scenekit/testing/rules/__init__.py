@@ -1,6 +1,6 @@
 """The rules that every task keeps, in the order in which they are checked."""
 
-from scenekit.testing.rules import handing, keeping, learning, processes, running, sharing
+from scenekit.testing.rules import handing, keeping, learning, preparing, processes, running, sharing
 
 CHECKS = (
     running.reads,
@@ -16,6 +16,7 @@ CHECKS = (
     sharing.other_tasks,
     sharing.fewer_tasks,
     sharing.optional_inputs,
+    preparing.prepares,
     keeping.state_dict,
     handing.row_names,
     keeping.json,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
-from scenekit.testing.bench import Bench
+from scenekit.testing.bench import Bench, built
 from scenekit.testing.check import SkipError, check
 from scenekit.testing.parts import core_of
 from scenekit.weights.transfer import named_axes
@@ -16,15 +16,16 @@ NEW = "something new"
 @check("let `axis_names` in the head's __init__ name each entry of the axis: sk.rows_by_name, sk.AxisNames")
 def row_names(bench: Bench) -> None:
     """What `axis_names` says of parameters that grow with the vocabulary fits them, so that they can be handed on."""
-    named, prefix = named_axes(bench.model), f"heads.{bench.name}."
-    larger = bench.spec.build(core_of(with_more(bench.vocabulary)), bench.options).state_dict()
-    for name, value in bench.head.state_dict().items():
-        told = {axis.axis for axis in named.get(prefix + name, ())}
-        sizes = zip(value.shape, larger[name].shape, strict=True) if name in larger else ()
-        grown = [axis for axis, (size, other) in enumerate(sizes) if size != other and axis not in told]
-        if grown:
-            where = f"{name} grows along axis {grown[0]} with the vocabulary"
-            raise SkipError(f"{where} and no `axis_names` say how: a model with other words takes it by place or not")
+    named = named_axes(bench.model)
+    larger = replace(bench, task=built(bench.spec, core_of(with_more(bench.vocabulary)), bench.options)).parts
+    for prefix, part in bench.parts.items():
+        theirs = larger[prefix].state_dict()
+        for name, value in part.state_dict().items():
+            told = {axis.axis for axis in named.get(f"{prefix}.{name}", ())}
+            sizes = zip(value.shape, theirs[name].shape, strict=True) if name in theirs else ()
+            if grown := [axis for axis, (size, other) in enumerate(sizes) if size != other and axis not in told]:
+                where = f"{name} grows along axis {grown[0]} with the vocabulary"
+                raise SkipError(f"{where} and no `axis_names` say how: another model takes it by place or not")
 
 
 def with_more(vocabulary: Vocabulary) -> Vocabulary:

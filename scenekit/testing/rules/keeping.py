@@ -29,13 +29,16 @@ from scenekit.testing.compare import difference
 @check("register all that the outputs depend on: nn.Parameter, register_buffer, or a number from the options")
 def state_dict(bench: Bench) -> None:
     """A fresh head with the stored weights gives the same values."""
-    stored = save({name: value.detach().clone().contiguous() for name, value in bench.head.state_dict().items()})
     with seeded(2):
-        again = bench.rebuilt()
-    again.load_state_dict(load(stored))
-    model = bench.model_of({**bench.others, bench.name: (bench.spec, again)})
-    if found := difference(bench.predict(bench.samples()), bench.predict(bench.samples(), model=model)):
-        raise RuleError(f"a fresh head with the same state_dict gives something else ({found})")
+        again = replace(bench, task=bench.rebuilt())
+    for name, part in bench.parts.items():
+        stored = save({name: value.detach().clone().contiguous() for name, value in part.state_dict().items()})
+        again.parts[name].load_state_dict(load(stored))
+    model = bench.model_of({**bench.others, **again.itself})
+    for given in bench.ways:
+        first, second = (bench.predict(bench.samples(), model=one, given=given) for one in (bench.model, model))
+        if found := difference(first, second):
+            raise RuleError(f"a fresh head with the same state_dict gives something else ({found})")
 
 
 @check("give the key a field whose `encode` and `decode` undo each other, in plain JSON values")

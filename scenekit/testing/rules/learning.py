@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from scenekit.testing.bench import Bench
 from scenekit.testing.check import RuleError, SkipError, check
@@ -21,13 +22,23 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
 @check("let every parameter take part in a loss, or take it out (requires_grad=False for frozen ones)")
 def gradients(bench: Bench) -> None:
     """Labelled pictures give every parameter a finite gradient."""
-    parameters = trainable(bench.head)
-    if not parameters:
+    parts = {"": bench.head} | {f"{stage.name}.": stage for stage in bench.stages}
+    if not any(map(trainable, parts.values())):
         raise SkipError("it has no parameters")
-    if not bench.spec.learns_from:
+    if trainable(bench.head) and not bench.spec.learns_from:
         raise RuleError("the head has parameters, but `learns_from` is empty, so that it is never asked for a loss")
-    total = torch.stack([*bench.learn(bench.samples()).values()]).sum()
-    found = torch.autograd.grad(total, list(parameters.values()), allow_unused=True)
+    for given in bench.ways:
+        losses = bench.learn(bench.samples(), given=given)
+        for prefix, part in parts.items():
+            if (part is bench.head) == given:
+                _check_gradients(losses, {prefix + name: p for name, p in trainable(part).items()})
+
+
+def _check_gradients(losses: Mapping[str, Tensor], parameters: Mapping[str, nn.Parameter]) -> None:
+    if not parameters:
+        return
+    total = torch.stack([*losses.values()]).sum()
+    found = torch.autograd.grad(total, list(parameters.values()), allow_unused=True, retain_graph=True)
     if missing := [name for name, gradient in zip(parameters, found, strict=True) if gradient is None]:
         raise RuleError(f"no gradient reaches {', '.join(missing)}")
     finite = {n: bool(g.isfinite().all()) for n, g in zip(parameters, found, strict=True) if g is not None}
@@ -39,10 +50,11 @@ def gradients(bench: Bench) -> None:
 def unlabelled(bench: Bench) -> None:
     """Pictures without labels give zero loss and no gradient."""
     parameters = list(trainable(bench.model).values())
-    for name, loss in bench.learn(bench.samples(labelled=False)).items():
+    losses = [bench.learn(bench.samples(labelled=False), given=given) for given in bench.ways]
+    for name, loss in (item for way in losses for item in way.items()):
         if float(loss.detach()) != 0:
             raise RuleError(f"{name} is {float(loss.detach()):.3g} where nothing is labelled, expected 0")
-        found = torch.autograd.grad(loss, parameters, allow_unused=True) if loss.requires_grad else ()
+        found = torch.autograd.grad(loss, parameters, None, True, allow_unused=True) if loss.requires_grad else ()
         if any(gradient is not None and bool(gradient.any()) for gradient in found):
             raise RuleError(f"{name} has a gradient where nothing is labelled")
 
@@ -53,7 +65,9 @@ def partly_labelled(bench: Bench) -> None:
     if not bench.spec.learns_from:
         raise SkipError("it learns from nothing")
     labelled, other = bench.sample(0), bench.sample(1, labelled=False)
-    losses, same = (bench.learn([labelled, shown]) for shown in (other, replace(other, image=255 - other.image)))
-    check_losses(losses)
-    if found := difference(losses, same):
-        raise RuleError(f"the losses follow a picture that has no labels ({found})")
+    shown = ([labelled, other], [labelled, replace(other, image=255 - other.image)])
+    for given in bench.ways:
+        losses, same = (bench.learn(samples, given=given) for samples in shown)
+        check_losses(losses)
+        if found := difference(losses, same):
+            raise RuleError(f"the losses follow a picture that has no labels ({found})")

@@ -29,7 +29,7 @@ Gradients = Mapping[str, Tensor]
 @check("let the same modules run in every process, leave labels to `learns_from`, and talk to no other process")
 def two_processes(bench: Bench) -> None:
     """Two processes, one with labels and one without, agree on the mean of their gradients."""
-    if not trainable(bench.head):
+    if not any(map(trainable, bench.parts.values())):
         raise SkipError("it has no parameters")
     if not _can_fork():
         raise SkipError("forks this process: needs Linux and no GPU in sight (CUDA_VISIBLE_DEVICES=)")
@@ -50,7 +50,7 @@ class Share(nn.Module):
 
     def forward(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
         """The losses of one process's pictures."""
-        return self.bench.learn(samples, tasks=[self.bench.name])
+        return self.bench.learn(samples, tasks=[self.bench.name], given=self.bench.ways[-1])
 
 
 def _can_fork() -> bool:

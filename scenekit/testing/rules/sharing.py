@@ -15,7 +15,7 @@ from scenekit.structures.tensors import map_tensors
 from scenekit.testing.bench import Bench, suppliers
 from scenekit.testing.check import RuleError, SkipError, check, seeded
 from scenekit.testing.compare import difference
-from scenekit.testing.parts import RecordingPooler
+from scenekit.testing.parts import WITNESS_TASK, RecordingPooler, core_of
 from scenekit.testing.rules.running import run_through
 
 
@@ -64,9 +64,9 @@ def fewer_tasks(bench: Bench) -> None:
 @check("ask `KEY in board` before reading a key of `uses`")
 def optional_inputs(bench: Bench) -> None:
     """What the task only `uses` may be missing."""
-    stages: Any = bench.model.stages.values()
-    needed = suppliers(replace(bench.spec, uses=()), [key for stage in stages for key in stage.provides])
-    optional = {one.name for one, _ in bench.others.values()} - {one.name for one in needed} - {"scenekit-witness"}
+    there = [key for stage in (*bench.core, *bench.stages) for key in stage.provides]
+    needed = suppliers(replace(bench.spec, uses=()), there, core_of(bench.vocabulary))
+    optional = set(bench.others) - {one.spec.name for one in needed} - {WITNESS_TASK.name}
     if not optional:
         raise SkipError("there is nothing that it uses without requiring it" if not bench.spec.uses else "all is there")
     fewer = {name: other for name, other in bench.others.items() if name not in optional}
