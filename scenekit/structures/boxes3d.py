@@ -8,10 +8,17 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from scenekit.errors import InputError
+from scenekit.ops.rotations import euler_angles_to_matrix, is_rotation, matrix_to_euler_angles
+
 _CORNER_SIGNS = torch.tensor(
     [[-1, -1, -1], [1, -1, -1], [1, 1, -1], [-1, 1, -1], [-1, -1, 1], [1, -1, 1], [1, 1, 1], [-1, 1, 1]],
     dtype=torch.float32,
 )
+
+
+CONVENTION = "YZX"
+"""The convention, as `scenekit.ops.rotations` names it, of the angles (yaw, pitch, roll)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +33,14 @@ class Boxes3D:
     size: Float[Tensor, "N 3"]
     rotation: Float[Tensor, "N 3 3"]
     scores: Float[Tensor, " N"] | None = None
+
+    @classmethod
+    def from_parameters(cls, parameters: Float[Tensor, "N 9"], scores: Float[Tensor, " N"] | None = None) -> Boxes3D:
+        """Of x y z w h l roll pitch yaw, as `parameters` gives them; InputError where there are not nine numbers."""
+        if parameters.dim() != 2 or parameters.shape[1] != 9:
+            raise InputError(f"a 3D box is x y z w h l roll pitch yaw, [N 9]; got {list(parameters.shape)}")
+        rotation = euler_angles_to_matrix(parameters[:, 6:].flip(-1), CONVENTION)
+        return cls(parameters[:, :3], parameters[:, 3:6], rotation, scores)
 
     def __len__(self) -> int:
         return int(self.center.shape[0])
@@ -46,20 +61,39 @@ class Boxes3D:
     def roll_pitch_yaw(self) -> Float[Tensor, "N 3"]:
         """Angles in radians with rotation = Ry(yaw) Rz(pitch) Rx(roll).
 
-        Yaw turns about the down axis, pitch above 0 lowers the front, roll turns about the forward axis; for an
-        upright box pitch and roll are 0. At pitch = +-90 degrees roll is 0 by convention.
+        In the words of `scenekit.ops.rotations`, (yaw, pitch, roll) are Euler angles of the convention "YZX". Yaw turns
+        about the down axis, pitch above 0 lowers the front, roll turns about the forward axis; for an upright box pitch
+        and roll are 0. At pitch = +-90 degrees roll is 0 by convention.
         """
-        r = self.rotation
-        pitch = torch.asin(r[:, 1, 0].clamp(-1, 1))
-        locked = r[:, 1, 0].abs() > 1 - 1e-6
-        yaw = torch.where(locked, torch.atan2(r[:, 0, 2], r[:, 2, 2]), torch.atan2(-r[:, 2, 0], r[:, 0, 0]))
-        roll = torch.where(locked, torch.zeros_like(pitch), torch.atan2(-r[:, 1, 2], r[:, 1, 1]))
-        return torch.stack((roll, pitch, yaw), dim=-1)
+        return matrix_to_euler_angles(self.rotation, CONVENTION).flip(-1)
 
     @property
     def parameters(self) -> Float[Tensor, "N 9"]:
         """x y z w h l roll pitch yaw."""
         return torch.cat((self.center, self.size, self.roll_pitch_yaw), dim=-1)
+
+    @property
+    def volume(self) -> Float[Tensor, " N"]:
+        """Cubic metres."""
+        return self.size.prod(dim=1)
+
+    @property
+    def footprints(self) -> Float[Tensor, "N 4 2"]:
+        """Seen from above: the corners, (x, z) in metres, of length x width turned by yaw, whatever pitch and roll are.
+
+        As KITTI has it; `scenekit.ops.iou3d.bev_overlap` takes them.
+        """
+        yaw, (width, _, length) = self.roll_pitch_yaw[:, 2], self.size.unbind(-1)
+        along = torch.stack((yaw.cos(), -yaw.sin()), dim=-1) * length[:, None] / 2
+        across = torch.stack((yaw.sin(), yaw.cos()), dim=-1) * width[:, None] / 2
+        steps = torch.stack((-along - across, along - across, along + across, across - along), dim=1)
+        return self.center[:, None, [0, 2]] + steps
+
+    @property
+    def valid(self) -> Bool[Tensor, " N"]:
+        """Which boxes can be: finite, with sides above 0, and a rotation that is one (orthonormal, right-handed)."""
+        finite = self.center.isfinite().all(dim=1) & self.size.isfinite().all(dim=1)
+        return finite & (self.size > 0).all(dim=1) & is_rotation(self.rotation, atol=1e-3)
 
     def mirrored(self) -> Boxes3D:
         """The boxes of the world reflected at x = 0: S R S' keeps rotations proper.

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scenekit.errors import InputError
+from scenekit.ops import cameras
 from scenekit.structures.geometry import Geometry
 
 ASSUMED_FOCAL = 1.0
@@ -39,8 +40,17 @@ class Camera:
 
     def project(self, xyz: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 2"]:
         """Pixels of points in the camera frame; points with z <= 0 have no meaningful pixel."""
-        homogeneous = xyz @ self.matrix.to(xyz).T
-        return homogeneous[..., :2] / homogeneous[..., 2:]
+        return cameras.project(xyz, self.matrix.to(xyz))
+
+    def unproject(self, xy: Float[Tensor, "*n 2"], depth: Float[Tensor, "*n"]) -> Float[Tensor, "*n 3"]:
+        """The points at `depth`, metres along z, that are seen at pixels `xy`."""
+        return cameras.unproject(xy, depth, self.matrix.to(xy))
+
+    def points(self, depth: Float[Tensor, "H W"]) -> Float[Tensor, "H W 3"]:
+        """The points of a depth map of this picture, one for the middle of each pixel; NaN stays NaN."""
+        rows, columns = (torch.arange(length).to(depth) + 0.5 for length in depth.shape)
+        y, x = torch.meshgrid(rows, columns, indexing="ij")
+        return self.unproject(torch.stack((x, y), dim=-1), depth)
 
     def transformed(self, geometry: Geometry) -> Camera:
         """The camera of the picture after a crop, resize and mirroring.

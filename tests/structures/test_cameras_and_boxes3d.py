@@ -15,6 +15,7 @@ def test_projection_by_hand() -> None:
     points = torch.tensor([[0.0, 0.0, 3.0], [1.0, 0.0, 2.0], [0.0, -1.0, 4.0]])
     assert camera.project(points).tolist() == [[50.0, 40.0], [100.0, 40.0], [50.0, -10.0]]
     assert camera.project(torch.zeros(0, 3)).shape == (0, 2)
+    torch.testing.assert_close(camera.unproject(camera.project(points), points[:, 2]), points)
 
 
 def test_the_assumed_camera_says_so() -> None:
@@ -63,3 +64,51 @@ def test_nine_parameters() -> None:
     assert boxes.parameters.tolist() == [[1, 2, 3, 4, 5, 6, 0, 0, 0]]
     empty = Boxes3D(torch.zeros(0, 3), torch.zeros(0, 3), torch.zeros(0, 3, 3))
     assert (empty.corners.shape, empty.parameters.shape, len(empty.mirrored())) == ((0, 8, 3), (0, 9), 0)
+
+
+def test_points_of_a_depth_map_project_to_the_middles_of_its_pixels() -> None:
+    camera = Camera(torch.tensor([[100.0, 0.0, 2.0], [0.0, 200.0, 1.0], [0.0, 0.0, 1.0]]))
+    depth = torch.tensor([[1.0, 2.0, 3.0], [4.0, float("nan"), 6.0]])
+    points = camera.points(depth)
+    assert points[1, 1].isnan().all()
+    expected = torch.tensor([[[0.5, 0.5], [1.5, 0.5], [2.5, 0.5]], [[0.5, 1.5], [torch.nan] * 2, [2.5, 1.5]]])
+    torch.testing.assert_close(camera.project(points), expected, equal_nan=True)
+
+
+def test_nine_parameters_make_the_box() -> None:
+    boxes = Boxes3D(torch.randn(20, 3), torch.rand(20, 3) + 0.1, worlds.rotations(20), torch.rand(20))
+    again = Boxes3D.from_parameters(boxes.parameters, boxes.scores)
+    torch.testing.assert_close(again.corners, boxes.corners, atol=1e-5, rtol=0)
+    assert again.scores is boxes.scores
+
+
+@pytest.mark.parametrize(
+    "angles, front, top",
+    [
+        ((0.0, 0.0, 0.0), (1, 0, 0), (0, -1, 0)),
+        ((0.0, 0.0, torch.pi / 2), (0, 0, -1), (0, -1, 0)),  # yaw: towards the camera
+        ((0.0, torch.pi / 2, 0.0), (0, 1, 0), (1, 0, 0)),  # pitch: the front goes down
+        ((torch.pi / 2, 0.0, 0.0), (1, 0, 0), (0, 0, -1)),  # roll: the top leans to the camera
+    ],
+)
+def test_what_the_angles_mean(angles: tuple[float, ...], front: tuple[int, ...], top: tuple[int, ...]) -> None:
+    box = Boxes3D.from_parameters(torch.tensor([[0, 0, 5.0, 1, 1, 1, *angles]]))
+    axes = box.rotation[0]
+    torch.testing.assert_close(axes[:, 0], torch.tensor(front).float(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(-axes[:, 1], torch.tensor(top).float(), atol=1e-6, rtol=0)
+
+
+def test_footprints_are_the_corners_of_upright_boxes_from_above() -> None:
+    parameters = torch.tensor([[1.0, 2.0, 10.0, 2.0, 1.5, 4.0, 0.0, 0.0, yaw] for yaw in (0.0, 0.3, 2.0, -1.0)])
+    boxes = Boxes3D.from_parameters(parameters)
+    corners = boxes.corners[:, [0, 1, 5, 4]][:, :, [0, 2]]  # the two edges of the lower length, z low, then high
+    torch.testing.assert_close(boxes.footprints, corners, atol=1e-5, rtol=0)
+    assert boxes.volume.tolist() == [12.0] * 4
+
+
+def test_boxes_that_cannot_be() -> None:
+    parameters = torch.tensor([[0, 0, 5.0, 1, 1, 1, 0, 0, 0]]).repeat(5, 1)
+    parameters[1, 3], parameters[2, 4], parameters[3, 0] = 0, -1, torch.nan
+    boxes = Boxes3D.from_parameters(parameters)
+    boxes.rotation[4] = torch.diag(torch.tensor([1.0, 1.0, -1.0]))  # left-handed
+    assert boxes.valid.tolist() == [True, False, False, False, False]
