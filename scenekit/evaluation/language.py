@@ -156,7 +156,10 @@ def _meteor_program() -> Any:
     try:
         return importlib.import_module("pycocoevalcap.meteor.meteor").Meteor
     except ImportError as cause:
-        raise InputError("METEOR needs pycocoevalcap: pip install 'scenekit[meteor]', or use unigram-F") from cause
+        raise InputError(
+            "METEOR needs pycocoevalcap, which scenekit does not install, as it is under the LGPL and the GPL: "
+            "pip install pycocoevalcap, or use unigram-F"
+        ) from cause
 
 
 def _one_line(text: str) -> str:
