@@ -171,8 +171,17 @@ def usable(device: torch.device | str) -> torch.device:
 
 
 def without_pretrained(config: ModelConfig) -> ModelConfig:
-    """The same architecture, its backbone started from nothing."""
-    return config.model_copy(update={"backbone": config.backbone.model_copy(update={"weights": None})})
+    """The same architecture, started from nothing: the backbone, and what tasks name `weights` in their options."""
+    backbone = config.backbone.model_copy(update={"weights": None})
+    tasks = {name: _without_weights(options) for name, options in config.tasks.items()}
+    return config.model_copy(update={"backbone": backbone, "tasks": tasks})
+
+
+def _without_weights(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_weights(value) if isinstance(value, Mapping) else None if name == "weights" else value
+        for name, value in options.items()
+    }
 
 
 def _stored(value: Tensor, dtype: torch.dtype | None) -> Tensor:

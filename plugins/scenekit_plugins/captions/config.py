@@ -29,7 +29,8 @@ class TokenizerConfig(Config):
     `kind`: "words" (lower case, without punctuation and symbols, split at spaces, as DenseCap) or "bpe" (pieces of
     bytes, which spell any script and emoji), learned from the captions of the training data: the `vocabulary_size` most
     frequent tokens, words only if they come up `min_count` times. Or "pretrained": the tokenizer `name` of
-    transformers, a folder or a name on the hub. `stored` is what came of it; a training that starts afresh fills it in.
+    transformers, a folder or a name on the hub. `stored` is what came of it; a training that starts afresh fills it in,
+    and where there are words already (of the model that it starts from) adds those that are new.
     """
 
     kind: Literal["words", "bpe", "pretrained"] = "words"

@@ -100,6 +100,15 @@ def trained(config: TokenizerConfig, texts: Iterable[str]) -> StoredTokenizer:
     return word_level(_frequent(config, texts))
 
 
+def grown(stored: StoredTokenizer, config: TokenizerConfig, texts: Iterable[str]) -> StoredTokenizer:
+    """A word-level tokenizer with the words that `texts` have and it lacks, as far as `config` has room, at its end."""
+    known = CaptionTokenizer(stored).names
+    counts = _counted(texts)
+    fresh = [word for word in counts if word not in known and counts[word] >= config.min_count]
+    fresh = sorted(fresh, key=lambda word: (-counts[word], word))[: max(config.vocabulary_size - len(known), 0)]
+    return word_level((*known, *fresh)) if fresh else stored
+
+
 def of_names(vocabulary: Vocabulary) -> StoredTokenizer:
     """The words that a vocabulary's names are made of: what a model writes with that has read no captions."""
     kinds = (vocabulary.labels, vocabulary.attributes, vocabulary.predicates, *vocabulary.mirror_words)
@@ -132,10 +141,14 @@ def _normalizer() -> normalizers.Normalizer:
 
 def _frequent(config: TokenizerConfig, texts: Iterable[str]) -> Iterator[str]:
     """The most frequent words, in the order of the alphabet where equally many."""
-    counts = Counter(word for text in texts for word in words_of(text))
+    counts = _counted(texts)
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     room = config.vocabulary_size - len((PAD, START, END, UNKNOWN))
     return (word for word in ranked[:room] if counts[word] >= config.min_count)
+
+
+def _counted(texts: Iterable[str]) -> Counter[str]:
+    return Counter(word for text in texts for word in words_of(text))
 
 
 def _byte_pairs(config: TokenizerConfig, texts: Iterable[str]) -> StoredTokenizer:
