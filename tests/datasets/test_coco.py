@@ -15,6 +15,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 import scenekit as sk
+from scenekit.data.scenes import scene_of
 from scenekit_datasets.coco.labels import rotation_of
 from scenekit_datasets.spans import CHUNK, entries
 
@@ -157,6 +158,13 @@ def test_relations_and_phrases(opened: Any) -> None:
     assert first.supervision.keys == {sk.RELATIONS, sk.PHRASE_CAPTIONS}
     assert first.supervision.streams == first.supervision.exhaustive == {sk.OBJECTS, sk.PHRASES}
     assert second.supervision.keys == set() and second.supervision.streams == {sk.OBJECTS}
+
+
+def test_labels_without_the_picture(opened: Any, tmp_path: Path) -> None:
+    data = opened(document(annotation(5), image={"phrases": [{"bbox": [1, 2, 3, 4], "captions": ["a dog"]}]}))
+    with_picture = data[0].scene
+    (tmp_path / "1.png").unlink()
+    assert scene_of(data, 0).to_json() == with_picture.to_json()
 
 
 def test_label_maps_and_depth(opened: Any, tmp_path: Path) -> None:

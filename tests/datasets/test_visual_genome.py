@@ -197,6 +197,11 @@ def test_described_regions_alone(opened: Open) -> None:
     assert len(sample.scene.regions(sk.PHRASES)) == 2
 
 
+def test_labels_without_the_picture(opened: Open) -> None:
+    data = opened()
+    assert [data.scene(0).to_json(), data.scene(1).to_json()] == [data[0].scene.to_json(), data[1].scene.to_json()]
+
+
 def test_small_objects_can_be_left_out(opened: Open) -> None:
     scene = opened(min_area=0.1)[0].scene
     assert scene.names() == ["man", "horse"] and triples(scene) == [(0, "riding", 1)]

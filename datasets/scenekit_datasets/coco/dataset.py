@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError
 from scenekit.keys import DEPTH, MASKS, OBJECTS, PANOPTIC, PHRASE_CAPTIONS, PHRASES, RELATIONS, SEMANTIC, Key
+from scenekit.structures.geometry import Size
 from scenekit.structures.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.coco import pictures
@@ -69,20 +70,27 @@ class CocoDataset(Dataset[Sample]):
         return len(self.ids)
 
     def __getitem__(self, index: int) -> Sample:
+        notes, path = self._notes(index)
+        image = picture_of_size(path, _size(notes), notes.image)
+        scene = self._scene(notes, path)
+        return Sample(image, scene, supervision_of(notes, scene), int(self.ids[index]))
+
+    def scene(self, index: int) -> Scene:
+        """The labels of a picture, without a look at the picture."""
+        return self._scene(*self._notes(index))
+
+    def _notes(self, index: int) -> tuple[Notes, Path]:
         if not 0 <= index < len(self):
             raise IndexError(f"picture {index} of a data set of {len(self)}")
         notes = notes_on(self.sources, int(self.ids[index]), self.vocabulary)
-        path = self.images / notes.image.text("file_name")
-        size = (notes.image.integer("height"), notes.image.integer("width"))
-        image = picture_of_size(path, size, notes.image)
-        scene = self._scene(notes, Frame(size, self.vocabulary), path)
-        return Sample(image, scene, supervision_of(notes, scene), int(self.ids[index]))
+        return notes, self.images / notes.image.text("file_name")
 
     def _annotated(self, id: int) -> bool:
         found = (source.index for source in self.sources if id in source.index.places)
         return any(index.rows_of(index.places[id]) for index in found)
 
-    def _scene(self, notes: Notes, frame: Frame, path: Path) -> Scene:
+    def _scene(self, notes: Notes, path: Path) -> Scene:
+        frame = Frame(_size(notes), self.vocabulary)
         streams = {OBJECTS: objects_of(notes.things)}
         values: dict[Key[Any, Any], Any] = dict(self._row_labels(notes, frame))
         valid = {key: rows for key in values if not bool((rows := carried(key, notes.things)).all())}
@@ -136,6 +144,10 @@ class CocoDataset(Dataset[Sample]):
             for id, category in index.categories.items():
                 found.setdefault(id, self.vocabulary.label(category.name))
         return found
+
+
+def _size(notes: Notes) -> Size:
+    return notes.image.integer("height"), notes.image.integer("width")
 
 
 def joined_vocabulary(indices: Sequence[Index]) -> Vocabulary:

@@ -72,6 +72,10 @@ class VisualGenome(Dataset[Sample]):
         image = picture_of_size(self.paths[index], scene.size, f"image {id} of image_data.json")
         return Sample(image, scene, self._supervision(scene), id)
 
+    def scene(self, index: int) -> Scene:
+        """The labels of a picture, without a look at the picture."""
+        return self._read(index)[0]
+
     def faults(self, index: int) -> list[str]:
         """What is wrong with the entries of a picture."""
         return self._read(index)[1]
