@@ -116,8 +116,15 @@ def to_pil(pixels: UInt8[Tensor, "3 H W"]) -> Image:
 
 
 def save(entry: ReportEntry, folder: Path) -> None:
-    """NAME.json, the scene; NAME.png, everything drawn over each other; NAME-LAYER.png, each layer alone."""
+    """NAME.json, the scene; NAME.png, everything drawn over each other; NAME-LAYER.png, each layer alone.
+
+    NAME.graphml, the scene graph, where relations were looked for.
+    """
+    import scenekit as sk
+
     entry.scene.save(folder / f"{entry.name}.json")
+    if sk.RELATIONS in entry.scene:
+        sk.save_graph(entry.scene.graph(), folder / f"{entry.name}.graphml")
     output.save_picture(entry.scene.draw(entry.image), folder / f"{entry.name}.png")
     for layer, drawn in entry.layers.items():
         output.save_picture(drawn, folder / f"{entry.name}-{layer}.png")
@@ -126,9 +133,19 @@ def save(entry: ReportEntry, folder: Path) -> None:
 def tell(report: Path, entries: Sequence[ReportEntry], as_json: bool) -> None:
     """Say what was found and where to look."""
     if as_json:
-        pictures = [{"name": e.name, "objects": len(e.scene.objects), "seconds": e.timings} for e in entries]
+        pictures = [{"name": e.name, **counts(e.scene), "seconds": e.timings} for e in entries]
         output.print_json({"report": str(report), "pictures": pictures})
         return
     for entry in entries:
-        print(f"{entry.name}: {len(entry.scene.objects)} objects in {1000 * sum(entry.timings.values()):.0f} ms")
+        found = ", ".join(f"{count} {what}" for what, count in counts(entry.scene).items())
+        print(f"{entry.name}: {found} in {1000 * sum(entry.timings.values()):.0f} ms")
     print(f"wrote {report}")
+
+
+def counts(scene: Scene) -> dict[str, int]:
+    """How many objects, regions of other streams and relations there are, by name."""
+    import scenekit as sk
+
+    regions = {stream.name: len(regions) for stream, regions in scene.streams.items()}
+    relations = {sk.RELATIONS.name: len(scene[sk.RELATIONS])} if sk.RELATIONS in scene else {}
+    return {sk.OBJECTS.name: len(scene.objects), **regions, **relations}

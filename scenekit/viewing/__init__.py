@@ -10,6 +10,7 @@ from scenekit.viewing.draw import (
     draw_scene,
     draw_semantic,
 )
+from scenekit.viewing.graph_picture import graph_note, graph_svg
 from scenekit.viewing.palette import label_color, object_color
 from scenekit.viewing.report import ReportEntry, write_report
 
@@ -23,6 +24,8 @@ __all__ = [
     "draw_panoptic",
     "draw_scene",
     "draw_semantic",
+    "graph_note",
+    "graph_svg",
     "label_color",
     "object_color",
     "write_report",

@@ -13,7 +13,8 @@ from scenekit.data.sample import Sample
 from scenekit.files import write_atomically
 from scenekit.viewing.draw import draw_layers
 from scenekit.viewing.palette import label_color
-from scenekit.viewing.report import Column, ReportEntry, card, document, header, labelled, section, table
+from scenekit.viewing.report import ReportEntry, card, document, header
+from scenekit.viewing.tables import Column, labelled, section, table
 
 MOST = 12
 """Rows of a table of counts."""

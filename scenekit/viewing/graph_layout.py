@@ -151,9 +151,9 @@ def filling(centers: Float[np.ndarray, "N 2"]) -> Float[np.ndarray, "N 2"]:
     Half of a place is that among the others, so that no two are the same.
     """
     ranks = centers.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
-    span = np.ptp(centers, axis=0) if len(centers) else np.ones(2)
-    scaled = (centers - centers.min(axis=0, initial=1)) / span.clip(min=1e-9)
-    filled: Float[np.ndarray, "N 2"] = 0.5 * scaled.clip(0, 1) + 0.5 * (ranks + 0.5) / max(len(centers), 1)
+    low, high = centers.min(axis=0, initial=1), centers.max(axis=0, initial=0)
+    scaled = ((centers - low) / (high - low).clip(min=1e-9)).clip(0, 1)
+    filled: Float[np.ndarray, "N 2"] = 0.5 * scaled + 0.5 * (ranks + 0.5) / max(len(centers), 1)
     return filled
 
 
@@ -243,7 +243,8 @@ def arc(start: tuple[float, float], end: tuple[float, float], bend: float) -> Fl
     points = (1 - t) ** 2 * a + 2 * t * (1 - t) * top + t**2 * b
     outside = np.minimum(np.linalg.norm(points - a, axis=1), np.linalg.norm(points - b, axis=1)) > RADIUS + 2
     kept = points[outside] if outside.sum() > 1 else points
-    return kept[np.linspace(0, len(kept) - 1, STEPS).round().astype(int)]
+    way: Float[np.ndarray, "P 2"] = kept[np.linspace(0, len(kept) - 1, STEPS).round().astype(int)]
+    return way
 
 
 def loops(spot: Spot) -> list[Float[np.ndarray, "P 2"]]:
@@ -266,7 +267,6 @@ def covered(rect: Rect, others: Float[np.ndarray, "M 4"], margin: float = 0.0) -
 
 def within(points: Float[np.ndarray, "P 2"], rects: Float[np.ndarray, "M 4"]) -> Bool[np.ndarray, "P M"]:
     """Which points lie in which rectangles."""
-    inside: Bool[np.ndarray, "P M"] = (
-        (points[:, None] >= rects[None, :, :2]) & (points[:, None] <= rects[None, :, 2:])
-    ).all(axis=-1)
+    above, below = points[:, None] >= rects[None, :, :2], points[:, None] <= rects[None, :, 2:]
+    inside: Bool[np.ndarray, "P M"] = np.all(above & below, axis=-1)
     return inside

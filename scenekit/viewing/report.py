@@ -14,7 +14,6 @@ from datetime import datetime
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,11 +21,21 @@ from jaxtyping import Int
 from PIL import Image
 
 from scenekit.files import write_atomically
-from scenekit.keys import KEYPOINTS, MASKS, PANOPTIC, SEMANTIC, Key
+from scenekit.keys import ATTRIBUTES, CAPTIONS, KEYPOINTS, MASKS, PANOPTIC, RELATIONS, SEMANTIC
 from scenekit.structures.keypoints import ABSENT, VISIBLE
 from scenekit.structures.scene import Scene
-from scenekit.viewing.draw import available_layers, draw_layers, object_colors, segment_colors
-from scenekit.viewing.palette import Color, label_color, to_hex
+from scenekit.viewing.draw import available_layers, base_picture, draw_layers, object_colors, segment_colors
+from scenekit.viewing.palette import label_color
+from scenekit.viewing.report_words import (
+    attribute_cells,
+    caption_cells,
+    described_table,
+    graph_view,
+    numbered,
+    relations_table,
+    worded,
+)
+from scenekit.viewing.tables import Column, known, labelled, section, table
 
 EMBEDDED_SIDE = 1600
 """Larger pictures are embedded at this longer side; the report is for looking, not for measuring."""
@@ -49,15 +58,6 @@ class ReportEntry:
     layers: Mapping[str, Image.Image]
     timings: Mapping[str, float] = field(default_factory=dict)
     truth: Scene | None = None
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a table; `cells` are HTML."""
-
-    title: str
-    cells: Sequence[str]
-    numeric: bool = False
 
 
 def write_report(
@@ -117,12 +117,24 @@ def card(number: int, entry: ReportEntry) -> str:
     """Everything about one picture; the timings stand below it where comparisons leave room there, else at the end."""
     timings = timings_table(entry.timings)
     below, last = (timings, "") if entry.truth is not None else ("", timings)
-    tables = "\n".join((objects_table(entry.scene), segments_table(entry.scene), last))
+    graph, relations = graph_of(entry)
+    parts = (objects_table(entry.scene), segments_table(entry.scene), described_table(entry.scene), relations, last)
+    tables = "\n".join(filter(None, parts))
     return (
         f'<article class="card" id="picture-{number}">\n<header><h2>{escape(entry.name)}</h2>'
         f'<p class="note">{size_text(entry.scene)} · {escape(inventory(entry.scene))}</p></header>\n'
-        f'<div class="views">\n{views(entry, below)}\n</div>\n<div class="tables">\n{tables}\n</div>\n</article>'
+        f'<div class="views">\n{views(entry, below)}\n</div>\n<div class="tables">\n{tables}\n</div>\n{graph}</article>'
     )
+
+
+def graph_of(entry: ReportEntry) -> tuple[str, str]:
+    """The graph beside its picture, and the table of relations; nothing where relations were not looked for."""
+    if RELATIONS not in entry.scene:
+        return "", ""
+    graph = entry.scene.graph()
+    boxes = numbered(base_picture(entry.scene, entry.image), entry.scene)
+    shown = picture(boxes, f"{entry.name} with the objects of the graph")
+    return graph_view(graph, shown, entry.truth), relations_table(entry.scene, graph)
 
 
 def views(entry: ReportEntry, below: str) -> str:
@@ -178,7 +190,10 @@ def objects_table(scene: Scene) -> str:
     if not len(objects):
         return section("Objects", '<p class="note">none found</p>')
     boxes = [", ".join(f"{value:.0f}" for value in box) for box in objects.boxes.tolist()]
-    columns = [Column("label", list(map(labelled, object_colors(scene), scene.names())))]
+    columns = [
+        Column("", list(map(str, range(len(objects)))), numeric=True),
+        Column("label", list(map(labelled, object_colors(scene), scene.names()))),
+    ]
     if objects.scores is not None:
         columns.append(Column("score", [f"{score:.2f}" for score in objects.scores.tolist()], numeric=True))
     columns.append(Column("box x0, y0, x1, y1", boxes, numeric=True))
@@ -187,7 +202,11 @@ def objects_table(scene: Scene) -> str:
         columns.append(Column("mask px", known([f"{area:,.0f}" for area in areas], scene, MASKS), numeric=True))
     if KEYPOINTS in scene and any(counts := known(keypoint_counts(scene), scene, KEYPOINTS)):
         columns.append(Column("keypoints visible", counts, numeric=True))
-    return section("Objects", table(columns))
+    if ATTRIBUTES in scene:
+        columns.append(Column("attributes", attribute_cells(scene)))
+    if CAPTIONS in scene:
+        columns.append(Column("description", caption_cells(scene)))
+    return section("Objects", worded(columns) if {ATTRIBUTES, CAPTIONS} & set(scene.values) else table(columns))
 
 
 def keypoint_counts(scene: Scene) -> list[str]:
@@ -230,30 +249,6 @@ def timings_table(timings: Mapping[str, float]) -> str:
         Column("", meters),
     ]
     return section("Time", table(columns))
-
-
-def section(title: str, content: str) -> str:
-    """A titled part of a card."""
-    return f"<section><h3>{escape(title)}</h3>{content}</section>"
-
-
-def table(columns: Sequence[Column]) -> str:
-    """An HTML table that scrolls sideways on its own where the screen is narrow."""
-    kinds = [' class="number"' if column.numeric else "" for column in columns]
-    titles = [f'<th scope="col"{kind}>{escape(column.title)}</th>' for column, kind in zip(columns, kinds, strict=True)]
-    cells = [[f"<td{kind}>{cell}</td>" for cell in column.cells] for column, kind in zip(columns, kinds, strict=True)]
-    head, body = "".join(titles), "".join(f"<tr>{''.join(row)}</tr>" for row in zip(*cells, strict=True))
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def known(cells: Sequence[str], scene: Scene, key: Key[Any, Any]) -> list[str]:
-    """Cells of the rows that carry the key, blanks for the others."""
-    return [cell if there else "" for cell, there in zip(cells, scene.rows_with(key).tolist(), strict=True)]
-
-
-def labelled(color: Color, name: str) -> str:
-    """A name with its color, as in the pictures."""
-    return f'<span class="swatch" style="background:{to_hex(color)}"></span>{escape(name)}'
 
 
 def inventory(scene: Scene) -> str:

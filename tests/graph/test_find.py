@@ -108,7 +108,8 @@ def test_scores_and_order() -> None:
         [0.2, 0.5, 0.6],
     ).graph()
     best, second = sk.find(graph, "mug on table")
-    assert best.nodes == {"mug": 0, "table": 1} and best.edges == ((0, 1, 2),), "of what is said twice, the surer counts"
+    assert best.nodes == {"mug": 0, "table": 1}
+    assert best.edges == ((0, 1, 2),), "of what is said twice, the surer counts"
     assert best.score == pytest.approx(0.6)
     assert second.edges == ((2, 1, 1),)
     assert second.score == pytest.approx(0.5)
