@@ -41,6 +41,14 @@ def predict(
     relations: Annotated[
         int | None, typer.Option("--relations", metavar="N", min=0, help="Only the N best relations in the graph.")
     ] = None,
+    given: Annotated[
+        Path | None,
+        typer.Option(
+            "--given",
+            metavar="FOLDER",
+            help="Look at the objects of the scene files here, named as --out names them, instead of detecting any.",
+        ),
+    ] = None,
     as_json: output.JsonOption = False,
 ) -> None:
     """Run all tasks, or the named ones, on pictures in one pass each.
@@ -48,7 +56,9 @@ def predict(
     A picture that cannot be read costs a line of error and the exit status 2; the others are done all the same.
     """
     wanted = output.task_names(tasks)
-    check_files(images)
+    stems = unique_stems(images)
+    known = [] if given is None else [str(given / f"{stem}.json") for stem in stems]
+    check_files([*images, *known])
     check_graph_target(graph, len(images))
     import scenekit as sk
     from scenekit.cli.device import device_named
@@ -57,9 +67,10 @@ def predict(
     if out is not None:
         output.made_folder(out)
     unreadable: list[str] = []
-    named = output.progress(list(zip(images, unique_stems(images), strict=True)), "predicting")
+    named = output.progress(list(zip(images, stems, strict=True)), "predicting")
     write = partial(write_files, folder=out, graph=graph, relations=relations)
-    scenes = predicted(named, partial(network.predict, tasks=wanted, threshold=threshold), unreadable, write)
+    understand = partial(understood, partial(network.predict, tasks=wanted, threshold=threshold), given)
+    scenes = predicted(named, understand, unreadable, write)
     if as_json:
         output.print_json_array(scene.to_json() for scene in scenes)
     elif rows := [summary(scene) for scene in scenes]:
@@ -70,7 +81,7 @@ def predict(
 
 def predicted(
     named: Iterable[tuple[str, str]],
-    understand: Callable[[Tensor], Scene],
+    understand: Callable[[Tensor, str], Scene],
     unreadable: list[str],
     write: Callable[[Scene, str], None],
 ) -> Iterator[Scene]:
@@ -87,9 +98,16 @@ def predicted(
             output.complain(error)
             unreadable.append(name)
             continue
-        scene = replace(understand(picture), path=name)
+        scene = replace(understand(picture, stem), path=name)
         write(scene, stem)
         yield scene
+
+
+def understood(predict: Callable[..., Scene], given: Path | None, picture: Tensor, stem: str) -> Scene:
+    """The scene of a picture; with the objects of its scene file, where there is a folder of those."""
+    import scenekit as sk
+
+    return predict(picture, given=None if given is None else sk.Scene.load(given / f"{stem}.json"))
 
 
 def check_graph_target(target: Path | None, pictures: int) -> None:

@@ -51,6 +51,16 @@ def test_out_holds_a_drawing_and_a_scene_per_picture(run, tiny_model, photo, tmp
     assert sk.Scene.load(tmp_path / "new" / "out" / "photo-2.json").path == str(twin)
 
 
+def test_given_scenes_say_where_the_objects_are(run, refused, tiny_model, photo, tmp_path) -> None:
+    """What one run found is what the next one looks at, whatever its threshold."""
+    common = ("predict", photo, "--model", tiny_model, "--tasks", "masks", "--json")
+    (found,) = run(*common, "--threshold", "0", "--out", tmp_path / "known").json
+    (again,) = run(*common, "--threshold", "1", "--given", tmp_path / "known").json
+    assert again["objects"]["labels"] == found["objects"]["labels"] and len(again["masks"]) == 5
+    np.testing.assert_allclose(again["objects"]["boxes"], found["objects"]["boxes"], atol=1e-3)
+    assert "nowhere/photo.json: no such file" in refused(*common, "--given", tmp_path / "nowhere")
+
+
 def test_refusals(refused, tiny_model, photo, tmp_path) -> None:
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "cut.jpg").write_bytes(photo.read_bytes()[:600])
