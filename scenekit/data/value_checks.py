@@ -170,7 +170,7 @@ def _attributes(scene: Scene, value: Tensor) -> Mended:
     names = scene.vocabulary.attributes
     if value.dim() != 2 or value.shape[1] != len(names):
         told = f"attributes have the shape {list(value.shape)}; {len(names)} columns are expected, one for each"
-        return Mended([ValueFault("attributes of another width", "attributes", told)], None)
+        return Mended([ValueFault("attributes of another width", ATTRIBUTES.name, told)], None)
     carried, beyond = scene.rows_with(ATTRIBUTES), (value < 0) | (value > 1)
     rows = _rows(carried & beyond.any(dim=1))
     if not rows:
