@@ -69,6 +69,14 @@ class Spans:
         return value
 
 
+def record_of(entry: Entry, path: Path, noun: str) -> Record:
+    """An entry of a list, which must be an object."""
+    record = Record(entry.value if isinstance(entry.value, dict) else {}, path, noun, entry.number or 0)
+    if not isinstance(entry.value, dict):
+        raise InputError(f"{record}: expected an object, got {brief(entry.value)}")
+    return record
+
+
 def json_of(content: bytes, path: Path) -> Any:
     """The value of a piece of a JSON file."""
     try:

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from scenekit.errors import InputError
-from scenekit.evaluation.reading import Record, brief
-from scenekit_datasets.spans import Entry, Spans
+from scenekit.evaluation.reading import Record
+from scenekit_datasets.spans import Entry, Spans, record_of
 
 LABEL_FIELDS = (
     "segmentation",
@@ -50,7 +50,7 @@ class Images:
         self.ends.append(entry.end)
         values: tuple[int, int, int, str] = (0, 0, 0, "")
         try:
-            values = self._read(_record(entry, self.path, "image"))
+            values = self._read(record_of(entry, self.path, "image"))
         except InputError as error:
             self.faults[row] = str(error)
         self.ids.append(values[0])
@@ -92,7 +92,7 @@ class Annotations:
         self.starts.append(entry.start)
         self.ends.append(entry.end)
         try:
-            record = _record(entry, self.path, "annotation")
+            record = record_of(entry, self.path, "annotation")
             self.panoptic = self.panoptic or "segments_info" in record.data
             self._add_panoptic(record) if self.panoptic else self._add_object(record)
         except InputError as error:
@@ -130,13 +130,6 @@ class Annotations:
         self.categories.append(category)
         self.boxes.extend(box)
         self.points.append(points)
-
-
-def _record(entry: Entry, path: Path, noun: str) -> Record:
-    record = Record(entry.value if isinstance(entry.value, dict) else {}, path, noun, entry.number or 0)
-    if not isinstance(entry.value, dict):
-        raise InputError(f"{record}: expected an object, got {brief(entry.value)}")
-    return record
 
 
 def _is_there(data: dict[str, Any], name: str) -> bool:

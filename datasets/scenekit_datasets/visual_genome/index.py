@@ -14,6 +14,7 @@ import json
 import logging
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,9 @@ import numpy as np
 from jaxtyping import Int
 
 from scenekit.errors import InputError
-from scenekit.evaluation.reading import Record, brief
+from scenekit.evaluation.reading import Record
 from scenekit.files import write_atomically
-from scenekit_datasets.spans import Entry, Spans, list_entries
+from scenekit_datasets.spans import Entry, Spans, list_entries, record_of
 from scenekit_datasets.visual_genome.layout import LISTS
 from scenekit_datasets.visual_genome.names import KINDS, Names, normalized, read_aliases
 
@@ -171,7 +172,7 @@ class _Gathering:
 
     def add_picture(self, entry: Entry) -> None:
         """One image of image_data.json."""
-        record = _record(entry, self.files["image_data"], "image")
+        record = record_of(entry, self.files["image_data"], "image")
         id, size = image_id(record), (record.integer("height"), record.integer("width"))
         if min(size) < 1:
             raise InputError(f"{record}: 'height' and 'width' must be 1 or more, not {size[0]} and {size[1]}")
@@ -183,7 +184,7 @@ class _Gathering:
 
     def add_entry(self, name: str, entry: Entry, spans: Int[np.ndarray, "I 2"]) -> None:
         """What one of the lists says of an image."""
-        record = _record(entry, self.files[name], "entry")
+        record = record_of(entry, self.files[name], "entry")
         id = image_id(record)
         if id not in self.places:
             raise InputError(f"{record}: image id {id} is not in image_data.json")
@@ -225,14 +226,14 @@ def image_id(record: Record) -> int:
 def _gathered(files: Mapping[str, Path], names: Names) -> Stored:
     gathering = _Gathering(files, names)
     for entry in list_entries(files["image_data"]):
-        with _Noting(gathering.faults):
+        with _noting(gathering.faults):
             gathering.add_picture(entry)
     if not gathering.places:
         raise InputError("; ".join(gathering.faults[:1]) or f"{files['image_data']} lists no picture")
     spans = {name: np.full((len(gathering.places), 2), ABSENT) for name in LISTS if name in files}
     for name, places in spans.items():
         for entry in list_entries(files[name]):
-            with _Noting(gathering.faults):
+            with _noting(gathering.faults):
                 gathering.add_entry(name, entry, places)
     ids = np.array(list(gathering.places), dtype=np.int64)
     return {"ids": ids, "sizes": np.array(gathering.sizes), **spans, **_columns(gathering)}
@@ -254,26 +255,13 @@ def _columns(gathering: _Gathering) -> Stored:
     }
 
 
-class _Noting:
+@contextmanager
+def _noting(faults: list[str]) -> Iterator[None]:
     """Faults of entries are kept, and do not stop the walk."""
-
-    def __init__(self, faults: list[str]) -> None:
-        self.faults = faults
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, InputError):
-            self.faults.append(str(error))
-        return isinstance(error, InputError)
-
-
-def _record(entry: Entry, path: Path, noun: str) -> Record:
-    record = Record(entry.value if isinstance(entry.value, dict) else {}, path, noun, entry.number or 0)
-    if not isinstance(entry.value, dict):
-        raise InputError(f"{record}: expected an object, got {brief(entry.value)}")
-    return record
+    try:
+        yield
+    except InputError as error:
+        faults.append(str(error))
 
 
 def _texts(rows: Any, field: str) -> Iterable[str]:
