@@ -26,6 +26,7 @@ PLUGIN_PACKAGES = ("scenekit_plugins", "scenekit_datasets")
 HOOKS = {name: spec for name, spec in vars(specs).items() if name.startswith("scenekit_")}
 
 WORDS_OF_FILE_FORMATS = {
+    "scenekit/data/relabel.py": {"attributes"},
     "scenekit/evaluation/coco.py": {"keypoints"},
     "scenekit/evaluation/coco_files.py": {"keypoints"},
     "scenekit/evaluation/dense_caption_files.py": {"captions"},

@@ -203,7 +203,7 @@ def objects_table(scene: Scene) -> str:
     if KEYPOINTS in scene and any(counts := known(keypoint_counts(scene), scene, KEYPOINTS)):
         columns.append(Column("keypoints visible", counts, numeric=True))
     if ATTRIBUTES in scene:
-        columns.append(Column("attributes", attribute_cells(scene)))
+        columns.append(Column(ATTRIBUTES.name, attribute_cells(scene)))
     if CAPTIONS in scene:
         columns.append(Column("description", caption_cells(scene)))
     return section("Objects", worded(columns) if {ATTRIBUTES, CAPTIONS} & set(scene.values) else table(columns))
