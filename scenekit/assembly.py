@@ -88,6 +88,8 @@ def build_stages(spec: TaskSpec, core: Core, options: Config) -> list[Provider]:
         for stage in stages:
             if not isinstance(stage, Provider):
                 raise PluginError(f"`stages` of task {spec.name!r} must give Providers, got {type(stage).__name__}")
+            if "." in stage.name:
+                raise PluginError(f"`stages` of task {spec.name!r}: names of stages have no dots, got {stage.name!r}")
     return cast("list[Provider]", stages)
 
 

@@ -161,3 +161,8 @@ class Provider(nn.Module):
         no such thing; called at most once a pass.
         """
         raise InputError(f"{self.name!r} gives no detections to learn on; use Policy.FOREGROUND or another detector")
+
+
+def stage_name(key: Key[Any, Any]) -> str:
+    """What a stage that gives `key` is called: it stands in names of parameters and losses, and so has no dots."""
+    return key.name.replace(".", "_")

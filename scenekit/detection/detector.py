@@ -20,7 +20,7 @@ from scenekit.detection.assign import assign, sample, truth_of
 from scenekit.detection.box_head import BoxHead, BoxPredictor
 from scenekit.detection.config import DetectorConfig
 from scenekit.detection.pooler import build_pooler
-from scenekit.heads import BACKGROUND, AxisNames, Core, Provider, rows_by_name
+from scenekit.heads import BACKGROUND, AxisNames, Core, Provider, rows_by_name, stage_name
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, Key, Stream
 from scenekit.ops.boxes import BoxCoder, clip_to_images, large_enough
 from scenekit.ops.losses import covered_cross_entropy, safe_mean
@@ -52,7 +52,7 @@ class TwoStageDetector(Provider):
     ) -> None:
         super().__init__()
         names = tuple(core.vocabulary.things if classes is None else classes)
-        self.name = "detection" if stream == OBJECTS else stream.name
+        self.name = "detection" if stream == OBJECTS else stage_name(stream)
         self.requires, self.provides = (FEATURES, proposals), (stream,)
         self.stream, self.proposals = stream, proposals
         self.config = config.box_head

@@ -19,7 +19,7 @@ from torchvision.ops import batched_nms
 from scenekit.detection.anchors import AnchorGenerator
 from scenekit.detection.assign import assign, sample, truth_of
 from scenekit.detection.config import DetectorConfig
-from scenekit.heads import Core, Provider
+from scenekit.heads import Core, Provider, stage_name
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, RPN_FEATURES, Key, Stream
 from scenekit.ops.boxes import BoxCoder, image_limits, large_enough
 from scenekit.ops.losses import safe_mean
@@ -83,7 +83,7 @@ class StreamProposals(Provider):
         self, core: Core, config: DetectorConfig, stream: Stream = OBJECTS, proposals: Key[Regions, object] = PROPOSALS
     ) -> None:
         super().__init__()
-        self.name = proposals.name
+        self.name = stage_name(proposals)
         self.provides = (proposals,)
         self.stream, self.key, self.config = stream, proposals, config.rpn
         self.anchors = AnchorGenerator(config.anchors, len(core.strides))

@@ -15,7 +15,7 @@ from scenekit.detection import TwoStageDetector, region_stream
 from scenekit.errors import InputError, PluginError
 from scenekit.heads import Provider
 from scenekit.hooks import Config, Origin, Policy, Registry, TaskSpec, registry
-from scenekit.keys import OBJECTS, PHRASE_PROPOSALS, PHRASES, PROPOSALS, Key
+from scenekit.keys import OBJECTS, PHRASE_PROPOSALS, PHRASES, PROPOSALS, Key, Stream
 from scenekit.model import SceneModel
 from scenekit.structures import Regions
 from scenekit.structures.targets import Targets
@@ -112,6 +112,13 @@ def test_the_stages_of_a_stream_are_named_after_it(kit: Any) -> None:
     assert second.predictor.classification.out_features == 2 and second.predictor.deltas.out_features == 4
     usual = TwoStageDetector(kit.core, kit.config())
     assert usual.name == "detection" and usual.provides == (OBJECTS,)
+
+
+def test_names_of_third_parties_have_dots_but_those_of_stages_have_none(kit: Any) -> None:
+    parts = Stream("tests.detection.parts")
+    proposals: Key[Regions, Any] = Key("tests.detection.part_proposals")
+    names = [stage.name for stage in region_stream(kit.core, kit.config(), parts, proposals, classes=("part",))]
+    assert names == ["tests_detection_part_proposals", "tests_detection_parts"]
 
 
 def test_it_needs_a_detector_with_proposals(kit: Any) -> None:
@@ -261,10 +268,17 @@ def test_its_weights_travel_by_name() -> None:
     assert not transfer(built, model()).fresh
 
 
+def dotted(core: sk.Core, options: Options) -> Sequence[Provider]:
+    proposals, second = stages(core, options)
+    second.name = "a.b"
+    return proposals, second
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"stages": lambda core, options: [nn.Identity()]}, r"`stages` .*'lengths' must give Providers, got Identity"),
+        ({"stages": dotted}, r"names of stages have no dots, got 'a\.b'"),
         ({"configure": lambda spec, options: options}, r"`configure` .*'lengths' must give its TaskSpec, got Options"),
         ({"configure": lambda spec, options: replace(spec, name="x")}, r"must give its TaskSpec, got the one of 'x'"),
     ],
