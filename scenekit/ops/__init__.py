@@ -1,1 +1,1 @@
-"""Pure functions on tensors: boxes, matching, sampling, losses, random numbers."""
+"""Pure functions on tensors: boxes, matching, sampling, losses, rotations, cameras, random numbers."""
