@@ -111,9 +111,9 @@ def arrange(centers: Float[np.ndarray, "N 2"], names: Sequence[str], links: Sequ
     return Layout(size, spots, arrows)
 
 
-def text_width(text: str, height: float) -> float:
+def text_width(text: str, height: int) -> float:
     """How wide a text gets."""
-    return WIDER * font(round(height)).getlength(text) + 0.5 * height
+    return WIDER * font(height).getlength(text) + 0.5 * height
 
 
 def first_size(names: Sequence[str]) -> tuple[float, float]:
@@ -229,7 +229,7 @@ def cost_of(
     x0, y0, x1, y1 = plate
     outside = x0 < 0 or y0 < 0 or x1 > size[0] or y1 > size[1]
     area = (x1 - x0) * (y1 - y0)
-    on_things, on_texts = (float(covered(plate, rects, margin=2).sum()) / area for rects in (things, plates))
+    on_things, on_texts = (float(covered(plate, rects, margin=2.0).sum()) / area for rects in (things, plates))
     return 1000.0 * outside + 200.0 * on_things + 40.0 * on_texts
 
 
@@ -239,7 +239,7 @@ def arc(start: tuple[float, float], end: tuple[float, float], bend: float) -> Fl
     chord = b - a
     height = bend * min(1.0, LONG / max(float(np.hypot(*chord)), 1.0))
     top = (a + b) / 2 + 2 * height * np.array((chord[1], -chord[0]))
-    t = np.linspace(0, 1, 4 * STEPS)[:, None]
+    t = np.linspace(0, 1, 16 * STEPS)[:, None]  # fine, as its ends are cut off at the discs
     points = (1 - t) ** 2 * a + 2 * t * (1 - t) * top + t**2 * b
     outside = np.minimum(np.linalg.norm(points - a, axis=1), np.linalg.norm(points - b, axis=1)) > RADIUS + 2
     kept = points[outside] if outside.sum() > 1 else points
