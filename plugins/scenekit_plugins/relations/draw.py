@@ -81,10 +81,10 @@ def _zoomed(point: Point, zoom: int) -> Point:
 
 
 def _paint_arrow(
-    layer: ImageDraw.ImageDraw, start: Point, end: Point, width: float, head: float, color: tuple[int, ...]
+    layer: ImageDraw.ImageDraw, start: Point, end: Point, width: int, head: int, color: tuple[int, ...]
 ) -> None:
     """A line with a point of `head` pixels at its end."""
-    layer.line([*start, *end], fill=color, width=round(width))
+    layer.line([*start, *end], fill=color, width=width)
     angle = math.atan2(end[1] - start[1], end[0] - start[0])
     wings = [(end[0] - head * math.cos(angle + turn), end[1] - head * math.sin(angle + turn)) for turn in (-0.4, 0.4)]
     layer.polygon([end, *wings], fill=color)

@@ -23,7 +23,7 @@ from scenekit.structures.images import ImageBatch
 from scenekit.structures.targets import StreamTruth, Targets
 from scenekit_plugins.relations.config import RelationConfig
 from scenekit_plugins.relations.counts import PredicateCounts
-from scenekit_plugins.relations.pairs import all_pairs
+from scenekit_plugins.relations.pairs import all_pairs, best_of_group
 
 SAME_OBJECT = 0.5
 """IoU from which a region shows a ground-truth object, whatever it was taken for."""
@@ -162,7 +162,7 @@ def relatedness_loss(logits: Float[Tensor, " M"], truth: PairTruth) -> Float[Ten
 def label_loss(logits: Float[Tensor, "N _"], objects: Regions, truth: StreamTruth) -> Float[Tensor, ""]:
     """Cross-entropy with the label of the object that a region shows, whatever it was taken for.
 
-    A region that shows none is background where all objects are labelled.
+    A region that shows none, or one that another shows already, is background where all objects are labelled.
     """
     labels = shown_labels(objects, truth)
     known = truth.supervised[objects.image_index] & ((labels >= 0) | truth.exhaustive[objects.image_index])
@@ -170,11 +170,19 @@ def label_loss(logits: Float[Tensor, "N _"], objects: Regions, truth: StreamTrut
 
 
 def shown_labels(objects: Regions, truth: StreamTruth) -> Int[Tensor, " N"]:
-    """The label of the ground-truth object of greatest IoU, at least `SAME_OBJECT`; -1 where there is none."""
-    assert truth.regions.labels is not None
+    """The label of the ground-truth object of greatest IoU, at least `SAME_OBJECT`; -1 where there is none.
+
+    Of several regions that show one object only that with the best score has its label: in the light of the others, the
+    rest are duplicates (Hu et al., Relation Networks for Object Detection, CVPR 2018).
+    """
+    labels = torch.full_like(objects.image_index, -1)
     if len(truth.regions) == 0 or len(objects) == 0:
-        return torch.full_like(objects.image_index, -1)
+        return labels
+    assert truth.regions.labels is not None
     overlap = box_iou(objects.boxes, truth.regions.boxes)
     possible = (objects.image_index[:, None] == truth.regions.image_index) & ~truth.crowd
     best, row = overlap.masked_fill(~possible, -1.0).max(dim=1)
-    return torch.where(best >= SAME_OBJECT, truth.regions.labels[row], -1)
+    showing = (best >= SAME_OBJECT).nonzero()[:, 0]
+    score = best if objects.scores is None else objects.scores
+    chosen = showing[best_of_group(score[showing], row[showing], 1)]
+    return labels.index_put((chosen,), truth.regions.labels[row[chosen]])
