@@ -24,7 +24,10 @@ def evaluate(
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N samples.")] = None,
     tasks: output.TasksOption = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse faulty annotations instead of leaving them out with a warning.")
+        bool,
+        typer.Option(
+            "--strict", help="Refuse faulty annotations and unknown words instead of leaving them out with a warning."
+        ),
     ] = False,
     device: output.DeviceOption = "auto",
     as_json: output.JsonOption = False,
