@@ -17,7 +17,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import torch
@@ -94,10 +96,10 @@ def templates() -> list[dict[str, str]]:
     return [{name: json.dumps(value) for name, value in entry.items()} for entry in entries]
 
 
-def write(root: Path, count: int) -> int:
-    """The files, picture by picture, and an empty file for each picture; how many MB they have."""
+def write(root: Path, count: int) -> None:
+    """The files, picture by picture, and an empty file for each picture."""
     made = templates()
-    (root / "VG_100K").mkdir()
+    (root / "VG_100K").mkdir(parents=True)
     files = {name: (root / f"{name}.json").open("w") for name in made[0]}
     for image in range(1, count + 1):
         for name, text in made[image % TEMPLATES].items():
@@ -108,7 +110,6 @@ def write(root: Path, count: int) -> int:
     for file in files.values():
         file.write("]")
         file.close()
-    return round(sum(path.stat().st_size for path in root.glob("*.json")) / 1e6)
 
 
 def opened(root: Path) -> Any:
@@ -159,24 +160,34 @@ TASKS: dict[str, Callable[[Path], Iterator[tuple[str, Any]]]] = {
 """What is measured, in this order."""
 
 
+def measured(root: Path, count: int) -> dict[str, Any]:
+    """All that is measured, of files that are made if they are not there yet."""
+    if not (root / "image_data.json").exists():
+        write(root, count)
+    size = sum(path.stat().st_size for path in root.glob("*.json"))
+    results: dict[str, Any] = {**machine(torch.device("cpu")), "images": count, "files, MB": round(size / 1e6)}
+    rmtree(root / "cache", ignore_errors=True)
+    for task in TASKS:
+        results[task] = answer_of(Path(__file__), "--task", task, "--root", str(root))
+        print(task, results[task], file=sys.stderr)
+    (index,) = (root / "cache").iterdir()
+    return {**results, "stored index, MB": round(index.stat().st_size / 1e6, 1)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=IMAGES)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--task", choices=list(TASKS), help=argparse.SUPPRESS)
-    parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--root", type=Path, help="where the files are made and left; a folder for the time being, if none"
+    )
     options = parser.parse_args()
     if options.task:
         print(json.dumps(dict(TASKS[options.task](options.root))))
         return
-    results: dict[str, Any] = {**machine(torch.device("cpu")), "images": options.images}
-    with tempfile.TemporaryDirectory() as folder:
-        results["files, MB"] = write(Path(folder), options.images)
-        for task in TASKS:
-            results[task] = answer_of(Path(__file__), "--task", task, "--root", folder)
-            print(task, results[task], file=sys.stderr)
-        index = next((Path(folder) / "cache").iterdir())
-        results["stored index, MB"] = round(index.stat().st_size / 1e6, 1)
+    with tempfile.TemporaryDirectory() if options.root is None else nullcontext(options.root) as folder:
+        results = measured(Path(folder), options.images)
     print(json.dumps(results, indent=1))
     if options.out:
         options.out.write_text(json.dumps(results, indent=1) + "\n")
