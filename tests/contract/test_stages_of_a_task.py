@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +17,8 @@ from scenekit.hooks import Config, TaskSpec
 from scenekit.keys import OBJECTS, PHRASE_CAPTIONS, PHRASE_PROPOSALS, PHRASES, Key
 from scenekit.structures.captions import Captions
 from scenekit.structures.scene import Scene
-from scenekit.testing import check_task
+from scenekit.testing import VOCABULARY, check_task
+from scenekit.testing.bench import set_up
 
 WORTH: Key[Any, Any] = Key("tests.contract.worth", of=OBJECTS, doc="a number per object [N]", shape=("N",))
 ECHO: Key[Any, Any] = Key("tests.contract.echo", of=PHRASES, doc="a number per phrase [N]", shape=("N",))
@@ -112,6 +114,26 @@ def test_so_it_does_with_other_options() -> None:
 
 def test_counts_that_a_head_gathers_do_not_show_between_passes() -> None:
     assert check_task(TASK, only=["deterministic", "partly_labelled", "other_tasks"]).ok
+
+
+@pytest.mark.parametrize(
+    ("labelled", "losses"), [({WORTH}, {"worth"}), ({PHRASE_CAPTIONS}, {"word"}), (set(KEYS), None)]
+)
+def test_a_task_learns_where_one_of_its_streams_is_labelled(
+    labelled: set[Key[Any, Any]], losses: set[str] | None
+) -> None:
+    bench = set_up(TASK, {}, VOCABULARY)
+    one = bench.sample(0)
+    values = {key: value for key, value in one.scene.values.items() if key in labelled or key not in KEYS}
+    keys = frozenset(key for key in one.supervision.keys if key in values)
+    one = replace(one, scene=replace(one.scene, values=values), supervision=replace(one.supervision, keys=keys))
+    found = {name.split(".")[1]: float(loss.detach()) for name, loss in bench.learn([one]).items()}
+    assert {name for name, loss in found.items() if loss > 0} == (losses or {"worth", "word"})
+
+
+def test_a_task_does_not_learn_where_none_is() -> None:
+    bench = set_up(TASK, {}, VOCABULARY)
+    assert set(bench.learn([bench.sample(0, labelled=False)])) == {"phrased.unlabelled"}
 
 
 # What is found
