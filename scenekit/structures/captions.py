@@ -29,5 +29,11 @@ class Captions:
 
     def __getitem__(self, rows: Int[Tensor, " M"] | Bool[Tensor, " N"] | Sequence[int]) -> Captions:
         picked = row_numbers(rows)
-        scores, log_probs = (None if part is None else part[picked] for part in (self.scores, self.log_probs))
+        scores = None if self.scores is None else self.scores[picked]
+        log_probs = None if self.log_probs is None else _without_tail(self.log_probs[picked])
         return Captions(tuple(self.texts[i] for i in picked), scores, log_probs)
+
+
+def _without_tail(log_probs: Float[Tensor, "N T"]) -> Float[Tensor, "N t"]:
+    """No longer than the longest text."""
+    return log_probs[:, : int((~log_probs.isnan()).any(dim=0).sum())]

@@ -28,6 +28,11 @@ class Written:
     tokens: Int[Tensor, "N T"]
     log_probs: Float[Tensor, "N T"]
 
+    def split(self, rows: Sequence[int]) -> list[Written]:
+        """So many texts each, in order."""
+        parts = zip(torch.split(self.tokens, list(rows)), torch.split(self.log_probs, list(rows)), strict=True)
+        return [Written(tokens, log_probs) for tokens, log_probs in parts]
+
     def there(self, end: int) -> Bool[Tensor, "N T"]:
         """Which tokens are text, the `end` included, and not padding."""
         ended = (self.tokens == end).long().cumsum(dim=1) - (self.tokens == end).long()

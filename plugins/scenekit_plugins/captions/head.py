@@ -78,17 +78,22 @@ class CaptionHead(Head[Read, Any]):
         return [row for row, _ in pairs], [tokens for _, tokens in pairs]
 
     def decode(self, raw: Read, board: Board) -> Captions | dict[Key[Any, Any], Captions]:
-        """A text for each region."""
-        values = {key: self._described(raw[STREAMS[key][0]], board, STREAMS[key][0]) for key in self.keys}
+        """A text for each region; those of all streams are written at once."""
+        streams = [STREAMS[key][0] for key in self.keys]
+        written = self._written(torch.cat([raw[stream] for stream in streams]), board, streams)
+        parts = written.split([len(raw[stream]) for stream in streams])
+        values = {key: self.captions(part) for key, part in zip(self.keys, parts, strict=True)}
         return values if len(values) > 1 else values[PHRASE_CAPTIONS]
 
-    def _described(self, read: Float[Tensor, "N ..."], board: Board, stream: Stream) -> Captions:
+    def _written(self, read: Float[Tensor, "N ..."], board: Board, streams: Sequence[Stream]) -> Written:
+        limit, search = self.config.max_tokens, self.config.search
         if len(read) == 0:
-            return Captions((), read.new_zeros(0), read.new_zeros((0, 0)))
-        config, regions = self.config, board[stream]
-        purpose = f"captions.{stream.name}.{config.search.seed}"
-        dice = lots_of(board.images, regions.image_index, config.max_tokens, purpose).to(read.device)
-        return self.captions(self.decoder.write(read, config.max_tokens, config.search, dice))
+            return Written(torch.zeros((0, 0), dtype=torch.int64, device=read.device), read.new_zeros((0, 0)))
+        dice = [
+            lots_of(board.images, board[stream].image_index, limit, f"captions.{stream.name}.{search.seed}")
+            for stream in streams
+        ]
+        return self.decoder.write(read, limit, search, torch.cat(dice).to(read.device))
 
     def captions(self, written: Written) -> Captions:
         """Tokens as texts."""
