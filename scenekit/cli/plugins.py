@@ -18,6 +18,7 @@ HEADINGS = {
     "weights": "weights",
 }
 KEY_LISTS = ("requires", "uses", "provides", "learns_from")
+MORE = ("stages", "configure", "prepare")
 
 
 def plugins(as_json: JsonOption = False) -> None:
@@ -49,9 +50,10 @@ def inventory(found: Registry) -> dict[str, list[dict[str, Any]]]:
 
 
 def described(record: Any) -> dict[str, Any]:
-    """The summary, and the names of the keys where the record is a task."""
+    """The summary, and of a task the names of its keys and whether it has more to it than a head."""
     lists = {name: [key.name for key in getattr(record, name)] for name in KEY_LISTS if hasattr(record, name)}
-    return {"summary": record.summary, **lists}
+    more = {name: getattr(record, name) is not None for name in MORE if hasattr(record, name)}
+    return {"summary": record.summary, **lists, **more}
 
 
 def failures(found: Registry) -> list[dict[str, Any]]:

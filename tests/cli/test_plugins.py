@@ -19,7 +19,16 @@ class Shapes:
     @staticmethod
     @hookimpl
     def scenekit_tasks() -> list[TaskSpec]:
-        return [TaskSpec("shapes", "outlines", provides=(MASKS,), requires=(OBJECTS,), build=lambda core, config: None)]
+        return [
+            TaskSpec(
+                "shapes",
+                "outlines",
+                provides=(MASKS,),
+                requires=(OBJECTS,),
+                build=lambda core, config: None,
+                prepare=lambda config, scenes: config,
+            )
+        ]
 
 
 class Broken:
@@ -60,6 +69,7 @@ def test_json_lists_tasks_and_failures(found: Registry, capsys: pytest.CaptureFi
     listing = json.loads(run(capsys, "--json"))
     (task,) = listing["tasks"]
     assert (task["name"], task["provides"], task["requires"]) == ("shapes", ["masks"], ["objects"])
+    assert task["prepare"] is True and task["stages"] is False
     assert {"plugin", "distribution", "version", "summary"} <= set(task)
     causes = {entry["plugin"]: entry["cause"] for entry in listing["failures"]}
     assert set(causes) == {"broken", "missing"}
