@@ -117,7 +117,11 @@ def test_no_fault_crosses_a_run(tmp_path: Path, caplog: pytest.LogCaptureFixture
     records = read_log(tmp_path / "run" / "log.jsonl")
     assert len(records) == 3 and all(torch.tensor([*record["losses"].values()]).isfinite().all() for record in records)
     told = "\n".join(caplog.messages)
-    for text in ("image 0 of spoiled/train: relations 0 names object 9", "image 5 of spoiled/train: ", "text 0 is empty"):
+    for text in (
+        "image 0 of spoiled/train: relations 0 names object 9",
+        "image 5 of spoiled/train: ",
+        "text 0 is empty",
+    ):
         assert text in told
     assert "image 8 " not in told and "image 11 " not in told
     results = sk.evaluate(model, Spoiled(), tasks=["attributes", "captions", "relations"])
