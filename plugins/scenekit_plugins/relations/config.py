@@ -48,8 +48,9 @@ class RelationConfig(Config):
     """`predictor` of what holds between two objects, with its own options under its name.
 
     Pairs: of each picture's `max_objects` best objects all ordered pairs are scored and the best `max_pairs` looked at
-    by the predictor; at most `max_relations` are told. `pooled` is the RoIAlign side for objects, `union_pooled` that
-    for the box around a pair (0: none, for the transformer).
+    by the predictor; at most `max_relations` are told. `relabel` says whether labels that the predictor gives the
+    objects, unless theirs are given as certain, take part in the scores and are told along. `pooled` is the RoIAlign
+    side for objects, `union_pooled` that for the box around a pair (0: none, for the transformer).
 
     Learning: `learn_on` de-duplicated detections, also those that match nothing, or sampled regions that match. Of the
     looked-at pairs of a picture `pair_samples` are learned from, at most a `foreground_fraction` of them related.
@@ -66,6 +67,7 @@ class RelationConfig(Config):
     max_objects: int = Field(default=20, ge=1)
     max_pairs: int = Field(default=128, ge=1)
     max_relations: int = Field(default=100, ge=1)
+    relabel: bool = True
     pooled: int = Field(default=7, ge=1)
     union_pooled: int = Field(default=5, ge=0)
     learn_on: Literal["detections", "regions"] = "detections"

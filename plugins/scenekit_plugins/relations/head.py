@@ -134,7 +134,7 @@ class RelationHead(Head[RawRelations, list[Relations]]):
 
     def _new_labels(self, raw: RawRelations, distinct: bool) -> Labels | None:
         """Labels in the light of their surroundings; None where nobody judges them, or they were given as certain."""
-        if raw.judgement.labels is None or raw.graph.objects.class_logits is None:
+        if not self.config.relabel or raw.judgement.labels is None or raw.graph.objects.class_logits is None:
             return None
         return new_labels(raw.graph.objects, raw.judgement.labels, distinct)
 
