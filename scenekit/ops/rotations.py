@@ -68,6 +68,7 @@ def quaternion_apply(quaternion: Float[Tensor, "*#B 4"], point: Float[Tensor, "*
 
 def quaternion_to_matrix(quaternions: Float[Tensor, "*B 4"]) -> Float[Tensor, "*B 3 3"]:
     """Of quaternions of any length above 0; the length is divided out. Zero gives the identity."""
+    _expect(quaternions, 4)
     w, v = quaternions[..., 0, None, None], quaternions[..., 1:]
     squared = quaternions.square().sum(dim=-1)[..., None, None]
     scale = 2 / squared.clamp(min=torch.finfo(squared.dtype).tiny)
@@ -77,6 +78,7 @@ def quaternion_to_matrix(quaternions: Float[Tensor, "*B 4"]) -> Float[Tensor, "*
 
 def matrix_to_quaternion(matrix: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 4"]:
     """Unit quaternions with a real part that is not negative."""
+    _expect(matrix, 3, 3)
     # 4 q q^T is linear in R; each of its rows is q up to its length, and the longest divides most safely: its diagonal
     # entry 4 q_i^2 is at least 1, so that no gradient meets the square root of 0.
     m00, m01, m02, m10, m11, m12, m20, m21, m22 = matrix.flatten(-2).unbind(dim=-1)
@@ -97,6 +99,7 @@ def matrix_to_quaternion(matrix: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 4
 
 def axis_angle_to_quaternion(axis_angle: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 4"]:
     """(cos(t/2), sin(t/2) axis) of axis * t; the real part is negative for t above 180 degrees."""
+    _expect(axis_angle, 3)
     quarter = axis_angle.square().sum(dim=-1, keepdim=True) / 4  # (t/2)^2
     real = 1 - quarter / 2 * _sinc(quarter / 4).square()  # cos x = 1 - 2 sin^2(x/2)
     return torch.cat((real, axis_angle / 2 * _sinc(quarter)), dim=-1)
@@ -104,6 +107,7 @@ def axis_angle_to_quaternion(axis_angle: Float[Tensor, "*B 3"]) -> Float[Tensor,
 
 def quaternion_to_axis_angle(quaternions: Float[Tensor, "*B 4"]) -> Float[Tensor, "*B 3"]:
     """axis * angle of quaternions of any length above 0, with angles from 0 to 180 degrees."""
+    _expect(quaternions, 4)
     q = standardize_quaternion(quaternions)
     w, v = q[..., :1], q[..., 1:]
     squared = v.square().sum(dim=-1, keepdim=True)
@@ -116,6 +120,7 @@ def quaternion_to_axis_angle(quaternions: Float[Tensor, "*B 4"]) -> Float[Tensor
 
 def axis_angle_to_matrix(axis_angle: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
     """Rodrigues' formula: R = 1 + sin(t)/t K + (1 - cos t)/t^2 K^2, where K is `hat` of the axis times t."""
+    _expect(axis_angle, 3)
     squared = axis_angle.square().sum(dim=-1)[..., None, None]
     turn = hat(axis_angle)
     half = _sinc(squared / 4).square() / 2  # (1 - cos t)/t^2 = (sin(t/2)/(t/2))^2 / 2
@@ -136,6 +141,7 @@ def rotation_6d_to_matrix(d6: Float[Tensor, "*B 6"]) -> Float[Tensor, "*B 3 3"]:
     Zhou et al., On the Continuity of Rotation Representations in Neural Networks, CVPR 2019. Two vectors that are zero
     or parallel name no rotation: what comes then is finite, and `is_rotation` says no.
     """
+    _expect(d6, 6)
     first = F.normalize(d6[..., :3], dim=-1)
     along = (first * d6[..., 3:]).sum(dim=-1, keepdim=True)
     second = F.normalize(d6[..., 3:] - along * first, dim=-1)
@@ -144,6 +150,7 @@ def rotation_6d_to_matrix(d6: Float[Tensor, "*B 6"]) -> Float[Tensor, "*B 3 3"]:
 
 def matrix_to_rotation_6d(matrix: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 6"]:
     """The first two rows."""
+    _expect(matrix, 3, 3)
     return matrix[..., :2, :].flatten(-2)
 
 
@@ -152,6 +159,7 @@ def matrix_to_rotation_6d(matrix: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 
 
 def euler_angles_to_matrix(euler_angles: Float[Tensor, "*B 3"], convention: str) -> Float[Tensor, "*B 3 3"]:
     """R = R_A(a) R_B(b) R_C(c) of angles (a, b, c) in a convention such as "XYZ" or "ZXZ"; see above."""
+    _expect(euler_angles, 3)
     axes = _read_convention(convention)
     a, b, c = (_about(axis, angle) for axis, angle in zip(axes, euler_angles.unbind(dim=-1), strict=True))
     return a @ b @ c
@@ -163,6 +171,7 @@ def matrix_to_euler_angles(matrix: Float[Tensor, "*B 3 3"], convention: str) -> 
     b is from -90 to 90 degrees, or from 0 to 180 where the first and the last axis are the same. Where the turn by b
     brings the last axis onto the first (gimbal lock), only a + c or a - c is known: c is 0 there.
     """
+    _expect(matrix, 3, 3)
     i, j, last = _read_convention(convention)
     k, sign, proper = 3 - i - j, _order(i, j), last == i
     rows = matrix.unbind(dim=-2)
@@ -298,6 +307,13 @@ def _corner(like: Tensor) -> Tensor:
     return F.pad(like.new_ones(1, 1), (3, 0, 3, 0))
 
 
+def _expect(value: Tensor, *shape: int) -> None:
+    """InputError where the last dimensions are others, or the numbers are whole."""
+    if tuple(value.shape[-len(shape) :]) != shape or not value.is_floating_point():
+        wanted = " ".join(map(str, shape))
+        raise InputError(f"expected floats [... {wanted}], got {value.dtype} {list(value.shape)}")
+
+
 def _read_convention(convention: str) -> tuple[int, int, int]:
     """The axes of a convention, as numbers; InputError for what is none."""
     letters = [_AXES.find(letter) for letter in convention]
@@ -339,6 +355,7 @@ def _trace(matrix: Tensor) -> Tensor:
 
 
 def _check_traces(matrix: Tensor, eps: float) -> None:
+    _expect(matrix, 3, 3)
     traces = _trace(matrix).detach().flatten()
     bad = ~((traces >= -1 - eps) & (traces <= 3 + eps))
     if bad.any():

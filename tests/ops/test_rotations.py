@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
 from collections.abc import Callable
@@ -232,6 +233,21 @@ def test_what_is_no_rotation_is_told() -> None:
 def test_conventions_that_are_none(convention: str) -> None:
     with pytest.raises(InputError, match="no convention of Euler angles"):
         ops.euler_angles_to_matrix(torch.zeros(3), convention)
+
+
+@pytest.mark.parametrize(
+    "function, bad",
+    [
+        (ops.matrix_to_quaternion, torch.eye(4)),
+        (ops.so3_log_map, torch.eye(4)),
+        (ops.quaternion_to_matrix, torch.zeros(2, 3)),
+        (ops.rotation_6d_to_matrix, torch.zeros(5)),
+        (ops.axis_angle_to_matrix, torch.zeros(3, dtype=torch.int64)),
+    ],
+)
+def test_other_shapes_and_whole_numbers_are_told(function: Callable[[Tensor], Tensor], bad: Tensor) -> None:
+    with pytest.raises(InputError, match="expected floats"):
+        inspect.unwrap(function)(bad)  # without the annotations' own check, which only tests have
 
 
 def test_nothing_and_more_dimensions() -> None:
