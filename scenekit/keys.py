@@ -17,16 +17,12 @@ from scenekit.structures.fields import (
     AttributeField,
     Box3DField,
     CaptionField,
-    DepthField,
     Field,
-    ImageField,
     KeypointField,
     MaskField,
     MeshField,
-    PanopticField,
-    RelationField,
-    SemanticField,
 )
+from scenekit.structures.image_fields import DepthField, ImageField, PanopticField, RelationField, SemanticField
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.keypoints import Keypoints
 from scenekit.structures.masks import Masks

@@ -19,8 +19,8 @@ from scenekit.data.sample import Sample
 from scenekit.data.selecting import without_empty
 from scenekit.keys import OBJECTS, Key, Stream
 from scenekit.recipe import InputConfig
-from scenekit.structures.fields import ImageField
 from scenekit.structures.geometry import Size
+from scenekit.structures.image_fields import ImageField
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
 from scenekit.structures.scene import Objects

@@ -19,7 +19,7 @@ from scenekit.data.value_checks import mended, repeats, row_name
 from scenekit.keys import AMODAL_MASKS, OBJECTS, SEMANTIC, Key
 from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.captions import Captions
-from scenekit.structures.fields import IGNORE
+from scenekit.structures.image_fields import IGNORE
 from scenekit.structures.keypoints import ABSENT, Keypoints
 from scenekit.structures.masks import Masks
 from scenekit.structures.panoptic import Panoptic

@@ -19,7 +19,7 @@ from scenekit.data.sample import Sample
 from scenekit.data.selecting import keep_regions
 from scenekit.errors import InputError
 from scenekit.keys import ATTRIBUTES, KEYPOINTS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC, Key
-from scenekit.structures.fields import IGNORE
+from scenekit.structures.image_fields import IGNORE
 from scenekit.structures.keypoints import Keypoints
 from scenekit.structures.panoptic import Panoptic
 from scenekit.structures.relations import Relations

@@ -4,8 +4,9 @@ from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.cameras import Camera
 from scenekit.structures.captions import Captions
 from scenekit.structures.features import FeaturePyramid
-from scenekit.structures.fields import IGNORE, Field, ImageField
+from scenekit.structures.fields import Field
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.image_fields import IGNORE, ImageField
 from scenekit.structures.images import ImageBatch, pad_batch
 from scenekit.structures.keypoints import Keypoints
 from scenekit.structures.masks import Masks

@@ -1,7 +1,8 @@
 """How the values of a key behave: picked, packed, moved with the picture, written and read.
 
 A `Field` is what a `Key` needs to know about the type behind it. Row tensors and numbers need none of this: the plain
-`Field` serves. Letters: N rows of one picture, G rows of a batch, B pictures, H W pixels.
+`Field` serves. What belongs to a picture as a whole is in `image_fields`. Letters: N rows of one picture, G rows of a
+batch, H W pixels.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torchvision.transforms.v2 import functional as tv
 
 from scenekit.files import plain
 from scenekit.structures.boxes3d import Boxes3D
@@ -22,12 +22,7 @@ from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.keypoints import Keypoints
 from scenekit.structures.masks import Masks
 from scenekit.structures.meshes import Meshes
-from scenekit.structures.panoptic import Panoptic, Segment
-from scenekit.structures.relations import Relations
 from scenekit.structures.vocabulary import Vocabulary
-
-IGNORE = -1
-"""Label of a pixel that says nothing."""
 
 MOST_NUMBERS = 64
 """A tensor with more of them in a row is not described number by number."""
@@ -55,7 +50,7 @@ class Field(Generic[Batch, Item]):
 
     def scatter(self, item: Any, rows: Tensor, count: int) -> Any:
         """An item of `count` rows that has `item` at `rows` and nothing (NaN, 0, empty) elsewhere."""
-        return _scattered(item, rows, count)
+        return scattered(item, rows, count)
 
     def collate(self, items: Sequence[Any], size: Size) -> Any:
         """Pack the items of a batch whose padded pictures are `size` pixels."""
@@ -75,7 +70,7 @@ class Field(Generic[Batch, Item]):
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Any:
         """Read what `encode` wrote for a picture of `size`."""
-        return _tensor(data, *[0] * (self.dims - 1))
+        return tensor_of(data, *[0] * (self.dims - 1))
 
     def describe(self, item: Any, vocabulary: Vocabulary, threshold: float) -> list[Any]:
         """What the nodes of a scene's graph say: an entry of plain JSON per row, None where there is nothing to say.
@@ -97,7 +92,7 @@ class AttributeField(Field[Tensor, Tensor]):
         return [{name: p for name, p in row if p >= threshold} for row in rows]
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Tensor:
-        return _tensor(data, len(vocabulary.attributes))
+        return tensor_of(data, len(vocabulary.attributes))
 
 
 class MaskField(Field[Tensor, Masks]):
@@ -105,7 +100,7 @@ class MaskField(Field[Tensor, Masks]):
 
     def scatter(self, item: Masks | Tensor, rows: Tensor, count: int) -> Masks | Tensor:
         if isinstance(item, Tensor):
-            blank_between: Tensor = _scattered(item, rows, count)
+            blank_between: Tensor = scattered(item, rows, count)
             return blank_between
         full = list(Masks.empty(count, item.size).rles)
         for row, rle in zip(rows.tolist(), item.rles, strict=True):
@@ -139,7 +134,7 @@ class KeypointField(Field[Keypoints, Keypoints]):
 
     def scatter(self, item: Keypoints, rows: Tensor, count: int) -> Keypoints:
         parts = (item.xy, item.visibility, item.scores)
-        return Keypoints(*(_scattered(part, rows, count) for part in parts))
+        return Keypoints(*(scattered(part, rows, count) for part in parts))
 
     def collate(self, items: Sequence[Keypoints], size: Size) -> Keypoints:
         return Keypoints(torch.cat([item.xy for item in items]), torch.cat([item.visibility for item in items]))
@@ -164,9 +159,9 @@ class KeypointField(Field[Keypoints, Keypoints]):
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Keypoints:
         points = 0 if data or vocabulary.skeleton is None else len(vocabulary.skeleton.points)
         return Keypoints(
-            _tensor([row["xy"] for row in data], points, 2),
-            _tensor([row["visibility"] for row in data], points).long(),
-            _scores([row["scores"] for row in data]),
+            tensor_of([row["xy"] for row in data], points, 2),
+            tensor_of([row["visibility"] for row in data], points).long(),
+            scores_of([row["scores"] for row in data]),
         )
 
 
@@ -177,7 +172,7 @@ class CaptionField(Field[Captions, Captions]):
         texts: list[tuple[str, ...]] = [()] * count
         for row, text in zip(rows.tolist(), item.texts, strict=True):
             texts[row] = text
-        return Captions(tuple(texts), *(_scattered(part, rows, count) for part in (item.scores, item.log_probs)))
+        return Captions(tuple(texts), *(scattered(part, rows, count) for part in (item.scores, item.log_probs)))
 
     def collate(self, items: Sequence[Captions], size: Size) -> Captions:
         return Captions(tuple(text for item in items for text in item.texts))
@@ -207,7 +202,9 @@ class CaptionField(Field[Captions, Captions]):
         if any("log_probs" in row for row in data):
             rows = [torch.tensor(row.get("log_probs", []), dtype=torch.float32) for row in data]
             log_probs = pad_sequence(rows, batch_first=True, padding_value=torch.nan)
-        return Captions(tuple(tuple(row["texts"]) for row in data), _scores([row["score"] for row in data]), log_probs)
+        return Captions(
+            tuple(tuple(row["texts"]) for row in data), scores_of([row["score"] for row in data]), log_probs
+        )
 
 
 class Box3DField(Field[Boxes3D, Boxes3D]):
@@ -215,7 +212,7 @@ class Box3DField(Field[Boxes3D, Boxes3D]):
 
     def scatter(self, item: Boxes3D, rows: Tensor, count: int) -> Boxes3D:
         parts = (item.center, item.size, item.rotation, item.scores)
-        return Boxes3D(*(_scattered(part, rows, count) for part in parts))
+        return Boxes3D(*(scattered(part, rows, count) for part in parts))
 
     def collate(self, items: Sequence[Boxes3D], size: Size) -> Boxes3D:
         return Boxes3D(*(torch.cat([getattr(item, name) for item in items]) for name in ("center", "size", "rotation")))
@@ -231,10 +228,10 @@ class Box3DField(Field[Boxes3D, Boxes3D]):
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Boxes3D:
         return Boxes3D(
-            _tensor([row["center"] for row in data], 3),
-            _tensor([row["size"] for row in data], 3),
-            _tensor([row["rotation"] for row in data], 3, 3),
-            _scores([row["score"] for row in data]),
+            tensor_of([row["center"] for row in data], 3),
+            tensor_of([row["size"] for row in data], 3),
+            tensor_of([row["rotation"] for row in data], 3, 3),
+            scores_of([row["score"] for row in data]),
         )
 
 
@@ -263,175 +260,11 @@ class MeshField(Field[Meshes, Meshes]):
         return [{"verts": plain(verts), "faces": faces} for verts, faces in parts]
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Meshes:
-        verts = [_tensor(row["verts"], 3) for row in data]
+        verts = [tensor_of(row["verts"], 3) for row in data]
         return Meshes.from_lists(verts, [torch.tensor(row["faces"], dtype=torch.int64).reshape(-1, 3) for row in data])
 
 
-class ImageField(Field[Batch, Item]):
-    """A value of a whole picture; a batch is a list unless a subclass packs it."""
-
-    def collate(self, items: Sequence[Any], size: Size) -> Any:
-        return list(items)
-
-    def image(self, value: Any, index: int, rows: Tensor) -> Any:
-        return value[index]
-
-    def absent(self, size: Size) -> Any:
-        """What stands for a picture without this label in a packed batch."""
-        return None
-
-    def encode(self, item: Any, vocabulary: Vocabulary) -> Any:
-        return plain(item.tolist() if isinstance(item, Tensor) else item)
-
-    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Any:
-        return torch.tensor(floats(data)) if isinstance(data, list) else data
-
-
-class SemanticField(ImageField[Tensor, Tensor]):
-    """Labels [H W] int64, `IGNORE` where nothing is known; packed as [B H W]."""
-
-    def collate(self, items: Sequence[Tensor], size: Size) -> Tensor:
-        return pad_maps(items, size, IGNORE)
-
-    def absent(self, size: Size) -> Tensor:
-        return torch.full(size, IGNORE)
-
-    def transform(self, item: Tensor, geometry: Geometry, vocabulary: Vocabulary) -> Tensor:
-        return transform_map(item, geometry)
-
-    def encode(self, item: Tensor, vocabulary: Vocabulary) -> Any:
-        present = [label for label in torch.unique(item).tolist() if label != IGNORE]
-        masks = Masks.from_dense(torch.stack([item == label for label in present])) if present else None
-        rles = [] if masks is None else masks.to_json()
-        labels = vocabulary.labels
-        return [{"label": n, "name": labels[n], "mask": rle} for n, rle in zip(present, rles, strict=True)]
-
-    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Tensor:
-        labels = torch.full(size, IGNORE)
-        for entry in data:
-            labels[Masks.from_json([entry["mask"]], size).dense[0]] = entry["label"]
-        return labels
-
-
-class DepthField(ImageField[Tensor, Tensor]):
-    """Metres along the optical axis [H W], NaN where unknown; packed as [B H W]."""
-
-    def collate(self, items: Sequence[Tensor], size: Size) -> Tensor:
-        return pad_maps(items, size, torch.nan)
-
-    def absent(self, size: Size) -> Tensor:
-        return torch.full(size, torch.nan)
-
-    def transform(self, item: Tensor, geometry: Geometry, vocabulary: Vocabulary) -> Tensor:
-        return transform_map(item, geometry)
-
-
-class PanopticField(ImageField[list[Panoptic], Panoptic]):
-    """Segments and their map."""
-
-    def transform(self, item: Panoptic, geometry: Geometry, vocabulary: Vocabulary) -> Panoptic:
-        ids = transform_map(item.ids, geometry)
-        present = set(torch.unique(ids).tolist())
-        return Panoptic(ids, tuple(segment for segment in item.segments if segment.id in present))
-
-    def encode(self, item: Panoptic, vocabulary: Vocabulary) -> Any:
-        if not item.segments:
-            return []
-        rles = Masks.from_dense(torch.stack([item.ids == segment.id for segment in item.segments])).to_json()
-        return [
-            {**vars(segment), "name": vocabulary.labels[segment.label], "mask": rle}
-            for segment, rle in zip(item.segments, rles, strict=True)
-        ]
-
-    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Panoptic:
-        ids, segments = torch.zeros(size, dtype=torch.int64), []
-        for entry in data:
-            segments.append(Segment(**{k: v for k, v in entry.items() if k not in ("name", "mask")}))
-            ids[Masks.from_json([entry["mask"]], size).dense[0]] = entry["id"]
-        return Panoptic(ids, tuple(segments))
-
-
-class RelationField(ImageField[list[Relations], Relations]):
-    """Relations of a picture; mirroring exchanges the vocabulary's mirror predicates."""
-
-    names_objects = True
-
-    def image(self, value: list[Relations], index: int, rows: Tensor) -> Relations:
-        """Those between objects that are left, which get the places of a Scene."""
-        relations = value[index]
-        named = [relations.subject, relations.object, rows]
-        count = max((int(column.max()) + 1 for column in named if len(column)), default=0)
-        count = count if relations.labels is None else len(relations.labels)
-        places = torch.full((count,), -1, dtype=torch.int64, device=rows.device)
-        places[rows] = torch.arange(len(rows), device=rows.device)
-        return relations.moved(places)
-
-    def transform(self, item: Relations, geometry: Geometry, vocabulary: Vocabulary) -> Relations:
-        if not geometry.mirrored:
-            return item
-        order = torch.tensor(vocabulary.predicate_mirror_order, dtype=torch.int64, device=item.predicate.device)
-        probabilities = None if item.probabilities is None else item.probabilities[:, order]
-        return replace(item, predicate=order[item.predicate], probabilities=probabilities)
-
-    def encode(self, item: Relations, vocabulary: Vocabulary) -> Any:
-        """One entry a relation; where objects are labelled anew, an object with `relations` and `objects`."""
-        relations = self._encode_rows(item, vocabulary)
-        if item.labels is None:
-            return relations
-        scores: list[Any] = [None] * len(item.labels) if item.label_scores is None else item.label_scores.tolist()
-        objects = [
-            {"label": label, "name": vocabulary.things[label], "score": plain(score)}
-            for label, score in zip(item.labels.tolist(), scores, strict=True)
-        ]
-        return {"relations": relations, "objects": objects}
-
-    def _encode_rows(self, item: Relations, vocabulary: Vocabulary) -> list[dict[str, Any]]:
-        scores: list[Any] = [None] * len(item) if item.score is None else plain(item.score.tolist())
-        columns = (item.subject.tolist(), item.object.tolist(), item.predicate.tolist(), scores)
-        names = vocabulary.predicates
-        entries = [
-            {"subject": s, "object": o, "predicate": p, "name": names[p], "score": score}
-            for s, o, p, score in zip(*columns, strict=True)
-        ]
-        if item.probabilities is None:
-            return entries
-        probabilities = plain(item.probabilities.tolist())
-        return [{**entry, "probabilities": row} for entry, row in zip(entries, probabilities, strict=True)]
-
-    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Relations:
-        rows, objects = (data["relations"], data["objects"]) if isinstance(data, dict) else (data, None)
-        subject, target, predicate = (
-            torch.tensor([row[name] for row in rows], dtype=torch.int64) for name in ("subject", "object", "predicate")
-        )
-        probabilities = [row.get("probabilities") for row in rows]
-        relations = Relations(
-            subject, target, predicate, _scores([row["score"] for row in rows]), _scores(probabilities)
-        )
-        if objects is None:
-            return relations
-        labels = torch.tensor([row["label"] for row in objects], dtype=torch.int64)
-        return replace(relations, labels=labels, label_scores=_scores([row["score"] for row in objects]))
-
-
-def pad_maps(maps: Sequence[Tensor], size: Size, value: int | float) -> Tensor:
-    """Stack [h w] maps into [B H W], filled up with `value` at the right and bottom."""
-    packed = maps[0].new_full((len(maps), *size), value)
-    for row, item in zip(packed, maps, strict=True):
-        row[: item.shape[0], : item.shape[1]] = item
-    return packed
-
-
-def transform_map(item: Tensor, geometry: Geometry) -> Tensor:
-    """A map of labels or measures follows the picture (nearest neighbour, so that no new values appear)."""
-    x0, y0, x1, y1 = geometry.window
-    cut = item[y0:y1, x0:x1]
-    if tuple(cut.shape) != geometry.size:
-        nearest_exact = tv.InterpolationMode.NEAREST_EXACT
-        cut = tv.resize(cut[None].double(), list(geometry.size), interpolation=nearest_exact)[0].to(item.dtype)
-    return cut.flip(-1) if geometry.mirrored else cut
-
-
-def _scattered(item: Any, rows: Tensor, count: int) -> Any:
+def scattered(item: Any, rows: Tensor, count: int) -> Any:
     """`count` rows that hold those of `item` at `rows` and NaN (or 0) elsewhere; None stays None."""
     if item is None:
         return None
@@ -447,11 +280,11 @@ def floats(value: Any) -> Any:
     return torch.nan if value is None else value
 
 
-def _tensor(rows: Sequence[Any], *shape: int) -> Tensor:
+def tensor_of(rows: Sequence[Any], *shape: int) -> Tensor:
     """Nested lists as a tensor; `shape` is what a row has when there is none to tell."""
     return torch.tensor(floats(list(rows))) if rows else torch.zeros((0, *shape))
 
 
-def _scores(rows: Sequence[Any]) -> Tensor | None:
+def scores_of(rows: Sequence[Any]) -> Tensor | None:
     """A column of the rows, or None where no row says anything."""
-    return None if all(row is None for row in rows) else _tensor(rows)
+    return None if all(row is None for row in rows) else tensor_of(rows)

@@ -19,16 +19,12 @@ from scenekit.structures.fields import (
     AttributeField,
     Box3DField,
     CaptionField,
-    DepthField,
     Field,
-    ImageField,
     KeypointField,
     MaskField,
     MeshField,
-    PanopticField,
-    RelationField,
-    SemanticField,
 )
+from scenekit.structures.image_fields import DepthField, ImageField, PanopticField, RelationField, SemanticField
 from scenekit.structures.keypoints import VISIBLE, Keypoints
 from scenekit.structures.masks import Masks
 from scenekit.structures.meshes import Meshes

@@ -14,7 +14,8 @@ from torch import Tensor, distributed, nn
 import scenekit as sk
 from scenekit.hooks import Policy, TaskSpec
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, SEMANTIC, Key
-from scenekit.structures.fields import Field, ImageField, SemanticField
+from scenekit.structures.fields import Field
+from scenekit.structures.image_fields import ImageField, SemanticField
 from scenekit.testing import BUILDS, CHECKS, Report, check_task
 from scenekit.testing.rules import processes
 

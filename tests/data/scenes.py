@@ -9,7 +9,7 @@ import torch
 from scenekit.data.sample import Sample, Supervision
 from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, RELATIONS, SEMANTIC, Key
 from scenekit.structures.cameras import Camera
-from scenekit.structures.fields import IGNORE
+from scenekit.structures.image_fields import IGNORE
 from scenekit.structures.keypoints import Keypoints
 from scenekit.structures.masks import Masks
 from scenekit.structures.relations import Relations

@@ -10,7 +10,7 @@ from scenekit.data.sample import Sample, Supervision
 from scenekit.keys import CAPTIONS, DEPTH, KEYPOINTS, MASKS, OBJECTS, PHRASE_CAPTIONS, PHRASES, RELATIONS, SEMANTIC
 from scenekit.recipe import InputConfig
 from scenekit.structures.captions import Captions
-from scenekit.structures.fields import IGNORE
+from scenekit.structures.image_fields import IGNORE
 from scenekit.structures.scene import Objects, Scene
 from scenekit.structures.vocabulary import Vocabulary
 

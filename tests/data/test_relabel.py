@@ -10,7 +10,7 @@ from scenekit.data.relabel import _warn_once, check_words, relabeled
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError
 from scenekit.keys import ATTRIBUTES, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC
-from scenekit.structures.fields import IGNORE
+from scenekit.structures.image_fields import IGNORE
 from scenekit.structures.panoptic import Panoptic, Segment
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
 

@@ -4,17 +4,8 @@ import pytest
 import torch
 
 from scenekit.structures import Boxes3D, Camera, Captions, Geometry, Keypoints, Masks, Meshes, Panoptic, Segment
-from scenekit.structures.fields import (
-    Box3DField,
-    CaptionField,
-    DepthField,
-    KeypointField,
-    MaskField,
-    MeshField,
-    PanopticField,
-    RelationField,
-    SemanticField,
-)
+from scenekit.structures.fields import Box3DField, CaptionField, KeypointField, MaskField, MeshField
+from scenekit.structures.image_fields import DepthField, PanopticField, RelationField, SemanticField
 from scenekit.structures.relations import Relations
 
 from . import worlds

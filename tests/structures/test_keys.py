@@ -7,7 +7,8 @@ import pytest
 
 from scenekit.errors import InputError
 from scenekit.keys import MASKS, OBJECTS, PHRASES, SEMANTIC, Key, Stream, key_named
-from scenekit.structures.fields import DepthField, Field, MaskField
+from scenekit.structures.fields import Field, MaskField
+from scenekit.structures.image_fields import DepthField
 
 
 def test_keys_survive_pickling_and_copying() -> None:

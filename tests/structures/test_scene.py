@@ -25,7 +25,7 @@ from scenekit.keys import (
     key_named,
 )
 from scenekit.structures import Masks, Relations
-from scenekit.structures.fields import ImageField
+from scenekit.structures.image_fields import ImageField
 from scenekit.structures.scene import Objects, Scene
 from scenekit.structures.tensors import map_tensors
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from scenekit.evaluation.evaluator import Evaluator
 from scenekit.keys import Key, Stream
-from scenekit.structures.fields import DepthField, SemanticField
 from scenekit.structures.geometry import Size
+from scenekit.structures.image_fields import DepthField, SemanticField
 from scenekit.structures.keypoints import Keypoints
 from scenekit.structures.masks import Masks
 from scenekit.structures.panoptic import Panoptic
