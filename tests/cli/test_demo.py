@@ -4,9 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 import scenekit as sk
+from scenekit.cli import demo
+from scenekit.viewing import ReportEntry
+from tests.structures import worlds
 
 
 @pytest.fixture(autouse=True)
@@ -41,3 +45,12 @@ def test_refusals_write_nothing(refused, tiny_model, tmp_path) -> None:
     for name, reason in (("empty.png", "is empty"), ("none.png", "no such file")):
         said = refused("demo", "--model", tiny_model, "--out", tmp_path / "out", "--image", tmp_path / name)
         assert reason in said and not (tmp_path / "out").exists()
+
+
+def test_what_is_found_is_counted_and_the_graph_written(tmp_path) -> None:
+    scene = worlds.scene(2)
+    picture = Image.new("RGB", (scene.size[1], scene.size[0]))
+    assert demo.counts(scene) == {"objects": 2, "phrases": 2, "relations": 2}
+    assert demo.counts(scene.select(sk.OBJECTS, torch.tensor([0]))) == {"objects": 1, "phrases": 2}
+    demo.save(ReportEntry("world", picture, scene, {}), tmp_path)
+    assert sk.load_graph(tmp_path / "world.graphml").number_of_edges() == 2

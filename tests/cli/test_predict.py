@@ -105,3 +105,24 @@ def test_real_pictures(run, tiny_model, samples) -> None:
     pictures = sorted(p for folder in ("imagenet_check", "coco_keypoints") for p in (samples / folder).glob("*.jpg"))
     result = run("predict", *pictures, "--model", tiny_model, "--json", "--tasks", "semantic")
     assert len(result.json) == len(pictures) > 3
+
+
+def test_graph_of_one_picture(run, refused, tiny_model, photo, tmp_path) -> None:
+    arguments = ("predict", photo, "--model", tiny_model, "--tasks", "masks", "--threshold", "0")
+    for name in ("new/out.graphml", "new/out.json"):
+        result = run(*arguments, "--json", "--graph", tmp_path / name)
+        (scene,) = result.json
+        assert result.status == 0 and "note: " in result.err and "has the objects alone" in result.err
+        graph = sk.load_graph(tmp_path / name)
+        assert [node["label"] for node in graph.nodes.values()] == scene["objects"]["names"]
+        assert graph.graph["path"] == str(photo) and graph.number_of_edges() == 0
+    assert ".graphml or .json" in refused(*arguments, "--graph", tmp_path / "out.txt")
+    assert "cannot be made" in refused(*arguments, "--graph", photo / "out.json")
+
+
+def test_graphs_of_several_pictures(run, refused, tiny_model, photo, tmp_path) -> None:
+    arguments = ("predict", photo, photo, "--model", tiny_model, "--tasks", "masks")
+    assert "name a folder" in refused(*arguments, "--graph", tmp_path / "out.json")
+    assert run(*arguments, "--graph", tmp_path / "graphs").status == 0
+    assert sorted(path.name for path in (tmp_path / "graphs").iterdir()) == ["photo-2.graphml", "photo.graphml"]
+    assert run(*arguments[:2], *arguments[3:], "--graph", tmp_path / "graphs").status == 0, "a folder serves one, too"

@@ -5,14 +5,17 @@ import io
 import re
 from dataclasses import replace
 from functools import lru_cache
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
-from scenekit.keys import PANOPTIC
-from scenekit.structures.scene import Scene
+from scenekit.keys import ATTRIBUTES, CAPTIONS, PANOPTIC, PHRASE_CAPTIONS, PHRASES, RELATIONS
+from scenekit.structures import Captions, Relations
+from scenekit.structures.scene import Objects, Scene
 from scenekit.viewing import ReportEntry, draw_layers, write_report
 from tests.viewing.scenes import gray_picture, nothing, room
 
@@ -156,3 +159,57 @@ def test_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     write_report(tmp_path / "new" / "folder" / "r.html", [], title="t", model_info={})
     assert (tmp_path / "new" / "folder" / "r.html").is_file()
+
+
+def told() -> Scene:
+    """The room with attributes, descriptions, described regions and relations."""
+    scene = room(120, 160)
+    vocabulary = replace(scene.vocabulary, predicates=("left of", "<i>on</i>"), attributes=("tall", "old"))
+    values = {
+        ATTRIBUTES: torch.tensor([[0.75, 0.25], [1.0, 0.5]]),
+        CAPTIONS: Captions((("a tall <b>man</b>",), ())),
+        PHRASE_CAPTIONS: Captions((("a foot",), ("a wall",), ())),
+        RELATIONS: Relations(
+            torch.tensor([0, 1]), torch.tensor([1, 0]), torch.tensor([0, 1]), torch.tensor([0.125, 0.5])
+        ),
+    }
+    regions = Objects(
+        torch.tensor([[1.0, 2, 3, 4], [5, 6, 70, 80], [0, 0, 1, 1]]),
+        torch.zeros(3).long(),
+        torch.tensor([0.2, 0.7, 0.1]),
+    )
+    return replace(
+        scene, vocabulary=vocabulary, streams={**scene.streams, PHRASES: regions}, values={**scene.values, **values}
+    )
+
+
+def rows_of(html: str, title: str) -> list[list[str]]:
+    """The cells of the table below a title, without tags."""
+    body = html.split(f"<h3>{title}</h3>")[1].split("<tbody>")[1].split("</tbody>")[0]
+    cells = [row.split("</td>")[:-1] for row in body.split("</tr>")[:-1]]
+    return [[unescape(re.sub("<[^>]+>", "", cell)) for cell in row] for row in cells]
+
+
+def test_what_is_said_in_words(tmp_path: Path) -> None:
+    scene = told()
+    html, page = write(tmp_path, ReportEntry("told", gray_picture(scene), scene, {}, truth=scene))
+    assert [row[-2:] for row in rows_of(html, "Objects")] == [
+        ["tall 0.75", "a tall <b>man</b>"],
+        ["tall, old 0.50", ""],
+    ]
+    assert rows_of(html, "Described regions") == [["a wall", "0.70", "5, 6, 70, 80"], ["a foot", "0.20", "1, 2, 3, 4"]]
+    relations = [["<b>chair</b> 1", "<i>on</i>", "person 0", "0.50"], ["person 0", "left of", "<b>chair</b> 1", "0.12"]]
+    assert rows_of(html, "Relations") == relations
+    assert len(page.named("svg")) == 2, "of the prediction and of the ground truth"
+    assert "2 objects, 2 relations" in " ".join(page.text) and "<i>on" not in html
+
+
+def test_long_lists_are_cut_short(tmp_path: Path) -> None:
+    scene = told()
+    relations = Relations(*torch.randint(2, (3, 50)))
+    scene = replace(scene, values={**scene.values, RELATIONS: relations})
+    html, page = write(tmp_path, ReportEntry("long", gray_picture(scene), scene, {}))
+    assert len(rows_of(html, "Relations")) == 20 and "and 30 more" in page.text
+    none = replace(scene, values={**scene.values, RELATIONS: Relations(*torch.zeros((3, 0), dtype=torch.int64))})
+    _, page = write(tmp_path, ReportEntry("none", gray_picture(none), none, {}))
+    assert "2 objects, 0 relations" in " ".join(page.text)
