@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import logging
 import sys
 from collections.abc import Callable
@@ -148,6 +149,22 @@ def test_what_builds_is_a_function(install: Install, kind: str) -> None:
     object.__setattr__(record, made_by, 7)
     failure = only_failure(collect([install("bad", **{hook: lambda: [record]})]))
     assert f"bad of acme 1.2: PluginError: `{made_by}` of " in failure and "must be a function, got int" in failure
+
+
+@pytest.mark.parametrize("part", ["stages", "configure", "prepare"])
+def test_what_else_a_task_brings_is_a_function_too(install: Install, part: str) -> None:
+    record = copy.copy(RECORDS["task"])
+    object.__setattr__(record, part, 7)
+    failure = only_failure(collect([install("bad", scenekit_tasks=lambda: [record])]))
+    assert f"`{part}` of {record.name!r} must be a function, got int" in failure
+
+
+def test_whose_record_it_is_that_options_have_changed(install: Install) -> None:
+    record = dataclasses.replace(RECORDS["task"], configure=lambda spec, config: spec)
+    found = collect([install("good", scenekit_tasks=lambda: [record])])
+    changed = dataclasses.replace(record, max_regions=3)
+    assert found.owner(changed) is found.owner(record) is not None
+    assert found.owner(dataclasses.replace(record, configure=None)) is None
 
 
 @pytest.mark.parametrize("kind", ["task", "detector"])
