@@ -83,7 +83,8 @@ RESULT_FILES: Sequence[Result] = (
         "Opening Visual Genome",
         "Made-up files of the size of Visual Genome 1.4, opened by the data set `visual_genome`: at first, when all of "
         "them are walked through, and again by the stored index; and the labels of 500 pictures. Each in a process of "
-        "its own, whose whole memory is counted; the first row is what importing alone takes.",
+        "its own, whose whole memory is counted; the first row is what importing alone takes. Other programs kept both "
+        "cores busy, so CPU seconds tell more than seconds.",
         "OMP_NUM_THREADS=1 python benchmarks/visual_genome_index.py --out benchmarks/results/visual_genome_index.json",
     ),
     Result(
