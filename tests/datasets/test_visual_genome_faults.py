@@ -63,6 +63,9 @@ ROWS: dict[str, Change] = {
     ),
     "subject and object are the same, 1": rows("relationships", "relationships", relation(1, "on", 1)),
     "number 2: 1 riding 2 occurs twice": rows("relationships", "relationships", relation(1, "riding", 2)),
+    "expected a list of objects, one per attribute entry of image 1, got": lambda data: data["attributes"][0].update(
+        attributes={"tall": 1}
+    ),
     "'predicate' is empty": changed("relationships", "relationships", predicate="  "),
     "'subject' must be an object, not 5": changed("relationships", "relationships", subject=5),
     "region of image 1 number 0: 'phrase' is empty": changed("region_descriptions", "regions", phrase="\n"),

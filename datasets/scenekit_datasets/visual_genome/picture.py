@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.evaluation.reading import Record, brief
+from scenekit.evaluation.reading import Record, brief, records_of
 from scenekit.keys import ATTRIBUTES, OBJECTS, PHRASE_CAPTIONS, PHRASES, RELATIONS, Key, Stream
 from scenekit.structures import Captions, Relations
 from scenekit.structures.geometry import Size
@@ -59,14 +59,15 @@ class PictureReader:
         values: dict[Key[Any, Any], Any] = {}
         valid: dict[Key[Any, Any], Any] = {}
         size = self.size(place)
-        if self.words.things and (listed := self._records("objects", place)) is not None:
+        if self.words.things and (listed := self._records("objects", place, faults)) is not None:
             graph = _Graph(self, place, faults)
-            graph.read(listed, self._records("relationships", place), self._records("attributes", place))
+            graph.read(listed, *(self._records(name, place, faults) for name in ("relationships", "attributes")))
             streams[OBJECTS] = graph.objects
             values.update(graph.values)
             valid.update(graph.valid)
-        if PHRASE_CAPTIONS in self.rules.keys and (listed := self._records("region_descriptions", place)) is not None:
-            streams[PHRASES], values[PHRASE_CAPTIONS] = phrases_of(listed, size, faults)
+        phrases = self._records("region_descriptions", place, faults) if PHRASE_CAPTIONS in self.rules.keys else None
+        if phrases is not None:
+            streams[PHRASES], values[PHRASE_CAPTIONS] = phrases_of(phrases, size, faults)
         return Scene(size, self.words.vocabulary, streams, values, valid, None, path), faults
 
     def size(self, place: int) -> Size:
@@ -74,17 +75,17 @@ class PictureReader:
         height, width = self.index.sizes[place].tolist()
         return height, width
 
-    def _records(self, name: str, place: int) -> list[Record] | None:
-        """The rows of the picture's entry in a file; None where it has none."""
+    def _records(self, name: str, place: int, faults: list[str]) -> list[Record] | None:
+        """The rows of the picture's entry in a file; None where it has none, or none that can be read."""
         entry = self.index.record(name, place)
         if entry is None:
             return None
         field, noun = _ROWS[name]
-        rows = entry.get(field)
-        noun = f"{noun} of image {self.index.ids[place]}"
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise InputError(f"{entry.path}: expected a list of objects, one per {noun}, got {brief(rows)}")
-        return [Record(row, entry.path, noun, number) for number, row in enumerate(rows)]
+        try:
+            return records_of(entry.get(field), entry.path, f"{noun} of image {self.index.ids[place]}")
+        except InputError as error:
+            faults.append(str(error))
+            return None
 
 
 _ROWS = {
