@@ -18,7 +18,7 @@ from scenekit.heads import Core, Provider
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import CAPTIONS, PHRASE_CAPTIONS, PHRASE_PROPOSALS, PHRASES
 from scenekit.structures.scene import Scene
-from scenekit_plugins.captions.config import CaptionConfig, StoredTokenizer, TokenizerConfig
+from scenekit_plugins.captions.config import CaptionConfig
 from scenekit_plugins.captions.draw import draw_captions
 from scenekit_plugins.captions.head import CaptionHead
 from scenekit_plugins.captions.pretrained import architecture
@@ -49,20 +49,18 @@ def configured(spec: TaskSpec, config: CaptionConfig) -> TaskSpec:
 def prepared(config: CaptionConfig, scenes: Iterable[Scene]) -> CaptionConfig:
     """With the tokenizer that the captions of the training data ask for, and what a pretrained decoder looks like.
 
-    Words that are known already, of the model that the training starts from, keep their places. Raises InputError where
-    there is not one caption.
+    Words that are known already keep their places. Raises InputError where there is not one caption.
     """
-    transformer = config.transformer
+    tokenizer, transformer = config.tokenizer, config.transformer
+    if tokenizer.stored is None:
+        texts = () if tokenizer.name is not None else _some(texts_of(scenes))
+        tokenizer = tokenizer.model_copy(update={"stored": trained(tokenizer, texts)})
+    elif tokenizer.grow:
+        more = grown(tokenizer.stored, tokenizer, _some(texts_of(scenes)))
+        tokenizer = tokenizer.model_copy(update={"stored": more})
     if config.decoder == "transformer" and transformer.weights is not None and transformer.network is None:
         transformer = transformer.model_copy(update={"network": architecture(transformer.weights)})
-    tokenizer = config.tokenizer.model_copy(update={"stored": _tokenizer(config.tokenizer, scenes)})
     return config.model_copy(update={"tokenizer": tokenizer, "transformer": transformer})
-
-
-def _tokenizer(config: TokenizerConfig, scenes: Iterable[Scene]) -> StoredTokenizer:
-    if config.stored is None:
-        return trained(config, () if config.name is not None else _some(texts_of(scenes)))
-    return grown(config.stored, config, texts_of(scenes)) if config.kind == "words" else config.stored
 
 
 def texts_of(scenes: Iterable[Scene]) -> Iterator[str]:

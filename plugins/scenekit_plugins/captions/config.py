@@ -29,20 +29,23 @@ class TokenizerConfig(Config):
     `kind`: "words" (lower case, without punctuation and symbols, split at spaces, as DenseCap) or "bpe" (pieces of
     bytes, which spell any script and emoji), learned from the captions of the training data: the `vocabulary_size` most
     frequent tokens, words only if they come up `min_count` times. Or "pretrained": the tokenizer `name` of
-    transformers, a folder or a name on the hub. `stored` is what came of it; a training that starts afresh fills it in,
-    and where there are words already (of the model that it starts from) adds those that are new.
+    transformers, a folder or a name on the hub. `stored` is what came of it; a training that starts afresh fills it in.
+    One that starts from a model takes that model's; with `grow` it adds the words that are new.
     """
 
     kind: Literal["words", "bpe", "pretrained"] = "words"
     vocabulary_size: int = Field(default=10_000, ge=5)
     min_count: int = Field(default=1, ge=1)
     name: str | None = None
+    grow: bool = False
     stored: StoredTokenizer | None = None
 
     @model_validator(mode="after")
     def _named(self) -> TokenizerConfig:
         if (self.kind == "pretrained") != (self.name is not None):
             raise ValueError("kind: pretrained and the name of a tokenizer belong together")
+        if self.grow and self.kind != "words":
+            raise ValueError(f"tokenizers of words can grow, not of kind: {self.kind}")
         return self
 
 

@@ -50,7 +50,8 @@ class TransformerDecoder(CaptionDecoder):
 
     def forward(self, region: Float[Tensor, "N SS D"], tokens: Int[Tensor, "N T"]) -> Float[Tensor, "N T V"]:
         """Log-probabilities behind each token."""
-        said = self.network(input_ids=tokens, encoder_hidden_states=region, use_cache=False)
+        everything = torch.ones_like(tokens)  # padding comes last, where nothing else looks
+        said = self.network(input_ids=tokens, attention_mask=everything, encoder_hidden_states=region, use_cache=False)
         return self.log_probs(said.logits)
 
     @torch.no_grad()

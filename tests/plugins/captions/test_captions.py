@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 import scenekit as sk
 from scenekit.data.sample import Sample, Supervision
@@ -20,6 +21,7 @@ from scenekit.weights.transfer import transfer
 from scenekit_plugins.captions import prepared, texts_of
 from scenekit_plugins.captions.config import CaptionConfig, TokenizerConfig
 from scenekit_plugins.captions.decoder import Written
+from scenekit_plugins.captions.draw import LONGEST, draw_captions, phrase_texts
 from scenekit_plugins.captions.head import CaptionHead, lots_of
 from scenekit_plugins.captions.tokenizer import CaptionTokenizer, word_level
 from tests.tiny import VOCABULARY, batch, config, sample
@@ -236,12 +238,15 @@ def test_words_come_from_the_training_data() -> None:
 
 
 def test_known_words_keep_their_places() -> None:
-    known = CaptionConfig(tokenizer=TokenizerConfig(stored=word_level(["cup", "ball"])))
+    known = CaptionConfig(tokenizer=TokenizerConfig(stored=word_level(["cup", "ball"]), grow=True))
     scene = Scene((8, 8), VOCABULARY, {OBJECTS: Objects(torch.zeros(1, 4), torch.zeros(1, dtype=torch.int64))})
-    more = prepared(known, [replace(scene, values={CAPTIONS: Captions((("a red ball a",),))})])
+    told = replace(scene, values={CAPTIONS: Captions((("a red ball a",),))})
+    more = prepared(known, [told])
     assert more.tokenizer.stored is not None
     assert CaptionTokenizer(more.tokenizer.stored).names[4:] == ("cup", "ball", "a", "red")
-    assert prepared(known, [scene]) == known
+    assert prepared(more, [told]) == more
+    with pytest.raises(InputError, match="has no captions"):
+        prepared(known, [scene])
 
 
 def test_weights_follow_words() -> None:
@@ -282,3 +287,26 @@ def test_a_model_comes_back_from_disk(model: SceneModel, tmp_path: Any) -> None:
 def test_wrong_options_are_named(options: Mapping[str, Any], fault: str) -> None:
     with pytest.raises(InputError, match=fault):
         sk.build(config(()).model_copy(update={"tasks": {"captions": dict(options)}}), VOCABULARY)
+
+
+# Pictures
+
+
+def test_drawn_texts_are_those_of_the_best_phrases() -> None:
+    boxes = torch.tensor([[2.0, 2.0, 30.0, 20.0], [10.0, 10.0, 40.0, 40.0], [5.0, 5.0, 5.0, 9.0], [1.0, 1.0, 9.0, 9.0]])
+    scores = torch.tensor([0.2, 0.9, 0.8, 0.7])
+    texts = (("a cup",), ("a person " * 10,), ("nothing",), ("",))
+    scene = Scene(
+        (48, 64),
+        VOCABULARY,
+        {PHRASES: Objects(boxes, torch.zeros(4, dtype=torch.int64), scores)},
+        {PHRASE_CAPTIONS: Captions(texts)},
+    )
+    written = phrase_texts(scene)
+    assert list(written) == [1, 0] and written[0] == "a cup 0.20"
+    assert written[1].endswith("… 0.90") and len(written[1]) <= LONGEST + len(" 0.90")
+    blank = Image.new("RGB", (640, 480))
+    drawn = draw_captions(blank, scene)
+    assert drawn.size == blank.size and drawn.crop((100, 100, 400, 400)).getbbox() is not None
+    nothing = scene.select(PHRASES, torch.zeros(0, dtype=torch.int64))
+    assert draw_captions(blank, nothing).getbbox() is None
