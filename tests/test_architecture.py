@@ -35,7 +35,7 @@ WORDS_OF_FILE_FORMATS = {
     "scenekit/evaluation/graph_arrays.py": {"relations"},
     "scenekit/evaluation/scene_graph_files.py": {"relations"},
     "scenekit/cli/score.py": {"panoptic"},
-    "scenekit/structures/fields.py": {"relations"},
+    "scenekit/structures/image_fields.py": {"relations"},
     "scenekit/structures/vocabulary.py": {"attributes"},
     "scenekit/weights/card.py": {"attributes"},
 }
