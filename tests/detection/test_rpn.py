@@ -118,7 +118,7 @@ def test_a_plugin_brings_a_stream_of_its_own(kit: Any) -> None:
     trunk, objects, detector = kit.stages(config)
     key = Stream("test.phrase_proposals")
     phrases = StreamProposals(kit.core, config, PHRASES, key)
-    assert (phrases.name, phrases.requires, phrases.provides) == (key.name, (RPN_FEATURES,), (key,))
+    assert (phrases.name, phrases.requires, phrases.provides) == ("test_phrase_proposals", (RPN_FEATURES,), (key,))
     board = kit.board((trunk, objects, detector), kit.features(2))
     both = Targets(
         {**kit.targets(BOXES).streams, **kit.targets(BOXES, stream=PHRASES, supervised=[True, False]).streams}
