@@ -204,6 +204,44 @@ def kitti(
         _print_kitti(scores)
 
 
+@app.command("omni3d")
+def omni3d(
+    truth: Annotated[Path, typer.Argument(metavar="GT.json", help="Ground truth in Omni3D's layout.")],
+    prediction: Annotated[Path, typer.Argument(metavar="PRED.json", help="Predictions; see above.")],
+    truncation: Annotated[float, typer.Option(help="Ignore objects cut off by so much, as a share.")] = 0.33333333,
+    visibility: Annotated[float, typer.Option(help="Ignore objects seen by no more than this share.")] = 0.33333333,
+    min_height: Annotated[float, typer.Option(help="Ignore objects no higher than this share of the picture.")] = 1
+    / 16,
+    boxes: Annotated[
+        str, typer.Option(metavar="KIND", help="2D boxes of the ground truth: tight, trunc or proj.")
+    ] = "trunc",
+    proximity: Annotated[
+        bool, typer.Option("--proximity", help="Leave out detections that are close to no object: labels have gaps.")
+    ] = False,
+    as_json: output.JsonOption = False,
+) -> None:
+    r"""AP of 3D boxes by Omni3D's protocol, and of their 2D boxes; fractions.
+
+    PRED.json: \[{"image_id", "category_id", "bbox": \[x, y, width, height],
+    "score", "depth", "bbox3D": eight corners}]. Corners stand as those of the
+    unit cube, in metres of the camera. Categories go by the ids in GT.json.
+    """
+    from scenekit.evaluation.omni3d import Omni3DFilter
+    from scenekit.evaluation.omni3d_files import read_kind, score_omni3d_files
+
+    rules = Omni3DFilter(truncation, visibility, min_height)
+    scores = score_omni3d_files(
+        truth, prediction, rules, read_kind(boxes), proximity, lambda cells: output.progress(cells, "scoring")
+    )
+    if as_json:
+        output.print_json(scores)
+        return
+    for mode, found in scores.items():
+        table = {**found, "per_class": {name: {"AP": value} for name, value in found["per_category_AP"].items()}}
+        del table["per_category_AP"]
+        _print_scores(f"Omni3D {mode}", table, ("AP",))
+
+
 def _kinds(text: str | None) -> "list[Kind] | None":
     """The kinds of AP in `bbox,segm`."""
     from scenekit.evaluation.coco import METRICS

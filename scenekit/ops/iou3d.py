@@ -15,7 +15,7 @@ surfaces must decide which of two coinciding faces to count.) Everything is comp
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -91,21 +91,37 @@ def _with_iou(shared: Tensor, sizes1: Tensor, sizes2: Tensor, dtype: torch.dtype
     return shared.to(dtype), (shared / (sizes1[:, None] + sizes2 - shared)).to(dtype)
 
 
+def is_box3d(corners: Float[Tensor, "N 8 3"], eps: float = 1e-4) -> Bool[Tensor, " N"]:
+    """Which corners are those of a box with a volume, so that `box3d_overlap` takes them."""
+    return ~torch.stack(list(_faults(corners, *_edges(corners), eps).values())).any(dim=0)
+
+
 def _frames(corners: Tensor, eps: float, name: str) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "N 3 3"]]:
     """(Corner 0, the three edges that leave it as rows) in double precision; InputError for what is no box."""
     if corners.dim() != 3 or corners.shape[1:] != (8, 3) or not corners.is_floating_point():
         raise InputError(f"{name}: expected the corners of boxes, floats [N 8 3], got {list(corners.shape)}")
+    origins, edges = _edges(corners)
+    for fault, bad in _faults(corners, origins, edges, eps).items():
+        _refuse(bad, name, fault, corners)
+    return origins, edges
+
+
+def _edges(corners: Tensor) -> tuple[Tensor, Tensor]:
     points = corners.double()
     edges = points[:, _HIGH].mean(dim=2) - points[:, _LOW].mean(dim=2)
-    origins = points.mean(dim=1) - edges.sum(dim=1) / 2
-    lengths = edges.norm(dim=2)
-    noise = _ROUNDING * torch.finfo(corners.dtype).eps * points.abs().amax(dim=(1, 2))
+    return points.mean(dim=1) - edges.sum(dim=1) / 2, edges
+
+
+def _faults(corners: Tensor, origins: Tensor, edges: Tensor, eps: float) -> dict[str, Bool[Tensor, " N"]]:
+    points, lengths = corners.double(), edges.norm(dim=2)
+    noise = torch.finfo(corners.dtype).eps * points.abs().amax(dim=(1, 2))
     off = (_corners_of(origins, edges) - points).norm(dim=2).amax(dim=1)
     flat = torch.linalg.det(edges).abs() <= 1e-3 * lengths.prod(dim=1)
-    _refuse(~points.isfinite().all(dim=2).all(dim=1), name, "is not finite", corners)
-    _refuse(flat | (lengths.amin(dim=1) <= noise / _ROUNDING), name, "has no volume", corners)
-    _refuse(off > eps * lengths.norm(dim=1) + noise, name, "is no box (opposite edges differ)", corners)
-    return origins, edges
+    return {
+        "is not finite": ~points.isfinite().all(dim=2).all(dim=1),
+        "has no volume": flat | (lengths.amin(dim=1) <= noise),
+        "is no box (opposite edges differ)": off > eps * lengths.norm(dim=1) + _ROUNDING * noise,
+    }
 
 
 def _refuse(bad: Tensor, name: str, fault: str, corners: Tensor) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.ops.iou3d import bev_overlap, box3d_overlap
+from scenekit.ops.iou3d import bev_overlap, box3d_overlap, is_box3d
 from scenekit.ops.rotations import random_rotations, so3_exp_map
 from scenekit.structures import Boxes3D
 
@@ -237,6 +237,8 @@ def test_corners_that_are_no_box() -> None:
         bad = good.clone()
         bad[2, 3, 1], bad[5, 0, 0] = torch.nan, torch.inf
         box3d_overlap(bad, good)
+    assert is_box3d(bad)[[0, 2, 3, 5]].tolist() == [True, False, True, False]
+    assert not is_box3d(torch.cat((stored("bad_zero_area/A"), stored("bad_noncoplanar/A")))).any()
     with pytest.raises(InputError, match=r"corners1\[1\] has no volume"):
         box3d_overlap(torch.cat((good[:1], torch.zeros(1, 8, 3))), good)
 
