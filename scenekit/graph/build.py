@@ -33,7 +33,7 @@ def build_graph(
 ) -> Graph:
     """What `Scene.graph` gives; see there.
 
-    Raises InputError for relations whose subject or object is not among the objects, and for options out of range.
+    Raises InputError for relations whose subject, object or predicate is not there, and for options out of range.
     """
     if top is not None and top < 0:
         raise InputError(f"top must be the number of relations to keep, 0 or more; got {top}")
@@ -42,6 +42,7 @@ def build_graph(
     if RELATIONS in scene:
         relations = scene[RELATIONS]
         check_rows(relations, len(graph))
+        check_predicates(relations, len(scene.vocabulary.predicates))
         if relabel:
             take_labels_of(relations, graph, scene)
         for row in kept_rows(relations, threshold, top):
@@ -89,6 +90,17 @@ def check_rows(relations: Relations, count: int) -> None:
                 f"relation {relation} has object {int(rows[relation])} as its {role}, but the scene has {count}"
                 " objects, counted from 0; leave the relation out or mend it"
             )
+
+
+def check_predicates(relations: Relations, count: int) -> None:
+    """Refuse predicates that the vocabulary does not name."""
+    outside = ((relations.predicate < 0) | (relations.predicate >= count)).nonzero()[:, 0].tolist()
+    if outside:
+        number = int(relations.predicate[outside[0]])
+        raise InputError(
+            f"relation {outside[0]} has the predicate {number}, but the scene's vocabulary has {count} predicates,"
+            " counted from 0; give the scene the vocabulary that the relations were made with"
+        )
 
 
 def take_labels_of(relations: Relations, graph: Graph, scene: Scene) -> None:

@@ -123,6 +123,13 @@ def test_relations_of_missing_objects_are_refused(triplet: tuple[int, str, int],
         scene(("mug", "table"), [(0, "on", 1), triplet]).graph()
 
 
+def test_predicates_without_a_name_are_refused() -> None:
+    made = scene(("mug", "table"), [(0, "near", 1)])
+    for words, said in (((), "has 0 predicates"), (("on",), "has the predicate 5")):
+        with pytest.raises(sk.InputError, match=said):
+            replace(made, vocabulary=replace(VOCABULARY, predicates=words)).graph()
+
+
 def test_labels_of_the_predictor_of_relations() -> None:
     made = scene(("mug", "table"), scores=[0.9, 0.8])
     plain = rows([(0, "on", 1)])
