@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -30,7 +31,8 @@ class Relations:
 
     def __getitem__(self, rows: Tensor) -> Relations:
         """Some of the relations, by index or by a boolean mask; the objects stay."""
-        columns = {name: None if (value := getattr(self, name)) is None else value[rows] for name in _ROW_FIELDS}
+        values = {name: getattr(self, name) for name in _ROW_FIELDS}
+        columns: dict[str, Any] = {name: None if value is None else value[rows] for name, value in values.items()}
         return replace(self, **columns)
 
     def moved(self, places: Int[Tensor, " N"]) -> Relations:
