@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
-from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor
