@@ -48,7 +48,9 @@ class LstmDecoder(CaptionDecoder):
     def forward(self, region: Float[Tensor, "N D"], tokens: Int[Tensor, "N T"]) -> Float[Tensor, "N T V"]:
         """Log-probabilities behind each token."""
         said = torch.cat((region[:, None], self.words(tokens)), dim=1)
-        hidden, _ = self.lstm(self.dropout(said))
+        # Not in half precision under autocast: on CPUs there is no LSTM that learns so.
+        with torch.autocast(said.device.type, enabled=False):
+            hidden, _ = self.lstm(self.dropout(said).to(self.words.weight.dtype))
         return self.log_probs(self.predictor(self.dropout(hidden[:, 1:])))
 
     def write(
@@ -68,9 +70,7 @@ class LstmDecoder(CaptionDecoder):
         """One step of `self.lstm`, layer by layer: twice as fast as the module itself, which is made for sequences."""
         hidden, said, kept = read, [], []
         for layer, (h, c) in enumerate(zip(state[0].unbind(1), state[1].unbind(1), strict=True)):
-            weights = (
-                getattr(self.lstm, f"{kind}_l{layer}") for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            )
+            weights = (getattr(self.lstm, f"{kind}_l{layer}") for kind in WEIGHTS)
             hidden, cell = torch.lstm_cell(hidden, (h, c), *weights)
             said.append(hidden)
             kept.append(cell)

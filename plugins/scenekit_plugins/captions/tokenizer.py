@@ -30,6 +30,9 @@ LONGEST = 10_000
 _SIGNS = Regex(r"[\p{P}\p{S}]|[\p{C}&&[^\s]]")
 """Punctuation, symbols, and invisible characters that are no space."""
 
+_NORMALIZER = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase(), normalizers.Replace(_SIGNS, "")])
+"""How word-level tokenizers read a text; made once, as compiling its expression takes ten times as long as its use."""
+
 _PARALLELISM = "TOKENIZERS_PARALLELISM"
 
 
@@ -121,22 +124,18 @@ def word_level(words: Iterable[str]) -> StoredTokenizer:
     special = (PAD, START, END, UNKNOWN)
     numbers = {word: number for number, word in enumerate(dict.fromkeys((*special, *words)))}
     tokenizer = Tokenizer(models.WordLevel(numbers, unk_token=UNKNOWN))
-    tokenizer.normalizer, tokenizer.pre_tokenizer = _normalizer(), pre_tokenizers.WhitespaceSplit()
+    tokenizer.normalizer, tokenizer.pre_tokenizer = _NORMALIZER, pre_tokenizers.WhitespaceSplit()
     return _stored(tokenizer, UNKNOWN)
 
 
 def words_of(text: str) -> list[str]:
     """The words of a text as a word-level tokenizer reads it."""
-    return str(_normalizer().normalize_str(_readable(text))).split()
+    return str(_NORMALIZER.normalize_str(_readable(text))).split()
 
 
 def _readable(text: str) -> str:
     """As much as is looked at, without halves of characters, which the library refuses."""
     return text[:LONGEST].encode("utf-8", "replace").decode()
-
-
-def _normalizer() -> normalizers.Normalizer:
-    return normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase(), normalizers.Replace(_SIGNS, "")])
 
 
 def _frequent(config: TokenizerConfig, texts: Iterable[str]) -> Iterator[str]:

@@ -70,9 +70,10 @@ class RelationHead(Head[RawRelations, list[Relations]]):
 
     def forward(self, board: Board) -> RawRelations:
         objects: Regions = board[OBJECTS]
-        classes = class_shares(objects, len(self.core.vocabulary.things))
+        precision = board.images.pixels.dtype
+        classes = class_shares(objects, len(self.core.vocabulary.things)).to(precision)
         candidates = all_pairs(objects.image_index)
-        geometry = pair_numbers(objects, candidates, board.images.sizes)
+        geometry = pair_numbers(objects, candidates, board.images.sizes).to(precision)
         relatedness = None if self.scorer is None else self.scorer(classes, candidates, geometry)
         rows = self._best(objects, candidates, relatedness)
         graph = Graph(objects, classes, candidates[rows], geometry[rows])

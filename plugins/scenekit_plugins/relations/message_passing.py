@@ -115,8 +115,9 @@ class MessagePassingPredictor(Predictor):
 
     def _edges(self, board: Board, graph: Graph) -> Float[Tensor, "K E"]:
         around, rows = unions(graph.objects, graph.pairs)
-        rasters = self.raster(pair_rasters(graph.objects.boxes, graph.pairs, RASTER) - 0.5)
-        features: Tensor = self.edge_features(board.pool(around, size=self.side)[rows] + rasters)
+        pooled = board.pool(around, size=self.side)[rows]
+        rasters = self.raster(pair_rasters(graph.objects.boxes, graph.pairs, RASTER).to(pooled) - 0.5)
+        features: Tensor = self.edge_features(pooled + rasters)
         return features
 
 

@@ -98,7 +98,7 @@ class ObjectTokens(nn.Module):
     def forward(self, board: Board, graph: Graph) -> Float[Tensor, "N D"]:
         count = len(graph.objects)
         token: Tensor = self.look(board.pool(OBJECTS, size=self.side)) + self.label(graph.classes)
-        token = token + self.box(box_numbers(graph.objects, board.images.sizes))
+        token = token + self.box(box_numbers(graph.objects, board.images.sizes).to(token))
         if self.solid is not None:
             token = token + self.solid(solid_numbers(_present(board, BOXES3D), count, like=token))
         if self.mask is not None:
