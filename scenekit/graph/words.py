@@ -129,16 +129,26 @@ def pattern_of(clauses: Clauses) -> Graph:
 class Reader:
     """Reads `words` by `known` names by words, of each kind; every method gives all readings from a place, best first.
 
-    `missed` gathers what would have gone on from the farthest place that any reading reached.
+    `missed` gathers what would have gone on from the farthest place that any reading reached. `dead` are the places
+    from which none reaches the end: they are tried once, however many readings lead there ("and" may be a predicate).
     """
 
     words: Words
     known: Mapping[str, Mapping[Words, str]]
     farthest: int = 0
     missed: set[str] = field(default_factory=set)
+    dead: set[int] = field(default_factory=set)
 
     def clauses(self, start: int) -> Iterator[Clauses]:
         """The whole rest of the question."""
+        if start not in self.dead:
+            self.dead.add(start)
+            for reading in self.readings(start):
+                self.dead.discard(start)
+                yield reading
+
+    def readings(self, start: int) -> Iterator[Clauses]:
+        """A clause, and the rest behind it."""
         for clause, end in self.clause(start):
             if end == len(self.words):
                 yield (clause,)

@@ -11,7 +11,9 @@ import networkx as nx
 import pytest
 
 import scenekit as sk
+from scenekit.errors import InputError
 from scenekit.graph import query
+from scenekit.graph.words import Names, parse
 from tests.graph.pictures import VOCABULARY, scene
 
 RANCH = scene(
@@ -97,6 +99,14 @@ def test_names_that_look_like_others() -> None:
         "orange orange near mug and salt and pepper * orange orange",
     ):
         assert len(sk.find(graph, question)) == 1, question
+
+
+def test_joints_that_are_predicates_too() -> None:
+    names = Names(("man", "dog"), ("red",), ("and", "near"))
+    assert list(parse("man and dog", names).edges.data("predicate")) == [("man", "dog", "and")]
+    assert set(parse("man near dog and red dog", names).nodes) == {"man", "dog", "red dog"}
+    with pytest.raises(InputError, match="'xyz' is no predicate"):  # at once, though there are 10^10 ways to get there
+        parse(" and ".join(["man"] * 50) + " xyz", names)
 
 
 def test_scores_and_order() -> None:
