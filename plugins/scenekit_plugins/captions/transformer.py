@@ -67,9 +67,7 @@ class TransformerDecoder(CaptionDecoder):
             generation_config=self._settings(limit, config),
             logits_processor=[_Draw(config, dice)] if config.method == "sampling" else [],
         )
-        tokens = found.sequences[:, 1:]
-        parents = found.beam_indices if config.method == "beam" and config.beams > 1 else None
-        return Written(tokens, self._chosen(tokens, found.logits, parents))
+        return Written(found[:, 1:], self._said(region, found))
 
     def _settings(self, limit: int, config: SearchConfig) -> Any:
         beams = config.beams if config.method == "beam" else 1
@@ -84,20 +82,15 @@ class TransformerDecoder(CaptionDecoder):
             pad_token_id=self.pad,
             suppress_tokens=self.unwritten.nonzero()[:, 0].tolist() or None,
             renormalize_logits=True,
-            output_logits=True,
-            return_dict_in_generate=True,
         )
 
-    def _chosen(
-        self, tokens: Int[Tensor, "N T"], logits: tuple[Tensor, ...], parents: Int[Tensor, "N T"] | None
-    ) -> Float[Tensor, "N T"]:
-        """The log-probability of each token; `logits` are of all beams by step, `parents` say which beam it came of."""
-        rows = torch.arange(len(tokens), device=tokens.device)
-        columns = []
-        for step, chosen in enumerate(tokens.unbind(1)):
-            beams = rows if parents is None else parents[:, step].clamp(min=0)
-            columns.append(self.log_probs(logits[step])[beams, chosen])
-        log_probs = torch.stack(columns, dim=1)
+    def _said(self, region: Float[Tensor, "N SS D"], found: Int[Tensor, "N L"]) -> Float[Tensor, "N T"]:
+        """The log-probability of each token behind the start, read once more; `generate` would keep those of all beams.
+
+        0 behind the end.
+        """
+        tokens = found[:, 1:]
+        log_probs = self(region, found[:, :-1]).gather(2, tokens[..., None])[..., 0]
         ended = (tokens == self.end).cumsum(dim=1) - (tokens == self.end).long()
         return log_probs.masked_fill(ended > 0, 0.0)
 
