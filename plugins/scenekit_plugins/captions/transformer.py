@@ -37,6 +37,7 @@ class TransformerDecoder(CaptionDecoder):
             )
         super().__init__(tokenizer, known)
         self.cache = config.cache
+        network.config.pad_token_id = None  # the library warns of padding behind texts that have ended
         self.network = network
         self.cells = nn.Linear(channels, network.config.hidden_size)
         self.places = nn.Parameter(0.02 * torch.randn(side * side, network.config.hidden_size))
@@ -90,7 +91,7 @@ class TransformerDecoder(CaptionDecoder):
         0 behind the end.
         """
         tokens = found[:, 1:]
-        log_probs = self(region, found[:, :-1]).gather(2, tokens[..., None])[..., 0]
+        log_probs: Tensor = self(region, found[:, :-1]).gather(2, tokens[..., None])[..., 0]
         ended = (tokens == self.end).cumsum(dim=1) - (tokens == self.end).long()
         return log_probs.masked_fill(ended > 0, 0.0)
 
