@@ -230,4 +230,5 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         learns_from=(ATTRIBUTES,),
         evaluator=AttributeEvaluator,
         draw=draw_attributes,
+        draw_apart=True,
     )

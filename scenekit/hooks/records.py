@@ -56,8 +56,8 @@ class TaskSpec:
     (FOREGROUND unless told). applies_to: labels of the things that the head serves (all, if None). max_regions: at most
     so many rows a picture, best scores first. learns_from: keys of the ground truth it needs; rows without them are
     left out; of several streams it needs one that has something. loss_weights: by loss name, 1 unless told. evaluator:
-    (vocabulary) -> Evaluator. draw: (picture, scene) -> picture. static: runs over a fixed number of regions. api:
-    version of this contract the plugin was written for.
+    (vocabulary) -> Evaluator. draw: (picture, scene) -> picture; draw_apart: it is full of words and wants a picture of
+    its own. static: runs over a fixed number of regions. api: version of this contract the plugin was written for.
 
     stages: (core, config) -> stages that the task brings into the core, such as a region stream of its own. configure:
     (record, config) -> the record as these options make it. prepare: (config, ground-truth scenes of the training data)
@@ -79,6 +79,7 @@ class TaskSpec:
     loss_weights: Mapping[str, float] = field(default_factory=dict)
     evaluator: Callable[[Vocabulary], Evaluator] | None = None
     draw: Callable[[Image.Image, Scene], Image.Image] | None = None
+    draw_apart: bool = False
     static: bool = False
     api: int = API_VERSION
     stages: Callable[[Core, Any], Sequence[Provider]] | None = None

@@ -59,9 +59,10 @@ def draw_scene(scene: Scene, image: ImageSource | None = None, layers: Sequence[
     """The scene's picture with `layers` (task names, or "boxes") drawn one over the other.
 
     `image` is the picture in its original size; without it the scene's `path` is read. Without `layers` every task
-    whose keys the scene has is drawn, less those that another drawn task requires and so shows itself; if there is
-    none, boxes. Small pictures come back enlarged by a whole factor. Raises InputError when there is no picture, when
-    it has another size than the scene, and for a layer that is not installed or whose keys the scene lacks.
+    whose keys the scene has is drawn, less those that another drawn task requires and so shows itself, and those that
+    want a picture of their own; if there is none, boxes. Small pictures come back enlarged by a whole factor. Raises
+    InputError when there is no picture, when it has another size than the scene, and for a layer that is not installed
+    or whose keys the scene lacks.
     """
     picture = base_picture(scene, image)
     for layer in chosen_layers(scene, layers).values():
@@ -98,15 +99,18 @@ def available_layers(scene: Scene) -> dict[str, Layer]:
 def chosen_layers(scene: Scene, names: Sequence[str] | None) -> dict[str, Layer]:
     """The named layers in that order, or those that show the most without covering each other."""
     available = available_layers(scene)
-    if names is None:
-        tasks = drawn_tasks(scene)
-        shown_by_others = {key for spec in tasks.values() for key in spec.requires}
-        kept = [name for name, spec in tasks.items() if not set(spec.provides) <= shown_by_others]
-        names = kept or list(available)[:1]
+    names = _compatible(drawn_tasks(scene)) or list(available)[:1] if names is None else names
     for name in names:
         if name not in available:
             raise InputError(f"this scene has no layer {name!r} to draw{nearest(name, available)}")
     return {name: available[name] for name in names}
+
+
+def _compatible(tasks: Mapping[str, TaskSpec]) -> list[str]:
+    """Tasks that go into one picture; of those that want one of their own the first, where there are no others."""
+    shown_by_others = {key for spec in tasks.values() for key in spec.requires}
+    kept = [name for name, spec in tasks.items() if not set(spec.provides) <= shown_by_others]
+    return [name for name in kept if not tasks[name].draw_apart] or kept[:1]
 
 
 def drawn_tasks(scene: Scene) -> dict[str, TaskSpec]:

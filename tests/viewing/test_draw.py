@@ -10,7 +10,7 @@ from PIL import Image
 
 from scenekit.errors import InputError
 from scenekit.hooks import TaskSpec, registry
-from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, PANOPTIC, SEMANTIC, Key
+from scenekit.keys import ATTRIBUTES, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, SEMANTIC, Key
 from scenekit.structures import Masks
 from scenekit.structures.scene import Objects, Scene
 from scenekit.viewing import (
@@ -218,3 +218,15 @@ def test_errors_say_what_to_do() -> None:
         draw_scene(scene, gray_picture(scene), ["mask"])
     with pytest.raises(InputError, match=r"missing\.png: no such file"):
         draw_scene(Scene((4, 4), scene.vocabulary, path="missing.png"))
+
+
+def test_layers_full_of_words_are_drawn_when_asked_for_or_alone():
+    scene, words = room(), replace(room().vocabulary, attributes=("red", "shiny"))
+    held = torch.ones(len(scene.objects), 2)
+    told = replace(scene, vocabulary=words, values={**scene.values, ATTRIBUTES: held})
+    alone = replace(told, values={ATTRIBUTES: held})
+    picture = gray_picture(scene)
+    np.testing.assert_array_equal(np.asarray(draw_scene(told, picture)), np.asarray(draw_scene(scene, picture)))
+    np.testing.assert_array_equal(
+        np.asarray(draw_scene(alone, picture)), np.asarray(draw_scene(told, picture, ["attributes"]))
+    )

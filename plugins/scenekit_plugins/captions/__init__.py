@@ -97,6 +97,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         learns_from=(PHRASE_CAPTIONS, CAPTIONS),
         evaluator=CaptionEvaluator,
         draw=draw_captions,
+        draw_apart=True,
         stages=stages,
         configure=configured,
         prepare=prepared,

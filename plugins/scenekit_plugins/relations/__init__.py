@@ -24,6 +24,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         requires=(OBJECTS,),
         learns_from=(RELATIONS, OBJECTS),
         draw=draw_relations,
+        draw_apart=True,
         configure=configured,
         evaluator=SceneGraphEvaluator,
     )

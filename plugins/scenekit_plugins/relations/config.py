@@ -49,7 +49,8 @@ class RelationConfig(Config):
 
     Pairs: of each picture's `max_objects` best objects all ordered pairs are scored and the best `max_pairs` looked at
     by the predictor; at most `max_relations` are told. `relabel` says whether labels that the predictor gives the
-    objects, unless theirs are given as certain, take part in the scores and are told along. `pooled` is the RoIAlign
+    objects, unless theirs are given as certain, take part in the scores and are told along; on sampled regions, whose
+    labels are known, it does not learn to give any. `pooled` is the RoIAlign
     side for objects, `union_pooled` that for the box around a pair (0: none, for the transformer).
 
     Learning: `learn_on` de-duplicated detections, also those that match nothing, or sampled regions that match. Of the
@@ -79,6 +80,11 @@ class RelationConfig(Config):
     long_tail: LongTail = "none"
     adjustment: float = Field(default=1.0, ge=0)
     balance: float = Field(default=0.999, ge=0, lt=1)
+
+    @property
+    def relabels(self) -> bool:
+        """Whether the predictor's labels are told: only where it learns them."""
+        return self.relabel and self.learn_on == "detections"
 
 
 def configured(spec: TaskSpec, config: RelationConfig) -> TaskSpec:

@@ -134,10 +134,11 @@ class RelationHead(Head[RawRelations, list[Relations]]):
         return [named_by_root(relations, graph.objects, new) for relations in found]
 
     def _new_labels(self, raw: RawRelations, distinct: bool) -> Labels | None:
-        """Labels in the light of their surroundings; None where nobody judges them, or they were given as certain."""
-        if not self.config.relabel or raw.judgement.labels is None or raw.graph.objects.class_logits is None:
+        """Labels in the light of their surroundings; None where nobody learns to judge them, or they are certain."""
+        objects, logits = raw.graph.objects, raw.judgement.labels
+        if not self.config.relabels or logits is None or objects.class_logits is None:
             return None
-        return new_labels(raw.graph.objects, raw.judgement.labels, distinct)
+        return new_labels(objects, logits, distinct)
 
     def finish(self, value: Relations, scene: Scene, geometry: Geometry) -> Relations:
         """Objects that are too many to look at keep the labels that they have."""
