@@ -49,9 +49,9 @@ class RelationConfig(Config):
 
     Pairs: of each picture's `max_objects` best objects all ordered pairs are scored and the best `max_pairs` looked at
     by the predictor; at most `max_relations` are told. `relabel` says whether labels that the predictor gives the
-    objects, unless theirs are given as certain, take part in the scores and are told along; on sampled regions, whose
-    labels are known, it does not learn to give any. `pooled` is the RoIAlign
-    side for objects, `union_pooled` that for the box around a pair (0: none, for the transformer).
+    objects, unless theirs are given as certain, take part in the scores and are told along; one that learns on sampled
+    regions, whose labels are known, gives none. `pooled` is the RoIAlign side for objects, `union_pooled` that for the
+    box around a pair (0: none, for the transformer).
 
     Learning: `learn_on` de-duplicated detections, also those that match nothing, or sampled regions that match. Of the
     looked-at pairs of a picture `pair_samples` are learned from, at most a `foreground_fraction` of them related.

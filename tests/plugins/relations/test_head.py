@@ -102,6 +102,12 @@ def test_given_labels_stay_and_given_boxes_are_labelled(predictor: str) -> None:
     assert bool((predcls.score.diff() <= 0).all())
 
 
+def test_labels_that_are_not_learned_are_not_told() -> None:
+    made = bench(predictor="imp", learn_on="regions")
+    (relations,) = told(made, given(made))
+    assert relations.labels is None and len(relations) == 6
+
+
 @pytest.mark.parametrize("predictor", PREDICTORS)
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few_objects_for_a_relation(predictor: str, count: int) -> None:
@@ -125,7 +131,7 @@ def test_relations_to_objects_that_are_left_out_go_with_them() -> None:
         assert set(relations.subject.tolist()) == {0, 1, 2} and relations.labels is not None
         assert len(relations.labels) == len(scene.objects)
     found = made.model(batch, tasks=["relations"])
-    scores = found.board[OBJECTS].scores
+    scores = found.board[OBJECTS].scores.detach()
     threshold = float(scores.median())
     for image, scene in enumerate(made.model.scenes(found, threshold=threshold)):
         kept = int((scores[found.board[OBJECTS].image_index == image] >= threshold).sum())
