@@ -113,7 +113,7 @@ def _measures(model: SceneModel, tasks: Collection[str] | None) -> Iterator[_Mea
             yield _Measure(name, evaluator)
         else:
             second = evaluators(model, [name])[name]
-            yield _Measure(name, evaluator, baseline.eval(), _head(model, name).baseline_name, second)
+            yield _Measure(name, evaluator, baseline, _head(model, name).baseline_name, second)
 
 
 def _update(evaluator: Evaluator, truth: Sample, prediction: Scene, mode: str | None) -> None:

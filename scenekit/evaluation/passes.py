@@ -11,7 +11,7 @@ from scenekit.data.images import ImageSource
 from scenekit.given import Given, given_regions
 from scenekit.heads import Head
 from scenekit.keys import Key
-from scenekit.model import SceneModel
+from scenekit.model import SceneModel, evaluating
 from scenekit.structures.board import Board
 from scenekit.structures.scene import Scene
 
@@ -42,8 +42,8 @@ class Passes:
         return self._run({**self._carried(self.free.board, task, regions), **regions}, [task])
 
     def stand_in(self, before: Pass, task: str, head: Head[Any, Any]) -> Pass:
-        """The same pass with another head in place of the task's own."""
-        with _replaced(self._model, task, head):
+        """The same pass with another head, whatever its mode, in place of the task's own; parts may be of both."""
+        with _replaced(self._model, task, head), evaluating(head):
             return self._run(self._carried(before.board, task, self._model.specs[task].provides), [task])
 
     def _run(self, given: Mapping[Key[Any, Any], Any], tasks: Collection[str]) -> Pass:

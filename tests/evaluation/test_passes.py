@@ -34,8 +34,10 @@ class LeftOrRight(sk.Head[Tensor, list[Relations]]):
         super().__init__()
         self.honest = honest
         self.weight = nn.Parameter(torch.zeros(1))
+        self.counts = nn.Identity()
 
     def forward(self, board: sk.Board) -> Tensor:
+        assert not self.training
         regions: Regions = board[OBJECTS]
         board.pool(OBJECTS, size=7)
         left = regions.boxes[:, None, 0] < regions.boxes[:, 0]
@@ -54,7 +56,11 @@ class LeftOrRight(sk.Head[Tensor, list[Relations]]):
         return found
 
     def baseline(self) -> LeftOrRight | None:
-        return LeftOrRight(honest=False).train() if self.honest else None
+        if not self.honest:
+            return None
+        head = LeftOrRight(honest=False).train()
+        head.counts = self.counts
+        return head
 
     def prepare_evaluator(self, evaluator: Evaluator) -> Evaluator:
         seen = torch.ones(2, 2, 2, dtype=torch.int64)
