@@ -70,7 +70,8 @@ class AttributeConfig(Config):
 class AttributeHead(Head[Float[Tensor, "N A"], Float[Tensor, "N A"]]):
     """A probability for each attribute of each object.
 
-    `held` and `lacking` count, by attribute, the entries of the ground truth that were learned from.
+    `held` and `lacking` count, by attribute, the entries of the ground truth that were learned from (of several
+    processes in the first one).
     """
 
     held: Int[Tensor, " A"]
