@@ -7,6 +7,7 @@ Letters: N regions, C channels, S pooled side, T tokens, V tokens known, D width
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -68,7 +69,8 @@ class TransformerDecoder(CaptionDecoder):
             generation_config=self._settings(limit, config),
             logits_processor=[_Draw(config, dice)] if config.method == "sampling" else [],
         )
-        return Written(found[:, 1:], self._said(region, found))
+        written = Written(found[:, 1:], self._said(region, found))
+        return replace(written, log_probs=written.log_probs.masked_fill(~written.there(self.end), 0.0))
 
     def _settings(self, limit: int, config: SearchConfig) -> Any:
         beams = config.beams if config.method == "beam" else 1
@@ -86,14 +88,9 @@ class TransformerDecoder(CaptionDecoder):
         )
 
     def _said(self, region: Float[Tensor, "N SS D"], found: Int[Tensor, "N L"]) -> Float[Tensor, "N T"]:
-        """The log-probability of each token behind the start, read once more; `generate` would keep those of all beams.
-
-        0 behind the end.
-        """
-        tokens = found[:, 1:]
-        log_probs: Tensor = self(region, found[:, :-1]).gather(2, tokens[..., None])[..., 0]
-        ended = (tokens == self.end).cumsum(dim=1) - (tokens == self.end).long()
-        return log_probs.masked_fill(ended > 0, 0.0)
+        """The log-probability of each token behind the start, read once more: `generate` would keep those of all beams."""
+        log_probs: Tensor = self(region, found[:, :-1])
+        return log_probs.gather(2, found[:, 1:, None])[..., 0]
 
 
 class _Draw:

@@ -15,8 +15,8 @@ from scenekit.heads import BACKGROUND, AxisNames, ParameterNames
 class PredicateCounts(nn.Module):
     """`counts[s, o, q]`: ordered pairs of ground-truth objects of labels s and o in which q holds; q = 0: nothing does.
 
-    A buffer, so that it is part of the checkpoint. As the statistics of batch norm it changes in training mode only, and
-    of several processes the first one's is kept.
+    A buffer, so that it is part of the checkpoint. As the statistics of batch norm it changes in training mode only,
+    and of several processes the first one's is kept.
     """
 
     counts: Tensor
