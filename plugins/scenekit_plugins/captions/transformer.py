@@ -88,7 +88,7 @@ class TransformerDecoder(CaptionDecoder):
         )
 
     def _said(self, region: Float[Tensor, "N SS D"], found: Int[Tensor, "N L"]) -> Float[Tensor, "N T"]:
-        """The log-probability of each token behind the start, read once more: `generate` would keep those of all beams."""
+        """The log-probability of each token behind the start, read again: `generate` would keep those of all beams."""
         log_probs: Tensor = self(region, found[:, :-1])
         return log_probs.gather(2, found[:, 1:, None])[..., 0]
 
