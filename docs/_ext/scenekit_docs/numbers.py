@@ -102,11 +102,18 @@ RESULT_FILES: Sequence[Result] = (
         "scenekit evaluate --model small --data synthetic --split val --json",
     ),
     Result(
+        "small_val_first_run",
+        "What `small` reached after its first run",
+        "The same 500 scenes; that run had neither attributes nor captions nor relations.",
+        "scenekit evaluate --model FOLDER --data synthetic --split val --json",
+    ),
+    Result(
         "task_table",
         "Every task before and after a joint training",
         "One metric or more of each task on synthetic scenes that no training has seen, of the model that the training "
         "started from and of what came of it; beside them what counts alone reach, and the target where there was one.",
-        "python benchmarks/task_table.py MODEL --before small",
+        "python benchmarks/task_table.py benchmarks/results/small_val.json "
+        "--before benchmarks/results/small_val_first_run.json",
     ),
     Result(
         "synthetic_scenes",
