@@ -46,10 +46,16 @@ RESULT_FILES: Sequence[Result] = (
     Result(
         "speed_cpu",
         "Speed against the peers, on a CPU",
-        "Mask R-CNN R50-FPN of torchvision and ours, with the same weights and picture; all tasks of `small` in one "
-        "pass against boxes and masks alone, and against a network for each task; and how long a start takes. Medians "
-        "over repeats that take turns.",
-        "python benchmarks/speed.py --repeats 3",
+        "Mask R-CNN R50-FPN of torchvision and ours, with the same weights and picture; and how long a start takes. "
+        "Medians over repeats that take turns.",
+        "python benchmarks/speed.py --parts torchvision start --repeats 3",
+    ),
+    Result(
+        "speed_tasks_cpu",
+        "All tasks in one pass, on a CPU",
+        "All tasks of `small` in one pass against a network for each; those of the pixels against boxes and masks "
+        "alone. Medians over 20 pictures, in turn.",
+        "python benchmarks/speed.py --parts tasks --out benchmarks/results/speed_tasks_cpu.json",
     ),
     Result(
         "speed_cuda",
