@@ -172,6 +172,14 @@ def test_faulty_entries_may_be_skipped(tmp_path: Path, caplog: pytest.LogCapture
     assert "category_id" in caplog.messages[0] and "3.png" in caplog.messages[1]
 
 
+def test_relations_of_missing_objects_may_be_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    entries = [{"subject_id": 4, "object_id": end, "predicate": "on"} for end in (5, 4)]
+    with caplog.at_level(logging.WARNING):
+        relations = opened(tmp_path, image("relations", entries), faulty="skip")[0].scene[sk.RELATIONS]
+    assert (relations.subject.tolist(), relations.object.tolist()) == ([0], [0])
+    assert [("'object_id' is 5" in told, told.endswith("left out")) for told in caplog.messages] == [(True, True)]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -40,7 +40,8 @@ class CocoDataset(Dataset[Sample]):
 
     sources: annotation files, joined by the ids of images and annotations. images: the folder of the pictures. keys:
     names of the labels to carry (all that are there, if None). semantic: label maps beside the files. drop_empty: leave
-    out pictures without annotations. faulty: refuse pictures that are missing, or skip them.
+    out pictures without annotations. faulty: refuse pictures that are missing and relations of missing objects, or skip
+    them.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class CocoDataset(Dataset[Sample]):
         self.images = images
         self.keys = keys_named(keys, KEYS, "COCO-style files have")
         self.semantic = semantic
+        self.faulty = faulty
         self.vocabulary = joined_vocabulary([source.index for source in sources])
         first = sources[0].index
         kept = places_with_picture(first, images, faulty)
@@ -96,7 +98,7 @@ class CocoDataset(Dataset[Sample]):
         valid = {key: rows for key in values if not bool((rows := carried(key, notes.things)).all())}
         values.update(self._maps(notes, frame))
         if RELATIONS in self.keys and "relations" in notes.image.data:
-            values[RELATIONS] = pictures.relations_of(notes.image, notes.things, frame)
+            values[RELATIONS] = pictures.relations_of(notes.image, notes.things, frame, self.faulty)
         if PHRASE_CAPTIONS in self.keys and "phrases" in notes.image.data:
             streams[PHRASES], values[PHRASE_CAPTIONS] = pictures.phrases_of(notes.image)
         camera = pictures.camera_of(notes.image)

@@ -23,6 +23,7 @@ from scenekit.structures.geometry import Size
 from scenekit.structures.scene import Objects
 from scenekit_datasets.coco.labels import Frame, Row, matrix_of, place_of, run_lengths, texts_of
 from scenekit_datasets.coco.notes import Segmentation
+from scenekit_datasets.opening import Faulty, report
 
 UNLABELLED = (0, 255)
 """Values of a label map that mean nothing, unless they are the ids of categories."""
@@ -30,19 +31,23 @@ UNLABELLED = (0, 255)
 MILLIMETRE = 0.001
 
 
-def relations_of(record: Record, rows: Sequence[Row], frame: Frame) -> Relations:
-    """`relations` of an image: ids of two of its annotations and the name of a predicate."""
+def relations_of(record: Record, rows: Sequence[Row], frame: Frame, faulty: Faulty = "refuse") -> Relations:
+    """`relations` of an image: ids of two of its annotations and the name of a predicate.
+
+    Those of an annotation that is not there are refused, or left out with a warning.
+    """
     place = {row.record.data["id"]: n for n, row in enumerate(rows)}
-    triples = []
+    triples, faults = [], []
     for relation in record.records("relations", "relation"):
         ends = (relation.integer("subject_id"), relation.integer("object_id"))
-        for name, end in zip(("subject_id", "object_id"), ends, strict=True):
-            if end not in place:
-                raise InputError(
-                    f"{record}: {relation.noun} {relation.index}: {name!r} is {end}, no object of this image"
-                )
+        missing = [(name, end) for name, end in zip(("subject_id", "object_id"), ends, strict=True) if end not in place]
+        if missing:
+            name, end = missing[0]
+            faults.append(f"{record}: {relation.noun} {relation.index}: {name!r} is {end}, no object of this image")
+            continue
         predicate = place_of(relation.text("predicate"), frame.vocabulary.predicates, record, "relations")
         triples.append((place[ends[0]], place[ends[1]], predicate))
+    report(faults, faulty)
     return Relations(*torch.tensor(triples, dtype=torch.int64).reshape(-1, 3).unbind(1))
 
 
