@@ -62,7 +62,7 @@ def draw_scene(scene: Scene, image: ImageSource | None = None, layers: Sequence[
     whose keys the scene has is drawn, less those that another drawn task requires and so shows itself, and those that
     want a picture of their own; if there is none, boxes. Small pictures come back enlarged by a whole factor. Raises
     InputError when there is no picture, when it has another size than the scene, and for a layer that is not installed
-    or whose keys the scene lacks.
+    or none of whose keys the scene has.
     """
     picture = base_picture(scene, image)
     for layer in chosen_layers(scene, layers).values():
@@ -114,9 +114,9 @@ def _compatible(tasks: Mapping[str, TaskSpec]) -> list[str]:
 
 
 def drawn_tasks(scene: Scene) -> dict[str, TaskSpec]:
-    """Installed tasks that draw and all of whose keys the scene has; areas come before lines, which stay on top."""
+    """Installed tasks that draw and give something that the scene has; areas come before lines, which stay on top."""
     tasks = [spec for spec in registry().tasks.values() if spec.draw is not None]
-    drawable = [spec for spec in tasks if all(_has(scene, key) for key in spec.provides)]
+    drawable = [spec for spec in tasks if any(_has(scene, key) for key in spec.provides)]
     return {spec.name: spec for spec in sorted(drawable, key=_depth_in_stack)}
 
 

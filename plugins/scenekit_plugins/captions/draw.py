@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from PIL import Image, ImageDraw
 
-from scenekit.keys import PHRASE_CAPTIONS, PHRASES
+from scenekit.keys import CAPTIONS, OBJECTS, PHRASE_CAPTIONS, PHRASES
+from scenekit.structures.captions import Captions
 from scenekit.structures.scene import Objects, Scene
 from scenekit.viewing.canvas import Style, draw_smooth, scale_of
 from scenekit.viewing.palette import BLACK, label_color
@@ -18,9 +19,13 @@ LONGEST = 48
 
 
 def draw_captions(picture: Image.Image, scene: Scene) -> Image.Image:
-    """The best phrases of the picture, each a box with its text; a score stands behind texts of predictions."""
-    texts = phrase_texts(scene)
-    rects = {row: _rect(picture, scene, row) for row in texts}
+    """The best described regions, each a box with its text; a score stands behind texts of predictions.
+
+    These are the phrases; of a scene without any, the objects that have descriptions.
+    """
+    regions, captions = described_regions(scene)
+    texts = region_texts(regions, captions)
+    rects = {row: _rect(picture, scene, regions, row) for row in texts}
     colors = {row: label_color(place) for place, row in enumerate(texts)}
     line = Style.of(picture).line
 
@@ -34,9 +39,15 @@ def draw_captions(picture: Image.Image, scene: Scene) -> Image.Image:
     return draw_tags(drawn, [Tag(text, colors[row], rects[row]) for row, text in texts.items()])
 
 
-def phrase_texts(scene: Scene) -> dict[int, str]:
-    """What is written at each phrase by its row, best first: the first of its texts, and the region's score."""
-    regions, captions = scene.regions(PHRASES), scene[PHRASE_CAPTIONS]
+def described_regions(scene: Scene) -> tuple[Objects, Captions]:
+    """Phrases with their descriptions; without these, objects with theirs."""
+    if PHRASE_CAPTIONS in scene:
+        return scene.regions(PHRASES), scene[PHRASE_CAPTIONS]
+    return scene.regions(OBJECTS), scene[CAPTIONS]
+
+
+def region_texts(regions: Objects, captions: Captions) -> dict[int, str]:
+    """What is written at each region by its row, best first: the first of its texts, and the region's score."""
     rows = [row for row, texts in enumerate(captions.texts) if texts and texts[0] and _has_area(regions, row)]
     if regions.scores is None:
         return {row: _shortened(captions.texts[row][0]) for row in rows[:SHOWN]}
@@ -54,9 +65,9 @@ def _has_area(regions: Objects, row: int) -> bool:
     return bool(x0 < x1 and y0 < y1)  # not where one is NaN
 
 
-def _rect(picture: Image.Image, scene: Scene, row: int) -> Rect:
-    """A phrase's box in pixels of the picture, cut off at its border."""
-    (sx, sy), (x0, y0, x1, y1) = scale_of(picture, scene), scene.regions(PHRASES).boxes[row].tolist()
+def _rect(picture: Image.Image, scene: Scene, regions: Objects, row: int) -> Rect:
+    """A region's box in pixels of the picture, cut off at its border."""
+    (sx, sy), (x0, y0, x1, y1) = scale_of(picture, scene), regions.boxes[row].tolist()
     right, bottom = picture.width - 1.0, picture.height - 1.0
     x, y = min(max(x0 * sx, 0.0), right), min(max(y0 * sy, 0.0), bottom)
     return x, y, min(max(x1 * sx - 1, x), right), min(max(y1 * sy - 1, y), bottom)

@@ -17,11 +17,12 @@ from scenekit.keys import CAPTIONS, OBJECTS, PHRASE_CAPTIONS, PHRASES, Key
 from scenekit.model import SceneModel
 from scenekit.structures import Captions, ImageBatch, Regions, Vocabulary
 from scenekit.structures.scene import Objects, Scene
+from scenekit.viewing import draw_layers
 from scenekit.weights.transfer import transfer
 from scenekit_plugins.captions import prepared, texts_of
 from scenekit_plugins.captions.config import CaptionConfig, TokenizerConfig
 from scenekit_plugins.captions.decoder import Written
-from scenekit_plugins.captions.draw import LONGEST, draw_captions, phrase_texts
+from scenekit_plugins.captions.draw import LONGEST, described_regions, draw_captions, region_texts
 from scenekit_plugins.captions.head import CaptionHead, lots_of
 from scenekit_plugins.captions.tokenizer import CaptionTokenizer, word_level
 from tests.tiny import VOCABULARY, batch, config, sample
@@ -302,7 +303,7 @@ def test_drawn_texts_are_those_of_the_best_phrases() -> None:
         {PHRASES: Objects(boxes, torch.zeros(4, dtype=torch.int64), scores)},
         {PHRASE_CAPTIONS: Captions(texts)},
     )
-    written = phrase_texts(scene)
+    written = region_texts(*described_regions(scene))
     assert list(written) == [1, 0] and written[0] == "a cup 0.20"
     assert written[1].endswith("… 0.90") and len(written[1]) <= LONGEST + len(" 0.90")
     blank = Image.new("RGB", (640, 480))
@@ -310,3 +311,12 @@ def test_drawn_texts_are_those_of_the_best_phrases() -> None:
     assert drawn.size == blank.size and drawn.crop((100, 100, 400, 400)).getbbox() is not None
     nothing = scene.select(PHRASES, torch.zeros(0, dtype=torch.int64))
     assert draw_captions(blank, nothing).getbbox() is None
+
+
+def test_of_a_scene_without_phrases_the_described_objects_are_drawn() -> None:
+    objects = Objects(torch.tensor([[2.0, 2.0, 30.0, 20.0]]), torch.zeros(1, dtype=torch.int64))
+    phrases_only = Scene((48, 64), VOCABULARY, {PHRASES: objects}, {PHRASE_CAPTIONS: Captions((("a cup",),))})
+    objects_only = Scene((48, 64), VOCABULARY, {OBJECTS: objects}, {CAPTIONS: Captions((("a mug",),))})
+    assert region_texts(*described_regions(objects_only)) == {0: "a mug"}
+    for scene in (phrases_only, objects_only):
+        assert draw_layers(scene, Image.new("RGB", (64, 48)))["captions"].getbbox() is not None
