@@ -20,6 +20,9 @@ from scenekit.viewing.tags import Rect
 MOST_NODES, MOST_PAIRS, MOST_PAIRS_EACH = 40, 36, 2
 """More objects, and more related pairs (in all, and for each object), are not drawn: nobody could read it."""
 
+RIM = 3
+"""Units beside the outermost line, which has a width."""
+
 LONGEST = 24
 """Characters of a name, and of the predicates at one arrow, that are written out."""
 
@@ -56,15 +59,22 @@ def graph_svg(graph: Graph) -> str:
     """
     drawn = chosen(graph)
     layout = layout_of(graph, drawn)
-    size = f"{layout.size[0]:.0f} {layout.size[1]:.0f}"
     colors = [color_of(graph, row) for row in drawn.rows]
     lines = "".join(line(arrow, colors[arrow.link.start]) for arrow in layout.arrows)
     texts = "".join(words(arrow.plate, EDGE_TEXT, arrow.link.text) for arrow in layout.arrows)
     discs = "".join(map(disc, layout.spots, drawn.rows, colors))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="scene-graph" role="img" viewBox="0 0 {size}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="scene-graph" role="img" viewBox="{view_box(layout)}">'
         f"<title>{escape(graph_note(graph))}</title><style>{STYLE}</style>{lines}{texts}{discs}</svg>"
     )
+
+
+def view_box(layout: Layout) -> str:
+    """Left, top, width and height of all that is drawn: an arc may leave the room that objects were given."""
+    ways = np.concatenate([np.array([(0, 0), layout.size]), *(arrow.way for arrow in layout.arrows)])
+    x0, y0 = np.floor(np.where((low := ways.min(axis=0)) < 0, low - RIM, low))
+    x1, y1 = np.ceil(np.where((high := ways.max(axis=0)) > layout.size, high + RIM, high))
+    return f"{x0:.0f} {y0:.0f} {x1 - x0:.0f} {y1 - y0:.0f}"
 
 
 def graph_note(graph: Graph) -> str:

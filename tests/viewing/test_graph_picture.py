@@ -13,8 +13,8 @@ import torch
 
 import scenekit as sk
 from scenekit.viewing import graph_note, graph_svg
-from scenekit.viewing.graph_layout import RADIUS, Layout, Link, arrange
-from scenekit.viewing.graph_picture import MOST_NODES, MOST_PAIRS, chosen, layout_of, links
+from scenekit.viewing.graph_layout import RADIUS, Arrow, Layout, Link, arrange
+from scenekit.viewing.graph_picture import MOST_NODES, MOST_PAIRS, chosen, layout_of, links, view_box
 from scenekit.viewing.palette import object_color, to_hex
 from scenekit.viewing.tags import overlap
 
@@ -56,6 +56,14 @@ def test_nothing_lies_on_an_object(count: int, relations: int) -> None:
         assert overlap(arrow.plate, spot.disc) == 0 and overlap(arrow.plate, spot.plate) == 0
     assert all(inside(layout, rect) for spot in layout.spots for rect in (spot.disc, spot.plate))
     assert all(inside(layout, arrow.plate) for arrow in layout.arrows)
+
+
+def test_no_arc_is_cut_off() -> None:
+    outward = Layout(
+        (100.0, 80.0), (), (Arrow(Link(0, 1, "on"), np.array([(50.0, 5.0), (104.2, 40.0)]), (0.0, 0.0, 0.0, 0.0)),)
+    )
+    assert view_box(outward) == "0 0 108 80"
+    assert view_box(Layout((100.0, 80.0), (), ())) == "0 0 100 80"
 
 
 def test_arrows_join_their_objects() -> None:
