@@ -30,6 +30,13 @@ Regions are Objects, which have labels, or boxes alone: [N 4] as an array, a ten
 """
 
 
+def as_given(given: object) -> Given:
+    """`given` itself; InputError unless it is a scene or says which regions its boxes are."""
+    if not isinstance(given, Scene | Mapping):
+        raise InputError(f"given: a Scene or {{sk.OBJECTS: boxes}} is expected, got {type(given).__name__}")
+    return given
+
+
 def given_regions(given: Given, images: ImageBatch, vocabulary: Vocabulary) -> dict[Key[Any, Any], Regions]:
     """What is given for the only picture of a batch, clipped and in network pixels; one row each, in the same order.
 
@@ -54,8 +61,9 @@ def _objects_of(scene: Scene, size: Size, vocabulary: Vocabulary) -> Objects:
 
 def _regions(key: Any, value: Any, images: ImageBatch, vocabulary: Vocabulary) -> Regions:
     if not (isinstance(key, Stream) or key == PROPOSALS):
-        name = getattr(key, "name", key)
-        raise InputError(f"given: {name!r} are no regions; boxes are expected by a stream, such as OBJECTS")
+        name = repr(key.name if isinstance(key, Key) else key)
+        what = f"{name} are no regions" if isinstance(key, Key) else f"{type(key).__name__} {name} is no key"
+        raise InputError(f"given: {what}; boxes are expected by a stream, such as sk.OBJECTS")
     (source,), (size,) = images.original_sizes, images.sizes
     labelled = isinstance(value, Objects)
     regions = value if labelled else _unlabelled(key, value)

@@ -19,7 +19,7 @@ from scenekit.data.images import ImageSource, read_image
 from scenekit.data.preprocess import make_batch
 from scenekit.errors import BoardError, InputError
 from scenekit.finishing import Finisher, limited
-from scenekit.given import Given, given_regions
+from scenekit.given import Given, as_given, given_regions
 from scenekit.heads import Core, Head, Provider
 from scenekit.hooks import Policy, TaskSpec, blaming
 from scenekit.keys import FEATURES, IMAGES, OBJECTS, Key, Stream
@@ -251,8 +251,8 @@ class SceneModel(nn.Module):
     ) -> Scene | list[Scene] | Iterator[Scene]:
         """Understand one picture, a list of them, or an iterator (then lazily, one after the other).
 
-        A picture is a path, a PIL image, an [H W 3] uint8 array or a [3 H W] float tensor in 0..1. `tasks` limits the
-        work (all, if None); objects that score below `threshold` are left out.
+        A picture is a path, a PIL image, an [H W 3] uint8 array or a [3 H W] tensor: uint8, or float in 0..1. `tasks`
+        limits the work (all, if None); objects that score below `threshold` are left out.
 
         `given` fixes regions from outside, in the picture's pixels (one for each picture, where there are several):
         `{OBJECTS: Objects(boxes, labels)}`, `{OBJECTS: boxes}` to have them classified where they are, or a Scene,
@@ -265,12 +265,10 @@ class SceneModel(nn.Module):
         return self._predict_one(images, tasks, threshold, given)
 
     @torch.no_grad()
-    def _predict_one(
-        self, image: ImageSource, tasks: Collection[str] | None, threshold: float, given: Given | None
-    ) -> Scene:
+    def _predict_one(self, image: ImageSource, tasks: Collection[str] | None, threshold: float, given: Any) -> Scene:
         with evaluating(self):
             batch = self.preprocess([image])
-            regions = None if given is None else given_regions(given, batch, self.vocabulary)
+            regions = None if given is None else given_regions(as_given(given), batch, self.vocabulary)
             outputs = self(batch, given=regions, tasks=tasks, threshold=threshold)
             (scene,) = self.scenes(outputs, tasks, threshold)
         return replace(scene, path=os.fspath(image)) if isinstance(image, str | os.PathLike) else scene

@@ -113,7 +113,8 @@ def test_several_pictures_have_one_entry_each(model: SceneModel) -> None:
         ({OBJECTS: [[0, 0, 5, 5], [70, 0, 75, 5]]}, r"box 1 \[70, 0, 75, 5\] is outside the picture"),
         ({OBJECTS: Objects(torch.tensor([[0.0, 0, 5, 5]]), torch.tensor([2]))}, "with label 2 is of an unknown label"),
         ({SEMANTIC: [[0, 0, 5, 5]]}, "'semantic' are no regions"),
-        ({"objects": [[0, 0, 5, 5]]}, "'objects' are no regions"),
+        ({"objects": [[0, 0, 5, 5]]}, "str 'objects' is no key; .* such as sk.OBJECTS"),
+        ([[0, 0, 5, 5]], "Scene or .* is expected, got list"),
     ],
 )
 def test_what_cannot_be_is_refused(model: SceneModel, given: Any, message: str) -> None:

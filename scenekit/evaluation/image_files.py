@@ -59,7 +59,8 @@ def named(record: Record) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"{record}: {error}") from None
+        said = str(error)  # which may have been named further inside
+        raise InputError(said if said.startswith(str(record)) else f"{record}: {said}") from None
 
 
 def _by_id(records: list[Record]) -> dict[int | str, Record]:

@@ -211,6 +211,9 @@ class Reader:
             return f"it ends where a {what} must follow; 'subject predicate object' is expected, {ANY} for any"
         if not kinds:
             return f"{rest[0]!r} follows where 'and' or the end is expected"
+        misplaced = [name for name in self.known["predicate"] if rest[: len(name)] == name]
+        if misplaced and "predicate" not in kinds:
+            return f"{' '.join(misplaced[0])!r} stands where a {what} is expected, {ANY} for any"
         word = most_like(rest, known)
         return f"{word!r} is no {what} of this graph{nearest(word, known)}"
 

@@ -79,6 +79,7 @@ def test_questions(question: str, expected: list[tuple[int, ...]]) -> None:
         ("", "1 to 100 words"),
         ("mug " * 101, "got 101"),
         ("👻 riding horse", "'👻' is no label"),
+        ("left of person", "'left of' stands where a label or attribute is expected"),
         ("person \x00 horse", "no predicate"),
     ],
 )
