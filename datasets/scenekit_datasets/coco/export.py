@@ -60,6 +60,7 @@ def write_coco(samples: Iterable[Sample], folder: str | Path) -> Path:
     images: dict[int, Fields] = {}
     annotations: list[Fields] = []
     vocabulary: Vocabulary | None = None
+    left_out: set[str] = set()
     for sample in samples:
         if vocabulary not in (None, sample.scene.vocabulary):
             raise InputError(f"sample {sample.id} has another vocabulary than those before; write one file for each")
@@ -69,8 +70,11 @@ def write_coco(samples: Iterable[Sample], folder: str | Path) -> Path:
         first = len(annotations) + 1
         annotations += [{"id": first + n, "image_id": sample.id, **row} for n, row in enumerate(_rows(sample.scene))]
         images[sample.id] = _image(sample, folder, first)
+        left_out |= {key.name for key in set(sample.scene.values) - written()}
     if vocabulary is None:
         raise InputError("at least one sample is expected")
+    if left_out:
+        _log.warning("labels without a place in COCO-style files: %s", ", ".join(sorted(left_out)))
     data = {**_header(vocabulary), "images": list(images.values()), "annotations": annotations}
     write_atomically(folder / FILE, json.dumps(plain(data)).encode())
     return folder / FILE
@@ -170,8 +174,6 @@ def _image(sample: Sample, folder: Path, first: int) -> Fields:
     for key, write in _MAPS.items():
         if key in scene:
             entry[key.name] = write(scene, folder, name, first)
-    if left_out := set(scene.values) - written():
-        _log.warning("labels without a place in COCO-style files: %s", ", ".join(sorted(k.name for k in left_out)))
     return {**entry, **_claims(sample)}
 
 
