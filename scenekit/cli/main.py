@@ -113,4 +113,4 @@ def overview(
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """One network that understands a whole scene: boxes, masks, keypoints, semantic and panoptic maps in one pass."""
+    """One network that understands a whole scene: from boxes and masks to captions and scene graphs, in one pass."""
