@@ -46,6 +46,12 @@ def check_folder(out: Path, recipe: Recipe, resume: bool) -> tuple[Recipe, Path 
     return recipe, next(reversed(checkpoints(out)), None)
 
 
+def clear_folder(out: Path) -> None:
+    """A run that fails before its first step is done leaves nothing, so that it can be started anew."""
+    for name in (RECIPE, LOG, EVALUATIONS):
+        (out / name).unlink(missing_ok=True)
+
+
 def _free(path: str) -> bool:
     return any(path == free or path.startswith(f"{free}.") for free in FREE)
 

@@ -31,7 +31,7 @@ from scenekit.structures.targets import Targets
 from scenekit.training.balancing import Balancer, LossWeights
 from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
-from scenekit.training.folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder
+from scenekit.training.folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder, clear_folder
 from scenekit.training.gradients import shared_parameters, task_gradient_norms
 from scenekit.training.log import Log, Window, read_log
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
@@ -135,6 +135,8 @@ class Run:
             reason = "finished"
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
+            if main and self.step == 0:
+                clear_folder(self.out)
             raise
         finally:
             if main:

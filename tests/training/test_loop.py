@@ -177,6 +177,13 @@ def test_losses_that_are_not_finite_stop_the_run(tmp_path):
     assert checkpoints(tmp_path) == [] and not (tmp_path / "model").exists()
 
 
+def test_a_run_that_fails_at_once_can_be_started_anew(tmp_path):
+    refused(toy.recipe(steps=1, loss_weights={"semantic": float("inf")}), tmp_path, "step 1: the gradient")
+    assert list(tmp_path.iterdir()) == []
+    run(toy.recipe(steps=1), tmp_path)
+    assert len(losses(tmp_path)) == 1
+
+
 def refused(recipe, out, message, **options):
     with pytest.raises(InputError, match=message) as caught:
         train(recipe, out=out, progress=False, **{"device": "cpu", **options})
