@@ -287,7 +287,9 @@ def test_randomness_of_its_own(where: str) -> None:
     class Broken(Good):
         def loss(self, raw: Tensor, board: sk.Board, targets: sk.Targets) -> dict[str, Tensor]:
             # A shift that all rows share can leave a sum of absolute errors as it was.
-            return super().loss(raw + float(where == "loss") * torch.rand(len(raw), generator=generator), board, targets)
+            return super().loss(
+                raw + float(where == "loss") * torch.rand(len(raw), generator=generator), board, targets
+            )
 
         def decode(self, raw: Tensor, board: sk.Board) -> Tensor:
             return raw + float(where == "decode") * torch.rand(len(raw), generator=generator)
