@@ -23,7 +23,7 @@ from scenekit.heads import AxisNames, Core, Head, ParameterNames, rows_by_name
 from scenekit.hooks import Config, TaskSpec, hookimpl
 from scenekit.keys import ATTRIBUTES, OBJECTS
 from scenekit.ops.layout import for_convolutions
-from scenekit.ops.losses import safe_mean
+from scenekit.ops.losses import effective_number, safe_mean
 from scenekit.structures import ImageBatch, Regions, Vocabulary
 from scenekit.structures.board import Board
 from scenekit.structures.scene import Scene
@@ -192,11 +192,6 @@ def outcome_weights(
     ratio = ratio.clamp(1 / config.max_weight, config.max_weight)
     unit = (ones + zeros) / (ones * ratio + zeros)
     return (ratio * unit).float(), unit.float()
-
-
-def effective_number(count: Float[Tensor, "*S"], beta: float) -> Float[Tensor, "*S"]:
-    """(1 - beta^n) / (1 - beta): what n samples are worth that overlap in what they show (Cui et al. 2019, eq. 2)."""
-    return (1 - beta**count) / (1 - beta)
 
 
 def draw_attributes(picture: Image.Image, scene: Scene) -> Image.Image:

@@ -38,3 +38,8 @@ def covered_cross_entropy(
 
 def _logsumexp(logits: Float[Tensor, "N K"], columns: Bool[Tensor, "N K"]) -> Float[Tensor, " N"]:
     return logits.masked_fill(~columns, -torch.inf).logsumexp(dim=1)
+
+
+def effective_number(count: Float[Tensor, "*S"], beta: float) -> Float[Tensor, "*S"]:
+    """(1 - beta^n) / (1 - beta): what n samples are worth that overlap in what they show (Cui et al. 2019, eq. 2)."""
+    return (1 - beta**count) / (1 - beta)

@@ -16,6 +16,7 @@ from scenekit.errors import InputError
 from scenekit.evaluation.loop import evaluate
 from scenekit.heads import Core
 from scenekit.keys import ATTRIBUTES, OBJECTS
+from scenekit.ops.losses import effective_number
 from scenekit.structures import ImageBatch, Vocabulary
 from scenekit.structures.board import Board
 from scenekit_plugins.attributes import (
@@ -23,7 +24,6 @@ from scenekit_plugins.attributes import (
     AttributeHead,
     crops,
     draw_attributes,
-    effective_number,
     outcome_weights,
     places,
     top_words,

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torchvision.ops import box_iou
 
 from scenekit.keys import OBJECTS, RELATIONS
-from scenekit.ops.losses import covered_cross_entropy, safe_mean
+from scenekit.ops.losses import covered_cross_entropy, effective_number, safe_mean
 from scenekit.ops.rng import generator
 from scenekit.ops.sampling import sample_balanced
 from scenekit.structures import Regions
@@ -149,7 +149,7 @@ def log_prior(frequencies: Float[Tensor, " Q"]) -> Float[Tensor, " Q"]:
 
 def balanced_weights(frequencies: Float[Tensor, " Q"], beta: float) -> Float[Tensor, " Q"]:
     """(1 - beta) / (1 - beta^n) of each class, of mean 1 (Cui et al., CVPR 2019, equation 7); seen once at least."""
-    weights = (1 - beta) / (1 - beta ** frequencies.clamp(min=1).double())
+    weights = 1 / effective_number(frequencies.clamp(min=1).double(), beta)
     return (weights / weights.mean()).to(frequencies)
 
 
