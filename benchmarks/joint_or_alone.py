@@ -1,0 +1,164 @@
+"""Does a task suffer from company? `python benchmarks/joint_or_alone.py RECIPE [--steps 150] [--pictures 100]`.
+
+All tasks of a recipe together, and each of them alone (with those that it cannot do without), learn for the same number
+of steps, from the same start: backbone, pyramid and detector of the recipe's `init`, heads fresh. They see the same
+pictures in the same order. Runs are short, so the numbers say how far a head comes in so many steps, not how far it can
+come. Then each model is measured on the first validation scenes, and timed on one of them.
+
+Every run keeps its model and its results in a folder of its own below `--work`; what is there is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from measuring import interleaved, machine, milliseconds
+from task_table import MAIN_METRICS
+
+import scenekit as sk
+from scenekit.evaluation.loop import DETECTION
+from scenekit.files import plain, write_atomically
+from scenekit.hooks import registry
+from scenekit.weights.checkpoint import save_model
+
+JOINT = "all tasks"
+REPEATS = 20
+
+
+def main() -> None:
+    """Train what is not trained yet, measure, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--pictures", type=int, default=100, help="to measure on")
+    parser.add_argument("--tasks", nargs="+", help=f'only these alone ("{DETECTION}" for boxes)')
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--work", type=Path, default=Path("runs/joint_or_alone"))
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "joint_or_alone.json")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    recipe = started_afresh(sk.Recipe.load(arguments.recipe), arguments.work, arguments.steps)
+    alone = arguments.tasks or [DETECTION, *measured_tasks(recipe)]
+    runs = {JOINT: list(recipe.model.tasks), **{name: with_needs(recipe, name) for name in alone}}
+    found = {}
+    for name, tasks in runs.items():
+        found[name] = result_of(with_tasks(recipe, tasks), arguments.work / name.replace(" ", "_"), arguments)
+        print(f"{name}: {found[name]['milliseconds']} ms a picture", flush=True)
+    facts = {**machine(torch.device(arguments.device)), "steps": arguments.steps, "pictures": arguments.pictures}
+    result = {**facts, "metrics": list(rows(found)), "runs": {name: costs(run) for name, run in found.items()}}
+    write_atomically(arguments.out, (json.dumps(plain(result), indent=1) + "\n").encode())
+    show(result["metrics"])
+
+
+def started_afresh(recipe: sk.Recipe, work: Path, steps: int) -> sk.Recipe:
+    """The recipe for so many steps from the shared stages alone of its `init`, which it must have."""
+    if recipe.init is None:
+        raise sk.InputError("the recipe needs `init`, a model whose backbone and detector all runs start from")
+    initial = sk.load(recipe.init)
+    trunk = sk.build(recipe.model.model_copy(update={"tasks": {}}), initial.vocabulary)
+    sk.transfer(initial, trunk)
+    save_model(trunk, work / "trunk")
+    # An average of the weights would hold too much of the first ones after so few steps.
+    train = recipe.train.model_copy(update={"steps": steps, "save_every": steps, "ema": None})
+    # What a task found out about the data for `init`, such as a tokenizer, need not be found out for every run.
+    tasks = {name: {**initial.config.tasks.get(name, {}), **given} for name, given in recipe.model.tasks.items()}
+    return recipe.model_copy(
+        update={
+            "init": str(work / "trunk"),
+            "model": recipe.model.model_copy(update={"tasks": tasks}),
+            "train": train,
+        }
+    )
+
+
+def measured_tasks(recipe: sk.Recipe) -> list[str]:
+    """Tasks that have a measure."""
+    return [name for name in recipe.model.tasks if registry().get("task", name).evaluator is not None]
+
+
+def with_needs(recipe: sk.Recipe, name: str) -> list[str]:
+    """The task and those of the recipe that give what it requires; none for boxes, which need no task."""
+    if name == DETECTION:
+        return []
+    specs = {task: registry().get("task", task) for task in recipe.model.tasks}
+    needed = [task for task, spec in specs.items() if set(spec.provides) & set(specs[name].requires)]
+    return [*(task for each in needed if each != name for task in with_needs(recipe, each)), name]
+
+
+def with_tasks(recipe: sk.Recipe, tasks: Sequence[str]) -> sk.Recipe:
+    """The recipe with only these tasks, and only their weights of losses."""
+    options = {name: recipe.model.tasks[name] for name in tasks}
+    weights = recipe.train.loss_weights
+    kept = {name: weight for name, weight in weights.items() if name.partition(".")[0] not in recipe.model.tasks} | {
+        name: weight for name, weight in weights.items() if name.partition(".")[0] in tasks
+    }
+    return recipe.model_copy(
+        update={
+            "model": recipe.model.model_copy(update={"tasks": options}),
+            "train": recipe.train.model_copy(update={"loss_weights": kept}),
+        }
+    )
+
+
+def result_of(recipe: sk.Recipe, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Metrics, milliseconds a picture, and seconds a step of one run."""
+    file = folder / "result.json"
+    if not file.exists():
+        model = sk.train(recipe, out=folder, resume=True, device=arguments.device, progress=False).eval()
+        scenes = sk.dataset("synthetic", split="val")
+        metrics = sk.evaluate(model, scenes, limit=arguments.pictures)
+        result = {"metrics": metrics, "milliseconds": time_of(model, scenes[0].image), "seconds": step_of(folder)}
+        write_atomically(file, json.dumps(plain(result)).encode())
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def time_of(model: sk.SceneModel, image: torch.Tensor) -> float:
+    """Milliseconds from a picture in memory to its Scene, objects from a score of 0.5 on."""
+    seconds = interleaved({"": lambda: model.predict(image, threshold=0.5)}, REPEATS, model.device, warm_up=3)
+    return milliseconds(seconds[""])
+
+
+def step_of(folder: Path) -> float:
+    """Seconds of a step: the median over the lines of the log."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    batch = sk.Recipe.load(folder / "recipe.yaml").train.batch_size
+    return float(round(statistics.median(batch / line["images_per_second"] for line in lines), 2))
+
+
+def costs(run: Mapping[str, Any]) -> dict[str, float]:
+    """What a run took."""
+    return {name: run[name] for name in ("milliseconds", "seconds")}
+
+
+def rows(found: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """By metric: the joint model, and the task's own."""
+    joint = found[JOINT]["metrics"]
+    for task, metrics in MAIN_METRICS.items():
+        if task in found and task in joint:
+            own = found[task]["metrics"][task]
+            for metric in metrics:
+                yield {"metric": f"{task} {metric}", "joint": joint[task].get(metric), "alone": own.get(metric)}
+
+
+def show(lines: Sequence[Mapping[str, Any]]) -> None:
+    """Print the table."""
+    print(f"\n{'metric':40}{'joint':>10}{'alone':>10}")
+    for line in lines:
+        print(f"{line['metric']:40}" + "".join(f"{number(line[name]):>10}" for name in ("joint", "alone")))
+
+
+def number(value: float | None) -> str:
+    """With four digits, or nothing."""
+    return "" if value is None else f"{value:.4f}"
+
+
+if __name__ == "__main__":
+    main()
