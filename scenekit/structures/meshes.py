@@ -11,23 +11,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from scenekit.errors import InputError
+from scenekit.structures.packed_meshes import PackedMeshes
 from scenekit.structures.tensors import row_numbers
 
 
 @dataclass(frozen=True, eq=False)
-class Meshes:
+class Meshes(PackedMeshes):
     """`verts` in the camera frame, metres; `faces` index into each mesh's own vertices.
 
     Mesh n owns verts[verts_offset[n]:verts_offset[n + 1]] and faces[faces_offset[n]:faces_offset[n + 1]].
     """
-
-    verts: Float[Tensor, "V 3"]
-    faces: Int[Tensor, "F 3"]
-    verts_offset: Int[Tensor, " O"]
-    faces_offset: Int[Tensor, " O"]
-
-    def __len__(self) -> int:
-        return int(self.verts_offset.shape[0]) - 1
 
     @classmethod
     def from_lists(cls, verts: Sequence[Float[Tensor, "_ 3"]], faces: Sequence[Int[Tensor, "_ 3"]]) -> Meshes:
@@ -56,6 +49,21 @@ class Meshes:
     def __getitem__(self, rows: Int[Tensor, " M"] | Bool[Tensor, " N"] | Sequence[int]) -> Meshes:
         picked = row_numbers(rows)
         return Meshes.from_lists([self.verts_of(i) for i in picked], [self.faces_of(i) for i in picked])
+
+    def with_verts(self, verts: Float[Tensor, "V 3"]) -> Meshes:
+        """The same faces with their vertices elsewhere; what is known of the edges is kept."""
+        moved = Meshes(verts, self.faces, self.verts_offset, self.faces_offset)
+        vars(moved)["topology"] = self.topology
+        return moved
+
+    def offset_verts(self, vert_offsets_packed: Float[Tensor, "V 3"] | Float[Tensor, " 3"]) -> Meshes:
+        """Vertices moved, each by its own row or all by one vector."""
+        return self.with_verts(self.verts + vert_offsets_packed)
+
+    def scale_verts(self, scale: float | Float[Tensor, " N"]) -> Meshes:
+        """Vertices times one number, or times the number of their mesh."""
+        factors = scale[self.verts_packed_to_mesh_idx(), None] if isinstance(scale, Tensor) else scale
+        return self.with_verts(self.verts * factors)
 
     def mirrored(self) -> Meshes:
         """The world reflected at x = 0; the winding turns so that normals still point outwards."""

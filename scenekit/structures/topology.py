@@ -1,0 +1,69 @@
+"""What the faces of packed meshes say of edges. Letters: N meshes, O = N + 1, V vertices, F faces, E edges, P pairs of
+faces, all of them packed over the batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Topology:
+    """Index tensors that follow from faces alone, each computed when it is first asked for.
+
+    Meshes that share their faces, as before and after a deformation, share one of these. Non-manifold meshes are
+    fine: an edge may have any number of faces, and a face that names a vertex twice has an edge from it to itself.
+    """
+
+    faces: Int[Tensor, "F 3"]
+    verts_offset: Int[Tensor, " O"]
+    faces_offset: Int[Tensor, " O"]
+
+    @cached_property
+    def mesh_of_verts(self) -> Int[Tensor, " V"]:
+        """Whose vertex each one is."""
+        return owners(self.verts_offset)
+
+    @cached_property
+    def mesh_of_faces(self) -> Int[Tensor, " F"]:
+        """Whose face each one is."""
+        return owners(self.faces_offset)
+
+    @cached_property
+    def mesh_of_edges(self) -> Int[Tensor, " E"]:
+        """Whose edge each one is."""
+        return self.mesh_of_verts[self.edges[:, 0]]
+
+    @cached_property
+    def faces_packed(self) -> Int[Tensor, "F 3"]:
+        """Faces that index into the packed vertices."""
+        return self.faces + self.verts_offset[self.mesh_of_faces][:, None]
+
+    @cached_property
+    def edges(self) -> Int[Tensor, "E 2"]:
+        """Each undirected edge once as (low, high) packed vertices, in lexicographic order."""
+        return self._edges_and_inverse[0]
+
+    @cached_property
+    def edges_of_faces(self) -> Int[Tensor, "F 3"]:
+        """Rows of `edges`; column k is the edge opposite to vertex k of the face."""
+        return self._edges_and_inverse[1]
+
+    @cached_property
+    def _edges_and_inverse(self) -> tuple[Int[Tensor, "E 2"], Int[Tensor, "F 3"]]:
+        count = max(int(self.verts_offset[-1]), 1)
+        ends = torch.stack((self.faces_packed.roll(-1, 1), self.faces_packed.roll(1, 1)), dim=-1)  # [F 3 2]
+        low, high = ends.amin(dim=-1), ends.amax(dim=-1)
+        numbers, inverse = torch.unique(low * count + high, return_inverse=True)
+        return torch.stack((numbers // count, numbers % count), dim=1), inverse.view(-1, 3)
+
+
+def owners(offset: Int[Tensor, " O"]) -> Int[Tensor, " _"]:
+    """The mesh of each packed row, of where the rows of each mesh begin."""
+    meshes = torch.arange(len(offset) - 1, device=offset.device)
+    return meshes.repeat_interleave(offset.diff())
