@@ -42,6 +42,10 @@ class Vocabulary:
     `things` come first, then `stuff`: label i < len(things) is a thing, label len(things) + j is stuff j. Object labels
     are indices of things. `skeletons` names, per thing that has one, its keypoints. `mirror_predicates` and
     `mirror_words` are the (left, right) pairs that change places when a picture is mirrored.
+
+    `symmetry` says of things which turns about their height axis leave them as they are, so that nobody can tell one
+    such turn from another: n for a turn by 360 / n degrees (2: a box without a front), 0 for every turn (a ball, a
+    bottle). Things that are not named have a front.
     """
 
     things: tuple[str, ...]
@@ -51,6 +55,7 @@ class Vocabulary:
     skeletons: Mapping[str, Skeleton] = field(default_factory=dict)
     mirror_predicates: tuple[tuple[str, str], ...] = ()
     mirror_words: tuple[tuple[str, str], ...] = ()
+    symmetry: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for kind in ("labels", "predicates", "attributes"):
@@ -59,6 +64,9 @@ class Vocabulary:
                 raise InputError(f"{kind} of a vocabulary must be unique, got {sorted(repeated)} more than once")
         _refuse_unknown("the mirror predicates of a vocabulary", self.mirror_predicates, self.predicates)
         _refuse_unknown("the skeletons of a vocabulary", [tuple(self.skeletons)], self.things)
+        _refuse_unknown("the symmetry of a vocabulary", [tuple(self.symmetry)], self.things)
+        if wrong := {name: n for name, n in self.symmetry.items() if type(n) is not int or n < 0}:
+            raise InputError(f"symmetry is 0 (every turn) or n, for turns by 360 / n degrees; got {wrong}")
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -98,18 +106,23 @@ class Vocabulary:
     def merged(self, other: Vocabulary) -> Vocabulary:
         """Everything of both, joined by name; this one's order first.
 
-        Raises InputError for things of one that are stuff of the other, and for different skeletons of one thing.
+        Raises InputError for things of one that are stuff of the other, and for a thing that has another skeleton or
+        symmetry in each.
         """
         if mixed := (set(self.things) & set(other.stuff)) | (set(self.stuff) & set(other.things)):
             raise InputError(f"{sorted(mixed)} are things in one vocabulary and stuff in the other; rename them in one")
-        for name in set(self.skeletons) & set(other.skeletons):
-            if self.skeletons[name] != other.skeletons[name]:
-                raise InputError(f"{name!r} has another skeleton in each vocabulary; rename it in one")
+        for what in ("skeletons", "symmetry"):
+            mine, theirs = getattr(self, what), getattr(other, what)
+            for name in mine.keys() & theirs.keys():
+                if mine[name] != theirs[name]:
+                    noun = what.removesuffix("s")
+                    raise InputError(f"{name!r} has another {noun} in each vocabulary; rename it in one")
         joined = {
             name: tuple(dict.fromkeys((*getattr(self, name), *getattr(other, name))))
             for name in ("things", "stuff", "predicates", "attributes", "mirror_predicates", "mirror_words")
         }
-        return Vocabulary(**joined, skeletons={**other.skeletons, **self.skeletons})
+        skeletons, symmetry = {**other.skeletons, **self.skeletons}, {**other.symmetry, **self.symmetry}
+        return Vocabulary(**joined, skeletons=skeletons, symmetry=symmetry)
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and dictionaries."""

@@ -61,4 +61,5 @@ def with_labels(vocabulary: Vocabulary, labels: Sequence[str]) -> Vocabulary:
         things=tuple(labels[: len(things)]),
         stuff=tuple(labels[len(things) :]) or stuff,
         skeletons={names[thing]: skeleton for thing, skeleton in vocabulary.skeletons.items()},
+        symmetry={names[thing]: order for thing, order in vocabulary.symmetry.items()},
     )

@@ -56,3 +56,17 @@ def test_names_must_be_known_and_unique() -> None:
         Skeleton(("a", "b"), mirror=(("a", "c"),))
     with pytest.raises(InputError, match="2 points needs as many sigmas, got 1"):
         Skeleton(("a", "b"), sigmas=(0.1,))
+
+
+def test_symmetry_about_the_height_axis() -> None:
+    cans = Vocabulary(("can", "box", "car"), symmetry={"can": 0, "box": 2})
+    assert Vocabulary.from_json(json.loads(json.dumps(cans.to_json()))) == cans
+    assert Vocabulary.from_json({"things": ["can"]}).symmetry == {}
+    merged = cans.merged(Vocabulary(("box", "tile"), symmetry={"tile": 4}))
+    assert merged.symmetry == {"can": 0, "box": 2, "tile": 4}
+    with pytest.raises(InputError, match="'box' has another symmetry in each vocabulary"):
+        cans.merged(Vocabulary(("box",), symmetry={"box": 4}))
+    with pytest.raises(InputError, match="the symmetry of a vocabulary name 'van'; did you mean 'can'"):
+        Vocabulary(("can",), symmetry={"van": 0})
+    with pytest.raises(InputError, match=r"turns by 360 / n degrees; got \{'can': -1\}"):
+        Vocabulary(("can",), symmetry={"can": -1})

@@ -88,6 +88,7 @@ def _header(vocabulary: Vocabulary) -> Fields:
             "name": name,
             "isthing": int(n <= len(vocabulary.things)),
             **_skeleton(vocabulary.skeletons.get(name)),
+            **({"symmetry": vocabulary.symmetry[name]} if name in vocabulary.symmetry else {}),
         }
         for n, name in enumerate(vocabulary.labels, start=1)
     ]

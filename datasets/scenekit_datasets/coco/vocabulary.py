@@ -26,13 +26,15 @@ class Category:
     name: str
     is_thing: bool | None
     skeleton: Skeleton | None
+    symmetry: int | None = None
 
 
 def read_categories(records: Iterable[Record]) -> dict[int, Category]:
     """Categories by id. Raises InputError naming the entry and the field."""
     found: dict[int, Category] = {}
     for record in records:
-        category = Category(record.integer("id"), record.text("name"), _is_thing(record), _skeleton(record))
+        symmetry = record.integer("symmetry") if "symmetry" in record.data else None
+        category = Category(record.integer("id"), record.text("name"), _is_thing(record), _skeleton(record), symmetry)
         if category.id in found:
             raise InputError(f"{record}: the id {category.id} occurs twice")
         found[category.id] = category
@@ -55,6 +57,7 @@ def vocabulary_of(categories: Collection[Category], header: Mapping[str, Any], p
             skeletons={category.name: category.skeleton for category in categories if category.skeleton is not None},
             mirror_predicates=_pairs(header.get("mirror_predicates"), "mirror_predicates") or sides(predicates),
             mirror_words=_pairs(header.get("mirror_words"), "mirror_words"),
+            symmetry={category.name: category.symmetry for category in categories if category.symmetry is not None},
         )
         _ = vocabulary.skeleton
     except InputError as error:

@@ -82,6 +82,7 @@ def synthetic_vocabulary() -> Vocabulary:
         skeletons={"person": Skeleton(names, edges, sides, COCO_SIGMAS)},
         mirror_predicates=(("left of", "right of"),),
         mirror_words=words.MIRRORED_WORDS,
+        symmetry=words.SYMMETRY,
     )
 
 

@@ -17,6 +17,21 @@ THINGS: tuple[str, ...] = (
     "ring",
 )
 STUFF: tuple[str, ...] = ("floor", "wall", "rug", "sky", "grass", "road", "sand")
+SYMMETRY: dict[str, int] = {
+    "table": 2,
+    "crate": 2,
+    "box": 2,
+    "lamp": 0,
+    "ball": 0,
+    "cylinder": 0,
+    "cone": 0,
+    "ring": 0,
+}
+"""Turns about the upright axis that leave a thing's shape as it is, 0 for every one; all others have a front.
+
+Some tables are round, but most are not.
+"""
+
 CLASSES: tuple[str, ...] = THINGS + STUFF
 """Semantic classes: an index below len(THINGS) is a thing and equals the object's label."""
 
