@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from scenekit.keys import PROPOSALS as PROPOSALS
     from scenekit.keys import RELATIONS as RELATIONS
     from scenekit.keys import SEMANTIC as SEMANTIC
+    from scenekit.keys import TRUNCATION as TRUNCATION
+    from scenekit.keys import VISIBILITY as VISIBILITY
     from scenekit.keys import VOXELS as VOXELS
     from scenekit.keys import Key as Key
     from scenekit.keys import Stream as Stream
@@ -122,6 +124,8 @@ _HOMES = {
         "PROPOSALS",
         "RELATIONS",
         "SEMANTIC",
+        "TRUNCATION",
+        "VISIBILITY",
         "VOXELS",
         "Key",
         "Stream",

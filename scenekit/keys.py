@@ -139,6 +139,12 @@ CAPTIONS: Key[Captions, Captions] = Key("captions", of=OBJECTS, doc="a descripti
 BOXES3D: Key[Boxes3D, Boxes3D] = Key("boxes3d", of=OBJECTS, doc="oriented boxes in metres", field=Box3DField())
 MESHES: Key[Meshes, Meshes] = Key("meshes", of=OBJECTS, doc="shapes in the camera frame", field=MeshField())
 VOXELS: Key[Any, Any] = Key("voxels", of=OBJECTS, doc="occupancy grids [N V V V]", shape=("N", "V", "V", "V"))
+TRUNCATION: Key[Any, Any] = Key(
+    "truncation", of=OBJECTS, doc="share of the object beyond the border of the picture, 0..1, NaN unknown [N]"
+)
+VISIBILITY: Key[Any, Any] = Key(
+    "visibility", of=OBJECTS, doc="share of the object that nothing hides, 0..1, NaN unknown [N]"
+)
 PHRASE_CAPTIONS: Key[Captions, Captions] = Key(
     "phrase_captions", of=PHRASES, doc="a description of the region", field=CaptionField()
 )

@@ -62,6 +62,15 @@ class Difficulty:
     max_occlusion: int
     max_truncation: float
 
+    def exceeded(self, truth: KittiObjects) -> Bool[np.ndarray, " G"]:
+        """Which objects are too small, too hidden or cut off too far."""
+        exceeded: Bool[np.ndarray, " G"] = (
+            (truth.occluded > self.max_occlusion)
+            | (truth.truncated > self.max_truncation)
+            | (truth.heights <= self.min_height)
+        )
+        return exceeded
+
 
 DIFFICULTIES = (
     Difficulty("easy", 40.0, 0, 0.15),
@@ -206,12 +215,7 @@ class _Case:
 def _roles_of_truth(truth: KittiObjects, name: str, difficulty: Difficulty) -> Int[np.ndarray, " G"]:
     own = truth.named(name)
     alike = truth.named(LOOK_ALIKE[name]) if name in LOOK_ALIKE else np.zeros_like(own)
-    hard = (
-        (truth.occluded > difficulty.max_occlusion)
-        | (truth.truncated > difficulty.max_truncation)
-        | (truth.heights <= difficulty.min_height)
-    )
-    return np.where(own & ~hard, COUNTED, np.where(own | alike, IGNORED, OTHER))
+    return np.where(own & ~difficulty.exceeded(truth), COUNTED, np.where(own | alike, IGNORED, OTHER))
 
 
 def _roles_of_detections(prediction: KittiObjects, name: str, difficulty: Difficulty) -> Int[np.ndarray, " D"]:

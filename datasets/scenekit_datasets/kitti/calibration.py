@@ -1,0 +1,73 @@
+"""KITTI's calibration files: how the left color camera sees what labels and scans are given in.
+
+A file has a line a matrix: P2 [3 4] projects the rectified frame of camera 0 to pixels of camera 2, R0_rect [3 3] is the
+rectification, Tr_velo_to_cam [3 4] leads from the laser scanner to camera 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from scenekit.errors import InputError
+from scenekit.evaluation.reading import brief
+from scenekit.structures import Camera
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """`camera` is that of the picture; `shift` leads from KITTI's frame of labels to the camera's, in metres.
+
+    The labels' origin is camera 0, 6 cm beside camera 2: P2 = K [1 | shift], and points moved by `shift` are projected
+    by K alone. `scanner` [3 4] leads from the laser scanner to the camera; None where the file lacks it.
+    """
+
+    camera: Camera
+    shift: Float[Tensor, " 3"]
+    scanner: Float[Tensor, "3 4"] | None
+
+
+def read_calibration(path: Path) -> Calibration:
+    """Raises InputError naming the file and the line for what is missing or cannot be."""
+    rows = _rows(path)
+    projection = _matrix(rows, path, "P2", 4)
+    try:
+        camera = Camera(projection[:, :3].float())
+        shift = torch.linalg.solve(projection[:, :3], projection[:, 3])
+    except (InputError, torch.linalg.LinAlgError) as error:
+        raise InputError(f"{path}: P2 is no projection: {str(error).splitlines()[0]}") from None
+    scanner = None
+    if "Tr_velo_to_cam" in rows:
+        scanner = _matrix(rows, path, "R0_rect", 3) @ _matrix(rows, path, "Tr_velo_to_cam", 4)
+        scanner[:, 3] += shift
+    return Calibration(camera, shift.float(), None if scanner is None else scanner.float())
+
+
+def _rows(path: Path) -> Mapping[str, list[str]]:
+    """The words of each line, by the name before the colon."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}") from None
+    split = (line.partition(":") for line in lines if line.strip())
+    return {name.strip(): words.split() for name, _, words in split}
+
+
+def _matrix(rows: Mapping[str, list[str]], path: Path, name: str, columns: int) -> Float[Tensor, "3 _"]:
+    if name not in rows:
+        known = ", ".join(rows) or "nothing"
+        raise InputError(f"{path} has no line {name!r}; expected P2, R0_rect and Tr_velo_to_cam, got {known}")
+    try:
+        values = torch.tensor([float(word) for word in rows[name]], dtype=torch.float64)
+    except ValueError:
+        raise InputError(f"{path}: {name} must be numbers, not {brief(' '.join(rows[name]))}") from None
+    if len(values) != 3 * columns or not bool(values.isfinite().all()):
+        raise InputError(
+            f"{path}: {name} must be {3 * columns} finite numbers, got {len(values)}: {brief(' '.join(rows[name]))}"
+        )
+    return values.reshape(3, columns)

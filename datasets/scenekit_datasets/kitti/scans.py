@@ -1,0 +1,54 @@
+"""Laser scans as depth maps of the picture.
+
+Letters: P points of a scan, H W pixels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from scenekit.errors import InputError
+from scenekit.structures import Camera
+from scenekit.structures.geometry import Size
+
+POINT_BYTES = 16
+"""x, y, z and reflectance as float32."""
+
+
+def read_scan(path: Path) -> Float[Tensor, "P 3"]:
+    """The points, in metres of the scanner: x forward, y left, z up. InputError where the file is empty or cut off."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    if not content or len(content) % POINT_BYTES:
+        raise InputError(
+            f"{path} has {len(content)} bytes; expected x, y, z and reflectance as float32, {POINT_BYTES} bytes a"
+            " point; fetch it again, or leave depth out with keys="
+        )
+    points = np.frombuffer(content, dtype="<f4").reshape(-1, 4)
+    return torch.from_numpy(points[:, :3].copy())
+
+
+def depth_of(
+    points: Float[Tensor, "P 3"], to_camera: Float[Tensor, "3 4"], camera: Camera, size: Size
+) -> Float[Tensor, "H W"]:
+    """Metres along the optical axis at the pixels that a point falls on, the nearest point's; NaN at all others.
+
+    to_camera: from the points' frame to the camera's. Points that are not finite or not in front of the camera are left
+    out.
+    """
+    seen = points @ to_camera[:, :3].T + to_camera[:, 3]
+    seen = seen[seen.isfinite().all(dim=1) & (seen[:, 2] > 0)]
+    height, width = size
+    column, row = camera.project(seen).floor().unbind(dim=1)
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    place = (row * width + column)[inside].long()
+    depth = torch.full((height * width,), torch.inf)
+    depth.scatter_reduce_(0, place, seen[inside, 2], "amin")
+    return torch.where(depth.isinf(), torch.nan, depth).reshape(height, width)
