@@ -1,5 +1,6 @@
 """Looking at scenes: pictures layer by layer, and a report in one HTML file."""
 
+from scenekit.viewing.cuboids import draw_boxes3d
 from scenekit.viewing.draw import (
     Layer,
     draw_boxes,
@@ -13,14 +14,17 @@ from scenekit.viewing.draw import (
 from scenekit.viewing.graph_picture import graph_note, graph_svg
 from scenekit.viewing.palette import label_color, object_color
 from scenekit.viewing.report import ReportEntry, write_report
+from scenekit.viewing.surfaces import draw_meshes
 
 __all__ = [
     "Layer",
     "ReportEntry",
     "draw_boxes",
+    "draw_boxes3d",
     "draw_keypoints",
     "draw_layers",
     "draw_masks",
+    "draw_meshes",
     "draw_panoptic",
     "draw_scene",
     "draw_semantic",

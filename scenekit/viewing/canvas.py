@@ -138,6 +138,12 @@ def paint_map(
     where = where.reshape(ids.shape)
     drawn = picture.convert("RGB")
     drawn.paste(Image.fromarray(tints[where]), mask=Image.fromarray(alphas[where]))
+    return draw_seams(drawn, ids)
+
+
+def draw_seams(picture: Image.Image, ids: Int[np.ndarray, "h w"]) -> Image.Image:
+    """Soft light lines between pixels of different ids."""
+    drawn = picture.convert("RGB")
     seams = Image.fromarray(borders(ids).astype(np.uint8) * 255)
     soft = seams.filter(ImageFilter.GaussianBlur(SEAM_SOFTNESS)).point(lambda alpha: min(2 * alpha, SEAM_STRENGTH))
     drawn.paste(WHITE, mask=soft)
