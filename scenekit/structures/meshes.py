@@ -9,10 +9,11 @@ import torch
 import trimesh
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from scenekit.errors import InputError
 from scenekit.structures.packed_meshes import PackedMeshes
-from scenekit.structures.tensors import row_numbers
+from scenekit.structures.tensors import gathered, row_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +48,18 @@ class Meshes(PackedMeshes):
         return self.faces[int(self.faces_offset[index]) : int(self.faces_offset[index + 1])]
 
     def __getitem__(self, rows: Int[Tensor, " M"] | Bool[Tensor, " N"] | Sequence[int]) -> Meshes:
-        picked = row_numbers(rows)
-        return Meshes.from_lists([self.verts_of(i) for i in picked], [self.faces_of(i) for i in picked])
+        picked = torch.tensor(row_numbers(rows), dtype=torch.int64, device=self.verts_offset.device)
+        (verts, verts_offset), (faces, faces_offset) = (
+            gathered(offset, picked) for offset in (self.verts_offset, self.faces_offset)
+        )
+        return Meshes(self.verts[verts], self.faces[faces], verts_offset, faces_offset)
+
+    @classmethod
+    def cat(cls, parts: Sequence[Meshes]) -> Meshes:
+        """All meshes of the parts, of which there is at least one, in order."""
+        columns = ([part.verts_offset for part in parts], [part.faces_offset for part in parts])
+        offsets = [F.pad(torch.cat([offset.diff() for offset in column]).cumsum(0), (1, 0)) for column in columns]
+        return cls(torch.cat([part.verts for part in parts]), torch.cat([part.faces for part in parts]), *offsets)
 
     def with_verts(self, verts: Float[Tensor, "V 3"]) -> Meshes:
         """The same faces with their vertices elsewhere; what is known of the edges is kept."""

@@ -1,4 +1,7 @@
-"""Values that hold tensors somewhere inside, and rows named in several ways."""
+"""Values that hold tensors somewhere inside, and rows named in several ways.
+
+Letters: O one more than there are groups of rows, M picked groups, P one more than these, R rows of the picked groups.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 
@@ -30,3 +34,14 @@ def row_numbers(rows: Tensor | Sequence[int]) -> list[int]:
         rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
         return [int(row) for row in rows.tolist()]
     return [int(row) for row in rows]
+
+
+def gathered(offset: Int[Tensor, " O"], groups: Int[Tensor, " M"]) -> tuple[Int[Tensor, " R"], Int[Tensor, " P"]]:
+    """The rows of some groups, one group after the other, and the offsets of the groups among them.
+
+    Group g owns rows offset[g] to offset[g + 1].
+    """
+    counts = offset.diff()[groups]
+    starts = torch.cat((counts.new_zeros(1), counts.cumsum(0)))
+    first = (offset[groups] - starts[:-1]).repeat_interleave(counts)
+    return first + torch.arange(len(first), device=offset.device), starts
