@@ -76,15 +76,15 @@ Row = tuple[list[Number], Any, Any, bool, Any]
 
 def _true(entry: dict[str, Any], path: Path, height: Number, rules: Omni3DFilter, kind: Boxes2D) -> Row:
     try:
-        box = _box(entry, kind)
+        box = box_of(entry, kind)
         depth = entry["center_cam"][2]
         return box, entry["bbox3D_cam"], depth, is_ignored(entry, box, height, rules), 0.0
     except (KeyError, TypeError, IndexError) as error:
         raise InputError(f"{path}: annotation {entry.get('id')} is not as Omni3D has them; missing {error}") from None
 
 
-def _box(entry: dict[str, Any], kind: Boxes2D) -> list[Number]:
-    """The 2D box of this kind, or the next larger one that is there: -1 stands for one that is not."""
+def box_of(entry: dict[str, Any], kind: Boxes2D) -> list[Number]:
+    """The 2D box (xyxy) of this kind, or the next larger one that is there; -1 stands for one that is not."""
     known = [entry[f"bbox2D_{other}"] for other in KINDS[KINDS.index(kind) :] if f"bbox2D_{other}" in entry]
     return next((box for box in known if any(value != -1 for value in box)), known[-1])
 
