@@ -5,7 +5,8 @@ Letters: G true objects, D detections of one picture and category, T thresholds 
 The rules are COCO's, with the IoU of volumes: of each picture and category the 100 detections of the highest score
 take, one after another, the free object that they overlap most; those of ignored objects count neither way. AP is the
 mean of precision at 101 places of recall, over the thresholds 0.05, 0.10, ..., 0.50 in 3D and 0.50, 0.55, ..., 0.95 in
-2D. In place of COCO's areas stand depths: near to 10 m, medium to 35 m, far.
+2D. In place of COCO's areas stand depths: near to 10 m, medium to 35 m, far. Not Omni3D's, but in the same way, is the
+average precision seen from above, with the IoU of footprints.
 
 Ignored is what cannot be judged fairly, see `Omni3DFilter`. Where not everything is labelled, `proximity` also leaves
 out detections that found nothing and are close to no object of their category in the picture; in pictures without such
@@ -14,27 +15,33 @@ an object all detections count, as in the authors' program.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
+from scenekit.errors import InputError
 from scenekit.evaluation.common import ratio
-from scenekit.ops.iou3d import box3d_overlap, is_box3d
+from scenekit.ops.cuboids import footprints
+from scenekit.ops.iou3d import bev_overlap, box3d_overlap, is_box3d
 
-Mode = Literal["2D", "3D"]
-MODES: tuple[Mode, ...] = get_args(Mode)
+Mode = Literal["2D", "3D", "BEV"]
+MODES: tuple[Mode, ...] = ("2D", "3D")
+"""Omni3D's own."""
 
-THRESHOLDS: Mapping[Mode, np.ndarray] = {"2D": np.linspace(0.5, 0.95, 10), "3D": np.linspace(0.05, 0.5, 10)}
-SINGLE: Mapping[Mode, Sequence[int]] = {"2D": (50, 75, 95), "3D": (15, 25, 50)}
+_SOLID = np.linspace(0.05, 0.5, 10)
+THRESHOLDS: Mapping[Mode, np.ndarray] = {"2D": np.linspace(0.5, 0.95, 10), "3D": _SOLID, "BEV": _SOLID}
+SINGLE: Mapping[Mode, Sequence[int]] = {"2D": (50, 75, 95), "3D": (15, 25, 50), "BEV": (15, 25, 50)}
 """Thresholds, in percent, that are reported alone."""
 
+_DEPTHS = {"": (0.0, 1e5), "n": (0.0, 10.0), "m": (10.0, 35.0), "f": (35.0, 1e5)}
 RANGES: Mapping[Mode, Mapping[str, tuple[float, float]]] = {
     "2D": {"": (0.0, 1e10), "s": (0.0, 32.0**2), "m": (32.0**2, 96.0**2), "l": (96.0**2, 1e10)},
-    "3D": {"": (0.0, 1e5), "n": (0.0, 10.0), "m": (10.0, 35.0), "f": (35.0, 1e5)},
+    "3D": _DEPTHS,
+    "BEV": _DEPTHS,
 }
 """Square pixels, and metres of depth."""
 
@@ -90,25 +97,34 @@ class Omni3DObjects:
 
 
 class Omni3DAP:
-    """Accumulates pictures; `result` gives fractions."""
+    """Accumulates pictures; `result` gives fractions, in each of the `modes`."""
 
-    def __init__(self, categories: Sequence[str], proximity: bool = False) -> None:
-        self.categories, self.proximity = tuple(categories), proximity
+    def __init__(self, categories: Sequence[str], proximity: bool = False, modes: Sequence[Mode] = MODES) -> None:
+        self.categories, self.proximity, self.modes = tuple(categories), proximity, tuple(modes)
         self._pairs: dict[str, list[_Pair]] = {name: [] for name in self.categories}
 
     def update(self, category: str, truth: Omni3DObjects, prediction: Omni3DObjects) -> None:
         """Add what one picture holds of one category."""
         order = np.argsort(-prediction.scores, kind="stable")[: MOST_DETECTIONS[-1]]
         found = prediction.rows(order)
-        flat = _iou_2d(found.boxes, truth.boxes)
-        self._pairs[category].append(_Pair(truth, found, {"2D": flat, "3D": _iou_3d(found, truth)}))
+        needed = {*self.modes, *(("2D",) if self.proximity else ())}
+        iou = {mode: overlaps(found, truth) for mode, overlaps in _IOU.items() if mode in needed}
+        self._pairs[category].append(_Pair(truth, found, iou))
+
+    def merge(self, other: Omni3DAP) -> None:
+        """Add what another process accumulated over other pictures."""
+        mine, theirs = ((each.categories, each.proximity, each.modes) for each in (self, other))
+        if mine != theirs:
+            raise InputError("AP of different categories, modes or rules of proximity cannot be merged")
+        for name, pairs in self._pairs.items():
+            pairs += other._pairs[name]
 
     def result(self) -> dict[str, dict[str, Any]]:
-        """For "2D" and "3D": AP, AP at single thresholds (AP25), by range (APn), recall (AR100), `per_category_AP`.
+        """For each mode: AP, AP at single thresholds (AP25), by range (APn), recall (AR100), `per_category_AP`.
 
         NaN where there is nothing to measure.
         """
-        return {mode: self._scores(mode) for mode in MODES}
+        return {mode: self._scores(mode) for mode in self.modes}
 
     def _scores(self, mode: Mode) -> dict[str, Any]:
         thresholds = THRESHOLDS[mode]
@@ -123,6 +139,11 @@ class Omni3DAP:
             scores[f"AR{most}"] = _mean(r for _, r in self._curves(mode, RANGES[mode][""], most).values())
         scores |= {f"AR{name}": _mean(r for _, r in found.values()) for name, found in curves.items() if name}
         return {**scores, "per_category_AP": {name: _mean([p]) for name, (p, _) in everything.items()}}
+
+    def per_category(self, mode: Mode, percent: int) -> dict[str, float]:
+        """AP at a single threshold, of each category."""
+        place = int(np.abs(THRESHOLDS[mode] - percent / 100).argmin())
+        return {name: _mean([p[place]]) for name, (p, _) in self._curves(mode, RANGES[mode][""], 100).items()}
 
     def _curves(
         self, mode: Mode, limits: tuple[float, float], most: int
@@ -216,6 +237,24 @@ def _iou_3d(a: Omni3DObjects, b: Omni3DObjects) -> Float[np.ndarray, "D G"]:
         cells = np.ix_(rows.numpy(), columns.numpy())
         iou[cells] = box3d_overlap(corners[0][rows], corners[1][columns], _EPS)[1].numpy()
     return iou
+
+
+def _iou_bev(a: Omni3DObjects, b: Omni3DObjects) -> Float[np.ndarray, "D G"]:
+    """Of the footprints; 0 for what has no volume."""
+    iou = np.zeros((len(a), len(b)))
+    if iou.size:
+        corners = [torch.from_numpy(objects.corners) for objects in (a, b)]
+        rows, columns = (is_box3d(each, _EPS) for each in corners)
+        seen = footprints(corners[0][rows]), footprints(corners[1][columns])
+        iou[np.ix_(rows.numpy(), columns.numpy())] = bev_overlap(*seen)[1].numpy()
+    return iou
+
+
+_IOU: Mapping[Mode, Callable[[Omni3DObjects, Omni3DObjects], np.ndarray]] = {
+    "2D": lambda a, b: _iou_2d(a.boxes, b.boxes),
+    "3D": _iou_3d,
+    "BEV": _iou_bev,
+}
 
 
 def _mean(values: Iterator[np.ndarray] | Sequence[np.ndarray]) -> float:

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from scenekit.errors import InputError
+from scenekit.ops.cuboids import footprints
 from scenekit.ops.rotations import euler_angles_to_matrix, is_rotation, matrix_to_euler_angles
 
 _CORNER_SIGNS = torch.tensor(
@@ -83,11 +84,7 @@ class Boxes3D:
 
         As KITTI has it; `scenekit.ops.iou3d.bev_overlap` takes them.
         """
-        yaw, (width, _, length) = self.roll_pitch_yaw[:, 2], self.size.unbind(-1)
-        along = torch.stack((yaw.cos(), -yaw.sin()), dim=-1) * length[:, None] / 2
-        across = torch.stack((yaw.sin(), yaw.cos()), dim=-1) * width[:, None] / 2
-        steps = torch.stack((-along - across, along - across, along + across, across - along), dim=1)
-        return self.center[:, None, [0, 2]] + steps
+        return footprints(self.corners)
 
     @property
     def valid(self) -> Bool[Tensor, " N"]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from scenekit.ops.cuboids import CUBOID_EDGES, CUBOID_FACES, project_cuboids
+from scenekit.ops.cuboids import CUBOID_EDGES, CUBOID_FACES, footprints, project_cuboids
 from scenekit.structures.boxes3d import Boxes3D
 
 OMNI3D = np.load(Path(__file__).parent.parent / "reference" / "mesh3d" / "omni3d_decode.npz")
@@ -63,6 +63,10 @@ def test_one_camera_for_each_box() -> None:
     together = project_cuboids(two.corners, cameras, (480, 640)).boxes
     for row in range(2):
         torch.testing.assert_close(together[[row]], project_cuboids(two[[row]].corners, cameras[row], (480, 640)).boxes)
+
+
+def test_footprints_of_corners_are_those_of_the_boxes() -> None:
+    torch.testing.assert_close(footprints(boxes().corners), boxes().footprints, rtol=1e-5, atol=1e-4)
 
 
 def test_no_boxes() -> None:
