@@ -18,7 +18,7 @@ class ImageBatch:
     """Normalized pictures, padded at the right and bottom to one size.
 
     `pixels` [B 3 H W]; `sizes` (height, width) of each picture inside the padding, in network pixels;
-    `original_sizes` before resizing; `cameras` in network pixels, or None; `inputs` holds further modalities by name
+    `original_sizes` before resizing; `cameras` in network pixels, None where none is known; `inputs` holds further modalities by name
     (such as depth [B 1 H W]); `seeds` one number per picture from which all sampling of that picture is drawn.
     """
 
@@ -36,6 +36,14 @@ class ImageBatch:
     def padded_size(self) -> Size:
         """(H, W) of the pixels, padding included."""
         return int(self.pixels.shape[2]), int(self.pixels.shape[3])
+
+    def camera(self, index: int) -> Camera:
+        """The camera of picture `index`, in network pixels; the assumed one where none came with the picture."""
+        known = None if self.cameras is None else self.cameras[index]
+        if known is not None:
+            return known
+        source = self.original_sizes[index]
+        return Camera.default(*source).transformed(Geometry.resize(source, self.sizes[index]))
 
     def to_original(self, index: int) -> Geometry:
         """From network pixels of picture `index` to those of the original."""

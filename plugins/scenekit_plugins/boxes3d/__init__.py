@@ -1,0 +1,25 @@
+"""Objects as oriented boxes in metres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from scenekit.hooks import TaskSpec, hookimpl
+from scenekit.keys import BOXES3D
+from scenekit_plugins.boxes3d.config import Boxes3DConfig
+from scenekit_plugins.boxes3d.head import Boxes3DHead
+from scenekit_plugins.boxes3d.priors import prepared
+
+
+@hookimpl
+def scenekit_tasks() -> Iterator[TaskSpec]:
+    """The task `boxes3d`."""
+    yield TaskSpec(
+        name="boxes3d",
+        summary="oriented boxes in metres, in the camera frame",
+        provides=(BOXES3D,),
+        build=Boxes3DHead,
+        config=Boxes3DConfig,
+        learns_from=(BOXES3D,),
+        prepare=prepared,
+    )

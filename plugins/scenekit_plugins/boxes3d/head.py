@@ -1,0 +1,75 @@
+"""The head: where an object is in the camera frame, how large, and how it is turned.
+
+Letters: N regions of the batch.
+"""
+
+from __future__ import annotations
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from scenekit.heads import Core, Head
+from scenekit.keys import BOXES3D, OBJECTS
+from scenekit.structures import Boxes3D, ImageBatch, Regions
+from scenekit.structures.board import Board
+from scenekit.structures.targets import Targets
+from scenekit_plugins.boxes3d.coding import Cubes, Views, decode_cubes
+from scenekit_plugins.boxes3d.config import Boxes3DConfig, Priors
+from scenekit_plugins.boxes3d.losses import cube_losses
+from scenekit_plugins.boxes3d.network import ClassNumbers, CubeNetwork, Numbers
+from scenekit_plugins.boxes3d.priors import ClassPriors, usable
+
+
+class Boxes3DHead(Head[Numbers, Boxes3D]):
+    """Cube R-CNN's head (Brazil et al., Omni3D, CVPR 2023) on the features of the objects.
+
+    `scores` of its boxes are sqrt(p exp(-u)) of the object's score p and the uncertainty u of the box (1 without one);
+    the scores of OBJECTS stay as they are. Boxes are in the frame of the camera that the picture came with; where none
+    was given, of the assumed one, and metres are then no better than that guess.
+
+    Nothing is learned from boxes that cannot be (NaN, sides of 0, rotations that are none), whose center is not in
+    front of the camera, or of a picture without a camera.
+    """
+
+    def __init__(self, core: Core, config: Boxes3DConfig) -> None:
+        super().__init__()
+        self.config, things = config, core.vocabulary.things
+        self.network = CubeNetwork(core.channels * config.pooled**2, things, config)
+        self.priors = ClassPriors(things, config.priors or Priors(), config.code)
+        self.axis_names = {f"network.{name}": axes for name, axes in self.network.axis_names.items()}
+
+    def forward(self, board: Board) -> Numbers:
+        regions: Regions = board[OBJECTS]
+        assert regions.labels is not None, "objects have labels before any head looks at them"
+        numbers: ClassNumbers = self.network(board.pool(OBJECTS, size=self.config.pooled).flatten(1))
+        return numbers.of(regions.labels)
+
+    def loss(self, raw: Numbers, board: Board, targets: Targets) -> dict[str, Tensor]:
+        """`xy`, `z`, `dims` and `pose`, and as configured `joint` and `uncertainty`."""
+        regions, truth = board[OBJECTS], targets[BOXES3D]
+        rows = (usable(truth) & has_camera(board.images, regions)).nonzero()[:, 0]
+        views = Views.of(board.images, regions)[rows]
+        found = self._cubes(raw[rows], views, regions.labels[rows])
+        certainty = raw.uncertainty[rows] if self.config.uncertainty else None
+        seen = Cubes.seen(truth[rows], views)
+        return cube_losses(found, seen, views.sides, certainty, self.config.loss, self.config.code.depth)
+
+    def decode(self, raw: Numbers, board: Board) -> Boxes3D:
+        """In metres, so that they are in original pixels what they are in those of the network."""
+        regions: Regions = board[OBJECTS]
+        assert regions.labels is not None
+        cubes = self._cubes(raw, Views.of(board.images, regions), regions.labels)
+        return cubes.boxes(self._scores(raw, regions))
+
+    def _cubes(self, numbers: Numbers, views: Views, labels: Int[Tensor, " N"]) -> Cubes:
+        return decode_cubes(numbers, views, self.priors(labels, views), self.config.code)
+
+    def _scores(self, numbers: Numbers, regions: Regions) -> Float[Tensor, " N"]:
+        certain = (-numbers.uncertainty).exp()
+        return certain.sqrt() if regions.scores is None else (regions.scores.float() * certain).sqrt()
+
+
+def has_camera(images: ImageBatch, regions: Regions) -> Bool[Tensor, " N"]:
+    """Which regions are of a picture that came with a camera."""
+    known = [images.cameras is not None and images.cameras[index] is not None for index in range(len(images))]
+    return regions.boxes.new_tensor(known).bool()[regions.image_index]

@@ -1,0 +1,82 @@
+"""How boxes are learned: corners in metres, one group of numbers at a time (Simonelli et al., ICCV 2019).
+
+Letters: N regions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from jaxtyping import Float
+from torch import Tensor
+
+from scenekit.ops.losses import safe_mean
+from scenekit.ops.rotations import so3_relative_angle
+from scenekit_plugins.boxes3d.coding import Cubes
+from scenekit_plugins.boxes3d.config import DepthCode, LossConfig
+
+GROUPS: Mapping[str, tuple[str, ...]] = {"xy": ("pixels",), "z": ("depth",), "dims": ("size",), "pose": ("rotation",)}
+"""The losses, and which numbers of a box each one judges."""
+
+
+def cube_losses(
+    found: Cubes,
+    truth: Cubes,
+    sides: Float[Tensor, "N 2"],
+    uncertainty: Float[Tensor, " N"] | None,
+    config: LossConfig,
+    depth: DepthCode = "direct",
+) -> dict[str, Float[Tensor, ""]]:
+    """Means over the regions: `xy`, `z`, `dims`, `pose`, and as configured `joint` and `uncertainty`.
+
+    `sides` of the regions and what the `depth` number means matter where numbers are judged by themselves.
+    """
+    rows = (
+        corner_losses(found, truth, config.chamfer)
+        if config.disentangled
+        else number_losses(found, truth, sides, depth)
+    )
+    if config.joint:
+        # Numbers that are judged by themselves have each corner go with its own.
+        rows["joint"] = corner_distance(found.corners, truth.corners, config.chamfer and config.disentangled)
+    if config.inverse_depth:
+        rows = {name: value / truth.depth.clamp(min=math.e).log() for name, value in rows.items()}
+    if uncertainty is None:
+        return {name: safe_mean(value) for name, value in rows.items()}
+    certain = math.sqrt(2) * (-uncertainty).exp()  # its own loss makes u the log of the error that is to be expected
+    rows = {name: value * certain for name, value in rows.items()}
+    return {name: safe_mean(value) for name, value in {**rows, "uncertainty": uncertainty}.items()}
+
+
+def corner_losses(found: Cubes, truth: Cubes, chamfer: bool) -> dict[str, Float[Tensor, " N"]]:
+    """By group: how far the corners of the true box move, in metres, when its numbers of that group are as found."""
+    corners = truth.corners
+    moved = {name: truth.taking(found, *numbers).corners for name, numbers in GROUPS.items()}
+    return {name: corner_distance(theirs, corners, chamfer and name == "pose") for name, theirs in moved.items()}
+
+
+def number_losses(
+    found: Cubes, truth: Cubes, sides: Float[Tensor, "N 2"], depth: DepthCode
+) -> dict[str, Float[Tensor, " N"]]:
+    """By group: how far its numbers are off. Pixels by the sides of the region, logs of sizes, 1 - cos of the angle."""
+    apart = found.depth.log() - truth.depth.log() if depth == "log" else found.depth - truth.depth
+    turned = so3_relative_angle(found.rotation, truth.rotation, cos_angle=True, eps=math.inf)
+    return {
+        "xy": ((found.pixels - truth.pixels) / sides).abs().mean(dim=1),
+        "z": apart.abs(),
+        "dims": (found.size.log() - truth.size.log()).abs().mean(dim=1),
+        "pose": 1 - turned,
+    }
+
+
+def corner_distance(found: Float[Tensor, "N 8 3"], truth: Float[Tensor, "N 8 3"], chamfer: bool) -> Float[Tensor, " N"]:
+    """Mean of the absolute differences of 8 x 3 coordinates.
+
+    The chamfer distance goes from each corner to the nearest one of the other box, both ways, as the sum over x, y, z
+    and the mean over corners.
+    """
+    if not chamfer:
+        return (found - truth).abs().mean(dim=(1, 2))
+    apart = (found[:, :, None] - truth[:, None]).abs().sum(dim=-1)
+    return apart.amin(dim=2).mean(dim=1) + apart.amin(dim=1).mean(dim=1)

@@ -1,0 +1,121 @@
+"""The network: RoI features to the numbers of a box for each class.
+
+Letters: N regions, D features of a region, C classes, B depth bins, P numbers of a pose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from scenekit.heads import AxisNames, ParameterNames, rows_by_name
+from scenekit_plugins.boxes3d.config import Boxes3DConfig, PoseNumbers
+
+POSE_NUMBERS: Mapping[PoseNumbers, int] = {"6d": 6, "quaternion": 4, "euler": 3}
+
+LEAST_UNCERTAINTY = 0.01
+
+_IDENTITY: Mapping[PoseNumbers, tuple[float, ...]] = {
+    "6d": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    "quaternion": (1.0, 0.0, 0.0, 0.0),
+    "euler": (0.0, 0.0, 0.0),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ClassNumbers:
+    """What the network says of each region, were it of each class."""
+
+    deltas: Float[Tensor, "N C 2"]
+    depth: Float[Tensor, "N B C"]
+    size: Float[Tensor, "N C 3"]
+    pose: Float[Tensor, "N C P"]
+    uncertainty: Float[Tensor, "N C"]
+
+    def of(self, labels: Int[Tensor, " N"]) -> Numbers:
+        """What it says of each region as the class that it is of."""
+        rows = torch.arange(len(labels), device=labels.device)
+        return Numbers(
+            deltas=self.deltas[rows, labels],
+            depth=self.depth[rows, :, labels],
+            size=self.size[rows, labels],
+            pose=self.pose[rows, labels],
+            uncertainty=self.uncertainty[rows, labels],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """The numbers of one box a region, in single precision at least.
+
+    `deltas` from the middle of the region to the center of the object, by the sides of the region; the others as
+    `CodeConfig` says. `uncertainty` u: the error is taken to be about exp(u).
+    """
+
+    deltas: Float[Tensor, "N 2"]
+    depth: Float[Tensor, "N B"]
+    size: Float[Tensor, "N 3"]
+    pose: Float[Tensor, "N P"]
+    uncertainty: Float[Tensor, " N"]
+
+    def __getitem__(self, rows: Int[Tensor, " M"]) -> Numbers:
+        return Numbers(**{name: value[rows] for name, value in vars(self).items()})
+
+
+class CubeNetwork(nn.Module):
+    """Towers of fully connected layers and a linear layer for each kind of numbers (Brazil et al., 2023, section 4)."""
+
+    def __init__(self, features: int, classes: tuple[str, ...], config: Boxes3DConfig) -> None:
+        super().__init__()
+        self.classes, self.bins, self.pose = len(classes), config.code.depth_bins, POSE_NUMBERS[config.code.pose]
+        width = config.fcs[-1] if config.fcs else features
+        each = {"deltas": 2, "size": 3, "pose": self.pose, "depth": self.bins}
+        each |= {"uncertainty": 1} if config.uncertainty else {}
+        self.predictors = nn.ModuleDict({kind: nn.Linear(width, count * self.classes) for kind, count in each.items()})
+        towers = ("shared",) if config.towers == "shared" else tuple(each)
+        self.towers = nn.ModuleDict({name: _tower(features, config.fcs) for name in towers})
+        self._initialize(config)
+        self.axis_names = _axis_names(classes, each)
+
+    def forward(self, features: Float[Tensor, "N D"]) -> ClassNumbers:
+        seen = {name: tower(features) for name, tower in self.towers.items()}
+        values = {kind: layer(seen.get("shared", seen.get(kind))).float() for kind, layer in self.predictors.items()}
+        rows, classes = len(features), self.classes
+        certain = values["deltas"].new_zeros(rows, classes)
+        return ClassNumbers(
+            deltas=values["deltas"].reshape(rows, classes, 2),
+            depth=values["depth"].reshape(rows, self.bins, classes),
+            size=values["size"].reshape(rows, classes, 3),
+            pose=values["pose"].reshape(rows, classes, self.pose),
+            uncertainty=values["uncertainty"].clamp(min=LEAST_UNCERTAINTY) if "uncertainty" in values else certain,
+        )
+
+    def _initialize(self, config: Boxes3DConfig) -> None:
+        """Small weights, so that every box starts in the middle of its region, as large as its class is on average."""
+        for layer in self.predictors.values():
+            assert isinstance(layer, nn.Linear)
+            nn.init.normal_(layer.weight, std=0.001)
+            nn.init.zeros_(layer.bias)
+        identity = torch.tensor(_IDENTITY[config.code.pose]).repeat(self.classes)
+        with torch.no_grad():
+            self.get_parameter("predictors.pose.bias").copy_(identity)
+            if config.uncertainty:
+                self.get_parameter("predictors.uncertainty.bias").fill_(config.first_uncertainty)
+
+
+def _tower(features: int, widths: tuple[int, ...]) -> nn.Sequential:
+    steps = ((nn.Linear(before, after), nn.ReLU()) for before, after in pairwise((features, *widths)))
+    return nn.Sequential(*(layer for step in steps for layer in step))
+
+
+def _axis_names(classes: tuple[str, ...], each: Mapping[str, int]) -> ParameterNames:
+    """Rows of the predictors stand for classes; of depths those of a bin stand together, so they are named apart."""
+    layers = {f"predictors.{kind}": AxisNames(classes, each=count) for kind, count in each.items() if kind != "depth"}
+    bins = each["depth"]
+    names = classes if bins == 1 else tuple(f"{name} (bin {place})" for place in range(bins) for name in classes)
+    return rows_by_name({**layers, "predictors.depth": AxisNames(names)})

@@ -1,0 +1,135 @@
+"""What boxes of each class are like, found in the training data.
+
+Letters: N regions, K boxes of one class, C classes, B depth bins.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from scenekit.errors import InputError
+from scenekit.keys import BOXES3D
+from scenekit.structures import Boxes3D
+from scenekit.structures.scene import Scene
+from scenekit_plugins.boxes3d.coding import RegionPriors, Views, metres_per_depth
+from scenekit_plugins.boxes3d.config import Boxes3DConfig, CodeConfig, DepthPrior, Priors, SizePrior, Sizes
+
+LEAST_SPREAD = 0.05
+"""Standard deviations are at least this share of the mean: a class whose boxes are all alike may still vary."""
+
+Rows = Float[Tensor, "K 5"]
+"""Width, height, length in metres; scale of the region and depth, as `DepthPrior` counts them (NaN without camera)."""
+
+
+def prepared(config: Boxes3DConfig, scenes: Iterable[Scene]) -> Boxes3DConfig:
+    """The config with the priors of the boxes in these scenes; as it came where it has them already."""
+    if config.priors is not None:
+        return config
+    bins = config.code.depth_bins if config.code.needs_depths else None
+    return config.model_copy(update={"priors": priors_of(scenes, bins)})
+
+
+def priors_of(scenes: Iterable[Scene], bins: int | None) -> Priors:
+    """Mean and deviation of sizes by class; of depths too where these have `bins`."""
+    by_class: dict[str, list[Tensor]] = defaultdict(list)
+    for scene in scenes:
+        if BOXES3D in scene:
+            kept, rows = usable(scene[BOXES3D]) & scene.rows_with(BOXES3D), _rows(scene)
+            for name, good, row in zip(scene.names(), kept.tolist(), rows, strict=True):
+                if good:
+                    by_class[name].append(row)
+    classes = {name: torch.stack(rows) for name, rows in sorted(by_class.items())}
+    if not classes:
+        return Priors()
+    everything = torch.cat(list(classes.values()))
+    priors = Priors(
+        sizes={name: _size_prior(rows) for name, rows in classes.items()}, other_sizes=_size_prior(everything)
+    )
+    if bins is None:
+        return priors
+    depths = {name: _depth_prior(rows, bins) for name, rows in classes.items()}
+    return priors.model_copy(
+        update={
+            "depths": {name: prior for name, prior in depths.items() if prior is not None},
+            "other_depths": _depth_prior(everything, bins),
+        }
+    )
+
+
+def usable(boxes: Boxes3D) -> Bool[Tensor, " N"]:
+    """Boxes that can be (see `Boxes3D.valid`) and whose centers are in front of the camera."""
+    return boxes.valid & (boxes.center[:, 2] > 0)
+
+
+def _rows(scene: Scene) -> Float[Tensor, "N 5"]:
+    boxes, sides = scene[BOXES3D], scene.objects.boxes[:, 2:] - scene.objects.boxes[:, :2]
+    focal = torch.nan if scene.camera is None else float(scene.camera.matrix[1, 1])
+    scale = torch.linalg.vector_norm(sides, dim=1) / scene.size[0]
+    return torch.cat((boxes.size, scale[:, None], boxes.center[:, 2:] * scene.size[0] / focal), dim=1)
+
+
+def _size_prior(rows: Rows) -> SizePrior:
+    mean, std = rows[:, :3].mean(dim=0), rows[:, :3].std(dim=0, correction=0)
+    return SizePrior(mean=_sizes(mean), std=_sizes(torch.maximum(std, LEAST_SPREAD * mean)))
+
+
+def _sizes(values: Float[Tensor, "3"]) -> Sizes:
+    width, height, length = (round(value, 6) for value in values.tolist())
+    return width, height, length
+
+
+def _depth_prior(rows: Rows, bins: int) -> DepthPrior | None:
+    """Bins of equally many boxes, by scale; None where fewer boxes than bins have a camera and a region."""
+    rows = rows[rows.isfinite().all(dim=1) & (rows[:, 3] > 0)]
+    if len(rows) < bins:
+        return None
+    parts = rows[rows[:, 3].argsort(stable=True)].tensor_split(bins)
+    mean = [float(part[:, 4].mean()) for part in parts]
+    std = [float(part[:, 4].std(correction=0)) for part in parts]
+    return DepthPrior(
+        scales=tuple(float(part[:, 3].mean()) for part in parts),
+        mean=tuple(mean),
+        std=tuple(max(s, LEAST_SPREAD * m) for s, m in zip(std, mean, strict=True)),
+    )
+
+
+class ClassPriors(nn.Module):
+    """The priors of a vocabulary. They are part of the options of the head, not of its weights."""
+
+    size: Float[Tensor, "C 2 3"]
+    depth: Float[Tensor, "C 3 B"]
+
+    def __init__(self, classes: Sequence[str], priors: Priors, code: CodeConfig) -> None:
+        super().__init__()
+        self.code = code
+        sizes = [priors.sizes.get(name, priors.other_sizes) for name in classes]
+        self.register_buffer("size", torch.tensor([(prior.mean, prior.std) for prior in sizes]), persistent=False)
+        depths = [_depths_of(name, priors, code.depth_bins) for name in classes] if code.needs_depths else []
+        rows = [(prior.scales, prior.mean, prior.std) for prior in depths]
+        self.register_buffer("depth", torch.tensor(rows), persistent=False)
+
+    def forward(self, labels: Int[Tensor, " N"], views: Views) -> RegionPriors:
+        """The priors of regions of these classes."""
+        size = self.size[labels]
+        if not self.code.needs_depths:
+            return RegionPriors(size[:, 0], size[:, 1])
+        scales, mean, std = self.depth[labels].unbind(dim=1)
+        heights = views.heights[:, None]
+        counted = views.K[:, 1, 1, None] / heights / metres_per_depth(views, self.code)[:, None]
+        return RegionPriors(size[:, 0], size[:, 1], scales * heights, mean * counted, std * counted)
+
+
+def _depths_of(name: str, priors: Priors, bins: int) -> DepthPrior:
+    prior = priors.depths.get(name, priors.other_depths)
+    if prior is None or len(prior.scales) != bins:
+        known = "none" if prior is None else f"{len(prior.scales)} bins"
+        raise InputError(
+            f"depths of {name!r} need a prior with {bins} bins, got {known}; train on data with cameras and 3D boxes, "
+            "give `priors`, or take `code: {depth: direct, depth_bins: 1}`"
+        )
+    return prior
