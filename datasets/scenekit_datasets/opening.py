@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,6 +49,14 @@ def keys_named(names: Iterable[str] | None, known: Iterable[Key[Any, Any]], what
         if name not in by_name:
             raise InputError(f"{what} no labels {name!r}{nearest(name, list(by_name))}")
     return frozenset(by_name[name] for name in (by_name if names is None else names))
+
+
+def renamed(classes: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
+    """What classes of the files shall be called: themselves, where only names are given."""
+    named = dict(classes) if isinstance(classes, Mapping) else {name: name for name in classes}
+    if not named or isinstance(classes, str):
+        raise InputError(f"expected names of classes such as [car, bus], or {{Car: car}}, got {classes!r}")
+    return named
 
 
 def present(names: Sequence[str], folder: Path) -> list[bool]:

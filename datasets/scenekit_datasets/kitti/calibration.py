@@ -1,7 +1,7 @@
 """KITTI's calibration files: how the left color camera sees what labels and scans are given in.
 
-A file has a line a matrix: P2 [3 4] projects the rectified frame of camera 0 to pixels of camera 2, R0_rect [3 3] is the
-rectification, Tr_velo_to_cam [3 4] leads from the laser scanner to camera 0.
+A file has a line a matrix: P2 [3 4] projects the rectified frame of camera 0 to pixels of camera 2, R0_rect [3 3] is
+the rectification, Tr_velo_to_cam [3 4] leads from the laser scanner to camera 0.
 """
 
 from __future__ import annotations
@@ -36,11 +36,14 @@ def read_calibration(path: Path) -> Calibration:
     """Raises InputError naming the file and the line for what is missing or cannot be."""
     rows = _rows(path)
     projection = _matrix(rows, path, "P2", 4)
+    matrix = projection[:, :3]
+    if not bool((matrix[2] == torch.tensor([0.0, 0.0, 1.0])).all()) or bool(matrix[[1, 0], [0, 1]].any()):
+        raise InputError(f"{path}: P2 must be fx 0 cx . 0 fy cy . 0 0 1 ., as that of a rectified camera")
     try:
-        camera = Camera(projection[:, :3].float())
-        shift = torch.linalg.solve(projection[:, :3], projection[:, 3])
-    except (InputError, torch.linalg.LinAlgError) as error:
-        raise InputError(f"{path}: P2 is no projection: {str(error).splitlines()[0]}") from None
+        camera = Camera(matrix.float())
+    except InputError as error:
+        raise InputError(f"{path}: P2: {error}") from None
+    shift = torch.linalg.inv(matrix) @ projection[:, 3]
     scanner = None
     if "Tr_velo_to_cam" in rows:
         scanner = _matrix(rows, path, "R0_rect", 3) @ _matrix(rows, path, "Tr_velo_to_cam", 4)

@@ -22,6 +22,7 @@ from scenekit.keys import BOXES3D, OBJECTS, TRUNCATION, Key
 from scenekit.ops.rotations import axis_angle_to_matrix
 from scenekit.structures import Boxes3D
 from scenekit.structures.scene import Objects
+from scenekit_datasets.opening import renamed
 
 OCCLUDED: Key[Any, Any] = Key(
     "kitti.occluded", of=OBJECTS, doc="0 fully visible, 1 partly hidden, 2 largely hidden, 3 or -1 unknown [N]"
@@ -63,9 +64,7 @@ class Labels:
 
 def words_of(classes: Sequence[str] | Mapping[str, str]) -> Words:
     """Of names, or of what names in the files shall be called."""
-    named = dict(classes) if isinstance(classes, Mapping) else {name: name for name in classes}
-    if not named or isinstance(classes, str):
-        raise InputError(f"classes must be a list of names such as [Car, Pedestrian], or {{Car: car}}, got {classes!r}")
+    named = renamed(classes)
     things = tuple(dict.fromkeys(named.values()))
     labels = {name.lower(): things.index(thing) for name, thing in named.items()}
     alike = {other.lower(): labels[name.lower()] for name, other in LOOK_ALIKE.items() if name.lower() in labels}
@@ -86,7 +85,7 @@ def read_labels(path: Path, rules: Rules, shift: Float[Tensor, " 3"]) -> Labels:
     roles = list(_roles(found, rules))
     rows = [role.row for role in roles]
     boxes3d, measured = boxes3d_of(found, shift)
-    flat = sound_sizes(found)
+    sound = torch.from_numpy(found.sizes > 0).all(dim=1)
     truncated = torch.from_numpy(found.truncated).float()
     values = {
         BOXES3D: boxes3d[rows],
@@ -94,8 +93,8 @@ def read_labels(path: Path, rules: Rules, shift: Float[Tensor, " 3"]) -> Labels:
         OCCLUDED: torch.from_numpy(found.occluded)[rows],
     }
     care = torch.tensor([not role.dont_care for role in roles], dtype=torch.bool)
-    faulty = [row for row in sorted(set(rows)) if bool(measured[row]) and not flat[row]]
-    valid = {BOXES3D: care & (measured & torch.from_numpy(flat) & (boxes3d.center[:, 2] > 0))[rows]}
+    faulty = [row for row in sorted(set(rows)) if bool(measured[row] & ~sound[row])]
+    valid = {BOXES3D: care & (measured & sound & (boxes3d.center[:, 2] > 0))[rows]}
     valid |= {key: care for key in (TRUNCATION, OCCLUDED)}
     return Labels(_objects(found, roles), values, valid, [_fault(path, found, row) for row in faulty])
 
@@ -120,12 +119,6 @@ def boxes3d_of(found: KittiObjects, shift: Float[Tensor, " 3"]) -> tuple[Boxes3D
     scores = None if found.scores is None else torch.from_numpy(found.scores).float()
     measured = torch.from_numpy((found.sizes != -1).any(axis=1) | (found.locations > NO_PLACE).any(axis=1))
     return Boxes3D(center, torch.stack((width, height, length), dim=1), turn, scores), measured
-
-
-def sound_sizes(found: KittiObjects) -> Bool[np.ndarray, " M"]:
-    """Which objects have a height, width and length."""
-    sound: Bool[np.ndarray, " M"] = (found.sizes > 0).all(axis=1)
-    return sound
 
 
 @dataclass(frozen=True)
@@ -165,5 +158,5 @@ def _objects(found: KittiObjects, roles: Sequence[_Role]) -> Objects:
 
 def _fault(path: Path, found: KittiObjects, row: int) -> str:
     lines = [n for n, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if line.strip()]
-    sizes = ", ".join(f"{size:g}" for size in found.sizes[row])
-    return f"{path}, line {lines[row]}: expected a height, width and length above 0 of the {found.names[row]}, got {sizes}"
+    sizes, name = ", ".join(f"{size:g}" for size in found.sizes[row]), found.names[row]
+    return f"{path}, line {lines[row]}: the {name} needs a height, width and length above 0, got {sizes}"

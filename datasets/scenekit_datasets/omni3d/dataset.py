@@ -1,0 +1,146 @@
+"""Omni3D's files, and JSON in their style, as a data set of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from scenekit.data.sample import Sample, Supervision
+from scenekit.errors import InputError
+from scenekit.keys import BOXES3D, OBJECTS, TRUNCATION, VISIBILITY, Key
+from scenekit.structures import Camera
+from scenekit.structures.scene import Scene
+from scenekit.structures.vocabulary import Vocabulary
+from scenekit_datasets.mirroring import is_mirrorable
+from scenekit_datasets.omni3d.index import IGNORED_NAMES, Index
+from scenekit_datasets.omni3d.labels import Labels, Row, Rules, labels_of
+from scenekit_datasets.omni3d.layout import Words
+from scenekit_datasets.opening import Faulty, picture_of_size, present, report
+
+KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, VISIBILITY)
+"""What the files label beside objects."""
+
+TOLD = 20
+"""Pictures whose faults are told in warnings."""
+
+Place = tuple[int, int]
+"""The number of a file, and of an image in it."""
+
+
+class Omni3D(Dataset[Sample]):
+    """The pictures of all files.
+
+    images: the folder that their paths begin at. words: the categories that are learned. rules: how labels are made.
+    exhaustive: whether all objects of the categories that a file lists are labelled. drop_empty: leave out pictures
+    without an annotation of the categories. faulty: refuse what cannot be right, or leave it out with a warning.
+    """
+
+    def __init__(
+        self,
+        indices: Sequence[Index],
+        images: Path,
+        words: Words,
+        rules: Rules,
+        *,
+        exhaustive: bool = True,
+        drop_empty: bool = False,
+        faulty: Faulty = "skip",
+    ) -> None:
+        self.indices, self.images, self.words, self.rules = tuple(indices), images, words, rules
+        self.exhaustive, self.faulty = exhaustive, faulty
+        self.vocabulary = Vocabulary(words.things)
+        refuse_repeated(self.indices)
+        self.places = [place for place in self._places() if not drop_empty or self._has_objects(place)]
+        if not self.places:
+            names = ", ".join(str(index.path) for index in self.indices)
+            raise InputError(f"no picture of {names} is left; look at the options root, categories and drop_empty")
+        self._told: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> Sample:
+        """One sample. Raises InputError where its picture is damaged, or what cannot be right is to be refused."""
+        scene, faults = self._read(index)
+        file, place = self.places[index]
+        if faults and (self.faulty == "refuse" or (index not in self._told and len(self._told) < TOLD)):
+            self._told.add(index)
+            report(faults, self.faulty)
+        source, id = self.indices[file], int(self.indices[file].ids[place])
+        image = picture_of_size(self.images / source.names[place], scene.size, f"{source.path}: image id {id}")
+        return Sample(image, scene, self._supervision(scene, source), id)
+
+    def scene(self, index: int) -> Scene:
+        """The labels of a picture, without a look at the picture."""
+        return self._read(index)[0]
+
+    def faults(self, index: int) -> list[str]:
+        """What is wrong with the annotations of a picture."""
+        return self._read(index)[1]
+
+    def _read(self, index: int) -> tuple[Scene, list[str]]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"picture {index} of a data set of {len(self)}")
+        file, place = self.places[index]
+        source = self.indices[file]
+        height, width = source.sizes[place].tolist()
+        found: Labels = labels_of(self._rows(source, place), (height, width), self.rules)
+        camera = Camera(torch.from_numpy(source.intrinsics[place]).float())
+        path = str(self.images / source.names[place])
+        streams = {OBJECTS: found.objects}
+        scene = Scene((height, width), self.vocabulary, streams, found.values, found.valid, camera, path)
+        return scene, list(found.faults)
+
+    def _rows(self, source: Index, place: int) -> list[Row]:
+        """Annotations of the categories; a region in which anything may be is one of every category."""
+        numbers = source.rows_of(place)
+        rows: list[Row] = []
+        for record, number in zip(source.annotations.read(numbers), numbers, strict=True):
+            name = source.categories[int(source.category_ids[number])]
+            if name in IGNORED_NAMES:
+                rows += [Row(record, label, region=True) for label in range(len(self.words.things))]
+            elif name in self.words.labels:
+                rows.append(Row(record, self.words.labels[name]))
+        return rows
+
+    def _supervision(self, scene: Scene, source: Index) -> Supervision:
+        """What a file does not list is not labelled in its pictures."""
+        listed = {self.words.labels[name] for name in source.categories.values() if name in self.words.labels}
+        classes = None if len(listed) == len(self.words.things) else frozenset(self.words.things[n] for n in listed)
+        return Supervision(
+            keys=frozenset(scene.values),
+            classes=classes,
+            exhaustive=frozenset({OBJECTS} if self.exhaustive else ()),
+            mirrorable=is_mirrorable(scene),
+        )
+
+    def _places(self) -> Iterator[Place]:
+        """Those whose picture is there."""
+        for file, source in enumerate(self.indices):
+            found = present(source.names, self.images)
+            missing = (
+                f"{source.path}: image id {id}: 'file_path' is {name!r}, which {self.images} lacks"
+                for id, name, is_there in zip(source.ids, source.names, found, strict=True)
+                if not is_there
+            )
+            report(list(missing), self.faulty)
+            yield from ((file, place) for place, is_there in enumerate(found) if is_there)
+
+    def _has_objects(self, place: Place) -> bool:
+        source = self.indices[place[0]]
+        ids = source.category_ids[source.rows_of(place[1])]
+        return any(source.categories[id] in self.words.labels for id in ids.tolist())
+
+
+def refuse_repeated(indices: Sequence[Index]) -> None:
+    """Raise InputError where two files have images of the same id."""
+    owner: dict[int, Path] = {}
+    for index in indices:
+        for id in index.ids.tolist():
+            if id in owner:
+                raise InputError(f"{index.path} and {owner[id]} both have an image id {id}; open them as two data sets")
+            owner[id] = index.path

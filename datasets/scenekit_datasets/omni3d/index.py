@@ -1,0 +1,195 @@
+"""The index of one annotation file: what its images and annotations are, and where they stand.
+
+Letters: A annotations, I images.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from scenekit.errors import InputError
+from scenekit.evaluation.reading import Record, brief, by_id, records_of
+from scenekit.structures import Camera
+from scenekit_datasets.opening import Faulty, report
+from scenekit_datasets.spans import Entry, Spans, entries, record_of
+
+IGNORED_NAMES = frozenset({"dontcare", "ignore", "void"})
+"""Categories of regions in which anything may be."""
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """One annotation file.
+
+    `categories` are its names by their ids. Of image i there are `ids[i]`, `names[i]` (its `file_path`), `sizes[i]`
+    (height, width) and `intrinsics[i]`; `rows_of(i)` are its annotations, of which `category_ids` are kept.
+    """
+
+    path: Path
+    categories: Mapping[int, str]
+    ids: Int[np.ndarray, " I"]
+    names: tuple[str, ...]
+    sizes: Int[np.ndarray, "I 2"]
+    intrinsics: Float[np.ndarray, "I 3 3"]
+    annotations: Spans
+    category_ids: Int[np.ndarray, " A"]
+    order: Int[np.ndarray, " _"]
+    offsets: Int[np.ndarray, " _"]
+
+    def rows_of(self, place: int) -> list[int]:
+        """The annotations of the image at `place`, in the order of the file."""
+        rows: list[int] = self.order[self.offsets[place] : self.offsets[place + 1]].tolist()
+        return rows
+
+
+def read_index(path: Path, faulty: Faulty = "skip") -> Index:
+    """Walk through a file once. Raises InputError that names the first faulty entries and their fields, or warns."""
+    images, annotations = _Images(path), _Annotations(path)
+    listed: Any = None
+    for entry in entries(path):
+        if entry.field == "categories":
+            listed = entry.value if entry.number is None else [*listed, entry.value]
+        elif entry.field == "images" and entry.number is not None:
+            images.add(entry)
+        elif entry.field == "annotations" and entry.number is not None:
+            annotations.add(entry)
+    categories = {**annotations.ignored, **_names_of(path, listed)}
+    _require_images(images)
+    place = {id: n for n, id in enumerate(images.ids)}
+    of_image = np.array([place.get(image, -1) for image in annotations.images], dtype=np.int64)
+    category_ids = np.array(annotations.categories, dtype=np.int64)
+    kept = annotations.sound() & (of_image >= 0) & np.isin(category_ids, list(categories))
+    stray = annotations.strays(kept, images.refused, categories)
+    report([*images.faults, *annotations.faults, *stray], faulty)
+    rows = kept.nonzero()[0]
+    order = rows[np.argsort(of_image[rows], kind="stable")]
+    return Index(
+        path,
+        categories,
+        np.array(images.ids),
+        tuple(images.names),
+        np.array(images.sizes).reshape(-1, 2),
+        np.array(images.intrinsics).reshape(-1, 3, 3),
+        Spans(path, "annotation", np.array(annotations.starts), np.array(annotations.ends)),
+        category_ids,
+        order,
+        np.searchsorted(of_image[order], np.arange(len(place) + 1)),
+    )
+
+
+def _names_of(path: Path, listed: Any) -> dict[int, str]:
+    """The categories by their ids."""
+    if not listed:
+        raise InputError(f"{path}: expected a JSON object with a list 'categories' that is not empty")
+    records = by_id(records_of(listed, path, "category"))
+    return {id: record.text("name") for id, record in records.items()}
+
+
+def _require_images(images: _Images) -> None:
+    if not images.ids:
+        report(images.faults, "refuse")
+        raise InputError(f"{images.path}: expected a JSON object with a list 'images' that is not empty")
+
+
+class _Images:
+    """Columns of the images that are in order; what is wrong with others goes to `faults`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.ids, self.sizes, self.intrinsics = array("q"), array("q"), array("d")
+        self.names: list[str] = []
+        self.faults: list[str] = []
+        self.refused: set[Any] = set()
+        self._seen: set[int] = set()
+
+    def add(self, entry: Entry) -> None:
+        """One image."""
+        try:
+            self._add(record_of(entry, self.path, "image"))
+        except InputError as error:
+            self.faults.append(str(error))
+            self.refused.add(entry.value.get("id") if isinstance(entry.value, dict) else None)
+
+    def _add(self, record: Record) -> None:
+        id, name = record.integer("id"), record.text("file_path")
+        height, width = record.integer("height"), record.integer("width")
+        if height < 1 or width < 1:
+            raise InputError(f"{record}: 'height' and 'width' must be 1 or more, not {height} and {width}")
+        if id in self._seen:
+            raise InputError(f"{record}: the id occurs twice")
+        matrix = matrix_of(record, "K")
+        try:
+            Camera(matrix)
+        except InputError as error:
+            raise InputError(f"{record}: 'K': {error}") from None
+        self._seen.add(id)
+        self.ids.append(id)
+        self.names.append(name)
+        self.sizes.extend((height, width))
+        self.intrinsics.extend(matrix.flatten().tolist())
+
+
+class _Annotations:
+    """Columns of the annotations, of which -1 stands for an image that is not known."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.starts, self.ends = array("q"), array("q")
+        self.ids, self.images, self.categories = array("q"), array("q"), array("q")
+        self.ignored: dict[int, str] = {}
+        self.faults: list[str] = []
+        self._faulty: set[int] = set()
+
+    def add(self, entry: Entry) -> None:
+        """One annotation."""
+        values = (0, 0, 0)
+        try:
+            record = record_of(entry, self.path, "annotation")
+            values = record.integer("id"), record.integer("image_id"), record.integer("category_id")
+            if record.data.get("category_name") in IGNORED_NAMES:
+                self.ignored[values[2]] = record.text("category_name")
+        except InputError as error:
+            self.faults.append(str(error))
+            self._faulty.add(len(self.starts))
+        for column, value in zip((self.ids, self.images, self.categories), values, strict=True):
+            column.append(value)
+        self.starts.append(entry.start)
+        self.ends.append(entry.end)
+
+    def sound(self) -> Bool[np.ndarray, " A"]:
+        """Which of them have their ids."""
+        sound = np.ones(len(self.ids), dtype=bool)
+        sound[list(self._faulty)] = False
+        return sound
+
+    def strays(
+        self, kept: Bool[np.ndarray, " A"], refused: Collection[Any], categories: Collection[int]
+    ) -> Iterator[str]:
+        """What is wrong with those that are not kept, unless it was told before."""
+        for row in (~kept).nonzero()[0].tolist():
+            image, category = self.images[row], self.categories[row]
+            where = f"{self.path}: annotation id {self.ids[row]}"
+            if row in self._faulty or image in refused:
+                continue
+            if category not in categories:
+                yield f"{where}: 'category_id' is {category}, which 'categories' does not list"
+            else:
+                yield f"{where}: 'image_id' is {image}, which 'images' does not list"
+
+
+def matrix_of(record: Record, name: str) -> Float[Tensor, "3 3"]:
+    """The field `name`, three rows of three finite numbers."""
+    value = record.get(name)
+    if not isinstance(value, list) or len(value) != 3:
+        raise InputError(f"{record}: {name!r} must be three rows of three numbers, not {brief(value)}")
+    rows = [Record({**record.data, name: row}, record.path, record.noun, record.index) for row in value]
+    return torch.tensor([row.numbers(name, 3) for row in rows], dtype=torch.float64)

@@ -1,0 +1,181 @@
+"""The labels of one picture, made of its annotations when it is asked for.
+
+Letters: N objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from scenekit.errors import InputError
+from scenekit.evaluation.omni3d import Omni3DFilter
+from scenekit.evaluation.omni3d_files import Boxes2D, box_of, is_ignored
+from scenekit.evaluation.reading import Record, is_number
+from scenekit.keys import BOXES3D, TRUNCATION, VISIBILITY, Key
+from scenekit.ops.rotations import is_rotation
+from scenekit.structures import Boxes3D
+from scenekit.structures.geometry import Size
+from scenekit.structures.scene import Objects
+from scenekit_datasets.omni3d.index import matrix_of
+
+ABSENT = -1
+"""What stands for all that is not known of an annotation."""
+
+Box3D = tuple[Float[Tensor, " 3"], Float[Tensor, " 3"], Float[Tensor, "3 3"]]
+"""Center, size and rotation."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How labels are made: which 2D boxes, which objects are ignored, what is carried."""
+
+    boxes: Boxes2D
+    ignored: Omni3DFilter
+    keys: frozenset[Key[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One annotation, its label, and whether it is a region in which anything may be."""
+
+    record: Record
+    label: int
+    region: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Objects of a picture and what is known of them; `faults` are what cannot be right."""
+
+    objects: Objects
+    values: Mapping[Key[Any, Any], Any]
+    valid: Mapping[Key[Any, Any], Bool[Tensor, " N"]]
+    faults: Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Object:
+    """What is kept of an annotation; `box3d` is None where it has none that can be used."""
+
+    row: Row
+    box: tuple[float, float, float, float]
+    ignore: bool
+    box3d: Box3D | None
+
+
+def labels_of(rows: Sequence[Row], size: Size, rules: Rules) -> Labels:
+    """The objects whose 2D box holds something of the picture."""
+    faults: list[str] = []
+    found = [_object(row, size, rules, faults) for row in rows]
+    kept = [entry for entry in found if entry is not None]
+    records = [entry.row.record for entry in kept]
+    there = torch.tensor([entry.box3d is not None for entry in kept], dtype=torch.bool)
+    values = {
+        BOXES3D: _boxes3d([entry.box3d for entry in kept]),
+        TRUNCATION: torch.tensor([_share(record, "truncation") for record in records], dtype=torch.float32),
+        VISIBILITY: torch.tensor([_share(record, "visibility") for record in records], dtype=torch.float32),
+    }
+    values = {key: value for key, value in values.items() if key in rules.keys}
+    return Labels(_objects(kept), values, {BOXES3D: there} if BOXES3D in values else {}, faults)
+
+
+def _object(row: Row, size: Size, rules: Rules, faults: list[str]) -> _Object | None:
+    """None for an annotation without a place in the picture."""
+    record, box3d, ignore = row.record, None, True
+    try:
+        flat = _flat_box(record, rules.boxes)
+        box = (flat[0], flat[1], flat[2], flat[3]) if rules.boxes == "proj" else clipped(flat, size)
+        if not row.region:
+            ignore = _ignored(record, flat, size, rules.ignored)
+            box3d = box3d_of(record) if record.flag("valid3D", required=True) else None
+    except InputError as error:
+        faults.append(str(error))
+        try:
+            box = clipped(_flat_box(record, rules.boxes), size)
+        except InputError:
+            return None
+        ignore = True
+    if box[2] <= max(box[0], 0) or box[3] <= max(box[1], 0):
+        return None
+    return _Object(row, box, ignore, box3d)
+
+
+def _flat_box(record: Record, kind: Boxes2D) -> list[float | int]:
+    """The 2D box, of finite numbers."""
+    try:
+        box = box_of(record.data, kind)
+    except (IndexError, TypeError):
+        raise InputError(f"{record} has no 2D box; expected 'bbox2D_tight', 'bbox2D_trunc' or 'bbox2D_proj'") from None
+    return Record({"id": record.data.get("id"), "2D box": box}, record.path, record.noun, record.index).numbers(
+        "2D box", 4
+    )
+
+
+def clipped(box: Sequence[float | int], size: Size) -> tuple[float, float, float, float]:
+    """The part of a box that is in the picture."""
+    x0, y0, x1, y1 = box
+    return max(x0, 0.0), max(y0, 0.0), min(x1, float(size[1])), min(y1, float(size[0]))
+
+
+def _ignored(record: Record, box: list[float | int], size: Size, rules: Omni3DFilter) -> bool:
+    try:
+        return is_ignored(record.data, box, size[0], rules)
+    except KeyError as error:
+        raise InputError(f"{record} has no {error}, which Omni3D's annotations have") from None
+    except (TypeError, IndexError) as error:
+        raise InputError(f"{record} is not as Omni3D has them: {error}") from None
+
+
+def box3d_of(record: Record) -> Box3D | None:
+    """`center_cam`, `dimensions` (width, height, length) and `R_cam`; None for one that is behind the camera.
+
+    Raises InputError for a box without volume, and for a matrix that is no rotation.
+    """
+    center, size = (torch.tensor(record.numbers(name, 3)).float() for name in ("center_cam", "dimensions"))
+    rotation = matrix_of(record, "R_cam").float()
+    if not bool((size > 0).all()):
+        raise InputError(f"{record}: 'dimensions' must be a width, height and length above 0, not {_plain(size)}")
+    if not bool(is_rotation(rotation, atol=1e-3)):
+        turned = "it is left-handed" if float(torch.linalg.det(rotation)) < 0 else "its columns are not orthonormal"
+        raise InputError(f"{record}: 'R_cam' must be a rotation from the object's axes to the camera's, but {turned}")
+    in_front = not record.flag("behind_camera") and float(center[2]) > 0
+    return (center, size, rotation) if in_front else None
+
+
+def _plain(values: Tensor) -> str:
+    return ", ".join(f"{value:g}" for value in values.tolist())
+
+
+def _share(record: Record, name: str) -> float:
+    """A share from 0 to 1; NaN where it is not known."""
+    value: Any = record.data.get(name)
+    if not is_number(value) or value == ABSENT:
+        return float("nan")
+    return min(max(float(value), 0.0), 1.0)
+
+
+def _boxes3d(boxes: Sequence[Box3D | None]) -> Boxes3D:
+    """NaN where there is none."""
+    nothing = (torch.full((3,), torch.nan), torch.full((3,), torch.nan), torch.full((3, 3), torch.nan))
+    columns = list(zip(*(box or nothing for box in boxes), strict=True)) or [(), (), ()]
+    center, size, rotation = (
+        torch.stack(column) if column else torch.zeros((0, *part.shape))
+        for column, part in zip(columns, nothing, strict=True)
+    )
+    return Boxes3D(center, size, rotation)
+
+
+def _objects(found: Sequence[_Object]) -> Objects:
+    return Objects(
+        torch.tensor([entry.box for entry in found], dtype=torch.float32).reshape(-1, 4),
+        torch.tensor([entry.row.label for entry in found], dtype=torch.int64),
+        ids=torch.tensor([entry.row.record.integer("id") for entry in found], dtype=torch.int64),
+        crowd=torch.tensor([entry.row.region for entry in found], dtype=torch.bool),
+        ignore=torch.tensor([entry.ignore for entry in found], dtype=torch.bool),
+    )

@@ -1,0 +1,50 @@
+"""Which files a data set consists of, and the words for their categories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scenekit.errors import InputError, nearest
+from scenekit_datasets.omni3d.index import IGNORED_NAMES, Index
+from scenekit_datasets.opening import renamed
+
+FOLDER = "Omni3D"
+"""Where the authors keep the annotation files."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """`things` are the names of labels; `labels` leads from the names of categories to them."""
+
+    things: tuple[str, ...]
+    labels: Mapping[str, int]
+
+
+def found_files(root: str | None, annotations: str | Sequence[str] | None, split: str) -> tuple[Path, list[Path]]:
+    """The folder of the pictures and the annotation files."""
+    if annotations is None:
+        if root is None:
+            raise InputError("data set 'omni3d' needs annotations=FILE.json, or root=FOLDER with Omni3D/*.json")
+        folder = Path(root).expanduser()
+        files = sorted((folder / FOLDER).glob(f"*_{split}.json"))
+        if not files:
+            raise InputError(f"{folder / FOLDER} has no file *_{split}.json; name the files with annotations=")
+        return folder, files
+    names = [annotations] if isinstance(annotations, str | Path) else list(annotations)
+    if not names:
+        raise InputError("annotations must name a JSON file, or several")
+    files = [Path(str(name).replace("{split}", split)).expanduser() for name in names]
+    return (files[0].parent if root is None else Path(root).expanduser()), files
+
+
+def words_of(indices: Sequence[Index], categories: Sequence[str] | Mapping[str, str] | None) -> Words:
+    """All categories that the files list, or the chosen ones. Raises InputError for one that none of them lists."""
+    listed = [name for index in indices for name in index.categories.values() if name not in IGNORED_NAMES]
+    named = renamed(list(dict.fromkeys(listed)) if categories is None else categories)
+    for name in named:
+        if name not in listed:
+            raise InputError(f"categories names {name!r}{nearest(name, sorted(set(listed)))}")
+    things = tuple(dict.fromkeys(named.values()))
+    return Words(things, {name: things.index(thing) for name, thing in named.items()})
