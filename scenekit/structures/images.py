@@ -18,8 +18,9 @@ class ImageBatch:
     """Normalized pictures, padded at the right and bottom to one size.
 
     `pixels` [B 3 H W]; `sizes` (height, width) of each picture inside the padding, in network pixels;
-    `original_sizes` before resizing; `cameras` in network pixels, None where none is known; `inputs` holds further modalities by name
-    (such as depth [B 1 H W]); `seeds` one number per picture from which all sampling of that picture is drawn.
+    `original_sizes` before resizing; `cameras` in network pixels, None where none is known; `inputs` holds further
+    modalities by name (such as depth [B 1 H W]); `seeds` one number per picture from which all sampling of that picture
+    is drawn.
     """
 
     pixels: Float[Tensor, "B 3 H W"]
