@@ -140,10 +140,13 @@ class Omni3DAP:
         scores |= {f"AR{name}": _mean(r for _, r in found.values()) for name, found in curves.items() if name}
         return {**scores, "per_category_AP": {name: _mean([p]) for name, (p, _) in everything.items()}}
 
-    def per_category(self, mode: Mode, percent: int) -> dict[str, float]:
-        """AP at a single threshold, of each category."""
-        place = int(np.abs(THRESHOLDS[mode] - percent / 100).argmin())
-        return {name: _mean([p[place]]) for name, (p, _) in self._curves(mode, RANGES[mode][""], 100).items()}
+    def per_category(self, mode: Mode) -> dict[str, dict[int, float]]:
+        """AP of each category at the single thresholds, by percent."""
+        places = {percent: int(np.abs(THRESHOLDS[mode] - percent / 100).argmin()) for percent in SINGLE[mode]}
+        return {
+            name: {percent: _mean([precision[place]]) for percent, place in places.items()}
+            for name, (precision, _) in self._curves(mode, RANGES[mode][""], MOST_DETECTIONS[-1]).items()
+        }
 
     def _curves(
         self, mode: Mode, limits: tuple[float, float], most: int

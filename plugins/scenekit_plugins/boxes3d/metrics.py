@@ -1,0 +1,72 @@
+"""What measures 3D boxes: average precision by Omni3D's protocol, and how far those that were found are off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import scenekit as sk
+from scenekit.evaluation.box_errors import ERRORS, BoxErrors
+from scenekit.evaluation.omni3d import Omni3DFilter
+from scenekit.evaluation.omni3d_scenes import Omni3DScenes
+
+PERCENT = (15, 25, 50)
+"""IoU at which AP is reported alone."""
+
+
+class Boxes3DEvaluator:
+    """AP3D, AP_BEV, and the medians of errors.
+
+    AP3D is that of Omni3D (`scenekit.evaluation.omni3d_scenes` says what of its rules a scene can tell), the mean over
+    IoU 0.05 to 0.50; detections are ranked by the scores of their 3D boxes. AP_BEV is the same with the footprints seen
+    from above. Errors are of detections that stand for an object in the picture (`scenekit.evaluation.box_errors`).
+    With an assumed focal length, metres are only as good as the guess: `assumed cameras` counts the pictures for which
+    the model had none, or one that is a guess.
+    """
+
+    def __init__(self, vocabulary: sk.Vocabulary, rules: Omni3DFilter | None = None) -> None:
+        self.space = Omni3DScenes(vocabulary, ("2D", "3D", "BEV"), rules)
+        self.errors = BoxErrors(vocabulary)
+        self.assumed = 0
+
+    def update(self, truth: sk.Sample, prediction: sk.Scene) -> None:
+        """Take in one picture."""
+        if sk.BOXES3D in truth.supervision.keys:
+            self.assumed += prediction.camera is None or prediction.camera.assumed
+        self.space.update(truth, prediction)
+        self.errors.update(truth, prediction)
+
+    def merge(self, other: Boxes3DEvaluator) -> None:
+        """Take in everything that another evaluator saw."""
+        self.space.merge(other.space)
+        self.errors.merge(other.errors)
+        self.assumed += other.assumed
+
+    def result(self) -> dict[str, Any]:
+        """AP3D, AP_BEV (fractions), alone at IoU 15, 25 and 50 percent as "AP3D@25", AP3D by depth; AP of the projected
+        boxes; medians of the errors; and the same `per_category`.
+        """
+        scores, errors = self.space.result(), self.errors.result()
+        solid, flat = scores["3D"], scores["BEV"]
+        return {
+            "AP3D": solid["AP"],
+            **{f"AP3D@{percent}": solid[f"AP{percent}"] for percent in PERCENT},
+            **{f"AP3D {name}": solid[f"AP{name[0]}"] for name in ("near", "medium", "far")},
+            "AP_BEV": flat["AP"],
+            **{f"AP_BEV@{percent}": flat[f"AP{percent}"] for percent in PERCENT},
+            "AP projected": scores["2D"]["AP"],
+            **{f"median {name}": errors[name] for name in ERRORS},
+            "matched": errors["matched"],
+            "assumed cameras": self.assumed,
+            "per_category": self._per_category(errors["per_category"]),
+        }
+
+    def _per_category(self, errors: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        solid, flat = self.space.ap.per_category("3D"), self.space.ap.per_category("BEV")
+        return {
+            name: {
+                **{f"AP3D@{percent}": solid[name][percent] for percent in PERCENT},
+                **{f"AP_BEV@{percent}": flat[name][percent] for percent in PERCENT},
+                **found,
+            }
+            for name, found in errors.items()
+        }

@@ -1,0 +1,165 @@
+"""Omni3D's average precision of scenes: what of its protocol a `Scene` can tell.
+
+Letters: N objects, D detections, G true objects.
+
+An object counts neither way where annotators said so (`ignore`, crowds), where its 3D box is missing or none, and by
+`Omni3DFilter`: fully behind the camera, too low or tall in the picture, too far cut off, too hidden. How far it is cut
+off is read from TRUNCATION where the scene has it, else it is the share of its projected box beyond the picture; how
+much shows is read from VISIBILITY, and not judged without. Detections that fit an object without 3D box better than
+one with (IoU in the picture from 0.5; of crowds, the share of the detection inside) do not count either: whether they
+are right in space is unknown.
+
+The 2D boxes are the projected ones, clipped to the picture: their AP says how well boxes in space stand in the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torchvision.ops import box_area
+
+from scenekit.data.sample import Sample
+from scenekit.evaluation.omni3d import MODES, Mode, Omni3DAP, Omni3DFilter, Omni3DObjects
+from scenekit.keys import BOXES3D, OBJECTS, TRUNCATION, VISIBILITY, Key
+from scenekit.ops.cuboids import project_cuboids
+from scenekit.structures.boxes3d import Boxes3D
+from scenekit.structures.cameras import Camera
+from scenekit.structures.geometry import Size
+from scenekit.structures.scene import Scene
+from scenekit.structures.vocabulary import Vocabulary
+
+FITS = 0.5
+"""IoU in the picture from which a detection stands for an object."""
+
+
+class Omni3DScenes:
+    """Accumulates scenes. Passed over are pictures without 3D boxes, and those that do not label every instance.
+
+    In each picture, classes that its labels do not cover are passed over too.
+    """
+
+    def __init__(
+        self, vocabulary: Vocabulary, modes: Sequence[Mode] = MODES, rules: Omni3DFilter | None = None
+    ) -> None:
+        self.ap = Omni3DAP(vocabulary.things, modes=modes)
+        self.rules = rules or Omni3DFilter()
+
+    def update(self, truth: Sample, prediction: Scene) -> None:
+        """Take in one picture."""
+        claims = truth.supervision
+        if BOXES3D not in claims.keys or OBJECTS not in claims.streams & claims.exhaustive:
+            return
+        true, found = truth.scene, prediction
+        asked = found.rows_with(BOXES3D) & ~excused(found, true)
+        camera = true.camera or found.camera or Camera.default(*true.size)
+        true_rows, found_rows = self._true(true, camera), _found(found, found.camera or camera)
+        for label, name in enumerate(self.ap.categories):
+            if claims.classes is None or name in claims.classes:
+                wanted, given = true.objects.labels == label, (found.objects.labels == label) & asked
+                if wanted.any() or given.any():
+                    rows = (each.nonzero()[:, 0].numpy() for each in (wanted, given))
+                    self.ap.update(name, true_rows.rows(next(rows)), found_rows.rows(next(rows)))
+
+    def merge(self, other: Omni3DScenes) -> None:
+        """Take in everything that another one saw."""
+        self.ap.merge(other.ap)
+
+    def result(self) -> dict[str, dict[str, Any]]:
+        """As `Omni3DAP.result`."""
+        return self.ap.result()
+
+    def _true(self, scene: Scene, camera: Camera) -> Omni3DObjects:
+        boxes = boxes3d_of(scene)
+        ignored = self._ignored(scene, boxes, camera) | scene.objects.crowd | scene.objects.ignore
+        return _arrays(boxes, camera, scene.size, ignored, torch.zeros(len(boxes)))
+
+    def _ignored(self, scene: Scene, boxes: Boxes3D, camera: Camera) -> Bool[Tensor, " N"]:
+        seen = project_cuboids(boxes.corners, camera.matrix, scene.size)
+        cut = 1 - box_area(clipped(seen.boxes, scene.size)) / box_area(seen.boxes).clamp(min=1e-6)
+        truncation = _known(scene, TRUNCATION, cut)
+        visibility = _known(scene, VISIBILITY, torch.full((len(boxes),), torch.inf))
+        height = (scene.objects.boxes[:, 3] - scene.objects.boxes[:, 1]) / scene.size[0]
+        return (
+            ~(scene.rows_with(BOXES3D) & boxes.valid)
+            | seen.fully_behind
+            | (boxes.center[:, 2] > self.rules.max_depth)
+            | (height <= self.rules.min_height)
+            | (height >= self.rules.max_height)
+            | (truncation >= self.rules.truncation)
+            | (visibility <= self.rules.visibility)
+        )
+
+
+def boxes3d_of(scene: Scene) -> Boxes3D:
+    """The 3D boxes of the objects, on the CPU; NaN in rows that have none."""
+    count = len(scene.objects)
+    if BOXES3D not in scene:
+        return Boxes3D(*(torch.full((count, *shape), torch.nan) for shape in ((3,), (3,), (3, 3))))
+    boxes = scene[BOXES3D]
+    parts = (None if part is None else part.detach().cpu().float() for part in vars(boxes).values())
+    return Boxes3D(*parts)  # type: ignore[arg-type]
+
+
+def scores_of(scene: Scene) -> Float[Tensor, " N"]:
+    """How sure the 3D boxes are; the scores of the detections where these say nothing, 1 where those neither do."""
+    boxes, objects = boxes3d_of(scene), scene.objects
+    scores = objects.scores if boxes.scores is None else boxes.scores
+    return torch.ones(len(objects)) if scores is None else scores.detach().cpu().float()
+
+
+def clipped(boxes: Float[Tensor, "N 4"], size: Size) -> Float[Tensor, "N 4"]:
+    """The part of 2D boxes inside of a picture of `size` (height, width)."""
+    height, width = size
+    return boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
+
+
+def overlaps(
+    found: Float[Tensor, "D 4"], true: Float[Tensor, "G 4"], crowd: Bool[Tensor, " G"]
+) -> Float[Tensor, "D G"]:
+    """IoU in the picture; with crowds the share of the detection inside of the crowd's box."""
+    sides = torch.minimum(found[:, None, 2:], true[:, 2:]) - torch.maximum(found[:, None, :2], true[:, :2])
+    shared = sides.clamp(min=0).prod(dim=2)
+    own = box_area(found)[:, None]
+    return shared / torch.where(crowd, own, own + box_area(true) - shared).clamp(min=1e-6)
+
+
+def excused(found: Scene, true: Scene) -> Bool[Tensor, " D"]:
+    """Detections that stand for a crowd or for an object without 3D box."""
+    objects, detections = true.objects, found.objects
+    silent = ~true.rows_with(BOXES3D) | objects.crowd
+    iou = overlaps(detections.boxes, objects.boxes, objects.crowd)
+    iou = iou * (detections.labels[:, None] == objects.labels)
+    best = [torch.cat((iou[:, rows], iou.new_zeros(len(iou), 1)), dim=1).amax(dim=1) for rows in (silent, ~silent)]
+    return (best[0] >= FITS) & (best[0] > best[1])
+
+
+def _found(scene: Scene, camera: Camera) -> Omni3DObjects:
+    boxes, scores = boxes3d_of(scene), scores_of(scene)
+    return _arrays(boxes, camera, scene.size, torch.zeros(len(boxes), dtype=torch.bool), scores)
+
+
+def _arrays(
+    boxes: Boxes3D, camera: Camera, size: Size, ignored: Bool[Tensor, " N"], scores: Float[Tensor, " N"]
+) -> Omni3DObjects:
+    flat = clipped(project_cuboids(boxes.corners, camera.matrix, size).boxes, size)
+    parts = (flat.double(), boxes.corners.double(), boxes.center[:, 2].double(), ignored, scores.nan_to_num(0).double())
+    return Omni3DObjects(*(part.numpy() for part in parts))
+
+
+def _known(scene: Scene, key: Key[Any, Any], otherwise: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
+    """What the scene says, and `otherwise` where it says nothing."""
+    if key not in scene:
+        return otherwise
+    value: Tensor = scene[key].float()
+    return value.where(scene.rows_with(key) & ~value.isnan(), otherwise)
+
+
+def by_score(scores: Float[Tensor, " D"]) -> np.ndarray:
+    """The rows of detections, best first."""
+    order: np.ndarray = np.argsort(-scores.numpy(), kind="stable")
+    return order
