@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from scenekit.structures.vocabulary import Skeleton as Skeleton
     from scenekit.structures.vocabulary import Vocabulary as Vocabulary
     from scenekit.training.loop import train as train
+    from scenekit.viewing.solids import save_mesh as save_mesh
     from scenekit.weights import load as load
     from scenekit.weights import push_to_hub as push_to_hub
     from scenekit.weights.card import Evaluation as Evaluation
@@ -147,6 +148,7 @@ _HOMES = {
     "scenekit.structures.targets": ("Targets",),
     "scenekit.structures.vocabulary": ("Skeleton", "Vocabulary"),
     "scenekit.training.loop": ("train",),
+    "scenekit.viewing.solids": ("save_mesh",),
     "scenekit.weights": ("load", "push_to_hub"),
     "scenekit.weights.card": ("Evaluation",),
     "scenekit.weights.transfer": ("Transfer", "transfer"),

@@ -1,5 +1,6 @@
 """Looking at scenes: pictures layer by layer, and a report in one HTML file."""
 
+from scenekit.viewing.birds_eye import draw_birds_eye
 from scenekit.viewing.cuboids import draw_boxes3d
 from scenekit.viewing.draw import (
     Layer,
@@ -14,11 +15,13 @@ from scenekit.viewing.draw import (
 from scenekit.viewing.graph_picture import graph_note, graph_svg
 from scenekit.viewing.palette import label_color, object_color
 from scenekit.viewing.report import ReportEntry, write_report
+from scenekit.viewing.solids import save_mesh
 from scenekit.viewing.surfaces import draw_meshes
 
 __all__ = [
     "Layer",
     "ReportEntry",
+    "draw_birds_eye",
     "draw_boxes",
     "draw_boxes3d",
     "draw_keypoints",
@@ -32,5 +35,6 @@ __all__ = [
     "graph_svg",
     "label_color",
     "object_color",
+    "save_mesh",
     "write_report",
 ]

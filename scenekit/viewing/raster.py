@@ -85,7 +85,8 @@ def within_runs(counts: Int[np.ndarray, " n"]) -> Int[np.ndarray, " P"]:
     """0, 1, ... counts[0] - 1, 0, 1, ... counts[1] - 1, ..."""
     ends = counts.cumsum()
     total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total) - np.repeat(ends - counts, counts)
+    places: Int[np.ndarray, " P"] = np.arange(total) - np.repeat(ends - counts, counts)
+    return places
 
 
 def clip_near(
