@@ -37,12 +37,11 @@ class Finisher:
         """
         images, geometry = board.images, board.images.to_original(index)
         kept = {stream: _kept(board, stream, index, threshold) for stream in self._streams() if stream in board}
-        camera = None if images.cameras is None else images.cameras[index]
         scene = Scene(
             size=geometry.size,
             vocabulary=self.vocabulary,
             streams={s: _objects(rows, geometry.boxes(rows.boxes), geometry.size) for s, rows in kept.items()},
-            camera=None if camera is None else camera.transformed(geometry),
+            camera=images.camera(index).transformed(geometry),
         )
         for name in self.plan.order:
             if name in self.specs and all(key in board for key in self.specs[name].provides):

@@ -27,7 +27,7 @@ from scenekit.plan import Plan, Step
 from scenekit.recipe import ModelConfig
 from scenekit.rows import RowChooser, Rows, same_rows
 from scenekit.structures.board import Board, Pooler
-from scenekit.structures.cameras import Camera
+from scenekit.structures.cameras import Camera, CameraLike
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.scene import Scene
 from scenekit.structures.targets import Targets
@@ -229,6 +229,7 @@ class SceneModel(nn.Module):
         tasks: Collection[str] | None = ...,
         threshold: float = ...,
         given: Given | None = ...,
+        camera: CameraLike | None = ...,
     ) -> Scene: ...
     @overload
     def predict(
@@ -237,6 +238,7 @@ class SceneModel(nn.Module):
         tasks: Collection[str] | None = ...,
         threshold: float = ...,
         given: Sequence[Given | None] | None = ...,
+        camera: CameraLike | Sequence[CameraLike | None] | None = ...,
     ) -> list[Scene]: ...
     @overload
     def predict(
@@ -245,9 +247,15 @@ class SceneModel(nn.Module):
         tasks: Collection[str] | None = ...,
         threshold: float = ...,
         given: Iterable[Given | None] | None = ...,
+        camera: CameraLike | Iterable[CameraLike | None] | None = ...,
     ) -> Iterator[Scene]: ...
     def predict(
-        self, images: Any, tasks: Collection[str] | None = None, threshold: float = 0.5, given: Any = None
+        self,
+        images: Any,
+        tasks: Collection[str] | None = None,
+        threshold: float = 0.5,
+        given: Any = None,
+        camera: Any = None,
     ) -> Scene | list[Scene] | Iterator[Scene]:
         """Understand one picture, a list of them, or an iterator (then lazily, one after the other).
 
@@ -258,16 +266,25 @@ class SceneModel(nn.Module):
         `{OBJECTS: Objects(boxes, labels)}`, `{OBJECTS: boxes}` to have them classified where they are, or a Scene,
         whose objects they then are. The result has the same rows in the same order, whatever they score. Raises
         InputError for what cannot be of the picture.
+
+        `camera` is what took the picture: a Camera or its matrix K [3 3], in the picture's pixels; of several pictures
+        one for all, or one each. Where there is none, that of a given Scene serves, and else the one that
+        `Camera.default` assumes; the result's `camera` then says `assumed`.
         """
         if isinstance(images, list | Iterator):
-            scenes = (self._predict_one(image, tasks, threshold, one) for image, one in _with_given(images, given))
+            parts = _with_cameras(_with_given(images, given), camera)
+            scenes = (self._predict_one(image, tasks, threshold, one, its_camera) for image, one, its_camera in parts)
             return list(scenes) if isinstance(images, list) else scenes
-        return self._predict_one(images, tasks, threshold, given)
+        return self._predict_one(images, tasks, threshold, given, camera)
 
     @torch.no_grad()
-    def _predict_one(self, image: ImageSource, tasks: Collection[str] | None, threshold: float, given: Any) -> Scene:
+    def _predict_one(
+        self, image: ImageSource, tasks: Collection[str] | None, threshold: float, given: Any, camera: Any
+    ) -> Scene:
+        if camera is None and isinstance(given, Scene):
+            camera = given.camera
         with evaluating(self):
-            batch = self.preprocess([image])
+            batch = self.preprocess([image], [None if camera is None else Camera.of(camera)])
             regions = None if given is None else given_regions(as_given(given), batch, self.vocabulary)
             outputs = self(batch, given=regions, tasks=tasks, threshold=threshold)
             (scene,) = self.scenes(outputs, tasks, threshold)
@@ -300,6 +317,21 @@ def _with_given(images: Iterable[ImageSource], given: Any) -> Iterator[tuple[Any
             fewer, more = ("pictures", "entries") if image is missing else ("entries", "pictures")
             raise InputError(f"given: one entry a picture is expected, but there are fewer {fewer} than {more}")
         yield image, one
+
+
+def _with_cameras(pairs: Iterable[tuple[Any, Any]], cameras: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """The same with the camera of each picture; InputError where there are more or fewer cameras than pictures."""
+    if cameras is None or isinstance(cameras, Camera) or getattr(cameras, "ndim", 0) == 2:
+        yield from ((*pair, cameras) for pair in pairs)
+        return
+    missing = object()
+    for pair, camera in zip_longest(pairs, cameras, fillvalue=missing):
+        if not isinstance(pair, tuple) or camera is missing:
+            fewer, more = ("cameras", "pictures") if camera is missing else ("pictures", "cameras")
+            raise InputError(
+                f"camera: one for all or one a picture is expected, but there are fewer {fewer} than {more}"
+            )
+        yield *pair, camera
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def evaluate(
         check_words(sample, model.vocabulary, keys, strict=strict)
         truth = _truth(sample, model.vocabulary, strict)
         with torch.no_grad(), evaluating(model):
-            passes = Passes(model, sample.image, asked)
+            passes = Passes(model, sample.image, asked, truth.scene.camera)
             for measure in measures:
                 measure.update(truth, passes)
         if on_sample is not None:

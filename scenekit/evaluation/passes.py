@@ -13,6 +13,7 @@ from scenekit.heads import Head
 from scenekit.keys import Key
 from scenekit.model import SceneModel, evaluating
 from scenekit.structures.board import Board
+from scenekit.structures.cameras import Camera
 from scenekit.structures.scene import Scene
 
 
@@ -27,13 +28,15 @@ class Pass:
 class Passes:
     """The passes over one picture; what a later one would only find again, it takes from the one before.
 
-    `free` is that of all `tasks`, with nothing given. The caller sees to it that the model is in evaluation mode and
-    that no gradient is recorded.
+    `free` is that of all `tasks`, with nothing given; `camera` is that of the picture, where it is known. The caller
+    sees to it that the model is in evaluation mode and that no gradient is recorded.
     """
 
-    def __init__(self, model: SceneModel, image: ImageSource, tasks: Collection[str]) -> None:
+    def __init__(
+        self, model: SceneModel, image: ImageSource, tasks: Collection[str], camera: Camera | None = None
+    ) -> None:
         self._model = model
-        self._batch = model.preprocess([image])
+        self._batch = model.preprocess([image], [camera])
         self.free = self._run({}, tasks)
 
     def given(self, task: str, given: Given) -> Pass:

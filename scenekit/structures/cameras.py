@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from scenekit.errors import InputError
@@ -33,10 +36,28 @@ class Camera:
             raise InputError(f"a camera needs finite intrinsics with focal lengths above 0, got fx, fy = {focal}")
 
     @classmethod
+    def of(cls, camera: object) -> Camera:
+        """A camera as it is, or that of a matrix K, [3 3] of any kind; InputError for what is none."""
+        if isinstance(camera, Camera):
+            return camera
+        try:
+            rows = camera.detach().cpu() if isinstance(camera, Tensor) else np.asarray(camera)
+            matrix = torch.as_tensor(rows, dtype=torch.float32)
+        except (TypeError, ValueError, RuntimeError):
+            raise InputError(f"a Camera or its matrix K [3, 3] is expected, got {type(camera).__name__}") from None
+        if matrix.shape != (3, 3):
+            raise InputError(f"a Camera or its matrix K [3, 3] is expected, got shape {list(matrix.shape)}")
+        return cls(matrix)
+
+    @classmethod
+    def pinhole(cls, focal: float, height: int, width: int) -> Camera:
+        """The camera with this focal length in pixels, whose principal point is the middle of the picture."""
+        return cls(torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]]))
+
+    @classmethod
     def default(cls, height: int, width: int) -> Camera:
         """A stated guess: focal length `ASSUMED_FOCAL` x the longer side, principal point in the middle."""
-        focal = ASSUMED_FOCAL * max(height, width)
-        return cls(torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]]), assumed=True)
+        return replace(cls.pinhole(ASSUMED_FOCAL * max(height, width), height, width), assumed=True)
 
     def project(self, xyz: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 2"]:
         """Pixels of points in the camera frame; points with z <= 0 have no meaningful pixel."""
@@ -65,3 +86,7 @@ class Camera:
             matrix[0, 2] = geometry.size[1] - matrix[0, 2]
             matrix[0, 1] = -matrix[0, 1]
         return Camera(matrix, self.assumed)
+
+
+CameraLike: TypeAlias = Camera | Tensor | ArrayLike
+"""What `Camera.of` takes."""
