@@ -21,6 +21,7 @@ from scenekit.structures.fields import (
     KeypointField,
     MaskField,
     MeshField,
+    VoxelField,
 )
 from scenekit.structures.image_fields import DepthField, ImageField, PanopticField, RelationField, SemanticField
 from scenekit.structures.images import ImageBatch
@@ -138,7 +139,13 @@ ATTRIBUTES: Key[Any, Any] = Key(
 CAPTIONS: Key[Captions, Captions] = Key("captions", of=OBJECTS, doc="a description of the object", field=CaptionField())
 BOXES3D: Key[Boxes3D, Boxes3D] = Key("boxes3d", of=OBJECTS, doc="oriented boxes in metres", field=Box3DField())
 MESHES: Key[Meshes, Meshes] = Key("meshes", of=OBJECTS, doc="shapes in the camera frame", field=MeshField())
-VOXELS: Key[Any, Any] = Key("voxels", of=OBJECTS, doc="occupancy grids [N V V V]", shape=("N", "V", "V", "V"))
+VOXELS: Key[Any, Any] = Key(
+    "voxels",
+    of=OBJECTS,
+    doc="occupancy of the 3D box, [N V V V] along its width, height and length",
+    field=VoxelField(),
+    shape=("N", "V", "V", "V"),
+)
 TRUNCATION: Key[Any, Any] = Key(
     "truncation", of=OBJECTS, doc="share of the object beyond the border of the picture, 0..1, NaN unknown [N]"
 )
