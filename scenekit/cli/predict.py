@@ -49,6 +49,14 @@ def predict(
             help="Look at the objects of the scene files here, named as --out names them, instead of detecting any.",
         ),
     ] = None,
+    focal: Annotated[
+        float | None,
+        typer.Option(
+            "--focal",
+            metavar="PIXELS",
+            help="Focal length of the camera, in pixels of the pictures; without it metres rest on an assumed one.",
+        ),
+    ] = None,
     as_json: output.JsonOption = False,
 ) -> None:
     """Run all tasks, or the named ones, on pictures in one pass each.
@@ -69,7 +77,7 @@ def predict(
     unreadable: list[str] = []
     named = output.progress(list(zip(images, stems, strict=True)), "predicting")
     write = partial(write_files, folder=out, graph=graph, relations=relations)
-    understand = partial(understood, partial(network.predict, tasks=wanted, threshold=threshold), given)
+    understand = partial(understood, partial(network.predict, tasks=wanted, threshold=threshold), given, focal)
     scenes = predicted(named, understand, unreadable, write)
     if as_json:
         output.print_json_array(scene.to_json() for scene in scenes)
@@ -103,11 +111,18 @@ def predicted(
         yield scene
 
 
-def understood(predict: Callable[..., Scene], given: Path | None, picture: Tensor, stem: str) -> Scene:
-    """The scene of a picture; with the objects of its scene file, where there is a folder of those."""
-    import scenekit as sk
+def understood(
+    predict: Callable[..., Scene], given: Path | None, focal: float | None, picture: Tensor, stem: str
+) -> Scene:
+    """The scene of a picture; with the objects of its scene file, where there is a folder of those.
 
-    return predict(picture, given=None if given is None else sk.Scene.load(given / f"{stem}.json"))
+    A `focal` length in pixels stands for the camera that looks along the middle of the picture.
+    """
+    import scenekit as sk
+    from scenekit.structures import Camera
+
+    camera = None if focal is None else Camera.pinhole(focal, *picture.shape[1:])
+    return predict(picture, given=None if given is None else sk.Scene.load(given / f"{stem}.json"), camera=camera)
 
 
 def check_graph_target(target: Path | None, pictures: int) -> None:
