@@ -16,7 +16,9 @@ from torch import Tensor
 from scenekit.data.checks import find_faults
 from scenekit.data.sample import Sample
 from scenekit.data.value_checks import mended, repeats, row_name
-from scenekit.keys import AMODAL_MASKS, OBJECTS, SEMANTIC, Key
+from scenekit.keys import AMODAL_MASKS, BOXES3D, DEPTH, OBJECTS, SEMANTIC, Key
+from scenekit.ops.boxes import intersection_over_area
+from scenekit.ops.cuboids import project_cuboids
 from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.captions import Captions
 from scenekit.structures.image_fields import IGNORE
@@ -27,6 +29,9 @@ from scenekit.structures.scene import Objects, Scene
 
 SLACK, RELATIVE_SLACK = 2.0, 0.05
 """How far a mask or a point may be out of its box: pixels, or the share of the box's longer side if that is more."""
+
+LEAST_INSIDE = 0.5
+"""What an object shows lies within its 3D box: so does at least this share of the box around it."""
 
 Fault = tuple[str, str]
 """A kind of fault, and where in the sample it is."""
@@ -77,6 +82,8 @@ def _picture_faults(sample: Sample) -> Iterator[Fault]:
         yield "pictures that supervise nothing", ""
     elif not any(map(len, scene.streams.values())) and not any(key.of is None for key in scene.values):
         yield "pictures without labels", ""
+    if BOXES3D in scene and scene.camera is None and bool(scene.rows_with(BOXES3D).any()):
+        yield "3D boxes without a camera", ""
     if bool((sample.image == sample.image[:, :1, :1]).all()):
         yield "pictures of a single color", ""
 
@@ -100,11 +107,16 @@ def _value_faults(scene: Scene, key: Key[Any, Any], value: Any) -> Iterator[tupl
     elif key == SEMANTIC:
         if bool(((value >= len(scene.vocabulary.labels)) | (value < IGNORE)).any()):
             yield "maps with an unknown label", ""
+    elif key == DEPTH:
+        yield from _depth_faults(value)
     elif key.of is not None:
         regions = scene.regions(key.of)
         for kind, rows in _row_faults(key, value, regions.boxes):
             found = _rows(rows & scene.rows_with(key))
             yield from ((kind, f"of {row_name(key.of, regions, row)}") for row in found)
+        if isinstance(value, Boxes3D):
+            found = _rows(_astray(scene, value, regions.boxes) & scene.rows_with(key))
+            yield from (("3D boxes away from their 2D box", f"of {row_name(key.of, regions, row)}") for row in found)
 
 
 def _row_faults(
@@ -120,8 +132,23 @@ def _row_faults(
         low, high = value.xy - boxes[:, None, :2], value.xy - boxes[:, None, 2:]
         out = ((low < -_slack(boxes)[:, None]) | (high > _slack(boxes)[:, None])).any(dim=2)
         yield "points outside their box", (out & (value.visibility != ABSENT)).any(dim=1)
-    elif isinstance(value, Boxes3D):
-        yield "3D boxes behind the camera", value.center[:, 2] <= 0
+
+
+def _depth_faults(depth: Float[Tensor, "H W"]) -> Iterator[tuple[str, str]]:
+    """NaN is what nobody measured, as most of a laser scan's map."""
+    if bool(depth.isnan().all()):
+        yield "depth maps without a value", ""
+    elif bool(((depth <= 0) | depth.isinf()).any()):
+        yield "depth maps with values that are infinite or not above 0", ""
+
+
+def _astray(scene: Scene, value: Boxes3D, boxes: Float[Tensor, "N 4"]) -> Bool[Tensor, " N"]:
+    """Which 3D boxes are not where their 2D box is; those that reach behind the camera cannot be told."""
+    if scene.camera is None:
+        return torch.zeros(len(value), dtype=torch.bool)
+    seen = project_cuboids(value.corners, scene.camera.matrix, scene.size)
+    inside = intersection_over_area(boxes, seen.boxes.to(boxes)).diagonal()
+    return value.valid & ~seen.behind & (inside < LEAST_INSIDE)
 
 
 def _slack(boxes: Float[Tensor, "N 4"]) -> Float[Tensor, "N 1"]:

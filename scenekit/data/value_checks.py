@@ -1,4 +1,4 @@
-"""Texts, relations and attributes that cannot be right: found, named, and left out of what is learned and measured.
+"""Texts, relations, attributes and 3D boxes that cannot be right: found, named, left out of learning and measuring.
 
 Letters: N regions of one picture, R relations, A attributes.
 """
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from scenekit.data.sample import Sample
 from scenekit.keys import ATTRIBUTES, OBJECTS, Key, Stream
+from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.captions import Captions
 from scenekit.structures.relations import Relations
 from scenekit.structures.scene import Objects, Scene
@@ -49,12 +50,14 @@ class Mended:
 
 
 def mended(scene: Scene, key: Key[Any, Any]) -> Mended:
-    """The value of `key` without what cannot be right. Values of other kinds than the three are taken as they are."""
+    """The value of `key` without what cannot be right. Values of other kinds than the four are taken as they are."""
     value = scene[key]
     if isinstance(value, Relations):
         return _relations(scene, key, value)
     if isinstance(value, Captions) and key.of is not None:
         return _captions(scene, key, value)
+    if isinstance(value, Boxes3D) and key.of is not None:
+        return _boxes3d(scene, key, value)
     if key == ATTRIBUTES:
         return _attributes(scene, value)
     return Mended((), value)
@@ -182,6 +185,39 @@ def _attributes(scene: Scene, value: Tensor) -> Mended:
         told = f"{where}: {names[place]!r} is {float(value[row, place]):g}; 0 to 1 is expected, or NaN for unknown"
         faults.append(ValueFault("attributes that are no probabilities", where, told))
     return Mended(faults, value, carried & ~beyond.any(dim=1))
+
+
+# 3D boxes
+
+
+def _boxes3d(scene: Scene, key: Key[Any, Any], value: Boxes3D) -> Mended:
+    """Rows whose box has no volume, no rotation or lies behind the camera carry nothing."""
+    assert key.of is not None
+    carried, regions = scene.rows_with(key), scene.regions(key.of)
+    impossible, behind = ~value.valid, value.center[:, 2] <= 0
+    faults = []
+    for row in _rows(carried & (impossible | behind)):
+        where = f"{key.name} of {row_name(key.of, regions, row)}"
+        kind = "3D boxes without volume or rotation" if bool(impossible[row]) else "3D boxes behind the camera"
+        faults.append(ValueFault(kind, where, f"{where}: {_box3d_fault(value, row)}"))
+    return Mended(faults, value, carried & ~impossible & ~behind) if faults else Mended((), value)
+
+
+def _box3d_fault(value: Boxes3D, row: int) -> str:
+    """What is wrong with a box, in a line."""
+    center, size = value.center[row], value.size[row]
+    if not bool(center.isfinite().all() & size.isfinite().all()):
+        return f"center {_numbers(center)} and size {_numbers(size)} must be finite"
+    if not bool((size > 0).all()):
+        return f"width, height and length must be above 0, got {_numbers(size)}"
+    if not bool(value.valid[row]):
+        left_handed = float(torch.linalg.det(value.rotation[row])) < 0
+        return f"its rotation is {'left-handed' if left_handed else 'not orthonormal'}; expected camera from object"
+    return f"its center is {float(center[2]):g} m along the optical axis; expected more than 0"
+
+
+def _numbers(values: Tensor) -> str:
+    return "[" + ", ".join(f"{value:g}" for value in values.tolist()) + "]"
 
 
 def _rows(chosen: Bool[Tensor, " _"]) -> list[int]:

@@ -28,7 +28,8 @@ def good() -> sk.Sample:
     dense[0, 6:36, 5:25] = dense[1, 10:30, 30:50] = True
     ids = dense[0] * 1 + dense[1] * 2
     points = sk.Keypoints(torch.tensor([[[6.0, 7.0]], [[0.0, 0.0]]]), torch.tensor([[2], [0]]))
-    boxes3d = sk.Boxes3D(torch.tensor([[0.0, 0, 4], [0, 3, 4]]), torch.ones(2, 3), torch.eye(3).expand(2, 3, 3))
+    centers, sizes = torch.tensor([[-1.5, 0.1, 4], [1, 0, 4]]), torch.tensor([[0.1, 3, 2], [0.1, 2, 2]])
+    boxes3d = sk.Boxes3D(centers, sizes, torch.eye(3).expand(2, 3, 3))
     values: dict[Any, Any] = {
         sk.MASKS: sk.Masks.from_dense(dense),
         sk.AMODAL_MASKS: sk.Masks.from_dense(torch.ones(2, *SIZE, dtype=torch.bool)),
@@ -39,7 +40,8 @@ def good() -> sk.Sample:
         sk.PANOPTIC: Panoptic(ids, (Segment(1, 0, True, 0), Segment(2, 1, True, 1))),
         sk.SEMANTIC: torch.full(SIZE, IGNORE),
     }
-    scene = sk.Scene(SIZE, VOCABULARY, {OBJECTS: sk.Objects(boxes, torch.tensor([0, 1]))}, values)
+    camera = sk.Camera(torch.tensor([[40.0, 0, 30], [0, 40, 20], [0, 0, 1]]))
+    scene = sk.Scene(SIZE, VOCABULARY, {OBJECTS: sk.Objects(boxes, torch.tensor([0, 1]))}, values, camera=camera)
     image = torch.arange(3 * SIZE[0] * SIZE[1]).reshape(3, *SIZE).to(torch.uint8)
     return sk.Sample(image, scene, sk.Supervision(frozenset(values)), 7)
 
@@ -55,6 +57,15 @@ def with_boxes(*boxes: list[float], labels: list[int]) -> sk.Sample:
     corners = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
     objects = sk.Objects(corners, torch.tensor(labels, dtype=torch.int64))
     return replace(sample, scene=replace(sample.scene, streams={OBJECTS: objects}, values={}))
+
+
+def with_box3d(**changes: Any) -> sk.Sample:
+    """The first object's 3D box is changed."""
+    boxes = good().scene[sk.BOXES3D]
+    columns = {name: value.clone() for name, value in vars(boxes).items() if value is not None}
+    for name, value in changes.items():
+        columns[name][0] = torch.tensor(value)
+    return with_value(sk.BOXES3D, sk.Boxes3D(**columns))
 
 
 def moved_masks() -> sk.Masks:
@@ -76,9 +87,13 @@ FAULTS: dict[tuple[str, str], Callable[[], sk.Sample]] = {
         sk.KEYPOINTS, sk.Keypoints(torch.tensor([[[6.0, 7.0]], [[0.0, 0.0]]]), torch.tensor([[2], [1]]))
     ),
     ("empty texts", "captions of objects 1"): lambda: with_value(sk.CAPTIONS, sk.Captions((("a cat",), (" ",)))),
-    ("3D boxes behind the camera", "boxes3d of objects 0"): lambda: with_value(
-        sk.BOXES3D,
-        sk.Boxes3D(torch.tensor([[0.0, 0, -4], [0, 0, 4]]), torch.ones(2, 3), torch.eye(3).expand(2, 3, 3)),
+    ("3D boxes behind the camera", "boxes3d of objects 0"): lambda: with_box3d(center=[0.0, 0, -4]),
+    ("3D boxes away from their 2D box", "boxes3d of objects 0"): lambda: with_box3d(center=[1.5, 0, 4]),
+    ("3D boxes without volume or rotation", "boxes3d of objects 0"): lambda: with_box3d(size=[1.0, 0, 1]),
+    ("3D boxes without a camera", ""): lambda: replace(good(), scene=replace(good().scene, camera=None)),
+    ("depth maps without a value", "depth"): lambda: with_value(sk.DEPTH, torch.full(SIZE, torch.nan)),
+    ("depth maps with values that are infinite or not above 0", "depth"): lambda: with_value(
+        sk.DEPTH, torch.zeros(SIZE)
     ),
     ("relations of an object to itself", "relations 0"): lambda: with_value(
         sk.RELATIONS, Relations(*torch.tensor([[1], [1], [0]]))
@@ -141,7 +156,7 @@ def test_counts_and_ranges() -> None:
     assert data["labels"]["objects"] == {"pictures": 3, "supervised": 3, "rows": 4}
     assert data["predicates"] == {"near": 2}
     assert data["ranges"]["box width, px"] == {"count": 4, "min": 20, "mean": 20, "max": 20}
-    assert data["ranges"]["boxes3d: distance, m"] == {"count": 4, "min": 4, "mean": 4.5, "max": 5}
+    assert data["ranges"]["boxes3d: height, m"] == {"count": 4, "min": 2, "mean": 2.5, "max": 3}
     assert data["ranges"]["captions: words a text"] == {"count": 6, "min": 2, "mean": pytest.approx(7 / 3), "max": 3}
     assert data["ranges"]["objects a picture"]["mean"] == pytest.approx(4 / 3)
     assert {kind: found["count"] for kind, found in data["findings"].items()} == {

@@ -15,8 +15,8 @@ from scenekit.data.faults import faults_of, notes_of
 from scenekit.data.inspection import inspect
 from scenekit.data.value_checks import LONGEST, mended, mended_sample, repeats
 from scenekit.errors import InputError
-from scenekit.keys import ATTRIBUTES, CAPTIONS, OBJECTS, RELATIONS
-from scenekit.structures import Captions, Relations
+from scenekit.keys import ATTRIBUTES, BOXES3D, CAPTIONS, OBJECTS, RELATIONS
+from scenekit.structures import Boxes3D, Captions, Relations
 
 VOCABULARY = sk.Vocabulary(things=("cat", "dog"), predicates=("on", "near"), attributes=("red", "small"))
 SIZE = (40, 60)
@@ -223,3 +223,38 @@ def test_a_data_set_is_looked_at_whatever_it_holds() -> None:
     assert found["refused"]["count"] == len(Spoiled()) - 1
     assert found["refused"]["places"][0].startswith("image 0 of the data set: relations 1 names object 3")
     assert found["predicates"] == {"near": 5} and next(iter(found["notes"])).startswith("texts with emoji")
+
+
+BOX3D_FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "center [nan, 0, 4] and size [1, 1, 1] must be finite": ("volume", {"center": [NAN, 0.0, 4]}),
+    "width, height and length must be above 0, got [1, 0, 1]": ("volume", {"size": [1.0, 0, 1]}),
+    "its rotation is left-handed; expected": ("volume", {"rotation": torch.diag(torch.tensor([1.0, 1, -1])).tolist()}),
+    "its rotation is not orthonormal": ("volume", {"rotation": torch.diag(torch.tensor([2.0, 1, 1])).tolist()}),
+    "its center is -4 m along the optical axis": ("behind", {"center": [0.0, 0, -4]}),
+}
+
+
+@pytest.mark.parametrize("message", BOX3D_FAULTS)
+def test_faulty_boxes3d(message: str, caplog: pytest.LogCaptureFixture) -> None:
+    kind, changes = BOX3D_FAULTS[message]
+    columns = {
+        "center": torch.tensor([[0.0, 0, 4]] * 3),
+        "size": torch.ones(3, 3),
+        "rotation": torch.eye(3).repeat(3, 1, 1),
+    }
+    for name, value in changes.items():
+        columns[name][1] = torch.tensor(value)
+    bad = sample({BOXES3D: Boxes3D(**columns)}, {BOXES3D: torch.tensor([True, True, False])}, id=len(message))
+    with caplog.at_level(logging.WARNING):
+        kept = checked(bad, origin="farm")
+    assert f"boxes3d of objects 1: {message}" in caplog.text
+    assert len(kept.scene.objects) == 3 and kept.scene.rows_with(BOXES3D).tolist() == [True, False, False]
+    assert [fault.kind.split()[3 if kind == "volume" else 2] for fault in mended(bad.scene, BOXES3D).faults] == [kind]
+    with pytest.raises(InputError, match="boxes3d of objects 1"):
+        checked(bad, strict=True)
+
+
+def test_a_row_that_carries_no_3d_box_is_no_fault() -> None:
+    nothing = Boxes3D(torch.full((3, 3), NAN), torch.full((3, 3), NAN), torch.full((3, 3, 3), NAN))
+    fine = sample({BOXES3D: nothing}, {BOXES3D: torch.zeros(3, dtype=torch.bool)})
+    assert checked(fine, strict=True) is fine and list(faults_of(fine)) == []
