@@ -1,0 +1,70 @@
+"""Which implementation the mesh operations use: ours in torch, or that of pytorch3d where it is installed."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import ModuleType
+from typing import ParamSpec, TypeVar, cast
+
+from scenekit.errors import InputError, nearest
+
+BACKENDS = ("torch", "pytorch3d")
+VARIABLE = "SCENEKIT_MESH_BACKEND"
+"""The environment variable that names the backend where no `use_backend` does."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_chosen: ContextVar[str | None] = ContextVar("mesh_backend", default=None)
+
+
+def current_backend() -> str:
+    """The name of the backend in use: of the innermost `use_backend`, else of the environment variable, else torch."""
+    return _chosen.get() or _usable(os.environ.get(VARIABLE) or "torch")
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Mesh operations inside the `with` run on this backend, "torch" or "pytorch3d"."""
+    token = _chosen.set(_usable(name))
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def has_pytorch3d() -> bool:
+    """Whether pytorch3d can be imported."""
+    return importlib.util.find_spec("pytorch3d") is not None
+
+
+def with_backends(function: Callable[P, R]) -> Callable[P, R]:
+    """The function itself on torch; on another backend the one of the same name there."""
+
+    @functools.wraps(function)
+    def chosen(*args: P.args, **kwargs: P.kwargs) -> R:
+        if current_backend() == "torch":
+            return function(*args, **kwargs)
+        other = cast(Callable[P, R], getattr(_pytorch3d(), function.__name__))
+        return other(*args, **kwargs)
+
+    return chosen
+
+
+def _pytorch3d() -> ModuleType:
+    return importlib.import_module("scenekit_plugins.meshes.ops.pytorch3d_backend")
+
+
+def _usable(name: str) -> str:
+    if name not in BACKENDS:
+        raise InputError(f"no backend of mesh operations is named {name!r}{nearest(name, BACKENDS)}")
+    if name == "pytorch3d" and not has_pytorch3d():
+        raise InputError(
+            "the backend pytorch3d of mesh operations needs pytorch3d installed; the backend torch does not"
+        )
+    return name

@@ -1,0 +1,213 @@
+"""Nearest points by comparing all pairs, a tile at a time. Letters: B clouds, P points of the first, Q of the second,
+D coordinates, K neighbors, U columns of values to gather, R rows and M columns of a tile, T points of a block.
+
+The least of many distances is found in two steps, as a minimum without its place takes a tenth of the time: first the
+block in which it lies, then the place within. No tile has more than `TILE` distances, so that memory stays bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from scenekit.errors import InputError
+from scenekit_plugins.meshes.ops.backend import with_backends
+from scenekit_plugins.meshes.ops.checks import require_finite, require_one_of, require_shape
+
+BLOCK = 64
+TILE = {"cpu": 2**19, "cuda": 2**26}
+"""Distances at once: on a CPU those that its cache holds."""
+
+
+class KNN(NamedTuple):
+    """What `knn_points` finds: distances (squared with norm 2), rows of the second cloud, and those points."""
+
+    dists: Float[Tensor, "B P K"]
+    idx: Int[Tensor, "B P K"]
+    knn: Float[Tensor, "B P K D"] | None
+
+
+@with_backends
+def knn_points(
+    p1: Float[Tensor, "B P D"],
+    p2: Float[Tensor, "B Q D"],
+    lengths1: Int[Tensor, " B"] | None = None,
+    lengths2: Int[Tensor, " B"] | None = None,
+    norm: int = 2,
+    K: int = 1,
+    version: int = -1,
+    return_nn: bool = False,
+    return_sorted: bool = True,
+) -> KNN:
+    """The `K` points of the second cloud that are nearest to each of the first, nearest first.
+
+    Only the first `lengths1[b]` and `lengths2[b]` points of a cloud count. Where there are fewer than K, distance,
+    index and point are 0; for rows beyond the first cloud's length distance and index are. Distances have gradients.
+    `version` and `return_sorted` change nothing here: they choose among pytorch3d's kernels.
+    """
+    check_clouds(p1, p2, lengths1, lengths2, norm)
+    if K < 1:
+        raise InputError(f"K must be at least 1, got {K}")
+    idx, valid = nearest_points(p1, p2, lengths1, lengths2, norm, K)
+    points = knn_gather(p2, idx, lengths2)
+    dists = torch.where(valid, distances(p1[:, :, None], points, norm), 0)
+    return KNN(dists, idx, points if return_nn else None)
+
+
+def knn_gather(
+    x: Float[Tensor, "B Q U"], idx: Int[Tensor, "B P K"], lengths: Int[Tensor, " B"] | None = None
+) -> Float[Tensor, "B P K U"]:
+    """Rows of x by the indices that `knn_points` found; zeros in places beyond `lengths`, those of the second cloud."""
+    if len(x) != len(idx):
+        raise InputError(f"values and indices of as many clouds expected, got {len(x)} and {len(idx)}")
+    B, P, K = idx.shape
+    rows = (idx + torch.arange(B, device=idx.device)[:, None, None] * x.shape[1]).view(-1)
+    found = x.reshape(-1, x.shape[2]).index_select(0, rows).view(B, P, K, -1)
+    if lengths is None:
+        return found
+    return found * (torch.arange(K, device=x.device) < lengths[:, None])[:, None, :, None]
+
+
+def distances(a: Float[Tensor, "*#N D"], b: Float[Tensor, "*#N D"], norm: int) -> Float[Tensor, "*N"]:
+    """Squared lengths (norm 2), or sums of absolute differences (norm 1)."""
+    difference = a - b
+    return difference.square().sum(dim=-1) if norm == 2 else difference.abs().sum(dim=-1)
+
+
+@torch.no_grad()
+def nearest_points(
+    x: Float[Tensor, "B P D"],
+    y: Float[Tensor, "B Q D"],
+    x_lengths: Int[Tensor, " B"] | None,
+    y_lengths: Int[Tensor, " B"] | None,
+    norm: int,
+    K: int,
+) -> tuple[Int[Tensor, "B P K"], Tensor]:
+    """Rows of y nearest to each point of x, and which of them [B P K] there are; the rest are 0."""
+    rows, columns = _filled(x, x_lengths, x.shape[1]), _filled(y, y_lengths, max(y.shape[1], K)).mT.contiguous()
+    idx = x.new_zeros((len(x), rows.shape[1], K), dtype=torch.int64)
+    for clouds, part in _tiles(rows, columns):
+        tile = pairwise(rows[clouds, part], columns[clouds], norm)
+        idx[clouds, part] = _least_of_rows(tile, K)
+    valid = torch.arange(K, device=x.device) < lengths_of(y, y_lengths)[:, None, None]
+    valid = valid & (torch.arange(x.shape[1], device=x.device) < lengths_of(x, x_lengths)[:, None])[..., None]
+    return idx[:, : x.shape[1]] * valid, valid
+
+
+@torch.no_grad()
+def mutual_nearest(
+    x: Float[Tensor, "B P D"],
+    y: Float[Tensor, "B Q D"],
+    x_lengths: Int[Tensor, " B"] | None,
+    y_lengths: Int[Tensor, " B"] | None,
+    norm: int,
+) -> tuple[Int[Tensor, "B P"], Int[Tensor, "B Q"]]:
+    """The row of y nearest to each point of x, and the other way round, from one look at all pairs.
+
+    Rows of points beyond their length, and of clouds without any, mean nothing.
+    """
+    rows, columns = _filled(x, x_lengths, x.shape[1]), _filled(y, y_lengths, y.shape[1]).mT.contiguous()
+    to_y = x.new_zeros((len(x), rows.shape[1]), dtype=torch.int64)
+    least = columns.new_full((len(x), columns.shape[2]), torch.inf)
+    block = least.new_zeros(least.shape, dtype=torch.int64)
+    for clouds, part in _tiles(rows, columns):
+        tile = pairwise(rows[clouds, part], columns[clouds], norm)
+        to_y[clouds, part] = _least_of_rows(tile, 1)[..., 0]
+        found, where = tile.view(len(tile), -1, BLOCK, tile.shape[2]).amin(dim=2).min(dim=1)
+        better = found < least[clouds]
+        least[clouds] = torch.where(better, found, least[clouds])
+        block[clouds] = torch.where(better, where + part.start // BLOCK, block[clouds])
+    to_x = _least_of_blocks(rows, columns, block, norm)
+    return to_y[:, : x.shape[1]].clamp(max=y.shape[1] - 1), to_x[:, : y.shape[1]].clamp(max=x.shape[1] - 1)
+
+
+def pairwise(rows: Float[Tensor, "B R D"], columns: Float[Tensor, "B D M"], norm: int) -> Float[Tensor, "B R M"]:
+    """Distances of all pairs, as in `distances`; one coordinate at a time, so that near points lose no digits."""
+    total = _powered(rows[:, :, 0, None] - columns[:, None, 0], norm)
+    for axis in range(1, rows.shape[2]):
+        difference = rows[:, :, axis, None] - columns[:, None, axis]
+        if norm == 2:
+            total.addcmul_(difference, difference)
+        else:
+            total.add_(difference.abs_())
+    return total
+
+
+def check_clouds(
+    x: Tensor, y: Tensor, x_lengths: Tensor | None, y_lengths: Tensor | None, norm: int, names: str = "points"
+) -> None:
+    """Raise if two batches of clouds cannot be compared."""
+    require_one_of(norm, (1, 2), "norm")
+    require_shape(x, 3, names, "[B P D]")
+    if y.ndim != 3 or len(y) != len(x) or y.shape[2] != x.shape[2]:
+        raise InputError(
+            f"two batches of {names} alike but for their number expected, got {list(x.shape)} and {list(y.shape)}"
+        )
+    if x.shape[1] == 0 or y.shape[1] == 0:
+        raise InputError(
+            f"at least one row per cloud expected, got {list(x.shape)} and {list(y.shape)}: lengths say how many count"
+        )
+    for cloud, lengths in ((x, x_lengths), (y, y_lengths)):
+        require_finite(cloud, names)
+        if lengths is not None and (lengths.shape != cloud.shape[:1] or bool((lengths > cloud.shape[1]).any())):
+            raise InputError(
+                f"a length of at most {cloud.shape[1]} for each of {len(cloud)} clouds expected, got {lengths.tolist()}"
+            )
+
+
+def lengths_of(cloud: Tensor, lengths: Tensor | None) -> Int[Tensor, " B"]:
+    """How many points of each cloud count."""
+    return torch.full((len(cloud),), cloud.shape[1], device=cloud.device) if lengths is None else lengths
+
+
+def _powered(difference: Tensor, norm: int) -> Tensor:
+    return difference.mul_(difference) if norm == 2 else difference.abs_()
+
+
+def _filled(cloud: Float[Tensor, "B P D"], lengths: Tensor | None, least: int) -> Float[Tensor, "B T D"]:
+    """As whole blocks of points in single precision or better, those beyond the length infinitely far."""
+    count = -(-max(least, 1) // BLOCK) * BLOCK
+    cloud = cloud if cloud.dtype == torch.float64 else cloud.float()
+    if lengths is not None:
+        beyond = torch.arange(cloud.shape[1], device=cloud.device) >= lengths[:, None]
+        cloud = cloud.masked_fill(beyond[..., None], torch.inf)
+    return F.pad(cloud, (0, 0, 0, count - cloud.shape[1]), value=torch.inf)
+
+
+def _tiles(rows: Float[Tensor, "B P D"], columns: Float[Tensor, "B D Q"]) -> Iterator[tuple[slice, slice]]:
+    """Clouds and rows whose distances to all columns are looked at together."""
+    budget = TILE["cuda" if rows.is_cuda else "cpu"]
+    count, width = rows.shape[1], columns.shape[2]
+    height = min(count, max(budget // width // BLOCK, 1) * BLOCK)
+    group = max(budget // (height * width), 1)
+    for cloud in range(0, len(rows), group):
+        for start in range(0, count, height):
+            yield slice(cloud, cloud + group), slice(start, start + height)
+
+
+def _least_of_rows(tile: Float[Tensor, "B R M"], K: int) -> Int[Tensor, "B R K"]:
+    """Columns of the K least distances, ascending: they lie in the K blocks whose least ones are least."""
+    blocks = tile.view(*tile.shape[:2], -1, BLOCK)
+    block = _least(blocks.amin(dim=3), min(K, blocks.shape[2]))
+    inside = torch.arange(BLOCK, device=tile.device)
+    candidates = (block[..., None] * BLOCK + inside).flatten(2)
+    return candidates.gather(2, _least(tile.gather(2, candidates), K))
+
+
+def _least_of_blocks(
+    rows: Float[Tensor, "B P D"], columns: Float[Tensor, "B D Q"], block: Int[Tensor, "B Q"], norm: int
+) -> Int[Tensor, "B Q"]:
+    """The nearest row to each column, of the block of rows in which it lies."""
+    B, P, D = rows.shape
+    number = block + torch.arange(B, device=block.device)[:, None] * (P // BLOCK)
+    candidates = rows.view(-1, BLOCK * D).index_select(0, number.view(-1)).view(B, -1, BLOCK, D)
+    return block * BLOCK + distances(candidates, columns.mT[:, :, None], norm).argmin(dim=2)
+
+
+def _least(values: Float[Tensor, "B R M"], K: int) -> Int[Tensor, "B R K"]:
+    return values.argmin(dim=2, keepdim=True) if K == 1 else values.topk(K, dim=2, largest=False).indices

@@ -1,0 +1,140 @@
+"""Features at vertices, and points on surfaces. Letters: N meshes, V vertices, F faces, S samples, C channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, overload
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from scenekit.errors import InputError
+from scenekit.structures import Meshes
+from scenekit_plugins.meshes.ops.backend import with_backends
+from scenekit_plugins.meshes.ops.checks import require_usable
+
+Features = Float[Tensor, "N C H W"]
+
+
+@with_backends
+def vert_align(
+    feats: Tensor | Sequence[Tensor],
+    verts: Float[Tensor, "N V 3"] | Meshes,
+    return_packed: bool = False,
+    interp_mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: bool = True,
+) -> Float[Tensor, "N V C"] | Float[Tensor, "_ C"]:
+    """Features [N C H W] at the (x, y) of each vertex, (-1, -1) top left, (1, 1) bottom right; z does not count.
+
+    Several feature maps are sampled alike and their channels follow one another. Vertices come as [N V 3] or as meshes,
+    whose rows without a vertex are zeros; with `return_packed` the rows of all meshes follow one another.
+    """
+    maps = [feats] if isinstance(feats, Tensor) else list(feats)
+    points = verts.verts_padded() if isinstance(verts, Meshes) else verts
+    _check_maps(maps, points)
+    grid = points[:, None, :, :2]
+    sampled = [
+        F.grid_sample(map, grid.to(map.dtype), mode=interp_mode, padding_mode=padding_mode, align_corners=align_corners)
+        for map in maps
+    ]
+    found = torch.cat(sampled, dim=1)[:, :, 0].transpose(1, 2)  # [N V C]
+    if not isinstance(verts, Meshes):
+        return found.flatten(0, 1) if return_packed else found
+    mask = verts.verts_mask()
+    return found[mask] if return_packed else found * mask[..., None]
+
+
+@overload
+def sample_points_from_meshes(
+    meshes: Meshes,
+    num_samples: int = ...,
+    return_normals: Literal[False] = False,
+    return_textures: bool = False,
+    generator: torch.Generator | None = None,
+) -> Tensor: ...
+
+
+@overload
+def sample_points_from_meshes(
+    meshes: Meshes,
+    num_samples: int = ...,
+    *,
+    return_normals: Literal[True],
+    return_textures: bool = False,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]: ...
+
+
+@with_backends
+def sample_points_from_meshes(
+    meshes: Meshes,
+    num_samples: int = 10000,
+    return_normals: bool = False,
+    return_textures: bool = False,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "N S 3"] | tuple[Float[Tensor, "N S 3"], Float[Tensor, "N S 3"]]:
+    """Points evenly distributed on the surface of each mesh, and with `return_normals` the unit normals of their faces.
+
+    Gradients go to the vertices, through points and normals. A mesh without faces gives zeros, and one whose faces
+    have no area gives points on those faces; meshes that all have no faces, or NaN in a vertex, are an InputError.
+    """
+    if return_textures:
+        raise InputError("meshes have no textures to sample: leave return_textures out")
+    require_usable(meshes)
+    if meshes.isempty():
+        raise InputError(f"meshes with faces expected to sample points from, got {len(meshes)} without any")
+    corners = meshes.verts[meshes.faces_packed()]
+    cross = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    faces = _faces_by_area(cross.detach().norm(dim=1), meshes, num_samples, generator)
+    weights = _barycentric(faces, corners.dtype, generator)
+    filled = (meshes.num_faces_per_mesh() > 0)[:, None, None]
+    points = (weights[..., None] * corners[faces]).sum(dim=2) * filled
+    if not return_normals:
+        return points
+    return points, F.normalize(cross, dim=1, eps=1e-6)[faces] * filled
+
+
+def _faces_by_area(
+    areas: Float[Tensor, " F"], meshes: Meshes, count: int, generator: torch.Generator | None
+) -> Int[Tensor, "N S"]:
+    """Packed faces of each mesh, each as likely as its share of the area; some face where the mesh has none."""
+    owner, offset = meshes.faces_packed_to_mesh_idx(), meshes.faces_offset
+    weights = areas.double()
+    total = weights.new_zeros(len(meshes)).index_add(0, owner, weights)
+    weights = torch.where(total[owner] > 0, weights, 1.0)
+    ends = F.pad(weights.cumsum(0), (1, 0))  # the surfaces of all meshes laid out along one line
+    low, high = ends[offset[:-1]][:, None], ends[offset[1:]][:, None]
+    place = low + (high - low) * _uniform((len(meshes), count), areas.device, torch.float64, generator)
+    faces = torch.searchsorted(ends[1:], place, right=True)
+    last = (offset[1:, None] - 1).clamp(min=0)
+    return torch.minimum(torch.maximum(faces, offset[:-1, None].clamp(max=len(areas) - 1)), last)
+
+
+def _barycentric(
+    faces: Int[Tensor, "N S"], dtype: torch.dtype, generator: torch.Generator | None
+) -> Float[Tensor, "N S 3"]:
+    """Weights of a face's corners that make points even over it: Osada et al., Shape Distributions, 2002, eq. 1."""
+    u, v = _uniform((2, *faces.shape), faces.device, dtype, generator)
+    root = u.sqrt()
+    return torch.stack((1 - root, root * (1 - v), root * v), dim=-1)
+
+
+def _uniform(
+    shape: tuple[int, ...], device: torch.device, dtype: torch.dtype, generator: torch.Generator | None
+) -> Tensor:
+    """Numbers in [0, 1); drawn where the generator is."""
+    where = device if generator is None else generator.device
+    return torch.rand(shape, dtype=dtype, device=where, generator=generator).to(device)
+
+
+def _check_maps(maps: Sequence[Tensor], points: Tensor) -> None:
+    if not maps:
+        raise InputError("at least one feature map [N C H W] expected, got none")
+    if points.ndim != 3 or points.shape[-1] < 2:
+        raise InputError(f"vertices must be [N V 3] or Meshes, got a tensor of shape {list(points.shape)}")
+    for map in maps:
+        if map.ndim != 4 or len(map) != len(points):
+            raise InputError(f"features must be [N C H W] with N = {len(points)}, got {list(map.shape)}")

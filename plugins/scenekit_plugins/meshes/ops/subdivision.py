@@ -1,0 +1,107 @@
+"""Finer meshes, and spheres made by them. Letters: V vertices, F faces, E edges, C features, before; W, G after."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scenekit.errors import InputError
+from scenekit.structures import Meshes
+from scenekit_plugins.meshes.ops.backend import with_backends
+from scenekit_plugins.meshes.ops.checks import require_usable
+
+_NEAR, _FAR = 0.5257, 0.8507
+"""The icosahedron's coordinates besides 0, to the four digits of pytorch3d: its spheres and ours are then equal."""
+
+
+class SubdivideMeshes(nn.Module):
+    """Four faces of each: every edge gets a vertex in its middle.
+
+    `SubdivideMeshes(mesh)` is for batches of meshes that all have the faces of this one mesh, whose edges are then
+    looked for once.
+    """
+
+    def __init__(self, meshes: Meshes | None = None) -> None:
+        super().__init__()
+        if meshes is not None and len(meshes) != 1:
+            raise InputError(f"one mesh expected whose faces all others share, got {len(meshes)}")
+        self.template = meshes
+
+    def forward(
+        self, meshes: Meshes, feats: Float[Tensor, "V C"] | None = None
+    ) -> Meshes | tuple[Meshes, Float[Tensor, "W C"]]:
+        """Finer meshes, and with features of the packed vertices those of the new ones, where edges have the mean.
+
+        The vertices of each mesh come first, then the middles of its edges in the order of `edges_packed()`.
+        """
+        return subdivide_meshes(meshes, feats, self.template)
+
+
+@with_backends
+def subdivide_meshes(
+    meshes: Meshes, feats: Float[Tensor, "V C"] | None = None, template: Meshes | None = None
+) -> Meshes | tuple[Meshes, Float[Tensor, "W C"]]:
+    """What `SubdivideMeshes(template)(meshes, feats)` gives."""
+    require_usable(meshes)
+    if feats is not None and len(feats) != len(meshes.verts):
+        raise InputError(f"a row of features for each of {len(meshes.verts)} vertices expected, got {len(feats)}")
+    if template is not None and not torch.equal(meshes.faces, template.faces.repeat(len(meshes), 1)):
+        raise InputError("meshes that all have the faces of the one given to SubdivideMeshes expected, got others")
+    edges_offset = F.pad(meshes.num_edges_per_mesh().cumsum(0), (1, 0))
+    verts_to = torch.arange(len(meshes.verts), device=meshes.device) + edges_offset[meshes.verts_packed_to_mesh_idx()]
+    edges = torch.arange(len(meshes.edges_packed()), device=meshes.device)
+    edges_to = edges + meshes.verts_offset[1:][meshes.edges_packed_to_mesh_idx()]
+    order = torch.cat((verts_to, edges_to)).argsort()
+    offset = meshes.verts_offset + edges_offset
+    faces = _quartered(meshes, verts_to, edges_to) - offset[meshes.faces_packed_to_mesh_idx()][:, None, None]
+    finer = Meshes(_with_middles(meshes.verts, meshes, order), _by_mesh(faces, meshes), offset, meshes.faces_offset * 4)
+    return finer if feats is None else (finer, _with_middles(feats, meshes, order))
+
+
+def ico_sphere(level: int = 0, device: torch.device | str | None = None) -> Meshes:
+    """A sphere of radius 1 about 0: an icosahedron, subdivided `level` times, its vertices moved out to the sphere."""
+    if level < 0:
+        raise InputError(f"the level of a sphere must be 0 or more, got {level}")
+    mesh = Meshes.from_lists([_icosahedron_verts().to(device)], [_icosahedron_faces().to(device)])
+    for _ in range(level):
+        finer = subdivide_meshes(mesh)
+        assert isinstance(finer, Meshes)
+        mesh = finer.with_verts(finer.verts / finer.verts.norm(dim=1, keepdim=True))
+    return mesh
+
+
+def _with_middles(values: Float[Tensor, "V C"], meshes: Meshes, order: Int[Tensor, " W"]) -> Float[Tensor, "W C"]:
+    return torch.cat((values, values[meshes.edges_packed()].mean(dim=1)))[order]
+
+
+def _quartered(meshes: Meshes, verts_to: Int[Tensor, " V"], edges_to: Int[Tensor, " E"]) -> Int[Tensor, "F 4 3"]:
+    """The four faces of each: at its three vertices, and in the middle."""
+    a, b, c = verts_to[meshes.faces_packed()].unbind(dim=1)
+    bc, ca, ab = edges_to[meshes.faces_packed_to_edges_packed()].unbind(dim=1)
+    quarters = ((a, ab, ca), (b, bc, ab), (c, ca, bc), (bc, ca, ab))
+    return torch.stack([torch.stack(quarter, dim=1) for quarter in quarters], dim=1)
+
+
+def _by_mesh(faces: Int[Tensor, "F 4 3"], meshes: Meshes) -> Int[Tensor, "G 3"]:
+    """First the first quarters of all faces of a mesh, then the second ones, and so on."""
+    owner = meshes.faces_packed_to_mesh_idx()
+    rank = owner[:, None] * 4 + torch.arange(4, device=meshes.device)
+    return faces.view(-1, 3)[rank.view(-1).argsort(stable=True)]
+
+
+def _icosahedron_verts() -> Float[Tensor, "12 3"]:
+    signs = torch.tensor([[-1.0, 1.0], [1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]]) * torch.tensor([_NEAR, _FAR])
+    corners = F.pad(signs, (0, 1))  # of the golden rectangle in the plane of x and y; the others are its turns
+    return torch.cat((corners, corners.roll(1, 1), corners.roll(2, 1)))
+
+
+def _icosahedron_faces() -> Int[Tensor, "20 3"]:
+    return torch.tensor(
+        [
+            *([0, 11, 5], [0, 5, 1], [0, 1, 7], [0, 7, 10], [0, 10, 11], [1, 5, 9], [5, 11, 4], [11, 10, 2]),
+            *([10, 7, 6], [7, 1, 8], [3, 9, 4], [3, 4, 2], [3, 2, 6], [3, 6, 8], [3, 8, 9]),
+            *([4, 9, 5], [2, 4, 11], [6, 2, 10], [8, 6, 7], [9, 8, 1]),
+        ]
+    )
