@@ -1,6 +1,6 @@
 """How far 3D boxes are off those of the objects that they stand for: turn, place and size.
 
-Letters: P pairs of a true box and a found one, D detections, G true objects, K turns.
+Letters: P pairs of a true box and a found one, K turns.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError
-from scenekit.evaluation.omni3d import match
-from scenekit.evaluation.omni3d_scenes import FITS, boxes3d_of, by_score, overlaps, scores_of
+from scenekit.evaluation.omni3d_scenes import boxes3d_of, scores_of
+from scenekit.evaluation.standing import matched_rows
 from scenekit.keys import BOXES3D, OBJECTS
 from scenekit.ops.rotations import axis_angle_to_matrix
 from scenekit.structures.boxes3d import Boxes3D
@@ -44,11 +44,14 @@ class BoxErrors:
     def update(self, truth: Sample, prediction: Scene) -> None:
         """Take in one picture; one without labels of 3D boxes is passed over."""
         if BOXES3D in truth.supervision.keys and OBJECTS in truth.supervision.streams:
-            true_rows, found_rows = matched_rows(truth.scene, prediction)
-            labels = truth.scene.objects.labels[true_rows]
-            pair = boxes3d_of(truth.scene)[true_rows], boxes3d_of(prediction)[found_rows]
+            true, found = boxes3d_of(truth.scene), boxes3d_of(prediction)
+            objects, detections = truth.scene.objects, prediction.objects
+            asked = true.valid & truth.scene.rows_with(BOXES3D) & ~objects.crowd & ~objects.ignore
+            answered = found.valid & prediction.rows_with(BOXES3D)
+            true_rows, rows = matched_rows(objects, detections, asked, answered, scores_of(prediction))
+            labels = objects.labels[true_rows]
             self._labels.append(labels.numpy())
-            self._errors.append(box_errors(*pair, self.orders[labels]).numpy())
+            self._errors.append(box_errors(true[true_rows], found[rows], self.orders[labels]).numpy())
 
     def merge(self, other: BoxErrors) -> None:
         """Take in everything that another one saw."""
@@ -94,20 +97,6 @@ def yaw_errors(
         apart = headings - _heading(true[rows])[:, None]
         errors[rows] = torch.remainder(apart + math.pi, 2 * math.pi).sub(math.pi).abs().amin(dim=1).rad2deg()
     return errors
-
-
-def matched_rows(true: Scene, found: Scene) -> tuple[Int[Tensor, " P"], Int[Tensor, " P"]]:
-    """Rows of objects with a 3D box that counts, and of the detections that stand for them."""
-    objects, detections = true.objects, found.objects
-    asked = true.rows_with(BOXES3D) & boxes3d_of(true).valid & ~objects.crowd & ~objects.ignore
-    sure = found.rows_with(BOXES3D) & boxes3d_of(found).valid
-    true_rows, rows = asked.nonzero()[:, 0], sure.nonzero()[:, 0]
-    rows = rows[torch.from_numpy(by_score(scores_of(found)[rows]))]
-    iou = overlaps(detections.boxes[rows], objects.boxes[true_rows], objects.crowd[true_rows])
-    iou = iou * (detections.labels[rows, None] == objects.labels[true_rows])
-    taken = match(iou.double().numpy(), np.zeros(len(true_rows), dtype=bool), np.array([FITS]))[0]
-    hits = np.flatnonzero(taken >= 0)
-    return true_rows[torch.from_numpy(taken[hits])], rows[torch.from_numpy(hits)]
 
 
 def _heading(rotation: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B"]:

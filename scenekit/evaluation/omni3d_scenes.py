@@ -1,6 +1,6 @@
 """Omni3D's average precision of scenes: what of its protocol a `Scene` can tell.
 
-Letters: N objects, D detections, G true objects.
+Letters: N objects.
 
 An object counts neither way where annotators said so (`ignore`, crowds), where its 3D box is missing or none, and by
 `Omni3DFilter`: fully behind the camera, too low or tall in the picture, too far cut off, too hidden. How far it is cut
@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -25,6 +24,7 @@ from torchvision.ops import box_area
 
 from scenekit.data.sample import Sample
 from scenekit.evaluation.omni3d import MODES, Mode, Omni3DAP, Omni3DFilter, Omni3DObjects
+from scenekit.evaluation.standing import excused
 from scenekit.keys import BOXES3D, OBJECTS, TRUNCATION, VISIBILITY, Key
 from scenekit.ops.cuboids import project_cuboids
 from scenekit.structures.boxes3d import Boxes3D
@@ -32,9 +32,6 @@ from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Size
 from scenekit.structures.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
-
-FITS = 0.5
-"""IoU in the picture from which a detection stands for an object."""
 
 
 class Omni3DScenes:
@@ -55,7 +52,7 @@ class Omni3DScenes:
         if BOXES3D not in claims.keys or OBJECTS not in claims.streams & claims.exhaustive:
             return
         true, found = truth.scene, prediction
-        asked = found.rows_with(BOXES3D) & ~excused(found, true)
+        asked = found.rows_with(BOXES3D) & ~excused(found, true, BOXES3D)
         camera = true.camera or found.camera or Camera.default(*true.size)
         true_rows, found_rows = self._true(true, camera), _found(found, found.camera or camera)
         for label, name in enumerate(self.ap.categories):
@@ -118,26 +115,6 @@ def clipped(boxes: Float[Tensor, "N 4"], size: Size) -> Float[Tensor, "N 4"]:
     return boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
 
 
-def overlaps(
-    found: Float[Tensor, "D 4"], true: Float[Tensor, "G 4"], crowd: Bool[Tensor, " G"]
-) -> Float[Tensor, "D G"]:
-    """IoU in the picture; with crowds the share of the detection inside of the crowd's box."""
-    sides = torch.minimum(found[:, None, 2:], true[:, 2:]) - torch.maximum(found[:, None, :2], true[:, :2])
-    shared = sides.clamp(min=0).prod(dim=2)
-    own = box_area(found)[:, None]
-    return shared / torch.where(crowd, own, own + box_area(true) - shared).clamp(min=1e-6)
-
-
-def excused(found: Scene, true: Scene) -> Bool[Tensor, " D"]:
-    """Detections that stand for a crowd or for an object without 3D box."""
-    objects, detections = true.objects, found.objects
-    silent = ~true.rows_with(BOXES3D) | objects.crowd
-    iou = overlaps(detections.boxes, objects.boxes, objects.crowd)
-    iou = iou * (detections.labels[:, None] == objects.labels)
-    best = [torch.cat((iou[:, rows], iou.new_zeros(len(iou), 1)), dim=1).amax(dim=1) for rows in (silent, ~silent)]
-    return (best[0] >= FITS) & (best[0] > best[1])
-
-
 def _found(scene: Scene, camera: Camera) -> Omni3DObjects:
     boxes, scores = boxes3d_of(scene), scores_of(scene)
     return _arrays(boxes, camera, scene.size, torch.zeros(len(boxes), dtype=torch.bool), scores)
@@ -157,9 +134,3 @@ def _known(scene: Scene, key: Key[Any, Any], otherwise: Float[Tensor, " N"]) -> 
         return otherwise
     value: Tensor = scene[key].float()
     return value.where(scene.rows_with(key) & ~value.isnan(), otherwise)
-
-
-def by_score(scores: Float[Tensor, " D"]) -> np.ndarray:
-    """The rows of detections, best first."""
-    order: np.ndarray = np.argsort(-scores.numpy(), kind="stable")
-    return order
