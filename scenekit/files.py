@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,20 @@ from scenekit.errors import InputError
 
 def write_atomically(path: str | Path, content: bytes) -> None:
     """Write beside the target, then rename over it. Raises InputError where the folder cannot be written."""
+    with drafted(path) as draft:
+        draft.write_bytes(content)
+
+
+@contextmanager
+def drafted(path: str | Path) -> Iterator[Path]:
+    """A name beside the target to write to: the file there is renamed over it, or removed if something fails.
+
+    Raises InputError where the folder cannot be written.
+    """
     target = Path(path)
     draft = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        draft.write_bytes(content)
+        yield draft
         draft.replace(target)
     except OSError as error:
         raise InputError(f"cannot write {target}: {error.strerror}") from error

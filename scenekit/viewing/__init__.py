@@ -14,12 +14,14 @@ from scenekit.viewing.draw import (
 )
 from scenekit.viewing.graph_picture import graph_note, graph_svg
 from scenekit.viewing.palette import label_color, object_color
+from scenekit.viewing.recordings import Recording, recording
 from scenekit.viewing.report import ReportEntry, write_report
 from scenekit.viewing.solids import save_mesh
 from scenekit.viewing.surfaces import draw_meshes
 
 __all__ = [
     "Layer",
+    "Recording",
     "ReportEntry",
     "draw_birds_eye",
     "draw_boxes",
@@ -35,6 +37,7 @@ __all__ = [
     "graph_svg",
     "label_color",
     "object_color",
+    "recording",
     "save_mesh",
     "write_report",
 ]

@@ -13,7 +13,7 @@ from scenekit.structures.scene import Scene
 from scenekit.viewing.canvas import Style, draw_smooth
 from scenekit.viewing.draw import object_colors
 from scenekit.viewing.palette import BLACK, Color
-from scenekit.viewing.space import View, camera_tags, distances, drawable_cuboids, metres_text
+from scenekit.viewing.space import View, camera_tags, cuboid_text, distances, drawable_cuboids
 from scenekit.viewing.tags import Rect, Tag, draw_tags
 
 FACES = ((1, 2, 6, 5), (0, 3, 7, 4), (0, 1, 2, 3), (4, 5, 6, 7), (0, 1, 5, 4), (3, 2, 6, 7))
@@ -77,13 +77,10 @@ def cuboid_tags(view: View, scene: Scene) -> Iterator[Tag]:
     """What is written at each box that is in view, the nearest first."""
     rows, boxes = drawable_cuboids(scene)
     names, colors, far = scene.names(), object_colors(scene), distances(boxes)
-    scores = [None] * len(rows) if boxes.scores is None else boxes.scores.tolist()
     for i in sorted(range(len(rows)), key=lambda i: far[i]):
         rect = rect_in_view(view, boxes.corners[i].detach().cpu().double().numpy())
         if rect is not None:
-            score = "" if scores[i] is None else f" {scores[i]:.2f}"
-            text = f"{names[rows[i]]}{score} · {metres_text(far[i], view.assumed)}"
-            yield Tag(text, colors[rows[i]], rect)
+            yield Tag(cuboid_text(names[rows[i]], boxes, i, view.assumed), colors[rows[i]], rect)
 
 
 def rect_in_view(view: View, corners: Float[np.ndarray, "8 3"]) -> Rect | None:

@@ -111,14 +111,19 @@ def bars(sides: Float[np.ndarray, "3"]) -> trimesh.Trimesh:
 
 def assembled(scene: Scene, material: Callable[[str, Color], Material]) -> trimesh.Scene:
     """All solids in the axes of the files, each with its name, its material and what is known of its object."""
-    whole, names, colors = trimesh.Scene(), scene.names(), object_colors(scene)
+    whole, colors = trimesh.Scene(), object_colors(scene)
     for row, solid in solids(scene):
-        name = "_".join([*names[row].split(), str(row)])
+        name = object_name(scene, row)
         visual = TextureVisuals(material=material(name, colors[row]))
         facts = object_facts(scene, row)
         turned = trimesh.Trimesh(solid.vertices * AXES, solid.faces, process=False, visual=visual, metadata=facts)
         whole.add_geometry(turned, node_name=name, geom_name=name)
     return whole
+
+
+def object_name(scene: Scene, row: int) -> str:
+    """`chair_0`: label and row, without the spaces that OBJ does not take."""
+    return "_".join([*scene.names()[row].split(), str(row)])
 
 
 def object_facts(scene: Scene, row: int) -> dict[str, Any]:

@@ -111,6 +111,12 @@ def metres_text(distance: float, assumed: bool) -> str:
     return f"{'~' if assumed else ''}{distance:.1f} m"
 
 
+def cuboid_text(name: str, boxes: Boxes3D, index: int, assumed: bool) -> str:
+    """`chair 0.93 · 2.4 m`: label, score of the box where it has one, and distance."""
+    score = "" if boxes.scores is None else f" {float(boxes.scores[index]):.2f}"
+    return f"{name}{score} · {metres_text(distances(boxes)[index], assumed)}"
+
+
 def camera_tags(view: View) -> Iterator[Tag]:
     """Says in the lower left corner of a picture that its camera is assumed."""
     if view.assumed:
