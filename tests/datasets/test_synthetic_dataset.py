@@ -23,7 +23,9 @@ from scenekit.keys import (
     PHRASES,
     RELATIONS,
     SEMANTIC,
+    VOXELS,
 )
+from scenekit.ops.voxels import cell_centers
 from scenekit.structures.scene import Scene
 from scenekit_datasets.synthetic import SyntheticDataset, build, generate
 from scenekit_datasets.synthetic.cache import cached, load, save, scene_path
@@ -92,6 +94,22 @@ def test_3d_boxes_and_meshes_agree_with_the_core_types(cases):
             pixels = scene.camera.project(verts)
             box = scene.objects.boxes[index]
             assert (pixels.amin(0) - 1 <= box[:2]).all() and (pixels.amax(0) + 1 >= box[2:]).all()
+
+
+def test_voxels_fill_the_boxes_with_the_meshes(cases):
+    """Full cells cover what the meshes cover: their centers, taken to the picture, are in the amodal mask."""
+    for case in cases[:4]:
+        scene = to_scene(case.scene, synthetic_vocabulary(), (BOXES3D, MESHES, VOXELS, AMODAL_MASKS))
+        masks = scene[AMODAL_MASKS].dense
+        centers = cell_centers(scene[BOXES3D], 24)
+        assert scene[VOXELS].shape == (len(scene.objects), 24, 24, 24)
+        for grid, xyz, mask in zip(scene[VOXELS], centers, masks, strict=True):
+            reach = torch.stack([grid.any(dim=dims).float().mean() for dims in ((0, 1), (0, 2), (1, 2))])
+            assert (reach > 0.9).all(), "boxes are tight"
+            pixels = scene.camera.project(xyz[grid]).floor().long()
+            seen = ((pixels >= 0) & (pixels < torch.tensor([mask.shape[1], mask.shape[0]]))).all(dim=1)
+            inside = mask[pixels[seen, 1], pixels[seen, 0]].float().mean()
+            assert inside > 0.8, "centers of cells with thin parts lie beside them"
 
 
 def test_upright_boxes_have_neither_roll_nor_pitch_in_a_level_camera(cases):
@@ -181,6 +199,25 @@ def test_what_is_kept_is_what_was_made(tmp_path, amodal):
     save(tmp_path / "scene.zip", scene)
     assert equal(load(tmp_path / "scene.zip"), scene)
     assert [path.name for path in tmp_path.iterdir()] == ["scene.zip"]
+
+
+def test_voxels_are_kept_beside_their_scene(tmp_path, monkeypatch):
+    data = build("train", length=1, size=SIZE, keys=["voxels"], cache=str(tmp_path), voxels=7)
+    made = data[0].scene[VOXELS]
+    assert made.shape[1:] == (7, 7, 7) and made.dtype == torch.bool and made.any()
+    kept = {path.suffix: path for path in tmp_path.rglob("*.*") if path.is_file()}
+    assert set(kept) == {".zip", ".npy"}
+    monkeypatch.setattr("scenekit_datasets.synthetic.dataset.voxelize", None)
+    assert torch.equal(data[0].scene[VOXELS], made)
+    monkeypatch.undo()
+    kept[".npy"].write_bytes(kept[".npy"].read_bytes()[:-9])
+    assert torch.equal(data[0].scene[VOXELS], made), "a file that was cut off is made anew"
+
+
+@pytest.mark.parametrize("side", [0, 257])
+def test_grids_have_a_sensible_size(side):
+    with pytest.raises(InputError, match=f"must be from 1 to 256, got {side}"):
+        build("val", length=1, keys=["voxels"], voxels=side)
 
 
 def test_the_second_time_comes_from_disk(tmp_path, monkeypatch):

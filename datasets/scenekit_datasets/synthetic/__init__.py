@@ -35,16 +35,17 @@ def build(
     size: Sequence[int] = (240, 320),
     keys: Sequence[str] | None = None,
     cache: str | bool | None = None,
+    voxels: int = 24,
 ) -> Dataset[Sample]:
     """The data set.
 
     length: number of scenes; train has as many as you like. seed: another stream of train scenes. size: height and
     width in pixels. keys: names of the labels to carry (all, if None; "amodal_masks" must be named). cache: folder for
-    finished scenes (False: none; None: the user's cache folder).
+    finished scenes (False: none; None: the user's cache folder). voxels: cells along each side of occupancy grids.
     """
     from scenekit_datasets.synthetic.dataset import SyntheticDataset
 
-    return SyntheticDataset(split, length, seed, size, keys, cache)
+    return SyntheticDataset(split, length, seed, size, keys, cache, voxels)
 
 
 @hookimpl

@@ -1,6 +1,6 @@
 """Scenes on disk: one zip a scene, written whole or not at all, so that many processes may share a folder.
 
-Letters: N objects, H W pixels.
+Letters: N objects, H W pixels, V cells along the side of a grid.
 """
 
 from __future__ import annotations
@@ -13,12 +13,17 @@ import os
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
 from PIL import Image
+from torch import Tensor
 
 from scenekit_datasets.synthetic.annotate import Segment
 from scenekit_datasets.synthetic.captions import Phrase
@@ -28,6 +33,9 @@ _log = logging.getLogger(__name__)
 
 DAMAGED = (OSError, EOFError, KeyError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 """What reading a file that is missing, cut off or has a wrong byte somewhere may raise."""
+
+VOXEL_VERSION = 1
+"""Goes up whenever the same scene would give other voxels; part of the name of their files."""
 
 ARRAYS = (
     "intrinsics",
@@ -72,13 +80,44 @@ def _warn_once(root: Path, reason: str | None) -> None:
     _log.warning("%s: synthetic scenes cannot be kept there (%s); they are made anew each time", root, reason)
 
 
+def cached_voxels(
+    root: Path, seed: int, index: int, size: tuple[int, int], side: int, make: Callable[[], Bool[Tensor, "N V V V"]]
+) -> Bool[Tensor, "N V V V"]:
+    """Occupancy grids of the objects of a scene, as bits in a file beside that of the scene; made if need be."""
+    scene = scene_path(root, seed, index, size, amodal=False)
+    path = scene.with_name(f"{scene.stem}-voxels{side}-v{VOXEL_VERSION}.npy")
+    try:
+        return unpacked(np.load(path, allow_pickle=False), side)
+    except DAMAGED:
+        grids = make()
+    try:
+        with _replacing(path) as file:
+            np.save(file, np.packbits(grids.flatten(1).numpy(), axis=1), allow_pickle=False)
+    except OSError as error:
+        _warn_once(root, error.strerror)
+    return grids
+
+
+def unpacked(bits: UInt8[np.ndarray, "N bytes"], side: int) -> Bool[Tensor, "N V V V"]:
+    """Raises ValueError where there are fewer bits than cells."""
+    cells = np.unpackbits(bits, axis=1)[:, : side**3].astype(bool)
+    return torch.from_numpy(cells.reshape(-1, side, side, side))
+
+
 def save(path: Path, scene: SyntheticScene) -> None:
-    """Write beside the target, then rename over it."""
+    """Write what `load` reads, whole or not at all."""
+    with _replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
+        _write(out, scene)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write beside the target, which is then renamed over it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
-            _write(out, scene)
+        with os.fdopen(handle, "wb") as file:
+            yield file
         os.replace(name, path)
     except BaseException:
         os.unlink(name)

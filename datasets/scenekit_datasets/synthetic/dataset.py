@@ -28,15 +28,17 @@ from scenekit.keys import (
     PHRASES,
     RELATIONS,
     SEMANTIC,
+    VOXELS,
     Key,
 )
+from scenekit.ops.voxels import voxelize
 from scenekit.structures import Boxes3D, Camera, Captions, Keypoints, Masks, Meshes, Panoptic, Relations
 from scenekit.structures import Segment as PanopticSegment
 from scenekit.structures.scene import Objects, Scene
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
 from scenekit_datasets.opening import cache_folder
 from scenekit_datasets.synthetic import vocabulary as words
-from scenekit_datasets.synthetic.cache import cached
+from scenekit_datasets.synthetic.cache import cached, cached_voxels
 from scenekit_datasets.synthetic.scene import SyntheticScene, generate
 from scenekit_datasets.synthetic.tracer import require_embree
 
@@ -64,9 +66,13 @@ KEYS: tuple[Key[Any, Any], ...] = (
     CAPTIONS,
     BOXES3D,
     MESHES,
+    VOXELS,
     PHRASE_CAPTIONS,
 )
 """What every sample carries; amodal masks come on demand."""
+
+CELLS = 24
+"""Along each side of the occupancy grids, as Mesh R-CNN has for Pix3D."""
 
 
 def synthetic_vocabulary() -> Vocabulary:
@@ -91,8 +97,8 @@ class SyntheticDataset(Dataset[Sample]):
 
     split: train, val or test. length: number of scenes; train has as many as you like. seed: another stream of train
     scenes. size: height and width in pixels. keys: names of the labels to carry (all, if None; "amodal_masks" must be
-    named). cache: folder for finished scenes (False: none; None: the user's cache folder). Raises InputError for
-    options that can't be and when embree is missing.
+    named). cache: folder for finished scenes (False: none; None: the user's cache folder). voxels: cells along each
+    side of the occupancy grids. Raises InputError for options that can't be and when embree is missing.
     """
 
     def __init__(
@@ -103,12 +109,14 @@ class SyntheticDataset(Dataset[Sample]):
         size: Sequence[int] = (240, 320),
         keys: Sequence[str] | None = None,
         cache: str | Path | bool | None = None,
+        voxels: int = CELLS,
     ) -> None:
         require_embree()
         self.length = _checked_length(split, length)
         self.seed = _checked_seed(split, seed)
         self.size = _checked_size(size)
         self.keys = _checked_keys(keys)
+        self.voxels = _checked_voxels(voxels)
         self.root = cache_folder(cache, "synthetic", "synthetic scenes", "they are made anew each time")
         self.split = split
         self.vocabulary = synthetic_vocabulary()
@@ -120,7 +128,7 @@ class SyntheticDataset(Dataset[Sample]):
         if not 0 <= index < self.length:
             raise IndexError(f"scene {index} of a split of {self.length}")
         made = self.synthetic(index)
-        scene = to_scene(made, self.vocabulary, self.keys)
+        scene = to_scene(made, self.vocabulary, self.keys, lambda made: self._voxels(made, index))
         supervision = Supervision(
             keys=frozenset(self.keys),
             streams=frozenset({OBJECTS, PHRASES}),
@@ -135,6 +143,12 @@ class SyntheticDataset(Dataset[Sample]):
         if self.root is None:
             return generate(self.seed, index, self.size, amodal)
         return cached(self.root, self.seed, index, self.size, amodal)
+
+    def _voxels(self, made: SyntheticScene, index: int) -> Tensor:
+        """[N V V V]; kept beside the scene, as making them takes longer than reading it."""
+        if self.root is None:
+            return voxels_of(made, self.voxels)
+        return cached_voxels(self.root, self.seed, index, self.size, self.voxels, lambda: voxels_of(made, self.voxels))
 
 
 def _checked_length(split: str, length: int | None) -> int:
@@ -160,6 +174,12 @@ def _checked_size(size: Sequence[int]) -> tuple[int, int]:
     return size[0], size[1]
 
 
+def _checked_voxels(side: int) -> int:
+    if not 1 <= side <= 256:
+        raise InputError(f"voxels, the cells along each side of a grid, must be from 1 to 256, got {side}")
+    return side
+
+
 def _checked_keys(names: Sequence[str] | None) -> tuple[Key[Any, Any], ...]:
     if names is None:
         return KEYS
@@ -170,8 +190,13 @@ def _checked_keys(names: Sequence[str] | None) -> tuple[Key[Any, Any], ...]:
     return tuple(known[name] for name in names)
 
 
-def to_scene(made: SyntheticScene, vocabulary: Vocabulary, keys: Sequence[Key[Any, Any]] = KEYS) -> Scene:
-    """The generator's arrays as a ground-truth Scene that carries `keys`."""
+def to_scene(
+    made: SyntheticScene,
+    vocabulary: Vocabulary,
+    keys: Sequence[Key[Any, Any]] = KEYS,
+    voxels: Callable[[SyntheticScene], Tensor] | None = None,
+) -> Scene:
+    """The generator's arrays as a ground-truth Scene that carries `keys`; `voxels` gives the grids, if at hand."""
     instance = torch.from_numpy(made.instance)
     masks = Masks.from_dense(instance[None] == torch.arange(len(made.labels))[:, None, None])
     makers: dict[Key[Any, Any], Callable[[], Any]] = {
@@ -184,8 +209,9 @@ def to_scene(made: SyntheticScene, vocabulary: Vocabulary, keys: Sequence[Key[An
         KEYPOINTS: lambda: _keypoints(made),
         ATTRIBUTES: lambda: _attributes(made),
         CAPTIONS: lambda: Captions(made.captions),
-        BOXES3D: lambda: Boxes3D(*(_float(a) for a in (made.box_centers, made.box_sizes, made.box_rotations))),
+        BOXES3D: lambda: _boxes3d(made),
         MESHES: lambda: _meshes(made),
+        VOXELS: lambda: (voxels or voxels_of)(made),
         PHRASE_CAPTIONS: lambda: Captions(tuple(phrase.captions for phrase in made.phrases)),
     }
     objects = Objects(_float(made.boxes), torch.from_numpy(made.labels), area=masks.area)
@@ -233,6 +259,15 @@ def _attributes(made: SyntheticScene) -> Tensor:
     for row, held in zip(out, made.attributes, strict=True):
         row[list(held)] = 1.0
     return out
+
+
+def voxels_of(made: SyntheticScene, side: int = CELLS) -> Tensor:
+    """Occupancy of every object's box, bool [N side side side]."""
+    return voxelize(_meshes(made), _boxes3d(made), side)
+
+
+def _boxes3d(made: SyntheticScene) -> Boxes3D:
+    return Boxes3D(*(_float(array) for array in (made.box_centers, made.box_sizes, made.box_rotations)))
 
 
 def _meshes(made: SyntheticScene) -> Meshes:
