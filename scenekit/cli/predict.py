@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scenekit.cli import output
+from scenekit.cli import output, writing
 from scenekit.cli.main import USER_ERROR
 from scenekit.errors import InputError
 
@@ -41,6 +41,19 @@ def predict(
     relations: Annotated[
         int | None, typer.Option("--relations", metavar="N", min=0, help="Only the N best relations in the graph.")
     ] = None,
+    mesh: Annotated[
+        Path | None,
+        typer.Option(
+            "--mesh",
+            metavar="FILE",
+            help="Write meshes, or else 3D boxes, in metres here, .glb or .obj; of several pictures a .glb each in this"
+            " folder.",
+        ),
+    ] = None,
+    rerun: Annotated[
+        Path | None,
+        typer.Option("--rerun", metavar="FILE", help="Write all pictures as one recording for rerun's viewer, .rrd."),
+    ] = None,
     given: Annotated[
         Path | None,
         typer.Option(
@@ -67,24 +80,28 @@ def predict(
     stems = unique_stems(images)
     known = [] if given is None else [str(given / f"{stem}.json") for stem in stems]
     check_files([*images, *known])
-    check_graph_target(graph, len(images))
+    writing.check_target("--graph", graph, len(images), writing.graph_format)
+    writing.check_target("--mesh", mesh, len(images), writing.mesh_format)
     import scenekit as sk
     from scenekit.cli.device import device_named
 
-    network = sk.load(model).to(device_named(device))
-    if out is not None:
-        output.made_folder(out)
-    unreadable: list[str] = []
-    named = output.progress(list(zip(images, stems, strict=True)), "predicting")
-    write = partial(write_files, folder=out, graph=graph, relations=relations)
-    understand = partial(understood, partial(network.predict, tasks=wanted, threshold=threshold), given, focal)
-    scenes = predicted(named, understand, unreadable, write)
+    with writing.recording_at(rerun) as recording:
+        network = sk.load(model).to(device_named(device))
+        files = writing.Files(None if out is None else output.made_folder(out), graph, relations, mesh, recording)
+        unreadable: list[str] = []
+        named = output.progress(list(zip(images, stems, strict=True)), "predicting")
+        understand = partial(understood, partial(network.predict, tasks=wanted, threshold=threshold), given, focal)
+        tell(predicted(named, understand, unreadable, files.write), as_json)
+    if unreadable:
+        raise typer.Exit(USER_ERROR)
+
+
+def tell(scenes: Iterable[Scene], as_json: bool) -> None:
+    """Print each scene as soon as it is there, or a table of all of them."""
     if as_json:
         output.print_json_array(scene.to_json() for scene in scenes)
     elif rows := [summary(scene) for scene in scenes]:
         output.print_table("", ("picture", "objects", "also"), rows)
-    if unreadable:
-        raise typer.Exit(USER_ERROR)
 
 
 def predicted(
@@ -125,36 +142,6 @@ def understood(
     return predict(picture, given=None if given is None else sk.Scene.load(given / f"{stem}.json"), camera=camera)
 
 
-def check_graph_target(target: Path | None, pictures: int) -> None:
-    """Refuse a file name of another kind, and one file for several pictures; make the folder that is missing."""
-    if target is None or target.is_dir():
-        return
-    if pictures > 1 and target.suffix:
-        raise InputError(f"--graph names one file for {pictures} pictures; name a folder, and each gets its file there")
-    if pictures == 1:
-        from scenekit.graph.export import format_of
-
-        format_of(target)
-    output.made_folder(target if pictures > 1 else target.parent)
-
-
-def write_files(scene: Scene, stem: str, folder: Path | None, graph: Path | None, relations: int | None) -> None:
-    """Write what was asked for of one picture: scene and drawing to `folder`, the graph to a file or folder."""
-    if folder is not None:
-        save(scene, folder / stem)
-    if graph is not None:
-        write_graph(scene, graph / f"{stem}.graphml" if graph.is_dir() else graph, relations)
-
-
-def write_graph(scene: Scene, target: Path, relations: int | None) -> None:
-    """Write the scene graph with its best `relations`."""
-    import scenekit as sk
-
-    if sk.RELATIONS not in scene:
-        output.remark(f"{scene.path}: no task looked for relations; {target} has the objects alone")
-    sk.save_graph(scene.graph(top=relations), target)
-
-
 def check_files(names: Iterable[str]) -> None:
     """Refuse files that are not there before any work is done on the others."""
     for name in names:
@@ -171,12 +158,6 @@ def unique_stems(names: Sequence[str]) -> list[str]:
             stem, number = f"{Path(name).stem}-{number}", number + 1
         stems.append(stem)
     return stems
-
-
-def save(scene: Scene, target: Path) -> None:
-    """Write `target`.json and `target`.png."""
-    scene.save(target.with_name(f"{target.name}.json"))
-    output.save_picture(scene.draw(), target.with_name(f"{target.name}.png"))
 
 
 def summary(scene: Scene) -> tuple[Any, ...]:
