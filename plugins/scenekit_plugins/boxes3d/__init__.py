@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import BOXES3D
+from scenekit.viewing.cuboids import draw_boxes3d
 from scenekit_plugins.boxes3d.config import Boxes3DConfig
 from scenekit_plugins.boxes3d.head import Boxes3DHead
+from scenekit_plugins.boxes3d.metrics import Boxes3DEvaluator
 from scenekit_plugins.boxes3d.priors import prepared
 
 
@@ -21,5 +23,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         build=Boxes3DHead,
         config=Boxes3DConfig,
         learns_from=(BOXES3D,),
+        evaluator=Boxes3DEvaluator,
+        draw=draw_boxes3d,
         prepare=prepared,
     )

@@ -17,6 +17,7 @@ Towers = Literal["shared", "separate"]
 PoseNumbers = Literal["6d", "quaternion", "euler"]
 PoseFrame = Literal["allocentric", "egocentric"]
 SizeCode = Literal["exp", "sigmoid", "plain"]
+Corners = Literal["symmetric", "own", "nearest"]
 DepthCode = Literal["direct", "log", "sigmoid", "clusters"]
 
 
@@ -83,13 +84,18 @@ class CodeConfig(Config):
 
 class LossConfig(Config):
     """`disentangled`: each group of numbers is judged by the corners of the true box with that group replaced
-    (Simonelli et al., 2019), otherwise by the numbers themselves. `chamfer`: corners of a turned box go with the
-    nearest ones, not with their own, so that a box that is turned by 180 degrees is no worse. `joint` adds the corners
-    of the whole box. `inverse_depth` lets objects beyond e metres weigh less, by 1 / log(depth).
+    (Simonelli et al., 2019), otherwise by the numbers themselves. `joint` adds the corners of the whole box.
+
+    `corners` says which ones of a turned box belong together. "own" ones, as the objects are labelled. "nearest" ones,
+    as Cube R-CNN has it: what is front and what is back is then not learned, as turning by 180 degrees leaves all
+    corners. "symmetric": their own, after that turn which the vocabulary's symmetry allows the class that brings the
+    true box nearest to what was found. Where a class has no front, no front is learned, and elsewhere it is.
+
+    `inverse_depth` lets objects beyond e metres weigh less, by 1 / log(depth).
     """
 
     disentangled: bool = True
-    chamfer: bool = True
+    corners: Corners = "symmetric"
     joint: bool = True
     inverse_depth: bool = False
 

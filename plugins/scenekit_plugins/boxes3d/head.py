@@ -1,10 +1,13 @@
 """The head: where an object is in the camera frame, how large, and how it is turned.
 
-Letters: N regions of the batch.
+Letters: N regions of the batch, C classes.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -15,7 +18,7 @@ from scenekit.structures.board import Board
 from scenekit.structures.targets import Targets
 from scenekit_plugins.boxes3d.coding import Cubes, Views, decode_cubes
 from scenekit_plugins.boxes3d.config import Boxes3DConfig, Priors
-from scenekit_plugins.boxes3d.losses import cube_losses
+from scenekit_plugins.boxes3d.losses import cube_losses, turned
 from scenekit_plugins.boxes3d.network import ClassNumbers, CubeNetwork, Numbers
 from scenekit_plugins.boxes3d.priors import ClassPriors, usable
 
@@ -31,10 +34,14 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
     front of the camera, or of a picture without a camera.
     """
 
+    symmetry: Int[Tensor, " C"]
+
     def __init__(self, core: Core, config: Boxes3DConfig) -> None:
         super().__init__()
         self.config, things = config, core.vocabulary.things
         self.network = CubeNetwork(core.channels * config.pooled**2, things, config)
+        symmetry = [core.vocabulary.symmetry.get(name, 1) for name in things]
+        self.register_buffer("symmetry", torch.tensor(symmetry, dtype=torch.int64), persistent=False)
         self.priors = ClassPriors(things, config.priors or Priors(), config.code)
         self.axis_names = {f"network.{name}": axes for name, axes in self.network.axis_names.items()}
 
@@ -50,8 +57,11 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
         rows = (usable(truth) & has_camera(board.images, regions)).nonzero()[:, 0]
         views = Views.of(board.images, regions)[rows]
         found = self._cubes(raw[rows], views, regions.labels[rows])
-        certainty = raw.uncertainty[rows] if self.config.uncertainty else None
         seen = Cubes.seen(truth[rows], views)
+        if self.config.loss.corners == "symmetric":
+            symmetry = self.symmetry[regions.labels[rows]]
+            seen = replace(seen, rotation=turned(seen.rotation, found.rotation, symmetry))
+        certainty = raw.uncertainty[rows] if self.config.uncertainty else None
         return cube_losses(found, seen, views.sides, certainty, self.config.loss, self.config.code.depth)
 
     def decode(self, raw: Numbers, board: Board) -> Boxes3D:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from scenekit.ops.losses import safe_mean
-from scenekit.ops.rotations import so3_relative_angle
+from scenekit.ops.rotations import axis_angle_to_matrix, so3_relative_angle
 from scenekit_plugins.boxes3d.coding import Cubes
 from scenekit_plugins.boxes3d.config import DepthCode, LossConfig
 
@@ -32,14 +33,13 @@ def cube_losses(
 
     `sides` of the regions and what the `depth` number means matter where numbers are judged by themselves.
     """
-    rows = (
-        corner_losses(found, truth, config.chamfer)
-        if config.disentangled
-        else number_losses(found, truth, sides, depth)
-    )
+    nearest = config.disentangled and config.corners == "nearest"
+    if config.disentangled:
+        rows = corner_losses(found, truth, nearest)
+    else:
+        rows = number_losses(found, truth, sides, depth)
     if config.joint:
-        # Numbers that are judged by themselves have each corner go with its own.
-        rows["joint"] = corner_distance(found.corners, truth.corners, config.chamfer and config.disentangled)
+        rows["joint"] = corner_distance(found.corners, truth.corners, nearest)
     if config.inverse_depth:
         rows = {name: value / truth.depth.clamp(min=math.e).log() for name, value in rows.items()}
     if uncertainty is None:
@@ -49,11 +49,11 @@ def cube_losses(
     return {name: safe_mean(value) for name, value in {**rows, "uncertainty": uncertainty}.items()}
 
 
-def corner_losses(found: Cubes, truth: Cubes, chamfer: bool) -> dict[str, Float[Tensor, " N"]]:
+def corner_losses(found: Cubes, truth: Cubes, nearest: bool) -> dict[str, Float[Tensor, " N"]]:
     """By group: how far the corners of the true box move, in metres, when its numbers of that group are as found."""
     corners = truth.corners
     moved = {name: truth.taking(found, *numbers).corners for name, numbers in GROUPS.items()}
-    return {name: corner_distance(theirs, corners, chamfer and name == "pose") for name, theirs in moved.items()}
+    return {name: corner_distance(theirs, corners, nearest and name == "pose") for name, theirs in moved.items()}
 
 
 def number_losses(
@@ -70,13 +70,28 @@ def number_losses(
     }
 
 
-def corner_distance(found: Float[Tensor, "N 8 3"], truth: Float[Tensor, "N 8 3"], chamfer: bool) -> Float[Tensor, " N"]:
+def corner_distance(found: Float[Tensor, "N 8 3"], truth: Float[Tensor, "N 8 3"], nearest: bool) -> Float[Tensor, " N"]:
     """Mean of the absolute differences of 8 x 3 coordinates.
 
-    The chamfer distance goes from each corner to the nearest one of the other box, both ways, as the sum over x, y, z
-    and the mean over corners.
+    With `nearest` the chamfer distance: from each corner to the nearest one of the other box, both ways, as the sum
+    over x, y, z and the mean over corners.
     """
-    if not chamfer:
+    if not nearest:
         return (found - truth).abs().mean(dim=(1, 2))
     apart = (found[:, :, None] - truth[:, None]).abs().sum(dim=-1)
     return apart.amin(dim=2).mean(dim=1) + apart.amin(dim=1).mean(dim=1)
+
+
+def turned(
+    truth: Float[Tensor, "N 3 3"], found: Float[Tensor, "N 3 3"], symmetry: Int[Tensor, " N"]
+) -> Float[Tensor, "N 3 3"]:
+    """The true rotation after that turn about the height axis, of those that the symmetry allows, nearest to `found`.
+
+    `symmetry` n allows turns by 360 / n degrees, 0 every one (see `Vocabulary.symmetry`). Nearest is the turn t with
+    the largest trace of (R Ry(t))^T F = (A00 + A22) cos t + (A02 - A20) sin t + A11, where A = R^T F.
+    """
+    apart = truth.mT @ found.detach()
+    angle = torch.atan2(apart[:, 0, 2] - apart[:, 2, 0], apart[:, 0, 0] + apart[:, 2, 2])
+    step = 2 * math.pi / symmetry.clamp(min=1)
+    angle = torch.where(symmetry == 0, angle, (angle / step).round() * step)
+    return truth @ axis_angle_to_matrix(angle[:, None] * angle.new_tensor([0.0, 1.0, 0.0]))
