@@ -52,8 +52,9 @@ class Surface:
         Beyond `limit` the distance is infinite and the cosine NaN.
         """
         distances, rows = other.tree.query(self.points[: self.queries] * scale, distance_upper_bound=limit)
-        normals = np.vstack((other.normals, np.full(3, np.nan)))[rows]
-        return distances, (self.normals[: self.queries] * normals).sum(axis=1)
+        found = np.isfinite(distances)
+        cosines = np.einsum("qi,qi->q", self.normals[: self.queries], other.normals[np.where(found, rows, 0)])
+        return distances, np.where(found, cosines, np.nan)
 
 
 def surface_metrics(
