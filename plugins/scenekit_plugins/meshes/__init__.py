@@ -1,0 +1,28 @@
+"""Meshes of objects (Gkioxari et al., Mesh R-CNN, ICCV 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from scenekit.hooks import TaskSpec, hookimpl
+from scenekit.keys import BOXES3D, MESHES, VOXELS
+from scenekit.viewing.surfaces import draw_meshes
+from scenekit_plugins.meshes.config import MeshConfig, configured
+from scenekit_plugins.meshes.head import MeshHead
+
+
+@hookimpl
+def scenekit_tasks() -> Iterator[TaskSpec]:
+    """The task `meshes`."""
+    yield TaskSpec(
+        name="meshes",
+        summary="the shape of each object as a triangle mesh, in metres",
+        provides=(MESHES,),
+        build=MeshHead,
+        config=MeshConfig,
+        uses=(BOXES3D,),
+        learns_from=(MESHES, VOXELS, BOXES3D),
+        loss_weights={"voxel": 3.0, "extent": 5.0, "chamfer": 1.0, "normal": 0.1, "edge": 1.0},
+        draw=draw_meshes,
+        configure=configured,
+    )

@@ -1,0 +1,78 @@
+"""Occupancy grids: what they should hold in a frustum, and the meshes that they start.
+
+Letters: N regions, V cells a side of the grids of objects, S cells a side of those in frustums. Grids in frustums have
+dimensions z (away from the camera), y (down), x (right), as `cubify` takes them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from scenekit.structures import Boxes3D, Meshes
+from scenekit_plugins.meshes.frustum import Frustums
+from scenekit_plugins.meshes.ops import cubify
+
+Align = Literal["corner", "topleft"]
+
+
+def cell_centers(side: int, align: Align) -> Float[Tensor, "S S S 3"]:
+    """(x, y, z) in the cube of the middle of each cell, as `cubify` places the cells."""
+    steps = (2 * torch.arange(side) + 1) / (side if align == "corner" else max(side - 1, 1)) - 1
+    z, y, x = torch.meshgrid(steps, steps, steps, indexing="ij")
+    return torch.stack((x, y, z), dim=-1)
+
+
+def grids_in_frustums(
+    voxels: Float[Tensor, "N V V V"], boxes: Boxes3D, frustums: Frustums, side: int, align: Align
+) -> Float[Tensor, "N S S S"]:
+    """How full each cell of a frustum is: the object's own grid between its cell centers, 0 outside its box.
+
+    `voxels` are the cells of `boxes`: of their width, height and length, cell (0, 0, 0) where all three are least.
+    """
+    count, cells = len(frustums), side**3
+    points = cell_centers(side, align).to(frustums.boxes).reshape(1, cells, 3).expand(count, -1, -1).reshape(-1, 3)
+    rows = torch.arange(count, device=points.device).repeat_interleave(cells)
+    seen = frustums.to_camera(points, rows).reshape(count, cells, 3)
+    half = boxes.size.flip(-1) / 2  # length, height, width: along x, y and z of the object's frame
+    own = (seen - boxes.center[:, None]) @ boxes.rotation / half[:, None]
+    places = own.reshape(count, side, side, side, 3)
+    sampled = F.grid_sample(voxels[:, None].to(places), places, padding_mode="border", align_corners=False)[:, 0]
+    return sampled * (places.abs() <= 1).all(dim=-1)
+
+
+def solid(probabilities: Float[Tensor, "N S S S"], threshold: float) -> Bool[Tensor, "N S S S"]:
+    """Cells of at least `threshold`; where a grid has none, those at least half as likely as its best one.
+
+    So no grid is empty. One that knows nothing is full throughout, which is the block that the box looks onto.
+    """
+    best = probabilities.amax(dim=(1, 2, 3), keepdim=True)
+    return probabilities >= torch.where(best < threshold, best / 2, threshold)
+
+
+def surfaces(cells: Bool[Tensor, "N S S S"], max_verts: int, align: Align) -> Meshes:
+    """The faces between full and empty cells, in the cube; grids with more than `max_verts` vertices are made coarser.
+
+    Each time to half as many cells a side, of which those are full that hold something of the finer grid.
+    """
+    meshes, rows = [], []
+    left, grids = torch.arange(len(cells), device=cells.device), cells.float()
+    while True:
+        fits = (vertex_counts(grids) <= max_verts) | (grids.shape[-1] == 1)
+        meshes.append(cubify(grids[fits], 0.5, align=align if grids.shape[-1] > 1 else "corner"))
+        rows.append(left[fits])
+        left, grids = left[~fits], grids[~fits]
+        if len(left) == 0:
+            return Meshes.cat(meshes)[torch.cat(rows).argsort()] if len(meshes) > 1 else meshes[0]
+        grids = F.adaptive_max_pool3d(grids, max(grids.shape[-1] // 2, 1))
+
+
+def vertex_counts(grids: Float[Tensor, "N S S S"]) -> Int[Tensor, " N"]:
+    """How many vertices the surface of each grid has: lattice points of whose eight cells some are full, not all."""
+    padded = F.pad(grids, (1,) * 6)[:, None]
+    most, least = F.max_pool3d(padded, 2, stride=1), -F.max_pool3d(-padded, 2, stride=1)
+    return (most != least).flatten(1).sum(dim=1)
