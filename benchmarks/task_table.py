@@ -33,13 +33,29 @@ MAIN_METRICS: Mapping[str, tuple[str, ...]] = {
     ),
     "attributes": ("given/mAP", "found/mAP", "given/mR@5", "found/mR@5"),
     "captions": ("mAP (unigram-F)", "detection mAP", "CIDEr-D", "objects: mAP (unigram-F)", "objects: CIDEr-D"),
+    "boxes3d": (
+        "AP3D",
+        "AP3D@25",
+        "AP3D@50",
+        "AP_BEV@25",
+        "median yaw error (deg)",
+        "median center error (m)",
+        "median depth error",
+    ),
+    "meshes": ("AP_mesh", "AP_mesh as placed", "F1@0.3", "Chamfer-L2", "AbsNormalConsistency"),
 }
 TARGETS: Mapping[str, float] = {
     "relations predcls/R@50": 0.80,
     "relations sgdet/R@50": 0.40,
     "attributes given/mAP": 0.60,
     "captions mAP (unigram-F)": 0.25,
+    "boxes3d AP3D@25": 0.30,
+    "boxes3d median yaw error (deg)": 20.0,
+    "meshes AP_mesh": 0.20,
+    "meshes F1@0.3": 50.0,
 }
+LOWER_IS_BETTER = ("error", "Chamfer")
+"""Words in the names of metrics whose target must not be exceeded."""
 
 Results = Mapping[str, Mapping[str, Any]]
 
@@ -97,7 +113,8 @@ def row(name: str, before: Results, after: Results) -> dict[str, float | bool]:
         column: round(value, 4) for column, value in columns.items() if value is not None and math.isfinite(value)
     }
     if "target" in found and "after" in found:
-        found["met"] = found["after"] >= found["target"]
+        margin = found["after"] - found["target"]
+        found["met"] = margin <= 0 if any(word in metric for word in LOWER_IS_BETTER) else margin >= 0
     return found
 
 
