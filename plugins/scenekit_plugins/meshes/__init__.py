@@ -9,6 +9,7 @@ from scenekit.keys import BOXES3D, MESHES, VOXELS
 from scenekit.viewing.surfaces import draw_meshes
 from scenekit_plugins.meshes.config import MeshConfig, configured
 from scenekit_plugins.meshes.head import MeshHead
+from scenekit_plugins.meshes.metrics import MeshEvaluator
 
 
 @hookimpl
@@ -23,6 +24,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         uses=(BOXES3D,),
         learns_from=(MESHES, VOXELS, BOXES3D),
         loss_weights={"voxel": 3.0, "extent": 5.0, "chamfer": 1.0, "normal": 0.1, "edge": 1.0},
+        evaluator=MeshEvaluator,
         draw=draw_meshes,
         configure=configured,
     )

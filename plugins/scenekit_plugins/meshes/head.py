@@ -13,6 +13,7 @@ from torch import Tensor
 
 from scenekit.heads import AxisNames, Core, Head, ParameterNames, rows_by_name
 from scenekit.keys import BOXES3D, MESHES, OBJECTS, VOXELS
+from scenekit.ops.rng import generator
 from scenekit.structures import Boxes3D, ImageBatch, Meshes, Regions
 from scenekit.structures.board import Board
 from scenekit.structures.targets import Targets
@@ -83,7 +84,7 @@ class MeshHead(Head[RawMeshes, Meshes]):
     def forward(self, board: Board) -> RawMeshes:
         config, regions = self.config, board[OBJECTS]
         extents = own_class(self.extent(board.pool(OBJECTS, config.extent.pooled)), regions)
-        rows = refined_rows(regions, config.refinement.regions)
+        rows = refined_rows(regions, config.refinement.regions, drawn_by(board.images, "meshes.regions"))
         if self.voxels is None:
             logits, start = None, ico_sphere(config.sphere or 0, regions.boxes.device)[torch.zeros_like(rows)]
         else:
@@ -110,18 +111,19 @@ class MeshHead(Head[RawMeshes, Meshes]):
             )
             losses["voxel"] = voxel_loss(raw.voxels[known], grids)
         if raw.stages:
-            losses |= self._mesh_losses(raw, truth)
+            losses |= self._mesh_losses(raw, truth, drawn_by(board.images, "meshes.points"))
         return losses
 
-    def _mesh_losses(self, raw: RawMeshes, truth: ShapeTruth) -> dict[str, Tensor]:
+    def _mesh_losses(self, raw: RawMeshes, truth: ShapeTruth, chance: torch.Generator) -> dict[str, Tensor]:
         meshes, frustums = truth.meshes[raw.rows], truth.frustums[raw.rows]
         owners = meshes.verts_packed_to_mesh_idx()
         cubes = Meshes(frustums.to_cube(meshes.verts, owners), meshes.faces, meshes.verts_offset, meshes.faces_offset)
         near = _of_meshes(cubes, cubes.verts.abs().amax(dim=1), "amax") <= self.config.max_coordinate
         kept = truth.usable[raw.rows] & near
-        if bool(kept.all()):
-            return mesh_losses(raw.stages, cubes, self.config.refinement.samples)
-        return mesh_losses([stage[kept] for stage in raw.stages], cubes[kept], self.config.refinement.samples)
+        stages = raw.stages
+        if not bool(kept.all()):
+            stages, cubes = tuple(stage[kept] for stage in stages), cubes[kept]
+        return mesh_losses(stages, cubes, self.config.refinement.samples, chance)
 
     def decode(self, raw: RawMeshes, board: Board) -> Meshes:
         """In the camera frame: at the depth of the 3D boxes, or at a guessed one where there are none.
@@ -170,15 +172,21 @@ def decode_extents(logs: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
     return logs.float().exp().clamp(max=LARGEST_EXTENT)
 
 
-def refined_rows(regions: Regions, limit: int | None) -> Int[Tensor, " M"]:
+def drawn_by(images: ImageBatch, purpose: str) -> torch.Generator:
+    """Random numbers that depend on nothing but the seeds of the pictures and what they are for."""
+    first, *others = images.seeds or (0,)
+    return generator(first, purpose, *others)
+
+
+def refined_rows(regions: Regions, limit: int | None, chance: torch.Generator) -> Int[Tensor, " M"]:
     """All regions; of those that are there to learn from at most `limit` a picture, of different objects first.
 
-    Which of the regions of an object is left to chance.
+    Which of the regions of an object is left to `chance`.
     """
     rows = torch.arange(len(regions), device=regions.boxes.device)
     if limit is None or regions.matched is None:
         return rows
-    lots = torch.rand(len(regions), device=rows.device)
+    lots = torch.rand(len(regions), generator=chance).to(rows.device)
     turn = _ranks(regions.matched, lots)
     return rows[_ranks(regions.image_index, turn + lots) < limit]
 

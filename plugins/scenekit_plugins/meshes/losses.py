@@ -27,18 +27,20 @@ def extent_loss(logs: Float[Tensor, " N"], truth: Float[Tensor, " N"], beta: flo
     return safe_mean(F.smooth_l1_loss(logs.float(), truth.log(), beta=beta, reduction="none"))
 
 
-def mesh_losses(stages: Sequence[Meshes], truth: Meshes, samples: int) -> dict[str, Float[Tensor, ""]]:
+def mesh_losses(
+    stages: Sequence[Meshes], truth: Meshes, samples: int, chance: torch.Generator | None = None
+) -> dict[str, Float[Tensor, ""]]:
     """Chamfer distance, normals of nearest points, and squared lengths of edges, summed over the stages.
 
-    All in the cube of the frustum. Without a mesh all are 0.
+    All in the cube of the frustum, at `samples` points of each surface that `chance` draws. Without a mesh all are 0.
     """
     zero = torch.stack([stage.verts.sum() for stage in stages]).sum() * 0.0
     losses = {"chamfer": zero, "normal": zero, "edge": zero}
     if len(truth) == 0:
         return losses
-    true_points, true_normals = sample_points_from_meshes(truth, samples, return_normals=True)
+    true_points, true_normals = sample_points_from_meshes(truth, samples, return_normals=True, generator=chance)
     for stage in stages:
-        points, normals = sample_points_from_meshes(stage, samples, return_normals=True)
+        points, normals = sample_points_from_meshes(stage, samples, return_normals=True, generator=chance)
         distances = chamfer_distance(points, true_points, x_normals=normals, y_normals=true_normals)
         for name, loss in zip(losses, (*distances, mesh_edge_loss(stage)), strict=True):
             assert isinstance(loss, Tensor)
