@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
+import numpy as np
 import torch
 import trimesh
 from jaxtyping import Bool, Float, Int
@@ -38,6 +41,25 @@ class Meshes(PackedMeshes):
             counts[0],
             counts[1],
         )
+
+    @classmethod
+    def from_trimesh(cls, shapes: Sequence[trimesh.Trimesh]) -> Meshes:
+        """One mesh for each of these, float32, vertices and faces untouched."""
+        verts = [torch.tensor(shape.vertices.astype(np.float32)) for shape in shapes]
+        return cls.from_lists(verts, [torch.tensor(shape.faces.astype(np.int64)) for shape in shapes])
+
+    @classmethod
+    def from_pytorch3d(cls, meshes: Any) -> Meshes:
+        """Of `pytorch3d.structures.Meshes`, less its textures. Mind its cameras: x left, y up."""
+        return cls.from_lists(meshes.verts_list(), meshes.faces_list())
+
+    def to_pytorch3d(self) -> Any:
+        """As `pytorch3d.structures.Meshes`, coordinates untouched. Raises InputError where pytorch3d is missing."""
+        try:
+            theirs = import_module("pytorch3d.structures")
+        except ImportError as error:
+            raise InputError(f"meshes for pytorch3d need pytorch3d, which cannot be imported: {error}") from None
+        return theirs.Meshes(self.verts_list(), self.faces_list())
 
     def verts_of(self, index: int) -> Float[Tensor, "_ 3"]:
         """Vertices of one mesh."""
