@@ -1,8 +1,9 @@
 """Scene graphs as files: GraphML and JSON in networkx's node-link form; what is read equals what was written.
 
-GraphML knows texts, numbers and truth values. Everything else (lists, dictionaries, None, texts with characters that
-XML does not allow or does not keep) is written as JSON under the attribute's name with `:json` behind it. JSON has no
-NaN and no infinities: there a number stands as `{"$number": "nan"}`. Tuples come back as lists.
+GraphML knows texts, numbers and truth values. A dictionary of finite numbers, such as a 3D box, is written as a number
+per entry, `boxes3d/x`, so that every program can use them. Everything else (lists, other dictionaries, None, texts with
+characters that XML does not allow or does not keep) is written as JSON under the attribute's name with `:json` behind
+it. JSON has no NaN and no infinities: there a number stands as `{"$number": "nan"}`. Tuples come back as lists.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ VERSION = "scenekit_graph"
 """Attribute of the whole graph that tells the version of a file; it is not among those of the graph itself."""
 
 AS_JSON = ":json"
+INSIDE = "/"
 NUMBER, ESCAPED = "$number", "$"
 
 NOT_IN_XML = re.compile("[^\t\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -135,26 +137,51 @@ FORMATS = {".graphml": (to_graphml, from_graphml), ".json": (to_node_link, from_
 
 def to_xml(attributes: Attributes) -> Attributes:
     """Attributes of types that GraphML knows."""
-    return dict(xml_entry(name, value) for name, value in attributes.items())
+    written: Attributes = {}
+    for name, value in attributes.items():
+        if INSIDE not in name and is_numbers(value):
+            written.update({f"{name}{INSIDE}{entry}": number for entry, number in value.items()})
+        else:
+            written.update([xml_entry(name, value)])
+    return written
+
+
+def is_numbers(value: Any) -> bool:
+    """Whether a value is a dictionary of finite numbers under names that GraphML can hold."""
+    if not isinstance(value, dict) or not value:
+        return False
+    numbers = all(isinstance(n, bool | int) or (isinstance(n, float) and math.isfinite(n)) for n in value.values())
+    return numbers and all(is_name(name) and INSIDE not in name and not name.endswith(AS_JSON) for name in value)
+
+
+def is_name(name: object) -> bool:
+    """Whether GraphML can hold an attribute of this name."""
+    return isinstance(name, str) and bool(name) and not NOT_IN_XML.search(name) and not re.search(r"[\t\n]", name)
 
 
 def xml_entry(name: str, value: Any) -> tuple[str, Any]:
     """The name and value under which GraphML keeps an attribute."""
-    if not isinstance(name, str) or not name or NOT_IN_XML.search(name) or re.search(r"[\t\n]", name):
+    if not is_name(name):
         raise InputError(f"{name!r} can't name an attribute in GraphML; choose another name or write JSON")
     is_plain = isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
     is_text = isinstance(value, str) and value != "" and not NOT_IN_XML.search(value)
-    if (is_plain or is_text) and not name.endswith(AS_JSON):
+    if (is_plain or is_text) and not name.endswith(AS_JSON) and INSIDE not in name:
         return name, value
     return name + AS_JSON, json.dumps(packed(value), allow_nan=False)
 
 
 def from_xml(attributes: Attributes) -> Attributes:
     """The inverse of `to_xml`."""
-    return {
-        name.removesuffix(AS_JSON): unpacked(json.loads(value)) if name.endswith(AS_JSON) else value
-        for name, value in attributes.items()
-    }
+    found: Attributes = {}
+    for name, value in attributes.items():
+        whole, is_inside, entry = name.partition(INSIDE)
+        if name.endswith(AS_JSON):
+            found[name.removesuffix(AS_JSON)] = unpacked(json.loads(value))
+        elif is_inside:
+            found.setdefault(whole, {})[entry] = value
+        else:
+            found[name] = value
+    return found
 
 
 def packed(value: Any) -> Any:

@@ -30,6 +30,9 @@ from scenekit.structures.vocabulary import Vocabulary
 MOST_NUMBERS = 64
 """A tensor with more of them in a row is not described number by number."""
 
+BOX_NUMBERS = ("x", "y", "z", "width", "height", "length", "roll", "pitch", "yaw", "distance", "score")
+"""What the node of a graph says of a 3D box."""
+
 Batch = TypeVar("Batch")
 Item = TypeVar("Item")
 
@@ -228,6 +231,16 @@ class Box3DField(Field[Boxes3D, Boxes3D]):
         columns = (item.center.tolist(), item.size.tolist(), item.rotation.tolist(), scores)
         names = ("center", "size", "rotation", "score")
         return [dict(zip(names, map(plain, row), strict=True)) for row in zip(*columns, strict=True)]
+
+    def describe(self, item: Boxes3D, vocabulary: Vocabulary, threshold: float) -> list[Any]:
+        """The nine numbers and the `distance` from the camera, metres and radians, and the `score` if there is one.
+
+        None of boxes that cannot be, as `Boxes3D.valid` has it.
+        """
+        scores = [] if item.scores is None else [item.scores[:, None]]
+        numbers = torch.cat((item.parameters, item.center.norm(dim=1, keepdim=True), *scores), dim=1)
+        rows = (dict(zip(BOX_NUMBERS, row, strict=False)) for row in numbers.tolist())
+        return [plain(row) if valid else None for row, valid in zip(rows, item.valid.tolist(), strict=True)]
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Boxes3D:
         return Boxes3D(

@@ -245,8 +245,10 @@ class Scene:
 
         Nodes are the rows of the objects. Each has `label`, `box` [4], `identity` (from `ids`) and, where known,
         `score`, and under the name of every key that follows the objects what the key's field says of the row: the
-        likely `attributes` by name with their probability, `captions`, points by name, area of the mask, 3D box, size
-        of the mesh; of keys of others what their JSON holds. What a row does not carry is not there.
+        likely `attributes` by name with their probability, `captions`, points by name, area of the mask, size of the
+        mesh, the 3D box as `x`, `y`, `z`, `width`, `height`, `length` and `distance` in metres of the camera frame,
+        `roll`, `pitch` and `yaw` in radians, and `score`; of keys of others what their JSON holds. What a row does not
+        carry, and a 3D box that cannot be, is not there.
 
         Edges are the relations, with `predicate` and, where known, `score` and `probabilities` [P]. Their key is the
         row in RELATIONS: several predicates of two objects are parallel edges, and so is what is listed twice. Those

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -31,7 +32,11 @@ def test_every_relation_of_the_ground_truth_is_an_edge(index: int) -> None:
         held = {truth.vocabulary.attributes[i] for i in attributes[row].nonzero()[:, 0].tolist()}
         assert set(node["attributes"]) == held
         assert node["captions"]["texts"] == list(truth[sk.CAPTIONS].texts[row])
-        assert node["boxes3d"]["center"] == truth[sk.BOXES3D].center[row].tolist()
+        boxes = truth[sk.BOXES3D]
+        assert [node["boxes3d"][name] for name in ("x", "y", "z")] == boxes.center[row].tolist()
+        assert [node["boxes3d"][name] for name in ("width", "height", "length")] == boxes.size[row].tolist()
+        assert node["boxes3d"]["yaw"] == float(boxes.roll_pitch_yaw[row, 2])
+        assert node["boxes3d"]["distance"] == pytest.approx(math.hypot(*boxes.center[row].tolist()))
         assert node["meshes"]["faces"] == len(truth[sk.MESHES].faces_of(row))
 
 

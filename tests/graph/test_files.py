@@ -197,3 +197,15 @@ def test_damaged_files(suffix: str, tmp_path: Path) -> None:
         path.write_bytes(version)
         with pytest.raises(sk.InputError, match="format 2"):
             sk.load_graph(path)
+
+
+def test_dictionaries_of_numbers_are_numbers_in_graphml(tmp_path: Path) -> None:
+    graph = scene(("mug", "table")).graph()
+    box = {"x": 0.5, "yaw": -1.0, "count": 3}
+    graph.nodes[0].update({"boxes3d": box, "acme/flat": 2, "mixed": {"a": 1, "b": "text"}, "deep": {"a/b": 1}})
+    graph.nodes[1].update({"boxes3d": {**box, "yaw": math.nan}})
+    again = round_trip(graph, tmp_path / "g.graphml")
+    assert_same(graph, again)
+    plain = nx.read_graphml(tmp_path / "g.graphml", node_type=int)
+    assert {name: plain.nodes[0][f"boxes3d/{name}"] for name in box} == box
+    assert "boxes3d:json" in plain.nodes[1]
