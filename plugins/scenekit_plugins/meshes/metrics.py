@@ -54,10 +54,11 @@ class MeshEvaluator:
     masks where both scenes have them, are by the same protocol. Objects without a mesh, and crowds, are ignored; where
     a picture does not label every instance, so are detections far (IoU 0.3) from all objects.
 
-    Surfaces are sampled at `samples` points, `queries` of which are looked up, always the same for a picture's id.
+    Surfaces are sampled at `samples` points, `queries` of which (all, if None) are looked up, alike for the same id of a
+    picture.
     """
 
-    def __init__(self, vocabulary: sk.Vocabulary, samples: int = SAMPLES, queries: int = QUERIES) -> None:
+    def __init__(self, vocabulary: sk.Vocabulary, samples: int = SAMPLES, queries: int | None = QUERIES) -> None:
         self.things = vocabulary.things
         self.samples, self.queries = samples, queries
         self.shapes = {kind: ShapeAP(self.things) for kind in KINDS}
