@@ -54,8 +54,8 @@ class MeshEvaluator:
     masks where both scenes have them, are by the same protocol. Objects without a mesh, and crowds, are ignored; where
     a picture does not label every instance, so are detections far (IoU 0.3) from all objects.
 
-    Surfaces are sampled at `samples` points, `queries` of which (all, if None) are looked up, alike for the same id of a
-    picture.
+    Surfaces are sampled at `samples` points, `queries` of which (all, if None) are looked up; the same for the same id
+    of a picture.
     """
 
     def __init__(self, vocabulary: sk.Vocabulary, samples: int = SAMPLES, queries: int | None = QUERIES) -> None:
