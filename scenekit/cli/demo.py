@@ -53,7 +53,7 @@ def demo(
     network = sk.load(model).to(device_named(device))
     subjects = list(own_pictures(image) if image else synthetic_scenes(count))
     output.made_folder(out)
-    run(network, subjects[0].pixels, threshold)  # the first pass of all is slower; it is not the one that is timed
+    run(network, subjects[0], threshold)  # the first pass of all is slower; it is not the one that is timed
     entries = [entry_of(network, subject, threshold) for subject in output.progress(subjects, "looking", len(subjects))]
     for entry in entries:
         save(entry, out)
@@ -81,8 +81,8 @@ def synthetic_scenes(count: int) -> Iterator[Subject]:
         yield Subject(f"scene-{index}", sample.image, truth=sample.scene)
 
 
-def run(network: SceneModel, pixels: UInt8[Tensor, "3 H W"], threshold: float) -> tuple[Scene, dict[str, float]]:
-    """All tasks in one pass: the scene, and the seconds that each step took."""
+def run(network: SceneModel, subject: Subject, threshold: float) -> tuple[Scene, dict[str, float]]:
+    """All tasks in one pass, with the camera of the ground truth: the scene, and the seconds that each step took."""
     import torch
 
     from scenekit.timing import StepTimer
@@ -90,7 +90,8 @@ def run(network: SceneModel, pixels: UInt8[Tensor, "3 H W"], threshold: float) -
     timer = StepTimer(network.device)
     with torch.inference_mode():
         with timer.step("preprocess"):
-            batch = network.preprocess([pixels])
+            camera = None if subject.truth is None else subject.truth.camera
+            batch = network.preprocess([subject.pixels], [camera])
         outputs = network(batch, threshold=threshold)
         with timer.step("finish"):
             (scene,) = network.scenes(outputs, threshold=threshold)
@@ -102,7 +103,7 @@ def entry_of(network: SceneModel, subject: Subject, threshold: float) -> ReportE
     """What the model sees in a picture, with all layers drawn."""
     from scenekit.viewing import ReportEntry, draw_layers
 
-    scene, seconds = run(network, subject.pixels, threshold)
+    scene, seconds = run(network, subject, threshold)
     scene = replace(scene, path=subject.path)
     picture = to_pil(subject.pixels)
     return ReportEntry(subject.name, picture, scene, draw_layers(scene, picture), seconds, subject.truth)
@@ -118,13 +119,19 @@ def to_pil(pixels: UInt8[Tensor, "3 H W"]) -> Image:
 def save(entry: ReportEntry, folder: Path) -> None:
     """NAME.json, the scene; NAME.png, everything drawn over each other; NAME-LAYER.png, each layer alone.
 
-    NAME.graphml, the scene graph, where relations were looked for.
+    NAME.graphml, the scene graph, where relations were looked for. NAME-birds-eye.png, the scene from above, where
+    there are 3D boxes; NAME.glb, its solids in metres, where there are meshes or 3D boxes.
     """
     import scenekit as sk
+    from scenekit.viewing import draw_birds_eye
 
     entry.scene.save(folder / f"{entry.name}.json")
     if sk.RELATIONS in entry.scene:
         sk.save_graph(entry.scene.graph(), folder / f"{entry.name}.graphml")
+    if sk.BOXES3D in entry.scene:
+        output.save_picture(draw_birds_eye(entry.scene), folder / f"{entry.name}-birds-eye.png")
+    if sk.BOXES3D in entry.scene or sk.MESHES in entry.scene:
+        sk.save_mesh(entry.scene, folder / f"{entry.name}.glb")
     output.save_picture(entry.scene.draw(entry.image), folder / f"{entry.name}.png")
     for layer, drawn in entry.layers.items():
         output.save_picture(drawn, folder / f"{entry.name}-{layer}.png")

@@ -21,11 +21,13 @@ from jaxtyping import Int
 from PIL import Image
 
 from scenekit.files import write_atomically
-from scenekit.keys import ATTRIBUTES, CAPTIONS, KEYPOINTS, MASKS, PANOPTIC, RELATIONS, SEMANTIC
+from scenekit.keys import ATTRIBUTES, BOXES3D, CAPTIONS, KEYPOINTS, MASKS, PANOPTIC, RELATIONS, SEMANTIC
 from scenekit.structures.keypoints import ABSENT, VISIBLE
 from scenekit.structures.scene import Scene
+from scenekit.viewing.birds_eye import draw_birds_eye
 from scenekit.viewing.draw import available_layers, base_picture, draw_layers, object_colors, segment_colors
 from scenekit.viewing.palette import label_color
+from scenekit.viewing.report_space import solids_link, space_columns
 from scenekit.viewing.report_words import (
     attribute_cells,
     caption_cells,
@@ -39,6 +41,9 @@ from scenekit.viewing.tables import Column, known, labelled, section, table
 
 EMBEDDED_SIDE = 1600
 """Larger pictures are embedded at this longer side; the report is for looking, not for measuring."""
+
+FROM_ABOVE = "from above"
+"""Title of the bird's-eye view."""
 
 QUALITY = 86
 """Of the embedded WebP pictures: text on them stays clean at about a tenth of the size of PNG."""
@@ -138,17 +143,34 @@ def graph_of(entry: ReportEntry) -> tuple[str, str]:
 
 
 def views(entry: ReportEntry, below: str) -> str:
-    """The picture with what stands `below` it, then its layers, beside those of the ground truth where there is one."""
+    """The picture with what stands `below` it, then its layers and the scene from above.
+
+    They stand beside those of the ground truth where there is one.
+    """
     truth = {} if entry.truth is None else truth_layers(entry.truth, entry)
     found = inventory(entry.scene)
     figures = [f"<div>{figure('picture', picture(entry.image, entry.name))}{below}</div>"]
     for name, drawn in entry.layers.items():
         shown = picture(drawn, f"{entry.name} with {name} as predicted: {found}")
         if name in truth:
-            beside = picture(truth[name], f"{entry.name} with {name} of the ground truth")
-            shown = f'<div class="pair">{captioned(shown, "prediction")}{captioned(beside, "ground truth")}</div>'
+            shown = compared(shown, picture(truth[name], f"{entry.name} with {name} of the ground truth"))
         figures.append(figure(name, shown))
+    if BOXES3D in entry.scene:
+        figures.append(figure(FROM_ABOVE, from_above(entry) + solids_link(entry.name, entry.scene)))
     return "\n".join(figures)
+
+
+def from_above(entry: ReportEntry) -> str:
+    """The bird's-eye view of the scene, and of its ground truth where that has 3D boxes."""
+    shown = picture(draw_birds_eye(entry.scene), f"{entry.name} seen from above, as predicted")
+    if entry.truth is None or BOXES3D not in entry.truth:
+        return shown
+    return compared(shown, picture(draw_birds_eye(entry.truth), f"{entry.name} seen from above, ground truth"))
+
+
+def compared(prediction: str, truth: str) -> str:
+    """Two views beside each other."""
+    return f'<div class="pair">{captioned(prediction, "prediction")}{captioned(truth, "ground truth")}</div>'
 
 
 def truth_layers(truth: Scene, entry: ReportEntry) -> dict[str, Image.Image]:
@@ -197,6 +219,7 @@ def objects_table(scene: Scene) -> str:
     if objects.scores is not None:
         columns.append(Column("score", [f"{score:.2f}" for score in objects.scores.tolist()], numeric=True))
     columns.append(Column("box x0, y0, x1, y1", boxes, numeric=True))
+    columns.extend(space_columns(scene))
     if MASKS in scene:
         areas = scene[MASKS].area.tolist()
         columns.append(Column("mask px", known([f"{area:,.0f}" for area in areas], scene, MASKS), numeric=True))

@@ -136,6 +136,11 @@ def object_facts(scene: Scene, row: int) -> dict[str, Any]:
 
 def write_glb(scene: Scene, path: Path) -> None:
     """One binary glTF 2.0 file."""
+    write_atomically(path, glb(scene))
+
+
+def glb(scene: Scene) -> bytes:
+    """The content of the .glb file that `save_mesh` writes."""
 
     def matte(name: str, color: Color) -> Material:
         linear = [*linear_from_srgb(np.array(color) / 255), 1.0]
@@ -143,11 +148,8 @@ def write_glb(scene: Scene, path: Path) -> None:
             name, baseColorFactor=linear, metallicFactor=0.0, roughnessFactor=ROUGHNESS, doubleSided=True
         )
 
-    whole = assembled(scene, matte)
-    with_camera = camera_adder(scene)
-    write_atomically(
-        path, export_glb(whole, tree_postprocessor=with_camera) if whole.geometry else bare_glb(with_camera)
-    )
+    whole, with_camera = assembled(scene, matte), camera_adder(scene)
+    return bytes(export_glb(whole, tree_postprocessor=with_camera)) if whole.geometry else bare_glb(with_camera)
 
 
 def bare_glb(complete: Callable[[dict[str, Any]], None]) -> bytes:

@@ -25,5 +25,6 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         learns_from=(BOXES3D,),
         evaluator=Boxes3DEvaluator,
         draw=draw_boxes3d,
+        draw_apart=True,
         prepare=prepared,
     )
