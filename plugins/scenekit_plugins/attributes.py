@@ -6,7 +6,6 @@ Letters: N regions, A attributes, C channels, S pooled side, F features of a reg
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -15,14 +14,12 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import roi_align
 
 from scenekit.errors import InputError
 from scenekit.evaluation.attributes import AttributeEvaluator
 from scenekit.heads import AxisNames, Core, Head, ParameterNames, rows_by_name
 from scenekit.hooks import Config, TaskSpec, hookimpl
 from scenekit.keys import ATTRIBUTES, OBJECTS
-from scenekit.ops.layout import for_convolutions
 from scenekit.ops.losses import effective_number, safe_mean
 from scenekit.structures import ImageBatch, Regions, Vocabulary
 from scenekit.structures.board import Board
@@ -31,13 +28,10 @@ from scenekit.structures.targets import Targets
 from scenekit.viewing.draw import draw_boxes, object_colors, object_rects
 from scenekit.viewing.tags import Tag, draw_tags
 from scenekit_plugins.layers import init_for_relu
+from scenekit_plugins.looking import PIXELS, Looking, crops
 
 SHOWN, LEAST = 3, 0.5
 """At most so many attributes are written at an object, from this probability on."""
-
-
-PIXELS = 4
-"""Side of what is cut out of the picture, as a multiple of that of the pooled features: two halvings lead back."""
 
 
 class AttributeConfig(Config):
@@ -86,7 +80,7 @@ class AttributeHead(Head[Float[Tensor, "N A"], Float[Tensor, "N A"]]):
                 "or leave the task out"
             )
         self.config = config
-        self.looking = Looking(core.channels, config)
+        self.looking = Looking(core.channels, config.channels, config.picture_channels * config.picture)
         self.label = nn.Embedding(len(core.vocabulary.things), config.label) if config.label else None
         known = config.channels + config.label + 4 * config.place
         self.hidden = nn.Linear(known, config.hidden)
@@ -135,37 +129,6 @@ class AttributeHead(Head[Float[Tensor, "N A"], Float[Tensor, "N A"]]):
         holds = truth >= 0.5
         self.held += (known & holds).sum(0)
         self.lacking += (known & ~holds).sum(0)
-
-
-class Looking(nn.Module):
-    """Features of the pyramid and pixels of the picture to one vector a region."""
-
-    def __init__(self, channels: int, config: AttributeConfig) -> None:
-        super().__init__()
-        self.pixels = _quartered(3, config.picture_channels, config.channels) if config.picture else None
-        self.conv = nn.Conv2d(channels + config.channels * config.picture, config.channels, 3, padding=1)
-
-    def forward(
-        self, features: Float[Tensor, "N C S S"], pixels: Float[Tensor, "N 3 _ _"] | None
-    ) -> Float[Tensor, "N F"]:
-        features = for_convolutions(features)
-        if self.pixels is not None and pixels is not None:
-            features = torch.cat((features, self.pixels(for_convolutions(pixels.to(features.dtype)))), dim=1)
-        seen: Tensor = F.relu(self.conv(features))
-        return seen.mean((2, 3))
-
-
-def _quartered(*widths: int) -> nn.Sequential:
-    """Convolutions of stride 2 from each width to the next."""
-    steps = ([nn.Conv2d(a, b, 3, stride=2, padding=1), nn.ReLU()] for a, b in pairwise(widths))
-    return nn.Sequential(*(layer for step in steps for layer in step))
-
-
-def crops(images: ImageBatch, regions: Regions, side: int) -> Float[Tensor, "N 3 side side"]:
-    """What the picture shows in each box."""
-    rois = torch.cat((regions.image_index[:, None].to(regions.boxes), regions.boxes), dim=1).float()
-    cut: Tensor = roi_align(images.pixels.float(), rois, side, sampling_ratio=2, aligned=True)
-    return cut
 
 
 def places(images: ImageBatch, regions: Regions) -> Float[Tensor, "N 4"]:

@@ -22,12 +22,12 @@ from scenekit.structures.board import Board
 from scenekit_plugins.attributes import (
     AttributeConfig,
     AttributeHead,
-    crops,
     draw_attributes,
     outcome_weights,
     places,
     top_words,
 )
+from scenekit_plugins.looking import crops
 from tests import tiny
 from tests.plugins.kit import board, finite_gradients, pyramid, regions, targets
 

@@ -101,6 +101,10 @@ class TransformerConfig(Config):
 class CaptionConfig(Config):
     """`decoder` writes the words from RoI features of side `pooled`; its sizes stand under its name.
 
+    With `picture` the pixels themselves are looked at too, at four times that side, by two convolutions of stride 2, to
+    `picture_channels` and `channels`: the words for colors can be had there, and hardly from the features. What is seen
+    so says nothing at first, so that a model that gets the option later goes on as before.
+
     `max_tokens` bounds texts, read or written. `references`: of a region with several, "one" drawn each time or "all"
     are learned. `objects`: detected objects are described too, not only phrases. At most `max_regions` a picture of
     either kind; phrases whose boxes overlap by more than `nms_threshold` with a better one are left out, and those that
@@ -113,6 +117,9 @@ class CaptionConfig(Config):
     lstm: LstmConfig = Field(default_factory=LstmConfig)
     transformer: TransformerConfig = Field(default_factory=TransformerConfig)
     pooled: int = Field(default=7, ge=1)
+    picture: bool = False
+    picture_channels: int = Field(default=32, ge=1)
+    channels: int = Field(default=48, ge=1)
     max_tokens: int = Field(default=15, ge=1)
     references: Literal["one", "all"] = "one"
     objects: bool = True

@@ -1,6 +1,7 @@
 """What writes the words, whatever network it is.
 
-Letters: N regions, C channels, S pooled side, T tokens, V tokens known.
+Letters: N regions, C channels, S pooled side, W width of what is seen in the picture, P parts of what is kept of a
+region, D their width, T tokens, V tokens known.
 """
 
 from __future__ import annotations
@@ -56,11 +57,13 @@ class CaptionDecoder(nn.Module):
         self.register_buffer("unwritten", unwritten, persistent=False)
 
     @abstractmethod
-    def read(self, pooled: Float[Tensor, "N C S S"]) -> Float[Tensor, "N ..."]:
-        """What the decoder keeps of RoI features."""
+    def read(
+        self, pooled: Float[Tensor, "N C S S"], seen: Float[Tensor, "N W"] | None = None
+    ) -> Float[Tensor, "N P D"]:
+        """What the decoder keeps of RoI features, and of what is `seen` in the picture, where it looks there."""
 
     @abstractmethod
-    def forward(self, region: Float[Tensor, "N ..."], tokens: Int[Tensor, "N T"]) -> Float[Tensor, "N T V"]:
+    def forward(self, region: Float[Tensor, "N P D"], tokens: Int[Tensor, "N T"]) -> Float[Tensor, "N T V"]:
         """Log-probabilities of the token behind each of `tokens`, the first of which is the start.
 
         Tokens that are never written have none (-inf).
@@ -68,7 +71,7 @@ class CaptionDecoder(nn.Module):
 
     @abstractmethod
     def write(
-        self, region: Float[Tensor, "N ..."], limit: int, config: SearchConfig, dice: Float[Tensor, "N L"]
+        self, region: Float[Tensor, "N P D"], limit: int, config: SearchConfig, dice: Float[Tensor, "N L"]
     ) -> Written:
         """A text of at most `limit` tokens for each region, of which there is at least one.
 
@@ -105,3 +108,11 @@ def lesson(tokenizer: CaptionTokenizer, texts: Sequence[Sequence[int]], limit: i
     if tokenizer.unknown is not None:
         out[out == tokenizer.unknown] = -1
     return Lesson(into, out)
+
+
+def silent(inputs: int, width: int) -> nn.Linear:
+    """A layer that gives zeros until it has learned."""
+    layer = nn.Linear(inputs, width)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -1,6 +1,6 @@
 """Describing regions: phrases that somebody would point out, and detected objects, by one decoder.
 
-Letters: N regions of one stream, C channels, S pooled side, T tokens, V tokens known.
+Letters: N regions of one stream, P parts of what is kept of each, D their width, T tokens.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ from scenekit_plugins.captions.decoder import CaptionDecoder, Written, lesson
 from scenekit_plugins.captions.lstm import LstmDecoder
 from scenekit_plugins.captions.tokenizer import CaptionTokenizer, of_names
 from scenekit_plugins.captions.transformer import TransformerDecoder
+from scenekit_plugins.layers import init_for_relu
+from scenekit_plugins.looking import PIXELS, Looking, crops
 
 STREAMS: dict[Key[Any, Any], tuple[Stream, str]] = {PHRASE_CAPTIONS: (PHRASES, "phrase"), CAPTIONS: (OBJECTS, "object")}
 """By what is written: the regions that it is about, and the name of the loss."""
 
-Read = dict[Stream, Float[Tensor, "N ..."]]
+Read = dict[Stream, Float[Tensor, "N P D"]]
 
 
 class CaptionHead(Head[Read, Any]):
@@ -40,13 +42,24 @@ class CaptionHead(Head[Read, Any]):
         self.config = config
         self.keys = tuple(STREAMS) if config.objects else (PHRASE_CAPTIONS,)
         self.tokenizer = CaptionTokenizer(config.tokenizer.stored or of_names(core.vocabulary))
+        self.looking = None
+        if config.picture:
+            self.looking = Looking(core.channels, config.channels, config.picture_channels)
+            init_for_relu(self.looking)
         self.decoder = build_decoder(core.channels, self.tokenizer, config)
         self.axis_names = {f"decoder.{name}": axes for name, axes in self.decoder.axis_names.items()}
 
     def forward(self, board: Board) -> Read:
         """The regions of each stream as the decoder keeps them."""
         streams = [STREAMS[key][0] for key in self.keys]
-        return {stream: self.decoder.read(board.pool(stream, self.config.pooled)) for stream in streams}
+        return {stream: self._read(board, stream) for stream in streams}
+
+    def _read(self, board: Board, stream: Stream) -> Float[Tensor, "N P D"]:
+        pooled = board.pool(stream, self.config.pooled)
+        if self.looking is None:
+            return self.decoder.read(pooled)
+        pixels = crops(board.images, board[stream], PIXELS * self.config.pooled)
+        return self.decoder.read(pooled, self.looking(pooled, pixels))
 
     def loss(self, raw: Read, board: Board, targets: Targets) -> dict[str, Tensor]:
         """Cross-entropy of the true words, each behind those before it; means over all words of a stream."""
@@ -57,7 +70,7 @@ class CaptionHead(Head[Read, Any]):
                 losses[name] = self._loss(raw[stream], board[stream], targets[key], board.images)
         return losses
 
-    def _loss(self, read: Float[Tensor, "N ..."], regions: Regions, truth: Captions, images: ImageBatch) -> Tensor:
+    def _loss(self, read: Float[Tensor, "N P D"], regions: Regions, truth: Captions, images: ImageBatch) -> Tensor:
         rows, texts = self._references(regions, truth, images)
         if not rows:
             return read.sum() * 0.0
@@ -85,7 +98,7 @@ class CaptionHead(Head[Read, Any]):
         values = {key: self.captions(part) for key, part in zip(self.keys, parts, strict=True)}
         return values if len(values) > 1 else values[PHRASE_CAPTIONS]
 
-    def _written(self, read: Float[Tensor, "N ..."], board: Board, streams: Sequence[Stream]) -> Written:
+    def _written(self, read: Float[Tensor, "N P D"], board: Board, streams: Sequence[Stream]) -> Written:
         limit, search = self.config.max_tokens, self.config.search
         if len(read) == 0:
             return Written(torch.zeros((0, 0), dtype=torch.int64, device=read.device), read.new_zeros((0, 0)))
@@ -105,9 +118,10 @@ class CaptionHead(Head[Read, Any]):
 
 def build_decoder(channels: int, tokenizer: CaptionTokenizer, config: CaptionConfig) -> CaptionDecoder:
     """The decoder that a configuration names."""
+    seen = config.channels * config.picture
     if config.decoder == "transformer":
-        return TransformerDecoder(channels, config.pooled, config.max_tokens, tokenizer, config.transformer)
-    return LstmDecoder(channels * config.pooled**2, tokenizer, config.lstm)
+        return TransformerDecoder(channels, config.pooled, config.max_tokens, tokenizer, config.transformer, seen)
+    return LstmDecoder(channels * config.pooled**2, tokenizer, config.lstm, seen)
 
 
 def lots_of(images: ImageBatch, image_index: Int[Tensor, " N"], columns: int, purpose: str) -> Float[Tensor, "N L"]:

@@ -1,7 +1,10 @@
 """A recurrent network that begins with the region (Johnson et al., DenseCap, CVPR 2016, section 3.5).
 
 The region is the first thing that the LSTM reads, then the start, then the words; what it says behind the region is
-thrown away. Letters: N regions, C channels, S pooled side, T tokens, V tokens known, D width, L layers.
+thrown away. What is seen in the picture itself is added to what the LSTM says of each word: colors are a matter of the
+moment, and would have to go through all of the memory otherwise.
+Letters: N regions, C channels, S pooled side, W width of what is seen, P parts of what is kept of a region: 1, or 2
+with the picture; T tokens, V tokens known, D width, L layers.
 """
 
 from __future__ import annotations
@@ -12,12 +15,15 @@ from torch import Tensor, nn
 
 from scenekit.heads import AxisNames, rows_by_name
 from scenekit_plugins.captions.config import LstmConfig, SearchConfig
-from scenekit_plugins.captions.decoder import CaptionDecoder, Written
+from scenekit_plugins.captions.decoder import CaptionDecoder, Written, silent
 from scenekit_plugins.captions.search import Marks, search
 from scenekit_plugins.captions.tokenizer import CaptionTokenizer
 
 State = tuple[Tensor, Tensor]
 """What is said (h) and kept (c) by every layer: [N L D], rows first."""
+
+Saying = tuple[State, Float[Tensor, "N D"]]
+"""A state, and what is added to all that is said."""
 
 WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 """What `nn.LSTM` calls the parameters of a layer, before its number."""
@@ -26,11 +32,13 @@ WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 class LstmDecoder(CaptionDecoder):
     """RoI features through two layers as the first token, then words."""
 
-    def __init__(self, inputs: int, tokenizer: CaptionTokenizer, config: LstmConfig) -> None:
+    def __init__(self, inputs: int, tokenizer: CaptionTokenizer, config: LstmConfig, seen: int = 0) -> None:
+        """`seen`: numbers of what is seen in the picture, 0 where nobody looks."""
         super().__init__(tokenizer)
         self.region = nn.Sequential(
             nn.Flatten(), nn.Linear(inputs, config.features), nn.ReLU(), nn.Linear(config.features, config.width)
         )
+        self.seen = silent(seen, config.width) if seen else None
         self.words = nn.Embedding(len(tokenizer), config.width)
         inner = config.dropout if config.layers > 1 else 0.0
         self.lstm = nn.LSTM(config.width, config.width, config.layers, batch_first=True, dropout=inner)
@@ -40,31 +48,34 @@ class LstmDecoder(CaptionDecoder):
         tokens = AxisNames(tokenizer.names)
         self.axis_names = {"words.weight": (tokens,), **rows_by_name({"predictor": tokens})}
 
-    def read(self, pooled: Float[Tensor, "N C S S"]) -> Float[Tensor, "N D"]:
-        """The first token."""
-        first: Tensor = self.region(pooled)
-        return first
+    def read(
+        self, pooled: Float[Tensor, "N C S S"], seen: Float[Tensor, "N W"] | None = None
+    ) -> Float[Tensor, "N P D"]:
+        """The first token, and what is added to all that is said."""
+        first = self.region(pooled)[:, None]
+        return first if self.seen is None or seen is None else torch.cat((first, self.seen(seen)[:, None]), dim=1)
 
-    def forward(self, region: Float[Tensor, "N D"], tokens: Int[Tensor, "N T"]) -> Float[Tensor, "N T V"]:
+    def forward(self, region: Float[Tensor, "N P D"], tokens: Int[Tensor, "N T"]) -> Float[Tensor, "N T V"]:
         """Log-probabilities behind each token."""
-        said = torch.cat((region[:, None], self.words(tokens)), dim=1)
+        said = torch.cat((region[:, :1], self.words(tokens)), dim=1)
         # Not in half precision under autocast: on CPUs there is no LSTM that learns so.
         with torch.autocast(said.device.type, enabled=False):
             hidden, _ = self.lstm(self.dropout(said).to(self.words.weight.dtype))
-        return self.log_probs(self.predictor(self.dropout(hidden[:, 1:])))
+        return self.log_probs(self.predictor(self.dropout(hidden[:, 1:] + _added(region)[:, None])))
 
     def write(
-        self, region: Float[Tensor, "N D"], limit: int, config: SearchConfig, dice: Float[Tensor, "N L"]
+        self, region: Float[Tensor, "N P D"], limit: int, config: SearchConfig, dice: Float[Tensor, "N L"]
     ) -> Written:
         """By the search that `config` describes."""
-        silence = region.new_zeros((len(region), self.lstm.num_layers, region.shape[1]))
-        _, state = self._advanced(region, (silence, silence))
-        return search(self.step, state, Marks(self.start, self.end, self.pad), limit, config, dice)
+        silence = region.new_zeros((len(region), self.lstm.num_layers, region.shape[2]))
+        _, state = self._advanced(region[:, 0], (silence, silence))
+        return search(self.step, (state, _added(region)), Marks(self.start, self.end, self.pad), limit, config, dice)
 
-    def step(self, state: State, tokens: Int[Tensor, " N"]) -> tuple[Float[Tensor, "N V"], State]:
+    def step(self, saying: Saying, tokens: Int[Tensor, " N"]) -> tuple[Float[Tensor, "N V"], Saying]:
         """Log-probabilities behind one more token, and the state then; without dropout."""
+        state, added = saying
         hidden, state = self._advanced(self.words(tokens), state)
-        return self.log_probs(self.predictor(hidden)), state
+        return self.log_probs(self.predictor(hidden + added)), (state, added)
 
     def _advanced(self, read: Float[Tensor, "N D"], state: State) -> tuple[Float[Tensor, "N D"], State]:
         """One step of `self.lstm`, layer by layer: twice as fast as the module itself, which is made for sequences."""
@@ -75,3 +86,8 @@ class LstmDecoder(CaptionDecoder):
             said.append(hidden)
             kept.append(cell)
         return hidden, (torch.stack(said, dim=1), torch.stack(kept, dim=1))
+
+
+def _added(region: Float[Tensor, "N P D"]) -> Float[Tensor, "N D"]:
+    """What is added to all that is said: zeros where nobody looked at the picture."""
+    return region[:, 1:].sum(dim=1)

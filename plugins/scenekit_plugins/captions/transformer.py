@@ -2,7 +2,8 @@
 
 The network is any of transformers' language models that can attend to an encoder: a small GPT-2 with fresh weights, or
 a pretrained one.
-Letters: N regions, C channels, S pooled side, T tokens, V tokens known, D width, K beams, L the most tokens written.
+Letters: N regions, C channels, S pooled side, W width of what is seen, T tokens, V tokens known, D width, K beams, L
+the most tokens written.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from scenekit.errors import InputError
 from scenekit.heads import AxisNames
 from scenekit_plugins.captions.config import SearchConfig, TransformerConfig
-from scenekit_plugins.captions.decoder import CaptionDecoder, Written
+from scenekit_plugins.captions.decoder import CaptionDecoder, Written, silent
 from scenekit_plugins.captions.pretrained import network_like, pretrained_network, transformers
 from scenekit_plugins.captions.search import drawn_tokens
 from scenekit_plugins.captions.tokenizer import CaptionTokenizer
@@ -27,8 +28,15 @@ class TransformerDecoder(CaptionDecoder):
     """Words attend to the words before them and to all cells of the RoI features."""
 
     def __init__(
-        self, channels: int, side: int, limit: int, tokenizer: CaptionTokenizer, config: TransformerConfig
+        self,
+        channels: int,
+        side: int,
+        limit: int,
+        tokenizer: CaptionTokenizer,
+        config: TransformerConfig,
+        seen: int = 0,
     ) -> None:
+        """`seen`: numbers of what is seen in the picture, 0 where nobody looks."""
         network = build_network(config, tokenizer, limit)
         known = network.get_input_embeddings().num_embeddings
         if known < len(tokenizer):
@@ -41,14 +49,17 @@ class TransformerDecoder(CaptionDecoder):
         network.config.pad_token_id = None  # the library warns of padding behind texts that have ended
         self.network = network
         self.cells = nn.Linear(channels, network.config.hidden_size)
+        self.seen = silent(seen, network.config.hidden_size) if seen else None
         self.places = nn.Parameter(0.02 * torch.randn(side * side, network.config.hidden_size))
         names = AxisNames((*tokenizer.names, *(f"(none {number})" for number in range(len(tokenizer), known))))
         self.axis_names = {f"network.{name}": (names,) for name in _of_tokens(network)}
 
-    def read(self, pooled: Float[Tensor, "N C S S"]) -> Float[Tensor, "N SS D"]:
-        """What there is to attend to: each cell, and where it lies."""
-        cells: Tensor = self.cells(pooled.flatten(2).transpose(1, 2))
-        return cells + self.places
+    def read(
+        self, pooled: Float[Tensor, "N C S S"], seen: Float[Tensor, "N W"] | None = None
+    ) -> Float[Tensor, "N SS D"]:
+        """What there is to attend to: each cell, where it lies, and what is seen in the picture."""
+        cells: Tensor = self.cells(pooled.flatten(2).transpose(1, 2)) + self.places
+        return cells if self.seen is None or seen is None else cells + self.seen(seen)[:, None]
 
     def forward(self, region: Float[Tensor, "N SS D"], tokens: Int[Tensor, "N T"]) -> Float[Tensor, "N T V"]:
         """Log-probabilities behind each token."""

@@ -122,6 +122,30 @@ def test_loss_by_hand(model: SceneModel) -> None:
     assert float(outputs.losses["captions.phrase"]) == pytest.approx(total / count, rel=1e-5)
 
 
+@pytest.mark.parametrize("decoder", ["lstm", "transformer"])
+def test_looking_at_the_picture_starts_silent_and_learns(decoder: str) -> None:
+    """A model of before goes on with the same losses, and from the first step on the picture changes them."""
+    if decoder == "transformer":
+        pytest.importorskip("transformers")
+    more = {"decoder": decoder, "transformer": {"width": 8, "heads": 2}}
+    before, looking = built(**more), built(picture=True, channels=4, picture_channels=4, **more)
+    told = transfer(before, looking)
+    new = {"looking.pixels.0", "looking.pixels.2", "looking.conv", "decoder.seen"}
+    assert {name.removeprefix("heads.captions.").rpartition(".")[0] for name in told.fresh} == new
+    samples = [described(0, objects=[("a person",), ("a cup",)])]
+    assert losses(looking, samples) == pytest.approx(losses(before, samples), rel=1e-5)
+    names, values = zip(*head_of(looking).named_parameters(), strict=True)
+    for _ in range(2):  # what is silent is the only new part that has a gradient at first
+        pictures, targets, given = truth_given(looking, samples)
+        found = looking(pictures, targets, given).losses
+        gradients = torch.autograd.grad(found["captions.phrase"] + found["captions.object"], values)
+        with torch.no_grad():
+            for value, gradient in zip(values, gradients, strict=True):
+                value -= 0.1 * gradient
+    by_name = dict(zip(names, gradients, strict=True))
+    assert all(bool(by_name[f"{name}.weight"].any()) for name in new)
+
+
 def test_all_references_are_the_mean_of_each() -> None:
     both, one = built(references="all"), built()
     together = losses(both, [described(0, [("a person", "the person")])])["captions.phrase"]
