@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from scenekit.ops.triangles import face_areas_normals, vertex_normals
 from scenekit.structures.topology import Topology
 
 
@@ -110,6 +111,18 @@ class PackedMeshes:
         """The vertices of each mesh, filled up with zeros to those of the largest one."""
         mask = self.verts_mask()
         return self.verts.new_zeros((*mask.shape, 3)).masked_scatter(mask[..., None], self.verts)
+
+    def faces_areas_packed(self) -> Float[Tensor, " F"]:
+        """The area of each face."""
+        return face_areas_normals(self.verts, self.faces_packed())[0]
+
+    def faces_normals_packed(self) -> Float[Tensor, "F 3"]:
+        """The unit normal of each face; 0 where it has no area."""
+        return face_areas_normals(self.verts, self.faces_packed())[1]
+
+    def verts_normals_packed(self) -> Float[Tensor, "V 3"]:
+        """The unit normal of each vertex, of its faces by area; 0 where it has none."""
+        return vertex_normals(self.verts, self.faces_packed())
 
     def get_bounding_boxes(self) -> Float[Tensor, "N 3 2"]:
         """The (least, greatest) coordinate of each mesh along each axis; (inf, -inf) of a mesh without vertices."""

@@ -10,6 +10,7 @@ from functools import cached_property
 import torch
 from jaxtyping import Int
 from torch import Tensor
+from torch.nn import functional as F
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,26 @@ class Topology:
         low, high = ends.amin(dim=-1), ends.amax(dim=-1)
         numbers, inverse = torch.unique(low * count + high, return_inverse=True)
         return torch.stack((numbers // count, numbers % count), dim=1), inverse.view(-1, 3)
+
+    @cached_property
+    def hinges(self) -> Int[Tensor, "P 4"]:
+        """Packed vertices of each pair of faces with a common edge: the edge's two, then the one opposite in each face.
+
+        More than two faces with one edge are paired each with each.
+        """
+        edge, corner = self.edges_of_faces.flatten().sort(stable=True)  # corners of faces by the edge opposite
+        before = torch.bincount(edge, minlength=len(self.edges)).cumsum(0)
+        first = F.pad(before, (1, 0))[edge]
+        rank = torch.arange(len(edge), device=edge.device) - first  # pairs with so many corners of the same edge
+        second = torch.arange(len(edge), device=edge.device).repeat_interleave(rank)
+        other = torch.arange(len(second), device=edge.device) - (rank.cumsum(0) - rank)[second] + first[second]
+        opposite = self.faces_packed.flatten()[corner]
+        return torch.cat((self.edges[edge[second]], opposite[torch.stack((other, second), dim=1)]), dim=1)
+
+    @cached_property
+    def mesh_of_hinges(self) -> Int[Tensor, " P"]:
+        """Whose pair of faces each one is."""
+        return self.mesh_of_verts[self.hinges[:, 0]]
 
 
 def owners(offset: Int[Tensor, " O"]) -> Int[Tensor, " _"]:

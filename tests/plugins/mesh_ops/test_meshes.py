@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from scenekit_plugins.meshes.ops import SubdivideMeshes, ico_sphere, mesh_edge_loss, sample_points_from_meshes
+from scenekit_plugins.meshes.ops import (
+    SubdivideMeshes,
+    ico_sphere,
+    mesh_edge_loss,
+    mesh_face_areas_normals,
+    mesh_laplacian_smoothing,
+    mesh_normal_consistency,
+    sample_points_from_meshes,
+)
 from tests.plugins.mesh_ops.reference import load, meshes_of, packed
 
 REFERENCE = load("p3d_meshes")
@@ -27,6 +35,46 @@ def test_edge_lengths(name: str, suffix: str, length: float) -> None:
     close(loss, f"{name}/edge_loss_{suffix}")
     loss.backward()
     close(meshes.verts.grad, f"{name}/edge_loss_{suffix}_grad")
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("method, rtol", [("uniform", 2e-5), ("cot", 1e-3), ("cotcurv", 1e-3)])
+def test_laplacian_smoothing(name: str, method: str, rtol: float) -> None:
+    meshes = meshes_of(REFERENCE, name)
+    loss = mesh_laplacian_smoothing(meshes, method)
+    close(loss, f"{name}/laplacian_{method}", rtol)
+    loss.backward()
+    close(meshes.verts.grad, f"{name}/laplacian_{method}_grad", rtol)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_normal_consistency(name: str) -> None:
+    meshes = meshes_of(REFERENCE, name)
+    loss = mesh_normal_consistency(meshes)
+    close(loss, f"{name}/normal_consistency")
+    loss.backward()
+    rows = torch.arange(len(meshes.verts))
+    if name == "degenerate":  # the gradients of the corners of the face without area are what rounding left of 1e8
+        rows = rows[~torch.isin(rows, meshes.faces[meshes.faces_areas_packed() == 0])]
+    torch.testing.assert_close(
+        meshes.verts.grad[rows], REFERENCE[f"{name}/normal_consistency_grad"][rows], rtol=2e-5, atol=2e-6
+    )
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_losses_in_double_precision(name: str) -> None:
+    meshes = meshes_of(REFERENCE, name)
+    meshes = meshes.with_verts(meshes.verts.double())
+    for loss, case in ((mesh_edge_loss, "edge_loss_t0"), (mesh_normal_consistency, "normal_consistency")):
+        torch.testing.assert_close(loss(meshes), REFERENCE[f"{name}/{case}_f64"], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_areas_and_normals(name: str) -> None:
+    meshes = meshes_of(REFERENCE, name)
+    areas, normals = mesh_face_areas_normals(meshes.verts, meshes.faces_packed())
+    close(areas, f"{name}/face_areas")
+    close(normals, f"{name}/face_normals")
 
 
 @pytest.mark.parametrize("level", range(4))

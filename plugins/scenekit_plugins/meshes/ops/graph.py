@@ -1,10 +1,14 @@
-"""Graph convolutions on the edges of meshes. Letters: V vertices, E edges, C channels in, K channels out."""
+"""Graph convolutions on the edges of meshes. Letters: V vertices, E edges, L links between rows,
+C channels in, K channels out."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from scenekit.errors import InputError
 from scenekit_plugins.meshes.ops.backend import with_backends
@@ -49,7 +53,41 @@ def gather_scatter(
     """
     if edges.ndim != 2 or edges.shape[1] != 2:
         raise InputError(f"edges must be [E 2], got {list(edges.shape)}")
-    to, source = edges.unbind(dim=1) if not (directed and backward) else edges.flip(1).unbind(dim=1)
+    to, source = edges.unbind(dim=1)
     if not directed:
         to, source = torch.cat((to, source)), torch.cat((source, to))
-    return torch.zeros_like(input).index_add(0, to, input[source])
+    return neighbor_sum(input, source, to) if directed and backward else neighbor_sum(input, to, source)
+
+
+def neighbor_sum(
+    values: Float[Tensor, "V C"],
+    to: Int[Tensor, " L"],
+    source: Int[Tensor, " L"],
+    weights: Float[Tensor, " L"] | None = None,
+) -> Float[Tensor, "V C"]:
+    """For each row the sum of the values of the rows that links lead from, times the weights of the links."""
+    found: Tensor = _NeighborSum.apply(values, to, source, weights)
+    return found
+
+
+class _NeighborSum(torch.autograd.Function):
+    """Sums over sorted links, both ways: many times as fast as adding link by link into rows, and its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, to: Tensor, source: Tensor, weights: Tensor | None) -> Tensor:
+        ctx.links = to, source, weights
+        return _sum_over_links(values, to, source, weights)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        to, source, weights = ctx.links
+        return _sum_over_links(grad.contiguous(), source, to, weights), None, None, None
+
+
+def _sum_over_links(values: Tensor, to: Tensor, source: Tensor, weights: Tensor | None) -> Tensor:
+    if len(to) == 0:
+        return torch.zeros_like(values)
+    order = to.argsort()
+    ends = F.pad(torch.bincount(to, minlength=len(values)).cumsum(0), (1, 0))
+    chosen = None if weights is None else weights[order]
+    return F.embedding_bag(source[order], values, ends, mode="sum", per_sample_weights=chosen, include_last_offset=True)

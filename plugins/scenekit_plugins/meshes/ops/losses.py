@@ -1,20 +1,103 @@
-"""How long edges are and how smooth surfaces. Letters: N meshes, V vertices, F faces, E edges."""
+"""How long edges are and how smooth surfaces. Letters: N meshes, V vertices, F faces, E edges, R rows."""
 
 from __future__ import annotations
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
+from scenekit.ops.gathering import take_rows
 from scenekit.structures import Meshes
 from scenekit_plugins.meshes.ops.backend import with_backends
-from scenekit_plugins.meshes.ops.checks import require_usable
+from scenekit_plugins.meshes.ops.checks import require_one_of, require_usable
+from scenekit_plugins.meshes.ops.graph import neighbor_sum
+
+METHODS = ("uniform", "cot", "cotcurv")
+FLAT = 1e-8
+"""Twice the area of a face, under which its normal means nothing."""
 
 
 @with_backends
 def mesh_edge_loss(meshes: Meshes, target_length: float = 0.0) -> Float[Tensor, ""]:
     """Mean over meshes of the mean over their edges of (length - target)^2; meshes without edges count with 0."""
     require_usable(meshes)
-    ends = meshes.verts[meshes.edges_packed()]
-    lengths = (ends[:, 0] - ends[:, 1]).norm(dim=1)
-    weights = 1 / meshes.num_edges_per_mesh()[meshes.edges_packed_to_mesh_idx()]
-    return ((lengths - target_length).square() * weights).sum() / max(len(meshes), 1)
+    a, b = take_rows(meshes.verts, meshes.edges_packed()).unbind(dim=1)
+    lengths = (a - b).norm(dim=1)
+    return _mean_of_means((lengths - target_length).square(), meshes.edges_packed_to_mesh_idx(), len(meshes))
+
+
+@with_backends
+def mesh_laplacian_smoothing(meshes: Meshes, method: str = "uniform") -> Float[Tensor, ""]:
+    """Mean over meshes of the mean over their vertices of the length of a Laplacian of the positions.
+
+    That is how far a vertex lies from its neighbors: from their mean ("uniform"), from the one weighted by the
+    cotangents of the angles opposite to each edge ("cot"), or the mean curvature that these and the area of the faces
+    around give ("cotcurv"): Desbrun et al., Implicit Fairing, 1999; Nealen et al., Laplacian Mesh Optimization, 2006.
+    The weights are taken as fixed: no gradient goes through them. A vertex without faces lies as far as from 0.
+    """
+    require_one_of(method, METHODS, "method")
+    require_usable(meshes)
+    if method == "cotcurv":
+        offsets = _mean_curvatures(meshes)
+    else:
+        offsets = _neighbor_means(meshes, None if method == "uniform" else _cotangents(meshes)[0]) - meshes.verts
+    return _mean_of_means(offsets.norm(dim=1), meshes.verts_packed_to_mesh_idx(), len(meshes))
+
+
+@with_backends
+def mesh_normal_consistency(meshes: Meshes) -> Float[Tensor, ""]:
+    """Mean over meshes of the mean, over pairs of faces with a common edge, of 1 - cos of the angle of their normals.
+
+    0 on a flat surface, whichever way its faces turn. Edges of one face alone count for nothing; of more than two faces
+    with one edge all pairs count. A face without area has cos 0 with all others, and gives no gradient, which would be
+    boundless.
+    """
+    require_usable(meshes)
+    start, end, first, second = (take_rows(meshes.verts, corner) for corner in meshes.topology.hinges.T)
+    along = end - start
+    one, other = torch.linalg.cross(along, first - start), torch.linalg.cross(second - start, along)
+    bends = 1 - F.cosine_similarity(one, other, dim=1, eps=FLAT)
+    flat = torch.minimum(one.detach().norm(dim=1), other.detach().norm(dim=1)) < FLAT
+    return _mean_of_means(torch.where(flat, bends.detach(), bends), meshes.topology.mesh_of_hinges, len(meshes))
+
+
+def _neighbor_means(meshes: Meshes, weights: Float[Tensor, " E"] | None) -> Float[Tensor, "V 3"]:
+    """The mean of each vertex's neighbors; of one whose weights add up to 0 or less, their sum times that."""
+    to, source = torch.cat((meshes.edges_packed(), meshes.edges_packed().flip(1))).unbind(dim=1)
+    weights = meshes.verts.new_ones(len(to)) if weights is None else weights.repeat(2)
+    total = meshes.verts.new_zeros(len(meshes.verts)).index_add(0, to, weights)[:, None]
+    return neighbor_sum(meshes.verts, to, source, weights) * torch.where(total > 0, 1 / total, total)
+
+
+def _mean_curvatures(meshes: Meshes) -> Float[Tensor, "V 3"]:
+    """Mean curvature normals, halved: Desbrun et al., eq. 14."""
+    weights, areas = _cotangents(meshes)
+    ends, count = meshes.edges_packed(), len(meshes.verts)
+    # Summed in the order of a sparse matrix: what rounding leaves of faces without area is then that of pytorch3d.
+    laplacian = torch.sparse_coo_tensor(torch.cat((ends, ends.flip(1))).T, weights.repeat(2), (count, count))
+    total = torch.sparse.sum(laplacian, dim=1).to_dense()[:, None]
+    return (laplacian @ meshes.verts - total * meshes.verts) * torch.where(areas > 0, 0.25 / areas, 0)[:, None]
+
+
+@torch.no_grad()
+def _cotangents(meshes: Meshes) -> tuple[Float[Tensor, " E"], Float[Tensor, " V"]]:
+    """(Half the cotangents of the angles opposite to each edge, areas of the faces around each vertex)."""
+    corners = take_rows(meshes.verts, meshes.faces_packed())
+    lengths = (corners.roll(-1, 1) - corners.roll(1, 1)).norm(dim=2)  # of the sides opposite to each corner
+    a, b, c = lengths.unbind(dim=1)
+    half = (a + b + c) / 2
+    areas = (half * (half - a) * (half - b) * (half - c)).clamp(min=1e-12).sqrt()  # Heron
+    cotangents = (lengths.roll(-1, 1).square() + lengths.roll(1, 1).square() - lengths.square()) / areas[:, None] / 4
+    weights = areas.new_zeros(len(meshes.edges_packed()))
+    around = areas.new_zeros(len(meshes.verts))
+    return (
+        weights.index_add(0, meshes.faces_packed_to_edges_packed().flatten(), cotangents.flatten()),
+        around.index_add(0, meshes.faces_packed().flatten(), areas.repeat_interleave(3)),
+    )
+
+
+def _mean_of_means(values: Float[Tensor, " R"], owner: Int[Tensor, " R"], count: int) -> Float[Tensor, ""]:
+    """Mean over all meshes of the mean of what each owns; those that own nothing count with 0."""
+    shares = 1 / torch.bincount(owner, minlength=count)[owner]
+    return (values * shares).sum() / max(count, 1)

@@ -11,11 +11,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scenekit.errors import InputError
+from scenekit.ops.gathering import take_rows
+from scenekit.ops.triangles import face_areas_normals
 from scenekit.structures import Meshes
 from scenekit_plugins.meshes.ops.backend import with_backends
 from scenekit_plugins.meshes.ops.checks import require_usable
 
-Features = Float[Tensor, "N C H W"]
+
+@with_backends
+def mesh_face_areas_normals(
+    verts: Float[Tensor, "V 3"], faces: Int[Tensor, "F 3"]
+) -> tuple[Float[Tensor, " F"], Float[Tensor, "F 3"]]:
+    """Areas and unit normals of faces that index packed vertices; the normal of one without area is 0."""
+    return face_areas_normals(verts, faces)
 
 
 @with_backends
@@ -86,15 +94,15 @@ def sample_points_from_meshes(
     require_usable(meshes)
     if meshes.isempty():
         raise InputError(f"meshes with faces expected to sample points from, got {len(meshes)} without any")
-    corners = meshes.verts[meshes.faces_packed()]
-    cross = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    faces = _faces_by_area(cross.detach().norm(dim=1), meshes, num_samples, generator)
-    weights = _barycentric(faces, corners.dtype, generator)
+    areas, face_normals = mesh_face_areas_normals(meshes.verts, meshes.faces_packed())
+    faces = _faces_by_area(areas.detach(), meshes, num_samples, generator)
+    weights = _barycentric(faces, meshes.verts.dtype, generator)
+    corners = take_rows(meshes.verts, take_rows(meshes.faces_packed(), faces))  # [N S 3 3]
     filled = (meshes.num_faces_per_mesh() > 0)[:, None, None]
-    points = (weights[..., None] * corners[faces]).sum(dim=2) * filled
+    points = (weights[..., None] * corners).sum(dim=2) * filled
     if not return_normals:
         return points
-    return points, F.normalize(cross, dim=1, eps=1e-6)[faces] * filled
+    return points, take_rows(face_normals, faces) * filled
 
 
 def _faces_by_area(

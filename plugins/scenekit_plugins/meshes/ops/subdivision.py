@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scenekit.errors import InputError
+from scenekit.ops.gathering import take_rows
 from scenekit.structures import Meshes
 from scenekit_plugins.meshes.ops.backend import with_backends
 from scenekit_plugins.meshes.ops.checks import require_usable
@@ -73,7 +74,7 @@ def ico_sphere(level: int = 0, device: torch.device | str | None = None) -> Mesh
 
 
 def _with_middles(values: Float[Tensor, "V C"], meshes: Meshes, order: Int[Tensor, " W"]) -> Float[Tensor, "W C"]:
-    return torch.cat((values, values[meshes.edges_packed()].mean(dim=1)))[order]
+    return take_rows(torch.cat((values, take_rows(values, meshes.edges_packed()).mean(dim=1))), order)
 
 
 def _quartered(meshes: Meshes, verts_to: Int[Tensor, " V"], edges_to: Int[Tensor, " E"]) -> Int[Tensor, "F 4 3"]:

@@ -1,0 +1,35 @@
+"""Areas and normals of triangles. Letters: V vertices, F faces, whose rows index vertices counterclockwise."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from scenekit.ops.gathering import take_rows
+
+EPSILON = 1e-6
+"""Cross products and sums shorter than this are divided by it instead of their length, so that none gives NaN."""
+
+
+def face_areas_normals(
+    verts: Float[Tensor, "V 3"], faces: Int[Tensor, "F 3"]
+) -> tuple[Float[Tensor, " F"], Float[Tensor, "F 3"]]:
+    """(Areas, unit normals). A face without area has the normal 0."""
+    cross = face_crosses(verts, faces)
+    return cross.norm(dim=1) / 2, F.normalize(cross, dim=1, eps=EPSILON)
+
+
+def vertex_normals(verts: Float[Tensor, "V 3"], faces: Int[Tensor, "F 3"]) -> Float[Tensor, "V 3"]:
+    """Unit normals of vertices, the mean of their faces' by area; 0 for a vertex that has none."""
+    cross = face_crosses(verts, faces)
+    total = torch.zeros_like(verts).index_add(0, faces.reshape(-1), cross.repeat_interleave(3, dim=0))
+    return F.normalize(total, dim=1, eps=EPSILON)
+
+
+def face_crosses(verts: Float[Tensor, "V 3"], faces: Int[Tensor, "F 3"]) -> Float[Tensor, "F 3"]:
+    """Normals twice as long as the area."""
+    a, b, c = take_rows(verts, faces).unbind(dim=1)
+    cross: Tensor = torch.linalg.cross(b - a, c - a)
+    return cross
