@@ -1,4 +1,4 @@
-"""`scenekit export-data`: any data set as COCO-style JSON with its pictures.
+"""`scenekit export-data`: any data set as COCO-style or Omni3D-style JSON with its pictures.
 
 Not in the folder of the data set `coco`, which imports torch: the help needs none.
 """
@@ -22,18 +22,27 @@ def export_data(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="For the data set, as keys=[masks]; repeatable."),
     ] = None,
+    style: Annotated[
+        str,
+        typer.Option("--style", metavar="coco|omni3d", help="Labels of every kind, or 3D boxes as Omni3D has them."),
+    ] = "coco",
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N samples.")] = None,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Write a data set as annotations.json with pictures and maps, which the data set coco reads."""
+    """Write a data set as annotations.json with pictures and maps, which the data set of that style reads."""
     import scenekit as sk
+    from scenekit.errors import InputError, nearest
     from scenekit_datasets.coco.export import write_coco
+    from scenekit_datasets.omni3d.export import write_omni3d
 
+    writers = {"coco": write_coco, "omni3d": write_omni3d}
+    if style not in writers:
+        raise InputError(f"unknown style {style!r}{nearest(style, tuple(writers))}")
     data = sk.dataset(name, split=split, **parsed_options(option or (), "--set"))
     count = len(data) if limit is None else min(limit, len(data))
     output.made_folder(out)
-    path = write_coco((data[index] for index in output.progress(range(count), "writing", count)), out)
+    path = writers[style]((data[index] for index in output.progress(range(count), "writing", count)), out)
     if as_json:
         output.print_json({"annotations": str(path), "samples": count})
     else:
-        print(f"wrote {path}; look at it with: scenekit doctor data coco --set annotations={path}")
+        print(f"wrote {path}; look at it with: scenekit doctor data {style} --set annotations={path}")

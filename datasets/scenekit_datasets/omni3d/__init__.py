@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from scenekit.data.sample import Sample
 
-_HOMES = {"Omni3D": "dataset"}
+_HOMES = {"Omni3D": "dataset", "write_omni3d": "export"}
 
-__all__ = ["Omni3D"]
+__all__ = ["Omni3D", "write_omni3d"]
 
 
 def __getattr__(name: str) -> Any:

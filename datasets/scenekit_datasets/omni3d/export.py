@@ -1,0 +1,153 @@
+"""Samples of any data set with 3D boxes written as Omni3D's JSON and pictures.
+
+Letters: N objects.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from scenekit.data.sample import Sample
+from scenekit.errors import InputError
+from scenekit.files import write_atomically
+from scenekit.keys import BOXES3D, TRUNCATION, VISIBILITY, Key
+from scenekit.ops.cuboids import CuboidBoxes, project_cuboids
+from scenekit.structures.scene import Scene
+from scenekit.structures.vocabulary import Vocabulary
+from scenekit_datasets.omni3d.labels import ABSENT
+
+FILE, IMAGES = "annotations.json", "images"
+
+REGION = "dontcare"
+"""The category of regions in which anything may be."""
+
+Fields = dict[str, Any]
+
+
+def write_omni3d(samples: Iterable[Sample], folder: str | Path) -> Path:
+    """Write `annotations.json` and the pictures of `samples` into `folder`; gives the path of the JSON file.
+
+    The form of `omni3d_train.json` and the like: `scenekit score omni3d` and the data set `omni3d` read it. Categories
+    are the things of the vocabulary, numbered from 1. An object's box stands as `bbox2D_tight`; objects that are to be
+    ignored, or carry no 3D box, are not `valid3D`; crowds are of the category "dontcare". Objects are numbered anew,
+    through all pictures. Raises InputError where there is no sample, two have the same id, or their vocabularies
+    differ, and where the camera of a scene is not known.
+    """
+    folder = Path(folder)
+    (folder / IMAGES).mkdir(parents=True, exist_ok=True)
+    images: dict[int, Fields] = {}
+    annotations: list[Fields] = []
+    vocabulary: Vocabulary | None = None
+    for sample in samples:
+        if vocabulary not in (None, sample.scene.vocabulary):
+            raise InputError(f"sample {sample.id} has another vocabulary than those before; write one file for each")
+        if sample.id in images:
+            raise InputError(f"two samples have the id {sample.id}; ids of images must differ")
+        vocabulary = sample.scene.vocabulary
+        images[sample.id] = _image(sample, folder)
+        rows = ({"image_id": sample.id, **row} for row in _annotations(sample.scene))
+        annotations += [{"id": n, **row} for n, row in enumerate(rows, start=len(annotations) + 1)]
+    if vocabulary is None:
+        raise InputError("at least one sample is expected")
+    data = {"info": {"name": folder.name}, "images": list(images.values()), "annotations": annotations}
+    data["categories"] = [{"id": n, "name": name} for n, name in enumerate((*vocabulary.things, REGION), start=1)]
+    write_atomically(folder / FILE, json.dumps(data, allow_nan=False).encode())
+    return folder / FILE
+
+
+def _image(sample: Sample, folder: Path) -> Fields:
+    """The picture is written beside the file."""
+    if sample.scene.camera is None or sample.scene.camera.assumed:
+        raise InputError(f"sample {sample.id} has no camera that is known, which Omni3D's files need")
+    content, name = io.BytesIO(), f"{IMAGES}/{sample.id:012d}.png"
+    Image.fromarray(sample.image.permute(1, 2, 0).numpy()).save(content, format="png")
+    write_atomically(folder / name, content.getvalue())
+    height, width = sample.scene.size
+    return {
+        "id": sample.id,
+        "file_path": name,
+        "height": height,
+        "width": width,
+        "K": sample.scene.camera.matrix.tolist(),
+        "dataset_id": 0,
+    }
+
+
+def _annotations(scene: Scene) -> Iterator[Fields]:
+    """One an object; a crowd that stands for several classes once."""
+    objects, things = scene.objects, scene.vocabulary.things
+    crowds: set[tuple[float, ...]] = set()
+    boxes3d = _box3d_fields(scene)
+    for row, (box, label) in enumerate(zip(objects.boxes.tolist(), objects.labels.tolist(), strict=True)):
+        place = len(things) if bool(objects.crowd[row]) else label
+        if place == len(things):
+            if tuple(box) in crowds:
+                continue
+            crowds.add(tuple(box))
+        known = boxes3d.get(row)
+        yield {
+            "category_id": place + 1,
+            "category_name": (*things, REGION)[place],
+            "bbox2D_tight": box,
+            "valid3D": known is not None and not bool(objects.ignore[row]),
+            "truncation": _share(scene, TRUNCATION, row),
+            "visibility": _share(scene, VISIBILITY, row),
+            "segmentation_pts": ABSENT,
+            "lidar_pts": ABSENT,
+            "depth_error": ABSENT,
+            **(known or _no_box3d()),
+        }
+
+
+def _box3d_fields(scene: Scene) -> Mapping[int, Fields]:
+    """By row, of those that carry a 3D box."""
+    if BOXES3D not in scene or scene.camera is None:
+        return {}
+    boxes, seen = scene[BOXES3D], _seen(scene)
+    height, width = scene.size
+    inside = seen.boxes.clamp(min=0).minimum(seen.boxes.new_tensor([width, height, width, height]))
+    return {
+        row: {
+            "center_cam": boxes.center[row].tolist(),
+            "dimensions": boxes.size[row].tolist(),
+            "R_cam": boxes.rotation[row].tolist(),
+            "bbox3D_cam": boxes.corners[row].tolist(),
+            "bbox2D_proj": seen.boxes[row].tolist(),
+            "bbox2D_trunc": inside[row].tolist(),
+            "behind_camera": bool(seen.fully_behind[row]),
+        }
+        for row in (scene.rows_with(BOXES3D) & boxes.valid).nonzero()[:, 0].tolist()
+    }
+
+
+def _seen(scene: Scene) -> CuboidBoxes:
+    assert scene.camera is not None
+    return project_cuboids(scene[BOXES3D].corners, scene.camera.matrix, scene.size)
+
+
+def _no_box3d() -> Fields:
+    """Omni3D's way of saying that there is none."""
+    return {
+        "center_cam": [ABSENT] * 3,
+        "dimensions": [ABSENT] * 3,
+        "R_cam": [[ABSENT] * 3] * 3,
+        "bbox3D_cam": [[ABSENT] * 3] * 8,
+        "bbox2D_proj": [ABSENT] * 4,
+        "bbox2D_trunc": [ABSENT] * 4,
+        "behind_camera": False,
+    }
+
+
+def _share(scene: Scene, key: Key[Any, Float[Tensor, " N"]], row: int) -> float:
+    """-1 where it is not known."""
+    value = torch.nan if key not in scene or not scene.rows_with(key)[row] else float(scene[key][row])
+    return ABSENT if value != value else value
