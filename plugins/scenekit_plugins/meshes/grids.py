@@ -14,17 +14,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scenekit.structures import Boxes3D, Meshes
-from scenekit_plugins.meshes.frustum import Frustums
+from scenekit_plugins.meshes.frustum import Frustums, depths_at
 from scenekit_plugins.meshes.ops import cubify
 
 Align = Literal["corner", "topleft"]
 
 
-def cell_centers(side: int, align: Align) -> Float[Tensor, "S S S 3"]:
-    """(x, y, z) in the cube of the middle of each cell, as `cubify` places the cells."""
-    steps = (2 * torch.arange(side) + 1) / (side if align == "corner" else max(side - 1, 1)) - 1
-    z, y, x = torch.meshgrid(steps, steps, steps, indexing="ij")
-    return torch.stack((x, y, z), dim=-1)
+def cell_centers(side: int, align: Align) -> Float[Tensor, " S"]:
+    """Along each axis of the cube the middle of the cells, as `cubify` places them."""
+    return (2 * torch.arange(side) + 1) / (side if align == "corner" else max(side - 1, 1)) - 1
 
 
 def grids_in_frustums(
@@ -34,13 +32,15 @@ def grids_in_frustums(
 
     `voxels` are the cells of `boxes`: of their width, height and length, cell (0, 0, 0) where all three are least.
     """
-    count, cells = len(frustums), side**3
-    points = cell_centers(side, align).to(frustums.boxes).reshape(1, cells, 3).expand(count, -1, -1).reshape(-1, 3)
-    rows = torch.arange(count, device=points.device).repeat_interleave(cells)
-    seen = frustums.to_camera(points, rows).reshape(count, cells, 3)
-    half = boxes.size.flip(-1) / 2  # length, height, width: along x, y and z of the object's frame
-    own = (seen - boxes.center[:, None]) @ boxes.rotation / half[:, None]
-    places = own.reshape(count, side, side, side, 3)
+    steps = cell_centers(side, align).to(frustums.boxes)
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    seen = torch.stack((x, y, torch.ones_like(x)), dim=-1).reshape(-1, 3)  # all cells at one depth
+    # From rays of the camera to axes of the object, x y z along its length, height and width, in half sides of its box.
+    own = boxes.rotation / (boxes.size.flip(-1) / 2)[:, None]
+    rays, center = seen @ (frustums.rays.mT @ own), boxes.center[:, None] @ own
+    depths = depths_at(steps, frustums.depths[:, None])
+    places = depths[..., None, None] * rays[:, None] - center[:, None]
+    places = places.reshape(len(frustums), side, side, side, 3)
     sampled = F.grid_sample(voxels[:, None].to(places), places, padding_mode="border", align_corners=False)[:, 0]
     return sampled * (places.abs() <= 1).all(dim=-1)
 

@@ -31,12 +31,13 @@ def turned(*axis_angle: float) -> torch.Tensor:
 
 @pytest.mark.parametrize("align", ["corner", "topleft"])
 def test_cell_centers_are_in_the_middle_of_the_surface_of_that_cell_alone(align: str) -> None:
-    centers = cell_centers(4, align)  # type: ignore[arg-type]
-    for cell in ((0, 0, 0), (1, 2, 3), (3, 0, 1)):
+    steps = cell_centers(4, align)  # type: ignore[arg-type]
+    for z, y, x in ((0, 0, 0), (1, 2, 3), (3, 0, 1)):
         grid = torch.zeros(1, 4, 4, 4)
-        grid[(0, *cell)] = 1
+        grid[0, z, y, x] = 1
         verts = cubify(grid, 0.5, align=align).verts  # type: ignore[arg-type]
-        torch.testing.assert_close(centers[cell], (verts.amin(0) + verts.amax(0)) / 2)
+        middle = torch.stack((steps[x], steps[y], steps[z]))
+        torch.testing.assert_close(middle, (verts.amin(0) + verts.amax(0)) / 2)
 
 
 def test_an_unturned_grid_is_seen_as_it_is() -> None:
