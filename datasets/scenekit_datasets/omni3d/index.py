@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.evaluation.reading import Record, brief, by_id, records_of
+from scenekit.evaluation.reading import Record, brief, by_id, is_number, records_of
 from scenekit.structures import Camera
 from scenekit_datasets.opening import Faulty, report
 from scenekit_datasets.spans import Entry, Spans, entries, record_of
@@ -189,7 +189,7 @@ class _Annotations:
 def matrix_of(record: Record, name: str) -> Float[Tensor, "3 3"]:
     """The field `name`, three rows of three finite numbers."""
     value = record.get(name)
-    if not isinstance(value, list) or len(value) != 3:
-        raise InputError(f"{record}: {name!r} must be three rows of three numbers, not {brief(value)}")
-    rows = [Record({**record.data, name: row}, record.path, record.noun, record.index) for row in value]
-    return torch.tensor([row.numbers(name, 3) for row in rows], dtype=torch.float64)
+    rows = [row for row in value if isinstance(row, list) and len(row) == 3] if isinstance(value, list) else []
+    if len(rows) != 3 or len(value) != 3 or not all(is_number(number) for row in rows for number in row):
+        raise InputError(f"{record}: {name!r} must be three rows of three finite numbers, not {brief(value)}")
+    return torch.tensor(rows, dtype=torch.float64)

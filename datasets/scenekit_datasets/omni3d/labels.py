@@ -92,10 +92,11 @@ def _object(row: Row, size: Size, rules: Rules, faults: list[str]) -> _Object | 
         flat = _flat_box(record, rules.boxes)
         box = (flat[0], flat[1], flat[2], flat[3]) if rules.boxes == "proj" else clipped(flat, size)
         if not row.region:
-            ignore = _ignored(record, flat, size, rules.ignored)
             box3d = box3d_of(record) if record.flag("valid3D", required=True) else None
+            ignore = _ignored(record, flat, size, rules.ignored)
     except InputError as error:
         faults.append(str(error))
+        box3d = None
         try:
             box = clipped(_flat_box(record, rules.boxes), size)
         except InputError:
