@@ -47,7 +47,7 @@ def draw_meshes(picture: Image.Image, scene: Scene, *, labels: bool = True, wire
     view = View.of(picture, scene)
     surface = surface_of(scene, view)
     faces = visible_faces(surface.corners, picture.size[::-1])
-    rows = np.where(faces < 0, -1, surface.rows[faces]) if len(surface.rows) else faces
+    rows = np.append(surface.rows, -1)[faces]
     opacity = wires(faces, surface, Style.of(picture).line) if wireframe else (faces >= 0) * SURFACE_OPACITY
     drawn = picture.convert("RGB")
     drawn.paste(Image.fromarray(shaded(faces, rows, surface, scene)), mask=Image.fromarray(as_alpha(opacity)))
