@@ -63,6 +63,11 @@ def voxelize(meshes: Meshes, boxes: Boxes3D, size: int) -> Bool[Tensor, "N V V V
     return inside | _thin(triangles, inside)
 
 
+def with_thin_parts(inside: Bool[Tensor, "N V V V"], meshes: Meshes, boxes: Boxes3D) -> Bool[Tensor, "N V V V"]:
+    """`inside`, from whatever source, with what it misses of the meshes by the second rule of `voxelize`."""
+    return inside | _thin(_in_cells(meshes, boxes, inside.shape[-1]), inside)
+
+
 def cell_centers(boxes: Boxes3D, size: int) -> Float[Tensor, "N V V V 3"]:
     """The centers of all cells of the boxes, in the camera frame, in the order of `voxelize`."""
     steps = (torch.arange(size).to(boxes.center) + 0.5) / size - 0.5

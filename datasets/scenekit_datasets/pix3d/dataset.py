@@ -1,0 +1,129 @@
+"""Pix3D's folder as a data set of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from scenekit.data.images import read_image
+from scenekit.data.sample import Sample, Supervision
+from scenekit.errors import InputError, nearest
+from scenekit.keys import BOXES3D, MASKS, MESHES, OBJECTS, VOXELS, Key
+from scenekit.structures import Camera, Masks
+from scenekit.structures.scene import Objects, Scene
+from scenekit.structures.vocabulary import Vocabulary
+from scenekit_datasets.opening import Faulty, picture_of_size, report
+from scenekit_datasets.pix3d.index import FLAGS, Entry, Index
+from scenekit_datasets.pix3d.models import in_camera, load_model
+
+KEYS: tuple[Key[Any, Any], ...] = (MASKS, BOXES3D, MESHES, VOXELS)
+"""What is labelled beside the object's box."""
+
+SHAPES = frozenset({BOXES3D, MESHES, VOXELS})
+"""What needs the model."""
+
+
+class Pix3D(Dataset[Sample]):
+    """Pictures with one labelled object each; whatever else is in them is unlabelled.
+
+    categories: those to learn, all that occur if None. leave_out: flags of pictures that are left out. keys: what is
+    carried beside objects. side: cells along each side of grids. faulty: refuse what cannot be right, or leave it out
+    with a warning.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        *,
+        categories: Sequence[str] | None = None,
+        leave_out: Collection[str] = (),
+        keys: Collection[Key[Any, Any]] = KEYS,
+        side: int = 24,
+        faulty: Faulty = "refuse",
+    ) -> None:
+        if not 1 <= side <= 256:
+            raise InputError(f"voxels, the cells along each side of a grid, must be from 1 to 256, got {side}")
+        self.things = _categories(index, categories)
+        self.vocabulary = Vocabulary(self.things)
+        flags = _flags(leave_out)
+        self.entries = [e for e in index.entries if e.category in self.things and not e.flags & flags]
+        if not self.entries:
+            raise InputError(f"no picture of {index.path} is left; look at the options categories and leave_out")
+        self.keys, self.side, self.faulty = frozenset(keys), side, faulty
+        self._told: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> Sample:
+        """One sample. Raises InputError where a file of it is damaged, but for models and grids that may be skipped:
+        the sample then goes without shape."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"picture {index} of a data set of {len(self)}")
+        entry = self.entries[index]
+        image = picture_of_size(entry.image, entry.size, f"picture {entry.name}")
+        scene = self._scene(entry)
+        claims = Supervision(frozenset(scene.values), exhaustive=frozenset())
+        return Sample(image, scene, claims, entry.place)
+
+    def _scene(self, entry: Entry) -> Scene:
+        height, width = entry.size
+        matrix = torch.tensor([[entry.focal, 0.0, width / 2], [0.0, entry.focal, height / 2], [0.0, 0.0, 1.0]])
+        masks = read_mask(entry)
+        objects = Objects(torch.tensor([entry.box]), torch.tensor([self.things.index(entry.category)]), area=masks.area)
+        values = {**self._shape(entry), MASKS: masks}
+        return Scene(
+            size=entry.size,
+            vocabulary=self.vocabulary,
+            streams={OBJECTS: objects},
+            values={key: values[key] for key in KEYS if key in self.keys and key in values},
+            camera=Camera(matrix),
+            path=str(entry.image),
+        )
+
+    def _shape(self, entry: Entry) -> dict[Key[Any, Any], Any]:
+        """Nothing where nobody asks for it, or where it is damaged and may be skipped."""
+        if not self.keys & SHAPES:
+            return {}
+        try:
+            model = load_model(entry.model, entry.voxels, self.side)
+        except InputError as error:
+            self._tell(str(error))
+            return {}
+        meshes, boxes3d = in_camera(model, entry.rotation, entry.translation)
+        return {BOXES3D: boxes3d, MESHES: meshes, VOXELS: model.voxels}
+
+    def _tell(self, fault: str) -> None:
+        """Refuse it, or warn the first time."""
+        if fault not in self._told:
+            report([fault], self.faulty)
+            self._told.add(fault)
+
+
+def read_mask(entry: Entry) -> Masks:
+    """Grey above the middle is the object. Raises InputError for another size than the picture's, and for none."""
+    grey: Tensor = read_image(entry.mask)[0]
+    if tuple(grey.shape) != entry.size:
+        raise InputError(f"{entry.mask}: a mask of {list(entry.size)} pixels expected, got {list(grey.shape)}")
+    return Masks.from_dense(grey[None] > 127)
+
+
+def _categories(index: Index, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    known = index.categories
+    if isinstance(wanted, str) or (wanted is not None and not wanted):
+        raise InputError(f"categories must be names such as [bed, chair], got {wanted!r}")
+    for name in wanted or ():
+        if name not in known:
+            raise InputError(f"no picture of {index.path} has the category {name!r}{nearest(name, known)}")
+    return tuple(dict.fromkeys(known if wanted is None else wanted))
+
+
+def _flags(names: Collection[str]) -> frozenset[str]:
+    for name in [names] if isinstance(names, str) else names:
+        if name not in FLAGS:
+            raise InputError(f"leave_out names {name!r}{nearest(name, FLAGS)}")
+    return frozenset([names] if isinstance(names, str) else names)

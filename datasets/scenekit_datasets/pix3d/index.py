@@ -1,0 +1,121 @@
+"""pix3d.json: one entry a picture, checked before anything is loaded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from scenekit.errors import InputError
+from scenekit.evaluation.reading import Record, brief, is_number, read_json, records_of
+from scenekit.ops.rotations import is_rotation
+from scenekit.structures.geometry import Size
+from scenekit_datasets.opening import Faulty, report
+
+FLAGS = ("truncated", "occluded", "slightly_occluded")
+
+FILM = 32.0
+"""Width in millimetres of the film that `focal_length` belongs to."""
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A picture and the one object that is labelled in it.
+
+    `place` is the number of the entry in the file. A point of the model is at rotation @ point + translation in Pix3D's
+    camera frame (x left, y up, z forward). `focal` is in pixels, `box` xyxy.
+    """
+
+    place: int
+    name: str
+    category: str
+    image: Path
+    mask: Path
+    model: Path
+    voxels: Path | None
+    size: Size
+    box: tuple[float, ...]
+    rotation: Float[Tensor, "3 3"]
+    translation: Float[Tensor, " 3"]
+    focal: float
+    flags: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Index:
+    """The sound entries of the file `path` that are in a split, and the categories that occur in all of them."""
+
+    path: Path
+    entries: Sequence[Entry]
+    categories: Sequence[str]
+
+
+def read_index(root: Path, name: str, faulty: Faulty) -> Index:
+    """Raises InputError where the file can't be read, no entry is left, or a fault is to be refused."""
+    path = root / name
+    if not root.is_dir():
+        raise InputError(f"expected the folder of {name}, img, mask and model, but {root} is none; name it with root=")
+    entries, faults = [], []
+    for record in records_of(read_json(path), path, "picture"):
+        try:
+            entries.append(_entry(record, root))
+        except InputError as error:
+            faults.append(str(error))
+    report(faults, faulty)
+    if not entries:
+        raise InputError(f"{path} lists no picture that can be used")
+    return Index(path, entries, sorted({entry.category for entry in entries}))
+
+
+def _entry(record: Record, root: Path) -> Entry:
+    width, height = (int(number) for number in record.numbers("img_size", 2))
+    focal = record.number("focal_length")
+    if focal <= 0 or min(width, height) < 1:
+        raise InputError(f"{record}: focal_length and img_size must be above 0, got {focal:g} and {[width, height]}")
+    x0, y0, x1, y1 = map(float, record.numbers("bbox", 4))
+    if x1 <= x0 or y1 <= y0:
+        raise InputError(f"{record}: 'bbox' must be x1, y1, x2, y2 with some area, got {brief(record.data['bbox'])}")
+    image, mask, model = (_file(record, name, root) for name in ("img", "mask", "model"))
+    return Entry(
+        place=record.index,
+        name=record.text("img"),
+        category=record.text("category"),
+        image=image,
+        mask=mask,
+        model=model,
+        voxels=_file(record, "voxel", root) if record.data.get("voxel") else None,
+        size=(height, width),
+        box=(x0, y0, x1, y1),
+        rotation=_rotation(record),
+        translation=torch.tensor(record.numbers("trans_mat", 3), dtype=torch.float64),
+        focal=focal / FILM * width,
+        flags=frozenset(flag for flag in FLAGS if record.flag(flag)),
+    )
+
+
+def _file(record: Record, name: str, root: Path) -> Path:
+    """A file that is there and not empty."""
+    path = root / record.text(name)
+    if not path.is_file():
+        raise InputError(f"{record}: its {name!r} is missing: no file {path}")
+    if path.stat().st_size == 0:
+        raise InputError(f"{record}: its {name!r} is empty: {path} has 0 bytes")
+    return path
+
+
+def _rotation(record: Record) -> Float[Tensor, "3 3"]:
+    rows = record.get("rot_mat")
+    shaped = isinstance(rows, list) and len(rows) == 3 and all(isinstance(row, list) and len(row) == 3 for row in rows)
+    if not shaped or not all(is_number(value) for row in rows for value in row):
+        raise InputError(f"{record}: 'rot_mat' must be 3 rows of 3 finite numbers, not {brief(rows)}")
+    matrix = torch.tensor(rows, dtype=torch.float64)
+    if not bool(is_rotation(matrix, atol=1e-3)):
+        volume = float(torch.linalg.det(matrix))
+        told = "left-handed" if math.isclose(volume, -1, abs_tol=1e-2) else "not orthonormal"
+        raise InputError(f"{record}: 'rot_mat' is no rotation but {told} (determinant {volume:.3g})")
+    return matrix

@@ -1,0 +1,96 @@
+"""Models and their poses, in our frames.
+
+Pix3D's camera frame has x left, y up, z forward; ours is that turned by 180 degrees about z. Models have y up and stand
+with their front towards -z. Letters: V cells along the side of a grid, n those of the file along one dimension.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from scenekit.errors import InputError
+from scenekit.ops.voxels import voxelize, with_thin_parts
+from scenekit.structures import Boxes3D, Meshes
+from scenekit.structures.mesh_files import load_mesh
+
+OURS_FROM_THEIRS = torch.diag(torch.tensor([-1.0, -1.0, 1.0], dtype=torch.float64))
+"""Camera frames."""
+
+MODEL_FROM_BOX = torch.tensor([[0.0, 0.0, -1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]], dtype=torch.float64)
+"""The box looks forward along the model's -z, down along its -y, and has its width along -x."""
+
+KEPT = 64
+"""Models in memory: Pix3D has 395, each in 25 pictures on average."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A mesh in its own frame, its box there (both one row), and what of the box it fills."""
+
+    mesh: Meshes
+    box: Boxes3D
+    voxels: Bool[Tensor, "1 V V V"]
+
+
+@functools.lru_cache(maxsize=KEPT)
+def load_model(path: Path, voxels: Path | None, side: int) -> Model:
+    """The model and its grid of `side` cells. Raises InputError naming the file that is damaged."""
+    mesh = load_mesh(path)
+    low, high = mesh.verts.amin(dim=0), mesh.verts.amax(dim=0)
+    # Width, height and length of the box are along the model's x, y and z.
+    box = Boxes3D(((low + high) / 2)[None], (high - low)[None], MODEL_FROM_BOX.float()[None])
+    grid = voxelize(mesh, box, side) if voxels is None else with_thin_parts(read_grid(voxels, side)[None], mesh, box)
+    return Model(mesh, box, grid)
+
+
+def in_camera(model: Model, rotation: Float[Tensor, "3 3"], translation: Float[Tensor, " 3"]) -> tuple[Meshes, Boxes3D]:
+    """Mesh and box in our camera frame, of a pose in Pix3D's."""
+    turn, shift = (OURS_FROM_THEIRS @ part for part in (rotation, translation))
+    center = model.box.center.double() @ turn.T + shift
+    placed = Boxes3D(center.float(), model.box.size, (turn @ MODEL_FROM_BOX).float()[None])
+    return model.mesh.with_verts((model.mesh.verts.double() @ turn.T + shift).float()), placed
+
+
+def read_grid(path: Path, side: int) -> Bool[Tensor, "V V V"]:
+    """voxel.mat as a grid of `side` cells along width, height and length of the model's box.
+
+    Dimensions of the file run along the model's x, -z and y. What is occupied there spans the box; a cell is full where
+    at least half of it is. Raises InputError for a file that is damaged or empty.
+    """
+    try:
+        grid = scipy.io.loadmat(path)["voxel"]
+    except KeyError:
+        raise InputError(f"{path} has no variable 'voxel', as the files of Pix3D have") from None
+    except Exception as error:  # scipy lets through whatever its readers stumble over
+        raise InputError(f"{path} cannot be read as a MATLAB file: {' '.join(str(error).split())}") from None
+    if grid.ndim != 3:
+        raise InputError(f"{path}: a grid of three dimensions expected, got shape {list(grid.shape)}")
+    filled = grid[::-1, :, ::-1].transpose(0, 2, 1) > 0
+    if not filled.any():
+        raise InputError(f"{path}: its voxel grid is empty")
+    share = filled[_occupied(filled)].astype(np.float32)
+    for _ in range(3):  # each time the dimension in front goes to the end
+        share = np.tensordot(share, _overlaps(len(share), side), axes=(0, 1))
+    return torch.from_numpy(share >= 0.5)
+
+
+def _occupied(filled: Bool[np.ndarray, "_ _ _"]) -> tuple[slice, ...]:
+    """The smallest block that holds all full cells."""
+    return tuple(slice(int(places.min()), int(places.max()) + 1) for places in filled.nonzero())
+
+
+def _overlaps(count: int, side: int) -> Float[np.ndarray, "V n"]:
+    """Which share of each of `side` cells along an axis each of `count` cells of the same length covers."""
+    edges = np.arange(side)[:, None] * (count / side)
+    cells = np.arange(count)
+    shared = (np.minimum(edges + count / side, cells + 1) - np.maximum(edges, cells)).clip(min=0)
+    out: Float[np.ndarray, "V n"] = (shared * (side / count)).astype(np.float32)
+    return out
