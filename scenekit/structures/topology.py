@@ -1,5 +1,5 @@
-"""What the faces of packed meshes say of edges. Letters: N meshes, O = N + 1, V vertices, F faces, E edges, P pairs of
-faces, all of them packed over the batch.
+"""What the faces of packed meshes say of edges. Letters: N meshes, O = N + 1, V vertices, F faces, E edges, I edges
+of all faces, P pairs of them, all packed over the batch.
 """
 
 from __future__ import annotations
@@ -64,24 +64,21 @@ class Topology:
         return torch.stack((numbers // count, numbers % count), dim=1), inverse.view(-1, 3)
 
     @cached_property
-    def hinges(self) -> Int[Tensor, "P 4"]:
-        """Packed vertices of each pair of faces with a common edge: the edge's two, then the one opposite in each face.
-
-        More than two faces with one edge are paired each with each.
-        """
-        edge, corner = self.edges_of_faces.flatten().sort(stable=True)  # corners of faces by the edge opposite
-        before = torch.bincount(edge, minlength=len(self.edges)).cumsum(0)
-        first = F.pad(before, (1, 0))[edge]
-        rank = torch.arange(len(edge), device=edge.device) - first  # pairs with so many corners of the same edge
-        second = torch.arange(len(edge), device=edge.device).repeat_interleave(rank)
-        other = torch.arange(len(second), device=edge.device) - (rank.cumsum(0) - rank)[second] + first[second]
-        opposite = self.faces_packed.flatten()[corner]
-        return torch.cat((self.edges[edge[second]], opposite[torch.stack((other, second), dim=1)]), dim=1)
+    def edges_beside_faces(self) -> tuple[Int[Tensor, " I"], Int[Tensor, " I"]]:
+        """(Edge, face) of each edge of each face, the edges ascending."""
+        edge, corner = self.edges_of_faces.flatten().sort(stable=True)
+        return edge, corner // 3
 
     @cached_property
-    def mesh_of_hinges(self) -> Int[Tensor, " P"]:
-        """Whose pair of faces each one is."""
-        return self.mesh_of_verts[self.hinges[:, 0]]
+    def pairs_at_edges(self) -> Int[Tensor, "P 2"]:
+        """Rows of `edges_beside_faces`, two and two with the same edge: each with each where it has more faces."""
+        edge, _ = self.edges_beside_faces
+        first = F.pad(torch.bincount(edge, minlength=len(self.edges)).cumsum(0), (1, 0))[edge]
+        row = torch.arange(len(edge), device=edge.device)
+        rank = row - first  # each row has so many before it with the same edge
+        second = row.repeat_interleave(rank)
+        step = torch.arange(len(second), device=edge.device) - (rank.cumsum(0) - rank)[second]
+        return torch.stack((first[second] + step, second), dim=1)
 
 
 def owners(offset: Int[Tensor, " O"]) -> Int[Tensor, " _"]:

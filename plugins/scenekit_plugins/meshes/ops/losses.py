@@ -14,8 +14,6 @@ from scenekit_plugins.meshes.ops.checks import require_one_of, require_usable
 from scenekit_plugins.meshes.ops.graph import neighbor_sum
 
 METHODS = ("uniform", "cot", "cotcurv")
-FLAT = 1e-8
-"""Twice the area of a face, under which its normal means nothing."""
 
 
 @with_backends
@@ -50,16 +48,18 @@ def mesh_normal_consistency(meshes: Meshes) -> Float[Tensor, ""]:
     """Mean over meshes of the mean, over pairs of faces with a common edge, of 1 - cos of the angle of their normals.
 
     0 on a flat surface, whichever way its faces turn. Edges of one face alone count for nothing; of more than two faces
-    with one edge all pairs count. A face without area has cos 0 with all others, and gives no gradient, which would be
-    boundless.
+    with one edge all pairs count. A face without area has cos 0 with all others.
     """
     require_usable(meshes)
-    start, end, first, second = (take_rows(meshes.verts, corner) for corner in meshes.topology.hinges.T)
-    along = end - start
-    one, other = torch.linalg.cross(along, first - start), torch.linalg.cross(second - start, along)
-    bends = 1 - F.cosine_similarity(one, other, dim=1, eps=FLAT)
-    flat = torch.minimum(one.detach().norm(dim=1), other.detach().norm(dim=1)) < FLAT
-    return _mean_of_means(torch.where(flat, bends.detach(), bends), meshes.topology.mesh_of_hinges, len(meshes))
+    edge, face = meshes.topology.edges_beside_faces
+    start, end = (take_rows(meshes.verts, side) for side in meshes.edges_packed()[edge].T)
+    # Two of three terms are those of the edge's own vertices: 0, but in the gradient of a face that names one twice.
+    corners = (take_rows(meshes.verts, corner) for corner in meshes.faces_packed()[face].T)
+    normals = torch.stack([torch.linalg.cross(end - start, corner - start) for corner in corners]).sum(dim=0)
+    one, other = (take_rows(normals, side) for side in meshes.topology.pairs_at_edges.T)
+    bends = 1 - F.cosine_similarity(one, -other, dim=1)  # seen along the edge, the two faces turn opposite ways
+    owner = meshes.edges_packed_to_mesh_idx()[edge[meshes.topology.pairs_at_edges[:, 0]]]
+    return _mean_of_means(bends, owner, len(meshes))
 
 
 def _neighbor_means(meshes: Meshes, weights: Float[Tensor, " E"] | None) -> Float[Tensor, "V 3"]:
