@@ -123,6 +123,10 @@ class KittiAP:
             raise InputError("detections need scores: 16 columns a line")
         self._pictures.append(_Picture(truth, prediction, prediction.scores, overlaps(truth, prediction)))
 
+    def merge(self, other: KittiAP) -> None:
+        """Add what another process accumulated over other pictures."""
+        self._pictures += other._pictures
+
     def result(self) -> dict[str, float]:
         """`KITTI/Car_3D_AP40_moderate_strict` and the like: class, metric, kind, difficulty, overlap.
 

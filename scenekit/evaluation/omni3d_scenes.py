@@ -77,9 +77,8 @@ class Omni3DScenes:
 
     def _ignored(self, scene: Scene, boxes: Boxes3D, camera: Camera) -> Bool[Tensor, " N"]:
         seen = project_cuboids(boxes.corners, camera.matrix, scene.size)
-        cut = 1 - box_area(clipped(seen.boxes, scene.size)) / box_area(seen.boxes).clamp(min=1e-6)
-        truncation = _known(scene, TRUNCATION, cut)
-        visibility = _known(scene, VISIBILITY, torch.full((len(boxes),), torch.inf))
+        truncation = truncation_of(scene, seen.boxes)
+        visibility = known(scene, VISIBILITY, torch.full((len(boxes),), torch.inf))
         height = (scene.objects.boxes[:, 3] - scene.objects.boxes[:, 1]) / scene.size[0]
         return (
             ~(scene.rows_with(BOXES3D) & boxes.valid)
@@ -109,6 +108,12 @@ def scores_of(scene: Scene) -> Float[Tensor, " N"]:
     return torch.ones(len(objects)) if scores is None else scores.detach().cpu().float()
 
 
+def truncation_of(scene: Scene, projected: Float[Tensor, "N 4"]) -> Float[Tensor, " N"]:
+    """How far objects are cut off: what TRUNCATION says, else the share of the projected boxes beyond the picture."""
+    inside = box_area(clipped(projected, scene.size)) / box_area(projected).clamp(min=1e-6)
+    return known(scene, TRUNCATION, 1 - inside)
+
+
 def clipped(boxes: Float[Tensor, "N 4"], size: Size) -> Float[Tensor, "N 4"]:
     """The part of 2D boxes inside of a picture of `size` (height, width)."""
     height, width = size
@@ -128,7 +133,7 @@ def _arrays(
     return Omni3DObjects(*(part.numpy() for part in parts))
 
 
-def _known(scene: Scene, key: Key[Any, Any], otherwise: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
+def known(scene: Scene, key: Key[Any, Any], otherwise: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
     """What the scene says, and `otherwise` where it says nothing."""
     if key not in scene:
         return otherwise
