@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -26,7 +26,7 @@ def cell_centers(side: int, align: Align) -> Float[Tensor, " S"]:
 
 
 def grids_in_frustums(
-    voxels: Float[Tensor, "N V V V"], boxes: Boxes3D, frustums: Frustums, side: int, align: Align
+    voxels: Shaped[Tensor, "N V V V"], boxes: Boxes3D, frustums: Frustums, side: int, align: Align
 ) -> Float[Tensor, "N S S S"]:
     """How full each cell of a frustum is: the object's own grid between its cell centers, 0 outside its box.
 
@@ -60,19 +60,23 @@ def surfaces(cells: Bool[Tensor, "N S S S"], max_verts: int, align: Align) -> Me
     Each time to half as many cells a side, of which those are full that hold something of the finer grid.
     """
     meshes, rows = [], []
-    left, grids = torch.arange(len(cells), device=cells.device), cells.float()
+    left = torch.arange(len(cells), device=cells.device)
     while True:
-        fits = (vertex_counts(grids) <= max_verts) | (grids.shape[-1] == 1)
-        meshes.append(cubify(grids[fits], 0.5, align=align if grids.shape[-1] > 1 else "corner"))
+        side = cells.shape[-1]
+        fits = (vertex_counts(cells) <= max_verts) | (side == 1)
+        meshes.append(cubify(cells[fits].float(), 0.5, align=align if side > 1 else "corner"))
         rows.append(left[fits])
-        left, grids = left[~fits], grids[~fits]
+        left, cells = left[~fits], cells[~fits]
         if len(left) == 0:
             return Meshes.cat(meshes)[torch.cat(rows).argsort()] if len(meshes) > 1 else meshes[0]
-        grids = F.adaptive_max_pool3d(grids, max(grids.shape[-1] // 2, 1))
+        cells = F.adaptive_max_pool3d(cells.float(), max(side // 2, 1)) > 0
 
 
-def vertex_counts(grids: Float[Tensor, "N S S S"]) -> Int[Tensor, " N"]:
+def vertex_counts(cells: Bool[Tensor, "N S S S"]) -> Int[Tensor, " N"]:
     """How many vertices the surface of each grid has: lattice points of whose eight cells some are full, not all."""
-    padded = F.pad(grids, (1,) * 6)[:, None]
-    most, least = F.max_pool3d(padded, 2, stride=1), -F.max_pool3d(-padded, 2, stride=1)
-    return (most != least).flatten(1).sum(dim=1)
+    some = every = F.pad(cells, (1,) * 6)
+    for axis in (1, 2, 3):
+        count = some.shape[axis] - 1
+        some = some.narrow(axis, 0, count) | some.narrow(axis, 1, count)
+        every = every.narrow(axis, 0, count) & every.narrow(axis, 1, count)
+    return (some & ~every).flatten(1).sum(dim=1)

@@ -75,8 +75,8 @@ def test_solid_cells_and_what_stands_in_for_them() -> None:
 
 def test_vertices_are_counted_without_making_them() -> None:
     for share in (0.0, 0.1, 0.5, 0.9, 1.0):
-        grids = (torch.rand(5, 7, 7, 7) < share).float()
-        assert torch.equal(vertex_counts(grids), cubify(grids, 0.5).num_verts_per_mesh())
+        cells = torch.rand(5, 7, 7, 7) < share
+        assert torch.equal(vertex_counts(cells), cubify(cells.float(), 0.5).num_verts_per_mesh())
 
 
 @pytest.mark.parametrize("align", ["corner", "topleft"])
