@@ -283,11 +283,13 @@ class SceneModel(nn.Module):
     ) -> Scene:
         if camera is None and isinstance(given, Scene):
             camera = given.camera
+        known = None if camera is None else Camera.of(camera)
         with evaluating(self):
-            batch = self.preprocess([image], [None if camera is None else Camera.of(camera)])
+            batch = self.preprocess([image], [known])
             regions = None if given is None else given_regions(as_given(given), batch, self.vocabulary)
             outputs = self(batch, given=regions, tasks=tasks, threshold=threshold)
             (scene,) = self.scenes(outputs, tasks, threshold)
+        scene = replace(scene, camera=known or scene.camera)  # as it was given, not as it comes back from resizing
         return replace(scene, path=os.fspath(image)) if isinstance(image, str | os.PathLike) else scene
 
     @classmethod

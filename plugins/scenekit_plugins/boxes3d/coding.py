@@ -18,8 +18,8 @@ from scenekit.structures import Boxes3D, ImageBatch, Regions
 from scenekit_plugins.boxes3d.config import CodeConfig, PoseNumbers, SizeCode
 from scenekit_plugins.boxes3d.network import Numbers
 
-LARGEST_LOG_SIZE = 5.0
-"""Sizes are at most exp(5) times the prior."""
+LARGEST_LOG = 5.0
+"""Sizes, and depths that are relative to the box, are at most exp(5) times what the prior says."""
 
 FARTHEST = 100.0
 """Of depths that a sigmoid gives."""
@@ -139,7 +139,7 @@ def decode_size(numbers: Float[Tensor, "N 3"], priors: RegionPriors, code: SizeC
     """Width, height and length in metres."""
     if code == "sigmoid":
         return around(numbers, priors.size_mean, priors.size_std)
-    factor = numbers.clamp(max=LARGEST_LOG_SIZE).exp()
+    factor = numbers.clamp(max=LARGEST_LOG).exp()
     return factor if code == "plain" else factor * priors.size_mean
 
 
@@ -147,6 +147,8 @@ def decode_depth(numbers: Numbers, views: Views, priors: RegionPriors, config: C
     """Metres along z."""
     row, place = torch.arange(len(views.boxes), device=views.boxes.device), nearest_bin(views, priors)
     number = numbers.depth[row, place]
+    if config.depth == "box":
+        return number.clamp(max=LARGEST_LOG).exp() * depth_by_scale(views, priors)
     if config.depth == "clusters":
         assert priors.depth_mean is not None and priors.depth_std is not None, "clusters need priors of depth"
         number = around(number, priors.depth_mean[row, place], priors.depth_std[row, place])
@@ -155,6 +157,12 @@ def decode_depth(numbers: Numbers, views: Views, priors: RegionPriors, config: C
     elif config.depth == "sigmoid":
         number = number.sigmoid() * FARTHEST
     return number * metres_per_depth(views, config)
+
+
+def depth_by_scale(views: Views, priors: RegionPriors) -> Float[Tensor, " N"]:
+    """Metres at which a line as long as the diagonal of the mean box of the class has the length of the region's."""
+    length: Tensor = torch.linalg.vector_norm(priors.size_mean, dim=1)
+    return length * views.K[:, 1, 1] / views.scales.clamp(min=1)
 
 
 def around(number: Float[Tensor, "*N"], mean: Float[Tensor, "*N"], std: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:

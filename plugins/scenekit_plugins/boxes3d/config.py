@@ -18,7 +18,7 @@ PoseNumbers = Literal["6d", "quaternion", "euler"]
 PoseFrame = Literal["allocentric", "egocentric"]
 SizeCode = Literal["exp", "sigmoid", "plain"]
 Corners = Literal["symmetric", "own", "nearest"]
-DepthCode = Literal["direct", "log", "sigmoid", "clusters"]
+DepthCode = Literal["direct", "log", "sigmoid", "clusters", "box"]
 
 
 class SizePrior(Config):
@@ -63,10 +63,13 @@ class CodeConfig(Config):
 
     `pose` numbers of a rotation, which is relative to the ray through the object's center ("allocentric") or to the
     optical axis ("egocentric"). `size`: "exp" and "sigmoid" are relative to the class prior (mean * exp(x), or within
-    3 standard deviations of the mean), "plain" is exp(x) metres. `depth`: "direct" metres, "log", "sigmoid" (of 100 m),
-    or "clusters" (within 3 standard deviations of the mean of the class at that scale of the box). With `depth_bins`
-    there is a depth for each of so many scales of the box, as the prior has them, and the nearest one holds. Depth is
-    that of a camera with `virtual_focal` pixels, unless that is None.
+    3 standard deviations of the mean), "plain" is exp(x) metres.
+
+    `depth`: "direct" metres, "log", "sigmoid" (of 100 m), "clusters" (within 3 standard deviations of the mean of the
+    class at that scale of the box), or "box" (relative to where an object of the mean size of its class is, whose
+    diagonal is as long as that of the region: times exp(x)). With `depth_bins` there is a depth for each of so many
+    scales of the box, as the prior has them, and the nearest one holds. All but "box", which knows the focal length
+    already, are counted as by a camera with `virtual_focal` pixels, unless that is None.
     """
 
     pose: PoseNumbers = "6d"

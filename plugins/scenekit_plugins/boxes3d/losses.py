@@ -60,7 +60,7 @@ def number_losses(
     found: Cubes, truth: Cubes, sides: Float[Tensor, "N 2"], depth: DepthCode
 ) -> dict[str, Float[Tensor, " N"]]:
     """By group: how far its numbers are off. Pixels by the sides of the region, logs of sizes, 1 - cos of the angle."""
-    apart = found.depth.log() - truth.depth.log() if depth == "log" else found.depth - truth.depth
+    apart = found.depth.log() - truth.depth.log() if depth in ("log", "box") else found.depth - truth.depth
     turned = so3_relative_angle(found.rotation, truth.rotation, cos_angle=True, eps=math.inf)
     return {
         "xy": ((found.pixels - truth.pixels) / sides).abs().mean(dim=1),
