@@ -30,7 +30,9 @@ class TransformerConfig(Config):
     """`object_layers` of attention among the objects of a picture, then `pair_layers` among its pairs, which also look
     at the objects; all of `width`, with `heads` and `feedforward`.
 
-    `boxes3d` and `masks` say whether the objects' 3D boxes and masks are looked at where the model has these tasks.
+    `boxes3d` and `masks` say whether the objects' 3D boxes and masks are looked at where the model has these tasks;
+    `pairs3d`, whether pairs also know how their 3D boxes lie to each other, which tells metric relations such as "in
+    front of" apart: these numbers say nothing at first, so that a model that gets the option later goes on as before.
     While learning, what is looked at is computed for the objects that relations learn on, at the cost of its head.
     """
 
@@ -41,6 +43,7 @@ class TransformerConfig(Config):
     pair_layers: int = Field(default=1, ge=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     boxes3d: bool = True
+    pairs3d: bool = False
     masks: bool = False
 
 
@@ -92,6 +95,6 @@ def configured(spec: TaskSpec, config: RelationConfig) -> TaskSpec:
     looks = config.transformer if config.predictor == "transformer" else None
     uses: tuple[Key[Any, Any], ...] = ()
     if looks is not None:
-        uses = ((BOXES3D,) if looks.boxes3d else ()) + ((MASKS,) if looks.masks else ())
+        uses = ((BOXES3D,) if looks.boxes3d or looks.pairs3d else ()) + ((MASKS,) if looks.masks else ())
     policy = Policy.DETECTIONS if config.learn_on == "detections" else Policy.FOREGROUND
     return replace(spec, uses=uses, streams={OBJECTS: policy}, max_regions=config.max_objects)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from scenekit.structures import Boxes3D, Regions
 
-BOX_NUMBERS, PAIR_NUMBERS, SOLID_NUMBERS = 8, 17, 8
+BOX_NUMBERS, PAIR_NUMBERS, SOLID_NUMBERS, SOLID_PAIR_NUMBERS = 8, 17, 8, 11
 
 
 def box_numbers(regions: Regions, sizes: Sequence[tuple[int, int]]) -> Float[Tensor, "N 8"]:
@@ -44,12 +44,42 @@ def pair_numbers(
 
 
 def solid_numbers(boxes: Boxes3D | None, count: int, like: Tensor) -> Float[Tensor, "N 8"]:
-    """Place (m), log distance and log size of each 3D box, and that it is there; zeros where the model has none."""
+    """Place (m, far ones compressed by asinh), log distance and log size of each 3D box, and that it is there.
+
+    Zeros where the model has none.
+    """
     if boxes is None:
         return like.new_zeros((count, SOLID_NUMBERS))
+    there = _is_there(boxes)
     distance, size = boxes.center[:, 2:].clamp(min=1e-2).log(), boxes.size.clamp(min=1e-3).log()
-    there = torch.ones_like(distance)
-    return torch.cat((boxes.center, distance, size, there), dim=1).nan_to_num().to(like)
+    numbers = torch.cat((boxes.center.asinh(), distance, size, torch.ones_like(distance)), dim=1)
+    return numbers.masked_fill(~there[:, None], 0.0).to(like)
+
+
+def solid_pair_numbers(boxes: Boxes3D | None, pairs: Int[Tensor, "M 2"], like: Tensor) -> Float[Tensor, "M 11"]:
+    """How the object's 3D box lies to the subject's, seen from the camera; zeros where one of them has none.
+
+    Offset of the centers and gaps between the boxes along x, y and z (m, compressed by asinh; gaps are below 0 where
+    they overlap), distance in x and z, the direction there (cos, sin), the log of how much farther sideways than in
+    depth, and that both are there.
+    """
+    if boxes is None:
+        return like.new_zeros((len(pairs), SOLID_PAIR_NUMBERS))
+    there = _is_there(boxes)[pairs].all(dim=1)
+    centers, corners = boxes.center[pairs], boxes.corners
+    low, high = corners.amin(dim=1)[pairs], corners.amax(dim=1)[pairs]
+    offset = centers[:, 1] - centers[:, 0]
+    gaps = torch.maximum(low[:, 1] - high[:, 0], low[:, 0] - high[:, 1])
+    flat = offset[:, [0, 2]]
+    distance, sides = flat.norm(dim=1, keepdim=True), flat.abs().clamp(min=0.02).log()
+    bearing = (distance.asinh(), flat / distance.clamp(min=0.05), sides[:, :1] - sides[:, 1:])
+    numbers = torch.cat((offset.asinh(), gaps.asinh(), *bearing, torch.ones_like(distance)), dim=1)
+    return numbers.masked_fill(~there[:, None], 0.0).to(like)
+
+
+def _is_there(boxes: Boxes3D) -> Bool[Tensor, " N"]:
+    """Rows that are not blank."""
+    return torch.cat((boxes.center, boxes.size, boxes.rotation.flatten(1)), dim=1).isfinite().all(dim=1)
 
 
 def unions(regions: Regions, pairs: Int[Tensor, "M 2"]) -> tuple[Regions, Int[Tensor, " M"]]:

@@ -21,8 +21,10 @@ from scenekit_plugins.relations.geometry import (
     BOX_NUMBERS,
     PAIR_NUMBERS,
     SOLID_NUMBERS,
+    SOLID_PAIR_NUMBERS,
     box_numbers,
     solid_numbers,
+    solid_pair_numbers,
     unions,
 )
 from scenekit_plugins.relations.pairs import place_in_group
@@ -108,19 +110,22 @@ class ObjectTokens(nn.Module):
 
 
 class PairTokens(nn.Module):
-    """Subject, object, how they lie to each other, and what the box around both looks like."""
+    """Subject, object, how they lie to each other (in space too), and what the box around both looks like."""
 
     def __init__(self, core: Core, config: RelationConfig) -> None:
         super().__init__()
         width, self.side = config.transformer.width, config.union_pooled
         self.subject, self.object = nn.Linear(width, width), nn.Linear(width, width)
         self.geometry = nn.Sequential(nn.Linear(PAIR_NUMBERS, width), nn.ReLU(inplace=True), nn.Linear(width, width))
+        self.solid = _silent_pairs(width) if config.transformer.pairs3d else None
         self.union = nn.Sequential(nn.Flatten(), nn.Linear(core.channels * self.side**2, width)) if self.side else None
         self.mix = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
 
     def forward(self, board: Board, graph: Graph, node: Float[Tensor, "N D"]) -> Float[Tensor, "K D"]:
         ends = self.subject(node)[graph.pairs[:, 0]] + self.object(node)[graph.pairs[:, 1]]
         token: Tensor = ends + self.geometry(graph.geometry)
+        if self.solid is not None:
+            token = token + self.solid(solid_pair_numbers(_present(board, BOXES3D), graph.pairs, like=token))
         if self.union is not None:
             around, rows = unions(graph.objects, graph.pairs)
             token = token + self.union(board.pool(around, size=self.side))[rows]
@@ -168,6 +173,10 @@ def _silent(numbers: int, width: int) -> nn.Linear:
     layer = nn.Linear(numbers, width, bias=False)
     nn.init.zeros_(layer.weight)
     return layer
+
+
+def _silent_pairs(width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(SOLID_PAIR_NUMBERS, width), nn.ReLU(inplace=True), _silent(width, width))
 
 
 def _layer_options(options: TransformerConfig) -> dict[str, Any]:

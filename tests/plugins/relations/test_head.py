@@ -27,6 +27,7 @@ SPEC = registry().get("task", "relations")
 VARIANTS: tuple[Mapping[str, Any], ...] = (
     {"predicates": "sigmoid", "long_tail": "class_balanced", "union_pooled": 0},
     {"learn_on": "regions", "long_tail": "logit_adjustment", "transformer": {"width": 8, "masks": True}},
+    {"transformer": {"width": 8, "pairs3d": True}},
     {"predictor": "frequency"},
     {"predictor": "imp"},
     {"predictor": "imp", "imp": {"order": "original", "hidden": 4, "features": 4}, "frequency_bias": False},
@@ -67,6 +68,8 @@ def test_options_shape_the_record() -> None:
     looking = RelationConfig.model_validate({"transformer": {"boxes3d": False, "masks": True}})
     assert configured(SPEC, looking).uses == (MASKS,)
     assert configured(SPEC, RelationConfig()).uses == (BOXES3D,)
+    pairs = RelationConfig.model_validate({"transformer": {"boxes3d": False, "pairs3d": True}})
+    assert configured(SPEC, pairs).uses == (BOXES3D,)
     assert configured(SPEC, RelationConfig(predictor="imp")).uses == ()
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
 import torch
 
 from scenekit.structures import Boxes3D, Regions
 from scenekit_plugins.relations.geometry import (
     BOX_NUMBERS,
     PAIR_NUMBERS,
+    SOLID_PAIR_NUMBERS,
     box_numbers,
     pair_numbers,
     pair_rasters,
     solid_numbers,
+    solid_pair_numbers,
     unions,
 )
 from scenekit_plugins.relations.pairs import all_pairs, best_of_group, place_in_group
@@ -85,5 +90,19 @@ def test_without_3d_boxes_there_are_zeros() -> None:
     assert not solid_numbers(None, 3, like).any()
     boxes = Boxes3D(torch.tensor([[1.0, 2, 4], [torch.nan] * 3]), torch.ones(2, 3), torch.eye(3).repeat(2, 1, 1))
     numbers = solid_numbers(boxes, 2, like)
-    torch.testing.assert_close(numbers[0], torch.tensor([1.0, 2, 4, float(torch.tensor(4.0).log()), 0, 0, 0, 1]))
-    assert bool(numbers.isfinite().all())
+    torch.testing.assert_close(numbers[0], torch.tensor([*torch.tensor([1.0, 2, 4]).asinh(), math.log(4), 0, 0, 0, 1]))
+    assert not numbers[1].any()  # nor are they said to be there
+    pairs = torch.tensor([[0, 1], [1, 0]])
+    for given in (None, boxes):
+        assert not solid_pair_numbers(given, pairs, like).any()
+
+
+def test_numbers_of_pairs_in_space_by_hand() -> None:
+    """Cubes of 1 m: the second stands 3 m to the right of the first and 4 m behind it."""
+    centers = torch.tensor([[-1.0, 0, 5], [2.0, 0, 9]])
+    boxes = Boxes3D(centers, torch.ones(2, 3), torch.eye(3).repeat(2, 1, 1))
+    there, back = solid_pair_numbers(boxes, torch.tensor([[0, 1], [1, 0]]), torch.zeros(1, dtype=torch.float64))
+    wanted = [*torch.tensor([3.0, 0, 4, 2, -1, 3, 5]).asinh().tolist(), 0.6, 0.8, math.log(3 / 4), 1]
+    assert len(there) == SOLID_PAIR_NUMBERS and there.tolist() == pytest.approx(wanted)
+    odd = torch.tensor([0, 1, 2, 7, 8])
+    torch.testing.assert_close(back, there.index_copy(0, odd, -there[odd]))
