@@ -58,8 +58,8 @@ class Topology:
     @cached_property
     def _edges_and_inverse(self) -> tuple[Int[Tensor, "E 2"], Int[Tensor, "F 3"]]:
         count = max(int(self.verts_offset[-1]), 1)
-        ends = torch.stack((self.faces_packed.roll(-1, 1), self.faces_packed.roll(1, 1)), dim=-1)  # [F 3 2]
-        low, high = ends.amin(dim=-1), ends.amax(dim=-1)
+        one, other = self.faces_packed.roll(-1, 1), self.faces_packed.roll(1, 1)  # [F 3]
+        low, high = torch.minimum(one, other), torch.maximum(one, other)
         numbers, inverse = torch.unique(low * count + high, return_inverse=True)
         return torch.stack((numbers // count, numbers % count), dim=1), inverse.view(-1, 3)
 
