@@ -26,5 +26,6 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         loss_weights={"voxel": 3.0, "extent": 5.0, "chamfer": 1.0, "normal": 0.1, "edge": 1.0},
         evaluator=MeshEvaluator,
         draw=draw_meshes,
+        draw_apart=True,
         configure=configured,
     )
