@@ -50,9 +50,9 @@ def chamfer_distance(
     Points beyond a length count for nothing; to a cloud without points the distance is 0, and that of normals 1.
     Equations 2 and 3 of Gkioxari et al., Mesh R-CNN. Memory does not grow with P x Q.
     """
-    _check_options(batch_reduction, point_reduction, x_normals, y_normals)
+    check_options(batch_reduction, point_reduction, x_normals, y_normals)
     check_clouds(x, y, x_lengths, y_lengths, norm)
-    _check_companions(x, y, x_normals, y_normals, weights)
+    check_companions(x, y, x_normals, y_normals, weights)
     first, second = _Clouds(x, x_lengths, x_normals), _Clouds(y, y_lengths, y_normals)
     if single_directional:
         to_y, _ = nearest_points(x, y, x_lengths, y_lengths, norm, 1)
@@ -146,9 +146,10 @@ def _where(condition: Tensor, value: Tensor) -> Tensor:
     return torch.where(condition, value, 0)
 
 
-def _check_options(
+def check_options(
     batch_reduction: Reduction, point_reduction: PointReduction, x_normals: Tensor | None, y_normals: Tensor | None
 ) -> None:
+    """Raise unless the reductions go together."""
     require_one_of(batch_reduction, ("mean", "sum", None), "batch_reduction")
     require_one_of(point_reduction, ("mean", "sum", "max", None), "point_reduction")
     if point_reduction is None and batch_reduction is not None:
@@ -159,9 +160,10 @@ def _check_options(
         raise InputError('point_reduction "max" is a distance of positions alone: leave the normals out')
 
 
-def _check_companions(
+def check_companions(
     x: Tensor, y: Tensor, x_normals: Tensor | None, y_normals: Tensor | None, weights: Tensor | None
 ) -> None:
+    """Raise unless normals and weights are of these clouds."""
     for points, normals in ((x, x_normals), (y, y_normals)):
         if normals is not None and normals.shape != points.shape:
             raise InputError(f"a normal for each point expected, {list(points.shape)}, got {list(normals.shape)}")

@@ -51,8 +51,7 @@ def gather_scatter(
     An edge (a, b) adds row b to a, and where it is not `directed` row a to b. With `backward` a directed edge adds row
     a to b instead. Edges that occur twice count twice, and so does one from a vertex to itself, unless directed.
     """
-    if edges.ndim != 2 or edges.shape[1] != 2:
-        raise InputError(f"edges must be [E 2], got {list(edges.shape)}")
+    check_edges(edges)
     to, source = edges.unbind(dim=1)
     if not directed:
         to, source = torch.cat((to, source)), torch.cat((source, to))
@@ -68,6 +67,12 @@ def neighbor_sum(
     """For each row the sum of the values of the rows that links lead from, times the weights of the links."""
     found: Tensor = _NeighborSum.apply(values, to, source, weights)
     return found
+
+
+def check_edges(edges: Tensor) -> None:
+    """Raise unless these are pairs of vertices."""
+    if edges.ndim != 2 or edges.shape[1] != 2:
+        raise InputError(f"edges must be [E 2], got {list(edges.shape)}")
 
 
 class _NeighborSum(torch.autograd.Function):

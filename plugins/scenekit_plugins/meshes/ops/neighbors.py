@@ -51,8 +51,7 @@ def knn_points(
     `version` and `return_sorted` change nothing here: they choose among pytorch3d's kernels.
     """
     check_clouds(p1, p2, lengths1, lengths2, norm)
-    if K < 1:
-        raise InputError(f"K must be at least 1, got {K}")
+    check_count(K)
     idx, valid = nearest_points(p1, p2, lengths1, lengths2, norm, K)
     points = knn_gather(p2, idx, lengths2)
     dists = torch.where(valid, distances(p1[:, :, None], points, norm), 0)
@@ -158,6 +157,12 @@ def check_clouds(
             raise InputError(
                 f"a length of at most {cloud.shape[1]} for each of {len(cloud)} clouds expected, got {lengths.tolist()}"
             )
+
+
+def check_count(K: int) -> None:
+    """Raise unless one neighbor at least is asked for."""
+    if K < 1:
+        raise InputError(f"K must be at least 1, got {K}")
 
 
 def lengths_of(cloud: Tensor, lengths: Tensor | None) -> Int[Tensor, " B"]:

@@ -42,7 +42,7 @@ def vert_align(
     """
     maps = [feats] if isinstance(feats, Tensor) else list(feats)
     points = verts.verts_padded() if isinstance(verts, Meshes) else verts
-    _check_maps(maps, points)
+    check_maps(maps, points)
     grid = points[:, None, :, :2]
     sampled = [
         F.grid_sample(map, grid.to(map.dtype), mode=interp_mode, padding_mode=padding_mode, align_corners=align_corners)
@@ -89,11 +89,7 @@ def sample_points_from_meshes(
     Gradients go to the vertices, through points and normals. A mesh without faces gives zeros, and one whose faces
     have no area gives points on those faces; meshes that all have no faces, or NaN in a vertex, are an InputError.
     """
-    if return_textures:
-        raise InputError("meshes have no textures to sample: leave return_textures out")
-    require_usable(meshes)
-    if meshes.isempty():
-        raise InputError(f"meshes with faces expected to sample points from, got {len(meshes)} without any")
+    check_sampled(meshes, return_textures)
     areas, face_normals = mesh_face_areas_normals(meshes.verts, meshes.faces_packed())
     faces = _faces_by_area(areas.detach(), meshes, num_samples, generator)
     weights = _barycentric(faces, meshes.verts.dtype, generator)
@@ -138,7 +134,8 @@ def _uniform(
     return torch.rand(shape, dtype=dtype, device=where, generator=generator).to(device)
 
 
-def _check_maps(maps: Sequence[Tensor], points: Tensor) -> None:
+def check_maps(maps: Sequence[Tensor], points: Tensor) -> None:
+    """Raise unless `vert_align` can sample these maps at these points."""
     if not maps:
         raise InputError("at least one feature map [N C H W] expected, got none")
     if points.ndim != 3 or points.shape[-1] < 2:
@@ -146,3 +143,12 @@ def _check_maps(maps: Sequence[Tensor], points: Tensor) -> None:
     for map in maps:
         if map.ndim != 4 or len(map) != len(points):
             raise InputError(f"features must be [N C H W] with N = {len(points)}, got {list(map.shape)}")
+
+
+def check_sampled(meshes: Meshes, return_textures: bool) -> None:
+    """Raise unless `sample_points_from_meshes` can sample these."""
+    if return_textures:
+        raise InputError("meshes have no textures to sample: leave return_textures out")
+    require_usable(meshes)
+    if meshes.isempty():
+        raise InputError(f"meshes with faces expected to sample points from, got {len(meshes)} without any")

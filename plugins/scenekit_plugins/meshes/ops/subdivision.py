@@ -45,11 +45,7 @@ def subdivide_meshes(
     meshes: Meshes, feats: Float[Tensor, "V C"] | None = None, template: Meshes | None = None
 ) -> Meshes | tuple[Meshes, Float[Tensor, "W C"]]:
     """What `SubdivideMeshes(template)(meshes, feats)` gives."""
-    require_usable(meshes)
-    if feats is not None and len(feats) != len(meshes.verts):
-        raise InputError(f"a row of features for each of {len(meshes.verts)} vertices expected, got {len(feats)}")
-    if template is not None and not torch.equal(meshes.faces, template.faces.repeat(len(meshes), 1)):
-        raise InputError("meshes that all have the faces of the one given to SubdivideMeshes expected, got others")
+    check_subdivided(meshes, feats, template)
     edges_offset = F.pad(meshes.num_edges_per_mesh().cumsum(0), (1, 0))
     verts_to = torch.arange(len(meshes.verts), device=meshes.device) + edges_offset[meshes.verts_packed_to_mesh_idx()]
     edges = torch.arange(len(meshes.edges_packed()), device=meshes.device)
@@ -59,6 +55,15 @@ def subdivide_meshes(
     faces = _quartered(meshes, verts_to, edges_to) - offset[meshes.faces_packed_to_mesh_idx()][:, None, None]
     finer = Meshes(_with_middles(meshes.verts, meshes, order), _by_mesh(faces, meshes), offset, meshes.faces_offset * 4)
     return finer if feats is None else (finer, _with_middles(feats, meshes, order))
+
+
+def check_subdivided(meshes: Meshes, feats: Tensor | None, template: Meshes | None) -> None:
+    """Raise unless features and template go with the meshes."""
+    require_usable(meshes)
+    if feats is not None and len(feats) != len(meshes.verts):
+        raise InputError(f"a row of features for each of {len(meshes.verts)} vertices expected, got {len(feats)}")
+    if template is not None and not torch.equal(meshes.faces, template.faces.repeat(len(meshes), 1)):
+        raise InputError("meshes that all have the faces of the one given to SubdivideMeshes expected, got others")
 
 
 def ico_sphere(level: int = 0, device: torch.device | str | None = None) -> Meshes:

@@ -55,7 +55,7 @@ def cubify(
 
     With `feats`, also the features of the cell of each face.
     """
-    _check(voxels, feats, align)
+    check_grids(voxels, feats, align)
     voxels = voxels if device is None else voxels.to(device)
     occupied = (voxels >= thresh).permute(0, 2, 3, 1)  # [N H W D]: the order of the result is that of (y, x, z)
     sides = _exposed(occupied).nonzero()  # (grid, y, x, z, side)
@@ -103,7 +103,8 @@ def _positions(used: Bool[Tensor, "N L"], cells: torch.Size, align: Align) -> Fl
     return (2 * numbers - float(align == "center")) / (size - 1) - 1
 
 
-def _check(voxels: Tensor, feats: Tensor | None, align: str) -> None:
+def check_grids(voxels: Tensor, feats: Tensor | None, align: str) -> None:
+    """Raise unless `cubify` can make a surface of them."""
     require_one_of(align, ("topleft", "corner", "center"), "align")
     require_shape(voxels, 4, "voxels", "[N D H W]")
     sizes = list(voxels.shape[1:])

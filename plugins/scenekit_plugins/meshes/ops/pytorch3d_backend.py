@@ -1,0 +1,183 @@
+"""The operations by pytorch3d itself, under the same names and with the same checks of what comes in.
+
+Imported only where this backend is asked for. Meshes are ours on both sides; see `to_pytorch3d`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch3d.loss
+import pytorch3d.ops
+import pytorch3d.structures
+import torch
+from torch import Tensor
+
+from scenekit.structures import Meshes
+from scenekit_plugins.meshes.ops import chamfer, graph, losses, neighbors, sampling, subdivision
+from scenekit_plugins.meshes.ops.checks import require_one_of, require_usable
+from scenekit_plugins.meshes.ops.voxels import Align, check_grids
+
+
+def to_pytorch3d(meshes: Meshes) -> Any:
+    """pytorch3d's own Meshes; gradients go through."""
+    return pytorch3d.structures.Meshes(verts=meshes.verts_list(), faces=meshes.faces_list())
+
+
+def from_pytorch3d(meshes: Any) -> Meshes:
+    """Ours, of pytorch3d's; gradients go through."""
+    lists = (meshes.verts_list(), meshes.faces_list())
+    return Meshes.from_lists(*([part.reshape(-1, 3) for part in parts] for parts in lists))
+
+
+def cubify(
+    voxels: Tensor,
+    thresh: float,
+    *,
+    feats: Tensor | None = None,
+    device: torch.device | str | None = None,
+    align: Align = "topleft",
+) -> Meshes | tuple[Meshes, Tensor]:
+    """As `voxels.cubify`."""
+    check_grids(voxels, feats, align)
+    grids = voxels.to(device or voxels.device).float().nan_to_num(nan=-torch.inf)
+    meshes = (
+        from_pytorch3d(pytorch3d.ops.cubify(grids, thresh, align=align)) if len(grids) else Meshes.from_lists([], [])
+    )
+    if feats is None:
+        return meshes
+    return meshes, feats.to(grids.device).transpose(0, 1).flatten(1).T[
+        _cells_of_faces(grids, thresh, len(meshes.faces))
+    ]
+
+
+def _cells_of_faces(grids: Tensor, thresh: float, count: int) -> Tensor:
+    """Numbers of the cells that faces bound; the features that pytorch3d gives have no gradient, and one align only."""
+    if count == 0:
+        return torch.zeros(0, dtype=torch.int64, device=grids.device)
+    numbers = torch.arange(grids.numel(), dtype=torch.float64, device=grids.device).view(grids[:, None].shape)
+    found: Tensor = pytorch3d.ops.cubify(grids, thresh, feats=numbers, align="center").textures.atlas_packed()
+    return found.flatten().long()
+
+
+def vert_align(
+    feats: Any,
+    verts: Tensor | Meshes,
+    return_packed: bool = False,
+    interp_mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: bool = True,
+) -> Tensor:
+    """As `sampling.vert_align`."""
+    maps = [feats] if isinstance(feats, Tensor) else list(feats)
+    sampling.check_maps(maps, verts.verts_padded() if isinstance(verts, Meshes) else verts)
+    points = to_pytorch3d(verts) if isinstance(verts, Meshes) else verts
+    found: Tensor = pytorch3d.ops.vert_align(maps, points, return_packed, interp_mode, padding_mode, align_corners)
+    return found if return_packed or isinstance(verts, Tensor) else found * verts.verts_mask()[..., None]
+
+
+def sample_points_from_meshes(
+    meshes: Meshes,
+    num_samples: int = 10000,
+    return_normals: bool = False,
+    return_textures: bool = False,
+    generator: torch.Generator | None = None,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """As `sampling.sample_points_from_meshes`."""
+    sampling.check_sampled(meshes, return_textures)
+    with torch.random.fork_rng(enabled=generator is not None):
+        if generator is not None:
+            torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+        found = pytorch3d.ops.sample_points_from_meshes(to_pytorch3d(meshes), num_samples, return_normals)
+    return found  # type: ignore[no-any-return]
+
+
+def mesh_face_areas_normals(verts: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
+    """As `sampling.mesh_face_areas_normals`."""
+    areas, normals = pytorch3d.ops.mesh_face_areas_normals(verts, faces)
+    return areas, normals
+
+
+def gather_scatter(input: Tensor, edges: Tensor, directed: bool = False, backward: bool = False) -> Tensor:
+    """As `graph.gather_scatter`."""
+    graph.check_edges(edges)
+    edges = edges.flip(1) if directed and backward else edges
+    found: Tensor = pytorch3d.ops.graph_conv.gather_scatter(input, edges, directed)
+    return found
+
+
+def chamfer_distance(
+    x: Tensor,
+    y: Tensor,
+    x_lengths: Tensor | None = None,
+    y_lengths: Tensor | None = None,
+    x_normals: Tensor | None = None,
+    y_normals: Tensor | None = None,
+    weights: Tensor | None = None,
+    batch_reduction: chamfer.Reduction = "mean",
+    point_reduction: chamfer.PointReduction = "mean",
+    norm: int = 2,
+    single_directional: bool = False,
+    abs_cosine: bool = True,
+) -> tuple[chamfer.Term, chamfer.Term | None]:
+    """As `chamfer.chamfer_distance`."""
+    chamfer.check_options(batch_reduction, point_reduction, x_normals, y_normals)
+    neighbors.check_clouds(x, y, x_lengths, y_lengths, norm)
+    chamfer.check_companions(x, y, x_normals, y_normals, weights)
+    given = (x_lengths, y_lengths, x_normals, y_normals, weights, batch_reduction, point_reduction)
+    loss, normals = pytorch3d.loss.chamfer_distance(x, y, *given, norm, single_directional, abs_cosine)
+    return loss, normals
+
+
+def knn_points(
+    p1: Tensor,
+    p2: Tensor,
+    lengths1: Tensor | None = None,
+    lengths2: Tensor | None = None,
+    norm: int = 2,
+    K: int = 1,
+    version: int = -1,
+    return_nn: bool = False,
+    return_sorted: bool = True,
+) -> neighbors.KNN:
+    """As `neighbors.knn_points`."""
+    neighbors.check_clouds(p1, p2, lengths1, lengths2, norm)
+    neighbors.check_count(K)
+    found = pytorch3d.ops.knn_points(p1, p2, lengths1, lengths2, norm, K, version, return_nn, return_sorted)
+    return neighbors.KNN(found.dists, found.idx, found.knn)
+
+
+def subdivide_meshes(
+    meshes: Meshes, feats: Tensor | None = None, template: Meshes | None = None
+) -> Meshes | tuple[Meshes, Tensor]:
+    """As `subdivision.subdivide_meshes`."""
+    subdivision.check_subdivided(meshes, feats, template)
+    module = pytorch3d.ops.SubdivideMeshes(None if template is None else to_pytorch3d(template))
+    if feats is None:
+        return from_pytorch3d(module(to_pytorch3d(meshes)))
+    finer, finer_feats = module(to_pytorch3d(meshes), feats)
+    return from_pytorch3d(finer), finer_feats.flatten(0, -2)  # by mesh where there is a template
+
+
+def mesh_edge_loss(meshes: Meshes, target_length: float = 0.0) -> Tensor:
+    """As `losses.mesh_edge_loss`."""
+    require_usable(meshes)
+    return _scalar(pytorch3d.loss.mesh_edge_loss(to_pytorch3d(meshes), target_length))
+
+
+def mesh_laplacian_smoothing(meshes: Meshes, method: str = "uniform") -> Tensor:
+    """As `losses.mesh_laplacian_smoothing`."""
+    require_one_of(method, losses.METHODS, "method")
+    require_usable(meshes)
+    return _scalar(pytorch3d.loss.mesh_laplacian_smoothing(to_pytorch3d(meshes), method))
+
+
+def mesh_normal_consistency(meshes: Meshes) -> Tensor:
+    """As `losses.mesh_normal_consistency`."""
+    require_usable(meshes)
+    return _scalar(pytorch3d.loss.mesh_normal_consistency(to_pytorch3d(meshes)))
+
+
+def _scalar(loss: Tensor) -> Tensor:
+    """Of meshes with nothing to measure pytorch3d gives a tensor of one zero instead."""
+    return loss.sum()
