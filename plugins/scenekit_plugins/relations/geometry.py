@@ -44,15 +44,12 @@ def pair_numbers(
 
 
 def solid_numbers(boxes: Boxes3D | None, count: int, like: Tensor) -> Float[Tensor, "N 8"]:
-    """Place (m, far ones compressed by asinh), log distance and log size of each 3D box, and that it is there.
-
-    Zeros where the model has none.
-    """
+    """Place (m), log distance and log size of each 3D box, and that it is there; zeros where it is not."""
     if boxes is None:
         return like.new_zeros((count, SOLID_NUMBERS))
     there = _is_there(boxes)
     distance, size = boxes.center[:, 2:].clamp(min=1e-2).log(), boxes.size.clamp(min=1e-3).log()
-    numbers = torch.cat((boxes.center.asinh(), distance, size, torch.ones_like(distance)), dim=1)
+    numbers = torch.cat((boxes.center, distance, size, torch.ones_like(distance)), dim=1)
     return numbers.masked_fill(~there[:, None], 0.0).to(like)
 
 
