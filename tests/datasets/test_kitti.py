@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torchvision.ops import box_iou
 
 import scenekit as sk
 from scenekit.data.collate import collate
 from scenekit.data.transforms import moved
 from scenekit.evaluation.kitti import LOOK_ALIKE
-from scenekit.evaluation.kitti_files import read_objects
+from scenekit.evaluation.kitti_files import read_objects, score_kitti_files
+from scenekit.evaluation.kitti_scenes import KittiEvaluator
 from scenekit.ops.cuboids import project_cuboids
 from scenekit.recipe import InputConfig
 from scenekit.structures.geometry import Geometry
@@ -29,6 +32,7 @@ from tests.datasets.spatial_files import (
     SIZE,
     VAN,
     WALKER,
+    calibration,
     write_kitti,
     write_scan,
 )
@@ -193,6 +197,28 @@ def test_a_batch(made: Path) -> None:
     assert targets.valid[sk.BOXES3D].tolist() == [True, True, True, False, False, False, True]
     assert targets.streams[sk.OBJECTS].crowd.tolist() == [False, False, True, True, True, True, False]
     assert batch.cameras is not None
+
+
+# The evaluation of scenes
+
+
+def test_scenes_are_measured_as_files_are(repository: Path, tmp_path: Path) -> None:
+    """The same labels and detections, as text files and as scenes: the same 168 numbers."""
+    reference = repository / "tests" / "reference" / "mesh3d" / "kitti"
+    folders = {name: tmp_path / name for name in ("label_2", "pred")}
+    for name, folder in folders.items():
+        shutil.copytree(reference / name, folder / "label_2")
+        (folder / "image_2").mkdir()
+        (folder / "calib").mkdir()
+        for path in (reference / name).iterdir():
+            (folder / "calib" / path.name).write_text(calibration())
+            Image.new("RGB", (1242, 375)).save(folder / "image_2" / f"{path.stem}.png", compress_level=1)
+    truth, found = (opened(folder) for folder in folders.values())
+    scores = KittiEvaluator(truth.vocabulary)
+    for sample, prediction in zip(truth, found, strict=True):
+        scores.update(sample, prediction.scene)
+    expected = score_kitti_files(reference / "label_2", reference / "pred")
+    assert scores.result() == pytest.approx(expected, abs=1e-2, nan_ok=True) and len(expected) == 168
 
 
 # The real ones

@@ -155,6 +155,7 @@ def test_r0_rect_is_needed_for_scans_alone(made: Path) -> None:
         ({"classes": []}, "expected names of classes such as"),
         ({"classes": "Car"}, "expected names of classes such as"),
         ({"keys": ["boxes"]}, "KITTI has no labels 'boxes'; did you mean 'boxes3d'"),
+        ({"keys": ["depth"]}, "keys names 'depth', but "),
         ({"difficulty": "hart"}, "unknown difficulty 'hart'; did you mean 'hard'"),
         ({"faulty": "ignore"}, "faulty must be 'refuse' or 'skip'"),
         ({"classes": ["Tram"], "drop_empty": True}, "none of 2 pictures has an object of Tram"),

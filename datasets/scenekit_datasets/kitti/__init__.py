@@ -44,13 +44,15 @@ def build(
     from pathlib import Path
 
     from scenekit_datasets import opening
-    from scenekit_datasets.kitti.dataset import KEYS, Kitti
+    from scenekit_datasets.kitti.dataset import KEYS, Kitti, require_scans
     from scenekit_datasets.kitti.labels import Rules, difficulty_named, words_of
     from scenekit_datasets.kitti.layout import found_pictures
 
     opening.checked_faulty(faulty)
     wanted = opening.keys_named(keys, KEYS, "KITTI has")
     pictures = found_pictures(Path(root).expanduser(), split, splits, faulty)
+    if keys is not None:
+        require_scans(pictures, wanted)
     rules = Rules(words_of(classes), difficulty_named(difficulty))
     return Kitti(pictures, rules, keys=wanted, drop_empty=drop_empty, faulty=faulty)
 

@@ -20,7 +20,7 @@ from scenekit.structures.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.kitti.calibration import Calibration, read_calibration
 from scenekit_datasets.kitti.labels import OCCLUDED, Rules, read_labels
-from scenekit_datasets.kitti.layout import Picture
+from scenekit_datasets.kitti.layout import SCANS, Picture
 from scenekit_datasets.kitti.scans import depth_of, read_scan
 from scenekit_datasets.opening import Faulty, report
 
@@ -112,6 +112,13 @@ class Kitti(Dataset[Sample]):
             return False
         names = _names(picture.labels)
         return any(name in self.rules.words.labels for name in names)
+
+
+def require_scans(pictures: Sequence[Picture], keys: Collection[Key[Any, Any]]) -> None:
+    """Raise InputError where depth is asked for, and no picture has a scan."""
+    if DEPTH in keys and not any(picture.scan for picture in pictures):
+        folder = pictures[0].image.parent.parent / SCANS
+        raise InputError(f"keys names {DEPTH.name!r}, but {folder} has no scan, such as {pictures[0].name}.bin")
 
 
 def _names(path: Path) -> list[str]:

@@ -86,25 +86,24 @@ def labels_of(rows: Sequence[Row], size: Size, rules: Rules) -> Labels:
 
 
 def _object(row: Row, size: Size, rules: Rules, faults: list[str]) -> _Object | None:
-    """None for an annotation without a place in the picture."""
-    record, box3d, ignore = row.record, None, True
+    """None for an annotation without a place in the picture; one with a faulty 3D box is ignored."""
     try:
-        flat = _flat_box(record, rules.boxes)
-        box = (flat[0], flat[1], flat[2], flat[3]) if rules.boxes == "proj" else clipped(flat, size)
-        if not row.region:
-            box3d = box3d_of(record) if record.flag("valid3D", required=True) else None
-            ignore = _ignored(record, flat, size, rules.ignored)
+        flat = _flat_box(row.record, rules.boxes)
     except InputError as error:
         faults.append(str(error))
-        box3d = None
-        try:
-            box = clipped(_flat_box(record, rules.boxes), size)
-        except InputError:
-            return None
-        ignore = True
-    if box[2] <= max(box[0], 0) or box[3] <= max(box[1], 0):
         return None
-    return _Object(row, box, ignore, box3d)
+    inside = clipped(flat, size)
+    if inside[2] <= inside[0] or inside[3] <= inside[1]:
+        return None
+    box = (flat[0], flat[1], flat[2], flat[3]) if rules.boxes == "proj" else inside
+    if row.region:
+        return _Object(row, box, ignore=True, box3d=None)
+    try:
+        box3d = box3d_of(row.record) if row.record.flag("valid3D", required=True) else None
+        return _Object(row, box, _ignored(row.record, flat, size, rules.ignored), box3d)
+    except InputError as error:
+        faults.append(str(error))
+        return _Object(row, box, ignore=True, box3d=None)
 
 
 def _flat_box(record: Record, kind: Boxes2D) -> list[float | int]:
@@ -113,9 +112,8 @@ def _flat_box(record: Record, kind: Boxes2D) -> list[float | int]:
         box = box_of(record.data, kind)
     except (IndexError, TypeError):
         raise InputError(f"{record} has no 2D box; expected 'bbox2D_tight', 'bbox2D_trunc' or 'bbox2D_proj'") from None
-    return Record({"id": record.data.get("id"), "2D box": box}, record.path, record.noun, record.index).numbers(
-        "2D box", 4
-    )
+    named = Record({"id": record.data.get("id"), "2D box": box}, record.path, record.noun, record.index)
+    return named.numbers("2D box", 4)
 
 
 def clipped(box: Sequence[float | int], size: Size) -> tuple[float, float, float, float]:
