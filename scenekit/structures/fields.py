@@ -255,14 +255,13 @@ class MeshField(Field[Meshes, Meshes]):
     """Camera-space meshes: resizing leaves them, mirroring reflects them."""
 
     def scatter(self, item: Meshes, rows: Tensor, count: int) -> Meshes:
-        place = {row: i for i, row in enumerate(rows.tolist())}
-        verts = [item.verts_of(place[i]) if i in place else item.verts[:0] for i in range(count)]
-        faces = [item.faces_of(place[i]) if i in place else item.faces[:0] for i in range(count)]
-        return Meshes.from_lists(verts, faces)
+        blank = Meshes.from_lists([item.verts[:0]], [item.faces[:0]])
+        places = torch.full((count,), len(item), device=rows.device)
+        places[rows] = torch.arange(len(item), device=rows.device)
+        return Meshes.cat([item, blank])[places]
 
     def collate(self, items: Sequence[Meshes], size: Size) -> Meshes:
-        verts = [item.verts_of(i) for item in items for i in range(len(item))]
-        return Meshes.from_lists(verts, [item.faces_of(i) for item in items for i in range(len(item))])
+        return Meshes.cat(items)
 
     def transform(self, item: Meshes, geometry: Geometry, vocabulary: Vocabulary) -> Meshes:
         return item.mirrored() if geometry.mirrored else item
