@@ -79,7 +79,9 @@ class RefinementStage(nn.Module):
         self, features: Float[Tensor, "N C S S"], meshes: Meshes, known: Float[Tensor, "V _"] | None
     ) -> tuple[Meshes, Float[Tensor, "V F"]]:
         """The moved meshes, and features of their vertices; `known` are those of the stage before."""
-        seen = vert_align(features, meshes, return_packed=True, padding_mode="border", align_corners=True)
+        # In full precision: with the few digits of half precision vertices would be looked up beside their place.
+        seen = vert_align(features.float(), meshes, return_packed=True, padding_mode="border", align_corners=True)
+        seen = seen.to(features.dtype)
         places, edges = meshes.verts.to(seen.dtype), meshes.edges_packed()
         state = torch.cat([part for part in (known, F.relu(self.bottleneck(seen)), places) if part is not None], dim=1)
         for conv in self.gconvs:
