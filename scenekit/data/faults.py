@@ -15,6 +15,7 @@ from torch import Tensor
 
 from scenekit.data.checks import find_faults
 from scenekit.data.sample import Sample
+from scenekit.data.shape_checks import mesh_faults, open_meshes
 from scenekit.data.value_checks import mended, repeats, row_name
 from scenekit.keys import AMODAL_MASKS, BOXES3D, DEPTH, OBJECTS, SEMANTIC, Key
 from scenekit.ops.boxes import intersection_over_area
@@ -24,6 +25,7 @@ from scenekit.structures.captions import Captions
 from scenekit.structures.image_fields import IGNORE
 from scenekit.structures.keypoints import ABSENT, Keypoints
 from scenekit.structures.masks import Masks
+from scenekit.structures.meshes import Meshes
 from scenekit.structures.panoptic import Panoptic
 from scenekit.structures.scene import Objects, Scene
 
@@ -55,9 +57,12 @@ def faults_of(sample: Sample) -> Iterator[Fault]:
 
 
 def notes_of(sample: Sample) -> Iterator[Fault]:
-    """What is right but may surprise: texts that not every tokenizer can spell."""
+    """What is right but may surprise: texts that not every tokenizer can spell, meshes that are not closed."""
     scene = sample.scene
     for key, value in scene.values.items():
+        if isinstance(value, Meshes) and key.of is not None and not mesh_faults(value):
+            for row in _rows(open_meshes(value) & scene.rows_with(key)):
+                yield "meshes that are not closed", f"{key.name} of {row_name(key.of, scene.regions(key.of), row)}"
         if isinstance(value, Captions) and key.of is not None:
             for row in _rows(scene.rows_with(key)):
                 where = f"{key.name} of {row_name(key.of, scene.regions(key.of), row)}"

@@ -1,4 +1,4 @@
-"""Texts, relations, attributes and 3D boxes that cannot be right: found, named, left out of learning and measuring.
+"""Values that cannot be right, such as texts, relations and meshes: found, named, left out of learning and measuring.
 
 Letters: N regions of one picture, R relations, A attributes.
 """
@@ -15,9 +15,11 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from scenekit.data.sample import Sample
-from scenekit.keys import ATTRIBUTES, OBJECTS, Key, Stream
+from scenekit.data.shape_checks import RowFaults, mesh_faults, voxel_faults
+from scenekit.keys import ATTRIBUTES, OBJECTS, VOXELS, Key, Stream
 from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.captions import Captions
+from scenekit.structures.meshes import Meshes
 from scenekit.structures.relations import Relations
 from scenekit.structures.scene import Objects, Scene
 
@@ -50,7 +52,7 @@ class Mended:
 
 
 def mended(scene: Scene, key: Key[Any, Any]) -> Mended:
-    """The value of `key` without what cannot be right. Values of other kinds than the four are taken as they are."""
+    """The value of `key` without what cannot be right. Values of kinds that nothing checks are taken as they are."""
     value = scene[key]
     if isinstance(value, Relations):
         return _relations(scene, key, value)
@@ -60,6 +62,10 @@ def mended(scene: Scene, key: Key[Any, Any]) -> Mended:
         return _boxes3d(scene, key, value)
     if key == ATTRIBUTES:
         return _attributes(scene, value)
+    if isinstance(value, Meshes) and key.of is not None:
+        return _without(scene, key, value, mesh_faults(value))
+    if key == VOXELS:
+        return _without(scene, key, value, voxel_faults(value))
     return Mended((), value)
 
 
@@ -214,6 +220,20 @@ def _box3d_fault(value: Boxes3D, row: int) -> str:
         left_handed = float(torch.linalg.det(value.rotation[row])) < 0
         return f"its rotation is {'left-handed' if left_handed else 'not orthonormal'}; expected camera from object"
     return f"its center is {float(center[2]):g} m along the optical axis; expected more than 0"
+
+
+def _without(scene: Scene, key: Key[Any, Any], value: Any, wrong: RowFaults) -> Mended:
+    """Rows that are `wrong` carry nothing."""
+    assert key.of is not None
+    carried, regions = scene.rows_with(key), scene.regions(key.of)
+    faults, valid = [], carried.clone()
+    for row in _rows(carried):
+        if row in wrong:
+            kind, told = wrong[row]
+            where = f"{key.name} of {row_name(key.of, regions, row)}"
+            faults.append(ValueFault(kind, where, f"{where}: {told}"))
+            valid[row] = False
+    return Mended(faults, value, valid) if faults else Mended((), value)
 
 
 def _numbers(values: Tensor) -> str:
