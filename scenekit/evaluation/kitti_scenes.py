@@ -57,8 +57,9 @@ class KittiEvaluator:
     def update(self, truth: Sample, prediction: Scene) -> None:
         """Take in one picture."""
         if BOXES3D in truth.supervision.keys:
-            labelled = truth.scene.select(OBJECTS, ~truth.scene.objects.crowd)
-            kept = prediction.rows_with(BOXES3D) & ~excused(prediction, labelled, BOXES3D)
+            single, told = ~truth.scene.objects.crowd, truth.scene.rows_with(BOXES3D) & boxes3d_of(truth.scene).valid
+            unknown = excused(prediction.objects, truth.scene.objects[single], told[single])
+            kept = prediction.rows_with(BOXES3D) & ~unknown
             self.ap.update(self._true(truth.scene), self._found(prediction.select(OBJECTS, kept)))
 
     def merge(self, other: KittiEvaluator) -> None:

@@ -52,7 +52,8 @@ class Omni3DScenes:
         if BOXES3D not in claims.keys or OBJECTS not in claims.streams & claims.exhaustive:
             return
         true, found = truth.scene, prediction
-        asked = found.rows_with(BOXES3D) & ~excused(found, true, BOXES3D)
+        told = true.rows_with(BOXES3D) & boxes3d_of(true).valid
+        asked = found.rows_with(BOXES3D) & ~excused(found.objects, true.objects, told)
         camera = true.camera or found.camera or Camera.default(*true.size)
         true_rows, found_rows = self._true(true, camera), _found(found, found.camera or camera)
         for label, name in enumerate(self.ap.categories):

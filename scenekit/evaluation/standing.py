@@ -5,8 +5,6 @@ Letters: D detections, G true objects, P pairs.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,8 +12,7 @@ from torch import Tensor
 from torchvision.ops import box_area
 
 from scenekit.evaluation.omni3d import match
-from scenekit.keys import Key
-from scenekit.structures.scene import Objects, Scene
+from scenekit.structures.scene import Objects
 
 FITS = 0.5
 """IoU from which a detection stands for an object of its class."""
@@ -35,13 +32,13 @@ def same_class(found: Objects, true: Objects) -> Bool[Tensor, "D G"]:
     return found.labels[:, None] == true.labels
 
 
-def excused(found: Scene, true: Scene, key: Key[Any, Any]) -> Bool[Tensor, " D"]:
-    """Detections that stand for a crowd, or for an object of which annotators did not say the key, and for no other.
+def excused(found: Objects, true: Objects, told: Bool[Tensor, " G"]) -> Bool[Tensor, " D"]:
+    """Detections that stand for a crowd, or for an object of which nothing is `told`, rather than for any other.
 
     Whether they are right nobody knows.
     """
-    silent = ~true.rows_with(key) | true.objects.crowd
-    iou = overlaps(found.objects, true.objects) * same_class(found.objects, true.objects)
+    silent = ~told | true.crowd
+    iou = overlaps(found, true) * same_class(found, true)
     best = [torch.cat((iou[:, rows], iou.new_zeros(len(iou), 1)), dim=1).amax(dim=1) for rows in (silent, ~silent)]
     return (best[0] >= FITS) & (best[0] > best[1])
 

@@ -41,14 +41,12 @@ def pictures() -> list[tuple[sk.Sample, sk.Scene]]:
 
 
 def test_scenes_of_files_measure_as_the_files() -> None:
-    whole, first, second = (KittiEvaluator(VOCABULARY) for _ in range(3))
+    first, second = KittiEvaluator(VOCABULARY), KittiEvaluator(VOCABULARY)
     for number, (truth, prediction) in enumerate(pictures()):
-        whole.update(truth, prediction)
         (first if number < 7 else second).update(truth, prediction)
-    found = whole.result()
-    assert {name: found[name] for name in STORED} == pytest.approx(STORED, abs=1e-4)
     first.merge(pickle.loads(pickle.dumps(second)))
-    assert first.result() == pytest.approx(found, nan_ok=True)
+    found = first.result()
+    assert {name: found[name] for name in STORED} == pytest.approx(STORED, abs=1e-4)
 
 
 CAR = "Car 0 0 0.3 100 100 200 180 1.5 1.6 4 2 1.6 20 0.4\n"

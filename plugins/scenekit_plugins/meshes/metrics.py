@@ -127,7 +127,8 @@ class MeshEvaluator:
         covered = _covered(truth, self.things)
         ignored = ~_countable(truth.scene) | ~covered[objects.labels]
         kept = prediction.rows_with(sk.MESHES) & covered[detections.labels]
-        kept &= ~excused(prediction, truth.scene, sk.MESHES)
+        told = truth.scene.rows_with(sk.MESHES) & has_surface(_on_cpu(truth.scene))
+        kept &= ~excused(detections, objects, told)
         iou = overlaps(detections, objects)
         if sk.OBJECTS not in truth.supervision.exhaustive:
             kept &= (iou > NEAR).any(dim=1)

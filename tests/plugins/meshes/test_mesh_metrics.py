@@ -53,7 +53,7 @@ def test_meshes_compared_as_by_mesh_rcnn(case: str) -> None:
 
 
 def test_average_precision_is_that_of_mesh_rcnn() -> None:
-    evaluator = MeshEvaluator(pix3d_results.VOCABULARY, queries=None)
+    evaluator = MeshEvaluator(pix3d_results.VOCABULARY)
     for truth, prediction in pix3d_results.pictures():
         evaluator.update(truth, prediction)
     result, stored = evaluator.result(), pix3d_results.stored_results()
