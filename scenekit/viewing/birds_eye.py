@@ -148,7 +148,9 @@ def draw_ground(sheet: Sheet, ground: Ground, camera: Camera, size: tuple[int, i
     pen, text = ImageDraw.Draw(drawn), font(round(0.8 * Style.of(drawn).text))
     for line, name in grid_lines(sheet):
         upright = line[0, 0] == line[1, 0]
-        pen.text((line[0, 0] + 4, sheet.size[1] - 3) if upright else (3, line[0, 1] - 2), name, FAINT, text, "ls")
+        left, bottom = (line[0, 0] + 4, sheet.size[1] - 3) if upright else (3, line[0, 1] - 2)
+        if left + text.getlength(name) < sheet.size[0]:
+            pen.text((left, bottom), name, FAINT, text, "ls")
     return drawn
 
 

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import UInt8, UInt16
 
 from scenekit.data.images import ImageSource, read_image, rounded
 from scenekit.errors import InputError
@@ -134,7 +134,7 @@ def blueprint(rr: ModuleType) -> Any:
     return views.Blueprint(views.Horizontal(space, picture), collapse_panels=True)
 
 
-def ids_of_masks(scene: Scene) -> Int[np.ndarray, "H W"]:
+def ids_of_masks(scene: Scene) -> UInt16[np.ndarray, "H W"]:
     """Row + 1 of the object at each pixel, the smaller of two where they overlap; 0 where there is none."""
     ids = np.zeros(scene.size, dtype=np.uint16)
     masks = scene[MASKS]

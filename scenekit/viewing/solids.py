@@ -18,16 +18,15 @@ import numpy as np
 import trimesh
 from jaxtyping import Float
 from trimesh.exchange.gltf import export_glb
-from trimesh.exchange.obj import export_obj
 from trimesh.visual import TextureVisuals
-from trimesh.visual.material import Material, PBRMaterial, SimpleMaterial
+from trimesh.visual.material import PBRMaterial
 
 from scenekit.errors import InputError
 from scenekit.files import write_atomically
 from scenekit.keys import BOXES3D, MESHES
 from scenekit.structures.scene import Scene
 from scenekit.viewing.draw import object_colors
-from scenekit.viewing.palette import Color, linear_from_srgb
+from scenekit.viewing.palette import linear_from_srgb
 from scenekit.viewing.space import camera_of, drawable_cuboids
 
 AXES = np.array([1.0, -1.0, -1.0])
@@ -109,13 +108,16 @@ def bars(sides: Float[np.ndarray, "3"]) -> trimesh.Trimesh:
     return trimesh.Trimesh(verts, np.concatenate(faces), process=False)
 
 
-def assembled(scene: Scene, material: Callable[[str, Color], Material]) -> trimesh.Scene:
+def assembled(scene: Scene) -> trimesh.Scene:
     """All solids in the axes of the files, each with its name, its material and what is known of its object."""
     whole, colors = trimesh.Scene(), object_colors(scene)
     for row, solid in solids(scene):
         name = object_name(scene, row)
-        visual = TextureVisuals(material=material(name, colors[row]))
-        facts = object_facts(scene, row)
+        linear = [*linear_from_srgb(np.array(colors[row]) / 255), 1.0]
+        material = PBRMaterial(
+            name, baseColorFactor=linear, metallicFactor=0.0, roughnessFactor=ROUGHNESS, doubleSided=True
+        )
+        visual, facts = TextureVisuals(material=material), object_facts(scene, row)
         turned = trimesh.Trimesh(solid.vertices * AXES, solid.faces, process=False, visual=visual, metadata=facts)
         whole.add_geometry(turned, node_name=name, geom_name=name)
     return whole
@@ -141,14 +143,7 @@ def write_glb(scene: Scene, path: Path) -> None:
 
 def glb(scene: Scene) -> bytes:
     """The content of the .glb file that `save_mesh` writes."""
-
-    def matte(name: str, color: Color) -> Material:
-        linear = [*linear_from_srgb(np.array(color) / 255), 1.0]
-        return PBRMaterial(
-            name, baseColorFactor=linear, metallicFactor=0.0, roughnessFactor=ROUGHNESS, doubleSided=True
-        )
-
-    whole, with_camera = assembled(scene, matte), camera_adder(scene)
+    whole, with_camera = assembled(scene), camera_adder(scene)
     return bytes(export_glb(whole, tree_postprocessor=with_camera)) if whole.geometry else bare_glb(with_camera)
 
 
@@ -184,16 +179,18 @@ def camera_adder(scene: Scene) -> Callable[[dict[str, Any]], None]:
 
 def write_obj(scene: Scene, path: Path) -> None:
     """A Wavefront OBJ file, and its materials in a file of the same name that ends in .mtl."""
-
-    def matte(name: str, color: Color) -> Material:
-        return SimpleMaterial(name=name, diffuse=color, ambient=color, specular=(0, 0, 0))
-
     materials = path.with_suffix(".mtl")
-    whole = assembled(scene, matte)
-    text, files = export_obj(whole, return_texture=True, mtl_name=materials.name) if whole.geometry else ("", {})
-    for content in files.values():
-        write_atomically(materials, content)
-    write_atomically(path, text.encode())
+    lines, colors, before = [f"mtllib {materials.name}"], [], 1
+    for row, solid in solids(scene):
+        name = object_name(scene, row)
+        lines += [f"o {name}", f"usemtl {name}"]
+        lines += [f"v {x:.9g} {y:.9g} {z:.9g}" for x, y, z in (solid.vertices * AXES).tolist()]
+        lines += [f"f {a} {b} {c}" for a, b, c in (solid.faces + before).tolist()]
+        red, green, blue = (level / 255 for level in object_colors(scene)[row])
+        colors += [f"newmtl {name}", f"Kd {red:.4f} {green:.4f} {blue:.4f}"]
+        before += len(solid.vertices)
+    write_atomically(materials, "\n".join([*colors, ""]).encode())
+    write_atomically(path, "\n".join([*lines, ""]).encode())
 
 
 WRITERS = {".glb": write_glb, ".obj": write_obj}

@@ -1,5 +1,6 @@
 """`scenekit predict`: what programs read, what people get, what is refused."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -126,3 +127,21 @@ def test_graphs_of_several_pictures(run, refused, tiny_model, photo, tmp_path) -
     assert run(*arguments, "--graph", tmp_path / "graphs").status == 0
     assert sorted(path.name for path in (tmp_path / "graphs").iterdir()) == ["photo-2.graphml", "photo.graphml"]
     assert run(*arguments[:2], *arguments[3:], "--graph", tmp_path / "graphs").status == 0, "a folder serves one, too"
+
+
+def test_mesh_and_recording_are_refused_before_any_work(refused, tiny_model, photo, tmp_path, monkeypatch) -> None:
+    model = ("--model", tiny_model, "--tasks", "masks")
+    assert ".glb or .obj" in refused("predict", photo, *model, "--mesh", tmp_path / "out.stl")
+    assert "name a folder" in refused("predict", photo, photo, *model, "--mesh", tmp_path / "out.glb")
+    assert "neither meshes nor 3D boxes" in refused("predict", photo, *model, "--mesh", tmp_path / "out.glb")
+    monkeypatch.setitem(sys.modules, "rerun", None)
+    assert "pip install 'scenekit[viz]'" in refused("predict", photo, *model, "--rerun", tmp_path / "out.rrd")
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
+
+
+def test_recording_holds_all_pictures(run, tiny_model, photo, tmp_path) -> None:
+    chunks = pytest.importorskip("rerun.chunk")
+    result = run("predict", photo, photo, "--model", tiny_model, "--tasks", "masks", "--rerun", tmp_path / "new/o.rrd")
+    assert result.status == 0
+    found = [chunk for chunk in chunks.RrdReader(tmp_path / "new/o.rrd").stream() if chunk.entity_path == "/name"]
+    assert sum(chunk.num_rows for chunk in found) == 2
