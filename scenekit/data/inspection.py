@@ -149,10 +149,11 @@ class Inspection:
         scene, claims = sample.scene, sample.supervision
         self.shapes[f"{scene.size[1]} × {scene.size[0]}"] += 1
         things = scene.vocabulary.things
-        names = [things[label] for label in scene.objects.labels.tolist() if 0 <= label < len(things)]
+        objects = scene.objects[~(scene.objects.crowd & scene.objects.ignore)]  # no regions in which anything may be
+        names = [things[label] for label in objects.labels.tolist() if 0 <= label < len(things)]
         self.objects.update(names)
         self.pictures_of.update(set(names))
-        self.sizes.update(map(size_name, scene.objects.area.tolist()))
+        self.sizes.update(map(size_name, objects.area.tolist()))
         for stream, regions in scene.streams.items():
             self._labelled(stream, len(regions), stream in claims.streams)
         for key, value in scene.values.items():

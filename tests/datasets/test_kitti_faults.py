@@ -15,7 +15,7 @@ import pytest
 import scenekit as sk
 from scenekit.cli.main import main
 from scenekit.errors import InputError
-from tests.datasets.spatial_files import CAR, WALKER, calibration, write_kitti, write_scan
+from tests.datasets.spatial_files import CAR, ELSEWHERE, WALKER, calibration, write_kitti, write_scan
 
 Change = Callable[[Path], Any]
 
@@ -191,11 +191,13 @@ def test_names_of_a_split(made: Path) -> None:
 
 
 def test_doctor(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written("label_2", f"{CAR}\n{ELSEWHERE}\n")(made)
     write_scan(made / "training", NAME, [[10.0, 0, -0.3], [12.0, 1, -0.3], [math.nan, 0, 0]])
     with pytest.raises(SystemExit) as status:
         main(["doctor", "data", "kitti", "--option", f"root={made}", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert not status.value.code and found["labels"]["boxes3d"] == {"pictures": 2, "supervised": 2, "rows": 2}
     assert found["ranges"]["depth: values"]["count"] == 2
+    assert found["findings"]["classes without objects"]["places"] == ["Cyclist"], "a DontCare region is none"
     away = found["findings"]["3D boxes away from their 2D box"]
     assert away["places"] == ["image 3, boxes3d of objects 0", "image 7, boxes3d of objects 0"]
