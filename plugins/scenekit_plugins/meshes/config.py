@@ -86,7 +86,7 @@ class MeshConfig(Config):
     sphere: int | None = Field(default=None, ge=0, le=6)
     classes: tuple[str, ...] | None = None
     max_regions: int = Field(default=100, ge=1)
-    max_verts: int = Field(default=10_000, ge=26)
+    max_verts: int = Field(default=10_000, ge=8)
     assumed_height: float = Field(default=1.0, gt=0)
     max_coordinate: float = Field(default=5.0, gt=0)
 
