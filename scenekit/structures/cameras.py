@@ -34,6 +34,8 @@ class Camera:
         focal = (float(self.matrix[0, 0]), float(self.matrix[1, 1]))
         if not (torch.isfinite(self.matrix).all() and min(focal) > 0):
             raise InputError(f"a camera needs finite intrinsics with focal lengths above 0, got fx, fy = {focal}")
+        if (last := self.matrix[2].tolist()) != [0.0, 0.0, 1.0]:
+            raise InputError(f"the last row of a camera's matrix is 0 0 1, got {last}; is the matrix transposed?")
 
     @classmethod
     def of(cls, camera: object) -> Camera:

@@ -1,5 +1,6 @@
 """Projection and rotations, held against cases worked by hand and scipy."""
 
+import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
@@ -28,6 +29,35 @@ def test_the_assumed_camera_says_so() -> None:
 def test_impossible_cameras_are_refused(focal: float) -> None:
     with pytest.raises(InputError, match="focal lengths above 0"):
         Camera(torch.tensor([[focal, 0.0, 5.0], [0.0, 9.0, 5.0], [0.0, 0.0, 1.0]]))
+
+
+K = [[100.0, 0.0, 50.0], [0.0, 200.0, 40.0], [0.0, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize("matrix", [K, torch.tensor(K), np.array(K), np.array(K, dtype=int), Camera(torch.tensor(K))])
+def test_a_camera_of_whatever_says_what_it_is(matrix: object) -> None:
+    camera = Camera.of(matrix)
+    assert camera.matrix.tolist() == K and not camera.assumed
+    assert Camera.pinhole(30.0, 20, 40).matrix.tolist() == [[30.0, 0, 20], [0, 30, 10], [0, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        (np.zeros((3, 4)), r"its matrix K \[3, 3\] is expected, got shape \[3, 4\]"),
+        ([[1.0, 2.0], [3.0]], "is expected, got list"),
+        ("f=3", "is expected, got str"),
+        (None, "is expected, got NoneType"),
+        (
+            np.array(K).T,
+            r"the last row of a camera's matrix is 0 0 1, got \[50.0, 40.0, 1.0\]; is the matrix transposed",
+        ),
+        (-np.array(K), "focal lengths above 0, got fx, fy = \\(-100.0, -200.0\\)"),
+    ],
+)
+def test_what_is_no_camera_is_refused(matrix: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Camera.of(matrix)
 
 
 def test_corners_of_an_unrotated_box() -> None:
