@@ -63,8 +63,8 @@ class MeshEvaluator:
         self.samples, self.queries = samples, queries
         self.shapes = {kind: ShapeAP(self.things) for kind in KINDS}
         self.with_masks = False
-        self._labels: list[Int[np.ndarray, " P"]] = []
-        self._metrics: list[Float[np.ndarray, "P M"]] = []
+        self.labels: list[Int[np.ndarray, " P"]] = []
+        self.metrics: list[Float[np.ndarray, "P M"]] = []
 
     def update(self, truth: sk.Sample, prediction: sk.Scene) -> None:
         """Take in one picture; one without labels of meshes is passed over."""
@@ -82,15 +82,15 @@ class MeshEvaluator:
         for kind, shapes in self.shapes.items():
             shapes.merge(other.shapes[kind])
         self.with_masks |= other.with_masks
-        self._labels += other._labels
-        self._metrics += other._metrics
+        self.labels += other.labels
+        self.metrics += other.metrics
 
     def result(self) -> dict[str, Any]:
         """AP_mesh, AP_mesh as placed, AP_box, AP_mask (fractions), Chamfer-L2, normal consistencies, F1 (percent), how
         many were `matched`, how many of these were `without mesh`; and AP_mesh and the means `per_category`.
         """
-        labels = np.concatenate([np.zeros(0, dtype=np.int64), *self._labels])
-        metrics = np.concatenate([np.zeros((0, len(COLUMNS))), *self._metrics])
+        labels = np.concatenate([np.zeros(0, dtype=np.int64), *self.labels])
+        metrics = np.concatenate([np.zeros((0, len(COLUMNS))), *self.metrics])
         ap = {kind: shapes.result() for kind, shapes in self.shapes.items() if kind != "mask" or self.with_masks}
         per_category = {
             name: {"AP_mesh": ap["mesh"][name], **_means(metrics[labels == label])}
@@ -159,8 +159,8 @@ class MeshEvaluator:
         objects, detections = true.objects, found.objects
         answered = found.rows_with(sk.MESHES)
         columns, rows = matched_rows(objects, detections, _countable(true), answered, _scores(detections))
-        self._labels.append(objects.labels[columns].numpy())
-        self._metrics.append(table[rows.numpy(), columns.numpy()])
+        self.labels.append(objects.labels[columns].numpy())
+        self.metrics.append(table[rows.numpy(), columns.numpy()])
 
 
 def _on_cpu(scene: sk.Scene) -> Meshes:
