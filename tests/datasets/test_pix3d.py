@@ -14,8 +14,9 @@ from scenekit.data.datasets import dataset
 from scenekit.data.faults import faults_of
 from scenekit.errors import InputError
 from scenekit.keys import BOXES3D, MASKS, MESHES, OBJECTS, VOXELS
-from scenekit.ops.voxels import cell_centers
+from scenekit.ops.voxels import cell_centers, voxelize
 from scenekit.recipe import InputConfig
+from scenekit.structures.geometry import Geometry
 from scenekit.structures.scene import Scene
 from scenekit_datasets.pix3d import build
 from scenekit_datasets.pix3d.models import load_model
@@ -104,6 +105,15 @@ def test_scenes_survive_json(folder: Path) -> None:
     back = Scene.from_json(json.loads(json.dumps(scene.to_json())))
     assert torch.equal(back[VOXELS], scene[VOXELS]) and back[VOXELS].dtype == torch.bool
     assert torch.allclose(back[MESHES].verts, scene[MESHES].verts)
+
+
+def test_a_mirrored_scene_holds_together(folder: Path) -> None:
+    """Mesh, box and grid of the flipped picture agree with each other and with its mask."""
+    scene = build(str(folder), voxels=16)[0].scene
+    flipped = scene.transformed(Geometry.flip(scene.size))
+    assert silhouette_iou(flipped) > 0.96, "Pillow draws borders a little differently from left to right"
+    grid = voxelize(flipped[MESHES], flipped[BOXES3D], 16)[0].numpy()
+    assert iou(flipped[VOXELS][0].numpy(), grid) > iou(scene[VOXELS][0].numpy(), grid) + 0.05
 
 
 def test_batches(folder: Path) -> None:

@@ -27,7 +27,7 @@ OURS_FROM_THEIRS = torch.diag(torch.tensor([-1.0, -1.0, 1.0], dtype=torch.float6
 MODEL_FROM_BOX = torch.tensor([[0.0, 0.0, -1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]], dtype=torch.float64)
 """The box looks forward along the model's -z, down along its -y, and has its width along -x."""
 
-KEPT = 64
+KEPT = 128
 """Models in memory: Pix3D has 395, each in 25 pictures on average."""
 
 
