@@ -18,7 +18,8 @@ def face_areas_normals(
 ) -> tuple[Float[Tensor, " F"], Float[Tensor, "F 3"]]:
     """(Areas, unit normals). A face without area has the normal 0."""
     cross = face_crosses(verts, faces)
-    return cross.norm(dim=1) / 2, F.normalize(cross, dim=1, eps=EPSILON)
+    doubled = cross.norm(dim=1)
+    return doubled / 2, cross / doubled.clamp(min=EPSILON)[:, None]
 
 
 def vertex_normals(verts: Float[Tensor, "V 3"], faces: Int[Tensor, "F 3"]) -> Float[Tensor, "V 3"]:

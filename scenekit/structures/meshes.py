@@ -51,7 +51,8 @@ class Meshes(PackedMeshes):
     @classmethod
     def from_pytorch3d(cls, meshes: Any) -> Meshes:
         """Of `pytorch3d.structures.Meshes`, less its textures. Mind its cameras: x left, y up."""
-        return cls.from_lists(meshes.verts_list(), meshes.faces_list())
+        lists = (meshes.verts_list(), meshes.faces_list())  # those of empty meshes may have the shape [0]
+        return cls.from_lists(*([part.reshape(-1, 3) for part in parts] for parts in lists))
 
     def to_pytorch3d(self) -> Any:
         """As `pytorch3d.structures.Meshes`, coordinates untouched. Raises InputError where pytorch3d is missing."""

@@ -147,7 +147,7 @@ def _where(condition: Tensor, value: Tensor) -> Tensor:
 
 
 def check_options(
-    batch_reduction: Reduction, point_reduction: PointReduction, x_normals: Tensor | None, y_normals: Tensor | None
+    batch_reduction: str | None, point_reduction: str | None, x_normals: Tensor | None, y_normals: Tensor | None
 ) -> None:
     """Raise unless the reductions go together."""
     require_one_of(batch_reduction, ("mean", "sum", None), "batch_reduction")

@@ -32,7 +32,8 @@ def mesh_laplacian_smoothing(meshes: Meshes, method: str = "uniform") -> Float[T
     That is how far a vertex lies from its neighbors: from their mean ("uniform"), from the one weighted by the
     cotangents of the angles opposite to each edge ("cot"), or the mean curvature that these and the area of the faces
     around give ("cotcurv"): Desbrun et al., Implicit Fairing, 1999; Nealen et al., Laplacian Mesh Optimization, 2006.
-    The weights are taken as fixed: no gradient goes through them. A vertex without faces lies as far as from 0.
+    The weights are taken as fixed: no gradient goes through them. A vertex without faces has the curvature 0; for the
+    other two its neighbors lie at 0.
     """
     require_one_of(method, METHODS, "method")
     require_usable(meshes)

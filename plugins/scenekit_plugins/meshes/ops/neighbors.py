@@ -2,7 +2,8 @@
 D coordinates, K neighbors, U columns of values to gather, R rows and M columns of a tile, T points of a block.
 
 The least of many distances is found in two steps, as a minimum without its place takes a tenth of the time: first the
-block in which it lies, then the place within. No tile has more than `TILE` distances, so that memory stays bounded.
+block in which it lies, then the place within. A tile has at most `TILE` distances, or `BLOCK` rows of them, so that
+memory grows with the number of points alone, not of pairs.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def nearest_points(
     """Rows of y nearest to each point of x, and which of them [B P K] there are; the rest are 0."""
     rows, columns = _filled(x, x_lengths, x.shape[1]), _filled(y, y_lengths, max(y.shape[1], K)).mT.contiguous()
     idx = x.new_zeros((len(x), rows.shape[1], K), dtype=torch.int64)
-    for clouds, part in _tiles(rows, columns):
+    for clouds, part in tiles(rows, columns):
         tile = pairwise(rows[clouds, part], columns[clouds], norm)
         idx[clouds, part] = _least_of_rows(tile, K)
     valid = torch.arange(K, device=x.device) < lengths_of(y, y_lengths)[:, None, None]
@@ -114,7 +115,7 @@ def mutual_nearest(
     to_y = x.new_zeros((len(x), rows.shape[1]), dtype=torch.int64)
     least = columns.new_full((len(x), columns.shape[2]), torch.inf)
     block = least.new_zeros(least.shape, dtype=torch.int64)
-    for clouds, part in _tiles(rows, columns):
+    for clouds, part in tiles(rows, columns):
         tile = pairwise(rows[clouds, part], columns[clouds], norm)
         to_y[clouds, part] = _least_of_rows(tile, 1)[..., 0]
         found, where = tile.view(len(tile), -1, BLOCK, tile.shape[2]).amin(dim=2).min(dim=1)
@@ -184,7 +185,7 @@ def _filled(cloud: Float[Tensor, "B P D"], lengths: Tensor | None, least: int) -
     return F.pad(cloud, (0, 0, 0, count - cloud.shape[1]), value=torch.inf)
 
 
-def _tiles(rows: Float[Tensor, "B P D"], columns: Float[Tensor, "B D Q"]) -> Iterator[tuple[slice, slice]]:
+def tiles(rows: Float[Tensor, "B P D"], columns: Float[Tensor, "B D Q"]) -> Iterator[tuple[slice, slice]]:
     """Clouds and rows whose distances to all columns are looked at together."""
     budget = TILE["cuda" if rows.is_cuda else "cpu"]
     count, width = rows.shape[1], columns.shape[2]

@@ -1,6 +1,6 @@
 """The operations by pytorch3d itself, under the same names and with the same checks of what comes in.
 
-Imported only where this backend is asked for. Meshes are ours on both sides; see `to_pytorch3d`.
+Imported only where this backend is asked for. Meshes are ours on both sides.
 """
 
 from __future__ import annotations
@@ -9,25 +9,14 @@ from typing import Any
 
 import pytorch3d.loss
 import pytorch3d.ops
-import pytorch3d.structures
 import torch
 from torch import Tensor
 
+from scenekit.errors import InputError
 from scenekit.structures import Meshes
 from scenekit_plugins.meshes.ops import chamfer, graph, losses, neighbors, sampling, subdivision
 from scenekit_plugins.meshes.ops.checks import require_one_of, require_usable
 from scenekit_plugins.meshes.ops.voxels import Align, check_grids
-
-
-def to_pytorch3d(meshes: Meshes) -> Any:
-    """pytorch3d's own Meshes; gradients go through."""
-    return pytorch3d.structures.Meshes(verts=meshes.verts_list(), faces=meshes.faces_list())
-
-
-def from_pytorch3d(meshes: Any) -> Meshes:
-    """Ours, of pytorch3d's; gradients go through."""
-    lists = (meshes.verts_list(), meshes.faces_list())
-    return Meshes.from_lists(*([part.reshape(-1, 3) for part in parts] for parts in lists))
 
 
 def cubify(
@@ -42,7 +31,9 @@ def cubify(
     check_grids(voxels, feats, align)
     grids = voxels.to(device or voxels.device).float().nan_to_num(nan=-torch.inf)
     meshes = (
-        from_pytorch3d(pytorch3d.ops.cubify(grids, thresh, align=align)) if len(grids) else Meshes.from_lists([], [])
+        Meshes.from_pytorch3d(pytorch3d.ops.cubify(grids, thresh, align=align))
+        if len(grids)
+        else Meshes.from_lists([], [])
     )
     if feats is None:
         return meshes
@@ -71,7 +62,7 @@ def vert_align(
     """As `sampling.vert_align`."""
     maps = [feats] if isinstance(feats, Tensor) else list(feats)
     sampling.check_maps(maps, verts.verts_padded() if isinstance(verts, Meshes) else verts)
-    points = to_pytorch3d(verts) if isinstance(verts, Meshes) else verts
+    points = verts.to_pytorch3d() if isinstance(verts, Meshes) else verts
     found: Tensor = pytorch3d.ops.vert_align(maps, points, return_packed, interp_mode, padding_mode, align_corners)
     return found if return_packed or isinstance(verts, Tensor) else found * verts.verts_mask()[..., None]
 
@@ -85,10 +76,15 @@ def sample_points_from_meshes(
 ) -> Tensor | tuple[Tensor, Tensor]:
     """As `sampling.sample_points_from_meshes`."""
     sampling.check_sampled(meshes, return_textures)
+    areas = meshes.verts.new_zeros(len(meshes)).index_add(
+        0, meshes.faces_packed_to_mesh_idx(), meshes.faces_areas_packed().detach()
+    )
+    if bool(((areas == 0) & (meshes.num_faces_per_mesh() > 0)).any()):
+        raise InputError("pytorch3d samples no mesh whose faces have no area: use the backend torch")
     with torch.random.fork_rng(enabled=generator is not None):
         if generator is not None:
             torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
-        found = pytorch3d.ops.sample_points_from_meshes(to_pytorch3d(meshes), num_samples, return_normals)
+        found = pytorch3d.ops.sample_points_from_meshes(meshes.to_pytorch3d(), num_samples, return_normals)
     return found  # type: ignore[no-any-return]
 
 
@@ -152,30 +148,30 @@ def subdivide_meshes(
 ) -> Meshes | tuple[Meshes, Tensor]:
     """As `subdivision.subdivide_meshes`."""
     subdivision.check_subdivided(meshes, feats, template)
-    module = pytorch3d.ops.SubdivideMeshes(None if template is None else to_pytorch3d(template))
+    module = pytorch3d.ops.SubdivideMeshes(None if template is None else template.to_pytorch3d())
     if feats is None:
-        return from_pytorch3d(module(to_pytorch3d(meshes)))
-    finer, finer_feats = module(to_pytorch3d(meshes), feats)
-    return from_pytorch3d(finer), finer_feats.flatten(0, -2)  # by mesh where there is a template
+        return Meshes.from_pytorch3d(module(meshes.to_pytorch3d()))
+    finer, finer_feats = module(meshes.to_pytorch3d(), feats)
+    return Meshes.from_pytorch3d(finer), finer_feats.flatten(0, -2)  # by mesh where there is a template
 
 
 def mesh_edge_loss(meshes: Meshes, target_length: float = 0.0) -> Tensor:
     """As `losses.mesh_edge_loss`."""
     require_usable(meshes)
-    return _scalar(pytorch3d.loss.mesh_edge_loss(to_pytorch3d(meshes), target_length))
+    return _scalar(pytorch3d.loss.mesh_edge_loss(meshes.to_pytorch3d(), target_length))
 
 
 def mesh_laplacian_smoothing(meshes: Meshes, method: str = "uniform") -> Tensor:
     """As `losses.mesh_laplacian_smoothing`."""
     require_one_of(method, losses.METHODS, "method")
     require_usable(meshes)
-    return _scalar(pytorch3d.loss.mesh_laplacian_smoothing(to_pytorch3d(meshes), method))
+    return _scalar(pytorch3d.loss.mesh_laplacian_smoothing(meshes.to_pytorch3d(), method))
 
 
 def mesh_normal_consistency(meshes: Meshes) -> Tensor:
     """As `losses.mesh_normal_consistency`."""
     require_usable(meshes)
-    return _scalar(pytorch3d.loss.mesh_normal_consistency(to_pytorch3d(meshes)))
+    return _scalar(pytorch3d.loss.mesh_normal_consistency(meshes.to_pytorch3d()))
 
 
 def _scalar(loss: Tensor) -> Tensor:
