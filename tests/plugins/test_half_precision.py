@@ -20,6 +20,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("relations", {"transformer": {"width": 8, "heads": 2, "masks": True}}),
     ("relations", {"predictor": "imp"}),
     ("relations", {"predictor": "frequency"}),
+    ("boxes3d", {"fcs": [8]}),
     ("meshes", {"voxels": {"pooled": 4, "convs": 1}, "extent": {"pooled": 4, "fcs": [8]}, "max_verts": 200}),
 ]
 

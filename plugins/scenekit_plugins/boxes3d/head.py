@@ -54,22 +54,24 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
     def loss(self, raw: Numbers, board: Board, targets: Targets) -> dict[str, Tensor]:
         """`xy`, `z`, `dims` and `pose`, and as configured `joint` and `uncertainty`."""
         regions, truth = board[OBJECTS], targets[BOXES3D]
-        rows = (usable(truth) & has_camera(board.images, regions)).nonzero()[:, 0]
-        views = Views.of(board.images, regions)[rows]
-        found = self._cubes(raw[rows], views, regions.labels[rows])
-        seen = Cubes.seen(truth[rows], views)
-        if self.config.loss.corners == "symmetric":
-            symmetry = self.symmetry[regions.labels[rows]]
-            seen = replace(seen, rotation=turned(seen.rotation, found.rotation, symmetry))
-        certainty = raw.uncertainty[rows] if self.config.uncertainty else None
-        return cube_losses(found, seen, views.sides, certainty, self.config.loss, self.config.code.depth)
+        with in_full(raw):
+            rows = (usable(truth) & has_camera(board.images, regions)).nonzero()[:, 0]
+            views = Views.of(board.images, regions)[rows]
+            found = self._cubes(raw[rows], views, regions.labels[rows])
+            seen = Cubes.seen(truth[rows], views)
+            if self.config.loss.corners == "symmetric":
+                symmetry = self.symmetry[regions.labels[rows]]
+                seen = replace(seen, rotation=turned(seen.rotation, found.rotation, symmetry))
+            certainty = raw.uncertainty[rows] if self.config.uncertainty else None
+            return cube_losses(found, seen, views.sides, certainty, self.config.loss, self.config.code.depth)
 
     def decode(self, raw: Numbers, board: Board) -> Boxes3D:
         """In metres, so that they are in original pixels what they are in those of the network."""
         regions: Regions = board[OBJECTS]
         assert regions.labels is not None
-        cubes = self._cubes(raw, Views.of(board.images, regions), regions.labels)
-        return cubes.boxes(self._scores(raw, regions))
+        with in_full(raw):
+            cubes = self._cubes(raw, Views.of(board.images, regions), regions.labels)
+            return cubes.boxes(self._scores(raw, regions))
 
     def _cubes(self, numbers: Numbers, views: Views, labels: Int[Tensor, " N"]) -> Cubes:
         return decode_cubes(numbers, views, self.priors(labels, views), self.config.code)
@@ -77,6 +79,11 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
     def _scores(self, numbers: Numbers, regions: Regions) -> Float[Tensor, " N"]:
         certain = (-numbers.uncertainty).exp()
         return certain.sqrt() if regions.scores is None else (regions.scores.float() * certain).sqrt()
+
+
+def in_full(numbers: Numbers) -> torch.autocast:
+    """Geometry is no matter for half precision, which knows pixels to one in 256."""
+    return torch.autocast(numbers.deltas.device.type, enabled=False)
 
 
 def has_camera(images: ImageBatch, regions: Regions) -> Bool[Tensor, " N"]:

@@ -115,10 +115,10 @@ class ClassPriors(nn.Module):
 
     def forward(self, labels: Int[Tensor, " N"], views: Views) -> RegionPriors:
         """The priors of regions of these classes."""
-        size = self.size[labels]
+        size = self.size[labels].float()
         if not self.code.needs_depths:
             return RegionPriors(size[:, 0], size[:, 1])
-        scales, mean, std = self.depth[labels].unbind(dim=1)
+        scales, mean, std = self.depth[labels].float().unbind(dim=1)
         heights = views.heights[:, None]
         counted = views.K[:, 1, 1, None] / heights / metres_per_depth(views, self.code)[:, None]
         return RegionPriors(size[:, 0], size[:, 1], scales * heights, mean * counted, std * counted)

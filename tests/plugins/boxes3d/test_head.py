@@ -208,6 +208,17 @@ def test_what_is_learned_of_a_box_that_is_turned(corners: str, label: int, angle
     assert (float(loss) > 0.1) if learns else (float(loss) < 1e-4)
 
 
+def test_geometry_stays_in_full_precision_under_autocast() -> None:
+    """Rounded to eight bits no rotation would be one, and nothing would be learned."""
+    ours, where = head(), board(three(scores=[1.0] * 3))
+    aligned = targets({BOXES3D: truth()}, where[OBJECTS])
+    exact, center = ours.loss(numbers(3), where, aligned), ours.decode(numbers(3), where).center
+    with torch.autocast("cpu", torch.bfloat16):
+        losses, found = ours.loss(numbers(3), where, aligned), ours.decode(numbers(3), where)
+    torch.testing.assert_close(losses, exact)
+    torch.testing.assert_close(found.center, center)
+
+
 def test_bins_without_priors_are_refused() -> None:
     with pytest.raises(InputError, match=r"'car' need a prior with 3 bins, got none; train on data with cameras"):
         head(code={"depth_bins": 3}, priors=None)
