@@ -102,6 +102,13 @@ RESULT_FILES: Sequence[Result] = (
         "OMP_NUM_THREADS=1 python benchmarks/iou3d.py",
     ),
     Result(
+        "mesh_ops",
+        "Mesh operations against pytorch3d",
+        "The same calls in torch alone and by pytorch3d on a CPU, at the sizes of Mesh R-CNN, in turn on one thread: "
+        "milliseconds of the processor, forward and for the gradient; a ratio under 1 is quicker than pytorch3d.",
+        "OMP_NUM_THREADS=1 python benchmarks/mesh_ops.py",
+    ),
+    Result(
         "small_val",
         "What the model `small` reaches",
         "500 synthetic scenes that no training has seen. Fractions; AP as COCO measures it.",
