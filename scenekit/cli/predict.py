@@ -28,7 +28,7 @@ def predict(
     threshold: output.ThresholdOption = 0.5,
     device: output.DeviceOption = "auto",
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="Write a drawing and a JSON file per picture here.")
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Write drawings and a JSON file per picture here.")
     ] = None,
     graph: Annotated[
         Path | None,

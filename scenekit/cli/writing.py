@@ -106,11 +106,16 @@ def write_mesh(scene: Scene, target: Path) -> None:
 
 
 def save(scene: Scene, target: Path) -> None:
-    """Write `target`.json, `target`.png, and `target`-birds-eye.png where there are 3D boxes."""
+    """Write `target`.json and `target`.png, a `target`-TASK.png for each task that wants a picture of its own and is
+    not in that, and `target`-birds-eye.png where there are 3D boxes.
+    """
     import scenekit as sk
-    from scenekit.viewing import draw_birds_eye
+    from scenekit.viewing import draw_birds_eye, draw_layers
+    from scenekit.viewing.draw import layers_apart
 
     scene.save(target.with_name(f"{target.name}.json"))
     output.save_picture(scene.draw(), target.with_name(f"{target.name}.png"))
+    for task, picture in draw_layers(scene, layers=layers_apart(scene)).items():
+        output.save_picture(picture, target.with_name(f"{target.name}-{task}.png"))
     if sk.BOXES3D in scene:
         output.save_picture(draw_birds_eye(scene), target.with_name(f"{target.name}-birds-eye.png"))

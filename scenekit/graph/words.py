@@ -8,7 +8,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import TypeVar
 
 import networkx as nx
 
@@ -28,6 +30,7 @@ LONGEST_NAME, LIKENESS = 4, 0.75
 """So many words are taken for a misspelt name when they look so much, 0 to 1, like one that is known."""
 
 Words = tuple[str, ...]
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,8 @@ class Reader:
 
     `missed` gathers what would have gone on from the farthest place that any reading reached. `dead` are the places
     from which none reaches the end: they are tried once, however many readings lead there ("and" may be a predicate).
+    Of the readings of one part that end at the same place the first is followed, as what comes behind is the same: so
+    the effort stays a small power of the number of words. `found` keeps those of things.
     """
 
     words: Words
@@ -138,6 +143,7 @@ class Reader:
     farthest: int = 0
     missed: set[str] = field(default_factory=set)
     dead: set[int] = field(default_factory=set)
+    found: dict[tuple[int, bool], list[tuple[Thing, int]]] = field(default_factory=dict)
 
     def clauses(self, start: int) -> Iterator[Clauses]:
         """The whole rest of the question."""
@@ -160,24 +166,37 @@ class Reader:
 
     def clause(self, start: int) -> Iterator[tuple[Thing | Triplet, int]]:
         """A triplet, or else a thing alone."""
-        for subject, after_subject in self.thing(start):
-            for predicate, after_predicate in self.named("predicate", after_subject):
-                for target, end in self.thing(after_predicate):
-                    yield (subject, predicate, target), end
-        yield from self.thing(start)
+        return first_by_end(chain(self.triplets(start), self.things(start)))
 
-    def thing(self, start: int, attributes: tuple[str, ...] = ()) -> Iterator[tuple[Thing, int]]:
-        """A label, numbered or not, after any number of attributes."""
+    def triplets(self, start: int) -> Iterator[tuple[Triplet, int]]:
+        """Subject, predicate, object."""
+        tried: set[int] = set()
+        for subject, after_subject in self.things(start):
+            for predicate, after_predicate in self.named("predicate", after_subject):
+                if after_predicate not in tried:
+                    tried.add(after_predicate)
+                    yield from (((subject, predicate, target), end) for target, end in self.things(after_predicate))
+
+    def things(self, start: int, articles: bool = True) -> list[tuple[Thing, int]]:
+        """A label, numbered or not, after any number of articles and then of attributes."""
+        place = (start, articles)
+        if place not in self.found:
+            self.found[place] = list(first_by_end(self.every_thing(start, articles)))
+        return self.found[place]
+
+    def every_thing(self, start: int, articles: bool) -> Iterator[tuple[Thing, int]]:
+        """Several readings may end at one place."""
         for label, end in self.named("label", start):
             if self.words[end : end + 1] and re.fullmatch(r"#\d+", self.words[end]):
-                yield Thing(label, attributes, int(self.words[end][1:])), end + 1
+                yield Thing(label, number=int(self.words[end][1:])), end + 1
             else:
-                yield Thing(label, attributes), end
+                yield Thing(label), end
         for attribute, end in self.named("attribute", start):
             if attribute is not None:
-                yield from self.thing(end, (*attributes, attribute))
-        if not attributes and self.words[start : start + 1] and self.words[start] in ARTICLES:
-            yield from self.thing(start + 1)
+                for thing, after in self.things(end, articles=False):
+                    yield replace(thing, attributes=(attribute, *thing.attributes)), after
+        if articles and self.words[start : start + 1] and self.words[start] in ARTICLES:
+            yield from self.things(start + 1)
 
     def named(self, kind: str, start: int) -> Iterator[tuple[str | None, int]]:
         """The names that begin here, the longest first; None for any."""
@@ -216,6 +235,15 @@ class Reader:
             return f"{' '.join(misplaced[0])!r} stands where a {what} is expected, {ANY} for any"
         word = most_like(rest, known)
         return f"{word!r} is no {what} of this graph{nearest(word, known)}"
+
+
+def first_by_end(readings: Iterable[tuple[Part, int]]) -> Iterator[tuple[Part, int]]:
+    """Of readings that end at one place the first."""
+    seen: set[int] = set()
+    for reading, end in readings:
+        if end not in seen:
+            seen.add(end)
+            yield reading, end
 
 
 def most_like(words: Sequence[str], known: Sequence[str]) -> str:

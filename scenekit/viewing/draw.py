@@ -106,6 +106,13 @@ def chosen_layers(scene: Scene, names: Sequence[str] | None) -> dict[str, Layer]
     return {name: available[name] for name in names}
 
 
+def layers_apart(scene: Scene) -> list[str]:
+    """Tasks that want a picture of their own and are not in the one that `draw_scene` makes."""
+    tasks = drawn_tasks(scene)
+    together = _compatible(tasks)
+    return [name for name, spec in tasks.items() if spec.draw_apart and name not in together]
+
+
 def _compatible(tasks: Mapping[str, TaskSpec]) -> list[str]:
     """Tasks that go into one picture; of those that want one of their own the first, where there are no others."""
     shown_by_others = {key for spec in tasks.values() for key in spec.requires}

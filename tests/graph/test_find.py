@@ -110,6 +110,17 @@ def test_joints_that_are_predicates_too() -> None:
         parse(" and ".join(["man"] * 50) + " xyz", names)
 
 
+def test_names_that_repeat_each_other() -> None:
+    """The first of all readings counts, and that no other one goes on is said at once, though they are 10^18."""
+    names = Names(("dog", "red dog"), ("red", "red red"), ("near", "near near"))
+    (node,) = parse("the a red red red dog#2", names).nodes.values()
+    assert node == {"label": "red dog", "attributes": ("red red",)}
+    half = "red " * 48
+    for question in (f"{half}{half}dog near xyz", "dog " + "near " * 97 + "xyz", f"{half}dog near {half}"):
+        with pytest.raises(InputError, match="cannot read"):
+            parse(question, names)
+
+
 def test_scores_and_order() -> None:
     graph = scene(
         ("mug", "table", "mug"),

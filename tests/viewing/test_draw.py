@@ -8,10 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
+from scenekit.cli.writing import save
 from scenekit.errors import InputError
 from scenekit.hooks import TaskSpec, registry
-from scenekit.keys import ATTRIBUTES, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, SEMANTIC, Key
-from scenekit.structures import Masks
+from scenekit.keys import ATTRIBUTES, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC, Key
+from scenekit.structures import Masks, Relations
 from scenekit.structures.scene import Objects, Scene
 from scenekit.viewing import (
     draw_boxes,
@@ -23,6 +24,7 @@ from scenekit.viewing import (
     draw_semantic,
     label_color,
 )
+from scenekit.viewing.draw import drawn_tasks, layers_apart
 from tests.viewing.scenes import GRAY, gray_picture, nothing, room
 
 LAYERS = {
@@ -218,6 +220,24 @@ def test_errors_say_what_to_do() -> None:
         draw_scene(scene, gray_picture(scene), ["mask"])
     with pytest.raises(InputError, match=r"missing\.png: no such file"):
         draw_scene(Scene((4, 4), scene.vocabulary, path="missing.png"))
+
+
+def test_what_wants_a_picture_of_its_own_gets_one_beside_the_others(tmp_path):
+    scene = room()
+    picture = tmp_path / "room.png"
+    gray_picture(scene).save(picture)
+    held = Relations(torch.tensor([0]), torch.tensor([1]), torch.tensor([0]))
+    wordy = {ATTRIBUTES: torch.ones(len(scene.objects), 1), RELATIONS: held}
+    words = replace(scene.vocabulary, attributes=("red",), predicates=("left of",))
+    alone = replace(scene, vocabulary=words, path=str(picture), values=wordy)
+    first, *others = drawn_tasks(alone)
+    assert {first, *others} == {"attributes", "relations"}
+    assert layers_apart(scene) == [] and layers_apart(alone) == others
+    both = replace(alone, values={**scene.values, **wordy})
+    assert set(layers_apart(both)) == {"attributes", "relations"}
+    save(both, tmp_path / "seen")
+    names = {"seen.json", "seen.png", "seen-attributes.png", "seen-relations.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {*names, "room.png"}
 
 
 def test_layers_full_of_words_are_drawn_when_asked_for_or_alone():
