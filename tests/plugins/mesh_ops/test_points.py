@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from scenekit_plugins.meshes.ops import chamfer_distance, knn_points
+from scenekit_plugins.meshes.ops import chamfer_distance, current_backend, knn_gather, knn_points, neighbors
 from tests.plugins.mesh_ops.reference import cases, load, options
 
 REFERENCE = load("p3d_points")
@@ -75,3 +75,46 @@ def test_neighbors_in_the_plane_and_at_equal_distance() -> None:
         found = knn_points(REFERENCE[f"{case}/x"], REFERENCE[f"{case}/y"], K=REFERENCE[f"{case}/dists"].shape[2])
         close(found.dists, case, "dists")
     assert torch.equal(knn_points(REFERENCE["knn_dim/x"], REFERENCE["knn_dim/y"], K=2).idx, REFERENCE["knn_dim/idx"])
+
+
+@pytest.mark.parametrize("norm", [1, 2])
+@pytest.mark.parametrize("tile", [1, 3 * 64 * 256, 2**19])
+def test_many_points_in_tiles_of_any_size(norm: int, tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(neighbors.TILE, "cpu", tile)
+    x, y = torch.rand(3, 150, 3) + 100, torch.rand(3, 230, 3) + 100
+    x_lengths, y_lengths = torch.tensor([150, 70, 1]), torch.tensor([200, 230, 65])
+    every = (x[:, :, None] - y[:, None]).abs().pow(norm).sum(dim=3)
+    every[torch.arange(230) >= y_lengths[:, None, None].expand(-1, 150, 1)] = torch.inf
+    found = knn_points(x, y, x_lengths, y_lengths, norm=norm, K=65)
+    loss, _ = chamfer_distance(
+        x, y, x_lengths, y_lengths, norm=norm, batch_reduction=None, point_reduction=None, single_directional=False
+    )
+    for b, length in enumerate(x_lengths):
+        nearest = every[b, :length].topk(65, largest=False).values
+        torch.testing.assert_close(found.dists[b, :length], nearest)
+        torch.testing.assert_close(loss[0][b, :length], nearest[:, 0])
+        back = every[b, :length].amin(dim=0)[: y_lengths[b]]
+        torch.testing.assert_close(loss[1][b, : y_lengths[b]], back)
+        assert not found.dists[b, length:].any() and not found.idx[b, length:].any()
+        assert not loss[1][b, y_lengths[b] :].any()
+
+
+def test_tiles_keep_to_their_size() -> None:
+    cloud = torch.zeros(2, 64 * 300, 3)
+    tiles = list(neighbors.tiles(cloud, cloud.mT))
+    assert all(64 * 300 * (part.stop - part.start) <= 2 * 64 * 300 * 64 for _, part in tiles)
+    assert sum(part.stop - part.start for _, part in tiles) == 2 * 64 * 300
+    assert max((part.stop - part.start) * 64 * 300 for _, part in tiles) <= max(neighbors.TILE["cpu"], 64 * 64 * 300)
+
+
+def test_rows_by_their_indices() -> None:
+    x, idx = torch.arange(12.0).view(2, 3, 2), torch.tensor([[[2, 0]], [[1, 1]]])
+    assert knn_gather(x, idx).tolist() == [[[[4, 5], [0, 1]]], [[[8, 9], [8, 9]]]]
+    assert knn_gather(x, idx, torch.tensor([1, 2])).tolist() == [[[[4, 5], [0, 0]]], [[[8, 9], [8, 9]]]]
+
+
+def test_gradients_of_distances() -> None:
+    x, y = (torch.rand(2, 9, 3, dtype=torch.float64).requires_grad_() for _ in "xy")
+    if current_backend() == "torch":  # pytorch3d has single precision only
+        torch.autograd.gradcheck(lambda a, b: knn_points(a, b, K=2).dists, (x, y))
+        torch.autograd.gradcheck(lambda a, b: chamfer_distance(a, b, x_normals=a, y_normals=b), (x, y))
