@@ -1,6 +1,6 @@
 """Labels of one vocabulary in terms of another, by name.
 
-Letters: N objects, A attributes, K keypoints, H W pixels.
+Letters: N objects, A attributes or predicates, K keypoints, H W pixels; n names.
 """
 
 from __future__ import annotations
@@ -109,16 +109,31 @@ def _panoptic(panoptic: Panoptic, old: Vocabulary, new: Vocabulary) -> Panoptic:
 
 
 def _relations(relations: Relations, old: Vocabulary, new: Vocabulary) -> Relations:
+    """Without those that there is no word for; predicates that only the new words have are improbable.
+
+    Labels that a predictor gave the objects anew stay if there are words for all of them.
+    """
     predicate = translation(old.predicates, new.predicates)[relations.predicate]
-    kept = predicate >= 0
-    score = None if relations.score is None else relations.score[kept]
-    return Relations(relations.subject[kept], relations.object[kept], predicate[kept], score)
+    left = replace(relations, predicate=predicate)[predicate >= 0]
+    if left.probabilities is not None:
+        table = translation(new.predicates, old.predicates)
+        left = replace(left, probabilities=_columns(left.probabilities, table, 0.0))
+    if left.labels is None:
+        return left
+    labels = translation(old.things, new.things)[left.labels]
+    if bool((labels < 0).any()):
+        return replace(left, labels=None, label_scores=None)
+    return replace(left, labels=labels)
 
 
 def _attributes(value: Float[Tensor, "N A"], old: Vocabulary, new: Vocabulary) -> Float[Tensor, "N _"]:
     """Attributes that the annotator does not know are NaN: neither there nor absent."""
-    table = translation(new.attributes, old.attributes)
-    return torch.where(table >= 0, value[:, table.clamp(min=0)], torch.nan)
+    return _columns(value, translation(new.attributes, old.attributes), torch.nan)
+
+
+def _columns(value: Float[Tensor, "N A"], table: Int[Tensor, " n"], blank: float) -> Float[Tensor, "N n"]:
+    """The columns of a table of places, `blank` where it has -1."""
+    return torch.cat((value, value.new_full((len(value), 1), blank)), dim=1)[:, table]
 
 
 def _keypoints(keypoints: Keypoints, old: Vocabulary, new: Vocabulary) -> Keypoints:

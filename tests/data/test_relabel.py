@@ -12,6 +12,7 @@ from scenekit.errors import InputError
 from scenekit.keys import ATTRIBUTES, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC
 from scenekit.structures.image_fields import IGNORE
 from scenekit.structures.panoptic import Panoptic, Segment
+from scenekit.structures.relations import Relations
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
 
 from . import scenes
@@ -46,6 +47,38 @@ def test_unknown_things_leave_with_their_rows():
     only_dogs = Vocabulary(things=("dog",), predicates=("on",))
     scene = relabeled(scenes.sample(), only_dogs).scene
     assert scene.names() == ["dog"] and len(scene[MASKS]) == 1 and len(scene[RELATIONS]) == 0
+
+
+def in_old_words(values, **vocabulary):
+    """The sample with these values alone, in its own words but for those given."""
+    sample = scenes.sample()
+    words = replace(scenes.VOCABULARY, mirror_predicates=(), **vocabulary)
+    return replace(sample, scene=replace(sample.scene, vocabulary=words, values=values, valid={}))
+
+
+def test_relations_keep_their_probabilities_by_name():
+    told = Relations(
+        *torch.tensor([[0, 1], [1, 0], [0, 1]]),
+        score=torch.tensor([0.9, 0.8]),
+        probabilities=torch.tensor([[0.7, 0.1], [0.2, 0.6]]),
+        labels=torch.tensor([0, 1]),
+        label_scores=torch.tensor([0.5, 0.4]),
+    )
+    things, predicates = scenes.VOCABULARY.things, ("under", "left of")
+    found = relabeled(in_old_words({RELATIONS: told}, predicates=predicates), OTHER).scene[RELATIONS]
+    assert found.predicate.tolist() == [1] and found.score.tolist() == pytest.approx([0.8])
+    assert found.probabilities.tolist() == [pytest.approx([0.0, 0.6])]  # nobody said whether one is "on" the other
+    assert [OTHER.things[label] for label in found.labels] == list(things[:2])
+    fewer = Vocabulary(things=things[1:], predicates=predicates)
+    lost = relabeled(in_old_words({RELATIONS: replace(told, labels=torch.tensor([0, 0]))}), fewer).scene[RELATIONS]
+    assert lost.labels is None and lost.label_scores is None
+
+
+def test_data_without_attributes_or_predicates_say_nothing_of_them():
+    values = {ATTRIBUTES: torch.zeros(2, 0), RELATIONS: Relations(*torch.zeros((3, 0), dtype=torch.int64))}
+    scene = relabeled(in_old_words(values, attributes=(), predicates=()), OTHER).scene
+    assert scene[ATTRIBUTES].shape == (2, len(OTHER.attributes)) and scene[ATTRIBUTES].isnan().all()
+    assert len(scene[RELATIONS]) == 0
 
 
 def test_attributes_the_annotator_does_not_know_are_nan():
