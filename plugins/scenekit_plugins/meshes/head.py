@@ -88,7 +88,7 @@ class MeshHead(Head[RawMeshes, Meshes]):
         if self.voxels is None:
             logits, start = None, ico_sphere(config.sphere or 0, regions.boxes.device)[torch.zeros_like(rows)]
         else:
-            logits = own_class(self.voxels(board.pool(OBJECTS, config.voxels.pooled)), regions)
+            logits = self.voxels.of_class(board.pool(OBJECTS, config.voxels.pooled), regions.labels)
             cells = solid(logits[rows].detach().float().sigmoid(), config.voxels.threshold)
             start = surfaces(cells, config.max_verts, config.voxels.align)
         stages: tuple[Meshes, ...] = ()

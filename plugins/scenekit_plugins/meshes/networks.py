@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -35,9 +35,24 @@ class VoxelNetwork(nn.Module):
         nn.init.normal_(self.predictor.weight, std=0.001)
 
     def forward(self, features: Float[Tensor, "N C S S"]) -> Float[Tensor, "N K D _ _"]:
-        """Logits; the class axis first, then z, y, x."""
-        flat: Tensor = self.predictor(F.relu(self.deconv(self.convs(features))))
+        """Logits of all classes; the class axis first, then z, y, x."""
+        flat: Tensor = self.predictor(self._hidden(features))
         return flat.reshape(len(flat), self.classes, self.cells, *flat.shape[2:])
+
+    def of_class(self, features: Float[Tensor, "N C S S"], labels: Int[Tensor, " N"]) -> Float[Tensor, "N D _ _"]:
+        """Logits of the class of each region alone, at the cost of one class; of that which all share, if so."""
+        hidden = self._hidden(features)
+        rows = labels if self.classes > 1 else torch.zeros_like(labels)
+        assert self.predictor.bias is not None
+        weight, bias = (
+            part.reshape(self.classes, self.cells, -1)[rows] for part in (self.predictor.weight, self.predictor.bias)
+        )
+        flat = torch.baddbmm(bias, weight, hidden.flatten(2))
+        return flat.reshape(len(flat), self.cells, *hidden.shape[2:])
+
+    def _hidden(self, features: Float[Tensor, "N C S S"]) -> Float[Tensor, "N F _ _"]:
+        hidden: Tensor = F.relu(self.deconv(self.convs(features)))
+        return hidden
 
 
 def _conv(before: int, after: int, norm_groups: int | None) -> nn.Sequential:

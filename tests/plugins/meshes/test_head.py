@@ -147,7 +147,7 @@ def test_every_part_learns_and_losses_fall() -> None:
     meshes, boxes = balls((0.0, 0.1, 2.0), (0.4, -0.3, 2.6))
     objects, truth = seen(meshes, boxes)
     ours, board = head(), view(objects, boxes)
-    optimizer = torch.optim.Adam(ours.parameters(), 0.01)
+    optimizer = torch.optim.Adam(ours.parameters(), 0.003)
     first = ours.loss(ours(board), board, truth)
     assert set(first) == {"extent", "voxel", "chamfer", "normal", "edge"}
     for _ in range(30):
@@ -156,7 +156,7 @@ def test_every_part_learns_and_losses_fall() -> None:
         loss.backward()
         optimizer.step()
     last = ours.loss(ours(board), board, truth)
-    assert all(last[name] < first[name] for name in ("extent", "voxel", "chamfer"))
+    assert all(last[name] < first[name] for name in ("voxel", "chamfer", "edge")) and total(last) < 0.9 * total(first)
     assert finite_gradients(total(last), ours)
 
 

@@ -52,6 +52,8 @@ def test_voxels_are_those_of_mesh_rcnn(which: str) -> None:
         objects = regions([[0.0, 0, 1, 1]] * len(logits), known["pred_classes"].tolist())
         own = own_class(logits, objects).sigmoid()
         torch.testing.assert_close(own[:, None], known["inference_probs"], rtol=1e-5, atol=1e-5)
+        alone = network.of_class(known["x"], known["pred_classes"]).sigmoid()
+        torch.testing.assert_close(alone[:, None], known["inference_probs"], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("which", cases("z"))
