@@ -118,8 +118,11 @@ def quaternion_to_axis_angle(quaternions: Float[Tensor, "*B 4"]) -> Float[Tensor
     return 2 * v * torch.where(small, near, torch.atan2(length, w) / length)
 
 
-def axis_angle_to_matrix(axis_angle: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
-    """Rodrigues' formula: R = 1 + sin(t)/t K + (1 - cos t)/t^2 K^2, where K is `hat` of the axis times t."""
+def axis_angle_to_matrix(axis_angle: Float[Tensor, "*B 3"], fast: bool = False) -> Float[Tensor, "*B 3 3"]:
+    """Rodrigues' formula: R = 1 + sin(t)/t K + (1 - cos t)/t^2 K^2, where K is `hat` of the axis times t.
+
+    `fast` changes nothing here: it chooses among pytorch3d's ways to compute the same.
+    """
     _expect(axis_angle, 3)
     squared = axis_angle.square().sum(dim=-1)[..., None, None]
     turn = hat(axis_angle)
@@ -127,8 +130,8 @@ def axis_angle_to_matrix(axis_angle: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B
     return torch.eye(3).to(axis_angle) + _sinc(squared) * turn + half * (turn @ turn)
 
 
-def matrix_to_axis_angle(matrix: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 3"]:
-    """axis * angle with angles from 0 to 180 degrees."""
+def matrix_to_axis_angle(matrix: Float[Tensor, "*B 3 3"], fast: bool = False) -> Float[Tensor, "*B 3"]:
+    """axis * angle with angles from 0 to 180 degrees; `fast` as of `axis_angle_to_matrix`."""
     return quaternion_to_axis_angle(matrix_to_quaternion(matrix))
 
 
@@ -282,6 +285,15 @@ def random_rotations(
 ) -> Float[Tensor, "{n} 3 3"]:
     """Rotations drawn uniformly."""
     return quaternion_to_matrix(random_quaternions(n, dtype, device, generator))
+
+
+def random_rotation(
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "3 3"]:
+    """One rotation drawn uniformly."""
+    return random_rotations(1, dtype, device, generator)[0]
 
 
 def _sinc(squared: Tensor) -> Tensor:

@@ -70,7 +70,10 @@ class Meshes(PackedMeshes):
         """Faces of one mesh."""
         return self.faces[int(self.faces_offset[index]) : int(self.faces_offset[index + 1])]
 
-    def __getitem__(self, rows: Int[Tensor, " M"] | Bool[Tensor, " N"] | Sequence[int]) -> Meshes:
+    def __getitem__(self, rows: int | slice | Int[Tensor, " M"] | Bool[Tensor, " N"] | Sequence[int]) -> Meshes:
+        if isinstance(rows, int | slice):
+            chosen = range(len(self))[rows]
+            rows = [chosen] if isinstance(chosen, int) else chosen
         picked = torch.tensor(row_numbers(rows), dtype=torch.int64, device=self.verts_offset.device)
         (verts, verts_offset), (faces, faces_offset) = (
             gathered(offset, picked) for offset in (self.verts_offset, self.faces_offset)

@@ -43,5 +43,5 @@ def gathered(offset: Int[Tensor, " O"], groups: Int[Tensor, " M"]) -> tuple[Int[
     """
     counts = offset.diff()[groups]
     starts = torch.cat((counts.new_zeros(1), counts.cumsum(0)))
-    first = (offset[groups] - starts[:-1]).repeat_interleave(counts)
+    first = (offset[:-1][groups] - starts[:-1]).repeat_interleave(counts)
     return first + torch.arange(len(first), device=offset.device), starts

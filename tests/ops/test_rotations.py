@@ -168,6 +168,19 @@ def test_cross_products_as_matrices() -> None:
     close(ops.hat_inv(ops.hat(v)), v)
 
 
+def test_options_of_pytorch3d_that_change_nothing() -> None:
+    turns = torch.tensor([[0.3, -1.2, 0.4], [0.0, 0.0, 0.0]])
+    matrices = ops.axis_angle_to_matrix(turns, fast=True)
+    close(matrices, ops.axis_angle_to_matrix(turns))
+    close(ops.matrix_to_axis_angle(matrices, fast=True), turns)
+
+
+def test_one_random_rotation() -> None:
+    one = ops.random_rotation(torch.float64, generator=torch.Generator().manual_seed(3))
+    assert one.dtype == torch.float64 and bool(ops.is_rotation(one))
+    close(one, ops.random_rotations(2, torch.float64, generator=torch.Generator().manual_seed(3))[0], atol=1e-12)
+
+
 def test_random_rotations_are_uniform_and_repeatable() -> None:
     matrix = ops.random_rotations(4000, generator=torch.Generator().manual_seed(0))
     assert ops.is_rotation(matrix).all()

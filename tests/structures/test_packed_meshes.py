@@ -63,6 +63,18 @@ def test_counts_lists_and_padding() -> None:
     assert meshes.get_bounding_boxes()[1].tolist() == [[torch.inf, -torch.inf]] * 3
 
 
+def test_meshes_picked_by_number_slice_and_from_the_end() -> None:
+    meshes = meshes_of(REFERENCE, "batch")
+    last = len(meshes) - 1
+    for rows in (last, -1, slice(last, None), [-1], torch.tensor([-1])):
+        picked = meshes[rows]
+        assert len(picked) == 1
+        assert torch.equal(picked.verts, meshes.verts_of(last)) and torch.equal(picked.faces, meshes.faces_of(last))
+    assert len(list(meshes)) == len(meshes) and len(meshes[1:]) == last
+    with pytest.raises(IndexError):
+        meshes[len(meshes)]
+
+
 def test_no_meshes_at_all() -> None:
     none = Meshes.from_lists([], [])
     assert len(none.edges_packed()) == 0 and none.verts_padded().shape == (0, 0, 3) and none.verts_list() == []

@@ -107,6 +107,15 @@ def test_tiles_keep_to_their_size() -> None:
     assert max((part.stop - part.start) * 64 * 300 for _, part in tiles) <= max(neighbors.TILE["cpu"], 64 * 64 * 300)
 
 
+def test_no_clouds_at_all() -> None:
+    x, y = torch.rand(0, 5, 3), torch.rand(0, 6, 3)
+    loss, normals = chamfer_distance(x, y, x_normals=x, y_normals=y)
+    assert loss == 0 and normals == 0
+    assert chamfer_distance(x, y, single_directional=True)[0] == 0
+    found = knn_points(x, y, K=2, return_nn=True)
+    assert found.dists.shape == found.idx.shape == (0, 5, 2) and found.knn.shape == (0, 5, 2, 3)
+
+
 def test_rows_by_their_indices() -> None:
     x, idx = torch.arange(12.0).view(2, 3, 2), torch.tensor([[[2, 0]], [[1, 1]]])
     assert knn_gather(x, idx).tolist() == [[[[4, 5], [0, 1]]], [[[8, 9], [8, 9]]]]

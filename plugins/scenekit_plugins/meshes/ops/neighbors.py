@@ -67,7 +67,7 @@ def knn_gather(
         raise InputError(f"values and indices of as many clouds expected, got {len(x)} and {len(idx)}")
     B, P, K = idx.shape
     rows = (idx + torch.arange(B, device=idx.device)[:, None, None] * x.shape[1]).view(-1)
-    found = x.reshape(-1, x.shape[2]).index_select(0, rows).view(B, P, K, -1)
+    found = x.reshape(-1, x.shape[2]).index_select(0, rows).view(B, P, K, x.shape[2])
     if lengths is None:
         return found
     return found * (torch.arange(K, device=x.device) < lengths[:, None])[:, None, :, None]
@@ -211,7 +211,7 @@ def _least_of_blocks(
     """The nearest row to each column, of the block of rows in which it lies."""
     B, P, D = rows.shape
     number = block + torch.arange(B, device=block.device)[:, None] * (P // BLOCK)
-    candidates = rows.view(-1, BLOCK * D).index_select(0, number.view(-1)).view(B, -1, BLOCK, D)
+    candidates = rows.view(-1, BLOCK * D).index_select(0, number.view(-1)).view(B, block.shape[1], BLOCK, D)
     return block * BLOCK + distances(candidates, columns.mT[:, :, None], norm).argmin(dim=2)
 
 
