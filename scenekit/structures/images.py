@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from scenekit.structures.cameras import Camera
@@ -45,6 +45,18 @@ class ImageBatch:
             return known
         source = self.original_sizes[index]
         return Camera.default(*source).transformed(Geometry.resize(source, self.sizes[index]))
+
+    @property
+    def intrinsics(self) -> Float[Tensor, "B 3 3"]:
+        """K of each `camera`, on the device of the pixels."""
+        matrices = [self.camera(index).matrix for index in range(len(self))]
+        return torch.stack(matrices).to(self.pixels.device, torch.float32)
+
+    @property
+    def has_camera(self) -> Bool[Tensor, " B"]:
+        """Which pictures came with a camera."""
+        known = [self.cameras is not None and self.cameras[index] is not None for index in range(len(self))]
+        return torch.tensor(known, dtype=torch.bool, device=self.pixels.device)
 
     def to_original(self, index: int) -> Geometry:
         """From network pixels of picture `index` to those of the original."""

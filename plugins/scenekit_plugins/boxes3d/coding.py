@@ -57,9 +57,8 @@ class Views:
     def of(cls, images: ImageBatch, regions: Regions) -> Views:
         """Of the regions of a batch; a picture without a camera has the assumed one."""
         boxes = regions.boxes.float()
-        cameras = torch.stack([images.camera(index).matrix for index in range(len(images))]).to(boxes)
         heights = boxes.new_tensor([height for height, _ in images.sizes])
-        return cls(boxes, cameras[regions.image_index], heights[regions.image_index])
+        return cls(boxes, images.intrinsics[regions.image_index], heights[regions.image_index])
 
     def __getitem__(self, rows: Int[Tensor, " M"]) -> Views:
         return Views(self.boxes[rows], self.K[rows], self.heights[rows])

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from scenekit.heads import Core, Head
 from scenekit.keys import BOXES3D, OBJECTS
-from scenekit.structures import Boxes3D, ImageBatch, Regions
+from scenekit.structures import Boxes3D, Regions
 from scenekit.structures.board import Board
 from scenekit.structures.targets import Targets
 from scenekit_plugins.boxes3d.coding import Cubes, Views, decode_cubes
@@ -55,7 +55,7 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
         """`xy`, `z`, `dims` and `pose`, and as configured `joint` and `uncertainty`."""
         regions, truth = board[OBJECTS], targets[BOXES3D]
         with in_full(raw):
-            rows = (usable(truth) & has_camera(board.images, regions)).nonzero()[:, 0]
+            rows = (usable(truth) & board.images.has_camera[regions.image_index]).nonzero()[:, 0]
             views = Views.of(board.images, regions)[rows]
             found = self._cubes(raw[rows], views, regions.labels[rows])
             seen = Cubes.seen(truth[rows], views)
@@ -84,9 +84,3 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
 def in_full(numbers: Numbers) -> torch.autocast:
     """Geometry is no matter for half precision, which knows pixels to one in 256."""
     return torch.autocast(numbers.deltas.device.type, enabled=False)
-
-
-def has_camera(images: ImageBatch, regions: Regions) -> Bool[Tensor, " N"]:
-    """Which regions are of a picture that came with a camera."""
-    known = [images.cameras is not None and images.cameras[index] is not None for index in range(len(images))]
-    return regions.boxes.new_tensor(known).bool()[regions.image_index]

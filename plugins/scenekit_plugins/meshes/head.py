@@ -100,7 +100,7 @@ class MeshHead(Head[RawMeshes, Meshes]):
         """Voxels and extents of all regions, meshes of the refined ones.
 
         Regions from which nothing can be learned are left out: without size, with objects that reach behind the camera
-        or whose 3D box or mesh is none.
+        or whose 3D box or mesh is none, and those of pictures without a camera.
         """
         truth = shape_truth(board.images, board[OBJECTS], targets)
         known = truth.usable.nonzero()[:, 0]
@@ -131,7 +131,7 @@ class MeshHead(Head[RawMeshes, Meshes]):
         Regions that are not refined while others learn have no mesh.
         """
         regions: Regions = board[OBJECTS]
-        K = intrinsics(board.images, regions)
+        K = board.images.intrinsics[regions.image_index]
         boxes = regions.boxes.float()
         heights = boxes[:, 3] - boxes[:, 1]
         center = self._depths(board, heights.clamp(min=1.0), K)
@@ -200,21 +200,16 @@ def _ranks(groups: Int[Tensor, " N"], keys: Float[Tensor, " N"]) -> Int[Tensor, 
     return torch.empty_like(places).index_copy(0, order, places - torch.searchsorted(ordered, ordered))
 
 
-def intrinsics(images: ImageBatch, regions: Regions) -> Float[Tensor, "N 3 3"]:
-    """Of the camera that sees each region, in network pixels; a picture without one has the assumed one."""
-    cameras = torch.stack([images.camera(index).matrix for index in range(len(images))])
-    return cameras.to(regions.boxes.device, torch.float32)[regions.image_index]
-
-
 def shape_truth(images: ImageBatch, regions: Regions, targets: Targets) -> ShapeTruth:
     """What the targets say of the regions."""
-    meshes, boxes3d, K = targets[MESHES], targets[BOXES3D], intrinsics(images, regions)
+    meshes, boxes3d, K = targets[MESHES], targets[BOXES3D], images.intrinsics[regions.image_index]
     boxes = regions.boxes.float()
     heights, center = boxes[:, 3] - boxes[:, 1], boxes3d.center[:, 2]
     low, high = (_of_meshes(meshes, meshes.verts[:, 2], which) for which in ("amin", "amax"))
     extent = extents(center, low, high, heights, K[:, 1, 1])
     frustums = Frustums(boxes, depth_ranges(center, extent, heights, K[:, 1, 1]), K)
     solid_ones = (meshes.num_faces_per_mesh() > 0) & boxes3d.valid & (low > NEAREST)
+    solid_ones &= images.has_camera[regions.image_index]
     return ShapeTruth(meshes, boxes3d, frustums, extent, solid_ones & frustums.usable & extent.isfinite())
 
 

@@ -108,6 +108,8 @@ def test_tiles_keep_to_their_size() -> None:
 
 
 def test_no_clouds_at_all() -> None:
+    if current_backend() == "pytorch3d":
+        pytest.skip("pytorch3d compares no batch without clouds")
     x, y = torch.rand(0, 5, 3), torch.rand(0, 6, 3)
     loss, normals = chamfer_distance(x, y, x_normals=x, y_normals=y)
     assert loss == 0 and normals == 0

@@ -43,9 +43,9 @@ def head(**options: Any) -> MeshHead:
     return MeshHead(CORE, MeshConfig.model_validate({**SMALL, **options}))
 
 
-def view(objects: Regions, boxes3d: Boxes3D | None = None) -> Board:
-    """What the head sees of one picture of 64 x 64 pixels, taken with CAMERA."""
-    images = ImageBatch(torch.zeros(1, 3, 64, 64), ((64, 64),), ((64, 64),), cameras=(CAMERA,), seeds=(7,))
+def view(objects: Regions, boxes3d: Boxes3D | None = None, camera: Camera | None = CAMERA) -> Board:
+    """What the head sees of one picture of 64 x 64 pixels."""
+    images = ImageBatch(torch.zeros(1, 3, 64, 64), ((64, 64),), ((64, 64),), cameras=(camera,), seeds=(7,))
     board = Board(images, RoIPooler())
     board.put(FEATURES, pyramid(64, 64))
     board.put(OBJECTS, objects)
@@ -206,6 +206,15 @@ def test_what_cannot_be_right_teaches_nothing() -> None:
     losses = ours.loss(raw, board, truth)
     assert all(loss.isfinite() for loss in losses.values()) and finite_gradients(total(losses), ours)
     assert ours.decode(raw, board).verts.isfinite().all()
+
+
+def test_a_picture_without_a_camera_teaches_nothing() -> None:
+    """Where its objects would be seen is not known, so that their shapes in the frustum are not either."""
+    meshes, boxes = balls((0.0, 0.1, 2.0))
+    objects, truth = seen(meshes, boxes)
+    ours, board = head(), view(objects, boxes, camera=None)
+    losses = ours.loss(ours(board), board, truth)
+    assert all(loss == 0 for loss in losses.values()) and finite_gradients(total(losses), ours)
 
 
 def test_objects_hardly_in_sight_do_not_pull_at_meshes() -> None:
