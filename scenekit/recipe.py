@@ -121,6 +121,9 @@ class TrainConfig(Config):
     line every `log_every` steps, and in every `grad_norm_every`th line the gradient norm of each task. A checkpoint is
     written every `save_every` steps, the last `keep` stay. Every `evaluate_every` steps (0: never) the first
     `evaluate_limit` pictures of `data.val` measure the model. `loss_weights` are by "task" or "task.loss".
+
+    `only` names the tasks (or stages of the core) that learn; all else stays as the recipe's `init` has it, to the bit.
+    So a task is taught to a model that keeps what it can do, and a step takes less.
     """
 
     steps: int = Field(default=1000, ge=1)
@@ -144,6 +147,7 @@ class TrainConfig(Config):
     evaluate_every: int = Field(default=0, ge=0)
     evaluate_limit: int = Field(default=100, ge=1)
     loss_weights: dict[str, float] = Field(default_factory=dict)
+    only: tuple[str, ...] | None = Field(default=None, min_length=1)
     balancer: str = "static"
     balancer_options: dict[str, Any] = Field(default_factory=dict)
 
@@ -173,6 +177,12 @@ class Recipe(Config):
     def _measurable(self) -> Recipe:
         if self.train.evaluate_every and self.data.val is None:
             raise ValueError("train.evaluate_every needs a data set to measure on: set data.val")
+        return self
+
+    @model_validator(mode="after")
+    def _grounded(self) -> Recipe:
+        if self.train.only is not None and self.init is None:
+            raise ValueError("train.only needs a model whose other parts are worth keeping: set init")
         return self
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
 from pathlib import Path
@@ -28,10 +28,11 @@ from scenekit.recipe import DatasetConfig, ModelConfig, Recipe
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.scene import Scene
 from scenekit.structures.targets import Targets
-from scenekit.training.balancing import Balancer, LossWeights
+from scenekit.training.balancing import Balancer, LossWeights, task_of
 from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
 from scenekit.training.folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder, clear_folder
+from scenekit.training.freezing import keep_still
 from scenekit.training.gradients import shared_parameters, task_gradient_norms
 from scenekit.training.log import Log, Window, read_log
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
@@ -70,16 +71,18 @@ def train(
 
 
 class Learner(nn.Module):
-    """The model as a function of a batch to its raw losses: the part that several processes share."""
+    """The model as a function of a batch to its raw losses, all or those of `only` these tasks and stages: the part
+    that several processes share.
+    """
 
-    def __init__(self, model: SceneModel) -> None:
+    def __init__(self, model: SceneModel, only: Sequence[str] | None = None) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.only = model, only
 
     def forward(self, batch: ImageBatch, targets: Targets) -> dict[str, Tensor]:
         """Losses by "task.loss"."""
-        losses: dict[str, Tensor] = self.model(batch, targets).losses
-        return losses
+        losses: dict[str, Tensor] = self.model(batch, targets, tasks=self.only).losses
+        return {name: loss for name, loss in losses.items() if self.only is None or task_of(name) in self.only}
 
 
 class Run:
@@ -105,9 +108,10 @@ class Run:
         self.weights.check([*self.model.stages, *self.model.heads])
         self.unchecked = frozenset(name for name in self.config.loss_weights if "." in name)
         self.balancer = make_balancer(self.config.balancer, self.config.balancer_options)
-        self.learner, self.optimizer = accelerator.prepare(
-            Learner(self.model).train(), build_optimizer(self.model, self.config)
-        )
+        learner = Learner(self.model, self.config.only).train()
+        if self.config.only is not None:
+            keep_still(self.model, self.config.only)
+        self.learner, self.optimizer = accelerator.prepare(learner, build_optimizer(self.model, self.config))
         self.shared = shared_parameters(self.model)
         self.ema = None if self.config.ema is None else Ema(self.model, self.config.ema)
         self.window = Window()

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from scenekit.errors import InputError
 from scenekit.hooks import Origin, hookimpl, registry
 from scenekit.recipe import Recipe
+from scenekit.training.freezing import keep_still
 from scenekit.training.log import read_log
 from scenekit.training.loop import train
 from scenekit.training.state import checkpoints, load_state
@@ -257,3 +258,21 @@ def test_the_log_is_json(tmp_path):
     run(toy.recipe(steps=2), tmp_path)
     for line in (tmp_path / "log.jsonl").read_text().splitlines():
         assert {"step", "lr", "loss", "losses", "weighted", "grad_norm", "images_per_second"} == set(json.loads(line))
+
+
+def test_a_task_is_taught_while_all_else_stays(tmp_path):
+    first = run(toy.recipe(steps=2, ema=None), tmp_path / "before")
+    before = {name: value.clone() for name, value in first.state_dict().items()}
+    keep_still(first.train(), ["masks"])
+    parts = {**first.stages, **first.heads}
+    assert [name for name, part in parts.items() if any(module.training for module in part.modules())] == ["masks"]
+    start = {**toy.recipe(steps=3, ema=0.9).model_dump(mode="json"), "init": str(tmp_path / "before" / "model")}
+    more = changed(Recipe.parse(start), train={"only": ["masks"]})
+    after = run(more, tmp_path / "after").state_dict()
+    moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert moved and all(name.startswith("heads.masks.") for name in moved)
+    assert set(losses(tmp_path / "after")[0]["losses"]) == {"masks.mask"}
+    with pytest.raises(InputError, match=r"no task or stage 'mask' in this model.*masks"):
+        run(changed(more, train={"only": ["mask"]}), tmp_path / "misspelt")
+    with pytest.raises(InputError, match="set init"):
+        changed(toy.recipe(), train={"only": ["masks"]})
