@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any, cast, overload
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -323,7 +324,7 @@ def _with_given(images: Iterable[ImageSource], given: Any) -> Iterator[tuple[Any
 
 def _with_cameras(pairs: Iterable[tuple[Any, Any]], cameras: Any) -> Iterator[tuple[Any, Any, Any]]:
     """The same with the camera of each picture; InputError where there are more or fewer cameras than pictures."""
-    if cameras is None or isinstance(cameras, Camera) or getattr(cameras, "ndim", 0) == 2:
+    if _is_one_camera(cameras):
         yield from ((*pair, cameras) for pair in pairs)
         return
     missing = object()
@@ -334,6 +335,13 @@ def _with_cameras(pairs: Iterable[tuple[Any, Any]], cameras: Any) -> Iterator[tu
                 f"camera: one for all or one a picture is expected, but there are fewer {fewer} than {more}"
             )
         yield *pair, camera
+
+
+def _is_one_camera(cameras: Any) -> bool:
+    """Whether this is one camera for all pictures, or none; whatever is no row of cameras is taken for one."""
+    if isinstance(cameras, list | tuple):
+        return len(cameras) > 0 and np.ndim(cameras[0]) == 1  # the first row of a matrix
+    return getattr(cameras, "ndim", None) == 2 or not isinstance(cameras, Iterable)
 
 
 @contextmanager

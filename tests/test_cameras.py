@@ -71,6 +71,8 @@ def test_several_pictures_have_one_camera_or_one_each(model: sk.SceneModel, samp
     pictures = [sample.image] * 2
     assert focal(model.predict(pictures, tasks=(), camera=CAMERA)) == [80, 80]
     assert focal(model.predict(pictures, tasks=(), camera=CAMERA.matrix.numpy())) == [80, 80]
+    assert focal(model.predict(pictures, tasks=(), camera=CAMERA.matrix.tolist())) == [80, 80]
+    assert focal(model.predict(pictures, tasks=(), camera=[CAMERA.matrix.tolist(), CAMERA.matrix])) == [80, 80]
     each: list[Any] = [CAMERA, None]
     assert focal(model.predict(pictures, tasks=(), camera=each)) == pytest.approx([80, 64])
 
@@ -86,6 +88,8 @@ def test_several_pictures_have_one_camera_or_one_each(model: sk.SceneModel, samp
         ([CAMERA], "fewer cameras than pictures"),
         ([CAMERA] * 3, "fewer pictures than cameras"),
         ([CAMERA, torch.eye(2)], r"got shape \[2, 2\]"),
+        ([[80.0, 0.0, 30.0]], r"got shape \[1, 3\]"),
+        (80.0, r"got shape \[\]"),
         (torch.diag(torch.tensor([-5.0, 5.0, 1.0])), r"focal lengths above 0, got fx, fy = \(-5.0, 5.0\)"),
     ],
 )

@@ -191,7 +191,8 @@ def kitti(
 
     Both folders hold text files as KITTI's label_2 does: class, truncated,
     occluded, alpha, left, top, right, bottom, height, width, length, x, y, z,
-    rotation_y; of predictions also the score. Empty files: no objects.
+    rotation_y; of predictions also the score. Empty files: no objects. They may
+    also lie one folder deeper, in label_2 and, of predictions, in data.
 
     AP40 at the strict overlaps is what the benchmark's site shows.
     """

@@ -21,12 +21,13 @@ Progress = Callable[[Iterable[Path]], Iterable[Path]]
 
 
 def score_kitti_files(truth: Path, prediction: Path, progress: Progress = iter) -> dict[str, float]:
-    """`KittiAP.result` of all pictures for which the folder `truth` has a file.
+    """`KittiAP.result` of all pictures for which the folder `truth`, or label_2/ in it, has a file.
 
-    Every one of them needs a file of the same name in `prediction`, and no other picture may have one. `progress` may
-    wrap the loop over the files. Raises InputError naming the file and the line for anything that is not in order.
+    Every one of them needs a file of the same name in `prediction`, or data/ in it, and no other picture may have one.
+    `progress` may wrap the loop over the files. Raises InputError naming the file and the line for anything that is not
+    in order.
     """
-    wanted, found = _files(truth), _files(prediction)
+    wanted, found = _files(truth, "label_2"), _files(prediction, "data")
     if missing := sorted(wanted.keys() - found.keys()):
         raise InputError(
             f"{prediction} has no {missing[0]} ({len(missing)} of {len(wanted)} files are missing); a picture without"
@@ -78,10 +79,14 @@ def _row(words: list[str], where: str, scored: bool) -> tuple[str, list[float]]:
     return words[0], numbers
 
 
-def _files(folder: Path) -> dict[str, Path]:
+def _files(folder: Path, inner: str) -> dict[str, Path]:
+    """The text files of a folder by name, or where it has none, of the folder `inner` in it."""
     if not folder.is_dir():
         raise InputError(f"expected a folder of text files, one a picture, but {folder} is none")
-    files = {path.name: path for path in folder.glob("*.txt")}
+    found = [*folder.glob("*.txt")] or [*(folder / inner).glob("*.txt")]
+    files = {path.name: path for path in found}
     if not files:
-        raise InputError(f"{folder} holds no .txt file; expected one a picture, such as 000000.txt")
+        raise InputError(
+            f"{folder} holds no .txt file; expected one a picture, such as 000000.txt or {inner}/000000.txt"
+        )
     return files

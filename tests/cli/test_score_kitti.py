@@ -1,6 +1,7 @@
 """`scenekit score kitti`, on the stored case."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,14 @@ def test_tables_for_people(run: Callable[..., Result]) -> None:
     assert result.status == 0
     for text in ("KITTI AP40", "KITTI AP11", "Car, AOS", "Cyclist, BEV"):
         assert text in result.out + result.err
+
+
+def test_the_folders_around_the_files_will_do(tmp_path: Path, run: Callable[..., Result]) -> None:
+    """training/ with its label_2/, and the results with their data/, as KITTI's own program takes them."""
+    for name, files in zip(("training/label_2", "results/data"), FILES, strict=True):
+        shutil.copytree(files, tmp_path / name)
+    found = run("score", "kitti", str(tmp_path / "training"), str(tmp_path / "results"), "--json").json
+    assert found == run("score", "kitti", *FILES, "--json").json
 
 
 def test_a_missing_file_is_one_line_and_status_2(tmp_path: Path, run: Callable[..., Result]) -> None:
