@@ -187,9 +187,7 @@ def test_lessons_by_hand() -> None:
 def test_padding_gets_no_gradient() -> None:
     decoder = made("lstm")
     taught = lesson(TOKENIZER, [TOKENIZER.encode("red cup ball"), TOKENIZER.encode("cup")], LIMIT)
-    F.nll_loss(
-        decoder(read(decoder, 2), taught.into).flatten(0, 1), taught.out.flatten(), ignore_index=-1
-    ).backward()
+    F.nll_loss(decoder(read(decoder, 2), taught.into).flatten(0, 1), taught.out.flatten(), ignore_index=-1).backward()
     assert isinstance(decoder, LstmDecoder)
     assert decoder.words.weight.grad is not None and not decoder.words.weight.grad[TOKENIZER.pad].any()
 
