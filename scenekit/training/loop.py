@@ -115,6 +115,7 @@ class Run:
         self.shared = shared_parameters(self.model)
         self.ema = None if self.config.ema is None else Ema(self.model, self.config.ema)
         self.window = Window()
+        self.untaught: set[str] = set()
         self.step = 0
         if checkpoint is not None:
             self._restore(load_state(checkpoint))
@@ -271,6 +272,7 @@ class Run:
             return
         means = Window.merged(windows).means()
         loss, norm = means.pop("loss"), means.pop("grad_norm")
+        self._tell_untaught(means)
         record = {
             "step": self.step,
             "lr": rate,
@@ -283,6 +285,22 @@ class Run:
         self.log.write(record)
         reporter.logged(record)
         registry().notify("scenekit_step_done", step=self.step, record=record)
+
+    def _tell_untaught(self, losses: Mapping[str, float]) -> None:
+        """Warn of tasks that had nothing to learn from since the line before, of each once."""
+        taught = {task_of(name) for name in losses}
+        for name in self.model.tasks if self.config.only is None else self.config.only:
+            keys = self.model.specs[name].learns_from if name in self.model.specs else ()
+            if keys and name not in taught | self.untaught:
+                self.untaught.add(name)
+                needed = ", ".join(key.name for key in keys)
+                _log.warning(
+                    "of the pictures before step %d, none since the last line of the log had labels for the task %s, which"
+                    " learns from %s; do the data sets carry them?",
+                    self.step,
+                    name,
+                    needed,
+                )
 
     def _evaluate(self, val: Source) -> float:
         """Measure the model as it would be kept now; the first process does it, the others wait. Gives the seconds."""

@@ -133,10 +133,12 @@ def test_accumulating_uses_the_same_pictures(tmp_path):
     assert small["semantic.pixel"] == pytest.approx(large["semantic.pixel"], rel=1e-4)
 
 
-def test_a_model_that_learns_from_part_of_the_data(tmp_path):
+def test_a_model_that_learns_from_part_of_the_data(tmp_path, caplog):
     data = [{"name": "toys", "options": {"labelled": ["semantic"]}}, {"name": "toys", "options": {"labelled": []}}]
     run(changed(toy.recipe(steps=3, batch_size=1), data={"train": data}), tmp_path)
     assert all("masks.mask" not in record["losses"] for record in losses(tmp_path))
+    told = [record.getMessage() for record in caplog.records if "had labels for the task masks" in record.getMessage()]
+    assert len(told) == 1 and "which learns from masks" in told[0]
 
 
 def test_observers_hear_of_it_and_cannot_disturb(tmp_path, caplog):
