@@ -295,8 +295,8 @@ class Run:
                 self.untaught.add(name)
                 needed = ", ".join(key.name for key in keys)
                 _log.warning(
-                    "of the pictures before step %d, none since the last line of the log had labels for the task %s, which"
-                    " learns from %s; do the data sets carry them?",
+                    "of the pictures before step %d, none since the last line of the log had labels for the task %s,"
+                    " which learns from %s; do the data sets carry them?",
                     self.step,
                     name,
                     needed,
