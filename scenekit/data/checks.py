@@ -33,9 +33,9 @@ def checked(sample: Sample, *, origin: str = "the data set", strict: bool = Fals
     That are regions whose box is NaN, reversed, empty or outside the picture, or whose label is unknown; relations of
     an object to itself or a missing one, with an unknown predicate, or said twice; texts that are empty, of punctuation
     alone or pages long; attributes beyond 0 to 1; 3D boxes that have no volume or no rotation, or that are behind the
-    camera; meshes without faces, or with vertices that are not finite or not there; empty voxel grids. What is dropped is named with the picture's id, in a warning the first time; `strict` raises InputError
-    instead. A box that only reaches over the border is no fault. A scene of another size than its picture always is an
-    error.
+    camera; meshes without faces, or with vertices that are not finite or not there; empty voxel grids. What is dropped
+    is named with the picture's id, in a warning the first time; `strict` raises InputError instead. A box that only
+    reaches over the border is no fault. A scene of another size than its picture always is an error.
     """
     where = f"image {sample.id} of {origin}"
     if sample.scene.size != tuple(sample.image.shape[1:]):
