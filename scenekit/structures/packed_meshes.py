@@ -95,11 +95,11 @@ class PackedMeshes:
 
     def verts_list(self) -> list[Float[Tensor, "_ 3"]]:
         """The vertices of each mesh."""
-        return list(self.verts.split(self.num_verts_per_mesh().tolist()))
+        return list(torch.split(self.verts, self.num_verts_per_mesh().tolist()))
 
     def faces_list(self) -> list[Int[Tensor, "_ 3"]]:
         """The faces of each mesh, indexing into its own vertices."""
-        return list(self.faces.split(self.num_faces_per_mesh().tolist()))
+        return list(torch.split(self.faces, self.num_faces_per_mesh().tolist()))
 
     def verts_mask(self) -> Bool[Tensor, "N W"]:
         """Which rows of `verts_padded()` are vertices."""
