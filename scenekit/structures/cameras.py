@@ -48,7 +48,10 @@ class Camera:
         except (TypeError, ValueError, RuntimeError):
             raise InputError(f"a Camera or its matrix K [3, 3] is expected, got {type(camera).__name__}") from None
         if matrix.shape != (3, 3):
-            raise InputError(f"a Camera or its matrix K [3, 3] is expected, got shape {list(matrix.shape)}")
+            raise InputError(
+                f"a Camera or its matrix K [3, 3] is expected, got shape {list(matrix.shape)};"
+                " Camera.pinhole(focal, height, width) makes one of a focal length"
+            )
         return cls(matrix)
 
     @classmethod

@@ -21,7 +21,7 @@ from scenekit.viewing.canvas import Style, draw_smooth, font
 from scenekit.viewing.cuboids import FACES, FRONT, strokes
 from scenekit.viewing.draw import object_colors
 from scenekit.viewing.palette import BLACK, Color
-from scenekit.viewing.space import ASSUMED, camera_of, distances, drawable_cuboids, metres_text
+from scenekit.viewing.space import ASSUMED, camera_of, distances, drawable_cuboids, has_front, metres_text
 from scenekit.viewing.tags import Tag, draw_tags
 
 SIDE, SHORTEST = 900, 480
@@ -100,9 +100,9 @@ def draw_birds_eye(scene: Scene, *, labels: bool = True) -> Image.Image:
     """The scene's 3D boxes seen from above, with a grid in metres and what the camera has in view.
 
     The camera is at the dark triangle and looks up the picture. Boxes are seen along the direction that upright ones
-    call down, so that a tilted camera still gives a plan; an arrow leaves each box where its front is. Boxes that are
-    not finite or have no extent are left out, and so are those much farther than most (the line below says how many).
-    Without a camera the default one is taken, which that line says too.
+    call down, so that a tilted camera still gives a plan; an arrow leaves each box where its front is, if it has one.
+    Boxes that are not finite or have no extent are left out, and so are those much farther than most (the line below
+    says how many). Without a camera the default one is taken, which that line says too.
     """
     rows, boxes = drawable_cuboids(scene)
     near = not_far_off(distances(boxes))
@@ -111,11 +111,14 @@ def draw_birds_eye(scene: Scene, *, labels: bool = True) -> Image.Image:
     reach = [plans.reshape(-1, 2), np.zeros((1, 2))] if near else [np.array([[-1.0, 0.0], [1.0, EMPTY_METRES]])]
     sheet = Sheet.around(np.concatenate(reach))
     drawn = draw_ground(sheet, ground, camera_of(scene), scene.size)
-    colors = [object_colors(scene)[rows[i]] for i in near]
+    colors, fronted = ([of(scene)[rows[i]] for i in near] for of in (object_colors, has_front))
 
     def paint(layer: ImageDraw.ImageDraw, scale: int) -> None:
-        for plan, color in zip(plans, colors, strict=True):
-            paint_footprint(layer, sheet.pixels(plan), color, scale * Style.of(drawn).line, scale)
+        line = scale * Style.of(drawn).line
+        for plan, color, front in zip(plans, colors, fronted, strict=True):
+            paint_footprint(layer, sheet.pixels(plan), color, line, scale)
+            if front:
+                paint_arrow(layer, sheet.pixels(plan), color, line, scale)
 
     drawn = draw_smooth(drawn, paint)
     drawn = draw_tags(drawn, list(footprint_tags(scene, sheet, plans, near))) if labels else drawn
@@ -181,12 +184,18 @@ def grid_lines(sheet: Sheet) -> Iterator[tuple[Float[np.ndarray, "2 2"], str]]:
 def paint_footprint(
     layer: ImageDraw.ImageDraw, corners: Float[np.ndarray, "8 2"], color: Color, line: int, scale: int
 ) -> None:
-    """The outline of a box from above, filled, with an arrow out of its front."""
+    """The outline of a box from above, filled."""
     faces = [strokes(corners[list(face)], scale) for face in FACES]
     for face in faces:
         layer.line([*face, face[0], face[1]], color, 2 * line, joint="curve")
     for face in faces:
         layer.polygon(face, fill=tuple((level + 2 * paper) // 3 for level, paper in zip(color, PAPER, strict=True)))
+
+
+def paint_arrow(
+    layer: ImageDraw.ImageDraw, corners: Float[np.ndarray, "8 2"], color: Color, line: int, scale: int
+) -> None:
+    """An arrow from the middle of a box out of its front."""
     middle, front = corners.mean(axis=0), corners[list(FRONT)].mean(axis=0)
     if (length := math.dist(middle, front)) > 1:
         ahead = (front - middle) / length

@@ -13,7 +13,7 @@ from scenekit.structures.scene import Scene
 from scenekit.viewing.canvas import Style, draw_smooth
 from scenekit.viewing.draw import object_colors
 from scenekit.viewing.palette import BLACK, Color
-from scenekit.viewing.space import View, camera_tags, cuboid_text, distances, drawable_cuboids
+from scenekit.viewing.space import View, camera_tags, cuboid_text, distances, drawable_cuboids, has_front
 from scenekit.viewing.tags import Rect, Tag, draw_tags
 
 FACES = ((1, 2, 6, 5), (0, 3, 7, 4), (0, 1, 2, 3), (4, 5, 6, 7), (0, 1, 5, 4), (3, 2, 6, 7))
@@ -31,18 +31,20 @@ FRONT_OPACITY, HIDDEN_OPACITY = 85, 150
 def draw_boxes3d(picture: Image.Image, scene: Scene, *, labels: bool = True) -> Image.Image:
     """The 3D boxes as frames, the near ones over the far ones, with label, score of the box and distance in metres.
 
-    The front of each is filled; edges on its far side are thin. What is behind the camera is cut off. Boxes that are
-    not finite or have no extent are left out. Without a camera the default one is taken, and the picture says so.
+    The front of each that has one is filled (see `Vocabulary.symmetry`); edges on its far side are thin. What is behind
+    the camera is cut off. Boxes that are not finite or have no extent are left out. Without a camera the default one is
+    taken, and the picture says so.
     """
     view = View.of(picture, scene)
     rows, boxes = drawable_cuboids(scene)
     far = distances(boxes)
     order = sorted(range(len(rows)), key=lambda i: -far[i])
     corners, colors = boxes.corners.detach().cpu().double().numpy(), object_colors(scene)
-    frames = [(corners[i], colors[rows[i]]) for i in order]
+    frames, fronted = [(corners[i], colors[rows[i]]) for i in order], has_front(scene)
+    fronts = [frame for frame, i in zip(frames, order, strict=True) if fronted[rows[i]]]
 
     def paint(layer: ImageDraw.ImageDraw, scale: int) -> None:
-        for frame, color in frames:
+        for frame, color in fronts:
             if len(front := view.clipped(frame[list(FRONT)])) > 2:
                 layer.polygon(strokes(front, scale), fill=(*color, FRONT_OPACITY))
         for frame, color in frames:

@@ -100,6 +100,11 @@ def drawable_cuboids(scene: Scene) -> tuple[list[int], Boxes3D]:
     return rows.tolist(), boxes[rows]
 
 
+def has_front(scene: Scene) -> list[bool]:
+    """Of each object, whether its class has a front: a ball has none, nor has what looks the same turned half round."""
+    return [scene.vocabulary.symmetry.get(name, 1) == 1 for name in scene.names()]
+
+
 def distances(boxes: Boxes3D) -> list[float]:
     """Metres from the camera to the middle of each box."""
     metres: list[float] = boxes.center.norm(dim=1).tolist()
@@ -113,7 +118,7 @@ def metres_text(distance: float, assumed: bool) -> str:
 
 def cuboid_text(name: str, boxes: Boxes3D, index: int, assumed: bool) -> str:
     """`chair 0.93 · 2.4 m`: label, score of the box where it has one, and distance."""
-    score = "" if boxes.scores is None else f" {float(boxes.scores[index]):.2f}"
+    score = "" if boxes.scores is None else f" {boxes.scores[index].item():.2f}"
     return f"{name}{score} · {metres_text(distances(boxes)[index], assumed)}"
 
 

@@ -21,6 +21,7 @@ from scenekit.viewing.birds_eye import (
     grid_step,
     not_far_off,
 )
+from scenekit.viewing.space import has_front
 from tests.viewing.spaces import CAMERA, ahead, cuboids
 
 
@@ -107,3 +108,13 @@ def test_nothing_to_show_and_broken_boxes() -> None:
     broken = draw_birds_eye(cuboids([[math.nan, 0, 5, 1, 1, 1, 0, 0, 0]]))
     np.testing.assert_array_equal(np.asarray(broken), np.asarray(empty))
     assert draw_birds_eye(replace(cuboids([ahead()]), camera=None)).size[0] >= SHORTEST
+
+
+def test_things_without_a_front_get_no_arrow() -> None:
+    """The same box, as a thing with a front and as one that looks the same all round."""
+    fronted = cuboids([ahead(4.0)])
+    symmetry = dict.fromkeys(fronted.vocabulary.things, 0)
+    round_ones = replace(fronted, vocabulary=replace(fronted.vocabulary, symmetry=symmetry))
+    with_arrow, without = (np.asarray(draw_birds_eye(s, labels=False)) for s in (fronted, round_ones))
+    assert (with_arrow != without).any()
+    assert [has_front(s) for s in (fronted, round_ones)] == [[True], [False]]
