@@ -111,14 +111,14 @@ def draw_birds_eye(scene: Scene, *, labels: bool = True) -> Image.Image:
     reach = [plans.reshape(-1, 2), np.zeros((1, 2))] if near else [np.array([[-1.0, 0.0], [1.0, EMPTY_METRES]])]
     sheet = Sheet.around(np.concatenate(reach))
     drawn = draw_ground(sheet, ground, camera_of(scene), scene.size)
-    colors, fronted = ([of(scene)[rows[i]] for i in near] for of in (object_colors, has_front))
+    colors, fronts = object_colors(scene), has_front(scene)
 
     def paint(layer: ImageDraw.ImageDraw, scale: int) -> None:
         line = scale * Style.of(drawn).line
-        for plan, color, front in zip(plans, colors, fronted, strict=True):
-            paint_footprint(layer, sheet.pixels(plan), color, line, scale)
-            if front:
-                paint_arrow(layer, sheet.pixels(plan), color, line, scale)
+        for plan, row in zip(plans, (rows[i] for i in near), strict=True):
+            paint_footprint(layer, sheet.pixels(plan), colors[row], line, scale)
+            if fronts[row]:
+                paint_arrow(layer, sheet.pixels(plan), colors[row], line, scale)
 
     drawn = draw_smooth(drawn, paint)
     drawn = draw_tags(drawn, list(footprint_tags(scene, sheet, plans, near))) if labels else drawn
