@@ -43,7 +43,7 @@ class Samples(NamedTuple):
 
 
 def voxelize(meshes: Meshes, boxes: Boxes3D, size: int) -> Bool[Tensor, "N V V V"]:
-    """Which of the `size`^3 cells of its oriented box each mesh fills.
+    """Which cells of its oriented box, `size` along each side, each mesh fills.
 
     Dimensions are width, height and length of the box (z, y and x of the object's frame); cell (0, 0, 0) lies in the
     corner where all three are least. A cell is full where
