@@ -38,7 +38,9 @@ WHOSE = ("ours", "theirs")
 THRESHOLD = 0.5
 PIXELS = ("semantic", "masks", "keypoints", "panoptic")
 """Tasks that tell where things are, to the pixel."""
-SEPARATE = (("masks",), ("keypoints",), ("semantic",), ("attributes",), ("captions",), ("relations",))
+SEPARATE = tuple(
+    (task,) for task in ("masks", "keypoints", "semantic", "attributes", "captions", "relations", "boxes3d", "meshes")
+)
 """The networks that the joint one stands in for; all but `semantic` find boxes too."""
 
 
