@@ -95,10 +95,9 @@ def with_needs(recipe: sk.Recipe, name: str) -> list[str]:
 def with_tasks(recipe: sk.Recipe, tasks: Sequence[str]) -> sk.Recipe:
     """The recipe with only these tasks, and only their weights of losses."""
     options = {name: recipe.model.tasks[name] for name in tasks}
+    left_out = set(recipe.model.tasks) - set(tasks)
     weights = recipe.train.loss_weights
-    kept = {name: weight for name, weight in weights.items() if name.partition(".")[0] not in recipe.model.tasks} | {
-        name: weight for name, weight in weights.items() if name.partition(".")[0] in tasks
-    }
+    kept = {name: weight for name, weight in weights.items() if name.partition(".")[0] not in left_out}
     return recipe.model_copy(
         update={
             "model": recipe.model.model_copy(update={"tasks": options}),

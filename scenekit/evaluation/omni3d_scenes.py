@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torchvision.ops import box_area
+from torchvision.ops import box_area, clip_boxes_to_image
 
 from scenekit.data.sample import Sample
 from scenekit.evaluation.omni3d import MODES, Mode, Omni3DAP, Omni3DFilter, Omni3DObjects
@@ -111,14 +111,8 @@ def scores_of(scene: Scene) -> Float[Tensor, " N"]:
 
 def truncation_of(scene: Scene, projected: Float[Tensor, "N 4"]) -> Float[Tensor, " N"]:
     """How far objects are cut off: what TRUNCATION says, else the share of the projected boxes beyond the picture."""
-    inside = box_area(clipped(projected, scene.size)) / box_area(projected).clamp(min=1e-6)
+    inside = box_area(clip_boxes_to_image(projected, scene.size)) / box_area(projected).clamp(min=1e-6)
     return known(scene, TRUNCATION, 1 - inside)
-
-
-def clipped(boxes: Float[Tensor, "N 4"], size: Size) -> Float[Tensor, "N 4"]:
-    """The part of 2D boxes inside of a picture of `size` (height, width)."""
-    height, width = size
-    return boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
 
 
 def _found(scene: Scene, camera: Camera) -> Omni3DObjects:
@@ -129,7 +123,7 @@ def _found(scene: Scene, camera: Camera) -> Omni3DObjects:
 def _arrays(
     boxes: Boxes3D, camera: Camera, size: Size, ignored: Bool[Tensor, " N"], scores: Float[Tensor, " N"]
 ) -> Omni3DObjects:
-    flat = clipped(project_cuboids(boxes.corners, camera.matrix, size).boxes, size)
+    flat = clip_boxes_to_image(project_cuboids(boxes.corners, camera.matrix, size).boxes, size)
     parts = (flat.double(), boxes.corners.double(), boxes.center[:, 2].double(), ignored, scores.nan_to_num(0).double())
     return Omni3DObjects(*(part.numpy() for part in parts))
 

@@ -22,9 +22,9 @@ CUBOID_FACES = torch.tensor(
 """Two triangles a side, [12 3] numbers of corners; normals point outwards by the right-hand rule."""
 
 CUBOID_EDGES = torch.tensor(
-    [[0, 1], [1, 2], [2, 3], [3, 0], [4, 5], [5, 6], [6, 7], [7, 4], [0, 4], [1, 5], [2, 6], [3, 7]]
+    [[0, 1], [1, 2], [2, 3], [0, 3], [4, 5], [5, 6], [6, 7], [4, 7], [0, 4], [1, 5], [2, 6], [3, 7]]
 )
-"""The twelve edges, [12 2] numbers of corners."""
+"""The twelve edges, [12 2] numbers of corners, the lower one first."""
 
 MIN_DEPTH = 0.2
 """Metres; corners nearer than this, or behind the camera, are not projected."""

@@ -26,9 +26,13 @@ OPTIONS: dict[str, dict[str, Any]] = {".obj": {"split_objects": True, "group_mat
 """What trimesh is told for files of a kind: here to keep apart what is an object, and to leave pictures unread."""
 
 
+FILE_AXES = (1.0, -1.0, -1.0)
+"""From the camera frame (x right, y down, z forward) to that of the files that are written, and back."""
+
+
 def turned_up(meshes: Meshes) -> Meshes:
     """The camera frame turned by 180 degrees about x: y up and z backwards, or back again; faces wind as before."""
-    return meshes.with_verts(meshes.verts * meshes.verts.new_tensor([1.0, -1.0, -1.0]))
+    return meshes.with_verts(meshes.verts * meshes.verts.new_tensor(FILE_AXES))
 
 
 def load_meshes(path: str | Path) -> Meshes:

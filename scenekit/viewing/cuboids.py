@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
 
 import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw
 
+from scenekit.ops.cuboids import CUBOID_EDGES
 from scenekit.structures.scene import Scene
 from scenekit.viewing.canvas import Style, draw_smooth
 from scenekit.viewing.draw import object_colors
@@ -21,8 +21,7 @@ FACES = ((1, 2, 6, 5), (0, 3, 7, 4), (0, 1, 2, 3), (4, 5, 6, 7), (0, 1, 5, 4), (
 
 FRONT = FACES[0]
 
-EDGES = tuple(edge for edge in combinations(range(8), 2) if sum(set(edge) <= set(face) for face in FACES) == 2)
-"""The twelve pairs of corners that two faces share."""
+EDGES = tuple((first, second) for first, second in CUBOID_EDGES.tolist())
 
 FRONT_OPACITY, HIDDEN_OPACITY = 85, 150
 """Of 255: the fill of the front, and the edges on the far side of a box."""

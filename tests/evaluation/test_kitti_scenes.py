@@ -14,7 +14,8 @@ import scenekit as sk
 from scenekit.errors import InputError
 from scenekit.evaluation.kitti_scenes import KittiEvaluator
 from scenekit.structures import Camera
-from scenekit_datasets.kitti.labels import Labels, Rules, read_labels, words_of
+from scenekit_datasets.kitti.labels import Rules, read_labels, words_of
+from scenekit_datasets.picture_labels import Labels
 
 FOLDER = Path(__file__).parents[1] / "reference" / "mesh3d" / "kitti"
 STORED = json.loads((FOLDER / "results.json").read_text())["results"]["kitti_eval_dict"]

@@ -23,6 +23,7 @@ from scenekit.ops.rotations import axis_angle_to_matrix
 from scenekit.structures import Boxes3D
 from scenekit.structures.scene import Objects
 from scenekit_datasets.opening import renamed
+from scenekit_datasets.picture_labels import Labels
 
 OCCLUDED: Key[Any, Any] = Key(
     "kitti.occluded", of=OBJECTS, doc="0 fully visible, 1 partly hidden, 2 largely hidden, 3 or -1 unknown [N]"
@@ -50,16 +51,6 @@ class Rules:
 
     words: Words
     difficulty: Difficulty | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Labels:
-    """Objects of a picture and what is known of them; `faults` are what cannot be right."""
-
-    objects: Objects
-    values: Mapping[Key[Any, Any], Any]
-    valid: Mapping[Key[Any, Any], Bool[Tensor, " N"]]
-    faults: Sequence[str]
 
 
 def words_of(classes: Sequence[str] | Mapping[str, str]) -> Words:

@@ -17,9 +17,10 @@ from scenekit.structures.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.mirroring import is_mirrorable
 from scenekit_datasets.omni3d.index import IGNORED_NAMES, Index
-from scenekit_datasets.omni3d.labels import Labels, Row, Rules, labels_of
+from scenekit_datasets.omni3d.labels import Row, Rules, labels_of
 from scenekit_datasets.omni3d.layout import Words
 from scenekit_datasets.opening import Faulty, picture_of_size, present, report
+from scenekit_datasets.picture_labels import Labels
 
 KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, VISIBILITY)
 """What the files label beside objects."""

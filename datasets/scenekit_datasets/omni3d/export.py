@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
+from torchvision.ops import clip_boxes_to_image
 
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError
@@ -113,8 +114,7 @@ def _box3d_fields(scene: Scene) -> Mapping[int, Fields]:
     if BOXES3D not in scene or scene.camera is None:
         return {}
     boxes, seen = scene[BOXES3D], _seen(scene)
-    height, width = scene.size
-    inside = seen.boxes.clamp(min=0).minimum(seen.boxes.new_tensor([width, height, width, height]))
+    inside = clip_boxes_to_image(seen.boxes, scene.size)
     return {
         row: {
             "center_cam": boxes.center[row].tolist(),

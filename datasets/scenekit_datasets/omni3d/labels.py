@@ -5,12 +5,12 @@ Letters: N objects.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from scenekit.errors import InputError
@@ -23,6 +23,7 @@ from scenekit.structures import Boxes3D
 from scenekit.structures.geometry import Size
 from scenekit.structures.scene import Objects
 from scenekit_datasets.omni3d.index import matrix_of
+from scenekit_datasets.picture_labels import Labels, clipped
 
 ABSENT = -1
 """What stands for all that is not known of an annotation."""
@@ -47,16 +48,6 @@ class Row:
     record: Record
     label: int
     region: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Labels:
-    """Objects of a picture and what is known of them; `faults` are what cannot be right."""
-
-    objects: Objects
-    values: Mapping[Key[Any, Any], Any]
-    valid: Mapping[Key[Any, Any], Bool[Tensor, " N"]]
-    faults: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -93,7 +84,7 @@ def _object(row: Row, size: Size, rules: Rules, faults: list[str]) -> _Object | 
         faults.append(str(error))
         return None
     inside = clipped(flat, size)
-    if inside[2] <= inside[0] or inside[3] <= inside[1]:
+    if inside is None:
         return None
     box = (flat[0], flat[1], flat[2], flat[3]) if rules.boxes == "proj" else inside
     if row.region:
@@ -114,12 +105,6 @@ def _flat_box(record: Record, kind: Boxes2D) -> list[float | int]:
         raise InputError(f"{record} has no 2D box; expected 'bbox2D_tight', 'bbox2D_trunc' or 'bbox2D_proj'") from None
     named = Record({"id": record.data.get("id"), "2D box": box}, record.path, record.noun, record.index)
     return named.numbers("2D box", 4)
-
-
-def clipped(box: Sequence[float | int], size: Size) -> tuple[float, float, float, float]:
-    """The part of a box that is in the picture."""
-    x0, y0, x1, y1 = box
-    return max(x0, 0.0), max(y0, 0.0), min(x1, float(size[1])), min(y1, float(size[0]))
 
 
 def _ignored(record: Record, box: list[float | int], size: Size, rules: Omni3DFilter) -> bool:

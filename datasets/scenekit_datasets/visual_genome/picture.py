@@ -20,6 +20,7 @@ from scenekit.keys import ATTRIBUTES, OBJECTS, PHRASE_CAPTIONS, PHRASES, RELATIO
 from scenekit.structures import Captions, Relations
 from scenekit.structures.geometry import Size
 from scenekit.structures.scene import Objects, Scene
+from scenekit_datasets.picture_labels import clipped
 from scenekit_datasets.visual_genome.index import Index
 from scenekit_datasets.visual_genome.names import Names, Words, normalized
 from scenekit_datasets.visual_genome.things import Thing, joined, read_thing, same_thing, sound
@@ -247,13 +248,6 @@ def _phrase(record: Record, size: Size) -> tuple[tuple[float, ...], str]:
     if box is None:
         raise InputError(f"{record}: the box {[x, y, x + width, y + height]} is empty or outside of the picture")
     return box, text
-
-
-def clipped(box: Sequence[float], size: Size) -> tuple[float, float, float, float] | None:
-    """The part of a box that is in the picture, if there is one."""
-    height, width = size
-    x0, y0, x1, y1 = max(box[0], 0.0), max(box[1], 0.0), min(box[2], float(width)), min(box[3], float(height))
-    return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 
 def area(box: Sequence[float]) -> float:

@@ -61,12 +61,12 @@ def number_losses(
 ) -> dict[str, Float[Tensor, " N"]]:
     """By group: how far its numbers are off. Pixels by the sides of the region, logs of sizes, 1 - cos of the angle."""
     apart = found.depth.log() - truth.depth.log() if depth in ("log", "box") else found.depth - truth.depth
-    turned = so3_relative_angle(found.rotation, truth.rotation, cos_angle=True, eps=math.inf)
+    cosine = so3_relative_angle(found.rotation, truth.rotation, cos_angle=True, eps=math.inf)
     return {
         "xy": ((found.pixels - truth.pixels) / sides.clamp(min=1e-3)).abs().mean(dim=1),
         "z": apart.abs(),
         "dims": (found.size.log() - truth.size.log()).abs().mean(dim=1),
-        "pose": 1 - turned,
+        "pose": 1 - cosine,
     }
 
 
