@@ -38,7 +38,7 @@ def report(faults: Collection[str], faulty: Faulty) -> None:
     told = "; ".join(list(faults)[:SHOWN])
     more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
     if faulty == "refuse":
-        raise InputError(f"{told}{more}; mend the file, or leave such entries out with faulty='skip'")
+        raise InputError(f"{told}{more}; mend the file, or leave such entries out with the option faulty=skip")
     _log.warning("%s%s; left out", told, more)
 
 

@@ -1,4 +1,4 @@
-"""Oriented boxes as eight corners: their surface, and how a camera sees them. Letters: N boxes.
+"""Oriented boxes as eight corners: their edges, and how a camera sees them. Letters: N boxes.
 
 Corners stand as `Boxes3D.corners` gives them, in the order that `scenekit.ops.iou3d` and Omni3D's files have too.
 """
@@ -12,14 +12,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from scenekit.ops.cameras import project
-
-CUBOID_FACES = torch.tensor(
-    [
-        [2, 1, 0], [0, 3, 2], [6, 5, 1], [1, 2, 6], [3, 0, 4], [4, 7, 3],
-        [7, 4, 5], [5, 6, 7], [1, 5, 4], [4, 0, 1], [6, 2, 3], [3, 7, 6],
-    ]
-)  # fmt: skip
-"""Two triangles a side, [12 3] numbers of corners; normals point outwards by the right-hand rule."""
 
 CUBOID_EDGES = torch.tensor(
     [[0, 1], [1, 2], [2, 3], [0, 3], [4, 5], [5, 6], [6, 7], [4, 7], [0, 4], [1, 5], [2, 6], [3, 7]]

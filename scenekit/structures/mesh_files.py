@@ -1,38 +1,25 @@
-"""Meshes from and to files: OBJ, GLB, PLY and what else trimesh knows.
+"""Meshes from files: OBJ, GLB, PLY and what else trimesh knows.
 
-Reading leaves coordinates as the file has them: models come in frames and units of their own. Writing turns the camera
-frame (x right, y down, z forward) into that of glTF (x right, y up, the camera looks along -z), in which viewers show
-meshes upright; `turned_up` does so, and undoes it for a file that was written here.
+Coordinates stay as the file has them: models come in frames and units of their own. What `save_mesh` of
+`scenekit.viewing.solids` wrote has the axes that are told there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import trimesh
-from trimesh.exchange.gltf import export_glb
-from trimesh.exchange.obj import export_obj
 
 from scenekit.errors import InputError
-from scenekit.files import write_atomically
 from scenekit.structures.meshes import Meshes
 
 READABLE = (".obj", ".glb", ".gltf", ".ply", ".off", ".stl")
 
 OPTIONS: dict[str, dict[str, Any]] = {".obj": {"split_objects": True, "group_material": False, "skip_materials": True}}
 """What trimesh is told for files of a kind: here to keep apart what is an object, and to leave pictures unread."""
-
-
-FILE_AXES = (1.0, -1.0, -1.0)
-"""From the camera frame (x right, y down, z forward) to that of the files that are written, and back."""
-
-
-def turned_up(meshes: Meshes) -> Meshes:
-    """The camera frame turned by 180 degrees about x: y up and z backwards, or back again; faces wind as before."""
-    return meshes.with_verts(meshes.verts * meshes.verts.new_tensor(FILE_AXES))
 
 
 def load_meshes(path: str | Path) -> Meshes:
@@ -48,36 +35,6 @@ def load_meshes(path: str | Path) -> Meshes:
 def load_mesh(path: str | Path) -> Meshes:
     """All that a file holds as one mesh; otherwise as `load_meshes`."""
     return Meshes.from_trimesh([_joined(_parts(Path(path)))])
-
-
-def save_meshes(meshes: Meshes, path: str | Path, names: Sequence[str] | None = None) -> None:
-    """Write a .glb or .obj whose objects have `names` (mesh_0, mesh_1, ...), in the axes of `turned_up`.
-
-    Meshes without faces are left out. Raises InputError for another suffix, as many names as there are no meshes,
-    vertices that are not finite, and where nothing is left to write.
-    """
-    target = Path(path)
-    if target.suffix.lower() not in WRITERS:
-        raise InputError(f"{path}: a file name that ends in {' or '.join(WRITERS)} expected")
-    names = [f"mesh_{index}" for index in range(len(meshes))] if names is None else names
-    if len(names) != len(meshes):
-        raise InputError(f"a name for each of {len(meshes)} meshes expected, got {len(names)}")
-    turned, whole = turned_up(meshes), trimesh.Scene()
-    for index, name in enumerate(names):
-        if len(turned.faces_of(index)):
-            if not bool(turned.verts_of(index).isfinite().all()):
-                raise InputError(f"{name} (mesh {index}) has vertices that are not finite; leave it out of {path}")
-            whole.add_geometry(turned.to_trimesh(index), node_name=name, geom_name=name)
-    if not whole.geometry:
-        raise InputError(f"none of {len(meshes)} meshes has faces, so there is nothing to write to {path}")
-    write_atomically(target, WRITERS[target.suffix.lower()](whole))
-
-
-def _obj(whole: trimesh.Scene) -> bytes:
-    return str(export_obj(whole, include_normals=False, include_texture=False)).encode()
-
-
-WRITERS: dict[str, Callable[[trimesh.Scene], bytes]] = {".glb": export_glb, ".obj": _obj}
 
 
 def _parts(path: Path) -> list[trimesh.Trimesh]:

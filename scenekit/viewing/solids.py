@@ -24,13 +24,14 @@ from trimesh.visual.material import PBRMaterial
 from scenekit.errors import InputError
 from scenekit.files import write_atomically
 from scenekit.keys import BOXES3D, MESHES
-from scenekit.structures.mesh_files import FILE_AXES
 from scenekit.structures.scene import Scene
 from scenekit.viewing.draw import object_colors
 from scenekit.viewing.palette import linear_from_srgb
 from scenekit.viewing.space import camera_of, drawable_cuboids
 
-AXES = np.array(FILE_AXES)
+AXES = np.array([1.0, -1.0, -1.0])
+"""From the camera frame (x right, y down, z forward) to that of the files, and back."""
+
 BAR = 0.015
 """Thickness of the bars that stand for a box, in units of its longest side."""
 

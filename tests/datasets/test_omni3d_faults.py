@@ -82,7 +82,7 @@ def test_faulty_entries(tmp_path: Path, message: str, caplog: pytest.LogCaptureF
         found = sk.dataset("omni3d", root=str(tmp_path))
     assert f"{path}: {message}" in caplog.text and caplog.text.count("\n") == 1
     assert found[0].scene.names() == ["car", "person"]
-    with pytest.raises(InputError, match=re.escape(message) + ".*faulty='skip'"):
+    with pytest.raises(InputError, match=re.escape(message) + ".*faulty=skip"):
         sk.dataset("omni3d", root=str(tmp_path), faulty="refuse")
 
 

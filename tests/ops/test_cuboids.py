@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from scenekit.ops.cuboids import CUBOID_EDGES, CUBOID_FACES, footprints, project_cuboids
+from scenekit.ops.cuboids import CUBOID_EDGES, footprints, project_cuboids
 from scenekit.structures.boxes3d import Boxes3D
 
 OMNI3D = np.load(Path(__file__).parent.parent / "reference" / "mesh3d" / "omni3d_decode.npz")
@@ -23,14 +23,6 @@ def boxes() -> Boxes3D:
 
 def test_corners_are_those_of_omni3d() -> None:
     torch.testing.assert_close(boxes().corners, reference("corners"), rtol=1e-5, atol=1e-4)
-
-
-def test_faces_are_those_of_omni3d_turned_outwards() -> None:
-    assert torch.equal(CUBOID_FACES.flip(1), reference("faces"))
-    corners = Boxes3D(torch.zeros(1, 3), torch.tensor([[1.0, 2.0, 3.0]]), torch.eye(3)[None]).corners[0]
-    a, b, c = corners[CUBOID_FACES].unbind(dim=1)
-    volume = (torch.linalg.cross(b - a, c - a) * a).sum() / 6
-    assert volume == pytest.approx(6.0)
 
 
 def test_edges_are_the_sides_of_two_faces_each() -> None:

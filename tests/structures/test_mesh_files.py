@@ -1,4 +1,4 @@
-"""Meshes from and to trimesh, pytorch3d and files; as values of a scene."""
+"""Meshes from and to trimesh and pytorch3d, and from files; as values of a scene."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ from scenekit.errors import InputError
 from scenekit.keys import MESHES
 from scenekit.structures import Meshes
 from scenekit.structures.geometry import Geometry
-from scenekit.structures.mesh_files import load_mesh, load_meshes, save_meshes, turned_up
+from scenekit.structures.mesh_files import load_mesh, load_meshes
 from scenekit.structures.vocabulary import Vocabulary
 
 WORDS = Vocabulary(things=("chair",))
@@ -62,28 +62,18 @@ def test_the_real_pytorch3d() -> None:
 
 @pytest.mark.parametrize("suffix", [".obj", ".glb"])
 def test_files_hold_all_meshes_in_order(tmp_path: Path, suffix: str) -> None:
-    meshes = boxes(5)
-    save_meshes(meshes, tmp_path / f"five{suffix}")
+    meshes, written = boxes(5), trimesh.Scene()
+    for index in range(len(meshes)):
+        written.add_geometry(meshes.to_trimesh(index), node_name=f"box_{index}", geom_name=f"box_{index}")
+    written.export(tmp_path / f"five{suffix}")
     back = load_meshes(tmp_path / f"five{suffix}")
-    assert same(turned_up(back), meshes)
+    assert same(back, meshes)
     assert back.num_verts_per_mesh().tolist() == [8] * 5, "corners that coincide are one vertex"
     assert same(load_mesh(tmp_path / f"five{suffix}"), one_of(back))
 
 
 def one_of(meshes: Meshes) -> Meshes:
     return Meshes.from_lists([meshes.verts], [meshes.faces_packed()])
-
-
-def test_files_are_upright(tmp_path: Path) -> None:
-    """What is above the camera's axis and in front of it has y above 0 and z below 0 in the file; left stays left."""
-    meshes = Meshes.from_lists([torch.tensor([[-1.0, -2.0, 5.0], [0, -2, 5], [0, -3, 5]])], [torch.tensor([[0, 1, 2]])])
-    save_meshes(meshes, tmp_path / "up.obj", names=["roof"])
-    text = (tmp_path / "up.obj").read_text()
-    first = next(line for line in text.splitlines() if line.startswith("v "))
-    assert list(map(float, first.split()[1:])) == [-1.0, 2.0, -5.0]
-    assert "o roof" in text
-    normal, turned = (m.faces_normals_packed()[0] for m in (meshes, turned_up(meshes)))
-    assert torch.allclose(turned, normal * torch.tensor([1.0, -1.0, -1.0])), "a turn keeps the outside outside"
 
 
 def test_polygons_become_triangles_and_objects_stay_apart(samples: Path) -> None:
@@ -140,20 +130,6 @@ def test_faces_of_other_formats_are_checked(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot read .*gone\.obj: No such file"):
         load_mesh(tmp_path / "gone.obj")
-
-
-def test_what_cannot_be_written(tmp_path: Path) -> None:
-    empty = Meshes.from_lists([torch.rand(3, 3)], [torch.zeros(0, 3, dtype=torch.int64)])
-    lost = boxes(1).with_verts(torch.full((8, 3), torch.nan))
-    for meshes, name, names, message in [
-        (empty, "a.glb", None, "none of 1 meshes has faces"),
-        (lost, "a.obj", None, r"mesh_0 \(mesh 0\) has vertices that are not finite"),
-        (boxes(1), "a.fbx", None, r"a\.fbx: a file name that ends in \.glb or \.obj expected"),
-        (boxes(2), "a.obj", ["one"], "a name for each of 2 meshes expected, got 1"),
-    ]:
-        with pytest.raises(InputError, match=message):
-            save_meshes(meshes, tmp_path / name, names)
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])

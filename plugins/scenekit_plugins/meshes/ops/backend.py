@@ -40,7 +40,8 @@ def use_backend(name: str) -> Iterator[None]:
 
 def has_pytorch3d() -> bool:
     """Whether pytorch3d can be imported."""
-    return importlib.util.find_spec("pytorch3d") is not None
+    found = importlib.util.find_spec("pytorch3d")
+    return found is not None and found.origin is not None  # a folder of that name without a package has none
 
 
 def with_backends(function: Callable[P, R]) -> Callable[P, R]:
