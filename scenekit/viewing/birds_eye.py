@@ -38,6 +38,9 @@ EMPTY_METRES = 5.0
 FARTHEST = 4.0
 """Boxes that are more than this many times as far as the middle one are not shown: they would dwarf the others."""
 
+ARROW_NECK, ARROW_TIP = 4, 9
+"""How far in front of a box the head of its arrow begins and ends, in widths of a line."""
+
 UPRIGHT = 0.5
 """Cosine between the down axes of a box and of the camera from which on the box tells where down is."""
 
@@ -121,7 +124,8 @@ def draw_birds_eye(scene: Scene, *, labels: bool = True) -> Image.Image:
                 paint_arrow(layer, sheet.pixels(plan), colors[row], line, scale)
 
     drawn = draw_smooth(drawn, paint)
-    drawn = draw_tags(drawn, list(footprint_tags(scene, sheet, plans, near))) if labels else drawn
+    margin = ARROW_TIP * Style.of(drawn).line
+    drawn = draw_tags(drawn, list(footprint_tags(scene, sheet, plans, near, margin))) if labels else drawn
     return with_footer(drawn, footer(sheet, len(rows) - len(near), camera_of(scene).assumed))
 
 
@@ -200,17 +204,23 @@ def paint_arrow(
     if (length := math.dist(middle, front)) > 1:
         ahead = (front - middle) / length
         across = np.array([-ahead[1], ahead[0]]) * 2.5 * line / scale
-        tip, neck = front + ahead * 9 * line / scale, front + ahead * 4 * line / scale
+        tip, neck = front + ahead * ARROW_TIP * line / scale, front + ahead * ARROW_NECK * line / scale
         layer.line(strokes(np.stack((middle, neck)), scale), color, line)
         layer.polygon(strokes(np.stack((tip, neck + across, neck - across)), scale), fill=color)
 
 
-def footprint_tags(scene: Scene, sheet: Sheet, plans: Float[np.ndarray, "N 8 2"], shown: list[int]) -> Iterator[Tag]:
-    """Label and distance of each box that is `shown`."""
+def footprint_tags(
+    scene: Scene, sheet: Sheet, plans: Float[np.ndarray, "N 8 2"], shown: list[int], arrow: int
+) -> Iterator[Tag]:
+    """Label and distance of each box that is `shown`, beside the arrow that reaches so many pixels out of its front."""
     rows, boxes = drawable_cuboids(scene)
-    names, colors, far = scene.names(), object_colors(scene), distances(boxes)
+    names, colors, far, fronts = scene.names(), object_colors(scene), distances(boxes), has_front(scene)
     for plan, i in zip(plans, shown, strict=True):
         pixels = sheet.pixels(plan)
+        if fronts[rows[i]]:
+            middle, front = pixels.mean(axis=0), pixels[list(FRONT)].mean(axis=0)
+            ahead = (front - middle) / max(math.dist(middle, front), 1e-6)
+            pixels = np.concatenate((pixels, [front + arrow * ahead]))
         (x0, y0), (x1, y1) = pixels.min(axis=0).tolist(), pixels.max(axis=0).tolist()
         text = f"{names[rows[i]]} · {metres_text(far[i], camera_of(scene).assumed)}"
         yield Tag(text, colors[rows[i]], (x0, y0, x1, y1))

@@ -64,3 +64,12 @@ def test_without_a_mesh_losses_are_zero_and_hang_on_the_graph() -> None:
     assert all(loss == 0 for loss in losses.values()) and all(part.shape == (0, 3) for part in gradients)
     logits = torch.zeros(0, 4, 4, 4)
     assert voxel_loss(logits, logits) == 0 and extent_loss(torch.zeros(0), torch.zeros(0), 0.0) == 0
+
+
+def test_of_vertices_that_are_not_finite_losses_are_nan() -> None:
+    """A message about one vertex would hide what happened: the step diverged."""
+    known = case(NAME, "mesh_loss")
+    stage = meshes_of(known, "stage0_")
+    spoiled = stage.with_verts(stage.verts.clone().index_fill(0, torch.tensor([3]), torch.inf))
+    losses = mesh_losses([stage, spoiled], cropped(), samples=10)
+    assert all(loss.isnan() for loss in losses.values())
