@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -18,7 +19,11 @@ from scenekit.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from scenekit.structures.cameras import Camera
     from scenekit.structures.scene import Scene
+
+LEAST_FOCAL = 0.1
+"""By the longer side of the picture: below it a pinhole camera would span 157 degrees and more."""
 
 
 def predict(
@@ -136,10 +141,22 @@ def understood(
     A `focal` length in pixels stands for the camera that looks along the middle of the picture.
     """
     import scenekit as sk
+
+    camera = None if focal is None else pinhole(focal, *picture.shape[1:])
+    return predict(picture, given=None if given is None else sk.Scene.load(given / f"{stem}.json"), camera=camera)
+
+
+def pinhole(focal: float, height: int, width: int) -> Camera:
+    """The camera with this focal length in pixels; refuses what can only be one in millimetres, or of a fisheye."""
     from scenekit.structures import Camera
 
-    camera = None if focal is None else Camera.pinhole(focal, *picture.shape[1:])
-    return predict(picture, given=None if given is None else sk.Scene.load(given / f"{stem}.json"), camera=camera)
+    if 0 < focal < LEAST_FOCAL * max(height, width):
+        angle = math.degrees(2 * math.atan(max(height, width) / 2 / focal))
+        raise InputError(
+            f"--focal {focal:g}: in pixels expected; a picture of {width} x {height} would span {angle:.0f} degrees. Of"
+            " millimetres, that is focal length / width of the sensor x width of the picture"
+        )
+    return Camera.pinhole(focal, height, width)
 
 
 def check_files(names: Iterable[str]) -> None:

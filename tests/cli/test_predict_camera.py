@@ -24,3 +24,8 @@ def test_the_focal_length_is_that_of_the_pictures(run, tiny_model, photo) -> Non
 def test_an_impossible_focal_length_is_refused(refused, tiny_model, photo) -> None:
     said = refused("predict", photo, "--model", tiny_model, "--focal", "-3")
     assert "focal lengths above 0, got fx, fy = (-3.0, -3.0)" in said
+
+
+def test_millimetres_are_no_pixels(refused, tiny_model, photo) -> None:
+    said = refused("predict", photo, "--model", tiny_model, "--focal", "4.2")
+    assert "--focal 4.2: in pixels expected; a picture of 80 x 60 would span 168 degrees" in " ".join(said.split())

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from scenekit.ops.cuboids import CUBOID_EDGES, footprints, project_cuboids
