@@ -6,13 +6,17 @@ import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import scenekit as sk
 from scenekit.errors import InputError
+from scenekit.evaluation.evaluator import Evaluator
 from scenekit.evaluation.kitti_scenes import KittiEvaluator
+from scenekit.evaluation.loop import evaluators
+from scenekit.recipe import ModelConfig
 from scenekit.structures import Camera
 from scenekit_datasets.kitti.labels import Rules, read_labels, words_of
 from scenekit_datasets.picture_labels import Labels
@@ -100,3 +104,21 @@ def test_other_words_for_the_classes() -> None:
     evaluator = KittiEvaluator(vocabulary, {"person": "Pedestrian"})
     with pytest.raises(InputError, match="different classes cannot be merged"):
         evaluator.merge(KittiEvaluator(vocabulary, {"person": "Cyclist"}))
+
+
+def task(**options: Any) -> Evaluator:
+    recipe = {"pyramid": {"channels": 8}, "tasks": {"boxes3d": {"fcs": [8], **options}}}
+    return evaluators(sk.build(ModelConfig.model_validate(recipe), VOCABULARY), ["boxes3d"])["boxes3d"]
+
+
+def test_the_task_measures_by_it_where_its_options_say_so() -> None:
+    first, second = task(kitti={}), task(kitti={})
+    for number, (truth, prediction) in enumerate(pictures()):
+        (first if number < 7 else second).update(truth, prediction)
+    first.merge(second)
+    result = first.result()
+    assert {name: result["kitti"][name] for name in STORED} == pytest.approx(STORED, abs=1e-4)
+    name = "KITTI/Car_3D_AP40_moderate_strict"
+    assert result[name] == result["kitti"][name]
+    assert sum(name.startswith("KITTI/") for name in result) == 12, "three classes, four metrics"
+    assert "kitti" not in task().result()

@@ -115,6 +115,9 @@ class Boxes3DConfig(Config):
 
     `priors` are found in the training data (see `scenekit_plugins.boxes3d.priors`); classes that these lack are taken
     to be as all others together, and without any data 1 m in each direction.
+
+    With `kitti` the evaluation adds AP by KITTI's protocol for Car, Pedestrian and Cyclist; it says what other things
+    are called there, such as {"person": "Pedestrian"}, and is {} where none is called otherwise but for its case.
     """
 
     pooled: int = Field(default=7, ge=1)
@@ -125,3 +128,4 @@ class Boxes3DConfig(Config):
     uncertainty: bool = True
     first_uncertainty: float = Field(default=1.0, ge=0)
     priors: Priors | None = None
+    kitti: Mapping[str, str] | None = None

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from scenekit.evaluation.evaluator import Evaluator
 from scenekit.heads import Core, Head
 from scenekit.keys import BOXES3D, OBJECTS
 from scenekit.structures import Boxes3D, Regions
@@ -19,6 +20,7 @@ from scenekit.structures.targets import Targets
 from scenekit_plugins.boxes3d.coding import Cubes, Views, decode_cubes
 from scenekit_plugins.boxes3d.config import Boxes3DConfig, Priors
 from scenekit_plugins.boxes3d.losses import cube_losses, turned
+from scenekit_plugins.boxes3d.metrics import Boxes3DEvaluator
 from scenekit_plugins.boxes3d.network import ClassNumbers, CubeNetwork, Numbers
 from scenekit_plugins.boxes3d.priors import ClassPriors, usable
 
@@ -38,7 +40,7 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
 
     def __init__(self, core: Core, config: Boxes3DConfig) -> None:
         super().__init__()
-        self.config, things = config, core.vocabulary.things
+        self.config, self.vocabulary, things = config, core.vocabulary, core.vocabulary.things
         self.network = CubeNetwork(core.channels * config.pooled**2, things, config)
         symmetry = [core.vocabulary.symmetry.get(name, 1) for name in things]
         self.register_buffer("symmetry", torch.tensor(symmetry, dtype=torch.int64), persistent=False)
@@ -72,6 +74,12 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
         with in_full(raw):
             cubes = self._cubes(raw, Views.of(board.images, regions), regions.labels)
             return cubes.boxes(self._scores(raw, regions))
+
+    def prepare_evaluator(self, evaluator: Evaluator) -> Evaluator:
+        """It measures by KITTI's protocol too, where the options ask for it."""
+        if self.config.kitti is None or not isinstance(evaluator, Boxes3DEvaluator):
+            return evaluator
+        return Boxes3DEvaluator(self.vocabulary, kitti=self.config.kitti)
 
     def _cubes(self, numbers: Numbers, views: Views, labels: Int[Tensor, " N"]) -> Cubes:
         return decode_cubes(numbers, views, self.priors(labels, views), self.config.code)
