@@ -11,8 +11,8 @@ from PIL import Image
 import scenekit as sk
 from scenekit.viewing import draw_scene
 
-LAYERS = (("boxes",), ("masks", "keypoints"), ("panoptic",))
-CELL, GAP = (480, 360), 6
+LAYERS = (("masks", "keypoints"), ("panoptic",), ("boxes3d",), ("meshes",))
+CELL, GAP = (400, 300), 6
 TARGET = Path(__file__).parent / "images" / "demo.jpg"
 
 
@@ -30,7 +30,7 @@ def main() -> None:
 
 def row_of(model: sk.SceneModel, sample: sk.Sample) -> list[Image.Image]:
     """The picture, then the prediction layer by layer."""
-    scene = model.predict(sample.image)
+    scene = model.predict(sample.image, camera=sample.scene.camera)
     picture = Image.fromarray(sample.image.permute(1, 2, 0).numpy())
     return [picture, *(draw_scene(scene, picture, layers) for layers in LAYERS)]
 

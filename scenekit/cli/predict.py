@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -179,6 +178,5 @@ def unique_stems(names: Sequence[str]) -> list[str]:
 
 def summary(scene: Scene) -> tuple[Any, ...]:
     """A row of text: the picture, how many objects of what kind, and what else is known of it."""
-    counts = Counter(scene.names())
-    objects = ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "none"
+    objects = ", ".join(f"{count} {name}" for name, count in scene.counts().items()) or "none"
     return scene.path, objects, ", ".join(sorted(key.name for key in scene.values))

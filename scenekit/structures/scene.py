@@ -6,6 +6,7 @@ Letters: N objects, H W pixels of the original image.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -134,6 +135,11 @@ class Scene:
     def names(self) -> list[str]:
         """The label of each object in words."""
         return [self.vocabulary.things[int(label)] for label in self.objects.labels]
+
+    def counts(self) -> dict[str, int]:
+        """How many objects there are of each label, the most frequent first; groups count as "crowd of person"."""
+        named = zip(self.names(), self.objects.crowd.tolist(), strict=True)
+        return dict(Counter(f"crowd of {name}" if crowd else name for name, crowd in named).most_common())
 
     def select(self, stream: Stream, rows: Int[Tensor, " M"] | Bool[Tensor, " N"]) -> Scene:
         """Only some regions of a stream, with what follows them.

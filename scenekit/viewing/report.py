@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -276,7 +275,7 @@ def timings_table(timings: Mapping[str, float]) -> str:
 
 def inventory(scene: Scene) -> str:
     """`2 x chair, lamp`: what is in the scene."""
-    counts = Counter(scene.names()).most_common()
+    counts = scene.counts().items()
     return ", ".join(name if count == 1 else f"{count} × {name}" for name, count in counts) or "no objects"
 
 

@@ -273,3 +273,10 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         Scene.load(tmp_path / "nothing.json")
     with pytest.raises(InputError, match=r"cannot read .*: Is a directory"):
         Scene.load(tmp_path)
+
+
+def test_crowds_are_counted_apart() -> None:
+    labels, crowd = torch.tensor([1, 0, 1, 1]), torch.tensor([False, False, True, False])
+    scene = Scene((8, 8), worlds.VOCABULARY, {OBJECTS: Objects(torch.rand(4, 4), labels, crowd=crowd)})
+    one, two = (worlds.VOCABULARY.things[label] for label in (1, 0))
+    assert list(scene.counts().items()) == [(one, 2), (two, 1), (f"crowd of {one}", 1)]
