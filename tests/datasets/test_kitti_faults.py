@@ -61,7 +61,7 @@ MISSING: dict[str, Change] = {
 def test_missing_files(made: Path, message: str, caplog: pytest.LogCaptureFixture) -> None:
     MISSING[message](made)
     told = message.format(folder=made / "training")
-    with pytest.raises(InputError, match=re.escape(told) + r".*faulty='skip'"):
+    with pytest.raises(InputError, match=re.escape(told) + r".*faulty=skip"):
         opened(made)
     with caplog.at_level(logging.WARNING):
         assert [sample.id for sample in opened(made, faulty="skip")] == [7]
