@@ -200,13 +200,18 @@ def paint_arrow(
     layer: ImageDraw.ImageDraw, corners: Float[np.ndarray, "8 2"], color: Color, line: int, scale: int
 ) -> None:
     """An arrow from the middle of a box out of its front."""
-    middle, front = corners.mean(axis=0), corners[list(FRONT)].mean(axis=0)
-    if (length := math.dist(middle, front)) > 1:
-        ahead = (front - middle) / length
+    middle, front, ahead = facing(corners)
+    if math.dist(middle, front) > 1:
         across = np.array([-ahead[1], ahead[0]]) * 2.5 * line / scale
         tip, neck = front + ahead * ARROW_TIP * line / scale, front + ahead * ARROW_NECK * line / scale
         layer.line(strokes(np.stack((middle, neck)), scale), color, line)
         layer.polygon(strokes(np.stack((tip, neck + across, neck - across)), scale), fill=color)
+
+
+def facing(corners: Float[np.ndarray, "8 2"]) -> tuple[Float[np.ndarray, "2"], ...]:
+    """The middle of a box, the middle of its front, and the direction from one to the other."""
+    middle, front = corners.mean(axis=0), corners[list(FRONT)].mean(axis=0)
+    return middle, front, (front - middle) / max(math.dist(middle, front), 1e-6)
 
 
 def footprint_tags(
@@ -218,8 +223,7 @@ def footprint_tags(
     for plan, i in zip(plans, shown, strict=True):
         pixels = sheet.pixels(plan)
         if fronts[rows[i]]:
-            middle, front = pixels.mean(axis=0), pixels[list(FRONT)].mean(axis=0)
-            ahead = (front - middle) / max(math.dist(middle, front), 1e-6)
+            _, front, ahead = facing(pixels)
             pixels = np.concatenate((pixels, [front + arrow * ahead]))
         (x0, y0), (x1, y1) = pixels.min(axis=0).tolist(), pixels.max(axis=0).tolist()
         text = f"{names[rows[i]]} · {metres_text(far[i], camera_of(scene).assumed)}"
