@@ -122,3 +122,5 @@ def test_the_task_measures_by_it_where_its_options_say_so() -> None:
     assert result[name] == result["kitti"][name]
     assert sum(name.startswith("KITTI/") for name in result) == 12, "three classes, four metrics"
     assert "kitti" not in task().result()
+    with pytest.raises(InputError, match="with and without KITTI's protocol"):
+        first.merge(task())

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import scenekit as sk
+from scenekit.errors import InputError
 from scenekit.evaluation.box_errors import ERRORS, BoxErrors
 from scenekit.evaluation.kitti_scenes import KittiEvaluator
 from scenekit.evaluation.omni3d import Omni3DFilter
@@ -51,6 +52,8 @@ class Boxes3DEvaluator:
 
     def merge(self, other: Boxes3DEvaluator) -> None:
         """Take in everything that another evaluator saw."""
+        if (self.kitti is None) != (other.kitti is None):
+            raise InputError("evaluations with and without KITTI's protocol cannot be merged")
         self.space.merge(other.space)
         self.errors.merge(other.errors)
         self.assumed += other.assumed
