@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
+from itertools import compress
 from typing import Any
 
 import torch
@@ -60,8 +61,10 @@ def notes_of(sample: Sample) -> Iterator[Fault]:
     """What is right but may surprise: texts that not every tokenizer can spell, meshes that are not closed."""
     scene = sample.scene
     for key, value in scene.values.items():
-        if isinstance(value, Meshes) and key.of is not None and not mesh_faults(value):
-            for row in _rows(open_meshes(value) & scene.rows_with(key)):
+        if isinstance(value, Meshes) and key.of is not None:
+            faulty = mesh_faults(value)
+            sound = [row for row in _rows(scene.rows_with(key)) if row not in faulty]
+            for row in compress(sound, open_meshes(value[sound]).tolist()):
                 yield "meshes that are not closed", f"{key.name} of {row_name(key.of, scene.regions(key.of), row)}"
         if isinstance(value, Captions) and key.of is not None:
             for row in _rows(scene.rows_with(key)):

@@ -90,3 +90,12 @@ def test_open_meshes_are_worth_a_note() -> None:
     assert open_meshes(both).tolist() == [False, True] and open_meshes(BOX[[]]).shape == (0,)
     assert list(notes_of(sample(MESHES, both))) == [("meshes that are not closed", "meshes of objects 1")]
     assert not list(faults_of(sample(MESHES, both)))
+
+
+@pytest.mark.parametrize("kind", FAULTY_MESHES)
+def test_a_faulty_mesh_hides_no_open_one(kind: str) -> None:
+    wrong, _ = FAULTY_MESHES[kind]
+    lid_off = Meshes.from_lists([BOX.verts], [BOX.faces[2:]])
+    both = sample(MESHES, Meshes.cat([wrong, lid_off]))
+    assert list(notes_of(both)) == [("meshes that are not closed", "meshes of objects 1")]
+    assert not list(notes_of(sample(MESHES, Meshes.cat([wrong, BOX]))))
