@@ -54,7 +54,8 @@ class RefinementConfig(Config):
     """`stages` that move the vertices, each by `convs` graph convolutions of `channels` on RoI features of side
     `pooled`.
 
-    With `subdivide` faces are split in four between stages (as Pixel2Mesh). Losses compare `samples` points on each
+    With `subdivide` faces are split in four between stages (as Pixel2Mesh), which makes vertices four times as many
+    with each stage after the first. Losses compare `samples` points on each
     surface. While learning at most `regions` a picture are refined, those of different objects first; None for all.
     """
 
@@ -89,6 +90,12 @@ class MeshConfig(Config):
     max_verts: int = Field(default=10_000, ge=8)
     assumed_height: float = Field(default=1.0, gt=0)
     max_coordinate: float = Field(default=5.0, gt=0)
+
+    @model_validator(mode="after")
+    def _spheres_have_few_vertices(self) -> MeshConfig:
+        if self.sphere is not None and (count := 10 * 4**self.sphere + 2) > self.max_verts:
+            raise ValueError(f"meshes.sphere {self.sphere} has {count} vertices, more than max_verts {self.max_verts}")
+        return self
 
 
 def configured(spec: TaskSpec, config: MeshConfig) -> TaskSpec:

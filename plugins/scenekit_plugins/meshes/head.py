@@ -88,7 +88,7 @@ class MeshHead(Head[RawMeshes, Meshes]):
         if self.voxels is None:
             logits, start = None, ico_sphere(config.sphere or 0, regions.boxes.device)[torch.zeros_like(rows)]
         else:
-            logits = self.voxels.of_class(board.pool(OBJECTS, config.voxels.pooled), regions.labels)
+            logits = self.voxels(board.pool(OBJECTS, config.voxels.pooled), regions.labels)
             cells = solid(logits[rows].detach().float().sigmoid(), config.voxels.threshold)
             start = surfaces(cells, config.max_verts, config.voxels.align)
         stages: tuple[Meshes, ...] = ()
@@ -118,7 +118,7 @@ class MeshHead(Head[RawMeshes, Meshes]):
         meshes, frustums = truth.meshes[raw.rows], truth.frustums[raw.rows]
         owners = meshes.verts_packed_to_mesh_idx()
         cubes = Meshes(frustums.to_cube(meshes.verts, owners), meshes.faces, meshes.verts_offset, meshes.faces_offset)
-        near = _of_meshes(cubes, cubes.verts.abs().amax(dim=1), "amax") <= self.config.max_coordinate
+        near = cubes.get_bounding_boxes().abs().amax(dim=(1, 2)) <= self.config.max_coordinate
         kept = truth.usable[raw.rows] & near
         stages = raw.stages
         if not bool(kept.all()):
@@ -205,15 +205,9 @@ def shape_truth(images: ImageBatch, regions: Regions, targets: Targets) -> Shape
     meshes, boxes3d, K = targets[MESHES], targets[BOXES3D], images.intrinsics[regions.image_index]
     boxes = regions.boxes.float()
     heights, center = boxes[:, 3] - boxes[:, 1], boxes3d.center[:, 2]
-    low, high = (_of_meshes(meshes, meshes.verts[:, 2], which) for which in ("amin", "amax"))
+    low, high = meshes.get_bounding_boxes()[:, 2].unbind(dim=-1)
     extent = extents(center, low, high, heights, K[:, 1, 1])
     frustums = Frustums(boxes, depth_ranges(center, extent, heights, K[:, 1, 1]), K)
     solid_ones = (meshes.num_faces_per_mesh() > 0) & boxes3d.valid & (low > NEAREST)
     solid_ones &= images.has_camera[regions.image_index]
     return ShapeTruth(meshes, boxes3d, frustums, extent, solid_ones & frustums.usable & extent.isfinite())
-
-
-def _of_meshes(meshes: Meshes, values: Float[Tensor, " V"], which: str) -> Float[Tensor, " N"]:
-    """The least ("amin") or largest ("amax") value of the vertices of each mesh; of none inf and -inf."""
-    start = values.new_full((len(meshes),), torch.inf if which == "amin" else -torch.inf)
-    return start.scatter_reduce(0, meshes.verts_packed_to_mesh_idx(), values, reduce=which)

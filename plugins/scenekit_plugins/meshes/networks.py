@@ -34,14 +34,9 @@ class VoxelNetwork(nn.Module):
         init_for_relu(self)
         nn.init.normal_(self.predictor.weight, std=0.001)
 
-    def forward(self, features: Float[Tensor, "N C S S"]) -> Float[Tensor, "N K D _ _"]:
-        """Logits of all classes; the class axis first, then z, y, x."""
-        flat: Tensor = self.predictor(self._hidden(features))
-        return flat.reshape(len(flat), self.classes, self.cells, *flat.shape[2:])
-
-    def of_class(self, features: Float[Tensor, "N C S S"], labels: Int[Tensor, " N"]) -> Float[Tensor, "N D _ _"]:
-        """Logits of the class of each region alone, at the cost of one class; of that which all share, if so."""
-        hidden = self._hidden(features)
+    def forward(self, features: Float[Tensor, "N C S S"], labels: Int[Tensor, " N"]) -> Float[Tensor, "N D _ _"]:
+        """Logits (z, y, x) of each region's class alone, at the cost of one; of that which all share, if so."""
+        hidden: Tensor = F.relu(self.deconv(self.convs(features)))
         rows = labels if self.classes > 1 else torch.zeros_like(labels)
         assert self.predictor.bias is not None
         weight, bias = (
@@ -49,10 +44,6 @@ class VoxelNetwork(nn.Module):
         )
         flat = torch.baddbmm(bias, weight, hidden.flatten(2))
         return flat.reshape(len(flat), self.cells, *hidden.shape[2:])
-
-    def _hidden(self, features: Float[Tensor, "N C S S"]) -> Float[Tensor, "N F _ _"]:
-        hidden: Tensor = F.relu(self.deconv(self.convs(features)))
-        return hidden
 
 
 def _conv(before: int, after: int, norm_groups: int | None) -> nn.Sequential:

@@ -8,6 +8,7 @@ Names = tuple[tuple[str, str], ...]
 """How their names and ours begin, {} for a number; theirs count from 1 in `fc` and `fcn`. The rest is the same."""
 
 VOXELS: Names = (("voxel_fcn{}.norm.", "convs.{}.1."), ("voxel_fcn{}.", "convs.{}.0."))
+MASKS: Names = (("mask_fcn{}.", "convs.{}.0."),)
 EXTENT: Names = (("z_fc{}.", "fcs.{}.0."), ("z_pred.", "predictor."))
 REFINEMENT: Names = (("stages.{}.verts_offset.", "stages.{}.offset."),)
 

@@ -20,13 +20,14 @@ from scenekit.ops.voxels import voxelize
 from scenekit.structures import Boxes3D, Camera, FeaturePyramid, ImageBatch, Meshes, Regions, Vocabulary
 from scenekit.structures.board import Board
 from scenekit.structures.targets import Targets
+from scenekit_plugins.masks import MaskConfig, MaskHead
 from scenekit_plugins.meshes import scenekit_tasks
 from scenekit_plugins.meshes.config import MeshConfig, configured
 from scenekit_plugins.meshes.grids import surfaces
 from scenekit_plugins.meshes.head import MeshHead, RawMeshes, drawn_by, refined_rows, shape_truth
 from scenekit_plugins.meshes.ops import ico_sphere, sample_points_from_meshes
 from tests.plugins.kit import CORE, CUP, PERSON, VOCABULARY, finite_gradients, pyramid, regions, targets
-from tests.plugins.meshes.names import EXTENT, REFINEMENT, theirs
+from tests.plugins.meshes.names import EXTENT, MASKS, REFINEMENT, theirs
 from tests.plugins.meshes.names import VOXELS as VOXEL_NAMES
 from tests.plugins.meshes.reference import case, ruled
 
@@ -91,7 +92,9 @@ def test_end_to_end_as_mesh_rcnn() -> None:
     board.put(OBJECTS, objects)
     vocabulary = Vocabulary(tuple(f"thing {label}" for label in range(9)), ())
     ours = MeshHead(Core(256, (4, 8, 16, 32), vocabulary), MeshConfig.model_validate({"voxels": {"align": "topleft"}}))
+    masks = MaskHead(Core(256, (4, 8, 16, 32), vocabulary), MaskConfig())
     for network, place, names in (
+        (masks, "mask_head", MASKS),
         (ours.voxels, "voxel_head", VOXEL_NAMES),
         (ours.extent, "z_head", EXTENT),
         (ours.refinement, "mesh_head", REFINEMENT),
@@ -103,7 +106,9 @@ def test_end_to_end_as_mesh_rcnn() -> None:
     assert ours.voxels is not None and ours.voxels.predictor.bias is not None
     with torch.no_grad():
         ours.voxels.predictor.bias += -1.414781
-        raw = ours(board.view("head", (FEATURES, OBJECTS), {OBJECTS: objects}))
+        view = board.view("head", (FEATURES, OBJECTS), {OBJECTS: objects})
+        raw, mask_probabilities = ours(view), masks.decode(masks(view), view)
+    torch.testing.assert_close(mask_probabilities[:, None], known["pred_mask_probs"], rtol=1e-5, atol=1e-5)
     assert raw.voxels is not None
     torch.testing.assert_close(raw.extents.exp()[:, None], known["pred_dz"], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(raw.voxels.sigmoid()[:, None], known["pred_voxels"], rtol=1e-5, atol=1e-5)
@@ -301,6 +306,12 @@ def test_options_make_the_record() -> None:
     unknown = spec_for(classes=["cupp"]).applies_to
     with pytest.raises(InputError, match=r"no thing 'cupp'.*cup"):
         assert unknown is not None and unknown(VOCABULARY)
+
+
+def test_spheres_keep_to_the_bound_of_vertices() -> None:
+    with pytest.raises(ValueError, match=r"meshes\.sphere 5 has 10242 vertices, more than max_verts 10000"):
+        MeshConfig.model_validate({"sphere": 5})
+    assert len(ico_sphere(3).verts) == 10 * 4**3 + 2
 
 
 def test_channels_and_groups_must_fit() -> None:

@@ -46,14 +46,12 @@ def test_voxels_are_those_of_mesh_rcnn(which: str) -> None:
     channels = known["x"].shape[1]
     network = VoxelNetwork(channels, args["CONV_DIM"], args["NUM_CONV"], args["NUM_DEPTH"], classes, groups)
     network.load_state_dict({ours(name, VOXELS): value for name, value in parameters(known).items()})
-    logits = network(known["x"])
-    torch.testing.assert_close(logits, known["out"], rtol=1e-5, atol=1e-5)
+    for label in range(classes):
+        logits = network(known["x"], torch.full((len(known["x"]),), label))
+        torch.testing.assert_close(logits, known["out"][:, label], rtol=1e-5, atol=1e-5)
     if "pred_classes" in known:
-        objects = regions([[0.0, 0, 1, 1]] * len(logits), known["pred_classes"].tolist())
-        own = own_class(logits, objects).sigmoid()
+        own = network(known["x"], known["pred_classes"]).sigmoid()
         torch.testing.assert_close(own[:, None], known["inference_probs"], rtol=1e-5, atol=1e-5)
-        alone = network.of_class(known["x"], known["pred_classes"]).sigmoid()
-        torch.testing.assert_close(alone[:, None], known["inference_probs"], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("which", cases("z"))
@@ -86,8 +84,8 @@ def test_refined_meshes_are_those_of_mesh_rcnn(which: str) -> None:
 def test_full_sizes_are_those_of_mesh_rcnn() -> None:
     whole = {which: case("meshrcnn_heads_full", which) for which in ("voxel", "z", "mesh")}
     voxels = filled(VoxelNetwork(256, 256, 4, 24, 1, None), "roi_heads.voxel_head.", VOXELS)
-    logits = voxels(ruled("input.voxel", (2, 256, 12, 12), 1.0))
-    torch.testing.assert_close(logits, whole["voxel"]["out"], rtol=1e-5, atol=1e-5)
+    logits = voxels(ruled("input.voxel", (2, 256, 12, 12), 1.0), torch.tensor([0, 3]))
+    torch.testing.assert_close(logits[:, None], whole["voxel"]["out"], rtol=1e-5, atol=1e-5)
     extent = filled(ExtentNetwork(256 * 49, (1024, 1024), 9), "roi_heads.z_head.", EXTENT)
     logs = extent(ruled("input.z", (4, 256, 7, 7), 1.0))
     torch.testing.assert_close(logs, whole["z"]["out"], rtol=1e-5, atol=1e-5)
@@ -103,8 +101,9 @@ def test_networks_stand_no_regions_and_learn_without() -> None:
     verts = sum(stage.verts.sum() for stage in refinement(features, nothing))
     assert isinstance(verts, Tensor) and finite_gradients(verts, refinement)
     voxels, extent = VoxelNetwork(4, 8, 2, 12, 1, 4), ExtentNetwork(4 * 36, (8,), 3)
-    assert voxels(features).shape == (0, 1, 12, 12, 12) and extent(features).shape == (0, 3)
-    assert finite_gradients(voxels(features).sum(), voxels) and finite_gradients(extent(features).sum(), extent)
+    grids = voxels(features, torch.zeros(0, dtype=torch.int64))
+    assert grids.shape == (0, 12, 12, 12) and extent(features).shape == (0, 3)
+    assert finite_gradients(grids.sum(), voxels) and finite_gradients(extent(features).sum(), extent)
 
 
 def test_a_fresh_refinement_leaves_meshes_where_they_are() -> None:
