@@ -172,7 +172,7 @@ def test_other_arguments_that_cannot_be() -> None:
         (lambda: knn_points(points, points, K=0), "K must be at least 1"),
         (lambda: unchecked(knn_gather)(points, torch.zeros((1, 5, 1), dtype=torch.int64)), "as many clouds expected"),
         (lambda: SubdivideMeshes(ico_sphere(0))(mesh()), "all have the faces of the one given to SubdivideMeshes"),
-        (lambda: SubdivideMeshes(Meshes.from_lists([], [])), "one mesh expected whose faces all others share"),
+        (lambda: SubdivideMeshes(Meshes.from_lists([], [])), "a mesh expected whose faces all others share, got none"),
         (lambda: SubdivideMeshes()(mesh(), points[0]), "a row of features for each of 3 vertices expected, got 5"),
         (lambda: sample_points_from_meshes(mesh(), 5, return_textures=True), "meshes have no textures"),
         (lambda: unchecked(cubify)(feats, 0.5, feats=feats), r"feats must be \[N K D H W\]"),

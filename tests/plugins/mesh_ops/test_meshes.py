@@ -94,12 +94,16 @@ def test_subdivision(name: str) -> None:
 
 
 @pytest.mark.parametrize("with_template", [True, False])
-def test_subdivision_of_meshes_that_share_their_faces(with_template: bool) -> None:
-    case, sphere = "subdivide|homogeneous", ico_sphere(0)
+@pytest.mark.parametrize("by_mesh", [True, False])
+def test_subdivision_of_meshes_that_share_their_faces(with_template: bool, by_mesh: bool) -> None:
+    case, sphere = "subdivide|homogeneous", ico_sphere(0)[[0, 0]]
     faces = REFERENCE[f"{case}/faces_in"]
     count = torch.full((3,), 12), torch.full((3,), len(faces))
     meshes = packed(REFERENCE[f"{case}/verts_in"], faces.repeat(3, 1), *count)
-    finer, feats = SubdivideMeshes(sphere if with_template else None)(meshes, REFERENCE[f"{case}/feats_in"])
+    given = REFERENCE[f"{case}/feats_in"]
+    finer, feats = SubdivideMeshes(sphere if with_template else None)(
+        meshes, given.unflatten(0, (3, 12)) if by_mesh else given
+    )
     close(finer.verts, f"{case}/verts")
     close(feats, f"{case}/feats_out")
     assert torch.equal(finer.faces, REFERENCE[f"{case}/faces"])

@@ -99,6 +99,13 @@ def test_many_points_in_tiles_of_any_size(norm: int, tile: int, monkeypatch: pyt
         assert not loss[1][b, y_lengths[b] :].any()
 
 
+@pytest.mark.parametrize("count", [128, 130])
+def test_clouds_need_not_lie_in_memory_as_they_are_read(count: int) -> None:
+    x, y = torch.rand(2, 3, count).mT, torch.rand(2, 3, 64).mT
+    found, expected = (chamfer_distance(a, b)[0] for a, b in ((x, y), (x.contiguous(), y.contiguous())))
+    assert found == expected and torch.equal(knn_points(x, y).idx, knn_points(x.contiguous(), y.contiguous()).idx)
+
+
 def test_tiles_keep_to_their_size() -> None:
     cloud = torch.zeros(2, 64 * 300, 3)
     tiles = list(neighbors.tiles(cloud, cloud.mT))

@@ -176,13 +176,13 @@ def _powered(difference: Tensor, norm: int) -> Tensor:
 
 
 def _filled(cloud: Float[Tensor, "B P D"], lengths: Tensor | None, least: int) -> Float[Tensor, "B T D"]:
-    """As whole blocks of points in single precision or better, those beyond the length infinitely far."""
+    """As whole blocks of points in single precision or better, contiguous, those beyond the length infinitely far."""
     count = -(-max(least, 1) // BLOCK) * BLOCK
     cloud = cloud if cloud.dtype == torch.float64 else cloud.float()
     if lengths is not None:
         beyond = torch.arange(cloud.shape[1], device=cloud.device) >= lengths[:, None]
         cloud = cloud.masked_fill(beyond[..., None], torch.inf)
-    return F.pad(cloud, (0, 0, 0, count - cloud.shape[1]), value=torch.inf)
+    return F.pad(cloud, (0, 0, 0, count - cloud.shape[1]), value=torch.inf).contiguous()
 
 
 def tiles(rows: Float[Tensor, "B P D"], columns: Float[Tensor, "B D Q"]) -> Iterator[tuple[slice, slice]]:
@@ -208,11 +208,16 @@ def _least_of_rows(tile: Float[Tensor, "B R M"], K: int) -> Int[Tensor, "B R K"]
 def _least_of_blocks(
     rows: Float[Tensor, "B P D"], columns: Float[Tensor, "B D Q"], block: Int[Tensor, "B Q"], norm: int
 ) -> Int[Tensor, "B Q"]:
-    """The nearest row to each column, of the block of rows in which it lies."""
+    """The nearest row to each column, of the block of rows in which it lies; as many distances at once as in a tile."""
     B, P, D = rows.shape
-    number = block + torch.arange(B, device=block.device)[:, None] * (P // BLOCK)
-    candidates = rows.view(-1, BLOCK * D).index_select(0, number.view(-1)).view(B, block.shape[1], BLOCK, D)
-    return block * BLOCK + distances(candidates, columns.mT[:, :, None], norm).argmin(dim=2)
+    blocks, points = rows.view(-1, BLOCK, D), columns.mT.reshape(-1, 1, D)
+    number = (block + torch.arange(B, device=block.device)[:, None] * (P // BLOCK)).view(-1)
+    size = max(TILE["cuda" if rows.is_cuda else "cpu"] // BLOCK, 1)
+    inside = [
+        distances(blocks.index_select(0, some), near, norm).argmin(dim=1)
+        for some, near in zip(number.split(size), points.split(size), strict=True)
+    ]
+    return block * BLOCK + torch.cat(inside).view_as(block)
 
 
 def _least(values: Float[Tensor, "B R M"], K: int) -> Int[Tensor, "B R K"]:

@@ -143,16 +143,14 @@ def knn_points(
     return neighbors.KNN(found.dists, found.idx, found.knn)
 
 
-def subdivide_meshes(
-    meshes: Meshes, feats: Tensor | None = None, template: Meshes | None = None
-) -> Meshes | tuple[Meshes, Tensor]:
+def subdivide_meshes(meshes: Meshes, feats: Tensor | None = None) -> Meshes | tuple[Meshes, Tensor]:
     """As `subdivision.subdivide_meshes`."""
-    subdivision.check_subdivided(meshes, feats, template)
-    module = pytorch3d.ops.SubdivideMeshes(None if template is None else template.to_pytorch3d())
+    subdivision.check_subdivided(meshes, feats)
+    module = pytorch3d.ops.SubdivideMeshes()
     if feats is None:
         return Meshes.from_pytorch3d(module(meshes.to_pytorch3d()))
     finer, finer_feats = module(meshes.to_pytorch3d(), feats)
-    return Meshes.from_pytorch3d(finer), finer_feats.flatten(0, -2)  # by mesh where there is a template
+    return Meshes.from_pytorch3d(finer), finer_feats
 
 
 def mesh_edge_loss(meshes: Meshes, target_length: float = 0.0) -> Tensor:

@@ -1,4 +1,7 @@
-"""Finer meshes, and spheres made by them. Letters: V vertices, F faces, E edges, C features, before; W, G after."""
+"""Finer meshes, and spheres made by them.
+
+Letters: N meshes, of them V vertices, F faces, E edges, C features before; W vertices and G faces after.
+"""
 
 from __future__ import annotations
 
@@ -20,32 +23,37 @@ _NEAR, _FAR = 0.5257, 0.8507
 class SubdivideMeshes(nn.Module):
     """Four faces of each: every edge gets a vertex in its middle.
 
-    `SubdivideMeshes(mesh)` is for batches of meshes that all have the faces of this one mesh, whose edges are then
-    looked for once.
+    `SubdivideMeshes(meshes)` takes only batches of meshes that all have the faces of the first of these, and raises
+    InputError for others. Nothing is quicker for it: what is known of the edges is kept with the meshes.
     """
+
+    faces: Tensor | None
 
     def __init__(self, meshes: Meshes | None = None) -> None:
         super().__init__()
-        if meshes is not None and len(meshes) != 1:
-            raise InputError(f"one mesh expected whose faces all others share, got {len(meshes)}")
-        self.template = meshes
+        if meshes is not None and len(meshes) == 0:
+            raise InputError("a mesh expected whose faces all others share, got none")
+        self.register_buffer("faces", None if meshes is None else meshes.faces_of(0), persistent=False)
 
     def forward(
-        self, meshes: Meshes, feats: Float[Tensor, "V C"] | None = None
+        self, meshes: Meshes, feats: Float[Tensor, "V C"] | Float[Tensor, "N _ C"] | None = None
     ) -> Meshes | tuple[Meshes, Float[Tensor, "W C"]]:
-        """Finer meshes, and with features of the packed vertices those of the new ones, where edges have the mean.
+        """Finer meshes, and with features of the vertices those of the new ones, packed, where edges have the mean.
 
-        The vertices of each mesh come first, then the middles of its edges in the order of `edges_packed()`.
+        The vertices of each mesh come first, then the middles of its edges in the order of `edges_packed()`. Features
+        are those of the packed vertices, or by mesh where all have as many vertices.
         """
-        return subdivide_meshes(meshes, feats, self.template)
+        if self.faces is not None and not torch.equal(meshes.faces, self.faces.repeat(len(meshes), 1)):
+            raise InputError("meshes that all have the faces of the one given to SubdivideMeshes expected, got others")
+        return subdivide_meshes(meshes, feats.flatten(0, 1) if feats is not None and feats.ndim == 3 else feats)
 
 
 @with_backends
 def subdivide_meshes(
-    meshes: Meshes, feats: Float[Tensor, "V C"] | None = None, template: Meshes | None = None
+    meshes: Meshes, feats: Float[Tensor, "V C"] | None = None
 ) -> Meshes | tuple[Meshes, Float[Tensor, "W C"]]:
-    """What `SubdivideMeshes(template)(meshes, feats)` gives."""
-    check_subdivided(meshes, feats, template)
+    """What `SubdivideMeshes()(meshes, feats)` gives."""
+    check_subdivided(meshes, feats)
     edges_offset = F.pad(meshes.num_edges_per_mesh().cumsum(0), (1, 0))
     verts_to = torch.arange(len(meshes.verts), device=meshes.device) + edges_offset[meshes.verts_packed_to_mesh_idx()]
     edges = torch.arange(len(meshes.edges_packed()), device=meshes.device)
@@ -57,13 +65,11 @@ def subdivide_meshes(
     return finer if feats is None else (finer, _with_middles(feats, meshes, order))
 
 
-def check_subdivided(meshes: Meshes, feats: Tensor | None, template: Meshes | None) -> None:
-    """Raise unless features and template go with the meshes."""
+def check_subdivided(meshes: Meshes, feats: Tensor | None) -> None:
+    """Raise unless the meshes are in order and the features go with them."""
     require_usable(meshes)
     if feats is not None and len(feats) != len(meshes.verts):
         raise InputError(f"a row of features for each of {len(meshes.verts)} vertices expected, got {len(feats)}")
-    if template is not None and not torch.equal(meshes.faces, template.faces.repeat(len(meshes), 1)):
-        raise InputError("meshes that all have the faces of the one given to SubdivideMeshes expected, got others")
 
 
 def ico_sphere(level: int = 0, device: torch.device | str | None = None) -> Meshes:

@@ -53,7 +53,7 @@ def cubify(
     2 i / (n - 1) - 1 ("topleft"), 2 i / n - 1 ("corner": from -1 to 1) or (2 i - 1) / (n - 1) - 1 ("center": the
     centers of the outermost cells are at -1 and 1). Grids with no such cell give meshes with no vertices.
 
-    With `feats`, also the features of the cell of each face.
+    With `feats`, also the features of the cell of each face, which pytorch3d makes a texture of the mesh.
     """
     check_grids(voxels, feats, align)
     voxels = voxels if device is None else voxels.to(device)
