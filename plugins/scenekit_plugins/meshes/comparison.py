@@ -55,7 +55,7 @@ def surfaces(meshes: Meshes, samples: int, queries: int | None, generator: torch
     if len(meshes) == 0:
         return []
     points, normals = sample_points_from_meshes(meshes, samples, return_normals=True, generator=generator)
-    at, facing = (part.detach().double().numpy() for part in (points, normals))
+    at, facing = (part.detach().double().cpu().numpy() for part in (points, normals))
     return [Surface(p, n, queries) for p, n in zip(at, facing, strict=True)]
 
 

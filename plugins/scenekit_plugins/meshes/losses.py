@@ -32,12 +32,13 @@ def mesh_losses(
 ) -> dict[str, Float[Tensor, ""]]:
     """Chamfer distance, normals of nearest points, and squared lengths of edges, summed over the stages.
 
-    All in the cube of the frustum, at `samples` points of each surface that `chance` draws. Without a mesh all are 0;
-    where a vertex is not finite all are NaN, so that the training loop says so, or in half precision skips the step.
+    All in the cube of the frustum, at `samples` points of each surface that `chance` draws. All are 0 without a mesh,
+    or without a face to start from, which voxels that are NaN do not make; where a vertex is not finite all are NaN, so
+    that the training loop says so, or in half precision skips the step.
     """
     zero = torch.stack([stage.verts.sum() for stage in stages]).sum() * 0.0
     losses = {"chamfer": zero, "normal": zero, "edge": zero}
-    if len(truth) == 0 or not bool(zero.isfinite()):
+    if len(truth) == 0 or stages[0].isempty() or not bool(zero.isfinite()):
         return losses
     true_points, true_normals = sample_points_from_meshes(truth, samples, return_normals=True, generator=chance)
     for stage in stages:

@@ -66,6 +66,12 @@ def test_without_a_mesh_losses_are_zero_and_hang_on_the_graph() -> None:
     assert voxel_loss(logits, logits) == 0 and extent_loss(torch.zeros(0), torch.zeros(0), 0.0) == 0
 
 
+def test_without_a_face_to_start_from_losses_are_zero() -> None:
+    """As where all voxels are NaN, whose own loss then says so."""
+    bare = Meshes.from_lists([torch.zeros(0, 3, requires_grad=True)] * 3, [torch.zeros(0, 3, dtype=torch.int64)] * 3)
+    assert [loss.item() for loss in mesh_losses([bare, bare], cropped(), samples=10).values()] == [0, 0, 0]
+
+
 def test_of_vertices_that_are_not_finite_losses_are_nan() -> None:
     """A message about one vertex would hide what happened: the step diverged."""
     known = case(NAME, "mesh_loss")
