@@ -15,7 +15,7 @@ import numpy as np
 
 from scenekit.errors import InputError, nearest
 from scenekit.evaluation.omni3d import Omni3DAP, Omni3DFilter, Omni3DObjects
-from scenekit.evaluation.reading import read_json
+from scenekit.evaluation.reading import Record, brief, by_id, is_number, read_json, read_records, records_of
 
 Boxes2D = Literal["tight", "trunc", "proj"]
 """Which 2D box of an annotation is taken: of the visible pixels, or the projected corners, cut off or not."""
@@ -42,23 +42,18 @@ def score_omni3d_files(
 
     Raises InputError naming the file and the entry for what is not in order.
     """
-    data, found = read_json(truth), read_json(prediction)
-    if not isinstance(found, list):
-        raise InputError(f"{prediction}: expected a list of predictions, got {type(found).__name__}")
-    try:
-        images = {image["id"]: image["height"] for image in data["images"]}
-        categories = {category["id"]: category["name"] for category in data["categories"]}
-        annotations = data["annotations"]
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{truth}: expected images, categories and annotations as Omni3D has them; {error}") from None
+    data = read_json(truth)
+    images = {id: _height(image) for id, image in by_id(read_records(data, truth, "images", "image")).items()}
+    listed = by_id(read_records(data, truth, "categories", "category"))
+    categories = {id: category.text("name") for id, category in listed.items()}
+    wanted = _grouped(read_records(data, truth, "annotations", "annotation"), images, categories)
+    given = _grouped(records_of(read_json(prediction), prediction, "prediction"), images, categories)
     rules = rules or Omni3DFilter()
-    wanted = _grouped(annotations, truth, images, categories)
-    given = _grouped(found, prediction, images, categories)
     scores = Omni3DAP(list(categories.values()), proximity)
     for image, category in progress(sorted(wanted.keys() | given.keys())):
-        true = [_true(entry, truth, images[image], rules, boxes) for entry in wanted.get((image, category), ())]
-        predicted = [_predicted(entry, prediction) for entry in given.get((image, category), ())]
-        scores.update(categories[category], _objects(true, truth), _objects(predicted, prediction))
+        true = [_true(record, images[image], rules, boxes) for record in wanted.get((image, category), ())]
+        predicted = [_predicted(record) for record in given.get((image, category), ())]
+        scores.update(categories[category], _objects(true), _objects(predicted))
     return scores.result()
 
 
@@ -70,17 +65,38 @@ def read_kind(name: str) -> Boxes2D:
     raise InputError(f"unknown 2D boxes {name!r}{nearest(name, KINDS)}")
 
 
-Row = tuple[list[Number], Any, Any, bool, Any]
+Row = tuple[list[Number], list[list[Number]], Number, bool, Number]
 """Box (xyxy), corners, depth, ignored, score."""
 
 
-def _true(entry: dict[str, Any], path: Path, height: Number, rules: Omni3DFilter, kind: Boxes2D) -> Row:
+def _height(image: Record) -> float:
+    height = image.number("height")
+    if height <= 0:
+        raise InputError(f"{image}: 'height' must be above 0, not {height:g}")
+    return height
+
+
+def _true(record: Record, height: float, rules: Omni3DFilter, kind: Boxes2D) -> Row:
+    corners, depth = _corners(record, "bbox3D_cam"), record.numbers("center_cam", 3)[2]
     try:
-        box = box_of(entry, kind)
-        depth = entry["center_cam"][2]
-        return box, entry["bbox3D_cam"], depth, is_ignored(entry, box, height, rules), 0.0
+        box = matched_box(record.data, kind)
+        ignored = is_ignored(record.data, box_of(record.data, kind), height, rules)
     except (KeyError, TypeError, IndexError) as error:
-        raise InputError(f"{path}: annotation {entry.get('id')} is not as Omni3D has them; missing {error}") from None
+        raise InputError(f"{record} is not as Omni3D has them: {error!r}") from None
+    if not _are_numbers(box, 4):
+        raise InputError(f"{record}: a 2D box must be 4 finite numbers, not {brief(box)}")
+    return box, corners, depth, ignored, 0.0
+
+
+def _corners(record: Record, name: str) -> list[list[Number]]:
+    corners = record.get(name)
+    if not isinstance(corners, list) or len(corners) != 8 or not all(_are_numbers(corner, 3) for corner in corners):
+        raise InputError(f"{record}: {name!r} must be 8 corners of 3 finite numbers, not {brief(corners)}")
+    return corners
+
+
+def _are_numbers(value: Any, count: int) -> bool:
+    return isinstance(value, list) and len(value) == count and all(map(is_number, value))
 
 
 def box_of(entry: dict[str, Any], kind: Boxes2D) -> list[Number]:
@@ -89,14 +105,16 @@ def box_of(entry: dict[str, Any], kind: Boxes2D) -> list[Number]:
     return next((box for box in known if any(value != -1 for value in box)), known[-1])
 
 
-def _predicted(entry: dict[str, Any], path: Path) -> Row:
-    try:
-        x, y, width, height = entry["bbox"]
-        return [x, y, x + width, y + height], entry["bbox3D"], entry["depth"], False, entry["score"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: expected bbox, score, depth and bbox3D in every prediction; {error!r} in {str(entry)[:80]}"
-        ) from None
+def matched_box(entry: dict[str, Any], kind: Boxes2D) -> list[Number]:
+    """The 2D box that detections are compared with: where `box_of` finds none, that of the visible pixels."""
+    box = box_of(entry, kind)
+    return box if any(value != -1 for value in box) else entry.get("bbox2D_tight", box)
+
+
+def _predicted(record: Record) -> Row:
+    x, y, width, height = record.numbers("bbox", 4)
+    corners, depth = _corners(record, "bbox3D"), record.number("depth")
+    return [x, y, x + width, y + height], corners, depth, False, record.number("score")
 
 
 def is_ignored(entry: dict[str, Any], box: list[Number], height: Number, rules: Omni3DFilter) -> bool:
@@ -105,6 +123,7 @@ def is_ignored(entry: dict[str, Any], box: list[Number], height: Number, rules: 
     return bool(
         entry["behind_camera"]
         or not entry["valid3D"]
+        or min(entry.get("dimensions", (1,))) <= 0
         or entry.get("lidar_pts") == 0
         or entry.get("segmentation_pts") == 0
         or entry.get("depth_error", -1) > 0.5
@@ -116,29 +135,21 @@ def is_ignored(entry: dict[str, Any], box: list[Number], height: Number, rules: 
     )
 
 
-def _objects(rows: list[Row], path: Path) -> Omni3DObjects:
+def _objects(rows: list[Row]) -> Omni3DObjects:
     boxes, corners, depths, ignored, scores = zip(*rows, strict=True) if rows else ((), (), (), (), ())
-    try:
-        return Omni3DObjects(
-            np.array(boxes, dtype=float).reshape(len(rows), 4),
-            np.array(corners, dtype=float).reshape(len(rows), 8, 3),
-            np.array(depths, dtype=float),
-            np.array(ignored, dtype=bool),
-            np.array(scores, dtype=float),
-        )
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: expected 4 numbers a 2D box and 8 corners of 3 a 3D box; {error}") from None
+    return Omni3DObjects(
+        np.array(boxes, dtype=float).reshape(len(rows), 4),
+        np.array(corners, dtype=float).reshape(len(rows), 8, 3),
+        np.array(depths, dtype=float),
+        np.array(ignored, dtype=bool),
+        np.array(scores, dtype=float),
+    )
 
 
-def _grouped(
-    entries: list[dict[str, Any]], path: Path, images: Collection[int], categories: Collection[int]
-) -> dict[Cell, list[dict[str, Any]]]:
+def _grouped(records: list[Record], images: Collection[int], categories: Collection[int]) -> dict[Cell, list[Record]]:
     """By picture and category."""
-    groups: dict[Cell, list[dict[str, Any]]] = {}
-    for i, entry in enumerate(entries):
-        image: Any = entry.get("image_id")
-        category: Any = entry.get("category_id")
-        if image not in images or category not in categories:
-            raise InputError(f"{path}: entry number {i} names image {image} and category {category}, not both listed")
-        groups.setdefault((image, category), []).append(entry)
+    groups: dict[Cell, list[Record]] = {}
+    for record in records:
+        cell = record.reference("image_id", images), record.reference("category_id", categories)
+        groups.setdefault(cell, []).append(record)
     return groups

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from scenekit.errors import InputError
-from scenekit.evaluation.omni3d import Omni3DFilter, match
+from scenekit.evaluation.common import match
+from scenekit.evaluation.omni3d import Omni3DFilter
 from scenekit.evaluation.omni3d_files import Boxes2D, is_ignored, score_omni3d_files
 
 FOLDER = Path(__file__).parents[1] / "reference" / "mesh3d"
@@ -80,6 +81,36 @@ def test_objects_without_a_valid_3d_box_and_flat_predictions_overlap_nothing(tmp
     assert 0 < found["3D"]["AP"] < 1
 
 
+def test_an_object_seen_but_without_3d_box_takes_detections_without_counting(tmp_path: Path) -> None:
+    """It has neither a projected box nor one cut off, only that of its pixels."""
+    truth, entry = copy.deepcopy(GT), GT["annotations"][0]
+    nothing = {"bbox2D_trunc": [-1] * 4, "bbox2D_proj": [-1] * 4, "bbox3D_cam": [[-1] * 3] * 8, "valid3D": False}
+    truth["annotations"] = [entry | nothing | {"bbox2D_tight": entry["bbox2D_trunc"]}, *GT["annotations"]]
+    truth["annotations"][0]["image_id"] = other = next(
+        image["id"] for image in GT["images"] if image["id"] != entry["image_id"]
+    )
+    stray = {
+        "image_id": other,
+        "category_id": entry["category_id"],
+        "bbox": [*entry["bbox2D_trunc"][:2], *sides(entry["bbox2D_trunc"])],
+        "score": 1.0,
+        "depth": 5.0,
+        "bbox3D": entry["bbox3D_cam"],
+    }
+    alone = score_omni3d_files(*written(tmp_path, GT, PRED))["2D"]["AP"]
+    assert score_omni3d_files(*written(tmp_path, truth, [*PRED, stray]))["2D"]["AP"] == alone
+    assert score_omni3d_files(*written(tmp_path, GT, [*PRED, stray]))["2D"]["AP"] < alone
+
+
+def test_boxes_without_volume_are_ignored() -> None:
+    entry = next(row for row in GT["annotations"] if row["id"] not in RESULTS["runs"]["base_filter"]["ignored_ann_ids"])
+    height = next(image["height"] for image in GT["images"] if image["id"] == entry["image_id"])
+    rules, kind, _ = settings("base_filter")
+    box = entry[f"bbox2D_{kind}"]
+    assert not is_ignored(entry, box, height, rules)
+    assert is_ignored(entry | {"dimensions": [1.0, 0.0, 2.0]}, box, height, rules)
+
+
 def test_perfect_predictions(tmp_path: Path) -> None:
     prediction = [
         {
@@ -103,13 +134,31 @@ def sides(box: list[float]) -> tuple[float, float]:
 @pytest.mark.parametrize(
     "truth, prediction, message",
     [
-        ({}, [], "expected images, categories and annotations"),
-        (GT, {}, "expected a list of predictions"),
-        (GT, [{"image_id": 1, "category_id": 3}], "entry number 0 names image 1 and category 3, not both listed"),
-        (GT, [{"image_id": 100, "category_id": 3}], "expected bbox, score, depth and bbox3D"),
-        (GT, [PRED[0] | {"bbox3D": [[0, 0, 0]] * 7}], "8 corners of 3"),
-        (GT, [PRED[0] | {"score": "high"}], "could not convert"),
-        ({**GT, "annotations": [{"image_id": 100, "category_id": 3, "id": 4}]}, [], "annotation 4 is not as Omni3D"),
+        ({}, [], "expected a JSON object with a list 'images'"),
+        ({**GT, "annotations": None}, [], "expected a list of objects, one per annotation, got null"),
+        ({**GT, "images": [GT["images"][0] | {"height": 0}]}, [], "'height' must be above 0, not 0"),
+        ({**GT, "images": [GT["images"][0] | {"height": None}]}, [], "'height' must be a finite number, not null"),
+        (GT, {}, "expected a list of objects, one per prediction"),
+        (GT, [None], "expected a list of objects, one per prediction"),
+        (GT, [{"image_id": 1, "category_id": 3}], "prediction number 0: 'image_id' is 1, which the ground truth does"),
+        (GT, [{"image_id": 100, "category_id": 3}], "prediction number 0 has no 'bbox'"),
+        (GT, [PRED[0] | {"bbox3D": [[0, 0, 0]] * 7}], "'bbox3D' must be 8 corners of 3 finite numbers"),
+        (GT, [PRED[0] | {"score": "high"}], "'score' must be a finite number"),
+        (
+            {**GT, "annotations": [{"image_id": 100, "category_id": 3, "id": 4}]},
+            [],
+            "annotation id 4 has no 'bbox3D_cam'",
+        ),
+        (
+            {**GT, "annotations": [{k: v for k, v in GT["annotations"][0].items() if k != "valid3D"}]},
+            [],
+            "is not as Omni3D has them: KeyError\\('valid3D'\\)",
+        ),
+        (
+            {**GT, "annotations": [GT["annotations"][0] | {"bbox2D_trunc": [0, 1, 2, np.nan]}]},
+            [],
+            r"a 2D box must be 4 finite numbers, not \[0, 1, 2, NaN\]",
+        ),
     ],
 )
 def test_files_that_are_not_in_order(tmp_path: Path, truth: Any, prediction: Any, message: str) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from scenekit.errors import InputError
 from scenekit.evaluation.omni3d import Omni3DFilter
-from scenekit.evaluation.omni3d_files import Boxes2D, box_of, is_ignored
+from scenekit.evaluation.omni3d_files import Boxes2D, box_of, is_ignored, matched_box
 from scenekit.evaluation.reading import Record, is_number
 from scenekit.keys import BOXES3D, TRUNCATION, VISIBILITY, Key
 from scenekit.ops.rotations import is_rotation
@@ -91,7 +91,7 @@ def _object(row: Row, size: Size, rules: Rules, faults: list[str]) -> _Object | 
         return _Object(row, box, ignore=True, box3d=None)
     try:
         box3d = box3d_of(row.record) if row.record.flag("valid3D", required=True) else None
-        return _Object(row, box, _ignored(row.record, flat, size, rules.ignored), box3d)
+        return _Object(row, box, _ignored(row.record, size, rules), box3d)
     except InputError as error:
         faults.append(str(error))
         return _Object(row, box, ignore=True, box3d=None)
@@ -100,16 +100,16 @@ def _object(row: Row, size: Size, rules: Rules, faults: list[str]) -> _Object | 
 def _flat_box(record: Record, kind: Boxes2D) -> list[float | int]:
     """The 2D box, of finite numbers."""
     try:
-        box = box_of(record.data, kind)
+        box = matched_box(record.data, kind)
     except (IndexError, TypeError):
         raise InputError(f"{record} has no 2D box; expected 'bbox2D_tight', 'bbox2D_trunc' or 'bbox2D_proj'") from None
     named = Record({"id": record.data.get("id"), "2D box": box}, record.path, record.noun, record.index)
     return named.numbers("2D box", 4)
 
 
-def _ignored(record: Record, box: list[float | int], size: Size, rules: Omni3DFilter) -> bool:
+def _ignored(record: Record, size: Size, rules: Rules) -> bool:
     try:
-        return is_ignored(record.data, box, size[0], rules)
+        return is_ignored(record.data, box_of(record.data, rules.boxes), size[0], rules.ignored)
     except KeyError as error:
         raise InputError(f"{record} has no {error}, which Omni3D's annotations have") from None
     except (TypeError, IndexError) as error:
