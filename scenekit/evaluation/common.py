@@ -1,10 +1,14 @@
-"""Small helpers that the metrics share; NumPy only, so that scoring files needs no torch."""
+"""Small helpers that the metrics share; NumPy only, so that scoring files needs no torch.
+
+Letters: D detections, G true objects, T thresholds of IoU.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Bool, Float, Int
 
 
 def to_numpy(value: Any) -> npt.NDArray[Any]:
@@ -21,3 +25,22 @@ def unique_names(categories: Mapping[int, str]) -> dict[int, str]:
     """Names to report by; where several categories share one, it is followed by the id."""
     names = list(categories.values())
     return {i: name if names.count(name) == 1 else f"{name} ({i})" for i, name in categories.items()}
+
+
+def match(
+    iou: Float[np.ndarray, "D G"], ignored: Bool[np.ndarray, " G"], thresholds: Float[np.ndarray, " T"]
+) -> Int[np.ndarray, "T D"]:
+    """The object that each detection takes at each threshold, -1 for none; detections in the order of their turns.
+
+    It takes the free object of the highest IoU, of equal ones the last, and ignored ones only where no other is left.
+    """
+    taken = np.full((len(thresholds), len(iou)), -1)
+    free = np.ones((len(thresholds), len(ignored)), dtype=bool)
+    for d, row in enumerate(iou if len(ignored) else ()):
+        reached = free & (row >= np.minimum(thresholds, 1 - 1e-10)[:, None])
+        value = np.where(reached, row + np.where(ignored, 0, 2), -1)
+        best = len(ignored) - 1 - value[:, ::-1].argmax(axis=1)
+        rows = np.flatnonzero(reached.any(axis=1))
+        taken[rows, d] = best[rows]
+        free[rows, best[rows]] = False
+    return taken

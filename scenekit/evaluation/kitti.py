@@ -28,6 +28,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from scenekit.errors import InputError
+from scenekit.ops.cuboids import turned_rectangles
 from scenekit.ops.iou3d import bev_overlap
 
 Metric = Literal["2D", "BEV", "3D"]
@@ -36,6 +37,7 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 CLASSES = ("Car", "Pedestrian", "Cyclist")
 LOOK_ALIKE = {"Car": "Van", "Pedestrian": "Person_sitting"}
 DONT_CARE = "DontCare"
+TYPES = (*CLASSES, *LOOK_ALIKE.values(), "Truck", "Tram", "Misc", DONT_CARE)
 
 MIN_OVERLAPS: Mapping[str, Mapping[str, Mapping[Metric, float]]] = {
     "Car": {"strict": {"2D": 0.7, "BEV": 0.7, "3D": 0.7}, "loose": {"2D": 0.7, "BEV": 0.5, "3D": 0.5}},
@@ -303,11 +305,8 @@ def _solid(objects: KittiObjects) -> Bool[np.ndarray, " N"]:
 
 def _footprints(objects: KittiObjects) -> torch.Tensor:
     """Corners (x, z) of length x width; at rotation 0 the length lies along x."""
-    cosine, sine = np.cos(objects.rotations), np.sin(objects.rotations)
-    along = np.stack((cosine, -sine), axis=1) * objects.sizes[:, 2:] / 2
-    across = np.stack((sine, cosine), axis=1) * objects.sizes[:, 1:2] / 2
-    steps = np.stack((-along - across, along - across, along + across, across - along), axis=1)
-    return torch.from_numpy(objects.locations[:, None, [0, 2]] + steps)
+    middles, yaws, (_, width, length) = objects.locations[:, [0, 2]], objects.rotations, objects.sizes.T
+    return turned_rectangles(*map(torch.from_numpy, (middles, length, width, yaws)))
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -19,8 +19,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scenekit.data.sample import Sample
-from scenekit.errors import InputError
-from scenekit.evaluation.kitti import CLASSES, DIFFICULTIES, DONT_CARE, KittiAP, KittiObjects
+from scenekit.errors import InputError, nearest
+from scenekit.evaluation.kitti import CLASSES, DIFFICULTIES, DONT_CARE, TYPES, KittiAP, KittiObjects
 from scenekit.evaluation.omni3d_scenes import boxes3d_of, known, scores_of, truncation_of
 from scenekit.evaluation.standing import excused
 from scenekit.keys import BOXES3D, OBJECTS, key_named
@@ -42,10 +42,15 @@ class KittiEvaluator:
 
     Things are those of these names, in whatever case; `names` says what other things are called there, such as
     {"person": "Pedestrian"}. Detections are ranked by the scores of their 3D boxes. Passed over are pictures without
-    labels of 3D boxes. Raises InputError for a vocabulary without any of the classes.
+    labels of 3D boxes. Raises InputError for a vocabulary without any of the classes, and for `names` that are no
+    things or no types of KITTI's.
     """
 
     def __init__(self, vocabulary: Vocabulary, names: Mapping[str, str] | None = None) -> None:
+        for thing, kind in (names or {}).items():
+            for name, choices in ((thing, vocabulary.things), (kind, TYPES)):
+                if name not in choices:
+                    raise InputError(f"names of KITTI's, {thing}: {kind}: unknown {name!r}{nearest(name, choices)}")
         self.names = tuple((names or {}).get(thing, thing) for thing in vocabulary.things)
         if not {name.lower() for name in self.names} & {name.lower() for name in CLASSES}:
             raise InputError(

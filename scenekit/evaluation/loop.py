@@ -45,7 +45,7 @@ def evaluate(
     step: int | None = None,
     strict: bool = False,
 ) -> dict[str, dict[str, Any]]:
-    """The metrics of each task, by task and usual name, as fractions.
+    """The metrics of each task, by task and usual name: fractions where the name or the task's page says nothing else.
 
     Every detection counts (no score threshold), up to the detector's limit per picture. A task whose evaluator has
     modes that give a part of the truth takes a pass for each; one whose head has a baseline is followed by it, as

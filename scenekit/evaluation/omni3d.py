@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from scenekit.errors import InputError
-from scenekit.evaluation.common import ratio
+from scenekit.evaluation.common import match, ratio
 from scenekit.ops.cuboids import footprints
 from scenekit.ops.iou3d import bev_overlap, box3d_overlap, is_box3d
 
@@ -185,25 +185,6 @@ def _judged(pair: _Pair, mode: Mode, limits: tuple[float, float], most: int, pro
         lost = lost | (pair.iou["2D"][:most].max(axis=1, initial=0) <= CLOSE)
     matters = np.append(~ignored, False)[taken]
     return _Judged(pair.prediction.scores[:most], found, np.where(found, matters, ~lost), int((~ignored).sum()))
-
-
-def match(
-    iou: Float[np.ndarray, "D G"], ignored: Bool[np.ndarray, " G"], thresholds: Float[np.ndarray, " T"]
-) -> Int[np.ndarray, "T D"]:
-    """The object that each detection takes at each threshold, -1 for none; detections in the order of their turns.
-
-    It takes the free object of the highest IoU, of equal ones the last, and ignored ones only where no other is left.
-    """
-    taken = np.full((len(thresholds), len(iou)), -1)
-    free = np.ones((len(thresholds), len(ignored)), dtype=bool)
-    for d, row in enumerate(iou if len(ignored) else ()):
-        reached = free & (row >= np.minimum(thresholds, 1 - 1e-10)[:, None])
-        value = np.where(reached, row + np.where(ignored, 0, 2), -1)
-        best = len(ignored) - 1 - value[:, ::-1].argmax(axis=1)
-        rows = np.flatnonzero(reached.any(axis=1))
-        taken[rows, d] = best[rows]
-        free[rows, best[rows]] = False
-    return taken
 
 
 def _curve(judged: Sequence[_Judged], T: int) -> tuple[Float[np.ndarray, "T 101"], Float[np.ndarray, " T"]]:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torchvision.ops import box_area
 
-from scenekit.evaluation.omni3d import match
+from scenekit.evaluation.common import match
 from scenekit.structures.scene import Objects
 
 FITS = 0.5

@@ -34,11 +34,16 @@ def footprints(corners: Float[Tensor, "N 8 3"]) -> Float[Tensor, "N 4 2"]:
     """Seen from above: corners (x, z) of length x width turned by yaw, whatever pitch and roll are, as KITTI has it."""
     along, across = corners[:, 1] - corners[:, 0], corners[:, 4] - corners[:, 0]
     yaw = torch.atan2(-along[:, 2], along[:, 0])
-    length, width = along.norm(dim=1)[:, None], across.norm(dim=1)[:, None]
-    along = torch.stack((yaw.cos(), -yaw.sin()), dim=-1) * length / 2
-    across = torch.stack((yaw.sin(), yaw.cos()), dim=-1) * width / 2
-    steps = torch.stack((-along - across, along - across, along + across, across - along), dim=1)
-    return corners.mean(dim=1)[:, None, [0, 2]] + steps
+    return turned_rectangles(corners.mean(dim=1)[:, [0, 2]], along.norm(dim=1), across.norm(dim=1), yaw)
+
+
+def turned_rectangles(
+    middle: Float[Tensor, "N 2"], length: Float[Tensor, " N"], width: Float[Tensor, " N"], yaw: Float[Tensor, " N"]
+) -> Float[Tensor, "N 4 2"]:
+    """Corners (x, z) of rectangles seen from above; at yaw 0 the length lies along x."""
+    along = torch.stack((yaw.cos(), -yaw.sin()), dim=-1) * length[:, None] / 2
+    across = torch.stack((yaw.sin(), yaw.cos()), dim=-1) * width[:, None] / 2
+    return middle[:, None] + torch.stack((-along - across, along - across, along + across, across - along), dim=1)
 
 
 def project_cuboids(

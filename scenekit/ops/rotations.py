@@ -106,7 +106,10 @@ def axis_angle_to_quaternion(axis_angle: Float[Tensor, "*B 3"]) -> Float[Tensor,
 
 
 def quaternion_to_axis_angle(quaternions: Float[Tensor, "*B 4"]) -> Float[Tensor, "*B 3"]:
-    """axis * angle of quaternions of any length above 0, with angles from 0 to 180 degrees."""
+    """axis * angle of quaternions of any length above 0, with angles from 0 to 180 degrees.
+
+    pytorch3d gives the longer turn the other way for those whose real part is negative.
+    """
     _expect(quaternions, 4)
     q = standardize_quaternion(quaternions)
     w, v = q[..., :1], q[..., 1:]

@@ -80,8 +80,7 @@ def cell_centers(boxes: Boxes3D, size: int) -> Float[Tensor, "N V V V 3"]:
 def _in_cells(meshes: Meshes, boxes: Boxes3D, size: int) -> Triangles:
     """Equal vertices must stay equal to the last bit, so each coordinate is summed term by term, not as a product of
     matrices, whose rounding may differ from row to row."""
-    rows = torch.arange(len(meshes), device=meshes.verts.device)
-    of_vert, of_face = (rows.repeat_interleave(offset.diff()) for offset in (meshes.verts_offset, meshes.faces_offset))
+    of_vert, of_face = meshes.verts_packed_to_mesh_idx(), meshes.faces_packed_to_mesh_idx()
     moved = (meshes.verts - boxes.center[of_vert]).double()
     turn = boxes.rotation.double()[of_vert]
     scaled = moved[:, :, None] * turn

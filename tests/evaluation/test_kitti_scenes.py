@@ -106,6 +106,18 @@ def test_other_words_for_the_classes() -> None:
         evaluator.merge(KittiEvaluator(vocabulary, {"person": "Cyclist"}))
 
 
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        ({"persn": "Pedestrian"}, "persn: Pedestrian: unknown 'persn'.*person"),
+        ({"person": "Pedestrain"}, "person: Pedestrain: unknown 'Pedestrain'.*Pedestrian"),
+    ],
+)
+def test_words_that_are_none(names: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        KittiEvaluator(sk.Vocabulary(("person", "car")), names)
+
+
 def task(**options: Any) -> Evaluator:
     recipe = {"pyramid": {"channels": 8}, "tasks": {"boxes3d": {"fcs": [8], **options}}}
     return evaluators(sk.build(ModelConfig.model_validate(recipe), VOCABULARY), ["boxes3d"])["boxes3d"]

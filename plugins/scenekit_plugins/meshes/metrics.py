@@ -15,7 +15,7 @@ from torch import Tensor
 
 import scenekit as sk
 from scenekit.errors import InputError
-from scenekit.evaluation.omni3d import match
+from scenekit.evaluation.common import match
 from scenekit.evaluation.shapes import ShapeAP, surface_metrics
 from scenekit.evaluation.standing import by_score, excused, matched_rows, overlaps, same_class
 from scenekit.structures import Meshes
