@@ -14,8 +14,22 @@ from scenekit_datasets.synthetic.geometry import Mat3, Vec3, camera_rotation
 from scenekit_datasets.synthetic.model import RGB
 from scenekit_datasets.synthetic.rng import Dice
 
-FLOORS = ("planks", "tiles", "carpet", "plain")
+SOFT = ((0.55, 0.52, 0.48), (0.42, 0.46, 0.52), (0.62, 0.55, 0.45), (0.45, 0.5, 0.42))
+FLOORS: dict[str, tuple[RGB, ...]] = {
+    "planks": ((0.66, 0.47, 0.30), (0.50, 0.33, 0.20), (0.78, 0.62, 0.45)),
+    "tiles": ((0.80, 0.78, 0.74), (0.58, 0.60, 0.62), (0.70, 0.56, 0.46)),
+    "carpet": SOFT,
+    "plain": SOFT,
+}
 WALLS = ("plain", "stripes", "panels")
+WALL_COLORS = (
+    (0.86, 0.82, 0.74),
+    (0.74, 0.80, 0.84),
+    (0.80, 0.74, 0.78),
+    (0.78, 0.83, 0.74),
+    (0.88, 0.86, 0.84),
+    (0.62, 0.66, 0.72),
+)
 
 
 @dataclass(frozen=True)
@@ -123,20 +137,8 @@ def _rug(dice: Dice, near: float, far: float) -> Patch:
 def _indoor(dice: Dice) -> Stage:
     near, far = 2.0, dice.uniform(4.4, 6.2)
     view = _view(dice, near, far, indoor=True)
-    finish = dice.pick(FLOORS)
-    woods = ((0.66, 0.47, 0.30), (0.50, 0.33, 0.20), (0.78, 0.62, 0.45))
-    tiles = ((0.80, 0.78, 0.74), (0.58, 0.60, 0.62), (0.70, 0.56, 0.46))
-    soft = ((0.55, 0.52, 0.48), (0.42, 0.46, 0.52), (0.62, 0.55, 0.45), (0.45, 0.5, 0.42))
-    color = _tint(dice, woods if finish == "planks" else tiles if finish == "tiles" else soft)
-    walls = (
-        (0.86, 0.82, 0.74),
-        (0.74, 0.80, 0.84),
-        (0.80, 0.74, 0.78),
-        (0.78, 0.83, 0.74),
-        (0.88, 0.86, 0.84),
-        (0.62, 0.66, 0.72),
-    )
-    wall = _tint(dice, walls)
+    finish = dice.pick(tuple(FLOORS))
+    color, wall = _tint(dice, FLOORS[finish]), _tint(dice, WALL_COLORS)
     side = far * 0.5 / view.focal + dice.uniform(0.3, 1.0)
     room = (
         -side - dice.uniform(0.0, 0.8),
