@@ -49,7 +49,8 @@ def main() -> None:
     runs = {JOINT: list(recipe.model.tasks), **{name: with_needs(recipe, name) for name in alone}}
     found = {}
     for name, tasks in runs.items():
-        found[name] = result_of(with_tasks(recipe, tasks), arguments.work / name.replace(" ", "_"), arguments)
+        folder = arguments.work / f"{name.replace(' ', '_')}-{arguments.steps}-{arguments.pictures}"
+        found[name] = result_of(with_tasks(recipe, tasks), folder, arguments)
         print(f"{name}: {found[name]['milliseconds']} ms a picture", flush=True)
     facts = {**machine(torch.device(arguments.device)), "steps": arguments.steps, "pictures": arguments.pictures}
     result = {**facts, "metrics": list(rows(found)), "runs": {name: costs(run) for name, run in found.items()}}
@@ -65,8 +66,9 @@ def started_afresh(recipe: sk.Recipe, work: Path, steps: int) -> sk.Recipe:
     trunk = sk.build(recipe.model.model_copy(update={"tasks": {}}), initial.vocabulary)
     sk.transfer(initial, trunk)
     save_model(trunk, work / "trunk")
-    # An average of the weights would hold too much of the first ones after so few steps.
-    train = recipe.train.model_copy(update={"steps": steps, "save_every": steps, "ema": None})
+    # After so few steps an average of the weights would hold too much of the first ones.
+    short = {"steps": steps, "warmup": min(recipe.train.warmup, steps // 10), "save_every": steps, "ema": None}
+    train = recipe.train.model_copy(update=short)
     # What a task found out about the data for `init`, such as a tokenizer, need not be found out for every run.
     tasks = {name: {**initial.config.tasks.get(name, {}), **given} for name, given in recipe.model.tasks.items()}
     return recipe.model_copy(
