@@ -224,8 +224,9 @@ def omni3d(
     r"""AP of 3D boxes by Omni3D's protocol, and of their 2D boxes; fractions.
 
     PRED.json: \[{"image_id", "category_id", "bbox": \[x, y, width, height],
-    "score", "depth", "bbox3D": eight corners}]. Corners stand as those of the
-    unit cube, in metres of the camera. Categories go by the ids in GT.json.
+    "score", "depth", "bbox3D": eight corners}]. Corners are in metres of the
+    camera, in the order (0,0,0) (1,0,0) (1,1,0) (0,1,0) of the unit cube, then
+    the same at z = 1. Categories go by the ids in GT.json.
     """
     from scenekit.evaluation.omni3d import Omni3DFilter
     from scenekit.evaluation.omni3d_files import read_kind, score_omni3d_files
