@@ -215,7 +215,7 @@ def _least_of_blocks(
     size = max(TILE["cuda" if rows.is_cuda else "cpu"] // BLOCK, 1)
     inside = [
         distances(blocks.index_select(0, some), near, norm).argmin(dim=1)
-        for some, near in zip(number.split(size), points.split(size), strict=True)
+        for some, near in zip(torch.split(number, size), torch.split(points, size), strict=True)
     ]
     return block * BLOCK + torch.cat(inside).view_as(block)
 
