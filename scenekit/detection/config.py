@@ -84,6 +84,9 @@ class BoxHeadConfig(Config):
     background below `background`). Detections score above `score_threshold`, survive NMS within their class at
     `nms_threshold`, and number at most `detections` per picture. Boxes that clipping leaves smaller than `min_box_size`
     take no part in that; with 0 they do as in detectron2, and only then are the empty ones dropped.
+
+    `train_on_pred_boxes`: while learning, tasks see the sampled regions where this stage would move them, which is what
+    they see at inference, and not where the proposals were. detectron2 has the option under this name.
     """
 
     size: int = Field(default=7, ge=1)
@@ -100,6 +103,7 @@ class BoxHeadConfig(Config):
     nms_threshold: float = Field(default=0.5, ge=0, le=1)
     detections: int = Field(default=100, ge=1)
     min_box_size: float = Field(default=1e-2, ge=0)
+    train_on_pred_boxes: bool = False
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -80,8 +80,9 @@ class TwoStageDetector(Provider):
             return {}
         truth = self._truth(targets, board.images)
         regions = self.sample(board[self.proposals], truth, board.images)
-        board.put(self.stream, regions)
         logits, deltas = self.predict(board, regions)
+        seen = self.corrected(regions, deltas, board.images) if self.config.train_on_pred_boxes else regions
+        board.put(self.stream, seen)
         return self.loss(logits, deltas, regions, truth)
 
     def _truth(self, targets: Targets, images: ImageBatch) -> StreamTruth:
@@ -113,6 +114,18 @@ class TwoStageDetector(Provider):
             deltas[rows, regions.labels[rows]], wanted, beta=self.config.smooth_l1_beta, reduction="none"
         )
         return {"classification": safe_mean(classification), "box": safe_mean(offsets, count=len(regions))}
+
+    @torch.no_grad()
+    def corrected(self, regions: Regions, deltas: Float[Tensor, "N C 4"], images: ImageBatch) -> Regions:
+        """Sampled regions with the boxes that inference would give them, were they found as what they are; background,
+        and what would be left empty, stays where it is.
+        """
+        assert regions.labels is not None
+        rows = (regions.labels >= 0).nonzero()[:, 0]
+        boxes = self.coder.decode(deltas[rows, regions.labels[rows]], regions.boxes[rows])
+        boxes = clip_to_images(boxes, regions.image_index[rows], images.sizes)
+        kept = large_enough(boxes, 0.0)
+        return replace(regions, boxes=regions.boxes.index_put((rows[kept],), boxes[kept]))
 
     @torch.no_grad()
     def sample(self, proposals: Regions, truth: StreamTruth, images: ImageBatch) -> Regions:

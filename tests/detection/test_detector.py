@@ -12,8 +12,10 @@ from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCN
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.ops import MultiScaleRoIAlign, box_iou
 
+from scenekit.detection import TwoStageDetector
 from scenekit.detection.builtin import build_stages, scenekit_detectors
 from scenekit.keys import OBJECTS, PROPOSALS
+from scenekit.ops.boxes import clip_to_images
 from scenekit.structures import FeaturePyramid, Regions
 from scenekit.structures.targets import Targets
 
@@ -111,6 +113,28 @@ def test_sampled_regions(kit: Any) -> None:
     assert sampled.image_index.bincount().tolist() == [32, 32]
     assert {0, 1, 2} <= set(sampled.matched.tolist())
     assert int((sampled.matched >= 0).sum()) <= 16
+
+
+def test_tasks_can_learn_where_inference_would_put_the_boxes(kit: Any) -> None:
+    """The stage itself learns as before; background stays, objects move to what their own class's offsets say."""
+    stages, features = kit.stages(kit.config()), kit.features(2)
+    moving = TwoStageDetector(kit.core, kit.config(box_head={"train_on_pred_boxes": True}))
+    moving.load_state_dict(stages[2].state_dict())
+    boards = [kit.board(stages, features, seeds=[3, 4]) for _ in range(2)]
+    targets = kit.targets(BOXES, LABELS)
+    losses = [run((*stages[:2], last), board, targets) for last, board in zip((stages[2], moving), boards, strict=True)]
+    assert {name: loss.item() for name, loss in losses[0].items()} == {n: loss.item() for n, loss in losses[1].items()}
+    plain, moved = boards[0][OBJECTS], boards[1][OBJECTS]
+    assert torch.equal(moved.labels, plain.labels) and torch.equal(moved.matched, plain.matched)
+    background = plain.labels < 0
+    assert torch.equal(moved.boxes[background], plain.boxes[background]) and bool(background.any())
+    _, deltas = moving.predict(boards[0], plain)
+    where = moving.coder.decode(deltas[torch.arange(len(plain)), plain.labels.clamp(min=0)], plain.boxes)
+    where = clip_to_images(where, plain.image_index, boards[0].images.sizes)
+    emptied = ((where[:, 2:] - where[:, :2]) <= 0).any(dim=1)
+    expected = plain.boxes.where((background | emptied)[:, None], where)
+    torch.testing.assert_close(moved.boxes, expected)
+    assert not moved.boxes.requires_grad and not torch.equal(moved.boxes, plain.boxes)
 
 
 def test_other_pictures_do_not_change_what_is_sampled(kit: Any) -> None:
