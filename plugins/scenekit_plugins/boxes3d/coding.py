@@ -73,6 +73,15 @@ class Views:
         return self.boxes[:, 2:] - self.boxes[:, :2]
 
     @property
+    def positions(self) -> Float[Tensor, "N 5"]:
+        """Center of the box, logarithms of its sides, and its lower edge, from the principal point in focal lengths;
+        the same at any resolution.
+        """
+        focal = self.K[:, [0, 1], [0, 1]]
+        center, sides = (self.centers - self.K[:, :2, 2]) / focal, self.sides.clamp(min=1) / focal
+        return torch.cat([center, sides.log(), center[:, 1:] + sides[:, 1:] / 2], dim=1)
+
+    @property
     def scales(self) -> Float[Tensor, " N"]:
         """Diagonals of the boxes."""
         diagonal: Tensor = torch.linalg.vector_norm(self.sides, dim=1)

@@ -21,7 +21,7 @@ from scenekit_plugins.boxes3d.coding import Cubes, Views, decode_cubes
 from scenekit_plugins.boxes3d.config import Boxes3DConfig, Priors
 from scenekit_plugins.boxes3d.losses import cube_losses, turned
 from scenekit_plugins.boxes3d.metrics import Boxes3DEvaluator
-from scenekit_plugins.boxes3d.network import ClassNumbers, CubeNetwork, Numbers
+from scenekit_plugins.boxes3d.network import ClassNumbers, CubeNetwork, Numbers, PositionEmbedding
 from scenekit_plugins.boxes3d.priors import ClassPriors, usable
 
 
@@ -41,7 +41,9 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
     def __init__(self, core: Core, config: Boxes3DConfig) -> None:
         super().__init__()
         self.config, self.vocabulary, things = config, core.vocabulary, core.vocabulary.things
-        self.network = CubeNetwork(core.channels * config.pooled**2, things, config)
+        features = core.channels * config.pooled**2
+        self.network = CubeNetwork(features, things, config)
+        self.position = PositionEmbedding(config.position, features) if config.position else None
         symmetry = [core.vocabulary.symmetry.get(name, 1) for name in things]
         self.register_buffer("symmetry", torch.tensor(symmetry, dtype=torch.int64), persistent=False)
         self.priors = ClassPriors(things, config.priors or Priors(), config.code)
@@ -50,7 +52,10 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
     def forward(self, board: Board) -> Numbers:
         regions: Regions = board[OBJECTS]
         assert regions.labels is not None, "objects have labels before any head looks at them"
-        numbers: ClassNumbers = self.network(board.pool(OBJECTS, size=self.config.pooled).flatten(1))
+        features = board.pool(OBJECTS, size=self.config.pooled).flatten(1)
+        if self.position is not None:
+            features = features + self.position(Views.of(board.images, regions).positions)
+        numbers: ClassNumbers = self.network(features)
         return numbers.of(regions.labels)
 
     def loss(self, raw: Numbers, board: Board, targets: Targets) -> dict[str, Tensor]:

@@ -20,6 +20,9 @@ POSE_NUMBERS: Mapping[PoseNumbers, int] = {"6d": 6, "quaternion": 4, "euler": 3}
 
 LEAST_UNCERTAINTY = 0.01
 
+POSITION_MEAN, POSITION_STD = (0.0, 0.0, -1.75, -1.75, 0.125), (0.25, 0.125, 0.5, 0.5, 0.125)
+"""About what positions are in everyday pictures: an object of a sixth of the focal length somewhere near the middle."""
+
 _IDENTITY: Mapping[PoseNumbers, tuple[float, ...]] = {
     "6d": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
     "quaternion": (1.0, 0.0, 0.0, 0.0),
@@ -106,6 +109,27 @@ class CubeNetwork(nn.Module):
             self.get_parameter("predictors.pose.bias").copy_(identity)
             if config.uncertainty:
                 self.get_parameter("predictors.uncertainty.bias").fill_(config.first_uncertainty)
+
+
+class PositionEmbedding(nn.Module):
+    """Where a region is (`Views.positions`), as an addition to its features that is zero at first."""
+
+    mean: Float[Tensor, "5"]
+    std: Float[Tensor, "5"]
+
+    def __init__(self, width: int, features: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(len(POSITION_MEAN), width)
+        self.added = nn.Linear(width, features)
+        nn.init.zeros_(self.added.weight)
+        nn.init.zeros_(self.added.bias)
+        self.register_buffer("mean", torch.tensor(POSITION_MEAN), persistent=False)
+        self.register_buffer("std", torch.tensor(POSITION_STD), persistent=False)
+
+    def forward(self, positions: Float[Tensor, "N 5"]) -> Float[Tensor, "N D"]:
+        scaled = ((positions - self.mean) / self.std).to(self.hidden.weight.dtype)
+        added: Tensor = self.added(self.hidden(scaled).relu())
+        return added
 
 
 def _tower(features: int, widths: tuple[int, ...]) -> nn.Sequential:

@@ -15,8 +15,9 @@ from scenekit.errors import InputError
 from scenekit.heads import Core
 from scenekit.keys import BOXES3D, FEATURES, OBJECTS
 from scenekit.ops.rotations import axis_angle_to_matrix, is_rotation, random_rotations
-from scenekit.structures import Boxes3D, Camera, ImageBatch, Regions, Vocabulary
+from scenekit.structures import Boxes3D, Camera, FeaturePyramid, ImageBatch, Regions, Vocabulary
 from scenekit.structures.board import Board
+from scenekit_plugins.boxes3d.coding import Views
 from scenekit_plugins.boxes3d.config import Boxes3DConfig, DepthPrior, Priors, SizePrior
 from scenekit_plugins.boxes3d.head import Boxes3DHead
 from scenekit_plugins.boxes3d.losses import turned
@@ -38,13 +39,13 @@ def head(**options: Any) -> Boxes3DHead:
     return Boxes3DHead(CORE, Boxes3DConfig.model_validate(config))
 
 
-def board(objects: Regions, *cameras: Camera | None) -> Board:
+def board(objects: Regions, *cameras: Camera | None, features: FeaturePyramid | None = None) -> Board:
     """The view of the head; one picture for each camera, all alike."""
     cameras = cameras or (CAMERA,)
     count = len(cameras)
     images = ImageBatch(torch.zeros(count, 3, *SIZE), (SIZE,) * count, (SIZE,) * count, cameras)
     whole = Board(images, RoIPooler())
-    features = pyramid(*SIZE)
+    features = features or pyramid(*SIZE)
     whole.put(FEATURES, replace(features, maps=tuple(level.expand(count, -1, -1, -1) for level in features.maps)))
     whole.put(OBJECTS, objects)
     return whole.view("head", (FEATURES, OBJECTS), {OBJECTS: objects})
@@ -84,6 +85,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"code": {"depth": "clusters", "depth_bins": 3}, "loss": {"corners": "nearest", "inverse_depth": True}},
     {"code": {"depth_bins": 3, "size": "plain"}, "loss": {"disentangled": False, "corners": "own"}},
     {"code": {"depth": "box"}, "loss": {"disentangled": False, "joint": False}, "uncertainty": False},
+    {"position": 4, "code": {"depth": "box"}},
 ]
 
 
@@ -118,6 +120,37 @@ def test_depth_relative_to_the_region() -> None:
     where = board(regions([[10.0, 4, 40, 44]], [CAR], scores=[1.0]))
     found = head(code={"depth": "box", "frame": "egocentric"}).decode(numbers(depth=[math.log(2.0)]), where)
     torch.testing.assert_close(found.center[:, 2], torch.tensor([2 * math.sqrt(22.25) * 200 / 50]))
+
+
+def test_positions_are_counted_in_focal_lengths_from_the_principal_point() -> None:
+    """A region of 30 x 40 pixels around (25, 24); focal lengths 100 and 200, principal point (30, 20)."""
+    objects = regions([[10.0, 4, 40, 44]], [CAR])
+    expected = torch.tensor([[-0.05, 0.02, math.log(0.3), math.log(0.2), 0.12]])
+    torch.testing.assert_close(Views.of(board(objects).images, objects).positions, expected)
+
+
+def test_a_position_changes_nothing_at_first() -> None:
+    """So that a trained head can be given one."""
+    plain, placed, where = head(), head(position=4), board(three(scores=[1.0] * 3))
+    missing = placed.load_state_dict(plain.state_dict(), strict=False)
+    assert not missing.unexpected_keys and all(name.startswith("position.") for name in missing.missing_keys)
+    assert torch.equal(placed.decode(placed(where), where).parameters, plain.decode(plain(where), where).parameters)
+
+
+@pytest.mark.parametrize(("position", "learned"), [(16, True), (0, False)])
+def test_with_a_position_depth_is_learned_where_regions_look_alike(position: int, learned: bool) -> None:
+    """Four regions of one size and one look; the lower in the picture, the nearer."""
+    ours = head(position=position, fcs=(16,))
+    bare = replace(pyramid(*SIZE), maps=tuple(torch.ones_like(level) for level in pyramid(*SIZE).maps))
+    where = board(regions([[10.0, 10 + row, 20, 20 + row] for row in (0, 8, 16, 24)], [CAR] * 4), features=bare)
+    wanted = torch.tensor([1.0, 0.5, 0.0, -0.5])
+    optimizer = torch.optim.Adam(ours.parameters(), lr=0.005)
+    for _ in range(150):
+        error = (ours(where).depth[:, 0] - wanted).square().mean()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+    assert (error.item() < 0.01) == learned, error
 
 
 def test_allocentric_boxes_turn_with_the_ray() -> None:
