@@ -85,8 +85,8 @@ class BoxHeadConfig(Config):
     `nms_threshold`, and number at most `detections` per picture. Boxes that clipping leaves smaller than `min_box_size`
     take no part in that; with 0 they do as in detectron2, and only then are the empty ones dropped.
 
-    `train_on_pred_boxes`: while learning, tasks see the sampled regions where this stage would move them, which is what
-    they see at inference, and not where the proposals were. detectron2 has the option under this name.
+    `train_on_pred_boxes`: while learning, tasks see the sampled regions of every stream where this stage moves them, as
+    they do at inference, and not where proposals and true boxes were. detectron2 has the option under this name.
     """
 
     size: int = Field(default=7, ge=1)

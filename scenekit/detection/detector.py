@@ -34,9 +34,9 @@ from scenekit.structures.targets import StreamTruth, Targets
 class TwoStageDetector(Provider):
     """Classifies proposals and corrects their boxes; losses `classification` and `box`.
 
-    Puts the stream on the board: with targets the sampled regions (labels and `matched` are -1 for background), without
-    them the detections. `given` regions get here without labels only, and are classified where they are.
-    `pooler` is what the board pools with.
+    Puts the stream on the board: with targets the sampled regions (labels and `matched` are -1 for background), as they
+    are or `corrected`, without them the detections. `given` regions get here without labels only, and are classified
+    where they are. `pooler` is what the board pools with.
 
     The core brings that of OBJECTS, whose classes are the vocabulary's things; a task brings one of its own, with its
     own `classes`, by `region_stream`. Regions of a single class are that, whatever labels the ground truth has.
@@ -125,7 +125,7 @@ class TwoStageDetector(Provider):
         boxes = self.coder.decode(deltas[rows, regions.labels[rows]], regions.boxes[rows])
         boxes = clip_to_images(boxes, regions.image_index[rows], images.sizes)
         kept = large_enough(boxes, 0.0)
-        return replace(regions, boxes=regions.boxes.index_put((rows[kept],), boxes[kept]))
+        return replace(regions, boxes=regions.boxes.index_put((rows[kept],), boxes[kept]), parent=None, rows=None)
 
     @torch.no_grad()
     def sample(self, proposals: Regions, truth: StreamTruth, images: ImageBatch) -> Regions:

@@ -15,7 +15,6 @@ from torchvision.ops import MultiScaleRoIAlign, box_iou
 from scenekit.detection import TwoStageDetector
 from scenekit.detection.builtin import build_stages, scenekit_detectors
 from scenekit.keys import OBJECTS, PROPOSALS
-from scenekit.ops.boxes import clip_to_images
 from scenekit.structures import FeaturePyramid, Regions
 from scenekit.structures.targets import Targets
 
@@ -116,25 +115,33 @@ def test_sampled_regions(kit: Any) -> None:
 
 
 def test_tasks_can_learn_where_inference_would_put_the_boxes(kit: Any) -> None:
-    """The stage itself learns as before; background stays, objects move to what their own class's offsets say."""
-    stages, features = kit.stages(kit.config()), kit.features(2)
-    moving = TwoStageDetector(kit.core, kit.config(box_head={"train_on_pred_boxes": True}))
-    moving.load_state_dict(stages[2].state_dict())
+    """The stage itself learns as before; the same regions go on, but the objects among them have moved."""
+    config, moving = kit.config(), kit.config(box_head={"train_on_pred_boxes": True})
+    stages, targets = kit.stages(config), kit.targets(BOXES, LABELS)
+    features = kit.features(2)
+    plain, moved = (TwoStageDetector(kit.core, each) for each in (config, moving))
+    moved.load_state_dict(plain.state_dict())
     boards = [kit.board(stages, features, seeds=[3, 4]) for _ in range(2)]
-    targets = kit.targets(BOXES, LABELS)
-    losses = [run((*stages[:2], last), board, targets) for last, board in zip((stages[2], moving), boards, strict=True)]
+    losses = [run((*stages[:2], last), board, targets) for last, board in zip((plain, moved), boards, strict=True)]
     assert {name: loss.item() for name, loss in losses[0].items()} == {n: loss.item() for n, loss in losses[1].items()}
-    plain, moved = boards[0][OBJECTS], boards[1][OBJECTS]
-    assert torch.equal(moved.labels, plain.labels) and torch.equal(moved.matched, plain.matched)
-    background = plain.labels < 0
-    assert torch.equal(moved.boxes[background], plain.boxes[background]) and bool(background.any())
-    _, deltas = moving.predict(boards[0], plain)
-    where = moving.coder.decode(deltas[torch.arange(len(plain)), plain.labels.clamp(min=0)], plain.boxes)
-    where = clip_to_images(where, plain.image_index, boards[0].images.sizes)
-    emptied = ((where[:, 2:] - where[:, :2]) <= 0).any(dim=1)
-    expected = plain.boxes.where((background | emptied)[:, None], where)
-    torch.testing.assert_close(moved.boxes, expected)
-    assert not moved.boxes.requires_grad and not torch.equal(moved.boxes, plain.boxes)
+    before, after = (board[OBJECTS] for board in boards)
+    assert torch.equal(after.labels, before.labels) and torch.equal(after.matched, before.matched)
+    unmoved = (after.boxes == before.boxes).all(dim=1)
+    assert bool((after.labels < 0).any()) and torch.equal(unmoved, after.labels < 0)
+    assert not after.boxes.requires_grad
+
+
+def test_objects_move_by_the_offsets_of_their_own_class(kit: Any) -> None:
+    """By half a width to the right: inside, over the border; ten widths, out of the picture, and NaN: not at all."""
+    _, _, detector = kit.stages(kit.config())
+    boxes = torch.tensor([[10.0, 10, 30, 50], [100, 20, 120, 60], [60, 20, 80, 60], [40, 20, 60, 60], [10, 10, 20, 20]])
+    regions = Regions(boxes, torch.zeros(5).long(), labels=torch.tensor([2, 0, 4, 1, -1]))
+    deltas = torch.full((5, 5, 4), 3.0)
+    for row, (label, right) in enumerate([(2, 5.0), (0, 5.0), (4, 100.0), (1, torch.nan)]):
+        deltas[row, label] = torch.tensor([right, 0, 0, 0])
+    found = detector.corrected(regions, deltas, kit.images([(96, 128)])).boxes
+    expected = torch.cat([torch.tensor([[20.0, 10, 40, 50], [110, 20, 128, 60]]), boxes[2:]])
+    torch.testing.assert_close(found, expected)
 
 
 def test_other_pictures_do_not_change_what_is_sampled(kit: Any) -> None:
@@ -231,9 +238,9 @@ def test_a_repeated_step_is_the_same_step(kit: Any) -> None:
     }
 
 
-@pytest.mark.parametrize("learning", [False, True])
-def test_bfloat16_keeps_boxes_precise(kit: Any, learning: bool) -> None:
-    stages = kit.stages(kit.config())
+@pytest.mark.parametrize(("learning", "moving"), [(False, False), (True, False), (True, True)])
+def test_bfloat16_keeps_boxes_precise(kit: Any, learning: bool, moving: bool) -> None:
+    stages = kit.stages(kit.config(box_head={"train_on_pred_boxes": moving}))
     board = kit.board(stages, kit.features(2))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         losses = run(stages, board, kit.targets(BOXES, LABELS) if learning else None)

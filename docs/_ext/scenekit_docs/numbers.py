@@ -128,9 +128,9 @@ RESULT_FILES: Sequence[Result] = (
     ),
     Result(
         "task_table",
-        "Every task before and after a joint training",
-        "One metric or more of each task on synthetic scenes that no training has seen, of the model that the training "
-        "started from and of what came of it; beside them what counts alone reach, and the target where there was one.",
+        "Every task before and after the last runs of `small`",
+        "One metric or more of each task on synthetic scenes that no training has seen, of the model of the second run "
+        "and of the one that is shipped; beside them what counts alone reach, and the target where there was one.",
         "python benchmarks/task_table.py benchmarks/results/small_val.json "
         "--before benchmarks/results/small_val_second_run.json",
     ),

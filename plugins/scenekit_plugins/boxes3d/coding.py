@@ -77,7 +77,7 @@ class Views:
         """Center of the box, logarithms of its sides, and its lower edge, from the principal point in focal lengths;
         the same at any resolution.
         """
-        focal = self.K[:, [0, 1], [0, 1]]
+        focal = self.K.diagonal(dim1=1, dim2=2)[:, :2]
         center, sides = (self.centers - self.K[:, :2, 2]) / focal, self.sides.clamp(min=1) / focal
         return torch.cat([center, sides.log(), center[:, 1:] + sides[:, 1:] / 2], dim=1)
 

@@ -107,14 +107,15 @@ class Boxes3DConfig(Config):
     """`pooled` RoIAlign side; fully connected layers of the widths `fcs`, one tower for all numbers ("shared") or one
     for each kind ("separate"). `code` says what its numbers mean, `loss` how they are learned.
 
-    `position` is the width of an embedding of where the region is, as its camera sees it, that is added to its
-    features; 0 for none, as in Cube R-CNN. RoI features hardly tell it, and depth hangs on it.
+    `position_width` is the hidden width of an embedding of where the region is, as its camera sees it, that is added
+    to its features; 0 for none, as in Cube R-CNN. RoI features hardly tell it, and depth hangs on it, as far as cameras
+    stand alike: their usual height and tilt are learned with it.
 
     `uncertainty` has the head judge its own error: it weighs what is learned, and scores. `first_uncertainty` is where
     it starts: losses weigh sqrt(2) exp(-uncertainty), so 5 (Cube R-CNN) suits long runs only.
 
     Cube R-CNN as it was released has `loss: {corners: nearest}` and `first_uncertainty: 5`. A small model learns faster
-    with `fcs: [128, 128]`, `towers: separate` (turns above all), `code: {depth: box}` and `position: 128`.
+    with `fcs: [128, 128]`, `towers: separate` (turns above all), `code: {depth: box}` and `position_width: 128`.
 
     `priors` are found in the training data (see `scenekit_plugins.boxes3d.priors`); classes that these lack are taken
     to be as all others together, and without any data 1 m in each direction.
@@ -126,7 +127,7 @@ class Boxes3DConfig(Config):
     pooled: int = Field(default=7, ge=1)
     fcs: tuple[Annotated[int, Field(ge=1)], ...] = (1024, 1024)
     towers: Towers = "shared"
-    position: int = Field(default=0, ge=0)
+    position_width: int = Field(default=0, ge=0)
     code: CodeConfig = CodeConfig()
     loss: LossConfig = LossConfig()
     uncertainty: bool = True

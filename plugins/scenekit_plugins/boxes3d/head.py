@@ -43,7 +43,7 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
         self.config, self.vocabulary, things = config, core.vocabulary, core.vocabulary.things
         features = core.channels * config.pooled**2
         self.network = CubeNetwork(features, things, config)
-        self.position = PositionEmbedding(config.position, features) if config.position else None
+        self.position = PositionEmbedding(config.position_width, features) if config.position_width else None
         symmetry = [core.vocabulary.symmetry.get(name, 1) for name in things]
         self.register_buffer("symmetry", torch.tensor(symmetry, dtype=torch.int64), persistent=False)
         self.priors = ClassPriors(things, config.priors or Priors(), config.code)

@@ -85,7 +85,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"code": {"depth": "clusters", "depth_bins": 3}, "loss": {"corners": "nearest", "inverse_depth": True}},
     {"code": {"depth_bins": 3, "size": "plain"}, "loss": {"disentangled": False, "corners": "own"}},
     {"code": {"depth": "box"}, "loss": {"disentangled": False, "joint": False}, "uncertainty": False},
-    {"position": 4, "code": {"depth": "box"}},
+    {"position_width": 4, "code": {"depth": "box"}},
 ]
 
 
@@ -131,16 +131,16 @@ def test_positions_are_counted_in_focal_lengths_from_the_principal_point() -> No
 
 def test_a_position_changes_nothing_at_first() -> None:
     """So that a trained head can be given one."""
-    plain, placed, where = head(), head(position=4), board(three(scores=[1.0] * 3))
+    plain, placed, where = head(), head(position_width=4), board(three(scores=[1.0] * 3))
     missing = placed.load_state_dict(plain.state_dict(), strict=False)
     assert not missing.unexpected_keys and all(name.startswith("position.") for name in missing.missing_keys)
     assert torch.equal(placed.decode(placed(where), where).parameters, plain.decode(plain(where), where).parameters)
 
 
-@pytest.mark.parametrize(("position", "learned"), [(16, True), (0, False)])
-def test_with_a_position_depth_is_learned_where_regions_look_alike(position: int, learned: bool) -> None:
+@pytest.mark.parametrize(("width", "learned"), [(16, True), (0, False)])
+def test_with_a_position_depth_is_learned_where_regions_look_alike(width: int, learned: bool) -> None:
     """Four regions of one size and one look; the lower in the picture, the nearer."""
-    ours = head(position=position, fcs=(16,))
+    ours = head(position_width=width, fcs=(16,))
     bare = replace(pyramid(*SIZE), maps=tuple(torch.ones_like(level) for level in pyramid(*SIZE).maps))
     where = board(regions([[10.0, 10 + row, 20, 20 + row] for row in (0, 8, 16, 24)], [CAR] * 4), features=bare)
     wanted = torch.tensor([1.0, 0.5, 0.0, -0.5])
