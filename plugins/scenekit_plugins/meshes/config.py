@@ -55,8 +55,8 @@ class RefinementConfig(Config):
     `pooled`.
 
     With `subdivide` faces are split in four between stages (as Pixel2Mesh), which makes vertices four times as many
-    with each stage after the first. Losses compare `samples` points on each
-    surface. While learning at most `regions` a picture are refined, those of different objects first; None for all.
+    with each stage after the first. Losses compare `samples` points on each surface. While learning at most `regions` a
+    picture are refined, those of different objects first; None for all.
     """
 
     pooled: int = Field(default=14, ge=1)
