@@ -22,7 +22,7 @@ import torch
 from measuring import machine
 from torch import Tensor
 
-from scenekit.files import write_atomically
+from scenekit.io.files import write_atomically
 from scenekit.ops.iou3d import box3d_overlap
 from scenekit.ops.rotations import random_rotations
 from scenekit.structures import Boxes3D

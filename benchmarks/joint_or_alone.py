@@ -23,8 +23,8 @@ from task_table import MAIN_METRICS
 
 import scenekit as sk
 from scenekit.evaluation.loop import DETECTION
-from scenekit.files import plain, write_atomically
 from scenekit.hooks import registry
+from scenekit.io.files import plain, write_atomically
 from scenekit.weights.checkpoint import save_model
 
 JOINT = "all tasks"

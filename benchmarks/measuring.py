@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import torchvision
 
-from scenekit.timing import StepTimer
+from scenekit.model.timing import StepTimer
 
 Run = Callable[[], object]
 

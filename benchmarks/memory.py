@@ -27,7 +27,7 @@ from PIL import Image
 
 import scenekit as sk
 from scenekit.evaluation.loop import evaluators
-from scenekit.files import write_atomically
+from scenekit.io.files import write_atomically
 from scenekit.structures import Panoptic, Segment
 from scenekit.weights import save_model
 

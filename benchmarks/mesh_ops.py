@@ -28,7 +28,7 @@ import torch
 from measuring import machine
 from torch import Tensor
 
-from scenekit.files import write_atomically
+from scenekit.io.files import write_atomically
 from scenekit.structures import Meshes
 from scenekit_plugins.meshes import ops as ours
 

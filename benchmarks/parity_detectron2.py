@@ -19,7 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from scenekit.files import write_atomically
+from scenekit.io.files import write_atomically
 from scenekit.weights import convert
 from tests.plugins import detectron2_parity as parity
 

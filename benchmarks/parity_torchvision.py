@@ -20,7 +20,7 @@ import torchvision
 from rich.console import Console
 from rich.table import Table
 
-from scenekit.files import write_atomically
+from scenekit.io.files import write_atomically
 from tests.plugins.torchvision_losses import losses
 from tests.plugins.torchvision_twins import NAMES, SIZES, Differences, Twins, differences, pictures, predicted, twins
 

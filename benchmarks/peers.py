@@ -19,7 +19,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 import scenekit as sk
 from scenekit.data.collate import collate
-from scenekit.structures.scene import Objects
+from scenekit.scene import Objects
 from scenekit.weights import convert, load, save_model
 
 NAME = "maskrcnn_resnet50_fpn"

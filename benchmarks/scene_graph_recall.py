@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from scenekit.evaluation.graph_arrays import GraphPrediction, GraphTruth
-from scenekit.evaluation.scene_graph import SceneGraphRecall
-from scenekit.files import write_atomically
+from scenekit.io.files import write_atomically
+from scenekit.metrics.scene_graph.arrays import GraphPrediction, GraphTruth
+from scenekit.metrics.scene_graph.recall import SceneGraphRecall
 
 OBJECTS, CLASSES, PREDICATES, TRUE_OBJECTS, RELATIONS = 80, 150, 50, 12, 6
 KINDS = 20

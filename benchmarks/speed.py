@@ -29,7 +29,7 @@ import torch
 from measuring import Row, Run, answer_of, interleaved, machine, milliseconds, peak_of
 
 import scenekit as sk
-from scenekit.files import write_atomically
+from scenekit.io.files import write_atomically
 from scenekit.keys import OBJECTS
 
 PARTS = ("torchvision", "tasks", "start")

@@ -11,7 +11,7 @@ import statistics
 import time
 from pathlib import Path
 
-from scenekit.files import write_atomically
+from scenekit.io.files import write_atomically
 from scenekit_datasets.synthetic import generate
 
 WARM_UP = 5

@@ -20,7 +20,7 @@ import torch
 from measuring import machine
 
 import scenekit as sk
-from scenekit.files import plain, write_atomically
+from scenekit.io.files import plain, write_atomically
 
 MAIN_METRICS: Mapping[str, tuple[str, ...]] = {
     "detection": ("AP", "AP50"),

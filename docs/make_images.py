@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 import scenekit as sk
-from scenekit.viewing import draw_scene
+from scenekit.visualization import draw_scene
 
 LAYERS = (("masks", "keypoints"), ("panoptic",), ("boxes3d",), ("meshes",))
 CELL, GAP = (400, 300), 6

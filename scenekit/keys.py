@@ -10,10 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from scenekit.errors import InputError
-from scenekit.structures.boxes3d import Boxes3D
-from scenekit.structures.captions import Captions
-from scenekit.structures.features import FeaturePyramid
-from scenekit.structures.fields import (
+from scenekit.fields.images import DepthField, ImageField, PanopticField, RelationField, SemanticField
+from scenekit.fields.rows import (
     AttributeField,
     Box3DField,
     CaptionField,
@@ -23,7 +21,9 @@ from scenekit.structures.fields import (
     MeshField,
     VoxelField,
 )
-from scenekit.structures.image_fields import DepthField, ImageField, PanopticField, RelationField, SemanticField
+from scenekit.structures.boxes3d import Boxes3D
+from scenekit.structures.captions import Captions
+from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.keypoints import Keypoints
 from scenekit.structures.masks import Masks
@@ -33,7 +33,7 @@ from scenekit.structures.regions import Regions
 from scenekit.structures.relations import Relations
 
 if TYPE_CHECKING:
-    from scenekit.structures.scene import Scene
+    from scenekit.scene import Scene
 
 Batch = TypeVar("Batch")
 Item = TypeVar("Item")

@@ -25,23 +25,57 @@ PLUGIN_ROOTS = ("plugins", "datasets")
 PLUGIN_PACKAGES = ("scenekit_plugins", "scenekit_datasets")
 HOOKS = {name: spec for name, spec in vars(specs).items() if name.startswith("scenekit_")}
 
+FLOORS = (
+    "errors",
+    "config",
+    "ops",
+    "structures",
+    "io",
+    "fields",
+    "keys",
+    "scene",
+    "metrics",
+    "hooks",
+    "recipe",
+    "backbones",
+    "model",
+    "data",
+    "evaluation",
+    "graph",
+    "visualization",
+    "detection",
+    "weights",
+    "training",
+    "testing",
+    "cli",
+)
+"""The rooms of `scenekit/` from the ground floor up: a module imports only from its own room and those below."""
+
+FACADES = {
+    ("scenekit.scene", "scenekit.graph.build"): "Scene.graph",
+    ("scenekit.scene", "scenekit.visualization.draw"): "Scene.draw",
+}
+"""Imports inside of functions that run up, and the method that they serve."""
+
 WORDS_OF_FILE_FORMATS = {
     "scenekit/data/relabel.py": {"attributes"},
-    "scenekit/evaluation/coco.py": {"keypoints"},
-    "scenekit/evaluation/coco_files.py": {"keypoints"},
-    "scenekit/evaluation/dense_caption_files.py": {"captions"},
-    "scenekit/evaluation/dense_captions.py": {"captions"},
+    "scenekit/metrics/coco/average_precision.py": {"keypoints"},
+    "scenekit/metrics/coco/files.py": {"keypoints"},
+    "scenekit/metrics/dense_captions/files.py": {"captions"},
+    "scenekit/metrics/dense_captions/average_precision.py": {"captions"},
     "scenekit/evaluation/evaluators.py": {"keypoints"},
-    "scenekit/evaluation/graph_arrays.py": {"relations"},
-    "scenekit/evaluation/scene_graph_files.py": {"relations"},
+    "scenekit/metrics/scene_graph/arrays.py": {"relations"},
+    "scenekit/metrics/scene_graph/files.py": {"relations"},
     "scenekit/cli/score.py": {"panoptic"},
-    "scenekit/structures/image_fields.py": {"relations"},
+    "scenekit/fields/images.py": {"relations"},
     "scenekit/structures/vocabulary.py": {"attributes"},
     "scenekit/weights/card.py": {"attributes"},
 }
 """Where a word that also is a task's name belongs to a format that is read or measured."""
 
-ONE_PASS = ("model.py", "rows.py", "plan.py", "heads.py", "finishing.py", "assembly.py", "structures/board.py")
+ONE_PASS = tuple(
+    f"model/{name}.py" for name in ("scene_model", "region_selection", "plan", "head", "postprocess", "build", "board")
+)
 """The modules through which every task goes."""
 
 KEYS_OF_THE_CORE = {"IMAGES", "FEATURES", "PROPOSALS", "OBJECTS", "Key", "Stream"}
@@ -69,8 +103,39 @@ def imports(path: Path) -> Iterator[tuple[str, str]]:
             yield from ((str(node.module), alias.name) for alias in node.names)
 
 
+def runtime_imports(path: Path) -> Iterator[str]:
+    """Modules of scenekit that the file imports when it runs, in functions as well; not those for type checkers."""
+    pending: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("scenekit."):
+            yield str(node.module)
+        if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)):
+            pending.extend(ast.iter_child_nodes(node))
+
+
+def floor(module: str) -> int:
+    return FLOORS.index(module.split(".")[1])
+
+
 def is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__")
+
+
+@pytest.mark.parametrize("path", sources("scenekit"), ids=relative)
+def test_imports_run_down(path: Path) -> None:
+    """No module needs one of a higher floor: not when it is imported, nor later, the facades aside."""
+    if "templates" in path.parts or (path.parent.name == "scenekit" and path.stem.startswith("__")):
+        return
+    module = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")
+    running_up = [other for other in runtime_imports(path) if floor(other) > floor(module)]
+    assert not [other for other in running_up if (module, other) not in FACADES]
+
+
+def test_every_facade_is_one() -> None:
+    """The list of exceptions holds none that is no longer needed."""
+    for module, other in FACADES:
+        assert other in set(runtime_imports(REPOSITORY / f"{module.replace('.', '/')}.py"))
 
 
 @pytest.mark.parametrize("path", sources("scenekit"), ids=relative)

@@ -14,10 +14,10 @@ import scenekit as sk
 from scenekit.errors import BoardError, InputError
 from scenekit.hooks import Origin, Policy, TaskSpec, registry
 from scenekit.keys import FEATURES, MASKS, OBJECTS, PROPOSALS, SEMANTIC, Key
-from scenekit.model import SceneModel
+from scenekit.model.board import Board
+from scenekit.model.scene_model import SceneModel
+from scenekit.model.targets import Targets
 from scenekit.structures import Regions
-from scenekit.structures.board import Board
-from scenekit.structures.targets import Targets
 from tests.tiny import KEYS, PERSON, VOCABULARY, batch, config, empty, extended, sample
 
 VERDICT: Key[Any, Any] = Key("tests.verdict", of=OBJECTS, doc="a number per object [N]", shape=("N",))

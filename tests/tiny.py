@@ -10,14 +10,14 @@ from torch import Tensor
 
 from scenekit.data.collate import collate
 from scenekit.data.sample import Sample, Supervision
-from scenekit.heads import Core
 from scenekit.hooks import TaskSpec
 from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, PANOPTIC, SEMANTIC, Key
-from scenekit.model import SceneModel
+from scenekit.model.head import Core
+from scenekit.model.scene_model import SceneModel
+from scenekit.model.targets import Targets
 from scenekit.recipe import ModelConfig
+from scenekit.scene import Objects, Scene
 from scenekit.structures import ImageBatch, Keypoints, Masks, Panoptic, Segment, Skeleton, Vocabulary
-from scenekit.structures.scene import Objects, Scene
-from scenekit.structures.targets import Targets
 
 SKELETON = Skeleton(("head", "left_foot", "right_foot"), (), (("left_foot", "right_foot"),), (0.1, 0.1, 0.1))
 VOCABULARY = Vocabulary(("cup", "person"), ("floor", "wall"), skeletons={"person": SKELETON})

@@ -15,20 +15,21 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scenekit.config import Config
 from scenekit.errors import InputError
 from scenekit.evaluation.attributes import AttributeEvaluator
-from scenekit.heads import AxisNames, Core, Head, ParameterNames, rows_by_name
-from scenekit.hooks import Config, TaskSpec, hookimpl
+from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import ATTRIBUTES, OBJECTS
+from scenekit.model.board import Board
+from scenekit.model.head import AxisNames, Core, Head, ParameterNames, rows_by_name
+from scenekit.model.targets import Targets
 from scenekit.ops.losses import effective_number, safe_mean
+from scenekit.scene import Scene
 from scenekit.structures import ImageBatch, Regions, Vocabulary
-from scenekit.structures.board import Board
-from scenekit.structures.scene import Scene
-from scenekit.structures.targets import Targets
-from scenekit.viewing.draw import draw_boxes, object_colors, object_rects
-from scenekit.viewing.tags import Tag, draw_tags
+from scenekit.visualization.draw import draw_boxes, object_colors, object_rects
+from scenekit.visualization.text_labels import Tag, draw_tags
 from scenekit_plugins.layers import init_for_relu
-from scenekit_plugins.looking import PIXELS, Looking, crops
+from scenekit_plugins.region_encoder import PIXELS, Looking, crops
 
 SHOWN, LEAST = 3, 0.5
 """At most so many attributes are written at an object, from this probability on."""

@@ -15,17 +15,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.detection.roi_heads import heatmaps_to_keypoints
 
+from scenekit.config import Config
 from scenekit.errors import InputError
 from scenekit.evaluation.evaluators import KeypointEvaluator
-from scenekit.heads import AxisNames, Core, Head, rows_by_name
-from scenekit.hooks import Config, TaskSpec, hookimpl
+from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import KEYPOINTS, OBJECTS
+from scenekit.model.board import Board
+from scenekit.model.head import AxisNames, Core, Head, rows_by_name
+from scenekit.model.targets import Targets
 from scenekit.ops.losses import safe_mean
 from scenekit.structures import Keypoints, Regions, Vocabulary
-from scenekit.structures.board import Board
 from scenekit.structures.keypoints import VISIBLE
-from scenekit.structures.targets import Targets
-from scenekit.viewing.draw import draw_keypoints
+from scenekit.visualization.draw import draw_keypoints
 from scenekit_plugins.layers import conv_stack, init_for_relu
 
 

@@ -12,14 +12,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from scenekit.config import Config
 from scenekit.evaluation.evaluators import PanopticEvaluator
-from scenekit.heads import Core, Head
-from scenekit.hooks import Config, TaskSpec, hookimpl
+from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import MASKS, OBJECTS, PANOPTIC, SEMANTIC
+from scenekit.model.board import Board
+from scenekit.model.head import Core, Head
+from scenekit.scene import Scene
 from scenekit.structures import Geometry, Panoptic, Segment
-from scenekit.structures.board import Board
-from scenekit.structures.scene import Scene
-from scenekit.viewing.draw import draw_panoptic
+from scenekit.visualization.draw import draw_panoptic
 
 
 class PanopticConfig(Config):

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from scenekit.model import SceneModel
-    from scenekit.structures.scene import Scene
-    from scenekit.viewing import ReportEntry
+    from scenekit.model.scene_model import SceneModel
+    from scenekit.scene import Scene
+    from scenekit.visualization import ReportEntry
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def demo(
     check_files(image or ())
     import scenekit as sk
     from scenekit.cli.device import device_named
-    from scenekit.viewing import write_report
+    from scenekit.visualization import write_report
 
     network = sk.load(model).to(device_named(device))
     subjects = list(own_pictures(image) if image else synthetic_scenes(count))
@@ -65,7 +65,7 @@ def demo(
 
 def own_pictures(names: Sequence[str]) -> Iterator[Subject]:
     """The user's files."""
-    from scenekit.data.images import read_image, rounded
+    from scenekit.io.images import read_image, rounded
 
     for name, stem in zip(names, unique_stems(names), strict=True):
         yield Subject(stem, rounded(read_image(name)), path=name)
@@ -85,7 +85,7 @@ def run(network: SceneModel, subject: Subject, threshold: float) -> tuple[Scene,
     """All tasks in one pass, with the camera of the ground truth: the scene, and the seconds that each step took."""
     import torch
 
-    from scenekit.timing import StepTimer
+    from scenekit.model.timing import StepTimer
 
     timer = StepTimer(network.device)
     with torch.inference_mode():
@@ -101,7 +101,7 @@ def run(network: SceneModel, subject: Subject, threshold: float) -> tuple[Scene,
 
 def entry_of(network: SceneModel, subject: Subject, threshold: float) -> ReportEntry:
     """What the model sees in a picture, with all layers drawn."""
-    from scenekit.viewing import ReportEntry, draw_layers
+    from scenekit.visualization import ReportEntry, draw_layers
 
     scene, seconds = run(network, subject, threshold)
     scene = replace(scene, path=subject.path)
@@ -123,7 +123,7 @@ def save(entry: ReportEntry, folder: Path) -> None:
     there are 3D boxes; NAME.glb, its solids in metres, where there are meshes or 3D boxes.
     """
     import scenekit as sk
-    from scenekit.viewing import draw_birds_eye
+    from scenekit.visualization import draw_birds_eye
 
     entry.scene.save(folder / f"{entry.name}.json")
     if sk.RELATIONS in entry.scene:

@@ -13,9 +13,9 @@ from scenekit.cli import output
 from scenekit.cli.evaluate import parsed_options
 
 if TYPE_CHECKING:
+    from scenekit.cli.environment import Environment, Extra, Folder
     from scenekit.data.inspection import Inspection
     from scenekit.data.sample import Sample
-    from scenekit.environment import Environment, Extra, Folder
 
 app = typer.Typer(no_args_is_help=False)
 
@@ -33,7 +33,7 @@ def doctor(context: typer.Context, as_json: output.JsonOption = False) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from scenekit.environment import examine
+    from scenekit.cli.environment import examine
 
     found = examine()
     if as_json:
@@ -99,7 +99,7 @@ def data(
 
 def write_page(path: Path, found: Inspection, samples: Sequence[Sample], name: str) -> None:
     """The HTML file."""
-    from scenekit.viewing.data_report import write_data_report
+    from scenekit.visualization.report.dataset import write_data_report
 
     output.made_folder(path.parent)
     write_data_report(path, found, samples, title=f"What is in {name}", facts={"data set": name})

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from scenekit.errors import InputError
-from scenekit.files import write_atomically
+from scenekit.io.files import write_atomically
 
 PLACEHOLDER = "example"
 """The template is a distribution in itself, with a task of this name."""
@@ -39,8 +39,8 @@ def check_name(name: str) -> None:
     if find_spec(f"scenekit_{name}") is not None:
         raise InputError(f"a module scenekit_{name} is installed already; choose another name than {name!r}")
     from scenekit.hooks import registry
-    from scenekit.testing.parts import core_of, stages_of
-    from scenekit.testing.pictures import VOCABULARY
+    from scenekit.testing.images import VOCABULARY
+    from scenekit.testing.toy_core import core_of, stages_of
 
     stages, _ = stages_of(core_of(VOCABULARY))
     if name in {*registry().names("task"), *(stage.name for stage in stages)}:

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from scenekit.errors import InputError
-from scenekit.files import plain, write_atomically
+from scenekit.io.files import plain, write_atomically
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -18,8 +18,8 @@ from scenekit.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from scenekit.scene import Scene
     from scenekit.structures.cameras import Camera
-    from scenekit.structures.scene import Scene
 
 LEAST_FOCAL = 0.1
 """By the longer side of the picture: below it a pinhole camera would span 157 degrees and more."""
@@ -118,7 +118,7 @@ def predicted(
 
     Pictures that cannot be read are said, left out and added to `unreadable`.
     """
-    from scenekit.data.images import read_image
+    from scenekit.io.images import read_image
 
     for name, stem in named:
         try:

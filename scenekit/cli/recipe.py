@@ -25,7 +25,7 @@ def show(
 
     Options of backbone, detector, tasks, data sets and balancer are filled in. What is printed is a recipe itself.
     """
-    from scenekit.provenance import resolve
+    from scenekit.recipe.provenance import resolve
 
     resolved = resolve(recipe, overrides or ())
     if as_json:
@@ -40,6 +40,6 @@ def schema() -> None:
 
     Write it to a file and name that in the first line of a recipe, such as: # yaml-language-server: $schema=recipe.json
     """
-    from scenekit.recipe_schema import recipe_schema
+    from scenekit.recipe.schema import recipe_schema
 
     output.print_json(recipe_schema())

@@ -10,8 +10,8 @@ from scenekit.cli import output
 from scenekit.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from scenekit.evaluation.coco import Kind
-    from scenekit.evaluation.image_files import Notes
+    from scenekit.metrics.coco.average_precision import Kind
+    from scenekit.metrics.paired_images import Notes
 
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Refuse what is odd but can be scored, such as an object related to itself.")
@@ -37,7 +37,7 @@ def coco(
     as_json: output.JsonOption = False,
 ) -> None:
     """Average precision of boxes, masks and keypoints, equal to pycocotools."""
-    from scenekit.evaluation.coco_files import score_files
+    from scenekit.metrics.coco.files import score_files
 
     with output.console.status("scoring"):
         scores = score_files(truth, results, _kinds(kinds), _numbers(sigmas))
@@ -63,7 +63,7 @@ def panoptic(
     as_json: output.JsonOption = False,
 ) -> None:
     """Panoptic quality (PQ, SQ, RQ) by the official protocol."""
-    from scenekit.evaluation.panoptic_files import score_panoptic_files
+    from scenekit.metrics.panoptic.files import score_panoptic_files
 
     scores = score_panoptic_files(
         truth,
@@ -116,9 +116,9 @@ def scene_graph(
     {"subject", "object", "scores"}, sorted: the best triplet first.
     Scores of a relation are \[no relation, predicate 1, predicate 2, ...].
     """
-    from scenekit.evaluation.image_files import Notes
-    from scenekit.evaluation.scene_graph import read_mode
-    from scenekit.evaluation.scene_graph_files import score_scene_graph_files
+    from scenekit.metrics.paired_images import Notes
+    from scenekit.metrics.scene_graph.files import score_scene_graph_files
+    from scenekit.metrics.scene_graph.recall import read_mode
 
     notes = Notes(strict)
     scores = score_scene_graph_files(
@@ -167,8 +167,8 @@ def dense_captions(
     mAP depends on how texts are compared: numbers by unigram-F and by METEOR
     cannot be compared with each other.
     """
-    from scenekit.evaluation.dense_caption_files import score_dense_caption_files
-    from scenekit.evaluation.image_files import Notes
+    from scenekit.metrics.dense_captions.files import score_dense_caption_files
+    from scenekit.metrics.paired_images import Notes
 
     notes = Notes(strict)
     scores = score_dense_caption_files(
@@ -196,7 +196,7 @@ def kitti(
 
     AP40 at the strict overlaps is what the benchmark's site shows.
     """
-    from scenekit.evaluation.kitti_files import score_kitti_files
+    from scenekit.metrics.kitti.files import score_kitti_files
 
     scores = score_kitti_files(truth, prediction, lambda files: output.progress(files, "scoring"))
     if as_json:
@@ -228,8 +228,8 @@ def omni3d(
     camera, in the order (0,0,0) (1,0,0) (1,1,0) (0,1,0) of the unit cube, then
     the same at z = 1. Categories go by the ids in GT.json.
     """
-    from scenekit.evaluation.omni3d import Omni3DFilter
-    from scenekit.evaluation.omni3d_files import read_kind, score_omni3d_files
+    from scenekit.metrics.omni3d.average_precision import Omni3DFilter
+    from scenekit.metrics.omni3d.files import read_kind, score_omni3d_files
 
     rules = Omni3DFilter(truncation, visibility, min_height)
     scores = score_omni3d_files(
@@ -246,7 +246,7 @@ def omni3d(
 
 def _kinds(text: str | None) -> "list[Kind] | None":
     """The kinds of AP in `bbox,segm`."""
-    from scenekit.evaluation.coco import METRICS
+    from scenekit.metrics.coco.average_precision import METRICS
 
     names = None if text is None else [name.strip() for name in text.split(",")]
     if unknown := [name for name in names or () if name not in METRICS]:

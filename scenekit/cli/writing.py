@@ -12,8 +12,8 @@ from scenekit.cli import output
 from scenekit.errors import InputError
 
 if TYPE_CHECKING:
-    from scenekit.structures.scene import Scene
-    from scenekit.viewing import Recording
+    from scenekit.scene import Scene
+    from scenekit.visualization import Recording
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def graph_format(target: Path) -> object:
 
 def mesh_format(target: Path) -> object:
     """Refuse what is no name of a file of solids."""
-    from scenekit.viewing.solids import writer_of
+    from scenekit.visualization.export.mesh_scene import writer_of
 
     return writer_of(target)
 
@@ -80,7 +80,7 @@ def recording_at(target: Path | None) -> Iterator[Recording | None]:
     if target is None:
         yield None
         return
-    from scenekit.viewing import recording
+    from scenekit.visualization import recording
 
     output.made_folder(target.parent)
     with recording(target) as written:
@@ -110,8 +110,8 @@ def save(scene: Scene, target: Path) -> None:
     not in that, and `target`-birds-eye.png where there are 3D boxes.
     """
     import scenekit as sk
-    from scenekit.viewing import draw_birds_eye, draw_layers
-    from scenekit.viewing.draw import layers_apart
+    from scenekit.visualization import draw_birds_eye, draw_layers
+    from scenekit.visualization.draw import layers_apart
 
     scene.save(target.with_name(f"{target.name}.json"))
     output.save_picture(scene.draw(), target.with_name(f"{target.name}.png"))

@@ -10,16 +10,14 @@ import logging
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool
 from torch import Tensor
 
 from scenekit.data.sample import Sample
-from scenekit.data.selecting import keep_regions
+from scenekit.data.selection import keep_regions
 from scenekit.data.value_checks import mended, with_mended
 from scenekit.errors import InputError
 from scenekit.keys import OBJECTS, Stream
-from scenekit.structures.geometry import Size
-from scenekit.structures.scene import Objects
+from scenekit.scene import find_faults
 
 _log = logging.getLogger(__name__)
 
@@ -52,28 +50,6 @@ def checked(sample: Sample, *, origin: str = "the data set", strict: bool = Fals
         if faults:
             sample = _without(sample, stream, faults, where, strict)
     return sample
-
-
-def find_faults(regions: Objects, size: Size, things: int | None) -> dict[int, str]:
-    """What is wrong, by row. `things`: how many labels there are (None: labels mean nothing here)."""
-    checks = {
-        "NaN or infinite": ~regions.boxes.isfinite().all(dim=1),
-        "reversed": (regions.boxes[:, 2:] < regions.boxes[:, :2]).any(dim=1),
-        "empty": (regions.boxes[:, 2:] == regions.boxes[:, :2]).any(dim=1),
-        "outside the picture": _outside(regions.boxes, size),
-    }
-    if things is not None:
-        checks["of an unknown label"] = (regions.labels < 0) | (regions.labels >= things)
-    faults: dict[int, str] = {}
-    for fault, rows in checks.items():
-        for row in rows.nonzero()[:, 0].tolist():
-            faults.setdefault(row, fault)
-    return faults
-
-
-def _outside(boxes: Tensor, size: Size) -> Bool[Tensor, " N"]:
-    height, width = size
-    return (boxes[:, 0] >= width) | (boxes[:, 1] >= height) | (boxes[:, 2] <= 0) | (boxes[:, 3] <= 0)
 
 
 def _without(sample: Sample, stream: Stream, faults: dict[int, str], where: str, strict: bool) -> Sample:

@@ -13,18 +13,18 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from scenekit.data.preprocess import pack
 from scenekit.data.relabel import relabeled
 from scenekit.data.sample import Sample
-from scenekit.data.selecting import without_empty
+from scenekit.data.selection import without_empty
+from scenekit.fields.images import ImageField
 from scenekit.keys import OBJECTS, Key, Stream
+from scenekit.model.preprocess import pack
+from scenekit.model.targets import StreamTruth, Targets
 from scenekit.recipe import InputConfig
+from scenekit.scene import Objects
 from scenekit.structures.geometry import Size
-from scenekit.structures.image_fields import ImageField
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
-from scenekit.structures.scene import Objects
-from scenekit.structures.targets import StreamTruth, Targets
 from scenekit.structures.vocabulary import Vocabulary
 
 

@@ -15,18 +15,18 @@ from torch import Tensor
 
 from scenekit.data.checks import checked
 from scenekit.data.datasets import SampleSet
-from scenekit.data.faults import faults_of, notes_of
+from scenekit.data.issues import faults_of, notes_of
 from scenekit.data.sample import Sample
 from scenekit.data.value_checks import mended_sample
 from scenekit.errors import InputError
 from scenekit.keys import OBJECTS, Key
+from scenekit.scene import Scene
 from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.captions import Captions
 from scenekit.structures.keypoints import ABSENT, Keypoints
 from scenekit.structures.masks import Masks
 from scenekit.structures.panoptic import Panoptic
 from scenekit.structures.relations import Relations
-from scenekit.structures.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
 
 SIZES = {"small": 0.0, "medium": 32.0**2, "large": 96.0**2}

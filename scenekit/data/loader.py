@@ -18,9 +18,9 @@ from scenekit.data.sample import Sample
 from scenekit.data.transforms import RandomCrop, Transform, apply_all, rng_for
 from scenekit.errors import InputError
 from scenekit.keys import MASKS, Key
+from scenekit.model.targets import Targets
 from scenekit.recipe import InputConfig
 from scenekit.structures.images import ImageBatch
-from scenekit.structures.targets import Targets
 from scenekit.structures.vocabulary import Vocabulary
 
 Packed: TypeAlias = tuple[ImageBatch, Targets]

@@ -16,14 +16,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from scenekit.data.sample import Sample
-from scenekit.data.selecting import keep_regions
+from scenekit.data.selection import keep_regions
 from scenekit.errors import InputError
+from scenekit.fields.images import IGNORE
 from scenekit.keys import ATTRIBUTES, KEYPOINTS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC, Key
-from scenekit.structures.image_fields import IGNORE
 from scenekit.structures.keypoints import Keypoints
 from scenekit.structures.panoptic import Panoptic
 from scenekit.structures.relations import Relations
-from scenekit.structures.vocabulary import Vocabulary
+from scenekit.structures.vocabulary import Vocabulary, translation
 
 _log = logging.getLogger(__name__)
 
@@ -83,12 +83,6 @@ def _lose(message: str, strict: bool) -> None:
 @functools.lru_cache(maxsize=256)
 def _warn_once(message: str) -> None:
     _log.warning(message)
-
-
-def translation(old: Sequence[str], new: Sequence[str]) -> Int[Tensor, " n"]:
-    """`[i]`: the place in `new` of the i-th name of `old`, -1 where it is missing."""
-    place = {name: index for index, name in enumerate(new)}
-    return torch.tensor([place.get(name, -1) for name in old], dtype=torch.int64)
 
 
 def _translated(key: Key[Any, Any], value: Any, old: Vocabulary, new: Vocabulary) -> Any:

@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from scenekit.keys import OBJECTS, Key, Stream
-from scenekit.structures.scene import Scene
+from scenekit.scene import Scene
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 from scenekit.data.datasets import SampleSet
-from scenekit.structures.scene import Scene
+from scenekit.scene import Scene
 
 
 @runtime_checkable

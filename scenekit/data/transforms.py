@@ -13,13 +13,13 @@ from typing import TypeAlias
 import torch
 from torchvision.transforms.v2 import functional as tv
 
-from scenekit.data.preprocess import resize, resized
 from scenekit.data.sample import Sample
-from scenekit.data.selecting import without_empty
+from scenekit.data.selection import without_empty
 from scenekit.keys import MASKS, OBJECTS
+from scenekit.model.preprocess import resize, resized
 from scenekit.recipe import AugmentConfig, InputConfig
+from scenekit.scene import Scene
 from scenekit.structures.geometry import Geometry, Size
-from scenekit.structures.scene import Scene
 
 Transform: TypeAlias = Callable[[Sample, random.Random], Sample]
 

@@ -17,11 +17,11 @@ from torch import Tensor
 from scenekit.data.sample import Sample
 from scenekit.data.shape_checks import RowFaults, mesh_faults, voxel_faults
 from scenekit.keys import ATTRIBUTES, OBJECTS, VOXELS, Key, Stream
+from scenekit.scene import Objects, Scene
 from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.captions import Captions
 from scenekit.structures.meshes import Meshes
 from scenekit.structures.relations import Relations
-from scenekit.structures.scene import Objects, Scene
 
 LONGEST = 500
 """Words of a text that may still describe a region; what is longer is a page that got into the wrong column."""

@@ -12,12 +12,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from scenekit.keys import Stream
+from scenekit.model.targets import StreamTruth, Targets
 from scenekit.ops.matching import Matcher, Matches
 from scenekit.ops.rng import generator
 from scenekit.ops.sampling import sample_balanced
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
-from scenekit.structures.targets import StreamTruth, Targets
 
 
 def truth_of(targets: Targets, stream: Stream, images: ImageBatch, classes: int) -> StreamTruth:

@@ -8,10 +8,10 @@ from scenekit.detection.config import DetectorConfig
 from scenekit.detection.detector import TwoStageDetector
 from scenekit.detection.rpn import RPNTrunk, StreamProposals
 from scenekit.evaluation.evaluators import DetectionEvaluator
-from scenekit.heads import Core, Provider
 from scenekit.hooks.records import DetectorSpec
 from scenekit.hooks.specs import hookimpl
-from scenekit.viewing.draw import draw_boxes
+from scenekit.model.head import Core, Provider
+from scenekit.visualization.draw import draw_boxes
 
 
 def build_stages(core: Core, config: DetectorConfig) -> Sequence[Provider]:

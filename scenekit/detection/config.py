@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from scenekit.config import Config
 from scenekit.errors import InputError, nearest
-from scenekit.hooks.records import Config
 
 
 class AnchorConfig(Config):

@@ -20,15 +20,15 @@ from scenekit.detection.assign import assign, sample, truth_of
 from scenekit.detection.box_head import BoxHead, BoxPredictor
 from scenekit.detection.config import DetectorConfig
 from scenekit.detection.pooler import build_pooler
-from scenekit.heads import BACKGROUND, AxisNames, Core, Provider, rows_by_name, stage_name
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, Key, Stream
+from scenekit.model.board import Board
+from scenekit.model.head import BACKGROUND, AxisNames, Core, Provider, rows_by_name, stage_name
+from scenekit.model.targets import StreamTruth, Targets
 from scenekit.ops.boxes import BoxCoder, clip_to_images, large_enough
 from scenekit.ops.losses import covered_cross_entropy, safe_mean
 from scenekit.ops.matching import Matcher, match_same_label
-from scenekit.structures.board import Board
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
-from scenekit.structures.targets import StreamTruth, Targets
 
 
 class TwoStageDetector(Provider):

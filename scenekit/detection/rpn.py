@@ -19,16 +19,16 @@ from torchvision.ops import batched_nms
 from scenekit.detection.anchors import AnchorGenerator
 from scenekit.detection.assign import assign, sample, truth_of
 from scenekit.detection.config import DetectorConfig
-from scenekit.heads import Core, Provider, stage_name
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, RPN_FEATURES, Key, Stream
+from scenekit.model.board import Board
+from scenekit.model.head import Core, Provider, stage_name
+from scenekit.model.targets import StreamTruth, Targets
 from scenekit.ops.boxes import BoxCoder, image_limits, large_enough
 from scenekit.ops.losses import safe_mean
 from scenekit.ops.matching import Matcher
-from scenekit.structures.board import Board
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
-from scenekit.structures.targets import StreamTruth, Targets
 
 
 def rpn_channels(core: Core, config: DetectorConfig) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from scenekit.config import Config
 from scenekit.detection.config import DetectorConfig
 from scenekit.detection.detector import TwoStageDetector
 from scenekit.detection.rpn import StreamProposals
 from scenekit.errors import InputError
-from scenekit.heads import Core, Provider
-from scenekit.hooks.records import Config
 from scenekit.keys import Key, Stream
+from scenekit.model.head import Core, Provider
 from scenekit.structures.regions import Regions
 
 

@@ -28,11 +28,11 @@ from torchvision.ops import box_iou
 
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError
-from scenekit.evaluation.common import ratio, to_numpy
 from scenekit.evaluation.evaluator import ModalEvaluator
-from scenekit.given import Given
 from scenekit.keys import ATTRIBUTES, OBJECTS
-from scenekit.structures.scene import Objects, Scene
+from scenekit.metrics.common import ratio, to_numpy
+from scenekit.model.external_regions import Given
+from scenekit.scene import Objects, Scene
 from scenekit.structures.vocabulary import Vocabulary
 
 FEW = (5, 15)

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError
+from scenekit.evaluation.matching import matched_rows
 from scenekit.evaluation.omni3d_scenes import boxes3d_of, scores_of
-from scenekit.evaluation.standing import matched_rows
 from scenekit.keys import BOXES3D, OBJECTS
 from scenekit.ops.rotations import axis_angle_to_matrix
+from scenekit.scene import Scene
 from scenekit.structures.boxes3d import Boxes3D
-from scenekit.structures.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
 
 ERRORS = ("yaw error (deg)", "center error (m)", "depth error", "size error")

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError
-from scenekit.evaluation.dense_captions import DenseCaptioning
-from scenekit.evaluation.language import LANGUAGE_SCORES, language_score
 from scenekit.keys import CAPTIONS, PHRASE_CAPTIONS, Key
+from scenekit.metrics.dense_captions.average_precision import DenseCaptioning
+from scenekit.metrics.dense_captions.language import LANGUAGE_SCORES, language_score
+from scenekit.scene import Scene
 from scenekit.structures import Captions, Vocabulary
-from scenekit.structures.scene import Scene
 
 OF_OBJECTS = "objects: "
 """What precedes the numbers of described objects in a table."""

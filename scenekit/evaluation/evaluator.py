@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from scenekit.data.sample import Sample
-    from scenekit.given import Given
-    from scenekit.structures.scene import Scene
+    from scenekit.model.external_regions import Given
+    from scenekit.scene import Scene
 
 
 @runtime_checkable

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError
-from scenekit.evaluation.coco import CocoAP, CocoObjects, Kind
-from scenekit.evaluation.panoptic import PanopticCategory, PanopticQuality, SegmentInfo
-from scenekit.evaluation.semantic import SemanticSegmentation
+from scenekit.fields.images import IGNORE
 from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, PANOPTIC, SEMANTIC, Key
-from scenekit.structures import IGNORE, Keypoints, Panoptic, Vocabulary
-from scenekit.structures.scene import Scene
+from scenekit.metrics.coco.average_precision import CocoAP, CocoObjects, Kind
+from scenekit.metrics.panoptic.quality import PanopticCategory, PanopticQuality, SegmentInfo
+from scenekit.metrics.semantic.mean_iou import SemanticSegmentation
+from scenekit.scene import Scene
+from scenekit.structures import Keypoints, Panoptic, Vocabulary
 
 Result = dict[str, Any]
 

@@ -20,14 +20,14 @@ from torch import Tensor
 
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError, nearest
-from scenekit.evaluation.kitti import CLASSES, DIFFICULTIES, DONT_CARE, TYPES, KittiAP, KittiObjects
+from scenekit.evaluation.matching import excused
 from scenekit.evaluation.omni3d_scenes import boxes3d_of, known, scores_of, truncation_of
-from scenekit.evaluation.standing import excused
 from scenekit.keys import BOXES3D, OBJECTS, key_named
-from scenekit.ops.cuboids import project_cuboids
+from scenekit.metrics.kitti.average_precision import CLASSES, DIFFICULTIES, DONT_CARE, TYPES, KittiAP, KittiObjects
+from scenekit.ops.boxes3d import project_cuboids
+from scenekit.scene import Scene
 from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.cameras import Camera
-from scenekit.structures.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
 
 OCCLUDED = "kitti.occluded"

@@ -14,10 +14,10 @@ from scenekit.hooks import registry
 if TYPE_CHECKING:
     from scenekit.data.datasets import SampleSet
     from scenekit.data.sample import Sample
-    from scenekit.evaluation.passes import Pass, Passes
-    from scenekit.heads import Head
-    from scenekit.model import SceneModel
-    from scenekit.structures.scene import Scene
+    from scenekit.evaluation.model_passes import Pass, Passes
+    from scenekit.model.head import Head
+    from scenekit.model.scene_model import SceneModel
+    from scenekit.scene import Scene
     from scenekit.structures.vocabulary import Vocabulary
 
 DETECTION = "detection"
@@ -56,8 +56,8 @@ def evaluate(
     import torch
 
     from scenekit.data.relabel import check_words
-    from scenekit.evaluation.passes import Passes
-    from scenekit.model import evaluating
+    from scenekit.evaluation.model_passes import Passes
+    from scenekit.model.scene_model import evaluating
 
     measures = list(_measures(model, tasks))
     asked = _asked(model, tasks, [measure.task for measure in measures])

@@ -23,14 +23,14 @@ from torch import Tensor
 from torchvision.ops import box_area, clip_boxes_to_image
 
 from scenekit.data.sample import Sample
-from scenekit.evaluation.omni3d import MODES, Mode, Omni3DAP, Omni3DFilter, Omni3DObjects
-from scenekit.evaluation.standing import excused
+from scenekit.evaluation.matching import excused
 from scenekit.keys import BOXES3D, OBJECTS, TRUNCATION, VISIBILITY, Key
-from scenekit.ops.cuboids import project_cuboids
+from scenekit.metrics.omni3d.average_precision import MODES, Mode, Omni3DAP, Omni3DFilter, Omni3DObjects
+from scenekit.ops.boxes3d import project_cuboids
+from scenekit.scene import Scene
 from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Size
-from scenekit.structures.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
 
 

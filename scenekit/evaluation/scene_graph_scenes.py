@@ -19,12 +19,12 @@ from torch import Tensor
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError
 from scenekit.evaluation.evaluator import ModalEvaluator
-from scenekit.evaluation.graph_arrays import LAST_PIXEL, GraphPrediction, GraphTruth
-from scenekit.evaluation.scene_graph import Mode, SceneGraphRecall, Triplets
-from scenekit.given import Given
 from scenekit.keys import OBJECTS, RELATIONS
+from scenekit.metrics.scene_graph.arrays import LAST_PIXEL, GraphPrediction, GraphTruth
+from scenekit.metrics.scene_graph.recall import Mode, SceneGraphRecall, Triplets
+from scenekit.model.external_regions import Given
+from scenekit.scene import Scene
 from scenekit.structures.relations import Relations
-from scenekit.structures.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
 
 WithoutPairs = Literal["zero", "skip"]

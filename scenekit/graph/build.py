@@ -10,10 +10,10 @@ import networkx as nx
 import torch
 
 from scenekit.errors import InputError
-from scenekit.files import plain
+from scenekit.io.files import plain
 from scenekit.keys import OBJECTS, RELATIONS, Key
+from scenekit.scene import Scene
 from scenekit.structures.relations import Relations
-from scenekit.structures.scene import Scene
 
 BOX, IDENTITY, LABEL, PREDICATE, PROBABILITIES, SCORE = (
     "box", "identity", "label", "predicate", "probabilities", "score",

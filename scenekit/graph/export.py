@@ -20,8 +20,8 @@ from xml.etree.ElementTree import ParseError
 import networkx as nx
 
 from scenekit.errors import InputError
-from scenekit.files import write_atomically
 from scenekit.graph.build import Graph
+from scenekit.io.files import write_atomically
 
 FORMAT_VERSION = 1
 """Version of the files."""

@@ -13,7 +13,7 @@ import networkx as nx
 
 from scenekit.errors import InputError
 from scenekit.graph.build import LABEL, PREDICATE, SCORE, Graph
-from scenekit.graph.words import ANY, Names, parse
+from scenekit.graph.query_grammar import ANY, Names, parse
 from scenekit.keys import ATTRIBUTES
 
 MOST_EXAMINED = 200_000

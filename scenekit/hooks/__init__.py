@@ -1,11 +1,11 @@
 """The plugin door: hook specifications, the records they return, and the manager that collects them."""
 
+from scenekit.config import Config
 from scenekit.hooks.manager import Failure, Origin, Registry, blaming, registry
 from scenekit.hooks.records import (
     API_VERSION,
     BackboneSpec,
     BalancerSpec,
-    Config,
     DatasetSpec,
     DetectorSpec,
     Policy,

@@ -12,13 +12,13 @@ from typing import Any
 
 import pluggy
 
+from scenekit.config import Config
 from scenekit.errors import BoardError, InputError, PluginError, nearest
 from scenekit.hooks import specs
 from scenekit.hooks.records import (
     API_VERSION,
     BackboneSpec,
     BalancerSpec,
-    Config,
     DatasetSpec,
     DetectorSpec,
     TaskSpec,

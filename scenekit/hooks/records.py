@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
-
+from scenekit.config import Config
 from scenekit.errors import InputError, PluginError, nearest
 from scenekit.keys import Key, Stream
 
@@ -22,19 +21,13 @@ if TYPE_CHECKING:
     from scenekit.backbones.base import Backbone
     from scenekit.data.sample import Sample
     from scenekit.evaluation.evaluator import Evaluator
-    from scenekit.heads import Core, Head, Provider
-    from scenekit.model import SceneModel
-    from scenekit.structures.scene import Scene
+    from scenekit.model.head import Core, Head, Provider
+    from scenekit.model.scene_model import SceneModel
+    from scenekit.scene import Scene
     from scenekit.structures.vocabulary import Vocabulary
 
 API_VERSION = 1
 """Version of the records and of what the core promises to heads."""
-
-
-class Config(BaseModel):
-    """Base of every configuration: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Policy(enum.Enum):

@@ -13,8 +13,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from scenekit.structures.geometry import Size
-
 MAX_LOG_SCALE = math.log(1000 / 16)
 """A box grows at most by this factor (log) in one step; the usual guard against exp() overflowing."""
 
@@ -50,13 +48,13 @@ def _center_and_size(boxes: Float[Tensor, "*N 4"]) -> tuple[Float[Tensor, "*N 2"
     return boxes[..., :2] + 0.5 * size, size
 
 
-def image_limits(sizes: Sequence[Size], like: Tensor) -> Float[Tensor, "B 4"]:
+def image_limits(sizes: Sequence[tuple[int, int]], like: Tensor) -> Float[Tensor, "B 4"]:
     """(width, height, width, height) of every picture, for clipping many pictures' boxes at once."""
     return like.new_tensor([(width, height, width, height) for height, width in sizes]).reshape(-1, 4)
 
 
 def clip_to_images(
-    boxes: Float[Tensor, "N *K 4"], image_index: Int[Tensor, " N"], sizes: Sequence[Size]
+    boxes: Float[Tensor, "N *K 4"], image_index: Int[Tensor, " N"], sizes: Sequence[tuple[int, int]]
 ) -> Float[Tensor, "N *K 4"]:
     """Boxes (one or several per row) cut off at the border of their picture; `sizes` are (height, width)."""
     limits = image_limits(sizes, boxes)[image_index]

@@ -4,9 +4,7 @@ from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.cameras import Camera
 from scenekit.structures.captions import Captions
 from scenekit.structures.features import FeaturePyramid
-from scenekit.structures.fields import Field
 from scenekit.structures.geometry import Geometry, Size
-from scenekit.structures.image_fields import IGNORE, ImageField
 from scenekit.structures.images import ImageBatch, pad_batch
 from scenekit.structures.keypoints import Keypoints
 from scenekit.structures.masks import Masks
@@ -17,15 +15,12 @@ from scenekit.structures.relations import Relations
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
 
 __all__ = [
-    "IGNORE",
     "Boxes3D",
     "Camera",
     "Captions",
     "FeaturePyramid",
-    "Field",
     "Geometry",
     "ImageBatch",
-    "ImageField",
     "Keypoints",
     "Masks",
     "Meshes",

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.ops.cuboids import footprints
+from scenekit.ops.boxes3d import footprints
 from scenekit.ops.rotations import euler_angles_to_matrix, is_rotation, matrix_to_euler_angles
 
 _CORNER_SIGNS = torch.tensor(

@@ -8,6 +8,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
 from scenekit.errors import InputError, nearest
 
 
@@ -162,3 +166,9 @@ def _lists(value: Any) -> Any:
 
 def _tuples(value: Any) -> Any:
     return tuple(_tuples(entry) for entry in value) if isinstance(value, list | tuple) else value
+
+
+def translation(old: Sequence[str], new: Sequence[str]) -> Int[Tensor, " n"]:
+    """`[i]`: the place in `new` of the i-th name of `old`, -1 where it is missing."""
+    place = {name: index for index, name in enumerate(new)}
+    return torch.tensor([place.get(name, -1) for name in old], dtype=torch.int64)

@@ -11,21 +11,22 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from scenekit.assembly import build_head, build_stages, configured, validated
+from scenekit.config import Config, validated
 from scenekit.data.collate import collate
 from scenekit.data.sample import Sample
-from scenekit.heads import Core, Head, Provider
-from scenekit.hooks import Config, TaskSpec, registry
+from scenekit.hooks import TaskSpec, registry
 from scenekit.keys import Key, Stream
-from scenekit.model import Outputs, SceneModel
-from scenekit.structures.board import Pooler
+from scenekit.model.board import Pooler
+from scenekit.model.build import build_head, build_stages, configured
+from scenekit.model.head import Core, Head, Provider
+from scenekit.model.scene_model import Outputs, SceneModel
+from scenekit.model.targets import Targets
+from scenekit.scene import Scene
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
-from scenekit.structures.scene import Scene
-from scenekit.structures.targets import Targets
 from scenekit.structures.vocabulary import Vocabulary
-from scenekit.testing.parts import MODEL, WITNESS_TASK, core_of, stages_of
-from scenekit.testing.pictures import found, made_up, streams_of
+from scenekit.testing.images import found, made_up, streams_of
+from scenekit.testing.toy_core import MODEL, WITNESS_TASK, core_of, stages_of
 
 LARGEST = 8
 """Whole numbers among the options of a task are made as small as this, where it takes that."""

@@ -12,10 +12,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from scenekit.keys import Key
-from scenekit.structures.boxes3d import Boxes3D
-from scenekit.structures.captions import Captions
-from scenekit.structures.fields import (
+from scenekit.fields.images import DepthField, ImageField, PanopticField, RelationField, SemanticField
+from scenekit.fields.rows import (
     AttributeField,
     Box3DField,
     CaptionField,
@@ -24,13 +22,15 @@ from scenekit.structures.fields import (
     MaskField,
     MeshField,
 )
-from scenekit.structures.image_fields import DepthField, ImageField, PanopticField, RelationField, SemanticField
+from scenekit.keys import Key
+from scenekit.scene import Objects, Scene
+from scenekit.structures.boxes3d import Boxes3D
+from scenekit.structures.captions import Captions
 from scenekit.structures.keypoints import VISIBLE, Keypoints
 from scenekit.structures.masks import Masks
 from scenekit.structures.meshes import Meshes
 from scenekit.structures.panoptic import Panoptic, Segment
 from scenekit.structures.relations import Relations
-from scenekit.structures.scene import Objects, Scene
 
 FREE = 4
 """How long a dimension is that a key's `shape` leaves open."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from scenekit.errors import InputError
 from scenekit.recipe import Recipe
-from scenekit.training.preparing import adopted
+from scenekit.training.preparation import adopted
 from scenekit.training.state import checkpoints
 
 RECIPE, LOG, EVALUATIONS, MODEL = "recipe.yaml", "log.jsonl", "evaluations.jsonl", "model"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from scenekit.errors import InputError, nearest
-from scenekit.model import SceneModel
+from scenekit.model.scene_model import SceneModel
 
 
 def keep_still(model: SceneModel, learning: Collection[str]) -> None:

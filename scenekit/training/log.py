@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scenekit.files import plain, write_atomically
+from scenekit.io.files import plain, write_atomically
 
 UNLABELLED = ".unlabelled"
 """End of the name of the zero that a head without labels contributes; nothing to tell."""

@@ -15,7 +15,6 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor, nn
 
-from scenekit.assembly import build
 from scenekit.data.datasets import dataset
 from scenekit.data.loader import Packed, Shard, Source, training_batches
 from scenekit.data.transforms import augmentations
@@ -23,11 +22,12 @@ from scenekit.errors import InputError
 from scenekit.evaluation.loop import evaluate
 from scenekit.hooks import BalancerSpec, registry
 from scenekit.hooks.options import check_options
-from scenekit.model import SceneModel
+from scenekit.model.build import build
+from scenekit.model.scene_model import SceneModel
+from scenekit.model.targets import Targets
 from scenekit.recipe import DatasetConfig, ModelConfig, Recipe
+from scenekit.scene import Scene
 from scenekit.structures.images import ImageBatch
-from scenekit.structures.scene import Scene
-from scenekit.structures.targets import Targets
 from scenekit.training.balancing import Balancer, LossWeights, task_of
 from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
@@ -36,7 +36,7 @@ from scenekit.training.freezing import keep_still
 from scenekit.training.gradients import shared_parameters, task_gradient_norms
 from scenekit.training.log import Log, Window, read_log
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
-from scenekit.training.preparing import prepared, prepares
+from scenekit.training.preparation import prepared, prepares
 from scenekit.training.progress import Reporter, reporting, watched
 from scenekit.training.state import load_state, save_checkpoint
 from scenekit.weights import load

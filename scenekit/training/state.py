@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from scenekit.errors import InputError
-from scenekit.model import SceneModel
+from scenekit.model.scene_model import SceneModel
 from scenekit.weights.checkpoint import save_model, writing
 
 FORMAT_VERSION = 1

@@ -11,7 +11,7 @@ import torch
 
 from scenekit.errors import InputError, nearest
 from scenekit.hooks import WeightSource, registry
-from scenekit.model import SceneModel
+from scenekit.model.scene_model import SceneModel
 from scenekit.weights.checkpoint import MANIFEST, SUFFIX, load_model, save_model, usable
 from scenekit.weights.convert import convert
 from scenekit.weights.hub import download, push_to_hub

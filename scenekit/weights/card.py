@@ -9,11 +9,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from scenekit.config import Config, explained
 from scenekit.errors import InputError
-from scenekit.hooks.records import Config
 from scenekit.keys import DEPTH, KEYPOINTS, MASKS, PANOPTIC, PHRASE_CAPTIONS, SEMANTIC, Key
-from scenekit.model import SceneModel
-from scenekit.recipe import DatasetConfig, explained
+from scenekit.model.scene_model import SceneModel
+from scenekit.recipe import DatasetConfig
 from scenekit.weights.transfer import named_axes
 
 PIPELINE = "object-detection"

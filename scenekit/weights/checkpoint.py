@@ -21,10 +21,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from scenekit.assembly import build
 from scenekit.errors import InputError
-from scenekit.files import write_atomically
-from scenekit.model import SceneModel
+from scenekit.io.files import write_atomically
+from scenekit.model.build import build
+from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig
 from scenekit.structures.vocabulary import Vocabulary
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from scenekit.assembly import build
 from scenekit.errors import InputError, nearest
 from scenekit.hooks import WeightSource, registry
-from scenekit.model import SceneModel
+from scenekit.model.build import build
+from scenekit.model.scene_model import SceneModel
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit.weights.checkpoint import without_pretrained
 

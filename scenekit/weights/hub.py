@@ -14,8 +14,8 @@ from typing import cast
 import torch
 
 from scenekit.errors import InputError
-from scenekit.files import plain, write_atomically
-from scenekit.model import SceneModel
+from scenekit.io.files import plain, write_atomically
+from scenekit.model.scene_model import SceneModel
 from scenekit.weights.card import Evaluation, model_card, with_evaluations
 from scenekit.weights.checkpoint import MANIFEST, WEIGHTS, load_model, read_manifest, save_model
 

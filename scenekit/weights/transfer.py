@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from scenekit.errors import PluginError
-from scenekit.heads import AxisNames, ParameterNames
-from scenekit.model import SceneModel
+from scenekit.model.head import AxisNames, ParameterNames
+from scenekit.model.scene_model import SceneModel
 
 T = TypeVar("T")
 

@@ -8,12 +8,12 @@ from importlib.metadata import EntryPoint
 import pluggy
 import pytest
 
-from scenekit.assembly import build_trunk
 from scenekit.backbones import TorchvisionBackbone
 from scenekit.backbones.torchvision import LAYOUTS
 from scenekit.errors import InputError, PluginError
 from scenekit.hooks import BackboneSpec, Origin, Registry, registry
 from scenekit.hooks.manager import collect
+from scenekit.model.build import build_trunk
 from scenekit.recipe import ModelConfig
 
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from scenekit.assembly import build_trunk
 from scenekit.backbones.adapter import AdaptedBackbone, SimplePyramid
 from scenekit.backbones.timm import build_timm, timm_names
 from scenekit.errors import InputError
 from scenekit.hooks import registry
+from scenekit.model.build import build_trunk
 from scenekit.recipe import ModelConfig
 from tests.backbones.contract import check_learning, check_levels
 

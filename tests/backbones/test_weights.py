@@ -11,8 +11,8 @@ from torchvision.models import MobileNet_V2_Weights, get_model
 from torchvision.transforms._presets import ImageClassification
 
 from scenekit.backbones import build_backbone
-from scenekit.data.images import read_image
 from scenekit.errors import InputError
+from scenekit.io.images import read_image
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 import scenekit as sk
 from scenekit.errors import InputError
 from scenekit.hooks import Origin, registry
-from scenekit.model import SceneModel
+from scenekit.model.scene_model import SceneModel
 
 from .. import tiny
 from .conftest import Result

@@ -9,7 +9,7 @@ from PIL import Image
 
 import scenekit as sk
 from scenekit.cli import demo
-from scenekit.viewing import ReportEntry
+from scenekit.visualization import ReportEntry
 from tests.structures import worlds
 
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import scenekit
-from scenekit import environment
+from scenekit.cli import environment
 from scenekit.hooks import registry
 from scenekit.hooks.manager import Failure, Origin
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from scenekit.evaluation.scene_graph import CUTOFFS, MODES, Mode
+from scenekit.metrics.scene_graph.recall import CUTOFFS, MODES, Mode
 from tests.cli.conftest import Result
-from tests.evaluation.graph_reference import PREDICATES, numbers, pictures
+from tests.metrics.graph_reference import PREDICATES, numbers, pictures
 
 Content = dict[str, Any]
 

@@ -12,9 +12,9 @@ from PIL import Image
 import scenekit as sk
 from scenekit.cli import demo
 from scenekit.cli.writing import Files, check_target, mesh_format
-from scenekit.viewing import ReportEntry, write_report
-from tests.viewing.scenes import gray_picture
-from tests.viewing.spaces import ahead, cuboids
+from scenekit.visualization import ReportEntry, write_report
+from tests.visualization.scenes import gray_picture
+from tests.visualization.spatial_scenes import ahead, cuboids
 
 
 @pytest.fixture

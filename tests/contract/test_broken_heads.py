@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, distributed, nn
 
 import scenekit as sk
+from scenekit.fields.images import ImageField, SemanticField
+from scenekit.fields.rows import Field
 from scenekit.hooks import Policy, TaskSpec
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, SEMANTIC, Key
-from scenekit.structures.fields import Field
-from scenekit.structures.image_fields import ImageField, SemanticField
 from scenekit.testing import BUILDS, CHECKS, Report, check_task
-from scenekit.testing.rules import processes
+from scenekit.testing.rules import distributed as processes
 
 SCORE: Key[Any, Any] = Key("tests.contract.score", of=OBJECTS, doc="a number per object", shape=("N",))
 TONE: Key[Any, Any] = Key("tests.contract.tone", doc="a number per picture")

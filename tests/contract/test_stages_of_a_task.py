@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 import scenekit as sk
+from scenekit.config import Config
 from scenekit.detection import StreamProposals, TwoStageDetector, region_stream
-from scenekit.heads import Provider
-from scenekit.hooks import Config, TaskSpec
+from scenekit.hooks import TaskSpec
 from scenekit.keys import OBJECTS, PHRASE_CAPTIONS, PHRASE_PROPOSALS, PHRASES, Key
+from scenekit.model.head import Provider
+from scenekit.scene import Scene
 from scenekit.structures.captions import Captions
-from scenekit.structures.scene import Scene
 from scenekit.testing import VOCABULARY, check_task
 from scenekit.testing.bench import set_up
 

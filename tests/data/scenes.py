@@ -7,13 +7,13 @@ from typing import Any
 import torch
 
 from scenekit.data.sample import Sample, Supervision
+from scenekit.fields.images import IGNORE
 from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, RELATIONS, SEMANTIC, Key
+from scenekit.scene import Objects, Scene
 from scenekit.structures.cameras import Camera
-from scenekit.structures.image_fields import IGNORE
 from scenekit.structures.keypoints import Keypoints
 from scenekit.structures.masks import Masks
 from scenekit.structures.relations import Relations
-from scenekit.structures.scene import Objects, Scene
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
 
 EYES = Skeleton(("left_eye", "right_eye"), mirror=(("left_eye", "right_eye"),), sigmas=(0.05, 0.05))

@@ -9,8 +9,8 @@ import torch
 from scenekit.data.checks import checked, find_faults
 from scenekit.errors import InputError
 from scenekit.keys import MASKS, OBJECTS
+from scenekit.scene import Objects
 from scenekit.structures.masks import Masks
-from scenekit.structures.scene import Objects
 
 from . import scenes
 

@@ -7,11 +7,11 @@ import torch
 
 from scenekit.data.collate import collate
 from scenekit.data.sample import Sample, Supervision
+from scenekit.fields.images import IGNORE
 from scenekit.keys import CAPTIONS, DEPTH, KEYPOINTS, MASKS, OBJECTS, PHRASE_CAPTIONS, PHRASES, RELATIONS, SEMANTIC
 from scenekit.recipe import InputConfig
+from scenekit.scene import Objects, Scene
 from scenekit.structures.captions import Captions
-from scenekit.structures.image_fields import IGNORE
-from scenekit.structures.scene import Objects, Scene
 from scenekit.structures.vocabulary import Vocabulary
 
 from . import scenes

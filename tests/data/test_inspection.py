@@ -11,11 +11,12 @@ import pytest
 import torch
 
 import scenekit as sk
-from scenekit.data.faults import faults_of
 from scenekit.data.inspection import UNREADABLE, inspect, size_name, spread
+from scenekit.data.issues import faults_of
+from scenekit.fields.images import IGNORE
 from scenekit.keys import OBJECTS
-from scenekit.structures import IGNORE, Panoptic, Relations, Segment
-from scenekit.viewing.data_report import write_data_report
+from scenekit.structures import Panoptic, Relations, Segment
+from scenekit.visualization.report.dataset import write_data_report
 
 VOCABULARY = sk.Vocabulary(things=("cat", "dog"), stuff=("sky",), predicates=("on", "near"))
 SIZE = (40, 60)

@@ -7,7 +7,7 @@ import torch
 import trimesh
 
 import scenekit as sk
-from scenekit.data.faults import faults_of, notes_of
+from scenekit.data.issues import faults_of, notes_of
 from scenekit.data.shape_checks import mesh_faults, open_meshes, voxel_faults
 from scenekit.data.value_checks import mended_sample
 from scenekit.keys import MESHES, OBJECTS, VOXELS

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from scenekit.data.transforms import ColorJitter, RandomCrop, RandomFlip, Resize, augmentations, moved, rng_for
+from scenekit.fields.images import IGNORE
 from scenekit.keys import KEYPOINTS, MASKS, RELATIONS, SEMANTIC
 from scenekit.recipe import AugmentConfig, InputConfig
 from scenekit.structures.geometry import Geometry
-from scenekit.structures.image_fields import IGNORE
 
 from . import scenes
 

@@ -11,8 +11,8 @@ import torch
 
 import scenekit as sk
 from scenekit.data.checks import checked
-from scenekit.data.faults import faults_of, notes_of
 from scenekit.data.inspection import inspect
+from scenekit.data.issues import faults_of, notes_of
 from scenekit.data.value_checks import LONGEST, mended, mended_sample, repeats
 from scenekit.errors import InputError
 from scenekit.keys import ATTRIBUTES, BOXES3D, CAPTIONS, OBJECTS, RELATIONS

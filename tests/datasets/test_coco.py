@@ -17,7 +17,7 @@ from pycocotools.coco import COCO
 import scenekit as sk
 from scenekit.data.scenes import scene_of
 from scenekit_datasets.coco.labels import rotation_of
-from scenekit_datasets.spans import CHUNK, entries
+from scenekit_datasets.json_index import CHUNK, entries
 
 SIZE = (60, 80)
 """Height and width of the pictures below."""

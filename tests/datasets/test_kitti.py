@@ -16,10 +16,10 @@ from torchvision.ops import box_iou
 import scenekit as sk
 from scenekit.data.collate import collate
 from scenekit.data.transforms import moved
-from scenekit.evaluation.kitti import LOOK_ALIKE
-from scenekit.evaluation.kitti_files import read_objects, score_kitti_files
 from scenekit.evaluation.kitti_scenes import KittiEvaluator
-from scenekit.ops.cuboids import project_cuboids
+from scenekit.metrics.kitti.average_precision import LOOK_ALIKE
+from scenekit.metrics.kitti.files import read_objects, score_kitti_files
+from scenekit.ops.boxes3d import project_cuboids
 from scenekit.recipe import InputConfig
 from scenekit.structures.geometry import Geometry
 from scenekit_datasets.kitti.labels import OCCLUDED

@@ -16,11 +16,11 @@ from torchvision.ops import box_iou
 import scenekit as sk
 from scenekit.cli.main import main
 from scenekit.data.collate import collate
-from scenekit.data.images import read_image
 from scenekit.data.transforms import moved
-from scenekit.evaluation.omni3d import Omni3DFilter
-from scenekit.evaluation.omni3d_files import is_ignored, score_omni3d_files
-from scenekit.ops.cuboids import project_cuboids
+from scenekit.io.images import read_image
+from scenekit.metrics.omni3d.average_precision import Omni3DFilter
+from scenekit.metrics.omni3d.files import is_ignored, score_omni3d_files
+from scenekit.ops.boxes3d import project_cuboids
 from scenekit.recipe import InputConfig
 from scenekit.structures import Boxes3D
 from scenekit.structures.geometry import Geometry

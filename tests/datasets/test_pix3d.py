@@ -11,13 +11,13 @@ import torch
 
 from scenekit.data.collate import collate
 from scenekit.data.datasets import dataset
-from scenekit.data.faults import faults_of
+from scenekit.data.issues import faults_of
 from scenekit.errors import InputError
 from scenekit.keys import BOXES3D, MASKS, MESHES, OBJECTS, VOXELS
-from scenekit.ops.voxels import cell_centers, voxelize
 from scenekit.recipe import InputConfig
+from scenekit.scene import Scene
 from scenekit.structures.geometry import Geometry
-from scenekit.structures.scene import Scene
+from scenekit.structures.voxels import cell_centers, voxelize
 from scenekit_datasets.pix3d import build
 from scenekit_datasets.pix3d.models import load_model
 

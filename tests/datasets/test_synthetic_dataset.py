@@ -25,8 +25,8 @@ from scenekit.keys import (
     SEMANTIC,
     VOXELS,
 )
-from scenekit.ops.voxels import cell_centers
-from scenekit.structures.scene import Scene
+from scenekit.scene import Scene
+from scenekit.structures.voxels import cell_centers
 from scenekit_datasets.synthetic import SyntheticDataset, build, generate
 from scenekit_datasets.synthetic.cache import cached, load, save, scene_path
 from scenekit_datasets.synthetic.dataset import KEYS, synthetic_vocabulary, to_scene

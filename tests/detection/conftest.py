@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from scenekit.detection import DetectorConfig, RPNTrunk, StreamProposals, TwoStageDetector
-from scenekit.heads import Core
 from scenekit.keys import FEATURES, OBJECTS, Stream
+from scenekit.model.board import Board
+from scenekit.model.head import Core
+from scenekit.model.targets import StreamTruth, Targets
 from scenekit.structures import FeaturePyramid, ImageBatch, Regions, Vocabulary
-from scenekit.structures.board import Board
-from scenekit.structures.targets import StreamTruth, Targets
 
 SIZE = (96, 128)
 OPTIONS: Mapping[str, Any] = {

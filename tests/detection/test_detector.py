@@ -15,8 +15,8 @@ from torchvision.ops import MultiScaleRoIAlign, box_iou
 from scenekit.detection import TwoStageDetector
 from scenekit.detection.builtin import build_stages, scenekit_detectors
 from scenekit.keys import OBJECTS, PROPOSALS
+from scenekit.model.targets import Targets
 from scenekit.structures import FeaturePyramid, Regions
-from scenekit.structures.targets import Targets
 
 SIZES = [(96, 128), (80, 100)]
 BOXES = [[[8, 8, 40, 44], [60, 20, 120, 90]], [[10, 30, 70, 60]]]

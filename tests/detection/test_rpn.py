@@ -14,7 +14,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
 from scenekit.detection import StreamProposals
 from scenekit.keys import OBJECTS, PHRASES, PROPOSALS, RPN_FEATURES, Stream
-from scenekit.structures.targets import Targets
+from scenekit.model.targets import Targets
 
 SIZES = [(96, 128), (80, 100)]
 BOXES = [[[8, 8, 40, 44], [60, 20, 120, 90]], [[10, 30, 70, 60]]]

@@ -11,14 +11,15 @@ import torch
 from torch import Tensor, nn
 
 import scenekit as sk
+from scenekit.config import Config
 from scenekit.detection import TwoStageDetector, region_stream
 from scenekit.errors import InputError, PluginError
-from scenekit.heads import Provider
-from scenekit.hooks import Config, Origin, Policy, Registry, TaskSpec, registry
+from scenekit.hooks import Origin, Policy, Registry, TaskSpec, registry
 from scenekit.keys import OBJECTS, PHRASE_PROPOSALS, PHRASES, PROPOSALS, Key, Stream
-from scenekit.model import SceneModel
+from scenekit.model.head import Provider
+from scenekit.model.scene_model import SceneModel
+from scenekit.model.targets import Targets
 from scenekit.structures import Regions
-from scenekit.structures.targets import Targets
 from scenekit.weights.transfer import named_axes, transfer
 from tests.tiny import SIZE, VOCABULARY, batch, config, empty, sample, unlabelled
 
@@ -72,7 +73,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Registry:
     found = registry()
     more = Registry(found.manager, {kind: dict(named) for kind, named in found.records.items()})
     more.records["task"]["lengths"] = [(TASK, Origin("lengths", "tests", "0"))]
-    for module in ("scenekit.assembly", "scenekit.hooks.manager"):
+    for module in ("scenekit.model.build", "scenekit.hooks.manager"):
         monkeypatch.setattr(f"{module}.registry", lambda: more)
     return more
 

@@ -13,10 +13,10 @@ import torch
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError
 from scenekit.evaluation.captions import CaptionEvaluator
-from scenekit.evaluation.dense_captions import DenseCaptioning
 from scenekit.keys import CAPTIONS, OBJECTS, PHRASE_CAPTIONS, PHRASES, Key, Stream
+from scenekit.metrics.dense_captions.average_precision import DenseCaptioning
+from scenekit.scene import Objects, Scene
 from scenekit.structures import Captions, Vocabulary
-from scenekit.structures.scene import Objects, Scene
 
 VOCABULARY = Vocabulary(("cup",))
 BOXES = [[0.0, 0.0, 10.0, 10.0], [20.0, 0.0, 40.0, 10.0], [0.0, 20.0, 30.0, 40.0]]

@@ -22,8 +22,8 @@ from scenekit.evaluation.evaluators import (
     SemanticEvaluator,
 )
 from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, PANOPTIC, SEMANTIC
+from scenekit.scene import Scene
 from scenekit.structures import Geometry, Masks, Panoptic, Skeleton, Vocabulary
-from scenekit.structures.scene import Scene
 from tests.tiny import CUP, FLOOR, PERSON, VOCABULARY, WALL, sample
 
 OF_OBJECTS = (DetectionEvaluator, MaskEvaluator, KeypointEvaluator)

@@ -18,8 +18,8 @@ from scenekit.evaluation.kitti_scenes import KittiEvaluator
 from scenekit.evaluation.loop import evaluators
 from scenekit.recipe import ModelConfig
 from scenekit.structures import Camera
+from scenekit_datasets.image_labels import Labels
 from scenekit_datasets.kitti.labels import Rules, read_labels, words_of
-from scenekit_datasets.picture_labels import Labels
 
 FOLDER = Path(__file__).parents[1] / "reference" / "mesh3d" / "kitti"
 STORED = json.loads((FOLDER / "results.json").read_text())["results"]["kitti_eval_dict"]

@@ -16,12 +16,12 @@ import scenekit as sk
 from scenekit.data.checks import _warn_once
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError
-from scenekit.evaluation import passes
+from scenekit.evaluation import model_passes as passes
 from scenekit.evaluation.loop import evaluate, evaluators
 from scenekit.keys import OBJECTS
-from scenekit.model import SceneModel
+from scenekit.model.scene_model import SceneModel
+from scenekit.scene import Objects, Scene
 from scenekit.structures import Vocabulary
-from scenekit.structures.scene import Objects, Scene
 from tests.tiny import SKELETON, VOCABULARY, config, sample
 
 SWAPPED = Vocabulary(("person", "lamp", "cup"), ("wall", "floor", "sky"), skeletons={"person": SKELETON})

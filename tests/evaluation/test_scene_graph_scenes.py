@@ -13,13 +13,13 @@ import torch
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError
 from scenekit.evaluation.evaluator import Evaluator
-from scenekit.evaluation.graph_arrays import GraphPrediction, GraphTruth
-from scenekit.evaluation.scene_graph import CUTOFFS, MODES, Mode
 from scenekit.evaluation.scene_graph_scenes import SceneGraphEvaluator, graph_prediction, graph_truth
 from scenekit.keys import OBJECTS, RELATIONS
+from scenekit.metrics.scene_graph.arrays import GraphPrediction, GraphTruth
+from scenekit.metrics.scene_graph.recall import CUTOFFS, MODES, Mode
+from scenekit.scene import Objects, Scene
 from scenekit.structures import Relations, Vocabulary
-from scenekit.structures.scene import Objects, Scene
-from tests.evaluation.graph_reference import PREDICATES, half_open, numbers, pictures
+from tests.metrics.graph_reference import PREDICATES, half_open, numbers, pictures
 
 WORDS = Vocabulary(("cup", "table", "lamp"), predicates=("on", "near", "under"))
 BOXES = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]])

@@ -12,7 +12,7 @@ import torch
 
 import scenekit as sk
 from scenekit.structures import Relations
-from tests.graph.pictures import VOCABULARY, rows, scene
+from tests.graph.images import VOCABULARY, rows, scene
 from tests.structures import worlds
 
 

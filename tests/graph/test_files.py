@@ -15,7 +15,7 @@ import torch
 import scenekit as sk
 from scenekit.keys import CAPTIONS
 from scenekit.structures import Captions
-from tests.graph.pictures import scene
+from tests.graph.images import scene
 from tests.structures import worlds
 
 SUFFIXES = (".graphml", ".json")

@@ -13,8 +13,8 @@ import pytest
 import scenekit as sk
 from scenekit.errors import InputError
 from scenekit.graph import query
-from scenekit.graph.words import Names, parse
-from tests.graph.pictures import VOCABULARY, scene
+from scenekit.graph.query_grammar import Names, parse
+from tests.graph.images import VOCABULARY, scene
 
 RANCH = scene(
     ("person", "horse", "person", "mug", "table", "dining table"),

@@ -22,12 +22,12 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from scenekit.data.preprocess import pack
 from scenekit.keys import FEATURES, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, PROPOSALS, RPN_FEATURES, SEMANTIC
-from scenekit.model import Outputs, SceneModel
+from scenekit.model.board import Board
+from scenekit.model.preprocess import pack
+from scenekit.model.scene_model import Outputs, SceneModel
+from scenekit.scene import Scene
 from scenekit.structures import Regions
-from scenekit.structures.board import Board
-from scenekit.structures.scene import Scene
 
 REFERENCE = Path(__file__).resolve().parent.parent / "reference" / "detectron2"
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from scenekit.detection import RoIPooler
-from scenekit.heads import Core
 from scenekit.keys import FEATURES, OBJECTS, Key
+from scenekit.model.board import Board
+from scenekit.model.head import Core
+from scenekit.model.targets import Targets
 from scenekit.structures import FeaturePyramid, ImageBatch, Regions, Skeleton, Vocabulary
-from scenekit.structures.board import Board
-from scenekit.structures.targets import Targets
 
 SKELETON = Skeleton(("nose", "left_hand", "right_hand"), mirror=(("left_hand", "right_hand"),), sigmas=(0.1,) * 3)
 VOCABULARY = Vocabulary(("person", "cup"), ("floor", "wall"), skeletons={"person": SKELETON})

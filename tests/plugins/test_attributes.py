@@ -14,11 +14,11 @@ from torch.nn import functional as F
 import scenekit as sk
 from scenekit.errors import InputError
 from scenekit.evaluation.loop import evaluate
-from scenekit.heads import Core
 from scenekit.keys import ATTRIBUTES, OBJECTS
+from scenekit.model.board import Board
+from scenekit.model.head import Core
 from scenekit.ops.losses import effective_number
 from scenekit.structures import ImageBatch, Vocabulary
-from scenekit.structures.board import Board
 from scenekit_plugins.attributes import (
     AttributeConfig,
     AttributeHead,
@@ -27,7 +27,7 @@ from scenekit_plugins.attributes import (
     places,
     top_words,
 )
-from scenekit_plugins.looking import crops
+from scenekit_plugins.region_encoder import crops
 from tests import tiny
 from tests.plugins.kit import board, finite_gradients, pyramid, regions, targets
 

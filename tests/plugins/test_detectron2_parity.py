@@ -12,8 +12,8 @@ import torch
 
 import scenekit as sk
 from scenekit.cli.main import main
-from scenekit.data.preprocess import pack
-from scenekit.structures import IGNORE
+from scenekit.fields.images import IGNORE
+from scenekit.model.preprocess import pack
 from tests.plugins import detectron2_parity as parity
 
 

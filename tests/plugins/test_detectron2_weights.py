@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 import scenekit as sk
-from scenekit.assembly import build
 from scenekit.detection import DetectorConfig
 from scenekit.errors import InputError
+from scenekit.model.build import build
 from scenekit.weights.checkpoint import fill
 from scenekit_plugins import detectron2_weights
 from scenekit_plugins.detectron2_weights.architecture import infer

@@ -11,7 +11,7 @@ from torch import Tensor
 from scenekit.hooks import registry
 from scenekit.structures.tensors import map_tensors
 from scenekit.testing.bench import Bench, set_up
-from scenekit.testing.pictures import VOCABULARY
+from scenekit.testing.images import VOCABULARY
 
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("attributes", {}),

@@ -10,10 +10,10 @@ from torch import Tensor
 from torchvision.models.detection.roi_heads import heatmaps_to_keypoints, keypoints_to_heatmap
 
 from scenekit.errors import InputError
-from scenekit.heads import Core
 from scenekit.keys import KEYPOINTS, OBJECTS
+from scenekit.model.head import Core
+from scenekit.scene import Objects, Scene
 from scenekit.structures import Geometry, Keypoints, Vocabulary
-from scenekit.structures.scene import Objects, Scene
 from scenekit_plugins.keypoints import KeypointConfig, KeypointHead, heatmap_cells
 from tests.plugins.kit import CORE, PERSON, SKELETON, VOCABULARY, board, finite_gradients, pyramid, regions, targets
 

@@ -9,8 +9,8 @@ import torch
 from torchvision.models.detection.roi_heads import project_masks_on_boxes
 
 from scenekit.keys import MASKS, OBJECTS
+from scenekit.scene import Objects, Scene
 from scenekit.structures import Geometry
-from scenekit.structures.scene import Objects, Scene
 from scenekit_plugins.masks import MaskConfig, MaskHead, crop_masks
 from tests.plugins.kit import CORE, CUP, PERSON, VOCABULARY, board, finite_gradients, pyramid, regions, targets
 

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from scenekit.fields.images import IGNORE
 from scenekit.keys import MASKS, OBJECTS, SEMANTIC
-from scenekit.structures import IGNORE, Geometry, Masks, Panoptic
-from scenekit.structures.scene import Objects, Scene
+from scenekit.scene import Objects, Scene
+from scenekit.structures import Geometry, Masks, Panoptic
 from scenekit_plugins.panoptic import PanopticConfig, PanopticHead
 from tests.plugins.kit import CORE, CUP, FLOOR, PERSON, VOCABULARY, WALL
 

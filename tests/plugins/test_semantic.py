@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from scenekit.assembly import validated
+from scenekit.config import validated
 from scenekit.errors import InputError
-from scenekit.heads import Core
+from scenekit.fields.images import IGNORE
 from scenekit.keys import SEMANTIC
-from scenekit.structures import IGNORE, Geometry
-from scenekit.structures.scene import Scene
+from scenekit.model.head import Core
+from scenekit.scene import Scene
+from scenekit.structures import Geometry
 from scenekit_plugins.semantic import SemanticConfig, SemanticHead
 from tests.plugins.kit import CORE, CUP, FLOOR, PERSON, VOCABULARY, WALL, board, finite_gradients, pyramid, targets
 

@@ -12,8 +12,8 @@ from scenekit.data.sample import Sample, Supervision
 from scenekit.keys import KEYPOINTS, MASKS, OBJECTS
 from scenekit.ops.rng import generator
 from scenekit.ops.sampling import sample_balanced
+from scenekit.scene import Objects, Scene
 from scenekit.structures import Keypoints, Masks
-from scenekit.structures.scene import Objects, Scene
 
 from .torchvision_twins import Twins, picture
 

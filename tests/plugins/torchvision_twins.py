@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torchvision.models import detection
 
 from scenekit.keys import KEYPOINTS, MASKS
-from scenekit.model import SceneModel
-from scenekit.structures.scene import Scene
+from scenekit.model.scene_model import SceneModel
+from scenekit.scene import Scene
 from scenekit.weights import convert
 
 NAMES = (

@@ -7,8 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from scenekit.errors import InputError
 from scenekit.structures import Boxes3D, Camera
-
-from . import worlds
+from tests.structures import worlds
 
 
 def test_projection_by_hand() -> None:

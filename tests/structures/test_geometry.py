@@ -3,12 +3,11 @@
 import pytest
 import torch
 
+from scenekit.fields.images import DepthField, PanopticField, RelationField, SemanticField
+from scenekit.fields.rows import Box3DField, CaptionField, KeypointField, MaskField, MeshField
 from scenekit.structures import Boxes3D, Camera, Captions, Geometry, Keypoints, Masks, Meshes, Panoptic, Segment
-from scenekit.structures.fields import Box3DField, CaptionField, KeypointField, MaskField, MeshField
-from scenekit.structures.image_fields import DepthField, PanopticField, RelationField, SemanticField
 from scenekit.structures.relations import Relations
-
-from . import worlds
+from tests.structures import worlds
 
 SIZE = (8, 12)
 FLIP = Geometry.flip(SIZE)

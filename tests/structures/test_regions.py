@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from scenekit.errors import InputError
+from scenekit.scene import Objects
 from scenekit.structures import Regions
-from scenekit.structures.scene import Objects
 
 
 def regions(count: int = 5) -> Regions:

@@ -7,8 +7,8 @@ import json
 import torch
 
 from scenekit.keys import RELATIONS
+from scenekit.scene import Scene
 from scenekit.structures import Geometry, Relations, Vocabulary
-from scenekit.structures.scene import Scene
 
 VOCABULARY = Vocabulary(
     ("cup", "table"), predicates=("left of", "right of"), mirror_predicates=(("left of", "right of"),)

@@ -6,8 +6,7 @@ import pytest
 
 from scenekit.errors import InputError
 from scenekit.structures import Skeleton, Vocabulary
-
-from . import worlds
+from tests.structures import worlds
 
 PAIR = Skeleton(("a", "b"), mirror=(("a", "b"),))
 

@@ -21,6 +21,7 @@ from scenekit.keys import (
     SEMANTIC,
     VOXELS,
 )
+from scenekit.scene import Objects, Scene
 from scenekit.structures import (
     Boxes3D,
     Camera,
@@ -34,7 +35,6 @@ from scenekit.structures import (
     Skeleton,
     Vocabulary,
 )
-from scenekit.structures.scene import Objects, Scene
 
 HEIGHT, WIDTH = 8, 12
 VOCABULARY = Vocabulary(

@@ -12,18 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from scenekit.backbones.base import Backbone, Level
+from scenekit.config import Config
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError
-from scenekit.heads import Core, Head
-from scenekit.hooks import BackboneSpec, Config, DatasetSpec, Origin, TaskSpec, hookimpl, registry
+from scenekit.hooks import BackboneSpec, DatasetSpec, Origin, TaskSpec, hookimpl, registry
 from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, SEMANTIC, Key
+from scenekit.model.board import Board
+from scenekit.model.head import Core, Head
+from scenekit.model.targets import Targets
 from scenekit.ops.losses import safe_mean
 from scenekit.recipe import Recipe
-from scenekit.structures.board import Board
+from scenekit.scene import Objects, Scene
 from scenekit.structures.keypoints import Keypoints
 from scenekit.structures.masks import Masks
-from scenekit.structures.scene import Objects, Scene
-from scenekit.structures.targets import Targets
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
 
 CORNERS = Skeleton(("left", "right"), edges=(("left", "right"),), mirror=(("left", "right"),), sigmas=(0.05, 0.05))

@@ -6,8 +6,8 @@ import pytest
 import torch
 import yaml
 
-from scenekit.assembly import build
 from scenekit.errors import InputError
+from scenekit.model.build import build
 from scenekit.recipe import DatasetConfig
 from scenekit.weights import save_model
 from scenekit.weights.card import Evaluation, evaluation_of, evaluations_in, model_card, with_evaluations

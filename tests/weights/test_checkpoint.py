@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from scenekit.assembly import build
 from scenekit.errors import InputError
+from scenekit.model.build import build
 from scenekit.recipe import ModelConfig
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
 from scenekit.weights import checkpoint as checkpoint_module

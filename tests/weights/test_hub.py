@@ -13,9 +13,8 @@ import torch
 import yaml
 from huggingface_hub import constants
 
-import scenekit as sk
-from scenekit.assembly import build
 from scenekit.errors import InputError
+from scenekit.model.build import build
 from scenekit.weights import load, push_to_hub, save_model
 from scenekit.weights.card import Evaluation
 
@@ -64,13 +63,13 @@ def same_weights(first, second):
 
 
 def test_there_and_back(hub, model):
-    address = model.push_to_hub(NAME, token=TOKEN, message="first weights")
+    address = push_to_hub(model, NAME, token=TOKEN, message="first weights")
     repository = hub.repositories[NAME]
     assert [commit.message for commit in repository.branches["main"]] == ["initial commit", "first weights"]
     commit = repository.branches["main"][-1]
     assert address == f"{hub.url}/{NAME}/commit/{commit.sha}" and not repository.private
     assert set(commit.files) == {"model.safetensors", "manifest.json", "README.md"}
-    loaded = sk.SceneModel.from_pretrained(NAME)
+    loaded = load(NAME)
     assert loaded.config == model.config and loaded.vocabulary == model.vocabulary and not loaded.training
     assert same_weights(loaded, model)
     assert not [path for method, path in hub.seen if method == "GET" and path.endswith("README.md")]
@@ -109,7 +108,7 @@ def test_a_saved_model_goes_up_as_it_is(hub, model, tmp_path):
 
 def test_evaluations_go_into_manifest_and_card(hub, model):
     measured = Evaluation(data="street/val", results={"detection": {"AP": 0.25, "APl": math.nan}})
-    model.push_to_hub(NAME, token=TOKEN, evaluations=[measured])
+    push_to_hub(model, NAME, token=TOKEN, evaluations=[measured])
     files = hub.repositories[NAME].branches["main"][-1].files
     (found,) = json.loads(files["manifest.json"])["extra"]["evaluations"]
     assert found["results"] == {"detection": {"AP": 0.25, "APl": None}}

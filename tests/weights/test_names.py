@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from scenekit.assembly import build
 from scenekit.errors import InputError
 from scenekit.hooks import Origin, WeightSource, hookimpl, registry
+from scenekit.model.build import build
 from scenekit.weights import load
 
 from ..training import toy

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 import scenekit as sk
-from scenekit.assembly import build
 from scenekit.errors import PluginError
-from scenekit.heads import BACKGROUND
 from scenekit.keys import KEYPOINTS, MASKS, SEMANTIC
+from scenekit.model.build import build
+from scenekit.model.head import BACKGROUND
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
 from scenekit.training.log import read_log
 from scenekit.training.loop import train

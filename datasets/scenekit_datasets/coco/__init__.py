@@ -57,8 +57,8 @@ def build(
     from scenekit_datasets.coco import layout
     from scenekit_datasets.coco.dataset import CocoDataset, SemanticMaps
     from scenekit_datasets.coco.index import read_index, settled
-    from scenekit_datasets.coco.notes import Source
-    from scenekit_datasets.opening import checked_faulty
+    from scenekit_datasets.coco.records import Source
+    from scenekit_datasets.roots import checked_faulty
 
     checked_faulty(faulty)
     if (root is None) == (annotations is None):

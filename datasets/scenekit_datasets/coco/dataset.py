@@ -13,15 +13,15 @@ from torch.utils.data import Dataset
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError
 from scenekit.keys import DEPTH, MASKS, OBJECTS, PANOPTIC, PHRASE_CAPTIONS, PHRASES, RELATIONS, SEMANTIC, Key
+from scenekit.scene import Scene
 from scenekit.structures.geometry import Size
-from scenekit.structures.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
-from scenekit_datasets.coco import pictures
+from scenekit_datasets.coco import images as pictures
 from scenekit_datasets.coco.index import Index
 from scenekit_datasets.coco.labels import ROW_LABELS, Frame, carried, objects_of
-from scenekit_datasets.coco.notes import Notes, Source, notes_on
+from scenekit_datasets.coco.records import Notes, Source, notes_on
 from scenekit_datasets.coco.supervision import supervision_of
-from scenekit_datasets.opening import Faulty, keys_named, picture_of_size, present, report
+from scenekit_datasets.roots import Faulty, keys_named, picture_of_size, present, report
 
 KEYS: tuple[Key[Any, Any], ...] = (*ROW_LABELS, SEMANTIC, PANOPTIC, DEPTH, RELATIONS, PHRASE_CAPTIONS)
 """Every kind of label that the files may hold."""

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError
-from scenekit.files import plain, write_atomically
+from scenekit.fields.images import IGNORE
+from scenekit.io.files import plain, write_atomically
 from scenekit.keys import (
     AMODAL_MASKS,
     ATTRIBUTES,
@@ -36,10 +37,10 @@ from scenekit.keys import (
     SEMANTIC,
     Key,
 )
-from scenekit.structures import IGNORE, Panoptic
-from scenekit.structures.scene import Scene
+from scenekit.scene import Scene
+from scenekit.structures import Panoptic
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
-from scenekit_datasets.coco.pictures import MILLIMETRE
+from scenekit_datasets.coco.images import MILLIMETRE
 
 _log = logging.getLogger(__name__)
 

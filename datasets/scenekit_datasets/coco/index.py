@@ -14,12 +14,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from scenekit.errors import InputError
-from scenekit.evaluation.reading import Record, brief, records_of
+from scenekit.io.records import Record, brief, records_of
 from scenekit.structures.vocabulary import Vocabulary
-from scenekit_datasets.coco.gather import Annotations, Images, first_of_each, note
+from scenekit_datasets.coco.columns import Annotations, Images, first_of_each, note
 from scenekit_datasets.coco.vocabulary import Category, read_categories, vocabulary_of
-from scenekit_datasets.opening import Faulty, report
-from scenekit_datasets.spans import Spans, entries
+from scenekit_datasets.json_index import Spans, entries
+from scenekit_datasets.roots import Faulty, report
 
 
 @dataclass(frozen=True, eq=False)

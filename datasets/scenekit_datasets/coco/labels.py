@@ -15,11 +15,11 @@ from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from scenekit.errors import InputError, nearest
-from scenekit.evaluation.reading import Record, brief, is_number
+from scenekit.io.records import Record, brief, is_number
 from scenekit.keys import AMODAL_MASKS, ATTRIBUTES, BOXES3D, CAPTIONS, KEYPOINTS, MASKS, Key
+from scenekit.scene import Objects
 from scenekit.structures import Boxes3D, Captions, Keypoints, Masks
 from scenekit.structures.geometry import Size
-from scenekit.structures.scene import Objects
 from scenekit.structures.vocabulary import Vocabulary
 
 FARTHEST = 1e6

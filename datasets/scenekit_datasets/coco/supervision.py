@@ -7,11 +7,11 @@ from typing import Any
 
 from scenekit.data.sample import Supervision
 from scenekit.errors import InputError, nearest
-from scenekit.evaluation.reading import brief
+from scenekit.io.records import brief
 from scenekit.keys import OBJECTS, PHRASES, Stream, key_named
-from scenekit.structures.scene import Scene
-from scenekit_datasets.coco.notes import Notes
-from scenekit_datasets.mirroring import is_mirrorable
+from scenekit.scene import Scene
+from scenekit_datasets.coco.records import Notes
+from scenekit_datasets.flips import is_mirrorable
 
 
 def supervision_of(notes: Notes, scene: Scene) -> Supervision:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from scenekit.errors import InputError
-from scenekit.evaluation.coco import COCO_SIGMAS
-from scenekit.evaluation.reading import Record, brief, is_number
+from scenekit.io.records import Record, brief, is_number
+from scenekit.metrics.coco.average_precision import COCO_SIGMAS
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
-from scenekit_datasets.mirroring import sides
+from scenekit_datasets.flips import sides
 
 _PAIRED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 COCO_POINTS = ("nose", *(f"{side}_{name}" for name in _PAIRED for side in ("left", "right")))

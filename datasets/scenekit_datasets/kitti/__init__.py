@@ -43,7 +43,7 @@ def build(
     """
     from pathlib import Path
 
-    from scenekit_datasets import opening
+    from scenekit_datasets import roots as opening
     from scenekit_datasets.kitti.dataset import KEYS, Kitti, require_scans
     from scenekit_datasets.kitti.labels import Rules, difficulty_named, words_of
     from scenekit_datasets.kitti.layout import found_pictures

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.evaluation.reading import brief
+from scenekit.io.records import brief
 from scenekit.structures import Camera
 
 

@@ -11,18 +11,18 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from scenekit.data.images import read_image
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError
+from scenekit.io.images import read_image
 from scenekit.keys import BOXES3D, DEPTH, OBJECTS, TRUNCATION, Key
+from scenekit.scene import Scene
 from scenekit.structures.geometry import Size
-from scenekit.structures.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.kitti.calibration import Calibration, read_calibration
 from scenekit_datasets.kitti.labels import OCCLUDED, Rules, read_labels
 from scenekit_datasets.kitti.layout import SCANS, Picture
 from scenekit_datasets.kitti.scans import depth_of, read_scan
-from scenekit_datasets.opening import Faulty, report
+from scenekit_datasets.roots import Faulty, report
 
 KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, OCCLUDED, DEPTH)
 """What the files label beside objects."""

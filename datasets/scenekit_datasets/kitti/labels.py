@@ -16,14 +16,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from scenekit.errors import InputError, nearest
-from scenekit.evaluation.kitti import DIFFICULTIES, DONT_CARE, LOOK_ALIKE, Difficulty, KittiObjects
-from scenekit.evaluation.kitti_files import NUMBERS, read_objects
 from scenekit.keys import BOXES3D, OBJECTS, TRUNCATION, Key
+from scenekit.metrics.kitti.average_precision import DIFFICULTIES, DONT_CARE, LOOK_ALIKE, Difficulty, KittiObjects
+from scenekit.metrics.kitti.files import NUMBERS, read_objects
 from scenekit.ops.rotations import axis_angle_to_matrix
+from scenekit.scene import Objects
 from scenekit.structures import Boxes3D
-from scenekit.structures.scene import Objects
-from scenekit_datasets.opening import renamed
-from scenekit_datasets.picture_labels import Labels
+from scenekit_datasets.image_labels import Labels
+from scenekit_datasets.roots import renamed
 
 OCCLUDED: Key[Any, Any] = Key(
     "kitti.occluded", of=OBJECTS, doc="0 fully visible, 1 partly hidden, 2 largely hidden, 3 or -1 unknown [N]"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scenekit.errors import InputError
-from scenekit_datasets.opening import Faulty, names_in, report
+from scenekit_datasets.roots import Faulty, names_in, report
 
 IMAGES, LABELS, CALIBRATIONS, SCANS = "image_2", "label_2", "calib", "velodyne"
 """Folders; the 2 is the left color camera."""

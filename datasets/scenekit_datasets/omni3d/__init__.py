@@ -59,9 +59,9 @@ def build(
     exhaustive: whether every object of the categories is labelled. drop_empty: leave out pictures without an annotation
     of the categories. faulty: "skip" what can't be right with a warning, or "refuse" it.
     """
-    from scenekit.evaluation.omni3d import Omni3DFilter
-    from scenekit.evaluation.omni3d_files import read_kind
-    from scenekit_datasets import opening
+    from scenekit.metrics.omni3d.average_precision import Omni3DFilter
+    from scenekit.metrics.omni3d.files import read_kind
+    from scenekit_datasets import roots as opening
     from scenekit_datasets.omni3d.dataset import KEYS, Omni3D
     from scenekit_datasets.omni3d.index import read_index
     from scenekit_datasets.omni3d.labels import Rules

@@ -12,15 +12,15 @@ from torch.utils.data import Dataset
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError
 from scenekit.keys import BOXES3D, OBJECTS, TRUNCATION, VISIBILITY, Key
+from scenekit.scene import Scene
 from scenekit.structures import Camera
-from scenekit.structures.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
-from scenekit_datasets.mirroring import is_mirrorable
+from scenekit_datasets.flips import is_mirrorable
+from scenekit_datasets.image_labels import Labels
 from scenekit_datasets.omni3d.index import IGNORED_NAMES, Index
 from scenekit_datasets.omni3d.labels import Row, Rules, labels_of
 from scenekit_datasets.omni3d.layout import Words
-from scenekit_datasets.opening import Faulty, picture_of_size, present, report
-from scenekit_datasets.picture_labels import Labels
+from scenekit_datasets.roots import Faulty, picture_of_size, present, report
 
 KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, VISIBILITY)
 """What the files label beside objects."""

@@ -19,10 +19,10 @@ from torchvision.ops import clip_boxes_to_image
 
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError
-from scenekit.files import write_atomically
+from scenekit.io.files import write_atomically
 from scenekit.keys import BOXES3D, TRUNCATION, VISIBILITY, Key
-from scenekit.ops.cuboids import CuboidBoxes, project_cuboids
-from scenekit.structures.scene import Scene
+from scenekit.ops.boxes3d import CuboidBoxes, project_cuboids
+from scenekit.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.omni3d.labels import ABSENT
 

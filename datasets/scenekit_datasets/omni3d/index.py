@@ -17,10 +17,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.evaluation.reading import Record, brief, by_id, is_number, records_of
+from scenekit.io.records import Record, brief, by_id, is_number, records_of
 from scenekit.structures import Camera
-from scenekit_datasets.opening import Faulty, report
-from scenekit_datasets.spans import Entry, Spans, entries, record_of
+from scenekit_datasets.json_index import Entry, Spans, entries, record_of
+from scenekit_datasets.roots import Faulty, report
 
 IGNORED_NAMES = frozenset({"dontcare", "ignore", "void"})
 """Categories of regions in which anything may be."""

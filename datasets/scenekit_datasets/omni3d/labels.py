@@ -14,16 +14,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.evaluation.omni3d import Omni3DFilter
-from scenekit.evaluation.omni3d_files import Boxes2D, box_of, is_ignored, matched_box
-from scenekit.evaluation.reading import Record, is_number
+from scenekit.io.records import Record, is_number
 from scenekit.keys import BOXES3D, TRUNCATION, VISIBILITY, Key
+from scenekit.metrics.omni3d.average_precision import Omni3DFilter
+from scenekit.metrics.omni3d.files import Boxes2D, box_of, is_ignored, matched_box
 from scenekit.ops.rotations import is_rotation
+from scenekit.scene import Objects
 from scenekit.structures import Boxes3D
 from scenekit.structures.geometry import Size
-from scenekit.structures.scene import Objects
+from scenekit_datasets.image_labels import Labels, clipped
 from scenekit_datasets.omni3d.index import matrix_of
-from scenekit_datasets.picture_labels import Labels, clipped
 
 ABSENT = -1
 """What stands for all that is not known of an annotation."""

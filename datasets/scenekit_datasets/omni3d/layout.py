@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scenekit.errors import InputError, nearest
 from scenekit_datasets.omni3d.index import IGNORED_NAMES, Index
-from scenekit_datasets.opening import renamed
+from scenekit_datasets.roots import renamed
 
 FOLDER = "Omni3D"
 """Where the authors keep the annotation files."""

@@ -42,7 +42,7 @@ def build(
     """
     from pathlib import Path
 
-    from scenekit_datasets import opening
+    from scenekit_datasets import roots as opening
     from scenekit_datasets.pix3d.dataset import KEYS, Pix3D
     from scenekit_datasets.pix3d.index import read_index
     from scenekit_datasets.pix3d.splits import in_split

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from scenekit.data.images import read_image
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError, nearest
+from scenekit.io.images import read_image
 from scenekit.keys import BOXES3D, MASKS, MESHES, OBJECTS, VOXELS, Key
+from scenekit.scene import Objects, Scene
 from scenekit.structures import Camera, Masks
-from scenekit.structures.scene import Objects, Scene
 from scenekit.structures.vocabulary import Vocabulary
-from scenekit_datasets.opening import Faulty, picture_of_size, report
 from scenekit_datasets.pix3d.index import FLAGS, Entry, Index
 from scenekit_datasets.pix3d.models import in_camera, load_model
+from scenekit_datasets.roots import Faulty, picture_of_size, report
 
 KEYS: tuple[Key[Any, Any], ...] = (MASKS, BOXES3D, MESHES, VOXELS)
 """What is labelled beside the object's box."""

@@ -12,10 +12,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.evaluation.reading import Record, brief, is_number, read_json, records_of
+from scenekit.io.records import Record, brief, is_number, read_json, records_of
 from scenekit.ops.rotations import is_rotation
 from scenekit.structures.geometry import Size
-from scenekit_datasets.opening import Faulty, report
+from scenekit_datasets.roots import Faulty, report
 
 FLAGS = ("truncated", "occluded", "slightly_occluded")
 

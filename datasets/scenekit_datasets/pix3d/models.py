@@ -17,9 +17,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.ops.voxels import voxelize, with_thin_parts
+from scenekit.io.mesh_files import load_mesh
 from scenekit.structures import Boxes3D, Meshes
-from scenekit.structures.mesh_files import load_mesh
+from scenekit.structures.voxels import voxelize, with_thin_parts
 
 OURS_FROM_THEIRS = torch.diag(torch.tensor([-1.0, -1.0, 1.0], dtype=torch.float64))
 """Camera frames."""

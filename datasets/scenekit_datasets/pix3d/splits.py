@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from scenekit.errors import InputError
-from scenekit.evaluation.reading import brief, read_json
-from scenekit_datasets.opening import Faulty, report
+from scenekit.io.records import brief, read_json
 from scenekit_datasets.pix3d.index import Entry, Index
+from scenekit_datasets.roots import Faulty, report
 
 HASH = "hash"
 """Our own division, which is nobody else's: by a checksum of the model's name, 80 % train, 10 % val, 10 % test."""

@@ -31,12 +31,12 @@ from scenekit.keys import (
     VOXELS,
     Key,
 )
-from scenekit.ops.voxels import voxelize
+from scenekit.scene import Objects, Scene
 from scenekit.structures import Boxes3D, Camera, Captions, Keypoints, Masks, Meshes, Panoptic, Relations
 from scenekit.structures import Segment as PanopticSegment
-from scenekit.structures.scene import Objects, Scene
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
-from scenekit_datasets.opening import cache_folder
+from scenekit.structures.voxels import voxelize
+from scenekit_datasets.roots import cache_folder
 from scenekit_datasets.synthetic import vocabulary as words
 from scenekit_datasets.synthetic.cache import cached, cached_voxels
 from scenekit_datasets.synthetic.scene import SyntheticScene, generate

@@ -56,12 +56,12 @@ def build(
     from pathlib import Path
 
     from scenekit.errors import InputError
-    from scenekit_datasets import opening
+    from scenekit_datasets import roots as opening
     from scenekit_datasets.visual_genome.dataset import KEYS, VisualGenome
+    from scenekit_datasets.visual_genome.image import Rules
     from scenekit_datasets.visual_genome.index import open_index
     from scenekit_datasets.visual_genome.layout import found_files
     from scenekit_datasets.visual_genome.names import Words, chosen_vocabulary
-    from scenekit_datasets.visual_genome.picture import Rules
     from scenekit_datasets.visual_genome.splits import in_split
 
     opening.checked_faulty(faulty)

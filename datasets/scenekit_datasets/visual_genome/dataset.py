@@ -13,13 +13,13 @@ from torch.utils.data import Dataset
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError, nearest
 from scenekit.keys import ATTRIBUTES, OBJECTS, PHRASE_CAPTIONS, PHRASES, RELATIONS, Key, Stream
-from scenekit.structures.scene import Scene
-from scenekit_datasets.mirroring import is_mirrorable
-from scenekit_datasets.opening import Faulty, picture_of_size, report
+from scenekit.scene import Scene
+from scenekit_datasets.flips import is_mirrorable
+from scenekit_datasets.roots import Faulty, picture_of_size, report
+from scenekit_datasets.visual_genome.image import PictureReader, Rules, with_known_object
 from scenekit_datasets.visual_genome.index import Index
 from scenekit_datasets.visual_genome.layout import located
 from scenekit_datasets.visual_genome.names import Words
-from scenekit_datasets.visual_genome.picture import PictureReader, Rules, with_known_object
 
 _log = logging.getLogger(__name__)
 

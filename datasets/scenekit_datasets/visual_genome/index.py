@@ -24,9 +24,9 @@ import numpy as np
 from jaxtyping import Int
 
 from scenekit.errors import InputError
-from scenekit.evaluation.reading import Record
-from scenekit.files import write_atomically
-from scenekit_datasets.spans import Entry, Spans, list_entries, record_of
+from scenekit.io.files import write_atomically
+from scenekit.io.records import Record
+from scenekit_datasets.json_index import Entry, Spans, list_entries, record_of
 from scenekit_datasets.visual_genome.layout import LISTS
 from scenekit_datasets.visual_genome.names import KINDS, Names, normalized, read_aliases
 

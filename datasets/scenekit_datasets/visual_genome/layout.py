@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scenekit.errors import InputError
-from scenekit_datasets.opening import names_in
+from scenekit_datasets.roots import names_in
 
 LISTS = ("objects", "relationships", "attributes", "region_descriptions")
 """Files with an entry for each picture; only the first is needed, and it not for described regions alone."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from scenekit.errors import InputError, nearest
-from scenekit.evaluation.reading import brief, read_json
+from scenekit.io.records import brief, read_json
 from scenekit.structures.vocabulary import Vocabulary
-from scenekit_datasets.mirroring import sides
+from scenekit_datasets.flips import sides
 
 KINDS = ("objects", "predicates", "attributes")
 """What has a name."""

@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from scenekit.errors import InputError
-from scenekit.evaluation.reading import brief, read_json
-from scenekit_datasets.opening import Faulty, report
+from scenekit.io.records import brief, read_json
+from scenekit_datasets.roots import Faulty, report
 
 ALL = "all"
 """The split that is the whole data set."""

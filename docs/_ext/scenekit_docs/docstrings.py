@@ -13,7 +13,7 @@ from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
-from scenekit.hooks import Config
+from scenekit.config import Config
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPECIAL = re.compile(r"([|\\]|\*(?! )|(?<=\w)_(?!\w))")

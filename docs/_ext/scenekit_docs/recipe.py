@@ -8,7 +8,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from scenekit.hooks import Config
+from scenekit.config import Config
 from scenekit.recipe import Recipe
 from scenekit_docs.markdown import code, page, table
 

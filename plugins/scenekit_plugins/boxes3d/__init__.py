@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import BOXES3D
-from scenekit.viewing.cuboids import draw_boxes3d
+from scenekit.visualization.boxes3d import draw_boxes3d
 from scenekit_plugins.boxes3d.config import Boxes3DConfig
 from scenekit_plugins.boxes3d.head import Boxes3DHead
 from scenekit_plugins.boxes3d.metrics import Boxes3DEvaluator

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from scenekit.hooks import Config
+from scenekit.config import Config
 from scenekit.ops.cameras import VIRTUAL_FOCAL
 
 Metres = Annotated[float, Field(gt=0)]

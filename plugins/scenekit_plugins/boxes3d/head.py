@@ -12,11 +12,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from scenekit.evaluation.evaluator import Evaluator
-from scenekit.heads import Core, Head
 from scenekit.keys import BOXES3D, OBJECTS
+from scenekit.model.board import Board
+from scenekit.model.head import Core, Head
+from scenekit.model.targets import Targets
 from scenekit.structures import Boxes3D, Regions
-from scenekit.structures.board import Board
-from scenekit.structures.targets import Targets
 from scenekit_plugins.boxes3d.coding import Cubes, Views, decode_cubes
 from scenekit_plugins.boxes3d.config import Boxes3DConfig, Priors
 from scenekit_plugins.boxes3d.losses import cube_losses, turned

@@ -9,8 +9,8 @@ import scenekit as sk
 from scenekit.errors import InputError
 from scenekit.evaluation.box_errors import ERRORS, BoxErrors
 from scenekit.evaluation.kitti_scenes import KittiEvaluator
-from scenekit.evaluation.omni3d import Omni3DFilter
 from scenekit.evaluation.omni3d_scenes import Omni3DScenes
+from scenekit.metrics.omni3d.average_precision import Omni3DFilter
 
 PERCENT = (15, 25, 50)
 """IoU at which AP is reported alone."""

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from scenekit.heads import AxisNames, ParameterNames, rows_by_name
+from scenekit.model.head import AxisNames, ParameterNames, rows_by_name
 from scenekit_plugins.boxes3d.config import Boxes3DConfig, PoseNumbers
 
 POSE_NUMBERS: Mapping[PoseNumbers, int] = {"6d": 6, "quaternion": 4, "euler": 3}

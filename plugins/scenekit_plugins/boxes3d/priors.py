@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from scenekit.errors import InputError
 from scenekit.keys import BOXES3D
+from scenekit.scene import Scene
 from scenekit.structures import Boxes3D
-from scenekit.structures.scene import Scene
 from scenekit_plugins.boxes3d.coding import RegionPriors, Views, metres_per_depth
 from scenekit_plugins.boxes3d.config import Boxes3DConfig, CodeConfig, DepthPrior, Priors, SizePrior, Sizes
 

@@ -13,11 +13,11 @@ from functools import partial
 from scenekit.detection import DetectorConfig, region_stream
 from scenekit.errors import InputError
 from scenekit.evaluation.captions import CaptionEvaluator
-from scenekit.evaluation.language import language_score
-from scenekit.heads import Core, Provider
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import CAPTIONS, PHRASE_CAPTIONS, PHRASE_PROPOSALS, PHRASES
-from scenekit.structures.scene import Scene
+from scenekit.metrics.dense_captions.language import language_score
+from scenekit.model.head import Core, Provider
+from scenekit.scene import Scene
 from scenekit_plugins.captions.config import CaptionConfig
 from scenekit_plugins.captions.draw import draw_captions
 from scenekit_plugins.captions.head import CaptionHead

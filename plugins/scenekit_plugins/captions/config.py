@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from scenekit.hooks import Config
+from scenekit.config import Config
 
 
 class StoredTokenizer(Config):

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from scenekit.heads import ParameterNames
+from scenekit.model.head import ParameterNames
 from scenekit_plugins.captions.config import SearchConfig
 from scenekit_plugins.captions.tokenizer import CaptionTokenizer
 

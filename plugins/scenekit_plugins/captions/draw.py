@@ -5,11 +5,11 @@ from __future__ import annotations
 from PIL import Image, ImageDraw
 
 from scenekit.keys import CAPTIONS, OBJECTS, PHRASE_CAPTIONS, PHRASES
+from scenekit.scene import Objects, Scene
 from scenekit.structures.captions import Captions
-from scenekit.structures.scene import Objects, Scene
-from scenekit.viewing.canvas import Style, draw_smooth, scale_of
-from scenekit.viewing.palette import BLACK, label_color
-from scenekit.viewing.tags import Rect, Tag, draw_tags
+from scenekit.visualization.canvas import Style, draw_smooth, scale_of
+from scenekit.visualization.palette import BLACK, label_color
+from scenekit.visualization.text_labels import Rect, Tag, draw_tags
 
 SHOWN = 12
 """So many phrases, best first, can be told apart in one picture."""

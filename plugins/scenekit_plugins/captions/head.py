@@ -13,20 +13,20 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from scenekit.heads import Core, Head
 from scenekit.keys import CAPTIONS, OBJECTS, PHRASE_CAPTIONS, PHRASES, Key, Stream
+from scenekit.model.board import Board
+from scenekit.model.head import Core, Head
+from scenekit.model.targets import Targets
 from scenekit.ops.losses import safe_mean
 from scenekit.ops.rng import generator
 from scenekit.structures import Captions, ImageBatch, Regions
-from scenekit.structures.board import Board
-from scenekit.structures.targets import Targets
 from scenekit_plugins.captions.config import CaptionConfig
 from scenekit_plugins.captions.decoder import CaptionDecoder, Written, lesson
 from scenekit_plugins.captions.lstm import LstmDecoder
 from scenekit_plugins.captions.tokenizer import CaptionTokenizer, of_names
 from scenekit_plugins.captions.transformer import TransformerDecoder
 from scenekit_plugins.layers import init_for_relu
-from scenekit_plugins.looking import PIXELS, Looking, crops
+from scenekit_plugins.region_encoder import PIXELS, Looking, crops
 
 STREAMS: dict[Key[Any, Any], tuple[Stream, str]] = {PHRASE_CAPTIONS: (PHRASES, "phrase"), CAPTIONS: (OBJECTS, "object")}
 """By what is written: the regions that it is about, and the name of the loss."""

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from scenekit.heads import AxisNames, rows_by_name
+from scenekit.model.head import AxisNames, rows_by_name
 from scenekit_plugins.captions.config import LstmConfig, SearchConfig
 from scenekit_plugins.captions.decoder import CaptionDecoder, Written, silent
 from scenekit_plugins.captions.search import Marks, search

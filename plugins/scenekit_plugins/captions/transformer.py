@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from scenekit.errors import InputError
-from scenekit.heads import AxisNames
+from scenekit.model.head import AxisNames
 from scenekit_plugins.captions.config import SearchConfig, TransformerConfig
 from scenekit_plugins.captions.decoder import CaptionDecoder, Written, silent
 from scenekit_plugins.captions.pretrained import network_like, pretrained_network, transformers

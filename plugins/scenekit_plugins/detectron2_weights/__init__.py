@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from scenekit.assembly import build
 from scenekit.errors import InputError
 from scenekit.hooks import WeightSource, hookimpl
-from scenekit.model import SceneModel
+from scenekit.model.build import build
+from scenekit.model.scene_model import SceneModel
 from scenekit.weights.checkpoint import fill
 from scenekit_plugins.detectron2_weights.architecture import infer
 from scenekit_plugins.detectron2_weights.names import renamed

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.evaluation.shapes import THRESHOLDS, Surface, surface_metrics
+from scenekit.metrics.meshes.average_precision import THRESHOLDS, Surface, surface_metrics
 from scenekit.structures import Meshes
 from scenekit_plugins.meshes.ops import sample_points_from_meshes
 
@@ -31,7 +31,7 @@ def compare_meshes(
     thresholds: Sequence[float] = THRESHOLDS,
     generator: torch.Generator | None = None,
 ) -> dict[str, Float[Tensor, " N"]]:
-    """The metrics of `scenekit.evaluation.shapes`, by name, of each pair; `gt` may be one mesh for all.
+    """The metrics of `scenekit.metrics.meshes.average_precision`, by name, of each pair; `gt` may be one mesh for all.
 
     `scale` is "gt-10" (both meshes by what makes the longest edge of the true bounding box 10), a factor for both, or
     one each for pred and gt. Raises InputError for meshes without a surface, see `has_surface`.

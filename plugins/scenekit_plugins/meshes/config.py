@@ -9,8 +9,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from scenekit.config import Config
 from scenekit.errors import InputError, nearest
-from scenekit.hooks import Config, TaskSpec
+from scenekit.hooks import TaskSpec
 from scenekit.keys import BOXES3D, MESHES, VOXELS
 from scenekit.structures import Vocabulary
 

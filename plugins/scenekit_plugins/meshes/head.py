@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from scenekit.heads import AxisNames, Core, Head, ParameterNames, rows_by_name
 from scenekit.keys import BOXES3D, MESHES, OBJECTS, VOXELS
+from scenekit.model.board import Board
+from scenekit.model.head import AxisNames, Core, Head, ParameterNames, rows_by_name
+from scenekit.model.targets import Targets
 from scenekit.ops.rng import generator
 from scenekit.structures import Boxes3D, ImageBatch, Meshes, Regions
-from scenekit.structures.board import Board
-from scenekit.structures.targets import Targets
 from scenekit_plugins.meshes.config import MeshConfig
 from scenekit_plugins.meshes.frustum import NEAREST, Frustums, depth_ranges, extents
 from scenekit_plugins.meshes.grids import grids_in_frustums, solid, surfaces

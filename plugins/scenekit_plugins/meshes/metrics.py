@@ -15,11 +15,11 @@ from torch import Tensor
 
 import scenekit as sk
 from scenekit.errors import InputError
-from scenekit.evaluation.common import match
-from scenekit.evaluation.shapes import ShapeAP, surface_metrics
-from scenekit.evaluation.standing import by_score, excused, matched_rows, overlaps, same_class
+from scenekit.evaluation.matching import by_score, excused, matched_rows, overlaps, same_class
+from scenekit.metrics.common import match
+from scenekit.metrics.meshes.average_precision import ShapeAP, surface_metrics
+from scenekit.scene import Objects
 from scenekit.structures import Meshes
-from scenekit.structures.scene import Objects
 from scenekit_plugins.meshes.comparison import LONGEST, SAMPLES, has_surface, longest_edges, middle_depths, surfaces
 
 QUERIES = 2_000

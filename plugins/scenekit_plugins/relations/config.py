@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from scenekit.hooks import Config, Policy, TaskSpec
+from scenekit.config import Config
+from scenekit.hooks import Policy, TaskSpec
 from scenekit.keys import BOXES3D, MASKS, OBJECTS, Key
 
 PredictorName = Literal["transformer", "imp", "frequency"]

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from scenekit.heads import BACKGROUND, AxisNames, ParameterNames
+from scenekit.model.head import BACKGROUND, AxisNames, ParameterNames
 
 
 class PredicateCounts(nn.Module):

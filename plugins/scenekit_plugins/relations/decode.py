@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from scenekit.ops.scene_graphs import best_labels, ranked, suppressed_labels
 from scenekit.structures import Regions, Relations
+from scenekit_plugins.relations.triplets import best_labels, ranked, suppressed_labels
 
 Labels = tuple[Int[Tensor, " N"], Float[Tensor, " N"]]
 """Labels of objects, and their scores."""

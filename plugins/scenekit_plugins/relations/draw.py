@@ -9,12 +9,12 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from scenekit.keys import RELATIONS
+from scenekit.scene import Scene
 from scenekit.structures import Relations
-from scenekit.structures.scene import Scene
-from scenekit.viewing.canvas import Style, draw_smooth
-from scenekit.viewing.draw import draw_boxes, object_colors, object_rects
-from scenekit.viewing.palette import BLACK
-from scenekit.viewing.tags import Rect, Tag, draw_tags
+from scenekit.visualization.canvas import Style, draw_smooth
+from scenekit.visualization.draw import draw_boxes, object_colors, object_rects
+from scenekit.visualization.palette import BLACK
+from scenekit.visualization.text_labels import Rect, Tag, draw_tags
 
 MOST_ARROWS = 12
 """More than these cross each other beyond recognition; the graph and the tables have them all."""

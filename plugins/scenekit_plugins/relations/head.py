@@ -15,13 +15,13 @@ from torch.nn import functional as F
 from scenekit.errors import InputError
 from scenekit.evaluation.evaluator import Evaluator
 from scenekit.evaluation.scene_graph_scenes import SceneGraphEvaluator
-from scenekit.heads import Core, Head, ParameterNames
 from scenekit.keys import OBJECTS
+from scenekit.model.board import Board
+from scenekit.model.head import Core, Head, ParameterNames
+from scenekit.model.targets import Targets
 from scenekit.ops.losses import safe_mean
+from scenekit.scene import Scene
 from scenekit.structures import Geometry, Regions, Relations
-from scenekit.structures.board import Board
-from scenekit.structures.scene import Scene
-from scenekit.structures.targets import Targets
 from scenekit_plugins.relations.config import RelationConfig
 from scenekit_plugins.relations.counts import PredicateCounts
 from scenekit_plugins.relations.decode import Labels, best_relations, known_labels, named_by_root, new_labels

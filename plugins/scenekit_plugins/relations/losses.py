@@ -15,12 +15,12 @@ from torch.nn import functional as F
 from torchvision.ops import box_iou
 
 from scenekit.keys import OBJECTS, RELATIONS
+from scenekit.model.targets import StreamTruth, Targets
 from scenekit.ops.losses import covered_cross_entropy, effective_number, safe_mean
 from scenekit.ops.rng import generator
 from scenekit.ops.sampling import sample_balanced
 from scenekit.structures import Regions
 from scenekit.structures.images import ImageBatch
-from scenekit.structures.targets import StreamTruth, Targets
 from scenekit_plugins.relations.config import RelationConfig
 from scenekit_plugins.relations.counts import PredicateCounts
 from scenekit_plugins.relations.pairs import all_pairs, best_of_group

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from scenekit.heads import BACKGROUND, AxisNames, Core, ParameterNames, rows_by_name
 from scenekit.keys import OBJECTS
-from scenekit.structures.board import Board
+from scenekit.model.board import Board
+from scenekit.model.head import BACKGROUND, AxisNames, Core, ParameterNames, rows_by_name
 from scenekit_plugins.relations.config import RelationConfig
 from scenekit_plugins.relations.geometry import pair_rasters, unions
 from scenekit_plugins.relations.predictor import Graph, Judgement, Predictor

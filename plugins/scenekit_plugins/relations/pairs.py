@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from scenekit.heads import BACKGROUND, AxisNames, ParameterNames
+from scenekit.model.head import BACKGROUND, AxisNames, ParameterNames
 from scenekit_plugins.relations.geometry import PAIR_NUMBERS
 
 EMBEDDED, HIDDEN = 16, 64

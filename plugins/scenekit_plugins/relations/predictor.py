@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from scenekit.heads import ParameterNames
+from scenekit.model.board import Board
+from scenekit.model.head import ParameterNames
 from scenekit.structures import Regions
-from scenekit.structures.board import Board
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scenekit.heads import BACKGROUND, AxisNames, Core, ParameterNames, rows_by_name
 from scenekit.keys import BOXES3D, MASKS, OBJECTS, Key
-from scenekit.structures.board import Board
+from scenekit.model.board import Board
+from scenekit.model.head import BACKGROUND, AxisNames, Core, ParameterNames, rows_by_name
 from scenekit_plugins.relations.config import RelationConfig, TransformerConfig
 from scenekit_plugins.relations.geometry import (
     BOX_NUMBERS,

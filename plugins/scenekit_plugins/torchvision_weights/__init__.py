@@ -10,11 +10,11 @@ from pathlib import Path
 from torch import Tensor
 from torchvision.models import WeightsEnum
 
-from scenekit.assembly import build
 from scenekit.backbones.state import read_state
 from scenekit.errors import InputError, nearest
 from scenekit.hooks import WeightSource, hookimpl
-from scenekit.model import SceneModel
+from scenekit.model.build import build
+from scenekit.model.scene_model import SceneModel
 from scenekit.weights.checkpoint import fill
 from scenekit_plugins.torchvision_weights.names import renamed
 from scenekit_plugins.torchvision_weights.networks import NETWORKS, Network, configured, vocabulary

@@ -1,6 +1,12 @@
 """The rules that every task keeps, in the order in which they are checked."""
 
-from scenekit.testing.rules import handing, keeping, learning, preparing, processes, running, sharing
+from scenekit.testing.rules import composition as sharing
+from scenekit.testing.rules import distributed as processes
+from scenekit.testing.rules import inputs as running
+from scenekit.testing.rules import learning
+from scenekit.testing.rules import outputs as keeping
+from scenekit.testing.rules import preparation as preparing
+from scenekit.testing.rules import weight_transfer as handing
 
 CHECKS = (
     running.reads,

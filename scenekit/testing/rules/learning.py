@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from scenekit.testing.bench import Bench
 from scenekit.testing.check import RuleError, SkipError, check
 from scenekit.testing.compare import difference
-from scenekit.testing.rules.running import check_losses
+from scenekit.testing.rules.inputs import check_losses
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:

@@ -14,9 +14,9 @@ from torch import Tensor
 import scenekit as sk
 from scenekit.errors import InputError
 from scenekit.evaluation.box_errors import yaw_errors
-from scenekit.evaluation.omni3d import Omni3DAP, Omni3DFilter
 from scenekit.evaluation.omni3d_scenes import Omni3DScenes
-from scenekit.ops.cuboids import project_cuboids
+from scenekit.metrics.omni3d.average_precision import Omni3DAP, Omni3DFilter
+from scenekit.ops.boxes3d import project_cuboids
 from scenekit.ops.rotations import axis_angle_to_matrix
 from scenekit.structures import Boxes3D, Camera
 from scenekit_plugins.boxes3d.metrics import Boxes3DEvaluator

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from scenekit.detection import RoIPooler
 from scenekit.errors import InputError
-from scenekit.heads import Core
 from scenekit.keys import BOXES3D, FEATURES, OBJECTS
+from scenekit.model.board import Board
+from scenekit.model.head import Core
 from scenekit.ops.rotations import axis_angle_to_matrix, is_rotation, random_rotations
 from scenekit.structures import Boxes3D, Camera, FeaturePyramid, ImageBatch, Regions, Vocabulary
-from scenekit.structures.board import Board
 from scenekit_plugins.boxes3d.coding import Views
 from scenekit_plugins.boxes3d.config import Boxes3DConfig, DepthPrior, Priors, SizePrior
 from scenekit_plugins.boxes3d.head import Boxes3DHead

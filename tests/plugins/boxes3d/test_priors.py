@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from scenekit.keys import BOXES3D, OBJECTS
+from scenekit.scene import Objects, Scene
 from scenekit.structures import Boxes3D, Camera, Vocabulary
-from scenekit.structures.scene import Objects, Scene
 from scenekit_plugins.boxes3d.coding import Views
 from scenekit_plugins.boxes3d.config import Boxes3DConfig, CodeConfig, SizePrior
 from scenekit_plugins.boxes3d.priors import ClassPriors, prepared, priors_of

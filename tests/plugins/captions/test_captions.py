@@ -14,10 +14,10 @@ import scenekit as sk
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError
 from scenekit.keys import CAPTIONS, OBJECTS, PHRASE_CAPTIONS, PHRASES, Key
-from scenekit.model import SceneModel
+from scenekit.model.scene_model import SceneModel
+from scenekit.scene import Objects, Scene
 from scenekit.structures import Captions, ImageBatch, Regions, Vocabulary
-from scenekit.structures.scene import Objects, Scene
-from scenekit.viewing import draw_layers
+from scenekit.visualization import draw_layers
 from scenekit.weights.transfer import transfer
 from scenekit_plugins.captions import prepared, texts_of
 from scenekit_plugins.captions.config import CaptionConfig, TokenizerConfig

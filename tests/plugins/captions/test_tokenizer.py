@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scenekit.errors import InputError
-from scenekit.evaluation.language import words
+from scenekit.metrics.dense_captions.language import words
 from scenekit.structures import Vocabulary
 from scenekit_plugins.captions.config import StoredTokenizer, TokenizerConfig
 from scenekit_plugins.captions.tokenizer import CaptionTokenizer, of_names, trained, word_level, words_of

@@ -11,15 +11,15 @@ from torch import Tensor
 
 from scenekit.detection import PoolerConfig, RoIPooler
 from scenekit.errors import InputError
-from scenekit.heads import Core
 from scenekit.hooks import TaskSpec
 from scenekit.keys import BOXES3D, FEATURES, MESHES, OBJECTS, VOXELS
+from scenekit.model.board import Board
+from scenekit.model.head import Core
+from scenekit.model.targets import Targets
 from scenekit.ops.cameras import project
 from scenekit.ops.rotations import axis_angle_to_matrix
-from scenekit.ops.voxels import voxelize
 from scenekit.structures import Boxes3D, Camera, FeaturePyramid, ImageBatch, Meshes, Regions, Vocabulary
-from scenekit.structures.board import Board
-from scenekit.structures.targets import Targets
+from scenekit.structures.voxels import voxelize
 from scenekit_plugins.masks import MaskConfig, MaskHead
 from scenekit_plugins.meshes import scenekit_tasks
 from scenekit_plugins.meshes.config import MeshConfig, configured

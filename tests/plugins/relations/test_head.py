@@ -9,16 +9,16 @@ from typing import Any, cast
 import pytest
 import torch
 
-from scenekit.assembly import configured
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError
-from scenekit.heads import Core
 from scenekit.hooks import Policy, registry
 from scenekit.keys import BOXES3D, MASKS, OBJECTS, RELATIONS
+from scenekit.model.build import configured
+from scenekit.model.head import Core
 from scenekit.structures import Regions, Relations, Vocabulary
 from scenekit.testing import check_task
 from scenekit.testing.bench import Bench, set_up
-from scenekit.testing.pictures import VOCABULARY
+from scenekit.testing.images import VOCABULARY
 from scenekit_plugins.relations.config import RelationConfig
 from scenekit_plugins.relations.head import RelationHead
 

@@ -12,7 +12,7 @@ from torch import Tensor
 import scenekit as sk
 from scenekit.data.sample import Sample
 from scenekit.keys import BOXES3D, OBJECTS, RELATIONS
-from scenekit.model import SceneModel
+from scenekit.model.scene_model import SceneModel
 from scenekit.structures import Boxes3D, Camera, Relations
 from scenekit_plugins.relations import transformer
 from tests.tiny import SIZE, VOCABULARY, batch, config, sample

@@ -11,8 +11,8 @@ import torch
 from torch.nn import functional as F
 
 from scenekit.keys import OBJECTS, RELATIONS
+from scenekit.model.targets import StreamTruth, Targets
 from scenekit.structures import ImageBatch, Regions, Relations
-from scenekit.structures.targets import StreamTruth, Targets
 from scenekit_plugins.relations.config import RelationConfig
 from scenekit_plugins.relations.counts import PredicateCounts
 from scenekit_plugins.relations.losses import (

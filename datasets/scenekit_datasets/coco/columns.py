@@ -1,0 +1,150 @@
+"""What is kept of each image and annotation while a file is walked through: numbers in columns, and its faults.
+
+Letters: A annotations, I images.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from scenekit.errors import InputError
+from scenekit.io.records import Record
+from scenekit_datasets.json_index import Entry, Spans, record_of
+
+LABEL_FIELDS = (
+    "segmentation",
+    "amodal_segmentation",
+    "keypoints",
+    "attributes",
+    "caption",
+    "captions",
+    "bbox_3d",
+    "center",
+)
+"""Fields of an annotation that carry a label of their own; a file that has one somewhere supervises it everywhere."""
+
+NO_POINTS = -1
+
+
+class Images:
+    """Columns of the images."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.starts, self.ends, self.ids = array("q"), array("q"), array("q")
+        self.heights, self.widths = array("q"), array("q")
+        self.names: list[str] = []
+        self.faults: dict[int, str] = {}
+        self.predicates: dict[str, None] = {}
+
+    def add(self, entry: Entry) -> None:
+        """One image; what is wrong with it goes to `faults`, by row."""
+        row = len(self.starts)
+        self.starts.append(entry.start)
+        self.ends.append(entry.end)
+        values: tuple[int, int, int, str] = (0, 0, 0, "")
+        try:
+            values = self._read(record_of(entry, self.path, "image"))
+        except InputError as error:
+            self.faults[row] = str(error)
+        self.ids.append(values[0])
+        self.heights.append(values[1])
+        self.widths.append(values[2])
+        self.names.append(values[3])
+
+    def spans(self) -> Spans:
+        """Where they are."""
+        return Spans(self.path, "image", np.array(self.starts), np.array(self.ends))
+
+    def _read(self, record: Record) -> tuple[int, int, int, str]:
+        height, width = record.integer("height"), record.integer("width")
+        if height < 1 or width < 1:
+            raise InputError(f"{record}: 'height' and 'width' must be 1 or more, not {height} and {width}")
+        relations = record.data.get("relations")
+        for relation in relations if isinstance(relations, list) else ():
+            if isinstance(relation, dict) and isinstance(relation.get("predicate"), str):
+                self.predicates.setdefault(relation["predicate"])
+        return record.integer("id"), height, width, record.text("file_name")
+
+
+class Annotations:
+    """Columns of the annotations: of objects, or (of a panoptic file) of whole images."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.starts, self.ends = array("q"), array("q")
+        self.ids, self.images, self.categories = array("q"), array("q"), array("q")
+        self.boxes, self.points = array("d"), array("i")
+        self.panoptic = False
+        self.fields: set[str] = set()
+        self.faults: dict[int, str] = {}
+        self.attributes: dict[str, None] = {}
+
+    def add(self, entry: Entry) -> None:
+        """One annotation; what is wrong with it goes to `faults`, by row."""
+        row = len(self.starts)
+        self.starts.append(entry.start)
+        self.ends.append(entry.end)
+        try:
+            record = record_of(entry, self.path, "annotation")
+            self.panoptic = self.panoptic or "segments_info" in record.data
+            self._add_panoptic(record) if self.panoptic else self._add_object(record)
+        except InputError as error:
+            self.faults[row] = str(error)
+            self._append(0, 0, 0, (0.0, 0.0, 1.0, 1.0), NO_POINTS)
+
+    def spans(self) -> Spans:
+        """Where they are."""
+        return Spans(self.path, "annotation", np.array(self.starts), np.array(self.ends))
+
+    def xywh(self) -> Float[np.ndarray, "A 4"]:
+        """Boxes as in the file."""
+        return np.array(self.boxes).reshape(-1, 4)
+
+    def _add_object(self, record: Record) -> None:
+        data = record.data
+        numbers = record.integer("id"), record.integer("image_id"), record.integer("category_id")
+        x, y, width, height = record.numbers("bbox", 4)
+        points = data.get("keypoints")
+        self._append(*numbers, (x, y, width, height), len(points) if isinstance(points, list) else NO_POINTS)
+        self.fields.update(name for name in LABEL_FIELDS if _is_there(data, name))
+        held = data.get("attributes")
+        for name in held if isinstance(held, list | dict) else ():
+            self.attributes.setdefault(str(name))
+
+    def _add_panoptic(self, record: Record) -> None:
+        image = record.integer("image_id")
+        record.text("file_name")
+        record.records("segments_info", "segment")
+        self._append(image, image, 0, (0.0, 0.0, 1.0, 1.0), NO_POINTS)
+
+    def _append(self, id: int, image: int, category: int, box: Iterable[float], points: int) -> None:
+        self.ids.append(id)
+        self.images.append(image)
+        self.categories.append(category)
+        self.boxes.extend(box)
+        self.points.append(points)
+
+
+def _is_there(data: dict[str, Any], name: str) -> bool:
+    """Whether a label is given; of COCO's persons without any point it is not."""
+    if name not in data or data[name] is None or (data[name] == [] and name != "attributes"):
+        return False
+    return name != "keypoints" or data.get("num_keypoints") != 0
+
+
+def first_of_each(ids: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
+    """Rows whose id occurs for the first time."""
+    return np.sort(np.unique(ids, return_index=True)[1])
+
+
+def note(faults: dict[int, str], rows: Iterable[int], message: Callable[[int], str]) -> None:
+    """Add a fault to rows that have none yet."""
+    for row in rows:
+        faults.setdefault(int(row), message(int(row)))

@@ -1,0 +1,177 @@
+"""Labels of whole pictures: relations, described regions, maps in PNG files, depth and the camera.
+
+Letters: H W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor
+
+from scenekit.errors import InputError
+from scenekit.fields.images import IGNORE
+from scenekit.io.records import Record, brief, by_id, is_number
+from scenekit.metrics.panoptic.files import read_id_map
+from scenekit.scene import Objects
+from scenekit.structures import Camera, Captions, Masks, Panoptic, Relations, Segment
+from scenekit.structures.geometry import Size
+from scenekit_datasets.coco.labels import Frame, Row, matrix_of, place_of, run_lengths, texts_of
+from scenekit_datasets.coco.records import Segmentation
+from scenekit_datasets.roots import Faulty, report
+
+UNLABELLED = (0, 255)
+"""Values of a label map that mean nothing, unless they are the ids of categories."""
+
+MILLIMETRE = 0.001
+
+
+def relations_of(record: Record, rows: Sequence[Row], frame: Frame, faulty: Faulty = "refuse") -> Relations:
+    """`relations` of an image: ids of two of its annotations and the name of a predicate.
+
+    Those of an annotation that is not there are refused, or left out with a warning.
+    """
+    place = {row.record.data["id"]: n for n, row in enumerate(rows)}
+    triples, faults = [], []
+    for relation in record.records("relations", "relation"):
+        ends = (relation.integer("subject_id"), relation.integer("object_id"))
+        missing = [(name, end) for name, end in zip(("subject_id", "object_id"), ends, strict=True) if end not in place]
+        if missing:
+            name, end = missing[0]
+            faults.append(f"{record}: {relation.noun} {relation.index}: {name!r} is {end}, no object of this image")
+            continue
+        predicate = place_of(relation.text("predicate"), frame.vocabulary.predicates, record, "relations")
+        triples.append((place[ends[0]], place[ends[1]], predicate))
+    report(faults, faulty)
+    return Relations(*torch.tensor(triples, dtype=torch.int64).reshape(-1, 3).unbind(1))
+
+
+def phrases_of(record: Record) -> tuple[Objects, Captions]:
+    """`phrases` of an image: boxes that somebody described."""
+    entries = record.records("phrases", "phrase")
+    boxes = torch.tensor([entry.numbers("bbox", 4) for entry in entries], dtype=torch.float32).reshape(-1, 4)
+    boxes = torch.cat((boxes[:, :2], boxes[:, :2] + boxes[:, 2:]), dim=1)
+    texts = tuple(texts_of(entry) for entry in entries)
+    return Objects(boxes, torch.zeros(len(boxes), dtype=torch.int64)), Captions(texts)
+
+
+def camera_of(record: Record) -> Camera | None:
+    """`camera` of an image: K in three rows, or fx, fy, cx, cy."""
+    value = record.data.get("camera")
+    if value is None:
+        return None
+    if isinstance(value, list) and len(value) == 4:
+        fx, fy, cx, cy = record.numbers("camera", 4)
+        matrix = torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=torch.float32)
+    else:
+        matrix = matrix_of(record, "camera")
+    try:
+        return Camera(matrix)
+    except InputError as error:
+        raise InputError(f"{record}: 'camera': {error}") from None
+
+
+def label_map(path: Path, labels: Mapping[int, int], size: Size, offset: int = 0) -> Int[Tensor, "H W"]:
+    """A PNG whose values (plus `offset`) are ids of categories."""
+    values = _grey(path, size)
+    table = np.full(65536, -2, dtype=np.int64)
+    table[list(UNLABELLED)] = IGNORE
+    for id, label in labels.items():
+        if 0 <= id - offset < len(table):
+            table[id - offset] = label
+    out = table[values]
+    if (out == -2).any():
+        raise InputError(
+            f"{path}: the value {values[out == -2][0]} is the id of no category, nor 0 or 255 for unlabelled"
+        )
+    return torch.from_numpy(out)
+
+
+def painted(rows: Sequence[Row], size: Size) -> Int[Tensor, "H W"]:
+    """A semantic map of the masks of all annotations, later ones over earlier ones."""
+    out = torch.full(size, IGNORE)
+    for row in rows:
+        if row.record.data.get("segmentation"):
+            out[Masks((run_lengths(row.record, "segmentation", size),), size).dense[0]] = row.label
+    return out
+
+
+def depth_of(path: Path, scale: float, size: Size) -> Float[Tensor, "H W"]:
+    """A PNG of 16 bits whose values times `scale` are metres; 0 is unknown."""
+    if not is_number(scale) or scale <= 0:
+        raise InputError(f"{path}: its 'scale', metres a step, must be a number above 0, not {brief(scale)}")
+    values = torch.from_numpy(_grey(path, size).astype(np.float32))
+    return torch.where(values > 0, values * scale, torch.nan)
+
+
+def panoptic_of(segmentation: Segmentation, frame: Frame, place: Mapping[int, int]) -> Panoptic:
+    """The map and its segments; `place` leads from what they are named by to rows of the objects."""
+    record = segmentation.record
+    path = segmentation.maps / record.text("file_name")
+    ids = read_id_map(path)
+    if ids.shape != tuple(frame.size):
+        raise InputError(f"{path} is of size {list(ids.shape)}, its picture of {list(frame.size)} (height, width)")
+    infos = by_id(record.records("segments_info", "segment")).values()
+    segments = tuple(_segment(info, segmentation, frame, place) for info in infos)
+    known = {0, *(segment.id for segment in segments)}
+    if unknown := sorted(set(np.unique(ids).tolist()) - known):
+        raise InputError(f"{path} holds the segment {unknown[0]}, which 'segments_info' of {record} does not list")
+    return Panoptic(torch.from_numpy(ids), segments)
+
+
+def _segment(info: Record, segmentation: Segmentation, frame: Frame, place: Mapping[int, int]) -> Segment:
+    category = segmentation.categories[info.reference("category_id", segmentation.categories)]
+    thing = category.is_thing is not False
+    named = info.data.get(segmentation.named_by) is not None
+    row = place.get(info.integer(segmentation.named_by)) if thing and named else None
+    label = frame.vocabulary.label(category.name)
+    return Segment(info.integer("id"), label, thing, object=row, crowd=info.flag("iscrowd"))
+
+
+def semantic_of(panoptic: Panoptic) -> Int[Tensor, "H W"]:
+    """The label of each segment's pixels."""
+    out = torch.full(panoptic.ids.shape, IGNORE)
+    for segment in panoptic.segments:
+        out[panoptic.ids == segment.id] = segment.label
+    return out
+
+
+def segment_masks(panoptic: Panoptic, count: int) -> Masks:
+    """The pixels of the segments that are the first `count` objects."""
+    size = (panoptic.ids.shape[0], panoptic.ids.shape[1])
+    dense = torch.zeros((count, *size), dtype=torch.bool)
+    for segment in panoptic.segments:
+        if segment.object is not None:
+            dense[segment.object] = panoptic.ids == segment.id
+    return Masks.from_dense(dense)
+
+
+def _grey(path: Path, size: Size) -> Int[np.ndarray, "H W"]:
+    """One number a pixel; of a palette its entry."""
+    try:
+        with Image.open(path) as image:
+            values = np.asarray(image)
+    except FileNotFoundError:
+        raise InputError(f"no such file: {path}") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"cannot read {path} as a picture: {error}") from None
+    if values.ndim != 2 or values.dtype.kind not in "iu" or values.shape != tuple(size):
+        expected = f"one whole number a pixel, {list(size)} (height, width)"
+        raise InputError(f"{path}: expected {expected}; got {list(values.shape)} of {values.dtype}")
+    return values.astype(np.int64)
+
+
+def file_of(record: Record, field: str) -> tuple[str, Mapping[str, Any]]:
+    """The name of a file, given as text or as the `file_name` of an object with more fields."""
+    value = record.get(field)
+    if isinstance(value, str):
+        return value, {}
+    if isinstance(value, dict) and isinstance(value.get("file_name"), str):
+        return value["file_name"], value
+    raise InputError(f"{record}: {field!r} must be a file name or an object with 'file_name', not {brief(value)}")

@@ -1,0 +1,213 @@
+"""Walking through a large JSON file entry by entry, and reading single entries again later.
+
+An annotation file of COCO or Visual Genome has half a gigabyte; as Python objects it would take several. Only the
+places of its entries are kept, and what a picture needs is read when the picture is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from scenekit.errors import InputError
+from scenekit.io.records import Record, brief
+
+CHUNK = 1 << 22
+"""Bytes that are read at a time."""
+
+_BYTE_ORDER_MARK = "\xef\xbb\xbf"
+_SPACE = re.compile(r"[ \t\n\r]*")
+_decode = json.JSONDecoder().raw_decode
+
+
+class Entry(NamedTuple):
+    """One value of the file: the field of the document that holds it, its number in the list there, and its bytes.
+
+    `number` is None for a value that is no list, and for the empty list that announces the entries of one.
+    """
+
+    field: str
+    number: int | None
+    start: int
+    end: int
+    value: Any
+
+
+@dataclass(frozen=True)
+class Spans:
+    """The places of some entries in a file."""
+
+    path: Path
+    noun: str
+    starts: Int[np.ndarray, " n"]
+    ends: Int[np.ndarray, " n"]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def read(self, rows: Sequence[int]) -> list[Record]:
+        """The entries of these rows, in that order."""
+        try:
+            with open(self.path, "rb") as file:
+                return [Record(self._value(file, row), self.path, self.noun, row) for row in rows]
+        except OSError as error:
+            raise InputError(f"cannot read {self.path}: {error.strerror}") from None
+
+    def _value(self, file: BinaryIO, row: int) -> dict[str, Any]:
+        start, end = int(self.starts[row]), int(self.ends[row])
+        file.seek(start)
+        value = json_of(file.read(end - start), self.path)
+        if not isinstance(value, dict):
+            raise InputError(f"{self.path} has changed since it was opened; open the data set again")
+        return value
+
+
+def record_of(entry: Entry, path: Path, noun: str) -> Record:
+    """An entry of a list, which must be an object."""
+    record = Record(entry.value if isinstance(entry.value, dict) else {}, path, noun, entry.number or 0)
+    if not isinstance(entry.value, dict):
+        raise InputError(f"{record}: expected an object, got {brief(entry.value)}")
+    return record
+
+
+def json_of(content: bytes, path: Path) -> Any:
+    """The value of a piece of a JSON file."""
+    try:
+        return json.loads(content.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not encoded in UTF-8") from None
+    except ValueError:
+        raise InputError(f"{path} has changed since it was opened; open the data set again") from None
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """The entries of every list of a JSON object, and every other value of it, in the order of the file.
+
+    Raises InputError where the file cannot be read, is no JSON or holds no object.
+    """
+    return _walk(path, _document)
+
+
+def list_entries(path: Path) -> Iterator[Entry]:
+    """The entries of a JSON list, in the order of the file; their field is empty.
+
+    Raises InputError where the file cannot be read, is no JSON or holds no list.
+    """
+    return _walk(path, _top_list)
+
+
+def _walk(path: Path, through: Callable[[_Window], Iterator[Entry]]) -> Iterator[Entry]:
+    try:
+        with open(path, "rb") as file:
+            yield from through(_Window(file, path))
+    except FileNotFoundError:
+        raise InputError(f"no such file: {path}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+
+
+class _Window:
+    """A moving piece of the file as text with a character per byte, so that places in the text are places in bytes."""
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self.file, self.path = file, path
+        self.text, self.first, self.at = "", 0, 0
+
+    @property
+    def place(self) -> int:
+        """Where in the file the next character stands."""
+        return self.first + self.at
+
+    def peek(self) -> str:
+        """The next character that is no space; empty at the end of the file."""
+        while True:
+            space = _SPACE.match(self.text, self.at)
+            assert space is not None
+            self.at = space.end()
+            if self.at < len(self.text) or not self._more():
+                return self.text[self.at : self.at + 1]
+
+    def take(self, expected: str) -> str:
+        """Pass over the next character, which must be one of `expected`."""
+        found = self.peek()
+        if not found or found not in expected:
+            raise self.fault(f"expected {' or '.join(expected)}, got {found or 'the end of the file'}")
+        self.at += 1
+        return found
+
+    def value(self) -> Any:
+        """Pass over a value of JSON; what ends with the window may go on behind it."""
+        self.peek()
+        while True:
+            try:
+                value, end = _decode(self.text, self.at)
+            except (json.JSONDecodeError, RecursionError) as error:
+                if isinstance(error, RecursionError) or not self._more():
+                    raise self.fault(str(error).split(":")[0]) from None
+                continue
+            if end < len(self.text) or not self._more():
+                piece = self.text[self.at : end]
+                self.at = end
+                return value if piece.isascii() else json_of(piece.encode("latin-1"), self.path)
+
+    def fault(self, what: str) -> InputError:
+        """An error at this place."""
+        return InputError(f"{self.path} is not valid JSON: {what} (byte {self.place})")
+
+    def _more(self) -> bool:
+        piece = self.file.read(max(CHUNK, len(self.text)))
+        self.text, self.first, self.at = self.text[self.at :] + piece.decode("latin-1"), self.place, 0
+        return bool(piece)
+
+
+def _document(window: _Window) -> Iterator[Entry]:
+    _expect(window, "{", "a JSON object")
+    window.take("{")
+    while window.peek() != "}":
+        name = window.value()
+        if not isinstance(name, str):
+            raise window.fault(f"expected the name of a field, got {brief(name)}")
+        window.take(":")
+        yield from _list(window, name) if window.peek() == "[" else [_entry(window, name)]
+        if window.peek() != "}":
+            window.take(",")
+
+
+def _top_list(window: _Window) -> Iterator[Entry]:
+    _expect(window, "[", "a JSON list")
+    return (entry for entry in _list(window, "") if entry.number is not None)
+
+
+def _expect(window: _Window, first: str, what: str) -> None:
+    """The first character of the file, behind a byte order mark."""
+    if window.peek() == _BYTE_ORDER_MARK[0]:
+        window.at += len(_BYTE_ORDER_MARK)
+    if window.peek() != first:
+        came = brief(window.value()) if window.peek() else "an empty file"
+        raise InputError(f"{window.path}: expected {what}, got {came}")
+
+
+def _list(window: _Window, name: str) -> Iterator[Entry]:
+    yield Entry(name, None, window.place, window.place, [])
+    window.take("[")
+    number = 0
+    while window.peek() != "]":
+        if number:
+            window.take(",")
+        yield _entry(window, name, number)
+        number += 1
+    window.take("]")
+
+
+def _entry(window: _Window, name: str, number: int | None = None) -> Entry:
+    window.peek()
+    start = window.place  # of the file: the window may move on while it reads
+    value = window.value()
+    return Entry(name, number, start, window.place, value)

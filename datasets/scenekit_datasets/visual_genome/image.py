@@ -1,0 +1,263 @@
+"""The labels of one picture, made of its entries when it is asked for.
+
+Letters: N objects, A attributes, R relations, P phrases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from scenekit.errors import InputError
+from scenekit.io.records import Record, brief, records_of
+from scenekit.keys import ATTRIBUTES, OBJECTS, PHRASE_CAPTIONS, PHRASES, RELATIONS, Key, Stream
+from scenekit.scene import Objects, Scene
+from scenekit.structures import Captions, Relations
+from scenekit.structures.geometry import Size
+from scenekit_datasets.image_labels import clipped
+from scenekit_datasets.visual_genome.index import Index
+from scenekit_datasets.visual_genome.names import Names, Words, normalized
+from scenekit_datasets.visual_genome.objects import Thing, joined, read_thing, same_thing, sound
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How labels are made: `merge` objects that are drawn more than once; leave out those below `min_area`, a share of
+    the picture's; what is `unlisted` among the attributes of an object that has some is "absent" or "unknown"."""
+
+    keys: frozenset[Key[Any, Any]]
+    merge: bool = True
+    min_area: float = 0.0
+    unlisted: str = "absent"
+
+
+@dataclass(frozen=True)
+class Relationship:
+    """Two objects and the predicate between them; `where` names it."""
+
+    subject: Thing
+    predicate: str
+    object: Thing
+    where: str
+
+
+class PictureReader:
+    """Reads pictures of an index in the words of a vocabulary."""
+
+    def __init__(self, index: Index, words: Words, rules: Rules) -> None:
+        self.index, self.words, self.rules = index, words, rules
+
+    def read(self, place: int, path: str) -> tuple[Scene, list[str]]:
+        """The labels of the picture at `place`, and what is wrong with its entries."""
+        faults: list[str] = []
+        streams: dict[Stream, Objects] = {}
+        values: dict[Key[Any, Any], Any] = {}
+        valid: dict[Key[Any, Any], Any] = {}
+        size = self.size(place)
+        if self.words.things and (listed := self._records("objects", place, faults)) is not None:
+            graph = _Graph(self, place, faults)
+            graph.read(listed, *(self._records(name, place, faults) for name in ("relationships", "attributes")))
+            streams[OBJECTS] = graph.objects
+            values.update(graph.values)
+            valid.update(graph.valid)
+        phrases = self._records("region_descriptions", place, faults) if PHRASE_CAPTIONS in self.rules.keys else None
+        if phrases is not None:
+            streams[PHRASES], values[PHRASE_CAPTIONS] = phrases_of(phrases, size, faults)
+        return Scene(size, self.words.vocabulary, streams, values, valid, None, path), faults
+
+    def size(self, place: int) -> Size:
+        """Height and width of the picture."""
+        height, width = self.index.sizes[place].tolist()
+        return height, width
+
+    def _records(self, name: str, place: int, faults: list[str]) -> list[Record] | None:
+        """The rows of the picture's entry in a file; None where it has none, or none that can be read."""
+        entry = self.index.record(name, place)
+        if entry is None:
+            return None
+        field, noun = _ROWS[name]
+        try:
+            return records_of(entry.get(field), entry.path, f"{noun} of image {self.index.ids[place]}")
+        except InputError as error:
+            faults.append(str(error))
+            return None
+
+
+_ROWS = {
+    "objects": ("objects", "object"),
+    "relationships": ("relationships", "relationship"),
+    "attributes": ("attributes", "attribute entry"),
+    "region_descriptions": ("regions", "region"),
+}
+"""The field of an entry that holds its rows, and what one of them is."""
+
+
+class _Graph:
+    """Objects, relations and attributes of a picture, which refer to each other by ids."""
+
+    def __init__(self, reader: PictureReader, place: int, faults: list[str]) -> None:
+        self.words, self.rules, self.size, self.faults = reader.words, reader.rules, reader.size(place), faults
+        self.names: Names = reader.index.names
+        self.where = f"{reader.index.files['objects']}: image {reader.index.ids[place]}"
+        self.things: list[Thing] = []
+        self.rows: dict[int, int] = {}
+        self.objects = Objects.empty()
+        self.values: dict[Key[Any, Any], Any] = {}
+        self.valid: dict[Key[Any, Any], Any] = {}
+
+    def read(self, objects: list[Record], relations: list[Record] | None, attributes: list[Record] | None) -> None:
+        """All of them; None is what no file says."""
+        seen: set[int] = set()
+        self.things = sound(objects, lambda record: self._object(record, seen), self.faults)
+        found = sound(relations or (), self._relationship, self.faults)
+        known = list(self.things)
+        self._number(joined(self.things) if self.rules.merge else self.things)
+        if relations is not None and RELATIONS in self.rules.keys:
+            self.values[RELATIONS] = self._relations(found)
+        if attributes is not None and ATTRIBUTES in self.rules.keys:
+            value = self._attributes(attributes, known)
+            self.values[ATTRIBUTES], self.valid[ATTRIBUTES] = value, (value == 1).any(dim=1)
+
+    def _object(self, record: Record, seen: set[int]) -> Thing:
+        record.integer("object_id")
+        thing = read_thing(record, self.names.object)
+        if thing.ids[0] in seen:
+            raise InputError(f"{record}: the object_id {thing.ids[0]} occurs twice")
+        seen.add(thing.ids[0])
+        return thing
+
+    def _relationship(self, record: Record) -> Relationship:
+        predicate = self.names.predicate(record.text("predicate"))
+        if not predicate:
+            raise InputError(f"{record}: 'predicate' is empty")
+        subject, target = (self._end(record, name) for name in ("subject", "object"))
+        return Relationship(subject, predicate, target, str(record))
+
+    def _end(self, record: Record, name: str) -> Thing:
+        """The object; one that the objects lack is added to them where name and box are given, as Xu et al. do."""
+        data = record.get(name)
+        if not isinstance(data, dict):
+            raise InputError(f"{record}: {name!r} must be an object, not {brief(data)}")
+        end = Record(data, record.path, f"{name} of {record.noun}", record.index)
+        id = end.integer("object_id")
+        known = next((thing for thing in self.things if id in thing.ids), None)
+        if known is not None:
+            return known
+        try:
+            thing = read_thing(end, self.names.object)
+        except InputError as error:
+            raise InputError(f"{record}: {name!r} is {id}, no object of this image ({error})") from None
+        known = same_thing(self.things, thing)
+        if known is None:
+            self.things.append(thing)
+        return known or thing
+
+    def _number(self, things: Sequence[Thing]) -> None:
+        """Rows of the objects that the vocabulary names and that are in the picture, by all of their ids."""
+        labels: list[int] = []
+        kept: list[int] = []
+        boxes = []
+        for thing in things:
+            label = next((self.words.things[name] for name in thing.names if name in self.words.things), None)
+            box = clipped(thing.box, self.size)
+            if box is None:
+                self.faults.append(
+                    f"{self.where}: object {thing.ids[0]} {list(thing.box)} is empty or outside of the picture"
+                )
+            elif label is not None and area(box) >= self.rules.min_area * self.size[0] * self.size[1]:
+                self.rows.update(dict.fromkeys(thing.ids, len(kept)))
+                labels.append(label)
+                kept.append(thing.ids[0])
+                boxes.append(box)
+        self.objects = Objects(
+            torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+            torch.tensor(labels, dtype=torch.int64),
+            ids=torch.tensor(kept, dtype=torch.int64),
+        )
+
+    def _relations(self, found: Sequence[Relationship]) -> Relations:
+        """Each once; between two objects that joining made one there is none."""
+        seen: set[tuple[int, str, int]] = set()
+        triples: dict[tuple[int, int, int], None] = {}
+        for relation in found:
+            subject, target = relation.subject.ids[0], relation.object.ids[0]
+            said = (subject, relation.predicate, target)
+            if subject == target:
+                self.faults.append(f"{relation.where}: subject and object are the same, {subject}")
+            elif said in seen:
+                self.faults.append(f"{relation.where}: {subject} {relation.predicate} {target} occurs twice")
+            elif (triple := self._triple(said)) is not None:
+                triples[triple] = None
+            seen.add(said)
+        return Relations(*torch.tensor(list(triples), dtype=torch.int64).reshape(-1, 3).unbind(1))
+
+    def _triple(self, said: tuple[int, str, int]) -> tuple[int, int, int] | None:
+        """Rows and predicate; None where the vocabulary lacks one of the three, or both are one row."""
+        subject, target = self.rows.get(said[0]), self.rows.get(said[2])
+        predicate = self.words.predicates.get(said[1])
+        if subject is None or target is None or predicate is None or subject == target:
+            return None
+        return subject, target, predicate
+
+    def _attributes(self, records: Sequence[Record], things: Sequence[Thing]) -> Float[Tensor, "N A"]:
+        """1 where an attribute is listed; rows without any are NaN."""
+        out = torch.full((len(self.objects), len(self.words.attributes)), torch.nan)
+        for thing, names in sound(records, lambda record: self._described(record, things), self.faults):
+            row = self.rows.get(thing.ids[0])
+            held = [self.words.attributes[name] for name in names if name in self.words.attributes]
+            if row is not None and held:
+                out[row, held] = 1.0
+        if self.rules.unlisted == "absent":
+            out[(out == 1).any(dim=1)] = out[(out == 1).any(dim=1)].nan_to_num(0.0)
+        return out
+
+    def _described(self, record: Record, things: Sequence[Thing]) -> tuple[Thing, list[str]]:
+        """Version 1.0 has no ids of objects here: name and box tell which one it is."""
+        names = record.data.get("attributes") or []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise InputError(f"{record}: 'attributes' must be a list of names, not {brief(names)}")
+        wanted = read_thing(record, self.names.object)
+        thing = same_thing(things, wanted)
+        if thing is None:
+            raise InputError(f"{record}: no object of this image is {wanted.names[0]!r} at {list(wanted.box)}")
+        return thing, [normalized(name) for name in names]
+
+
+def phrases_of(records: Sequence[Record], size: Size, faults: list[str]) -> tuple[Objects, Captions]:
+    """Described regions; those with the same box are one, with several texts."""
+    texts: dict[tuple[float, ...], dict[str, None]] = {}
+    for box, text in sound(records, lambda record: _phrase(record, size), faults):
+        texts.setdefault(box, {})[text] = None
+    boxes = torch.tensor(list(texts), dtype=torch.float32).reshape(-1, 4)
+    regions = Objects(boxes, torch.zeros(len(boxes), dtype=torch.int64))
+    return regions, Captions(tuple(tuple(several) for several in texts.values()))
+
+
+def _phrase(record: Record, size: Size) -> tuple[tuple[float, ...], str]:
+    text = " ".join(record.text("phrase").split())
+    if not text:
+        raise InputError(f"{record}: 'phrase' is empty")
+    x, y, width, height = (record.number(name) for name in ("x", "y", "width", "height"))
+    box = clipped((x, y, x + width, y + height), size)
+    if box is None:
+        raise InputError(f"{record}: the box {[x, y, x + width, y + height]} is empty or outside of the picture")
+    return box, text
+
+
+def area(box: Sequence[float]) -> float:
+    """In square pixels."""
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def with_known_object(index: Index, things: Mapping[str, int] | Collection[str]) -> np.ndarray:
+    """Which images have an object that is called by one of these names."""
+    known = np.array([name in things for name in index.occurring["objects"]], dtype=bool)
+    counts = np.concatenate(([0], np.cumsum(known[index.objects])))
+    found: np.ndarray = counts[index.offsets[1:]] > counts[index.offsets[:-1]]
+    return found

@@ -1,0 +1,131 @@
+"""The objects of one picture: as they are listed, found again, and joined where several are one.
+
+Letters: N objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from scenekit.errors import InputError
+from scenekit.io.records import Record, brief
+
+Read = TypeVar("Read")
+
+SAME, OVERLAPPING = 0.9, 0.6
+"""From which share of their common box on two objects are one: of any names, and of the same name."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """An object: its ids (several where it has been joined), its names in order, its box xyxy."""
+
+    ids: tuple[int, ...]
+    names: tuple[str, ...]
+    box: tuple[float, float, float, float]
+
+
+def sound(records: Iterable[Record], read: Callable[[Record], Read], faults: list[str]) -> list[Read]:
+    """What can be read; complaints of the others go to `faults`."""
+    found = []
+    for record in records:
+        try:
+            found.append(read(record))
+        except InputError as error:
+            faults.append(str(error))
+    return found
+
+
+def read_thing(record: Record, rename: Callable[[str], str]) -> Thing:
+    """An object, or the end of a relationship, of any version.
+
+    Names are a list `names` or `object_names`, or the text `name`. The id is `object_id`; `merged_object_ids` (of
+    version 1.4) are those of objects that have been joined with it.
+    """
+    data = record.data
+    field = next((name for name in ("names", "object_names", "name") if name in data), "names")
+    names = [data[field]] if isinstance(data.get(field), str) else record.get(field)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{record}: {field!r} must be a list of names, not {brief(names)}")
+    kept = tuple(dict.fromkeys(renamed for name in names if (renamed := rename(name))))
+    if not kept:
+        raise InputError(f"{record}: {field!r} has no name")
+    x, y, width, height = (record.number(name) for name in ("x", "y", "w", "h"))
+    return Thing(_ids(record), kept, (x, y, x + width, y + height))
+
+
+def _ids(record: Record) -> tuple[int, ...]:
+    merged = record.data.get("merged_object_ids") or []
+    if not isinstance(merged, list) or not all(isinstance(id, int) for id in merged):
+        raise InputError(f"{record}: 'merged_object_ids' must be a list of ids, not {brief(merged)}")
+    own = (record.integer("object_id"),) if "object_id" in record.data else ()
+    return (*own, *merged)
+
+
+def same_thing(things: Sequence[Thing], wanted: Thing) -> Thing | None:
+    """The one of these with that id, else that with a name of it whose box is nearly the same."""
+    for thing in things:
+        if set(thing.ids) & set(wanted.ids):
+            return thing
+    named = [thing for thing in things if set(thing.names) & set(wanted.names)]
+    overlap = shared(boxes_of([*named, wanted]))[-1, :-1]
+    return named[int(overlap.argmax())] if len(named) and overlap.max() >= SAME else None
+
+
+def joined(things: Sequence[Thing]) -> list[Thing]:
+    """Objects that annotators drew more than once become one, as in the preparation of VG150 (Xu et al. 2017).
+
+    Each object takes in those after it whose box is nearly its own (more than `SAME` of the box around both is in
+    both), or which have the same first name and either lie one within the other, or share more than `OVERLAPPING`.
+    The box is the mean of nearly equal ones, else the one around all.
+    """
+    boxes = boxes_of(things)
+    overlap = shared(boxes)
+    first = np.array([thing.names[0] for thing in things])
+    alike = (first[:, None] == first) & (inside(boxes) | inside(boxes).T | (overlap > OVERLAPPING))
+    equal = overlap > SAME
+    taken = np.zeros(len(things), dtype=bool)
+    out = []
+    for n in range(len(things)):
+        if not taken[n]:
+            rows = n + ((equal | alike)[n, n:] & ~taken[n:]).nonzero()[0]
+            rows = np.union1d(rows, [n])
+            taken[rows] = True
+            out.append(_one([things[row] for row in rows], mean=bool(equal[n, rows].all())))
+    return out
+
+
+def _one(things: Sequence[Thing], mean: bool) -> Thing:
+    boxes = boxes_of(things)
+    box = boxes.mean(0) if mean else np.concatenate((boxes[:, :2].min(0), boxes[:, 2:].max(0)))
+    names = dict.fromkeys(name for thing in things for name in thing.names)
+    x0, y0, x1, y1 = box.tolist()
+    return Thing(tuple(dict.fromkeys(id for thing in things for id in thing.ids)), tuple(names), (x0, y0, x1, y1))
+
+
+def boxes_of(things: Sequence[Thing]) -> Float[np.ndarray, "N 4"]:
+    """Their boxes."""
+    return np.array([thing.box for thing in things], dtype=np.float64).reshape(-1, 4)
+
+
+def shared(boxes: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N N"]:
+    """How much of the box around two boxes is in both; 1 for equal ones."""
+    low, high = boxes[:, None, :2], boxes[:, None, 2:]
+    both = (np.minimum(high, boxes[:, 2:]) - np.maximum(low, boxes[:, :2])).clip(min=0).prod(2)
+    around = (np.maximum(high, boxes[:, 2:]) - np.minimum(low, boxes[:, :2])).prod(2)
+    equal = (boxes[:, None] == boxes).all(2)
+    out: Float[np.ndarray, "N N"] = np.where(equal, 1.0, both / np.where(around > 0, around, 1.0))
+    return out
+
+
+def inside(boxes: Float[np.ndarray, "N 4"]) -> Bool[np.ndarray, "N N"]:
+    """`[i, j]`: box i lies within box j."""
+    low = (boxes[:, None, :2] >= boxes[:, :2]).all(axis=2)
+    high = (boxes[:, None, 2:] <= boxes[:, 2:]).all(axis=2)
+    within: Bool[np.ndarray, "N N"] = np.logical_and(low, high)
+    return within

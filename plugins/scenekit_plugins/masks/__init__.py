@@ -1,0 +1,116 @@
+"""Instance masks (He et al., Mask R-CNN, 2017).
+
+Letters: N regions, K classes (things), C channels, S pooled side, M mask side, G ground-truth rows, H W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float, UInt8
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import roi_align
+
+from scenekit.config import Config
+from scenekit.evaluation.evaluators import MaskEvaluator
+from scenekit.hooks import TaskSpec, hookimpl
+from scenekit.keys import MASKS, OBJECTS
+from scenekit.model.board import Board
+from scenekit.model.head import AxisNames, Core, Head, rows_by_name
+from scenekit.model.targets import Targets
+from scenekit.ops.losses import safe_mean
+from scenekit.scene import Scene
+from scenekit.structures import Geometry, Masks, Regions
+from scenekit.visualization.draw import draw_masks
+from scenekit_plugins.layers import Norm, conv_stack, init_for_relu
+from scenekit_plugins.masks.pasting import paste_masks
+
+
+class MaskConfig(Config):
+    """`pooled` RoIAlign side (the mask has twice that); `convs` of `channels`, which `conv_norm` follows, before the
+    deconvolution.
+
+    `binary_targets` rounds the resampled ground truth to 0 or 1 (detectron2) instead of leaving it soft (torchvision).
+    `aligned_targets` resamples it where it is; torchvision is half a pixel off. Masks of at least `threshold` are
+    pasted at pixel centers, or with `rounded_pasting` into boxes of whole pixels, as torchvision does.
+    """
+
+    pooled: int = Field(default=14, ge=1)
+    convs: int = Field(default=4, ge=1)
+    channels: int = Field(default=256, ge=1)
+    conv_norm: Norm | None = None
+    binary_targets: bool = False
+    aligned_targets: bool = True
+    threshold: float = Field(default=0.5, ge=0, le=1)
+    rounded_pasting: bool = False
+
+
+class MaskHead(Head[Float[Tensor, "N K M M"], Float[Tensor, "N M M"]]):
+    """A fully convolutional network on RoI features with one mask per class."""
+
+    def __init__(self, core: Core, config: MaskConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.convs = conv_stack(core.channels, config.channels, config.convs, config.conv_norm)
+        self.deconv = nn.ConvTranspose2d(config.channels, config.channels, kernel_size=2, stride=2)
+        self.predictor = nn.Conv2d(config.channels, len(core.vocabulary.things), kernel_size=1)
+        self.axis_names = rows_by_name({"predictor": AxisNames(core.vocabulary.things)})
+        init_for_relu(self)
+
+    def forward(self, board: Board) -> Float[Tensor, "N K M M"]:
+        features = board.pool(OBJECTS, size=self.config.pooled)
+        logits: Tensor = self.predictor(F.relu(self.deconv(self.convs(features))))
+        return logits
+
+    def loss(self, raw: Float[Tensor, "N K M M"], board: Board, targets: Targets) -> dict[str, Tensor]:
+        """Binary cross entropy of the true class's mask (equation in section 3 of the paper)."""
+        regions: Regions = board[OBJECTS]
+        bitmaps, rows = targets.packed(MASKS)
+        assert rows is not None and regions.labels is not None
+        truth = crop_masks(bitmaps, rows, regions.boxes, raw.shape[-1], self.config.aligned_targets)
+        if self.config.binary_targets:
+            truth = (truth >= 0.5).to(truth)
+        own = raw[torch.arange(len(raw), device=raw.device), regions.labels].float()
+        return {"mask": safe_mean(F.binary_cross_entropy_with_logits(own, truth, reduction="none"))}
+
+    def decode(self, raw: Float[Tensor, "N K M M"], board: Board) -> Float[Tensor, "N M M"]:
+        labels = board[OBJECTS].labels
+        return raw[torch.arange(len(raw), device=raw.device), labels].float().sigmoid()
+
+    def finish(self, value: Float[Tensor, "N M M"], scene: Scene, geometry: Geometry) -> Masks:
+        config = self.config
+        return paste_masks(value.cpu(), scene.objects.boxes, scene.size, config.threshold, config.rounded_pasting)
+
+
+def crop_masks(
+    bitmaps: UInt8[Tensor, "G H W"], rows: Tensor, boxes: Float[Tensor, "N 4"], side: int, aligned: bool = True
+) -> Float[Tensor, "N M M"]:
+    """Bitmap `rows[n]` resampled to `side` x `side` inside box n, by RoIAlign; values are shares of a cell.
+
+    `aligned`: pixel (i, j) covers [i, i + 1) x [j, j + 1), as everywhere here and in detectron2. torchvision's heads
+    take pixel centres for whole numbers instead, half a pixel off.
+    """
+    if len(boxes) == 0:
+        return boxes.new_zeros((0, side, side))
+    used, place = torch.unique(rows, return_inverse=True)
+    rois = torch.cat((place[:, None].to(boxes), boxes.detach()), dim=1)
+    cropped: Tensor = roi_align(bitmaps[used, None].to(boxes), rois, (side, side), spatial_scale=1.0, aligned=aligned)
+    return cropped[:, 0]
+
+
+@hookimpl
+def scenekit_tasks() -> Iterator[TaskSpec]:
+    """The task `masks`."""
+    yield TaskSpec(
+        name="masks",
+        summary="which pixels belong to each object",
+        provides=(MASKS,),
+        build=MaskHead,
+        config=MaskConfig,
+        learns_from=(MASKS,),
+        evaluator=MaskEvaluator,
+        draw=draw_masks,
+    )

@@ -1,0 +1,1 @@
+"""Files: atomic writes, images, JSON records, mesh files."""

@@ -1,0 +1,1 @@
+"""The official protocols on arrays and files, a folder each."""

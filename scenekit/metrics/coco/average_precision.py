@@ -1,0 +1,270 @@
+"""COCO average precision of boxes, masks and keypoints, computed by faster-coco-eval (equal to pycocotools).
+
+Letters: N objects or predictions of one image, K keypoints.
+
+Protocol: https://cocodataset.org/#detection-eval and #keypoints-eval. Crowd objects may be matched by any number of
+predictions, which then count neither way; objects outside an area range, and for keypoints those without a labelled
+keypoint, are ignored likewise, but once each.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from faster_coco_eval import COCO, COCOeval_faster
+from jaxtyping import Bool, Float, Int
+from pycocotools import mask as coco_mask
+
+from scenekit.errors import InputError
+from scenekit.metrics.common import to_numpy, unique_names
+
+Kind = Literal["bbox", "segm", "keypoints"]
+ImageId = int | str
+
+COCO_SIGMAS = tuple(
+    k / 10
+    for k in (0.26, 0.25, 0.25, 0.35, 0.35, 0.79, 0.79, 0.72, 0.72, 0.62, 0.62, 1.07, 1.07, 0.87, 0.87, 0.89, 0.89)
+)
+"""Falloff of OKS for the 17 keypoints of COCO persons."""
+
+_BOX_NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+_KEYPOINT_NAMES = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")
+METRICS: Mapping[Kind, tuple[str, ...]] = {"bbox": _BOX_NAMES, "segm": _BOX_NAMES, "keypoints": _KEYPOINT_NAMES}
+
+
+@dataclass(frozen=True)
+class CocoObjects:
+    """Ground truth or predictions of one image; arrays, lists or torch tensors.
+
+    labels [N]; boxes [N 4] xyxy pixels; masks: N run-length encodings `{"size": [H, W], "counts": bytes or str}`;
+    keypoints [N K 3]: x, y in pixels and visibility (0 not labelled, 1 hidden, 2 visible; of predictions not read).
+    Predictions need scores [N]. Of ground truth: crowd [N], ignore [N] (finding it counts neither way, nor does
+    missing it) and area [N] in pixels (default: of the mask for "segm", else of the box).
+    """
+
+    labels: Any
+    boxes: Any = None
+    masks: Sequence[Mapping[str, Any]] | None = None
+    keypoints: Any = None
+    scores: Any = None
+    crowd: Any = None
+    ignore: Any = None
+    area: Any = None
+
+
+class CocoAP:
+    """Accumulates images, compactly, and computes their AP at the end.
+
+    `categories` names the labels: a mapping, or a sequence for labels from 0. `sigmas` are the OKS falloffs per
+    keypoint (COCO's k_i / 2), by default those of COCO's 17.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        categories: Mapping[int, str] | Sequence[str],
+        sigmas: Sequence[float] | None = None,
+    ) -> None:
+        self.kind: Kind = kind
+        self.categories = dict(categories if isinstance(categories, Mapping) else enumerate(categories))
+        self.sigmas = tuple(sigmas) if sigmas else COCO_SIGMAS
+        self._images: dict[ImageId, _Image] = {}
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def update(self, image_id: ImageId, size: tuple[int, int], truth: CocoObjects, prediction: CocoObjects) -> None:
+        """Add one image of `size` (height, width).
+
+        Raises InputError for an image that was added before, arrays of the wrong shape or with NaN, unknown labels,
+        masks of another size, and for what this kind of AP needs and does not find.
+        """
+        if image_id in self._images:
+            raise InputError(f"image {image_id!r} was added twice")
+        reader = _Reader(self.kind, self.categories, len(self.sigmas), size)
+        self._images[image_id] = _Image(size, reader.truth(truth), reader.prediction(prediction))
+
+    def merge(self, other: "CocoAP") -> None:
+        """Add the images of another process; one that both have (samplers repeat some) counts once."""
+        if (other.kind, other.categories, other.sigmas) != (self.kind, self.categories, self.sigmas):
+            raise InputError("AP of different kinds, categories or sigmas cannot be merged")
+        self._images = {**other._images, **self._images}
+
+    def result(self) -> dict[str, Any]:
+        """The metrics named in `METRICS[kind]` as fractions, and `per_class`: names to AP and AP50.
+
+        NaN where there is no ground truth to find (COCO's -1).
+        """
+        # Equal scores keep the order of the images, so that it must not depend on which process saw them first.
+        ordered = sorted(self._images.items(), key=lambda item: (isinstance(item[0], str), item[0]))
+        images = [image for _, image in ordered]
+        truth = self._coco(images, [image.truth for image in images])
+        prediction = self._coco(images, [image.prediction for image in images])
+        return average_precision(truth, prediction, self.kind, self.sigmas)
+
+    def _coco(self, images: "Sequence[_Image]", rows: "Sequence[_Rows]") -> COCO:
+        sizes = [{"id": i, "height": image.size[0], "width": image.size[1]} for i, image in enumerate(images, 1)]
+        annotations = [{"image_id": i, **row} for i, table in enumerate(rows, 1) for row in table.annotations()]
+        for number, annotation in enumerate(annotations, 1):  # not from 0, which COCO takes for "unmatched"
+            annotation["id"] = number
+        categories = [{"id": label, "name": name} for label, name in self.categories.items()]
+        return COCO({"images": sizes, "annotations": annotations, "categories": categories})
+
+
+def average_precision(truth: COCO, prediction: COCO, kind: Kind, sigmas: Sequence[float]) -> dict[str, Any]:
+    """The metrics of `METRICS[kind]` and `per_class` for two COCO tables."""
+    run = COCOeval_faster(truth, prediction, kind, kpt_oks_sigmas=list(sigmas))
+    labels = sorted(truth.cats)
+    run.params.catIds = labels
+    run.run()
+    # [IoU threshold, recall, category, area range, number of detections]: all areas, most detections
+    precision = run.eval["precision"][:, :, :, 0, -1]
+    names = unique_names({label: truth.cats[label]["name"] for label in labels})
+    per_class = {
+        name: {"AP": _mean(precision[:, :, k]), "AP50": _mean(precision[0, :, k])}
+        for k, name in enumerate(names.values())
+    }
+    totals = zip(METRICS[kind], run.all_stats, strict=False)  # the library adds AR50 and AR75 of boxes at the end
+    return {**{name: float(value) if value > -1 else float("nan") for name, value in totals}, "per_class": per_class}
+
+
+def _mean(precision: npt.NDArray[np.float64]) -> float:
+    """Mean over what is defined (COCO marks the rest by -1)."""
+    defined = precision[precision > -1]
+    return float(defined.mean()) if defined.size else float("nan")
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What is kept of one image's objects: float64 columns, boxes as COCO's x, y, width, height."""
+
+    labels: Int[np.ndarray, " N"]
+    area: Float[np.ndarray, " N"]
+    crowd: Bool[np.ndarray, " N"]
+    ignore: Bool[np.ndarray, " N"]
+    boxes: Float[np.ndarray, "N 4"] | None
+    masks: tuple[Mapping[str, Any], ...] | None
+    keypoints: Float[np.ndarray, "N K 3"] | None
+    scores: Float[np.ndarray, " N"] | None
+
+    def annotations(self) -> Iterator[dict[str, Any]]:
+        """One COCO annotation per row, without ids."""
+        for i, label in enumerate(self.labels.tolist()):
+            row: dict[str, Any] = {"category_id": label, "area": float(self.area[i]), "iscrowd": int(self.crowd[i])}
+            if self.boxes is not None:
+                row["bbox"] = self.boxes[i].tolist()
+            if self.masks is not None:
+                row["segmentation"] = dict(self.masks[i])
+            if self.keypoints is not None:
+                row["keypoints"] = self.keypoints[i].ravel().tolist()
+                row["num_keypoints"] = int((self.keypoints[i, :, 2] > 0).sum())
+            if self.scores is not None:
+                row["score"] = float(self.scores[i])
+            if self.ignore[i]:
+                row |= self._ignored()
+            yield row
+
+    def _ignored(self) -> dict[str, float | int]:
+        """What makes COCO ignore a row without the many matches of a crowd: its own `ignore` field is overwritten."""
+        return {"area": float("inf")} if self.keypoints is None else {"num_keypoints": 0}
+
+
+@dataclass(frozen=True)
+class _Image:
+    size: tuple[int, int]
+    truth: _Rows
+    prediction: _Rows
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Checks one image's objects and keeps the columns that `kind` needs."""
+
+    kind: Kind
+    categories: Mapping[int, str]
+    K: int
+    size: tuple[int, int]
+
+    def truth(self, given: CocoObjects) -> _Rows:
+        return self._rows("ground-truth", given, boxes=self.kind != "segm", area=given.area)
+
+    def prediction(self, given: CocoObjects) -> _Rows:
+        if given.scores is None:
+            raise InputError("predictions need scores")
+        return self._rows("predicted", given, boxes=self.kind == "bbox", area=None)
+
+    def _rows(self, whose: str, given: CocoObjects, boxes: bool, area: Any) -> _Rows:
+        labels = self._labels(whose, given.labels)
+        N = len(labels)
+        xywh = _xywh(_column(f"{whose} boxes", given.boxes, (N, 4))) if boxes else None
+        masks = self._masks(whose, given.masks, N) if self.kind == "segm" else None
+        points = _column(f"{whose} keypoints", given.keypoints, (N, self.K, 3)) if self.kind == "keypoints" else None
+        return _Rows(
+            labels,
+            _area(xywh, masks, points) if area is None else _column(f"{whose} areas", area, (N,)),
+            _flags("crowd", given.crowd, N),
+            _flags("ignore", given.ignore, N),
+            xywh,
+            masks,
+            points,
+            None if given.scores is None else _column(f"{whose} scores", given.scores, (N,)),
+        )
+
+    def _labels(self, whose: str, given: Any) -> Int[np.ndarray, " N"]:
+        labels = to_numpy(given)
+        if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu"):
+            raise InputError(f"{whose} labels must be integers [N], not {labels.dtype} {list(labels.shape)}")
+        if unknown := set(labels.tolist()) - self.categories.keys():
+            raise InputError(f"{whose} label {min(unknown)} is not among the {len(self.categories)} categories")
+        return labels.astype(np.int64)
+
+    def _masks(self, whose: str, masks: Any, N: int) -> tuple[Mapping[str, Any], ...]:
+        if masks is None or len(masks) != N:
+            raise InputError(f"{N} {whose} masks expected, got {'none' if masks is None else len(masks)}")
+        for rle in masks:
+            if tuple(rle["size"]) != tuple(self.size):
+                raise InputError(
+                    f"a {whose} mask has the size {list(rle['size'])}, its image {list(self.size)} (height, width)"
+                )
+        return tuple(masks)
+
+
+def _column(name: str, given: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """`given` as float64 of exactly `shape`, all finite."""
+    if given is None:
+        raise InputError(f"{name} are missing; expected an array of shape {list(shape)}")
+    array = to_numpy(given).astype(np.float64)
+    if array.size == 0 and shape[0] == 0:
+        return array.reshape(shape)
+    if array.shape != shape:
+        raise InputError(f"{name} must have the shape {list(shape)}, not {list(array.shape)}")
+    if not np.isfinite(array).all():
+        raise InputError(f"{name} hold NaN or infinite values")
+    return array
+
+
+def _flags(name: str, given: Any, N: int) -> Bool[np.ndarray, " N"]:
+    return np.zeros(N, dtype=bool) if given is None else _column(f"{name} flags", given, (N,)) != 0
+
+
+def _xywh(boxes: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N 4"]:
+    return np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
+
+
+def _area(
+    boxes: Float[np.ndarray, "N 4"] | None,
+    masks: Sequence[Mapping[str, Any]] | None,
+    points: Float[np.ndarray, "N K 3"] | None,
+) -> Float[np.ndarray, " N"]:
+    """Of the masks where they count, else of the boxes, else of the extent of the keypoints, as COCO does."""
+    if masks is not None:
+        return np.array([float(coco_mask.area(rle)) for rle in masks], dtype=np.float64)
+    if boxes is not None:
+        sides = boxes[:, 2:]
+    else:
+        assert points is not None, "a row has masks, boxes or keypoints"
+        sides = points[:, :, :2].max(axis=1) - points[:, :, :2].min(axis=1)
+    area: Float[np.ndarray, " N"] = sides[:, 0] * sides[:, 1]
+    return area

@@ -1,0 +1,65 @@
+"""Dense-captioning mAP of JSON files.
+
+Ground truth: `{"images": [{"id": 1, "boxes": [[x1, y1, x2, y2], ...], "captions": ["a red dog", ...]}]}`; boxes are
+half-open pixels (x2 - x1 wide); a list of texts in place of a caption gives several references. Predictions: the same,
+one text per box, with `"scores": [score, ...]`.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from scenekit.errors import InputError
+from scenekit.io.records import Record, brief, read_json
+from scenekit.metrics.dense_captions.average_precision import DenseCaptioning
+from scenekit.metrics.dense_captions.language import language_score, words
+from scenekit.metrics.paired_images import ImagePair, Notes, named, paired_images
+from scenekit.metrics.scene_graph.arrays import check_length, corners
+
+Progress = Callable[[Iterable[ImagePair]], Iterable[ImagePair]]
+
+
+def score_dense_caption_files(
+    truth: Path,
+    prediction: Path,
+    language: str = "unigram-F",
+    last_region: bool = False,
+    notes: Notes | None = None,
+    progress: Progress = iter,
+) -> dict[str, Any]:
+    """`DenseCaptioning.result` of all pictures of the ground truth, and its `text_scores`.
+
+    Captions without a word count as wrong ones; `notes` tells of them.
+
+    Raises InputError naming file, image and field for anything that cannot be scored.
+    """
+    notes = notes or Notes()
+    metric = DenseCaptioning(language_score(language), language, last_region)
+    for known, found in progress(paired_images(read_json(truth), truth, prediction)):
+        boxes, references = known.get("boxes"), _texts(known, notes, several=True)
+        arrays, captions = [found.get("boxes"), found.get("scores")], _texts(found, notes)
+        with named(known):
+            truth_boxes = corners(boxes)
+            check_length("captions", references, len(truth_boxes), "boxes")
+        with named(found):
+            metric.update(truth_boxes, references, arrays[0], [texts[0] for texts in captions], arrays[1])
+    return {**metric.result(), **metric.text_scores()}
+
+
+def _texts(record: Record, notes: Notes, several: bool = False) -> list[list[str]]:
+    """The captions of each box; one of each, unless there may be `several`."""
+    value = record.get("captions")
+    if not isinstance(value, list):
+        raise InputError(f"{record}: 'captions' must be a list, not {brief(value)}")
+    return [_references(record, notes, number, entry, several) for number, entry in enumerate(value)]
+
+
+def _references(record: Record, notes: Notes, number: int, entry: Any, several: bool) -> list[str]:
+    where = f"{record}: 'captions' number {number}"
+    texts = entry if several and isinstance(entry, list) else [entry]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        expected = "text, or a list of texts" if several else "text"
+        raise InputError(f"{where} must be {expected}, not {brief(entry)}")
+    if not all(map(words, texts)):
+        notes.add(where, "has no word")
+    return texts

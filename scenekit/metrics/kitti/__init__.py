@@ -1,0 +1,1 @@
+"""KITTI's average precision of 3D boxes."""

@@ -1,0 +1,339 @@
+"""Average precision by KITTI's protocol: 2D boxes, orientation, seen from above, and 3D.
+
+Letters: G true objects, D detections of one picture, T thresholds of the score.
+
+Geiger et al., Are we ready for Autonomous Driving?, CVPR 2012, and the benchmark's program. True objects take
+detections one after another, in the order of the file, and each detection is taken once:
+
+* Objects too small, too hidden or too truncated for a difficulty, and classes that look alike (a van for cars, a
+  sitting person for pedestrians), are ignored: they take detections without counting. So are small detections.
+* A first pass gives each object the detection of the highest score; the scores of those found make up to 41 thresholds,
+  at which recall grows in equal steps. With fewer than 41 objects there are fewer, and even perfect detections stay
+  below 100: that is the official behavior.
+* A second pass, at each threshold, gives each object the detection that overlaps it most.
+* In 2D, false positives inside a region marked DontCare do not count.
+
+AP11 is the mean of the best precision at or beyond recalls 0, 0.1, ..., 1; AP40 that at 1/40, 2/40, ..., 1 (Simonelli
+et al., Disentangling Monocular 3D Object Detection, ICCV 2019). Overlaps must be above the minimum, not equal to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+
+from scenekit.errors import InputError
+from scenekit.ops.boxes3d import turned_rectangles
+from scenekit.ops.iou3d import bev_overlap
+
+Metric = Literal["2D", "BEV", "3D"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
+
+CLASSES = ("Car", "Pedestrian", "Cyclist")
+LOOK_ALIKE = {"Car": "Van", "Pedestrian": "Person_sitting"}
+DONT_CARE = "DontCare"
+TYPES = (*CLASSES, *LOOK_ALIKE.values(), "Truck", "Tram", "Misc", DONT_CARE)
+
+MIN_OVERLAPS: Mapping[str, Mapping[str, Mapping[Metric, float]]] = {
+    "Car": {"strict": {"2D": 0.7, "BEV": 0.7, "3D": 0.7}, "loose": {"2D": 0.7, "BEV": 0.5, "3D": 0.5}},
+    **{
+        name: {"strict": {"2D": 0.5, "BEV": 0.5, "3D": 0.5}, "loose": {"2D": 0.5, "BEV": 0.25, "3D": 0.25}}
+        for name in ("Pedestrian", "Cyclist")
+    },
+}
+"""The official ones are `strict`."""
+
+SAMPLES = 41
+"""At most so many thresholds, and places of the curve of precision over recall."""
+
+COUNTED, IGNORED, OTHER = 0, 1, -1
+"""What an object or a detection is for a class and difficulty."""
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """What an object may be at most to count: pixels high, and hidden (0..3) and cut off (0..1)."""
+
+    name: str
+    min_height: float
+    max_occlusion: int
+    max_truncation: float
+
+    def exceeded(self, truth: KittiObjects) -> Bool[np.ndarray, " G"]:
+        """Which objects are too small, too hidden or cut off too far."""
+        exceeded: Bool[np.ndarray, " G"] = (
+            (truth.occluded > self.max_occlusion)
+            | (truth.truncated > self.max_truncation)
+            | (truth.heights <= self.min_height)
+        )
+        return exceeded
+
+
+DIFFICULTIES = (
+    Difficulty("easy", 40.0, 0, 0.15),
+    Difficulty("moderate", 25.0, 1, 0.3),
+    Difficulty("hard", 25.0, 2, 0.5),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class KittiObjects:
+    """The objects of one picture as KITTI's text files have them; `scores` of detections only.
+
+    `boxes` are xyxy pixels. `sizes` are height, width, length and `locations` the middle of the lower face, in metres
+    of the camera; `rotations` turn about its y axis. `alphas` are the angles at which objects are seen.
+    """
+
+    names: tuple[str, ...]
+    truncated: Float[np.ndarray, " N"]
+    occluded: Int[np.ndarray, " N"]
+    alphas: Float[np.ndarray, " N"]
+    boxes: Float[np.ndarray, "N 4"]
+    sizes: Float[np.ndarray, "N 3"]
+    locations: Float[np.ndarray, "N 3"]
+    rotations: Float[np.ndarray, " N"]
+    scores: Float[np.ndarray, " N"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def heights(self) -> Float[np.ndarray, " N"]:
+        """Pixels."""
+        heights: Float[np.ndarray, " N"] = np.abs(self.boxes[:, 3] - self.boxes[:, 1])
+        return heights
+
+    def named(self, name: str) -> Bool[np.ndarray, " N"]:
+        """Which objects are of a class, whatever the case of its letters."""
+        return np.array([other.lower() == name.lower() for other in self.names], dtype=bool)
+
+
+class KittiAP:
+    """Accumulates pictures; `result` gives the averages in percent."""
+
+    def __init__(self) -> None:
+        self._pictures: list[_Picture] = []
+
+    def update(self, truth: KittiObjects, prediction: KittiObjects) -> None:
+        """Add one picture; InputError where detections have no scores."""
+        if prediction.scores is None:
+            raise InputError("detections need scores: 16 columns a line")
+        self._pictures.append(_Picture(truth, prediction, prediction.scores, overlaps(truth, prediction)))
+
+    def merge(self, other: KittiAP) -> None:
+        """Add what another process accumulated over other pictures."""
+        self._pictures += other._pictures
+
+    def result(self) -> dict[str, float]:
+        """`KITTI/Car_3D_AP40_moderate_strict` and the like: class, metric, kind, difficulty, overlap.
+
+        Metrics are 2D, AOS, BEV, 3D. `KITTI/Overall_...` are the means over the classes at the strict overlaps. NaN
+        where no object of the class and difficulty is there.
+        """
+        found: dict[str, float] = {}
+        for name in CLASSES:
+            for level, minima in MIN_OVERLAPS[name].items():
+                for difficulty in DIFFICULTIES:
+                    for metric in METRICS:
+                        curves = self.curves(name, difficulty, metric, minima[metric])
+                        for shown, curve in curves.items():
+                            found |= _averages(f"{name}_{shown}", f"{difficulty.name}_{level}", curve)
+        return {f"KITTI/{name}": value for name, value in (found | _over_classes(found)).items()}
+
+    def curves(
+        self, name: str, difficulty: Difficulty, metric: Metric, min_overlap: float
+    ) -> dict[str, Float[np.ndarray, " 41"]]:
+        """The best precision at or beyond each of 41 recalls, as a fraction; with "2D" also "AOS", of orientation."""
+        cases = [_Case.of(picture, name, difficulty, metric, min_overlap) for picture in self._pictures]
+        count = sum(int((case.truth == COUNTED).sum()) for case in cases)
+        if not count:
+            return {shown: np.full(SAMPLES, np.nan) for shown in _shown(metric)}
+        thresholds = recall_thresholds(np.concatenate([_found_scores(case) for case in cases]), count)
+        sums = sum((_counts(case, thresholds) for case in cases), np.zeros((3, len(thresholds))))
+        true, false, similarity = sums
+        with np.errstate(invalid="ignore"):
+            curves = (true / (true + false), similarity / (true + false))
+        return {shown: _envelope(curve) for shown, curve in zip(_shown(metric), curves, strict=False)}
+
+
+def overlaps(truth: KittiObjects, prediction: KittiObjects) -> dict[Metric, Float[np.ndarray, "D G"]]:
+    """IoU of every detection with every object; 0 for what has no box in space, such as DontCare."""
+    shared = _intersections(prediction.boxes, truth.boxes)
+    areas = [(o.boxes[:, 2:] - o.boxes[:, :2]).prod(axis=1) for o in (prediction, truth)]
+    flat, solid = _in_space(truth, prediction)
+    return {"2D": _ratio(shared, areas[0][:, None] + areas[1] - shared), "BEV": flat, "3D": solid}
+
+
+def recall_thresholds(scores: Float[np.ndarray, " K"], count: int) -> Float[np.ndarray, " T"]:
+    """Scores, falling, of those found, at which recall over `count` objects comes closest to 0, 1/40, 2/40, ..."""
+    falling, chosen, wanted = np.sort(scores)[::-1], [], 0.0
+    for i, score in enumerate(falling):
+        last = i == len(falling) - 1
+        here, next_ = (i + 1) / count, (i + (1 if last else 2)) / count
+        if last or next_ - wanted >= wanted - here:
+            chosen.append(score)
+            wanted += 1 / (SAMPLES - 1)
+    return np.array(chosen)
+
+
+@dataclass(frozen=True, eq=False)
+class _Picture:
+    truth: KittiObjects
+    prediction: KittiObjects
+    scores: Float[np.ndarray, " D"]
+    overlaps: Mapping[Metric, Float[np.ndarray, "D G"]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """A picture for one class, difficulty and metric: what each object is, and which detections reach it."""
+
+    truth: Int[np.ndarray, " G"]
+    prediction: Int[np.ndarray, " D"]
+    scores: Float[np.ndarray, " D"]
+    overlaps: Float[np.ndarray, "D G"]
+    reaches: Bool[np.ndarray, "D G"]
+    similarity: Float[np.ndarray, "D G"]
+    excused: Bool[np.ndarray, " D"]
+
+    @classmethod
+    def of(cls, picture: _Picture, name: str, difficulty: Difficulty, metric: Metric, min_overlap: float) -> _Case:
+        truth, prediction = picture.truth, picture.prediction
+        iou = picture.overlaps[metric]
+        turn = prediction.alphas[:, None] - truth.alphas
+        inside = _inside_dont_care(truth, prediction) > min_overlap
+        return cls(
+            _roles_of_truth(truth, name, difficulty),
+            _roles_of_detections(prediction, name, difficulty),
+            picture.scores,
+            iou,
+            iou > min_overlap,
+            (1 + np.cos(turn)) / 2,
+            inside if metric == "2D" else np.zeros_like(inside),
+        )
+
+
+def _roles_of_truth(truth: KittiObjects, name: str, difficulty: Difficulty) -> Int[np.ndarray, " G"]:
+    own = truth.named(name)
+    alike = truth.named(LOOK_ALIKE[name]) if name in LOOK_ALIKE else np.zeros_like(own)
+    return np.where(own & ~difficulty.exceeded(truth), COUNTED, np.where(own | alike, IGNORED, OTHER))
+
+
+def _roles_of_detections(prediction: KittiObjects, name: str, difficulty: Difficulty) -> Int[np.ndarray, " D"]:
+    """Small ones are ignored whatever their class is, as in the official program."""
+    own = np.where(prediction.named(name), COUNTED, OTHER)
+    return np.where(prediction.heights < difficulty.min_height, IGNORED, own)
+
+
+def _found_scores(case: _Case) -> Float[np.ndarray, " K"]:
+    """The first pass: scores of the detections that counted objects take."""
+    free, scores = case.prediction != OTHER, []
+    for i in np.flatnonzero(case.truth != OTHER):
+        candidates = np.flatnonzero(free & case.reaches[:, i])
+        if len(candidates):
+            taken = candidates[case.scores[candidates].argmax()]
+            free[taken] = False
+            if case.truth[i] == COUNTED and case.prediction[taken] == COUNTED:
+                scores.append(case.scores[taken])
+    return np.array(scores, dtype=float)
+
+
+def _counts(case: _Case, thresholds: Float[np.ndarray, " T"]) -> Float[np.ndarray, "3 T"]:
+    """The second pass, at all thresholds at once: true positives, false ones, and the sum of similarities."""
+    free = (case.scores >= thresholds[:, None]) & (case.prediction != OTHER)  # [T D]
+    counted = case.prediction == COUNTED
+    true, similarity = np.zeros((2, len(thresholds)))
+    if not free.size:
+        return np.stack((true, true, similarity))
+    for i in np.flatnonzero(case.truth != OTHER):
+        candidates = free & case.reaches[:, i]
+        best = np.where(candidates & counted, case.overlaps[:, i], -1).argmax(axis=1)
+        taken = np.where((candidates & counted).any(axis=1), best, candidates.argmax(axis=1))
+        rows = np.flatnonzero(candidates.any(axis=1))
+        free[rows, taken[rows]] = False
+        if case.truth[i] == COUNTED:
+            rows = rows[counted[taken[rows]]]
+            true[rows] += 1
+            similarity[rows] += case.similarity[taken[rows], i]
+    false = (free & counted & ~case.excused).sum(axis=1)
+    return np.stack((true, false, similarity))
+
+
+def _inside_dont_care(truth: KittiObjects, prediction: KittiObjects) -> Float[np.ndarray, " D"]:
+    """The largest share of each detection's box that lies in one region of DontCare."""
+    regions = truth.boxes[truth.named(DONT_CARE)]
+    areas = (prediction.boxes[:, 2:] - prediction.boxes[:, :2]).prod(axis=1)
+    shares: Float[np.ndarray, " D"] = _ratio(_intersections(prediction.boxes, regions), areas[:, None]).max(
+        axis=1, initial=0
+    )
+    return shares
+
+
+def _intersections(a: Float[np.ndarray, "D 4"], b: Float[np.ndarray, "G 4"]) -> Float[np.ndarray, "D G"]:
+    sides = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2])
+    shared: Float[np.ndarray, "D G"] = np.maximum(sides, 0).prod(axis=2)
+    return shared
+
+
+def _in_space(truth: KittiObjects, prediction: KittiObjects) -> tuple[np.ndarray, np.ndarray]:
+    """IoU seen from above, and of the volumes of upright boxes."""
+    flat, solid = np.zeros((2, len(prediction), len(truth)))
+    rows, columns = (np.flatnonzero(_solid(objects)) for objects in (prediction, truth))
+    cells = np.ix_(rows, columns)
+    area, iou = bev_overlap(_footprints(prediction)[rows], _footprints(truth)[columns])
+    flat[cells] = iou.numpy()
+    tops = [objects.locations[:, 1] - objects.sizes[:, 0] for objects in (prediction, truth)]
+    bottom = np.minimum(prediction.locations[:, None, 1], truth.locations[:, 1])
+    common = np.maximum(bottom - np.maximum(tops[0][:, None], tops[1]), 0)[cells]
+    volumes = [objects.sizes.prod(axis=1) for objects in (prediction, truth)]
+    shared = area.numpy() * common
+    solid[cells] = shared / (volumes[0][rows, None] + volumes[1][columns] - shared)
+    return flat, solid
+
+
+def _solid(objects: KittiObjects) -> Bool[np.ndarray, " N"]:
+    """Which have a box in space: sides above 0, and numbers that are finite."""
+    numbers = np.column_stack((objects.sizes, objects.locations, objects.rotations))
+    solid: Bool[np.ndarray, " N"] = (objects.sizes > 0).all(axis=1) & np.isfinite(numbers).all(axis=1)
+    return solid
+
+
+def _footprints(objects: KittiObjects) -> torch.Tensor:
+    """Corners (x, z) of length x width; at rotation 0 the length lies along x."""
+    middles, yaws, (_, width, length) = objects.locations[:, [0, 2]], objects.rotations, objects.sizes.T
+    return turned_rectangles(*map(torch.from_numpy, (middles, length, width, yaws)))
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    ratio: np.ndarray = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+    return ratio
+
+
+def _shown(metric: Metric) -> Sequence[str]:
+    return ("2D", "AOS") if metric == "2D" else (metric,)
+
+
+def _envelope(values: Float[np.ndarray, " T"]) -> Float[np.ndarray, " 41"]:
+    """The largest value at or beyond each place; 0 where recall never comes."""
+    curve = np.zeros(SAMPLES)
+    curve[: len(values)] = np.nan_to_num(values)
+    return np.maximum.accumulate(curve[::-1])[::-1]
+
+
+def _averages(start: str, end: str, curve: Float[np.ndarray, " 41"]) -> dict[str, float]:
+    means = {"AP11": curve[::4].mean(), "AP40": curve[1:].mean()}
+    return {f"{start}_{kind}_{end}": 100 * float(mean) for kind, mean in means.items()}
+
+
+def _over_classes(found: Mapping[str, float]) -> dict[str, float]:
+    """Means over the classes, of the official overlaps."""
+    names = [name.removeprefix(CLASSES[0]) for name in found if name.startswith(CLASSES[0]) and name.endswith("strict")]
+    return {
+        f"Overall{name.removesuffix('_strict')}": float(np.mean([found[f"{each}{name}"] for each in CLASSES]))
+        for name in names
+    }

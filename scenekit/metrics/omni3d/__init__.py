@@ -1,0 +1,1 @@
+"""Omni3D's average precision of 3D boxes."""

@@ -1,0 +1,109 @@
+"""Panoptic quality of files in the official layout (https://cocodataset.org/#format-data, panoptic segmentation).
+
+A JSON file lists the segments of each image; a folder holds one PNG per image, with the ids as R + 256 G + 65536 B.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Int
+from PIL import Image, UnidentifiedImageError
+
+from scenekit.errors import InputError
+from scenekit.io.records import Record, by_id, read_json, read_records
+from scenekit.metrics.panoptic.quality import PanopticCategory, PanopticQuality, SegmentInfo
+
+Progress = Callable[[Iterable[Record]], Iterable[Record]]
+
+
+def score_panoptic_files(
+    truth: Path,
+    truth_maps: Path,
+    prediction: Path,
+    predicted_maps: Path,
+    crowds: Literal["last", "all"] = "last",
+    progress: Progress = iter,
+) -> dict[str, Any]:
+    """`PanopticQuality.result` of all images of the ground truth; categories are those that `truth` lists.
+
+    Every image of the ground truth needs a prediction, which may be empty, and no other image may have one. `progress`
+    may wrap the loop over the images.
+
+    Raises InputError naming the file and the entry for anything that is not in order.
+    """
+    for folder in (truth_maps, predicted_maps):
+        if not folder.is_dir():
+            raise InputError(f"expected a folder of PNG files, but {folder} is none")
+    data = read_json(truth)
+    quality = PanopticQuality(_categories(data, truth), crowds)
+    predictions = _annotations(read_json(prediction), prediction)
+    images = _annotations(data, truth)
+    _check_images(images, predictions, prediction)
+    for image in progress(images.values()):
+        _add(quality, (image, truth_maps), (predictions[image.data["image_id"]], predicted_maps))
+    return quality.result()
+
+
+def read_id_map(path: Path) -> Int[np.ndarray, "H W"]:
+    """Segment ids of a panoptic PNG."""
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("RGB", "RGBA"):
+                raise InputError(f"{path}: a panoptic map has the ids in R, G and B; this picture is {image.mode}")
+            red, green, blue = np.moveaxis(np.asarray(image, dtype=np.int64)[..., :3], -1, 0)
+    except FileNotFoundError:
+        raise InputError(f"no such file: {path}") from None
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise InputError(f"cannot read {path} as a picture: {error}") from None
+    ids: Int[np.ndarray, "H W"] = red + 256 * green + 65536 * blue
+    return ids
+
+
+def _categories(data: Any, path: Path) -> dict[int, PanopticCategory]:
+    categories = by_id(read_records(data, path, "categories", "category"))
+    return {
+        i: PanopticCategory(record.text("name"), record.flag("isthing", required=True))
+        for i, record in categories.items()
+    }
+
+
+def _annotations(data: Any, path: Path) -> dict[int, Record]:
+    return by_id(read_records(data, path, "annotations", "annotation"), "image_id")
+
+
+def _check_images(truth: Mapping[int, Record], predictions: Mapping[int, Record], path: Path) -> None:
+    if missing := sorted(truth.keys() - predictions.keys()):
+        raise InputError(
+            f"{path} has no prediction for image {missing[0]} ({len(missing)} of {len(truth)} are missing)"
+        )
+    if unknown := sorted(predictions.keys() - truth.keys()):
+        raise InputError(f"{path} has a prediction for image {unknown[0]}, which the ground truth does not list")
+
+
+def _add(quality: PanopticQuality, truth: tuple[Record, Path], prediction: tuple[Record, Path]) -> None:
+    """Score one image; each side is its annotation and the folder of its map."""
+    (wanted, wanted_folder), (found, found_folder) = truth, prediction
+    try:
+        quality.update(
+            read_id_map(wanted_folder / wanted.text("file_name")),
+            _segments(wanted, quality.categories, is_truth=True),
+            read_id_map(found_folder / found.text("file_name")),
+            _segments(found, quality.categories, is_truth=False),
+        )
+    except InputError as error:
+        raise InputError(f"image {wanted.data['image_id']}: {error}") from None
+
+
+def _segments(annotation: Record, categories: Mapping[int, PanopticCategory], is_truth: bool) -> list[SegmentInfo]:
+    """The segments of one image; areas and crowd flags are those of the ground truth, predictions have none."""
+    return [
+        SegmentInfo(
+            record.integer("id"),
+            record.reference("category_id", categories),
+            record.integer("area") if is_truth else None,
+            record.flag("iscrowd") if is_truth else False,
+        )
+        for record in annotation.records("segments_info", "segment")
+    ]

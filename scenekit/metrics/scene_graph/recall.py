@@ -1,0 +1,300 @@
+"""Scene-graph recall by the field's benchmark (Tang et al., Unbiased Scene Graph Generation, CVPR 2020, and its code).
+
+Letters: G true objects, R true relations, N predicted objects, K predicted pairs, P predicates, M relations of all
+pictures, I pictures.
+
+A predicted triplet finds a true relation when the classes of subject and object and the predicate are equal, and both
+boxes overlap theirs by IoU >= 0.5, counted in inclusive pixels: x2 - x1 + 1 wide. Predictions are never used up, a
+true relation counts once, repeated ones count one by one. So it is enough to know of each true relation the rank of the
+first triplet that finds it; every metric follows from these ranks:
+
+* R@k, with graph constraint: one triplet per listed pair, its best predicate, in the order in which pairs are listed.
+* ngR@k, without: all pairs times all predicates by score of subject * object * predicate, in single precision as the
+  benchmark has it; equal scores by pair, then predicate.
+* mR@k, ng_mR@k: the recall per picture and predicate, its mean over the pictures that have the predicate, the mean of
+  these over all predicates, of which those that no picture has count 0 (Chen et al., CVPR 2019).
+* zR@k, ng_zR@k: over the relations whose (subject class, object class, predicate) is in a list of unseen triplets.
+* A@k: as R@k among the predictions whose pair of objects is a true pair, pooled over all pictures.
+
+R and zR are means over pictures. Pictures without true relations (for zR: unseen ones) are left out.
+"""
+
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from scenekit.errors import InputError, nearest
+from scenekit.metrics.common import ratio
+from scenekit.metrics.scene_graph.arrays import LAST_PIXEL, GraphPrediction, GraphTruth
+
+Mode = Literal["predcls", "sgcls", "sgdet"]
+"""What is given: boxes and labels, boxes, nothing."""
+
+MODES: tuple[Mode, ...] = get_args(Mode)
+CUTOFFS = (20, 50, 100)
+IOU_THRESHOLD = 0.5
+
+Triplets = Iterable[tuple[int, int, int]] | Container[tuple[int, int, int]]
+"""(subject class, object class, predicate): those that there are, or whatever can tell whether one is among them."""
+
+_NEVER = np.iinfo(np.int64).max
+
+
+class SceneGraphRecall:
+    """Accumulates pictures; `result` gives the recalls as fractions.
+
+    `predicates` names the predicates 1..P. `zero_shot` lists triplets (subject class, object class, predicate) that
+    training never showed. In "predcls" and "sgcls" boxes (and labels, and scores of 1) are taken from the ground truth
+    whatever was predicted. A picture without predicted pairs has found nothing ("zero", as in neural-motifs), or is
+    left out, which raises the means ("skip", as in Scene-Graph-Benchmark).
+    """
+
+    def __init__(
+        self,
+        predicates: Sequence[str],
+        mode: Mode,
+        zero_shot: Triplets | None = None,
+        without_pairs: Literal["zero", "skip"] = "zero",
+        cutoffs: Sequence[int] = CUTOFFS,
+    ) -> None:
+        self.predicates = tuple(predicates)
+        self.mode = read_mode(mode)
+        self.zero_shot = frozenset(zero_shot) if isinstance(zero_shot, Iterable) else zero_shot
+        self.without_pairs = without_pairs
+        self.cutoffs = tuple(cutoffs)
+        self._pictures: list[_Ranks] = []
+
+    def update(self, truth: GraphTruth, prediction: GraphPrediction) -> None:
+        """Add one picture.
+
+        Raises InputError for predicates beyond those named, and where the mode gives the objects and there are more or
+        fewer of them in the prediction.
+        """
+        self._check(truth, prediction)
+        if not len(truth.relations) or (self.without_pairs == "skip" and not len(prediction.pairs)):
+            return
+        given = _with_given(truth, prediction, self.mode)
+        listed = np.arange(min(len(given.pairs), max(self.cutoffs)))
+        self._pictures.append(
+            _Ranks(
+                np.full(len(truth.relations), len(self._pictures)),
+                truth.relations[:, 2],
+                self._unseen(truth),
+                first_found(_constrained(truth, given, listed)),
+                first_found(_unconstrained(truth, given, max(self.cutoffs))),
+                first_found(_constrained(truth, given, _on_true_pairs(truth, given)[: max(self.cutoffs)])),
+            )
+        )
+
+    def merge(self, other: "SceneGraphRecall") -> None:
+        """Add what another process accumulated over other pictures."""
+        if other._settings() != self._settings():
+            raise InputError("scene-graph scores of different predicates, modes or rules cannot be merged")
+        before = len(self._pictures)
+        self._pictures += [replace(ranks, picture=ranks.picture + before) for ranks in other._pictures]
+
+    def result(self) -> dict[str, Any]:
+        """`R@k`, `ngR@k`, `mR@k`, `ng_mR@k` for each cut-off k, the number of `images` that counted, `per_predicate`.
+
+        With a list of unseen triplets also `zR@k` and `ng_zR@k`; where the mode gives the boxes also `A@k`. NaN where
+        there was nothing to measure. `per_predicate` maps names to `R@k`, `ngR@k` and `count`, the true relations.
+        """
+        rows, P = self._rows(), len(self.predicates)
+        scores: dict[str, Any] = {}
+        for k in self.cutoffs:
+            scores |= {f"R@{k}": rows.mean("R", k), f"ngR@{k}": rows.mean("ngR", k)}
+            scores |= {f"mR@{k}": rows.mean_over_predicates("R", k, P)}
+            scores |= {f"ng_mR@{k}": rows.mean_over_predicates("ngR", k, P)}
+            if self.zero_shot is not None:
+                scores |= {f"zR@{k}": rows.mean("zR", k), f"ng_zR@{k}": rows.mean("ng_zR", k)}
+            if self.mode != "sgdet":
+                scores |= {f"A@{k}": ratio(float((rows.on_true_pairs < k).sum()), len(rows.picture))}
+        return {**scores, "images": len(self._pictures), "per_predicate": self._per_predicate(rows)}
+
+    def picture_recalls(self, name: str, k: int) -> Float[np.ndarray, " I"]:
+        """`name` ("R", "ngR", "zR" or "ng_zR") at k of each picture that counts for it, in the order of the updates."""
+        return self._rows().picture_recalls(name, k)
+
+    def predicate_recalls(self, name: str, k: int) -> Float[np.ndarray, " P"]:
+        """`name` ("R" or "ngR") at k of each predicate: its mean over the pictures that have it, 0 without any."""
+        return self._rows().predicate_recalls(name, k, len(self.predicates))
+
+    def _check(self, truth: GraphTruth, prediction: GraphPrediction) -> None:
+        P = len(self.predicates)
+        if (truth.relations[:, 2] > P).any():
+            raise InputError(f"the predicate {truth.relations[:, 2].max()} occurs, but only {P} are known")
+        width = prediction.probabilities.shape[1]
+        if len(prediction.pairs) and width != P + 1:
+            raise InputError(f"{width} scores per pair for {P} predicates; {P + 1} are needed, 'no relation' first")
+        predicted = len(prediction.boxes)
+        if self.mode != "sgdet" and predicted != len(truth.boxes) and (predicted or len(prediction.pairs)):
+            raise InputError(
+                f"mode {self.mode} takes the true objects: {len(truth.boxes)} are needed, in the same order, not"
+                f" {predicted}"
+            )
+
+    def _unseen(self, truth: GraphTruth) -> Bool[np.ndarray, " R"]:
+        subjects, objects = truth.labels[truth.relations[:, :2]].T.tolist()
+        triplets = zip(subjects, objects, truth.relations[:, 2].tolist(), strict=True)
+        return np.array([triplet in (self.zero_shot or ()) for triplet in triplets], dtype=bool)
+
+    def _settings(self) -> tuple[Any, ...]:
+        return self.predicates, self.mode, self.zero_shot, self.without_pairs, self.cutoffs
+
+    def _rows(self) -> "_Ranks":
+        return _Ranks.of_all(self._pictures)
+
+    def _per_predicate(self, rows: "_Ranks") -> dict[str, dict[str, float | int]]:
+        P = len(self.predicates)
+        columns: dict[str, list[float | int]] = {
+            f"{name}@{k}": rows.predicate_recalls(name, k, P).tolist() for name in ("R", "ngR") for k in self.cutoffs
+        }
+        columns["count"] = np.bincount(rows.predicate, minlength=P + 1)[1:].tolist()
+        return {
+            name: {column: values[i] for column, values in columns.items()} for i, name in enumerate(self.predicates)
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class _Ranks:
+    """Of each true relation: its picture and predicate, whether it is unseen, and the ranks that found it first."""
+
+    picture: Int[np.ndarray, " M"]
+    predicate: Int[np.ndarray, " M"]
+    unseen: Bool[np.ndarray, " M"]
+    constrained: Int[np.ndarray, " M"]
+    unconstrained: Int[np.ndarray, " M"]
+    on_true_pairs: Int[np.ndarray, " M"]
+
+    @classmethod
+    def of_all(cls, pictures: "Sequence[_Ranks]") -> "_Ranks":
+        empty = np.zeros(0, dtype=np.int64)
+        columns = [
+            np.concatenate([getattr(ranks, field.name) for ranks in pictures] or [empty]) for field in fields(cls)
+        ]
+        columns[2] = columns[2].astype(bool)
+        return cls(*columns)
+
+    def found(self, name: str, k: int) -> Bool[np.ndarray, " M"]:
+        return (self.unconstrained if name.startswith("ng") else self.constrained) < k
+
+    def picture_recalls(self, name: str, k: int) -> Float[np.ndarray, " I"]:
+        counted = self.unseen if name.endswith("zR") else np.ones(len(self.picture), dtype=bool)
+        _, index = np.unique(self.picture[counted], return_inverse=True)
+        return np.bincount(index, self.found(name, k)[counted]) / np.bincount(index)
+
+    def mean(self, name: str, k: int) -> float:
+        recalls = self.picture_recalls(name, k)
+        return ratio(float(recalls.sum()), len(recalls))
+
+    def predicate_recalls(self, name: str, k: int, P: int) -> Float[np.ndarray, " P"]:
+        cells, index = np.unique(self.picture * (P + 1) + self.predicate, return_inverse=True)
+        recalls = np.bincount(index, self.found(name, k)) / np.bincount(index)
+        predicate = cells % (P + 1)
+        pictures = np.bincount(predicate, minlength=P + 1)[1:]
+        return np.bincount(predicate, recalls, minlength=P + 1)[1:] / np.maximum(pictures, 1)
+
+    def mean_over_predicates(self, name: str, k: int, P: int) -> float:
+        return ratio(float(self.predicate_recalls(name, k, P).sum()), P if len(self.picture) else 0)
+
+
+def read_mode(name: str) -> Mode:
+    """`name` as a mode; InputError for any other."""
+    for mode in MODES:
+        if mode == name:
+            return mode
+    raise InputError(f"unknown mode {name!r}{nearest(name, MODES)}")
+
+
+def match_relations(truth: GraphTruth, prediction: GraphPrediction, mode: Mode) -> Bool[np.ndarray, "K R"]:
+    """Which true relations each predicted pair finds with its best predicate (background is never the best)."""
+    given = _with_given(truth, prediction, mode)
+    return _constrained(truth, given, np.arange(len(given.pairs)))
+
+
+def first_found(matches: Bool[np.ndarray, "K R"]) -> Int[np.ndarray, " R"]:
+    """The rank, from 0, of the first triplet that finds each relation; the largest integer where none does."""
+    if not len(matches):
+        return np.full(matches.shape[1], _NEVER)
+    return np.where(matches.any(axis=0), matches.argmax(axis=0), _NEVER)
+
+
+def inclusive_iou(a: Float[np.ndarray, "N 4"], b: Float[np.ndarray, "G 4"]) -> Float[np.ndarray, "N G"]:
+    """IoU of boxes whose last pixel is included; 0 where both are empty."""
+    corner, limit = np.maximum(a[:, None, :2], b[:, :2]), np.minimum(a[:, None, 2:], b[:, 2:])
+    shared = np.maximum(limit - corner + LAST_PIXEL, 0).prod(axis=-1)
+    areas = [(boxes[:, 2:] - boxes[:, :2] + LAST_PIXEL).prod(axis=-1) for boxes in (a, b)]
+    union = areas[0][:, None] + areas[1] - shared
+    iou: Float[np.ndarray, "N G"] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return iou
+
+
+def _with_given(truth: GraphTruth, prediction: GraphPrediction, mode: Mode) -> GraphPrediction:
+    """The prediction with what the mode gives."""
+    if mode == "sgdet" or not len(prediction.pairs):
+        return prediction
+    if mode == "sgcls":
+        return replace(prediction, boxes=truth.boxes)
+    return replace(prediction, boxes=truth.boxes, labels=truth.labels, scores=np.ones(len(truth.boxes)))
+
+
+def _constrained(
+    truth: GraphTruth, prediction: GraphPrediction, rows: Int[np.ndarray, " K"]
+) -> Bool[np.ndarray, "K R"]:
+    """As `_matches`, of these pairs with their best predicates."""
+    probabilities = prediction.probabilities[rows, 1:]
+    predicates = probabilities.argmax(axis=1) + 1 if len(rows) else rows
+    return _matches(truth, prediction, rows, predicates)
+
+
+def _unconstrained(truth: GraphTruth, prediction: GraphPrediction, count: int) -> Bool[np.ndarray, "K R"]:
+    """As `_matches`, of the best `count` of all pairs times predicates."""
+    return _matches(truth, prediction, *_best_triplets(prediction, count))
+
+
+def _best_triplets(prediction: GraphPrediction, count: int) -> tuple[Int[np.ndarray, " K"], Int[np.ndarray, " K"]]:
+    """Pairs and predicates of the highest scores, falling; equal scores by pair, then predicate."""
+    if not len(prediction.pairs):
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    relation = prediction.probabilities[:, 1:].astype(np.float32)
+    objects = prediction.scores.astype(np.float32)[prediction.pairs].prod(axis=1)
+    # A triplet among the best `count` belongs to a pair whose best triplet is among the best `count` of the pairs'.
+    pairs = _at_least_nth(objects * relation.max(axis=1), count)
+    scores = (objects[pairs, None] * relation[pairs]).ravel()
+    cells = _at_least_nth(scores, count)
+    best = cells[np.argsort(-scores[cells], kind="stable")[:count]]
+    return pairs[best // relation.shape[1]], best % relation.shape[1] + 1
+
+
+def _at_least_nth(values: Float[np.ndarray, " K"], n: int) -> Int[np.ndarray, " L"]:
+    """Rows, in order, of all values that are not below the nth highest; more than n where values are equal."""
+    if len(values) <= n:
+        return np.arange(len(values))
+    return np.flatnonzero(values >= np.partition(values, -n)[-n])
+
+
+def _on_true_pairs(truth: GraphTruth, prediction: GraphPrediction) -> Int[np.ndarray, " K"]:
+    """Rows of the predicted pairs that are pairs of true relations; objects are those of the ground truth."""
+    objects = max(len(truth.boxes), len(prediction.boxes))
+    pairs, wanted = (array[:, 0] * objects + array[:, 1] for array in (prediction.pairs, truth.relations))
+    return np.flatnonzero(np.isin(pairs, wanted))
+
+
+def _matches(
+    truth: GraphTruth, prediction: GraphPrediction, pairs: Int[np.ndarray, " K"], predicates: Int[np.ndarray, " K"]
+) -> Bool[np.ndarray, "K R"]:
+    """Which true relations each triplet finds, given as a row of the predicted pairs and a predicate."""
+    same: Bool[np.ndarray, "N G"] = (prediction.labels[:, None] == truth.labels) & (
+        inclusive_iou(prediction.boxes, truth.boxes) >= IOU_THRESHOLD
+    )
+    subjects, objects = prediction.pairs[pairs].T
+    wanted_subjects, wanted_objects, wanted = truth.relations.T
+    matches: Bool[np.ndarray, "K R"] = (
+        same[subjects[:, None], wanted_subjects]
+        & same[objects[:, None], wanted_objects]
+        & (predicates[:, None] == wanted)
+    )
+    return matches

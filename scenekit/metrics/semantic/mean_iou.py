@@ -1,0 +1,96 @@
+"""Semantic segmentation measured by one confusion matrix over all images, as detectron2's `SemSegEvaluator` does.
+
+Letters: C classes, H W picture.
+
+Pixels whose ground truth is `ignore_label` count nowhere, not even in a union. A class that no ground-truth pixel has
+is left out of the means even where it is predicted (those pixels still harm the classes they were taken from). A pixel
+may be predicted as `ignore_label` by a model that leaves it undecided: it is a miss of the class it should have been.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float, Int
+
+from scenekit.errors import InputError
+from scenekit.metrics.common import ratio, to_numpy
+
+
+class SemanticSegmentation:
+    """Accumulates label maps; `result` gives mIoU and its relatives as fractions.
+
+    `classes` names the labels 0..C-1. `confusion` counts pixels, rows prediction, columns ground truth; the last column
+    holds the ignored pixels, the last row the undecided ones.
+    """
+
+    def __init__(self, classes: Sequence[str], ignore_label: int = 255) -> None:
+        if 0 <= ignore_label < len(classes):
+            raise InputError(f"ignore_label {ignore_label} is the label of {classes[ignore_label]!r}; choose another")
+        self.classes = tuple(classes)
+        self.ignore_label = ignore_label
+        self.confusion: Int[np.ndarray, "C+1 C+1"] = np.zeros((len(classes) + 1,) * 2, dtype=np.int64)
+
+    def update(self, truth: Any, prediction: Any) -> None:
+        """Add one image, or a stack of them: integer arrays or tensors [..., H, W] of equal shape.
+
+        Raises InputError for different shapes, for labels that no class has, and for non-integer maps.
+        """
+        truth, prediction = to_numpy(truth), to_numpy(prediction)
+        if truth.shape != prediction.shape:
+            raise InputError(f"a label map of shape {prediction.shape} was predicted for one of shape {truth.shape}")
+        C = len(self.classes)
+        self._check("ground-truth", truth)
+        self._check("predicted", prediction)
+        rows, columns = (np.where(m == self.ignore_label, C, m).astype(np.int64) for m in (prediction, truth))
+        pairs = (C + 1) * rows + columns
+        self.confusion += np.bincount(pairs.ravel(), minlength=(C + 1) ** 2).reshape(C + 1, C + 1)
+
+    def merge(self, other: "SemanticSegmentation") -> None:
+        """Add what another process accumulated over other images."""
+        if other.classes != self.classes:
+            raise InputError(f"cannot merge scores of classes {other.classes} into those of {self.classes}")
+        self.confusion += other.confusion
+
+    def result(self) -> dict[str, Any]:
+        """mIoU, fwIoU (weighted by class frequency), mACC (mean of class accuracies), pACC (of pixels), per_class.
+
+        `per_class` maps names to IoU and ACC. NaN stands for a class without ground truth, and for everything where
+        there is no ground truth at all.
+        """
+        hits: Float[np.ndarray, " C"] = self.confusion.diagonal()[:-1].astype(np.float64)
+        truth = self.confusion[:, :-1].sum(axis=0)
+        predicted = self.confusion[:-1, :-1].sum(axis=1)
+        present = truth > 0
+        iou = _divide(hits, truth + predicted - hits, present)
+        accuracy = _divide(hits, truth, present)
+        classes, pixels = int(present.sum()), int(truth.sum())
+        per_class = zip(self.classes, iou, accuracy, strict=True)
+        return {
+            "mIoU": ratio(float(iou[present].sum()), classes),
+            "fwIoU": ratio(float((iou[present] * truth[present]).sum()), pixels),
+            "mACC": ratio(float(accuracy[present].sum()), classes),
+            "pACC": ratio(float(hits.sum()), pixels),
+            "per_class": {name: {"IoU": float(i), "ACC": float(a)} for name, i, a in per_class},
+        }
+
+    def _check(self, whose: str, labels: npt.NDArray[Any]) -> None:
+        if labels.dtype.kind not in "iub":
+            raise InputError(f"a {whose} label map must hold integers, not {labels.dtype}")
+        labels = labels[labels != self.ignore_label]
+        if labels.size and not (labels.min() >= 0 and labels.max() < len(self.classes)):
+            wrong = int(labels.max() if labels.max() >= len(self.classes) else labels.min())
+            raise InputError(
+                f"a {whose} label map holds {wrong}; expected 0 to {len(self.classes) - 1} or {self.ignore_label} "
+                f"({'ignored' if whose == 'ground-truth' else 'undecided'})"
+            )
+
+
+def _divide(
+    numerator: Float[np.ndarray, " C"], denominator: npt.NDArray[Any], where: npt.NDArray[np.bool_]
+) -> Float[np.ndarray, " C"]:
+    """The quotient where allowed, NaN elsewhere."""
+    quotient = np.full(len(numerator), np.nan)
+    quotient[where] = numerator[where] / denominator[where]
+    return quotient

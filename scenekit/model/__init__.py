@@ -1,0 +1,1 @@
+"""The one pass: plan, board, heads and postprocessing."""

@@ -1,0 +1,135 @@
+"""From a configuration and a vocabulary to a model."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, cast
+
+from jaxtyping import Float
+from torch import Tensor
+
+from scenekit.backbones import FPN, BackboneWithFPN
+from scenekit.backbones.base import Normalization
+from scenekit.config import Config, validated
+from scenekit.errors import InputError, PluginError
+from scenekit.hooks import TaskSpec, blaming, registry
+from scenekit.hooks.options import check_options
+from scenekit.keys import FEATURES, IMAGES
+from scenekit.model.board import Board, Pooler
+from scenekit.model.head import Core, Head, Provider
+from scenekit.model.scene_model import SceneModel
+from scenekit.model.targets import Targets
+from scenekit.ops.layout import for_convolutions
+from scenekit.recipe import InputConfig, ModelConfig
+from scenekit.structures.images import ImageBatch
+from scenekit.structures.vocabulary import Vocabulary
+
+_log = logging.getLogger(__name__)
+
+
+class Trunk(Provider):
+    """The shared backbone and its pyramid."""
+
+    name = "backbone"
+    requires = (IMAGES,)
+    provides = (FEATURES,)
+
+    def __init__(self, net: BackboneWithFPN) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Float[Tensor, ""]]:
+        images: ImageBatch = board[IMAGES]
+        board.put(FEATURES, self.net(for_convolutions(images.pixels)))
+        return {}
+
+
+def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
+    """A model with fresh weights (the backbone's as its configuration says).
+
+    Raises InputError for an unknown backbone, detector or task, and for options that one of them does not know.
+    """
+    net = build_trunk(config)
+    detector = registry().get("detector", config.detector)
+    options = validated(detector.config, config.detector_options, f"detector {config.detector!r}")
+    core = Core(net.channels, net.strides, vocabulary, options)
+    with blaming(detector):
+        stages = [Trunk(net), *detector.build(core, options)]
+    pooler = _pooler(stages)
+    tasks = {}
+    for name, values in config.tasks.items():
+        spec: TaskSpec = registry().get("task", name)
+        options = validated(spec.config, values, f"task {name!r}")
+        spec = configured(spec, options)
+        stages += build_stages(spec, core, options)
+        tasks[name] = (spec, build_head(spec, core, options))
+    return SceneModel(config, core, stages, tasks, pooler)
+
+
+def configured(spec: TaskSpec, options: Config) -> TaskSpec:
+    """The record of a task as its options make it; an error names the plugin, also where what comes is no record."""
+    if spec.configure is None:
+        return spec
+    with blaming(spec):
+        made: object = spec.configure(spec, options)
+        if not isinstance(made, TaskSpec) or made.name != spec.name:
+            came = f"the one of {made.name!r}" if isinstance(made, TaskSpec) else type(made).__name__
+            raise PluginError(f"`configure` of task {spec.name!r} must give its TaskSpec, got {came}")
+    return made
+
+
+def build_stages(spec: TaskSpec, core: Core, options: Config) -> list[Provider]:
+    """The stages that a task brings; an error names the plugin, also where what it builds are none."""
+    if spec.stages is None:
+        return []
+    with blaming(spec):
+        stages: list[object] = list(spec.stages(core, options))
+        for stage in stages:
+            if not isinstance(stage, Provider):
+                raise PluginError(f"`stages` of task {spec.name!r} must give Providers, got {type(stage).__name__}")
+            if "." in stage.name:
+                raise PluginError(f"`stages` of task {spec.name!r}: names of stages have no dots, got {stage.name!r}")
+    return cast("list[Provider]", stages)
+
+
+def build_head(spec: TaskSpec, core: Core, options: Config) -> Head[Any, Any]:
+    """A task's head; an error names the plugin, also where what it builds is none."""
+    with blaming(spec):
+        head: object = spec.build(core, options)
+        if not isinstance(head, Head):
+            raise PluginError(f"`build` of task {spec.name!r} must give a Head, got {type(head).__name__}")
+    return head
+
+
+def build_trunk(config: ModelConfig) -> BackboneWithFPN:
+    """Backbone and pyramid."""
+    spec = registry().get("backbone", config.backbone.name)
+    options, weights = config.backbone.options, config.backbone.weights
+    owner = f"backbone {config.backbone.name!r}"
+    if spec.names is not None:
+        raise InputError(f"{owner} stands for a library: name one of its networks behind the slash")
+    if "weights" in options:
+        raise InputError(f"{owner}: set its weights as model.backbone.weights, not among its options")
+    # Not every network can start from weights: one that cannot is built all the same where none are asked for.
+    given = options if weights is None else {**options, "weights": weights}
+    check_options(spec.build, given, owner)
+    backbone = spec.build(**given)
+    _check_normalization(owner, backbone.normalization, config.input)
+    pyramid = config.pyramid
+    fpn = FPN(backbone.levels, pyramid.channels, extra=pyramid.extra, norm=pyramid.norm, slim=pyramid.slim)
+    return BackboneWithFPN(backbone, fpn)
+
+
+def _check_normalization(owner: str, expected: Normalization | None, given: InputConfig) -> None:
+    """Warn where pictures will not look to pretrained weights as those they learned from."""
+    if expected is not None and (given.bgr or (given.mean, given.std) != (expected.mean, expected.std)):
+        wanted = f"mean {list(expected.mean)}, std {list(expected.std)}, bgr false"
+        _log.warning("%s: its weights expect %s; model.input says otherwise: set it so", owner, wanted)
+
+
+def _pooler(stages: Any) -> Pooler:
+    for stage in stages:
+        if hasattr(stage, "pooler"):
+            pooler: Pooler = stage.pooler
+            return pooler
+    raise InputError("a detector needs a stage with a `pooler`, from which the board pools RoI features")

@@ -1,0 +1,139 @@
+"""Which rows of each stream a head gets in one pass.
+
+Letters: N regions of a stream in the whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from scenekit.errors import InputError
+from scenekit.hooks import Policy, TaskSpec
+from scenekit.keys import OBJECTS, Key, Stream
+from scenekit.model.board import Board
+from scenekit.model.head import Provider
+from scenekit.model.targets import Targets
+from scenekit.structures.regions import Regions
+from scenekit.structures.vocabulary import Vocabulary
+
+Rows = Mapping[Stream, Regions]
+
+
+@dataclass(frozen=True, eq=False)
+class RowChooser:
+    """Serves one pass. Detections that heads learn on are decoded at the first request and shared by all.
+
+    Regions that score below `threshold` are nobody's, unless they are given from outside.
+    """
+
+    board: Board
+    targets: Targets | None
+    vocabulary: Vocabulary
+    providers: Mapping[Stream, Provider]
+    threshold: float = 0.0
+    _detections: dict[Stream, Regions] = field(default_factory=dict)
+
+    def own(self, spec: TaskSpec, streams: Iterable[Stream]) -> Rows:
+        """What the head itself works on: with targets the rows to learn from, without them all that apply to it.
+
+        Raises InputError for regions given from outside that do not say what ground truth they match.
+        """
+        return {stream: self._own(spec, stream) for stream in streams}
+
+    def shown(self, spec: TaskSpec, streams: Iterable[Stream], policies: Mapping[Stream, Policy]) -> Rows:
+        """With targets: what the head decodes for tasks that read it under `policies`, labelled for the head or not."""
+        candidates = {stream: self._candidates(stream, policies.get(stream, Policy.FOREGROUND)) for stream in streams}
+        return {stream: self._limited(spec, stream, *candidate) for stream, candidate in candidates.items()}
+
+    def can_learn(self, spec: TaskSpec, rows: Rows) -> bool:
+        """Whether the batch has what the task learns from: all keys of the picture, and rows of any of its streams."""
+        assert self.targets is not None, "nobody learns without targets"
+        by_stream: dict[Stream | None, list[Key[Any, Any]]] = {}
+        for key in spec.learns_from:
+            by_stream.setdefault(key if isinstance(key, Stream) else key.of, []).append(key)
+        if not all(key in self.targets for key in by_stream.pop(None, [])):
+            return False
+        teaching = [_teaches(stream, keys, self.targets, rows) for stream, keys in by_stream.items() if stream]
+        return any(teaching) or (bool(spec.learns_from) and not teaching)
+
+    def _own(self, spec: TaskSpec, stream: Stream) -> Regions:
+        policy = spec.streams.get(stream, Policy.FOREGROUND)
+        regions, keep = self._candidates(stream, policy)
+        if self.targets is not None and policy is Policy.FOREGROUND:
+            for key in spec.learns_from:
+                if key.of == stream:
+                    keep = keep & self.targets.learnable(key, regions)
+        return self._limited(spec, stream, regions, keep)
+
+    def _candidates(self, stream: Stream, policy: Policy) -> tuple[Regions, Bool[Tensor, " N"]]:
+        """Regions, and which of them the policy means; regions given from outside serve both policies."""
+        regions: Regions = self.board[stream]
+        if self.targets is not None and policy is Policy.FOREGROUND:
+            return regions, _present(regions)
+        if self.targets is not None and stream not in self.board.given:
+            regions = self._detected(stream, self.targets)
+        return regions, torch.ones_like(regions.image_index, dtype=torch.bool)
+
+    def _detected(self, stream: Stream, targets: Targets) -> Regions:
+        if stream not in self.providers:
+            raise InputError(f"{stream.name!r} is brought by a task, which has no detections; use Policy.FOREGROUND")
+        if stream not in self._detections:
+            provider = self.providers[stream]
+            view = self.board.view(provider.name, (*provider.requires, *provider.provides), {})
+            self._detections[stream] = provider.detections(view, targets)
+        return self._detections[stream]
+
+    def _limited(self, spec: TaskSpec, stream: Stream, regions: Regions, keep: Bool[Tensor, " N"]) -> Regions:
+        """Of the rows to keep those that score well enough and have the task's labels, and not too many a picture."""
+        if regions.scores is not None and stream not in self.board.given:
+            keep = keep & (regions.scores >= self.threshold)
+        if spec.applies_to is not None and stream == OBJECTS and regions.labels is not None:
+            labels = torch.tensor(spec.applies_to(self.vocabulary), dtype=torch.int64, device=keep.device)
+            keep = keep & torch.isin(regions.labels, labels)
+        if spec.max_regions is not None:
+            keep = best(regions, keep, spec.max_regions)
+        return regions if bool(keep.all()) else regions.subset(keep)
+
+
+def best(regions: Regions, candidates: Bool[Tensor, " N"], limit: int) -> Bool[Tensor, " N"]:
+    """At most `limit` candidates of each picture: those with the best scores, or the first ones."""
+    keep = torch.zeros_like(candidates)
+    for index in set(regions.image_index.tolist()):
+        rows = (candidates & (regions.image_index == index)).nonzero()[:, 0]
+        order = rows if regions.scores is None else rows[regions.scores[rows].argsort(descending=True, stable=True)]
+        keep[order[:limit]] = True
+    return keep
+
+
+def same_rows(first: Rows, second: Rows) -> bool:
+    """Whether both hold the same rows of the same regions."""
+    return first.keys() == second.keys() and all(
+        rows.root is second[stream].root and torch.equal(rows.root_rows, second[stream].root_rows)
+        for stream, rows in first.items()
+    )
+
+
+def _teaches(stream: Stream, keys: Collection[Key[Any, Any]], targets: Targets, rows: Rows) -> bool:
+    """Whether some row of the stream carries all of the `keys` that follow it."""
+    values = [key for key in keys if key != stream]
+    if stream in rows:
+        labelled = _present(rows[stream])
+        for key in values:
+            labelled = labelled & targets.learnable(key, rows[stream])
+        return bool(labelled.any())
+    # The task brings the stream: there are no rows yet.
+    known = stream in targets.streams and bool(targets.streams[stream].supervised.any())
+    return (known or stream not in keys) and all(key in targets for key in values)
+
+
+def _present(regions: Regions) -> Bool[Tensor, " N"]:
+    """Rows that stand for something in the ground truth."""
+    if regions.matched is None:
+        raise InputError("regions given with targets need `matched`, each one's row of the ground truth (or -1)")
+    return regions.matched >= 0

@@ -1,0 +1,161 @@
+"""A recipe with every value that a run would use, and where each of them comes from."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scenekit.config import Config, validated
+from scenekit.hooks import registry
+from scenekit.hooks.options import check_options
+from scenekit.io.files import plain
+from scenekit.recipe import Recipe, read_content
+
+FILE, OVERRIDE, PRESET, DEFAULT = "file", "override", "preset", "default"
+"""Where a value comes from; a preset is told by its name too."""
+
+COMMENT_COLUMN = 48
+
+Place = tuple[str, ...]
+"""Names that lead to a value; entries of a list go by number."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """`values` of the whole recipe as plain data, itself a recipe; `origins` of those that hold no others."""
+
+    values: dict[str, Any]
+    origins: dict[Place, str]
+
+    def to_yaml(self) -> str:
+        """YAML, each value with its origin as a comment."""
+        return "".join(f"{line}\n" for line in _lines(self.values, self.origins))
+
+    def to_json(self) -> dict[str, Any]:
+        """`recipe`, and `origins` by dotted path."""
+        return {"recipe": self.values, "origins": {".".join(path): origin for path, origin in self.origins.items()}}
+
+
+def resolve(path: str | Path, overrides: Sequence[str] = ()) -> Resolved:
+    """The recipe in a file, with the options of its backbone, detector, tasks, data sets and balancer filled in.
+
+    Raises InputError for what `Recipe.load` refuses, and for unknown names and options.
+    """
+    content = read_content(path, overrides)
+    recipe = Recipe.parse(content, str(path))
+    values = recipe.model_dump(mode="json")
+    presets = dict(_fill_configured(recipe, values["model"]))
+    _fill_built(recipe, values)
+    replaced = [tuple(override.partition("=")[0].strip().split(".")) for override in overrides]
+
+    def origin(leaf: Place) -> str:
+        if not _says(content, leaf):
+            return presets.get(leaf, DEFAULT)
+        return OVERRIDE if any(leaf[: len(place)] == place for place in replaced) else FILE
+
+    return Resolved(values, {leaf: origin(leaf) for leaf in _leaves(values)})
+
+
+def _fill_configured(recipe: Recipe, model: dict[str, Any]) -> Iterator[tuple[Place, str]]:
+    """Write the options of detector and tasks in full; gives what presets say of them."""
+    config = recipe.model
+    kind = registry().get("detector", config.detector).config
+    options = validated(kind, config.detector_options, f"detector {config.detector!r}")
+    model["detector_options"] = options.model_dump(mode="json")
+    yield from _preset_leaves(kind, config.detector_options, ("model", "detector_options"))
+    for name, given in config.tasks.items():
+        kind = registry().get("task", name).config
+        model["tasks"][name] = validated(kind, given, f"task {name!r}").model_dump(mode="json")
+        yield from _preset_leaves(kind, given, ("model", "tasks", name))
+
+
+def _preset_leaves(kind: type[Config], options: Mapping[str, Any], place: Place) -> Iterator[tuple[Place, str]]:
+    """What the chosen preset says, for a kind of options that has `presets` by name."""
+    name = options.get("preset", "default")
+    for leaf in _leaves(getattr(kind, "presets", {}).get(name, {})):
+        yield place + leaf, f"{PRESET} {name}"
+
+
+def _fill_built(recipe: Recipe, values: dict[str, Any]) -> None:
+    """Write the options of what functions build in full: backbone, data sets, balancer."""
+    backbone, train = recipe.model.backbone, recipe.train
+    build = registry().get("backbone", backbone.name).build
+    options = with_defaults(build, backbone.options, f"backbone {backbone.name!r}", ("weights",))
+    values["model"]["backbone"]["options"] = options
+    owner = f"balancer {train.balancer!r}"
+    build = registry().get("balancer", train.balancer).build
+    values["train"]["balancer_options"] = with_defaults(build, train.balancer_options, owner)
+    data = values["data"]
+    for entry in (*data["train"], *([data["val"]] if data["val"] is not None else [])):
+        build = registry().get("dataset", entry["name"]).build
+        entry["options"] = with_defaults(build, entry["options"], f"data set {entry['name']!r}", ("split",))
+
+
+def with_defaults(
+    build: Callable[..., Any], options: Mapping[str, Any], owner: str, reserved: Sequence[str] = ()
+) -> dict[str, Any]:
+    """`options` and the defaults of the builder's other parameters. Raises InputError for an unknown option."""
+    check_options(build, options, owner, reserved)
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(build).parameters.items()
+        if parameter.default is not parameter.empty and name not in reserved
+    }
+    return {name: plain(value) for name, value in {**defaults, **options}.items()}
+
+
+def _leaves(value: Any, place: Place = ()) -> Iterator[Place]:
+    """Paths of the values that are no section; entries of a list of sections go by number."""
+    inner = _inner(value)
+    if inner is None:
+        yield place
+        return
+    for name, item in inner.items():
+        yield from _leaves(item, (*place, name))
+
+
+def _inner(value: Any) -> dict[str, Any] | None:
+    """What a section or a list of sections holds; None for a value."""
+    if isinstance(value, Mapping):
+        return dict(value) or None
+    if isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
+        return {str(index): entry for index, entry in enumerate(value)}
+    return None
+
+
+def _says(content: Any, leaf: Place) -> bool:
+    for name in leaf:
+        inner = _inner(content)
+        if inner is None or name not in inner:
+            return False
+        content = inner[name]
+    return True
+
+
+def _lines(
+    values: Mapping[str, Any], origins: Mapping[Place, str], place: Place = (), indent: int = 0
+) -> Iterator[str]:
+    """A section in YAML; `indent` says how far it will stand to the right."""
+    for name, value in values.items():
+        inner, key, below = _inner(value), _flow(name), (*place, name)
+        if inner is None:
+            line = f"{key}: {_flow(value)}"
+            yield f"{line:{max(COMMENT_COLUMN - indent, 0)}}  # {origins[below]}"
+            continue
+        yield f"{key}:"
+        if isinstance(value, Mapping):
+            yield from (f"  {line}" for line in _lines(inner, origins, below, indent + 2))
+            continue
+        for index, entry in inner.items():
+            first, *rest = _lines(entry, origins, (*below, index), indent + 2)
+            yield from (f"- {first}", *(f"  {line}" for line in rest))
+
+
+def _flow(value: Any) -> str:
+    """A value in one line of YAML."""
+    return yaml.safe_dump(value, default_flow_style=True, width=float("inf")).removesuffix("\n...\n").rstrip("\n")

@@ -1,0 +1,338 @@
+"""One image understood: the same type for ground truth and for predictions.
+
+Letters: N objects, H W pixels of the original image.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from jaxtyping import Bool, Float, Int
+from PIL import Image
+from torch import Tensor
+
+from scenekit.errors import InputError
+from scenekit.fields.rows import floats
+from scenekit.io.files import plain, write_atomically
+from scenekit.io.images import ImageSource
+from scenekit.keys import OBJECTS, PANOPTIC, RELATIONS, RESERVED, Key, Stream, key_named
+from scenekit.structures.cameras import Camera
+from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from networkx import MultiDiGraph
+
+FORMAT_VERSION = 1
+"""Version of the JSON that `Scene.save` writes."""
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """The regions of one picture, in its own pixels.
+
+    `boxes` xyxy; `labels` index the vocabulary's things; `scores` of predictions; `ids` stay the same through
+    tracking; `crowd` marks groups, `ignore` what evaluation shall pass over; `area` in pixels (of the mask where
+    known).
+    """
+
+    boxes: Float[Tensor, "N 4"]
+    labels: Int[Tensor, " N"]
+    scores: Float[Tensor, " N"] | None = None
+    ids: Int[Tensor, " N"] = None  # type: ignore[assignment]
+    crowd: Bool[Tensor, " N"] = None  # type: ignore[assignment]
+    ignore: Bool[Tensor, " N"] = None  # type: ignore[assignment]
+    area: Float[Tensor, " N"] = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        count = len(self.labels)
+        sides = self.boxes[..., 2:] - self.boxes[..., :2]
+        defaults = {
+            "ids": torch.arange(count),
+            "crowd": torch.zeros(count, dtype=torch.bool),
+            "ignore": torch.zeros(count, dtype=torch.bool),
+            "area": sides.prod(-1),
+        }
+        for name, value in defaults.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        if self.boxes.shape != (count, 4):
+            raise InputError(f"{count} labels need boxes of shape [{count}, 4], got {list(self.boxes.shape)}")
+        for name, column in vars(self).items():
+            if column is not None and len(column) != count:
+                raise InputError(f"{name} has {len(column)} entries for {count} regions; one each is expected")
+
+    def __len__(self) -> int:
+        return int(self.labels.shape[0])
+
+    def __getitem__(self, rows: Int[Tensor, " M"] | Bool[Tensor, " N"]) -> Objects:
+        columns: dict[str, Any] = {name: None if v is None else v[rows] for name, v in vars(self).items()}
+        return Objects(**columns)
+
+    @classmethod
+    def empty(cls) -> Objects:
+        """No object at all."""
+        return cls(torch.zeros((0, 4)), torch.zeros(0, dtype=torch.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What is known of one picture of `size` (height, width).
+
+    `streams` holds a set of regions per stream, `values` what tasks or annotators said, by key. Row values have one row
+    per region; `valid[key]` [N] marks the rows that really carry the key (absent: all do). `unknown` keeps JSON entries
+    of keys that are not installed here, so that they survive a round trip.
+    """
+
+    size: Size
+    vocabulary: Vocabulary
+    streams: Mapping[Stream, Objects] = field(default_factory=dict)
+    values: Mapping[Key[Any, Any], Any] = field(default_factory=dict)
+    valid: Mapping[Key[Any, Any], Bool[Tensor, " _"]] = field(default_factory=dict)
+    camera: Camera | None = None
+    path: str | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for key, value in (*self.values.items(), *self.valid.items()):
+            if key.of is not None and len(value) != (count := len(self.regions(key.of))):
+                raise InputError(
+                    f"{key.name} has {len(value)} rows for {count} {key.of.name}; one row each is expected"
+                )
+
+    @property
+    def objects(self) -> Objects:
+        """The labelled objects."""
+        return self.regions(OBJECTS)
+
+    def regions(self, stream: Stream) -> Objects:
+        """The regions of any stream; none where the stream is absent."""
+        return self.streams[stream] if stream in self.streams else Objects.empty()
+
+    def __getitem__(self, key: Key[Any, Item]) -> Item:
+        if key not in self.values:
+            known = ", ".join(sorted(k.name for k in self.values)) or "nothing"
+            raise InputError(f"this scene has no {key.name!r}; it has {known}")
+        value: Item = self.values[key]
+        return value
+
+    def __contains__(self, key: Key[Any, Any]) -> bool:
+        return key in self.values
+
+    def rows_with(self, key: Key[Any, Any]) -> Bool[Tensor, " N"]:
+        """Which regions really carry a row key."""
+        assert key.of is not None, "only keys of a stream have rows"
+        return self.valid.get(key, torch.full((len(self.regions(key.of)),), key in self.values))
+
+    def names(self) -> list[str]:
+        """The label of each object in words."""
+        return [self.vocabulary.things[int(label)] for label in self.objects.labels]
+
+    def counts(self) -> dict[str, int]:
+        """How many objects there are of each label, the most frequent first; groups count as "crowd of person"."""
+        named = zip(self.names(), self.objects.crowd.tolist(), strict=True)
+        return dict(Counter(f"crowd of {name}" if crowd else name for name, crowd in named).most_common())
+
+    def select(self, stream: Stream, rows: Int[Tensor, " M"] | Bool[Tensor, " N"]) -> Scene:
+        """Only some regions of a stream, with what follows them.
+
+        Values of the picture that name rows are dropped, and `unknown` entries too, as they may follow the regions.
+        """
+        rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
+        follows = {k: k.field.select(v, rows) if k.of == stream else v for k, v in self.values.items()}
+        if stream == OBJECTS:
+            follows = {k: v for k, v in follows.items() if k not in (PANOPTIC, RELATIONS)}
+        valid = {k: v[rows] if k.of == stream else v for k, v in self.valid.items()}
+        streams = {**self.streams, stream: self.regions(stream)[rows]}
+        return replace(self, streams=streams, values=follows, valid=valid, unknown={})
+
+    def transformed(self, geometry: Geometry) -> Scene:
+        """Everything follows the picture through a crop, resize and mirroring; boxes are clipped to the result.
+
+        Regions keep their rows also when they leave the picture: their boxes are then empty. `unknown` entries are
+        dropped, as nobody here can tell how they follow.
+        """
+        streams = {stream: _move(regions, geometry) for stream, regions in self.streams.items()}
+        values = {k: k.field.transform(v, geometry, self.vocabulary) for k, v in self.values.items()}
+        camera = None if self.camera is None else self.camera.transformed(geometry)
+        return replace(self, size=geometry.size, streams=streams, values=values, camera=camera, unknown={})
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON: `image`, `objects`, then one entry per key by its name."""
+        height, width = self.size
+        data: dict[str, Any] = {
+            "format_version": FORMAT_VERSION,
+            "image": {"path": self.path, "width": width, "height": height, "camera": _camera_json(self.camera)},
+            "vocabulary": self.vocabulary.to_json(),
+        }
+        for stream, regions in {OBJECTS: self.objects, **self.streams}.items():
+            data[stream.name] = _regions_json(regions)
+        data["objects"]["names"] = self.names()
+        for key, value in self.values.items():
+            entries = key.field.encode(value, self.vocabulary)
+            data[key.name] = _blanked(entries, self.valid[key].tolist()) if key in self.valid else entries
+        return {**data, **{name: entry for name, entry in self.unknown.items() if name not in data}}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Scene:
+        """Read what `to_json` wrote; entries of unknown keys are kept as they are.
+
+        Raises InputError for another format version and for entries that are not what `to_json` writes.
+        """
+        _check_format(data)
+        try:
+            return cls._from_json(data)
+        except InputError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise InputError(f"expected what Scene.to_json writes, got an entry that fails: {error!r}") from error
+
+    @classmethod
+    def _from_json(cls, data: Mapping[str, Any]) -> Scene:
+        image, vocabulary = data["image"], Vocabulary.from_json(data["vocabulary"])
+        size = (image["height"], image["width"])
+        camera = image.get("camera")
+        streams, values, valid, unknown = {}, {}, {}, {}
+        for name, entry in data.items():
+            key = key_named(name)
+            if name in RESERVED:
+                continue
+            if isinstance(key, Stream):
+                streams[key] = _regions_from_json(entry)
+            elif key is None:
+                unknown[name] = entry
+            else:
+                values[key], rows = _read_rows(key, entry, size, vocabulary)
+                if rows is not None:
+                    valid[key] = rows
+        camera = (
+            None if camera is None else Camera(torch.tensor(camera["matrix"], dtype=torch.float32), camera["assumed"])
+        )
+        return cls(size, vocabulary, streams, values, valid, camera, image["path"], unknown)
+
+    def save(self, path: str | Path) -> None:
+        """Write JSON atomically: the file is whole or as it was before."""
+        write_atomically(path, json.dumps(self.to_json()).encode())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Scene:
+        """Read a file that `save` wrote."""
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            return cls.from_json(data if isinstance(data, dict) else {})
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from error
+        except ValueError as error:  # InputError, bad JSON and bytes that are no text
+            raise InputError(f"{path} is no scene file: {error}") from error
+
+    def draw(self, image: ImageSource | None = None) -> Image.Image:
+        """The picture with everything drawn on it; `image` stands in where there is no `path` that can be read."""
+        from scenekit.visualization.draw import draw_scene
+
+        return draw_scene(self, image)
+
+    def graph(
+        self,
+        *,
+        threshold: float = 0.0,
+        top: int | None = None,
+        attribute_threshold: float = 0.5,
+        relabel: bool = False,
+    ) -> MultiDiGraph:
+        """The objects and how they relate, as a graph of networkx.
+
+        Nodes are the rows of the objects. Each has `label`, `box` [4], `identity` (from `ids`) and, where known,
+        `score`, and under the name of every key that follows the objects what the key's field says of the row: the
+        likely `attributes` by name with their probability, `captions`, points by name, area of the mask, size of the
+        mesh, the 3D box as `x`, `y`, `z`, `width`, `height`, `length` and `distance` in metres of the camera frame,
+        `roll`, `pitch` and `yaw` in radians, and `score`; of keys of others what their JSON holds. What a row does not
+        carry, and a 3D box that cannot be, is not there.
+
+        Edges are the relations, with `predicate` and, where known, `score` and `probabilities` [P]. Their key is the
+        row in RELATIONS: several predicates of two objects are parallel edges, and so is what is listed twice. Those
+        that score below `threshold` are left out, and all but the `top` best. Attributes of the graph: `width`,
+        `height`, `path`, `vocabulary`.
+
+        A predictor of relations may see other labels than the detector: `relabel` takes its labels and scores.
+
+        Raises InputError for relations of objects that are not there.
+        """
+        from scenekit.graph.build import build_graph
+
+        return build_graph(self, threshold=threshold, top=top, attribute_threshold=attribute_threshold, relabel=relabel)
+
+
+def find_faults(regions: Objects, size: Size, things: int | None) -> dict[int, str]:
+    """What is wrong, by row. `things`: how many labels there are (None: labels mean nothing here)."""
+    checks = {
+        "NaN or infinite": ~regions.boxes.isfinite().all(dim=1),
+        "reversed": (regions.boxes[:, 2:] < regions.boxes[:, :2]).any(dim=1),
+        "empty": (regions.boxes[:, 2:] == regions.boxes[:, :2]).any(dim=1),
+        "outside the picture": _outside(regions.boxes, size),
+    }
+    if things is not None:
+        checks["of an unknown label"] = (regions.labels < 0) | (regions.labels >= things)
+    faults: dict[int, str] = {}
+    for fault, rows in checks.items():
+        for row in rows.nonzero()[:, 0].tolist():
+            faults.setdefault(row, fault)
+    return faults
+
+
+def _outside(boxes: Tensor, size: Size) -> Bool[Tensor, " N"]:
+    height, width = size
+    return (boxes[:, 0] >= width) | (boxes[:, 1] >= height) | (boxes[:, 2] <= 0) | (boxes[:, 3] <= 0)
+
+
+def _move(regions: Objects, geometry: Geometry) -> Objects:
+    """Areas shrink with the share of the box that is cut away; what is left of a mask is known to its own field."""
+    whole = geometry.boxes(regions.boxes)
+    boxes = torch.minimum(whole.clamp(min=0), whole.new_tensor([geometry.size[1], geometry.size[0]] * 2))
+    left = (boxes[:, 2:] - boxes[:, :2]).prod(1) / (whole[:, 2:] - whole[:, :2]).prod(1).clamp(min=1e-6)
+    return replace(regions, boxes=boxes, area=regions.area * geometry.scale[0] * geometry.scale[1] * left)
+
+
+def _camera_json(camera: Camera | None) -> dict[str, Any] | None:
+    return None if camera is None else {"matrix": camera.matrix.tolist(), "assumed": camera.assumed}
+
+
+def _regions_json(regions: Objects) -> dict[str, Any]:
+    return {name: None if value is None else plain(value.tolist()) for name, value in vars(regions).items()}
+
+
+def _regions_from_json(entry: Mapping[str, Any]) -> Objects:
+    kinds = {"labels": torch.int64, "ids": torch.int64, "crowd": torch.bool, "ignore": torch.bool}
+    columns: dict[str, Any] = {
+        name: torch.tensor(floats(entry[name]), dtype=kinds.get(name, torch.float32))
+        for name in ("boxes", "labels", "scores", "ids", "crowd", "ignore", "area")
+        if entry.get(name) is not None
+    }
+    return Objects(**{**columns, "boxes": columns["boxes"].reshape(-1, 4)})
+
+
+def _blanked(entries: list[Any], valid: list[bool]) -> list[Any]:
+    return [entry if there else None for entry, there in zip(entries, valid, strict=True)]
+
+
+def _read_rows(
+    key: Key[Any, Any], entry: Any, size: Size, vocabulary: Vocabulary
+) -> tuple[Any, Bool[Tensor, " N"] | None]:
+    if key.of is None or None not in entry:
+        return key.field.decode(entry, size, vocabulary), None
+    valid = torch.tensor([row is not None for row in entry])
+    present = key.field.decode([row for row in entry if row is not None], size, vocabulary)
+    return key.field.scatter(present, valid.nonzero()[:, 0], len(entry)), valid
+
+
+def _check_format(data: Mapping[str, Any]) -> None:
+    version = data.get("format_version")
+    if version != FORMAT_VERSION:
+        raise InputError(f"scene format {version!r} can't be read; this scenekit reads format {FORMAT_VERSION}")

@@ -1,0 +1,101 @@
+"""Labelled pictures without a data set, and the regions that a good detector would find on them.
+
+Letters: N regions of one picture, H W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn import functional as F
+
+from scenekit.data.sample import Sample, Supervision
+from scenekit.keys import OBJECTS, Key, Stream
+from scenekit.model.targets import StreamTruth
+from scenekit.scene import Objects, Scene
+from scenekit.structures.cameras import Camera
+from scenekit.structures.geometry import Size
+from scenekit.structures.regions import Regions
+from scenekit.structures.vocabulary import Skeleton, Vocabulary
+from scenekit.testing.examples import example
+
+SIZES: tuple[Size, ...] = ((64, 96), (96, 64), (72, 80))
+"""Of the first, second and third picture."""
+
+_SKELETON = Skeleton(("head", "left_foot", "right_foot"), mirror=(("left_foot", "right_foot"),), sigmas=(0.1,) * 3)
+VOCABULARY = Vocabulary(
+    things=("cup", "person", "table"),
+    stuff=("floor", "wall"),
+    predicates=("left of", "right of", "on"),
+    attributes=("red", "wooden"),
+    skeletons={"person": _SKELETON},
+    mirror_predicates=(("left of", "right of"),),
+    mirror_words=(("left", "right"),),
+)
+"""What labels mean on the pictures, unless the caller knows better."""
+
+
+def made_up(
+    number: int, labels: Sequence[int], keys: Collection[Key[Any, Any]], vocabulary: Vocabulary, labelled: bool
+) -> Sample:
+    """Picture `number`: objects of `labels` side by side, with ground truth for `keys`; the unlabelled one looks alike.
+
+    Streams among the keys, and those that the others follow, have the regions of the objects in another order, and one
+    more around them all.
+    """
+    size = SIZES[number % len(SIZES)]
+    streams = {OBJECTS, *streams_of(keys)}
+    boxes = _side_by_side(size, len(labels))
+    regions = dict.fromkeys(streams, _without_classes(boxes))
+    regions[OBJECTS] = Objects(boxes, torch.tensor(labels, dtype=torch.int64))
+    scene = Scene(size, vocabulary, regions, camera=Camera.default(*size))
+    values = {key: example(key, scene) for key in keys if not isinstance(key, Stream)}
+    known = frozenset(streams) if labelled else frozenset()
+    teaches = Supervision(frozenset(values) if labelled else frozenset(), streams=known, exhaustive=known)
+    return Sample(_picture(scene, number), replace(scene, values=values), teaches, number)
+
+
+def found(stream: Stream, truth: StreamTruth, vocabulary: Vocabulary, learning: bool) -> Regions:
+    """The ground truth half a pixel off, with all that a detector says; matched to it while there are targets."""
+    count, classes = len(truth.regions), len(vocabulary.things)
+    regions = replace(truth.regions, boxes=truth.regions.boxes + 0.5, scores=torch.linspace(0.9, 0.6, count))
+    if stream == OBJECTS and regions.labels is not None:
+        logits = 4.0 * F.one_hot(regions.labels, classes + 1).float()
+        regions = replace(regions, class_logits=logits, class_boxes=regions.boxes[:, None].repeat(1, classes, 1))
+    if learning:
+        known = truth.supervised[regions.image_index]
+        regions = replace(regions, matched=torch.arange(count).where(known, torch.tensor(-1)))
+    return regions
+
+
+def streams_of(keys: Collection[Key[Any, Any]]) -> list[Stream]:
+    """Streams among the keys, and those that the others follow."""
+    streams = (key if isinstance(key, Stream) else key.of for key in keys)
+    return list(dict.fromkeys(stream for stream in streams if stream is not None))
+
+
+def _without_classes(boxes: Float[Tensor, "N 4"]) -> Objects:
+    around = torch.cat((boxes[:, :2].amin(0), boxes[:, 2:].amax(0)))[None] if len(boxes) else boxes
+    regions = torch.cat((boxes.flip(0), around))
+    return Objects(regions, torch.zeros(len(regions), dtype=torch.int64))
+
+
+def _side_by_side(size: Size, count: int) -> Float[Tensor, "N 4"]:
+    """One box in each of `count` columns of the picture."""
+    height, width = size
+    edges = torch.linspace(0, width, count + 1) if count else torch.zeros(1)
+    rows = torch.tensor([9.0, height - 7.0]).repeat(count, 1)
+    return torch.stack((edges[:-1] + 3, rows[:, 0], edges[1:] - 3, rows[:, 1]), dim=1).round()
+
+
+def _picture(scene: Scene, number: int) -> UInt8[Tensor, "3 H W"]:
+    """Objects stand out, in the color of their label, from noise that differs from picture to picture."""
+    noise = torch.randint(0, 120, (3, *scene.size), generator=torch.Generator().manual_seed(number))
+    for (x0, y0, x1, y1), label in zip(scene.objects.boxes.long().tolist(), scene.objects.labels.tolist(), strict=True):
+        noise[label % 3, y0:y1, x0:x1] += 120
+    return noise.to(torch.uint8)

@@ -1,0 +1,129 @@
+"""From metres to the pixels of a picture: the camera that a drawing is made with, and what of a shape is in its view.
+
+Letters: n points of a shape, m points of what is left of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from scenekit.keys import BOXES3D
+from scenekit.scene import Scene
+from scenekit.structures.boxes3d import Boxes3D
+from scenekit.structures.cameras import Camera
+from scenekit.visualization.canvas import scale_of
+from scenekit.visualization.palette import WHITE
+from scenekit.visualization.text_labels import Tag
+
+NEAR = 0.05
+"""Metres before the camera where shapes are cut off: what is nearer, or behind it, has no place in the picture."""
+
+MARGIN = 16.0
+"""Pixels beyond the border of the picture where shapes are cut off, so that no cut shows."""
+
+ASSUMED = "camera assumed: metres are a guess"
+"""Stands in drawings whose camera nobody knows."""
+
+
+@dataclass(frozen=True)
+class View:
+    """The camera of a picture: `matrix` is K in its pixels, `size` (width, height)."""
+
+    matrix: Float[np.ndarray, "3 3"]
+    size: tuple[int, int]
+    assumed: bool = False
+
+    @classmethod
+    def of(cls, picture: Image.Image, scene: Scene) -> View:
+        """The scene's camera, or else the default one, for a picture that may be a multiple of the scene's size."""
+        camera = camera_of(scene)
+        matrix = np.diag((*scale_of(picture, scene), 1.0)) @ camera.matrix.double().cpu().numpy()
+        return cls(matrix, picture.size, camera.assumed)
+
+    def homogeneous(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
+        """K X of points in the camera frame: pixels times depth, and depth."""
+        projected: Float[np.ndarray, "*n 3"] = points @ self.matrix.T
+        return projected
+
+    def clipped(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "m 2"]:
+        """Pixels of what is in view of a flat convex shape, or, where there are two points, of a line; none, maybe.
+
+        The shape is cut at the near plane and just beyond the borders of the picture. A cut line goes to and fro.
+        """
+        width, height = self.size
+        part = self.homogeneous(points)
+        planes = (
+            (0, 0, 1, -NEAR),
+            (1, 0, MARGIN, 0),
+            (-1, 0, width + MARGIN, 0),
+            (0, 1, MARGIN, 0),
+            (0, -1, height + MARGIN, 0),
+        )
+        for *normal, offset in planes:
+            part = cut(part, part @ normal + offset)
+        pixels: Float[np.ndarray, "m 2"] = part[:, :2] / part[:, 2:]
+        return pixels
+
+
+def cut(points: Float[np.ndarray, "n 3"], inside: Float[np.ndarray, " n"]) -> Float[np.ndarray, "m 3"]:
+    """The part of a convex shape where `inside`, a linear function given at its points, is 0 or more.
+
+    Sutherland and Hodgman, "Reentrant polygon clipping", 1974.
+    """
+    kept = []
+    for i in range(len(points)):
+        a, b = inside[i - 1], inside[i]
+        if (a < 0) != (b < 0):
+            kept.append(points[i - 1] + (points[i] - points[i - 1]) * (a / (a - b)))
+        if b >= 0:
+            kept.append(points[i])
+    return np.array(kept).reshape(-1, 3)
+
+
+def camera_of(scene: Scene) -> Camera:
+    """The scene's camera; without one the default camera for its size, which is an assumed one."""
+    return Camera.default(*scene.size) if scene.camera is None else scene.camera
+
+
+def drawable_cuboids(scene: Scene) -> tuple[list[int], Boxes3D]:
+    """Rows of the objects that have a 3D box, and these boxes.
+
+    Boxes that cannot be (not finite, a side of 0 or less, no rotation; see `Boxes3D.valid`) are left out.
+    """
+    boxes = scene[BOXES3D]
+    rows = (scene.rows_with(BOXES3D) & boxes.valid).nonzero()[:, 0]
+    return rows.tolist(), boxes[rows]
+
+
+def has_front(scene: Scene) -> list[bool]:
+    """Of each object, whether its class has a front: a ball has none, nor has what looks the same turned half round."""
+    return [scene.vocabulary.symmetry.get(name, 1) == 1 for name in scene.names()]
+
+
+def distances(boxes: Boxes3D) -> list[float]:
+    """Metres from the camera to the middle of each box."""
+    metres: list[float] = boxes.center.norm(dim=1).tolist()
+    return metres
+
+
+def metres_text(distance: float, assumed: bool) -> str:
+    """`2.4 m`; with a tilde where the camera is assumed."""
+    return f"{'~' if assumed else ''}{distance:.1f} m"
+
+
+def cuboid_text(name: str, boxes: Boxes3D, index: int, assumed: bool) -> str:
+    """`chair 0.93 · 2.4 m`: label, score of the box where it has one, and distance."""
+    score = "" if boxes.scores is None else f" {boxes.scores[index].item():.2f}"
+    return f"{name}{score} · {metres_text(distances(boxes)[index], assumed)}"
+
+
+def camera_tags(view: View) -> Iterator[Tag]:
+    """Says in the lower left corner of a picture that its camera is assumed."""
+    if view.assumed:
+        bottom = float(view.size[1])
+        yield Tag(ASSUMED, WHITE, (0.0, bottom, 0.0, bottom))

@@ -1,0 +1,172 @@
+"""The surface that layers draw on: a picture that may be several times as large as its scene.
+
+Small pictures are enlarged before anything is drawn, so that text and lines stay fine. Layers therefore take the scale
+from the picture they are given. Letters: H W pixels of the scene, h w pixels of the picture, r c rows and
+columns of a part of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Bool, Int, UInt8
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
+
+from scenekit.scene import Scene
+from scenekit.visualization.palette import WHITE, Color
+
+DRAWN_SIDE = 900
+"""The longer side that enlarging aims at, in pixels."""
+
+MAX_ENLARGEMENT = 4
+
+SMOOTH_PIXELS = 4_000_000
+"""Up to here lines are drawn at twice the resolution and averaged; larger pictures look smooth anyway."""
+
+SEAM_SOFTNESS, SEAM_STRENGTH = 0.8, 190
+"""Blur (pixels) and opacity (of 255) of the lines between regions: without blur they are staircases."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """Sizes that suit a picture: `text` is the height of type, `line` the width of strokes, both in its pixels."""
+
+    text: int
+    line: int
+
+    @classmethod
+    def of(cls, picture: Image.Image) -> Style:
+        """Proportional to the picture within limits; of long thin ones the width counts."""
+        side = min(max(picture.size), 3 * min(picture.size))
+        return cls(text=min(max(round(side / 42), 11), 64), line=min(max(round(side / 350), 1), 10))
+
+
+def enlarged(picture: Image.Image) -> Image.Image:
+    """The picture at a whole multiple of its size that gives annotations room; large ones stay as they are."""
+    factor = min(max(round(DRAWN_SIDE / max(picture.size)), 1), MAX_ENLARGEMENT)
+    if factor == 1:
+        return picture.copy()
+    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.BICUBIC)
+
+
+def scale_of(picture: Image.Image, scene: Scene) -> tuple[float, float]:
+    """(x, y) factors from pixels of the scene to pixels of the picture."""
+    return picture.width / scene.size[1], picture.height / scene.size[0]
+
+
+@lru_cache(maxsize=32)
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own typeface, so that pictures look the same everywhere."""
+    return ImageFont.load_default(size)
+
+
+def draw_smooth(picture: Image.Image, paint: Callable[[ImageDraw.ImageDraw, int], None]) -> Image.Image:
+    """Lay vector strokes over a picture: `paint` gets a transparent layer and its scale relative to the picture."""
+    scale = 2 if picture.width * picture.height <= SMOOTH_PIXELS else 1
+    layer = Image.new("RGBA", (picture.width * scale, picture.height * scale))
+    paint(ImageDraw.Draw(layer), scale)
+    if scale > 1:
+        layer = layer.resize(picture.size, Image.Resampling.BOX)
+    return Image.alpha_composite(picture.convert("RGBA"), layer).convert("RGB")
+
+
+def fill(
+    picture: Image.Image, region: Bool[np.ndarray, "r c"], corner: tuple[int, int], color: Color, opacity: float
+) -> None:
+    """Tint the pixels of `region`, whose top left pixel lies at `corner` (x, y), in place."""
+    alpha = Image.fromarray((region * round(255 * opacity)).astype(np.uint8))
+    picture.paste(color, (*corner, corner[0] + alpha.width, corner[1] + alpha.height), alpha)
+
+
+def inner_edge(region: Bool[np.ndarray, "r c"], width: int) -> Bool[np.ndarray, "r c"]:
+    """The pixels of a region that are within `width` of its border; the border of the array counts as outside."""
+    padded = Image.fromarray(np.pad(region, 1).astype(np.uint8) * 255)
+    core = padded
+    for _ in range(width):
+        core = core.filter(ImageFilter.MinFilter(3))
+    edge: Bool[np.ndarray, "r c"] = np.asarray(ImageChops.subtract(padded, core))[1:-1, 1:-1] > 0
+    return edge
+
+
+def enlarge_mask(
+    mask: Bool[np.ndarray, "H W"], size: tuple[int, int]
+) -> tuple[Bool[np.ndarray, "r c"], tuple[int, int]]:
+    """A mask that is not empty in a picture of `size` (width, height), with a smooth outline instead of a staircase.
+
+    Only the part around it is returned, with the (x, y) of that part's top left pixel.
+    """
+    height, width = mask.shape
+    x0, y0, x1, y1 = bounds(mask)
+    x0, y0, x1, y1 = max(x0 - 2, 0), max(y0 - 2, 0), min(x1 + 2, width), min(y1 + 2, height)  # the filter reaches 2 out
+    left, right = (round(x * size[0] / width) for x in (x0, x1))
+    top, bottom = (round(y * size[1] / height) for y in (y0, y1))
+    part = mask[y0:y1, x0:x1]
+    return soft_mask(part, (max(right - left, 1), max(bottom - top, 1))) > 127, (left, top)
+
+
+def soft_mask(mask: Bool[np.ndarray, "H W"], size: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
+    """How much of each pixel at `size` (width, height) a mask covers, 0 to 255."""
+    coverage = Image.fromarray(mask.astype(np.uint8) * 255)
+    return np.asarray(coverage if coverage.size == size else coverage.resize(size, Image.Resampling.BICUBIC))
+
+
+def enlarge_map(ids: Int[np.ndarray, "H W"], size: tuple[int, int]) -> Int[np.ndarray, "h w"]:
+    """A map of ids at `size` (width, height): each pixel gets the id that covers most of it."""
+    if (ids.shape[1], ids.shape[0]) == size:
+        return ids
+    present = np.unique(ids)
+    winner = np.full(size[::-1], present[0], dtype=ids.dtype)
+    most = np.zeros(size[::-1], dtype=np.uint8)
+    for value in present:
+        coverage = soft_mask(ids == value, size)
+        better = coverage > most
+        winner[better], most[better] = value, coverage[better]
+    return winner
+
+
+def paint_map(
+    picture: Image.Image, ids: Int[np.ndarray, "h w"], colors: Mapping[int, Color], opacity: float
+) -> Image.Image:
+    """Tint every pixel whose id has a color; soft light lines part what lies side by side."""
+    values, where = np.unique(ids, return_inverse=True)
+    tints = np.array([colors.get(int(value), WHITE) for value in values], dtype=np.uint8)
+    alphas = np.array([round(255 * opacity) if int(value) in colors else 0 for value in values], dtype=np.uint8)
+    where = where.reshape(ids.shape)
+    drawn = picture.convert("RGB")
+    drawn.paste(Image.fromarray(tints[where]), mask=Image.fromarray(alphas[where]))
+    return draw_seams(drawn, ids)
+
+
+def draw_seams(picture: Image.Image, ids: Int[np.ndarray, "h w"]) -> Image.Image:
+    """Soft light lines between pixels of different ids."""
+    drawn = picture.convert("RGB")
+    seams = Image.fromarray(borders(ids).astype(np.uint8) * 255)
+    soft = seams.filter(ImageFilter.GaussianBlur(SEAM_SOFTNESS)).point(lambda alpha: min(2 * alpha, SEAM_STRENGTH))
+    drawn.paste(WHITE, mask=soft)
+    return drawn
+
+
+def bounds(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
+    """Half-open x0, y0, x1, y1 of a mask that is not empty."""
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def borders(ids: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Pixels whose right or lower neighbor has another id."""
+    seams = np.zeros(ids.shape, dtype=bool)
+    seams[:, :-1] |= ids[:, :-1] != ids[:, 1:]
+    seams[:-1] |= ids[:-1] != ids[1:]
+    return seams
+
+
+def drawable_boxes(scene: Scene) -> Iterator[tuple[int, tuple[float, float, float, float]]]:
+    """(row, box) of the objects whose box is finite, has an area and reaches into the picture."""
+    height, width = scene.size
+    for row, (x0, y0, x1, y1) in enumerate(scene.objects.boxes.tolist()):
+        if math.isfinite(x0 + y0 + x1 + y1) and max(x0, 0) < min(x1, width) and max(y0, 0) < min(y1, height):
+            yield row, (x0, y0, x1, y1)

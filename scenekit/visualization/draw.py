@@ -1,0 +1,299 @@
+"""Pictures of scenes: one function a layer, and `draw_scene`, which puts together what installed tasks draw.
+
+A layer takes a picture and a scene and gives back a new picture of the same size. The picture may be a multiple of the
+scene's size (see `canvas`). Letters: H W pixels of the scene, h w pixels of the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Int
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+from scenekit.errors import InputError, nearest
+from scenekit.hooks import TaskSpec, registry
+from scenekit.io.images import ImageSource, read_image, rounded
+from scenekit.keys import AMODAL_MASKS, DEPTH, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, SEMANTIC, Key, Stream
+from scenekit.scene import Scene
+from scenekit.structures.keypoints import ABSENT, VISIBLE
+from scenekit.structures.panoptic import Panoptic, Segment
+from scenekit.structures.vocabulary import Skeleton
+from scenekit.visualization.canvas import (
+    Style,
+    draw_smooth,
+    drawable_boxes,
+    enlarge_map,
+    enlarge_mask,
+    enlarged,
+    fill,
+    inner_edge,
+    paint_map,
+    scale_of,
+)
+from scenekit.visualization.palette import BLACK, WHITE, Color, label_color, object_color
+from scenekit.visualization.text_labels import Rect, Spot, Tag, draw_tags, roomiest_spot
+
+Layer = Callable[[Image.Image, Scene], Image.Image]
+"""(picture, scene) -> picture of the same size; what `TaskSpec.draw` takes."""
+
+Region: TypeAlias = tuple[int, Bool[np.ndarray, "H W"]]
+"""An id and the pixels it covers."""
+
+BOXES = "boxes"
+"""Name of the layer that the core itself draws."""
+
+AREAS: tuple[Key[Any, Any], ...] = (DEPTH, SEMANTIC, PANOPTIC, AMODAL_MASKS, MASKS)
+"""Keys whose drawings cover areas, the largest first."""
+
+MASK_OPACITY, MAP_OPACITY = 0.45, 0.55
+
+NAMED_SHARE = 0.004
+"""Regions of a map get their name written when they cover more of the picture than this."""
+
+
+def draw_scene(scene: Scene, image: ImageSource | None = None, layers: Sequence[str] | None = None) -> Image.Image:
+    """The scene's picture with `layers` (task names, or "boxes") drawn one over the other.
+
+    `image` is the picture in its original size; without it the scene's `path` is read. Without `layers` every task
+    whose keys the scene has is drawn, less those that another drawn task requires and so shows itself, and those that
+    want a picture of their own; if there is none, boxes. Small pictures come back enlarged by a whole factor. Raises
+    InputError when there is no picture, when it has another size than the scene, and for a layer that is not installed
+    or none of whose keys the scene has.
+    """
+    picture = base_picture(scene, image)
+    for layer in chosen_layers(scene, layers).values():
+        picture = layer(picture, scene)
+    return picture
+
+
+def draw_layers(
+    scene: Scene, image: ImageSource | None = None, layers: Sequence[str] | None = None
+) -> dict[str, Image.Image]:
+    """One picture for each layer by name, all that the scene has keys for unless told; raises as `draw_scene` does."""
+    picture = base_picture(scene, image)
+    chosen = available_layers(scene) if layers is None else chosen_layers(scene, layers)
+    return {name: layer(picture, scene) for name, layer in chosen.items()}
+
+
+def base_picture(scene: Scene, image: ImageSource | None = None) -> Image.Image:
+    """The picture to draw on: RGB, enlarged where it is small."""
+    if image is None and scene.path is None:
+        raise InputError("this scene knows no file of its picture; hand the picture in as `image`")
+    pixels = rounded(read_image(scene.path if image is None else image))
+    if tuple(pixels.shape[1:]) != tuple(scene.size):
+        (height, width), (h, w) = scene.size, pixels.shape[1:]
+        raise InputError(f"a picture of {width} x {height} pixels expected, as the scene has; got {w} x {h}")
+    return enlarged(Image.fromarray(pixels.permute(1, 2, 0).numpy()))
+
+
+def available_layers(scene: Scene) -> dict[str, Layer]:
+    """Every layer that can be drawn of this scene, by name."""
+    boxes: dict[str, Layer] = {BOXES: draw_boxes} if OBJECTS in scene.streams else {}
+    return {**boxes, **{name: spec.draw for name, spec in drawn_tasks(scene).items() if spec.draw is not None}}
+
+
+def chosen_layers(scene: Scene, names: Sequence[str] | None) -> dict[str, Layer]:
+    """The named layers in that order, or those that show the most without covering each other."""
+    available = available_layers(scene)
+    names = _compatible(drawn_tasks(scene)) or list(available)[:1] if names is None else names
+    for name in names:
+        if name not in available:
+            raise InputError(f"this scene has no layer {name!r} to draw{nearest(name, available)}")
+    return {name: available[name] for name in names}
+
+
+def layers_apart(scene: Scene) -> list[str]:
+    """Tasks that want a picture of their own and are not in the one that `draw_scene` makes."""
+    tasks = drawn_tasks(scene)
+    together = _compatible(tasks)
+    return [name for name, spec in tasks.items() if spec.draw_apart and name not in together]
+
+
+def _compatible(tasks: Mapping[str, TaskSpec]) -> list[str]:
+    """Tasks that go into one picture; of those that want one of their own the first, where there are no others."""
+    shown_by_others = {key for spec in tasks.values() for key in spec.requires}
+    kept = [name for name, spec in tasks.items() if not set(spec.provides) <= shown_by_others]
+    return [name for name in kept if not tasks[name].draw_apart] or kept[:1]
+
+
+def drawn_tasks(scene: Scene) -> dict[str, TaskSpec]:
+    """Installed tasks that draw and give something that the scene has; areas come before lines, which stay on top."""
+    tasks = [spec for spec in registry().tasks.values() if spec.draw is not None]
+    drawable = [spec for spec in tasks if any(_has(scene, key) for key in spec.provides)]
+    return {spec.name: spec for spec in sorted(drawable, key=_depth_in_stack)}
+
+
+def draw_boxes(picture: Image.Image, scene: Scene, *, labels: bool = True) -> Image.Image:
+    """The box of each object, with label and score."""
+    rects = object_rects(picture, scene)
+    colors = object_colors(scene)
+    line = Style.of(picture).line
+
+    def paint(layer: ImageDraw.ImageDraw, scale: int) -> None:
+        for row in sorted(rects, key=lambda row: -_area(rects[row])):
+            corners = [scale * value for value in rects[row]]
+            layer.rounded_rectangle(corners, 3 * line, outline=(*BLACK, 130), width=scale * line + 2)
+            layer.rounded_rectangle(corners, 3 * line, outline=colors[row], width=scale * line)
+
+    drawn = draw_smooth(picture, paint) if rects else picture.copy()
+    tags = [Tag(text, colors[row], rects[row]) for row, text in enumerate(object_texts(scene)) if row in rects]
+    return draw_tags(drawn, tags) if labels else drawn
+
+
+def draw_masks(picture: Image.Image, scene: Scene, *, labels: bool = True) -> Image.Image:
+    """Each object's mask as a translucent fill, outlined just inside its border; large masks lie under small ones."""
+    drawn = picture.convert("RGB")
+    colors, texts, spots = object_colors(scene), object_texts(scene), {}
+    masks, scale = scene[MASKS], scale_of(picture, scene)
+    areas, rows = masks.area.tolist(), scene.rows_with(MASKS).nonzero()[:, 0].tolist()
+    for row in sorted(rows, key=lambda row: -areas[row]):
+        mask = masks[[row]].dense[0].numpy()
+        if mask.any():
+            fill_mask(drawn, mask, colors[row])
+            spots[row] = roomiest_spot(mask, scale)
+    rects = object_rects(picture, scene)
+    tags = [Tag(texts[row], colors[row], rects[row], spots[row]) for row in rows if row in spots and row in rects]
+    return draw_tags(drawn, tags) if labels else drawn
+
+
+def fill_mask(picture: Image.Image, mask: Bool[np.ndarray, "H W"], color: Color) -> None:
+    """Fill and outline one mask, in place."""
+    region, corner = enlarge_mask(mask, picture.size)
+    fill(picture, region, corner, color, MASK_OPACITY)
+    fill(picture, inner_edge(region, Style.of(picture).line), corner, color, 1.0)
+
+
+def draw_keypoints(picture: Image.Image, scene: Scene) -> Image.Image:
+    """Skeletons: limbs in the object's color, visible points filled with white, hidden ones with black."""
+    colors, scale = object_colors(scene), scale_of(picture, scene)
+    keypoints = scene[KEYPOINTS]
+    xy = keypoints.xy.detach().cpu().double().numpy() * scale
+    seen = np.where(np.isfinite(xy).all(axis=-1), keypoints.visibility.cpu().numpy(), ABSENT)
+    skeletons = [scene.vocabulary.skeletons.get(name) for name in scene.names()]
+    width = Style.of(picture).line
+
+    def paint(layer: ImageDraw.ImageDraw, zoom: int) -> None:
+        for row in scene.rows_with(KEYPOINTS).nonzero()[:, 0].tolist():
+            for line, color in ((zoom * (width + 2), (*BLACK, 150)), (zoom * width, colors[row])):
+                for a, b in limbs(skeletons[row], seen[row]):
+                    layer.line([*(zoom * xy[row, a]), *(zoom * xy[row, b])], fill=color, width=round(line))
+            for (x, y), visibility in zip(zoom * xy[row], seen[row], strict=True):
+                if visibility != ABSENT:
+                    inside = WHITE if visibility == VISIBLE else BLACK
+                    layer.circle((x, y), zoom * 1.7 * width, inside, outline=colors[row], width=zoom * width)
+
+    return draw_smooth(picture, paint) if len(keypoints) else picture.copy()
+
+
+def limbs(skeleton: Skeleton | None, seen: Int[np.ndarray, " K"]) -> Iterator[tuple[int, int]]:
+    """Pairs of points to join: the edges of a skeleton both of whose ends are there."""
+    if skeleton is None:
+        return
+    for edge in skeleton.edges:
+        a, b = (skeleton.points.index(name) for name in edge)
+        if seen[a] != ABSENT and seen[b] != ABSENT:
+            yield a, b
+
+
+def draw_semantic(picture: Image.Image, scene: Scene, *, labels: bool = True) -> Image.Image:
+    """Every pixel tinted by its label, with the name in each connected part that has room for it."""
+    names = scene.vocabulary.labels
+    ids = scene[SEMANTIC].cpu().numpy()
+    present = [int(label) for label in np.unique(ids) if 0 <= label < len(names)]
+    colors = {label: label_color(label, muted=label >= len(scene.vocabulary.things)) for label in present}
+    drawn = paint_map(picture, enlarge_map(ids, picture.size), colors, MAP_OPACITY)
+    tags = [
+        Tag(names[label], colors[label], around(spot), spot)
+        for label, spot in named_regions(picture, scene, label_parts(ids, present))
+    ]
+    return draw_tags(drawn, tags) if labels else drawn
+
+
+def draw_panoptic(picture: Image.Image, scene: Scene, *, labels: bool = True) -> Image.Image:
+    """Every segment tinted, objects in their own color and stuff in that of its label, with names."""
+    panoptic = scene[PANOPTIC]
+    ids = panoptic.ids.cpu().numpy()
+    colors = segment_colors(scene, panoptic)
+    drawn = paint_map(picture, enlarge_map(ids, picture.size), colors, MAP_OPACITY)
+    names = {segment.id: scene.vocabulary.labels[segment.label] for segment in panoptic.segments}
+    segments = ((value, ids == value) for value in names)
+    tags = [
+        Tag(names[value], colors[value], around(spot), spot) for value, spot in named_regions(picture, scene, segments)
+    ]
+    return draw_tags(drawn, tags) if labels else drawn
+
+
+def segment_colors(scene: Scene, panoptic: Panoptic) -> dict[int, Color]:
+    """The color of each segment by its id: that of the object it stands for, or of its label."""
+    of_objects = object_colors(scene)
+
+    def color(segment: Segment) -> Color:
+        if segment.object is not None:
+            return of_objects[segment.object]
+        return object_color(segment.label, segment.id) if segment.is_thing else label_color(segment.label, muted=True)
+
+    return {segment.id: color(segment) for segment in panoptic.segments}
+
+
+def label_parts(ids: Int[np.ndarray, "H W"], labels: Iterable[int]) -> Iterator[Region]:
+    """Each label with each of its connected parts that is large enough to be named."""
+    for label in labels:
+        parts, _ = ndimage.label(ids == label)
+        shares = np.bincount(parts.ravel()) / parts.size
+        yield from ((label, parts == part) for part in range(1, len(shares)) if shares[part] > NAMED_SHARE)
+
+
+def named_regions(picture: Image.Image, scene: Scene, regions: Iterable[Region]) -> list[tuple[int, Spot]]:
+    """(id, roomiest spot) of the regions that are large enough to be named, the cramped ones first."""
+    scale = scale_of(picture, scene)
+    found = [(value, roomiest_spot(region, scale)) for value, region in regions if region.mean() > NAMED_SHARE]
+    return sorted(found, key=lambda entry: entry[1][2])
+
+
+def object_rects(picture: Image.Image, scene: Scene) -> dict[int, Rect]:
+    """Boxes by row in pixels of the picture, cut off at its border; without those that cannot be drawn."""
+    (sx, sy), (right, bottom) = scale_of(picture, scene), (picture.width - 1.0, picture.height - 1.0)
+
+    def scaled(x0: float, y0: float, x1: float, y1: float) -> Rect:
+        """Of the half-open box the pixels that it covers, both ends included, as Pillow counts them."""
+        x, y = (min(max(x0 * sx, 0.0), right), min(max(y0 * sy, 0.0), bottom))
+        return x, y, min(max(x1 * sx - 1, x), right), min(max(y1 * sy - 1, y), bottom)
+
+    return {row: scaled(*box) for row, box in drawable_boxes(scene)}
+
+
+def object_colors(scene: Scene) -> list[Color]:
+    """The color of each object: a shade of its label's, by its id."""
+    objects = scene.objects
+    return [object_color(label, i) for label, i in zip(objects.labels.tolist(), objects.ids.tolist(), strict=True)]
+
+
+def object_texts(scene: Scene) -> list[str]:
+    """What is written at each object: label, and score where it has one."""
+    scores = scene.objects.scores
+    if scores is None:
+        return scene.names()
+    return [f"{name} {score:.2f}" for name, score in zip(scene.names(), scores.tolist(), strict=True)]
+
+
+def around(spot: Spot) -> Rect:
+    """The square in the largest circle at a spot."""
+    x, y, room = spot
+    return x - 0.7 * room, y - 0.7 * room, x + 0.7 * room, y + 0.7 * room
+
+
+def _area(rect: Rect) -> float:
+    return (rect[2] - rect[0]) * (rect[3] - rect[1])
+
+
+def _depth_in_stack(spec: TaskSpec) -> int:
+    return min((AREAS.index(key) for key in spec.provides if key in AREAS), default=len(AREAS))
+
+
+def _has(scene: Scene, key: Key[Any, Any]) -> bool:
+    streams: Mapping[Stream, Any] = scene.streams
+    return key in streams if isinstance(key, Stream) else key in scene

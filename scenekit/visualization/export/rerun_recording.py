@@ -1,0 +1,165 @@
+"""Scenes as a recording for rerun's viewer (rerun.io): pictures, what is in them, and the same in three dimensions.
+
+It needs the package `rerun-sdk`, which the extra `viz` brings. Letters: N objects, H W pixels of the scene.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8, UInt16
+
+from scenekit.errors import InputError
+from scenekit.io.files import drafted
+from scenekit.io.images import ImageSource, read_image, rounded
+from scenekit.keys import BOXES3D, MASKS, MESHES
+from scenekit.ops.rotations import matrix_to_quaternion
+from scenekit.scene import Scene
+from scenekit.visualization.camera_view import camera_of, cuboid_text, drawable_cuboids
+from scenekit.visualization.draw import object_colors, object_texts
+from scenekit.visualization.export.mesh_scene import meshes_of, object_name
+from scenekit.visualization.palette import BLACK
+
+SUFFIX = ".rrd"
+
+WORLD = "world"
+CAMERA = f"{WORLD}/camera"
+IMAGE = f"{CAMERA}/image"
+"""Paths in the recording: what is in metres lies under the world, what is in pixels under the image of the camera."""
+
+TIMELINE = "picture"
+"""Counts the pictures of a recording from 0."""
+
+JPEG_QUALITY = 95
+
+
+@contextmanager
+def recording(path: str | Path) -> Iterator[Recording]:
+    """Write a recording: `with recording("out.rrd") as record: record.add(scene)` for each picture.
+
+    The file appears as a whole at the end; where something fails there is none. Raises InputError where rerun is not
+    installed, where the name does not end in .rrd, and where the file cannot be written.
+    """
+    rr = imported()
+    if Path(path).suffix.lower() != SUFFIX:
+        raise InputError(f"{path}: a file name that ends in {SUFFIX} expected")
+    with drafted(path) as draft:
+        draft.touch()  # rerun itself would only log that it cannot write
+        stream = rr.RecordingStream("scenekit")
+        stream.set_log_time_enabled(False)
+        stream.set_log_tick_enabled(False)
+        stream.save(draft, default_blueprint=blueprint(rr))
+        stream.log(WORLD, rr.ViewCoordinates.RDF, static=True)
+        yield Recording(rr, stream)
+        stream.flush()
+        stream.disconnect()
+
+
+class Recording:
+    """A recording that is being written; see `recording`. It holds, for each picture on the timeline `picture`:
+
+    * `world/camera`: the pinhole camera; frame: x right, y down, z forward, metres;
+    * `world/camera/image`: the picture; below it `boxes` with labels, and `masks`, row + 1 at each pixel, 0 elsewhere;
+    * `world/boxes3d`: the 3D boxes with labels and distances; half sizes are length, height, width, as the object's x,
+      y and z axes are;
+    * `world/meshes/LABEL_ROW`: a mesh each;
+    * `name`: the file of the picture, where it is known, and whether its camera is assumed.
+
+    Boxes that cannot be and meshes that are not finite are left out, as `save_mesh` does.
+    """
+
+    def __init__(self, rr: ModuleType, stream: Any) -> None:
+        self.rerun, self.stream = rr, stream
+        self.count = 0
+
+    def add(self, scene: Scene, image: ImageSource | None = None) -> None:
+        """The next picture; `image` stands in where the scene has no `path` that can be read."""
+        if image is None and scene.path is None:
+            raise InputError("this scene knows no file of its picture; hand the picture in as `image`")
+        pixels = rounded(read_image(scene.path if image is None else image)).permute(1, 2, 0).numpy()
+        self.stream.set_time(TIMELINE, sequence=self.count)
+        self.count += 1
+        self._add_picture(scene, pixels)
+        self._add_world(scene)
+
+    def _add_picture(self, scene: Scene, pixels: UInt8[np.ndarray, "H W 3"]) -> None:
+        """What is in pixels."""
+        rr, camera = self.rerun, camera_of(scene)
+        matrix, (height, width) = camera.matrix.numpy(), scene.size
+        lens = rr.Pinhole(image_from_camera=matrix, width=width, height=height, camera_xyz=rr.ViewCoordinates.RDF)
+        note = "camera assumed" if camera.assumed else "camera known"
+        self.stream.log("name", rr.TextDocument(f"{scene.path or f'picture {self.count - 1}'} ({note})"))
+        self.stream.log(CAMERA, lens)
+        self.stream.log(IMAGE, rr.Image(pixels).compress(jpeg_quality=JPEG_QUALITY))
+        boxes = {"array": scene.objects.boxes.numpy(), "array_format": rr.Box2DFormat.XYXY}
+        look = {"colors": object_colors(scene), "labels": object_texts(scene)}
+        self.stream.log(f"{IMAGE}/boxes", rr.Boxes2D(**boxes, **look))
+        if MASKS in scene:
+            self.stream.log(f"{IMAGE}/masks", rr.SegmentationImage(ids_of_masks(scene)), context_of(scene, rr))
+
+    def _add_world(self, scene: Scene) -> None:
+        """What is in metres."""
+        rr = self.rerun
+        if BOXES3D in scene:
+            self.stream.log(f"{WORLD}/{BOXES3D.name}", cuboids_of(scene, rr))
+        self.stream.log(f"{WORLD}/{MESHES.name}", rr.Clear(recursive=True))  # those of the picture before
+        for row, mesh in meshes_of(scene).items():
+            solid = rr.Mesh3D(
+                vertex_positions=mesh.vertices.astype(np.float32),
+                triangle_indices=mesh.faces.astype(np.uint32),
+                vertex_normals=mesh.vertex_normals.astype(np.float32),
+                albedo_factor=object_colors(scene)[row],
+            )
+            self.stream.log(f"{WORLD}/{MESHES.name}/{object_name(scene, row)}", solid)
+
+
+def imported() -> ModuleType:
+    """The package, or what to do where it is absent."""
+    try:
+        return importlib.import_module("rerun")
+    except ImportError as error:
+        raise InputError("recordings need the package rerun-sdk: pip install 'scenekit[viz]'") from error
+
+
+def blueprint(rr: ModuleType) -> Any:
+    """Both views beside each other."""
+    views = rr.blueprint
+    space, picture = views.Spatial3DView(origin=WORLD, name="space"), views.Spatial2DView(origin=IMAGE, name="picture")
+    return views.Blueprint(views.Horizontal(space, picture), collapse_panels=True)
+
+
+def ids_of_masks(scene: Scene) -> UInt16[np.ndarray, "H W"]:
+    """Row + 1 of the object at each pixel, the smaller of two where they overlap; 0 where there is none."""
+    ids = np.zeros(scene.size, dtype=np.uint16)
+    masks = scene[MASKS]
+    for row in sorted(
+        scene.rows_with(MASKS).nonzero()[:, 0].tolist(), key=masks.area.tolist().__getitem__, reverse=True
+    ):
+        ids[masks[[row]].dense[0].numpy()] = row + 1
+    return ids
+
+
+def context_of(scene: Scene, rr: ModuleType) -> Any:
+    """Names and colors of the numbers in the masks; nothing there is see-through."""
+    texts = enumerate(zip(object_texts(scene), object_colors(scene), strict=True), 1)
+    return rr.AnnotationContext([(0, "", (*BLACK, 0)), *((number, text, color) for number, (text, color) in texts)])
+
+
+def cuboids_of(scene: Scene, rr: ModuleType) -> Any:
+    """The 3D boxes."""
+    rows, boxes = drawable_cuboids(scene)
+    texts, colors = scene.names(), object_colors(scene)
+    assumed = camera_of(scene).assumed
+    return rr.Boxes3D(
+        centers=boxes.center.numpy(),
+        half_sizes=boxes.size[:, [2, 1, 0]].numpy() / 2,
+        quaternions=matrix_to_quaternion(boxes.rotation)[:, [1, 2, 3, 0]].numpy(),
+        colors=[colors[row] for row in rows],
+        labels=[cuboid_text(texts[row], boxes, i, assumed) for i, row in enumerate(rows)],
+    )

@@ -1,0 +1,145 @@
+"""One HTML file that shows what a data set holds: counts, sizes, ranges, what looks wrong, and drawn samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+from PIL import Image
+
+from scenekit.data.inspection import SIZES, Findings, Inspection
+from scenekit.data.sample import Sample
+from scenekit.io.files import write_atomically
+from scenekit.visualization.draw import draw_layers
+from scenekit.visualization.palette import label_color
+from scenekit.visualization.report.page import ReportEntry, card, document, header
+from scenekit.visualization.report.tables import Column, labelled, section, table
+
+MOST = 12
+"""Rows of a table of counts."""
+
+PLACES = 6
+"""Places of one kind of fault that the page spells out."""
+
+
+def write_data_report(
+    path: str | Path, found: Inspection, samples: Sequence[Sample], *, title: str, facts: Mapping[str, object]
+) -> None:
+    """Write the page to `path`, whole or not at all; missing folders are made. `facts` are shown at the top."""
+    parts = [
+        header(title, {**facts, "samples": looked_at(found)}),
+        block("What looks wrong", findings_table(found.findings)),
+        block("What there is", '<div class="tables">' + "".join(overview(found)) + "</div>"),
+        block("Classes", classes_table(found)),
+        *(card(number, entry_of(sample)) for number, sample in enumerate(samples, start=1)),
+    ]
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, document(title, parts).encode())
+
+
+def looked_at(found: Inspection) -> str:
+    """`500`, or `500 of 10,000, spread evenly`."""
+    rest = "" if found.looked_at == found.length else f" of {found.length:,}, spread evenly"
+    return f"{found.looked_at:,}{rest}"
+
+
+def block(title: str, content: str) -> str:
+    """A titled part of the page."""
+    return f'<section class="card">\n<header><h2>{escape(title)}</h2></header>\n{content}\n</section>'
+
+
+def findings_table(findings: Mapping[str, Findings]) -> str:
+    """Kinds of faults, the most frequent first, with the first places of each."""
+    if not findings:
+        return '<p class="note">Nothing.</p>'
+    ordered = sorted(findings.items(), key=lambda entry: -entry[1].count)
+    columns = [
+        Column("kind", [escape(kind) for kind, _ in ordered]),
+        Column("count", [f"{found.count:,}" for _, found in ordered], numeric=True),
+        Column("where", [places(found) for _, found in ordered]),
+    ]
+    return f'<div class="folded">{table(columns)}</div>'
+
+
+def places(found: Findings) -> str:
+    """The first places, and that there are more."""
+    more = "; ..." if found.count > PLACES else ""
+    return escape("; ".join(found.places[:PLACES]) + more)
+
+
+def overview(found: Inspection) -> list[str]:
+    """Labels by key, sizes of pictures and objects, ranges, predicates."""
+    labels = sorted(found.labels.items())
+    ranges = [(what, numbers) for what, numbers in found.ranges.items() if numbers.count]
+    by_key = [
+        Column("key", [escape(name) for name, _ in labels]),
+        Column("pictures", [f"{entry.pictures:,}" for _, entry in labels], numeric=True),
+        Column("supervised", [f"{entry.supervised:,}" for _, entry in labels], numeric=True),
+        Column("rows", [f"{entry.rows:,}" if entry.rows else "" for _, entry in labels], numeric=True),
+    ]
+    measured = [
+        Column("", [escape(what) for what, _ in ranges]),
+        Column("least", [short(numbers.low) for _, numbers in ranges], numeric=True),
+        Column("mean", [short(numbers.total / numbers.count) for _, numbers in ranges], numeric=True),
+        Column("most", [short(numbers.high) for _, numbers in ranges], numeric=True),
+    ]
+    parts = [section("Labels", table(by_key)), section("Ranges", table(measured))]
+    sizes = [(name, found.sizes[name]) for name in SIZES]
+    shapes, predicates = found.shapes.most_common(MOST), found.predicates.most_common(MOST)
+    counted = {"Objects by size": sizes, "Pictures by size": shapes, "Objects to each other": predicates}
+    below_each_other = "".join(section(name, counts_table(counts)) for name, counts in counted.items() if counts)
+    return [*parts, f'<div class="stack">{below_each_other}</div>']
+
+
+def classes_table(found: Inspection) -> str:
+    """Objects and pictures by thing, the most frequent first, in columns; then the things that have none."""
+    things = found.vocabulary.things
+    present = sorted(
+        (n for n, name in enumerate(things) if found.objects[name]), key=lambda n: -found.objects[things[n]]
+    )
+    absent = [name for name in things if not found.objects[name]]
+    parts = [present[start : start + MOST] for start in range(0, len(present), MOST)]
+    tables = "".join(f"<section>{classes_part(found, part)}</section>" for part in parts)
+    note = f'<p class="note">Without objects: {escape(", ".join(absent))}.</p>' if absent else ""
+    return f'<div class="tables">{tables}</div>{note}'
+
+
+def classes_part(found: Inspection, labels: Sequence[int]) -> str:
+    """The table of some things."""
+    names = [found.vocabulary.things[label] for label in labels]
+    most = max(found.objects.values())
+    columns = [
+        Column("class", [labelled(label_color(label), name) for label, name in zip(labels, names, strict=True)]),
+        Column("objects", [f"{found.objects[name]:,}" for name in names], numeric=True),
+        Column("pictures", [f"{found.pictures_of[name]:,}" for name in names], numeric=True),
+        Column("", [meter(found.objects[name] / most) for name in names]),
+    ]
+    return table(columns)
+
+
+def counts_table(counts: Sequence[tuple[str, int]]) -> str:
+    """Names, counts and a bar each."""
+    most = max(1, *(count for _, count in counts))
+    columns = [
+        Column("", [escape(name) for name, _ in counts]),
+        Column("count", [f"{count:,}" for _, count in counts], numeric=True),
+        Column("", [meter(count / most) for _, count in counts]),
+    ]
+    return table(columns)
+
+
+def meter(share: float) -> str:
+    """A bar that is filled to a share of 1."""
+    return f'<span class="meter"><i style="width:{100 * share:.0f}%"></i></span>'
+
+
+def short(value: float) -> str:
+    """Three digits that matter, more of whole numbers."""
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
+
+
+def entry_of(sample: Sample) -> ReportEntry:
+    """A sample with all its layers drawn."""
+    picture = Image.fromarray(sample.image.permute(1, 2, 0).numpy())
+    return ReportEntry(f"image {sample.id}", picture, sample.scene, draw_layers(sample.scene, picture))

@@ -1,0 +1,45 @@
+"""Tables of a report. What goes into their cells is HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from scenekit.keys import Key
+from scenekit.scene import Scene
+from scenekit.visualization.palette import Color, to_hex
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table; `cells` are HTML."""
+
+    title: str
+    cells: Sequence[str]
+    numeric: bool = False
+
+
+def section(title: str, content: str) -> str:
+    """A titled part of a card."""
+    return f"<section><h3>{escape(title)}</h3>{content}</section>"
+
+
+def table(columns: Sequence[Column]) -> str:
+    """An HTML table that scrolls sideways on its own where the screen is narrow."""
+    kinds = [' class="number"' if column.numeric else "" for column in columns]
+    titles = [f'<th scope="col"{kind}>{escape(column.title)}</th>' for column, kind in zip(columns, kinds, strict=True)]
+    cells = [[f"<td{kind}>{cell}</td>" for cell in column.cells] for column, kind in zip(columns, kinds, strict=True)]
+    head, body = "".join(titles), "".join(f"<tr>{''.join(row)}</tr>" for row in zip(*cells, strict=True))
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def known(cells: Sequence[str], scene: Scene, key: Key[Any, Any]) -> list[str]:
+    """Cells of the rows that carry the key, blanks for the others."""
+    return [cell if there else "" for cell, there in zip(cells, scene.rows_with(key).tolist(), strict=True)]
+
+
+def labelled(color: Color, name: str) -> str:
+    """A name with its color, as in the pictures."""
+    return f'<span class="swatch" style="background:{to_hex(color)}"></span>{escape(name)}'

@@ -1,0 +1,131 @@
+"""Small name plates on a picture, placed so that they do not cover each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from jaxtyping import Bool
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+from scenekit.visualization.canvas import Style, bounds, draw_smooth, font
+from scenekit.visualization.palette import BLACK, Color, ink_on
+
+Rect = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in pixels of the picture."""
+
+Spot = tuple[float, float, float]
+"""x, y of a place inside a region and its distance to the border of the region, in pixels of the picture."""
+
+MOST_COVERED = 0.4
+"""A plate that nowhere has less of itself on other plates is left out; tables list the object all the same."""
+
+SEARCHED_SIDE = 256
+"""A region larger than this is searched for room in steps of several pixels."""
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A text to stand at the `box` of what it names, or at a `spot` inside it if it fits there.
+
+    On the tint of its own region a plate in `color` would hardly show: those with a spot are dark with a colored rim.
+    """
+
+    text: str
+    color: Color
+    box: Rect
+    spot: Spot | None = None
+
+
+def draw_tags(picture: Image.Image, tags: Sequence[Tag]) -> Image.Image:
+    """Draw the plates; earlier ones choose their place first."""
+    size = Style.of(picture).text
+    drawn = picture.convert("RGB")
+    for tag, rect in place(picture.size, [(tag, plate_size(tag.text, size)) for tag in tags]):
+        x, y = round(rect[0]), round(rect[1])
+        under = drawn.crop((x, y, min(math.ceil(rect[2]), drawn.width), min(math.ceil(rect[3]), drawn.height)))
+        drawn.paste(draw_smooth(under, partial(paint_plate, tag, size)), (x, y))
+    return drawn
+
+
+def paint_plate(tag: Tag, size: int, layer: ImageDraw.ImageDraw, scale: int) -> None:
+    """Fill a whole layer with the plate."""
+    width, height = layer.im.size
+    ground = tag.color if tag.spot is None else BLACK
+    corners = (0, 0, width - 1, height - 1)
+    layer.rounded_rectangle(corners, scale * size / 4, (*ground, 225), tag.color, round(scale * size / 12))
+    layer.text((width / 2, height / 2), tag.text, ink_on(ground), font(scale * size), anchor="mm")
+
+
+def plate_size(text: str, size: int) -> tuple[float, float]:
+    """Width and height of the plate of a text of that type size."""
+    return font(size).getlength(text) + 0.7 * size, 1.45 * size
+
+
+def place(picture: tuple[int, int], tags: Sequence[tuple[Tag, tuple[float, float]]]) -> list[tuple[Tag, Rect]]:
+    """Where each plate goes: the first free candidate, else the least covered one; those with no room are left out."""
+    placed: list[tuple[Tag, Rect]] = []
+    for tag, size in tags:
+        candidates = [rect for rect in candidates_for(tag, size, picture) if within(rect, picture)]
+        taken = [rect for _, rect in placed]
+        covered = [sum(overlap(rect, other) for other in taken) / (size[0] * size[1]) for rect in candidates]
+        if covered and min(covered) < MOST_COVERED:
+            placed.append((tag, candidates[int(np.argmin(covered))]))
+    return placed
+
+
+def candidates_for(tag: Tag, size: tuple[float, float], picture: tuple[int, int]) -> Iterator[Rect]:
+    """Places in order of preference: inside on the spot, above, below, then in the corners and beside the box."""
+    (width, height), (x0, y0, x1, y1) = size, tag.box
+    if tag.spot is not None:
+        x, y, room = tag.spot
+        if room >= height / 2 and 2 * room >= 0.45 * width:
+            yield shifted(x - width / 2, y - height / 2, size, picture)
+    roomy = x1 - x0 >= 1.5 * width and y1 - y0 >= 4 * height
+    rows = (y0 - height, y0, y1 - height, y1) if roomy else (y0 - height, y1, y0, y1 - height)
+    for top in rows:
+        for left in (x0, x1 - width, (x0 + x1 - width) / 2):
+            yield shifted(left, top, size, picture, vertically=False)
+    for left in (x1, x0 - width):
+        for top in (y0, (y0 + y1 - height) / 2, y1 - height):
+            yield shifted(left, top, size, picture)
+
+
+def shifted(
+    left: float, top: float, size: tuple[float, float], picture: tuple[int, int], vertically: bool = True
+) -> Rect:
+    """The plate with that corner, moved into the picture where it sticks out at a side (above or below if told)."""
+    left = min(max(left, 0.0), picture[0] - size[0])
+    if vertically:
+        top = min(max(top, 0.0), picture[1] - size[1])
+    return left, top, left + size[0], top + size[1]
+
+
+def within(rect: Rect, picture: tuple[int, int]) -> bool:
+    """Whether a plate lies in the picture as a whole."""
+    return rect[0] >= 0 and rect[1] >= 0 and rect[2] <= picture[0] and rect[3] <= picture[1]
+
+
+def overlap(one: Rect, other: Rect) -> float:
+    """Area that two rectangles share."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    return max(width, 0.0) * max(height, 0.0)
+
+
+def roomiest_spot(region: Bool[np.ndarray, "H W"], scale: tuple[float, float]) -> Spot:
+    """The middle of the largest circle inside a region; `scale` leads from its pixels to those of the picture.
+
+    The region must not be empty. Its longer side is searched at about SEARCHED_SIDE places.
+    """
+    x0, y0, x1, y1 = bounds(region)
+    part = region[y0:y1, x0:x1]
+    step = max(1, max(part.shape) // SEARCHED_SIDE)
+    distance = ndimage.distance_transform_edt(np.pad(part[::step, ::step], 1))[1:-1, 1:-1]
+    row, column = np.unravel_index(int(distance.argmax()), distance.shape)
+    x, y = (x0 + (float(column) + 0.5) * step) * scale[0], (y0 + (float(row) + 0.5) * step) * scale[1]
+    return x, y, float(distance[row, column]) * step * min(scale)
