@@ -24,7 +24,7 @@ OBJECTS, POINTS, CATEGORIES = 7.2, 22, 80
 
 
 def write(folder: Path, count: int) -> Path:
-    """A file with `count` images, and an empty file for each picture."""
+    """A file with `count` images, and an empty file for each image."""
     rng = random.Random(0)
     (folder / "images").mkdir()
     images = [{"id": n, "file_name": f"{n:012d}.jpg", "height": 480, "width": 640} for n in range(count)]

@@ -1,8 +1,8 @@
-"""Does a task suffer from company? `python benchmarks/joint_or_alone.py RECIPE [--steps 150] [--pictures 100]`.
+"""Does a task suffer from company? `python benchmarks/joint_or_alone.py RECIPE [--steps 150] [--images 100]`.
 
 All tasks of a recipe together, and each of them alone (with those that it cannot do without), learn for the same number
 of steps, from the same start: backbone, pyramid and detector of the recipe's `init`, heads fresh. They see the same
-pictures in the same order. Runs are short, so the numbers say how far a head comes in so many steps, not how far it can
+images in the same order. Runs are short, so the numbers say how far a head comes in so many steps, not how far it can
 come. Then each model is measured on the first validation scenes, and timed on one of them.
 
 Every run keeps its model and its results in a folder of its own below `--work`; what is there is not done again.
@@ -36,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--steps", type=int, default=150)
-    parser.add_argument("--pictures", type=int, default=100, help="to measure on")
+    parser.add_argument("--images", type=int, default=100, help="to measure on")
     parser.add_argument("--tasks", nargs="+", help=f'only these alone ("{DETECTION}" for boxes)')
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
@@ -49,10 +49,10 @@ def main() -> None:
     runs = {JOINT: list(recipe.model.tasks), **{name: with_needs(recipe, name) for name in alone}}
     found = {}
     for name, tasks in runs.items():
-        folder = arguments.work / f"{name.replace(' ', '_')}-{arguments.steps}-{arguments.pictures}"
+        folder = arguments.work / f"{name.replace(' ', '_')}-{arguments.steps}-{arguments.images}"
         found[name] = result_of(with_tasks(recipe, tasks), folder, arguments)
-        print(f"{name}: {found[name]['milliseconds']} ms a picture", flush=True)
-    facts = {**machine(torch.device(arguments.device)), "steps": arguments.steps, "pictures": arguments.pictures}
+        print(f"{name}: {found[name]['milliseconds']} ms an image", flush=True)
+    facts = {**machine(torch.device(arguments.device)), "steps": arguments.steps, "images": arguments.images}
     result = {**facts, "metrics": list(rows(found)), "runs": {name: costs(run) for name, run in found.items()}}
     write_atomically(arguments.out, (json.dumps(plain(result), indent=1) + "\n").encode())
     show(result["metrics"])
@@ -109,12 +109,12 @@ def with_tasks(recipe: sk.Recipe, tasks: Sequence[str]) -> sk.Recipe:
 
 
 def result_of(recipe: sk.Recipe, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Metrics, milliseconds a picture, and seconds a step of one run."""
+    """Metrics, milliseconds an image, and seconds a step of one run."""
     file = folder / "result.json"
     if not file.exists():
         model = sk.train(recipe, out=folder, resume=True, device=arguments.device, progress=False).eval()
         scenes = sk.dataset("synthetic", split="val")
-        metrics = sk.evaluate(model, scenes, limit=arguments.pictures)
+        metrics = sk.evaluate(model, scenes, limit=arguments.images)
         result = {"metrics": metrics, "milliseconds": time_of(model, scenes[0].image), "seconds": step_of(folder)}
         write_atomically(file, json.dumps(plain(result)).encode())
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -122,7 +122,7 @@ def result_of(recipe: sk.Recipe, folder: Path, arguments: argparse.Namespace) ->
 
 
 def time_of(model: sk.SceneModel, image: torch.Tensor) -> float:
-    """Milliseconds from a picture in memory to its Scene, objects from a score of 0.5 on."""
+    """Milliseconds from an image in memory to its Scene, objects from a score of 0.5 on."""
     seconds = interleaved({"": lambda: model.predict(image, threshold=0.5)}, REPEATS, model.device, warm_up=3)
     return milliseconds(seconds[""])
 

@@ -1,6 +1,6 @@
-"""How much memory long work takes: `OMP_NUM_THREADS=1 python benchmarks/memory.py [--pictures 1000] [--scenes 5000]`.
+"""How much memory long work takes: `OMP_NUM_THREADS=1 python benchmarks/memory.py [--images 1000] [--scenes 5000]`.
 
-`command`: `scenekit predict --json` over a folder of generated pictures, by an untrained model with every task and
+`command`: `scenekit predict --json` over a folder of generated images, by an untrained model with every task and
 small layers; `iterator`: the same through `model.predict(iter(...))`; `evaluation`: every evaluator of that model fed
 with made-up labels and predictions. Each runs in a process of its own, whose resident memory is looked at ten times a
 second. `growth_mb` is by how much a line through the second half of those looks rises over that half: 0 is flat.
@@ -57,7 +57,7 @@ VOCABULARY = sk.Vocabulary(("cup", "person"), ("floor", "wall"), skeletons={"per
 def main() -> None:
     """Measure each kind of work, or be the process that does one."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=1000)
+    parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--scenes", type=int, default=5000)
     parser.add_argument("--work", nargs=2, metavar=("KIND", "FOLDER"), help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "memory.json")
@@ -67,25 +67,25 @@ def main() -> None:
         WORK[kind](Path(folder), arguments.scenes)
         return
     with tempfile.TemporaryDirectory() as name:
-        results = measure(Path(name), arguments.pictures, arguments.scenes)
+        results = measure(Path(name), arguments.images, arguments.scenes)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(arguments.out, (json.dumps(results, indent=2) + "\n").encode())
     print(json.dumps(results, indent=2))
 
 
-def measure(folder: Path, pictures: int, scenes: int) -> dict[str, object]:
+def measure(folder: Path, images: int, scenes: int) -> dict[str, object]:
     """Memory by kind of work."""
     torch.manual_seed(0)
     save_model(sk.build(sk.ModelConfig.model_validate(CONFIG), VOCABULARY), folder / "model")
-    (folder / "pictures").mkdir()
-    for number in range(pictures):
+    (folder / "images").mkdir()
+    for number in range(images):
         noise = np.random.default_rng(number).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-        Image.fromarray(noise).save(folder / "pictures" / f"{number:05d}.jpg")
-    names = sorted(map(str, (folder / "pictures").iterdir()))
+        Image.fromarray(noise).save(folder / "images" / f"{number:05d}.jpg")
+    names = sorted(map(str, (folder / "images").iterdir()))
     options = ["--model", str(folder / "model"), "--threshold", "0", "--json"]
     own = [sys.executable, __file__, "--scenes", str(scenes), "--work"]
     return {
-        "pictures": pictures,
+        "images": images,
         "scenes": scenes,
         "detections_per_scene": DETECTIONS,
         "command": watched([sys.executable, "-m", "scenekit", "predict", *names, *options]),
@@ -113,7 +113,7 @@ def watched(command: Sequence[str]) -> dict[str, float]:
 def iterate(folder: Path, _: int) -> None:
     """Predict lazily and forget each scene."""
     model = sk.load(str(folder / "model"))
-    for scene in model.predict(iter(sorted((folder / "pictures").iterdir())), threshold=0.0):
+    for scene in model.predict(iter(sorted((folder / "images").iterdir())), threshold=0.0):
         scene.to_json()
 
 

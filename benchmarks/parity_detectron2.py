@@ -1,7 +1,7 @@
 """How far converted networks lie from detectron2's numbers: `python -m benchmarks.parity_detectron2 [--out FILE]`.
 
 Every network goes through a checkpoint file and `convert`; each stage is held against what detectron2 0.6 gave with the
-same weights and picture (`tests/reference/detectron2`). The largest difference of each kind of stage goes to
+same weights and image (`tests/reference/detectron2`). The largest difference of each kind of stage goes to
 benchmarks/results/, beside its tolerance. Run from the root of the checkout.
 """
 
@@ -30,7 +30,7 @@ CONFIGS = {
 }
 
 KINDS = {
-    "normalized picture": r"input_.*",
+    "normalized image": r"input_.*",
     "backbone": r"feat_res\d_(corner|end|stats)",
     "feature pyramid": r"feat_p\d_(corner|end|stats)",
     "RPN logits and offsets": r"rpn_.*",
@@ -64,7 +64,7 @@ def main() -> None:
     result = {
         "reference": "detectron2 0.6",
         "torch": torch.__version__,
-        "picture": [320, 416],
+        "image": [320, 416],
         "output": [480, 624],
         "networks": networks,
     }
@@ -81,7 +81,7 @@ def measure(network: str) -> list[parity.Difference]:
         checkpoint = Path(folder) / "model_final.pkl"
         checkpoint.write_bytes(pickle.dumps({"model": state}, protocol=2))
         model = convert("detectron2", checkpoint)
-    return parity.differences(model, parity.reference(network), parity.picture())
+    return parity.differences(model, parity.reference(network), parity.image())
 
 
 def by_kind(differences: Iterable[parity.Difference]) -> dict[str, dict[str, float]]:

@@ -1,7 +1,7 @@
 """How far our networks lie from torchvision's: `python -m benchmarks.parity_torchvision [--out FILE]`.
 
-Seven networks with the same random weights, ours through a checkpoint file and `convert`, on three pictures of
-different sizes, in one batch and one by one, and their losses on two labelled pictures with the same sampled regions.
+Seven networks with the same random weights, ours through a checkpoint file and `convert`, on three images of
+different sizes, in one batch and one by one, and their losses on two labelled images with the same sampled regions.
 The largest differences go to benchmarks/results/, beside their tolerances. Run from the root of the checkout.
 """
 
@@ -55,7 +55,7 @@ def main() -> None:
     result = {
         "torchvision": torchvision.__version__,
         "torch": torch.__version__,
-        "pictures": SIZES,
+        "images": SIZES,
         "tolerances": TOLERANCES,
         "networks": {name: compared(name) for name in NAMES},
     }
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def compared(name: str) -> dict[str, Any]:
-    """Largest differences of one network, over the batch and the single pictures."""
+    """Largest differences of one network, over the batch and the single images."""
     with tempfile.TemporaryDirectory() as folder:
         pair = twins(name, Path(folder))
     images = pictures(seed=1)

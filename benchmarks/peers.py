@@ -1,6 +1,6 @@
 """Mask R-CNN R50-FPN twice with the same weights: torchvision's own, and ours. Both do the same work.
 
-The weights are random, scaled so that a picture of 800x1066 gets 40 detections out of several hundred candidates. In
+The weights are random, scaled so that an image of 800x1066 gets 40 detections out of several hundred candidates. In
 both, batch norm is frozen and the stem and the first stage learn nothing, as in torchvision's fine-tuning.
 """
 
@@ -56,8 +56,8 @@ def write_twins(folder: Path) -> None:
 
 
 def inference(whose: str, folder: Path, device: torch.device, batch: int) -> Callable[[], Any]:
-    """From pictures in memory to masks in the pixels of the pictures."""
-    pictures = [_picture(seed).to(device) for seed in range(batch)]
+    """From images in memory to masks in the pixels of the images."""
+    images = [_image(seed).to(device) for seed in range(batch)]
     precision = _precision(device)
     if whose == "theirs":
         theirs = _theirs(folder, device).eval()
@@ -65,7 +65,7 @@ def inference(whose: str, folder: Path, device: torch.device, batch: int) -> Cal
         @torch.inference_mode()
         def detect() -> Any:
             with precision():
-                return theirs(pictures)
+                return theirs(images)
 
         return detect
     ours = _ours(folder, device).eval()
@@ -73,19 +73,19 @@ def inference(whose: str, folder: Path, device: torch.device, batch: int) -> Cal
     @torch.inference_mode()
     def see() -> Any:
         with precision():
-            return ours.scenes(ours(ours.preprocess(pictures)))
+            return ours.scenes(ours(ours.preprocess(images)))
 
     return see
 
 
 def training(whose: str, folder: Path, device: torch.device, batch: int) -> Callable[[], Any]:
-    """One step: losses, their gradients, and plain SGD with momentum. Both prepare pictures and targets on the way."""
+    """One step: losses, their gradients, and plain SGD with momentum. Both prepare images and targets on the way."""
     precision = _precision(device)
     if whose == "theirs":
         theirs = _theirs(folder, device).train()
-        pictures = [_picture(seed).to(device) for seed in range(batch)]
+        images = [_image(seed).to(device) for seed in range(batch)]
         targets = [_their_target(seed, device) for seed in range(batch)]
-        return _stepper(theirs, lambda: theirs(pictures, targets), precision)
+        return _stepper(theirs, lambda: theirs(images, targets), precision)
     ours = _ours(folder, device).train()
     samples = [_our_sample(seed, ours.vocabulary) for seed in range(batch)]
 
@@ -153,7 +153,7 @@ def _fill(theirs: Any) -> None:
     layers = {name: layer for name, layer in theirs.named_modules() if name in SPREAD}
     for name, layer in layers.items():
         _scale_once(layer, SPREAD[name])
-    theirs.eval()([_picture(0)])
+    theirs.eval()([_image(0)])
 
 
 def _scale_once(layer: nn.Module, spread: float) -> None:
@@ -169,7 +169,7 @@ def _scale_once(layer: nn.Module, spread: float) -> None:
     handle = layer.register_forward_hook(hook)
 
 
-def _picture(seed: int) -> Tensor:
+def _image(seed: int) -> Tensor:
     """Smooth blobs of color with noise, [3 H W] in 0..1."""
     source = torch.Generator().manual_seed(seed)
     coarse = torch.rand(1, 3, 12, 16, generator=source)
@@ -191,8 +191,8 @@ def _truth(seed: int) -> tuple[Tensor, Tensor, Tensor]:
 def _our_sample(seed: int, vocabulary: sk.Vocabulary) -> sk.Sample:
     boxes, labels, disks = _truth(seed)
     scene = sk.Scene(SIZE, vocabulary, {sk.OBJECTS: Objects(boxes, labels)}, {sk.MASKS: sk.Masks.from_dense(disks)})
-    picture = (_picture(seed) * 255).round().to(torch.uint8)
-    return sk.Sample(picture, scene, sk.Supervision(frozenset({sk.MASKS})), seed)
+    image = (_image(seed) * 255).round().to(torch.uint8)
+    return sk.Sample(image, scene, sk.Supervision(frozenset({sk.MASKS})), seed)
 
 
 def _their_target(seed: int, device: torch.device) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
-"""How long scene-graph recall takes: `OMP_NUM_THREADS=1 python benchmarks/scene_graph_recall.py [--pictures 5000]`.
+"""How long scene-graph recall takes: `OMP_NUM_THREADS=1 python benchmarks/scene_graph_recall.py [--images 5000]`.
 
-Pictures as a detector gives them at the published settings of Visual Genome: 80 objects, all 6,320 ordered pairs, 50
-predicates. One process, one core; the making of the random pictures is not counted. Target: 5,000 in 60 seconds.
+Images as a detector gives them at the published settings of Visual Genome: 80 objects, all 6,320 ordered pairs, 50
+predicates. One process, one core; the making of the random images is not counted. Target: 5,000 in 60 seconds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scenekit.metrics.scene_graph.recall import SceneGraphRecall
 
 OBJECTS, CLASSES, PREDICATES, TRUE_OBJECTS, RELATIONS = 80, 150, 50, 12, 6
 KINDS = 20
-"""Different pictures; they are gone through again and again."""
+"""Different images; they are gone through again and again."""
 
 Arrays = tuple[np.ndarray, ...]
 
@@ -27,19 +27,19 @@ Arrays = tuple[np.ndarray, ...]
 def main() -> None:
     """Measure and write the numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=5000)
+    parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "scene_graph_recall.json")
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
-    pictures = [(truth(rng), prediction(rng)) for _ in range(KINDS)]
+    images = [(truth(rng), prediction(rng)) for _ in range(KINDS)]
     recall = SceneGraphRecall([f"predicate {i}" for i in range(PREDICATES)], "sgdet", zero_shot=[(1, 2, 3)])
     began, worked = time.perf_counter(), time.process_time()
-    for i in range(arguments.pictures):
-        known, found = pictures[i % KINDS]
+    for i in range(arguments.images):
+        known, found = images[i % KINDS]
         recall.update(GraphTruth.of(*known), GraphPrediction.of(*found))
     recall.result()
     result = {
-        "pictures": arguments.pictures,
+        "images": arguments.images,
         "objects": OBJECTS,
         "pairs": OBJECTS * (OBJECTS - 1),
         "predicates": PREDICATES,
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def truth(rng: np.random.Generator) -> Arrays:
-    """A picture with `TRUE_OBJECTS` objects and `RELATIONS` relations."""
+    """An image with `TRUE_OBJECTS` objects and `RELATIONS` relations."""
     ends = rng.integers(TRUE_OBJECTS, size=(RELATIONS, 2))
     predicates = rng.integers(1, PREDICATES + 1, size=(RELATIONS, 1))
     labels = rng.integers(1, CLASSES + 1, TRUE_OBJECTS)
@@ -70,7 +70,7 @@ def prediction(rng: np.random.Generator) -> Arrays:
 
 
 def boxes(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Boxes in a picture of 1000 x 1000."""
+    """Boxes in an image of 1000 x 1000."""
     corner = rng.uniform(0, 700, (count, 2))
     return np.hstack((corner, corner + rng.uniform(20, 300, (count, 2))))
 

@@ -1,6 +1,6 @@
 """How fast scenekit is, against what else one would run: `python benchmarks/speed.py [--device cuda] [--parts ...]`.
 
-`torchvision`: Mask R-CNN R50-FPN of torchvision and ours, same weights and picture: one picture, one step of training.
+`torchvision`: Mask R-CNN R50-FPN of torchvision and ours, same weights and image: one image, one step of training.
 `tasks`: the shipped model `small` on held-out synthetic scenes from memory to the finished Scene, objects from a score
 of 0.5 on: all tasks in one pass against a network for each, one after another; those of the pixels against boxes and
 masks alone.
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5, help="of each Mask R-CNN")
-    parser.add_argument("--pictures", type=int, default=20, help="for the tasks")
+    parser.add_argument("--images", type=int, default=20, help="for the tasks")
     parser.add_argument("--starts", type=int, default=10, help="of fresh processes")
     parser.add_argument("--out", type=Path, help="another file for the results")
     parser.add_argument("--peak", nargs=4, metavar=("WORK", "WHOSE", "BATCH", "FOLDER"), help=argparse.SUPPRESS)
@@ -117,7 +117,7 @@ def all_tasks(arguments: argparse.Namespace, details: dict[str, Any]) -> Iterato
     joint = placed(sk.load("small"), arguments.device)
     parts = {" + ".join(tasks): placed(part_of(joint, tasks), arguments.device) for tasks in SEPARATE}
     data = sk.dataset("synthetic", "test")
-    pictures = [data[index].image for index in range(arguments.pictures)]
+    pictures = [data[index].image for index in range(arguments.images)]
     for batch in (1, 8) if arguments.device.type == "cuda" else (1,):
         requests: dict[str, list[float]] = {}
         steps: dict[str, list[float]] = {}
@@ -157,7 +157,7 @@ def requests_of(
     device: torch.device,
     warm_up: int,
 ) -> dict[str, list[float]]:
-    """Seconds of everything that one may ask for, for one batch of pictures."""
+    """Seconds of everything that one may ask for, for one batch of images."""
     wanted = {"all tasks": None, "pixels": PIXELS, "boxes": boxes_of(joint), **{task: [task] for task in joint.tasks}}
     runs: dict[str, Run] = {name: lambda tasks=tasks: see(joint, images, tasks) for name, tasks in wanted.items()}
     for name, part in parts.items():
@@ -168,7 +168,7 @@ def requests_of(
 
 @torch.inference_mode()
 def see(model: sk.SceneModel, images: list[torch.Tensor], tasks: Collection[str] | None) -> list[sk.Scene]:
-    """From pictures in memory to scenes."""
+    """From images in memory to scenes."""
     with torch.autocast("cuda", torch.bfloat16, enabled=model.device.type == "cuda"):
         outputs = model(model.preprocess(images), tasks=tasks, threshold=THRESHOLD)
         return model.scenes(outputs, tasks, threshold=THRESHOLD)

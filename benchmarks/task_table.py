@@ -1,6 +1,6 @@
 """What a model reaches in every task, beside another one: `python benchmarks/task_table.py MODEL [--before MODEL]`.
 
-A model is a name, a folder, or a file of results that `scenekit evaluate --json` wrote. Measured are the first pictures
+A model is a name, a folder, or a file of results that `scenekit evaluate --json` wrote. Measured are the first images
 of the synthetic validation scenes. A row is a metric: before, after, the baseline of the task where it has one, and
 the target where there is one.
 """
@@ -65,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="name, folder, or file of results")
     parser.add_argument("--before", help="the same, of the model that it started from")
-    parser.add_argument("--limit", type=int, default=500, help="so many pictures (500)")
+    parser.add_argument("--limit", type=int, default=500, help="so many images (500)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "task_table.json")
     arguments = parser.parse_args()
@@ -75,7 +75,7 @@ def main() -> None:
     before = {} if arguments.before is None else measured(arguments.before, arguments.limit, device)
     rows = table(before, after)
     seconds = round(time.perf_counter() - began)
-    result = {**machine(device), "pictures": arguments.limit, "seconds": seconds, "metrics": rows}
+    result = {**machine(device), "images": arguments.limit, "seconds": seconds, "metrics": rows}
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(arguments.out, (json.dumps(plain(result), indent=1) + "\n").encode())
     show(rows)

@@ -2,7 +2,7 @@
 
     python benchmarks/visual_genome_index.py [--images 108077] [--out FILE.json]
 
-The files are made up, with as many rows a picture as Visual Genome 1.4 has on average: 35 objects, 21 relationships, 26
+The files are made up, with as many rows an image as Visual Genome 1.4 has on average: 35 objects, 21 relationships, 26
 entries of attributes and 50 described regions; names are as skewed as words are. The first opening walks through
 all files, the second one takes the stored index. Each runs in a process of its own, whose whole memory is counted.
 """
@@ -30,10 +30,10 @@ NAMES = 80_000
 """Different names of objects, about as many as in the official files."""
 
 TEMPLATES = 400
-"""Different pictures; the others are like one of them but for their id and the name of an object."""
+"""Different images; the others are like one of them but for their id and the name of an object."""
 
 READ = 500
-"""Pictures whose labels are read at the end."""
+"""Images whose labels are read at the end."""
 
 WORDS = ("a", "man", "the", "with", "wearing", "red", "shirt", "standing", "on", "street", "near", "white", "building")
 
@@ -56,7 +56,7 @@ def end(thing: dict[str, Any]) -> dict[str, Any]:
 
 
 def entry_of(rng: random.Random, image: int) -> dict[str, Any]:
-    """What each file says of a picture."""
+    """What each file says of an image."""
     things = [thing(rng, n + 1) for n in range(OBJECTS)]
     pairs = [rng.sample(things, 2) for _ in range(RELATIONS)]
     relations = [
@@ -97,7 +97,7 @@ def templates() -> list[dict[str, str]]:
 
 
 def write(root: Path, count: int) -> None:
-    """The files, picture by picture, and an empty file for each picture."""
+    """The files, image by image, and an empty file for each image."""
     made = templates()
     (root / "VG_100K").mkdir(parents=True)
     files = {name: (root / f"{name}.json").open("w") for name in made[0]}
@@ -127,17 +127,17 @@ def opening(root: Path) -> Iterator[tuple[str, Any]]:
     yield "seconds", round(time.perf_counter() - clock, 1)
     yield "CPU seconds", round(time.process_time() - cpu, 1)
     yield "peak of the process, MiB", round(resident_peak())
-    yield "training pictures", len(data)
+    yield "training images", len(data)
 
 
 def reading(root: Path) -> Iterator[tuple[str, Any]]:
-    """Time and memory of the labels of some pictures, without their pixels."""
+    """Time and memory of the labels of some images, without their pixels."""
     data = opened(root)
     cpu = time.process_time()
     for index in range(0, len(data), max(1, len(data) // READ)):
         data.faults(index)
     count = len(range(0, len(data), max(1, len(data) // READ)))
-    yield "CPU ms a picture", round(1000 * (time.process_time() - cpu) / count, 2)
+    yield "CPU ms an image", round(1000 * (time.process_time() - cpu) / count, 2)
     yield "peak of the process, MiB", round(resident_peak())
 
 

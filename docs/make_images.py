@@ -1,4 +1,4 @@
-"""Makes the README's picture: rows of held-out scenes, each as a photograph and as the model sees it.
+"""Makes the README's image: rows of held-out scenes, each as a photograph and as the model sees it.
 
 python docs/make_images.py [--model NAME] [SCENE_NUMBER...]
 """
@@ -17,7 +17,7 @@ TARGET = Path(__file__).parent / "images" / "demo.jpg"
 
 
 def main() -> None:
-    """Draw and write the picture."""
+    """Draw and write the image."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scenes", nargs="*", type=int, default=[0, 2, 3])
     parser.add_argument("--model", default="small")
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def row_of(model: sk.SceneModel, sample: sk.Sample) -> list[Image.Image]:
-    """The picture, then the prediction layer by layer."""
+    """The image, then the prediction layer by layer."""
     scene = model.predict(sample.image, camera=sample.scene.camera)
     picture = Image.fromarray(sample.image.permute(1, 2, 0).numpy())
     return [picture, *(draw_scene(scene, picture, layers) for layers in LAYERS)]

@@ -10,17 +10,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from scenekit.errors import InputError
-from scenekit.fields.images import DepthField, ImageField, PanopticField, RelationField, SemanticField
-from scenekit.fields.rows import (
-    AttributeField,
-    Box3DField,
-    CaptionField,
-    Field,
-    KeypointField,
-    MaskField,
-    MeshField,
-    VoxelField,
-)
+from scenekit.fields.attributes import AttributeField
+from scenekit.fields.base import Field, ImageField
+from scenekit.fields.boxes3d import Box3DField
+from scenekit.fields.captions import CaptionField
+from scenekit.fields.depth import DepthField
+from scenekit.fields.keypoints import KeypointField
+from scenekit.fields.masks import MaskField
+from scenekit.fields.meshes import MeshField
+from scenekit.fields.panoptic import PanopticField
+from scenekit.fields.relations import RelationField
+from scenekit.fields.semantic import SemanticField
+from scenekit.fields.voxels import VoxelField
 from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.captions import Captions
 from scenekit.structures.features import FeaturePyramid
@@ -47,8 +48,8 @@ _registered: dict[str, Key[Any, Any]] = {}
 class Key(Generic[Batch, Item]):
     """One name on the board.
 
-    `of` is None for a value of the whole picture, else the stream whose rows the value follows. `shape` declares the
-    board value by named dimensions: first "N" (rows of the stream) or "B" (pictures), then numbers for fixed sizes and
+    `of` is None for a value of the whole image, else the stream whose rows the value follows. `shape` declares the
+    board value by named dimensions: first "N" (rows of the stream) or "B" (images), then numbers for fixed sizes and
     names for free ones; a tensor of another shape is refused. Keys with the same name are the same key, also after
     pickling; registering a name twice with a different meaning is an error. `example` makes up ground truth for a scene
     that has only its regions: `scenekit check` asks it where a key's values are more than fractions, such as the
@@ -108,7 +109,7 @@ def key_named(name: str) -> Key[Any, Any] | None:
 
 
 IMAGE = None
-"""What a key follows when its value belongs to the whole picture."""
+"""What a key follows when its value belongs to the whole image."""
 
 IMAGES: Key[ImageBatch, Any] = Key("images", doc="the batch itself")
 FEATURES: Key[FeaturePyramid, Any] = Key("features", doc="the shared feature pyramid")
@@ -147,7 +148,7 @@ VOXELS: Key[Any, Any] = Key(
     shape=("N", "V", "V", "V"),
 )
 TRUNCATION: Key[Any, Any] = Key(
-    "truncation", of=OBJECTS, doc="share of the object beyond the border of the picture, 0..1, NaN unknown [N]"
+    "truncation", of=OBJECTS, doc="share of the object beyond the border of the image, 0..1, NaN unknown [N]"
 )
 VISIBILITY: Key[Any, Any] = Key(
     "visibility", of=OBJECTS, doc="share of the object that nothing hides, 0..1, NaN unknown [N]"

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.fields.rows import floats
+from scenekit.fields.base import floats
 from scenekit.io.files import plain, write_atomically
 from scenekit.io.images import ImageSource
 from scenekit.keys import OBJECTS, PANOPTIC, RELATIONS, RESERVED, Key, Stream, key_named
@@ -37,7 +37,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, eq=False)
 class Objects:
-    """The regions of one picture, in its own pixels.
+    """The regions of one image, in its own pixels.
 
     `boxes` xyxy; `labels` index the vocabulary's things; `scores` of predictions; `ids` stay the same through
     tracking; `crowd` marks groups, `ignore` what evaluation shall pass over; `area` in pixels (of the mask where
@@ -85,7 +85,7 @@ class Objects:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What is known of one picture of `size` (height, width).
+    """What is known of one image of `size` (height, width).
 
     `streams` holds a set of regions per stream, `values` what tasks or annotators said, by key. Row values have one row
     per region; `valid[key]` [N] marks the rows that really carry the key (absent: all do). `unknown` keeps JSON entries
@@ -144,7 +144,7 @@ class Scene:
     def select(self, stream: Stream, rows: Int[Tensor, " M"] | Bool[Tensor, " N"]) -> Scene:
         """Only some regions of a stream, with what follows them.
 
-        Values of the picture that name rows are dropped, and `unknown` entries too, as they may follow the regions.
+        Values of the image that name rows are dropped, and `unknown` entries too, as they may follow the regions.
         """
         rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
         follows = {k: k.field.select(v, rows) if k.of == stream else v for k, v in self.values.items()}
@@ -155,9 +155,9 @@ class Scene:
         return replace(self, streams=streams, values=follows, valid=valid, unknown={})
 
     def transformed(self, geometry: Geometry) -> Scene:
-        """Everything follows the picture through a crop, resize and mirroring; boxes are clipped to the result.
+        """Everything follows the image through a crop, resize and mirroring; boxes are clipped to the result.
 
-        Regions keep their rows also when they leave the picture: their boxes are then empty. `unknown` entries are
+        Regions keep their rows also when they leave the image: their boxes are then empty. `unknown` entries are
         dropped, as nobody here can tell how they follow.
         """
         streams = {stream: _move(regions, geometry) for stream, regions in self.streams.items()}
@@ -234,7 +234,7 @@ class Scene:
             raise InputError(f"{path} is no scene file: {error}") from error
 
     def draw(self, image: ImageSource | None = None) -> Image.Image:
-        """The picture with everything drawn on it; `image` stands in where there is no `path` that can be read."""
+        """The image with everything drawn on it; `image` stands in where there is no `path` that can be read."""
         from scenekit.visualization.draw import draw_scene
 
         return draw_scene(self, image)
@@ -276,7 +276,7 @@ def find_faults(regions: Objects, size: Size, things: int | None) -> dict[int, s
         "NaN or infinite": ~regions.boxes.isfinite().all(dim=1),
         "reversed": (regions.boxes[:, 2:] < regions.boxes[:, :2]).any(dim=1),
         "empty": (regions.boxes[:, 2:] == regions.boxes[:, :2]).any(dim=1),
-        "outside the picture": _outside(regions.boxes, size),
+        "outside the image": _outside(regions.boxes, size),
     }
     if things is not None:
         checks["of an unknown label"] = (regions.labels < 0) | (regions.labels >= things)

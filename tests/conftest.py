@@ -32,7 +32,7 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def samples() -> Path:
-    """The folder of real sample pictures and annotations; tests that need it are skipped where it is absent."""
+    """The folder of real sample images and annotations; tests that need it are skipped where it is absent."""
     folder = Path(os.environ.get("SCENEKIT_SAMPLES", REPOSITORY.parent / "shared" / "samples"))
     if not folder.is_dir():
         pytest.skip(f"no sample files: {folder} does not exist (name a folder in SCENEKIT_SAMPLES)")

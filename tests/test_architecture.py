@@ -67,7 +67,7 @@ WORDS_OF_FILE_FORMATS = {
     "scenekit/metrics/scene_graph/arrays.py": {"relations"},
     "scenekit/metrics/scene_graph/files.py": {"relations"},
     "scenekit/cli/score.py": {"panoptic"},
-    "scenekit/fields/images.py": {"relations"},
+    "scenekit/fields/relations.py": {"relations"},
     "scenekit/structures/vocabulary.py": {"attributes"},
     "scenekit/weights/card.py": {"attributes"},
 }

@@ -6,8 +6,9 @@ import pickle
 import pytest
 
 from scenekit.errors import InputError
-from scenekit.fields.images import DepthField
-from scenekit.fields.rows import Field, MaskField
+from scenekit.fields.base import Field
+from scenekit.fields.depth import DepthField
+from scenekit.fields.masks import MaskField
 from scenekit.keys import MASKS, OBJECTS, PHRASES, SEMANTIC, Key, Stream, key_named
 
 

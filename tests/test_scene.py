@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.fields.images import ImageField
+from scenekit.fields.base import ImageField
 from scenekit.io.files import write_atomically
 from scenekit.keys import (
     ATTRIBUTES,
@@ -31,7 +31,7 @@ from scenekit.structures.tensors import map_tensors
 from tests.structures import worlds
 
 SPEED = Key("tests.speed", of=OBJECTS, doc="a number per object [N]")
-WEATHER: Key[Any, Any] = Key("tests.weather", doc="a number of the picture")
+WEATHER: Key[Any, Any] = Key("tests.weather", doc="a number of the image")
 
 
 def there_and_back(scene: Scene) -> Scene:

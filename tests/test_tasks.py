@@ -21,7 +21,7 @@ from scenekit.structures import Regions
 from tests.tiny import KEYS, PERSON, VOCABULARY, batch, config, empty, extended, sample
 
 VERDICT: Key[Any, Any] = Key("tests.verdict", of=OBJECTS, doc="a number per object [N]", shape=("N",))
-CLUTTER: Key[Any, Any] = Key("tests.clutter", doc="a number per picture")
+CLUTTER: Key[Any, Any] = Key("tests.clutter", doc="a number per image")
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +99,8 @@ def test_applies_to_limits_rows_with_and_without_targets(model: SceneModel) -> N
     assert all((rows.labels == PERSON).all() and len(rows) for rows in probe(persons).rows)
 
 
-def test_a_label_of_rows_serves_a_task_of_the_picture(model: SceneModel) -> None:
-    """Provides one number a picture, learns from rows: the stream of its labels is there without being required."""
+def test_a_label_of_rows_serves_a_task_of_the_image(model: SceneModel) -> None:
+    """Provides one number an image, learns from rows: the stream of its labels is there without being required."""
 
     class Total(Probe):
         def decode(self, raw: Tensor, board: Board) -> list[float]:
@@ -199,7 +199,7 @@ def test_a_detector_without_detections_says_so(model: SceneModel, monkeypatch: p
 
 @pytest.mark.parametrize("policy", list(Policy))
 def test_values_read_while_learning_cover_every_row(model: SceneModel, policy: Policy) -> None:
-    """Masks are read on pictures that have none to learn from, on sampled regions and on detections."""
+    """Masks are read on images that have none to learn from, on sampled regions and on detections."""
     reader = extended(model, spec(reads=MASKS, requires=(MASKS,), streams={OBJECTS: policy}))
     pictures, targets = batch(reader, [judged(0, keys=()), judged(1, keys=KEYS)])
     losses = reader(pictures, targets, given=near_truth(reader)).losses
@@ -257,7 +257,7 @@ def test_what_the_model_lacks_of_uses_is_simply_not_there(model: SceneModel) -> 
 
 
 class Both(sk.Head[Tensor, Any]):
-    """A number per object and one per picture."""
+    """A number per object and one per image."""
 
     def __init__(self, *leaves_out: Key[Any, Any]) -> None:
         super().__init__()

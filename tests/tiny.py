@@ -1,4 +1,4 @@
-"""A model that runs in milliseconds, and labelled pictures worked out by hand to run it on."""
+"""A model that runs in milliseconds, and labelled images worked out by hand to run it on."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SIZE = (48, 64)
 
 
 def config(tasks: Collection[str] = tuple(TASKS)) -> ModelConfig:
-    """About a million parameters, nearly all of them the backbone's; pictures are 64 pixels high."""
+    """About a million parameters, nearly all of them the backbone's; images are 64 pixels high."""
     return ModelConfig.model_validate(
         {
             "input": {"min_size": 64, "max_size": 96},
@@ -90,7 +90,7 @@ def sample(
         {KEYPOINTS: labels == PERSON} if KEYPOINTS in supervised else {},
     )
     teaches = Supervision(frozenset(supervised), **supervision)
-    return Sample(_picture(labelled[SEMANTIC], number), scene, teaches, number)
+    return Sample(_image(labelled[SEMANTIC], number), scene, teaches, number)
 
 
 def _maps(dense: Tensor, labels: Tensor) -> dict[Key[Any, Any], Any]:
@@ -103,14 +103,14 @@ def _maps(dense: Tensor, labels: Tensor) -> dict[Key[Any, Any], Any]:
     return {SEMANTIC: semantic, PANOPTIC: Panoptic(ids, tuple(segments))}
 
 
-def _picture(semantic: Tensor, number: int) -> Tensor:
+def _image(semantic: Tensor, number: int) -> Tensor:
     colors = torch.tensor([[220, 40, 40], [40, 220, 40], [40, 40, 220], [200, 200, 200]])
     noise = torch.randint(0, 30, (3, *semantic.shape), generator=torch.Generator().manual_seed(number))
     return (colors[semantic].permute(2, 0, 1) + noise).to(torch.uint8)
 
 
 def empty(number: int = 0, size: tuple[int, int] = SIZE) -> Sample:
-    """A labelled picture without a single object."""
+    """A labelled image without a single object."""
     semantic = torch.full(size, FLOOR)
     scene = Scene(
         size,
@@ -122,17 +122,17 @@ def empty(number: int = 0, size: tuple[int, int] = SIZE) -> Sample:
             SEMANTIC: semantic,
         },
     )
-    return Sample(_picture(semantic, number), scene, Supervision(frozenset({MASKS, KEYPOINTS, SEMANTIC})), number)
+    return Sample(_image(semantic, number), scene, Supervision(frozenset({MASKS, KEYPOINTS, SEMANTIC})), number)
 
 
 def unlabelled(number: int = 0) -> Sample:
-    """A picture about which nothing is said."""
+    """An image about which nothing is said."""
     nothing: frozenset[Any] = frozenset()
     return sample(number, keys=(), streams=nothing, exhaustive=nothing)
 
 
 def batch(model: SceneModel, samples: Sequence[Sample]) -> tuple[ImageBatch, Targets]:
-    """Samples as the model learns from them; every picture has its own seed."""
+    """Samples as the model learns from them; every image has its own seed."""
     return collate(
         samples,
         vocabulary=model.vocabulary,

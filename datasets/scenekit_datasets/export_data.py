@@ -1,4 +1,4 @@
-"""`scenekit export-data`: any data set as COCO-style or Omni3D-style JSON with its pictures.
+"""`scenekit export-data`: any data set as COCO-style or Omni3D-style JSON with its images.
 
 Not in the folder of the data set `coco`, which imports torch: the help needs none.
 """
@@ -29,7 +29,7 @@ def export_data(
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N samples.")] = None,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Write a data set as annotations.json with pictures and maps, which the data set of that style reads."""
+    """Write a data set as annotations.json with images and maps, which the data set of that style reads."""
     import scenekit as sk
     from scenekit.errors import InputError, nearest
     from scenekit_datasets.coco.export import write_coco

@@ -1,4 +1,4 @@
-"""What files say of one picture, as data sets of several forms share it. Letters: N objects."""
+"""What files say of one image, as data sets of several forms share it. Letters: N objects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scenekit.structures.geometry import Size
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """Objects of a picture and what is known of them; `faults` are what cannot be right."""
+    """Objects of an image and what is known of them; `faults` are what cannot be right."""
 
     objects: Objects
     values: Mapping[Key[Any, Any], Any]
@@ -25,7 +25,7 @@ class Labels:
 
 
 def clipped(box: Sequence[float | int], size: Size) -> tuple[float, float, float, float] | None:
-    """The part of a box that is in the picture, if there is one."""
+    """The part of a box that is in the image, if there is one."""
     height, width = size
     x0, y0, x1, y1 = max(box[0], 0.0), max(box[1], 0.0), min(box[2], float(width)), min(box[3], float(height))
     return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None

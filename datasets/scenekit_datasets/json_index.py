@@ -1,7 +1,7 @@
 """Walking through a large JSON file entry by entry, and reading single entries again later.
 
 An annotation file of COCO or Visual Genome has half a gigabyte; as Python objects it would take several. Only the
-places of its entries are kept, and what a picture needs is read when the picture is asked for.
+places of its entries are kept, and what an image needs is read when the image is asked for.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What data sets of files share when they are opened: options, faulty entries, the pictures that are there, caches."""
+"""What data sets of files share when they are opened: options, faulty entries, the images that are there, caches."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def renamed(classes: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
 def present(names: Sequence[str], folder: Path) -> list[bool]:
     """Which of these files are in the folder. Raises InputError where there is no such folder."""
     if not folder.is_dir():
-        raise InputError(f"expected a folder of pictures, but {folder} is none; name it with images=")
+        raise InputError(f"expected a folder of images, but {folder} is none; name it with images=")
     there = {parent: names_in(folder / parent) for parent in {os.path.dirname(name) for name in names}}
     return [os.path.basename(name) in there[os.path.dirname(name)] for name in names]
 
 
-def picture_of_size(path: Path, size: Size, where: object) -> UInt8[Tensor, "3 H W"]:
-    """The picture. Raises InputError that begins with `where` if it has another height and width."""
+def image_of_size(path: Path, size: Size, where: object) -> UInt8[Tensor, "3 H W"]:
+    """The image. Raises InputError that begins with `where` if it has another height and width."""
     image: Tensor = read_image(path)
     if tuple(image.shape[1:]) != tuple(size):
         raise InputError(f"{where}: its size is given as {list(size)}, {path} has {list(image.shape[1:])}")

@@ -1,6 +1,6 @@
 """Attributes of objects: several that hold at once, few that are frequent.
 
-Letters: N regions, A attributes, C channels, S pooled side, F features of a region, B pictures.
+Letters: N regions, A attributes, C channels, S pooled side, F features of a region, B images.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from scenekit.structures import ImageBatch, Regions, Vocabulary
 from scenekit.visualization.draw import draw_boxes, object_colors, object_rects
 from scenekit.visualization.text_labels import Tag, draw_tags
 from scenekit_plugins.layers import init_for_relu
-from scenekit_plugins.region_encoder import PIXELS, Looking, crops
+from scenekit_plugins.region_encoder import PIXELS, RegionEncoder, crops
 
 SHOWN, LEAST = 3, 0.5
 """At most so many attributes are written at an object, from this probability on."""
@@ -81,7 +81,7 @@ class AttributeHead(Head[Float[Tensor, "N A"], Float[Tensor, "N A"]]):
                 "or leave the task out"
             )
         self.config = config
-        self.looking = Looking(core.channels, config.channels, config.picture_channels * config.picture)
+        self.looking = RegionEncoder(core.channels, config.channels, config.picture_channels * config.picture)
         self.label = nn.Embedding(len(core.vocabulary.things), config.label) if config.label else None
         known = config.channels + config.label + 4 * config.place
         self.hidden = nn.Linear(known, config.hidden)

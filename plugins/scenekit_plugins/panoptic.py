@@ -1,7 +1,7 @@
 """Panoptic segmentation without weights: merges instance masks and semantic labels
 (Kirillov et al., Panoptic Feature Pyramid Networks, 2019, section 4 and Panoptic Segmentation, 2019, section 7).
 
-Letters: H W pixels of the original picture.
+Letters: H W pixels of the original image.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from scenekit.visualization.draw import draw_panoptic
 
 class PanopticConfig(Config):
     """`score_threshold` of objects; `overlap` is the share of a mask that may be taken by better objects before it is
-    dropped; a stuff segment needs the share `stuff_area` of the picture at least, and `stuff_pixels` pixels.
+    dropped; a stuff segment needs the share `stuff_area` of the image at least, and `stuff_pixels` pixels.
     """
 
     score_threshold: float = Field(default=0.5, ge=0, le=1)
@@ -35,7 +35,7 @@ class PanopticConfig(Config):
 
 
 class PanopticHead(Head[None, list[None]]):
-    """Nothing runs on the network; everything happens when a picture is finished."""
+    """Nothing runs on the network; everything happens when an image is finished."""
 
     def __init__(self, core: Core, config: PanopticConfig) -> None:
         super().__init__()

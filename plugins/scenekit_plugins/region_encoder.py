@@ -1,4 +1,4 @@
-"""What region heads see of the picture itself, beside the features of the pyramid.
+"""What region heads see of the image itself, beside the features of the pyramid.
 
 Letters: N regions, C channels, S pooled side, W width of what is seen.
 """
@@ -17,21 +17,21 @@ from scenekit.ops.layout import for_convolutions
 from scenekit.structures import ImageBatch, Regions
 
 PIXELS = 4
-"""Side of what is cut out of the picture, as a multiple of that of the pooled features: two halvings lead back."""
+"""Side of what is cut out of the image, as a multiple of that of the pooled features: two halvings lead back."""
 
 
-class Looking(nn.Module):
-    """Features of the pyramid and pixels of the picture to one vector of `width` numbers a region.
+class RegionEncoder(nn.Module):
+    """Features of the pyramid and pixels of the image to one vector of `width` numbers a region.
 
-    The pixels, `PIXELS` times as many a side, go through two convolutions of stride 2, to `picture` and `width`
+    The pixels, `PIXELS` times as many a side, go through two convolutions of stride 2, to `image` and `width`
     channels; 0 leaves them out. Colors and fine patterns are gone from the coarse levels that large regions are pooled
     from.
     """
 
-    def __init__(self, channels: int, width: int, picture: int) -> None:
+    def __init__(self, channels: int, width: int, image: int) -> None:
         super().__init__()
-        self.pixels = _quartered(3, picture, width) if picture else None
-        self.conv = nn.Conv2d(channels + width * bool(picture), width, 3, padding=1)
+        self.pixels = _quartered(3, image, width) if image else None
+        self.conv = nn.Conv2d(channels + width * bool(image), width, 3, padding=1)
 
     def forward(
         self, features: Float[Tensor, "N C S S"], pixels: Float[Tensor, "N 3 _ _"] | None
@@ -44,7 +44,7 @@ class Looking(nn.Module):
 
 
 def crops(images: ImageBatch, regions: Regions, side: int) -> Float[Tensor, "N 3 side side"]:
-    """What the picture shows in each box."""
+    """What the image shows in each box."""
     rois = torch.cat((regions.image_index[:, None].to(regions.boxes), regions.boxes), dim=1).float()
     cut: Tensor = roi_align(images.pixels.float(), rois, side, sampling_ratio=2, aligned=True)
     return cut

@@ -1,6 +1,6 @@
-"""Networks of other libraries brought to the contract of backbones, by sending a picture through them once.
+"""Networks of other libraries brought to the contract of backbones, by sending an image through them once.
 
-Letters: B pictures, C channels, H W input pixels.
+Letters: B images, C channels, H W input pixels.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PLAIN_STRIDE = 16
 """Stride of the single map from which a `SimplePyramid` is made."""
 
 PROBE = (1, 3, 128, 192)
-"""A picture whose sides the coarsest stride divides, unlike any size that a network may be made for."""
+"""An image whose sides the coarsest stride divides, unlike any size that a network may be made for."""
 
 LONGEST = 200
 """Characters that are shown of the reasons of other libraries."""
@@ -93,8 +93,8 @@ class AdaptedBackbone(Backbone):
 def probe(network: nn.Module, read: Reader) -> tuple[Level, ...]:
     """Every level of a network on the meta device, where neither weights nor pixels are computed.
 
-    Raises ValueError for a network whose maps do not cover the picture evenly, and whatever the network raises when it
-    does not take the picture.
+    Raises ValueError for a network whose maps do not cover the image evenly, and whatever the network raises when it
+    does not take the image.
     """
     network.eval()
     with torch.device("meta"), torch.no_grad():
@@ -105,7 +105,7 @@ def probe(network: nn.Module, read: Reader) -> tuple[Level, ...]:
         height, width = features.shape[2:]
         if (height, width) != tuple(math.ceil(side / level.stride) for side in PROBE[2:]):
             size = f"{PROBE[2]}x{PROBE[3]}"
-            raise ValueError(f"a map of {height}x{width} cells does not cover a picture of {size} evenly")
+            raise ValueError(f"a map of {height}x{width} cells does not cover an image of {size} evenly")
     return levels
 
 

@@ -1,6 +1,6 @@
 """The contract of every backbone, whichever library its layers come from.
 
-Letters: B pictures, H W input pixels.
+Letters: B images, H W input pixels.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Level:
-    """One feature map: how many channels it has and where its cells lie on the picture.
+    """One feature map: how many channels it has and where its cells lie on the image.
 
     The centre of cell i lies at input coordinate `offset + i * stride`, in pixels, where pixel 0 covers [0, 1).
     """
@@ -33,9 +33,9 @@ class Normalization:
 
 
 class Backbone(nn.Module, ABC):
-    """A picture in, one feature map per level out.
+    """An image in, one feature map per level out.
 
-    `levels` go from fine to coarse with strides 4, 8, 16, 32. Pictures are normalized as `model.input` of a recipe
+    `levels` go from fine to coarse with strides 4, 8, 16, 32. Images are normalized as `model.input` of a recipe
     says; a backbone whose weights tell what they expect says so in `normalization`, and is checked against it.
     """
 

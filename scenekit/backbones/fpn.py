@@ -1,6 +1,6 @@
 """Feature pyramid network (Lin et al., Feature Pyramid Networks for Object Detection, 2017).
 
-Letters: B pictures, C channels of the pyramid, H W input pixels.
+Letters: B images, C channels of the pyramid, H W input pixels.
 """
 
 from __future__ import annotations

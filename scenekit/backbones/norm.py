@@ -1,6 +1,6 @@
 """Swapping the batch norm of a network for something that suits small batches.
 
-Letters: B pictures, C channels.
+Letters: B images, C channels.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from scenekit.errors import InputError
 NORMS = ("batch", "frozen")
 PRETRAINED = "pretrained"
 FLEXIBLE: tuple[Mapping[str, Any], ...] = ({}, {"dynamic_img_size": True}, {"strict_img_size": False})
-"""What makes networks take pictures of any size: most do, transformers have to be told, by one of two names."""
+"""What makes networks take images of any size: most do, transformers have to be told, by one of two names."""
 
 
 def timm_names() -> list[str]:
@@ -62,7 +62,7 @@ def _timm() -> ModuleType:
 
 
 def _layout(name: str, options: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Level, ...], list[int]]:
-    """Options with which the network takes pictures of any size, all its levels, and what timm calls these."""
+    """Options with which the network takes images of any size, all its levels, and what timm calls these."""
     timm = _timm()
     refusal = ""
     for flexible in FLEXIBLE:

@@ -1,6 +1,6 @@
 """torchvision's classifiers as backbones, cut open with its own feature extraction.
 
-Letters: B pictures, H W input pixels.
+Letters: B images, H W input pixels.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from scenekit.errors import InputError, nearest
 
 NORMS = ("batch", "frozen", "group")
 PROBE = 64
-"""Side of the picture that is sent through to see what the levels are like, in pixels."""
+"""Side of the image that is sent through to see what the levels are like, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class TorchvisionBackbone(Backbone):
 
     @torch.no_grad()
     def _channels_and_strides(self) -> list[tuple[int, int]]:
-        """Of each level, seen by sending one small picture through; batch statistics stay as they were."""
+        """Of each level, seen by sending one small image through; batch statistics stay as they were."""
         was_training = self.training
         self.eval()
         maps = self(next(self.parameters()).new_zeros(1, 3, PROBE, PROBE))

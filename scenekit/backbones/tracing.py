@@ -1,6 +1,6 @@
-"""Where the cells of a network's maps lie on the picture, found by following one picture through its operators.
+"""Where the cells of a network's maps lie on the image, found by following one image through its operators.
 
-Letters: B pictures, C channels, H W input pixels, h w cells.
+Letters: B images, C channels, H W input pixels, h w cells.
 
 The centre of cell i of a map lies at `offset + i * stride`. A convolution or pooling of kernel k, stride s, padding p
 and dilation d moves the centre of cell 0 by ((k - 1) d / 2 - p) cells of its input. Operators that gather or spread
@@ -47,7 +47,7 @@ def trace_levels(
 
 @dataclass(frozen=True)
 class _Grid:
-    """Centre of cell i on the picture: `offset + i * stride`."""
+    """Centre of cell i on the image: `offset + i * stride`."""
 
     stride: float
     offset: float
@@ -68,7 +68,7 @@ class _Grid:
 
 
 class _Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Knows the grid of every tensor that depends on the picture."""
+    """Knows the grid of every tensor that depends on the image."""
 
     def __init__(self, pixels: Float[Tensor, "B 3 H W"]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """A picture to show: its `name`, RGB `pixels` [3 H W], and its file or its ground truth where there is one."""
+    """An image to show: its `name`, RGB `pixels` [3 H W], and its file or its ground truth where there is one."""
 
     name: str
     pixels: UInt8[Tensor, "3 H W"]
@@ -35,7 +35,7 @@ class Subject:
 def demo(
     image: Annotated[
         list[str] | None,
-        typer.Option("--image", metavar="FILE", help="Your own picture instead of synthetic scenes; repeatable."),
+        typer.Option("--image", metavar="FILE", help="Your own image instead of synthetic scenes; repeatable."),
     ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where to write.")] = Path("demo"),
     count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="How many synthetic scenes.")] = 4,
@@ -44,14 +44,14 @@ def demo(
     device: output.DeviceOption = "auto",
     as_json: output.JsonOption = False,
 ) -> None:
-    """Run every task on held-out synthetic scenes, or on your pictures, and write a report in one HTML file."""
+    """Run every task on held-out synthetic scenes, or on your images, and write a report in one HTML file."""
     check_files(image or ())
     import scenekit as sk
     from scenekit.cli.device import device_named
     from scenekit.visualization import write_report
 
     network = sk.load(model).to(device_named(device))
-    subjects = list(own_pictures(image) if image else synthetic_scenes(count))
+    subjects = list(own_images(image) if image else synthetic_scenes(count))
     output.made_folder(out)
     run(network, subjects[0], threshold)  # the first pass of all is slower; it is not the one that is timed
     entries = [entry_of(network, subject, threshold) for subject in output.progress(subjects, "looking", len(subjects))]
@@ -63,7 +63,7 @@ def demo(
     tell(report, entries, as_json)
 
 
-def own_pictures(names: Sequence[str]) -> Iterator[Subject]:
+def own_images(names: Sequence[str]) -> Iterator[Subject]:
     """The user's files."""
     from scenekit.io.images import read_image, rounded
 
@@ -100,7 +100,7 @@ def run(network: SceneModel, subject: Subject, threshold: float) -> tuple[Scene,
 
 
 def entry_of(network: SceneModel, subject: Subject, threshold: float) -> ReportEntry:
-    """What the model sees in a picture, with all layers drawn."""
+    """What the model sees in an image, with all layers drawn."""
     from scenekit.visualization import ReportEntry, draw_layers
 
     scene, seconds = run(network, subject, threshold)
@@ -110,7 +110,7 @@ def entry_of(network: SceneModel, subject: Subject, threshold: float) -> ReportE
 
 
 def to_pil(pixels: UInt8[Tensor, "3 H W"]) -> Image:
-    """The picture as Pillow has it."""
+    """The image as Pillow has it."""
     from PIL import Image
 
     return Image.fromarray(pixels.permute(1, 2, 0).numpy())
@@ -129,19 +129,19 @@ def save(entry: ReportEntry, folder: Path) -> None:
     if sk.RELATIONS in entry.scene:
         sk.save_graph(entry.scene.graph(), folder / f"{entry.name}.graphml")
     if sk.BOXES3D in entry.scene:
-        output.save_picture(draw_birds_eye(entry.scene), folder / f"{entry.name}-birds-eye.png")
+        output.save_image(draw_birds_eye(entry.scene), folder / f"{entry.name}-birds-eye.png")
     if sk.BOXES3D in entry.scene or sk.MESHES in entry.scene:
         sk.save_mesh(entry.scene, folder / f"{entry.name}.glb")
-    output.save_picture(entry.scene.draw(entry.image), folder / f"{entry.name}.png")
+    output.save_image(entry.scene.draw(entry.image), folder / f"{entry.name}.png")
     for layer, drawn in entry.layers.items():
-        output.save_picture(drawn, folder / f"{entry.name}-{layer}.png")
+        output.save_image(drawn, folder / f"{entry.name}-{layer}.png")
 
 
 def tell(report: Path, entries: Sequence[ReportEntry], as_json: bool) -> None:
     """Say what was found and where to look."""
     if as_json:
         pictures = [{"name": e.name, **counts(e.scene), "seconds": e.timings} for e in entries]
-        output.print_json({"report": str(report), "pictures": pictures})
+        output.print_json({"report": str(report), "images": pictures})
         return
     for entry in entries:
         found = ", ".join(f"{count} {what}" for what, count in counts(entry.scene).items())

@@ -140,10 +140,8 @@ def print_inspection(found: Inspection, page: Path | None) -> None:
 
     objects = f"{sum(found.objects.values()):,} objects of {len(found.objects)} classes"
     print(f"looked at {found.looked_at:,} of {found.length:,} samples: {objects}")
-    labels = [
-        (name, entry.pictures, entry.supervised, entry.rows or "") for name, entry in sorted(found.labels.items())
-    ]
-    output.print_table("labels", ("key", "pictures", "supervised", "rows"), labels)
+    labels = [(name, entry.images, entry.supervised, entry.rows or "") for name, entry in sorted(found.labels.items())]
+    output.print_table("labels", ("key", "images", "supervised", "rows"), labels)
     output.print_table("objects by size", ("size", "objects"), [(name, found.sizes[name]) for name in SIZES])
     if found.findings:
         rows = [(kind, each.count, "; ".join(each.places[:3])) for kind, each in found.findings.items()]

@@ -33,10 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         leave("interrupted", INTERRUPTED)
     finally:
-        bring_out()
+        flush_stdout()
 
 
-def bring_out() -> None:
+def flush_stdout() -> None:
     """Hand over what was printed; a reader that has left, as in `| head`, has what it wanted."""
     try:
         sys.stdout.flush()

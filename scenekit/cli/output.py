@@ -89,10 +89,10 @@ def made_folder(path: Path) -> Path:
     return path
 
 
-def save_picture(picture: Image, path: Path) -> None:
+def save_image(image: Image, path: Path) -> None:
     """Write a PNG as a whole or not at all."""
     stream = io.BytesIO()
-    picture.save(stream, "PNG")
+    image.save(stream, "PNG")
     write_atomically(path, stream.getvalue())
 
 

@@ -1,4 +1,4 @@
-"""`scenekit predict`: understand pictures."""
+"""`scenekit predict`: understand images."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from scenekit.structures.cameras import Camera
 
 LEAST_FOCAL = 0.1
-"""By the longer side of the picture: below it a pinhole camera would span 157 degrees and more."""
+"""By the longer side of the image: below it a pinhole camera would span 157 degrees and more."""
 
 
 def predict(
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Picture files.", show_default=False)],
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files.", show_default=False)],
     model: output.ModelOption = "small",
     tasks: output.TasksOption = None,
     threshold: output.ThresholdOption = 0.5,
     device: output.DeviceOption = "auto",
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="Write drawings and a JSON file per picture here.")
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Write drawings and a JSON file per image here.")
     ] = None,
     graph: Annotated[
         Path | None,
         typer.Option(
             "--graph",
             metavar="FILE",
-            help="Write the scene graph here, .graphml or .json; of several pictures a .graphml each in this folder.",
+            help="Write the scene graph here, .graphml or .json; of several images a .graphml each in this folder.",
         ),
     ] = None,
     relations: Annotated[
@@ -50,13 +50,13 @@ def predict(
         typer.Option(
             "--mesh",
             metavar="FILE",
-            help="Write meshes, or else 3D boxes, in metres here, .glb or .obj; of several pictures a .glb each in this"
+            help="Write meshes, or else 3D boxes, in metres here, .glb or .obj; of several images a .glb each in this"
             " folder.",
         ),
     ] = None,
     rerun: Annotated[
         Path | None,
-        typer.Option("--rerun", metavar="FILE", help="Write all pictures as one recording for rerun's viewer, .rrd."),
+        typer.Option("--rerun", metavar="FILE", help="Write all images as one recording for rerun's viewer, .rrd."),
     ] = None,
     given: Annotated[
         Path | None,
@@ -71,14 +71,14 @@ def predict(
         typer.Option(
             "--focal",
             metavar="PIXELS",
-            help="Focal length of the camera, in pixels of the pictures; without it metres rest on an assumed one.",
+            help="Focal length of the camera, in pixels of the images; without it metres rest on an assumed one.",
         ),
     ] = None,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Run all tasks, or the named ones, on pictures in one pass each.
+    """Run all tasks, or the named ones, on images in one pass each.
 
-    A picture that cannot be read costs a line of error and the exit status 2; the others are done all the same.
+    An image that cannot be read costs a line of error and the exit status 2; the others are done all the same.
     """
     wanted = output.task_names(tasks)
     stems = unique_stems(images)
@@ -105,7 +105,7 @@ def tell(scenes: Iterable[Scene], as_json: bool) -> None:
     if as_json:
         output.print_json_array(scene.to_json() for scene in scenes)
     elif rows := [summary(scene) for scene in scenes]:
-        output.print_table("", ("picture", "objects", "also"), rows)
+        output.print_table("", ("image", "objects", "also"), rows)
 
 
 def predicted(
@@ -114,35 +114,35 @@ def predicted(
     unreadable: list[str],
     write: Callable[[Scene, str], None],
 ) -> Iterator[Scene]:
-    """The scene of each (picture, stem of its files), handed to `write` with the stem; one at a time is held.
+    """The scene of each (image, stem of its files), handed to `write` with the stem; one at a time is held.
 
-    Pictures that cannot be read are said, left out and added to `unreadable`.
+    Images that cannot be read are said, left out and added to `unreadable`.
     """
     from scenekit.io.images import read_image
 
     for name, stem in named:
         try:
-            picture = read_image(name)
+            image = read_image(name)
         except InputError as error:
             output.complain(error)
             unreadable.append(name)
             continue
-        scene = replace(understand(picture, stem), path=name)
+        scene = replace(understand(image, stem), path=name)
         write(scene, stem)
         yield scene
 
 
 def understood(
-    predict: Callable[..., Scene], given: Path | None, focal: float | None, picture: Tensor, stem: str
+    predict: Callable[..., Scene], given: Path | None, focal: float | None, image: Tensor, stem: str
 ) -> Scene:
-    """The scene of a picture; with the objects of its scene file, where there is a folder of those.
+    """The scene of an image; with the objects of its scene file, where there is a folder of those.
 
-    A `focal` length in pixels stands for the camera that looks along the middle of the picture.
+    A `focal` length in pixels stands for the camera that looks along the middle of the image.
     """
     import scenekit as sk
 
-    camera = None if focal is None else pinhole(focal, *picture.shape[1:])
-    return predict(picture, given=None if given is None else sk.Scene.load(given / f"{stem}.json"), camera=camera)
+    camera = None if focal is None else pinhole(focal, *image.shape[1:])
+    return predict(image, given=None if given is None else sk.Scene.load(given / f"{stem}.json"), camera=camera)
 
 
 def pinhole(focal: float, height: int, width: int) -> Camera:
@@ -152,8 +152,8 @@ def pinhole(focal: float, height: int, width: int) -> Camera:
     if 0 < focal < LEAST_FOCAL * max(height, width):
         angle = math.degrees(2 * math.atan(max(height, width) / 2 / focal))
         raise InputError(
-            f"--focal {focal:g}: in pixels expected; a picture of {width} x {height} would span {angle:.0f} degrees. Of"
-            " millimetres, that is focal length / width of the sensor x width of the picture"
+            f"--focal {focal:g}: in pixels expected; an image of {width} x {height} would span {angle:.0f} degrees. Of"
+            " millimetres, that is focal length / width of the sensor x width of the image"
         )
     return Camera.pinhole(focal, height, width)
 
@@ -166,7 +166,7 @@ def check_files(names: Iterable[str]) -> None:
 
 
 def unique_stems(names: Sequence[str]) -> list[str]:
-    """One file name without suffix per picture: its own, numbered where several pictures share it."""
+    """One file name without suffix per image: its own, numbered where several images share it."""
     stems: list[str] = []
     for name in names:
         stem, number = Path(name).stem, 2
@@ -177,6 +177,6 @@ def unique_stems(names: Sequence[str]) -> list[str]:
 
 
 def summary(scene: Scene) -> tuple[Any, ...]:
-    """A row of text: the picture, how many objects of what kind, and what else is known of it."""
+    """A row of text: the image, how many objects of what kind, and what else is known of it."""
     objects = ", ".join(f"{count} {name}" for name, count in scene.counts().items()) or "none"
     return scene.path, objects, ", ".join(sorted(key.name for key in scene.values))

@@ -99,7 +99,7 @@ def scene_graph(
         bool,
         typer.Option(
             "--skip-without-pairs",
-            help="Leave pictures without predicted relations out, as Scene-Graph-Benchmark does; default: recall 0.",
+            help="Leave images without predicted relations out, as Scene-Graph-Benchmark does; default: recall 0.",
         ),
     ] = False,
     strict: StrictOption = False,
@@ -183,7 +183,7 @@ def dense_captions(
 
 @app.command("kitti")
 def kitti(
-    truth: Annotated[Path, typer.Argument(metavar="GT_DIR", help="Folder of label files, one a picture.")],
+    truth: Annotated[Path, typer.Argument(metavar="GT_DIR", help="Folder of label files, one an image.")],
     prediction: Annotated[Path, typer.Argument(metavar="PRED_DIR", help="Folder of files of the same names.")],
     as_json: output.JsonOption = False,
 ) -> None:
@@ -211,8 +211,7 @@ def omni3d(
     prediction: Annotated[Path, typer.Argument(metavar="PRED.json", help="Predictions; see above.")],
     truncation: Annotated[float, typer.Option(help="Ignore objects cut off by so much, as a share.")] = 0.33333333,
     visibility: Annotated[float, typer.Option(help="Ignore objects seen by no more than this share.")] = 0.33333333,
-    min_height: Annotated[float, typer.Option(help="Ignore objects no higher than this share of the picture.")] = 1
-    / 16,
+    min_height: Annotated[float, typer.Option(help="Ignore objects no higher than this share of the image.")] = 1 / 16,
     boxes: Annotated[
         str, typer.Option(metavar="KIND", help="2D boxes of the ground truth: tight, trunc or proj.")
     ] = "trunc",

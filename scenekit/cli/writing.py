@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Files:
-    """Where to write what of each picture; what is None is not written.
+    """Where to write what of each image; what is None is not written.
 
-    `folder` gets drawings and scenes, `graph` and `mesh` are a file for one picture or a folder for several; a graph
-    keeps the best `relations`; `recording` gets all pictures.
+    `folder` gets drawings and scenes, `graph` and `mesh` are a file for one image or a folder for several; a graph
+    keeps the best `relations`; `recording` gets all images.
     """
 
     folder: Path | None = None
@@ -31,7 +31,7 @@ class Files:
     recording: Recording | None = None
 
     def write(self, scene: Scene, stem: str) -> None:
-        """Write what was asked for of one picture; `stem` names its files in folders."""
+        """Write what was asked for of one image; `stem` names its files in folders."""
         if self.folder is not None:
             save(scene, self.folder / stem)
         if self.graph is not None:
@@ -43,21 +43,19 @@ class Files:
 
 
 def one_of(target: Path, name: str) -> Path:
-    """The file for one picture: in the folder, if the target is one."""
+    """The file for one image: in the folder, if the target is one."""
     return target / name if target.is_dir() else target
 
 
-def check_target(option: str, target: Path | None, pictures: int, check: Callable[[Path], object]) -> None:
-    """Refuse a file name that `check` refuses, and one file for several pictures; make the folder that is missing."""
+def check_target(option: str, target: Path | None, images: int, check: Callable[[Path], object]) -> None:
+    """Refuse a file name that `check` refuses, and one file for several images; make the folder that is missing."""
     if target is None or target.is_dir():
         return
-    if pictures > 1 and target.suffix:
-        raise InputError(
-            f"{option} names one file for {pictures} pictures; name a folder, and each gets its file there"
-        )
-    if pictures == 1:
+    if images > 1 and target.suffix:
+        raise InputError(f"{option} names one file for {images} images; name a folder, and each gets its file there")
+    if images == 1:
         check(target)
-    output.made_folder(target if pictures > 1 else target.parent)
+    output.made_folder(target if images > 1 else target.parent)
 
 
 def graph_format(target: Path) -> object:
@@ -76,7 +74,7 @@ def mesh_format(target: Path) -> object:
 
 @contextmanager
 def recording_at(target: Path | None) -> Iterator[Recording | None]:
-    """The recording to add pictures to, if one is wanted."""
+    """The recording to add images to, if one is wanted."""
     if target is None:
         yield None
         return
@@ -106,7 +104,7 @@ def write_mesh(scene: Scene, target: Path) -> None:
 
 
 def save(scene: Scene, target: Path) -> None:
-    """Write `target`.json and `target`.png, a `target`-TASK.png for each task that wants a picture of its own and is
+    """Write `target`.json and `target`.png, a `target`-TASK.png for each task that wants an image of its own and is
     not in that, and `target`-birds-eye.png where there are 3D boxes.
     """
     import scenekit as sk
@@ -114,8 +112,8 @@ def save(scene: Scene, target: Path) -> None:
     from scenekit.visualization.draw import layers_apart
 
     scene.save(target.with_name(f"{target.name}.json"))
-    output.save_picture(scene.draw(), target.with_name(f"{target.name}.png"))
-    for task, picture in draw_layers(scene, layers=layers_apart(scene)).items():
-        output.save_picture(picture, target.with_name(f"{target.name}-{task}.png"))
+    output.save_image(scene.draw(), target.with_name(f"{target.name}.png"))
+    for task, image in draw_layers(scene, layers=layers_apart(scene)).items():
+        output.save_image(image, target.with_name(f"{target.name}-{task}.png"))
     if sk.BOXES3D in scene:
-        output.save_picture(draw_birds_eye(scene), target.with_name(f"{target.name}-birds-eye.png"))
+        output.save_image(draw_birds_eye(scene), target.with_name(f"{target.name}-birds-eye.png"))

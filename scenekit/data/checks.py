@@ -1,6 +1,6 @@
 """Annotations that cannot be right: found, named, and dropped or refused.
 
-Letters: N regions of one picture.
+Letters: N regions of one image.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ SHOWN = 3
 def checked(sample: Sample, *, origin: str = "the data set", strict: bool = False) -> Sample:
     """The sample without what cannot be right.
 
-    That are regions whose box is NaN, reversed, empty or outside the picture, or whose label is unknown; relations of
+    That are regions whose box is NaN, reversed, empty or outside the image, or whose label is unknown; relations of
     an object to itself or a missing one, with an unknown predicate, or said twice; texts that are empty, of punctuation
     alone or pages long; attributes beyond 0 to 1; 3D boxes that have no volume or no rotation, or that are behind the
     camera; meshes without faces, or with vertices that are not finite or not there; empty voxel grids. What is dropped
-    is named with the picture's id, in a warning the first time; `strict` raises InputError instead. A box that only
-    reaches over the border is no fault. A scene of another size than its picture always is an error.
+    is named with the image's id, in a warning the first time; `strict` raises InputError instead. A box that only
+    reaches over the border is no fault. A scene of another size than its image always is an error.
     """
     where = f"image {sample.id} of {origin}"
     if sample.scene.size != tuple(sample.image.shape[1:]):
         expected, shape = list(sample.scene.size), list(sample.image.shape[1:])
-        raise InputError(f"{where}: the annotations are for a picture of {expected} pixels, this one has {shape}")
+        raise InputError(f"{where}: the annotations are for an image of {expected} pixels, this one has {shape}")
     for key in tuple(sample.scene.values):  # before regions go, whose rows some values name
         result = mended(sample.scene, key)
         if result.faults:
@@ -56,7 +56,7 @@ def _without(sample: Sample, stream: Stream, faults: dict[int, str], where: str,
     regions = sample.scene.regions(stream)
     rows = sorted(faults)
     told = [f"box {row} {_numbers(regions.boxes[row])} is {faults[row]}" for row in rows]
-    expected = "; expected x0 < x1, y0 < y1 within the picture"
+    expected = "; expected x0 < x1, y0 < y1 within the image"
     _tell(where, told, expected, f"{len(rows)} of {len(regions)} {stream.name}", strict)
     kept = torch.ones(len(regions), dtype=torch.bool)
     kept[rows] = False

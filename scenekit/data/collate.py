@@ -1,6 +1,6 @@
 """Packing samples of any data sets into one batch with its targets.
 
-Letters: G ground-truth regions of all pictures, B pictures, C classes (things), H W padded pixels.
+Letters: G ground-truth regions of all images, B images, C classes (things), H W padded pixels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 from scenekit.data.relabel import relabeled
 from scenekit.data.sample import Sample
 from scenekit.data.selection import without_empty
-from scenekit.fields.images import ImageField
+from scenekit.fields.base import ImageField
 from scenekit.keys import OBJECTS, Key, Stream
 from scenekit.model.preprocess import pack
 from scenekit.model.targets import StreamTruth, Targets
@@ -39,7 +39,7 @@ def collate(
     """Samples of network size as a batch and its targets, labels in the terms of `vocabulary`.
 
     Packed are `keys` that some sample supervises, and OBJECTS and the streams that `keys` name or follow. Rows and
-    pictures that say nothing about a key are blank and not valid. Regions without area are left out; regions of a class
+    images that say nothing about a key are blank and not valid. Regions without area are left out; regions of a class
     that their data set does not claim to cover count as crowd: neither positives nor negatives.
     """
     streams = _streams(keys)
@@ -101,7 +101,7 @@ def _exhaustive(sample: Sample, stream: Stream) -> bool:
 
 
 def _covered(sample: Sample, stream: Stream, vocabulary: Vocabulary) -> Bool[Tensor, " C"]:
-    """The things that a picture's labels of objects cover; of another stream they cover all or nothing."""
+    """The things that an image's labels of objects cover; of another stream they cover all or nothing."""
     labelled, classes = stream in sample.supervision.streams, sample.supervision.classes
     if stream != OBJECTS:
         return torch.tensor([labelled])
@@ -109,7 +109,7 @@ def _covered(sample: Sample, stream: Stream, vocabulary: Vocabulary) -> Bool[Ten
 
 
 def _pack_images(samples: Sequence[Sample], key: Key[Any, Any], size: Size) -> tuple[Any, Bool[Tensor, " B"]]:
-    assert isinstance(key.field, ImageField), f"{key.name} follows the picture but its field is no ImageField"
+    assert isinstance(key.field, ImageField), f"{key.name} follows the image but its field is no ImageField"
     valid = [_supervises(sample, key) for sample in samples]
     items = [
         sample.scene[key] if there else key.field.absent(sample.scene.size)

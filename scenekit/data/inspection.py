@@ -1,6 +1,6 @@
 """What a data set holds: counts, sizes, ranges and faults of its samples, whatever they are labelled with.
 
-Letters: N regions of one picture, R relations, H W pixels.
+Letters: N regions of one image, R relations, H W pixels.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ class Range:
 
 @dataclass
 class Labels:
-    """Of one key: pictures that have it, pictures that supervise it, rows that carry it."""
+    """Of one key: images that have it, images that supervise it, rows that carry it."""
 
-    pictures: int = 0
+    images: int = 0
     supervised: int = 0
     rows: int = 0
 
@@ -89,7 +89,7 @@ class Findings:
 class Inspection:
     """What was found in `looked_at` samples of a data set of `length`.
 
-    `objects` and `pictures_of` count by thing, `predicates` by predicate, `shapes` by size of picture and `sizes` by
+    `objects` and `images_of` count by thing, `predicates` by predicate, `shapes` by size of image and `sizes` by
     size of object; `labels` are by key, `ranges` by what they measure, `findings` by kind of fault; `notes` are what is
     right but may surprise. `refused` are the samples that training refuses with `strict`, each by its first fault.
     """
@@ -98,7 +98,7 @@ class Inspection:
     vocabulary: Vocabulary
     looked_at: int = 0
     objects: Counter[str] = field(default_factory=Counter)
-    pictures_of: Counter[str] = field(default_factory=Counter)
+    images_of: Counter[str] = field(default_factory=Counter)
     predicates: Counter[str] = field(default_factory=Counter)
     shapes: Counter[str] = field(default_factory=Counter)
     sizes: Counter[str] = field(default_factory=Counter)
@@ -135,7 +135,7 @@ class Inspection:
             "length": self.length,
             "looked_at": self.looked_at,
             "shapes": dict(self.shapes.most_common()),
-            "things": {name: {"objects": self.objects[name], "pictures": self.pictures_of[name]} for name in things},
+            "things": {name: {"objects": self.objects[name], "images": self.images_of[name]} for name in things},
             "predicates": dict(self.predicates.most_common()),
             "sizes": {name: self.sizes[name] for name in SIZES},
             "labels": {name: dict(vars(labels)) for name, labels in sorted(self.labels.items())},
@@ -152,7 +152,7 @@ class Inspection:
         objects = scene.objects[~(scene.objects.crowd & scene.objects.ignore)]  # no regions in which anything may be
         names = [things[label] for label in objects.labels.tolist() if 0 <= label < len(things)]
         self.objects.update(names)
-        self.pictures_of.update(set(names))
+        self.images_of.update(set(names))
         self.sizes.update(map(size_name, objects.area.tolist()))
         for stream, regions in scene.streams.items():
             self._labelled(stream, len(regions), stream in claims.streams)
@@ -170,7 +170,7 @@ class Inspection:
 
     def _labelled(self, key: Key[Any, Any], rows: int, supervised: bool) -> None:
         labels = self.labels.setdefault(key.name, Labels())
-        labels.pictures += 1
+        labels.images += 1
         labels.rows += rows
         labels.supervised += supervised
 
@@ -222,10 +222,10 @@ def measures(scene: Scene) -> Iterator[tuple[str, Tensor]]:
     """Numbers of a scene by what they measure, with their unit."""
     boxes = scene.objects.boxes
     width, height = (boxes[:, 2:] - boxes[:, :2]).unbind(1)
-    yield "picture width, px", torch.tensor([scene.size[1]])
-    yield "picture height, px", torch.tensor([scene.size[0]])
+    yield "image width, px", torch.tensor([scene.size[1]])
+    yield "image height, px", torch.tensor([scene.size[0]])
     if OBJECTS in scene.streams:
-        yield "objects a picture", torch.tensor([len(boxes)])
+        yield "objects an image", torch.tensor([len(boxes)])
         yield "box width, px", width
         yield "box height, px", height
         yield "box width : height", width / height
@@ -267,12 +267,12 @@ def _of_boxes3d(boxes: Boxes3D) -> Iterator[tuple[str, Tensor]]:
 
 
 def _of_segments(panoptic: Panoptic) -> Iterator[tuple[str, Tensor]]:
-    yield "segments a picture", torch.tensor([len(panoptic.segments)])
+    yield "segments an image", torch.tensor([len(panoptic.segments)])
     yield "share without a segment", (panoptic.ids == 0).float().mean()[None]
 
 
 def _of_relations(relations: Relations) -> Iterator[tuple[str, Tensor]]:
-    yield "relations a picture", torch.tensor([len(relations)])
+    yield "relations an image", torch.tensor([len(relations)])
 
 
 _MEASURES: Mapping[type[Any], Callable[[Any], Iterator[tuple[str, Tensor]]]] = {

@@ -1,6 +1,6 @@
 """What looks wrong in a sample: boxes, masks, points and references that can't be right or are at odds with each other.
 
-Letters: N regions of one picture, K keypoints.
+Letters: N regions of one image, K keypoints.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from scenekit.data.sample import Sample
 from scenekit.data.shape_checks import mesh_faults, open_meshes
 from scenekit.data.value_checks import mended, repeats, row_name
-from scenekit.fields.images import IGNORE
+from scenekit.fields.semantic import IGNORE
 from scenekit.keys import AMODAL_MASKS, BOXES3D, DEPTH, OBJECTS, SEMANTIC, Key
 from scenekit.ops.boxes import intersection_over_area
 from scenekit.ops.boxes3d import project_cuboids
@@ -41,7 +41,7 @@ Fault = tuple[str, str]
 
 def faults_of(sample: Sample) -> Iterator[Fault]:
     """Everything that looks wrong; kinds are phrases in the plural, as `empty masks`."""
-    yield from _picture_faults(sample)
+    yield from _image_faults(sample)
     scene = sample.scene
     for stream, regions in scene.streams.items():
         things = len(scene.vocabulary.things) if stream == OBJECTS else None
@@ -81,18 +81,18 @@ def _surprises(text: str) -> Iterator[str]:
         yield "texts in other scripts than Latin"
 
 
-def _picture_faults(sample: Sample) -> Iterator[Fault]:
+def _image_faults(sample: Sample) -> Iterator[Fault]:
     scene, claims = sample.scene, sample.supervision
     if tuple(scene.size) != tuple(sample.image.shape[1:]):
-        yield "annotations for another size of picture", f"{list(scene.size)} for {list(sample.image.shape[1:])}"
+        yield "annotations for another size of image", f"{list(scene.size)} for {list(sample.image.shape[1:])}"
     if not claims.keys and not claims.streams:
-        yield "pictures that supervise nothing", ""
+        yield "images that supervise nothing", ""
     elif not any(map(len, scene.streams.values())) and not any(key.of is None for key in scene.values):
-        yield "pictures without labels", ""
+        yield "images without labels", ""
     if BOXES3D in scene and scene.camera is None and bool(scene.rows_with(BOXES3D).any()):
         yield "3D boxes without a camera", ""
     if bool((sample.image == sample.image[:, :1, :1]).all()):
-        yield "pictures of a single color", ""
+        yield "images of a single color", ""
 
 
 def _box_doubts(scene: Scene, regions: Objects, labelled: bool) -> Iterator[tuple[str, int]]:

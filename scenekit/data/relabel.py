@@ -18,7 +18,7 @@ from torch import Tensor
 from scenekit.data.sample import Sample
 from scenekit.data.selection import keep_regions
 from scenekit.errors import InputError
-from scenekit.fields.images import IGNORE
+from scenekit.fields.semantic import IGNORE
 from scenekit.keys import ATTRIBUTES, KEYPOINTS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC, Key
 from scenekit.structures.keypoints import Keypoints
 from scenekit.structures.panoptic import Panoptic

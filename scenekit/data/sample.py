@@ -1,4 +1,4 @@
-"""One training example: a picture, its ground truth, and what that ground truth supervises."""
+"""One training example: an image, its ground truth, and what that ground truth supervises."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Leaving out regions of a sample, so that what names rows still names the same ones.
 
-Letters: N regions of one picture.
+Letters: N regions of one image.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Meshes and occupancy grids that cannot be right, and meshes that are not closed.
 
-Letters: N rows of one picture, V vertices and F faces of all meshes, O = N + 1.
+Letters: N rows of one image, V vertices and F faces of all meshes, O = N + 1.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def rng_for(seed: int, epoch: int, index: int, purpose: str = "augment") -> rand
 
 
 def moved(sample: Sample, geometry: Geometry, antialias: bool = True) -> Sample:
-    """The sample after a crop, resize and mirroring: picture and labels alike."""
+    """The sample after a crop, resize and mirroring: image and labels alike."""
     x0, y0, x1, y1 = geometry.window
     image = resize(sample.image[:, y0:y1, x0:x1], geometry.size, antialias)
     if geometry.mirrored:
@@ -68,7 +68,7 @@ class RandomFlip:
 class RandomCrop:
     """With probability `p` cut out a window of at least `smallest` of either side.
 
-    Boxes shrink to what their masks still show; objects that left the picture are dropped.
+    Boxes shrink to what their masks still show; objects that left the image are dropped.
     """
 
     p: float = 1.0

@@ -1,6 +1,6 @@
 """Values that cannot be right, such as texts, relations and meshes: found, named, left out of learning and measuring.
 
-Letters: N regions of one picture, R relations, A attributes.
+Letters: N regions of one image, R relations, A attributes.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ValueFault:
 class Mended:
     """What is left of a value without its `faults`; None where nothing of it can be used.
 
-    `valid` marks the rows that still carry it; None for values of the picture.
+    `valid` marks the rows that still carry it; None for values of the image.
     """
 
     faults: Sequence[ValueFault]

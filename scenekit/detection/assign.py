@@ -1,6 +1,6 @@
-"""Candidates of a batch against a stream's ground truth, with respect for what each picture labels.
+"""Candidates of a batch against a stream's ground truth, with respect for what each image labels.
 
-Letters: B pictures, N candidates of one picture, S of them sampled, C classes.
+Letters: B images, N candidates of one image, S of them sampled, C classes.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from scenekit.structures.regions import Regions
 
 
 def truth_of(targets: Targets, stream: Stream, images: ImageBatch, classes: int) -> StreamTruth:
-    """The stream's ground truth; where the batch says nothing about it, one that supervises no picture."""
+    """The stream's ground truth; where the batch says nothing about it, one that supervises no image."""
     if stream in targets.streams:
         return targets.streams[stream]
     device = images.pixels.device
     nothing = torch.zeros(0, dtype=torch.int64, device=device)
-    no_picture = torch.zeros(len(images), dtype=torch.bool, device=device)
+    no_image = torch.zeros(len(images), dtype=torch.bool, device=device)
     return StreamTruth(
         regions=Regions(torch.zeros(0, 4, device=device), nothing, labels=nothing),
         crowd=nothing.bool(),
-        supervised=no_picture,
-        exhaustive=no_picture,
-        covered=no_picture[:, None].expand(-1, classes),
+        supervised=no_image,
+        exhaustive=no_image,
+        covered=no_image[:, None].expand(-1, classes),
     )
 
 
 def assign(matcher: Matcher, boxes: Float[Tensor, "N 4"], truth: StreamTruth, image: int) -> Matches:
-    """Match candidates of one picture; `Matches.truth` are rows of `truth.regions`.
+    """Match candidates of one image; `Matches.truth` are rows of `truth.regions`.
 
-    A picture that is not supervised has neither positives nor negatives, one that is not exhaustive no negatives.
+    An image that is not supervised has neither positives nor negatives, one that is not exhaustive no negatives.
     """
     rows = ((truth.regions.image_index == image) & truth.supervised[image]).nonzero()[:, 0]
     local = matcher(boxes, truth.regions.boxes[rows], truth.crowd[rows])
@@ -51,11 +51,11 @@ def assign(matcher: Matcher, boxes: Float[Tensor, "N 4"], truth: StreamTruth, im
 
 @runtime_checkable
 class Sampling(Protocol):
-    """How many candidates of a picture a stage learns from, and which share of them at most is positive."""
+    """How many candidates of an image a stage learns from, and which share of them at most is positive."""
 
     @property
     def samples(self) -> int:
-        """The most candidates of one picture."""
+        """The most candidates of one image."""
 
     @property
     def positive_fraction(self) -> float:
@@ -65,9 +65,9 @@ class Sampling(Protocol):
 def sample(
     matches: Matches, config: Sampling, images: ImageBatch, image: int, purpose: str
 ) -> tuple[Int[Tensor, " S"], Int[Tensor, " S"]]:
-    """(candidates of one picture to learn from, the row of ground truth of each, -1 for background).
+    """(candidates of one image to learn from, the row of ground truth of each, -1 for background).
 
-    They are drawn by the picture's own seed and the stage's `purpose`, so that nothing else in the batch matters.
+    They are drawn by the image's own seed and the stage's `purpose`, so that nothing else in the batch matters.
     """
     source = generator(0 if images.seeds is None else images.seeds[image], purpose)
     rows = sample_balanced(matches.truth >= 0, matches.negative, config.samples, config.positive_fraction, source)

@@ -16,7 +16,7 @@ class AnchorConfig(Config):
 
     `sizes` per level, fine to coarse: square roots of areas, in pixels; `ratios` are height / width. `rounded` to whole
     pixels as torchvision. The anchors of cell (0, 0) are centred at `offset` strides. `stride` "nominal" is that of the
-    pyramid; "grid" divides the padded picture by the cells of the level, rounded down, as torchvision.
+    pyramid; "grid" divides the padded image by the cells of the level, rounded down, as torchvision.
     """
 
     sizes: tuple[tuple[float, ...], ...] = ((32.0,), (64.0,), (128.0,), (256.0,), (512.0,))
@@ -40,8 +40,8 @@ class AnchorConfig(Config):
 class ProposalConfig(Config):
     """Region proposal network: `convs` shared 3x3 convolutions with `channels` (the pyramid's, if None).
 
-    `pre_nms` candidates per level and `post_nms` proposals per picture, with targets (`train`) and without (`test`).
-    Anchors are positive from an IoU of `foreground` on and negative below `background`; `samples` of them per picture
+    `pre_nms` candidates per level and `post_nms` proposals per image, with targets (`train`) and without (`test`).
+    Anchors are positive from an IoU of `foreground` on and negative below `background`; `samples` of them per image
     give the losses, at most `positive_fraction` positive.
     """
 
@@ -80,9 +80,9 @@ class PoolerConfig(Config):
 class BoxHeadConfig(Config):
     """Second stage: features of `size` x `size`, 3x3 `convs` and fully connected layers `fcs` of these widths.
 
-    `samples` regions per picture give the losses, at most `positive_fraction` positive (IoU from `foreground` on;
+    `samples` regions per image give the losses, at most `positive_fraction` positive (IoU from `foreground` on;
     background below `background`). Detections score above `score_threshold`, survive NMS within their class at
-    `nms_threshold`, and number at most `detections` per picture. Boxes that clipping leaves smaller than `min_box_size`
+    `nms_threshold`, and number at most `detections` per image. Boxes that clipping leaves smaller than `min_box_size`
     take no part in that; with 0 they do as in detectron2, and only then are the empty ones dropped.
 
     `train_on_pred_boxes`: while learning, tasks see the sampled regions of every stream where this stage moves them, as

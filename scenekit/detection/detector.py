@@ -1,6 +1,6 @@
 """Second stage: the proposals of a stream become its regions.
 
-Letters: B pictures, N regions of the batch, C foreground classes, K = C + 1 with background, P proposals, M candidate
+Letters: B images, N regions of the batch, C foreground classes, K = C + 1 with background, P proposals, M candidate
 detections.
 """
 
@@ -129,7 +129,7 @@ class TwoStageDetector(Provider):
 
     @torch.no_grad()
     def sample(self, proposals: Regions, truth: StreamTruth, images: ImageBatch) -> Regions:
-        """Regions to learn from: proposals and the ground-truth boxes themselves, matched and balanced per picture."""
+        """Regions to learn from: proposals and the ground-truth boxes themselves, matched and balanced per image."""
         usable = ~truth.crowd & truth.supervised[truth.regions.image_index]
         boxes = torch.cat((proposals.boxes, truth.regions.boxes[usable]))
         image_index = torch.cat((proposals.image_index, truth.regions.image_index[usable]))
@@ -146,7 +146,7 @@ class TwoStageDetector(Provider):
         return Regions(boxes[rows], torch.full_like(rows, image), labels=labels, matched=matched)
 
     def detect(self, board: Board, proposals: Regions) -> Regions:
-        """Detections among the proposals, best first within each picture, pictures in order."""
+        """Detections among the proposals, best first within each image, images in order."""
         logits, deltas = self.predict(board, proposals)
         return self.decode(logits, deltas, proposals, board.images)
 
@@ -157,7 +157,7 @@ class TwoStageDetector(Provider):
         proposals: Regions,
         images: ImageBatch,
     ) -> Regions:
-        """Correct, clip, threshold, suppress within classes, and keep the best of each picture."""
+        """Correct, clip, threshold, suppress within classes, and keep the best of each image."""
         scores = logits.softmax(dim=1)[:, :-1]
         rows, labels = (scores > self.config.score_threshold).nonzero(as_tuple=True)
         image_index = proposals.image_index[rows]
@@ -172,7 +172,7 @@ class TwoStageDetector(Provider):
         return replace(_fresh(candidates, kept), class_logits=logits[rows], class_boxes=every_class)
 
     def _suppress(self, candidates: Regions, usable: Bool[Tensor, " M"]) -> Int[Tensor, " N"]:
-        """Rows of one picture that survive NMS within their class, best first, and are not empty."""
+        """Rows of one image that survive NMS within their class, best first, and are not empty."""
         assert candidates.scores is not None and candidates.labels is not None
         rows = usable.nonzero()[:, 0]
         kept = batched_nms(

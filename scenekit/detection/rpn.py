@@ -2,7 +2,7 @@
 
 Ren et al., Faster R-CNN, 2015, on a feature pyramid (Lin et al., 2017).
 
-Letters: B pictures, C channels, A anchors per cell, K anchors of a level (or of all), T candidates kept for NMS,
+Letters: B images, C channels, A anchors per cell, K anchors of a level (or of all), T candidates kept for NMS,
 S sampled anchors of the batch, G ground-truth boxes.
 """
 
@@ -95,7 +95,7 @@ class StreamProposals(Provider):
         self.apply(_init_normal)
 
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
-        """Put the stream's proposals on the board, best first per picture."""
+        """Put the stream's proposals on the board, best first per image."""
         features: FeaturePyramid = board[RPN_FEATURES]
         levels = [self.predict(level) for level in features.maps]
         anchors = self.anchors(features, board.images.padded_size)
@@ -119,7 +119,7 @@ class StreamProposals(Provider):
         images: ImageBatch,
         learning: bool,
     ) -> Regions:
-        """The best boxes of each picture after NMS within each level; scores are objectness, 0..1."""
+        """The best boxes of each image after NMS within each level; scores are objectness, 0..1."""
         config = self.config
         before = config.pre_nms_train if learning else config.pre_nms_test
         after = config.post_nms_train if learning else config.post_nms_test
@@ -170,7 +170,7 @@ class StreamProposals(Provider):
     def _sample(
         self, anchors: Float[Tensor, "K 4"], images: ImageBatch, truth: StreamTruth, image: int
     ) -> tuple[Int[Tensor, " S"], Int[Tensor, " S"]]:
-        """Anchors of one picture to learn from, and the ground truth of each (-1: background)."""
+        """Anchors of one image to learn from, and the ground truth of each (-1: background)."""
         matches = assign(self.matcher, anchors, truth, image)
         return sample(matches, self.config, images, image, self.name)
 

@@ -22,7 +22,7 @@ def region_stream(
 
     For `TaskSpec.stages`; `config` is `core.detector`, perhaps with other numbers (`config.model_copy`). The stages are
     named after `proposals` and `stream` (dots become underscores), and so are their losses and the draws of what they
-    learn on: no other stream notices them. Pictures whose labels say nothing about the stream are neither positives nor
+    learn on: no other stream notices them. Images whose labels say nothing about the stream are neither positives nor
     negatives. Scores are probabilities of the second stage; with one class that a region is what the stream is made of.
 
     Raises InputError where the model's detector has no region proposals.

@@ -136,7 +136,7 @@ class _ObjectAttributes:
         self.metric = AttributeRecognition(vocabulary.attributes)
 
     def update(self, truth: Sample, prediction: Scene) -> None:
-        """Take in one picture; crowds and objects that evaluation shall pass over are left out."""
+        """Take in one image; crowds and objects that evaluation shall pass over are left out."""
         if ATTRIBUTES in truth.supervision.keys:
             objects = truth.scene.objects
             asked = truth.scene.rows_with(ATTRIBUTES) & ~objects.crowd & ~objects.ignore

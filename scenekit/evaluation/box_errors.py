@@ -28,9 +28,9 @@ ERRORS = ("yaw error (deg)", "center error (m)", "depth error", "size error")
 
 
 class BoxErrors:
-    """Accumulates pictures; `result` gives medians over all pairs that were found.
+    """Accumulates images; `result` gives medians over all pairs that were found.
 
-    A detection stands for an object of its class from IoU 0.5 in the picture; best scores choose first, and an object
+    A detection stands for an object of its class from IoU 0.5 in the image; best scores choose first, and an object
     is taken once. Yaw is compared up to the symmetry that the vocabulary states of a class: not at all where every turn
     looks the same.
     """
@@ -42,7 +42,7 @@ class BoxErrors:
         self._errors: list[Float[np.ndarray, "P 4"]] = []
 
     def update(self, truth: Sample, prediction: Scene) -> None:
-        """Take in one picture; one without labels of 3D boxes is passed over."""
+        """Take in one image; one without labels of 3D boxes is passed over."""
         if BOXES3D in truth.supervision.keys and OBJECTS in truth.supervision.streams:
             true, found = boxes3d_of(truth.scene), boxes3d_of(prediction)
             objects, detections = truth.scene.objects, prediction.objects

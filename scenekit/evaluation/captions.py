@@ -23,17 +23,17 @@ class CaptionEvaluator:
 
     Detected objects that are described are measured in the same way, against the objects that have captions. Corpus
     scores (CIDEr-D, BLEU-4, ROUGE-L) are of the texts that took a true region with IoU >= 0.5. `language` is the
-    language score that mAP asks for; it stands in the name of the number. Passed over are pictures in which nobody
+    language score that mAP asks for; it stands in the name of the number. Passed over are images in which nobody
     described regions of that kind, and descriptions without a word.
     """
 
     def __init__(self, vocabulary: Vocabulary, language: str = next(iter(LANGUAGE_SCORES))) -> None:
         self.language = language
         self.metrics = {key: DenseCaptioning(language_score(language), language) for key in (PHRASE_CAPTIONS, CAPTIONS)}
-        self.pictures = dict.fromkeys(self.metrics, 0)
+        self.images = dict.fromkeys(self.metrics, 0)
 
     def update(self, truth: Sample, prediction: Scene) -> None:
-        """Take in one picture."""
+        """Take in one image."""
         for key, metric in self.metrics.items():
             assert key.of is not None
             supervised = key in truth.supervision.keys and key.of in truth.supervision.streams
@@ -41,22 +41,22 @@ class CaptionEvaluator:
                 boxes, texts, _ = _described(truth.scene, key)
                 found, said, scores = _described(prediction, key)
                 metric.update(boxes, texts, found, [one for one, *_ in said], scores)
-                self.pictures[key] += 1
+                self.images[key] += 1
 
     def merge(self, other: CaptionEvaluator) -> None:
         """Take in everything that another evaluator saw."""
         for key, metric in self.metrics.items():
             metric.merge(other.metrics[key])
-            self.pictures[key] += other.pictures[key]
+            self.images[key] += other.images[key]
 
     def result(self) -> dict[str, Any]:
         """Of phrases, then of objects (their names begin with "objects: "): `mAP (unigram-F)`, or as the language score
         is called, `detection mAP`, which asks for no text, CIDEr-D (0 to 10), BLEU-4 and ROUGE-L.
 
-        NaN where no picture with such descriptions came; objects are left out where none were described at all.
+        NaN where no image with such descriptions came; objects are left out where none were described at all.
         """
         phrases, objects = (self._numbers(key) for key in (PHRASE_CAPTIONS, CAPTIONS))
-        if self.pictures[CAPTIONS]:
+        if self.images[CAPTIONS]:
             phrases |= {OF_OBJECTS + name: value for name, value in objects.items()}
         return phrases
 

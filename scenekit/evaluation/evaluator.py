@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Evaluator(Protocol):
-    """Accumulates one picture after the other, then says the metric's usual numbers.
+    """Accumulates one image after the other, then says the metric's usual numbers.
 
-    An evaluator holds what it needs compactly (masks as run lengths), never dense pictures; it can be pickled, and two
-    that saw different pictures can be merged.
+    An evaluator holds what it needs compactly (masks as run lengths), never dense images; it can be pickled, and two
+    that saw different images can be merged.
     """
 
     def update(self, truth: Sample, prediction: Scene) -> None:
-        """Take in one picture; both are in original pixels. Samples that do not supervise the task are passed over."""
+        """Take in one image; both are in original pixels. Samples that do not supervise the task are passed over."""
 
     def merge(self, other: Any) -> None:
         """Take in everything that another evaluator of the same class saw."""
@@ -32,7 +32,7 @@ class Evaluator(Protocol):
 class ModalEvaluator:
     """An evaluator of a task that has several protocols, its modes: an evaluator each, results as "mode/name".
 
-    `given` says, for modes that give the model a part of the truth, which part: for each picture the model then takes
+    `given` says, for modes that give the model a part of the truth, which part: for each image the model then takes
     one more pass with it (none where it says None). The other modes measure what the model finds by itself. Both
     mappings are by mode; functions are those of a module, so that the evaluator can be pickled.
     """

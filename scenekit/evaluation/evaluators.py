@@ -12,7 +12,7 @@ from torch import Tensor
 
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError
-from scenekit.fields.images import IGNORE
+from scenekit.fields.semantic import IGNORE
 from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, PANOPTIC, SEMANTIC, Key
 from scenekit.metrics.coco.average_precision import CocoAP, CocoObjects, Kind
 from scenekit.metrics.panoptic.quality import PanopticCategory, PanopticQuality, SegmentInfo
@@ -26,8 +26,8 @@ Result = dict[str, Any]
 class _ObjectEvaluator:
     """COCO AP of one kind.
 
-    Passed over are pictures without these labels, pictures that do not label every instance (a prediction that fits
-    nothing may be right there), and in each picture the classes that its labels do not cover.
+    Passed over are images without these labels, images that do not label every instance (a prediction that fits
+    nothing may be right there), and in each image the classes that its labels do not cover.
     """
 
     kind: Kind
@@ -37,7 +37,7 @@ class _ObjectEvaluator:
         self.ap = CocoAP(self.kind, vocabulary.things)
 
     def update(self, truth: Sample, prediction: Scene) -> None:
-        """Take in one picture."""
+        """Take in one image."""
         supervision = truth.supervision
         complete = OBJECTS in supervision.streams & supervision.exhaustive
         if complete and (self.key is None or self.key in supervision.keys):
@@ -108,7 +108,7 @@ class SemanticEvaluator:
         self.metric = SemanticSegmentation(vocabulary.labels, ignore_label=IGNORE)
 
     def update(self, truth: Sample, prediction: Scene) -> None:
-        """Take in one picture."""
+        """Take in one image."""
         if SEMANTIC in truth.supervision.keys:
             self.metric.update(truth.scene[SEMANTIC], prediction[SEMANTIC])
 
@@ -130,7 +130,7 @@ class PanopticEvaluator:
         self.metric = PanopticQuality({i: PanopticCategory(name, is_thing=i < things) for i, name in labels})
 
     def update(self, truth: Sample, prediction: Scene) -> None:
-        """Take in one picture."""
+        """Take in one image."""
         if PANOPTIC in truth.supervision.keys:
             expected, found = truth.scene[PANOPTIC], prediction[PANOPTIC]
             self.metric.update(expected.ids, _segments(expected), found.ids, _segments(found))

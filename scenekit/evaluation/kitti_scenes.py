@@ -3,7 +3,7 @@
 Letters: N objects.
 
 Difficulty goes by the height of the 2D box, by how far an object is cut off (TRUNCATION where the scene has it, else
-the share of its projected box beyond the picture) and by how much is hidden, which only the key "kitti.occluded" says:
+the share of its projected box beyond the image) and by how much is hidden, which only the key "kitti.occluded" says:
 without it every object counts as fully visible, so that easy objects are more, and harder ones easier, than by KITTI's
 own labels. Objects that shall be ignored, that look like a class (Van) or that have no 3D box take detections without
 counting. Crowds without 3D box are regions of DontCare.
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError, nearest
-from scenekit.evaluation.matching import excused
+from scenekit.evaluation.matching import ignored_detections
 from scenekit.evaluation.omni3d_scenes import boxes3d_of, known, scores_of, truncation_of
 from scenekit.keys import BOXES3D, OBJECTS, key_named
 from scenekit.metrics.kitti.average_precision import CLASSES, DIFFICULTIES, DONT_CARE, TYPES, KittiAP, KittiObjects
@@ -41,7 +41,7 @@ class KittiEvaluator:
     """AP11 and AP40 of 2D boxes, orientation, BEV and 3D boxes for Car, Pedestrian and Cyclist, in percent.
 
     Things are those of these names, in whatever case; `names` says what other things are called there, such as
-    {"person": "Pedestrian"}. Detections are ranked by the scores of their 3D boxes. Passed over are pictures without
+    {"person": "Pedestrian"}. Detections are ranked by the scores of their 3D boxes. Passed over are images without
     labels of 3D boxes. Raises InputError for a vocabulary without any of the classes, and for `names` that are no
     things or no types of KITTI's.
     """
@@ -60,10 +60,10 @@ class KittiEvaluator:
         self.ap = KittiAP()
 
     def update(self, truth: Sample, prediction: Scene) -> None:
-        """Take in one picture."""
+        """Take in one image."""
         if BOXES3D in truth.supervision.keys:
             single, told = ~truth.scene.objects.crowd, truth.scene.rows_with(BOXES3D) & boxes3d_of(truth.scene).valid
-            unknown = excused(prediction.objects, truth.scene.objects[single], told[single])
+            unknown = ignored_detections(prediction.objects, truth.scene.objects[single], told[single])
             kept = prediction.rows_with(BOXES3D) & ~unknown
             self.ap.update(self._true(truth.scene), self._found(prediction.select(OBJECTS, kept)))
 

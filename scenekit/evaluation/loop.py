@@ -47,9 +47,9 @@ def evaluate(
 ) -> dict[str, dict[str, Any]]:
     """The metrics of each task, by task and usual name: fractions where the name or the task's page says nothing else.
 
-    Every detection counts (no score threshold), up to the detector's limit per picture. A task whose evaluator has
+    Every detection counts (no score threshold), up to the detector's limit per image. A task whose evaluator has
     modes that give a part of the truth takes a pass for each; one whose head has a baseline is followed by it, as
-    "relations (frequency)". `limit` takes the first pictures only; `on_sample` is told how many are done. A picture at
+    "relations (frequency)". `limit` takes the first images only; `on_sample` is told how many are done. An image at
     a time is held. `step` says to observers how far the model's training is. Faulty annotations, and words that
     the model does not know, are left out with a warning; `strict` raises InputError for them instead.
     """
@@ -88,7 +88,7 @@ class _Measure:
     baseline_evaluator: Evaluator | None = None
 
     def update(self, truth: Sample, passes: Passes) -> None:
-        """Take in one picture, in every mode."""
+        """Take in one image, in every mode."""
         self._take(truth, passes, passes.free, None)
         for mode, give in self.evaluator.given.items() if isinstance(self.evaluator, ModalEvaluator) else ():
             if (given := give(truth)) is not None:

@@ -1,4 +1,4 @@
-"""Which detections stand for which objects, by their boxes in the picture.
+"""Which detections stand for which objects, by their boxes in the image.
 
 Letters: D detections, G true objects, P pairs.
 """
@@ -32,7 +32,7 @@ def same_class(found: Objects, true: Objects) -> Bool[Tensor, "D G"]:
     return found.labels[:, None] == true.labels
 
 
-def excused(found: Objects, true: Objects, told: Bool[Tensor, " G"]) -> Bool[Tensor, " D"]:
+def ignored_detections(found: Objects, true: Objects, told: Bool[Tensor, " G"]) -> Bool[Tensor, " D"]:
     """Detections that stand for a crowd, or for an object of which nothing is `told`, rather than for any other.
 
     Whether they are right nobody knows.

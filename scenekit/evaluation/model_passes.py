@@ -1,4 +1,4 @@
-"""One picture, in as many passes of a model as its tasks need to be measured."""
+"""One image, in as many passes of a model as its tasks need to be measured."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Pass:
 
 
 class Passes:
-    """The passes over one picture; what a later one would only find again, it takes from the one before.
+    """The passes over one image; what a later one would only find again, it takes from the one before.
 
-    `free` is that of all `tasks`, with nothing given; `camera` is that of the picture, where it is known. The caller
+    `free` is that of all `tasks`, with nothing given; `camera` is that of the image, where it is known. The caller
     sees to it that the model is in evaluation mode and that no gradient is recorded.
     """
 

@@ -3,13 +3,13 @@
 Letters: N objects.
 
 An object counts neither way where annotators said so (`ignore`, crowds), where its 3D box is missing or none, and by
-`Omni3DFilter`: fully behind the camera, too low or tall in the picture, too far cut off, too hidden. How far it is cut
-off is read from TRUNCATION where the scene has it, else it is the share of its projected box beyond the picture; how
+`Omni3DFilter`: fully behind the camera, too low or tall in the image, too far cut off, too hidden. How far it is cut
+off is read from TRUNCATION where the scene has it, else it is the share of its projected box beyond the image; how
 much shows is read from VISIBILITY, and not judged without. Detections that fit an object without 3D box better than
-one with (IoU in the picture from 0.5; of crowds, the share of the detection inside) do not count either: whether they
+one with (IoU in the image from 0.5; of crowds, the share of the detection inside) do not count either: whether they
 are right in space is unknown.
 
-The 2D boxes are the projected ones, clipped to the picture: their AP says how well boxes in space stand in the picture.
+The 2D boxes are the projected ones, clipped to the image: their AP says how well boxes in space stand in the image.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import Tensor
 from torchvision.ops import box_area, clip_boxes_to_image
 
 from scenekit.data.sample import Sample
-from scenekit.evaluation.matching import excused
+from scenekit.evaluation.matching import ignored_detections
 from scenekit.keys import BOXES3D, OBJECTS, TRUNCATION, VISIBILITY, Key
 from scenekit.metrics.omni3d.average_precision import MODES, Mode, Omni3DAP, Omni3DFilter, Omni3DObjects
 from scenekit.ops.boxes3d import project_cuboids
@@ -35,9 +35,9 @@ from scenekit.structures.vocabulary import Vocabulary
 
 
 class Omni3DScenes:
-    """Accumulates scenes. Passed over are pictures without 3D boxes, and those that do not label every instance.
+    """Accumulates scenes. Passed over are images without 3D boxes, and those that do not label every instance.
 
-    In each picture, classes that its labels do not cover are passed over too.
+    In each image, classes that its labels do not cover are passed over too.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class Omni3DScenes:
         self.rules = rules or Omni3DFilter()
 
     def update(self, truth: Sample, prediction: Scene) -> None:
-        """Take in one picture."""
+        """Take in one image."""
         claims = truth.supervision
         if BOXES3D not in claims.keys or OBJECTS not in claims.streams & claims.exhaustive:
             return
         true, found = truth.scene, prediction
         told = true.rows_with(BOXES3D) & boxes3d_of(true).valid
-        asked = found.rows_with(BOXES3D) & ~excused(found.objects, true.objects, told)
+        asked = found.rows_with(BOXES3D) & ~ignored_detections(found.objects, true.objects, told)
         camera = true.camera or found.camera or Camera.default(*true.size)
         true_rows, found_rows = self._true(true, camera), _found(found, found.camera or camera)
         for label, name in enumerate(self.ap.categories):
@@ -110,7 +110,7 @@ def scores_of(scene: Scene) -> Float[Tensor, " N"]:
 
 
 def truncation_of(scene: Scene, projected: Float[Tensor, "N 4"]) -> Float[Tensor, " N"]:
-    """How far objects are cut off: what TRUNCATION says, else the share of the projected boxes beyond the picture."""
+    """How far objects are cut off: what TRUNCATION says, else the share of the projected boxes beyond the image."""
     inside = box_area(clip_boxes_to_image(projected, scene.size)) / box_area(projected).clamp(min=1e-6)
     return known(scene, TRUNCATION, 1 - inside)
 

@@ -1,6 +1,6 @@
 """Scene-graph recall of scenes, in the three modes of the benchmark.
 
-Letters: N objects of one picture, R relations, P predicates, C labels.
+Letters: N objects of one image, R relations, P predicates, C labels.
 
 Scenes have half-open boxes and count labels and predicates from 0; the benchmark includes the last pixel, and 0 is its
 background and its "no relation".
@@ -33,7 +33,7 @@ WithoutPairs = Literal["zero", "skip"]
 class SceneGraphEvaluator(ModalEvaluator):
     """R@k, mR@k, ngR@k, ng_mR@k, zR@k and ng_zR@k for k = 20, 50, 100 in the modes predcls, sgcls and sgdet.
 
-    Pictures that do not supervise RELATIONS, or have none, are passed over. `zero_shot` lists the triplets (subject
+    Images that do not supervise RELATIONS, or have none, are passed over. `zero_shot` lists the triplets (subject
     label, object label, predicate) that training did not show; a head that counted them while it learned says so by
     `with_seen`. zR is NaN where neither is known. `without_pairs` as for SceneGraphRecall.
     """
@@ -80,7 +80,7 @@ class GraphModeEvaluator:
         self.recall = SceneGraphRecall(vocabulary.predicates, mode, zero_shot, without_pairs)
 
     def update(self, truth: Sample, prediction: Scene) -> None:
-        """Take in one picture."""
+        """Take in one image."""
         if RELATIONS in truth.supervision.keys:
             self.recall.update(graph_truth(truth.scene), graph_prediction(prediction))
 

@@ -37,7 +37,7 @@ def build_graph(
     """
     if top is not None and top < 0:
         raise InputError(f"top must be the number of relations to keep, 0 or more; got {top}")
-    graph = nx.MultiDiGraph(**picture_facts(scene))
+    graph = nx.MultiDiGraph(**image_facts(scene))
     graph.add_nodes_from(enumerate(nodes(scene, attribute_threshold)))
     if RELATIONS in scene:
         relations = scene[RELATIONS]
@@ -50,7 +50,7 @@ def build_graph(
     return graph
 
 
-def picture_facts(scene: Scene) -> dict[str, Any]:
+def image_facts(scene: Scene) -> dict[str, Any]:
     """What belongs to the graph as a whole."""
     height, width = scene.size
     return {"width": width, "height": height, "path": scene.path, VOCABULARY: scene.vocabulary.to_json()}

@@ -1,7 +1,7 @@
 """The plugin door: hook specifications, the records they return, and the manager that collects them."""
 
 from scenekit.config import Config
-from scenekit.hooks.manager import Failure, Origin, Registry, blaming, registry
+from scenekit.hooks.manager import Failure, Origin, Registry, naming_plugin, registry
 from scenekit.hooks.records import (
     API_VERSION,
     BackboneSpec,
@@ -27,7 +27,7 @@ __all__ = [
     "Registry",
     "TaskSpec",
     "WeightSource",
-    "blaming",
     "hookimpl",
+    "naming_plugin",
     "registry",
 ]

@@ -189,7 +189,7 @@ def _check_record(hook: str, record: Any, record_type: type[Any]) -> None:
 
 
 @contextmanager
-def blaming(record: Any) -> Iterator[None]:
+def naming_plugin(record: Any) -> Iterator[None]:
     """An error inside says whose record (a task, a detector, ...) it is about: which plugin of which distribution.
 
     Errors that scenekit raises on purpose say so in their message, others in a note below their traceback.

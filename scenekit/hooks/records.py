@@ -47,9 +47,9 @@ class TaskSpec:
     build: (core, config) -> Head. config: the model of its options. requires: keys that must be there; uses: keys that
     are read when the model happens to have them (fixed when the model is built). streams: policy per stream
     (FOREGROUND unless told). applies_to: labels of the things that the head serves (all, if None). max_regions: at most
-    so many rows a picture, best scores first. learns_from: keys of the ground truth it needs; rows without them are
+    so many rows an image, best scores first. learns_from: keys of the ground truth it needs; rows without them are
     left out; of several streams it needs one that has something. loss_weights: by loss name, 1 unless told. evaluator:
-    (vocabulary) -> Evaluator. draw: (picture, scene) -> picture; draw_apart: it is full of words and wants a picture of
+    (vocabulary) -> Evaluator. draw: (image, scene) -> image; draw_apart: it is full of words and wants an image of
     its own. static: runs over a fixed number of regions. api: version of this contract the plugin was written for.
 
     stages: (core, config) -> stages that the task brings into the core, such as a region stream of its own. configure:

@@ -1,4 +1,4 @@
-"""Reading pictures from wherever a user has them, into one form: RGB, values of 0..255, channels first.
+"""Reading images from wherever a user has them, into one form: RGB, values of 0..255, channels first.
 
 Letters: H, W height and width in pixels.
 """
@@ -19,7 +19,7 @@ from scenekit.errors import InputError
 ImageSource: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
 
 Pixels: TypeAlias = UInt8[Tensor, "3 _ _"] | Float[Tensor, "3 _ _"]
-"""A picture with values of 0..255: eight bits, or floating point as some tensors come."""
+"""An image with values of 0..255: eight bits, or floating point as some tensors come."""
 
 EXPECTED = "a path, a PIL image, a uint8 array [H W 3], or a float tensor [3 H W] with values from 0 to 1"
 RANGE_SLACK = 1e-3  # resampling with a bicubic filter leaves [0, 1] by about this much
@@ -27,12 +27,12 @@ WHITE = (255, 255, 255, 255)
 
 
 def read_image(source: object, *, name: str | None = None) -> Pixels:
-    """The picture as an RGB tensor, turned upright as its EXIF tag says; of a float tensor nothing is rounded away.
+    """The image as an RGB tensor, turned upright as its EXIF tag says; of a float tensor nothing is rounded away.
 
     `source` is a path, a PIL image, a uint8 array [H W 3], a float tensor [3 H W] in [0, 1] or a uint8 tensor [3 H W].
-    `name` stands for the picture in messages; by default it is the path, or the kind of thing that came.
-    Transparent pictures are laid over white; 16-bit grey is scaled to 8 bits; of an animation the first frame counts.
-    Raises InputError, naming the picture, when there is no such file or it holds no whole picture, and when an array or
+    `name` stands for the image in messages; by default it is the path, or the kind of thing that came.
+    Transparent images are laid over white; 16-bit grey is scaled to 8 bits; of an animation the first frame counts.
+    Raises InputError, naming the image, when there is no such file or it holds no whole image, and when an array or
     a tensor has another shape, type or range.
     """
     if isinstance(source, str | os.PathLike):
@@ -43,13 +43,13 @@ def read_image(source: object, *, name: str | None = None) -> Pixels:
         return from_array(source, name or "the array")
     if isinstance(source, Tensor):
         return from_tensor(source, name or "the tensor")
-    raise InputError(f"{name or 'the picture'}: expected {EXPECTED}; got {type(source).__name__}")
+    raise InputError(f"{name or 'the image'}: expected {EXPECTED}; got {type(source).__name__}")
 
 
 def read_file(path: Path, name: str) -> UInt8[Tensor, "3 H W"]:
     """Decode one file; every way in which that fails is an InputError that starts with `name`."""
     if os.path.isdir(path):
-        raise InputError(f"{name}: expected a picture, but this is a folder")
+        raise InputError(f"{name}: expected an image, but this is a folder")
     if not os.path.isfile(path):
         raise InputError(f"{name}: no such file")
     try:
@@ -61,26 +61,24 @@ def read_file(path: Path, name: str) -> UInt8[Tensor, "3 H W"]:
     except InputError:
         raise
     except Image.DecompressionBombError as cause:
-        raise InputError(
-            f"{name}: the picture has too many pixels to be decoded safely; scale it down first"
-        ) from cause
+        raise InputError(f"{name}: the image has too many pixels to be decoded safely; scale it down first") from cause
     except UnidentifiedImageError as cause:
-        kind = "is empty" if path.stat().st_size == 0 else "is not a picture in a format that Pillow knows"
+        kind = "is empty" if path.stat().st_size == 0 else "is not an image in a format that Pillow knows"
         raise InputError(f"{name}: the file {kind}") from cause
     except PermissionError as cause:
         raise InputError(f"{name}: no permission to read this file") from cause
     except Exception as cause:  # decoders raise nearly anything on damaged data
-        raise InputError(f"{name}: the picture is damaged or cut off and cannot be read ({cause})") from cause
+        raise InputError(f"{name}: the image is damaged or cut off and cannot be read ({cause})") from cause
 
 
 def read_opened(image: Image.Image, name: str) -> UInt8[Tensor, "3 H W"]:
-    """A picture that Pillow has opened, but perhaps not decoded yet: the file may turn out to be cut off only now."""
+    """An image that Pillow has opened, but perhaps not decoded yet: the file may turn out to be cut off only now."""
     try:
         return from_pil(image, name)
     except InputError:
         raise
     except Exception as cause:  # as in `read_file`
-        raise InputError(f"{name}: the picture is damaged or cut off and cannot be read ({cause})") from cause
+        raise InputError(f"{name}: the image is damaged or cut off and cannot be read ({cause})") from cause
 
 
 def from_pil(image: Image.Image, name: str) -> UInt8[Tensor, "3 H W"]:
@@ -114,7 +112,7 @@ def from_array(array: np.ndarray, name: str) -> UInt8[Tensor, "3 H W"]:
     if array.dtype != np.uint8:
         raise InputError(f"{name}: expected a uint8 array with values from 0 to 255, got {array.dtype}")
     if 0 in shape:
-        raise InputError(f"{name}: the picture has no pixels (shape {shape})")
+        raise InputError(f"{name}: the image has no pixels (shape {shape})")
     return torch.from_numpy(np.array(array.transpose(2, 0, 1), order="C"))
 
 
@@ -125,7 +123,7 @@ def from_tensor(tensor: Tensor, name: str) -> Pixels:
         hint = "; move the channels first with .permute(2, 0, 1)" if tensor.ndim == 3 and shape[2] == 3 else ""
         raise InputError(f"{name}: expected a float tensor of shape [3 H W], got shape {shape}{hint}")
     if 0 in shape:
-        raise InputError(f"{name}: the picture has no pixels (shape {shape})")
+        raise InputError(f"{name}: the image has no pixels (shape {shape})")
     tensor = tensor.detach().cpu()
     if tensor.dtype == torch.uint8:
         return tensor.clone().contiguous()

@@ -19,7 +19,7 @@ from scenekit.structures.meshes import Meshes
 READABLE = (".obj", ".glb", ".gltf", ".ply", ".off", ".stl")
 
 OPTIONS: dict[str, dict[str, Any]] = {".obj": {"split_objects": True, "group_material": False, "skip_materials": True}}
-"""What trimesh is told for files of a kind: here to keep apart what is an object, and to leave pictures unread."""
+"""What trimesh is told for files of a kind: here to keep apart what is an object, and to leave images unread."""
 
 
 def load_meshes(path: str | Path) -> Meshes:

@@ -1,4 +1,4 @@
-"""Ground truth and predictions as two JSON files `{"images": [{"id": ..., ...}, ...]}`, one entry per picture."""
+"""Ground truth and predictions as two JSON files `{"images": [{"id": ..., ...}, ...]}`, one entry per image."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from scenekit.errors import InputError
 from scenekit.io.records import Record, brief, read_json, read_records
 
 ImagePair = tuple[Record, Record]
-"""The entries of one picture in the ground truth and in the predictions."""
+"""The entries of one image in the ground truth and in the predictions."""
 
 
 class Notes:
@@ -37,10 +37,10 @@ class Notes:
 
 
 def paired_images(truth: Any, truth_path: Path, prediction: Path) -> list[ImagePair]:
-    """The pictures of the ground truth (the content of `truth_path`) in its order, each with its prediction.
+    """The images of the ground truth (the content of `truth_path`) in its order, each with its prediction.
 
-    Raises InputError, naming file and id, where an id occurs twice, where a picture has no prediction (which may be
-    empty), and where the ground truth lacks a predicted picture.
+    Raises InputError, naming file and id, where an id occurs twice, where an image has no prediction (which may be
+    empty), and where the ground truth lacks a predicted image.
     """
     known = _by_id(read_records(truth, truth_path, "images", "image"))
     found = _by_id(read_records(read_json(prediction), prediction, "images", "image"))
@@ -55,7 +55,7 @@ def paired_images(truth: Any, truth_path: Path, prediction: Path) -> list[ImageP
 
 @contextmanager
 def named(record: Record) -> Iterator[None]:
-    """Errors inside say which file and picture they are about."""
+    """Errors inside say which file and image they are about."""
     try:
         yield
     except InputError as error:

@@ -12,7 +12,7 @@ from scenekit.backbones import FPN, BackboneWithFPN
 from scenekit.backbones.base import Normalization
 from scenekit.config import Config, validated
 from scenekit.errors import InputError, PluginError
-from scenekit.hooks import TaskSpec, blaming, registry
+from scenekit.hooks import TaskSpec, naming_plugin, registry
 from scenekit.hooks.options import check_options
 from scenekit.keys import FEATURES, IMAGES
 from scenekit.model.board import Board, Pooler
@@ -53,7 +53,7 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
     detector = registry().get("detector", config.detector)
     options = validated(detector.config, config.detector_options, f"detector {config.detector!r}")
     core = Core(net.channels, net.strides, vocabulary, options)
-    with blaming(detector):
+    with naming_plugin(detector):
         stages = [Trunk(net), *detector.build(core, options)]
     pooler = _pooler(stages)
     tasks = {}
@@ -70,7 +70,7 @@ def configured(spec: TaskSpec, options: Config) -> TaskSpec:
     """The record of a task as its options make it; an error names the plugin, also where what comes is no record."""
     if spec.configure is None:
         return spec
-    with blaming(spec):
+    with naming_plugin(spec):
         made: object = spec.configure(spec, options)
         if not isinstance(made, TaskSpec) or made.name != spec.name:
             came = f"the one of {made.name!r}" if isinstance(made, TaskSpec) else type(made).__name__
@@ -82,7 +82,7 @@ def build_stages(spec: TaskSpec, core: Core, options: Config) -> list[Provider]:
     """The stages that a task brings; an error names the plugin, also where what it builds are none."""
     if spec.stages is None:
         return []
-    with blaming(spec):
+    with naming_plugin(spec):
         stages: list[object] = list(spec.stages(core, options))
         for stage in stages:
             if not isinstance(stage, Provider):
@@ -94,7 +94,7 @@ def build_stages(spec: TaskSpec, core: Core, options: Config) -> list[Provider]:
 
 def build_head(spec: TaskSpec, core: Core, options: Config) -> Head[Any, Any]:
     """A task's head; an error names the plugin, also where what it builds is none."""
-    with blaming(spec):
+    with naming_plugin(spec):
         head: object = spec.build(core, options)
         if not isinstance(head, Head):
             raise PluginError(f"`build` of task {spec.name!r} must give a Head, got {type(head).__name__}")
@@ -121,7 +121,7 @@ def build_trunk(config: ModelConfig) -> BackboneWithFPN:
 
 
 def _check_normalization(owner: str, expected: Normalization | None, given: InputConfig) -> None:
-    """Warn where pictures will not look to pretrained weights as those they learned from."""
+    """Warn where images will not look to pretrained weights as those they learned from."""
     if expected is not None and (given.bgr or (given.mean, given.std) != (expected.mean, expected.std)):
         wanted = f"mean {list(expected.mean)}, std {list(expected.std)}, bgr false"
         _log.warning("%s: its weights expect %s; model.input says otherwise: set it so", owner, wanted)

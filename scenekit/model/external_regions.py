@@ -1,6 +1,6 @@
-"""Regions from outside: what somebody else knows of a picture, in its own pixels, as regions for one pass.
+"""Regions from outside: what somebody else knows of an image, in its own pixels, as regions for one pass.
 
-Letters: N regions of one picture.
+Letters: N regions of one image.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from scenekit.structures.regions import Regions
 from scenekit.structures.vocabulary import Vocabulary, translation
 
 Given = Scene | Mapping[Any, Any]
-"""Of one picture, in its pixels: a scene, which stands for its objects, or regions by key.
+"""Of one image, in its pixels: a scene, which stands for its objects, or regions by key.
 
 Regions are Objects, which have labels, or boxes alone: [N 4] as an array, a tensor or lists, rows x0 y0 x1 y1.
 """
@@ -36,10 +36,10 @@ def as_given(given: object) -> Given:
 
 
 def given_regions(given: Given, images: ImageBatch, vocabulary: Vocabulary) -> dict[Key[Any, Any], Regions]:
-    """What is given for the only picture of a batch, clipped and in network pixels; one row each, in the same order.
+    """What is given for the only image of a batch, clipped and in network pixels; one row each, in the same order.
 
     What has no score counts as certain. Raises InputError for keys that are no regions, wrong shapes, boxes that are
-    faulty or outside the picture, labels that `vocabulary` lacks, and a scene of another size.
+    faulty or outside the image, labels that `vocabulary` lacks, and a scene of another size.
     """
     (size,) = images.original_sizes
     by_key = {OBJECTS: _objects_of(given, size, vocabulary)} if isinstance(given, Scene) else given
@@ -49,7 +49,7 @@ def given_regions(given: Given, images: ImageBatch, vocabulary: Vocabulary) -> d
 def _objects_of(scene: Scene, size: Size, vocabulary: Vocabulary) -> Objects:
     """A scene's objects in the words of `vocabulary`."""
     if scene.size != size:
-        raise InputError(f"given: the scene is of a picture of {list(scene.size)} pixels, this one has {list(size)}")
+        raise InputError(f"given: the scene is of an image of {list(scene.size)} pixels, this one has {list(size)}")
     labels = translation(scene.vocabulary.things, vocabulary.things)[scene.objects.labels]
     if (unknown := (labels < 0).nonzero()[:, 0]).numel():
         name = scene.names()[int(unknown[0])]

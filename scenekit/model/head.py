@@ -98,9 +98,9 @@ class Head(nn.Module, Generic[Raw, Out]):
         """What the raw output means, in network pixels."""
 
     def finish(self, value: Any, scene: Scene, geometry: Geometry) -> Any:
-        """One picture's part of what `decode` gave, in original pixels.
+        """One image's part of what `decode` gave, in original pixels.
 
-        `scene` is the picture so far, in original pixels, limited to the keys that the task declares; its regions are
+        `scene` is the image so far, in original pixels, limited to the keys that the task declares; its regions are
         those of the head's rows. `geometry` leads from network to original pixels. The same form as `decode` is given
         back, without streams. By default every key's field follows the geometry.
         """
@@ -117,7 +117,7 @@ class Head(nn.Module, Generic[Raw, Out]):
         return None
 
     def prepare_evaluator(self, evaluator: Evaluator) -> Evaluator:
-        """The evaluator as this head is to be measured by; called once for each evaluation, before the first picture.
+        """The evaluator as this head is to be measured by; called once for each evaluation, before the first image.
 
         A head that knows what its training data held can say so here to a measure of what training never showed.
         """

@@ -1,4 +1,4 @@
-"""From the board of a batch to a Scene per picture, in original pixels."""
+"""From the board of a batch to a Scene per image, in original pixels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from scenekit.hooks import TaskSpec, blaming
+from scenekit.hooks import TaskSpec, naming_plugin
 from scenekit.keys import OBJECTS, Key, Stream
 from scenekit.model.board import Board
 from scenekit.model.plan import Plan
@@ -23,7 +23,7 @@ from scenekit.structures.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Finisher:
-    """Lets each head finish its part of a picture, in the order of the plan."""
+    """Lets each head finish its part of an image, in the order of the plan."""
 
     plan: Plan
     specs: Mapping[str, TaskSpec]
@@ -31,7 +31,7 @@ class Finisher:
     vocabulary: Vocabulary
 
     def scene(self, board: Board, index: int, threshold: float) -> Scene:
-        """Everything that the board knows of picture `index`.
+        """Everything that the board knows of image `index`.
 
         Regions that score below `threshold` are left out, unless they were given from outside.
         """
@@ -45,7 +45,7 @@ class Finisher:
         )
         for name in self.plan.order:
             if name in self.specs and all(key in board for key in self.specs[name].provides):
-                with blaming(self.specs[name]):
+                with naming_plugin(self.specs[name]):
                     scene = self._finish(name, board, index, kept, scene)
         return scene
 
@@ -102,7 +102,7 @@ def _value_rows(
 ) -> tuple[Int[Tensor, " n"], Int[Tensor, " m"]]:
     """(rows of the packed value that belong to kept regions, the places of those regions among the kept ones).
 
-    For a value of the picture that names objects: the rows of those that are kept, and no places.
+    For a value of the image that names objects: the rows of those that are kept, and no places.
     """
     if key.of is None:
         nothing = torch.zeros(0, dtype=torch.int64)

@@ -1,6 +1,6 @@
-"""From pictures of any size to what the network sees; the same for training and inference.
+"""From images of any size to what the network sees; the same for training and inference.
 
-Letters: B pictures, H W pixels.
+Letters: B images, H W pixels.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from scenekit.structures.images import ImageBatch, pad_batch
 
 
 def resized(source: Size, config: InputConfig, factor: float = 1.0) -> Size:
-    """The (height, width) that a picture of `source` gets: shorter side `min_size`, longer side at most `max_size`.
+    """The (height, width) that an image of `source` gets: shorter side `min_size`, longer side at most `max_size`.
 
-    `factor` scales both limits. No side falls below one pixel, however long and thin the picture.
+    `factor` scales both limits. No side falls below one pixel, however long and thin the image.
     """
     scale = min(config.min_size * factor / min(source), config.max_size * factor / max(source))
     rounding = 0.5 if config.resampling == "antialiased" else 0.0
@@ -56,7 +56,7 @@ def make_batch(
     original_sizes: Sequence[Size] | None = None,
     seeds: Sequence[int] | None = None,
 ) -> ImageBatch:
-    """Resize, normalize and pad pictures into one batch. `cameras` are in pixels of `images`."""
+    """Resize, normalize and pad images into one batch. `cameras` are in pixels of `images`."""
     sizes = [resized(_size(image), config) for image in images]
     if cameras is not None:
         cameras = [
@@ -78,7 +78,7 @@ def pack(
     original_sizes: Sequence[Size] | None = None,
     seeds: Sequence[int] | None = None,
 ) -> ImageBatch:
-    """Normalize and pad pictures that have their network size already; `cameras` are in these pixels.
+    """Normalize and pad images that have their network size already; `cameras` are in these pixels.
 
     Zeros fill up after normalizing, so that padding looks like the mean color.
     """

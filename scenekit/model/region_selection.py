@@ -26,7 +26,7 @@ Rows = Mapping[Stream, Regions]
 
 
 @dataclass(frozen=True, eq=False)
-class RowChooser:
+class RegionSelector:
     """Serves one pass. Detections that heads learn on are decoded at the first request and shared by all.
 
     Regions that score below `threshold` are nobody's, unless they are given from outside.
@@ -39,20 +39,20 @@ class RowChooser:
     threshold: float = 0.0
     _detections: dict[Stream, Regions] = field(default_factory=dict)
 
-    def own(self, spec: TaskSpec, streams: Iterable[Stream]) -> Rows:
+    def training_regions(self, spec: TaskSpec, streams: Iterable[Stream]) -> Rows:
         """What the head itself works on: with targets the rows to learn from, without them all that apply to it.
 
         Raises InputError for regions given from outside that do not say what ground truth they match.
         """
-        return {stream: self._own(spec, stream) for stream in streams}
+        return {stream: self._training_regions(spec, stream) for stream in streams}
 
-    def shown(self, spec: TaskSpec, streams: Iterable[Stream], policies: Mapping[Stream, Policy]) -> Rows:
+    def decoding_regions(self, spec: TaskSpec, streams: Iterable[Stream], policies: Mapping[Stream, Policy]) -> Rows:
         """With targets: what the head decodes for tasks that read it under `policies`, labelled for the head or not."""
         candidates = {stream: self._candidates(stream, policies.get(stream, Policy.FOREGROUND)) for stream in streams}
         return {stream: self._limited(spec, stream, *candidate) for stream, candidate in candidates.items()}
 
     def can_learn(self, spec: TaskSpec, rows: Rows) -> bool:
-        """Whether the batch has what the task learns from: all keys of the picture, and rows of any of its streams."""
+        """Whether the batch has what the task learns from: all keys of the image, and rows of any of its streams."""
         assert self.targets is not None, "nobody learns without targets"
         by_stream: dict[Stream | None, list[Key[Any, Any]]] = {}
         for key in spec.learns_from:
@@ -62,7 +62,7 @@ class RowChooser:
         teaching = [_teaches(stream, keys, self.targets, rows) for stream, keys in by_stream.items() if stream]
         return any(teaching) or (bool(spec.learns_from) and not teaching)
 
-    def _own(self, spec: TaskSpec, stream: Stream) -> Regions:
+    def _training_regions(self, spec: TaskSpec, stream: Stream) -> Regions:
         policy = spec.streams.get(stream, Policy.FOREGROUND)
         regions, keep = self._candidates(stream, policy)
         if self.targets is not None and policy is Policy.FOREGROUND:
@@ -90,7 +90,7 @@ class RowChooser:
         return self._detections[stream]
 
     def _limited(self, spec: TaskSpec, stream: Stream, regions: Regions, keep: Bool[Tensor, " N"]) -> Regions:
-        """Of the rows to keep those that score well enough and have the task's labels, and not too many a picture."""
+        """Of the rows to keep those that score well enough and have the task's labels, and not too many an image."""
         if regions.scores is not None and stream not in self.board.given:
             keep = keep & (regions.scores >= self.threshold)
         if spec.applies_to is not None and stream == OBJECTS and regions.labels is not None:
@@ -102,7 +102,7 @@ class RowChooser:
 
 
 def best(regions: Regions, candidates: Bool[Tensor, " N"], limit: int) -> Bool[Tensor, " N"]:
-    """At most `limit` candidates of each picture: those with the best scores, or the first ones."""
+    """At most `limit` candidates of each image: those with the best scores, or the first ones."""
     keep = torch.zeros_like(candidates)
     for index in set(regions.image_index.tolist()):
         rows = (candidates & (regions.image_index == index)).nonzero()[:, 0]

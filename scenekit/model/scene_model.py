@@ -1,6 +1,6 @@
 """SceneModel: the one place where the stages meet.
 
-Letters: B pictures, N rows of a stream in the whole batch.
+Letters: B images, N rows of a stream in the whole batch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from scenekit.errors import BoardError, InputError
-from scenekit.hooks import Policy, TaskSpec, blaming
+from scenekit.hooks import Policy, TaskSpec, naming_plugin
 from scenekit.io.images import ImageSource, read_image
 from scenekit.keys import FEATURES, IMAGES, OBJECTS, Key, Stream
 from scenekit.model.board import Board, Pooler
@@ -26,7 +26,7 @@ from scenekit.model.head import Core, Head, Provider
 from scenekit.model.plan import Plan, Step
 from scenekit.model.postprocess import Finisher, limited
 from scenekit.model.preprocess import make_batch
-from scenekit.model.region_selection import RowChooser, Rows, same_rows
+from scenekit.model.region_selection import RegionSelector, Rows, same_rows
 from scenekit.model.targets import Targets
 from scenekit.model.timing import StepTimer
 from scenekit.recipe import ModelConfig
@@ -129,7 +129,7 @@ class SceneModel(nn.Module):
         for key in complete:
             board.put(key, board.given[key])
         order = self.plan.needed(self._ends if tasks is None else tasks, complete)
-        rows = RowChooser(board, targets, self.vocabulary, self._providers, threshold)
+        selector = RegionSelector(board, targets, self.vocabulary, self._providers, threshold)
         read_by = {} if targets is None else self._read_while_learning(order)
         losses: dict[str, Tensor] = {}
         timer = StepTimer(batch.pixels.device)
@@ -138,8 +138,8 @@ class SceneModel(nn.Module):
                 if name in self.stages:
                     own = self._run_stage(name, board, targets)
                 else:
-                    with blaming(self.specs[name]):
-                        own = self._run_head(name, rows, read_by)
+                    with naming_plugin(self.specs[name]):
+                        own = self._run_head(name, selector, read_by)
             losses |= {f"{name}.{loss}": value for loss, value in own.items()}
         return Outputs(board, losses, timer)
 
@@ -149,27 +149,27 @@ class SceneModel(nn.Module):
         return losses
 
     def _run_head(
-        self, name: str, rows: RowChooser, read_by: Mapping[str, Mapping[Stream, Policy]]
+        self, name: str, selector: RegionSelector, read_by: Mapping[str, Mapping[Stream, Policy]]
     ) -> dict[str, Tensor]:
         """Without targets decode; with them learn, and decode where a task reads it in order to learn itself."""
         spec, streams = self.specs[name], self._follows[name]
-        if rows.targets is None:
-            self._put(self._work(name, rows.board, rows.own(spec, streams)), rows.board)
+        if selector.targets is None:
+            self._put(self._work(name, selector.board, selector.training_regions(spec, streams)), selector.board)
             return {}
-        work, losses = self._learn(name, rows, rows.targets)
+        work, losses = self._learn(name, selector, selector.targets)
         if name in read_by:
-            shown = rows.shown(spec, streams, read_by[name])
+            shown = selector.decoding_regions(spec, streams, read_by[name])
             if work is None or not same_rows(work.rows, shown):
-                work = self._work(name, rows.board, shown)
-            self._put(work, rows.board, detached=True)
+                work = self._work(name, selector.board, shown)
+            self._put(work, selector.board, detached=True)
         return losses
 
-    def _learn(self, name: str, rows: RowChooser, targets: Targets) -> tuple[_Work | None, dict[str, Tensor]]:
+    def _learn(self, name: str, selector: RegionSelector, targets: Targets) -> tuple[_Work | None, dict[str, Tensor]]:
         spec, head = self.specs[name], self._head(name)
-        own = rows.own(spec, self._follows[name]) if spec.learns_from else {}
-        if not rows.can_learn(spec, own):
+        own = selector.training_regions(spec, self._follows[name]) if spec.learns_from else {}
+        if not selector.can_learn(spec, own):
             return None, _idle(head)
-        work = self._work(name, rows.board, own)
+        work = self._work(name, selector.board, own)
         losses = head.loss(work.raw, work.view, targets.aligned(own))
         if not isinstance(losses, Mapping):
             came = type(losses).__name__
@@ -211,12 +211,12 @@ class SceneModel(nn.Module):
         return found
 
     def preprocess(self, images: Sequence[ImageSource], cameras: Sequence[Camera | None] | None = None) -> ImageBatch:
-        """Read, resize, normalize and pad pictures into one batch on the model's device."""
+        """Read, resize, normalize and pad images into one batch on the model's device."""
         pictures = [read_image(image) for image in images]
         return make_batch(pictures, self.config.input, cameras=cameras).to(self.device)
 
     def scenes(self, outputs: Outputs, tasks: Collection[str] | None = None, threshold: float = 0.0) -> list[Scene]:
-        """The board in original pixels, a Scene per picture; objects that score below `threshold` are left out."""
+        """The board in original pixels, a Scene per image; objects that score below `threshold` are left out."""
         finisher = Finisher(self.plan, self.specs, dict(self.heads.items()), self.vocabulary)
         keys = {key for name in (self.tasks if tasks is None else tasks) for key in self.plan.steps[name].provides}
         with torch.autocast(self.device.type, enabled=False):  # the pixels of a photograph are not for half precision
@@ -258,17 +258,17 @@ class SceneModel(nn.Module):
         given: Any = None,
         camera: Any = None,
     ) -> Scene | list[Scene] | Iterator[Scene]:
-        """Understand one picture, a list of them, or an iterator (then lazily, one after the other).
+        """Understand one image, a list of them, or an iterator (then lazily, one after the other).
 
-        A picture is a path, a PIL image, an [H W 3] uint8 array or a [3 H W] tensor: uint8, or float in 0..1. `tasks`
+        An image is a path, a PIL image, an [H W 3] uint8 array or a [3 H W] tensor: uint8, or float in 0..1. `tasks`
         limits the work (all, if None); objects that score below `threshold` are left out.
 
-        `given` fixes regions from outside, in the picture's pixels (one for each picture, where there are several):
+        `given` fixes regions from outside, in the image's pixels (one for each image, where there are several):
         `{OBJECTS: Objects(boxes, labels)}`, `{OBJECTS: boxes}` to have them classified where they are, or a Scene,
         whose objects they then are. The result has the same rows in the same order, whatever they score. Raises
-        InputError for what cannot be of the picture.
+        InputError for what cannot be of the image.
 
-        `camera` is what took the picture: a Camera or its matrix K [3 3], in the picture's pixels; of several pictures
+        `camera` is what took the image: a Camera or its matrix K [3 3], in the image's pixels; of several images
         one for all, or one each. Where there is none, that of a given Scene serves, and else the one that
         `Camera.default` assumes; the result's `camera` then says `assumed`.
         """
@@ -295,37 +295,37 @@ class SceneModel(nn.Module):
 
 
 def _with_given(images: Iterable[ImageSource], given: Any) -> Iterator[tuple[Any, Any]]:
-    """Each picture with what is given for it; InputError where the one ends before the other."""
+    """Each image with what is given for it; InputError where the one ends before the other."""
     if given is None:
         yield from ((image, None) for image in images)
         return
     if isinstance(given, Scene | Mapping):
-        raise InputError("given: one entry a picture is expected for several pictures, got a single one")
+        raise InputError("given: one entry an image is expected for several images, got a single one")
     missing = object()
     for image, one in zip_longest(images, given, fillvalue=missing):
         if image is missing or one is missing:
-            fewer, more = ("pictures", "entries") if image is missing else ("entries", "pictures")
-            raise InputError(f"given: one entry a picture is expected, but there are fewer {fewer} than {more}")
+            fewer, more = ("images", "entries") if image is missing else ("entries", "images")
+            raise InputError(f"given: one entry an image is expected, but there are fewer {fewer} than {more}")
         yield image, one
 
 
 def _with_cameras(pairs: Iterable[tuple[Any, Any]], cameras: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """The same with the camera of each picture; InputError where there are more or fewer cameras than pictures."""
+    """The same with the camera of each image; InputError where there are more or fewer cameras than images."""
     if _is_one_camera(cameras):
         yield from ((*pair, cameras) for pair in pairs)
         return
     missing = object()
     for pair, camera in zip_longest(pairs, cameras, fillvalue=missing):
         if not isinstance(pair, tuple) or camera is missing:
-            fewer, more = ("cameras", "pictures") if camera is missing else ("pictures", "cameras")
+            fewer, more = ("cameras", "images") if camera is missing else ("images", "cameras")
             raise InputError(
-                f"camera: one for all or one a picture is expected, but there are fewer {fewer} than {more}"
+                f"camera: one for all or one an image is expected, but there are fewer {fewer} than {more}"
             )
         yield *pair, camera
 
 
 def _is_one_camera(cameras: Any) -> bool:
-    """Whether this is one camera for all pictures, or none; whatever is no row of cameras is taken for one."""
+    """Whether this is one camera for all images, or none; whatever is no row of cameras is taken for one."""
     if isinstance(cameras, list | tuple):
         return len(cameras) > 0 and np.ndim(cameras[0]) == 1  # the first row of a matrix
     return getattr(cameras, "ndim", None) == 2 or not isinstance(cameras, Iterable)

@@ -1,6 +1,6 @@
 """Ground truth of a batch, packed, with what it supervises.
 
-Letters: G ground-truth regions of all pictures, B pictures, C classes.
+Letters: G ground-truth regions of all images, B images, C classes.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class StreamTruth:
     """Ground-truth regions of one stream.
 
     `regions` in network pixels, with labels; `crowd` marks groups (they never are positives, and what overlaps them is
-    no negative); `supervised` the pictures that say anything about the stream; `exhaustive` those that label every
-    instance of the classes they cover, so that the rest is background; `covered` which things a picture covers, in one
+    no negative); `supervised` the images that say anything about the stream; `exhaustive` those that label every
+    instance of the classes they cover, so that the rest is background; `covered` which things an image covers, in one
     column (all or nothing) for streams other than OBJECTS.
     """
 
@@ -45,7 +45,7 @@ class StreamTruth:
 class Targets:
     """Packed labels: `streams` of ground-truth regions, `values` by key.
 
-    `valid[key]` says per row of the key's stream (or per picture) what is really labelled. A head gets targets that are
+    `valid[key]` says per row of the key's stream (or per image) what is really labelled. A head gets targets that are
     `aligned` with its own rows: there `targets[KEY]` has one row per region of the head, and rows without a match are
     blank (NaN, 0, empty).
     """
@@ -70,7 +70,7 @@ class Targets:
         """The value as packed over the batch, and which of its rows belongs to each row of the head.
 
         For what is too large to copy once per region, such as bitmaps. Rows are -1 where a region has no match; all of
-        them are None for keys of the picture and of streams that the head does not follow.
+        them are None for keys of the image and of streams that the head does not follow.
         """
         if key not in self.values:
             raise InputError(f"no ground truth for {key.name!r} in this batch; ask `key in targets` first")

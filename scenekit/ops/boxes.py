@@ -1,6 +1,6 @@
 """Boxes, xyxy in pixels: encoding, clipping, overlaps that torchvision does not have.
 
-Letters: N M boxes, B pictures.
+Letters: N M boxes, B images.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ def _center_and_size(boxes: Float[Tensor, "*N 4"]) -> tuple[Float[Tensor, "*N 2"
 
 
 def image_limits(sizes: Sequence[tuple[int, int]], like: Tensor) -> Float[Tensor, "B 4"]:
-    """(width, height, width, height) of every picture, for clipping many pictures' boxes at once."""
+    """(width, height, width, height) of every image, for clipping many images' boxes at once."""
     return like.new_tensor([(width, height, width, height) for height, width in sizes]).reshape(-1, 4)
 
 
 def clip_to_images(
     boxes: Float[Tensor, "N *K 4"], image_index: Int[Tensor, " N"], sizes: Sequence[tuple[int, int]]
 ) -> Float[Tensor, "N *K 4"]:
-    """Boxes (one or several per row) cut off at the border of their picture; `sizes` are (height, width)."""
+    """Boxes (one or several per row) cut off at the border of their image; `sizes` are (height, width)."""
     limits = image_limits(sizes, boxes)[image_index]
     return boxes.clamp(min=0).minimum(limits.view(len(boxes), *[1] * (boxes.dim() - 2), 4))
 

@@ -52,11 +52,11 @@ def project_cuboids(
     size: tuple[int, int],
     min_depth: float = MIN_DEPTH,
 ) -> CuboidBoxes:
-    """The 2D boxes (xyxy pixels) around the corners in a picture of `size` (height, width), as Omni3D has them.
+    """The 2D boxes (xyxy pixels) around the corners in an image of `size` (height, width), as Omni3D has them.
 
     `behind` marks boxes of which a corner is nearer than `min_depth`, `fully_behind` those of which all are. Such a
-    corner has no pixel; the corner of the picture (pixels (0, 0) to (W - 1, H - 1)) on its side of the optical axis
-    stands for it. Boxes are not clipped: they may reach beyond the picture. K is one camera [3 3] or one a box [N 3 3].
+    corner has no pixel; the corner of the image (pixels (0, 0) to (W - 1, H - 1)) on its side of the optical axis
+    stands for it. Boxes are not clipped: they may reach beyond the image. K is one camera [3 3] or one a box [N 3 3].
     """
     behind = corners[..., 2] <= min_depth  # [N 8]
     K = K.to(corners)

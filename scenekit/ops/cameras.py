@@ -49,8 +49,8 @@ def to_virtual_depth(
 ) -> Float[Tensor, "*B"]:
     """The depth at which a virtual camera would see the same: metres times (virtual f / H) / (f / H).
 
-    `focal` and `height` are those of the picture, in the same pixels, and so are the virtual ones. What an object's
-    size in the picture says of its depth is then the same for all cameras. Brazil et al., Omni3D, CVPR 2023, eq. 2.
+    `focal` and `height` are those of the image, in the same pixels, and so are the virtual ones. What an object's
+    size in the image says of its depth is then the same for all cameras. Brazil et al., Omni3D, CVPR 2023, eq. 2.
     """
     return depth * (virtual_focal * height) / (focal * virtual_height)
 
@@ -71,7 +71,7 @@ def allocentric_to_egocentric(
 ) -> Float[Tensor, "*B 3 3"]:
     """Rotations in the camera frame, of those relative to the ray on which the object is seen.
 
-    Objects that look the same have the same allocentric rotation, wherever in the picture they are; after it, the
+    Objects that look the same have the same allocentric rotation, wherever in the image they are; after it, the
     shortest rotation from the optical axis to the ray gives the egocentric one.
     """
     return _towards(pixel_rays(pixels, K)) @ rotation

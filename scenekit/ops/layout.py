@@ -1,6 +1,6 @@
-"""How pictures lie in memory.
+"""How images lie in memory.
 
-Letters: N pictures or regions, C channels, H W pixels.
+Letters: N images or regions, C channels, H W pixels.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which ground-truth box a candidate stands for.
 
-Letters: N candidates and G ground-truth boxes of one picture.
+Letters: N candidates and G ground-truth boxes of one image.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Matcher:
     crowd: float = 0.5
 
     def __call__(self, boxes: Float[Tensor, "N 4"], truth: Float[Tensor, "G 4"], crowd: Bool[Tensor, " G"]) -> Matches:
-        """Match the candidates of one picture to its ground truth."""
+        """Match the candidates of one image to its ground truth."""
         single = (~crowd).nonzero()[:, 0]
         matches = self._match_singles(boxes, truth[single], single)
         if len(single) == len(truth):

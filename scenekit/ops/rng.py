@@ -10,7 +10,7 @@ import torch
 def generator(seed: int, *names: str | int) -> torch.Generator:
     """A generator on the CPU for one purpose: the same (seed, names) give the same numbers on every machine.
 
-    `seed` is that of a picture (see `ImageBatch.seeds`); `names` say what the numbers are for, so that one task's
+    `seed` is that of an image (see `ImageBatch.seeds`); `names` say what the numbers are for, so that one task's
     draws never shift another's.
     """
     text = "\0".join(map(str, (seed, *names)))

@@ -1,6 +1,6 @@
 """Choosing a fixed number of candidates to learn from.
 
-Letters: N candidates of one picture, S sampled ones.
+Letters: N candidates of one image, S sampled ones.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ Spread = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class InputConfig(Config):
-    """How pictures enter the network: resized so that the shorter side is `min_size` unless the longer one would pass
+    """How images enter the network: resized so that the shorter side is `min_size` unless the longer one would pass
     `max_size`, normalized by `mean` and `std` of values in 0..1, padded to a multiple of `divisor`.
 
     `resampling` is bilinear: "antialiased" averages what a pixel covers and rounds sizes to the nearest; "plain" looks
@@ -89,7 +89,7 @@ class DataConfig(Config):
 
 
 class AugmentConfig(Config):
-    """How training pictures vary.
+    """How training images vary.
 
     `flip` and `crop` are probabilities; a crop keeps at least `crop_min` of either side. `scale` is the range of a
     random factor on the input size. `color` is the strength of brightness, contrast and saturation changes, 0 to 1.
@@ -112,13 +112,13 @@ class AugmentConfig(Config):
 class TrainConfig(Config):
     """How the weights are found.
 
-    `batch_size` pictures go through the network at once in every process; an optimizer step sees `accumulate` such
+    `batch_size` images go through the network at once in every process; an optimizer step sees `accumulate` such
     batches. `lr` is the peak, `backbone_lr_factor` multiplies it for the backbone. `weight_decay` spares norms and
     biases. `schedule` starts with `warmup` steps: one_cycle and cosine then fall to 0, step falls tenfold at 2/3 and
     8/9 of the run. `clip` bounds the norm of the whole gradient. `ema` is the decay of averaged weights. The log has a
     line every `log_every` steps, and in every `grad_norm_every`th line the gradient norm of each task. A checkpoint is
     written every `save_every` steps, the last `keep` stay. Every `evaluate_every` steps (0: never) the first
-    `evaluate_limit` pictures of `data.val` measure the model. `loss_weights` are by "task" or "task.loss".
+    `evaluate_limit` images of `data.val` measure the model. `loss_weights` are by "task" or "task.loss".
 
     `only` names the tasks (or stages of the core) that learn; all else stays as the recipe's `init` has it, to the bit.
     So a task is taught to a model that keeps what it can do, and a step takes less.

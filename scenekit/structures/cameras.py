@@ -16,14 +16,14 @@ from scenekit.ops import cameras
 from scenekit.structures.geometry import Geometry
 
 ASSUMED_FOCAL = 1.0
-"""Focal length assumed where none is known, in units of the longer side of the picture."""
+"""Focal length assumed where none is known, in units of the longer side of the image."""
 
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """Intrinsics of one picture.
+    """Intrinsics of one image.
 
-    `matrix` is K [3 3] in pixels of the picture (pixel (0, 0) covers [0, 1) x [0, 1)); `assumed` says that the focal
+    `matrix` is K [3 3] in pixels of the image (pixel (0, 0) covers [0, 1) x [0, 1)); `assumed` says that the focal
     length is a guess and metric values are only up to that guess.
     """
 
@@ -56,7 +56,7 @@ class Camera:
 
     @classmethod
     def pinhole(cls, focal: float, height: int, width: int) -> Camera:
-        """The camera with this focal length in pixels, whose principal point is the middle of the picture."""
+        """The camera with this focal length in pixels, whose principal point is the middle of the image."""
         return cls(torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]]))
 
     @classmethod
@@ -73,13 +73,13 @@ class Camera:
         return cameras.unproject(xy, depth, self.matrix.to(xy))
 
     def points(self, depth: Float[Tensor, "H W"]) -> Float[Tensor, "H W 3"]:
-        """The points of a depth map of this picture, one for the middle of each pixel; NaN stays NaN."""
+        """The points of a depth map of this image, one for the middle of each pixel; NaN stays NaN."""
         rows, columns = (torch.arange(length).to(depth) + 0.5 for length in depth.shape)
         y, x = torch.meshgrid(rows, columns, indexing="ij")
         return self.unproject(torch.stack((x, y), dim=-1), depth)
 
     def transformed(self, geometry: Geometry) -> Camera:
-        """The camera of the picture after a crop, resize and mirroring.
+        """The camera of the image after a crop, resize and mirroring.
 
         Mirroring reflects the world too (x -> -x), so that the principal point moves and focal lengths stay positive.
         """

@@ -1,4 +1,4 @@
-"""How a picture was cropped, resized and mirrored, and what that does to coordinates."""
+"""How an image was cropped, resized and mirrored, and what that does to coordinates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Geometry:
-    """Cut `window` out of a picture of `source` pixels, resize it to `size`, then mirror it left-right if `mirrored`.
+    """Cut `window` out of an image of `source` pixels, resize it to `size`, then mirror it left-right if `mirrored`.
 
     `window` is x0, y0, x1, y1 in whole source pixels, half-open. Coordinates are continuous: pixel (0, 0) covers
     [0, 1) x [0, 1), so resizing is a pure scaling and mirroring is x -> width - x.

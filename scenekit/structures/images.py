@@ -1,4 +1,4 @@
-"""A batch of pictures as the network sees it."""
+"""A batch of images as the network sees it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from scenekit.structures.geometry import Geometry, Size
 
 @dataclass(frozen=True, eq=False)
 class ImageBatch:
-    """Normalized pictures, padded at the right and bottom to one size.
+    """Normalized images, padded at the right and bottom to one size.
 
-    `pixels` [B 3 H W]; `sizes` (height, width) of each picture inside the padding, in network pixels;
+    `pixels` [B 3 H W]; `sizes` (height, width) of each image inside the padding, in network pixels;
     `original_sizes` before resizing; `cameras` in network pixels, None where none is known; `inputs` holds further
-    modalities by name (such as depth [B 1 H W]); `seeds` one number per picture from which all sampling of that picture
+    modalities by name (such as depth [B 1 H W]); `seeds` one number per image from which all sampling of that image
     is drawn.
     """
 
@@ -39,7 +39,7 @@ class ImageBatch:
         return int(self.pixels.shape[2]), int(self.pixels.shape[3])
 
     def camera(self, index: int) -> Camera:
-        """The camera of picture `index`, in network pixels; the assumed one where none came with the picture."""
+        """The camera of image `index`, in network pixels; the assumed one where none came with the image."""
         known = None if self.cameras is None else self.cameras[index]
         if known is not None:
             return known
@@ -54,12 +54,12 @@ class ImageBatch:
 
     @property
     def has_camera(self) -> Bool[Tensor, " B"]:
-        """Which pictures came with a camera."""
+        """Which images came with a camera."""
         known = [self.cameras is not None and self.cameras[index] is not None for index in range(len(self))]
         return torch.tensor(known, dtype=torch.bool, device=self.pixels.device)
 
     def to_original(self, index: int) -> Geometry:
-        """From network pixels of picture `index` to those of the original."""
+        """From network pixels of image `index` to those of the original."""
         return Geometry.resize(self.sizes[index], self.original_sizes[index])
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> ImageBatch:
@@ -68,11 +68,11 @@ class ImageBatch:
         return replace(self, pixels=self.pixels.to(device, dtype), inputs=inputs)
 
 
-def pad_batch(pictures: Sequence[Float[Tensor, "C _ _"]], divisor: int, value: float = 0.0) -> Float[Tensor, "B C H W"]:
-    """Stack pictures of different sizes, padded at the right and bottom to a common multiple of `divisor`."""
-    height, width = (max(int(picture.shape[axis]) for picture in pictures) for axis in (1, 2))
+def pad_batch(images: Sequence[Float[Tensor, "C _ _"]], divisor: int, value: float = 0.0) -> Float[Tensor, "B C H W"]:
+    """Stack images of different sizes, padded at the right and bottom to a common multiple of `divisor`."""
+    height, width = (max(int(image.shape[axis]) for image in images) for axis in (1, 2))
     height, width = (-(-side // divisor) * divisor for side in (height, width))
-    batch = pictures[0].new_full((len(pictures), pictures[0].shape[0], height, width), value)
-    for row, picture in zip(batch, pictures, strict=True):
-        row[:, : picture.shape[1], : picture.shape[2]] = picture
+    batch = images[0].new_full((len(images), images[0].shape[0], height, width), value)
+    for row, image in zip(batch, images, strict=True):
+        row[:, : image.shape[1], : image.shape[2]] = image
     return batch

@@ -30,9 +30,9 @@ class Keypoints:
         return Keypoints(self.xy[rows], self.visibility[rows], scores)
 
     def transformed(self, geometry: Geometry, mirror: Sequence[int]) -> Keypoints:
-        """Follow the picture; `mirror[k]` is the point that k becomes when left and right change places.
+        """Follow the image; `mirror[k]` is the point that k becomes when left and right change places.
 
-        Points that leave the picture become absent.
+        Points that leave the image become absent.
         """
         xy = geometry.points(self.xy)
         height, width = geometry.size

@@ -1,6 +1,6 @@
 """Instance masks, held run-length encoded.
 
-Letters: N masks, H W picture, h w tightest box around a mask.
+Letters: N masks, H W image, h w tightest box around a mask.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from scenekit.structures.tensors import row_numbers
 
 @dataclass(frozen=True, eq=False)
 class Masks:
-    """N binary masks of one picture, as COCO run lengths (`{"size": [H, W], "counts": bytes}`)."""
+    """N binary masks of one image, as COCO run lengths (`{"size": [H, W], "counts": bytes}`)."""
 
     rles: tuple[Mapping[str, Any], ...]
     size: Size
@@ -69,7 +69,7 @@ class Masks:
         return torch.cat((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), dim=1)
 
     def transformed(self, geometry: Geometry) -> Masks:
-        """Follow the picture through a crop, resize and mirroring (nearest neighbour)."""
+        """Follow the image through a crop, resize and mirroring (nearest neighbour)."""
         x0, y0, x1, y1 = geometry.window
         dense = self.dense[:, y0:y1, x0:x1].to(torch.uint8)
         if tuple(dense.shape[1:]) != geometry.size:
@@ -85,7 +85,7 @@ class Masks:
         """Read what `to_json` wrote."""
         for entry in data:
             if tuple(entry["size"]) != size:
-                raise InputError(f"a mask of size {entry['size']} in a picture of {list(size)} (height, width)")
+                raise InputError(f"a mask of size {entry['size']} in an image of {list(size)} (height, width)")
         rles = tuple({"size": list(entry["size"]), "counts": entry["counts"].encode("ascii")} for entry in data)
         for rle in rles:
             _check_runs(rle)

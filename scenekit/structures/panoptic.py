@@ -1,4 +1,4 @@
-"""A picture divided into segments that do not overlap."""
+"""An image divided into segments that do not overlap."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Regions of a batch of pictures: proposals, sampled regions, detections, unions.
+"""Regions of a batch of images: proposals, sampled regions, detections, unions.
 
-Letters: N regions of all pictures together, C foreground classes, K = C + 1 with background.
+Letters: N regions of all images together, C foreground classes, K = C + 1 with background.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 class Regions:
     """Boxes in network pixels, packed over the batch.
 
-    `image_index` says which picture a row belongs to; `labels` are indices into the vocabulary's things; `matched` is
+    `image_index` says which image a row belongs to; `labels` are indices into the vocabulary's things; `matched` is
     the row of the targets' ground truth that a region stands for (-1: none). `class_logits` has one column more than
     there are classes: background is the last one. `class_boxes` holds a refined box per class.
     A subset remembers the regions it was taken from (`parent`, never itself a subset) and its `rows` there.
@@ -61,7 +61,7 @@ class Regions:
         return Regions(**indexed)
 
     def of_image(self, index: int) -> Regions:
-        """The rows of one picture, in order."""
+        """The rows of one image, in order."""
         return self.subset(self.image_index == index)
 
     def detach(self) -> Regions:

@@ -1,4 +1,4 @@
-"""Relations between objects. Letters: R relations, P predicates, N objects of the picture."""
+"""Relations between objects. Letters: R relations, P predicates, N objects of the image."""
 
 from __future__ import annotations
 

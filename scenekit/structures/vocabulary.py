@@ -45,7 +45,7 @@ class Vocabulary:
 
     `things` come first, then `stuff`: label i < len(things) is a thing, label len(things) + j is stuff j. Object labels
     are indices of things. `skeletons` names, per thing that has one, its keypoints. `mirror_predicates` and
-    `mirror_words` are the (left, right) pairs that change places when a picture is mirrored.
+    `mirror_words` are the (left, right) pairs that change places when an image is mirrored.
 
     `symmetry` says of things which turns about their height axis leave them as they are, so that nobody can tell one
     such turn from another: n for a turn by 360 / n degrees (2: a box without a front), 0 for every turn (a ball, a

@@ -1,6 +1,6 @@
 """The contract of every task, ours and others': `sk.testing.check_task(spec)` and `scenekit check NAME`.
 
-A task is built into a small model, with whatever installed tasks it needs, and run on made-up pictures. Ground truth is
+A task is built into a small model, with whatever installed tasks it needs, and run on made-up images. Ground truth is
 made up by what a key's field says of its values, or by the key's own `example`.
 """
 

@@ -118,13 +118,13 @@ class Bench:
         return built(self.spec, core_of(self.vocabulary), self.options)
 
     def sample(self, number: int, labels: Sequence[int] | None = None, labelled: bool = True) -> Sample:
-        """Picture `number`; its objects are of a label that the task applies to, and of others, unless told."""
+        """Image `number`; its objects are of a label that the task applies to, and of others, unless told."""
         if labels is None:
             labels = (self.served + self.unserved)[:1] + self.unserved[:1] + (self.served + self.unserved)[:1]
         return made_up(number, labels, self.model.learns_from, self.vocabulary, labelled)
 
     def samples(self, count: int = 3, labels: Sequence[int] | None = None, labelled: bool = True) -> list[Sample]:
-        """The first `count` pictures, of different sizes."""
+        """The first `count` images, of different sizes."""
         return [self.sample(number, labels, labelled) for number in range(count)]
 
     def batch(self, samples: Sequence[Sample]) -> tuple[ImageBatch, Targets]:

@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import scenekit
 from scenekit.testing.bench import Bench
 
-_OURS = (str(Path(scenekit.__file__).parent), str(Path(torch.__file__).parent))
+_OURS = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent))
 _LONGEST = 400
 
 

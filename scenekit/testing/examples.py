@@ -1,6 +1,6 @@
 """Made-up ground truth for any key, so that a task can be checked without a data set.
 
-Letters: N regions of a picture, K points of the skeleton, A attributes, H W pixels.
+Letters: N regions of an image, K points of the skeleton, A attributes, H W pixels.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from scenekit.fields.images import DepthField, ImageField, PanopticField, RelationField, SemanticField
-from scenekit.fields.rows import (
-    AttributeField,
-    Box3DField,
-    CaptionField,
-    Field,
-    KeypointField,
-    MaskField,
-    MeshField,
-)
+from scenekit.fields.attributes import AttributeField
+from scenekit.fields.base import Field, ImageField
+from scenekit.fields.boxes3d import Box3DField
+from scenekit.fields.captions import CaptionField
+from scenekit.fields.depth import DepthField
+from scenekit.fields.keypoints import KeypointField
+from scenekit.fields.masks import MaskField
+from scenekit.fields.meshes import MeshField
+from scenekit.fields.panoptic import PanopticField
+from scenekit.fields.relations import RelationField
+from scenekit.fields.semantic import SemanticField
 from scenekit.keys import Key
 from scenekit.scene import Objects, Scene
 from scenekit.structures.boxes3d import Boxes3D
@@ -83,7 +84,7 @@ def _(field: CaptionField, key: Key[Any, Any], scene: Scene) -> Captions:
 
 @_by_field.register
 def _(field: Box3DField, key: Key[Any, Any], scene: Scene) -> Boxes3D:
-    """As seen by the scene's camera: about as far away as the longer side of the picture is wide."""
+    """As seen by the scene's camera: about as far away as the longer side of the image is wide."""
     boxes = _regions(key, scene).boxes
     middle, depth = (boxes[:, :2] + boxes[:, 2:]) / 2, torch.linspace(2.0, 4.0, len(boxes))[:, None]
     height, width = scene.size
@@ -134,7 +135,7 @@ def _(field: RelationField, key: Key[Any, Any], scene: Scene) -> Relations:
 
 
 def _regions(key: Key[Any, Any], scene: Scene) -> Objects:
-    assert key.of is not None, f"{key.name} follows the picture but its field is one of rows"
+    assert key.of is not None, f"{key.name} follows the image but its field is one of rows"
     return scene.regions(key.of)
 
 

@@ -1,6 +1,6 @@
-"""Labelled pictures without a data set, and the regions that a good detector would find on them.
+"""Labelled images without a data set, and the regions that a good detector would find on them.
 
-Letters: N regions of one picture, H W pixels.
+Letters: N regions of one image, H W pixels.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from scenekit.structures.vocabulary import Skeleton, Vocabulary
 from scenekit.testing.examples import example
 
 SIZES: tuple[Size, ...] = ((64, 96), (96, 64), (72, 80))
-"""Of the first, second and third picture."""
+"""Of the first, second and third image."""
 
 _SKELETON = Skeleton(("head", "left_foot", "right_foot"), mirror=(("left_foot", "right_foot"),), sigmas=(0.1,) * 3)
 VOCABULARY = Vocabulary(
@@ -37,13 +37,13 @@ VOCABULARY = Vocabulary(
     mirror_predicates=(("left of", "right of"),),
     mirror_words=(("left", "right"),),
 )
-"""What labels mean on the pictures, unless the caller knows better."""
+"""What labels mean on the images, unless the caller knows better."""
 
 
 def made_up(
     number: int, labels: Sequence[int], keys: Collection[Key[Any, Any]], vocabulary: Vocabulary, labelled: bool
 ) -> Sample:
-    """Picture `number`: objects of `labels` side by side, with ground truth for `keys`; the unlabelled one looks alike.
+    """Image `number`: objects of `labels` side by side, with ground truth for `keys`; the unlabelled one looks alike.
 
     Streams among the keys, and those that the others follow, have the regions of the objects in another order, and one
     more around them all.
@@ -57,7 +57,7 @@ def made_up(
     values = {key: example(key, scene) for key in keys if not isinstance(key, Stream)}
     known = frozenset(streams) if labelled else frozenset()
     teaches = Supervision(frozenset(values) if labelled else frozenset(), streams=known, exhaustive=known)
-    return Sample(_picture(scene, number), replace(scene, values=values), teaches, number)
+    return Sample(_image(scene, number), replace(scene, values=values), teaches, number)
 
 
 def found(stream: Stream, truth: StreamTruth, vocabulary: Vocabulary, learning: bool) -> Regions:
@@ -86,15 +86,15 @@ def _without_classes(boxes: Float[Tensor, "N 4"]) -> Objects:
 
 
 def _side_by_side(size: Size, count: int) -> Float[Tensor, "N 4"]:
-    """One box in each of `count` columns of the picture."""
+    """One box in each of `count` columns of the image."""
     height, width = size
     edges = torch.linspace(0, width, count + 1) if count else torch.zeros(1)
     rows = torch.tensor([9.0, height - 7.0]).repeat(count, 1)
     return torch.stack((edges[:-1] + 3, rows[:, 0], edges[1:] - 3, rows[:, 1]), dim=1).round()
 
 
-def _picture(scene: Scene, number: int) -> UInt8[Tensor, "3 H W"]:
-    """Objects stand out, in the color of their label, from noise that differs from picture to picture."""
+def _image(scene: Scene, number: int) -> UInt8[Tensor, "3 H W"]:
+    """Objects stand out, in the color of their label, from noise that differs from image to image."""
     noise = torch.randint(0, 120, (3, *scene.size), generator=torch.Generator().manual_seed(number))
     for (x0, y0, x1, y1), label in zip(scene.objects.boxes.long().tolist(), scene.objects.labels.tolist(), strict=True):
         noise[label % 3, y0:y1, x0:x1] += 120

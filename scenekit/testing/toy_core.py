@@ -1,6 +1,6 @@
 """The smallest core that a task can stand on, and another task beside it.
 
-Letters: B pictures, N regions of all pictures together, C channels, S side of pooled features, H W pixels.
+Letters: B images, N regions of all images together, C channels, S side of pooled features, H W pixels.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from scenekit.errors import InputError, nearest
 from scenekit.model.scene_model import SceneModel
 
 
-def keep_still(model: SceneModel, learning: Collection[str]) -> None:
+def freeze_except(model: SceneModel, learning: Collection[str]) -> None:
     """Everything but the heads and stages of these names stays: no gradient, and the mode of inference.
 
     In that mode no running mean and no count moves, so that what stays is the same to the bit. Call it after

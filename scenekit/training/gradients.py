@@ -20,7 +20,7 @@ def shared_parameters(model: nn.Module) -> list[nn.Parameter]:
 def task_gradient_norms(losses: Mapping[str, Tensor], shared: list[nn.Parameter]) -> dict[str, float]:
     """The norm of each task's gradient on `shared`, of its weighted losses; the graph stays for the real backward pass.
 
-    One extra backward pass per task, down to the pyramid only. In a run of several processes: of this one's pictures.
+    One extra backward pass per task, down to the pyramid only. In a run of several processes: of this one's images.
     """
     norms = {}
     for task in dict.fromkeys(map(task_of, losses)):

@@ -32,7 +32,7 @@ from scenekit.training.balancing import Balancer, LossWeights, task_of
 from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
 from scenekit.training.folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder, clear_folder
-from scenekit.training.freezing import keep_still
+from scenekit.training.freezing import freeze_except
 from scenekit.training.gradients import shared_parameters, task_gradient_norms
 from scenekit.training.log import Log, Window, read_log
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
@@ -110,7 +110,7 @@ class Run:
         self.balancer = make_balancer(self.config.balancer, self.config.balancer_options)
         learner = Learner(self.model, self.config.only).train()
         if self.config.only is not None:
-            keep_still(self.model, self.config.only)
+            freeze_except(self.model, self.config.only)
         self.learner, self.optimizer = accelerator.prepare(learner, build_optimizer(self.model, self.config))
         self.shared = shared_parameters(self.model)
         self.ema = None if self.config.ema is None else Ema(self.model, self.config.ema)
@@ -198,7 +198,7 @@ class Run:
             reporter.advanced(self.step)
             if self._due(self.config.log_every):
                 seconds = time.perf_counter() - began
-                self._log(rate, norms, self._pictures(self.step - since) / seconds, reporter)
+                self._log(rate, norms, self._images(self.step - since) / seconds, reporter)
                 since, began = self.step, time.perf_counter()
             if self._due(self.config.save_every):
                 self._save()
@@ -208,7 +208,7 @@ class Run:
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.config.steps
 
-    def _pictures(self, steps: int) -> int:
+    def _images(self, steps: int) -> int:
         processes: int = self.accelerator.num_processes
         return steps * self.config.accumulate * self.config.batch_size * processes
 
@@ -295,7 +295,7 @@ class Run:
                 self.untaught.add(name)
                 needed = ", ".join(key.name for key in keys)
                 _log.warning(
-                    "of the pictures before step %d, none since the last line of the log had labels for the task %s,"
+                    "of the images before step %d, none since the last line of the log had labels for the task %s,"
                     " which learns from %s; do the data sets carry them?",
                     self.step,
                     name,

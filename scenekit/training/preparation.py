@@ -9,7 +9,7 @@ from scenekit.config import validated
 from scenekit.data.loader import Source
 from scenekit.data.scenes import spread_scenes
 from scenekit.errors import PluginError
-from scenekit.hooks import TaskSpec, blaming, registry
+from scenekit.hooks import TaskSpec, naming_plugin, registry
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import Recipe
 from scenekit.scene import Scene
@@ -80,7 +80,7 @@ def _completed(spec: TaskSpec, values: Options, scenes: Iterable[Scene]) -> dict
     """The values as they are written, and what `prepare` changed about them."""
     assert spec.prepare is not None
     given = validated(spec.config, values, f"task {spec.name!r}")
-    with blaming(spec):
+    with naming_plugin(spec):
         made: object = spec.prepare(given, scenes)
         if not isinstance(made, spec.config):
             raise PluginError(

@@ -1,4 +1,4 @@
-"""Looking at scenes: pictures layer by layer, and a report in one HTML file."""
+"""Looking at scenes: images layer by layer, and a report in one HTML file."""
 
 from scenekit.visualization.birds_eye import draw_birds_eye
 from scenekit.visualization.boxes3d import draw_boxes3d

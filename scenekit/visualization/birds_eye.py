@@ -25,7 +25,7 @@ from scenekit.visualization.palette import BLACK, Color
 from scenekit.visualization.text_labels import Tag, draw_tags
 
 SIDE, SHORTEST = 900, 480
-"""The longer side of the picture, and the least of the other one, in pixels."""
+"""The longer side of the image, and the least of the other one, in pixels."""
 
 PAPER: Color = (248, 249, 251)
 GRID: Color = (221, 225, 231)
@@ -33,7 +33,7 @@ IN_VIEW: Color = (236, 240, 246)
 FAINT: Color = (108, 114, 124)
 
 EMPTY_METRES = 5.0
-"""How far the picture of a scene without boxes reaches."""
+"""How far the image of a scene without boxes reaches."""
 
 FARTHEST = 4.0
 """Boxes that are more than this many times as far as the middle one are not shown: they would dwarf the others."""
@@ -70,7 +70,7 @@ class Ground:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Where metres are in the picture: `low` (right, forward) lies at the lower left corner."""
+    """Where metres are in the image: `low` (right, forward) lies at the lower left corner."""
 
     low: tuple[float, float]
     pixels_per_metre: float
@@ -102,7 +102,7 @@ class Sheet:
 def draw_birds_eye(scene: Scene, *, labels: bool = True) -> Image.Image:
     """The scene's 3D boxes seen from above, with a grid in metres and what the camera has in view.
 
-    The camera is at the dark triangle and looks up the picture. Boxes are seen along the direction that upright ones
+    The camera is at the dark triangle and looks up the image. Boxes are seen along the direction that upright ones
     call down, so that a tilted camera still gives a plan; an arrow leaves each box where its front is, if it has one.
     Boxes that are not finite or have no extent are left out, and so are those much farther than most (the line below
     says how many). Without a camera the default one is taken, which that line says too.
@@ -136,12 +136,12 @@ def not_far_off(metres: list[float]) -> list[int]:
 
 
 def draw_ground(sheet: Sheet, ground: Ground, camera: Camera, size: tuple[int, int]) -> Image.Image:
-    """An empty sheet: grid, the camera and the wedge that it sees; `size` (height, width) is that of its picture."""
-    picture = Image.new("RGB", sheet.size, PAPER)
+    """An empty sheet: grid, the camera and the wedge that it sees; `size` (height, width) is that of its image."""
+    image = Image.new("RGB", sheet.size, PAPER)
     edges = ground.plan(border_rays(camera, size))
     far = 2 * math.dist(sheet.low, sheet.high)
     wedge = sheet.pixels(np.concatenate((np.zeros((1, 2)), far * edges)))
-    half = Style.of(picture).text * 0.6
+    half = Style.of(image).text * 0.6
     x, y = sheet.pixels(np.zeros(2))
     body = np.array([[x, y - 1.6 * half], [x + half, y], [x - half, y]])
 
@@ -151,7 +151,7 @@ def draw_ground(sheet: Sheet, ground: Ground, camera: Camera, size: tuple[int, i
             layer.line(strokes(line, scale), GRID, scale)
         layer.polygon(strokes(body, scale), fill=BLACK)
 
-    drawn = draw_smooth(picture, paint)
+    drawn = draw_smooth(image, paint)
     pen, text = ImageDraw.Draw(drawn), font(round(0.8 * Style.of(drawn).text))
     for line, name in grid_lines(sheet):
         upright = line[0, 0] == line[1, 0]
@@ -162,7 +162,7 @@ def draw_ground(sheet: Sheet, ground: Ground, camera: Camera, size: tuple[int, i
 
 
 def border_rays(camera: Camera, size: tuple[int, int]) -> Float[np.ndarray, "2 3"]:
-    """Directions at which the camera sees the left and right border of its picture, half way up."""
+    """Directions at which the camera sees the left and right border of its image, half way up."""
     height, width = size
     pixels = torch.tensor([[0.0, height / 2], [width, height / 2]]).to(camera.matrix)
     rays = camera.unproject(pixels, torch.ones(2).to(pixels)).double().cpu().numpy()
@@ -237,10 +237,10 @@ def footer(sheet: Sheet, left_out: int, assumed: bool) -> str:
     return " · ".join(filter(None, ("from above", f"grid {step:g} m", away, ASSUMED if assumed else "")))
 
 
-def with_footer(picture: Image.Image, text: str) -> Image.Image:
-    """The picture with a line of text below it."""
-    size = Style.of(picture).text
-    whole = Image.new("RGB", (picture.width, picture.height + 2 * size), PAPER)
-    whole.paste(picture)
-    ImageDraw.Draw(whole).text((0.6 * size, picture.height + size), text, FAINT, font(round(0.9 * size)), "lm")
+def with_footer(image: Image.Image, text: str) -> Image.Image:
+    """The image with a line of text below it."""
+    size = Style.of(image).text
+    whole = Image.new("RGB", (image.width, image.height + 2 * size), PAPER)
+    whole.paste(image)
+    ImageDraw.Draw(whole).text((0.6 * size, image.height + size), text, FAINT, font(round(0.9 * size)), "lm")
     return whole

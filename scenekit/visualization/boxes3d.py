@@ -1,4 +1,4 @@
-"""3D boxes drawn over the picture. Letters: N boxes; corners are numbered as `Boxes3D.corners` gives them."""
+"""3D boxes drawn over the image. Letters: N boxes; corners are numbered as `Boxes3D.corners` gives them."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ FRONT_OPACITY, HIDDEN_OPACITY = 85, 150
 """Of 255: the fill of the front, and the edges on the far side of a box."""
 
 
-def draw_boxes3d(picture: Image.Image, scene: Scene, *, labels: bool = True) -> Image.Image:
+def draw_boxes3d(image: Image.Image, scene: Scene, *, labels: bool = True) -> Image.Image:
     """The 3D boxes as frames, the near ones over the far ones, with label, score of the box and distance in metres.
 
     The front of each that has one is filled (see `Vocabulary.symmetry`); edges on its far side are thin. What is behind
     the camera is cut off. Boxes that are not finite or have no extent are left out. Without a camera the default one is
-    taken, and the picture says so.
+    taken, and the image says so.
     """
-    view = View.of(picture, scene)
+    view = View.of(image, scene)
     rows, boxes = drawable_cuboids(scene)
     far = distances(boxes)
     order = sorted(range(len(rows)), key=lambda i: -far[i])
@@ -47,9 +47,9 @@ def draw_boxes3d(picture: Image.Image, scene: Scene, *, labels: bool = True) -> 
             if len(front := view.clipped(frame[list(FRONT)])) > 2:
                 layer.polygon(strokes(front, scale), fill=(*color, FRONT_OPACITY))
         for frame, color in frames:
-            paint_edges(layer, view, frame, color, scale * Style.of(picture).line, scale)
+            paint_edges(layer, view, frame, color, scale * Style.of(image).line, scale)
 
-    drawn = draw_smooth(picture, paint) if frames else picture.convert("RGB")
+    drawn = draw_smooth(image, paint) if frames else image.convert("RGB")
     return draw_tags(drawn, [*camera_tags(view), *cuboid_tags(view, scene)]) if labels else drawn
 
 

@@ -1,4 +1,4 @@
-"""From metres to the pixels of a picture: the camera that a drawing is made with, and what of a shape is in its view.
+"""From metres to the pixels of an image: the camera that a drawing is made with, and what of a shape is in its view.
 
 Letters: n points of a shape, m points of what is left of it.
 """
@@ -21,10 +21,10 @@ from scenekit.visualization.palette import WHITE
 from scenekit.visualization.text_labels import Tag
 
 NEAR = 0.05
-"""Metres before the camera where shapes are cut off: what is nearer, or behind it, has no place in the picture."""
+"""Metres before the camera where shapes are cut off: what is nearer, or behind it, has no place in the image."""
 
 MARGIN = 16.0
-"""Pixels beyond the border of the picture where shapes are cut off, so that no cut shows."""
+"""Pixels beyond the border of the image where shapes are cut off, so that no cut shows."""
 
 ASSUMED = "camera assumed: metres are a guess"
 """Stands in drawings whose camera nobody knows."""
@@ -32,18 +32,18 @@ ASSUMED = "camera assumed: metres are a guess"
 
 @dataclass(frozen=True)
 class View:
-    """The camera of a picture: `matrix` is K in its pixels, `size` (width, height)."""
+    """The camera of an image: `matrix` is K in its pixels, `size` (width, height)."""
 
     matrix: Float[np.ndarray, "3 3"]
     size: tuple[int, int]
     assumed: bool = False
 
     @classmethod
-    def of(cls, picture: Image.Image, scene: Scene) -> View:
-        """The scene's camera, or else the default one, for a picture that may be a multiple of the scene's size."""
+    def of(cls, image: Image.Image, scene: Scene) -> View:
+        """The scene's camera, or else the default one, for an image that may be a multiple of the scene's size."""
         camera = camera_of(scene)
-        matrix = np.diag((*scale_of(picture, scene), 1.0)) @ camera.matrix.double().cpu().numpy()
-        return cls(matrix, picture.size, camera.assumed)
+        matrix = np.diag((*scale_of(image, scene), 1.0)) @ camera.matrix.double().cpu().numpy()
+        return cls(matrix, image.size, camera.assumed)
 
     def homogeneous(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
         """K X of points in the camera frame: pixels times depth, and depth."""
@@ -53,7 +53,7 @@ class View:
     def clipped(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "m 2"]:
         """Pixels of what is in view of a flat convex shape, or, where there are two points, of a line; none, maybe.
 
-        The shape is cut at the near plane and just beyond the borders of the picture. A cut line goes to and fro.
+        The shape is cut at the near plane and just beyond the borders of the image. A cut line goes to and fro.
         """
         width, height = self.size
         part = self.homogeneous(points)
@@ -123,7 +123,7 @@ def cuboid_text(name: str, boxes: Boxes3D, index: int, assumed: bool) -> str:
 
 
 def camera_tags(view: View) -> Iterator[Tag]:
-    """Says in the lower left corner of a picture that its camera is assumed."""
+    """Says in the lower left corner of an image that its camera is assumed."""
     if view.assumed:
         bottom = float(view.size[1])
         yield Tag(ASSUMED, WHITE, (0.0, bottom, 0.0, bottom))

@@ -1,7 +1,7 @@
-"""The surface that layers draw on: a picture that may be several times as large as its scene.
+"""The surface that layers draw on: an image that may be several times as large as its scene.
 
-Small pictures are enlarged before anything is drawn, so that text and lines stay fine. Layers therefore take the scale
-from the picture they are given. Letters: H W pixels of the scene, h w pixels of the picture, r c rows and
+Small images are enlarged before anything is drawn, so that text and lines stay fine. Layers therefore take the scale
+from the image they are given. Letters: H W pixels of the scene, h w pixels of the image, r c rows and
 columns of a part of it.
 """
 
@@ -25,7 +25,7 @@ DRAWN_SIDE = 900
 MAX_ENLARGEMENT = 4
 
 SMOOTH_PIXELS = 4_000_000
-"""Up to here lines are drawn at twice the resolution and averaged; larger pictures look smooth anyway."""
+"""Up to here lines are drawn at twice the resolution and averaged; larger images look smooth anyway."""
 
 SEAM_SOFTNESS, SEAM_STRENGTH = 0.8, 190
 """Blur (pixels) and opacity (of 255) of the lines between regions: without blur they are staircases."""
@@ -33,53 +33,53 @@ SEAM_SOFTNESS, SEAM_STRENGTH = 0.8, 190
 
 @dataclass(frozen=True)
 class Style:
-    """Sizes that suit a picture: `text` is the height of type, `line` the width of strokes, both in its pixels."""
+    """Sizes that suit an image: `text` is the height of type, `line` the width of strokes, both in its pixels."""
 
     text: int
     line: int
 
     @classmethod
-    def of(cls, picture: Image.Image) -> Style:
-        """Proportional to the picture within limits; of long thin ones the width counts."""
-        side = min(max(picture.size), 3 * min(picture.size))
+    def of(cls, image: Image.Image) -> Style:
+        """Proportional to the image within limits; of long thin ones the width counts."""
+        side = min(max(image.size), 3 * min(image.size))
         return cls(text=min(max(round(side / 42), 11), 64), line=min(max(round(side / 350), 1), 10))
 
 
-def enlarged(picture: Image.Image) -> Image.Image:
-    """The picture at a whole multiple of its size that gives annotations room; large ones stay as they are."""
-    factor = min(max(round(DRAWN_SIDE / max(picture.size)), 1), MAX_ENLARGEMENT)
+def enlarged(image: Image.Image) -> Image.Image:
+    """The image at a whole multiple of its size that gives annotations room; large ones stay as they are."""
+    factor = min(max(round(DRAWN_SIDE / max(image.size)), 1), MAX_ENLARGEMENT)
     if factor == 1:
-        return picture.copy()
-    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.BICUBIC)
+        return image.copy()
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.BICUBIC)
 
 
-def scale_of(picture: Image.Image, scene: Scene) -> tuple[float, float]:
-    """(x, y) factors from pixels of the scene to pixels of the picture."""
-    return picture.width / scene.size[1], picture.height / scene.size[0]
+def scale_of(image: Image.Image, scene: Scene) -> tuple[float, float]:
+    """(x, y) factors from pixels of the scene to pixels of the image."""
+    return image.width / scene.size[1], image.height / scene.size[0]
 
 
 @lru_cache(maxsize=32)
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own typeface, so that pictures look the same everywhere."""
+    """Pillow's own typeface, so that images look the same everywhere."""
     return ImageFont.load_default(size)
 
 
-def draw_smooth(picture: Image.Image, paint: Callable[[ImageDraw.ImageDraw, int], None]) -> Image.Image:
-    """Lay vector strokes over a picture: `paint` gets a transparent layer and its scale relative to the picture."""
-    scale = 2 if picture.width * picture.height <= SMOOTH_PIXELS else 1
-    layer = Image.new("RGBA", (picture.width * scale, picture.height * scale))
+def draw_smooth(image: Image.Image, paint: Callable[[ImageDraw.ImageDraw, int], None]) -> Image.Image:
+    """Lay vector strokes over an image: `paint` gets a transparent layer and its scale relative to the image."""
+    scale = 2 if image.width * image.height <= SMOOTH_PIXELS else 1
+    layer = Image.new("RGBA", (image.width * scale, image.height * scale))
     paint(ImageDraw.Draw(layer), scale)
     if scale > 1:
-        layer = layer.resize(picture.size, Image.Resampling.BOX)
-    return Image.alpha_composite(picture.convert("RGBA"), layer).convert("RGB")
+        layer = layer.resize(image.size, Image.Resampling.BOX)
+    return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
 
 
 def fill(
-    picture: Image.Image, region: Bool[np.ndarray, "r c"], corner: tuple[int, int], color: Color, opacity: float
+    image: Image.Image, region: Bool[np.ndarray, "r c"], corner: tuple[int, int], color: Color, opacity: float
 ) -> None:
     """Tint the pixels of `region`, whose top left pixel lies at `corner` (x, y), in place."""
     alpha = Image.fromarray((region * round(255 * opacity)).astype(np.uint8))
-    picture.paste(color, (*corner, corner[0] + alpha.width, corner[1] + alpha.height), alpha)
+    image.paste(color, (*corner, corner[0] + alpha.width, corner[1] + alpha.height), alpha)
 
 
 def inner_edge(region: Bool[np.ndarray, "r c"], width: int) -> Bool[np.ndarray, "r c"]:
@@ -95,7 +95,7 @@ def inner_edge(region: Bool[np.ndarray, "r c"], width: int) -> Bool[np.ndarray, 
 def enlarge_mask(
     mask: Bool[np.ndarray, "H W"], size: tuple[int, int]
 ) -> tuple[Bool[np.ndarray, "r c"], tuple[int, int]]:
-    """A mask that is not empty in a picture of `size` (width, height), with a smooth outline instead of a staircase.
+    """A mask that is not empty in an image of `size` (width, height), with a smooth outline instead of a staircase.
 
     Only the part around it is returned, with the (x, y) of that part's top left pixel.
     """
@@ -129,21 +129,21 @@ def enlarge_map(ids: Int[np.ndarray, "H W"], size: tuple[int, int]) -> Int[np.nd
 
 
 def paint_map(
-    picture: Image.Image, ids: Int[np.ndarray, "h w"], colors: Mapping[int, Color], opacity: float
+    image: Image.Image, ids: Int[np.ndarray, "h w"], colors: Mapping[int, Color], opacity: float
 ) -> Image.Image:
     """Tint every pixel whose id has a color; soft light lines part what lies side by side."""
     values, where = np.unique(ids, return_inverse=True)
     tints = np.array([colors.get(int(value), WHITE) for value in values], dtype=np.uint8)
     alphas = np.array([round(255 * opacity) if int(value) in colors else 0 for value in values], dtype=np.uint8)
     where = where.reshape(ids.shape)
-    drawn = picture.convert("RGB")
+    drawn = image.convert("RGB")
     drawn.paste(Image.fromarray(tints[where]), mask=Image.fromarray(alphas[where]))
     return draw_seams(drawn, ids)
 
 
-def draw_seams(picture: Image.Image, ids: Int[np.ndarray, "h w"]) -> Image.Image:
+def draw_seams(image: Image.Image, ids: Int[np.ndarray, "h w"]) -> Image.Image:
     """Soft light lines between pixels of different ids."""
-    drawn = picture.convert("RGB")
+    drawn = image.convert("RGB")
     seams = Image.fromarray(borders(ids).astype(np.uint8) * 255)
     soft = seams.filter(ImageFilter.GaussianBlur(SEAM_SOFTNESS)).point(lambda alpha: min(2 * alpha, SEAM_STRENGTH))
     drawn.paste(WHITE, mask=soft)
@@ -165,7 +165,7 @@ def borders(ids: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
 
 
 def drawable_boxes(scene: Scene) -> Iterator[tuple[int, tuple[float, float, float, float]]]:
-    """(row, box) of the objects whose box is finite, has an area and reaches into the picture."""
+    """(row, box) of the objects whose box is finite, has an area and reaches into the image."""
     height, width = scene.size
     for row, (x0, y0, x1, y1) in enumerate(scene.objects.boxes.tolist()):
         if math.isfinite(x0 + y0 + x1 + y1) and max(x0, 0) < min(x1, width) and max(y0, 0) < min(y1, height):

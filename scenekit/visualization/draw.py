@@ -1,7 +1,7 @@
-"""Pictures of scenes: one function a layer, and `draw_scene`, which puts together what installed tasks draw.
+"""Images of scenes: one function a layer, and `draw_scene`, which puts together what installed tasks draw.
 
-A layer takes a picture and a scene and gives back a new picture of the same size. The picture may be a multiple of the
-scene's size (see `canvas`). Letters: H W pixels of the scene, h w pixels of the picture.
+A layer takes an image and a scene and gives back a new image of the same size. The image may be a multiple of the
+scene's size (see `canvas`). Letters: H W pixels of the scene, h w pixels of the image.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from scenekit.visualization.palette import BLACK, WHITE, Color, label_color, obj
 from scenekit.visualization.text_labels import Rect, Spot, Tag, draw_tags, roomiest_spot
 
 Layer = Callable[[Image.Image, Scene], Image.Image]
-"""(picture, scene) -> picture of the same size; what `TaskSpec.draw` takes."""
+"""(image, scene) -> image of the same size; what `TaskSpec.draw` takes."""
 
 Region: TypeAlias = tuple[int, Bool[np.ndarray, "H W"]]
 """An id and the pixels it covers."""
@@ -52,19 +52,19 @@ AREAS: tuple[Key[Any, Any], ...] = (DEPTH, SEMANTIC, PANOPTIC, AMODAL_MASKS, MAS
 MASK_OPACITY, MAP_OPACITY = 0.45, 0.55
 
 NAMED_SHARE = 0.004
-"""Regions of a map get their name written when they cover more of the picture than this."""
+"""Regions of a map get their name written when they cover more of the image than this."""
 
 
 def draw_scene(scene: Scene, image: ImageSource | None = None, layers: Sequence[str] | None = None) -> Image.Image:
-    """The scene's picture with `layers` (task names, or "boxes") drawn one over the other.
+    """The scene's image with `layers` (task names, or "boxes") drawn one over the other.
 
-    `image` is the picture in its original size; without it the scene's `path` is read. Without `layers` every task
+    `image` is the image in its original size; without it the scene's `path` is read. Without `layers` every task
     whose keys the scene has is drawn, less those that another drawn task requires and so shows itself, and those that
-    want a picture of their own; if there is none, boxes. Small pictures come back enlarged by a whole factor. Raises
-    InputError when there is no picture, when it has another size than the scene, and for a layer that is not installed
+    want an image of their own; if there is none, boxes. Small images come back enlarged by a whole factor. Raises
+    InputError when there is no image, when it has another size than the scene, and for a layer that is not installed
     or none of whose keys the scene has.
     """
-    picture = base_picture(scene, image)
+    picture = base_image(scene, image)
     for layer in chosen_layers(scene, layers).values():
         picture = layer(picture, scene)
     return picture
@@ -73,20 +73,20 @@ def draw_scene(scene: Scene, image: ImageSource | None = None, layers: Sequence[
 def draw_layers(
     scene: Scene, image: ImageSource | None = None, layers: Sequence[str] | None = None
 ) -> dict[str, Image.Image]:
-    """One picture for each layer by name, all that the scene has keys for unless told; raises as `draw_scene` does."""
-    picture = base_picture(scene, image)
+    """One image for each layer by name, all that the scene has keys for unless told; raises as `draw_scene` does."""
+    picture = base_image(scene, image)
     chosen = available_layers(scene) if layers is None else chosen_layers(scene, layers)
     return {name: layer(picture, scene) for name, layer in chosen.items()}
 
 
-def base_picture(scene: Scene, image: ImageSource | None = None) -> Image.Image:
-    """The picture to draw on: RGB, enlarged where it is small."""
+def base_image(scene: Scene, image: ImageSource | None = None) -> Image.Image:
+    """The image to draw on: RGB, enlarged where it is small."""
     if image is None and scene.path is None:
-        raise InputError("this scene knows no file of its picture; hand the picture in as `image`")
+        raise InputError("this scene knows no file of its image; hand the image in as `image`")
     pixels = rounded(read_image(scene.path if image is None else image))
     if tuple(pixels.shape[1:]) != tuple(scene.size):
         (height, width), (h, w) = scene.size, pixels.shape[1:]
-        raise InputError(f"a picture of {width} x {height} pixels expected, as the scene has; got {w} x {h}")
+        raise InputError(f"an image of {width} x {height} pixels expected, as the scene has; got {w} x {h}")
     return enlarged(Image.fromarray(pixels.permute(1, 2, 0).numpy()))
 
 
@@ -107,14 +107,14 @@ def chosen_layers(scene: Scene, names: Sequence[str] | None) -> dict[str, Layer]
 
 
 def layers_apart(scene: Scene) -> list[str]:
-    """Tasks that want a picture of their own and are not in the one that `draw_scene` makes."""
+    """Tasks that want an image of their own and are not in the one that `draw_scene` makes."""
     tasks = drawn_tasks(scene)
     together = _compatible(tasks)
     return [name for name, spec in tasks.items() if spec.draw_apart and name not in together]
 
 
 def _compatible(tasks: Mapping[str, TaskSpec]) -> list[str]:
-    """Tasks that go into one picture; of those that want one of their own the first, where there are no others."""
+    """Tasks that go into one image; of those that want one of their own the first, where there are no others."""
     shown_by_others = {key for spec in tasks.values() for key in spec.requires}
     kept = [name for name, spec in tasks.items() if not set(spec.provides) <= shown_by_others]
     return [name for name in kept if not tasks[name].draw_apart] or kept[:1]
@@ -255,7 +255,7 @@ def named_regions(picture: Image.Image, scene: Scene, regions: Iterable[Region])
 
 
 def object_rects(picture: Image.Image, scene: Scene) -> dict[int, Rect]:
-    """Boxes by row in pixels of the picture, cut off at its border; without those that cannot be drawn."""
+    """Boxes by row in pixels of the image, cut off at its border; without those that cannot be drawn."""
     (sx, sy), (right, bottom) = scale_of(picture, scene), (picture.width - 1.0, picture.height - 1.0)
 
     def scaled(x0: float, y0: float, x1: float, y1: float) -> Rect:

@@ -1,4 +1,4 @@
-"""Meshes drawn over the picture. Letters: F faces of all objects, h w pixels of the picture."""
+"""Meshes drawn over the image. Letters: F faces of all objects, h w pixels of the image."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SURFACE_OPACITY, BETWEEN_WIRES = 0.88, 0.18
 class Surface:
     """The faces that may be seen: where, of which object, how bright.
 
-    `corners` [F 3 3] are (x, y, 1 / depth) in pixels of the picture, `rows` [F] the objects, `light` [F] from 0 to 1.
+    `corners` [F 3 3] are (x, y, 1 / depth) in pixels of the image, `rows` [F] the objects, `light` [F] from 0 to 1.
     """
 
     corners: Float[np.ndarray, "F 3 3"]
@@ -38,25 +38,25 @@ class Surface:
     light: Float[np.ndarray, " F"]
 
 
-def draw_meshes(picture: Image.Image, scene: Scene, *, labels: bool = True, wireframe: bool = False) -> Image.Image:
+def draw_meshes(image: Image.Image, scene: Scene, *, labels: bool = True, wireframe: bool = False) -> Image.Image:
     """The meshes, shaded in the colors of their objects, or as `wireframe`; what lies behind others is hidden.
 
     Faces behind the camera are cut off, and those with vertices that are not finite left out. Without a camera the
-    default one is taken, and the picture says so.
+    default one is taken, and the image says so.
     """
-    view = View.of(picture, scene)
+    view = View.of(image, scene)
     surface = surface_of(scene, view)
-    faces = visible_faces(surface.corners, picture.size[::-1])
+    faces = visible_faces(surface.corners, image.size[::-1])
     rows = np.append(surface.rows, -1)[faces]
-    opacity = wires(faces, surface, Style.of(picture).line) if wireframe else (faces >= 0) * SURFACE_OPACITY
-    drawn = picture.convert("RGB")
+    opacity = wires(faces, surface, Style.of(image).line) if wireframe else (faces >= 0) * SURFACE_OPACITY
+    drawn = image.convert("RGB")
     drawn.paste(Image.fromarray(shaded(faces, rows, surface, scene)), mask=Image.fromarray(as_alpha(opacity)))
     drawn = drawn if wireframe else draw_seams(drawn, rows)
     return draw_tags(drawn, [*camera_tags(view), *mesh_tags(scene, rows)]) if labels else drawn
 
 
 def surface_of(scene: Scene, view: View) -> Surface:
-    """All faces before the camera, in pixels of the picture."""
+    """All faces before the camera, in pixels of the image."""
     triangles, rows = triangles_of(scene)
     parts, source = clip_near(triangles, NEAR)
     pixels = view.homogeneous(parts)

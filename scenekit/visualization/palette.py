@@ -1,4 +1,4 @@
-"""Colors that tell labels apart, also for color-blind readers, and stay the same from picture to picture.
+"""Colors that tell labels apart, also for color-blind readers, and stay the same from image to image.
 
 Labels get colors one after the other, each as far as possible from all before it: greedy farthest-point selection in
 OKLab, where distance follows perception (Ottosson, "A perceptual color space for image processing", 2020). The distance
@@ -31,7 +31,7 @@ FIRST_COLOR = (0.72, 0.14, 240.0)
 LIGHTNESS = (0.60, 0.70, 0.80, 0.88)
 CHROMA = (0.09, 0.13, 0.17, 0.21)
 HUE_STEPS = 36
-"""The candidates: neither near black nor near white nor gray, so that a fill shows on any picture."""
+"""The candidates: neither near black nor near white nor gray, so that a fill shows on any image."""
 
 DEFICIENCY_WEIGHT = 1.6
 """Simulated deficiencies squeeze all colors together; their distances count this much more than normal sight's."""
@@ -76,7 +76,7 @@ CONES_BACK, OPPONENTS_BACK = np.linalg.inv(CONES), np.linalg.inv(OPPONENTS)
 
 
 def label_color(label: int, muted: bool = False) -> Color:
-    """The color of a label, by its index in the vocabulary; `muted` for stuff, which covers much of a picture."""
+    """The color of a label, by its index in the vocabulary; `muted` for stuff, which covers much of an image."""
     lab = np.array(palette()[label % PALETTE_SIZE])
     return to_color(lab * (0.92, MUTED_CHROMA, MUTED_CHROMA) if muted else lab)
 

@@ -1,6 +1,6 @@
 """Which face of a mesh is seen at each pixel: a depth buffer, in numpy.
 
-Letters: F faces, G faces after clipping, S rows of pixels that faces span, P pixels that they cover, h w picture.
+Letters: F faces, G faces after clipping, S rows of pixels that faces span, P pixels that they cover, h w image.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MOST_PIXELS = 2_000_000
 def visible_faces(triangles: Float[np.ndarray, "F 3 3"], size: tuple[int, int]) -> Int[np.ndarray, "h w"]:
     """The face that is seen at the middle of each pixel, -1 where there is none; `size` is (height, width).
 
-    Corners are (x, y, 1 / depth): pixels, and the nearer the larger. Inverse depth is linear over the picture. Both
+    Corners are (x, y, 1 / depth): pixels, and the nearer the larger. Inverse depth is linear over the image. Both
     sides of a face are seen; faces of no area are not.
     """
     height, width = size

@@ -1,4 +1,4 @@
-"""Small name plates on a picture, placed so that they do not cover each other."""
+"""Small name plates on an image, placed so that they do not cover each other."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from scenekit.visualization.canvas import Style, bounds, draw_smooth, font
 from scenekit.visualization.palette import BLACK, Color, ink_on
 
 Rect = tuple[float, float, float, float]
-"""x0, y0, x1, y1 in pixels of the picture."""
+"""x0, y0, x1, y1 in pixels of the image."""
 
 Spot = tuple[float, float, float]
-"""x, y of a place inside a region and its distance to the border of the region, in pixels of the picture."""
+"""x, y of a place inside a region and its distance to the border of the region, in pixels of the image."""
 
 MOST_COVERED = 0.4
 """A plate that nowhere has less of itself on other plates is left out; tables list the object all the same."""
@@ -41,11 +41,11 @@ class Tag:
     spot: Spot | None = None
 
 
-def draw_tags(picture: Image.Image, tags: Sequence[Tag]) -> Image.Image:
+def draw_tags(image: Image.Image, tags: Sequence[Tag]) -> Image.Image:
     """Draw the plates; earlier ones choose their place first."""
-    size = Style.of(picture).text
-    drawn = picture.convert("RGB")
-    for tag, rect in place(picture.size, [(tag, plate_size(tag.text, size)) for tag in tags]):
+    size = Style.of(image).text
+    drawn = image.convert("RGB")
+    for tag, rect in place(image.size, [(tag, plate_size(tag.text, size)) for tag in tags]):
         x, y = round(rect[0]), round(rect[1])
         under = drawn.crop((x, y, min(math.ceil(rect[2]), drawn.width), min(math.ceil(rect[3]), drawn.height)))
         drawn.paste(draw_smooth(under, partial(paint_plate, tag, size)), (x, y))
@@ -66,11 +66,11 @@ def plate_size(text: str, size: int) -> tuple[float, float]:
     return font(size).getlength(text) + 0.7 * size, 1.45 * size
 
 
-def place(picture: tuple[int, int], tags: Sequence[tuple[Tag, tuple[float, float]]]) -> list[tuple[Tag, Rect]]:
+def place(image: tuple[int, int], tags: Sequence[tuple[Tag, tuple[float, float]]]) -> list[tuple[Tag, Rect]]:
     """Where each plate goes: the first free candidate, else the least covered one; those with no room are left out."""
     placed: list[tuple[Tag, Rect]] = []
     for tag, size in tags:
-        candidates = [rect for rect in candidates_for(tag, size, picture) if within(rect, picture)]
+        candidates = [rect for rect in candidates_for(tag, size, image) if within(rect, image)]
         taken = [rect for _, rect in placed]
         covered = [sum(overlap(rect, other) for other in taken) / (size[0] * size[1]) for rect in candidates]
         if covered and min(covered) < MOST_COVERED:
@@ -78,36 +78,36 @@ def place(picture: tuple[int, int], tags: Sequence[tuple[Tag, tuple[float, float
     return placed
 
 
-def candidates_for(tag: Tag, size: tuple[float, float], picture: tuple[int, int]) -> Iterator[Rect]:
+def candidates_for(tag: Tag, size: tuple[float, float], image: tuple[int, int]) -> Iterator[Rect]:
     """Places in order of preference: inside on the spot, above, below, then in the corners and beside the box."""
     (width, height), (x0, y0, x1, y1) = size, tag.box
     if tag.spot is not None:
         x, y, room = tag.spot
         if room >= height / 2 and 2 * room >= 0.45 * width:
-            yield shifted(x - width / 2, y - height / 2, size, picture)
+            yield shifted(x - width / 2, y - height / 2, size, image)
     roomy = x1 - x0 >= 1.5 * width and y1 - y0 >= 4 * height
     rows = (y0 - height, y0, y1 - height, y1) if roomy else (y0 - height, y1, y0, y1 - height)
     for top in rows:
         for left in (x0, x1 - width, (x0 + x1 - width) / 2):
-            yield shifted(left, top, size, picture, vertically=False)
+            yield shifted(left, top, size, image, vertically=False)
     for left in (x1, x0 - width):
         for top in (y0, (y0 + y1 - height) / 2, y1 - height):
-            yield shifted(left, top, size, picture)
+            yield shifted(left, top, size, image)
 
 
 def shifted(
-    left: float, top: float, size: tuple[float, float], picture: tuple[int, int], vertically: bool = True
+    left: float, top: float, size: tuple[float, float], image: tuple[int, int], vertically: bool = True
 ) -> Rect:
-    """The plate with that corner, moved into the picture where it sticks out at a side (above or below if told)."""
-    left = min(max(left, 0.0), picture[0] - size[0])
+    """The plate with that corner, moved into the image where it sticks out at a side (above or below if told)."""
+    left = min(max(left, 0.0), image[0] - size[0])
     if vertically:
-        top = min(max(top, 0.0), picture[1] - size[1])
+        top = min(max(top, 0.0), image[1] - size[1])
     return left, top, left + size[0], top + size[1]
 
 
-def within(rect: Rect, picture: tuple[int, int]) -> bool:
-    """Whether a plate lies in the picture as a whole."""
-    return rect[0] >= 0 and rect[1] >= 0 and rect[2] <= picture[0] and rect[3] <= picture[1]
+def within(rect: Rect, image: tuple[int, int]) -> bool:
+    """Whether a plate lies in the image as a whole."""
+    return rect[0] >= 0 and rect[1] >= 0 and rect[2] <= image[0] and rect[3] <= image[1]
 
 
 def overlap(one: Rect, other: Rect) -> float:
@@ -118,7 +118,7 @@ def overlap(one: Rect, other: Rect) -> float:
 
 
 def roomiest_spot(region: Bool[np.ndarray, "H W"], scale: tuple[float, float]) -> Spot:
-    """The middle of the largest circle inside a region; `scale` leads from its pixels to those of the picture.
+    """The middle of the largest circle inside a region; `scale` leads from its pixels to those of the image.
 
     The region must not be empty. Its longer side is searched at about SEARCHED_SIDE places.
     """

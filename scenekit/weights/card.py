@@ -34,14 +34,14 @@ EVALUATED, TRAINED_ON = "evaluations", "trained_on"
 
 
 class Evaluation(Config):
-    """What `scenekit.evaluate` gave for a data set: `results` by task and metric, over so many `pictures`.
+    """What `scenekit.evaluate` gave for a data set: `results` by task and metric, over so many `images`.
 
     `data` names it and its split, as "coco/val"; `command` measures it again.
     """
 
     data: str
     results: dict[str, dict[str, Any]]
-    pictures: int | None = None
+    images: int | None = None
     command: str | None = None
 
     def metrics(self, task: str) -> dict[str, float]:
@@ -50,15 +50,13 @@ class Evaluation(Config):
         return {name: float(value) for name, value in numbers.items() if math.isfinite(value)}
 
 
-def evaluation_of(config: DatasetConfig, results: Mapping[str, Mapping[str, Any]], pictures: int) -> Evaluation:
-    """The record of an evaluation on the first `pictures` of a recipe's data set."""
+def evaluation_of(config: DatasetConfig, results: Mapping[str, Mapping[str, Any]], images: int) -> Evaluation:
+    """The record of an evaluation on the first `images` of a recipe's data set."""
     command = ["scenekit evaluate --model NAME", f"--data {config.name}", f"--split {config.split}"]
     command += [f"--option {name}={value}" for name, value in config.options.items() if isinstance(value, int | float)]
-    command.append(f"--limit {pictures}")
+    command.append(f"--limit {images}")
     values = {task: dict(metrics) for task, metrics in results.items()}
-    return Evaluation(
-        data=f"{config.name}/{config.split}", results=values, pictures=pictures, command=" ".join(command)
-    )
+    return Evaluation(data=f"{config.name}/{config.split}", results=values, images=images, command=" ".join(command))
 
 
 def evaluations_in(manifest: Mapping[str, Any]) -> list[Evaluation]:
@@ -141,7 +139,7 @@ def _use(name: str) -> Iterator[str]:
     lines = [
         "import scenekit as sk",
         f'model = sk.load("{name}")',
-        'scene = model.predict("picture.jpg", threshold=0.5)',
+        'scene = model.predict("image.jpg", threshold=0.5)',
         'scene.draw().save("scene.png")',
     ]
     yield "\n".join(["```python", *lines, "```"])
@@ -198,8 +196,8 @@ def _measurements(name: str, evaluations: Sequence[Evaluation]) -> Iterator[str]
     if not evaluations:
         yield f"Not measured yet: `scenekit evaluate --model {name} --data DATA --split SPLIT`."
     for evaluation in evaluations:
-        pictures = "" if evaluation.pictures is None else f", {evaluation.pictures} pictures"
-        yield f"On {evaluation.data}{pictures}:"
+        images = "" if evaluation.images is None else f", {evaluation.images} images"
+        yield f"On {evaluation.data}{images}:"
         rows = [
             (task, metric, f"{value:.4g}")
             for task in evaluation.results

@@ -27,7 +27,7 @@ NOT_LINEAR = (nn.BatchNorm2d, nn.LayerNorm, nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hards
 
 
 def on_a_torus(backbone: TorchvisionBackbone) -> TorchvisionBackbone:
-    """Wrap the padding around: moving the picture then moves the features exactly, borders included."""
+    """Wrap the padding around: moving the image then moves the features exactly, borders included."""
     for path, module in list(backbone.named_modules()):
         if isinstance(module, nn.Conv2d):
             module.padding_mode = "circular"
@@ -70,7 +70,7 @@ def test_channels_are_those_of_the_last_block_at_each_stride(name: str, channels
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_picture_moved_by_one_stride_moves_the_features_by_one_cell(name: str) -> None:
+def test_image_moved_by_one_stride_moves_the_features_by_one_cell(name: str) -> None:
     backbone = on_a_torus(build_backbone(name)).eval().double()
     pixels = torch.randn(1, 3, 96, 128, dtype=torch.float64)
     with torch.inference_mode():
@@ -82,7 +82,7 @@ def test_picture_moved_by_one_stride_moves_the_features_by_one_cell(name: str) -
             assert not torch.allclose(moved, still[index], rtol=0, atol=1e-3 * size)
 
 
-def test_features_move_with_the_picture_away_from_its_border() -> None:
+def test_features_move_with_the_image_away_from_its_border() -> None:
     """The same with the network as it is: ResNet-18 sees at most 435 pixels (Araujo et al., Distill 2019)."""
     backbone = build_backbone("resnet18").eval()
     pixels = torch.randn(1, 3, 32, 1024)

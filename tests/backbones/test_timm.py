@@ -55,7 +55,7 @@ def test_plain_transformer_gets_a_simple_pyramid() -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("inception_v3", "does not cover a picture"),
+        ("inception_v3", "does not cover an image"),
         ("eva02_tiny_patch14_224", "divisible by patch size"),
         ("resmlp_12_224", "doesn't match model"),
         ("vit_tiny_patch16_224.nonsense", "Invalid pretrained tag"),

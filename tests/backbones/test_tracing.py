@@ -37,7 +37,7 @@ class Merge(nn.Module):
 
 
 class Gated(nn.Module):
-    """Squeeze and excitation around a convolution of stride 2; its branch sees the whole picture."""
+    """Squeeze and excitation around a convolution of stride 2; its branch sees the whole image."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -67,7 +67,7 @@ def test_folder_named_datasets_disturbs_nothing() -> None:
         ("swin", {"embed_dimm": 12}, "has no 'embed_dimm'; did you mean 'embed_dim'"),
         ("swin", {"out_indices": [1]}, "has no 'out_indices'"),
         ("swin", {"embed_dim": "wide"}, "cannot be a backbone .*expected int, got str"),
-        ("dinov2", {}, "does not cover a picture"),
+        ("dinov2", {}, "does not cover an image"),
         ("vitpose_backbone", {}, "doesn't match model"),
     ],
 )

@@ -22,9 +22,9 @@ def test_synthetic_scenes(run, tiny_model, tmp_path) -> None:
     out = tmp_path / "demo"
     result = run("demo", "--model", tiny_model, "--out", out, "--count", "1", "--threshold", "0", "--json")
     assert result.status == 0
-    (picture,) = result.json["pictures"]
-    assert picture["objects"] == 5 and picture["name"] == "scene-0"
-    assert {"preprocess", "backbone", "semantic", "masks", "keypoints", "panoptic", "finish"} <= set(picture["seconds"])
+    (image,) = result.json["images"]
+    assert image["objects"] == 5 and image["name"] == "scene-0"
+    assert {"preprocess", "backbone", "semantic", "masks", "keypoints", "panoptic", "finish"} <= set(image["seconds"])
     report = (out / "report.html").read_text()
     assert "scene-0" in report and "ground truth" in report
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", report), "the report must hold everything itself"
@@ -33,7 +33,7 @@ def test_synthetic_scenes(run, tiny_model, tmp_path) -> None:
     assert sk.Scene.load(out / "scene-0.json").size == (240, 320)
 
 
-def test_own_picture(run, tiny_model, tmp_path) -> None:
+def test_own_image(run, tiny_model, tmp_path) -> None:
     Image.new("RGBA", (70, 50), (0, 0, 255, 128)).save(tmp_path / "mine.png")
     result = run("demo", "--model", tiny_model, "--out", tmp_path / "out", "--image", tmp_path / "mine.png")
     assert result.status == 0 and "report.html" in result.out
@@ -49,8 +49,8 @@ def test_refusals_write_nothing(refused, tiny_model, tmp_path) -> None:
 
 def test_what_is_found_is_counted_and_the_graph_written(tmp_path) -> None:
     scene = worlds.scene(2)
-    picture = Image.new("RGB", (scene.size[1], scene.size[0]))
+    image = Image.new("RGB", (scene.size[1], scene.size[0]))
     assert demo.counts(scene) == {"objects": 2, "phrases": 2, "relations": 2}
     assert demo.counts(scene.select(sk.OBJECTS, torch.tensor([0]))) == {"objects": 1, "phrases": 2}
-    demo.save(ReportEntry("world", picture, scene, {}), tmp_path)
+    demo.save(ReportEntry("world", image, scene, {}), tmp_path)
     assert sk.load_graph(tmp_path / "world.graphml").number_of_edges() == 2

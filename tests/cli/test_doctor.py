@@ -22,10 +22,10 @@ from scenekit.hooks.manager import Failure, Origin
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Three pictures, one of which is missing its annotation, one of which cannot be read."""
+    """Three images, one of which is missing its annotation, one of which cannot be read."""
     for name in ("a.png", "b.png"):
         Image.fromarray(np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8)).save(tmp_path / name)
-    (tmp_path / "c.png").write_bytes(b"not a picture")
+    (tmp_path / "c.png").write_bytes(b"not an image")
     images = [
         {"id": n, "file_name": name, "height": 30, "width": 40} for n, name in enumerate(("a.png", "b.png", "c.png"))
     ]
@@ -103,8 +103,8 @@ def test_data_set(run: Callable[..., Any], file: Path, tmp_path: Path) -> None:
 def test_data_set_as_json(run: Callable[..., Any], file: Path) -> None:
     result = run("doctor", "data", "coco", "--set", f"annotations={file}", "--limit", "2", "--json")
     assert result.status == 0 and result.json["looked_at"] == 2 and result.json["length"] == 3
-    assert result.json["things"] == {"cat": {"objects": 2, "pictures": 1}}
-    assert set(result.json["findings"]) == {"boxes that repeat another one", "pictures without labels"}
+    assert result.json["things"] == {"cat": {"objects": 2, "images": 1}}
+    assert set(result.json["findings"]) == {"boxes that repeat another one", "images without labels"}
 
 
 def test_refusals(refused: Callable[..., str], file: Path) -> None:
@@ -122,7 +122,7 @@ def test_what_is_exported_can_be_looked_at(run: Callable[..., Any], file: Path, 
     )
     assert written.status == 0 and written.json["samples"] == 2
     found = run("doctor", "data", "coco", "--set", f"annotations={written.json['annotations']}", "--json").json
-    assert found["looked_at"] == 2 and found["things"] == {"cat": {"objects": 2, "pictures": 1}}
+    assert found["looked_at"] == 2 and found["things"] == {"cat": {"objects": 2, "images": 1}}
 
 
 @pytest.mark.parametrize("arguments", [["doctor", "--help"], ["doctor", "data", "--help"], ["export-data", "--help"]])

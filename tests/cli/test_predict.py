@@ -41,7 +41,7 @@ def test_tasks_and_threshold(run, tiny_model, photo) -> None:
     assert scene["objects"]["boxes"] == []
 
 
-def test_out_holds_a_drawing_and_a_scene_per_picture(run, tiny_model, photo, tmp_path) -> None:
+def test_out_holds_a_drawing_and_a_scene_per_image(run, tiny_model, photo, tmp_path) -> None:
     (tmp_path / "again").mkdir()
     twin = tmp_path / "again" / "photo.png"
     Image.open(photo).save(twin)
@@ -68,7 +68,7 @@ def test_refusals(refused, tiny_model, photo, tmp_path) -> None:
     model = ("--model", tiny_model)
     assert "none.jpg: no such file" in refused("predict", photo, tmp_path / "none.jpg", *model)
     assert "empty.jpg: the file is empty" in refused("predict", tmp_path / "empty.jpg", *model, "--tasks", "semantic")
-    assert "cut.jpg: the picture is damaged" in refused("predict", tmp_path / "cut.jpg", *model)
+    assert "cut.jpg: the image is damaged" in refused("predict", tmp_path / "cut.jpg", *model)
     assert "a folder" in refused("predict", tmp_path, *model)
     assert "did you mean 'masks'?" in refused("predict", photo, *model, "--tasks", "maks")
     assert "unknown device 'gpu'" in refused("predict", photo, *model, "--device", "gpu")
@@ -76,11 +76,11 @@ def test_refusals(refused, tiny_model, photo, tmp_path) -> None:
     assert "cannot be made" in refused("predict", photo, *model, "--out", photo)
 
 
-def test_unreadable_pictures_do_not_cost_the_others(run, tiny_model, photo, tmp_path) -> None:
+def test_unreadable_images_do_not_cost_the_others(run, tiny_model, photo, tmp_path) -> None:
     (tmp_path / "empty.jpg").touch()
-    (tmp_path / "text.png").write_text("no picture")
-    pictures = (tmp_path / "empty.jpg", photo, tmp_path / "text.png", photo)
-    result = run("predict", *pictures, "--model", tiny_model, "--json", "--out", tmp_path / "out")
+    (tmp_path / "text.png").write_text("no image")
+    images = (tmp_path / "empty.jpg", photo, tmp_path / "text.png", photo)
+    result = run("predict", *images, "--model", tiny_model, "--json", "--out", tmp_path / "out")
     assert result.status == 2
     assert [scene["image"]["path"] for scene in result.json] == [str(photo), str(photo)]
     errors = [line for line in result.err.splitlines() if line.startswith("error: ")]
@@ -102,13 +102,13 @@ def test_cut_off_weights(refused, tiny_model, photo, tmp_path) -> None:
     assert "cut off" in refused("predict", photo, "--model", tmp_path)
 
 
-def test_real_pictures(run, tiny_model, samples) -> None:
-    pictures = sorted(p for folder in ("imagenet_check", "coco_keypoints") for p in (samples / folder).glob("*.jpg"))
-    result = run("predict", *pictures, "--model", tiny_model, "--json", "--tasks", "semantic")
-    assert len(result.json) == len(pictures) > 3
+def test_real_images(run, tiny_model, samples) -> None:
+    images = sorted(p for folder in ("imagenet_check", "coco_keypoints") for p in (samples / folder).glob("*.jpg"))
+    result = run("predict", *images, "--model", tiny_model, "--json", "--tasks", "semantic")
+    assert len(result.json) == len(images) > 3
 
 
-def test_graph_of_one_picture(run, refused, tiny_model, photo, tmp_path) -> None:
+def test_graph_of_one_image(run, refused, tiny_model, photo, tmp_path) -> None:
     arguments = ("predict", photo, "--model", tiny_model, "--tasks", "masks", "--threshold", "0")
     for name in ("new/out.graphml", "new/out.json"):
         result = run(*arguments, "--json", "--graph", tmp_path / name)
@@ -121,7 +121,7 @@ def test_graph_of_one_picture(run, refused, tiny_model, photo, tmp_path) -> None
     assert "cannot be made" in refused(*arguments, "--graph", photo / "out.json")
 
 
-def test_graphs_of_several_pictures(run, refused, tiny_model, photo, tmp_path) -> None:
+def test_graphs_of_several_images(run, refused, tiny_model, photo, tmp_path) -> None:
     arguments = ("predict", photo, photo, "--model", tiny_model, "--tasks", "masks")
     assert "name a folder" in refused(*arguments, "--graph", tmp_path / "out.json")
     assert run(*arguments, "--graph", tmp_path / "graphs").status == 0
@@ -139,7 +139,7 @@ def test_mesh_and_recording_are_refused_before_any_work(refused, tiny_model, pho
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
 
 
-def test_recording_holds_all_pictures(run, tiny_model, photo, tmp_path) -> None:
+def test_recording_holds_all_images(run, tiny_model, photo, tmp_path) -> None:
     chunks = pytest.importorskip("rerun.chunk")
     result = run("predict", photo, photo, "--model", tiny_model, "--tasks", "masks", "--rerun", tmp_path / "new/o.rrd")
     assert result.status == 0

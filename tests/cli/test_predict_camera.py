@@ -1,4 +1,4 @@
-"""`scenekit predict --focal`: what took the pictures."""
+"""`scenekit predict --focal`: what took the images."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def photo(tmp_path: Path) -> Path:
     return tmp_path / "photo.png"
 
 
-def test_the_focal_length_is_that_of_the_pictures(run, tiny_model, photo) -> None:
+def test_the_focal_length_is_that_of_the_images(run, tiny_model, photo) -> None:
     common = ("predict", photo, "--model", tiny_model, "--tasks", "semantic", "--json")
     (scene,) = run(*common, "--focal", "70").json
     assert scene["image"]["camera"] == {"matrix": [[70, 0, 40], [0, 70, 30], [0, 0, 1]], "assumed": False}
@@ -28,4 +28,4 @@ def test_an_impossible_focal_length_is_refused(refused, tiny_model, photo) -> No
 
 def test_millimetres_are_no_pixels(refused, tiny_model, photo) -> None:
     said = refused("predict", photo, "--model", tiny_model, "--focal", "4.2")
-    assert "--focal 4.2: in pixels expected; a picture of 80 x 60 would span 168 degrees" in " ".join(said.split())
+    assert "--focal 4.2: in pixels expected; an image of 80 x 60 would span 168 degrees" in " ".join(said.split())

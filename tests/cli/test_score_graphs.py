@@ -10,7 +10,7 @@ import pytest
 
 from scenekit.metrics.scene_graph.recall import CUTOFFS, MODES, Mode
 from tests.cli.conftest import Result
-from tests.metrics.graph_reference import PREDICATES, numbers, pictures
+from tests.metrics.graph_reference import PREDICATES, images, numbers
 
 Content = dict[str, Any]
 
@@ -19,7 +19,7 @@ CASES = json.loads((Path(__file__).parents[1] / "reference" / "captions" / "dens
 
 def graphs(mode: Mode) -> tuple[Content, Content, Content]:
     """GT.json, PRED.json and the file of unseen triplets."""
-    found, unseen = pictures(mode)
+    found, unseen = images(mode)
     truth = [
         {"id": i, "boxes": t.boxes.tolist(), "labels": t.labels.tolist(), "relations": t.relations.tolist()}
         for i, (t, _) in enumerate(found)
@@ -44,11 +44,10 @@ def captions(name: str) -> tuple[Content, Content]:
     def half_open(boxes: list[list[float]]) -> list[list[float]]:
         return [[x - w / 2, y - h / 2, x + w / 2, y + h / 2] for x, y, w, h in boxes]
 
-    pictures = list(enumerate(CASES[name]["images"]))
-    truth = [{"id": i, "boxes": half_open(p["gt_boxes"]), "captions": p["gt_captions"]} for i, p in pictures]
+    images = list(enumerate(CASES[name]["images"]))
+    truth = [{"id": i, "boxes": half_open(p["gt_boxes"]), "captions": p["gt_captions"]} for i, p in images]
     found = [
-        {"id": i, "boxes": half_open(p["boxes"]), "captions": p["captions"], "scores": p["logprobs"]}
-        for i, p in pictures
+        {"id": i, "boxes": half_open(p["boxes"]), "captions": p["captions"], "scores": p["logprobs"]} for i, p in images
     ]
     return {"images": truth}, {"images": found}
 
@@ -75,9 +74,7 @@ def test_scene_graph_files_equal_the_benchmarks(mode: Mode, tmp_path: Path, run:
     assert "repeats another" in result.err
 
 
-def test_pictures_without_pairs_have_recall_0_and_tables_say_the_mode(
-    tmp_path: Path, run: Callable[..., Result]
-) -> None:
+def test_images_without_pairs_have_recall_0_and_tables_say_the_mode(tmp_path: Path, run: Callable[..., Result]) -> None:
     content, *others = graphs("sgcls")
     files = written(tmp_path, {**content, "predicates": PREDICATES}, *others)[:2]
     expected = numbers("sgcls")["neural_motifs"]["R"]

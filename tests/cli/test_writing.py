@@ -13,16 +13,16 @@ import scenekit as sk
 from scenekit.cli import demo
 from scenekit.cli.writing import Files, check_target, mesh_format
 from scenekit.visualization import ReportEntry, write_report
-from tests.visualization.scenes import gray_picture
+from tests.visualization.scenes import gray_image
 from tests.visualization.spatial_scenes import ahead, cuboids
 
 
 @pytest.fixture
 def scene(tmp_path: Path) -> sk.Scene:
-    """A cube in metres whose picture is a file."""
+    """A cube in metres whose image is a file."""
     path = tmp_path / "photo.png"
     made = replace(cuboids([ahead()]), path=str(path))
-    gray_picture(made).save(path)
+    gray_image(made).save(path)
     return made
 
 
@@ -51,7 +51,7 @@ def test_targets(tmp_path: Path) -> None:
     check_target("--mesh", tmp_path / "new" / "out.glb", 1, mesh_format)
     check_target("--mesh", tmp_path / "several", 2, mesh_format)
     assert {path.name for path in tmp_path.iterdir()} == {"new", "several"}
-    with pytest.raises(sk.InputError, match=r"--mesh names one file for 2 pictures"):
+    with pytest.raises(sk.InputError, match=r"--mesh names one file for 2 images"):
         check_target("--mesh", tmp_path / "out.glb", 2, mesh_format)
 
 

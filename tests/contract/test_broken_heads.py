@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, distributed, nn
 
 import scenekit as sk
-from scenekit.fields.images import ImageField, SemanticField
-from scenekit.fields.rows import Field
+from scenekit.fields.base import Field, ImageField
+from scenekit.fields.semantic import SemanticField
 from scenekit.hooks import Policy, TaskSpec
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, SEMANTIC, Key
 from scenekit.testing import BUILDS, CHECKS, Report, check_task
 from scenekit.testing.rules import distributed as processes
 
 SCORE: Key[Any, Any] = Key("tests.contract.score", of=OBJECTS, doc="a number per object", shape=("N",))
-TONE: Key[Any, Any] = Key("tests.contract.tone", doc="a number per picture")
+TONE: Key[Any, Any] = Key("tests.contract.tone", doc="a number per image")
 MAP: Key[Any, Any] = Key("tests.contract.map", doc="a label per pixel", field=SemanticField())
 
 
@@ -102,7 +102,7 @@ def test_another_shape_than_the_key_declares() -> None:
     assert "of shape [6, 1], expected [N]" in reason("shapes", Broken)
 
 
-class OfPicture(Good):
+class OfImage(Good):
     """Means of the features."""
 
     def forward(self, board: sk.Board) -> Tensor:
@@ -113,22 +113,22 @@ class OfPicture(Good):
         return {"tone": sk.safe_mean((raw - truth)[targets.valid[TONE]].abs())}
 
 
-OF_PICTURE = {"provides": (TONE,), "learns_from": (TONE,)}
+OF_IMAGE = {"provides": (TONE,), "learns_from": (TONE,)}
 
 
-def test_a_good_head_of_pictures() -> None:
-    assert checked(OfPicture, **OF_PICTURE).ok
+def test_a_good_head_of_images() -> None:
+    assert checked(OfImage, **OF_IMAGE).ok
 
 
-def test_entries_that_are_not_those_of_the_pictures() -> None:
-    class Broken(OfPicture):
+def test_entries_that_are_not_those_of_the_images() -> None:
+    class Broken(OfImage):
         def decode(self, raw: Tensor, board: sk.Board) -> list[float]:
             return [0.0]
 
-    assert "'tests.contract.tone' has 1 entries for a batch of 3 pictures" in reason("shapes", Broken, **OF_PICTURE)
+    assert "'tests.contract.tone' has 1 entries for a batch of 3 images" in reason("shapes", Broken, **OF_IMAGE)
 
 
-def test_one_picture_only() -> None:
+def test_one_image_only() -> None:
     class Broken(Good):
         def forward(self, board: sk.Board) -> Tensor:
             (_,) = board.images.sizes
@@ -150,7 +150,7 @@ def test_no_loss_at_all() -> None:
         def loss(self, raw: Tensor, board: sk.Board, targets: sk.Targets) -> dict[str, Tensor]:
             return {}
 
-    assert "labelled pictures give no loss" in reason("batches", Broken)
+    assert "labelled images give no loss" in reason("batches", Broken)
 
 
 class NeedsRows(Good):
@@ -199,12 +199,12 @@ def test_a_loss_without_labels() -> None:
     assert "unlabelled is nan where nothing is labelled, expected 0" in reason("unlabelled", Broken)
 
 
-def test_a_loss_of_pictures_without_labels() -> None:
-    class Broken(OfPicture):
+def test_a_loss_of_images_without_labels() -> None:
+    class Broken(OfImage):
         def loss(self, raw: Tensor, board: sk.Board, targets: sk.Targets) -> dict[str, Tensor]:
             return {"tone": (raw - 0.5).abs().mean()}
 
-    assert "the losses follow a picture that has no labels" in reason("partly_labelled", Broken, **OF_PICTURE)
+    assert "the losses follow an image that has no labels" in reason("partly_labelled", Broken, **OF_IMAGE)
 
 
 def test_a_loss_of_rows_without_labels() -> None:
@@ -251,7 +251,7 @@ def test_regions_and_targets_changed_in_place() -> None:
             return super().loss(raw, board, targets)
 
     for broken in (Boxes, Labels):
-        assert "pictures, regions or targets are no longer what they were" in reason("shared_tensors", broken)
+        assert "images, regions or targets are no longer what they were" in reason("shared_tensors", broken)
 
 
 def test_another_task_is_disturbed() -> None:
@@ -344,7 +344,7 @@ def test_values_that_come_back_changed() -> None:
 
 
 def test_values_in_network_pixels() -> None:
-    class Broken(OfPicture):
+    class Broken(OfImage):
         def decode(self, raw: Tensor, board: sk.Board) -> list[Tensor]:
             return [torch.zeros(size, dtype=torch.int64) for size in board.images.sizes]
 
@@ -352,7 +352,7 @@ def test_values_in_network_pixels() -> None:
             return value
 
     found = reason("original_pixels", Broken, provides=(MAP,), learns_from=(TONE,))
-    assert "'tests.contract.map' has 64 x 96 pixels in a picture of (32, 48) pixels" in found
+    assert "'tests.contract.map' has 64 x 96 pixels in an image of (32, 48) pixels" in found
 
 
 def test_a_metric_that_cannot_be_taken() -> None:
@@ -365,8 +365,8 @@ def test_a_metric_that_cannot_be_taken() -> None:
 
 
 def test_a_drawing_of_another_size() -> None:
-    assert "`draw` must give a picture of (96, 64) pixels" in reason(
-        "draws", Good, draw=lambda picture, scene: picture.resize((8, 8))
+    assert "`draw` must give an image of (96, 64) pixels" in reason(
+        "draws", Good, draw=lambda image, scene: image.resize((8, 8))
     )
 
 

@@ -16,13 +16,13 @@ from scenekit.structures import Regions
 from scenekit.testing import check_task
 from tests.tiny import VOCABULARY, batch, config, extended, sample
 
-SPOTS = Stream("tests.contract.spots", doc="one region in the middle of each picture")
+SPOTS = Stream("tests.contract.spots", doc="one region in the middle of each image")
 GLOW: Key[Any, Any] = Key("tests.contract.glow", of=SPOTS, doc="a number per spot", shape=("N",))
 MEAN: Key[Any, Any] = Key("tests.contract.mean", of=SPOTS, doc="a number per spot", shape=("N",))
 
 
 class SpotHead(sk.Head[Tensor, Any]):
-    """How bright a picture is in the middle."""
+    """How bright an image is in the middle."""
 
     def __init__(self, core: sk.Core, config: Any) -> None:
         super().__init__()

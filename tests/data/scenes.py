@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from scenekit.data.sample import Sample, Supervision
-from scenekit.fields.images import IGNORE
+from scenekit.fields.semantic import IGNORE
 from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, RELATIONS, SEMANTIC, Key
 from scenekit.scene import Objects, Scene
 from scenekit.structures.cameras import Camera

@@ -18,7 +18,7 @@ FAULTS = {
     "NaN or infinite": [1.0, 2, float("nan"), 6],
     "reversed": [5.0, 2, 1, 6],
     "empty": [1.0, 2, 1, 6],
-    "outside the picture": [12.0, 2, 15, 6],
+    "outside the image": [12.0, 2, 15, 6],
 }
 
 
@@ -75,7 +75,7 @@ def test_many_faults_fit_one_line(caplog):
     assert "and 6 more; dropped 9 of 10 objects" in caplog.messages[0]
 
 
-def test_annotations_of_another_picture():
+def test_annotations_of_another_image():
     sample = scenes.sample()
     with pytest.raises(InputError, match=r"image 7 of .*\[8, 12\].*\[4, 4\]"):
         checked(replace(sample, image=sample.image[:, :4, :4]))

@@ -7,7 +7,7 @@ import torch
 
 from scenekit.data.collate import collate
 from scenekit.data.sample import Sample, Supervision
-from scenekit.fields.images import IGNORE
+from scenekit.fields.semantic import IGNORE
 from scenekit.keys import CAPTIONS, DEPTH, KEYPOINTS, MASKS, OBJECTS, PHRASE_CAPTIONS, PHRASES, RELATIONS, SEMANTIC
 from scenekit.recipe import InputConfig
 from scenekit.scene import Objects, Scene
@@ -26,7 +26,7 @@ MERGED = Vocabulary(
 
 
 def horses(count: int = 1, **supervision) -> Sample:
-    """A 6 x 10 picture of another data set that labels nothing but boxes, and horses alone."""
+    """A 6 x 10 image of another data set that labels nothing but boxes, and horses alone."""
     boxes = torch.tensor([[1.0, 1, 5, 5]]).repeat(count, 1)
     scene = Scene(
         (6, 10), Vocabulary(things=("horse",)), {OBJECTS: Objects(boxes, torch.zeros(count, dtype=torch.int64))}
@@ -38,7 +38,7 @@ def packed(*samples, keys=(MASKS, KEYPOINTS, SEMANTIC)):
     return collate(samples, vocabulary=MERGED, keys=keys, config=CONFIG, seeds=list(range(len(samples))))
 
 
-def test_rows_and_pictures():
+def test_rows_and_images():
     batch, targets = packed(scenes.sample(), horses())
     assert batch.sizes == ((8, 12), (6, 10)) and batch.padded_size == (16, 16) and batch.seeds == (0, 1)
     assert batch.cameras[0] is not None and batch.cameras[1] is None
@@ -52,11 +52,11 @@ def test_rows_and_pictures():
 def test_coverage_by_name():
     truth = packed(scenes.sample(), horses(), scenes.sample(classes=frozenset({"dog", "wolf"})))[1].streams[OBJECTS]
     assert truth.covered.tolist() == [[False, True, True], [True, False, False], [False, False, True]]
-    # the third picture labels a cat although it does not claim to cover cats: neither positive nor negative
+    # the third image labels a cat although it does not claim to cover cats: neither positive nor negative
     assert truth.crowd.tolist() == [False, False, False, True, False]
 
 
-def test_row_values_of_unlabelled_pictures_are_blank():
+def test_row_values_of_unlabelled_images_are_blank():
     _, targets = packed(horses(2), scenes.sample())
     assert targets[MASKS].shape == (4, 16, 16) and targets[MASKS].dtype == torch.uint8
     assert targets.valid[MASKS].tolist() == [False, False, True, True]
@@ -66,7 +66,7 @@ def test_row_values_of_unlabelled_pictures_are_blank():
     assert targets[KEYPOINTS].visibility.tolist() == [[0, 0], [0, 0], [2, 2], [0, 0]]
 
 
-def test_picture_values_of_unlabelled_pictures_are_absent():
+def test_image_values_of_unlabelled_images_are_absent():
     _, targets = packed(horses(), scenes.sample())
     assert targets.valid[SEMANTIC].tolist() == [False, True]
     assert (targets[SEMANTIC][0] == IGNORE).all()
@@ -86,7 +86,7 @@ def test_only_what_is_asked_for_is_packed():
     assert set(targets.values) == {SEMANTIC} and set(targets.streams) == {OBJECTS}
 
 
-def test_relations_stay_with_their_picture():
+def test_relations_stay_with_their_image():
     _, targets = packed(horses(3), scenes.sample(), keys=(RELATIONS,))
     assert targets[RELATIONS][0] is None and targets.valid[RELATIONS].tolist() == [False, True]
     only = targets[RELATIONS][1]
@@ -107,14 +107,14 @@ def test_empty_boxes_are_left_out():
     assert targets.streams[OBJECTS].regions.labels.tolist() == [2] and len(targets[MASKS]) == 1
 
 
-def test_pictures_without_objects():
+def test_images_without_objects():
     batch, targets = packed(horses(0), horses(0))
     truth = targets.streams[OBJECTS]
     assert len(truth.regions) == 0 and len(truth.crowd) == 0 and truth.covered.shape == (2, 3)
     assert truth.supervised.all() and len(batch) == 2 and not targets.values
 
 
-def test_pictures_that_say_nothing_about_objects():
+def test_images_that_say_nothing_about_objects():
     silent = horses(0, streams=frozenset(), exhaustive=frozenset({OBJECTS}))
     truth = packed(scenes.sample(), silent)[1].streams[OBJECTS]
     assert truth.supervised.tolist() == [True, False] and truth.exhaustive.tolist() == [True, False]

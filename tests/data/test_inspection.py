@@ -13,7 +13,7 @@ import torch
 import scenekit as sk
 from scenekit.data.inspection import UNREADABLE, inspect, size_name, spread
 from scenekit.data.issues import faults_of
-from scenekit.fields.images import IGNORE
+from scenekit.fields.semantic import IGNORE
 from scenekit.keys import OBJECTS
 from scenekit.structures import Panoptic, Relations, Segment
 from scenekit.visualization.report.dataset import write_data_report
@@ -76,7 +76,7 @@ def moved_masks() -> sk.Masks:
 
 FAULTS: dict[tuple[str, str], Callable[[], sk.Sample]] = {
     ("boxes that are empty", "objects 0"): lambda: with_boxes([5, 6, 5, 9], labels=[0]),
-    ("boxes that are outside the picture", "objects 0"): lambda: with_boxes([70, 6, 75, 9], labels=[0]),
+    ("boxes that are outside the image", "objects 0"): lambda: with_boxes([70, 6, 75, 9], labels=[0]),
     ("boxes that are of an unknown label", "objects 0"): lambda: with_boxes([5, 6, 9, 9], labels=[2]),
     ("boxes that reach over the border", "objects 0"): lambda: with_boxes([5, 6, 69, 9], labels=[0]),
     ("boxes that repeat another one", "objects 2"): lambda: with_boxes(
@@ -103,10 +103,10 @@ FAULTS: dict[tuple[str, str], Callable[[], sk.Sample]] = {
         sk.PANOPTIC, Panoptic(torch.zeros(SIZE, dtype=torch.int64), (Segment(9, 0, True),))
     ),
     ("maps with an unknown label", "semantic"): lambda: with_value(sk.SEMANTIC, torch.full(SIZE, 3)),
-    ("pictures without labels", ""): lambda: with_boxes(labels=[]),
-    ("pictures of a single color", ""): lambda: replace(good(), image=torch.full((3, *SIZE), 9, dtype=torch.uint8)),
-    ("pictures that supervise nothing", ""): lambda: replace(good(), supervision=sk.Supervision(streams=frozenset())),
-    ("annotations for another size of picture", "[40, 60] for [40, 30]"): lambda: replace(
+    ("images without labels", ""): lambda: with_boxes(labels=[]),
+    ("images of a single color", ""): lambda: replace(good(), image=torch.full((3, *SIZE), 9, dtype=torch.uint8)),
+    ("images that supervise nothing", ""): lambda: replace(good(), supervision=sk.Supervision(streams=frozenset())),
+    ("annotations for another size of image", "[40, 60] for [40, 30]"): lambda: replace(
         good(), image=good().image[:, :, :30]
     ),
 }
@@ -151,19 +151,19 @@ def test_counts_and_ranges() -> None:
     data = found.to_json()
     assert seen == [(1, True), (2, True), (3, False), (4, True)]
     assert (data["length"], data["looked_at"]) == (4, 4)
-    assert data["things"] == {"cat": {"objects": 2, "pictures": 2}, "dog": {"objects": 2, "pictures": 2}}
+    assert data["things"] == {"cat": {"objects": 2, "images": 2}, "dog": {"objects": 2, "images": 2}}
     assert data["sizes"] == {"small": 4, "medium": 0, "large": 0} and data["shapes"] == {"60 × 40": 3}
-    assert data["labels"]["masks"] == {"pictures": 2, "supervised": 2, "rows": 4}
-    assert data["labels"]["objects"] == {"pictures": 3, "supervised": 3, "rows": 4}
+    assert data["labels"]["masks"] == {"images": 2, "supervised": 2, "rows": 4}
+    assert data["labels"]["objects"] == {"images": 3, "supervised": 3, "rows": 4}
     assert data["predicates"] == {"near": 2}
     assert data["ranges"]["box width, px"] == {"count": 4, "min": 20, "mean": 20, "max": 20}
     assert data["ranges"]["boxes3d: height, m"] == {"count": 4, "min": 2, "mean": 2.5, "max": 3}
     assert data["ranges"]["captions: words a text"] == {"count": 6, "min": 2, "mean": pytest.approx(7 / 3), "max": 3}
-    assert data["ranges"]["objects a picture"]["mean"] == pytest.approx(4 / 3)
+    assert data["ranges"]["objects an image"]["mean"] == pytest.approx(4 / 3)
     assert {kind: found["count"] for kind, found in data["findings"].items()} == {
         UNREADABLE: 1,
         "ids that several samples have": 1,
-        "pictures without labels": 1,
+        "images without labels": 1,
     }
     assert data["findings"][UNREADABLE]["places"] == ["number 2: photo.jpg: no such file"]
 

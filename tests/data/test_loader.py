@@ -23,7 +23,7 @@ MODEL = SimpleNamespace(
 
 @dataclass(frozen=True)
 class Farm:
-    """Pictures whose first pixel is their number."""
+    """Images whose first pixel is their number."""
 
     count: int = 10
     faulty: int | None = None
@@ -77,7 +77,7 @@ def test_global_randomness_is_left_alone():
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_seeds_differ_between_pictures_and_epochs():
+def test_seeds_differ_between_images_and_epochs():
     seeds = [seed for batch, _ in load(stop=10) for seed in batch.seeds]
     assert len(set(seeds)) == 20
 
@@ -93,7 +93,7 @@ def test_crops_see_masks_though_the_model_does_not():
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_strict_names_the_picture_in_one_line(workers):
+def test_strict_names_the_image_in_one_line(workers):
     with pytest.raises(InputError, match="image 3 of farm/train") as caught:
         load(Farm(faulty=3), workers=workers, strict=True)
     assert "\n" not in str(caught.value)

@@ -9,7 +9,7 @@ import torch
 from scenekit.data.relabel import _warn_once, check_words, relabeled
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError
-from scenekit.fields.images import IGNORE
+from scenekit.fields.semantic import IGNORE
 from scenekit.keys import ATTRIBUTES, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC
 from scenekit.structures.panoptic import Panoptic, Segment
 from scenekit.structures.relations import Relations

@@ -1,4 +1,4 @@
-"""Picture and labels change together: every case worked by hand on a small scene."""
+"""Image and labels change together: every case worked by hand on a small scene."""
 
 import random
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from scenekit.data.transforms import ColorJitter, RandomCrop, RandomFlip, Resize, augmentations, moved, rng_for
-from scenekit.fields.images import IGNORE
+from scenekit.fields.semantic import IGNORE
 from scenekit.keys import KEYPOINTS, MASKS, RELATIONS, SEMANTIC
 from scenekit.recipe import AugmentConfig, InputConfig
 from scenekit.structures.geometry import Geometry
@@ -65,7 +65,7 @@ def test_scale_jitter_stays_in_its_range():
 
 
 class Window(random.Random):
-    """Cuts columns 4 to 9 and rows 2 to 5 out of the 8 x 12 picture."""
+    """Cuts columns 4 to 9 and rows 2 to 5 out of the 8 x 12 image."""
 
     def uniform(self, low, high):
         return 0.5
@@ -81,7 +81,7 @@ def test_crop_by_hand():
     assert scene.objects.boxes.tolist() == [[0, 0, 1, 4], [4, 1, 6, 4]]
     assert scene.objects.area.tolist() == [4, 6]
     assert scene[MASKS].size == (4, 6) and scene[MASKS].area.tolist() == [4, 6]
-    # left eye (4.5, 2.5) stays at (0.5, 0.5); the right one left the picture
+    # left eye (4.5, 2.5) stays at (0.5, 0.5); the right one left the image
     assert scene[KEYPOINTS].xy[0, 0].tolist() == [0.5, 0.5]
     assert scene[KEYPOINTS].visibility[0].tolist() == [2, 0]
 

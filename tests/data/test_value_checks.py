@@ -191,7 +191,7 @@ def test_repeats() -> None:
 def test_values_of_other_kinds_are_taken_as_they_are() -> None:
     fine = sample({})
     assert mended_sample(fine) is fine
-    key: Any = sk.Key("tests.value_checks.page", doc="a text of the picture")
+    key: Any = sk.Key("tests.value_checks.page", doc="a text of the image")
     paged = replace(fine.scene, values={key: Captions((("",),))})
     assert mended(paged, key).faults == ()
 

@@ -1,4 +1,4 @@
-"""A tiny folder in Pix3D's layout: an asymmetric model, two pictures of it, and its silhouettes as masks."""
+"""A tiny folder in Pix3D's layout: an asymmetric model, two images of it, and its silhouettes as masks."""
 
 import copy
 import json
@@ -50,11 +50,11 @@ ENTRIES: list[dict[str, Any]] = [
 
 def silhouette(pixels: Float[np.ndarray, "V 2"], faces: np.ndarray, size: list[int]) -> Bool[np.ndarray, "H W"]:
     """All faces filled, of vertices in pixels (those of Pillow have their centers at whole numbers)."""
-    picture = Image.new("L", size)
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("L", size)
+    draw = ImageDraw.Draw(image)
     for corners in pixels[faces] - 0.5:
         draw.polygon([tuple(corner) for corner in corners], fill=255)
-    return np.asarray(picture) > 0
+    return np.asarray(image) > 0
 
 
 def projected(entry: dict[str, Any], verts: np.ndarray) -> Float[np.ndarray, "V 2"]:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 SIZE = (60, 80)
-"""Height and width of the pictures."""
+"""Height and width of the images."""
 
 FOCAL, CENTER = 50.0, (40.0, 30.0)
 
@@ -47,7 +47,7 @@ def calibration(**changes: str) -> str:
 
 
 def write_kitti(root: Path, labels: dict[str, list[str]], part: str = "training") -> Path:
-    """Pictures, labels and calibrations by the names of pictures; no scans. Gives the folder of the part."""
+    """Images, labels and calibrations by the names of images; no scans. Gives the folder of the part."""
     folder = root / part
     for name in ("image_2", "label_2", "calib"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def annotation(id: int, image_id: int, category_id: int, **changes: Any) -> dict
 
 
 def omni3d() -> dict[str, Any]:
-    """Two pictures: a car and a person; nothing."""
+    """Two images: a car and a person; nothing."""
     return {
         "info": {"name": "test"},
         "images": [image(1), image(2)],
@@ -109,7 +109,7 @@ def omni3d() -> dict[str, Any]:
 
 
 def write_omni3d(root: Path, data: dict[str, Any] | str, name: str = "Drive_train") -> Path:
-    """The file below Omni3D/, and a picture for each of its images."""
+    """The file below Omni3D/, and an image for each of its images."""
     path = root / "Omni3D" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(data if isinstance(data, str) else json.dumps(data))

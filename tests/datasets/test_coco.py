@@ -20,7 +20,7 @@ from scenekit_datasets.coco.labels import rotation_of
 from scenekit_datasets.json_index import CHUNK, entries
 
 SIZE = (60, 80)
-"""Height and width of the pictures below."""
+"""Height and width of the images below."""
 
 CATEGORIES: list[dict[str, Any]] = [
     {"id": 7, "name": "person", "keypoints": ["left_eye", "right_eye"], "skeleton": [[1, 2]], "sigmas": [0.1, 0.1]},
@@ -34,7 +34,7 @@ def annotation(id: int, image: int = 1, category: int = 3, **fields: Any) -> dic
 
 
 def document(*annotations: dict[str, Any], image: dict[str, Any] | None = None, **header: Any) -> dict[str, Any]:
-    """Two pictures, the first one with `annotations` unless they say otherwise."""
+    """Two images, the first one with `annotations` unless they say otherwise."""
     images = [{"id": n, "file_name": f"{n}.png", "height": SIZE[0], "width": SIZE[1]} for n in (1, 2)]
     images[0].update(image or {})
     return {"images": images, "annotations": list(annotations), "categories": CATEGORIES, **header}
@@ -42,7 +42,7 @@ def document(*annotations: dict[str, Any], image: dict[str, Any] | None = None, 
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Any:
-    """Writes a document and its pictures, and opens it."""
+    """Writes a document and its images, and opens it."""
 
     def opened(data: dict[str, Any] | bytes, **options: Any) -> Any:
         for n in (1, 2):
@@ -160,11 +160,11 @@ def test_relations_and_phrases(opened: Any) -> None:
     assert second.supervision.keys == set() and second.supervision.streams == {sk.OBJECTS}
 
 
-def test_labels_without_the_picture(opened: Any, tmp_path: Path) -> None:
+def test_labels_without_the_image(opened: Any, tmp_path: Path) -> None:
     data = opened(document(annotation(5), image={"phrases": [{"bbox": [1, 2, 3, 4], "captions": ["a dog"]}]}))
-    with_picture = data[0].scene
+    with_image = data[0].scene
     (tmp_path / "1.png").unlink()
-    assert scene_of(data, 0).to_json() == with_picture.to_json()
+    assert scene_of(data, 0).to_json() == with_image.to_json()
 
 
 def test_label_maps_and_depth(opened: Any, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_panoptic_segments_of_objects(opened: Any, tmp_path: Path) -> None:
 
 
 def test_partial_labels(opened: Any) -> None:
-    """The file's claims hold for every picture that makes none itself."""
+    """The file's claims hold for every image that makes none itself."""
     mask = {"segmentation": [[0, 0, 5, 0, 5, 5]]}
     rows = annotation(1, **mask, caption="x"), annotation(2, image=2, **mask)
     image = {"classes": ["dog", "person"], "exhaustive": True, "supervises": ["objects", "captions"]}
@@ -247,7 +247,7 @@ def test_predicates_without_a_partner_are_not_mirrored(opened: Any, predicates: 
 
 
 def test_several_files_are_joined(opened: Any, tmp_path: Path) -> None:
-    """By the ids of pictures and annotations, classes by name; what only the second file knows is added."""
+    """By the ids of images and annotations, classes by name; what only the second file knows is added."""
     opened(document(annotation(1, category=7), annotation(2)))
     other = document(annotation(1, category=1, keypoints=[1, 2, 2, 3, 4, 2]))
     other["categories"] = [{**CATEGORIES[0], "id": 1}]
@@ -291,7 +291,7 @@ def test_official_layout(tmp_path: Path) -> None:
         sk.dataset("coco", split="train", root=str(tmp_path))
 
 
-def test_pictures_without_annotations_supervise_nothing(opened: Any) -> None:
+def test_images_without_annotations_supervise_nothing(opened: Any) -> None:
     """As in COCO's image_info files of the test split."""
     data = document()
     del data["annotations"]

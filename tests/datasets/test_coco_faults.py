@@ -55,7 +55,7 @@ AT_ONCE: dict[str, Change] = {
     "annotation id 4: 'bbox' (x, y, width, height) [1.0, 2.0, -3.0, 4.0] has a negative side": first(
         "bbox", [1, 2, -3, 4]
     ),
-    "annotation id 4: 'bbox' (x, y, width, height) [10.0, 2.0, 3.0, 4.0] is outside the picture": first(
+    "annotation id 4: 'bbox' (x, y, width, height) [10.0, 2.0, 3.0, 4.0] is outside the image": first(
         "bbox", [10, 2, 3, 4]
     ),
     "annotation id 4: 'bbox' must be 4 numbers, not 3": first("bbox", [1, 2, 3]),
@@ -107,7 +107,7 @@ def test_found_when_it_is_opened(tmp_path: Path, message: str) -> None:
 LATER: dict[str, Change] = {
     "annotation id 4: 'keypoints' must have visibilities of 0, 1 or 2": first("keypoints", [1, 2, 2, 3, 4, 7]),
     "annotation id 4: 'segmentation' must be polygons or run lengths": first("segmentation", [[1, 2, 3, 4]]),
-    "annotation id 4: 'segmentation' is of size [10, 8], the picture of [8, 10]": first(
+    "annotation id 4: 'segmentation' is of size [10, 8], the image of [8, 10]": first(
         "segmentation", {"size": [10, 8], "counts": "a"}
     ),
     "annotation id 4: the run lengths [3] of 'segmentation' do not fill": first(
@@ -144,7 +144,7 @@ LATER: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("message", LATER)
-def test_found_when_the_picture_is_read(tmp_path: Path, message: str) -> None:
+def test_found_when_the_image_is_read(tmp_path: Path, message: str) -> None:
     Image.fromarray(np.full((8, 10), 9, np.uint8)).save(tmp_path / "nine.png")
     data = opened(tmp_path, LATER[message])
     with pytest.raises(sk.InputError) as caught:

@@ -1,4 +1,4 @@
-"""Real pictures, synthetic scenes and partial labels learn together."""
+"""Real images, synthetic scenes and partial labels learn together."""
 
 from __future__ import annotations
 

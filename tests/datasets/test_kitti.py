@@ -49,7 +49,7 @@ def made(tmp_path: Path) -> Path:
 
 
 def test_a_box_by_hand(made: Path) -> None:
-    """The label's place is the middle of the lower face in camera 0; ours the center in the picture's own camera."""
+    """The label's place is the middle of the lower face in camera 0; ours the center in the image's own camera."""
     scene = opened(made)[0].scene
     box = scene[sk.BOXES3D]
     assert scene.names()[:2] == ["Car", "Pedestrian"] and scene.objects.boxes[0].tolist() == [10, 20, 40, 50]
@@ -127,7 +127,7 @@ def test_splits(made: Path, tmp_path: Path) -> None:
     assert len(opened(made / "training")) == 3, "a folder that has image_2 itself"
 
 
-def test_testing_pictures_have_no_labels(made: Path) -> None:
+def test_testing_images_have_no_labels(made: Path) -> None:
     folder = write_kitti(made, {"000000": []}, part="testing")
     (folder / "label_2" / "000000.txt").unlink()
     sample = opened(made, split="test")[0]
@@ -165,7 +165,7 @@ def test_the_nearest_point_wins(made: Path) -> None:
     assert float(depth[row, 30]) == pytest.approx(20.0 + SHIFT[2], abs=1e-5), "4 m to the left: 10 pixels"
 
 
-def test_pictures_without_a_scan_have_no_depth(made: Path) -> None:
+def test_images_without_a_scan_have_no_depth(made: Path) -> None:
     write_scan(made / "training", "000003", [[10.0, 0, 0]])
     data = opened(made)
     assert sk.DEPTH in data[0].scene and sk.DEPTH not in data[1].scene

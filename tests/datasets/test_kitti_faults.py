@@ -23,7 +23,7 @@ NAME = "000003"
 
 
 def written(folder: str, text: str, suffix: str = "txt") -> Change:
-    """A file of the first picture is replaced."""
+    """A file of the first image is replaced."""
     return lambda root: (root / "training" / folder / f"{NAME}.{suffix}").write_text(text)
 
 
@@ -52,8 +52,8 @@ def opened(folder: Path, **options: Any) -> Any:
 
 
 MISSING: dict[str, Change] = {
-    "picture 000003 has no {folder}/calib/000003.txt": removed("calib"),
-    "picture 000003 has no {folder}/label_2/000003.txt": removed("label_2"),
+    "image 000003 has no {folder}/calib/000003.txt": removed("calib"),
+    "image 000003 has no {folder}/label_2/000003.txt": removed("label_2"),
 }
 
 
@@ -125,7 +125,7 @@ SCANS: dict[str, Change] = {
     "velodyne/000003.bin: none of its 1 points is in view of the camera": scan(b"\0" * 16),
     "calib/000003.txt has no line 'Tr_velo_to_cam', which": scan(b"\0" * 16, Tr_velo_to_cam=""),
 }
-"""What is wrong with a scan: the picture is as good without."""
+"""What is wrong with a scan: the image is as good without."""
 
 
 @pytest.mark.parametrize("message", SCANS)
@@ -151,14 +151,14 @@ def test_r0_rect_is_needed_for_scans_alone(made: Path) -> None:
         ({"root": "nowhere"}, "expected a folder with training/image_2 or image_2, but nowhere has neither"),
         ({"split": "val"}, "KITTI has no val of its own, and there is no "),
         ({"split": "vale"}, "has no split 'vale'; did you mean 'val'"),
-        ({"splits": "nowhere.txt"}, "cannot read the names of the pictures from nowhere.txt"),
+        ({"splits": "nowhere.txt"}, "cannot read the names of the images from nowhere.txt"),
         ({"classes": []}, "expected names of classes such as"),
         ({"classes": "Car"}, "expected names of classes such as"),
         ({"keys": ["boxes"]}, "KITTI has no labels 'boxes'; did you mean 'boxes3d'"),
         ({"keys": ["depth"]}, "keys names 'depth', but "),
         ({"difficulty": "hart"}, "unknown difficulty 'hart'; did you mean 'hard'"),
         ({"faulty": "ignore"}, "faulty must be 'refuse' or 'skip'"),
-        ({"classes": ["Tram"], "drop_empty": True}, "none of 2 pictures has an object of Tram"),
+        ({"classes": ["Tram"], "drop_empty": True}, "none of 2 images has an object of Tram"),
     ],
 )
 def test_options(made: Path, options: dict[str, Any], message: str) -> None:
@@ -175,18 +175,18 @@ def test_folders_without_what_is_needed(made: Path) -> None:
         opened(made)
     for path in (made / "training" / "image_2").iterdir():
         path.unlink()
-    with pytest.raises(InputError, match="holds no picture; expected one a scene"):
+    with pytest.raises(InputError, match="holds no image; expected one a scene"):
         opened(made)
 
 
 def test_names_of_a_split(made: Path) -> None:
     names = made / "train.txt"
     names.write_text("000099\n000003\n000003\n")
-    with pytest.raises(InputError, match=r"train.txt: picture 000099 has no .*000099.png"):
+    with pytest.raises(InputError, match=r"train.txt: image 000099 has no .*000099.png"):
         opened(made, splits=str(names))
     assert len(opened(made, splits=str(names), faulty="skip")) == 1
     names.write_text("\n")
-    with pytest.raises(InputError, match="names no picture"):
+    with pytest.raises(InputError, match="names no image"):
         opened(made, splits=str(names))
 
 
@@ -196,7 +196,7 @@ def test_doctor(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as status:
         main(["doctor", "data", "kitti", "--option", f"root={made}", "--json"])
     found = json.loads(capsys.readouterr().out)
-    assert not status.value.code and found["labels"]["boxes3d"] == {"pictures": 2, "supervised": 2, "rows": 2}
+    assert not status.value.code and found["labels"]["boxes3d"] == {"images": 2, "supervised": 2, "rows": 2}
     assert found["ranges"]["depth: values"]["count"] == 2
     assert found["findings"]["classes without objects"]["places"] == ["Cyclist"], "a DontCare region is none"
     away = found["findings"]["3D boxes away from their 2D box"]

@@ -46,7 +46,7 @@ def opened(folder: Path, **options: Any) -> Any:
 
 
 def with_annotations(folder: Path, *rows: dict[str, Any], **options: Any) -> sk.Scene:
-    """The first picture, with these annotations."""
+    """The first image, with these annotations."""
     written(folder, {**omni3d(), "annotations": list(rows)})
     return opened(folder, **options)[0].scene
 
@@ -76,7 +76,7 @@ def test_2d_boxes(tmp_path: Path, kind: str, box: list[float]) -> None:
 
 
 def test_a_box_that_is_not_there(tmp_path: Path) -> None:
-    """-1 stands for it: the next kind is taken; without any the object has no place in the picture."""
+    """-1 stands for it: the next kind is taken; without any the object has no place in the image."""
     kinds = ("bbox2D_tight", "bbox2D_trunc", "bbox2D_proj")
     nowhere, aside = ({kind: box for kind in kinds} for box in ([-1, -1, -1, -1], [80.0, 10, 95, 20]))
     rows = [annotation(1, 1, 1), annotation(2, 1, 1, **nowhere), annotation(3, 1, 1, **aside)]

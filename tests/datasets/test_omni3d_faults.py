@@ -103,7 +103,7 @@ ROWS: dict[str, Change] = {
     ),
     "annotation id 11: 'valid3D' must be 0 or 1": changed("annotations", valid3D="yes"),
 }
-"""What is said of a 3D box when its picture is asked for: the 2D box stays, ignored."""
+"""What is said of a 3D box when its image is asked for: the 2D box stays, ignored."""
 
 
 @pytest.mark.parametrize("message", ROWS)
@@ -175,18 +175,18 @@ def test_no_image_is_left(tmp_path: Path) -> None:
         opened(tmp_path, data)
 
 
-def test_missing_pictures(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_images(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     opened(tmp_path)
     (tmp_path / "drive" / "1.png").unlink()
     with caplog.at_level(logging.WARNING):
         assert [sample.id for sample in sk.dataset("omni3d", root=str(tmp_path))] == [2]
     assert "image id 1: 'file_path' is 'drive/1.png', which" in caplog.text
     (tmp_path / "drive" / "2.png").unlink()
-    with pytest.raises(InputError, match=r"no picture of .* is left; look at the options root, categories"):
+    with pytest.raises(InputError, match=r"no image of .* is left; look at the options root, categories"):
         sk.dataset("omni3d", root=str(tmp_path))
 
 
-def test_a_picture_of_another_size(tmp_path: Path) -> None:
+def test_a_image_of_another_size(tmp_path: Path) -> None:
     found = opened(tmp_path, {**omni3d(), "images": [image(1, width=81), image(2)]})
     with pytest.raises(InputError, match=r"image id 1: its size is given as \[60, 81\], .* has \[60, 80\]"):
         found[0]

@@ -108,7 +108,7 @@ def test_scenes_survive_json(folder: Path) -> None:
 
 
 def test_a_mirrored_scene_holds_together(folder: Path) -> None:
-    """Mesh, box and grid of the flipped picture agree with each other and with its mask."""
+    """Mesh, box and grid of the flipped image agree with each other and with its mask."""
     scene = build(str(folder), voxels=16)[0].scene
     flipped = scene.transformed(Geometry.flip(scene.size))
     assert silhouette_iou(flipped) > 0.96, "Pillow draws borders a little differently from left to right"
@@ -148,7 +148,7 @@ def test_choices(folder: Path, tmp_path: Path) -> None:
             ours.append(len(build(str(folder), split, "hash")))
         except InputError as error:
             assert "is in the split" in str(error)
-    assert ours == [2, 2], "all pictures of a model are in one split"
+    assert ours == [2, 2], "all images of a model are in one split"
 
 
 @pytest.mark.parametrize(
@@ -183,9 +183,9 @@ def test_bad_options(folder: Path, tmp_path: Path, options: dict, message: str) 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model": "model/throne/gone.obj"}, "picture number 0: its 'model' is missing: no file .*gone.obj"),
+        ({"model": "model/throne/gone.obj"}, "image number 0: its 'model' is missing: no file .*gone.obj"),
         ({"mask": "mask/throne/gone.png"}, "its 'mask' is missing"),
-        ({"model": None}, "picture number 0 has no 'model'"),
+        ({"model": None}, "image number 0 has no 'model'"),
         ({"voxel": "model/throne/gone.mat"}, "its 'voxel' is missing"),
         ({"rot_mat": [[0.0] * 3] * 3}, r"'rot_mat' is no rotation but not orthonormal \(determinant 0\)"),
         ({"rot_mat": np.diag([1.0, 1.0, -1.0]).tolist()}, r"no rotation but left-handed \(determinant -1\)"),
@@ -238,7 +238,7 @@ def lost_vertex(root: Path) -> None:
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_damaged_models(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage, message: str) -> None:
-    """Refused in one line; or the picture goes without a shape, and a warning says so once."""
+    """Refused in one line; or the image goes without a shape, and a warning says so once."""
     root = files.write(tmp_path)
     damage(root)
     with pytest.raises(InputError, match=message) as caught:
@@ -253,7 +253,7 @@ def test_damaged_models(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage
 def test_an_empty_model_is_found_at_once(tmp_path: Path) -> None:
     root = files.write(tmp_path)
     (root / "model" / "throne" / "model.obj").write_bytes(b"")
-    with pytest.raises(InputError, match=r"picture number 0: its 'model' is empty: .*model\.obj has 0 bytes"):
+    with pytest.raises(InputError, match=r"image number 0: its 'model' is empty: .*model\.obj has 0 bytes"):
         build(str(root))
 
 

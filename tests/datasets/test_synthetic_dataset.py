@@ -97,7 +97,7 @@ def test_3d_boxes_and_meshes_agree_with_the_core_types(cases):
 
 
 def test_voxels_fill_the_boxes_with_the_meshes(cases):
-    """Full cells cover what the meshes cover: their centers, taken to the picture, are in the amodal mask."""
+    """Full cells cover what the meshes cover: their centers, taken to the image, are in the amodal mask."""
     for case in cases[:4]:
         scene = to_scene(case.scene, synthetic_vocabulary(), (BOXES3D, MESHES, VOXELS, AMODAL_MASKS))
         masks = scene[AMODAL_MASKS].dense
@@ -236,7 +236,7 @@ def test_a_damaged_file_is_made_anew(tmp_path, keep):
     assert equal(load(path), first)
 
 
-def test_a_flipped_byte_in_the_picture_is_noticed(tmp_path):
+def test_a_flipped_byte_in_the_image_is_noticed(tmp_path):
     first = cached(tmp_path, 3, 4, SIZE)
     path = scene_path(tmp_path, 3, 4, SIZE, False)
     content = bytearray(path.read_bytes())

@@ -119,7 +119,7 @@ def test_things_on_the_ground_keep_apart():
             assert not any(rectangles_overlap(one.base, two.base, 0.0) for two in placed[i + 1 :])
 
 
-def test_pictures_are_neither_dark_nor_washed_out(cases):
+def test_images_are_neither_dark_nor_washed_out(cases):
     means = np.array([case.scene.image.mean() for case in cases])
     assert (means > 60).all() and (means < 215).all()
     assert all(case.scene.image.std() > 15 for case in cases)

@@ -65,7 +65,7 @@ def test_semantic_map_names_the_object_or_the_stuff_of_each_pixel(cases):
         assert (scene.semantic < len(CLASSES)).all()
 
 
-def test_panoptic_segments_partition_the_picture(cases):
+def test_panoptic_segments_partition_the_image(cases):
     for case in cases:
         scene = case.scene
         by_id = {segment.id: segment for segment in scene.segments}

@@ -41,7 +41,7 @@ def triples(scene: sk.Scene) -> list[tuple[int, str, int]]:
 
 
 def first_objects(*rows: dict[str, Any]) -> dict[str, Any]:
-    """Only these objects in the first picture, and nothing that refers to them."""
+    """Only these objects in the first image, and nothing that refers to them."""
     data = documents()
     data["objects"][0] = listed(1, objects=list(rows))
     data["relationships"][0], data["attributes"][0] = listed(1, relationships=[]), listed(1, attributes=[])
@@ -158,7 +158,7 @@ def test_phrases_with_the_same_box_are_one(opened: Open) -> None:
     assert len(scene[sk.PHRASE_CAPTIONS].texts[2][0].split()) == 1000
 
 
-def test_pictures_that_a_mirror_makes_wrong(opened: Open) -> None:
+def test_images_that_a_mirror_makes_wrong(opened: Open) -> None:
     """Texts that name a side are no more true; predicates change with their partner."""
     data = documents()
     data["region_descriptions"][0]["regions"][0]["phrase"] = "a man on the Left"
@@ -197,7 +197,7 @@ def test_described_regions_alone(opened: Open) -> None:
     assert len(sample.scene.regions(sk.PHRASES)) == 2
 
 
-def test_labels_without_the_picture(opened: Open) -> None:
+def test_labels_without_the_image(opened: Open) -> None:
     data = opened()
     assert [data.scene(0).to_json(), data.scene(1).to_json()] == [data[0].scene.to_json(), data[1].scene.to_json()]
 
@@ -208,7 +208,7 @@ def test_small_objects_can_be_left_out(opened: Open) -> None:
 
 
 @pytest.mark.parametrize("folder", ["", "VG_100K", "images", "images/VG_100K_2"])
-def test_pictures_in_other_folders(opened: Open, tmp_path: Path, folder: str) -> None:
+def test_images_in_other_folders(opened: Open, tmp_path: Path, folder: str) -> None:
     opened()
     (tmp_path / "elsewhere" / folder).mkdir(parents=True)
     (tmp_path / "VG_100K_2" / "1.jpg").rename(tmp_path / "elsewhere" / folder / "1.jpg")
@@ -218,7 +218,7 @@ def test_pictures_in_other_folders(opened: Open, tmp_path: Path, folder: str) ->
 
 
 def test_files_of_another_version(opened: Open, tmp_path: Path) -> None:
-    """Names with a version, of which the last counts; pictures under `id`; entries in any order."""
+    """Names with a version, of which the last counts; images under `id`; entries in any order."""
     opened()
     data = documents()
     (tmp_path / "objects.json").rename(tmp_path / "objects_v1_2.json")
@@ -249,7 +249,7 @@ def test_splits(opened: Open, tmp_path: Path) -> None:
 
 
 def test_the_array_of_vg150(tmp_path: Path) -> None:
-    """It leaves out four pictures of image_data.json, and knows no val: that is the beginning of train."""
+    """It leaves out four images of image_data.json, and knows no val: that is the beginning of train."""
     ids = np.array([1591, 1592, 1593, 1722, 4616, 4617, 4618, 4619])
     path = tmp_path / "split.npy"
     np.save(path, np.array([0, 0, 2, 0]))

@@ -21,7 +21,7 @@ from scenekit_datasets.visual_genome import index as indexing
 from scenekit_datasets.visual_genome.index import open_index
 from scenekit_datasets.visual_genome.layout import found_files
 from scenekit_datasets.visual_genome.splits import in_split
-from tests.datasets.visual_genome_files import HAT, MAN, documents, listed, picture, region, relation, thing, write
+from tests.datasets.visual_genome_files import HAT, MAN, documents, image, listed, region, relation, thing, write
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -32,12 +32,12 @@ def opened(folder: Path, data: dict[str, Any] | None = None, **options: Any) -> 
 
 
 def rows(name: str, field: str, *more: Any) -> Change:
-    """Rows are added to the first picture's."""
+    """Rows are added to the first image's."""
     return lambda data: data[name][0][field].extend(more)
 
 
 def changed(name: str, field: str, row: int = 0, **values: Any) -> Change:
-    """Values of a row of the first picture; None takes a field away."""
+    """Values of a row of the first image; None takes a field away."""
 
     def change(data: dict[str, Any]) -> None:
         entry = data[name][0][field][row]
@@ -97,8 +97,8 @@ def test_faulty_rows(tmp_path: Path, message: str, caplog: pytest.LogCaptureFixt
 
 
 ENTRIES: dict[str, Change] = {
-    "image_data.json: image number 3: the id 1 occurs twice": lambda d: d["image_data"].append(picture(1, "VG_100K")),
-    "'height' and 'width' must be 1 or more": lambda d: d["image_data"].append({**picture(8, "VG_100K"), "height": 0}),
+    "image_data.json: image number 3: the id 1 occurs twice": lambda d: d["image_data"].append(image(1, "VG_100K")),
+    "'height' and 'width' must be 1 or more": lambda d: d["image_data"].append({**image(8, "VG_100K"), "height": 0}),
     "image id 9 is not in image_data.json": lambda d: d["objects"].append(listed(9, objects=[])),
     "image id 2 has an entry already": lambda d: d["objects"].append(listed(2, objects=[])),
     "expected an object, got [1]": lambda d: d["relationships"].append([1]),
@@ -126,7 +126,7 @@ def test_faulty_entries(tmp_path: Path, message: str, caplog: pytest.LogCaptureF
         sk.dataset("visual_genome", faulty="refuse", **options)
 
 
-def test_a_picture_of_another_size(tmp_path: Path) -> None:
+def test_a_image_of_another_size(tmp_path: Path) -> None:
     data = documents()
     data["image_data"][0]["height"] = 61
     with pytest.raises(InputError, match=r"image 1 of image_data.json: its size is given as \[61, 80\], .* has \[60"):
@@ -144,7 +144,7 @@ def test_a_changed_file_is_told(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"root": "nowhere"}, "expected the folder of Visual Genome"),
-        ({"images": "nowhere"}, "expected a folder of pictures"),
+        ({"images": "nowhere"}, "expected a folder of images"),
         ({"faulty": "ignore"}, "faulty must be 'refuse' or 'skip'"),
         ({"unlisted": "no"}, "unlisted must be 'absent' or 'unknown'"),
         ({"keys": ["masks"]}, "Visual Genome has no labels 'masks'"),
@@ -185,7 +185,7 @@ def test_files_of_splits(tmp_path: Path, name: str, content: str | None, message
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("image_data", "[]", "lists no picture"),
+        ("image_data", "[]", "lists no image"),
         ("image_data", '{"images": []}', "expected a JSON list, got an object"),
         ("objects", "", "expected a JSON list, got an empty file"),
         ("relationships", '[{"image_id": 1}', "is not valid JSON"),
@@ -260,7 +260,7 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
 
 
 def test_one_object_and_none(tmp_path: Path) -> None:
-    """Pictures in which nothing can be related."""
+    """Images in which nothing can be related."""
     data = documents()
     data["relationships"][1]["relationships"] = [relation(4, "on", 4)]
     found = opened(tmp_path, data)

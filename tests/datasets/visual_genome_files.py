@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 SIZE = (60, 80)
-"""Height and width of the pictures."""
+"""Height and width of the images."""
 
 Document = dict[str, Any]
 
@@ -42,7 +42,7 @@ MAN, HORSE, HAT = [10, 10, 20, 40], [5, 25, 60, 30], [15, 5, 10, 10]
 
 
 def documents() -> dict[str, Any]:
-    """Three pictures, of which the first has a man in a hat on a horse, the second a hat, the third nothing."""
+    """Three images, of which the first has a man in a hat on a horse, the second a hat, the third nothing."""
     objects = [thing(1, "man", MAN), thing(2, " Horse. ", HORSE), thing(3, ["red cap", "hat"], HAT)]
     relations = [
         relation(end(1, "man", MAN), "Riding", end(2, "horse", HORSE)),
@@ -50,7 +50,7 @@ def documents() -> dict[str, Any]:
     ]
     attributes = [{**thing(1, "man", MAN), "attributes": ["Tall ", "happy"]}, thing(2, "horse", HORSE)]
     return {
-        "image_data": [picture(1, "VG_100K_2"), picture(2, "VG_100K"), picture(3, "VG_100K")],
+        "image_data": [image(1, "VG_100K_2"), image(2, "VG_100K"), image(3, "VG_100K")],
         "objects": [listed(1, objects=objects), listed(2, objects=[thing(4, "hat", HAT)]), listed(3, objects=[])],
         "relationships": [listed(1, relationships=relations), listed(2, relationships=[]), listed(3, relationships=[])],
         "attributes": [listed(1, attributes=attributes), listed(2, attributes=[]), listed(3, attributes=[])],
@@ -62,7 +62,7 @@ def documents() -> dict[str, Any]:
     }
 
 
-def picture(id: int, folder: str) -> Document:
+def image(id: int, folder: str) -> Document:
     """An entry of image_data.json."""
     url = f"https://cs.stanford.edu/people/rak248/{folder}/{id}.jpg"
     return {"image_id": id, "url": url, "height": SIZE[0], "width": SIZE[1], "coco_id": None, "flickr_id": None}
@@ -74,7 +74,7 @@ def listed(id: int, **rows: Any) -> Document:
 
 
 def write(root: Path, data: dict[str, Any]) -> Path:
-    """The files, and a picture for each entry of image_data.json."""
+    """The files, and an image for each entry of image_data.json."""
     for name, value in data.items():
         text = value if isinstance(value, str) else json.dumps(value)
         (root / (name if "." in name else f"{name}.json")).write_text(text, encoding="utf-8")

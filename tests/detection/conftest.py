@@ -74,11 +74,11 @@ class Kit:
         covered: Sequence[int] = range(5),
         stream: Stream = OBJECTS,
     ) -> Targets:
-        """Boxes and labels per picture; crowds over the whole batch."""
-        counts = torch.tensor([len(picture) for picture in boxes])
+        """Boxes and labels per image; crowds over the whole batch."""
+        counts = torch.tensor([len(image) for image in boxes])
         total, every = int(counts.sum()), [True] * len(boxes)
-        packed = torch.tensor([box for picture in boxes for box in picture], dtype=torch.float32).reshape(-1, 4)
-        numbers = [n % 5 for n in range(total)] if labels is None else [n for picture in labels for n in picture]
+        packed = torch.tensor([box for image in boxes for box in image], dtype=torch.float32).reshape(-1, 4)
+        numbers = [n % 5 for n in range(total)] if labels is None else [n for image in labels for n in image]
         rows = Regions(
             packed, torch.arange(len(boxes)).repeat_interleave(counts), labels=torch.tensor(numbers, dtype=torch.int64)
         )

@@ -73,7 +73,7 @@ def test_equal_to_torchvision(kit: Any, preset: str, head: dict[str, Any], learn
         {"boxes": torch.tensor(boxes, dtype=torch.float32), "labels": torch.tensor(labels) + 1}
         for boxes, labels in zip(BOXES, LABELS, strict=True)
     ]
-    # The scale of each level is inferred from the greatest picture, which is as large as the padded batch.
+    # The scale of each level is inferred from the greatest image, which is as large as the padded batch.
     expected, expected_losses = theirs(named, proposals, SIZES, truth if learning else None)
     if learning:
         torch.testing.assert_close(losses["classification"], expected_losses["loss_classifier"])
@@ -132,7 +132,7 @@ def test_tasks_can_learn_where_inference_would_put_the_boxes(kit: Any) -> None:
 
 
 def test_objects_move_by_the_offsets_of_their_own_class(kit: Any) -> None:
-    """By half a width to the right: inside, over the border; ten widths, out of the picture, and NaN: not at all."""
+    """By half a width to the right: inside, over the border; ten widths, out of the image, and NaN: not at all."""
     _, _, detector = kit.stages(kit.config())
     boxes = torch.tensor([[10.0, 10, 30, 50], [100, 20, 120, 60], [60, 20, 80, 60], [40, 20, 60, 60], [10, 10, 20, 20]])
     regions = Regions(boxes, torch.zeros(5).long(), labels=torch.tensor([2, 0, 4, 1, -1]))
@@ -144,7 +144,7 @@ def test_objects_move_by_the_offsets_of_their_own_class(kit: Any) -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_other_pictures_do_not_change_what_is_sampled(kit: Any) -> None:
+def test_other_images_do_not_change_what_is_sampled(kit: Any) -> None:
     stages = kit.stages(kit.config())
     features = kit.features(2)
     both = kit.board(stages, features, seeds=[3, 4])
@@ -162,7 +162,7 @@ def test_other_pictures_do_not_change_what_is_sampled(kit: Any) -> None:
 
 
 def test_foreground_teaches_nothing_about_classes_that_are_not_covered(kit: Any) -> None:
-    """Only classes 0, 2 and 4 are labelled; a picture that is not exhaustive has no background rows at all."""
+    """Only classes 0, 2 and 4 are labelled; an image that is not exhaustive has no background rows at all."""
     stages = kit.stages(kit.config())
     board = kit.board(stages, kit.features(2))
     losses = run(stages, board, kit.targets(BOXES, LABELS, covered=[0, 2, 4], exhaustive=[False, False]))

@@ -12,13 +12,13 @@ from scenekit.structures import FeaturePyramid, Regions
 STRIDES = (4, 8, 16, 32, 64)
 
 
-def pyramid(pictures: int = 2, dtype: torch.dtype = torch.float32) -> FeaturePyramid:
-    return FeaturePyramid(tuple(torch.randn(pictures, 3, 512 // s, 512 // s, dtype=dtype) for s in STRIDES), STRIDES)
+def pyramid(images: int = 2, dtype: torch.dtype = torch.float32) -> FeaturePyramid:
+    return FeaturePyramid(tuple(torch.randn(images, 3, 512 // s, 512 // s, dtype=dtype) for s in STRIDES), STRIDES)
 
 
-def regions(count: int = 60, pictures: int = 2) -> Regions:
+def regions(count: int = 60, images: int = 2) -> Regions:
     corner, size = torch.rand(count, 2) * 200, torch.rand(count, 2) ** 3 * 500 + 2
-    return Regions(torch.cat((corner, corner + size), dim=1), torch.randint(0, pictures, (count,)))
+    return Regions(torch.cat((corner, corner + size), dim=1), torch.randint(0, images, (count,)))
 
 
 @pytest.mark.parametrize("size", [7, 14])

@@ -61,14 +61,14 @@ def test_equal_to_torchvision(kit: Any, preset: str, learning: bool) -> None:
 
 
 def sampled(kit: Any, stage: StreamProposals, targets: Targets, image: int, seeds: list[int]) -> tuple[list[int], ...]:
-    """Rows and matches of the anchors of one picture that the stage would learn from."""
+    """Rows and matches of the anchors of one image that the stage would learn from."""
     features = kit.features(len(seeds))
     anchors = torch.cat(stage.anchors(features, (96, 128)))
     rows, matched = stage._sample(anchors, kit.images([(96, 128)] * len(seeds), seeds), targets.streams[OBJECTS], image)
     return rows.tolist(), matched.tolist()
 
 
-def test_other_pictures_do_not_change_what_is_sampled(kit: Any) -> None:
+def test_other_images_do_not_change_what_is_sampled(kit: Any) -> None:
     stage = kit.stages(kit.config())[1]
     rows, matched = sampled(kit, stage, kit.targets(BOXES[:1]), 0, [11])
     beside = sampled(kit, stage, kit.targets([*BOXES[1:], *BOXES[:1]]), 1, [5, 11])
@@ -77,7 +77,7 @@ def test_other_pictures_do_not_change_what_is_sampled(kit: Any) -> None:
     assert len(rows) == 64
 
 
-def test_pictures_that_are_not_exhaustive_give_no_negatives_and_unsupervised_ones_nothing(kit: Any) -> None:
+def test_images_that_are_not_exhaustive_give_no_negatives_and_unsupervised_ones_nothing(kit: Any) -> None:
     stage = kit.stages(kit.config())[1]
     targets = kit.targets([*BOXES[:1], *BOXES], supervised=[True, True, False], exhaustive=[False, True, True])
     matched = [sampled(kit, stage, targets, image, [1, 2, 3])[1] for image in range(3)]
@@ -113,7 +113,7 @@ def test_little_to_learn_from_stays_finite_and_reaches_every_parameter(
 
 
 def test_a_plugin_brings_a_stream_of_its_own(kit: Any) -> None:
-    """Phrases share the trunk; a picture without phrases labelled is no negative for them, nor are objects' boxes."""
+    """Phrases share the trunk; an image without phrases labelled is no negative for them, nor are objects' boxes."""
     config = kit.config()
     trunk, objects, detector = kit.stages(config)
     key = Stream("test.phrase_proposals")
@@ -132,7 +132,7 @@ def test_a_plugin_brings_a_stream_of_its_own(kit: Any) -> None:
     assert float(phrases(again, kit.targets(BOXES))["objectness"].detach()) == 0
 
 
-def test_proposals_carry_no_gradient_and_lie_within_their_picture(kit: Any) -> None:
+def test_proposals_carry_no_gradient_and_lie_within_their_image(kit: Any) -> None:
     stages = kit.stages(kit.config())
     board = kit.board(stages, kit.features(2, requires_grad=True), sizes=SIZES)
     for stage in stages[:2]:

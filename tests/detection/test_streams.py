@@ -89,7 +89,7 @@ def model(tasks: Sequence[str] = ("semantic", "masks"), **options: Any) -> Scene
 
 
 def described(number: int = 0, **more: Any) -> sk.Sample:
-    """The usual picture with three phrases, two of them where no object is."""
+    """The usual image with three phrases, two of them where no object is."""
     boxes = torch.tensor([[2.0, 2, 30, 46], [20, 4, 60, 24], [6, 8, 26, 40]])
     regions = sk.Objects(boxes, torch.full((3,), 7))  # labels that mean nothing
     both = frozenset({OBJECTS, PHRASES})
@@ -198,7 +198,7 @@ def test_the_stream_alone_does_not_run_the_detection_of_objects() -> None:
 
 
 @pytest.mark.parametrize("other", [sample(1), unlabelled(1), empty(1)])
-def test_a_picture_without_phrases_teaches_them_nothing(other: sk.Sample) -> None:
+def test_a_image_without_phrases_teaches_them_nothing(other: sk.Sample) -> None:
     built = model()
     losses = of_phrases(built(*batch(built, [other])).losses)
     assert {name.split(".")[0] for name in losses} == {"phrases", "phrase_proposals", "lengths"}
@@ -209,12 +209,12 @@ def test_a_picture_without_phrases_teaches_them_nothing(other: sk.Sample) -> Non
 
 
 def test_nor_does_it_as_a_neighbor_of_one_that_has() -> None:
-    built = model().eval()  # batch norms would mix the pictures
+    built = model().eval()  # batch norms would mix the images
     mixed = of_phrases(built(*batch(built, [described(0), sample(1)])).losses)
     phrases = built(*batch(built, [described(0)]))
     alone = of_phrases(phrases.losses)
     assert all(float(loss.detach()) > 0 for loss in alone.values())
-    # The neighbor gives no rows; padding is the same, since the pictures are alike in size.
+    # The neighbor gives no rows; padding is the same, since the images are alike in size.
     assert mixed.keys() == alone.keys()
     for name, loss in alone.items():
         torch.testing.assert_close(mixed[name], loss, rtol=1e-4, atol=1e-6)
@@ -229,10 +229,10 @@ def test_phrases_that_are_not_all_there_are_give_no_negatives() -> None:
 def test_detections_to_learn_from() -> None:
     """Given proposals at the truth, so that fresh weights detect something that matches."""
     built = model(detections=True)
-    pictures, targets = batch(built, [described(0), described(1)])
+    images, targets = batch(built, [described(0), described(1)])
     truth = targets.streams[PHRASES].regions
     given = {PHRASE_PROPOSALS: Regions(truth.boxes, truth.image_index)}
-    losses = built(pictures, targets, given=given).losses
+    losses = built(images, targets, given=given).losses
     rows = built.heads["lengths"].rows[-1]
     assert losses["lengths.length"] > 0
     assert rows.scores is not None and rows.matched is not None and bool((rows.matched >= 0).any())
@@ -243,9 +243,9 @@ def test_given_regions_stay_where_they_are() -> None:
     built, calls = model(), []
     built.stages["phrases"].register_forward_pre_hook(lambda *_: calls.append("phrases"))
     boxes = torch.tensor([[4.0, 4, 40, 60], [10, 10, 80, 62]])
-    pictures, _ = batch(built, [described()])
+    images, _ = batch(built, [described()])
     with torch.no_grad():
-        outputs = built.eval()(pictures, given={PHRASES: Regions(boxes, torch.zeros(2).long())}, tasks=["lengths"])
+        outputs = built.eval()(images, given={PHRASES: Regions(boxes, torch.zeros(2).long())}, tasks=["lengths"])
     assert torch.equal(outputs.board[PHRASES].boxes, boxes) and not calls
     (scene,) = built.scenes(outputs, threshold=0.5)
     assert len(scene[LENGTH]) == 2 and scene.size == SIZE
@@ -253,12 +253,12 @@ def test_given_regions_stay_where_they_are() -> None:
 
 def test_regions_below_the_threshold_cost_the_head_nothing() -> None:
     built = model().eval()
-    pictures, _ = batch(built, [described()])
+    images, _ = batch(built, [described()])
     with torch.no_grad():
-        every = built(pictures, tasks=["lengths"]).board[PHRASES]
+        every = built(images, tasks=["lengths"]).board[PHRASES]
         assert every.scores is not None
         limit = float(every.scores.median())
-        built(pictures, tasks=["lengths"], threshold=limit)
+        built(images, tasks=["lengths"], threshold=limit)
     assert len(built.heads["lengths"].rows[-1]) == int((every.scores >= limit).sum()) < len(every)
 
 

@@ -153,7 +153,7 @@ def test_both_modes() -> None:
     assert result["given/mAP"] == 1 and result["found/mAP"] == pytest.approx(1 / 3)
 
 
-def test_crowds_unlabelled_rows_and_other_pictures_are_passed_over() -> None:
+def test_crowds_unlabelled_rows_and_other_images_are_passed_over() -> None:
     truth: Tensor = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
     objects = sk.Objects(
         torch.tensor(BOXES), torch.zeros(3, dtype=torch.int64), crowd=torch.tensor([True, False, False])
@@ -171,7 +171,7 @@ def test_crowds_unlabelled_rows_and_other_pictures_are_passed_over() -> None:
     assert evaluator.result()["found/per_attribute"]["small"]["positives"] == 1 and boxes_of(silent) is None
 
 
-def test_a_picture_without_objects() -> None:
+def test_a_image_without_objects() -> None:
     evaluator = AttributeEvaluator(VOCABULARY)
     empty = labelled(scene([], []))
     assert boxes_of(empty) is None

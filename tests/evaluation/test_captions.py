@@ -115,7 +115,7 @@ def test_no_region_at_all() -> None:
     assert math.isnan(measured((scene([]), scene(scores=[0.9, 0.8, 0.7])))["mAP (unigram-F)"])
 
 
-def test_two_that_saw_different_pictures() -> None:
+def test_two_that_saw_different_images() -> None:
     first = (scene(), scene(scores=[0.9, 0.8, 0.7]))
     second = (scene(), scene([("a cup",)], [0.3]))
     apart = [CaptionEvaluator(VOCABULARY) for _ in range(2)]

@@ -126,13 +126,13 @@ def test_merged_halves_equal_the_whole(kind: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", OF_OBJECTS)
-def test_pictures_that_do_not_label_everything_are_passed_over(kind: type[Any]) -> None:
+def test_images_that_do_not_label_everything_are_passed_over(kind: type[Any]) -> None:
     partly = sample(exhaustive=frozenset())
     assert all(math.isnan(value) for value in measured(kind, right, partly).values())
 
 
 def test_classes_that_labels_do_not_cover_are_passed_over() -> None:
-    """One picture labels persons only: its cups are neither found nor wrong, those of the other picture count."""
+    """One image labels persons only: its cups are neither found nor wrong, those of the other image count."""
     whole, persons = sample(0), sample(1, classes=frozenset({"person"}))
     rows = (persons.scene.objects.labels == PERSON).nonzero()[:, 0]
     persons = replace(persons, scene=persons.scene.select(OBJECTS, rows))

@@ -37,7 +37,7 @@ def labelled(truth: sk.Scene) -> sk.Sample:
     return sk.Sample(torch.zeros(3, 375, 1242, dtype=torch.uint8), truth, claims, 0)
 
 
-def pictures() -> list[tuple[sk.Sample, sk.Scene]]:
+def images() -> list[tuple[sk.Sample, sk.Scene]]:
     rules, shift = Rules(words_of(NAMES)), torch.zeros(3)
     paths = sorted((FOLDER / "label_2").glob("*.txt"))
     folders = ("label_2", "pred")
@@ -47,7 +47,7 @@ def pictures() -> list[tuple[sk.Sample, sk.Scene]]:
 
 def test_scenes_of_files_measure_as_the_files() -> None:
     first, second = KittiEvaluator(VOCABULARY), KittiEvaluator(VOCABULARY)
-    for number, (truth, prediction) in enumerate(pictures()):
+    for number, (truth, prediction) in enumerate(images()):
         (first if number < 7 else second).update(truth, prediction)
     first.merge(pickle.loads(pickle.dumps(second)))
     found = first.result()
@@ -125,7 +125,7 @@ def task(**options: Any) -> Evaluator:
 
 def test_the_task_measures_by_it_where_its_options_say_so() -> None:
     first, second = task(kitti={}), task(kitti={})
-    for number, (truth, prediction) in enumerate(pictures()):
+    for number, (truth, prediction) in enumerate(images()):
         (first if number < 7 else second).update(truth, prediction)
     first.merge(second)
     result = first.result()

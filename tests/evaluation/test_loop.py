@@ -35,7 +35,7 @@ def model() -> SceneModel:
 
 
 @dataclass
-class Pictures:
+class Images:
     """A data set; remembers which of its samples were asked for."""
 
     taken: list[int]
@@ -71,7 +71,7 @@ def found(scene: Scene) -> SimpleNamespace:
 
 
 def test_right_predictions_give_one_for_every_task(model: SceneModel, knowing: list[Any]) -> None:
-    results = evaluate(model, Pictures([]))
+    results = evaluate(model, Images([]))
     assert set(results) == {"detection", "semantic", "masks", "keypoints", "panoptic"}
     names = {"semantic": "mIoU", "panoptic": "PQ"}
     assert {results[task][names.get(task, "AP")] for task in results} == {1.0}
@@ -79,14 +79,14 @@ def test_right_predictions_give_one_for_every_task(model: SceneModel, knowing: l
 
 
 def test_limit_and_tasks_save_the_work(model: SceneModel, knowing: list[Any]) -> None:
-    pictures, counted = Pictures([]), []
-    results = evaluate(model, pictures, tasks=["semantic"], limit=2, on_sample=counted.append)
-    assert set(results) == {"semantic"} and pictures.taken == [0, 1] and counted == [1, 2]
+    images, counted = Images([]), []
+    results = evaluate(model, images, tasks=["semantic"], limit=2, on_sample=counted.append)
+    assert set(results) == {"semantic"} and images.taken == [0, 1] and counted == [1, 2]
     assert knowing == [{"semantic"}] * 2
 
 
 def test_detection_alone_runs_the_detector_alone(model: SceneModel, knowing: list[Any]) -> None:
-    assert set(evaluate(model, Pictures([]), tasks=["detection"])) == {"detection"}
+    assert set(evaluate(model, Images([]), tasks=["detection"])) == {"detection"}
     assert knowing[0] == {"detection"}
 
 
@@ -122,7 +122,7 @@ def test_a_data_set_may_use_other_words(model: SceneModel, knowing: list[Any]) -
 
 
 def test_words_that_a_data_set_lacks_are_not_held_against_the_model(model: SceneModel, knowing: list[Any]) -> None:
-    """One data set knows no cups, so that cups predicted on its pictures are not wrong."""
+    """One data set knows no cups, so that cups predicted on its images are not wrong."""
     persons = Vocabulary(("person",), ("floor", "wall"), skeletons={"person": SKELETON})
     truth = sample(0)
     scene = truth.scene.select(OBJECTS, torch.tensor([0]))
@@ -146,7 +146,7 @@ def faulty(number: int) -> Sample:
 def test_faulty_annotations(
     model: SceneModel, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Left out with a warning that names the picture, or refused; with words of its own for the model as well."""
+    """Left out with a warning that names the image, or refused; with words of its own for the model as well."""
     seen = replace(sample(2).scene.objects, scores=torch.tensor([0.9, 0.8]))
     seen = replace(seen, labels=torch.tensor([vocabulary.label(VOCABULARY.things[i]) for i in seen.labels.tolist()]))
     answer = Scene((48, 64), vocabulary, {OBJECTS: seen})
@@ -161,7 +161,7 @@ def test_faulty_annotations(
 
 
 def test_a_real_model_is_measured(model: SceneModel) -> None:
-    results = evaluate(model, Pictures([]), limit=1)
+    results = evaluate(model, Images([]), limit=1)
     assert 0 <= results["detection"]["AP"] < 0.5 and 0 < results["semantic"]["pACC"] < 1
     assert not math.isnan(results["panoptic"]["PQ"])
 

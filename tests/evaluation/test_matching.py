@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import scenekit as sk
-from scenekit.evaluation.matching import by_score, excused, matched_rows, overlaps
+from scenekit.evaluation.matching import by_score, ignored_detections, matched_rows, overlaps
 
 
 def objects(boxes: list[list[float]], labels: list[int], **columns: Any) -> sk.Objects:
@@ -41,8 +41,8 @@ def test_excused_is_what_stands_for_nothing_known() -> None:
     boxes = [[0.0, 0, 10, 9], [20.0, 0, 30, 9], [50.0, 10, 60, 20], [0.0, 60, 10, 70], [20.0, 0, 30, 9]]
     found = objects(boxes, [0, 0, 0, 0, 1])
     told = torch.tensor([True, False, True])
-    assert excused(found, true, told).tolist() == [False, True, True, False, False]
-    assert excused(found, sk.Objects.empty(), told[:0]).tolist() == [False] * 5
+    assert ignored_detections(found, true, told).tolist() == [False, True, True, False, False]
+    assert ignored_detections(found, sk.Objects.empty(), told[:0]).tolist() == [False] * 5
 
 
 def test_order_by_score_keeps_ties() -> None:

@@ -19,7 +19,7 @@ from scenekit.metrics.scene_graph.arrays import GraphPrediction, GraphTruth
 from scenekit.metrics.scene_graph.recall import CUTOFFS, MODES, Mode
 from scenekit.scene import Objects, Scene
 from scenekit.structures import Relations, Vocabulary
-from tests.metrics.graph_reference import PREDICATES, half_open, numbers, pictures
+from tests.metrics.graph_reference import PREDICATES, half_open, images, numbers
 
 WORDS = Vocabulary(("cup", "table", "lamp"), predicates=("on", "near", "under"))
 BOXES = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]])
@@ -108,7 +108,7 @@ def test_what_training_did_not_show() -> None:
         SceneGraphEvaluator(WORDS).with_seen(torch.zeros(3, 3, 4, dtype=torch.int64))
 
 
-def test_pictures_that_say_nothing_about_relations_are_passed_over() -> None:
+def test_images_that_say_nothing_about_relations_are_passed_over() -> None:
     silent = sample_of(TRUTH.scene, supervised=False)
     assert math.isnan(result(predicted(), silent)["sgdet/R@50"])
     evaluator = SceneGraphEvaluator(WORDS)
@@ -123,9 +123,9 @@ def test_what_each_mode_gives() -> None:
 
 
 def reference_scenes(mode: Mode) -> tuple[Vocabulary, list[tuple[Sample, Scene]], list[tuple[int, int, int]]]:
-    """The reference's pictures as scenes, and its unseen triplets, labels and predicates from 0 on."""
+    """The reference's images as scenes, and its unseen triplets, labels and predicates from 0 on."""
     words = Vocabulary(tuple(f"class {i}" for i in range(1, 9)), predicates=tuple(PREDICATES))
-    found, unseen = pictures(mode)
+    found, unseen = images(mode)
     scenes = [(sample_of(true_scene(words, truth)), seen_scene(words, guess)) for truth, guess in found]
     return words, scenes, [(s - 1, o - 1, p - 1) for s, o, p in unseen]
 

@@ -24,9 +24,9 @@ from scenekit.hooks import (
     Registry,
     TaskSpec,
     WeightSource,
-    blaming,
     hookimpl,
     manager,
+    naming_plugin,
 )
 from scenekit.hooks.manager import KINDS, collect
 from scenekit.keys import OBJECTS, Key
@@ -181,12 +181,12 @@ def test_an_error_inside_says_whose_task_it_is(install: Install, monkeypatch: py
     found = collect([install("fine", scenekit_tasks=good)])
     monkeypatch.setattr(manager, "registry", lambda: found)
     whose = r"too few \('distance' comes from plugin fine of acme 1.2\)"
-    with pytest.raises(WrongShapeError, match=whose), blaming(RECORDS["task"]):
+    with pytest.raises(WrongShapeError, match=whose), naming_plugin(RECORDS["task"]):
         raise WrongShapeError("too few")
-    with pytest.raises(ZeroDivisionError) as caught, blaming(RECORDS["task"]):
+    with pytest.raises(ZeroDivisionError) as caught, naming_plugin(RECORDS["task"]):
         raise ZeroDivisionError("of mine")
     assert caught.value.__notes__ == ["'distance' comes from plugin fine of acme 1.2"]
-    with pytest.raises(BoardError, match=r"^too few$"), blaming(RECORDS["dataset"]):
+    with pytest.raises(BoardError, match=r"^too few$"), naming_plugin(RECORDS["dataset"]):
         raise BoardError("too few")
 
 

@@ -1,4 +1,4 @@
-"""Every kind of picture that people have, and every kind of thing that is no picture."""
+"""Every kind of image that people have, and every kind of thing that is no image."""
 
 import io
 import struct
@@ -19,7 +19,7 @@ HEIGHT, WIDTH = 20, 30
 
 @pytest.fixture
 def colors() -> np.ndarray:
-    """A picture of four flat quarters, so that lossy formats keep the middle of each: [H W 3]."""
+    """An image of four flat quarters, so that lossy formats keep the middle of each: [H W 3]."""
     array = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8)
     array[:10, :15], array[:10, 15:], array[10:, :15], array[10:, 15:] = (
         (200, 30, 30), (30, 200, 30), (30, 30, 200), (220, 220, 60),
@@ -147,13 +147,13 @@ def test_values_just_outside_the_range_are_clamped_and_none_is_rounded() -> None
 
 
 def refused(source: object, reason: str, name: str | None = None) -> None:
-    """One line that names the picture first."""
+    """One line that names the image first."""
     with pytest.raises(InputError, match=reason) as error:
         read_image(source, name=name)
     assert "\n" not in str(error.value)
 
 
-def test_files_that_are_no_pictures(colors: np.ndarray, tmp_path: Path) -> None:
+def test_files_that_are_no_images(colors: np.ndarray, tmp_path: Path) -> None:
     refused(tmp_path / "none.jpg", r"none\.jpg: no such file")
     (tmp_path / "folder.jpg").mkdir()
     refused("x" * 5000, "x: no such file")
@@ -161,7 +161,7 @@ def test_files_that_are_no_pictures(colors: np.ndarray, tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     refused(tmp_path / "empty.jpg", r"empty\.jpg: the file is empty")
     (tmp_path / "text.png").write_text("hello, this is text")
-    refused(tmp_path / "text.png", r"text\.png: the file is not a picture")
+    refused(tmp_path / "text.png", r"text\.png: the file is not an image")
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpeg", "tiff", "webp", "bmp"])
@@ -172,22 +172,22 @@ def test_files_that_are_cut_off(tmp_path: Path, suffix: str, share: float) -> No
     Image.fromarray(noise).save(stream, suffix)
     whole = stream.getvalue()
     (tmp_path / "cut").write_bytes(whole[: int(len(whole) * share)])
-    refused(tmp_path / "cut", r"cut: the (file is not|picture is damaged)")
+    refused(tmp_path / "cut", r"cut: the (file is not|image is damaged)")
 
 
-def test_a_picture_that_was_opened_but_is_cut_off(tmp_path: Path) -> None:
+def test_a_image_that_was_opened_but_is_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "cut.png"
     Image.effect_noise((60, 60), 50).save(path)
     path.write_bytes(path.read_bytes()[:800])
     with Image.open(path) as image:
-        refused(image, "the PIL image: the picture is damaged or cut off")
+        refused(image, "the PIL image: the image is damaged or cut off")
 
 
 def test_decompression_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("1", (300, 300)).save(tmp_path / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40_000)
-    refused(tmp_path / "bomb.png", r"bomb\.png: the picture has too many pixels")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60_000)  # within twice the limit: a large picture, no warning
+    refused(tmp_path / "bomb.png", r"bomb\.png: the image has too many pixels")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60_000)  # within twice the limit: a large image, no warning
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert read_image(tmp_path / "bomb.png").shape[1:] == (300, 300)
@@ -199,16 +199,16 @@ def test_decompression_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         (np.zeros((3, 20, 30), np.uint8), r"the array: .* \[H W 3\], got shape \[3, 20, 30\]; move the channels last"),
         (np.zeros((20, 30), np.uint8), r"the array: expected .* got shape \[20, 30\]"),
         (np.zeros((20, 30, 3), np.float32), r"the array: expected a uint8 array .* got float32"),
-        (np.zeros((0, 30, 3), np.uint8), r"the array: the picture has no pixels"),
+        (np.zeros((0, 30, 3), np.uint8), r"the array: the image has no pixels"),
         (torch.zeros(20, 30, 3), r"the tensor: .* \[3 H W\], got shape \[20, 30, 3\]; move the channels first"),
         (torch.zeros(1, 3, 20, 30), r"the tensor: expected .* got shape \[1, 3, 20, 30\]"),
-        (torch.zeros(3, 20, 0), r"the tensor: the picture has no pixels"),
+        (torch.zeros(3, 20, 0), r"the tensor: the image has no pixels"),
         (torch.zeros(3, 20, 30, dtype=torch.int64), r"the tensor: expected floating-point .* got torch\.int64"),
         (torch.full((3, 2, 2), torch.nan), r"the tensor: .* NaN"),
         (torch.full((3, 2, 2), torch.inf), r"the tensor: .* infinite"),
         (torch.full((3, 2, 2), 200.0), r"got 200 to 200; divide by 255"),
         (torch.full((3, 2, 2), -0.5), r"expected values from 0 to 1, got -0\.5 to -0\.5$"),
-        (b"bytes", r"the picture: expected a path, .* got bytes"),
+        (b"bytes", r"the image: expected a path, .* got bytes"),
         (None, r"got NoneType"),
     ],
 )  # fmt: skip

@@ -21,8 +21,8 @@ def numbers(mode: Mode) -> dict[str, Any]:
     return content
 
 
-def pictures(mode: Mode) -> tuple[list[tuple[GraphTruth, GraphPrediction]], list[Triplet]]:
-    """Truth and prediction of each picture, and the unseen triplets."""
+def images(mode: Mode) -> tuple[list[tuple[GraphTruth, GraphPrediction]], list[Triplet]]:
+    """Truth and prediction of each image, and the unseen triplets."""
     truth, prediction = ("boxes", "labels", "rels"), ("boxes", "labels", "scores", "rel_pairs", "rel_probs")
     with np.load(FOLDER / f"sgg_{mode}.npz") as arrays:
         found = [

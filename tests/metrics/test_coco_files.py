@@ -86,7 +86,7 @@ def test_real_person_detections(samples: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["segm", "keypoints"])
 def test_real_persons_shaken(samples: Path, written: Callable[..., tuple[Path, Path]], kind: str) -> None:
-    """Results made of the ground truth of real pictures: some are moved, doubled or missing."""
+    """Results made of the ground truth of real images: some are moved, doubled or missing."""
     path = samples / "coco_keypoints" / "test_coco.json"
     truth = json.loads(path.read_text())
     results = shaken(truth, FIELDS[kind], COCO_of(truth))

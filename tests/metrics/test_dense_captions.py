@@ -33,29 +33,29 @@ def half_open(boxes: list[list[float]]) -> np.ndarray:
 
 
 class Given:
-    """The language scores that the cases state; texts are replaced by `picture detection` and `picture truth`."""
+    """The language scores that the cases state; texts are replaced by `image detection` and `image truth`."""
 
-    def __init__(self, pictures: list[dict[str, Any]]) -> None:
-        self.tables = [picture["meteor"] for picture in pictures]
+    def __init__(self, images: list[dict[str, Any]]) -> None:
+        self.tables = [image["meteor"] for image in images]
 
     def __call__(self, candidates: Any, references: Any) -> np.ndarray:
         return np.array([self.best(text, texts) for text, texts in zip(candidates, references, strict=True)])
 
     def best(self, text: str, texts: list[str]) -> float:
-        picture, detection = map(int, text.split())
-        return max(self.tables[picture][detection][int(reference.split()[1])] for reference in texts)
+        image, detection = map(int, text.split())
+        return max(self.tables[image][detection][int(reference.split()[1])] for reference in texts)
 
 
 def measured(name: str, **options: Any) -> DenseCaptioning:
-    pictures = CASES[name]["images"]
-    metric = DenseCaptioning(Given(pictures), "given", **options)
-    for i, picture in enumerate(pictures):
+    images = CASES[name]["images"]
+    metric = DenseCaptioning(Given(images), "given", **options)
+    for i, image in enumerate(images):
         metric.update(
-            half_open(picture["gt_boxes"]),
-            [[f"{i} {j}"] for j in range(len(picture["gt_boxes"]))],
-            half_open(picture["boxes"]),
-            [f"{i} {j}" for j in range(len(picture["boxes"]))],
-            picture["logprobs"],
+            half_open(image["gt_boxes"]),
+            [[f"{i} {j}"] for j in range(len(image["gt_boxes"]))],
+            half_open(image["boxes"]),
+            [f"{i} {j}" for j in range(len(image["boxes"]))],
+            image["logprobs"],
         )
     return metric
 
@@ -83,15 +83,15 @@ def test_equal_to_densecap(name: str, block: str, quirk: bool) -> None:
 
 @pytest.mark.parametrize("name", SETS)
 def test_regions_and_records_equal_densecaps(name: str) -> None:
-    for picture, expected in zip(CASES[name]["images"], CASES[name]["per_image"], strict=True):
-        truth = half_open(picture["gt_boxes"])
+    for image, expected in zip(CASES[name]["images"], CASES[name]["per_image"], strict=True):
+        truth = half_open(image["gt_boxes"])
         groups = merged_regions(truth)
         assert groups == expected["groups"]
         merged = mean_boxes(truth, groups)
         assert merged + TO_PIXEL_CENTERS == pytest.approx(np.array(expected["merged_boxes"]), abs=1e-9)
-        order = np.argsort(-np.array(picture["logprobs"]), kind="stable")
+        order = np.argsort(-np.array(image["logprobs"]), kind="stable")
         assert order.tolist() == expected["order"]
-        region, iou, first = assigned(merged, half_open(picture["boxes"])[order], last_region=True)
+        region, iou, first = assigned(merged, half_open(image["boxes"])[order], last_region=True)
         records = np.array(expected["records"])
         assert first.tolist() == records[:, 0].tolist() and region.tolist() == records[:, 2].tolist()
         assert iou == pytest.approx(records[:, 1], abs=1e-9)
@@ -129,7 +129,7 @@ def test_the_default_score_reads_the_texts() -> None:
     assert texts["ROUGE-L"] == pytest.approx(0.5)
 
 
-def test_pictures_without_regions_or_detections() -> None:
+def test_images_without_regions_or_detections() -> None:
     metric = DenseCaptioning()
     assert np.isnan(metric.result()["mAP"])
     metric.update([], [], [[0, 0, 5, 5]], ["a dog"], [0.5])
@@ -139,12 +139,12 @@ def test_pictures_without_regions_or_detections() -> None:
 
 
 def test_merging_equals_one_process() -> None:
-    def half(pictures: slice) -> DenseCaptioning:
+    def half(images: slice) -> DenseCaptioning:
         metric = DenseCaptioning()
-        for picture in CASES["random"]["images"][pictures]:
-            truth = [[text] for text in picture["gt_captions"]]
-            boxes = half_open(picture["boxes"])
-            metric.update(half_open(picture["gt_boxes"]), truth, boxes, picture["captions"], picture["logprobs"])
+        for image in CASES["random"]["images"][images]:
+            truth = [[text] for text in image["gt_captions"]]
+            boxes = half_open(image["boxes"])
+            metric.update(half_open(image["gt_boxes"]), truth, boxes, image["captions"], image["logprobs"])
         return metric
 
     parts = half(slice(1)), half(slice(1, None))

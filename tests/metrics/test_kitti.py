@@ -115,7 +115,7 @@ def test_what_excuses_false_positives(tmp_path: Path, other: str) -> None:
     alone = score(tmp_path, CAR, f"{CAR} 0.9\n{wrong}")
     assert clean["KITTI/Car_2D_AP11_easy_strict"] == pytest.approx(100 / 11)
     assert alone["KITTI/Car_2D_AP11_easy_strict"] == pytest.approx(50 / 11)
-    in_space = 100 / 11 if other == "Van" else 50 / 11  # DontCare has a meaning in the picture only
+    in_space = 100 / 11 if other == "Van" else 50 / 11  # DontCare has a meaning in the image only
     assert clean["KITTI/Car_3D_AP11_easy_strict"] == pytest.approx(in_space)
 
 

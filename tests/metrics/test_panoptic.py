@@ -205,21 +205,21 @@ def test_categories_must_say_whether_they_are_things(files: list[Path]) -> None:
 
 
 def changed(prediction: dict[str, Any], id: int = 0, **fields: Any) -> dict[str, Any]:
-    """Predictions of which the first has other fields; `id`: the case whose picture it takes."""
+    """Predictions of which the first has other fields; `id`: the case whose image it takes."""
     first = {**prediction["annotations"][0], "file_name": f"{id}.png", **fields}
     return {"annotations": [first, *prediction["annotations"][1:]]}
 
 
 @pytest.mark.parametrize(
-    ("picture", "message"),
+    ("image", "message"),
     [
-        (Image.new("L", (64, 48)), "ids in R, G and B; this picture is L"),
+        (Image.new("L", (64, 48)), "ids in R, G and B; this image is L"),
         (Image.new("RGB", (64, 47)), "a panoptic map of 47 x 64 was predicted for one of 48 x 64"),
-        (b"no picture", "as a picture"),
-        (b"", "as a picture"),
+        (b"no image", "as an image"),
+        (b"", "as an image"),
     ],
 )
-def test_bad_pictures_end_with_status_2(
+def test_bad_images_end_with_status_2(
     files: list[Path], picture: Any, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = files[3] / "8.png"

@@ -19,11 +19,11 @@ from scenekit.metrics.scene_graph.recall import (
     match_relations,
     read_mode,
 )
-from tests.metrics.graph_reference import PREDICATES, half_open, numbers, official_ap50, pictures
+from tests.metrics.graph_reference import PREDICATES, half_open, images, numbers, official_ap50
 
 
 def measured(mode: Mode, **options: Any) -> SceneGraphRecall:
-    found, unseen = pictures(mode)
+    found, unseen = images(mode)
     recall = SceneGraphRecall(PREDICATES, mode, unseen, **options)
     for truth, prediction in found:
         recall.update(truth, prediction)
@@ -47,7 +47,7 @@ def test_equal_to_scene_graph_benchmark(mode: Mode) -> None:
         equal({name: result[f"{name}@{k}"] for name in names}, {name: stable[name][str(k)] for name in names})
         for name in ("R", "zR", "ngR", "ng_zR"):
             if f"{name}_per_image" in stable:
-                equal(recall.picture_recalls(name, k).tolist(), stable[f"{name}_per_image"][str(k)])
+                equal(recall.image_recalls(name, k).tolist(), stable[f"{name}_per_image"][str(k)])
         equal(recall.predicate_recalls("R", k).tolist(), stable["mR_per_predicate"][str(k)])
         equal([row[f"R@{k}"] for row in result["per_predicate"].values()], stable["mR_per_predicate"][str(k)])
         if "ng_mR_per_predicate" in stable:
@@ -61,21 +61,21 @@ TIED = ("ng_mR_per_predicate", "ng_zR_per_image")
 
 @pytest.mark.parametrize("mode", MODES)
 def test_equal_to_neural_motifs(mode: Mode) -> None:
-    """There, pictures without predicted pairs have found nothing."""
+    """There, images without predicted pairs have found nothing."""
     recall, reference = measured(mode), numbers(mode)["neural_motifs"]
     predicted = measured(mode, without_pairs="skip")
     for k in CUTOFFS:
         equal(recall.result()[f"R@{k}"], reference["R"][str(k)])
-        equal(recall.picture_recalls("R", k).tolist(), reference["R_per_image"][str(k)])
+        equal(recall.image_recalls("R", k).tolist(), reference["R_per_image"][str(k)])
         if not numbers(mode)["tie_sensitive"]:
             equal(predicted.result()[f"ngR@{k}"], reference["ngR_over_images_with_predictions"][str(k)])
-            per_picture = reference["ngR_per_image_over_images_with_predictions"][str(k)]
-            equal(predicted.picture_recalls("ngR", k).tolist(), per_picture)
+            per_image = reference["ngR_per_image_over_images_with_predictions"][str(k)]
+            equal(predicted.image_recalls("ngR", k).tolist(), per_image)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_each_pair_finds_what_it_finds_in_neural_motifs(mode: Mode) -> None:
-    expected, (found, _) = numbers(mode)["neural_motifs"]["pred_to_gt"], pictures(mode)
+    expected, (found, _) = numbers(mode)["neural_motifs"]["pred_to_gt"], images(mode)
     for (truth, prediction), rows in zip(found, expected, strict=True):
         if rows is None:
             assert not len(truth.relations)
@@ -89,7 +89,7 @@ def test_average_precision_of_the_objects(mode: Mode) -> None:
     """Equal to pycocotools. The benchmark's own numbers are lower: it gives its annotations ids from 0 on, and
     pycocotools takes the match with number 0 for none.
     """
-    found, _ = pictures(mode)
+    found, _ = images(mode)
     stored = numbers(mode)["scene_graph_benchmark"]["detection_AP50"]
     assert official_ap50(found, first_id=0) == pytest.approx(stored, abs=5e-5)
     metric = CocoAP("bbox", {label: str(label) for label in range(1, 9)})
@@ -142,7 +142,7 @@ def test_iou_counts_the_last_pixel() -> None:
 
 
 def test_merging_equals_one_process() -> None:
-    found, unseen = pictures("sgdet")
+    found, unseen = images("sgdet")
     parts = [SceneGraphRecall(PREDICATES, "sgdet", unseen) for _ in range(2)]
     for i, (truth, prediction) in enumerate(found):
         parts[i >= 5].update(truth, prediction)
@@ -152,14 +152,14 @@ def test_merging_equals_one_process() -> None:
         parts[0].merge(SceneGraphRecall(PREDICATES, "sgcls", unseen))
 
 
-def test_without_pictures_nothing_is_measured() -> None:
+def test_without_images_nothing_is_measured() -> None:
     result = SceneGraphRecall(["on"], "predcls", zero_shot=[]).result()
     assert result["images"] == 0 and result["per_predicate"]["on"]["count"] == 0
     assert all(np.isnan(value) for name, value in result.items() if "@" in name)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_pictures_without_objects_pairs_or_relations(mode: Mode) -> None:
+def test_images_without_objects_pairs_or_relations(mode: Mode) -> None:
     recall = SceneGraphRecall(["on"], mode)
     nothing = GraphPrediction.of([], [], [], [], [])
     recall.update(GraphTruth.of([], [], []), nothing)

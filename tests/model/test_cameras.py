@@ -64,20 +64,20 @@ def test_the_camera_of_a_given_scene_serves(model: sk.SceneModel, sample: sk.Sam
     assert other.camera is not None and other.camera.matrix[0, 0] == 50, "what is said counts"
 
 
-def test_several_pictures_have_one_camera_or_one_each(model: sk.SceneModel, sample: sk.Sample) -> None:
+def test_several_images_have_one_camera_or_one_each(model: sk.SceneModel, sample: sk.Sample) -> None:
     def focal(scenes: Any) -> list[float]:
         return [float(scene.camera.matrix[0, 0]) for scene in scenes]
 
-    pictures = [sample.image] * 2
-    assert focal(model.predict(pictures, tasks=(), camera=CAMERA)) == [80, 80]
-    assert focal(model.predict(pictures, tasks=(), camera=CAMERA.matrix.numpy())) == [80, 80]
-    assert focal(model.predict(pictures, tasks=(), camera=CAMERA.matrix.tolist())) == [80, 80]
-    assert focal(model.predict(pictures, tasks=(), camera=[CAMERA.matrix.tolist(), CAMERA.matrix])) == [80, 80]
+    images = [sample.image] * 2
+    assert focal(model.predict(images, tasks=(), camera=CAMERA)) == [80, 80]
+    assert focal(model.predict(images, tasks=(), camera=CAMERA.matrix.numpy())) == [80, 80]
+    assert focal(model.predict(images, tasks=(), camera=CAMERA.matrix.tolist())) == [80, 80]
+    assert focal(model.predict(images, tasks=(), camera=[CAMERA.matrix.tolist(), CAMERA.matrix])) == [80, 80]
     each: list[Any] = [CAMERA, None]
-    assert focal(model.predict(pictures, tasks=(), camera=each)) == pytest.approx([80, 64])
+    assert focal(model.predict(images, tasks=(), camera=each)) == pytest.approx([80, 64])
 
     def stream() -> Iterator[Any]:
-        yield from pictures
+        yield from images
 
     assert focal(model.predict(stream(), tasks=(), camera=iter(each))) == pytest.approx([80, 64])
 
@@ -85,8 +85,8 @@ def test_several_pictures_have_one_camera_or_one_each(model: sk.SceneModel, samp
 @pytest.mark.parametrize(
     ("cameras", "message"),
     [
-        ([CAMERA], "fewer cameras than pictures"),
-        ([CAMERA] * 3, "fewer pictures than cameras"),
+        ([CAMERA], "fewer cameras than images"),
+        ([CAMERA] * 3, "fewer images than cameras"),
         ([CAMERA, torch.eye(2)], r"got shape \[2, 2\]"),
         ([[80.0, 0.0, 30.0]], r"got shape \[1, 3\]"),
         (80.0, r"got shape \[\]"),
@@ -94,9 +94,9 @@ def test_several_pictures_have_one_camera_or_one_each(model: sk.SceneModel, samp
     ],
 )
 def test_cameras_that_do_not_fit_are_refused(model: sk.SceneModel, cameras: Any, message: str) -> None:
-    pictures: list[Any] = [tiny.sample().image] * 2
+    images: list[Any] = [tiny.sample().image] * 2
     with pytest.raises(InputError, match=message):
-        model.predict(pictures, tasks=(), camera=cameras)
+        model.predict(images, tasks=(), camera=cameras)
 
 
 def test_evaluation_sees_with_the_cameras_of_the_data(model: sk.SceneModel, sample: sk.Sample) -> None:
@@ -109,8 +109,8 @@ def test_evaluation_sees_with_the_cameras_of_the_data(model: sk.SceneModel, samp
     assert evaluate(model, [unknown], ["boxes3d"])["boxes3d"]["assumed cameras"] == 1
 
 
-def test_cameras_follow_the_pictures_into_a_batch(model: sk.SceneModel, sample: sk.Sample) -> None:
-    """Resized and mirrored, the centers of the boxes are seen at the same places of the picture."""
+def test_cameras_follow_the_images_into_a_batch(model: sk.SceneModel, sample: sk.Sample) -> None:
+    """Resized and mirrored, the centers of the boxes are seen at the same places of the image."""
     config = model.config.input
     steps = [Resize(config), RandomFlip(1.0)]
     changed = apply_all(steps, sample, rng_for(0, 0, 0))
@@ -127,5 +127,5 @@ def test_cameras_follow_the_pictures_into_a_batch(model: sk.SceneModel, sample: 
     expected = CAMERA.project(BOXES.center) * torch.tensor([width / tiny.SIZE[1], height / tiny.SIZE[0]])
     expected[:, 0] = width - expected[:, 0]
     torch.testing.assert_close(pixels, expected)
-    # Collated pictures have no other size than the network's: what is assumed is assumed of that.
+    # Collated images have no other size than the network's: what is assumed is assumed of that.
     torch.testing.assert_close(batch.camera(1).matrix, Camera.default(*batch.sizes[1]).matrix)

@@ -25,13 +25,13 @@ def model() -> SceneModel:
 
 
 def large(number: int = 0, scale: int = 3) -> tuple[torch.Tensor, Objects]:
-    """A picture that the network sees smaller, and its objects in its own pixels."""
+    """An image that the network sees smaller, and its objects in its own pixels."""
     truth = sample(number)
     picture = torch.nn.functional.interpolate(truth.image[None].float() / 255, scale_factor=float(scale))[0]
     return picture, Objects(truth.scene.objects.boxes * scale, truth.scene.objects.labels)
 
 
-def test_labelled_objects_come_back_row_by_row_in_the_picture_s_pixels(model: SceneModel) -> None:
+def test_labelled_objects_come_back_row_by_row_in_the_image_s_pixels(model: SceneModel) -> None:
     """Whatever the threshold: what is given is there."""
     picture, objects = large()
     scene = model.predict(picture, threshold=0.9, given={OBJECTS: objects})
@@ -79,7 +79,7 @@ def test_a_scene_stands_for_its_objects_in_words_of_its_own(model: SceneModel) -
     unknown = replace(scene, streams={OBJECTS: replace(truth.objects, labels=torch.tensor([0, 1]))})
     with pytest.raises(InputError, match="no label 'lamp'"):
         model.predict(sample().image, given=unknown)
-    with pytest.raises(InputError, match=r"of a picture of \[10, 64\] pixels, this one has \[48, 64\]"):
+    with pytest.raises(InputError, match=r"of an image of \[10, 64\] pixels, this one has \[48, 64\]"):
         model.predict(sample().image, given=replace(scene, size=(10, 64)))
 
 
@@ -89,7 +89,7 @@ def test_proposals_from_outside(model: SceneModel) -> None:
     assert 1 <= len(scene.objects) <= len(VOCABULARY.things)
 
 
-def test_several_pictures_have_one_entry_each(model: SceneModel) -> None:
+def test_several_images_have_one_entry_each(model: SceneModel) -> None:
     images = [sample(0).image, sample(1).image, sample(2).image]
     given: list[Any] = [sample(0).scene, None, {OBJECTS: sample(2).scene.objects.boxes}]
     first, free, third = model.predict(images, tasks=["masks"], threshold=2.0, given=given)
@@ -97,9 +97,9 @@ def test_several_pictures_have_one_entry_each(model: SceneModel) -> None:
     lazy = model.predict(iter(images), tasks=["masks"], threshold=2.0, given=iter(given))
     assert [len(scene.objects) for scene in lazy] == [2, 0, 2]
     for wrong in (given[:2], [*given, None]):
-        with pytest.raises(InputError, match="one entry a picture is expected, but there are fewer"):
+        with pytest.raises(InputError, match="one entry an image is expected, but there are fewer"):
             model.predict(images, tasks=["semantic"], given=wrong)
-    with pytest.raises(InputError, match="for several pictures, got a single one"):
+    with pytest.raises(InputError, match="for several images, got a single one"):
         model.predict(images, tasks=["semantic"], given=given[0])
 
 
@@ -110,7 +110,7 @@ def test_several_pictures_have_one_entry_each(model: SceneModel) -> None:
         ({OBJECTS: [[0, 0, 5, 5], [1, 2]]}, r"Objects or boxes \[N, 4\] expected, got list"),
         ({OBJECTS: [[9, 9, 5, 5]]}, r"box 0 \[9, 9, 5, 5\] is reversed; expected x0 < x1 <= 64, y0 < y1 <= 48"),
         ({OBJECTS: [[0, 0, 5, float("nan")]]}, "is NaN or infinite"),
-        ({OBJECTS: [[0, 0, 5, 5], [70, 0, 75, 5]]}, r"box 1 \[70, 0, 75, 5\] is outside the picture"),
+        ({OBJECTS: [[0, 0, 5, 5], [70, 0, 75, 5]]}, r"box 1 \[70, 0, 75, 5\] is outside the image"),
         ({OBJECTS: Objects(torch.tensor([[0.0, 0, 5, 5]]), torch.tensor([2]))}, "with label 2 is of an unknown label"),
         ({SEMANTIC: [[0, 0, 5, 5]]}, "'semantic' are no regions"),
         ({"objects": [[0, 0, 5, 5]]}, "str 'objects' is no key; .* such as sk.OBJECTS"),

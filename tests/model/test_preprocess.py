@@ -1,4 +1,4 @@
-"""Pictures to network input, held against torchvision's and detectron2's rules and numbers worked by hand."""
+"""Images to network input, held against torchvision's and detectron2's rules and numbers worked by hand."""
 
 import pytest
 import torch
@@ -81,9 +81,9 @@ def test_cameras_follow_the_size():
 @pytest.mark.parametrize("size", [(240, 320), (427, 640), (100, 333), (37, 21)])
 def test_plain_resampling_is_torchvisions(size):
     config = InputConfig(min_size=90, max_size=160, resampling="plain")
-    pictures = [torch.rand(3, *size), torch.rand(3, *size[::-1])]
-    theirs, _ = GeneralizedRCNNTransform(90, 160, config.mean, config.std).eval()(pictures)
-    ours = make_batch([picture * 255 for picture in pictures], config)
+    images = [torch.rand(3, *size), torch.rand(3, *size[::-1])]
+    theirs, _ = GeneralizedRCNNTransform(90, 160, config.mean, config.std).eval()(images)
+    ours = make_batch([image * 255 for image in images], config)
     assert list(ours.sizes) == theirs.image_sizes
     torch.testing.assert_close(ours.pixels, theirs.tensors, atol=1e-5, rtol=0)
 

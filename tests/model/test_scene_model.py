@@ -1,7 +1,7 @@
 """SceneModel: what tasks may rely on, held on a model that runs in milliseconds.
 
 Losses and predictions are taken from a model in `eval` mode: what it does depends on targets, never on that mode, and
-batch statistics of the backbone would let one picture change another.
+batch statistics of the backbone would let one image change another.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def gradients(model: SceneModel, outputs: Outputs) -> dict[str, Tensor | None]:
 
 
 def equal(first: Any, second: Any) -> bool:
-    """Board values of row keys and of the picture."""
+    """Board values of row keys and of the image."""
     if isinstance(first, Tensor):
         return torch.equal(first, second)
     return all(torch.equal(vars(first)[name], vars(second)[name]) for name in vars(first))
@@ -76,7 +76,7 @@ def test_every_task_has_finite_losses_that_reach_every_parameter(model: SceneMod
     assert not [name for name, gradient in found.items() if gradient is None or not gradient.isfinite().all()]
 
 
-def test_pictures_without_objects(model: SceneModel) -> None:
+def test_images_without_objects(model: SceneModel) -> None:
     outputs = learn(model, empty(0), empty(1))
     losses = {name: float(loss.detach()) for name, loss in outputs.losses.items()}
     assert losses["masks.unlabelled"] == losses["keypoints.unlabelled"] == losses["detection.box"] == 0
@@ -85,7 +85,7 @@ def test_pictures_without_objects(model: SceneModel) -> None:
     assert all(gradient is not None and gradient.isfinite().all() for gradient in found.values())
 
 
-def test_pictures_without_labels_teach_nothing_but_everything_takes_part(model: SceneModel) -> None:
+def test_images_without_labels_teach_nothing_but_everything_takes_part(model: SceneModel) -> None:
     outputs = learn(model, unlabelled(0), unlabelled(1))
     assert all(loss == 0 for loss in outputs.losses.values())
     found = gradients(model, outputs)
@@ -99,7 +99,7 @@ def test_a_label_that_is_missing_leaves_only_its_task_unlabelled(model: SceneMod
     assert losses.keys() - {"keypoints.unlabelled"} == LOSSES - {"keypoints.keypoint"}
 
 
-def test_an_unlabelled_picture_changes_no_mean_of_the_labelled_one(model: SceneModel) -> None:
+def test_an_unlabelled_image_changes_no_mean_of_the_labelled_one(model: SceneModel) -> None:
     alone, both = learn(model, sample(0)).losses, learn(model, sample(0), unlabelled(1)).losses
     for name in LOSSES:
         torch.testing.assert_close(both[name], alone[name], rtol=1e-3, atol=1e-4)
@@ -173,7 +173,7 @@ def test_an_unknown_task_is_named(model: SceneModel) -> None:
 # Batches
 
 
-def test_pictures_of_different_sizes(model: SceneModel) -> None:
+def test_images_of_different_sizes(model: SceneModel) -> None:
     outputs = look(model, sample(0, (48, 64)), sample(1, (64, 80)), sample(2, (41, 57)))
     scenes = model.scenes(outputs)
     assert [scene.size for scene in scenes] == [(48, 64), (64, 80), (41, 57)]
@@ -186,8 +186,8 @@ def test_pictures_of_different_sizes(model: SceneModel) -> None:
     assert all(loss.isfinite() for loss in learn(model, sample(0, (48, 64)), sample(1, (64, 80))).losses.values())
 
 
-def test_a_picture_alone_equals_the_same_in_a_batch(model: SceneModel) -> None:
-    """Of pictures of one size: a larger neighbour adds padding, whose rim the convolutions see."""
+def test_a_image_alone_equals_the_same_in_a_batch(model: SceneModel) -> None:
+    """Of images of one size: a larger neighbour adds padding, whose rim the convolutions see."""
     both = model.scenes(look(model, sample(0), sample(1)))
     for number, inside in enumerate(both):
         (alone,) = model.scenes(look(model, sample(number)))
@@ -210,7 +210,7 @@ def test_results_are_in_original_pixels(model: SceneModel) -> None:
 
 
 def given_boxes(model: SceneModel, labels: bool) -> Regions:
-    """The ground truth of two pictures, in network pixels."""
+    """The ground truth of two images, in network pixels."""
     truth = batch(model, [sample(0), sample(1)])[1].streams[OBJECTS].regions
     return truth if labels else replace(truth, labels=None)
 
@@ -245,18 +245,18 @@ def test_given_proposals_are_what_is_detected_among(model: SceneModel) -> None:
 
 
 def test_given_proposals_train_the_second_stage_alone(model: SceneModel) -> None:
-    pictures, targets = batch(model, [sample(0), sample(1)])
+    images, targets = batch(model, [sample(0), sample(1)])
     truth = targets.streams[OBJECTS].regions
-    losses = model(pictures, targets, given={PROPOSALS: Regions(truth.boxes, truth.image_index)}).losses
+    losses = model(images, targets, given={PROPOSALS: Regions(truth.boxes, truth.image_index)}).losses
     assert losses.keys() == {name for name in LOSSES if not name.startswith("proposals")}
 
 
 def test_given_objects_that_match_nothing_cannot_be_learned_from(model: SceneModel) -> None:
-    pictures, targets = batch(model, [sample(0), sample(1)])
+    images, targets = batch(model, [sample(0), sample(1)])
     with pytest.raises(InputError, match="need `matched`"):
-        model(pictures, targets, given={OBJECTS: given_boxes(model, labels=True)})
+        model(images, targets, given={OBJECTS: given_boxes(model, labels=True)})
     given = replace(given_boxes(model, labels=True), matched=torch.arange(4))
-    losses = model(pictures, targets, given={OBJECTS: given}).losses
+    losses = model(images, targets, given={OBJECTS: given}).losses
     assert losses.keys() == {"semantic.pixel", "masks.mask", "keypoints.keypoint"}
 
 
@@ -293,7 +293,7 @@ def test_heads_do_not_work_on_what_scores_below_the_threshold(model: SceneModel)
     assert len(outputs.board[MASKS]) == int((scores >= scores[2]).sum())
 
 
-def test_pictures_come_in_every_form(model: SceneModel, tmp_path: Path) -> None:
+def test_images_come_in_every_form(model: SceneModel, tmp_path: Path) -> None:
     tensor = sample().image
     array = tensor.permute(1, 2, 0).contiguous().numpy()
     path = tmp_path / "picture.png"
@@ -313,12 +313,12 @@ def test_pictures_come_in_every_form(model: SceneModel, tmp_path: Path) -> None:
 def test_an_iterator_is_followed_lazily(model: SceneModel) -> None:
     taken = []
 
-    def pictures() -> Iterator[np.ndarray]:
+    def images() -> Iterator[np.ndarray]:
         for number in range(3):
             taken.append(number)
             yield sample(number).image.permute(1, 2, 0).numpy()
 
-    scenes = model.predict(pictures(), tasks=["semantic"])
+    scenes = model.predict(images(), tasks=["semantic"])
     assert taken == []
     next(scenes)
     assert taken == [0]

@@ -64,7 +64,7 @@ def test_masks_are_padded_to_the_batch() -> None:
     assert packed[:, 8:].sum() == 0 and packed[:, :, 12:].sum() == 0
 
 
-def test_absent_pictures_say_nothing() -> None:
+def test_absent_images_say_nothing() -> None:
     size = (8, 12)
     packed = SEMANTIC.field.collate([torch.zeros(size, dtype=torch.int64), SEMANTIC.field.absent(size)], (10, 12))
     assert packed.shape == (2, 10, 12) and bool((packed[1] == -1).all()) and bool((packed[0, 8:] == -1).all())

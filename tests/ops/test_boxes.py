@@ -43,7 +43,7 @@ def test_a_wild_prediction_stays_finite() -> None:
     assert (decoded[:, 2:] - decoded[:, :2]).tolist() == [[pytest.approx(1000, rel=1e-4)] * 2]
 
 
-def test_clip_equals_torchvision_for_each_picture() -> None:
+def test_clip_equals_torchvision_for_each_image() -> None:
     found, sizes = boxes(40, -50, 150), [(60, 90), (120, 40)]
     index = torch.arange(40) % 2
     clipped = clip_to_images(found, index, sizes)

@@ -38,12 +38,12 @@ def test_projected_boxes_are_those_of_omni3d() -> None:
     assert torch.equal(found.fully_behind, reference("fully_behind"))
 
 
-def test_a_corner_behind_the_camera_reaches_to_the_edge_of_the_picture() -> None:
+def test_a_corner_behind_the_camera_reaches_to_the_edge_of_the_image() -> None:
     """A box from 1 m behind the camera to 3 m in front, to the right of the axis and below it."""
     box = Boxes3D(torch.tensor([[1.0, 1.0, 1.0]]), torch.tensor([[4.0, 1.0, 1.0]]), torch.eye(3)[None])
     K = torch.tensor([[100.0, 0, 50], [0, 100, 40], [0, 0, 1]])
     found = project_cuboids(box.corners, K, (80, 100))
-    # The far end spans 0.5 to 1.5 m at 3 m; the near end stands at the lower right corner of the picture.
+    # The far end spans 0.5 to 1.5 m at 3 m; the near end stands at the lower right corner of the image.
     torch.testing.assert_close(found.boxes, torch.tensor([[50 + 50 / 3, 40 + 50 / 3, 100.0, 90.0]]))
     assert found.behind.tolist() == [True] and found.fully_behind.tolist() == [False]
 

@@ -1,9 +1,9 @@
-"""detectron2's networks with made-up weights: the weights, the picture, and every stage of ours against its numbers.
+"""detectron2's networks with made-up weights: the weights, the image, and every stage of ours against its numbers.
 
 `tests/reference/detectron2` holds what detectron2 0.6 gave for configurations `mask_rcnn_R_50_FPN_3x`,
 `keypoint_rcnn_R_50_FPN_3x` and `panoptic_fpn_R_50_3x`: corners and statistics of every layer, and all detections.
 
-Letters: B pictures, N rows, H W pixels.
+Letters: B images, N rows, H W pixels.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class _Comparison:
     scene: Scene
 
     def core(self) -> Iterator[Difference]:
-        """From the normalized picture to the box head."""
+        """From the normalized image to the box head."""
         batch = self.outputs.board.images
         yield self.equal("padded_input_shape", torch.tensor(batch.pixels.shape))
         if "input_stats" not in self.reference:

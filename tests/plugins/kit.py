@@ -22,7 +22,7 @@ CORE = Core(8, (4, 8, 16, 32), VOCABULARY)
 
 
 def regions(boxes: Sequence[Sequence[float]], labels: Sequence[int], **more: Any) -> Regions:
-    """Regions of the first picture, matched to the first, second, ... row of the ground truth unless told."""
+    """Regions of the first image, matched to the first, second, ... row of the ground truth unless told."""
     columns = {name: torch.tensor(value) for name, value in more.items()}
     columns.setdefault("matched", torch.arange(len(labels)))
     packed = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
@@ -31,13 +31,13 @@ def regions(boxes: Sequence[Sequence[float]], labels: Sequence[int], **more: Any
 
 
 def pyramid(height: int, width: int, channels: int = 8, strides: Sequence[int] = (4, 8, 16, 32)) -> FeaturePyramid:
-    """Random features of one picture; levels cover it with whole cells."""
+    """Random features of one image; levels cover it with whole cells."""
     maps = tuple(torch.randn(1, channels, -(-height // s), -(-width // s)) for s in strides)
     return FeaturePyramid(maps, tuple(strides))
 
 
 def board(features: FeaturePyramid, objects: Regions | None = None, size: tuple[int, int] = (64, 64)) -> Board:
-    """The view of a head that follows OBJECTS, of a batch with one picture of `size`."""
+    """The view of a head that follows OBJECTS, of a batch with one image of `size`."""
     images = ImageBatch(torch.zeros(1, 3, *size), (size,), (size,))
     whole = Board(images, RoIPooler())
     whole.put(FEATURES, features)

@@ -129,8 +129,8 @@ def test_weights_before_anything_was_seen_are_finite() -> None:
     assert all(w.isfinite().all() for w in outcome_weights(nothing, nothing, AttributeConfig()))
 
 
-def test_what_is_cut_out_is_what_the_picture_shows() -> None:
-    """A picture whose values are its x and y: cells hold those of their middle, less half a pixel."""
+def test_what_is_cut_out_is_what_the_image_shows() -> None:
+    """An image whose values are its x and y: cells hold those of their middle, less half a pixel."""
     ys, xs = torch.meshgrid(torch.arange(32.0), torch.arange(48.0), indexing="ij")
     images = ImageBatch(torch.stack((xs, ys, xs * 0))[None], ((32, 48),), ((32, 48),))
     cut = crops(images, regions([[8, 4, 16, 20]], [0]), 4)

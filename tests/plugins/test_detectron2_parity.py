@@ -12,7 +12,7 @@ import torch
 
 import scenekit as sk
 from scenekit.cli.main import main
-from scenekit.fields.images import IGNORE
+from scenekit.fields.semantic import IGNORE
 from scenekit.model.preprocess import pack
 from tests.plugins import detectron2_parity as parity
 
@@ -69,8 +69,8 @@ def test_words_are_cocos(converted: Converted) -> None:
 
 
 @torch.no_grad()
-def test_pictures_in_which_nothing_scores(converted: Converted) -> None:
-    """Two pictures of different sizes without objects, asked for at sizes other than the network's."""
+def test_images_in_which_nothing_scores(converted: Converted) -> None:
+    """Two images of different sizes without objects, asked for at sizes other than the network's."""
     model, sizes = converted.model, ((35, 25), (48, 80))
     batch = pack([parity.picture(70, 50), parity.picture(40, 96)], model.config.input, original_sizes=sizes)
     for scene, size in zip(model.scenes(model(batch, threshold=1.1), threshold=1.1), sizes, strict=True):
@@ -84,7 +84,7 @@ def test_pictures_in_which_nothing_scores(converted: Converted) -> None:
 
 
 def test_channels_turn_to_bgr(converted: Converted) -> None:
-    """An RGB picture comes in as everywhere; the mean of each channel is detectron2's PIXEL_MEAN."""
+    """An RGB image comes in as everywhere; the mean of each channel is detectron2's PIXEL_MEAN."""
     image = parity.picture(32, 32)
     found = pack([image], converted.model.config.input).pixels[0, :, 0, 0]
     expected = image.flip(0)[:, 0, 0] - torch.tensor([103.530, 116.280, 123.675])

@@ -112,11 +112,11 @@ def test_heads_follow_from_the_names(network: str, tasks: tuple[str, ...]) -> No
 def test_backbone_follows_from_the_shapes(state: State, name: str, std: tuple[float, ...], stride_in_1x1: bool) -> None:
     model = model_of({**state, **detector(), **mask_head()})
     assert model.tasks == ("masks",)
-    backbone, pictures = model.config.backbone, model.config.input
+    backbone, images = model.config.backbone, model.config.input
     assert (backbone.name, backbone.options["stride_in_1x1"]) == (name, stride_in_1x1)
-    assert [255 * value for value in pictures.std] == pytest.approx(std)
-    assert [255 * value for value in pictures.mean] == pytest.approx((103.530, 116.280, 123.675))
-    assert pictures.bgr and (pictures.min_size, pictures.max_size, pictures.divisor) == (800, 1333, 32)
+    assert [255 * value for value in images.std] == pytest.approx(std)
+    assert [255 * value for value in images.mean] == pytest.approx((103.530, 116.280, 123.675))
+    assert images.bgr and (images.min_size, images.max_size, images.divisor) == (800, 1333, 32)
 
 
 def test_sizes_follow_from_the_shapes() -> None:

@@ -112,7 +112,7 @@ def test_planted_peak_comes_out_at_its_pixel() -> None:
     share = torch.tensor(12.0).exp() / (torch.tensor(12.0).exp() + SIDE * SIDE - 1)
     assert decoded.scores is not None
     torch.testing.assert_close(decoded.scores, share.expand(1, K))
-    # A picture three times as large.
+    # An image three times as large.
     geometry = Geometry.resize((64, 64), (192, 192))
     ours.provides = (KEYPOINTS,)
     scene = Scene((192, 192), VOCABULARY, {OBJECTS: Objects(geometry.boxes(objects.boxes), torch.tensor([PERSON]))})

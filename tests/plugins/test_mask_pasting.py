@@ -13,7 +13,7 @@ from scenekit_plugins.masks.pasting import paste_masks
 
 
 def sampled(mask: Tensor, box: list[float], x: float, y: float) -> float:
-    """The value at a point of the picture: cell (i, j) of the mask has its centre at ((j + 0.5), (i + 0.5)) / M of the
+    """The value at a point of the image: cell (i, j) of the mask has its centre at ((j + 0.5), (i + 0.5)) / M of the
     box, values between are bilinear, and all around the mask is 0. As in detectron2's `paste_masks_in_image`."""
     side = mask.shape[0]
     u = (x - box[0]) / (box[2] - box[0]) * side - 0.5
@@ -27,7 +27,7 @@ def sampled(mask: Tensor, box: list[float], x: float, y: float) -> float:
 
 
 def reference(mask: Tensor, box: list[float], size: tuple[int, int]) -> Tensor:
-    """Every pixel of the picture at its centre."""
+    """Every pixel of the image at its centre."""
     height, width = size
     return torch.tensor([[sampled(mask, box, x + 0.5, y + 0.5) for x in range(width)] for y in range(height)])
 
@@ -66,7 +66,7 @@ def test_boxes_partly_and_wholly_outside() -> None:
     pasted = paste_masks(torch.ones(3, 4, 4), boxes, (8, 10))
     assert pasted.boxes.tolist() == [[0.0, 0.0, 3.0, 3.0], [8.0, 2.0, 10.0, 6.0], [0.0, 0.0, 0.0, 0.0]]
     left = torch.zeros(1, 4, 4)
-    left[0, :, :2] = 1  # what is inside lies outside of the picture
+    left[0, :, :2] = 1  # what is inside lies outside of the image
     assert paste_masks(left, boxes[:1], (8, 10)).area.tolist() == [0.0]
 
 

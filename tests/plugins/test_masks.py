@@ -87,7 +87,7 @@ def test_network_learns_and_stands_no_regions() -> None:
 
 
 def test_planted_mask_comes_out_at_its_pixels() -> None:
-    """The upper half of a box, decoded for its own class, in a picture twice as large as the network's input."""
+    """The upper half of a box, decoded for its own class, in an image twice as large as the network's input."""
     ours, objects = head(), regions([[4, 8, 12, 24]], [CUP])
     logits = torch.full((1, 2, 14, 14), 20.0)
     logits[:, CUP, 7:] = -20.0

@@ -1,4 +1,4 @@
-"""Panoptic merging, worked by hand on a picture of 10 x 10 pixels."""
+"""Panoptic merging, worked by hand on an image of 10 x 10 pixels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scenekit.fields.images import IGNORE
+from scenekit.fields.semantic import IGNORE
 from scenekit.keys import MASKS, OBJECTS, SEMANTIC
 from scenekit.scene import Objects, Scene
 from scenekit.structures import Geometry, Masks, Panoptic

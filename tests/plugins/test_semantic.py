@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from scenekit.config import validated
 from scenekit.errors import InputError
-from scenekit.fields.images import IGNORE
+from scenekit.fields.semantic import IGNORE
 from scenekit.keys import SEMANTIC
 from scenekit.model.head import Core
 from scenekit.scene import Scene
@@ -54,7 +54,7 @@ def test_network_is_that_of_the_paper(mode: str) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
 
 
-def test_logits_cover_a_picture_of_odd_size() -> None:
+def test_logits_cover_a_image_of_odd_size() -> None:
     assert head()(board(pyramid(37, 50))).shape == (1, LABELS, 10, 13)
 
 
@@ -98,8 +98,8 @@ def test_loss_at_logits_takes_the_label_in_the_middle_of_each_cell() -> None:
 
 
 @pytest.mark.parametrize("loss_at", ["input", "logits"])
-def test_loss_of_a_picture_of_odd_size(loss_at: str) -> None:
-    """Padding to a multiple of 1, as other libraries' weights may want: the last cells reach beyond the picture."""
+def test_loss_of_a_image_of_odd_size(loss_at: str) -> None:
+    """Padding to a multiple of 1, as other libraries' weights may want: the last cells reach beyond the image."""
     ours, view = head(loss_at=loss_at), board(pyramid(37, 50))
     loss = ours.loss(ours(view), view, targets({SEMANTIC: torch.full((1, 37, 50), FLOOR)}))["pixel"]
     assert loss.isfinite() and finite_gradients(loss, ours)
@@ -107,7 +107,7 @@ def test_loss_of_a_picture_of_odd_size(loss_at: str) -> None:
 
 @pytest.mark.parametrize("factor", [1, 2])
 def test_planted_logits_come_out_at_their_pixels(factor: int) -> None:
-    """A picture of 32 x 48 in a network input of 64 x 64; the padding says something else."""
+    """An image of 32 x 48 in a network input of 64 x 64; the padding says something else."""
     logits = torch.zeros(LABELS, 16, 16)
     logits[0] = 1.0
     logits[FLOOR, 2:4, 3:6] = 9.0

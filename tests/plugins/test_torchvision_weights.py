@@ -37,7 +37,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @torch.no_grad()
 def test_outputs_are_torchvisions(pair: Twins) -> None:
-    """Pictures of several sizes in one batch, and one of them alone, which is padded less."""
+    """Images of several sizes in one batch, and one of them alone, which is padded less."""
     images = pictures(seed=1)
     for batch in (images, images[1:2]):
         theirs = pair.theirs(batch)
@@ -46,11 +46,11 @@ def test_outputs_are_torchvisions(pair: Twins) -> None:
         assert found.scores < 1e-4 and found.boxes < 1e-3
         assert (found.masks or 0.0) < 1e-3 and (found.keypoints or 0.0) < 1e-3
         assert (found.keypoint_scores or 0.0) < 1e-3
-    for picture in theirs:
-        for mask, box in zip(picture.get("masks", []), picture["boxes"], strict=False):
+    for image in theirs:
+        for mask, box in zip(image.get("masks", []), image["boxes"], strict=False):
             inside = (mask >= 0.5).sum() / (box[2:] - box[:2]).prod()
             assert 0.05 < inside < 0.98, "neither empty nor full"
-    scores = torch.cat([picture["scores"] for picture in theirs])
+    scores = torch.cat([image["scores"] for image in theirs])
     assert scores.min() > 0.05 and scores.max() < 1 - 1e-3
 
 

@@ -1,4 +1,4 @@
-"""Losses of torchvision's networks and ours on the same labelled pictures, with the same sampled regions."""
+"""Losses of torchvision's networks and ours on the same labelled images, with the same sampled regions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scenekit.structures import Keypoints, Masks
 from .torchvision_twins import Twins, picture
 
 SEEDS = (3, 4)
-"""Of the two pictures of a batch: what they show, and what is sampled in them."""
+"""Of the two images of a batch: what they show, and what is sampled in them."""
 
 LOSSES = {
     "proposals.objectness": "loss_objectness",
@@ -33,7 +33,7 @@ LOSSES = {
 def losses(pair: Twins) -> dict[str, tuple[float, float]]:
     """(theirs, ours) of every loss that torchvision has for the network, by our name.
 
-    Pictures already have the size of the input, as torchvision's resampling of masks is a matter of the data.
+    Images already have the size of the input, as torchvision's resampling of masks is a matter of the data.
     """
     samples = [_sample(pair, seed) for seed in SEEDS]
     model = pair.ours
@@ -85,7 +85,7 @@ class OurSampler:
 
 
 def _sample(pair: Twins, seed: int) -> Sample:
-    """A picture of the input's size with four objects: ellipses with seventeen points, some of them hidden."""
+    """An image of the input's size with four objects: ellipses with seventeen points, some of them hidden."""
     size = (pair.ours.config.input.min_size, pair.ours.config.input.min_size * 5 // 4)
     source = torch.Generator().manual_seed(seed)
     corners = torch.rand(4, 2, 2, generator=source) * torch.tensor([0.5 * size[1], 0.5 * size[0]])

@@ -27,7 +27,7 @@ NAMES = (
 )
 SMALL = {"min_size": 128, "max_size": 192}
 FEW = {"rpn_post_nms_top_n_test": 60, "rpn_post_nms_top_n_train": 60, "box_detections_per_img": 7}
-"""Small pictures and few regions, so that a network runs in seconds."""
+"""Small images and few regions, so that a network runs in seconds."""
 
 SIZES = ((150, 201), (97, 64), (240, 320))
 """Enlarged, enlarged upright, and shrunk until the longer side fits."""
@@ -54,10 +54,10 @@ class Twins:
 def pictures(seed: int = 0) -> list[Tensor]:
     """Smooth blobs of color with noise, floating point of 0..1, one for each of `SIZES`."""
     source = torch.Generator().manual_seed(seed)
-    return [picture(size, source) for size in SIZES]
+    return [image(size, source) for size in SIZES]
 
 
-def picture(size: tuple[int, int], source: torch.Generator) -> Tensor:
+def image(size: tuple[int, int], source: torch.Generator) -> Tensor:
     """One of them, of any size."""
     coarse = torch.rand(1, 3, 6, 7, generator=source)
     smooth = nn.functional.interpolate(coarse, size=size, mode="bicubic")[0]
@@ -76,7 +76,7 @@ def twins(name: str, folder: Path) -> Twins:
 
 
 def _sizes(name: str) -> dict[str, int]:
-    """Those of the input; the network that is made for small pictures keeps its own."""
+    """Those of the input; the network that is made for small images keeps its own."""
     return {} if "320" in name else SMALL
 
 
@@ -103,7 +103,7 @@ def _settle(model: Any) -> None:
 
 @torch.no_grad()
 def _observe(model: Any) -> None:
-    """Give batch norms random weights and what they see of a picture as statistics.
+    """Give batch norms random weights and what they see of an image as statistics.
 
     With random ones a network without shortcuts sees all places nearly alike, and rounding decides among them.
     """
@@ -163,7 +163,7 @@ def predicted(model: SceneModel, images: Sequence[Tensor]) -> list[Scene]:
 class Differences:
     """Largest differences over all detections; `unmatched` have no partner with the same label in nearly its place.
 
-    `boxes` and `keypoints` in pixels of the picture, `masks` as the share of pixels of the pictures.
+    `boxes` and `keypoints` in pixels of the image, `masks` as the share of pixels of the images.
     """
 
     detections: int
@@ -176,8 +176,8 @@ class Differences:
 
 
 def differences(theirs: Sequence[Mapping[str, Tensor]], ours: Sequence[Scene]) -> Differences:
-    """What the two say of the same pictures, detection by detection."""
-    parts = [_of_picture(expected, scene) for expected, scene in zip(theirs, ours, strict=True)]
+    """What the two say of the same images, detection by detection."""
+    parts = [_of_image(expected, scene) for expected, scene in zip(theirs, ours, strict=True)]
     total = sum(part.detections for part in parts)
 
     def largest(name: str) -> float | None:
@@ -195,7 +195,7 @@ def differences(theirs: Sequence[Mapping[str, Tensor]], ours: Sequence[Scene]) -
     )
 
 
-def _of_picture(expected: Mapping[str, Tensor], scene: Scene) -> Differences:
+def _of_image(expected: Mapping[str, Tensor], scene: Scene) -> Differences:
     objects = scene.objects
     assert objects.scores is not None
     far = (expected["boxes"][:, None] - objects.boxes[None]).abs().amax(dim=2)

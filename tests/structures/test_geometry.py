@@ -1,10 +1,17 @@
-"""Crops, resizes and mirroring, held against pixels that are drawn, moved as pictures, and looked at again."""
+"""Crops, resizes and mirroring, held against pixels that are drawn, moved as images, and looked at again."""
 
 import pytest
 import torch
 
-from scenekit.fields.images import DepthField, PanopticField, RelationField, SemanticField
-from scenekit.fields.rows import Box3DField, CaptionField, KeypointField, MaskField, MeshField
+from scenekit.fields.boxes3d import Box3DField
+from scenekit.fields.captions import CaptionField
+from scenekit.fields.depth import DepthField
+from scenekit.fields.keypoints import KeypointField
+from scenekit.fields.masks import MaskField
+from scenekit.fields.meshes import MeshField
+from scenekit.fields.panoptic import PanopticField
+from scenekit.fields.relations import RelationField
+from scenekit.fields.semantic import SemanticField
 from scenekit.structures import Boxes3D, Camera, Captions, Geometry, Keypoints, Masks, Meshes, Panoptic, Segment
 from scenekit.structures.relations import Relations
 from tests.structures import worlds
@@ -85,7 +92,7 @@ def test_depth_keeps_its_values_and_gaps() -> None:
     assert torch.isnan(moved[0, -1]) and torch.equal(moved[1:], depth.flip(1)[1:])
 
 
-def test_segments_that_leave_the_picture_are_dropped() -> None:
+def test_segments_that_leave_the_image_are_dropped() -> None:
     ids = torch.zeros(SIZE, dtype=torch.int64)
     ids[:, :2], ids[:, 5:] = 1, 2
     panoptic = Panoptic(ids, (Segment(1, 0, True, object=0), Segment(2, 2, False)))

@@ -39,7 +39,7 @@ def test_subsets_of_subsets_point_to_the_root() -> None:
     assert (len(nothing), nothing.root is root, nothing.boxes.shape) == (0, True, (0, 4))
 
 
-def test_rows_of_a_picture() -> None:
+def test_rows_of_a_image() -> None:
     own = regions().of_image(1)
     assert own.root_rows.tolist() == [1, 3] and own.image_index.tolist() == [1, 1]
 

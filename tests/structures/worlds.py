@@ -65,7 +65,7 @@ def scene(count: int = 2) -> Scene:
 
 
 def objects(count: int) -> Objects:
-    """Boxes inside the picture."""
+    """Boxes inside the image."""
     corner = torch.rand(count, 2) * 4
     boxes = torch.cat((corner, corner + 1 + torch.rand(count, 2) * 2), dim=1)
     return Objects(boxes, torch.arange(count) % 2, torch.rand(count))
@@ -88,7 +88,7 @@ def row_values(count: int) -> dict:
 
 
 def image_values(count: int) -> dict:
-    """Values of the whole picture; the first object is a segment and relates to the last one."""
+    """Values of the whole image; the first object is a segment and relates to the last one."""
     ids = torch.zeros(HEIGHT, WIDTH, dtype=torch.int64)
     ids[2:5, 3:7] = 4
     ids[6:] = 9

@@ -105,12 +105,12 @@ def said(function):
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 
-picture = torch.zeros(3, 64, 64)
+image = torch.zeros(3, 64, 64)
 print(json.dumps({
     "gone": said(lambda: built("gone")),
     "distance": said(lambda: built("distance")),
-    "late": said(lambda: built("late").predict(picture, threshold=0.0)),
-    "masks": sorted(key.name for key in built("masks").predict(picture, threshold=0.0).values),
+    "late": said(lambda: built("late").predict(image, threshold=0.0)),
+    "masks": sorted(key.name for key in built("masks").predict(image, threshold=0.0).values),
 }))
 """
 

@@ -43,7 +43,7 @@ FAULTS: tuple[str, ...] = (
 
 @dataclass(frozen=True)
 class Spoiled:
-    """Squares and discs; picture i has the i-th kind of fault, and everything else is labelled soundly."""
+    """Squares and discs; image i has the i-th kind of fault, and everything else is labelled soundly."""
 
     faults: tuple[str, ...] = FAULTS
     vocabulary: sk.Vocabulary = VOCABULARY
@@ -52,7 +52,7 @@ class Spoiled:
         return len(self.faults)
 
     def __getitem__(self, index: int) -> sk.Sample:
-        sample, fault = pictures()[index], self.faults[index]
+        sample, fault = images()[index], self.faults[index]
         objects = sk.Objects.empty() if fault == "no objects" else sample.scene.objects
         values = labels(fault, len(objects))
         streams = {OBJECTS: objects, PHRASES: objects}
@@ -62,7 +62,7 @@ class Spoiled:
 
 
 @functools.cache
-def pictures() -> list[sk.Sample]:
+def images() -> list[sk.Sample]:
     """Toys with two objects at least."""
     toys = toy.Toys(labelled=())
     return [sample for sample in map(toys.__getitem__, range(len(toys))) if len(sample.scene.objects) > 1]

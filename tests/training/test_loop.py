@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from scenekit.errors import InputError
 from scenekit.hooks import Origin, hookimpl, registry
 from scenekit.recipe import Recipe
-from scenekit.training.freezing import keep_still
+from scenekit.training.freezing import freeze_except
 from scenekit.training.log import read_log
 from scenekit.training.loop import train
 from scenekit.training.state import checkpoints, load_state
@@ -106,7 +106,7 @@ def test_measuring_on_the_way(tmp_path):
     extra = read_manifest(tmp_path / "measured" / "model")["extra"]
     assert (extra["step"], extra["trained_on"]) == (4, ["toys/train"])
     (evaluation,) = extra["evaluations"]
-    assert (evaluation["data"], evaluation["pictures"]) == ("toys/val", 3)
+    assert (evaluation["data"], evaluation["images"]) == ("toys/val", 3)
     assert evaluation["results"]["semantic"]["mIoU"] == second["results"]["semantic"]["mIoU"]
     assert evaluation["command"] == "scenekit evaluate --model NAME --data toys --split val --limit 3"
     run(plain, tmp_path / "plain")
@@ -126,7 +126,7 @@ def test_mixed_precision(tmp_path, precision):
     run(toy.recipe(steps=1), tmp_path / "full")  # the next run of the same process may want another precision
 
 
-def test_accumulating_uses_the_same_pictures(tmp_path):
+def test_accumulating_uses_the_same_images(tmp_path):
     run(toy.recipe(steps=1, batch_size=4), tmp_path / "large")
     run(toy.recipe(steps=1, batch_size=2, accumulate=2), tmp_path / "small")
     large, small = (losses(tmp_path / name)[0]["losses"] for name in ("large", "small"))
@@ -265,7 +265,7 @@ def test_the_log_is_json(tmp_path):
 def test_a_task_is_taught_while_all_else_stays(tmp_path):
     first = run(toy.recipe(steps=2, ema=None), tmp_path / "before")
     before = {name: value.clone() for name, value in first.state_dict().items()}
-    keep_still(first.train(), ["masks"])
+    freeze_except(first.train(), ["masks"])
     parts = {**first.stages, **first.heads}
     assert [name for name, part in parts.items() if any(module.training for module in part.modules())] == ["masks"]
     start = {**toy.recipe(steps=3, ema=0.9).model_dump(mode="json"), "init": str(tmp_path / "before" / "model")}

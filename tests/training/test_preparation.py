@@ -26,7 +26,7 @@ def toys(monkeypatch):
 
 
 def recipe(options: dict[str, Any] | None = None, **more: Any) -> Recipe:
-    """Two data sets, of which one has a single picture."""
+    """Two data sets, of which one has a single image."""
     content = toy.recipe(steps=2, save_every=1, batch_size=1).model_dump(mode="json")
     content["model"]["tasks"] = {"tally": options or {}}
     content["data"]["train"] = [{"name": "toys"}, {"name": "toys", "options": {"count": 1}}]
@@ -76,10 +76,10 @@ def test_at_most_so_many_scenes_evenly_from_each_data_set(tmp_path, monkeypatch)
     assert [scene.names() for scene in scenes] == [toy.Toys()[index].scene.names() for index in numbers]
 
 
-def test_scenes_without_pictures_where_the_data_set_has_them():
+def test_scenes_without_images_where_the_data_set_has_them():
     class Cheap(toy.Toys):
         def __getitem__(self, index):
-            raise AssertionError("no picture is needed")
+            raise AssertionError("no image is needed")
 
         def scene(self, index):
             return toy.Toys()[index].scene

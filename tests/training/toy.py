@@ -35,7 +35,7 @@ COLORS = torch.tensor([[230, 60, 60], [60, 60, 230]], dtype=torch.uint8)
 
 @dataclass(frozen=True)
 class Toys:
-    """`count` pictures of `side` pixels with up to three objects; `labelled` names the keys that are supervised."""
+    """`count` images of `side` pixels with up to three objects; `labelled` names the keys that are supervised."""
 
     count: int = 32
     side: int = 64
@@ -70,7 +70,7 @@ class Toys:
         return Sample(image, scene, Supervision(frozenset(keys[name] for name in self.labelled)), index)
 
     def _shape(self, rng: random.Random, column: int) -> tuple[int, torch.Tensor]:
-        """A label and its pixels, in its own third of the picture so that nothing overlaps."""
+        """A label and its pixels, in its own third of the image so that nothing overlaps."""
         radius = rng.uniform(self.side / 9, self.side / 7)
         x = (column + 0.5) * self.side / 3
         y = rng.uniform(radius, self.side - radius)

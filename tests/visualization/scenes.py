@@ -15,8 +15,8 @@ VOCABULARY = Vocabulary(
 )
 
 
-def gray_picture(scene: Scene) -> Image.Image:
-    """A picture of the scene's size without any content."""
+def gray_image(scene: Scene) -> Image.Image:
+    """An image of the scene's size without any content."""
     return Image.new("RGB", (scene.size[1], scene.size[0]), GRAY)
 
 

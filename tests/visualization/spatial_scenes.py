@@ -12,11 +12,11 @@ VOCABULARY = Vocabulary(things=("crate", "traffic cone"))
 
 SIDE = 200
 CAMERA = Camera(torch.tensor([[100.0, 0.0, 100.0], [0.0, 100.0, 100.0], [0.0, 0.0, 1.0]]))
-"""Focal length 100 pixels, in the middle of a picture of 200 x 200."""
+"""Focal length 100 pixels, in the middle of an image of 200 x 200."""
 
 
 def cuboids(parameters: Sequence[Sequence[float]], camera: Camera | None = CAMERA, labels: int = 0) -> Scene:
-    """A scene of 3D boxes: x y z w h l roll pitch yaw each. The 2D boxes are the whole picture."""
+    """A scene of 3D boxes: x y z w h l roll pitch yaw each. The 2D boxes are the whole image."""
     count = len(parameters)
     objects = Objects(torch.tensor([[0.0, 0.0, SIDE, SIDE]] * count).reshape(-1, 4), torch.full((count,), labels))
     boxes = Boxes3D.from_parameters(torch.tensor(parameters, dtype=torch.float32).reshape(-1, 9))

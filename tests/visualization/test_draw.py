@@ -1,4 +1,4 @@
-"""Pictures of scenes: where they change, where not, and that every size and every content can be drawn."""
+"""Images of scenes: where they change, where not, and that every size and every content can be drawn."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from scenekit.visualization import (
     label_color,
 )
 from scenekit.visualization.draw import drawn_tasks, layers_apart
-from tests.visualization.scenes import GRAY, gray_picture, nothing, room
+from tests.visualization.scenes import GRAY, gray_image, nothing, room
 
 LAYERS = {
     "boxes": draw_boxes,
@@ -47,35 +47,35 @@ def changed(drawn: Image.Image) -> np.ndarray:
 def test_each_layer_draws_every_size(layer: object, size: tuple[int, int]) -> None:
     scene = room(*size)
     for factor in (1, 3):
-        picture = gray_picture(scene).resize((factor * size[1], factor * size[0]))
-        drawn = layer(picture, scene)  # type: ignore[operator]
-        assert drawn.size == picture.size and drawn.mode == "RGB"
-        assert not changed(picture).any(), "a layer must leave the picture it was given as it was"
+        image = gray_image(scene).resize((factor * size[1], factor * size[0]))
+        drawn = layer(image, scene)  # type: ignore[operator]
+        assert drawn.size == image.size and drawn.mode == "RGB"
+        assert not changed(image).any(), "a layer must leave the image it was given as it was"
 
 
 @pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
 def test_nothing_to_draw_changes_nothing(layer: object) -> None:
     scene = nothing()
-    assert not changed(layer(gray_picture(scene), scene)).any()  # type: ignore[operator]
+    assert not changed(layer(gray_image(scene), scene)).any()  # type: ignore[operator]
 
 
 def test_masks_change_their_own_pixels_only() -> None:
     scene = room()
-    drawn = draw_masks(gray_picture(scene), scene, labels=False)
+    drawn = draw_masks(gray_image(scene), scene, labels=False)
     np.testing.assert_array_equal(changed(drawn), scene[MASKS].dense.any(dim=0).numpy())
 
 
 def test_enlarged_masks_stay_on_the_object() -> None:
     scene = room()
-    picture = gray_picture(scene).resize((960, 720))
+    image = gray_image(scene).resize((960, 720))
     inside = scene[MASKS].dense.any(dim=0).numpy().repeat(3, axis=0).repeat(3, axis=1)
-    difference = changed(draw_masks(picture, scene, labels=False)) != inside
+    difference = changed(draw_masks(image, scene, labels=False)) != inside
     assert difference.sum() <= 8 * 9  # at most a source pixel at each of the eight corners, which the filter rounds
 
 
 def test_rows_without_a_mask_are_left_out() -> None:
     scene = replace(room(), valid={MASKS: torch.tensor([False, True])})
-    drawn = draw_masks(gray_picture(scene), scene, labels=False)
+    drawn = draw_masks(gray_image(scene), scene, labels=False)
     np.testing.assert_array_equal(changed(drawn), scene[MASKS].dense[1].numpy())
 
 
@@ -95,14 +95,14 @@ def test_small_mask_lies_over_large_one() -> None:
         )
         for parts, ids in (([large], [0]), ([small, large], [1, 0]))
     )
-    drawn = [np.asarray(draw_masks(gray_picture(base), scene, labels=False)) for scene in (alone, both)]
+    drawn = [np.asarray(draw_masks(gray_image(base), scene, labels=False)) for scene in (alone, both)]
     differs = (drawn[0] != drawn[1]).any(axis=-1)
     np.testing.assert_array_equal(differs, small[0].numpy())
 
 
 def test_boxes_are_hollow_frames() -> None:
     scene = room()
-    frame = changed(draw_boxes(gray_picture(scene), scene, labels=False))
+    frame = changed(draw_boxes(gray_image(scene), scene, labels=False))
     for x0, y0, x1, y1 in scene.objects.boxes.int().tolist():
         assert frame[y0 : y0 + 3, (x0 + x1) // 2].any() and frame[(y0 + y1) // 2, x1 - 3 : x1].any()
         assert not frame[y0 + 8 : y1 - 8, x0 + 8 : x1 - 8].any()
@@ -113,7 +113,7 @@ def test_boxes_are_hollow_frames() -> None:
 def test_labels_are_written() -> None:
     scene = room()
     for layer in (draw_boxes, draw_masks, draw_semantic, draw_panoptic):
-        named, bare = (np.asarray(layer(gray_picture(scene), scene, labels=labels)) for labels in (True, False))
+        named, bare = (np.asarray(layer(gray_image(scene), scene, labels=labels)) for labels in (True, False))
         assert (named != bare).any(axis=-1).sum() > 200
 
 
@@ -122,7 +122,7 @@ def test_maps_tint_what_they_name_and_leave_the_rest() -> None:
     semantic = scene[SEMANTIC].clone()
     semantic[:, 160:] = -1
     scene = replace(scene, values={SEMANTIC: semantic})
-    drawn = draw_semantic(gray_picture(scene), scene, labels=False)
+    drawn = draw_semantic(gray_image(scene), scene, labels=False)
     assert changed(drawn)[:, :155].all() and not changed(drawn)[:, 165:].any()
     expected = np.array(GRAY) * 0.45 + np.array(label_color(2, muted=True)) * 0.55
     np.testing.assert_allclose(np.asarray(drawn)[4, 4], expected, atol=1.5)
@@ -131,14 +131,14 @@ def test_maps_tint_what_they_name_and_leave_the_rest() -> None:
 def test_panoptic_things_look_as_their_objects() -> None:
     scene = room()
     y, x = 200 * 3 // 8 + 80, 240  # inside the chair
-    mask, segment = (np.asarray(f(gray_picture(scene), scene, labels=False))[y, x] for f in (draw_masks, draw_panoptic))
+    mask, segment = (np.asarray(f(gray_image(scene), scene, labels=False))[y, x] for f in (draw_masks, draw_panoptic))
     grayness = [(pixel.astype(float) - GRAY) / (1 - keep) for pixel, keep in ((mask, 0.55), (segment, 0.45))]
     np.testing.assert_allclose(*grayness, atol=4)
 
 
 def test_keypoints_are_on_the_skeleton() -> None:
     scene = room()
-    drawn = draw_keypoints(gray_picture(scene), scene)
+    drawn = draw_keypoints(gray_image(scene), scene)
     (x, top), (_, _), (_, bottom) = scene[KEYPOINTS].xy[0].tolist()
     touched = changed(drawn)
     assert touched[int(top) : int(bottom), int(x)].all()
@@ -154,51 +154,49 @@ def test_boxes_that_cannot_be_drawn_are_left_out() -> None:
     broken = [[nan, 0, 5, 5], [9, 9, 3, 3], [-50, -50, -20, -20], [5, 5, 900, inf], [0, 5, 0, 9], [90, 5, 99, 9]]
     objects = Objects(torch.tensor(broken).float(), torch.zeros(len(broken), dtype=torch.int64))
     scene = replace(nothing(), values={}, streams={OBJECTS: objects})
-    assert not changed(draw_boxes(gray_picture(scene), scene)).any()
+    assert not changed(draw_boxes(gray_image(scene), scene)).any()
 
 
 def test_crowded_labels_do_not_cover_each_other() -> None:
     boxes = torch.tensor([[10.0 + i, 10 + i, 60 + i, 60 + i] for i in range(30)])
     scene = replace(nothing(120, 160), values={})
     scene = replace(scene, streams={OBJECTS: Objects(boxes, torch.zeros(30, dtype=torch.int64))})
-    assert draw_boxes(gray_picture(scene), scene).size == (160, 120)
+    assert draw_boxes(gray_image(scene), scene).size == (160, 120)
 
 
 def test_scene_is_enlarged_by_a_whole_factor() -> None:
     for size, expected in (((240, 320), (960, 720)), ((900, 1200), (1200, 900)), ((1, 1), (4, 4))):
         scene = nothing(*size)
-        assert draw_scene(scene, gray_picture(scene), ["boxes"]).size == expected
+        assert draw_scene(scene, gray_image(scene), ["boxes"]).size == expected
 
 
-def test_scene_reads_its_own_picture(tmp_path: Path) -> None:
+def test_scene_reads_its_own_image(tmp_path: Path) -> None:
     scene = room()
-    gray_picture(scene).save(tmp_path / "room.png")
+    gray_image(scene).save(tmp_path / "room.png")
     found = replace(scene, path=str(tmp_path / "room.png")).draw()
-    np.testing.assert_array_equal(np.asarray(found), np.asarray(scene.draw(gray_picture(scene))))
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(scene.draw(gray_image(scene))))
 
 
 def test_layers_are_the_installed_tasks() -> None:
     scene = room()
     assert registry().failures == []
-    layers = draw_layers(scene, gray_picture(scene))
+    layers = draw_layers(scene, gray_image(scene))
     assert list(layers) == ["boxes", "semantic", "panoptic", "masks", "keypoints"]
     assert {layer.size for layer in layers.values()} == {(960, 720)}
     only_boxes = replace(scene, values={})
-    assert list(draw_layers(only_boxes, gray_picture(scene))) == ["boxes"]
+    assert list(draw_layers(only_boxes, gray_image(scene))) == ["boxes"]
 
 
 def test_whole_scene_shows_what_requires_the_rest_once() -> None:
     scene = room()
-    picture = gray_picture(scene)
-    whole = draw_scene(scene, picture)
-    np.testing.assert_array_equal(np.asarray(whole), np.asarray(draw_scene(scene, picture, ["panoptic", "keypoints"])))
+    image = gray_image(scene)
+    whole = draw_scene(scene, image)
+    np.testing.assert_array_equal(np.asarray(whole), np.asarray(draw_scene(scene, image, ["panoptic", "keypoints"])))
     without = replace(scene, values={k: v for k, v in scene.values.items() if k != PANOPTIC})
-    named = draw_scene(without, picture, ["semantic", "masks", "keypoints"])
-    np.testing.assert_array_equal(np.asarray(draw_scene(without, picture)), np.asarray(named))
+    named = draw_scene(without, image, ["semantic", "masks", "keypoints"])
+    np.testing.assert_array_equal(np.asarray(draw_scene(without, image)), np.asarray(named))
     boxes = replace(scene, values={})
-    np.testing.assert_array_equal(
-        np.asarray(draw_scene(boxes, picture)), np.asarray(draw_scene(boxes, picture, ["boxes"]))
-    )
+    np.testing.assert_array_equal(np.asarray(draw_scene(boxes, image)), np.asarray(draw_scene(boxes, image, ["boxes"])))
 
 
 def test_third_party_task_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,30 +204,30 @@ def test_third_party_task_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = TaskSpec("stamp", "", (key,), build=lambda core, config: None, draw=lambda p, s: Image.new("RGB", p.size))  # type: ignore[arg-type,return-value]
     monkeypatch.setattr(type(registry()), "tasks", property(lambda self: {"stamp": spec}))
     scene = replace(nothing(), values={key: torch.zeros(1)})
-    assert np.asarray(draw_scene(scene, gray_picture(scene))).max() == 0
-    assert list(draw_layers(scene, gray_picture(scene))) == ["boxes", "stamp"]
+    assert np.asarray(draw_scene(scene, gray_image(scene))).max() == 0
+    assert list(draw_layers(scene, gray_image(scene))) == ["boxes", "stamp"]
 
 
 def test_errors_say_what_to_do() -> None:
     scene = room()
-    with pytest.raises(InputError, match="hand the picture in"):
+    with pytest.raises(InputError, match="hand the image in"):
         draw_scene(scene)
     with pytest.raises(InputError, match=r"320 x 240 pixels expected.*got 5 x 4"):
         draw_scene(scene, Image.new("RGB", (5, 4)))
     with pytest.raises(InputError, match=r"no layer 'mask'.*did you mean 'masks'"):
-        draw_scene(scene, gray_picture(scene), ["mask"])
+        draw_scene(scene, gray_image(scene), ["mask"])
     with pytest.raises(InputError, match=r"missing\.png: no such file"):
         draw_scene(Scene((4, 4), scene.vocabulary, path="missing.png"))
 
 
-def test_what_wants_a_picture_of_its_own_gets_one_beside_the_others(tmp_path):
+def test_what_wants_a_image_of_its_own_gets_one_beside_the_others(tmp_path):
     scene = room()
-    picture = tmp_path / "room.png"
-    gray_picture(scene).save(picture)
+    image = tmp_path / "room.png"
+    gray_image(scene).save(image)
     held = Relations(torch.tensor([0]), torch.tensor([1]), torch.tensor([0]))
     wordy = {ATTRIBUTES: torch.ones(len(scene.objects), 1), RELATIONS: held}
     words = replace(scene.vocabulary, attributes=("red",), predicates=("left of",))
-    alone = replace(scene, vocabulary=words, path=str(picture), values=wordy)
+    alone = replace(scene, vocabulary=words, path=str(image), values=wordy)
     first, *others = drawn_tasks(alone)
     assert {first, *others} == {"attributes", "relations"}
     assert layers_apart(scene) == [] and layers_apart(alone) == others
@@ -245,8 +243,8 @@ def test_layers_full_of_words_are_drawn_when_asked_for_or_alone():
     held = torch.ones(len(scene.objects), 2)
     told = replace(scene, vocabulary=words, values={**scene.values, ATTRIBUTES: held})
     alone = replace(told, values={ATTRIBUTES: held})
-    picture = gray_picture(scene)
-    np.testing.assert_array_equal(np.asarray(draw_scene(told, picture)), np.asarray(draw_scene(scene, picture)))
+    image = gray_image(scene)
+    np.testing.assert_array_equal(np.asarray(draw_scene(told, image)), np.asarray(draw_scene(scene, image)))
     np.testing.assert_array_equal(
-        np.asarray(draw_scene(alone, picture)), np.asarray(draw_scene(told, picture, ["attributes"]))
+        np.asarray(draw_scene(alone, image)), np.asarray(draw_scene(told, image, ["attributes"]))
     )

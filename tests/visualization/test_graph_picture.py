@@ -1,4 +1,4 @@
-"""The picture of a scene graph: what stands where, by numbers."""
+"""The image of a scene graph: what stands where, by numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def crowd(count: int, relations: int, seed: int = 0) -> nx.MultiDiGraph:
-    """So many objects and relations, anywhere in a picture."""
+    """So many objects and relations, anywhere in an image."""
     generator = torch.Generator().manual_seed(seed)
     names = ("person", "dining table", "a rather long name of a thing")
     vocabulary = sk.Vocabulary(names, predicates=("on", "left of", "standing in front of"))
@@ -87,7 +87,7 @@ def test_objects_at_the_same_place_come_apart(count: int) -> None:
     assert all(overlap(a.plate, b.disc) == overlap(a.disc, b.disc) == 0 for a, b in itertools.combinations(spots, 2))
 
 
-def test_equal_graphs_give_equal_pictures() -> None:
+def test_equal_graphs_give_equal_images() -> None:
     assert graph_svg(crowd(9, 20)) == graph_svg(crowd(9, 20))
 
 

@@ -1,4 +1,4 @@
-"""Meshes over the picture: they cover what the masks of synthetic scenes cover, and the nearest is seen."""
+"""Meshes over the image: they cover what the masks of synthetic scenes cover, and the nearest is seen."""
 
 import math
 from dataclasses import replace
@@ -15,7 +15,7 @@ from scenekit.visualization import draw_meshes
 from scenekit.visualization.camera_view import View
 from scenekit.visualization.meshes import lit, surface_of, triangles_of
 from scenekit.visualization.raster import visible_faces
-from tests.visualization.scenes import gray_picture
+from tests.visualization.scenes import gray_image
 from tests.visualization.spatial_scenes import CAMERA, triangles
 from tests.visualization.test_draw import changed
 
@@ -28,7 +28,7 @@ NEARER = [[-1.0, -1.0, 2.0], [0.0, -1.0, 2.0], [-1.0, 0.0, 2.0]]
 
 def seen_rows(scene: sk.Scene) -> np.ndarray:
     """The object at each pixel of the scene, -1 for none."""
-    surface = surface_of(scene, View.of(gray_picture(scene), scene))
+    surface = surface_of(scene, View.of(gray_image(scene), scene))
     faces = visible_faces(surface.corners, scene.size)
     return np.append(surface.rows, -1)[faces]
 
@@ -53,16 +53,16 @@ def test_nearest_is_seen_whatever_the_order() -> None:
 
 def test_drawing_changes_what_is_covered_and_nothing_else() -> None:
     scene = triangles([WALL])
-    drawn = changed(draw_meshes(gray_picture(scene), scene, labels=False))
+    drawn = changed(draw_meshes(gray_image(scene), scene, labels=False))
     covered = seen_rows(scene) >= 0
     assert drawn[covered].all()
     assert not drawn[~ndimage.binary_dilation(covered, iterations=4)].any(), "only the light rim goes beyond the object"
 
 
-def test_wireframe_shows_the_picture_between_its_lines() -> None:
+def test_wireframe_shows_the_image_between_its_lines() -> None:
     scene = triangles([WALL])
     wires, solid = (
-        np.asarray(draw_meshes(gray_picture(scene), scene, labels=False, wireframe=on)).astype(int)
+        np.asarray(draw_meshes(gray_image(scene), scene, labels=False, wireframe=on)).astype(int)
         for on in (True, False)
     )
     assert abs(wires[60, 60] - 120).max() < abs(solid[60, 60] - 120).max()
@@ -93,11 +93,11 @@ def test_light_falls_on_the_side_that_is_seen() -> None:
 
 def test_no_meshes_no_rows_and_no_camera() -> None:
     scene = triangles([WALL])
-    picture = gray_picture(scene)
+    image = gray_image(scene)
     empty = replace(scene, values={MESHES: Meshes.from_lists([torch.zeros(0, 3)], [torch.zeros(0, 3).long()])})
-    assert not changed(draw_meshes(picture, empty)).any()
-    assert not changed(draw_meshes(picture, replace(scene, valid={MESHES: torch.tensor([False])}))).any()
-    assert not changed(draw_meshes(picture, triangles([]))).any()
+    assert not changed(draw_meshes(image, empty)).any()
+    assert not changed(draw_meshes(image, replace(scene, valid={MESHES: torch.tensor([False])}))).any()
+    assert not changed(draw_meshes(image, triangles([]))).any()
     for camera in (None, replace(CAMERA, assumed=True)):
-        told = draw_meshes(picture.resize((600, 600)), replace(empty, camera=camera))
+        told = draw_meshes(image.resize((600, 600)), replace(empty, camera=camera))
         assert changed(told)[580:, :60].any(), "says so"

@@ -17,7 +17,7 @@ from scenekit.keys import ATTRIBUTES, CAPTIONS, PANOPTIC, PHRASE_CAPTIONS, PHRAS
 from scenekit.scene import Objects, Scene
 from scenekit.structures import Captions, Relations
 from scenekit.visualization import ReportEntry, draw_layers, write_report
-from tests.visualization.scenes import gray_picture, nothing, room
+from tests.visualization.scenes import gray_image, nothing, room
 
 VOID = {"meta", "img", "input"}
 
@@ -51,9 +51,9 @@ class Page(HTMLParser):
 
 @lru_cache(maxsize=1)
 def drawn_room() -> tuple[Scene, Image.Image, dict[str, Image.Image]]:
-    """A scene, its picture and its layers."""
+    """A scene, its image and its layers."""
     scene = room(120, 160)
-    return scene, gray_picture(scene), draw_layers(scene, gray_picture(scene))
+    return scene, gray_image(scene), draw_layers(scene, gray_image(scene))
 
 
 def entry(name: str, truth: bool = False) -> ReportEntry:
@@ -63,7 +63,7 @@ def entry(name: str, truth: bool = False) -> ReportEntry:
 
 
 def before_it_ends() -> bytes:
-    """The first half of a picture file."""
+    """The first half of an image file."""
     buffer = io.BytesIO()
     Image.effect_noise((64, 64), 50).save(buffer, "PNG")
     return buffer.getvalue()[:1500]
@@ -96,7 +96,7 @@ def test_every_scene_is_in(tmp_path: Path) -> None:
         assert part in text, part
 
 
-def test_pictures_are_embedded_and_described(tmp_path: Path) -> None:
+def test_images_are_embedded_and_described(tmp_path: Path) -> None:
     _, page = write(tmp_path, entry("alone"), entry("compared", truth=True))
     images = page.named("img")
     assert len(images) == (1 + 5) + (1 + 5 + 5)
@@ -126,7 +126,7 @@ def test_text_is_escaped(tmp_path: Path, evil: str) -> None:
 
 def test_empty_scene_and_no_scene(tmp_path: Path) -> None:
     scene = nothing()
-    picture = gray_picture(scene)
+    picture = gray_image(scene)
     html, page = write(tmp_path, ReportEntry("empty", picture, scene, draw_layers(scene, picture), truth=scene))
     assert "no objects" in html and "none found" in html
     assert len(page.named("img")) == 11
@@ -136,7 +136,7 @@ def test_empty_scene_and_no_scene(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 2)], ids=str)
 def test_odd_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
     scene = room(*size)
-    picture = gray_picture(scene)
+    picture = gray_image(scene)
     _, page = write(tmp_path, ReportEntry("odd", picture, scene, draw_layers(scene, picture)))
     assert len(page.named("img")) == 6
 
@@ -144,7 +144,7 @@ def test_odd_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
 def test_without_panoptic_the_semantic_classes_are_listed(tmp_path: Path) -> None:
     scene = room()
     scene = replace(scene, values={k: v for k, v in scene.values.items() if k != PANOPTIC})
-    _, page = write(tmp_path, ReportEntry("semantic", gray_picture(scene), scene, {}))
+    _, page = write(tmp_path, ReportEntry("semantic", gray_image(scene), scene, {}))
     assert {"wall", "floor", "Segments"} <= set(page.text)
     assert "12.5%" not in page.text and "7.8%" in page.text, "the person covers 40 x 150 of 320 x 240 pixels"
 
@@ -192,7 +192,7 @@ def rows_of(html: str, title: str) -> list[list[str]]:
 
 def test_what_is_said_in_words(tmp_path: Path) -> None:
     scene = told()
-    html, page = write(tmp_path, ReportEntry("told", gray_picture(scene), scene, {}, truth=scene))
+    html, page = write(tmp_path, ReportEntry("told", gray_image(scene), scene, {}, truth=scene))
     assert [row[-2:] for row in rows_of(html, "Objects")] == [
         ["tall 0.75", "a tall <b>man</b>"],
         ["tall, old 0.50", ""],
@@ -208,8 +208,8 @@ def test_long_lists_are_cut_short(tmp_path: Path) -> None:
     scene = told()
     relations = Relations(*torch.randint(2, (3, 50)))
     scene = replace(scene, values={**scene.values, RELATIONS: relations})
-    html, page = write(tmp_path, ReportEntry("long", gray_picture(scene), scene, {}))
+    html, page = write(tmp_path, ReportEntry("long", gray_image(scene), scene, {}))
     assert len(rows_of(html, "Relations")) == 20 and "and 30 more" in page.text
     none = replace(scene, values={**scene.values, RELATIONS: Relations(*torch.zeros((3, 0), dtype=torch.int64))})
-    _, page = write(tmp_path, ReportEntry("none", gray_picture(none), none, {}))
+    _, page = write(tmp_path, ReportEntry("none", gray_image(none), none, {}))
     assert "2 objects, 0 relations" in " ".join(page.text)

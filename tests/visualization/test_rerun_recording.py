@@ -1,4 +1,4 @@
-"""Recordings for rerun's viewer, read back by rerun: entities, numbers, one timeline for several pictures."""
+"""Recordings for rerun's viewer, read back by rerun: entities, numbers, one timeline for several images."""
 
 import sys
 from dataclasses import replace
@@ -15,7 +15,7 @@ from scenekit.keys import MASKS
 from scenekit.ops.rotations import quaternion_to_matrix
 from scenekit.structures import Masks
 from scenekit.visualization import recording
-from tests.visualization.scenes import gray_picture
+from tests.visualization.scenes import gray_image
 from tests.visualization.spatial_scenes import CAMERA, ahead, cuboids, triangles
 
 CORNERS = [[1.0, 0.5, 3.0], [2.0, 0.5, 3.0], [1.0, 1.0, 3.0]]
@@ -23,31 +23,31 @@ TURNED = [1, 0.5, 4, 0.6, 1.0, 2.0, 0.1, -0.2, 0.7]
 
 
 def read(path: Path) -> dict[str, dict[int | None, dict[str, Any]]]:
-    """Columns by entity and number of the picture; None for what is there throughout."""
+    """Columns by entity and number of the image; None for what is there throughout."""
     chunks = pytest.importorskip("rerun.chunk")
     found: dict[str, dict[int | None, dict[str, Any]]] = {}
     for chunk in chunks.RrdReader(path).stream():
         for row in chunk.to_record_batch().to_pylist():
-            found.setdefault(chunk.entity_path, {}).setdefault(row.get("picture"), {}).update(row)
+            found.setdefault(chunk.entity_path, {}).setdefault(row.get("image"), {}).update(row)
     return found
 
 
 @pytest.fixture
 def written(tmp_path: Path) -> dict[str, dict[int | None, dict[str, Any]]]:
-    """Two pictures: 3D boxes and a mask, then a mesh whose camera nobody knows."""
+    """Two images: 3D boxes and a mask, then a mesh whose camera nobody knows."""
     pytest.importorskip("rerun")
     first, second = cuboids([ahead(), TURNED]), replace(triangles([CORNERS]), camera=None)
     dense = torch.zeros(2, 200, 200, dtype=torch.bool)
     dense[1, 20:40, 30:60] = True
     first = replace(first, values={**first.values, MASKS: Masks.from_dense(dense)})
     with recording(tmp_path / "out.rrd") as record:
-        record.add(first, gray_picture(first))
-        record.add(second, gray_picture(second))
+        record.add(first, gray_image(first))
+        record.add(second, gray_image(second))
     assert [path.name for path in tmp_path.iterdir()] == ["out.rrd"]
     return read(tmp_path / "out.rrd")
 
 
-def test_entities_stand_at_their_pictures(written: Any) -> None:
+def test_entities_stand_at_their_images(written: Any) -> None:
     both = ("/world/camera", "/world/camera/image", "/world/camera/image/boxes", "/name")
     assert all(set(written[path]) == {0, 1} for path in both)
     assert set(written["/world/camera/image/masks"]) == set(written["/world/boxes3d"]) == {0}
@@ -67,7 +67,7 @@ def test_boxes_in_metres(written: Any) -> None:
     assert boxes["Boxes3D:labels"] == ["crate · 5.0 m", "crate · 4.2 m"]
 
 
-def test_camera_picture_and_what_is_in_it(written: Any) -> None:
+def test_camera_image_and_what_is_in_it(written: Any) -> None:
     lens = written["/world/camera"][0]
     np.testing.assert_allclose(np.array(lens["Pinhole:image_from_camera"]).reshape(3, 3).T, CAMERA.matrix)
     assert lens["Pinhole:resolution"] == [[200, 200]]
@@ -77,7 +77,7 @@ def test_camera_picture_and_what_is_in_it(written: Any) -> None:
     ids = ids.view(np.uint16).reshape(200, 200)
     assert (ids[20:40, 30:60] == 2).all() and (ids > 0).sum() == 600
     names = [written["/name"][n]["TextDocument:text"][0] for n in (0, 1)]
-    assert names == ["picture 0 (camera known)", "picture 1 (camera assumed)"]
+    assert names == ["image 0 (camera known)", "image 1 (camera assumed)"]
 
 
 def test_meshes_in_metres(written: Any) -> None:
@@ -86,7 +86,7 @@ def test_meshes_in_metres(written: Any) -> None:
     assert mesh["Mesh3D:triangle_indices"] == [[0, 1, 2]]
 
 
-def test_file_of_the_picture_is_read(tmp_path: Path) -> None:
+def test_file_of_the_image_is_read(tmp_path: Path) -> None:
     pytest.importorskip("rerun")
     scene = cuboids([])
     Image.new("RGB", (200, 200)).save(tmp_path / "photo.png")
@@ -97,7 +97,7 @@ def test_file_of_the_picture_is_read(tmp_path: Path) -> None:
 
 def test_nothing_is_left_where_something_fails(tmp_path: Path) -> None:
     pytest.importorskip("rerun")
-    with pytest.raises(sk.InputError, match="hand the picture in"), recording(tmp_path / "out.rrd") as record:
+    with pytest.raises(sk.InputError, match="hand the image in"), recording(tmp_path / "out.rrd") as record:
         record.add(cuboids([]))
     with pytest.raises(sk.InputError, match="cannot write"), recording(tmp_path / "none" / "out.rrd"):
         pass

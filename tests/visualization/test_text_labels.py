@@ -14,7 +14,7 @@ def test_plate_stands_on_top_of_its_box() -> None:
     assert rect == (50, 30, 80, 40)
 
 
-def test_plate_moves_into_the_picture() -> None:
+def test_plate_moves_into_the_image() -> None:
     [(_, below)] = place((200, 100), [(Tag("a", BLACK, (190.0, 2.0, 200.0, 30.0)), SIZE)])
     assert below == (170, 30, 200, 40)
 

@@ -33,7 +33,7 @@ def front_matter(text):
 
 
 def test_front_matter(model):
-    evaluation = Evaluation(data="synthetic/val", results=RESULTS, pictures=100)
+    evaluation = Evaluation(data="synthetic/val", results=RESULTS, images=100)
     front = front_matter(card(model, evaluations=[evaluation], license="apache-2.0"))
     assert front["library_name"] == "scenekit" and front["license"] == "apache-2.0"
     assert front["pipeline_tag"] == "object-detection" and {"scenekit", "masks", "keypoints"} <= set(front["tags"])
@@ -50,7 +50,7 @@ def test_front_matter(model):
 def test_the_hubs_own_reader_takes_it(model):
     from huggingface_hub import ModelCard
 
-    evaluation = Evaluation(data="synthetic/val", results=RESULTS, pictures=100)
+    evaluation = Evaluation(data="synthetic/val", results=RESULTS, images=100)
     read = ModelCard(card(model, evaluations=[evaluation])).data
     assert [(one.dataset_name, one.metric_type, one.metric_value) for one in read.eval_results] == [
         ("synthetic/val", "AP", 0.25),
@@ -84,7 +84,7 @@ def test_evaluations_come_with_data_and_command(model):
     text = card(model, manifest)
     assert "scenekit evaluate --model acme/street --data synthetic --split val --option seed=3 --limit 100" in text
     assert "7 training steps; learned from synthetic/train" in text and "/home/someone" not in text
-    assert "| masks | AP | 0.25 |" in text and "synthetic/val, 100 pictures" in text
+    assert "| masks | AP | 0.25 |" in text and "synthetic/val, 100 images" in text
 
 
 def test_a_card_of_what_is_on_disk(model, tmp_path):

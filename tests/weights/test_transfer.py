@@ -84,7 +84,7 @@ def test_rows_follow_their_names():
 
 
 def test_a_name_scores_as_before():
-    """The same picture gives the same scores by name where the labels only change places."""
+    """The same image gives the same scores by name where the labels only change places."""
     turned = Vocabulary(("person", "cup"), ("wall", "floor"), skeletons={"person": tiny.SKELETON})
     source, target = shaken(built(tiny.VOCABULARY)), built(turned)
     moved = transfer(source, target)

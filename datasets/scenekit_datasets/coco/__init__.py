@@ -45,13 +45,13 @@ def build(
 ) -> Dataset[Sample]:
     """The data set, of files that are named or of COCO's own layout.
 
-    annotations: a JSON file, or several that are joined by their ids. images: the folder of the pictures (that of the
+    annotations: a JSON file, or several that are joined by their ids. images: the folder of the images (that of the
     first file, if None). In these and the other folders `{split}` stands for the split.
     root: instead of both, the folder that holds train2017/ and annotations/; then `parts` names annotation files
     (instances, person_keypoints, panoptic, stuff, image_info) and `year` is that of the files.
     maps: the folder of panoptic PNG files (that with the name of the JSON file, if None). semantic: a folder of label
-    maps, PNG files by the names of the pictures, whose values + `semantic_offset` are ids of categories (1 for COCO's
-    stuffthingmaps). keys: names of the labels to carry (all that are there, if None). drop_empty: leave out pictures
+    maps, PNG files by the names of the images, whose values + `semantic_offset` are ids of categories (1 for COCO's
+    stuffthingmaps). keys: names of the labels to carry (all that are there, if None). drop_empty: leave out images
     without annotations. faulty: "refuse" entries that can't be right, or "skip" them with a warning.
     """
     from scenekit_datasets.coco import layout

@@ -21,7 +21,7 @@ from scenekit_datasets.coco.index import Index
 from scenekit_datasets.coco.labels import ROW_LABELS, Frame, carried, objects_of
 from scenekit_datasets.coco.records import Notes, Source, notes_on
 from scenekit_datasets.coco.supervision import supervision_of
-from scenekit_datasets.roots import Faulty, keys_named, picture_of_size, present, report
+from scenekit_datasets.roots import Faulty, image_of_size, keys_named, present, report
 
 KEYS: tuple[Key[Any, Any], ...] = (*ROW_LABELS, SEMANTIC, PANOPTIC, DEPTH, RELATIONS, PHRASE_CAPTIONS)
 """Every kind of label that the files may hold."""
@@ -29,18 +29,18 @@ KEYS: tuple[Key[Any, Any], ...] = (*ROW_LABELS, SEMANTIC, PANOPTIC, DEPTH, RELAT
 
 @dataclass(frozen=True)
 class SemanticMaps:
-    """A folder with a label map per picture, by the picture's name; a value + `offset` is the id of a category."""
+    """A folder with a label map per image, by the image's name; a value + `offset` is the id of a category."""
 
     folder: Path
     offset: int = 0
 
 
 class CocoDataset(Dataset[Sample]):
-    """The pictures of the first file, with what all files say about them.
+    """The images of the first file, with what all files say about them.
 
-    sources: annotation files, joined by the ids of images and annotations. images: the folder of the pictures. keys:
+    sources: annotation files, joined by the ids of images and annotations. images: the folder of the images. keys:
     names of the labels to carry (all that are there, if None). semantic: label maps beside the files. drop_empty: leave
-    out pictures without annotations. faulty: refuse pictures that are missing and relations of missing objects, or skip
+    out images without annotations. faulty: refuse images that are missing and relations of missing objects, or skip
     them.
     """
 
@@ -61,11 +61,11 @@ class CocoDataset(Dataset[Sample]):
         self.faulty = faulty
         self.vocabulary = joined_vocabulary([source.index for source in sources])
         first = sources[0].index
-        kept = places_with_picture(first, images, faulty)
+        kept = places_with_image(first, images, faulty)
         if drop_empty:
             kept = [place for place in kept if self._annotated(int(first.ids[place]))]
         if not kept:
-            raise InputError(f"{first.path}: no picture is left; look at the options drop_empty and faulty")
+            raise InputError(f"{first.path}: no image is left; look at the options drop_empty and faulty")
         self.ids = first.ids[kept]
 
     def __len__(self) -> int:
@@ -73,17 +73,17 @@ class CocoDataset(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         notes, path = self._notes(index)
-        image = picture_of_size(path, _size(notes), notes.image)
+        image = image_of_size(path, _size(notes), notes.image)
         scene = self._scene(notes, path)
         return Sample(image, scene, supervision_of(notes, scene), int(self.ids[index]))
 
     def scene(self, index: int) -> Scene:
-        """The labels of a picture, without a look at the picture."""
+        """The labels of an image, without a look at the image."""
         return self._scene(*self._notes(index))
 
     def _notes(self, index: int) -> tuple[Notes, Path]:
         if not 0 <= index < len(self):
-            raise IndexError(f"picture {index} of a data set of {len(self)}")
+            raise IndexError(f"image {index} of a data set of {len(self)}")
         notes = notes_on(self.sources, int(self.ids[index]), self.vocabulary)
         return notes, self.images / notes.image.text("file_name")
 
@@ -158,7 +158,7 @@ def joined_vocabulary(indices: Sequence[Index]) -> Vocabulary:
     return vocabulary
 
 
-def places_with_picture(index: Index, folder: Path, faulty: Faulty) -> list[int]:
+def places_with_image(index: Index, folder: Path, faulty: Faulty) -> list[int]:
     """Places of the images whose file is there. Raises InputError that names the first ones that are not."""
     found = present(index.names, folder)
     missing = [

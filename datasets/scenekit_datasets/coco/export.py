@@ -20,7 +20,7 @@ from torch import Tensor
 
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError
-from scenekit.fields.images import IGNORE
+from scenekit.fields.semantic import IGNORE
 from scenekit.io.files import plain, write_atomically
 from scenekit.keys import (
     AMODAL_MASKS,
@@ -50,10 +50,10 @@ Fields = dict[str, Any]
 
 
 def write_coco(samples: Iterable[Sample], folder: str | Path) -> Path:
-    """Write `annotations.json`, the pictures and the maps of `samples` into `folder`; gives the path of the JSON file.
+    """Write `annotations.json`, the images and the maps of `samples` into `folder`; gives the path of the JSON file.
 
-    Pictures are PNG files by the sample's id; depth is rounded to millimetres, or as finely as 16 bits allow. Objects
-    are numbered anew, through all pictures. Labels of other keys than those that the data set `coco` reads, such as
+    Images are PNG files by the sample's id; depth is rounded to millimetres, or as finely as 16 bits allow. Objects
+    are numbered anew, through all images. Labels of other keys than those that the data set `coco` reads, such as
     meshes, are left out with a warning. Raises InputError where there is no sample, two have the same id, or their
     vocabularies differ.
     """
@@ -163,7 +163,7 @@ _ROW_FIELDS: Mapping[Key[Any, Any], Callable[[Scene, int], Fields]] = {
 
 
 def _image(sample: Sample, folder: Path, first: int) -> Fields:
-    """The entry of one picture, its files written; `first` is the id of its first object."""
+    """The entry of one image, its files written; `first` is the id of its first object."""
     scene, name = sample.scene, f"{sample.id:012d}.png"
     _save(sample.image.permute(1, 2, 0).numpy(), folder / "images" / name)
     entry: Fields = {"id": sample.id, "file_name": f"images/{name}", "height": scene.size[0], "width": scene.size[1]}

@@ -1,4 +1,4 @@
-"""Labels of whole pictures: relations, described regions, maps in PNG files, depth and the camera.
+"""Labels of whole images: relations, described regions, maps in PNG files, depth and the camera.
 
 Letters: H W pixels.
 """
@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.fields.images import IGNORE
+from scenekit.fields.semantic import IGNORE
 from scenekit.io.records import Record, brief, by_id, is_number
 from scenekit.metrics.panoptic.files import read_id_map
 from scenekit.scene import Objects
@@ -116,7 +116,7 @@ def panoptic_of(segmentation: Segmentation, frame: Frame, place: Mapping[int, in
     path = segmentation.maps / record.text("file_name")
     ids = read_id_map(path)
     if ids.shape != tuple(frame.size):
-        raise InputError(f"{path} is of size {list(ids.shape)}, its picture of {list(frame.size)} (height, width)")
+        raise InputError(f"{path} is of size {list(ids.shape)}, its image of {list(frame.size)} (height, width)")
     infos = by_id(record.records("segments_info", "segment")).values()
     segments = tuple(_segment(info, segmentation, frame, place) for info in infos)
     known = {0, *(segment.id for segment in segments)}
@@ -160,7 +160,7 @@ def _grey(path: Path, size: Size) -> Int[np.ndarray, "H W"]:
     except FileNotFoundError:
         raise InputError(f"no such file: {path}") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot read {path} as a picture: {error}") from None
+        raise InputError(f"cannot read {path} as an image: {error}") from None
     if values.ndim != 2 or values.dtype.kind not in "iu" or values.shape != tuple(size):
         expected = f"one whole number a pixel, {list(size)} (height, width)"
         raise InputError(f"{path}: expected {expected}; got {list(values.shape)} of {values.dtype}")

@@ -201,7 +201,7 @@ def _box_faults(boxes: Float[np.ndarray, "A 4"], sizes: Int[np.ndarray, "A 2"]) 
     """Not those that only reach over the border or have no area, as a few of COCO's: samples are checked for them."""
     x, y, width, height = boxes.T
     outside = (x >= sizes[:, 1]) | (y >= sizes[:, 0]) | (x + width < 0) | (y + height < 0)
-    return {"has a negative side": (width < 0) | (height < 0), "is outside the picture": outside}
+    return {"has a negative side": (width < 0) | (height < 0), "is outside the image": outside}
 
 
 def _repeated(ids: Int[np.ndarray, " n"], faults: Mapping[int, str]) -> Int[np.ndarray, " m"]:

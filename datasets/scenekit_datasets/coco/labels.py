@@ -1,4 +1,4 @@
-"""The labels of one picture, made of its records when it is asked for.
+"""The labels of one image, made of its records when it is asked for.
 
 Letters: N objects, K keypoints, A attributes, H W pixels.
 """
@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Frame:
-    """What the labels of a picture refer to."""
+    """What the labels of an image refer to."""
 
     size: Size
     vocabulary: Vocabulary
@@ -185,7 +185,7 @@ def _compressed(record: Record, field: str, rle: Mapping[str, Any], size: Size) 
     counts = rle.get("counts")
     if rle.get("size") != list(size):
         came = brief(rle.get("size"))
-        raise InputError(f"{record}: {field!r} is of size {came}, the picture of {list(size)} (height, width)")
+        raise InputError(f"{record}: {field!r} is of size {came}, the image of {list(size)} (height, width)")
     if isinstance(counts, str) and counts.isascii():
         try:
             return dict(Masks.from_json([rle], size).rles[0])
@@ -217,7 +217,7 @@ def place_of(name: str, known: Sequence[str], record: Record, field: str) -> int
 
 @dataclass(frozen=True)
 class RowLabel:
-    """How a key is made of the rows of a picture: `fields` that hold it, `make`, and which rows really carry it."""
+    """How a key is made of the rows of an image: `fields` that hold it, `make`, and which rows really carry it."""
 
     fields: tuple[str, ...]
     make: Callable[[Sequence[Row], Frame], Any]

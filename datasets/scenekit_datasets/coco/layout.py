@@ -12,7 +12,7 @@ PARTS = ("instances", "person_keypoints", "panoptic", "stuff", "image_info")
 
 
 def official(root: Path, split: str, year: int, parts: Sequence[str]) -> tuple[Path, list[Path]]:
-    """The folder of pictures and the annotation files below the root of COCO."""
+    """The folder of images and the annotation files below the root of COCO."""
     for part in parts:
         if part not in PARTS:
             raise InputError(f"COCO has no annotations {part!r}{nearest(part, PARTS)}")
@@ -25,7 +25,7 @@ def official(root: Path, split: str, year: int, parts: Sequence[str]) -> tuple[P
 
 
 def named(annotations: str | Sequence[str], images: str | None, split: str) -> tuple[Path, list[Path]]:
-    """The folder of pictures (that of the first file unless told) and the files; `{split}` stands for the split."""
+    """The folder of images (that of the first file unless told) and the files; `{split}` stands for the split."""
     names = [annotations] if isinstance(annotations, str | Path) else list(annotations)
     if not names:
         raise InputError("annotations must name a JSON file, or several")

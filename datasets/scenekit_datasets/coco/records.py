@@ -1,4 +1,4 @@
-"""What one or several annotation files say about a picture, before it is made into labels."""
+"""What one or several annotation files say about an image, before it is made into labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """The panoptic segments of a picture: their record, the folder of the map, and what their categories are.
+    """The panoptic segments of an image: their record, the folder of the map, and what their categories are.
 
     `named_by` is the field of a segment that says which annotation it is.
     """
@@ -38,7 +38,7 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class Notes:
-    """What all files together say about one picture.
+    """What all files together say about one image.
 
     `image` is its own record; `things` and `stuff` are its annotations; `indices` the files that list it.
     """

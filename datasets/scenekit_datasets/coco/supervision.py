@@ -1,4 +1,4 @@
-"""What the labels of a picture may teach: which keys, which classes, whether all instances, whether mirrored."""
+"""What the labels of an image may teach: which keys, which classes, whether all instances, whether mirrored."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from scenekit_datasets.flips import is_mirrorable
 
 
 def supervision_of(notes: Notes, scene: Scene) -> Supervision:
-    """What the files claim, and what they say otherwise for all of their pictures or this one.
+    """What the files claim, and what they say otherwise for all of their images or this one.
 
-    Fields, of a picture or of the whole file: `supervises` (names of keys, and of streams), `classes` (names of things
+    Fields, of an image or of the whole file: `supervises` (names of keys, and of streams), `classes` (names of things
     whose instances are labelled), `exhaustive` (false, or the names of the streams that are), `mirrorable`.
     """
     streams = frozenset(stream for stream in scene.streams if stream != OBJECTS or _covered(notes))
@@ -38,7 +38,7 @@ def supervision_of(notes: Notes, scene: Scene) -> Supervision:
 
 
 def _said(notes: Notes, field: str, default: Any = None) -> Any:
-    """The field of the picture, else of the first file that has it."""
+    """The field of the image, else of the first file that has it."""
     if field in notes.image.data:
         return notes.image.data[field]
     return next((index.header[field] for index in notes.indices if field in index.header), default)
@@ -64,7 +64,7 @@ def _covered(notes: Notes) -> frozenset[str]:
 
 
 def _classes(notes: Notes, scene: Scene) -> frozenset[str] | None:
-    """The things that the files of this picture cover; None for all that there are."""
+    """The things that the files of this image cover; None for all that there are."""
     things = frozenset(scene.vocabulary.things)
     named = _names(notes, "classes")
     if named is not None and (unknown := set(named) - things):

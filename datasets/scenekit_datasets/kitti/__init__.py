@@ -31,14 +31,14 @@ def build(
 
     root: the folder of training/ and testing/, each with image_2/ and calib/, and label_2/ and velodyne/ where there
     are any; or a folder that has image_2/ itself.
-    splits: files with the names of pictures, one a line, `{split}` in the name of the file (ImageSets/{split}.txt in
+    splits: files with the names of images, one a line, `{split}` in the name of the file (ImageSets/{split}.txt in
     the root, if None and there). Without one, train and trainval are all of training/, and there is no val; test is all
     of testing/.
     classes: the names to learn, or for each name in the files what it shall be called: {Car: car, Van: car}. Vans and
     sitting persons are ignored where only cars and pedestrians are named; objects of other classes are background.
     keys: names of the labels to carry beside objects: boxes3d, truncation, kitti.occluded, depth (all that are there,
     if None). difficulty: objects beyond this official one are ignored, such as those hidden or cut off too far.
-    drop_empty: leave out pictures without an object of these classes.
+    drop_empty: leave out images without an object of these classes.
     faulty: "refuse" what can't be right, or "skip" it with a warning.
     """
     from pathlib import Path
@@ -46,15 +46,15 @@ def build(
     from scenekit_datasets import roots as opening
     from scenekit_datasets.kitti.dataset import KEYS, Kitti, require_scans
     from scenekit_datasets.kitti.labels import Rules, difficulty_named, words_of
-    from scenekit_datasets.kitti.layout import found_pictures
+    from scenekit_datasets.kitti.layout import found_images
 
     opening.checked_faulty(faulty)
     wanted = opening.keys_named(keys, KEYS, "KITTI has")
-    pictures = found_pictures(Path(root).expanduser(), split, splits, faulty)
+    images = found_images(Path(root).expanduser(), split, splits, faulty)
     if keys is not None:
-        require_scans(pictures, wanted)
+        require_scans(images, wanted)
     rules = Rules(words_of(classes), difficulty_named(difficulty))
-    return Kitti(pictures, rules, keys=wanted, drop_empty=drop_empty, faulty=faulty)
+    return Kitti(images, rules, keys=wanted, drop_empty=drop_empty, faulty=faulty)
 
 
 @hookimpl
@@ -62,7 +62,7 @@ def scenekit_datasets() -> Iterator[DatasetSpec]:
     """One data set, `kitti`."""
     yield DatasetSpec(
         "kitti",
-        summary="KITTI's folders of pictures, labels, calibrations and laser scans",
+        summary="KITTI's folders of images, labels, calibrations and laser scans",
         build=build,
         splits=("train", "val", "trainval", "test"),
     )

@@ -21,7 +21,7 @@ from scenekit.structures import Camera
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """`camera` is that of the picture; `shift` leads from KITTI's frame of labels to the camera's, in metres.
+    """`camera` is that of the image; `shift` leads from KITTI's frame of labels to the camera's, in metres.
 
     The labels' origin is camera 0, 6 cm beside camera 2: P2 = K [1 | shift], and points moved by `shift` are projected
     by K alone. `scanner` [3 4] leads from the laser scanner to the camera; None where the file lacks it.

@@ -20,7 +20,7 @@ from scenekit.structures.geometry import Size
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.kitti.calibration import Calibration, read_calibration
 from scenekit_datasets.kitti.labels import OCCLUDED, Rules, read_labels
-from scenekit_datasets.kitti.layout import SCANS, Picture
+from scenekit_datasets.kitti.layout import SCANS, Image
 from scenekit_datasets.kitti.scans import depth_of, read_scan
 from scenekit_datasets.roots import Faulty, report
 
@@ -29,15 +29,15 @@ KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, OCCLUDED, DEPTH)
 
 
 class Kitti(Dataset[Sample]):
-    """Pictures with their calibration and, where there are any, labels and laser scans.
+    """Images with their calibration and, where there are any, labels and laser scans.
 
-    rules: which names are learned. keys: what is carried beside objects. drop_empty: leave out pictures without an
+    rules: which names are learned. keys: what is carried beside objects. drop_empty: leave out images without an
     object of the classes. faulty: refuse what cannot be right, or leave it out with a warning.
     """
 
     def __init__(
         self,
-        pictures: Sequence[Picture],
+        pictures: Sequence[Image],
         rules: Rules,
         *,
         keys: Collection[Key[Any, Any]] = KEYS,
@@ -48,7 +48,7 @@ class Kitti(Dataset[Sample]):
         self.vocabulary = Vocabulary(rules.words.things)
         self.pictures = [p for p in pictures if not drop_empty or self._has_objects(p)]
         if not self.pictures:
-            raise InputError(f"none of {len(pictures)} pictures has an object of {', '.join(rules.words.things)}")
+            raise InputError(f"none of {len(pictures)} images has an object of {', '.join(rules.words.things)}")
         numbered = all(picture.id is not None for picture in self.pictures)
         self.ids = [picture.id if numbered else n for n, picture in enumerate(self.pictures)]
         self._told: set[str] = set()
@@ -58,7 +58,7 @@ class Kitti(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         """One sample. Raises InputError where a file is damaged, or an object cannot be right and is to be refused."""
-        picture = self._picture(index)
+        picture = self._image(index)
         image: Tensor = read_image(picture.image)
         size = (int(image.shape[1]), int(image.shape[2]))
         scene = self._scene(picture, size)
@@ -67,12 +67,12 @@ class Kitti(Dataset[Sample]):
         streams = frozenset(scene.streams)
         return Sample(image, scene, Supervision(frozenset(scene.values), streams=streams, exhaustive=streams), id)
 
-    def _picture(self, index: int) -> Picture:
+    def _image(self, index: int) -> Image:
         if not 0 <= index < len(self):
-            raise IndexError(f"picture {index} of a data set of {len(self)}")
+            raise IndexError(f"image {index} of a data set of {len(self)}")
         return self.pictures[index]
 
-    def _scene(self, picture: Picture, size: Size) -> Scene:
+    def _scene(self, picture: Image, size: Size) -> Scene:
         calibration = read_calibration(picture.calibration)
         scene = Scene(size, self.vocabulary, camera=calibration.camera, path=str(picture.image))
         if picture.labels is not None:
@@ -84,7 +84,7 @@ class Kitti(Dataset[Sample]):
         depth = self._depth(picture, calibration, size)
         return scene if depth is None else replace(scene, values={**scene.values, DEPTH: depth})
 
-    def _depth(self, picture: Picture, calibration: Calibration, size: Size) -> Float[Tensor, "H W"] | None:
+    def _depth(self, picture: Image, calibration: Calibration, size: Size) -> Float[Tensor, "H W"] | None:
         """None where there is no scan, or none that can be used."""
         if DEPTH not in self.keys or picture.scan is None:
             return None
@@ -107,15 +107,15 @@ class Kitti(Dataset[Sample]):
         report(new, self.faulty)
         self._told.update(new)
 
-    def _has_objects(self, picture: Picture) -> bool:
+    def _has_objects(self, picture: Image) -> bool:
         if picture.labels is None:
             return False
         names = _names(picture.labels)
         return any(name in self.rules.words.labels for name in names)
 
 
-def require_scans(pictures: Sequence[Picture], keys: Collection[Key[Any, Any]]) -> None:
-    """Raise InputError where depth is asked for, and no picture has a scan."""
+def require_scans(pictures: Sequence[Image], keys: Collection[Key[Any, Any]]) -> None:
+    """Raise InputError where depth is asked for, and no image has a scan."""
     if DEPTH in keys and not any(picture.scan for picture in pictures):
         folder = pictures[0].image.parent.parent / SCANS
         raise InputError(f"keys names {DEPTH.name!r}, but {folder} has no scan, such as {pictures[0].name}.bin")
@@ -132,6 +132,6 @@ def _names(path: Path) -> list[str]:
 
 def _unseen(scan: Path, count: int) -> str:
     return (
-        f"{scan}: none of its {count:,} points is in view of the camera, so that the picture gets no depth; do scan and"
+        f"{scan}: none of its {count:,} points is in view of the camera, so that the image gets no depth; do scan and"
         " calibration belong together?"
     )

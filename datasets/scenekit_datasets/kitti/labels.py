@@ -1,4 +1,4 @@
-"""The labels of one picture, made of its text file when it is asked for.
+"""The labels of one image, made of its text file when it is asked for.
 
 Letters: M lines of the file, N objects.
 """

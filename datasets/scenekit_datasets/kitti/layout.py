@@ -1,4 +1,4 @@
-"""Where KITTI's pictures are, and the files that go with each: the official folders."""
+"""Where KITTI's images are, and the files that go with each: the official folders."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
-class Picture:
-    """The files of one picture; None for those that are not there."""
+class Image:
+    """The files of one image; None for those that are not there."""
 
     name: str
     image: Path
@@ -31,27 +31,27 @@ class Picture:
         return int(self.name) if self.name.isdecimal() else None
 
 
-def found_pictures(root: Path, split: str, splits: str | None, faulty: Faulty) -> list[Picture]:
-    """The pictures of a split. Raises InputError where files are missing, or all of a folder."""
+def found_images(root: Path, split: str, splits: str | None, faulty: Faulty) -> list[Image]:
+    """The images of a split. Raises InputError where files are missing, or all of a folder."""
     folder = part_of(root, "testing" if split == "test" else "training")
     there = {kind: names_in(folder / kind) for kind in (IMAGES, LABELS, CALIBRATIONS, SCANS)}
     images = {Path(name).stem: name for name in sorted(there[IMAGES]) if Path(name).suffix.lower() in SUFFIXES}
     if not images:
-        raise InputError(f"{folder / IMAGES} holds no picture; expected one a scene, such as 000000.png")
+        raise InputError(f"{folder / IMAGES} holds no image; expected one a scene, such as 000000.png")
     if split != "test" and not there[LABELS]:
-        raise InputError(f"{folder} has no {LABELS}, the folder of the labels of training pictures")
+        raise InputError(f"{folder} has no {LABELS}, the folder of the labels of training images")
     names, source = names_of(root, split, splits, images)
     labelled = bool(there[LABELS])
     faults = {name: fault for name in names if (fault := _missing(name, folder, images, there, labelled))}
     report([f"{source}: {fault}" for fault in faults.values()], faulty)
     kept = [name for name in names if name not in faults]
     if not kept:
-        raise InputError(f"no picture of the split {split!r} is left of {len(names)} that {source} names")
-    return [_picture(name, folder, images[name], there, labelled) for name in kept]
+        raise InputError(f"no image of the split {split!r} is left of {len(names)} that {source} names")
+    return [_image(name, folder, images[name], there, labelled) for name in kept]
 
 
 def part_of(root: Path, part: str) -> Path:
-    """training/ or testing/ below the root, or the root itself where it has the pictures."""
+    """training/ or testing/ below the root, or the root itself where it has the images."""
     for folder in (root / part, root):
         if (folder / IMAGES).is_dir():
             return folder
@@ -59,7 +59,7 @@ def part_of(root: Path, part: str) -> Path:
 
 
 def names_of(root: Path, split: str, splits: str | None, images: Mapping[str, str]) -> tuple[list[str], Path]:
-    """The names of the pictures of a split, and the file or folder that names them."""
+    """The names of the images of a split, and the file or folder that names them."""
     if splits is not None:
         return _listed(Path(splits.replace("{split}", split)).expanduser())
     official = root / "ImageSets" / f"{split}.txt"
@@ -67,7 +67,7 @@ def names_of(root: Path, split: str, splits: str | None, images: Mapping[str, st
         return _listed(official)
     if split == "val":
         raise InputError(
-            f"KITTI has no val of its own, and there is no {official}; name the file with its pictures, one a line,"
+            f"KITTI has no val of its own, and there is no {official}; name the file with its images, one a line,"
             " with splits="
         )
     return list(images), root
@@ -77,26 +77,26 @@ def _listed(path: Path) -> tuple[list[str], Path]:
     try:
         names = path.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the names of the pictures from {path}: {error}") from None
+        raise InputError(f"cannot read the names of the images from {path}: {error}") from None
     if not names:
-        raise InputError(f"{path} names no picture; expected one a line, such as 000000")
+        raise InputError(f"{path} names no image; expected one a line, such as 000000")
     return list(dict.fromkeys(names)), path
 
 
 def _missing(
     name: str, folder: Path, images: Mapping[str, str], there: Mapping[str, frozenset[str]], labelled: bool
 ) -> str | None:
-    """What is said of a picture without all of its files."""
+    """What is said of an image without all of its files."""
     for kind, file, found in _needed(name, images, there, labelled):
         if not found:
-            return f"picture {name} has no {folder / kind / file}"
+            return f"image {name} has no {folder / kind / file}"
     return None
 
 
 def _needed(
     name: str, images: Mapping[str, str], there: Mapping[str, frozenset[str]], labelled: bool
 ) -> Iterator[tuple[str, str, bool]]:
-    """(Folder, file, whether it is there) of what a picture cannot be without."""
+    """(Folder, file, whether it is there) of what an image cannot be without."""
     yield IMAGES, images.get(name, f"{name}.png"), name in images
     yield from ((kind, f"{name}.txt", f"{name}.txt" in there[kind]) for kind in _kinds(labelled))
 
@@ -105,9 +105,9 @@ def _kinds(labelled: bool) -> Sequence[str]:
     return (CALIBRATIONS, LABELS) if labelled else (CALIBRATIONS,)
 
 
-def _picture(name: str, folder: Path, image: str, there: Mapping[str, frozenset[str]], labelled: bool) -> Picture:
+def _image(name: str, folder: Path, image: str, there: Mapping[str, frozenset[str]], labelled: bool) -> Image:
     text, scan = f"{name}.txt", f"{name}.bin"
-    return Picture(
+    return Image(
         name,
         folder / IMAGES / image,
         folder / CALIBRATIONS / text,

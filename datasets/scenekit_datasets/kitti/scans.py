@@ -1,4 +1,4 @@
-"""Laser scans as depth maps of the picture.
+"""Laser scans as depth maps of the image.
 
 Letters: P points of a scan, H W pixels.
 """

@@ -46,17 +46,17 @@ def build(
 ) -> Dataset[Sample]:
     """The data set, of one JSON file or several.
 
-    root: the folder that the `file_path` of pictures begins at (that of the first file, if None). annotations: the
+    root: the folder that the `file_path` of images begins at (that of the first file, if None). annotations: the
     files, `{split}` in a name standing for the split (Omni3D/*_{split}.json in the root, if None).
     categories: the names to learn, or for each name in the files what it shall be called: {car: vehicle, bus: vehicle}
-    (all that the files list, if None). Categories that a file does not list are not labelled in its pictures.
+    (all that the files list, if None). Categories that a file does not list are not labelled in its images.
     boxes: the 2D boxes: of the visible pixels (tight), the projected corners cut off at the border (trunc), or not cut
     off (proj); where a kind is not there, the next one. keys: names of the labels to carry beside objects: boxes3d,
     truncation, visibility (all, if None).
     truncation, visibility, min_height, max_height, max_depth: objects that are cut off by that share or more, of which
-    that share or less is visible, whose box is that low or high as a share of the picture, or which are farther (m) are
+    that share or less is visible, whose box is that low or high as a share of the image, or which are farther (m) are
     ignored; so are those without a valid 3D box, as in scoring.
-    exhaustive: whether every object of the categories is labelled. drop_empty: leave out pictures without an annotation
+    exhaustive: whether every object of the categories is labelled. drop_empty: leave out images without an annotation
     of the categories. faulty: "skip" what can't be right with a warning, or "refuse" it.
     """
     from scenekit.metrics.omni3d.average_precision import Omni3DFilter

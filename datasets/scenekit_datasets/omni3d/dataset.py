@@ -20,23 +20,23 @@ from scenekit_datasets.image_labels import Labels
 from scenekit_datasets.omni3d.index import IGNORED_NAMES, Index
 from scenekit_datasets.omni3d.labels import Row, Rules, labels_of
 from scenekit_datasets.omni3d.layout import Words
-from scenekit_datasets.roots import Faulty, picture_of_size, present, report
+from scenekit_datasets.roots import Faulty, image_of_size, present, report
 
 KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, VISIBILITY)
 """What the files label beside objects."""
 
 TOLD = 20
-"""Pictures whose faults are told in warnings."""
+"""Images whose faults are told in warnings."""
 
 Place = tuple[int, int]
 """The number of a file, and of an image in it."""
 
 
 class Omni3D(Dataset[Sample]):
-    """The pictures of all files.
+    """The images of all files.
 
     images: the folder that their paths begin at. words: the categories that are learned. rules: how labels are made.
-    exhaustive: whether all objects of the categories that a file lists are labelled. drop_empty: leave out pictures
+    exhaustive: whether all objects of the categories that a file lists are labelled. drop_empty: leave out images
     without an annotation of the categories. faulty: refuse what cannot be right, or leave it out with a warning.
     """
 
@@ -58,34 +58,34 @@ class Omni3D(Dataset[Sample]):
         self.places = [place for place in self._places() if not drop_empty or self._has_objects(place)]
         if not self.places:
             names = ", ".join(str(index.path) for index in self.indices)
-            raise InputError(f"no picture of {names} is left; look at the options root, categories and drop_empty")
+            raise InputError(f"no image of {names} is left; look at the options root, categories and drop_empty")
         self._told: set[int] = set()
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, index: int) -> Sample:
-        """One sample. Raises InputError where its picture is damaged, or what cannot be right is to be refused."""
+        """One sample. Raises InputError where its image is damaged, or what cannot be right is to be refused."""
         scene, faults = self._read(index)
         file, place = self.places[index]
         if faults and (self.faulty == "refuse" or (index not in self._told and len(self._told) < TOLD)):
             self._told.add(index)
             report(faults, self.faulty)
         source, id = self.indices[file], int(self.indices[file].ids[place])
-        image = picture_of_size(self.images / source.names[place], scene.size, f"{source.path}: image id {id}")
+        image = image_of_size(self.images / source.names[place], scene.size, f"{source.path}: image id {id}")
         return Sample(image, scene, self._supervision(scene, source), id)
 
     def scene(self, index: int) -> Scene:
-        """The labels of a picture, without a look at the picture."""
+        """The labels of an image, without a look at the image."""
         return self._read(index)[0]
 
     def faults(self, index: int) -> list[str]:
-        """What is wrong with the annotations of a picture."""
+        """What is wrong with the annotations of an image."""
         return self._read(index)[1]
 
     def _read(self, index: int) -> tuple[Scene, list[str]]:
         if not 0 <= index < len(self):
-            raise IndexError(f"picture {index} of a data set of {len(self)}")
+            raise IndexError(f"image {index} of a data set of {len(self)}")
         file, place = self.places[index]
         source = self.indices[file]
         height, width = source.sizes[place].tolist()
@@ -109,7 +109,7 @@ class Omni3D(Dataset[Sample]):
         return rows
 
     def _supervision(self, scene: Scene, source: Index) -> Supervision:
-        """What a file does not list is not labelled in its pictures."""
+        """What a file does not list is not labelled in its images."""
         listed = {self.words.labels[name] for name in source.categories.values() if name in self.words.labels}
         classes = None if len(listed) == len(self.words.things) else frozenset(self.words.things[n] for n in listed)
         return Supervision(
@@ -120,7 +120,7 @@ class Omni3D(Dataset[Sample]):
         )
 
     def _places(self) -> Iterator[Place]:
-        """Those whose picture is there."""
+        """Those whose image is there."""
         for file, source in enumerate(self.indices):
             found = present(source.names, self.images)
             missing = (

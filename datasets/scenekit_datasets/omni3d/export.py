@@ -1,4 +1,4 @@
-"""Samples of any data set with 3D boxes written as Omni3D's JSON and pictures.
+"""Samples of any data set with 3D boxes written as Omni3D's JSON and images.
 
 Letters: N objects.
 """
@@ -35,12 +35,12 @@ Fields = dict[str, Any]
 
 
 def write_omni3d(samples: Iterable[Sample], folder: str | Path) -> Path:
-    """Write `annotations.json` and the pictures of `samples` into `folder`; gives the path of the JSON file.
+    """Write `annotations.json` and the images of `samples` into `folder`; gives the path of the JSON file.
 
     The form of `omni3d_train.json` and the like: `scenekit score omni3d` and the data set `omni3d` read it. Categories
     are the things of the vocabulary, numbered from 1. An object's box stands as `bbox2D_tight`; objects that are to be
     ignored, or carry no 3D box, are not `valid3D`; crowds are of the category "dontcare". Objects are numbered anew,
-    through all pictures. Raises InputError where there is no sample, two have the same id, or their vocabularies
+    through all images. Raises InputError where there is no sample, two have the same id, or their vocabularies
     differ, and where the camera of a scene is not known.
     """
     folder = Path(folder)
@@ -66,7 +66,7 @@ def write_omni3d(samples: Iterable[Sample], folder: str | Path) -> Path:
 
 
 def _image(sample: Sample, folder: Path) -> Fields:
-    """The picture is written beside the file."""
+    """The image is written beside the file."""
     if sample.scene.camera is None or sample.scene.camera.assumed:
         raise InputError(f"sample {sample.id} has no camera that is known, which Omni3D's files need")
     content, name = io.BytesIO(), f"{IMAGES}/{sample.id:012d}.png"

@@ -1,4 +1,4 @@
-"""The labels of one picture, made of its annotations when it is asked for.
+"""The labels of one image, made of its annotations when it is asked for.
 
 Letters: N objects.
 """
@@ -61,7 +61,7 @@ class _Object:
 
 
 def labels_of(rows: Sequence[Row], size: Size, rules: Rules) -> Labels:
-    """The objects whose 2D box holds something of the picture."""
+    """The objects whose 2D box holds something of the image."""
     faults: list[str] = []
     found = [_object(row, size, rules, faults) for row in rows]
     kept = [entry for entry in found if entry is not None]
@@ -77,7 +77,7 @@ def labels_of(rows: Sequence[Row], size: Size, rules: Rules) -> Labels:
 
 
 def _object(row: Row, size: Size, rules: Rules, faults: list[str]) -> _Object | None:
-    """None for an annotation without a place in the picture; one with a faulty 3D box is ignored."""
+    """None for an annotation without a place in the image; one with a faulty 3D box is ignored."""
     try:
         flat = _flat_box(row.record, rules.boxes)
     except InputError as error:

@@ -23,7 +23,7 @@ class Words:
 
 
 def found_files(root: str | None, annotations: str | Sequence[str] | None, split: str) -> tuple[Path, list[Path]]:
-    """The folder of the pictures and the annotation files."""
+    """The folder of the images and the annotation files."""
     if annotations is None:
         if root is None:
             raise InputError("data set 'omni3d' needs annotations=FILE.json, or root=FOLDER with Omni3D/*.json")

@@ -18,7 +18,7 @@ from scenekit.structures import Camera, Masks
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.pix3d.index import FLAGS, Entry, Index
 from scenekit_datasets.pix3d.models import in_camera, load_model
-from scenekit_datasets.roots import Faulty, picture_of_size, report
+from scenekit_datasets.roots import Faulty, image_of_size, report
 
 KEYS: tuple[Key[Any, Any], ...] = (MASKS, BOXES3D, MESHES, VOXELS)
 """What is labelled beside the object's box."""
@@ -28,9 +28,9 @@ SHAPES = frozenset({BOXES3D, MESHES, VOXELS})
 
 
 class Pix3D(Dataset[Sample]):
-    """Pictures with one labelled object each; whatever else is in them is unlabelled.
+    """Images with one labelled object each; whatever else is in them is unlabelled.
 
-    categories: those to learn, all that occur if None. leave_out: flags of pictures that are left out. keys: what is
+    categories: those to learn, all that occur if None. leave_out: flags of images that are left out. keys: what is
     carried beside objects. side: cells along each side of grids. faulty: refuse what cannot be right, or leave it out
     with a warning.
     """
@@ -52,7 +52,7 @@ class Pix3D(Dataset[Sample]):
         flags = _flags(leave_out)
         self.entries = [e for e in index.entries if e.category in self.things and not e.flags & flags]
         if not self.entries:
-            raise InputError(f"no picture of {index.path} is left; look at the options categories and leave_out")
+            raise InputError(f"no image of {index.path} is left; look at the options categories and leave_out")
         self.keys, self.side, self.faulty = frozenset(keys), side, faulty
         self._told: set[str] = set()
 
@@ -63,9 +63,9 @@ class Pix3D(Dataset[Sample]):
         """One sample. Raises InputError where a file of it is damaged, but for models and grids that may be skipped:
         the sample then goes without shape."""
         if not 0 <= index < len(self):
-            raise IndexError(f"picture {index} of a data set of {len(self)}")
+            raise IndexError(f"image {index} of a data set of {len(self)}")
         entry = self.entries[index]
-        image = picture_of_size(entry.image, entry.size, f"picture {entry.name}")
+        image = image_of_size(entry.image, entry.size, f"image {entry.name}")
         scene = self._scene(entry)
         claims = Supervision(frozenset(scene.values), exhaustive=frozenset())
         return Sample(image, scene, claims, entry.place)
@@ -105,7 +105,7 @@ class Pix3D(Dataset[Sample]):
 
 
 def read_mask(entry: Entry) -> Masks:
-    """Grey above the middle is the object. Raises InputError for another size than the picture's, and for none."""
+    """Grey above the middle is the object. Raises InputError for another size than the image's, and for none."""
     grey: Tensor = read_image(entry.mask)[0]
     if tuple(grey.shape) != entry.size:
         raise InputError(f"{entry.mask}: a mask of {list(entry.size)} pixels expected, got {list(grey.shape)}")
@@ -118,7 +118,7 @@ def _categories(index: Index, wanted: Sequence[str] | None) -> tuple[str, ...]:
         raise InputError(f"categories must be names such as [bed, chair], got {wanted!r}")
     for name in wanted or ():
         if name not in known:
-            raise InputError(f"no picture of {index.path} has the category {name!r}{nearest(name, known)}")
+            raise InputError(f"no image of {index.path} has the category {name!r}{nearest(name, known)}")
     return tuple(dict.fromkeys(known if wanted is None else wanted))
 
 

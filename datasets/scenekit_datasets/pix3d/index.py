@@ -1,4 +1,4 @@
-"""pix3d.json: one entry a picture, checked before anything is loaded."""
+"""pix3d.json: one entry an image, checked before anything is loaded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FILM = 32.0
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """A picture and the one object that is labelled in it.
+    """An image and the one object that is labelled in it.
 
     `place` is the number of the entry in the file. A point of the model is at rotation @ point + translation in Pix3D's
     camera frame (x left, y up, z forward). `focal` is in pixels, `box` xyxy.
@@ -61,14 +61,14 @@ def read_index(root: Path, name: str, faulty: Faulty) -> Index:
     if not root.is_dir():
         raise InputError(f"expected the folder of {name}, img, mask and model, but {root} is none; name it with root=")
     entries, faults = [], []
-    for record in records_of(read_json(path), path, "picture"):
+    for record in records_of(read_json(path), path, "image"):
         try:
             entries.append(_entry(record, root))
         except InputError as error:
             faults.append(str(error))
     report(faults, faulty)
     if not entries:
-        raise InputError(f"{path} lists no picture that can be used")
+        raise InputError(f"{path} lists no image that can be used")
     return Index(path, entries, sorted({entry.category for entry in entries}))
 
 

@@ -28,7 +28,7 @@ MODEL_FROM_BOX = torch.tensor([[0.0, 0.0, -1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0
 """The box looks forward along the model's -z, down along its -y, and has its width along -x."""
 
 KEPT = 128
-"""Models in memory: Pix3D has 395, each in 25 pictures on average."""
+"""Models in memory: Pix3D has 395, each in 25 images on average."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Which pictures are those of a split: by the files of others, or by our own rule."""
+"""Which images are those of a split: by the files of others, or by our own rule."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HASH = "hash"
 
 
 def in_split(index: Index, split: str, splits: str | None, faulty: Faulty) -> Index:
-    """The entries of a split. Raises InputError where it can't be had, or has no picture."""
+    """The entries of a split. Raises InputError where it can't be had, or has no image."""
     if split == "all":
         return index
     if splits is None:
@@ -37,7 +37,7 @@ def in_split(index: Index, split: str, splits: str | None, faulty: Faulty) -> In
         report([f"{path}: {name} is not in {index.path}" for name in sorted(names - known)], faulty)
         entries = [entry for entry in index.entries if entry.name in names]
     if not entries:
-        raise InputError(f"no picture of {index.path} is in the split {split!r}; look at the options split and splits")
+        raise InputError(f"no image of {index.path} is in the split {split!r}; look at the options split and splits")
     return replace(index, entries=entries)
 
 
@@ -56,7 +56,7 @@ def _names(path: Path, split: str, bare: bool) -> set[str]:
     elif not bare:
         raise InputError(f"{path}: a file with one list of names needs {{split}} in its name; got {brief(value)}")
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise InputError(f"{path}: expected names of pictures such as img/bed/0001.png, got {brief(value)}")
+        raise InputError(f"{path}: expected names of images such as img/bed/0001.png, got {brief(value)}")
     return set(value)
 
 

@@ -1,4 +1,4 @@
-"""Labels that fit the picture to the pixel, read off the same rays.
+"""Labels that fit the image to the pixel, read off the same rays.
 
 Letters: N objects, H x W pixels, K keypoints, P rays.
 """
@@ -58,7 +58,7 @@ def semantic_map(renderer: Renderer, surface: Surface, size: tuple[int, int]) ->
 def panoptic(
     instance: Int[np.ndarray, "H W"], semantic: UInt8[np.ndarray, "H W"], labels: Int[np.ndarray, " N"]
 ) -> tuple[Int[np.ndarray, "H W"], tuple[Segment, ...]]:
-    """Segment ids: 1..N for the objects in order, then one for each stuff class in the picture."""
+    """Segment ids: 1..N for the objects in order, then one for each stuff class in the image."""
     out = (instance + 1).astype(np.int32)
     count = len(labels)
     areas = np.bincount(out.ravel(), minlength=count + 1)
@@ -73,7 +73,7 @@ def panoptic(
 def amodal_masks(
     solids: list[Solid], rays: Float[np.ndarray, "3 P"], size: tuple[int, int]
 ) -> Bool[np.ndarray, "N H W"]:
-    """Each object's mask in the picture as if it stood alone."""
+    """Each object's mask in the image as if it stood alone."""
     out = np.zeros((len(solids), rays.shape[1]), dtype=bool)
     for mask, solid in zip(out, solids, strict=True):
         mask[:] = Tracer(solid.verts, solid.faces).first(np.zeros_like(rays), rays).triangle >= 0
@@ -81,7 +81,7 @@ def amodal_masks(
 
 
 def keypoints(renderer: Renderer, intrinsics: Mat3, size: tuple[int, int]) -> Float[np.ndarray, "N K 3"]:
-    """x, y in pixels and visibility (0 outside the picture or no person, 1 hidden, 2 visible).
+    """x, y in pixels and visibility (0 outside the image or no person, 1 hidden, 2 visible).
 
     A joint is visible when the first thing on its ray is the same person, no farther in front of it than the flesh
     around that joint is thick.

@@ -128,7 +128,7 @@ class Arrangement:
         return build(category, dice)
 
     def _spot(self, model: Model) -> tuple[float, float]:
-        """A place on the ground whose middle is in the picture."""
+        """A place on the ground whose middle is in the image."""
         stage, dice = self.stage, self.dice
         start = stage.near + (0.9 if model.category == "car" and model.scale > 0.6 else 0.0)
         y = start + (stage.far - start) * dice.unit() ** 1.15

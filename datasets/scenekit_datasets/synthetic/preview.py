@@ -21,7 +21,7 @@ def hue(index: int) -> Color:
 
 
 def annotated(scene: SyntheticScene) -> Image.Image:
-    """The picture with masks, boxes, names and skeletons."""
+    """The image with masks, boxes, names and skeletons."""
     shown = scene.image.astype(np.float32)
     for index, mask in enumerate(scene.masks):
         shown[mask] = shown[mask] * 0.6 + np.array(hue(index)) * 0.4
@@ -57,7 +57,7 @@ def sheet(scenes: list[SyntheticScene], columns: int = 6, plain: bool = False) -
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Draw a contact sheet of synthetic scenes.")
-    parser.add_argument("out", help="picture to write")
+    parser.add_argument("out", help="image to write")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=int, default=0, help="index of the first scene")
     parser.add_argument("--count", type=int, default=24)

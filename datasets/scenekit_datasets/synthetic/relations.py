@@ -11,7 +11,7 @@ The rules, for subject A and object B:
   left of, right of, in front of, behind
                neither is on, inside or under the other, the middles are within REACH on the ground plane and at least
                APART in the direction, and that direction exceeds the other by the factor CLEARLY. Sideways is the
-               camera's x and must agree with the order in the picture; depth is the camera's z, nearer is in front.
+               camera's x and must agree with the order in the image; depth is the camera's z, nearer is in front.
 """
 
 from __future__ import annotations

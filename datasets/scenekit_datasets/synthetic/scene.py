@@ -18,7 +18,7 @@ from scenekit_datasets.synthetic.layout import Placed, arrange
 from scenekit_datasets.synthetic.relations import ground_below, relations
 from scenekit_datasets.synthetic.render import Renderer, Surface, pixel_rays
 from scenekit_datasets.synthetic.rng import Dice
-from scenekit_datasets.synthetic.shading import picture
+from scenekit_datasets.synthetic.shading import render_image
 from scenekit_datasets.synthetic.stage import Stage, random_stage
 from scenekit_datasets.synthetic.tracer import require_embree
 from scenekit_datasets.synthetic.vocabulary import PREDICATES
@@ -27,7 +27,7 @@ VERSION = 1
 """Goes up whenever the same (seed, index) would give another scene; part of the name of cached files."""
 
 SMALLEST = 40 / (240 * 320)
-"""An object that shows less than this part of the picture is taken out of the scene (40 pixels of 240 x 320)."""
+"""An object that shows less than this part of the image is taken out of the scene (40 pixels of 240 x 320)."""
 
 FEWEST = 2
 
@@ -42,7 +42,7 @@ class Mesh:
 
 @dataclass(frozen=True, eq=False)
 class SyntheticScene:
-    """A picture with every kind of label. Boxes are half-open xyxy pixels; K = intrinsics with pixel centers at +0.5.
+    """An image with every kind of label. Boxes are half-open xyxy pixels; K = intrinsics with pixel centers at +0.5.
 
     `instance` holds the object index or -1 for each pixel; `semantic` indexes vocabulary.CLASSES; `depth` is z in
     metres, 0 for the sky. `attributes` index vocabulary.ATTRIBUTES; rows of `relations` are (subject, predicate,
@@ -50,7 +50,7 @@ class SyntheticScene:
 
     `box_sizes` are (width, height, length) in metres. The box frame has x along the length (forward), y along the
     height (down) and z along the width (left); `box_rotations` are camera from box. `amodal` masks include what other
-    objects hide, not what lies outside the picture.
+    objects hide, not what lies outside the image.
     """
 
     seed: int
@@ -119,7 +119,7 @@ def compose(seed: int, index: int, size: tuple[int, int] = (240, 320)) -> tuple[
 
 
 def generate(seed: int, index: int, size: tuple[int, int] = (240, 320), amodal: bool = False) -> SyntheticScene:
-    """Scene `index` of seed `seed` as a picture of `size` (height, width) pixels with all labels.
+    """Scene `index` of seed `seed` as an image of `size` (height, width) pixels with all labels.
 
     The same arguments give the same scene on every machine. Amodal masks cost a rendering an object and are None
     unless asked for. Raises InputError when embree is missing.
@@ -139,7 +139,7 @@ def generate(seed: int, index: int, size: tuple[int, int] = (240, 320), amodal: 
     return SyntheticScene(
         seed=seed,
         index=index,
-        image=picture(renderer, size, surface),
+        image=render_image(renderer, size, surface),
         intrinsics=intrinsics,
         labels=labels,
         boxes=boxes,

@@ -1,4 +1,4 @@
-"""Light: colors of what the rays meet, and the finished picture with smooth edges.
+"""Light: colors of what the rays meet, and the finished image with smooth edges.
 
 Letters: P rays, R rows of them. Coordinates and colors first ([3 P]), single precision, linear light unless said.
 """
@@ -145,8 +145,8 @@ def edges(light: Float[np.ndarray, "3 H W"], surface: Surface) -> Int[np.ndarray
     return np.flatnonzero(found)
 
 
-def picture(renderer: Renderer, size: tuple[int, int], surface: Surface) -> UInt8[np.ndarray, "H W 3"]:
-    """The finished picture: one sample a pixel, and on edges the mean of three."""
+def render_image(renderer: Renderer, size: tuple[int, int], surface: Surface) -> UInt8[np.ndarray, "H W 3"]:
+    """The finished image: one sample a pixel, and on edges the mean of three."""
     focal = renderer.stage.view.focal * size[1]
     shader = Shader(renderer, 1 / focal)
     light = shader.colors(pixel_rays(size, focal), surface)

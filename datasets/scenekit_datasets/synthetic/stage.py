@@ -34,7 +34,7 @@ WALL_COLORS = (
 
 @dataclass(frozen=True)
 class View:
-    """`focal` is in picture widths; the principal point is the middle of the picture."""
+    """`focal` is in image widths; the principal point is the middle of the image."""
 
     height: float
     pitch: float

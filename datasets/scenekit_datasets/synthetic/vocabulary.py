@@ -62,7 +62,7 @@ ATTRIBUTES: tuple[str, ...] = (*COLORS, *PATTERNS, *FINISHES, *SIZES, *POSES)
 PREDICATES: tuple[str, ...] = ("left of", "right of", "in front of", "behind", "on", "under", "near", "inside")
 
 MIRRORED_WORDS: tuple[tuple[str, str], ...] = (("left", "right"),)
-"""Words of captions and predicates that trade places when a picture is flipped."""
+"""Words of captions and predicates that trade places when an image is flipped."""
 
 KEYPOINTS: tuple[str, ...] = (
     "nose",

@@ -37,19 +37,19 @@ def build(
 
     root: the folder of image_data.json, objects.json, relationships.json, attributes.json, region_descriptions.json
     (or NAME_v1_2.json; those that are there), and object_alias.txt and relationship_alias.txt, which are then used.
-    images: the folder of VG_100K and VG_100K_2, or of the pictures (the root, if None).
+    images: the folder of VG_100K and VG_100K_2, or of the images (the root, if None).
     vocabulary: "vg150" (150 objects, 50 predicates, 200 attributes); "all" names; "dense_caption" (described regions
     only); a JSON file, such as VG-SGG-dicts.json; or for each of objects, predicates and attributes its names, or how
     many of the most frequent ones: {objects: 500, predicates: 100}. Objects and relations without a word are left out.
-    splits: a file that says which pictures are train, val and test: densecap_splits.json; lists of ids, with `{split}`
-    in the name of their file; VG150's array of 0, 1 and 2 as .npy, of which the first `validation` training pictures
+    splits: a file that says which images are train, val and test: densecap_splits.json; lists of ids, with `{split}`
+    in the name of their file; VG150's array of 0, 1 and 2 as .npy, of which the first `validation` training images
     are val where it has no 1; or "hash", our own 80 : 10 : 10. The split "all" needs none.
     keys: names of the labels to carry beside objects: attributes, relations, phrase_captions (all that are there, if
     None). exhaustive: of objects and phrases those whose unlabelled places count as background; neither is labelled in
     full, but training on Visual Genome alone cannot do without. unlisted: whether an attribute that is not listed is
     absent or unknown, of objects that have one; of others all are unknown.
     merge: join objects that were drawn twice, as in the preparation of VG150. min_area: leave out smaller objects, a
-    share of the picture's area. drop_empty: leave out pictures without an object that the vocabulary names.
+    share of the image's area. drop_empty: leave out images without an object that the vocabulary names.
     faulty: "skip" what cannot be right with a warning, or "refuse" it. cache: folder for the index (False: none; None:
     the user's cache folder).
     """

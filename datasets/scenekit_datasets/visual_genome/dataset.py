@@ -15,8 +15,8 @@ from scenekit.errors import InputError, nearest
 from scenekit.keys import ATTRIBUTES, OBJECTS, PHRASE_CAPTIONS, PHRASES, RELATIONS, Key, Stream
 from scenekit.scene import Scene
 from scenekit_datasets.flips import is_mirrorable
-from scenekit_datasets.roots import Faulty, picture_of_size, report
-from scenekit_datasets.visual_genome.image import PictureReader, Rules, with_known_object
+from scenekit_datasets.roots import Faulty, image_of_size, report
+from scenekit_datasets.visual_genome.image import ImageReader, Rules, with_known_object
 from scenekit_datasets.visual_genome.index import Index
 from scenekit_datasets.visual_genome.layout import located
 from scenekit_datasets.visual_genome.names import Words
@@ -27,11 +27,11 @@ KEYS: tuple[Key[Any, Any], ...] = (ATTRIBUTES, RELATIONS, PHRASE_CAPTIONS)
 """What the files label beside objects."""
 
 TOLD = 20
-"""Pictures whose faults are told in warnings; `faults` tells those of any."""
+"""Images whose faults are told in warnings; `faults` tells those of any."""
 
 
 class VisualGenome(Dataset[Sample]):
-    """The pictures of an index that are in a split.
+    """The images of an index that are in a split.
 
     words: the vocabulary. rules: how labels are made. exhaustive: streams whose every instance is said to be labelled.
     chosen: which images of the index. faulty: refuse what cannot be right, or leave it out with a warning.
@@ -50,7 +50,7 @@ class VisualGenome(Dataset[Sample]):
         faulty: Faulty = "skip",
     ) -> None:
         self.index, self.vocabulary, self.rules, self.faulty = index, words.vocabulary, rules, faulty
-        self.reader = PictureReader(index, words, rules)
+        self.reader = ImageReader(index, words, rules)
         self.exhaustive = streams_named(exhaustive)
         if drop_empty:
             chosen = chosen & with_known_object(index, words.things)
@@ -69,20 +69,20 @@ class VisualGenome(Dataset[Sample]):
             self._told.add(index)
             report(faults, self.faulty)
         id = int(self.index.ids[self.places[index]])
-        image = picture_of_size(self.paths[index], scene.size, f"image {id} of image_data.json")
+        image = image_of_size(self.paths[index], scene.size, f"image {id} of image_data.json")
         return Sample(image, scene, self._supervision(scene), id)
 
     def scene(self, index: int) -> Scene:
-        """The labels of a picture, without a look at the picture."""
+        """The labels of an image, without a look at the image."""
         return self._read(index)[0]
 
     def faults(self, index: int) -> list[str]:
-        """What is wrong with the entries of a picture."""
+        """What is wrong with the entries of an image."""
         return self._read(index)[1]
 
     def _read(self, index: int) -> tuple[Scene, list[str]]:
         if not 0 <= index < len(self):
-            raise IndexError(f"picture {index} of a data set of {len(self)}")
+            raise IndexError(f"image {index} of a data set of {len(self)}")
         return self.reader.read(self.places[index], str(self.paths[index]))
 
     def _supervision(self, scene: Scene) -> Supervision:
@@ -106,10 +106,10 @@ def streams_named(names: Collection[str]) -> frozenset[Stream]:
 
 
 def with_file(index: Index, places: np.ndarray, images: Path, faulty: Faulty) -> tuple[list[int], list[Path]]:
-    """The images whose picture is there, and their files. Raises InputError where none is."""
-    paths = located([index.pictures[place] for place in places], images)
+    """The images whose image is there, and their files. Raises InputError where none is."""
+    paths = located([index.images[place] for place in places], images)
     missing = [
-        f"image id {index.ids[place]}: {images} lacks {index.pictures[place]}"
+        f"image id {index.ids[place]}: {images} lacks {index.images[place]}"
         for place, path in zip(places, paths, strict=True)
         if path is None
     ]
@@ -117,7 +117,7 @@ def with_file(index: Index, places: np.ndarray, images: Path, faulty: Faulty) ->
     kept = [(int(place), path) for place, path in zip(places, paths, strict=True) if path is not None]
     if not kept:
         raise InputError(
-            f"no picture is left of {len(index.ids)} that {index.files['image_data']} lists; look at the options split,"
+            f"no image is left of {len(index.ids)} that {index.files['image_data']} lists; look at the options split,"
             " splits, images and drop_empty"
         )
     return [place for place, _ in kept], [path for _, path in kept]

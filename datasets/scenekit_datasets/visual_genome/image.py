@@ -1,4 +1,4 @@
-"""The labels of one picture, made of its entries when it is asked for.
+"""The labels of one image, made of its entries when it is asked for.
 
 Letters: N objects, A attributes, R relations, P phrases.
 """
@@ -29,7 +29,7 @@ from scenekit_datasets.visual_genome.objects import Thing, joined, read_thing, s
 @dataclass(frozen=True)
 class Rules:
     """How labels are made: `merge` objects that are drawn more than once; leave out those below `min_area`, a share of
-    the picture's; what is `unlisted` among the attributes of an object that has some is "absent" or "unknown"."""
+    the image's; what is `unlisted` among the attributes of an object that has some is "absent" or "unknown"."""
 
     keys: frozenset[Key[Any, Any]]
     merge: bool = True
@@ -47,14 +47,14 @@ class Relationship:
     where: str
 
 
-class PictureReader:
-    """Reads pictures of an index in the words of a vocabulary."""
+class ImageReader:
+    """Reads images of an index in the words of a vocabulary."""
 
     def __init__(self, index: Index, words: Words, rules: Rules) -> None:
         self.index, self.words, self.rules = index, words, rules
 
     def read(self, place: int, path: str) -> tuple[Scene, list[str]]:
-        """The labels of the picture at `place`, and what is wrong with its entries."""
+        """The labels of the image at `place`, and what is wrong with its entries."""
         faults: list[str] = []
         streams: dict[Stream, Objects] = {}
         values: dict[Key[Any, Any], Any] = {}
@@ -72,12 +72,12 @@ class PictureReader:
         return Scene(size, self.words.vocabulary, streams, values, valid, None, path), faults
 
     def size(self, place: int) -> Size:
-        """Height and width of the picture."""
+        """Height and width of the image."""
         height, width = self.index.sizes[place].tolist()
         return height, width
 
     def _records(self, name: str, place: int, faults: list[str]) -> list[Record] | None:
-        """The rows of the picture's entry in a file; None where it has none, or none that can be read."""
+        """The rows of the image's entry in a file; None where it has none, or none that can be read."""
         entry = self.index.record(name, place)
         if entry is None:
             return None
@@ -99,9 +99,9 @@ _ROWS = {
 
 
 class _Graph:
-    """Objects, relations and attributes of a picture, which refer to each other by ids."""
+    """Objects, relations and attributes of an image, which refer to each other by ids."""
 
-    def __init__(self, reader: PictureReader, place: int, faults: list[str]) -> None:
+    def __init__(self, reader: ImageReader, place: int, faults: list[str]) -> None:
         self.words, self.rules, self.size, self.faults = reader.words, reader.rules, reader.size(place), faults
         self.names: Names = reader.index.names
         self.where = f"{reader.index.files['objects']}: image {reader.index.ids[place]}"
@@ -159,7 +159,7 @@ class _Graph:
         return known or thing
 
     def _number(self, things: Sequence[Thing]) -> None:
-        """Rows of the objects that the vocabulary names and that are in the picture, by all of their ids."""
+        """Rows of the objects that the vocabulary names and that are in the image, by all of their ids."""
         labels: list[int] = []
         kept: list[int] = []
         boxes = []
@@ -168,7 +168,7 @@ class _Graph:
             box = clipped(thing.box, self.size)
             if box is None:
                 self.faults.append(
-                    f"{self.where}: object {thing.ids[0]} {list(thing.box)} is empty or outside of the picture"
+                    f"{self.where}: object {thing.ids[0]} {list(thing.box)} is empty or outside of the image"
                 )
             elif label is not None and area(box) >= self.rules.min_area * self.size[0] * self.size[1]:
                 self.rows.update(dict.fromkeys(thing.ids, len(kept)))
@@ -246,7 +246,7 @@ def _phrase(record: Record, size: Size) -> tuple[tuple[float, ...], str]:
     x, y, width, height = (record.number(name) for name in ("x", "y", "width", "height"))
     box = clipped((x, y, x + width, y + height), size)
     if box is None:
-        raise InputError(f"{record}: the box {[x, y, x + width, y + height]} is empty or outside of the picture")
+        raise InputError(f"{record}: the box {[x, y, x + width, y + height]} is empty or outside of the image")
     return box, text
 
 

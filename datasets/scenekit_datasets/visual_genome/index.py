@@ -1,4 +1,4 @@
-"""The index of the files: where the entry of each picture stands, and which names occur how often.
+"""The index of the files: where the entry of each image stands, and which names occur how often.
 
 The official files have more than two gigabytes, several times as much as Python objects. They are walked through once;
 what is kept has some 30 MB, and is stored in the user's cache folder.
@@ -45,7 +45,7 @@ ABSENT = -1
 class Index:
     """What is known of the files without reading them again.
 
-    `sizes` are heights and widths; `pictures` the ends of their addresses, such as `VG_100K/2.jpg`. `spans` are where
+    `sizes` are heights and widths; `images` the ends of their addresses, such as `VG_100K/2.jpg`. `spans` are where
     the entries of the images start and end in each file, `ABSENT` where it has none. `occurring` are the names of each
     kind, the most frequent first. `objects` has the places in `occurring["objects"]` of all names of the objects of
     image i from `offsets[i]` to `offsets[i + 1]`.
@@ -55,7 +55,7 @@ class Index:
     names: Names
     ids: Int[np.ndarray, " I"]
     sizes: Int[np.ndarray, "I 2"]
-    pictures: tuple[str, ...]
+    images: tuple[str, ...]
     spans: Mapping[str, Int[np.ndarray, "I 2"]]
     occurring: Mapping[str, tuple[str, ...]]
     objects: Int[np.ndarray, " O"]
@@ -129,7 +129,7 @@ def _index(files: Mapping[str, Path], names: Names, stored: Stored) -> Index:
         names,
         stored["ids"],
         stored["sizes"],
-        tuple(texts["pictures"]),
+        tuple(texts["images"]),
         {name: stored[name] for name in LISTS if name in stored},
         {kind: tuple(texts[kind]) for kind in KINDS},
         stored["things"],
@@ -165,12 +165,12 @@ class _Gathering:
         self.files, self.names = files, names
         self.places: dict[int, int] = {}
         self.sizes: list[tuple[int, int]] = []
-        self.pictures: list[str] = []
+        self.images: list[str] = []
         self.counters = {kind: _Counter() for kind in KINDS}
         self.of_image, self.things = array("i"), array("i")
         self.faults: list[str] = []
 
-    def add_picture(self, entry: Entry) -> None:
+    def add_image(self, entry: Entry) -> None:
         """One image of image_data.json."""
         record = record_of(entry, self.files["image_data"], "image")
         id, size = image_id(record), (record.integer("height"), record.integer("width"))
@@ -180,7 +180,7 @@ class _Gathering:
             raise InputError(f"{record}: the id {id} occurs twice")
         self.places[id] = len(self.places)
         self.sizes.append(size)
-        self.pictures.append("/".join(str(record.data.get("url") or f"{id}.jpg").split("/")[-2:]))
+        self.images.append("/".join(str(record.data.get("url") or f"{id}.jpg").split("/")[-2:]))
 
     def add_entry(self, name: str, entry: Entry, spans: Int[np.ndarray, "I 2"]) -> None:
         """What one of the lists says of an image."""
@@ -227,9 +227,9 @@ def _gathered(files: Mapping[str, Path], names: Names) -> Stored:
     gathering = _Gathering(files, names)
     for entry in list_entries(files["image_data"]):
         with _noting(gathering.faults):
-            gathering.add_picture(entry)
+            gathering.add_image(entry)
     if not gathering.places:
-        raise InputError("; ".join(gathering.faults[:1]) or f"{files['image_data']} lists no picture")
+        raise InputError("; ".join(gathering.faults[:1]) or f"{files['image_data']} lists no image")
     spans = {name: np.full((len(gathering.places), 2), ABSENT) for name in LISTS if name in files}
     for name, places in spans.items():
         for entry in list_entries(files[name]):
@@ -247,7 +247,7 @@ def _columns(gathering: _Gathering) -> Stored:
     place[[numbers[name] for name in ordered["objects"]]] = np.arange(len(numbers))
     of_image = np.array(gathering.of_image, dtype=np.int32)
     order = np.argsort(of_image, kind="stable")
-    texts = {**ordered, "pictures": gathering.pictures, "faults": gathering.faults}
+    texts = {**ordered, "images": gathering.images, "faults": gathering.faults}
     return {
         "things": place[np.array(gathering.things, dtype=np.int32)[order]],
         "offsets": np.searchsorted(of_image[order], np.arange(len(gathering.places) + 1)),
@@ -265,7 +265,7 @@ def _noting(faults: list[str]) -> Iterator[None]:
 
 
 def _texts(rows: Any, field: str) -> Iterable[str]:
-    """The texts in a field of all rows; what is none is complained of when the picture is read."""
+    """The texts in a field of all rows; what is none is complained of when the image is read."""
     for row in rows if isinstance(rows, list) else ():
         value = row.get(field) if isinstance(row, dict) else None
         yield from (name for name in (value if isinstance(value, list) else [value]) if isinstance(name, str))

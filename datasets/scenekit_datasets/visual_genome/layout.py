@@ -1,4 +1,4 @@
-"""Where the files and pictures of Visual Genome are."""
+"""Where the files and images of Visual Genome are."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from scenekit.errors import InputError
 from scenekit_datasets.roots import names_in
 
 LISTS = ("objects", "relationships", "attributes", "region_descriptions")
-"""Files with an entry for each picture; only the first is needed, and it not for described regions alone."""
+"""Files with an entry for each image; only the first is needed, and it not for described regions alone."""
 
 ALIASES = ("object_alias", "relationship_alias")
 """Files with names that stand for others."""
 
 FOLDERS = ("", "VG_100K", "VG_100K_2", "images", "images/VG_100K", "images/VG_100K_2", "images2/VG_100K_2")
-"""Where pictures may lie that are not where their address says."""
+"""Where images may lie that are not where their address says."""
 
 
 def found_files(root: Path) -> dict[str, Path]:
@@ -29,7 +29,7 @@ def found_files(root: Path) -> dict[str, Path]:
     named += [(name, _newest(root, name, ".txt")) for name in ALIASES]
     files = {name: path for name, path in named if path is not None}
     if "image_data" not in files:
-        raise InputError(f"{root} has no image_data.json, which lists the pictures and their sizes")
+        raise InputError(f"{root} has no image_data.json, which lists the images and their sizes")
     if not set(LISTS) & set(files):
         raise InputError(f"{root} has none of {', '.join(f'{name}.json' for name in LISTS)}")
     return files
@@ -41,12 +41,12 @@ def _newest(root: Path, name: str, suffix: str) -> Path | None:
 
 
 def located(names: Sequence[str], root: Path) -> list[Path | None]:
-    """The file of each picture; None where there is none.
+    """The file of each image; None where there is none.
 
-    names: as their addresses end, such as `VG_100K_2/1.jpg`. A picture may also lie in any of `FOLDERS`.
+    names: as their addresses end, such as `VG_100K_2/1.jpg`. An image may also lie in any of `FOLDERS`.
     """
     if not root.is_dir():
-        raise InputError(f"expected a folder of pictures, but {root} is none; name it with images=")
+        raise InputError(f"expected a folder of images, but {root} is none; name it with images=")
     there = {folder: names_in(root / folder) for folder in FOLDERS}
     return [_place(name, root, there) for name in names]
 

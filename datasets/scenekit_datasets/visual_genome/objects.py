@@ -1,4 +1,4 @@
-"""The objects of one picture: as they are listed, found again, and joined where several are one.
+"""The objects of one image: as they are listed, found again, and joined where several are one.
 
 Letters: N objects.
 """

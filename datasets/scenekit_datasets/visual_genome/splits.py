@@ -1,4 +1,4 @@
-"""Which pictures are those of a split: by the files of others, or by our own rule.
+"""Which images are those of a split: by the files of others, or by our own rule.
 
 Letters: I images.
 """
@@ -25,7 +25,7 @@ HASH = "hash"
 """Our own division, which is nobody else's: by a checksum of the id, 80 % train, 10 % val, 10 % test."""
 
 CORRUPTED = (1592, 1722, 4616, 4617)
-"""Pictures whose files are damaged; the published arrays of splits leave them out of the order of image_data.json."""
+"""Images whose files are damaged; the published arrays of splits leave them out of the order of image_data.json."""
 
 _NUMBERS = {"train": 0, "val": 1, "test": 2}
 
@@ -38,7 +38,7 @@ def in_split(
     splits: None (only the split `all` can be had), "hash", or a file. The file is JSON with lists of ids by the names
     of splits (densecap_splits.json), a list of ids (JSON, or text with one a line) whose name has `{split}`, or an
     array of a 0 (train), 1 (val) or 2 (test) for each image (JSON or .npy); where it has no 1, the first `validation`
-    of the training pictures are val, as in neural-motifs and Scene-Graph-Benchmark.
+    of the training images are val, as in neural-motifs and Scene-Graph-Benchmark.
     """
     if split == ALL:
         return np.ones(len(ids), dtype=bool)

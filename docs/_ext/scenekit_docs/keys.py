@@ -10,7 +10,7 @@ def table_of_keys() -> str:
     named = {name: value for name, value in vars(keys).items() if isinstance(value, keys.Key) and name in sk.__all__}
     inside = {name for name in named if name in ("FEATURES", "PROPOSALS") or isinstance(named[name], keys.Stream)}
     rows = [
-        (code(f"sk.{name}"), code(key.name), "the picture" if key.of is None else code(key.of.name), key.doc)
+        (code(f"sk.{name}"), code(key.name), "the image" if key.of is None else code(key.of.name), key.doc)
         for name, key in named.items()
         if name not in inside
     ]

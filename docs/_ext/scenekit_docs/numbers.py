@@ -32,21 +32,21 @@ RESULT_FILES: Sequence[Result] = (
     Result(
         "parity_torchvision",
         "The same numbers as torchvision",
-        "Seven networks with the same random weights, on three pictures of different sizes, in one batch and one by "
+        "Seven networks with the same random weights, on three images of different sizes, in one batch and one by "
         "one, and their losses with the same sampled regions: the largest differences to torchvision's own models.",
         "python -m benchmarks.parity_torchvision",
     ),
     Result(
         "parity_detectron2",
         "The same numbers as detectron2",
-        "Converted networks against what detectron2 0.6 gave with the same weights and picture: the largest absolute "
+        "Converted networks against what detectron2 0.6 gave with the same weights and image: the largest absolute "
         "difference of each kind of stage, in its own unit, beside the one that is tolerated.",
         "python -m benchmarks.parity_detectron2",
     ),
     Result(
         "speed_cpu",
         "Speed against the peers, on a CPU",
-        "Mask R-CNN R50-FPN of torchvision and ours, with the same weights and picture; and how long a start takes. "
+        "Mask R-CNN R50-FPN of torchvision and ours, with the same weights and image; and how long a start takes. "
         "Medians over repeats that take turns.",
         "python benchmarks/speed.py --parts torchvision start --repeats 3",
     ),
@@ -54,7 +54,7 @@ RESULT_FILES: Sequence[Result] = (
         "speed_tasks_cpu",
         "All tasks in one pass, on a CPU",
         "All tasks of `small` in one pass against a network for each; those of the pixels against boxes and masks "
-        "alone. Medians over 20 pictures, in turn.",
+        "alone. Medians over 20 images, in turn.",
         "python benchmarks/speed.py --parts tasks --out benchmarks/results/speed_tasks_cpu.json",
     ),
     Result(
@@ -66,7 +66,7 @@ RESULT_FILES: Sequence[Result] = (
     Result(
         "memory",
         "Memory of long work",
-        "Predicting over a folder of 1,000 pictures, by the command and by an iterator, and evaluating 5,000 made-up "
+        "Predicting over a folder of 1,000 images, by the command and by an iterator, and evaluating 5,000 made-up "
         "predictions, each in a process of its own. Growth is by how much a line through the second half of the looks "
         "rises: 0 is flat.",
         "OMP_NUM_THREADS=1 python benchmarks/memory.py",
@@ -74,7 +74,7 @@ RESULT_FILES: Sequence[Result] = (
     Result(
         "scene_graph_recall",
         "Time of scene-graph recall",
-        "All metrics of made-up pictures at the published settings of Visual Genome: 80 objects, all ordered pairs, "
+        "All metrics of made-up images at the published settings of Visual Genome: 80 objects, all ordered pairs, "
         "50 predicates. One process on one core; checking the arrays is counted.",
         "OMP_NUM_THREADS=1 python benchmarks/scene_graph_recall.py",
     ),
@@ -88,7 +88,7 @@ RESULT_FILES: Sequence[Result] = (
         "visual_genome_index",
         "Opening Visual Genome",
         "Made-up files of the size of Visual Genome 1.4, opened by the data set `visual_genome`: at first, when all of "
-        "them are walked through, and again by the stored index; and the labels of 500 pictures. Each in a process of "
+        "them are walked through, and again by the stored index; and the labels of 500 images. Each in a process of "
         "its own, whose whole memory is counted; the first row is what importing alone takes. Other programs kept both "
         "cores busy, so CPU seconds tell more than seconds.",
         "OMP_NUM_THREADS=1 python benchmarks/visual_genome_index.py --out benchmarks/results/visual_genome_index.json",
@@ -139,7 +139,7 @@ RESULT_FILES: Sequence[Result] = (
         "Every task in company and alone",
         "All tasks of `small` together, and each alone with those that it cannot do without, for the same few steps "
         "from the same backbone and detector, heads fresh: the numbers say how far a head comes in so many steps, not "
-        "how far it can come. Milliseconds of a picture, and seconds of a step.",
+        "how far it can come. Milliseconds of an image, and seconds of a step.",
         "python benchmarks/joint_or_alone.py recipes/small.yaml --steps 100",
     ),
     Result(

@@ -1,6 +1,6 @@
 """From the numbers of the network to boxes in metres, and back (Brazil et al., Omni3D, CVPR 2023, section 4).
 
-Letters: N regions, B depth bins, P numbers of a pose, G pictures.
+Letters: N regions, B depth bins, P numbers of a pose, G images.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class RegionPriors:
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """The regions, the cameras that see them and the heights of the pictures, all in network pixels."""
+    """The regions, the cameras that see them and the heights of the images, all in network pixels."""
 
     boxes: Float[Tensor, "N 4"]
     K: Float[Tensor, "N 3 3"]
@@ -55,7 +55,7 @@ class Views:
 
     @classmethod
     def of(cls, images: ImageBatch, regions: Regions) -> Views:
-        """Of the regions of a batch; a picture without a camera has the assumed one."""
+        """Of the regions of a batch; an image without a camera has the assumed one."""
         boxes = regions.boxes.float()
         heights = boxes.new_tensor([height for height, _ in images.sizes])
         return cls(boxes, images.intrinsics[regions.image_index], heights[regions.image_index])
@@ -90,7 +90,7 @@ class Views:
 
 @dataclass(frozen=True, eq=False)
 class Cubes:
-    """Boxes by where their centers are seen: `pixels` in the picture of camera `K`, `depth` in metres along z."""
+    """Boxes by where their centers are seen: `pixels` in the image of camera `K`, `depth` in metres along z."""
 
     pixels: Float[Tensor, "N 2"]
     depth: Float[Tensor, " N"]
@@ -187,6 +187,6 @@ def nearest_bin(views: Views, priors: RegionPriors) -> Int[Tensor, " N"]:
 
 
 def metres_per_depth(views: Views, config: CodeConfig) -> Float[Tensor, " N"]:
-    """What a depth of 1 of the virtual camera is in metres; the height of its picture is that of the network's."""
+    """What a depth of 1 of the virtual camera is in metres; the height of its image is that of the network's."""
     focal = views.K[:, 1, 1]  # that of the vertical axis, as Cube R-CNN takes it
     return torch.ones_like(focal) if config.virtual_focal is None else focal / config.virtual_focal

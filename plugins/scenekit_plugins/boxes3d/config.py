@@ -29,10 +29,10 @@ class SizePrior(Config):
 
 
 class DepthPrior(Config):
-    """What the size of a box in the picture says of the depth of a class, for a picture and a focal length of 1 pixel.
+    """What the size of a box in the image says of the depth of a class, for an image and a focal length of 1 pixel.
 
-    `scales` [bins] of boxes: their diagonal by the height of the picture. `mean` and `std` [bins] of the depth of
-    objects of about that scale: metres times the height of the picture by the focal length.
+    `scales` [bins] of boxes: their diagonal by the height of the image. `mean` and `std` [bins] of the depth of
+    objects of about that scale: metres times the height of the image by the focal length.
     """
 
     scales: tuple[Metres, ...]

@@ -29,11 +29,11 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
     """Cube R-CNN's head (Brazil et al., Omni3D, CVPR 2023) on the features of the objects.
 
     `scores` of its boxes are sqrt(p exp(-u)) of the object's score p and the uncertainty u of the box (1 without one);
-    the scores of OBJECTS stay as they are. Boxes are in the frame of the camera that the picture came with; where none
+    the scores of OBJECTS stay as they are. Boxes are in the frame of the camera that the image came with; where none
     was given, of the assumed one, and metres are then no better than that guess.
 
     Nothing is learned from boxes that cannot be (NaN, sides of 0, rotations that are none), whose center is not in
-    front of the camera, or of a picture without a camera.
+    front of the camera, or of an image without a camera.
     """
 
     symmetry: Int[Tensor, " C"]

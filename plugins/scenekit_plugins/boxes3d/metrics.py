@@ -24,8 +24,8 @@ class Boxes3DEvaluator:
 
     AP3D is that of Omni3D (`scenekit.evaluation.omni3d_scenes` says what of its rules a scene can tell), the mean over
     IoU 0.05 to 0.50; detections are ranked by the scores of their 3D boxes. AP_BEV is the same with the footprints seen
-    from above. Errors are of detections that stand for an object in the picture (`scenekit.evaluation.box_errors`).
-    With an assumed focal length, metres are only as good as the guess: `assumed cameras` counts the pictures for which
+    from above. Errors are of detections that stand for an object in the image (`scenekit.evaluation.box_errors`).
+    With an assumed focal length, metres are only as good as the guess: `assumed cameras` counts the images for which
     the model had none, or one that is a guess. With `kitti`, the `names` of a `KittiEvaluator`, KITTI's AP is measured
     beside these.
     """
@@ -42,7 +42,7 @@ class Boxes3DEvaluator:
         self.kitti = None if kitti is None else KittiEvaluator(vocabulary, kitti)
 
     def update(self, truth: sk.Sample, prediction: sk.Scene) -> None:
-        """Take in one picture."""
+        """Take in one image."""
         if sk.BOXES3D in truth.supervision.keys:
             self.assumed += prediction.camera is None or prediction.camera.assumed
         self.space.update(truth, prediction)

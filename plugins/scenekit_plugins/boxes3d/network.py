@@ -21,7 +21,7 @@ POSE_NUMBERS: Mapping[PoseNumbers, int] = {"6d": 6, "quaternion": 4, "euler": 3}
 LEAST_UNCERTAINTY = 0.01
 
 POSITION_MEAN, POSITION_STD = (0.0, 0.0, -1.75, -1.75, 0.125), (0.25, 0.125, 0.5, 0.5, 0.125)
-"""About what positions are in everyday pictures: an object of a sixth of the focal length somewhere near the middle."""
+"""About what positions are in everyday images: an object of a sixth of the focal length somewhere near the middle."""
 
 _IDENTITY: Mapping[PoseNumbers, tuple[float, ...]] = {
     "6d": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),

@@ -106,7 +106,7 @@ class CaptionConfig(Config):
     so says nothing at first, so that a model that gets the option later goes on as before.
 
     `max_tokens` bounds texts, read or written. `references`: of a region with several, "one" drawn each time or "all"
-    are learned. `objects`: detected objects are described too, not only phrases. At most `max_regions` a picture of
+    are learned. `objects`: detected objects are described too, not only phrases. At most `max_regions` an image of
     either kind; phrases whose boxes overlap by more than `nms_threshold` with a better one are left out, and those that
     score below `score_threshold`. `language_score` is what mAP judges texts by: unigram-F, or METEOR, which needs Java.
     """

@@ -1,6 +1,6 @@
 """What writes the words, whatever network it is.
 
-Letters: N regions, C channels, S pooled side, W width of what is seen in the picture, P parts of what is kept of a
+Letters: N regions, C channels, S pooled side, W width of what is seen in the image, P parts of what is kept of a
 region, D their width, T tokens, V tokens known.
 """
 
@@ -60,7 +60,7 @@ class CaptionDecoder(nn.Module):
     def read(
         self, pooled: Float[Tensor, "N C S S"], seen: Float[Tensor, "N W"] | None = None
     ) -> Float[Tensor, "N P D"]:
-        """What the decoder keeps of RoI features, and of what is `seen` in the picture, where it looks there."""
+        """What the decoder keeps of RoI features, and of what is `seen` in the image, where it looks there."""
 
     @abstractmethod
     def forward(self, region: Float[Tensor, "N P D"], tokens: Int[Tensor, "N T"]) -> Float[Tensor, "N T V"]:
@@ -84,14 +84,14 @@ class CaptionDecoder(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class TeacherForcing:
     """Texts to learn: what goes `into` the decoder, and what comes `out` of it, -1 where nothing is to be learned."""
 
     into: Int[Tensor, "N T"]
     out: Int[Tensor, "N T"]
 
 
-def lesson(tokenizer: CaptionTokenizer, texts: Sequence[Sequence[int]], limit: int) -> Lesson:
+def lesson(tokenizer: CaptionTokenizer, texts: Sequence[Sequence[int]], limit: int) -> TeacherForcing:
     """Teacher forcing: each token is learned behind the true ones before it.
 
     Of texts longer than `limit` the beginning is learned, and not that they end there. Unknown words are read but not
@@ -107,10 +107,10 @@ def lesson(tokenizer: CaptionTokenizer, texts: Sequence[Sequence[int]], limit: i
         out[row, : len(ended)] = torch.tensor(ended)
     if tokenizer.unknown is not None:
         out[out == tokenizer.unknown] = -1
-    return Lesson(into, out)
+    return TeacherForcing(into, out)
 
 
-def silent(inputs: int, width: int) -> nn.Linear:
+def zero_linear(inputs: int, width: int) -> nn.Linear:
     """A layer that gives zeros until it has learned."""
     layer = nn.Linear(inputs, width)
     nn.init.zeros_(layer.weight)

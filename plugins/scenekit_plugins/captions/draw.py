@@ -12,22 +12,22 @@ from scenekit.visualization.palette import BLACK, label_color
 from scenekit.visualization.text_labels import Rect, Tag, draw_tags
 
 SHOWN = 12
-"""So many phrases, best first, can be told apart in one picture."""
+"""So many phrases, best first, can be told apart in one image."""
 
 LONGEST = 48
 """Characters of a text that are written out."""
 
 
-def draw_captions(picture: Image.Image, scene: Scene) -> Image.Image:
+def draw_captions(image: Image.Image, scene: Scene) -> Image.Image:
     """The best described regions, each a box with its text; a score stands behind texts of predictions.
 
     These are the phrases; of a scene without any, the objects that have descriptions.
     """
     regions, captions = described_regions(scene)
     texts = region_texts(regions, captions)
-    rects = {row: _rect(picture, scene, regions, row) for row in texts}
+    rects = {row: _rect(image, scene, regions, row) for row in texts}
     colors = {row: label_color(place) for place, row in enumerate(texts)}
-    line = Style.of(picture).line
+    line = Style.of(image).line
 
     def paint(layer: ImageDraw.ImageDraw, zoom: int) -> None:
         for row, rect in rects.items():
@@ -35,7 +35,7 @@ def draw_captions(picture: Image.Image, scene: Scene) -> Image.Image:
             layer.rounded_rectangle(corners, 3 * line, outline=(*BLACK, 130), width=zoom * line + 2)
             layer.rounded_rectangle(corners, 3 * line, outline=colors[row], width=zoom * line)
 
-    drawn = draw_smooth(picture, paint) if rects else picture.copy()
+    drawn = draw_smooth(image, paint) if rects else image.copy()
     return draw_tags(drawn, [Tag(text, colors[row], rects[row]) for row, text in texts.items()])
 
 
@@ -65,9 +65,9 @@ def _has_area(regions: Objects, row: int) -> bool:
     return bool(x0 < x1 and y0 < y1)  # not where one is NaN
 
 
-def _rect(picture: Image.Image, scene: Scene, regions: Objects, row: int) -> Rect:
-    """A region's box in pixels of the picture, cut off at its border."""
-    (sx, sy), (x0, y0, x1, y1) = scale_of(picture, scene), regions.boxes[row].tolist()
-    right, bottom = picture.width - 1.0, picture.height - 1.0
+def _rect(image: Image.Image, scene: Scene, regions: Objects, row: int) -> Rect:
+    """A region's box in pixels of the image, cut off at its border."""
+    (sx, sy), (x0, y0, x1, y1) = scale_of(image, scene), regions.boxes[row].tolist()
+    right, bottom = image.width - 1.0, image.height - 1.0
     x, y = min(max(x0 * sx, 0.0), right), min(max(y0 * sy, 0.0), bottom)
     return x, y, min(max(x1 * sx - 1, x), right), min(max(y1 * sy - 1, y), bottom)

@@ -26,7 +26,7 @@ from scenekit_plugins.captions.lstm import LstmDecoder
 from scenekit_plugins.captions.tokenizer import CaptionTokenizer, of_names
 from scenekit_plugins.captions.transformer import TransformerDecoder
 from scenekit_plugins.layers import init_for_relu
-from scenekit_plugins.region_encoder import PIXELS, Looking, crops
+from scenekit_plugins.region_encoder import PIXELS, RegionEncoder, crops
 
 STREAMS: dict[Key[Any, Any], tuple[Stream, str]] = {PHRASE_CAPTIONS: (PHRASES, "phrase"), CAPTIONS: (OBJECTS, "object")}
 """By what is written: the regions that it is about, and the name of the loss."""
@@ -44,7 +44,7 @@ class CaptionHead(Head[Read, Any]):
         self.tokenizer = CaptionTokenizer(config.tokenizer.stored or of_names(core.vocabulary))
         self.looking = None
         if config.picture:
-            self.looking = Looking(core.channels, config.channels, config.picture_channels)
+            self.looking = RegionEncoder(core.channels, config.channels, config.picture_channels)
             init_for_relu(self.looking)
         self.decoder = build_decoder(core.channels, self.tokenizer, config)
         self.axis_names = {f"decoder.{name}": axes for name, axes in self.decoder.axis_names.items()}

@@ -1,10 +1,10 @@
 """A recurrent network that begins with the region (Johnson et al., DenseCap, CVPR 2016, section 3.5).
 
 The region is the first thing that the LSTM reads, then the start, then the words; what it says behind the region is
-thrown away. What is seen in the picture itself is added to what the LSTM says of each word: colors are a matter of the
+thrown away. What is seen in the image itself is added to what the LSTM says of each word: colors are a matter of the
 moment, and would have to go through all of the memory otherwise.
 Letters: N regions, C channels, S pooled side, W width of what is seen, P parts of what is kept of a region: 1, or 2
-with the picture; T tokens, V tokens known, D width, L layers.
+with the image; T tokens, V tokens known, D width, L layers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from scenekit.model.head import AxisNames, rows_by_name
 from scenekit_plugins.captions.config import LstmConfig, SearchConfig
-from scenekit_plugins.captions.decoder import CaptionDecoder, Written, silent
+from scenekit_plugins.captions.decoder import CaptionDecoder, Written, zero_linear
 from scenekit_plugins.captions.search import Marks, search
 from scenekit_plugins.captions.tokenizer import CaptionTokenizer
 
@@ -33,12 +33,12 @@ class LstmDecoder(CaptionDecoder):
     """RoI features through two layers as the first token, then words."""
 
     def __init__(self, inputs: int, tokenizer: CaptionTokenizer, config: LstmConfig, seen: int = 0) -> None:
-        """`seen`: numbers of what is seen in the picture, 0 where nobody looks."""
+        """`seen`: numbers of what is seen in the image, 0 where nobody looks."""
         super().__init__(tokenizer)
         self.region = nn.Sequential(
             nn.Flatten(), nn.Linear(inputs, config.features), nn.ReLU(), nn.Linear(config.features, config.width)
         )
-        self.seen = silent(seen, config.width) if seen else None
+        self.seen = zero_linear(seen, config.width) if seen else None
         self.words = nn.Embedding(len(tokenizer), config.width)
         inner = config.dropout if config.layers > 1 else 0.0
         self.lstm = nn.LSTM(config.width, config.width, config.layers, batch_first=True, dropout=inner)
@@ -89,5 +89,5 @@ class LstmDecoder(CaptionDecoder):
 
 
 def _added(region: Float[Tensor, "N P D"]) -> Float[Tensor, "N D"]:
-    """What is added to all that is said: zeros where nobody looked at the picture."""
+    """What is added to all that is said: zeros where nobody looked at the image."""
     return region[:, 1:].sum(dim=1)

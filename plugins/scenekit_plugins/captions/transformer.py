@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from scenekit.errors import InputError
 from scenekit.model.head import AxisNames
 from scenekit_plugins.captions.config import SearchConfig, TransformerConfig
-from scenekit_plugins.captions.decoder import CaptionDecoder, Written, silent
+from scenekit_plugins.captions.decoder import CaptionDecoder, Written, zero_linear
 from scenekit_plugins.captions.pretrained import network_like, pretrained_network, transformers
 from scenekit_plugins.captions.search import drawn_tokens
 from scenekit_plugins.captions.tokenizer import CaptionTokenizer
@@ -36,7 +36,7 @@ class TransformerDecoder(CaptionDecoder):
         config: TransformerConfig,
         seen: int = 0,
     ) -> None:
-        """`seen`: numbers of what is seen in the picture, 0 where nobody looks."""
+        """`seen`: numbers of what is seen in the image, 0 where nobody looks."""
         network = build_network(config, tokenizer, limit)
         known = network.get_input_embeddings().num_embeddings
         if known < len(tokenizer):
@@ -49,7 +49,7 @@ class TransformerDecoder(CaptionDecoder):
         network.config.pad_token_id = None  # the library warns of padding behind texts that have ended
         self.network = network
         self.cells = nn.Linear(channels, network.config.hidden_size)
-        self.seen = silent(seen, network.config.hidden_size) if seen else None
+        self.seen = zero_linear(seen, network.config.hidden_size) if seen else None
         self.places = nn.Parameter(0.02 * torch.randn(side * side, network.config.hidden_size))
         names = AxisNames((*tokenizer.names, *(f"(none {number})" for number in range(len(tokenizer), known))))
         self.axis_names = {f"network.{name}": (names,) for name in _of_tokens(network)}
@@ -57,7 +57,7 @@ class TransformerDecoder(CaptionDecoder):
     def read(
         self, pooled: Float[Tensor, "N C S S"], seen: Float[Tensor, "N W"] | None = None
     ) -> Float[Tensor, "N SS D"]:
-        """What there is to attend to: each cell, where it lies, and what is seen in the picture."""
+        """What there is to attend to: each cell, where it lies, and what is seen in the image."""
         cells: Tensor = self.cells(pooled.flatten(2).transpose(1, 2)) + self.places
         return cells if self.seen is None or seen is None else cells + self.seen(seen)[:, None]
 

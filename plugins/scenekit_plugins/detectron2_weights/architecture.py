@@ -1,6 +1,6 @@
 """What network a checkpoint holds, by the names and shapes in it.
 
-The numbers that a state dict does not show (how pictures are normalized, where the stride is, thresholds) are those of
+The numbers that a state dict does not show (how images are normalized, where the stride is, thresholds) are those of
 detectron2's configurations of the same networks in its model zoo.
 """
 

@@ -1,6 +1,6 @@
-"""From masks in the frame of their boxes to masks of the picture.
+"""From masks in the frame of their boxes to masks of the image.
 
-Letters: N masks, M side of a mask, P the same with a border, h w window of a box, H W picture.
+Letters: N masks, M side of a mask, P the same with a border, h w window of a box, H W image.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _bordered(
 
 
 def _window(box: list[float], size: Size) -> tuple[int, int, int, int]:
-    """Pixels that a box touches, inside the picture."""
+    """Pixels that a box touches, inside the image."""
     height, width = size
     x0, y0 = max(math.floor(box[0]), 0), max(math.floor(box[1]), 0)
     return x0, y0, min(math.ceil(box[2]), width), min(math.ceil(box[3]), height)

@@ -57,7 +57,7 @@ class RefinementConfig(Config):
 
     With `subdivide` faces are split in four between stages (as Pixel2Mesh), which makes vertices four times as many
     with each stage after the first. Losses compare `samples` points on each surface. While learning at most `regions` a
-    picture are refined, those of different objects first; None for all.
+    image are refined, those of different objects first; None for all.
     """
 
     pooled: int = Field(default=14, ge=1)
@@ -72,7 +72,7 @@ class RefinementConfig(Config):
 class MeshConfig(Config):
     """Meshes start from predicted voxels, or from a `sphere` of that many subdivisions; then they are refined.
 
-    At most `max_regions` a picture get a mesh, of the things named in `classes` (all, if None). No mesh starts with
+    At most `max_regions` an image get a mesh, of the things named in `classes` (all, if None). No mesh starts with
     more than `max_verts` vertices: where the voxels of an object would, its grid is halved until they do not.
     Without 3D boxes the depth is a guess: what it would be if the box were `assumed_height` metres high.
     Objects of which a part lies more than `max_coordinate` half sides from the middle of the box, as where little of

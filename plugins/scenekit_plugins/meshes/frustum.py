@@ -1,4 +1,4 @@
-"""The frame in which shapes are predicted: what lies behind a box in the picture, between two depths, as a cube.
+"""The frame in which shapes are predicted: what lies behind a box in the image, between two depths, as a cube.
 
 Letters: N frustums, V points; *B any leading dimensions.
 
@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 NEAREST = 0.01
-"""Metres. What lies nearer, beside or behind the camera counts as being here: it has no place in the picture."""
+"""Metres. What lies nearer, beside or behind the camera counts as being here: it has no place in the image."""
 
 FARTHEST = 10.0
 """A predicted vertex goes no farther than so many times the far end; beyond that lies what is behind the camera."""

@@ -1,4 +1,4 @@
-"""The head: voxels in the frustum of each region, a mesh around them, and refinement by what the picture shows.
+"""The head: voxels in the frustum of each region, a mesh around them, and refinement by what the image shows.
 
 Letters: N regions, M refined ones, C channels, S pooled side, K classes (1 where all share one), D cells a side.
 """
@@ -100,7 +100,7 @@ class MeshHead(Head[RawMeshes, Meshes]):
         """Voxels and extents of all regions, meshes of the refined ones.
 
         Regions from which nothing can be learned are left out: without size, with objects that reach behind the camera
-        or whose 3D box or mesh is none, and those of pictures without a camera.
+        or whose 3D box or mesh is none, and those of images without a camera.
         """
         truth = shape_truth(board.images, board[OBJECTS], targets)
         known = truth.usable.nonzero()[:, 0]
@@ -173,13 +173,13 @@ def decode_extents(logs: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
 
 
 def drawn_by(images: ImageBatch, purpose: str) -> torch.Generator:
-    """Random numbers that depend on nothing but the seeds of the pictures and what they are for."""
+    """Random numbers that depend on nothing but the seeds of the images and what they are for."""
     first, *others = images.seeds or (0,)
     return generator(first, purpose, *others)
 
 
 def refined_rows(regions: Regions, limit: int | None, chance: torch.Generator) -> Int[Tensor, " M"]:
-    """All regions; of those that are there to learn from at most `limit` a picture, of different objects first.
+    """All regions; of those that are there to learn from at most `limit` an image, of different objects first.
 
     Which of the regions of an object is left to `chance`.
     """

@@ -1,4 +1,4 @@
-"""What measures meshes: Mesh R-CNN's metrics, for as many objects in a picture as there are.
+"""What measures meshes: Mesh R-CNN's metrics, for as many objects in an image as there are.
 
 Letters: D detections, G true objects, P pairs, M metrics.
 """
@@ -15,7 +15,7 @@ from torch import Tensor
 
 import scenekit as sk
 from scenekit.errors import InputError
-from scenekit.evaluation.matching import by_score, excused, matched_rows, overlaps, same_class
+from scenekit.evaluation.matching import by_score, ignored_detections, matched_rows, overlaps, same_class
 from scenekit.metrics.common import match
 from scenekit.metrics.meshes.average_precision import ShapeAP, surface_metrics
 from scenekit.scene import Objects
@@ -36,7 +36,7 @@ RIGHT = float(np.nextafter(0.5, 1))
 """A shape is right from an F1@0.3 above one half, a box or mask from such an IoU."""
 
 NEAR = 0.3
-"""IoU in the picture above which a detection may be of an object; it is compared with no other."""
+"""IoU in the image above which a detection may be of an object; it is compared with no other."""
 
 KINDS = ("mesh", "mesh as placed", "box", "mask")
 
@@ -49,13 +49,13 @@ class MeshEvaluator:
     as in Mesh R-CNN meshes are compared at the true depth, which moves a mesh exactly by scaling it about the camera,
     until the middle of its depths is that of the true one. "As placed" they stay where the model puts them.
 
-    The other metrics are means over detections that stand for an object in the picture (IoU 0.5), in the unit in which
+    The other metrics are means over detections that stand for an object in the image (IoU 0.5), in the unit in which
     the longest edge of the true bounding box is 10; one without a mesh has F1 0 and no distance. AP of boxes, and of
     masks where both scenes have them, are by the same protocol. Objects without a mesh, and crowds, are ignored; where
-    a picture does not label every instance, so are detections far (IoU 0.3) from all objects.
+    an image does not label every instance, so are detections far (IoU 0.3) from all objects.
 
     Surfaces are sampled at `samples` points, `queries` of which (all, if None) are looked up; the same for the same id
-    of a picture.
+    of an image.
     """
 
     def __init__(self, vocabulary: sk.Vocabulary, samples: int = SAMPLES, queries: int | None = QUERIES) -> None:
@@ -67,7 +67,7 @@ class MeshEvaluator:
         self.metrics: list[Float[np.ndarray, "P M"]] = []
 
     def update(self, truth: sk.Sample, prediction: sk.Scene) -> None:
-        """Take in one picture; one without labels of meshes is passed over."""
+        """Take in one image; one without labels of meshes is passed over."""
         claims = truth.supervision
         if sk.MESHES in claims.keys and sk.OBJECTS in claims.streams:
             table = self._compared(truth, prediction)
@@ -128,7 +128,7 @@ class MeshEvaluator:
         ignored = ~_countable(truth.scene) | ~covered[objects.labels]
         kept = prediction.rows_with(sk.MESHES) & covered[detections.labels]
         told = truth.scene.rows_with(sk.MESHES) & has_surface(_on_cpu(truth.scene))
-        kept &= ~excused(detections, objects, told)
+        kept &= ~ignored_detections(detections, objects, told)
         iou = overlaps(detections, objects)
         if sk.OBJECTS not in truth.supervision.exhaustive:
             kept &= (iou > NEAR).any(dim=1)

@@ -68,7 +68,7 @@ class ExtentNetwork(nn.Module):
 
 
 class RefinementStage(nn.Module):
-    """Moves each vertex by what the picture shows there and what its neighbors know."""
+    """Moves each vertex by what the image shows there and what its neighbors know."""
 
     def __init__(self, channels: int, known: int, width: int, convs: int) -> None:
         super().__init__()

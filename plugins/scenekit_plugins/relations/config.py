@@ -28,7 +28,7 @@ class MessagePassingConfig(Config):
 
 
 class TransformerConfig(Config):
-    """`object_layers` of attention among the objects of a picture, then `pair_layers` among its pairs, which also look
+    """`object_layers` of attention among the objects of an image, then `pair_layers` among its pairs, which also look
     at the objects; all of `width`, with `heads` and `feedforward`.
 
     `boxes3d` and `masks` say whether the objects' 3D boxes and masks are looked at where the model has these tasks;
@@ -51,14 +51,14 @@ class TransformerConfig(Config):
 class RelationConfig(Config):
     """`predictor` of what holds between two objects, with its own options under its name.
 
-    Pairs: of each picture's `max_objects` best objects all ordered pairs are scored and the best `max_pairs` looked at
+    Pairs: of each image's `max_objects` best objects all ordered pairs are scored and the best `max_pairs` looked at
     by the predictor; at most `max_relations` are told. `relabel` says whether labels that the predictor gives the
     objects, unless theirs are given as certain, take part in the scores and are told along; one that learns on sampled
     regions, whose labels are known, gives none. `pooled` is the RoIAlign side for objects, `union_pooled` that for the
     box around a pair (0: none, for the transformer).
 
     Learning: `learn_on` de-duplicated detections, also those that match nothing, or sampled regions that match. Of the
-    looked-at pairs of a picture `pair_samples` are learned from, at most a `foreground_fraction` of them related.
+    looked-at pairs of an image `pair_samples` are learned from, at most a `foreground_fraction` of them related.
     `predicates` "softmax" has predicates and "no relation" exclude each other (several true ones share the
     probability), "sigmoid" judges each one by itself. `frequency_bias` adds the log of how often two labels stand in a
     relation (Zellers et al., 2018). `long_tail`: "logit_adjustment" (Menon et al., 2021) with `adjustment` as tau, or

@@ -1,6 +1,6 @@
-"""From judgements to ranked relations of each picture.
+"""From judgements to ranked relations of each image.
 
-Letters: N objects of the batch, C things, K pairs of one picture, Q predicates with "no relation" first.
+Letters: N objects of the batch, C things, K pairs of one image, Q predicates with "no relation" first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Labels = tuple[Int[Tensor, " N"], Float[Tensor, " N"]]
 def best_relations(
     scores: Float[Tensor, " N"], pairs: Int[Tensor, "K 2"], probabilities: Float[Tensor, "K Q"], limit: int
 ) -> Relations:
-    """The `limit` best triplets of one picture, by score of subject * predicate * object, best first."""
+    """The `limit` best triplets of one image, by score of subject * predicate * object, best first."""
     best = ranked(scores, pairs, probabilities)
     subject, target = best.pairs[:limit].unbind(1)
     return Relations(subject, target, best.predicate[:limit] - 1, best.score[:limit], best.probabilities[:limit, 1:])

@@ -22,10 +22,10 @@ MOST_ARROWS = 12
 Point = tuple[float, float]
 
 
-def draw_relations(picture: Image.Image, scene: Scene) -> Image.Image:
+def draw_relations(image: Image.Image, scene: Scene) -> Image.Image:
     """The likely relations with the best scores, one for each two objects, over the objects' boxes."""
-    rects, colors, line = object_rects(picture, scene), object_colors(scene), Style.of(picture).line
-    drawn = draw_boxes(picture, scene, labels=False)
+    rects, colors, line = object_rects(image, scene), object_colors(scene), Style.of(image).line
+    drawn = draw_boxes(image, scene, labels=False)
     arrows = [
         (row, *_between(rects[subject], rects[target]), predicate)
         for row, subject, target, predicate in _shown(scene[RELATIONS])

@@ -1,6 +1,6 @@
 """Where objects are, and how two of them lie to each other, in numbers of about one.
 
-Letters: N objects of the batch, M ordered pairs, U different union boxes, S side of a raster, B pictures.
+Letters: N objects of the batch, M ordered pairs, U different union boxes, S side of a raster, B images.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BOX_NUMBERS, PAIR_NUMBERS, SOLID_NUMBERS, SOLID_PAIR_NUMBERS = 8, 17, 8, 11
 
 
 def box_numbers(regions: Regions, sizes: Sequence[tuple[int, int]]) -> Float[Tensor, "N 8"]:
-    """Corners, middle and log sides of each box in shares of its picture."""
+    """Corners, middle and log sides of each box in shares of its image."""
     shares = regions.boxes / _sides(regions, sizes)
     middle, side = (shares[:, :2] + shares[:, 2:]) / 2, (shares[:, 2:] - shares[:, :2]).clamp(min=1e-4)
     return torch.cat((shares, middle, side.log()), dim=1)
@@ -28,7 +28,7 @@ def pair_numbers(
 ) -> Float[Tensor, "M 17"]:
     """How the object's box lies to the subject's.
 
-    Offsets of the middles by the sides of one, of the other and of the picture, ratios of the sides, differences of the
+    Offsets of the middles by the sides of one, of the other and of the image, ratios of the sides, differences of the
     edges, shares of the overlap, log areas. Unbounded ones are compressed by asinh.
     """
     shares = regions.boxes / _sides(regions, sizes)
@@ -104,7 +104,7 @@ def pair_rasters(boxes: Float[Tensor, "N 4"], pairs: Int[Tensor, "M 2"], side: i
 
 
 def _sides(regions: Regions, sizes: Sequence[tuple[int, int]]) -> Float[Tensor, "N 4"]:
-    """Width, height, width, height of each row's picture."""
+    """Width, height, width, height of each row's image."""
     limits = regions.boxes.new_tensor([[width, height, width, height] for height, width in sizes])
     return limits[regions.image_index]
 

@@ -82,7 +82,7 @@ class RelationHead(Head[RawRelations, list[Relations]]):
     def _best(
         self, objects: Regions, candidates: Int[Tensor, "M 2"], relatedness: Float[Tensor, " M"] | None
     ) -> Int[Tensor, " K"]:
-        """Rows of the most promising candidates of each picture, by the scores of both objects and of relatedness."""
+        """Rows of the most promising candidates of each image, by the scores of both objects and of relatedness."""
         labels, scores = known_labels(objects)
         if relatedness is None:
             related = 1 - frequency_logits(self.counts, labels, candidates)[:, 0].exp()
@@ -122,7 +122,7 @@ class RelationHead(Head[RawRelations, list[Relations]]):
         return losses
 
     def decode(self, raw: RawRelations, board: Board) -> list[Relations]:
-        """Of each picture; objects are named by their rows in the regions that OBJECTS are taken from."""
+        """Of each image; objects are named by their rows in the regions that OBJECTS are taken from."""
         graph, logits = raw.graph, raw.judgement.predicates.float()
         new = self._new_labels(raw, distinct=OBJECTS in board.given)
         _, scores = known_labels(graph.objects) if new is None else new

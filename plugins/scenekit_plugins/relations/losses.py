@@ -1,7 +1,7 @@
 """What the ground truth says of pairs, which pairs to learn from, and how.
 
 Letters: N objects of the batch, G ground-truth objects, K pairs, T true pairs, P predicates, Q = P + 1 with "no
-relation" first, B pictures.
+relation" first, B images.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SAME_OBJECT = 0.5
 class TrueRelations:
     """The relations of a batch by pairs of ground-truth rows; relations of an object to itself are left out.
 
-    `codes` are subject * G + object, rising and unique; `predicates` all that hold there; `labelled` the pictures that
+    `codes` are subject * G + object, rising and unique; `predicates` all that hold there; `labelled` the images that
     say anything of relations.
     """
 
@@ -44,7 +44,7 @@ class TrueRelations:
 
     @classmethod
     def of(cls, targets: Targets, predicates: int) -> TrueRelations:
-        """From packed targets, in which each picture names rows of its own."""
+        """From packed targets, in which each image names rows of its own."""
         regions = targets.streams[OBJECTS].regions
         labelled = targets.valid[RELATIONS]
         columns = [torch.zeros((3, 0), dtype=torch.int64, device=labelled.device)]
@@ -110,7 +110,7 @@ def count_pairs(counts: PredicateCounts, true: TrueRelations, truth: StreamTruth
 def sampled_pairs(
     truth: PairTruth, image: Int[Tensor, " K"], images: ImageBatch, config: RelationConfig, purpose: str
 ) -> Int[Tensor, " S"]:
-    """Rows of the pairs to learn from, drawn for each picture by its own seed."""
+    """Rows of the pairs to learn from, drawn for each image by its own seed."""
     chosen = [torch.zeros(0, dtype=torch.int64, device=image.device)]
     for index in range(len(images)):
         own = truth.known & (image == index)

@@ -16,7 +16,7 @@ EMBEDDED, HIDDEN = 16, 64
 
 
 def all_pairs(image_index: Int[Tensor, " N"]) -> Int[Tensor, "M 2"]:
-    """Every ordered pair (subject, object) of different objects of one picture."""
+    """Every ordered pair (subject, object) of different objects of one image."""
     same = image_index[:, None] == image_index
     same = same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)
     return same.nonzero()

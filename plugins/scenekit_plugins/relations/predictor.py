@@ -20,7 +20,7 @@ from scenekit.structures import Regions
 class Graph:
     """Objects and the pairs to judge.
 
-    `classes` are probabilities of the objects' labels, background last; `pairs` rows of `objects`, pictures in order;
+    `classes` are probabilities of the objects' labels, background last; `pairs` rows of `objects`, images in order;
     `geometry` that of the pairs.
     """
 
@@ -31,7 +31,7 @@ class Graph:
 
     @property
     def pair_image(self) -> Int[Tensor, " K"]:
-        """The picture of each pair."""
+        """The image of each pair."""
         return self.objects.image_index[self.pairs[:, 0]]
 
 

@@ -1,6 +1,6 @@
-"""Attention among the objects of a picture, then among its pairs.
+"""Attention among the objects of an image, then among its pairs.
 
-Letters: B pictures, N objects of the batch, K pairs, L rows of the fullest picture, D width, C channels, S side of
+Letters: B images, N objects of the batch, K pairs, L rows of the fullest image, D width, C channels, S side of
 pooled features, M side of a mask.
 """
 
@@ -134,7 +134,7 @@ class PairTokens(nn.Module):
 
 
 class Packed:
-    """Rows of a batch side by side by picture: `pack` fills up with zeros, which `padding` marks."""
+    """Rows of a batch side by side by image: `pack` fills up with zeros, which `padding` marks."""
 
     def __init__(self, image_index: Int[Tensor, " N"], pictures: int) -> None:
         self.image_index, self.place = image_index, place_in_group(image_index)
@@ -142,7 +142,7 @@ class Packed:
         self.length = int(self.place.max()) + 1 if len(image_index) else 1
         filled = torch.zeros((pictures, self.length), dtype=torch.bool, device=image_index.device)
         filled[image_index, self.place] = True
-        # Somebody must be there to look at, or attention gives NaN: in an empty picture it is a zero.
+        # Somebody must be there to look at, or attention gives NaN: in an empty image it is a zero.
         filled[:, 0] = True
         self.padding: Bool[Tensor, "B L"] = ~filled
 

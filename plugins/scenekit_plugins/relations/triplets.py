@@ -1,6 +1,6 @@
 """From the logits of a relation head to ranked triplets, as the scene-graph benchmark has it.
 
-Letters: N objects of one picture, C classes with background (column 0), K pairs, P predicates with "no relation"
+Letters: N objects of one image, C classes with background (column 0), K pairs, P predicates with "no relation"
 (column 0).
 
 Zellers et al., Neural Motifs, CVPR 2018, and the relation post-processing of Scene-Graph-Benchmark.pytorch (Tang et

@@ -1,6 +1,6 @@
 """Semantic segmentation on the shared pyramid (Kirillov et al., Panoptic Feature Pyramid Networks, 2019, section 3.1).
 
-Letters: B pictures, L classes of the head (labels, or stuff and one for all things), C channels of the head, h w the
+Letters: B images, L classes of the head (labels, or stuff and one for all things), C channels of the head, h w the
 finest map, H W pixels.
 """
 
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from scenekit.config import Config
 from scenekit.errors import InputError
 from scenekit.evaluation.evaluators import SemanticEvaluator
-from scenekit.fields.images import IGNORE
+from scenekit.fields.semantic import IGNORE
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import FEATURES, SEMANTIC
 from scenekit.model.board import Board
@@ -142,7 +142,7 @@ def _branch(channels: int, config: SemanticConfig, steps: int) -> nn.Sequential:
 
 
 def _padded(labels: Int[Tensor, "B h w"], height: int, width: int) -> Int[Tensor, "B H W"]:
-    """The finest map covers the picture with whole cells, so that its last ones may reach beyond it."""
+    """The finest map covers the image with whole cells, so that its last ones may reach beyond it."""
     return F.pad(labels, (0, width - labels.shape[2], 0, height - labels.shape[1]), value=IGNORE)
 
 

@@ -1,13 +1,13 @@
 """Dense-captioning mAP by DenseCap's protocol (Johnson et al., DenseCap, CVPR 2016, and its evaluation program).
 
-Letters: G described regions of one picture, M the same merged, D detections, I and S thresholds on IoU and language
+Letters: G described regions of one image, M the same merged, D detections, I and S thresholds on IoU and language
 score, T on recall.
 
 1. True regions that overlap by IoU >= 0.7 are merged: the one with most such partners takes them all, then the next.
    The merged box is the mean of their corners, its references are all their captions.
-2. In each picture detections, best first, go to the merged region of highest IoU, however low that is. The first that
+2. In each image detections, best first, go to the merged region of highest IoU, however low that is. The first that
    comes to a region takes it.
-3. Over all pictures, by falling score: a detection is right when it took its region, with IoU >= t and a language score
+3. Over all images, by falling score: a detection is right when it took its region, with IoU >= t and a language score
    above s. AP is the mean over 100 recall thresholds of the highest precision at that recall or beyond.
 4. mAP is the mean over t = .3 .4 .5 .6 .7 and s = 0 .05 .1 .15 .2 .25; detection mAP asks for no language score.
 
@@ -41,7 +41,7 @@ RECALLS: Float[np.ndarray, " T"] = np.add.accumulate(np.array([0.0, *[0.01] * 99
 
 
 class DenseCaptioning:
-    """Accumulates pictures; `result` gives mAP and its parts as fractions.
+    """Accumulates images; `result` gives mAP and its parts as fractions.
 
     `language` scores candidates against references; `name` is what it is called in every table. The Lua program reads
     "no region" as the last one, which a detection far from all regions then takes away from a better one; `last_region`
@@ -53,7 +53,7 @@ class DenseCaptioning:
         self.name = name
         self.last_region = last_region
         self._regions = 0
-        self._pictures: list[_Detections] = []
+        self._images: list[_Detections] = []
 
     def update(
         self,
@@ -63,7 +63,7 @@ class DenseCaptioning:
         captions: Sequence[str],
         scores: Any,
     ) -> None:
-        """Add one picture: xyxy boxes (half-open), one or more captions per true region, a caption per detection.
+        """Add one image: xyxy boxes (half-open), one or more captions per true region, a caption per detection.
 
         Raises InputError for wrong shapes, numbers that are not finite, and lengths that differ.
         """
@@ -78,7 +78,7 @@ class DenseCaptioning:
         region, iou, first = assigned(regions, found[order], self.last_region)
         references = [[text for row in group for text in truth_captions[row]] for group in groups]
         self._regions += len(groups)
-        self._pictures.append(
+        self._images.append(
             _Detections(
                 certainty[order],
                 iou,
@@ -89,11 +89,11 @@ class DenseCaptioning:
         )
 
     def merge(self, other: "DenseCaptioning") -> None:
-        """Add what another process accumulated over other pictures."""
+        """Add what another process accumulated over other images."""
         if (other.name, other.last_region) != (self.name, self.last_region):
             raise InputError("dense-captioning scores of different language scores or rules cannot be merged")
         self._regions += other._regions
-        self._pictures += other._pictures
+        self._images += other._images
 
     def result(self) -> dict[str, Any]:
         """`mAP`, `language_score` (its name), `detection_mAP`, the numbers of `regions` and `detections`, `breakdown`.
@@ -101,7 +101,7 @@ class DenseCaptioning:
         `breakdown` maps each IoU threshold to the AP without (`detection`) and with each language threshold. NaN where
         there is no true region.
         """
-        found = _Detections.of_all(self._pictures)
+        found = _Detections.of_all(self._images)
         found = found.rows(np.argsort(-found.scores, kind="stable"))
         table = self._precisions(found)
         columns = ("detection", *(f"{s:g}" for s in SCORES))
@@ -117,7 +117,7 @@ class DenseCaptioning:
 
     def text_scores(self) -> dict[str, float | int]:
         """Scores of the set of texts that took a region with IoU >= 0.5 against its references; `texts` counts them."""
-        found = _Detections.of_all(self._pictures)
+        found = _Detections.of_all(self._images)
         found = found.rows(np.flatnonzero(found.first & (found.iou >= TEXT_IOU)))
         scores = {name: score(found.captions, found.references) for name, score in CORPUS_SCORES.items()}
         return {**scores, "texts": len(found.captions)}
@@ -210,13 +210,13 @@ class _Detections:
     references: list[list[str]]
 
     @classmethod
-    def of_all(cls, pictures: "Sequence[_Detections]") -> "_Detections":
+    def of_all(cls, images: "Sequence[_Detections]") -> "_Detections":
         return cls(
-            np.concatenate([np.zeros(0), *(found.scores for found in pictures)]),
-            np.concatenate([np.zeros(0), *(found.iou for found in pictures)]),
-            np.concatenate([np.zeros(0, dtype=bool), *(found.first for found in pictures)]),
-            [text for found in pictures for text in found.captions],
-            [texts for found in pictures for texts in found.references],
+            np.concatenate([np.zeros(0), *(found.scores for found in images)]),
+            np.concatenate([np.zeros(0), *(found.iou for found in images)]),
+            np.concatenate([np.zeros(0, dtype=bool), *(found.first for found in images)]),
+            [text for found in images for text in found.captions],
+            [texts for found in images for texts in found.references],
         )
 
     def rows(self, rows: Int[np.ndarray, " N"]) -> "_Detections":

@@ -27,7 +27,7 @@ def score_dense_caption_files(
     notes: Notes | None = None,
     progress: Progress = iter,
 ) -> dict[str, Any]:
-    """`DenseCaptioning.result` of all pictures of the ground truth, and its `text_scores`.
+    """`DenseCaptioning.result` of all images of the ground truth, and its `text_scores`.
 
     Captions without a word count as wrong ones; `notes` tells of them.
 

@@ -1,6 +1,6 @@
 """Average precision by KITTI's protocol: 2D boxes, orientation, seen from above, and 3D.
 
-Letters: G true objects, D detections of one picture, T thresholds of the score.
+Letters: G true objects, D detections of one image, T thresholds of the score.
 
 Geiger et al., Are we ready for Autonomous Driving?, CVPR 2012, and the benchmark's program. True objects take
 detections one after another, in the order of the file, and each detection is taken once:
@@ -83,7 +83,7 @@ DIFFICULTIES = (
 
 @dataclass(frozen=True, eq=False)
 class KittiObjects:
-    """The objects of one picture as KITTI's text files have them; `scores` of detections only.
+    """The objects of one image as KITTI's text files have them; `scores` of detections only.
 
     `boxes` are xyxy pixels. `sizes` are height, width, length and `locations` the middle of the lower face, in metres
     of the camera; `rotations` turn about its y axis. `alphas` are the angles at which objects are seen.
@@ -114,20 +114,20 @@ class KittiObjects:
 
 
 class KittiAP:
-    """Accumulates pictures; `result` gives the averages in percent."""
+    """Accumulates images; `result` gives the averages in percent."""
 
     def __init__(self) -> None:
-        self._pictures: list[_Picture] = []
+        self._images: list[_Image] = []
 
     def update(self, truth: KittiObjects, prediction: KittiObjects) -> None:
-        """Add one picture; InputError where detections have no scores."""
+        """Add one image; InputError where detections have no scores."""
         if prediction.scores is None:
             raise InputError("detections need scores: 16 columns a line")
-        self._pictures.append(_Picture(truth, prediction, prediction.scores, overlaps(truth, prediction)))
+        self._images.append(_Image(truth, prediction, prediction.scores, overlaps(truth, prediction)))
 
     def merge(self, other: KittiAP) -> None:
-        """Add what another process accumulated over other pictures."""
-        self._pictures += other._pictures
+        """Add what another process accumulated over other images."""
+        self._images += other._images
 
     def result(self) -> dict[str, float]:
         """`KITTI/Car_3D_AP40_moderate_strict` and the like: class, metric, kind, difficulty, overlap.
@@ -149,7 +149,7 @@ class KittiAP:
         self, name: str, difficulty: Difficulty, metric: Metric, min_overlap: float
     ) -> dict[str, Float[np.ndarray, " 41"]]:
         """The best precision at or beyond each of 41 recalls, as a fraction; with "2D" also "AOS", of orientation."""
-        cases = [_Case.of(picture, name, difficulty, metric, min_overlap) for picture in self._pictures]
+        cases = [_Case.of(image, name, difficulty, metric, min_overlap) for image in self._images]
         count = sum(int((case.truth == COUNTED).sum()) for case in cases)
         if not count:
             return {shown: np.full(SAMPLES, np.nan) for shown in _shown(metric)}
@@ -182,7 +182,7 @@ def recall_thresholds(scores: Float[np.ndarray, " K"], count: int) -> Float[np.n
 
 
 @dataclass(frozen=True, eq=False)
-class _Picture:
+class _Image:
     truth: KittiObjects
     prediction: KittiObjects
     scores: Float[np.ndarray, " D"]
@@ -191,7 +191,7 @@ class _Picture:
 
 @dataclass(frozen=True, eq=False)
 class _Case:
-    """A picture for one class, difficulty and metric: what each object is, and which detections reach it."""
+    """An image for one class, difficulty and metric: what each object is, and which detections reach it."""
 
     truth: Int[np.ndarray, " G"]
     prediction: Int[np.ndarray, " D"]
@@ -199,18 +199,18 @@ class _Case:
     overlaps: Float[np.ndarray, "D G"]
     reaches: Bool[np.ndarray, "D G"]
     similarity: Float[np.ndarray, "D G"]
-    excused: Bool[np.ndarray, " D"]
+    ignored: Bool[np.ndarray, " D"]
 
     @classmethod
-    def of(cls, picture: _Picture, name: str, difficulty: Difficulty, metric: Metric, min_overlap: float) -> _Case:
-        truth, prediction = picture.truth, picture.prediction
-        iou = picture.overlaps[metric]
+    def of(cls, image: _Image, name: str, difficulty: Difficulty, metric: Metric, min_overlap: float) -> _Case:
+        truth, prediction = image.truth, image.prediction
+        iou = image.overlaps[metric]
         turn = prediction.alphas[:, None] - truth.alphas
         inside = _inside_dont_care(truth, prediction) > min_overlap
         return cls(
             _roles_of_truth(truth, name, difficulty),
             _roles_of_detections(prediction, name, difficulty),
-            picture.scores,
+            image.scores,
             iou,
             iou > min_overlap,
             (1 + np.cos(turn)) / 2,
@@ -260,7 +260,7 @@ def _counts(case: _Case, thresholds: Float[np.ndarray, " T"]) -> Float[np.ndarra
             rows = rows[counted[taken[rows]]]
             true[rows] += 1
             similarity[rows] += case.similarity[taken[rows], i]
-    false = (free & counted & ~case.excused).sum(axis=1)
+    false = (free & counted & ~case.ignored).sum(axis=1)
     return np.stack((true, false, similarity))
 
 

@@ -1,7 +1,7 @@
-"""KITTI's average precision of folders of text files in the official layout (one file a picture, one line an object).
+"""KITTI's average precision of folders of text files in the official layout (one file an image, one line an object).
 
 A line holds: class, truncated, occluded, alpha, the box (left, top, right, bottom, pixels), height, width, length, x, y
-and z (metres), rotation_y; of detections also a score. Empty files are pictures without objects.
+and z (metres), rotation_y; of detections also a score. Empty files are images without objects.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ Progress = Callable[[Iterable[Path]], Iterable[Path]]
 
 
 def score_kitti_files(truth: Path, prediction: Path, progress: Progress = iter) -> dict[str, float]:
-    """`KittiAP.result` of all pictures for which the folder `truth`, or label_2/ in it, has a file.
+    """`KittiAP.result` of all images for which the folder `truth`, or label_2/ in it, has a file.
 
-    Every one of them needs a file of the same name in `prediction`, or data/ in it, and no other picture may have one.
+    Every one of them needs a file of the same name in `prediction`, or data/ in it, and no other image may have one.
     `progress` may wrap the loop over the files. Raises InputError naming the file and the line for anything that is not
     in order.
     """
     wanted, found = _files(truth, "label_2"), _files(prediction, "data")
     if missing := sorted(wanted.keys() - found.keys()):
         raise InputError(
-            f"{prediction} has no {missing[0]} ({len(missing)} of {len(wanted)} files are missing); a picture without"
+            f"{prediction} has no {missing[0]} ({len(missing)} of {len(wanted)} files are missing); an image without"
             " detections has an empty file"
         )
     if unknown := sorted(found.keys() - wanted.keys()):
@@ -82,11 +82,11 @@ def _row(words: list[str], where: str, scored: bool) -> tuple[str, list[float]]:
 def _files(folder: Path, inner: str) -> dict[str, Path]:
     """The text files of a folder by name, or where it has none, of the folder `inner` in it."""
     if not folder.is_dir():
-        raise InputError(f"expected a folder of text files, one a picture, but {folder} is none")
+        raise InputError(f"expected a folder of text files, one an image, but {folder} is none")
     found = [*folder.glob("*.txt")] or [*(folder / inner).glob("*.txt")]
     files = {path.name: path for path in found}
     if not files:
         raise InputError(
-            f"{folder} holds no .txt file; expected one a picture, such as 000000.txt or {inner}/000000.txt"
+            f"{folder} holds no .txt file; expected one an image, such as 000000.txt or {inner}/000000.txt"
         )
     return files

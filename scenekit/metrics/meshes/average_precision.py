@@ -110,12 +110,12 @@ class ShapeAP:
         scores: Float[np.ndarray, " D"],
         hits: Bool[np.ndarray, " D"],
     ) -> None:
-        """Add a picture: the labels of its true objects, and detections that count, right (`hits`) or wrong."""
+        """Add an image: the labels of its true objects, and detections that count, right (`hits`) or wrong."""
         self.objects = self.objects + np.bincount(objects, minlength=len(self.classes))
         self._rows.append((labels, scores, hits))
 
     def merge(self, other: ShapeAP) -> None:
-        """Add what another process accumulated over other pictures."""
+        """Add what another process accumulated over other images."""
         self.objects = self.objects + other.objects
         self._rows += other._rows
 

@@ -1,15 +1,15 @@
 """Average precision of 3D boxes by Omni3D's protocol (Brazil et al., Omni3D, CVPR 2023), and of their 2D boxes.
 
-Letters: G true objects, D detections of one picture and category, T thresholds of IoU, R places of recall.
+Letters: G true objects, D detections of one image and category, T thresholds of IoU, R places of recall.
 
-The rules are COCO's, with the IoU of volumes: of each picture and category the 100 detections of the highest score
+The rules are COCO's, with the IoU of volumes: of each image and category the 100 detections of the highest score
 take, one after another, the free object that they overlap most; those of ignored objects count neither way. AP is the
 mean of precision at 101 places of recall, over the thresholds 0.05, 0.10, ..., 0.50 in 3D and 0.50, 0.55, ..., 0.95 in
 2D. In place of COCO's areas stand depths: near to 10 m, medium to 35 m, far. Not Omni3D's, but in the same way, is the
 average precision seen from above, with the IoU of footprints.
 
 Ignored is what cannot be judged fairly, see `Omni3DFilter`. Where not everything is labelled, `proximity` also leaves
-out detections that found nothing and are close to no object of their category in the picture; in pictures without such
+out detections that found nothing and are close to no object of their category in the image; in images without such
 an object all detections count, as in the authors' program.
 """
 
@@ -51,14 +51,14 @@ _EPS = 1e-3
 """How far corners may be off those of a box, as a share of its diagonal: files round them."""
 
 CLOSE = 0.3
-"""IoU in the picture above which a detection is close to an object."""
+"""IoU in the image above which a detection is close to an object."""
 
 
 @dataclass(frozen=True)
 class Omni3DFilter:
-    """Which true objects are ignored: too far cut off or hidden, too small or too tall for the picture.
+    """Which true objects are ignored: too far cut off or hidden, too small or too tall for the image.
 
-    Heights are shares of the picture's. Behind the camera, without valid 3D box, without a point of lidar or
+    Heights are shares of the image's. Behind the camera, without valid 3D box, without a point of lidar or
     segmentation, or with an error of depth above 0.5: always ignored.
     """
 
@@ -71,7 +71,7 @@ class Omni3DFilter:
 
 @dataclass(frozen=True, eq=False)
 class Omni3DObjects:
-    """The boxes of one picture and category; `corners` in metres as `Boxes3D.corners`, `boxes` xyxy pixels.
+    """The boxes of one image and category; `corners` in metres as `Boxes3D.corners`, `boxes` xyxy pixels.
 
     True objects may be `ignored`, detections have `scores`.
     """
@@ -97,14 +97,14 @@ class Omni3DObjects:
 
 
 class Omni3DAP:
-    """Accumulates pictures; `result` gives fractions, in each of the `modes`."""
+    """Accumulates images; `result` gives fractions, in each of the `modes`."""
 
     def __init__(self, categories: Sequence[str], proximity: bool = False, modes: Sequence[Mode] = MODES) -> None:
         self.categories, self.proximity, self.modes = tuple(categories), proximity, tuple(modes)
         self._pairs: dict[str, list[_Pair]] = {name: [] for name in self.categories}
 
     def update(self, category: str, truth: Omni3DObjects, prediction: Omni3DObjects) -> None:
-        """Add what one picture holds of one category."""
+        """Add what one image holds of one category."""
         order = np.argsort(-prediction.scores, kind="stable")[: MOST_DETECTIONS[-1]]
         found = prediction.rows(order)
         needed = {*self.modes, *(("2D",) if self.proximity else ())}
@@ -112,7 +112,7 @@ class Omni3DAP:
         self._pairs[category].append(_Pair(truth, found, iou))
 
     def merge(self, other: Omni3DAP) -> None:
-        """Add what another process accumulated over other pictures."""
+        """Add what another process accumulated over other images."""
         mine, theirs = ((each.categories, each.proximity, each.modes) for each in (self, other))
         if mine != theirs:
             raise InputError("AP of different categories, modes or rules of proximity cannot be merged")

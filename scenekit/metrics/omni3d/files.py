@@ -25,7 +25,7 @@ KINDS: tuple[Boxes2D, ...] = get_args(Boxes2D)
 Number = float | int
 
 Cell = tuple[int, int]
-"""A picture and a category."""
+"""An image and a category."""
 
 Progress = Callable[[Iterable[Cell]], Iterable[Cell]]
 
@@ -38,7 +38,7 @@ def score_omni3d_files(
     proximity: bool = False,
     progress: Progress = iter,
 ) -> dict[str, dict[str, Any]]:
-    """`Omni3DAP.result` of all pictures and categories of the ground truth.
+    """`Omni3DAP.result` of all images and categories of the ground truth.
 
     Raises InputError naming the file and the entry for what is not in order.
     """
@@ -147,7 +147,7 @@ def _objects(rows: list[Row]) -> Omni3DObjects:
 
 
 def _grouped(records: list[Record], images: Collection[int], categories: Collection[int]) -> dict[Cell, list[Record]]:
-    """By picture and category."""
+    """By image and category."""
     groups: dict[Cell, list[Record]] = {}
     for record in records:
         cell = record.reference("image_id", images), record.reference("category_id", categories)

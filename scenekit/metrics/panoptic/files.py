@@ -51,12 +51,12 @@ def read_id_map(path: Path) -> Int[np.ndarray, "H W"]:
     try:
         with Image.open(path) as image:
             if image.mode not in ("RGB", "RGBA"):
-                raise InputError(f"{path}: a panoptic map has the ids in R, G and B; this picture is {image.mode}")
+                raise InputError(f"{path}: a panoptic map has the ids in R, G and B; this image is {image.mode}")
             red, green, blue = np.moveaxis(np.asarray(image, dtype=np.int64)[..., :3], -1, 0)
     except FileNotFoundError:
         raise InputError(f"no such file: {path}") from None
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot read {path} as a picture: {error}") from None
+        raise InputError(f"cannot read {path} as an image: {error}") from None
     ids: Int[np.ndarray, "H W"] = red + 256 * green + 65536 * blue
     return ids
 

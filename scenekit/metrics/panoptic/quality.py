@@ -1,6 +1,6 @@
 """Panoptic quality by the official protocol (Kirillov et al., "Panoptic Segmentation", CVPR 2019; `panopticapi`).
 
-Letters: H W picture.
+Letters: H W image.
 
 A predicted and a ground-truth segment match when they have one category and IoU > 0.5, strictly; at most one partner is
 then possible. Pixels of the prediction on void (id 0 of the ground truth) leave the union. Crowd segments neither match

@@ -25,7 +25,7 @@ LAST_PIXEL = 1.0
 
 @dataclass(frozen=True, eq=False)
 class GraphTruth:
-    """What one picture shows; `relations` holds rows (subject, object, predicate)."""
+    """What one image shows; `relations` holds rows (subject, object, predicate)."""
 
     boxes: Float[np.ndarray, "G 4"]
     labels: Int[np.ndarray, " G"]
@@ -50,7 +50,7 @@ class GraphTruth:
 
 @dataclass(frozen=True, eq=False)
 class GraphPrediction:
-    """What was predicted for one picture.
+    """What was predicted for one image.
 
     `pairs` holds rows (subject, object), the best triplet first; `probabilities` has "no relation" in column 0.
     """

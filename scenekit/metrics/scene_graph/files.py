@@ -33,7 +33,7 @@ def score_scene_graph_files(
     notes: Notes | None = None,
     progress: Progress = iter,
 ) -> dict[str, Any]:
-    """`SceneGraphRecall.result` of all pictures of the ground truth.
+    """`SceneGraphRecall.result` of all images of the ground truth.
 
     True relations of an object with itself, and repeated ones, count as in the benchmark; `notes` tells of them.
 

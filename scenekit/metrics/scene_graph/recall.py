@@ -1,7 +1,7 @@
 """Scene-graph recall by the field's benchmark (Tang et al., Unbiased Scene Graph Generation, CVPR 2020, and its code).
 
 Letters: G true objects, R true relations, N predicted objects, K predicted pairs, P predicates, M relations of all
-pictures, I pictures.
+images, I images.
 
 A predicted triplet finds a true relation when the classes of subject and object and the predicate are equal, and both
 boxes overlap theirs by IoU >= 0.5, counted in inclusive pixels: x2 - x1 + 1 wide. Predictions are never used up, a
@@ -11,12 +11,12 @@ first triplet that finds it; every metric follows from these ranks:
 * R@k, with graph constraint: one triplet per listed pair, its best predicate, in the order in which pairs are listed.
 * ngR@k, without: all pairs times all predicates by score of subject * object * predicate, in single precision as the
   benchmark has it; equal scores by pair, then predicate.
-* mR@k, ng_mR@k: the recall per picture and predicate, its mean over the pictures that have the predicate, the mean of
-  these over all predicates, of which those that no picture has count 0 (Chen et al., CVPR 2019).
+* mR@k, ng_mR@k: the recall per image and predicate, its mean over the images that have the predicate, the mean of
+  these over all predicates, of which those that no image has count 0 (Chen et al., CVPR 2019).
 * zR@k, ng_zR@k: over the relations whose (subject class, object class, predicate) is in a list of unseen triplets.
-* A@k: as R@k among the predictions whose pair of objects is a true pair, pooled over all pictures.
+* A@k: as R@k among the predictions whose pair of objects is a true pair, pooled over all images.
 
-R and zR are means over pictures. Pictures without true relations (for zR: unseen ones) are left out.
+R and zR are means over images. Images without true relations (for zR: unseen ones) are left out.
 """
 
 from collections.abc import Container, Iterable, Sequence
@@ -44,11 +44,11 @@ _NEVER = np.iinfo(np.int64).max
 
 
 class SceneGraphRecall:
-    """Accumulates pictures; `result` gives the recalls as fractions.
+    """Accumulates images; `result` gives the recalls as fractions.
 
     `predicates` names the predicates 1..P. `zero_shot` lists triplets (subject class, object class, predicate) that
     training never showed. In "predcls" and "sgcls" boxes (and labels, and scores of 1) are taken from the ground truth
-    whatever was predicted. A picture without predicted pairs has found nothing ("zero", as in neural-motifs), or is
+    whatever was predicted. An image without predicted pairs has found nothing ("zero", as in neural-motifs), or is
     left out, which raises the means ("skip", as in Scene-Graph-Benchmark).
     """
 
@@ -65,10 +65,10 @@ class SceneGraphRecall:
         self.zero_shot = frozenset(zero_shot) if isinstance(zero_shot, Iterable) else zero_shot
         self.without_pairs = without_pairs
         self.cutoffs = tuple(cutoffs)
-        self._pictures: list[_Ranks] = []
+        self._images: list[_Ranks] = []
 
     def update(self, truth: GraphTruth, prediction: GraphPrediction) -> None:
-        """Add one picture.
+        """Add one image.
 
         Raises InputError for predicates beyond those named, and where the mode gives the objects and there are more or
         fewer of them in the prediction.
@@ -78,9 +78,9 @@ class SceneGraphRecall:
             return
         given = _with_given(truth, prediction, self.mode)
         listed = np.arange(min(len(given.pairs), max(self.cutoffs)))
-        self._pictures.append(
+        self._images.append(
             _Ranks(
-                np.full(len(truth.relations), len(self._pictures)),
+                np.full(len(truth.relations), len(self._images)),
                 truth.relations[:, 2],
                 self._unseen(truth),
                 first_found(_constrained(truth, given, listed)),
@@ -90,11 +90,11 @@ class SceneGraphRecall:
         )
 
     def merge(self, other: "SceneGraphRecall") -> None:
-        """Add what another process accumulated over other pictures."""
+        """Add what another process accumulated over other images."""
         if other._settings() != self._settings():
             raise InputError("scene-graph scores of different predicates, modes or rules cannot be merged")
-        before = len(self._pictures)
-        self._pictures += [replace(ranks, picture=ranks.picture + before) for ranks in other._pictures]
+        before = len(self._images)
+        self._images += [replace(ranks, image=ranks.image + before) for ranks in other._images]
 
     def result(self) -> dict[str, Any]:
         """`R@k`, `ngR@k`, `mR@k`, `ng_mR@k` for each cut-off k, the number of `images` that counted, `per_predicate`.
@@ -111,15 +111,15 @@ class SceneGraphRecall:
             if self.zero_shot is not None:
                 scores |= {f"zR@{k}": rows.mean("zR", k), f"ng_zR@{k}": rows.mean("ng_zR", k)}
             if self.mode != "sgdet":
-                scores |= {f"A@{k}": ratio(float((rows.on_true_pairs < k).sum()), len(rows.picture))}
-        return {**scores, "images": len(self._pictures), "per_predicate": self._per_predicate(rows)}
+                scores |= {f"A@{k}": ratio(float((rows.on_true_pairs < k).sum()), len(rows.image))}
+        return {**scores, "images": len(self._images), "per_predicate": self._per_predicate(rows)}
 
-    def picture_recalls(self, name: str, k: int) -> Float[np.ndarray, " I"]:
-        """`name` ("R", "ngR", "zR" or "ng_zR") at k of each picture that counts for it, in the order of the updates."""
-        return self._rows().picture_recalls(name, k)
+    def image_recalls(self, name: str, k: int) -> Float[np.ndarray, " I"]:
+        """`name` ("R", "ngR", "zR" or "ng_zR") at k of each image that counts for it, in the order of the updates."""
+        return self._rows().image_recalls(name, k)
 
     def predicate_recalls(self, name: str, k: int) -> Float[np.ndarray, " P"]:
-        """`name` ("R" or "ngR") at k of each predicate: its mean over the pictures that have it, 0 without any."""
+        """`name` ("R" or "ngR") at k of each predicate: its mean over the images that have it, 0 without any."""
         return self._rows().predicate_recalls(name, k, len(self.predicates))
 
     def _check(self, truth: GraphTruth, prediction: GraphPrediction) -> None:
@@ -145,7 +145,7 @@ class SceneGraphRecall:
         return self.predicates, self.mode, self.zero_shot, self.without_pairs, self.cutoffs
 
     def _rows(self) -> "_Ranks":
-        return _Ranks.of_all(self._pictures)
+        return _Ranks.of_all(self._images)
 
     def _per_predicate(self, rows: "_Ranks") -> dict[str, dict[str, float | int]]:
         P = len(self.predicates)
@@ -160,9 +160,9 @@ class SceneGraphRecall:
 
 @dataclass(frozen=True, eq=False)
 class _Ranks:
-    """Of each true relation: its picture and predicate, whether it is unseen, and the ranks that found it first."""
+    """Of each true relation: its image and predicate, whether it is unseen, and the ranks that found it first."""
 
-    picture: Int[np.ndarray, " M"]
+    image: Int[np.ndarray, " M"]
     predicate: Int[np.ndarray, " M"]
     unseen: Bool[np.ndarray, " M"]
     constrained: Int[np.ndarray, " M"]
@@ -170,35 +170,33 @@ class _Ranks:
     on_true_pairs: Int[np.ndarray, " M"]
 
     @classmethod
-    def of_all(cls, pictures: "Sequence[_Ranks]") -> "_Ranks":
+    def of_all(cls, images: "Sequence[_Ranks]") -> "_Ranks":
         empty = np.zeros(0, dtype=np.int64)
-        columns = [
-            np.concatenate([getattr(ranks, field.name) for ranks in pictures] or [empty]) for field in fields(cls)
-        ]
+        columns = [np.concatenate([getattr(ranks, field.name) for ranks in images] or [empty]) for field in fields(cls)]
         columns[2] = columns[2].astype(bool)
         return cls(*columns)
 
     def found(self, name: str, k: int) -> Bool[np.ndarray, " M"]:
         return (self.unconstrained if name.startswith("ng") else self.constrained) < k
 
-    def picture_recalls(self, name: str, k: int) -> Float[np.ndarray, " I"]:
-        counted = self.unseen if name.endswith("zR") else np.ones(len(self.picture), dtype=bool)
-        _, index = np.unique(self.picture[counted], return_inverse=True)
+    def image_recalls(self, name: str, k: int) -> Float[np.ndarray, " I"]:
+        counted = self.unseen if name.endswith("zR") else np.ones(len(self.image), dtype=bool)
+        _, index = np.unique(self.image[counted], return_inverse=True)
         return np.bincount(index, self.found(name, k)[counted]) / np.bincount(index)
 
     def mean(self, name: str, k: int) -> float:
-        recalls = self.picture_recalls(name, k)
+        recalls = self.image_recalls(name, k)
         return ratio(float(recalls.sum()), len(recalls))
 
     def predicate_recalls(self, name: str, k: int, P: int) -> Float[np.ndarray, " P"]:
-        cells, index = np.unique(self.picture * (P + 1) + self.predicate, return_inverse=True)
+        cells, index = np.unique(self.image * (P + 1) + self.predicate, return_inverse=True)
         recalls = np.bincount(index, self.found(name, k)) / np.bincount(index)
         predicate = cells % (P + 1)
-        pictures = np.bincount(predicate, minlength=P + 1)[1:]
-        return np.bincount(predicate, recalls, minlength=P + 1)[1:] / np.maximum(pictures, 1)
+        images = np.bincount(predicate, minlength=P + 1)[1:]
+        return np.bincount(predicate, recalls, minlength=P + 1)[1:] / np.maximum(images, 1)
 
     def mean_over_predicates(self, name: str, k: int, P: int) -> float:
-        return ratio(float(self.predicate_recalls(name, k, P).sum()), P if len(self.picture) else 0)
+        return ratio(float(self.predicate_recalls(name, k, P).sum()), P if len(self.image) else 0)
 
 
 def read_mode(name: str) -> Mode:

@@ -1,6 +1,6 @@
 """Semantic segmentation measured by one confusion matrix over all images, as detectron2's `SemSegEvaluator` does.
 
-Letters: C classes, H W picture.
+Letters: C classes, H W image.
 
 Pixels whose ground truth is `ignore_label` count nowhere, not even in a union. A class that no ground-truth pixel has
 is left out of the means even where it is predicted (those pixels still harm the classes they were taken from). A pixel

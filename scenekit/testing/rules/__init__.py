@@ -1,34 +1,28 @@
 """The rules that every task keeps, in the order in which they are checked."""
 
-from scenekit.testing.rules import composition as sharing
-from scenekit.testing.rules import distributed as processes
-from scenekit.testing.rules import inputs as running
-from scenekit.testing.rules import learning
-from scenekit.testing.rules import outputs as keeping
-from scenekit.testing.rules import preparation as preparing
-from scenekit.testing.rules import weight_transfer as handing
+from scenekit.testing.rules import composition, distributed, inputs, learning, outputs, preparation, weight_transfer
 
 CHECKS = (
-    running.reads,
-    running.shapes,
-    running.batches,
-    running.no_objects,
-    running.nothing_applies,
+    inputs.reads,
+    inputs.shapes,
+    inputs.batches,
+    inputs.no_objects,
+    inputs.nothing_applies,
     learning.gradients,
     learning.unlabelled,
     learning.partly_labelled,
-    sharing.deterministic,
-    sharing.shared_tensors,
-    sharing.other_tasks,
-    sharing.fewer_tasks,
-    sharing.optional_inputs,
-    preparing.prepares,
-    keeping.state_dict,
-    handing.row_names,
-    keeping.json,
-    keeping.original_pixels,
-    keeping.measures,
-    keeping.draws,
-    processes.two_processes,
+    composition.deterministic,
+    composition.shared_tensors,
+    composition.other_tasks,
+    composition.fewer_tasks,
+    composition.optional_inputs,
+    preparation.prepares,
+    outputs.state_dict,
+    weight_transfer.row_names,
+    outputs.json,
+    outputs.original_pixels,
+    outputs.measures,
+    outputs.draws,
+    distributed.two_processes,
 )
 """All checks; those after an essential one that is broken are not run."""

@@ -21,7 +21,7 @@ from scenekit.testing.toy_core import WITNESS_TASK, RecordingPooler, core_of
 
 @check("write no `x += ...`, `relu_()` or `inplace=True` into what comes from the board or the targets; copy it first")
 def shared_tensors(bench: Bench) -> None:
-    """Nobody writes into what belongs to all: pictures, regions, targets, features, values of other tasks."""
+    """Nobody writes into what belongs to all: images, regions, targets, features, values of other tasks."""
     batch, targets = bench.batch(bench.samples())
     for learning in (False, True):
         recorder = RecordingPooler(bench.model.pooler)
@@ -31,7 +31,7 @@ def shared_tensors(bench: Bench) -> None:
         features = bench.model_of(bench.others)(batch, None, handed[2]).board[FEATURES]
         board = everybody(batch, targets if learning else None, handed[2]).board
         if found := difference(before, handed, tolerance=0.0):
-            raise RuleError(f"pictures, regions or targets are no longer what they were ({found})")
+            raise RuleError(f"images, regions or targets are no longer what they were ({found})")
         if recorder.changed:
             raise RuleError("pooled features are no longer what the pooler gave")
         if found := difference(features, board[FEATURES]):

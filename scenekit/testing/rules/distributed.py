@@ -49,7 +49,7 @@ class Share(nn.Module):
         self.model, self.bench = bench.model, bench
 
     def forward(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
-        """The losses of one process's pictures."""
+        """The losses of one process's images."""
         return self.bench.learn(samples, tasks=[self.bench.name], given=self.bench.ways[-1])
 
 

@@ -1,4 +1,4 @@
-"""A head takes any number of pictures and regions."""
+"""A head takes any number of images and regions."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ def reads(bench: Bench) -> None:
 
 
 @check(
-    "let `decode` give a row for each region of `board[STREAM]`, an entry for each picture where the key is of the "
-    "picture, in the shape that the key declares",
+    "let `decode` give a row for each region of `board[STREAM]`, an entry for each image where the key is of the "
+    "image, in the shape that the key declares",
     essential=True,
 )
 def shapes(bench: Bench) -> None:
-    """Values on the board have a row for each region or an entry for each picture, in the shape of their key."""
+    """Values on the board have a row for each region or an entry for each image, in the shape of their key."""
     values: dict[str, Any] = {}
     with _nothing_but(WrongShapeError):
         values = bench.predict(bench.samples(3))
-    of_picture = [key.name for key in bench.spec.provides if key.of is None and key.name in values]
-    for name in of_picture:
+    of_image = [key.name for key in bench.spec.provides if key.of is None and key.name in values]
+    for name in of_image:
         if isinstance(values[name], Tensor | list | tuple) and len(values[name]) != 3:
-            raise RuleError(f"{name!r} has {len(values[name])} entries for a batch of 3 pictures")
+            raise RuleError(f"{name!r} has {len(values[name])} entries for a batch of 3 images")
 
 
 @check(
-    "see the error: forward, loss, decode and finish must run for one and for several pictures, of any size",
+    "see the error: forward, loss, decode and finish must run for one and for several images, of any size",
     essential=True,
 )
 def batches(bench: Bench) -> None:
-    """Batches of one and of three pictures of different sizes give finite losses and scenes."""
+    """Batches of one and of three images of different sizes give finite losses and scenes."""
     for count in (1, 3):
         run_through(bench, bench.samples(count))
     if bench.spec.learns_from and not bench.learn(bench.samples()):
-        raise RuleError("labelled pictures give no loss, although the task says what it learns from")
+        raise RuleError("labelled images give no loss, although the task says what it learns from")
 
 
 @check("take means over max(count, 1) values, as `sk.safe_mean` does, and let every layer take zero rows")
 def no_objects(bench: Bench) -> None:
-    """Pictures without a single object give finite losses and scenes."""
+    """Images without a single object give finite losses and scenes."""
     run_through(bench, bench.samples(labels=()))
     run_through(bench, [bench.sample(0), bench.sample(1, labels=())])
 

@@ -21,7 +21,7 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
 
 @check("let every parameter take part in a loss, or take it out (requires_grad=False for frozen ones)")
 def gradients(bench: Bench) -> None:
-    """Labelled pictures give every parameter a finite gradient."""
+    """Labelled images give every parameter a finite gradient."""
     parts = {"": bench.head} | {f"{stage.name}.": stage for stage in bench.stages}
     if not any(map(trainable, parts.values())):
         raise SkipError("it has no parameters")
@@ -48,7 +48,7 @@ def _check_gradients(losses: Mapping[str, Tensor], parameters: Mapping[str, nn.P
 
 @check("leave it to the core: name all that the head learns from in `learns_from`")
 def unlabelled(bench: Bench) -> None:
-    """Pictures without labels give zero loss and no gradient."""
+    """Images without labels give zero loss and no gradient."""
     parameters = list(trainable(bench.model).values())
     losses = [bench.learn(bench.samples(labelled=False), given=given) for given in bench.ways]
     for name, loss in (item for way in losses for item in way.items()):
@@ -59,9 +59,9 @@ def unlabelled(bench: Bench) -> None:
             raise RuleError(f"{name} has a gradient where nothing is labelled")
 
 
-@check("mask rows by `targets.learnable(KEY, board[STREAM])`, pictures by `targets.valid[KEY]`, blank pixels too")
+@check("mask rows by `targets.learnable(KEY, board[STREAM])`, images by `targets.valid[KEY]`, blank pixels too")
 def partly_labelled(bench: Bench) -> None:
-    """Among labelled pictures one without labels changes no loss, whatever it shows."""
+    """Among labelled images one without labels changes no loss, whatever it shows."""
     if not bench.spec.learns_from:
         raise SkipError("it learns from nothing")
     labelled, other = bench.sample(0), bench.sample(1, labelled=False)
@@ -70,4 +70,4 @@ def partly_labelled(bench: Bench) -> None:
         losses, same = (bench.learn(samples, given=given) for samples in shown)
         check_losses(losses)
         if found := difference(losses, same):
-            raise RuleError(f"the losses follow a picture that has no labels ({found})")
+            raise RuleError(f"the losses follow an image that has no labels ({found})")

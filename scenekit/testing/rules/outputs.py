@@ -14,7 +14,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from scenekit.evaluation.evaluator import Evaluator
-from scenekit.fields.images import DepthField, SemanticField
+from scenekit.fields.depth import DepthField
+from scenekit.fields.semantic import SemanticField
 from scenekit.keys import Key, Stream
 from scenekit.scene import Scene
 from scenekit.structures.geometry import Size
@@ -54,17 +55,17 @@ def json(bench: Bench) -> None:
 
 @check("let `finish` (or the key's field) bring values to the size of `scene`, along `geometry`")
 def original_pixels(bench: Bench) -> None:
-    """Values of pictures that the network sees smaller or larger lie in the original pictures."""
+    """Values of images that the network sees smaller or larger lie in the original images."""
     for factor in (0.5, 2.0):
         for scene in scenes(bench, factor):
             for key in bench.spec.provides:
                 if key in scene and (fault := _misplaced(key, scene[key], scene.size)):
-                    raise RuleError(f"{key.name!r} {fault} in a picture of {scene.size} pixels")
+                    raise RuleError(f"{key.name!r} {fault} in an image of {scene.size} pixels")
 
 
 @check("see the error: `evaluator(vocabulary)` must give an Evaluator, as scenekit.evaluation describes it")
 def measures(bench: Bench) -> None:
-    """The evaluator takes any picture, can be pickled and merged, and gives numbers by name."""
+    """The evaluator takes any image, can be pickled and merged, and gives numbers by name."""
     if bench.spec.evaluator is None:
         raise SkipError("it has no evaluator")
     evaluator, other = (bench.spec.evaluator(bench.vocabulary) for _ in range(2))
@@ -80,7 +81,7 @@ def measures(bench: Bench) -> None:
         raise RuleError(f"`result` must give numbers by name, got {result!r}")
 
 
-@check("see the error: `draw(picture, scene)` must give a picture of the same size, also where nothing was found")
+@check("see the error: `draw(image, scene)` must give an image of the same size, also where nothing was found")
 def draws(bench: Bench) -> None:
     """What the task found can be drawn, also where it is nothing."""
     if bench.spec.draw is None:
@@ -88,11 +89,11 @@ def draws(bench: Bench) -> None:
     for scene in (scenes(bench)[0], scenes(bench, labels=())[0]):
         drawn = bench.spec.draw(Image.new("RGB", scene.size[::-1]), scene)
         if not isinstance(drawn, Image.Image) or drawn.size != scene.size[::-1]:
-            raise RuleError(f"`draw` must give a picture of {scene.size[::-1]} pixels, got {drawn!r}")
+            raise RuleError(f"`draw` must give an image of {scene.size[::-1]} pixels, got {drawn!r}")
 
 
 def scenes(bench: Bench, factor: float = 1.0, labels: Sequence[int] | None = None) -> list[Scene]:
-    """What the task makes of three pictures whose originals are `factor` times as large as the network sees them."""
+    """What the task makes of three images whose originals are `factor` times as large as the network sees them."""
     batch, targets = bench.batch(bench.samples(labels=labels))
     originals = tuple((round(factor * height), round(factor * width)) for height, width in batch.sizes)
     outputs = bench.model(replace(batch, original_sizes=originals), given=bench.regions(targets, learning=False))
@@ -114,7 +115,7 @@ def _check_round_trip(scene: Scene, keys: Sequence[Key[Any, Any]]) -> None:
 
 
 def _misplaced(key: Key[Any, Any], value: Any, size: Size) -> str | None:
-    """What is wrong with a value that has a place in the picture; None for all others."""
+    """What is wrong with a value that has a place in the image; None for all others."""
     found = size
     if isinstance(value, Masks):
         found = value.size

@@ -1,4 +1,4 @@
-"""Scenes as a recording for rerun's viewer (rerun.io): pictures, what is in them, and the same in three dimensions.
+"""Scenes as a recording for rerun's viewer (rerun.io): images, what is in them, and the same in three dimensions.
 
 It needs the package `rerun-sdk`, which the extra `viz` brings. Letters: N objects, H W pixels of the scene.
 """
@@ -33,15 +33,15 @@ CAMERA = f"{WORLD}/camera"
 IMAGE = f"{CAMERA}/image"
 """Paths in the recording: what is in metres lies under the world, what is in pixels under the image of the camera."""
 
-TIMELINE = "picture"
-"""Counts the pictures of a recording from 0."""
+TIMELINE = "image"
+"""Counts the images of a recording from 0."""
 
 JPEG_QUALITY = 95
 
 
 @contextmanager
 def recording(path: str | Path) -> Iterator[Recording]:
-    """Write a recording: `with recording("out.rrd") as record: record.add(scene)` for each picture.
+    """Write a recording: `with recording("out.rrd") as record: record.add(scene)` for each image.
 
     The file appears as a whole at the end; where something fails there is none. Raises InputError where rerun is not
     installed, where the name does not end in .rrd, and where the file cannot be written.
@@ -62,14 +62,14 @@ def recording(path: str | Path) -> Iterator[Recording]:
 
 
 class Recording:
-    """A recording that is being written; see `recording`. It holds, for each picture on the timeline `picture`:
+    """A recording that is being written; see `recording`. It holds, for each image on the timeline `image`:
 
     * `world/camera`: the pinhole camera; frame: x right, y down, z forward, metres;
-    * `world/camera/image`: the picture; below it `boxes` with labels, and `masks`, row + 1 at each pixel, 0 elsewhere;
+    * `world/camera/image`: the image; below it `boxes` with labels, and `masks`, row + 1 at each pixel, 0 elsewhere;
     * `world/boxes3d`: the 3D boxes with labels and distances; half sizes are length, height, width, as the object's x,
       y and z axes are;
     * `world/meshes/LABEL_ROW`: a mesh each;
-    * `name`: the file of the picture, where it is known, and whether its camera is assumed.
+    * `name`: the file of the image, where it is known, and whether its camera is assumed.
 
     Boxes that cannot be and meshes that are not finite are left out, as `save_mesh` does.
     """
@@ -79,22 +79,22 @@ class Recording:
         self.count = 0
 
     def add(self, scene: Scene, image: ImageSource | None = None) -> None:
-        """The next picture; `image` stands in where the scene has no `path` that can be read."""
+        """The next image; `image` stands in where the scene has no `path` that can be read."""
         if image is None and scene.path is None:
-            raise InputError("this scene knows no file of its picture; hand the picture in as `image`")
+            raise InputError("this scene knows no file of its image; hand the image in as `image`")
         pixels = rounded(read_image(scene.path if image is None else image)).permute(1, 2, 0).numpy()
         self.stream.set_time(TIMELINE, sequence=self.count)
         self.count += 1
-        self._add_picture(scene, pixels)
+        self._add_image(scene, pixels)
         self._add_world(scene)
 
-    def _add_picture(self, scene: Scene, pixels: UInt8[np.ndarray, "H W 3"]) -> None:
+    def _add_image(self, scene: Scene, pixels: UInt8[np.ndarray, "H W 3"]) -> None:
         """What is in pixels."""
         rr, camera = self.rerun, camera_of(scene)
         matrix, (height, width) = camera.matrix.numpy(), scene.size
         lens = rr.Pinhole(image_from_camera=matrix, width=width, height=height, camera_xyz=rr.ViewCoordinates.RDF)
         note = "camera assumed" if camera.assumed else "camera known"
-        self.stream.log("name", rr.TextDocument(f"{scene.path or f'picture {self.count - 1}'} ({note})"))
+        self.stream.log("name", rr.TextDocument(f"{scene.path or f'image {self.count - 1}'} ({note})"))
         self.stream.log(CAMERA, lens)
         self.stream.log(IMAGE, rr.Image(pixels).compress(jpeg_quality=JPEG_QUALITY))
         boxes = {"array": scene.objects.boxes.numpy(), "array_format": rr.Box2DFormat.XYXY}
@@ -108,7 +108,7 @@ class Recording:
         rr = self.rerun
         if BOXES3D in scene:
             self.stream.log(f"{WORLD}/{BOXES3D.name}", cuboids_of(scene, rr))
-        self.stream.log(f"{WORLD}/{MESHES.name}", rr.Clear(recursive=True))  # those of the picture before
+        self.stream.log(f"{WORLD}/{MESHES.name}", rr.Clear(recursive=True))  # those of the image before
         for row, mesh in meshes_of(scene).items():
             solid = rr.Mesh3D(
                 vertex_positions=mesh.vertices.astype(np.float32),
@@ -130,7 +130,7 @@ def imported() -> ModuleType:
 def blueprint(rr: ModuleType) -> Any:
     """Both views beside each other."""
     views = rr.blueprint
-    space, picture = views.Spatial3DView(origin=WORLD, name="space"), views.Spatial2DView(origin=IMAGE, name="picture")
+    space, picture = views.Spatial3DView(origin=WORLD, name="space"), views.Spatial2DView(origin=IMAGE, name="image")
     return views.Blueprint(views.Horizontal(space, picture), collapse_panels=True)
 
 

@@ -1,4 +1,4 @@
-"""The picture of a scene graph, as SVG that takes the colors of the page around it, light or dark."""
+"""The image of a scene graph, as SVG that takes the colors of the page around it, light or dark."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class Drawn:
 
 
 def graph_svg(graph: Graph) -> str:
-    """The picture of a scene's graph: `<svg>` to stand in a page of HTML, or alone.
+    """The image of a scene's graph: `<svg>` to stand in a page of HTML, or alone.
 
-    Objects are discs in the color that they have in other pictures, numbered by their rows, about where they are in the
+    Objects are discs in the color that they have in other images, numbered by their rows, about where they are in the
     photograph; an arrow from subject to object bears all predicates of the two. Of many objects and pairs the surest
     are drawn; `graph_note` says how many.
     """
@@ -78,7 +78,7 @@ def view_box(layout: Layout) -> str:
 
 
 def graph_note(graph: Graph) -> str:
-    """`12 objects, the 45 surest of 318 relations`: what the picture shows."""
+    """`12 objects, the 45 surest of 318 relations`: what the image shows."""
     drawn, count = chosen(graph), graph.number_of_edges()
     objects = counted(len(drawn.rows), len(graph), "object")
     return f"{objects}, {counted(drawn.relations, count, 'relation')}"
@@ -145,7 +145,7 @@ def certainty(entry: Mapping[str, Any]) -> float:
 
 
 def color_of(graph: Graph, row: int) -> Color:
-    """That of the object in other pictures."""
+    """That of the object in other images."""
     node, things = graph.nodes[row], graph.graph.get(VOCABULARY, {}).get("things", [])
     label = things.index(node[LABEL]) if node.get(LABEL) in things else 0
     return object_color(label, int(node.get(IDENTITY, row)))

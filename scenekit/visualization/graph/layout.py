@@ -1,9 +1,9 @@
-"""Where the objects and relations of a scene graph stand in its picture; equal graphs give equal pictures.
+"""Where the objects and relations of a scene graph stand in its image; equal graphs give equal images.
 
 Objects start where they are in the photograph and are then pushed apart. An arrow takes the way, and its text the
-place, that cover the least of what is there already; where texts find no room the picture grows.
+place, that cover the least of what is there already; where texts find no room the image grows.
 
-Letters: N objects, M rectangles, P points of a line. Lengths are units of the picture, about pixels.
+Letters: N objects, M rectangles, P points of a line. Lengths are units of the image, about pixels.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ GAP, ROOMY_GAP = 26.0, 0.3
 
 LEAST_SIZE = (640.0, 400.0)
 CROWDING = 0.14
-"""Part of the picture that the plates of the objects may fill."""
+"""Part of the image that the plates of the objects may fill."""
 
 GROWTH, MOST_GROWTHS = 1.15, 6
 ROUNDS = 600
@@ -88,7 +88,7 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Layout:
-    """A picture of `size` (width, height)."""
+    """An image of `size` (width, height)."""
 
     size: tuple[float, float]
     spots: Sequence[Spot]
@@ -96,7 +96,7 @@ class Layout:
 
 
 def arrange(centers: Float[np.ndarray, "N 2"], names: Sequence[str], links: Sequence[Link]) -> Layout:
-    """The picture of objects with `centers` in the photograph (as parts of its width and height) and their `links`.
+    """The image of objects with `centers` in the photograph (as parts of its width and height) and their `links`.
 
     It grows until no text of an arrow lies on an object, or it is several times as large.
     """

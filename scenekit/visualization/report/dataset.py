@@ -69,12 +69,12 @@ def places(found: Findings) -> str:
 
 
 def overview(found: Inspection) -> list[str]:
-    """Labels by key, sizes of pictures and objects, ranges, predicates."""
+    """Labels by key, sizes of images and objects, ranges, predicates."""
     labels = sorted(found.labels.items())
     ranges = [(what, numbers) for what, numbers in found.ranges.items() if numbers.count]
     by_key = [
         Column("key", [escape(name) for name, _ in labels]),
-        Column("pictures", [f"{entry.pictures:,}" for _, entry in labels], numeric=True),
+        Column("images", [f"{entry.images:,}" for _, entry in labels], numeric=True),
         Column("supervised", [f"{entry.supervised:,}" for _, entry in labels], numeric=True),
         Column("rows", [f"{entry.rows:,}" if entry.rows else "" for _, entry in labels], numeric=True),
     ]
@@ -87,13 +87,13 @@ def overview(found: Inspection) -> list[str]:
     parts = [section("Labels", table(by_key)), section("Ranges", table(measured))]
     sizes = [(name, found.sizes[name]) for name in SIZES]
     shapes, predicates = found.shapes.most_common(MOST), found.predicates.most_common(MOST)
-    counted = {"Objects by size": sizes, "Pictures by size": shapes, "Objects to each other": predicates}
+    counted = {"Objects by size": sizes, "Images by size": shapes, "Objects to each other": predicates}
     below_each_other = "".join(section(name, counts_table(counts)) for name, counts in counted.items() if counts)
     return [*parts, f'<div class="stack">{below_each_other}</div>']
 
 
 def classes_table(found: Inspection) -> str:
-    """Objects and pictures by thing, the most frequent first, in columns; then the things that have none."""
+    """Objects and images by thing, the most frequent first, in columns; then the things that have none."""
     things = found.vocabulary.things
     present = sorted(
         (n for n, name in enumerate(things) if found.objects[name]), key=lambda n: -found.objects[things[n]]
@@ -112,7 +112,7 @@ def classes_part(found: Inspection, labels: Sequence[int]) -> str:
     columns = [
         Column("class", [labelled(label_color(label), name) for label, name in zip(labels, names, strict=True)]),
         Column("objects", [f"{found.objects[name]:,}" for name in names], numeric=True),
-        Column("pictures", [f"{found.pictures_of[name]:,}" for name in names], numeric=True),
+        Column("images", [f"{found.images_of[name]:,}" for name in names], numeric=True),
         Column("", [meter(found.objects[name] / most) for name in names]),
     ]
     return table(columns)

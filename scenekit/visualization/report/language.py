@@ -79,21 +79,21 @@ def relations_table(scene: Scene, graph: Graph) -> str:
     return section("Relations", table(columns) + remainder(len(edges), graph.number_of_edges()))
 
 
-def graph_view(graph: Graph, picture: str, truth: Scene | None) -> str:
-    """The graph beside the picture that its objects are in; that of the ground truth can be unfolded below."""
+def graph_view(graph: Graph, image: str, truth: Scene | None) -> str:
+    """The graph beside the image that its objects are in; that of the ground truth can be unfolded below."""
     folded = ""
     if truth is not None and RELATIONS in truth:
         there = truth.graph()
         folded = f"<details><summary>ground truth: {escape(graph_note(there))}</summary>{graph_svg(there)}</details>"
     title = f'<h3>Scene graph</h3><p class="note">{escape(graph_note(graph))}</p>'
-    return f'<section class="graph">{title}<div class="beside">{picture}{graph_svg(graph)}</div>{folded}</section>'
+    return f'<section class="graph">{title}<div class="beside">{image}{graph_svg(graph)}</div>{folded}</section>'
 
 
-def numbered(picture: Image.Image, scene: Scene) -> Image.Image:
+def numbered(image: Image.Image, scene: Scene) -> Image.Image:
     """The boxes of the objects with the numbers that they have in the graph and in the tables."""
-    rects, colors = object_rects(picture, scene), object_colors(scene)
+    rects, colors = object_rects(image, scene), object_colors(scene)
     tags = [Tag(f"{row} {scene.names()[row]}", colors[row], rect) for row, rect in rects.items()]
-    return draw_tags(draw_boxes(picture, scene, labels=False), tags)
+    return draw_tags(draw_boxes(image, scene, labels=False), tags)
 
 
 def worded(columns: Sequence[Column]) -> str:

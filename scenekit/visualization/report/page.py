@@ -1,4 +1,4 @@
-"""One HTML file that shows what a model saw: pictures, tables and timings, with nothing outside the file.
+"""One HTML file that shows what a model saw: images, tables and timings, with nothing outside the file.
 
 Letters: H W pixels of the scene.
 """
@@ -24,7 +24,7 @@ from scenekit.keys import ATTRIBUTES, BOXES3D, CAPTIONS, KEYPOINTS, MASKS, PANOP
 from scenekit.scene import Scene
 from scenekit.structures.keypoints import ABSENT, VISIBLE
 from scenekit.visualization.birds_eye import draw_birds_eye
-from scenekit.visualization.draw import available_layers, base_picture, draw_layers, object_colors, segment_colors
+from scenekit.visualization.draw import available_layers, base_image, draw_layers, object_colors, segment_colors
 from scenekit.visualization.palette import label_color
 from scenekit.visualization.report.language import (
     attribute_cells,
@@ -39,20 +39,20 @@ from scenekit.visualization.report.spatial import solids_link, space_columns
 from scenekit.visualization.report.tables import Column, known, labelled, section, table
 
 EMBEDDED_SIDE = 1600
-"""Larger pictures are embedded at this longer side; the report is for looking, not for measuring."""
+"""Larger images are embedded at this longer side; the report is for looking, not for measuring."""
 
 FROM_ABOVE = "from above"
 """Title of the bird's-eye view."""
 
 QUALITY = 86
-"""Of the embedded WebP pictures: text on them stays clean at about a tenth of the size of PNG."""
+"""Of the embedded WebP images: text on them stays clean at about a tenth of the size of PNG."""
 
 
 @dataclass(frozen=True)
 class ReportEntry:
-    """One picture of a report.
+    """One image of a report.
 
-    `image` is RGB, upright and in its original size; `layers` are drawn pictures by name, as `draw_layers` makes them;
+    `image` is RGB, upright and in its original size; `layers` are drawn images by name, as `draw_layers` makes them;
     `timings` are seconds by name of the step; `truth` is the ground truth, drawn beside the layers that it has too.
     """
 
@@ -80,7 +80,7 @@ def write_report(
 
 def document(title: str, parts: Iterable[str]) -> str:
     """The page around its parts."""
-    style = files("scenekit.visualization").joinpath("report.css").read_text(encoding="utf-8")
+    style = files("scenekit.visualization.report").joinpath("report.css").read_text(encoding="utf-8")
     body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -101,10 +101,10 @@ def words(value: object) -> str:
 
 
 def summary(entries: Sequence[ReportEntry]) -> str:
-    """All pictures in one table, with links to their cards."""
-    links = [f'<a href="#picture-{n}">{escape(entry.name)}</a>' for n, entry in enumerate(entries, 1)]
+    """All images in one table, with links to their cards."""
+    links = [f'<a href="#image-{n}">{escape(entry.name)}</a>' for n, entry in enumerate(entries, 1)]
     columns = [
-        Column("picture", links),
+        Column("image", links),
         Column("size", [size_text(entry.scene) for entry in entries]),
         Column("objects", [str(len(entry.scene.objects)) for entry in entries], numeric=True),
     ]
@@ -118,37 +118,37 @@ def summary(entries: Sequence[ReportEntry]) -> str:
 
 
 def card(number: int, entry: ReportEntry) -> str:
-    """Everything about one picture; the timings stand below it where comparisons leave room there, else at the end."""
+    """Everything about one image; the timings stand below it where comparisons leave room there, else at the end."""
     timings = timings_table(entry.timings)
     below, last = (timings, "") if entry.truth is not None else ("", timings)
     graph, relations = graph_of(entry)
     parts = (objects_table(entry.scene), segments_table(entry.scene), described_table(entry.scene), relations, last)
     tables = "\n".join(filter(None, parts))
     return (
-        f'<article class="card" id="picture-{number}">\n<header><h2>{escape(entry.name)}</h2>'
+        f'<article class="card" id="image-{number}">\n<header><h2>{escape(entry.name)}</h2>'
         f'<p class="note">{size_text(entry.scene)} · {escape(inventory(entry.scene))}</p></header>\n'
         f'<div class="views">\n{views(entry, below)}\n</div>\n<div class="tables">\n{tables}\n</div>\n{graph}</article>'
     )
 
 
 def graph_of(entry: ReportEntry) -> tuple[str, str]:
-    """The graph beside its picture, and the table of relations; nothing where relations were not looked for."""
+    """The graph beside its image, and the table of relations; nothing where relations were not looked for."""
     if RELATIONS not in entry.scene:
         return "", ""
     graph = entry.scene.graph()
-    boxes = numbered(base_picture(entry.scene, entry.image), entry.scene)
+    boxes = numbered(base_image(entry.scene, entry.image), entry.scene)
     shown = picture(boxes, f"{entry.name} with the objects of the graph")
     return graph_view(graph, shown, entry.truth), relations_table(entry.scene, graph)
 
 
 def views(entry: ReportEntry, below: str) -> str:
-    """The picture with what stands `below` it, then its layers and the scene from above.
+    """The image with what stands `below` it, then its layers and the scene from above.
 
     They stand beside those of the ground truth where there is one.
     """
     truth = {} if entry.truth is None else truth_layers(entry.truth, entry)
     found = inventory(entry.scene)
-    figures = [f"<div>{figure('picture', picture(entry.image, entry.name))}{below}</div>"]
+    figures = [f"<div>{figure('image', picture(entry.image, entry.name))}{below}</div>"]
     for name, drawn in entry.layers.items():
         shown = picture(drawn, f"{entry.name} with {name} as predicted: {found}")
         if name in truth:
@@ -188,7 +188,7 @@ def captioned(content: str, caption: str) -> str:
 
 
 def picture(image: Image.Image, description: str) -> str:
-    """An embedded picture that a click or the space bar enlarges."""
+    """An embedded image that a click or the space bar enlarges."""
     text = escape(description)
     return (
         f'<label class="zoom"><input type="checkbox" aria-label="Enlarge: {text}">'
@@ -197,7 +197,7 @@ def picture(image: Image.Image, description: str) -> str:
 
 
 def data_uri(image: Image.Image) -> str:
-    """The picture itself as an address."""
+    """The image itself as an address."""
     small = image.convert("RGB")
     small.thumbnail((EMBEDDED_SIDE, EMBEDDED_SIDE))
     buffer = io.BytesIO()
@@ -232,14 +232,14 @@ def objects_table(scene: Scene) -> str:
 
 
 def keypoint_counts(scene: Scene) -> list[str]:
-    """`visible / all that are in the picture` of each object."""
+    """`visible / all that are in the image` of each object."""
     visibility = scene[KEYPOINTS].visibility
     visible, present = (visibility == VISIBLE).sum(1).tolist(), (visibility != ABSENT).sum(1).tolist()
     return [f"{a} / {b}" if b else "" for a, b in zip(visible, present, strict=True)]
 
 
 def segments_table(scene: Scene) -> str:
-    """Panoptic segments, or else the labels of the semantic map, with the part of the picture they cover."""
+    """Panoptic segments, or else the labels of the semantic map, with the part of the image they cover."""
     names, things = scene.vocabulary.labels, len(scene.vocabulary.things)
     if PANOPTIC in scene:
         panoptic = scene[PANOPTIC]
@@ -254,7 +254,7 @@ def segments_table(scene: Scene) -> str:
     columns = [
         Column("label", [labelled(color, names[label]) for color, label, _ in rows]),
         Column("kind", ["thing" if label < things else "stuff" for _, label, _ in rows]),
-        Column("of picture", [f"{share:.1%}" for *_, share in rows], numeric=True),
+        Column("of image", [f"{share:.1%}" for *_, share in rows], numeric=True),
     ]
     return section("Segments", table(columns)) if rows else section("Segments", '<p class="note">none found</p>')
 

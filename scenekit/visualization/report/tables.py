@@ -41,5 +41,5 @@ def known(cells: Sequence[str], scene: Scene, key: Key[Any, Any]) -> list[str]:
 
 
 def labelled(color: Color, name: str) -> str:
-    """A name with its color, as in the pictures."""
+    """A name with its color, as in the images."""
     return f'<span class="swatch" style="background:{to_hex(color)}"></span>{escape(name)}'

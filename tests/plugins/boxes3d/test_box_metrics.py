@@ -113,7 +113,7 @@ def test_yaw_of_tilted_objects_is_the_same_after_a_turn_that_shows_nothing() -> 
 
 
 def test_scores_of_the_3d_boxes_rank() -> None:
-    """The box in the right place has the lower score in the picture, but the 3D box is surer."""
+    """The box in the right place has the lower score in the image, but the 3D box is surer."""
     places, boxes = [[-1.0, 0, 5], [-1.0, 0, 9]], TWO.objects.boxes[[0, 0]]
     scores = torch.tensor([0.1, 0.9])
     truth = labelled(scene(PLACES[:1], [CAR]))

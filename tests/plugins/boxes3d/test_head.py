@@ -40,7 +40,7 @@ def head(**options: Any) -> Boxes3DHead:
 
 
 def board(objects: Regions, *cameras: Camera | None, features: FeaturePyramid | None = None) -> Board:
-    """The view of the head; one picture for each camera, all alike."""
+    """The view of the head; one image for each camera, all alike."""
     cameras = cameras or (CAMERA,)
     count = len(cameras)
     images = ImageBatch(torch.zeros(count, 3, *SIZE), (SIZE,) * count, (SIZE,) * count, cameras)
@@ -139,7 +139,7 @@ def test_a_position_changes_nothing_at_first() -> None:
 
 @pytest.mark.parametrize(("width", "learned"), [(16, True), (0, False)])
 def test_with_a_position_depth_is_learned_where_regions_look_alike(width: int, learned: bool) -> None:
-    """Four regions of one size and one look; the lower in the picture, the nearer."""
+    """Four regions of one size and one look; the lower in the image, the nearer."""
     ours = head(position_width=width, fcs=(16,))
     bare = replace(pyramid(*SIZE), maps=tuple(torch.ones_like(level) for level in pyramid(*SIZE).maps))
     where = board(regions([[10.0, 10 + row, 20, 20 + row] for row in (0, 8, 16, 24)], [CAR] * 4), features=bare)
@@ -160,7 +160,7 @@ def test_allocentric_boxes_turn_with_the_ray() -> None:
     torch.testing.assert_close(found.roll_pitch_yaw, torch.tensor([[0.0, 0.0, math.pi / 4]]), atol=1e-5, rtol=0)
 
 
-def test_pictures_of_a_batch_keep_to_their_own_cameras() -> None:
+def test_images_of_a_batch_keep_to_their_own_cameras() -> None:
     wide = Camera(torch.tensor([[50.0, 0.0, 30.0], [0.0, 100.0, 20.0], [0.0, 0.0, 1.0]]))
     boxes = replace(three(scores=[1.0] * 3), image_index=torch.tensor([0, 1, 1]))
     found = head(code={"frame": "egocentric"}).decode(numbers(3, depth=[10.24]), board(boxes, CAMERA, wide))
@@ -198,7 +198,7 @@ def test_boxes_that_cannot_be_teach_nothing(how: str) -> None:
         torch.testing.assert_close(value, expected[name])
 
 
-def test_a_picture_without_a_camera_teaches_nothing() -> None:
+def test_a_image_without_a_camera_teaches_nothing() -> None:
     ours, where = head(), board(three(), None)
     losses = loss_of(ours, where, truth())
     assert all(value.item() == 0 for value in losses.values())

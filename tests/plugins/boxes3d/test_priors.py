@@ -19,7 +19,7 @@ VOCABULARY = Vocabulary(("car", "ball", "crate"))
 
 
 def scene(labels: list[int], sizes: list[list[float]], depths: list[float], focal: float = 100.0) -> Scene:
-    """Objects with regions of 30 x 40 pixels in a picture that is 100 pixels high."""
+    """Objects with regions of 30 x 40 pixels in an image that is 100 pixels high."""
     count = len(labels)
     center = torch.tensor([[0.0, 0.0, depth] for depth in depths])
     boxes = Boxes3D(center, torch.tensor(sizes), torch.eye(3).repeat(count, 1, 1))
@@ -65,7 +65,7 @@ def test_what_is_complete_is_not_looked_for_again() -> None:
 
 
 def test_depths_in_bins_are_those_of_any_resolution_and_focal_length() -> None:
-    """A picture twice as large, with twice the focal length, has the same prior; and regions of it the same metres."""
+    """An image twice as large, with twice the focal length, has the same prior; and regions of it the same metres."""
     scenes = [scene([0], [[1.0, 1, 1]], [depth]) for depth in (2.0, 4.0)]
     priors = priors_of(scenes, 1)
     assert priors.depths["car"].scales == pytest.approx([0.5]) and priors.depths["car"].mean == pytest.approx([3.0])

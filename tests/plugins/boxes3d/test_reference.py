@@ -70,7 +70,7 @@ def test_network_gives_the_numbers_of_cube_r_cnn(case: str) -> None:
 
 
 def views_of(file: Any) -> Views:
-    """Regions and cameras of both pictures; K of the original picture becomes that of the network's."""
+    """Regions and cameras of both images; K of the original image becomes that of the network's."""
     boxes, cameras, heights = [], [], []
     for case in ("image0", "image1"):
         box, K, ratio, size = tensors(file, case, "boxes", "K", "ratio", "network_hw")

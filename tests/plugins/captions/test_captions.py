@@ -52,7 +52,7 @@ def described(
     phrases: Sequence[Sequence[str]] | None = (("a person", "a person beside a cup"), ("a cup",)),
     **keys: Any,
 ) -> Sample:
-    """A picture of two objects with two phrases about them; None: nobody said anything of regions."""
+    """An image of two objects with two phrases about them; None: nobody said anything of regions."""
     one = sample(number, keys=())
     boxes, values = one.scene.objects.boxes, {}
     streams = {OBJECTS: one.scene.objects}
@@ -68,18 +68,18 @@ def described(
 
 
 def truth_given(model: SceneModel, samples: Sequence[Sample]) -> tuple[ImageBatch, Any, dict[Key[Any, Any], Any]]:
-    pictures, targets = batch(model, samples)
+    images, targets = batch(model, samples)
     given = {}
     for stream, truth in targets.streams.items():
         rows = torch.arange(len(truth.regions))
         given[stream] = replace(truth.regions, matched=rows, scores=torch.ones(len(rows)))
-    return pictures, targets, given
+    return images, targets, given
 
 
 def losses(model: SceneModel, samples: Sequence[Sample]) -> dict[str, float]:
-    pictures, targets, given = truth_given(model, samples)
+    images, targets, given = truth_given(model, samples)
     with torch.no_grad():
-        found = model(pictures, targets, given).losses
+        found = model(images, targets, given).losses
     return {name: float(value) for name, value in found.items() if name.startswith("captions.")}
 
 
@@ -90,8 +90,8 @@ def head_of(model: SceneModel) -> CaptionHead:
 
 
 def test_brings_a_stream_of_its_own(model: SceneModel) -> None:
-    pictures, targets = batch(model, [described()])
-    learning = model(pictures, targets)
+    images, targets = batch(model, [described()])
+    learning = model(images, targets)
     assert {"phrases.classification", "phrases.box", "captions.phrase"} <= set(learning.losses)
     scene = model.predict(described().image, threshold=0.0)
     assert len(scene[PHRASE_CAPTIONS]) == len(scene.regions(PHRASES)) and len(scene[CAPTIONS]) == len(scene.objects)
@@ -107,10 +107,10 @@ def test_objects_are_described_if_asked_for() -> None:
 def test_loss_by_hand(model: SceneModel) -> None:
     """One text a region, so that there is nothing to draw: the mean of minus log-probability over all tokens."""
     samples = [described(0, [("a person",), ("the cup on the left",)]), described(1, [("a cup",)])]
-    pictures, targets, given = truth_given(model, samples)
+    images, targets, given = truth_given(model, samples)
     head = head_of(model)
     with torch.no_grad():
-        outputs = model(pictures, targets, given)
+        outputs = model(images, targets, given)
         read = head.decoder.read(outputs.board.pool(given[PHRASES], head.config.pooled))
         total, count = 0.0, 0
         for row, text in enumerate(["a person", "the cup on the left", "a cup"]):
@@ -123,7 +123,7 @@ def test_loss_by_hand(model: SceneModel) -> None:
 
 
 @pytest.mark.parametrize("decoder", ["lstm", "transformer"])
-def test_looking_at_the_picture_starts_silent_and_learns(decoder: str) -> None:
+def test_looking_at_the_image_starts_silent_and_learns(decoder: str) -> None:
     """A model of before goes on with the same losses, and from the first step on the picture changes them."""
     if decoder == "transformer":
         pytest.importorskip("transformers")
@@ -136,8 +136,8 @@ def test_looking_at_the_picture_starts_silent_and_learns(decoder: str) -> None:
     assert losses(looking, samples) == pytest.approx(losses(before, samples), rel=1e-5)
     names, values = zip(*head_of(looking).named_parameters(), strict=True)
     for _ in range(2):  # what is silent is the only new part that has a gradient at first
-        pictures, targets, given = truth_given(looking, samples)
-        found = looking(pictures, targets, given).losses
+        images, targets, given = truth_given(looking, samples)
+        found = looking(images, targets, given).losses
         gradients = torch.autograd.grad(found["captions.phrase"] + found["captions.object"], values)
         with torch.no_grad():
             for value, gradient in zip(values, gradients, strict=True):
@@ -153,19 +153,19 @@ def test_all_references_are_the_mean_of_each() -> None:
     assert together == pytest.approx(sum(alone) / 2, rel=1e-5)
 
 
-def test_one_reference_is_drawn_by_the_pictures_seed(model: SceneModel) -> None:
+def test_one_reference_is_drawn_by_the_images_seed(model: SceneModel) -> None:
     texts = [tuple(f"{word} cup" for word in WORDS)]
-    pictures, targets, given = truth_given(model, [described(0, texts)])
+    images, targets, given = truth_given(model, [described(0, texts)])
 
     def loss(seed: int) -> float:
         with torch.no_grad():
-            return float(model(replace(pictures, seeds=(seed,)), targets, given).losses["captions.phrase"])
+            return float(model(replace(images, seeds=(seed,)), targets, given).losses["captions.phrase"])
 
     found = [loss(seed) for seed in range(8)]
     assert found == [loss(seed) for seed in range(8)] and len(set(found)) > 3
 
 
-def test_pictures_without_descriptions_teach_nothing(model: SceneModel) -> None:
+def test_images_without_descriptions_teach_nothing(model: SceneModel) -> None:
     assert losses(model, [described(phrases=None)]) == {"captions.unlabelled": 0.0}
     mixed = losses(model, [described(0, [("a cup",)]), described(1, phrases=None)])
     assert mixed["captions.phrase"] == pytest.approx(losses(model, [described(0, [("a cup",)])])["captions.phrase"])
@@ -236,11 +236,11 @@ def test_equal_seeds_draw_equal_texts() -> None:
     assert texts(1) == texts(1)
 
 
-def test_lots_follow_the_picture() -> None:
+def test_lots_follow_the_image() -> None:
     regions = Regions(torch.zeros(3, 4), torch.tensor([0, 1, 1]))
-    pictures = ImageBatch(torch.zeros(2, 3, 8, 8), ((8, 8),) * 2, ((8, 8),) * 2, seeds=(5, 6))
-    lots = lots_of(pictures, regions.image_index, 4, "tests")
-    swapped = lots_of(replace(pictures, seeds=(6, 5)), torch.tensor([0, 0, 1]), 4, "tests")
+    images = ImageBatch(torch.zeros(2, 3, 8, 8), ((8, 8),) * 2, ((8, 8),) * 2, seeds=(5, 6))
+    lots = lots_of(images, regions.image_index, 4, "tests")
+    swapped = lots_of(replace(images, seeds=(6, 5)), torch.tensor([0, 0, 1]), 4, "tests")
     assert torch.equal(lots[1:], swapped[:2]) and torch.equal(lots[0], swapped[2])
 
 
@@ -314,7 +314,7 @@ def test_wrong_options_are_named(options: Mapping[str, Any], fault: str) -> None
         sk.build(config(()).model_copy(update={"tasks": {"captions": dict(options)}}), VOCABULARY)
 
 
-# Pictures
+# Images
 
 
 def test_drawn_texts_are_those_of_the_best_phrases() -> None:

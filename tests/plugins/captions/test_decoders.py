@@ -56,7 +56,7 @@ def pooled(rows: int = ROWS) -> Tensor:
 
 
 def read(decoder: CaptionDecoder, rows: int = ROWS) -> Tensor:
-    """With the picture: each region is brighter than the one before."""
+    """With the image: each region is brighter than the one before."""
     return decoder.read(pooled(rows), torch.linspace(-1, 1, ROWS)[:rows, None].expand(rows, SEEN))
 
 

@@ -19,13 +19,13 @@ FACES = torch.tensor(STORED["faces_all_meshes"])
 FLIP = torch.tensor([-1.0, -1.0, 1.0])
 
 
-def pictures() -> list[tuple[sk.Sample, sk.Scene]]:
+def images() -> list[tuple[sk.Sample, sk.Scene]]:
     found = {entry["image_id"]: entry for entry in STORED["predictions"]}
     return [(truth(entry), prediction(entry, found[entry["image_id"]])) for entry in STORED["annotations"]]
 
 
 def truth(entry: dict[str, Any]) -> sk.Sample:
-    """One labelled object; others may be in the picture."""
+    """One labelled object; others may be in the image."""
     x, y, width, height = entry["bbox"]
     objects = sk.Objects(torch.tensor([[x, y, x + width, y + height]]), torch.tensor([entry["category_id"] - 1]))
     mask = torch.zeros(1, *size(), dtype=torch.bool)

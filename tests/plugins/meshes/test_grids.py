@@ -18,7 +18,7 @@ FAR = Frustums(
     torch.tensor([[1000.0 - 0.5, 1000.0 + 0.5]]),
     torch.tensor([[[1e5, 0.0, 50.0], [0.0, 1e5, 50.0], [0.0, 0.0, 1.0]]]),
 )
-"""A frustum that is nearly a cube of 1 m: through a lens that long, sizes in the picture hardly change with depth."""
+"""A frustum that is nearly a cube of 1 m: through a lens that long, sizes in the image hardly change with depth."""
 
 
 def box_around(rotation: torch.Tensor, size: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Boxes3D:

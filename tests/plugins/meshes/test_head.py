@@ -45,7 +45,7 @@ def head(**options: Any) -> MeshHead:
 
 
 def view(objects: Regions, boxes3d: Boxes3D | None = None, camera: Camera | None = CAMERA) -> Board:
-    """What the head sees of one picture of 64 x 64 pixels."""
+    """What the head sees of one image of 64 x 64 pixels."""
     images = ImageBatch(torch.zeros(1, 3, 64, 64), ((64, 64),), ((64, 64),), cameras=(camera,), seeds=(7,))
     board = Board(images, RoIPooler())
     board.put(FEATURES, pyramid(64, 64))
@@ -213,7 +213,7 @@ def test_what_cannot_be_right_teaches_nothing() -> None:
     assert ours.decode(raw, board).verts.isfinite().all()
 
 
-def test_a_picture_without_a_camera_teaches_nothing() -> None:
+def test_a_image_without_a_camera_teaches_nothing() -> None:
     """Where its objects would be seen is not known, so that their shapes in the frustum are not either."""
     meshes, boxes = balls((0.0, 0.1, 2.0))
     objects, truth = seen(meshes, boxes)

@@ -54,7 +54,7 @@ def test_meshes_compared_as_by_mesh_rcnn(case: str) -> None:
 
 def test_average_precision_is_that_of_mesh_rcnn() -> None:
     evaluator = MeshEvaluator(pix3d_results.VOCABULARY)
-    for truth, prediction in pix3d_results.pictures():
+    for truth, prediction in pix3d_results.images():
         evaluator.update(truth, prediction)
     result, stored = evaluator.result(), pix3d_results.stored_results()
     placed = evaluator.shapes["mesh as placed"].result()

@@ -45,7 +45,7 @@ def test_equal_to_the_benchmark(arrays: dict[str, Tensor], mode: str) -> None:
     torch.testing.assert_close(found.probabilities, arrays[f"{mode}_out_rel_probs"][:20, 1:], atol=1e-6, rtol=0)
 
 
-def test_pictures_are_labelled_each_by_itself(arrays: dict[str, Tensor]) -> None:
+def test_images_are_labelled_each_by_itself(arrays: dict[str, Tensor]) -> None:
     one = objects(arrays, "sgdet")
     two = Regions.cat([one, one])
     apart = Regions(

@@ -86,7 +86,7 @@ def told(made: Bench, regions: Regions) -> list[Relations]:
 
 
 def given(made: Bench, count: int = 3) -> Regions:
-    """Boxes alone, of the first picture."""
+    """Boxes alone, of the first image."""
     _, targets = made.batch(pictures(made, 1))
     truth = targets.streams[OBJECTS].regions
     return Regions(truth.boxes[:count], truth.image_index[:count])

@@ -68,11 +68,11 @@ def rows_there(boxes: Boxes3D | None) -> int:
 
 
 def test_learning_sees_the_boxes_that_are_found(model: SceneModel, seen: list[Boxes3D | None]) -> None:
-    """Also those of a picture that says nothing of 3D boxes, and none of them passes a gradient on."""
-    pictures, targets = batch(model, [related(0), related(1, boxes=False)])
+    """Also those of an image that says nothing of 3D boxes, and none of them passes a gradient on."""
+    images, targets = batch(model, [related(0), related(1, boxes=False)])
     truth = targets.streams[OBJECTS].regions
     given = replace(truth, matched=torch.arange(len(truth)), scores=torch.ones(len(truth)))
-    outputs = model.train()(pictures, targets, {OBJECTS: given})
+    outputs = model.train()(images, targets, {OBJECTS: given})
     (boxes,) = seen
     assert boxes is not None and not boxes.center.requires_grad and not boxes.size.requires_grad
     assert rows_there(boxes) == len(boxes) == 4
@@ -95,7 +95,7 @@ def test_relations_alone_are_those_of_the_whole_pass(model: SceneModel, seen: li
 
 
 def test_boxes_of_given_objects_are_predicted(model: SceneModel, seen: list[Boxes3D | None]) -> None:
-    """PredCls gives labels and boxes in the picture, not where things are in space: also a scene that knows it."""
+    """PredCls gives labels and boxes in the image, not where things are in space: also a scene that knows it."""
     one = related()
     scene = model.predict(one.image, given=one.scene, camera=CAMERA)
     (boxes,) = seen
@@ -106,7 +106,7 @@ def test_boxes_of_given_objects_are_predicted(model: SceneModel, seen: list[Boxe
 
 
 def test_pairs_in_space_change_what_is_said(model: SceneModel) -> None:
-    """Depth alone moves the judgement: the same picture by a camera with another focal length."""
+    """Depth alone moves the judgement: the same image by a camera with another focal length."""
     one = related()
     near, far = (
         model.predict(one.image, given=one.scene, camera=Camera.pinhole(focal, *SIZE))[RELATIONS]

@@ -38,7 +38,7 @@ def relations(*rows: tuple[int, int, int]) -> Relations:
 
 
 def truth(**changes: Any) -> StreamTruth:
-    """Two objects in the first picture, three in the second, side by side."""
+    """Two objects in the first image, three in the second, side by side."""
     image = torch.tensor([0, 0, 1, 1, 1])
     boxes = torch.stack([torch.tensor([10.0 * i, 0, 10 * i + 8, 8]) for i in (0, 1, 0, 1, 2)])
     yes = torch.ones(2, dtype=torch.bool)
@@ -61,7 +61,7 @@ def holding(found: TrueRelations, subject: int, target: int) -> list[bool]:
     return [bool(value) for value in found.between(torch.tensor([subject]), torch.tensor([target]))[0]]
 
 
-def test_rows_of_each_picture_are_rows_of_the_batch() -> None:
+def test_rows_of_each_image_are_rows_of_the_batch() -> None:
     found = true(relations((0, 1, ON)), relations((2, 0, LEFT), (2, 0, ON), (0, 1, LEFT)))
     assert holding(found, 0, 1) == [False, True]
     assert holding(found, 4, 2) == [True, True]
@@ -75,7 +75,7 @@ def test_repeated_relations_count_once_and_those_to_itself_not_at_all() -> None:
     assert holding(found, 1, 1) == [False, False]
 
 
-def test_pictures_that_say_nothing_hold_nothing() -> None:
+def test_images_that_say_nothing_hold_nothing() -> None:
     found = true(None, relations())
     assert found.labelled.tolist() == [False, True] and len(found.codes) == 0
     assert holding(found, 0, 1) == [False, False]
@@ -92,7 +92,7 @@ def test_what_is_known_of_pairs_of_detections() -> None:
     exhaustive = torch.tensor([True, True])
     known = PairTruth.of(found, seen, pairs, exhaustive)
     assert known.related.tolist() == [True, True, False, False, False]
-    assert known.known.tolist() == [True, True, False, True, False]  # one object twice; a picture without relations
+    assert known.known.tolist() == [True, True, False, True, False]  # one object twice; an image without relations
     partly = PairTruth.of(found, seen, pairs, torch.tensor([False, True]))
     assert partly.known.tolist() == [True, True, False, False, False]  # the unmatched one may be anything
 
@@ -102,7 +102,7 @@ def test_counting_all_pairs_of_the_ground_truth() -> None:
     told = targets(relations((0, 1, ON)), relations((2, 0, LEFT), (2, 0, ON)))
     crowd = torch.tensor([False, False, False, True, False])
     count_pairs(counts, TrueRelations.of(told, 2), truth(crowd=crowd))
-    # First picture: cup on table, table to cup nothing. Second, without the group: cup to table nothing, back both.
+    # First image: cup on table, table to cup nothing. Second, without the group: cup to table nothing, back both.
     assert counts.counts[0, 1].tolist() == [1, 0, 1] and counts.counts[1, 0].tolist() == [1, 1, 1]
     assert not counts.counts[0, 0].any() and not counts.counts[1, 1].any()
 
@@ -118,7 +118,7 @@ def many_pairs() -> PairTruth:
     return PairTruth(holds, torch.arange(40) != 3)
 
 
-def test_pairs_are_sampled_by_the_seed_of_their_picture() -> None:
+def test_pairs_are_sampled_by_the_seed_of_their_image() -> None:
     config, image = RelationConfig(pair_samples=10, foreground_fraction=0.4), torch.zeros(40, dtype=torch.int64)
     rows = sampled_pairs(many_pairs(), image, images(7), config, "relations")
     assert len(rows) == 10 and int(many_pairs().related[rows].sum()) == 4 and 3 not in rows.tolist()
@@ -194,8 +194,8 @@ def test_nothing_to_learn_from_is_zero_not_nan() -> None:
 
 
 def shown() -> Regions:
-    """Of the first picture: its cup well, a table where the cup is, its table taken for a cup, nothing; of the second
-    picture: its first cup."""
+    """Of the first image: its cup well, a table where the cup is, its table taken for a cup, nothing; of the second
+    image: its first cup."""
     boxes = torch.tensor([[0.0, 0, 8, 8], [1.0, 0, 8, 8], [10.0, 0, 18, 7], [40.0, 0, 48, 8], [0.0, 1, 8, 8]])
     scores = torch.tensor([0.6, 0.9, 0.5, 0.8, 0.3])
     return Regions(boxes, torch.tensor([0, 0, 0, 0, 1]), labels=torch.tensor([0, 1, 0, 0, 0]), scores=scores)

@@ -44,7 +44,7 @@ def network(arrays: Mapping[str, Tensor], order: str = "synchronous") -> Message
 
 
 def pairs(arrays: Mapping[str, Tensor]) -> Tensor:
-    """Rows of all pictures' objects; the one object of the third stands in a pair with itself."""
+    """Rows of all images' objects; the one object of the third stands in a pair with itself."""
     starts = [0, *arrays["num_objects"].cumsum(0).tolist()]
     return torch.cat([arrays[f"img{i}_pairs"] + starts[i] for i in range(3)])
 

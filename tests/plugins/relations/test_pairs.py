@@ -22,7 +22,7 @@ from scenekit_plugins.relations.geometry import (
 from scenekit_plugins.relations.pairs import all_pairs, best_of_group, place_in_group
 
 
-def test_all_ordered_pairs_within_pictures() -> None:
+def test_all_ordered_pairs_within_images() -> None:
     image = torch.tensor([0, 1, 0, 2, 1])
     wanted = [[0, 2], [1, 4], [2, 0], [4, 1]]
     assert all_pairs(image).tolist() == wanted
@@ -63,7 +63,7 @@ def test_rasters_hold_the_share_of_each_cell() -> None:
     assert torch.equal(raster[1], raster[0].flip(0))
 
 
-def test_numbers_do_not_depend_on_the_size_of_the_picture() -> None:
+def test_numbers_do_not_depend_on_the_size_of_the_image() -> None:
     boxes = torch.tensor([[1.0, 2, 5, 8], [4.0, 4, 9, 6], [0.0, 0, 2, 2]])
     pairs, image = torch.tensor([[0, 1], [2, 0]]), torch.zeros(3, dtype=torch.int64)
     small, large = Regions(boxes, image), Regions(3 * boxes, image)

@@ -1,0 +1,121 @@
+"""How the values of a key behave: packed, moved with the image, written and read.
+
+A `Field` is what a `Key` needs to know about the type behind it. Row tensors and numbers need none of this: the plain
+`Field` serves. Letters: N rows of one image, G rows of a batch, H W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from scenekit.io.files import plain
+from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.vocabulary import Vocabulary
+
+MOST_NUMBERS = 64
+"""A tensor with more of them in a row is not described number by number."""
+
+Batch = TypeVar("Batch")
+Item = TypeVar("Item")
+
+
+class Field(Generic[Batch, Item]):
+    """A tensor whose first dimension are the rows of a stream; the base of all other kinds.
+
+    `dims` is the number of its dimensions, so that JSON without a single row is read in the right form.
+    """
+
+    names_objects: bool = False
+    """Whether values of an image name rows of its objects: those of the regions that OBJECTS on the board are taken
+    from, those of its objects in a Scene. `image` then gets the rows of the objects that are left, in order."""
+
+    def __init__(self, dims: int = 1) -> None:
+        self.dims = dims
+
+    def select(self, value: Any, rows: Tensor) -> Any:
+        """Some rows of an item or of a packed batch."""
+        return value[rows]
+
+    def scatter(self, item: Any, rows: Tensor, count: int) -> Any:
+        """An item of `count` rows that has `item` at `rows` and nothing (NaN, 0, empty) elsewhere."""
+        return scattered(item, rows, count)
+
+    def collate(self, items: Sequence[Any], size: Size) -> Any:
+        """Pack the items of a batch whose padded images are `size` pixels."""
+        return torch.cat(list(items))
+
+    def image(self, value: Any, index: int, rows: Tensor) -> Any:
+        """The part of a batch that belongs to one image: its `rows` of the packed values."""
+        return self.select(value, rows)
+
+    def transform(self, item: Any, geometry: Geometry, vocabulary: Vocabulary) -> Any:
+        """Follow the image through a crop, resize and mirroring."""
+        return item
+
+    def encode(self, item: Any, vocabulary: Vocabulary) -> Any:
+        """Plain JSON values: one entry a row, `null` for what is not finite."""
+        return [plain(row) for row in item.detach().cpu().tolist()]
+
+    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Any:
+        """Read what `encode` wrote for an image of `size`."""
+        return tensor_of(data, *[0] * (self.dims - 1))
+
+    def describe(self, item: Any, vocabulary: Vocabulary, threshold: float) -> list[Any]:
+        """What the nodes of a scene's graph say: an entry of plain JSON per row, None where there is nothing to say.
+
+        What `encode` writes, unless told otherwise; the shape alone of large tensors. Probabilities below `threshold`
+        may be left out.
+        """
+        if isinstance(item, Tensor) and item[:1].numel() > MOST_NUMBERS:
+            return [{"shape": list(item.shape[1:])} for _ in item]
+        return list(self.encode(item, vocabulary))
+
+
+class ImageField(Field[Batch, Item]):
+    """A value of a whole image; a batch is a list unless a subclass packs it."""
+
+    def collate(self, items: Sequence[Any], size: Size) -> Any:
+        return list(items)
+
+    def image(self, value: Any, index: int, rows: Tensor) -> Any:
+        return value[index]
+
+    def absent(self, size: Size) -> Any:
+        """What stands for an image without this label in a packed batch."""
+        return None
+
+    def encode(self, item: Any, vocabulary: Vocabulary) -> Any:
+        return plain(item.tolist() if isinstance(item, Tensor) else item)
+
+    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Any:
+        return torch.tensor(floats(data)) if isinstance(data, list) else data
+
+
+def scattered(item: Any, rows: Tensor, count: int) -> Any:
+    """`count` rows that hold those of `item` at `rows` and NaN (or 0) elsewhere; None stays None."""
+    if item is None:
+        return None
+    full = item.new_full((count, *item.shape[1:]), torch.nan if item.is_floating_point() else 0)
+    full[rows] = item
+    return full
+
+
+def floats(value: Any) -> Any:
+    """The inverse of `files.plain`: nested lists with NaN for None."""
+    if isinstance(value, list):
+        return [floats(entry) for entry in value]
+    return torch.nan if value is None else value
+
+
+def tensor_of(rows: Sequence[Any], *shape: int) -> Tensor:
+    """Nested lists as a tensor; `shape` is what a row has when there is none to tell."""
+    return torch.tensor(floats(list(rows))) if rows else torch.zeros((0, *shape))
+
+
+def scores_of(rows: Sequence[Any]) -> Tensor | None:
+    """A column of the rows, or None where no row says anything."""
+    return None if all(row is None for row in rows) else tensor_of(rows)

@@ -1,0 +1,51 @@
+"""Keypoints of objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scenekit.fields.base import Field, scattered, scores_of, tensor_of
+from scenekit.io.files import plain
+from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.keypoints import Keypoints
+from scenekit.structures.vocabulary import Vocabulary
+
+
+class KeypointField(Field[Keypoints, Keypoints]):
+    """Points in pixels; a row without points has visibility 0 throughout."""
+
+    def scatter(self, item: Keypoints, rows: Tensor, count: int) -> Keypoints:
+        parts = (item.xy, item.visibility, item.scores)
+        return Keypoints(*(scattered(part, rows, count) for part in parts))
+
+    def collate(self, items: Sequence[Keypoints], size: Size) -> Keypoints:
+        return Keypoints(torch.cat([item.xy for item in items]), torch.cat([item.visibility for item in items]))
+
+    def transform(self, item: Keypoints, geometry: Geometry, vocabulary: Vocabulary) -> Keypoints:
+        skeleton = vocabulary.skeleton
+        mirror = range(item.xy.shape[1]) if skeleton is None else skeleton.mirror_order
+        return item.transformed(geometry, mirror)
+
+    def encode(self, item: Keypoints, vocabulary: Vocabulary) -> Any:
+        scores: list[Any] = [None] * len(item) if item.scores is None else plain(item.scores.tolist())
+        columns = (item.xy.tolist(), item.visibility.tolist(), scores)
+        return [{"xy": plain(xy), "visibility": v, "scores": s} for xy, v, s in zip(*columns, strict=True)]
+
+    def describe(self, item: Keypoints, vocabulary: Vocabulary, threshold: float) -> list[Any]:
+        """x, y and visibility of the points that are there, by name; None where none is."""
+        points = range(item.xy.shape[1]) if vocabulary.skeleton is None else vocabulary.skeleton.points
+        rows = zip(plain(item.xy.tolist()), item.visibility.tolist(), strict=True)
+        named = [{str(p): [*xy, v] for p, xy, v in zip(points, *row, strict=True) if v} for row in rows]
+        return [row or None for row in named]
+
+    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Keypoints:
+        points = 0 if data or vocabulary.skeleton is None else len(vocabulary.skeleton.points)
+        return Keypoints(
+            tensor_of([row["xy"] for row in data], points, 2),
+            tensor_of([row["visibility"] for row in data], points).long(),
+            scores_of([row["scores"] for row in data]),
+        )
