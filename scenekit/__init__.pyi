@@ -30,6 +30,7 @@ from .keys import KEYPOINTS as KEYPOINTS
 from .keys import MASKS as MASKS
 from .keys import MESHES as MESHES
 from .keys import OBJECTS as OBJECTS
+from .keys import OCCLUSION as OCCLUSION
 from .keys import PANOPTIC as PANOPTIC
 from .keys import PHRASE_CAPTIONS as PHRASE_CAPTIONS
 from .keys import PHRASES as PHRASES

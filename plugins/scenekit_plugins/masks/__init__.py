@@ -15,7 +15,6 @@ from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 from scenekit.config import Config
-from scenekit.evaluation.evaluators import MaskEvaluator
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import MASKS, OBJECTS
 from scenekit.model.board import Board
@@ -26,6 +25,7 @@ from scenekit.scene import Scene
 from scenekit.structures import Geometry, Masks, Regions
 from scenekit.visualization.draw import draw_masks
 from scenekit_plugins.layers import Norm, conv_stack, init_for_relu
+from scenekit_plugins.masks.evaluator import MaskEvaluator
 from scenekit_plugins.masks.pasting import paste_masks
 
 
