@@ -20,6 +20,7 @@ PAGES = REPOSITORY / "docs" / "reference" / "api"
 COMPLYING = (
     "scenekit/config.py",
     "scenekit/errors.py",
+    "scenekit/ops",
 )
 """Folders and modules that the guards hold to the rules."""
 
