@@ -14,6 +14,7 @@ from .hooks import BackboneSpec as BackboneSpec
 from .hooks import BalancerSpec as BalancerSpec
 from .hooks import DatasetSpec as DatasetSpec
 from .hooks import DetectorSpec as DetectorSpec
+from .hooks import LabelerSpec as LabelerSpec
 from .hooks import Policy as Policy
 from .hooks import TaskSpec as TaskSpec
 from .hooks import WeightSource as WeightSource
