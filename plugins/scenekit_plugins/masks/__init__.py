@@ -16,7 +16,7 @@ from torchvision.ops import roi_align
 
 from scenekit.config import Config
 from scenekit.evaluation.evaluators import MaskEvaluator
-from scenekit.hooks import TaskSpec, hookimpl
+from scenekit.hooks import Coverage, TaskSpec, hookimpl
 from scenekit.keys import MASKS, OBJECTS
 from scenekit.model.board import Board
 from scenekit.model.head import AxisNames, Core, Head, rows_by_name
@@ -24,8 +24,8 @@ from scenekit.model.targets import Targets
 from scenekit.ops.losses import safe_mean
 from scenekit.scene import Scene
 from scenekit.structures import Geometry, Masks, Regions
-from scenekit.visualization.draw import draw_masks
 from scenekit_plugins.layers import Norm, conv_stack, init_for_relu
+from scenekit_plugins.masks.draw import draw_masks
 from scenekit_plugins.masks.pasting import paste_masks
 
 
@@ -113,4 +113,6 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         learns_from=(MASKS,),
         evaluator=MaskEvaluator,
         draw=draw_masks,
+        draw_covers=Coverage.AREAS,
+        hub_tag="image-segmentation",
     )
