@@ -98,6 +98,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         evaluator=CaptionEvaluator,
         draw=draw_captions,
         draw_apart=True,
+        hub_tag="image-to-text",
         stages=stages,
         configure=configured,
         prepare=prepared,

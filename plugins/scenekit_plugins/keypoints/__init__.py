@@ -25,7 +25,7 @@ from scenekit.model.targets import Targets
 from scenekit.ops.losses import safe_mean
 from scenekit.structures import Keypoints, Regions, Vocabulary
 from scenekit.structures.keypoints import VISIBLE
-from scenekit.visualization.draw import draw_keypoints
+from scenekit_plugins.keypoints.draw import draw_keypoints
 from scenekit_plugins.keypoints.evaluator import KeypointEvaluator
 from scenekit_plugins.layers import conv_stack, init_for_relu
 
@@ -116,4 +116,5 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         learns_from=(KEYPOINTS,),
         evaluator=KeypointEvaluator,
         draw=draw_keypoints,
+        hub_tag="keypoint-detection",
     )
