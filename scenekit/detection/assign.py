@@ -58,13 +58,13 @@ def assign(matcher: Matcher, boxes: Float[Tensor, "N 4"], ground_truth: StreamTr
         image: Number of the image in the batch.
 
     Returns:
-        The matches; `Matches.truth` are rows of the ground truth's regions.
+        The matches; `Matches.matched` are rows of the ground truth's regions.
     """
     rows = ((ground_truth.regions.image_index == image) & ground_truth.supervised[image]).nonzero()[:, 0]
     local = matcher(boxes, ground_truth.regions.boxes[rows], ground_truth.crowd[rows])
-    matched = local.truth >= 0
-    packed = torch.full_like(local.truth, -1)
-    packed[matched] = rows[local.truth[matched]]
+    matched = local.matched >= 0
+    packed = torch.full_like(local.matched, -1)
+    packed[matched] = rows[local.matched[matched]]
     return Matches(packed, local.negative & ground_truth.supervised[image] & ground_truth.exhaustive[image])
 
 
@@ -100,5 +100,5 @@ def sample(
         Sampled candidates, and the row of ground truth of each, -1 for background.
     """
     source = generator(0 if images.seeds is None else images.seeds[image], purpose)
-    rows = sample_balanced(matches.truth >= 0, matches.negative, config.samples, config.positive_fraction, source)
-    return rows, matches.truth[rows]
+    rows = sample_balanced(matches.matched >= 0, matches.negative, config.samples, config.positive_fraction, source)
+    return rows, matches.matched[rows]

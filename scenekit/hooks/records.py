@@ -81,9 +81,7 @@ class TaskSpec:
 
     def __post_init__(self) -> None:
         for name in ("provides", "requires", "uses", "learns_from"):
-            keys = getattr(self, name)
-            if not (isinstance(keys, tuple) and all(isinstance(key, Key) for key in keys)):
-                raise PluginError(f"{name} of task {self.name!r} must be a tuple of keys, got {keys!r}")
+            _check_keys(f"task {self.name!r}", name, getattr(self, name))
         if not self.provides:
             raise PluginError(f"task {self.name!r} provides nothing; name the key that its `decode` gives")
         if len(set(self.provides)) < len(self.provides):
@@ -152,6 +150,28 @@ class DatasetSpec:
 
 
 @dataclass(frozen=True)
+class LabelerSpec:
+    """A way to derive ground truth from other ground truth; a recipe chooses it by name in `data.labelers`."""
+
+    name: str
+    """What `data.labelers` of a recipe calls it."""
+    summary: str
+    """One line for `scenekit plugins`."""
+    needs: tuple[Key[Any, Any], ...]
+    """Keys that a scene must have, streams among them; a scene that lacks one stays as it is."""
+    provides: tuple[Key[Any, Any], ...]
+    """Keys that the labeler adds; one that is annotated already is kept as it is."""
+    build: Callable[..., Callable[[Scene], Mapping[Key[Any, Any], Any]]]
+    """(**options) -> a function from a scene to the values of `provides`; it is pickled where workers load samples."""
+
+    def __post_init__(self) -> None:
+        for name in ("needs", "provides"):
+            _check_keys(f"labeler {self.name!r}", name, getattr(self, name))
+        if not self.provides:
+            raise PluginError(f"labeler {self.name!r} provides nothing; name the key that it adds")
+
+
+@dataclass(frozen=True)
 class BalancerSpec:
     """How losses of several tasks become gradients; build(**options) -> a callable (losses by name) -> scalar loss."""
 
@@ -174,3 +194,8 @@ class WeightSource:
     load: Callable[[str], SceneModel]
     convert: Callable[[str, Path], SceneModel] | None = None
     names: tuple[str, ...] = ()
+
+
+def _check_keys(owner: str, field_name: str, keys: object) -> None:
+    if not (isinstance(keys, tuple) and all(isinstance(key, Key) for key in keys)):
+        raise PluginError(f"{field_name} of {owner} must be a tuple of keys, got {keys!r}")

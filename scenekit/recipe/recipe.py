@@ -92,6 +92,15 @@ class DatasetConfig(Config):
     """Share of the mixture, relative to the other data sets."""
 
 
+class LabelerConfig(Config):
+    """A labeler of a run."""
+
+    name: str
+    """Name of a registered labeler."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the labeler's builder."""
+
+
 class DataConfig(Config):
     """The data that a run trains and is evaluated on."""
 
@@ -99,6 +108,10 @@ class DataConfig(Config):
     """Data sets to train on; images are drawn from all of them."""
     val: DatasetConfig | None = None
     """Data set to evaluate on during training, if `train.evaluate_every` is set."""
+    labelers: tuple[str | LabelerConfig, ...] = ()
+    """Labelers that derive further ground truth for the samples of all these data sets; a name alone stands for one
+    without options.
+    """
 
     @field_validator("train")
     @classmethod

@@ -16,6 +16,7 @@ from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor, nn
 
 from scenekit.data.datasets import dataset
+from scenekit.data.labelers import Labeler, labelers_named, labelled
 from scenekit.data.loader import Packed, Shard, Source, training_batches
 from scenekit.data.transforms import augmentations
 from scenekit.errors import InputError
@@ -112,9 +113,10 @@ class Run:
     ) -> None:
         self.recipe, self.config, self.out, self.accelerator = recipe, recipe.train, out, accelerator
         self.strict, self.progress = strict, progress
-        self.sources = [open_source(config) for config in recipe.data.train]
+        labelers = labelers_named(recipe.data.labelers)
+        self.sources = [open_source(config, labelers) for config in recipe.data.train]
         val = recipe.data.val
-        self.val = open_source(val) if val is not None and self.config.evaluate_every else None
+        self.val = open_source(val, labelers) if val is not None and self.config.evaluate_every else None
         self.transferred: Transfer | None = None
         self.model = self._fresh() if checkpoint is None else self._built(without_pretrained(recipe.model))
         self.weights = LossWeights(self.model.loss_weights, self.config.loss_weights)
@@ -387,11 +389,12 @@ class Run:
         return {**entries, EVALUATED: [evaluation.model_dump(mode="json")]}
 
 
-def open_source(config: DatasetConfig) -> Source:
+def open_source(config: DatasetConfig, labelers: Sequence[Labeler] = ()) -> Source:
     """Open a data set of a recipe.
 
     Args:
         config: The data set's entry in the recipe.
+        labelers: Labelers that derive further ground truth.
 
     Returns:
         The data set with its name and weight.
@@ -399,7 +402,7 @@ def open_source(config: DatasetConfig) -> Source:
     Raises:
         InputError: If the data set or one of its options is unknown, or its files cannot be used.
     """
-    data = dataset(config.name, config.split, **config.options)
+    data = labelled(dataset(config.name, config.split, **config.options), labelers)
     return Source(data, f"{config.name}/{config.split}", config.weight)
 
 

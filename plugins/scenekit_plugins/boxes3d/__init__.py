@@ -8,8 +8,8 @@ from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import BOXES3D
 from scenekit.visualization.boxes3d import draw_boxes3d
 from scenekit_plugins.boxes3d.config import Boxes3DConfig
+from scenekit_plugins.boxes3d.evaluator import Boxes3DEvaluator
 from scenekit_plugins.boxes3d.head import Boxes3DHead
-from scenekit_plugins.boxes3d.metrics import Boxes3DEvaluator
 from scenekit_plugins.boxes3d.priors import prepared
 
 

@@ -18,7 +18,6 @@ from torch.nn import functional as F
 
 from scenekit.config import Config
 from scenekit.errors import InputError
-from scenekit.evaluation.evaluators import SemanticEvaluator
 from scenekit.fields.semantic import IGNORE
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import FEATURES, SEMANTIC
@@ -29,6 +28,7 @@ from scenekit.ops.losses import safe_mean
 from scenekit.scene import Scene
 from scenekit.structures import FeaturePyramid, Geometry, Vocabulary
 from scenekit.visualization.draw import draw_semantic
+from scenekit_plugins.semantic.evaluator import SemanticEvaluator
 from scenekit_plugins.semantic.label_maps import best_labels
 
 Upsampling = Literal["bilinear", "nearest"]
