@@ -18,7 +18,12 @@ from scenekit.structures.geometry import Size
 
 
 class AnchorGenerator:
-    """Anchors of every level of a feature pyramid, cached by size, as most batches share theirs."""
+    """Anchors of every level of a feature pyramid, cached by size, as most batches share theirs.
+
+    Args:
+        config: Sizes and ratios of the anchors.
+        levels: Number of levels of the pyramid.
+    """
 
     def __init__(self, config: AnchorConfig, levels: int) -> None:
         if len(config.sizes) != levels:

@@ -29,7 +29,11 @@ def build_stages(core: Core, config: DetectorConfig) -> Sequence[Provider]:
 
 @hookimpl
 def scenekit_detectors() -> Iterable[DetectorSpec]:
-    """Yield Faster R-CNN on a feature pyramid."""
+    """Yield Faster R-CNN on a feature pyramid.
+
+    Yields:
+        The detector.
+    """
     yield DetectorSpec(
         name="rcnn",
         summary="two stages: region proposals, then a box head",

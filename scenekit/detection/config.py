@@ -175,6 +175,7 @@ class DetectorConfig(Config):
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+    """Options that differ from our defaults, by name of the preset."""
 
     anchors: AnchorConfig = AnchorConfig()
     """Reference boxes."""

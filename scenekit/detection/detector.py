@@ -41,6 +41,13 @@ class TwoStageDetector(Provider):
     The core has the one of OBJECTS, whose classes are the vocabulary's things; a task adds one of its own, with its own
     `classes`, by `region_stream`. All regions of a stream with a single class belong to it, whatever their labels in
     the ground truth.
+
+    Args:
+        core: Channels and vocabulary of the model.
+        config: Options of the detector.
+        stream: The stream that the stage provides.
+        proposals: Key of the stream's proposals.
+        classes: Class names of the stream; the vocabulary's things if None.
     """
 
     def __init__(
@@ -72,7 +79,15 @@ class TwoStageDetector(Provider):
         )
 
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
-        """Put the stream on the board."""
+        """Put the stream on the board.
+
+        Args:
+            board: The board with pyramid and proposals.
+            targets: Targets of the batch, if there are any.
+
+        Returns:
+            The losses, if there are targets.
+        """
         if self.stream in board.given:
             board.put(self.stream, self.labelled(board, board.given[self.stream]))
             return {}
@@ -97,7 +112,15 @@ class TwoStageDetector(Provider):
         )
 
     def predict(self, board: Board, regions: Regions) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N C 4"]]:
-        """Compute class logits and offsets of regions."""
+        """Compute class logits and offsets of regions.
+
+        Args:
+            board: The board to pool features from.
+            regions: The regions.
+
+        Returns:
+            Logits and offsets.
+        """
         logits, deltas = self.predictor(self.head(board.pool(regions, self.config.size)))
         return logits, deltas
 
@@ -108,7 +131,17 @@ class TwoStageDetector(Provider):
         regions: Regions,
         ground_truth: StreamTruth,
     ) -> dict[str, Tensor]:
-        """Compute means of cross-entropy by coverage and of (smooth) L1 of the offsets for each region's class."""
+        """Compute means of cross-entropy by coverage and of (smooth) L1 of the offsets for each region's class.
+
+        Args:
+            logits: Class logits of the sampled regions.
+            deltas: Offsets of the sampled regions per class.
+            regions: Sampled regions with `labels` and `matched`.
+            ground_truth: Ground truth of the stream.
+
+        Returns:
+            The losses `classification` and `box`.
+        """
         assert regions.labels is not None and regions.matched is not None
         covered = ground_truth.covered[regions.image_index].expand(-1, self.classes)
         classification = covered_cross_entropy(logits, regions.labels, covered)
@@ -189,7 +222,17 @@ class TwoStageDetector(Provider):
         proposals: Regions,
         images: ImageBatch,
     ) -> Regions:
-        """Refine, clip, threshold, suppress within classes, and keep the best of each image."""
+        """Refine, clip, threshold, suppress within classes, and keep the best of each image.
+
+        Args:
+            logits: Class logits of the proposals.
+            deltas: Offsets of the proposals per class.
+            proposals: Proposals of the batch.
+            images: Images of the batch.
+
+        Returns:
+            Detections, best first within each image, images in order.
+        """
         scores = logits.softmax(dim=1)[:, :-1]
         rows, labels = (scores > self.config.score_threshold).nonzero(as_tuple=True)
         image_index = proposals.image_index[rows]

@@ -19,7 +19,11 @@ from scenekit.structures.regions import Regions
 
 
 class RoIPooler:
-    """RoIAlign (He et al., Mask R-CNN, 2017) on the level that suits each box (Lin et al., FPN, 2017, eq. 1)."""
+    """RoIAlign (He et al., Mask R-CNN, 2017) on the level that suits each box (Lin et al., FPN, 2017, eq. 1).
+
+    Args:
+        config: Options of RoIAlign; the defaults if None.
+    """
 
     def __init__(self, config: PoolerConfig | None = None) -> None:
         self.config = config or PoolerConfig()

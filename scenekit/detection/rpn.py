@@ -45,7 +45,12 @@ def rpn_channels(core: Core, config: DetectorConfig) -> int:
 
 
 class RPNTrunk(Provider):
-    """The convolutions that the proposals of all streams share."""
+    """The convolutions that the proposals of all streams share.
+
+    Args:
+        core: Channels of the model.
+        config: Options of the detector.
+    """
 
     name = "rpn"
     requires = (FEATURES,)
@@ -59,7 +64,15 @@ class RPNTrunk(Provider):
         self.apply(_init_normal)
 
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
-        """Put RPN_FEATURES on the board."""
+        """Put RPN_FEATURES on the board.
+
+        Args:
+            board: The board with the pyramid.
+            targets: Targets of the batch; not used.
+
+        Returns:
+            No losses.
+        """
         features: FeaturePyramid = board[FEATURES]
         board.put(RPN_FEATURES, FeaturePyramid(tuple(map(self._level, features.maps)), features.strides))
         return {}
@@ -85,6 +98,12 @@ class StreamProposals(Provider):
 
     A plugin adds a stream of its own with `StreamProposals(core, config, MY_STREAM, MY_PROPOSALS)`; the core has the
     one of OBJECTS.
+
+    Args:
+        core: Channels and strides of the model.
+        config: Options of the detector.
+        stream: The stream that the proposals are for.
+        proposals: Key of the proposals.
     """
 
     requires = (RPN_FEATURES,)
@@ -105,7 +124,15 @@ class StreamProposals(Provider):
         self.apply(_init_normal)
 
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
-        """Put the stream's proposals on the board, best first per image."""
+        """Put the stream's proposals on the board, best first per image.
+
+        Args:
+            board: The board with RPN_FEATURES.
+            targets: Targets of the batch, if there are any.
+
+        Returns:
+            The losses, if there are targets.
+        """
         features: FeaturePyramid = board[RPN_FEATURES]
         levels = [self.predict(level) for level in features.maps]
         anchors = self.anchors(features, board.images.padded_size)
@@ -116,7 +143,14 @@ class StreamProposals(Provider):
         return self.loss(levels, anchors, board.images, ground_truth)
 
     def predict(self, features: Float[Tensor, "B C _ _"]) -> AnchorPredictions:
-        """Compute objectness and offsets of one level."""
+        """Compute objectness and offsets of one level.
+
+        Args:
+            features: RPN_FEATURES of the level.
+
+        Returns:
+            Predictions for the level's anchors.
+        """
         logits = self.objectness(features).permute(0, 2, 3, 1).flatten(1)
         deltas = self.deltas(features).permute(0, 2, 3, 1).reshape(len(features), -1, 4)
         return AnchorPredictions(logits.float(), deltas.float())
@@ -173,7 +207,17 @@ class StreamProposals(Provider):
         images: ImageBatch,
         ground_truth: StreamTruth,
     ) -> dict[str, Tensor]:
-        """Compute binary cross-entropy of sampled anchors' objectness and (smooth) L1 of positive ones' offsets."""
+        """Compute binary cross-entropy of sampled anchors' objectness and (smooth) L1 of positive ones' offsets.
+
+        Args:
+            levels: Predictions of each level.
+            anchors: Anchors of each level in network pixels.
+            images: Images of the batch.
+            ground_truth: Ground truth of the stream.
+
+        Returns:
+            The losses `objectness` and `rpn_box`.
+        """
         every = torch.cat(anchors)
         samples = [self._sample(every, images, ground_truth, image) for image in range(len(images))]
         image_index = torch.cat([torch.full_like(rows, image) for image, (rows, _) in enumerate(samples)])

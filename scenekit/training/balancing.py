@@ -116,5 +116,9 @@ def static() -> Balancer:
 
 @hookimpl
 def scenekit_balancers() -> Iterable[BalancerSpec]:
-    """Yield the built-in balancer."""
+    """Yield the built-in balancer.
+
+    Yields:
+        The balancer.
+    """
     yield BalancerSpec("static", "sum of the losses, with the fixed weights of tasks and recipe", static)

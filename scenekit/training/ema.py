@@ -14,6 +14,10 @@ class Ema:
 
     The decay grows from 0.1 to `decay` as (1 + t) / (10 + t), so that the random initialization is soon forgotten (as
     in TensorFlow's ExponentialMovingAverage with num_updates).
+
+    Args:
+        module: The module to average.
+        decay: Upper limit of the decay.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:

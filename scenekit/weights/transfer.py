@@ -51,7 +51,7 @@ class Transfer:
         total = len(self.taken) + len(self.partly) + len(self.fresh)
         yield f"taken: {len(self.taken)} of {total} parameters"
         for where, part in _grouped(self.partly):
-            yield f"taken in part: {where}: {_listed(part.taken)}; fresh there: {_listed(part.fresh)}"
+            yield f"partly taken: {where}: {_listed(part.taken)}; fresh there: {_listed(part.fresh)}"
         for where, reason in _grouped(self.fresh):
             yield f"fresh: {where}: {reason}"
         for where, _ in _grouped(dict.fromkeys(self.unused, "")):

@@ -125,7 +125,7 @@ def test_nothing_in_common_stays_fresh():
 
 def test_what_it_tells():
     told = str(transfer(built(tiny.VOCABULARY, ("semantic", "masks")), built(RENAMED, ("masks", "keypoints"))))
-    masks = "taken in part: heads.masks.predictor.* (2 parameters): person, cup; fresh there: sofa"
+    masks = "partly taken: heads.masks.predictor.* (2 parameters): person, cup; fresh there: sofa"
     assert masks in told.splitlines() and told.startswith("taken: ")
     assert "fresh: heads.keypoints.* (4 parameters): the source has no such parameter" in told.splitlines()
     assert any(line.startswith("not used: heads.semantic.* (") for line in told.splitlines())
