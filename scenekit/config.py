@@ -15,7 +15,7 @@ from scenekit.errors import InputError, nearest
 class Config(BaseModel):
     """Base class of every configuration: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 def validated(kind: type[Config], values: Mapping[str, Any], owner: str) -> Config:

@@ -126,5 +126,5 @@ def test_a_task_that_gives_something_else(tmp_path, monkeypatch):
         "wrong", "for tests", (toy.TALLY,), toy.TallyHead, toy.TallyConfig, prepare=lambda config, scenes: {}
     )
     monkeypatch.setitem(registry().records["task"], "wrong", [(wrong, Origin("wrong", "acme", "1"))])
-    with pytest.raises(PluginError, match=r"`prepare` of task 'wrong' must give a TallyConfig, got dict .*acme"):
+    with pytest.raises(PluginError, match=r"`prepare` of task 'wrong' must return a TallyConfig, got dict .*acme"):
         run(with_tasks(recipe(), {"wrong": {}}), tmp_path)
