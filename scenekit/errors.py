@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend; the command line prints them in one line and exits with status 2."""
+"""Errors of scenekit; the command line prints an `InputError` in one line and exits with status 2."""
 
 import difflib
 from collections.abc import Collection
@@ -8,11 +8,11 @@ SHOWN = 40
 
 
 class ScenekitError(Exception):
-    """Base of every error that scenekit raises on purpose."""
+    """Base class of every error that scenekit raises on purpose."""
 
 
 class InputError(ScenekitError, ValueError):
-    """Something that was handed in is unusable; the message says what was expected, what came and what to do."""
+    """Unusable input; the message says what is wrong, what was expected and what to do."""
 
 
 class BoardError(ScenekitError):
@@ -32,7 +32,15 @@ class PluginError(ScenekitError):
 
 
 def nearest(word: str, known: Collection[str]) -> str:
-    """`; did you mean 'x'?` for the closest of `known`, or the list of what is known when nothing is close."""
+    """Return a hint for an unknown name, to be appended to an error message.
+
+    Args:
+        word: The unknown name.
+        known: The names that exist.
+
+    Returns:
+        `; did you mean 'x'?` for the closest known name, or the list of known names when none is close.
+    """
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if close:
         return f"; did you mean {close[0]!r}?"

@@ -153,6 +153,11 @@ TRUNCATION: Key[Any, Any] = Key(
 VISIBILITY: Key[Any, Any] = Key(
     "visibility", of=OBJECTS, doc="share of the object that nothing hides, 0..1, NaN unknown [N]"
 )
+OCCLUSION: Key[Any, Any] = Key(
+    "kitti.occluded",
+    of=OBJECTS,
+    doc="how much of the object is hidden in KITTI's steps: 0 nothing, 1 partly, 2 largely, 3 or -1 unknown [N]",
+)
 PHRASE_CAPTIONS: Key[Captions, Captions] = Key(
     "phrase_captions", of=PHRASES, doc="a description of the region", field=CaptionField()
 )

@@ -37,15 +37,15 @@ def truth_of(targets: Targets, stream: Stream, images: ImageBatch, classes: int)
 
 
 def assign(matcher: Matcher, boxes: Float[Tensor, "N 4"], truth: StreamTruth, image: int) -> Matches:
-    """Match candidates of one image; `Matches.truth` are rows of `truth.regions`.
+    """Match candidates of one image; `Matches.matched` are rows of `truth.regions`.
 
     An image that is not supervised has neither positives nor negatives, one that is not exhaustive no negatives.
     """
     rows = ((truth.regions.image_index == image) & truth.supervised[image]).nonzero()[:, 0]
     local = matcher(boxes, truth.regions.boxes[rows], truth.crowd[rows])
-    matched = local.truth >= 0
-    packed = torch.full_like(local.truth, -1)
-    packed[matched] = rows[local.truth[matched]]
+    matched = local.matched >= 0
+    packed = torch.full_like(local.matched, -1)
+    packed[matched] = rows[local.matched[matched]]
     return Matches(packed, local.negative & truth.supervised[image] & truth.exhaustive[image])
 
 
@@ -70,5 +70,5 @@ def sample(
     They are drawn by the image's own seed and the stage's `purpose`, so that nothing else in the batch matters.
     """
     source = generator(0 if images.seeds is None else images.seeds[image], purpose)
-    rows = sample_balanced(matches.truth >= 0, matches.negative, config.samples, config.positive_fraction, source)
-    return rows, matches.truth[rows]
+    rows = sample_balanced(matches.matched >= 0, matches.negative, config.samples, config.positive_fraction, source)
+    return rows, matches.matched[rows]

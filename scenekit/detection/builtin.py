@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from scenekit.detection.config import DetectorConfig
 from scenekit.detection.detector import TwoStageDetector
+from scenekit.detection.evaluator import DetectionEvaluator
 from scenekit.detection.rpn import RPNTrunk, StreamProposals
-from scenekit.evaluation.evaluators import DetectionEvaluator
 from scenekit.hooks.records import DetectorSpec
 from scenekit.hooks.specs import hookimpl
 from scenekit.model.head import Core, Provider

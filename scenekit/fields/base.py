@@ -6,14 +6,18 @@ A `Field` is what a `Key` needs to know about the type behind it. Row tensors an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from scenekit.io.files import plain
+from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.objects import Objects
 from scenekit.structures.vocabulary import Vocabulary
 
 MOST_NUMBERS = 64
@@ -21,6 +25,49 @@ MOST_NUMBERS = 64
 
 Batch = TypeVar("Batch")
 Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """What a field may know of the image that a value belongs to."""
+
+    size: Size
+    """Height and width in pixels."""
+    vocabulary: Vocabulary
+    """What the integers mean."""
+    regions: Objects | None = None
+    """Regions of the stream that the key follows, the objects for a key of the image; None where there are none."""
+    camera: Camera | None = None
+    """The camera, if it is known."""
+    valid: Bool[Tensor, " N"] | None = None
+    """Rows that carry the value; None for a key of the image."""
+
+
+@dataclass(frozen=True)
+class Issue:
+    """Something that is wrong with a value, or may be."""
+
+    kind: str
+    """A phrase in the plural, such as "empty masks"; issues are counted by it."""
+    message: str = ""
+    """What is wrong there and what was expected, to follow the name of the place."""
+    row: int | None = None
+    """The row of the stream; None where the issue is not about a row."""
+    entry: int | None = None
+    """The number of the entry of a value of the image, such as of a relation."""
+    note: bool = False
+    """Whether the value is right and may only surprise."""
+
+
+class Validated(NamedTuple):
+    """What is left of a value without what cannot be right."""
+
+    value: Any
+    """The value; None where nothing of it can be used."""
+    valid: Bool[Tensor, " N"] | None = None
+    """Rows that still carry it; None where that has not changed, and for a value of the image."""
+    issues: Sequence[Issue] = ()
+    """What cannot be right."""
 
 
 class Field(Generic[Batch, Item]):
@@ -73,6 +120,88 @@ class Field(Generic[Batch, Item]):
         if isinstance(item, Tensor) and item[:1].numel() > MOST_NUMBERS:
             return [{"shape": list(item.shape[1:])} for _ in item]
         return list(self.encode(item, vocabulary))
+
+    def remap(self, item: Any, index_map: Int[Tensor, " N"]) -> Any:
+        """Return the value after regions that it may name were dropped or reordered.
+
+        Args:
+            item: The value of one image; that of a key with rows has its new rows already.
+            index_map: The new row of each former one, -1 where it was dropped.
+
+        Returns:
+            The value with the new row numbers, without what named a dropped row.
+        """
+        return item
+
+    def relabel(self, item: Any, old: Vocabulary, new: Vocabulary) -> Any:
+        """Return the value with the integers of another vocabulary, translated by name.
+
+        Args:
+            item: The value of one image.
+            old: The vocabulary that its integers refer to.
+            new: The one that they shall refer to.
+
+        Returns:
+            The value without what `new` has no name for.
+        """
+        return item
+
+    def validate(self, item: Any, frame: Frame) -> Validated:
+        """Drop what cannot be right.
+
+        Args:
+            item: The value of one image.
+            frame: What is known of the image.
+
+        Returns:
+            The value without it, the rows that still carry the value, and what is wrong.
+        """
+        return Validated(item)
+
+    def warnings(self, item: Any, frame: Frame) -> Iterator[Issue]:
+        """Yield what is suspicious but may be right, for `scenekit doctor data`; nothing is dropped for it.
+
+        Args:
+            item: The value of one image, as it was read.
+            frame: What is known of the image.
+
+        Yields:
+            An issue each; a `note` where the value is right and may only surprise.
+        """
+        yield from ()
+
+    def statistics(self, item: Any, frame: Frame) -> Iterator[tuple[str, Tensor]]:
+        """Yield numbers that describe the value, for `scenekit doctor data`.
+
+        Args:
+            item: The value of one image, without what cannot be right.
+            frame: What is known of the image.
+
+        Yields:
+            What is measured with its unit, such as "area, px", and the numbers of this image.
+        """
+        yield from ()
+
+    def columns(self, item: Any, frame: Frame) -> Mapping[str, Sequence[str]]:
+        """Return what the report shows of each row.
+
+        Args:
+            item: The value of one image.
+            frame: What is known of the image.
+
+        Returns:
+            By name of the column, a cell per row; for a value of the image, cells of a table of its own.
+        """
+        return {}
+
+    def example(self, frame: Frame, shape: tuple[str | int, ...] | None = None) -> Any:
+        """Return made-up ground truth, so that a task can be checked without a data set.
+
+        Args:
+            frame: An image with its regions.
+            shape: The shape that the key declares.
+        """
+        raise NotImplementedError
 
 
 class ImageField(Field[Batch, Item]):

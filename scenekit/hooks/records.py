@@ -39,6 +39,17 @@ class Policy(enum.Enum):
     """De-duplicated detections, `matched = -1` where nothing fits."""
 
 
+class Coverage(enum.Enum):
+    """How much of an image the drawing of a task covers: what covers more is drawn first, below the others."""
+
+    IMAGE = 0
+    """Every pixel, as a label map does."""
+    AREAS = 1
+    """Areas, such as those of masks."""
+    LINES = 2
+    """Lines, points and text."""
+
+
 @dataclass(frozen=True)
 class TaskSpec:
     """One task.
@@ -50,7 +61,10 @@ class TaskSpec:
     so many rows an image, best scores first. learns_from: keys of the ground truth it needs; rows without them are
     left out; of several streams it needs one that has something. loss_weights: by loss name, 1 unless told. evaluator:
     (vocabulary) -> Evaluator. draw: (image, scene) -> image; draw_apart: it is full of words and wants an image of
-    its own. static: runs over a fixed number of regions. api: version of this contract the plugin was written for.
+    its own; draw_covers: what the drawing covers, for the order in which tasks are drawn. views: (scene) -> image, by
+    name: further images of a scene, such as the one from above. hub_tag: the hub's name for such tasks
+    ("image-segmentation"), for the model card. static: runs over a fixed number of regions. api: version of this
+    contract the plugin was written for.
 
     stages: (core, config) -> stages that the task brings into the core, such as a region stream of its own. configure:
     (record, config) -> the record as these options make it. prepare: (config, ground-truth scenes of the training data)
@@ -73,6 +87,9 @@ class TaskSpec:
     evaluator: Callable[[Vocabulary], Evaluator] | None = None
     draw: Callable[[Image.Image, Scene], Image.Image] | None = None
     draw_apart: bool = False
+    draw_covers: Coverage = Coverage.LINES
+    views: Mapping[str, Callable[[Scene], Image.Image]] = field(default_factory=dict)
+    hub_tag: str | None = None
     static: bool = False
     api: int = API_VERSION
     stages: Callable[[Core, Any], Sequence[Provider]] | None = None
@@ -81,9 +98,7 @@ class TaskSpec:
 
     def __post_init__(self) -> None:
         for name in ("provides", "requires", "uses", "learns_from"):
-            keys = getattr(self, name)
-            if not (isinstance(keys, tuple) and all(isinstance(key, Key) for key in keys)):
-                raise PluginError(f"{name} of task {self.name!r} must be a tuple of keys, got {keys!r}")
+            _check_keys(f"task {self.name!r}", name, getattr(self, name))
         if not self.provides:
             raise PluginError(f"task {self.name!r} provides nothing; name the key that its `decode` gives")
         if len(set(self.provides)) < len(self.provides):
@@ -152,6 +167,28 @@ class DatasetSpec:
 
 
 @dataclass(frozen=True)
+class LabelerSpec:
+    """A way to derive ground truth from other ground truth; a recipe chooses it by name in `data.labelers`."""
+
+    name: str
+    """What `data.labelers` of a recipe calls it."""
+    summary: str
+    """One line for `scenekit plugins`."""
+    needs: tuple[Key[Any, Any], ...]
+    """Keys that a scene must have, streams among them; a scene that lacks one stays as it is."""
+    provides: tuple[Key[Any, Any], ...]
+    """Keys that the labeler adds; one that is annotated already is kept as it is."""
+    build: Callable[..., Callable[[Scene], Mapping[Key[Any, Any], Any]]]
+    """(**options) -> a function from a scene to the values of `provides`; it is pickled where workers load samples."""
+
+    def __post_init__(self) -> None:
+        for name in ("needs", "provides"):
+            _check_keys(f"labeler {self.name!r}", name, getattr(self, name))
+        if not self.provides:
+            raise PluginError(f"labeler {self.name!r} provides nothing; name the key that it adds")
+
+
+@dataclass(frozen=True)
 class BalancerSpec:
     """How losses of several tasks become gradients; build(**options) -> a callable (losses by name) -> scalar loss."""
 
@@ -174,3 +211,8 @@ class WeightSource:
     load: Callable[[str], SceneModel]
     convert: Callable[[str, Path], SceneModel] | None = None
     names: tuple[str, ...] = ()
+
+
+def _check_keys(owner: str, field_name: str, keys: object) -> None:
+    if not (isinstance(keys, tuple) and all(isinstance(key, Key) for key in keys)):
+        raise PluginError(f"{field_name} of {owner} must be a tuple of keys, got {keys!r}")

@@ -94,6 +94,11 @@ def _fill_built(recipe: Recipe, values: dict[str, Any]) -> None:
     for entry in (*data["train"], *([data["val"]] if data["val"] is not None else [])):
         build = registry().get("dataset", entry["name"]).build
         entry["options"] = with_defaults(build, entry["options"], f"data set {entry['name']!r}", ("split",))
+    for labeler in data["labelers"]:
+        name, options = (labeler, {}) if isinstance(labeler, str) else (labeler["name"], labeler["options"])
+        options = with_defaults(registry().get("labeler", name).build, options, f"labeler {name!r}")
+        if not isinstance(labeler, str):
+            labeler["options"] = options
 
 
 def with_defaults(

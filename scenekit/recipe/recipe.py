@@ -74,11 +74,23 @@ class DatasetConfig(Config):
     weight: float = Field(default=1.0, gt=0)
 
 
+class LabelerConfig(Config):
+    """A registered labeler by `name`, with the options that its builder takes."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
 class DataConfig(Config):
-    """What a run learns from, and what it is measured on on the way if `train.evaluate_every` is set."""
+    """What a run learns from, and what it is measured on on the way if `train.evaluate_every` is set.
+
+    `labelers` derive further ground truth for the samples of all these data sets; a name alone stands for a labeler
+    without options.
+    """
 
     train: tuple[DatasetConfig, ...]
     val: DatasetConfig | None = None
+    labelers: tuple[str | LabelerConfig, ...] = ()
 
     @field_validator("train")
     @classmethod

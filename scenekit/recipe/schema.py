@@ -24,6 +24,7 @@ def recipe_schema() -> Schema:
     _describe_detectors(parts)
     _describe_built(parts["BackboneConfig"], "backbone", "name", "options", reserved=("weights",))
     _describe_built(parts["DatasetConfig"], "dataset", "name", "options", reserved=("split",))
+    _describe_built(parts["LabelerConfig"], "labeler", "name", "options")
     _describe_built(parts["TrainConfig"], "balancer", "balancer", "balancer_options")
     return {"$schema": DIALECT, **schema, "title": "A recipe of scenekit"}
 

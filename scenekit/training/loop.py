@@ -16,6 +16,7 @@ from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor, nn
 
 from scenekit.data.datasets import dataset
+from scenekit.data.labelers import Labeler, labelers_named, labelled
 from scenekit.data.loader import Packed, Shard, Source, training_batches
 from scenekit.data.transforms import augmentations
 from scenekit.errors import InputError
@@ -99,9 +100,10 @@ class Run:
     ) -> None:
         self.recipe, self.config, self.out, self.accelerator = recipe, recipe.train, out, accelerator
         self.strict, self.progress = strict, progress
-        self.sources = [open_source(config) for config in recipe.data.train]
+        labelers = labelers_named(recipe.data.labelers)
+        self.sources = [open_source(config, labelers) for config in recipe.data.train]
         val = recipe.data.val
-        self.val = open_source(val) if val is not None and self.config.evaluate_every else None
+        self.val = open_source(val, labelers) if val is not None and self.config.evaluate_every else None
         self.started: Transfer | None = None
         self.model = self._fresh() if checkpoint is None else self._built(without_pretrained(recipe.model))
         self.weights = LossWeights(self.model.loss_weights, self.config.loss_weights)
@@ -365,9 +367,9 @@ class Run:
         return {**told, EVALUATED: [evaluation.model_dump(mode="json")]}
 
 
-def open_source(config: DatasetConfig) -> Source:
-    """The data set that a recipe names."""
-    data = dataset(config.name, config.split, **config.options)
+def open_source(config: DatasetConfig, labelers: Sequence[Labeler] = ()) -> Source:
+    """Return the data set that a recipe names, with the ground truth that `labelers` derive."""
+    data = labelled(dataset(config.name, config.split, **config.options), labelers)
     return Source(data, f"{config.name}/{config.split}", config.weight)
 
 

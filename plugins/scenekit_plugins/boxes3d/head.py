@@ -19,8 +19,8 @@ from scenekit.model.targets import Targets
 from scenekit.structures import Boxes3D, Regions
 from scenekit_plugins.boxes3d.coding import Cubes, Views, decode_cubes
 from scenekit_plugins.boxes3d.config import Boxes3DConfig, Priors
+from scenekit_plugins.boxes3d.evaluator import Boxes3DEvaluator
 from scenekit_plugins.boxes3d.losses import cube_losses, turned
-from scenekit_plugins.boxes3d.metrics import Boxes3DEvaluator
 from scenekit_plugins.boxes3d.network import ClassNumbers, CubeNetwork, Numbers, PositionEmbedding
 from scenekit_plugins.boxes3d.priors import ClassPriors, usable
 

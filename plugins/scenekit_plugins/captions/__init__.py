@@ -12,7 +12,6 @@ from functools import partial
 
 from scenekit.detection import DetectorConfig, region_stream
 from scenekit.errors import InputError
-from scenekit.evaluation.captions import CaptionEvaluator
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import CAPTIONS, PHRASE_CAPTIONS, PHRASE_PROPOSALS, PHRASES
 from scenekit.metrics.dense_captions.language import language_score
@@ -20,6 +19,7 @@ from scenekit.model.head import Core, Provider
 from scenekit.scene import Scene
 from scenekit_plugins.captions.config import CaptionConfig
 from scenekit_plugins.captions.draw import draw_captions
+from scenekit_plugins.captions.evaluator import CaptionEvaluator
 from scenekit_plugins.captions.head import CaptionHead
 from scenekit_plugins.captions.pretrained import architecture
 from scenekit_plugins.captions.tokenizer import grown, trained
@@ -98,6 +98,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         evaluator=CaptionEvaluator,
         draw=draw_captions,
         draw_apart=True,
+        hub_tag="image-to-text",
         stages=stages,
         configure=configured,
         prepare=prepared,

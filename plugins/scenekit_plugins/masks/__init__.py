@@ -15,18 +15,19 @@ from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 from scenekit.config import Config
-from scenekit.evaluation.evaluators import MaskEvaluator
-from scenekit.hooks import TaskSpec, hookimpl
-from scenekit.keys import MASKS, OBJECTS
+from scenekit.hooks import Coverage, LabelerSpec, TaskSpec, hookimpl
+from scenekit.keys import AMODAL_MASKS, MASKS, OBJECTS, VISIBILITY
 from scenekit.model.board import Board
 from scenekit.model.head import AxisNames, Core, Head, rows_by_name
 from scenekit.model.targets import Targets
 from scenekit.ops.losses import safe_mean
 from scenekit.scene import Scene
 from scenekit.structures import Geometry, Masks, Regions
-from scenekit.visualization.draw import draw_masks
 from scenekit_plugins.layers import Norm, conv_stack, init_for_relu
+from scenekit_plugins.masks.draw import draw_masks
+from scenekit_plugins.masks.evaluator import MaskEvaluator
 from scenekit_plugins.masks.pasting import paste_masks
+from scenekit_plugins.masks.visibility import visible_shares
 
 
 class MaskConfig(Config):
@@ -113,4 +114,18 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         learns_from=(MASKS,),
         evaluator=MaskEvaluator,
         draw=draw_masks,
+        draw_covers=Coverage.AREAS,
+        hub_tag="image-segmentation",
+    )
+
+
+@hookimpl
+def scenekit_labelers() -> Iterator[LabelerSpec]:
+    """Yield the labeler `visibility`."""
+    yield LabelerSpec(
+        name="visibility",
+        summary="the share of each object that nothing hides, from its visible and its amodal mask",
+        needs=(MASKS, AMODAL_MASKS),
+        provides=(VISIBILITY,),
+        build=lambda: visible_shares,
     )

@@ -22,8 +22,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from scenekit.errors import InputError
+from scenekit.metrics.checks import check_length, corners, decimals
 from scenekit.metrics.dense_captions.language import CORPUS_SCORES, LanguageScore, unigram_f
-from scenekit.metrics.scene_graph.arrays import check_length, corners, decimals
 
 MERGE_IOU = 0.7
 IOUS = (0.3, 0.4, 0.5, 0.6, 0.7)

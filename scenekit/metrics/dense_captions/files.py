@@ -11,10 +11,10 @@ from typing import Any
 
 from scenekit.errors import InputError
 from scenekit.io.records import Record, brief, read_json
+from scenekit.metrics.checks import check_length, corners
 from scenekit.metrics.dense_captions.average_precision import DenseCaptioning
 from scenekit.metrics.dense_captions.language import language_score, words
 from scenekit.metrics.paired_images import ImagePair, Notes, named, paired_images
-from scenekit.metrics.scene_graph.arrays import check_length, corners
 
 Progress = Callable[[Iterable[ImagePair]], Iterable[ImagePair]]
 

@@ -16,9 +16,10 @@ from typing import Any, Literal
 
 from scenekit.errors import InputError
 from scenekit.io.records import Record, brief, read_json
+from scenekit.metrics.checks import integers
 from scenekit.metrics.common import unique_names
 from scenekit.metrics.paired_images import ImagePair, Notes, named, paired_images
-from scenekit.metrics.scene_graph.arrays import GraphPrediction, GraphTruth, integers
+from scenekit.metrics.scene_graph.arrays import GraphPrediction, GraphTruth
 from scenekit.metrics.scene_graph.recall import Mode, SceneGraphRecall
 
 Progress = Callable[[Iterable[ImagePair]], Iterable[ImagePair]]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
@@ -20,11 +20,17 @@ from jaxtyping import Int
 from PIL import Image
 
 from scenekit.io.files import write_atomically
-from scenekit.keys import ATTRIBUTES, BOXES3D, CAPTIONS, KEYPOINTS, MASKS, PANOPTIC, RELATIONS, SEMANTIC
+from scenekit.keys import ATTRIBUTES, CAPTIONS, KEYPOINTS, MASKS, PANOPTIC, RELATIONS, SEMANTIC
 from scenekit.scene import Scene
 from scenekit.structures.keypoints import ABSENT, VISIBLE
-from scenekit.visualization.birds_eye import draw_birds_eye
-from scenekit.visualization.draw import available_layers, base_image, draw_layers, object_colors, segment_colors
+from scenekit.visualization.draw import (
+    available_layers,
+    base_image,
+    draw_layers,
+    draw_views,
+    object_colors,
+    segment_colors,
+)
 from scenekit.visualization.palette import label_color
 from scenekit.visualization.report.language import (
     attribute_cells,
@@ -40,9 +46,6 @@ from scenekit.visualization.report.tables import Column, known, labelled, sectio
 
 EMBEDDED_SIDE = 1600
 """Larger images are embedded at this longer side; the report is for looking, not for measuring."""
-
-FROM_ABOVE = "from above"
-"""Title of the bird's-eye view."""
 
 QUALITY = 86
 """Of the embedded WebP images: text on them stays clean at about a tenth of the size of PNG."""
@@ -142,7 +145,7 @@ def graph_of(entry: ReportEntry) -> tuple[str, str]:
 
 
 def views(entry: ReportEntry, below: str) -> str:
-    """The image with what stands `below` it, then its layers and the scene from above.
+    """The image with what stands `below` it, then its layers and further views.
 
     They stand beside those of the ground truth where there is one.
     """
@@ -154,17 +157,17 @@ def views(entry: ReportEntry, below: str) -> str:
         if name in truth:
             shown = compared(shown, picture(truth[name], f"{entry.name} with {name} of the ground truth"))
         figures.append(figure(name, shown))
-    if BOXES3D in entry.scene:
-        figures.append(figure(FROM_ABOVE, from_above(entry) + solids_link(entry.name, entry.scene)))
-    return "\n".join(figures)
+    return "\n".join([*figures, *further_views(entry), solids_link(entry.name, entry.scene)])
 
 
-def from_above(entry: ReportEntry) -> str:
-    """The bird's-eye view of the scene, and of its ground truth where that has 3D boxes."""
-    shown = picture(draw_birds_eye(entry.scene), f"{entry.name} seen from above, as predicted")
-    if entry.truth is None or BOXES3D not in entry.truth:
-        return shown
-    return compared(shown, picture(draw_birds_eye(entry.truth), f"{entry.name} seen from above, ground truth"))
+def further_views(entry: ReportEntry) -> Iterator[str]:
+    """Embed the views that tasks bring, such as the one from above, beside those of the ground truth."""
+    truth = {} if entry.truth is None else draw_views(entry.truth)
+    for name, view in draw_views(entry.scene).items():
+        shown = picture(view, f"{entry.name}, {name} view, as predicted")
+        if name in truth:
+            shown = compared(shown, picture(truth[name], f"{entry.name}, {name} view, ground truth"))
+        yield figure(f"{name} view", shown)
 
 
 def compared(prediction: str, truth: str) -> str:
