@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, cast, overload
 
@@ -24,7 +24,7 @@ from scenekit.model.board import Board, Pooler
 from scenekit.model.external_regions import Given, as_given, given_regions
 from scenekit.model.head import Core, Head, Provider
 from scenekit.model.plan import Plan, Step
-from scenekit.model.postprocess import Finisher, limited
+from scenekit.model.postprocess import Finisher
 from scenekit.model.preprocess import make_batch
 from scenekit.model.region_selection import RegionSelector, Rows, same_rows
 from scenekit.model.targets import Targets
@@ -215,13 +215,34 @@ class SceneModel(nn.Module):
         pictures = [read_image(image) for image in images]
         return make_batch(pictures, self.config.input, cameras=cameras).to(self.device)
 
-    def scenes(self, outputs: Outputs, tasks: Collection[str] | None = None, threshold: float = 0.0) -> list[Scene]:
-        """The board in original pixels, a Scene per image; objects that score below `threshold` are left out."""
+    def scenes(
+        self,
+        outputs: Outputs,
+        tasks: Collection[str] | None = None,
+        threshold: float = 0.0,
+        cameras: Sequence[Camera | None] | None = None,
+        paths: Sequence[str | None] | None = None,
+    ) -> list[Scene]:
+        """Postprocess the outputs of a pass without targets into a Scene for each image, in original pixels.
+
+        Args:
+            outputs: What the model returned.
+            tasks: Tasks whose values are returned; all, if None.
+            threshold: Objects that score less are left out.
+            cameras: Those of the original images, where they are known; by default those of the batch.
+            paths: Where the images are from.
+
+        Returns:
+            One scene for each image of the batch.
+        """
         finisher = Finisher(self.plan, self.specs, dict(self.heads.items()), self.vocabulary)
         keys = {key for name in (self.tasks if tasks is None else tasks) for key in self.plan.steps[name].provides}
+        unknown = [None] * len(outputs.board.images)
         with torch.autocast(self.device.type, enabled=False):  # the pixels of a photograph are not for half precision
-            scenes = [finisher.scene(outputs.board, index, threshold) for index in range(len(outputs.board.images))]
-        return [limited(scene, keys) for scene in scenes]
+            return [
+                finisher.scene(outputs.board, index, threshold, keys, camera, path)
+                for index, (camera, path) in enumerate(zip(cameras or unknown, paths or unknown, strict=True))
+            ]
 
     @overload
     def predict(
@@ -289,9 +310,10 @@ class SceneModel(nn.Module):
             batch = self.preprocess([image], [known])
             regions = None if given is None else given_regions(as_given(given), batch, self.vocabulary)
             outputs = self(batch, given=regions, tasks=tasks, threshold=threshold)
-            (scene,) = self.scenes(outputs, tasks, threshold)
-        scene = replace(scene, camera=known or scene.camera)  # as it was given, not as it comes back from resizing
-        return replace(scene, path=os.fspath(image)) if isinstance(image, str | os.PathLike) else scene
+            # The camera as it is known, not as it results from resizing twice.
+            path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
+            (scene,) = self.scenes(outputs, tasks, threshold, [known], [path])
+        return scene
 
 
 def _with_given(images: Iterable[ImageSource], given: Any) -> Iterator[tuple[Any, Any]]:
