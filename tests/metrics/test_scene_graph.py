@@ -194,11 +194,11 @@ def test_wrong_relations_are_refused(relations: Any, message: str) -> None:
     ("changes", "message"),
     [
         ({"labels": [1, 2]}, "2 'labels' for 3 'boxes'"),
-        ({"scores": [1, 1, float("nan")]}, "'scores' number 2 holds nan; a finite number of at least 0"),
+        ({"scores": [1, 1, float("nan")]}, "'scores' number 2 holds nan; expected a finite number of at least 0"),
         ({"scores": [1, 1, -0.5]}, "'scores' number 2 holds -0.5"),
         ({"pairs": [[0, 5]]}, "'relations' number 0 has the object 5, but there are 3 objects, counted from 0"),
         ({"probabilities": [[0.5, 0.5]] * 2}, "2 'scores of relations' for 1 'relations'"),
-        ({"boxes": [[0, 0, float("inf"), 9]] * 3}, "'boxes' number 0 holds inf; a finite number is expected"),
+        ({"boxes": [[0, 0, float("inf"), 9]] * 3}, "'boxes' number 0 holds inf; expected a finite number"),
         ({"boxes": [[0, 0, 9]] * 3}, "'boxes' must be rows of 4 numbers"),
         ({"boxes": [[9, 0, 0, 9]] * 3}, "'boxes' number 0 ends before it begins: .9.0, 0.0, 0.0, 9.0. for x1 y1 x2 y2"),
     ],
