@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torchvision.ops import box_area
+from torchvision.ops import box_iou
 
 from scenekit.metrics.common import match
+from scenekit.ops.boxes import intersection_over_area
 from scenekit.scene import Objects
 
 FITS = 0.5
@@ -20,11 +21,8 @@ FITS = 0.5
 
 def overlaps(found: Objects, true: Objects) -> Float[Tensor, "D G"]:
     """IoU of the boxes, whatever the labels; with crowds the share of the detection inside of the crowd's box."""
-    sides = torch.minimum(found.boxes[:, None, 2:], true.boxes[:, 2:])
-    sides = sides - torch.maximum(found.boxes[:, None, :2], true.boxes[:, :2])
-    shared = sides.clamp(min=0).prod(dim=2)
-    own = box_area(found.boxes)[:, None]
-    return shared / torch.where(true.crowd, own, own + box_area(true.boxes) - shared).clamp(min=1e-6)
+    shares = intersection_over_area(found.boxes, true.boxes)
+    return torch.where(true.crowd, shares, box_iou(found.boxes, true.boxes).nan_to_num(0))
 
 
 def same_class(found: Objects, true: Objects) -> Bool[Tensor, "D G"]:

@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from scenekit.config import Config, explained
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
 from scenekit.io.files import write_atomically
 
 Channel = Annotated[float, Field(allow_inf_nan=False)]
@@ -221,7 +221,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: a recipe in YAML is expected; it cannot be read ({error})") from error
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: a recipe in YAML is expected; {' '.join(str(error).split())}") from error
+        raise InputError(f"{path}: a recipe in YAML is expected; {one_line(error)}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: a recipe has sections such as model, data and train; got {type(content).__name__}")
     return content

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from scenekit.config import validated
+from scenekit.config import merged, validated
 from scenekit.data.loader import Source
 from scenekit.data.scenes import spread_scenes
 from scenekit.errors import PluginError
@@ -37,7 +37,7 @@ def prepared(recipe: Recipe, sources: Sequence[Source], initial: SceneModel | No
         spec: TaskSpec = registry().get("task", name)
         if spec.prepare is not None:
             known = {} if initial is None else initial.config.tasks.get(name, {})
-            tasks[name] = _completed(spec, laid_over(known, values), watch(_scenes(sources), _count(sources)))
+            tasks[name] = _completed(spec, merged(known, values), watch(_scenes(sources), _count(sources)))
     return with_tasks(recipe, tasks)
 
 
@@ -56,15 +56,6 @@ def with_tasks(recipe: Recipe, tasks: Mapping[str, dict[str, Any]]) -> Recipe:
     """The same run with other options of its tasks."""
     model = recipe.model.model_copy(update={"tasks": dict(tasks)})
     return recipe.model_copy(update={"model": model})
-
-
-def laid_over(base: Options, changes: Options) -> dict[str, Any]:
-    """`base` with `changes` in its place, section by section."""
-    merged = dict(base)
-    for name, value in changes.items():
-        below = merged.get(name)
-        merged[name] = laid_over(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return merged
 
 
 def _filled(values: Options, known: Options) -> dict[str, Any]:
@@ -86,7 +77,7 @@ def _completed(spec: TaskSpec, values: Options, scenes: Iterable[Scene]) -> dict
             raise PluginError(
                 f"`prepare` of task {spec.name!r} must give a {spec.config.__name__}, got {type(made).__name__}"
             )
-    return laid_over(values, _changes(given.model_dump(mode="json"), made.model_dump(mode="json")))
+    return merged(values, _changes(given.model_dump(mode="json"), made.model_dump(mode="json")))
 
 
 def _changes(before: Options, after: Options) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, listed, one_line
 from scenekit.io.files import write_atomically
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
@@ -97,7 +97,7 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneMod
         config = ModelConfig.model_validate(manifest["model"])
         vocabulary = Vocabulary.from_json(manifest["vocabulary"])
     except (ValidationError, TypeError, KeyError) as error:
-        raise InputError(f"{_home(path)}: describes no model of this scenekit ({_one_line(error)})") from error
+        raise InputError(f"{_home(path)}: describes no model of this scenekit ({one_line(error)})") from error
     if not is_one_file(path):
         _check_fingerprint(path / WEIGHTS, manifest["weights"])
     state = _read_weights(path if is_one_file(path) else path / WEIGHTS)
@@ -113,7 +113,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(text)
     except ValueError as error:
-        raise InputError(f"{home}: JSON is expected; the file is damaged or cut off ({_one_line(error)})") from error
+        raise InputError(f"{home}: JSON is expected; the file is damaged or cut off ({one_line(error)})") from error
     found = manifest.get("format_version") if isinstance(manifest, dict) else None
     if found != FORMAT_VERSION:
         raise InputError(f"{home}: format version {FORMAT_VERSION} is expected, got {found!r}; use a matching scenekit")
@@ -141,7 +141,7 @@ def _manifest_text(folder: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: JSON is expected; the file is damaged or cut off ({_one_line(error)})") from error
+        raise InputError(f"{path}: JSON is expected; the file is damaged or cut off ({one_line(error)})") from error
 
 
 def _header(path: Path) -> str:
@@ -153,7 +153,7 @@ def _header(path: Path) -> str:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise InputError(
-            f"{path}: a whole safetensors file is expected; it was cut off or is none ({_one_line(error)})"
+            f"{path}: a whole safetensors file is expected; it was cut off or is none ({one_line(error)})"
         ) from error
     if HEADER not in metadata:
         raise InputError(f"{path}: these weights have no manifest of scenekit; make a model of them: scenekit convert")
@@ -166,7 +166,7 @@ def usable(device: torch.device | str) -> torch.device:
         found = torch.device(device)
         torch.empty(0, device=found)  # takes no memory, but fails where the device is not there
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {str(device)!r} cannot be used here ({_one_line(error)})") from error
+        raise InputError(f"device {str(device)!r} cannot be used here ({one_line(error)})") from error
     return found
 
 
@@ -199,7 +199,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # torch.save raises RuntimeError
-        raise InputError(f"{path} cannot be written ({_one_line(error)})") from error
+        raise InputError(f"{path} cannot be written ({one_line(error)})") from error
 
 
 def _write_weights(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -234,7 +234,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: weights in safetensors format are expected ({_one_line(error)})") from error
+        raise InputError(f"{path}: weights in safetensors format are expected ({one_line(error)})") from error
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
 
 
@@ -246,19 +246,10 @@ def fill(model: SceneModel, state: Mapping[str, Tensor], fault: str) -> None:
         "unknown": [name for name in state if name not in own],
         "of another shape": [n for n, v in state.items() if n in own and v.shape != own[n].shape],
     }
-    told = [f"{_listed(names)} {what}" for what, names in findings.items() if names]
+    told = [f"{listed(names, SHOWN)} {what}" for what, names in findings.items() if names]
     if told:
         raise InputError(f"{fault}: {'; '.join(told)}")
     model.load_state_dict(dict(state))
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _own_version() -> str:

@@ -28,6 +28,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from scenekit.errors import InputError
+from scenekit.metrics.common import box_iou
 from scenekit.ops.boxes3d import turned_rectangles
 from scenekit.ops.iou3d import bev_overlap
 
@@ -163,10 +164,8 @@ class KittiAP:
 
 def overlaps(truth: KittiObjects, prediction: KittiObjects) -> dict[Metric, Float[np.ndarray, "D G"]]:
     """IoU of every detection with every object; 0 for what has no box in space, such as DontCare."""
-    shared = _intersections(prediction.boxes, truth.boxes)
-    areas = [(o.boxes[:, 2:] - o.boxes[:, :2]).prod(axis=1) for o in (prediction, truth)]
     flat, solid = _in_space(truth, prediction)
-    return {"2D": _ratio(shared, areas[0][:, None] + areas[1] - shared), "BEV": flat, "3D": solid}
+    return {"2D": box_iou(prediction.boxes, truth.boxes), "BEV": flat, "3D": solid}
 
 
 def recall_thresholds(scores: Float[np.ndarray, " K"], count: int) -> Float[np.ndarray, " T"]:

@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from scenekit.errors import InputError, nearest
-from scenekit.metrics.common import ratio
+from scenekit.metrics.common import box_iou, ratio
 from scenekit.metrics.scene_graph.arrays import LAST_PIXEL, GraphPrediction, GraphTruth
 
 Mode = Literal["predcls", "sgcls", "sgdet"]
@@ -220,16 +220,6 @@ def first_found(matches: Bool[np.ndarray, "K R"]) -> Int[np.ndarray, " R"]:
     return np.where(matches.any(axis=0), matches.argmax(axis=0), _NEVER)
 
 
-def inclusive_iou(a: Float[np.ndarray, "N 4"], b: Float[np.ndarray, "G 4"]) -> Float[np.ndarray, "N G"]:
-    """IoU of boxes whose last pixel is included; 0 where both are empty."""
-    corner, limit = np.maximum(a[:, None, :2], b[:, :2]), np.minimum(a[:, None, 2:], b[:, 2:])
-    shared = np.maximum(limit - corner + LAST_PIXEL, 0).prod(axis=-1)
-    areas = [(boxes[:, 2:] - boxes[:, :2] + LAST_PIXEL).prod(axis=-1) for boxes in (a, b)]
-    union = areas[0][:, None] + areas[1] - shared
-    iou: Float[np.ndarray, "N G"] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return iou
-
-
 def _with_given(truth: GraphTruth, prediction: GraphPrediction, mode: Mode) -> GraphPrediction:
     """The prediction with what the mode gives."""
     if mode == "sgdet" or not len(prediction.pairs):
@@ -286,7 +276,7 @@ def _matches(
 ) -> Bool[np.ndarray, "K R"]:
     """Which true relations each triplet finds, given as a row of the predicted pairs and a predicate."""
     same: Bool[np.ndarray, "N G"] = (prediction.labels[:, None] == truth.labels) & (
-        inclusive_iou(prediction.boxes, truth.boxes) >= IOU_THRESHOLD
+        box_iou(prediction.boxes, truth.boxes, LAST_PIXEL) >= IOU_THRESHOLD
     )
     subjects, objects = prediction.pairs[pairs].T
     wanted_subjects, wanted_objects, wanted = truth.relations.T
