@@ -25,9 +25,6 @@ PLAIN_STRIDE = 16
 PROBE = (1, 3, 128, 192)
 """An image whose sides the coarsest stride divides, unlike any size that a network may be made for."""
 
-LONGEST = 200
-"""Characters that are shown of the reasons of other libraries."""
-
 Maps: TypeAlias = Sequence[Float[Tensor, "B _ _ _"]]
 Reader: TypeAlias = Callable[[Any], Maps]
 
@@ -141,9 +138,3 @@ def fitting(levels: Sequence[Level], name: str) -> list[int]:
         f"{name} cannot be a backbone: feature maps at strides {wanted} (or all at {PLAIN_STRIDE}) are expected, "
         f"it has {', '.join(map(str, sorted(last)))}; choose another network"
     )
-
-
-def reason(error: Exception) -> str:
-    """Why another library refuses, in one line that is not too long."""
-    text = " ".join(str(error).split())
-    return f"{text[:LONGEST]}..." if len(text) > LONGEST else text or type(error).__name__

@@ -20,7 +20,7 @@ from scenekit.data.datasets import dataset
 from scenekit.data.labelers import Labeler, labelers_named, labelled
 from scenekit.data.loader import Packed, Shard, Source, training_batches
 from scenekit.data.transforms import augmentations
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
 from scenekit.evaluation.loop import evaluate
 from scenekit.hooks import BalancerSpec, registry
 from scenekit.hooks.options import check_options
@@ -374,9 +374,8 @@ class Run:
             self.model.load_state_dict(state["weights"])
             self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())
             raise InputError(
-                f"{self.out}: the checkpoint is of another model or optimizer ({reason}); name another folder"
+                f"{self.out}: the checkpoint is of another model or optimizer ({one_line(error)}); name another folder"
             ) from error
         if self.ema is not None:
             self.ema.load(state["ema"])

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, listed, one_line
 from scenekit.io.files import write_atomically
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
@@ -121,7 +121,7 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneMod
         vocabulary = Vocabulary.from_json(manifest["vocabulary"])
     except (ValidationError, TypeError, KeyError) as error:
         raise InputError(
-            f"{_home(path)}: does not describe a model of this version of scenekit ({_one_line(error)}); "
+            f"{_home(path)}: does not describe a model of this version of scenekit ({one_line(error)}); "
             "use the version that wrote it"
         ) from error
     if not is_one_file(path):
@@ -149,7 +149,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(text)
     except ValueError as error:
-        raise InputError(f"{home}: expected JSON; the file is damaged or cut off ({_one_line(error)})") from error
+        raise InputError(f"{home}: expected JSON; the file is damaged or cut off ({one_line(error)})") from error
     stored = manifest.get("format_version") if isinstance(manifest, dict) else None
     if stored != FORMAT_VERSION:
         raise InputError(f"{home}: expected format version {FORMAT_VERSION}, got {stored!r}; use a matching scenekit")
@@ -177,7 +177,7 @@ def _manifest_text(folder: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected JSON; the file is damaged or cut off ({_one_line(error)})") from error
+        raise InputError(f"{path}: expected JSON; the file is damaged or cut off ({one_line(error)})") from error
 
 
 def _header(path: Path) -> str:
@@ -190,7 +190,7 @@ def _header(path: Path) -> str:
     except (SafetensorError, OSError) as error:
         raise InputError(
             f"{path}: expected a complete safetensors file; this one is cut off or of another format "
-            f"({_one_line(error)})"
+            f"({one_line(error)})"
         ) from error
     if HEADER not in metadata:
         raise InputError(f"{path}: the file has no manifest of scenekit; convert it with `scenekit convert`")
@@ -213,7 +213,7 @@ def usable(device: torch.device | str) -> torch.device:
         available = torch.device(device)
         torch.empty(0, device=available)  # needs no memory, but fails if the device is not available
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {str(device)!r} cannot be used here ({_one_line(error)})") from error
+        raise InputError(f"device {str(device)!r} cannot be used here ({one_line(error)})") from error
     return available
 
 
@@ -263,7 +263,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # torch.save raises RuntimeError
-        raise InputError(f"{path} cannot be written ({_one_line(error)})") from error
+        raise InputError(f"{path} cannot be written ({one_line(error)})") from error
 
 
 def _write_weights(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -298,7 +298,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: expected weights in safetensors format ({_one_line(error)})") from error
+        raise InputError(f"{path}: expected weights in safetensors format ({one_line(error)})") from error
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
 
 
@@ -319,19 +319,10 @@ def fill(model: SceneModel, state: Mapping[str, Tensor], reason: str) -> None:
         "unknown": [name for name in state if name not in own],
         "of another shape": [n for n, v in state.items() if n in own and v.shape != own[n].shape],
     }
-    issues = [f"{_listed(names)} {what}" for what, names in findings.items() if names]
+    issues = [f"{listed(names, SHOWN)} {what}" for what, names in findings.items() if names]
     if issues:
         raise InputError(f"{reason}: {'; '.join(issues)}")
     model.load_state_dict(dict(state))
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _own_version() -> str:

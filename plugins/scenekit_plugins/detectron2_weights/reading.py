@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
 
 State = dict[str, Tensor]
 """Parameters and buffers by detectron2's names."""
@@ -48,8 +48,8 @@ def read_checkpoint(file: Path) -> State:
     except ForbiddenError as error:
         raise InputError(f"{file}: refused, since reading it would run {error}; only arrays are expected") from None
     except Exception as error:  # a damaged file raises whatever its reader stumbles over first
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise InputError(f"{file}: a checkpoint of detectron2 (.pkl or .pth) is expected ({reason})") from error
+        text = one_line(error)
+        raise InputError(f"{file}: a checkpoint of detectron2 (.pkl or .pth) is expected ({text})") from error
     return _state(content, file)
 
 
