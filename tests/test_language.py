@@ -47,20 +47,20 @@ VERBS = frozenset(
     re.findall(
         r"\w+",
         """
-    Accumulate Add Align Append Apply Arrange Ask Assemble Assert Assign Attach Average Blend Broadcast Build Cache Call
-    Change Check Choose Clear Clip Close Collate Collect Combine Compare Complete Compose Compute Concatenate Configure
-    Convert Copy Correct Count Create Crop Cut Decode Define Delete Derive Describe Detach Detect Determine Display
-    Distribute Divide Do Download Draw Drop Embed Encode Ensure Enumerate Estimate Evaluate Exchange Expand Explain
-    Export Extract Fill Filter Find Finish Fit Flatten Flip Flush Format Forward Freeze Gather Generate Get Group Guard
-    Handle Hide Hold Ignore Import Index Infer Initialize Insert Inspect Interpolate Invert Iterate Join Keep Label Lay
-    Let Limit Link List Load Locate Log Look Make Map Mark Mask Match Measure Merge Mix Move Multiply Name Normalize
-    Number Offset Open Order Pack Pad Pair Parse Paste Patch Permute Pick Place Plan Plot Pool Postprocess Predict
-    Prepare Preprocess Print Produce Project Provide Push Put Raise Rank Read Record Reduce Refine Register Release
-    Relabel Remap Remove Rename Render Renumber Reorder Repeat Replace Report Require Rescale Reset Reshape Resize
-    Resolve Restore Restrict Return Rotate Round Run Sample Save Scale Score Search Select Send Serialize Set Share Show Shuffle
-    Simplify Skip Smooth Sort Split Stack Start Step Stop Store Subdivide Subtract Sum Summarize Swap Switch Take Test
-    Time Trace Track Train Transfer Transform Translate Triangulate Turn Unpack Unproject Update Upsample Use Validate
-    Verify Visualize Voxelize Wait Warn Weight Wrap Write Yield
+    Accumulate Add Align Append Apply Arrange Ask Assemble Assert Assign Attach Average Blend Broadcast Build Cache
+    Call Change Check Choose Clear Clip Close Collate Collect Combine Compare Complete Compose Compute Concatenate
+    Configure Convert Copy Correct Count Create Crop Cut Decode Define Delete Derive Describe Detach Detect Determine
+    Display Distribute Divide Do Download Draw Drop Embed Encode Ensure Enumerate Estimate Evaluate Exchange Expand
+    Explain Export Extract Fill Filter Find Finish Fit Flatten Flip Flush Format Forward Freeze Gather Generate Get
+    Group Guard Handle Hide Hold Ignore Import Index Infer Initialize Insert Inspect Interpolate Invert Iterate Join
+    Keep Label Lay Let Limit Link List Load Locate Log Look Make Map Mark Mask Match Measure Merge Mix Move Multiply
+    Name Normalize Number Offset Open Order Pack Pad Pair Parse Paste Patch Permute Pick Place Plan Plot Pool
+    Postprocess Predict Prepare Preprocess Print Produce Project Provide Push Put Raise Rank Read Record Reduce Refine
+    Register Relabel Release Remap Remove Rename Render Renumber Reorder Repeat Replace Report Require Rescale Reset
+    Reshape Resize Resolve Restore Restrict Return Rotate Round Run Sample Save Scale Score Search Select Send
+    Serialize Set Share Show Shuffle Simplify Skip Smooth Sort Split Stack Start Step Stop Store Subdivide Subtract
+    Sum Summarize Swap Switch Take Test Time Trace Track Train Transfer Transform Translate Triangulate Turn Unpack
+    Unproject Update Upsample Use Validate Verify Visualize Voxelize Wait Warn Weight Wrap Write Yield
     """,
     )
 )
