@@ -27,6 +27,7 @@ from scenekit.ops.losses import safe_mean
 from scenekit.structures import Keypoints, Regions, Vocabulary
 from scenekit.structures.keypoints import VISIBLE
 from scenekit.visualization.draw import draw_keypoints
+from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.layers import conv_stack, init_for_relu
 
 
@@ -115,5 +116,5 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         applies_to=_with_skeleton,
         learns_from=(KEYPOINTS,),
         evaluator=KeypointEvaluator,
-        draw=draw_keypoints,
+        draw=on_canvas(draw_keypoints),
     )

@@ -21,6 +21,7 @@ from scenekit.model.head import Core, Head
 from scenekit.scene import Scene
 from scenekit.structures import Geometry, Panoptic, Segment
 from scenekit.visualization.draw import draw_panoptic
+from scenekit.visualization.scene_canvas import on_canvas
 
 
 class PanopticConfig(Config):
@@ -98,5 +99,5 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         config=PanopticConfig,
         requires=(OBJECTS, MASKS, SEMANTIC),
         evaluator=PanopticEvaluator,
-        draw=draw_panoptic,
+        draw=on_canvas(draw_panoptic),
     )

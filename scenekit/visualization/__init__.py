@@ -3,7 +3,6 @@
 from scenekit.visualization.birds_eye import draw_birds_eye
 from scenekit.visualization.boxes3d import draw_boxes3d
 from scenekit.visualization.draw import (
-    Layer,
     draw_boxes,
     draw_keypoints,
     draw_layers,
@@ -18,8 +17,10 @@ from scenekit.visualization.graph.drawing import graph_note, graph_svg
 from scenekit.visualization.meshes import draw_meshes
 from scenekit.visualization.palette import label_color, object_color
 from scenekit.visualization.report.page import ReportEntry, write_report
+from scenekit.visualization.scene_canvas import Canvas, Layer, on_canvas
 
 __all__ = [
+    "Canvas",
     "Layer",
     "Recording",
     "ReportEntry",
@@ -37,6 +38,7 @@ __all__ = [
     "graph_svg",
     "label_color",
     "object_color",
+    "on_canvas",
     "recording",
     "save_mesh",
     "write_report",

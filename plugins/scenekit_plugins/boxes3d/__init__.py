@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import BOXES3D
 from scenekit.visualization.boxes3d import draw_boxes3d
+from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.boxes3d.config import Boxes3DConfig
 from scenekit_plugins.boxes3d.head import Boxes3DHead
 from scenekit_plugins.boxes3d.metrics import Boxes3DEvaluator
@@ -24,7 +25,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         config=Boxes3DConfig,
         learns_from=(BOXES3D,),
         evaluator=Boxes3DEvaluator,
-        draw=draw_boxes3d,
+        draw=on_canvas(draw_boxes3d),
         draw_apart=True,
         prepare=prepared,
     )

@@ -29,6 +29,7 @@ from scenekit.ops.losses import safe_mean
 from scenekit.scene import Scene
 from scenekit.structures import FeaturePyramid, Geometry, Vocabulary
 from scenekit.visualization.draw import draw_semantic
+from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.semantic.label_maps import best_labels
 
 Upsampling = Literal["bilinear", "nearest"]
@@ -162,5 +163,5 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         requires=(FEATURES,),
         learns_from=(SEMANTIC,),
         evaluator=SemanticEvaluator,
-        draw=draw_semantic,
+        draw=on_canvas(draw_semantic),
     )
