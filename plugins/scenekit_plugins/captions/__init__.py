@@ -17,6 +17,7 @@ from scenekit.keys import CAPTIONS, PHRASE_CAPTIONS, PHRASE_PROPOSALS, PHRASES
 from scenekit.metrics.dense_captions.language import language_score
 from scenekit.model.head import Core, Provider
 from scenekit.scene import Scene
+from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.captions.config import CaptionConfig
 from scenekit_plugins.captions.draw import draw_captions
 from scenekit_plugins.captions.evaluator import CaptionEvaluator
@@ -96,7 +97,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         config=CaptionConfig,
         learns_from=(PHRASE_CAPTIONS, CAPTIONS),
         evaluator=CaptionEvaluator,
-        draw=draw_captions,
+        draw=on_canvas(draw_captions),
         draw_apart=True,
         hub_tag="image-to-text",
         stages=stages,

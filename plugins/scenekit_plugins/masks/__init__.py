@@ -23,6 +23,7 @@ from scenekit.model.targets import Targets
 from scenekit.ops.losses import safe_mean
 from scenekit.scene import Scene
 from scenekit.structures import Geometry, Masks, Regions
+from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.layers import Norm, conv_stack, init_for_relu
 from scenekit_plugins.masks.draw import draw_masks
 from scenekit_plugins.masks.evaluator import MaskEvaluator
@@ -113,7 +114,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         config=MaskConfig,
         learns_from=(MASKS,),
         evaluator=MaskEvaluator,
-        draw=draw_masks,
+        draw=on_canvas(draw_masks),
         draw_covers=Coverage.AREAS,
         hub_tag="image-segmentation",
     )

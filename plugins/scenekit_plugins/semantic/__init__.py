@@ -27,6 +27,7 @@ from scenekit.model.targets import Targets
 from scenekit.ops.losses import safe_mean
 from scenekit.scene import Scene
 from scenekit.structures import FeaturePyramid, Geometry, Vocabulary
+from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.semantic.draw import draw_semantic
 from scenekit_plugins.semantic.evaluator import SemanticEvaluator
 from scenekit_plugins.semantic.label_maps import best_labels
@@ -162,7 +163,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         requires=(FEATURES,),
         learns_from=(SEMANTIC,),
         evaluator=SemanticEvaluator,
-        draw=draw_semantic,
+        draw=on_canvas(draw_semantic),
         draw_covers=Coverage.IMAGE,
         hub_tag="image-segmentation",
     )
