@@ -121,9 +121,9 @@ class DenseCaptioning:
             `breakdown`: the AP at each IoU threshold without (`detection`) and with each language threshold. Fractions;
             NaN where there is no ground-truth region.
         """
-        found = _Detections.of_all(self._images)
-        found = found.rows(np.argsort(-found.scores, kind="stable"))
-        table = self._precisions(found)
+        detections = _Detections.of_all(self._images)
+        detections = detections.rows(np.argsort(-detections.scores, kind="stable"))
+        table = self._precisions(detections)
         columns = ("detection", *(f"{s:g}" for s in SCORES))
         rows = {f"{t:g}": dict(zip(columns, row, strict=True)) for t, row in zip(IOUS, table.tolist(), strict=True)}
         return {
@@ -131,7 +131,7 @@ class DenseCaptioning:
             "language_score": self.name,
             "detection_mAP": float(table[:, 0].mean()),
             "regions": self._regions,
-            "detections": len(found.scores),
+            "detections": len(detections.scores),
             "breakdown": rows,
         }
 
@@ -141,23 +141,23 @@ class DenseCaptioning:
         Returns:
             CIDEr-D (0 to 10), BLEU-4 and ROUGE-L (fractions), and the number of `texts`.
         """
-        found = _Detections.of_all(self._images)
-        found = found.rows(np.flatnonzero(found.first & (found.iou >= TEXT_IOU)))
-        scores = {name: score(found.captions, found.references) for name, score in CORPUS_SCORES.items()}
-        return {**scores, "texts": len(found.captions)}
+        detections = _Detections.of_all(self._images)
+        detections = detections.rows(np.flatnonzero(detections.first & (detections.iou >= TEXT_IOU)))
+        scores = {name: score(detections.captions, detections.references) for name, score in CORPUS_SCORES.items()}
+        return {**scores, "texts": len(detections.captions)}
 
-    def _precisions(self, found: "_Detections") -> Float[np.ndarray, "I S"]:
+    def _precisions(self, detections: "_Detections") -> Float[np.ndarray, "I S"]:
         """Compute AP for each threshold on IoU (rows), without and with each on the language score (columns)."""
-        language = self._language_scores(found)
-        right = [[found.first & (found.iou >= t) & (language > s) for s in (-1.0, *SCORES)] for t in IOUS]
+        language = self._language_scores(detections)
+        right = [[detections.first & (detections.iou >= t) & (language > s) for s in (-1.0, *SCORES)] for t in IOUS]
         return np.array([[average_precision(hits, self._regions) for hits in row] for row in right])
 
-    def _language_scores(self, found: "_Detections") -> Float[np.ndarray, " D"]:
+    def _language_scores(self, detections: "_Detections") -> Float[np.ndarray, " D"]:
         """Compute the language score of each detection that could be right; 0 for all others, which count nowhere."""
-        scores = np.zeros(len(found.scores))
-        rows = np.flatnonzero(found.first & (found.iou >= min(IOUS)))
+        scores = np.zeros(len(detections.scores))
+        rows = np.flatnonzero(detections.first & (detections.iou >= min(IOUS)))
         if len(rows):
-            texts = found.rows(rows)
+            texts = detections.rows(rows)
             values = decimals(f"scores by {self.name}", self.language(texts.captions, texts.references))
             check_length(f"scores by {self.name}", values, len(rows), "texts")
             scores[rows] = values
@@ -255,11 +255,11 @@ class _Detections:
     @classmethod
     def of_all(cls, images: "Sequence[_Detections]") -> "_Detections":
         return cls(
-            np.concatenate([np.zeros(0), *(found.scores for found in images)]),
-            np.concatenate([np.zeros(0), *(found.iou for found in images)]),
-            np.concatenate([np.zeros(0, dtype=bool), *(found.first for found in images)]),
-            [text for found in images for text in found.captions],
-            [texts for found in images for texts in found.references],
+            np.concatenate([np.zeros(0), *(detections.scores for detections in images)]),
+            np.concatenate([np.zeros(0), *(detections.iou for detections in images)]),
+            np.concatenate([np.zeros(0, dtype=bool), *(detections.first for detections in images)]),
+            [text for detections in images for text in detections.captions],
+            [texts for detections in images for texts in detections.references],
         )
 
     def rows(self, rows: Int[np.ndarray, " N"]) -> "_Detections":

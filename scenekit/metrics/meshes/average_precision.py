@@ -113,10 +113,10 @@ def all_point_ap(scores: Float[np.ndarray, " D"], hits: Bool[np.ndarray, " D"], 
         A fraction; NaN where there is no object.
     """
     order = np.argsort(-scores, kind="stable")
-    true = np.cumsum(hits[order])
-    precision = true / np.arange(1, len(order) + 1)
+    tp = np.cumsum(hits[order])
+    precision = tp / np.arange(1, len(order) + 1)
     falling = np.maximum.accumulate(precision[::-1])[::-1]
-    gained = np.diff(true, prepend=0)
+    gained = np.diff(tp, prepend=0)
     return ratio(float((falling * gained).sum()), objects)
 
 
