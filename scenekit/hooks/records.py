@@ -15,6 +15,7 @@ from scenekit.keys import Key, Stream
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from PIL import Image
     from torch.utils.data import Dataset
 
     from scenekit.backbones.base import Backbone

@@ -21,7 +21,7 @@ from scenekit.hooks import Policy, TaskSpec, naming_plugin
 from scenekit.io.images import ImageSource, read_image
 from scenekit.keys import FEATURES, IMAGES, OBJECTS, Key, Stream
 from scenekit.model.board import Board, Pooler
-from scenekit.model.external_regions import Given, as_given, given_regions
+from scenekit.model.external_regions import Given, as_given, check_kept, given_regions
 from scenekit.model.head import Core, Head, Provider
 from scenekit.model.plan import Plan, Step
 from scenekit.model.postprocess import Finisher
@@ -33,6 +33,7 @@ from scenekit.recipe import ModelConfig
 from scenekit.scene import Scene
 from scenekit.structures.cameras import Camera, CameraLike
 from scenekit.structures.images import ImageBatch
+from scenekit.structures.regions import Regions
 from scenekit.structures.tensors import map_tensors
 
 
@@ -70,11 +71,13 @@ class SceneModel(nn.Module):
         stages: Sequence[Provider],
         tasks: Mapping[str, tuple[TaskSpec, Head[Any, Any]]],
         pooler: Pooler,
+        owners: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         self.vocabulary = core.vocabulary
         self.pooler = pooler
+        self._owners = dict(owners or {})
         self.stages = nn.ModuleDict({stage.name: stage for stage in stages})
         self.heads = nn.ModuleDict({name: head for name, (_, head) in tasks.items()})
         self.specs = {name: spec for name, (spec, _) in tasks.items()}
@@ -145,7 +148,11 @@ class SceneModel(nn.Module):
 
     def _run_stage(self, name: str, board: Board, targets: Targets | None) -> dict[str, Tensor]:
         stage = cast(Provider, self.stages[name])
-        losses: dict[str, Tensor] = stage(board.view(name, (*stage.requires, *stage.provides), {}), targets)
+        with naming_plugin(self._owners.get(name)):
+            losses: dict[str, Tensor] = stage(board.view(name, (*stage.requires, *stage.provides), {}), targets)
+            for key in stage.provides:
+                if isinstance(given := board.given.get(key), Regions):
+                    check_kept(name, key, given, board[key])
         return losses
 
     def _run_head(
@@ -154,7 +161,7 @@ class SceneModel(nn.Module):
         """Without targets decode; with them learn, and decode where a task reads it in order to learn itself."""
         spec, streams = self.specs[name], self._follows[name]
         if selector.targets is None:
-            self._put(self._work(name, selector.board, selector.training_regions(spec, streams)), selector.board)
+            self._put(self._work(name, selector.board, selector.inference_regions(spec, streams)), selector.board)
             return {}
         work, losses = self._learn(name, selector, selector.targets)
         if name in read_by:
@@ -303,8 +310,9 @@ class SceneModel(nn.Module):
     def _predict_one(
         self, image: ImageSource, tasks: Collection[str] | None, threshold: float, given: Any, camera: Any
     ) -> Scene:
-        if camera is None and isinstance(given, Scene):
-            camera = given.camera
+        scene = given.get(OBJECTS) if isinstance(given, Mapping) else given
+        if camera is None and isinstance(scene, Scene):
+            camera = scene.camera
         known = None if camera is None else Camera.of(camera)
         with evaluating(self):
             batch = self.preprocess([image], [known])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -22,11 +23,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from scenekit.errors import InputError, listed, one_line
+from scenekit.hooks import registry
 from scenekit.io.files import write_atomically
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig
 from scenekit.structures.vocabulary import Vocabulary
+
+_log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 """Version of the manifest."""
@@ -96,23 +100,32 @@ def _manifest(model: SceneModel, extra: Mapping[str, Any] | None) -> dict[str, A
         # All weights are in the file: the backbone's pretrained ones are not needed again.
         "model": without_pretrained(model.config).model_dump(mode="json"),
         "vocabulary": model.vocabulary.to_json(),
+        "packages": _packages(model),
         "extra": dict(extra or {}),
     }
 
 
+def _packages(model: SceneModel) -> dict[str, str]:
+    """Return the distribution that each task's plugin comes from, by task."""
+    owners = {name: registry().owner(spec) for name, spec in model.specs.items()}
+    return {name: origin.distribution for name, origin in owners.items() if origin is not None}
+
+
 def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneModel:
-    """Load a model that `save_model` wrote, in float32, for inference.
+    """Load the model in the folder or the file that `save_model` wrote, in float32, ready for inference.
+
+    Tasks whose plugin is not installed are left out, with one warning that names them and the packages to install.
 
     Args:
-        path: Path of the folder or file.
-        device: Device that the model is moved to.
+        path: The folder, or a file that ends in `.safetensors`.
+        device: Where its parameters go.
 
     Returns:
-        The model, in evaluation mode.
+        The model.
 
     Raises:
-        InputError: If files are missing, cut off, of another format or of another model, or the device is not
-            available.
+        InputError: Files are missing, cut off, of another format or of another model, a task requires one that is not
+            installed, or the device is not there.
     """
     path, device = Path(path), usable(device)
     manifest = read_manifest(path)
@@ -127,9 +140,32 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneMod
     if not is_one_file(path):
         _check_fingerprint(path / WEIGHTS, manifest["weights"])
     state = _read_weights(path if is_one_file(path) else path / WEIGHTS)
-    model = build(config, vocabulary)
+    model, missing = _built(config, vocabulary, manifest.get("packages", {}))
+    if missing:
+        _log.warning("%s: %s", path, missing)
+        state = _of_parts(model, state)
     fill(model, state, f"{path}: the weights are of another model than the manifest describes")
     return model.to(device).eval()
+
+
+def _built(config: ModelConfig, vocabulary: Vocabulary, packages: Mapping[str, str]) -> tuple[SceneModel, str]:
+    """Return the model of the tasks that are installed, and in one line which are not."""
+    missing = [name for name in config.tasks if name not in registry().names("task")]
+    if not missing:
+        return build(config, vocabulary), ""
+    names = ", ".join(f"{name!r} of {packages.get(name, 'an unknown package')}" for name in missing)
+    told = f"tasks whose plugin is not installed are left out: {names}; install the package to have them"
+    installed = {name: options for name, options in config.tasks.items() if name not in missing}
+    try:
+        return build(config.model_copy(update={"tasks": installed}), vocabulary), told
+    except InputError as error:
+        raise InputError(f"{error} ({told})") from error
+
+
+def _of_parts(model: SceneModel, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of those stages and heads that the model has."""
+    parts = {f"{kind}.{name}" for kind in ("stages", "heads") for name in getattr(model, kind)}
+    return {name: value for name, value in state.items() if ".".join(name.split(".")[:2]) in parts}
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -156,7 +192,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     missing = [name for name in entries if name not in manifest]
     if missing:
         raise InputError(f"{home}: {missing[0]!r} is missing; save the model again")
-    for name in (*entries, *manifest.keys() & {"extra"}):
+    for name in (*entries, *manifest.keys() & {"extra", "packages"}):
         if not isinstance(manifest[name], dict):
             raise InputError(f"{home}: {name!r} must be a JSON object, got {type(manifest[name]).__name__}")
     return dict(manifest)

@@ -105,9 +105,9 @@ def draws(bench: Bench) -> None:
     for scene in (scenes(bench)[0], scenes(bench, labels=())[0]):
         for factor in DRAWN_AT:
             _pixels_changed(bench.spec, scene, factor)
-    if (scene := _scene_of_one(bench)) is not None:
+    if (single := _scene_of_one(bench)) is not None:
         for factor in DRAWN_AT:
-            _check_placement(_pixels_changed(bench.spec, scene, factor), scene, factor)
+            _check_placement(_pixels_changed(bench.spec, single, factor), single, factor)
 
 
 def _pixels_changed(spec: TaskSpec, scene: Scene, factor: int) -> npt.NDArray[np.bool_]:
