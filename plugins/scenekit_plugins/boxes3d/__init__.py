@@ -17,7 +17,7 @@ from scenekit_plugins.boxes3d.priors import prepared
 
 @hookimpl
 def scenekit_tasks() -> Iterator[TaskSpec]:
-    """The task `boxes3d`."""
+    """Yield the task `boxes3d`."""
     yield TaskSpec(
         name="boxes3d",
         summary="oriented boxes in metres, in the camera frame",
