@@ -18,7 +18,6 @@ from scenekit.hooks import TaskSpec, registry
 from scenekit.io.images import ImageSource, read_image, rounded
 from scenekit.keys import OBJECTS, Key, Stream
 from scenekit.scene import Scene
-from scenekit.structures.panoptic import Panoptic, Segment
 from scenekit.visualization.canvas import (
     Style,
     draw_smooth,
@@ -26,7 +25,7 @@ from scenekit.visualization.canvas import (
     enlarged,
     scale_of,
 )
-from scenekit.visualization.palette import BLACK, Color, label_color, object_color
+from scenekit.visualization.palette import BLACK, Color, object_color
 from scenekit.visualization.text_labels import Rect, Spot, Tag, draw_tags, roomiest_spot
 
 Layer = Callable[[Image.Image, Scene], Image.Image]
@@ -155,18 +154,6 @@ def named_regions(picture: Image.Image, scene: Scene, regions: Iterable[Region])
     scale = scale_of(picture, scene)
     found = [(value, roomiest_spot(region, scale)) for value, region in regions if region.mean() > NAMED_SHARE]
     return sorted(found, key=lambda entry: entry[1][2])
-
-
-def segment_colors(scene: Scene, panoptic: Panoptic) -> dict[int, Color]:
-    """The color of each segment by its id: that of the object it stands for, or of its label."""
-    of_objects = object_colors(scene)
-
-    def color(segment: Segment) -> Color:
-        if segment.object is not None:
-            return of_objects[segment.object]
-        return object_color(segment.label, segment.id) if segment.is_thing else label_color(segment.label, muted=True)
-
-    return {segment.id: color(segment) for segment in panoptic.segments}
 
 
 def object_rects(picture: Image.Image, scene: Scene) -> dict[int, Rect]:
