@@ -88,8 +88,9 @@ def recording_at(target: Path | None) -> Iterator[Recording | None]:
 def write_graph(scene: Scene, target: Path, relations: int | None) -> None:
     """Write the scene graph with its best `relations`."""
     import scenekit as sk
+    from scenekit.graph.build import has_edges
 
-    if sk.RELATIONS not in scene:
+    if not has_edges(scene):
         output.remark(f"{scene.path}: no task looked for relations; {target} has the objects alone")
     sk.save_graph(scene.graph(top=relations), target)
 

@@ -19,7 +19,6 @@ from scenekit.hooks import TaskSpec, naming_plugin, registry
 from scenekit.io.images import ImageSource, read_image, rounded
 from scenekit.keys import OBJECTS, Key, Stream
 from scenekit.scene import Scene
-from scenekit.structures.panoptic import Panoptic, Segment
 from scenekit.visualization.canvas import (
     Style,
     draw_smooth,
@@ -27,7 +26,7 @@ from scenekit.visualization.canvas import (
     enlarged,
     scale_of,
 )
-from scenekit.visualization.palette import BLACK, Color, label_color, object_color
+from scenekit.visualization.palette import BLACK, Color, object_color
 from scenekit.visualization.scene_canvas import Canvas, Layer
 from scenekit.visualization.text_labels import Rect, Spot, Tag, draw_tags, roomiest_spot
 
@@ -175,18 +174,6 @@ def named_regions(picture: Image.Image, scene: Scene, regions: Iterable[Region])
     scale = scale_of(picture, scene)
     found = [(value, roomiest_spot(region, scale)) for value, region in regions if region.mean() > NAMED_SHARE]
     return sorted(found, key=lambda entry: entry[1][2])
-
-
-def segment_colors(scene: Scene, panoptic: Panoptic) -> dict[int, Color]:
-    """The color of each segment by its id: that of the object it stands for, or of its label."""
-    of_objects = object_colors(scene)
-
-    def color(segment: Segment) -> Color:
-        if segment.object is not None:
-            return of_objects[segment.object]
-        return object_color(segment.label, segment.id) if segment.is_thing else label_color(segment.label, muted=True)
-
-    return {segment.id: color(segment) for segment in panoptic.segments}
 
 
 def object_rects(picture: Image.Image, scene: Scene) -> dict[int, Rect]:
