@@ -23,7 +23,7 @@ from scenekit.structures.cameras import Camera
 from scenekit.testing.bench import Bench
 from scenekit.testing.check import RuleError, SkipError, check, seeded
 from scenekit.testing.compare import difference
-from scenekit.testing.examples import example
+from scenekit.testing.images import example
 from scenekit.visualization.draw import draw_task
 
 DRAWN_AT = (1, 3)
