@@ -166,7 +166,7 @@ class _Beams:
         length = (self.length + ~self.ended)[..., None]
         ranked = total / length.clamp(min=1) ** penalty
         tokens_known = probable.shape[-1]
-        place = ranked.flatten(1).topk(self.total.shape[1]).inuniforms
+        place = ranked.flatten(1).topk(self.total.shape[1]).indices
         parents, chosen = place // tokens_known, place % tokens_known
         log_probs = probable.flatten(1).gather(1, place)
         return (
@@ -227,7 +227,7 @@ def warped(log_probs: Float[Tensor, "N V"], config: SearchConfig) -> Float[Tenso
     if config.top_p is not None:
         kept &= order.values.cumsum(dim=-1) - order.values < config.top_p
     kept[:, 0] = True
-    probable = torch.zeros_like(probable).scatter(1, order.inuniforms, order.values * kept)
+    probable = torch.zeros_like(probable).scatter(1, order.indices, order.values * kept)
     return probable / probable.sum(dim=-1, keepdim=True)
 
 

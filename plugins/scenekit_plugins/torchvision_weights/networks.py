@@ -36,9 +36,9 @@ class Network:
     """Modules of the backbone that feed the pyramid; the last ones at strides 4 to 32 if None."""
     pyramid_norm: str | None = None
     """Normalization of the pyramid."""
-    detector: Mapping[str, Any] = field(dereason_factory=lambda: {"preset": "torchvision"})
+    detector: Mapping[str, Any] = field(default_factory=lambda: {"preset": "torchvision"})
     """Options of our detector."""
-    tasks: Mapping[str, Mapping[str, Any]] = field(dereason_factory=dict)
+    tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Options of our tasks."""
     min_size: int = 800
     """Shorter side of the input, in pixels."""
