@@ -12,6 +12,7 @@ from .graph import load_graph as load_graph
 from .graph import save_graph as save_graph
 from .hooks import BackboneSpec as BackboneSpec
 from .hooks import BalancerSpec as BalancerSpec
+from .hooks import Coverage as Coverage
 from .hooks import DatasetSpec as DatasetSpec
 from .hooks import DetectorSpec as DetectorSpec
 from .hooks import LabelerSpec as LabelerSpec

@@ -38,6 +38,22 @@ def validated(kind: type[Config], values: Mapping[str, Any], owner: str) -> Conf
         raise InputError(f"{owner}: {explained(error, kind)}") from None
 
 
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with `changes` merged into it, section by section.
+
+    Args:
+        base: Options, with sections as mappings.
+        changes: Options that replace those of the same name; of a section in both, only the options that `changes`
+            names are replaced. A `Config` counts as the options that it was given.
+    """
+    result = dict(base)
+    for name, value in changes.items():
+        below = result.get(name)
+        value = value.model_dump(exclude_unset=True) if isinstance(value, Config) else value
+        result[name] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
 def explained(error: ValidationError, kind: type[Config]) -> str:
     """Format a validation error of pydantic as one line.
 

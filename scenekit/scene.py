@@ -56,10 +56,8 @@ class Scene:
 
     def __post_init__(self) -> None:
         for key, value in (*self.values.items(), *self.valid.items()):
-            if key.of is not None and len(value) != (count := len(self.regions(key.of))):
-                raise InputError(
-                    f"{key.name} has {len(value)} rows for {count} {key.of.name}; one row each is expected"
-                )
+            if key.of is not None:
+                check_row_count(key, value, len(self.regions(key.of)))
 
     @property
     def objects(self) -> Objects:
@@ -236,6 +234,12 @@ class Scene:
         from scenekit.graph.build import build_graph
 
         return build_graph(self, threshold=threshold, top=top, attribute_threshold=attribute_threshold, relabel=relabel)
+
+
+def check_row_count(key: Key[Any, Any], value: Any, count: int) -> None:
+    """Raise InputError unless a value of a stream has one row for each of its `count` regions."""
+    if key.of is not None and len(value) != count:
+        raise InputError(f"{key.name} has {len(value)} rows for {count} {key.of.name}; one row each is expected")
 
 
 def find_faults(regions: Objects, size: Size, things: int | None) -> dict[int, str]:

@@ -12,6 +12,7 @@ from scenekit.hooks.records import DetectorSpec
 from scenekit.hooks.specs import hookimpl
 from scenekit.model.head import Core, Provider
 from scenekit.visualization.draw import draw_boxes
+from scenekit.visualization.scene_canvas import on_canvas
 
 
 def build_stages(core: Core, config: DetectorConfig) -> Sequence[Provider]:
@@ -40,5 +41,5 @@ def scenekit_detectors() -> Iterable[DetectorSpec]:
         build=build_stages,
         config=DetectorConfig,
         evaluator=DetectionEvaluator,
-        draw=draw_boxes,
+        draw=on_canvas(draw_boxes),
     )

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from scenekit.config import Config
+from scenekit.config import Config, merged
 from scenekit.errors import InputError, nearest
 
 
@@ -134,16 +134,6 @@ class BoxHeadConfig(Config):
     """
 
 
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `base` with `changes` merged over it, section by section."""
-    merged = dict(base)
-    for name, value in changes.items():
-        below = merged.get(name)
-        value = value.model_dump(exclude_unset=True) if isinstance(value, Config) else value
-        merged[name] = _merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return merged
-
-
 _TORCHVISION: dict[str, Any] = {
     "anchors": {"rounded": True, "stride": "grid"},
     "rpn": {"post_nms_train": 2000, "smooth_l1_beta": 1 / 9},
@@ -154,7 +144,7 @@ _TORCHVISION: dict[str, Any] = {
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "torchvision": _TORCHVISION,
-    "torchvision_v2": _merged(
+    "torchvision_v2": merged(
         _TORCHVISION,
         {"rpn": {"convs": 2}, "box_head": {"convs": (256,) * 4, "conv_norm": "batch", "fcs": (1024,)}},
     ),
@@ -215,4 +205,4 @@ class DetectorConfig(Config):
         name = options.pop("preset", "default")
         if name not in cls.presets:
             raise InputError(f"unknown detector preset {name!r}{nearest(str(name), list(cls.presets))}")
-        return _merged(cls.presets[name], options)
+        return merged(cls.presets[name], options)

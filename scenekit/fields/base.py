@@ -6,10 +6,12 @@ A `Field` is what a `Key` needs to know about the type behind it. Row tensors an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
@@ -17,6 +19,7 @@ from torch import Tensor
 from scenekit.io.files import plain
 from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.meshes import Meshes
 from scenekit.structures.objects import Objects
 from scenekit.structures.vocabulary import Vocabulary
 
@@ -25,6 +28,33 @@ MOST_NUMBERS = 64
 
 Batch = TypeVar("Batch")
 Item = TypeVar("Item")
+
+SHOWN_FROM = 0.5
+"""The least probability of what tables show."""
+
+FEW_NUMBERS = 9
+"""A cell of a table shows at most so many numbers one by one."""
+
+FREE = 4
+"""How long a dimension of an example is that the key's shape leaves open."""
+
+Shape: TypeAlias = tuple[str | int, ...] | None
+"""What a key declares: named or fixed dimensions, the first for rows or images; None where it declares nothing."""
+
+
+@dataclass(frozen=True)
+class Swatch:
+    """A cell of a table that is shown beside a color."""
+
+    text: str
+    label: int | None = None
+    """The label whose color it gets."""
+    row: int | None = None
+    """The object whose color it gets, before that of a label."""
+
+
+Columns: TypeAlias = Mapping[str, Sequence[str | Swatch]]
+"""Cells of a table by the title of their column."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +109,9 @@ class Field(Generic[Batch, Item]):
     names_objects: bool = False
     """Whether values of an image name rows of its objects: those of the regions that OBJECTS on the board are taken
     from, those of its objects in a Scene. `image` then gets the rows of the objects that are left, in order."""
+
+    stands_in: bool = False
+    """Whether `solids` only stand in for objects that have no finer ones, as 3D boxes do for meshes."""
 
     def __init__(self, dims: int = 1) -> None:
         self.dims = dims
@@ -182,26 +215,58 @@ class Field(Generic[Batch, Item]):
         """
         yield from ()
 
-    def columns(self, item: Any, frame: Frame) -> Mapping[str, Sequence[str]]:
-        """Return what the report shows of each row.
+    def columns(self, item: Any, frame: Frame) -> Columns:
+        """Return what tables of the report show: of each row, or in a table of its own for a value of the image.
+
+        Unless a kind of value says otherwise, what `describe` says, in one column.
 
         Args:
             item: The value of one image.
             frame: What is known of the image.
 
         Returns:
-            By name of the column, a cell per row; for a value of the image, cells of a table of its own.
+            Cells by the title of their column, one per row; an empty title stands for the name of the key.
         """
-        return {}
+        return {"": [brief(entry) for entry in self.describe(item, frame.vocabulary, SHOWN_FROM)]}
 
-    def example(self, frame: Frame, shape: tuple[str | int, ...] | None = None) -> Any:
-        """Return made-up ground truth, so that a task can be checked without a data set.
+    def example(self, frame: Frame, shape: Shape = None) -> Any:
+        """Return made-up ground truth, so that `scenekit check` needs no data set.
+
+        Unless a kind of value says otherwise, numbers between 0 and 1 in the shape that the key declares.
 
         Args:
             frame: An image with its regions.
-            shape: The shape that the key declares.
+            shape: The shape that the key declares; free dimensions get the length `FREE`.
+
+        Returns:
+            A value for every row of the regions, or for the image.
         """
-        raise NotImplementedError
+        sides = shape[1:] if shape else ("free",) * (self.dims - 1)
+        return fractions(len(rows_in(frame)), *(side if isinstance(side, int) else FREE for side in sides))
+
+    def misplaced(self, item: Any, frame: Frame) -> str | None:
+        """Return what is wrong with the place of a value in the image.
+
+        Args:
+            item: The finished value of one image, in pixels of the original image.
+            frame: What is known of the image.
+
+        Returns:
+            A phrase that follows the name of the key, such as "has 3 x 4 pixels"; None where nothing is wrong.
+        """
+        return None
+
+    def solids(self, item: Any) -> Meshes | None:
+        """Return the shapes of the rows for files of solids (GLB, OBJ) and 3D viewers.
+
+        Args:
+            item: The value of one image.
+
+        Returns:
+            A mesh per row in the camera frame, in metres, empty where a row has none; None where this kind of value has
+            no shape in space.
+        """
+        return None
 
 
 class ImageField(Field[Batch, Item]):
@@ -222,6 +287,48 @@ class ImageField(Field[Batch, Item]):
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Any:
         return torch.tensor(floats(data)) if isinstance(data, list) else data
+
+    def columns(self, item: Any, frame: Frame) -> Columns:
+        return {"": [brief(self.encode(item, frame.vocabulary))]}
+
+    def example(self, frame: Frame, shape: Shape = None) -> Any:
+        sides = [side if isinstance(side, int) else FREE for side in (shape or ())[1:]]
+        return fractions(*sides) if sides else 0.5
+
+
+def rows_in(frame: Frame) -> Objects:
+    """Return the regions that a value's rows follow, or the objects; none where the image has none."""
+    return Objects.empty() if frame.regions is None else frame.regions
+
+
+def bitmaps_of(frame: Frame) -> Bool[Tensor, "N H W"]:
+    """Return the boxes of the regions as bitmaps."""
+    regions = rows_in(frame)
+    dense = torch.zeros(len(regions), *frame.size, dtype=torch.bool)
+    for bitmap, (x0, y0, x1, y1) in zip(dense, regions.boxes.round().long().tolist(), strict=True):
+        bitmap[y0:y1, x0:x1] = True
+    return dense
+
+
+def fractions(*shape: int) -> Tensor:
+    """Return numbers between 0 and 1, neither of which is among them, so that they may stand for most things."""
+    return torch.linspace(0.1, 0.9, math.prod(shape)).reshape(shape)
+
+
+def brief(value: Any) -> str:
+    """Return plain JSON as the text of a table's cell: numbers with three digits, of long lists the shape alone."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {brief(entry)}" for name, entry in value.items())
+    if isinstance(value, list | tuple):
+        sides = list(np.shape(np.asarray(value, dtype=object)))
+        return (
+            ", ".join(brief(entry) or "–" for entry in value)
+            if math.prod(sides) <= FEW_NUMBERS
+            else f"[{' × '.join(map(str, sides))}]"
+        )
+    return "" if value is None else str(value)
 
 
 def scattered(item: Any, rows: Tensor, count: int) -> Any:

@@ -207,3 +207,13 @@ def edge(relations: Relations, row: int, scene: Scene) -> dict[str, Any]:
     if relations.probabilities is not None:
         attributes[PROBABILITIES] = plain(relations.probabilities[row].tolist())
     return attributes
+
+
+def has_edges(scene: Scene) -> bool:
+    """Return whether a value that relates objects is there, if only an empty one."""
+    return bool(edge_counts(scene))
+
+
+def edge_counts(scene: Scene) -> dict[str, int]:
+    """Return how many edges each value that relates objects gives to the graph, by the names of their keys."""
+    return {RELATIONS.name: len(scene[RELATIONS])} if RELATIONS in scene else {}

@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from scenekit.config import Config, explained
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
 from scenekit.io.files import write_atomically
 
 Channel = Annotated[float, Field(allow_inf_nan=False)]
@@ -307,7 +307,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); expected a recipe in YAML") from error
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: expected a recipe in YAML; {' '.join(str(error).split())}") from error
+        raise InputError(f"{path}: expected a recipe in YAML; {one_line(error)}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected sections such as model, data and train, got {type(content).__name__}")
     return content

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
@@ -19,7 +20,7 @@ from scenekit.data.datasets import dataset
 from scenekit.data.labelers import Labeler, labelers_named, labelled
 from scenekit.data.loader import Packed, Shard, Source, training_batches
 from scenekit.data.transforms import augmentations
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
 from scenekit.evaluation.loop import evaluate
 from scenekit.hooks import BalancerSpec, registry
 from scenekit.hooks.options import check_options
@@ -131,6 +132,7 @@ class Run:
         self.ema = None if self.config.ema is None else Ema(self.model, self.config.ema)
         self.window = Window()
         self.unsupervised: set[str] = set()
+        self.labelled: Counter[str] = Counter()
         self.step = 0
         if checkpoint is not None:
             self._restore(load_state(checkpoint))
@@ -242,7 +244,9 @@ class Run:
         for part in range(self.config.accumulate):
             last = part == self.config.accumulate - 1
             with self._syncing(last):
-                losses = self.learner(*self._on_device(next(data)))
+                packed = next(data)
+                self._count_labelled(packed[1])
+                losses = self.learner(*self._on_device(packed))
                 self.unchecked = self.weights.check_losses(self.unchecked, losses)
                 weighted = self.weights(losses)
                 if last and self._measures_norms():
@@ -288,13 +292,15 @@ class Run:
 
     def _log(self, rate: float, norms: Mapping[str, float], speed: float, reporter: Reporter) -> None:
         """Write one line of means since the previous line, over all processes."""
-        windows = gather_object([self.window.sums]) if self.accelerator.num_processes > 1 else [self.window.sums]
-        self.window = Window()
+        parts = [(self.window.sums, self.labelled)]
+        if self.accelerator.num_processes > 1:
+            parts = gather_object(parts)
+        self.window, self.labelled = Window(), Counter()
         if not self.accelerator.is_main_process:
             return
-        means = Window.merged(windows).means()
+        means = Window.merged([sums for sums, _ in parts]).means()
         loss, norm = means.pop("loss"), means.pop("grad_norm")
-        self._warn_of_unsupervised(means)
+        self._warn_of_unsupervised(means, sum((labelled for _, labelled in parts), Counter()))
         record = {
             "step": self.step,
             "lr": rate,
@@ -308,20 +314,30 @@ class Run:
         reporter.show(record)
         registry().notify("scenekit_step_done", step=self.step, record=record)
 
-    def _warn_of_unsupervised(self, losses: Mapping[str, float]) -> None:
-        """Warn, once each, of tasks that had no labels since the previous line of the log."""
+    def _count_labelled(self, targets: Targets) -> None:
+        """Count the images that have labels for each task."""
+        for name, spec in self.model.specs.items():
+            self.labelled[name] += len(targets.labelled_images(spec.learns_from))
+
+    def _warn_of_unsupervised(self, losses: Mapping[str, float], labelled: Mapping[str, int]) -> None:
+        """Warn, once each and with the reason, of tasks that had no loss since the previous line of the log."""
         supervised = {task_of(name) for name in losses}
         for name in self.model.tasks if self.config.only is None else self.config.only:
             keys = self.model.specs[name].learns_from if name in self.model.specs else ()
             if keys and name not in supervised | self.unsupervised:
                 self.unsupervised.add(name)
                 needed = ", ".join(key.name for key in keys)
+                if labelled.get(name):
+                    reason = f"{labelled[name]} had labels, but no region of the network matched a labelled object"
+                else:
+                    reason = "none had labels; do the data sets carry them?"
                 _log.warning(
-                    "none of the images before step %d, since the last line of the log, had labels for the task %s,"
-                    " which learns from %s; check the data sets with `scenekit doctor data`",
-                    self.step,
+                    "task %s, which learns from %s, had nothing to learn from: of the images between the last line of"
+                    " the log and step %d %s",
                     name,
                     needed,
+                    self.step,
+                    reason,
                 )
 
     def _evaluate(self, val: Source) -> float:
@@ -358,9 +374,8 @@ class Run:
             self.model.load_state_dict(state["weights"])
             self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())
             raise InputError(
-                f"{self.out}: the checkpoint is of another model or optimizer ({reason}); name another folder"
+                f"{self.out}: the checkpoint is of another model or optimizer ({one_line(error)}); name another folder"
             ) from error
         if self.ema is not None:
             self.ema.load(state["ema"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from scenekit.config import validated
+from scenekit.config import merged, validated
 from scenekit.data.loader import Source
 from scenekit.data.scenes import spread_scenes
 from scenekit.errors import PluginError
@@ -58,7 +58,7 @@ def prepared(recipe: Recipe, sources: Sequence[Source], initial: SceneModel | No
         spec: TaskSpec = registry().get("task", name)
         if spec.prepare is not None:
             known = {} if initial is None else initial.config.tasks.get(name, {})
-            tasks[name] = _completed(spec, laid_over(known, values), track(_scenes(sources), _count(sources)))
+            tasks[name] = _completed(spec, merged(known, values), track(_scenes(sources), _count(sources)))
     return with_tasks(recipe, tasks)
 
 
@@ -95,23 +95,6 @@ def with_tasks(recipe: Recipe, tasks: Mapping[str, dict[str, Any]]) -> Recipe:
     return recipe.model_copy(update={"model": model})
 
 
-def laid_over(base: Options, changes: Options) -> dict[str, Any]:
-    """Merge `changes` over `base`, section by section.
-
-    Args:
-        base: Options that a change replaces.
-        changes: Options that take precedence.
-
-    Returns:
-        The merged options.
-    """
-    merged = dict(base)
-    for name, value in changes.items():
-        below = merged.get(name)
-        merged[name] = laid_over(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return merged
-
-
 def _filled(values: Options, known: Options) -> dict[str, Any]:
     """Return `values`, with the `known` entries in place of those that are missing or None."""
     filled = {**known, **{name: value for name, value in values.items() if value is not None or name not in known}}
@@ -131,7 +114,7 @@ def _completed(spec: TaskSpec, values: Options, scenes: Iterable[Scene]) -> dict
             raise PluginError(
                 f"`prepare` of task {spec.name!r} must return a {spec.config.__name__}, got {type(made).__name__}"
             )
-    return laid_over(values, _changes(config.model_dump(mode="json"), made.model_dump(mode="json")))
+    return merged(values, _changes(config.model_dump(mode="json"), made.model_dump(mode="json")))
 
 
 def _changes(before: Options, after: Options) -> dict[str, Any]:

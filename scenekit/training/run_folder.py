@@ -9,7 +9,7 @@ from typing import Any
 from scenekit.errors import InputError
 from scenekit.recipe import Recipe
 from scenekit.training.preparation import adopted
-from scenekit.training.state import checkpoints
+from scenekit.training.state import CHECKPOINTS, checkpoints
 
 RECIPE, LOG, EVALUATIONS, MODEL = "recipe.yaml", "log.jsonl", "evaluations.jsonl", "model"
 
@@ -50,6 +50,22 @@ def check_folder(out: Path, recipe: Recipe, resume: bool) -> tuple[Recipe, Path 
     if changed:
         raise InputError(f"{out} holds a run with another recipe: {', '.join(changed)} changed; name another folder")
     return recipe, next(reversed(checkpoints(out)), None)
+
+
+def recipe_of(model: Path) -> Path | None:
+    """Return the recipe of the run that wrote a model.
+
+    Args:
+        model: The folder of a finished model or of a checkpoint.
+
+    Returns:
+        The file; None where the model does not lie in the folder of a run.
+    """
+    folder = model.resolve()
+    if not folder.is_dir() or (folder.name != MODEL and folder.parent.name != CHECKPOINTS):
+        return None
+    path = (folder.parent if folder.name == MODEL else folder.parents[1]) / RECIPE
+    return path if path.is_file() else None
 
 
 def clear_folder(out: Path) -> None:

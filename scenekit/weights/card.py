@@ -11,23 +11,12 @@ from pydantic import ValidationError
 
 from scenekit.config import Config, explained
 from scenekit.errors import InputError
-from scenekit.keys import DEPTH, KEYPOINTS, MASKS, PANOPTIC, PHRASE_CAPTIONS, SEMANTIC, Key
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import DatasetConfig
 from scenekit.weights.transfer import named_axes
 
 PIPELINE = "object-detection"
 """The hub's category of a model: it allows one each, and every model here has a detector."""
-
-PURPOSES: Mapping[Key[Any, Any], str] = {
-    MASKS: "image-segmentation",
-    SEMANTIC: "image-segmentation",
-    PANOPTIC: "image-segmentation",
-    KEYPOINTS: "keypoint-detection",
-    DEPTH: "depth-estimation",
-    PHRASE_CAPTIONS: "image-to-text",
-}
-"""The hub's names for what tasks give."""
 
 EVALUATED, TRAINED_ON = "evaluations", "trained_on"
 """Entries of a manifest's `extra` that the card shows: a list of Evaluation, and names of data sets."""
@@ -146,10 +135,10 @@ def _front_matter(
     front: dict[str, Any] = {"library_name": "scenekit", "pipeline_tag": PIPELINE}
     if license is not None:
         front["license"] = license
-    purposes = _purposes(model)
-    front["tags"] = list(dict.fromkeys(("scenekit", "computer-vision", PIPELINE, *purposes.values(), *model.tasks)))
+    tags = {name: spec.hub_tag for name, spec in model.specs.items() if spec.hub_tag is not None}
+    front["tags"] = list(dict.fromkeys(("scenekit", "computer-vision", PIPELINE, *tags.values(), *model.tasks)))
     results = [
-        _indexed(task, purposes.get(task, PIPELINE), evaluation)
+        _indexed(task, tags.get(task, PIPELINE), evaluation)
         for evaluation in evaluations
         for task in evaluation.results
         if evaluation.metrics(task)
@@ -159,20 +148,14 @@ def _front_matter(
     return front
 
 
-def _purposes(model: SceneModel) -> dict[str, str]:
-    """Return the hub's name of each task that has one."""
-    provided = ((name, key) for name, spec in model.specs.items() for key in spec.provides)
-    return {name: PURPOSES[key] for name, key in provided if key in PURPOSES}
-
-
-def _indexed(task: str, purpose: str, evaluation: Evaluation) -> dict[str, Any]:
+def _indexed(task: str, tag: str, evaluation: Evaluation) -> dict[str, Any]:
     """Return one result in the format of the hub's model index."""
     metrics = [
         {"type": metric, "name": f"{task} {metric}", "value": value}
         for metric, value in evaluation.metrics(task).items()
     ]
     data = {"type": evaluation.data.partition("/")[0], "name": evaluation.data}
-    return {"task": {"type": purpose, "name": task}, "dataset": data, "metrics": metrics}
+    return {"task": {"type": tag, "name": task}, "dataset": data, "metrics": metrics}
 
 
 def _tasks(model: SceneModel) -> Iterator[str]:

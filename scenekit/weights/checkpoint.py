@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -21,12 +22,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, listed, one_line
+from scenekit.hooks import registry
 from scenekit.io.files import write_atomically
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig
 from scenekit.structures.vocabulary import Vocabulary
+
+_log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 """Version of the manifest."""
@@ -96,23 +100,32 @@ def _manifest(model: SceneModel, extra: Mapping[str, Any] | None) -> dict[str, A
         # All weights are in the file: the backbone's pretrained ones are not needed again.
         "model": without_pretrained(model.config).model_dump(mode="json"),
         "vocabulary": model.vocabulary.to_json(),
+        "packages": _packages(model),
         "extra": dict(extra or {}),
     }
 
 
+def _packages(model: SceneModel) -> dict[str, str]:
+    """Return the distribution that each task's plugin comes from, by task."""
+    owners = {name: registry().owner(spec) for name, spec in model.specs.items()}
+    return {name: origin.distribution for name, origin in owners.items() if origin is not None}
+
+
 def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneModel:
-    """Load a model that `save_model` wrote, in float32, for inference.
+    """Load the model in the folder or the file that `save_model` wrote, in float32, ready for inference.
+
+    Tasks whose plugin is not installed are left out, with one warning that names them and the packages to install.
 
     Args:
-        path: Path of the folder or file.
-        device: Device that the model is moved to.
+        path: The folder, or a file that ends in `.safetensors`.
+        device: Where its parameters go.
 
     Returns:
-        The model, in evaluation mode.
+        The model.
 
     Raises:
-        InputError: If files are missing, cut off, of another format or of another model, or the device is not
-            available.
+        InputError: Files are missing, cut off, of another format or of another model, a task requires one that is not
+            installed, or the device is not there.
     """
     path, device = Path(path), usable(device)
     manifest = read_manifest(path)
@@ -121,15 +134,38 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneMod
         vocabulary = Vocabulary.from_json(manifest["vocabulary"])
     except (ValidationError, TypeError, KeyError) as error:
         raise InputError(
-            f"{_home(path)}: does not describe a model of this version of scenekit ({_one_line(error)}); "
+            f"{_home(path)}: does not describe a model of this version of scenekit ({one_line(error)}); "
             "use the version that wrote it"
         ) from error
     if not is_one_file(path):
         _check_fingerprint(path / WEIGHTS, manifest["weights"])
     state = _read_weights(path if is_one_file(path) else path / WEIGHTS)
-    model = build(config, vocabulary)
+    model, missing = _built(config, vocabulary, manifest.get("packages", {}))
+    if missing:
+        _log.warning("%s: %s", path, missing)
+        state = _of_parts(model, state)
     fill(model, state, f"{path}: the weights are of another model than the manifest describes")
     return model.to(device).eval()
+
+
+def _built(config: ModelConfig, vocabulary: Vocabulary, packages: Mapping[str, str]) -> tuple[SceneModel, str]:
+    """Return the model of the tasks that are installed, and in one line which are not."""
+    missing = [name for name in config.tasks if name not in registry().names("task")]
+    if not missing:
+        return build(config, vocabulary), ""
+    names = ", ".join(f"{name!r} of {packages.get(name, 'an unknown package')}" for name in missing)
+    told = f"tasks whose plugin is not installed are left out: {names}; install the package to have them"
+    installed = {name: options for name, options in config.tasks.items() if name not in missing}
+    try:
+        return build(config.model_copy(update={"tasks": installed}), vocabulary), told
+    except InputError as error:
+        raise InputError(f"{error} ({told})") from error
+
+
+def _of_parts(model: SceneModel, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of those stages and heads that the model has."""
+    parts = {f"{kind}.{name}" for kind in ("stages", "heads") for name in getattr(model, kind)}
+    return {name: value for name, value in state.items() if ".".join(name.split(".")[:2]) in parts}
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -149,14 +185,14 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(text)
     except ValueError as error:
-        raise InputError(f"{home}: expected JSON; the file is damaged or cut off ({_one_line(error)})") from error
+        raise InputError(f"{home}: expected JSON; the file is damaged or cut off ({one_line(error)})") from error
     stored = manifest.get("format_version") if isinstance(manifest, dict) else None
     if stored != FORMAT_VERSION:
         raise InputError(f"{home}: expected format version {FORMAT_VERSION}, got {stored!r}; use a matching scenekit")
     missing = [name for name in entries if name not in manifest]
     if missing:
         raise InputError(f"{home}: {missing[0]!r} is missing; save the model again")
-    for name in (*entries, *manifest.keys() & {"extra"}):
+    for name in (*entries, *manifest.keys() & {"extra", "packages"}):
         if not isinstance(manifest[name], dict):
             raise InputError(f"{home}: {name!r} must be a JSON object, got {type(manifest[name]).__name__}")
     return dict(manifest)
@@ -177,7 +213,7 @@ def _manifest_text(folder: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected JSON; the file is damaged or cut off ({_one_line(error)})") from error
+        raise InputError(f"{path}: expected JSON; the file is damaged or cut off ({one_line(error)})") from error
 
 
 def _header(path: Path) -> str:
@@ -190,7 +226,7 @@ def _header(path: Path) -> str:
     except (SafetensorError, OSError) as error:
         raise InputError(
             f"{path}: expected a complete safetensors file; this one is cut off or of another format "
-            f"({_one_line(error)})"
+            f"({one_line(error)})"
         ) from error
     if HEADER not in metadata:
         raise InputError(f"{path}: the file has no manifest of scenekit; convert it with `scenekit convert`")
@@ -213,7 +249,7 @@ def usable(device: torch.device | str) -> torch.device:
         available = torch.device(device)
         torch.empty(0, device=available)  # needs no memory, but fails if the device is not available
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {str(device)!r} cannot be used here ({_one_line(error)})") from error
+        raise InputError(f"device {str(device)!r} cannot be used here ({one_line(error)})") from error
     return available
 
 
@@ -263,7 +299,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # torch.save raises RuntimeError
-        raise InputError(f"{path} cannot be written ({_one_line(error)})") from error
+        raise InputError(f"{path} cannot be written ({one_line(error)})") from error
 
 
 def _write_weights(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -298,7 +334,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: expected weights in safetensors format ({_one_line(error)})") from error
+        raise InputError(f"{path}: expected weights in safetensors format ({one_line(error)})") from error
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
 
 
@@ -319,19 +355,10 @@ def fill(model: SceneModel, state: Mapping[str, Tensor], reason: str) -> None:
         "unknown": [name for name in state if name not in own],
         "of another shape": [n for n, v in state.items() if n in own and v.shape != own[n].shape],
     }
-    issues = [f"{_listed(names)} {what}" for what, names in findings.items() if names]
+    issues = [f"{listed(names, SHOWN)} {what}" for what, names in findings.items() if names]
     if issues:
         raise InputError(f"{reason}: {'; '.join(issues)}")
     model.load_state_dict(dict(state))
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _own_version() -> str:

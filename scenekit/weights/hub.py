@@ -13,7 +13,7 @@ from typing import cast
 
 import torch
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
 from scenekit.io.files import plain, write_atomically
 from scenekit.model.scene_model import SceneModel
 from scenekit.weights.card import Evaluation, model_card, with_evaluations
@@ -140,7 +140,7 @@ def _hub_errors(about: str, revision: str | None) -> Iterator[None]:
 def _reason(error: Exception, revision: str | None) -> str:
     from huggingface_hub import errors
 
-    message = " ".join(str(error).split())
+    message = one_line(error)
     if isinstance(error, errors.RevisionNotFoundError):
         return f"the repository on the Hugging Face hub has no revision {revision!r}"
     if isinstance(error, errors.RepositoryNotFoundError):

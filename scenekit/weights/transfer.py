@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor
 
-from scenekit.errors import PluginError
+from scenekit.errors import PluginError, listed
 from scenekit.model.head import AxisNames, ParameterNames
 from scenekit.model.scene_model import SceneModel
 
@@ -51,7 +51,7 @@ class Transfer:
         total = len(self.taken) + len(self.partly) + len(self.fresh)
         yield f"taken: {len(self.taken)} of {total} parameters"
         for where, part in _grouped(self.partly):
-            yield f"partly taken: {where}: {_listed(part.taken)}; fresh there: {_listed(part.fresh)}"
+            yield f"partly taken: {where}: {listed(part.taken, SHOWN)}; fresh there: {listed(part.fresh, SHOWN)}"
         for where, reason in _grouped(self.fresh):
             yield f"fresh: {where}: {reason}"
         for where, _ in _grouped(dict.fromkeys(self.unused, "")):
@@ -186,8 +186,3 @@ def _common(names: Sequence[str]) -> str:
     """Return the longest path that all names begin with."""
     columns = zip(*(name.split(".") for name in names), strict=False)
     return ".".join(column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns))
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from scenekit.errors import InputError
 from scenekit.hooks import Origin, hookimpl, registry
+from scenekit.model.targets import Targets
 from scenekit.recipe import Recipe
 from scenekit.training.freezing import freeze_except
 from scenekit.training.log import read_log
@@ -137,8 +138,16 @@ def test_a_model_that_learns_from_part_of_the_data(tmp_path, caplog):
     data = [{"name": "toys", "options": {"labelled": ["semantic"]}}, {"name": "toys", "options": {"labelled": []}}]
     run(changed(toy.recipe(steps=3, batch_size=1), data={"train": data}), tmp_path)
     assert all("masks.mask" not in record["losses"] for record in losses(tmp_path))
-    told = [record.getMessage() for record in caplog.records if "had labels for the task masks" in record.getMessage()]
-    assert len(told) == 1 and "which learns from masks" in told[0]
+    warnings = [record.getMessage() for record in caplog.records if "task masks" in record.getMessage()]
+    assert len(warnings) == 1 and "which learns from masks" in warnings[0] and "none had labels" in warnings[0]
+
+
+def test_labels_that_no_region_matches_are_not_called_missing(tmp_path, caplog, monkeypatch):
+    """Labels are there, but the regions of no image match: the warning counts the images and gives this reason."""
+    monkeypatch.setattr(Targets, "learnable", lambda self, key, regions: torch.zeros(len(regions), dtype=torch.bool))
+    run(toy.recipe(steps=3, batch_size=1), tmp_path)
+    warnings = [record.getMessage() for record in caplog.records if "task masks" in record.getMessage()]
+    assert len(warnings) == 1 and "1 had labels, but no region of the network matched" in warnings[0]
 
 
 def test_observers_hear_of_it_and_cannot_disturb(tmp_path, caplog):

@@ -11,7 +11,7 @@ from scenekit.hooks import Origin, TaskSpec, registry
 from scenekit.recipe import Recipe
 from scenekit.training import preparation as preparing
 from scenekit.training.loop import train
-from scenekit.training.preparation import adopted, laid_over, with_tasks
+from scenekit.training.preparation import adopted, with_tasks
 from scenekit.weights import load
 
 from . import toy
@@ -112,13 +112,6 @@ def test_what_a_recipe_leaves_open_is_adopted():
     assert adopted(recipe({"kinds": {"disc": 2}}), before).model.tasks["tally"]["kinds"] == {"disc": 2}
     others = with_tasks(recipe(), {"masks": {"convs": 2}})
     assert adopted(with_tasks(recipe(), {"masks": {}}), others).model.tasks == {"masks": {}}
-
-
-def test_laid_over_section_by_section():
-    assert laid_over({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"c": 4}, "d": {"e": 5}}) == {
-        "a": {"b": 1, "c": 4},
-        "d": {"e": 5},
-    }
 
 
 def test_a_task_that_gives_something_else(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The model card: what it says is what the model, its manifest and its evaluations say."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -45,6 +46,17 @@ def test_front_matter(model):
     assert masks["metrics"] == [{"type": "AP", "name": "masks AP", "value": 0.25}], "neither NaN nor nested"
     assert boxes["metrics"][0]["value"] == 1 / 3
     assert "model-index" not in front_matter(card(model)) and "license" not in front_matter(card(model))
+
+
+def test_a_third_partys_task_says_its_own_tag(model, monkeypatch):
+    """In the tags of the repository, and as the type of its results; a task without one is filed as detection."""
+    spec = replace(model.specs["keypoints"], name="ranging", hub_tag="depth-estimation")
+    monkeypatch.setattr(model, "specs", {"masks": replace(model.specs["masks"], hub_tag=None), "ranging": spec})
+    results = {"masks": {"AP": 0.5}, "ranging": {"error": 0.25}}
+    front = front_matter(card(model, evaluations=[Evaluation(data="acme/val", results=results)]))
+    assert "depth-estimation" in front["tags"] and "image-segmentation" not in front["tags"]
+    types = {entry["task"]["name"]: entry["task"]["type"] for entry in front["model-index"][0]["results"]}
+    assert types == {"masks": "object-detection", "ranging": "depth-estimation"}
 
 
 def test_the_hubs_own_reader_takes_it(model):

@@ -185,3 +185,34 @@ def test_a_failed_save_leaves_the_old_model(model, folder, monkeypatch):
 
 def test_shipped_models_are_found_by_name():
     assert all((folder / "model.safetensors").is_file() for folder in shipped().values())
+
+
+def test_a_task_that_is_not_installed_is_left_out(tmp_path, caplog, monkeypatch):
+    """Its weights and those of stages that it brought too; the warning names it and its package."""
+    toy.register()
+    torch.manual_seed(0)
+    tasks = {"semantic": {"channels": 8, "norm_groups": 4}, "captions": {"lstm": {"features": 8, "width": 8}}}
+    whole = build(CONFIG.model_copy(update={"tasks": tasks}), VOCABULARY)
+    save_model(whole, tmp_path / "new")
+    save_model(whole, tmp_path / "old")
+    manifest = json.loads((tmp_path / "old" / "manifest.json").read_text())
+    assert manifest.pop("packages") == {"semantic": "scenekit", "captions": "scenekit"}
+    (tmp_path / "old" / "manifest.json").write_text(json.dumps(manifest))
+    edit(tmp_path / "new", packages={"captions": "scenekit-words"})
+    monkeypatch.delitem(checkpoint_module.registry().records["task"], "captions")
+    for name, package in (("new", "scenekit-words"), ("old", "an unknown package")):
+        caplog.clear()
+        loaded = load(tmp_path / name)
+        assert loaded.tasks == ("semantic",) and "phrases" not in loaded.stages
+        (record,) = caplog.records
+        assert f"left out: 'captions' of {package}; install" in record.getMessage()
+        for key, value in loaded.state_dict().items():
+            assert torch.equal(value, whole.state_dict()[key])
+
+
+def test_a_task_that_requires_a_missing_one_is_refused(tmp_path, monkeypatch):
+    toy.register()
+    tasks = {"semantic": {"channels": 8, "norm_groups": 4}, "masks": {"channels": 8, "convs": 1}, "panoptic": {}}
+    save_model(build(CONFIG.model_copy(update={"tasks": tasks}), VOCABULARY), tmp_path)
+    monkeypatch.delitem(checkpoint_module.registry().records["task"], "masks")
+    refused(tmp_path, "'panoptic' requires 'masks'.*not installed are left out: 'masks' of scenekit")

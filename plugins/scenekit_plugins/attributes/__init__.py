@@ -26,6 +26,7 @@ from scenekit.ops.losses import effective_number, safe_mean
 from scenekit.scene import Scene
 from scenekit.structures import ImageBatch, Regions, Vocabulary
 from scenekit.visualization.draw import draw_boxes, object_colors, object_rects
+from scenekit.visualization.scene_canvas import on_canvas
 from scenekit.visualization.text_labels import Tag, draw_tags
 from scenekit_plugins.attributes.evaluator import AttributeEvaluator
 from scenekit_plugins.layers import init_for_relu
@@ -220,6 +221,6 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         config=AttributeConfig,
         learns_from=(ATTRIBUTES,),
         evaluator=AttributeEvaluator,
-        draw=draw_attributes,
+        draw=on_canvas(draw_attributes),
         draw_apart=True,
     )

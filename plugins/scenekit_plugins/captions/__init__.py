@@ -17,24 +17,29 @@ from scenekit.keys import CAPTIONS, PHRASE_CAPTIONS, PHRASE_PROPOSALS, PHRASES
 from scenekit.metrics.dense_captions.language import language_score
 from scenekit.model.head import Core, Provider
 from scenekit.scene import Scene
+from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.captions.config import CaptionConfig
 from scenekit_plugins.captions.draw import draw_captions
 from scenekit_plugins.captions.evaluator import CaptionEvaluator
-from scenekit_plugins.captions.head import CaptionHead
+from scenekit_plugins.captions.head import CaptionHead, described_keys
 from scenekit_plugins.captions.pretrained import architecture
 from scenekit_plugins.captions.tokenizer import grown, trained
 
 
 def stages(core: Core, config: CaptionConfig) -> Sequence[Provider]:
-    """Build the stages of PHRASES: the detector's options, with limits of detections that suit descriptions.
+    """Build the stages of PHRASES, if phrases are described.
+
+    They have the detector's options, with limits of detections that suit descriptions.
 
     Args:
         core: Channels, vocabulary and detector of the model.
         config: Options of the task.
 
     Returns:
-        The stages.
+        The stages; none without phrases.
     """
+    if not config.phrases:
+        return ()
     options = core.detector
     if isinstance(options, DetectorConfig):
         own = {
@@ -47,7 +52,7 @@ def stages(core: Core, config: CaptionConfig) -> Sequence[Provider]:
 
 
 def configured(spec: TaskSpec, config: CaptionConfig) -> TaskSpec:
-    """Return the record of the task for its options, without CAPTIONS if objects are not described.
+    """Return the record of the task for its options, with the keys that are described.
 
     Args:
         spec: The record.
@@ -59,7 +64,7 @@ def configured(spec: TaskSpec, config: CaptionConfig) -> TaskSpec:
     Raises:
         InputError: If the language score is unknown.
     """
-    keys = spec.provides if config.objects else (PHRASE_CAPTIONS,)
+    keys = described_keys(config)
     language_score(config.language_score)
     evaluator = partial(CaptionEvaluator, language=config.language_score)
     return replace(spec, provides=keys, learns_from=keys, max_regions=config.max_regions, evaluator=evaluator)
@@ -132,8 +137,9 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         config=CaptionConfig,
         learns_from=(PHRASE_CAPTIONS, CAPTIONS),
         evaluator=CaptionEvaluator,
-        draw=draw_captions,
+        draw=on_canvas(draw_captions),
         draw_apart=True,
+        hub_tag="image-to-text",
         stages=stages,
         configure=configured,
         prepare=prepared,

@@ -140,7 +140,9 @@ class CaptionConfig(Config):
     references: Literal["one", "all"] = "one"
     """Whether "one" random text or "all" texts of a region are trained."""
     objects: bool = True
-    """Whether detected objects are described too, not only phrases."""
+    """Whether detected objects are described; at least one of objects and phrases is."""
+    phrases: bool = True
+    """Whether regions of a stream of its own are described, which needs the proposals of a two-stage detector."""
     max_regions: int = Field(default=50, ge=1)
     """Upper limit of the regions per image, of either kind."""
     nms_threshold: float = Field(default=0.3, ge=0, le=1)
@@ -152,6 +154,8 @@ class CaptionConfig(Config):
 
     @model_validator(mode="after")
     def _fitting(self) -> CaptionConfig:
+        if not (self.objects or self.phrases):
+            raise ValueError("nothing is left to describe: set objects or phrases to true")
         if self.decoder == "transformer" and self.transformer.weights and self.tokenizer.kind != "pretrained":
             raise ValueError("transformer.weights need their own tokenizer: {kind: pretrained, name: ...}")
         return self

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
 
 State = dict[str, Tensor]
 """Parameters and buffers by detectron2's names."""
@@ -54,8 +54,7 @@ def read_checkpoint(file: Path) -> State:
     except ForbiddenError as error:
         raise InputError(f"{file}: refused, since reading it would run {error}; expected arrays only") from None
     except Exception as error:  # a damaged file raises errors of any kind
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise InputError(f"{file}: expected a checkpoint of detectron2, .pkl or .pth ({reason})") from error
+        raise InputError(f"{file}: expected a checkpoint of detectron2, .pkl or .pth ({one_line(error)})") from error
     return _state(content, file)
 
 

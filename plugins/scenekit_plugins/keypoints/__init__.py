@@ -25,7 +25,8 @@ from scenekit.model.targets import Targets
 from scenekit.ops.losses import safe_mean
 from scenekit.structures import Keypoints, Regions, Vocabulary
 from scenekit.structures.keypoints import VISIBLE
-from scenekit.visualization.draw import draw_keypoints
+from scenekit.visualization.scene_canvas import on_canvas
+from scenekit_plugins.keypoints.draw import draw_keypoints
 from scenekit_plugins.keypoints.evaluator import KeypointEvaluator
 from scenekit_plugins.layers import conv_stack, init_for_relu
 
@@ -130,5 +131,6 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         applies_to=_with_skeleton,
         learns_from=(KEYPOINTS,),
         evaluator=KeypointEvaluator,
-        draw=draw_keypoints,
+        draw=on_canvas(draw_keypoints),
+        hub_tag="keypoint-detection",
     )

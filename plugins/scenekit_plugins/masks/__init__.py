@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 from scenekit.config import Config
-from scenekit.hooks import LabelerSpec, TaskSpec, hookimpl
+from scenekit.hooks import Coverage, LabelerSpec, TaskSpec, hookimpl
 from scenekit.keys import AMODAL_MASKS, MASKS, OBJECTS, VISIBILITY
 from scenekit.model.board import Board
 from scenekit.model.head import AxisNames, Core, Head, rows_by_name
@@ -23,8 +23,9 @@ from scenekit.model.targets import Targets
 from scenekit.ops.losses import safe_mean
 from scenekit.scene import Scene
 from scenekit.structures import Geometry, Masks, Regions
-from scenekit.visualization.draw import draw_masks
+from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.layers import Norm, conv_stack, init_for_relu
+from scenekit_plugins.masks.draw import draw_masks
 from scenekit_plugins.masks.evaluator import MaskEvaluator
 from scenekit_plugins.masks.pasting import paste_masks
 from scenekit_plugins.masks.visibility import visible_shares
@@ -125,7 +126,9 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         config=MaskConfig,
         learns_from=(MASKS,),
         evaluator=MaskEvaluator,
-        draw=draw_masks,
+        draw=on_canvas(draw_masks),
+        draw_covers=Coverage.AREAS,
+        hub_tag="image-segmentation",
     )
 
 

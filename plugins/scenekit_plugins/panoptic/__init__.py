@@ -14,13 +14,14 @@ from pydantic import Field
 from torch import Tensor
 
 from scenekit.config import Config
-from scenekit.hooks import TaskSpec, hookimpl
+from scenekit.hooks import Coverage, TaskSpec, hookimpl
 from scenekit.keys import MASKS, OBJECTS, PANOPTIC, SEMANTIC
 from scenekit.model.board import Board
 from scenekit.model.head import Core, Head
 from scenekit.scene import Scene
 from scenekit.structures import Geometry, Panoptic, Segment
-from scenekit.visualization.draw import draw_panoptic
+from scenekit.visualization.scene_canvas import on_canvas
+from scenekit_plugins.panoptic.draw import draw_panoptic
 from scenekit_plugins.panoptic.evaluator import PanopticEvaluator
 
 
@@ -101,5 +102,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         config=PanopticConfig,
         requires=(OBJECTS, MASKS, SEMANTIC),
         evaluator=PanopticEvaluator,
-        draw=draw_panoptic,
+        draw=on_canvas(draw_panoptic),
+        draw_covers=Coverage.IMAGE,
+        hub_tag="image-segmentation",
     )

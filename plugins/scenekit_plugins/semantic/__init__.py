@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from scenekit.config import Config
 from scenekit.errors import InputError
 from scenekit.fields.semantic import IGNORE
-from scenekit.hooks import TaskSpec, hookimpl
+from scenekit.hooks import Coverage, TaskSpec, hookimpl
 from scenekit.keys import FEATURES, SEMANTIC
 from scenekit.model.board import Board
 from scenekit.model.head import AxisNames, Core, Head, rows_by_name
@@ -27,7 +27,8 @@ from scenekit.model.targets import Targets
 from scenekit.ops.losses import safe_mean
 from scenekit.scene import Scene
 from scenekit.structures import FeaturePyramid, Geometry, Vocabulary
-from scenekit.visualization.draw import draw_semantic
+from scenekit.visualization.scene_canvas import on_canvas
+from scenekit_plugins.semantic.draw import draw_semantic
 from scenekit_plugins.semantic.evaluator import SemanticEvaluator
 from scenekit_plugins.semantic.label_maps import best_labels
 
@@ -191,5 +192,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         requires=(FEATURES,),
         learns_from=(SEMANTIC,),
         evaluator=SemanticEvaluator,
-        draw=draw_semantic,
+        draw=on_canvas(draw_semantic),
+        draw_covers=Coverage.IMAGE,
+        hub_tag="image-segmentation",
     )
