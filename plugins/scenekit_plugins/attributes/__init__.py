@@ -183,13 +183,21 @@ def outcome_weights(
     return (ratio * unit).float(), unit.float()
 
 
-def draw_attributes(picture: Image.Image, scene: Scene) -> Image.Image:
-    """Boxes with the name of each object, and the attributes that most likely hold before it."""
-    rects, colors = object_rects(picture, scene), object_colors(scene)
+def draw_attributes(image: Image.Image, scene: Scene) -> Image.Image:
+    """Draw boxes with the class name of each object, after its most probable attributes.
+
+    Args:
+        image: Image or canvas to draw on.
+        scene: The scene with attributes.
+
+    Returns:
+        The drawing.
+    """
+    rects, colors = object_rects(image, scene), object_colors(scene)
     words, names = top_words(scene), scene.names()
     texts = {row: " ".join((", ".join(words[row]), names[row])).strip() for row in rects}
     tags = [Tag(texts[row], colors[row], rect) for row, rect in rects.items()]
-    return draw_tags(draw_boxes(picture, scene, labels=False), tags)
+    return draw_tags(draw_boxes(image, scene, labels=False), tags)
 
 
 def top_words(scene: Scene) -> list[list[str]]:
