@@ -74,11 +74,11 @@ class MaskHead(Head[Float[Tensor, "N K M M"], Float[Tensor, "N M M"]]):
         regions: Regions = board[OBJECTS]
         bitmaps, rows = targets.packed(MASKS)
         assert rows is not None and regions.labels is not None
-        truth = crop_masks(bitmaps, rows, regions.boxes, raw.shape[-1], self.config.aligned_targets)
+        target = crop_masks(bitmaps, rows, regions.boxes, raw.shape[-1], self.config.aligned_targets)
         if self.config.binary_targets:
-            truth = (truth >= 0.5).to(truth)
+            target = (target >= 0.5).to(target)
         own = raw[torch.arange(len(raw), device=raw.device), regions.labels].float()
-        return {"mask": safe_mean(F.binary_cross_entropy_with_logits(own, truth, reduction="none"))}
+        return {"mask": safe_mean(F.binary_cross_entropy_with_logits(own, target, reduction="none"))}
 
     def decode(self, raw: Float[Tensor, "N K M M"], board: Board) -> Float[Tensor, "N M M"]:
         labels = board[OBJECTS].labels
