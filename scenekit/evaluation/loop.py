@@ -124,10 +124,10 @@ def evaluate(
                 measure.update(truth, passes)
         if on_sample is not None:
             on_sample(done)
-    for measure in measures:
-        if reason := measure.coverage.reason(measure.evaluator.result()):
-            _log.warning("task %s was not measured: %s", measure.task, reason)
     results = {name: result for measure in measures for name, result in measure.results()}
+    for measure in measures:
+        if reason := measure.coverage.reason(results[measure.task]):
+            _log.warning("task %s was not measured: %s", measure.task, reason)
     registry().notify("scenekit_evaluated", step=step, results=results)
     return results
 
