@@ -12,8 +12,10 @@ from .graph import load_graph as load_graph
 from .graph import save_graph as save_graph
 from .hooks import BackboneSpec as BackboneSpec
 from .hooks import BalancerSpec as BalancerSpec
+from .hooks import Coverage as Coverage
 from .hooks import DatasetSpec as DatasetSpec
 from .hooks import DetectorSpec as DetectorSpec
+from .hooks import LabelerSpec as LabelerSpec
 from .hooks import Policy as Policy
 from .hooks import TaskSpec as TaskSpec
 from .hooks import WeightSource as WeightSource

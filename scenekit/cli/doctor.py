@@ -52,6 +52,10 @@ def data(
         list[str] | None,
         typer.Option("--set", "--option", metavar="KEY=VALUE", help="For the data set, as root=/data; repeatable."),
     ] = None,
+    labelers: Annotated[
+        str | None,
+        typer.Option("--labelers", metavar="NAMES", help="Add what these derive, as data.labelers of a recipe does."),
+    ] = None,
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=0, help="Look at N samples, spread evenly; 0: at all.")
     ] = 1000,
@@ -70,10 +74,13 @@ def data(
     """
     import scenekit as sk
     from scenekit.data.inspection import UNREADABLE, inspect, spread
+    from scenekit.data.labelers import labelers_named, labelled
     from scenekit.data.value_checks import mended_sample
     from scenekit.errors import InputError
 
+    names = [] if labelers is None else [each.strip() for each in labelers.split(",") if each.strip()]
     samples = sk.dataset(name, split=split, **parsed_options(option or (), "--set"))
+    samples = labelled(samples, labelers_named(names))
     total = min(limit or len(samples), len(samples))
     shown = set(spread(total, drawn)) if out is not None else set()
     kept: list[Sample] = []

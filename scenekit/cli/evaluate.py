@@ -78,7 +78,7 @@ def data_config(model: str, data: str | None, split: str | None, options: Mappin
         InputError: The recipe has no `data.val`.
     """
     from scenekit.recipe import DatasetConfig, Recipe
-    from scenekit.training.folder import recipe_of
+    from scenekit.training.run_folder import recipe_of
 
     path = recipe_of(Path(model)) if data is None else None
     if path is None:

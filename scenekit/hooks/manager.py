@@ -21,6 +21,7 @@ from scenekit.hooks.records import (
     BalancerSpec,
     DatasetSpec,
     DetectorSpec,
+    LabelerSpec,
     TaskSpec,
     WeightSource,
 )
@@ -33,6 +34,7 @@ KINDS: Mapping[str, tuple[str, type[Any]]] = {
     "backbone": ("scenekit_backbones", BackboneSpec),
     "detector": ("scenekit_detectors", DetectorSpec),
     "dataset": ("scenekit_datasets", DatasetSpec),
+    "labeler": ("scenekit_labelers", LabelerSpec),
     "balancer": ("scenekit_balancers", BalancerSpec),
     "weights": ("scenekit_weights", WeightSource),
 }

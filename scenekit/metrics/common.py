@@ -27,6 +27,24 @@ def unique_names(categories: Mapping[int, str]) -> dict[int, str]:
     return {i: name if names.count(name) == 1 else f"{name} ({i})" for i, name in categories.items()}
 
 
+def box_iou(
+    a: Float[np.ndarray, "D 4"], b: Float[np.ndarray, "G 4"], last_pixel: float = 0.0
+) -> Float[np.ndarray, "D G"]:
+    """Return the IoU of each box with each other one; 0 where both are empty.
+
+    Args:
+        a: Boxes, xyxy in pixels.
+        b: Boxes to compare them with.
+        last_pixel: 1 for boxes whose last pixel is included, 0 for half-open ones.
+    """
+    sides = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2]) + last_pixel
+    shared = np.maximum(sides, 0).prod(axis=-1)
+    areas = [(boxes[:, 2:] - boxes[:, :2] + last_pixel).prod(axis=-1) for boxes in (a, b)]
+    union = areas[0][:, None] + areas[1] - shared
+    iou: Float[np.ndarray, "D G"] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return iou
+
+
 def match(
     iou: Float[np.ndarray, "D G"], ignored: Bool[np.ndarray, " G"], thresholds: Float[np.ndarray, " T"]
 ) -> Int[np.ndarray, "T D"]:

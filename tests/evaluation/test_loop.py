@@ -13,9 +13,8 @@ import pytest
 import torch
 
 import scenekit as sk
-from scenekit.data.checks import _warn_once
 from scenekit.data.sample import Sample
-from scenekit.errors import InputError
+from scenekit.errors import InputError, warn_once
 from scenekit.evaluation import model_passes as passes
 from scenekit.evaluation.loop import evaluate, evaluators
 from scenekit.keys import OBJECTS
@@ -152,7 +151,7 @@ def test_faulty_annotations(
     answer = Scene((48, 64), vocabulary, {OBJECTS: seen})
     monkeypatch.setattr(model, "vocabulary", vocabulary)
     monkeypatch.setattr(passes, "Passes", lambda *_: found(answer))
-    _warn_once.cache_clear()
+    warn_once.cache_clear()
     with caplog.at_level(logging.WARNING):
         assert evaluate(model, [faulty(2)], tasks=["detection"])["detection"]["AP"] == 1.0
     assert "image 2 of the data set" in caplog.text and "box 3" in caplog.text

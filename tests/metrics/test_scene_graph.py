@@ -9,13 +9,13 @@ import torch
 
 from scenekit.errors import InputError
 from scenekit.metrics.coco.average_precision import CocoAP, CocoObjects
-from scenekit.metrics.scene_graph.arrays import GraphPrediction, GraphTruth
+from scenekit.metrics.common import box_iou
+from scenekit.metrics.scene_graph.arrays import LAST_PIXEL, GraphPrediction, GraphTruth
 from scenekit.metrics.scene_graph.recall import (
     CUTOFFS,
     MODES,
     Mode,
     SceneGraphRecall,
-    inclusive_iou,
     match_relations,
     read_mode,
 )
@@ -135,10 +135,10 @@ def test_zero_shot_looks_at_unseen_triplets_alone() -> None:
 
 def test_iou_counts_the_last_pixel() -> None:
     """20 of 40 pixels; with widths x2 - x1 it would be 9 * 1 of 28."""
-    iou = inclusive_iou(np.array([[0.0, 0, 9, 1]]), np.array([[0.0, 0, 9, 3], [10, 0, 19, 1]]))
+    iou = box_iou(np.array([[0.0, 0, 9, 1]]), np.array([[0.0, 0, 9, 3], [10, 0, 19, 1]]), LAST_PIXEL)
     assert iou.tolist() == [[0.5, 0]]
     empty = np.array([[5.0, 5, 4, 4]])
-    assert inclusive_iou(empty, empty).tolist() == [[0]]
+    assert box_iou(empty, empty, LAST_PIXEL).tolist() == [[0]]
 
 
 def test_merging_equals_one_process() -> None:

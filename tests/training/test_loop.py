@@ -207,7 +207,7 @@ def test_folders_that_are_taken(tmp_path):
     refused(toy.recipe(steps=1), tmp_path / "run", "holds a run already")
     refused(toy.recipe(steps=1, lr=0.5, seed=3), tmp_path / "run", "train.lr, train.seed changed", resume=True)
     (tmp_path / "file").write_text("x")
-    refused(toy.recipe(steps=1), tmp_path / "file", "this is a file")
+    refused(toy.recipe(steps=1), tmp_path / "file", "is a file; expected a folder")
     assert len(losses(tmp_path / "run")) == 1
 
 
@@ -241,7 +241,7 @@ def test_damaged_checkpoints(tmp_path):
     torch.save({"format_version": 1, "step": 2, "weights": {}}, state)
     refused(toy.recipe(steps=4), tmp_path, "state.pt: 'optimizer' is missing", resume=True)
     torch.save({"format_version": 99}, state)
-    refused(toy.recipe(steps=4), tmp_path, "format version 1 is expected, got 99", resume=True)
+    refused(toy.recipe(steps=4), tmp_path, "expected format version 1, got 99", resume=True)
     state.unlink()
     refused(toy.recipe(steps=4), tmp_path, "no such file", resume=True)
 
@@ -283,7 +283,7 @@ def test_a_task_is_taught_while_all_else_stays(tmp_path):
     moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
     assert moved and all(name.startswith("heads.masks.") for name in moved)
     assert set(losses(tmp_path / "after")[0]["losses"]) == {"masks.mask"}
-    with pytest.raises(InputError, match=r"no task or stage 'mask' in this model.*masks"):
+    with pytest.raises(InputError, match=r"this model has no task or stage 'mask'.*masks"):
         run(changed(more, train={"only": ["mask"]}), tmp_path / "misspelt")
     with pytest.raises(InputError, match="set init"):
         changed(toy.recipe(), train={"only": ["masks"]})

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import OBJECTS, RELATIONS
+from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.relations.config import RelationConfig, configured
 from scenekit_plugins.relations.draw import draw_relations
 from scenekit_plugins.relations.evaluator import SceneGraphEvaluator
@@ -23,7 +24,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         config=RelationConfig,
         requires=(OBJECTS,),
         learns_from=(RELATIONS, OBJECTS),
-        draw=draw_relations,
+        draw=on_canvas(draw_relations),
         draw_apart=True,
         configure=configured,
         evaluator=SceneGraphEvaluator,

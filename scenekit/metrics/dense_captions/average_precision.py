@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float, Int
 
 from scenekit.errors import InputError
 from scenekit.metrics.checks import check_length, corners, decimals
+from scenekit.metrics.common import box_iou
 from scenekit.metrics.dense_captions.language import CORPUS_SCORES, LanguageScore, unigram_f
 
 MERGE_IOU = 0.7
@@ -239,24 +240,6 @@ def average_precision(right: Bool[np.ndarray, " D"], regions: int) -> float:
     highest = np.maximum.accumulate(precision[::-1])[::-1]
     reached = np.searchsorted(hits / regions, RECALLS)
     return float(np.append(highest, 0.0)[reached].mean())
-
-
-def box_iou(a: Float[np.ndarray, "N 4"], b: Float[np.ndarray, "M 4"]) -> Float[np.ndarray, "N M"]:
-    """Compute the IoU of half-open boxes.
-
-    Args:
-        a: xyxy pixels.
-        b: xyxy pixels.
-
-    Returns:
-        Fractions; 0 where both boxes are empty.
-    """
-    corner, limit = np.maximum(a[:, None, :2], b[:, :2]), np.minimum(a[:, None, 2:], b[:, 2:])
-    shared = np.maximum(limit - corner, 0).prod(axis=-1)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=-1) for boxes in (a, b)]
-    union = areas[0][:, None] + areas[1] - shared
-    iou: Float[np.ndarray, "N M"] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return iou
 
 
 @dataclass(frozen=True, eq=False)

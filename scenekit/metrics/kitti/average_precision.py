@@ -28,6 +28,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from scenekit.errors import InputError
+from scenekit.metrics.common import box_iou
 from scenekit.ops.boxes3d import turned_rectangles
 from scenekit.ops.iou3d import bev_overlap
 
@@ -222,10 +223,8 @@ def overlaps(truth: KittiObjects, prediction: KittiObjects) -> dict[Metric, Floa
     Returns:
         Fractions by metric; 0 for objects without a 3D box, such as DontCare.
     """
-    shared = _intersections(prediction.boxes, truth.boxes)
-    areas = [(o.boxes[:, 2:] - o.boxes[:, :2]).prod(axis=1) for o in (prediction, truth)]
     bev, volume = _in_space(truth, prediction)
-    return {"2D": _ratio(shared, areas[0][:, None] + areas[1] - shared), "BEV": bev, "3D": volume}
+    return {"2D": box_iou(prediction.boxes, truth.boxes), "BEV": bev, "3D": volume}
 
 
 def recall_thresholds(scores: Float[np.ndarray, " K"], count: int) -> Float[np.ndarray, " T"]:

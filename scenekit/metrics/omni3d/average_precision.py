@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from scenekit.errors import InputError
-from scenekit.metrics.common import match, ratio
+from scenekit.metrics.common import box_iou, match, ratio
 from scenekit.ops.boxes3d import footprints
 from scenekit.ops.iou3d import bev_overlap, box3d_overlap, is_box3d
 
@@ -255,15 +255,6 @@ def _curve(judged: Sequence[_Judged], T: int) -> tuple[Float[np.ndarray, "T 101"
     return np.take_along_axis(padded, places, axis=1), recall.max(axis=1, initial=0)
 
 
-def _iou_2d(a: Float[np.ndarray, "D 4"], b: Float[np.ndarray, "G 4"]) -> Float[np.ndarray, "D G"]:
-    sides = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2])
-    shared = np.maximum(sides, 0).prod(axis=2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (a, b)]
-    union = areas[0][:, None] + areas[1] - shared
-    iou: Float[np.ndarray, "D G"] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return iou
-
-
 def _iou_3d(a: Omni3DObjects, b: Omni3DObjects) -> Float[np.ndarray, "D G"]:
     """Compute the IoU of volumes; 0 for boxes without volume, such as those of objects without a valid 3D box."""
     iou = np.zeros((len(a), len(b)))
@@ -287,7 +278,7 @@ def _iou_bev(a: Omni3DObjects, b: Omni3DObjects) -> Float[np.ndarray, "D G"]:
 
 
 _IOU: Mapping[Mode, Callable[[Omni3DObjects, Omni3DObjects], np.ndarray]] = {
-    "2D": lambda a, b: _iou_2d(a.boxes, b.boxes),
+    "2D": lambda a, b: box_iou(a.boxes, b.boxes),
     "3D": _iou_3d,
     "BEV": _iou_bev,
 }

@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from scenekit.errors import InputError, nearest
-from scenekit.metrics.common import ratio
+from scenekit.metrics.common import box_iou, ratio
 from scenekit.metrics.scene_graph.arrays import LAST_PIXEL, GraphPrediction, GraphTruth
 
 Mode = Literal["predcls", "sgcls", "sgdet"]
@@ -284,24 +284,6 @@ def first_matches(matches: Bool[np.ndarray, "K R"]) -> Int[np.ndarray, " R"]:
     return np.where(matches.any(axis=0), matches.argmax(axis=0), _NEVER)
 
 
-def inclusive_iou(a: Float[np.ndarray, "N 4"], b: Float[np.ndarray, "G 4"]) -> Float[np.ndarray, "N G"]:
-    """Compute the IoU of boxes whose last pixel is included.
-
-    Args:
-        a: xyxy pixels.
-        b: xyxy pixels.
-
-    Returns:
-        Fractions; 0 where both boxes are empty.
-    """
-    corner, limit = np.maximum(a[:, None, :2], b[:, :2]), np.minimum(a[:, None, 2:], b[:, 2:])
-    shared = np.maximum(limit - corner + LAST_PIXEL, 0).prod(axis=-1)
-    areas = [(boxes[:, 2:] - boxes[:, :2] + LAST_PIXEL).prod(axis=-1) for boxes in (a, b)]
-    union = areas[0][:, None] + areas[1] - shared
-    iou: Float[np.ndarray, "N G"] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return iou
-
-
 def _with_given(truth: GraphTruth, prediction: GraphPrediction, mode: Mode) -> GraphPrediction:
     """Return the prediction with what the mode gives."""
     if mode == "sgdet" or not len(prediction.pairs):
@@ -358,7 +340,7 @@ def _matches(
 ) -> Bool[np.ndarray, "K R"]:
     """Return which ground-truth relations each triplet (row of the predicted pairs, predicate) matches."""
     same: Bool[np.ndarray, "N G"] = (prediction.labels[:, None] == truth.labels) & (
-        inclusive_iou(prediction.boxes, truth.boxes) >= IOU_THRESHOLD
+        box_iou(prediction.boxes, truth.boxes, LAST_PIXEL) >= IOU_THRESHOLD
     )
     subjects, objects = prediction.pairs[pairs].T
     target_subjects, target_objects, target_predicates = truth.relations.T

@@ -11,10 +11,9 @@ from scipy import ndimage
 import scenekit as sk
 from scenekit.keys import MASKS, MESHES
 from scenekit.structures import Meshes
-from scenekit.visualization import draw_meshes
 from scenekit.visualization.camera_view import View
-from scenekit.visualization.meshes import lit, surface_of, triangles_of
-from scenekit.visualization.raster import visible_faces
+from scenekit_plugins.meshes.draw import draw_meshes, lit, surface_of, triangles_of
+from scenekit_plugins.meshes.raster import visible_faces
 from tests.visualization.scenes import gray_image
 from tests.visualization.spatial_scenes import CAMERA, triangles
 from tests.visualization.test_draw import changed

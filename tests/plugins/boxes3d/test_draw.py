@@ -9,9 +9,9 @@ import torch
 
 import scenekit as sk
 from scenekit.keys import BOXES3D
-from scenekit.visualization import draw_boxes3d, draw_scene
-from scenekit.visualization.boxes3d import EDGES, FACES, cuboid_tags, near_side
+from scenekit.visualization import draw_scene
 from scenekit.visualization.camera_view import NEAR, View, cut
+from scenekit_plugins.boxes3d.draw import EDGES, FACES, cuboid_tags, draw_boxes3d, near_side
 from tests.visualization.scenes import gray_image
 from tests.visualization.spatial_scenes import CAMERA, ahead, cuboids
 from tests.visualization.test_draw import changed

@@ -1,7 +1,4 @@
-"""The folder that a run writes to: who may begin there, and who may go on.
-
-`recipe.yaml`, `log.jsonl`, `evaluations.jsonl`, `checkpoints/` and, in the end, `model/`.
-"""
+"""The folder of a run: `recipe.yaml`, `log.jsonl`, `evaluations.jsonl`, `checkpoints/` and, in the end, `model/`."""
 
 from __future__ import annotations
 
@@ -18,26 +15,35 @@ RECIPE, LOG, EVALUATIONS, MODEL = "recipe.yaml", "log.jsonl", "evaluations.jsonl
 
 _FREE_TRAINING = ("steps", "workers", "save_every", "keep", "evaluate_every", "evaluate_limit")
 FREE = frozenset({"out", "data.val", *(f"train.{name}" for name in _FREE_TRAINING)})
-"""Entries of a recipe that may change when a run goes on.
+"""Entries of a recipe that may change when a run is resumed.
 
-All others decide what its weights are; of these only `train.steps` does. A run may go on for longer (or shorter) than
-it was meant to: every schedule but "constant" is then, from the checkpoint on, the one of the new length, so that the
-weights are not those of a run that had the new length from its beginning.
+All others determine the weights; of these only `train.steps` does. A run may be resumed for more (or fewer) steps than
+planned: every schedule but "constant" is then, from the checkpoint on, the one of the new length, so that the weights
+differ from those of a run that had the new length from its beginning.
 """
 
 
 def check_folder(out: Path, recipe: Recipe, resume: bool) -> tuple[Recipe, Path | None]:
-    """(the recipe, with what a run that goes on found out when it started; the checkpoint to go on from, if any).
+    """Check that a run may write to a folder.
 
-    Raises InputError for a folder that holds a run when none is to be resumed, and for a recipe that differs from that
-    of the run to be resumed.
+    Args:
+        out: The folder.
+        recipe: Recipe of the run.
+        resume: Whether a run in the folder is to be resumed.
+
+    Returns:
+        The recipe, with the options that the resumed run determined when it started, and the checkpoint to resume from,
+        if any.
+
+    Raises:
+        InputError: If `out` is a file, holds a run and `resume` is False, or holds a run with another recipe.
     """
     if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: a folder to write to is expected, but this is a file")
+        raise InputError(f"{out} is a file; expected a folder to write to")
     if not (out / RECIPE).is_file():
         return recipe, None
     if not resume:
-        raise InputError(f"{out} holds a run already; go on with --resume, or name another folder")
+        raise InputError(f"{out} holds a run already; continue it with --resume, or name another folder")
     before = Recipe.load(out / RECIPE)
     recipe = adopted(recipe, before)
     changed = [path for path in differences(before, recipe) if not _free(path)]
@@ -63,7 +69,11 @@ def recipe_of(model: Path) -> Path | None:
 
 
 def clear_folder(out: Path) -> None:
-    """A run that fails before its first step is done leaves nothing, so that it can be started anew."""
+    """Remove the files of a run that failed before its first step, so that it can be started again.
+
+    Args:
+        out: Folder of the run.
+    """
     for name in (RECIPE, LOG, EVALUATIONS):
         (out / name).unlink(missing_ok=True)
 
@@ -73,7 +83,15 @@ def _free(path: str) -> bool:
 
 
 def differences(first: Recipe, second: Recipe) -> Iterator[str]:
-    """Dotted paths of the entries in which two recipes differ."""
+    """Yield the entries in which two recipes differ.
+
+    Args:
+        first: One recipe.
+        second: The other recipe.
+
+    Returns:
+        Dotted paths of the entries.
+    """
     return _differences(first.model_dump(mode="json"), second.model_dump(mode="json"))
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scenekit.visualization import raster
-from scenekit.visualization.raster import clip_near, visible_faces
+from scenekit_plugins.meshes import raster
+from scenekit_plugins.meshes.raster import clip_near, visible_faces
 
 
 def by_trial(triangles: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -9,19 +9,19 @@ import torch
 
 import scenekit as sk
 from scenekit.keys import BOXES3D
-from scenekit.visualization import draw_birds_eye
-from scenekit.visualization.birds_eye import (
+from scenekit.visualization.camera_view import has_front
+from scenekit_plugins.boxes3d.birds_eye import (
     PAPER,
     SHORTEST,
     SIDE,
     Ground,
     Sheet,
     border_rays,
+    draw_birds_eye,
     footer,
     grid_step,
     not_far_off,
 )
-from scenekit.visualization.camera_view import has_front
 from tests.visualization.spatial_scenes import CAMERA, ahead, cuboids
 
 

@@ -14,8 +14,8 @@ from scenekit.scene import Scene
 from scenekit.visualization.camera_view import NEAR, View, camera_tags
 from scenekit.visualization.canvas import Style, draw_seams
 from scenekit.visualization.draw import around, object_colors, object_texts
-from scenekit.visualization.raster import clip_near, visible_faces
 from scenekit.visualization.text_labels import Tag, draw_tags, roomiest_spot
+from scenekit_plugins.meshes.raster import clip_near, visible_faces
 
 LIGHT = np.array([-0.35, -0.75, -0.56])
 """Towards the light, in the camera frame: from above, a little from the left, and from behind the viewer."""
