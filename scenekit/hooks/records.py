@@ -63,7 +63,8 @@ class TaskSpec:
     (vocabulary) -> Evaluator. draw: (image, scene) -> image; draw_apart: it is full of words and wants an image of
     its own; draw_covers: what the drawing covers, for the order in which tasks are drawn. views: (scene) -> image, by
     name: further images of a scene, such as the one from above. hub_tag: the hub's name for such tasks
-    ("image-segmentation"), for the model card. static: runs over a fixed number of regions. api: version of this
+    ("image-segmentation"), for the model card. record: (scene) -> what a recording for rerun's viewer shows, by path;
+    it imports rerun itself. static: runs over a fixed number of regions. api: version of this
     contract the plugin was written for.
 
     stages: (core, config) -> stages that the task brings into the core, such as a region stream of its own. configure:
@@ -90,6 +91,7 @@ class TaskSpec:
     draw_covers: Coverage = Coverage.LINES
     views: Mapping[str, Callable[[Scene], Image.Image]] = field(default_factory=dict)
     hub_tag: str | None = None
+    record: Callable[[Scene], Mapping[str, tuple[Any, ...]]] | None = None
     static: bool = False
     api: int = API_VERSION
     stages: Callable[[Core, Any], Sequence[Provider]] | None = None

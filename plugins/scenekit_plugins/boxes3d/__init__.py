@@ -12,6 +12,7 @@ from scenekit_plugins.boxes3d.draw import draw_boxes3d
 from scenekit_plugins.boxes3d.head import Boxes3DHead
 from scenekit_plugins.boxes3d.metrics import Boxes3DEvaluator
 from scenekit_plugins.boxes3d.priors import prepared
+from scenekit_plugins.boxes3d.recording import record_boxes3d
 
 
 @hookimpl
@@ -28,5 +29,6 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         draw=draw_boxes3d,
         draw_apart=True,
         views={"birds-eye": draw_birds_eye},
+        record=record_boxes3d,
         prepare=prepared,
     )

@@ -27,6 +27,7 @@ from scenekit.structures import Geometry, Masks, Regions
 from scenekit_plugins.layers import Norm, conv_stack, init_for_relu
 from scenekit_plugins.masks.draw import draw_masks
 from scenekit_plugins.masks.pasting import paste_masks
+from scenekit_plugins.masks.recording import record_masks
 
 
 class MaskConfig(Config):
@@ -115,4 +116,5 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         draw=draw_masks,
         draw_covers=Coverage.AREAS,
         hub_tag="image-segmentation",
+        record=record_masks,
     )
