@@ -128,7 +128,11 @@ MASKS: Key[Any, Masks] = Key(
     "masks", of=OBJECTS, doc="probabilities in the box frame [N M M]", field=MaskField(), shape=("N", "M", "M")
 )
 AMODAL_MASKS: Key[Any, Masks] = Key(
-    "amodal_masks", of=OBJECTS, doc="as masks, hidden parts included", field=MaskField(), shape=("N", "M", "M")
+    "amodal_masks",
+    of=OBJECTS,
+    doc="as masks, hidden parts included",
+    field=MaskField(amodal=True),
+    shape=("N", "M", "M"),
 )
 KEYPOINTS: Key[Keypoints, Keypoints] = Key("keypoints", of=OBJECTS, doc="points of the skeleton", field=KeypointField())
 ATTRIBUTES: Key[Any, Any] = Key(
@@ -145,10 +149,16 @@ VOXELS: Key[Any, Any] = Key(
     shape=("N", "V", "V", "V"),
 )
 TRUNCATION: Key[Any, Any] = Key(
-    "truncation", of=OBJECTS, doc="share of the object beyond the border of the image, 0..1, NaN unknown [N]"
+    "truncation",
+    of=OBJECTS,
+    doc="share of the object beyond the border of the image, 0..1, NaN unknown [N]",
+    field=Field(nan_is_unknown=True),
 )
 VISIBILITY: Key[Any, Any] = Key(
-    "visibility", of=OBJECTS, doc="share of the object that nothing hides, 0..1, NaN unknown [N]"
+    "visibility",
+    of=OBJECTS,
+    doc="share of the object that nothing hides, 0..1, NaN unknown [N]",
+    field=Field(nan_is_unknown=True),
 )
 PHRASE_CAPTIONS: Key[Captions, Captions] = Key(
     "phrase_captions", of=PHRASES, doc="a description of the region", field=CaptionField()

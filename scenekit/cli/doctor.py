@@ -69,8 +69,8 @@ def data(
     Exit status 1 where samples cannot be read.
     """
     import scenekit as sk
+    from scenekit.data.checks import valid_values
     from scenekit.data.inspection import UNREADABLE, inspect, spread
-    from scenekit.data.value_checks import mended_sample
     from scenekit.errors import InputError
 
     samples = sk.dataset(name, split=split, **parsed_options(option or (), "--set"))
@@ -82,7 +82,7 @@ def data(
         def watch(done: int, sample: Sample | None) -> None:
             advance(done)
             if sample is not None and done - 1 in shown:
-                kept.append(mended_sample(sample))
+                kept.append(valid_values(sample))
 
         found = inspect(samples, limit or None, watch)
     if out is not None:

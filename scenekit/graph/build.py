@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 import networkx as nx
 import torch
 
 from scenekit.errors import InputError
+from scenekit.fields.base import Edges
 from scenekit.io.files import plain
 from scenekit.keys import OBJECTS, RELATIONS, Key
 from scenekit.scene import Scene
 from scenekit.structures.relations import Relations
 
-BOX, IDENTITY, LABEL, PREDICATE, PROBABILITIES, SCORE = (
-    "box", "identity", "label", "predicate", "probabilities", "score",
+BOX, IDENTITY, LABEL, PREDICATE, SCORE, SOURCE = (
+    "box", "identity", "label", "predicate", "score", "from_key",
 )  # fmt: skip
 VOCABULARY = "vocabulary"
 
@@ -39,14 +40,13 @@ def build_graph(
         raise InputError(f"top must be the number of relations to keep, 0 or more; got {top}")
     graph = nx.MultiDiGraph(**image_facts(scene))
     graph.add_nodes_from(enumerate(nodes(scene, attribute_threshold)))
-    if RELATIONS in scene:
-        relations = scene[RELATIONS]
-        check_rows(relations, len(graph))
-        check_predicates(relations, len(scene.vocabulary.predicates))
-        if relabel:
-            take_labels_of(relations, graph, scene)
-        for row in kept_rows(relations, threshold, top):
-            graph.add_edge(int(relations.subject[row]), int(relations.object[row]), row, **edge(relations, row, scene))
+    first = 0
+    for key, edges in edges_in(scene):
+        check_rows(key, edges, len(graph))
+        add_edges(graph, key, edges, first, kept_rows(edges, threshold, top))
+        first += len(edges.subject)
+    if relabel and RELATIONS in scene:
+        take_labels_of(scene[RELATIONS], graph, scene)
     return graph
 
 
@@ -80,27 +80,25 @@ def check_names(keys: dict[Key[Any, Any], Any]) -> None:
             raise InputError(f"the key {key.name!r} is called as an attribute of every node; give the key another name")
 
 
-def check_rows(relations: Relations, count: int) -> None:
-    """Refuse relations of objects that are not there; networkx would make them up."""
-    for role, rows in (("subject", relations.subject), ("object", relations.object)):
+def check_rows(key: Key[Any, Any], edges: Edges, count: int) -> None:
+    """Refuse edges between objects that do not exist; networkx would add these."""
+    for role, rows in (("subject", edges.subject), ("object", edges.object)):
         outside = ((rows < 0) | (rows >= count)).nonzero()[:, 0].tolist()
         if outside:
-            relation = outside[0]
+            row = outside[0]
             raise InputError(
-                f"relation {relation} has object {int(rows[relation])} as its {role}, but the scene has {count}"
-                " objects, counted from 0; leave the relation out or mend it"
+                f"{key.name} {row}: object {int(rows[row])} is its {role}, but the scene has {count} objects, counted"
+                " from 0; remove the entry or fix it"
             )
 
 
-def check_predicates(relations: Relations, count: int) -> None:
-    """Refuse predicates that the vocabulary does not name."""
-    outside = ((relations.predicate < 0) | (relations.predicate >= count)).nonzero()[:, 0].tolist()
-    if outside:
-        number = int(relations.predicate[outside[0]])
-        raise InputError(
-            f"relation {outside[0]} has the predicate {number}, but the scene's vocabulary has {count} predicates,"
-            " counted from 0; give the scene the vocabulary that the relations were made with"
-        )
+def add_edges(graph: Graph, key: Key[Any, Any], edges: Edges, first: int, rows: Iterable[int]) -> None:
+    """Add some rows of the edges of `key`, numbered from `first`; edges without a name are called as the key."""
+    for row in rows:
+        score = {} if edges.score is None else {SCORE: float(edges.score[row])}
+        source = {} if key == RELATIONS else {SOURCE: key.name}
+        ends = int(edges.subject[row]), int(edges.object[row])
+        graph.add_edge(*ends, first + row, **{PREDICATE: key.name, **edges.attributes[row], **score, **source})
 
 
 def take_labels_of(relations: Relations, graph: Graph, scene: Scene) -> None:
@@ -114,30 +112,28 @@ def take_labels_of(relations: Relations, graph: Graph, scene: Scene) -> None:
             graph.nodes[row][SCORE] = float(scores[row])
 
 
-def kept_rows(relations: Relations, threshold: float, top: int | None) -> list[int]:
-    """The relations that become edges, in their order: those that score enough, at most `top` of them."""
-    if relations.score is None:
-        return list(range(len(relations)))[:top]
-    scores = torch.nan_to_num(relations.score, nan=-math.inf)
+def kept_rows(edges: Edges, threshold: float, top: int | None) -> list[int]:
+    """Return the rows that become edges, in their order: those that score enough, at most `top` of them."""
+    if edges.score is None:
+        return list(range(len(edges.subject)))[:top]
+    scores = torch.nan_to_num(edges.score, nan=-math.inf)
     best = torch.argsort(scores, descending=True, stable=True)[:top]
     return sorted(best[scores[best] >= threshold].tolist())
 
 
-def edge(relations: Relations, row: int, scene: Scene) -> dict[str, Any]:
-    """The attributes of one relation."""
-    found: dict[str, Any] = {PREDICATE: scene.vocabulary.predicates[int(relations.predicate[row])]}
-    if relations.score is not None:
-        found[SCORE] = float(relations.score[row])
-    if relations.probabilities is not None:
-        found[PROBABILITIES] = plain(relations.probabilities[row].tolist())
-    return found
-
-
 def has_edges(scene: Scene) -> bool:
     """Return whether a value that relates objects is there, if only an empty one."""
-    return bool(edge_counts(scene))
+    return any(True for _ in edges_in(scene))
 
 
 def edge_counts(scene: Scene) -> dict[str, int]:
     """Return how many edges each value that relates objects gives to the graph, by the names of their keys."""
-    return {RELATIONS.name: len(scene[RELATIONS])} if RELATIONS in scene else {}
+    return {key.name: len(edges.subject) for key, edges in edges_in(scene)}
+
+
+def edges_in(scene: Scene) -> Iterator[tuple[Key[Any, Any], Edges]]:
+    """Yield the keys of the image whose values relate objects, with the edges; relations first."""
+    for key in sorted(scene.values, key=lambda key: key != RELATIONS):  # whose rows are the keys of their edges
+        edges = key.field.edges(scene[key], scene.vocabulary) if key.of is None else None
+        if edges is not None:
+            yield key, edges

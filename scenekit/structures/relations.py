@@ -35,14 +35,14 @@ class Relations:
         columns: dict[str, Any] = {name: None if value is None else value[rows] for name, value in values.items()}
         return replace(self, **columns)
 
-    def moved(self, places: Int[Tensor, " N"]) -> Relations:
-        """The same of objects that now stand at `places`, -1 for those that are gone, with all that relates to them.
+    def remapped(self, index_map: Int[Tensor, " N"]) -> Relations:
+        """Return the relations of objects that are left, with their new rows (-1 in `index_map`: dropped).
 
-        Objects that are left are in the order of their places, none of which is free.
+        The new rows are 0 to the number of objects that are left, each of them once.
         """
-        subject, target = places[self.subject], places[self.object]
+        subject, target = index_map[self.subject], index_map[self.object]
         left = replace(self, subject=subject, object=target)[(subject >= 0) & (target >= 0)]
-        rows = places.argsort()[int((places < 0).sum()) :]
+        rows = index_map.argsort()[int((index_map < 0).sum()) :]
         labels = None if self.labels is None else self.labels[rows]
         scores = None if self.label_scores is None else self.label_scores[rows]
         return replace(left, labels=labels, label_scores=scores)

@@ -157,6 +157,7 @@ def _classes(model: SceneModel) -> Iterator[str]:
         "stuff": vocabulary.stuff,
         "predicates": vocabulary.predicates,
         "attributes": vocabulary.attributes,
+        **vocabulary.lists,
         **{f"points of {thing}": skeleton.points for thing, skeleton in vocabulary.skeletons.items()},
     }
     kinds = {"things": vocabulary.things, **{kind: names for kind, names in further.items() if used & {*names}}}

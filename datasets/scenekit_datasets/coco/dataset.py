@@ -109,8 +109,9 @@ class CocoDataset(Dataset[Sample]):
             values[RELATIONS] = pictures.relations_of(notes.image, notes.things, frame, self.faulty)
         if PHRASE_CAPTIONS in self.keys and "phrases" in notes.image.data:
             streams[PHRASES], values[PHRASE_CAPTIONS] = pictures.phrases_of(notes.image)
+        objects = [row.record.integer("id") for row in notes.things]
         further = [key for key in self.further if key in self.keys]
-        values.update(image_values(notes.image, further, frame.size, self.vocabulary))
+        values.update(image_values(notes.image, further, objects, frame.size, self.vocabulary))
         camera = pictures.camera_of(notes.image)
         return Scene(frame.size, self.vocabulary, streams, values, valid, camera, str(path))
 
