@@ -81,6 +81,42 @@ ONE_PASS = tuple(
 
 KEYS_OF_THE_CORE = {"IMAGES", "FEATURES", "PROPOSALS", "OBJECTS", "Key", "Stream"}
 
+KINDS_OF_VALUES = {
+    *("SEMANTIC", "PANOPTIC", "DEPTH", "RELATIONS", "MASKS", "AMODAL_MASKS", "KEYPOINTS", "ATTRIBUTES", "CAPTIONS"),
+    *("BOXES3D", "MESHES", "VOXELS", "TRUNCATION", "VISIBILITY", "PHRASE_CAPTIONS"),
+    *("Masks", "Keypoints", "Captions", "Boxes3D", "Meshes", "Panoptic", "Segment", "Relations", "Pairs"),
+}
+"""Keys of tasks, and the structures of their values."""
+
+NAMES_KINDS_OF_VALUES: dict[str, str] = {
+    "scenekit/cli/demo.py": "the demo prints counts and writes files of the shipped tasks",
+    "scenekit/cli/writing.py": "files of formats that hold one kind of value: a graph, a mesh",
+    "scenekit/evaluation/attributes.py": "the evaluator of one task",
+    "scenekit/evaluation/box_errors.py": "the evaluator of one task",
+    "scenekit/evaluation/captions.py": "the evaluator of one task",
+    "scenekit/evaluation/evaluators.py": "the evaluators of some tasks",
+    "scenekit/evaluation/kitti_scenes.py": "the evaluator of one task",
+    "scenekit/evaluation/omni3d_scenes.py": "the evaluator of one task",
+    "scenekit/evaluation/scene_graph_scenes.py": "the evaluator of one task",
+    "scenekit/graph/build.py": "`relabel` takes the labels of the predictor of relations, whose rows number the edges",
+    "scenekit/graph/query.py": "the query language has a word for attributes",
+    "scenekit/graph/query_grammar.py": "the query language has a word for attributes",
+    "scenekit/io/mesh_files.py": "files of meshes hold meshes",
+    "scenekit/testing/examples.py": "made-up ground truth of each kind",
+    "scenekit/testing/rules/outputs.py": "where values of each kind lie in the image",
+    "scenekit/visualization/birds_eye.py": "the drawing of one task",
+    "scenekit/visualization/camera_view.py": "a view of 3D boxes",
+    "scenekit/visualization/draw.py": "drawings of the layers that every image has",
+    "scenekit/visualization/export/mesh_scene.py": "files of meshes hold meshes and 3D boxes",
+    "scenekit/visualization/export/rerun_recording.py": "a recording of rerun has an entity for each of its own kinds",
+    "scenekit/visualization/meshes.py": "the drawing of one task",
+    "scenekit/visualization/report/language.py": "tables of the report about texts",
+    "scenekit/visualization/report/page.py": "tables of the report",
+    "scenekit/visualization/report/spatial.py": "views of the report in space",
+    "scenekit/weights/card.py": "tags of the hub",
+}
+"""The files of the core that may import them all the same, and why."""
+
 
 def sources(*roots: str) -> list[Path]:
     return sorted(path for root in roots for path in (REPOSITORY / root).rglob("*.py"))
@@ -156,6 +192,22 @@ def test_the_core_names_no_task(path: Path) -> None:
 def test_the_one_pass_knows_no_key_of_a_task(name: str) -> None:
     imported = {name for module, name in imports(REPOSITORY / "scenekit" / name) if module == "scenekit.keys"}
     assert imported <= KEYS_OF_THE_CORE
+
+
+def kinds_of_values_in(path: Path) -> set[str]:
+    """The keys and structures of tasks that a file imports from scenekit or reads as `sk.NAME`."""
+    imported = {name for module, name in imports(path) if module.startswith(("scenekit.keys", "scenekit.structures"))}
+    read = {n.attr for n in nodes(path) if isinstance(n, ast.Attribute) and ast.unparse(n.value) == "sk"}
+    return KINDS_OF_VALUES & (imported | read)
+
+
+def test_a_kind_of_value_lives_in_its_field() -> None:
+    """What the core does to values it asks of their fields: a new kind touches keys.py, its field and its structure."""
+    homes = ("scenekit/keys.py", "scenekit/fields/", "scenekit/structures/", "scenekit/templates/")
+    others = {relative(path): path for path in sources("scenekit") if not relative(path).startswith(homes)}
+    naming = {name: kinds for name, path in others.items() if (kinds := kinds_of_values_in(path))}
+    assert naming.keys() - NAMES_KINDS_OF_VALUES.keys() == set(), "ask the key's field instead"
+    assert NAMES_KINDS_OF_VALUES.keys() - naming.keys() == set(), "no longer needed; remove the exception"
 
 
 @pytest.mark.parametrize("path", sources("scenekit"), ids=relative)
