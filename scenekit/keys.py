@@ -6,7 +6,10 @@ Data sets and plugins share the keys below; a third party makes its own: `Key("a
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 from scenekit.errors import InputError
@@ -38,6 +41,11 @@ Item = TypeVar("Item")
 
 RESERVED = ("format_version", "image", "vocabulary")
 """Entries of a scene's JSON that belong to no key."""
+
+PLUGIN_GROUP = "scenekit"
+"""Entry-point group of plugins."""
+
+_log = logging.getLogger(__name__)
 
 _registered: dict[str, Key[Any, Any]] = {}
 
@@ -101,8 +109,27 @@ def _restore(kind: type[Key[Any, Any]], name: str, *rest: Any) -> Key[Any, Any]:
 
 
 def key_named(name: str) -> Key[Any, Any] | None:
-    """The registered key of that name, if any."""
+    """Return the key of that name, also one of an installed plugin that nothing has imported yet.
+
+    Args:
+        name: The qualified name of the key.
+
+    Returns:
+        The key; None where no installed package has one of that name.
+    """
+    if name not in _registered and name not in RESERVED:
+        _import_plugins()
     return _registered.get(name)
+
+
+@functools.cache
+def _import_plugins() -> None:
+    """Import the modules of all installed plugins, whose keys are known from then on."""
+    for entry_point in entry_points(group=PLUGIN_GROUP):
+        try:
+            entry_point.load()
+        except Exception as error:  # of a plugin that the registry reports as broken, too
+            _log.warning("the keys of the plugin %r are unknown, as it cannot be imported: %r", entry_point.name, error)
 
 
 IMAGE = None

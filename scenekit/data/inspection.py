@@ -153,7 +153,7 @@ class Inspection:
         for key, value in scene.values.items():
             rows = 0 if key.of is None else int(scene.rows_with(key).sum())
             self._labelled(key, rows, key in claims.keys)
-            for kind, name in key.field.occurrences(value, scene.vocabulary):
+            for kind, name in key.field.occurrences(value, scene.frame(key)):
                 self.names.setdefault(kind, Counter())[name] += 1
 
     def _note_refusal(self, sample: Sample) -> None:

@@ -283,12 +283,12 @@ class Field(Generic[Batch, Item]):
         if isinstance(item, Tensor) and item.is_floating_point():
             yield "values", item if frame.valid is None else item[frame.valid]
 
-    def occurrences(self, item: Any, vocabulary: Vocabulary) -> Iterator[tuple[str, str]]:
+    def occurrences(self, item: Any, frame: Frame) -> Iterator[tuple[str, str]]:
         """Yield names that occur in the value, for `scenekit doctor data`.
 
         Args:
             item: The value of one image, without what cannot be right.
-            vocabulary: What its integers mean.
+            frame: What is known of the image.
 
         Yields:
             The list of the vocabulary and one of its names, once for each time that it occurs.

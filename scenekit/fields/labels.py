@@ -53,13 +53,15 @@ class LabelField(Field[Tensor, Tensor]):
     def validate(self, item: Tensor, frame: Frame) -> Validated:
         """Drop rows whose label the vocabulary does not name."""
         names = frame.vocabulary.names(self.names)
-        unknown = row_numbers((item < UNKNOWN) | (item >= len(names)))
-        return without_rows(item, frame, (_unknown(int(item[row]), len(names), self.names, row) for row in unknown))
+        unknown = (item < UNKNOWN) | (item >= len(names))
+        found = (_unknown(int(item[row]), len(names), self.names, row) for row in row_numbers(unknown))
+        result = without_rows(item, frame, found)
+        return result._replace(value=torch.where(unknown, UNKNOWN, item)) if result.issues else result
 
-    def occurrences(self, item: Tensor, vocabulary: Vocabulary) -> Iterator[tuple[str, str]]:
+    def occurrences(self, item: Tensor, frame: Frame) -> Iterator[tuple[str, str]]:
         """Yield the name of each region's label."""
-        names = vocabulary.names(self.names)
-        yield from ((self.names, names[label]) for label in item.tolist() if label != UNKNOWN)
+        names, labels = frame.vocabulary.names(self.names), item if frame.valid is None else item[frame.valid]
+        yield from ((self.names, names[label]) for label in labels.tolist() if label != UNKNOWN)
 
 
 class ImageLabelField(ImageField[Tensor, Tensor]):
@@ -109,10 +111,10 @@ class ImageLabelField(ImageField[Tensor, Tensor]):
             return Validated(item)
         return Validated(None, None, [_unknown(int(item), count, self.names, None)])
 
-    def occurrences(self, item: Tensor, vocabulary: Vocabulary) -> Iterator[tuple[str, str]]:
+    def occurrences(self, item: Tensor, frame: Frame) -> Iterator[tuple[str, str]]:
         """Yield the name of the label."""
         if int(item) != UNKNOWN:
-            yield self.names, vocabulary.names(self.names)[int(item)]
+            yield self.names, frame.vocabulary.names(self.names)[int(item)]
 
 
 def _entry(label: int, names: Sequence[str]) -> dict[str, Any]:

@@ -127,10 +127,10 @@ class PairField(ImageField[list[Pairs], Pairs]):
         if item.values is not None:
             yield "values", item.values
 
-    def occurrences(self, item: Pairs, vocabulary: Vocabulary) -> Iterator[tuple[str, str]]:
+    def occurrences(self, item: Pairs, frame: Frame) -> Iterator[tuple[str, str]]:
         """Yield the name of each pair."""
         if item.label is not None and self.names is not None:
-            names = vocabulary.names(self.names)
+            names = frame.vocabulary.names(self.names)
             yield from ((self.names, names[label]) for label in item.label.tolist())
 
     def edges(self, item: Pairs, vocabulary: Vocabulary) -> Edges:

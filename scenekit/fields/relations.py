@@ -129,9 +129,9 @@ class RelationField(ImageField[list[Relations], Relations]):
         """Yield how many relations there are."""
         yield "relations an image", torch.tensor([len(item)])
 
-    def occurrences(self, item: Relations, vocabulary: Vocabulary) -> Iterator[tuple[str, str]]:
+    def occurrences(self, item: Relations, frame: Frame) -> Iterator[tuple[str, str]]:
         """Yield the predicate of each relation."""
-        yield from (("predicates", vocabulary.predicates[number]) for number in item.predicate.tolist())
+        yield from (("predicates", frame.vocabulary.predicates[number]) for number in item.predicate.tolist())
 
     def edges(self, item: Relations, vocabulary: Vocabulary) -> Edges:
         """Return an edge per relation, with its `predicate` and, where known, `probabilities` [P].
