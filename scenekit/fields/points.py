@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from scenekit.fields.base import FREE, Field, Frame, Shape, tensor_of
+from scenekit.fields.base import Field, Frame, Shape, tensor_of
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.vocabulary import Vocabulary
 
@@ -27,14 +26,14 @@ class PointField(Field[Tensor, Tensor]):
         """Return the points of the cropped, resized or flipped image."""
         return geometry.points(item)
 
-    def example(self, frame: Frame, shape: Shape = None) -> Tensor:
-        """Return points along the diagonal of each box, in the middle where there is one for each."""
-        boxes = frame.boxes
-        count = shape[1] if shape is not None and isinstance(shape[1], int) else FREE
-        along = torch.linspace(0.2, 0.8, count) if self.dims > 2 else torch.tensor([0.5])
-        points = boxes[:, None, :2] + along[None, :, None] * (boxes[:, None, 2:] - boxes[:, None, :2])
-        return points if self.dims > 2 else points[:, 0]
-
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Tensor:
         """Read what `encode` wrote."""
         return tensor_of(data, *[0] * (self.dims - 2), 2)
+
+    def example(self, frame: Frame, shape: Shape = None) -> Tensor:
+        """Return the centers of the boxes, for each point of a region the same."""
+        centers = (frame.boxes[:, :2] + frame.boxes[:, 2:]) / 2
+        if self.dims == 2:
+            return centers
+        points = next((side for side in (shape or ())[1:2] if isinstance(side, int)), 2)
+        return centers[:, None].repeat(1, points, 1)
