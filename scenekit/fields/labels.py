@@ -63,10 +63,6 @@ class LabelField(Field[Tensor, Tensor]):
         names, labels = frame.vocabulary.names(self.names), item if frame.valid is None else item[frame.valid]
         yield from ((self.names, names[label]) for label in labels.tolist() if label != UNKNOWN)
 
-    def example(self, frame: Frame, shape: tuple[str | int, ...] | None = None) -> Tensor:
-        """Return the first name for every region."""
-        return torch.zeros(len(frame.boxes), dtype=torch.int64)
-
 
 class ImageLabelField(ImageField[Tensor, Tensor]):
     """A label of the image [], int64, `UNKNOWN` where there is none; packed as [B].
@@ -119,10 +115,6 @@ class ImageLabelField(ImageField[Tensor, Tensor]):
         """Yield the name of the label."""
         if int(item) != UNKNOWN:
             yield self.names, frame.vocabulary.names(self.names)[int(item)]
-
-    def example(self, frame: Frame, shape: tuple[str | int, ...] | None = None) -> Tensor:
-        """Return the first name."""
-        return torch.tensor(0)
 
 
 def _entry(label: int, names: Sequence[str]) -> dict[str, Any]:

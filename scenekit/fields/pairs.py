@@ -151,12 +151,6 @@ class PairField(ImageField[list[Pairs], Pairs]):
                 entry["values"] = values
         return Edges(item.subject, item.object, item.score, attributes)
 
-    def example(self, frame: Frame, shape: tuple[str | int, ...] | None = None) -> Pairs:
-        """Return a pair of the first two objects; none where there are fewer."""
-        count = 1 if len(frame.boxes) > 1 else 0
-        label = None if self.names is None else torch.zeros(count, dtype=torch.int64)
-        return Pairs(torch.zeros(count, dtype=torch.int64), torch.ones(count, dtype=torch.int64), label)
-
 
 def end_columns(subject: Int[Tensor, " R"], target: Int[Tensor, " R"], frame: Frame) -> dict[str, list[Swatch]]:
     """Return the columns of a table that show both objects of each pair, in their colors."""
