@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scenekit.fields.base import Field, Frame, ImageField, Issue, Validated, without_rows
+from scenekit.fields.base import Columns, Field, Frame, ImageField, Issue, Shape, Validated, without_rows
 from scenekit.structures.geometry import Size
 from scenekit.structures.tensors import row_numbers
 from scenekit.structures.vocabulary import Vocabulary, list_translation
@@ -36,6 +36,15 @@ class LabelField(Field[Tensor, Tensor]):
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Tensor:
         """Read what `encode` wrote."""
         return torch.tensor([entry["label"] for entry in data], dtype=torch.int64)
+
+    def columns(self, item: Tensor, frame: Frame) -> Columns:
+        """Return the name of each region's label."""
+        names = frame.vocabulary.names(self.names)
+        return {"": ["" if label == UNKNOWN else names[label] for label in item.tolist()]}
+
+    def example(self, frame: Frame, shape: Shape = None) -> Tensor:
+        """Return one label after the other."""
+        return torch.arange(len(frame.boxes)) % max(len(frame.vocabulary.names(self.names)), 1)
 
     def relabel(self, item: Tensor, old: Vocabulary, new: Vocabulary) -> Tensor:
         """Return the new labels, `UNKNOWN` where there is none."""
@@ -82,6 +91,14 @@ class ImageLabelField(ImageField[Tensor, Tensor]):
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Tensor:
         """Read what `encode` wrote."""
         return torch.tensor(data["label"])
+
+    def columns(self, item: Tensor, frame: Frame) -> Columns:
+        """Return the name of the label."""
+        return {"": ["unknown" if int(item) == UNKNOWN else frame.vocabulary.names(self.names)[int(item)]]}
+
+    def example(self, frame: Frame, shape: Shape = None) -> Tensor:
+        """Return a label that differs between images with different numbers of objects."""
+        return torch.tensor(len(frame.boxes) % max(len(frame.vocabulary.names(self.names)), 1))
 
     def relabel(self, item: Tensor, old: Vocabulary, new: Vocabulary) -> Tensor:
         """Return the new label, `UNKNOWN` where there is none."""
