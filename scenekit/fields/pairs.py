@@ -64,12 +64,6 @@ class PairField(ImageField[list[Pairs], Pairs]):
                 columns[title] = [brief(entry) for entry in plain(numbers.tolist())]
         return columns
 
-    def example(self, frame: Frame, shape: Shape = None) -> Pairs:
-        """Return each object with the next one, each pair called by another name."""
-        subject = torch.arange(max(len(frame.boxes) - 1, 0))
-        count = 0 if self.names is None else len(frame.vocabulary.names(self.names))
-        return Pairs(subject, subject + 1, subject % count if count else None)
-
     def encode(self, item: Pairs, vocabulary: Vocabulary) -> Any:
         """Return an entry of plain JSON per pair."""
         names = () if self.names is None else vocabulary.names(self.names)
@@ -151,7 +145,7 @@ class PairField(ImageField[list[Pairs], Pairs]):
                 entry["values"] = values
         return Edges(item.subject, item.object, item.score, attributes)
 
-    def example(self, frame: Frame, shape: tuple[str | int, ...] | None = None) -> Pairs:
+    def example(self, frame: Frame, shape: Shape = None) -> Pairs:
         """Return a pair of the first two objects; none where there are fewer."""
         count = 1 if len(frame.boxes) > 1 else 0
         label = None if self.names is None else torch.zeros(count, dtype=torch.int64)
