@@ -42,10 +42,6 @@ class LabelField(Field[Tensor, Tensor]):
         names = frame.vocabulary.names(self.names)
         return {"": ["" if label == UNKNOWN else names[label] for label in item.tolist()]}
 
-    def example(self, frame: Frame, shape: Shape = None) -> Tensor:
-        """Return one label after the other."""
-        return torch.arange(len(frame.boxes)) % max(len(frame.vocabulary.names(self.names)), 1)
-
     def relabel(self, item: Tensor, old: Vocabulary, new: Vocabulary) -> Tensor:
         """Return the new labels, `UNKNOWN` where there is none."""
         return _relabelled(item, self.names, old, new)
@@ -62,6 +58,10 @@ class LabelField(Field[Tensor, Tensor]):
         """Yield the name of each region's label."""
         names, labels = frame.vocabulary.names(self.names), item if frame.valid is None else item[frame.valid]
         yield from ((self.names, names[label]) for label in labels.tolist() if label != UNKNOWN)
+
+    def example(self, frame: Frame, shape: Shape = None) -> Tensor:
+        """Return the first name for every region."""
+        return torch.zeros(len(frame.boxes), dtype=torch.int64)
 
 
 class ImageLabelField(ImageField[Tensor, Tensor]):
@@ -96,10 +96,6 @@ class ImageLabelField(ImageField[Tensor, Tensor]):
         """Return the name of the label."""
         return {"": ["unknown" if int(item) == UNKNOWN else frame.vocabulary.names(self.names)[int(item)]]}
 
-    def example(self, frame: Frame, shape: Shape = None) -> Tensor:
-        """Return a label that differs between images with different numbers of objects."""
-        return torch.tensor(len(frame.boxes) % max(len(frame.vocabulary.names(self.names)), 1))
-
     def relabel(self, item: Tensor, old: Vocabulary, new: Vocabulary) -> Tensor:
         """Return the new label, `UNKNOWN` where there is none."""
         return _relabelled(item, self.names, old, new)
@@ -115,6 +111,10 @@ class ImageLabelField(ImageField[Tensor, Tensor]):
         """Yield the name of the label."""
         if int(item) != UNKNOWN:
             yield self.names, frame.vocabulary.names(self.names)[int(item)]
+
+    def example(self, frame: Frame, shape: Shape = None) -> Tensor:
+        """Return the first name."""
+        return torch.tensor(0)
 
 
 def _entry(label: int, names: Sequence[str]) -> dict[str, Any]:

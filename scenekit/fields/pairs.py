@@ -64,12 +64,6 @@ class PairField(ImageField[list[Pairs], Pairs]):
                 columns[title] = [brief(entry) for entry in plain(numbers.tolist())]
         return columns
 
-    def example(self, frame: Frame, shape: Shape = None) -> Pairs:
-        """Return each object with the next one, each pair called by another name."""
-        subject = torch.arange(max(len(frame.boxes) - 1, 0))
-        count = 0 if self.names is None else len(frame.vocabulary.names(self.names))
-        return Pairs(subject, subject + 1, subject % count if count else None)
-
     def encode(self, item: Pairs, vocabulary: Vocabulary) -> Any:
         """Return an entry of plain JSON per pair."""
         names = () if self.names is None else vocabulary.names(self.names)
@@ -150,6 +144,12 @@ class PairField(ImageField[list[Pairs], Pairs]):
             for entry, values in zip(attributes, plain(item.values.tolist()), strict=True):
                 entry["values"] = values
         return Edges(item.subject, item.object, item.score, attributes)
+
+    def example(self, frame: Frame, shape: Shape = None) -> Pairs:
+        """Return a pair of the first two objects; none where there are fewer."""
+        count = 1 if len(frame.boxes) > 1 else 0
+        label = None if self.names is None else torch.zeros(count, dtype=torch.int64)
+        return Pairs(torch.zeros(count, dtype=torch.int64), torch.ones(count, dtype=torch.int64), label)
 
 
 def end_columns(subject: Int[Tensor, " R"], target: Int[Tensor, " R"], frame: Frame) -> dict[str, list[Swatch]]:
