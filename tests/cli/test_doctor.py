@@ -95,7 +95,7 @@ def test_data_set(run: Callable[..., Any], file: Path, tmp_path: Path) -> None:
     page = tmp_path / "new" / "page.html"
     result = run("doctor", "data", "coco", "--set", f"annotations={file}", "--out", page, "--drawn", "1")
     assert result.status == 1 and f"wrote {page}" in result.out
-    for text in ("looked at 3 of 3", "2 objects", "boxes that repeat another one", "objects 1 (id 5)", "c.png"):
+    for text in ("inspected 3 of 3", "2 objects", "boxes that repeat another one", "objects 1 (id 5)", "c.png"):
         assert text in result.out
     assert page.read_text().count("<article") == 1
 

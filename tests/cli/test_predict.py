@@ -73,7 +73,7 @@ def test_refusals(refused, tiny_model, photo, tmp_path) -> None:
     assert "did you mean 'masks'?" in refused("predict", photo, *model, "--tasks", "maks")
     assert "unknown device 'gpu'" in refused("predict", photo, *model, "--device", "gpu")
     assert "unknown model 'tiny'" in refused("predict", photo, "--model", "tiny")
-    assert "cannot be made" in refused("predict", photo, *model, "--out", photo)
+    assert "cannot be created" in refused("predict", photo, *model, "--out", photo)
 
 
 def test_unreadable_images_do_not_cost_the_others(run, tiny_model, photo, tmp_path) -> None:
@@ -118,7 +118,7 @@ def test_graph_of_one_image(run, refused, tiny_model, photo, tmp_path) -> None:
         assert [node["label"] for node in graph.nodes.values()] == scene["objects"]["names"]
         assert graph.graph["path"] == str(photo) and graph.number_of_edges() == 0
     assert ".graphml or .json" in refused(*arguments, "--graph", tmp_path / "out.txt")
-    assert "cannot be made" in refused(*arguments, "--graph", photo / "out.json")
+    assert "cannot be created" in refused(*arguments, "--graph", photo / "out.json")
 
 
 def test_graphs_of_several_images(run, refused, tiny_model, photo, tmp_path) -> None:
