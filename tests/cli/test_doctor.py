@@ -85,7 +85,7 @@ def test_commands_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_versions_are_compared_by_number() -> None:
     def fault(found: str, least: str) -> str | None:
-        return environment.Package("x", least, found).fault
+        return environment.Package("x", least, found).problem
 
     assert fault("2.10.0+cpu", "2.9") is None and fault("1.7.1.post5", "1.7") is None
     assert fault("2.9", "2.10") == "x 2.9 is older than 2.10"

@@ -113,7 +113,7 @@ def test_graph_of_one_image(run, refused, tiny_model, photo, tmp_path) -> None:
     for name in ("new/out.graphml", "new/out.json"):
         result = run(*arguments, "--json", "--graph", tmp_path / name)
         (scene,) = result.json
-        assert result.status == 0 and "note: " in result.err and "has the objects alone" in result.err
+        assert result.status == 0 and "note: " in result.err and "has the objects only" in result.err
         graph = sk.load_graph(tmp_path / name)
         assert [node["label"] for node in graph.nodes.values()] == scene["objects"]["names"]
         assert graph.graph["path"] == str(photo) and graph.number_of_edges() == 0
