@@ -1,6 +1,6 @@
-"""`scenekit export-data`: any data set as COCO-style or Omni3D-style JSON with its images.
+"""The command `scenekit export-data`: any data set as COCO-style or Omni3D-style JSON with its images.
 
-Not in the folder of the data set `coco`, which imports torch: the help needs none.
+It is not in the package `coco`, which imports torch: the help needs none.
 """
 
 from __future__ import annotations

@@ -75,9 +75,9 @@ def data(
     Exit status 1 if samples cannot be read.
     """
     import scenekit as sk
+    from scenekit.data.checks import valid_values
     from scenekit.data.inspection import UNREADABLE, inspect, spread
     from scenekit.data.labelers import labelers_named, labelled
-    from scenekit.data.value_checks import mended_sample
     from scenekit.errors import InputError
 
     names = [] if labelers is None else [each.strip() for each in labelers.split(",") if each.strip()]
@@ -91,7 +91,7 @@ def data(
         def watch(done: int, sample: Sample | None) -> None:
             advance(done)
             if sample is not None and done - 1 in shown:
-                kept.append(mended_sample(sample))
+                kept.append(valid_values(sample))
 
         inspection = inspect(samples, limit or None, watch)
     if out is not None:

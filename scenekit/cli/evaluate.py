@@ -87,7 +87,7 @@ def data_config(model: str, data: str | None, split: str | None, options: Mappin
     if val is None:
         raise InputError(f"{path} has no data.val to measure on; name a data set with --data")
     output.print_note(
-        f"measuring on {val.name}/{split or val.split}, data.val of {path}; --data names another data set"
+        f"evaluating on {val.name}/{split or val.split}, data.val of {path}; --data selects another data set"
     )
     return val.model_copy(update={"split": split or val.split, "options": {**val.options, **options}})
 

@@ -150,7 +150,9 @@ def test_another_number_of_classes(state: Mapping[str, Tensor], tmp_path: Path) 
 def test_files_that_do_not_fit(state: Mapping[str, Tensor], tmp_path: Path) -> None:
     file = saved(dict(state), tmp_path / "own.pth")
     refused(
-        "not the weights of torchvision's fasterrcnn_resnet50_fpn: .*missing", "torchvision/fasterrcnn_resnet50_fpn", file
+        "not the weights of torchvision's fasterrcnn_resnet50_fpn: .*missing",
+        "torchvision/fasterrcnn_resnet50_fpn",
+        file,
     )
     refused("cls_score.bias is missing", MOBILE, saved({"x": torch.zeros(1)}, tmp_path / "other.pth"))
     refused("unknown network 'fasterrcnn_resnet5'; did you mean", "torchvision/fasterrcnn_resnet5", file)

@@ -28,6 +28,7 @@ from scenekit_plugins.layers import Norm, conv_stack, init_for_relu
 from scenekit_plugins.masks.draw import draw_masks
 from scenekit_plugins.masks.evaluator import MaskEvaluator
 from scenekit_plugins.masks.pasting import paste_masks
+from scenekit_plugins.masks.recording import record_masks
 from scenekit_plugins.masks.visibility import visible_shares
 
 
@@ -129,6 +130,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         draw=on_canvas(draw_masks),
         draw_covers=Coverage.AREAS,
         hub_tag="image-segmentation",
+        record=record_masks,
     )
 
 
