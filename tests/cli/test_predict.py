@@ -133,7 +133,7 @@ def test_mesh_and_recording_are_refused_before_any_work(refused, tiny_model, pho
     model = ("--model", tiny_model, "--tasks", "masks")
     assert ".glb or .obj" in refused("predict", photo, *model, "--mesh", tmp_path / "out.stl")
     assert "name a folder" in refused("predict", photo, photo, *model, "--mesh", tmp_path / "out.glb")
-    assert "neither meshes nor 3D boxes" in refused("predict", photo, *model, "--mesh", tmp_path / "out.glb")
+    assert "has no meshes, 3D boxes" in refused("predict", photo, *model, "--mesh", tmp_path / "out.glb")
     monkeypatch.setitem(sys.modules, "rerun", None)
     assert "pip install 'scenekit[viz]'" in refused("predict", photo, *model, "--rerun", tmp_path / "out.rrd")
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]

@@ -95,7 +95,7 @@ def test_faulty_ones_are_named() -> None:
         CaptionTokenizer(stored.model_copy(update={"text": "{"}))
     with pytest.raises(InputError, match="no token '<s>'"):
         CaptionTokenizer(StoredTokenizer(**{**stored.model_dump(), "start": "<s>"}))
-    with pytest.raises(ValueError, match="the name of a tokenizer belong together"):
+    with pytest.raises(ValueError, match="needs the name of a tokenizer"):
         TokenizerConfig(kind="pretrained")
-    with pytest.raises(ValueError, match="belong together"):
+    with pytest.raises(ValueError, match="needs the name of a tokenizer"):
         TokenizerConfig(name="gpt2")

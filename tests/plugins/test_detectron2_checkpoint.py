@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from scenekit.errors import InputError
-from scenekit_plugins.detectron2_weights.reading import read_checkpoint
+from scenekit_plugins.detectron2_weights.checkpoint import read_checkpoint
 
 ARRAYS = {
     "backbone.weight": np.arange(6, dtype=np.float32).reshape(2, 3) - 1e-3,
