@@ -12,6 +12,7 @@ from .graph import load_graph as load_graph
 from .graph import save_graph as save_graph
 from .hooks import BackboneSpec as BackboneSpec
 from .hooks import BalancerSpec as BalancerSpec
+from .hooks import Coverage as Coverage
 from .hooks import DatasetSpec as DatasetSpec
 from .hooks import DetectorSpec as DetectorSpec
 from .hooks import LabelerSpec as LabelerSpec
@@ -31,6 +32,7 @@ from .keys import KEYPOINTS as KEYPOINTS
 from .keys import MASKS as MASKS
 from .keys import MESHES as MESHES
 from .keys import OBJECTS as OBJECTS
+from .keys import OCCLUSION as OCCLUSION
 from .keys import PANOPTIC as PANOPTIC
 from .keys import PHRASE_CAPTIONS as PHRASE_CAPTIONS
 from .keys import PHRASES as PHRASES

@@ -1,4 +1,4 @@
-"""Frozen configurations: unknown keys are refused, and what is wrong is said in one line."""
+"""Frozen configurations: unknown keys are refused, and invalid values are reported in one line."""
 
 from __future__ import annotations
 
@@ -13,26 +13,62 @@ from scenekit.errors import InputError, nearest
 
 
 class Config(BaseModel):
-    """Base of every configuration: frozen, unknown keys refused."""
+    """Base class of every configuration: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 def validated(kind: type[Config], values: Mapping[str, Any], owner: str) -> Config:
-    """`values` as a configuration; an error names the owner, the option and the nearest right one."""
+    """Validate values as a configuration.
+
+    Args:
+        kind: The class of the configuration.
+        values: Its options by name.
+        owner: Where the values come from, with which an error begins.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        InputError: If a value is invalid or an option unknown; the message names the nearest known option.
+    """
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
         raise InputError(f"{owner}: {explained(error, kind)}") from None
 
 
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with `changes` merged into it, section by section.
+
+    Args:
+        base: Options, with sections as mappings.
+        changes: Options that replace those of the same name; of a section in both, only the options that `changes`
+            names are replaced. A `Config` counts as the options that it was given.
+    """
+    result = dict(base)
+    for name, value in changes.items():
+        below = result.get(name)
+        value = value.model_dump(exclude_unset=True) if isinstance(value, Config) else value
+        result[name] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
 def explained(error: ValidationError, kind: type[Config]) -> str:
-    """What is wrong with the values for a `kind`, in one line; unknown keys with the nearest right one."""
-    return "; ".join(_explain(finding, kind) for finding in error.errors())
+    """Format a validation error of pydantic as one line.
+
+    Args:
+        error: The validation error.
+        kind: The class of configuration that was validated.
+
+    Returns:
+        The invalid values with their paths; unknown keys with the nearest known one.
+    """
+    return "; ".join(_explain(detail, kind) for detail in error.errors())
 
 
 def _explain(error: Any, kind: type[Config]) -> str:
-    """One finding of pydantic."""
+    """One detail of a validation error as text."""
     location = error["loc"]
     path = ".".join(map(str, location))
     if error["type"] == "extra_forbidden":
@@ -45,7 +81,7 @@ def _explain(error: Any, kind: type[Config]) -> str:
 
 
 def _fields_at(location: Sequence[str | int], kind: type[Config]) -> list[str]:
-    """The keys that the section at `location` of a `kind` knows."""
+    """The field names of the section at `location` of a `kind`."""
     section: type[Config] | None = kind
     for name in location:
         if isinstance(name, str) and section is not None:
@@ -58,5 +94,5 @@ def _section(annotation: Any) -> type[Config] | None:
     is_class = isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias)
     if is_class and issubclass(annotation, Config):
         return annotation  # type: ignore[no-any-return]
-    found = (_section(inner) for inner in typing.get_args(annotation))
-    return next((section for section in found if section is not None), None)
+    sections = (_section(inner) for inner in typing.get_args(annotation))
+    return next((section for section in sections if section is not None), None)

@@ -7,11 +7,11 @@ Data sets and plugins share the keys below; a third party makes its own: `Key("a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from scenekit.errors import InputError
 from scenekit.fields.attributes import AttributeField
-from scenekit.fields.base import Field, ImageField
+from scenekit.fields.base import Field, Frame, ImageField
 from scenekit.fields.boxes3d import Box3DField
 from scenekit.fields.captions import CaptionField
 from scenekit.fields.depth import DepthField
@@ -33,9 +33,6 @@ from scenekit.structures.panoptic import Panoptic
 from scenekit.structures.regions import Regions
 from scenekit.structures.relations import Relations
 
-if TYPE_CHECKING:
-    from scenekit.scene import Scene
-
 Batch = TypeVar("Batch")
 Item = TypeVar("Item")
 
@@ -51,9 +48,9 @@ class Key(Generic[Batch, Item]):
     `of` is None for a value of the whole image, else the stream whose rows the value follows. `shape` declares the
     board value by named dimensions: first "N" (rows of the stream) or "B" (images), then numbers for fixed sizes and
     names for free ones; a tensor of another shape is refused. Keys with the same name are the same key, also after
-    pickling; registering a name twice with a different meaning is an error. `example` makes up ground truth for a scene
-    that has only its regions: `scenekit check` asks it where a key's values are more than fractions, such as the
-    numbers of classes.
+    pickling; registering a name twice with a different meaning is an error. `example` makes up ground truth for an
+    image and its regions: `scenekit check` asks it, instead of the field, where a key's values are more than fractions,
+    such as the numbers of classes.
     """
 
     def __init__(
@@ -63,7 +60,7 @@ class Key(Generic[Batch, Item]):
         doc: str = "",
         field: Field[Batch, Item] | None = None,
         shape: tuple[str | int, ...] | None = None,
-        example: Callable[[Scene], Item] | None = None,
+        example: Callable[[Frame], Item] | None = None,
     ) -> None:
         self.name = name
         self.of = of
@@ -152,6 +149,11 @@ TRUNCATION: Key[Any, Any] = Key(
 )
 VISIBILITY: Key[Any, Any] = Key(
     "visibility", of=OBJECTS, doc="share of the object that nothing hides, 0..1, NaN unknown [N]"
+)
+OCCLUSION: Key[Any, Any] = Key(
+    "kitti.occluded",
+    of=OBJECTS,
+    doc="how much of the object is hidden in KITTI's steps: 0 nothing, 1 partly, 2 largely, 3 or -1 unknown [N]",
 )
 PHRASE_CAPTIONS: Key[Captions, Captions] = Key(
     "phrase_captions", of=PHRASES, doc="a description of the region", field=CaptionField()

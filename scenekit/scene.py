@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from PIL import Image
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.fields.base import floats
+from scenekit.fields.base import Frame, floats
 from scenekit.io.files import plain, write_atomically
 from scenekit.io.images import ImageSource
 from scenekit.keys import OBJECTS, PANOPTIC, RELATIONS, RESERVED, Key, Stream, key_named
 from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.objects import Objects as Objects
 from scenekit.structures.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -33,54 +34,6 @@ FORMAT_VERSION = 1
 """Version of the JSON that `Scene.save` writes."""
 
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True, eq=False)
-class Objects:
-    """The regions of one image, in its own pixels.
-
-    `boxes` xyxy; `labels` index the vocabulary's things; `scores` of predictions; `ids` stay the same through
-    tracking; `crowd` marks groups, `ignore` what evaluation shall pass over; `area` in pixels (of the mask where
-    known).
-    """
-
-    boxes: Float[Tensor, "N 4"]
-    labels: Int[Tensor, " N"]
-    scores: Float[Tensor, " N"] | None = None
-    ids: Int[Tensor, " N"] = None  # type: ignore[assignment]
-    crowd: Bool[Tensor, " N"] = None  # type: ignore[assignment]
-    ignore: Bool[Tensor, " N"] = None  # type: ignore[assignment]
-    area: Float[Tensor, " N"] = None  # type: ignore[assignment]
-
-    def __post_init__(self) -> None:
-        count = len(self.labels)
-        sides = self.boxes[..., 2:] - self.boxes[..., :2]
-        defaults = {
-            "ids": torch.arange(count),
-            "crowd": torch.zeros(count, dtype=torch.bool),
-            "ignore": torch.zeros(count, dtype=torch.bool),
-            "area": sides.prod(-1),
-        }
-        for name, value in defaults.items():
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, value)
-        if self.boxes.shape != (count, 4):
-            raise InputError(f"{count} labels need boxes of shape [{count}, 4], got {list(self.boxes.shape)}")
-        for name, column in vars(self).items():
-            if column is not None and len(column) != count:
-                raise InputError(f"{name} has {len(column)} entries for {count} regions; one each is expected")
-
-    def __len__(self) -> int:
-        return int(self.labels.shape[0])
-
-    def __getitem__(self, rows: Int[Tensor, " M"] | Bool[Tensor, " N"]) -> Objects:
-        columns: dict[str, Any] = {name: None if v is None else v[rows] for name, v in vars(self).items()}
-        return Objects(**columns)
-
-    @classmethod
-    def empty(cls) -> Objects:
-        """No object at all."""
-        return cls(torch.zeros((0, 4)), torch.zeros(0, dtype=torch.int64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,10 +56,8 @@ class Scene:
 
     def __post_init__(self) -> None:
         for key, value in (*self.values.items(), *self.valid.items()):
-            if key.of is not None and len(value) != (count := len(self.regions(key.of))):
-                raise InputError(
-                    f"{key.name} has {len(value)} rows for {count} {key.of.name}; one row each is expected"
-                )
+            if key.of is not None:
+                check_row_count(key, value, len(self.regions(key.of)))
 
     @property
     def objects(self) -> Objects:
@@ -131,6 +82,21 @@ class Scene:
         """Which regions really carry a row key."""
         assert key.of is not None, "only keys of a stream have rows"
         return self.valid.get(key, torch.full((len(self.regions(key.of)),), key in self.values))
+
+    def frame(self, key: Key[Any, Any]) -> Frame:
+        """Return what the field of `key` may know of this image.
+
+        Args:
+            key: A key of the image or of a stream; its value need not be there.
+
+        Returns:
+            The frame, with the regions of the stream that the key follows (the objects for a key of the image) and the
+            rows that carry the value.
+        """
+        stream = key.of or OBJECTS
+        regions = self.regions(stream) if stream in self.streams else None
+        valid = None if key.of is None else self.rows_with(key)
+        return Frame(self.size, self.vocabulary, regions, self.camera, valid)
 
     def names(self) -> list[str]:
         """The label of each object in words."""
@@ -268,6 +234,12 @@ class Scene:
         from scenekit.graph.build import build_graph
 
         return build_graph(self, threshold=threshold, top=top, attribute_threshold=attribute_threshold, relabel=relabel)
+
+
+def check_row_count(key: Key[Any, Any], value: Any, count: int) -> None:
+    """Raise InputError unless a value of a stream has one row for each of its `count` regions."""
+    if key.of is not None and len(value) != count:
+        raise InputError(f"{key.name} has {len(value)} rows for {count} {key.of.name}; one row each is expected")
 
 
 def find_faults(regions: Objects, size: Size, things: int | None) -> dict[int, str]:

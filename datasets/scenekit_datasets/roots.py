@@ -11,7 +11,7 @@ from typing import Any, Literal
 from jaxtyping import UInt8
 from torch import Tensor
 
-from scenekit.errors import InputError, nearest
+from scenekit.errors import InputError, listed, nearest
 from scenekit.io.images import read_image
 from scenekit.keys import Key
 from scenekit.structures.geometry import Size
@@ -35,11 +35,10 @@ def report(faults: Collection[str], faulty: Faulty) -> None:
     """Raise InputError with the first faults, or warn of them."""
     if not faults:
         return
-    told = "; ".join(list(faults)[:SHOWN])
-    more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+    told = listed(faults, SHOWN, "; ")
     if faulty == "refuse":
-        raise InputError(f"{told}{more}; mend the file, or leave such entries out with the option faulty=skip")
-    _log.warning("%s%s; left out", told, more)
+        raise InputError(f"{told}; mend the file, or leave such entries out with the option faulty=skip")
+    _log.warning("%s; left out", told)
 
 
 def keys_named(names: Iterable[str] | None, known: Iterable[Key[Any, Any]], what: str) -> frozenset[Key[Any, Any]]:

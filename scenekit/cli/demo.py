@@ -119,22 +119,22 @@ def to_pil(pixels: UInt8[Tensor, "3 H W"]) -> Image:
 def save(entry: ReportEntry, folder: Path) -> None:
     """NAME.json, the scene; NAME.png, everything drawn over each other; NAME-LAYER.png, each layer alone.
 
-    NAME.graphml, the scene graph, where relations were looked for. NAME-birds-eye.png, the scene from above, where
-    there are 3D boxes; NAME.glb, its solids in metres, where there are meshes or 3D boxes.
+    NAME.graphml, the scene graph, where relations were looked for. NAME-VIEW.png, further views, such as
+    NAME-birds-eye.png where there are 3D boxes; NAME.glb, its solids in metres, where there are meshes or 3D boxes.
     """
     import scenekit as sk
-    from scenekit.visualization import draw_birds_eye
+    from scenekit.graph.build import has_edges
+    from scenekit.visualization import draw_views
+    from scenekit.visualization.export.mesh_scene import has_solids
 
     entry.scene.save(folder / f"{entry.name}.json")
-    if sk.RELATIONS in entry.scene:
+    if has_edges(entry.scene):
         sk.save_graph(entry.scene.graph(), folder / f"{entry.name}.graphml")
-    if sk.BOXES3D in entry.scene:
-        output.save_image(draw_birds_eye(entry.scene), folder / f"{entry.name}-birds-eye.png")
-    if sk.BOXES3D in entry.scene or sk.MESHES in entry.scene:
+    if has_solids(entry.scene):
         sk.save_mesh(entry.scene, folder / f"{entry.name}.glb")
     output.save_image(entry.scene.draw(entry.image), folder / f"{entry.name}.png")
-    for layer, drawn in entry.layers.items():
-        output.save_image(drawn, folder / f"{entry.name}-{layer}.png")
+    for name, drawn in {**entry.layers, **draw_views(entry.scene)}.items():
+        output.save_image(drawn, folder / f"{entry.name}-{name}.png")
 
 
 def tell(report: Path, entries: Sequence[ReportEntry], as_json: bool) -> None:
@@ -152,7 +152,7 @@ def tell(report: Path, entries: Sequence[ReportEntry], as_json: bool) -> None:
 def counts(scene: Scene) -> dict[str, int]:
     """How many objects, regions of other streams and relations there are, by name."""
     import scenekit as sk
+    from scenekit.graph.build import edge_counts
 
     regions = {stream.name: len(regions) for stream, regions in scene.streams.items()}
-    relations = {sk.RELATIONS.name: len(scene[sk.RELATIONS])} if sk.RELATIONS in scene else {}
-    return {sk.OBJECTS.name: len(scene.objects), **regions, **relations}
+    return {sk.OBJECTS.name: len(scene.objects), **regions, **edge_counts(scene)}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -18,6 +18,8 @@ from scenekit.io.files import plain, write_atomically
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from scenekit.metrics.paired_images import Notes
 
 T = TypeVar("T")
 
@@ -33,6 +35,9 @@ DeviceOption = Annotated[
     str, typer.Option("--device", help="cpu, cuda, cuda:1, mps, or auto: a GPU where there is one.", metavar="NAME")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Refuse what is odd but can be scored, such as an object related to itself.")
+]
 TasksOption = Annotated[
     str | None, typer.Option("--tasks", help="Comma-separated names of tasks; default: all.", metavar="A,B,...")
 ]
@@ -131,3 +136,23 @@ def rounded(value: float | int) -> str:
     if isinstance(value, int):
         return str(value)
     return "-" if value != value else f"{value:.4f}"
+
+
+def print_scores(title: str, scores: Mapping[str, Any], columns: Sequence[str]) -> None:
+    """Print the metrics over all classes, then those of each class.
+
+    Args:
+        title: The title of both tables.
+        scores: Metrics by name, and under `per_class` those of each class.
+        columns: Names of the metrics of a class that are shown.
+    """
+    totals = [(name, rounded(value)) for name, value in scores.items() if name != "per_class"]
+    print_table(title, ("metric", "value"), totals)
+    rows = [(name, *(rounded(row[column]) for column in columns)) for name, row in scores["per_class"].items()]
+    print_table(f"{title} per class", ("class", *columns), rows)
+
+
+def print_notes(notes: Notes) -> None:
+    """Print one line on standard error for each kind of oddity in the files."""
+    for line in notes.lines():
+        console.print(f"note: {line}", markup=False, soft_wrap=True)

@@ -38,4 +38,5 @@ def train(
     if as_json:
         output.print_json({"model": str(model), "log": str(folder / "log.jsonl"), "steps": plan.train.steps})
     else:
-        print(f"wrote {model}; measure it with: scenekit evaluate --model {model}")
+        data = "" if plan.data.val else " --data NAME"
+        print(f"wrote {model}; measure it with: scenekit evaluate --model {model}{data}")

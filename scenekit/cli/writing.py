@@ -88,8 +88,9 @@ def recording_at(target: Path | None) -> Iterator[Recording | None]:
 def write_graph(scene: Scene, target: Path, relations: int | None) -> None:
     """Write the scene graph with its best `relations`."""
     import scenekit as sk
+    from scenekit.graph.build import has_edges
 
-    if sk.RELATIONS not in scene:
+    if not has_edges(scene):
         output.remark(f"{scene.path}: no task looked for relations; {target} has the objects alone")
     sk.save_graph(scene.graph(top=relations), target)
 
@@ -105,15 +106,12 @@ def write_mesh(scene: Scene, target: Path) -> None:
 
 def save(scene: Scene, target: Path) -> None:
     """Write `target`.json and `target`.png, a `target`-TASK.png for each task that wants an image of its own and is
-    not in that, and `target`-birds-eye.png where there are 3D boxes.
+    not in that, and a `target`-VIEW.png for each further view, such as `target`-birds-eye.png where there are 3D boxes.
     """
-    import scenekit as sk
-    from scenekit.visualization import draw_birds_eye, draw_layers
+    from scenekit.visualization import draw_layers, draw_views
     from scenekit.visualization.draw import layers_apart
 
     scene.save(target.with_name(f"{target.name}.json"))
     output.save_image(scene.draw(), target.with_name(f"{target.name}.png"))
-    for task, image in draw_layers(scene, layers=layers_apart(scene)).items():
-        output.save_image(image, target.with_name(f"{target.name}-{task}.png"))
-    if sk.BOXES3D in scene:
-        output.save_image(draw_birds_eye(scene), target.with_name(f"{target.name}-birds-eye.png"))
+    for name, image in {**draw_layers(scene, layers=layers_apart(scene)), **draw_views(scene)}.items():
+        output.save_image(image, target.with_name(f"{target.name}-{name}.png"))

@@ -5,7 +5,6 @@ Letters: N regions of one image.
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Sequence
 
@@ -15,7 +14,7 @@ from torch import Tensor
 from scenekit.data.sample import Sample
 from scenekit.data.selection import keep_regions
 from scenekit.data.value_checks import mended, with_mended
-from scenekit.errors import InputError
+from scenekit.errors import InputError, listed, warn_once
 from scenekit.keys import OBJECTS, Stream
 from scenekit.scene import find_faults
 
@@ -65,18 +64,11 @@ def _without(sample: Sample, stream: Stream, faults: dict[int, str], where: str,
 
 def _tell(where: str, faults: Sequence[str], expected: str, dropped: str, strict: bool) -> None:
     """A warning of the first faults and what is dropped for them, or the error."""
-    told = "; ".join(faults[:SHOWN])
-    more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+    told = listed(faults, SHOWN, "; ")
     if strict:
-        raise InputError(f"{where}: {told}{more}{expected}; mend the annotations")
-    _warn_once(f"{where}: {told}{more}; dropped {dropped}")
+        raise InputError(f"{where}: {told}{expected}; mend the annotations")
+    warn_once(_log, f"{where}: {told}; dropped {dropped}")
 
 
 def _numbers(box: Tensor) -> str:
     return "[" + ", ".join(f"{value:g}" for value in box.tolist()) + "]"
-
-
-@functools.lru_cache(maxsize=4096)
-def _warn_once(message: str) -> None:
-    """Every epoch meets the same faults; once is enough."""
-    _log.warning(message)

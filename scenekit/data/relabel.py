@@ -5,7 +5,6 @@ Letters: N objects, A attributes or predicates, K keypoints, H W pixels; n names
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import replace
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from scenekit.data.sample import Sample
 from scenekit.data.selection import keep_regions
-from scenekit.errors import InputError
+from scenekit.errors import InputError, listed, warn_once
 from scenekit.fields.semantic import IGNORE
 from scenekit.keys import ATTRIBUTES, KEYPOINTS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC, Key
 from scenekit.structures.keypoints import Keypoints
@@ -63,26 +62,20 @@ def check_words(
                 _lose(f"the data set has {kind} that the model does not know: {lost}; they are left out", strict)
             if unlabelled := _lacking(ours, theirs):
                 told = "they count as not found in mean recall" if kind == "predicates" else "they are not measured"
-                _warn_once(f"the model knows {kind} that the data set does not have: {unlabelled}; {told}")
+                warn_once(_log, f"the model knows {kind} that the data set does not have: {unlabelled}; {told}")
 
 
 def _lacking(names: Sequence[str], known: Collection[str]) -> str:
     """The names that are not known, the first of them spelled out; empty where all are."""
     there = set(known)
     missing = [name for name in names if name not in there]
-    more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-    return ", ".join(map(repr, missing[:SHOWN])) + more
+    return listed(map(repr, missing), SHOWN)
 
 
 def _lose(message: str, strict: bool) -> None:
     if strict:
         raise InputError(f"{message}; use a model that knows them, or be less strict")
-    _warn_once(message)
-
-
-@functools.lru_cache(maxsize=256)
-def _warn_once(message: str) -> None:
-    _log.warning(message)
+    warn_once(_log, message)
 
 
 def _translated(key: Key[Any, Any], value: Any, old: Vocabulary, new: Vocabulary) -> Any:

@@ -6,14 +6,21 @@ A `Field` is what a `Key` needs to know about the type behind it. Row tensors an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
+import numpy as np
 import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from scenekit.io.files import plain
+from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.meshes import Meshes
+from scenekit.structures.objects import Objects
 from scenekit.structures.vocabulary import Vocabulary
 
 MOST_NUMBERS = 64
@@ -21,6 +28,76 @@ MOST_NUMBERS = 64
 
 Batch = TypeVar("Batch")
 Item = TypeVar("Item")
+
+SHOWN_FROM = 0.5
+"""The least probability of what tables show."""
+
+FEW_NUMBERS = 9
+"""A cell of a table shows at most so many numbers one by one."""
+
+FREE = 4
+"""How long a dimension of an example is that the key's shape leaves open."""
+
+Shape: TypeAlias = tuple[str | int, ...] | None
+"""What a key declares: named or fixed dimensions, the first for rows or images; None where it declares nothing."""
+
+
+@dataclass(frozen=True)
+class Swatch:
+    """A cell of a table that is shown beside a color."""
+
+    text: str
+    label: int | None = None
+    """The label whose color it gets."""
+    row: int | None = None
+    """The object whose color it gets, before that of a label."""
+
+
+Columns: TypeAlias = Mapping[str, Sequence[str | Swatch]]
+"""Cells of a table by the title of their column."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """What a field may know of the image that a value belongs to."""
+
+    size: Size
+    """Height and width in pixels."""
+    vocabulary: Vocabulary
+    """What the integers mean."""
+    regions: Objects | None = None
+    """Regions of the stream that the key follows, the objects for a key of the image; None where there are none."""
+    camera: Camera | None = None
+    """The camera, if it is known."""
+    valid: Bool[Tensor, " N"] | None = None
+    """Rows that carry the value; None for a key of the image."""
+
+
+@dataclass(frozen=True)
+class Issue:
+    """Something that is wrong with a value, or may be."""
+
+    kind: str
+    """A phrase in the plural, such as "empty masks"; issues are counted by it."""
+    message: str = ""
+    """What is wrong there and what was expected, to follow the name of the place."""
+    row: int | None = None
+    """The row of the stream; None where the issue is not about a row."""
+    entry: int | None = None
+    """The number of the entry of a value of the image, such as of a relation."""
+    note: bool = False
+    """Whether the value is right and may only surprise."""
+
+
+class Validated(NamedTuple):
+    """What is left of a value without what cannot be right."""
+
+    value: Any
+    """The value; None where nothing of it can be used."""
+    valid: Bool[Tensor, " N"] | None = None
+    """Rows that still carry it; None where that has not changed, and for a value of the image."""
+    issues: Sequence[Issue] = ()
+    """What cannot be right."""
 
 
 class Field(Generic[Batch, Item]):
@@ -32,6 +109,9 @@ class Field(Generic[Batch, Item]):
     names_objects: bool = False
     """Whether values of an image name rows of its objects: those of the regions that OBJECTS on the board are taken
     from, those of its objects in a Scene. `image` then gets the rows of the objects that are left, in order."""
+
+    stands_in: bool = False
+    """Whether `solids` only stand in for objects that have no finer ones, as 3D boxes do for meshes."""
 
     def __init__(self, dims: int = 1) -> None:
         self.dims = dims
@@ -74,6 +154,120 @@ class Field(Generic[Batch, Item]):
             return [{"shape": list(item.shape[1:])} for _ in item]
         return list(self.encode(item, vocabulary))
 
+    def remap(self, item: Any, index_map: Int[Tensor, " N"]) -> Any:
+        """Return the value after regions that it may name were dropped or reordered.
+
+        Args:
+            item: The value of one image; that of a key with rows has its new rows already.
+            index_map: The new row of each former one, -1 where it was dropped.
+
+        Returns:
+            The value with the new row numbers, without what named a dropped row.
+        """
+        return item
+
+    def relabel(self, item: Any, old: Vocabulary, new: Vocabulary) -> Any:
+        """Return the value with the integers of another vocabulary, translated by name.
+
+        Args:
+            item: The value of one image.
+            old: The vocabulary that its integers refer to.
+            new: The one that they shall refer to.
+
+        Returns:
+            The value without what `new` has no name for.
+        """
+        return item
+
+    def validate(self, item: Any, frame: Frame) -> Validated:
+        """Drop what cannot be right.
+
+        Args:
+            item: The value of one image.
+            frame: What is known of the image.
+
+        Returns:
+            The value without it, the rows that still carry the value, and what is wrong.
+        """
+        return Validated(item)
+
+    def warnings(self, item: Any, frame: Frame) -> Iterator[Issue]:
+        """Yield what is suspicious but may be right, for `scenekit doctor data`; nothing is dropped for it.
+
+        Args:
+            item: The value of one image, as it was read.
+            frame: What is known of the image.
+
+        Yields:
+            An issue each; a `note` where the value is right and may only surprise.
+        """
+        yield from ()
+
+    def statistics(self, item: Any, frame: Frame) -> Iterator[tuple[str, Tensor]]:
+        """Yield numbers that describe the value, for `scenekit doctor data`.
+
+        Args:
+            item: The value of one image, without what cannot be right.
+            frame: What is known of the image.
+
+        Yields:
+            What is measured with its unit, such as "area, px", and the numbers of this image.
+        """
+        yield from ()
+
+    def columns(self, item: Any, frame: Frame) -> Columns:
+        """Return what tables of the report show: of each row, or in a table of its own for a value of the image.
+
+        Unless a kind of value says otherwise, what `describe` says, in one column.
+
+        Args:
+            item: The value of one image.
+            frame: What is known of the image.
+
+        Returns:
+            Cells by the title of their column, one per row; an empty title stands for the name of the key.
+        """
+        return {"": [brief(entry) for entry in self.describe(item, frame.vocabulary, SHOWN_FROM)]}
+
+    def example(self, frame: Frame, shape: Shape = None) -> Any:
+        """Return made-up ground truth, so that `scenekit check` needs no data set.
+
+        Unless a kind of value says otherwise, numbers between 0 and 1 in the shape that the key declares.
+
+        Args:
+            frame: An image with its regions.
+            shape: The shape that the key declares; free dimensions get the length `FREE`.
+
+        Returns:
+            A value for every row of the regions, or for the image.
+        """
+        sides = shape[1:] if shape else ("free",) * (self.dims - 1)
+        return fractions(len(rows_in(frame)), *(side if isinstance(side, int) else FREE for side in sides))
+
+    def misplaced(self, item: Any, frame: Frame) -> str | None:
+        """Return what is wrong with the place of a value in the image.
+
+        Args:
+            item: The finished value of one image, in pixels of the original image.
+            frame: What is known of the image.
+
+        Returns:
+            A phrase that follows the name of the key, such as "has 3 x 4 pixels"; None where nothing is wrong.
+        """
+        return None
+
+    def solids(self, item: Any) -> Meshes | None:
+        """Return the shapes of the rows for files of solids (GLB, OBJ) and 3D viewers.
+
+        Args:
+            item: The value of one image.
+
+        Returns:
+            A mesh per row in the camera frame, in metres, empty where a row has none; None where this kind of value has
+            no shape in space.
+        """
+        return None
+
 
 class ImageField(Field[Batch, Item]):
     """A value of a whole image; a batch is a list unless a subclass packs it."""
@@ -93,6 +287,48 @@ class ImageField(Field[Batch, Item]):
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Any:
         return torch.tensor(floats(data)) if isinstance(data, list) else data
+
+    def columns(self, item: Any, frame: Frame) -> Columns:
+        return {"": [brief(self.encode(item, frame.vocabulary))]}
+
+    def example(self, frame: Frame, shape: Shape = None) -> Any:
+        sides = [side if isinstance(side, int) else FREE for side in (shape or ())[1:]]
+        return fractions(*sides) if sides else 0.5
+
+
+def rows_in(frame: Frame) -> Objects:
+    """Return the regions that a value's rows follow, or the objects; none where the image has none."""
+    return Objects.empty() if frame.regions is None else frame.regions
+
+
+def bitmaps_of(frame: Frame) -> Bool[Tensor, "N H W"]:
+    """Return the boxes of the regions as bitmaps."""
+    regions = rows_in(frame)
+    dense = torch.zeros(len(regions), *frame.size, dtype=torch.bool)
+    for bitmap, (x0, y0, x1, y1) in zip(dense, regions.boxes.round().long().tolist(), strict=True):
+        bitmap[y0:y1, x0:x1] = True
+    return dense
+
+
+def fractions(*shape: int) -> Tensor:
+    """Return numbers between 0 and 1, neither of which is among them, so that they may stand for most things."""
+    return torch.linspace(0.1, 0.9, math.prod(shape)).reshape(shape)
+
+
+def brief(value: Any) -> str:
+    """Return plain JSON as the text of a table's cell: numbers with three digits, of long lists the shape alone."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {brief(entry)}" for name, entry in value.items())
+    if isinstance(value, list | tuple):
+        sides = list(np.shape(np.asarray(value, dtype=object)))
+        return (
+            ", ".join(brief(entry) or "–" for entry in value)
+            if math.prod(sides) <= FEW_NUMBERS
+            else f"[{' × '.join(map(str, sides))}]"
+        )
+    return "" if value is None else str(value)
 
 
 def scattered(item: Any, rows: Tensor, count: int) -> Any:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from scenekit.fields.base import Field, scattered, scores_of
+from scenekit.fields.base import Columns, Field, Frame, Shape, rows_in, scattered, scores_of
 from scenekit.io.files import plain
 from scenekit.structures.captions import Captions
 from scenekit.structures.geometry import Geometry, Size
@@ -33,6 +33,14 @@ class CaptionField(Field[Captions, Captions]):
         if not geometry.mirrored:
             return item
         return replace(item, texts=tuple(tuple(map(vocabulary.mirror_text, texts)) for texts in item.texts))
+
+    def columns(self, item: Captions, frame: Frame) -> Columns:
+        """The first text of each row."""
+        return {"description": [texts[0] if texts else "" for texts in item.texts]}
+
+    def example(self, frame: Frame, shape: Shape = None) -> Captions:
+        names = [frame.vocabulary.things[label] for label in rows_in(frame).labels.tolist()]
+        return Captions(tuple((f"a {name} on the left", f"one {name}") for name in names))
 
     def encode(self, item: Captions, vocabulary: Vocabulary) -> Any:
         scores: list[Any] = [None] * len(item) if item.scores is None else plain(item.scores.tolist())

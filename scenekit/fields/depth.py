@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from scenekit.fields.base import ImageField
-from scenekit.fields.maps import pad_maps, transform_map
+from scenekit.fields.base import Columns, Frame, ImageField, Shape
+from scenekit.fields.maps import other_size, pad_maps, transform_map
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.vocabulary import Vocabulary
 
@@ -24,3 +25,14 @@ class DepthField(ImageField[Tensor, Tensor]):
 
     def transform(self, item: Tensor, geometry: Geometry, vocabulary: Vocabulary) -> Tensor:
         return transform_map(item, geometry)
+
+    def columns(self, item: Tensor, frame: Frame) -> Columns:
+        """The least and the largest depth in metres."""
+        known = item[item.isfinite()]
+        return {"": [f"{float(known.min()):.2f} to {float(known.max()):.2f} m" if len(known) else "unknown"]}
+
+    def example(self, frame: Frame, shape: Shape = None) -> Float[Tensor, "H W"]:
+        return torch.linspace(5.0, 1.0, frame.size[0])[:, None].repeat(1, frame.size[1])
+
+    def misplaced(self, item: Tensor, frame: Frame) -> str | None:
+        return other_size(item, frame.size)

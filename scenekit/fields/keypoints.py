@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scenekit.fields.base import Field, scattered, scores_of, tensor_of
+from scenekit.fields.base import Columns, Field, Frame, Shape, rows_in, scattered, scores_of, tensor_of
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
-from scenekit.structures.keypoints import Keypoints
+from scenekit.structures.keypoints import ABSENT, VISIBLE, Keypoints
 from scenekit.structures.vocabulary import Vocabulary
 
 
@@ -29,6 +29,24 @@ class KeypointField(Field[Keypoints, Keypoints]):
         skeleton = vocabulary.skeleton
         mirror = range(item.xy.shape[1]) if skeleton is None else skeleton.mirror_order
         return item.transformed(geometry, mirror)
+
+    def columns(self, item: Keypoints, frame: Frame) -> Columns:
+        """`visible / all that are in the image` of each row."""
+        visible, present = (item.visibility == VISIBLE).sum(1).tolist(), (item.visibility != ABSENT).sum(1).tolist()
+        return {"keypoints visible": [f"{a} / {b}" if b else "" for a, b in zip(visible, present, strict=True)]}
+
+    def example(self, frame: Frame, shape: Shape = None) -> Keypoints:
+        """Along the diagonal of each box, all of them visible."""
+        boxes, skeleton = rows_in(frame).boxes, frame.vocabulary.skeleton
+        along = torch.linspace(0.2, 0.8, 1 if skeleton is None else len(skeleton.points))
+        xy = boxes[:, None, :2] + along[None, :, None] * (boxes[:, None, 2:] - boxes[:, None, :2])
+        return Keypoints(xy, torch.full(xy.shape[:2], VISIBLE))
+
+    def misplaced(self, item: Keypoints, frame: Frame) -> str | None:
+        """A point that is there may be a pixel outside."""
+        limits = item.xy.new_tensor([frame.size[1] + 1, frame.size[0] + 1])
+        outside = ((item.xy < -1) | (item.xy > limits)).any(-1) & (item.visibility > 0)
+        return f"lies outside, at {item.xy[outside][0].tolist()}," if bool(outside.any()) else None
 
     def encode(self, item: Keypoints, vocabulary: Vocabulary) -> Any:
         scores: list[Any] = [None] * len(item) if item.scores is None else plain(item.scores.tolist())

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scenekit.fields.base import Field, scattered
+from scenekit.fields.base import Columns, Field, Frame, Shape, bitmaps_of, scattered
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.masks import Masks
 from scenekit.structures.vocabulary import Vocabulary
@@ -36,6 +36,16 @@ class MaskField(Field[Tensor, Masks]):
 
     def transform(self, item: Masks, geometry: Geometry, vocabulary: Vocabulary) -> Masks:
         return item.transformed(geometry)
+
+    def columns(self, item: Masks, frame: Frame) -> Columns:
+        return {"mask px": [f"{area:,.0f}" for area in item.area.tolist()]}
+
+    def example(self, frame: Frame, shape: Shape = None) -> Masks:
+        """The boxes themselves."""
+        return Masks.from_dense(bitmaps_of(frame))
+
+    def misplaced(self, item: Masks, frame: Frame) -> str | None:
+        return None if item.size == frame.size else f"has {item.size[0]} x {item.size[1]} pixels"
 
     def encode(self, item: Masks, vocabulary: Vocabulary) -> Any:
         return item.to_json()

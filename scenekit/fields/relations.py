@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from scenekit.fields.base import ImageField, scores_of
+from scenekit.fields.base import Columns, Frame, ImageField, Shape, Swatch, rows_in, scores_of
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.relations import Relations
@@ -36,6 +37,25 @@ class RelationField(ImageField[list[Relations], Relations]):
         order = torch.tensor(vocabulary.predicate_mirror_order, dtype=torch.int64, device=item.predicate.device)
         probabilities = None if item.probabilities is None else item.probabilities[:, order]
         return replace(item, predicate=order[item.predicate], probabilities=probabilities)
+
+    def columns(self, item: Relations, frame: Frame) -> Columns:
+        """Subject, predicate, object and score, the surest first."""
+        surest, things = item, frame.vocabulary.things
+        if item.score is not None:
+            surest = item[item.score.nan_to_num(0).argsort(descending=True, stable=True)]
+        names = [things[label] for label in rows_in(frame).labels.tolist()]
+        scores = [] if surest.score is None else surest.score.tolist()
+        return {
+            "subject": [Swatch(f"{names[row]} {row}", row=row) for row in surest.subject.tolist()],
+            "predicate": [frame.vocabulary.predicates[predicate] for predicate in surest.predicate.tolist()],
+            "object": [Swatch(f"{names[row]} {row}", row=row) for row in surest.object.tolist()],
+            **({"score": ["" if math.isnan(score) else f"{score:.2f}" for score in scores]} if scores else {}),
+        }
+
+    def example(self, frame: Frame, shape: Shape = None) -> Relations:
+        """Each object to the next one."""
+        subject = torch.arange(max(len(rows_in(frame)) - 1, 0))
+        return Relations(subject, subject + 1, subject % max(len(frame.vocabulary.predicates), 1))
 
     def encode(self, item: Relations, vocabulary: Vocabulary) -> Any:
         """One entry a relation; where objects are labelled anew, an object with `relations` and `objects`."""

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
-from scenekit.fields.base import ImageField
-from scenekit.fields.maps import pad_maps, transform_map
+from scenekit.fields.base import Columns, Frame, ImageField, Shape, Swatch, bitmaps_of, rows_in
+from scenekit.fields.maps import label_columns, other_size, pad_maps, shares_of, transform_map
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.masks import Masks
 from scenekit.structures.vocabulary import Vocabulary
@@ -29,6 +30,23 @@ class SemanticField(ImageField[Tensor, Tensor]):
 
     def transform(self, item: Tensor, geometry: Geometry, vocabulary: Vocabulary) -> Tensor:
         return transform_map(item, geometry)
+
+    def columns(self, item: Tensor, frame: Frame) -> Columns:
+        """The labels with their share of the image, the largest first."""
+        names = frame.vocabulary.labels
+        shares = sorted(shares_of(item).items(), key=lambda entry: -entry[1])
+        shown = [(Swatch(names[label], label), share) for label, share in shares if 0 <= label < len(names)]
+        return label_columns(shown, frame.vocabulary)
+
+    def example(self, frame: Frame, shape: Shape = None) -> Int[Tensor, "H W"]:
+        """The label of each object in its box; what is left is the last kind of stuff."""
+        labels = torch.full(frame.size, len(frame.vocabulary.labels) - 1)
+        for bitmap, label in zip(bitmaps_of(frame), rows_in(frame).labels, strict=True):
+            labels[bitmap] = label
+        return labels
+
+    def misplaced(self, item: Tensor, frame: Frame) -> str | None:
+        return other_size(item, frame.size)
 
     def encode(self, item: Tensor, vocabulary: Vocabulary) -> Any:
         present = [label for label in torch.unique(item).tolist() if label != IGNORE]

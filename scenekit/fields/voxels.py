@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.fields.base import Field
+from scenekit.fields.base import Columns, Field, Frame
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.vocabulary import Vocabulary
 
@@ -39,6 +39,9 @@ class VoxelField(Field[Tensor, Tensor]):
     def describe(self, item: Tensor, vocabulary: Vocabulary, threshold: float) -> list[Any]:
         """Which share of its box each object fills."""
         return [{"shape": list(item.shape[1:]), "filled": share} for share in item.float().mean(dim=(1, 2, 3)).tolist()]
+
+    def columns(self, item: Tensor, frame: Frame) -> Columns:
+        return {"voxels filled": [f"{share:.0%}" for share in item.float().mean(dim=(1, 2, 3)).tolist()]}
 
     def encode(self, item: Tensor, vocabulary: Vocabulary) -> Any:
         """Of bool, eight cells a byte, the first one in the highest bit, in base64; other values number by number."""

@@ -15,6 +15,7 @@ from scenekit.keys import Key, Stream
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from PIL import Image
     from torch.utils.data import Dataset
 
     from scenekit.backbones.base import Backbone
@@ -37,6 +38,17 @@ class Policy(enum.Enum):
     """Sampled regions that are matched to ground truth."""
     DETECTIONS = "detections"
     """De-duplicated detections, `matched = -1` where nothing fits."""
+
+
+class Coverage(enum.Enum):
+    """How much of an image the drawing of a task covers: what covers more is drawn first, below the others."""
+
+    IMAGE = 0
+    """Every pixel, as a label map does."""
+    AREAS = 1
+    """Areas, such as those of masks."""
+    LINES = 2
+    """Lines, points and text."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,12 @@ class TaskSpec:
     """(canvas, scene): draw the task's values on the canvas, in pixels of the scene."""
     draw_apart: bool = False
     """Whether the drawing is full of text and gets an image of its own."""
+    draw_covers: Coverage = Coverage.LINES
+    """What the drawing covers: tasks that cover more are drawn first."""
+    views: Mapping[str, Callable[[Scene], Image.Image]] = field(default_factory=dict)
+    """By name, (scene) -> a further image of the scene, such as the one from above."""
+    hub_tag: str | None = None
+    """The hub's name for such tasks, such as "image-segmentation", for the model card."""
     static: bool = False
     """Whether the head can run over a fixed number of regions."""
     api: int = API_VERSION

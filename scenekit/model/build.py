@@ -59,14 +59,17 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
     core = Core(net.channels, net.strides, vocabulary, options)
     stages = [Trunk(net), *build_detector(detector, core, options)]
     pooler = pooler_of(stages)
+    owners: dict[str, Any] = {stage.name: detector for stage in stages[1:]}
     tasks = {}
     for name, values in config.tasks.items():
         spec: TaskSpec = registry().get("task", name)
         options = validated(spec.config, values, f"task {name!r}")
         spec = configured(spec, options)
-        stages += build_stages(spec, core, options)
+        brought = build_stages(spec, core, options)
+        stages += brought
+        owners |= {stage.name: spec for stage in brought}
         tasks[name] = (spec, build_head(spec, core, options))
-    return SceneModel(config, core, stages, tasks, pooler)
+    return SceneModel(config, core, stages, tasks, pooler, owners)
 
 
 def configured(spec: TaskSpec, options: Config) -> TaskSpec:

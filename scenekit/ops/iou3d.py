@@ -1,15 +1,15 @@
-"""How much oriented boxes overlap: exact volumes in space, and exact areas seen from above.
+"""Overlap of oriented boxes: exact volumes in 3D, and exact areas in bird's-eye view.
 
 Letters: N M boxes, P pairs of boxes, F faces of all pairs, E directed edges of a polygon.
 
-Box b is taken as the unit cube, and box a with it. The field (0, 0, clamp(z, 0, 1)) has divergence 1 inside the slab
-0 <= z <= 1 and 0 outside, so that by the divergence theorem
+Box b is transformed to the unit cube, and box a with it. The field (0, 0, clamp(z, 0, 1)) has divergence 1 inside the
+slab 0 <= z <= 1 and 0 outside, so that by the divergence theorem
 
     volume(a and cube) = sum over faces of a: integral of clamp(z, 0, 1) n_z over the part with 0 <= x, y <= 1
 
-and only the faces of a are cut, never those of b. All terms are continuous in the corners: faces that are parallel,
-nearly parallel or in one plane need no special case and no tolerance. (Methods that collect the pieces of both
-surfaces must decide which of two coinciding faces to count.) Everything is computed in double precision.
+and only the faces of a are clipped, never those of b. All terms are continuous in the corners: faces that are parallel,
+nearly parallel or in one plane need no special case and no tolerance. (Methods that collect the pieces of both surfaces
+must decide which of two coinciding faces to count.) Everything is computed in double precision.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from scenekit.errors import InputError
 
 _PAIRS_AT_ONCE = 1024
-"""So many fit a processor's cache; more gain nothing there."""
+"""So many pairs fit a processor's cache; more gain nothing there."""
 
 _OUTWARD = torch.tensor([[0, 3, 2, 1], [4, 5, 6, 7], [0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6], [3, 0, 4, 7]])
 """Corners of the six faces, each counter-clockwise as seen from outside."""
@@ -40,14 +40,23 @@ _ROUNDING = 16
 def box3d_overlap(
     corners1: Float[Tensor, "N 8 3"], corners2: Float[Tensor, "M 8 3"], eps: float = 1e-4
 ) -> tuple[Float[Tensor, "N M"], Float[Tensor, "N M"]]:
-    """(Volume of the intersection, IoU) of all pairs of boxes in any orientation, as pytorch3d's function of this name.
+    """Compute volumes of intersection and IoU of all pairs of oriented boxes, as pytorch3d's function of this name.
 
-    Corners stand as those of the unit cube (0,0,0) (1,0,0) (1,1,0) (0,1,0) (0,0,1) (1,0,1) (1,1,1) (0,1,1), which is
-    how `Boxes3D.corners` gives them; mirrored they mean the same box. Results have the type of `corners1` and carry no
-    gradient. Boxes that only touch share 0.
+    Corners are in the order of the unit cube's (0,0,0) (1,0,0) (1,1,0) (0,1,0) (0,0,1) (1,0,1) (1,1,1) (0,1,1), which
+    is that of `Boxes3D.corners`; flipped ones mean the same box. Results carry no gradient. Boxes that only touch have
+    an overlap of 0.
 
-    Raises InputError for other shapes, for corners that are not finite, that are not those of a box (or
-    parallelepiped) within `eps` of its diagonal, and for boxes without volume.
+    Args:
+        corners1: Corners of the first boxes, in metres.
+        corners2: Corners of the second boxes, in metres.
+        eps: How far corners may deviate from a parallelepiped, relative to its diagonal.
+
+    Returns:
+        (volume of the intersection in cubic metres, IoU), in the type of `corners1`.
+
+    Raises:
+        InputError: If corners are not finite, are not those of a box within `eps`, or enclose no volume; or for other
+            shapes.
     """
     origins1, edges1 = _frames(corners1, eps, "corners1")
     origins2, edges2 = _frames(corners2, eps, "corners2")
@@ -67,21 +76,31 @@ def box3d_overlap(
 def bev_overlap(
     corners1: Float[Tensor, "N 4 2"], corners2: Float[Tensor, "M 4 2"], eps: float = 1e-4
 ) -> tuple[Float[Tensor, "N M"], Float[Tensor, "N M"]]:
-    """(Area of the intersection, IoU) of all pairs of rectangles in the plane, in any orientation: seen from above.
+    """Compute areas of intersection and IoU of all pairs of rotated rectangles, as in bird's-eye view.
 
-    Corners go around the rectangle, either way; `Boxes3D.footprints` gives them. Errors and results otherwise as of
-    `box3d_overlap`, of which this is the case of upright boxes with the same floor and ceiling.
+    This is `box3d_overlap` of upright boxes with the same floor and ceiling.
+
+    Args:
+        corners1: Corners of the first rectangles in metres, in either sense of rotation; see `Boxes3D.footprints`.
+        corners2: Corners of the second rectangles.
+        eps: How far corners may deviate from a rectangle, relative to its diagonal.
+
+    Returns:
+        (area of the intersection in square metres, IoU), in the type of `corners1`.
+
+    Raises:
+        InputError: As for `box3d_overlap`.
     """
     return box3d_overlap(_prisms(corners1, eps, "corners1"), _prisms(corners2, eps, "corners2"), eps)
 
 
 def _prisms(corners: Tensor, eps: float, name: str) -> Tensor:
-    """Boxes of height 1 on each rectangle."""
+    """Return boxes of height 1 on each rectangle."""
     if corners.dim() != 3 or corners.shape[1:] != (4, 2) or not corners.is_floating_point():
         raise InputError(f"{name}: expected the corners of rectangles, floats [N 4 2], got {list(corners.shape)}")
     a, b, c, d = corners.double().unbind(dim=1)
     noise = _ROUNDING * torch.finfo(corners.dtype).eps * corners.double().abs().amax(dim=(1, 2))
-    _refuse((a - b + c - d).norm(dim=1) > eps * (c - a).norm(dim=1) + noise, name, "is no rectangle", corners)
+    _refuse((a - b + c - d).norm(dim=1) > eps * (c - a).norm(dim=1) + noise, name, "is not a rectangle", corners)
     floor = F.pad(corners, (0, 1))
     return torch.cat((floor, floor + floor.new_tensor([0.0, 0.0, 1.0])), dim=1)
 
@@ -92,17 +111,25 @@ def _with_iou(shared: Tensor, sizes1: Tensor, sizes2: Tensor, dtype: torch.dtype
 
 
 def is_box3d(corners: Float[Tensor, "N 8 3"], eps: float = 1e-4) -> Bool[Tensor, " N"]:
-    """Which corners are those of a box with a volume, so that `box3d_overlap` takes them."""
-    return ~torch.stack(list(_faults(corners, *_edges(corners), eps).values())).any(dim=0)
+    """Return which corners are those of a box with a volume, as `box3d_overlap` expects.
+
+    Args:
+        corners: Corners in metres.
+        eps: How far corners may deviate from a parallelepiped, relative to its diagonal.
+
+    Returns:
+        True for each valid box.
+    """
+    return ~torch.stack(list(_problems(corners, *_edges(corners), eps).values())).any(dim=0)
 
 
 def _frames(corners: Tensor, eps: float, name: str) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "N 3 3"]]:
-    """(Corner 0, the three edges that leave it as rows) in double precision; InputError for what is no box."""
+    """Return corner 0 and the three edges that leave it as rows, in double precision; refuse what is not a box."""
     if corners.dim() != 3 or corners.shape[1:] != (8, 3) or not corners.is_floating_point():
         raise InputError(f"{name}: expected the corners of boxes, floats [N 8 3], got {list(corners.shape)}")
     origins, edges = _edges(corners)
-    for fault, bad in _faults(corners, origins, edges, eps).items():
-        _refuse(bad, name, fault, corners)
+    for problem, bad in _problems(corners, origins, edges, eps).items():
+        _refuse(bad, name, problem, corners)
     return origins, edges
 
 
@@ -112,7 +139,7 @@ def _edges(corners: Tensor) -> tuple[Tensor, Tensor]:
     return points.mean(dim=1) - edges.sum(dim=1) / 2, edges
 
 
-def _faults(corners: Tensor, origins: Tensor, edges: Tensor, eps: float) -> dict[str, Bool[Tensor, " N"]]:
+def _problems(corners: Tensor, origins: Tensor, edges: Tensor, eps: float) -> dict[str, Bool[Tensor, " N"]]:
     points, lengths = corners.double(), edges.norm(dim=2)
     noise = torch.finfo(corners.dtype).eps * points.abs().amax(dim=(1, 2))
     off = (_corners_of(origins, edges) - points).norm(dim=2).amax(dim=1)
@@ -120,17 +147,17 @@ def _faults(corners: Tensor, origins: Tensor, edges: Tensor, eps: float) -> dict
     return {
         "is not finite": ~points.isfinite().all(dim=2).all(dim=1),
         "has no volume": flat | (lengths.amin(dim=1) <= noise),
-        "is no box (opposite edges differ)": off > eps * lengths.norm(dim=1) + _ROUNDING * noise,
+        "is not a box (opposite edges differ)": off > eps * lengths.norm(dim=1) + _ROUNDING * noise,
     }
 
 
-def _refuse(bad: Tensor, name: str, fault: str, corners: Tensor) -> None:
+def _refuse(bad: Tensor, name: str, problem: str, corners: Tensor) -> None:
     if bad.any():
         row = int(bad.nonzero()[0, 0])
-        found = [[round(value, 4) for value in corner] for corner in corners[row].tolist()]
+        values = [[round(value, 4) for value in corner] for corner in corners[row].tolist()]
         raise InputError(
-            f"{name}[{row}] {fault}; so are {int(bad.sum())} of {len(bad)}. Leave these out, and give corners in the"
-            f" order that the function names; got {found}"
+            f"{name}[{row}] {problem}; so are {int(bad.sum())} of {len(bad)}. Remove these, and pass corners in the"
+            f" order of `Boxes3D.corners`; got {values}"
         )
 
 
@@ -142,7 +169,7 @@ def _corners_of(origins: Tensor, edges: Tensor) -> Float[Tensor, "N 8 3"]:
 def _near(
     origins1: Tensor, edges1: Tensor, origins2: Tensor, edges2: Tensor
 ) -> tuple[Int[Tensor, " P"], Int[Tensor, " P"]]:
-    """The pairs whose bounding boxes meet along the axes of space; all others share nothing."""
+    """Return the pairs whose axis-aligned bounding boxes meet; all others have no overlap."""
     points1, points2 = _corners_of(origins1, edges1), _corners_of(origins2, edges2)
     low = torch.maximum(points1.amin(dim=1)[:, None], points2.amin(dim=1))
     high = torch.minimum(points1.amax(dim=1)[:, None], points2.amax(dim=1))
@@ -151,7 +178,7 @@ def _near(
 
 
 def _inside_unit_cube(origins: Float[Tensor, "P 3"], edges: Float[Tensor, "P 3 3"]) -> Float[Tensor, " P"]:
-    """The part of each parallelepiped's volume inside of the unit cube."""
+    """Compute the volume of each parallelepiped inside the unit cube."""
     faces = _corners_of(origins, edges)[:, _OUTWARD]  # [P 6 4 3]
     tails = faces.permute(3, 2, 0, 1).flatten(2).contiguous()  # [3 E F]
     heads = tails.roll(-1, dims=1)
@@ -162,10 +189,10 @@ def _inside_unit_cube(origins: Float[Tensor, "P 3"], edges: Float[Tensor, "P 3 3
 
 
 def _cut(tails: Float[Tensor, "3 E F"], heads: Float[Tensor, "3 E F"], axis: int) -> tuple[Tensor, Tensor]:
-    """The part of convex polygons where the coordinate is from 0 to 1.
+    """Clip convex polygons to where the coordinate is from 0 to 1.
 
-    Edges outside shrink to a point, and one edge more on either side closes the polygon along the cut. As nothing asks
-    for edges in order, all polygons keep equally many.
+    Edges outside shrink to a point, and one edge more on either side closes the polygon along the cut. As the order of
+    edges does not matter, all polygons keep the same number.
     """
     tail, head = tails[axis], heads[axis]
     cut_tail, cut_head = tail.clamp(0, 1), head.clamp(0, 1)
@@ -182,7 +209,7 @@ def _cut(tails: Float[Tensor, "3 E F"], heads: Float[Tensor, "3 E F"], axis: int
 def _closing(
     tails: Tensor, heads: Tensor, tail: Float[Tensor, "E F"], head: Float[Tensor, "E F"], axis: int, side: int
 ) -> tuple[Tensor, Tensor]:
-    """(Tail, head) of the edge along the cut: from where the outline leaves to where it enters again."""
+    """Return (tail, head) of the edge along the cut: from where the outline leaves to where it enters again."""
     before, after = (tail < 0, head < 0) if side == 0 else (tail > 1, head > 1)
     ends = []
     for points, crossed in ((heads, after > before), (tails, before > after)):
@@ -195,7 +222,7 @@ def _closing(
 
 
 def _clamped_height(tails: Float[Tensor, "3 E F"], heads: Float[Tensor, "3 E F"]) -> Float[Tensor, " F"]:
-    """The integral of clamp(z, 0, 1) over the shadow of polygons on the xy plane, negative for those that face down.
+    """Compute the integral of clamp(z, 0, 1) over the projection of polygons on the xy plane, negative facing down.
 
     The polygon falls into triangles between each edge and one point of its plane.
     """
@@ -209,7 +236,7 @@ def _clamped_height(tails: Float[Tensor, "3 E F"], heads: Float[Tensor, "3 E F"]
 
 
 def _mean_above(low: Tensor, middle: Tensor, high: Tensor, level: float) -> Tensor:
-    """The mean of max(z - level, 0) over triangles with these heights z of their corners, in order.
+    """Compute the mean of max(z - level, 0) over triangles with these heights z of their corners, in order.
 
     A triangle of which only the corner h is above has the part h^2 / ((h - l)(h - m)) above, of mean height h / 3.
     """

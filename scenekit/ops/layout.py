@@ -1,4 +1,4 @@
-"""How images lie in memory.
+"""Memory layout of images.
 
 Letters: N images or regions, C channels, H W pixels.
 """
@@ -11,9 +11,16 @@ from torch import Tensor
 
 
 def for_convolutions(maps: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
-    """The same values in the order in which convolutions run fastest; what follows from them keeps it.
+    """Return feature maps in the memory layout in which convolutions run fastest; what is computed from them keeps it.
 
-    That is channels-last, but for a CPU that is to go back again: gradients of 3x3 convolutions take longer there so.
+    That is channels-last, except on a CPU with gradients, where the backward pass of 3x3 convolutions is slower with
+    it.
+
+    Args:
+        maps: Feature maps in any memory layout.
+
+    Returns:
+        The same values.
     """
     plain = maps.device.type == "cpu" and torch.is_grad_enabled()
     return maps.contiguous(memory_format=torch.contiguous_format if plain else torch.channels_last)

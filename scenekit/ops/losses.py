@@ -1,4 +1,4 @@
-"""Losses that stay finite and connected when there is nothing to learn from.
+"""Losses that stay finite and connected to the graph when nothing is supervised.
 
 Letters: N rows, C foreground classes, K = C + 1 columns: the classes, then background.
 """
@@ -12,9 +12,17 @@ from torch.nn import functional as F
 
 
 def safe_mean(values: Float[Tensor, "..."], count: int | None = None) -> Float[Tensor, ""]:
-    """sum / max(count, 1), where count is the number of values unless told: zero, not NaN, for no values.
+    """Compute sum / max(count, 1): the mean, and zero instead of NaN for no values.
 
-    The result of no values still hangs on the graph, so that distributed training waits for nobody.
+    The result for no values stays connected to the graph, so that no process of distributed training waits for a
+    gradient.
+
+    Args:
+        values: Values to average.
+        count: Divisor; by default the number of values.
+
+    Returns:
+        The mean.
     """
     return values.sum() / max(values.numel() if count is None else count, 1)
 
@@ -22,11 +30,19 @@ def safe_mean(values: Float[Tensor, "..."], count: int | None = None) -> Float[T
 def covered_cross_entropy(
     logits: Float[Tensor, "N K"], labels: Int[Tensor, " N"], covered: Bool[Tensor, "N C"]
 ) -> Float[Tensor, " N"]:
-    """Softmax cross-entropy of each row when only some classes are labelled; background is the last column.
+    """Compute the softmax cross-entropy of each row when only some classes are annotated.
 
     A foreground row takes softmax over background and the covered classes alone, so that the logits of the others get
-    no gradient. A background row (label -1) may well show a class that is not covered: its loss is
-    -log(p_background + sum of p over uncovered classes). With all classes covered both are plain cross-entropy.
+    no gradient. A background row may well show a class that is not covered: its loss is -log(p_background + sum of p
+    over uncovered classes). With all classes covered both are plain cross-entropy.
+
+    Args:
+        logits: Scores of the classes, then background.
+        labels: Class of each row, -1 for background.
+        covered: Which classes are annotated in the image of each row.
+
+    Returns:
+        The loss of each row.
     """
     background = labels < 0
     own = F.one_hot(labels.where(~background, logits.shape[1] - 1), logits.shape[1]).bool()
@@ -41,5 +57,13 @@ def _logsumexp(logits: Float[Tensor, "N K"], columns: Bool[Tensor, "N K"]) -> Fl
 
 
 def effective_number(count: Float[Tensor, "*S"], beta: float) -> Float[Tensor, "*S"]:
-    """(1 - beta^n) / (1 - beta): what n samples are worth that overlap in what they show (Cui et al. 2019, eq. 2)."""
+    """Compute the effective number of samples, (1 - beta^n) / (1 - beta) (Cui et al. 2019, eq. 2).
+
+    Args:
+        count: Numbers of samples n.
+        beta: Overlap of samples, from 0 (each class counts as one sample) towards 1 (each sample counts).
+
+    Returns:
+        The effective numbers.
+    """
     return (1 - beta**count) / (1 - beta)

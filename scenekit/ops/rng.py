@@ -1,4 +1,4 @@
-"""Random numbers that depend on nothing but their name."""
+"""Random numbers that depend on a seed and a name alone."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ import torch
 
 
 def generator(seed: int, *names: str | int) -> torch.Generator:
-    """A generator on the CPU for one purpose: the same (seed, names) give the same numbers on every machine.
+    """Create a random generator for one purpose: the same seed and names give the same numbers on every machine.
 
-    `seed` is that of an image (see `ImageBatch.seeds`); `names` say what the numbers are for, so that one task's
-    draws never shift another's.
+    Args:
+        seed: Seed of an image (see `ImageBatch.seeds`).
+        names: The purpose of the numbers, so that draws of one task never shift those of another.
+
+    Returns:
+        A generator on the CPU.
     """
     text = "\0".join(map(str, (seed, *names)))
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()

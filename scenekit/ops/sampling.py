@@ -1,4 +1,4 @@
-"""Choosing a fixed number of candidates to learn from.
+"""Sampling of a fixed number of candidates for the losses.
 
 Letters: N candidates of one image, S sampled ones.
 """
@@ -17,7 +17,18 @@ def sample_balanced(
     positive_fraction: float,
     generator: torch.Generator,
 ) -> Int[Tensor, " S"]:
-    """At most `count` rows in rising order, at most `positive_fraction` of them positive, filled up with negatives."""
+    """Sample positives and negatives at a fixed ratio; negatives replace missing positives.
+
+    Args:
+        positive: Which candidates are positive.
+        negative: Which candidates are negative.
+        count: Largest number of samples.
+        positive_fraction: Largest part of them that is positive.
+        generator: Source of random numbers, on the CPU.
+
+    Returns:
+        Rows of the sampled candidates, ascending.
+    """
     positives = _choose(positive, int(count * positive_fraction), generator)
     negatives = _choose(negative, count - len(positives), generator)
     return torch.cat((positives, negatives)).sort().values

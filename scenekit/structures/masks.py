@@ -23,10 +23,12 @@ from scenekit.structures.tensors import row_numbers
 
 @dataclass(frozen=True, eq=False)
 class Masks:
-    """N binary masks of one image, as COCO run lengths (`{"size": [H, W], "counts": bytes}`)."""
+    """Binary masks of one image, run-length encoded."""
 
     rles: tuple[Mapping[str, Any], ...]
+    """COCO's run lengths of each mask (`{"size": [H, W], "counts": bytes}`)."""
     size: Size
+    """(height, width) of the image in pixels."""
 
     def __len__(self) -> int:
         return len(self.rles)
@@ -36,20 +38,34 @@ class Masks:
 
     @classmethod
     def from_dense(cls, dense: Bool[Tensor, "N H W"] | UInt8[Tensor, "N H W"]) -> Masks:
-        """Encode; anything above 0 is inside."""
+        """Encode bitmaps.
+
+        Args:
+            dense: Bitmaps, in which values above 0 are inside.
+
+        Returns:
+            The encoded masks.
+        """
         columns = np.asfortranarray((dense > 0).cpu().numpy().astype(np.uint8).transpose(1, 2, 0))
         return cls(tuple(coco_mask.encode(columns)), (int(dense.shape[1]), int(dense.shape[2])))
 
     @property
     def dense(self) -> Bool[Tensor, "N H W"]:
-        """Decode to one bitmap per mask."""
+        """Bitmaps of the masks, decoded at each access."""
         if not self.rles:
             return torch.zeros((0, *self.size), dtype=torch.bool)
         bitmaps = coco_mask.decode(list(self.rles))
         return torch.from_numpy(np.ascontiguousarray(bitmaps.transpose(2, 0, 1))).bool()
 
     def cropped(self, row: int) -> tuple[Bool[Tensor, "h w"], tuple[int, int, int, int]]:
-        """(what is inside the tightest box around one mask, that box x0, y0, x1, y1)."""
+        """Decode one mask within its tightest box.
+
+        Args:
+            row: Index of the mask.
+
+        Returns:
+            (bitmap of the box, box x0, y0, x1, y1 in pixels).
+        """
         rle = self.rles[row]
         x0, y0, width, height = map(int, coco_mask.toBbox(rle))
         bitmap = coco_mask.decode(rle)[y0 : y0 + height, x0 : x0 + width]
@@ -57,35 +73,61 @@ class Masks:
 
     @property
     def area(self) -> Float[Tensor, " N"]:
-        """Pixels inside each mask."""
+        """Number of pixels of each mask."""
         return torch.tensor([float(coco_mask.area(rle)) for rle in self.rles])
 
     @property
     def boxes(self) -> Float[Tensor, "N 4"]:
-        """Tightest xyxy box around each mask; zeros where a mask is empty."""
+        """Tightest box around each mask, xyxy in pixels; zeros where a mask is empty."""
         if not self.rles:
             return torch.zeros((0, 4))
         xywh = torch.from_numpy(coco_mask.toBbox(list(self.rles)).astype(np.float32))
         return torch.cat((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), dim=1)
 
     def transformed(self, geometry: Geometry) -> Masks:
-        """Follow the image through a crop, resize and mirroring (nearest neighbour)."""
-        x0, y0, x1, y1 = geometry.window
-        dense = self.dense[:, y0:y1, x0:x1].to(torch.uint8)
-        if tuple(dense.shape[1:]) != geometry.size:
-            dense = tv.resize(dense, list(geometry.size), interpolation=tv.InterpolationMode.NEAREST_EXACT)
-        return Masks.from_dense((dense.flip(-1) if geometry.mirrored else dense).bool())
+        """Move the masks with their image (nearest neighbour); decoded once, encoded once.
+
+        Args:
+            geometry: How the image is cropped, resized and flipped.
+
+        Returns:
+            The masks of the resulting image.
+        """
+        if not self.rles:
+            return Masks((), geometry.size)
+        (x0, y0, x1, y1), (height, width) = geometry.window, geometry.size
+        # Run lengths go down the columns: as [N W H] nothing is copied, neither from the decoder nor to the encoder.
+        columns = torch.from_numpy(coco_mask.decode(list(self.rles)).transpose(2, 1, 0))[:, x0:x1, y0:y1]
+        if tuple(columns.shape[1:]) != (width, height):
+            columns = tv.resize(columns, [width, height], interpolation=tv.InterpolationMode.NEAREST_EXACT)
+        columns = columns.flip(1) if geometry.mirrored else columns.contiguous()
+        return Masks(tuple(coco_mask.encode(columns.numpy().transpose(2, 1, 0))), geometry.size)
 
     def to_json(self) -> list[dict[str, Any]]:
-        """COCO's compressed run lengths, counts as text."""
+        """Convert to COCO's compressed run lengths.
+
+        Returns:
+            One dictionary per mask, counts as text.
+        """
         return [{"size": list(rle["size"]), "counts": bytes(rle["counts"]).decode("ascii")} for rle in self.rles]
 
     @classmethod
     def from_json(cls, data: Sequence[Mapping[str, Any]], size: Size) -> Masks:
-        """Read what `to_json` wrote."""
+        """Create masks from the result of `to_json`.
+
+        Args:
+            data: One dictionary per mask.
+            size: (height, width) of the image in pixels.
+
+        Returns:
+            The masks.
+
+        Raises:
+            InputError: If a mask has another size or invalid run lengths.
+        """
         for entry in data:
             if tuple(entry["size"]) != size:
-                raise InputError(f"a mask of size {entry['size']} in an image of {list(size)} (height, width)")
+                raise InputError(f"a mask has size {entry['size']}, its image {list(size)} (height, width)")
         rles = tuple({"size": list(entry["size"]), "counts": entry["counts"].encode("ascii")} for entry in data)
         for rle in rles:
             _check_runs(rle)
@@ -93,7 +135,15 @@ class Masks:
 
     @classmethod
     def empty(cls, count: int, size: Size) -> Masks:
-        """`count` masks without a single pixel."""
+        """Create masks without pixels.
+
+        Args:
+            count: Number of masks.
+            size: (height, width) of the image in pixels.
+
+        Returns:
+            The masks.
+        """
         return cls.from_dense(torch.zeros((count, *size), dtype=torch.bool))
 
 
@@ -101,4 +151,5 @@ def _check_runs(rle: Mapping[str, Any]) -> None:
     try:
         coco_mask.decode(rle)
     except ValueError:
-        raise InputError(f"the run lengths {rle['counts'][:40]!r} do not make up a mask of {rle['size']}") from None
+        runs, size = rle["counts"][:40], rle["size"]
+        raise InputError(f"the run lengths {runs!r} are not those of a mask of size {size}") from None

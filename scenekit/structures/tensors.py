@@ -1,6 +1,7 @@
-"""Values that hold tensors somewhere inside, and rows named in several ways.
+"""Functions on nested values that hold tensors, and on row indices.
 
-Letters: O one more than there are groups of rows, M picked groups, P one more than these, R rows of the picked groups.
+Letters: O one more than there are groups of rows, M selected groups, P one more than these, R rows of the selected
+groups.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from torch import Tensor
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
-    """`value` with `function` applied to every tensor inside nested dataclasses, mappings, lists and tuples."""
+    """Apply a function to every tensor inside nested dataclasses, mappings, lists and tuples.
+
+    Args:
+        function: The function.
+        value: A tensor or a nested value.
+
+    Returns:
+        The same structure with the results.
+    """
     if isinstance(value, Tensor):
         return function(value)
     if isinstance(value, Mapping):
@@ -29,7 +38,14 @@ def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
 
 
 def row_numbers(rows: Tensor | Sequence[int]) -> list[int]:
-    """Rows given by number or by a boolean mask, as plain numbers."""
+    """Convert row indices or a boolean mask to a list of indices.
+
+    Args:
+        rows: Indices or a boolean mask.
+
+    Returns:
+        Indices.
+    """
     if isinstance(rows, Tensor):
         rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
         return [int(row) for row in rows.tolist()]
@@ -37,9 +53,14 @@ def row_numbers(rows: Tensor | Sequence[int]) -> list[int]:
 
 
 def gathered(offset: Int[Tensor, " O"], groups: Int[Tensor, " M"]) -> tuple[Int[Tensor, " R"], Int[Tensor, " P"]]:
-    """The rows of some groups, one group after the other, and the offsets of the groups among them.
+    """Return the rows of selected groups, one group after the other, and the offsets of the groups among them.
 
-    Group g owns rows offset[g] to offset[g + 1].
+    Args:
+        offset: Group g owns rows offset[g] to offset[g + 1].
+        groups: Indices of groups.
+
+    Returns:
+        (rows, offsets).
     """
     counts = offset.diff()[groups]
     starts = torch.cat((counts.new_zeros(1), counts.cumsum(0)))

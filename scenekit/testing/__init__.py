@@ -16,8 +16,7 @@ from scenekit.testing.bench import set_up
 from scenekit.testing.check import BUILDS, Check, report_of
 from scenekit.testing.datasets import DATASET_CHECKS, check_dataset
 from scenekit.testing.detectors import DETECTOR_CHECKS, check_detector
-from scenekit.testing.examples import example
-from scenekit.testing.images import VOCABULARY
+from scenekit.testing.images import VOCABULARY, example
 from scenekit.testing.report import Finding, Report
 from scenekit.testing.rules import CHECKS
 

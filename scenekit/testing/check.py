@@ -19,14 +19,13 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 
-from scenekit.errors import InputError, nearest
+from scenekit.errors import InputError, nearest, one_line
 from scenekit.testing.report import Finding, Report
 
 BUILDS = "builds"
 """Name of the finding where what is to be checked cannot be built at all."""
 
 _OURS = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent))
-_LONGEST = 400
 
 S = TypeVar("S")
 
@@ -143,8 +142,7 @@ def broken(check: Check[S], subject: S) -> str | None:
 
 def explained(error: Exception) -> str:
     """Return the kind of error, its message in one line, and the line of the plugin that it comes from."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
+    shown = f"{type(error).__name__}: {one_line(error)}" if str(error) else type(error).__name__
     theirs = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_OURS)]
     return f"{shown} ({Path(theirs[-1].filename).name}:{theirs[-1].lineno})" if theirs else shown
 

@@ -61,5 +61,5 @@ def test_demo_and_report_show_the_scene_from_above(scene: sk.Scene, tmp_path: Pa
     assert {"world.glb", "world-birds-eye.png", "world.json"} <= {path.name for path in tmp_path.iterdir()}
     write_report(tmp_path / "report.html", [entry], title="t", model_info={})
     page = (tmp_path / "report.html").read_text()
-    assert "From above" in page and 'download="world.glb"' in page and "distance in m" in page
+    assert "Birds-eye view" in page and 'download="world.glb"' in page and "distance in m" in page
     assert "0.00, 0.00, 5.00" in page and "2.00 × 2.00 × 2.00" in page

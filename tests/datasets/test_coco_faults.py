@@ -130,7 +130,7 @@ LATER: dict[str, Change] = {
         "relations", [{"subject_id": 4, "object_id": 5, "predicate": "on"}]
     ),
     "image id 1: 'camera' must be three rows": image("camera", "pinhole"),
-    "image id 1: 'camera': a camera needs finite intrinsics": image("camera", [0, 1, 2, 3]),
+    "image id 1: 'camera': camera intrinsics must be finite": image("camera", [0, 1, 2, 3]),
     "image id 1: 'classes' has 'dogs'; did you mean 'dog'?": image("classes", ["dogs"]),
     "image id 1: 'supervises' has 'keypoint'; did you mean 'keypoints'?": image("supervises", ["keypoint"]),
     "image id 1: 'exhaustive' must be a list of names": image("exhaustive", "no"),

@@ -51,7 +51,7 @@ ENTRIES: dict[str, Change] = {
     "image id 2: 'K' must be three rows of three finite numbers, not [[1, 0, 0], [0, \"fy\"": changed(
         "images", 1, K=[[1, 0, 0], [0, "fy", 0], [0, 0, 1]]
     ),
-    "image id 2: 'K': a camera needs finite intrinsics with focal lengths above 0, got fx, fy = (-50.0, 50.0)": changed(
+    "image id 2: 'K': camera intrinsics must be finite, with focal lengths above 0, got": changed(
         "images", 1, K=[[-50, 0, 40], [0, 50, 30], [0, 0, 1]]
     ),
     "image id 2 has no 'file_path'": changed("images", 1, file_path=None),

@@ -227,9 +227,9 @@ def test_no_boxes() -> None:
     assert bev_overlap(some[:0, :4, :2], some[:, :4, :2])[0].shape == (0, 1)
 
 
-def test_corners_that_are_no_box() -> None:
+def test_corners_that_are_not_a_box() -> None:
     good = stored("pairs/A")
-    with pytest.raises(InputError, match=r"corners1\[0\] is no box"):
+    with pytest.raises(InputError, match=r"corners1\[0\] is not a box"):
         box3d_overlap(stored("bad_noncoplanar/A"), good)
     with pytest.raises(InputError, match=r"corners2\[0\] has no volume; so are 1 of 1"):
         box3d_overlap(good, stored("bad_zero_area/A"))
@@ -243,9 +243,9 @@ def test_corners_that_are_no_box() -> None:
         box3d_overlap(torch.cat((good[:1], torch.zeros(1, 8, 3))), good)
 
 
-def test_rectangles_that_are_none() -> None:
+def test_corners_that_are_not_a_rectangle() -> None:
     square = cuboid((0, 0, 0), (1, 1, 1))[:, :4, :2]
-    with pytest.raises(InputError, match=r"corners2\[0\] is no rectangle"):
+    with pytest.raises(InputError, match=r"corners2\[0\] is not a rectangle"):
         bev_overlap(square, square[:, [0, 2, 1, 3]])
     with pytest.raises(InputError, match=r"corners1\[0\] has no volume"):
         bev_overlap(square * torch.tensor([1, 0]), square)

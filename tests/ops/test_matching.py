@@ -21,7 +21,7 @@ def test_equal_to_torchvision(foreground: float, background: float, low_quality:
     candidates, truth = boxes(400), boxes(9)
     expected = TorchvisionMatcher(foreground, background, low_quality)(box_iou(truth, candidates))
     matches = Matcher(foreground, background, low_quality)(candidates, truth, torch.zeros(9, dtype=torch.bool))
-    assert torch.equal(matches.truth, expected.clamp(min=-1))
+    assert torch.equal(matches.matched, expected.clamp(min=-1))
     assert torch.equal(matches.negative, expected == TorchvisionMatcher.BELOW_LOW_THRESHOLD)
 
 
@@ -30,7 +30,7 @@ def test_by_hand() -> None:
     widths = [(0.0, 0.0, w, 10.0) for w in (10.0, 6.0, 5.0, 2.0)]
     candidates = torch.tensor([*widths, (50.0, 50, 60, 60)])
     matches = Matcher(foreground=0.6, background=0.3)(candidates, torch.tensor([[0.0, 0, 10, 10]]), NO_CROWD)
-    assert matches.truth.tolist() == [0, 0, -1, -1, -1]
+    assert matches.matched.tolist() == [0, 0, -1, -1, -1]
     assert matches.negative.tolist() == [False, False, False, True, True]
 
 
@@ -38,7 +38,7 @@ def test_low_quality_rescues_the_best_candidate_but_never_one_that_does_not_touc
     candidates = torch.tensor([[0.0, 0, 2, 10], [0, 0, 1, 10]])
     truth = torch.tensor([[0.0, 0, 10, 10], [500, 500, 510, 510]])
     matches = Matcher(0.7, 0.3, low_quality=True)(candidates, truth, torch.zeros(2, dtype=torch.bool))
-    assert matches.truth.tolist() == [0, -1]
+    assert matches.matched.tolist() == [0, -1]
     assert matches.negative.tolist() == [False, True]
 
 
@@ -48,7 +48,7 @@ def test_crowds_are_neither_matched_nor_background() -> None:
     crowd, single = (0.0, 0, 100, 100), (40.0, 40, 50, 50)
     candidates = torch.tensor([crowd, (40.0, 0, 140, 100), (60.0, 0, 160, 100), single])
     matches = Matcher(0.5, 0.5)(candidates, torch.tensor([crowd, single]), torch.tensor([True, False]))
-    assert matches.truth.tolist() == [-1, -1, -1, 1]
+    assert matches.matched.tolist() == [-1, -1, -1, 1]
     assert matches.negative.tolist() == [False, False, True, False]
 
 
@@ -57,13 +57,13 @@ def test_without_objects_all_is_background_but_crowds(crowds: int) -> None:
     candidates = torch.tensor([[0.0, 0, 10, 10], [200, 200, 210, 210]])
     truth = torch.tensor([[0.0, 0, 50, 50]]).expand(crowds, 4)
     matches = Matcher(0.7, 0.3, low_quality=True)(candidates, truth, torch.ones(crowds, dtype=torch.bool))
-    assert matches.truth.tolist() == [-1, -1]
+    assert matches.matched.tolist() == [-1, -1]
     assert matches.negative.tolist() == [crowds == 0, True]
 
 
 def test_no_candidates() -> None:
     matches = Matcher(0.5, 0.5)(torch.zeros(0, 4), boxes(2), torch.tensor([True, False]))
-    assert len(matches.truth) == len(matches.negative) == 0
+    assert len(matches.matched) == len(matches.negative) == 0
 
 
 def test_detections_match_only_their_own_label() -> None:

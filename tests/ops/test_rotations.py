@@ -243,8 +243,8 @@ def test_what_is_no_rotation_is_told() -> None:
 
 
 @pytest.mark.parametrize("convention", ["", "XY", "XXY", "XYY", "xyz", "XYZX", "ABC"])
-def test_conventions_that_are_none(convention: str) -> None:
-    with pytest.raises(InputError, match="no convention of Euler angles"):
+def test_invalid_conventions(convention: str) -> None:
+    with pytest.raises(InputError, match="is not a convention of Euler angles"):
         ops.euler_angles_to_matrix(torch.zeros(3), convention)
 
 

@@ -17,6 +17,7 @@ from scenekit.scene import Scene
 from scenekit.structures.geometry import Size
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.coco import images as pictures
+from scenekit_datasets.coco.further_keys import PREFIX, image_values, keys_in, rows_of
 from scenekit_datasets.coco.index import Index
 from scenekit_datasets.coco.labels import ROW_LABELS, Frame, carried, objects_of
 from scenekit_datasets.coco.records import Notes, Source, notes_on
@@ -56,7 +57,9 @@ class CocoDataset(Dataset[Sample]):
     ) -> None:
         self.sources = tuple(sources)
         self.images = images
-        self.keys = keys_named(keys, KEYS, "COCO-style files have")
+        fields = {field for source in sources for field in source.index.fields}
+        self.further = keys_in(fields)
+        self.keys = keys_named(keys, (*KEYS, *self.further), "COCO-style files have")
         self.semantic = semantic
         self.faulty = faulty
         self.vocabulary = joined_vocabulary([source.index for source in sources])
@@ -96,11 +99,18 @@ class CocoDataset(Dataset[Sample]):
         streams = {OBJECTS: objects_of(notes.things)}
         values: dict[Key[Any, Any], Any] = dict(self._row_labels(notes, frame))
         valid = {key: rows for key in values if not bool((rows := carried(key, notes.things)).all())}
+        for key in self._further_of_objects(notes):
+            records = [row.record for row in notes.things]
+            values[key], rows = rows_of(key, records, frame.size, self.vocabulary)
+            if not bool(rows.all()):
+                valid[key] = rows
         values.update(self._maps(notes, frame))
         if RELATIONS in self.keys and "relations" in notes.image.data:
             values[RELATIONS] = pictures.relations_of(notes.image, notes.things, frame, self.faulty)
         if PHRASE_CAPTIONS in self.keys and "phrases" in notes.image.data:
             streams[PHRASES], values[PHRASE_CAPTIONS] = pictures.phrases_of(notes.image)
+        further = [key for key in self.further if key in self.keys]
+        values.update(image_values(notes.image, further, frame.size, self.vocabulary))
         camera = pictures.camera_of(notes.image)
         return Scene(frame.size, self.vocabulary, streams, values, valid, camera, str(path))
 
@@ -108,6 +118,11 @@ class CocoDataset(Dataset[Sample]):
         for key, label in ROW_LABELS.items():
             if key in self.keys and notes.fields & set(label.fields):
                 yield key, label.make(notes.things, frame)
+
+    def _further_of_objects(self, notes: Notes) -> Iterator[Key[Any, Any]]:
+        for key in self.further:
+            if key in self.keys and key.of == OBJECTS and PREFIX + key.name in notes.fields:
+                yield key
 
     def _maps(self, notes: Notes, frame: Frame) -> Iterator[tuple[Key[Any, Any], Any]]:
         """What is said of every pixel, and masks where only the panoptic map has them."""

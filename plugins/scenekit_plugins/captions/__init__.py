@@ -12,7 +12,6 @@ from functools import partial
 
 from scenekit.detection import DetectorConfig, region_stream
 from scenekit.errors import InputError
-from scenekit.evaluation.captions import CaptionEvaluator
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import CAPTIONS, PHRASE_CAPTIONS, PHRASE_PROPOSALS, PHRASES
 from scenekit.metrics.dense_captions.language import language_score
@@ -21,13 +20,16 @@ from scenekit.scene import Scene
 from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.captions.config import CaptionConfig
 from scenekit_plugins.captions.draw import draw_captions
-from scenekit_plugins.captions.head import CaptionHead
+from scenekit_plugins.captions.evaluator import CaptionEvaluator
+from scenekit_plugins.captions.head import CaptionHead, described_keys
 from scenekit_plugins.captions.pretrained import architecture
 from scenekit_plugins.captions.tokenizer import grown, trained
 
 
 def stages(core: Core, config: CaptionConfig) -> Sequence[Provider]:
-    """The stream PHRASES: the detector's options, with the numbers of detections that suit descriptions."""
+    """Build the stream PHRASES, if phrases are asked for, with the detector's options and its own limits."""
+    if not config.phrases:
+        return ()
     options = core.detector
     if isinstance(options, DetectorConfig):
         own = {
@@ -40,8 +42,8 @@ def stages(core: Core, config: CaptionConfig) -> Sequence[Provider]:
 
 
 def configured(spec: TaskSpec, config: CaptionConfig) -> TaskSpec:
-    """Without CAPTIONS where objects are not to be described."""
-    keys = spec.provides if config.objects else (PHRASE_CAPTIONS,)
+    """Return the record with the keys of the captions that are asked for."""
+    keys = described_keys(config)
     language_score(config.language_score)
     evaluator = partial(CaptionEvaluator, language=config.language_score)
     return replace(spec, provides=keys, learns_from=keys, max_regions=config.max_regions, evaluator=evaluator)
@@ -99,6 +101,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         evaluator=CaptionEvaluator,
         draw=on_canvas(draw_captions),
         draw_apart=True,
+        hub_tag="image-to-text",
         stages=stages,
         configure=configured,
         prepare=prepared,

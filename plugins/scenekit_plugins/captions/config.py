@@ -106,9 +106,11 @@ class CaptionConfig(Config):
     so says nothing at first, so that a model that gets the option later goes on as before.
 
     `max_tokens` bounds texts, read or written. `references`: of a region with several, "one" drawn each time or "all"
-    are learned. `objects`: detected objects are described too, not only phrases. At most `max_regions` an image of
-    either kind; phrases whose boxes overlap by more than `nms_threshold` with a better one are left out, and those that
-    score below `score_threshold`. `language_score` is what mAP judges texts by: unigram-F, or METEOR, which needs Java.
+    are learned. `objects`: detected objects are described; `phrases`: so are regions of a stream of its own, which
+    needs the proposals of a two-stage detector; one of both at least. At most `max_regions` an image of either kind;
+    phrases whose boxes overlap by more than `nms_threshold` with a better one are left out, and those
+    that score below `score_threshold`. `language_score` is what mAP judges texts by: unigram-F, or METEOR, which needs
+    Java.
     """
 
     decoder: Literal["lstm", "transformer"] = "lstm"
@@ -123,6 +125,7 @@ class CaptionConfig(Config):
     max_tokens: int = Field(default=15, ge=1)
     references: Literal["one", "all"] = "one"
     objects: bool = True
+    phrases: bool = True
     max_regions: int = Field(default=50, ge=1)
     nms_threshold: float = Field(default=0.3, ge=0, le=1)
     score_threshold: float = Field(default=0.05, ge=0, le=1)
@@ -130,6 +133,8 @@ class CaptionConfig(Config):
 
     @model_validator(mode="after")
     def _fitting(self) -> CaptionConfig:
+        if not (self.objects or self.phrases):
+            raise ValueError("nothing is left to describe: set objects or phrases to true")
         if self.decoder == "transformer" and self.transformer.weights and self.tokenizer.kind != "pretrained":
             raise ValueError("transformer.weights need their own tokenizer: {kind: pretrained, name: ...}")
         return self

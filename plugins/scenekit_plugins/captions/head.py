@@ -40,7 +40,7 @@ class CaptionHead(Head[Read, Any]):
     def __init__(self, core: Core, config: CaptionConfig) -> None:
         super().__init__()
         self.config = config
-        self.keys = tuple(STREAMS) if config.objects else (PHRASE_CAPTIONS,)
+        self.keys = described_keys(config)
         self.tokenizer = CaptionTokenizer(config.tokenizer.stored or of_names(core.vocabulary))
         self.looking = None
         if config.picture:
@@ -96,7 +96,7 @@ class CaptionHead(Head[Read, Any]):
         written = self._written(torch.cat([raw[stream] for stream in streams]), board, streams)
         parts = written.split([len(raw[stream]) for stream in streams])
         values = {key: self.captions(part) for key, part in zip(self.keys, parts, strict=True)}
-        return values if len(values) > 1 else values[PHRASE_CAPTIONS]
+        return values if len(values) > 1 else values[self.keys[0]]
 
     def _written(self, read: Float[Tensor, "N P D"], board: Board, streams: Sequence[Stream]) -> Written:
         limit, search = self.config.max_tokens, self.config.search
@@ -114,6 +114,11 @@ class CaptionHead(Head[Read, Any]):
         there = written.there(self.tokenizer.end)
         log_probs = written.log_probs.masked_fill(~there, torch.nan)
         return Captions(texts, log_probs.nanmean(dim=1).exp(), log_probs)
+
+
+def described_keys(config: CaptionConfig) -> tuple[Key[Any, Any], ...]:
+    """Return the keys of the captions that a configuration asks for."""
+    return (PHRASE_CAPTIONS,) * config.phrases + (CAPTIONS,) * config.objects
 
 
 def build_decoder(channels: int, tokenizer: CaptionTokenizer, config: CaptionConfig) -> CaptionDecoder:

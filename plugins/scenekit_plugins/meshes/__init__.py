@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import BOXES3D, MESHES, VOXELS
-from scenekit.visualization.meshes import draw_meshes
 from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.meshes.config import MeshConfig, configured
+from scenekit_plugins.meshes.draw import draw_meshes
+from scenekit_plugins.meshes.evaluator import MeshEvaluator
 from scenekit_plugins.meshes.head import MeshHead
-from scenekit_plugins.meshes.metrics import MeshEvaluator
 
 
 @hookimpl

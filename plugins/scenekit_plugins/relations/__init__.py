@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from scenekit.evaluation.scene_graph_scenes import SceneGraphEvaluator
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import OBJECTS, RELATIONS
 from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.relations.config import RelationConfig, configured
 from scenekit_plugins.relations.draw import draw_relations
+from scenekit_plugins.relations.evaluator import SceneGraphEvaluator
 from scenekit_plugins.relations.head import RelationHead
 
 

@@ -14,7 +14,6 @@ from torch.nn import functional as F
 
 from scenekit.errors import InputError
 from scenekit.evaluation.evaluator import Evaluator
-from scenekit.evaluation.scene_graph_scenes import SceneGraphEvaluator
 from scenekit.keys import OBJECTS
 from scenekit.model.board import Board
 from scenekit.model.head import Core, Head, ParameterNames
@@ -25,6 +24,7 @@ from scenekit.structures import Geometry, Regions, Relations
 from scenekit_plugins.relations.config import RelationConfig
 from scenekit_plugins.relations.counts import PredicateCounts
 from scenekit_plugins.relations.decode import Labels, best_relations, known_labels, named_by_root, new_labels
+from scenekit_plugins.relations.evaluator import SceneGraphEvaluator
 from scenekit_plugins.relations.frequency import frequency_logits
 from scenekit_plugins.relations.geometry import pair_numbers
 from scenekit_plugins.relations.losses import (

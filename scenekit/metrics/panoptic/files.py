@@ -26,16 +26,27 @@ def score_panoptic_files(
     crowds: Literal["last", "all"] = "last",
     progress: Progress = iter,
 ) -> dict[str, Any]:
-    """`PanopticQuality.result` of all images of the ground truth; categories are those that `truth` lists.
+    """Compute panoptic quality of files.
 
-    Every image of the ground truth needs a prediction, which may be empty, and no other image may have one. `progress`
-    may wrap the loop over the images.
+    Every image of the ground truth needs a prediction, which may be empty, and no other image may have one.
 
-    Raises InputError naming the file and the entry for anything that is not in order.
+    Args:
+        truth: JSON of the ground truth; categories are those that it lists.
+        truth_maps: The folder of its PNG files.
+        prediction: JSON of the predictions.
+        predicted_maps: The folder of their PNG files.
+        crowds: Which crowd segments make predictions on them ignored; see `PanopticQuality`.
+        progress: May wrap the loop over the images.
+
+    Returns:
+        See `PanopticQuality.result`.
+
+    Raises:
+        InputError: Names the file and the entry that is wrong.
     """
     for folder in (truth_maps, predicted_maps):
         if not folder.is_dir():
-            raise InputError(f"expected a folder of PNG files, but {folder} is none")
+            raise InputError(f"{folder}: expected a folder of PNG files; there is no such folder")
     data = read_json(truth)
     quality = PanopticQuality(_categories(data, truth), crowds)
     predictions = _annotations(read_json(prediction), prediction)
@@ -47,7 +58,17 @@ def score_panoptic_files(
 
 
 def read_id_map(path: Path) -> Int[np.ndarray, "H W"]:
-    """Segment ids of a panoptic PNG."""
+    """Read the segment ids of a panoptic PNG.
+
+    Args:
+        path: An RGB image that holds ids as R + 256 G + 65536 B.
+
+    Returns:
+        The id of each pixel.
+
+    Raises:
+        InputError: The file cannot be read or is not an RGB image.
+    """
     try:
         with Image.open(path) as image:
             if image.mode not in ("RGB", "RGBA"):
@@ -83,21 +104,21 @@ def _check_images(truth: Mapping[int, Record], predictions: Mapping[int, Record]
 
 
 def _add(quality: PanopticQuality, truth: tuple[Record, Path], prediction: tuple[Record, Path]) -> None:
-    """Score one image; each side is its annotation and the folder of its map."""
-    (wanted, wanted_folder), (found, found_folder) = truth, prediction
+    """Add one image; each side is its annotation and the folder of its map."""
+    (target, target_folder), (predicted, predicted_folder) = truth, prediction
     try:
         quality.update(
-            read_id_map(wanted_folder / wanted.text("file_name")),
-            _segments(wanted, quality.categories, is_truth=True),
-            read_id_map(found_folder / found.text("file_name")),
-            _segments(found, quality.categories, is_truth=False),
+            read_id_map(target_folder / target.text("file_name")),
+            _segments(target, quality.categories, is_truth=True),
+            read_id_map(predicted_folder / predicted.text("file_name")),
+            _segments(predicted, quality.categories, is_truth=False),
         )
     except InputError as error:
-        raise InputError(f"image {wanted.data['image_id']}: {error}") from None
+        raise InputError(f"image {target.data['image_id']}: {error}") from None
 
 
 def _segments(annotation: Record, categories: Mapping[int, PanopticCategory], is_truth: bool) -> list[SegmentInfo]:
-    """The segments of one image; areas and crowd flags are those of the ground truth, predictions have none."""
+    """Return the segments of one image; areas and crowd flags are those of the ground truth, predictions have none."""
     return [
         SegmentInfo(
             record.integer("id"),

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torchvision.ops import batched_nms
 
 import scenekit as sk
+from scenekit.detection.evaluator import DetectionEvaluator
 from scenekit.detection.pooler import RoIPooler
 from scenekit.ops.boxes import clip_to_images
 from scenekit.ops.matching import match_same_label
@@ -56,7 +57,9 @@ class ExampleDetector(sk.Provider):
         truth = targets.streams[sk.OBJECTS]
         rows = (~truth.crowd & truth.supervised[truth.regions.image_index]).nonzero()[:, 0]
         regions = truth.regions
-        board.put(sk.OBJECTS, sk.Regions(regions.boxes[rows], regions.image_index[rows], regions.labels[rows], matched=rows))
+        board.put(
+            sk.OBJECTS, sk.Regions(regions.boxes[rows], regions.image_index[rows], regions.labels[rows], matched=rows)
+        )
         return self.loss(logits, boxes, centers, truth)
 
     def predict(self, board: sk.Board) -> tuple[Tensor, Tensor, Tensor]:
@@ -167,5 +170,9 @@ def build_stages(core: sk.Core, config: ExampleConfig) -> Sequence[sk.Provider]:
 def scenekit_detectors() -> Iterator[sk.DetectorSpec]:
     """Hands the detector over to scenekit, which finds this function by the entry point in pyproject.toml."""
     yield sk.DetectorSpec(
-        name="example", summary="one stage without anchors", build=build_stages, config=ExampleConfig
+        name="example",
+        summary="one stage without anchors",
+        build=build_stages,
+        config=ExampleConfig,
+        evaluator=DetectionEvaluator,
     )

@@ -14,23 +14,16 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 from safetensors.torch import load, save
-from torch import Tensor
 
 from scenekit.evaluation.evaluator import Evaluator
-from scenekit.fields.depth import DepthField
-from scenekit.fields.semantic import SemanticField
 from scenekit.hooks import TaskSpec
 from scenekit.keys import OBJECTS, Key, Stream
 from scenekit.scene import Objects, Scene
 from scenekit.structures.cameras import Camera
-from scenekit.structures.geometry import Size
-from scenekit.structures.keypoints import Keypoints
-from scenekit.structures.masks import Masks
-from scenekit.structures.panoptic import Panoptic
 from scenekit.testing.bench import Bench
 from scenekit.testing.check import RuleError, SkipError, check, seeded
 from scenekit.testing.compare import difference
-from scenekit.testing.examples import example
+from scenekit.testing.images import example
 from scenekit.visualization.draw import draw_task
 
 DRAWN_AT = (1, 3)
@@ -72,8 +65,8 @@ def original_pixels(bench: Bench) -> None:
     for factor in (0.5, 2.0):
         for scene in scenes(bench, factor):
             for key in bench.spec.provides:
-                if key in scene and (fault := _misplaced(key, scene[key], scene.size)):
-                    raise RuleError(f"{key.name!r} {fault} in an image of {scene.size} pixels")
+                if key in scene and (issue := key.field.misplaced(scene[key], scene.frame(key))):
+                    raise RuleError(f"{key.name!r} {issue} in an image of {scene.size} pixels")
 
 
 @check("see the error: `evaluator(vocabulary)` must give an Evaluator, as scenekit.evaluation describes it")
@@ -105,9 +98,9 @@ def draws(bench: Bench) -> None:
     for scene in (scenes(bench)[0], scenes(bench, labels=())[0]):
         for factor in DRAWN_AT:
             _pixels_changed(bench.spec, scene, factor)
-    if (scene := _scene_of_one(bench)) is not None:
+    if (single := _scene_of_one(bench)) is not None:
         for factor in DRAWN_AT:
-            _check_placement(_pixels_changed(bench.spec, scene, factor), scene, factor)
+            _check_placement(_pixels_changed(bench.spec, single, factor), single, factor)
 
 
 def _pixels_changed(spec: TaskSpec, scene: Scene, factor: int) -> npt.NDArray[np.bool_]:
@@ -162,19 +155,3 @@ def _check_round_trip(scene: Scene, keys: Sequence[Key[Any, Any]]) -> None:
             raise RuleError(f"{key.name!r} is not there any more")
         if found := difference(scene[key], again[key]):
             raise RuleError(f"{key.name!r} comes back as something else ({found})")
-
-
-def _misplaced(key: Key[Any, Any], value: Any, size: Size) -> str | None:
-    """What is wrong with a value that has a place in the image; None for all others."""
-    found = size
-    if isinstance(value, Masks):
-        found = value.size
-    elif isinstance(value, Panoptic):
-        found = (value.ids.shape[0], value.ids.shape[1])
-    elif isinstance(value, Tensor) and isinstance(key.field, SemanticField | DepthField):
-        found = (value.shape[0], value.shape[1])
-    elif isinstance(value, Keypoints):
-        limits = value.xy.new_tensor([size[1] + 1, size[0] + 1])
-        outside = ((value.xy < -1) | (value.xy > limits)).any(-1) & (value.visibility > 0)
-        return f"lies outside, at {value.xy[outside][0].tolist()}," if bool(outside.any()) else None
-    return None if found == size else f"has {found[0]} x {found[1]} pixels"

@@ -18,12 +18,12 @@ from jaxtyping import UInt8, UInt16
 from scenekit.errors import InputError
 from scenekit.io.files import drafted
 from scenekit.io.images import ImageSource, read_image, rounded
-from scenekit.keys import BOXES3D, MASKS, MESHES
+from scenekit.keys import BOXES3D, MASKS
 from scenekit.ops.rotations import matrix_to_quaternion
 from scenekit.scene import Scene
 from scenekit.visualization.camera_view import camera_of, cuboid_text, drawable_cuboids
 from scenekit.visualization.draw import object_colors, object_texts
-from scenekit.visualization.export.mesh_scene import meshes_of, object_name
+from scenekit.visualization.export.mesh_scene import object_name, solids
 from scenekit.visualization.palette import BLACK
 
 SUFFIX = ".rrd"
@@ -31,6 +31,7 @@ SUFFIX = ".rrd"
 WORLD = "world"
 CAMERA = f"{WORLD}/camera"
 IMAGE = f"{CAMERA}/image"
+SOLIDS = f"{WORLD}/meshes"
 """Paths in the recording: what is in metres lies under the world, what is in pixels under the image of the camera."""
 
 TIMELINE = "image"
@@ -108,15 +109,15 @@ class Recording:
         rr = self.rerun
         if BOXES3D in scene:
             self.stream.log(f"{WORLD}/{BOXES3D.name}", cuboids_of(scene, rr))
-        self.stream.log(f"{WORLD}/{MESHES.name}", rr.Clear(recursive=True))  # those of the image before
-        for row, mesh in meshes_of(scene).items():
+        self.stream.log(SOLIDS, rr.Clear(recursive=True))  # those of the image before
+        for row, mesh in solids(scene, stand_ins=False):
             solid = rr.Mesh3D(
                 vertex_positions=mesh.vertices.astype(np.float32),
                 triangle_indices=mesh.faces.astype(np.uint32),
                 vertex_normals=mesh.vertex_normals.astype(np.float32),
                 albedo_factor=object_colors(scene)[row],
             )
-            self.stream.log(f"{WORLD}/{MESHES.name}/{object_name(scene, row)}", solid)
+            self.stream.log(f"{SOLIDS}/{object_name(scene, row)}", solid)
 
 
 def imported() -> ModuleType:

@@ -7,42 +7,32 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Int
 from PIL import Image
 
+from scenekit.graph.build import has_edges
 from scenekit.io.files import write_atomically
-from scenekit.keys import ATTRIBUTES, BOXES3D, CAPTIONS, KEYPOINTS, MASKS, PANOPTIC, RELATIONS, SEMANTIC
 from scenekit.scene import Scene
-from scenekit.structures.keypoints import ABSENT, VISIBLE
-from scenekit.visualization.birds_eye import draw_birds_eye
-from scenekit.visualization.draw import available_layers, base_image, draw_layers, object_colors, segment_colors
-from scenekit.visualization.palette import label_color
-from scenekit.visualization.report.language import (
-    attribute_cells,
-    caption_cells,
-    described_table,
-    graph_view,
-    numbered,
-    relations_table,
-    worded,
+from scenekit.visualization.draw import (
+    available_layers,
+    base_image,
+    draw_layers,
+    draw_views,
 )
-from scenekit.visualization.report.spatial import solids_link, space_columns
-from scenekit.visualization.report.tables import Column, known, labelled, section, table
+from scenekit.visualization.export.mesh_scene import glb, has_solids
+from scenekit.visualization.report.graph_view import graph_view, numbered
+from scenekit.visualization.report.tables import Column, section, table
+from scenekit.visualization.report.values import image_tables, region_tables
 
 EMBEDDED_SIDE = 1600
 """Larger images are embedded at this longer side; the report is for looking, not for measuring."""
-
-FROM_ABOVE = "from above"
-"""Title of the bird's-eye view."""
 
 QUALITY = 86
 """Of the embedded WebP images: text on them stays clean at about a tenth of the size of PNG."""
@@ -121,9 +111,8 @@ def card(number: int, entry: ReportEntry) -> str:
     """Everything about one image; the timings stand below it where comparisons leave room there, else at the end."""
     timings = timings_table(entry.timings)
     below, last = (timings, "") if entry.truth is not None else ("", timings)
-    graph, relations = graph_of(entry)
-    parts = (objects_table(entry.scene), segments_table(entry.scene), described_table(entry.scene), relations, last)
-    tables = "\n".join(filter(None, parts))
+    graph = graph_of(entry)
+    tables = "\n".join(filter(None, (*region_tables(entry.scene), *image_tables(entry.scene), last)))
     return (
         f'<article class="card" id="image-{number}">\n<header><h2>{escape(entry.name)}</h2>'
         f'<p class="note">{size_text(entry.scene)} · {escape(inventory(entry.scene))}</p></header>\n'
@@ -131,18 +120,17 @@ def card(number: int, entry: ReportEntry) -> str:
     )
 
 
-def graph_of(entry: ReportEntry) -> tuple[str, str]:
-    """The graph beside its image, and the table of relations; nothing where relations were not looked for."""
-    if RELATIONS not in entry.scene:
-        return "", ""
-    graph = entry.scene.graph()
+def graph_of(entry: ReportEntry) -> str:
+    """The graph beside its image; nothing where no value of the scene gives edges."""
+    if not has_edges(entry.scene):
+        return ""
     boxes = numbered(base_image(entry.scene, entry.image), entry.scene)
     shown = picture(boxes, f"{entry.name} with the objects of the graph")
-    return graph_view(graph, shown, entry.truth), relations_table(entry.scene, graph)
+    return graph_view(entry.scene.graph(), shown, entry.truth)
 
 
 def views(entry: ReportEntry, below: str) -> str:
-    """The image with what stands `below` it, then its layers and the scene from above.
+    """The image with what stands `below` it, then its layers and further views.
 
     They stand beside those of the ground truth where there is one.
     """
@@ -154,17 +142,26 @@ def views(entry: ReportEntry, below: str) -> str:
         if name in truth:
             shown = compared(shown, picture(truth[name], f"{entry.name} with {name} of the ground truth"))
         figures.append(figure(name, shown))
-    if BOXES3D in entry.scene:
-        figures.append(figure(FROM_ABOVE, from_above(entry) + solids_link(entry.name, entry.scene)))
-    return "\n".join(figures)
+    return "\n".join([*figures, *further_views(entry), solids_link(entry.name, entry.scene)])
 
 
-def from_above(entry: ReportEntry) -> str:
-    """The bird's-eye view of the scene, and of its ground truth where that has 3D boxes."""
-    shown = picture(draw_birds_eye(entry.scene), f"{entry.name} seen from above, as predicted")
-    if entry.truth is None or BOXES3D not in entry.truth:
-        return shown
-    return compared(shown, picture(draw_birds_eye(entry.truth), f"{entry.name} seen from above, ground truth"))
+def further_views(entry: ReportEntry) -> Iterator[str]:
+    """Embed the views that tasks bring, such as the one from above, beside those of the ground truth."""
+    truth = {} if entry.truth is None else draw_views(entry.truth)
+    for name, view in draw_views(entry.scene).items():
+        shown = picture(view, f"{entry.name}, {name} view, as predicted")
+        if name in truth:
+            shown = compared(shown, picture(truth[name], f"{entry.name}, {name} view, ground truth"))
+        yield figure(f"{name} view", shown)
+
+
+def solids_link(name: str, scene: Scene) -> str:
+    """A link that saves the solids of the scene as a GLB file, which the report itself holds."""
+    if not has_solids(scene):
+        return ""
+    address = f"data:model/gltf-binary;base64,{base64.b64encode(glb(scene)).decode('ascii')}"
+    file = f"{escape(name)}.glb"
+    return f'<p class="note"><a download="{file}" href="{address}">Solids in metres: {file}</a></p>'
 
 
 def compared(prediction: str, truth: str) -> str:
@@ -205,60 +202,6 @@ def data_uri(image: Image.Image) -> str:
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def objects_table(scene: Scene) -> str:
-    """Label, score, box and what else is known of each object."""
-    objects = scene.objects
-    if not len(objects):
-        return section("Objects", '<p class="note">none found</p>')
-    boxes = [", ".join(f"{value:.0f}" for value in box) for box in objects.boxes.tolist()]
-    columns = [
-        Column("", list(map(str, range(len(objects)))), numeric=True),
-        Column("label", list(map(labelled, object_colors(scene), scene.names()))),
-    ]
-    if objects.scores is not None:
-        columns.append(Column("score", [f"{score:.2f}" for score in objects.scores.tolist()], numeric=True))
-    columns.append(Column("box x0, y0, x1, y1", boxes, numeric=True))
-    columns.extend(space_columns(scene))
-    if MASKS in scene:
-        areas = scene[MASKS].area.tolist()
-        columns.append(Column("mask px", known([f"{area:,.0f}" for area in areas], scene, MASKS), numeric=True))
-    if KEYPOINTS in scene and any(counts := known(keypoint_counts(scene), scene, KEYPOINTS)):
-        columns.append(Column("keypoints visible", counts, numeric=True))
-    if ATTRIBUTES in scene:
-        columns.append(Column(ATTRIBUTES.name, attribute_cells(scene)))
-    if CAPTIONS in scene:
-        columns.append(Column("description", caption_cells(scene)))
-    return section("Objects", worded(columns) if {ATTRIBUTES, CAPTIONS} & set(scene.values) else table(columns))
-
-
-def keypoint_counts(scene: Scene) -> list[str]:
-    """`visible / all that are in the image` of each object."""
-    visibility = scene[KEYPOINTS].visibility
-    visible, present = (visibility == VISIBLE).sum(1).tolist(), (visibility != ABSENT).sum(1).tolist()
-    return [f"{a} / {b}" if b else "" for a, b in zip(visible, present, strict=True)]
-
-
-def segments_table(scene: Scene) -> str:
-    """Panoptic segments, or else the labels of the semantic map, with the part of the image they cover."""
-    names, things = scene.vocabulary.labels, len(scene.vocabulary.things)
-    if PANOPTIC in scene:
-        panoptic = scene[PANOPTIC]
-        colors, shares = segment_colors(scene, panoptic), shares_of(panoptic.ids)
-        rows = [(colors[s.id], s.label, shares.get(s.id, 0.0)) for s in panoptic.segments]
-    elif SEMANTIC in scene:
-        shares = shares_of(scene[SEMANTIC])
-        rows = [(label_color(n, muted=n >= things), n, share) for n, share in shares.items() if 0 <= n < len(names)]
-    else:
-        return ""
-    rows.sort(key=lambda row: -row[2])
-    columns = [
-        Column("label", [labelled(color, names[label]) for color, label, _ in rows]),
-        Column("kind", ["thing" if label < things else "stuff" for _, label, _ in rows]),
-        Column("of image", [f"{share:.1%}" for *_, share in rows], numeric=True),
-    ]
-    return section("Segments", table(columns)) if rows else section("Segments", '<p class="note">none found</p>')
-
-
 def timings_table(timings: Mapping[str, float]) -> str:
     """Milliseconds by step, with a bar each."""
     if not timings:
@@ -277,12 +220,6 @@ def inventory(scene: Scene) -> str:
     """`2 x chair, lamp`: what is in the scene."""
     counts = scene.counts().items()
     return ", ".join(name if count == 1 else f"{count} × {name}" for name, count in counts) or "no objects"
-
-
-def shares_of(ids: Int[torch.Tensor, "H W"]) -> dict[int, float]:
-    """The part of a map that each of its values covers."""
-    values, counts = np.unique(ids.cpu().numpy(), return_counts=True)
-    return {int(v): int(c) / ids.numel() for v, c in zip(values, counts, strict=True)}
 
 
 def size_text(scene: Scene) -> str:

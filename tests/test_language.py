@@ -1,0 +1,306 @@
+"""Guards of the language: public names are documented in full, and in the terms of the field.
+
+The sources are read, not imported: a public name is one of `sk` or one that a page of the API reference shows.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PAGES = REPOSITORY / "docs" / "reference" / "api"
+
+COMPLYING = (
+    "scenekit/backbones",
+    "scenekit/config.py",
+    "scenekit/detection/anchors.py",
+    "scenekit/detection/assign.py",
+    "scenekit/detection/box_head.py",
+    "scenekit/detection/builtin.py",
+    "scenekit/detection/config.py",
+    "scenekit/detection/detector.py",
+    "scenekit/detection/pooler.py",
+    "scenekit/detection/rpn.py",
+    "scenekit/detection/streams.py",
+    "scenekit/errors.py",
+    "scenekit/graph",
+    "scenekit/ops",
+    "scenekit/recipe",
+    "scenekit/training",
+    "scenekit/weights",
+    "scenekit/io",
+    "scenekit/ops",
+    "scenekit/structures/__init__.py",
+    "scenekit/structures/boxes3d.py",
+    "scenekit/structures/cameras.py",
+    "scenekit/structures/captions.py",
+    "scenekit/structures/features.py",
+    "scenekit/structures/images.py",
+    "scenekit/structures/keypoints.py",
+    "scenekit/structures/masks.py",
+    "scenekit/structures/meshes.py",
+    "scenekit/structures/packed_meshes.py",
+    "scenekit/structures/panoptic.py",
+    "scenekit/structures/regions.py",
+    "scenekit/structures/relations.py",
+    "scenekit/structures/tensors.py",
+    "scenekit/structures/topology.py",
+    "scenekit/structures/vocabulary.py",
+    "scenekit/structures/voxels.py",
+)
+"""Folders and modules that the guards hold to the rules."""
+
+VERBS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+    Accumulate Add Align Append Apply Arrange Ask Assemble Assert Assign Attach Average Blend Broadcast Build Cache
+    Call Change Check Choose Classify Clear Clip Close Collate Collect Combine Compare Complete Compose Compute
+    Concatenate Configure Convert Copy Correct Count Create Crop Cut Decode Define Delete Derive Describe Detach
+    Detect Determine Display Distribute Divide Do Download Draw Drop Embed Encode Ensure Enumerate Estimate Evaluate
+    Exchange Expand Explain Export Extract Fill Filter Find Finish Fit Flatten Flip Flush Format Forward Freeze
+    Gather Generate Get Group Guard Handle Hide Hold Ignore Import Index Infer Initialize Insert Inspect Interpolate
+    Invert Iterate Join Keep Label Lay Let Limit Link List Load Locate Log Look Make Map Mark Mask Match Measure
+    Merge Mix Move Multiply Name Normalize Number Offset Open Order Pack Pad Pair Parse Paste Patch Permute Pick
+    Place Plan Plot Pool Postprocess Predict Prepare Preprocess Print Produce Project Provide Push Put Raise Rank
+    Read Record Reduce Refine Register Relabel Release Remap Remove Rename Render Reorder Repeat Replace Report
+    Require Rescale Reset Reshape Resize Resolve Restore Restrict Return Rotate Round Run Sample Save Scale Score
+    Search Select Send Serialize Set Share Show Shuffle Simplify Skip Smooth Sort Split Stack Start Step Stop Store
+    Subdivide Subtract Sum Summarize Swap Switch Take Test Time Trace Track Train Transfer Transform Translate
+    Triangulate Turn Unpack Unproject Update Upload Upsample Use Validate Verify Visualize Voxelize Wait Warn Weight
+    Wrap Write Yield
+    Call Change Check Choose Clear Clip Close Collate Collect Combine Compare Complete Compose Compute Concatenate
+    Configure Convert Copy Correct Count Create Crop Cut Decode Define Delete Derive Describe Detach Detect Determine
+    Display Distribute Divide Do Download Draw Drop Embed Encode Ensure Enumerate Estimate Evaluate Exchange Expand
+    Explain Export Extract Fill Filter Find Finish Fit Flatten Flip Flush Format Forward Freeze Gather Generate Get
+    Group Guard Handle Hide Hold Ignore Import Index Infer Initialize Insert Inspect Interpolate Invert Iterate Join
+    Keep Label Lay Let Limit Link List Load Locate Log Look Make Map Mark Mask Match Measure Merge Mix Move Multiply
+    Name Normalize Number Offset Open Order Pack Pad Pair Parse Paste Patch Permute Pick Place Plan Plot Pool
+    Postprocess Predict Prepare Preprocess Print Produce Project Provide Push Put Raise Rank Read Record Reduce Refine
+    Register Relabel Release Remap Remove Rename Render Renumber Reorder Repeat Replace Report Require Rescale Reset
+    Reshape Resize Resolve Restore Restrict Return Rotate Round Run Sample Save Scale Score Search Select Send
+    Serialize Set Share Show Shuffle Simplify Skip Smooth Sort Split Stack Start Step Stop Store Subdivide Subtract
+    Sum Summarize Swap Switch Take Test Time Trace Track Train Transfer Transform Translate Triangulate Turn Unpack
+    Unproject Update Upsample Use Validate Verify Visualize Voxelize Wait Warn Weight Wrap Write Yield
+    """,
+    )
+)
+"""With which the docstring of a function may begin."""
+
+FOREIGN = re.compile(
+    r"\b(nobody|somebody|anybody|everybody|whoever|whomever|excused|mend(s|ed|ing)?|takes? in|taken in"
+    r"|pass(es|ed)? over|pictures?|told|blam(e|es|ed|ing)|(?<!ground )(?<!ground-)(?<!ground_)truths?)\b",
+    re.IGNORECASE,
+)
+"""Words for which the field has a term: image, ground truth, ignored, merge, skip, validate, ..."""
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+Definition = FunctionNode | ast.ClassDef
+
+
+@dataclass(frozen=True)
+class Public:
+    """A class or function that the API reference shows."""
+
+    path: Path
+    node: Definition
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def source_of(module: str) -> Path | None:
+    """The file of a module; of scenekit itself, the stub that lists its names."""
+    if module == "scenekit":
+        return REPOSITORY / "scenekit" / "__init__.pyi"
+    for root in (REPOSITORY, REPOSITORY / "plugins", REPOSITORY / "datasets"):
+        stem = root.joinpath(*module.split("."))
+        for path in (stem.with_suffix(".py"), stem / "__init__.py"):
+            if path.is_file():
+                return path
+    return None
+
+
+def definition(module: str, name: str) -> Public | None:
+    """Where `module.name` is defined, through all imports; None for constants and names of other packages."""
+    path = source_of(module)
+    if path is None:
+        return None
+    for node in parsed(path).body:
+        if isinstance(node, Definition) and node.name == name:
+            return Public(path, node)
+        if isinstance(node, ast.ImportFrom):
+            origin = f"scenekit.{node.module}" if node.level else str(node.module)
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    return definition(origin, alias.name)
+    return None
+
+
+def names_of(module: str) -> list[str]:
+    """The names that autodoc shows of a module: those in its `__all__`, else the public ones that it defines."""
+    path = source_of(module)
+    assert path is not None, f"a page names {module}, which does not exist"
+    body = parsed(path).body
+    for node in body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return list(ast.literal_eval(node.value))
+    return [node.name for node in body if isinstance(node, Definition) and not node.name.startswith("_")]
+
+
+def names_on_pages() -> Iterator[tuple[str, str]]:
+    """(Module, name) of all that the pages and `sk` show."""
+    for page in sorted(PAGES.glob("*.md")):
+        for kind, target in re.findall(r"\.\. auto(module|class|function):: (\S+)", page.read_text(encoding="utf-8")):
+            if kind == "module":
+                yield from ((target, name) for name in names_of(target))
+            else:
+                yield target.rpartition(".")[0], target.rpartition(".")[2]
+    stub = (REPOSITORY / "scenekit" / "__init__.pyi").read_text(encoding="utf-8")
+    yield from (("scenekit", name) for name in re.findall(r" as (\w+)$", stub, re.MULTILINE))
+
+
+def public_definitions() -> dict[Path, list[Definition]]:
+    found: dict[Path, list[Definition]] = {}
+    for module, name in names_on_pages():
+        public = definition(module, name)
+        if public is not None and public.node not in found.setdefault(public.path, []):
+            found[public.path].append(public.node)
+    return found
+
+
+def complying(path: Path) -> bool:
+    return any(path.is_relative_to(REPOSITORY / place) for place in COMPLYING)
+
+
+def section(doc: str, name: str) -> str:
+    """The indented lines behind `name:`; empty without that section."""
+    match = re.search(rf"^{name}:\n((?:[ \t]+.*\n?|\n)+)", doc, re.MULTILINE)
+    return match[1] if match else ""
+
+
+def parameters(node: FunctionNode) -> list[str]:
+    arguments = node.args
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    return [argument.arg for argument in every if argument is not None and argument.arg not in ("self", "cls")]
+
+
+def undocumented(names: list[str], doc: str, owner: str) -> Iterator[str]:
+    listed = section(doc, "Args") + section(doc, "Attributes")
+    for name in names:
+        if not name.startswith("_") and not re.search(rf"^\s+\**{name}( \(.*\))?:", listed, re.MULTILINE):
+            yield f"{owner}: Args: lacks {name}"
+
+
+def problems_of_function(node: FunctionNode, owner: str) -> Iterator[str]:
+    """What a docstring lacks: a verb, parameters, the result. Properties are values: a noun phrase is enough."""
+    doc = ast.get_docstring(node)
+    if not doc:
+        yield f"{owner} has no docstring"
+        return
+    decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
+    if decorators & {"property", "cached_property", "functools.cached_property"}:
+        return
+    if doc.split()[0].strip(".,:") not in VERBS:
+        yield f"{owner} begins with {doc.split()[0]!r}, not with a verb"
+    yield from undocumented(parameters(node), doc, owner)
+    gives_nothing = node.returns is None or ast.unparse(node.returns) in ("None", "NoReturn")
+    if not gives_nothing and not (section(doc, "Returns") or section(doc, "Yields")):
+        yield f"{owner} has no Returns:"
+
+
+def fields_without_line(node: ast.ClassDef) -> list[str]:
+    """Annotated public names of a class with neither a string below them nor a description in their value."""
+    followers = [*node.body[1:], None]
+    return [
+        field.target.id
+        for field, below in zip(node.body, followers, strict=True)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if not (isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant))
+        if not (field.value is not None and "description=" in ast.unparse(field.value))
+    ]
+
+
+def problems_of_class(node: ast.ClassDef) -> Iterator[str]:
+    doc = ast.get_docstring(node) or ""
+    if not doc:
+        yield f"{node.name} has no docstring"
+    yield from undocumented(fields_without_line(node), doc, node.name)
+    for method in node.body:
+        if not isinstance(method, FunctionNode):
+            continue
+        if method.name == "__init__":
+            yield from undocumented(parameters(method), doc, f"{node.name}()")
+        inherits = bool(node.bases) and ast.get_docstring(method) is None
+        if not method.name.startswith("_") and not inherits:
+            yield from problems_of_function(method, f"{node.name}.{method.name}")
+
+
+def problems(node: Definition) -> list[str]:
+    return list(problems_of_class(node) if isinstance(node, ast.ClassDef) else problems_of_function(node, node.name))
+
+
+PUBLIC = public_definitions()
+SOURCES = sorted(path for root in ("scenekit", "plugins", "datasets") for path in (REPOSITORY / root).rglob("*.py"))
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(REPOSITORY).as_posix()
+
+
+@pytest.mark.parametrize("path", [path for path in sorted(PUBLIC) if complying(path)], ids=relative)
+def test_public_names_are_documented_in_full(path: Path) -> None:
+    """Args, Returns, a verb in front, a line for each field: what a page of reference must say."""
+    lacking = [problem for node in PUBLIC[path] for problem in problems(node)]
+    assert not lacking, f"{relative(path)}:\n" + "\n".join(lacking)
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if complying(path)], ids=relative)
+def test_terms_of_the_field(path: Path) -> None:
+    """Docstrings, messages, comments and names use the field's terms."""
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+    foreign = [f"{number}: {match[0]}" for number, line in lines if (match := FOREIGN.search(line))]
+    assert not foreign, f"{relative(path)}:\n" + "\n".join(foreign)
+
+
+def test_every_place_exists() -> None:
+    assert not [place for place in COMPLYING if not (REPOSITORY / place).exists()]
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ('def f(x):\n    """The x."""', "f begins with 'The', not with a verb"),
+        ('def f(x):\n    """Return x.\n\n    Args:\n        y: Other.\n    """', "f: Args: lacks x"),
+        ('def f() -> int:\n    """Return one."""', "f has no Returns:"),
+        ("def f():\n    pass", "f has no docstring"),
+        ('class A:\n    """A record."""\n    x: int', "A: Args: lacks x"),
+        ('class A:\n    """A part."""\n    def __init__(self, x): ...', "A(): Args: lacks x"),
+        ('class A:\n    """A part."""\n    def go(self): ...', "A.go has no docstring"),
+    ],
+)
+def test_the_guard_finds_what_is_lacking(source: str, problem: str) -> None:
+    node = ast.parse(source).body[0]
+    assert isinstance(node, Definition) and problem in problems(node)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'def f(x) -> int:\n    """Return x.\n\n    Args:\n        x: A number.\n\n    Returns:\n        It.\n    """',
+        'class A:\n    """A record."""\n    x: int\n    """A line."""\n    @property\n    def y(self): "Twice x."',
+        'class A(B):\n    """A.\n\n    Args:\n        x: B.\n    """\n    def __init__(self, x): 1\n    def g(self): 1',
+    ],
+)
+def test_the_guard_accepts_what_is_complete(source: str) -> None:
+    node = ast.parse(source).body[0]
+    assert isinstance(node, Definition) and not problems(node)
