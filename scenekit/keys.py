@@ -6,7 +6,10 @@ Data sets and plugins share the keys below; a third party makes its own: `Key("a
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 from scenekit.errors import InputError
@@ -38,6 +41,11 @@ Item = TypeVar("Item")
 
 RESERVED = ("format_version", "image", "vocabulary")
 """Entries of a scene's JSON that belong to no key."""
+
+PLUGIN_GROUP = "scenekit"
+"""Entry-point group of plugins."""
+
+_log = logging.getLogger(__name__)
 
 _registered: dict[str, Key[Any, Any]] = {}
 
@@ -101,8 +109,27 @@ def _restore(kind: type[Key[Any, Any]], name: str, *rest: Any) -> Key[Any, Any]:
 
 
 def key_named(name: str) -> Key[Any, Any] | None:
-    """The registered key of that name, if any."""
+    """Return the key of that name, also one of an installed plugin that nothing has imported yet.
+
+    Args:
+        name: The qualified name of the key.
+
+    Returns:
+        The key; None where no installed package has one of that name.
+    """
+    if name not in _registered and name not in RESERVED:
+        _import_plugins()
     return _registered.get(name)
+
+
+@functools.cache
+def _import_plugins() -> None:
+    """Import the modules of all installed plugins, whose keys are known from then on."""
+    for entry_point in entry_points(group=PLUGIN_GROUP):
+        try:
+            entry_point.load()
+        except Exception as error:  # of a plugin that the registry reports as broken, too
+            _log.warning("the keys of the plugin %r are unknown, as it cannot be imported: %r", entry_point.name, error)
 
 
 IMAGE = None
@@ -128,7 +155,11 @@ MASKS: Key[Any, Masks] = Key(
     "masks", of=OBJECTS, doc="probabilities in the box frame [N M M]", field=MaskField(), shape=("N", "M", "M")
 )
 AMODAL_MASKS: Key[Any, Masks] = Key(
-    "amodal_masks", of=OBJECTS, doc="as masks, hidden parts included", field=MaskField(), shape=("N", "M", "M")
+    "amodal_masks",
+    of=OBJECTS,
+    doc="as masks, hidden parts included",
+    field=MaskField(amodal=True),
+    shape=("N", "M", "M"),
 )
 KEYPOINTS: Key[Keypoints, Keypoints] = Key("keypoints", of=OBJECTS, doc="points of the skeleton", field=KeypointField())
 ATTRIBUTES: Key[Any, Any] = Key(
@@ -145,10 +176,16 @@ VOXELS: Key[Any, Any] = Key(
     shape=("N", "V", "V", "V"),
 )
 TRUNCATION: Key[Any, Any] = Key(
-    "truncation", of=OBJECTS, doc="share of the object beyond the border of the image, 0..1, NaN unknown [N]"
+    "truncation",
+    of=OBJECTS,
+    doc="share of the object beyond the border of the image, 0..1, NaN unknown [N]",
+    field=Field(nan_is_unknown=True),
 )
 VISIBILITY: Key[Any, Any] = Key(
-    "visibility", of=OBJECTS, doc="share of the object that nothing hides, 0..1, NaN unknown [N]"
+    "visibility",
+    of=OBJECTS,
+    doc="share of the object that nothing hides, 0..1, NaN unknown [N]",
+    field=Field(nan_is_unknown=True),
 )
 OCCLUSION: Key[Any, Any] = Key(
     "kitti.occluded",

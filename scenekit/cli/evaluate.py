@@ -86,7 +86,9 @@ def data_config(model: str, data: str | None, split: str | None, options: Mappin
     val = Recipe.load(path).data.val
     if val is None:
         raise InputError(f"{path} has no data.val to measure on; name a data set with --data")
-    output.remark(f"measuring on {val.name}/{split or val.split}, data.val of {path}; --data names another data set")
+    output.print_note(
+        f"evaluating on {val.name}/{split or val.split}, data.val of {path}; --data selects another data set"
+    )
     return val.model_copy(update={"split": split or val.split, "options": {**val.options, **options}})
 
 

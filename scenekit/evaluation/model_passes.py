@@ -1,4 +1,4 @@
-"""The passes of a model over one image that its tasks need to be measured."""
+"""The passes of a model on one image that its tasks need to be measured."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from scenekit.structures.cameras import Camera
 class Pass:
     """The outputs of one pass.
 
-    board: In network pixels.
-    scene: In original pixels, without a score threshold.
+    Attributes:
+        board: In network pixels.
+        scene: In original pixels, without a score threshold.
     """
 
     board: Board
@@ -30,7 +31,7 @@ class Pass:
 
 
 class Passes:
-    """The passes over one image; a later one reuses what does not change from the one before.
+    """The passes of a model on one image; a later one reuses what does not change from the one before.
 
     `free` is the pass of all tasks without external regions. The caller puts the model into evaluation mode and turns
     gradients off.

@@ -7,13 +7,13 @@ A `Field` is what a `Key` needs to know about the type behind it. Row tensors an
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from scenekit.io.files import plain
@@ -21,7 +21,10 @@ from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.meshes import Meshes
 from scenekit.structures.objects import Objects
+from scenekit.structures.tensors import row_numbers
 from scenekit.structures.vocabulary import Vocabulary
+
+NOT_FINITE = "values that are not finite"
 
 MOST_NUMBERS = 64
 """A tensor with more of them in a row is not described number by number."""
@@ -72,6 +75,11 @@ class Frame:
     valid: Bool[Tensor, " N"] | None = None
     """Rows that carry the value; None for a key of the image."""
 
+    @property
+    def boxes(self) -> Float[Tensor, "N 4"]:
+        """Boxes of the regions, xyxy in pixels."""
+        return torch.zeros((0, 4)) if self.regions is None else self.regions.boxes
+
 
 @dataclass(frozen=True)
 class Issue:
@@ -100,21 +108,38 @@ class Validated(NamedTuple):
     """What cannot be right."""
 
 
+class Edges(NamedTuple):
+    """Edges between the objects of an image."""
+
+    subject: Int[Tensor, " R"]
+    """The row where each edge starts."""
+    object: Int[Tensor, " R"]
+    """The row where it ends."""
+    score: Float[Tensor, " R"] | None
+    """How certain it is; None where that is not known."""
+    attributes: Sequence[Mapping[str, Any]]
+    """What else each edge holds, in plain JSON values."""
+
+
 class Field(Generic[Batch, Item]):
     """A tensor whose first dimension are the rows of a stream; the base of all other kinds.
 
-    `dims` is the number of its dimensions, so that JSON without a single row is read in the right form.
+    `dims` is the number of its dimensions, so that JSON without a single row is read in the right form. NaN is an
+    issue, unless `nan_is_unknown`.
     """
 
-    names_objects: bool = False
-    """Whether values of an image name rows of its objects: those of the regions that OBJECTS on the board are taken
-    from, those of its objects in a Scene. `image` then gets the rows of the objects that are left, in order."""
+    lists: tuple[str, ...] = ()
+    """Lists of the vocabulary that the integers of a value refer to, such as "predicates"."""
+
+    bounds_regions: bool = False
+    """Whether `extent` says which part of the image a row covers."""
 
     stands_in: bool = False
     """Whether `solids` only stand in for objects that have no finer ones, as 3D boxes do for meshes."""
 
-    def __init__(self, dims: int = 1) -> None:
+    def __init__(self, dims: int = 1, nan_is_unknown: bool = False) -> None:
         self.dims = dims
+        self.nan_is_unknown = nan_is_unknown
 
     def select(self, value: Any, rows: Tensor) -> Any:
         """Some rows of an item or of a packed batch."""
@@ -180,7 +205,7 @@ class Field(Generic[Batch, Item]):
         return item
 
     def validate(self, item: Any, frame: Frame) -> Validated:
-        """Drop what cannot be right.
+        """Drop what cannot be right; by default rows with numbers that are not finite.
 
         Args:
             item: The value of one image.
@@ -189,7 +214,49 @@ class Field(Generic[Batch, Item]):
         Returns:
             The value without it, the rows that still carry the value, and what is wrong.
         """
-        return Validated(item)
+        faulty = self.not_finite(item)
+        if faulty is None:
+            return Validated(item)
+        counts = faulty.reshape(len(faulty), -1).sum(dim=1)
+        total, expected = faulty[0].numel(), "a finite number or NaN" if self.nan_is_unknown else "a finite number"
+        return without_rows(
+            item,
+            frame,
+            (
+                Issue(NOT_FINITE, f"{int(counts[row])} of {total} numbers are not finite; expected {expected}", row=row)
+                for row in row_numbers(counts > 0)
+            ),
+        )
+
+    def not_finite(self, item: Any) -> Bool[Tensor, "*shape"] | None:
+        """Return which numbers of a tensor are not finite; None where all are, and for anything but floats."""
+        if not isinstance(item, Tensor) or not item.is_floating_point():
+            return None
+        faulty = item.isinf() if self.nan_is_unknown else ~item.isfinite()
+        return faulty if bool(faulty.any()) else None
+
+    def extent(self, item: Any) -> tuple[Float[Tensor, "N 4"], Float[Tensor, " N"]]:
+        """Return what each row covers, asked where the field `bounds_regions`: after a crop boxes shrink to it.
+
+        Args:
+            item: The value of one image.
+
+        Returns:
+            The tightest box around each row, empty where nothing is left, and its area; pixels.
+        """
+        raise NotImplementedError(f"{type(self).__name__} bounds regions: it must define extent")
+
+    def edges(self, item: Any, vocabulary: Vocabulary) -> Edges | None:
+        """Return what a value of the image adds to the graph of a scene, if anything.
+
+        Args:
+            item: The value of one image.
+            vocabulary: What its integers mean.
+
+        Returns:
+            Edges between rows of the objects; None for a kind of value that has none.
+        """
+        return None
 
     def warnings(self, item: Any, frame: Frame) -> Iterator[Issue]:
         """Yield what is suspicious but may be right, for `scenekit doctor data`; nothing is dropped for it.
@@ -212,6 +279,19 @@ class Field(Generic[Batch, Item]):
 
         Yields:
             What is measured with its unit, such as "area, px", and the numbers of this image.
+        """
+        if isinstance(item, Tensor) and item.is_floating_point():
+            yield "values", item if frame.valid is None else item[frame.valid]
+
+    def occurrences(self, item: Any, frame: Frame) -> Iterator[tuple[str, str]]:
+        """Yield names that occur in the value, for `scenekit doctor data`.
+
+        Args:
+            item: The value of one image, without what cannot be right.
+            frame: What is known of the image.
+
+        Yields:
+            The list of the vocabulary and one of its names, once for each time that it occurs.
         """
         yield from ()
 
@@ -282,6 +362,15 @@ class ImageField(Field[Batch, Item]):
         """What stands for an image without this label in a packed batch."""
         return None
 
+    def validate(self, item: Any, frame: Frame) -> Validated:
+        """Drop a value with numbers that are not finite."""
+        faulty = self.not_finite(torch.tensor(item) if isinstance(item, float) else item)
+        if faulty is None:
+            return Validated(item)
+        expected = "finite numbers or NaN" if self.nan_is_unknown else "finite numbers"
+        message = f"{int(faulty.sum())} of {faulty.numel()} numbers are not finite; expected {expected}"
+        return Validated(None, None, [Issue(NOT_FINITE, message)])
+
     def encode(self, item: Any, vocabulary: Vocabulary) -> Any:
         return plain(item.tolist() if isinstance(item, Tensor) else item)
 
@@ -329,6 +418,17 @@ def brief(value: Any) -> str:
             else f"[{' × '.join(map(str, sides))}]"
         )
     return "" if value is None else str(value)
+
+
+def without_rows(item: Any, frame: Frame, found: Iterable[Issue]) -> Validated:
+    """Return a value whose rows with issues no longer carry it; issues of rows that do not carry it are left out."""
+    carried = torch.ones(len(item), dtype=torch.bool) if frame.valid is None else frame.valid
+    issues = [issue for issue in found if issue.row is not None and carried[issue.row]]
+    if not issues:
+        return Validated(item)
+    valid = carried.clone()
+    valid[[issue.row for issue in issues]] = False
+    return Validated(item, valid, issues)
 
 
 def scattered(item: Any, rows: Tensor, count: int) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scenekit.fields.base import Columns, Frame, ImageField, Shape
+from scenekit.fields.base import Columns, Frame, ImageField, Issue, Shape, Validated
 from scenekit.fields.maps import other_size, pad_maps, transform_map
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.vocabulary import Vocabulary
@@ -36,3 +36,17 @@ class DepthField(ImageField[Tensor, Tensor]):
 
     def misplaced(self, item: Tensor, frame: Frame) -> str | None:
         return other_size(item, frame.size)
+
+    def validate(self, item: Tensor, frame: Frame) -> Validated:
+        """Make values that are infinite or not above 0 unknown."""
+        faulty = (item <= 0) | item.isinf()
+        if not bool(faulty.any()):
+            return Validated(item)
+        kind = "depth maps with values that are infinite or not above 0"
+        message = f"{int(faulty.sum())} of {item.numel()} pixels are; expected metres, or NaN for unknown"
+        return Validated(torch.where(faulty, torch.nan, item), None, [Issue(kind, message)])
+
+    def warnings(self, item: Tensor, frame: Frame) -> Iterator[Issue]:
+        """Yield a map without a value."""
+        if bool(item.isnan().all()):
+            yield Issue("depth maps without a value", "every pixel is unknown")

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from scenekit.fields.base import Columns, Field, Frame, Shape, rows_in, scattered, scores_of, tensor_of
+from scenekit.fields.base import (
+    Columns,
+    Field,
+    Frame,
+    Issue,
+    Shape,
+    Validated,
+    rows_in,
+    scattered,
+    scores_of,
+    tensor_of,
+)
+from scenekit.fields.bounds import slack
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.keypoints import ABSENT, VISIBLE, Keypoints
-from scenekit.structures.vocabulary import Vocabulary
+from scenekit.structures.tensors import row_numbers
+from scenekit.structures.vocabulary import Vocabulary, translation
 
 
 class KeypointField(Field[Keypoints, Keypoints]):
@@ -67,3 +81,44 @@ class KeypointField(Field[Keypoints, Keypoints]):
             tensor_of([row["visibility"] for row in data], points).long(),
             scores_of([row["scores"] for row in data]),
         )
+
+    def relabel(self, item: Keypoints, old: Vocabulary, new: Vocabulary) -> Keypoints:
+        """Return the points in the order of the new skeleton; those that the old one lacks are absent."""
+        if old.skeleton is None or new.skeleton is None or old.skeleton.points == new.skeleton.points:
+            return item
+        places = translation(new.skeleton.points, old.skeleton.points)
+        picked = places.clamp(min=0)
+        return Keypoints(item.xy[:, picked], item.visibility[:, picked] * (places >= 0))
+
+    def validate(self, item: Keypoints, frame: Frame) -> Validated:
+        """Make points that are not finite absent."""
+        faulty = (item.visibility != ABSENT) & ~item.xy.isfinite().all(dim=2)
+        if frame.valid is not None:
+            faulty = faulty & frame.valid[:, None]
+        if not bool(faulty.any()):
+            return Validated(item)
+        counts = faulty.sum(dim=1).tolist()
+        issues = [
+            Issue("points that are not finite", f"{counts[row]} of {faulty.shape[1]} points are not finite", row=row)
+            for row in row_numbers(faulty.any(dim=1))
+        ]
+        fixed = replace(
+            item,
+            xy=torch.where(faulty[..., None], 0.0, item.xy),
+            visibility=torch.where(faulty, ABSENT, item.visibility),
+        )
+        return Validated(fixed, None, issues)
+
+    def warnings(self, item: Keypoints, frame: Frame) -> Iterator[Issue]:
+        """Yield points outside the box of their region."""
+        boxes = frame.boxes
+        margin = slack(boxes)[:, None]
+        low, high = item.xy - boxes[:, None, :2], item.xy - boxes[:, None, 2:]
+        outside = ((low < -margin) | (high > margin)).any(dim=2) & (item.visibility != ABSENT)
+        rows = outside.any(dim=1) if frame.valid is None else outside.any(dim=1) & frame.valid
+        yield from (Issue("points outside their box", row=row) for row in row_numbers(rows))
+
+    def statistics(self, item: Keypoints, frame: Frame) -> Iterator[tuple[str, Tensor]]:
+        """Yield how many points an object has."""
+        points = item if frame.valid is None else item[frame.valid]
+        yield "points an object", (points.visibility != ABSENT).sum(1)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 import networkx as nx
 import torch
 
 from scenekit.errors import InputError
+from scenekit.fields.base import Edges
 from scenekit.io.files import plain
 from scenekit.keys import OBJECTS, RELATIONS, Key
 from scenekit.scene import Scene
 from scenekit.structures.relations import Relations
 
-BOX, IDENTITY, LABEL, PREDICATE, PROBABILITIES, SCORE = (
-    "box", "identity", "label", "predicate", "probabilities", "score",
+BOX, IDENTITY, LABEL, PREDICATE, SCORE, SOURCE = (
+    "box", "identity", "label", "predicate", "score", "from_key",
 )  # fmt: skip
 VOCABULARY = "vocabulary"
 
@@ -50,14 +51,15 @@ def build_graph(
         raise InputError(f"top is the number of relations to keep; expected 0 or more, got {top}")
     graph = nx.MultiDiGraph(**graph_attributes(scene))
     graph.add_nodes_from(enumerate(nodes(scene, attribute_threshold)))
-    if RELATIONS in scene:
-        relations = scene[RELATIONS]
-        check_rows(relations, len(graph))
-        check_predicates(relations, len(scene.vocabulary.predicates))
-        if relabel:
-            relabel_nodes(relations, graph, scene)
-        for row in kept_rows(relations, threshold, top):
-            graph.add_edge(int(relations.subject[row]), int(relations.object[row]), row, **edge(relations, row, scene))
+    first = 0
+    for key in sorted(scene.values, key=lambda key: key != RELATIONS):  # whose rows are the keys of their edges
+        edges = key.field.edges(scene[key], scene.vocabulary) if key.of is None else None
+        if edges is not None:
+            check_rows(key, edges, len(graph))
+            add_edges(graph, key, edges, first, kept_rows(edges, threshold, top))
+            first += len(edges.subject)
+    if relabel and RELATIONS in scene:
+        relabel_nodes(scene[RELATIONS], graph, scene)
     return graph
 
 
@@ -116,43 +118,42 @@ def check_names(keys: dict[Key[Any, Any], Any]) -> None:
             raise InputError(f"the key {key.name!r} has the name of an attribute of every node; give it another name")
 
 
-def check_rows(relations: Relations, count: int) -> None:
-    """Check that subjects and objects of relations exist; networkx would add missing nodes.
+def check_rows(key: Key[Any, Any], edges: Edges, count: int) -> None:
+    """Check that subjects and objects of edges exist; networkx would add missing nodes.
 
     Args:
-        relations: The relations.
+        key: The key of the edges.
+        edges: The edges.
         count: Number of objects of the scene.
 
     Raises:
-        InputError: If a relation names another object.
+        InputError: If an edge names another object.
     """
-    for role, rows in (("subject", relations.subject), ("object", relations.object)):
+    for role, rows in (("subject", edges.subject), ("object", edges.object)):
         outside = ((rows < 0) | (rows >= count)).nonzero()[:, 0].tolist()
         if outside:
-            relation = outside[0]
+            row = outside[0]
             raise InputError(
-                f"relation {relation} has object {int(rows[relation])} as its {role}, but the scene has {count}"
-                " objects, counted from 0; drop or fix the relation"
+                f"{key.name} {row}: object {int(rows[row])} is its {role}, but the scene has {count} objects, counted"
+                " from 0; remove the entry or fix it"
             )
 
 
-def check_predicates(relations: Relations, count: int) -> None:
-    """Check that the vocabulary names all predicates.
+def add_edges(graph: Graph, key: Key[Any, Any], edges: Edges, first: int, rows: Iterable[int]) -> None:
+    """Add edges to a graph; edges without a name get that of their key.
 
     Args:
-        relations: The relations.
-        count: Number of predicates of the vocabulary.
-
-    Raises:
-        InputError: If a relation has another predicate.
+        graph: The graph.
+        key: The key of the edges.
+        edges: The edges.
+        first: Number of the first edge.
+        rows: Rows of the edges to add.
     """
-    outside = ((relations.predicate < 0) | (relations.predicate >= count)).nonzero()[:, 0].tolist()
-    if outside:
-        number = int(relations.predicate[outside[0]])
-        raise InputError(
-            f"relation {outside[0]} has the predicate {number}, but the scene's vocabulary has {count} predicates,"
-            " counted from 0; use the vocabulary of the data or model that the relations are from"
-        )
+    for row in rows:
+        score = {} if edges.score is None else {SCORE: float(edges.score[row])}
+        source = {} if key == RELATIONS else {SOURCE: key.name}
+        ends = int(edges.subject[row]), int(edges.object[row])
+        graph.add_edge(*ends, first + row, **{PREDICATE: key.name, **edges.attributes[row], **score, **source})
 
 
 def relabel_nodes(relations: Relations, graph: Graph, scene: Scene) -> None:
@@ -172,48 +173,44 @@ def relabel_nodes(relations: Relations, graph: Graph, scene: Scene) -> None:
             graph.nodes[row][SCORE] = float(scores[row])
 
 
-def kept_rows(relations: Relations, threshold: float, top: int | None) -> list[int]:
-    """Select the relations that become edges.
+def kept_rows(edges: Edges, threshold: float, top: int | None) -> list[int]:
+    """Select the rows that become edges.
 
     Args:
-        relations: The relations.
+        edges: The edges.
         threshold: Smallest score.
-        top: Number of the best relations to keep; all if None.
+        top: Number of the best edges to keep; all if None.
 
     Returns:
-        Rows of the relations, in their order.
+        Their rows, in order.
     """
-    if relations.score is None:
-        return list(range(len(relations)))[:top]
-    scores = torch.nan_to_num(relations.score, nan=-math.inf)
+    if edges.score is None:
+        return list(range(len(edges.subject)))[:top]
+    scores = torch.nan_to_num(edges.score, nan=-math.inf)
     best = torch.argsort(scores, descending=True, stable=True)[:top]
     return sorted(best[scores[best] >= threshold].tolist())
 
 
-def edge(relations: Relations, row: int, scene: Scene) -> dict[str, Any]:
-    """Return the attributes of one relation.
+def has_edges(scene: Scene) -> bool:
+    """Return whether the scene has a value that relates objects, even an empty one.
 
     Args:
-        relations: The relations.
-        row: Row of the relation.
-        scene: The scene with the vocabulary.
+        scene: The scene.
 
     Returns:
-        Predicate, and where available score and probabilities.
+        Whether its graph can have edges.
     """
-    attributes: dict[str, Any] = {PREDICATE: scene.vocabulary.predicates[int(relations.predicate[row])]}
-    if relations.score is not None:
-        attributes[SCORE] = float(relations.score[row])
-    if relations.probabilities is not None:
-        attributes[PROBABILITIES] = plain(relations.probabilities[row].tolist())
-    return attributes
-
-
-def has_edges(scene: Scene) -> bool:
-    """Return whether a value that relates objects is there, if only an empty one."""
     return bool(edge_counts(scene))
 
 
 def edge_counts(scene: Scene) -> dict[str, int]:
-    """Return how many edges each value that relates objects gives to the graph, by the names of their keys."""
-    return {RELATIONS.name: len(scene[RELATIONS])} if RELATIONS in scene else {}
+    """Count the edges that each value of a scene adds to its graph.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        Numbers by the names of the keys.
+    """
+    edges = {key: key.field.edges(value, scene.vocabulary) for key, value in scene.values.items() if key.of is None}
+    return {key.name: len(each.subject) for key, each in edges.items() if each is not None}

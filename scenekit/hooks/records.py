@@ -91,6 +91,8 @@ class TaskSpec:
     """By name, (scene) -> a further image of the scene, such as the one from above."""
     hub_tag: str | None = None
     """The hub's name for such tasks, such as "image-segmentation", for the model card."""
+    record: Callable[[Scene], Mapping[str, tuple[Any, ...]]] | None = None
+    """(scene) -> what a recording for the viewer rerun shows, by path; it imports rerun itself."""
     static: bool = False
     """Whether the head can run over a fixed number of regions."""
     api: int = API_VERSION

@@ -12,17 +12,39 @@ from jaxtyping import Bool, Float, Int
 
 
 def to_numpy(value: Any) -> npt.NDArray[Any]:
-    """Return a NumPy view of an array, a (nested) list or a torch tensor on any device; tensors lose their gradient."""
+    """Return a NumPy view; tensors lose their gradient.
+
+    Args:
+        value: An array, a (nested) list or a torch tensor on any device.
+
+    Returns:
+        The array.
+    """
     return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
 
 
 def ratio(numerator: float, denominator: int) -> float:
-    """Return the quotient; NaN, which means "nothing to measure", where the denominator is 0."""
+    """Return a quotient; NaN, which means "nothing to measure", where the denominator is 0.
+
+    Args:
+        numerator: A sum.
+        denominator: A count.
+
+    Returns:
+        The quotient.
+    """
     return float(numerator / denominator) if denominator else float("nan")
 
 
 def unique_names(categories: Mapping[int, str]) -> dict[int, str]:
-    """Return names for a report; where several categories share one, it is followed by the id."""
+    """Return names for a report; where several categories share one, it is followed by the id.
+
+    Args:
+        categories: Names by id.
+
+    Returns:
+        Unique names by id.
+    """
     names = list(categories.values())
     return {i: name if names.count(name) == 1 else f"{name} ({i})" for i, name in categories.items()}
 
@@ -36,6 +58,9 @@ def box_iou(
         a: Boxes, xyxy in pixels.
         b: Boxes to compare them with.
         last_pixel: 1 for boxes whose last pixel is included, 0 for half-open ones.
+
+    Returns:
+        Fractions.
     """
     sides = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2]) + last_pixel
     shared = np.maximum(sides, 0).prod(axis=-1)

@@ -41,19 +41,23 @@ class Notes:
         self._count[what] += 1
 
     def lines(self) -> list[str]:
-        """Return one line per kind: the first place, and how many there are."""
+        """Return one line per kind.
+
+        Returns:
+            The first place of each kind, and how many there are.
+        """
         return [
             f"{where} {what}" + (f" ({self._count[what]} such)" if self._count[what] > 1 else "")
             for what, where in self._first.items()
         ]
 
 
-def paired_images(truth: Any, truth_path: Path, prediction: Path) -> list[ImagePair]:
+def paired_images(ground_truth: Any, target_path: Path, prediction: Path) -> list[ImagePair]:
     """Return the images of the ground truth in its order, each with its prediction.
 
     Args:
-        truth: The content of `truth_path`.
-        truth_path: The file of the ground truth.
+        ground_truth: The content of `target_path`.
+        target_path: The file of the ground truth.
         prediction: The file of predictions.
 
     Returns:
@@ -63,20 +67,27 @@ def paired_images(truth: Any, truth_path: Path, prediction: Path) -> list[ImageP
         InputError: Names file and id where an id occurs twice, where an image has no prediction (which may be empty),
             and where the ground truth lacks a predicted image.
     """
-    targets = _by_id(read_records(truth, truth_path, "images", "image"))
+    targets = _by_id(read_records(ground_truth, target_path, "images", "image"))
     predictions = _by_id(read_records(read_json(prediction), prediction, "images", "image"))
     if missing := [i for i in targets if i not in predictions]:
         raise InputError(
             f"{prediction} has no prediction for image {missing[0]} ({len(missing)} of {len(targets)} are missing)"
         )
     if unknown := [i for i in predictions if i not in targets]:
-        raise InputError(f"{prediction} has a prediction for image {unknown[0]}, which {truth_path} does not list")
+        raise InputError(f"{prediction} has a prediction for image {unknown[0]}, which {target_path} does not list")
     return [(record, predictions[i]) for i, record in targets.items()]
 
 
 @contextmanager
 def named(record: Record) -> Iterator[None]:
-    """Prefix errors raised inside with the file and the image that they are about."""
+    """Name the file and the image in errors that are raised inside.
+
+    Args:
+        record: The entry that errors are about.
+
+    Yields:
+        Once.
+    """
     try:
         yield
     except InputError as error:

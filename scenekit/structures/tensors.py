@@ -52,6 +52,31 @@ def row_numbers(rows: Tensor | Sequence[int]) -> list[int]:
     return [int(row) for row in rows]
 
 
+def index_map(rows: Int[Tensor, " M"], count: int) -> Int[Tensor, " N"]:
+    """Return the new row of each of `count` rows after `rows` of them were picked, -1 where one was not.
+
+    A row that was picked twice keeps the first of its places.
+    """
+    places = torch.arange(len(rows), device=rows.device)
+    picked = torch.full((count,), len(rows), device=rows.device).scatter_reduce(0, rows, places, "amin")
+    return torch.where(picked == len(rows), -1, picked)
+
+
+def repeats(rows: Tensor) -> list[tuple[int, int]]:
+    """Return (row, the first row like it) of those that have one before them."""
+    if not len(rows):
+        return []
+    _, group = torch.unique(rows, dim=0, return_inverse=True)
+    order = torch.arange(len(rows))
+    first = torch.full((len(rows),), len(rows)).scatter_reduce(0, group, order, "amin")[group]
+    return [(row, int(first[row])) for row in row_numbers(first < order)]
+
+
+def columns_at(values: Tensor, places: Int[Tensor, " n"], blank: float) -> Tensor:
+    """Return the columns of a table [N A] at some places [N n], `blank` where a place is -1."""
+    return torch.cat((values, values.new_full((len(values), 1), blank)), dim=1)[:, places]
+
+
 def gathered(offset: Int[Tensor, " O"], groups: Int[Tensor, " M"]) -> tuple[Int[Tensor, " R"], Int[Tensor, " P"]]:
     """Return the rows of selected groups, one group after the other, and the offsets of the groups among them.
 

@@ -154,12 +154,12 @@ def _built(config: ModelConfig, vocabulary: Vocabulary, packages: Mapping[str, s
     if not missing:
         return build(config, vocabulary), ""
     names = ", ".join(f"{name!r} of {packages.get(name, 'an unknown package')}" for name in missing)
-    told = f"tasks whose plugin is not installed are left out: {names}; install the package to have them"
+    message = f"tasks whose plugin is not installed are left out: {names}; install the package to have them"
     installed = {name: options for name, options in config.tasks.items() if name not in missing}
     try:
-        return build(config.model_copy(update={"tasks": installed}), vocabulary), told
+        return build(config.model_copy(update={"tasks": installed}), vocabulary), message
     except InputError as error:
-        raise InputError(f"{error} ({told})") from error
+        raise InputError(f"{error} ({message})") from error
 
 
 def _of_parts(model: SceneModel, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

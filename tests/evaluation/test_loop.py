@@ -171,8 +171,8 @@ class LabelShare:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary, self.equal = vocabulary, []
 
-    def update(self, truth: Sample, prediction: Scene) -> None:
-        self.equal.append(len(truth.scene[sk.MASKS]) == len(prediction[sk.MASKS]))
+    def update(self, sample: Sample, prediction: Scene) -> None:
+        self.equal.append(len(sample.scene[sk.MASKS]) == len(prediction[sk.MASKS]))
 
     def merge(self, other: LabelShare) -> None:
         self.equal += other.equal

@@ -129,7 +129,7 @@ def test_text_is_escaped(tmp_path: Path, evil: str) -> None:
 def test_empty_scene_and_no_scene(tmp_path: Path) -> None:
     scene = nothing()
     picture = gray_image(scene)
-    html, page = write(tmp_path, ReportEntry("empty", picture, scene, draw_layers(scene, picture), truth=scene))
+    html, page = write(tmp_path, ReportEntry("empty", picture, scene, draw_layers(scene, picture), ground_truth=scene))
     assert "no objects" in html and "none found" in html
     assert len(page.named("img")) == 11
     write(tmp_path)
@@ -194,7 +194,7 @@ def rows_of(html: str, title: str) -> list[list[str]]:
 
 def test_what_is_said_in_words(tmp_path: Path) -> None:
     scene = told()
-    html, page = write(tmp_path, ReportEntry("told", gray_image(scene), scene, {}, truth=scene))
+    html, page = write(tmp_path, ReportEntry("told", gray_image(scene), scene, {}, ground_truth=scene))
     assert [row[-2:] for row in rows_of(html, "Objects")] == [
         ["tall 0.75", "a tall <b>man</b>"],
         ["tall, old 0.50", ""],

@@ -72,7 +72,7 @@ def read_grid(path: Path, side: int) -> Bool[Tensor, "V V V"]:
     except Exception as error:  # scipy lets through whatever its readers stumble over
         raise InputError(f"{path} cannot be read as a MATLAB file: {one_line(error)}") from None
     if grid.ndim != 3:
-        raise InputError(f"{path}: a grid of three dimensions expected, got shape {list(grid.shape)}")
+        raise InputError(f"{path}: expected a grid of three dimensions, got shape {list(grid.shape)}")
     filled = grid[::-1, :, ::-1].transpose(0, 2, 1) > 0
     if not filled.any():
         raise InputError(f"{path}: its voxel grid is empty")

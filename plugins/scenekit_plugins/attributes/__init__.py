@@ -113,16 +113,16 @@ class AttributeHead(Head[Float[Tensor, "N A"], Float[Tensor, "N A"]]):
 
     def loss(self, raw: Float[Tensor, "N A"], board: Board, targets: Targets) -> dict[str, Tensor]:
         """Compute weighted binary cross-entropy, a mean over annotated entries."""
-        truth = targets[ATTRIBUTES]
-        known = truth.isfinite()
-        truth = truth.nan_to_num(0)
+        target = targets[ATTRIBUTES]
+        known = target.isfinite()
+        target = target.nan_to_num(0)
         if self.training:  # as running statistics: in evaluation mode the counts do not change
-            self._count(truth, known)
+            self._count(target, known)
         held, lacking = outcome_weights(self.held, self.lacking, self.config)
-        entries = F.binary_cross_entropy_with_logits(raw.float(), truth, reduction="none")
+        entries = F.binary_cross_entropy_with_logits(raw.float(), target, reduction="none")
         if self.config.focal:
-            entries = entries * (raw.float().sigmoid() - truth).abs() ** self.config.focal
-        entries = entries * (truth * held + (1 - truth) * lacking)
+            entries = entries * (raw.float().sigmoid() - target).abs() ** self.config.focal
+        entries = entries * (target * held + (1 - target) * lacking)
         return {"attribute": safe_mean(entries[known])}
 
     def decode(self, raw: Float[Tensor, "N A"], board: Board) -> Float[Tensor, "N A"]:
@@ -135,8 +135,8 @@ class AttributeHead(Head[Float[Tensor, "N A"], Float[Tensor, "N A"]]):
         return {**rows_by_name({"predictor": attributes}), **counts, **labels}
 
     @torch.no_grad()
-    def _count(self, truth: Float[Tensor, "N A"], known: Tensor) -> None:
-        holds = truth >= 0.5
+    def _count(self, target: Float[Tensor, "N A"], known: Tensor) -> None:
+        holds = target >= 0.5
         self.held += (known & holds).sum(0)
         self.lacking += (known & ~holds).sum(0)
 
@@ -183,13 +183,21 @@ def outcome_weights(
     return (ratio * unit).float(), unit.float()
 
 
-def draw_attributes(picture: Image.Image, scene: Scene) -> Image.Image:
-    """Boxes with the name of each object, and the attributes that most likely hold before it."""
-    rects, colors = object_rects(picture, scene), object_colors(scene)
+def draw_attributes(image: Image.Image, scene: Scene) -> Image.Image:
+    """Draw boxes with the class name of each object, after its most probable attributes.
+
+    Args:
+        image: Image or canvas to draw on.
+        scene: The scene with attributes.
+
+    Returns:
+        The drawing.
+    """
+    rects, colors = object_rects(image, scene), object_colors(scene)
     words, names = top_words(scene), scene.names()
     texts = {row: " ".join((", ".join(words[row]), names[row])).strip() for row in rects}
     tags = [Tag(texts[row], colors[row], rect) for row, rect in rects.items()]
-    return draw_tags(draw_boxes(picture, scene, labels=False), tags)
+    return draw_tags(draw_boxes(image, scene, labels=False), tags)
 
 
 def top_words(scene: Scene) -> list[list[str]]:

@@ -13,6 +13,7 @@ from scenekit_plugins.boxes3d.draw import draw_boxes3d
 from scenekit_plugins.boxes3d.evaluator import Boxes3DEvaluator
 from scenekit_plugins.boxes3d.head import Boxes3DHead
 from scenekit_plugins.boxes3d.priors import prepared
+from scenekit_plugins.boxes3d.recording import record_boxes3d
 
 
 @hookimpl
@@ -29,5 +30,6 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         draw=on_canvas(draw_boxes3d),
         draw_apart=True,
         views={"birds-eye": draw_birds_eye},
+        record=record_boxes3d,
         prepare=prepared,
     )

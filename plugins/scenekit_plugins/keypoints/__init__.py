@@ -92,12 +92,12 @@ class KeypointHead(Head[Float[Tensor, "N K M M"], Keypoints]):
 
 
 def heatmap_cells(
-    truth: Keypoints, boxes: Float[Tensor, "N 4"], side: int, hidden: bool
+    targets: Keypoints, boxes: Float[Tensor, "N 4"], side: int, hidden: bool
 ) -> tuple[Int[Tensor, "N K"], Bool[Tensor, "N K"]]:
     """Return the cell of each point, and which points are trained.
 
     Args:
-        truth: Annotated points in network pixels.
+        targets: Annotated points in network pixels.
         boxes: Boxes of the heat maps in network pixels.
         side: Side of the heat maps, in cells.
         hidden: Whether occluded points count.
@@ -106,10 +106,10 @@ def heatmap_cells(
         Index of the cell that each point falls in, and whether the point is annotated and inside its box.
     """
     sizes = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1e-6)
-    cell = ((truth.xy - boxes[:, None, :2]) / sizes[:, None] * side).floor()
-    on_far_edge = truth.xy == boxes[:, None, 2:]
+    cell = ((targets.xy - boxes[:, None, :2]) / sizes[:, None] * side).floor()
+    on_far_edge = targets.xy == boxes[:, None, 2:]
     cell = torch.where(on_far_edge, torch.full_like(cell, side - 1), cell)
-    labelled = truth.visibility > 0 if hidden else truth.visibility == VISIBLE
+    labelled = targets.visibility > 0 if hidden else targets.visibility == VISIBLE
     inside = labelled & ((cell >= 0) & (cell < side)).all(-1)
     index = (cell[..., 1] * side + cell[..., 0]).nan_to_num(0).long()
     return index.clamp(0, side * side - 1), inside

@@ -28,6 +28,7 @@ from scenekit_plugins.layers import Norm, conv_stack, init_for_relu
 from scenekit_plugins.masks.draw import draw_masks
 from scenekit_plugins.masks.evaluator import MaskEvaluator
 from scenekit_plugins.masks.pasting import paste_masks
+from scenekit_plugins.masks.recording import record_masks
 from scenekit_plugins.masks.visibility import visible_shares
 
 
@@ -74,11 +75,11 @@ class MaskHead(Head[Float[Tensor, "N K M M"], Float[Tensor, "N M M"]]):
         regions: Regions = board[OBJECTS]
         bitmaps, rows = targets.packed(MASKS)
         assert rows is not None and regions.labels is not None
-        truth = crop_masks(bitmaps, rows, regions.boxes, raw.shape[-1], self.config.aligned_targets)
+        target = crop_masks(bitmaps, rows, regions.boxes, raw.shape[-1], self.config.aligned_targets)
         if self.config.binary_targets:
-            truth = (truth >= 0.5).to(truth)
+            target = (target >= 0.5).to(target)
         own = raw[torch.arange(len(raw), device=raw.device), regions.labels].float()
-        return {"mask": safe_mean(F.binary_cross_entropy_with_logits(own, truth, reduction="none"))}
+        return {"mask": safe_mean(F.binary_cross_entropy_with_logits(own, target, reduction="none"))}
 
     def decode(self, raw: Float[Tensor, "N K M M"], board: Board) -> Float[Tensor, "N M M"]:
         labels = board[OBJECTS].labels
@@ -129,6 +130,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         draw=on_canvas(draw_masks),
         draw_covers=Coverage.AREAS,
         hub_tag="image-segmentation",
+        record=record_masks,
     )
 
 

@@ -15,7 +15,7 @@ from scenekit_plugins.meshes.head import MeshHead
 
 @hookimpl
 def scenekit_tasks() -> Iterator[TaskSpec]:
-    """The task `meshes`."""
+    """Yield the task `meshes`."""
     yield TaskSpec(
         name="meshes",
         summary="the shape of each object as a triangle mesh, in metres",

@@ -1,4 +1,4 @@
-"""What holds between two objects: scene graphs."""
+"""Relations between objects: scene graphs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scenekit_plugins.relations.head import RelationHead
 
 @hookimpl
 def scenekit_tasks() -> Iterator[TaskSpec]:
-    """The task `relations`."""
+    """Yield the task `relations`."""
     yield TaskSpec(
         name="relations",
         summary="what holds between two objects",

@@ -39,14 +39,16 @@ METRICS: Mapping[Kind, tuple[str, ...]] = {"bbox": _BOX_NAMES, "segm": _BOX_NAME
 class CocoObjects:
     """Ground truth or predictions of one image; arrays, lists or torch tensors.
 
-    labels: [N].
-    boxes: [N 4] xyxy pixels.
-    masks: N run-length encodings `{"size": [H, W], "counts": bytes or str}`.
-    keypoints: [N K 3], x, y in pixels and visibility (0 not labelled, 1 hidden, 2 visible; of predictions not read).
-    scores: [N], of predictions.
-    crowd: [N], of ground truth: groups of objects, which any number of predictions may match without counting.
-    ignore: [N], of ground truth: objects that count neither when they are matched nor when they are missed.
-    area: [N] pixels, of ground truth; default: of the mask for "segm", else of the box.
+    Attributes:
+        labels: [N].
+        boxes: [N 4] xyxy pixels.
+        masks: N run-length encodings `{"size": [H, W], "counts": bytes or str}`.
+        keypoints: [N K 3], x, y in pixels and visibility (0 not labelled, 1 hidden, 2 visible; of predictions not
+            read).
+        scores: [N], of predictions.
+        crowd: [N], of ground truth: groups of objects, which any number of predictions may match without counting.
+        ignore: [N], of ground truth: objects that count neither when they are matched nor when they are missed.
+        area: [N] pixels, of ground truth; default: of the mask for "segm", else of the box.
     """
 
     labels: Any
@@ -91,13 +93,13 @@ class CocoAP:
     def __len__(self) -> int:
         return len(self._images)
 
-    def update(self, image_id: ImageId, size: tuple[int, int], truth: CocoObjects, prediction: CocoObjects) -> None:
+    def update(self, image_id: ImageId, size: tuple[int, int], targets: CocoObjects, prediction: CocoObjects) -> None:
         """Add one image.
 
         Args:
             image_id: Its id.
             size: Height and width in pixels.
-            truth: The ground truth.
+            targets: The ground truth.
             prediction: The predictions, with scores.
 
         Raises:
@@ -107,7 +109,7 @@ class CocoAP:
         if image_id in self._images:
             raise InputError(f"image {image_id!r} was added twice")
         reader = _Reader(self.kind, self.categories, len(self.sigmas), size)
-        self._images[image_id] = _Image(size, reader.truth(truth), reader.prediction(prediction))
+        self._images[image_id] = _Image(size, reader.targets(targets), reader.prediction(prediction))
 
     def merge(self, other: "CocoAP") -> None:
         """Add the images of another instance; one that both have (samplers repeat some) counts once.
@@ -132,9 +134,9 @@ class CocoAP:
         # Equal scores keep the order of the images, so that it must not depend on which process added them.
         ordered = sorted(self._images.items(), key=lambda item: (isinstance(item[0], str), item[0]))
         images = [image for _, image in ordered]
-        truth = self._coco(images, [image.truth for image in images])
+        targets = self._coco(images, [image.targets for image in images])
         prediction = self._coco(images, [image.prediction for image in images])
-        return average_precision(truth, prediction, self.kind, self.sigmas)
+        return average_precision(targets, prediction, self.kind, self.sigmas)
 
     def _coco(self, images: "Sequence[_Image]", rows: "Sequence[_Rows]") -> COCO:
         sizes = [{"id": i, "height": image.size[0], "width": image.size[1]} for i, image in enumerate(images, 1)]
@@ -145,11 +147,11 @@ class CocoAP:
         return COCO({"images": sizes, "annotations": annotations, "categories": categories})
 
 
-def average_precision(truth: COCO, prediction: COCO, kind: Kind, sigmas: Sequence[float]) -> dict[str, Any]:
+def average_precision(targets: COCO, prediction: COCO, kind: Kind, sigmas: Sequence[float]) -> dict[str, Any]:
     """Compute the metrics of two COCO tables.
 
     Args:
-        truth: The ground truth.
+        targets: The ground truth.
         prediction: The results.
         kind: "bbox", "segm" or "keypoints".
         sigmas: The OKS falloffs per keypoint.
@@ -157,13 +159,13 @@ def average_precision(truth: COCO, prediction: COCO, kind: Kind, sigmas: Sequenc
     Returns:
         See `CocoAP.result`.
     """
-    run = COCOeval_faster(truth, prediction, kind, kpt_oks_sigmas=list(sigmas))
-    labels = sorted(truth.cats)
+    run = COCOeval_faster(targets, prediction, kind, kpt_oks_sigmas=list(sigmas))
+    labels = sorted(targets.cats)
     run.params.catIds = labels
     run.run()
     # [IoU threshold, recall, category, area range, number of detections]: all areas, most detections
     precision = run.eval["precision"][:, :, :, 0, -1]
-    names = unique_names({label: truth.cats[label]["name"] for label in labels})
+    names = unique_names({label: targets.cats[label]["name"] for label in labels})
     per_class = {
         name: {"AP": _mean(precision[:, :, k]), "AP50": _mean(precision[0, :, k])}
         for k, name in enumerate(names.values())
@@ -216,7 +218,7 @@ class _Rows:
 @dataclass(frozen=True)
 class _Image:
     size: tuple[int, int]
-    truth: _Rows
+    targets: _Rows
     prediction: _Rows
 
 
@@ -229,7 +231,7 @@ class _Reader:
     K: int
     size: tuple[int, int]
 
-    def truth(self, objects: CocoObjects) -> _Rows:
+    def targets(self, objects: CocoObjects) -> _Rows:
         return self._rows("ground-truth", objects, boxes=self.kind != "segm", area=objects.area)
 
     def prediction(self, objects: CocoObjects) -> _Rows:

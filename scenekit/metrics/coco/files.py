@@ -24,7 +24,7 @@ _FARTHEST = 1e6  # pixels; an edge of a polygon is drawn point by point, so that
 
 
 def score_files(
-    truth: Path, results: Path, kinds: Sequence[Kind] | None = None, sigmas: Sequence[float] | None = None
+    ground_truth: Path, results: Path, kinds: Sequence[Kind] | None = None, sigmas: Sequence[float] | None = None
 ) -> dict[str, dict[str, Any]]:
     """Compute COCO's AP of files.
 
@@ -32,7 +32,7 @@ def score_files(
     are scored.
 
     Args:
-        truth: Ground truth in COCO's layout.
+        ground_truth: Ground truth in COCO's layout.
         results: Results in COCO's layout.
         kinds: By default those that both files hold (the first entry of the results decides); for an empty list of
             results, all that the ground truth holds.
@@ -44,14 +44,14 @@ def score_files(
     Raises:
         InputError: Names the file and the entry that is wrong.
     """
-    tables = _read(truth, results)
+    tables = _read(ground_truth, results)
     falloffs = list(sigmas or COCO_SIGMAS)
     chosen = list(kinds) if kinds else _common_kinds(tables)
     _prepare_truth(tables, chosen, len(falloffs))
     _prepare_results(tables, chosen, len(falloffs))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about annotations with id 0, which `_read` mentions in one line
-        ground = COCO({name: [record.data for record in part] for name, part in tables.truth.items()})
+        ground = COCO({name: [record.data for record in part] for name, part in tables.targets.items()})
     predictions = ground.loadRes([record.data for record in tables.results])
     return {kind: average_precision(ground, predictions, kind, falloffs) for kind in chosen}
 
@@ -60,17 +60,17 @@ def score_files(
 class _Tables:
     """The entries of both files: of the ground truth under "images", "categories" and "annotations"."""
 
-    truth: Mapping[str, list[Record]]
+    targets: Mapping[str, list[Record]]
     results: list[Record]
     results_path: Path
     images: Mapping[int, Record]
 
 
-def _read(truth: Path, results: Path) -> _Tables:
+def _read(ground_truth: Path, results: Path) -> _Tables:
     """Read both files, with every reference between them checked."""
-    data = read_json(truth)
+    data = read_json(ground_truth)
     parts = {
-        name: read_records(data, truth, name, noun)
+        name: read_records(data, ground_truth, name, noun)
         for name, noun in (("images", "image"), ("categories", "category"), ("annotations", "annotation"))
     }
     images, categories, annotations = (by_id(part) for part in parts.values())
@@ -82,7 +82,9 @@ def _read(truth: Path, results: Path) -> _Tables:
         record.reference("category_id", categories)
         _drop_empty_fields(record)
     if 0 in annotations:
-        logger.warning("%s: COCO's protocol never counts the annotation with id 0 as matched; number from 1", truth)
+        logger.warning(
+            "%s: COCO's protocol never counts the annotation with id 0 as matched; number from 1", ground_truth
+        )
     return _Tables(parts, entries, results, images)
 
 
@@ -99,7 +101,7 @@ def _holds(records: Sequence[Record], kind: Kind) -> bool:
 
 def _common_kinds(tables: _Tables) -> list[Kind]:
     """Return the kinds that both files hold; an empty file has all of them."""
-    annotations = tables.truth["annotations"]
+    annotations = tables.targets["annotations"]
     annotated = [kind for kind in FIELDS if not annotations or _holds(annotations, kind)]
     held = [kind for kind in FIELDS if not tables.results or _holds(tables.results[:1], kind)]
     if common := [kind for kind in held if kind in annotated]:
@@ -115,7 +117,7 @@ def _listing(kinds: Sequence[Kind]) -> str:
 
 def _prepare_truth(tables: _Tables, kinds: Sequence[Kind], K: int) -> None:
     """Check what the chosen kinds need; fill in what the official files may leave out."""
-    for record in tables.truth["annotations"]:
+    for record in tables.targets["annotations"]:
         record.number("area")
         record.data["iscrowd"] = int(record.flag("iscrowd"))
         if "bbox" in kinds or "keypoints" in kinds:

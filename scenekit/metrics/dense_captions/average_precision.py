@@ -60,8 +60,8 @@ class DenseCaptioning:
 
     def update(
         self,
-        truth_boxes: Any,
-        truth_captions: Sequence[Sequence[str]],
+        target_boxes: Any,
+        target_captions: Sequence[Sequence[str]],
         boxes: Any,
         captions: Sequence[str],
         scores: Any,
@@ -69,8 +69,8 @@ class DenseCaptioning:
         """Add one image.
 
         Args:
-            truth_boxes: [G 4] xyxy pixels (half-open) of the ground-truth regions.
-            truth_captions: One or more captions per region.
+            target_boxes: [G 4] xyxy pixels (half-open) of the ground-truth regions.
+            target_captions: One or more captions per region.
             boxes: [D 4] xyxy pixels of the detections.
             captions: One per detection.
             scores: One per detection.
@@ -78,8 +78,8 @@ class DenseCaptioning:
         Raises:
             InputError: Wrong shapes, numbers that are not finite, or lengths that differ.
         """
-        targets = corners(truth_boxes)
-        check_length("captions", truth_captions, len(targets), "boxes")
+        targets = corners(target_boxes)
+        check_length("captions", target_captions, len(targets), "boxes")
         detections, certainty = corners(boxes), decimals("scores", scores)
         check_length("captions", captions, len(detections), "boxes")
         check_length("scores", certainty, len(detections), "boxes")
@@ -87,7 +87,7 @@ class DenseCaptioning:
         regions = mean_boxes(targets, groups)
         order = np.argsort(-certainty, kind="stable")
         region, iou, first = assigned(regions, detections[order], self.last_region)
-        references = [[text for row in group for text in truth_captions[row]] for group in groups]
+        references = [[text for row in group for text in target_captions[row]] for group in groups]
         self._regions += len(groups)
         self._images.append(
             _Detections(

@@ -20,7 +20,7 @@ Progress = Callable[[Iterable[ImagePair]], Iterable[ImagePair]]
 
 
 def score_dense_caption_files(
-    truth: Path,
+    ground_truth: Path,
     prediction: Path,
     language: str = "unigram-F",
     last_region: bool = False,
@@ -32,7 +32,7 @@ def score_dense_caption_files(
     Captions without a word count as wrong ones; they are added to `notes`.
 
     Args:
-        truth: JSON of the ground truth.
+        ground_truth: JSON of the ground truth.
         prediction: JSON of the predictions.
         language: The language score of mAP, by name.
         last_region: See `DenseCaptioning`.
@@ -47,14 +47,14 @@ def score_dense_caption_files(
     """
     notes = notes or Notes()
     metric = DenseCaptioning(language_score(language), language, last_region)
-    for target, predicted in progress(paired_images(read_json(truth), truth, prediction)):
+    for target, predicted in progress(paired_images(read_json(ground_truth), ground_truth, prediction)):
         boxes, references = target.get("boxes"), _texts(target, notes, several=True)
         arrays, captions = [predicted.get("boxes"), predicted.get("scores")], _texts(predicted, notes)
         with named(target):
-            truth_boxes = corners(boxes)
-            check_length("captions", references, len(truth_boxes), "boxes")
+            target_boxes = corners(boxes)
+            check_length("captions", references, len(target_boxes), "boxes")
         with named(predicted):
-            metric.update(truth_boxes, references, arrays[0], [texts[0] for texts in captions], arrays[1])
+            metric.update(target_boxes, references, arrays[0], [texts[0] for texts in captions], arrays[1])
     return {**metric.result(), **metric.text_scores()}
 
 

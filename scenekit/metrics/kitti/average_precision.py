@@ -60,10 +60,11 @@ COUNTED, IGNORED, OTHER = 0, 1, -1
 class Difficulty:
     """The limits of objects that count.
 
-    name: "easy", "moderate" or "hard".
-    min_height: Of the 2D box, in pixels; objects must be higher.
-    max_occlusion: 0 to 3.
-    max_truncation: 0 to 1.
+    Attributes:
+        name: "easy", "moderate" or "hard".
+        min_height: Of the 2D box, in pixels; objects must be higher.
+        max_occlusion: 0 to 3.
+        max_truncation: 0 to 1.
     """
 
     name: str
@@ -71,19 +72,19 @@ class Difficulty:
     max_occlusion: int
     max_truncation: float
 
-    def exceeded(self, truth: KittiObjects) -> Bool[np.ndarray, " G"]:
+    def exceeded(self, targets: KittiObjects) -> Bool[np.ndarray, " G"]:
         """Return which objects do not count.
 
         Args:
-            truth: The objects of an image.
+            targets: The objects of an image.
 
         Returns:
             Whether an object is too small, too hidden or truncated too far.
         """
         exceeded: Bool[np.ndarray, " G"] = (
-            (truth.occluded > self.max_occlusion)
-            | (truth.truncated > self.max_truncation)
-            | (truth.heights <= self.min_height)
+            (targets.occluded > self.max_occlusion)
+            | (targets.truncated > self.max_truncation)
+            | (targets.heights <= self.min_height)
         )
         return exceeded
 
@@ -99,15 +100,16 @@ DIFFICULTIES = (
 class KittiObjects:
     """The objects of one image in the conventions of KITTI's text files.
 
-    names: Classes.
-    truncated: 0 to 1.
-    occluded: 0 visible, 1 partly, 2 largely hidden, 3 unknown.
-    alphas: Observation angles, in radians.
-    boxes: xyxy pixels.
-    sizes: Height, width, length in metres.
-    locations: The middle of the lower face in the camera frame, in metres.
-    rotations: About the y axis of the camera, in radians.
-    scores: Of detections only.
+    Attributes:
+        names: Classes.
+        truncated: 0 to 1.
+        occluded: 0 visible, 1 partly, 2 largely hidden, 3 unknown.
+        alphas: Observation angles, in radians.
+        boxes: xyxy pixels.
+        sizes: Height, width, length in metres.
+        locations: The middle of the lower face in the camera frame, in metres.
+        rotations: About the y axis of the camera, in radians.
+        scores: Of detections only.
     """
 
     names: tuple[str, ...]
@@ -147,11 +149,11 @@ class KittiAP:
     def __init__(self) -> None:
         self._images: list[_Image] = []
 
-    def update(self, truth: KittiObjects, prediction: KittiObjects) -> None:
+    def update(self, targets: KittiObjects, prediction: KittiObjects) -> None:
         """Add one image.
 
         Args:
-            truth: The ground truth.
+            targets: The ground truth.
             prediction: The detections.
 
         Raises:
@@ -159,7 +161,7 @@ class KittiAP:
         """
         if prediction.scores is None:
             raise InputError("detections need scores: 16 columns a line")
-        self._images.append(_Image(truth, prediction, prediction.scores, overlaps(truth, prediction)))
+        self._images.append(_Image(targets, prediction, prediction.scores, overlaps(targets, prediction)))
 
     def merge(self, other: KittiAP) -> None:
         """Add the images of another instance.
@@ -202,7 +204,7 @@ class KittiAP:
             Fractions by metric; with "2D" also "AOS", of orientation.
         """
         cases = [_Case.of(image, name, difficulty, metric, min_overlap) for image in self._images]
-        count = sum(int((case.truth == COUNTED).sum()) for case in cases)
+        count = sum(int((case.targets == COUNTED).sum()) for case in cases)
         if not count:
             return {shown: np.full(SAMPLES, np.nan) for shown in _shown(metric)}
         thresholds = recall_thresholds(np.concatenate([_matched_scores(case) for case in cases]), count)
@@ -213,18 +215,18 @@ class KittiAP:
         return {shown: _envelope(curve) for shown, curve in zip(_shown(metric), curves, strict=False)}
 
 
-def overlaps(truth: KittiObjects, prediction: KittiObjects) -> dict[Metric, Float[np.ndarray, "D G"]]:
+def overlaps(targets: KittiObjects, prediction: KittiObjects) -> dict[Metric, Float[np.ndarray, "D G"]]:
     """Compute the IoU of every detection with every object.
 
     Args:
-        truth: The ground truth.
+        targets: The ground truth.
         prediction: The detections.
 
     Returns:
         Fractions by metric; 0 for objects without a 3D box, such as DontCare.
     """
-    bev, volume = _in_space(truth, prediction)
-    return {"2D": box_iou(prediction.boxes, truth.boxes), "BEV": bev, "3D": volume}
+    bev, volume = _in_space(targets, prediction)
+    return {"2D": box_iou(prediction.boxes, targets.boxes), "BEV": bev, "3D": volume}
 
 
 def recall_thresholds(scores: Float[np.ndarray, " K"], count: int) -> Float[np.ndarray, " T"]:
@@ -249,7 +251,7 @@ def recall_thresholds(scores: Float[np.ndarray, " K"], count: int) -> Float[np.n
 
 @dataclass(frozen=True, eq=False)
 class _Image:
-    truth: KittiObjects
+    targets: KittiObjects
     prediction: KittiObjects
     scores: Float[np.ndarray, " D"]
     overlaps: Mapping[Metric, Float[np.ndarray, "D G"]]
@@ -259,7 +261,7 @@ class _Image:
 class _Case:
     """An image for one class, difficulty and metric: the role of each object, and the detections that overlap it."""
 
-    truth: Int[np.ndarray, " G"]
+    targets: Int[np.ndarray, " G"]
     prediction: Int[np.ndarray, " D"]
     scores: Float[np.ndarray, " D"]
     overlaps: Float[np.ndarray, "D G"]
@@ -269,12 +271,12 @@ class _Case:
 
     @classmethod
     def of(cls, image: _Image, name: str, difficulty: Difficulty, metric: Metric, min_overlap: float) -> _Case:
-        truth, prediction = image.truth, image.prediction
+        targets, prediction = image.targets, image.prediction
         iou = image.overlaps[metric]
-        turn = prediction.alphas[:, None] - truth.alphas
-        inside = _inside_dont_care(truth, prediction) > min_overlap
+        turn = prediction.alphas[:, None] - targets.alphas
+        inside = _inside_dont_care(targets, prediction) > min_overlap
         return cls(
-            _roles_of_truth(truth, name, difficulty),
+            _roles_of_targets(targets, name, difficulty),
             _roles_of_detections(prediction, name, difficulty),
             image.scores,
             iou,
@@ -284,10 +286,10 @@ class _Case:
         )
 
 
-def _roles_of_truth(truth: KittiObjects, name: str, difficulty: Difficulty) -> Int[np.ndarray, " G"]:
-    own = truth.named(name)
-    alike = truth.named(LOOK_ALIKE[name]) if name in LOOK_ALIKE else np.zeros_like(own)
-    return np.where(own & ~difficulty.exceeded(truth), COUNTED, np.where(own | alike, IGNORED, OTHER))
+def _roles_of_targets(targets: KittiObjects, name: str, difficulty: Difficulty) -> Int[np.ndarray, " G"]:
+    own = targets.named(name)
+    alike = targets.named(LOOK_ALIKE[name]) if name in LOOK_ALIKE else np.zeros_like(own)
+    return np.where(own & ~difficulty.exceeded(targets), COUNTED, np.where(own | alike, IGNORED, OTHER))
 
 
 def _roles_of_detections(prediction: KittiObjects, name: str, difficulty: Difficulty) -> Int[np.ndarray, " D"]:
@@ -299,12 +301,12 @@ def _roles_of_detections(prediction: KittiObjects, name: str, difficulty: Diffic
 def _matched_scores(case: _Case) -> Float[np.ndarray, " K"]:
     """Return, for the first pass, the scores of the detections that match counted objects."""
     free, scores = case.prediction != OTHER, []
-    for i in np.flatnonzero(case.truth != OTHER):
+    for i in np.flatnonzero(case.targets != OTHER):
         candidates = np.flatnonzero(free & case.reaches[:, i])
         if len(candidates):
             matched = candidates[case.scores[candidates].argmax()]
             free[matched] = False
-            if case.truth[i] == COUNTED and case.prediction[matched] == COUNTED:
+            if case.targets[i] == COUNTED and case.prediction[matched] == COUNTED:
                 scores.append(case.scores[matched])
     return np.array(scores, dtype=float)
 
@@ -316,13 +318,13 @@ def _counts(case: _Case, thresholds: Float[np.ndarray, " T"]) -> Float[np.ndarra
     tp, similarity = np.zeros((2, len(thresholds)))
     if not free.size:
         return np.stack((tp, tp, similarity))
-    for i in np.flatnonzero(case.truth != OTHER):
+    for i in np.flatnonzero(case.targets != OTHER):
         candidates = free & case.reaches[:, i]
         best = np.where(candidates & counted, case.overlaps[:, i], -1).argmax(axis=1)
         matched = np.where((candidates & counted).any(axis=1), best, candidates.argmax(axis=1))
         rows = np.flatnonzero(candidates.any(axis=1))
         free[rows, matched[rows]] = False
-        if case.truth[i] == COUNTED:
+        if case.targets[i] == COUNTED:
             rows = rows[counted[matched[rows]]]
             tp[rows] += 1
             similarity[rows] += case.similarity[matched[rows], i]
@@ -330,9 +332,9 @@ def _counts(case: _Case, thresholds: Float[np.ndarray, " T"]) -> Float[np.ndarra
     return np.stack((tp, fp, similarity))
 
 
-def _inside_dont_care(truth: KittiObjects, prediction: KittiObjects) -> Float[np.ndarray, " D"]:
+def _inside_dont_care(targets: KittiObjects, prediction: KittiObjects) -> Float[np.ndarray, " D"]:
     """Compute the largest share of each detection's box that lies in one region of DontCare."""
-    regions = truth.boxes[truth.named(DONT_CARE)]
+    regions = targets.boxes[targets.named(DONT_CARE)]
     areas = (prediction.boxes[:, 2:] - prediction.boxes[:, :2]).prod(axis=1)
     shares: Float[np.ndarray, " D"] = _ratio(_intersections(prediction.boxes, regions), areas[:, None]).max(
         axis=1, initial=0
@@ -346,17 +348,17 @@ def _intersections(a: Float[np.ndarray, "D 4"], b: Float[np.ndarray, "G 4"]) -> 
     return shared
 
 
-def _in_space(truth: KittiObjects, prediction: KittiObjects) -> tuple[np.ndarray, np.ndarray]:
+def _in_space(targets: KittiObjects, prediction: KittiObjects) -> tuple[np.ndarray, np.ndarray]:
     """Compute the IoU seen from above, and of the volumes of upright boxes."""
-    bev, volume = np.zeros((2, len(prediction), len(truth)))
-    rows, columns = (np.flatnonzero(_has_box3d(objects)) for objects in (prediction, truth))
+    bev, volume = np.zeros((2, len(prediction), len(targets)))
+    rows, columns = (np.flatnonzero(_has_box3d(objects)) for objects in (prediction, targets))
     cells = np.ix_(rows, columns)
-    area, iou = bev_overlap(_footprints(prediction)[rows], _footprints(truth)[columns])
+    area, iou = bev_overlap(_footprints(prediction)[rows], _footprints(targets)[columns])
     bev[cells] = iou.numpy()
-    tops = [objects.locations[:, 1] - objects.sizes[:, 0] for objects in (prediction, truth)]
-    bottom = np.minimum(prediction.locations[:, None, 1], truth.locations[:, 1])
+    tops = [objects.locations[:, 1] - objects.sizes[:, 0] for objects in (prediction, targets)]
+    bottom = np.minimum(prediction.locations[:, None, 1], targets.locations[:, 1])
     common = np.maximum(bottom - np.maximum(tops[0][:, None], tops[1]), 0)[cells]
-    volumes = [objects.sizes.prod(axis=1) for objects in (prediction, truth)]
+    volumes = [objects.sizes.prod(axis=1) for objects in (prediction, targets)]
     shared = area.numpy() * common
     volume[cells] = shared / (volumes[0][rows, None] + volumes[1][columns] - shared)
     return bev, volume

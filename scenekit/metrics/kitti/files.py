@@ -20,11 +20,11 @@ NUMBERS = 14
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
 
 
-def score_kitti_files(truth: Path, prediction: Path, progress: Progress = iter) -> dict[str, float]:
+def score_kitti_files(ground_truth: Path, prediction: Path, progress: Progress = iter) -> dict[str, float]:
     """Compute KITTI's AP of two folders with files of the same names.
 
     Args:
-        truth: The folder of ground-truth files, or one with label_2/ in it.
+        ground_truth: The folder of ground-truth files, or one with label_2/ in it.
         prediction: The folder of detections, or one with data/ in it.
         progress: May wrap the loop over the files.
 
@@ -34,14 +34,14 @@ def score_kitti_files(truth: Path, prediction: Path, progress: Progress = iter) 
     Raises:
         InputError: Names the file and the line that is wrong, or the file that only one folder has.
     """
-    targets, predictions = _files(truth, "label_2"), _files(prediction, "data")
+    targets, predictions = _files(ground_truth, "label_2"), _files(prediction, "data")
     if missing := sorted(targets.keys() - predictions.keys()):
         raise InputError(
             f"{prediction} has no {missing[0]} ({len(missing)} of {len(targets)} files are missing); an image without"
             " detections has an empty file"
         )
     if unknown := sorted(predictions.keys() - targets.keys()):
-        raise InputError(f"{prediction} has {unknown[0]}, but {truth} has not")
+        raise InputError(f"{prediction} has {unknown[0]}, but {ground_truth} has not")
     scores = KittiAP()
     for path in progress([targets[name] for name in sorted(targets)]):
         scores.update(read_objects(path), read_objects(predictions[path.name], scored=True))

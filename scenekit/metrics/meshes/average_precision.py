@@ -31,10 +31,11 @@ THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
 class Surface:
     """Points on a surface, evenly spread.
 
-    points: In any unit.
-    normals: Unit normals at the points.
-    queries: The number of points that are looked up on other surfaces (all, if None): a sample suffices for means over
-        them, while the distance to a surface needs all of its points.
+    Attributes:
+        points: In any unit.
+        normals: Unit normals at the points.
+        queries: The number of points that are looked up on other surfaces (all, if None): a sample suffices for means
+            over them, while the distance to a surface needs all of its points.
     """
 
     points: Float[np.ndarray, "S 3"]

@@ -61,11 +61,12 @@ class Omni3DFilter:
     Objects behind the camera, without a valid 3D box, without a point of lidar or segmentation, or with an error of
     depth above 0.5 are always ignored.
 
-    truncation: From this share beyond the image on.
-    visibility: Up to this visible share.
-    min_height: Up to this height, as a share of the image's.
-    max_height: From this height on, as a share of the image's.
-    max_depth: Beyond this depth in metres.
+    Attributes:
+        truncation: From this share beyond the image on.
+        visibility: Up to this visible share.
+        min_height: Up to this height, as a share of the image's.
+        max_height: From this height on, as a share of the image's.
+        max_depth: Beyond this depth in metres.
     """
 
     truncation: float = 0.33333333
@@ -79,11 +80,12 @@ class Omni3DFilter:
 class Omni3DObjects:
     """The boxes of one image and category.
 
-    boxes: xyxy pixels.
-    corners: Metres, in the order of `Boxes3D.corners`.
-    depths: Of the centers, in metres.
-    ignored: Which ground-truth objects count neither way.
-    scores: Of detections.
+    Attributes:
+        boxes: xyxy pixels.
+        corners: Metres, in the order of `Boxes3D.corners`.
+        depths: Of the centers, in metres.
+        ignored: Which ground-truth objects count neither way.
+        scores: Of detections.
     """
 
     boxes: Float[np.ndarray, "N 4"]
@@ -133,19 +135,19 @@ class Omni3DAP:
         self.categories, self.proximity, self.modes = tuple(categories), proximity, tuple(modes)
         self._pairs: dict[str, list[_Pair]] = {name: [] for name in self.categories}
 
-    def update(self, category: str, truth: Omni3DObjects, prediction: Omni3DObjects) -> None:
+    def update(self, category: str, targets: Omni3DObjects, prediction: Omni3DObjects) -> None:
         """Add the objects of one category in one image.
 
         Args:
             category: Its name.
-            truth: The ground truth.
+            targets: The ground truth.
             prediction: The detections.
         """
         order = np.argsort(-prediction.scores, kind="stable")[: MOST_DETECTIONS[-1]]
         kept = prediction.rows(order)
         needed = {*self.modes, *(("2D",) if self.proximity else ())}
-        iou = {mode: overlaps(kept, truth) for mode, overlaps in _IOU.items() if mode in needed}
-        self._pairs[category].append(_Pair(truth, kept, iou))
+        iou = {mode: overlaps(kept, targets) for mode, overlaps in _IOU.items() if mode in needed}
+        self._pairs[category].append(_Pair(targets, kept, iou))
 
     def merge(self, other: Omni3DAP) -> None:
         """Add the images of another instance.
@@ -212,7 +214,7 @@ class Omni3DAP:
 
 @dataclass(frozen=True, eq=False)
 class _Pair:
-    truth: Omni3DObjects
+    targets: Omni3DObjects
     prediction: Omni3DObjects
     iou: Mapping[Mode, Float[np.ndarray, "D G"]]
 
@@ -228,8 +230,8 @@ class _Judged:
 
 
 def _judged(pair: _Pair, mode: Mode, limits: tuple[float, float], most: int, proximity: bool) -> _Judged:
-    outside = [(o.extents(mode) < limits[0]) | (o.extents(mode) > limits[1]) for o in (pair.truth, pair.prediction)]
-    ignored = pair.truth.ignored | outside[0]
+    outside = [(o.extents(mode) < limits[0]) | (o.extents(mode) > limits[1]) for o in (pair.targets, pair.prediction)]
+    ignored = pair.targets.ignored | outside[0]
     rows = match(pair.iou[mode][:most], ignored, THRESHOLDS[mode])
     matched = rows >= 0
     left_out = outside[1][:most]

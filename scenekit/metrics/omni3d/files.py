@@ -31,7 +31,7 @@ Progress = Callable[[Iterable[Cell]], Iterable[Cell]]
 
 
 def score_omni3d_files(
-    truth: Path,
+    ground_truth: Path,
     prediction: Path,
     rules: Omni3DFilter | None = None,
     boxes: Boxes2D = "trunc",
@@ -41,7 +41,7 @@ def score_omni3d_files(
     """Compute Omni3D's AP of files.
 
     Args:
-        truth: Ground truth in Omni3D's layout.
+        ground_truth: Ground truth in Omni3D's layout.
         prediction: Detections, see above.
         rules: Which objects are ignored.
         boxes: The 2D box of the ground truth.
@@ -54,11 +54,11 @@ def score_omni3d_files(
     Raises:
         InputError: Names the file and the entry that is wrong.
     """
-    data = read_json(truth)
-    images = {id: _height(image) for id, image in by_id(read_records(data, truth, "images", "image")).items()}
-    listed = by_id(read_records(data, truth, "categories", "category"))
+    data = read_json(ground_truth)
+    images = {id: _height(image) for id, image in by_id(read_records(data, ground_truth, "images", "image")).items()}
+    listed = by_id(read_records(data, ground_truth, "categories", "category"))
     categories = {id: category.text("name") for id, category in listed.items()}
-    targets = _grouped(read_records(data, truth, "annotations", "annotation"), images, categories)
+    targets = _grouped(read_records(data, ground_truth, "annotations", "annotation"), images, categories)
     predictions = _grouped(records_of(read_json(prediction), prediction, "prediction"), images, categories)
     rules = rules or Omni3DFilter()
     scores = Omni3DAP(list(categories.values()), proximity)

@@ -19,8 +19,8 @@ Progress = Callable[[Iterable[Record]], Iterable[Record]]
 
 
 def score_panoptic_files(
-    truth: Path,
-    truth_maps: Path,
+    ground_truth: Path,
+    target_maps: Path,
     prediction: Path,
     predicted_maps: Path,
     crowds: Literal["last", "all"] = "last",
@@ -31,8 +31,8 @@ def score_panoptic_files(
     Every image of the ground truth needs a prediction, which may be empty, and no other image may have one.
 
     Args:
-        truth: JSON of the ground truth; categories are those that it lists.
-        truth_maps: The folder of its PNG files.
+        ground_truth: JSON of the ground truth; categories are those that it lists.
+        target_maps: The folder of its PNG files.
         prediction: JSON of the predictions.
         predicted_maps: The folder of their PNG files.
         crowds: Which crowd segments make predictions on them ignored; see `PanopticQuality`.
@@ -44,16 +44,16 @@ def score_panoptic_files(
     Raises:
         InputError: Names the file and the entry that is wrong.
     """
-    for folder in (truth_maps, predicted_maps):
+    for folder in (target_maps, predicted_maps):
         if not folder.is_dir():
             raise InputError(f"{folder}: expected a folder of PNG files; there is no such folder")
-    data = read_json(truth)
-    quality = PanopticQuality(_categories(data, truth), crowds)
+    data = read_json(ground_truth)
+    quality = PanopticQuality(_categories(data, ground_truth), crowds)
     predictions = _annotations(read_json(prediction), prediction)
-    images = _annotations(data, truth)
+    images = _annotations(data, ground_truth)
     _check_images(images, predictions, prediction)
     for image in progress(images.values()):
-        _add(quality, (image, truth_maps), (predictions[image.data["image_id"]], predicted_maps))
+        _add(quality, (image, target_maps), (predictions[image.data["image_id"]], predicted_maps))
     return quality.result()
 
 
@@ -94,18 +94,18 @@ def _annotations(data: Any, path: Path) -> dict[int, Record]:
     return by_id(read_records(data, path, "annotations", "annotation"), "image_id")
 
 
-def _check_images(truth: Mapping[int, Record], predictions: Mapping[int, Record], path: Path) -> None:
-    if missing := sorted(truth.keys() - predictions.keys()):
+def _check_images(ground_truth: Mapping[int, Record], predictions: Mapping[int, Record], path: Path) -> None:
+    if missing := sorted(ground_truth.keys() - predictions.keys()):
         raise InputError(
-            f"{path} has no prediction for image {missing[0]} ({len(missing)} of {len(truth)} are missing)"
+            f"{path} has no prediction for image {missing[0]} ({len(missing)} of {len(ground_truth)} are missing)"
         )
-    if unknown := sorted(predictions.keys() - truth.keys()):
+    if unknown := sorted(predictions.keys() - ground_truth.keys()):
         raise InputError(f"{path} has a prediction for image {unknown[0]}, which the ground truth does not list")
 
 
-def _add(quality: PanopticQuality, truth: tuple[Record, Path], prediction: tuple[Record, Path]) -> None:
+def _add(quality: PanopticQuality, ground_truth: tuple[Record, Path], prediction: tuple[Record, Path]) -> None:
     """Add one image; each side is its annotation and the folder of its map."""
-    (target, target_folder), (predicted, predicted_folder) = truth, prediction
+    (target, target_folder), (predicted, predicted_folder) = ground_truth, prediction
     try:
         quality.update(
             read_id_map(target_folder / target.text("file_name")),

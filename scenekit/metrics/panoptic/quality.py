@@ -29,7 +29,12 @@ _OFFSET = 1 << 32  # ids are below 2^24 in PNG files; a pair of ids fits into 64
 
 @dataclass(frozen=True)
 class PanopticCategory:
-    """The name of a category, and whether it is a thing (its regions are countable objects) or stuff."""
+    """A category of segments.
+
+    Attributes:
+        name: Its name.
+        is_thing: Whether its segments are countable objects; else it is stuff.
+    """
 
     name: str
     is_thing: bool
@@ -39,10 +44,11 @@ class PanopticCategory:
 class SegmentInfo:
     """One segment of an id map.
 
-    id: The value of its pixels.
-    category_id: Its category.
-    area: Pixels; the official protocol reads that of the ground truth from its JSON. None: counted in the map.
-    crowd: Whether it is a group of objects.
+    Attributes:
+        id: The value of its pixels.
+        category_id: Its category.
+        area: Pixels; the official protocol reads that of the ground truth from its JSON. None: counted in the map.
+        crowd: Whether it is a group of objects.
     """
 
     id: int
@@ -55,10 +61,11 @@ class SegmentInfo:
 class Counts:
     """Counts of one category.
 
-    iou: The sum over matched pairs.
-    tp: True positives.
-    fp: False positives.
-    fn: False negatives.
+    Attributes:
+        iou: The sum over matched pairs.
+        tp: True positives.
+        fp: False positives.
+        fn: False negatives.
     """
 
     iou: float = 0.0
@@ -101,16 +108,16 @@ class PanopticQuality:
 
     def update(
         self,
-        truth: Any,
-        truth_segments: Iterable[SegmentInfo],
+        targets: Any,
+        target_segments: Iterable[SegmentInfo],
         prediction: Any,
         predicted_segments: Iterable[SegmentInfo],
     ) -> None:
         """Add one image.
 
         Args:
-            truth: Id map of the ground truth: integer array or tensor [H, W].
-            truth_segments: What its ids mean.
+            targets: Id map of the ground truth: integer array or tensor [H, W].
+            target_segments: What its ids mean.
             prediction: Id map of the prediction.
             predicted_segments: What its ids mean.
 
@@ -118,8 +125,8 @@ class PanopticQuality:
             InputError: Maps differ in size, a category is unknown, an id is repeated, or predicted ids are not both in
                 the map and in the list.
         """
-        pair = _Pair.read(truth, truth_segments, prediction, predicted_segments)
-        for segment in (*pair.truth.values(), *pair.predicted.values()):
+        pair = _Pair.read(targets, target_segments, prediction, predicted_segments)
+        for segment in (*pair.targets.values(), *pair.predicted.values()):
             if segment.category_id not in self.categories:
                 raise InputError(f"segment {segment.id} has the unknown category {segment.category_id}")
         for category, counts in pair.counts(self.crowds).items():
@@ -172,43 +179,43 @@ def _row(counts: Counts) -> dict[str, float | int]:
 
 @dataclass(frozen=True)
 class _Pair:
-    """The segments of one image with their areas, and the pixels that each pair of ids (truth, predicted) shares."""
+    """The segments of one image with their areas, and the pixels that each pair of ids (targets, predicted) shares."""
 
-    truth: Mapping[int, SegmentInfo]
+    targets: Mapping[int, SegmentInfo]
     predicted: Mapping[int, SegmentInfo]
     overlap: Mapping[tuple[int, int], int]
 
     @classmethod
     def read(
         cls,
-        truth: Any,
-        truth_segments: Iterable[SegmentInfo],
+        targets: Any,
+        target_segments: Iterable[SegmentInfo],
         prediction: Any,
         predicted_segments: Iterable[SegmentInfo],
     ) -> "_Pair":
-        truth, prediction = _id_map("ground-truth", truth), _id_map("predicted", prediction)
-        if truth.shape != prediction.shape:
+        targets, prediction = _id_map("ground-truth", targets), _id_map("predicted", prediction)
+        if targets.shape != prediction.shape:
             raise InputError(
-                f"a panoptic map of {_size(prediction)} was predicted for one of {_size(truth)} (height x width)"
+                f"a panoptic map of {_size(prediction)} was predicted for one of {_size(targets)} (height x width)"
             )
-        truth_areas, predicted_areas = _areas(truth), _areas(prediction)
-        targets = _by_id("ground-truth", truth_segments)
+        target_areas, predicted_areas = _areas(targets), _areas(prediction)
+        annotated = _by_id("ground-truth", target_segments)
         predicted = _by_id("predicted", predicted_segments)
         _check_prediction(predicted, predicted_areas)
         return cls(
-            {i: s if s.area is not None else replace(s, area=truth_areas.get(i, 0)) for i, s in targets.items()},
+            {i: s if s.area is not None else replace(s, area=target_areas.get(i, 0)) for i, s in annotated.items()},
             {i: replace(s, area=predicted_areas[i]) for i, s in predicted.items()},
-            {divmod(pair, _OFFSET): n for pair, n in _areas(truth * _OFFSET + prediction).items()},
+            {divmod(pair, _OFFSET): n for pair, n in _areas(targets * _OFFSET + prediction).items()},
         )
 
     def counts(self, crowds: Literal["last", "all"]) -> dict[int, Counts]:
         """Return what this image adds to each category."""
         counts: dict[int, Counts] = defaultdict(Counts)
         matched = self._matches()
-        for (truth_id, _), iou in matched.items():
-            counts[self.truth[truth_id].category_id] += Counts(iou=iou, tp=1)
+        for (target_id, _), iou in matched.items():
+            counts[self.targets[target_id].category_id] += Counts(iou=iou, tp=1)
         matched_targets, matched_predictions = {t for t, _ in matched}, {p for _, p in matched}
-        for segment in self.truth.values():
+        for segment in self.targets.values():
             if segment.id not in matched_targets and not segment.crowd:
                 counts[segment.category_id] += Counts(fn=1)
         crowd_ids = self._crowds(crowds)
@@ -221,22 +228,22 @@ class _Pair:
     def _matches(self) -> dict[tuple[int, int], float]:
         """Return the IoU of each matched pair of ids."""
         matches = {}
-        for (truth_id, predicted_id), shared in self.overlap.items():
-            if truth_id not in self.truth or predicted_id not in self.predicted:
+        for (target_id, predicted_id), shared in self.overlap.items():
+            if target_id not in self.targets or predicted_id not in self.predicted:
                 continue
-            truth, predicted = self.truth[truth_id], self.predicted[predicted_id]
-            if truth.crowd or truth.category_id != predicted.category_id:
+            target, predicted = self.targets[target_id], self.predicted[predicted_id]
+            if target.crowd or target.category_id != predicted.category_id:
                 continue
-            union = _area(predicted) + _area(truth) - shared - self.overlap.get((VOID, predicted_id), 0)
+            union = _area(predicted) + _area(target) - shared - self.overlap.get((VOID, predicted_id), 0)
             # a union without pixels is that of a ground truth whose stated area is too small; it matches nothing
             if union > 0 and shared / union > 0.5:
-                matches[truth_id, predicted_id] = shared / union
+                matches[target_id, predicted_id] = shared / union
         return matches
 
     def _crowds(self, crowds: Literal["last", "all"]) -> dict[int, list[int]]:
         """Return the crowd segments of each category on which predictions are ignored."""
         ids: dict[int, list[int]] = defaultdict(list)
-        for segment in self.truth.values():
+        for segment in self.targets.values():
             if segment.crowd:
                 kept = ids[segment.category_id] if crowds == "all" else []
                 ids[segment.category_id] = [*kept, segment.id]

@@ -24,9 +24,10 @@ LAST_PIXEL = 1.0
 class GraphTruth:
     """The ground truth of one image.
 
-    boxes: xyxy pixels, the last one included.
-    labels: Class of each object.
-    relations: Rows (subject, object, predicate).
+    Attributes:
+        boxes: xyxy pixels, the last one included.
+        labels: Class of each object.
+        relations: Rows (subject, object, predicate).
     """
 
     boxes: Float[np.ndarray, "G 4"]
@@ -63,11 +64,12 @@ class GraphTruth:
 class GraphPrediction:
     """The prediction for one image.
 
-    boxes: xyxy pixels, the last one included.
-    labels: Class of each object.
-    scores: Score of each object.
-    pairs: Rows (subject, object), the best triplet first.
-    probabilities: Of the predicates of each pair, "no relation" in column 0.
+    Attributes:
+        boxes: xyxy pixels, the last one included.
+        labels: Class of each object.
+        scores: Score of each object.
+        pairs: Rows (subject, object), the best triplet first.
+        probabilities: Of the predicates of each pair, "no relation" in column 0.
     """
 
     boxes: Float[np.ndarray, "N 4"]

@@ -26,7 +26,7 @@ Progress = Callable[[Iterable[ImagePair]], Iterable[ImagePair]]
 
 
 def score_scene_graph_files(
-    truth: Path,
+    ground_truth: Path,
     prediction: Path,
     mode: Mode,
     zero_shot: Path | None = None,
@@ -40,7 +40,7 @@ def score_scene_graph_files(
     `notes`.
 
     Args:
-        truth: JSON of the ground truth.
+        ground_truth: JSON of the ground truth.
         prediction: JSON of the predictions.
         mode: What was given: "predcls", "sgcls" or "sgdet".
         zero_shot: JSON of the triplets that training did not contain.
@@ -55,9 +55,9 @@ def score_scene_graph_files(
         InputError: Names file, image and field that cannot be scored.
     """
     notes = notes or Notes()
-    content = read_json(truth)
-    pairs = paired_images(content, truth, prediction)
-    recall = SceneGraphRecall(_predicates(content, truth, pairs), mode, _triplets(zero_shot), without_pairs)
+    content = read_json(ground_truth)
+    pairs = paired_images(content, ground_truth, prediction)
+    recall = SceneGraphRecall(_predicates(content, ground_truth, pairs), mode, _triplets(zero_shot), without_pairs)
     for target, predicted in progress(pairs):
         graph = _truth(target, notes)
         with named(predicted):
@@ -68,16 +68,16 @@ def score_scene_graph_files(
 def _truth(record: Record, notes: Notes) -> GraphTruth:
     boxes, labels, relations = (record.get(name) for name in ("boxes", "labels", "relations"))
     with named(record):
-        truth = GraphTruth.of(boxes, labels, relations)
+        ground_truth = GraphTruth.of(boxes, labels, relations)
     before = set()
-    for number, row in enumerate(map(tuple, truth.relations.tolist())):
+    for number, row in enumerate(map(tuple, ground_truth.relations.tolist())):
         where = f"{record}: 'relations' number {number}"
         if row[0] == row[1]:
             notes.add(where, "relates an object to itself")
         if row in before:
             notes.add(where, "repeats another")
         before.add(row)
-    return truth
+    return ground_truth
 
 
 def _prediction(record: Record) -> GraphPrediction:

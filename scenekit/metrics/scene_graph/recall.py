@@ -75,29 +75,29 @@ class SceneGraphRecall:
         self.cutoffs = tuple(cutoffs)
         self._images: list[_Ranks] = []
 
-    def update(self, truth: GraphTruth, prediction: GraphPrediction) -> None:
+    def update(self, targets: GraphTruth, prediction: GraphPrediction) -> None:
         """Add one image.
 
         Args:
-            truth: The ground truth.
+            targets: The ground truth.
             prediction: The prediction; in "predcls" and "sgcls" of the ground-truth objects, in their order.
 
         Raises:
             InputError: A predicate has no name, or the prediction has another number of objects than the mode gives.
         """
-        self._check(truth, prediction)
-        if not len(truth.relations) or (self.without_pairs == "skip" and not len(prediction.pairs)):
+        self._check(targets, prediction)
+        if not len(targets.relations) or (self.without_pairs == "skip" and not len(prediction.pairs)):
             return
-        given = _with_given(truth, prediction, self.mode)
+        given = _with_given(targets, prediction, self.mode)
         listed = np.arange(min(len(given.pairs), max(self.cutoffs)))
         self._images.append(
             _Ranks(
-                np.full(len(truth.relations), len(self._images)),
-                truth.relations[:, 2],
-                self._unseen(truth),
-                first_matches(_constrained(truth, given, listed)),
-                first_matches(_unconstrained(truth, given, max(self.cutoffs))),
-                first_matches(_constrained(truth, given, _on_target_pairs(truth, given)[: max(self.cutoffs)])),
+                np.full(len(targets.relations), len(self._images)),
+                targets.relations[:, 2],
+                self._unseen(targets),
+                first_matches(_constrained(targets, given, listed)),
+                first_matches(_unconstrained(targets, given, max(self.cutoffs))),
+                first_matches(_constrained(targets, given, _on_target_pairs(targets, given)[: max(self.cutoffs)])),
             )
         )
 
@@ -160,23 +160,23 @@ class SceneGraphRecall:
         """
         return self._rows().predicate_recalls(name, k, len(self.predicates))
 
-    def _check(self, truth: GraphTruth, prediction: GraphPrediction) -> None:
+    def _check(self, targets: GraphTruth, prediction: GraphPrediction) -> None:
         P = len(self.predicates)
-        if (truth.relations[:, 2] > P).any():
-            raise InputError(f"the predicate {truth.relations[:, 2].max()} occurs, but only {P} are known")
+        if (targets.relations[:, 2] > P).any():
+            raise InputError(f"the predicate {targets.relations[:, 2].max()} occurs, but only {P} are known")
         width = prediction.probabilities.shape[1]
         if len(prediction.pairs) and width != P + 1:
             raise InputError(f"{width} scores per pair for {P} predicates; {P + 1} are needed, 'no relation' first")
         predicted = len(prediction.boxes)
-        if self.mode != "sgdet" and predicted != len(truth.boxes) and (predicted or len(prediction.pairs)):
+        if self.mode != "sgdet" and predicted != len(targets.boxes) and (predicted or len(prediction.pairs)):
             raise InputError(
-                f"mode {self.mode} gives the ground-truth objects: expected {len(truth.boxes)}, in the same order, got"
-                f" {predicted}"
+                f"mode {self.mode} gives the ground-truth objects: expected {len(targets.boxes)}, in the same order,"
+                f" got {predicted}"
             )
 
-    def _unseen(self, truth: GraphTruth) -> Bool[np.ndarray, " R"]:
-        subjects, objects = truth.labels[truth.relations[:, :2]].T.tolist()
-        triplets = zip(subjects, objects, truth.relations[:, 2].tolist(), strict=True)
+    def _unseen(self, targets: GraphTruth) -> Bool[np.ndarray, " R"]:
+        subjects, objects = targets.labels[targets.relations[:, :2]].T.tolist()
+        triplets = zip(subjects, objects, targets.relations[:, 2].tolist(), strict=True)
         return np.array([triplet in (self.zero_shot or ()) for triplet in triplets], dtype=bool)
 
     def _settings(self) -> tuple[Any, ...]:
@@ -255,19 +255,19 @@ def read_mode(name: str) -> Mode:
     raise InputError(f"unknown mode {name!r}{nearest(name, MODES)}")
 
 
-def match_relations(truth: GraphTruth, prediction: GraphPrediction, mode: Mode) -> Bool[np.ndarray, "K R"]:
+def match_relations(targets: GraphTruth, prediction: GraphPrediction, mode: Mode) -> Bool[np.ndarray, "K R"]:
     """Match each predicted pair, with its best predicate, to ground-truth relations.
 
     Args:
-        truth: The ground truth.
+        targets: The ground truth.
         prediction: The prediction; "no relation" is never the best predicate.
         mode: What was given.
 
     Returns:
         Which relations each pair matches.
     """
-    given = _with_given(truth, prediction, mode)
-    return _constrained(truth, given, np.arange(len(given.pairs)))
+    given = _with_given(targets, prediction, mode)
+    return _constrained(targets, given, np.arange(len(given.pairs)))
 
 
 def first_matches(matches: Bool[np.ndarray, "K R"]) -> Int[np.ndarray, " R"]:
@@ -284,27 +284,27 @@ def first_matches(matches: Bool[np.ndarray, "K R"]) -> Int[np.ndarray, " R"]:
     return np.where(matches.any(axis=0), matches.argmax(axis=0), _NEVER)
 
 
-def _with_given(truth: GraphTruth, prediction: GraphPrediction, mode: Mode) -> GraphPrediction:
+def _with_given(targets: GraphTruth, prediction: GraphPrediction, mode: Mode) -> GraphPrediction:
     """Return the prediction with what the mode gives."""
     if mode == "sgdet" or not len(prediction.pairs):
         return prediction
     if mode == "sgcls":
-        return replace(prediction, boxes=truth.boxes)
-    return replace(prediction, boxes=truth.boxes, labels=truth.labels, scores=np.ones(len(truth.boxes)))
+        return replace(prediction, boxes=targets.boxes)
+    return replace(prediction, boxes=targets.boxes, labels=targets.labels, scores=np.ones(len(targets.boxes)))
 
 
 def _constrained(
-    truth: GraphTruth, prediction: GraphPrediction, rows: Int[np.ndarray, " K"]
+    targets: GraphTruth, prediction: GraphPrediction, rows: Int[np.ndarray, " K"]
 ) -> Bool[np.ndarray, "K R"]:
     """Return `_matches` of these pairs with their best predicates."""
     probabilities = prediction.probabilities[rows, 1:]
     predicates = probabilities.argmax(axis=1) + 1 if len(rows) else rows
-    return _matches(truth, prediction, rows, predicates)
+    return _matches(targets, prediction, rows, predicates)
 
 
-def _unconstrained(truth: GraphTruth, prediction: GraphPrediction, count: int) -> Bool[np.ndarray, "K R"]:
+def _unconstrained(targets: GraphTruth, prediction: GraphPrediction, count: int) -> Bool[np.ndarray, "K R"]:
     """Return `_matches` of the best `count` of all pairs times predicates."""
-    return _matches(truth, prediction, *_best_triplets(prediction, count))
+    return _matches(targets, prediction, *_best_triplets(prediction, count))
 
 
 def _best_triplets(prediction: GraphPrediction, count: int) -> tuple[Int[np.ndarray, " K"], Int[np.ndarray, " K"]]:
@@ -328,22 +328,22 @@ def _at_least_nth(values: Float[np.ndarray, " K"], n: int) -> Int[np.ndarray, " 
     return np.flatnonzero(values >= np.partition(values, -n)[-n])
 
 
-def _on_target_pairs(truth: GraphTruth, prediction: GraphPrediction) -> Int[np.ndarray, " K"]:
+def _on_target_pairs(targets: GraphTruth, prediction: GraphPrediction) -> Int[np.ndarray, " K"]:
     """Return the rows of predicted pairs that are pairs of ground-truth relations."""
-    objects = max(len(truth.boxes), len(prediction.boxes))
-    pairs, targets = (array[:, 0] * objects + array[:, 1] for array in (prediction.pairs, truth.relations))
-    return np.flatnonzero(np.isin(pairs, targets))
+    objects = max(len(targets.boxes), len(prediction.boxes))
+    pairs, target_pairs = (array[:, 0] * objects + array[:, 1] for array in (prediction.pairs, targets.relations))
+    return np.flatnonzero(np.isin(pairs, target_pairs))
 
 
 def _matches(
-    truth: GraphTruth, prediction: GraphPrediction, pairs: Int[np.ndarray, " K"], predicates: Int[np.ndarray, " K"]
+    targets: GraphTruth, prediction: GraphPrediction, pairs: Int[np.ndarray, " K"], predicates: Int[np.ndarray, " K"]
 ) -> Bool[np.ndarray, "K R"]:
     """Return which ground-truth relations each triplet (row of the predicted pairs, predicate) matches."""
-    same: Bool[np.ndarray, "N G"] = (prediction.labels[:, None] == truth.labels) & (
-        box_iou(prediction.boxes, truth.boxes, LAST_PIXEL) >= IOU_THRESHOLD
+    same: Bool[np.ndarray, "N G"] = (prediction.labels[:, None] == targets.labels) & (
+        box_iou(prediction.boxes, targets.boxes, LAST_PIXEL) >= IOU_THRESHOLD
     )
     subjects, objects = prediction.pairs[pairs].T
-    target_subjects, target_objects, target_predicates = truth.relations.T
+    target_subjects, target_objects, target_predicates = targets.relations.T
     matches: Bool[np.ndarray, "K R"] = (
         same[subjects[:, None], target_subjects]
         & same[objects[:, None], target_objects]

@@ -39,23 +39,23 @@ class SemanticSegmentation:
         self.ignore_label = ignore_label
         self.confusion: Int[np.ndarray, "C+1 C+1"] = np.zeros((len(classes) + 1,) * 2, dtype=np.int64)
 
-    def update(self, truth: Any, prediction: Any) -> None:
+    def update(self, targets: Any, prediction: Any) -> None:
         """Add one image, or a stack of them.
 
         Args:
-            truth: Integer array or tensor [..., H, W] of labels.
+            targets: Integer array or tensor [..., H, W] of labels.
             prediction: The same.
 
         Raises:
             InputError: Shapes differ, a label belongs to no class, or a map does not hold integers.
         """
-        truth, prediction = to_numpy(truth), to_numpy(prediction)
-        if truth.shape != prediction.shape:
-            raise InputError(f"a label map of shape {prediction.shape} was predicted for one of shape {truth.shape}")
+        targets, prediction = to_numpy(targets), to_numpy(prediction)
+        if targets.shape != prediction.shape:
+            raise InputError(f"a label map of shape {prediction.shape} was predicted for one of shape {targets.shape}")
         C = len(self.classes)
-        self._check("ground-truth", truth)
+        self._check("ground-truth", targets)
         self._check("predicted", prediction)
-        rows, columns = (np.where(m == self.ignore_label, C, m).astype(np.int64) for m in (prediction, truth))
+        rows, columns = (np.where(m == self.ignore_label, C, m).astype(np.int64) for m in (prediction, targets))
         pairs = (C + 1) * rows + columns
         self.confusion += np.bincount(pairs.ravel(), minlength=(C + 1) ** 2).reshape(C + 1, C + 1)
 
@@ -81,16 +81,16 @@ class SemanticSegmentation:
             no ground truth at all.
         """
         hits: Float[np.ndarray, " C"] = self.confusion.diagonal()[:-1].astype(np.float64)
-        truth = self.confusion[:, :-1].sum(axis=0)
+        targets = self.confusion[:, :-1].sum(axis=0)
         predicted = self.confusion[:-1, :-1].sum(axis=1)
-        present = truth > 0
-        iou = _divide(hits, truth + predicted - hits, present)
-        accuracy = _divide(hits, truth, present)
-        classes, pixels = int(present.sum()), int(truth.sum())
+        present = targets > 0
+        iou = _divide(hits, targets + predicted - hits, present)
+        accuracy = _divide(hits, targets, present)
+        classes, pixels = int(present.sum()), int(targets.sum())
         per_class = zip(self.classes, iou, accuracy, strict=True)
         return {
             "mIoU": ratio(float(iou[present].sum()), classes),
-            "fwIoU": ratio(float((iou[present] * truth[present]).sum()), pixels),
+            "fwIoU": ratio(float((iou[present] * targets[present]).sum()), pixels),
             "mACC": ratio(float(accuracy[present].sum()), classes),
             "pACC": ratio(float(hits.sum()), pixels),
             "per_class": {name: {"IoU": float(i), "ACC": float(a)} for name, i, a in per_class},

@@ -13,20 +13,20 @@ from scenekit.visualization.graph.drawing import graph_note, graph_svg
 from scenekit.visualization.text_labels import Tag, draw_tags
 
 
-def graph_view(graph: Graph, image: str, truth: Scene | None) -> str:
+def graph_view(graph: Graph, image: str, ground_truth: Scene | None) -> str:
     """Return the graph beside its image; that of the ground truth can be unfolded below.
 
     Args:
         graph: The graph of the scene.
         image: HTML of the image.
-        truth: The ground truth, if there is one.
+        ground_truth: The ground truth, if there is one.
 
     Returns:
         HTML of this part of the report.
     """
     folded = ""
-    if truth is not None and has_edges(truth):
-        there = truth.graph()
+    if ground_truth is not None and has_edges(ground_truth):
+        there = ground_truth.graph()
         folded = f"<details><summary>ground truth: {escape(graph_note(there))}</summary>{graph_svg(there)}</details>"
     title = f'<h3>Scene graph</h3><p class="note">{escape(graph_note(graph))}</p>'
     return f'<section class="graph">{title}<div class="beside">{image}{graph_svg(graph)}</div>{folded}</section>'

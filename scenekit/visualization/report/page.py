@@ -1,4 +1,4 @@
-"""One HTML file that shows what a model saw: images, tables and timings, with nothing outside the file.
+"""One HTML file that shows what a model predicts: images, tables and timings, with nothing outside the file.
 
 Letters: H W pixels of the scene.
 """
@@ -40,26 +40,35 @@ QUALITY = 86
 
 @dataclass(frozen=True)
 class ReportEntry:
-    """One image of a report.
-
-    `image` is RGB, upright and in its original size; `layers` are drawn images by name, as `draw_layers` makes them;
-    `timings` are seconds by name of the step; `truth` is the ground truth, drawn beside the layers that it has too.
-    """
+    """One image of a report."""
 
     name: str
+    """Its title."""
     image: Image.Image
+    """RGB, upright and in its original size."""
     scene: Scene
+    """The predictions, or the annotations of a data set."""
     layers: Mapping[str, Image.Image]
+    """Drawn images by name, as `draw_layers` makes them."""
     timings: Mapping[str, float] = field(default_factory=dict)
-    truth: Scene | None = None
+    """Seconds by name of the step."""
+    ground_truth: Scene | None = None
+    """Is drawn beside the layers that it has too."""
 
 
 def write_report(
     path: str | Path, entries: Sequence[ReportEntry], *, title: str, model_info: Mapping[str, object]
 ) -> None:
-    """Write the report of `entries` to `path`, whole or not at all; missing folders are made.
+    """Write the report, whole or not at all.
 
-    `model_info` is shown at the top by its own names (model, tasks, device, ...), then torch's version and the date.
+    Args:
+        path: The HTML file; missing folders are made.
+        entries: The images.
+        title: The title of the page.
+        model_info: Is shown at the top by its own names (model, tasks, device, ...), then torch's version and the date.
+
+    Raises:
+        InputError: The file cannot be written.
     """
     date = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
     facts = {**model_info, "torch": torch.__version__, "date": date}
@@ -69,7 +78,7 @@ def write_report(
 
 
 def document(title: str, parts: Iterable[str]) -> str:
-    """The page around its parts."""
+    """Return the page around its parts."""
     style = files("scenekit.visualization.report").joinpath("report.css").read_text(encoding="utf-8")
     body = "\n".join(parts)
     return (
@@ -80,37 +89,37 @@ def document(title: str, parts: Iterable[str]) -> str:
 
 
 def header(title: str, facts: Mapping[str, object]) -> str:
-    """Title and what the results were made with."""
+    """Return the title and what the results were made with."""
     pairs = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(words(v))}</dd></div>" for k, v in facts.items())
     return f'<header>\n<h1>{escape(title)}</h1>\n<dl class="facts">{pairs}</dl>\n</header>'
 
 
 def words(value: object) -> str:
-    """A fact as text; collections with commas."""
+    """Return a fact as text; collections with commas."""
     return ", ".join(map(str, value)) if isinstance(value, list | tuple | set | frozenset) else str(value)
 
 
 def summary(entries: Sequence[ReportEntry]) -> str:
-    """All images in one table, with links to their cards."""
+    """Return all images in one table, with links to their cards."""
     links = [f'<a href="#image-{n}">{escape(entry.name)}</a>' for n, entry in enumerate(entries, 1)]
     columns = [
         Column("image", links),
         Column("size", [size_text(entry.scene) for entry in entries]),
         Column("objects", [str(len(entry.scene.objects)) for entry in entries], numeric=True),
     ]
-    if any(entry.truth is not None for entry in entries):
-        counts = ["" if entry.truth is None else str(len(entry.truth.objects)) for entry in entries]
-        columns.append(Column("in truth", counts, numeric=True))
-    columns.append(Column("found", [escape(inventory(entry.scene)) for entry in entries]))
+    if any(entry.ground_truth is not None for entry in entries):
+        counts = ["" if entry.ground_truth is None else str(len(entry.ground_truth.objects)) for entry in entries]
+        columns.append(Column("in ground truth", counts, numeric=True))
+    columns.append(Column("classes", [escape(inventory(entry.scene)) for entry in entries]))
     if any(entry.timings for entry in entries):
         columns.append(Column("time", [milliseconds(sum(entry.timings.values())) for entry in entries], numeric=True))
     return f'<section class="card">\n<header><h2>Summary</h2></header>\n{table(columns)}\n</section>'
 
 
 def card(number: int, entry: ReportEntry) -> str:
-    """Everything about one image; the timings stand below it where comparisons leave room there, else at the end."""
+    """Return all of one image; the timings stand below it where comparisons leave room there, else at the end."""
     timings = timings_table(entry.timings)
-    below, last = (timings, "") if entry.truth is not None else ("", timings)
+    below, last = (timings, "") if entry.ground_truth is not None else ("", timings)
     graph = graph_of(entry)
     tables = "\n".join(filter(None, (*region_tables(entry.scene), *image_tables(entry.scene), last)))
     return (
@@ -121,42 +130,39 @@ def card(number: int, entry: ReportEntry) -> str:
 
 
 def graph_of(entry: ReportEntry) -> str:
-    """The graph beside its image; nothing where no value of the scene gives edges."""
+    """Return the graph beside its image; nothing where no value of the scene gives edges."""
     if not has_edges(entry.scene):
         return ""
     boxes = numbered(base_image(entry.scene, entry.image), entry.scene)
     shown = picture(boxes, f"{entry.name} with the objects of the graph")
-    return graph_view(entry.scene.graph(), shown, entry.truth)
+    return graph_view(entry.scene.graph(), shown, entry.ground_truth)
 
 
 def views(entry: ReportEntry, below: str) -> str:
-    """The image with what stands `below` it, then its layers and further views.
-
-    They stand beside those of the ground truth where there is one.
-    """
-    truth = {} if entry.truth is None else truth_layers(entry.truth, entry)
+    """Return the image with what stands `below` it, then its layers and further views, beside those of ground truth."""
+    annotated = {} if entry.ground_truth is None else ground_truth_layers(entry.ground_truth, entry)
     found = inventory(entry.scene)
     figures = [f"<div>{figure('image', picture(entry.image, entry.name))}{below}</div>"]
     for name, drawn in entry.layers.items():
         shown = picture(drawn, f"{entry.name} with {name} as predicted: {found}")
-        if name in truth:
-            shown = compared(shown, picture(truth[name], f"{entry.name} with {name} of the ground truth"))
+        if name in annotated:
+            shown = compared(shown, picture(annotated[name], f"{entry.name} with {name} of the ground truth"))
         figures.append(figure(name, shown))
     return "\n".join([*figures, *further_views(entry), solids_link(entry.name, entry.scene)])
 
 
 def further_views(entry: ReportEntry) -> Iterator[str]:
     """Embed the views that tasks bring, such as the one from above, beside those of the ground truth."""
-    truth = {} if entry.truth is None else draw_views(entry.truth)
+    annotated = {} if entry.ground_truth is None else draw_views(entry.ground_truth)
     for name, view in draw_views(entry.scene).items():
         shown = picture(view, f"{entry.name}, {name} view, as predicted")
-        if name in truth:
-            shown = compared(shown, picture(truth[name], f"{entry.name}, {name} view, ground truth"))
+        if name in annotated:
+            shown = compared(shown, picture(annotated[name], f"{entry.name}, {name} view, ground truth"))
         yield figure(f"{name} view", shown)
 
 
 def solids_link(name: str, scene: Scene) -> str:
-    """A link that saves the solids of the scene as a GLB file, which the report itself holds."""
+    """Return a link that saves the solids of the scene as a GLB file, which the report itself holds."""
     if not has_solids(scene):
         return ""
     address = f"data:model/gltf-binary;base64,{base64.b64encode(glb(scene)).decode('ascii')}"
@@ -164,28 +170,30 @@ def solids_link(name: str, scene: Scene) -> str:
     return f'<p class="note"><a download="{file}" href="{address}">Solids in metres: {file}</a></p>'
 
 
-def compared(prediction: str, truth: str) -> str:
-    """Two views beside each other."""
-    return f'<div class="pair">{captioned(prediction, "prediction")}{captioned(truth, "ground truth")}</div>'
+def compared(prediction: str, ground_truth: str) -> str:
+    """Return two views beside each other."""
+    return f'<div class="pair">{captioned(prediction, "prediction")}{captioned(ground_truth, "ground truth")}</div>'
 
 
-def truth_layers(truth: Scene, entry: ReportEntry) -> dict[str, Image.Image]:
-    """The entry's layers drawn of its ground truth, as far as that has them."""
-    return draw_layers(truth, entry.image, [name for name in available_layers(truth) if name in entry.layers])
+def ground_truth_layers(ground_truth: Scene, entry: ReportEntry) -> dict[str, Image.Image]:
+    """Draw the entry's layers of its ground truth, as far as that has them."""
+    return draw_layers(
+        ground_truth, entry.image, [name for name in available_layers(ground_truth) if name in entry.layers]
+    )
 
 
 def figure(caption: str, content: str) -> str:
-    """A titled view."""
+    """Return a titled view."""
     return f"<figure><figcaption>{escape(caption.capitalize())}</figcaption>{content}</figure>"
 
 
 def captioned(content: str, caption: str) -> str:
-    """One half of a comparison."""
+    """Return one half of a comparison."""
     return f'<div>{content}<p class="note">{escape(caption)}</p></div>'
 
 
 def picture(image: Image.Image, description: str) -> str:
-    """An embedded image that a click or the space bar enlarges."""
+    """Return an embedded image that a click or the space bar enlarges."""
     text = escape(description)
     return (
         f'<label class="zoom"><input type="checkbox" aria-label="Enlarge: {text}">'
@@ -194,7 +202,7 @@ def picture(image: Image.Image, description: str) -> str:
 
 
 def data_uri(image: Image.Image) -> str:
-    """The image itself as an address."""
+    """Return the image itself as an address."""
     small = image.convert("RGB")
     small.thumbnail((EMBEDDED_SIDE, EMBEDDED_SIDE))
     buffer = io.BytesIO()
@@ -203,7 +211,7 @@ def data_uri(image: Image.Image) -> str:
 
 
 def timings_table(timings: Mapping[str, float]) -> str:
-    """Milliseconds by step, with a bar each."""
+    """Return the table of milliseconds by step, with a bar each."""
     if not timings:
         return ""
     longest = max(max(timings.values()), 1e-9)
@@ -217,16 +225,16 @@ def timings_table(timings: Mapping[str, float]) -> str:
 
 
 def inventory(scene: Scene) -> str:
-    """`2 x chair, lamp`: what is in the scene."""
+    """Return what is in the scene, such as `2 × chair, lamp`."""
     counts = scene.counts().items()
     return ", ".join(name if count == 1 else f"{count} × {name}" for name, count in counts) or "no objects"
 
 
 def size_text(scene: Scene) -> str:
-    """`width x height`."""
+    """Return `width × height`."""
     return f"{scene.size[1]} × {scene.size[0]}"
 
 
 def milliseconds(seconds: float) -> str:
-    """Whole milliseconds, tenths where they are few."""
+    """Return whole milliseconds, tenths where they are few."""
     return f"{1000 * seconds:.0f} ms" if seconds >= 0.01 else f"{1000 * seconds:.1f} ms"
