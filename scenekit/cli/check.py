@@ -39,7 +39,7 @@ def check(
     """Check tasks, detectors, data sets and backbones against the rules of scenekit.
 
     Each broken rule is shown with its reason and remedy. Exit status 1 where a rule is broken, 2 for an unknown name.
-    With --all, data sets whose files are not here are skipped.
+    With --all, data sets whose files are not here are skipped, and one backbone of each builder is checked.
     """
     if everything == any((names, detectors, data, backbones)):
         raise InputError("name what to check (tasks, --detector, --data, --backbone), or everything with --all")
@@ -53,6 +53,7 @@ def check(
     if everything:
         chosen = {kind: found.names(kind) for kind in ("task", "detector", "dataset", "backbone")}
         chosen["task"] = list(found.tasks)
+        chosen["backbone"] = one_of_each_builder(found)
     else:
         chosen = {"task": names, "detector": detectors, "dataset": data, "backbone": backbones}
     runs = [
@@ -87,6 +88,16 @@ def runs_of(
     }
     for name in names:
         yield partial(checks[kind], registry().get(kind, name))
+
+
+def one_of_each_builder(found: Registry) -> list[str]:
+    """Return the backbones to check for all: the first of those that one function builds, and no whole libraries."""
+    specs = [found.get("backbone", name) for name in found.names("backbone")]
+    first: dict[object, str] = {}
+    for spec in specs:
+        if spec.names is None:
+            first.setdefault(getattr(spec.build, "func", spec.build), spec.name)
+    return list(first.values())
 
 
 def unusable(found: Registry) -> list[Report]:

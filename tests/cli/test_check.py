@@ -27,7 +27,7 @@ class Shaky:
 def shaky(monkeypatch: pytest.MonkeyPatch) -> Registry:
     found = collect([])
     found.records.update({kind: dict(named) for kind, named in scenekit.hooks.registry().records.items()})
-    found.records["task"] = {}
+    found.records.update({"task": {}, "detector": {}, "dataset": {}, "backbone": {}})
     found.add(Shaky, Origin("shaky", "acme", "1.2"))
     monkeypatch.setattr(scenekit.hooks, "registry", lambda: found)
     return found
@@ -64,6 +64,21 @@ def test_all_tells_of_plugins_that_failed_and_of_shared_names(run: Callable, sha
     assert findings["gone of acme 1.2"] == "ImportError: no module"
     assert findings["twice"] == "given by one of acme 1.2 and other of acme 1.2"
     assert "shaky" in findings
+
+
+def test_data_sets_and_backbones_are_checked_by_their_options(run: Callable) -> None:
+    result = run(
+        "check", "--backbone", "mobilenet_v3_small", "--data", "coco", "--set", "annotations=no.json", "--json"
+    )
+    data, backbone = result.json["reports"]
+    assert result.status == 1 and (data["kind"], data["ok"]) == ("dataset", False)
+    assert "no.json" in data["findings"][0]["reason"]
+    assert (backbone["kind"], backbone["ok"]) == ("backbone", True) and "state_dict" in backbone["passed"]
+
+
+def test_options_of_data_sets_need_one(refused: Callable) -> None:
+    assert "name it with --data" in refused("check", "panoptic", "--split", "val")
+    assert "unknown detector 'rcn'; did you mean 'rcnn'?" in refused("check", "--detector", "rcn")
 
 
 def test_what_cannot_be_checked(refused: Callable) -> None:

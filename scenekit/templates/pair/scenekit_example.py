@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import scenekit as sk
+from scenekit.fields.pairs import PairField
 
 EXAMPLE: sk.Key[list[sk.Pairs], sk.Pairs] = sk.Key(
-    "example.pairs", doc="ordered pairs of objects that belong together", field=sk.PairField()
+    "example.pairs", doc="ordered pairs of objects that belong together", field=PairField()
 )
 
 
