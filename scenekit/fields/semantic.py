@@ -77,7 +77,7 @@ class SemanticField(ImageField[Tensor, Tensor]):
     def validate(self, item: Tensor, frame: Frame) -> Validated:
         """Ignore pixels with an unknown label."""
         count = len(frame.vocabulary.names(self.names))
-        if IGNORE <= int(item.min()) and int(item.max()) < count:
+        if int(item.min()) >= IGNORE and int(item.max()) < count:
             return Validated(item)
         unknown = (item >= count) | (item < IGNORE)
         first = int(item[unknown][0])
