@@ -18,6 +18,23 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def laid_over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge two sections of a configuration.
+
+    Args:
+        base: Entries and sections.
+        changes: What replaces or adds to them, section by section.
+
+    Returns:
+        Plain data; the arguments stay as they are.
+    """
+    merged = dict(base)
+    for name, value in changes.items():
+        below = merged.get(name)
+        merged[name] = laid_over(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
 def validated(kind: type[Config], values: Mapping[str, Any], owner: str) -> Config:
     """Validate values as a configuration.
 

@@ -21,13 +21,14 @@ def show(
     ] = None,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Print the whole recipe, each value with where it comes from: file, override, preset or default.
+    """Print the whole recipe, each value with where it comes from: file, override, init, preset or default.
 
     Options of backbone, detector, tasks, data sets and balancer are filled in. What is printed is a recipe itself.
     """
     from scenekit.recipe.provenance import resolve
+    from scenekit.weights import config_of
 
-    resolved = resolve(recipe, overrides or ())
+    resolved = resolve(recipe, overrides or (), config_of)
     if as_json:
         output.print_json(resolved.to_json())
     else:

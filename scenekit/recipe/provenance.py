@@ -14,10 +14,11 @@ from scenekit.config import Config, validated
 from scenekit.hooks import registry
 from scenekit.hooks.options import check_options
 from scenekit.io.files import plain
-from scenekit.recipe import Recipe, read_content
+from scenekit.recipe import ModelConfig, Recipe, read_content
+from scenekit.recipe.initial import inherited, with_initial
 
-FILE, OVERRIDE, PRESET, DEFAULT = "file", "override", "preset", "default"
-"""Where a value comes from; a preset is told by its name too."""
+FILE, OVERRIDE, INIT, PRESET, DEFAULT = "file", "override", "init", "preset", "default"
+"""Where a value comes from; the initial model and a preset are followed by their names."""
 
 COMMENT_COLUMN = 48
 
@@ -41,13 +42,29 @@ class Resolved:
         return {"recipe": self.values, "origins": {".".join(path): origin for path, origin in self.origins.items()}}
 
 
-def resolve(path: str | Path, overrides: Sequence[str] = ()) -> Resolved:
-    """The recipe in a file, with the options of its backbone, detector, tasks, data sets and balancer filled in.
+def resolve(
+    path: str | Path, overrides: Sequence[str] = (), config_of: Callable[[str], ModelConfig] | None = None
+) -> Resolved:
+    """Resolve a recipe: fill in the options of its backbone, detector, tasks, data sets and balancer.
 
-    Raises InputError for what `Recipe.load` refuses, and for unknown names and options.
+    Args:
+        path: The recipe's file.
+        overrides: Entries that replace those of the file, as `a.b=value`.
+        config_of: Returns the configuration of the model that `init` names; without it `init` fills nothing in.
+
+    Returns:
+        Every value, and where it comes from.
+
+    Raises:
+        InputError: `Recipe.load` refuses the file, or a name or an option is unknown.
     """
     content = read_content(path, overrides)
     recipe = Recipe.parse(content, str(path))
+    initial: dict[str, Any] = {}
+    if recipe.init is not None and config_of is not None:
+        config = config_of(recipe.init)
+        initial = inherited(config, recipe.model.model_dump(mode="json", exclude_unset=True))
+        recipe = with_initial(recipe, config)
     values = recipe.model_dump(mode="json")
     presets = dict(_fill_configured(recipe, values["model"]))
     _fill_built(recipe, values)
@@ -55,6 +72,8 @@ def resolve(path: str | Path, overrides: Sequence[str] = ()) -> Resolved:
 
     def origin(leaf: Place) -> str:
         if not _says(content, leaf):
+            if leaf[0] == "model" and _says(initial, leaf[1:]):
+                return f"{INIT} {recipe.init}"
             return presets.get(leaf, DEFAULT)
         return OVERRIDE if any(leaf[: len(place)] == place for place in replaced) else FILE
 

@@ -171,9 +171,11 @@ class TrainConfig(Config):
 class Recipe(Config):
     """A whole run: which model learns from which data, and how.
 
-    `init` names a model (as `scenekit.load` knows it) whose weights the run starts from, wherever they fit, rows of
-    classes by the names of the classes; without it the weights are fresh, the backbone's as `model.backbone.weights`
-    says. `out` is where the run writes unless told otherwise.
+    `init` names a model (as `scenekit.load` knows it) that the run starts from. Its configuration is that of the run,
+    with what `model` sets in its place, section by section; where `model` names tasks, the run has those alone, with
+    the options that the initial model has of them. Its weights are taken wherever they fit, rows of classes by the
+    names of the classes. Without `init` the weights are fresh, the backbone's as `model.backbone.weights` says. `out`
+    is where the run writes unless told otherwise.
     """
 
     init: str | None = None

@@ -27,6 +27,7 @@ from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.model.targets import Targets
 from scenekit.recipe import DatasetConfig, ModelConfig, Recipe
+from scenekit.recipe.initial import with_initial
 from scenekit.scene import Scene
 from scenekit.structures.images import ImageBatch
 from scenekit.training.balancing import Balancer, LossWeights, task_of
@@ -46,6 +47,9 @@ from scenekit.weights.checkpoint import save_model, without_pretrained, writing
 from scenekit.weights.transfer import Transfer, transfer
 
 _log = logging.getLogger(__name__)
+
+LEAST_SHARE = 0.5
+"""Of the parameters in parts that both models have, what `init` must give at least: less is most likely an error."""
 
 
 def train(
@@ -151,14 +155,22 @@ class Run:
         return self._finish()
 
     def _fresh(self) -> SceneModel:
-        """The model that a run begins with; what its tasks find out for it goes into the recipe."""
+        """Return the model that a run begins with; the recipe gets what `init` and its tasks say of the model."""
         name = self.recipe.init
         initial = None if name is None else load(name)
+        if initial is not None:
+            self.recipe = with_initial(self.recipe, initial.config)
         if prepares(self.recipe):
-            self.recipe = self._agreed(lambda: prepared(self.recipe, self.sources, initial, self._watched))
+            self.recipe = self._agreed(lambda: prepared(self.recipe, self.sources, self._watched))
         model = self._built(self.recipe.model)
         if initial is not None:
             self.started = transfer(initial, model)
+            if self.started.share < LEAST_SHARE:
+                raise InputError(
+                    f"init: only {self.started.share:.0%} of the parameters in the parts that {name!r} and this model "
+                    f"share have the same shape; leave `model` out of the recipe to take that of {name!r}, or make it "
+                    "fit: `scenekit recipe show` prints where each value comes from"
+                )
             _log.info("start from %s; %s", name, self.started)
         return model
 

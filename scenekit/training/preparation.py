@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from scenekit.config import validated
+from scenekit.config import laid_over, validated
 from scenekit.data.loader import Source
 from scenekit.data.scenes import spread_scenes
 from scenekit.errors import PluginError
 from scenekit.hooks import TaskSpec, naming_plugin, registry
-from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import Recipe
+from scenekit.recipe.initial import with_initial
 from scenekit.scene import Scene
 
 SCENES = 2000
@@ -26,23 +26,29 @@ def prepares(recipe: Recipe) -> bool:
     return any(registry().get("task", name).prepare is not None for name in recipe.model.tasks)
 
 
-def prepared(recipe: Recipe, sources: Sequence[Source], initial: SceneModel | None, watch: Watch) -> Recipe:
-    """The recipe with the options of every task completed.
+def prepared(recipe: Recipe, sources: Sequence[Source], watch: Watch) -> Recipe:
+    """Complete the options of every task by what it computes from the ground truth.
 
-    What the recipe leaves open is taken from the `initial` model, whose weights are to fit; the rest the task finds out
-    from the ground truth, in the data sets' own words. `watch` goes round the scenes as they are read.
+    Args:
+        recipe: A recipe, with what the model that it starts from says.
+        sources: The training data, in the data sets' own class names.
+        watch: Goes round the scenes as they are read.
+
+    Returns:
+        The recipe with the options of every task.
     """
     tasks = dict(recipe.model.tasks)
     for name, values in tasks.items():
         spec: TaskSpec = registry().get("task", name)
         if spec.prepare is not None:
-            known = {} if initial is None else initial.config.tasks.get(name, {})
-            tasks[name] = _completed(spec, laid_over(known, values), watch(_scenes(sources), _count(sources)))
+            tasks[name] = _completed(spec, values, watch(_scenes(sources), _count(sources)))
     return with_tasks(recipe, tasks)
 
 
 def adopted(recipe: Recipe, before: Recipe) -> Recipe:
-    """The recipe of a run that goes on, with what its tasks found out when it started."""
+    """Return the recipe of a resumed run, with the initial model and what tasks computed when the run started."""
+    if recipe.init is not None:
+        recipe = with_initial(recipe, before.model)
     tasks = {
         name: _filled(values, before.model.tasks.get(name, {}))
         if registry().get("task", name).prepare is not None
@@ -56,15 +62,6 @@ def with_tasks(recipe: Recipe, tasks: Mapping[str, dict[str, Any]]) -> Recipe:
     """The same run with other options of its tasks."""
     model = recipe.model.model_copy(update={"tasks": dict(tasks)})
     return recipe.model_copy(update={"model": model})
-
-
-def laid_over(base: Options, changes: Options) -> dict[str, Any]:
-    """`base` with `changes` in its place, section by section."""
-    merged = dict(base)
-    for name, value in changes.items():
-        below = merged.get(name)
-        merged[name] = laid_over(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return merged
 
 
 def _filled(values: Options, known: Options) -> dict[str, Any]:
