@@ -9,6 +9,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from typing import Any, cast, overload
 
@@ -169,7 +170,22 @@ class SceneModel(nn.Module):
             if work is None or not same_rows(work.rows, shown):
                 work = self._work(name, selector.board, shown)
             self._put(work, selector.board, detached=True)
+            selector.board.compute_for_others(spec.provides, partial(self._for_other_rows, name, selector))
         return losses
+
+    def _for_other_rows(
+        self, name: str, selector: RegionSelector, key: Key[Any, Any], root: Regions
+    ) -> dict[Key[Any, Any], tuple[Any, Regions]]:
+        """Decode a head during training for a task that reads it under another policy."""
+        spec, stream = self.specs[name], key.of
+        assert stream is not None
+        for policy in Policy:
+            rows = selector.decoding_regions(spec, self._follows[name], {stream: policy})
+            if rows[stream].root is root:
+                with naming_plugin(spec), torch.no_grad():
+                    values = self._decoded(self._work(name, selector.board, rows))
+                return {key: (value, rows[key.of]) for key, value in values.items() if key.of in rows}
+        return {}
 
     def _learn(self, name: str, selector: RegionSelector, targets: Targets) -> tuple[_Work | None, dict[str, Tensor]]:
         spec, head = self.specs[name], self._head(name)
@@ -189,10 +205,18 @@ class SceneModel(nn.Module):
         return _Work(name, self._head(name)(view), view, rows)
 
     def _put(self, work: _Work, board: Board, detached: bool = False) -> None:
-        """Decode, and write what comes of it under the keys that the task provides.
+        """Decode, and write the values under the keys that the task provides.
 
-        A task that reads a value in order to learn gets it `detached`, so as not to teach the head that gave it.
+        A task that reads a value in order to learn gets it `detached`, so that no gradient reaches the head that
+        produced it.
         """
+        values, provides = self._decoded(work), self.specs[work.name].provides
+        writer = board.view(work.name, (*work.rows, *provides), work.rows)
+        for key in sorted(provides, key=lambda key: not isinstance(key, Stream)):  # streams, then what follows them
+            value = map_tensors(Tensor.detach, values[key]) if detached else values[key]
+            writer.put(key, value, None if key.of is None else work.rows.get(key.of))
+
+    def _decoded(self, work: _Work) -> Mapping[Key[Any, Any], Any]:
         provides = self.specs[work.name].provides
         decoded = self._head(work.name).decode(work.raw, work.view)
         values = {provides[0]: decoded} if len(provides) == 1 else decoded
@@ -200,10 +224,7 @@ class SceneModel(nn.Module):
             wanted = ", ".join(key.name for key in provides)
             came = sorted(key.name for key in values) if isinstance(values, Mapping) else type(values).__name__
             raise BoardError(f"`decode` of task {work.name!r} must give a mapping with the keys {wanted}, got {came}")
-        writer = board.view(work.name, (*work.rows, *provides), work.rows)
-        for key in sorted(provides, key=lambda key: not isinstance(key, Stream)):  # streams, then what follows them
-            value = map_tensors(Tensor.detach, values[key]) if detached else values[key]
-            writer.put(key, value, None if key.of is None else work.rows.get(key.of))
+        return cast("Mapping[Key[Any, Any], Any]", values)
 
     def _head(self, name: str) -> Head[Any, Any]:
         return cast("Head[Any, Any]", self.heads[name])
