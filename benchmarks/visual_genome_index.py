@@ -135,7 +135,7 @@ def reading(root: Path) -> Iterator[tuple[str, Any]]:
     data = opened(root)
     cpu = time.process_time()
     for index in range(0, len(data), max(1, len(data) // READ)):
-        data.faults(index)
+        data.issues(index)
     count = len(range(0, len(data), max(1, len(data) // READ)))
     yield "CPU ms an image", round(1000 * (time.process_time() - cpu) / count, 2)
     yield "peak of the process, MiB", round(resident_peak())

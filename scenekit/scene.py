@@ -21,10 +21,11 @@ from scenekit.errors import InputError
 from scenekit.fields.base import Frame, floats
 from scenekit.io.files import plain, write_atomically
 from scenekit.io.images import ImageSource
-from scenekit.keys import OBJECTS, PANOPTIC, RELATIONS, RESERVED, Key, Stream, key_named
+from scenekit.keys import OBJECTS, RESERVED, Key, Stream, key_named
 from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.objects import Objects as Objects
+from scenekit.structures.tensors import index_map
 from scenekit.structures.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -108,14 +109,22 @@ class Scene:
         return dict(Counter(f"crowd of {name}" if crowd else name for name, crowd in named).most_common())
 
     def select(self, stream: Stream, rows: Int[Tensor, " M"] | Bool[Tensor, " N"]) -> Scene:
-        """Only some regions of a stream, with what follows them.
+        """Return the scene with some regions of a stream, with what follows them.
 
-        Values of the image that name rows are dropped, and `unknown` entries too, as they may follow the regions.
+        Values that name rows, such as relations, name the new ones. `unknown` entries are dropped, as they may follow
+        the regions.
+
+        Args:
+            stream: The stream whose regions are picked.
+            rows: Rows by number, each at most once, or a boolean mask.
         """
-        rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
+        rows = torch.arange(len(self.regions(stream)))[rows]
+        new_rows = index_map(rows, len(self.regions(stream)))
         follows = {k: k.field.select(v, rows) if k.of == stream else v for k, v in self.values.items()}
-        if stream == OBJECTS:
-            follows = {k: v for k, v in follows.items() if k not in (PANOPTIC, RELATIONS)}
+        follows = {
+            k: k.field.remap(v, new_rows) if k.of == stream or (k.of is None and stream == OBJECTS) else v
+            for k, v in follows.items()
+        }
         valid = {k: v[rows] if k.of == stream else v for k, v in self.valid.items()}
         streams = {**self.streams, stream: self.regions(stream)[rows]}
         return replace(self, streams=streams, values=follows, valid=valid, unknown={})
@@ -223,8 +232,9 @@ class Scene:
         carry, and a 3D box that cannot be, is not there.
 
         Edges are the relations, with `predicate` and, where known, `score` and `probabilities` [P]. Their key is the
-        row in RELATIONS: several predicates of two objects are parallel edges, and so is what is listed twice. Those
-        that score below `threshold` are left out, and all but the `top` best. Attributes of the graph: `width`,
+        row in RELATIONS: several predicates of two objects are parallel edges, and so is what is listed twice. Pairs
+        of plugins' keys follow, with the name of the key as `from_key`. Of each key, those that score below
+        `threshold` are left out, and all but the `top` best. Attributes of the graph: `width`,
         `height`, `path`, `vocabulary`.
 
         A predictor of relations may see other labels than the detector: `relabel` takes its labels and scores.

@@ -67,6 +67,7 @@ WORDS_OF_FILE_FORMATS = {
     "scenekit/metrics/scene_graph/files.py": {"relations"},
     "scenekit/fields/relations.py": {"relations"},
     "scenekit/structures/vocabulary.py": {"attributes"},
+    "scenekit/fields/attributes.py": {"attributes"},
     "scenekit/weights/card.py": {"attributes"},
 }
 """Where a word that also is a task's name belongs to a format that is read or measured."""

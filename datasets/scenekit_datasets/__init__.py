@@ -1,1 +1,1 @@
-"""Data sets that come with scenekit: one module or package for each."""
+"""The data sets of scenekit itself: one module or package each."""

@@ -1,4 +1,4 @@
-"""What a mirror does to names and texts: which ones change sides, and which would be wrong."""
+"""Effects of a flip on names and texts: names that exchange sides, and texts that would become wrong."""
 
 from __future__ import annotations
 
@@ -9,25 +9,46 @@ from scenekit.keys import ATTRIBUTES, CAPTIONS, PHRASE_CAPTIONS, RELATIONS
 from scenekit.scene import Scene
 
 SIDES = re.compile(r"(?<![a-z])(left|right|l|r)(?![a-z])", re.IGNORECASE)
-"""A side as a word, also between underscores; `right` in `bright` is none."""
+"""A side as a word, also between underscores; not within words such as `bright`."""
 
 _SIDES_IN_TEXT = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 _OTHER_SIDE = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
 
 def sides(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """The pairs of names that differ in left and right only, such as (left_eye, right_eye)."""
+    """Return the pairs of names that differ only in left and right, such as (left_eye, right_eye).
+
+    Args:
+        names: Names.
+
+    Returns:
+        (left, right) pairs.
+    """
     known = set(names)
     return tuple((name, other) for name in names if (other := other_side(name)) in known and name < other)
 
 
 def other_side(name: str) -> str:
-    """`left of` for `right of`, `Right_eye` for `Left_eye`."""
+    """Exchange left and right in a name: `left of` for `right of`, `Right_eye` for `Left_eye`.
+
+    Args:
+        name: The name.
+
+    Returns:
+        The name in a flipped image.
+    """
     return SIDES.sub(lambda match: _like(_OTHER_SIDE[match[0].lower()], match[0]), name)
 
 
 def is_mirrorable(scene: Scene) -> bool:
-    """Whether every word of the labels holds in a mirror too: none names a side that the vocabulary does not swap."""
+    """Return whether all labels hold in a flipped image too: no text has a side that the vocabulary does not exchange.
+
+    Args:
+        scene: The ground truth.
+
+    Returns:
+        False where the image must not be flipped.
+    """
     return not any(map(_unsafe(scene), _texts(scene)))
 
 
@@ -36,7 +57,7 @@ def _like(word: str, model: str) -> str:
 
 
 def _unsafe(scene: Scene) -> Callable[[str], bool]:
-    """Whether a text would be wrong in a mirror."""
+    """Return a function that determines whether a text would be wrong in a flipped image."""
     exchanged = {word for pair in scene.vocabulary.mirror_words for word in pair}
 
     def unsafe(text: str) -> bool:
@@ -46,7 +67,7 @@ def _unsafe(scene: Scene) -> Callable[[str], bool]:
 
 
 def _texts(scene: Scene) -> Iterator[str]:
-    """Every word of the labels, less the predicates that have a partner in the mirror."""
+    """Yield all texts of the labels, without the predicates that have a mirror partner."""
     yield from scene.names()
     for key in (CAPTIONS, PHRASE_CAPTIONS):
         if key in scene:

@@ -1,7 +1,7 @@
-"""Walking through a large JSON file entry by entry, and reading single entries again later.
+"""Indexing a large JSON file entry by entry, and reading single entries later.
 
-An annotation file of COCO or Visual Genome has half a gigabyte; as Python objects it would take several. Only the
-places of its entries are kept, and what an image needs is read when the image is asked for.
+An annotation file of COCO or Visual Genome has half a gigabyte; as Python objects it would take several. Only the byte
+offsets of its entries are kept, and the entries of an image are read when it is loaded.
 """
 
 from __future__ import annotations
@@ -28,32 +28,49 @@ _decode = json.JSONDecoder().raw_decode
 
 
 class Entry(NamedTuple):
-    """One value of the file: the field of the document that holds it, its number in the list there, and its bytes.
-
-    `number` is None for a value that is no list, and for the empty list that announces the entries of one.
-    """
+    """One value of the file."""
 
     field: str
+    """Field of the document that holds it."""
     number: int | None
+    """Position in the list there; None for a value that is not a list, and for the empty list that precedes its
+    entries."""
     start: int
+    """Byte offset of its beginning."""
     end: int
+    """Byte offset of its end."""
     value: Any
+    """The value."""
 
 
 @dataclass(frozen=True)
 class Spans:
-    """The places of some entries in a file."""
+    """Byte offsets of entries in a file."""
 
     path: Path
+    """The file."""
     noun: str
+    """Kind of the entries for error messages."""
     starts: Int[np.ndarray, " n"]
+    """Byte offset of the beginning of each entry."""
     ends: Int[np.ndarray, " n"]
+    """Byte offset of the end of each entry."""
 
     def __len__(self) -> int:
         return len(self.starts)
 
     def read(self, rows: Sequence[int]) -> list[Record]:
-        """The entries of these rows, in that order."""
+        """Read entries.
+
+        Args:
+            rows: Indices of the entries.
+
+        Returns:
+            The entries, in that order.
+
+        Raises:
+            InputError: If the file cannot be read or has changed.
+        """
         try:
             with open(self.path, "rb") as file:
                 return [Record(self._value(file, row), self.path, self.noun, row) for row in rows]
@@ -70,7 +87,19 @@ class Spans:
 
 
 def record_of(entry: Entry, path: Path, noun: str) -> Record:
-    """An entry of a list, which must be an object."""
+    """Convert an entry to a record.
+
+    Args:
+        entry: The entry.
+        path: The file.
+        noun: Kind of the entry for error messages.
+
+    Returns:
+        The record.
+
+    Raises:
+        InputError: If the entry is not an object.
+    """
     record = Record(entry.value if isinstance(entry.value, dict) else {}, path, noun, entry.number or 0)
     if not isinstance(entry.value, dict):
         raise InputError(f"{record}: expected an object, got {brief(entry.value)}")
@@ -78,7 +107,18 @@ def record_of(entry: Entry, path: Path, noun: str) -> Record:
 
 
 def json_of(content: bytes, path: Path) -> Any:
-    """The value of a piece of a JSON file."""
+    """Parse a part of a JSON file.
+
+    Args:
+        content: Bytes of one value.
+        path: The file, for error messages.
+
+    Returns:
+        The value.
+
+    Raises:
+        InputError: If it is not valid, as the file has changed.
+    """
     try:
         return json.loads(content.decode("utf-8"))
     except UnicodeDecodeError:
@@ -88,17 +128,31 @@ def json_of(content: bytes, path: Path) -> Any:
 
 
 def entries(path: Path) -> Iterator[Entry]:
-    """The entries of every list of a JSON object, and every other value of it, in the order of the file.
+    """Iterate over the entries of every list of a JSON object, and its other values, in the order of the file.
 
-    Raises InputError where the file cannot be read, is no JSON or holds no object.
+    Args:
+        path: The file.
+
+    Returns:
+        An iterator of entries.
+
+    Raises:
+        InputError: If the file cannot be read, is not valid JSON or holds no object.
     """
     return _walk(path, _document)
 
 
 def list_entries(path: Path) -> Iterator[Entry]:
-    """The entries of a JSON list, in the order of the file; their field is empty.
+    """Iterate over the entries of a JSON list, in the order of the file; their field is empty.
 
-    Raises InputError where the file cannot be read, is no JSON or holds no list.
+    Args:
+        path: The file.
+
+    Returns:
+        An iterator of entries.
+
+    Raises:
+        InputError: If the file cannot be read, is not valid JSON or holds no list.
     """
     return _walk(path, _top_list)
 
@@ -114,7 +168,7 @@ def _walk(path: Path, through: Callable[[_Window], Iterator[Entry]]) -> Iterator
 
 
 class _Window:
-    """A moving piece of the file as text with a character per byte, so that places in the text are places in bytes."""
+    """A moving part of the file as text with one character per byte, so that positions in the text are byte offsets."""
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
         self.file, self.path = file, path
@@ -122,11 +176,11 @@ class _Window:
 
     @property
     def place(self) -> int:
-        """Where in the file the next character stands."""
+        """Byte offset of the next character."""
         return self.first + self.at
 
     def peek(self) -> str:
-        """The next character that is no space; empty at the end of the file."""
+        """Return the next character that is not a space; empty at the end of the file."""
         while True:
             space = _SPACE.match(self.text, self.at)
             assert space is not None
@@ -135,30 +189,30 @@ class _Window:
                 return self.text[self.at : self.at + 1]
 
     def take(self, expected: str) -> str:
-        """Pass over the next character, which must be one of `expected`."""
-        found = self.peek()
-        if not found or found not in expected:
-            raise self.fault(f"expected {' or '.join(expected)}, got {found or 'the end of the file'}")
+        """Consume the next character, which must be one of `expected`."""
+        char = self.peek()
+        if not char or char not in expected:
+            raise self.issue(f"expected {' or '.join(expected)}, got {char or 'the end of the file'}")
         self.at += 1
-        return found
+        return char
 
     def value(self) -> Any:
-        """Pass over a value of JSON; what ends with the window may go on behind it."""
+        """Consume a value of JSON, which may continue behind the window."""
         self.peek()
         while True:
             try:
                 value, end = _decode(self.text, self.at)
             except (json.JSONDecodeError, RecursionError) as error:
                 if isinstance(error, RecursionError) or not self._more():
-                    raise self.fault(str(error).split(":")[0]) from None
+                    raise self.issue(str(error).split(":")[0]) from None
                 continue
             if end < len(self.text) or not self._more():
                 piece = self.text[self.at : end]
                 self.at = end
                 return value if piece.isascii() else json_of(piece.encode("latin-1"), self.path)
 
-    def fault(self, what: str) -> InputError:
-        """An error at this place."""
+    def issue(self, what: str) -> InputError:
+        """Return an error at this position."""
         return InputError(f"{self.path} is not valid JSON: {what} (byte {self.place})")
 
     def _more(self) -> bool:
@@ -173,7 +227,7 @@ def _document(window: _Window) -> Iterator[Entry]:
     while window.peek() != "}":
         name = window.value()
         if not isinstance(name, str):
-            raise window.fault(f"expected the name of a field, got {brief(name)}")
+            raise window.issue(f"expected the name of a field, got {brief(name)}")
         window.take(":")
         yield from _list(window, name) if window.peek() == "[" else [_entry(window, name)]
         if window.peek() != "}":
@@ -186,12 +240,12 @@ def _top_list(window: _Window) -> Iterator[Entry]:
 
 
 def _expect(window: _Window, first: str, what: str) -> None:
-    """The first character of the file, behind a byte order mark."""
+    """Check the first character of the file, behind a byte order mark."""
     if window.peek() == _BYTE_ORDER_MARK[0]:
         window.at += len(_BYTE_ORDER_MARK)
     if window.peek() != first:
-        came = brief(window.value()) if window.peek() else "an empty file"
-        raise InputError(f"{window.path}: expected {what}, got {came}")
+        got = brief(window.value()) if window.peek() else "an empty file"
+        raise InputError(f"{window.path}: expected {what}, got {got}")
 
 
 def _list(window: _Window, name: str) -> Iterator[Entry]:

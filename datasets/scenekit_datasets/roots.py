@@ -1,4 +1,4 @@
-"""What data sets of files share when they are opened: options, faulty entries, the images that are there, caches."""
+"""Opening data sets of files: options, faulty entries, existing images, caches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Literal
 from jaxtyping import UInt8
 from torch import Tensor
 
-from scenekit.errors import InputError, nearest
+from scenekit.errors import InputError, listed, nearest
 from scenekit.io.images import read_image
 from scenekit.keys import Key
 from scenekit.structures.geometry import Size
@@ -19,31 +19,57 @@ from scenekit.structures.geometry import Size
 _log = logging.getLogger(__name__)
 
 SHOWN = 5
-"""How many faults a message spells out."""
+"""How many issues a message lists."""
 
 Faulty = Literal["refuse", "skip"]
-"""What to do about faulty entries: raise InputError, or leave them out with a warning."""
+"""What to do with faulty entries: raise InputError, or skip them with a warning."""
 
 
-def checked_faulty(faulty: str) -> None:
-    """Raise InputError for another value of the option."""
+def check_faulty(faulty: str) -> None:
+    """Check the option `faulty`.
+
+    Args:
+        faulty: Its value.
+
+    Raises:
+        InputError: If it is neither "refuse" nor "skip".
+    """
     if faulty not in ("refuse", "skip"):
         raise InputError(f"faulty must be 'refuse' or 'skip', got {faulty!r}")
 
 
-def report(faults: Collection[str], faulty: Faulty) -> None:
-    """Raise InputError with the first faults, or warn of them."""
-    if not faults:
+def report(issues: Collection[str], faulty: Faulty) -> None:
+    """Report issues of a data set.
+
+    Args:
+        issues: One message per issue.
+        faulty: Whether to raise an error or to warn.
+
+    Raises:
+        InputError: With the first issues, for "refuse".
+    """
+    if not issues:
         return
-    told = "; ".join(list(faults)[:SHOWN])
-    more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+    summary = listed(issues, SHOWN, "; ")
     if faulty == "refuse":
-        raise InputError(f"{told}{more}; mend the file, or leave such entries out with the option faulty=skip")
-    _log.warning("%s%s; left out", told, more)
+        raise InputError(f"{summary}; fix the file, or skip such entries with the option faulty=skip")
+    _log.warning("%s; skipped", summary)
 
 
 def keys_named(names: Iterable[str] | None, known: Iterable[Key[Any, Any]], what: str) -> frozenset[Key[Any, Any]]:
-    """Keys by name, all of them for None. Raises InputError for a name that `what` has no labels of."""
+    """Select keys by name.
+
+    Args:
+        names: Names of keys; None for all.
+        known: Keys that the data set has.
+        what: Beginning of the error message, such as "KITTI has".
+
+    Returns:
+        The keys.
+
+    Raises:
+        InputError: If a name is unknown.
+    """
     by_name = {key.name: key for key in known}
     for name in names or ():
         if name not in by_name:
@@ -51,8 +77,18 @@ def keys_named(names: Iterable[str] | None, known: Iterable[Key[Any, Any]], what
     return frozenset(by_name[name] for name in (by_name if names is None else names))
 
 
-def renamed(classes: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
-    """What classes of the files shall be called: themselves, where only names are given."""
+def class_names(classes: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
+    """Return the class name for each class of the files.
+
+    Args:
+        classes: Names of classes, or for each class of the files its name in the vocabulary.
+
+    Returns:
+        Names in the vocabulary by those in the files.
+
+    Raises:
+        InputError: If there is no class.
+    """
     named = dict(classes) if isinstance(classes, Mapping) else {name: name for name in classes}
     if not named or isinstance(classes, str):
         raise InputError(f"expected names of classes such as [car, bus], or {{Car: car}}, got {classes!r}")
@@ -60,15 +96,38 @@ def renamed(classes: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
 
 
 def present(names: Sequence[str], folder: Path) -> list[bool]:
-    """Which of these files are in the folder. Raises InputError where there is no such folder."""
+    """Return which files exist.
+
+    Args:
+        names: Paths relative to the folder.
+        folder: The folder.
+
+    Returns:
+        True for each existing file.
+
+    Raises:
+        InputError: If there is no such folder.
+    """
     if not folder.is_dir():
-        raise InputError(f"expected a folder of images, but {folder} is none; name it with images=")
+        raise InputError(f"{folder} is not a folder; name the folder of images with images=")
     there = {parent: names_in(folder / parent) for parent in {os.path.dirname(name) for name in names}}
     return [os.path.basename(name) in there[os.path.dirname(name)] for name in names]
 
 
 def image_of_size(path: Path, size: Size, where: object) -> UInt8[Tensor, "3 H W"]:
-    """The image. Raises InputError that begins with `where` if it has another height and width."""
+    """Read an image of known size.
+
+    Args:
+        path: The file.
+        size: Expected (height, width) in pixels.
+        where: Beginning of the error message.
+
+    Returns:
+        The image.
+
+    Raises:
+        InputError: If it has another size.
+    """
     image: Tensor = read_image(path)
     if tuple(image.shape[1:]) != tuple(size):
         raise InputError(f"{where}: its size is given as {list(size)}, {path} has {list(image.shape[1:])}")
@@ -76,9 +135,19 @@ def image_of_size(path: Path, size: Size, where: object) -> UInt8[Tensor, "3 H W
 
 
 def cache_folder(cache: str | Path | bool | None, name: str, what: str, instead: str) -> Path | None:
-    """The folder in which `what` are kept, made if need be: `cache`, or `name` in the user's cache folder.
+    """Return the folder of a cache, created if necessary.
 
-    None for no cache: where `cache` is False, and where nobody asked for one and it can't be made.
+    Args:
+        cache: The folder; None or True for the user's cache folder; False for none.
+        name: Name of the folder in the user's cache folder.
+        what: Its content, for messages.
+        instead: What happens without a cache, for the warning.
+
+    Returns:
+        The folder; None without a cache, which includes a default folder that cannot be created.
+
+    Raises:
+        InputError: If a requested folder cannot be created.
     """
     if cache is False:
         return None
@@ -99,5 +168,12 @@ def cache_folder(cache: str | Path | bool | None, name: str, what: str, instead:
 
 
 def names_in(folder: Path) -> frozenset[str]:
-    """One look at a folder is quicker than one at each of 100,000 files."""
+    """List the names in a folder: one listing is faster than a check of each of 100,000 files.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        Names of its files and folders; empty where it does not exist.
+    """
     return frozenset(entry.name for entry in os.scandir(folder)) if folder.is_dir() else frozenset()

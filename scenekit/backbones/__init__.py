@@ -1,4 +1,4 @@
-"""Backbones: one contract (`Backbone`, `Level`), adapters that fulfil it, and the feature pyramid on top."""
+"""Backbones: one interface (`Backbone`, `Level`), adapters for other libraries, and the feature pyramid network."""
 
 from scenekit.backbones.base import Backbone, Level
 from scenekit.backbones.fpn import FPN, BackboneWithFPN

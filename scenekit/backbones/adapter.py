@@ -1,4 +1,4 @@
-"""Networks of other libraries brought to the contract of backbones, by sending an image through them once.
+"""Adapters from networks of other libraries to `Backbone`, configured by one forward pass of an image.
 
 Letters: B images, C channels, H W input pixels.
 """
@@ -20,23 +20,23 @@ from scenekit.errors import InputError
 
 STRIDES = (4, 8, 16, 32)
 PLAIN_STRIDE = 16
-"""Stride of the single map from which a `SimplePyramid` is made."""
+"""Stride of the single map from which a `SimplePyramid` is computed."""
 
 PROBE = (1, 3, 128, 192)
-"""An image whose sides the coarsest stride divides, unlike any size that a network may be made for."""
-
-LONGEST = 200
-"""Characters that are shown of the reasons of other libraries."""
+"""Shape of the test image: its sides are multiples of the coarsest stride, and no network's native size."""
 
 Maps: TypeAlias = Sequence[Float[Tensor, "B _ _ _"]]
 Reader: TypeAlias = Callable[[Any], Maps]
 
 
 class SimplePyramid(nn.Module):
-    """Maps at strides 4, 8, 16 and 32 out of the last one of a plain vision transformer, at stride 16.
+    """Maps at strides 4, 8, 16 and 32 from the last map of a plain vision transformer, at stride 16.
 
     Two transposed convolutions, one, none, and a max pooling (Li et al., Exploring Plain Vision Transformer Backbones
-    for Object Detection, 2022); the width halves with every step up.
+    for Object Detection, 2022); the channels halve with every step up.
+
+    Args:
+        channels: Channels of the map at stride 16.
     """
 
     def __init__(self, channels: int) -> None:
@@ -53,7 +53,14 @@ class SimplePyramid(nn.Module):
 
     @staticmethod
     def levels(plain: Level) -> tuple[Level, ...]:
-        """The levels made of `plain`: each cell is a part of its cells or several of them, around the same centre."""
+        """Return the levels computed from a map.
+
+        Args:
+            plain: Level of the map at stride 16.
+
+        Returns:
+            One level per stride; cells are subdivided or merged around the same center.
+        """
         channels = (plain.channels // 4, plain.channels // 2, plain.channels, plain.channels)
         return tuple(
             Level(own, stride, plain.offset + (stride - plain.stride) / 2)
@@ -61,15 +68,28 @@ class SimplePyramid(nn.Module):
         )
 
     def forward(self, features: Float[Tensor, "B C _ _"]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
-        """One map for each of `STRIDES`."""
+        """Compute the pyramid.
+
+        Args:
+            features: The map at stride 16.
+
+        Returns:
+            One map for each of `STRIDES`.
+        """
         return self.finest(features), self.finer(features), features, self.coarser(features)
 
 
 class AdaptedBackbone(Backbone):
-    """Another library's network `body`, from whose output `read` takes the maps that are its levels.
+    """A network of another library as a backbone.
 
-    Parameters keep the library's names, under `body`. A network with one map at stride 16 gets a `pyramid`.
-    Parameters on which no map depends (mask tokens, norms behind the last stage) do not learn.
+    Parameters keep the library's names, below `body`. A network with one map at stride 16 gets a `SimplePyramid`.
+    Parameters on which no map depends (mask tokens, norms behind the last stage) are frozen.
+
+    Args:
+        body: The network.
+        read: Function that returns the feature maps from the network's output.
+        levels: Level of each map.
+        normalization: Normalization of images with which the weights were trained, if known.
     """
 
     def __init__(
@@ -85,16 +105,30 @@ class AdaptedBackbone(Backbone):
         self.levels = tuple(levels) if self.pyramid is None else self.pyramid.levels(levels[0])
 
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
-        """One feature map for each of `levels`."""
+        """Compute the feature maps.
+
+        Args:
+            pixels: Normalized images.
+
+        Returns:
+            One map for each of `levels`.
+        """
         maps = self.read(self.body(pixels))
         return tuple(maps) if self.pyramid is None else self.pyramid(maps[-1])
 
 
 def probe(network: nn.Module, read: Reader) -> tuple[Level, ...]:
-    """Every level of a network on the meta device, where neither weights nor pixels are computed.
+    """Determine the levels of a network on the meta device, without computing weights or pixels.
 
-    Raises ValueError for a network whose maps do not cover the image evenly, and whatever the network raises when it
-    does not take the image.
+    Args:
+        network: The network.
+        read: Function that returns the feature maps from the network's output.
+
+    Returns:
+        The level of each map.
+
+    Raises:
+        ValueError: If maps do not cover the image evenly; errors of the network are not caught.
     """
     network.eval()
     with torch.device("meta"), torch.no_grad():
@@ -110,7 +144,15 @@ def probe(network: nn.Module, read: Reader) -> tuple[Level, ...]:
 
 
 def idle_parameters(network: nn.Module, read: Reader) -> list[str]:
-    """Names of the parameters on which no map depends; processes that train together would wait for their gradients."""
+    """Return the names of parameters on which no map depends; distributed training would wait for their gradients.
+
+    Args:
+        network: The network.
+        read: Function that returns the feature maps from the network's output.
+
+    Returns:
+        Names of parameters.
+    """
     values = {name: value.to("meta") for name, value in network.named_buffers()}
     parameters = {name: nn.Parameter(value.to("meta")) for name, value in network.named_parameters()}
     with torch.device("meta"), torch.enable_grad():
@@ -122,14 +164,30 @@ def idle_parameters(network: nn.Module, read: Reader) -> list[str]:
 
 
 def missing_extra(extra: str, error: ImportError) -> InputError:
-    """What to do where the library of an extra is not installed."""
+    """Create the error for a missing optional dependency.
+
+    Args:
+        extra: Name of the extra, which is that of the library.
+        error: The error of its import.
+
+    Returns:
+        An error that names the command to install it.
+    """
     return InputError(f'networks of {extra} need its package ({error}); pip install "scenekit[{extra}]"')
 
 
 def fitting(levels: Sequence[Level], name: str) -> list[int]:
-    """Indices of the levels to take: the last one of each of `STRIDES`, or the last of all where all are at stride 16.
+    """Select levels: the last one at each of `STRIDES`, or the last of all where all are at stride 16.
 
-    Raises InputError for a network that has neither.
+    Args:
+        levels: Levels of a network.
+        name: Name of the network for error messages.
+
+    Returns:
+        Indices of the selected levels.
+
+    Raises:
+        InputError: If the network has neither.
     """
     last = {level.stride: index for index, level in enumerate(levels)}
     if set(STRIDES) <= set(last):
@@ -138,12 +196,6 @@ def fitting(levels: Sequence[Level], name: str) -> list[int]:
         return [last[PLAIN_STRIDE]]
     wanted = ", ".join(map(str, STRIDES))
     raise InputError(
-        f"{name} cannot be a backbone: feature maps at strides {wanted} (or all at {PLAIN_STRIDE}) are expected, "
-        f"it has {', '.join(map(str, sorted(last)))}; choose another network"
+        f"{name} cannot be a backbone: expected feature maps at strides {wanted} (or all at {PLAIN_STRIDE}), "
+        f"got {', '.join(map(str, sorted(last)))}; choose another network"
     )
-
-
-def reason(error: Exception) -> str:
-    """Why another library refuses, in one line that is not too long."""
-    text = " ".join(str(error).split())
-    return f"{text[:LONGEST]}..." if len(text) > LONGEST else text or type(error).__name__

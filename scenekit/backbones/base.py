@@ -1,4 +1,4 @@
-"""The contract of every backbone, whichever library its layers come from.
+"""The interface of every backbone, whichever library its layers are from.
 
 Letters: B images, H W input pixels.
 """
@@ -14,34 +14,47 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Level:
-    """One feature map: how many channels it has and where its cells lie on the image.
+    """Channels of a feature map, and the position of its cells in the image.
 
-    The centre of cell i lies at input coordinate `offset + i * stride`, in pixels, where pixel 0 covers [0, 1).
+    The center of cell i lies at input coordinate `offset + i * stride`, in pixels, where pixel 0 covers [0, 1).
     """
 
     channels: int
+    """Number of channels."""
     stride: int
+    """Input pixels between the centers of neighboring cells."""
     offset: float
+    """Input coordinate of the center of cell 0, in pixels."""
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """What is taken from pixels in 0..1, in RGB, before a network sees them: (value - mean) / std."""
+    """Normalization of RGB images with values of 0..1: (value - mean) / std."""
 
     mean: tuple[float, float, float]
+    """Mean per channel."""
     std: tuple[float, float, float]
+    """Standard deviation per channel."""
 
 
 class Backbone(nn.Module, ABC):
-    """An image in, one feature map per level out.
+    """A network that computes one feature map per level from an image.
 
-    `levels` go from fine to coarse with strides 4, 8, 16, 32. Images are normalized as `model.input` of a recipe
-    says; a backbone whose weights tell what they expect says so in `normalization`, and is checked against it.
+    Images are normalized as `model.input` of a recipe says, which is checked against `normalization`.
     """
 
     levels: tuple[Level, ...]
+    """Levels from fine to coarse, with strides 4, 8, 16, 32."""
     normalization: Normalization | None = None
+    """Normalization of images with which the weights were trained; None if unknown."""
 
     @abstractmethod
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
-        """One map [B C H/stride W/stride] (rounded up or down) for each of `levels`, in their order."""
+        """Compute the feature maps.
+
+        Args:
+            pixels: Normalized images.
+
+        Returns:
+            One map [B C H/stride W/stride] (rounded up or down) for each of `levels`, in their order.
+        """

@@ -1,4 +1,4 @@
-"""The backbones that come with scenekit, handed over as any plugin does."""
+"""The backbones of scenekit itself, registered like those of any plugin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from scenekit.hooks.specs import hookimpl
 
 @hookimpl
 def scenekit_backbones() -> Iterator[BackboneSpec]:
-    """One record for each torchvision network and for each other library; options as in their builders."""
+    """Yield one record for each torchvision network and for each other library, with the options of their builders.
+
+    Returns:
+        Records of backbones.
+    """
     for name in LAYOUTS:
         yield BackboneSpec(name, summary=f"torchvision's {name}", build=partial(build_backbone, name))
     yield BackboneSpec("timm/", "timm/NAME: the networks of timm (extra `timm`)", build_timm, timm_names)

@@ -24,11 +24,15 @@ _NORMS: dict[str | None, Callable[[int], nn.Module] | None] = {None: None, "batc
 
 
 class FPN(nn.Module):
-    """Brings the levels of a backbone to the same channels and passes what the coarse ones see down to the fine ones.
+    """Feature pyramid network: projects the levels of a backbone to the same channels and merges them top-down.
 
-    `extra` adds coarser levels: "pool" a P6 that takes every second cell of P5 (Faster R-CNN), "conv" a P6 and P7 by
-    strided convolutions on P5 (RetinaNet, FCOS). `norm` follows each convolution of P2 to P5. `slim` makes the 3x3
-    output convolutions depthwise-separable, for small models on a CPU.
+    Args:
+        levels: Levels of the backbone, fine to coarse.
+        channels: Channels of the pyramid.
+        extra: Additional coarse levels: "pool" a P6 of every second cell of P5 (Faster R-CNN), "conv" a P6 and P7 by
+            strided convolutions on P5 (RetinaNet, FCOS), or None.
+        norm: Normalization behind each convolution of P2 to P5.
+        slim: Whether the 3x3 output convolutions are depthwise-separable, for small models on a CPU.
     """
 
     def __init__(
@@ -50,13 +54,25 @@ class FPN(nn.Module):
         self.levels = _pyramid_levels(levels, channels, added={None: 0, "pool": 1, "conv": 2}[extra])
 
     def forward(self, maps: Sequence[Float[Tensor, "B _ _ _"]]) -> FeaturePyramid:
-        """One map [B C _ _] for each of `levels`, out of the maps of the backbone's levels."""
+        """Compute the pyramid.
+
+        Args:
+            maps: One map for each of the backbone's levels.
+
+        Returns:
+            One map [B C _ _] for each of `levels`.
+        """
         named = OrderedDict((str(index), features) for index, features in enumerate(maps))
         return FeaturePyramid(tuple(self.net(named).values()), tuple(level.stride for level in self.levels))
 
 
 class BackboneWithFPN(nn.Module):
-    """Pixels in, feature pyramid out; `levels`, `channels` and `strides` describe the pyramid."""
+    """A backbone followed by a feature pyramid network.
+
+    Args:
+        backbone: The backbone.
+        fpn: The feature pyramid network for its levels.
+    """
 
     def __init__(self, backbone: Backbone, fpn: FPN) -> None:
         super().__init__()
@@ -65,12 +81,12 @@ class BackboneWithFPN(nn.Module):
 
     @property
     def levels(self) -> tuple[Level, ...]:
-        """Channels, stride and alignment of each map of the pyramid, fine to coarse."""
+        """Channels, stride and offset of each map of the pyramid, fine to coarse."""
         return self.fpn.levels
 
     @property
     def channels(self) -> int:
-        """C, the same on every level."""
+        """Number of channels C, the same on every level."""
         return self.levels[0].channels
 
     @property
@@ -79,20 +95,27 @@ class BackboneWithFPN(nn.Module):
         return tuple(level.stride for level in self.levels)
 
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> FeaturePyramid:
-        """The feature pyramid of normalized pixels."""
+        """Compute the feature pyramid.
+
+        Args:
+            pixels: Normalized images.
+
+        Returns:
+            The pyramid.
+        """
         pyramid: FeaturePyramid = self.fpn(self.backbone(pixels))
         return pyramid
 
 
 def _pyramid_levels(levels: Sequence[Level], channels: int, added: int) -> tuple[Level, ...]:
-    """The backbone's levels at `channels`, and coarser ones: extra blocks step from cell 0, so its centre stays."""
+    """Return the levels of the pyramid; extra blocks stride from cell 0, so its center stays."""
     own = [Level(channels, level.stride, level.offset) for level in levels]
     more = [Level(channels, own[-1].stride * 2**step, own[-1].offset) for step in range(1, added + 1)]
     return (*own, *more)
 
 
 def _separable(channels: int, norm: Callable[[int], nn.Module] | None) -> nn.Sequential:
-    """A depthwise 3x3 convolution and a pointwise one, started as torchvision starts the full convolution."""
+    """Return a depthwise 3x3 and a pointwise convolution, initialized as torchvision does the full convolution."""
     depthwise = nn.Conv2d(channels, channels, kernel_size=3, padding=1, groups=channels, bias=False)
     pointwise = nn.Conv2d(channels, channels, kernel_size=1, bias=norm is None)
     for convolution in (depthwise, pointwise):

@@ -1,4 +1,4 @@
-"""Swapping the batch norm of a network for something that suits small batches.
+"""Replacing the batch norm of a network by layers that suit small batches.
 
 Letters: B images, C channels.
 """
@@ -18,23 +18,44 @@ GROUPS = 32
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """A group norm of 32 groups, or of the largest divisor of 32 that also divides `channels`."""
+    """Create a group norm of 32 groups, or of the largest divisor of 32 that also divides the channels.
+
+    Args:
+        channels: Number of channels.
+
+    Returns:
+        The layer.
+    """
     return nn.GroupNorm(math.gcd(GROUPS, channels), channels)
 
 
 class FusedFrozenBatchNorm2d(FrozenBatchNorm2d):  # type: ignore[misc]
-    """torchvision's frozen batch norm, scale and shift in one pass over the memory where no gradient is recorded."""
+    """torchvision's frozen batch norm, fused to one operation where no gradient is recorded."""
 
     def forward(self, x: Float[Tensor, "B C _ _"]) -> Float[Tensor, "B C _ _"]:
-        """The fixed affine map of each channel."""
-        if x.requires_grad:  # on a CPU the way back through batch norm costs more than the pass that it saves
+        """Apply the fixed affine map of each channel.
+
+        Args:
+            x: Features.
+
+        Returns:
+            Normalized features.
+        """
+        if x.requires_grad:  # on a CPU the backward pass of batch norm costs more than the pass that it saves
             recorded: Tensor = super().forward(x)
             return recorded
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
 def frozen_copy(norm: nn.BatchNorm2d) -> nn.Module:
-    """The same affine map as `norm` in eval mode, with statistics and weights that nothing changes any more."""
+    """Create a frozen batch norm: the affine map of a batch norm in eval mode, with constant statistics and weights.
+
+    Args:
+        norm: The batch norm.
+
+    Returns:
+        The frozen layer.
+    """
     frozen: nn.Module = FusedFrozenBatchNorm2d(norm.num_features, eps=norm.eps)
     frozen.load_state_dict(norm.state_dict())
     return frozen
@@ -43,7 +64,13 @@ def frozen_copy(norm: nn.BatchNorm2d) -> nn.Module:
 def replace_batch_norm(
     model: nn.Module, make: Callable[[nn.BatchNorm2d], nn.Module], within: Iterable[str] = ("",)
 ) -> None:
-    """Put `make(norm)` in the place of each batch norm of the sub-modules named in `within` (default: everywhere)."""
+    """Replace each batch norm of a network.
+
+    Args:
+        model: The network, which is changed.
+        make: Function that creates the replacement of a batch norm.
+        within: Names of the sub-modules in which to replace; by default everywhere.
+    """
     for prefix in within:
         for name, module in list(model.get_submodule(prefix).named_modules(prefix=prefix)):
             if isinstance(module, nn.BatchNorm2d):

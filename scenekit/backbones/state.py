@@ -1,23 +1,33 @@
-"""Reading the weights of a backbone from a file, with errors that say what does not fit."""
+"""Reading the weights of a backbone from a file, with errors that name what does not fit."""
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, listed, one_line
 
 SHOWN = 4
 """How many keys an error lists before it only counts."""
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors by name in a safetensors or a PyTorch file (read with `weights_only=True`: nothing is executed)."""
+    """Read a state dict from a safetensors or a PyTorch file; no code in it is executed.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Tensors by name.
+
+    Raises:
+        InputError: If the file is missing or damaged, or holds something else.
+    """
     if not path.is_file():
         raise InputError(f"weights file {path} does not exist; name a .safetensors or .pth file")
     try:
@@ -25,8 +35,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
             state = safetensors.torch.load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file raises whatever its reader stumbles over first
-        reason = str(error).partition("\n")[0] or type(error).__name__
+    except Exception as error:  # a damaged file raises errors of many types
+        reason = one_line(error)
         if isinstance(error, pickle.UnpicklingError):  # whose message advises to read it in a way that runs code
             reason = "not written by torch.save, or it holds more than tensors"
         raise InputError(f"weights file {path} is cut off or not a weights file ({reason}); copy it again") from error
@@ -36,9 +46,16 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def load_state(model: nn.Module, state: dict[str, Tensor], within: Sequence[str], fit: str) -> None:
-    """Load `state` into the sub-modules of `model` named in `within`; its other parts (the classifier) may differ.
+    """Load the weights of some sub-modules; other parts of the state dict (the classifier) may differ.
 
-    `fit` begins errors: which weights do not fit which network.
+    Args:
+        model: The network, which is changed.
+        state: The state dict.
+        within: Names of the sub-modules.
+        fit: Beginning of error messages: which weights do not fit which network.
+
+    Raises:
+        InputError: If parameters are missing, unexpected or of another shape.
     """
     own = model.state_dict()
     needed = {key for key in own if key.startswith(tuple(f"{prefix}." for prefix in within))}
@@ -47,7 +64,17 @@ def load_state(model: nn.Module, state: dict[str, Tensor], within: Sequence[str]
 
 
 def check_fit(own: Mapping[str, Tensor], state: Mapping[str, Tensor], needed: Collection[str], fit: str) -> None:
-    """Raise InputError unless `state` has what is `needed` of a network's `own` state, and nothing unknown to it."""
+    """Check that a state dict fits a network.
+
+    Args:
+        own: State dict of the network.
+        state: The state dict to check.
+        needed: Names of the parameters that it must have.
+        fit: Beginning of error messages: which weights do not fit which network.
+
+    Raises:
+        InputError: If parameters are missing, unexpected or of another shape.
+    """
     problems = {
         # Counters of batches, which only a momentum of None would read, are left out of many published files.
         "missing": {key for key in needed if key not in state and not key.endswith(".num_batches_tracked")},
@@ -55,10 +82,5 @@ def check_fit(own: Mapping[str, Tensor], state: Mapping[str, Tensor], needed: Co
         "of another shape": {key for key in needed if key in state and own[key].shape != state[key].shape},
     }
     if any(problems.values()):
-        found = "; ".join(f"{len(keys)} {kind} ({_some(keys)})" for kind, keys in problems.items() if keys)
-        raise InputError(f"{fit}: {found}; name the backbone it was saved from")
-
-
-def _some(keys: Iterable[str]) -> str:
-    names = sorted(keys)
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+        parts = [f"{len(keys)} {kind} ({listed(sorted(keys), SHOWN)})" for kind, keys in problems.items() if keys]
+        raise InputError(f"{fit}: {'; '.join(parts)}; name the backbone it was saved from")

@@ -1,6 +1,6 @@
 """Any network of timm (extra `timm`) as a backbone: `timm/resnet18`, `timm/convnext_tiny.fb_in22k`, ...
 
-timm is imported when one of its networks is asked for, and not before.
+timm is imported when one of its networks is built, not before.
 """
 
 from __future__ import annotations
@@ -13,31 +13,45 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scenekit.backbones.adapter import AdaptedBackbone, Maps, Reader, fitting, missing_extra, probe, reason
+from scenekit.backbones.adapter import AdaptedBackbone, Maps, Reader, fitting, missing_extra, probe
 from scenekit.backbones.base import Level, Normalization
 from scenekit.backbones.state import check_fit, read_state
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
 
 NORMS = ("batch", "frozen")
 PRETRAINED = "pretrained"
 FLEXIBLE: tuple[Mapping[str, Any], ...] = ({}, {"dynamic_img_size": True}, {"strict_img_size": False})
-"""What makes networks take images of any size: most do, transformers have to be told, by one of two names."""
+"""Options that make networks accept images of any size: most need none, transformers one of two."""
 
 
 def timm_names() -> list[str]:
-    """What may stand after `timm/`: every network, and with a tag (`.a1_in1k`) those with published weights."""
+    """List what may follow `timm/`.
+
+    Returns:
+        Names of all networks, with a tag (`.a1_in1k`) for those with published weights.
+    """
     timm = _timm()
     return [*timm.list_models(), *timm.list_pretrained()]
 
 
 def build_timm(name: str, *, weights: str | Path | None = None, norm: str = "batch", **options: Any) -> AdaptedBackbone:
-    """A network of timm, cut open by its own `features_only`.
+    """Build a network of timm as a backbone, with its own `features_only`.
 
-    `weights`: "pretrained" (timm's own download, cached), the path of a state dict of the same network as timm
-    publishes them (the classifier may be absent), or None for a random start.
-    `norm`: "batch", or "frozen" for batch norm with fixed statistics. Further `options` are those of
-    `timm.create_model`, such as `drop_path_rate`.
     A vision transformer with one map at stride 16 gets a simple feature pyramid.
+
+    Args:
+        name: Name of the network.
+        weights: "pretrained" (timm's own download, cached), the path of a state dict of the same network as timm
+            publishes them (the classifier may be absent), or None for random weights.
+        norm: "batch", or "frozen" for batch norm with constant statistics.
+        options: Options of `timm.create_model`, such as `drop_path_rate`.
+
+    Returns:
+        The backbone.
+
+    Raises:
+        InputError: If timm is missing, an option is invalid, the weights do not fit, or the network has no suitable
+            maps.
     """
     if norm not in NORMS:
         raise InputError(f"backbone norm: expected one of {', '.join(NORMS)}, got {norm!r}")
@@ -62,7 +76,7 @@ def _timm() -> ModuleType:
 
 
 def _layout(name: str, options: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Level, ...], list[int]]:
-    """Options with which the network takes images of any size, all its levels, and what timm calls these."""
+    """Return options with which the network accepts images of any size, all its levels, and timm's indices of them."""
     timm = _timm()
     refusal = ""
     for flexible in FLEXIBLE:
@@ -72,14 +86,14 @@ def _layout(name: str, options: Mapping[str, Any]) -> tuple[dict[str, Any], tupl
                 network = timm.create_model(name, features_only=True, **tried)
             levels = probe(network, _reader(network))
         except Exception as error:  # networks refuse sizes and options each in its own way
-            refusal = refusal if any(option in str(error) for option in flexible) else reason(error)
+            refusal = refusal if any(option in str(error) for option in flexible) else one_line(error)
             continue
         return tried, levels, list(network.feature_info.out_indices)
     raise InputError(f"timm/{name} cannot be a backbone ({refusal}); choose another network or other options")
 
 
 def _reader(network: nn.Module) -> Reader:
-    """Some networks keep channels last."""
+    """Return a function that gives the maps channels first; some networks keep channels last."""
     return _channels_first if str(getattr(network, "output_fmt", "NCHW")) == "Format.NHWC" else tuple
 
 
@@ -88,7 +102,7 @@ def _channels_first(maps: Sequence[Tensor]) -> Maps:
 
 
 def _create(name: str, weights: str | Path | None, options: Mapping[str, Any]) -> nn.Module:
-    """The network, cut as `options` say, with its weights."""
+    """Create the network, cut as `options` say, with its weights."""
     timm = _timm()
     if weights is None:
         network: nn.Module = timm.create_model(name, **options)
@@ -98,13 +112,13 @@ def _create(name: str, weights: str | Path | None, options: Mapping[str, Any]) -
         network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
     except Exception as error:  # downloads fail in as many ways as there are places to download from
         raise InputError(
-            f"weights of timm/{name} could not be loaded ({reason(error)}); give a file instead"
+            f"weights of timm/{name} could not be loaded ({one_line(error)}); pass a file instead"
         ) from error
     return network
 
 
 def _state(name: str, path: Path) -> dict[str, Tensor]:
-    """The tensors of a file, after a check that they are this network's: timm itself takes what fits and goes on."""
+    """Read weights and check that they are this network's: timm itself would load what fits and ignore the rest."""
     if not path.suffix and not path.exists():
         raise InputError(f"backbone weights: expected {PRETRAINED!r} or a file, got {str(path)!r}")
     state = read_state(path)

@@ -1,4 +1,4 @@
-"""torchvision's classifiers as backbones, cut open with its own feature extraction.
+"""torchvision's classifiers as backbones, by its own feature extraction.
 
 Letters: B images, H W input pixels.
 """
@@ -23,28 +23,45 @@ from scenekit.errors import InputError, nearest
 
 NORMS = ("batch", "frozen", "group")
 PROBE = 64
-"""Side of the image that is sent through to see what the levels are like, in pixels."""
+"""Side in pixels of the test image from which the levels are determined."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a network is cut: the last module of its stem and of each stage, usually those at strides 4, 8, 16 and 32.
+    """Modules of a network whose outputs are the levels.
 
-    A convolution or pooling of odd size k with padding k // 2 keeps cell 0 centred on pixel 0, at coordinate 0.5,
-    whatever its stride. A `patchify` network takes patches of stride x stride pixels without padding instead: cell 0
-    then covers the whole first patch, and its centre is stride / 2.
+    A convolution or pooling of odd size k with padding k // 2 keeps cell 0 centered on pixel 0, at coordinate 0.5,
+    whatever its stride. A `patchify` network splits the image into patches of stride x stride pixels without padding
+    instead: cell 0 then covers the whole first patch, and its center is stride / 2.
     """
 
     stem: str
+    """Last module of the stem."""
     stages: tuple[str, ...]
+    """Last module of each stage, usually at strides 4, 8, 16 and 32."""
     patchify: bool = False
+    """Whether the network splits the image into patches."""
 
     def offset(self, stride: int) -> float:
-        """Input coordinate of the centre of cell 0, in pixels."""
+        """Return the input coordinate of the center of cell 0.
+
+        Args:
+            stride: Stride of the level in pixels.
+
+        Returns:
+            Coordinate in pixels.
+        """
         return stride / 2 if self.patchify else 0.5
 
     def modules(self, model: nn.Module) -> list[list[str]]:
-        """Names of the modules of the stem and of each stage, in the order of the data."""
+        """Return the names of the modules of the stem and of each stage.
+
+        Args:
+            model: The network.
+
+        Returns:
+            One list per part, in the order of the forward pass.
+        """
         parent = self.stem.rpartition(".")[0]
         parts: list[list[str]] = [[]]
         for child, _ in model.get_submodule(parent).named_children():
@@ -84,9 +101,11 @@ LAYOUTS = {
 
 
 class TorchvisionBackbone(Backbone):
-    """The trunk of a torchvision classifier `model`, cut as `layout` says.
+    """A torchvision classifier without its head. Parameters keep torchvision's names, below `body`.
 
-    Parameters keep torchvision's names, under `body`: `body.layer1.0.conv1.weight`.
+    Args:
+        model: The classifier.
+        layout: Modules whose outputs are the levels.
     """
 
     def __init__(self, model: nn.Module, layout: Layout) -> None:
@@ -97,12 +116,19 @@ class TorchvisionBackbone(Backbone):
         )
 
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
-        """One feature map for each of `levels`."""
+        """Compute the feature maps.
+
+        Args:
+            pixels: Normalized images.
+
+        Returns:
+            One map for each of `levels`.
+        """
         return tuple(self.body(pixels).values())
 
     @torch.no_grad()
     def _channels_and_strides(self) -> list[tuple[int, int]]:
-        """Of each level, seen by sending one small image through; batch statistics stay as they were."""
+        """Return channels and stride of each level, from the forward pass of one small image; batch statistics stay."""
         was_training = self.training
         self.eval()
         maps = self(next(self.parameters()).new_zeros(1, 3, PROBE, PROBE))
@@ -120,19 +146,32 @@ def build_backbone(
     stride_in_1x1: bool = False,
     levels: Sequence[str] | None = None,
 ) -> TorchvisionBackbone:
-    """A torchvision network as a backbone.
+    """Build a torchvision network as a backbone.
 
-    `weights`: the name of torchvision's weights ("IMAGENET1K_V1", "DEFAULT": downloaded once), the path of a state
-    dict of the same network, or None for a random start.
-    `norm`: what batch norm becomes; "frozen" fixes its statistics, "group" (random start only) needs none. Networks
-    with layer norm (ConvNeXt) stay as they are. `norm_eps` is what batch norm adds to the variance, if not the
-    classifier's own: torchvision's detectors differ in it from the classifiers that they start from.
-    `trainable_stages`: how many of the five parts (stem, strides 4, 8, 16, 32) learn, counted from the coarse end;
-    None: all. The others keep their weights and their batch statistics.
-    `stride_in_1x1`: residual blocks take their stride in the first convolution, as the networks of He et al. (2016) and
-    detectron2's do, not in the 3x3 one.
-    `levels`: the modules whose outputs are the levels, fine to coarse, in place of the last ones at each stride; they
-    end the stages.
+    ```python
+    backbone = build_backbone("resnet50", weights="IMAGENET1K_V1", norm="frozen", trainable_stages=3)
+    ```
+
+    Args:
+        name: Name of the network.
+        weights: Name of torchvision's weights ("IMAGENET1K_V1", "DEFAULT": downloaded once), path of a state dict of
+            the same network, or None for random weights.
+        norm: Replacement of batch norm: "batch" keeps it, "frozen" makes its statistics constant, "group" (random
+            weights only) needs none. Networks with layer norm (ConvNeXt) stay as they are.
+        norm_eps: Epsilon of batch norm, by default the classifier's; torchvision's detectors differ in it from their
+            classifiers.
+        trainable_stages: How many of the five parts (stem, strides 4, 8, 16, 32) are trained, counted from the coarse
+            end; None: all. The others keep their weights and batch statistics.
+        stride_in_1x1: Whether residual blocks have their stride in the first convolution, as the networks of He et al.
+            (2016) and of detectron2, instead of the 3x3 one.
+        levels: Modules whose outputs are the levels, fine to coarse, in place of the last ones at each stride; they end
+            the stages.
+
+    Returns:
+        The backbone.
+
+    Raises:
+        InputError: If an option is invalid or the weights do not fit.
     """
     layout = _layout(name) if levels is None else replace(_layout(name), stages=tuple(levels))
     _check_options(norm, weights, trainable_stages, len(layout.stages) + 1)
@@ -181,7 +220,7 @@ def _set_eps(model: nn.Module, eps: float) -> None:
 
 
 def _with_weights(name: str, layout: Layout, weights: str | Path | None) -> nn.Module:
-    """The classifier with its weights."""
+    """Create the classifier with its weights."""
     published = get_model_weights(name)
     if isinstance(weights, str) and (known := weights.removeprefix(f"{published.__name__}.")) in published.__members__:
         return _download(lambda: get_model(name, weights=known), weights)
@@ -203,12 +242,12 @@ def _download(build: Callable[[], nn.Module], weights: str) -> nn.Module:
         return build()
     except (OSError, RuntimeError) as error:
         raise InputError(
-            f"torchvision weights {weights!r} could not be loaded ({error}); give a file instead"
+            f"torchvision weights {weights!r} could not be loaded ({error}); pass a file instead"
         ) from error
 
 
 def _stride_in_1x1(name: str, model: nn.Module) -> None:
-    """Exchange the strides of the first two convolutions of each block; the weights are of the same shape."""
+    """Exchange the strides of the first two convolutions of each block; the weights have the same shape."""
     blocks = [module for module in model.modules() if isinstance(module, Bottleneck)]
     if not blocks:
         raise InputError(f"backbone stride_in_1x1: {name} has no blocks of 1x1, 3x3 and 1x1 convolutions; leave it out")
@@ -217,7 +256,7 @@ def _stride_in_1x1(name: str, model: nn.Module) -> None:
 
 
 def _freeze(model: nn.Module, modules: Sequence[str]) -> None:
-    """Keep modules from learning; their batch norm is frozen too, or its statistics would drift with the data."""
+    """Freeze modules, their batch norm included, or its statistics would drift with the data."""
     replace_batch_norm(model, frozen_copy, within=modules)
     for module in modules:
         model.get_submodule(module).requires_grad_(False)

@@ -1,12 +1,12 @@
-"""Where the cells of a network's maps lie on the image, found by following one image through its operators.
+"""Position of the cells of a network's feature maps in the image, from tracing one image through its operators.
 
 Letters: B images, C channels, H W input pixels, h w cells.
 
-The centre of cell i of a map lies at `offset + i * stride`. A convolution or pooling of kernel k, stride s, padding p
-and dilation d moves the centre of cell 0 by ((k - 1) d / 2 - p) cells of its input. Operators that gather or spread
-blocks of cells (space to depth, patch merging, upsampling) move it by half of the change of the stride. Where maps meet
-(residuals, attention, gates) the finest tells the place, and equally fine ones their mean: an estimate, for how much
-each of them contributes depends on the weights. Where no ways of different places meet, the result is exact.
+The center of cell i of a map lies at `offset + i * stride`. A convolution or pooling of kernel k, stride s, padding p
+and dilation d moves the center of cell 0 by ((k - 1) d / 2 - p) cells of its input. Operators that merge or split
+blocks of cells (space to depth, patch merging, upsampling) move it by half of the change of the stride. Where maps are
+combined (residuals, attention, gates) the finest decides, and of equally fine ones the mean: an estimate, since the
+contribution of each depends on the weights. Where no maps of different positions are combined, the result is exact.
 """
 
 from __future__ import annotations
@@ -33,9 +33,16 @@ PADS = (aten.constant_pad_nd.default, aten.reflection_pad2d.default, aten.replic
 def trace_levels(
     network: Callable[[Float[Tensor, "B 3 H W"]], Sequence[Float[Tensor, "B _ _ _"]]], pixels: Float[Tensor, "B 3 H W"]
 ) -> tuple[Level, ...]:
-    """The levels of the maps that `network` makes of `pixels`; on the meta device, they are found without computing.
+    """Determine the levels of the feature maps of a network; on the meta device nothing is computed.
 
-    Strides are rounded to whole pixels. Only the horizontal axis is followed: cells are taken to be square.
+    Strides are rounded to whole pixels. Only the horizontal axis is traced: cells are assumed to be square.
+
+    Args:
+        network: Function from an image to feature maps.
+        pixels: The image.
+
+    Returns:
+        The level of each map.
     """
     with torch.no_grad(), _Follower(pixels) as follower:
         maps = network(pixels)
@@ -53,22 +60,22 @@ class _Grid:
     offset: float
 
     def windowed(self, kernel: int, step: int, padding: int, dilation: int = 1) -> _Grid:
-        """After a window slid over it."""
+        """Return the grid after a convolution or pooling."""
         shift = (kernel - 1) * dilation / 2 - padding
         return _Grid(self.stride * step, self.offset + shift * self.stride)
 
     def spread(self, kernel: int, step: int, padding: int) -> _Grid:
-        """After a transposed convolution."""
+        """Return the grid after a transposed convolution."""
         stride = self.stride / step
         return _Grid(stride, self.offset - ((kernel - 1) / 2 - padding) * stride)
 
     def regrouped(self, stride: float) -> _Grid:
-        """The same area in cells of another size."""
+        """Return the grid of the same area in cells of another size."""
         return _Grid(stride, self.offset + (stride - self.stride) / 2)
 
 
 class _Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Knows the grid of every tensor that depends on the image."""
+    """Tracks the grid of every tensor that depends on the image."""
 
     def __init__(self, pixels: Float[Tensor, "B 3 H W"]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -77,27 +84,27 @@ class _Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._grids[pixels] = _Grid(1.0, 0.5)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        found = _meeting(self._grids[value] for value in _tensors((args, kwargs)) if value in self._grids)
+        merged = _merged(self._grids[value] for value in _tensors((args, kwargs)) if value in self._grids)
         result = func(*args, **(kwargs or {}))
-        if found is not None:
-            grid = self._moved(func, args, found)
+        if merged is not None:
+            grid = self._moved(func, args, merged)
             for value in _tensors(result):
                 self._grids[value] = grid
         return result
 
     def grid(self, features: Float[Tensor, "B C h w"]) -> _Grid:
-        """Of a map with its columns last."""
+        """Return the grid of a map with its columns last."""
         return self._by_shape(features, self._grids[features])
 
     def _by_shape(self, features: Tensor, grid: _Grid) -> _Grid:
-        """Blocks of cells may have been gathered or spread since, by moving values about: the shape tells."""
+        """Correct the stride by the shape: blocks of cells may have been merged or split by moving values."""
         ratio = self._width / (features.shape[-1] * grid.stride)
         if ratio >= 1.5:
             return grid.regrouped(grid.stride * round(ratio))
         return grid.regrouped(grid.stride / round(1 / ratio)) if ratio <= 1 / 1.5 else grid
 
     def _moved(self, func: Any, args: Any, grid: _Grid) -> _Grid:
-        """`grid` after one operator."""
+        """Return `grid` after one operator."""
         source = args[0]
         if not isinstance(source, Tensor) or source.ndim != 4 or source not in self._grids:
             return grid
@@ -117,7 +124,7 @@ class _Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return grid
 
     def _padded(self, source: Tensor, padding: Sequence[int]) -> _Grid:
-        """`padding` counts from the last axis on: columns, or channels and then columns."""
+        """Return the grid after padding, which counts from the last axis on: columns, or channels and then columns."""
         grid = self._grids[source]
         columns_last = round(self._width / grid.stride) == source.shape[-1]
         left = padding[0] if columns_last else padding[2] if len(padding) > 2 else 0
@@ -125,7 +132,7 @@ class _Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _pooling(arguments: Sequence[Any]) -> tuple[int, int, int, int]:
-    """Kernel, stride (by default the kernel), padding and dilation of a pooling, along the columns."""
+    """Return kernel, stride (by default the kernel), padding and dilation of a pooling, along the columns."""
     defaults: tuple[Any, ...] = ((), (), 0, 1)
     kernel, step, padding, dilation = (*arguments, *defaults[len(arguments) :])
     return kernel[-1], (step or kernel)[-1], _last(padding), _last(dilation)
@@ -139,8 +146,8 @@ def _tensors(value: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
 
 
-def _meeting(grids: Iterable[_Grid]) -> _Grid | None:
-    """The finest; of equally fine ones their mean."""
+def _merged(grids: Iterable[_Grid]) -> _Grid | None:
+    """Return the finest grid; of equally fine ones their mean."""
     known = list(grids)
     if not known:
         return None

@@ -1,6 +1,6 @@
 """Networks of transformers (extra `transformers`) as backbones: `transformers/swin`, `transformers/dinov2`, ...
 
-transformers is imported when one of its networks is asked for, and not before.
+transformers is imported when one of its networks is built, not before.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from scenekit.backbones.adapter import AdaptedBackbone, Maps, fitting, missing_extra, probe, reason
+from scenekit.backbones.adapter import AdaptedBackbone, Maps, fitting, missing_extra, probe
 from scenekit.backbones.base import Level, Normalization
 from scenekit.backbones.norm import frozen_copy, replace_batch_norm
 from scenekit.backbones.state import check_fit, read_state
-from scenekit.errors import InputError, nearest
+from scenekit.errors import InputError, nearest, one_line
 
 NORMS = ("batch", "frozen")
 STEM = "stem"
 FRESH = ("hidden_states_norms.", ".num_batches_tracked")
-"""Parts of names that published classifiers lack: norms that only backbones have start as the identity."""
+"""Parts of names that published classifiers lack: norms that only backbones have are initialized as the identity."""
 BOOKKEEPING = (
     *("_name_or_path", "architectures", "dtype", "id2label", "label2id", "model_type"),
     *("out_features", "out_indices", "stage_names", "transformers_version"),
@@ -33,7 +33,11 @@ BOOKKEEPING = (
 
 
 def transformers_names() -> list[str]:
-    """What may stand after `transformers/`: the kinds of networks that its `AutoBackbone` knows."""
+    """List what may follow `transformers/`.
+
+    Returns:
+        The model types that `AutoBackbone` supports.
+    """
     _transformers()
     from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES
 
@@ -47,13 +51,23 @@ def build_transformers(
     norm: str = "batch",
     config: Mapping[str, Any] | None = None,
 ) -> AdaptedBackbone:
-    """A network of transformers' `AutoBackbone`, of the kind `name`.
+    """Build a network of transformers' `AutoBackbone` as a backbone.
 
-    `config`: entries of the network's configuration that differ from the kind's defaults (`embed_dim`, `depths`, ...).
-    `weights`: a folder that `save_pretrained` wrote, a name on the Hugging Face hub, a file with the backbone's state
-    dict, or None for a random start. They do not change the configuration: what a model is stands in its recipe.
-    `norm`: "batch", or "frozen" for batch norm with fixed statistics.
     A vision transformer with maps at stride 16 gets a simple feature pyramid.
+
+    Args:
+        name: Model type.
+        weights: Folder that `save_pretrained` wrote, name on the Hugging Face hub, file with the backbone's state dict,
+            or None for random weights. They do not change the configuration: the recipe alone defines the network.
+        norm: "batch", or "frozen" for batch norm with constant statistics.
+        config: Entries of the network's configuration that differ from the defaults (`embed_dim`, `depths`, ...).
+
+    Returns:
+        The backbone.
+
+    Raises:
+        InputError: If transformers is missing, an option is invalid, the weights do not fit, or the network has no
+            suitable maps.
     """
     if norm not in NORMS:
         raise InputError(f"backbone norm: expected one of {', '.join(NORMS)}, got {norm!r}")
@@ -77,7 +91,7 @@ def _transformers() -> ModuleType:
 
 
 def _layout(name: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Level, ...], list[int]]:
-    """The settings, all levels behind the stem, and their indices among the stages."""
+    """Return the settings, all levels behind the stem, and their indices among the stages."""
     known = _config(name, {}).to_dict()
     for entry in settings:
         if entry not in known or entry in BOOKKEEPING:
@@ -91,12 +105,12 @@ def _layout(name: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], tup
         return dict(settings), probe(network, _maps), indices
     except Exception as error:  # networks refuse sizes and settings each in its own way
         raise InputError(
-            f"transformers/{name} cannot be a backbone ({reason(error)}); choose another or set its `config`"
+            f"transformers/{name} cannot be a backbone ({one_line(error)}); choose another or set its `config`"
         ) from error
 
 
 def _config(name: str, settings: Mapping[str, Any]) -> Any:
-    """As read from a file, in JSON's types: some networks cannot use the tuples of their own defaults."""
+    """Return the configuration in JSON's types: some networks reject the tuples of their own defaults."""
     config = _transformers().AutoConfig.for_model(name, **settings)
     return type(config).from_dict(json.loads(config.to_json_string(use_diff=False)))
 
@@ -122,38 +136,38 @@ def _create(name: str, config: Any, weights: str | Path | None) -> nn.Module:
 
 
 def _pretrained(name: str, config: Any, weights: str) -> nn.Module:
-    """From a folder or the hub; transformers itself would start whatever does not fit from random values."""
+    """Load from a folder or the hub; transformers itself would initialize randomly what does not fit."""
     with torch.device("meta"):
         # AutoBackbone.from_pretrained asks the hub about local folders, too.
         kind = type(_transformers().AutoBackbone.from_config(config))
     try:
         with _quiet():
-            network, found = kind.from_pretrained(
+            network, report = kind.from_pretrained(
                 weights, config=config, output_loading_info=True, ignore_mismatched_sizes=True
             )
     except Exception as error:  # downloads fail in as many ways as there are places to download from
         raise InputError(
-            f"weights {weights!r} could not be loaded ({reason(error)}); give a folder or a file"
+            f"weights {weights!r} could not be loaded ({one_line(error)}); pass a folder or a file"
         ) from error
-    missing = [key for key in found["missing_keys"] if not _is_fresh(key)]
-    if missing or found["mismatched_keys"]:
-        count = f"{len(missing)} parameters missing, {len(found['mismatched_keys'])} of another shape"
+    missing = [key for key in report["missing_keys"] if not _is_fresh(key)]
+    if missing or report["mismatched_keys"]:
+        count = f"{len(missing)} parameters missing, {len(report['mismatched_keys'])} of another shape"
         raise InputError(f"weights {weights!r} do not fit transformers/{name}: {count}{_difference(weights, config)}")
     body: nn.Module = network.train()
     return body
 
 
 def _difference(weights: str, config: Any) -> str:
-    """What their own configuration says otherwise."""
+    """Return the entries in which the configuration of the weights differs."""
     theirs, ours = _transformers().AutoConfig.from_pretrained(weights).to_dict(), config.to_dict()
     if theirs.get("model_type") != ours["model_type"]:
         return f"; they are of transformers/{theirs.get('model_type')}"
     other = {key: theirs[key] for key in ours if key in theirs and theirs[key] != ours[key] and key not in BOOKKEEPING}
-    return f"; set model.backbone.options.config to what theirs says: {other}" if other else ""
+    return f"; set model.backbone.options.config to that of the weights: {other}" if other else ""
 
 
 def _normalization(weights: str) -> Normalization | None:
-    """What the image processor beside the weights says, if there is one."""
+    """Return the normalization of the image processor stored with the weights, if there is one."""
     try:
         with _quiet():
             processor = _transformers().AutoImageProcessor.from_pretrained(weights)
@@ -164,7 +178,7 @@ def _normalization(weights: str) -> Normalization | None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the tables and bars of transformers: what matters in them is said by our errors."""
+    """Silence the tables and progress bars of transformers; its errors are reported by ours."""
     logging = _transformers().utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)

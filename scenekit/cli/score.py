@@ -5,9 +5,9 @@ imports neither torch nor numbers of its own at import time. Only the module of 
 """
 
 from importlib.metadata import entry_points
+from typing import Any
 
 import typer
-from click import Command, Context
 from typer.core import TyperGroup
 
 from scenekit.cli.main import add_command
@@ -18,11 +18,13 @@ GROUP = "scenekit.score"
 class ScoreGroup(TyperGroup):
     """The commands of all installed distributions, each imported when it is needed."""
 
-    def list_commands(self, ctx: Context) -> list[str]:
+    # Contexts and commands are those of click or of the copy that typer brings, depending on its version: hence Any.
+
+    def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands, in order."""
         return sorted(entry_points(group=GROUP).names)
 
-    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return the command of that name; one that says why where it cannot be imported, None where there is none."""
         found = entry_points(group=GROUP, name=cmd_name)
         if not found:

@@ -17,7 +17,6 @@ import torch
 from torchvision.transforms.v2 import functional as tv
 
 from scenekit.data.sample import Sample
-from scenekit.keys import MASKS, OBJECTS
 from scenekit.model.preprocess import resize, resized
 from scenekit.recipe import AugmentConfig, InputConfig
 from scenekit.scene import Scene
@@ -195,11 +194,12 @@ def _moved_once(sample: Sample, transforms: Iterable[GeometricTransform], rng: r
 
 
 def _tightened(scene: Scene) -> Scene:
-    """Boxes of objects with a mask, drawn around what is left of it; a box without any pixel left becomes empty."""
-    if MASKS not in scene:
-        return scene
-    with_mask = scene.rows_with(MASKS)
-    masks, objects = scene[MASKS], scene.objects
-    boxes = torch.where(with_mask[:, None], masks.boxes, objects.boxes)
-    area = torch.where(with_mask, masks.area, objects.area)
-    return replace(scene, streams={**scene.streams, OBJECTS: replace(objects, boxes=boxes, area=area)})
+    """Return boxes drawn around what is left of the values that bound their regions; empty where nothing is."""
+    streams = dict(scene.streams)
+    for key, value in scene.values.items():
+        if key.of in streams and key.field.bounds_regions:
+            carried, regions = scene.rows_with(key), streams[key.of]
+            boxes, area = key.field.extent(value)
+            boxes = torch.where(carried[:, None], boxes, regions.boxes)
+            streams[key.of] = replace(regions, boxes=boxes, area=torch.where(carried, area, regions.area))
+    return replace(scene, streams=streams)

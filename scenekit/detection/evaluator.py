@@ -15,13 +15,17 @@ from scenekit.structures.vocabulary import Vocabulary
 
 
 class CocoEvaluator:
-    """COCO AP of one `kind` of value; subclasses say which, and which `key` holds it.
+    """COCO AP of one kind of value.
 
     Skipped are images without these labels, and images that do not annotate every instance, since a prediction that
     matches nothing may be right there. In each image the classes that its labels do not cover are ignored.
 
     Args:
         vocabulary: That of the model; AP is the mean over its things.
+
+    Attributes:
+        kind: What COCO's protocol compares: "bbox", "segm" or "keypoints".
+        key: The key of the values; None for boxes.
     """
 
     kind: Kind
@@ -30,20 +34,20 @@ class CocoEvaluator:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.ap = CocoAP(self.kind, vocabulary.things)
 
-    def update(self, truth: Sample, prediction: Scene) -> None:
+    def update(self, sample: Sample, prediction: Scene) -> None:
         """Add one image.
 
         Args:
-            truth: The ground truth, in original pixels.
+            sample: The ground truth, in original pixels.
             prediction: What the model predicts for the image, in original pixels.
         """
-        supervision = truth.supervision
+        supervision = sample.supervision
         complete = OBJECTS in supervision.streams & supervision.exhaustive
         if complete and (self.key is None or self.key in supervision.keys):
             classes = supervision.classes
             labels = [label for label, name in self.ap.categories.items() if classes is None or name in classes]
-            targets, predictions = (self.objects(_only(scene, labels)) for scene in (truth.scene, prediction))
-            self.ap.update(truth.id, truth.scene.size, targets, predictions)
+            targets, predictions = (self.objects(_only(scene, labels)) for scene in (sample.scene, prediction))
+            self.ap.update(sample.id, sample.scene.size, targets, predictions)
 
     def merge(self, other: CocoEvaluator) -> None:
         """Add the images of another evaluator.

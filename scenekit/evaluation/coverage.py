@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 class Coverage:
     """Counts the images of an evaluation.
 
-    keys: those that the task predicts; none of an additional measure, whose labels are unknown.
-    images: all images.
-    annotated: images with ground truth of any of the keys.
-    predicted: images with ground truth for which the model predicts any of the keys.
+    Attributes:
+        keys: those that the task predicts; none of an additional measure, whose labels are unknown.
+        images: all images.
+        annotated: images with ground truth of any of the keys.
+        predicted: images with ground truth for which the model predicts any of the keys.
     """
 
     keys: tuple[Key[Any, Any], ...] = ()
@@ -28,16 +29,16 @@ class Coverage:
     annotated: int = 0
     predicted: int = 0
 
-    def update(self, truth: Sample, prediction: Scene) -> None:
+    def update(self, sample: Sample, prediction: Scene) -> None:
         """Add one image.
 
         Args:
-            truth: The ground truth.
+            sample: The ground truth.
             prediction: What the model predicts, without being given a part of the ground truth.
         """
-        supervision = truth.supervision
+        supervision = sample.supervision
         supervised = [key for key in self.keys if key in supervision.keys or key in supervision.streams]
-        annotated = _holds_any(truth.scene, supervised)
+        annotated = _holds_any(sample.scene, supervised)
         self.images += 1
         self.annotated += annotated
         self.predicted += annotated and _holds_any(prediction, self.keys)

@@ -19,11 +19,11 @@ class Evaluator(Protocol):
     of them that measured different images can be merged.
     """
 
-    def update(self, truth: Sample, prediction: Scene) -> None:
+    def update(self, sample: Sample, prediction: Scene) -> None:
         """Add one image; samples that do not supervise the task are skipped.
 
         Args:
-            truth: The ground truth, in original pixels.
+            sample: The ground truth, in original pixels.
             prediction: What the model predicts for the image, in original pixels, without a score threshold.
         """
 
@@ -50,7 +50,7 @@ class ModalEvaluator:
     Args:
         evaluators: By mode.
         given: For modes that give the model a part of the ground truth, a function that returns this part: the model
-            then takes one more pass over the image with it (none where it returns None). A function of a module, so
+            then runs once more on the image with it (not where it returns None). A function of a module, so
             that the evaluator can be pickled.
     """
 
@@ -60,17 +60,17 @@ class ModalEvaluator:
         self.evaluators = dict(evaluators)
         self.given = dict(given)
 
-    def update(self, truth: Sample, prediction: Scene, mode: str | None = None) -> None:
+    def update(self, sample: Sample, prediction: Scene, mode: str | None = None) -> None:
         """Add one image.
 
         Args:
-            truth: The ground truth, in original pixels.
+            sample: The ground truth, in original pixels.
             prediction: What the model predicts for the image, in original pixels.
             mode: The mode whose part of the ground truth the model was given; None if it was given nothing.
         """
         for name, evaluator in self.evaluators.items():
             if name == mode or (mode is None and name not in self.given):
-                evaluator.update(truth, prediction)
+                evaluator.update(sample, prediction)
 
     def merge(self, other: ModalEvaluator) -> None:
         """Add the images of another evaluator.

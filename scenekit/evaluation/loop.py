@@ -117,17 +117,17 @@ def evaluate(
     samples = data if isinstance(data, Iterable) else (data[index] for index in range(len(data)))
     for done, sample in enumerate(islice(samples, limit), start=1):
         check_words(sample, model.vocabulary, keys, strict=strict)
-        truth = _ground_truth(sample, model.vocabulary, strict)
+        target = _ground_truth(sample, model.vocabulary, strict)
         with torch.no_grad(), evaluating(model):
-            passes = Passes(model, sample.image, asked, truth.scene.camera)
+            passes = Passes(model, sample.image, asked, target.scene.camera)
             for measure in measures:
-                measure.update(truth, passes)
+                measure.update(target, passes)
         if on_sample is not None:
             on_sample(done)
-    for measure in measures:
-        if reason := measure.coverage.reason(measure.evaluator.result()):
-            _log.warning("task %s was not measured: %s", measure.task, reason)
     results = {name: result for measure in measures for name, result in measure.results()}
+    for measure in measures:
+        if reason := measure.coverage.reason(results[measure.task]):
+            _log.warning("task %s was not measured: %s", measure.task, reason)
     registry().notify("scenekit_evaluated", step=step, results=results)
     return results
 
@@ -143,19 +143,19 @@ class _Measure:
     baseline_evaluator: Evaluator | None = None
     coverage: Coverage = field(default_factory=Coverage)
 
-    def update(self, truth: Sample, passes: Passes) -> None:
+    def update(self, sample: Sample, passes: Passes) -> None:
         """Add one image, in every mode."""
-        self.coverage.update(truth, passes.free.scene)
-        self._add(truth, passes, passes.free, None)
+        self.coverage.update(sample, passes.free.scene)
+        self._add(sample, passes, passes.free, None)
         for mode, give in self.evaluator.given.items() if isinstance(self.evaluator, ModalEvaluator) else ():
-            if (given := give(truth)) is not None:
-                self._add(truth, passes, passes.given(self.task, given), mode)
+            if (given := give(sample)) is not None:
+                self._add(sample, passes, passes.given(self.task, given), mode)
 
-    def _add(self, truth: Sample, passes: Passes, predicted: Pass, mode: str | None) -> None:
-        _update(self.evaluator, truth, predicted.scene, mode)
+    def _add(self, sample: Sample, passes: Passes, predicted: Pass, mode: str | None) -> None:
+        _update(self.evaluator, sample, predicted.scene, mode)
         if self.baseline is not None and self.baseline_evaluator is not None:
             stand_in = passes.stand_in(predicted, self.task, self.baseline)
-            _update(self.baseline_evaluator, truth, stand_in.scene, mode)
+            _update(self.baseline_evaluator, sample, stand_in.scene, mode)
 
     def results(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the results of the task, then those of its baseline, by name."""
@@ -199,11 +199,11 @@ def _made(name: str, evaluator: Evaluator | EvaluatorFactory, vocabulary: Vocabu
     return made
 
 
-def _update(evaluator: Evaluator, truth: Sample, prediction: Scene, mode: str | None) -> None:
+def _update(evaluator: Evaluator, sample: Sample, prediction: Scene, mode: str | None) -> None:
     if isinstance(evaluator, ModalEvaluator):
-        evaluator.update(truth, prediction, mode)
+        evaluator.update(sample, prediction, mode)
     else:
-        evaluator.update(truth, prediction)
+        evaluator.update(sample, prediction)
 
 
 def _head(model: SceneModel, task: str) -> Head[Any, Any]:

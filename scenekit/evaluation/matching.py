@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torchvision.ops import box_area
+from torchvision.ops import box_iou
 
 from scenekit.metrics.common import match
+from scenekit.ops.boxes import intersection_over_area
 from scenekit.scene import Objects
 
 MIN_IOU = 0.5
@@ -28,11 +29,8 @@ def overlaps(detections: Objects, objects: Objects) -> Float[Tensor, "D G"]:
     Returns:
         Fractions.
     """
-    sides = torch.minimum(detections.boxes[:, None, 2:], objects.boxes[:, 2:])
-    sides = sides - torch.maximum(detections.boxes[:, None, :2], objects.boxes[:, :2])
-    shared = sides.clamp(min=0).prod(dim=2)
-    own = box_area(detections.boxes)[:, None]
-    return shared / torch.where(objects.crowd, own, own + box_area(objects.boxes) - shared).clamp(min=1e-6)
+    shares = intersection_over_area(detections.boxes, objects.boxes)
+    return torch.where(objects.crowd, shares, box_iou(detections.boxes, objects.boxes).nan_to_num(0))
 
 
 def same_class(detections: Objects, objects: Objects) -> Bool[Tensor, "D G"]:

@@ -25,9 +25,7 @@ from scenekit.hooks.records import (
     TaskSpec,
     WeightSource,
 )
-
-GROUP = "scenekit"
-"""Entry-point group of plugins."""
+from scenekit.keys import PLUGIN_GROUP
 
 KINDS: Mapping[str, tuple[str, type[Any]]] = {
     "task": ("scenekit_tasks", TaskSpec),
@@ -237,4 +235,4 @@ def collect(entries: list[EntryPoint]) -> Registry:
 @functools.cache
 def registry() -> Registry:
     """Everything installed, collected at first use."""
-    return collect(list(entry_points(group=GROUP)))
+    return collect(list(entry_points(group=PLUGIN_GROUP)))

@@ -1,4 +1,4 @@
-"""Writing files whole, and values as JSON knows them."""
+"""Writing files atomically, and conversion of values to the types of JSON."""
 
 from __future__ import annotations
 
@@ -14,16 +14,31 @@ from scenekit.errors import InputError
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
-    """Write beside the target, then rename over it. Raises InputError where the folder cannot be written."""
+    """Write a file beside its target, then rename it, so that the target is never incomplete.
+
+    Args:
+        path: The target.
+        content: Its content.
+
+    Raises:
+        InputError: If the folder cannot be written.
+    """
     with drafted(path) as draft:
         draft.write_bytes(content)
 
 
 @contextmanager
 def drafted(path: str | Path) -> Iterator[Path]:
-    """A name beside the target to write to: the file there is renamed over it, or removed if something fails.
+    """Provide a path beside the target to write to; on success the file is renamed to the target, else removed.
 
-    Raises InputError where the folder cannot be written.
+    Args:
+        path: The target.
+
+    Returns:
+        A context manager that gives the path to write to.
+
+    Raises:
+        InputError: If the folder cannot be written.
     """
     target = Path(path)
     draft = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
@@ -37,7 +52,14 @@ def drafted(path: str | Path) -> Iterator[Path]:
 
 
 def plain(value: Any) -> Any:
-    """`value` in the types of JSON: tuples to lists, NaN and infinities to None, NumPy and torch values by `tolist`."""
+    """Convert a value to the types of JSON: NaN and infinities become None, NumPy and torch values lists or numbers.
+
+    Args:
+        value: Nested mappings, lists, tuples, arrays, tensors and numbers.
+
+    Returns:
+        Nested dictionaries, lists and numbers.
+    """
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Reading images from wherever a user has them, into one form: RGB, values of 0..255, channels first.
+"""Reading images from files, PIL images, arrays and tensors into one form: RGB, values of 0..255, channels first.
 
 Letters: H, W height and width in pixels.
 """
@@ -19,7 +19,7 @@ from scenekit.errors import InputError
 ImageSource: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
 
 Pixels: TypeAlias = UInt8[Tensor, "3 _ _"] | Float[Tensor, "3 _ _"]
-"""An image with values of 0..255: eight bits, or floating point as some tensors come."""
+"""An image with values of 0..255: eight bits, or floating point as read from float tensors."""
 
 EXPECTED = "a path, a PIL image, a uint8 array [H W 3], or a float tensor [3 H W] with values from 0 to 1"
 RANGE_SLACK = 1e-3  # resampling with a bicubic filter leaves [0, 1] by about this much
@@ -27,37 +27,45 @@ WHITE = (255, 255, 255, 255)
 
 
 def read_image(source: object, *, name: str | None = None) -> Pixels:
-    """The image as an RGB tensor, turned upright as its EXIF tag says; of a float tensor nothing is rounded away.
+    """Read an image as an RGB tensor, rotated as its EXIF tag says.
 
-    `source` is a path, a PIL image, a uint8 array [H W 3], a float tensor [3 H W] in [0, 1] or a uint8 tensor [3 H W].
-    `name` stands for the image in messages; by default it is the path, or the kind of thing that came.
-    Transparent images are laid over white; 16-bit grey is scaled to 8 bits; of an animation the first frame counts.
-    Raises InputError, naming the image, when there is no such file or it holds no whole image, and when an array or
-    a tensor has another shape, type or range.
+    Transparent images are composed over white; 16-bit grey is scaled to 8 bits; of an animation the first frame is
+    read. Float tensors are not rounded.
+
+    Args:
+        source: A path, a PIL image, a uint8 array [H W 3], a float tensor [3 H W] in [0, 1] or a uint8 tensor [3 H W].
+        name: Name of the image in error messages; by default its path or type.
+
+    Returns:
+        The image with values of 0..255.
+
+    Raises:
+        InputError: If there is no such file, it holds no complete image, or an array or tensor has another shape, type
+            or range; the message names the image.
     """
     if isinstance(source, str | os.PathLike):
-        return read_file(Path(source), name or os.fspath(source))
+        return _read_file(Path(source), name or os.fspath(source))
     if isinstance(source, Image.Image):
-        return read_opened(source, name or "the PIL image")
+        return _read_opened(source, name or "the PIL image")
     if isinstance(source, np.ndarray):
-        return from_array(source, name or "the array")
+        return _from_array(source, name or "the array")
     if isinstance(source, Tensor):
-        return from_tensor(source, name or "the tensor")
+        return _from_tensor(source, name or "the tensor")
     raise InputError(f"{name or 'the image'}: expected {EXPECTED}; got {type(source).__name__}")
 
 
-def read_file(path: Path, name: str) -> UInt8[Tensor, "3 H W"]:
-    """Decode one file; every way in which that fails is an InputError that starts with `name`."""
+def _read_file(path: Path, name: str) -> UInt8[Tensor, "3 H W"]:
+    """Decode a file; every failure is an InputError that starts with `name`."""
     if os.path.isdir(path):
         raise InputError(f"{name}: expected an image, but this is a folder")
     if not os.path.isfile(path):
         raise InputError(f"{name}: no such file")
     try:
         with warnings.catch_warnings():
-            # Up to twice Pillow's limit is a large photograph, which we take; beyond that Pillow itself refuses.
+            # Up to twice Pillow's limit is a large photograph, which is accepted; beyond that Pillow itself refuses.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                return from_pil(image, name)
+                return _from_pil(image, name)
     except InputError:
         raise
     except Image.DecompressionBombError as cause:
@@ -71,29 +79,29 @@ def read_file(path: Path, name: str) -> UInt8[Tensor, "3 H W"]:
         raise InputError(f"{name}: the image is damaged or cut off and cannot be read ({cause})") from cause
 
 
-def read_opened(image: Image.Image, name: str) -> UInt8[Tensor, "3 H W"]:
-    """An image that Pillow has opened, but perhaps not decoded yet: the file may turn out to be cut off only now."""
+def _read_opened(image: Image.Image, name: str) -> UInt8[Tensor, "3 H W"]:
+    """Decode an image that Pillow has opened but perhaps not read: a truncated file fails only here."""
     try:
-        return from_pil(image, name)
+        return _from_pil(image, name)
     except InputError:
         raise
-    except Exception as cause:  # as in `read_file`
+    except Exception as cause:  # as in `_read_file`
         raise InputError(f"{name}: the image is damaged or cut off and cannot be read ({cause})") from cause
 
 
-def from_pil(image: Image.Image, name: str) -> UInt8[Tensor, "3 H W"]:
-    """Any mode of Pillow to RGB."""
+def _from_pil(image: Image.Image, name: str) -> UInt8[Tensor, "3 H W"]:
+    """Convert an image of any of Pillow's modes to RGB."""
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
-        image = eight_bits(image, name)
+        image = _eight_bits(image, name)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, WHITE), image)
-    return from_array(np.asarray(image.convert("RGB")), name)
+    return _from_array(np.asarray(image.convert("RGB")), name)
 
 
-def eight_bits(image: Image.Image, name: str) -> Image.Image:
-    """Grey of 16 bits (in the modes I;16 and I) or floating point in [0, 1] (mode F) to 8 bits."""
+def _eight_bits(image: Image.Image, name: str) -> Image.Image:
+    """Convert grey of 16 bits (modes I;16 and I) or floating point in [0, 1] (mode F) to 8 bits."""
     grey = np.asarray(image, dtype=np.float64)
     top, what = (1.0, "floating-point") if image.mode == "F" else (65535.0, "integer")
     if not (np.isfinite(grey).all() and grey.min() >= 0 and grey.max() <= top):
@@ -103,8 +111,8 @@ def eight_bits(image: Image.Image, name: str) -> Image.Image:
     return Image.fromarray(np.rint(grey * (255.0 / top)).astype(np.uint8))
 
 
-def from_array(array: np.ndarray, name: str) -> UInt8[Tensor, "3 H W"]:
-    """A copy of a uint8 array [H W 3]."""
+def _from_array(array: np.ndarray, name: str) -> UInt8[Tensor, "3 H W"]:
+    """Copy a uint8 array [H W 3]."""
     shape = list(array.shape)
     if array.ndim != 3 or shape[2] != 3:
         hint = "; move the channels last with .transpose(1, 2, 0)" if array.ndim == 3 and shape[0] == 3 else ""
@@ -116,8 +124,8 @@ def from_array(array: np.ndarray, name: str) -> UInt8[Tensor, "3 H W"]:
     return torch.from_numpy(np.array(array.transpose(2, 0, 1), order="C"))
 
 
-def from_tensor(tensor: Tensor, name: str) -> Pixels:
-    """A copy on the CPU of a tensor [3 H W]: uint8, or floating point in [0, 1], scaled to 0..255."""
+def _from_tensor(tensor: Tensor, name: str) -> Pixels:
+    """Copy a tensor [3 H W] to the CPU: uint8, or floating point in [0, 1], scaled to 0..255."""
     shape = list(tensor.shape)
     if tensor.ndim != 3 or shape[0] != 3:
         hint = "; move the channels first with .permute(2, 0, 1)" if tensor.ndim == 3 and shape[2] == 3 else ""
@@ -129,11 +137,11 @@ def from_tensor(tensor: Tensor, name: str) -> Pixels:
         return tensor.clone().contiguous()
     if not tensor.is_floating_point():
         raise InputError(f"{name}: expected floating-point values from 0 to 1 or uint8, got {tensor.dtype}")
-    return scaled(tensor.float(), name)
+    return _scaled(tensor.float(), name)
 
 
-def scaled(tensor: Float[Tensor, "3 H W"], name: str) -> Float[Tensor, "3 H W"]:
-    """[0, 1] to 0..255."""
+def _scaled(tensor: Float[Tensor, "3 H W"], name: str) -> Float[Tensor, "3 H W"]:
+    """Scale values from [0, 1] to 0..255."""
     if not tensor.isfinite().all():
         raise InputError(f"{name}: the tensor holds NaN or infinite values; expected values from 0 to 1")
     low, high = tensor.min().item(), tensor.max().item()
@@ -144,5 +152,12 @@ def scaled(tensor: Float[Tensor, "3 H W"], name: str) -> Float[Tensor, "3 H W"]:
 
 
 def rounded(pixels: Pixels) -> UInt8[Tensor, "3 _ _"]:
-    """Eight bits, for whoever draws."""
+    """Round an image to eight bits.
+
+    Args:
+        pixels: The image with values of 0..255.
+
+    Returns:
+        The same as uint8.
+    """
     return pixels if pixels.dtype == torch.uint8 else pixels.round().to(torch.uint8)

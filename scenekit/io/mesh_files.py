@@ -1,7 +1,7 @@
-"""Meshes from files: OBJ, GLB, PLY and what else trimesh knows.
+"""Reading meshes from files: OBJ, GLB, PLY and the other formats of trimesh.
 
-Coordinates stay as the file has them: models come in frames and units of their own. What `save_mesh` of
-`scenekit.visualization.export.mesh_scene` wrote has the axes that are told there.
+Coordinates stay as in the file: models have frames and units of their own. `scenekit.visualization.export.mesh_scene`
+documents the axes of files that `save_mesh` wrote.
 """
 
 from __future__ import annotations
@@ -13,32 +13,50 @@ from typing import Any
 import numpy as np
 import trimesh
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
 from scenekit.structures.meshes import Meshes
 
 READABLE = (".obj", ".glb", ".gltf", ".ply", ".off", ".stl")
 
 OPTIONS: dict[str, dict[str, Any]] = {".obj": {"split_objects": True, "group_material": False, "skip_materials": True}}
-"""What trimesh is told for files of a kind: here to keep apart what is an object, and to leave images unread."""
+"""Options of trimesh for a file format: keep objects apart, and do not read images."""
 
 
 def load_meshes(path: str | Path) -> Meshes:
-    """The meshes of a file, one for each object in it, vertices that coincide joined.
+    """Load the meshes of a file, one per object; coinciding vertices are merged.
 
-    Coordinates are those of the file; a glTF file's transforms are applied. Polygons become triangles. Raises
-    InputError that names the file where it is missing, empty or damaged, has no faces, faces that name vertices which
-    are not there, or vertices that are not finite.
+    Polygons become triangles, and transforms of a glTF file are applied.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The meshes, in coordinates of the file.
+
+    Raises:
+        InputError: If the file is missing, empty or damaged, or has no faces, faces with vertices that do not exist, or
+            vertices that are not finite; the message names the file.
     """
     return Meshes.from_trimesh([_joined([part]) for part in _parts(Path(path))])
 
 
 def load_mesh(path: str | Path) -> Meshes:
-    """All that a file holds as one mesh; otherwise as `load_meshes`."""
+    """Load all objects of a file as one mesh; otherwise as `load_meshes`.
+
+    Args:
+        path: The file.
+
+    Returns:
+        One mesh, in coordinates of the file.
+
+    Raises:
+        InputError: As for `load_meshes`.
+    """
     return Meshes.from_trimesh([_joined(_parts(Path(path)))])
 
 
 def _parts(path: Path) -> list[trimesh.Trimesh]:
-    """What has faces in the file, in its order, which trimesh turns around."""
+    """Return the objects with faces in the order of the file, which trimesh reverses."""
     _check_file(path)
     try:
         loaded = trimesh.load_scene(path, process=False, **OPTIONS.get(path.suffix.lower(), {}))
@@ -46,17 +64,17 @@ def _parts(path: Path) -> list[trimesh.Trimesh]:
     except Exception as error:  # trimesh lets through whatever its many readers stumble over
         kind = path.suffix[1:].upper()
         if isinstance(error, IndexError) and kind == "OBJ":
-            raise InputError(f"{path}: its faces name vertices that are not there ({error})") from None
-        raise InputError(f"{path} cannot be read as {kind}: {' '.join(str(error).split())}") from None
+            raise InputError(f"{path}: its faces refer to vertices that do not exist ({error})") from None
+        raise InputError(f"{path} cannot be read as {kind}: {one_line(error)}") from None
     if not parts:
-        raise InputError(f"{path} has no faces; a mesh of triangles or polygons expected")
+        raise InputError(f"{path} has no faces; expected a mesh of triangles or polygons")
     for part in parts:
         _check_part(part, path)
     return parts
 
 
 def _joined(parts: Sequence[trimesh.Trimesh]) -> trimesh.Trimesh:
-    """One mesh, in which a place is one vertex, whatever normals and textures its faces have there."""
+    """Merge objects to one mesh, with one vertex at a position whatever normals and textures its faces have there."""
     starts = np.cumsum([0] + [len(part.vertices) for part in parts[:-1]])
     faces = np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=True)])
     whole = trimesh.Trimesh(np.concatenate([part.vertices for part in parts]), faces, process=False)
@@ -66,20 +84,20 @@ def _joined(parts: Sequence[trimesh.Trimesh]) -> trimesh.Trimesh:
 
 def _check_file(path: Path) -> None:
     if path.suffix.lower() not in READABLE:
-        raise InputError(f"{path}: a mesh file ({', '.join(READABLE)}) expected")
+        raise InputError(f"{path} is not a mesh file; expected one of {', '.join(READABLE)}")
     try:
         size = path.stat().st_size
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     if size == 0:
-        raise InputError(f"{path} is empty (0 bytes); a mesh file with vertices and faces expected")
+        raise InputError(f"{path} is empty (0 bytes); expected a mesh with vertices and faces")
 
 
 def _check_part(part: trimesh.Trimesh, path: Path) -> None:
     low, high = int(part.faces.min()), int(part.faces.max())
     if low < 0 or high >= len(part.vertices):
         wrong = low if low < 0 else high
-        raise InputError(f"{path}: a face names vertex {wrong}, but there are {len(part.vertices)}")
-    lost = int((~np.isfinite(part.vertices[part.faces]).all(axis=(1, 2))).sum())
-    if lost:
-        raise InputError(f"{path}: {lost} of {len(part.faces)} faces have a vertex that is not finite")
+        raise InputError(f"{path}: a face refers to vertex {wrong}, but there are {len(part.vertices)}")
+    bad = int((~np.isfinite(part.vertices[part.faces]).all(axis=(1, 2))).sum())
+    if bad:
+        raise InputError(f"{path}: {bad} of {len(part.faces)} faces have a vertex that is not finite")

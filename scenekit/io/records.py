@@ -1,4 +1,4 @@
-"""Reading annotation files: every complaint names the file and the entry."""
+"""Reading annotation files with errors that name the file and the entry."""
 
 import json
 import math
@@ -12,53 +12,122 @@ from scenekit.errors import InputError
 
 @dataclass(frozen=True)
 class Record:
-    """One JSON object of a list in a file, with what is needed to name it in an error."""
+    """One JSON object of a list in a file, with its position for error messages.
+
+    All methods raise InputError for a missing or invalid field.
+    """
 
     data: dict[str, Any]
+    """The object."""
     path: Path
+    """The file."""
     noun: str
+    """Kind of entry, such as "annotation"."""
     index: int
+    """Position in the list."""
 
     def __str__(self) -> str:
         identity = f"id {self.data['id']}" if "id" in self.data else f"number {self.index}"
         return f"{self.path}: {self.noun} {identity}"
 
     def get(self, name: str) -> Any:
-        """The field `name`, which must be there."""
+        """Return a required field.
+
+        Args:
+            name: Name of the field.
+
+        Returns:
+            Its value.
+
+        Raises:
+            InputError: If it is missing.
+        """
         if name not in self.data:
             raise InputError(f"{self} has no {name!r}")
         return self.data[name]
 
     def integer(self, name: str) -> int:
-        """The field `name`, which must be a whole number that 64 bits hold."""
+        """Return a required field that is an integer of 64 bits.
+
+        Args:
+            name: Name of the field.
+
+        Returns:
+            Its value.
+
+        Raises:
+            InputError: If it is missing or invalid.
+        """
         value = self.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or not -(2**63) <= value < 2**63:
             raise InputError(f"{self}: {name!r} must be an integer, not {brief(value)}")
         return value
 
     def number(self, name: str) -> float:
-        """The field `name`, which must be a finite number."""
+        """Return a required field that is a finite number.
+
+        Args:
+            name: Name of the field.
+
+        Returns:
+            Its value.
+
+        Raises:
+            InputError: If it is missing or invalid.
+        """
         value = self.get(name)
         if not is_number(value):
             raise InputError(f"{self}: {name!r} must be a finite number, not {brief(value)}")
         return float(value)
 
     def flag(self, name: str, required: bool = False) -> bool:
-        """The field `name`, which must be 0, 1, false or true; False where it is absent, unless it is required."""
+        """Return a field that is 0, 1, false or true.
+
+        Args:
+            name: Name of the field.
+            required: Whether a missing field is an error instead of False.
+
+        Returns:
+            Its value.
+
+        Raises:
+            InputError: If it is invalid, or missing though required.
+        """
         value = self.get(name) if required else self.data.get(name, 0)
         if value not in (0, 1):
             raise InputError(f"{self}: {name!r} must be 0 or 1, not {brief(value)}")
         return bool(value)
 
     def text(self, name: str) -> str:
-        """The field `name`, which must be text."""
+        """Return a required field that is text.
+
+        Args:
+            name: Name of the field.
+
+        Returns:
+            Its value.
+
+        Raises:
+            InputError: If it is missing or invalid.
+        """
         value = self.get(name)
         if not isinstance(value, str):
             raise InputError(f"{self}: {name!r} must be text, not {brief(value)}")
         return value
 
     def numbers(self, name: str, count: int) -> list[float | int]:
-        """The field `name`, which must be `count` finite numbers."""
+        """Return a required field that is a list of finite numbers.
+
+        Args:
+            name: Name of the field.
+            count: Expected number of entries.
+
+        Returns:
+            Its value.
+
+        Raises:
+            InputError: If it is missing or invalid.
+        """
         value = self.get(name)
         if not isinstance(value, list) or not all(map(is_number, value)):
             raise InputError(f"{self}: {name!r} must be {count} finite numbers, not {brief(value)}")
@@ -67,19 +136,51 @@ class Record:
         return value
 
     def reference(self, name: str, known: Collection[int]) -> int:
-        """The field `name`, which must be the id of something `known`."""
+        """Return a required field that is the id of an existing entry.
+
+        Args:
+            name: Name of the field.
+            known: Ids that exist.
+
+        Returns:
+            Its value.
+
+        Raises:
+            InputError: If it is missing, not an integer or unknown.
+        """
         value = self.integer(name)
         if value not in known:
             raise InputError(f"{self}: {name!r} is {value}, which the ground truth does not list")
         return value
 
     def records(self, name: str, noun: str) -> "list[Record]":
-        """The list of objects in the field `name`."""
+        """Return a required field that is a list of objects.
+
+        Args:
+            name: Name of the field.
+            noun: Kind of its entries for error messages.
+
+        Returns:
+            The entries.
+
+        Raises:
+            InputError: If it is missing or invalid.
+        """
         return records_of(self.get(name), self.path, f"{noun} of {self.noun} {self.index}")
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file."""
+    """Read a JSON file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its content.
+
+    Raises:
+        InputError: If it cannot be read or is not valid JSON.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -91,36 +192,86 @@ def read_json(path: Path) -> Any:
 
 
 def read_records(data: Any, path: Path, name: str, noun: str) -> list[Record]:
-    """The list `name` of the JSON object that the file `path` holds."""
+    """Return a list of objects that is a field of a JSON document.
+
+    Args:
+        data: The document.
+        path: Its file, for error messages.
+        name: Name of the field.
+        noun: Kind of its entries for error messages.
+
+    Returns:
+        The entries.
+
+    Raises:
+        InputError: If the document is not an object or has no such list.
+    """
     if not isinstance(data, Mapping) or name not in data:
         raise InputError(f"{path}: expected a JSON object with a list {name!r}, got {brief(data)}")
     return records_of(data[name], path, noun)
 
 
 def records_of(data: Any, path: Path, noun: str) -> list[Record]:
-    """A JSON list of objects."""
+    """Convert a JSON list of objects to records.
+
+    Args:
+        data: The list.
+        path: Its file, for error messages.
+        noun: Kind of its entries for error messages.
+
+    Returns:
+        The entries.
+
+    Raises:
+        InputError: If it is not a list of objects.
+    """
     if not isinstance(data, list) or not all(isinstance(entry, dict) for entry in data):
         raise InputError(f"{path}: expected a list of objects, one per {noun}, got {brief(data)}")
     return [Record(entry, path, noun, index) for index, entry in enumerate(data)]
 
 
 def by_id(records: list[Record], name: str = "id") -> dict[int, Record]:
-    """Records by their integer field `name`, which no two share."""
-    found: dict[int, Record] = {}
+    """Index records by an integer field.
+
+    Args:
+        records: The records.
+        name: Name of the field.
+
+    Returns:
+        Records by its value.
+
+    Raises:
+        InputError: If two records share a value.
+    """
+    records_by_id: dict[int, Record] = {}
     for record in records:
-        if (key := record.integer(name)) in found:
+        if (key := record.integer(name)) in records_by_id:
             raise InputError(f"{record}: the {name} {key} occurs twice")
-        found[key] = record
-    return found
+        records_by_id[key] = record
+    return records_by_id
 
 
 def is_number(value: Any) -> bool:
-    """Whether `value` is a finite number of JSON."""
+    """Return whether a value is a finite number of JSON.
+
+    Args:
+        value: Any value.
+
+    Returns:
+        False for booleans, NaN and infinities too.
+    """
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def brief(value: Any) -> str:
-    """`value` for an error message: the fields of an object, at most 90 characters."""
+    """Format a value for an error message, at most 90 characters long.
+
+    Args:
+        value: Any value of JSON.
+
+    Returns:
+        JSON, or the field names of an object.
+    """
     if isinstance(value, Mapping):
         text = "an object with the fields " + (", ".join(map(str, value)) or "(none)")
     else:

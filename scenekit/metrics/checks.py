@@ -17,7 +17,18 @@ ANY = -1
 
 
 def corners(values: Any, shortest: float = 0.0) -> Float[np.ndarray, "N 4"]:
-    """Boxes [N 4] xyxy; InputError as for `decimals`, and where x2 - x1 or y2 - y1 is below `shortest`."""
+    """Return boxes in double precision.
+
+    Args:
+        values: Rows x1 y1 x2 y2 (pixels).
+        shortest: The least x2 - x1 and y2 - y1.
+
+    Returns:
+        The boxes.
+
+    Raises:
+        InputError: As for `decimals`, and for boxes with shorter sides.
+    """
     boxes = decimals("boxes", values, 4)
     sides = boxes[:, 2:] - boxes[:, :2]
     if (wrong := np.flatnonzero((sides < shortest).any(axis=1))).size:
@@ -26,24 +37,46 @@ def corners(values: Any, shortest: float = 0.0) -> Float[np.ndarray, "N 4"]:
 
 
 def decimals(name: str, values: Any, columns: int | None = None, least: float = -np.inf) -> Float[np.ndarray, "..."]:
-    """`values` in double precision, [N] or [N, columns].
+    """Return values in double precision, [N] or [N, columns].
 
-    Raises InputError for another shape, for what is not finite and for what is below `least`.
+    Args:
+        name: What error messages call the values.
+        values: An array, a tensor or a list.
+        columns: The number of columns, or ANY; None for a single dimension.
+        least: The least value allowed.
+
+    Returns:
+        The array.
+
+    Raises:
+        InputError: Another shape, values that are not finite, or values below `least`.
     """
     array: Float[np.ndarray, "..."] = _shaped(name, values, "iuf", "numbers", columns).astype(np.float64)
     if (wrong := np.argwhere(~np.isfinite(array) | (array < least))).size:
         expected = "a finite number" if least == -np.inf else f"a finite number of at least {least:g}"
-        raise InputError(f"{name!r} number {wrong[0][0]} holds {array[tuple(wrong[0])]}; {expected} is expected")
+        raise InputError(f"{name!r} number {wrong[0][0]} holds {array[tuple(wrong[0])]}; expected {expected}")
     return array
 
 
 def integers(name: str, values: Any, columns: int | None = None) -> Int[np.ndarray, "..."]:
-    """`values` as 64-bit integers, [N] or [N, columns]; InputError for another shape and for other numbers."""
+    """Return values as 64-bit integers, [N] or [N, columns].
+
+    Args:
+        name: What error messages call the values.
+        values: An array, a tensor or a list.
+        columns: The number of columns, or ANY; None for a single dimension.
+
+    Returns:
+        The array.
+
+    Raises:
+        InputError: Another shape, or numbers that are no integers.
+    """
     return _shaped(name, values, "iu", "integers", columns).astype(np.int64)
 
 
 def _shaped(name: str, values: Any, kinds: str, noun: str, columns: int | None) -> Shaped[np.ndarray, "..."]:
-    """An array of these kinds of dtype, [N], or [N, columns] where columns are wanted."""
+    """Return an array of these kinds of dtype, [N], or [N, columns] where columns are asked for."""
     try:
         array = to_numpy(values)
     except ValueError:
@@ -58,6 +91,16 @@ def _shaped(name: str, values: Any, kinds: str, noun: str, columns: int | None) 
 
 
 def check_length(name: str, column: Sized, count: int, noun: str) -> None:
-    """Raise InputError unless there are `count` values in the column, one for each `noun`."""
+    """Check that a column has one value for each of something.
+
+    Args:
+        name: What error messages call the values.
+        column: The values.
+        count: How many are expected.
+        noun: What each of them belongs to, in the plural.
+
+    Raises:
+        InputError: The numbers differ.
+    """
     if len(column) != count:
         raise InputError(f"{len(column)} {name!r} for {count} {noun!r}; each needs one")

@@ -20,7 +20,7 @@ from scenekit.scene import Objects, Scene, check_row_count
 from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Size
 from scenekit.structures.regions import Regions
-from scenekit.structures.tensors import map_tensors
+from scenekit.structures.tensors import index_map, map_tensors
 from scenekit.structures.vocabulary import Vocabulary
 
 Places = Mapping[Key[Any, Any], Int[Tensor, " _"]]
@@ -98,7 +98,7 @@ class Finisher:
         values, places = {}, {}
         for key in (key for key in provides if not isinstance(key, Stream)):  # streams are in the scene already
             rows, places[key] = _value_rows(board, key, kept)
-            values[key] = key.field.image(board[key], index, rows)
+            values[key] = _remapped(key, key.field.image(board[key], index, rows), board, kept)
         if not values:
             return
         view, geometry = self._view(name, scene, places), board.images.to_original(index)
@@ -148,17 +148,25 @@ def _value_rows(
 ) -> tuple[Int[Tensor, " n"], Int[Tensor, " m"]]:
     """Return (rows of the packed value that belong to kept regions, the places of those regions among the kept ones).
 
-    For a value of the image that names objects: the rows of those that are kept, and no places.
+    A value of the image has neither.
     """
     if key.of is None:
         nothing = torch.zeros(0, dtype=torch.int64)
-        return kept[OBJECTS].root_rows if key.field.names_objects else nothing, nothing
+        return nothing, nothing
     carried, wanted = board.rows_of(key).root_rows, kept[key.of].root_rows
     where = torch.full((len(board[key.of].root),), -1, device=carried.device)
     where[carried] = torch.arange(len(carried), device=carried.device)
     found = where[wanted]
     places = (found >= 0).nonzero()[:, 0]
     return found[places], places.cpu()
+
+
+def _remapped(key: Key[Any, Any], value: Any, board: Board, kept: Mapping[Stream, Regions]) -> Any:
+    """Return a value that names the rows of a Scene instead of those of the board."""
+    stream = key.of or OBJECTS
+    if value is None or stream not in kept:
+        return value
+    return key.field.remap(value, index_map(kept[stream].root_rows, len(board[stream].root)))
 
 
 def _aligned(scene: Scene, key: Key[Any, Any], value: Any, places: Int[Tensor, " n"]) -> tuple[Any, Tensor | None]:

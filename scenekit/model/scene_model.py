@@ -184,7 +184,8 @@ class SceneModel(nn.Module):
             if rows[stream].root is root:
                 with naming_plugin(spec), torch.no_grad():
                     values = self._decoded(self._work(name, selector.board, rows))
-                return {key: (value, rows[key.of]) for key, value in values.items() if key.of in rows}
+                followed = {key: rows[key.of] for key in values if key.of is not None and key.of in rows}
+                return {key: (values[key], own) for key, own in followed.items()}
         return {}
 
     def _learn(self, name: str, selector: RegionSelector, targets: Targets) -> tuple[_Work | None, dict[str, Tensor]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scenekit.config import laid_over
+from scenekit.config import merged
 from scenekit.recipe.recipe import ModelConfig, Recipe
 
 
@@ -20,7 +20,7 @@ def with_initial(recipe: Recipe, initial: ModelConfig) -> Recipe:
         The recipe with the whole model in it.
     """
     changes = recipe.model.model_dump(mode="json", exclude_unset=True)
-    model = ModelConfig.model_validate(laid_over(inherited(initial, changes), changes))
+    model = ModelConfig.model_validate(merged(inherited(initial, changes), changes))
     return recipe.model_copy(update={"model": model})
 
 

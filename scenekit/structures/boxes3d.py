@@ -1,4 +1,4 @@
-"""Oriented boxes in the camera frame (x right, y down, z forward, metres). Letters: N boxes."""
+"""Oriented 3D boxes in the camera frame (x right, y down, z forward, metres). Letters: N boxes."""
 
 from __future__ import annotations
 
@@ -19,25 +19,40 @@ _CORNER_SIGNS = torch.tensor(
 
 
 CONVENTION = "YZX"
-"""The convention, as `scenekit.ops.rotations` names it, of the angles (yaw, pitch, roll)."""
+"""The convention of the Euler angles (yaw, pitch, roll), as `scenekit.ops.rotations` names it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Boxes3D:
-    """`center` in metres; `size` is width, height, length; `rotation` takes object axes to camera axes.
+    """Oriented 3D boxes in the camera frame.
 
     In the object's own frame x is forward along its length, y is down along its height and z lies along its width, so
     an unrotated box faces right.
     """
 
     center: Float[Tensor, "N 3"]
+    """Centers in metres."""
     size: Float[Tensor, "N 3"]
+    """Width, height and length in metres."""
     rotation: Float[Tensor, "N 3 3"]
+    """Rotations from object axes to camera axes."""
     scores: Float[Tensor, " N"] | None = None
+    """Confidence of predictions, 0 to 1; None in ground truth."""
 
     @classmethod
     def from_parameters(cls, parameters: Float[Tensor, "N 9"], scores: Float[Tensor, " N"] | None = None) -> Boxes3D:
-        """Of x y z w h l roll pitch yaw, as `parameters` gives them; InputError where there are not nine numbers."""
+        """Create boxes from nine numbers each; the inverse of `parameters`.
+
+        Args:
+            parameters: x y z w h l in metres, roll pitch yaw in radians.
+            scores: Confidence of predictions.
+
+        Returns:
+            The boxes.
+
+        Raises:
+            InputError: If a box has not nine numbers.
+        """
         if parameters.dim() != 2 or parameters.shape[1] != 9:
             raise InputError(f"a 3D box is x y z w h l roll pitch yaw, [N 9]; got {list(parameters.shape)}")
         rotation = euler_angles_to_matrix(parameters[:, 6:].flip(-1), CONVENTION)
@@ -52,7 +67,7 @@ class Boxes3D:
 
     @property
     def corners(self) -> Float[Tensor, "N 8 3"]:
-        """The corners; 0-3 go around the face at negative z of the object frame, 4-7 around the opposite one."""
+        """Corners in metres; 0-3 go around the face at negative z of the object frame, 4-7 around the opposite one."""
         width, height, length = self.size.unbind(-1)
         half = torch.stack((length, height, width), dim=-1) / 2
         local = _CORNER_SIGNS.to(half) * half[:, None]
@@ -62,40 +77,43 @@ class Boxes3D:
     def roll_pitch_yaw(self) -> Float[Tensor, "N 3"]:
         """Angles in radians with rotation = Ry(yaw) Rz(pitch) Rx(roll).
 
-        In the words of `scenekit.ops.rotations`, (yaw, pitch, roll) are Euler angles of the convention "YZX". Yaw turns
-        about the down axis, pitch above 0 lowers the front, roll turns about the forward axis; for an upright box pitch
-        and roll are 0. At pitch = +-90 degrees roll is 0 by convention.
+        (yaw, pitch, roll) are Euler angles of the convention "YZX" of `scenekit.ops.rotations`. Yaw rotates about the
+        down axis, pitch above 0 lowers the front, roll rotates about the forward axis; for an upright box pitch and
+        roll are 0. At pitch = +-90 degrees roll is 0 by convention.
         """
         return matrix_to_euler_angles(self.rotation, CONVENTION).flip(-1)
 
     @property
     def parameters(self) -> Float[Tensor, "N 9"]:
-        """x y z w h l roll pitch yaw."""
+        """The nine numbers x y z w h l (metres) roll pitch yaw (radians)."""
         return torch.cat((self.center, self.size, self.roll_pitch_yaw), dim=-1)
 
     @property
     def volume(self) -> Float[Tensor, " N"]:
-        """Cubic metres."""
+        """Volumes in cubic metres."""
         return self.size.prod(dim=1)
 
     @property
     def footprints(self) -> Float[Tensor, "N 4 2"]:
-        """Seen from above: the corners, (x, z) in metres, of length x width turned by yaw, whatever pitch and roll are.
+        """Corners (x, z) in metres of the footprints in bird's-eye view, as KITTI has them: rotated by yaw alone.
 
-        As KITTI has it; `scenekit.ops.iou3d.bev_overlap` takes them.
+        `scenekit.ops.iou3d.bev_overlap` expects them.
         """
         return footprints(self.corners)
 
     @property
     def valid(self) -> Bool[Tensor, " N"]:
-        """Which boxes can be: finite, with sides above 0, and a rotation that is one (orthonormal, right-handed)."""
+        """Which boxes are finite, have sides above 0, and a proper rotation (orthonormal, right-handed)."""
         finite = self.center.isfinite().all(dim=1) & self.size.isfinite().all(dim=1)
         return finite & (self.size > 0).all(dim=1) & is_rotation(self.rotation, atol=1e-3)
 
     def mirrored(self) -> Boxes3D:
-        """The boxes of the world reflected at x = 0: S R S' keeps rotations proper.
+        """Flip the world left to right, at x = 0: R becomes S R S', which is a proper rotation again.
 
-        S reflects the camera's x; S' reflects the object's width axis, which is its mirror symmetry.
+        S reflects the camera's x; S' reflects the object's width axis, which is its plane of symmetry.
+
+        Returns:
+            The flipped boxes.
         """
         reflect = self.rotation.new_tensor([-1.0, 1.0, 1.0])
         width_flip = self.rotation.new_tensor([1.0, 1.0, -1.0])

@@ -23,65 +23,124 @@ ASSUMED_FOCAL = 1.0
 class Camera:
     """Intrinsics of one image.
 
-    `matrix` is K [3 3] in pixels of the image (pixel (0, 0) covers [0, 1) x [0, 1)); `assumed` says that the focal
-    length is a guess and metric values are only up to that guess.
+    ```python
+    camera = sk.Camera.pinhole(focal=720.0, height=375, width=1242)
+    camera.project(torch.tensor([[0.0, 0.0, 10.0]]))  # the middle of the image
+    ```
     """
 
     matrix: Float[Tensor, "3 3"]
+    """K in pixels of the image; pixel (0, 0) covers [0, 1) x [0, 1)."""
     assumed: bool = False
+    """Whether the focal length is a guess, so that metric values are only up to that guess."""
 
     def __post_init__(self) -> None:
         focal = (float(self.matrix[0, 0]), float(self.matrix[1, 1]))
         if not (torch.isfinite(self.matrix).all() and min(focal) > 0):
-            raise InputError(f"a camera needs finite intrinsics with focal lengths above 0, got fx, fy = {focal}")
+            raise InputError(f"camera intrinsics must be finite, with focal lengths above 0, got fx, fy = {focal}")
         if (last := self.matrix[2].tolist()) != [0.0, 0.0, 1.0]:
-            raise InputError(f"the last row of a camera's matrix is 0 0 1, got {last}; is the matrix transposed?")
+            raise InputError(f"the last row of a camera matrix must be 0 0 1, got {last}; is the matrix transposed?")
 
     @classmethod
     def of(cls, camera: object) -> Camera:
-        """A camera as it is, or that of a matrix K, [3 3] of any kind; InputError for what is none."""
+        """Convert a camera or a matrix K to a camera.
+
+        Args:
+            camera: A Camera, which is returned as it is, or a matrix K: tensor, array or nested lists [3 3].
+
+        Returns:
+            The camera.
+
+        Raises:
+            InputError: If it is neither, or the intrinsics are invalid.
+        """
         if isinstance(camera, Camera):
             return camera
         try:
             rows = camera.detach().cpu() if isinstance(camera, Tensor) else np.asarray(camera)
             matrix = torch.as_tensor(rows, dtype=torch.float32)
         except (TypeError, ValueError, RuntimeError):
-            raise InputError(f"a Camera or its matrix K [3, 3] is expected, got {type(camera).__name__}") from None
+            raise InputError(f"expected a Camera or its matrix K [3, 3], got {type(camera).__name__}") from None
         if matrix.shape != (3, 3):
             raise InputError(
-                f"a Camera or its matrix K [3, 3] is expected, got shape {list(matrix.shape)};"
-                " Camera.pinhole(focal, height, width) makes one of a focal length"
+                f"expected a Camera or its matrix K [3, 3], got shape {list(matrix.shape)};"
+                " create one with Camera.pinhole(focal, height, width)"
             )
         return cls(matrix)
 
     @classmethod
     def pinhole(cls, focal: float, height: int, width: int) -> Camera:
-        """The camera with this focal length in pixels, whose principal point is the middle of the image."""
+        """Create a camera whose principal point is the middle of the image.
+
+        Args:
+            focal: Focal length in pixels.
+            height: Height of the image in pixels.
+            width: Width of the image in pixels.
+
+        Returns:
+            The camera.
+        """
         return cls(torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]]))
 
     @classmethod
     def default(cls, height: int, width: int) -> Camera:
-        """A stated guess: focal length `ASSUMED_FOCAL` x the longer side, principal point in the middle."""
+        """Create an assumed camera: focal length `ASSUMED_FOCAL` x the longer side, principal point in the middle.
+
+        Args:
+            height: Height of the image in pixels.
+            width: Width of the image in pixels.
+
+        Returns:
+            The camera, with `assumed` set.
+        """
         return replace(cls.pinhole(ASSUMED_FOCAL * max(height, width), height, width), assumed=True)
 
     def project(self, xyz: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 2"]:
-        """Pixels of points in the camera frame; points with z <= 0 have no meaningful pixel."""
+        """Project points to pixels.
+
+        Args:
+            xyz: Points in the camera frame, in metres. The pixels of points with z <= 0 are meaningless.
+
+        Returns:
+            Pixels (x, y).
+        """
         return cameras.project(xyz, self.matrix.to(xyz))
 
     def unproject(self, xy: Float[Tensor, "*n 2"], depth: Float[Tensor, "*n"]) -> Float[Tensor, "*n 3"]:
-        """The points at `depth`, metres along z, that are seen at pixels `xy`."""
+        """Compute the points at which pixels with a known depth look.
+
+        Args:
+            xy: Pixels (x, y).
+            depth: Metres along z.
+
+        Returns:
+            Points in the camera frame, in metres.
+        """
         return cameras.unproject(xy, depth, self.matrix.to(xy))
 
     def points(self, depth: Float[Tensor, "H W"]) -> Float[Tensor, "H W 3"]:
-        """The points of a depth map of this image, one for the middle of each pixel; NaN stays NaN."""
+        """Convert a depth map of the image to points.
+
+        Args:
+            depth: Metres along z, NaN where unknown.
+
+        Returns:
+            The point at the middle of each pixel, in metres; NaN stays NaN.
+        """
         rows, columns = (torch.arange(length).to(depth) + 0.5 for length in depth.shape)
         y, x = torch.meshgrid(rows, columns, indexing="ij")
         return self.unproject(torch.stack((x, y), dim=-1), depth)
 
     def transformed(self, geometry: Geometry) -> Camera:
-        """The camera of the image after a crop, resize and mirroring.
+        """Return the camera of a cropped, resized and flipped image.
 
-        Mirroring reflects the world too (x -> -x), so that the principal point moves and focal lengths stay positive.
+        A flip reflects the world too (x -> -x), so that the principal point moves and focal lengths stay positive.
+
+        Args:
+            geometry: The crop, resize and flip.
+
+        Returns:
+            The camera of the result.
         """
         (sx, sy), (x0, y0) = geometry.scale, geometry.window[:2]
         matrix = self.matrix.clone()
@@ -94,4 +153,4 @@ class Camera:
 
 
 CameraLike: TypeAlias = Camera | Tensor | ArrayLike
-"""What `Camera.of` takes."""
+"""Types that `Camera.of` converts."""

@@ -1,4 +1,4 @@
-"""What a backbone and its feature pyramid hand to everything else."""
+"""The output of a backbone with its feature pyramid."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class FeaturePyramid:
-    """Feature maps from fine to coarse, all with the same number of channels.
-
-    `maps[l]` is [B C Hl Wl]; `strides[l]` says how many input pixels lie between neighbouring cells.
-    """
+    """Feature maps from fine to coarse, all with the same number of channels."""
 
     maps: tuple[Float[Tensor, "B C _ _"], ...]
+    """One map [B C Hl Wl] per level."""
     strides: tuple[int, ...]
+    """Input pixels between neighboring cells, per level."""
 
     @property
     def channels(self) -> int:
-        """C, the same on every level."""
+        """Number of channels C, the same on every level."""
         return int(self.maps[0].shape[1])

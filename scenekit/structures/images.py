@@ -1,4 +1,4 @@
-"""A batch of images as the network sees it."""
+"""A batch of images as the network reads it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from scenekit.structures.geometry import Geometry, Size
 
 @dataclass(frozen=True, eq=False)
 class ImageBatch:
-    """Normalized images, padded at the right and bottom to one size.
-
-    `pixels` [B 3 H W]; `sizes` (height, width) of each image inside the padding, in network pixels;
-    `original_sizes` before resizing; `cameras` in network pixels, None where none is known; `inputs` holds further
-    modalities by name (such as depth [B 1 H W]); `seeds` one number per image from which all sampling of that image
-    is drawn.
-    """
+    """Normalized images, padded at the right and bottom to one size."""
 
     pixels: Float[Tensor, "B 3 H W"]
+    """Normalized pixels."""
     sizes: tuple[Size, ...]
+    """(height, width) of each image without the padding, in network pixels."""
     original_sizes: tuple[Size, ...]
+    """(height, width) of each image before resizing."""
     cameras: tuple[Camera | None, ...] | None = None
+    """Cameras in network pixels, None for images without one."""
     inputs: Mapping[str, Tensor] = field(default_factory=dict)
+    """Further modalities by name, such as depth [B 1 H W]."""
     seeds: tuple[int, ...] | None = None
+    """Seed of each image, from which all its sampling is drawn."""
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -39,7 +39,14 @@ class ImageBatch:
         return int(self.pixels.shape[2]), int(self.pixels.shape[3])
 
     def camera(self, index: int) -> Camera:
-        """The camera of image `index`, in network pixels; the assumed one where none came with the image."""
+        """Return the camera of an image, or the assumed one where the image has none.
+
+        Args:
+            index: Index of the image in the batch.
+
+        Returns:
+            The camera in network pixels.
+        """
         known = None if self.cameras is None else self.cameras[index]
         if known is not None:
             return known
@@ -54,22 +61,46 @@ class ImageBatch:
 
     @property
     def has_camera(self) -> Bool[Tensor, " B"]:
-        """Which images came with a camera."""
+        """Which images have a camera of their own."""
         known = [self.cameras is not None and self.cameras[index] is not None for index in range(len(self))]
         return torch.tensor(known, dtype=torch.bool, device=self.pixels.device)
 
     def to_original(self, index: int) -> Geometry:
-        """From network pixels of image `index` to those of the original."""
+        """Return the geometry that leads from network pixels to those of the original image.
+
+        Args:
+            index: Index of the image in the batch.
+
+        Returns:
+            A resize.
+        """
         return Geometry.resize(self.sizes[index], self.original_sizes[index])
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> ImageBatch:
-        """The same batch on another device; `dtype` applies to the pixels."""
+        """Move the batch to another device.
+
+        Args:
+            device: The device.
+            dtype: Type of the pixels; by default it stays.
+
+        Returns:
+            The batch on that device.
+        """
         inputs = {name: value.to(device) for name, value in self.inputs.items()}
         return replace(self, pixels=self.pixels.to(device, dtype), inputs=inputs)
 
 
 def pad_batch(images: Sequence[Float[Tensor, "C _ _"]], divisor: int, value: float = 0.0) -> Float[Tensor, "B C H W"]:
-    """Stack images of different sizes, padded at the right and bottom to a common multiple of `divisor`."""
+    """Stack images of different sizes, padded at the right and bottom.
+
+    Args:
+        images: Images with the same number of channels.
+        divisor: The padded height and width are multiples of it.
+        value: Value of the padding.
+
+    Returns:
+        The padded images.
+    """
     height, width = (max(int(image.shape[axis]) for image in images) for axis in (1, 2))
     height, width = (-(-side // divisor) * divisor for side in (height, width))
     batch = images[0].new_full((len(images), images[0].shape[0], height, width), value)

@@ -1,4 +1,4 @@
-"""Named points on objects. Letters: N objects, K points of the skeleton."""
+"""Keypoints of objects. Letters: N objects, K keypoints of the skeleton."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ ABSENT, HIDDEN, VISIBLE = 0, 1, 2
 
 @dataclass(frozen=True, eq=False)
 class Keypoints:
-    """`xy` in pixels; `visibility` 0 not labelled or outside, 1 hidden, 2 visible; `scores` of predictions."""
+    """Keypoints of objects that share one skeleton."""
 
     xy: Float[Tensor, "N K 2"]
+    """Positions in pixels."""
     visibility: Int[Tensor, "N K"]
+    """COCO's flags: 0 not labelled or outside the image, 1 hidden, 2 visible."""
     scores: Float[Tensor, "N K"] | None = None
+    """Confidence of predictions; None in ground truth."""
 
     def __len__(self) -> int:
         return int(self.xy.shape[0])
@@ -30,9 +33,14 @@ class Keypoints:
         return Keypoints(self.xy[rows], self.visibility[rows], scores)
 
     def transformed(self, geometry: Geometry, mirror: Sequence[int]) -> Keypoints:
-        """Follow the image; `mirror[k]` is the point that k becomes when left and right change places.
+        """Transform the keypoints with their image; keypoints that leave the image become absent.
 
-        Points that leave the image become absent.
+        Args:
+            geometry: The crop, resize and flip.
+            mirror: `mirror[k]` is the keypoint that k becomes when left and right are exchanged.
+
+        Returns:
+            The keypoints in pixels of the result.
         """
         xy = geometry.points(self.xy)
         height, width = geometry.size

@@ -23,10 +23,12 @@ from scenekit.structures.tensors import row_numbers
 
 @dataclass(frozen=True, eq=False)
 class Masks:
-    """N binary masks of one image, as COCO run lengths (`{"size": [H, W], "counts": bytes}`)."""
+    """Binary masks of one image, run-length encoded."""
 
     rles: tuple[Mapping[str, Any], ...]
+    """COCO's run lengths of each mask (`{"size": [H, W], "counts": bytes}`)."""
     size: Size
+    """(height, width) of the image in pixels."""
 
     def __len__(self) -> int:
         return len(self.rles)
@@ -36,20 +38,34 @@ class Masks:
 
     @classmethod
     def from_dense(cls, dense: Bool[Tensor, "N H W"] | UInt8[Tensor, "N H W"]) -> Masks:
-        """Encode; anything above 0 is inside."""
+        """Encode bitmaps.
+
+        Args:
+            dense: Bitmaps, in which values above 0 are inside.
+
+        Returns:
+            The encoded masks.
+        """
         columns = np.asfortranarray((dense > 0).cpu().numpy().astype(np.uint8).transpose(1, 2, 0))
         return cls(tuple(coco_mask.encode(columns)), (int(dense.shape[1]), int(dense.shape[2])))
 
     @property
     def dense(self) -> Bool[Tensor, "N H W"]:
-        """Decode to one bitmap per mask."""
+        """Bitmaps of the masks, decoded at each access."""
         if not self.rles:
             return torch.zeros((0, *self.size), dtype=torch.bool)
         bitmaps = coco_mask.decode(list(self.rles))
         return torch.from_numpy(np.ascontiguousarray(bitmaps.transpose(2, 0, 1))).bool()
 
     def cropped(self, row: int) -> tuple[Bool[Tensor, "h w"], tuple[int, int, int, int]]:
-        """(what is inside the tightest box around one mask, that box x0, y0, x1, y1)."""
+        """Decode one mask within its tightest box.
+
+        Args:
+            row: Index of the mask.
+
+        Returns:
+            (bitmap of the box, box x0, y0, x1, y1 in pixels).
+        """
         rle = self.rles[row]
         x0, y0, width, height = map(int, coco_mask.toBbox(rle))
         bitmap = coco_mask.decode(rle)[y0 : y0 + height, x0 : x0 + width]
@@ -57,12 +73,12 @@ class Masks:
 
     @property
     def area(self) -> Float[Tensor, " N"]:
-        """Pixels inside each mask."""
+        """Number of pixels of each mask."""
         return torch.tensor([float(coco_mask.area(rle)) for rle in self.rles])
 
     @property
     def boxes(self) -> Float[Tensor, "N 4"]:
-        """Tightest xyxy box around each mask; zeros where a mask is empty."""
+        """Tightest box around each mask, xyxy in pixels; zeros where a mask is empty."""
         if not self.rles:
             return torch.zeros((0, 4))
         xywh = torch.from_numpy(coco_mask.toBbox(list(self.rles)).astype(np.float32))
@@ -88,15 +104,30 @@ class Masks:
         return Masks(tuple(coco_mask.encode(columns.numpy().transpose(2, 1, 0))), geometry.size)
 
     def to_json(self) -> list[dict[str, Any]]:
-        """COCO's compressed run lengths, counts as text."""
+        """Convert to COCO's compressed run lengths.
+
+        Returns:
+            One dictionary per mask, counts as text.
+        """
         return [{"size": list(rle["size"]), "counts": bytes(rle["counts"]).decode("ascii")} for rle in self.rles]
 
     @classmethod
     def from_json(cls, data: Sequence[Mapping[str, Any]], size: Size) -> Masks:
-        """Read what `to_json` wrote."""
+        """Create masks from the result of `to_json`.
+
+        Args:
+            data: One dictionary per mask.
+            size: (height, width) of the image in pixels.
+
+        Returns:
+            The masks.
+
+        Raises:
+            InputError: If a mask has another size or invalid run lengths.
+        """
         for entry in data:
             if tuple(entry["size"]) != size:
-                raise InputError(f"a mask of size {entry['size']} in an image of {list(size)} (height, width)")
+                raise InputError(f"a mask has size {entry['size']}, its image {list(size)} (height, width)")
         rles = tuple({"size": list(entry["size"]), "counts": entry["counts"].encode("ascii")} for entry in data)
         for rle in rles:
             _check_runs(rle)
@@ -104,7 +135,15 @@ class Masks:
 
     @classmethod
     def empty(cls, count: int, size: Size) -> Masks:
-        """`count` masks without a single pixel."""
+        """Create masks without pixels.
+
+        Args:
+            count: Number of masks.
+            size: (height, width) of the image in pixels.
+
+        Returns:
+            The masks.
+        """
         return cls.from_dense(torch.zeros((count, *size), dtype=torch.bool))
 
 
@@ -112,4 +151,5 @@ def _check_runs(rle: Mapping[str, Any]) -> None:
     try:
         coco_mask.decode(rle)
     except ValueError:
-        raise InputError(f"the run lengths {rle['counts'][:40]!r} do not make up a mask of {rle['size']}") from None
+        runs, size = rle["counts"][:40], rle["size"]
+        raise InputError(f"the run lengths {runs!r} are not those of a mask of size {size}") from None

@@ -1,4 +1,4 @@
-"""An image divided into segments that do not overlap."""
+"""Panoptic segmentation: an image divided into segments that do not overlap."""
 
 from __future__ import annotations
 
@@ -10,22 +10,27 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment.
-
-    `id` in the map, above 0; `label` of things and stuff; `object` the row of the scene's objects that a thing is.
-    """
+    """One segment of a panoptic segmentation."""
 
     id: int
+    """Value of its pixels in the map, above 0."""
     label: int
+    """Label among things and stuff."""
     is_thing: bool
+    """Whether it is an object, as opposed to stuff."""
     object: int | None = None
+    """Row of the scene's objects that a thing belongs to."""
     score: float | None = None
+    """Confidence of a prediction; None in ground truth."""
     crowd: bool = False
+    """Whether it covers a crowd of objects."""
 
 
 @dataclass(frozen=True, eq=False)
 class Panoptic:
-    """`ids` [H W] holds segment ids, 0 where nothing is said (void)."""
+    """A panoptic segmentation of one image."""
 
     ids: Int[Tensor, "H W"]
+    """Segment of each pixel, 0 where it is void."""
     segments: tuple[Segment, ...]
+    """The segments."""

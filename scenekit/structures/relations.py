@@ -11,38 +11,54 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Relations:
-    """`subject` and `object` are rows of the scene's objects; `predicate` indexes the vocabulary's predicates.
+    """Relations between objects of one image; predictions are sorted by score, the best first.
 
-    Predictions list the best triplet first; `score` is that of the whole triplet, `probabilities` are those of every
-    predicate for this pair (what is missing to 1 is "no relation"). A predictor that labels the objects anew says so in
-    `labels` and `label_scores`, one entry for each object of the scene, whose own labels stay as they are.
+    A predictor that relabels the objects sets `labels` and `label_scores`; the objects' own labels stay as they are.
     """
 
     subject: Int[Tensor, " R"]
+    """Row of the subject among the scene's objects."""
     object: Int[Tensor, " R"]
+    """Row of the object among the scene's objects."""
     predicate: Int[Tensor, " R"]
+    """Index into the vocabulary's predicates."""
     score: Float[Tensor, " R"] | None = None
+    """Confidence of the whole triplet; None in ground truth."""
     probabilities: Float[Tensor, "R P"] | None = None
+    """Probability of every predicate for the pair; the rest to 1 is "no relation"."""
     labels: Int[Tensor, " N"] | None = None
+    """Labels that the predictor assigns to all objects of the scene."""
     label_scores: Float[Tensor, " N"] | None = None
+    """Confidence of these labels."""
 
     def __len__(self) -> int:
         return int(self.subject.shape[0])
 
     def __getitem__(self, rows: Tensor) -> Relations:
-        """Some of the relations, by index or by a boolean mask; the objects stay."""
+        """Select relations by index or by a boolean mask; the objects stay.
+
+        Args:
+            rows: Indices or a boolean mask.
+
+        Returns:
+            The selected relations.
+        """
         values = {name: getattr(self, name) for name in _ROW_FIELDS}
         columns: dict[str, Any] = {name: None if value is None else value[rows] for name, value in values.items()}
         return replace(self, **columns)
 
-    def moved(self, places: Int[Tensor, " N"]) -> Relations:
-        """The same of objects that now stand at `places`, -1 for those that are gone, with all that relates to them.
+    def remapped(self, index_map: Int[Tensor, " N"]) -> Relations:
+        """Renumber the objects, and drop relations of dropped ones.
 
-        Objects that are left are in the order of their places, none of which is free.
+        Args:
+            index_map: New row of each object, -1 for dropped ones; the new rows are 0, 1, 2, ... without gaps.
+
+        Returns:
+            The relations of the remaining objects.
         """
-        subject, target = places[self.subject], places[self.object]
+        subject, target = index_map[self.subject], index_map[self.object]
         left = replace(self, subject=subject, object=target)[(subject >= 0) & (target >= 0)]
-        rows = places.argsort()[int((places < 0).sum()) :]
+        rows = index_map.argsort()[int((index_map < 0).sum()) :]
         labels = None if self.labels is None else self.labels[rows]
         scores = None if self.label_scores is None else self.label_scores[rows]
         return replace(left, labels=labels, label_scores=scores)

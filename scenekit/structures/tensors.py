@@ -1,6 +1,7 @@
-"""Values that hold tensors somewhere inside, and rows named in several ways.
+"""Functions on nested values that hold tensors, and on row indices.
 
-Letters: O one more than there are groups of rows, M picked groups, P one more than these, R rows of the picked groups.
+Letters: O one more than there are groups of rows, M selected groups, P one more than these, R rows of the selected
+groups.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from torch import Tensor
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
-    """`value` with `function` applied to every tensor inside nested dataclasses, mappings, lists and tuples."""
+    """Apply a function to every tensor inside nested dataclasses, mappings, lists and tuples.
+
+    Args:
+        function: The function.
+        value: A tensor or a nested value.
+
+    Returns:
+        The same structure with the results.
+    """
     if isinstance(value, Tensor):
         return function(value)
     if isinstance(value, Mapping):
@@ -29,17 +38,54 @@ def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
 
 
 def row_numbers(rows: Tensor | Sequence[int]) -> list[int]:
-    """Rows given by number or by a boolean mask, as plain numbers."""
+    """Convert row indices or a boolean mask to a list of indices.
+
+    Args:
+        rows: Indices or a boolean mask.
+
+    Returns:
+        Indices.
+    """
     if isinstance(rows, Tensor):
         rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
         return [int(row) for row in rows.tolist()]
     return [int(row) for row in rows]
 
 
-def gathered(offset: Int[Tensor, " O"], groups: Int[Tensor, " M"]) -> tuple[Int[Tensor, " R"], Int[Tensor, " P"]]:
-    """The rows of some groups, one group after the other, and the offsets of the groups among them.
+def index_map(rows: Int[Tensor, " M"], count: int) -> Int[Tensor, " N"]:
+    """Return the new row of each of `count` rows after `rows` of them were picked, -1 where one was not.
 
-    Group g owns rows offset[g] to offset[g + 1].
+    A row that was picked twice keeps the first of its places.
+    """
+    places = torch.arange(len(rows), device=rows.device)
+    picked = torch.full((count,), len(rows), device=rows.device).scatter_reduce(0, rows, places, "amin")
+    return torch.where(picked == len(rows), -1, picked)
+
+
+def repeats(rows: Tensor) -> list[tuple[int, int]]:
+    """Return (row, the first row like it) of those that have one before them."""
+    if not len(rows):
+        return []
+    _, group = torch.unique(rows, dim=0, return_inverse=True)
+    order = torch.arange(len(rows))
+    first = torch.full((len(rows),), len(rows)).scatter_reduce(0, group, order, "amin")[group]
+    return [(row, int(first[row])) for row in row_numbers(first < order)]
+
+
+def columns_at(values: Tensor, places: Int[Tensor, " n"], blank: float) -> Tensor:
+    """Return the columns of a table [N A] at some places [N n], `blank` where a place is -1."""
+    return torch.cat((values, values.new_full((len(values), 1), blank)), dim=1)[:, places]
+
+
+def gathered(offset: Int[Tensor, " O"], groups: Int[Tensor, " M"]) -> tuple[Int[Tensor, " R"], Int[Tensor, " P"]]:
+    """Return the rows of selected groups, one group after the other, and the offsets of the groups among them.
+
+    Args:
+        offset: Group g owns rows offset[g] to offset[g + 1].
+        groups: Indices of groups.
+
+    Returns:
+        (rows, offsets).
     """
     counts = offset.diff()[groups]
     starts = torch.cat((counts.new_zeros(1), counts.cumsum(0)))

@@ -1,5 +1,7 @@
-"""What the faces of packed meshes say of edges. Letters: N meshes, O = N + 1, V vertices, F faces, E edges, I edges
-of all faces, P pairs of them, all packed over the batch.
+"""Edges and neighbors of packed meshes.
+
+Letters: N meshes, O = N + 1, V vertices, F faces, E edges, I edges of all faces, P pairs of them, packed over the
+batch.
 """
 
 from __future__ import annotations
@@ -15,34 +17,37 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True, eq=False)
 class Topology:
-    """Index tensors that follow from faces alone, each computed when it is first asked for.
+    """Index tensors that follow from faces alone, each computed when it is first read.
 
-    Meshes that share their faces, as before and after a deformation, share one of these. Non-manifold meshes are
-    fine: an edge may have any number of faces, and a face that names a vertex twice has an edge from it to itself.
+    Meshes that share their faces, as before and after a deformation, share one topology. Non-manifold meshes are fine:
+    an edge may have any number of faces, and a face with a repeated vertex has an edge from it to itself.
     """
 
     faces: Int[Tensor, "F 3"]
+    """Faces of all meshes, which index the vertices of their own mesh."""
     verts_offset: Int[Tensor, " O"]
+    """Where the vertices of each mesh begin, and the total."""
     faces_offset: Int[Tensor, " O"]
+    """Where the faces of each mesh begin, and the total."""
 
     @cached_property
     def mesh_of_verts(self) -> Int[Tensor, " V"]:
-        """Whose vertex each one is."""
+        """Mesh of each vertex."""
         return owners(self.verts_offset)
 
     @cached_property
     def mesh_of_faces(self) -> Int[Tensor, " F"]:
-        """Whose face each one is."""
+        """Mesh of each face."""
         return owners(self.faces_offset)
 
     @cached_property
     def mesh_of_edges(self) -> Int[Tensor, " E"]:
-        """Whose edge each one is."""
+        """Mesh of each edge."""
         return self.mesh_of_verts[self.edges[:, 0]]
 
     @cached_property
     def faces_packed(self) -> Int[Tensor, "F 3"]:
-        """Faces that index into the packed vertices."""
+        """Faces that index the packed vertices."""
         return self.faces + self.verts_offset[self.mesh_of_faces][:, None]
 
     @cached_property
@@ -65,13 +70,13 @@ class Topology:
 
     @cached_property
     def edges_beside_faces(self) -> tuple[Int[Tensor, " I"], Int[Tensor, " I"]]:
-        """(Edge, face) of each edge of each face, the edges ascending."""
+        """(edge, face) of each edge of each face, the edges ascending."""
         edge, corner = self.edges_of_faces.flatten().sort(stable=True)
         return edge, corner // 3
 
     @cached_property
     def pairs_at_edges(self) -> Int[Tensor, "P 2"]:
-        """Rows of `edges_beside_faces`, two and two with the same edge: each with each where it has more faces."""
+        """Pairs of rows of `edges_beside_faces` that share an edge; all pairs where an edge has more than two faces."""
         edge, _ = self.edges_beside_faces
         first = F.pad(torch.bincount(edge, minlength=len(self.edges)).cumsum(0), (1, 0))[edge]
         row = torch.arange(len(edge), device=edge.device)
@@ -82,6 +87,13 @@ class Topology:
 
 
 def owners(offset: Int[Tensor, " O"]) -> Int[Tensor, " _"]:
-    """The mesh of each packed row, of where the rows of each mesh begin."""
+    """Return the mesh of each packed row.
+
+    Args:
+        offset: Where the rows of each mesh begin, and the total.
+
+    Returns:
+        Indices of meshes.
+    """
     meshes = torch.arange(len(offset) - 1, device=offset.device)
     return meshes.repeat_interleave(offset.diff())

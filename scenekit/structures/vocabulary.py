@@ -1,4 +1,4 @@
-"""What the integers mean; travels with data sets, checkpoints and Scenes."""
+"""Names behind the integers of labels, predicates and attributes; travels with data sets, checkpoints and Scenes."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ from torch import Tensor
 
 from scenekit.errors import InputError, nearest
 
+BUILT_IN_LISTS = ("labels", "things", "stuff", "predicates", "attributes")
+"""Lists of names that every vocabulary has."""
+
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Named points of one kind of object.
-
-    `edges` are the limbs to draw; `mirror` the (left, right) names that change places in a mirror; `sigmas` the OKS
-    falloff per point (COCO's k_i / 2).
-    """
+    """Named keypoints of one kind of object."""
 
     points: tuple[str, ...]
+    """Names of the keypoints."""
     edges: tuple[tuple[str, str], ...] = ()
+    """Limbs to draw, as pairs of names."""
     mirror: tuple[tuple[str, str], ...] = ()
+    """(left, right) names that are exchanged by a flip."""
     sigmas: tuple[float, ...] = ()
+    """OKS falloff per keypoint (COCO's k_i / 2)."""
 
     def __post_init__(self) -> None:
         _refuse_unknown("the edges and mirror pairs of a skeleton", self.edges + self.mirror, self.points)
@@ -35,60 +38,115 @@ class Skeleton:
 
     @property
     def mirror_order(self) -> tuple[int, ...]:
-        """`mirror_order[k]`: the point that stands at k after mirroring."""
+        """Keypoint that each one becomes in a flipped image, as indices."""
         return mirror_order(self.points, self.mirror)
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Names behind labels.
+    """Names behind labels: things, then stuff; label len(things) + j is stuff j.
 
-    `things` come first, then `stuff`: label i < len(things) is a thing, label len(things) + j is stuff j. Object labels
-    are indices of things. `skeletons` names, per thing that has one, its keypoints. `mirror_predicates` and
-    `mirror_words` are the (left, right) pairs that change places when an image is mirrored.
-
-    `symmetry` says of things which turns about their height axis leave them as they are, so that nobody can tell one
-    such turn from another: n for a turn by 360 / n degrees (2: a box without a front), 0 for every turn (a ball, a
-    bottle). Things that are not named have a front.
+    ```python
+    vocabulary = sk.Vocabulary(things=("person", "car"), stuff=("sky",))
+    vocabulary.label("sky")  # 2
+    ```
     """
 
     things: tuple[str, ...]
+    """Classes of countable objects; object labels index them."""
     stuff: tuple[str, ...] = ()
+    """Classes of regions without instances."""
     predicates: tuple[str, ...] = ()
+    """Predicates of relations."""
     attributes: tuple[str, ...] = ()
+    """Attributes of objects."""
     skeletons: Mapping[str, Skeleton] = field(default_factory=dict)
+    """Skeleton of each thing that has keypoints."""
     mirror_predicates: tuple[tuple[str, str], ...] = ()
+    """(left, right) pairs of predicates that are exchanged by a flip."""
     mirror_words: tuple[tuple[str, str], ...] = ()
+    """(left, right) pairs of words in captions that are exchanged by a flip."""
     symmetry: Mapping[str, int] = field(default_factory=dict)
+    """Things that look the same after rotations about their height axis: n for rotations by 360 / n degrees (2: a box
+    without a front), 0 for any rotation (a ball, a bottle). Other things have a front."""
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Further lists of names, by the name of the list: those that a plugin's labels index."""
 
     def __post_init__(self) -> None:
         for kind in ("labels", "predicates", "attributes"):
             names = getattr(self, kind)
             if repeated := [name for name, count in Counter(names).items() if count > 1]:
                 raise InputError(f"{kind} of a vocabulary must be unique, got {sorted(repeated)} more than once")
+        if taken := self.lists.keys() & set(BUILT_IN_LISTS):
+            raise InputError(f"{sorted(taken)} are lists of every vocabulary; give lists of your own other names")
+        for kind, names in self.lists.items():
+            if repeated := [name for name, count in Counter(names).items() if count > 1]:
+                raise InputError(f"{kind} of a vocabulary must be unique, got {sorted(repeated)} more than once")
         _refuse_unknown("the mirror predicates of a vocabulary", self.mirror_predicates, self.predicates)
         _refuse_unknown("the skeletons of a vocabulary", [tuple(self.skeletons)], self.things)
         _refuse_unknown("the symmetry of a vocabulary", [tuple(self.symmetry)], self.things)
         if wrong := {name: n for name, n in self.symmetry.items() if type(n) is not int or n < 0}:
-            raise InputError(f"symmetry is 0 (every turn) or n, for turns by 360 / n degrees; got {wrong}")
+            raise InputError(f"symmetry must be 0 (any rotation) or n (rotations by 360 / n degrees); got {wrong}")
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Things, then stuff."""
         return self.things + self.stuff
 
+    def names(self, kind: str) -> tuple[str, ...]:
+        """Return the names of a list.
+
+        Args:
+            kind: "labels" (things, then stuff), "things", "stuff", "predicates", "attributes", or a list of a plugin.
+
+        Raises:
+            InputError: The vocabulary has no such list.
+        """
+        if kind in BUILT_IN_LISTS:
+            names: tuple[str, ...] = getattr(self, kind)
+            return names
+        if kind not in self.lists:
+            hint = nearest(kind, (*BUILT_IN_LISTS, *self.lists))
+            raise InputError(f"the vocabulary has no list {kind!r}{hint}; give it one: Vocabulary(..., lists={{...}})")
+        return self.lists[kind]
+
+    def index(self, kind: str, name: str) -> int:
+        """Return the integer of a name in a list.
+
+        Args:
+            kind: The list, as for `names`.
+            name: The name.
+
+        Raises:
+            InputError: The vocabulary has no such list, or the list no such name.
+        """
+        names = self.names(kind)
+        if name not in names:
+            raise InputError(f"{kind} has no name {name!r}{nearest(name, names)}")
+        return names.index(name)
+
     def label(self, name: str) -> int:
-        """The integer of a thing or stuff name."""
+        """Return the label of a class.
+
+        Args:
+            name: Name of a thing or stuff class.
+
+        Returns:
+            Its label.
+
+        Raises:
+            InputError: If the class is unknown; the message names the nearest one.
+        """
         if name not in self.labels:
             raise InputError(f"unknown label {name!r}{nearest(name, self.labels)}")
         return self.labels.index(name)
 
     @property
     def skeleton(self) -> Skeleton | None:
-        """The skeleton that all articulated things share; an error where they differ."""
+        """The skeleton that all things with keypoints share, None without any; an InputError where they differ."""
         different = set(self.skeletons.values())
         if len(different) > 1:
-            raise InputError(f"one skeleton for all things expected, got different ones for {sorted(self.skeletons)}")
+            raise InputError(f"expected one skeleton for all things, got different ones for {sorted(self.skeletons)}")
         return next(iter(different), None)
 
     @property
@@ -98,20 +156,34 @@ class Vocabulary:
 
     @property
     def predicate_mirror_order(self) -> tuple[int, ...]:
-        """`[p]`: what predicate p becomes in a mirror."""
+        """Predicate that each one becomes in a flipped image, as indices."""
         return mirror_order(self.predicates, self.mirror_predicates)
 
     def mirror_text(self, text: str) -> str:
-        """Exchange the mirror words (whole words, also with a capital) of a caption."""
+        """Exchange the mirror words of a caption (whole words, also with a capital).
+
+        Args:
+            text: The caption.
+
+        Returns:
+            The caption of the flipped image.
+        """
         swap = {a: b for pair in self.mirror_words for a, b in (pair, pair[::-1])}
         swap |= {a.capitalize(): b.capitalize() for a, b in swap.items()}
         return re.sub(r"\w+", lambda match: swap.get(match[0], match[0]), text)
 
     def merged(self, other: Vocabulary) -> Vocabulary:
-        """Everything of both, joined by name; this one's order first.
+        """Merge with another vocabulary by name; the order of this one goes first.
 
-        Raises InputError for things of one that are stuff of the other, and for a thing that has another skeleton or
-        symmetry in each.
+        Args:
+            other: The other vocabulary.
+
+        Returns:
+            Names of both.
+
+        Raises:
+            InputError: If a name is a thing in one and stuff in the other, or a thing has another skeleton or symmetry
+                in each.
         """
         if mixed := (set(self.things) & set(other.stuff)) | (set(self.stuff) & set(other.things)):
             raise InputError(f"{sorted(mixed)} are things in one vocabulary and stuff in the other; rename them in one")
@@ -126,26 +198,52 @@ class Vocabulary:
             for name in ("things", "stuff", "predicates", "attributes", "mirror_predicates", "mirror_words")
         }
         skeletons, symmetry = {**other.skeletons, **self.skeletons}, {**other.symmetry, **self.symmetry}
-        return Vocabulary(**joined, skeletons=skeletons, symmetry=symmetry)
+        lists = {
+            kind: tuple(dict.fromkeys((*self.lists.get(kind, ()), *other.lists.get(kind, ()))))
+            for kind in (*self.lists, *other.lists)
+        }
+        return Vocabulary(**joined, skeletons=skeletons, symmetry=symmetry, lists=lists)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain lists and dictionaries."""
+        """Convert to lists and dictionaries.
+
+        Returns:
+            The fields by name.
+        """
         plain: dict[str, Any] = _lists(asdict(self))
+        if not self.lists:
+            del plain["lists"]  # so that vocabularies without any are stored as ever
         return plain
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Vocabulary:
-        """Read what `to_json` wrote."""
-        values = {name: _tuples(value) for name, value in data.items() if name != "skeletons"}
+        """Create a vocabulary from the result of `to_json`.
+
+        Args:
+            data: The fields by name.
+
+        Returns:
+            The vocabulary.
+        """
+        values = {name: _tuples(value) for name, value in data.items() if name not in ("skeletons", "lists")}
         skeletons = {
             name: Skeleton(**{k: _tuples(v) for k, v in skeleton.items()})
             for name, skeleton in data.get("skeletons", {}).items()
         }
-        return cls(**values, skeletons=skeletons)
+        lists = {kind: _tuples(names) for kind, names in data.get("lists", {}).items()}
+        return cls(**values, skeletons=skeletons, lists=lists)
 
 
 def mirror_order(names: tuple[str, ...], pairs: tuple[tuple[str, str], ...]) -> tuple[int, ...]:
-    """The index of each name's mirror partner (its own where it has none)."""
+    """Return the index of each name's mirror partner, its own where it has none.
+
+    Args:
+        names: Names.
+        pairs: (left, right) pairs of names.
+
+    Returns:
+        Indices into `names`.
+    """
     partner = {a: b for pair in pairs for a, b in (pair, pair[::-1])}
     place = {name: index for index, name in enumerate(names)}
     return tuple(place[partner.get(name, name)] for name in names)
@@ -169,6 +267,24 @@ def _tuples(value: Any) -> Any:
 
 
 def translation(old: Sequence[str], new: Sequence[str]) -> Int[Tensor, " n"]:
-    """`[i]`: the place in `new` of the i-th name of `old`, -1 where it is missing."""
+    """Map indices of one list of names to those of another.
+
+    Args:
+        old: Names of the present indices.
+        new: Names of the new indices.
+
+    Returns:
+        For each old name its index in `new`, -1 where it is missing.
+    """
     place = {name: index for index, name in enumerate(new)}
     return torch.tensor([place.get(name, -1) for name in old], dtype=torch.int64)
+
+
+def names_if_any(vocabulary: Vocabulary, kind: str) -> tuple[str, ...]:
+    """Return the names of a list; none where the vocabulary lacks a plugin's list."""
+    return vocabulary.names(kind) if kind in BUILT_IN_LISTS or kind in vocabulary.lists else ()
+
+
+def list_translation(kind: str, old: Vocabulary, new: Vocabulary) -> Int[Tensor, " n"]:
+    """Return the translation of a list, as `translation` does."""
+    return translation(names_if_any(old, kind), names_if_any(new, kind))

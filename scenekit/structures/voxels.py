@@ -1,4 +1,4 @@
-"""Triangle meshes as occupancy grids.
+"""Voxelization of triangle meshes.
 
 Letters: N meshes, F faces of all of them, V cells along each side of a grid, R pairs of a face and a row of cells it
 crosses, S samples of the surfaces. Coordinates of a grid are cells along the width, height and length of the box.
@@ -19,44 +19,56 @@ COARSE, FINE = 0.6, 0.35
 """How far apart, in cells, samples of the surface are: where thin parts are looked for, and where they are drawn."""
 
 LEAST_AREA = 0.5
-"""Of a thin part, in faces of a cell: an edge of a thick part passes with less through cells whose center it leaves
-out, a sheet fills at least one of two neighbors with more."""
+"""Area of a thin part, in faces of a cell: an edge of a thick part crosses cells whose center it leaves out with less,
+a sheet fills at least one of two neighbors with more."""
 
 MARGIN = 0.05
-"""Cells that a sample is moved deeper than a flat face needs, since surfaces are curved; also the rounding that a
-surface may be out of its box by."""
+"""Cells that a sample is moved deeper than a flat face needs, since surfaces are curved; also the rounding by which a
+surface may lie outside its box."""
 
 
 class Triangles(NamedTuple):
-    """Corners in cells of the grid of the mesh that owns them."""
+    """Triangles in the grid of the mesh that owns them."""
 
     corners: Float[Tensor, "F 3 3"]
+    """Corners in cells."""
     owner: Int[Tensor, " F"]
+    """Mesh of each triangle."""
 
 
 class Samples(NamedTuple):
-    """Points of surfaces, the area that each stands for, and the faces they are of."""
+    """Points sampled on surfaces."""
 
     points: Float[Tensor, "3 S"]
+    """Coordinates in cells."""
     area: Float[Tensor, " S"]
+    """Area that each point represents."""
     face: Int[Tensor, " S"]
+    """Face of each point."""
 
 
 def voxelize(meshes: Meshes, boxes: Boxes3D, size: int) -> Bool[Tensor, "N V V V"]:
-    """Which cells of its oriented box, `size` along each side, each mesh fills.
+    """Voxelize each mesh in its oriented box.
 
-    Dimensions are width, height and length of the box (z, y and x of the object's frame); cell (0, 0, 0) lies in the
-    corner where all three are least. A cell is full where
+    A cell is full where
 
     * its center is inside: surfaces crossed on the way up through it wind around it (the signed count is not 0), and so
       do those on the way down, so that a sheet with nothing on its other side encloses nothing. Overlapping closed
       parts count once, a shell of the opposite winding is a cavity; a tube without ends is hollow where it stands;
-    * or at least half a cell's face of surface passes through it where the solid is too thin to be told by centers:
-      half a cell below and above that piece of surface no cell is full by the first rule. Thin parts and open shells
-      thus stay, thick ones don't grow.
+    * or at least half a cell's face of surface crosses it where the body is too thin for centers: half a cell below and
+      above that piece of surface no cell is full by the first rule. Thin parts and open shells thus stay, thick ones
+      don't grow.
 
-    What lies outside its box is left out, as are faces with a vertex that is not finite; boxes may be flat, those that
-    are not finite give empty grids.
+    Surface outside the box is ignored, as are faces with a vertex that is not finite; boxes may be flat.
+
+    Args:
+        meshes: Meshes in the camera frame.
+        boxes: One oriented box per mesh; a box that is not finite gives an empty grid.
+        size: Cells along each side.
+
+    Returns:
+        Occupancy along width, height and length of the box (z, y and x of the object's frame); cell (0, 0, 0) lies in
+        the corner where all three are least.
     """
     triangles = _in_cells(meshes, boxes, size)
     inside = _inside(triangles, len(meshes), size)
@@ -64,12 +76,29 @@ def voxelize(meshes: Meshes, boxes: Boxes3D, size: int) -> Bool[Tensor, "N V V V
 
 
 def with_thin_parts(inside: Bool[Tensor, "N V V V"], meshes: Meshes, boxes: Boxes3D) -> Bool[Tensor, "N V V V"]:
-    """`inside`, from whatever source, with what it misses of the meshes by the second rule of `voxelize`."""
+    """Add the thin parts of meshes to grids, by the second rule of `voxelize`.
+
+    Args:
+        inside: Occupancy from any source.
+        meshes: Meshes in the camera frame.
+        boxes: One oriented box per mesh.
+
+    Returns:
+        Occupancy with the thin parts.
+    """
     return inside | _thin(_in_cells(meshes, boxes, inside.shape[-1]), inside)
 
 
 def cell_centers(boxes: Boxes3D, size: int) -> Float[Tensor, "N V V V 3"]:
-    """The centers of all cells of the boxes, in the camera frame, in the order of `voxelize`."""
+    """Compute the centers of all cells of oriented boxes.
+
+    Args:
+        boxes: The boxes.
+        size: Cells along each side.
+
+    Returns:
+        Centers in the camera frame, in metres, in the order of `voxelize`.
+    """
     steps = (torch.arange(size).to(boxes.center) + 0.5) / size - 0.5
     width, height, length = torch.meshgrid(steps, steps, steps, indexing="ij")
     local = torch.stack((length, height, width), dim=-1).reshape(1, -1, 3) * boxes.size.flip(-1)[:, None]
@@ -78,8 +107,11 @@ def cell_centers(boxes: Boxes3D, size: int) -> Float[Tensor, "N V V V 3"]:
 
 
 def _in_cells(meshes: Meshes, boxes: Boxes3D, size: int) -> Triangles:
-    """Equal vertices must stay equal to the last bit, so each coordinate is summed term by term, not as a product of
-    matrices, whose rounding may differ from row to row."""
+    """Transform the faces to cells of their grids.
+
+    Equal vertices must stay equal to the last bit, so each coordinate is summed term by term, not as a product of
+    matrices, whose rounding may differ from row to row.
+    """
     of_vert, of_face = meshes.verts_packed_to_mesh_idx(), meshes.faces_packed_to_mesh_idx()
     moved = (meshes.verts - boxes.center[of_vert]).double()
     turn = boxes.rotation.double()[of_vert]
@@ -93,7 +125,7 @@ def _in_cells(meshes: Meshes, boxes: Boxes3D, size: int) -> Triangles:
 
 
 def _expand(start: Int[Tensor, " P"], stop: Int[Tensor, " P"]) -> tuple[Int[Tensor, " Q"], Int[Tensor, " Q"]]:
-    """(p, k) for each k of start[p]..stop[p] - 1, for each p."""
+    """Return (p, k) for each k of start[p]..stop[p] - 1, for each p."""
     count = (stop - start).clamp(min=0)
     place = torch.arange(len(count), device=count.device).repeat_interleave(count)
     first = count.cumsum(0) - count
@@ -101,12 +133,12 @@ def _expand(start: Int[Tensor, " P"], stop: Int[Tensor, " P"]) -> tuple[Int[Tens
 
 
 def _center_from(position: Float[Tensor, " P"], size: int) -> Int[Tensor, " P"]:
-    """The first cell whose center is not below `position`; `size` where there is none."""
+    """Return the first cell whose center is not below `position`; `size` where there is none."""
     return (position - 0.5).ceil().clamp(0, size).long()
 
 
 def _inside(triangles: Triangles, count: int, size: int) -> Bool[Tensor, "N V V V"]:
-    """Cells whose centers the surface encloses, by the crossings of the lines through them along the height."""
+    """Return the cells whose centers the surface encloses, from the crossings of vertical lines through them."""
     owner, row, column, height, sign = _crossings(triangles, size)
     steps = torch.zeros((count, size, size, size + 1), dtype=torch.int32, device=sign.device)
     steps.index_put_((owner, row, column, _center_from(height, size)), sign, accumulate=True)
@@ -116,11 +148,11 @@ def _inside(triangles: Triangles, count: int, size: int) -> Bool[Tensor, "N V V 
 
 
 def _crossings(triangles: Triangles, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Where vertical lines through the centers of cells cross faces: owner, cell along width and along length, height,
-    and 1 or -1 for the side it is crossed from.
+    """Return where vertical lines through the centers of cells cross faces.
 
-    Faces are drawn line by line. Faces that share an edge compute its crossing with a line from the same numbers in
-    the same order, so each line through a closed surface crosses exactly one of them.
+    The results are owner, cell along width and along length, height, and 1 or -1 for the side it is crossed from. Faces
+    are drawn line by line. Faces that share an edge compute its crossing with a line from the same numbers in the same
+    order, so each line through a closed surface crosses exactly one of them.
     """
     reach = triangles.corners[:, :, 0]
     face, row = _expand(_center_from(reach.amin(dim=1), size), _center_from(reach.amax(dim=1), size))
@@ -135,7 +167,7 @@ def _crossings(triangles: Triangles, size: int) -> tuple[Tensor, Tensor, Tensor,
 def _spans(
     corners: Float[Tensor, "R 3 3"], line: Float[Tensor, " R"]
 ) -> tuple[Float[Tensor, "R 3"], Float[Tensor, "R 3"], Int[Tensor, " R"]]:
-    """The points where the outline of each triangle crosses width = `line`, in order of length, and its sense."""
+    """Return where the outline of each triangle crosses width = `line`, in order of length, and its sense."""
     ahead = corners.roll(-1, dims=1)
     rising = corners[..., 0] < ahead[..., 0]
     low, high = (torch.where(side[..., None], corners, ahead) for side in (rising, ~rising))
@@ -150,21 +182,23 @@ def _spans(
 
 
 def _thin(triangles: Triangles, inside: Bool[Tensor, "N V V V"]) -> Bool[Tensor, "N V V V"]:
-    """Cells that hold at least `LEAST_AREA` of surface where no cell is inside half a cell along its normal, on either
-    side of it. Only faces that have such places are looked at closely."""
+    """Return cells that hold at least `LEAST_AREA` of surface where no cell half a cell along its normal is inside.
+
+    Both sides of the surface count. Only faces that have such places are sampled finely.
+    """
     faces = torch.unique(_uncovered(triangles, inside, COARSE).face)
     thin = Triangles(triangles.corners[faces], triangles.owner[faces])
-    found = _uncovered(thin, inside, FINE)
+    samples = _uncovered(thin, inside, FINE)
     size = inside.shape[-1]
     held = torch.zeros((len(inside), *[size + 2] * 3), device=inside.device)
-    places = _places(thin.owner[found.face], found.points.clamp(0, size - MARGIN), size + 2)
-    held.flatten().index_add_(0, places, found.area)
+    places = _places(thin.owner[samples.face], samples.points.clamp(0, size - MARGIN), size + 2)
+    held.flatten().index_add_(0, places, samples.area)
     full: Bool[Tensor, "N V V V"] = held[:, 1:-1, 1:-1, 1:-1] >= LEAST_AREA
     return full
 
 
 def _uncovered(triangles: Triangles, inside: Bool[Tensor, "N V V V"], spacing: float) -> Samples:
-    """Samples within the grid for which the cells half a cell along the normal, on both sides, are not inside.
+    """Return samples within the grid for which the cells half a cell along the normal, on both sides, are not inside.
 
     Half a cell along a unit normal n is (|n_x| + |n_y| + |n_z|) / 2: so far below a flat face of a thick body, the
     center of the cell is inside, wherever the point lies in the cell.
@@ -181,21 +215,21 @@ def _uncovered(triangles: Triangles, inside: Bool[Tensor, "N V V V"], spacing: f
 
 
 def _places(owner: Int[Tensor, " S"], points: Float[Tensor, "3 S"], size: int) -> Int[Tensor, " S"]:
-    """Where the cells that hold `points` stand in flattened grids of `size` cells that have one more around them."""
+    """Return the indices of the cells that hold `points`, in flattened grids with a border of one cell."""
     x, y, z = (points.floor() + 1).clamp(0, size - 1).long()
     places: Int[Tensor, " S"] = ((owner * size + x) * size + y) * size + z
     return places
 
 
 def _half_cell(corners: Float[Tensor, "F 3 3"]) -> Float[Tensor, "F 3"]:
-    """From the faces out to where a cell that begins at the face has its center, or a little further."""
+    """Return the step from a face to the center of a cell that begins at the face, or a little further."""
     first, second, third = corners.unbind(1)
     normal = torch.nn.functional.normalize(torch.linalg.cross(second - first, third - first), dim=1)
     return normal * (normal.abs().sum(dim=1, keepdim=True) / 2 + MARGIN)
 
 
 def _samples(triangles: Triangles, spacing: float, most: int) -> Samples:
-    """Points spread evenly over the faces.
+    """Sample points evenly on the faces.
 
     A face is cut into strips along its longest edge, a strip into pieces, each `spacing` long at most; no face is cut
     more than `most` times either way, which faces within their box never need.
@@ -215,7 +249,7 @@ def _samples(triangles: Triangles, spacing: float, most: int) -> Samples:
 
 
 def _longest_edge_first(corners: Float[Tensor, "F 3 3"]) -> Float[Tensor, "F 3 3"]:
-    """The corners of each triangle in the same sense, the two of its longest edge in front."""
+    """Return the corners of each triangle in the same sense, the two of its longest edge in front."""
     longest = (corners.roll(-1, dims=1) - corners).norm(dim=2).argmax(dim=1)
     order = (longest[:, None] + torch.arange(3, device=corners.device)) % 3
     return corners.gather(1, order[..., None].expand(-1, -1, 3))

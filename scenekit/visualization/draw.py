@@ -6,19 +6,19 @@ scene's size (see `canvas`). Letters: H W pixels of the scene, h w pixels of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool
 from PIL import Image, ImageDraw
 
-from scenekit.errors import InputError, nearest
-from scenekit.hooks import TaskSpec, registry
+from scenekit.errors import InputError, PluginError, nearest
+from scenekit.hooks import TaskSpec, naming_plugin, registry
 from scenekit.io.images import ImageSource, read_image, rounded
 from scenekit.keys import OBJECTS, Key, Stream
 from scenekit.scene import Scene
-from scenekit.structures.panoptic import Panoptic, Segment
 from scenekit.visualization.canvas import (
     Style,
     draw_smooth,
@@ -26,11 +26,9 @@ from scenekit.visualization.canvas import (
     enlarged,
     scale_of,
 )
-from scenekit.visualization.palette import BLACK, Color, label_color, object_color
+from scenekit.visualization.palette import BLACK, Color, object_color
+from scenekit.visualization.scene_canvas import Canvas, Layer
 from scenekit.visualization.text_labels import Rect, Spot, Tag, draw_tags, roomiest_spot
-
-Layer = Callable[[Image.Image, Scene], Image.Image]
-"""(image, scene) -> image of the same size; what `TaskSpec.draw` takes."""
 
 Region: TypeAlias = tuple[int, Bool[np.ndarray, "H W"]]
 """An id and the pixels it covers."""
@@ -83,7 +81,28 @@ def base_image(scene: Scene, image: ImageSource | None = None) -> Image.Image:
 def available_layers(scene: Scene) -> dict[str, Layer]:
     """Every layer that can be drawn of this scene, by name."""
     boxes: dict[str, Layer] = {BOXES: draw_boxes} if OBJECTS in scene.streams else {}
-    return {**boxes, **{name: spec.draw for name, spec in drawn_tasks(scene).items() if spec.draw is not None}}
+    return {**boxes, **{name: partial(draw_task, spec) for name, spec in drawn_tasks(scene).items()}}
+
+
+def draw_task(spec: TaskSpec, image: Image.Image, scene: Scene) -> Image.Image:
+    """Return a copy of the image, which may be a multiple of the size of the scene, with what the task draws on it.
+
+    Raises:
+        PluginError: Where `draw` of the task returns something, or makes an image of another size.
+    """
+    assert spec.draw is not None
+    canvas = Canvas(image.copy(), scene.size)
+    with naming_plugin(spec):
+        returned: object = spec.draw(canvas, scene)
+        if returned is not None:
+            kind = type(returned).__name__
+            raise PluginError(f"`draw` of task {spec.name!r} must draw on the canvas and return None, got {kind}")
+        if not isinstance(canvas.image, Image.Image) or canvas.image.size != image.size:
+            raise PluginError(
+                f"`draw` of task {spec.name!r} must leave an image of {image.size} pixels on the canvas, "
+                f"got {canvas.image!r}"
+            )
+    return canvas.image
 
 
 def chosen_layers(scene: Scene, names: Sequence[str] | None) -> dict[str, Layer]:
@@ -157,28 +176,10 @@ def named_regions(picture: Image.Image, scene: Scene, regions: Iterable[Region])
     return sorted(found, key=lambda entry: entry[1][2])
 
 
-def segment_colors(scene: Scene, panoptic: Panoptic) -> dict[int, Color]:
-    """The color of each segment by its id: that of the object it stands for, or of its label."""
-    of_objects = object_colors(scene)
-
-    def color(segment: Segment) -> Color:
-        if segment.object is not None:
-            return of_objects[segment.object]
-        return object_color(segment.label, segment.id) if segment.is_thing else label_color(segment.label, muted=True)
-
-    return {segment.id: color(segment) for segment in panoptic.segments}
-
-
 def object_rects(picture: Image.Image, scene: Scene) -> dict[int, Rect]:
     """Boxes by row in pixels of the image, cut off at its border; without those that cannot be drawn."""
-    (sx, sy), (right, bottom) = scale_of(picture, scene), (picture.width - 1.0, picture.height - 1.0)
-
-    def scaled(x0: float, y0: float, x1: float, y1: float) -> Rect:
-        """Of the half-open box the pixels that it covers, both ends included, as Pillow counts them."""
-        x, y = (min(max(x0 * sx, 0.0), right), min(max(y0 * sy, 0.0), bottom))
-        return x, y, min(max(x1 * sx - 1, x), right), min(max(y1 * sy - 1, y), bottom)
-
-    return {row: scaled(*box) for row, box in drawable_boxes(scene)}
+    canvas = Canvas(picture, scene.size)
+    return {row: canvas.rect(box) for row, box in drawable_boxes(scene)}
 
 
 def object_colors(scene: Scene) -> list[Color]:

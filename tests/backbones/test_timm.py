@@ -126,7 +126,7 @@ def test_pretrained_is_timms_own_download(monkeypatch: pytest.MonkeyPatch) -> No
         raise OSError("no route\nto host")
 
     monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", offline)
-    with pytest.raises(InputError, match=r"could not be loaded \(no route to host\); give a file"):
+    with pytest.raises(InputError, match=r"could not be loaded \(no route to host\); pass a file"):
         build_timm("resnet18.fb_swsl_ig1b_ft_in1k", weights="pretrained")
     assert asked == ["timm/resnet18.fb_swsl_ig1b_ft_in1k"]
 

@@ -126,5 +126,5 @@ def test_single_file_is_checked(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_downloaded_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"could not be loaded .*; give a folder or a file"):
+    with pytest.raises(InputError, match=r"could not be loaded .*; pass a folder or a file"):
         build_transformers("swin", config=SWIN, weights=tmp_path)

@@ -94,7 +94,7 @@ def test_named_weights_without_a_network_are_a_clear_error(monkeypatch: pytest.M
         raise URLError("no route to host")
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
-    with pytest.raises(InputError, match=r"no route to host.*give a file"):
+    with pytest.raises(InputError, match=r"no route to host.*pass a file"):
         build_backbone("resnet18", weights="DEFAULT")
 
 

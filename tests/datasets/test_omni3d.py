@@ -63,7 +63,7 @@ def test_a_box_by_hand(tmp_path: Path) -> None:
     assert scene[sk.TRUNCATION].tolist() == pytest.approx([0, 0.9])
     assert scene[sk.VISIBILITY][0].item() == pytest.approx(0.8) and scene[sk.VISIBILITY][1].isnan()
     assert scene.objects.ignore.tolist() == [False, True], "cut off too far"
-    assert data.scene(1).objects.boxes.shape == (0, 4) and not data.faults(0)
+    assert data.scene(1).objects.boxes.shape == (0, 4) and not data.issues(0)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import torch
 
 from scenekit.data.collate import collate
 from scenekit.data.datasets import dataset
-from scenekit.data.issues import faults_of
+from scenekit.data.issues import issues_of
 from scenekit.errors import InputError
 from scenekit.keys import BOXES3D, MASKS, MESHES, OBJECTS, VOXELS
 from scenekit.recipe import InputConfig
@@ -55,7 +55,7 @@ def test_samples_carry_one_object_and_its_shape(folder: Path) -> None:
         assert set(scene.values) == {MASKS, BOXES3D, MESHES, VOXELS} == set(sample.supervision.keys)
         assert len(scene.objects) == 1 and torch.equal(scene.objects.boxes, scene[MASKS].boxes)
         assert sample.supervision.exhaustive == frozenset() and sample.supervision.streams == {OBJECTS}
-        assert not list(faults_of(sample))
+        assert not list(issues_of(sample))
     assert data[1].scene.names() == ["sofa"]
 
 
@@ -187,7 +187,7 @@ def test_bad_options(folder: Path, tmp_path: Path, options: dict, message: str) 
         ({"mask": "mask/throne/gone.png"}, "its 'mask' is missing"),
         ({"model": None}, "image number 0 has no 'model'"),
         ({"voxel": "model/throne/gone.mat"}, "its 'voxel' is missing"),
-        ({"rot_mat": [[0.0] * 3] * 3}, r"'rot_mat' is no rotation but not orthonormal \(determinant 0\)"),
+        ({"rot_mat": [[0.0] * 3] * 3}, r"'rot_mat' is not a rotation but not orthonormal \(determinant 0\)"),
         ({"rot_mat": np.diag([1.0, 1.0, -1.0]).tolist()}, r"no rotation but left-handed \(determinant -1\)"),
         ({"rot_mat": [[1.0, 0.0], [0.0, 1.0]]}, "'rot_mat' must be 3 rows of 3 finite numbers"),
         ({"trans_mat": [0.0, 1.0]}, "'trans_mat' must be 3 numbers, not 2"),
@@ -203,7 +203,7 @@ def test_faulty_entries(tmp_path: Path, caplog: pytest.LogCaptureFixture, change
     assert "\n" not in str(caught.value)
     with caplog.at_level(logging.WARNING):
         assert len(build(str(root), faulty="skip")) == 1
-    assert "left out" in caplog.text
+    assert "skipped" in caplog.text
 
 
 def empty_grid(root: Path) -> None:
@@ -247,7 +247,7 @@ def test_damaged_models(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage
     data = build(str(root), faulty="skip")
     with caplog.at_level(logging.WARNING):
         assert set(data[0].scene.values) == set(data[1].supervision.keys) == {MASKS}
-    assert caplog.text.count("left out") == 1
+    assert caplog.text.count("skipped") == 1
 
 
 def test_an_empty_model_is_found_at_once(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_the_real_sample(samples: Path) -> None:
     for sample in data:
         assert silhouette_iou(sample.scene) >= 0.98
         assert torch.equal(sample.scene.objects.boxes, sample.scene[MASKS].boxes)
-        assert not list(faults_of(sample))
+        assert not list(issues_of(sample))
     entry = data.entries[0]
     grid, ours = (load_model(entry.model, path, 24).voxels[0].numpy() for path in (entry.voxels, None))
     assert iou(grid, ours) > 0.94

@@ -267,7 +267,7 @@ def test_a_full_disk_stops_nobody(tmp_path, monkeypatch, caplog):
 def test_only_a_cache_that_was_asked_for_is_an_error(tmp_path, monkeypatch, caplog):
     (tmp_path / "file").touch()
     monkeypatch.setenv("SCENEKIT_CACHE", str(tmp_path / "file"))
-    assert len(SyntheticDataset("val")) == 500 and "made anew" in caplog.text
+    assert len(SyntheticDataset("val")) == 500 and "generated again" in caplog.text
     with pytest.raises(InputError, match="choose another cache folder"):
         SyntheticDataset("val", cache=str(tmp_path / "file" / "below"))
 

@@ -51,7 +51,7 @@ def test_pytorch3d_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
     meshes = boxes(3)
     assert same(Meshes.from_pytorch3d(meshes.to_pytorch3d()), meshes)
     monkeypatch.setitem(sys.modules, "pytorch3d.structures", None)
-    with pytest.raises(InputError, match="need pytorch3d, which cannot be imported"):
+    with pytest.raises(InputError, match="needs pytorch3d, which cannot be imported"):
         meshes.to_pytorch3d()
 
 
@@ -97,11 +97,11 @@ def test_other_formats(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.obj", "", r"a\.obj is empty \(0 bytes\); a mesh file with vertices and faces expected"),
-        ("a.obj", TRIANGLE, r"a\.obj has no faces; a mesh of triangles or polygons expected"),
+        ("a.obj", "", r"a\.obj is empty \(0 bytes\); expected a mesh with vertices and faces"),
+        ("a.obj", TRIANGLE, r"a\.obj has no faces; expected a mesh of triangles or polygons"),
         ("a.obj", "this is no mesh\n", r"a\.obj has no faces"),
         ("a.obj", TRIANGLE + "f 1 2\n", r"a\.obj has no faces"),
-        ("a.obj", TRIANGLE + "f 1 2 9\n", r"a\.obj: its faces name vertices that are not there"),
+        ("a.obj", TRIANGLE + "f 1 2 9\n", r"a\.obj: its faces refer to vertices that do not exist"),
         (
             "a.obj",
             TRIANGLE.replace("v 1", "v nan") + "f 1 2 3\n",
@@ -109,7 +109,7 @@ def test_other_formats(tmp_path: Path) -> None:
         ),
         ("a.glb", "glTF, or so it says", r"a\.glb cannot be read as GLB: "),
         ("a.ply", "ply\n", r"a\.ply cannot be read as PLY: "),
-        ("a.txt", TRIANGLE, r"a\.txt: a mesh file \(\.obj, \.glb"),
+        ("a.txt", TRIANGLE, r"a\.txt is not a mesh file; expected one of \.obj, \.glb"),
     ],
 )
 def test_bad_files_are_named(tmp_path: Path, name: str, text: str, message: str) -> None:

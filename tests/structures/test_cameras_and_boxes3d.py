@@ -43,13 +43,13 @@ def test_a_camera_of_whatever_says_what_it_is(matrix: object) -> None:
 @pytest.mark.parametrize(
     ("matrix", "message"),
     [
-        (np.zeros((3, 4)), r"its matrix K \[3, 3\] is expected, got shape \[3, 4\]"),
-        ([[1.0, 2.0], [3.0]], "is expected, got list"),
-        ("f=3", "is expected, got str"),
-        (None, "is expected, got NoneType"),
+        (np.zeros((3, 4)), r"its matrix K \[3, 3\], got shape \[3, 4\]"),
+        ([[1.0, 2.0], [3.0]], r"expected a Camera or its matrix K \[3, 3\], got list"),
+        ("f=3", "got str"),
+        (None, "got NoneType"),
         (
             np.array(K).T,
-            r"the last row of a camera's matrix is 0 0 1, got \[50.0, 40.0, 1.0\]; is the matrix transposed",
+            r"the last row of a camera matrix must be 0 0 1, got \[50.0, 40.0, 1.0\]; is the matrix transposed",
         ),
         (-np.array(K), "focal lengths above 0, got fx, fy = \\(-100.0, -200.0\\)"),
     ],

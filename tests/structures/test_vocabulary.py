@@ -33,7 +33,7 @@ def test_merging_by_name() -> None:
     assert merged.things == ("person", "chair", "dog") and merged.stuff == ("floor", "sky")
     assert merged.predicates == ("left of", "right of", "on", "under")
     assert set(merged.skeletons) == {"person", "dog"}
-    with pytest.raises(InputError, match="one skeleton for all things expected"):
+    with pytest.raises(InputError, match="expected one skeleton for all things"):
         _ = merged.skeleton
 
 
@@ -67,5 +67,5 @@ def test_symmetry_about_the_height_axis() -> None:
         cans.merged(Vocabulary(("box",), symmetry={"box": 4}))
     with pytest.raises(InputError, match="the symmetry of a vocabulary name 'van'; did you mean 'can'"):
         Vocabulary(("can",), symmetry={"van": 0})
-    with pytest.raises(InputError, match=r"turns by 360 / n degrees; got \{'can': -1\}"):
+    with pytest.raises(InputError, match=r"rotations by 360 / n degrees\); got \{'can': -1\}"):
         Vocabulary(("can",), symmetry={"can": -1})

@@ -15,6 +15,7 @@ from scenekit.keys import ATTRIBUTES, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, RELAT
 from scenekit.scene import Objects, Scene
 from scenekit.structures import Masks, Relations
 from scenekit.visualization import (
+    Canvas,
     draw_boxes,
     draw_layers,
     draw_scene,
@@ -202,7 +203,11 @@ def test_whole_scene_shows_what_requires_the_rest_once() -> None:
 
 def test_third_party_task_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     key: Key[object, object] = Key("acme.stamp", doc="for this test")
-    spec = TaskSpec("stamp", "", (key,), build=lambda core, config: None, draw=lambda p, s: Image.new("RGB", p.size))  # type: ignore[arg-type,return-value]
+
+    def stamp(canvas: Canvas, scene: Scene) -> None:
+        canvas.image = Image.new("RGB", canvas.image.size)
+
+    spec = TaskSpec("stamp", "", (key,), build=lambda core, config: None, draw=stamp)  # type: ignore[arg-type,return-value]
     monkeypatch.setattr(type(registry()), "tasks", property(lambda self: {"stamp": spec}))
     scene = replace(nothing(), values={key: torch.zeros(1)})
     assert np.asarray(draw_scene(scene, gray_image(scene))).max() == 0

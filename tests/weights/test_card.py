@@ -83,7 +83,7 @@ def test_what_it_tells(model):
         "| weights | 8.3 MB |",
         "| things | 2 | cup, person |",
         "| points of person | 3 | head, left_foot, right_foot |",
-        "Not measured yet: `scenekit evaluate --model acme/street --data DATA --split SPLIT`.",
+        "Not evaluated yet; run `scenekit evaluate --model acme/street --data DATA --split SPLIT`.",
     ):
         assert line in lines
     assert not any(line.startswith(("| attributes", "| stuff")) for line in lines), "no head knows any"
@@ -95,7 +95,7 @@ def test_evaluations_come_with_data_and_command(model):
     manifest = {"extra": {"step": 7, "trained_on": ["synthetic/train"], "evaluations": [evaluation.model_dump()]}}
     text = card(model, manifest)
     assert "scenekit evaluate --model acme/street --data synthetic --split val --option seed=3 --limit 100" in text
-    assert "7 training steps; learned from synthetic/train" in text and "/home/someone" not in text
+    assert "7 training steps; trained on synthetic/train" in text and "/home/someone" not in text
     assert "| masks | AP | 0.25 |" in text and "synthetic/val, 100 images" in text
 
 

@@ -1,6 +1,6 @@
 """COCO's annotation files, and JSON in their style with labels of every kind: the way to train on your own data.
 
-Everything is loaded when first used: looking for plugins stays quick.
+Everything is imported at first use, so that the discovery of plugins stays fast.
 """
 
 from __future__ import annotations
@@ -43,38 +43,51 @@ def build(
     drop_empty: bool = False,
     faulty: Literal["refuse", "skip"] = "refuse",
 ) -> Dataset[Sample]:
-    """The data set, of files that are named or of COCO's own layout.
+    """Open COCO's files, or JSON in their style.
 
-    annotations: a JSON file, or several that are joined by their ids. images: the folder of the images (that of the
-    first file, if None). In these and the other folders `{split}` stands for the split.
-    root: instead of both, the folder that holds train2017/ and annotations/; then `parts` names annotation files
-    (instances, person_keypoints, panoptic, stuff, image_info) and `year` is that of the files.
-    maps: the folder of panoptic PNG files (that with the name of the JSON file, if None). semantic: a folder of label
-    maps, PNG files by the names of the images, whose values + `semantic_offset` are ids of categories (1 for COCO's
-    stuffthingmaps). keys: names of the labels to carry (all that are there, if None). drop_empty: leave out images
-    without annotations. faulty: "refuse" entries that can't be right, or "skip" them with a warning.
+    Either `annotations` or `root` is required. In all paths `{split}` stands for the split.
+
+    Args:
+        split: Name of the split.
+        annotations: A JSON file, or several that are joined by the ids of images and annotations.
+        images: Folder of the images; that of the first file, if None.
+        root: Folder with train2017/ and annotations/.
+        parts: Annotation files below `root`: instances, person_keypoints, panoptic, stuff, image_info.
+        year: Year of the files below `root`.
+        maps: Folder of panoptic PNG files; the one named like the JSON file, if None.
+        semantic: Folder of label maps, PNG files named like the images.
+        semantic_offset: Category ids minus values of the label maps (1 for COCO's stuffthingmaps).
+        keys: Names of the labels to load; all that the files have, if None.
+        drop_empty: Whether to skip images without annotations.
+        faulty: "refuse" faulty entries, or "skip" them with a warning.
+
+    Returns:
+        The data set.
+
+    Raises:
+        InputError: If files are missing, or entries faulty and refused.
     """
     from scenekit_datasets.coco import layout
     from scenekit_datasets.coco.dataset import CocoDataset, SemanticMaps
-    from scenekit_datasets.coco.index import read_index, settled
+    from scenekit_datasets.coco.index import read_index, with_stuff
     from scenekit_datasets.coco.records import Source
-    from scenekit_datasets.roots import checked_faulty
+    from scenekit_datasets.roots import check_faulty
 
-    checked_faulty(faulty)
+    check_faulty(faulty)
     if (root is None) == (annotations is None):
         raise InputError("data set 'coco' needs either annotations=FILE.json (and images=FOLDER) or root=FOLDER")
     if root is not None:
-        folder, files = layout.official(layout.filled(root, split), split, year, parts)
+        folder, files = layout.official(layout.with_split(root, split), split, year, parts)
     else:
         assert annotations is not None
         folder, files = layout.named(annotations, images, split)
     official = root is not None
     indices = [read_index(file, faulty=faulty, stuff=official and file.name.startswith("stuff_")) for file in files]
     return CocoDataset(
-        [Source(index, layout.maps_of(index.path, maps, split)) for index in settled(indices)],
+        [Source(index, layout.maps_of(index.path, maps, split)) for index in with_stuff(indices)],
         folder,
         keys=keys,
-        semantic=None if semantic is None else SemanticMaps(layout.filled(semantic, split), semantic_offset),
+        semantic=None if semantic is None else SemanticMaps(layout.with_split(semantic, split), semantic_offset),
         drop_empty=drop_empty,
         faulty=faulty,
     )
@@ -82,5 +95,9 @@ def build(
 
 @hookimpl
 def scenekit_datasets() -> Iterator[DatasetSpec]:
-    """One data set, `coco`."""
+    """Yield the data set `coco`.
+
+    Returns:
+        Its record.
+    """
     yield DatasetSpec("coco", summary="COCO's files, and JSON in their style with labels of every kind", build=build)

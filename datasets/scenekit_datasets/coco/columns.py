@@ -1,4 +1,4 @@
-"""What is kept of each image and annotation while a file is walked through: numbers in columns, and its faults.
+"""Columns of numbers that are kept of images and annotations while a file is indexed, and their issues.
 
 Letters: A annotations, I images.
 """
@@ -28,13 +28,17 @@ LABEL_FIELDS = (
     "bbox_3d",
     "center",
 )
-"""Fields of an annotation that carry a label of their own; a file that has one somewhere supervises it everywhere."""
+"""Fields of an annotation that hold a label; a file that has one anywhere supervises it everywhere."""
 
 NO_POINTS = -1
 
 
 class Images:
-    """Columns of the images."""
+    """Columns of the images.
+
+    Args:
+        path: The annotation file.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -42,11 +46,15 @@ class Images:
         self.heights, self.widths = array("q"), array("q")
         self.names: list[str] = []
         self.fields: set[str] = set()
-        self.faults: dict[int, str] = {}
+        self.issues: dict[int, str] = {}
         self.predicates: dict[str, None] = {}
 
     def add(self, entry: Entry) -> None:
-        """One image; what is wrong with it goes to `faults`, by row."""
+        """Add one image; its issue is added to `issues`, by row.
+
+        Args:
+            entry: Its entry in the file.
+        """
         row = len(self.starts)
         self.starts.append(entry.start)
         self.ends.append(entry.end)
@@ -54,14 +62,18 @@ class Images:
         try:
             values = self._read(record_of(entry, self.path, "image"))
         except InputError as error:
-            self.faults[row] = str(error)
+            self.issues[row] = str(error)
         self.ids.append(values[0])
         self.heights.append(values[1])
         self.widths.append(values[2])
         self.names.append(values[3])
 
     def spans(self) -> Spans:
-        """Where they are."""
+        """Return the byte offsets of the images.
+
+        Returns:
+            One span per row.
+        """
         return Spans(self.path, "image", np.array(self.starts), np.array(self.ends))
 
     def _read(self, record: Record) -> tuple[int, int, int, str]:
@@ -77,7 +89,11 @@ class Images:
 
 
 class Annotations:
-    """Columns of the annotations: of objects, or (of a panoptic file) of whole images."""
+    """Columns of the annotations: of objects, or (of a panoptic file) of whole images.
+
+    Args:
+        path: The annotation file.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -86,11 +102,15 @@ class Annotations:
         self.boxes, self.points = array("d"), array("i")
         self.panoptic = False
         self.fields: set[str] = set()
-        self.faults: dict[int, str] = {}
+        self.issues: dict[int, str] = {}
         self.attributes: dict[str, None] = {}
 
     def add(self, entry: Entry) -> None:
-        """One annotation; what is wrong with it goes to `faults`, by row."""
+        """Add one annotation; its issue is added to `issues`, by row.
+
+        Args:
+            entry: Its entry in the file.
+        """
         row = len(self.starts)
         self.starts.append(entry.start)
         self.ends.append(entry.end)
@@ -99,15 +119,23 @@ class Annotations:
             self.panoptic = self.panoptic or "segments_info" in record.data
             self._add_panoptic(record) if self.panoptic else self._add_object(record)
         except InputError as error:
-            self.faults[row] = str(error)
+            self.issues[row] = str(error)
             self._append(0, 0, 0, (0.0, 0.0, 1.0, 1.0), NO_POINTS)
 
     def spans(self) -> Spans:
-        """Where they are."""
+        """Return the byte offsets of the annotations.
+
+        Returns:
+            One span per row.
+        """
         return Spans(self.path, "annotation", np.array(self.starts), np.array(self.ends))
 
     def xywh(self) -> Float[np.ndarray, "A 4"]:
-        """Boxes as in the file."""
+        """Return the boxes as the file has them.
+
+        Returns:
+            x, y, width, height in pixels.
+        """
         return np.array(self.boxes).reshape(-1, 4)
 
     def _add_object(self, record: Record) -> None:
@@ -137,18 +165,31 @@ class Annotations:
 
 
 def _is_there(data: dict[str, Any], name: str) -> bool:
-    """Whether a label is given; of COCO's persons without any point it is not."""
+    """Return whether a label is annotated; COCO's persons without keypoints have zeros."""
     if name not in data or data[name] is None or (data[name] == [] and name != "attributes"):
         return False
     return name != "keypoints" or data.get("num_keypoints") != 0
 
 
 def first_of_each(ids: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
-    """Rows whose id occurs for the first time."""
+    """Return the rows whose id occurs for the first time.
+
+    Args:
+        ids: Ids.
+
+    Returns:
+        Rows, ascending.
+    """
     return np.sort(np.unique(ids, return_index=True)[1])
 
 
-def note(faults: dict[int, str], rows: Iterable[int], message: Callable[[int], str]) -> None:
-    """Add a fault to rows that have none yet."""
+def add_issues(issues: dict[int, str], rows: Iterable[int], message: Callable[[int], str]) -> None:
+    """Add an issue to rows that have none yet.
+
+    Args:
+        issues: Issues by row, which are changed.
+        rows: The rows.
+        message: Function from a row to its message.
+    """
     for row in rows:
-        faults.setdefault(int(row), message(int(row)))
+        issues.setdefault(int(row), message(int(row)))

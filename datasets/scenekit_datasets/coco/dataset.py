@@ -16,11 +16,23 @@ from scenekit.keys import DEPTH, MASKS, OBJECTS, PANOPTIC, PHRASE_CAPTIONS, PHRA
 from scenekit.scene import Scene
 from scenekit.structures.geometry import Size
 from scenekit.structures.vocabulary import Vocabulary
-from scenekit_datasets.coco import images as pictures
 from scenekit_datasets.coco.further_keys import PREFIX, image_values, keys_in, rows_of
+from scenekit_datasets.coco.images import (
+    MILLIMETRE,
+    camera_of,
+    depth_of,
+    file_of,
+    label_map,
+    panoptic_of,
+    phrases_of,
+    rasterized,
+    relations_of,
+    segment_masks,
+    semantic_of,
+)
 from scenekit_datasets.coco.index import Index
 from scenekit_datasets.coco.labels import ROW_LABELS, Frame, carried, objects_of
-from scenekit_datasets.coco.records import Notes, Source, notes_on
+from scenekit_datasets.coco.records import ImageEntry, Source, entry_of
 from scenekit_datasets.coco.supervision import supervision_of
 from scenekit_datasets.roots import Faulty, image_of_size, keys_named, present, report
 
@@ -30,19 +42,24 @@ KEYS: tuple[Key[Any, Any], ...] = (*ROW_LABELS, SEMANTIC, PANOPTIC, DEPTH, RELAT
 
 @dataclass(frozen=True)
 class SemanticMaps:
-    """A folder with a label map per image, by the image's name; a value + `offset` is the id of a category."""
+    """A folder with a label map per image, named like the image."""
 
     folder: Path
+    """The folder."""
     offset: int = 0
+    """Category ids minus values of the maps."""
 
 
 class CocoDataset(Dataset[Sample]):
-    """The images of the first file, with what all files say about them.
+    """The images of the first file, with the labels of all files.
 
-    sources: annotation files, joined by the ids of images and annotations. images: the folder of the images. keys:
-    names of the labels to carry (all that are there, if None). semantic: label maps beside the files. drop_empty: leave
-    out images without annotations. faulty: refuse images that are missing and relations of missing objects, or skip
-    them.
+    Args:
+        sources: Annotation files, joined by the ids of images and annotations.
+        images: Folder of the images.
+        keys: Names of the labels to load; all that the files have, if None.
+        semantic: Label maps beside the files.
+        drop_empty: Whether to skip images without annotations.
+        faulty: Whether to refuse missing images and relations of missing objects, or to skip them.
     """
 
     def __init__(
@@ -68,118 +85,144 @@ class CocoDataset(Dataset[Sample]):
         if drop_empty:
             kept = [place for place in kept if self._annotated(int(first.ids[place]))]
         if not kept:
-            raise InputError(f"{first.path}: no image is left; look at the options drop_empty and faulty")
+            raise InputError(f"{first.path}: no image is left; check the options drop_empty and faulty")
         self.ids = first.ids[kept]
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> Sample:
-        notes, path = self._notes(index)
-        image = image_of_size(path, _size(notes), notes.image)
-        scene = self._scene(notes, path)
-        return Sample(image, scene, supervision_of(notes, scene), int(self.ids[index]))
+        entry, path = self._entry(index)
+        image = image_of_size(path, _size(entry), entry.image)
+        scene = self._scene(entry, path)
+        return Sample(image, scene, supervision_of(entry, scene), int(self.ids[index]))
 
     def scene(self, index: int) -> Scene:
-        """The labels of an image, without a look at the image."""
-        return self._scene(*self._notes(index))
+        """Return the labels of an image without reading the image.
 
-    def _notes(self, index: int) -> tuple[Notes, Path]:
+        Args:
+            index: Index of the image.
+
+        Returns:
+            The ground truth.
+        """
+        return self._scene(*self._entry(index))
+
+    def _entry(self, index: int) -> tuple[ImageEntry, Path]:
         if not 0 <= index < len(self):
             raise IndexError(f"image {index} of a data set of {len(self)}")
-        notes = notes_on(self.sources, int(self.ids[index]), self.vocabulary)
-        return notes, self.images / notes.image.text("file_name")
+        entry = entry_of(self.sources, int(self.ids[index]), self.vocabulary)
+        return entry, self.images / entry.image.text("file_name")
 
     def _annotated(self, id: int) -> bool:
-        found = (source.index for source in self.sources if id in source.index.places)
-        return any(index.rows_of(index.places[id]) for index in found)
+        indices = (source.index for source in self.sources if id in source.index.places)
+        return any(index.rows_of(index.places[id]) for index in indices)
 
-    def _scene(self, notes: Notes, path: Path) -> Scene:
-        frame = Frame(_size(notes), self.vocabulary)
-        streams = {OBJECTS: objects_of(notes.things)}
-        values: dict[Key[Any, Any], Any] = dict(self._row_labels(notes, frame))
-        valid = {key: rows for key in values if not bool((rows := carried(key, notes.things)).all())}
-        for key in self._further_of_objects(notes):
-            records = [row.record for row in notes.things]
+    def _scene(self, entry: ImageEntry, path: Path) -> Scene:
+        frame = Frame(_size(entry), self.vocabulary)
+        streams = {OBJECTS: objects_of(entry.things)}
+        values: dict[Key[Any, Any], Any] = dict(self._row_labels(entry, frame))
+        valid = {key: rows for key in values if not bool((rows := carried(key, entry.things)).all())}
+        for key in self._further_of_objects(entry):
+            records = [row.record for row in entry.things]
             values[key], rows = rows_of(key, records, frame.size, self.vocabulary)
             if not bool(rows.all()):
                 valid[key] = rows
-        values.update(self._maps(notes, frame))
-        if RELATIONS in self.keys and "relations" in notes.image.data:
-            values[RELATIONS] = pictures.relations_of(notes.image, notes.things, frame, self.faulty)
-        if PHRASE_CAPTIONS in self.keys and "phrases" in notes.image.data:
-            streams[PHRASES], values[PHRASE_CAPTIONS] = pictures.phrases_of(notes.image)
+        values.update(self._maps(entry, frame))
+        if RELATIONS in self.keys and "relations" in entry.image.data:
+            values[RELATIONS] = relations_of(entry.image, entry.things, frame, self.faulty)
+        if PHRASE_CAPTIONS in self.keys and "phrases" in entry.image.data:
+            streams[PHRASES], values[PHRASE_CAPTIONS] = phrases_of(entry.image)
         further = [key for key in self.further if key in self.keys]
-        values.update(image_values(notes.image, further, frame.size, self.vocabulary))
-        camera = pictures.camera_of(notes.image)
+        values.update(image_values(entry.image, further, frame.size, self.vocabulary))
+        camera = camera_of(entry.image)
         return Scene(frame.size, self.vocabulary, streams, values, valid, camera, str(path))
 
-    def _row_labels(self, notes: Notes, frame: Frame) -> Iterator[tuple[Key[Any, Any], Any]]:
+    def _row_labels(self, entry: ImageEntry, frame: Frame) -> Iterator[tuple[Key[Any, Any], Any]]:
         for key, label in ROW_LABELS.items():
-            if key in self.keys and notes.fields & set(label.fields):
-                yield key, label.make(notes.things, frame)
+            if key in self.keys and entry.fields & set(label.fields):
+                yield key, label.make(entry.things, frame)
 
-    def _further_of_objects(self, notes: Notes) -> Iterator[Key[Any, Any]]:
+    def _further_of_objects(self, entry: ImageEntry) -> Iterator[Key[Any, Any]]:
         for key in self.further:
-            if key in self.keys and key.of == OBJECTS and PREFIX + key.name in notes.fields:
+            if key in self.keys and key.of == OBJECTS and PREFIX + key.name in entry.fields:
                 yield key
 
-    def _maps(self, notes: Notes, frame: Frame) -> Iterator[tuple[Key[Any, Any], Any]]:
-        """What is said of every pixel, and masks where only the panoptic map has them."""
-        folder = notes.image.path.parent
-        masks_missing = MASKS in self.keys and "segmentation" not in notes.fields
-        if notes.segmentation is not None and (self.keys & {SEMANTIC, PANOPTIC} or masks_missing):
-            yield from self._segments(notes, frame, masks_missing)
-        elif SEMANTIC in self.keys and notes.stuff:
-            yield SEMANTIC, pictures.painted((*notes.stuff, *notes.things), frame.size)
-        if SEMANTIC in self.keys and "semantic" in notes.image.data:
-            name, _ = pictures.file_of(notes.image, "semantic")
-            yield SEMANTIC, pictures.label_map(folder / name, self._labels(notes.indices), frame.size)
+    def _maps(self, entry: ImageEntry, frame: Frame) -> Iterator[tuple[Key[Any, Any], Any]]:
+        """Yield labels of all pixels, and masks where only the panoptic map has them."""
+        folder = entry.image.path.parent
+        masks_missing = MASKS in self.keys and "segmentation" not in entry.fields
+        if entry.segmentation is not None and (self.keys & {SEMANTIC, PANOPTIC} or masks_missing):
+            yield from self._segments(entry, frame, masks_missing)
+        elif SEMANTIC in self.keys and entry.stuff:
+            yield SEMANTIC, rasterized((*entry.stuff, *entry.things), frame.size)
+        if SEMANTIC in self.keys and "semantic" in entry.image.data:
+            name, _ = file_of(entry.image, "semantic")
+            yield SEMANTIC, label_map(folder / name, self._labels(entry.indices), frame.size)
         elif SEMANTIC in self.keys and self.semantic is not None:
-            name = str(Path(notes.image.text("file_name")).with_suffix(".png"))
-            labels = self._labels(notes.indices)
-            yield SEMANTIC, pictures.label_map(self.semantic.folder / name, labels, frame.size, self.semantic.offset)
-        if DEPTH in self.keys and "depth" in notes.image.data:
-            name, more = pictures.file_of(notes.image, "depth")
-            yield DEPTH, pictures.depth_of(folder / name, more.get("scale", pictures.MILLIMETRE), frame.size)
+            name = str(Path(entry.image.text("file_name")).with_suffix(".png"))
+            labels = self._labels(entry.indices)
+            yield SEMANTIC, label_map(self.semantic.folder / name, labels, frame.size, self.semantic.offset)
+        if DEPTH in self.keys and "depth" in entry.image.data:
+            name, more = file_of(entry.image, "depth")
+            yield DEPTH, depth_of(folder / name, more.get("scale", MILLIMETRE), frame.size)
 
-    def _segments(self, notes: Notes, frame: Frame, masks_missing: bool) -> Iterator[tuple[Key[Any, Any], Any]]:
-        assert notes.segmentation is not None
-        place = {row.record.integer("id"): n for n, row in enumerate(notes.things)}
-        panoptic = pictures.panoptic_of(notes.segmentation, frame, place)
+    def _segments(self, entry: ImageEntry, frame: Frame, masks_missing: bool) -> Iterator[tuple[Key[Any, Any], Any]]:
+        assert entry.segmentation is not None
+        place = {row.record.integer("id"): n for n, row in enumerate(entry.things)}
+        panoptic = panoptic_of(entry.segmentation, frame, place)
         if PANOPTIC in self.keys:
             yield PANOPTIC, panoptic
         if SEMANTIC in self.keys:
-            yield SEMANTIC, pictures.semantic_of(panoptic)
+            yield SEMANTIC, semantic_of(panoptic)
         if masks_missing:
-            yield MASKS, pictures.segment_masks(panoptic, len(notes.things))
+            yield MASKS, segment_masks(panoptic, len(entry.things))
 
     def _labels(self, indices: Sequence[Index]) -> dict[int, int]:
-        """Labels by the ids of categories, of which the first file's count."""
-        found: dict[int, int] = {}
+        """Return labels by category id, of which the first file's take precedence."""
+        labels: dict[int, int] = {}
         for index in indices:
             for id, category in index.categories.items():
-                found.setdefault(id, self.vocabulary.label(category.name))
-        return found
+                labels.setdefault(id, self.vocabulary.label(category.name))
+        return labels
 
 
-def _size(notes: Notes) -> Size:
-    return notes.image.integer("height"), notes.image.integer("width")
+def _size(entry: ImageEntry) -> Size:
+    return entry.image.integer("height"), entry.image.integer("width")
 
 
 def joined_vocabulary(indices: Sequence[Index]) -> Vocabulary:
-    """The names of all files, the first one's first."""
+    """Merge the vocabularies of files.
+
+    Args:
+        indices: Indices of the files.
+
+    Returns:
+        The vocabulary, names of the first file first.
+    """
     vocabulary: Vocabulary = reduce(Vocabulary.merged, [index.vocabulary for index in indices])
     return vocabulary
 
 
 def places_with_image(index: Index, folder: Path, faulty: Faulty) -> list[int]:
-    """Places of the images whose file is there. Raises InputError that names the first ones that are not."""
-    found = present(index.names, folder)
+    """Return the images whose file exists.
+
+    Args:
+        index: Index of the annotation file.
+        folder: Folder of the images.
+        faulty: Whether to refuse missing files or to skip them.
+
+    Returns:
+        Rows of the index.
+
+    Raises:
+        InputError: If files are missing and refused; the message names the first ones.
+    """
+    exists = present(index.names, folder)
     missing = [
         f"{index.path}: image id {id}: 'file_name' is {name!r}, which {folder} lacks"
-        for id, name, is_there in zip(index.ids, index.names, found, strict=True)
+        for id, name, is_there in zip(index.ids, index.names, exists, strict=True)
         if not is_there
     ]
     report(missing, faulty)
-    return [place for place, is_there in enumerate(found) if is_there]
+    return [place for place, is_there in enumerate(exists) if is_there]

@@ -1,4 +1,4 @@
-"""Samples of any data set written as the JSON and the PNG files that the data set `coco` reads.
+"""Writing samples of any data set as the JSON and PNG files that the data set `coco` reads.
 
 Letters: H W pixels.
 """
@@ -54,19 +54,32 @@ Fields = dict[str, Any]
 
 
 def write_coco(samples: Iterable[Sample], folder: str | Path) -> Path:
-    """Write `annotations.json`, the images and the maps of `samples` into `folder`; gives the path of the JSON file.
+    """Write `annotations.json`, the images and the maps of samples into a folder.
 
-    Images are PNG files by the sample's id; depth is rounded to millimetres, or as finely as 16 bits allow. Objects
-    are numbered anew, through all images. Keys without a field of COCO's own, such as those of plugins, are written by
-    their names as their fields encode them (see `further_keys`); only those of other streams than OBJECTS and PHRASES
-    are left out, with a warning. Raises InputError where there is no sample, two have the same id, or their
-    vocabularies differ.
+    Images are PNG files named by the sample's id; depth is rounded to millimetres, or as finely as 16 bits allow.
+    Objects are renumbered through all images. Keys without a field of COCO's own, such as those of plugins, are written
+    by their names as their fields encode them (see `further_keys`); only those of other streams than OBJECTS and
+    PHRASES are skipped, with a warning.
+
+    ```python
+    write_coco(sk.dataset("synthetic", length=100), "scenes")
+    ```
+
+    Args:
+        samples: Samples with one vocabulary.
+        folder: The folder, which is created.
+
+    Returns:
+        Path of the JSON file.
+
+    Raises:
+        InputError: If there is no sample, two have the same id, or their vocabularies differ.
     """
     folder = Path(folder)
     images: dict[int, Fields] = {}
     annotations: list[Fields] = []
     vocabulary: Vocabulary | None = None
-    left_out: set[str] = set()
+    skipped: set[str] = set()
     for sample in samples:
         if vocabulary not in (None, sample.scene.vocabulary):
             raise InputError(f"sample {sample.id} has another vocabulary than those before; write one file for each")
@@ -76,18 +89,18 @@ def write_coco(samples: Iterable[Sample], folder: str | Path) -> Path:
         first = len(annotations) + 1
         annotations += [{"id": first + n, "image_id": sample.id, **row} for n, row in enumerate(_rows(sample.scene))]
         images[sample.id] = _image(sample, folder, first)
-        left_out |= {key.name for key in set(sample.scene.values) - written(sample.scene)}
+        skipped |= {key.name for key in set(sample.scene.values) - written(sample.scene)}
     if vocabulary is None:
-        raise InputError("at least one sample is expected")
-    if left_out:
-        _log.warning("labels without a place in COCO-style files: %s", ", ".join(sorted(left_out)))
+        raise InputError("no samples to write: expected at least one")
+    if skipped:
+        _log.warning("labels without a place in COCO-style files: %s", ", ".join(sorted(skipped)))
     data = {**_header(vocabulary), "images": list(images.values()), "annotations": annotations}
     write_atomically(folder / FILE, json.dumps(plain(data)).encode())
     return folder / FILE
 
 
 def _header(vocabulary: Vocabulary) -> Fields:
-    """Categories are numbered from 1 in the order of the labels."""
+    """Return the fields of the whole file; categories are numbered from 1 in the order of the labels."""
     categories = [
         {
             "id": n,
@@ -113,7 +126,7 @@ def _skeleton(skeleton: Skeleton | None) -> Fields:
 
 
 def _rows(scene: Scene) -> list[Fields]:
-    """One entry per object, less the ids."""
+    """Return one entry per object, without the ids."""
     objects = scene.objects
     rows: list[Fields] = [
         {"category_id": label + 1, "bbox": _xywh(box), "area": area, "iscrowd": int(crowd)}
@@ -147,7 +160,7 @@ def _keypoints(scene: Scene, row: int) -> Fields:
 
 
 def _attributes(scene: Scene, row: int) -> Fields:
-    """A list of what holds where all is known, else what is known of each."""
+    """Return a list of the attributes that hold where all are known, else a value for each known one."""
     values = scene[ATTRIBUTES][row]
     held = {name: value for name, value in zip(scene.vocabulary.attributes, values.tolist(), strict=True)}
     if not bool(values.isnan().any()):
@@ -170,7 +183,7 @@ _ROW_FIELDS: Mapping[Key[Any, Any], Callable[[Scene, int], Fields]] = {
 
 
 def _image(sample: Sample, folder: Path, first: int) -> Fields:
-    """The entry of one image, its files written; `first` is the id of its first object."""
+    """Return the entry of one image and write its files; `first` is the id of its first object."""
     scene, name = sample.scene, f"{sample.id:012d}.png"
     _save(sample.image.permute(1, 2, 0).numpy(), folder / "images" / name)
     entry: Fields = {"id": sample.id, "file_name": f"images/{name}", "height": scene.size[0], "width": scene.size[1]}
@@ -189,7 +202,7 @@ def _image(sample: Sample, folder: Path, first: int) -> Fields:
 
 
 def _claims(sample: Sample) -> Fields:
-    """What the labels teach, where that is less than all of them."""
+    """Return what the labels supervise, where that is less than all of them."""
     supervision, out = sample.supervision, Fields()
     placed, streams = written(sample.scene), frozenset(sample.scene.streams)
     taught = supervision.keys & placed
@@ -203,7 +216,14 @@ def _claims(sample: Sample) -> Fields:
 
 
 def written(scene: Scene) -> frozenset[Key[Any, Any]]:
-    """Return the keys of a scene that have a place in these files."""
+    """Return the keys of a scene that these files can hold.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        The keys.
+    """
     return frozenset({*_own_fields(), *_further(scene, IMAGE), *_further(scene, OBJECTS)})
 
 
@@ -212,7 +232,7 @@ def _own_fields() -> tuple[Key[Any, Any], ...]:
 
 
 def _further(scene: Scene, of: Stream | None) -> list[Key[Any, Any]]:
-    """Keys of the image or of the objects that COCO has no field for."""
+    """Return the keys of the image or of the objects without a field in COCO."""
     return [key for key in scene.values if key.of == of and key not in _own_fields()]
 
 
@@ -253,9 +273,9 @@ def _panoptic(scene: Scene, folder: Path, name: str, first: int) -> Fields:
 
 
 def _rgb(ids: Int[Tensor, "H W"]) -> np.ndarray:
-    """R + 256 G + 65536 B."""
+    """Return R + 256 G + 65536 B."""
     if ids.numel() and int(ids.max()) >= 1 << 24:
-        raise InputError(f"panoptic ids below 2^24 fit into a PNG; got {int(ids.max())}: number the segments anew")
+        raise InputError(f"panoptic ids in a PNG must be below 2^24, got {int(ids.max())}: renumber the segments")
     return torch.stack([(ids >> shift) & 255 for shift in (0, 8, 16)], dim=-1).to(torch.uint8).numpy()
 
 

@@ -27,33 +27,55 @@ from scenekit_datasets.coco.records import Segmentation
 from scenekit_datasets.roots import Faulty, report
 
 UNLABELLED = (0, 255)
-"""Values of a label map that mean nothing, unless they are the ids of categories."""
+"""Values of a label map for unlabelled pixels, unless they are ids of categories."""
 
 MILLIMETRE = 0.001
 
 
 def relations_of(record: Record, rows: Sequence[Row], frame: Frame, faulty: Faulty = "refuse") -> Relations:
-    """`relations` of an image: ids of two of its annotations and the name of a predicate.
+    """Read `relations` of an image: ids of two of its annotations and the name of a predicate.
 
-    Those of an annotation that is not there are refused, or left out with a warning.
+    Args:
+        record: Entry of the image.
+        rows: Its annotations.
+        frame: Size and vocabulary.
+        faulty: Whether to refuse relations of missing annotations or to skip them.
+
+    Returns:
+        The relations.
+
+    Raises:
+        InputError: If a relation is invalid.
     """
     place = {row.record.data["id"]: n for n, row in enumerate(rows)}
-    triples, faults = [], []
+    triples, issues = [], []
     for relation in record.records("relations", "relation"):
         ends = (relation.integer("subject_id"), relation.integer("object_id"))
         missing = [(name, end) for name, end in zip(("subject_id", "object_id"), ends, strict=True) if end not in place]
         if missing:
             name, end = missing[0]
-            faults.append(f"{record}: {relation.noun} {relation.index}: {name!r} is {end}, no object of this image")
+            issues.append(
+                f"{record}: {relation.noun} {relation.index}: {name!r} is {end}, which is not an object of this image"
+            )
             continue
         predicate = place_of(relation.text("predicate"), frame.vocabulary.predicates, record, "relations")
         triples.append((place[ends[0]], place[ends[1]], predicate))
-    report(faults, faulty)
+    report(issues, faulty)
     return Relations(*torch.tensor(triples, dtype=torch.int64).reshape(-1, 3).unbind(1))
 
 
 def phrases_of(record: Record) -> tuple[Objects, Captions]:
-    """`phrases` of an image: boxes that somebody described."""
+    """Read `phrases` of an image: described regions.
+
+    Args:
+        record: Entry of the image.
+
+    Returns:
+        (regions, captions).
+
+    Raises:
+        InputError: If a phrase is invalid.
+    """
     entries = record.records("phrases", "phrase")
     boxes = torch.tensor([entry.numbers("bbox", 4) for entry in entries], dtype=torch.float32).reshape(-1, 4)
     boxes = torch.cat((boxes[:, :2], boxes[:, :2] + boxes[:, 2:]), dim=1)
@@ -62,7 +84,17 @@ def phrases_of(record: Record) -> tuple[Objects, Captions]:
 
 
 def camera_of(record: Record) -> Camera | None:
-    """`camera` of an image: K in three rows, or fx, fy, cx, cy."""
+    """Read `camera` of an image: K in three rows, or fx, fy, cx, cy in pixels.
+
+    Args:
+        record: Entry of the image.
+
+    Returns:
+        The camera, None where the entry has none.
+
+    Raises:
+        InputError: If it is invalid.
+    """
     value = record.data.get("camera")
     if value is None:
         return None
@@ -78,7 +110,20 @@ def camera_of(record: Record) -> Camera | None:
 
 
 def label_map(path: Path, labels: Mapping[int, int], size: Size, offset: int = 0) -> Int[Tensor, "H W"]:
-    """A PNG whose values (plus `offset`) are ids of categories."""
+    """Read a PNG whose values (plus an offset) are ids of categories.
+
+    Args:
+        path: The file.
+        labels: Labels by category id.
+        size: (height, width) of the image in pixels.
+        offset: Category ids minus values of the map.
+
+    Returns:
+        The label of each pixel.
+
+    Raises:
+        InputError: If the file cannot be read, has another size, or holds unknown values.
+    """
     values = _grey(path, size)
     table = np.full(65536, -2, dtype=np.int64)
     table[list(UNLABELLED)] = IGNORE
@@ -88,13 +133,21 @@ def label_map(path: Path, labels: Mapping[int, int], size: Size, offset: int = 0
     out = table[values]
     if (out == -2).any():
         raise InputError(
-            f"{path}: the value {values[out == -2][0]} is the id of no category, nor 0 or 255 for unlabelled"
+            f"{path}: the value {values[out == -2][0]} is neither the id of a category nor 0 or 255 for unlabelled"
         )
     return torch.from_numpy(out)
 
 
-def painted(rows: Sequence[Row], size: Size) -> Int[Tensor, "H W"]:
-    """A semantic map of the masks of all annotations, later ones over earlier ones."""
+def rasterized(rows: Sequence[Row], size: Size) -> Int[Tensor, "H W"]:
+    """Draw the masks of all annotations into a semantic map, later ones over earlier ones.
+
+    Args:
+        rows: The annotations.
+        size: (height, width) of the image in pixels.
+
+    Returns:
+        The label of each pixel.
+    """
     out = torch.full(size, IGNORE)
     for row in rows:
         if row.record.data.get("segmentation"):
@@ -103,7 +156,19 @@ def painted(rows: Sequence[Row], size: Size) -> Int[Tensor, "H W"]:
 
 
 def depth_of(path: Path, scale: float, size: Size) -> Float[Tensor, "H W"]:
-    """A PNG of 16 bits whose values times `scale` are metres; 0 is unknown."""
+    """Read a PNG of 16 bits as depth.
+
+    Args:
+        path: The file.
+        scale: Metres per unit of its values; the value 0 is unknown.
+        size: (height, width) of the image in pixels.
+
+    Returns:
+        Metres along z, NaN where unknown.
+
+    Raises:
+        InputError: If the file cannot be read or the scale is invalid.
+    """
     if not is_number(scale) or scale <= 0:
         raise InputError(f"{path}: its 'scale', metres a step, must be a number above 0, not {brief(scale)}")
     values = torch.from_numpy(_grey(path, size).astype(np.float32))
@@ -111,7 +176,19 @@ def depth_of(path: Path, scale: float, size: Size) -> Float[Tensor, "H W"]:
 
 
 def panoptic_of(segmentation: Segmentation, frame: Frame, place: Mapping[int, int]) -> Panoptic:
-    """The map and its segments; `place` leads from what they are named by to rows of the objects."""
+    """Read a panoptic map and its segments.
+
+    Args:
+        segmentation: The entry of the segments.
+        frame: Size and vocabulary.
+        place: Row of the objects by id of a segment or annotation.
+
+    Returns:
+        The panoptic segmentation.
+
+    Raises:
+        InputError: If map and segments do not agree.
+    """
     record = segmentation.record
     path = segmentation.maps / record.text("file_name")
     ids = read_id_map(path)
@@ -135,7 +212,14 @@ def _segment(info: Record, segmentation: Segmentation, frame: Frame, place: Mapp
 
 
 def semantic_of(panoptic: Panoptic) -> Int[Tensor, "H W"]:
-    """The label of each segment's pixels."""
+    """Convert a panoptic to a semantic segmentation.
+
+    Args:
+        panoptic: The panoptic segmentation.
+
+    Returns:
+        The label of each pixel.
+    """
     out = torch.full(panoptic.ids.shape, IGNORE)
     for segment in panoptic.segments:
         out[panoptic.ids == segment.id] = segment.label
@@ -143,7 +227,15 @@ def semantic_of(panoptic: Panoptic) -> Int[Tensor, "H W"]:
 
 
 def segment_masks(panoptic: Panoptic, count: int) -> Masks:
-    """The pixels of the segments that are the first `count` objects."""
+    """Return the masks of segments that are objects.
+
+    Args:
+        panoptic: The panoptic segmentation.
+        count: Number of objects.
+
+    Returns:
+        One mask per object.
+    """
     size = (panoptic.ids.shape[0], panoptic.ids.shape[1])
     dense = torch.zeros((count, *size), dtype=torch.bool)
     for segment in panoptic.segments:
@@ -153,7 +245,7 @@ def segment_masks(panoptic: Panoptic, count: int) -> Masks:
 
 
 def _grey(path: Path, size: Size) -> Int[np.ndarray, "H W"]:
-    """One number a pixel; of a palette its entry."""
+    """Read an image with one number per pixel; of a palette its index."""
     try:
         with Image.open(path) as image:
             values = np.asarray(image)
@@ -168,7 +260,18 @@ def _grey(path: Path, size: Size) -> Int[np.ndarray, "H W"]:
 
 
 def file_of(record: Record, field: str) -> tuple[str, Mapping[str, Any]]:
-    """The name of a file, given as text or as the `file_name` of an object with more fields."""
+    """Return the name of a file, given as text or as the `file_name` of an object with more fields.
+
+    Args:
+        record: Entry of the image.
+        field: Field that holds it.
+
+    Returns:
+        (name, fields of the object).
+
+    Raises:
+        InputError: If it is neither.
+    """
     value = record.get(field)
     if isinstance(value, str):
         return value, {}

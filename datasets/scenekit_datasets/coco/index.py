@@ -1,4 +1,4 @@
-"""The index of one annotation file: what its images and annotations are, and where they stand.
+"""The index of one annotation file: columns of its images and annotations, and their byte offsets.
 
 Letters: A annotations, I images.
 """
@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from scenekit.errors import InputError
 from scenekit.io.records import Record, brief, records_of
 from scenekit.structures.vocabulary import Vocabulary
-from scenekit_datasets.coco.columns import Annotations, Images, first_of_each, note
+from scenekit_datasets.coco.columns import Annotations, Images, add_issues, first_of_each
 from scenekit_datasets.coco.vocabulary import Category, read_categories, vocabulary_of
 from scenekit_datasets.json_index import Spans, entries
 from scenekit_datasets.roots import Faulty, report
@@ -24,26 +24,34 @@ from scenekit_datasets.roots import Faulty, report
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """One annotation file.
-
-    `header` holds its fields other than images and annotations (of those, whether they are there). `ids` are those of
-    the images; `places` lead from them to the rows of `images`. `rows_of` an image are those of its annotations.
-    `fields` are the label fields that occur; `panoptic` says that annotations describe whole images.
-    """
+    """One annotation file."""
 
     path: Path
+    """The file."""
     header: Mapping[str, Any]
+    """Its fields other than images and annotations; for those, whether they exist."""
     categories: Mapping[int, Category]
+    """Categories by id."""
     vocabulary: Vocabulary
+    """Its names."""
     images: Spans
+    """Byte offsets of the images."""
     ids: Int[np.ndarray, " I"]
+    """Ids of the images."""
     places: Mapping[int, int]
+    """Rows of the images by id."""
     names: tuple[str, ...]
+    """File names of the images."""
     annotations: Spans
+    """Byte offsets of the annotations."""
     order: Int[np.ndarray, " A"]
+    """Rows of the annotations, sorted by image."""
     offsets: Int[np.ndarray, " I_1"]
+    """Where the annotations of each image begin in `order`, and the total."""
     fields: frozenset[str]
+    """Label fields that occur."""
     panoptic: bool
+    """Whether annotations describe whole images."""
 
     @property
     def things(self) -> frozenset[str]:
@@ -51,16 +59,31 @@ class Index:
         return frozenset(self.vocabulary.things if "annotations" in self.header else ())
 
     def rows_of(self, place: int) -> list[int]:
-        """The annotations of the image at `place`, in the order of the file."""
+        """Return the annotations of an image, in the order of the file.
+
+        Args:
+            place: Row of the image.
+
+        Returns:
+            Rows of the annotations.
+        """
         rows: list[int] = self.order[self.offsets[place] : self.offsets[place + 1]].tolist()
         return rows
 
 
 def read_index(path: Path, *, faulty: Faulty = "refuse", stuff: bool = False) -> Index:
-    """Walk through a file once.
+    """Index an annotation file.
 
-    `stuff`: its categories are stuff though it does not say so, as in COCO's stuff files. Raises InputError that
-    names the first faulty entries and their fields.
+    Args:
+        path: The file.
+        faulty: Whether to refuse faulty entries or to skip them.
+        stuff: Whether categories are stuff although the file does not say so, as in COCO's stuff files.
+
+    Returns:
+        The index.
+
+    Raises:
+        InputError: If the file cannot be read, or entries are faulty and refused; the message names the first ones.
     """
     images, annotations = Images(path), Annotations(path)
     header: dict[str, Any] = {}
@@ -74,21 +97,28 @@ def read_index(path: Path, *, faulty: Faulty = "refuse", stuff: bool = False) ->
             header[entry.field].append(entry.value)
     _require(path, header, images)
     categories = read_categories(_category_records(path, header, stuff))
-    words = {
-        "predicates": _words(path, header, "predicates") or tuple(images.predicates),
-        "attributes": _words(path, header, "attributes") or tuple(annotations.attributes),
+    names = {
+        "predicates": _names(path, header, "predicates") or tuple(images.predicates),
+        "attributes": _names(path, header, "attributes") or tuple(annotations.attributes),
     }
-    header |= words
+    header |= names
     return _index(path, header, categories, images, annotations, faulty)
 
 
-def settled(indices: Sequence[Index]) -> list[Index]:
-    """Categories that a file says nothing of are things, unless another file says that they are stuff."""
+def with_stuff(indices: Sequence[Index]) -> list[Index]:
+    """Resolve categories without `isthing`: they are things, unless another file says that they are stuff.
+
+    Args:
+        indices: Indices of all files.
+
+    Returns:
+        The same indices with resolved categories.
+    """
     stuff = {c.name for index in indices for c in index.categories.values() if c.is_thing is False}
-    return [_settled(index, stuff) for index in indices]
+    return [_with_stuff(index, stuff) for index in indices]
 
 
-def _settled(index: Index, stuff: Collection[str]) -> Index:
+def _with_stuff(index: Index, stuff: Collection[str]) -> Index:
     categories = {id: replace(c, is_thing=c.name not in stuff) for id, c in index.categories.items()}
     return replace(
         index, categories=categories, vocabulary=vocabulary_of(categories.values(), index.header, index.path)
@@ -108,8 +138,8 @@ def _category_records(path: Path, header: Mapping[str, Any], stuff: bool) -> lis
     return [Record({"isthing": 0, **r.data}, path, "category", r.index) for r in records] if stuff else records
 
 
-def _words(path: Path, header: Mapping[str, Any], field: str) -> tuple[str, ...]:
-    """A list of names, plain or as the field `name` of objects."""
+def _names(path: Path, header: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    """Return a list of names, plain or as the field `name` of objects."""
     value = header.get(field) or []
     plain = value if isinstance(value, list) else [value]
     names = [entry.get("name") if isinstance(entry, dict) else entry for entry in plain]
@@ -128,15 +158,15 @@ def _index(
 ) -> Index:
     ids = np.array(images.ids)
     _check_images(images, ids)
-    kept = _without(images.faults, len(ids))
+    kept = _without(images.issues, len(ids))
     if not kept.any():
-        report(images.faults.values(), "refuse")
+        report(images.issues.values(), "refuse")
     places = {int(id): place for place, id in enumerate(ids[kept])}
     sizes = np.stack((images.heights, images.widths), axis=1)[kept]
     of_image = np.array([places.get(image, -1) for image in annotations.images], dtype=np.int64)
     _check_annotations(annotations, of_image, sizes, categories)
-    good = _without(annotations.faults, len(of_image))
-    report([*images.faults.values(), *annotations.faults.values()], faulty)
+    good = _without(annotations.issues, len(of_image))
+    report([*images.issues.values(), *annotations.issues.values()], faulty)
     rows = good.nonzero()[0]
     order = rows[np.argsort(of_image[rows], kind="stable")]
     spans = images.spans()
@@ -158,9 +188,9 @@ def _index(
 
 
 def _check_images(images: Images, ids: Int[np.ndarray, " I"]) -> None:
-    """Repeated ids."""
-    again = _repeated(ids, images.faults)
-    note(images.faults, again, lambda row: f"{images.path}: image id {ids[row]}: the id occurs twice")
+    """Add issues of repeated ids."""
+    again = _repeated(ids, images.issues)
+    add_issues(images.issues, again, lambda row: f"{images.path}: image id {ids[row]}: the id occurs twice")
 
 
 def _check_annotations(
@@ -169,27 +199,29 @@ def _check_annotations(
     sizes: Int[np.ndarray, "I 2"],
     categories: Mapping[int, Category],
 ) -> None:
-    """What can be told of all annotations at once: references, boxes, numbers of keypoints."""
-    what = "annotation of image" if annotations.panoptic else "annotation id"
+    """Add issues that concern all annotations: references, boxes, numbers of keypoints."""
+    noun = "annotation of image" if annotations.panoptic else "annotation id"
     ids, images, labels = annotations.ids, annotations.images, annotations.categories
 
-    def fault(rows: Bool[np.ndarray, " A"], text: Callable[[int], str]) -> None:
-        note(annotations.faults, rows.nonzero()[0], lambda row: f"{annotations.path}: {what} {ids[row]}: {text(row)}")
+    def issue(rows: Bool[np.ndarray, " A"], text: Callable[[int], str]) -> None:
+        add_issues(
+            annotations.issues, rows.nonzero()[0], lambda row: f"{annotations.path}: {noun} {ids[row]}: {text(row)}"
+        )
 
     repeated = np.zeros(len(ids), dtype=bool)
-    repeated[_repeated(np.array(ids), annotations.faults)] = True
-    fault(repeated, lambda row: "the id occurs twice")
-    fault(of_image < 0, lambda row: f"'image_id' is {images[row]}, which 'images' does not list")
+    repeated[_repeated(np.array(ids), annotations.issues)] = True
+    issue(repeated, lambda row: "the id occurs twice")
+    issue(of_image < 0, lambda row: f"'image_id' is {images[row]}, which 'images' does not list")
     if annotations.panoptic:
         return
     unknown = ~np.isin(np.array(labels), list(categories))
-    fault(unknown, lambda row: f"'category_id' is {labels[row]}, which 'categories' does not list")
+    issue(unknown, lambda row: f"'category_id' is {labels[row]}, which 'categories' does not list")
     boxes, points = annotations.xywh(), np.array(annotations.points)
-    for text, rows in _box_faults(boxes, sizes[of_image]).items():
-        fault(rows, lambda row, text=text: f"'bbox' (x, y, width, height) {boxes[row].tolist()} {text}")  # type: ignore[misc]
+    for text, rows in _box_issues(boxes, sizes[of_image]).items():
+        issue(rows, lambda row, text=text: f"'bbox' (x, y, width, height) {boxes[row].tolist()} {text}")  # type: ignore[misc]
     numbers = {id: 3 * len(c.skeleton.points) if c.skeleton else 0 for id, c in categories.items()}
     wanted = np.array([numbers.get(label, 0) for label in labels], dtype=np.int64)
-    fault(
+    issue(
         (points > 0) & (points != wanted),
         lambda row: (
             f"'keypoints' must be x, y, v of the points of its category, {wanted[row]} numbers, not {points[row]}"
@@ -197,20 +229,24 @@ def _check_annotations(
     )
 
 
-def _box_faults(boxes: Float[np.ndarray, "A 4"], sizes: Int[np.ndarray, "A 2"]) -> dict[str, Bool[np.ndarray, " A"]]:
-    """Not those that only reach over the border or have no area, as a few of COCO's: samples are checked for them."""
+def _box_issues(boxes: Float[np.ndarray, "A 4"], sizes: Int[np.ndarray, "A 2"]) -> dict[str, Bool[np.ndarray, " A"]]:
+    """Return the rows of invalid boxes by issue.
+
+    Boxes that only cross the border or have no area, as a few of COCO's, are not among them: samples are checked for
+    them.
+    """
     x, y, width, height = boxes.T
     outside = (x >= sizes[:, 1]) | (y >= sizes[:, 0]) | (x + width < 0) | (y + height < 0)
     return {"has a negative side": (width < 0) | (height < 0), "is outside the image": outside}
 
 
-def _repeated(ids: Int[np.ndarray, " n"], faults: Mapping[int, str]) -> Int[np.ndarray, " m"]:
-    """Rows whose id a sound row before them has."""
-    sound = _without(faults, len(ids)).nonzero()[0]
+def _repeated(ids: Int[np.ndarray, " n"], issues: Mapping[int, str]) -> Int[np.ndarray, " m"]:
+    """Return the rows whose id a valid row before them has."""
+    sound = _without(issues, len(ids)).nonzero()[0]
     return np.setdiff1d(sound, sound[first_of_each(ids[sound])])
 
 
-def _without(faults: Mapping[int, str], count: int) -> Bool[np.ndarray, " n"]:
+def _without(issues: Mapping[int, str], count: int) -> Bool[np.ndarray, " n"]:
     kept = np.ones(count, dtype=bool)
-    kept[list(faults)] = False
+    kept[list(issues)] = False
     return kept

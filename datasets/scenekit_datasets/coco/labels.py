@@ -1,4 +1,4 @@
-"""The labels of one image, made of its records when it is asked for.
+"""The labels of one image, created from its records when it is loaded.
 
 Letters: N objects, K keypoints, A attributes, H W pixels.
 """
@@ -23,18 +23,28 @@ from scenekit.structures.geometry import Size
 from scenekit.structures.vocabulary import Vocabulary
 
 FARTHEST = 1e6
-"""Pixels; an edge of a polygon is drawn point by point, so that a stray vertex would fill the memory."""
+"""Largest coordinate of a polygon in pixels; an edge is drawn point by point, so that a stray vertex would fill the
+memory."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One annotation and its label: a thing's, or len(things) and more for stuff."""
+    """One annotation."""
 
     record: Record
+    """Its entry."""
     label: int
+    """Its label: that of a thing, or len(things) and more for stuff."""
 
     def has(self, *fields: str) -> bool:
-        """Whether one of the fields says anything."""
+        """Return whether one of the fields has a value.
+
+        Args:
+            fields: Names of fields.
+
+        Returns:
+            True if so.
+        """
         return any(self.record.data.get(field) is not None for field in fields)
 
 
@@ -43,16 +53,28 @@ class Frame:
     """What the labels of an image refer to."""
 
     size: Size
+    """(height, width) of the image in pixels."""
     vocabulary: Vocabulary
+    """The names."""
 
 
 def objects_of(rows: Sequence[Row]) -> Objects:
-    """Boxes, labels and flags; areas are the file's where it gives them."""
+    """Create objects from annotations; areas are the file's where it has them.
+
+    Args:
+        rows: The annotations.
+
+    Returns:
+        The objects.
+
+    Raises:
+        InputError: If a field is missing or invalid.
+    """
     records = [row.record for row in rows]
     boxes = torch.tensor([record.numbers("bbox", 4) for record in records], dtype=torch.float64).reshape(-1, 4)
     boxes = torch.cat((boxes[:, :2], boxes[:, :2] + boxes[:, 2:]), dim=1).float()
-    given = [record.number("area") if record.data.get("area") is not None else torch.nan for record in records]
-    area = torch.tensor(given, dtype=torch.float32)
+    annotated = [record.number("area") if record.data.get("area") is not None else torch.nan for record in records]
+    area = torch.tensor(annotated, dtype=torch.float32)
     return Objects(
         boxes,
         torch.tensor([row.label for row in rows], dtype=torch.int64),
@@ -64,7 +86,19 @@ def objects_of(rows: Sequence[Row]) -> Objects:
 
 
 def masks_of(rows: Sequence[Row], frame: Frame, field: str = "segmentation") -> Masks:
-    """Polygons and run lengths as run lengths; an object without them has an empty mask."""
+    """Create masks from polygons or run lengths; an object without them has an empty mask.
+
+    Args:
+        rows: The annotations.
+        frame: Size and vocabulary.
+        field: Field that holds the mask.
+
+    Returns:
+        One mask per annotation.
+
+    Raises:
+        InputError: If a field is invalid.
+    """
     empty = Masks.empty(1, frame.size).rles[0]
     return Masks(
         tuple(run_lengths(row.record, field, frame.size) if row.has(field) else empty for row in rows), frame.size
@@ -72,7 +106,18 @@ def masks_of(rows: Sequence[Row], frame: Frame, field: str = "segmentation") -> 
 
 
 def keypoints_of(rows: Sequence[Row], frame: Frame) -> Keypoints:
-    """x, y, v of the points of the skeleton; absent where an object has none."""
+    """Create keypoints from x, y, v of each point; absent where an object has none.
+
+    Args:
+        rows: The annotations.
+        frame: Size and vocabulary.
+
+    Returns:
+        The keypoints.
+
+    Raises:
+        InputError: If a field is invalid.
+    """
     count = 0 if frame.vocabulary.skeleton is None else len(frame.vocabulary.skeleton.points)
     triplets = torch.zeros((len(rows), count, 3))
     for place, row in zip(triplets, rows, strict=True):
@@ -86,12 +131,30 @@ def keypoints_of(rows: Sequence[Row], frame: Frame) -> Keypoints:
 
 
 def has_keypoints(row: Row) -> bool:
-    """COCO gives persons whose points nobody marked a list of zeros and `num_keypoints` 0."""
+    """Return whether an annotation has keypoints; COCO's persons without any have zeros and `num_keypoints` 0.
+
+    Args:
+        row: The annotation.
+
+    Returns:
+        True if so.
+    """
     return bool(row.record.data.get("keypoints")) and row.record.data.get("num_keypoints") != 0
 
 
 def attributes_of(rows: Sequence[Row], frame: Frame) -> Float[Tensor, "N A"]:
-    """1 and 0; NaN for what is not known. A list names all that hold, an object says which hold and which do not."""
+    """Create attributes: a list names all that hold, an object says of each whether it holds.
+
+    Args:
+        rows: The annotations.
+        frame: Size and vocabulary.
+
+    Returns:
+        1 and 0, NaN where unknown.
+
+    Raises:
+        InputError: If a field is invalid.
+    """
     names = frame.vocabulary.attributes
     out = torch.full((len(rows), len(names)), torch.nan)
     for place, row in zip(out, rows, strict=True):
@@ -103,18 +166,36 @@ def attributes_of(rows: Sequence[Row], frame: Frame) -> Float[Tensor, "N A"]:
             raise InputError(f"{row.record}: 'attributes' must be a list of names or an object, not {brief(held)}")
         for name, holds in (held or {}).items():
             if holds not in (0, 1):
-                raise InputError(f"{row.record}: 'attributes' has {name!r} as {brief(holds)}; 0 or 1 is expected")
+                raise InputError(f"{row.record}: 'attributes' has {name!r} as {brief(holds)}; expected 0 or 1")
             place[place_of(name, names, row.record, "attributes")] = float(holds)
     return out
 
 
 def captions_of(rows: Sequence[Row], frame: Frame) -> Captions:
-    """The texts of each object."""
+    """Create captions.
+
+    Args:
+        rows: The annotations.
+        frame: Size and vocabulary.
+
+    Returns:
+        The texts of each object.
+    """
     return Captions(tuple(texts_of(row.record) for row in rows))
 
 
 def texts_of(record: Record) -> tuple[str, ...]:
-    """The field `captions`, a list of texts, or `caption`, one of them."""
+    """Return the field `captions`, a list of texts, or `caption`, one text.
+
+    Args:
+        record: The entry.
+
+    Returns:
+        The texts.
+
+    Raises:
+        InputError: If the field is invalid.
+    """
     texts = record.data.get("captions")
     if texts is None:
         texts = [] if record.data.get("caption") is None else [record.data["caption"]]
@@ -124,7 +205,18 @@ def texts_of(record: Record) -> tuple[str, ...]:
 
 
 def boxes3d_of(rows: Sequence[Row], frame: Frame) -> Boxes3D:
-    """`center`, `size`, `rotation`, or `bbox_3d` with the nine numbers of `Boxes3D.parameters`; NaN where absent."""
+    """Create 3D boxes from `center`, `size` and `rotation`, or from `bbox_3d` with `Boxes3D.parameters`.
+
+    Args:
+        rows: The annotations.
+        frame: Size and vocabulary.
+
+    Returns:
+        The boxes, NaN where absent.
+
+    Raises:
+        InputError: If a field is invalid.
+    """
     center, size = (torch.full((len(rows), 3), torch.nan) for _ in range(2))
     rotation = torch.full((len(rows), 3, 3), torch.nan)
     for n, row in enumerate(rows):
@@ -143,12 +235,21 @@ def _box3d(record: Record) -> tuple[Tensor, Tensor, Tensor]:
     if not bool((size > 0).all()):
         raise InputError(f"{record}: a 3D box needs width, height and length above 0, not {size.tolist()}")
     if not torch.allclose(rotation @ rotation.T, torch.eye(3), atol=1e-3) or torch.linalg.det(rotation) < 0:
-        raise InputError(f"{record}: 'rotation' is no rotation (orthogonal, determinant +1)")
+        raise InputError(f"{record}: 'rotation' is not a rotation (orthogonal, determinant +1)")
     return center, size, rotation
 
 
 def rotation_of(roll: float, pitch: float, yaw: float) -> Float[Tensor, "3 3"]:
-    """Ry(yaw) Rz(pitch) Rx(roll), as `Boxes3D.roll_pitch_yaw` takes it apart."""
+    """Return Ry(yaw) Rz(pitch) Rx(roll), the inverse of `Boxes3D.roll_pitch_yaw`.
+
+    Args:
+        roll: Angle in radians.
+        pitch: Angle in radians.
+        yaw: Angle in radians.
+
+    Returns:
+        The rotation matrix.
+    """
 
     def turn(angle: float, a: int, b: int) -> Tensor:
         matrix = torch.eye(3)
@@ -160,7 +261,18 @@ def rotation_of(roll: float, pitch: float, yaw: float) -> Float[Tensor, "3 3"]:
 
 
 def matrix_of(record: Record, field: str) -> Float[Tensor, "3 3"]:
-    """A list of three rows of three numbers."""
+    """Read a list of three rows of three numbers.
+
+    Args:
+        record: The entry.
+        field: Name of the field.
+
+    Returns:
+        The matrix.
+
+    Raises:
+        InputError: If the field is invalid.
+    """
     rows = record.get(field)
     if not isinstance(rows, list) or len(rows) != 3:
         raise InputError(f"{record}: {field!r} must be three rows of three numbers, not {brief(rows)}")
@@ -169,7 +281,19 @@ def matrix_of(record: Record, field: str) -> Float[Tensor, "3 3"]:
 
 
 def run_lengths(record: Record, field: str, size: Size) -> dict[str, Any]:
-    """Polygons, lists of run lengths or compressed ones as COCO's compressed run lengths."""
+    """Convert polygons, lists of run lengths or compressed ones to COCO's compressed run lengths.
+
+    Args:
+        record: The entry.
+        field: Name of the field.
+        size: (height, width) of the image in pixels.
+
+    Returns:
+        The run lengths.
+
+    Raises:
+        InputError: If the field is invalid.
+    """
     value = record.get(field)
     if isinstance(value, dict):
         return _compressed(record, field, value, size)
@@ -184,8 +308,8 @@ def run_lengths(record: Record, field: str, size: Size) -> dict[str, Any]:
 def _compressed(record: Record, field: str, rle: Mapping[str, Any], size: Size) -> dict[str, Any]:
     counts = rle.get("counts")
     if rle.get("size") != list(size):
-        came = brief(rle.get("size"))
-        raise InputError(f"{record}: {field!r} is of size {came}, the image of {list(size)} (height, width)")
+        got = brief(rle.get("size"))
+        raise InputError(f"{record}: {field!r} is of size {got}, the image of {list(size)} (height, width)")
     if isinstance(counts, str) and counts.isascii():
         try:
             return dict(Masks.from_json([rle], size).rles[0])
@@ -209,7 +333,20 @@ def _are_polygons(value: Any) -> bool:
 
 
 def place_of(name: str, known: Sequence[str], record: Record, field: str) -> int:
-    """The number behind a name."""
+    """Return the index of a name.
+
+    Args:
+        name: The name.
+        known: All names.
+        record: The entry, for the error message.
+        field: Name of its field.
+
+    Returns:
+        The index.
+
+    Raises:
+        InputError: If the name is unknown.
+    """
     if name not in known:
         raise InputError(f"{record}: {field!r} has {name!r}{nearest(name, known)}")
     return known.index(name)
@@ -217,11 +354,14 @@ def place_of(name: str, known: Sequence[str], record: Record, field: str) -> int
 
 @dataclass(frozen=True)
 class RowLabel:
-    """How a key is made of the rows of an image: `fields` that hold it, `make`, and which rows really carry it."""
+    """How a key is created from the annotations of an image."""
 
     fields: tuple[str, ...]
+    """Fields that hold it."""
     make: Callable[[Sequence[Row], Frame], Any]
+    """Function that creates the value."""
     carries: Callable[[Row], bool]
+    """Function that returns whether an annotation has the label."""
 
 
 def _by_field(*fields: str) -> Callable[[Row], bool]:
@@ -240,9 +380,17 @@ ROW_LABELS: Mapping[Key[Any, Any], RowLabel] = {
     CAPTIONS: RowLabel(("caption", "captions"), captions_of, lambda row: bool(texts_of(row.record))),
     BOXES3D: RowLabel(("bbox_3d", "center"), boxes3d_of, _by_field("bbox_3d", "center")),
 }
-"""What annotations of objects may hold beside their box."""
+"""Labels that annotations of objects may have beside their box."""
 
 
 def carried(key: Key[Any, Any], rows: Sequence[Row]) -> Bool[Tensor, " N"]:
-    """Which rows carry the key."""
+    """Return which annotations have a label.
+
+    Args:
+        key: Key of the label.
+        rows: The annotations.
+
+    Returns:
+        True for each annotation with it.
+    """
     return torch.tensor([ROW_LABELS[key].carries(row) for row in rows], dtype=torch.bool)

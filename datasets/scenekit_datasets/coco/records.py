@@ -1,4 +1,4 @@
-"""What one or several annotation files say about an image, before it is made into labels."""
+"""All entries of annotation files that concern one image, before labels are created from them."""
 
 from __future__ import annotations
 
@@ -17,37 +17,42 @@ from scenekit_datasets.coco.vocabulary import Category
 
 @dataclass(frozen=True)
 class Source:
-    """An annotation file, and the folder of the maps that it names."""
+    """An annotation file with its maps."""
 
     index: Index
+    """Index of the file."""
     maps: Path
+    """Folder of the panoptic maps that it names."""
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """The panoptic segments of an image: their record, the folder of the map, and what their categories are.
-
-    `named_by` is the field of a segment that says which annotation it is.
-    """
+    """The panoptic segments of an image."""
 
     record: Record
+    """Their entry."""
     maps: Path
+    """Folder of the map."""
     categories: Mapping[int, Category]
+    """Categories by id."""
     named_by: str
+    """Field of a segment that holds the id of its annotation."""
 
 
 @dataclass(frozen=True)
-class Notes:
-    """What all files together say about one image.
-
-    `image` is its own record; `things` and `stuff` are its annotations; `indices` the files that list it.
-    """
+class ImageEntry:
+    """All entries that concern one image."""
 
     image: Record
+    """Its own entry."""
     things: tuple[Row, ...]
+    """Annotations of things."""
     stuff: tuple[Row, ...]
+    """Annotations of stuff."""
     indices: tuple[Index, ...]
+    """Files that list the image."""
     segmentation: Segmentation | None
+    """Its panoptic segments."""
 
     @property
     def fields(self) -> frozenset[str]:
@@ -55,8 +60,20 @@ class Notes:
         return frozenset(name for index in self.indices for name in index.fields)
 
 
-def notes_on(sources: Sequence[Source], id: int, vocabulary: Vocabulary) -> Notes:
-    """What the files say about the image `id`; of what several say, the first one counts."""
+def entry_of(sources: Sequence[Source], id: int, vocabulary: Vocabulary) -> ImageEntry:
+    """Read all entries of an image; where files contradict each other, the first takes precedence.
+
+    Args:
+        sources: The annotation files.
+        id: Id of the image.
+        vocabulary: Names of all files.
+
+    Returns:
+        The entries.
+
+    Raises:
+        InputError: If entries are invalid or contradict each other.
+    """
     listed = [source for source in sources if id in source.index.places]
     image: dict[str, Any] = {}
     rows: dict[int, Row] = {}
@@ -78,9 +95,9 @@ def notes_on(sources: Sequence[Source], id: int, vocabulary: Vocabulary) -> Note
     indices = tuple(source.index for source in listed)
     if "panoptic" in image:
         segmentation = Segmentation(_panoptic(record), record.path.parent, first.index.categories, "annotation_id")
-    notes = Notes(record, things, stuff, indices, segmentation)
+    entry = ImageEntry(record, things, stuff, indices, segmentation)
     only_segments = all(index.panoptic or not index.things for index in indices)
-    return _with_segments(notes, vocabulary) if only_segments else notes
+    return _with_segments(entry, vocabulary) if only_segments else entry
 
 
 def _panoptic(image: Record) -> Record:
@@ -95,7 +112,7 @@ def _row(record: Record, index: Index, vocabulary: Vocabulary) -> Row:
 
 
 def _join(rows: dict[int, Row], more: Sequence[Row]) -> None:
-    """Add rows; what is known of an annotation already stays, what another file adds to it is taken in."""
+    """Add annotations; known fields of an annotation stay, further ones of another file are added."""
     for row in more:
         known = rows.setdefault(row.record.integer("id"), row)
         if known.label != row.label:
@@ -105,12 +122,12 @@ def _join(rows: dict[int, Row], more: Sequence[Row]) -> None:
             rows[data["id"]] = Row(replace(known.record, data=data), known.label)
 
 
-def _with_segments(notes: Notes, vocabulary: Vocabulary) -> Notes:
-    """The things among the panoptic segments are the objects."""
-    if notes.segmentation is None:
-        return notes
-    categories = notes.segmentation.categories
-    infos = by_id(notes.segmentation.record.records("segments_info", "segment")).values()
+def _with_segments(entry: ImageEntry, vocabulary: Vocabulary) -> ImageEntry:
+    """Use the things among the panoptic segments as objects."""
+    if entry.segmentation is None:
+        return entry
+    categories = entry.segmentation.categories
+    infos = by_id(entry.segmentation.record.records("segments_info", "segment")).values()
     named = [(info, categories[info.reference("category_id", categories)]) for info in infos]
     things = tuple(Row(info, vocabulary.label(kind.name)) for info, kind in named if kind.is_thing is not False)
-    return replace(notes, things=things)
+    return replace(entry, things=things)

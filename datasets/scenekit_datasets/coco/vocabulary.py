@@ -1,4 +1,4 @@
-"""The names that an annotation file gives: its categories, predicates and attributes, as a vocabulary."""
+"""The vocabulary of an annotation file: its categories, predicates and attributes."""
 
 from __future__ import annotations
 
@@ -15,37 +15,61 @@ from scenekit_datasets.flips import sides
 
 _PAIRED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 COCO_POINTS = ("nose", *(f"{side}_{name}" for name in _PAIRED for side in ("left", "right")))
-"""The points of COCO's persons, whose OKS falloffs are known."""
+"""The keypoints of COCO's persons, whose OKS falloffs are known."""
 
 
 @dataclass(frozen=True)
 class Category:
-    """One category of a file, under its own id; `is_thing` is None where the file does not say."""
+    """One category of a file."""
 
     id: int
+    """Its id in the file."""
     name: str
+    """Its name."""
     is_thing: bool | None
+    """Whether it is a thing; None where the file does not say."""
     skeleton: Skeleton | None
+    """Its keypoints."""
     symmetry: int | None = None
+    """Its symmetry, see `Vocabulary.symmetry`."""
 
 
 def read_categories(records: Iterable[Record]) -> dict[int, Category]:
-    """Categories by id. Raises InputError naming the entry and the field."""
-    found: dict[int, Category] = {}
+    """Read categories.
+
+    Args:
+        records: Their entries.
+
+    Returns:
+        Categories by id.
+
+    Raises:
+        InputError: If an entry is invalid; the message names the entry and the field.
+    """
+    categories: dict[int, Category] = {}
     for record in records:
         symmetry = record.integer("symmetry") if "symmetry" in record.data else None
         category = Category(record.integer("id"), record.text("name"), _is_thing(record), _skeleton(record), symmetry)
-        if category.id in found:
+        if category.id in categories:
             raise InputError(f"{record}: the id {category.id} occurs twice")
-        found[category.id] = category
-    return found
+        categories[category.id] = category
+    return categories
 
 
 def vocabulary_of(categories: Collection[Category], header: Mapping[str, Any], path: Path) -> Vocabulary:
-    """Things (also what is not said to be one) in the order of the file, then stuff.
+    """Create the vocabulary of a file: things (and unspecified categories) in the order of the file, then stuff.
 
-    `header` holds the names of `predicates` and `attributes`, and the file's own `mirror_predicates` and
-    `mirror_words`, of which the first are otherwise found by "left" and "right".
+    Args:
+        categories: Its categories.
+        header: Names of `predicates` and `attributes`, and optionally `mirror_predicates` and `mirror_words`; mirror
+            predicates default to pairs that differ in "left" and "right".
+        path: The file, for error messages.
+
+    Returns:
+        The vocabulary.
+
+    Raises:
+        InputError: If names are repeated or invalid.
     """
     predicates = tuple(header["predicates"])
     try:
@@ -70,7 +94,7 @@ def _is_thing(record: Record) -> bool | None:
 
 
 def _skeleton(record: Record) -> Skeleton | None:
-    """Points, limbs (numbered from 1 in the file), pairs that mirror, OKS falloffs."""
+    """Read keypoints, limbs (numbered from 1 in the file), mirror pairs and OKS falloffs."""
     points = record.data.get("keypoints")
     if not points:
         return None

@@ -43,17 +43,17 @@ def build(
     """
     from pathlib import Path
 
-    from scenekit_datasets import roots as opening
+    from scenekit_datasets import roots
     from scenekit_datasets.kitti.dataset import KEYS, Kitti, require_scans
-    from scenekit_datasets.kitti.labels import Rules, difficulty_named, words_of
+    from scenekit_datasets.kitti.labels import Rules, class_names_of, difficulty_named
     from scenekit_datasets.kitti.layout import found_images
 
-    opening.checked_faulty(faulty)
-    wanted = opening.keys_named(keys, KEYS, "KITTI has")
+    roots.check_faulty(faulty)
+    wanted = roots.keys_named(keys, KEYS, "KITTI has")
     images = found_images(Path(root).expanduser(), split, splits, faulty)
     if keys is not None:
         require_scans(images, wanted)
-    rules = Rules(words_of(classes), difficulty_named(difficulty))
+    rules = Rules(class_names_of(classes), difficulty_named(difficulty))
     return Kitti(images, rules, keys=wanted, drop_empty=drop_empty, faulty=faulty)
 
 

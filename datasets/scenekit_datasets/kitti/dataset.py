@@ -37,7 +37,7 @@ class Kitti(Dataset[Sample]):
 
     def __init__(
         self,
-        pictures: Sequence[Image],
+        images: Sequence[Image],
         rules: Rules,
         *,
         keys: Collection[Key[Any, Any]] = KEYS,
@@ -45,23 +45,23 @@ class Kitti(Dataset[Sample]):
         faulty: Faulty = "refuse",
     ) -> None:
         self.rules, self.keys, self.faulty = rules, frozenset(keys), faulty
-        self.vocabulary = Vocabulary(rules.words.things)
-        self.pictures = [p for p in pictures if not drop_empty or self._has_objects(p)]
-        if not self.pictures:
-            raise InputError(f"none of {len(pictures)} images has an object of {', '.join(rules.words.things)}")
-        numbered = all(picture.id is not None for picture in self.pictures)
-        self.ids = [picture.id if numbered else n for n, picture in enumerate(self.pictures)]
-        self._told: set[str] = set()
+        self.vocabulary = Vocabulary(rules.classes.things)
+        self.images = [files for files in images if not drop_empty or self._has_objects(files)]
+        if not self.images:
+            raise InputError(f"none of {len(images)} images has an object of {', '.join(rules.classes.things)}")
+        numbered = all(files.id is not None for files in self.images)
+        self.ids = [files.id if numbered else n for n, files in enumerate(self.images)]
+        self._reported: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> Sample:
         """One sample. Raises InputError where a file is damaged, or an object cannot be right and is to be refused."""
-        picture = self._image(index)
-        image: Tensor = read_image(picture.image)
+        files = self._image(index)
+        image: Tensor = read_image(files.image)
         size = (int(image.shape[1]), int(image.shape[2]))
-        scene = self._scene(picture, size)
+        scene = self._scene(files, size)
         id = self.ids[index]
         assert id is not None
         streams = frozenset(scene.streams)
@@ -70,55 +70,55 @@ class Kitti(Dataset[Sample]):
     def _image(self, index: int) -> Image:
         if not 0 <= index < len(self):
             raise IndexError(f"image {index} of a data set of {len(self)}")
-        return self.pictures[index]
+        return self.images[index]
 
-    def _scene(self, picture: Image, size: Size) -> Scene:
-        calibration = read_calibration(picture.calibration)
-        scene = Scene(size, self.vocabulary, camera=calibration.camera, path=str(picture.image))
-        if picture.labels is not None:
-            found = read_labels(picture.labels, self.rules, calibration.shift)
-            self._tell(found.faults)
+    def _scene(self, files: Image, size: Size) -> Scene:
+        calibration = read_calibration(files.calibration)
+        scene = Scene(size, self.vocabulary, camera=calibration.camera, path=str(files.image))
+        if files.labels is not None:
+            found = read_labels(files.labels, self.rules, calibration.shift)
+            self._report_new(found.issues)
             values = {key: value for key, value in found.values.items() if key in self.keys}
             valid = {key: rows for key, rows in found.valid.items() if key in self.keys}
             scene = replace(scene, streams={OBJECTS: found.objects}, values=values, valid=valid)
-        depth = self._depth(picture, calibration, size)
+        depth = self._depth(files, calibration, size)
         return scene if depth is None else replace(scene, values={**scene.values, DEPTH: depth})
 
-    def _depth(self, picture: Image, calibration: Calibration, size: Size) -> Float[Tensor, "H W"] | None:
+    def _depth(self, files: Image, calibration: Calibration, size: Size) -> Float[Tensor, "H W"] | None:
         """None where there is no scan, or none that can be used."""
-        if DEPTH not in self.keys or picture.scan is None:
+        if DEPTH not in self.keys or files.scan is None:
             return None
         try:
             if calibration.scanner is None:
-                raise InputError(f"{picture.calibration} has no line 'Tr_velo_to_cam', which {picture.scan} needs")
-            points = read_scan(picture.scan)
+                raise InputError(f"{files.calibration} has no line 'Tr_velo_to_cam', which {files.scan} needs")
+            points = read_scan(files.scan)
         except InputError as error:
-            self._tell([str(error)])
+            self._report_new([str(error)])
             return None
         depth = depth_of(points, calibration.scanner, calibration.camera, size)
         if bool(depth.isnan().all()):
-            self._tell([_unseen(picture.scan, len(points))])
+            self._report_new([_unseen(files.scan, len(points))])
             return None
         return depth
 
-    def _tell(self, faults: Sequence[str]) -> None:
+    def _report_new(self, issues: Sequence[str]) -> None:
         """Refuse them, or warn the first time."""
-        new = [fault for fault in faults if fault not in self._told]
+        new = [issue for issue in issues if issue not in self._reported]
         report(new, self.faulty)
-        self._told.update(new)
+        self._reported.update(new)
 
-    def _has_objects(self, picture: Image) -> bool:
-        if picture.labels is None:
+    def _has_objects(self, files: Image) -> bool:
+        if files.labels is None:
             return False
-        names = _names(picture.labels)
-        return any(name in self.rules.words.labels for name in names)
+        names = _names(files.labels)
+        return any(name in self.rules.classes.labels for name in names)
 
 
-def require_scans(pictures: Sequence[Image], keys: Collection[Key[Any, Any]]) -> None:
+def require_scans(images: Sequence[Image], keys: Collection[Key[Any, Any]]) -> None:
     """Raise InputError where depth is asked for, and no image has a scan."""
-    if DEPTH in keys and not any(picture.scan for picture in pictures):
-        folder = pictures[0].image.parent.parent / SCANS
-        raise InputError(f"keys names {DEPTH.name!r}, but {folder} has no scan, such as {pictures[0].name}.bin")
+    if DEPTH in keys and not any(files.scan for files in images):
+        folder = images[0].image.parent.parent / SCANS
+        raise InputError(f"keys names {DEPTH.name!r}, but {folder} has no scan, such as {images[0].name}.bin")
 
 
 def _names(path: Path) -> list[str]:

@@ -22,14 +22,14 @@ from scenekit.ops.rotations import axis_angle_to_matrix
 from scenekit.scene import Objects
 from scenekit.structures import Boxes3D
 from scenekit_datasets.image_labels import Labels
-from scenekit_datasets.roots import renamed
+from scenekit_datasets.roots import class_names
 
 NO_PLACE = -1000.0
 """Where KITTI puts objects that nobody measured; their sizes are -1."""
 
 
 @dataclass(frozen=True)
-class Words:
+class ClassNames:
     """`things` are the names of labels; `labels` leads from the names in files, in lower case, to them.
 
     `ignored` does so for names that look like one of them: they count neither way.
@@ -44,17 +44,17 @@ class Words:
 class Rules:
     """What is learned of the files: objects beyond `difficulty` are ignored."""
 
-    words: Words
+    classes: ClassNames
     difficulty: Difficulty | None = None
 
 
-def words_of(classes: Sequence[str] | Mapping[str, str]) -> Words:
+def class_names_of(classes: Sequence[str] | Mapping[str, str]) -> ClassNames:
     """Of names, or of what names in the files shall be called."""
-    named = renamed(classes)
+    named = class_names(classes)
     things = tuple(dict.fromkeys(named.values()))
     labels = {name.lower(): things.index(thing) for name, thing in named.items()}
     alike = {other.lower(): labels[name.lower()] for name, other in LOOK_ALIKE.items() if name.lower() in labels}
-    return Words(things, labels, {name: label for name, label in alike.items() if name not in labels})
+    return ClassNames(things, labels, {name: label for name, label in alike.items() if name not in labels})
 
 
 def difficulty_named(name: str | None) -> Difficulty | None:
@@ -82,7 +82,7 @@ def read_labels(path: Path, rules: Rules, shift: Float[Tensor, " 3"]) -> Labels:
     faulty = [row for row in sorted(set(rows)) if bool(measured[row] & ~sound[row])]
     valid = {BOXES3D: care & (measured & sound & (boxes3d.center[:, 2] > 0))[rows]}
     valid |= {key: care for key in (TRUNCATION, OCCLUSION)}
-    return Labels(_objects(found, roles), values, valid, [_fault(path, found, row) for row in faulty])
+    return Labels(_objects(found, roles), values, valid, [_issue(path, found, row) for row in faulty])
 
 
 def has_scores(path: Path) -> bool:
@@ -119,15 +119,15 @@ class _Role:
 
 def _roles(found: KittiObjects, rules: Rules) -> Iterator[_Role]:
     """A DontCare region is one of every class, as it stands for objects of any; other classes are left out."""
-    words = rules.words
+    classes = rules.classes
     hard = np.zeros(len(found), dtype=bool) if rules.difficulty is None else rules.difficulty.exceeded(found)
     for row, name in enumerate(map(str.lower, found.names)):
         if name == DONT_CARE.lower():
-            yield from (_Role(row, label, dont_care=True, ignored=True) for label in range(len(words.things)))
-        elif name in words.labels:
-            yield _Role(row, words.labels[name], ignored=bool(hard[row]))
-        elif name in words.ignored:
-            yield _Role(row, words.ignored[name], ignored=True)
+            yield from (_Role(row, label, dont_care=True, ignored=True) for label in range(len(classes.things)))
+        elif name in classes.labels:
+            yield _Role(row, classes.labels[name], ignored=bool(hard[row]))
+        elif name in classes.ignored:
+            yield _Role(row, classes.ignored[name], ignored=True)
 
 
 def _objects(found: KittiObjects, roles: Sequence[_Role]) -> Objects:
@@ -142,7 +142,7 @@ def _objects(found: KittiObjects, roles: Sequence[_Role]) -> Objects:
     )
 
 
-def _fault(path: Path, found: KittiObjects, row: int) -> str:
+def _issue(path: Path, found: KittiObjects, row: int) -> str:
     lines = [n for n, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if line.strip()]
     sizes, name = ", ".join(f"{size:g}" for size in found.sizes[row]), found.names[row]
     return f"{path}, line {lines[row]}: the {name} needs a height, width and length above 0, got {sizes}"

@@ -42,9 +42,9 @@ def found_images(root: Path, split: str, splits: str | None, faulty: Faulty) -> 
         raise InputError(f"{folder} has no {LABELS}, the folder of the labels of training images")
     names, source = names_of(root, split, splits, images)
     labelled = bool(there[LABELS])
-    faults = {name: fault for name in names if (fault := _missing(name, folder, images, there, labelled))}
-    report([f"{source}: {fault}" for fault in faults.values()], faulty)
-    kept = [name for name in names if name not in faults]
+    issues = {name: issue for name in names if (issue := _missing(name, folder, images, there, labelled))}
+    report([f"{source}: {issue}" for issue in issues.values()], faulty)
+    kept = [name for name in names if name not in issues]
     if not kept:
         raise InputError(f"no image of the split {split!r} is left of {len(names)} that {source} names")
     return [_image(name, folder, images[name], there, labelled) for name in kept]

@@ -29,7 +29,7 @@ def read_scan(path: Path) -> Float[Tensor, "P 3"]:
     if not content or len(content) % POINT_BYTES:
         raise InputError(
             f"{path} has {len(content)} bytes; expected x, y, z and reflectance as float32, {POINT_BYTES} bytes a"
-            " point; fetch it again, or leave depth out with keys="
+            " point; download it again, or omit depth with keys="
         )
     points = np.frombuffer(content, dtype="<f4").reshape(-1, 4)
     return torch.from_numpy(points[:, :3].copy())

@@ -61,22 +61,22 @@ def build(
     """
     from scenekit.metrics.omni3d.average_precision import Omni3DFilter
     from scenekit.metrics.omni3d.files import read_kind
-    from scenekit_datasets import roots as opening
+    from scenekit_datasets import roots
     from scenekit_datasets.omni3d.dataset import KEYS, Omni3D
     from scenekit_datasets.omni3d.index import read_index
     from scenekit_datasets.omni3d.labels import Rules
-    from scenekit_datasets.omni3d.layout import found_files, words_of
+    from scenekit_datasets.omni3d.layout import class_names_of, found_files
 
-    opening.checked_faulty(faulty)
+    roots.check_faulty(faulty)
     rules = Rules(
         read_kind(boxes),
         Omni3DFilter(truncation, visibility, min_height, max_height, max_depth),
-        opening.keys_named(keys, KEYS, "Omni3D's files have"),
+        roots.keys_named(keys, KEYS, "Omni3D's files have"),
     )
     folder, files = found_files(root, annotations, split)
     indices = [read_index(file, faulty) for file in files]
-    words = words_of(indices, categories)
-    return Omni3D(indices, folder, words, rules, exhaustive=exhaustive, drop_empty=drop_empty, faulty=faulty)
+    classes = class_names_of(indices, categories)
+    return Omni3D(indices, folder, classes, rules, exhaustive=exhaustive, drop_empty=drop_empty, faulty=faulty)
 
 
 @hookimpl

@@ -19,14 +19,14 @@ from scenekit_datasets.flips import is_mirrorable
 from scenekit_datasets.image_labels import Labels
 from scenekit_datasets.omni3d.index import IGNORED_NAMES, Index
 from scenekit_datasets.omni3d.labels import Row, Rules, labels_of
-from scenekit_datasets.omni3d.layout import Words
+from scenekit_datasets.omni3d.layout import ClassNames
 from scenekit_datasets.roots import Faulty, image_of_size, present, report
 
 KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, VISIBILITY)
 """What the files label beside objects."""
 
-TOLD = 20
-"""Images whose faults are told in warnings."""
+MAX_REPORTED = 20
+"""Images whose issues are listed in warnings."""
 
 Place = tuple[int, int]
 """The number of a file, and of an image in it."""
@@ -44,33 +44,33 @@ class Omni3D(Dataset[Sample]):
         self,
         indices: Sequence[Index],
         images: Path,
-        words: Words,
+        classes: ClassNames,
         rules: Rules,
         *,
         exhaustive: bool = True,
         drop_empty: bool = False,
         faulty: Faulty = "skip",
     ) -> None:
-        self.indices, self.images, self.words, self.rules = tuple(indices), images, words, rules
+        self.indices, self.images, self.classes, self.rules = tuple(indices), images, classes, rules
         self.exhaustive, self.faulty = exhaustive, faulty
-        self.vocabulary = Vocabulary(words.things)
+        self.vocabulary = Vocabulary(classes.things)
         refuse_repeated(self.indices)
         self.places = [place for place in self._places() if not drop_empty or self._has_objects(place)]
         if not self.places:
             names = ", ".join(str(index.path) for index in self.indices)
             raise InputError(f"no image of {names} is left; look at the options root, categories and drop_empty")
-        self._told: set[int] = set()
+        self._reported: set[int] = set()
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, index: int) -> Sample:
         """One sample. Raises InputError where its image is damaged, or what cannot be right is to be refused."""
-        scene, faults = self._read(index)
+        scene, issues = self._read(index)
         file, place = self.places[index]
-        if faults and (self.faulty == "refuse" or (index not in self._told and len(self._told) < TOLD)):
-            self._told.add(index)
-            report(faults, self.faulty)
+        if issues and (self.faulty == "refuse" or (index not in self._reported and len(self._reported) < MAX_REPORTED)):
+            self._reported.add(index)
+            report(issues, self.faulty)
         source, id = self.indices[file], int(self.indices[file].ids[place])
         image = image_of_size(self.images / source.names[place], scene.size, f"{source.path}: image id {id}")
         return Sample(image, scene, self._supervision(scene, source), id)
@@ -79,7 +79,7 @@ class Omni3D(Dataset[Sample]):
         """The labels of an image, without a look at the image."""
         return self._read(index)[0]
 
-    def faults(self, index: int) -> list[str]:
+    def issues(self, index: int) -> list[str]:
         """What is wrong with the annotations of an image."""
         return self._read(index)[1]
 
@@ -94,7 +94,7 @@ class Omni3D(Dataset[Sample]):
         path = str(self.images / source.names[place])
         streams = {OBJECTS: found.objects}
         scene = Scene((height, width), self.vocabulary, streams, found.values, found.valid, camera, path)
-        return scene, list(found.faults)
+        return scene, list(found.issues)
 
     def _rows(self, source: Index, place: int) -> list[Row]:
         """Annotations of the categories; a region in which anything may be is one of every category."""
@@ -103,15 +103,15 @@ class Omni3D(Dataset[Sample]):
         for record, number in zip(source.annotations.read(numbers), numbers, strict=True):
             name = source.categories[int(source.category_ids[number])]
             if name in IGNORED_NAMES:
-                rows += [Row(record, label, region=True) for label in range(len(self.words.things))]
-            elif name in self.words.labels:
-                rows.append(Row(record, self.words.labels[name]))
+                rows += [Row(record, label, region=True) for label in range(len(self.classes.things))]
+            elif name in self.classes.labels:
+                rows.append(Row(record, self.classes.labels[name]))
         return rows
 
     def _supervision(self, scene: Scene, source: Index) -> Supervision:
         """What a file does not list is not labelled in its images."""
-        listed = {self.words.labels[name] for name in source.categories.values() if name in self.words.labels}
-        classes = None if len(listed) == len(self.words.things) else frozenset(self.words.things[n] for n in listed)
+        listed = {self.classes.labels[name] for name in source.categories.values() if name in self.classes.labels}
+        classes = None if len(listed) == len(self.classes.things) else frozenset(self.classes.things[n] for n in listed)
         return Supervision(
             keys=frozenset(scene.values),
             classes=classes,
@@ -134,7 +134,7 @@ class Omni3D(Dataset[Sample]):
     def _has_objects(self, place: Place) -> bool:
         source = self.indices[place[0]]
         ids = source.category_ids[source.rows_of(place[1])]
-        return any(source.categories[id] in self.words.labels for id in ids.tolist())
+        return any(source.categories[id] in self.classes.labels for id in ids.tolist())
 
 
 def refuse_repeated(indices: Sequence[Index]) -> None:

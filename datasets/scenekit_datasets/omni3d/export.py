@@ -58,7 +58,7 @@ def write_omni3d(samples: Iterable[Sample], folder: str | Path) -> Path:
         rows = ({"image_id": sample.id, **row} for row in _annotations(sample.scene))
         annotations += [{"id": n, **row} for n, row in enumerate(rows, start=len(annotations) + 1)]
     if vocabulary is None:
-        raise InputError("at least one sample is expected")
+        raise InputError("no samples to write: expected at least one")
     data = {"info": {"name": folder.name}, "images": list(images.values()), "annotations": annotations}
     data["categories"] = [{"id": n, "name": name} for n, name in enumerate((*vocabulary.things, REGION), start=1)]
     write_atomically(folder / FILE, json.dumps(data, allow_nan=False).encode())
@@ -68,7 +68,7 @@ def write_omni3d(samples: Iterable[Sample], folder: str | Path) -> Path:
 def _image(sample: Sample, folder: Path) -> Fields:
     """The image is written beside the file."""
     if sample.scene.camera is None or sample.scene.camera.assumed:
-        raise InputError(f"sample {sample.id} has no camera that is known, which Omni3D's files need")
+        raise InputError(f"sample {sample.id} has no known camera, which Omni3D's files require")
     content, name = io.BytesIO(), f"{IMAGES}/{sample.id:012d}.png"
     Image.fromarray(sample.image.permute(1, 2, 0).numpy()).save(content, format="png")
     write_atomically(folder / name, content.getvalue())

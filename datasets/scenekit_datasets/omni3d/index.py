@@ -69,7 +69,7 @@ def read_index(path: Path, faulty: Faulty = "skip") -> Index:
     category_ids = np.array(annotations.categories, dtype=np.int64)
     kept = annotations.sound() & (of_image >= 0) & np.isin(category_ids, list(categories))
     stray = annotations.strays(kept, images.refused, categories)
-    report([*images.faults, *annotations.faults, *stray], faulty)
+    report([*images.issues, *annotations.issues, *stray], faulty)
     rows = kept.nonzero()[0]
     order = rows[np.argsort(of_image[rows], kind="stable")]
     return Index(
@@ -96,18 +96,18 @@ def _names_of(path: Path, listed: Any) -> dict[int, str]:
 
 def _require_images(images: _Images) -> None:
     if not images.ids:
-        report(images.faults, "refuse")
+        report(images.issues, "refuse")
         raise InputError(f"{images.path}: expected a JSON object with a list 'images' that is not empty")
 
 
 class _Images:
-    """Columns of the images that are in order; what is wrong with others goes to `faults`."""
+    """Columns of the images that are in order; what is wrong with others goes to `issues`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.ids, self.sizes, self.intrinsics = array("q"), array("q"), array("d")
         self.names: list[str] = []
-        self.faults: list[str] = []
+        self.issues: list[str] = []
         self.refused: set[Any] = set()
         self._seen: set[int] = set()
 
@@ -116,7 +116,7 @@ class _Images:
         try:
             self._add(record_of(entry, self.path, "image"))
         except InputError as error:
-            self.faults.append(str(error))
+            self.issues.append(str(error))
             self.refused.add(entry.value.get("id") if isinstance(entry.value, dict) else None)
 
     def _add(self, record: Record) -> None:
@@ -146,7 +146,7 @@ class _Annotations:
         self.starts, self.ends = array("q"), array("q")
         self.ids, self.images, self.categories = array("q"), array("q"), array("q")
         self.ignored: dict[int, str] = {}
-        self.faults: list[str] = []
+        self.issues: list[str] = []
         self._faulty: set[int] = set()
 
     def add(self, entry: Entry) -> None:
@@ -158,7 +158,7 @@ class _Annotations:
             if record.data.get("category_name") in IGNORED_NAMES:
                 self.ignored[values[2]] = record.text("category_name")
         except InputError as error:
-            self.faults.append(str(error))
+            self.issues.append(str(error))
             self._faulty.add(len(self.starts))
         for column, value in zip((self.ids, self.images, self.categories), values, strict=True):
             column.append(value)
@@ -174,7 +174,7 @@ class _Annotations:
     def strays(
         self, kept: Bool[np.ndarray, " A"], refused: Collection[Any], categories: Collection[int]
     ) -> Iterator[str]:
-        """What is wrong with those that are not kept, unless it was told before."""
+        """What is wrong with those that are not kept, unless it was listed before."""
         for row in (~kept).nonzero()[0].tolist():
             image, category = self.images[row], self.categories[row]
             where = f"{self.path}: annotation id {self.ids[row]}"

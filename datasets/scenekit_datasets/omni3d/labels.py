@@ -62,8 +62,8 @@ class _Object:
 
 def labels_of(rows: Sequence[Row], size: Size, rules: Rules) -> Labels:
     """The objects whose 2D box holds something of the image."""
-    faults: list[str] = []
-    found = [_object(row, size, rules, faults) for row in rows]
+    issues: list[str] = []
+    found = [_object(row, size, rules, issues) for row in rows]
     kept = [entry for entry in found if entry is not None]
     records = [entry.row.record for entry in kept]
     there = torch.tensor([entry.box3d is not None for entry in kept], dtype=torch.bool)
@@ -73,15 +73,15 @@ def labels_of(rows: Sequence[Row], size: Size, rules: Rules) -> Labels:
         VISIBILITY: torch.tensor([_share(record, "visibility") for record in records], dtype=torch.float32),
     }
     values = {key: value for key, value in values.items() if key in rules.keys}
-    return Labels(_objects(kept), values, {BOXES3D: there} if BOXES3D in values else {}, faults)
+    return Labels(_objects(kept), values, {BOXES3D: there} if BOXES3D in values else {}, issues)
 
 
-def _object(row: Row, size: Size, rules: Rules, faults: list[str]) -> _Object | None:
+def _object(row: Row, size: Size, rules: Rules, issues: list[str]) -> _Object | None:
     """None for an annotation without a place in the image; one with a faulty 3D box is ignored."""
     try:
         flat = _flat_box(row.record, rules.boxes)
     except InputError as error:
-        faults.append(str(error))
+        issues.append(str(error))
         return None
     inside = clipped(flat, size)
     if inside is None:
@@ -93,7 +93,7 @@ def _object(row: Row, size: Size, rules: Rules, faults: list[str]) -> _Object | 
         box3d = box3d_of(row.record) if row.record.flag("valid3D", required=True) else None
         return _Object(row, box, _ignored(row.record, size, rules), box3d)
     except InputError as error:
-        faults.append(str(error))
+        issues.append(str(error))
         return _Object(row, box, ignore=True, box3d=None)
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from scenekit.errors import InputError, nearest
 from scenekit_datasets.omni3d.index import IGNORED_NAMES, Index
-from scenekit_datasets.roots import renamed
+from scenekit_datasets.roots import class_names
 
 FOLDER = "Omni3D"
 """Where the authors keep the annotation files."""
 
 
 @dataclass(frozen=True)
-class Words:
+class ClassNames:
     """`things` are the names of labels; `labels` leads from the names of categories to them."""
 
     things: tuple[str, ...]
@@ -39,12 +39,12 @@ def found_files(root: str | None, annotations: str | Sequence[str] | None, split
     return (files[0].parent if root is None else Path(root).expanduser()), files
 
 
-def words_of(indices: Sequence[Index], categories: Sequence[str] | Mapping[str, str] | None) -> Words:
+def class_names_of(indices: Sequence[Index], categories: Sequence[str] | Mapping[str, str] | None) -> ClassNames:
     """All categories that the files list, or the chosen ones. Raises InputError for one that none of them lists."""
     listed = [name for index in indices for name in index.categories.values() if name not in IGNORED_NAMES]
-    named = renamed(list(dict.fromkeys(listed)) if categories is None else categories)
+    named = class_names(list(dict.fromkeys(listed)) if categories is None else categories)
     for name in named:
         if name not in listed:
             raise InputError(f"categories names {name!r}{nearest(name, sorted(set(listed)))}")
     things = tuple(dict.fromkeys(named.values()))
-    return Words(things, {name: things.index(thing) for name, thing in named.items()})
+    return ClassNames(things, {name: things.index(thing) for name, thing in named.items()})

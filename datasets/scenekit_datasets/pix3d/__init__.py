@@ -42,13 +42,13 @@ def build(
     """
     from pathlib import Path
 
-    from scenekit_datasets import roots as opening
+    from scenekit_datasets import roots
     from scenekit_datasets.pix3d.dataset import KEYS, Pix3D
     from scenekit_datasets.pix3d.index import read_index
     from scenekit_datasets.pix3d.splits import in_split
 
-    opening.checked_faulty(faulty)
-    wanted = opening.keys_named(keys, KEYS, "Pix3D has")
+    roots.check_faulty(faulty)
+    wanted = roots.keys_named(keys, KEYS, "Pix3D has")
     index = read_index(Path(root).expanduser(), annotations, faulty)
     chosen = in_split(index, split, splits, faulty)
     return Pix3D(chosen, categories=categories, leave_out=leave_out, keys=wanted, side=voxels, faulty=faulty)

@@ -54,7 +54,7 @@ class Pix3D(Dataset[Sample]):
         if not self.entries:
             raise InputError(f"no image of {index.path} is left; look at the options categories and leave_out")
         self.keys, self.side, self.faulty = frozenset(keys), side, faulty
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -92,23 +92,23 @@ class Pix3D(Dataset[Sample]):
         try:
             model = load_model(entry.model, entry.voxels, self.side)
         except InputError as error:
-            self._tell(str(error))
+            self._report_new(str(error))
             return {}
         meshes, boxes3d = in_camera(model, entry.rotation, entry.translation)
         return {BOXES3D: boxes3d, MESHES: meshes, VOXELS: model.voxels}
 
-    def _tell(self, fault: str) -> None:
+    def _report_new(self, issue: str) -> None:
         """Refuse it, or warn the first time."""
-        if fault not in self._told:
-            report([fault], self.faulty)
-            self._told.add(fault)
+        if issue not in self._reported:
+            report([issue], self.faulty)
+            self._reported.add(issue)
 
 
 def read_mask(entry: Entry) -> Masks:
     """Grey above the middle is the object. Raises InputError for another size than the image's, and for none."""
     grey: Tensor = read_image(entry.mask)[0]
     if tuple(grey.shape) != entry.size:
-        raise InputError(f"{entry.mask}: a mask of {list(entry.size)} pixels expected, got {list(grey.shape)}")
+        raise InputError(f"{entry.mask}: expected a mask of {list(entry.size)} pixels, got {list(grey.shape)}")
     return Masks.from_dense(grey[None] > 127)
 
 

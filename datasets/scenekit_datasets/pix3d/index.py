@@ -56,17 +56,17 @@ class Index:
 
 
 def read_index(root: Path, name: str, faulty: Faulty) -> Index:
-    """Raises InputError where the file can't be read, no entry is left, or a fault is to be refused."""
+    """Raises InputError where the file can't be read, no entry is left, or a issue is to be refused."""
     path = root / name
     if not root.is_dir():
-        raise InputError(f"expected the folder of {name}, img, mask and model, but {root} is none; name it with root=")
-    entries, faults = [], []
+        raise InputError(f"{root} is not a Pix3D root: expected {name}, img/, mask/ and model/; name it with root=")
+    entries, issues = [], []
     for record in records_of(read_json(path), path, "image"):
         try:
             entries.append(_entry(record, root))
         except InputError as error:
-            faults.append(str(error))
-    report(faults, faulty)
+            issues.append(str(error))
+    report(issues, faulty)
     if not entries:
         raise InputError(f"{path} lists no image that can be used")
     return Index(path, entries, sorted({entry.category for entry in entries}))
@@ -116,6 +116,6 @@ def _rotation(record: Record) -> Float[Tensor, "3 3"]:
     matrix = torch.tensor(rows, dtype=torch.float64)
     if not bool(is_rotation(matrix, atol=1e-3)):
         volume = float(torch.linalg.det(matrix))
-        told = "left-handed" if math.isclose(volume, -1, abs_tol=1e-2) else "not orthonormal"
-        raise InputError(f"{record}: 'rot_mat' is no rotation but {told} (determinant {volume:.3g})")
+        kind = "left-handed" if math.isclose(volume, -1, abs_tol=1e-2) else "not orthonormal"
+        raise InputError(f"{record}: 'rot_mat' is not a rotation but {kind} (determinant {volume:.3g})")
     return matrix

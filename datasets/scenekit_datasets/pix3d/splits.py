@@ -26,7 +26,7 @@ def in_split(index: Index, split: str, splits: str | None, faulty: Faulty) -> In
             return index
         raise InputError(
             f"Pix3D has no official split {split!r}: give splits=FILE (lists of img names, or Mesh R-CNN's"
-            " pix3d_s1_{split}.json), splits=hash for a division of our own, or split=all"
+            " pix3d_s1_{split}.json), splits=hash for a division by checksum, or split=all"
         )
     if splits == HASH:
         entries = [entry for entry in index.entries if _tenth(entry) == split]

@@ -77,7 +77,7 @@ def cached(root: Path, seed: int, index: int, size: tuple[int, int], amodal: boo
 
 @functools.cache
 def _warn_once(root: Path, reason: str | None) -> None:
-    _log.warning("%s: synthetic scenes cannot be kept there (%s); they are made anew each time", root, reason)
+    _log.warning("%s: synthetic scenes cannot be kept there (%s); they are generated again each time", root, reason)
 
 
 def cached_voxels(

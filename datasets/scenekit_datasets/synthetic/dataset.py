@@ -117,7 +117,7 @@ class SyntheticDataset(Dataset[Sample]):
         self.size = _checked_size(size)
         self.keys = _checked_keys(keys)
         self.voxels = _checked_voxels(voxels)
-        self.root = cache_folder(cache, "synthetic", "synthetic scenes", "they are made anew each time")
+        self.root = cache_folder(cache, "synthetic", "synthetic scenes", "they are generated again each time")
         self.split = split
         self.vocabulary = synthetic_vocabulary()
 

@@ -56,26 +56,26 @@ def build(
     from pathlib import Path
 
     from scenekit.errors import InputError
-    from scenekit_datasets import roots as opening
+    from scenekit_datasets import roots
     from scenekit_datasets.visual_genome.dataset import KEYS, VisualGenome
     from scenekit_datasets.visual_genome.image import Rules
     from scenekit_datasets.visual_genome.index import open_index
     from scenekit_datasets.visual_genome.layout import found_files
-    from scenekit_datasets.visual_genome.names import Words, chosen_vocabulary
+    from scenekit_datasets.visual_genome.names import NameIndex, chosen_vocabulary
     from scenekit_datasets.visual_genome.splits import in_split
 
-    opening.checked_faulty(faulty)
+    roots.check_faulty(faulty)
     if unlisted not in ("absent", "unknown"):
         raise InputError(f"unlisted must be 'absent' or 'unknown', got {unlisted!r}")
-    rules = Rules(opening.keys_named(keys, KEYS, "Visual Genome has"), merge, min_area, unlisted)
+    rules = Rules(roots.keys_named(keys, KEYS, "Visual Genome has"), merge, min_area, unlisted)
     folder = Path(root).expanduser()
     files = found_files(folder)
-    store = opening.cache_folder(cache, "visual_genome", "the index of Visual Genome", "it is made anew each time")
+    store = roots.cache_folder(cache, "visual_genome", "the index of Visual Genome", "it is built again each time")
     index = open_index(files, store)
     return VisualGenome(
         index,
         folder if images is None else Path(images).expanduser(),
-        Words(chosen_vocabulary(vocabulary, index.occurring)),
+        NameIndex(chosen_vocabulary(vocabulary, index.occurring)),
         rules,
         chosen=in_split(index.ids, split, splits, validation, faulty),
         exhaustive=exhaustive,

@@ -19,15 +19,15 @@ from scenekit_datasets.roots import Faulty, image_of_size, report
 from scenekit_datasets.visual_genome.image import ImageReader, Rules, with_known_object
 from scenekit_datasets.visual_genome.index import Index
 from scenekit_datasets.visual_genome.layout import located
-from scenekit_datasets.visual_genome.names import Words
+from scenekit_datasets.visual_genome.names import NameIndex
 
 _log = logging.getLogger(__name__)
 
 KEYS: tuple[Key[Any, Any], ...] = (ATTRIBUTES, RELATIONS, PHRASE_CAPTIONS)
 """What the files label beside objects."""
 
-TOLD = 20
-"""Images whose faults are told in warnings; `faults` tells those of any."""
+MAX_REPORTED = 20
+"""Images whose issues are listed in warnings; `issues` tells those of any."""
 
 
 class VisualGenome(Dataset[Sample]):
@@ -41,7 +41,7 @@ class VisualGenome(Dataset[Sample]):
         self,
         index: Index,
         images: Path,
-        words: Words,
+        name_index: NameIndex,
         rules: Rules,
         *,
         chosen: np.ndarray,
@@ -49,25 +49,25 @@ class VisualGenome(Dataset[Sample]):
         drop_empty: bool = False,
         faulty: Faulty = "skip",
     ) -> None:
-        self.index, self.vocabulary, self.rules, self.faulty = index, words.vocabulary, rules, faulty
-        self.reader = ImageReader(index, words, rules)
+        self.index, self.vocabulary, self.rules, self.faulty = index, name_index.vocabulary, rules, faulty
+        self.reader = ImageReader(index, name_index, rules)
         self.exhaustive = streams_named(exhaustive)
         if drop_empty:
-            chosen = chosen & with_known_object(index, words.things)
-        report([*index.faults, *(index.gaps() if faulty == "refuse" else ())], faulty)
+            chosen = chosen & with_known_object(index, name_index.things)
+        report([*index.issues, *(index.gaps() if faulty == "refuse" else ())], faulty)
         for gap in index.gaps():
             _log.warning("%s; it labels nothing there", gap)
         self.places, self.paths = with_file(index, chosen.nonzero()[0], images, faulty)
-        self._told: set[int] = set()
+        self._reported: set[int] = set()
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, index: int) -> Sample:
-        scene, faults = self._read(index)
-        if faults and (self.faulty == "refuse" or (index not in self._told and len(self._told) < TOLD)):
-            self._told.add(index)
-            report(faults, self.faulty)
+        scene, issues = self._read(index)
+        if issues and (self.faulty == "refuse" or (index not in self._reported and len(self._reported) < MAX_REPORTED)):
+            self._reported.add(index)
+            report(issues, self.faulty)
         id = int(self.index.ids[self.places[index]])
         image = image_of_size(self.paths[index], scene.size, f"image {id} of image_data.json")
         return Sample(image, scene, self._supervision(scene), id)
@@ -76,7 +76,7 @@ class VisualGenome(Dataset[Sample]):
         """The labels of an image, without a look at the image."""
         return self._read(index)[0]
 
-    def faults(self, index: int) -> list[str]:
+    def issues(self, index: int) -> list[str]:
         """What is wrong with the entries of an image."""
         return self._read(index)[1]
 

@@ -22,8 +22,8 @@ from scenekit.structures import Captions, Relations
 from scenekit.structures.geometry import Size
 from scenekit_datasets.image_labels import clipped
 from scenekit_datasets.visual_genome.index import Index
-from scenekit_datasets.visual_genome.names import Names, Words, normalized
-from scenekit_datasets.visual_genome.objects import Thing, joined, read_thing, same_thing, sound
+from scenekit_datasets.visual_genome.names import NameIndex, Names, normalized
+from scenekit_datasets.visual_genome.objects import Thing, merged_things, read_thing, same_thing, sound
 
 
 @dataclass(frozen=True)
@@ -50,33 +50,33 @@ class Relationship:
 class ImageReader:
     """Reads images of an index in the words of a vocabulary."""
 
-    def __init__(self, index: Index, words: Words, rules: Rules) -> None:
-        self.index, self.words, self.rules = index, words, rules
+    def __init__(self, index: Index, name_index: NameIndex, rules: Rules) -> None:
+        self.index, self.name_index, self.rules = index, name_index, rules
 
     def read(self, place: int, path: str) -> tuple[Scene, list[str]]:
         """The labels of the image at `place`, and what is wrong with its entries."""
-        faults: list[str] = []
+        issues: list[str] = []
         streams: dict[Stream, Objects] = {}
         values: dict[Key[Any, Any], Any] = {}
         valid: dict[Key[Any, Any], Any] = {}
         size = self.size(place)
-        if self.words.things and (listed := self._records("objects", place, faults)) is not None:
-            graph = _Graph(self, place, faults)
-            graph.read(listed, *(self._records(name, place, faults) for name in ("relationships", "attributes")))
+        if self.name_index.things and (listed := self._records("objects", place, issues)) is not None:
+            graph = _Graph(self, place, issues)
+            graph.read(listed, *(self._records(name, place, issues) for name in ("relationships", "attributes")))
             streams[OBJECTS] = graph.objects
             values.update(graph.values)
             valid.update(graph.valid)
-        phrases = self._records("region_descriptions", place, faults) if PHRASE_CAPTIONS in self.rules.keys else None
+        phrases = self._records("region_descriptions", place, issues) if PHRASE_CAPTIONS in self.rules.keys else None
         if phrases is not None:
-            streams[PHRASES], values[PHRASE_CAPTIONS] = phrases_of(phrases, size, faults)
-        return Scene(size, self.words.vocabulary, streams, values, valid, None, path), faults
+            streams[PHRASES], values[PHRASE_CAPTIONS] = phrases_of(phrases, size, issues)
+        return Scene(size, self.name_index.vocabulary, streams, values, valid, None, path), issues
 
     def size(self, place: int) -> Size:
         """Height and width of the image."""
         height, width = self.index.sizes[place].tolist()
         return height, width
 
-    def _records(self, name: str, place: int, faults: list[str]) -> list[Record] | None:
+    def _records(self, name: str, place: int, issues: list[str]) -> list[Record] | None:
         """The rows of the image's entry in a file; None where it has none, or none that can be read."""
         entry = self.index.record(name, place)
         if entry is None:
@@ -85,7 +85,7 @@ class ImageReader:
         try:
             return records_of(entry.get(field), entry.path, f"{noun} of image {self.index.ids[place]}")
         except InputError as error:
-            faults.append(str(error))
+            issues.append(str(error))
             return None
 
 
@@ -101,8 +101,13 @@ _ROWS = {
 class _Graph:
     """Objects, relations and attributes of an image, which refer to each other by ids."""
 
-    def __init__(self, reader: ImageReader, place: int, faults: list[str]) -> None:
-        self.words, self.rules, self.size, self.faults = reader.words, reader.rules, reader.size(place), faults
+    def __init__(self, reader: ImageReader, place: int, issues: list[str]) -> None:
+        self.name_index, self.rules, self.size, self.issues = (
+            reader.name_index,
+            reader.rules,
+            reader.size(place),
+            issues,
+        )
         self.names: Names = reader.index.names
         self.where = f"{reader.index.files['objects']}: image {reader.index.ids[place]}"
         self.things: list[Thing] = []
@@ -114,10 +119,10 @@ class _Graph:
     def read(self, objects: list[Record], relations: list[Record] | None, attributes: list[Record] | None) -> None:
         """All of them; None is what no file says."""
         seen: set[int] = set()
-        self.things = sound(objects, lambda record: self._object(record, seen), self.faults)
-        found = sound(relations or (), self._relationship, self.faults)
+        self.things = sound(objects, lambda record: self._object(record, seen), self.issues)
+        found = sound(relations or (), self._relationship, self.issues)
         known = list(self.things)
-        self._number(joined(self.things) if self.rules.merge else self.things)
+        self._number(merged_things(self.things) if self.rules.merge else self.things)
         if relations is not None and RELATIONS in self.rules.keys:
             self.values[RELATIONS] = self._relations(found)
         if attributes is not None and ATTRIBUTES in self.rules.keys:
@@ -152,7 +157,7 @@ class _Graph:
         try:
             thing = read_thing(end, self.names.object)
         except InputError as error:
-            raise InputError(f"{record}: {name!r} is {id}, no object of this image ({error})") from None
+            raise InputError(f"{record}: {name!r} is {id}, which is not an object of this image ({error})") from None
         known = same_thing(self.things, thing)
         if known is None:
             self.things.append(thing)
@@ -164,10 +169,10 @@ class _Graph:
         kept: list[int] = []
         boxes = []
         for thing in things:
-            label = next((self.words.things[name] for name in thing.names if name in self.words.things), None)
+            label = next((self.name_index.things[name] for name in thing.names if name in self.name_index.things), None)
             box = clipped(thing.box, self.size)
             if box is None:
-                self.faults.append(
+                self.issues.append(
                     f"{self.where}: object {thing.ids[0]} {list(thing.box)} is empty or outside of the image"
                 )
             elif label is not None and area(box) >= self.rules.min_area * self.size[0] * self.size[1]:
@@ -187,30 +192,30 @@ class _Graph:
         triples: dict[tuple[int, int, int], None] = {}
         for relation in found:
             subject, target = relation.subject.ids[0], relation.object.ids[0]
-            said = (subject, relation.predicate, target)
+            named = (subject, relation.predicate, target)
             if subject == target:
-                self.faults.append(f"{relation.where}: subject and object are the same, {subject}")
-            elif said in seen:
-                self.faults.append(f"{relation.where}: {subject} {relation.predicate} {target} occurs twice")
-            elif (triple := self._triple(said)) is not None:
+                self.issues.append(f"{relation.where}: subject and object are the same, {subject}")
+            elif named in seen:
+                self.issues.append(f"{relation.where}: {subject} {relation.predicate} {target} occurs twice")
+            elif (triple := self._triple(named)) is not None:
                 triples[triple] = None
-            seen.add(said)
+            seen.add(named)
         return Relations(*torch.tensor(list(triples), dtype=torch.int64).reshape(-1, 3).unbind(1))
 
-    def _triple(self, said: tuple[int, str, int]) -> tuple[int, int, int] | None:
+    def _triple(self, named: tuple[int, str, int]) -> tuple[int, int, int] | None:
         """Rows and predicate; None where the vocabulary lacks one of the three, or both are one row."""
-        subject, target = self.rows.get(said[0]), self.rows.get(said[2])
-        predicate = self.words.predicates.get(said[1])
+        subject, target = self.rows.get(named[0]), self.rows.get(named[2])
+        predicate = self.name_index.predicates.get(named[1])
         if subject is None or target is None or predicate is None or subject == target:
             return None
         return subject, target, predicate
 
     def _attributes(self, records: Sequence[Record], things: Sequence[Thing]) -> Float[Tensor, "N A"]:
         """1 where an attribute is listed; rows without any are NaN."""
-        out = torch.full((len(self.objects), len(self.words.attributes)), torch.nan)
-        for thing, names in sound(records, lambda record: self._described(record, things), self.faults):
+        out = torch.full((len(self.objects), len(self.name_index.attributes)), torch.nan)
+        for thing, names in sound(records, lambda record: self._described(record, things), self.issues):
             row = self.rows.get(thing.ids[0])
-            held = [self.words.attributes[name] for name in names if name in self.words.attributes]
+            held = [self.name_index.attributes[name] for name in names if name in self.name_index.attributes]
             if row is not None and held:
                 out[row, held] = 1.0
         if self.rules.unlisted == "absent":
@@ -229,10 +234,10 @@ class _Graph:
         return thing, [normalized(name) for name in names]
 
 
-def phrases_of(records: Sequence[Record], size: Size, faults: list[str]) -> tuple[Objects, Captions]:
+def phrases_of(records: Sequence[Record], size: Size, issues: list[str]) -> tuple[Objects, Captions]:
     """Described regions; those with the same box are one, with several texts."""
     texts: dict[tuple[float, ...], dict[str, None]] = {}
-    for box, text in sound(records, lambda record: _phrase(record, size), faults):
+    for box, text in sound(records, lambda record: _phrase(record, size), issues):
         texts.setdefault(box, {})[text] = None
     boxes = torch.tensor(list(texts), dtype=torch.float32).reshape(-1, 4)
     regions = Objects(boxes, torch.zeros(len(boxes), dtype=torch.int64))

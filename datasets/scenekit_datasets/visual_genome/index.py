@@ -60,7 +60,7 @@ class Index:
     occurring: Mapping[str, tuple[str, ...]]
     objects: Int[np.ndarray, " O"]
     offsets: Int[np.ndarray, " I_1"]
-    faults: tuple[str, ...]
+    issues: tuple[str, ...]
 
     def record(self, name: str, place: int) -> Record | None:
         """The entry of the image at `place` in a file; None where there is none."""
@@ -87,7 +87,7 @@ def open_index(files: Mapping[str, Path], cache: Path | None) -> Index:
         total = sum(path.stat().st_size for path in files.values())
         if total > LARGE:
             _log.warning("walking once through %.1f GB of annotations; this takes a while", total / 1e9)
-        stored = _gathered(files, names)
+        stored = _build(files, names)
         if path is not None:
             write_atomically(path, _packed(stored))
     return _index(files, names, stored)
@@ -118,7 +118,7 @@ def _load(path: Path) -> Stored | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, EOFError, BadZipFile) as error:
-        _log.warning("the stored index %s cannot be read (%s); making it anew", path, error)
+        _log.warning("the stored index %s cannot be read (%s); building it again", path, error)
         return None
 
 
@@ -158,7 +158,7 @@ class _Counter:
         return sorted(self.numbers, key=lambda name: (-self.counts[self.numbers[name]], name))
 
 
-class _Gathering:
+class _IndexBuilder:
     """What is gathered while the files are walked through."""
 
     def __init__(self, files: Mapping[str, Path], names: Names) -> None:
@@ -168,7 +168,7 @@ class _Gathering:
         self.images: list[str] = []
         self.counters = {kind: _Counter() for kind in KINDS}
         self.of_image, self.things = array("i"), array("i")
-        self.faults: list[str] = []
+        self.issues: list[str] = []
 
     def add_image(self, entry: Entry) -> None:
         """One image of image_data.json."""
@@ -192,7 +192,7 @@ class _Gathering:
         if spans[place, 0] != ABSENT:
             raise InputError(f"{record}: image id {id} has an entry already")
         spans[place] = entry.start, entry.end
-        _GATHER.get(name, lambda gathering, record, place: None)(self, record, place)
+        _COLLECT.get(name, lambda builder, record, place: None)(self, record, place)
 
     def add_objects(self, record: Record, place: int) -> None:
         """Names of objects, by image."""
@@ -211,10 +211,10 @@ class _Gathering:
             self.counters["attributes"].add(normalized(name))
 
 
-_GATHER = {
-    "objects": _Gathering.add_objects,
-    "relationships": _Gathering.add_predicates,
-    "attributes": _Gathering.add_attributes,
+_COLLECT = {
+    "objects": _IndexBuilder.add_objects,
+    "relationships": _IndexBuilder.add_predicates,
+    "attributes": _IndexBuilder.add_attributes,
 }
 
 
@@ -223,45 +223,45 @@ def image_id(record: Record) -> int:
     return record.integer("image_id" if "image_id" in record.data else "id")
 
 
-def _gathered(files: Mapping[str, Path], names: Names) -> Stored:
-    gathering = _Gathering(files, names)
+def _build(files: Mapping[str, Path], names: Names) -> Stored:
+    builder = _IndexBuilder(files, names)
     for entry in list_entries(files["image_data"]):
-        with _noting(gathering.faults):
-            gathering.add_image(entry)
-    if not gathering.places:
-        raise InputError("; ".join(gathering.faults[:1]) or f"{files['image_data']} lists no image")
-    spans = {name: np.full((len(gathering.places), 2), ABSENT) for name in LISTS if name in files}
+        with _collecting(builder.issues):
+            builder.add_image(entry)
+    if not builder.places:
+        raise InputError("; ".join(builder.issues[:1]) or f"{files['image_data']} lists no image")
+    spans = {name: np.full((len(builder.places), 2), ABSENT) for name in LISTS if name in files}
     for name, places in spans.items():
         for entry in list_entries(files[name]):
-            with _noting(gathering.faults):
-                gathering.add_entry(name, entry, places)
-    ids = np.array(list(gathering.places), dtype=np.int64)
-    return {"ids": ids, "sizes": np.array(gathering.sizes), **spans, **_columns(gathering)}
+            with _collecting(builder.issues):
+                builder.add_entry(name, entry, places)
+    ids = np.array(list(builder.places), dtype=np.int64)
+    return {"ids": ids, "sizes": np.array(builder.sizes), **spans, **_columns(builder)}
 
 
-def _columns(gathering: _Gathering) -> Stored:
+def _columns(builder: _IndexBuilder) -> Stored:
     """Objects in the order of the images, by names in the order of their frequency; and all texts."""
-    ordered = {kind: counter.ordered() for kind, counter in gathering.counters.items()}
-    numbers = gathering.counters["objects"].numbers
+    ordered = {kind: counter.ordered() for kind, counter in builder.counters.items()}
+    numbers = builder.counters["objects"].numbers
     place = np.empty(len(numbers), dtype=np.int32)
     place[[numbers[name] for name in ordered["objects"]]] = np.arange(len(numbers))
-    of_image = np.array(gathering.of_image, dtype=np.int32)
+    of_image = np.array(builder.of_image, dtype=np.int32)
     order = np.argsort(of_image, kind="stable")
-    texts = {**ordered, "images": gathering.images, "faults": gathering.faults}
+    texts = {**ordered, "images": builder.images, "faults": builder.issues}
     return {
-        "things": place[np.array(gathering.things, dtype=np.int32)[order]],
-        "offsets": np.searchsorted(of_image[order], np.arange(len(gathering.places) + 1)),
+        "things": place[np.array(builder.things, dtype=np.int32)[order]],
+        "offsets": np.searchsorted(of_image[order], np.arange(len(builder.places) + 1)),
         "texts": np.frombuffer(json.dumps(texts).encode(), dtype=np.uint8),
     }
 
 
 @contextmanager
-def _noting(faults: list[str]) -> Iterator[None]:
+def _collecting(issues: list[str]) -> Iterator[None]:
     """Faults of entries are kept, and do not stop the walk."""
     try:
         yield
     except InputError as error:
-        faults.append(str(error))
+        issues.append(str(error))
 
 
 def _texts(rows: Any, field: str) -> Iterable[str]:

@@ -24,7 +24,7 @@ def found_files(root: Path) -> dict[str, Path]:
     Raises InputError where image_data is missing, or all of the lists.
     """
     if not root.is_dir():
-        raise InputError(f"expected the folder of Visual Genome, with image_data.json and others, but {root} is none")
+        raise InputError(f"{root} is not a Visual Genome root: expected a folder with image_data.json and others")
     named = [(name, _newest(root, name, ".json")) for name in ("image_data", *LISTS)]
     named += [(name, _newest(root, name, ".txt")) for name in ALIASES]
     files = {name: path for name, path in named if path is not None}
@@ -46,7 +46,7 @@ def located(names: Sequence[str], root: Path) -> list[Path | None]:
     names: as their addresses end, such as `VG_100K_2/1.jpg`. An image may also lie in any of `FOLDERS`.
     """
     if not root.is_dir():
-        raise InputError(f"expected a folder of images, but {root} is none; name it with images=")
+        raise InputError(f"{root} is not a folder; name the folder of images with images=")
     there = {folder: names_in(root / folder) for folder in FOLDERS}
     return [_place(name, root, there) for name in names]
 

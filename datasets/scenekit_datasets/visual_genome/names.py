@@ -68,7 +68,7 @@ class Names:
 
 
 @dataclass(frozen=True)
-class Words:
+class NameIndex:
     """A vocabulary, and its integers by names in order."""
 
     vocabulary: Vocabulary
@@ -103,7 +103,7 @@ def chosen_vocabulary(chosen: Chosen, occurring: Mapping[str, Sequence[str]]) ->
     if isinstance(chosen, str):
         path = VG150 if chosen == "vg150" else Path(chosen).expanduser()
         if chosen != "vg150" and not path.is_file():
-            hint = "'vg150', 'all', 'dense_caption' or a JSON file is expected"
+            hint = "expected 'vg150', 'all', 'dense_caption' or a JSON file"
             raise InputError(f"there is no vocabulary {chosen!r} and no such file; {hint}")
         return _vocabulary(_listed(read_json(path), str(path), occurring))
     return _vocabulary(_listed(chosen, "vocabulary", occurring))

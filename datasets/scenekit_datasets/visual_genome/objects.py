@@ -1,4 +1,4 @@
-"""The objects of one image: as they are listed, found again, and joined where several are one.
+"""The objects of one image: as they are listed, found again, and merged_things where several are one.
 
 Letters: N objects.
 """
@@ -23,21 +23,21 @@ SAME, OVERLAPPING = 0.9, 0.6
 
 @dataclass(frozen=True)
 class Thing:
-    """An object: its ids (several where it has been joined), its names in order, its box xyxy."""
+    """An object: its ids (several where it has been merged_things), its names in order, its box xyxy."""
 
     ids: tuple[int, ...]
     names: tuple[str, ...]
     box: tuple[float, float, float, float]
 
 
-def sound(records: Iterable[Record], read: Callable[[Record], Read], faults: list[str]) -> list[Read]:
-    """What can be read; complaints of the others go to `faults`."""
+def sound(records: Iterable[Record], read: Callable[[Record], Read], issues: list[str]) -> list[Read]:
+    """What can be read; complaints of the others go to `issues`."""
     found = []
     for record in records:
         try:
             found.append(read(record))
         except InputError as error:
-            faults.append(str(error))
+            issues.append(str(error))
     return found
 
 
@@ -45,14 +45,14 @@ def read_thing(record: Record, rename: Callable[[str], str]) -> Thing:
     """An object, or the end of a relationship, of any version.
 
     Names are a list `names` or `object_names`, or the text `name`. The id is `object_id`; `merged_object_ids` (of
-    version 1.4) are those of objects that have been joined with it.
+    version 1.4) are those of objects that have been merged_things with it.
     """
     data = record.data
     field = next((name for name in ("names", "object_names", "name") if name in data), "names")
     names = [data[field]] if isinstance(data.get(field), str) else record.get(field)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise InputError(f"{record}: {field!r} must be a list of names, not {brief(names)}")
-    kept = tuple(dict.fromkeys(renamed for name in names if (renamed := rename(name))))
+    kept = tuple(dict.fromkeys(changed for name in names if (changed := rename(name))))
     if not kept:
         raise InputError(f"{record}: {field!r} has no name")
     x, y, width, height = (record.number(name) for name in ("x", "y", "w", "h"))
@@ -77,7 +77,7 @@ def same_thing(things: Sequence[Thing], wanted: Thing) -> Thing | None:
     return named[int(overlap.argmax())] if len(named) and overlap.max() >= SAME else None
 
 
-def joined(things: Sequence[Thing]) -> list[Thing]:
+def merged_things(things: Sequence[Thing]) -> list[Thing]:
     """Objects that annotators drew more than once become one, as in the preparation of VG150 (Xu et al. 2017).
 
     Each object takes in those after it whose box is nearly its own (more than `SAME` of the box around both is in

@@ -45,7 +45,7 @@ def in_split(
     if splits is None:
         raise InputError(
             "Visual Genome has no official splits: give splits=FILE (densecap_splits.json, a list of ids in a file with"
-            " {split} in its name, or VG150's array as .npy), splits=hash for a division of our own, or split=all"
+            " {split} in its name, or VG150's array as .npy), splits=hash for a division by checksum, or split=all"
         )
     if splits == HASH:
         return _by_hash(ids, split)
@@ -70,7 +70,7 @@ def _by_hash(ids: Int[np.ndarray, " I"], split: str) -> Bool[np.ndarray, " I"]:
 def _content(path: Path) -> Any:
     if path.suffix in (".h5", ".hdf5"):
         how = f"numpy.save('split.npy', h5py.File('{path.name}')['split'][:])"
-        raise InputError(f"{path}: HDF5 is not read here; save its array once with {how}, and give that file")
+        raise InputError(f"{path}: HDF5 is not read here; save its array once with {how}, and pass that file")
     try:
         if path.suffix == ".npy":
             return np.load(path, allow_pickle=False).tolist()

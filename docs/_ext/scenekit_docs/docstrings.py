@@ -1,6 +1,7 @@
 """Docstrings and signatures for autodoc.
 
-Docstrings are Markdown, autodoc reads reStructuredText: code is rewritten, everything else means the same in both.
+Docstrings are Markdown with Google-style sections, autodoc reads reStructuredText: code and sections (Args, Returns,
+Raises) are rewritten, everything else means the same in both.
 Signatures are shown as the source writes them, so that shapes read `Float[Tensor, "N 4"]`.
 """
 
@@ -12,12 +13,17 @@ from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.ext.napoleon import Config as Sections
+from sphinx.ext.napoleon import GoogleDocstring
 
 from scenekit.config import Config
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPECIAL = re.compile(r"([|\\]|\*(?! )|(?<=\w)_(?!\w))")
 """What reStructuredText would take for a sign of its own; a star before a blank begins a list, in Markdown too."""
+
+SECTIONS = Sections(napoleon_use_rtype=False)
+"""How sections are rendered."""
 
 
 def to_rst(text: str) -> str:
@@ -38,8 +44,13 @@ def _inline(text: str) -> str:
 
 
 def process_docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Replace the lines in place, as autodoc wants it."""
+    """Replace the lines in place, as autodoc expects.
+
+    Attributes have no sections; napoleon would read what precedes a colon in them as a type.
+    """
     lines[:] = to_rst("\n".join(lines)).splitlines()
+    if what not in ("attribute", "property", "data"):
+        lines[:] = GoogleDocstring(lines, SECTIONS, app, what, name, obj, options).lines()
 
 
 def process_signature(

@@ -63,17 +63,25 @@ def builder(build: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def documented(build: Callable[..., Any]) -> str:
-    """The docstring without its first line; an option that opens a line opens a paragraph."""
+    """Return the docstring without its first line and its sections."""
     _, _, details = (inspect.getdoc(build) or "").partition("\n\n")
-    names = "|".join(inspect.signature(build).parameters)
-    return re.sub(rf"\n(?=`?({names})`?: )", "\n\n", details)
+    return re.split(r"^(?:Args|Returns|Raises):$", details, maxsplit=1, flags=re.MULTILINE)[0].strip()
+
+
+def meanings(build: Callable[..., Any]) -> dict[str, str]:
+    """Return what the docstring's section `Args:` says of each parameter, in one line."""
+    section = re.search(r"^Args:\n((?:    .*\n?|\n)+)", inspect.getdoc(build) or "", re.MULTILINE)
+    entries = re.split(r"^    (?=\w+: )", section[1] if section else "", flags=re.MULTILINE)[1:]
+    pairs = (entry.partition(": ") for entry in entries)
+    return {name: " ".join(text.split()) for name, _, text in pairs}
 
 
 def parameters(record: Any) -> str:
-    """A table of name, type and default."""
-    told = list(inspect.signature(record.build).parameters.values())[record.name.endswith("/") :]
-    rows = [(code(p.name), code(type_of(p)), default_of(p)) for p in told if p.name != "split"]
-    return table(("option", "type", "default"), rows) if rows else "It has no options.\n"
+    """Return a table of name, type, default and meaning."""
+    listed = list(inspect.signature(record.build).parameters.values())[record.name.endswith("/") :]
+    texts = meanings(builder(record.build))
+    rows = [(code(p.name), code(type_of(p)), default_of(p), texts.get(p.name, "")) for p in listed if p.name != "split"]
+    return table(("option", "type", "default", "meaning"), rows) if rows else "It has no options.\n"
 
 
 def weights() -> str:

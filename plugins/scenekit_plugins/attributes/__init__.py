@@ -1,4 +1,4 @@
-"""Attributes of objects: several that hold at once, few that are frequent.
+"""Attributes of objects: several may hold for one object, and few are frequent.
 
 Letters: N regions, A attributes, C channels, S pooled side, F features of a region, B images.
 """
@@ -26,46 +26,55 @@ from scenekit.ops.losses import effective_number, safe_mean
 from scenekit.scene import Scene
 from scenekit.structures import ImageBatch, Regions, Vocabulary
 from scenekit.visualization.draw import draw_boxes, object_colors, object_rects
+from scenekit.visualization.scene_canvas import on_canvas
 from scenekit.visualization.text_labels import Tag, draw_tags
 from scenekit_plugins.attributes.evaluator import AttributeEvaluator
 from scenekit_plugins.layers import init_for_relu
 from scenekit_plugins.region_encoder import PIXELS, RegionEncoder, crops
 
 SHOWN, LEAST = 3, 0.5
-"""At most so many attributes are written at an object, from this probability on."""
+"""Upper limit of the attributes in an object's tag, and their smallest probability."""
 
 
 class AttributeConfig(Config):
-    """`pooled` RoIAlign side of the features, for one convolution to `channels`, then `hidden` units.
+    """Options of the attribute head.
 
-    With `picture` the pixels themselves are looked at too, at four times that side, by two convolutions of stride 2, to
-    `picture_channels` and `channels`: colors and fine patterns are gone from the coarse levels that large objects are
-    pooled from. `label` lets the head know the object's class (as detected; the true one while learning) by a vector of
-    that length, 0 for none: what is small for a table is large for a mug. `place` gives it the box within the picture.
+    Pixels of the image, at four times the side of the pooled features, are read by two convolutions of stride 2: colors
+    and fine patterns are lost in the coarse levels from which large objects are pooled.
 
-    `balance` against the long tail: how much more an entry of the ground truth weighs where the attribute holds than
-    where it does not, from counts gathered while learning. `positive_weight` takes their quotient, `class_balanced`
-    that of the effective numbers of samples (Cui et al. 2019, eq. 2) with `beta`; neither goes beyond `max_weight`.
-    `focal` is the exponent of Lin et al. (2017, eq. 4), 0 for plain cross-entropy.
+    The loss is weighted against the long tail by counts gathered during training.
     """
 
     pooled: int = Field(default=7, ge=1)
+    """Side of the RoI features."""
     channels: int = Field(default=48, ge=1)
+    """Channels of the convolution on the features."""
     hidden: int = Field(default=256, ge=1)
+    """Units of the hidden layer."""
     picture: bool = True
+    """Whether the head reads pixels of the image too."""
     picture_channels: int = Field(default=32, ge=1)
+    """Channels of the first convolution on the pixels."""
     label: int = Field(default=32, ge=0)
+    """Length of an embedding of the object's label, 0 for none: what is small for a table is large for a mug."""
     place: bool = True
+    """Whether the head gets the position of the box in the image."""
     balance: Literal["none", "class_balanced", "positive_weight"] = "class_balanced"
+    """Weight of entries where an attribute holds relative to those where it does not: "positive_weight" is the quotient
+    of their counts, "class_balanced" that of their effective numbers (Cui et al., 2019, eq. 2).
+    """
     beta: float = Field(default=0.9999, ge=0, lt=1)
+    """Beta of the effective number."""
     max_weight: float = Field(default=100.0, ge=1)
+    """Upper limit of that weight."""
     focal: float = Field(default=0.0, ge=0)
+    """Exponent of the focal loss (Lin et al., 2017, eq. 4); 0 is cross-entropy."""
 
 
 class AttributeHead(Head[Float[Tensor, "N A"], Float[Tensor, "N A"]]):
-    """A probability for each attribute of each object.
+    """A head that predicts a probability of each attribute for each object.
 
-    `held` and `lacking` count, by attribute, the entries of the ground truth that were learned from (of several
+    `held` and `lacking` count, by attribute, the entries of the ground truth that training has used (of several
     processes in the first one).
     """
 
@@ -77,8 +86,8 @@ class AttributeHead(Head[Float[Tensor, "N A"], Float[Tensor, "N A"]]):
         attributes = core.vocabulary.attributes
         if not attributes:
             raise InputError(
-                "task 'attributes' needs a vocabulary with attributes; here it has none: give data that label them, "
-                "or leave the task out"
+                "task 'attributes' needs a vocabulary with attributes, but it has none; add a data set that is "
+                "annotated with them, or leave the task out"
             )
         self.config = config
         self.looking = RegionEncoder(core.channels, config.channels, config.picture_channels * config.picture)
@@ -103,17 +112,17 @@ class AttributeHead(Head[Float[Tensor, "N A"], Float[Tensor, "N A"]]):
         return logits
 
     def loss(self, raw: Float[Tensor, "N A"], board: Board, targets: Targets) -> dict[str, Tensor]:
-        """Weighted binary cross-entropy, a mean over the entries that are known."""
-        truth = targets[ATTRIBUTES]
-        known = truth.isfinite()
-        truth = truth.nan_to_num(0)
-        if self.training:  # as running statistics are: a loss that is only looked at leaves the counts alone
-            self._count(truth, known)
+        """Compute weighted binary cross-entropy, a mean over annotated entries."""
+        target = targets[ATTRIBUTES]
+        known = target.isfinite()
+        target = target.nan_to_num(0)
+        if self.training:  # as running statistics: in evaluation mode the counts do not change
+            self._count(target, known)
         held, lacking = outcome_weights(self.held, self.lacking, self.config)
-        entries = F.binary_cross_entropy_with_logits(raw.float(), truth, reduction="none")
+        entries = F.binary_cross_entropy_with_logits(raw.float(), target, reduction="none")
         if self.config.focal:
-            entries = entries * (raw.float().sigmoid() - truth).abs() ** self.config.focal
-        entries = entries * (truth * held + (1 - truth) * lacking)
+            entries = entries * (raw.float().sigmoid() - target).abs() ** self.config.focal
+        entries = entries * (target * held + (1 - target) * lacking)
         return {"attribute": safe_mean(entries[known])}
 
     def decode(self, raw: Float[Tensor, "N A"], board: Board) -> Float[Tensor, "N A"]:
@@ -126,14 +135,22 @@ class AttributeHead(Head[Float[Tensor, "N A"], Float[Tensor, "N A"]]):
         return {**rows_by_name({"predictor": attributes}), **counts, **labels}
 
     @torch.no_grad()
-    def _count(self, truth: Float[Tensor, "N A"], known: Tensor) -> None:
-        holds = truth >= 0.5
+    def _count(self, target: Float[Tensor, "N A"], known: Tensor) -> None:
+        holds = target >= 0.5
         self.held += (known & holds).sum(0)
         self.lacking += (known & ~holds).sum(0)
 
 
 def places(images: ImageBatch, regions: Regions) -> Float[Tensor, "N 4"]:
-    """Center and size of each box as shares of its picture."""
+    """Compute center and size of each box as shares of its image.
+
+    Args:
+        images: Images of the batch.
+        regions: The boxes.
+
+    Returns:
+        Center x and y, width and height, 0..1.
+    """
     sizes = regions.boxes.new_tensor([(width, height) for height, width in images.sizes])[regions.image_index]
     low, high = regions.boxes[:, :2] / sizes, regions.boxes[:, 2:] / sizes
     return torch.cat(((low + high) / 2, high - low), dim=1)
@@ -142,9 +159,17 @@ def places(images: ImageBatch, regions: Regions) -> Float[Tensor, "N 4"]:
 def outcome_weights(
     held: Int[Tensor, " A"], lacking: Int[Tensor, " A"], config: AttributeConfig
 ) -> tuple[Float[Tensor, " A"], Float[Tensor, " A"]]:
-    """Weights of entries where an attribute holds and where it does not.
+    """Compute weights of entries where an attribute holds and where it does not.
 
-    Over the counted entries of an attribute their mean is 1, so that balancing does not change how large the loss is.
+    Over the counted entries of an attribute their mean is 1, so that balancing does not change the size of the loss.
+
+    Args:
+        held: Number of entries where each attribute holds.
+        lacking: Number of entries where it does not.
+        config: Options of the head.
+
+    Returns:
+        Weights by attribute of entries that hold, and of those that do not.
     """
     ones, zeros = held.clamp(min=1).double(), lacking.clamp(min=1).double()
     if config.balance == "none":
@@ -158,17 +183,32 @@ def outcome_weights(
     return (ratio * unit).float(), unit.float()
 
 
-def draw_attributes(picture: Image.Image, scene: Scene) -> Image.Image:
-    """Boxes with the name of each object, and the attributes that most likely hold before it."""
-    rects, colors = object_rects(picture, scene), object_colors(scene)
+def draw_attributes(image: Image.Image, scene: Scene) -> Image.Image:
+    """Draw boxes with the class name of each object, after its most probable attributes.
+
+    Args:
+        image: Image or canvas to draw on.
+        scene: The scene with attributes.
+
+    Returns:
+        The drawing.
+    """
+    rects, colors = object_rects(image, scene), object_colors(scene)
     words, names = top_words(scene), scene.names()
     texts = {row: " ".join((", ".join(words[row]), names[row])).strip() for row in rects}
     tags = [Tag(texts[row], colors[row], rect) for row, rect in rects.items()]
-    return draw_tags(draw_boxes(picture, scene, labels=False), tags)
+    return draw_tags(draw_boxes(image, scene, labels=False), tags)
 
 
 def top_words(scene: Scene) -> list[list[str]]:
-    """Of each object the attributes that most likely hold, most likely first."""
+    """Return the most probable attributes of each object, the most probable first.
+
+    Args:
+        scene: The scene with attributes.
+
+    Returns:
+        Names of attributes, for each object.
+    """
     names = scene.vocabulary.attributes
     values = scene[ATTRIBUTES].detach().cpu().nan_to_num(0)
     best = values.sort(dim=1, descending=True, stable=True)
@@ -180,7 +220,7 @@ def top_words(scene: Scene) -> list[list[str]]:
 
 @hookimpl
 def scenekit_tasks() -> Iterator[TaskSpec]:
-    """The task `attributes`."""
+    """Yield the task `attributes`."""
     yield TaskSpec(
         name="attributes",
         summary="words that hold for each object, such as its colors",
@@ -189,6 +229,6 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         config=AttributeConfig,
         learns_from=(ATTRIBUTES,),
         evaluator=AttributeEvaluator,
-        draw=draw_attributes,
+        draw=on_canvas(draw_attributes),
         draw_apart=True,
     )

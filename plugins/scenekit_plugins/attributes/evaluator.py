@@ -48,17 +48,17 @@ class AttributesOfObjects:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.metric = AttributeRecognition(vocabulary.attributes)
 
-    def update(self, truth: Sample, prediction: Scene) -> None:
+    def update(self, sample: Sample, prediction: Scene) -> None:
         """Add one image; crowds and ignored objects are left out.
 
         Args:
-            truth: The ground truth, in original pixels.
+            sample: The ground truth, in original pixels.
             prediction: What the model predicts for the image, in original pixels.
         """
-        if ATTRIBUTES in truth.supervision.keys:
-            objects = truth.scene.objects
-            counted = truth.scene.rows_with(ATTRIBUTES) & ~objects.crowd & ~objects.ignore
-            self.metric.update(truth.scene[ATTRIBUTES][counted], self.predicted(objects, prediction)[counted])
+        if ATTRIBUTES in sample.supervision.keys:
+            objects = sample.scene.objects
+            counted = sample.scene.rows_with(ATTRIBUTES) & ~objects.crowd & ~objects.ignore
+            self.metric.update(sample.scene[ATTRIBUTES][counted], self.predicted(objects, prediction)[counted])
 
     def merge(self, other: AttributesOfObjects) -> None:
         """Add the images of another evaluator.
@@ -125,18 +125,18 @@ class AttributesAtDetections(AttributesOfObjects):
         return scores
 
 
-def target_boxes(truth: Sample) -> Given | None:
+def target_boxes(sample: Sample) -> Given | None:
     """Return the ground-truth boxes as external regions.
 
     Args:
-        truth: The ground truth of one image.
+        sample: The ground truth of one image.
 
     Returns:
         The boxes of all objects (pixels); None where no object is annotated with attributes.
     """
-    if ATTRIBUTES not in truth.supervision.keys or not truth.scene.rows_with(ATTRIBUTES).any():
+    if ATTRIBUTES not in sample.supervision.keys or not sample.scene.rows_with(ATTRIBUTES).any():
         return None
-    return {OBJECTS: truth.scene.objects.boxes}
+    return {OBJECTS: sample.scene.objects.boxes}
 
 
 def matched_objects(detections: Objects, objects: Objects, min_iou: float = 0.5) -> Int[Tensor, " D"]:

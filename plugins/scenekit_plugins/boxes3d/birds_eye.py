@@ -17,11 +17,12 @@ from PIL import Image, ImageDraw
 from scenekit.scene import Scene
 from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.cameras import Camera
-from scenekit.visualization.camera_view import ASSUMED, camera_of, distances, drawable_cuboids, has_front, metres_text
+from scenekit.visualization.camera_view import ASSUMED, camera_of
 from scenekit.visualization.canvas import Style, draw_smooth, font
 from scenekit.visualization.draw import object_colors
 from scenekit.visualization.palette import BLACK, Color
 from scenekit.visualization.text_labels import Tag, draw_tags
+from scenekit_plugins.boxes3d.cuboids import distances, drawable_cuboids, has_front, metres_text
 from scenekit_plugins.boxes3d.draw import FACES, FRONT, strokes
 
 SIDE, SHORTEST = 900, 480

@@ -10,11 +10,12 @@ from PIL import Image, ImageDraw
 
 from scenekit.ops.boxes3d import CUBOID_EDGES
 from scenekit.scene import Scene
-from scenekit.visualization.camera_view import View, camera_tags, cuboid_text, distances, drawable_cuboids, has_front
+from scenekit.visualization.camera_view import View, camera_tags
 from scenekit.visualization.canvas import Style, draw_smooth
 from scenekit.visualization.draw import object_colors
 from scenekit.visualization.palette import BLACK, Color
 from scenekit.visualization.text_labels import Rect, Tag, draw_tags
+from scenekit_plugins.boxes3d.cuboids import cuboid_text, distances, drawable_cuboids, has_front
 
 FACES = ((1, 2, 6, 5), (0, 3, 7, 4), (0, 1, 2, 3), (4, 5, 6, 7), (0, 1, 5, 4), (3, 2, 6, 7))
 """Corners of each face in turn; the first face is the front, where the object's x points."""

@@ -49,20 +49,20 @@ class Boxes3DEvaluator:
         self.assumed = 0
         self.kitti = None if kitti is None else KittiEvaluator(vocabulary, kitti)
 
-    def update(self, truth: sk.Sample, prediction: sk.Scene) -> None:
+    def update(self, sample: sk.Sample, prediction: sk.Scene) -> None:
         """Add one image.
 
         Args:
-            truth: The ground truth, in original pixels.
+            sample: The ground truth, in original pixels.
             prediction: What the model predicts for the image, in original pixels.
         """
-        if sk.BOXES3D in truth.supervision.keys:
+        if sk.BOXES3D in sample.supervision.keys:
             self.assumed += prediction.camera is None or prediction.camera.assumed
-            if sk.OBJECTS in truth.supervision.streams:
-                self._add_errors(truth.scene, prediction)
-        self.omni3d.update(truth, prediction)
+            if sk.OBJECTS in sample.supervision.streams:
+                self._add_errors(sample.scene, prediction)
+        self.omni3d.update(sample, prediction)
         if self.kitti is not None:
-            self.kitti.update(truth, prediction)
+            self.kitti.update(sample, prediction)
 
     def merge(self, other: Boxes3DEvaluator) -> None:
         """Add the images of another evaluator.

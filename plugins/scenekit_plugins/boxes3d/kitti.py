@@ -61,15 +61,15 @@ class KittiEvaluator:
             )
         self.ap = KittiAP()
 
-    def update(self, truth: Sample, prediction: Scene) -> None:
+    def update(self, sample: Sample, prediction: Scene) -> None:
         """Add one image.
 
         Args:
-            truth: The ground truth, in original pixels.
+            sample: The ground truth, in original pixels.
             prediction: What the model predicts for the image, in original pixels.
         """
-        if BOXES3D in truth.supervision.keys:
-            scene, single = truth.scene, ~truth.scene.objects.crowd
+        if BOXES3D in sample.supervision.keys:
+            scene, single = sample.scene, ~sample.scene.objects.crowd
             annotated = scene.rows_with(BOXES3D) & boxes3d_of(scene).valid
             ignored = ignored_detections(prediction.objects, scene.objects[single], annotated[single])
             kept = prediction.rows_with(BOXES3D) & ~ignored

@@ -53,14 +53,14 @@ class Omni3DEvaluator:
         self.ap = Omni3DAP(vocabulary.things, modes=modes)
         self.rules = rules or Omni3DFilter()
 
-    def update(self, truth: Sample, prediction: Scene) -> None:
+    def update(self, sample: Sample, prediction: Scene) -> None:
         """Add one image.
 
         Args:
-            truth: The ground truth, in original pixels.
+            sample: The ground truth, in original pixels.
             prediction: What the model predicts for the image, in original pixels.
         """
-        supervision, scene = truth.supervision, truth.scene
+        supervision, scene = sample.supervision, sample.scene
         if BOXES3D not in supervision.keys or OBJECTS not in supervision.streams & supervision.exhaustive:
             return
         annotated = scene.rows_with(BOXES3D) & boxes3d_of(scene).valid

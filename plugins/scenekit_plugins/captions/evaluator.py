@@ -37,18 +37,18 @@ class CaptionEvaluator:
         self.metrics = {key: DenseCaptioning(language_score(language), language) for key in (PHRASE_CAPTIONS, CAPTIONS)}
         self.images = dict.fromkeys(self.metrics, 0)
 
-    def update(self, truth: Sample, prediction: Scene) -> None:
+    def update(self, sample: Sample, prediction: Scene) -> None:
         """Add one image.
 
         Args:
-            truth: The ground truth, in original pixels.
+            sample: The ground truth, in original pixels.
             prediction: What the model predicts for the image, in original pixels.
         """
         for key, metric in self.metrics.items():
             assert key.of is not None
-            supervised = key in truth.supervision.keys and key.of in truth.supervision.streams
+            supervised = key in sample.supervision.keys and key.of in sample.supervision.streams
             if supervised and key in prediction:
-                boxes, references, _ = _captioned_regions(truth.scene, key)
+                boxes, references, _ = _captioned_regions(sample.scene, key)
                 predicted_boxes, texts, scores = _captioned_regions(prediction, key)
                 metric.update(boxes, references, predicted_boxes, [best for best, *_ in texts], scores)
                 self.images[key] += 1

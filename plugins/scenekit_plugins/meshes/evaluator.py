@@ -71,18 +71,18 @@ class MeshEvaluator:
         self.labels: list[Int[np.ndarray, " P"]] = []
         self.metrics: list[Float[np.ndarray, "P M"]] = []
 
-    def update(self, truth: sk.Sample, prediction: sk.Scene) -> None:
+    def update(self, sample: sk.Sample, prediction: sk.Scene) -> None:
         """Add one image.
 
         Args:
-            truth: The ground truth, in original pixels.
+            sample: The ground truth, in original pixels.
             prediction: What the model predicts for the image, in original pixels.
         """
-        supervision = truth.supervision
+        supervision = sample.supervision
         if sk.MESHES in supervision.keys and sk.OBJECTS in supervision.streams:
-            table = self._compared(truth, prediction)
-            self._judge(truth, prediction, table)
-            self._add_matched(truth.scene, prediction, table)
+            table = self._compared(sample, prediction)
+            self._judge(sample, prediction, table)
+            self._add_matched(sample.scene, prediction, table)
 
     def merge(self, other: MeshEvaluator) -> None:
         """Add the images of another evaluator.
@@ -119,14 +119,14 @@ class MeshEvaluator:
         means = {f"AP_{kind}": _mean(np.array([*values.values()])) for kind, values in ap.items()}
         return {**means, **_means(metrics), "per_category": per_category}
 
-    def _compared(self, truth: sk.Sample, prediction: sk.Scene) -> Float[np.ndarray, "D G M"]:
+    def _compared(self, sample: sk.Sample, prediction: sk.Scene) -> Float[np.ndarray, "D G M"]:
         """Compute the `COLUMNS` of detections and objects near them; F1 is 0, and others NaN, elsewhere."""
-        targets, meshes = _on_cpu(truth.scene), _on_cpu(prediction)
-        near = overlaps(prediction.objects, truth.scene.objects) > NEAR
-        comparable = near & same_class(prediction.objects, truth.scene.objects)
+        targets, meshes = _on_cpu(sample.scene), _on_cpu(prediction)
+        near = overlaps(prediction.objects, sample.scene.objects) > NEAR
+        comparable = near & same_class(prediction.objects, sample.scene.objects)
         pairs = (comparable & has_surface(meshes)[:, None] & has_surface(targets)).nonzero()
         rows, columns = pairs.unbind(dim=1)
-        generator = torch.Generator().manual_seed(truth.id)
+        generator = torch.Generator().manual_seed(sample.id)
         target_surfaces = self._surfaces(targets, columns, generator)
         predicted_surfaces = self._surfaces(meshes, rows, generator)
         scales, depths = LONGEST / longest_edges(targets), [middle_depths(each) for each in (meshes, targets)]
@@ -145,23 +145,23 @@ class MeshEvaluator:
         chosen = rows.unique().tolist()  # type: ignore[no-untyped-call]
         return dict(zip(chosen, surfaces(meshes[chosen], self.samples, self.queries, generator), strict=True))
 
-    def _judge(self, truth: sk.Sample, prediction: sk.Scene, table: Float[np.ndarray, "D G M"]) -> None:
+    def _judge(self, sample: sk.Sample, prediction: sk.Scene, table: Float[np.ndarray, "D G M"]) -> None:
         """Add the detections of each kind, right or wrong."""
-        objects, detections = truth.scene.objects, prediction.objects
-        covered = _covered(truth, self.things)
-        ignored = ~_countable(truth.scene) | ~covered[objects.labels]
+        objects, detections = sample.scene.objects, prediction.objects
+        covered = _covered(sample, self.things)
+        ignored = ~_countable(sample.scene) | ~covered[objects.labels]
         kept = prediction.rows_with(sk.MESHES) & covered[detections.labels]
-        annotated = truth.scene.rows_with(sk.MESHES) & has_surface(_on_cpu(truth.scene))
+        annotated = sample.scene.rows_with(sk.MESHES) & has_surface(_on_cpu(sample.scene))
         kept &= ~ignored_detections(detections, objects, annotated)
         iou = overlaps(detections, objects)
-        if sk.OBJECTS not in truth.supervision.exhaustive:
+        if sk.OBJECTS not in sample.supervision.exhaustive:
             kept &= (iou > NEAR).any(dim=1)
         scores = _scores(detections)
         order = by_score(scores)
         order = order[kept.numpy()[order]]
         labels, ranked = detections.labels.numpy()[order], scores.double().numpy()[order]
         counted, same = objects.labels[~ignored].numpy(), same_class(detections, objects).numpy()
-        for kind, quality in self._qualities(truth.scene, prediction, table, iou).items():
+        for kind, quality in self._qualities(sample.scene, prediction, table, iou).items():
             matched = match((quality * same)[order], ignored.numpy(), np.array([RIGHT]))[0]
             counts = np.append(~ignored.numpy(), True)[matched]
             self.shapes[kind].update(counted, labels[counts], ranked[counts], (matched >= 0)[counts])
@@ -200,9 +200,9 @@ def _countable(scene: sk.Scene) -> Bool[Tensor, " G"]:
     return scene.rows_with(sk.MESHES) & has_surface(_on_cpu(scene)) & ~objects.crowd & ~objects.ignore
 
 
-def _covered(truth: sk.Sample, things: tuple[str, ...]) -> Bool[Tensor, " C"]:
+def _covered(sample: sk.Sample, things: tuple[str, ...]) -> Bool[Tensor, " C"]:
     """Return which classes the labels cover."""
-    classes = truth.supervision.classes
+    classes = sample.supervision.classes
     return torch.tensor([classes is None or name in classes for name in things], dtype=torch.bool)
 
 

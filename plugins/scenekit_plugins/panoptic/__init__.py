@@ -1,5 +1,6 @@
-"""Panoptic segmentation without weights: merges instance masks and semantic labels
-(Kirillov et al., Panoptic Feature Pyramid Networks, 2019, section 4 and Panoptic Segmentation, 2019, section 7).
+"""Panoptic segmentation without weights, merged from instance masks and semantic labels.
+
+Kirillov et al., Panoptic Feature Pyramid Networks, 2019, section 4 and Panoptic Segmentation, 2019, section 7.
 
 Letters: H W pixels of the original image.
 """
@@ -19,23 +20,26 @@ from scenekit.model.board import Board
 from scenekit.model.head import Core, Head
 from scenekit.scene import Scene
 from scenekit.structures import Geometry, Panoptic, Segment
+from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.panoptic.draw import draw_panoptic
 from scenekit_plugins.panoptic.evaluator import PanopticEvaluator
 
 
 class PanopticConfig(Config):
-    """`score_threshold` of objects; `overlap` is the share of a mask that may be taken by better objects before it is
-    dropped; a stuff segment needs the share `stuff_area` of the image at least, and `stuff_pixels` pixels.
-    """
+    """Options of the merging."""
 
     score_threshold: float = Field(default=0.5, ge=0, le=1)
+    """Smallest score of an object."""
     overlap: float = Field(default=0.5, ge=0, le=1)
+    """Share of a mask that better objects may cover before it is dropped."""
     stuff_area: float = Field(default=0.002, ge=0, le=1)
+    """Smallest area of a stuff segment, as a share of the image."""
     stuff_pixels: int = Field(default=0, ge=0)
+    """Smallest area of a stuff segment, in pixels."""
 
 
 class PanopticHead(Head[None, list[None]]):
-    """Nothing runs on the network; everything happens when an image is finished."""
+    """A head without a network, which merges the results of other tasks in postprocessing."""
 
     def __init__(self, core: Core, config: PanopticConfig) -> None:
         super().__init__()
@@ -48,7 +52,7 @@ class PanopticHead(Head[None, list[None]]):
         return [None] * len(board.images)
 
     def finish(self, value: None, scene: Scene, geometry: Geometry) -> Panoptic:
-        """Objects by falling score claim the pixels that are still free, then stuff labels fill what is left."""
+        """Merge: objects by falling score get the pixels that are still free, then stuff labels fill the rest."""
         ids = torch.zeros(scene.size, dtype=torch.int64)
         segments = _place_things(ids, scene, self.config)
         segments += _place_stuff(ids, scene, len(segments), self.config)
@@ -56,7 +60,7 @@ class PanopticHead(Head[None, list[None]]):
 
 
 def _place_things(ids: Tensor, scene: Scene, config: PanopticConfig) -> list[Segment]:
-    """Writes into `ids`."""
+    """Write the things into `ids`; return their segments."""
     scores = scene.objects.scores
     scores = torch.ones(len(scene.objects)) if scores is None else scores
     segments: list[Segment] = []
@@ -75,7 +79,7 @@ def _place_things(ids: Tensor, scene: Scene, config: PanopticConfig) -> list[Seg
 
 
 def _place_stuff(ids: Tensor, scene: Scene, taken: int, config: PanopticConfig) -> list[Segment]:
-    """Writes into `ids`."""
+    """Write the stuff into `ids`; return its segments."""
     labels = scene[SEMANTIC]
     free = (ids == 0) & (labels >= len(scene.vocabulary.things))
     codes = torch.where(free, labels + 1, 0)
@@ -89,7 +93,7 @@ def _place_stuff(ids: Tensor, scene: Scene, taken: int, config: PanopticConfig) 
 
 @hookimpl
 def scenekit_tasks() -> Iterator[TaskSpec]:
-    """The task `panoptic`."""
+    """Yield the task `panoptic`."""
     yield TaskSpec(
         name="panoptic",
         summary="every pixel belongs to one object or one kind of stuff",
@@ -98,7 +102,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         config=PanopticConfig,
         requires=(OBJECTS, MASKS, SEMANTIC),
         evaluator=PanopticEvaluator,
-        draw=draw_panoptic,
+        draw=on_canvas(draw_panoptic),
         draw_covers=Coverage.IMAGE,
         hub_tag="image-segmentation",
     )

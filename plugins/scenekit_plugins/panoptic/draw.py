@@ -6,8 +6,10 @@ from PIL import Image
 
 from scenekit.keys import PANOPTIC
 from scenekit.scene import Scene
+from scenekit.structures.panoptic import Panoptic, Segment
 from scenekit.visualization.canvas import enlarge_map, paint_map
-from scenekit.visualization.draw import MAP_OPACITY, around, named_regions, segment_colors
+from scenekit.visualization.draw import MAP_OPACITY, around, named_regions, object_colors
+from scenekit.visualization.palette import Color, label_color, object_color
 from scenekit.visualization.text_labels import Tag, draw_tags
 
 
@@ -23,3 +25,15 @@ def draw_panoptic(picture: Image.Image, scene: Scene, *, labels: bool = True) ->
         Tag(names[value], colors[value], around(spot), spot) for value, spot in named_regions(picture, scene, segments)
     ]
     return draw_tags(drawn, tags) if labels else drawn
+
+
+def segment_colors(scene: Scene, panoptic: Panoptic) -> dict[int, Color]:
+    """The color of each segment by its id: that of the object it stands for, or of its label."""
+    of_objects = object_colors(scene)
+
+    def color(segment: Segment) -> Color:
+        if segment.object is not None:
+            return of_objects[segment.object]
+        return object_color(segment.label, segment.id) if segment.is_thing else label_color(segment.label, muted=True)
+
+    return {segment.id: color(segment) for segment in panoptic.segments}

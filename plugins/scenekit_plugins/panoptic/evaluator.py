@@ -23,15 +23,15 @@ class PanopticEvaluator:
         labels = enumerate(vocabulary.labels)
         self.metric = PanopticQuality({i: PanopticCategory(name, is_thing=i < things) for i, name in labels})
 
-    def update(self, truth: Sample, prediction: Scene) -> None:
+    def update(self, sample: Sample, prediction: Scene) -> None:
         """Add one image.
 
         Args:
-            truth: The ground truth, in original pixels.
+            sample: The ground truth, in original pixels.
             prediction: What the model predicts for the image, in original pixels.
         """
-        if PANOPTIC in truth.supervision.keys:
-            target, predicted = truth.scene[PANOPTIC], prediction[PANOPTIC]
+        if PANOPTIC in sample.supervision.keys:
+            target, predicted = sample.scene[PANOPTIC], prediction[PANOPTIC]
             self.metric.update(target.ids, _segments(target), predicted.ids, _segments(predicted))
 
     def merge(self, other: PanopticEvaluator) -> None:

@@ -91,15 +91,15 @@ class GraphModeEvaluator:
     ) -> None:
         self.recall = SceneGraphRecall(vocabulary.predicates, mode, zero_shot, without_pairs)
 
-    def update(self, truth: Sample, prediction: Scene) -> None:
+    def update(self, sample: Sample, prediction: Scene) -> None:
         """Add one image.
 
         Args:
-            truth: The ground truth, in original pixels.
+            sample: The ground truth, in original pixels.
             prediction: What the model predicts for the image, in original pixels.
         """
-        if RELATIONS in truth.supervision.keys:
-            self.recall.update(graph_truth(truth.scene), graph_prediction(prediction))
+        if RELATIONS in sample.supervision.keys:
+            self.recall.update(graph_truth(sample.scene), graph_prediction(prediction))
 
     def merge(self, other: GraphModeEvaluator) -> None:
         """Add the images of another evaluator.
@@ -186,13 +186,13 @@ def _inclusive(boxes: Float[Tensor, "N 4"]) -> Float[Tensor, "N 4"]:
     return boxes - boxes.new_tensor([0, 0, LAST_PIXEL, LAST_PIXEL])
 
 
-def _target_boxes(truth: Sample) -> Given | None:
-    return {OBJECTS: truth.scene.objects.boxes} if _has_relations(truth) else None
+def _target_boxes(sample: Sample) -> Given | None:
+    return {OBJECTS: sample.scene.objects.boxes} if _has_relations(sample) else None
 
 
-def _target_objects(truth: Sample) -> Given | None:
-    return {OBJECTS: truth.scene.objects} if _has_relations(truth) else None
+def _target_objects(sample: Sample) -> Given | None:
+    return {OBJECTS: sample.scene.objects} if _has_relations(sample) else None
 
 
-def _has_relations(truth: Sample) -> bool:
-    return RELATIONS in truth.supervision.keys and len(truth.scene[RELATIONS]) > 0
+def _has_relations(sample: Sample) -> bool:
+    return RELATIONS in sample.supervision.keys and len(sample.scene[RELATIONS]) > 0

@@ -22,15 +22,15 @@ class SemanticEvaluator:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.metric = SemanticSegmentation(vocabulary.labels, ignore_label=IGNORE)
 
-    def update(self, truth: Sample, prediction: Scene) -> None:
+    def update(self, sample: Sample, prediction: Scene) -> None:
         """Add one image.
 
         Args:
-            truth: The ground truth, in original pixels.
+            sample: The ground truth, in original pixels.
             prediction: What the model predicts for the image, in original pixels.
         """
-        if SEMANTIC in truth.supervision.keys:
-            self.metric.update(truth.scene[SEMANTIC], prediction[SEMANTIC])
+        if SEMANTIC in sample.supervision.keys:
+            self.metric.update(sample.scene[SEMANTIC], prediction[SEMANTIC])
 
     def merge(self, other: SemanticEvaluator) -> None:
         """Add the images of another evaluator.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def coco(
-    truth: Annotated[Path, typer.Argument(metavar="GT.json", help="Ground truth in COCO's layout.")],
+    ground_truth: Annotated[Path, typer.Argument(metavar="GT.json", help="Ground truth in COCO's layout.")],
     results: Annotated[Path, typer.Argument(metavar="RESULTS.json", help="Results in COCO's layout.")],
     kinds: Annotated[
         str | None,
@@ -31,7 +31,7 @@ def coco(
     from scenekit.metrics.coco import score_files
 
     with output.console.status("scoring"):
-        scores = score_files(truth, results, _kinds(kinds), _sigmas(sigmas))
+        scores = score_files(ground_truth, results, _kinds(kinds), _sigmas(sigmas))
     if as_json:
         output.print_json(scores)
         return

@@ -10,7 +10,7 @@ from scenekit.cli import output
 
 
 def dense_captions(
-    truth: Annotated[Path, typer.Argument(metavar="GT.json", help="Ground truth; see above.")],
+    ground_truth: Annotated[Path, typer.Argument(metavar="GT.json", help="Ground truth; see above.")],
     prediction: Annotated[Path, typer.Argument(metavar="PRED.json", help="Predictions; see above.")],
     language: Annotated[
         str,
@@ -43,7 +43,7 @@ def dense_captions(
 
     notes = Notes(strict)
     scores = score_dense_caption_files(
-        truth, prediction, language, last_region, notes, lambda images: output.progress(images, "scoring")
+        ground_truth, prediction, language, last_region, notes, lambda images: output.progress(images, "scoring")
     )
     output.print_notes(notes)
     if as_json:

@@ -10,7 +10,7 @@ from scenekit.cli import output
 
 
 def kitti(
-    truth: Annotated[Path, typer.Argument(metavar="GT_DIR", help="Folder of label files, one an image.")],
+    ground_truth: Annotated[Path, typer.Argument(metavar="GT_DIR", help="Folder of label files, one an image.")],
     prediction: Annotated[Path, typer.Argument(metavar="PRED_DIR", help="Folder of files of the same names.")],
     as_json: output.JsonOption = False,
 ) -> None:
@@ -25,7 +25,7 @@ def kitti(
     """
     from scenekit.metrics.kitti import score_kitti_files
 
-    scores = score_kitti_files(truth, prediction, lambda files: output.progress(files, "scoring"))
+    scores = score_kitti_files(ground_truth, prediction, lambda files: output.progress(files, "scoring"))
     if as_json:
         output.print_json(scores)
     else:

@@ -9,7 +9,7 @@ from scenekit.cli import output
 
 
 def omni3d(
-    truth: Annotated[Path, typer.Argument(metavar="GT.json", help="Ground truth in Omni3D's layout.")],
+    ground_truth: Annotated[Path, typer.Argument(metavar="GT.json", help="Ground truth in Omni3D's layout.")],
     prediction: Annotated[Path, typer.Argument(metavar="PRED.json", help="Predictions; see above.")],
     truncation: Annotated[float, typer.Option(help="Ignore objects truncated by so much, as a share.")] = 0.33333333,
     visibility: Annotated[
@@ -35,7 +35,7 @@ def omni3d(
 
     rules = Omni3DFilter(truncation, visibility, min_height)
     scores = score_omni3d_files(
-        truth, prediction, rules, read_kind(boxes), proximity, lambda cells: output.progress(cells, "scoring")
+        ground_truth, prediction, rules, read_kind(boxes), proximity, lambda cells: output.progress(cells, "scoring")
     )
     if as_json:
         output.print_json(scores)

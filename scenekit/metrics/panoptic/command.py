@@ -9,8 +9,8 @@ from scenekit.cli import output
 
 
 def panoptic(
-    truth: Annotated[Path, typer.Argument(metavar="GT.json", help="Ground truth in COCO's panoptic layout.")],
-    truth_maps: Annotated[Path, typer.Argument(metavar="GT_PNGS", help="Folder of its PNG files.")],
+    ground_truth: Annotated[Path, typer.Argument(metavar="GT.json", help="Ground truth in COCO's panoptic layout.")],
+    target_maps: Annotated[Path, typer.Argument(metavar="GT_PNGS", help="Folder of its PNG files.")],
     prediction: Annotated[Path, typer.Argument(metavar="PRED.json", help="Predictions in the same layout.")],
     predicted_maps: Annotated[Path, typer.Argument(metavar="PRED_PNGS", help="Folder of their PNG files.")],
     all_crowds: Annotated[
@@ -25,8 +25,8 @@ def panoptic(
     from scenekit.metrics.panoptic import score_panoptic_files
 
     scores = score_panoptic_files(
-        truth,
-        truth_maps,
+        ground_truth,
+        target_maps,
         prediction,
         predicted_maps,
         "all" if all_crowds else "last",

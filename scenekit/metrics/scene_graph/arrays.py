@@ -1,6 +1,7 @@
-"""The arrays of a scene graph as the metrics take them, checked.
+"""The arrays of a scene graph that the metrics read, checked.
 
-Letters: G true objects, R true relations, N predicted objects, K predicted pairs, Q predicates with "no relation".
+Letters: G ground-truth objects, R ground-truth relations, N predicted objects, K predicted pairs, Q predicates with
+"no relation".
 
 Boxes are xyxy with the last pixel included (x2 - x1 + 1 wide), as the benchmark's files have them; of half-open boxes,
 which a `Scene` has, take 1 from x2 and y2. Predicates are counted from 1; 0 is "no relation".
@@ -16,12 +17,18 @@ from scenekit.errors import InputError
 from scenekit.metrics.checks import ANY, check_length, corners, decimals, integers
 
 LAST_PIXEL = 1.0
-"""What x2 - x1 lacks of the width where the last pixel is included."""
+"""The difference of the width and x2 - x1 where the last pixel is included."""
 
 
 @dataclass(frozen=True, eq=False)
 class GraphTruth:
-    """What one image shows; `relations` holds rows (subject, object, predicate)."""
+    """The ground truth of one image.
+
+    Attributes:
+        boxes: xyxy pixels, the last one included.
+        labels: Class of each object.
+        relations: Rows (subject, object, predicate).
+    """
 
     boxes: Float[np.ndarray, "G 4"]
     labels: Int[np.ndarray, " G"]
@@ -29,26 +36,40 @@ class GraphTruth:
 
     @classmethod
     def of(cls, boxes: Any, labels: Any, relations: Any) -> "GraphTruth":
-        """From arrays, tensors or lists, of which any may be empty.
+        """Make it from arrays, tensors or lists, of which any may be empty.
 
-        Raises InputError for wrong shapes, numbers that are not finite, and relations to missing objects.
+        Args:
+            boxes: [G 4] xyxy pixels, the last one included.
+            labels: [G] integers.
+            relations: [R 3] integers: subject and object from 0, predicate from 1.
+
+        Returns:
+            The checked arrays.
+
+        Raises:
+            InputError: Wrong shapes, numbers that are not finite, or relations to missing objects.
         """
-        known, classes = corners(boxes, -LAST_PIXEL), integers("labels", labels)
+        corner_boxes, classes = corners(boxes, -LAST_PIXEL), integers("labels", labels)
         rows = integers("relations", relations, 3)
-        check_length("labels", classes, len(known), "boxes")
-        _check_objects("relations", rows[:, :2], len(known))
+        check_length("labels", classes, len(corner_boxes), "boxes")
+        _check_objects("relations", rows[:, :2], len(corner_boxes))
         if (wrong := np.flatnonzero(rows[:, 2] < 1)).size:
             raise InputError(
                 f"'relations' number {wrong[0]} has the predicate {rows[wrong[0], 2]}; they are counted from 1"
             )
-        return cls(known, classes, rows)
+        return cls(corner_boxes, classes, rows)
 
 
 @dataclass(frozen=True, eq=False)
 class GraphPrediction:
-    """What was predicted for one image.
+    """The prediction for one image.
 
-    `pairs` holds rows (subject, object), the best triplet first; `probabilities` has "no relation" in column 0.
+    Attributes:
+        boxes: xyxy pixels, the last one included.
+        labels: Class of each object.
+        scores: Score of each object.
+        pairs: Rows (subject, object), the best triplet first.
+        probabilities: Of the predicates of each pair, "no relation" in column 0.
     """
 
     boxes: Float[np.ndarray, "N 4"]
@@ -59,18 +80,29 @@ class GraphPrediction:
 
     @classmethod
     def of(cls, boxes: Any, labels: Any, scores: Any, pairs: Any, probabilities: Any) -> "GraphPrediction":
-        """From arrays, tensors or lists, of which any may be empty.
+        """Make it from arrays, tensors or lists, of which any may be empty.
 
-        Raises InputError for wrong shapes, numbers that are not finite, and pairs of missing objects.
+        Args:
+            boxes: [N 4] xyxy pixels, the last one included.
+            labels: [N] integers.
+            scores: [N], not below 0.
+            pairs: [K 2] integers: subject and object from 0.
+            probabilities: [K Q], not below 0, "no relation" first.
+
+        Returns:
+            The checked arrays.
+
+        Raises:
+            InputError: Wrong shapes, numbers that are not finite, or pairs of missing objects.
         """
-        found, classes = corners(boxes, -LAST_PIXEL), integers("labels", labels)
+        corner_boxes, classes = corners(boxes, -LAST_PIXEL), integers("labels", labels)
         certainty, rows = decimals("scores", scores, least=0.0), integers("relations", pairs, 2)
         table = decimals("scores of relations", probabilities, columns=ANY, least=0.0)
-        check_length("labels", classes, len(found), "boxes")
-        check_length("scores", certainty, len(found), "boxes")
+        check_length("labels", classes, len(corner_boxes), "boxes")
+        check_length("scores", certainty, len(corner_boxes), "boxes")
         check_length("scores of relations", table, len(rows), "relations")
-        _check_objects("relations", rows, len(found))
-        return cls(found, classes, certainty, rows, table)
+        _check_objects("relations", rows, len(corner_boxes))
+        return cls(corner_boxes, classes, certainty, rows, table)
 
 
 def _check_objects(name: str, pairs: Int[np.ndarray, "K 2"], objects: int) -> None:

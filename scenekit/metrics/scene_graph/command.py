@@ -10,7 +10,7 @@ from scenekit.cli import output
 
 
 def scene_graph(
-    truth: Annotated[Path, typer.Argument(metavar="GT.json", help="Ground truth; see above.")],
+    ground_truth: Annotated[Path, typer.Argument(metavar="GT.json", help="Ground truth; see above.")],
     prediction: Annotated[Path, typer.Argument(metavar="PRED.json", help="Predictions; see above.")],
     mode: Annotated[
         str,
@@ -49,7 +49,7 @@ def scene_graph(
 
     notes = Notes(strict)
     scores = score_scene_graph_files(
-        truth,
+        ground_truth,
         prediction,
         read_mode(mode),
         zero_shot,

@@ -10,7 +10,7 @@ from scenekit.errors import InputError
 
 
 def semantic(
-    truth: Annotated[Path, typer.Argument(metavar="GT_PNGS", help="Folder of label maps, one an image.")],
+    ground_truth: Annotated[Path, typer.Argument(metavar="GT_PNGS", help="Folder of label maps, one an image.")],
     prediction: Annotated[Path, typer.Argument(metavar="PRED_PNGS", help="Folder of label maps of the same names.")],
     names: Annotated[
         Path | None,
@@ -28,7 +28,9 @@ def semantic(
     from scenekit.metrics.semantic import score_label_maps
 
     classes = None if names is None else _lines(names)
-    scores = score_label_maps(truth, prediction, classes, ignore_label, lambda files: output.progress(files, "scoring"))
+    scores = score_label_maps(
+        ground_truth, prediction, classes, ignore_label, lambda files: output.progress(files, "scoring")
+    )
     if as_json:
         output.print_json(scores)
     else:

@@ -15,7 +15,7 @@ Progress = Callable[[Iterable[str]], Iterable[str]]
 
 
 def score_label_maps(
-    truth: Path,
+    ground_truth: Path,
     prediction: Path,
     classes: Sequence[str] | None = None,
     ignore_label: int = 255,
@@ -24,7 +24,7 @@ def score_label_maps(
     """Compute mean IoU of two folders with files of the same names.
 
     Args:
-        truth: The folder of ground-truth maps.
+        ground_truth: The folder of ground-truth maps.
         prediction: The folder of predicted maps; those without ground truth are refused.
         classes: Names of the labels 0, 1, ...; their numbers, if None.
         ignore_label: Ground-truth pixels of this label count nowhere; predicted ones are misses.
@@ -36,13 +36,15 @@ def score_label_maps(
     Raises:
         InputError: Names the folder or the file that cannot be scored.
     """
-    names = _paired_names(truth, prediction)
+    names = _paired_names(ground_truth, prediction)
     if classes is None:
-        labels = [_highest_label(folder / name, ignore_label) for folder in (truth, prediction) for name in names]
+        labels = [
+            _highest_label(folder / name, ignore_label) for folder in (ground_truth, prediction) for name in names
+        ]
         classes = [str(label) for label in range(max(labels) + 1)]
     metric = SemanticSegmentation(classes, ignore_label)
     for name in progress(names):
-        target, predicted = read_label_map(truth / name), read_label_map(prediction / name)
+        target, predicted = read_label_map(ground_truth / name), read_label_map(prediction / name)
         try:
             metric.update(target, predicted)
         except InputError as error:
@@ -74,13 +76,13 @@ def read_label_map(path: Path) -> Int[np.ndarray, "H W"]:
     return labels.astype(np.int64)
 
 
-def _paired_names(truth: Path, prediction: Path) -> list[str]:
+def _paired_names(ground_truth: Path, prediction: Path) -> list[str]:
     """Return the names of the PNG files of both folders."""
-    expected, predicted = (_names(folder) for folder in (truth, prediction))
+    expected, predicted = (_names(folder) for folder in (ground_truth, prediction))
     if missing := sorted(expected - predicted):
         raise InputError(f"{prediction} has no prediction {missing[0]} ({len(missing)} of {len(expected)} are missing)")
     if unknown := sorted(predicted - expected):
-        raise InputError(f"{prediction} has a prediction {unknown[0]}, for which {truth} has no ground truth")
+        raise InputError(f"{prediction} has a prediction {unknown[0]}, for which {ground_truth} has no ground truth")
     return sorted(expected)
 
 

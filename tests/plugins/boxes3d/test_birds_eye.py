@@ -9,7 +9,6 @@ import torch
 
 import scenekit as sk
 from scenekit.keys import BOXES3D
-from scenekit.visualization.camera_view import has_front
 from scenekit_plugins.boxes3d.birds_eye import (
     PAPER,
     SHORTEST,
@@ -22,6 +21,7 @@ from scenekit_plugins.boxes3d.birds_eye import (
     grid_step,
     not_far_off,
 )
+from scenekit_plugins.boxes3d.cuboids import has_front
 from tests.visualization.spatial_scenes import CAMERA, ahead, cuboids
 
 

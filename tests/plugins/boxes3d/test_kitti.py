@@ -18,7 +18,7 @@ from scenekit.evaluation.loop import evaluators
 from scenekit.recipe import ModelConfig
 from scenekit.structures import Camera
 from scenekit_datasets.image_labels import Labels
-from scenekit_datasets.kitti.labels import Rules, read_labels, words_of
+from scenekit_datasets.kitti.labels import Rules, class_names_of, read_labels
 from scenekit_plugins.boxes3d.kitti import KittiEvaluator
 
 FOLDER = Path(__file__).parents[2] / "reference" / "mesh3d" / "kitti"
@@ -38,7 +38,7 @@ def labelled(truth: sk.Scene) -> sk.Sample:
 
 
 def images() -> list[tuple[sk.Sample, sk.Scene]]:
-    rules, shift = Rules(words_of(NAMES)), torch.zeros(3)
+    rules, shift = Rules(class_names_of(NAMES)), torch.zeros(3)
     paths = sorted((FOLDER / "label_2").glob("*.txt"))
     folders = ("label_2", "pred")
     rows = [[scene(read_labels(FOLDER / folder / path.name, rules, shift)) for folder in folders] for path in paths]
@@ -63,7 +63,7 @@ def files(tmp_path: Path, truth: str, prediction: str) -> tuple[sk.Scene, sk.Sce
     paths = tmp_path / "truth.txt", tmp_path / "prediction.txt"
     for path, text in zip(paths, (truth, prediction), strict=True):
         path.write_text(text)
-    rules = Rules(words_of(("Car",)))
+    rules = Rules(class_names_of(("Car",)))
     vocabulary = sk.Vocabulary(("Car",))
     both = [scene(read_labels(path, rules, torch.zeros(3)), vocabulary) for path in paths]
     return both[0], both[1]

@@ -74,7 +74,7 @@ DAMAGED: dict[str, Change] = {
     "calib/000003.txt has no line 'P2'; expected P2, R0_rect and Tr_velo_to_cam, got R0_rect": written(
         "calib", calibration(P2="")
     ),
-    "P2: a camera needs finite intrinsics with focal lengths above 0, got fx, fy = (-50.0, 50.0)": written(
+    "P2: camera intrinsics must be finite, with focal lengths above 0, got fx, fy = (-50.0, 50.0)": written(
         "calib", calibration(P2=f"-{PROJECTION}")
     ),
     "focal lengths above 0, got fx, fy = (50.0, 0.0)": written(

@@ -119,18 +119,18 @@ LATER: dict[str, Change] = {
     "annotation id 4 has no 'size'": first("center", [1, 2, 3]),
     "annotation id 4: 'bbox_3d' must be 9 numbers, not 7": first("bbox_3d", [1] * 7),
     "annotation id 4: a 3D box needs width, height and length above 0": first("bbox_3d", [1, 1, 1, 0, 1, 1, 0, 0, 0]),
-    "annotation id 4: 'rotation' is no rotation": lambda data: data["annotations"][0].update(
+    "annotation id 4: 'rotation' is not a rotation": lambda data: data["annotations"][0].update(
         center=[0, 0, 5], size=[1, 1, 1], rotation=[[1, 0, 0], [0, 1, 0], [0, 0, -1]]
     ),
     "'relations' has 'no'; did you mean 'on'?": lambda data: (
         data.update(predicates=["on"]),
         image("relations", [{"subject_id": 4, "object_id": 4, "predicate": "no"}])(data),
     ),
-    "image id 1: relation of image 0 0: 'object_id' is 5, no object of this image": image(
+    "image id 1: relation of image 0 0: 'object_id' is 5, which is not an object": image(
         "relations", [{"subject_id": 4, "object_id": 5, "predicate": "on"}]
     ),
     "image id 1: 'camera' must be three rows": image("camera", "pinhole"),
-    "image id 1: 'camera': a camera needs finite intrinsics": image("camera", [0, 1, 2, 3]),
+    "image id 1: 'camera': camera intrinsics must be finite": image("camera", [0, 1, 2, 3]),
     "image id 1: 'classes' has 'dogs'; did you mean 'dog'?": image("classes", ["dogs"]),
     "image id 1: 'supervises' has 'keypoint'; did you mean 'keypoints'?": image("supervises", ["keypoint"]),
     "image id 1: 'exhaustive' must be a list of names": image("exhaustive", "no"),
@@ -177,7 +177,9 @@ def test_relations_of_missing_objects_may_be_skipped(tmp_path: Path, caplog: pyt
     with caplog.at_level(logging.WARNING):
         relations = opened(tmp_path, image("relations", entries), faulty="skip")[0].scene[sk.RELATIONS]
     assert (relations.subject.tolist(), relations.object.tolist()) == ([0], [0])
-    assert [("'object_id' is 5" in told, told.endswith("left out")) for told in caplog.messages] == [(True, True)]
+    assert [("'object_id' is 5" in message, message.endswith("skipped")) for message in caplog.messages] == [
+        (True, True)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +204,7 @@ def test_options_that_can_not_be(tmp_path: Path) -> None:
         ({}, "needs either annotations="),
         ({"root": "x", "annotations": "y"}, "needs either annotations="),
         ({"annotations": str(tmp_path / "none.json")}, "no such file"),
-        ({"root": str(tmp_path / "none")}, "expected the folder of COCO"),
+        ({"root": str(tmp_path / "none")}, "is not a COCO root"),
         ({"root": str(tmp_path), "parts": ["instance"]}, "did you mean 'instances'"),
         ({"annotations": "x", "faulty": "ignore"}, "faulty must be"),
         ({"annotation": "x"}, "did you mean 'annotations'"),

@@ -7,9 +7,10 @@ import torch
 import trimesh
 
 import scenekit as sk
-from scenekit.data.issues import faults_of, notes_of
-from scenekit.data.shape_checks import mesh_faults, open_meshes, voxel_faults
-from scenekit.data.value_checks import mended_sample
+from scenekit.data.checks import valid_values, validated
+from scenekit.data.issues import issues_of, notes_of
+from scenekit.fields.base import Issue
+from scenekit.fields.meshes import open_meshes
 from scenekit.keys import MESHES, OBJECTS, VOXELS
 from scenekit.structures import Meshes
 
@@ -30,7 +31,7 @@ FAULTY_MESHES = {
         mesh([[NAN, 0, 0], *CORNERS[1:]], [[0, 1, 2]]),
         "1 of 3 vertices are not finite",
     ),
-    "meshes whose faces name vertices that are not there": (
+    "meshes whose faces name vertices that do not exist": (
         mesh(CORNERS, [[0, 1, 2], [0, 1, 3], [0, -1, 2]]),
         "2 of 3 faces name vertices beyond its 3",
     ),
@@ -39,7 +40,7 @@ FAULTY_GRIDS = {
     "empty voxel grids": (torch.zeros(1, 2, 2, 2), "none of its 8 cells is full"),
     "voxel grids with values that are not from 0 to 1": (
         torch.tensor([0, 1, NAN, 2, -1, 0.5, 0, 0]).reshape(1, 2, 2, 2),
-        "3 of 8 cells hold no number from 0 to 1",
+        "3 of 8 cells do not hold a number from 0 to 1",
     ),
 }
 
@@ -55,19 +56,19 @@ def sample(key: sk.Key[Any, Any], value: Any) -> sk.Sample:
 @pytest.mark.parametrize("kind", FAULTY_MESHES)
 def test_faulty_meshes(kind: str) -> None:
     wrong, told = FAULTY_MESHES[kind]
-    assert mesh_faults(Meshes.cat([BOX, wrong, BOX])) == {1: (kind, told)}
     found = sample(MESHES, Meshes.cat([BOX, wrong]))
-    assert list(faults_of(found)) == [(kind, "meshes of objects 1")]
-    assert mended_sample(found).scene.rows_with(MESHES).tolist() == [True, False]
+    assert validated(found.scene, MESHES).issues == [Issue(kind, told, row=1)]
+    assert list(issues_of(found)) == [(kind, "meshes of objects 1")]
+    assert valid_values(found).scene.rows_with(MESHES).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("kind", FAULTY_GRIDS)
 def test_faulty_grids(kind: str) -> None:
     wrong, told = FAULTY_GRIDS[kind]
-    assert voxel_faults(torch.cat([torch.ones(1, 2, 2, 2), wrong])) == {1: (kind, told)}
     found = sample(VOXELS, torch.cat([torch.ones(1, 2, 2, 2), wrong]))
-    assert list(faults_of(found)) == [(kind, "voxels of objects 1")]
-    assert mended_sample(found).scene.rows_with(VOXELS).tolist() == [True, False]
+    assert validated(found.scene, VOXELS).issues == [Issue(kind, told, row=1)]
+    assert list(issues_of(found)) == [(kind, "voxels of objects 1")]
+    assert valid_values(found).scene.rows_with(VOXELS).tolist() == [True, False]
 
 
 def test_rows_that_carry_nothing_have_no_fault() -> None:
@@ -75,13 +76,16 @@ def test_rows_that_carry_nothing_have_no_fault() -> None:
     scene = found.scene
     valid = {MESHES: torch.tensor([True, False])}
     bare = sk.Scene(scene.size, scene.vocabulary, scene.streams, scene.values, valid)
-    assert not list(faults_of(sk.Sample(found.image, bare, found.supervision, 7)))
+    assert not list(issues_of(sk.Sample(found.image, bare, found.supervision, 7)))
 
 
 def test_sound_shapes() -> None:
-    assert not mesh_faults(BOX) and not mesh_faults(Meshes.from_lists([], []))
-    assert not voxel_faults(torch.ones(3, 2, 2, 2, dtype=torch.bool)) and not voxel_faults(torch.zeros(0, 2, 2, 2))
-    assert not list(faults_of(sample(MESHES, Meshes.cat([BOX, BOX]))))
+    empty = sk.Scene(
+        (40, 60), sk.Vocabulary(()), {}, {MESHES: Meshes.from_lists([], []), VOXELS: torch.zeros(0, 2, 2, 2)}
+    )
+    assert not validated(empty, MESHES).issues and not validated(empty, VOXELS).issues
+    assert not list(issues_of(sample(VOXELS, torch.ones(2, 2, 2, 2, dtype=torch.bool))))
+    assert not list(issues_of(sample(MESHES, Meshes.cat([BOX, BOX]))))
 
 
 def test_open_meshes_are_worth_a_note() -> None:
@@ -89,7 +93,7 @@ def test_open_meshes_are_worth_a_note() -> None:
     both = Meshes.cat([BOX, lid_off])
     assert open_meshes(both).tolist() == [False, True] and open_meshes(BOX[[]]).shape == (0,)
     assert list(notes_of(sample(MESHES, both))) == [("meshes that are not closed", "meshes of objects 1")]
-    assert not list(faults_of(sample(MESHES, both)))
+    assert not list(issues_of(sample(MESHES, both)))
 
 
 @pytest.mark.parametrize("kind", FAULTY_MESHES)

@@ -51,7 +51,7 @@ ENTRIES: dict[str, Change] = {
     "image id 2: 'K' must be three rows of three finite numbers, not [[1, 0, 0], [0, \"fy\"": changed(
         "images", 1, K=[[1, 0, 0], [0, "fy", 0], [0, 0, 1]]
     ),
-    "image id 2: 'K': a camera needs finite intrinsics with focal lengths above 0, got fx, fy = (-50.0, 50.0)": changed(
+    "image id 2: 'K': camera intrinsics must be finite, with focal lengths above 0, got": changed(
         "images", 1, K=[[-50, 0, 40], [0, 50, 30], [0, 0, 1]]
     ),
     "image id 2 has no 'file_path'": changed("images", 1, file_path=None),
@@ -113,7 +113,7 @@ def test_faulty_rows(tmp_path: Path, message: str, caplog: pytest.LogCaptureFixt
     found = opened(tmp_path, data)
     with caplog.at_level(logging.WARNING):
         scene = found[0].scene
-    assert message in caplog.text and len(found.faults(0)) == 1
+    assert message in caplog.text and len(found.issues(0)) == 1
     assert scene.names() == ["car", "person"] and scene.objects.ignore.tolist() == [True, True]
     assert scene.rows_with(sk.BOXES3D).tolist() == [False, True]
     caplog.clear()
@@ -136,7 +136,7 @@ def test_without_a_2d_box_there_is_no_object(tmp_path: Path, message: str, value
     data = omni3d()
     changed("annotations", **values)(data)
     found = opened(tmp_path, data)
-    assert found[0].scene.names() == ["person"] and len(found.faults(0)) == 1 and message in found.faults(0)[0]
+    assert found[0].scene.names() == ["person"] and len(found.issues(0)) == 1 and message in found.issues(0)[0]
 
 
 def test_objects_behind_the_camera_are_no_fault(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_objects_behind_the_camera_are_no_fault(tmp_path: Path) -> None:
     changed("annotations", center_cam=[0.5, 0.1, -8.0])(data)
     changed("annotations", 1, behind_camera=True)(data)
     found = opened(tmp_path, data)
-    assert not found.faults(0) and found[0].scene.rows_with(sk.BOXES3D).tolist() == [False, False]
+    assert not found.issues(0) and found[0].scene.rows_with(sk.BOXES3D).tolist() == [False, False]
 
 
 FILES = {

@@ -10,13 +10,14 @@ import pytest
 import torch
 
 import scenekit as sk
-from scenekit.data.checks import checked
+from scenekit.data.checks import checked, valid_values, validated
 from scenekit.data.inspection import inspect
-from scenekit.data.issues import faults_of, notes_of
-from scenekit.data.value_checks import LONGEST, mended, mended_sample, repeats
+from scenekit.data.issues import issues_of, notes_of
 from scenekit.errors import InputError
+from scenekit.fields.captions import MOST_WORDS
 from scenekit.keys import ATTRIBUTES, BOXES3D, CAPTIONS, OBJECTS, RELATIONS
 from scenekit.structures import Boxes3D, Captions, Relations
+from scenekit.structures.tensors import repeats
 
 VOCABULARY = sk.Vocabulary(things=("cat", "dog"), predicates=("on", "near"), attributes=("red", "small"))
 SIZE = (40, 60)
@@ -45,10 +46,10 @@ def triples(relations: Relations) -> list[tuple[int, ...]]:
 GOOD = (0, 1, 2)
 
 RELATION_FAULTS = {
-    "relations to missing objects": ((0, 0, 3), "relations 1 names object 3; there are 3"),
-    "relations with an unknown predicate": ((0, 2, 1), "relations 1 has predicate 2; the vocabulary has 2"),
-    "relations of an object to itself": ((1, 0, 1), "relations 1 is of object 1 to itself"),
-    "relations that repeat another one": (GOOD, "relations 1 repeats number 0"),
+    "relations to missing objects": ((0, 0, 3), "relations 1: it names object 3; there are 3"),
+    "relations with unknown predicates": ((0, 2, 1), "relations 1: its label is 2; the vocabulary has 2 predicates"),
+    "relations of an object to itself": ((1, 0, 1), "relations 1: it is of object 1 to itself"),
+    "relations that repeat another one": (GOOD, "relations 1: it repeats number 0"),
 }
 
 
@@ -60,8 +61,8 @@ def test_faulty_relations(kind: str, caplog: pytest.LogCaptureFixture) -> None:
         kept = checked(bad, origin="farm")
     assert triples(kept.scene[RELATIONS]) == [GOOD, (1, 1, 2)]
     assert caplog.messages == [f"image {bad.id} of farm: {told}; dropped 1 of relations"]
-    assert list(faults_of(bad)) == [(kind, "relations 1")]
-    with pytest.raises(InputError, match=f"image {bad.id} of farm: {told}; mend the annotations") as caught:
+    assert list(issues_of(bad)) == [(kind, "relations 1")]
+    with pytest.raises(InputError, match=f"image {bad.id} of farm: {told}; fix the annotations") as caught:
         checked(bad, origin="farm", strict=True)
     assert "\n" not in str(caught.value)
 
@@ -101,8 +102,8 @@ def test_relations_follow_when_boxes_go_as_well() -> None:
 TEXT_FAULTS: dict[str, tuple[Any, str]] = {
     "empty texts": (" \n", "text 1 is empty"),
     "texts of punctuation alone": ("?!… «—»", "text 1 is '?!… «—»', punctuation alone"),
-    f"texts of more than {LONGEST} words": ("very " * 1000, "text 1 has 1,000 words, more than 500"),
-    "texts that are none": (None, "text 1 is a NoneType; a string is expected"),
+    f"texts of more than {MOST_WORDS} words": ("very " * 1000, "text 1 has 1,000 words, more than 500"),
+    "texts that are not strings": (None, "text 1 is a NoneType; expected a string"),
 }
 
 
@@ -123,7 +124,7 @@ def test_faulty_texts(kind: str, caplog: pytest.LogCaptureFixture) -> None:
     assert kept.scene[CAPTIONS].texts == (("a cat",), ("a dog", "the dog"), ("it",))
     assert kept.scene.rows_with(CAPTIONS).all()
     assert caplog.messages == [f"image {bad.id} of farm: captions of objects 1: {told}; dropped 1 of captions"]
-    assert list(faults_of(bad)) == [(kind, "captions of objects 1")]
+    assert list(issues_of(bad)) == [(kind, "captions of objects 1")]
     with pytest.raises(InputError, match=f"image {bad.id} of farm: captions of objects 1: text 1"):
         checked(bad, origin="farm", strict=True)
 
@@ -144,7 +145,7 @@ STRANGE = ("🐕", "собака на траве", "狗", "كلب", "a dog 🐕�
 @pytest.mark.parametrize("text", STRANGE)
 def test_any_script_and_emoji_are_legal(text: str) -> None:
     fine = sample({CAPTIONS: Captions(((text,), ("a dog",), ("it",)))})
-    assert checked(fine, strict=True) is fine and list(faults_of(fine)) == []
+    assert checked(fine, strict=True) is fine and list(issues_of(fine)) == []
 
 
 def test_what_a_tokenizer_may_not_spell_is_noted() -> None:
@@ -159,8 +160,8 @@ def test_attributes_of_another_width(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         kept = checked(bad, origin="farm")
     assert ATTRIBUTES not in kept.scene and ATTRIBUTES not in kept.supervision.keys
-    assert "image 300 of farm: attributes have the shape [3, 5]; 2 columns are expected" in caplog.text
-    assert list(faults_of(bad)) == [("attributes of another width", "attributes")]
+    assert "image 300 of farm: attributes: the shape is [3, 5]; expected 2 columns" in caplog.text
+    assert list(issues_of(bad)) == [("attributes of another width", "attributes")]
 
 
 @pytest.mark.parametrize(("id", "value"), [(310, 1.5), (311, -0.1), (312, float("inf")), (313, float("-inf"))])
@@ -169,8 +170,8 @@ def test_attributes_that_are_no_probabilities(id: int, value: float, caplog: pyt
     with caplog.at_level(logging.WARNING):
         kept = checked(bad, origin="farm")
     assert kept.scene.rows_with(ATTRIBUTES).tolist() == [True, False, True]
-    assert f"attributes of objects 1: 'small' is {value:g}; 0 to 1 is expected" in caplog.text
-    assert list(faults_of(bad)) == [("attributes that are no probabilities", "attributes of objects 1")]
+    assert f"attributes of objects 1: 'small' is {value:g}; expected 0 to 1" in caplog.text
+    assert list(issues_of(bad)) == [("attributes that are not probabilities", "attributes of objects 1")]
 
 
 def test_unknown_attributes_are_no_fault() -> None:
@@ -190,10 +191,10 @@ def test_repeats() -> None:
 
 def test_values_of_other_kinds_are_taken_as_they_are() -> None:
     fine = sample({})
-    assert mended_sample(fine) is fine
+    assert valid_values(fine) is fine
     key: Any = sk.Key("tests.value_checks.page", doc="a text of the image")
     paged = replace(fine.scene, values={key: Captions((("",),))})
-    assert mended(paged, key).faults == ()
+    assert validated(paged, key).issues == ()
 
 
 class Spoiled:
@@ -216,13 +217,13 @@ class Spoiled:
 
 def test_a_data_set_is_looked_at_whatever_it_holds() -> None:
     found = inspect(Spoiled()).to_json()
-    kinds = {*RELATION_FAULTS, *TEXT_FAULTS, "attributes of another width", "attributes that are no probabilities"}
+    kinds = {*RELATION_FAULTS, *TEXT_FAULTS, "attributes of another width", "attributes that are not probabilities"}
     assert {kind: each["count"] for kind, each in found["findings"].items() if kind != "classes without objects"} == {
-        kind: 3 if kind == "attributes that are no probabilities" else 1 for kind in kinds
+        kind: 3 if kind == "attributes that are not probabilities" else 1 for kind in kinds
     }
     assert found["refused"]["count"] == len(Spoiled()) - 1
-    assert found["refused"]["places"][0].startswith("image 0 of the data set: relations 1 names object 3")
-    assert found["predicates"] == {"near": 5} and next(iter(found["notes"])).startswith("texts with emoji")
+    assert found["refused"]["places"][0].startswith("image 0 of the data set: relations 1: it names object 3")
+    assert found["names"] == {"predicates": {"near": 5}} and next(iter(found["notes"])).startswith("texts with emoji")
 
 
 BOX3D_FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -249,7 +250,9 @@ def test_faulty_boxes3d(message: str, caplog: pytest.LogCaptureFixture) -> None:
         kept = checked(bad, origin="farm")
     assert f"boxes3d of objects 1: {message}" in caplog.text
     assert len(kept.scene.objects) == 3 and kept.scene.rows_with(BOXES3D).tolist() == [True, False, False]
-    assert [fault.kind.split()[3 if kind == "volume" else 2] for fault in mended(bad.scene, BOXES3D).faults] == [kind]
+    assert [fault.kind.split()[3 if kind == "volume" else 2] for fault in validated(bad.scene, BOXES3D).issues] == [
+        kind
+    ]
     with pytest.raises(InputError, match="boxes3d of objects 1"):
         checked(bad, strict=True)
 
@@ -257,4 +260,4 @@ def test_faulty_boxes3d(message: str, caplog: pytest.LogCaptureFixture) -> None:
 def test_a_row_that_carries_no_3d_box_is_no_fault() -> None:
     nothing = Boxes3D(torch.full((3, 3), NAN), torch.full((3, 3), NAN), torch.full((3, 3, 3), NAN))
     fine = sample({BOXES3D: nothing}, {BOXES3D: torch.zeros(3, dtype=torch.bool)})
-    assert checked(fine, strict=True) is fine and list(faults_of(fine)) == []
+    assert checked(fine, strict=True) is fine and list(issues_of(fine)) == []

@@ -58,7 +58,7 @@ ROWS: dict[str, Change] = {
         "objects", "objects", thing(9, "man", [90, 5, 10, 4])
     ),
     "object 9 [10.0, 5.0, 10.0, 9.0] is empty": rows("objects", "objects", thing(9, "man", [10, 5, 0, 4])),
-    "relationship of image 1 number 2: 'object' is 77, no object of this image": rows(
+    "relationship of image 1 number 2: 'object' is 77, which is not an object of this image": rows(
         "relationships", "relationships", relation(1, "on", 77)
     ),
     "subject and object are the same, 1": rows("relationships", "relationships", relation(1, "on", 1)),
@@ -88,7 +88,7 @@ def test_faulty_rows(tmp_path: Path, message: str, caplog: pytest.LogCaptureFixt
     found = opened(tmp_path, data)
     with caplog.at_level(logging.WARNING):
         scene = found[0].scene
-    assert len(found.faults(0)) == 1 or "object of image" in message, "and what refers to an object that is left out"
+    assert len(found.issues(0)) == 1 or "object of image" in message, "and what refers to an object that is left out"
     assert message in caplog.text and "hat" in scene.names()
     caplog.clear()
     assert found[0] and not caplog.text, "told once"
@@ -143,8 +143,8 @@ def test_a_changed_file_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"root": "nowhere"}, "expected the folder of Visual Genome"),
-        ({"images": "nowhere"}, "expected a folder of images"),
+        ({"root": "nowhere"}, "is not a Visual Genome root"),
+        ({"images": "nowhere"}, "name the folder of images with images="),
         ({"faulty": "ignore"}, "faulty must be 'refuse' or 'skip'"),
         ({"unlisted": "no"}, "unlisted must be 'absent' or 'unknown'"),
         ({"keys": ["masks"]}, "Visual Genome has no labels 'masks'"),
@@ -219,7 +219,7 @@ def test_the_index_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with monkeypatch.context() as patched:
         patched.setattr(indexing, "list_entries", lambda path: pytest.fail("the files were walked through again"))
         second = sk.dataset("visual_genome", **again)
-    assert second[0].scene.to_json() == first[0].scene.to_json() and second.faults(0) == first.faults(0)
+    assert second[0].scene.to_json() == first[0].scene.to_json() and second.issues(0) == first.issues(0)
     os.utime(tmp_path / "objects.json", (1, 1))
     sk.dataset("visual_genome", **again)
     assert len(stored(cache)) == 2
