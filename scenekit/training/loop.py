@@ -189,9 +189,9 @@ class Run:
             self.transferred = transfer(initial, model)
             if self.transferred.share < LEAST_SHARE:
                 raise InputError(
-                    f"init: only {self.transferred.share:.0%} of the parameters in parts of both {name!r} and this model have "
-                    f"the same shape; leave `model` out of the recipe to take that of {name!r}, or make it "
-                    "fit: `scenekit recipe show` prints where each value comes from"
+                    f"init: only {self.transferred.share:.0%} of the parameters that {name!r} and this model share "
+                    f"fit; leave `model` out of the recipe to take that of {name!r}, or adapt it: "
+                    "`scenekit recipe show` prints the origin of each value"
                 )
             _log.info("start from %s; %s", name, self.transferred)
         return model

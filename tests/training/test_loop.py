@@ -307,5 +307,5 @@ def test_init_that_gives_little_is_refused(tmp_path):
     other = toy.recipe(steps=2).model_dump(mode="json")
     other["model"]["pyramid"]["channels"] = 8
     other["model"]["backbone"]["options"] = {"width": 8}
-    with pytest.raises(InputError, match=r"init: only \d+% of the parameters .* leave `model` out"):
+    with pytest.raises(InputError, match=r"init: only \d+% of the parameters .* fit; leave `model` out"):
         run(Recipe.parse({**other, "init": str(tmp_path / "before" / "model")}), tmp_path / "after")
