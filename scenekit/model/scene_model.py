@@ -121,12 +121,24 @@ class SceneModel(nn.Module):
         tasks: Collection[str] | None = None,
         threshold: float = 0.0,
     ) -> Outputs:
-        """One pass: without `targets` every task decodes; with them the losses are filled.
+        """Run one pass: without targets every task decodes, with them the losses are computed.
 
-        `given` fixes keys from outside: OBJECTS (classified where they have no labels; with targets they need
-        `matched`), PROPOSALS or any other key; what only serves to make them does not run. `tasks` limits the work
-        (all, if None) and changes nothing about what is asked for. No head works on regions that score below
-        `threshold`: to it they are not there.
+        Args:
+            batch: Images.
+            targets: Their ground truth.
+            given: External values by key, in network pixels: OBJECTS (classified where they have no labels; with
+                targets they need `matched`), PROPOSALS or any other key. Steps that only serve to compute them do not
+                run.
+            tasks: Tasks to run, with what they require; all, if None. The outputs of a task do not depend on it.
+            threshold: No head gets regions that score less.
+
+        Returns:
+            The board, the losses, and the seconds of each step.
+
+        Raises:
+            InputError: The model has no such task, or external regions lack what is needed.
+            BoardError: A task reads or writes what it does not declare.
+            PluginError: A detector does not keep external regions.
         """
         board = Board(batch, self.pooler, given)
         complete = _complete(board.given)
@@ -159,7 +171,7 @@ class SceneModel(nn.Module):
     def _run_head(
         self, name: str, selector: RegionSelector, read_by: Mapping[str, Mapping[Stream, Policy]]
     ) -> dict[str, Tensor]:
-        """Without targets decode; with them learn, and decode where a task reads it in order to learn itself."""
+        """Without targets decode; with them compute losses, and decode where another task learns from the values."""
         spec, streams = self.specs[name], self._follows[name]
         if selector.targets is None:
             self._put(self._work(name, selector.board, selector.inference_regions(spec, streams)), selector.board)
@@ -231,7 +243,7 @@ class SceneModel(nn.Module):
         return cast("Head[Any, Any]", self.heads[name])
 
     def _read_while_learning(self, order: Sequence[str]) -> dict[str, dict[Stream, Policy]]:
-        """Tasks that others read in order to learn, directly or through one in between, and the policies of those."""
+        """Return the tasks that learning tasks read, directly or through one in between, and the policies of those."""
         found: dict[str, dict[Stream, Policy]] = {}
         for name in reversed(order):
             for reader in (self.specs[other] for other in self.plan.readers(name) if other in self.specs):
@@ -240,9 +252,17 @@ class SceneModel(nn.Module):
         return found
 
     def preprocess(self, images: Sequence[ImageSource], cameras: Sequence[Camera | None] | None = None) -> ImageBatch:
-        """Read, resize, normalize and pad images into one batch on the model's device."""
-        pictures = [read_image(image) for image in images]
-        return make_batch(pictures, self.config.input, cameras=cameras).to(self.device)
+        """Read, resize, normalize and pad images into one batch on the model's device.
+
+        Args:
+            images: Paths, PIL images, [H W 3] uint8 arrays or [3 H W] tensors.
+            cameras: Their cameras in original pixels, where they are known.
+
+        Returns:
+            The batch.
+        """
+        pixels = [read_image(image) for image in images]
+        return make_batch(pixels, self.config.input, cameras=cameras).to(self.device)
 
     def scenes(
         self,
@@ -308,19 +328,25 @@ class SceneModel(nn.Module):
         given: Any = None,
         camera: Any = None,
     ) -> Scene | list[Scene] | Iterator[Scene]:
-        """Understand one image, a list of them, or an iterator (then lazily, one after the other).
+        """Predict the Scene of one image, of a list of images, or of an iterator (lazily, one after the other).
 
-        An image is a path, a PIL image, an [H W 3] uint8 array or a [3 H W] tensor: uint8, or float in 0..1. `tasks`
-        limits the work (all, if None); objects that score below `threshold` are left out.
+        Args:
+            images: Each a path, a PIL image, an [H W 3] uint8 array or a [3 H W] tensor: uint8, or float in 0..1.
+            tasks: Tasks to run; all, if None.
+            threshold: Objects that score less are left out.
+            given: External regions in original pixels, one entry for each image where there are several: a Scene,
+                whose objects are taken, or by key `{OBJECTS: Objects(boxes, labels)}`, `{OBJECTS: scene}`, or
+                `{OBJECTS: boxes}` to have them classified where they are. The result has the same rows in the same
+                order, whatever they score.
+            camera: The camera of the image, or its matrix K [3 3], in original pixels; of several images one for all,
+                or one each. By default that of a given Scene, and else the one that `Camera.default` assumes; the
+                result's `camera` then has `assumed`.
 
-        `given` fixes regions from outside, in the image's pixels (one for each image, where there are several):
-        `{OBJECTS: Objects(boxes, labels)}`, `{OBJECTS: boxes}` to have them classified where they are, or a Scene,
-        whose objects they then are. The result has the same rows in the same order, whatever they score. Raises
-        InputError for what cannot be of the image.
+        Returns:
+            A scene for each image, in original pixels.
 
-        `camera` is what took the image: a Camera or its matrix K [3 3], in the image's pixels; of several images
-        one for all, or one each. Where there is none, that of a given Scene serves, and else the one that
-        `Camera.default` assumes; the result's `camera` then says `assumed`.
+        Raises:
+            InputError: An image cannot be read, the model has no such task, or external regions cannot be of the image.
         """
         if isinstance(images, list | Iterator):
             parts = _with_cameras(_with_given(images, given), camera)
