@@ -36,11 +36,21 @@ def collate(
     config: InputConfig,
     seeds: Sequence[int] | None = None,
 ) -> tuple[ImageBatch, Targets]:
-    """Samples of network size as a batch and its targets, labels in the terms of `vocabulary`.
+    """Pack samples of network size into a batch and its targets.
 
-    Packed are `keys` that some sample supervises, and OBJECTS and the streams that `keys` name or follow. Rows and
-    images that say nothing about a key are blank and not valid. Regions without area are left out; regions of a class
-    that their data set does not claim to cover count as crowd: neither positives nor negatives.
+    OBJECTS is packed, and every stream that `keys` name or follow. Rows and images without a label for a key are blank
+    and not valid. Regions without area are dropped; regions of a class that their data set does not cover count as
+    crowd: neither positives nor negatives.
+
+    Args:
+        samples: Images and ground truth, in network pixels.
+        vocabulary: That of the model, which labels are translated to.
+        keys: Keys to pack, where some sample supervises them.
+        config: How images are normalized and padded.
+        seeds: One number per image, from which its regions are sampled.
+
+    Returns:
+        The batch and its targets.
     """
     streams = _streams(keys)
     samples = [_prepared(sample, vocabulary, streams) for sample in samples]
@@ -65,7 +75,7 @@ def _streams(keys: Collection[Key[Any, Any]]) -> list[Stream]:
 
 
 def _prepared(sample: Sample, vocabulary: Vocabulary, streams: Sequence[Stream]) -> Sample:
-    """In the model's words, with classes still named, and without empty boxes."""
+    """Translate labels to the model's vocabulary and drop regions without area, such as those that a crop cut off."""
     covered = sample.supervision.classes
     if covered is None:
         covered = frozenset(sample.scene.vocabulary.things)
@@ -101,7 +111,7 @@ def _exhaustive(sample: Sample, stream: Stream) -> bool:
 
 
 def _covered(sample: Sample, stream: Stream, vocabulary: Vocabulary) -> Bool[Tensor, " C"]:
-    """The things that an image's labels of objects cover; of another stream they cover all or nothing."""
+    """Return which things the labels of an image cover; of a stream other than OBJECTS all or nothing."""
     labelled, classes = stream in sample.supervision.streams, sample.supervision.classes
     if stream != OBJECTS:
         return torch.tensor([labelled])

@@ -98,11 +98,16 @@ class Head(nn.Module, Generic[Raw, Out]):
         """What the raw output means, in network pixels."""
 
     def finish(self, value: Any, scene: Scene, geometry: Geometry) -> Any:
-        """One image's part of what `decode` gave, in original pixels.
+        """Postprocess one image's part of what `decode` returned; by default each key's field follows the geometry.
 
-        `scene` is the image so far, in original pixels, limited to the keys that the task declares; its regions are
-        those of the head's rows. `geometry` leads from network to original pixels. The same form as `decode` is given
-        back, without streams. By default every key's field follows the geometry.
+        Args:
+            value: The image's part, in network pixels; by key where the task provides several.
+            scene: A view of the image so far in original pixels: the keys that the task declares, and the regions of
+                the head's rows. It is shared with the other heads, so nothing in it may be changed.
+            geometry: From network to original pixels.
+
+        Returns:
+            The value in original pixels, in the form of `decode`, without streams.
         """
         if len(self.provides) > 1:
             return {key: _follow(key, part, geometry, scene.vocabulary) for key, part in value.items()}
@@ -140,8 +145,8 @@ def _follow(key: Key[Any, Any], value: Any, geometry: Geometry, vocabulary: Voca
 class Provider(nn.Module):
     """A stage of the core: reads `requires` from the board, puts `provides` on it, returns its losses by name.
 
-    Without targets the losses are empty. A provider whose keys are all given from outside does not run; one that runs
-    honors what `board.given` fixes of its keys.
+    Without targets the losses are empty. A provider whose keys are all external does not run; one that runs keeps the
+    external regions of `board.given` row by row, and the core raises PluginError where it does not.
     """
 
     name: str

@@ -20,9 +20,15 @@ from scenekit.structures.images import ImageBatch, pad_batch
 
 
 def resized(source: Size, config: InputConfig, factor: float = 1.0) -> Size:
-    """The (height, width) that an image of `source` gets: shorter side `min_size`, longer side at most `max_size`.
+    """Return the network size of an image: shorter side `min_size`, longer side at most `max_size`.
 
-    `factor` scales both limits. No side falls below one pixel, however long and thin the image.
+    Args:
+        source: (height, width) of the image, in pixels.
+        config: The limits.
+        factor: What both limits are multiplied by.
+
+    Returns:
+        (height, width) in pixels, at least 1 each.
     """
     scale = min(config.min_size * factor / min(source), config.max_size * factor / max(source))
     rounding = 0.5 if config.resampling == "antialiased" else 0.0
@@ -31,7 +37,16 @@ def resized(source: Size, config: InputConfig, factor: float = 1.0) -> Size:
 
 
 def resize(image: Pixels, size: Size, antialias: bool = True) -> Pixels:
-    """Bilinear; values of 0..255 stay of their type."""
+    """Resize an image bilinearly.
+
+    Args:
+        image: Values in 0..255.
+        size: (height, width) in pixels.
+        antialias: Whether a result pixel averages what it covers.
+
+    Returns:
+        The image, of the same type.
+    """
     if tuple(image.shape[1:]) == size:
         return image
     bilinear = tv.InterpolationMode.BILINEAR
@@ -39,9 +54,14 @@ def resize(image: Pixels, size: Size, antialias: bool = True) -> Pixels:
 
 
 def normalize(image: Pixels, config: InputConfig) -> Float[Tensor, "3 _ _"]:
-    """(value / 255 - mean) / std per channel; the channels turn to BGR first where the weights want it.
+    """Compute (value / 255 - mean) / std per channel, in BGR order where the configuration says so.
 
-    `mean` and `std` are in the order of the channels that the network gets.
+    Args:
+        image: RGB values in 0..255.
+        config: `mean` and `std`, in the order of the channels that the network gets.
+
+    Returns:
+        The normalized image.
     """
     channels = image.flip(0) if config.bgr else image
     mean, std = (torch.tensor(values, device=image.device).view(3, 1, 1) for values in (config.mean, config.std))
@@ -56,14 +76,25 @@ def make_batch(
     original_sizes: Sequence[Size] | None = None,
     seeds: Sequence[int] | None = None,
 ) -> ImageBatch:
-    """Resize, normalize and pad images into one batch. `cameras` are in pixels of `images`."""
+    """Resize, normalize and pad images into one batch.
+
+    Args:
+        images: RGB values in 0..255.
+        config: How images enter the network.
+        cameras: Cameras in pixels of the images, where they are known.
+        original_sizes: (height, width) that results are in; by default those of the images.
+        seeds: One number per image, from which its regions are sampled.
+
+    Returns:
+        The batch.
+    """
     sizes = [resized(_size(image), config) for image in images]
     if cameras is not None:
         cameras = [
             None if camera is None else camera.transformed(Geometry.resize(_size(image), size))
             for camera, image, size in zip(cameras, images, sizes, strict=True)
         ]
-    if config.resampling == "plain":  # whoever does not average does not round to eight bits either
+    if config.resampling == "plain":  # without averaging there is no rounding to eight bits either
         images = [image.float() for image in images]
     antialias = config.resampling == "antialiased"
     small = [resize(image, size, antialias) for image, size in zip(images, sizes, strict=True)]
@@ -78,9 +109,19 @@ def pack(
     original_sizes: Sequence[Size] | None = None,
     seeds: Sequence[int] | None = None,
 ) -> ImageBatch:
-    """Normalize and pad images that have their network size already; `cameras` are in these pixels.
+    """Normalize and pad images of network size into one batch.
 
     Zeros fill up after normalizing, so that padding looks like the mean color.
+
+    Args:
+        images: RGB values in 0..255.
+        config: How images enter the network.
+        cameras: Cameras in pixels of the images, where they are known.
+        original_sizes: (height, width) that results are in; by default those of the images.
+        seeds: One number per image, from which its regions are sampled.
+
+    Returns:
+        The batch.
     """
     sizes = tuple(map(_size, images))
     return ImageBatch(

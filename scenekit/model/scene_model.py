@@ -9,6 +9,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from typing import Any, cast, overload
 
@@ -120,12 +121,24 @@ class SceneModel(nn.Module):
         tasks: Collection[str] | None = None,
         threshold: float = 0.0,
     ) -> Outputs:
-        """One pass: without `targets` every task decodes; with them the losses are filled.
+        """Run one pass: without targets every task decodes, with them the losses are computed.
 
-        `given` fixes keys from outside: OBJECTS (classified where they have no labels; with targets they need
-        `matched`), PROPOSALS or any other key; what only serves to make them does not run. `tasks` limits the work
-        (all, if None) and changes nothing about what is asked for. No head works on regions that score below
-        `threshold`: to it they are not there.
+        Args:
+            batch: Images.
+            targets: Their ground truth.
+            given: External values by key, in network pixels: OBJECTS (classified where they have no labels; with
+                targets they need `matched`), PROPOSALS or any other key. Steps that only serve to compute them do not
+                run.
+            tasks: Tasks to run, with what they require; all, if None. The outputs of a task do not depend on it.
+            threshold: No head gets regions that score less.
+
+        Returns:
+            The board, the losses, and the seconds of each step.
+
+        Raises:
+            InputError: The model has no such task, or external regions lack what is needed.
+            BoardError: A task reads or writes what it does not declare.
+            PluginError: A detector does not keep external regions.
         """
         board = Board(batch, self.pooler, given)
         complete = _complete(board.given)
@@ -158,7 +171,7 @@ class SceneModel(nn.Module):
     def _run_head(
         self, name: str, selector: RegionSelector, read_by: Mapping[str, Mapping[Stream, Policy]]
     ) -> dict[str, Tensor]:
-        """Without targets decode; with them learn, and decode where a task reads it in order to learn itself."""
+        """Without targets decode; with them compute losses, and decode where another task learns from the values."""
         spec, streams = self.specs[name], self._follows[name]
         if selector.targets is None:
             self._put(self._work(name, selector.board, selector.inference_regions(spec, streams)), selector.board)
@@ -169,7 +182,23 @@ class SceneModel(nn.Module):
             if work is None or not same_rows(work.rows, shown):
                 work = self._work(name, selector.board, shown)
             self._put(work, selector.board, detached=True)
+            selector.board.compute_for_others(spec.provides, partial(self._for_other_rows, name, selector))
         return losses
+
+    def _for_other_rows(
+        self, name: str, selector: RegionSelector, key: Key[Any, Any], root: Regions
+    ) -> dict[Key[Any, Any], tuple[Any, Regions]]:
+        """Decode a head during training for a task that reads it under another policy."""
+        spec, stream = self.specs[name], key.of
+        assert stream is not None
+        for policy in Policy:
+            rows = selector.decoding_regions(spec, self._follows[name], {stream: policy})
+            if rows[stream].root is root:
+                with naming_plugin(spec), torch.no_grad():
+                    values = self._decoded(self._work(name, selector.board, rows))
+                followed = {key: rows[key.of] for key in values if key.of is not None and key.of in rows}
+                return {key: (values[key], own) for key, own in followed.items()}
+        return {}
 
     def _learn(self, name: str, selector: RegionSelector, targets: Targets) -> tuple[_Work | None, dict[str, Tensor]]:
         spec, head = self.specs[name], self._head(name)
@@ -189,10 +218,18 @@ class SceneModel(nn.Module):
         return _Work(name, self._head(name)(view), view, rows)
 
     def _put(self, work: _Work, board: Board, detached: bool = False) -> None:
-        """Decode, and write what comes of it under the keys that the task provides.
+        """Decode, and write the values under the keys that the task provides.
 
-        A task that reads a value in order to learn gets it `detached`, so as not to teach the head that gave it.
+        A task that reads a value in order to learn gets it `detached`, so that no gradient reaches the head that
+        produced it.
         """
+        values, provides = self._decoded(work), self.specs[work.name].provides
+        writer = board.view(work.name, (*work.rows, *provides), work.rows)
+        for key in sorted(provides, key=lambda key: not isinstance(key, Stream)):  # streams, then what follows them
+            value = map_tensors(Tensor.detach, values[key]) if detached else values[key]
+            writer.put(key, value, None if key.of is None else work.rows.get(key.of))
+
+    def _decoded(self, work: _Work) -> Mapping[Key[Any, Any], Any]:
         provides = self.specs[work.name].provides
         decoded = self._head(work.name).decode(work.raw, work.view)
         values = {provides[0]: decoded} if len(provides) == 1 else decoded
@@ -200,16 +237,13 @@ class SceneModel(nn.Module):
             wanted = ", ".join(key.name for key in provides)
             came = sorted(key.name for key in values) if isinstance(values, Mapping) else type(values).__name__
             raise BoardError(f"`decode` of task {work.name!r} must give a mapping with the keys {wanted}, got {came}")
-        writer = board.view(work.name, (*work.rows, *provides), work.rows)
-        for key in sorted(provides, key=lambda key: not isinstance(key, Stream)):  # streams, then what follows them
-            value = map_tensors(Tensor.detach, values[key]) if detached else values[key]
-            writer.put(key, value, None if key.of is None else work.rows.get(key.of))
+        return cast("Mapping[Key[Any, Any], Any]", values)
 
     def _head(self, name: str) -> Head[Any, Any]:
         return cast("Head[Any, Any]", self.heads[name])
 
     def _read_while_learning(self, order: Sequence[str]) -> dict[str, dict[Stream, Policy]]:
-        """Tasks that others read in order to learn, directly or through one in between, and the policies of those."""
+        """Return the tasks that learning tasks read, directly or through one in between, and the policies of those."""
         found: dict[str, dict[Stream, Policy]] = {}
         for name in reversed(order):
             for reader in (self.specs[other] for other in self.plan.readers(name) if other in self.specs):
@@ -218,9 +252,17 @@ class SceneModel(nn.Module):
         return found
 
     def preprocess(self, images: Sequence[ImageSource], cameras: Sequence[Camera | None] | None = None) -> ImageBatch:
-        """Read, resize, normalize and pad images into one batch on the model's device."""
-        pictures = [read_image(image) for image in images]
-        return make_batch(pictures, self.config.input, cameras=cameras).to(self.device)
+        """Read, resize, normalize and pad images into one batch on the model's device.
+
+        Args:
+            images: Paths, PIL images, [H W 3] uint8 arrays or [3 H W] tensors.
+            cameras: Their cameras in original pixels, where they are known.
+
+        Returns:
+            The batch.
+        """
+        pixels = [read_image(image) for image in images]
+        return make_batch(pixels, self.config.input, cameras=cameras).to(self.device)
 
     def scenes(
         self,
@@ -286,19 +328,25 @@ class SceneModel(nn.Module):
         given: Any = None,
         camera: Any = None,
     ) -> Scene | list[Scene] | Iterator[Scene]:
-        """Understand one image, a list of them, or an iterator (then lazily, one after the other).
+        """Predict the Scene of one image, of a list of images, or of an iterator (lazily, one after the other).
 
-        An image is a path, a PIL image, an [H W 3] uint8 array or a [3 H W] tensor: uint8, or float in 0..1. `tasks`
-        limits the work (all, if None); objects that score below `threshold` are left out.
+        Args:
+            images: Each a path, a PIL image, an [H W 3] uint8 array or a [3 H W] tensor: uint8, or float in 0..1.
+            tasks: Tasks to run; all, if None.
+            threshold: Objects that score less are left out.
+            given: External regions in original pixels, one entry for each image where there are several: a Scene,
+                whose objects are taken, or by key `{OBJECTS: Objects(boxes, labels)}`, `{OBJECTS: scene}`, or
+                `{OBJECTS: boxes}` to have them classified where they are. The result has the same rows in the same
+                order, whatever they score.
+            camera: The camera of the image, or its matrix K [3 3], in original pixels; of several images one for all,
+                or one each. By default that of a given Scene, and else the one that `Camera.default` assumes; the
+                result's `camera` then has `assumed`.
 
-        `given` fixes regions from outside, in the image's pixels (one for each image, where there are several):
-        `{OBJECTS: Objects(boxes, labels)}`, `{OBJECTS: boxes}` to have them classified where they are, or a Scene,
-        whose objects they then are. The result has the same rows in the same order, whatever they score. Raises
-        InputError for what cannot be of the image.
+        Returns:
+            A scene for each image, in original pixels.
 
-        `camera` is what took the image: a Camera or its matrix K [3 3], in the image's pixels; of several images
-        one for all, or one each. Where there is none, that of a given Scene serves, and else the one that
-        `Camera.default` assumes; the result's `camera` then says `assumed`.
+        Raises:
+            InputError: An image cannot be read, the model has no such task, or external regions cannot be of the image.
         """
         if isinstance(images, list | Iterator):
             parts = _with_cameras(_with_given(images, given), camera)
