@@ -60,13 +60,6 @@ def suppressed_labels(
     return labels
 
 
-def rank_triplets(
-    object_scores: Float[Tensor, " N"], pairs: Int[Tensor, "K 2"], relation_logits: Float[Tensor, "K P"]
-) -> RankedTriplets:
-    """As `ranked`, of logits whose softmax are the probabilities."""
-    return ranked(object_scores, pairs, relation_logits.softmax(dim=-1))
-
-
 def ranked(
     object_scores: Float[Tensor, " N"], pairs: Int[Tensor, "K 2"], probabilities: Float[Tensor, "K P"]
 ) -> RankedTriplets:
