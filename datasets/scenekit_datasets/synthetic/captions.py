@@ -1,4 +1,4 @@
-"""What people would say of the objects and of pairs of them: a small grammar filled in with the truth.
+"""Captions of objects and pairs of objects: a small grammar filled in with the ground truth.
 
 Letters: Q phrase regions.
 """
@@ -25,26 +25,36 @@ HAPPENINGS: dict[str, tuple[str, ...]] = {
     "behind": ("{a} behind {b}", "{b} in front of {a}", "{a} farther away than {b}"),
     "near": ("{a} near {b}", "{a} next to {b}", "{a} close to {b}"),
 }
-"""Ways to say that subject a stands in a relation to object b."""
+"""Templates for a relation of subject a to object b."""
 
 TELLING = ("inside", "on", "under")
 """Relations that are mentioned first."""
 
 CLOSE = (*TELLING, "near")
-"""Two objects in one of these relations get a region of their own."""
+"""Two objects in one of these relations have a region of their own."""
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """A described region: its box (xyxy), the objects it is about, and several captions."""
+    """A described region."""
 
     box: tuple[float, float, float, float]
+    """Box, xyxy in pixels."""
     objects: tuple[int, ...]
+    """Objects that it describes."""
     captions: tuple[str, ...]
+    """Its captions."""
 
 
 def indefinite(words: str) -> str:
-    """With "a" or "an" before it."""
+    """Add the article "a" or "an".
+
+    Args:
+        words: A noun phrase.
+
+    Returns:
+        With its article.
+    """
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
@@ -53,14 +63,28 @@ def _joined(*words: str | None) -> str:
 
 
 def brief(look: Looks) -> str:
-    """Color and category, with an article: for use inside longer captions."""
+    """Return color and category with an article, for use inside longer captions.
+
+    Args:
+        look: Visible properties of the object.
+
+    Returns:
+        A noun phrase.
+    """
     if look.category == "person":
         return f"a person in {indefinite(look.color + ' shirt')}" if look.color else "a person"
     return indefinite(_joined(look.color, look.category))
 
 
 def object_captions(look: Looks) -> tuple[str, ...]:
-    """Three or more different descriptions of one object."""
+    """Create three or more different captions of one object.
+
+    Args:
+        look: Visible properties of the object.
+
+    Returns:
+        The captions.
+    """
     if look.category == "person":
         return _person_captions(look)
     pattern = look.pattern if look.pattern != "plain" else None
@@ -92,7 +116,7 @@ def _person_captions(look: Looks) -> tuple[str, ...]:
 
 
 def _pairs(dice: Dice, relations: tuple[Relation, ...]) -> dict[tuple[int, int], list[Relation]]:
-    """All relations of each two objects that touch, shelter or are near each other; the telling ones first."""
+    """Return all relations of each two objects that touch, shelter or are near each other; TELLING ones first."""
     grouped: dict[tuple[int, int], list[Relation]] = {}
     for row in dice.shuffled(relations):
         grouped.setdefault((min(row[0], row[2]), max(row[0], row[2])), []).append(row)
@@ -101,7 +125,7 @@ def _pairs(dice: Dice, relations: tuple[Relation, ...]) -> dict[tuple[int, int],
 
 
 def _pair_captions(relations: list[Relation], looks: list[Looks]) -> tuple[str, ...]:
-    """The first relation in full and in brief, then one sentence for each other one."""
+    """Return captions of the first relation in full and in brief, then one caption for each other relation."""
     says: list[str] = []
     for subject, predicate, target in relations:
         a, b = brief(looks[subject]), brief(looks[target])
@@ -115,7 +139,17 @@ def _pair_captions(relations: list[Relation], looks: list[Looks]) -> tuple[str, 
 def phrases(
     dice: Dice, boxes: Float[np.ndarray, "N 4"], looks: list[Looks], relations: tuple[Relation, ...]
 ) -> tuple[Phrase, ...]:
-    """One region for each object, then one around every two that are on, inside, under or near each other."""
+    """Create one region per object, then one around every two that are on, inside, under or near each other.
+
+    Args:
+        dice: Source of random choices.
+        boxes: Boxes of the objects, xyxy in pixels.
+        looks: Visible properties of the objects.
+        relations: Relations between them.
+
+    Returns:
+        The regions.
+    """
     rows = enumerate(zip(boxes, looks, strict=True))
     out = [Phrase(tuple(box.tolist()), (i,), object_captions(look)) for i, (box, look) in rows]
     for pair, facts in _pairs(dice, relations).items():
