@@ -90,29 +90,29 @@ def object_captions(look: Looks) -> tuple[str, ...]:
     pattern = look.pattern if look.pattern != "plain" else None
     full = indefinite(_joined(look.size, look.finish if pattern is None else pattern, look.color, look.category))
     short = indefinite(_joined(look.color, look.category))
-    says = [full, f"{short} tipped over" if look.pose == "tipped" else indefinite(f"upright {look.category}")]
+    texts = [full, f"{short} tipped over" if look.pose == "tipped" else indefinite(f"upright {look.category}")]
     if look.ground:
-        says.append(f"{short} on the {look.ground}")
+        texts.append(f"{short} on the {look.ground}")
     if pattern and look.color:
-        says.append(f"{indefinite(look.category)} that is {look.color} and {pattern}")
+        texts.append(f"{indefinite(look.category)} that is {look.color} and {pattern}")
     if look.size:
-        says.append(f"the {look.category} is {look.size}" + (f" and {look.color}" if look.color else ""))
-    says.append(f"the {look.category} is {look.color or look.finish}")
-    return tuple(dict.fromkeys(says))
+        texts.append(f"the {look.category} is {look.size}" + (f" and {look.color}" if look.color else ""))
+    texts.append(f"the {look.category} is {look.color or look.finish}")
+    return tuple(dict.fromkeys(texts))
 
 
 def _person_captions(look: Looks) -> tuple[str, ...]:
     shirt = _joined(look.pattern if look.pattern != "plain" else None, look.color, "shirt") if look.color else None
     legs = f"{look.second} trousers" if look.second else None
     worn = " and ".join(words for words in (indefinite(shirt) if shirt else None, legs) if words)
-    says = [f"a {look.pose} person"]
+    texts = [f"a {look.pose} person"]
     if shirt:
-        says.append(f"a person in {indefinite(shirt)}")
+        texts.append(f"a person in {indefinite(shirt)}")
     if legs:
-        says.append(f"a {look.pose} person with {legs}")
-    says.append(f"somebody {look.pose}" + (f" on the {look.ground}" if look.ground else ""))
-    says.append(f"a person wearing {worn}" if worn else f"the person is {look.pose}")
-    return tuple(dict.fromkeys(says))
+        texts.append(f"a {look.pose} person with {legs}")
+    texts.append(f"somebody {look.pose}" + (f" on the {look.ground}" if look.ground else ""))
+    texts.append(f"a person wearing {worn}" if worn else f"the person is {look.pose}")
+    return tuple(dict.fromkeys(texts))
 
 
 def _pairs(dice: Dice, relations: tuple[Relation, ...]) -> dict[tuple[int, int], list[Relation]]:
@@ -126,14 +126,14 @@ def _pairs(dice: Dice, relations: tuple[Relation, ...]) -> dict[tuple[int, int],
 
 def _pair_captions(relations: list[Relation], looks: list[Looks]) -> tuple[str, ...]:
     """Return captions of the first relation in full and in brief, then one caption for each other relation."""
-    says: list[str] = []
+    texts: list[str] = []
     for subject, predicate, target in relations:
         a, b = brief(looks[subject]), brief(looks[target])
-        templates = HAPPENINGS[predicate] if not says else HAPPENINGS[predicate][:1]
-        says += [template.format(a=a, b=b) for template in templates]
+        templates = HAPPENINGS[predicate] if not texts else HAPPENINGS[predicate][:1]
+        texts += [template.format(a=a, b=b) for template in templates]
     subject, predicate, target = relations[0]
     a, b = indefinite(looks[subject].category), indefinite(looks[target].category)
-    return tuple(dict.fromkeys([*says, HAPPENINGS[predicate][0].format(a=a, b=b)]))
+    return tuple(dict.fromkeys([*texts, HAPPENINGS[predicate][0].format(a=a, b=b)]))
 
 
 def phrases(
