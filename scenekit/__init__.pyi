@@ -12,8 +12,10 @@ from .graph import load_graph as load_graph
 from .graph import save_graph as save_graph
 from .hooks import BackboneSpec as BackboneSpec
 from .hooks import BalancerSpec as BalancerSpec
+from .hooks import Coverage as Coverage
 from .hooks import DatasetSpec as DatasetSpec
 from .hooks import DetectorSpec as DetectorSpec
+from .hooks import LabelerSpec as LabelerSpec
 from .hooks import Policy as Policy
 from .hooks import TaskSpec as TaskSpec
 from .hooks import WeightSource as WeightSource
@@ -30,6 +32,7 @@ from .keys import KEYPOINTS as KEYPOINTS
 from .keys import MASKS as MASKS
 from .keys import MESHES as MESHES
 from .keys import OBJECTS as OBJECTS
+from .keys import OCCLUSION as OCCLUSION
 from .keys import PANOPTIC as PANOPTIC
 from .keys import PHRASE_CAPTIONS as PHRASE_CAPTIONS
 from .keys import PHRASES as PHRASES
@@ -63,6 +66,7 @@ from .structures.images import ImageBatch as ImageBatch
 from .structures.keypoints import Keypoints as Keypoints
 from .structures.masks import Masks as Masks
 from .structures.meshes import Meshes as Meshes
+from .structures.pairs import Pairs as Pairs
 from .structures.regions import Regions as Regions
 from .structures.relations import Relations as Relations
 from .structures.vocabulary import Skeleton as Skeleton

@@ -15,7 +15,7 @@ from scenekit.errors import InputError, nearest
 class Config(BaseModel):
     """Base class of every configuration: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 def validated(kind: type[Config], values: Mapping[str, Any], owner: str) -> Config:
@@ -36,6 +36,22 @@ def validated(kind: type[Config], values: Mapping[str, Any], owner: str) -> Conf
         return kind.model_validate(dict(values))
     except ValidationError as error:
         raise InputError(f"{owner}: {explained(error, kind)}") from None
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with `changes` merged into it, section by section.
+
+    Args:
+        base: Options, with sections as mappings.
+        changes: Options that replace those of the same name; of a section in both, only the options that `changes`
+            names are replaced. A `Config` counts as the options that it was given.
+    """
+    result = dict(base)
+    for name, value in changes.items():
+        below = result.get(name)
+        value = value.model_dump(exclude_unset=True) if isinstance(value, Config) else value
+        result[name] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return result
 
 
 def explained(error: ValidationError, kind: type[Config]) -> str:

@@ -1,10 +1,15 @@
 """Errors of scenekit; the command line prints an `InputError` in one line and exits with status 2."""
 
 import difflib
-from collections.abc import Collection
+import functools
+import logging
+from collections.abc import Collection, Iterable
 
 SHOWN = 40
 """How many known names an error lists before it only counts."""
+
+LONGEST = 400
+"""How many characters of another library's message are repeated."""
 
 
 class ScenekitError(Exception):
@@ -44,6 +49,46 @@ def nearest(word: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if close:
         return f"; did you mean {close[0]!r}?"
-    shown = sorted(known)[:SHOWN]
-    more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
-    return f"; known: {', '.join(shown)}{more}" if known else "; nothing is registered"
+    return f"; known: {listed(sorted(known), SHOWN)}" if known else "; nothing is registered"
+
+
+def listed(items: Iterable[str], most: int, separator: str = ", ") -> str:
+    """Return the first items, and how many more there are.
+
+    Args:
+        items: Names or sentences, in the order in which they are listed.
+        most: How many items to list before the rest are only counted.
+        separator: What stands between two items.
+
+    Returns:
+        Such as `a, b and 3 more`; with the separator "; " such as `a; b; and 3 more`.
+    """
+    shown = list(items)
+    rest = len(shown) - most
+    more = f"{separator.rstrip(', ')} and {rest} more" if rest > 0 else ""
+    return separator.join(shown[:most]) + more
+
+
+def one_line(error: BaseException, longest: int = LONGEST) -> str:
+    """Return the message of an error in one line.
+
+    Args:
+        error: Whatever another library raised.
+        longest: How many characters to keep.
+
+    Returns:
+        The message without line breaks, cut off by "..."; the name of the error's type where it has no message.
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+@functools.lru_cache(maxsize=4096)
+def warn_once(log: logging.Logger, message: str) -> None:
+    """Log a warning, unless this process has logged the same one: every epoch meets the same data.
+
+    Args:
+        log: The logger of the module that warns.
+        message: The warning.
+    """
+    log.warning(message)

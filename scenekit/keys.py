@@ -6,12 +6,15 @@ Data sets and plugins share the keys below; a third party makes its own: `Key("a
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar
 
 from scenekit.errors import InputError
 from scenekit.fields.attributes import AttributeField
-from scenekit.fields.base import Field, ImageField
+from scenekit.fields.base import Field, Frame, ImageField
 from scenekit.fields.boxes3d import Box3DField
 from scenekit.fields.captions import CaptionField
 from scenekit.fields.depth import DepthField
@@ -33,14 +36,16 @@ from scenekit.structures.panoptic import Panoptic
 from scenekit.structures.regions import Regions
 from scenekit.structures.relations import Relations
 
-if TYPE_CHECKING:
-    from scenekit.scene import Scene
-
 Batch = TypeVar("Batch")
 Item = TypeVar("Item")
 
 RESERVED = ("format_version", "image", "vocabulary")
 """Entries of a scene's JSON that belong to no key."""
+
+PLUGIN_GROUP = "scenekit"
+"""Entry-point group of plugins."""
+
+_log = logging.getLogger(__name__)
 
 _registered: dict[str, Key[Any, Any]] = {}
 
@@ -51,9 +56,9 @@ class Key(Generic[Batch, Item]):
     `of` is None for a value of the whole image, else the stream whose rows the value follows. `shape` declares the
     board value by named dimensions: first "N" (rows of the stream) or "B" (images), then numbers for fixed sizes and
     names for free ones; a tensor of another shape is refused. Keys with the same name are the same key, also after
-    pickling; registering a name twice with a different meaning is an error. `example` makes up ground truth for a scene
-    that has only its regions: `scenekit check` asks it where a key's values are more than fractions, such as the
-    numbers of classes.
+    pickling; registering a name twice with a different meaning is an error. `example` makes up ground truth for an
+    image and its regions: `scenekit check` asks it, instead of the field, where a key's values are more than fractions,
+    such as the numbers of classes.
     """
 
     def __init__(
@@ -63,7 +68,7 @@ class Key(Generic[Batch, Item]):
         doc: str = "",
         field: Field[Batch, Item] | None = None,
         shape: tuple[str | int, ...] | None = None,
-        example: Callable[[Scene], Item] | None = None,
+        example: Callable[[Frame], Item] | None = None,
     ) -> None:
         self.name = name
         self.of = of
@@ -104,8 +109,27 @@ def _restore(kind: type[Key[Any, Any]], name: str, *rest: Any) -> Key[Any, Any]:
 
 
 def key_named(name: str) -> Key[Any, Any] | None:
-    """The registered key of that name, if any."""
+    """Return the key of that name, also one of an installed plugin that nothing has imported yet.
+
+    Args:
+        name: The qualified name of the key.
+
+    Returns:
+        The key; None where no installed package has one of that name.
+    """
+    if name not in _registered and name not in RESERVED:
+        _import_plugins()
     return _registered.get(name)
+
+
+@functools.cache
+def _import_plugins() -> None:
+    """Import the modules of all installed plugins, whose keys are known from then on."""
+    for entry_point in entry_points(group=PLUGIN_GROUP):
+        try:
+            entry_point.load()
+        except Exception as error:  # of a plugin that the registry reports as broken, too
+            _log.warning("the keys of the plugin %r are unknown, as it cannot be imported: %r", entry_point.name, error)
 
 
 IMAGE = None
@@ -131,7 +155,11 @@ MASKS: Key[Any, Masks] = Key(
     "masks", of=OBJECTS, doc="probabilities in the box frame [N M M]", field=MaskField(), shape=("N", "M", "M")
 )
 AMODAL_MASKS: Key[Any, Masks] = Key(
-    "amodal_masks", of=OBJECTS, doc="as masks, hidden parts included", field=MaskField(), shape=("N", "M", "M")
+    "amodal_masks",
+    of=OBJECTS,
+    doc="as masks, hidden parts included",
+    field=MaskField(amodal=True),
+    shape=("N", "M", "M"),
 )
 KEYPOINTS: Key[Keypoints, Keypoints] = Key("keypoints", of=OBJECTS, doc="points of the skeleton", field=KeypointField())
 ATTRIBUTES: Key[Any, Any] = Key(
@@ -148,10 +176,21 @@ VOXELS: Key[Any, Any] = Key(
     shape=("N", "V", "V", "V"),
 )
 TRUNCATION: Key[Any, Any] = Key(
-    "truncation", of=OBJECTS, doc="share of the object beyond the border of the image, 0..1, NaN unknown [N]"
+    "truncation",
+    of=OBJECTS,
+    doc="share of the object beyond the border of the image, 0..1, NaN unknown [N]",
+    field=Field(nan_is_unknown=True),
 )
 VISIBILITY: Key[Any, Any] = Key(
-    "visibility", of=OBJECTS, doc="share of the object that nothing hides, 0..1, NaN unknown [N]"
+    "visibility",
+    of=OBJECTS,
+    doc="share of the object that nothing hides, 0..1, NaN unknown [N]",
+    field=Field(nan_is_unknown=True),
+)
+OCCLUSION: Key[Any, Any] = Key(
+    "kitti.occluded",
+    of=OBJECTS,
+    doc="how much of the object is hidden in KITTI's steps: 0 nothing, 1 partly, 2 largely, 3 or -1 unknown [N]",
 )
 PHRASE_CAPTIONS: Key[Captions, Captions] = Key(
     "phrase_captions", of=PHRASES, doc="a description of the region", field=CaptionField()

@@ -13,17 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from PIL import Image
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.fields.base import floats
+from scenekit.fields.base import Frame, floats
 from scenekit.io.files import plain, write_atomically
 from scenekit.io.images import ImageSource
-from scenekit.keys import OBJECTS, PANOPTIC, RELATIONS, RESERVED, Key, Stream, key_named
+from scenekit.keys import OBJECTS, RESERVED, Key, Stream, key_named
 from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.objects import Objects as Objects
+from scenekit.structures.tensors import index_map
 from scenekit.structures.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -33,54 +35,6 @@ FORMAT_VERSION = 1
 """Version of the JSON that `Scene.save` writes."""
 
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True, eq=False)
-class Objects:
-    """The regions of one image, in its own pixels.
-
-    `boxes` xyxy; `labels` index the vocabulary's things; `scores` of predictions; `ids` stay the same through
-    tracking; `crowd` marks groups, `ignore` what evaluation shall pass over; `area` in pixels (of the mask where
-    known).
-    """
-
-    boxes: Float[Tensor, "N 4"]
-    labels: Int[Tensor, " N"]
-    scores: Float[Tensor, " N"] | None = None
-    ids: Int[Tensor, " N"] = None  # type: ignore[assignment]
-    crowd: Bool[Tensor, " N"] = None  # type: ignore[assignment]
-    ignore: Bool[Tensor, " N"] = None  # type: ignore[assignment]
-    area: Float[Tensor, " N"] = None  # type: ignore[assignment]
-
-    def __post_init__(self) -> None:
-        count = len(self.labels)
-        sides = self.boxes[..., 2:] - self.boxes[..., :2]
-        defaults = {
-            "ids": torch.arange(count),
-            "crowd": torch.zeros(count, dtype=torch.bool),
-            "ignore": torch.zeros(count, dtype=torch.bool),
-            "area": sides.prod(-1),
-        }
-        for name, value in defaults.items():
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, value)
-        if self.boxes.shape != (count, 4):
-            raise InputError(f"{count} labels need boxes of shape [{count}, 4], got {list(self.boxes.shape)}")
-        for name, column in vars(self).items():
-            if column is not None and len(column) != count:
-                raise InputError(f"{name} has {len(column)} entries for {count} regions; one each is expected")
-
-    def __len__(self) -> int:
-        return int(self.labels.shape[0])
-
-    def __getitem__(self, rows: Int[Tensor, " M"] | Bool[Tensor, " N"]) -> Objects:
-        columns: dict[str, Any] = {name: None if v is None else v[rows] for name, v in vars(self).items()}
-        return Objects(**columns)
-
-    @classmethod
-    def empty(cls) -> Objects:
-        """No object at all."""
-        return cls(torch.zeros((0, 4)), torch.zeros(0, dtype=torch.int64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,10 +57,8 @@ class Scene:
 
     def __post_init__(self) -> None:
         for key, value in (*self.values.items(), *self.valid.items()):
-            if key.of is not None and len(value) != (count := len(self.regions(key.of))):
-                raise InputError(
-                    f"{key.name} has {len(value)} rows for {count} {key.of.name}; one row each is expected"
-                )
+            if key.of is not None:
+                check_row_count(key, value, len(self.regions(key.of)))
 
     @property
     def objects(self) -> Objects:
@@ -132,6 +84,21 @@ class Scene:
         assert key.of is not None, "only keys of a stream have rows"
         return self.valid.get(key, torch.full((len(self.regions(key.of)),), key in self.values))
 
+    def frame(self, key: Key[Any, Any]) -> Frame:
+        """Return what the field of `key` may know of this image.
+
+        Args:
+            key: A key of the image or of a stream; its value need not be there.
+
+        Returns:
+            The frame, with the regions of the stream that the key follows (the objects for a key of the image) and the
+            rows that carry the value.
+        """
+        stream = key.of or OBJECTS
+        regions = self.regions(stream) if stream in self.streams else None
+        valid = None if key.of is None else self.rows_with(key)
+        return Frame(self.size, self.vocabulary, regions, self.camera, valid)
+
     def names(self) -> list[str]:
         """The label of each object in words."""
         return [self.vocabulary.things[int(label)] for label in self.objects.labels]
@@ -142,14 +109,22 @@ class Scene:
         return dict(Counter(f"crowd of {name}" if crowd else name for name, crowd in named).most_common())
 
     def select(self, stream: Stream, rows: Int[Tensor, " M"] | Bool[Tensor, " N"]) -> Scene:
-        """Only some regions of a stream, with what follows them.
+        """Return the scene with some regions of a stream, with what follows them.
 
-        Values of the image that name rows are dropped, and `unknown` entries too, as they may follow the regions.
+        Values that name rows, such as relations, name the new ones. `unknown` entries are dropped, as they may follow
+        the regions.
+
+        Args:
+            stream: The stream whose regions are picked.
+            rows: Rows by number, each at most once, or a boolean mask.
         """
-        rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
+        rows = torch.arange(len(self.regions(stream)))[rows]
+        new_rows = index_map(rows, len(self.regions(stream)))
         follows = {k: k.field.select(v, rows) if k.of == stream else v for k, v in self.values.items()}
-        if stream == OBJECTS:
-            follows = {k: v for k, v in follows.items() if k not in (PANOPTIC, RELATIONS)}
+        follows = {
+            k: k.field.remap(v, new_rows) if k.of == stream or (k.of is None and stream == OBJECTS) else v
+            for k, v in follows.items()
+        }
         valid = {k: v[rows] if k.of == stream else v for k, v in self.valid.items()}
         streams = {**self.streams, stream: self.regions(stream)[rows]}
         return replace(self, streams=streams, values=follows, valid=valid, unknown={})
@@ -257,8 +232,9 @@ class Scene:
         carry, and a 3D box that cannot be, is not there.
 
         Edges are the relations, with `predicate` and, where known, `score` and `probabilities` [P]. Their key is the
-        row in RELATIONS: several predicates of two objects are parallel edges, and so is what is listed twice. Those
-        that score below `threshold` are left out, and all but the `top` best. Attributes of the graph: `width`,
+        row in RELATIONS: several predicates of two objects are parallel edges, and so is what is listed twice. Pairs
+        of plugins' keys follow, with the name of the key as `from_key`. Of each key, those that score below
+        `threshold` are left out, and all but the `top` best. Attributes of the graph: `width`,
         `height`, `path`, `vocabulary`.
 
         A predictor of relations may see other labels than the detector: `relabel` takes its labels and scores.
@@ -268,6 +244,12 @@ class Scene:
         from scenekit.graph.build import build_graph
 
         return build_graph(self, threshold=threshold, top=top, attribute_threshold=attribute_threshold, relabel=relabel)
+
+
+def check_row_count(key: Key[Any, Any], value: Any, count: int) -> None:
+    """Raise InputError unless a value of a stream has one row for each of its `count` regions."""
+    if key.of is not None and len(value) != count:
+        raise InputError(f"{key.name} has {len(value)} rows for {count} {key.of.name}; one row each is expected")
 
 
 def find_faults(regions: Objects, size: Size, things: int | None) -> dict[int, str]:

@@ -63,12 +63,11 @@ WORDS_OF_FILE_FORMATS = {
     "scenekit/metrics/coco/files.py": {"keypoints"},
     "scenekit/metrics/dense_captions/files.py": {"captions"},
     "scenekit/metrics/dense_captions/average_precision.py": {"captions"},
-    "scenekit/evaluation/evaluators.py": {"keypoints"},
     "scenekit/metrics/scene_graph/arrays.py": {"relations"},
     "scenekit/metrics/scene_graph/files.py": {"relations"},
-    "scenekit/cli/score.py": {"panoptic"},
     "scenekit/fields/relations.py": {"relations"},
     "scenekit/structures/vocabulary.py": {"attributes"},
+    "scenekit/fields/attributes.py": {"attributes"},
     "scenekit/weights/card.py": {"attributes"},
 }
 """Where a word that also is a task's name belongs to a format that is read or measured."""
@@ -115,7 +114,8 @@ def runtime_imports(path: Path) -> Iterator[str]:
 
 
 def floor(module: str) -> int:
-    return FLOORS.index(module.split(".")[1])
+    """That of its room; a module `command` belongs to the command line, which alone loads it, by entry point."""
+    return FLOORS.index("cli" if module.endswith(".command") else module.split(".")[1])
 
 
 def is_private(name: str) -> bool:

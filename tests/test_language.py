@@ -19,28 +19,99 @@ PAGES = REPOSITORY / "docs" / "reference" / "api"
 
 COMPLYING = (
     "datasets/scenekit_datasets",
+    "plugins/scenekit_plugins/attributes/__init__.py",
+    "plugins/scenekit_plugins/attributes/evaluator.py",
+    "plugins/scenekit_plugins/boxes3d/coding.py",
+    "plugins/scenekit_plugins/boxes3d/config.py",
+    "plugins/scenekit_plugins/boxes3d/evaluator.py",
+    "plugins/scenekit_plugins/boxes3d/head.py",
+    "plugins/scenekit_plugins/boxes3d/kitti.py",
+    "plugins/scenekit_plugins/boxes3d/losses.py",
+    "plugins/scenekit_plugins/boxes3d/network.py",
+    "plugins/scenekit_plugins/boxes3d/omni3d.py",
+    "plugins/scenekit_plugins/boxes3d/priors.py",
+    "plugins/scenekit_plugins/boxes3d/scene_values.py",
+    "plugins/scenekit_plugins/captions/__init__.py",
+    "plugins/scenekit_plugins/captions/config.py",
+    "plugins/scenekit_plugins/captions/decoder.py",
+    "plugins/scenekit_plugins/captions/evaluator.py",
+    "plugins/scenekit_plugins/captions/head.py",
+    "plugins/scenekit_plugins/captions/lstm.py",
+    "plugins/scenekit_plugins/captions/pretrained.py",
+    "plugins/scenekit_plugins/captions/search.py",
+    "plugins/scenekit_plugins/captions/tokenizer.py",
+    "plugins/scenekit_plugins/captions/transformer.py",
+    "plugins/scenekit_plugins/coco.py",
+    "plugins/scenekit_plugins/detectron2_weights",
+    "plugins/scenekit_plugins/keypoints/__init__.py",
+    "plugins/scenekit_plugins/keypoints/evaluator.py",
+    "plugins/scenekit_plugins/layers.py",
+    "plugins/scenekit_plugins/masks/__init__.py",
+    "plugins/scenekit_plugins/masks/evaluator.py",
+    "plugins/scenekit_plugins/masks/pasting.py",
+    "plugins/scenekit_plugins/meshes/config.py",
+    "plugins/scenekit_plugins/meshes/evaluator.py",
+    "plugins/scenekit_plugins/meshes/frustum.py",
+    "plugins/scenekit_plugins/meshes/grids.py",
+    "plugins/scenekit_plugins/meshes/head.py",
+    "plugins/scenekit_plugins/meshes/losses.py",
+    "plugins/scenekit_plugins/meshes/networks.py",
+    "plugins/scenekit_plugins/panoptic/__init__.py",
+    "plugins/scenekit_plugins/panoptic/evaluator.py",
+    "plugins/scenekit_plugins/region_encoder.py",
+    "plugins/scenekit_plugins/relations/config.py",
+    "plugins/scenekit_plugins/relations/counts.py",
+    "plugins/scenekit_plugins/relations/decode.py",
+    "plugins/scenekit_plugins/relations/evaluator.py",
+    "plugins/scenekit_plugins/relations/frequency.py",
+    "plugins/scenekit_plugins/relations/geometry.py",
+    "plugins/scenekit_plugins/relations/head.py",
+    "plugins/scenekit_plugins/relations/losses.py",
+    "plugins/scenekit_plugins/relations/message_passing.py",
+    "plugins/scenekit_plugins/relations/pairs.py",
+    "plugins/scenekit_plugins/relations/predictor.py",
+    "plugins/scenekit_plugins/relations/transformer.py",
+    "plugins/scenekit_plugins/relations/triplets.py",
+    "plugins/scenekit_plugins/semantic/__init__.py",
+    "plugins/scenekit_plugins/semantic/evaluator.py",
+    "plugins/scenekit_plugins/semantic/label_maps.py",
+    "plugins/scenekit_plugins/tensorboard.py",
+    "plugins/scenekit_plugins/torchvision_weights",
     "scenekit/backbones",
+    "scenekit/cli/convert.py",
+    "scenekit/cli/demo.py",
+    "scenekit/cli/device.py",
+    "scenekit/cli/doctor.py",
+    "scenekit/cli/environment.py",
+    "scenekit/cli/evaluate.py",
+    "scenekit/cli/main.py",
+    "scenekit/cli/output.py",
+    "scenekit/cli/predict.py",
+    "scenekit/cli/recipe.py",
+    "scenekit/cli/score.py",
+    "scenekit/cli/train.py",
+    "scenekit/cli/writing.py",
     "scenekit/config.py",
+    "scenekit/detection/anchors.py",
+    "scenekit/detection/assign.py",
+    "scenekit/detection/box_head.py",
+    "scenekit/detection/builtin.py",
+    "scenekit/detection/config.py",
+    "scenekit/detection/detector.py",
+    "scenekit/detection/evaluator.py",
+    "scenekit/detection/pooler.py",
+    "scenekit/detection/rpn.py",
+    "scenekit/detection/streams.py",
     "scenekit/errors.py",
+    "scenekit/evaluation",
+    "scenekit/graph",
     "scenekit/io",
+    "scenekit/metrics",
     "scenekit/ops",
-    "scenekit/structures/__init__.py",
-    "scenekit/structures/boxes3d.py",
-    "scenekit/structures/cameras.py",
-    "scenekit/structures/captions.py",
-    "scenekit/structures/features.py",
-    "scenekit/structures/images.py",
-    "scenekit/structures/keypoints.py",
-    "scenekit/structures/masks.py",
-    "scenekit/structures/meshes.py",
-    "scenekit/structures/packed_meshes.py",
-    "scenekit/structures/panoptic.py",
-    "scenekit/structures/regions.py",
-    "scenekit/structures/relations.py",
-    "scenekit/structures/tensors.py",
-    "scenekit/structures/topology.py",
-    "scenekit/structures/vocabulary.py",
-    "scenekit/structures/voxels.py",
+    "scenekit/recipe",
+    "scenekit/structures",
+    "scenekit/training",
+    "scenekit/weights",
 )
 """Folders and modules that the guards hold to the rules."""
 
@@ -49,19 +120,20 @@ VERBS = frozenset(
         r"\w+",
         """
     Accumulate Add Align Append Apply Arrange Ask Assemble Assert Assign Attach Average Blend Broadcast Build Cache
-    Call Change Check Choose Clear Clip Close Collate Collect Combine Compare Complete Compose Compute Concatenate
-    Configure Convert Copy Correct Count Create Crop Cut Decode Decompose Define Delete Derive Describe Detach Detect
-    Determine Display Distribute Divide Do Download Draw Drop Embed Encode Ensure Enumerate Estimate Evaluate Exchange
-    Expand Explain Export Extract Fill Filter Find Finish Fit Flatten Flip Flush Format Forward Freeze Gather Generate
-    Get Group Guard Handle Hide Hold Ignore Import Index Infer Initialize Insert Inspect Interpolate Invert Iterate
-    Join Keep Label Lay Let Limit Link List Load Locate Log Look Make Map Mark Mask Match Measure Merge Mix Move
-    Multiply Name Normalize Number Offset Open Order Pack Pad Pair Parse Paste Patch Permute Pick Place Plan Plot Pool
-    Postprocess Predict Prepare Preprocess Print Produce Project Provide Push Put Raise Rank Read Record Reduce Refine
-    Register Relabel Release Remap Remove Rename Render Renumber Reorder Repeat Replace Report Require Rescale Reset
-    Reshape Resize Resolve Restore Restrict Return Rotate Round Run Sample Save Scale Score Search Select Send
-    Serialize Set Share Show Shuffle Simplify Skip Smooth Sort Split Stack Start Step Stop Store Subdivide Subtract
-    Sum Summarize Swap Switch Take Test Time Trace Track Train Transfer Transform Translate Triangulate Turn Unpack
-    Unproject Update Upsample Use Validate Verify Visualize Voxelize Wait Warn Weight Wrap Write Yield
+    Call Change Check Choose Classify Clear Clip Close Collate Collect Combine Compare Complete Compose Compute
+    Concatenate Configure Convert Copy Correct Count Create Crop Cut Decode Decompose Define Delete Derive Describe
+    Detach Detect Determine Display Distribute Divide Do Download Draw Drop Embed Encode Ensure Enumerate Estimate
+    Evaluate Exchange Expand Explain Export Extract Fill Filter Find Finish Fit Flatten Flip Flush Format Forward
+    Freeze Gather Generate Get Group Guard Handle Hide Hold Ignore Import Index Infer Initialize Insert Inspect
+    Interpolate Invert Iterate Join Keep Label Lay Let Limit Link List Load Locate Log Look Make Map Mark Mask Match
+    Measure Merge Mix Move Multiply Name Normalize Number Offset Open Order Pack Pad Pair Parse Paste Patch Permute
+    Pick Place Plan Plot Pool Postprocess Predict Prepare Preprocess Print Produce Project Provide Push Put Raise Rank
+    Read Record Reduce Refine Register Relabel Release Remap Remove Rename Render Renumber Reorder Repeat Replace
+    Report Require Resample Rescale Reset Reshape Resize Resolve Restore Restrict Return Rotate Round Run Sample Save
+    Scale Score Search Select Send Serialize Set Share Show Shuffle Simplify Skip Smooth Sort Split Stack Start Step
+    Stop Store Subdivide Subtract Sum Summarize Swap Switch Take Test Time Trace Track Train Transfer Transform
+    Translate Triangulate Turn Unpack Unproject Update Upload Upsample Use Validate Verify Visualize Voxelize Wait
+    Warn Weight Wrap Write Yield
     """,
     )
 )
@@ -76,6 +148,9 @@ FOREIGN = re.compile(
 
 CAPTION_WORDS = {"datasets/scenekit_datasets/synthetic/captions.py": {"somebody"}}
 """What captions of data sets contain; shipped weights are trained on it."""
+
+STORED_OPTIONS = re.compile(r"\bconfig\.picture\b|^    picture: bool\b", re.MULTILINE)
+"""Options of recipes and checkpoints, whose names stay."""
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = FunctionNode | ast.ClassDef
@@ -243,7 +318,7 @@ def test_public_names_are_documented_in_full(path: Path) -> None:
 @pytest.mark.parametrize("path", [path for path in SOURCES if complying(path)], ids=relative)
 def test_terms_of_the_field(path: Path) -> None:
     """Docstrings, messages, comments and names use the field's terms."""
-    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+    lines = enumerate(STORED_OPTIONS.sub("", path.read_text(encoding="utf-8")).splitlines(), start=1)
     allowed = CAPTION_WORDS.get(relative(path), set())
     matches = ((number, match[0]) for number, line in lines for match in FOREIGN.finditer(line))
     foreign = [f"{number}: {word}" for number, word in matches if word not in allowed]

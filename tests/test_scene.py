@@ -179,7 +179,13 @@ def test_selecting_rows() -> None:
     assert less[CAPTIONS].texts[0] == scene[CAPTIONS].texts[2]
     assert torch.equal(less[MESHES].verts_of(0), scene[MESHES].verts_of(2))
     assert len(less.regions(PHRASES)) == 3
-    assert RELATIONS not in less and PANOPTIC not in less  # they name rows
+    relations = less[RELATIONS]  # of 0 -> 2, 1 -> 1 and 2 -> 0, in the new rows
+    assert (relations.subject.tolist(), relations.object.tolist(), relations.predicate.tolist()) == (
+        [1, 0],
+        [0, 1],
+        [0, 2],
+    )
+    assert [segment.object for segment in less[PANOPTIC].segments] == [1, None]
     by_mask = scene.select(OBJECTS, torch.tensor([True, False, True]))
     assert by_mask[CAPTIONS].texts == (scene[CAPTIONS].texts[0], scene[CAPTIONS].texts[2])
     assert len(by_mask[MASKS]) == 2

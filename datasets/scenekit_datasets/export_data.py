@@ -40,7 +40,7 @@ def export_data(
         raise InputError(f"unknown style {style!r}{nearest(style, tuple(writers))}")
     data = sk.dataset(name, split=split, **parsed_options(option or (), "--set"))
     count = len(data) if limit is None else min(limit, len(data))
-    output.made_folder(out)
+    output.make_folder(out)
     path = writers[style]((data[index] for index in output.progress(range(count), "writing", count)), out)
     if as_json:
         output.print_json({"annotations": str(path), "samples": count})

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from jaxtyping import UInt8
 from torch import Tensor
 
-from scenekit.errors import InputError, nearest
+from scenekit.errors import InputError, listed, nearest
 from scenekit.io.images import read_image
 from scenekit.keys import Key
 from scenekit.structures.geometry import Size
@@ -50,11 +50,10 @@ def report(issues: Collection[str], faulty: Faulty) -> None:
     """
     if not issues:
         return
-    listed = "; ".join(list(issues)[:SHOWN])
-    more = f"; and {len(issues) - SHOWN} more" if len(issues) > SHOWN else ""
+    summary = listed(issues, SHOWN, "; ")
     if faulty == "refuse":
-        raise InputError(f"{listed}{more}; fix the file, or skip such entries with the option faulty=skip")
-    _log.warning("%s%s; skipped", listed, more)
+        raise InputError(f"{summary}; fix the file, or skip such entries with the option faulty=skip")
+    _log.warning("%s; skipped", summary)
 
 
 def keys_named(names: Iterable[str] | None, known: Iterable[Key[Any, Any]], what: str) -> frozenset[Key[Any, Any]]:

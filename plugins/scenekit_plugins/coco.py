@@ -1,4 +1,4 @@
-"""The words of COCO (Lin et al., 2014), in which most published detectors speak."""
+"""Class names of COCO (Lin et al., 2014), which most published detectors use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights, Keypoi
 from scenekit.structures import Skeleton, Vocabulary
 
 CATEGORIES: tuple[str, ...] = tuple(FasterRCNN_ResNet50_FPN_Weights.COCO_V1.meta["categories"][1:])
-"""The name of category id i + 1 for the 90 ids; "N/A" where COCO has given a number and never used it."""
+"""Name of category id i + 1 for the 90 ids; "N/A" for ids that COCO does not use."""
 
 THINGS = tuple(name for name in CATEGORIES if name != "N/A")
 """The 80 classes that have objects."""
@@ -25,7 +25,7 @@ _STUFF = (
 )
 
 STUFF = tuple(_STUFF.split())
-"""The 53 classes of background in its panoptic task (Kirillov et al., Panoptic Segmentation, 2019)."""
+"""The 53 stuff classes of its panoptic task (Kirillov et al., Panoptic Segmentation, 2019)."""
 
 _POINTS = tuple(KeypointRCNN_ResNet50_FPN_Weights.COCO_V1.meta["keypoint_names"])
 _EDGES = "16-14 14-12 17-15 15-13 12-13 6-12 7-13 6-7 6-8 7-9 8-10 9-11 2-3 1-2 1-3 2-4 3-5 4-6 5-7"  # counted from 1
@@ -40,13 +40,23 @@ PERSON = Skeleton(
     mirror=tuple((name, name.replace("left", "right")) for name in _POINTS if name.startswith("left")),
     sigmas=tuple(sigma / 1000 for sigma in _SIGMAS),
 )
-"""The 17 points of a person."""
+"""The 17 keypoints of a person."""
 
 
 def vocabulary(things: tuple[str, ...], classes: int, points: int | None, stuff: tuple[str, ...] = ()) -> Vocabulary:
-    """The words of a detector with so many `classes`: `things` where that is their number.
+    """Build the vocabulary of a detector.
 
-    A detector of `points` has a skeleton for each of its classes; with one class that is the person.
+    Names are COCO's if the number of classes is COCO's, otherwise they are numbered.
+    A detector of keypoints has a skeleton for each of its classes; with one class that is the person.
+
+    Args:
+        things: Names of the things.
+        classes: Number of classes of the detector.
+        points: Number of keypoints; None for a detector without them.
+        stuff: Names of the stuff.
+
+    Returns:
+        The vocabulary.
     """
     if points is None:
         return Vocabulary(known_or_numbered(things, "class", classes), stuff)
@@ -56,5 +66,14 @@ def vocabulary(things: tuple[str, ...], classes: int, points: int | None, stuff:
 
 
 def known_or_numbered(known: tuple[str, ...], word: str, count: int) -> tuple[str, ...]:
-    """`known` where that is their number, otherwise `word 1` and so on."""
+    """Return the known names if their number matches, otherwise `word 1` and so on.
+
+    Args:
+        known: Known names.
+        word: Beginning of numbered names.
+        count: Number of names.
+
+    Returns:
+        The names.
+    """
     return known if len(known) == count else tuple(f"{word} {number}" for number in range(1, count + 1))

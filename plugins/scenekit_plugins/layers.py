@@ -1,4 +1,4 @@
-"""What the networks of several region heads have in common.
+"""Layers that several region heads use.
 
 Letters: N regions, C channels, S side of pooled features.
 """
@@ -17,7 +17,7 @@ Norm = Literal["batch"]
 
 
 class Convolutions(nn.Sequential):
-    """Layers that see their input, and so everything after it, in the layout that suits convolutions."""
+    """Layers whose input is converted to the memory layout that suits convolutions."""
 
     def forward(self, input: Float[Tensor, "N C S S"]) -> Float[Tensor, "N _ S S"]:
         output: Tensor = super().forward(for_convolutions(input))  # type: ignore[no-untyped-call]
@@ -25,7 +25,17 @@ class Convolutions(nn.Sequential):
 
 
 def conv_stack(channels: int, width: int, count: int, norm: Norm | None = None) -> Convolutions:
-    """`count` 3x3 convolutions to `width` channels, each with its norm and ReLU: [N C S S] -> [N width S S]."""
+    """Build 3x3 convolutions, each followed by its norm and ReLU: [N C S S] -> [N width S S].
+
+    Args:
+        channels: Channels of the input.
+        width: Channels of every convolution.
+        count: Number of convolutions.
+        norm: Normalization after each convolution.
+
+    Returns:
+        The layers.
+    """
     widths = (channels, *(width,) * count)
     return Convolutions(*(_conv(before, after, norm) for before, after in pairwise(widths)))
 
@@ -36,7 +46,11 @@ def _conv(before: int, after: int, norm: Norm | None) -> nn.Sequential:
 
 
 def init_for_relu(head: nn.Module) -> None:
-    """Kaiming initialization of every convolution (He et al., 2015), biases zero, as the reference heads do."""
+    """Initialize every convolution as Kaiming (He et al., 2015) with biases zero, as the reference heads do.
+
+    Args:
+        head: Module that is initialized.
+    """
     for module in head.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,6 +1,6 @@
-"""What region heads see of the image itself, beside the features of the pyramid.
+"""An encoder of regions from features of the pyramid and pixels of the image.
 
-Letters: N regions, C channels, S pooled side, W width of what is seen.
+Letters: N regions, C channels, S pooled side, W width of the encoding.
 """
 
 from __future__ import annotations
@@ -17,15 +17,19 @@ from scenekit.ops.layout import for_convolutions
 from scenekit.structures import ImageBatch, Regions
 
 PIXELS = 4
-"""Side of what is cut out of the image, as a multiple of that of the pooled features: two halvings lead back."""
+"""Side of the image crops, as a multiple of that of the pooled features: two convolutions of stride 2 undo it."""
 
 
 class RegionEncoder(nn.Module):
-    """Features of the pyramid and pixels of the image to one vector of `width` numbers a region.
+    """A network from features of the pyramid and pixels of the image to one vector per region.
 
-    The pixels, `PIXELS` times as many a side, go through two convolutions of stride 2, to `image` and `width`
-    channels; 0 leaves them out. Colors and fine patterns are gone from the coarse levels that large regions are pooled
-    from.
+    The pixels, `PIXELS` times as many per side, pass two convolutions of stride 2. Colors and fine patterns are lost in
+    the coarse levels from which large regions are pooled.
+
+    Args:
+        channels: Channels of the pooled features.
+        width: Length of the vector.
+        image: Channels of the first convolution on the pixels; 0 for no pixels.
     """
 
     def __init__(self, channels: int, width: int, image: int) -> None:
@@ -39,18 +43,27 @@ class RegionEncoder(nn.Module):
         features = for_convolutions(features)
         if self.pixels is not None and pixels is not None:
             features = torch.cat((features, self.pixels(for_convolutions(pixels.to(features.dtype)))), dim=1)
-        seen: Tensor = F.relu(self.conv(features))
-        return seen.mean((2, 3))
+        encoded: Tensor = F.relu(self.conv(features))
+        return encoded.mean((2, 3))
 
 
 def crops(images: ImageBatch, regions: Regions, side: int) -> Float[Tensor, "N 3 side side"]:
-    """What the image shows in each box."""
+    """Crop each box out of its image by RoIAlign.
+
+    Args:
+        images: Images of the batch.
+        regions: The boxes.
+        side: Side of the crops, in pixels.
+
+    Returns:
+        Normalized pixels of the crops.
+    """
     rois = torch.cat((regions.image_index[:, None].to(regions.boxes), regions.boxes), dim=1).float()
     cut: Tensor = roi_align(images.pixels.float(), rois, side, sampling_ratio=2, aligned=True)
     return cut
 
 
 def _quartered(*widths: int) -> nn.Sequential:
-    """Convolutions of stride 2 from each width to the next."""
+    """Build convolutions of stride 2 from each width to the next."""
     steps = ([nn.Conv2d(a, b, 3, stride=2, padding=1), nn.ReLU()] for a, b in pairwise(widths))
     return nn.Sequential(*(layer for step in steps for layer in step))

@@ -1,4 +1,4 @@
-"""Curves of a run for TensorBoard, in the run's folder; it only listens, and does nothing where TensorBoard is absent.
+"""Curves of a run for TensorBoard, in the run's folder; without TensorBoard nothing is written.
 
 `pip install "scenekit[train]"`, train, then `tensorboard --logdir runs`.
 """
@@ -13,18 +13,22 @@ from typing import Any
 import scenekit as sk
 
 FOLDER = "tensorboard"
-"""Where the event files are, below the folder of the run."""
+"""Folder of the event files inside the run's."""
 
 
 class TensorBoard:
-    """Writes each number of the log's lines and of evaluations under the names that they have there."""
+    """An observer that writes all numbers of the log and of evaluations under their names there."""
 
     def __init__(self) -> None:
         self.writer: Any = None
 
     @sk.hookimpl
     def scenekit_run_started(self, folder: str) -> None:
-        """Open the event file."""
+        """Open the event file.
+
+        Args:
+            folder: Folder of the run.
+        """
         try:
             writers = importlib.import_module("torch.utils.tensorboard")
         except ImportError:
@@ -33,12 +37,22 @@ class TensorBoard:
 
     @sk.hookimpl
     def scenekit_step_done(self, step: int, record: Mapping[str, Any]) -> None:
-        """One line of the log."""
+        """Write one line of the log.
+
+        Args:
+            step: Number of finished steps.
+            record: The line.
+        """
         self._write({name: value for name, value in record.items() if name != "step"}, step)
 
     @sk.hookimpl
     def scenekit_evaluated(self, step: int | None, results: Mapping[str, Mapping[str, Any]]) -> None:
-        """An evaluation on the way; those outside of training have no place on the axis of steps."""
+        """Write an evaluation during training; others have no step and are skipped.
+
+        Args:
+            step: Number of finished steps; None outside of training.
+            results: Metrics by task and name.
+        """
         if step is not None:
             self._write({"evaluation": results}, step)
 
@@ -56,7 +70,7 @@ class TensorBoard:
 
 
 def _numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Every number in nested mappings, by its path with slashes."""
+    """Yield every number in nested mappings, by its path with slashes."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _numbers(value, f"{prefix}{name}/")

@@ -25,9 +25,6 @@ PLAIN_STRIDE = 16
 PROBE = (1, 3, 128, 192)
 """Shape of the test image: its sides are multiples of the coarsest stride, and no network's native size."""
 
-LONGEST = 200
-"""Characters shown of error messages of other libraries."""
-
 Maps: TypeAlias = Sequence[Float[Tensor, "B _ _ _"]]
 Reader: TypeAlias = Callable[[Any], Maps]
 
@@ -202,16 +199,3 @@ def fitting(levels: Sequence[Level], name: str) -> list[int]:
         f"{name} cannot be a backbone: expected feature maps at strides {wanted} (or all at {PLAIN_STRIDE}), "
         f"got {', '.join(map(str, sorted(last)))}; choose another network"
     )
-
-
-def reason(error: Exception) -> str:
-    """Format an error of another library as one short line.
-
-    Args:
-        error: The error.
-
-    Returns:
-        Its message, at most `LONGEST` characters.
-    """
-    text = " ".join(str(error).split())
-    return f"{text[:LONGEST]}..." if len(text) > LONGEST else text or type(error).__name__

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, listed, one_line
 
 SHOWN = 4
 """How many keys an error lists before it only counts."""
@@ -36,7 +36,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file raises errors of many types
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = one_line(error)
         if isinstance(error, pickle.UnpicklingError):  # whose message advises to read it in a way that runs code
             reason = "not written by torch.save, or it holds more than tensors"
         raise InputError(f"weights file {path} is cut off or not a weights file ({reason}); copy it again") from error
@@ -82,10 +82,5 @@ def check_fit(own: Mapping[str, Tensor], state: Mapping[str, Tensor], needed: Co
         "of another shape": {key for key in needed if key in state and own[key].shape != state[key].shape},
     }
     if any(problems.values()):
-        summary = "; ".join(f"{len(keys)} {kind} ({_some(keys)})" for kind, keys in problems.items() if keys)
-        raise InputError(f"{fit}: {summary}; name the backbone it was saved from")
-
-
-def _some(keys: Iterable[str]) -> str:
-    names = sorted(keys)
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+        parts = [f"{len(keys)} {kind} ({listed(sorted(keys), SHOWN)})" for kind, keys in problems.items() if keys]
+        raise InputError(f"{fit}: {'; '.join(parts)}; name the backbone it was saved from")

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scenekit.backbones.adapter import AdaptedBackbone, Maps, Reader, fitting, missing_extra, probe, reason
+from scenekit.backbones.adapter import AdaptedBackbone, Maps, Reader, fitting, missing_extra, probe
 from scenekit.backbones.base import Level, Normalization
 from scenekit.backbones.state import check_fit, read_state
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
 
 NORMS = ("batch", "frozen")
 PRETRAINED = "pretrained"
@@ -86,7 +86,7 @@ def _layout(name: str, options: Mapping[str, Any]) -> tuple[dict[str, Any], tupl
                 network = timm.create_model(name, features_only=True, **tried)
             levels = probe(network, _reader(network))
         except Exception as error:  # networks refuse sizes and options each in its own way
-            refusal = refusal if any(option in str(error) for option in flexible) else reason(error)
+            refusal = refusal if any(option in str(error) for option in flexible) else one_line(error)
             continue
         return tried, levels, list(network.feature_info.out_indices)
     raise InputError(f"timm/{name} cannot be a backbone ({refusal}); choose another network or other options")
@@ -112,7 +112,7 @@ def _create(name: str, weights: str | Path | None, options: Mapping[str, Any]) -
         network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
     except Exception as error:  # downloads fail in as many ways as there are places to download from
         raise InputError(
-            f"weights of timm/{name} could not be loaded ({reason(error)}); pass a file instead"
+            f"weights of timm/{name} could not be loaded ({one_line(error)}); pass a file instead"
         ) from error
     return network
 

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from scenekit.backbones.adapter import AdaptedBackbone, Maps, fitting, missing_extra, probe, reason
+from scenekit.backbones.adapter import AdaptedBackbone, Maps, fitting, missing_extra, probe
 from scenekit.backbones.base import Level, Normalization
 from scenekit.backbones.norm import frozen_copy, replace_batch_norm
 from scenekit.backbones.state import check_fit, read_state
-from scenekit.errors import InputError, nearest
+from scenekit.errors import InputError, nearest, one_line
 
 NORMS = ("batch", "frozen")
 STEM = "stem"
@@ -105,7 +105,7 @@ def _layout(name: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], tup
         return dict(settings), probe(network, _maps), indices
     except Exception as error:  # networks refuse sizes and settings each in its own way
         raise InputError(
-            f"transformers/{name} cannot be a backbone ({reason(error)}); choose another or set its `config`"
+            f"transformers/{name} cannot be a backbone ({one_line(error)}); choose another or set its `config`"
         ) from error
 
 
@@ -147,7 +147,7 @@ def _pretrained(name: str, config: Any, weights: str) -> nn.Module:
             )
     except Exception as error:  # downloads fail in as many ways as there are places to download from
         raise InputError(
-            f"weights {weights!r} could not be loaded ({reason(error)}); pass a folder or a file"
+            f"weights {weights!r} could not be loaded ({one_line(error)}); pass a folder or a file"
         ) from error
     missing = [key for key in report["missing_keys"] if not _is_fresh(key)]
     if missing or report["mismatched_keys"]:

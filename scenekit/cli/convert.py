@@ -1,4 +1,4 @@
-"""`scenekit convert`: checkpoints of other libraries."""
+"""`scenekit convert`: conversion of other libraries' checkpoints."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from scenekit.cli import output
 from scenekit.errors import InputError
 
 FOREIGN = (".pth", ".pt", ".pkl", ".bin", ".ckpt")
-"""Endings that would promise a format which is not written here."""
+"""Suffixes of other formats, which are refused as output."""
 
 
 def convert(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE[/NAME]", help="Whose weights, such as torchvision/maskrcnn_resnet50_fpn.")
+        str, typer.Argument(metavar="SOURCE[/NAME]", help="Weight source, such as torchvision/maskrcnn_resnet50_fpn.")
     ],
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="The file with the weights.")],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="PATH", help="A file ending in .safetensors, or a folder.")
     ],
     labels: Annotated[
-        Path | None, typer.Option("--labels", metavar="FILE", help="Names of the classes, one a line, in their order.")
+        Path | None, typer.Option("--labels", metavar="FILE", help="Class names, one per line, in their order.")
     ] = None,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Make a model of another library's checkpoint; it then serves as --model and in sk.load."""
+    """Convert another library's checkpoint to a model for --model and sk.load."""
     if out.suffix in FOREIGN:
-        raise InputError(f"--out: a file ending in .safetensors or a folder is expected, got {out}")
+        raise InputError(f"--out: expected a file ending in .safetensors or a folder, got {out}")
     names = None if labels is None else read_labels(labels)
     from scenekit import weights
 
@@ -42,11 +42,21 @@ def convert(
 
 
 def read_labels(path: Path) -> list[str]:
-    """The lines of a file that say something."""
+    """Load class names from a text file; empty lines are skipped.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        The names.
+
+    Raises:
+        InputError: If the file cannot be read.
+    """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: a text file with one label a line is expected ({error})") from error
+        raise InputError(f"{path}: expected a text file with one label per line ({error})") from error
     return [line.strip() for line in lines if line.strip()]

@@ -1,4 +1,4 @@
-"""`scenekit demo`: joint inference, shown in a report."""
+"""`scenekit demo`: joint inference of all tasks, shown in a report."""
 
 from __future__ import annotations
 
@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """An image to show: its `name`, RGB `pixels` [3 H W], and its file or its ground truth where there is one."""
+    """An image to show."""
 
     name: str
+    """Name of the image and its files."""
     pixels: UInt8[Tensor, "3 H W"]
+    """RGB pixels."""
     path: str | None = None
-    truth: Scene | None = None
+    """Path of the file, if there is one."""
+    ground_truth: Scene | None = None
+    """Ground truth, if there is any."""
 
 
 def demo(
@@ -37,8 +41,8 @@ def demo(
         list[str] | None,
         typer.Option("--image", metavar="FILE", help="Your own image instead of synthetic scenes; repeatable."),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where to write.")] = Path("demo"),
-    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="How many synthetic scenes.")] = 4,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to write to.")] = Path("demo"),
+    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="Number of synthetic scenes.")] = 4,
     model: output.ModelOption = "small",
     threshold: output.ThresholdOption = 0.5,
     device: output.DeviceOption = "auto",
@@ -52,19 +56,28 @@ def demo(
 
     network = sk.load(model).to(device_named(device))
     subjects = list(own_images(image) if image else synthetic_scenes(count))
-    output.made_folder(out)
-    run(network, subjects[0], threshold)  # the first pass of all is slower; it is not the one that is timed
-    entries = [entry_of(network, subject, threshold) for subject in output.progress(subjects, "looking", len(subjects))]
+    output.make_folder(out)
+    run(network, subjects[0], threshold)  # the first pass is slower and must not be timed
+    entries = [
+        entry_of(network, subject, threshold) for subject in output.progress(subjects, "predicting", len(subjects))
+    ]
     for entry in entries:
         save(entry, out)
     report = out / "report.html"
-    facts = {"model": model, "tasks": network.tasks, "device": network.device.type, "threshold": threshold}
-    write_report(report, entries, title="What scenekit sees", model_info=facts)
-    tell(report, entries, as_json)
+    info = {"model": model, "tasks": network.tasks, "device": network.device.type, "threshold": threshold}
+    write_report(report, entries, title="Predictions of scenekit", model_info=info)
+    print_summary(report, entries, as_json)
 
 
 def own_images(names: Sequence[str]) -> Iterator[Subject]:
-    """The user's files."""
+    """Load the images of the user.
+
+    Args:
+        names: Paths of the files.
+
+    Returns:
+        The images.
+    """
     from scenekit.io.images import read_image, rounded
 
     for name, stem in zip(names, unique_stems(names), strict=True):
@@ -72,17 +85,33 @@ def own_images(names: Sequence[str]) -> Iterator[Subject]:
 
 
 def synthetic_scenes(count: int) -> Iterator[Subject]:
-    """The first scenes of the test split, which no training has seen."""
+    """Render the first scenes of the test split, which are in no training data.
+
+    Args:
+        count: Number of scenes.
+
+    Returns:
+        The images with their ground truth.
+    """
     import scenekit as sk
 
     samples = sk.dataset("synthetic", split="test")
     for index in output.progress(range(min(count, len(samples))), "drawing scenes"):
         sample = samples[index]
-        yield Subject(f"scene-{index}", sample.image, truth=sample.scene)
+        yield Subject(f"scene-{index}", sample.image, ground_truth=sample.scene)
 
 
 def run(network: SceneModel, subject: Subject, threshold: float) -> tuple[Scene, dict[str, float]]:
-    """All tasks in one pass, with the camera of the ground truth: the scene, and the seconds that each step took."""
+    """Run all tasks in one pass, with the camera of the ground truth.
+
+    Args:
+        network: The model.
+        subject: The image.
+        threshold: Smallest score of an object.
+
+    Returns:
+        The scene, and the seconds of each step.
+    """
     import torch
 
     from scenekit.model.timing import StepTimer
@@ -90,7 +119,7 @@ def run(network: SceneModel, subject: Subject, threshold: float) -> tuple[Scene,
     timer = StepTimer(network.device)
     with torch.inference_mode():
         with timer.step("preprocess"):
-            camera = None if subject.truth is None else subject.truth.camera
+            camera = None if subject.ground_truth is None else subject.ground_truth.camera
             batch = network.preprocess([subject.pixels], [camera])
         outputs = network(batch, threshold=threshold)
         with timer.step("finish"):
@@ -100,17 +129,33 @@ def run(network: SceneModel, subject: Subject, threshold: float) -> tuple[Scene,
 
 
 def entry_of(network: SceneModel, subject: Subject, threshold: float) -> ReportEntry:
-    """What the model sees in an image, with all layers drawn."""
+    """Predict the scene of an image and draw all layers.
+
+    Args:
+        network: The model.
+        subject: The image.
+        threshold: Smallest score of an object.
+
+    Returns:
+        The entry of the report.
+    """
     from scenekit.visualization import ReportEntry, draw_layers
 
     scene, seconds = run(network, subject, threshold)
     scene = replace(scene, path=subject.path)
-    picture = to_pil(subject.pixels)
-    return ReportEntry(subject.name, picture, scene, draw_layers(scene, picture), seconds, subject.truth)
+    image = to_pil(subject.pixels)
+    return ReportEntry(subject.name, image, scene, draw_layers(scene, image), seconds, subject.ground_truth)
 
 
 def to_pil(pixels: UInt8[Tensor, "3 H W"]) -> Image:
-    """The image as Pillow has it."""
+    """Convert an image to Pillow's type.
+
+    Args:
+        pixels: RGB pixels.
+
+    Returns:
+        The image.
+    """
     from PIL import Image
 
     return Image.fromarray(pixels.permute(1, 2, 0).numpy())
@@ -119,40 +164,53 @@ def to_pil(pixels: UInt8[Tensor, "3 H W"]) -> Image:
 def save(entry: ReportEntry, folder: Path) -> None:
     """NAME.json, the scene; NAME.png, everything drawn over each other; NAME-LAYER.png, each layer alone.
 
-    NAME.graphml, the scene graph, where relations were looked for. NAME-birds-eye.png, the scene from above, where
-    there are 3D boxes; NAME.glb, its solids in metres, where there are meshes or 3D boxes.
+    NAME.graphml, the scene graph, where relations were looked for. NAME-VIEW.png, further views, such as
+    NAME-birds-eye.png where there are 3D boxes; NAME.glb, its solids in metres, where there are meshes or 3D boxes.
     """
     import scenekit as sk
-    from scenekit.visualization import draw_birds_eye
+    from scenekit.graph.build import has_edges
+    from scenekit.visualization import draw_views
+    from scenekit.visualization.export.mesh_scene import has_solids
 
     entry.scene.save(folder / f"{entry.name}.json")
-    if sk.RELATIONS in entry.scene:
+    if has_edges(entry.scene):
         sk.save_graph(entry.scene.graph(), folder / f"{entry.name}.graphml")
-    if sk.BOXES3D in entry.scene:
-        output.save_image(draw_birds_eye(entry.scene), folder / f"{entry.name}-birds-eye.png")
-    if sk.BOXES3D in entry.scene or sk.MESHES in entry.scene:
+    if has_solids(entry.scene):
         sk.save_mesh(entry.scene, folder / f"{entry.name}.glb")
     output.save_image(entry.scene.draw(entry.image), folder / f"{entry.name}.png")
-    for layer, drawn in entry.layers.items():
-        output.save_image(drawn, folder / f"{entry.name}-{layer}.png")
+    for name, drawn in {**entry.layers, **draw_views(entry.scene)}.items():
+        output.save_image(drawn, folder / f"{entry.name}-{name}.png")
 
 
-def tell(report: Path, entries: Sequence[ReportEntry], as_json: bool) -> None:
-    """Say what was found and where to look."""
+def print_summary(report: Path, entries: Sequence[ReportEntry], as_json: bool) -> None:
+    """Print the number of predicted objects and the path of the report.
+
+    Args:
+        report: Path of the report.
+        entries: Entries of the report.
+        as_json: Whether to print JSON.
+    """
     if as_json:
-        pictures = [{"name": e.name, **counts(e.scene), "seconds": e.timings} for e in entries]
-        output.print_json({"report": str(report), "images": pictures})
+        images = [{"name": e.name, **counts(e.scene), "seconds": e.timings} for e in entries]
+        output.print_json({"report": str(report), "images": images})
         return
     for entry in entries:
-        found = ", ".join(f"{count} {what}" for what, count in counts(entry.scene).items())
-        print(f"{entry.name}: {found} in {1000 * sum(entry.timings.values()):.0f} ms")
+        predicted = ", ".join(f"{count} {what}" for what, count in counts(entry.scene).items())
+        print(f"{entry.name}: {predicted} in {1000 * sum(entry.timings.values()):.0f} ms")
     print(f"wrote {report}")
 
 
 def counts(scene: Scene) -> dict[str, int]:
-    """How many objects, regions of other streams and relations there are, by name."""
+    """Count objects, regions of other streams and relations, by name.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        The counts.
+    """
     import scenekit as sk
+    from scenekit.graph.build import edge_counts
 
     regions = {stream.name: len(regions) for stream, regions in scene.streams.items()}
-    relations = {sk.RELATIONS.name: len(scene[sk.RELATIONS])} if sk.RELATIONS in scene else {}
-    return {sk.OBJECTS.name: len(scene.objects), **regions, **relations}
+    return {sk.OBJECTS.name: len(scene.objects), **regions, **edge_counts(scene)}

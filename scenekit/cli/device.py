@@ -1,4 +1,4 @@
-"""Where a command computes."""
+"""Choice of the device of a command."""
 
 import torch
 
@@ -6,9 +6,16 @@ from scenekit.errors import InputError
 
 
 def device_named(text: str) -> torch.device:
-    """The device that `text` (cpu, cuda, cuda:1, mps, or auto: a GPU where there is one) names on this machine.
+    """Return a device of this machine.
 
-    Raises InputError when there is no such kind of device, or this machine lacks it.
+    Args:
+        text: cpu, cuda, cuda:1, mps, or auto: a GPU where there is one.
+
+    Returns:
+        The device.
+
+    Raises:
+        InputError: If there is no such kind of device, or this machine lacks it.
     """
     if text == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,4 +1,4 @@
-"""`scenekit doctor`: what there is to work with; `scenekit doctor data`: what a data set holds."""
+"""`scenekit doctor`: the environment; `scenekit doctor data`: the content of a data set."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=False)
 
 BROKEN = 1
-"""Exit status where something is broken."""
+"""Exit status if something is broken."""
 
 
 @app.callback(invoke_without_command=True)
-@no_type_check  # typer hands over a base class of typer.Context
+@no_type_check  # typer passes a base class of typer.Context
 def doctor(context: typer.Context, as_json: output.JsonOption = False) -> None:
-    """Show versions, devices, extras, plugins, folders and models, and what is wrong with them.
+    """Show versions, devices, extras, plugins, folders and models, and their problems.
 
-    Exit status 1 where something is broken: a package that is missing or too old, a plugin or command that failed, a
-    cache that cannot be written. Extras that are not installed are no fault.
+    Exit status 1 if something is broken: a package that is missing or too old, a plugin or command that failed, a
+    cache that cannot be written. Extras that are not installed are no problem.
     """
     if context.invoked_subcommand is not None:
         return
     from scenekit.cli.environment import examine
 
-    found = examine()
+    environment = examine()
     if as_json:
-        output.print_json(asdict(found))
+        output.print_json(asdict(environment))
     else:
-        print_environment(found)
-    if found.problems:
+        print_environment(environment)
+    if environment.problems:
         raise typer.Exit(BROKEN)
 
 
@@ -52,28 +52,37 @@ def data(
         list[str] | None,
         typer.Option("--set", "--option", metavar="KEY=VALUE", help="For the data set, as root=/data; repeatable."),
     ] = None,
+    labelers: Annotated[
+        str | None,
+        typer.Option("--labelers", metavar="NAMES", help="Add what these derive, as data.labelers of a recipe does."),
+    ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=0, help="Look at N samples, spread evenly; 0: at all.")
+        int, typer.Option("--limit", metavar="N", min=0, help="Inspect N samples, spread evenly; 0: all.")
     ] = 1000,
-    drawn: Annotated[int, typer.Option("--drawn", metavar="N", min=0, help="How many samples the page shows.")] = 8,
+    drawn: Annotated[
+        int, typer.Option("--drawn", metavar="N", min=0, help="Number of samples that the page shows.")
+    ] = 8,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write a page, such as report.html.")
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse faulty annotations, as training and evaluating with --strict do.")
+        bool, typer.Option("--strict", help="Refuse invalid annotations, as train and evaluate with --strict do.")
     ] = False,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Look at a data set: counts, sizes, ranges, what looks wrong, and drawn samples in one HTML file.
+    """Inspect a data set: counts, sizes, ranges, issues, and drawn samples in one HTML file.
 
-    Exit status 1 where samples cannot be read.
+    Exit status 1 if samples cannot be read.
     """
     import scenekit as sk
+    from scenekit.data.checks import valid_values
     from scenekit.data.inspection import UNREADABLE, inspect, spread
-    from scenekit.data.value_checks import mended_sample
+    from scenekit.data.labelers import labelers_named, labelled
     from scenekit.errors import InputError
 
+    names = [] if labelers is None else [each.strip() for each in labelers.split(",") if each.strip()]
     samples = sk.dataset(name, split=split, **parsed_options(option or (), "--set"))
+    samples = labelled(samples, labelers_named(names))
     total = min(limit or len(samples), len(samples))
     shown = set(spread(total, drawn)) if out is not None else set()
     kept: list[Sample] = []
@@ -82,7 +91,7 @@ def data(
         def watch(done: int, sample: Sample | None) -> None:
             advance(done)
             if sample is not None and done - 1 in shown:
-                kept.append(mended_sample(sample))
+                kept.append(valid_values(sample))
 
         found = inspect(samples, limit or None, watch)
     if out is not None:
@@ -98,15 +107,26 @@ def data(
 
 
 def write_page(path: Path, found: Inspection, samples: Sequence[Sample], name: str) -> None:
-    """The HTML file."""
+    """Write the HTML page of an inspection.
+
+    Args:
+        path: Path of the file.
+        found: The inspection.
+        samples: Samples to draw.
+        name: Name and split of the data set.
+    """
     from scenekit.visualization.report.dataset import write_data_report
 
-    output.made_folder(path.parent)
+    output.make_folder(path.parent)
     write_data_report(path, found, samples, title=f"What is in {name}", facts={"data set": name})
 
 
 def print_environment(found: Environment) -> None:
-    """Tables, and the problems at the end."""
+    """Print tables of the environment, and its problems at the end.
+
+    Args:
+        found: The environment.
+    """
     versions = [*found.versions.items(), *((package.name, package.found) for package in found.packages)]
     output.print_table("versions", ("what", "version"), versions)
     output.print_table("devices", ("name", "what"), [(device.name, device.description) for device in found.devices])
@@ -124,18 +144,37 @@ def print_environment(found: Environment) -> None:
 
 
 def extra_state(extra: Extra) -> str:
-    """`timm 1.0.9, onnx missing`."""
+    """Return `timm 1.0.9, onnx missing`.
+
+    Args:
+        extra: The extra.
+
+    Returns:
+        Its packages and their versions.
+    """
     return ", ".join(f"{package.name} {package.found or 'missing'}" for package in extra.packages)
 
 
 def folder_state(folder: Folder) -> str:
-    """Whether it is there and can be written."""
-    state = "there" if folder.exists else "not made yet"
+    """Return whether a folder exists and can be written.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        One line.
+    """
+    state = "exists" if folder.exists else "not created yet"
     return state if folder.writable else f"{state}, cannot be written"
 
 
 def print_inspection(found: Inspection, page: Path | None) -> None:
-    """Labels, sizes and faults; the page has more."""
+    """Print labels, sizes and issues; the page shows more.
+
+    Args:
+        found: The inspection.
+        page: Path of the page, if there is one.
+    """
     from scenekit.data.inspection import SIZES
 
     objects = f"{sum(found.objects.values()):,} objects of {len(found.objects)} classes"

@@ -1,4 +1,4 @@
-"""What there is to work with: versions, devices, extras, plugins, folders and models, and what is wrong with them."""
+"""The environment: versions, devices, extras, plugins, folders and models, and their problems."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ _LEAST = re.compile(r">=\s*([0-9][0-9.]*)")
 
 @dataclass(frozen=True)
 class Package:
-    """A distribution that scenekit can use; `found` is the installed version, `least` the oldest that will do."""
+    """A distribution that scenekit can use."""
 
     name: str
+    """Name of the distribution."""
     least: str | None
+    """Oldest version that scenekit works with."""
     found: str | None
+    """Installed version, if any."""
 
     @property
-    def fault(self) -> str | None:
+    def problem(self) -> str | None:
         """What is wrong with it, if anything."""
         if self.found is None:
             return f"{self.name} is not installed"
@@ -43,63 +46,87 @@ class Extra:
     """An optional group of packages."""
 
     name: str
+    """Name of the extra."""
     packages: tuple[Package, ...]
+    """Its packages."""
 
     @property
     def installed(self) -> bool:
-        """Whether all of it is there."""
-        return not any(package.fault for package in self.packages)
+        """Whether all of its packages are installed."""
+        return not any(package.problem for package in self.packages)
 
     @property
     def remedy(self) -> str:
-        """How to get it."""
+        """Command that installs it."""
         return f"pip install '{DISTRIBUTION}[{self.name}]'"
 
 
 @dataclass(frozen=True)
 class Device:
-    """Something that computes."""
+    """A device that torch can use."""
 
     name: str
+    """Name in torch."""
     description: str
+    """Name and size of the hardware."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A place where files are kept; `writable` also where it could be made."""
+    """A folder for files that are kept."""
 
     purpose: str
+    """What the files are."""
     path: str
+    """Path of the folder."""
     exists: bool
+    """Whether it exists."""
     writable: bool
+    """Whether it can be written, or created."""
 
 
 @dataclass(frozen=True)
 class BrokenPlugin:
-    """A plugin or command that could not be taken in."""
+    """A plugin or command that could not be loaded."""
 
     plugin: str
+    """Name of the plugin."""
     distribution: str
+    """Distribution and version."""
     cause: str
+    """The error."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """Everything that was looked at. `plugins` are names of records by kind; `problems` sentences with a remedy."""
+    """Everything that `scenekit doctor` shows."""
 
     versions: dict[str, str]
+    """Versions of scenekit, Python, system and torch."""
     packages: tuple[Package, ...]
+    """Required packages."""
     extras: tuple[Extra, ...]
+    """Optional packages."""
     devices: tuple[Device, ...]
+    """Devices."""
     plugins: dict[str, list[str]]
+    """Names of records by kind."""
     failures: tuple[BrokenPlugin, ...]
+    """Plugins and commands that could not be loaded."""
     folders: tuple[Folder, ...]
+    """Caches."""
     models: dict[str, str]
+    """Folders of shipped models by name."""
     problems: tuple[str, ...] = field(default=())
+    """Problems, each with a remedy."""
 
 
 def examine() -> Environment:
-    """Look at everything; nothing is changed and nothing is downloaded."""
+    """Inspect the environment; nothing is changed and nothing is downloaded.
+
+    Returns:
+        The environment.
+    """
     from scenekit.hooks import registry
     from scenekit.hooks.manager import KINDS
     from scenekit.weights import shipped
@@ -121,7 +148,11 @@ def examine() -> Environment:
 
 
 def versions() -> dict[str, str]:
-    """Of scenekit and what is below it."""
+    """Return the versions of scenekit, Python, system and torch.
+
+    Returns:
+        Versions by name.
+    """
     import torch
 
     return {
@@ -133,13 +164,17 @@ def versions() -> dict[str, str]:
 
 
 def requirements() -> tuple[tuple[Package, ...], tuple[Extra, ...]]:
-    """The packages that scenekit needs, and those of its extras, as its own metadata says."""
+    """Return the packages that scenekit needs, and those of its extras, from its own metadata.
+
+    Returns:
+        Required packages, and extras.
+    """
     base: list[Package] = []
     extras: dict[str, list[Package]] = {}
     for text in requires(DISTRIBUTION) or ():
-        wanted, _, marker = text.partition(";")
+        requirement, _, marker = text.partition(";")
         extra = _EXTRA.search(marker)
-        (extras.setdefault(extra[1], []) if extra else base).append(_package(wanted))
+        (extras.setdefault(extra[1], []) if extra else base).append(_package(requirement))
     return tuple(base), tuple(Extra(name, tuple(packages)) for name, packages in sorted(extras.items()))
 
 
@@ -154,13 +189,17 @@ def _package(requirement: str) -> Package:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    """2.14.1+cpu as (2, 14, 1)."""
+    """Return 2.14.1+cpu as (2, 14, 1)."""
     leading = re.match(r"[0-9.]*", text)
     return tuple(int(part) for part in (leading[0] if leading else "").split(".") if part)
 
 
 def devices() -> Iterator[Device]:
-    """The processor and what torch can reach beside it."""
+    """Yield the processor and the devices that torch can use.
+
+    Yields:
+        Devices.
+    """
     import torch
 
     threads = f"{torch.get_num_threads()} threads of {os.cpu_count()} cores"
@@ -174,7 +213,11 @@ def devices() -> Iterator[Device]:
 
 
 def broken_plugins() -> Iterator[BrokenPlugin]:
-    """Plugins that failed when they were collected."""
+    """Yield plugins that failed to load.
+
+    Yields:
+        Plugins with their errors.
+    """
     from scenekit.hooks import registry
 
     for failure in registry().failures:
@@ -183,7 +226,11 @@ def broken_plugins() -> Iterator[BrokenPlugin]:
 
 
 def broken_commands() -> Iterator[BrokenPlugin]:
-    """Sub-commands whose module cannot be imported."""
+    """Yield commands whose module cannot be imported.
+
+    Yields:
+        Commands with their errors.
+    """
     for entry in entry_points(group=COMMANDS):
         try:
             entry.load()
@@ -194,7 +241,11 @@ def broken_commands() -> Iterator[BrokenPlugin]:
 
 
 def cache_folders() -> Iterator[Folder]:
-    """Where downloads and made-up scenes are kept."""
+    """Yield folders of downloads and rendered scenes.
+
+    Yields:
+        Folders.
+    """
     import torch
     from huggingface_hub.constants import HF_HUB_CACHE
 
@@ -206,20 +257,29 @@ def cache_folders() -> Iterator[Folder]:
 
 
 def _writable(path: Path) -> bool:
-    """Whether files could be written there, the folder being made if need be."""
-    there = next(parent for parent in (path, *path.parents) if parent.exists())
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    """Return whether files could be written there, after creating the folder if it is missing."""
+    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
 def problems(
     packages: tuple[Package, ...], failures: tuple[BrokenPlugin, ...], folders: tuple[Folder, ...]
 ) -> Iterator[str]:
-    """What is broken and what to do. A missing extra is no problem."""
+    """Yield what is broken, each with a remedy; a missing extra is not a problem.
+
+    Args:
+        packages: Required packages.
+        failures: Plugins and commands that could not be loaded.
+        folders: Caches.
+
+    Yields:
+        Problems.
+    """
     for package in packages:
-        if package.fault is not None:
-            yield f"{package.fault}; run: pip install --upgrade {package.name}"
+        if package.problem is not None:
+            yield f"{package.problem}; run: pip install --upgrade {package.name}"
     for failure in failures:
-        yield f"{failure.plugin} of {failure.distribution} failed: {failure.cause}; mend, update or uninstall it"
+        yield f"{failure.plugin} of {failure.distribution} failed: {failure.cause}; fix, update or uninstall it"
     for folder in folders:
         if not folder.writable:
             yield f"the cache of {folder.purpose}, {folder.path}, cannot be written; free it or name another folder"

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from scenekit.cli import output
 from scenekit.errors import InputError
 
+if TYPE_CHECKING:
+    from scenekit.recipe import DatasetConfig
+
 
 def evaluate(
     model: output.ModelOption = "small",
-    data: Annotated[str, typer.Option("--data", metavar="NAME", help="A registered data set.")] = "synthetic",
-    split: Annotated[str, typer.Option("--split", metavar="NAME", help="Which part of it.")] = "val",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="NAME",
+            help="A registered data set. Default: data.val of the recipe that trained the model, else synthetic.",
+        ),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", metavar="NAME", help="Which part of it. Default: the recipe's, else val.")
+    ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option(
@@ -37,7 +50,8 @@ def evaluate(
     import scenekit as sk
     from scenekit.cli.device import device_named
 
-    samples = sk.dataset(data, split=split, **options)
+    chosen = data_config(model, data, split, options)
+    samples = sk.dataset(chosen.name, split=chosen.split, **chosen.options)
     network = sk.load(model).to(device_named(device))
     total = len(samples) if limit is None else min(limit, len(samples))
     with output.progress_bar("evaluating", total) as done:
@@ -48,8 +62,38 @@ def evaluate(
         print_results(results)
 
 
+def data_config(model: str, data: str | None, split: str | None, options: Mapping[str, Any]) -> DatasetConfig:
+    """Return the data set to measure on: `data.val` of the recipe of the model's run, unless `data` names another.
+
+    Args:
+        model: The model, as `--model` names it.
+        data: The data set that `--data` names.
+        split: Replaces that of the recipe.
+        options: Added to those of the recipe.
+
+    Returns:
+        The data set, its split and options.
+
+    Raises:
+        InputError: The recipe has no `data.val`.
+    """
+    from scenekit.recipe import DatasetConfig, Recipe
+    from scenekit.training.run_folder import recipe_of
+
+    path = recipe_of(Path(model)) if data is None else None
+    if path is None:
+        return DatasetConfig(name=data or "synthetic", split=split or "val", options=dict(options))
+    val = Recipe.load(path).data.val
+    if val is None:
+        raise InputError(f"{path} has no data.val to measure on; name a data set with --data")
+    output.print_note(
+        f"evaluating on {val.name}/{split or val.split}, data.val of {path}; --data selects another data set"
+    )
+    return val.model_copy(update={"split": split or val.split, "options": {**val.options, **options}})
+
+
 def parsed_options(texts: Sequence[str], flag: str = "--option") -> dict[str, Any]:
-    """`["root=/data", "year=2017"]` as keyword arguments; values are YAML, `flag` is where they were given."""
+    """Return `["root=/data", "year=2017"]` as keyword arguments; values are YAML, `flag` is the option's name."""
     import yaml
 
     options = {}
@@ -65,7 +109,7 @@ def parsed_options(texts: Sequence[str], flag: str = "--option") -> dict[str, An
 
 
 def print_results(results: Mapping[str, Mapping[str, Any]]) -> None:
-    """A row per task and metric; those at several cut-offs have a table per task, its baselines at the right.
+    """Print a row per task and metric; those at several cut-offs have a table per task, its baselines at the right.
 
     Metrics per class are for --json.
     """

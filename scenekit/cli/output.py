@@ -1,14 +1,14 @@
-"""What the commands share: results alone go to standard output, what is said to a person to standard error."""
+"""Output that commands share: results go to standard output, messages to standard error."""
 
 from __future__ import annotations
 
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -18,6 +18,8 @@ from scenekit.io.files import plain, write_atomically
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from scenekit.metrics.paired_images import Notes
 
 T = TypeVar("T")
 
@@ -33,18 +35,28 @@ DeviceOption = Annotated[
     str, typer.Option("--device", help="cpu, cuda, cuda:1, mps, or auto: a GPU where there is one.", metavar="NAME")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Refuse what is odd but can be scored, such as an object related to itself.")
+]
 TasksOption = Annotated[
-    str | None, typer.Option("--tasks", help="Comma-separated names of tasks; default: all.", metavar="A,B,...")
+    str | None, typer.Option("--tasks", help="Names of tasks, separated by commas; default: all.", metavar="A,B,...")
 ]
 ThresholdOption = Annotated[
-    float, typer.Option("--threshold", help="Leave out objects with a lower score, 0 to 1.", min=0.0, max=1.0)
+    float, typer.Option("--threshold", help="Smallest score of an object, 0 to 1.", min=0.0, max=1.0)
 ]
 
 
 def task_names(text: str | None) -> list[str] | None:
-    """The names in `a,b`; None (all tasks) where the option is absent.
+    """Parse the option --tasks.
 
-    Raises InputError when the option is there and names nothing.
+    Args:
+        text: Names, separated by commas; None if the option is not set.
+
+    Returns:
+        The names; None for all tasks.
+
+    Raises:
+        InputError: If the option names nothing.
     """
     if text is None:
         return None
@@ -55,13 +67,22 @@ def task_names(text: str | None) -> list[str] | None:
 
 
 def print_json(value: object, indent: int | None = 2) -> None:
-    """Print `value` as one JSON document on standard output; NaN and infinities, which JSON lacks, become null."""
+    """Print a value as one JSON document on standard output; NaN and infinities, which JSON lacks, become null.
+
+    Args:
+        value: The value.
+        indent: Blanks per level; None for one line.
+    """
     json.dump(plain(value), sys.stdout, allow_nan=False, ensure_ascii=False, indent=indent)
     sys.stdout.write("\n")
 
 
 def print_json_array(values: Iterable[object]) -> None:
-    """Print `values` as one JSON array, each as soon as it is there; none is kept."""
+    """Print values as one JSON array, each as soon as it is computed; none is kept.
+
+    Args:
+        values: The values.
+    """
     separator = "["
     for value in values:
         sys.stdout.write(separator)
@@ -70,34 +91,66 @@ def print_json_array(values: Iterable[object]) -> None:
     sys.stdout.write("[]\n" if separator == "[" else "]\n")
 
 
-def complain(reason: object) -> None:
-    """One line on standard error about something that does not stop the command."""
+def print_error(reason: object) -> None:
+    """Print one line on standard error about an error that does not stop the command.
+
+    Args:
+        reason: The error.
+    """
     print(f"error: {' '.join(str(reason).split())}", file=sys.stderr)
 
 
-def remark(text: object) -> None:
-    """One line on standard error that a person should know, about nothing wrong."""
+def print_note(text: object) -> None:
+    """Print one line of information on standard error.
+
+    Args:
+        text: The information.
+    """
     print(f"note: {' '.join(str(text).split())}", file=sys.stderr)
 
 
-def made_folder(path: Path) -> Path:
-    """The folder, made where it is missing; InputError where something else is in the way."""
+def make_folder(path: Path) -> Path:
+    """Create a folder if it is missing.
+
+    Args:
+        path: The folder.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: If it cannot be created.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as cause:
-        raise InputError(f"{path}: this folder cannot be made ({cause.strerror})") from cause
+        raise InputError(f"{path}: this folder cannot be created ({cause.strerror}); name another one") from cause
     return path
 
 
 def save_image(image: Image, path: Path) -> None:
-    """Write a PNG as a whole or not at all."""
+    """Write a PNG atomically.
+
+    Args:
+        image: The image.
+        path: Path of the file.
+    """
     stream = io.BytesIO()
     image.save(stream, "PNG")
     write_atomically(path, stream.getvalue())
 
 
 def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Yield `items` under a progress bar on standard error, which shows only on a terminal and goes when done."""
+    """Yield items under a progress bar on standard error, which shows only on a terminal and disappears when done.
+
+    Args:
+        items: The items.
+        description: Text before the bar.
+        total: Number of items, if known.
+
+    Yields:
+        The items, in their order.
+    """
     from rich.progress import track
 
     yield from track(items, description, total=total, console=console, transient=True, disable=not console.is_terminal)
@@ -105,7 +158,15 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
 
 @contextmanager
 def progress_bar(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """As `progress`, for work that reports how much is done: yields the function to tell it."""
+    """Provide a progress bar for work that reports how much is done.
+
+    Args:
+        description: Text before the bar.
+        total: Amount of work, if known.
+
+    Yields:
+        A function that sets how much is done.
+    """
     from rich.progress import Progress
 
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -114,7 +175,13 @@ def progress_bar(description: str, total: int | None) -> Iterator[Callable[[int]
 
 
 def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Print `rows` of text as a table on standard output; None is an empty cell."""
+    """Print rows of text as a table on standard output.
+
+    Args:
+        title: Title above the table.
+        columns: Names of the columns.
+        rows: Cells of each row; None is an empty cell.
+    """
     from rich.markup import escape
     from rich.table import Table
 
@@ -127,7 +194,34 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[obje
 
 
 def rounded(value: float | int) -> str:
-    """Counts as they are, fractions with four digits, a dash where there was nothing to measure."""
+    """Format a number: counts unchanged, fractions with four digits, a dash for NaN.
+
+    Args:
+        value: The number.
+
+    Returns:
+        Text.
+    """
     if isinstance(value, int):
         return str(value)
     return "-" if value != value else f"{value:.4f}"
+
+
+def print_scores(title: str, scores: Mapping[str, Any], columns: Sequence[str]) -> None:
+    """Print the metrics over all classes, then those of each class.
+
+    Args:
+        title: The title of both tables.
+        scores: Metrics by name, and under `per_class` those of each class.
+        columns: Names of the metrics of a class that are shown.
+    """
+    totals = [(name, rounded(value)) for name, value in scores.items() if name != "per_class"]
+    print_table(title, ("metric", "value"), totals)
+    rows = [(name, *(rounded(row[column]) for column in columns)) for name, row in scores["per_class"].items()]
+    print_table(f"{title} per class", ("class", *columns), rows)
+
+
+def print_notes(notes: Notes) -> None:
+    """Print one line on standard error for each kind of oddity in the files."""
+    for line in notes.lines():
+        console.print(f"note: {line}", markup=False, soft_wrap=True)

@@ -14,10 +14,11 @@ HEADINGS = {
     "backbone": "backbones",
     "detector": "detectors",
     "dataset": "datasets",
+    "labeler": "labelers",
     "balancer": "balancers",
     "weights": "weights",
 }
-KEY_LISTS = ("requires", "uses", "provides", "learns_from")
+KEY_LISTS = ("requires", "needs", "uses", "provides", "learns_from")
 MORE = ("stages", "configure", "prepare")
 
 

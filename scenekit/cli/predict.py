@@ -1,4 +1,4 @@
-"""`scenekit predict`: understand images."""
+"""`scenekit predict`: run tasks on images."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from scenekit.scene import Scene
     from scenekit.structures.cameras import Camera
 
-LEAST_FOCAL = 0.1
-"""By the longer side of the image: below it a pinhole camera would span 157 degrees and more."""
+MIN_FOCAL = 0.1
+"""Smallest focal length relative to the longer side of the image: below it a pinhole camera spans over 157 degrees."""
 
 
 def predict(
@@ -63,7 +63,7 @@ def predict(
         typer.Option(
             "--given",
             metavar="FOLDER",
-            help="Look at the objects of the scene files here, named as --out names them, instead of detecting any.",
+            help="Run tasks on the objects of the scene files in this folder, named as by --out, without detection.",
         ),
     ] = None,
     focal: Annotated[
@@ -71,14 +71,14 @@ def predict(
         typer.Option(
             "--focal",
             metavar="PIXELS",
-            help="Focal length of the camera, in pixels of the images; without it metres rest on an assumed one.",
+            help="Focal length of the camera, in pixels of the images; without it metres rely on an assumed one.",
         ),
     ] = None,
     as_json: output.JsonOption = False,
 ) -> None:
     """Run all tasks, or the named ones, on images in one pass each.
 
-    An image that cannot be read costs a line of error and the exit status 2; the others are done all the same.
+    An image that cannot be read gives one line on standard error and the exit status 2; the others are processed.
     """
     wanted = output.task_names(tasks)
     stems = unique_stems(images)
@@ -91,17 +91,22 @@ def predict(
 
     with writing.recording_at(rerun) as recording:
         network = sk.load(model).to(device_named(device))
-        files = writing.Files(None if out is None else output.made_folder(out), graph, relations, mesh, recording)
+        files = writing.Files(None if out is None else output.make_folder(out), graph, relations, mesh, recording)
         unreadable: list[str] = []
         named = output.progress(list(zip(images, stems, strict=True)), "predicting")
-        understand = partial(understood, partial(network.predict, tasks=wanted, threshold=threshold), given, focal)
-        tell(predicted(named, understand, unreadable, files.write), as_json)
+        predict = partial(scene_of, partial(network.predict, tasks=wanted, threshold=threshold), given, focal)
+        print_scenes(predicted(named, predict, unreadable, files.write), as_json)
     if unreadable:
         raise typer.Exit(USER_ERROR)
 
 
-def tell(scenes: Iterable[Scene], as_json: bool) -> None:
-    """Print each scene as soon as it is there, or a table of all of them."""
+def print_scenes(scenes: Iterable[Scene], as_json: bool) -> None:
+    """Print each scene as soon as it is predicted, or a table of all of them.
+
+    Args:
+        scenes: The scenes.
+        as_json: Whether to print JSON.
+    """
     if as_json:
         output.print_json_array(scene.to_json() for scene in scenes)
     elif rows := [summary(scene) for scene in scenes]:
@@ -110,13 +115,20 @@ def tell(scenes: Iterable[Scene], as_json: bool) -> None:
 
 def predicted(
     named: Iterable[tuple[str, str]],
-    understand: Callable[[Tensor, str], Scene],
+    predict: Callable[[Tensor, str], Scene],
     unreadable: list[str],
     write: Callable[[Scene, str], None],
 ) -> Iterator[Scene]:
-    """The scene of each (image, stem of its files), handed to `write` with the stem; one at a time is held.
+    """Predict and write the scene of each image; one at a time is held.
 
-    Images that cannot be read are said, left out and added to `unreadable`.
+    Args:
+        named: (path of the image, stem of its files).
+        predict: Predicts the scene of an image.
+        unreadable: Gets the paths of images that cannot be read, which are reported and skipped.
+        write: Writes the files of a scene.
+
+    Yields:
+        The scenes.
     """
     from scenekit.io.images import read_image
 
@@ -124,20 +136,26 @@ def predicted(
         try:
             image = read_image(name)
         except InputError as error:
-            output.complain(error)
+            output.print_error(error)
             unreadable.append(name)
             continue
-        scene = replace(understand(image, stem), path=name)
+        scene = replace(predict(image, stem), path=name)
         write(scene, stem)
         yield scene
 
 
-def understood(
-    predict: Callable[..., Scene], given: Path | None, focal: float | None, image: Tensor, stem: str
-) -> Scene:
-    """The scene of an image; with the objects of its scene file, where there is a folder of those.
+def scene_of(predict: Callable[..., Scene], given: Path | None, focal: float | None, image: Tensor, stem: str) -> Scene:
+    """Predict the scene of an image.
 
-    A `focal` length in pixels stands for the camera that looks along the middle of the image.
+    Args:
+        predict: `SceneModel.predict` with tasks and threshold.
+        given: Folder of scene files with the objects to use instead of detection; None to detect.
+        focal: Focal length in pixels of a camera that looks along the center of the image; None without one.
+        image: The image.
+        stem: Name of the scene file, without suffix.
+
+    Returns:
+        The scene.
     """
     import scenekit as sk
 
@@ -146,27 +164,53 @@ def understood(
 
 
 def pinhole(focal: float, height: int, width: int) -> Camera:
-    """The camera with this focal length in pixels; refuses what can only be one in millimetres, or of a fisheye."""
+    """Return the camera with this focal length.
+
+    Args:
+        focal: Focal length, in pixels.
+        height: Height of the image, in pixels.
+        width: Width of the image, in pixels.
+
+    Returns:
+        The camera.
+
+    Raises:
+        InputError: If the focal length can only be one in millimetres, or of a fisheye.
+    """
     from scenekit.structures import Camera
 
-    if 0 < focal < LEAST_FOCAL * max(height, width):
+    if 0 < focal < MIN_FOCAL * max(height, width):
         angle = math.degrees(2 * math.atan(max(height, width) / 2 / focal))
         raise InputError(
-            f"--focal {focal:g}: in pixels expected; an image of {width} x {height} would span {angle:.0f} degrees. Of"
-            " millimetres, that is focal length / width of the sensor x width of the image"
+            f"--focal {focal:g}: expected pixels; an image of {width} x {height} would span {angle:.0f} degrees."
+            " Convert millimetres: focal length / width of the sensor x width of the image"
         )
     return Camera.pinhole(focal, height, width)
 
 
 def check_files(names: Iterable[str]) -> None:
-    """Refuse files that are not there before any work is done on the others."""
+    """Check that files exist, before the first one is processed.
+
+    Args:
+        names: Paths of the files.
+
+    Raises:
+        InputError: If one does not exist.
+    """
     for name in names:
         if not Path(name).exists():
             raise InputError(f"{name}: no such file")
 
 
 def unique_stems(names: Sequence[str]) -> list[str]:
-    """One file name without suffix per image: its own, numbered where several images share it."""
+    """Return one file name without suffix per image: its own, numbered where several images share it.
+
+    Args:
+        names: Paths of the images.
+
+    Returns:
+        The names.
+    """
     stems: list[str] = []
     for name in names:
         stem, number = Path(name).stem, 2
@@ -177,6 +221,13 @@ def unique_stems(names: Sequence[str]) -> list[str]:
 
 
 def summary(scene: Scene) -> tuple[Any, ...]:
-    """A row of text: the image, how many objects of what kind, and what else is known of it."""
+    """Return a row of text: the image, its number of objects by class, and its other keys.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        The cells of the row.
+    """
     objects = ", ".join(f"{count} {name}" for name, count in scene.counts().items()) or "none"
     return scene.path, objects, ", ".join(sorted(key.name for key in scene.values))

@@ -1,4 +1,4 @@
-"""`scenekit recipe`: what a recipe comes to, and its JSON schema."""
+"""`scenekit recipe`: a recipe with all values filled in, and the JSON schema of recipes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import typer
 
 from scenekit.cli import output
 
-app = typer.Typer(name="recipe", no_args_is_help=True, help="Show what a recipe comes to, or the schema of recipes.")
+app = typer.Typer(
+    name="recipe", no_args_is_help=True, help="Show a recipe with all values, or the JSON schema of recipes."
+)
 
 
 @app.command("show")
@@ -21,9 +23,9 @@ def show(
     ] = None,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Print the whole recipe, each value with where it comes from: file, override, preset or default.
+    """Print the whole recipe, each value with its origin: file, override, preset or default.
 
-    Options of backbone, detector, tasks, data sets and balancer are filled in. What is printed is a recipe itself.
+    Options of backbone, detector, tasks, data sets and balancer are filled in. The output is a valid recipe.
     """
     from scenekit.recipe.provenance import resolve
 
@@ -36,7 +38,7 @@ def show(
 
 @app.command("schema")
 def schema() -> None:
-    """Print the JSON schema of recipes, with what is installed here, for editors.
+    """Print the JSON schema of recipes, with all installed plugins, for editors.
 
     Write it to a file and name that in the first line of a recipe, such as: # yaml-language-server: $schema=recipe.json
     """

@@ -1,4 +1,4 @@
-"""`scenekit train`: train a model as a recipe says."""
+"""`scenekit train`: train a model by a recipe."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def train(
         typer.Option("--set", metavar="A.B=VALUE", help="Replace one entry of the recipe; repeatable."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="Where to write. Default: `out` of the recipe.")
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Folder to write to; default: `out` of the recipe.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on exactly where the run in that folder stopped.")
+        bool, typer.Option("--resume", help="Continue the run in that folder exactly where it stopped.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse faulty annotations instead of leaving them out with a warning.")
+        bool, typer.Option("--strict", help="Refuse invalid annotations instead of dropping them with a warning.")
     ] = False,
     device: output.DeviceOption = "auto",
     as_json: output.JsonOption = False,
 ) -> None:
-    """Train a model; log, checkpoints and the finished model go to one folder."""
+    """Train a model; log, checkpoints and the final model are written to one folder."""
     import scenekit as sk
 
     plan = sk.Recipe.load(recipe, overrides or ())
@@ -38,4 +38,5 @@ def train(
     if as_json:
         output.print_json({"model": str(model), "log": str(folder / "log.jsonl"), "steps": plan.train.steps})
     else:
-        print(f"wrote {model}; measure it with: scenekit evaluate --model {model}")
+        data = "" if plan.data.val else " --data NAME"
+        print(f"wrote {model}; measure it with: scenekit evaluate --model {model}{data}")

@@ -1,4 +1,4 @@
-"""What `scenekit predict` and `scenekit demo` write of a scene, and which names of files they take."""
+"""Files that `scenekit predict` and `scenekit demo` write of a scene, and checks of their names."""
 
 from __future__ import annotations
 
@@ -18,20 +18,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Files:
-    """Where to write what of each image; what is None is not written.
-
-    `folder` gets drawings and scenes, `graph` and `mesh` are a file for one image or a folder for several; a graph
-    keeps the best `relations`; `recording` gets all images.
-    """
+    """Files to write of each image; what is None is not written."""
 
     folder: Path | None = None
+    """Folder of drawings and scenes."""
     graph: Path | None = None
+    """File of the scene graph for one image, or a folder for several."""
     relations: int | None = None
+    """Number of the best relations that a graph keeps; all if None."""
     mesh: Path | None = None
+    """File of the meshes for one image, or a folder for several."""
     recording: Recording | None = None
+    """Recording of all images."""
 
     def write(self, scene: Scene, stem: str) -> None:
-        """Write what was asked for of one image; `stem` names its files in folders."""
+        """Write the files of one image.
+
+        Args:
+            scene: The scene.
+            stem: Name of its files in folders, without suffix.
+        """
         if self.folder is not None:
             save(scene, self.folder / stem)
         if self.graph is not None:
@@ -43,30 +49,68 @@ class Files:
 
 
 def one_of(target: Path, name: str) -> Path:
-    """The file for one image: in the folder, if the target is one."""
+    """Return the file of one image.
+
+    Args:
+        target: A file, or a folder.
+        name: Name of the file in the folder.
+
+    Returns:
+        The file.
+    """
     return target / name if target.is_dir() else target
 
 
 def check_target(option: str, target: Path | None, images: int, check: Callable[[Path], object]) -> None:
-    """Refuse a file name that `check` refuses, and one file for several images; make the folder that is missing."""
+    """Check an option that names a file or folder; create a missing folder.
+
+    Args:
+        option: Name of the option.
+        target: The file or folder; None if the option is not set.
+        images: Number of images.
+        check: Raises InputError for the name of a file that cannot be written.
+
+    Raises:
+        InputError: If one file is named for several images, or `check` refuses it.
+    """
     if target is None or target.is_dir():
         return
     if images > 1 and target.suffix:
-        raise InputError(f"{option} names one file for {images} images; name a folder, and each gets its file there")
+        raise InputError(f"{option} names one file for {images} images; name a folder, which gets a file of each")
     if images == 1:
         check(target)
-    output.made_folder(target if images > 1 else target.parent)
+    output.make_folder(target if images > 1 else target.parent)
 
 
 def graph_format(target: Path) -> object:
-    """Refuse what is no name of a graph's file."""
+    """Check the name of a graph's file.
+
+    Args:
+        target: The file.
+
+    Returns:
+        Its format.
+
+    Raises:
+        InputError: If the suffix is unknown.
+    """
     from scenekit.graph.export import format_of
 
     return format_of(target)
 
 
 def mesh_format(target: Path) -> object:
-    """Refuse what is no name of a file of solids."""
+    """Check the name of a file of meshes.
+
+    Args:
+        target: The file.
+
+    Returns:
+        Its format.
+
+    Raises:
+        InputError: If the suffix is unknown.
+    """
     from scenekit.visualization.export.mesh_scene import writer_of
 
     return writer_of(target)
@@ -74,46 +118,62 @@ def mesh_format(target: Path) -> object:
 
 @contextmanager
 def recording_at(target: Path | None) -> Iterator[Recording | None]:
-    """The recording to add images to, if one is wanted."""
+    """Provide a recording to which images are added.
+
+    Args:
+        target: Path of the recording; None for none.
+
+    Yields:
+        The recording, if any.
+    """
     if target is None:
         yield None
         return
     from scenekit.visualization import recording
 
-    output.made_folder(target.parent)
+    output.make_folder(target.parent)
     with recording(target) as written:
         yield written
 
 
 def write_graph(scene: Scene, target: Path, relations: int | None) -> None:
-    """Write the scene graph with its best `relations`."""
-    import scenekit as sk
+    """Write the scene graph.
 
-    if sk.RELATIONS not in scene:
-        output.remark(f"{scene.path}: no task looked for relations; {target} has the objects alone")
+    Args:
+        scene: The scene.
+        target: Path of the file.
+        relations: Number of the best relations to keep; all if None.
+    """
+    import scenekit as sk
+    from scenekit.graph.build import has_edges
+
+    if not has_edges(scene):
+        output.print_note(f"{scene.path}: the model has no task for relations; {target} has the objects only")
     sk.save_graph(scene.graph(top=relations), target)
 
 
 def write_mesh(scene: Scene, target: Path) -> None:
-    """Write the solids in metres."""
+    """Write meshes, or else 3D boxes, in metres.
+
+    Args:
+        scene: The scene.
+        target: Path of the file.
+    """
     import scenekit as sk
 
     sk.save_mesh(scene, target)
     if scene.camera is None or scene.camera.assumed:
-        output.remark(f"{scene.path}: the camera is not known, so that the metres in {target} are a guess")
+        output.print_note(f"{scene.path}: the camera is unknown, so that metres in {target} rely on an assumed one")
 
 
 def save(scene: Scene, target: Path) -> None:
     """Write `target`.json and `target`.png, a `target`-TASK.png for each task that wants an image of its own and is
-    not in that, and `target`-birds-eye.png where there are 3D boxes.
+    not in that, and a `target`-VIEW.png for each further view, such as `target`-birds-eye.png where there are 3D boxes.
     """
-    import scenekit as sk
-    from scenekit.visualization import draw_birds_eye, draw_layers
+    from scenekit.visualization import draw_layers, draw_views
     from scenekit.visualization.draw import layers_apart
 
     scene.save(target.with_name(f"{target.name}.json"))
     output.save_image(scene.draw(), target.with_name(f"{target.name}.png"))
-    for task, image in draw_layers(scene, layers=layers_apart(scene)).items():
-        output.save_image(image, target.with_name(f"{target.name}-{task}.png"))
-    if sk.BOXES3D in scene:
-        output.save_image(draw_birds_eye(scene), target.with_name(f"{target.name}-birds-eye.png"))
+    for name, image in {**draw_layers(scene, layers=layers_apart(scene)), **draw_views(scene)}.items():
+        output.save_image(image, target.with_name(f"{target.name}-{name}.png"))

@@ -6,27 +6,20 @@ Letters: N regions of one image, R relations, H W pixels.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from scenekit.data.checks import checked
+from scenekit.data.checks import checked, valid_values
 from scenekit.data.datasets import SampleSet
-from scenekit.data.issues import faults_of, notes_of
+from scenekit.data.issues import issues_of, notes_of
 from scenekit.data.sample import Sample
-from scenekit.data.value_checks import mended_sample
 from scenekit.errors import InputError
 from scenekit.keys import OBJECTS, Key
 from scenekit.scene import Scene
-from scenekit.structures.boxes3d import Boxes3D
-from scenekit.structures.captions import Captions
-from scenekit.structures.keypoints import ABSENT, Keypoints
-from scenekit.structures.masks import Masks
-from scenekit.structures.panoptic import Panoptic
-from scenekit.structures.relations import Relations
 from scenekit.structures.vocabulary import Vocabulary
 
 SIZES = {"small": 0.0, "medium": 32.0**2, "large": 96.0**2}
@@ -89,9 +82,10 @@ class Findings:
 class Inspection:
     """What was found in `looked_at` samples of a data set of `length`.
 
-    `objects` and `images_of` count by thing, `predicates` by predicate, `shapes` by size of image and `sizes` by
-    size of object; `labels` are by key, `ranges` by what they measure, `findings` by kind of fault; `notes` are what is
-    right but may surprise. `refused` are the samples that training refuses with `strict`, each by its first fault.
+    `objects` and `images_of` count by thing, `names` by list of the vocabulary and name, `shapes` by size of image and
+    `sizes` by size of object; `labels` are by key, `ranges` by what they measure, `findings` by kind of issue; `notes`
+    are what is right but may surprise. `refused` are the samples that training refuses with `strict`, each by its first
+    issue.
     """
 
     length: int
@@ -99,7 +93,7 @@ class Inspection:
     looked_at: int = 0
     objects: Counter[str] = field(default_factory=Counter)
     images_of: Counter[str] = field(default_factory=Counter)
-    predicates: Counter[str] = field(default_factory=Counter)
+    names: dict[str, Counter[str]] = field(default_factory=dict)
     shapes: Counter[str] = field(default_factory=Counter)
     sizes: Counter[str] = field(default_factory=Counter)
     labels: dict[str, Labels] = field(default_factory=dict)
@@ -111,10 +105,10 @@ class Inspection:
 
     def add(self, sample: Sample) -> None:
         """Take in one sample: its faults, then what there is without faulty values."""
-        for kind, where in faults_of(sample):
+        for kind, where in issues_of(sample):
             self.find(kind, f"image {sample.id}, {where}" if where else f"image {sample.id}")
         self._note_refusal(sample)
-        sound = mended_sample(sample)
+        sound = valid_values(sample)
         self._count(sound)
         for what, values in measures(sound.scene):
             self.ranges.setdefault(what, Range()).add(values)
@@ -136,7 +130,7 @@ class Inspection:
             "looked_at": self.looked_at,
             "shapes": dict(self.shapes.most_common()),
             "things": {name: {"objects": self.objects[name], "images": self.images_of[name]} for name in things},
-            "predicates": dict(self.predicates.most_common()),
+            "names": {kind: dict(counts.most_common()) for kind, counts in self.names.items()},
             "sizes": {name: self.sizes[name] for name in SIZES},
             "labels": {name: dict(vars(labels)) for name, labels in sorted(self.labels.items())},
             "ranges": {what: numbers.to_json() for what, numbers in self.ranges.items()},
@@ -159,8 +153,8 @@ class Inspection:
         for key, value in scene.values.items():
             rows = 0 if key.of is None else int(scene.rows_with(key).sum())
             self._labelled(key, rows, key in claims.keys)
-            if isinstance(value, Relations):
-                self.predicates.update(scene.vocabulary.predicates[n] for n in value.predicate.tolist())
+            for kind, name in key.field.occurrences(value, scene.frame(key)):
+                self.names.setdefault(kind, Counter())[name] += 1
 
     def _note_refusal(self, sample: Sample) -> None:
         try:
@@ -230,57 +224,5 @@ def measures(scene: Scene) -> Iterator[tuple[str, Tensor]]:
         yield "box height, px", height
         yield "box width : height", width / height
     for key, value in scene.values.items():
-        carried = None if key.of is None else scene.rows_with(key)
-        for what, numbers in _numbers(value, carried):
+        for what, numbers in key.field.statistics(value, scene.frame(key)):
             yield f"{key.name}: {what}", numbers
-
-
-def _numbers(value: Any, carried: Tensor | None) -> Iterator[tuple[str, Tensor]]:
-    """What can be measured of the value of a key; of rows, those that carry it."""
-    if isinstance(value, Tensor):
-        if value.is_floating_point():
-            yield "values", value if carried is None else value[carried]
-        return
-    for kind, measure in _MEASURES.items():
-        if isinstance(value, kind):
-            yield from measure(value if carried is None else value[carried])
-
-
-def _of_masks(masks: Masks) -> Iterator[tuple[str, Tensor]]:
-    sides = masks.boxes[:, 2:] - masks.boxes[:, :2]
-    yield "area, px", masks.area
-    yield "share of the box around it", masks.area / sides.prod(1)
-
-
-def _of_points(points: Keypoints) -> Iterator[tuple[str, Tensor]]:
-    yield "points an object", (points.visibility != ABSENT).sum(1)
-
-
-def _of_texts(captions: Captions) -> Iterator[tuple[str, Tensor]]:
-    yield "texts a region", torch.tensor([len(texts) for texts in captions.texts])
-    yield "words a text", torch.tensor([len(text.split()) for texts in captions.texts for text in texts])
-
-
-def _of_boxes3d(boxes: Boxes3D) -> Iterator[tuple[str, Tensor]]:
-    yield "distance, m", boxes.center.norm(dim=1)
-    yield from zip(("width, m", "height, m", "length, m"), boxes.size.unbind(1), strict=True)
-
-
-def _of_segments(panoptic: Panoptic) -> Iterator[tuple[str, Tensor]]:
-    yield "segments an image", torch.tensor([len(panoptic.segments)])
-    yield "share without a segment", (panoptic.ids == 0).float().mean()[None]
-
-
-def _of_relations(relations: Relations) -> Iterator[tuple[str, Tensor]]:
-    yield "relations an image", torch.tensor([len(relations)])
-
-
-_MEASURES: Mapping[type[Any], Callable[[Any], Iterator[tuple[str, Tensor]]]] = {
-    Masks: _of_masks,
-    Keypoints: _of_points,
-    Captions: _of_texts,
-    Boxes3D: _of_boxes3d,
-    Panoptic: _of_segments,
-    Relations: _of_relations,
-}
-"""What is measured of the values of keys, by their type."""

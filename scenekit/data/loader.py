@@ -17,7 +17,7 @@ from scenekit.data.mixing import Draw, batches, draws
 from scenekit.data.sample import Sample
 from scenekit.data.transforms import RandomCrop, Transform, apply_all, rng_for
 from scenekit.errors import InputError
-from scenekit.keys import MASKS, Key
+from scenekit.keys import Key
 from scenekit.model.targets import Targets
 from scenekit.recipe import InputConfig
 from scenekit.structures.images import ImageBatch
@@ -72,7 +72,7 @@ class BatchSet(Dataset["Packed | InputError"]):
 
     def _sample(self, draw: Draw) -> Sample:
         source = self.sources[draw.source]
-        sample = _trimmed(source.data[draw.index], self.keys)
+        sample = _trimmed(source.data[draw.index], self.keys, self.transforms)
         sample = checked(sample, origin=source.name, strict=self.strict)
         return apply_all(self.transforms, sample, self._rng(draw, "augment"))
 
@@ -114,7 +114,7 @@ def training_batches(
 
     Raises InputError where a data set has unusable annotations and `strict` is set.
     """
-    data = BatchSet(sources, transforms, _needed(model.learns_from, transforms), Packer.of(model), seed, strict)
+    data = BatchSet(sources, transforms, frozenset(model.learns_from), Packer.of(model), seed, strict)
     order = Order([len(s.data) for s in sources], [s.weight for s in sources], seed, batch_size, shard)
     loader = DataLoader(
         data,
@@ -148,15 +148,15 @@ class Packer:
         return collate(samples, vocabulary=self.vocabulary, keys=self.keys, config=self.config, seeds=seeds)
 
 
-def _needed(keys: Collection[Key[Any, Any]], transforms: Sequence[Transform]) -> frozenset[Key[Any, Any]]:
-    """What the model learns from; crops also look at masks, to draw boxes around what is left."""
+def _trimmed(sample: Sample, keys: Collection[Key[Any, Any]], transforms: Sequence[Transform]) -> Sample:
+    """Return the sample without values that are not used, so that no time goes into transforming them.
+
+    After a crop boxes are drawn around what is left of values that bound their regions, such as masks.
+    """
     crops = any(isinstance(transform, RandomCrop) for transform in transforms)
-    return frozenset(keys) | ({MASKS} if crops else frozenset())
-
-
-def _trimmed(sample: Sample, keys: Collection[Key[Any, Any]]) -> Sample:
-    """Without values that nobody reads, so that no time goes into transforming them."""
-    values = {key: value for key, value in sample.scene.values.items() if key in keys}
+    values = {
+        key: value for key, value in sample.scene.values.items() if key in keys or (crops and key.field.bounds_regions)
+    }
     return replace(sample, scene=replace(sample.scene, values=values))
 
 

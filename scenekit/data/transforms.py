@@ -1,21 +1,22 @@
-"""Changes of a training sample: pixels by torchvision, labels by the geometry of the change.
+"""Augmentation of training samples: image and labels move once, by the composed geometry of all transforms.
 
-Each transform is a small callable (sample, rng) -> sample; all randomness comes from `rng`.
+A transform is a callable (sample, rng) -> sample; all randomness comes from `rng`. Those that move pixels draw a
+`Geometry`; `apply_all` composes what follows one another and moves the sample once.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from itertools import groupby
+from typing import TypeAlias, cast
 
 import torch
 from torchvision.transforms.v2 import functional as tv
 
 from scenekit.data.sample import Sample
-from scenekit.data.selection import without_empty
-from scenekit.keys import MASKS, OBJECTS
 from scenekit.model.preprocess import resize, resized
 from scenekit.recipe import AugmentConfig, InputConfig
 from scenekit.scene import Scene
@@ -25,12 +26,33 @@ Transform: TypeAlias = Callable[[Sample, random.Random], Sample]
 
 
 def rng_for(seed: int, epoch: int, index: int, purpose: str = "augment") -> random.Random:
-    """A source of randomness that depends on nothing but its arguments."""
+    """Return a random generator that depends on nothing but its arguments.
+
+    Args:
+        seed: That of the run.
+        epoch: How many times the sample was drawn before.
+        index: The sample's number in its data set.
+        purpose: What the numbers are for; another purpose gives other numbers.
+
+    Returns:
+        The generator.
+    """
     return random.Random(f"{purpose}/{seed}/{epoch}/{index}")
 
 
 def moved(sample: Sample, geometry: Geometry, antialias: bool = True) -> Sample:
-    """The sample after a crop, resize and mirroring: image and labels alike."""
+    """Crop, resize and flip a sample, image and labels alike.
+
+    Regions keep their rows also when they leave the image: their boxes are then empty.
+
+    Args:
+        sample: Image and ground truth.
+        geometry: The change, in pixels of the image.
+        antialias: Whether resizing averages what a pixel covers.
+
+    Returns:
+        The sample in pixels of the resulting image.
+    """
     x0, y0, x1, y1 = geometry.window
     image = resize(sample.image[:, y0:y1, x0:x1], geometry.size, antialias)
     if geometry.mirrored:
@@ -38,62 +60,77 @@ def moved(sample: Sample, geometry: Geometry, antialias: bool = True) -> Sample:
     return replace(sample, image=image.contiguous(), scene=sample.scene.transformed(geometry))
 
 
+class GeometricTransform(ABC):
+    """A transform that moves pixels: it draws how, and `apply_all` moves the sample once for all that follow."""
+
+    @property
+    def antialias(self) -> bool:
+        """Whether resizing averages what a pixel covers."""
+        return True
+
+    @abstractmethod
+    def draw(self, size: Size, rng: random.Random) -> Geometry:
+        """Draw the change of one image.
+
+        Args:
+            size: (height, width) of the image, in pixels.
+            rng: The only source of randomness.
+
+        Returns:
+            The change; the identity where the image stays as it is.
+        """
+
+    def __call__(self, sample: Sample, rng: random.Random) -> Sample:
+        """Change one sample."""
+        return apply_all([self], sample, rng)
+
+
 @dataclass(frozen=True)
-class Resize:
-    """To the size that the network gets, times a random factor of the range `scale`."""
+class Resize(GeometricTransform):
+    """Resize to the input size of the network, times a random factor of the range `scale`."""
 
     config: InputConfig
     scale: tuple[float, float] = (1.0, 1.0)
 
-    def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """Resize one sample."""
-        source = sample.scene.size
-        geometry = Geometry.resize(source, resized(source, self.config, rng.uniform(*self.scale)))
-        return moved(sample, geometry, antialias=self.config.resampling == "antialiased")
+    @property
+    def antialias(self) -> bool:
+        return self.config.resampling == "antialiased"
+
+    def draw(self, size: Size, rng: random.Random) -> Geometry:
+        return Geometry.resize(size, resized(size, self.config, rng.uniform(*self.scale)))
 
 
 @dataclass(frozen=True)
-class RandomFlip:
-    """Left and right change places with probability `p`, unless that would make a label wrong."""
+class RandomFlip(GeometricTransform):
+    """Flip left-right with probability `p`; samples that cannot be flipped safely stay as they are."""
 
     p: float = 0.5
 
-    def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """Mirror one sample, or not."""
-        chosen = rng.random() < self.p
-        return moved(sample, Geometry.flip(sample.scene.size)) if chosen and sample.supervision.mirrorable else sample
+    def draw(self, size: Size, rng: random.Random) -> Geometry:
+        return Geometry.flip(size) if rng.random() < self.p else Geometry.identity(size)
 
 
 @dataclass(frozen=True)
-class RandomCrop:
-    """With probability `p` cut out a window of at least `smallest` of either side.
+class RandomCrop(GeometricTransform):
+    """With probability `p` crop to a window of at least `smallest` of either side.
 
-    Boxes shrink to what their masks still show; objects that left the image are dropped.
+    Boxes shrink to what their masks still show; those of objects that left the image become empty.
     """
 
     p: float = 1.0
     smallest: float = 0.6
 
-    def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """Cut one sample, or not."""
+    def draw(self, size: Size, rng: random.Random) -> Geometry:
         if rng.random() >= self.p:
-            return sample
-        size = sample.scene.size
-        sample = moved(sample, Geometry.crop(size, self._window(size, rng)))
-        sample = replace(sample, scene=_tightened(sample.scene))
-        for stream in sample.scene.streams:
-            sample = without_empty(sample, stream)
-        return sample
-
-    def _window(self, size: Size, rng: random.Random) -> tuple[int, int, int, int]:
+            return Geometry.identity(size)
         height, width = (max(1, round(side * rng.uniform(self.smallest, 1.0))) for side in size)
         y0, x0 = rng.randint(0, size[0] - height), rng.randint(0, size[1] - width)
-        return x0, y0, x0 + width, y0 + height
+        return Geometry.crop(size, (x0, y0, x0 + width, y0 + height))
 
 
 @dataclass(frozen=True)
 class ColorJitter:
-    """Brightness, contrast and saturation change by factors from 1 - strength to 1 + strength."""
+    """Change brightness, contrast and saturation by factors from 1 - strength to 1 + strength."""
 
     strength: float
 
@@ -106,7 +143,15 @@ class ColorJitter:
 
 
 def augmentations(config: AugmentConfig, input_config: InputConfig) -> list[Transform]:
-    """The transforms of a training run, in order; the last size is the network's."""
+    """Return the transforms of a training run, in order.
+
+    Args:
+        config: How training images vary.
+        input_config: How images enter the network; the last size is the network's.
+
+    Returns:
+        Crop, resize, flip and color jitter, as far as they are configured.
+    """
     steps: list[Transform] = [RandomCrop(config.crop, config.crop_min)] if config.crop else []
     steps.append(Resize(input_config, config.scale))
     if config.flip:
@@ -117,18 +162,44 @@ def augmentations(config: AugmentConfig, input_config: InputConfig) -> list[Tran
 
 
 def apply_all(transforms: Sequence[Transform], sample: Sample, rng: random.Random) -> Sample:
-    """One transform after the other."""
-    for transform in transforms:
-        sample = transform(sample, rng)
+    """Apply transforms in order; neighbors that move pixels compose into one move.
+
+    Args:
+        transforms: What to apply.
+        sample: Image and ground truth.
+        rng: The only source of randomness.
+
+    Returns:
+        The changed sample; `sample` itself where nothing changes.
+    """
+    for moves_pixels, group in groupby(transforms, lambda transform: isinstance(transform, GeometricTransform)):
+        if moves_pixels:
+            sample = _moved_once(sample, cast(Iterable[GeometricTransform], group), rng)
+        else:
+            for transform in group:
+                sample = transform(sample, rng)
     return sample
 
 
+def _moved_once(sample: Sample, transforms: Iterable[GeometricTransform], rng: random.Random) -> Sample:
+    geometry, antialias = Geometry.identity(sample.scene.size), True
+    for transform in transforms:
+        step = transform.draw(geometry.size, rng)
+        geometry = geometry.then(replace(step, mirrored=step.mirrored and sample.supervision.mirrorable))
+        antialias = antialias and transform.antialias
+    if geometry.is_identity:
+        return sample
+    sample = moved(sample, geometry, antialias)
+    return replace(sample, scene=_tightened(sample.scene)) if geometry.crops else sample
+
+
 def _tightened(scene: Scene) -> Scene:
-    """Boxes of objects with a mask, drawn around what is left of it; a box without any pixel left becomes empty."""
-    if MASKS not in scene:
-        return scene
-    with_mask = scene.rows_with(MASKS)
-    masks, objects = scene[MASKS], scene.objects
-    boxes = torch.where(with_mask[:, None], masks.boxes, objects.boxes)
-    area = torch.where(with_mask, masks.area, objects.area)
-    return replace(scene, streams={**scene.streams, OBJECTS: replace(objects, boxes=boxes, area=area)})
+    """Return boxes drawn around what is left of the values that bound their regions; empty where nothing is."""
+    streams = dict(scene.streams)
+    for key, value in scene.values.items():
+        if key.of in streams and key.field.bounds_regions:
+            carried, regions = scene.rows_with(key), streams[key.of]
+            boxes, area = key.field.extent(value)
+            boxes = torch.where(carried[:, None], boxes, regions.boxes)
+            streams[key.of] = replace(regions, boxes=boxes, area=torch.where(carried, area, regions.area))
+    return replace(scene, streams=streams)

@@ -18,17 +18,23 @@ from scenekit.structures.geometry import Size
 
 
 class AnchorGenerator:
-    """Anchors of each level; kept for the sizes seen last, as most batches share theirs."""
+    """Anchors of every level of a feature pyramid, cached by size, as most batches share theirs.
+
+    Args:
+        config: Sizes and ratios of the anchors.
+        levels: Number of levels of the pyramid.
+    """
 
     def __init__(self, config: AnchorConfig, levels: int) -> None:
         if len(config.sizes) != levels:
             raise InputError(
-                f"anchors.sizes has {len(config.sizes)} levels, the feature pyramid {levels}; give one entry per level"
+                f"anchors.sizes has {len(config.sizes)} levels, expected {levels} as the feature pyramid has; "
+                "give one entry per level"
             )
         self.config = config
 
     def __call__(self, features: FeaturePyramid, padded_size: Size) -> list[Float[Tensor, "_ 4"]]:
-        """Anchors per level in network pixels; they may reach over the border."""
+        """Return the anchors of each level in network pixels; they may extend over the border."""
         device = features.maps[0].device
         grids = [(int(level.shape[2]), int(level.shape[3])) for level in features.maps]
         steps = [self._step(grid, stride, padded_size) for grid, stride in zip(grids, features.strides, strict=True)]
@@ -47,7 +53,7 @@ class AnchorGenerator:
 def _level_anchors(
     config: AnchorConfig, level: int, grid: Size, step: Size, device: torch.device
 ) -> Float[Tensor, "K 4"]:
-    # An inference tensor must not stay in the cache: training may ask for the same size next.
+    # An inference tensor must not stay in the cache: training may need the same size next.
     with torch.inference_mode(False), torch.no_grad():
         steps = zip(grid, step, strict=True)
         axes = [(torch.arange(cells, device=device) + config.offset) * pixels for cells, pixels in steps]
@@ -57,7 +63,7 @@ def _level_anchors(
 
 
 def _cell_anchors(config: AnchorConfig, level: int) -> Float[Tensor, "A 4"]:
-    """Boxes around (0, 0), for each ratio all sizes, of area size^2."""
+    """Return boxes of area size^2 around (0, 0): for each ratio all sizes."""
     sizes = torch.tensor(config.sizes[level])
     roots = torch.tensor(config.ratios).sqrt()[:, None]
     widths, heights = (1 / roots * sizes).flatten(), (roots * sizes).flatten()

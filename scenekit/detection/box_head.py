@@ -1,4 +1,4 @@
-"""Second stage's network: what a region shows, and how its box is off.
+"""The network of the second stage, which classifies regions and refines their boxes.
 
 Letters: N regions, C foreground classes, K = C + 1 with background, D features of a region, F channels of the pyramid,
 S side of pooled features.
@@ -15,7 +15,12 @@ from scenekit.detection.config import BoxHeadConfig
 
 
 class BoxHead(nn.Module):
-    """Pooled features through 3x3 convolutions (none unless told) and fully connected layers."""
+    """A network of 3x3 convolutions (none by default) and fully connected layers on pooled features.
+
+    Args:
+        channels: Channels of the pooled features.
+        config: Widths of the layers.
+    """
 
     def __init__(self, channels: int, config: BoxHeadConfig) -> None:
         super().__init__()
@@ -26,13 +31,25 @@ class BoxHead(nn.Module):
         self.dim = dims[-1]
 
     def forward(self, pooled: Float[Tensor, "N F S S"]) -> Float[Tensor, "N D"]:
-        """Features of each region."""
+        """Compute the features of each region.
+
+        Args:
+            pooled: RoI features.
+
+        Returns:
+            Features of the regions.
+        """
         features: Tensor = self.fcs(self.convs(pooled).flatten(1))
         return features
 
 
 class BoxPredictor(nn.Module):
-    """Class logits, background last, and four offsets per foreground class."""
+    """Linear layers for class logits, background last, and four offsets per foreground class.
+
+    Args:
+        dim: Number of features of a region.
+        classes: Number of foreground classes.
+    """
 
     def __init__(self, dim: int, classes: int) -> None:
         super().__init__()
@@ -43,7 +60,14 @@ class BoxPredictor(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, features: Float[Tensor, "N D"]) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N C 4"]]:
-        """Logits and offsets in full precision."""
+        """Compute logits and offsets in full precision.
+
+        Args:
+            features: Features of the regions.
+
+        Returns:
+            Logits and offsets.
+        """
         deltas = self.deltas(features).unflatten(1, (-1, 4))
         return self.classification(features).float(), deltas.float()
 

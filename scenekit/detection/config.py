@@ -1,4 +1,4 @@
-"""Every number of the two-stage detector, and the families of numbers that other libraries use."""
+"""Options of the two-stage detector, and presets with the options of other libraries."""
 
 from __future__ import annotations
 
@@ -7,113 +7,131 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from scenekit.config import Config
+from scenekit.config import Config, merged
 from scenekit.errors import InputError, nearest
 
 
 class AnchorConfig(Config):
-    """Reference boxes of the region proposal network.
-
-    `sizes` per level, fine to coarse: square roots of areas, in pixels; `ratios` are height / width. `rounded` to whole
-    pixels as torchvision. The anchors of cell (0, 0) are centred at `offset` strides. `stride` "nominal" is that of the
-    pyramid; "grid" divides the padded image by the cells of the level, rounded down, as torchvision.
-    """
+    """Reference boxes of the region proposal network."""
 
     sizes: tuple[tuple[float, ...], ...] = ((32.0,), (64.0,), (128.0,), (256.0,), (512.0,))
+    """Square roots of the anchors' areas, in pixels, per level from fine to coarse."""
     ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    """Aspect ratios, height / width."""
     rounded: bool = False
+    """Whether anchors are rounded to whole pixels, as in torchvision."""
     offset: float = 0.0
+    """Center of the anchors of cell (0, 0), in strides."""
     stride: Literal["nominal", "grid"] = "nominal"
+    """"nominal" is the stride of the pyramid; "grid" divides the padded image by the cells of the level, rounded down,
+    as torchvision.
+    """
 
     @model_validator(mode="after")
     def _same_number_on_each_level(self) -> AnchorConfig:
         if len({len(level) for level in self.sizes}) != 1:
-            raise ValueError(f"anchors.sizes needs equally many sizes on each level, got {self.sizes}")
+            raise ValueError(f"anchors.sizes: expected as many sizes on each level, got {self.sizes}")
         return self
 
     @property
     def per_cell(self) -> int:
-        """Anchors at each cell of each level."""
+        """Number of anchors at each cell of each level."""
         return len(self.sizes[0]) * len(self.ratios)
 
 
 class ProposalConfig(Config):
-    """Region proposal network: `convs` shared 3x3 convolutions with `channels` (the pyramid's, if None).
-
-    `pre_nms` candidates per level and `post_nms` proposals per image, with targets (`train`) and without (`test`).
-    Anchors are positive from an IoU of `foreground` on and negative below `background`; `samples` of them per image
-    give the losses, at most `positive_fraction` positive.
-    """
+    """Region proposal network."""
 
     convs: int = Field(default=1, ge=1)
+    """Number of 3x3 convolutions that all streams share."""
     channels: int | None = Field(default=None, ge=1)
+    """Channels of these convolutions; those of the pyramid if null."""
     pre_nms_train: int = Field(default=2000, ge=1)
+    """Candidates per level before NMS, in training."""
     pre_nms_test: int = Field(default=1000, ge=1)
+    """Candidates per level before NMS, at inference."""
     post_nms_train: int = Field(default=1000, ge=1)
+    """Proposals per image after NMS, in training."""
     post_nms_test: int = Field(default=1000, ge=1)
+    """Proposals per image after NMS, at inference."""
     nms_threshold: float = Field(default=0.7, ge=0, le=1)
+    """IoU above which NMS suppresses a candidate."""
     score_threshold: float = Field(default=0.0, ge=0, le=1)
+    """Smallest objectness of a proposal."""
     min_box_size: float = Field(default=1e-3, ge=0)
+    """Smallest width and height of a proposal, in network pixels."""
     foreground: float = Field(default=0.7, ge=0, le=1)
+    """IoU from which on an anchor is positive."""
     background: float = Field(default=0.3, ge=0, le=1)
+    """IoU below which an anchor is negative."""
     samples: int = Field(default=256, ge=1)
+    """Anchors per image that the losses use."""
     positive_fraction: float = Field(default=0.5, ge=0, le=1)
+    """Largest share of positives among the sampled anchors."""
     smooth_l1_beta: float = Field(default=0.0, ge=0)
+    """Where the loss of the offsets turns from L2 to L1; 0 is L1."""
 
 
 class PoolerConfig(Config):
-    """RoIAlign over the `levels` finest maps; sampling_ratio 0 adapts to the size of the box.
+    """RoIAlign over the levels of the pyramid.
 
-    A box goes to the map of stride 2^k, k = floor(canonical_level + log2(sqrt(area) / canonical_size)) within what
-    there is (FPN, eq. 1). `level_epsilon` is added to the logarithm, or inside it with `epsilon_inside_log`.
+    A box is pooled from the map of stride 2^k, k = floor(canonical_level + log2(sqrt(area) / canonical_size)), clamped
+    to the available levels (FPN, eq. 1).
     """
 
     levels: int = Field(default=4, ge=1)
+    """Number of levels, from the finest on."""
     aligned: bool = True
+    """Whether RoIAlign shifts boxes by half a pixel."""
     sampling_ratio: int = Field(default=2, ge=0)
+    """Samples per bin along each axis; 0 adapts to the size of the box."""
     canonical_size: float = Field(default=224.0, gt=0)
+    """Square root of the area, in network pixels, of a box on the canonical level."""
     canonical_level: int = 4
+    """The level k of a box of the canonical size."""
     level_epsilon: float = 1e-6
+    """Number that is added to the logarithm, against rounding."""
     epsilon_inside_log: bool = False
+    """Whether it is added inside the logarithm."""
 
 
 class BoxHeadConfig(Config):
-    """Second stage: features of `size` x `size`, 3x3 `convs` and fully connected layers `fcs` of these widths.
-
-    `samples` regions per image give the losses, at most `positive_fraction` positive (IoU from `foreground` on;
-    background below `background`). Detections score above `score_threshold`, survive NMS within their class at
-    `nms_threshold`, and number at most `detections` per image. Boxes that clipping leaves smaller than `min_box_size`
-    take no part in that; with 0 they do as in detectron2, and only then are the empty ones dropped.
-
-    `train_on_pred_boxes`: while learning, tasks see the sampled regions of every stream where this stage moves them, as
-    they do at inference, and not where proposals and true boxes were. detectron2 has the option under this name.
-    """
+    """Second stage: classification and box regression of regions."""
 
     size: int = Field(default=7, ge=1)
+    """Side of the pooled features."""
     convs: tuple[int, ...] = ()
+    """Widths of 3x3 convolutions."""
     conv_norm: Literal["batch"] | None = None
+    """Normalization after each convolution."""
     fcs: tuple[int, ...] = Field(default=(1024, 1024), min_length=1)
+    """Widths of fully connected layers."""
     foreground: float = Field(default=0.5, ge=0, le=1)
+    """IoU from which on a proposal is positive."""
     background: float = Field(default=0.5, ge=0, le=1)
+    """IoU below which a proposal is background."""
     samples: int = Field(default=512, ge=1)
+    """Regions per image that the losses use."""
     positive_fraction: float = Field(default=0.25, ge=0, le=1)
+    """Largest share of positives among the sampled regions."""
     coder_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
+    """Factors on the offsets x, y, width, height, as in Fast R-CNN."""
     smooth_l1_beta: float = Field(default=0.0, ge=0)
+    """Where the loss of the offsets turns from L2 to L1; 0 is L1."""
     score_threshold: float = Field(default=0.05, ge=0, le=1)
+    """Scores of detections are above this."""
     nms_threshold: float = Field(default=0.5, ge=0, le=1)
+    """IoU above which NMS suppresses a detection of the same class."""
     detections: int = Field(default=100, ge=1)
+    """Upper limit of the detections per image."""
     min_box_size: float = Field(default=1e-2, ge=0)
+    """Smallest width and height, in network pixels, that a box needs after clipping to enter NMS; with 0 all boxes do,
+    as in detectron2, and empty ones are dropped afterwards.
+    """
     train_on_pred_boxes: bool = False
-
-
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `changes` laid over it, section by section."""
-    merged = dict(base)
-    for name, value in changes.items():
-        below = merged.get(name)
-        value = value.model_dump(exclude_unset=True) if isinstance(value, Config) else value
-        merged[name] = _merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return merged
+    """Whether, in training, tasks get the sampled regions of every stream with the boxes that this stage predicts, as
+    at inference, instead of the proposals and ground-truth boxes. The name is detectron2's.
+    """
 
 
 _TORCHVISION: dict[str, Any] = {
@@ -126,7 +144,7 @@ _TORCHVISION: dict[str, Any] = {
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "torchvision": _TORCHVISION,
-    "torchvision_v2": _merged(
+    "torchvision_v2": merged(
         _TORCHVISION,
         {"rpn": {"convs": 2}, "box_head": {"convs": (256,) * 4, "conv_norm": "batch", "fcs": (1024,)}},
     ),
@@ -136,26 +154,46 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "box_head": {"min_box_size": 0.0},
     },
 }
-"""Only what differs from our default."""
+"""Options that differ from our defaults, by name of the preset."""
 
 
 class DetectorConfig(Config):
-    """The shared two-stage detector. An option `preset` names what fills all that is not said otherwise.
+    """The shared two-stage detector.
 
-    `torchvision` is fasterrcnn_resnet50_fpn, `torchvision_v2` fasterrcnn_resnet50_fpn_v2, `detectron2` its
-    Base-RCNN-FPN; `default` is ours.
+    The option `preset` names the values of all options that are not set: `torchvision` is fasterrcnn_resnet50_fpn,
+    `torchvision_v2` fasterrcnn_resnet50_fpn_v2, `detectron2` its Base-RCNN-FPN; `default` is ours.
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+    """Options that differ from our defaults, by name of the preset."""
 
     anchors: AnchorConfig = AnchorConfig()
+    """Reference boxes."""
     rpn: ProposalConfig = ProposalConfig()
+    """Region proposal network."""
     pooler: PoolerConfig = PoolerConfig()
+    """RoIAlign."""
     box_head: BoxHeadConfig = BoxHeadConfig()
+    """Second stage."""
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> DetectorConfig:
-        """The preset with some numbers changed, such as `preset("torchvision", rpn={"samples": 64})`."""
+        """Return a preset with some options changed.
+
+        ```python
+        DetectorConfig.preset("torchvision", rpn={"samples": 64})
+        ```
+
+        Args:
+            name: Name of the preset.
+            overrides: Sections with the changed options.
+
+        Returns:
+            The options.
+
+        Raises:
+            InputError: If there is no such preset.
+        """
         return cls.model_validate({**overrides, "preset": name})
 
     @model_validator(mode="before")
@@ -167,4 +205,4 @@ class DetectorConfig(Config):
         name = options.pop("preset", "default")
         if name not in cls.presets:
             raise InputError(f"unknown detector preset {name!r}{nearest(str(name), list(cls.presets))}")
-        return _merged(cls.presets[name], options)
+        return merged(cls.presets[name], options)

@@ -1,4 +1,4 @@
-"""Second stage: the proposals of a stream become its regions.
+"""Second stage: regions of a stream from its proposals.
 
 Letters: B images, N regions of the batch, C foreground classes, K = C + 1 with background, P proposals, M candidate
 detections.
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import batched_nms
 
-from scenekit.detection.assign import assign, sample, truth_of
+from scenekit.detection.assign import assign, ground_truth_of, sample
 from scenekit.detection.box_head import BoxHead, BoxPredictor
 from scenekit.detection.config import DetectorConfig
 from scenekit.detection.pooler import build_pooler
@@ -32,14 +32,22 @@ from scenekit.structures.regions import Regions
 
 
 class TwoStageDetector(Provider):
-    """Classifies proposals and corrects their boxes; losses `classification` and `box`.
+    """A stage that classifies proposals and refines their boxes; losses `classification` and `box`.
 
-    Puts the stream on the board: with targets the sampled regions (labels and `matched` are -1 for background), as they
-    are or `corrected`, without them the detections. `given` regions get here without labels only, and are classified
-    where they are. `pooler` is what the board pools with.
+    It puts the stream on the board: with targets the sampled regions (labels and `matched` are -1 for background), with
+    their boxes as proposed or `corrected`; without targets the detections. External regions reach this stage without
+    labels, and are classified without moving them. The board pools with `pooler`.
 
-    The core brings that of OBJECTS, whose classes are the vocabulary's things; a task brings one of its own, with its
-    own `classes`, by `region_stream`. Regions of a single class are that, whatever labels the ground truth has.
+    The core has the one of OBJECTS, whose classes are the vocabulary's things; a task adds one of its own, with its own
+    `classes`, by `region_stream`. All regions of a stream with a single class belong to it, whatever their labels in
+    the ground truth.
+
+    Args:
+        core: Channels and vocabulary of the model.
+        config: Options of the detector.
+        stream: The stream that the stage provides.
+        proposals: Key of the stream's proposals.
+        classes: Class names of the stream; the vocabulary's things if None.
     """
 
     def __init__(
@@ -71,29 +79,48 @@ class TwoStageDetector(Provider):
         )
 
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
-        """Put the stream on the board."""
+        """Put the stream on the board.
+
+        Args:
+            board: The board with pyramid and proposals.
+            targets: Targets of the batch, if there are any.
+
+        Returns:
+            The losses, if there are targets.
+        """
         if self.stream in board.given:
             board.put(self.stream, self.labelled(board, board.given[self.stream]))
             return {}
         if targets is None:
             board.put(self.stream, self.detect(board, board[self.proposals]))
             return {}
-        truth = self._truth(targets, board.images)
-        regions = self.sample(board[self.proposals], truth, board.images)
+        ground_truth = self._ground_truth(targets, board.images)
+        regions = self.sample(board[self.proposals], ground_truth, board.images)
         logits, deltas = self.predict(board, regions)
-        seen = self.corrected(regions, deltas, board.images) if self.config.train_on_pred_boxes else regions
-        board.put(self.stream, seen)
-        return self.loss(logits, deltas, regions, truth)
+        corrected = self.corrected(regions, deltas, board.images) if self.config.train_on_pred_boxes else regions
+        board.put(self.stream, corrected)
+        return self.loss(logits, deltas, regions, ground_truth)
 
-    def _truth(self, targets: Targets, images: ImageBatch) -> StreamTruth:
-        """The stream's ground truth, in this stage's classes."""
-        truth = truth_of(targets, self.stream, images, self.classes)
+    def _ground_truth(self, targets: Targets, images: ImageBatch) -> StreamTruth:
+        """Return the stream's ground truth, in this stage's classes."""
+        ground_truth = ground_truth_of(targets, self.stream, images, self.classes)
         if self.classes != 1:
-            return truth
-        return replace(truth, regions=replace(truth.regions, labels=torch.zeros_like(truth.regions.image_index)))
+            return ground_truth
+        return replace(
+            ground_truth,
+            regions=replace(ground_truth.regions, labels=torch.zeros_like(ground_truth.regions.image_index)),
+        )
 
     def predict(self, board: Board, regions: Regions) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N C 4"]]:
-        """Class logits and offsets of regions."""
+        """Compute class logits and offsets of regions.
+
+        Args:
+            board: The board to pool features from.
+            regions: The regions.
+
+        Returns:
+            Logits and offsets.
+        """
         logits, deltas = self.predictor(self.head(board.pool(regions, self.config.size)))
         return logits, deltas
 
@@ -102,23 +129,42 @@ class TwoStageDetector(Provider):
         logits: Float[Tensor, "N K"],
         deltas: Float[Tensor, "N C 4"],
         regions: Regions,
-        truth: StreamTruth,
+        ground_truth: StreamTruth,
     ) -> dict[str, Tensor]:
-        """Cross-entropy by coverage, and (smooth) L1 of the offsets for each region's own class; means over regions."""
+        """Compute means of cross-entropy by coverage and of (smooth) L1 of the offsets for each region's class.
+
+        Args:
+            logits: Class logits of the sampled regions.
+            deltas: Offsets of the sampled regions per class.
+            regions: Sampled regions with `labels` and `matched`.
+            ground_truth: Ground truth of the stream.
+
+        Returns:
+            The losses `classification` and `box`.
+        """
         assert regions.labels is not None and regions.matched is not None
-        covered = truth.covered[regions.image_index].expand(-1, self.classes)
+        covered = ground_truth.covered[regions.image_index].expand(-1, self.classes)
         classification = covered_cross_entropy(logits, regions.labels, covered)
         rows = (regions.labels >= 0).nonzero()[:, 0]
-        wanted = self.coder.encode(truth.regions.boxes[regions.matched[rows]], regions.boxes[rows])
+        encoded = self.coder.encode(ground_truth.regions.boxes[regions.matched[rows]], regions.boxes[rows])
         offsets = F.smooth_l1_loss(
-            deltas[rows, regions.labels[rows]], wanted, beta=self.config.smooth_l1_beta, reduction="none"
+            deltas[rows, regions.labels[rows]], encoded, beta=self.config.smooth_l1_beta, reduction="none"
         )
         return {"classification": safe_mean(classification), "box": safe_mean(offsets, count=len(regions))}
 
     @torch.no_grad()
     def corrected(self, regions: Regions, deltas: Float[Tensor, "N C 4"], images: ImageBatch) -> Regions:
-        """Sampled regions with the boxes that inference would give them, were they found as what they are; background,
-        and what would be left empty, stays where it is.
+        """Refine sampled regions as at inference, given their ground-truth classes.
+
+        Background, and regions that would be empty, keep their boxes.
+
+        Args:
+            regions: Sampled regions.
+            deltas: Offsets of the regions per class.
+            images: Images of the batch.
+
+        Returns:
+            The regions with refined boxes.
         """
         assert regions.labels is not None
         rows = (regions.labels >= 0).nonzero()[:, 0]
@@ -128,25 +174,44 @@ class TwoStageDetector(Provider):
         return replace(regions, boxes=regions.boxes.index_put((rows[kept],), boxes[kept]), parent=None, rows=None)
 
     @torch.no_grad()
-    def sample(self, proposals: Regions, truth: StreamTruth, images: ImageBatch) -> Regions:
-        """Regions to learn from: proposals and the ground-truth boxes themselves, matched and balanced per image."""
-        usable = ~truth.crowd & truth.supervised[truth.regions.image_index]
-        boxes = torch.cat((proposals.boxes, truth.regions.boxes[usable]))
-        image_index = torch.cat((proposals.image_index, truth.regions.image_index[usable]))
-        candidates = Regions(boxes, image_index)
-        return Regions.cat([self._sample_image(candidates, truth, images, image) for image in range(len(images))])
+    def sample(self, proposals: Regions, ground_truth: StreamTruth, images: ImageBatch) -> Regions:
+        """Sample regions for training from proposals and ground-truth boxes, matched and balanced per image.
 
-    def _sample_image(self, candidates: Regions, truth: StreamTruth, images: ImageBatch, image: int) -> Regions:
-        assert truth.regions.labels is not None
+        Args:
+            proposals: Proposals of the batch.
+            ground_truth: Ground truth of the stream.
+            images: Images of the batch.
+
+        Returns:
+            Sampled regions with `labels` and `matched`.
+        """
+        usable = ~ground_truth.crowd & ground_truth.supervised[ground_truth.regions.image_index]
+        boxes = torch.cat((proposals.boxes, ground_truth.regions.boxes[usable]))
+        image_index = torch.cat((proposals.image_index, ground_truth.regions.image_index[usable]))
+        candidates = Regions(boxes, image_index)
+        return Regions.cat(
+            [self._sample_image(candidates, ground_truth, images, image) for image in range(len(images))]
+        )
+
+    def _sample_image(self, candidates: Regions, ground_truth: StreamTruth, images: ImageBatch, image: int) -> Regions:
+        assert ground_truth.regions.labels is not None
         boxes = candidates.boxes[candidates.image_index == image]
-        matches = assign(self.matcher, boxes, truth, image)
+        matches = assign(self.matcher, boxes, ground_truth, image)
         rows, matched = sample(matches, self.config, images, image, self.name)
         labels = torch.full_like(matched, -1)
-        labels[matched >= 0] = truth.regions.labels[matched[matched >= 0]]
+        labels[matched >= 0] = ground_truth.regions.labels[matched[matched >= 0]]
         return Regions(boxes[rows], torch.full_like(rows, image), labels=labels, matched=matched)
 
     def detect(self, board: Board, proposals: Regions) -> Regions:
-        """Detections among the proposals, best first within each image, images in order."""
+        """Detect objects among the proposals.
+
+        Args:
+            board: The board to pool features from.
+            proposals: Proposals of the batch.
+
+        Returns:
+            Detections, best first within each image, images in order.
+        """
         logits, deltas = self.predict(board, proposals)
         return self.decode(logits, deltas, proposals, board.images)
 
@@ -157,7 +222,17 @@ class TwoStageDetector(Provider):
         proposals: Regions,
         images: ImageBatch,
     ) -> Regions:
-        """Correct, clip, threshold, suppress within classes, and keep the best of each image."""
+        """Refine, clip, threshold, suppress within classes, and keep the best of each image.
+
+        Args:
+            logits: Class logits of the proposals.
+            deltas: Offsets of the proposals per class.
+            proposals: Proposals of the batch.
+            images: Images of the batch.
+
+        Returns:
+            Detections, best first within each image, images in order.
+        """
         scores = logits.softmax(dim=1)[:, :-1]
         rows, labels = (scores > self.config.score_threshold).nonzero(as_tuple=True)
         image_index = proposals.image_index[rows]
@@ -172,7 +247,7 @@ class TwoStageDetector(Provider):
         return replace(_fresh(candidates, kept), class_logits=logits[rows], class_boxes=every_class)
 
     def _suppress(self, candidates: Regions, usable: Bool[Tensor, " M"]) -> Int[Tensor, " N"]:
-        """Rows of one image that survive NMS within their class, best first, and are not empty."""
+        """Return the rows of one image that survive NMS within their class, best first, and are not empty."""
         assert candidates.scores is not None and candidates.labels is not None
         rows = usable.nonzero()[:, 0]
         kept = batched_nms(
@@ -183,44 +258,59 @@ class TwoStageDetector(Provider):
 
     @torch.no_grad()
     def detections(self, board: Board, targets: Targets) -> Regions:
-        """De-duplicated detections while there are targets: what a head with Policy.DETECTIONS learns on.
+        """Detect objects while there are targets: the regions on which a head with Policy.DETECTIONS is trained.
 
-        Proposals are those that inference would use, without the ground-truth boxes. `matched` is the row of the ground
-        truth of the same label with the greatest IoU, -1 where nothing fits. No gradient leads back from here.
+        Proposals are those that inference would use, without the ground-truth boxes. No gradient flows back.
+
+        Args:
+            board: The board with the proposals.
+            targets: Targets of the batch.
+
+        Returns:
+            Detections; `matched` is the row of the ground truth of the same label with the greatest IoU, -1 without a
+            match.
         """
         proposals: Regions = board[self.proposals]
         per_image = [(proposals.image_index == image).nonzero()[:, 0] for image in range(len(board.images))]
-        found = self.detect(board, _fresh(proposals, torch.cat([r[: self.proposals_at_test] for r in per_image])))
-        truth = self._truth(targets, board.images)
-        return replace(found, matched=self._matched(found, truth, len(board.images)))
+        detections = self.detect(board, _fresh(proposals, torch.cat([r[: self.proposals_at_test] for r in per_image])))
+        ground_truth = self._ground_truth(targets, board.images)
+        return replace(detections, matched=self._matched(detections, ground_truth, len(board.images)))
 
-    def _matched(self, found: Regions, truth: StreamTruth, images: int) -> Int[Tensor, " N"]:
-        assert found.labels is not None and truth.regions.labels is not None
-        matched = torch.full_like(found.labels, -1)
-        usable = ~truth.crowd & truth.supervised[truth.regions.image_index]
+    def _matched(self, detections: Regions, ground_truth: StreamTruth, images: int) -> Int[Tensor, " N"]:
+        assert detections.labels is not None and ground_truth.regions.labels is not None
+        matched = torch.full_like(detections.labels, -1)
+        usable = ~ground_truth.crowd & ground_truth.supervised[ground_truth.regions.image_index]
         for image in range(images):
-            own = (found.image_index == image).nonzero()[:, 0]
-            rows = (usable & (truth.regions.image_index == image)).nonzero()[:, 0]
+            own = (detections.image_index == image).nonzero()[:, 0]
+            rows = (usable & (ground_truth.regions.image_index == image)).nonzero()[:, 0]
             best = match_same_label(
-                found.boxes[own],
-                found.labels[own],
-                truth.regions.boxes[rows],
-                truth.regions.labels[rows],
+                detections.boxes[own],
+                detections.labels[own],
+                ground_truth.regions.boxes[rows],
+                ground_truth.regions.labels[rows],
                 self.config.foreground,
             )
             matched[own[best >= 0]] = rows[best[best >= 0]]
         return matched
 
     def labelled(self, board: Board, given: Regions) -> Regions:
-        """Regions from outside, labelled by the head without moving them."""
+        """Classify external regions without moving them.
+
+        Args:
+            board: The board to pool features from.
+            given: External regions.
+
+        Returns:
+            The regions with labels and scores.
+        """
         logits, deltas = self.predict(board, given)
         scores, labels = logits.softmax(dim=1)[:, :-1].max(dim=1)
         boxes = clip_to_images(self.coder.decode(deltas, given.boxes[:, None]), given.image_index, board.images.sizes)
-        # A subset of what was given, so that its features are pooled once.
-        told = replace(given, labels=labels, scores=scores, class_logits=logits, class_boxes=boxes)
-        return replace(told, parent=given.root, rows=given.root_rows)
+        # A subset of the external regions, so that their features are pooled once.
+        classified = replace(given, labels=labels, scores=scores, class_logits=logits, class_boxes=boxes)
+        return replace(classified, parent=given.root, rows=given.root_rows)
 
 
 def _fresh(regions: Regions, rows: Int[Tensor, " M"]) -> Regions:
-    """Some rows as regions of their own, whose features nobody shares."""
+    """Return some rows as independent regions, which share their features with no others."""
     return replace(regions.subset(rows), parent=None, rows=None)

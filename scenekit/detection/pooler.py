@@ -19,7 +19,11 @@ from scenekit.structures.regions import Regions
 
 
 class RoIPooler:
-    """RoIAlign (He et al., Mask R-CNN, 2017) on the level that suits each box (Lin et al., FPN, 2017, eq. 1)."""
+    """RoIAlign (He et al., Mask R-CNN, 2017) on the level that suits each box (Lin et al., FPN, 2017, eq. 1).
+
+    Args:
+        config: Options of RoIAlign; the defaults if None.
+    """
 
     def __init__(self, config: PoolerConfig | None = None) -> None:
         self.config = config or PoolerConfig()
@@ -38,7 +42,15 @@ class RoIPooler:
         return torch.cat(pooled).index_select(0, place)
 
     def level_of(self, boxes: Float[Tensor, "N 4"], strides: Sequence[int]) -> Int[Tensor, " N"]:
-        """Which of the levels with these strides each box is pooled from."""
+        """Assign each box to the level from which it is pooled.
+
+        Args:
+            boxes: Boxes in network pixels.
+            strides: Strides of the levels, ascending.
+
+        Returns:
+            The index of each box's level.
+        """
         config = self.config
         scale = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt() / config.canonical_size
         if config.epsilon_inside_log:
@@ -46,9 +58,9 @@ class RoIPooler:
         else:
             octave = scale.log2() + config.level_epsilon
         octaves = boxes.new_tensor([math.log2(stride) for stride in strides])
-        wanted = (config.canonical_level + octave).floor().clamp(octaves[0], octaves[-1])
-        # Of levels that share a stride it is the first.
-        return torch.searchsorted(octaves, wanted)
+        level = (config.canonical_level + octave).floor().clamp(octaves[0], octaves[-1])
+        # Of levels that share a stride the first is chosen.
+        return torch.searchsorted(octaves, level)
 
     def _align(
         self, features: Float[Tensor, "B C H W"], rois: Float[Tensor, "N 5"], stride: int, size: int
@@ -67,5 +79,12 @@ class RoIPooler:
 
 
 def build_pooler(config: DetectorConfig) -> RoIPooler:
-    """The pooler that a board needs for a model with this detector."""
+    """Build the pooler of a model with this detector.
+
+    Args:
+        config: Options of the detector.
+
+    Returns:
+        The pooler that the board uses.
+    """
     return RoIPooler(config.pooler)

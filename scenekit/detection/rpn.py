@@ -1,9 +1,9 @@
-"""Region proposal network: one trunk, and objectness and offsets of its own for each stream.
+"""Region proposal network: a shared trunk, and objectness and offsets for each stream.
 
 Ren et al., Faster R-CNN, 2015, on a feature pyramid (Lin et al., 2017).
 
-Letters: B images, C channels, A anchors per cell, K anchors of a level (or of all), T candidates kept for NMS,
-S sampled anchors of the batch, G ground-truth boxes.
+Letters: B images, C channels, A anchors per cell, K anchors of a level (or of all), T candidates kept for NMS, S
+sampled anchors of the batch, G ground-truth boxes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torchvision.ops import batched_nms
 
 from scenekit.detection.anchors import AnchorGenerator
-from scenekit.detection.assign import assign, sample, truth_of
+from scenekit.detection.assign import assign, ground_truth_of, sample
 from scenekit.detection.config import DetectorConfig
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, RPN_FEATURES, Key, Stream
 from scenekit.model.board import Board
@@ -32,12 +32,25 @@ from scenekit.structures.regions import Regions
 
 
 def rpn_channels(core: Core, config: DetectorConfig) -> int:
-    """Channels of RPN_FEATURES."""
+    """Return the number of channels of RPN_FEATURES.
+
+    Args:
+        core: Channels of the model.
+        config: Options of the detector.
+
+    Returns:
+        The number of channels.
+    """
     return config.rpn.channels or core.channels
 
 
 class RPNTrunk(Provider):
-    """The convolutions that all streams' proposals share."""
+    """The convolutions that the proposals of all streams share.
+
+    Args:
+        core: Channels of the model.
+        config: Options of the detector.
+    """
 
     name = "rpn"
     requires = (FEATURES,)
@@ -51,7 +64,15 @@ class RPNTrunk(Provider):
         self.apply(_init_normal)
 
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
-        """Put RPN_FEATURES on the board."""
+        """Put RPN_FEATURES on the board.
+
+        Args:
+            board: The board with the pyramid.
+            targets: Targets of the batch; not used.
+
+        Returns:
+            No losses.
+        """
         features: FeaturePyramid = board[FEATURES]
         board.put(RPN_FEATURES, FeaturePyramid(tuple(map(self._level, features.maps)), features.strides))
         return {}
@@ -64,17 +85,25 @@ class RPNTrunk(Provider):
 
 @dataclass(frozen=True, eq=False)
 class AnchorPredictions:
-    """Objectness logits [B K] and offsets [B K 4] of one level's anchors, in the anchors' order."""
+    """Predictions for the anchors of one level, in the anchors' order."""
 
     logits: Float[Tensor, "B K"]
+    """Objectness."""
     deltas: Float[Tensor, "B K 4"]
+    """Offsets from the anchors."""
 
 
 class StreamProposals(Provider):
-    """Candidate boxes of one stream, with losses `objectness` and `rpn_box` against the stream's ground truth.
+    """Region proposals of one stream, with losses `objectness` and `rpn_box` against the stream's ground truth.
 
-    A plugin brings a stream of its own with `StreamProposals(core, config, MY_STREAM, MY_PROPOSALS)`; the core brings
-    that of OBJECTS.
+    A plugin adds a stream of its own with `StreamProposals(core, config, MY_STREAM, MY_PROPOSALS)`; the core has the
+    one of OBJECTS.
+
+    Args:
+        core: Channels and strides of the model.
+        config: Options of the detector.
+        stream: The stream that the proposals are for.
+        proposals: Key of the proposals.
     """
 
     requires = (RPN_FEATURES,)
@@ -95,18 +124,33 @@ class StreamProposals(Provider):
         self.apply(_init_normal)
 
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
-        """Put the stream's proposals on the board, best first per image."""
+        """Put the stream's proposals on the board, best first per image.
+
+        Args:
+            board: The board with RPN_FEATURES.
+            targets: Targets of the batch, if there are any.
+
+        Returns:
+            The losses, if there are targets.
+        """
         features: FeaturePyramid = board[RPN_FEATURES]
         levels = [self.predict(level) for level in features.maps]
         anchors = self.anchors(features, board.images.padded_size)
         board.put(self.key, self.propose(levels, anchors, board.images, learning=targets is not None))
         if targets is None:
             return {}
-        truth = truth_of(targets, self.stream, board.images, classes=0)
-        return self.loss(levels, anchors, board.images, truth)
+        ground_truth = ground_truth_of(targets, self.stream, board.images, classes=0)
+        return self.loss(levels, anchors, board.images, ground_truth)
 
     def predict(self, features: Float[Tensor, "B C _ _"]) -> AnchorPredictions:
-        """Objectness and offsets of one level."""
+        """Compute objectness and offsets of one level.
+
+        Args:
+            features: RPN_FEATURES of the level.
+
+        Returns:
+            Predictions for the level's anchors.
+        """
         logits = self.objectness(features).permute(0, 2, 3, 1).flatten(1)
         deltas = self.deltas(features).permute(0, 2, 3, 1).reshape(len(features), -1, 4)
         return AnchorPredictions(logits.float(), deltas.float())
@@ -119,7 +163,17 @@ class StreamProposals(Provider):
         images: ImageBatch,
         learning: bool,
     ) -> Regions:
-        """The best boxes of each image after NMS within each level; scores are objectness, 0..1."""
+        """Return the best boxes of each image after NMS within each level.
+
+        Args:
+            levels: Predictions of each level.
+            anchors: Anchors of each level in network pixels.
+            images: Images of the batch.
+            learning: Whether the limits of training apply instead of those of inference.
+
+        Returns:
+            Proposals, best first per image; scores are objectness, 0..1.
+        """
         config = self.config
         before = config.pre_nms_train if learning else config.pre_nms_test
         after = config.post_nms_train if learning else config.post_nms_test
@@ -141,7 +195,7 @@ class StreamProposals(Provider):
     def _best(
         self, level: AnchorPredictions, anchors: Float[Tensor, "K 4"], count: int
     ) -> tuple[Float[Tensor, "B T 4"], Float[Tensor, "B T"]]:
-        """Boxes and logits of the best anchors of one level; only these are decoded."""
+        """Decode the best anchors of one level; return their boxes and logits."""
         logits, rows = level.logits.topk(min(count, level.logits.shape[1]), dim=1)
         deltas = level.deltas.gather(1, rows[..., None].expand(-1, -1, 4))
         return self.coder.decode(deltas, anchors[rows]), logits
@@ -151,32 +205,42 @@ class StreamProposals(Provider):
         levels: list[AnchorPredictions],
         anchors: list[Float[Tensor, "_ 4"]],
         images: ImageBatch,
-        truth: StreamTruth,
+        ground_truth: StreamTruth,
     ) -> dict[str, Tensor]:
-        """Binary cross-entropy of the sampled anchors' objectness, and (smooth) L1 of the positive ones' offsets."""
+        """Compute binary cross-entropy of sampled anchors' objectness and (smooth) L1 of positive ones' offsets.
+
+        Args:
+            levels: Predictions of each level.
+            anchors: Anchors of each level in network pixels.
+            images: Images of the batch.
+            ground_truth: Ground truth of the stream.
+
+        Returns:
+            The losses `objectness` and `rpn_box`.
+        """
         every = torch.cat(anchors)
-        samples = [self._sample(every, images, truth, image) for image in range(len(images))]
-        picture = torch.cat([torch.full_like(rows, image) for image, (rows, _) in enumerate(samples)])
+        samples = [self._sample(every, images, ground_truth, image) for image in range(len(images))]
+        image_index = torch.cat([torch.full_like(rows, image) for image, (rows, _) in enumerate(samples)])
         rows, matched = (torch.cat(column) for column in zip(*samples, strict=True))
         positive = matched >= 0
-        logits = torch.cat([level.logits for level in levels], dim=1)[picture, rows]
+        logits = torch.cat([level.logits for level in levels], dim=1)[image_index, rows]
         objectness = F.binary_cross_entropy_with_logits(logits, positive.to(logits.dtype), reduction="none")
-        deltas = torch.cat([level.deltas for level in levels], dim=1)[picture[positive], rows[positive]]
-        wanted = self.coder.encode(truth.regions.boxes[matched[positive]], every[rows[positive]])
-        offsets = F.smooth_l1_loss(deltas, wanted, beta=self.config.smooth_l1_beta, reduction="none")
+        deltas = torch.cat([level.deltas for level in levels], dim=1)[image_index[positive], rows[positive]]
+        encoded = self.coder.encode(ground_truth.regions.boxes[matched[positive]], every[rows[positive]])
+        offsets = F.smooth_l1_loss(deltas, encoded, beta=self.config.smooth_l1_beta, reduction="none")
         return {"objectness": safe_mean(objectness), "rpn_box": safe_mean(offsets, count=len(rows))}
 
     @torch.no_grad()
     def _sample(
-        self, anchors: Float[Tensor, "K 4"], images: ImageBatch, truth: StreamTruth, image: int
+        self, anchors: Float[Tensor, "K 4"], images: ImageBatch, ground_truth: StreamTruth, image: int
     ) -> tuple[Int[Tensor, " S"], Int[Tensor, " S"]]:
-        """Anchors of one image to learn from, and the ground truth of each (-1: background)."""
-        matches = assign(self.matcher, anchors, truth, image)
+        """Sample anchors of one image; return them and the ground truth of each (-1: background)."""
+        matches = assign(self.matcher, anchors, ground_truth, image)
         return sample(matches, self.config, images, image, self.name)
 
 
 def _init_normal(module: nn.Module) -> None:
-    """As in the reference implementations: N(0, 0.01), biases zero."""
+    """Initialize as the reference implementations: N(0, 0.01), biases zero."""
     if isinstance(module, nn.Conv2d):
         nn.init.normal_(module.weight, std=0.01)
         assert module.bias is not None

@@ -1,4 +1,4 @@
-"""A region stream that a task brings: regions of its own, drawn from the shared trunk of the proposal network."""
+"""Region streams of tasks: regions of their own, proposed by the shared trunk of the proposal network."""
 
 from __future__ import annotations
 
@@ -18,19 +18,30 @@ from scenekit.structures.regions import Regions
 def region_stream(
     core: Core, config: Config, stream: Stream, proposals: Key[Regions, Any], classes: Sequence[str] = ("region",)
 ) -> Sequence[Provider]:
-    """The stages that give `stream`: objectness, offsets and NMS of its own on RPN_FEATURES, then its second stage.
+    """Build the stages of a region stream, for `TaskSpec.stages`.
 
-    For `TaskSpec.stages`; `config` is `core.detector`, perhaps with other numbers (`config.model_copy`). The stages are
-    named after `proposals` and `stream` (dots become underscores), and so are their losses and the draws of what they
-    learn on: no other stream notices them. Images whose labels say nothing about the stream are neither positives nor
-    negatives. Scores are probabilities of the second stage; with one class that a region is what the stream is made of.
+    They are objectness, offsets and NMS of its own on RPN_FEATURES, then a second stage. The stages are named after
+    `proposals` and `stream` (dots become underscores), and so are their losses and random seeds: other streams are not
+    affected. Images that are not annotated for the stream contribute neither positives nor negatives. Scores are
+    probabilities of the second stage; with one class, the probability that a region is one of the stream's.
 
-    Raises InputError where the model's detector has no region proposals.
+    Args:
+        core: Channels, strides and vocabulary of the model.
+        config: `core.detector`, perhaps with other options (`config.model_copy`).
+        stream: The stream that the stages provide.
+        proposals: Key of the stream's proposals.
+        classes: Class names of the stream.
+
+    Returns:
+        The two stages.
+
+    Raises:
+        InputError: If the model's detector has no region proposals.
     """
     if not isinstance(config, DetectorConfig):
         raise InputError(
-            f"the stream {stream.name!r} is drawn from the proposals of a two-stage detector, which this model does "
-            f"not have; set model.detector: rcnn, or leave out the task that brings {stream.name!r}"
+            f"the stream {stream.name!r} needs the proposals of a two-stage detector, which this model does not have; "
+            f"set model.detector: rcnn, or leave out the task that provides {stream.name!r}"
         )
     return (
         StreamProposals(core, config, stream, proposals),

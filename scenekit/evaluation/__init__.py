@@ -1,1 +1,1 @@
-"""How good predictions are: metrics by the official protocols, and the loop that runs a model over a data set."""
+"""The evaluator protocol, and the loop that measures a model on a data set."""

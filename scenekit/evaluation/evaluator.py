@@ -1,4 +1,4 @@
-"""What measures a task."""
+"""The evaluator protocol."""
 
 from __future__ import annotations
 
@@ -13,28 +13,45 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Evaluator(Protocol):
-    """Accumulates one image after the other, then says the metric's usual numbers.
+    """Accumulates one image after the other, then computes a metric over all of them.
 
-    An evaluator holds what it needs compactly (masks as run lengths), never dense images; it can be pickled, and two
-    that saw different images can be merged.
+    An evaluator stores what it needs compactly (masks as run lengths), never dense images. It can be pickled, and two
+    of them that measured different images can be merged.
     """
 
-    def update(self, truth: Sample, prediction: Scene) -> None:
-        """Take in one image; both are in original pixels. Samples that do not supervise the task are passed over."""
+    def update(self, sample: Sample, prediction: Scene) -> None:
+        """Add one image; samples that do not supervise the task are skipped.
+
+        Args:
+            sample: The ground truth, in original pixels.
+            prediction: What the model predicts for the image, in original pixels, without a score threshold.
+        """
 
     def merge(self, other: Any) -> None:
-        """Take in everything that another evaluator of the same class saw."""
+        """Add the images of another evaluator.
+
+        Args:
+            other: One of the same class.
+        """
 
     def result(self) -> dict[str, Any]:
-        """Fractions by their usual names (AP, AP50, mIoU, PQ); NaN where nothing could be measured."""
+        """Compute the metrics.
+
+        Returns:
+            Fractions by their usual names (AP, AP50, mIoU, PQ); NaN where nothing could be measured.
+        """
 
 
 class ModalEvaluator:
     """An evaluator of a task that has several protocols, its modes: an evaluator each, results as "mode/name".
 
-    `given` says, for modes that give the model a part of the truth, which part: for each image the model then takes
-    one more pass with it (none where it says None). The other modes measure what the model finds by itself. Both
-    mappings are by mode; functions are those of a module, so that the evaluator can be pickled.
+    Modes without an entry in `given` measure the predictions of the model alone.
+
+    Args:
+        evaluators: By mode.
+        given: For modes that give the model a part of the ground truth, a function that returns this part: the model
+            then runs once more on the image with it (not where it returns None). A function of a module, so
+            that the evaluator can be pickled.
     """
 
     def __init__(
@@ -43,19 +60,33 @@ class ModalEvaluator:
         self.evaluators = dict(evaluators)
         self.given = dict(given)
 
-    def update(self, truth: Sample, prediction: Scene, mode: str | None = None) -> None:
-        """Take in what the model found with what `mode` gives, or by itself."""
+    def update(self, sample: Sample, prediction: Scene, mode: str | None = None) -> None:
+        """Add one image.
+
+        Args:
+            sample: The ground truth, in original pixels.
+            prediction: What the model predicts for the image, in original pixels.
+            mode: The mode whose part of the ground truth the model was given; None if it was given nothing.
+        """
         for name, evaluator in self.evaluators.items():
             if name == mode or (mode is None and name not in self.given):
-                evaluator.update(truth, prediction)
+                evaluator.update(sample, prediction)
 
     def merge(self, other: ModalEvaluator) -> None:
-        """Take in everything that another evaluator saw."""
+        """Add the images of another evaluator.
+
+        Args:
+            other: One of the same modes.
+        """
         for mode, evaluator in self.evaluators.items():
             evaluator.merge(other.evaluators[mode])
 
     def result(self) -> dict[str, Any]:
-        """The results of all modes."""
+        """Compute the metrics of all modes.
+
+        Returns:
+            Metrics by "mode/name".
+        """
         return {
             f"{mode}/{name}": value
             for mode, evaluator in self.evaluators.items()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from scenekit.errors import InputError, nearest
+from scenekit.evaluation.coverage import Coverage
 from scenekit.evaluation.evaluator import Evaluator, ModalEvaluator
 from scenekit.hooks import registry
 
@@ -15,24 +18,47 @@ if TYPE_CHECKING:
     from scenekit.data.datasets import SampleSet
     from scenekit.data.sample import Sample
     from scenekit.evaluation.model_passes import Pass, Passes
+    from scenekit.keys import Key
     from scenekit.model.head import Head
     from scenekit.model.scene_model import SceneModel
     from scenekit.scene import Scene
     from scenekit.structures.vocabulary import Vocabulary
 
+_log = logging.getLogger(__name__)
+
 DETECTION = "detection"
-"""What the boxes of OBJECTS are called among the tasks."""
+"""The name among the tasks of the boxes of OBJECTS."""
+
+EvaluatorFactory: TypeAlias = "Callable[[Vocabulary], Evaluator]"
 
 
-def evaluators(model: SceneModel, tasks: Collection[str] | None = None) -> dict[str, Evaluator]:
-    """One evaluator for each task that is asked for (every measurable one, if None), as its head wants it."""
+def evaluators(
+    model: SceneModel,
+    tasks: Collection[str] | None = None,
+    own: Mapping[str, Evaluator | EvaluatorFactory] | None = None,
+) -> dict[str, Evaluator]:
+    """Make the evaluators of a model's tasks, as their heads prepare them.
+
+    Args:
+        model: The model that is measured.
+        tasks: Names of tasks, or "detection"; every measurable one, if None.
+        own: By name, evaluators that are added, or that replace that of a task; see `evaluate`.
+
+    Returns:
+        One evaluator for each task, and those of `own`.
+
+    Raises:
+        InputError: A task is not in the model or cannot be measured, or something in `own` is no evaluator.
+    """
+    own = own or {}
     detector = registry().get("detector", model.config.detector)
     makers = {DETECTION: detector.evaluator, **{name: spec.evaluator for name, spec in model.specs.items()}}
-    measurable = {name: make for name, make in makers.items() if make is not None}
+    measurable = {name: make for name, make in makers.items() if make is not None and name not in own}
     for name in tasks or ():
-        if name not in measurable:
-            raise InputError(f"no measurable task {name!r} in this model{nearest(name, list(measurable))}")
+        if name not in measurable and name not in own:
+            raise InputError(f"no measurable task {name!r} in this model{nearest(name, [*measurable, *own])}")
     made = {name: make(model.vocabulary) for name, make in measurable.items() if tasks is None or name in tasks}
+    made |= {name: _made(name, evaluator, model.vocabulary) for name, evaluator in own.items()}
     return {name: _head(model, name).prepare_evaluator(it) if name in model.specs else it for name, it in made.items()}
 
 
@@ -44,14 +70,39 @@ def evaluate(
     on_sample: Callable[[int], None] | None = None,
     step: int | None = None,
     strict: bool = False,
+    evaluators: Mapping[str, Evaluator | EvaluatorFactory] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """The metrics of each task, by task and usual name: fractions where the name or the task's page says nothing else.
+    """Measure a model on a data set, an image at a time.
 
-    Every detection counts (no score threshold), up to the detector's limit per image. A task whose evaluator has
-    modes that give a part of the truth takes a pass for each; one whose head has a baseline is followed by it, as
-    "relations (frequency)". `limit` takes the first images only; `on_sample` is told how many are done. An image at
-    a time is held. `step` says to observers how far the model's training is. Faulty annotations, and words that
-    the model does not know, are left out with a warning; `strict` raises InputError for them instead.
+    Every detection counts (no score threshold), up to the detector's limit per image. A task whose evaluator has modes
+    that give the model a part of the ground truth takes a pass for each. A task whose head has a baseline is followed
+    by it, as "relations (frequency)". A warning names tasks that had nothing to measure, and the reason.
+
+    Args:
+        model: The model that is measured.
+        data: A data set or samples.
+        tasks: Names of tasks, or "detection"; every measurable one, if None.
+        limit: Only the first images are measured.
+        on_sample: Called after each image with the number of images that are done.
+        step: How far the model's training is, for observers.
+        strict: Faulty annotations, and class names that the model does not know, are an error; else they are left
+            out with a warning.
+        evaluators: By name, evaluators that are measured too: a class or another function (vocabulary) -> Evaluator,
+            or an evaluator. Under the name of a task, or "detection", it replaces the task's own; under any other name
+            it is an additional measure of the Scene that holds the predictions of all tasks asked for (of all tasks of
+            the model, if `tasks` is None).
+
+    Returns:
+        Metrics by task and usual name: fractions where the name or the page of the task says nothing else.
+
+    Raises:
+        InputError: A task cannot be measured; an evaluator is none; with `strict`, annotations are faulty.
+
+    Example:
+        ```python
+        results = sk.evaluate(model, data, tasks=["masks"], evaluators={"calibration": Calibration})
+        results["calibration"]
+        ```
     """
     import torch
 
@@ -59,89 +110,124 @@ def evaluate(
     from scenekit.evaluation.model_passes import Passes
     from scenekit.model.scene_model import evaluating
 
-    measures = list(_measures(model, tasks))
-    asked = _asked(model, tasks, [measure.task for measure in measures])
+    own = evaluators or {}
+    measures = list(_measures(model, tasks, own))
+    asked = _asked(model, tasks, measures)
     keys = {key for name in model.plan.needed(asked) for key in model.plan.steps[name].provides}
     samples = data if isinstance(data, Iterable) else (data[index] for index in range(len(data)))
     for done, sample in enumerate(islice(samples, limit), start=1):
         check_words(sample, model.vocabulary, keys, strict=strict)
-        truth = _truth(sample, model.vocabulary, strict)
+        target = _ground_truth(sample, model.vocabulary, strict)
         with torch.no_grad(), evaluating(model):
-            passes = Passes(model, sample.image, asked, truth.scene.camera)
+            passes = Passes(model, sample.image, asked, target.scene.camera)
             for measure in measures:
-                measure.update(truth, passes)
+                measure.update(target, passes)
         if on_sample is not None:
             on_sample(done)
     results = {name: result for measure in measures for name, result in measure.results()}
+    for measure in measures:
+        if reason := measure.coverage.reason(results[measure.task]):
+            _log.warning("task %s was not measured: %s", measure.task, reason)
     registry().notify("scenekit_evaluated", step=step, results=results)
     return results
 
 
 @dataclass(frozen=True, eq=False)
 class _Measure:
-    """A task and what measures it; also, where its head has one, the baseline that stands in for it."""
+    """A task (or an additional measure) and its evaluator; also its baseline, where its head has one."""
 
     task: str
     evaluator: Evaluator
     baseline: Head[Any, Any] | None = None
     baseline_name: str = ""
     baseline_evaluator: Evaluator | None = None
+    coverage: Coverage = field(default_factory=Coverage)
 
-    def update(self, truth: Sample, passes: Passes) -> None:
-        """Take in one image, in every mode."""
-        self._take(truth, passes, passes.free, None)
+    def update(self, sample: Sample, passes: Passes) -> None:
+        """Add one image, in every mode."""
+        self.coverage.update(sample, passes.free.scene)
+        self._add(sample, passes, passes.free, None)
         for mode, give in self.evaluator.given.items() if isinstance(self.evaluator, ModalEvaluator) else ():
-            if (given := give(truth)) is not None:
-                self._take(truth, passes, passes.given(self.task, given), mode)
+            if (given := give(sample)) is not None:
+                self._add(sample, passes, passes.given(self.task, given), mode)
 
-    def _take(self, truth: Sample, passes: Passes, found: Pass, mode: str | None) -> None:
-        _update(self.evaluator, truth, found.scene, mode)
+    def _add(self, sample: Sample, passes: Passes, predicted: Pass, mode: str | None) -> None:
+        _update(self.evaluator, sample, predicted.scene, mode)
         if self.baseline is not None and self.baseline_evaluator is not None:
-            _update(self.baseline_evaluator, truth, passes.stand_in(found, self.task, self.baseline).scene, mode)
+            stand_in = passes.stand_in(predicted, self.task, self.baseline)
+            _update(self.baseline_evaluator, sample, stand_in.scene, mode)
 
     def results(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """By name: of the task, then of its baseline."""
+        """Yield the results of the task, then those of its baseline, by name."""
         yield self.task, self.evaluator.result()
         if self.baseline_evaluator is not None:
             yield f"{self.task} ({self.baseline_name})", self.baseline_evaluator.result()
 
 
-def _measures(model: SceneModel, tasks: Collection[str] | None) -> Iterator[_Measure]:
-    for name, evaluator in evaluators(model, tasks).items():
+def _measures(
+    model: SceneModel, tasks: Collection[str] | None, own: Mapping[str, Evaluator | EvaluatorFactory]
+) -> Iterator[_Measure]:
+    for name, evaluator in evaluators(model, tasks, own).items():
+        coverage = Coverage(_keys_of(model, name))
         baseline = _head(model, name).baseline() if name in model.specs else None
         if baseline is None:
-            yield _Measure(name, evaluator)
+            yield _Measure(name, evaluator, coverage=coverage)
         else:
-            second = evaluators(model, [name])[name]
-            yield _Measure(name, evaluator, baseline, _head(model, name).baseline_name, second)
+            again = {name: deepcopy(own[name])} if name in own else {}
+            second = evaluators(model, [name], again)[name]
+            yield _Measure(name, evaluator, baseline, _head(model, name).baseline_name, second, coverage)
 
 
-def _update(evaluator: Evaluator, truth: Sample, prediction: Scene, mode: str | None) -> None:
+def _keys_of(model: SceneModel, task: str) -> tuple[Key[Any, Any], ...]:
+    """Return what a task predicts; nothing for an additional measure."""
+    from scenekit.keys import OBJECTS
+
+    if task == DETECTION:
+        return (OBJECTS,)
+    return model.specs[task].provides if task in model.specs else ()
+
+
+def _made(name: str, evaluator: Evaluator | EvaluatorFactory, vocabulary: Vocabulary) -> Evaluator:
+    """Return the evaluator itself, or what its factory makes."""
+    is_one = isinstance(evaluator, Evaluator) and not isinstance(evaluator, type)  # a class has these methods too
+    made: object = evaluator if is_one or not callable(evaluator) else evaluator(vocabulary)
+    if not isinstance(made, Evaluator):
+        raise InputError(
+            f"evaluators, {name!r}: expected an Evaluator (an object with update, merge and result), or a function of "
+            f"the vocabulary that returns one, got {type(made).__name__}"
+        )
+    return made
+
+
+def _update(evaluator: Evaluator, sample: Sample, prediction: Scene, mode: str | None) -> None:
     if isinstance(evaluator, ModalEvaluator):
-        evaluator.update(truth, prediction, mode)
+        evaluator.update(sample, prediction, mode)
     else:
-        evaluator.update(truth, prediction)
+        evaluator.update(sample, prediction)
 
 
 def _head(model: SceneModel, task: str) -> Head[Any, Any]:
     return cast("Head[Any, Any]", model.heads[task])
 
 
-def _asked(model: SceneModel, tasks: Collection[str] | None, measured: Collection[str]) -> list[str]:
-    """What the model is asked for, so that what is measured is there."""
-    wanted = [name for name in measured if name != DETECTION]
-    return wanted if tasks is not None and DETECTION not in measured else [*wanted, *_object_stages(model)]
+def _asked(model: SceneModel, tasks: Collection[str] | None, measures: Collection[_Measure]) -> list[str]:
+    """Return what the model is asked for, so that what is measured is there."""
+    measured = {measure.task for measure in measures}
+    additional = bool(measured - model.specs.keys() - {DETECTION})
+    wanted = [name for name in model.specs if name in measured or (additional and tasks is None)]
+    with_objects = tasks is None or DETECTION in measured or additional
+    return [*wanted, *_object_stages(model)] if with_objects else wanted
 
 
 def _object_stages(model: SceneModel) -> list[str]:
-    """Stages of the core that must run so that there are OBJECTS."""
+    """Return the stages of the core that must run so that there are OBJECTS."""
     from scenekit.keys import OBJECTS
 
     return [name for name, step in model.plan.steps.items() if OBJECTS in step.provides]
 
 
-def _truth(sample: Sample, vocabulary: Vocabulary, strict: bool) -> Sample:
-    """Free of faults and in the model's words; it covers the classes that it covered in its own, and no others."""
+def _ground_truth(sample: Sample, vocabulary: Vocabulary, strict: bool) -> Sample:
+    """Return the sample checked and in the model's vocabulary; it covers the classes of its own, and no others."""
     from scenekit.data.checks import checked
     from scenekit.data.relabel import relabeled
 

@@ -1,4 +1,4 @@
-"""One image, in as many passes of a model as its tasks need to be measured."""
+"""The passes of a model on one image that its tasks need to be measured."""
 
 from __future__ import annotations
 
@@ -19,17 +19,28 @@ from scenekit.structures.cameras import Camera
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """What a pass found: on its board, and as a scene of which nothing is below any threshold."""
+    """The outputs of one pass.
+
+    Attributes:
+        board: In network pixels.
+        scene: In original pixels, without a score threshold.
+    """
 
     board: Board
     scene: Scene
 
 
 class Passes:
-    """The passes over one image; what a later one would only find again, it takes from the one before.
+    """The passes of a model on one image; a later one reuses what does not change from the one before.
 
-    `free` is that of all `tasks`, with nothing given; `camera` is that of the image, where it is known. The caller
-    sees to it that the model is in evaluation mode and that no gradient is recorded.
+    `free` is the pass of all tasks without external regions. The caller puts the model into evaluation mode and turns
+    gradients off.
+
+    Args:
+        model: The model that is measured.
+        image: The image.
+        tasks: Names of tasks and stages.
+        camera: That of the image, where it is known.
     """
 
     def __init__(
@@ -40,12 +51,29 @@ class Passes:
         self.free = self._run({}, tasks)
 
     def given(self, task: str, given: Given) -> Pass:
-        """What the task finds with regions from outside."""
+        """Run a task with external regions.
+
+        Args:
+            task: Its name.
+            given: The regions, in pixels of the image.
+
+        Returns:
+            The outputs of the pass.
+        """
         regions = given_regions(given, self._batch, self._model.vocabulary)
         return self._run({**self._carried(self.free.board, task, regions), **regions}, [task])
 
     def stand_in(self, before: Pass, task: str, head: Head[Any, Any]) -> Pass:
-        """The same pass with another head, whatever its mode, in place of the task's own; parts may be of both."""
+        """Run a pass again with another head in place of the task's own.
+
+        Args:
+            before: The pass.
+            task: Its name.
+            head: The head that replaces the task's own; both may share modules.
+
+        Returns:
+            The outputs of the pass.
+        """
         with _replaced(self._model, task, head), evaluating(head):
             return self._run(self._carried(before.board, task, self._model.specs[task].provides), [task])
 
@@ -55,19 +83,19 @@ class Passes:
         return Pass(outputs.board, scene)
 
     def _carried(self, board: Board, task: str, changed: Collection[Key[Any, Any]]) -> dict[Key[Any, Any], Any]:
-        """What steps gave that does not depend on the `changed` keys: of the stages, and whatever the task reads."""
-        plan, found, outdated = self._model.plan, {}, set(changed)
+        """Return values that do not depend on the `changed` keys: of the stages, and those that the task reads."""
+        plan, values, outdated = self._model.plan, {}, set(changed)
         for name in plan.order:
             provides = [key for key in plan.steps[name].provides if key not in outdated]
             if outdated.intersection(plan.reads(name)):
                 outdated.update(provides)
             elif name in self._model.stages or not set(provides).isdisjoint(plan.reads(task)):
-                found.update({key: board[key] for key in provides} if _are_whole(board, provides) else {})
-        return found
+                values.update({key: board[key] for key in provides} if _are_whole(board, provides) else {})
+        return values
 
 
 def _are_whole(board: Board, keys: Collection[Key[Any, Any]]) -> bool:
-    """Whether the values are there, and of all rows of their stream."""
+    """Return whether the values are there, and of all rows of their stream."""
     return all(key in board and (key.of is None or len(board.rows_of(key)) == len(board[key.of])) for key in keys)
 
 

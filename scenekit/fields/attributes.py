@@ -2,22 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from scenekit.fields.base import Field, tensor_of
+from scenekit.fields.base import Columns, Field, Frame, Issue, Shape, Validated, rows_in, tensor_of, without_rows
 from scenekit.structures.geometry import Size
-from scenekit.structures.vocabulary import Vocabulary
+from scenekit.structures.tensors import columns_at, row_numbers
+from scenekit.structures.vocabulary import Vocabulary, translation
+
+MOST_SHOWN, LIKELY = 6, 0.5
+"""Attributes that a table shows of an object, and the least probability of each."""
 
 
 class AttributeField(Field[Tensor, Tensor]):
-    """A number per attribute of the vocabulary [N A]."""
+    """A probability per attribute of the vocabulary [N A], NaN where it is unknown."""
+
+    lists = ("attributes",)
+
+    def __init__(self) -> None:
+        super().__init__(dims=2, nan_is_unknown=True)
 
     def describe(self, item: Tensor, vocabulary: Vocabulary, threshold: float) -> list[Any]:
         """Those that are likely, by name."""
         rows = (zip(vocabulary.attributes, row, strict=True) for row in item.tolist())
         return [{name: p for name, p in row if p >= threshold} for row in rows]
 
+    def columns(self, item: Tensor, frame: Frame) -> Columns:
+        """The likely ones, the likeliest first, with their probability where it is not 1."""
+        names, cells = frame.vocabulary.attributes, []
+        for row in item.tolist():
+            likely = sorted((-p, name) for p, name in zip(row, names, strict=True) if p >= LIKELY)[:MOST_SHOWN]
+            cells.append(", ".join(name if p == -1 else f"{name} {-p:.2f}" for p, name in likely))
+        return {"": cells}
+
+    def example(self, frame: Frame, shape: Shape = None) -> Float[Tensor, "N A"]:
+        count, attributes = len(rows_in(frame)), len(frame.vocabulary.attributes)
+        return ((torch.arange(count)[:, None] + torch.arange(attributes)) % 2).float()
+
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Tensor:
         return tensor_of(data, len(vocabulary.attributes))
+
+    def relabel(self, item: Tensor, old: Vocabulary, new: Vocabulary) -> Tensor:
+        """Return the columns of the new vocabulary; attributes that the old one lacks are unknown."""
+        return columns_at(item, translation(new.attributes, old.attributes), torch.nan)
+
+    def validate(self, item: Tensor, frame: Frame) -> Validated:
+        """Drop rows with a number that is no probability, and a table of another width."""
+        names = frame.vocabulary.attributes
+        if item.dim() != 2 or item.shape[1] != len(names):
+            message = f"the shape is {list(item.shape)}; expected {len(names)} columns, one for each attribute"
+            return Validated(None, None, [Issue("attributes of another width", message)])
+        return without_rows(item, frame, _improbable(item, names))
+
+
+def _improbable(item: Tensor, names: tuple[str, ...]) -> Iterator[Issue]:
+    beyond = (item < 0) | (item > 1)
+    for row in row_numbers(beyond.any(dim=1)):
+        place = row_numbers(beyond[row])[0]
+        message = f"{names[place]!r} is {float(item[row, place]):g}; expected 0 to 1, or NaN for unknown"
+        yield Issue("attributes that are not probabilities", message, row=row)

@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any
 
+import numpy as np
 import torch
+import trimesh
+from jaxtyping import Float
 from torch import Tensor
 
-from scenekit.fields.base import Field, scattered, scores_of, tensor_of
+from scenekit.fields.base import (
+    Columns,
+    Field,
+    Frame,
+    Issue,
+    Shape,
+    Validated,
+    rows_in,
+    scattered,
+    scores_of,
+    tensor_of,
+    without_rows,
+)
 from scenekit.io.files import plain
+from scenekit.ops.boxes import intersection_over_area
+from scenekit.ops.boxes3d import project_cuboids
 from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.meshes import Meshes
+from scenekit.structures.tensors import row_numbers
 from scenekit.structures.vocabulary import Vocabulary
 
 BOX_NUMBERS = ("x", "y", "z", "width", "height", "length", "roll", "pitch", "yaw", "distance", "score")
 """What the node of a graph says of a 3D box."""
 
+LEAST_INSIDE = 0.5
+"""The visible part of an object lies within its 3D box: so does at least this share of its 2D box."""
+
+
+BAR = 0.015
+"""Thickness of the bars that stand for a box, in units of its longest side."""
+
 
 class Box3DField(Field[Boxes3D, Boxes3D]):
     """Camera-space boxes: resizing leaves them, mirroring reflects them."""
+
+    stands_in = True
 
     def scatter(self, item: Boxes3D, rows: Tensor, count: int) -> Boxes3D:
         parts = (item.center, item.size, item.rotation, item.scores)
@@ -30,6 +59,36 @@ class Box3DField(Field[Boxes3D, Boxes3D]):
 
     def transform(self, item: Boxes3D, geometry: Geometry, vocabulary: Vocabulary) -> Boxes3D:
         return item.mirrored() if geometry.mirrored else item
+
+    def columns(self, item: Boxes3D, frame: Frame) -> Columns:
+        """Place, size and distance in metres; nothing of boxes that cannot be, as `Boxes3D.valid` has it."""
+        far = item.center.norm(dim=1).tolist()
+        rows = zip(item.center.tolist(), item.size.tolist(), far, item.valid.tolist(), strict=True)
+        texts = [
+            (", ".join(f"{v:.2f}" for v in center), " × ".join(f"{v:.2f}" for v in size), f"{distance:.2f}")
+            if valid
+            else ("", "", "")
+            for center, size, distance, valid in rows
+        ]
+        titles = ("x, y, z in m", "w × h × l in m", "distance in m")
+        return {title: [row[n] for row in texts] for n, title in enumerate(titles)}
+
+    def example(self, frame: Frame, shape: Shape = None) -> Boxes3D:
+        """As the default camera sees them: about as far away as the longer side of the image is wide."""
+        boxes, (height, width) = rows_in(frame).boxes, frame.size
+        middle, depth = (boxes[:, :2] + boxes[:, 2:]) / 2, torch.linspace(2.0, 4.0, len(boxes))[:, None]
+        center = (middle - middle.new_tensor([width / 2, height / 2])) / max(frame.size) * depth
+        sides, turned = torch.full((len(boxes), 3), 0.5), torch.eye(3).repeat(len(boxes), 1, 1)
+        return Boxes3D(torch.cat((center, depth), dim=1), sides, turned)
+
+    def solids(self, item: Boxes3D) -> Meshes:
+        """Frames of thin bars along the edges; nothing for boxes that cannot be."""
+        parts = (part.detach().cpu().double().numpy() for part in (item.center, item.size, item.rotation))
+        frames = []
+        for center, (width, height, length), rotation, valid in zip(*parts, item.valid.tolist(), strict=True):
+            frame = cuboid_frame(np.array([length, height, width])) if valid else trimesh.Trimesh()
+            frames.append((torch.from_numpy(frame.vertices @ rotation.T + center), torch.from_numpy(frame.faces)))
+        return Meshes.from_lists([verts for verts, _ in frames], [faces for _, faces in frames])
 
     def encode(self, item: Boxes3D, vocabulary: Vocabulary) -> Any:
         scores: list[Any] = [None] * len(item) if item.scores is None else plain(item.scores.tolist())
@@ -54,3 +113,64 @@ class Box3DField(Field[Boxes3D, Boxes3D]):
             tensor_of([row["rotation"] for row in data], 3, 3),
             scores_of([row["score"] for row in data]),
         )
+
+    def validate(self, item: Boxes3D, frame: Frame) -> Validated:
+        """Drop boxes without volume or rotation, and those behind the camera."""
+        return without_rows(item, frame, _impossible(item))
+
+    def warnings(self, item: Boxes3D, frame: Frame) -> Iterator[Issue]:
+        """Yield boxes without a camera, and those that do not project to where their region is."""
+        carried = torch.ones(len(item), dtype=torch.bool) if frame.valid is None else frame.valid
+        if frame.camera is None:
+            if bool(carried.any()):
+                yield Issue("3D boxes without a camera", "the scene has no camera; expected one to project them")
+            return
+        projected = project_cuboids(item.corners, frame.camera.matrix, frame.size)
+        inside = intersection_over_area(frame.boxes, projected.boxes.to(frame.boxes)).diagonal()
+        away = carried & item.valid & ~projected.behind & (inside < LEAST_INSIDE)
+        for row in row_numbers(away):
+            share = f"{float(inside[row]):.0%} of the 2D box is within the projected 3D box"
+            yield Issue("3D boxes away from their 2D box", f"{share}; expected at least {LEAST_INSIDE:.0%}", row=row)
+
+    def statistics(self, item: Boxes3D, frame: Frame) -> Iterator[tuple[str, Tensor]]:
+        """Yield distances and sizes."""
+        boxes = item if frame.valid is None else item[frame.valid]
+        yield "distance, m", boxes.center.norm(dim=1)
+        yield from zip(("width, m", "height, m", "length, m"), boxes.size.unbind(1), strict=True)
+
+
+def _impossible(item: Boxes3D) -> Iterator[Issue]:
+    for row in row_numbers(~item.valid | (item.center[:, 2] <= 0)):
+        if bool(item.valid[row]):
+            message = f"its center is {float(item.center[row, 2]):g} m along the optical axis; expected more than 0"
+            yield Issue("3D boxes behind the camera", message, row=row)
+        else:
+            yield Issue("3D boxes without volume or rotation", _invalid(item, row), row=row)
+
+
+def _invalid(item: Boxes3D, row: int) -> str:
+    """Return what is wrong with a box that is not valid."""
+    center, size = item.center[row], item.size[row]
+    if not bool(center.isfinite().all() & size.isfinite().all()):
+        return f"center {_numbers(center)} and size {_numbers(size)} must be finite"
+    if not bool((size > 0).all()):
+        return f"width, height and length must be above 0, got {_numbers(size)}"
+    left_handed = float(torch.linalg.det(item.rotation[row])) < 0
+    return f"its rotation is {'left-handed' if left_handed else 'not orthonormal'}; expected camera from object"
+
+
+def _numbers(values: Tensor) -> str:
+    return "[" + ", ".join(f"{value:g}" for value in values.tolist()) + "]"
+
+
+def cuboid_frame(sides: Float[np.ndarray, "3"]) -> trimesh.Trimesh:
+    """The twelve edges of a box around the origin as bars inside it."""
+    thick = np.minimum(BAR * sides.max(), sides)
+    pieces = []
+    for axis, first, second in product(range(3), (-1, 1), (-1, 1)):
+        place = np.insert([first, second], axis, 0) * (sides - thick) / 2
+        extents = np.where(np.arange(3) == axis, sides, thick)
+        pieces.append(trimesh.creation.box(extents).apply_translation(place))
+    verts = np.concatenate([piece.vertices for piece in pieces])
+    faces = [piece.faces + len(piece.vertices) * n for n, piece in enumerate(pieces)]
+    return trimesh.Trimesh(verts, np.concatenate(faces), process=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +11,18 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from scenekit.fields.base import Field, scattered, scores_of
+from scenekit.fields.base import Columns, Field, Frame, Issue, Shape, Validated, rows_in, scattered, scores_of
 from scenekit.io.files import plain
 from scenekit.structures.captions import Captions
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.tensors import row_numbers
 from scenekit.structures.vocabulary import Vocabulary
+
+MOST_WORDS = 500
+"""Words of a text that may still describe a region; what is longer is a page that got into the wrong column."""
+
+BLANK = frozenset("ZPC")
+"""Unicode's categories that say nothing on their own: separators, punctuation, control; symbols such as emoji do."""
 
 
 class CaptionField(Field[Captions, Captions]):
@@ -33,6 +41,14 @@ class CaptionField(Field[Captions, Captions]):
         if not geometry.mirrored:
             return item
         return replace(item, texts=tuple(tuple(map(vocabulary.mirror_text, texts)) for texts in item.texts))
+
+    def columns(self, item: Captions, frame: Frame) -> Columns:
+        """The first text of each row."""
+        return {"description": [texts[0] if texts else "" for texts in item.texts]}
+
+    def example(self, frame: Frame, shape: Shape = None) -> Captions:
+        names = [frame.vocabulary.things[label] for label in rows_in(frame).labels.tolist()]
+        return Captions(tuple((f"a {name} on the left", f"one {name}") for name in names))
 
     def encode(self, item: Captions, vocabulary: Vocabulary) -> Any:
         scores: list[Any] = [None] * len(item) if item.scores is None else plain(item.scores.tolist())
@@ -57,3 +73,52 @@ class CaptionField(Field[Captions, Captions]):
         return Captions(
             tuple(tuple(row["texts"]) for row in data), scores_of([row["score"] for row in data]), log_probs
         )
+
+    def validate(self, item: Captions, frame: Frame) -> Validated:
+        """Drop texts that describe nothing; a row that has none left no longer carries any."""
+        carried = torch.ones(len(item), dtype=torch.bool) if frame.valid is None else frame.valid
+        issues: list[Issue] = []
+        texts: list[tuple[str, ...]] = list(item.texts)
+        for row in row_numbers(carried):
+            faulty = {place: fault for place, text in enumerate(texts[row]) if (fault := _fault(text))}
+            issues += (Issue(kind, f"text {place} {what}", row=row) for place, (kind, what) in faulty.items())
+            texts[row] = tuple(text for place, text in enumerate(texts[row]) if place not in faulty)
+        if not issues:
+            return Validated(item)
+        left = torch.tensor([bool(row) for row in texts], dtype=torch.bool)
+        return Validated(replace(item, texts=tuple(texts)), carried & left, issues)
+
+    def warnings(self, item: Captions, frame: Frame) -> Iterator[Issue]:
+        """Note texts that not every tokenizer can spell."""
+        carried = torch.ones(len(item), dtype=torch.bool) if frame.valid is None else frame.valid
+        for row in row_numbers(carried):
+            yield from (Issue(kind, row=row, note=True) for kind in _surprises(" ".join(item.texts[row])))
+
+    def statistics(self, item: Captions, frame: Frame) -> Iterator[tuple[str, Tensor]]:
+        """Yield how many texts and words there are."""
+        captions = item if frame.valid is None else item[frame.valid]
+        yield "texts a region", torch.tensor([len(texts) for texts in captions.texts])
+        yield "words a text", torch.tensor([len(text.split()) for texts in captions.texts for text in texts])
+
+
+def _fault(text: Any) -> tuple[str, str] | None:
+    """Return (kind, what is wrong) of a text that describes nothing. Any script is right, and so are emoji."""
+    if not isinstance(text, str):
+        return "texts that are not strings", f"is a {type(text).__name__}; expected a string"
+    if not text.strip():
+        return "empty texts", "is empty"
+    if all(unicodedata.category(sign)[0] in BLANK for sign in text):
+        return "texts of punctuation alone", f"is {text[:20]!r}, punctuation alone"
+    if len(text) > MOST_WORDS and (words := len(text.split())) > MOST_WORDS:
+        return f"texts of more than {MOST_WORDS} words", f"has {words:,} words, more than {MOST_WORDS}"
+    return None
+
+
+def _surprises(text: str) -> Iterator[str]:
+    """Yield the kinds of signs beyond plain letters, figures and punctuation."""
+    if text.isascii():
+        return
+    if any(unicodedata.category(sign) == "So" for sign in text):
+        yield "texts with emoji or other symbols, which a tokenizer of words leaves out"
+    if any(sign.isalpha() and not unicodedata.name(sign, "").startswith("LATIN") for sign in text):
+        yield "texts in other scripts than Latin"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from scenekit.fields.base import ImageField
-from scenekit.fields.maps import pad_maps, transform_map
+from scenekit.fields.base import Columns, Frame, ImageField, Issue, Shape, Validated
+from scenekit.fields.maps import other_size, pad_maps, transform_map
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.vocabulary import Vocabulary
 
@@ -24,3 +25,28 @@ class DepthField(ImageField[Tensor, Tensor]):
 
     def transform(self, item: Tensor, geometry: Geometry, vocabulary: Vocabulary) -> Tensor:
         return transform_map(item, geometry)
+
+    def columns(self, item: Tensor, frame: Frame) -> Columns:
+        """The least and the largest depth in metres."""
+        known = item[item.isfinite()]
+        return {"": [f"{float(known.min()):.2f} to {float(known.max()):.2f} m" if len(known) else "unknown"]}
+
+    def example(self, frame: Frame, shape: Shape = None) -> Float[Tensor, "H W"]:
+        return torch.linspace(5.0, 1.0, frame.size[0])[:, None].repeat(1, frame.size[1])
+
+    def misplaced(self, item: Tensor, frame: Frame) -> str | None:
+        return other_size(item, frame.size)
+
+    def validate(self, item: Tensor, frame: Frame) -> Validated:
+        """Make values that are infinite or not above 0 unknown."""
+        faulty = (item <= 0) | item.isinf()
+        if not bool(faulty.any()):
+            return Validated(item)
+        kind = "depth maps with values that are infinite or not above 0"
+        message = f"{int(faulty.sum())} of {item.numel()} pixels are; expected metres, or NaN for unknown"
+        return Validated(torch.where(faulty, torch.nan, item), None, [Issue(kind, message)])
+
+    def warnings(self, item: Tensor, frame: Frame) -> Iterator[Issue]:
+        """Yield a map without a value."""
+        if bool(item.isnan().all()):
+            yield Issue("depth maps without a value", "every pixel is unknown")

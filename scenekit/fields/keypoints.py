@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from scenekit.fields.base import Field, scattered, scores_of, tensor_of
+from scenekit.fields.base import (
+    Columns,
+    Field,
+    Frame,
+    Issue,
+    Shape,
+    Validated,
+    rows_in,
+    scattered,
+    scores_of,
+    tensor_of,
+)
+from scenekit.fields.bounds import slack
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
-from scenekit.structures.keypoints import Keypoints
-from scenekit.structures.vocabulary import Vocabulary
+from scenekit.structures.keypoints import ABSENT, VISIBLE, Keypoints
+from scenekit.structures.tensors import row_numbers
+from scenekit.structures.vocabulary import Vocabulary, translation
 
 
 class KeypointField(Field[Keypoints, Keypoints]):
@@ -29,6 +43,24 @@ class KeypointField(Field[Keypoints, Keypoints]):
         skeleton = vocabulary.skeleton
         mirror = range(item.xy.shape[1]) if skeleton is None else skeleton.mirror_order
         return item.transformed(geometry, mirror)
+
+    def columns(self, item: Keypoints, frame: Frame) -> Columns:
+        """`visible / all that are in the image` of each row."""
+        visible, present = (item.visibility == VISIBLE).sum(1).tolist(), (item.visibility != ABSENT).sum(1).tolist()
+        return {"keypoints visible": [f"{a} / {b}" if b else "" for a, b in zip(visible, present, strict=True)]}
+
+    def example(self, frame: Frame, shape: Shape = None) -> Keypoints:
+        """Along the diagonal of each box, all of them visible."""
+        boxes, skeleton = rows_in(frame).boxes, frame.vocabulary.skeleton
+        along = torch.linspace(0.2, 0.8, 1 if skeleton is None else len(skeleton.points))
+        xy = boxes[:, None, :2] + along[None, :, None] * (boxes[:, None, 2:] - boxes[:, None, :2])
+        return Keypoints(xy, torch.full(xy.shape[:2], VISIBLE))
+
+    def misplaced(self, item: Keypoints, frame: Frame) -> str | None:
+        """A point that is there may be a pixel outside."""
+        limits = item.xy.new_tensor([frame.size[1] + 1, frame.size[0] + 1])
+        outside = ((item.xy < -1) | (item.xy > limits)).any(-1) & (item.visibility > 0)
+        return f"lies outside, at {item.xy[outside][0].tolist()}," if bool(outside.any()) else None
 
     def encode(self, item: Keypoints, vocabulary: Vocabulary) -> Any:
         scores: list[Any] = [None] * len(item) if item.scores is None else plain(item.scores.tolist())
@@ -49,3 +81,44 @@ class KeypointField(Field[Keypoints, Keypoints]):
             tensor_of([row["visibility"] for row in data], points).long(),
             scores_of([row["scores"] for row in data]),
         )
+
+    def relabel(self, item: Keypoints, old: Vocabulary, new: Vocabulary) -> Keypoints:
+        """Return the points in the order of the new skeleton; those that the old one lacks are absent."""
+        if old.skeleton is None or new.skeleton is None or old.skeleton.points == new.skeleton.points:
+            return item
+        places = translation(new.skeleton.points, old.skeleton.points)
+        picked = places.clamp(min=0)
+        return Keypoints(item.xy[:, picked], item.visibility[:, picked] * (places >= 0))
+
+    def validate(self, item: Keypoints, frame: Frame) -> Validated:
+        """Make points that are not finite absent."""
+        faulty = (item.visibility != ABSENT) & ~item.xy.isfinite().all(dim=2)
+        if frame.valid is not None:
+            faulty = faulty & frame.valid[:, None]
+        if not bool(faulty.any()):
+            return Validated(item)
+        counts = faulty.sum(dim=1).tolist()
+        issues = [
+            Issue("points that are not finite", f"{counts[row]} of {faulty.shape[1]} points are not finite", row=row)
+            for row in row_numbers(faulty.any(dim=1))
+        ]
+        fixed = replace(
+            item,
+            xy=torch.where(faulty[..., None], 0.0, item.xy),
+            visibility=torch.where(faulty, ABSENT, item.visibility),
+        )
+        return Validated(fixed, None, issues)
+
+    def warnings(self, item: Keypoints, frame: Frame) -> Iterator[Issue]:
+        """Yield points outside the box of their region."""
+        boxes = frame.boxes
+        margin = slack(boxes)[:, None]
+        low, high = item.xy - boxes[:, None, :2], item.xy - boxes[:, None, 2:]
+        outside = ((low < -margin) | (high > margin)).any(dim=2) & (item.visibility != ABSENT)
+        rows = outside.any(dim=1) if frame.valid is None else outside.any(dim=1) & frame.valid
+        yield from (Issue("points outside their box", row=row) for row in row_numbers(rows))
+
+    def statistics(self, item: Keypoints, frame: Frame) -> Iterator[tuple[str, Tensor]]:
+        """Yield how many points an object has."""
+        points = item if frame.valid is None else item[frame.valid]
+        yield "points an object", (points.visibility != ABSENT).sum(1)

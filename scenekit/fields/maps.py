@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from jaxtyping import Int
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
+from scenekit.fields.base import Columns, Swatch
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.vocabulary import Vocabulary
 
 
 def pad_maps(maps: Sequence[Tensor], size: Size, value: int | float) -> Tensor:
@@ -26,3 +30,23 @@ def transform_map(item: Tensor, geometry: Geometry) -> Tensor:
         nearest_exact = tv.InterpolationMode.NEAREST_EXACT
         cut = tv.resize(cut[None].double(), list(geometry.size), interpolation=nearest_exact)[0].to(item.dtype)
     return cut.flip(-1) if geometry.mirrored else cut
+
+
+def other_size(item: Tensor, size: Size) -> str | None:
+    """Return what is wrong with a map whose first two sides are not those of the image; None where they are."""
+    height, width = item.shape[:2]
+    return None if (height, width) == tuple(size) else f"has {height} x {width} pixels"
+
+
+def shares_of(ids: Int[Tensor, "H W"]) -> dict[int, float]:
+    """Return the part of a map that each of its values covers."""
+    values, counts = np.unique(ids.cpu().numpy(), return_counts=True)
+    return {int(v): int(c) / ids.numel() for v, c in zip(values, counts, strict=True)}
+
+
+def label_columns(shown: Sequence[tuple[Swatch, float]], vocabulary: Vocabulary) -> Columns:
+    """Return the columns of a table of labels, each with its share of the image."""
+    things = len(vocabulary.things)
+    kinds = ["thing" if swatch.label is not None and swatch.label < things else "stuff" for swatch, _ in shown]
+    shares = [f"{share:.1%}" for _, share in shown]
+    return {"label": [swatch for swatch, _ in shown], "kind": kinds, "of image": shares}

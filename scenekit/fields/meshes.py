@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-from scenekit.fields.base import Field, tensor_of
+from scenekit.fields.base import Columns, Field, Frame, Issue, Shape, Validated, rows_in, tensor_of, without_rows
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.meshes import Meshes
+from scenekit.structures.tensors import row_numbers
 from scenekit.structures.vocabulary import Vocabulary
 
 
@@ -34,6 +37,21 @@ class MeshField(Field[Meshes, Meshes]):
         """How large they are; the mesh itself stays in the scene, at the row that is the node's number."""
         return [{"verts": len(item.verts_of(i)), "faces": len(item.faces_of(i))} for i in range(len(item))]
 
+    def columns(self, item: Meshes, frame: Frame) -> Columns:
+        """Nothing of objects whose mesh is empty."""
+        counts = [(len(item.verts_of(i)), len(item.faces_of(i))) for i in range(len(item))]
+        return {"mesh": [f"{verts:,} vertices, {faces:,} faces" if faces else "" for verts, faces in counts]}
+
+    def example(self, frame: Frame, shape: Shape = None) -> Meshes:
+        """A tetrahedron for each."""
+        verts = torch.tensor([[0.0, 0.0, 2.0], [0.5, 0.0, 2.0], [0.0, 0.5, 2.0], [0.0, 0.0, 2.5]])
+        faces = torch.tensor([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
+        count = len(rows_in(frame))
+        return Meshes.from_lists([verts] * count, [faces] * count)
+
+    def solids(self, item: Meshes) -> Meshes:
+        return item
+
     def encode(self, item: Meshes, vocabulary: Vocabulary) -> Any:
         parts = ((item.verts_of(i).tolist(), item.faces_of(i).tolist()) for i in range(len(item)))
         return [{"verts": plain(verts), "faces": faces} for verts, faces in parts]
@@ -41,3 +59,45 @@ class MeshField(Field[Meshes, Meshes]):
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Meshes:
         verts = [tensor_of(row["verts"], 3) for row in data]
         return Meshes.from_lists(verts, [torch.tensor(row["faces"], dtype=torch.int64).reshape(-1, 3) for row in data])
+
+    def validate(self, item: Meshes, frame: Frame) -> Validated:
+        """Drop meshes without faces, with vertices that are not finite or faces of vertices that do not exist."""
+        return without_rows(item, frame, _impossible(item))
+
+    def warnings(self, item: Meshes, frame: Frame) -> Iterator[Issue]:
+        """Note meshes that are not closed."""
+        rows = range(len(item)) if frame.valid is None else row_numbers(frame.valid)
+        for row in compress(rows, open_meshes(item[list(rows)]).tolist()):
+            yield Issue("meshes that are not closed", row=row, note=True)
+
+
+def _impossible(meshes: Meshes) -> Iterator[Issue]:
+    verts, faces = meshes.num_verts_per_mesh(), meshes.num_faces_per_mesh()
+    lost = _per_mesh(~meshes.verts.isfinite().all(dim=1), meshes.verts_offset)
+    limit = verts.repeat_interleave(faces)[:, None]
+    astray = _per_mesh(((meshes.faces < 0) | (meshes.faces >= limit)).any(dim=1), meshes.faces_offset)
+    for row in row_numbers((faces == 0) | (lost > 0) | (astray > 0)):
+        if faces[row] == 0:
+            yield Issue("meshes without faces", f"it has no faces and {int(verts[row])} vertices", row=row)
+        elif astray[row]:
+            message = f"{int(astray[row])} of {int(faces[row])} faces name vertices beyond its {int(verts[row])}"
+            yield Issue("meshes whose faces name vertices that do not exist", message, row=row)
+        else:
+            message = f"{int(lost[row])} of {int(verts[row])} vertices are not finite"
+            yield Issue("meshes with vertices that are not finite", message, row=row)
+
+
+def open_meshes(meshes: Meshes) -> Bool[Tensor, " N"]:
+    """Return which meshes do not enclose a volume: some edge is not of two faces, nor of another even number of them.
+
+    Vertices count as different even where they coincide. The meshes must be valid.
+    """
+    uses = torch.bincount(meshes.faces_packed_to_edges_packed().flatten(), minlength=len(meshes.edges_packed()))
+    odd = torch.zeros(len(meshes), dtype=torch.int64, device=meshes.device)
+    return odd.index_add(0, meshes.edges_packed_to_mesh_idx(), uses % 2) > 0
+
+
+def _per_mesh(chosen: Bool[Tensor, " P"], offset: Int[Tensor, " O"]) -> Int[Tensor, " N"]:
+    """Return how many of each mesh's vertices or faces are chosen."""
+    running = torch.nn.functional.pad(chosen.long().cumsum(0), (1, 0))
+    return running[offset[1:]] - running[offset[:-1]]

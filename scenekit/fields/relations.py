@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
-from scenekit.fields.base import ImageField, scores_of
+from scenekit.errors import InputError
+from scenekit.fields.base import Columns, Edges, Frame, ImageField, Issue, Shape, Swatch, Validated, rows_in, scores_of
+from scenekit.fields.pairs import misplaced_ends, repeated, unknown_names, without_entries
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.relations import Relations
-from scenekit.structures.vocabulary import Vocabulary
+from scenekit.structures.tensors import columns_at
+from scenekit.structures.vocabulary import Vocabulary, translation
 
 
 class RelationField(ImageField[list[Relations], Relations]):
     """Relations of an image; mirroring exchanges the vocabulary's mirror predicates."""
 
-    names_objects = True
-
-    def image(self, value: list[Relations], index: int, rows: Tensor) -> Relations:
-        """Those between objects that are left, which get the places of a Scene."""
-        relations = value[index]
-        named = [relations.subject, relations.object, rows]
-        count = max((int(column.max()) + 1 for column in named if len(column)), default=0)
-        count = count if relations.labels is None else len(relations.labels)
-        places = torch.full((count,), -1, dtype=torch.int64, device=rows.device)
-        places[rows] = torch.arange(len(rows), device=rows.device)
-        return relations.moved(places)
+    lists = ("predicates",)
 
     def transform(self, item: Relations, geometry: Geometry, vocabulary: Vocabulary) -> Relations:
         if not geometry.mirrored:
@@ -36,6 +32,25 @@ class RelationField(ImageField[list[Relations], Relations]):
         order = torch.tensor(vocabulary.predicate_mirror_order, dtype=torch.int64, device=item.predicate.device)
         probabilities = None if item.probabilities is None else item.probabilities[:, order]
         return replace(item, predicate=order[item.predicate], probabilities=probabilities)
+
+    def columns(self, item: Relations, frame: Frame) -> Columns:
+        """Subject, predicate, object and score, the surest first."""
+        surest, things = item, frame.vocabulary.things
+        if item.score is not None:
+            surest = item[item.score.nan_to_num(0).argsort(descending=True, stable=True)]
+        names = [things[label] for label in rows_in(frame).labels.tolist()]
+        scores = [] if surest.score is None else surest.score.tolist()
+        return {
+            "subject": [Swatch(f"{names[row]} {row}", row=row) for row in surest.subject.tolist()],
+            "predicate": [frame.vocabulary.predicates[predicate] for predicate in surest.predicate.tolist()],
+            "object": [Swatch(f"{names[row]} {row}", row=row) for row in surest.object.tolist()],
+            **({"score": ["" if math.isnan(score) else f"{score:.2f}" for score in scores]} if scores else {}),
+        }
+
+    def example(self, frame: Frame, shape: Shape = None) -> Relations:
+        """Each object to the next one."""
+        subject = torch.arange(max(len(rows_in(frame)) - 1, 0))
+        return Relations(subject, subject + 1, subject % max(len(frame.vocabulary.predicates), 1))
 
     def encode(self, item: Relations, vocabulary: Vocabulary) -> Any:
         """One entry a relation; where objects are labelled anew, an object with `relations` and `objects`."""
@@ -75,3 +90,67 @@ class RelationField(ImageField[list[Relations], Relations]):
             return relations
         labels = torch.tensor([row["label"] for row in objects], dtype=torch.int64)
         return replace(relations, labels=labels, label_scores=scores_of([row["score"] for row in objects]))
+
+    def remap(self, item: Relations, index_map: Int[Tensor, " N"]) -> Relations:
+        """Return the relations of objects that are left, with their new rows."""
+        return item.remapped(index_map)
+
+    def relabel(self, item: Relations, old: Vocabulary, new: Vocabulary) -> Relations:
+        """Return those that the new vocabulary has a predicate for; its further predicates are improbable.
+
+        Labels that a predictor gave the objects stay if the new vocabulary has all of them.
+        """
+        predicate = translation(old.predicates, new.predicates)[item.predicate]
+        left = replace(item, predicate=predicate)[predicate >= 0]
+        if left.probabilities is not None:
+            places = translation(new.predicates, old.predicates)
+            left = replace(left, probabilities=columns_at(left.probabilities, places, 0.0))
+        if left.labels is None:
+            return left
+        labels = translation(old.things, new.things)[left.labels]
+        if bool((labels < 0).any()):
+            return replace(left, labels=None, label_scores=None)
+        return replace(left, labels=labels)
+
+    def validate(self, item: Relations, frame: Frame) -> Validated:
+        """Drop relations of missing objects or of an object to itself, with an unknown predicate, and repetitions."""
+        columns = (item.subject, item.object, item.predicate)
+        if len({len(column) for column in columns}) > 1:
+            lengths = ", ".join(str(len(column)) for column in columns)
+            message = f"there are {lengths} subjects, objects and predicates; expected as many of each"
+            return Validated(None, None, [Issue("relations of unequal columns", message)])
+        found = [
+            *misplaced_ends("relations", item.subject, item.object, len(frame.boxes)),
+            *unknown_names("relations", item.predicate, frame.vocabulary.predicates, "predicates"),
+            *repeated("relations", columns),
+        ]
+        kept, issues = without_entries(len(item), found)
+        return Validated(item[kept] if issues else item, None, issues)
+
+    def statistics(self, item: Relations, frame: Frame) -> Iterator[tuple[str, Tensor]]:
+        """Yield how many relations there are."""
+        yield "relations an image", torch.tensor([len(item)])
+
+    def occurrences(self, item: Relations, frame: Frame) -> Iterator[tuple[str, str]]:
+        """Yield the predicate of each relation."""
+        yield from (("predicates", frame.vocabulary.predicates[number]) for number in item.predicate.tolist())
+
+    def edges(self, item: Relations, vocabulary: Vocabulary) -> Edges:
+        """Return an edge per relation, with its `predicate` and, where known, `probabilities` [P].
+
+        Raises:
+            InputError: A predicate is not in the vocabulary.
+        """
+        issue = next(unknown_names("relations", item.predicate, vocabulary.predicates, "predicates"), None)
+        if issue is not None:
+            raise InputError(
+                f"relation {issue.entry}: {issue.message}, counted from 0; give the scene the vocabulary that the"
+                " relations were made with"
+            )
+        probabilities = None if item.probabilities is None else plain(item.probabilities.tolist())
+        attributes = [
+            {"predicate": vocabulary.predicates[number]}
+            | ({} if probabilities is None else {"probabilities": probabilities[row]})
+            for row, number in enumerate(item.predicate.tolist())
+        ]
+        return Edges(item.subject, item.object, item.score, attributes)

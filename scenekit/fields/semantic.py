@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
-from scenekit.fields.base import ImageField
-from scenekit.fields.maps import pad_maps, transform_map
+from scenekit.fields.base import Columns, Frame, ImageField, Issue, Shape, Swatch, Validated, bitmaps_of, rows_in
+from scenekit.fields.maps import label_columns, other_size, pad_maps, shares_of, transform_map
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.masks import Masks
-from scenekit.structures.vocabulary import Vocabulary
+from scenekit.structures.vocabulary import Vocabulary, list_translation
 
 IGNORE = -1
 """Label of a pixel that says nothing."""
 
 
 class SemanticField(ImageField[Tensor, Tensor]):
-    """Labels [H W] int64, `IGNORE` where nothing is known; packed as [B H W]."""
+    """Labels [H W] int64, `IGNORE` where nothing is known; packed as [B H W].
+
+    They index the vocabulary's `names`: all labels, unless a plugin brings a list of its own.
+    """
+
+    def __init__(self, names: str = "labels") -> None:
+        super().__init__(dims=2)
+        self.names = names
+        self.lists = ("things", "stuff") if names == "labels" else (names,)
 
     def collate(self, items: Sequence[Tensor], size: Size) -> Tensor:
         return pad_maps(items, size, IGNORE)
@@ -30,11 +39,28 @@ class SemanticField(ImageField[Tensor, Tensor]):
     def transform(self, item: Tensor, geometry: Geometry, vocabulary: Vocabulary) -> Tensor:
         return transform_map(item, geometry)
 
+    def columns(self, item: Tensor, frame: Frame) -> Columns:
+        """The labels with their share of the image, the largest first."""
+        names = frame.vocabulary.labels
+        shares = sorted(shares_of(item).items(), key=lambda entry: -entry[1])
+        shown = [(Swatch(names[label], label), share) for label, share in shares if 0 <= label < len(names)]
+        return label_columns(shown, frame.vocabulary)
+
+    def example(self, frame: Frame, shape: Shape = None) -> Int[Tensor, "H W"]:
+        """The label of each object in its box; what is left is the last kind of stuff."""
+        labels = torch.full(frame.size, len(frame.vocabulary.labels) - 1)
+        for bitmap, label in zip(bitmaps_of(frame), rows_in(frame).labels, strict=True):
+            labels[bitmap] = label
+        return labels
+
+    def misplaced(self, item: Tensor, frame: Frame) -> str | None:
+        return other_size(item, frame.size)
+
     def encode(self, item: Tensor, vocabulary: Vocabulary) -> Any:
         present = [label for label in torch.unique(item).tolist() if label != IGNORE]
         masks = Masks.from_dense(torch.stack([item == label for label in present])) if present else None
         rles = [] if masks is None else masks.to_json()
-        labels = vocabulary.labels
+        labels = vocabulary.names(self.names)
         return [{"label": n, "name": labels[n], "mask": rle} for n, rle in zip(present, rles, strict=True)]
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Tensor:
@@ -42,3 +68,22 @@ class SemanticField(ImageField[Tensor, Tensor]):
         for entry in data:
             labels[Masks.from_json([entry["mask"]], size).dense[0]] = entry["label"]
         return labels
+
+    def relabel(self, item: Tensor, old: Vocabulary, new: Vocabulary) -> Tensor:
+        """Return the map with the new labels, `IGNORE` where there is none."""
+        labels = torch.cat((list_translation(self.names, old, new), torch.tensor([IGNORE])))
+        return labels[torch.where(item == IGNORE, len(labels) - 1, item)]
+
+    def validate(self, item: Tensor, frame: Frame) -> Validated:
+        """Ignore pixels with an unknown label."""
+        count = len(frame.vocabulary.names(self.names))
+        unknown = (item >= count) | ((item < 0) & (item != IGNORE))
+        if not bool(unknown.any()):
+            return Validated(item)
+        first = int(item[unknown][0])
+        message = f"{int(unknown.sum())} pixels are of unknown labels such as {first}; the vocabulary has {count}"
+        return Validated(torch.where(unknown, IGNORE, item), None, [Issue("maps with an unknown label", message)])
+
+    def statistics(self, item: Tensor, frame: Frame) -> Iterator[tuple[str, Tensor]]:
+        """Yield how much of the image has a label."""
+        yield "share with a label", (item != IGNORE).float().mean()[None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.fields.base import Field
+from scenekit.fields.base import Columns, Field, Frame, Issue, Validated, without_rows
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.tensors import row_numbers
 from scenekit.structures.vocabulary import Vocabulary
 
 
@@ -40,6 +41,9 @@ class VoxelField(Field[Tensor, Tensor]):
         """Which share of its box each object fills."""
         return [{"shape": list(item.shape[1:]), "filled": share} for share in item.float().mean(dim=(1, 2, 3)).tolist()]
 
+    def columns(self, item: Tensor, frame: Frame) -> Columns:
+        return {"voxels filled": [f"{share:.0%}" for share in item.float().mean(dim=(1, 2, 3)).tolist()]}
+
     def encode(self, item: Tensor, vocabulary: Vocabulary) -> Any:
         """Of bool, eight cells a byte, the first one in the highest bit, in base64; other values number by number."""
         if item.dtype != torch.bool:
@@ -55,3 +59,18 @@ class VoxelField(Field[Tensor, Tensor]):
         packed = np.stack([np.frombuffer(base64.b64decode(row["bits"]), dtype=np.uint8) for row in data])
         cells = np.unpackbits(packed, axis=1, count=side**3).astype(bool)
         return torch.from_numpy(cells.reshape(-1, side, side, side))
+
+    def validate(self, item: Tensor, frame: Frame) -> Validated:
+        """Drop grids without a full cell, and those with values that are no share of a cell."""
+        return without_rows(item, frame, _impossible(item))
+
+
+def _impossible(grids: Tensor) -> Iterator[Issue]:
+    cells = grids.flatten(1).float()
+    wrong = (~((cells >= 0) & (cells <= 1))).sum(dim=1)
+    for row in row_numbers((wrong > 0) | ~cells.any(dim=1)):
+        if wrong[row]:
+            message = f"{int(wrong[row])} of {cells.shape[1]} cells do not hold a number from 0 to 1"
+            yield Issue("voxel grids with values that are not from 0 to 1", message, row=row)
+        else:
+            yield Issue("empty voxel grids", f"none of its {cells.shape[1]} cells is full", row=row)

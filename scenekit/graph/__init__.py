@@ -1,6 +1,6 @@
 """The graph of a scene: objects are nodes, relations are edges.
 
-`Scene.graph` builds it; here are questions to it, and files of it.
+`Scene.graph` builds it; this package answers queries on it, and reads and writes its files.
 """
 
 from scenekit.graph.export import load_graph, save_graph

@@ -1,22 +1,23 @@
-"""From a scene to its graph. Letters: N objects, R relations, P predicates of the vocabulary."""
+"""Construction of a scene's graph. Letters: N objects, R relations, P predicates of the vocabulary."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 import networkx as nx
 import torch
 
 from scenekit.errors import InputError
+from scenekit.fields.base import Edges
 from scenekit.io.files import plain
 from scenekit.keys import OBJECTS, RELATIONS, Key
 from scenekit.scene import Scene
 from scenekit.structures.relations import Relations
 
-BOX, IDENTITY, LABEL, PREDICATE, PROBABILITIES, SCORE = (
-    "box", "identity", "label", "predicate", "probabilities", "score",
+BOX, IDENTITY, LABEL, PREDICATE, SCORE, SOURCE = (
+    "box", "identity", "label", "predicate", "score", "from_key",
 )  # fmt: skip
 VOCABULARY = "vocabulary"
 
@@ -31,33 +32,63 @@ def build_graph(
     attribute_threshold: float = 0.5,
     relabel: bool = False,
 ) -> Graph:
-    """What `Scene.graph` gives; see there.
+    """Build the graph of a scene; see `Scene.graph`.
 
-    Raises InputError for relations whose subject, object or predicate is not there, and for options out of range.
+    Args:
+        scene: The scene.
+        threshold: Smallest score of a relation.
+        top: Number of the best relations that become edges; all if None.
+        attribute_threshold: Smallest score of an attribute.
+        relabel: Whether nodes get the labels that the predictor of the relations gives.
+
+    Returns:
+        The graph.
+
+    Raises:
+        InputError: If a subject, object or predicate of a relation does not exist, or an option is out of range.
     """
     if top is not None and top < 0:
-        raise InputError(f"top must be the number of relations to keep, 0 or more; got {top}")
-    graph = nx.MultiDiGraph(**image_facts(scene))
+        raise InputError(f"top is the number of relations to keep; expected 0 or more, got {top}")
+    graph = nx.MultiDiGraph(**graph_attributes(scene))
     graph.add_nodes_from(enumerate(nodes(scene, attribute_threshold)))
-    if RELATIONS in scene:
-        relations = scene[RELATIONS]
-        check_rows(relations, len(graph))
-        check_predicates(relations, len(scene.vocabulary.predicates))
-        if relabel:
-            take_labels_of(relations, graph, scene)
-        for row in kept_rows(relations, threshold, top):
-            graph.add_edge(int(relations.subject[row]), int(relations.object[row]), row, **edge(relations, row, scene))
+    first = 0
+    for key in sorted(scene.values, key=lambda key: key != RELATIONS):  # whose rows are the keys of their edges
+        edges = key.field.edges(scene[key], scene.vocabulary) if key.of is None else None
+        if edges is not None:
+            check_rows(key, edges, len(graph))
+            add_edges(graph, key, edges, first, kept_rows(edges, threshold, top))
+            first += len(edges.subject)
+    if relabel and RELATIONS in scene:
+        relabel_nodes(scene[RELATIONS], graph, scene)
     return graph
 
 
-def image_facts(scene: Scene) -> dict[str, Any]:
-    """What belongs to the graph as a whole."""
+def graph_attributes(scene: Scene) -> dict[str, Any]:
+    """Return the attributes of the whole graph.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        Size and path of the image, and the vocabulary.
+    """
     height, width = scene.size
     return {"width": width, "height": height, "path": scene.path, VOCABULARY: scene.vocabulary.to_json()}
 
 
 def nodes(scene: Scene, threshold: float) -> Iterator[dict[str, Any]]:
-    """The attributes of each object: what it is and where, then an entry by its name of each key that it carries."""
+    """Yield the attributes of each object: its label and box, then one entry per key, by the key's name.
+
+    Args:
+        scene: The scene.
+        threshold: Smallest score of an attribute.
+
+    Returns:
+        Attributes of the nodes, in the order of the objects.
+
+    Raises:
+        InputError: If a key has the name of an attribute that every node has.
+    """
     described = {
         key: (scene.rows_with(key).tolist(), key.field.describe(value, scene.vocabulary, threshold))
         for key, value in scene.values.items()
@@ -74,37 +105,65 @@ def nodes(scene: Scene, threshold: float) -> Iterator[dict[str, Any]]:
 
 
 def check_names(keys: dict[Key[Any, Any], Any]) -> None:
-    """Refuse keys of plugins that are called as what every node has."""
+    """Check that no plugin's key has the name of an attribute that every node has.
+
+    Args:
+        keys: Keys of the objects.
+
+    Raises:
+        InputError: If a key has such a name.
+    """
     for key in keys:
         if key.name in (LABEL, SCORE, BOX, IDENTITY):
-            raise InputError(f"the key {key.name!r} is called as an attribute of every node; give the key another name")
+            raise InputError(f"the key {key.name!r} has the name of an attribute of every node; give it another name")
 
 
-def check_rows(relations: Relations, count: int) -> None:
-    """Refuse relations of objects that are not there; networkx would make them up."""
-    for role, rows in (("subject", relations.subject), ("object", relations.object)):
+def check_rows(key: Key[Any, Any], edges: Edges, count: int) -> None:
+    """Check that subjects and objects of edges exist; networkx would add missing nodes.
+
+    Args:
+        key: The key of the edges.
+        edges: The edges.
+        count: Number of objects of the scene.
+
+    Raises:
+        InputError: If an edge names another object.
+    """
+    for role, rows in (("subject", edges.subject), ("object", edges.object)):
         outside = ((rows < 0) | (rows >= count)).nonzero()[:, 0].tolist()
         if outside:
-            relation = outside[0]
+            row = outside[0]
             raise InputError(
-                f"relation {relation} has object {int(rows[relation])} as its {role}, but the scene has {count}"
-                " objects, counted from 0; leave the relation out or mend it"
+                f"{key.name} {row}: object {int(rows[row])} is its {role}, but the scene has {count} objects, counted"
+                " from 0; remove the entry or fix it"
             )
 
 
-def check_predicates(relations: Relations, count: int) -> None:
-    """Refuse predicates that the vocabulary does not name."""
-    outside = ((relations.predicate < 0) | (relations.predicate >= count)).nonzero()[:, 0].tolist()
-    if outside:
-        number = int(relations.predicate[outside[0]])
-        raise InputError(
-            f"relation {outside[0]} has the predicate {number}, but the scene's vocabulary has {count} predicates,"
-            " counted from 0; give the scene the vocabulary that the relations were made with"
-        )
+def add_edges(graph: Graph, key: Key[Any, Any], edges: Edges, first: int, rows: Iterable[int]) -> None:
+    """Add edges to a graph; edges without a name get that of their key.
+
+    Args:
+        graph: The graph.
+        key: The key of the edges.
+        edges: The edges.
+        first: Number of the first edge.
+        rows: Rows of the edges to add.
+    """
+    for row in rows:
+        score = {} if edges.score is None else {SCORE: float(edges.score[row])}
+        source = {} if key == RELATIONS else {SOURCE: key.name}
+        ends = int(edges.subject[row]), int(edges.object[row])
+        graph.add_edge(*ends, first + row, **{PREDICATE: key.name, **edges.attributes[row], **score, **source})
 
 
-def take_labels_of(relations: Relations, graph: Graph, scene: Scene) -> None:
-    """Label the nodes as the predictor of the relations did, where it did."""
+def relabel_nodes(relations: Relations, graph: Graph, scene: Scene) -> None:
+    """Label the nodes as the predictor of the relations does, if it does.
+
+    Args:
+        relations: The relations.
+        graph: The graph that is changed.
+        scene: The scene with the vocabulary.
+    """
     if relations.labels is None:
         return
     scores = relations.label_scores
@@ -114,20 +173,44 @@ def take_labels_of(relations: Relations, graph: Graph, scene: Scene) -> None:
             graph.nodes[row][SCORE] = float(scores[row])
 
 
-def kept_rows(relations: Relations, threshold: float, top: int | None) -> list[int]:
-    """The relations that become edges, in their order: those that score enough, at most `top` of them."""
-    if relations.score is None:
-        return list(range(len(relations)))[:top]
-    scores = torch.nan_to_num(relations.score, nan=-math.inf)
+def kept_rows(edges: Edges, threshold: float, top: int | None) -> list[int]:
+    """Select the rows that become edges.
+
+    Args:
+        edges: The edges.
+        threshold: Smallest score.
+        top: Number of the best edges to keep; all if None.
+
+    Returns:
+        Their rows, in order.
+    """
+    if edges.score is None:
+        return list(range(len(edges.subject)))[:top]
+    scores = torch.nan_to_num(edges.score, nan=-math.inf)
     best = torch.argsort(scores, descending=True, stable=True)[:top]
     return sorted(best[scores[best] >= threshold].tolist())
 
 
-def edge(relations: Relations, row: int, scene: Scene) -> dict[str, Any]:
-    """The attributes of one relation."""
-    found: dict[str, Any] = {PREDICATE: scene.vocabulary.predicates[int(relations.predicate[row])]}
-    if relations.score is not None:
-        found[SCORE] = float(relations.score[row])
-    if relations.probabilities is not None:
-        found[PROBABILITIES] = plain(relations.probabilities[row].tolist())
-    return found
+def has_edges(scene: Scene) -> bool:
+    """Return whether the scene has a value that relates objects, even an empty one.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        Whether its graph can have edges.
+    """
+    return bool(edge_counts(scene))
+
+
+def edge_counts(scene: Scene) -> dict[str, int]:
+    """Count the edges that each value of a scene adds to its graph.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        Numbers by the names of the keys.
+    """
+    edges = {key: key.field.edges(value, scene.vocabulary) for key, value in scene.values.items() if key.of is None}
+    return {key.name: len(each.subject) for key, each in edges.items() if each is not None}

@@ -1,9 +1,9 @@
-"""Scene graphs as files: GraphML and JSON in networkx's node-link form; what is read equals what was written.
+"""Scene graphs as files: GraphML, and JSON in networkx's node-link form; a loaded graph equals the saved one.
 
-GraphML knows texts, numbers and truth values. A dictionary of finite numbers, such as a 3D box, is written as a number
-per entry, `boxes3d/x`, so that every program can use them. Everything else (lists, other dictionaries, None, texts with
-characters that XML does not allow or does not keep) is written as JSON under the attribute's name with `:json` behind
-it. JSON has no NaN and no infinities: there a number stands as `{"$number": "nan"}`. Tuples come back as lists.
+GraphML holds texts, numbers and booleans. A dictionary of finite numbers, such as a 3D box, is written as a number per
+entry, `boxes3d/x`, so that every program can use them. Everything else (lists, other dictionaries, None, texts with
+characters that XML does not allow or does not keep) is written as JSON under the attribute's name followed by `:json`.
+JSON has no NaN and no infinities: such a number is written as `{"$number": "nan"}`. Tuples are read as lists.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FORMAT_VERSION = 1
 """Version of the files."""
 
 VERSION = "scenekit_graph"
-"""Attribute of the whole graph that tells the version of a file; it is not among those of the graph itself."""
+"""Attribute of the whole graph with the version of a file; it is not an attribute of the loaded graph."""
 
 AS_JSON = ":json"
 INSIDE = "/"
@@ -37,23 +37,39 @@ NOT_IN_XML = re.compile("[^\t\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\
 """Characters that XML 1.0 forbids (its section 2.2) or discourages, and the carriage return, which it does not keep."""
 
 Attributes = dict[str, Any]
-"""Of a node, an edge or the graph."""
+"""Attributes of a node, an edge or the graph."""
 
 
 def save_graph(graph: Graph, path: str | Path) -> None:
-    """Write a graph whole or not at all: GraphML where `path` ends in .graphml, node-link JSON where it ends in .json.
+    """Write a graph atomically: GraphML if the path ends in .graphml, node-link JSON if it ends in .json.
 
-    Nodes are the rows of objects, edges have whole numbers as keys, as in `Scene.graph`. Raises InputError for another
-    suffix, for nodes that are no numbers, and for attributes whose values JSON cannot hold.
+    Nodes are the rows of objects, edges have integers as keys, as in `Scene.graph`.
+
+    Args:
+        graph: The graph.
+        path: Path of the file.
+
+    Raises:
+        InputError: If the suffix is another one, nodes are not integers, or JSON cannot hold the value of an attribute.
     """
     write, _ = format_of(path)
     if not all(isinstance(node, int) for node in graph):
-        raise InputError("nodes 0, 1, 2, ... expected; networkx.convert_node_labels_to_integers gives such a graph")
+        raise InputError("expected nodes 0, 1, 2, ...; convert them by networkx.convert_node_labels_to_integers")
     write_atomically(path, write(graph))
 
 
 def load_graph(path: str | Path) -> Graph:
-    """Read what `save_graph` wrote; InputError for anything else."""
+    """Load a graph that `save_graph` wrote.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        The graph.
+
+    Raises:
+        InputError: If the file cannot be read or was not written by `save_graph`.
+    """
     _, read = format_of(path)
     try:
         graph = read(Path(path).read_bytes())
@@ -61,42 +77,80 @@ def load_graph(path: str | Path) -> Graph:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     except (ParseError, nx.NetworkXException, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} is no graph that save_graph wrote: {error}") from error
+        raise InputError(f"{path}: expected a graph that save_graph wrote ({error})") from error
     if version != FORMAT_VERSION:
-        raise InputError(f"{path}: graph format {version!r} can't be read; this scenekit reads format {FORMAT_VERSION}")
+        raise InputError(f"{path}: expected graph format {FORMAT_VERSION}, got {version!r}; use a matching scenekit")
     return graph
 
 
 def format_of(path: str | Path) -> tuple[Callable[[Graph], bytes], Callable[[bytes], Graph]]:
-    """How a file of this name is written and read."""
+    """Return the functions that write and read a file of this name.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        Writer and reader.
+
+    Raises:
+        InputError: If the suffix is unknown.
+    """
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
-        raise InputError(f"{path}: a file name that ends in {' or '.join(FORMATS)} expected")
+        raise InputError(f"{path}: expected a file name that ends in {' or '.join(FORMATS)}")
     return FORMATS[suffix]
 
 
 def to_node_link(graph: Graph) -> bytes:
-    """JSON as `networkx.node_link_graph(data, edges="edges")` reads it."""
+    """Encode a graph as JSON that `networkx.node_link_graph(data, edges="edges")` reads.
+
+    Args:
+        graph: The graph.
+
+    Returns:
+        The content of the file.
+
+    Raises:
+        InputError: If JSON cannot hold an attribute.
+    """
     nodes = [joined({"id": node}, attributes) for node, attributes in graph.nodes.items()]
     edges = [
         joined({"source": subject, "target": target, "key": key}, attributes)
         for subject, target, key, attributes in graph.edges(keys=True, data=True)
     ]
-    facts = packed({**graph.graph, VERSION: FORMAT_VERSION})
-    data = {"directed": True, "multigraph": True, "graph": facts, "nodes": nodes, "edges": edges}
+    attributes = packed({**graph.graph, VERSION: FORMAT_VERSION})
+    data = {"directed": True, "multigraph": True, "graph": attributes, "nodes": nodes, "edges": edges}
     return json.dumps(data, allow_nan=False).encode()
 
 
 def joined(place: Attributes, attributes: Attributes) -> Attributes:
-    """An entry of a node or edge; its attributes must not be called as what says which one it is."""
+    """Join the identity and the attributes of a node or edge.
+
+    Args:
+        place: Entries that identify the node or edge.
+        attributes: Its attributes.
+
+    Returns:
+        The entry in node-link JSON.
+
+    Raises:
+        InputError: If an attribute has the name of an identifying entry.
+    """
     if taken := place.keys() & attributes.keys():
-        raise InputError(f"{sorted(taken)[0]!r} can't name an attribute in node-link JSON; choose another name")
+        raise InputError(f"{sorted(taken)[0]!r} cannot name an attribute in node-link JSON; choose another name")
     packed_attributes: Attributes = packed(attributes)
     return {**place, **packed_attributes}
 
 
 def from_node_link(content: bytes) -> Graph:
-    """The inverse of `to_node_link`."""
+    """Decode a graph; the inverse of `to_node_link`.
+
+    Args:
+        content: The content of the file.
+
+    Returns:
+        The graph.
+    """
     data = json.loads(content)
     graph = nx.MultiDiGraph()
     graph.graph.update(unpacked(data["graph"]))
@@ -107,7 +161,17 @@ def from_node_link(content: bytes) -> Graph:
 
 
 def to_graphml(graph: Graph) -> bytes:
-    """GraphML as `networkx.read_graphml` and drawing programs read it."""
+    """Encode a graph as GraphML that `networkx.read_graphml` and drawing programs read.
+
+    Args:
+        graph: The graph.
+
+    Returns:
+        The content of the file.
+
+    Raises:
+        InputError: If GraphML cannot hold an attribute.
+    """
     plain = converted(graph, to_xml)
     plain.graph[VERSION] = FORMAT_VERSION
     stream = io.BytesIO()
@@ -116,7 +180,14 @@ def to_graphml(graph: Graph) -> bytes:
 
 
 def from_graphml(content: bytes) -> Graph:
-    """The inverse of `to_graphml`."""
+    """Decode a graph; the inverse of `to_graphml`.
+
+    Args:
+        content: The content of the file.
+
+    Returns:
+        The graph.
+    """
     plain = nx.read_graphml(io.BytesIO(content), node_type=int, edge_key_type=int, force_multigraph=True)
     for name in ("node_default", "edge_default"):
         plain.graph.pop(name, None)
@@ -124,7 +195,15 @@ def from_graphml(content: bytes) -> Graph:
 
 
 def converted(graph: Graph, convert: Callable[[Attributes], Attributes]) -> Graph:
-    """The same graph with other attributes."""
+    """Convert all attributes of a graph.
+
+    Args:
+        graph: The graph.
+        convert: Converts the attributes of a node, an edge or the graph.
+
+    Returns:
+        A graph of the same nodes and edges.
+    """
     other = nx.MultiDiGraph()
     other.graph.update(convert(graph.graph))
     other.add_nodes_from((node, convert(attributes)) for node, attributes in graph.nodes.items())
@@ -136,7 +215,17 @@ FORMATS = {".graphml": (to_graphml, from_graphml), ".json": (to_node_link, from_
 
 
 def to_xml(attributes: Attributes) -> Attributes:
-    """Attributes of types that GraphML knows."""
+    """Convert attributes to types that GraphML knows.
+
+    Args:
+        attributes: Attributes of a node, an edge or the graph.
+
+    Returns:
+        The converted attributes.
+
+    Raises:
+        InputError: If GraphML cannot hold an attribute.
+    """
     written: Attributes = {}
     for name, value in attributes.items():
         if INSIDE not in name and is_numbers(value):
@@ -147,7 +236,14 @@ def to_xml(attributes: Attributes) -> Attributes:
 
 
 def is_numbers(value: Any) -> bool:
-    """Whether a value is a dictionary of finite numbers under names that GraphML can hold."""
+    """Return whether a value is a dictionary of finite numbers under names that GraphML can hold.
+
+    Args:
+        value: The value.
+
+    Returns:
+        Whether it can be written as a number per entry.
+    """
     if not isinstance(value, dict) or not value:
         return False
     numbers = all(isinstance(n, bool | int) or (isinstance(n, float) and math.isfinite(n)) for n in value.values())
@@ -155,14 +251,32 @@ def is_numbers(value: Any) -> bool:
 
 
 def is_name(name: object) -> bool:
-    """Whether GraphML can hold an attribute of this name."""
+    """Return whether GraphML can hold an attribute of this name.
+
+    Args:
+        name: The name.
+
+    Returns:
+        Whether it can.
+    """
     return isinstance(name, str) and bool(name) and not NOT_IN_XML.search(name) and not re.search(r"[\t\n]", name)
 
 
 def xml_entry(name: str, value: Any) -> tuple[str, Any]:
-    """The name and value under which GraphML keeps an attribute."""
+    """Convert one attribute to a type that GraphML knows.
+
+    Args:
+        name: Name of the attribute.
+        value: Its value.
+
+    Returns:
+        Name and value in GraphML.
+
+    Raises:
+        InputError: If GraphML cannot hold the name.
+    """
     if not is_name(name):
-        raise InputError(f"{name!r} can't name an attribute in GraphML; choose another name or write JSON")
+        raise InputError(f"{name!r} cannot name an attribute in GraphML; choose another name or write JSON")
     is_plain = isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
     is_text = isinstance(value, str) and value != "" and not NOT_IN_XML.search(value)
     if (is_plain or is_text) and not name.endswith(AS_JSON) and INSIDE not in name:
@@ -171,24 +285,41 @@ def xml_entry(name: str, value: Any) -> tuple[str, Any]:
 
 
 def from_xml(attributes: Attributes) -> Attributes:
-    """The inverse of `to_xml`."""
-    found: Attributes = {}
+    """Restore attributes; the inverse of `to_xml`.
+
+    Args:
+        attributes: Attributes in GraphML.
+
+    Returns:
+        The attributes of the graph.
+    """
+    restored: Attributes = {}
     for name, value in attributes.items():
         whole, is_inside, entry = name.partition(INSIDE)
         if name.endswith(AS_JSON):
-            found[name.removesuffix(AS_JSON)] = unpacked(json.loads(value))
+            restored[name.removesuffix(AS_JSON)] = unpacked(json.loads(value))
         elif is_inside:
-            found.setdefault(whole, {})[entry] = value
+            restored.setdefault(whole, {})[entry] = value
         else:
-            found[name] = value
-    return found
+            restored[name] = value
+    return restored
 
 
 def packed(value: Any) -> Any:
-    """`value` in the types of JSON, so that `unpacked` gives it back."""
+    """Convert a value to the types of JSON, so that `unpacked` restores it.
+
+    Args:
+        value: The value.
+
+    Returns:
+        Plain data.
+
+    Raises:
+        InputError: If JSON cannot hold the value.
+    """
     if isinstance(value, Mapping):
-        if strange := [key for key in value if not isinstance(key, str)]:
-            raise InputError(f"names expected in the dictionaries of a graph, got {strange[0]!r}; make it a text")
+        if invalid := [key for key in value if not isinstance(key, str)]:
+            raise InputError(f"expected strings as keys in the dictionaries of a graph, got {invalid[0]!r}; convert it")
         return {ESCAPED + key if key.startswith(ESCAPED) else key: packed(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [packed(entry) for entry in value]
@@ -197,13 +328,20 @@ def packed(value: Any) -> Any:
     if value is None or isinstance(value, str | int):
         return value
     raise InputError(
-        f"a graph holds texts, numbers, None, lists and dictionaries of them; got {type(value).__name__}; `.tolist()`"
-        " turns arrays and tensors into lists"
+        f"expected strings, numbers, None, lists or dictionaries of them as attributes, got {type(value).__name__};"
+        " `.tolist()` converts arrays and tensors"
     )
 
 
 def unpacked(value: Any) -> Any:
-    """The inverse of `packed`."""
+    """Restore a value; the inverse of `packed`.
+
+    Args:
+        value: Plain data.
+
+    Returns:
+        The value.
+    """
     if isinstance(value, dict):
         if value.keys() == {NUMBER}:
             return float(value[NUMBER])

@@ -21,18 +21,18 @@ from scenekit.hooks.records import (
     BalancerSpec,
     DatasetSpec,
     DetectorSpec,
+    LabelerSpec,
     TaskSpec,
     WeightSource,
 )
-
-GROUP = "scenekit"
-"""Entry-point group of plugins."""
+from scenekit.keys import PLUGIN_GROUP
 
 KINDS: Mapping[str, tuple[str, type[Any]]] = {
     "task": ("scenekit_tasks", TaskSpec),
     "backbone": ("scenekit_backbones", BackboneSpec),
     "detector": ("scenekit_detectors", DetectorSpec),
     "dataset": ("scenekit_datasets", DatasetSpec),
+    "labeler": ("scenekit_labelers", LabelerSpec),
     "balancer": ("scenekit_balancers", BalancerSpec),
     "weights": ("scenekit_weights", WeightSource),
 }
@@ -235,4 +235,4 @@ def collect(entries: list[EntryPoint]) -> Registry:
 @functools.cache
 def registry() -> Registry:
     """Everything installed, collected at first use."""
-    return collect(list(entry_points(group=GROUP)))
+    return collect(list(entry_points(group=PLUGIN_GROUP)))

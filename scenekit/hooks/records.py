@@ -1,4 +1,4 @@
-"""What hooks hand over: plain records; the core then calls plain functions."""
+"""The records that hooks return; the core then calls their plain functions."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from scenekit.model.scene_model import SceneModel
     from scenekit.scene import Scene
     from scenekit.structures.vocabulary import Vocabulary
+    from scenekit.visualization.scene_canvas import Canvas
 
 API_VERSION = 1
 """Version of the records and of what the core promises to heads."""
 
 
 class Policy(enum.Enum):
-    """Which rows of a stream a head gets while there are targets; without targets they all are the detections."""
+    """Which rows of a stream a head gets with targets; without targets they are the detections for both."""
 
     FOREGROUND = "foreground"
     """Sampled regions that are matched to ground truth."""
@@ -39,51 +40,74 @@ class Policy(enum.Enum):
     """De-duplicated detections, `matched = -1` where nothing fits."""
 
 
+class Coverage(enum.Enum):
+    """How much of an image the drawing of a task covers: what covers more is drawn first, below the others."""
+
+    IMAGE = 0
+    """Every pixel, as a label map does."""
+    AREAS = 1
+    """Areas, such as those of masks."""
+    LINES = 2
+    """Lines, points and text."""
+
+
 @dataclass(frozen=True)
 class TaskSpec:
-    """One task.
-
-    name: what users ask for. summary: one line. provides: keys that the head's `decode` puts on the board.
-    build: (core, config) -> Head. config: the model of its options. requires: keys that must be there; uses: keys that
-    are read when the model happens to have them (fixed when the model is built). streams: policy per stream
-    (FOREGROUND unless told). applies_to: labels of the things that the head serves (all, if None). max_regions: at most
-    so many rows an image, best scores first. learns_from: keys of the ground truth it needs; rows without them are
-    left out; of several streams it needs one that has something. loss_weights: by loss name, 1 unless told. evaluator:
-    (vocabulary) -> Evaluator. draw: (image, scene) -> image; draw_apart: it is full of words and wants an image of
-    its own. static: runs over a fixed number of regions. api: version of this contract the plugin was written for.
-
-    stages: (core, config) -> stages that the task brings into the core, such as a region stream of its own. configure:
-    (record, config) -> the record as these options make it. prepare: (config, ground-truth scenes of the training data)
-    -> config completed with what must be known before the network is built, such as a tokenizer; where nothing is
-    missing it gives the config back without a look at the scenes.
-    """
+    """One task: what it reads and provides, and the functions that build, measure and draw it."""
 
     name: str
+    """What users ask for: in `tasks=[...]`, in recipes, on the command line."""
     summary: str
+    """One line for `scenekit plugins`."""
     provides: tuple[Key[Any, Any], ...]
+    """Keys that the head's `decode` puts on the board."""
     build: Callable[[Core, Any], Head[Any, Any]]
+    """(core, config) -> the head."""
     config: type[Config] = Config
+    """The model of the task's options."""
     requires: tuple[Key[Any, Any], ...] = ()
+    """Keys that must be on the board."""
     uses: tuple[Key[Any, Any], ...] = ()
+    """Keys that are read where the model has them (fixed when the model is built)."""
     streams: Mapping[Stream, Policy] = field(default_factory=dict)
+    """Policy per stream; FOREGROUND by default."""
     applies_to: Callable[[Vocabulary], Sequence[int]] | None = None
+    """(vocabulary) -> labels of the things that the head serves; None: all."""
     max_regions: int | None = None
+    """At most so many rows an image, best scores first."""
     learns_from: tuple[Key[Any, Any], ...] = ()
+    """Keys of the ground truth that the head needs; rows without them are left out. Of several streams one suffices."""
     loss_weights: Mapping[str, float] = field(default_factory=dict)
+    """Factor by name of the loss, 1 by default."""
     evaluator: Callable[[Vocabulary], Evaluator] | None = None
-    draw: Callable[[Image.Image, Scene], Image.Image] | None = None
+    """(vocabulary) -> the evaluator of the task."""
+    draw: Callable[[Canvas, Scene], None] | None = None
+    """(canvas, scene): draw the task's values on the canvas, in pixels of the scene."""
     draw_apart: bool = False
+    """Whether the drawing is full of text and gets an image of its own."""
+    draw_covers: Coverage = Coverage.LINES
+    """What the drawing covers: tasks that cover more are drawn first."""
+    views: Mapping[str, Callable[[Scene], Image.Image]] = field(default_factory=dict)
+    """By name, (scene) -> a further image of the scene, such as the one from above."""
+    hub_tag: str | None = None
+    """The hub's name for such tasks, such as "image-segmentation", for the model card."""
+    record: Callable[[Scene], Mapping[str, tuple[Any, ...]]] | None = None
+    """(scene) -> what a recording for the viewer rerun shows, by path; it imports rerun itself."""
     static: bool = False
+    """Whether the head can run over a fixed number of regions."""
     api: int = API_VERSION
+    """Version of this contract that the plugin was written for."""
     stages: Callable[[Core, Any], Sequence[Provider]] | None = None
+    """(core, config) -> stages that the task brings into the core, such as a region stream of its own."""
     configure: Callable[[TaskSpec, Any], TaskSpec] | None = None
+    """(record, config) -> the record as these options make it."""
     prepare: Callable[[Any, Iterable[Scene]], Any] | None = None
+    """(config, ground-truth scenes of the training data) -> config, completed with what must be known before the
+    network is built, such as a tokenizer; a complete config is returned without a look at the scenes."""
 
     def __post_init__(self) -> None:
         for name in ("provides", "requires", "uses", "learns_from"):
-            keys = getattr(self, name)
-            if not (isinstance(keys, tuple) and all(isinstance(key, Key) for key in keys)):
-                raise PluginError(f"{name} of task {self.name!r} must be a tuple of keys, got {keys!r}")
+            _check_keys(f"task {self.name!r}", name, getattr(self, name))
         if not self.provides:
             raise PluginError(f"task {self.name!r} provides nothing; name the key that its `decode` gives")
         if len(set(self.provides)) < len(self.provides):
@@ -103,16 +127,16 @@ class TaskSpec:
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """A backbone; build(**options) -> Backbone with strides 4, 8, 16, 32.
-
-    One record may stand for all networks of a library: then `name` ends in "/", `names` lists what may follow it (it is
-    called when one of them is asked for, so that the library is imported no sooner), and build(which, **options).
-    """
+    """A backbone, or all networks of a library: then `name` ends in "/"."""
 
     name: str
+    """What `model.backbone.name` of a recipe says."""
     summary: str
+    """One line for `scenekit plugins`."""
     build: Callable[..., Backbone]
+    """(**options) -> Backbone with strides 4, 8, 16, 32; for a library (network, **options)."""
     names: Callable[[], Sequence[str]] | None = None
+    """For a library: networks that may follow `name`; called, and the library imported, when one is asked for."""
 
     def __post_init__(self) -> None:
         if self.name.endswith("/") != (self.names is not None):
@@ -128,49 +152,87 @@ class BackboneSpec:
 
 @dataclass(frozen=True)
 class DetectorSpec:
-    """A provider of OBJECTS; build(core, config) -> the stages it consists of, in any order.
-
-    `config` is validated from the recipe's `detector_options`. evaluator and draw: as for tasks.
-    """
+    """A provider of OBJECTS."""
 
     name: str
+    """What `model.detector` of a recipe says."""
     summary: str
+    """One line for `scenekit plugins`."""
     build: Callable[[Core, Any], Sequence[Provider]]
+    """(core, config) -> the stages that it consists of, in any order; one of them has a `pooler`."""
     config: type[Config] = Config
+    """The model of its options, which a recipe sets as `model.detector_options`."""
     evaluator: Callable[[Vocabulary], Evaluator] | None = None
-    draw: Callable[[Image.Image, Scene], Image.Image] | None = None
+    """As for tasks."""
+    draw: Callable[[Canvas, Scene], None] | None = None
+    """As for tasks."""
 
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """A data set; build(split=..., **options) -> a torch Dataset of Samples with a `vocabulary`."""
+    """A data set."""
 
     name: str
+    """What `sk.dataset` and recipes call it."""
     summary: str
+    """One line for `scenekit plugins`."""
     build: Callable[..., Dataset[Sample]]
+    """(split=..., **options) -> a torch Dataset of Samples with an attribute `vocabulary`."""
     splits: tuple[str, ...] = ("train", "val", "test")
+    """The splits that there are."""
+
+
+@dataclass(frozen=True)
+class LabelerSpec:
+    """A way to derive ground truth from other ground truth; a recipe chooses it by name in `data.labelers`."""
+
+    name: str
+    """What `data.labelers` of a recipe calls it."""
+    summary: str
+    """One line for `scenekit plugins`."""
+    needs: tuple[Key[Any, Any], ...]
+    """Keys that a scene must have, streams among them; a scene that lacks one stays as it is."""
+    provides: tuple[Key[Any, Any], ...]
+    """Keys that the labeler adds; one that is annotated already is kept as it is."""
+    build: Callable[..., Callable[[Scene], Mapping[Key[Any, Any], Any]]]
+    """(**options) -> a function from a scene to the values of `provides`; it is pickled where workers load samples."""
+
+    def __post_init__(self) -> None:
+        for name in ("needs", "provides"):
+            _check_keys(f"labeler {self.name!r}", name, getattr(self, name))
+        if not self.provides:
+            raise PluginError(f"labeler {self.name!r} provides nothing; name the key that it adds")
 
 
 @dataclass(frozen=True)
 class BalancerSpec:
-    """How losses of several tasks become gradients; build(**options) -> a callable (losses by name) -> scalar loss."""
+    """How the losses of several tasks become gradients."""
 
     name: str
+    """What `train.balancer` of a recipe says."""
     summary: str
+    """One line for `scenekit plugins`."""
     build: Callable[..., Any]
+    """(**options) -> a callable from the losses by name to one scalar loss."""
 
 
 @dataclass(frozen=True)
 class WeightSource:
-    """Models of another library: those called `prefix`/name are its.
-
-    load: (name) -> a SceneModel, by whatever download the library brings. convert: (name, file) -> a SceneModel with
-    the weights of a checkpoint; name is what follows `prefix`/, and may be empty where the file says it all. names:
-    those that are known, for messages and the help.
-    """
+    """Models of another library."""
 
     prefix: str
+    """Models called `prefix`/name are of this source."""
     summary: str
+    """One line for `scenekit plugins`."""
     load: Callable[[str], SceneModel]
+    """(name) -> a SceneModel, by whatever download the library brings."""
     convert: Callable[[str, Path], SceneModel] | None = None
+    """(name, file) -> a SceneModel with the weights of a checkpoint; `name` is what follows `prefix`/, and may be empty
+    where the file says it all."""
     names: tuple[str, ...] = ()
+    """Names that are known, for messages and the help."""
+
+
+def _check_keys(owner: str, field_name: str, keys: object) -> None:
+    if not (isinstance(keys, tuple) and all(isinstance(key, Key) for key in keys)):
+        raise PluginError(f"{field_name} of {owner} must be a tuple of keys, got {keys!r}")

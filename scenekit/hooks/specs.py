@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         BalancerSpec,
         DatasetSpec,
         DetectorSpec,
+        LabelerSpec,
         TaskSpec,
         WeightSource,
     )
@@ -69,6 +70,26 @@ def scenekit_datasets() -> Iterable[DatasetSpec]:
     @sk.hookimpl
     def scenekit_datasets():
         yield sk.DatasetSpec(name="warehouse", summary="pallets and forklifts", build=Warehouse)
+    ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def scenekit_labelers() -> Iterable[LabelerSpec]:
+    """Ways to derive ground truth from other ground truth, for samples of any data set. Called once, at first use.
+
+    A recipe chooses them by name (`data.labelers: [distance]`), so installing a package changes no training. Several
+    chain: each runs after those that provide what it needs.
+
+    ```python
+    def distances(scene):
+        return {DISTANCE: scene[sk.BOXES3D].center.norm(dim=1)}
+
+    @sk.hookimpl
+    def scenekit_labelers():
+        yield sk.LabelerSpec(name="distance", summary="metres to each 3D box", needs=(sk.BOXES3D,),
+                             provides=(DISTANCE,), build=lambda: distances)
     ```
     """
     raise NotImplementedError

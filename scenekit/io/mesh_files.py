@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import trimesh
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
 from scenekit.structures.meshes import Meshes
 
 READABLE = (".obj", ".glb", ".gltf", ".ply", ".off", ".stl")
@@ -65,7 +65,7 @@ def _parts(path: Path) -> list[trimesh.Trimesh]:
         kind = path.suffix[1:].upper()
         if isinstance(error, IndexError) and kind == "OBJ":
             raise InputError(f"{path}: its faces refer to vertices that do not exist ({error})") from None
-        raise InputError(f"{path} cannot be read as {kind}: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path} cannot be read as {kind}: {one_line(error)}") from None
     if not parts:
         raise InputError(f"{path} has no faces; expected a mesh of triangles or polygons")
     for part in parts:

@@ -14,7 +14,11 @@ ImagePair = tuple[Record, Record]
 
 
 class Notes:
-    """What is odd in a file and can be scored all the same: kept by kind, or refused where `strict`."""
+    """Oddities of a file that can be scored all the same, by kind.
+
+    Args:
+        strict: Refuse them instead.
+    """
 
     def __init__(self, strict: bool = False) -> None:
         self.strict = strict
@@ -22,54 +26,82 @@ class Notes:
         self._count: Counter[str] = Counter()
 
     def add(self, where: str, what: str) -> None:
-        """Take down that `where`, an entry of a file, does `what`; InputError where strict."""
+        """Add an oddity.
+
+        Args:
+            where: An entry of a file.
+            what: What is odd about it, as a clause such as "repeats another".
+
+        Raises:
+            InputError: Oddities are refused.
+        """
         if self.strict:
             raise InputError(f"{where} {what}")
         self._first.setdefault(what, where)
         self._count[what] += 1
 
     def lines(self) -> list[str]:
-        """One line per kind: the first place, and how many there are."""
+        """Return one line per kind.
+
+        Returns:
+            The first place of each kind, and how many there are.
+        """
         return [
             f"{where} {what}" + (f" ({self._count[what]} such)" if self._count[what] > 1 else "")
             for what, where in self._first.items()
         ]
 
 
-def paired_images(truth: Any, truth_path: Path, prediction: Path) -> list[ImagePair]:
-    """The images of the ground truth (the content of `truth_path`) in its order, each with its prediction.
+def paired_images(ground_truth: Any, target_path: Path, prediction: Path) -> list[ImagePair]:
+    """Return the images of the ground truth in its order, each with its prediction.
 
-    Raises InputError, naming file and id, where an id occurs twice, where an image has no prediction (which may be
-    empty), and where the ground truth lacks a predicted image.
+    Args:
+        ground_truth: The content of `target_path`.
+        target_path: The file of the ground truth.
+        prediction: The file of predictions.
+
+    Returns:
+        The entries of both files for each image.
+
+    Raises:
+        InputError: Names file and id where an id occurs twice, where an image has no prediction (which may be empty),
+            and where the ground truth lacks a predicted image.
     """
-    known = _by_id(read_records(truth, truth_path, "images", "image"))
-    found = _by_id(read_records(read_json(prediction), prediction, "images", "image"))
-    if missing := [i for i in known if i not in found]:
+    targets = _by_id(read_records(ground_truth, target_path, "images", "image"))
+    predictions = _by_id(read_records(read_json(prediction), prediction, "images", "image"))
+    if missing := [i for i in targets if i not in predictions]:
         raise InputError(
-            f"{prediction} has no prediction for image {missing[0]} ({len(missing)} of {len(known)} are missing)"
+            f"{prediction} has no prediction for image {missing[0]} ({len(missing)} of {len(targets)} are missing)"
         )
-    if unknown := [i for i in found if i not in known]:
-        raise InputError(f"{prediction} has a prediction for image {unknown[0]}, which {truth_path} does not list")
-    return [(record, found[i]) for i, record in known.items()]
+    if unknown := [i for i in predictions if i not in targets]:
+        raise InputError(f"{prediction} has a prediction for image {unknown[0]}, which {target_path} does not list")
+    return [(record, predictions[i]) for i, record in targets.items()]
 
 
 @contextmanager
 def named(record: Record) -> Iterator[None]:
-    """Errors inside say which file and image they are about."""
+    """Name the file and the image in errors that are raised inside.
+
+    Args:
+        record: The entry that errors are about.
+
+    Yields:
+        Once.
+    """
     try:
         yield
     except InputError as error:
-        said = str(error)  # which may have been named further inside
-        raise InputError(said if said.startswith(str(record)) else f"{record}: {said}") from None
+        message = str(error)  # which may have been prefixed further inside
+        raise InputError(message if message.startswith(str(record)) else f"{record}: {message}") from None
 
 
 def _by_id(records: list[Record]) -> dict[int | str, Record]:
-    found: dict[int | str, Record] = {}
+    by_id: dict[int | str, Record] = {}
     for record in records:
         identity = record.get("id")
         if not isinstance(identity, int | str) or isinstance(identity, bool):
             raise InputError(f"{record}: 'id' must be an integer or text, not {brief(identity)}")
-        if identity in found:
+        if identity in by_id:
             raise InputError(f"{record}: the id {identity} occurs twice")
-        found[identity] = record
-    return found
+        by_id[identity] = record
+    return by_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any, cast
 
 from jaxtyping import Float
@@ -12,9 +13,9 @@ from scenekit.backbones import FPN, BackboneWithFPN
 from scenekit.backbones.base import Normalization
 from scenekit.config import Config, validated
 from scenekit.errors import InputError, PluginError
-from scenekit.hooks import TaskSpec, naming_plugin, registry
+from scenekit.hooks import DetectorSpec, TaskSpec, naming_plugin, registry
 from scenekit.hooks.options import check_options
-from scenekit.keys import FEATURES, IMAGES
+from scenekit.keys import FEATURES, IMAGES, OBJECTS, Key
 from scenekit.model.board import Board, Pooler
 from scenekit.model.head import Core, Head, Provider
 from scenekit.model.scene_model import SceneModel
@@ -23,6 +24,9 @@ from scenekit.ops.layout import for_convolutions
 from scenekit.recipe import InputConfig, ModelConfig
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.vocabulary import Vocabulary
+
+PARTS = {"requires": "reads from the board", "provides": "puts on the board"}
+"""What the keys are that a stage must name."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,17 +57,19 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
     detector = registry().get("detector", config.detector)
     options = validated(detector.config, config.detector_options, f"detector {config.detector!r}")
     core = Core(net.channels, net.strides, vocabulary, options)
-    with naming_plugin(detector):
-        stages = [Trunk(net), *detector.build(core, options)]
-    pooler = _pooler(stages)
+    stages = [Trunk(net), *build_detector(detector, core, options)]
+    pooler = pooler_of(stages)
+    owners: dict[str, Any] = {stage.name: detector for stage in stages[1:]}
     tasks = {}
     for name, values in config.tasks.items():
         spec: TaskSpec = registry().get("task", name)
         options = validated(spec.config, values, f"task {name!r}")
         spec = configured(spec, options)
-        stages += build_stages(spec, core, options)
+        brought = build_stages(spec, core, options)
+        stages += brought
+        owners |= {stage.name: spec for stage in brought}
         tasks[name] = (spec, build_head(spec, core, options))
-    return SceneModel(config, core, stages, tasks, pooler)
+    return SceneModel(config, core, stages, tasks, pooler, owners)
 
 
 def configured(spec: TaskSpec, options: Config) -> TaskSpec:
@@ -85,11 +91,55 @@ def build_stages(spec: TaskSpec, core: Core, options: Config) -> list[Provider]:
     with naming_plugin(spec):
         stages: list[object] = list(spec.stages(core, options))
         for stage in stages:
-            if not isinstance(stage, Provider):
-                raise PluginError(f"`stages` of task {spec.name!r} must give Providers, got {type(stage).__name__}")
-            if "." in stage.name:
-                raise PluginError(f"`stages` of task {spec.name!r}: names of stages have no dots, got {stage.name!r}")
+            check_stage(stage, f"`stages` of task {spec.name!r}")
     return cast("list[Provider]", stages)
+
+
+def build_detector(spec: DetectorSpec, core: Core, options: Config) -> list[Provider]:
+    """Build the stages of a detector.
+
+    Args:
+        spec: Record of the detector.
+        core: What stages may know of the core.
+        options: Its validated options.
+
+    Returns:
+        The stages, in the order of `build`.
+
+    Raises:
+        PluginError: Where `build` returns something else than Providers with a name and keys, where none of them
+            provides OBJECTS, and where none has a pooler. It names the plugin.
+    """
+    owner = f"`build` of detector {spec.name!r}"
+    with naming_plugin(spec):
+        stages: object = spec.build(core, options)
+        if not isinstance(stages, list | tuple):
+            raise PluginError(f"{owner} must give a list of Providers, got {type(stages).__name__}")
+        for stage in stages:
+            check_stage(stage, owner)
+        if not any(OBJECTS in stage.provides for stage in stages):
+            raise PluginError(f"{owner}: no stage provides sk.OBJECTS; name it in `provides` of the last one")
+        pooler_of(stages, owner)
+    return list(stages)
+
+
+def check_stage(stage: object, owner: str) -> None:
+    """Raise PluginError, naming its `owner`, unless a stage is a Provider with a name, `requires` and `provides`."""
+    if not isinstance(stage, Provider):
+        raise PluginError(f"{owner} must give Providers, got {type(stage).__name__}")
+    kind, name = type(stage).__name__, getattr(stage, "name", None)
+    if not isinstance(name, str) or not name:
+        raise PluginError(f"{owner}: set `name` of {kind}, a text without dots for its losses and its parameters")
+    if "." in name:
+        raise PluginError(f"{owner}: names of stages have no dots, got {name!r}")
+    for part in ("requires", "provides"):
+        keys = getattr(stage, part, None)
+        if not isinstance(keys, tuple) or not all(isinstance(key, Key) for key in keys):
+            raise PluginError(
+                f"{owner}: set `{part}` of {kind}, a tuple of the keys that it {PARTS[part]}, got {keys!r}"
+            )
+    if not stage.provides:
+        raise PluginError(f"{owner}: {kind} provides nothing; name the keys that it puts on the board in `provides`")
 
 
 def build_head(spec: TaskSpec, core: Core, options: Config) -> Head[Any, Any]:
@@ -127,9 +177,12 @@ def _check_normalization(owner: str, expected: Normalization | None, given: Inpu
         _log.warning("%s: its weights expect %s; model.input says otherwise: set it so", owner, wanted)
 
 
-def _pooler(stages: Any) -> Pooler:
+def pooler_of(stages: Sequence[Provider], owner: str = "a detector") -> Pooler:
+    """Return the pooler of the first stage that has one; raise PluginError, naming the `owner`, where none has."""
     for stage in stages:
-        if hasattr(stage, "pooler"):
-            pooler: Pooler = stage.pooler
-            return pooler
-    raise InputError("a detector needs a stage with a `pooler`, from which the board pools RoI features")
+        if (pooler := getattr(stage, "pooler", None)) is not None:
+            return cast(Pooler, pooler)
+    raise PluginError(
+        f"{owner}: no stage has a `pooler`, from which heads get RoI features; set `self.pooler` of one, such as "
+        "scenekit.detection.pooler.RoIPooler()"
+    )

@@ -1,4 +1,4 @@
-"""Regions from outside: what somebody else knows of an image, in its own pixels, as regions for one pass.
+"""External regions: boxes of an image from another source, in its own pixels, as regions for one pass.
 
 Letters: N regions of one image.
 """
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scenekit.errors import InputError, nearest
+from scenekit.errors import InputError, PluginError, nearest
 from scenekit.keys import OBJECTS, PROPOSALS, Key, Stream
 from scenekit.scene import Objects, Scene, find_faults
 from scenekit.structures.geometry import Geometry, Size
@@ -21,35 +21,83 @@ from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
 from scenekit.structures.vocabulary import Vocabulary, translation
 
-Given = Scene | Mapping[Any, Any]
-"""Of one image, in its pixels: a scene, which stands for its objects, or regions by key.
+MOVED = 1e-2
+"""By how many network pixels a stage may move an external box: rounding, not a correction."""
 
-Regions are Objects, which have labels, or boxes alone: [N 4] as an array, a tensor or lists, rows x0 y0 x1 y1.
+Given = Scene | Mapping[Any, Any]
+"""External regions of one image, in its pixels: a scene, which stands for its objects, or regions by key.
+
+Regions are a Scene or Objects, which have labels, or boxes alone: [N 4] as an array, a tensor or lists, rows
+x0 y0 x1 y1.
 """
 
 
 def as_given(given: object) -> Given:
-    """`given` itself; InputError unless it is a scene or says which regions its boxes are."""
+    """Return external regions as they are.
+
+    Args:
+        given: A scene, or regions by key.
+
+    Returns:
+        The same.
+
+    Raises:
+        InputError: It is neither.
+    """
     if not isinstance(given, Scene | Mapping):
-        raise InputError(f"given: a Scene or {{sk.OBJECTS: boxes}} is expected, got {type(given).__name__}")
+        raise InputError(f"given: expected a Scene or {{sk.OBJECTS: boxes}}, got {type(given).__name__}")
     return given
 
 
 def given_regions(given: Given, images: ImageBatch, vocabulary: Vocabulary) -> dict[Key[Any, Any], Regions]:
-    """What is given for the only image of a batch, clipped and in network pixels; one row each, in the same order.
+    """Convert the external regions of the only image of a batch to network pixels, clipped to the image.
 
-    What has no score counts as certain. Raises InputError for keys that are no regions, wrong shapes, boxes that are
-    faulty or outside the image, labels that `vocabulary` lacks, and a scene of another size.
+    Args:
+        given: A scene, or regions by key, in original pixels.
+        images: The batch.
+        vocabulary: The model's; labels of a scene are translated by name.
+
+    Returns:
+        Regions by key, in the same rows; those with labels and without scores have the score 1.
+
+    Raises:
+        InputError: A key does not hold regions, a shape is wrong, a box is invalid or outside the image, a label is not
+            in the vocabulary, or a scene has another size.
     """
-    (size,) = images.original_sizes
-    by_key = {OBJECTS: _objects_of(given, size, vocabulary)} if isinstance(given, Scene) else given
+    by_key = {OBJECTS: given} if isinstance(given, Scene) else given
     return {key: _regions(key, value, images, vocabulary) for key, value in by_key.items()}
 
 
-def _objects_of(scene: Scene, size: Size, vocabulary: Vocabulary) -> Objects:
-    """A scene's objects in the words of `vocabulary`."""
+def check_kept(name: str, key: Key[Any, Any], given: Regions, made: Regions) -> None:
+    """Check that a stage kept external regions as they are, row by row.
+
+    Args:
+        name: The stage.
+        key: The key whose regions are external.
+        given: The external regions.
+        made: What the stage put on the board.
+
+    Raises:
+        PluginError: Rows were added, dropped, reordered or moved.
+    """
+    same_rows = torch.equal(made.image_index, given.image_index)
+    if not (same_rows and torch.allclose(made.boxes, given.boxes.to(made.boxes), atol=MOVED)):
+        came = "with other boxes" if same_rows else "in other rows"
+        raise PluginError(
+            f"stage {name!r} put {len(made)} regions of {key.name!r} {came} on the board for {len(given)} external "
+            "ones; a provider keeps `board.given[key]` row by row and only labels and scores it"
+        )
+
+
+def _regions_of(scene: Scene, key: Key[Any, Any], size: Size, vocabulary: Vocabulary) -> Objects:
+    """Return a scene's regions of a stream, objects with the labels of `vocabulary`; its objects as PROPOSALS."""
     if scene.size != size:
-        raise InputError(f"given: the scene is of an image of {list(scene.size)} pixels, this one has {list(size)}")
+        raise InputError(
+            f"given: the scene is of an image of {list(scene.size)} pixels (height, width), this image has "
+            f"{list(size)}; give a scene of this image"
+        )
+    if key != OBJECTS:
+        return scene.regions(key) if isinstance(key, Stream) else scene.objects
     labels = translation(scene.vocabulary.things, vocabulary.things)[scene.objects.labels]
     if (unknown := (labels < 0).nonzero()[:, 0]).numel():
         name = scene.names()[int(unknown[0])]
@@ -60,9 +108,11 @@ def _objects_of(scene: Scene, size: Size, vocabulary: Vocabulary) -> Objects:
 def _regions(key: Any, value: Any, images: ImageBatch, vocabulary: Vocabulary) -> Regions:
     if not (isinstance(key, Stream) or key == PROPOSALS):
         name = repr(key.name if isinstance(key, Key) else key)
-        what = f"{name} are no regions" if isinstance(key, Key) else f"{type(key).__name__} {name} is no key"
-        raise InputError(f"given: {what}; boxes are expected by a stream, such as sk.OBJECTS")
+        what = f"{name} does not hold regions" if isinstance(key, Key) else f"{type(key).__name__} {name} is not a key"
+        raise InputError(f"given: {what}; expected a stream key such as sk.OBJECTS")
     (source,), (size,) = images.original_sizes, images.sizes
+    if isinstance(value, Scene):
+        value = _regions_of(value, key, source, vocabulary)
     labelled = isinstance(value, Objects)
     regions = value if labelled else _unlabelled(key, value)
     _check(key, regions, source, len(vocabulary.things) if labelled and key == OBJECTS else None)
@@ -79,11 +129,13 @@ def _regions(key: Any, value: Any, images: ImageBatch, vocabulary: Vocabulary) -
 
 
 def _unlabelled(key: Key[Any, Any], boxes: Any) -> Objects:
-    """Boxes as regions whose labels nobody reads."""
+    """Return boxes as regions whose labels are not read."""
     try:
         rows = torch.as_tensor(boxes if isinstance(boxes, Tensor) else np.asarray(boxes), dtype=torch.float32)
     except (TypeError, ValueError):
-        raise InputError(f"given {key.name}: Objects or boxes [N, 4] expected, got {type(boxes).__name__}") from None
+        raise InputError(
+            f"given {key.name}: expected a Scene, Objects or boxes [N, 4], got {type(boxes).__name__}"
+        ) from None
     rows = rows.reshape(0, 4) if rows.numel() == 0 else rows
     if rows.dim() != 2 or rows.shape[1] != 4:
         raise InputError(f"given {key.name}: boxes [N, 4] expected, rows x0 y0 x1 y1, got shape {list(rows.shape)}")

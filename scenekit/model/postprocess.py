@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+import copy
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,73 +14,118 @@ from torch import Tensor
 from scenekit.hooks import TaskSpec, naming_plugin
 from scenekit.keys import OBJECTS, Key, Stream
 from scenekit.model.board import Board
+from scenekit.model.head import Head
 from scenekit.model.plan import Plan
-from scenekit.scene import Objects, Scene
+from scenekit.scene import Objects, Scene, check_row_count
+from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Size
 from scenekit.structures.regions import Regions
-from scenekit.structures.tensors import map_tensors
+from scenekit.structures.tensors import index_map, map_tensors
 from scenekit.structures.vocabulary import Vocabulary
+
+Places = Mapping[Key[Any, Any], Int[Tensor, " _"]]
+"""By key of a stream, which of the image's regions carry a value."""
 
 
 @dataclass(frozen=True)
 class Finisher:
-    """Lets each head finish its part of an image, in the order of the plan."""
+    """Lets each head finish its part of an image, in the order of the plan.
+
+    Attributes:
+        plan: Order of the steps, and what each of them reads.
+        specs: Tasks by name.
+        heads: Their heads by name.
+        vocabulary: What labels mean.
+    """
 
     plan: Plan
     specs: Mapping[str, TaskSpec]
     heads: Mapping[str, Any]
     vocabulary: Vocabulary
 
-    def scene(self, board: Board, index: int, threshold: float) -> Scene:
-        """Everything that the board knows of image `index`.
+    def scene(
+        self,
+        board: Board,
+        index: int,
+        threshold: float,
+        keys: Collection[Key[Any, Any]],
+        camera: Camera | None = None,
+        path: str | None = None,
+    ) -> Scene:
+        """Gather what the board holds of one image into a Scene in original pixels.
 
-        Regions that score below `threshold` are left out, unless they were given from outside.
+        Args:
+            board: The board of a pass without targets.
+            index: Number of the image in its batch.
+            threshold: Regions that score less are left out, unless they are external.
+            keys: Values to return; others serve the heads that read them.
+            camera: That of the original image; by default the one of the batch.
+            path: Where the image is from.
+
+        Returns:
+            The scene.
         """
-        images, geometry = board.images, board.images.to_original(index)
+        geometry = board.images.to_original(index)
         kept = {stream: _kept(board, stream, index, threshold) for stream in self._streams() if stream in board}
+        values: dict[Key[Any, Any], Any] = {}
+        valid: dict[Key[Any, Any], Tensor] = {}
         scene = Scene(
             size=geometry.size,
             vocabulary=self.vocabulary,
             streams={s: _objects(rows, geometry.boxes(rows.boxes), geometry.size) for s, rows in kept.items()},
-            camera=images.camera(index).transformed(geometry),
+            values=values,  # grows as the heads finish
+            valid=valid,
+            camera=board.images.camera(index).transformed(geometry) if camera is None else camera,
+            path=path,
         )
         for name in self.plan.order:
             if name in self.specs and all(key in board for key in self.specs[name].provides):
                 with naming_plugin(self.specs[name]):
-                    scene = self._finish(name, board, index, kept, scene)
-        return scene
+                    for key, value, rows in self._finished(name, board, index, kept, scene):
+                        values[key] = value
+                        valid.update({} if rows is None else {key: rows})
+        return limited(scene, keys)
 
     def _streams(self) -> list[Stream]:
         provided = (key for step in self.plan.steps.values() for key in step.provides)
         return [key for key in provided if isinstance(key, Stream)]
 
-    def _finish(self, name: str, board: Board, index: int, kept: Mapping[Stream, Regions], scene: Scene) -> Scene:
-        spec = self.specs[name]
-        own = [key for key in spec.provides if not isinstance(key, Stream)]  # streams are in the scene already
-        if not own:
-            return scene
-        partial = limited(scene, self.plan.reads(name))
+    def _finished(
+        self, name: str, board: Board, index: int, kept: Mapping[Stream, Regions], scene: Scene
+    ) -> Iterator[tuple[Key[Any, Any], Any, Tensor | None]]:
+        """Yield (key, value in original pixels, rows that carry it; None where all do) of one head."""
+        provides = self.specs[name].provides
         values, places = {}, {}
-        for key in own:
+        for key in (key for key in provides if not isinstance(key, Stream)):  # streams are in the scene already
             rows, places[key] = _value_rows(board, key, kept)
-            values[key] = key.field.image(board[key], index, rows)
-        for stream, carried in {key.of: places[key] for key in own if key.of is not None}.items():
-            if len(carried) < len(partial.regions(stream)):
-                partial = partial.select(stream, carried)
-        geometry = board.images.to_original(index)
-        if len(spec.provides) == 1:
-            done = {spec.provides[0]: self.heads[name].finish(values[spec.provides[0]], partial, geometry)}
+            values[key] = _remapped(key, key.field.image(board[key], index, rows), board, kept)
+        if not values:
+            return
+        view, geometry = self._view(name, scene, places), board.images.to_original(index)
+        if len(provides) == 1:
+            done = {provides[0]: self.heads[name].finish(values[provides[0]], view, geometry)}
         else:
-            done = self.heads[name].finish(values, partial, geometry)
+            done = self.heads[name].finish(values, view, geometry)
         for key, value in done.items():
-            scene = _with_value(scene, key, map_tensors(Tensor.cpu, value), places[key])
-        return scene
+            yield key, *_aligned(scene, key, map_tensors(Tensor.cpu, value), places[key])
+
+    def _view(self, name: str, scene: Scene, places: Places) -> Scene:
+        """Return what the head may read: keys that its task declares, and rows that carry its values."""
+        view = limited(scene, self.plan.reads(name))
+        if type(self.heads[name]).finish is Head.finish:  # which reads no rows
+            return view
+        for stream, carried in {key.of: rows for key, rows in places.items() if key.of is not None}.items():
+            if len(carried) < len(view.regions(stream)):
+                view = view.select(stream, carried)
+        return view
 
 
 def limited(scene: Scene, keys: Collection[Key[Any, Any]]) -> Scene:
-    """The scene with only those values."""
-    values = {key: value for key, value in scene.values.items() if key in keys}
-    return replace(scene, values=values, valid={key: rows for key, rows in scene.valid.items() if key in keys})
+    """Return a view of a scene with the values of some keys alone; nothing is copied or checked again."""
+    view = copy.copy(scene)
+    for name in ("values", "valid"):
+        object.__setattr__(view, name, {key: part for key, part in getattr(scene, name).items() if key in keys})
+    return view
 
 
 def _kept(board: Board, stream: Stream, index: int, threshold: float) -> Regions:
@@ -100,13 +146,13 @@ def _objects(regions: Regions, boxes: Float[Tensor, "N 4"], size: Size) -> Objec
 def _value_rows(
     board: Board, key: Key[Any, Any], kept: Mapping[Stream, Regions]
 ) -> tuple[Int[Tensor, " n"], Int[Tensor, " m"]]:
-    """(rows of the packed value that belong to kept regions, the places of those regions among the kept ones).
+    """Return (rows of the packed value that belong to kept regions, the places of those regions among the kept ones).
 
-    For a value of the image that names objects: the rows of those that are kept, and no places.
+    A value of the image has neither.
     """
     if key.of is None:
         nothing = torch.zeros(0, dtype=torch.int64)
-        return kept[OBJECTS].root_rows if key.field.names_objects else nothing, nothing
+        return nothing, nothing
     carried, wanted = board.rows_of(key).root_rows, kept[key.of].root_rows
     where = torch.full((len(board[key.of].root),), -1, device=carried.device)
     where[carried] = torch.arange(len(carried), device=carried.device)
@@ -115,9 +161,21 @@ def _value_rows(
     return found[places], places.cpu()
 
 
-def _with_value(scene: Scene, key: Key[Any, Any], value: Any, places: Int[Tensor, " n"]) -> Scene:
-    valid = dict(scene.valid)
-    if key.of is not None and len(places) < (count := len(scene.regions(key.of))):
+def _remapped(key: Key[Any, Any], value: Any, board: Board, kept: Mapping[Stream, Regions]) -> Any:
+    """Return a value that names the rows of a Scene instead of those of the board."""
+    stream = key.of or OBJECTS
+    if value is None or stream not in kept:
+        return value
+    return key.field.remap(value, index_map(kept[stream].root_rows, len(board[stream].root)))
+
+
+def _aligned(scene: Scene, key: Key[Any, Any], value: Any, places: Int[Tensor, " n"]) -> tuple[Any, Tensor | None]:
+    """Return the value with a row for every region, and which rows carry it; None where all do."""
+    if key.of is None:
+        return value, None
+    count, rows = len(scene.regions(key.of)), None
+    if len(places) < count:
         value = key.field.scatter(value, places, count)
-        valid[key] = torch.zeros(count, dtype=torch.bool).index_fill(0, places, True)
-    return replace(scene, values={**scene.values, key: value}, valid=valid)
+        rows = torch.zeros(count, dtype=torch.bool).index_fill(0, places, True)
+    check_row_count(key, value, count)
+    return value, rows

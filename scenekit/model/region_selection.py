@@ -27,9 +27,14 @@ Rows = Mapping[Stream, Regions]
 
 @dataclass(frozen=True, eq=False)
 class RegionSelector:
-    """Serves one pass. Detections that heads learn on are decoded at the first request and shared by all.
+    """Selects the rows of one pass. Detections that heads learn on are decoded at the first request and shared.
 
-    Regions that score below `threshold` are nobody's, unless they are given from outside.
+    Attributes:
+        board: The board of the pass.
+        targets: The ground truth of the batch; None at inference.
+        vocabulary: What labels mean.
+        providers: By stream, the stage that provides it.
+        threshold: No head gets regions that score less, unless they are external.
     """
 
     board: Board
@@ -40,45 +45,79 @@ class RegionSelector:
     _detections: dict[Stream, Regions] = field(default_factory=dict)
 
     def training_regions(self, spec: TaskSpec, streams: Iterable[Stream]) -> Rows:
-        """What the head itself works on: with targets the rows to learn from, without them all that apply to it.
+        """Return the rows that a head learns from.
 
-        Raises InputError for regions given from outside that do not say what ground truth they match.
+        Args:
+            spec: The task of the head.
+            streams: Streams that the head follows.
+
+        Returns:
+            Regions by stream.
+
+        Raises:
+            InputError: External regions do not say which row of the ground truth they match.
         """
         return {stream: self._training_regions(spec, stream) for stream in streams}
 
+    def inference_regions(self, spec: TaskSpec, streams: Iterable[Stream]) -> Rows:
+        """Return the rows that a head predicts for without targets: all that its task applies to.
+
+        Args:
+            spec: The task of the head.
+            streams: Streams that the head follows.
+
+        Returns:
+            Regions by stream.
+        """
+        regions: dict[Stream, Regions] = {stream: self.board[stream] for stream in streams}
+        return {s: self._limited(spec, s, rows, _all_of(rows)) for s, rows in regions.items()}
+
     def decoding_regions(self, spec: TaskSpec, streams: Iterable[Stream], policies: Mapping[Stream, Policy]) -> Rows:
-        """With targets: what the head decodes for tasks that read it under `policies`, labelled for the head or not."""
+        """Return the rows that a head decodes during training, annotated or not, for tasks that read its values.
+
+        Args:
+            spec: The task of the head.
+            streams: Streams that the head follows.
+            policies: By stream, which rows the reading tasks get; FOREGROUND where a stream is missing.
+
+        Returns:
+            Regions by stream.
+        """
         candidates = {stream: self._candidates(stream, policies.get(stream, Policy.FOREGROUND)) for stream in streams}
         return {stream: self._limited(spec, stream, *candidate) for stream, candidate in candidates.items()}
 
     def can_learn(self, spec: TaskSpec, rows: Rows) -> bool:
         """Whether the batch has what the task learns from: all keys of the image, and rows of any of its streams."""
-        assert self.targets is not None, "nobody learns without targets"
         by_stream: dict[Stream | None, list[Key[Any, Any]]] = {}
         for key in spec.learns_from:
             by_stream.setdefault(key if isinstance(key, Stream) else key.of, []).append(key)
-        if not all(key in self.targets for key in by_stream.pop(None, [])):
+        if not all(key in self._targets for key in by_stream.pop(None, [])):
             return False
-        teaching = [_teaches(stream, keys, self.targets, rows) for stream, keys in by_stream.items() if stream]
+        teaching = [_teaches(stream, keys, self._targets, rows) for stream, keys in by_stream.items() if stream]
         return any(teaching) or (bool(spec.learns_from) and not teaching)
 
     def _training_regions(self, spec: TaskSpec, stream: Stream) -> Regions:
         policy = spec.streams.get(stream, Policy.FOREGROUND)
         regions, keep = self._candidates(stream, policy)
-        if self.targets is not None and policy is Policy.FOREGROUND:
+        if policy is Policy.FOREGROUND:
             for key in spec.learns_from:
                 if key.of == stream:
-                    keep = keep & self.targets.learnable(key, regions)
+                    keep = keep & self._targets.learnable(key, regions)
         return self._limited(spec, stream, regions, keep)
 
     def _candidates(self, stream: Stream, policy: Policy) -> tuple[Regions, Bool[Tensor, " N"]]:
-        """Regions, and which of them the policy means; regions given from outside serve both policies."""
+        """Return regions, and which of them the policy means; external regions serve both policies."""
         regions: Regions = self.board[stream]
-        if self.targets is not None and policy is Policy.FOREGROUND:
+        if policy is Policy.FOREGROUND:
             return regions, _present(regions)
-        if self.targets is not None and stream not in self.board.given:
-            regions = self._detected(stream, self.targets)
-        return regions, torch.ones_like(regions.image_index, dtype=torch.bool)
+        if stream not in self.board.given:
+            regions = self._detected(stream, self._targets)
+        return regions, _all_of(regions)
+
+    @property
+    def _targets(self) -> Targets:
+        assert self.targets is not None, "a head learns from targets"
+        return self.targets
 
     def _detected(self, stream: Stream, targets: Targets) -> Regions:
         if stream not in self.providers:
@@ -99,6 +138,10 @@ class RegionSelector:
         if spec.max_regions is not None:
             keep = best(regions, keep, spec.max_regions)
         return regions if bool(keep.all()) else regions.subset(keep)
+
+
+def _all_of(regions: Regions) -> Bool[Tensor, " N"]:
+    return torch.ones_like(regions.image_index, dtype=torch.bool)
 
 
 def best(regions: Regions, candidates: Bool[Tensor, " N"], limit: int) -> Bool[Tensor, " N"]:
@@ -135,5 +178,7 @@ def _teaches(stream: Stream, keys: Collection[Key[Any, Any]], targets: Targets, 
 def _present(regions: Regions) -> Bool[Tensor, " N"]:
     """Rows that stand for something in the ground truth."""
     if regions.matched is None:
-        raise InputError("regions given with targets need `matched`, each one's row of the ground truth (or -1)")
+        raise InputError(
+            "external regions need `matched` when there are targets: each one's row of the ground truth, or -1"
+        )
     return regions.matched >= 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, cast, overload
 
@@ -21,10 +21,10 @@ from scenekit.hooks import Policy, TaskSpec, naming_plugin
 from scenekit.io.images import ImageSource, read_image
 from scenekit.keys import FEATURES, IMAGES, OBJECTS, Key, Stream
 from scenekit.model.board import Board, Pooler
-from scenekit.model.external_regions import Given, as_given, given_regions
+from scenekit.model.external_regions import Given, as_given, check_kept, given_regions
 from scenekit.model.head import Core, Head, Provider
 from scenekit.model.plan import Plan, Step
-from scenekit.model.postprocess import Finisher, limited
+from scenekit.model.postprocess import Finisher
 from scenekit.model.preprocess import make_batch
 from scenekit.model.region_selection import RegionSelector, Rows, same_rows
 from scenekit.model.targets import Targets
@@ -33,6 +33,7 @@ from scenekit.recipe import ModelConfig
 from scenekit.scene import Scene
 from scenekit.structures.cameras import Camera, CameraLike
 from scenekit.structures.images import ImageBatch
+from scenekit.structures.regions import Regions
 from scenekit.structures.tensors import map_tensors
 
 
@@ -70,11 +71,13 @@ class SceneModel(nn.Module):
         stages: Sequence[Provider],
         tasks: Mapping[str, tuple[TaskSpec, Head[Any, Any]]],
         pooler: Pooler,
+        owners: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         self.vocabulary = core.vocabulary
         self.pooler = pooler
+        self._owners = dict(owners or {})
         self.stages = nn.ModuleDict({stage.name: stage for stage in stages})
         self.heads = nn.ModuleDict({name: head for name, (_, head) in tasks.items()})
         self.specs = {name: spec for name, (spec, _) in tasks.items()}
@@ -145,7 +148,11 @@ class SceneModel(nn.Module):
 
     def _run_stage(self, name: str, board: Board, targets: Targets | None) -> dict[str, Tensor]:
         stage = cast(Provider, self.stages[name])
-        losses: dict[str, Tensor] = stage(board.view(name, (*stage.requires, *stage.provides), {}), targets)
+        with naming_plugin(self._owners.get(name)):
+            losses: dict[str, Tensor] = stage(board.view(name, (*stage.requires, *stage.provides), {}), targets)
+            for key in stage.provides:
+                if isinstance(given := board.given.get(key), Regions):
+                    check_kept(name, key, given, board[key])
         return losses
 
     def _run_head(
@@ -154,7 +161,7 @@ class SceneModel(nn.Module):
         """Without targets decode; with them learn, and decode where a task reads it in order to learn itself."""
         spec, streams = self.specs[name], self._follows[name]
         if selector.targets is None:
-            self._put(self._work(name, selector.board, selector.training_regions(spec, streams)), selector.board)
+            self._put(self._work(name, selector.board, selector.inference_regions(spec, streams)), selector.board)
             return {}
         work, losses = self._learn(name, selector, selector.targets)
         if name in read_by:
@@ -215,13 +222,34 @@ class SceneModel(nn.Module):
         pictures = [read_image(image) for image in images]
         return make_batch(pictures, self.config.input, cameras=cameras).to(self.device)
 
-    def scenes(self, outputs: Outputs, tasks: Collection[str] | None = None, threshold: float = 0.0) -> list[Scene]:
-        """The board in original pixels, a Scene per image; objects that score below `threshold` are left out."""
+    def scenes(
+        self,
+        outputs: Outputs,
+        tasks: Collection[str] | None = None,
+        threshold: float = 0.0,
+        cameras: Sequence[Camera | None] | None = None,
+        paths: Sequence[str | None] | None = None,
+    ) -> list[Scene]:
+        """Postprocess the outputs of a pass without targets into a Scene for each image, in original pixels.
+
+        Args:
+            outputs: What the model returned.
+            tasks: Tasks whose values are returned; all, if None.
+            threshold: Objects that score less are left out.
+            cameras: Those of the original images, where they are known; by default those of the batch.
+            paths: Where the images are from.
+
+        Returns:
+            One scene for each image of the batch.
+        """
         finisher = Finisher(self.plan, self.specs, dict(self.heads.items()), self.vocabulary)
         keys = {key for name in (self.tasks if tasks is None else tasks) for key in self.plan.steps[name].provides}
+        unknown = [None] * len(outputs.board.images)
         with torch.autocast(self.device.type, enabled=False):  # the pixels of a photograph are not for half precision
-            scenes = [finisher.scene(outputs.board, index, threshold) for index in range(len(outputs.board.images))]
-        return [limited(scene, keys) for scene in scenes]
+            return [
+                finisher.scene(outputs.board, index, threshold, keys, camera, path)
+                for index, (camera, path) in enumerate(zip(cameras or unknown, paths or unknown, strict=True))
+            ]
 
     @overload
     def predict(
@@ -282,16 +310,18 @@ class SceneModel(nn.Module):
     def _predict_one(
         self, image: ImageSource, tasks: Collection[str] | None, threshold: float, given: Any, camera: Any
     ) -> Scene:
-        if camera is None and isinstance(given, Scene):
-            camera = given.camera
+        scene = given.get(OBJECTS) if isinstance(given, Mapping) else given
+        if camera is None and isinstance(scene, Scene):
+            camera = scene.camera
         known = None if camera is None else Camera.of(camera)
         with evaluating(self):
             batch = self.preprocess([image], [known])
             regions = None if given is None else given_regions(as_given(given), batch, self.vocabulary)
             outputs = self(batch, given=regions, tasks=tasks, threshold=threshold)
-            (scene,) = self.scenes(outputs, tasks, threshold)
-        scene = replace(scene, camera=known or scene.camera)  # as it was given, not as it comes back from resizing
-        return replace(scene, path=os.fspath(image)) if isinstance(image, str | os.PathLike) else scene
+            # The camera as it is known, not as it results from resizing twice.
+            path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
+            (scene,) = self.scenes(outputs, tasks, threshold, [known], [path])
+        return scene
 
 
 def _with_given(images: Iterable[ImageSource], given: Any) -> Iterator[tuple[Any, Any]]:

@@ -5,7 +5,7 @@ Letters: G ground-truth regions of all images, B images, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -82,6 +82,22 @@ class Targets:
         if key not in self.values or len(self.valid[key]) == 0:
             return torch.zeros_like(regions.matched, dtype=torch.bool)
         return (regions.matched >= 0) & self.valid[key][regions.matched.clamp(min=0)]
+
+    def labelled_images(self, keys: Iterable[Key[Any, Any]]) -> set[int]:
+        """Return the indices of the images that are annotated with any of the keys.
+
+        Args:
+            keys: Of images, or of streams; streams themselves are skipped.
+
+        Returns:
+            Indices into the batch.
+        """
+        images: set[int] = set()
+        for key in keys:
+            if key in self.values:
+                rows = self.valid[key].nonzero()[:, 0]
+                images.update((rows if key.of is None else self.streams[key.of].regions.image_index[rows]).tolist())
+        return images
 
     def aligned(self, regions: Mapping[Stream, Regions]) -> Targets:
         """The same targets as a head sees them whose rows are `regions`."""

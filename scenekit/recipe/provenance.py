@@ -1,4 +1,4 @@
-"""A recipe with every value that a run would use, and where each of them comes from."""
+"""A recipe with every value that a run would use, and the origin of each."""
 
 from __future__ import annotations
 
@@ -17,34 +17,44 @@ from scenekit.io.files import plain
 from scenekit.recipe import Recipe, read_content
 
 FILE, OVERRIDE, PRESET, DEFAULT = "file", "override", "preset", "default"
-"""Where a value comes from; a preset is told by its name too."""
+"""Origins of a value; the name of the preset follows "preset"."""
 
 COMMENT_COLUMN = 48
 
 Place = tuple[str, ...]
-"""Names that lead to a value; entries of a list go by number."""
+"""Names that lead to a value; entries of a list by number."""
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """`values` of the whole recipe as plain data, itself a recipe; `origins` of those that hold no others."""
+    """A recipe with all options filled in, and the origin of each value."""
 
     values: dict[str, Any]
+    """The whole recipe as plain data, a valid recipe itself."""
     origins: dict[Place, str]
+    """Origin of each value that is not a section, by its path."""
 
     def to_yaml(self) -> str:
-        """YAML, each value with its origin as a comment."""
+        """Return YAML in which a comment names the origin of each value."""
         return "".join(f"{line}\n" for line in _lines(self.values, self.origins))
 
     def to_json(self) -> dict[str, Any]:
-        """`recipe`, and `origins` by dotted path."""
+        """Return plain data: `recipe`, and `origins` by dotted path."""
         return {"recipe": self.values, "origins": {".".join(path): origin for path, origin in self.origins.items()}}
 
 
 def resolve(path: str | Path, overrides: Sequence[str] = ()) -> Resolved:
-    """The recipe in a file, with the options of its backbone, detector, tasks, data sets and balancer filled in.
+    """Load a recipe and fill in the options of its backbone, detector, tasks, data sets and balancer.
 
-    Raises InputError for what `Recipe.load` refuses, and for unknown names and options.
+    Args:
+        path: Path of the recipe.
+        overrides: Entries to replace or add, each as `a.b=value`.
+
+    Returns:
+        All values with their origins.
+
+    Raises:
+        InputError: If `Recipe.load` refuses the file, or a name or an option is unknown.
     """
     content = read_content(path, overrides)
     recipe = Recipe.parse(content, str(path))
@@ -54,7 +64,7 @@ def resolve(path: str | Path, overrides: Sequence[str] = ()) -> Resolved:
     replaced = [tuple(override.partition("=")[0].strip().split(".")) for override in overrides]
 
     def origin(leaf: Place) -> str:
-        if not _says(content, leaf):
+        if not _contains(content, leaf):
             return presets.get(leaf, DEFAULT)
         return OVERRIDE if any(leaf[: len(place)] == place for place in replaced) else FILE
 
@@ -62,27 +72,27 @@ def resolve(path: str | Path, overrides: Sequence[str] = ()) -> Resolved:
 
 
 def _fill_configured(recipe: Recipe, model: dict[str, Any]) -> Iterator[tuple[Place, str]]:
-    """Write the options of detector and tasks in full; gives what presets say of them."""
+    """Write the options of detector and tasks in full; yield the values that presets set."""
     config = recipe.model
     kind = registry().get("detector", config.detector).config
-    options = validated(kind, config.detector_options, f"detector {config.detector!r}")
-    model["detector_options"] = options.model_dump(mode="json")
+    detector = validated(kind, config.detector_options, f"detector {config.detector!r}")
+    model["detector_options"] = detector.model_dump(mode="json")
     yield from _preset_leaves(kind, config.detector_options, ("model", "detector_options"))
-    for name, given in config.tasks.items():
+    for name, options in config.tasks.items():
         kind = registry().get("task", name).config
-        model["tasks"][name] = validated(kind, given, f"task {name!r}").model_dump(mode="json")
-        yield from _preset_leaves(kind, given, ("model", "tasks", name))
+        model["tasks"][name] = validated(kind, options, f"task {name!r}").model_dump(mode="json")
+        yield from _preset_leaves(kind, options, ("model", "tasks", name))
 
 
 def _preset_leaves(kind: type[Config], options: Mapping[str, Any], place: Place) -> Iterator[tuple[Place, str]]:
-    """What the chosen preset says, for a kind of options that has `presets` by name."""
+    """Yield the values that the chosen preset sets, for options with `presets` by name."""
     name = options.get("preset", "default")
     for leaf in _leaves(getattr(kind, "presets", {}).get(name, {})):
         yield place + leaf, f"{PRESET} {name}"
 
 
 def _fill_built(recipe: Recipe, values: dict[str, Any]) -> None:
-    """Write the options of what functions build in full: backbone, data sets, balancer."""
+    """Write the options of builder functions in full: backbone, data sets, balancer."""
     backbone, train = recipe.model.backbone, recipe.train
     build = registry().get("backbone", backbone.name).build
     options = with_defaults(build, backbone.options, f"backbone {backbone.name!r}", ("weights",))
@@ -94,12 +104,30 @@ def _fill_built(recipe: Recipe, values: dict[str, Any]) -> None:
     for entry in (*data["train"], *([data["val"]] if data["val"] is not None else [])):
         build = registry().get("dataset", entry["name"]).build
         entry["options"] = with_defaults(build, entry["options"], f"data set {entry['name']!r}", ("split",))
+    for labeler in data["labelers"]:
+        name, options = (labeler, {}) if isinstance(labeler, str) else (labeler["name"], labeler["options"])
+        options = with_defaults(registry().get("labeler", name).build, options, f"labeler {name!r}")
+        if not isinstance(labeler, str):
+            labeler["options"] = options
 
 
 def with_defaults(
     build: Callable[..., Any], options: Mapping[str, Any], owner: str, reserved: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """`options` and the defaults of the builder's other parameters. Raises InputError for an unknown option."""
+    """Return the options of a builder with the defaults of its other parameters.
+
+    Args:
+        build: Builder function.
+        options: Options that are set.
+        owner: What error messages begin with, such as "balancer 'static'".
+        reserved: Parameters of the builder that are not options.
+
+    Returns:
+        All options as plain data.
+
+    Raises:
+        InputError: If the builder does not have one of the options.
+    """
     check_options(build, options, owner, reserved)
     defaults = {
         name: parameter.default
@@ -110,7 +138,7 @@ def with_defaults(
 
 
 def _leaves(value: Any, place: Place = ()) -> Iterator[Place]:
-    """Paths of the values that are no section; entries of a list of sections go by number."""
+    """Yield the paths of values that are not sections; entries of a list of sections go by number."""
     inner = _inner(value)
     if inner is None:
         yield place
@@ -120,7 +148,7 @@ def _leaves(value: Any, place: Place = ()) -> Iterator[Place]:
 
 
 def _inner(value: Any) -> dict[str, Any] | None:
-    """What a section or a list of sections holds; None for a value."""
+    """Return what a section or a list of sections holds; None for a value."""
     if isinstance(value, Mapping):
         return dict(value) or None
     if isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
@@ -128,7 +156,7 @@ def _inner(value: Any) -> dict[str, Any] | None:
     return None
 
 
-def _says(content: Any, leaf: Place) -> bool:
+def _contains(content: Any, leaf: Place) -> bool:
     for name in leaf:
         inner = _inner(content)
         if inner is None or name not in inner:
@@ -140,7 +168,7 @@ def _says(content: Any, leaf: Place) -> bool:
 def _lines(
     values: Mapping[str, Any], origins: Mapping[Place, str], place: Place = (), indent: int = 0
 ) -> Iterator[str]:
-    """A section in YAML; `indent` says how far it will stand to the right."""
+    """Yield the lines of a section in YAML; `indent` is its final indentation."""
     for name, value in values.items():
         inner, key, below = _inner(value), _flow(name), (*place, name)
         if inner is None:
@@ -157,5 +185,5 @@ def _lines(
 
 
 def _flow(value: Any) -> str:
-    """A value in one line of YAML."""
+    """Return a value as one line of YAML."""
     return yaml.safe_dump(value, default_flow_style=True, width=float("inf")).removesuffix("\n...\n").rstrip("\n")

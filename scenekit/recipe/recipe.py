@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from scenekit.config import Config, explained
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
 from scenekit.io.files import write_atomically
 
 Channel = Annotated[float, Field(allow_inf_nan=False)]
@@ -18,136 +18,185 @@ Spread = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class InputConfig(Config):
-    """How images enter the network: resized so that the shorter side is `min_size` unless the longer one would pass
-    `max_size`, normalized by `mean` and `std` of values in 0..1, padded to a multiple of `divisor`.
-
-    `resampling` is bilinear: "antialiased" averages what a pixel covers and rounds sizes to the nearest; "plain" looks
-    at four neighbors only and rounds sizes down, as torchvision's detectors.
-    """
+    """How images enter the network: resized, normalized and padded."""
 
     min_size: int = Field(default=800, ge=1)
+    """Length to which the shorter side is resized, in pixels, unless the longer side would exceed `max_size`."""
     max_size: int = Field(default=1333, ge=1)
+    """Upper limit of the longer side, in pixels."""
     mean: tuple[Channel, Channel, Channel] = (0.485, 0.456, 0.406)
+    """Mean of each channel that is subtracted, for values in 0..1."""
     std: tuple[Spread, Spread, Spread] = (0.229, 0.224, 0.225)
+    """Standard deviation by which each channel is divided, for values in 0..1."""
     bgr: bool = False
+    """Whether the network expects the channels in the order blue, green, red."""
     divisor: int = Field(default=32, ge=1)
+    """Height and width are padded to a multiple of this number of pixels."""
     resampling: Literal["antialiased", "plain"] = "antialiased"
+    """Bilinear: "antialiased" averages what a pixel covers and rounds sizes to the nearest; "plain" interpolates four
+    neighbors and rounds sizes down, as torchvision's detectors.
+    """
 
 
 class BackboneConfig(Config):
-    """The network below the pyramid; `weights` is a name that the backbone's library knows, or a file."""
+    """The network below the feature pyramid."""
 
     name: str = "resnet50"
+    """Name of a registered backbone."""
     weights: str | None = None
+    """Pretrained weights: a name that the backbone's library knows, or a file."""
     options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the backbone's builder."""
 
 
 class PyramidConfig(Config):
-    """The feature pyramid: `channels` on every level, made by convolutions that `norm` follows.
-
-    `extra` adds coarser levels (see `FPN`), `slim` takes cheaper convolutions.
-    """
+    """The feature pyramid."""
 
     channels: int = Field(default=256, ge=1)
+    """Channels of every level."""
     extra: Literal["pool", "conv"] | None = "pool"
+    """How coarser levels are added (see `FPN`)."""
     norm: Literal["batch", "group"] | None = None
+    """Normalization after each convolution."""
     slim: bool = False
+    """Whether cheaper, depthwise separable convolutions are used."""
 
 
 class ModelConfig(Config):
     """Everything that decides which parameters a model has and what they mean (beside the vocabulary)."""
 
     input: InputConfig = Field(default_factory=InputConfig)
+    """How images enter the network."""
     backbone: BackboneConfig = Field(default_factory=BackboneConfig)
+    """The network below the feature pyramid."""
     pyramid: PyramidConfig = Field(default_factory=PyramidConfig)
+    """The feature pyramid."""
     detector: str = "rcnn"
+    """Name of a registered detector."""
     detector_options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the detector."""
     tasks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """The tasks of the model by name, each with its options."""
 
 
 class DatasetConfig(Config):
-    """One data set of a run: a registered `name`, its `split`, what its builder takes, and its share of the mixture."""
+    """One data set of a run."""
 
     name: str
+    """Name of a registered data set."""
     split: str = "train"
+    """Which part of the data set."""
     options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the data set's builder."""
     weight: float = Field(default=1.0, gt=0)
+    """Share of the mixture, relative to the other data sets."""
+
+
+class LabelerConfig(Config):
+    """A labeler of a run."""
+
+    name: str
+    """Name of a registered labeler."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the labeler's builder."""
 
 
 class DataConfig(Config):
-    """What a run learns from, and what it is measured on on the way if `train.evaluate_every` is set."""
+    """The data that a run trains and is evaluated on."""
 
     train: tuple[DatasetConfig, ...]
+    """Data sets to train on; images are drawn from all of them."""
     val: DatasetConfig | None = None
+    """Data set to evaluate on during training, if `train.evaluate_every` is set."""
+    labelers: tuple[str | LabelerConfig, ...] = ()
+    """Labelers that derive further ground truth for the samples of all these data sets; a name alone stands for one
+    without options.
+    """
 
     @field_validator("train")
     @classmethod
     def _some(cls, train: tuple[DatasetConfig, ...]) -> tuple[DatasetConfig, ...]:
         if not train:
-            raise ValueError("at least one data set is expected")
+            raise ValueError("expected at least one data set")
         return train
 
 
 class AugmentConfig(Config):
-    """How training images vary.
-
-    `flip` and `crop` are probabilities; a crop keeps at least `crop_min` of either side. `scale` is the range of a
-    random factor on the input size. `color` is the strength of brightness, contrast and saturation changes, 0 to 1.
-    """
+    """Random augmentation of training images."""
 
     flip: float = Field(default=0.5, ge=0, le=1)
+    """Probability of a horizontal flip."""
     crop: float = Field(default=0.0, ge=0, le=1)
+    """Probability of a random crop."""
     crop_min: float = Field(default=0.6, gt=0, le=1)
+    """Smallest share of either side that a crop keeps."""
     scale: tuple[float, float] = (1.0, 1.0)
+    """Range of a random factor on the input size."""
     color: float = Field(default=0.0, ge=0, le=1)
+    """Strength of changes of brightness, contrast and saturation, 0 to 1."""
 
     @field_validator("scale")
     @classmethod
     def _ordered(cls, scale: tuple[float, float]) -> tuple[float, float]:
         if not 0 < scale[0] <= scale[1]:
-            raise ValueError(f"a range of two factors above 0, smaller first, is expected, got {list(scale)}")
+            raise ValueError(f"expected a range of two factors above 0, smaller first, got {list(scale)}")
         return scale
 
 
 class TrainConfig(Config):
-    """How the weights are found.
-
-    `batch_size` images go through the network at once in every process; an optimizer step sees `accumulate` such
-    batches. `lr` is the peak, `backbone_lr_factor` multiplies it for the backbone. `weight_decay` spares norms and
-    biases. `schedule` starts with `warmup` steps: one_cycle and cosine then fall to 0, step falls tenfold at 2/3 and
-    8/9 of the run. `clip` bounds the norm of the whole gradient. `ema` is the decay of averaged weights. The log has a
-    line every `log_every` steps, and in every `grad_norm_every`th line the gradient norm of each task. A checkpoint is
-    written every `save_every` steps, the last `keep` stay. Every `evaluate_every` steps (0: never) the first
-    `evaluate_limit` images of `data.val` measure the model. `loss_weights` are by "task" or "task.loss".
-
-    `only` names the tasks (or stages of the core) that learn; all else stays as the recipe's `init` has it, to the bit.
-    So a task is taught to a model that keeps what it can do, and a step takes less.
-    """
+    """How a model is trained."""
 
     steps: int = Field(default=1000, ge=1)
+    """Number of optimizer steps."""
     batch_size: int = Field(default=8, ge=1)
+    """Images per forward pass in every process."""
     accumulate: int = Field(default=1, ge=1)
+    """Batches whose gradients one optimizer step accumulates."""
     precision: Literal["no", "bf16", "fp16"] = "no"
+    """Mixed precision: none, bfloat16 or float16."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
+    """AdamW, or stochastic gradient descent with momentum."""
     lr: float = Field(default=1e-3, gt=0)
+    """Peak learning rate."""
     backbone_lr_factor: float = Field(default=1.0, ge=0)
+    """Factor on the learning rate of the backbone."""
     weight_decay: float = Field(default=0.05, ge=0)
+    """Weight decay of weight matrices; norms and biases do not decay."""
     schedule: Literal["one_cycle", "cosine", "step", "constant"] = "one_cycle"
+    """Learning rate after the warm-up: one_cycle and cosine fall to 0, step divides by ten at 2/3 and 8/9 of the run.
+    """
     warmup: int = Field(default=100, ge=0)
+    """Steps over which the learning rate rises to its peak."""
     clip: float | None = Field(default=10.0, gt=0)
+    """Upper limit of the norm of the whole gradient."""
     ema: float | None = Field(default=None, gt=0, lt=1)
+    """Decay of the exponential moving average of the weights; no average if null."""
     seed: int = 0
+    """Seed of all random numbers of the run."""
     workers: int = Field(default=1, ge=0)
+    """Worker processes that load data."""
     log_every: int = Field(default=10, ge=1)
+    """Steps between two lines of the log."""
     grad_norm_every: int = Field(default=10, ge=0)
+    """The log holds the gradient norm of each task in every so many of its lines; 0: never."""
     save_every: int = Field(default=200, ge=1)
+    """Steps between two checkpoints."""
     keep: int = Field(default=2, ge=1)
+    """Number of the latest checkpoints that are kept."""
     evaluate_every: int = Field(default=0, ge=0)
+    """Steps between two evaluations on `data.val`; 0: never."""
     evaluate_limit: int = Field(default=100, ge=1)
+    """Number of images of `data.val` that an evaluation uses, from the first on."""
     loss_weights: dict[str, float] = Field(default_factory=dict)
+    """Weights of the losses, by "task" or "task.loss"."""
     only: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Tasks (or stages of the core) that are trained. All other weights stay as the recipe's `init` has them, to the
+    bit: so a task is added to a model without changing the others, and a step is faster.
+    """
     balancer: str = "static"
+    """Name of the registered balancer that combines the losses of all tasks."""
     balancer_options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the balancer."""
 
     @field_validator("precision", mode="before")
     @classmethod
@@ -157,56 +206,93 @@ class TrainConfig(Config):
 
 
 class Recipe(Config):
-    """A whole run: which model learns from which data, and how.
-
-    `init` names a model (as `scenekit.load` knows it) whose weights the run starts from, wherever they fit, rows of
-    classes by the names of the classes; without it the weights are fresh, the backbone's as `model.backbone.weights`
-    says. `out` is where the run writes unless told otherwise.
-    """
+    """A whole run: which model is trained on which data, and how."""
 
     init: str | None = None
+    """Name of a model (as `scenekit.load` knows it) from whose weights the run starts wherever they fit, rows of
+    classes by class name. If null, the weights are fresh, those of the backbone as `model.backbone.weights` says.
+    """
     model: ModelConfig = Field(default_factory=ModelConfig)
+    """The model."""
     data: DataConfig
+    """The data sets."""
     augment: AugmentConfig = Field(default_factory=AugmentConfig)
+    """The augmentation of training images."""
     train: TrainConfig = Field(default_factory=TrainConfig)
+    """The training."""
     out: str = "runs/run"
+    """Folder that the run writes to unless another one is named when it starts."""
 
     @model_validator(mode="after")
     def _measurable(self) -> Recipe:
         if self.train.evaluate_every and self.data.val is None:
-            raise ValueError("train.evaluate_every needs a data set to measure on: set data.val")
+            raise ValueError("train.evaluate_every needs a data set to evaluate on; set data.val")
         return self
 
     @model_validator(mode="after")
     def _grounded(self) -> Recipe:
         if self.train.only is not None and self.init is None:
-            raise ValueError("train.only needs a model whose other parts are worth keeping: set init")
+            raise ValueError("train.only needs a model that keeps its other weights; set init")
         return self
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-        """Read YAML; every override `a.b=value` (value in YAML, list entries by number) replaces or adds one entry.
+        """Load a recipe from a YAML file.
 
-        Raises InputError, in one line, for a file that cannot be read, an unknown key (naming the nearest right one)
-        and a value of the wrong type.
+        Args:
+            path: Path of the file.
+            overrides: Entries to replace or add, each as `a.b=value` (value in YAML, list entries by number).
+
+        Returns:
+            The validated recipe.
+
+        Raises:
+            InputError: If the file cannot be read, holds an unknown key (the message names the nearest known one) or a
+                value of the wrong type.
         """
         return cls.parse(read_content(path, overrides), str(path))
 
     @classmethod
     def parse(cls, content: object, origin: str = "the recipe") -> Recipe:
-        """Check plain data; `origin` stands at the beginning of error messages."""
+        """Validate plain data as a recipe.
+
+        Args:
+            content: The content of a recipe as plain data.
+            origin: What error messages begin with, such as the path of the file.
+
+        Returns:
+            The validated recipe.
+
+        Raises:
+            InputError: If the content is not a recipe.
+        """
         try:
             return cls.model_validate(content)
         except ValidationError as error:
             raise InputError(f"{origin}: {explained(error, cls)}") from None
 
     def save(self, path: str | Path) -> None:
-        """Write YAML atomically; `load` gives an equal recipe."""
+        """Write the recipe as YAML, atomically; `load` gives an equal recipe.
+
+        Args:
+            path: Path of the file.
+        """
         write_atomically(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False).encode())
 
 
 def read_content(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """What a recipe's file says with the overrides put in, as plain data that nobody has checked."""
+    """Load the content of a recipe file with overrides applied, without validating it.
+
+    Args:
+        path: Path of the file.
+        overrides: Entries to replace or add, each as `a.b=value`.
+
+    Returns:
+        The content as plain data.
+
+    Raises:
+        InputError: If the file cannot be read as YAML, or an override cannot be applied.
+    """
     content = _read_yaml(Path(path))
     for override in overrides:
         _override(content, override)
@@ -217,26 +303,26 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path}: no such recipe") from None
+        raise InputError(f"{path}: no such recipe; name a YAML file such as recipes/small.yaml") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: a recipe in YAML is expected; it cannot be read ({error})") from error
+        raise InputError(f"{path}: cannot be read ({error}); expected a recipe in YAML") from error
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: a recipe in YAML is expected; {' '.join(str(error).split())}") from error
+        raise InputError(f"{path}: expected a recipe in YAML; {one_line(error)}") from error
     if not isinstance(content, dict):
-        raise InputError(f"{path}: a recipe has sections such as model, data and train; got {type(content).__name__}")
+        raise InputError(f"{path}: expected sections such as model, data and train, got {type(content).__name__}")
     return content
 
 
 def _override(content: dict[str, Any], override: str) -> None:
-    """Put one `a.b=value` into plain data; sections that are missing are made."""
+    """Apply one override `a.b=value` to plain data; missing sections are created."""
     path, sign, text = override.partition("=")
     names = path.strip().split(".")
     if not sign or not all(names):
-        raise InputError(f"an override looks like train.steps=50, got {override!r}")
+        raise InputError(f"expected an override such as train.steps=50, got {override!r}")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise InputError(f"override {override!r}: what follows = must be YAML") from None
+        raise InputError(f"override {override!r}: the value after = is not YAML") from None
     place: Any = content
     for name in names[:-1]:
         place = _entry(place, name, override)
@@ -260,7 +346,7 @@ def _assign(place: Any, name: str, value: Any, override: str) -> None:
 
 def _list_index(place: Any, name: str, override: str) -> int:
     if not isinstance(place, list):
-        raise InputError(f"override {override!r}: {name!r} is below a single value; name a section or a list entry")
+        raise InputError(f"override {override!r}: {name!r} is below a single value; expected a section or a list entry")
     if not name.isdecimal() or int(name) >= len(place):
-        raise InputError(f"override {override!r}: a list entry from 0 to {len(place) - 1} is expected, got {name!r}")
+        raise InputError(f"override {override!r}: expected a list entry from 0 to {len(place) - 1}, got {name!r}")
     return int(name)

@@ -1,4 +1,4 @@
-"""A JSON schema of recipes, for editors: with the names of what is installed, and its options."""
+"""A JSON schema of recipes for editors, with the names and options of all installed plugins."""
 
 from __future__ import annotations
 
@@ -17,19 +17,26 @@ Schema = dict[str, Any]
 
 
 def recipe_schema() -> Schema:
-    """The schema of a recipe on this machine: unknown keys, names and options are marked, known ones completed."""
+    """Return the JSON schema of recipes, with what is installed.
+
+    Editors mark unknown keys, names and options by it, and complete known ones.
+
+    Returns:
+        The schema as plain data.
+    """
     schema = Recipe.model_json_schema()
     parts = schema["$defs"]
     _describe_tasks(parts)
     _describe_detectors(parts)
     _describe_built(parts["BackboneConfig"], "backbone", "name", "options", reserved=("weights",))
     _describe_built(parts["DatasetConfig"], "dataset", "name", "options", reserved=("split",))
+    _describe_built(parts["LabelerConfig"], "labeler", "name", "options")
     _describe_built(parts["TrainConfig"], "balancer", "balancer", "balancer_options")
     return {"$schema": DIALECT, **schema, "title": "A recipe of scenekit"}
 
 
 def _describe_tasks(parts: Schema) -> None:
-    """Under `tasks`, one section for each installed task."""
+    """Describe one section under `tasks` for each installed task."""
     tasks = {name: _embedded(spec.config, f"task.{name}", parts) for name, spec in registry().tasks.items()}
     for name, section in tasks.items():
         section["description"] = registry().tasks[name].summary
@@ -38,7 +45,7 @@ def _describe_tasks(parts: Schema) -> None:
 
 
 def _describe_detectors(parts: Schema) -> None:
-    """`detector_options` by the name of the detector."""
+    """Describe `detector_options` by the name of the detector."""
     names = registry().names("detector")
     kinds = {name: registry().get("detector", name).config for name in names}
     options = {name: _embedded(kind, f"detector.{name}", parts) for name, kind in kinds.items()}
@@ -46,7 +53,7 @@ def _describe_detectors(parts: Schema) -> None:
 
 
 def _describe_built(part: Schema, kind: str, name: str, options: str, reserved: Sequence[str] = ()) -> None:
-    """Options that go to a builder: its parameters, with their defaults."""
+    """Describe the options of a builder: its parameters, with their defaults."""
     names = [known for known in registry().names(kind) if not known.endswith("/")]
     libraries = [known for known in registry().names(kind) if known.endswith("/")]
     known: Schema = {"enum": names}
@@ -57,7 +64,7 @@ def _describe_built(part: Schema, kind: str, name: str, options: str, reserved: 
 
 
 def _choose(part: Schema, name: str, known: Schema, options: str, schemas: dict[str, Schema]) -> None:
-    """In `part`, let `name` be one of the `known`, and `options` be what the schema of that name says."""
+    """Restrict `name` in `part` to the `known` names, and `options` to the schema of the chosen name."""
     default = part["properties"][name].get("default")
     part["properties"][name] |= known
     part["allOf"] = list(_alternatives(name, default, options, schemas.items()))
@@ -72,7 +79,7 @@ def _alternatives(name: str, default: Any, options: str, schemas: Iterable[tuple
 
 
 def _embedded(kind: type[Config], prefix: str, parts: Schema) -> Schema:
-    """The schema of a kind of options; the parts that it is made of join `parts` under names of their own."""
+    """Return the schema of a configuration; its parts are added to `parts` under names of their own."""
     schema = kind.model_json_schema(ref_template=f"#/$defs/{prefix}.{{model}}")
     for name, part in schema.pop("$defs", {}).items():
         parts[f"{prefix}.{name}"] = part
@@ -82,7 +89,7 @@ def _embedded(kind: type[Config], prefix: str, parts: Schema) -> Schema:
 
 
 def _parameters(build: Callable[..., Any], reserved: Sequence[str]) -> Schema:
-    """What a builder takes; it tells no types that an editor could check."""
+    """Return the schema of a builder's parameters, without types."""
     parameters = [one for one in inspect.signature(build).parameters.values() if one.name not in reserved]
     named = [one for one in parameters if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)]
     properties = {one.name: {} if one.default is one.empty else {"default": plain(one.default)} for one in named}

@@ -9,6 +9,7 @@ from scenekit.structures.images import ImageBatch, pad_batch
 from scenekit.structures.keypoints import Keypoints
 from scenekit.structures.masks import Masks
 from scenekit.structures.meshes import Meshes
+from scenekit.structures.pairs import Pairs
 from scenekit.structures.panoptic import Panoptic, Segment
 from scenekit.structures.regions import Regions
 from scenekit.structures.relations import Relations
@@ -24,6 +25,7 @@ __all__ = [
     "Keypoints",
     "Masks",
     "Meshes",
+    "Pairs",
     "Panoptic",
     "Regions",
     "Relations",

@@ -85,19 +85,23 @@ class Masks:
         return torch.cat((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), dim=1)
 
     def transformed(self, geometry: Geometry) -> Masks:
-        """Transform the masks with their image, by nearest neighbor.
+        """Move the masks with their image (nearest neighbour); decoded once, encoded once.
 
         Args:
-            geometry: The crop, resize and flip.
+            geometry: How the image is cropped, resized and flipped.
 
         Returns:
-            The masks in pixels of the result.
+            The masks of the resulting image.
         """
-        x0, y0, x1, y1 = geometry.window
-        dense = self.dense[:, y0:y1, x0:x1].to(torch.uint8)
-        if tuple(dense.shape[1:]) != geometry.size:
-            dense = tv.resize(dense, list(geometry.size), interpolation=tv.InterpolationMode.NEAREST_EXACT)
-        return Masks.from_dense((dense.flip(-1) if geometry.mirrored else dense).bool())
+        if not self.rles:
+            return Masks((), geometry.size)
+        (x0, y0, x1, y1), (height, width) = geometry.window, geometry.size
+        # Run lengths go down the columns: as [N W H] nothing is copied, neither from the decoder nor to the encoder.
+        columns = torch.from_numpy(coco_mask.decode(list(self.rles)).transpose(2, 1, 0))[:, x0:x1, y0:y1]
+        if tuple(columns.shape[1:]) != (width, height):
+            columns = tv.resize(columns, [width, height], interpolation=tv.InterpolationMode.NEAREST_EXACT)
+        columns = columns.flip(1) if geometry.mirrored else columns.contiguous()
+        return Masks(tuple(coco_mask.encode(columns.numpy().transpose(2, 1, 0))), geometry.size)
 
     def to_json(self) -> list[dict[str, Any]]:
         """Convert to COCO's compressed run lengths.

@@ -47,21 +47,21 @@ class Relations:
         columns: dict[str, Any] = {name: None if value is None else value[rows] for name, value in values.items()}
         return replace(self, **columns)
 
-    def moved(self, places: Int[Tensor, " N"]) -> Relations:
-        """Renumber the objects, and drop relations of removed ones.
+    def remapped(self, index_map: Int[Tensor, " N"]) -> Relations:
+        """Renumber the objects, and drop relations of dropped ones.
 
         Args:
-            places: New row of each object, -1 for removed ones; the new rows are 0, 1, 2, ... without gaps.
+            index_map: New row of each object, -1 for dropped ones; the new rows are 0, 1, 2, ... without gaps.
 
         Returns:
             The relations of the remaining objects.
         """
-        subject, target = places[self.subject], places[self.object]
-        kept = replace(self, subject=subject, object=target)[(subject >= 0) & (target >= 0)]
-        rows = places.argsort()[int((places < 0).sum()) :]
+        subject, target = index_map[self.subject], index_map[self.object]
+        left = replace(self, subject=subject, object=target)[(subject >= 0) & (target >= 0)]
+        rows = index_map.argsort()[int((index_map < 0).sum()) :]
         labels = None if self.labels is None else self.labels[rows]
         scores = None if self.label_scores is None else self.label_scores[rows]
-        return replace(kept, labels=labels, label_scores=scores)
+        return replace(left, labels=labels, label_scores=scores)
 
 
 _ROW_FIELDS = ("subject", "object", "predicate", "score", "probabilities")

@@ -52,6 +52,52 @@ def row_numbers(rows: Tensor | Sequence[int]) -> list[int]:
     return [int(row) for row in rows]
 
 
+def index_map(rows: Int[Tensor, " M"], count: int) -> Int[Tensor, " N"]:
+    """Return the new row of each row after some rows were selected.
+
+    Args:
+        rows: The selected rows; of a row that was selected twice the first place counts.
+        count: Number of rows before.
+
+    Returns:
+        New rows, -1 for those that were not selected.
+    """
+    places = torch.arange(len(rows), device=rows.device)
+    picked = torch.full((count,), len(rows), device=rows.device).scatter_reduce(0, rows, places, "amin")
+    return torch.where(picked == len(rows), -1, picked)
+
+
+def repeats(rows: Tensor) -> list[tuple[int, int]]:
+    """Find rows that repeat an earlier one.
+
+    Args:
+        rows: The rows.
+
+    Returns:
+        (row, the first row equal to it).
+    """
+    if not len(rows):
+        return []
+    _, group = torch.unique(rows, dim=0, return_inverse=True)
+    order = torch.arange(len(rows))
+    first = torch.full((len(rows),), len(rows)).scatter_reduce(0, group, order, "amin")[group]
+    return [(row, int(first[row])) for row in row_numbers(first < order)]
+
+
+def columns_at(values: Tensor, places: Int[Tensor, " n"], blank: float) -> Tensor:
+    """Select columns of a table.
+
+    Args:
+        values: The table [N A].
+        places: Indices of columns, -1 for a blank one.
+        blank: Value of blank columns.
+
+    Returns:
+        The columns [N n].
+    """
+    return torch.cat((values, values.new_full((len(values), 1), blank)), dim=1)[:, places]
+
+
 def gathered(offset: Int[Tensor, " O"], groups: Int[Tensor, " M"]) -> tuple[Int[Tensor, " R"], Int[Tensor, " P"]]:
     """Return the rows of selected groups, one group after the other, and the offsets of the groups among them.
 

@@ -14,6 +14,9 @@ from torch import Tensor
 
 from scenekit.errors import InputError, nearest
 
+BUILT_IN_LISTS = ("labels", "things", "stuff", "predicates", "attributes")
+"""Lists of names that every vocabulary has."""
+
 
 @dataclass(frozen=True)
 class Skeleton:
@@ -66,10 +69,17 @@ class Vocabulary:
     symmetry: Mapping[str, int] = field(default_factory=dict)
     """Things that look the same after rotations about their height axis: n for rotations by 360 / n degrees (2: a box
     without a front), 0 for any rotation (a ball, a bottle). Other things have a front."""
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Further lists of names, by the name of the list: those that a plugin's labels index."""
 
     def __post_init__(self) -> None:
         for kind in ("labels", "predicates", "attributes"):
             names = getattr(self, kind)
+            if repeated := [name for name, count in Counter(names).items() if count > 1]:
+                raise InputError(f"{kind} of a vocabulary must be unique, got {sorted(repeated)} more than once")
+        if taken := self.lists.keys() & set(BUILT_IN_LISTS):
+            raise InputError(f"{sorted(taken)} are lists of every vocabulary; give lists of your own other names")
+        for kind, names in self.lists.items():
             if repeated := [name for name, count in Counter(names).items() if count > 1]:
                 raise InputError(f"{kind} of a vocabulary must be unique, got {sorted(repeated)} more than once")
         _refuse_unknown("the mirror predicates of a vocabulary", self.mirror_predicates, self.predicates)
@@ -82,6 +92,44 @@ class Vocabulary:
     def labels(self) -> tuple[str, ...]:
         """Things, then stuff."""
         return self.things + self.stuff
+
+    def names(self, kind: str) -> tuple[str, ...]:
+        """Return the names of a list.
+
+        Args:
+            kind: "labels" (things, then stuff), "things", "stuff", "predicates", "attributes", or a list of a plugin.
+
+        Returns:
+            The names.
+
+        Raises:
+            InputError: If the vocabulary has no such list.
+        """
+        if kind in BUILT_IN_LISTS:
+            names: tuple[str, ...] = getattr(self, kind)
+            return names
+        if kind not in self.lists:
+            hint = nearest(kind, (*BUILT_IN_LISTS, *self.lists))
+            raise InputError(f"the vocabulary has no list {kind!r}{hint}; give it one: Vocabulary(..., lists={{...}})")
+        return self.lists[kind]
+
+    def index(self, kind: str, name: str) -> int:
+        """Return the index of a name in a list.
+
+        Args:
+            kind: The list, as for `names`.
+            name: The name.
+
+        Returns:
+            Its index.
+
+        Raises:
+            InputError: If the vocabulary has no such list, or the list no such name.
+        """
+        names = self.names(kind)
+        if name not in names:
+            raise InputError(f"{kind} has no name {name!r}{nearest(name, names)}")
+        return names.index(name)
 
     def label(self, name: str) -> int:
         """Return the label of a class.
@@ -156,7 +204,11 @@ class Vocabulary:
             for name in ("things", "stuff", "predicates", "attributes", "mirror_predicates", "mirror_words")
         }
         skeletons, symmetry = {**other.skeletons, **self.skeletons}, {**other.symmetry, **self.symmetry}
-        return Vocabulary(**joined, skeletons=skeletons, symmetry=symmetry)
+        lists = {
+            kind: tuple(dict.fromkeys((*self.lists.get(kind, ()), *other.lists.get(kind, ()))))
+            for kind in (*self.lists, *other.lists)
+        }
+        return Vocabulary(**joined, skeletons=skeletons, symmetry=symmetry, lists=lists)
 
     def to_json(self) -> dict[str, Any]:
         """Convert to lists and dictionaries.
@@ -165,6 +217,8 @@ class Vocabulary:
             The fields by name.
         """
         plain: dict[str, Any] = _lists(asdict(self))
+        if not self.lists:
+            del plain["lists"]  # so that vocabularies without any are stored as ever
         return plain
 
     @classmethod
@@ -177,12 +231,13 @@ class Vocabulary:
         Returns:
             The vocabulary.
         """
-        values = {name: _tuples(value) for name, value in data.items() if name != "skeletons"}
+        values = {name: _tuples(value) for name, value in data.items() if name not in ("skeletons", "lists")}
         skeletons = {
             name: Skeleton(**{k: _tuples(v) for k, v in skeleton.items()})
             for name, skeleton in data.get("skeletons", {}).items()
         }
-        return cls(**values, skeletons=skeletons)
+        lists = {kind: _tuples(names) for kind, names in data.get("lists", {}).items()}
+        return cls(**values, skeletons=skeletons, lists=lists)
 
 
 def mirror_order(names: tuple[str, ...], pairs: tuple[tuple[str, str], ...]) -> tuple[int, ...]:
@@ -229,3 +284,30 @@ def translation(old: Sequence[str], new: Sequence[str]) -> Int[Tensor, " n"]:
     """
     place = {name: index for index, name in enumerate(new)}
     return torch.tensor([place.get(name, -1) for name in old], dtype=torch.int64)
+
+
+def names_if_any(vocabulary: Vocabulary, kind: str) -> tuple[str, ...]:
+    """Return the names of a list, none where the vocabulary lacks a plugin's list.
+
+    Args:
+        vocabulary: The vocabulary.
+        kind: The list, as for `Vocabulary.names`.
+
+    Returns:
+        The names.
+    """
+    return vocabulary.names(kind) if kind in BUILT_IN_LISTS or kind in vocabulary.lists else ()
+
+
+def list_translation(kind: str, old: Vocabulary, new: Vocabulary) -> Int[Tensor, " n"]:
+    """Map indices of a list to those of another vocabulary, as `translation` does.
+
+    Args:
+        kind: The list, as for `Vocabulary.names`.
+        old: Vocabulary of the present indices.
+        new: Vocabulary of the new indices.
+
+    Returns:
+        For each old name its index in the new list, -1 where it is missing.
+    """
+    return translation(names_if_any(old, kind), names_if_any(new, kind))

@@ -14,8 +14,7 @@ from scenekit.hooks import TaskSpec
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit.testing.bench import Bench, set_up
 from scenekit.testing.check import Check, SkipError, broken, explained, seeded
-from scenekit.testing.examples import example
-from scenekit.testing.images import VOCABULARY
+from scenekit.testing.images import VOCABULARY, example
 from scenekit.testing.report import Finding, Report
 from scenekit.testing.rules import CHECKS
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from scenekit.errors import one_line
 from scenekit.testing.bench import Bench
 
 _OURS = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent))
-_LONGEST = 400
 
 
 class RuleError(Exception):
@@ -71,8 +71,7 @@ def broken(check: Check, bench: Bench) -> str | None:
 
 def explained(error: Exception) -> str:
     """The kind of error, its message in one line, and the line of the plugin that it comes from."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
+    shown = f"{type(error).__name__}: {one_line(error)}" if str(error) else type(error).__name__
     theirs = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_OURS)]
     return f"{shown} ({Path(theirs[-1].filename).name}:{theirs[-1].lineno})" if theirs else shown
 

@@ -22,7 +22,6 @@ from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Size
 from scenekit.structures.regions import Regions
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
-from scenekit.testing.examples import example
 
 SIZES: tuple[Size, ...] = ((64, 96), (96, 64), (72, 80))
 """Of the first, second and third image."""
@@ -58,6 +57,20 @@ def made_up(
     known = frozenset(streams) if labelled else frozenset()
     teaches = Supervision(frozenset(values) if labelled else frozenset(), streams=known, exhaustive=known)
     return Sample(_image(scene, number), replace(scene, values=values), teaches, number)
+
+
+def example(key: Key[Any, Any], scene: Scene) -> Any:
+    """Make up ground truth for a key.
+
+    Args:
+        key: The key; its own `example` is asked first, then its field.
+        scene: An image that has regions and nothing else.
+
+    Returns:
+        What an annotator might write for `key` there.
+    """
+    frame = scene.frame(key)
+    return key.field.example(frame, key.shape) if key.example is None else key.example(frame)
 
 
 def found(stream: Stream, truth: StreamTruth, vocabulary: Vocabulary, learning: bool) -> Regions:

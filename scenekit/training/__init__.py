@@ -1,1 +1,1 @@
-"""Training: the loop, schedules, balancing of losses, and what a run keeps on disk."""
+"""Training: the loop, schedules, balancing of losses, and the files of a run."""

@@ -1,4 +1,4 @@
-"""Where a run computes, and with how many processes: accelerate set up for it."""
+"""Device, processes and random seeds of a run."""
 
 from __future__ import annotations
 
@@ -16,12 +16,23 @@ from scenekit.errors import InputError
 
 @contextmanager
 def accelerator_for(precision: str, device: str | None) -> Iterator[Accelerator]:
-    """An accelerator on `device` ("cpu", "cuda", "cuda:1", "mps"; None or "auto": the best there is).
+    """Provide an accelerator for the time of a run.
 
-    accelerate keeps one state per Python process; it is cleared afterwards, so that the next run may want another one.
+    accelerate keeps one state per Python process; it is cleared afterwards, so that the next run may choose another
+    device.
+
+    Args:
+        precision: Mixed precision: "no", "bf16" or "fp16".
+        device: "cpu", "cuda", "cuda:1", "mps"; None or "auto" for the best available one.
+
+    Yields:
+        The accelerator.
+
+    Raises:
+        InputError: If the device is unknown or not available.
     """
     on_cpu = _select(device)
-    # A head without labels takes part with zeros, but a third party's may leave parameters out altogether.
+    # A head without labels contributes zeros, but a third party's may leave parameters without a gradient.
     tolerant = DistributedDataParallelKwargs(find_unused_parameters=True)
     AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
     accelerator = Accelerator(mixed_precision=precision, cpu=on_cpu, kwargs_handlers=[tolerant])
@@ -32,7 +43,7 @@ def accelerator_for(precision: str, device: str | None) -> Iterator[Accelerator]
 
 
 def _select(device: str | None) -> bool:
-    """Make `device` the current one; whether it is the CPU."""
+    """Make `device` the current one; return whether it is the CPU."""
     if device in (None, "auto"):
         return False
     try:
@@ -51,7 +62,13 @@ def _select(device: str | None) -> bool:
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:
-    """Make every global source of random numbers depend on (seed, step, process) alone."""
+    """Seed every global random number generator from (seed, step, process) alone.
+
+    Args:
+        seed: Seed of the run.
+        step: Optimizer step.
+        rank: Number of this process.
+    """
     number = random.Random(f"step/{seed}/{step}/{rank}").getrandbits(62)
     random.seed(number)
     np.random.seed(number % 2**32)

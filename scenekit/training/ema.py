@@ -1,4 +1,4 @@
-"""Exponential moving average of the weights: what a short training run is measured with."""
+"""Exponential moving average of the weights, with which a run is evaluated and saved."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from torch import Tensor, nn
 
 
 class Ema:
-    """A running average of everything floating-point in a module's state; all else follows the module.
+    """A moving average of all floating-point entries of a module's state; other entries are copied.
 
-    The decay grows from 0.1 to `decay` as (1 + t) / (10 + t), so that the random start is soon forgotten (as in
-    TensorFlow's ExponentialMovingAverage with num_updates).
+    The decay grows from 0.1 to `decay` as (1 + t) / (10 + t), so that the random initialization is soon forgotten (as
+    in TensorFlow's ExponentialMovingAverage with num_updates).
+
+    Args:
+        module: The module to average.
+        decay: Upper limit of the decay.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -22,7 +26,12 @@ class Ema:
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        """Take in the weights after `step` steps."""
+        """Update the average with the weights after a step.
+
+        Args:
+            module: The module that is trained.
+            step: Number of steps before this one.
+        """
         decay = min(self.decay, (1 + step) / (10 + step))
         state = module.state_dict()
         moving = [name for name, value in state.items() if value.is_floating_point()]
@@ -31,13 +40,24 @@ class Ema:
             self.average[name].copy_(state[name])
 
     def load(self, average: Mapping[str, Tensor]) -> None:
-        """Go on from a saved average."""
+        """Restore a saved average.
+
+        Args:
+            average: The average by name of the state's entries.
+        """
         for name, value in self.average.items():
             value.copy_(average[name])
 
     @contextmanager
     def swapped_into(self, module: nn.Module) -> Iterator[None]:
-        """The module with the average in place of its weights, which come back afterwards."""
+        """Replace the weights of a module by the average within the context.
+
+        Args:
+            module: The module; its own weights are restored afterwards.
+
+        Yields:
+            Nothing.
+        """
         own = {name: value.detach().clone() for name, value in module.state_dict().items()}
         module.load_state_dict(self.average)
         try:

@@ -1,4 +1,4 @@
-"""Learning by a part of the model while the rest stays as it is."""
+"""Training a part of a model while the rest stays as it is."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ from scenekit.model.scene_model import SceneModel
 
 
 def freeze_except(model: SceneModel, learning: Collection[str]) -> None:
-    """Everything but the heads and stages of these names stays: no gradient, and the mode of inference.
+    """Freeze all heads and stages except those named: no gradient, and evaluation mode.
 
-    In that mode no running mean and no count moves, so that what stays is the same to the bit. Call it after
-    `model.train()`. Raises InputError for a name that the model does not have.
+    In evaluation mode no running mean and no count changes, so that frozen parts stay the same to the bit. Call it
+    after `model.train()`.
+
+    Args:
+        model: The model.
+        learning: Names of the tasks and stages that are trained.
+
+    Raises:
+        InputError: If the model has no task or stage of a name.
     """
     parts = {**dict(model.stages.items()), **dict(model.heads.items())}
     for name in learning:
         if name not in parts:
-            raise InputError(f"train.only: no task or stage {name!r} in this model{nearest(name, list(parts))}")
+            raise InputError(f"train.only: this model has no task or stage {name!r}{nearest(name, list(parts))}")
     for name, part in parts.items():
         if name not in learning:
             part.requires_grad_(False).eval()

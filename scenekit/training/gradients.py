@@ -1,4 +1,4 @@
-"""How strongly each task pulls at what all of them share."""
+"""Gradient norms of the tasks at the parameters that they share."""
 
 from __future__ import annotations
 
@@ -12,15 +12,32 @@ from scenekit.training.balancing import task_of
 
 
 def shared_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """The weights of the feature pyramid: the last ones that every task reads through, and few (GradNorm's choice)."""
+    """Return the trainable parameters of the feature pyramid.
+
+    They are the last ones that every task shares, and few (the choice of GradNorm).
+
+    Args:
+        model: The model.
+
+    Returns:
+        The parameters.
+    """
     pyramids = (module for module in model.modules() if isinstance(module, FPN))
     return [p for pyramid in pyramids for p in pyramid.parameters() if p.requires_grad]
 
 
 def task_gradient_norms(losses: Mapping[str, Tensor], shared: list[nn.Parameter]) -> dict[str, float]:
-    """The norm of each task's gradient on `shared`, of its weighted losses; the graph stays for the real backward pass.
+    """Compute the norm of each task's gradient at shared parameters; the graph is kept for the backward pass.
 
-    One extra backward pass per task, down to the pyramid only. In a run of several processes: of this one's images.
+    This costs one extra backward pass per task, down to the pyramid only. In a run of several processes each computes
+    the norms of its own images.
+
+    Args:
+        losses: Weighted losses by "task.loss".
+        shared: Parameters that all tasks share.
+
+    Returns:
+        The norm by task; a task without gradient is left out.
     """
     norms = {}
     for task in dict.fromkeys(map(task_of, losses)):

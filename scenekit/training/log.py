@@ -1,4 +1,4 @@
-"""The log of a run: one JSON object a line, and means over the steps between two lines."""
+"""The log of a run: one JSON object per line, with means over the steps between two lines."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from typing import Any
 from scenekit.io.files import plain, write_atomically
 
 UNLABELLED = ".unlabelled"
-"""End of the name of the zero that a head without labels contributes; nothing to tell."""
+"""End of the name of the zero that a head without labels contributes; it is not logged."""
 
 
 class Window:
-    """Sums and counts by name since the last line of the log; plain data, so that a checkpoint can hold it."""
+    """Sums and counts by name since the last line of the log, as plain data that a checkpoint can hold."""
 
     def __init__(self, sums: Mapping[str, list[float]] | None = None) -> None:
         self.sums: dict[str, list[float]] = {name: list(pair) for name, pair in (sums or {}).items()}
 
     def add(self, values: Mapping[str, float]) -> None:
-        """Take in one value by name; heads that had nothing to learn from do not count."""
+        """Add one value by name; losses of heads without labels do not count.
+
+        Args:
+            values: Values of one batch by name.
+        """
         for name, value in values.items():
             if not name.endswith(UNLABELLED):
                 pair = self.sums.setdefault(name, [0.0, 0.0])
@@ -29,7 +33,14 @@ class Window:
 
     @classmethod
     def merged(cls, windows: Sequence[Mapping[str, list[float]]]) -> Window:
-        """The sums of several processes together."""
+        """Merge the windows of several processes.
+
+        Args:
+            windows: Sums and counts of each process.
+
+        Returns:
+            The window of all processes.
+        """
         whole = cls()
         for name, (value, count) in (item for window in windows for item in window.items()):
             pair = whole.sums.setdefault(name, [0.0, 0.0])
@@ -38,12 +49,16 @@ class Window:
         return whole
 
     def means(self) -> dict[str, float]:
-        """Mean by name, sorted."""
+        """Compute the mean by name.
+
+        Returns:
+            Means, sorted by name.
+        """
         return {name: self.sums[name][0] / self.sums[name][1] for name in sorted(self.sums)}
 
 
 class Log:
-    """Appends records to a JSONL file; on resuming, lines after the checkpoint's step are taken back."""
+    """A JSON Lines file to append records to; on resuming, lines after the checkpoint's step are removed."""
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
@@ -51,13 +66,24 @@ class Log:
         write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """One line, complete on disk before training goes on."""
+        """Append one record; it is on disk when the method returns.
+
+        Args:
+            record: The record as plain data.
+        """
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(plain(record)) + "\n")
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:
-    """The records of a log; a last line that was cut off is passed over."""
+    """Load the records of a log; an incomplete last line is skipped.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        The records, in their order.
+    """
     return [json.loads(line) for line in _lines(Path(path)) if _step(line) >= 0]
 
 
@@ -66,7 +92,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _step(line: str) -> int:
-    """The step of a line, -1 for a line that is torn."""
+    """Return the step of a line, -1 for an incomplete line."""
     try:
         return int(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):

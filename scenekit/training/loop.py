@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
@@ -16,9 +17,10 @@ from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor, nn
 
 from scenekit.data.datasets import dataset
+from scenekit.data.labelers import Labeler, labelers_named, labelled
 from scenekit.data.loader import Packed, Shard, Source, training_batches
 from scenekit.data.transforms import augmentations
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
 from scenekit.evaluation.loop import evaluate
 from scenekit.hooks import BalancerSpec, registry
 from scenekit.hooks.options import check_options
@@ -31,13 +33,13 @@ from scenekit.structures.images import ImageBatch
 from scenekit.training.balancing import Balancer, LossWeights, task_of
 from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
-from scenekit.training.folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder, clear_folder
 from scenekit.training.freezing import freeze_except
 from scenekit.training.gradients import shared_parameters, task_gradient_norms
 from scenekit.training.log import Log, Window, read_log
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
 from scenekit.training.preparation import prepared, prepares
-from scenekit.training.progress import Reporter, reporting, watched
+from scenekit.training.progress import Reporter, reporting, tracked
+from scenekit.training.run_folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder, clear_folder
 from scenekit.training.state import load_state, save_checkpoint
 from scenekit.weights import load
 from scenekit.weights.card import EVALUATED, TRAINED_ON, evaluation_of
@@ -56,23 +58,36 @@ def train(
     progress: bool = True,
     strict: bool = False,
 ) -> SceneModel:
-    """Train a model as `recipe` says and write it to `out`/model, with log and checkpoints beside it.
+    """Train a model as a recipe says, and write it with its log and checkpoints.
 
-    `resume` goes on from the last checkpoint in `out`, exactly as if the run had never stopped; where there is none, it
-    begins. `strict` refuses faulty annotations instead of dropping them with a warning. Several processes (started by
-    `accelerate launch` or torchrun) share the work. Raises InputError for a recipe or data that cannot be used, and
-    when the losses stop being finite.
+    Several processes (started by `accelerate launch` or torchrun) share the work.
+
+    Args:
+        recipe: The model, the data and the training.
+        out: Folder to write to; the recipe's `out` if None. The finished model is its folder `model`.
+        resume: Whether to continue from the last checkpoint in `out`, exactly as if the run had never stopped; without
+            a checkpoint the run starts from its beginning.
+        device: "cpu", "cuda", "cuda:1", "mps"; None or "auto" for the best available one.
+        progress: Whether progress is shown on standard error.
+        strict: Whether invalid annotations raise an error; otherwise they are dropped with a warning.
+
+    Returns:
+        The trained model, in evaluation mode.
+
+    Raises:
+        InputError: If the recipe or the data cannot be used, or the losses are no longer finite.
     """
     folder = Path(recipe.out if out is None else out)
     recipe, checkpoint = check_folder(folder, recipe, resume)
     with accelerator_for(recipe.train.precision, device) as accelerator:
         run = Run(recipe, folder, accelerator, checkpoint, strict, progress)
-        return run.go()
+        return run.run()
 
 
 class Learner(nn.Module):
-    """The model as a function of a batch to its raw losses, all or those of `only` these tasks and stages: the part
-    that several processes share.
+    """The model as a function from a batch to its raw losses, the part that several processes share.
+
+    With `only`, the losses are those of these tasks and stages.
     """
 
     def __init__(self, model: SceneModel, only: Sequence[str] | None = None) -> None:
@@ -80,13 +95,13 @@ class Learner(nn.Module):
         self.model, self.only = model, only
 
     def forward(self, batch: ImageBatch, targets: Targets) -> dict[str, Tensor]:
-        """Losses by "task.loss"."""
+        """Compute losses by "task.loss"."""
         losses: dict[str, Tensor] = self.model(batch, targets, tasks=self.only).losses
         return {name: loss for name, loss in losses.items() if self.only is None or task_of(name) in self.only}
 
 
 class Run:
-    """One training run: what it works with, and how far it is (`step` steps are done)."""
+    """One training run and its state; `step` steps are finished."""
 
     def __init__(
         self,
@@ -99,10 +114,11 @@ class Run:
     ) -> None:
         self.recipe, self.config, self.out, self.accelerator = recipe, recipe.train, out, accelerator
         self.strict, self.progress = strict, progress
-        self.sources = [open_source(config) for config in recipe.data.train]
+        labelers = labelers_named(recipe.data.labelers)
+        self.sources = [open_source(config, labelers) for config in recipe.data.train]
         val = recipe.data.val
-        self.val = open_source(val) if val is not None and self.config.evaluate_every else None
-        self.started: Transfer | None = None
+        self.val = open_source(val, labelers) if val is not None and self.config.evaluate_every else None
+        self.transferred: Transfer | None = None
         self.model = self._fresh() if checkpoint is None else self._built(without_pretrained(recipe.model))
         self.weights = LossWeights(self.model.loss_weights, self.config.loss_weights)
         self.weights.check([*self.model.stages, *self.model.heads])
@@ -115,13 +131,21 @@ class Run:
         self.shared = shared_parameters(self.model)
         self.ema = None if self.config.ema is None else Ema(self.model, self.config.ema)
         self.window = Window()
-        self.untaught: set[str] = set()
+        self.unsupervised: set[str] = set()
+        self.labelled: Counter[str] = Counter()
         self.step = 0
         if checkpoint is not None:
             self._restore(load_state(checkpoint))
 
-    def go(self) -> SceneModel:
-        """Do the steps that are left; returns the finished model."""
+    def run(self) -> SceneModel:
+        """Train for the remaining steps.
+
+        Returns:
+            The trained model, in evaluation mode.
+
+        Raises:
+            InputError: If the recipe or the data cannot be used, or the losses are no longer finite.
+        """
         main = self.accelerator.is_main_process
         with writing(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
@@ -134,8 +158,8 @@ class Run:
         reason = "interrupted"
         try:
             with reporting(self.progress and main, self.config.steps, self.step) as reporter:
-                if self.started is not None:
-                    reporter.said(f"weights of {self.recipe.init}:\n{self.started}")
+                if self.transferred is not None:
+                    reporter.announce(f"weights of {self.recipe.init}:\n{self.transferred}")
                 self._train(self._batches(), reporter)
             reason = "finished"
         except Exception as error:
@@ -149,15 +173,15 @@ class Run:
         return self._finish()
 
     def _fresh(self) -> SceneModel:
-        """The model that a run begins with; what its tasks find out for it goes into the recipe."""
+        """Build the model that a run starts with; options that its tasks determine are added to the recipe."""
         name = self.recipe.init
         initial = None if name is None else load(name)
         if prepares(self.recipe):
-            self.recipe = self._agreed(lambda: prepared(self.recipe, self.sources, initial, self._watched))
+            self.recipe = self._synchronized(lambda: prepared(self.recipe, self.sources, initial, self._tracked))
         model = self._built(self.recipe.model)
         if initial is not None:
-            self.started = transfer(initial, model)
-            _log.info("start from %s; %s", name, self.started)
+            self.transferred = transfer(initial, model)
+            _log.info("start from %s; %s", name, self.transferred)
         return model
 
     def _built(self, config: ModelConfig) -> SceneModel:
@@ -166,15 +190,15 @@ class Run:
         seed_step(self.config.seed, -1, 0)  # the same fresh weights in every process
         return build(config, vocabulary)
 
-    def _agreed(self, make: Callable[[], Recipe]) -> Recipe:
-        """What the first process makes; the others wait for it."""
+    def _synchronized(self, make: Callable[[], Recipe]) -> Recipe:
+        """Return the result of the first process in all processes."""
         if self.accelerator.num_processes == 1:
             return make()
         shared = [make().model_dump(mode="json") if self.accelerator.is_main_process else None]
         return Recipe.parse(broadcast_object_list(shared)[0])
 
-    def _watched(self, scenes: Iterator[Scene], count: int) -> Iterator[Scene]:
-        return watched(scenes, "reading labels", count, self.progress)
+    def _tracked(self, scenes: Iterator[Scene], count: int) -> Iterator[Scene]:
+        return tracked(scenes, "reading labels", count, self.progress)
 
     def _batches(self) -> Iterator[Packed]:
         config, accelerator = self.config, self.accelerator
@@ -193,9 +217,9 @@ class Run:
     def _train(self, data: Iterator[Packed], reporter: Reporter) -> None:
         since, began = self.step, time.perf_counter()
         while self.step < self.config.steps:
-            rate, norms = self._do_step(data)
+            rate, norms = self._train_step(data)
             self.step += 1
-            reporter.advanced(self.step)
+            reporter.advance(self.step)
             if self._due(self.config.log_every):
                 seconds = time.perf_counter() - began
                 self._log(rate, norms, self._images(self.step - since) / seconds, reporter)
@@ -212,15 +236,17 @@ class Run:
         processes: int = self.accelerator.num_processes
         return steps * self.config.accumulate * self.config.batch_size * processes
 
-    def _do_step(self, data: Iterator[Packed]) -> tuple[float, dict[str, float]]:
-        """One optimizer step; gives its learning rate and, where it is time for them, gradient norms by task."""
+    def _train_step(self, data: Iterator[Packed]) -> tuple[float, dict[str, float]]:
+        """Take one optimizer step; return its learning rate and, when they are due, gradient norms by task."""
         rate = set_learning_rate(self.optimizer, self.config, self.step)
         seed_step(self.config.seed, self.step, self.accelerator.process_index)
         norms: dict[str, float] = {}
         for part in range(self.config.accumulate):
             last = part == self.config.accumulate - 1
             with self._syncing(last):
-                losses = self.learner(*self._on_device(next(data)))
+                packed = next(data)
+                self._count_labelled(packed[1])
+                losses = self.learner(*self._on_device(packed))
                 self.unchecked = self.weights.check_losses(self.unchecked, losses)
                 weighted = self.weights(losses)
                 if last and self._measures_norms():
@@ -229,11 +255,11 @@ class Run:
                 self.accelerator.backward(loss / self.config.accumulate)
             raw = {name: float(value.detach()) for name, value in losses.items()}
             self.window.add({**raw, "loss": float(loss.detach())})
-        self._descend()
+        self._optimizer_step()
         return rate, norms
 
     def _syncing(self, last: bool) -> AbstractContextManager[Any]:
-        """Gradients travel between processes with the last part of a step only."""
+        """Synchronize gradients between processes in the last part of a step only."""
         return nullcontext() if last else cast(AbstractContextManager[Any], self.accelerator.no_sync(self.learner))
 
     def _on_device(self, packed: Packed) -> Packed:
@@ -249,7 +275,7 @@ class Run:
         every = self.config.log_every * self.config.grad_norm_every
         return every > 0 and (self.step + 1) % every == 0
 
-    def _descend(self) -> None:
+    def _optimizer_step(self) -> None:
         limit = math.inf if self.config.clip is None else self.config.clip
         norm = float(self.accelerator.clip_grad_norm_(self.learner.parameters(), limit))
         # The norm is of all processes together, so that all of them stop here. With fp16 an overflow is a part of the
@@ -265,14 +291,16 @@ class Run:
             self.ema.update(self.model, self.step)
 
     def _log(self, rate: float, norms: Mapping[str, float], speed: float, reporter: Reporter) -> None:
-        """One line of means since the line before, over all processes."""
-        windows = gather_object([self.window.sums]) if self.accelerator.num_processes > 1 else [self.window.sums]
-        self.window = Window()
+        """Write one line of means since the previous line, over all processes."""
+        parts = [(self.window.sums, self.labelled)]
+        if self.accelerator.num_processes > 1:
+            parts = gather_object(parts)
+        self.window, self.labelled = Window(), Counter()
         if not self.accelerator.is_main_process:
             return
-        means = Window.merged(windows).means()
+        means = Window.merged([sums for sums, _ in parts]).means()
         loss, norm = means.pop("loss"), means.pop("grad_norm")
-        self._tell_untaught(means)
+        self._warn_of_unsupervised(means, sum((labelled for _, labelled in parts), Counter()))
         record = {
             "step": self.step,
             "lr": rate,
@@ -283,27 +311,37 @@ class Run:
             "images_per_second": speed,
         }
         self.log.write(record)
-        reporter.logged(record)
+        reporter.show(record)
         registry().notify("scenekit_step_done", step=self.step, record=record)
 
-    def _tell_untaught(self, losses: Mapping[str, float]) -> None:
-        """Warn of tasks that had nothing to learn from since the line before, of each once."""
-        taught = {task_of(name) for name in losses}
+    def _count_labelled(self, targets: Targets) -> None:
+        """Count the images that have labels for each task."""
+        for name, spec in self.model.specs.items():
+            self.labelled[name] += len(targets.labelled_images(spec.learns_from))
+
+    def _warn_of_unsupervised(self, losses: Mapping[str, float], labelled: Mapping[str, int]) -> None:
+        """Warn, once each and with the reason, of tasks that had no loss since the previous line of the log."""
+        supervised = {task_of(name) for name in losses}
         for name in self.model.tasks if self.config.only is None else self.config.only:
             keys = self.model.specs[name].learns_from if name in self.model.specs else ()
-            if keys and name not in taught | self.untaught:
-                self.untaught.add(name)
+            if keys and name not in supervised | self.unsupervised:
+                self.unsupervised.add(name)
                 needed = ", ".join(key.name for key in keys)
+                if labelled.get(name):
+                    reason = f"{labelled[name]} had labels, but no region of the network matched a labelled object"
+                else:
+                    reason = "none had labels; do the data sets carry them?"
                 _log.warning(
-                    "of the images before step %d, none since the last line of the log had labels for the task %s,"
-                    " which learns from %s; do the data sets carry them?",
-                    self.step,
+                    "task %s, which learns from %s, had nothing to learn from: of the images between the last line of"
+                    " the log and step %d %s",
                     name,
                     needed,
+                    self.step,
+                    reason,
                 )
 
     def _evaluate(self, val: Source) -> float:
-        """Measure the model as it would be kept now; the first process does it, the others wait. Gives the seconds."""
+        """Evaluate the model as it would be saved now, in the first process; return the seconds it took."""
         began = time.perf_counter()
         if self.accelerator.is_main_process:
             with self._averaged():
@@ -317,7 +355,7 @@ class Run:
         return nullcontext() if self.ema is None else self.ema.swapped_into(self.model)
 
     def _save(self) -> None:
-        """A checkpoint by the first process; the others wait."""
+        """Write a checkpoint in the first process; the others wait."""
         if self.accelerator.is_main_process:
             scaler = self.accelerator.scaler
             state = {
@@ -336,8 +374,9 @@ class Run:
             self.model.load_state_dict(state["weights"])
             self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{self.out}: the checkpoint is of another model or optimizer ({reason})") from error
+            raise InputError(
+                f"{self.out}: the checkpoint is of another model or optimizer ({one_line(error)}); name another folder"
+            ) from error
         if self.ema is not None:
             self.ema.load(state["ema"])
         if self.accelerator.scaler is not None and state["scaler"] is not None:
@@ -349,30 +388,52 @@ class Run:
         if self.ema is not None:
             self.model.load_state_dict(self.ema.average)
         if self.accelerator.is_main_process:
-            save_model(self.model, self.out / MODEL, extra=self._told())
+            save_model(self.model, self.out / MODEL, extra=self._manifest_entries())
         self.accelerator.wait_for_everyone()
         return self.model.eval()
 
-    def _told(self) -> dict[str, Any]:
-        """What the finished model's manifest says of the run: its steps, its data, and the last measurement."""
-        told = {"step": self.step, TRAINED_ON: [source.name for source in self.sources]}
+    def _manifest_entries(self) -> dict[str, Any]:
+        """Return entries for the finished model's manifest: its steps, its data, and the last evaluation."""
+        entries = {"step": self.step, TRAINED_ON: [source.name for source in self.sources]}
         measured = [record for record in read_log(self.out / EVALUATIONS) if record["step"] == self.step]
         if self.val is None or not measured:
-            return told
+            return entries
         assert self.recipe.data.val is not None
-        pictures = min(self.config.evaluate_limit, len(self.val.data))
-        evaluation = evaluation_of(self.recipe.data.val, measured[-1]["results"], pictures)
-        return {**told, EVALUATED: [evaluation.model_dump(mode="json")]}
+        images = min(self.config.evaluate_limit, len(self.val.data))
+        evaluation = evaluation_of(self.recipe.data.val, measured[-1]["results"], images)
+        return {**entries, EVALUATED: [evaluation.model_dump(mode="json")]}
 
 
-def open_source(config: DatasetConfig) -> Source:
-    """The data set that a recipe names."""
-    data = dataset(config.name, config.split, **config.options)
+def open_source(config: DatasetConfig, labelers: Sequence[Labeler] = ()) -> Source:
+    """Open a data set of a recipe.
+
+    Args:
+        config: The data set's entry in the recipe.
+        labelers: Labelers that derive further ground truth.
+
+    Returns:
+        The data set with its name and weight.
+
+    Raises:
+        InputError: If the data set or one of its options is unknown, or its files cannot be used.
+    """
+    data = labelled(dataset(config.name, config.split, **config.options), labelers)
     return Source(data, f"{config.name}/{config.split}", config.weight)
 
 
 def make_balancer(name: str, options: Mapping[str, Any]) -> Balancer:
-    """The registered balancer of that name."""
+    """Build a registered balancer.
+
+    Args:
+        name: Name of the balancer.
+        options: Options of its builder.
+
+    Returns:
+        The balancer.
+
+    Raises:
+        InputError: If the name or an option is unknown.
+    """
     spec: BalancerSpec = registry().get("balancer", name)
     check_options(spec.build, options, f"balancer {name!r}")
     return cast(Balancer, spec.build(**options))

@@ -1,4 +1,4 @@
-"""Parameters in groups, and the optimizer over them."""
+"""The optimizer and its parameter groups."""
 
 from __future__ import annotations
 
@@ -12,11 +12,19 @@ from scenekit.recipe import TrainConfig
 from scenekit.training.schedules import lr_factor
 
 MOMENTUM = 0.9
-"""Of stochastic gradient descent."""
+"""Momentum of stochastic gradient descent."""
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW or SGD with momentum; each group knows its share of the peak learning rate as `factor`."""
+    """Build AdamW or SGD with momentum; each parameter group holds its share of the peak learning rate as `factor`.
+
+    Args:
+        model: The model.
+        config: The recipe's training section.
+
+    Returns:
+        The optimizer.
+    """
     groups = parameter_groups(model, config)
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr)
@@ -24,9 +32,16 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, object]]:
-    """Backbone and the rest, with and without weight decay; frozen parameters are left out.
+    """Group trainable parameters: backbone and the rest, with and without weight decay.
 
     Vectors and scalars (biases, and weights of norms) do not decay: shrinking them regularizes nothing.
+
+    Args:
+        model: The model.
+        config: The recipe's training section.
+
+    Returns:
+        Parameter groups of an optimizer, with `factor` and `weight_decay`.
     """
     backbone = set(_backbone_parameters(model))
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
@@ -39,7 +54,16 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, ob
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, config: TrainConfig, step: int) -> float:
-    """Put the rate of `step` into all groups; returns the one of groups without a factor."""
+    """Set the learning rate of a step in all parameter groups.
+
+    Args:
+        optimizer: The optimizer.
+        config: The recipe's training section.
+        step: The step, from 0.
+
+    Returns:
+        The learning rate of groups whose factor is 1.
+    """
     rate = config.lr * lr_factor(config, step)
     for group in optimizer.param_groups:
         group["lr"] = rate * group["factor"]

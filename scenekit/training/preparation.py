@@ -1,11 +1,11 @@
-"""What tasks must know before the network is built, found out once, when a run starts (`TaskSpec.prepare`)."""
+"""Options that tasks determine from the ground truth once, when a run starts (`TaskSpec.prepare`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from scenekit.config import validated
+from scenekit.config import merged, validated
 from scenekit.data.loader import Source
 from scenekit.data.scenes import spread_scenes
 from scenekit.errors import PluginError
@@ -15,34 +15,63 @@ from scenekit.recipe import Recipe
 from scenekit.scene import Scene
 
 SCENES = 2000
-"""At most so many scenes of all data sets together are shown to a task, as many of each data set."""
+"""Upper limit of the number of scenes, of all data sets together, that a task sees; the same number of each data set.
+"""
 
 Options: TypeAlias = Mapping[str, Any]
-Watch: TypeAlias = Callable[[Iterator[Scene], int], Iterable[Scene]]
+Track: TypeAlias = Callable[[Iterator[Scene], int], Iterable[Scene]]
+"""Shows the progress of reading a number of scenes."""
 
 
 def prepares(recipe: Recipe) -> bool:
-    """Whether any of the tasks has something to find out."""
+    """Return whether any task of a recipe determines options from the ground truth.
+
+    Args:
+        recipe: The recipe.
+
+    Returns:
+        Whether a task has `prepare`.
+    """
     return any(registry().get("task", name).prepare is not None for name in recipe.model.tasks)
 
 
-def prepared(recipe: Recipe, sources: Sequence[Source], initial: SceneModel | None, watch: Watch) -> Recipe:
-    """The recipe with the options of every task completed.
+def prepared(recipe: Recipe, sources: Sequence[Source], initial: SceneModel | None, track: Track) -> Recipe:
+    """Complete the options of every task.
 
-    What the recipe leaves open is taken from the `initial` model, whose weights are to fit; the rest the task finds out
-    from the ground truth, in the data sets' own words. `watch` goes round the scenes as they are read.
+    What the recipe leaves open is taken from the initial model, whose weights have to fit; the task determines the rest
+    from the ground truth, with the class names of the data sets.
+
+    Args:
+        recipe: The recipe.
+        sources: Data sets of the run.
+        initial: The model whose weights the run starts from, if any.
+        track: Shows the progress of reading the scenes.
+
+    Returns:
+        The recipe with complete options.
+
+    Raises:
+        PluginError: If `prepare` of a task returns something else than its configuration.
     """
     tasks = dict(recipe.model.tasks)
     for name, values in tasks.items():
         spec: TaskSpec = registry().get("task", name)
         if spec.prepare is not None:
             known = {} if initial is None else initial.config.tasks.get(name, {})
-            tasks[name] = _completed(spec, laid_over(known, values), watch(_scenes(sources), _count(sources)))
+            tasks[name] = _completed(spec, merged(known, values), track(_scenes(sources), _count(sources)))
     return with_tasks(recipe, tasks)
 
 
 def adopted(recipe: Recipe, before: Recipe) -> Recipe:
-    """The recipe of a run that goes on, with what its tasks found out when it started."""
+    """Return the recipe of a resumed run with the options that its tasks determined when it started.
+
+    Args:
+        recipe: The recipe as it is now.
+        before: The stored recipe of the run.
+
+    Returns:
+        The recipe with complete options.
+    """
     tasks = {
         name: _filled(values, before.model.tasks.get(name, {}))
         if registry().get("task", name).prepare is not None
@@ -53,22 +82,21 @@ def adopted(recipe: Recipe, before: Recipe) -> Recipe:
 
 
 def with_tasks(recipe: Recipe, tasks: Mapping[str, dict[str, Any]]) -> Recipe:
-    """The same run with other options of its tasks."""
+    """Return a recipe with other options of its tasks.
+
+    Args:
+        recipe: The recipe.
+        tasks: Options by name of the task.
+
+    Returns:
+        The changed recipe.
+    """
     model = recipe.model.model_copy(update={"tasks": dict(tasks)})
     return recipe.model_copy(update={"model": model})
 
 
-def laid_over(base: Options, changes: Options) -> dict[str, Any]:
-    """`base` with `changes` in its place, section by section."""
-    merged = dict(base)
-    for name, value in changes.items():
-        below = merged.get(name)
-        merged[name] = laid_over(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return merged
-
-
 def _filled(values: Options, known: Options) -> dict[str, Any]:
-    """`values`, and what is `known` of entries that are missing there or None."""
+    """Return `values`, with the `known` entries in place of those that are missing or None."""
     filled = {**known, **{name: value for name, value in values.items() if value is not None or name not in known}}
     for name, value in values.items():
         if isinstance(value, Mapping) and isinstance(known.get(name), Mapping):
@@ -77,20 +105,20 @@ def _filled(values: Options, known: Options) -> dict[str, Any]:
 
 
 def _completed(spec: TaskSpec, values: Options, scenes: Iterable[Scene]) -> dict[str, Any]:
-    """The values as they are written, and what `prepare` changed about them."""
+    """Return the written values, with the changes that `prepare` made."""
     assert spec.prepare is not None
-    given = validated(spec.config, values, f"task {spec.name!r}")
+    config = validated(spec.config, values, f"task {spec.name!r}")
     with naming_plugin(spec):
-        made: object = spec.prepare(given, scenes)
+        made: object = spec.prepare(config, scenes)
         if not isinstance(made, spec.config):
             raise PluginError(
-                f"`prepare` of task {spec.name!r} must give a {spec.config.__name__}, got {type(made).__name__}"
+                f"`prepare` of task {spec.name!r} must return a {spec.config.__name__}, got {type(made).__name__}"
             )
-    return laid_over(values, _changes(given.model_dump(mode="json"), made.model_dump(mode="json")))
+    return merged(values, _changes(config.model_dump(mode="json"), made.model_dump(mode="json")))
 
 
 def _changes(before: Options, after: Options) -> dict[str, Any]:
-    """Entries of `after` that differ, section by section."""
+    """Return the entries of `after` that differ, section by section."""
     changed = {name: value for name, value in after.items() if name not in before or value != before[name]}
     for name, value in changed.items():
         if isinstance(value, Mapping) and isinstance(before.get(name), Mapping):

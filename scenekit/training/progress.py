@@ -1,4 +1,4 @@
-"""What a person sees of a run, on standard error: a bar on a terminal, else a line now and then."""
+"""Progress of a run on standard error: a bar on a terminal, else a line at each line of the log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Reporter:
-    """Shows steps and the last line of the log."""
+    """A display of steps and of the last line of the log."""
 
     def __init__(self, console: Console, steps: int, start: int) -> None:
         self.console = console
@@ -23,36 +23,67 @@ class Reporter:
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[status]}"),
         )
         self.bar = Progress(*columns, console=console, disable=not console.is_terminal)
-        self.task = self.bar.add_task("training", total=steps, completed=start, told="")
+        self.task = self.bar.add_task("training", total=steps, completed=start, status="")
 
-    def said(self, text: str) -> None:
-        """Something to know before the run goes on."""
+    def announce(self, text: str) -> None:
+        """Print a message above the bar.
+
+        Args:
+            text: The message.
+        """
         self.console.print(text, markup=False, soft_wrap=True)
 
-    def advanced(self, step: int) -> None:
-        """`step` steps are done."""
+    def advance(self, step: int) -> None:
+        """Update the number of finished steps.
+
+        Args:
+            step: Number of finished steps.
+        """
         self.bar.update(self.task, completed=step)
 
-    def logged(self, record: Mapping[str, Any]) -> None:
-        """A line of the log was written."""
-        told = f"loss {record['loss']:.3f}, {record['images_per_second']:.1f} images/s"
-        self.bar.update(self.task, told=told)
+    def show(self, record: Mapping[str, Any]) -> None:
+        """Show a record of the log.
+
+        Args:
+            record: The record as it was written.
+        """
+        status = f"loss {record['loss']:.3f}, {record['images_per_second']:.1f} images/s"
+        self.bar.update(self.task, status=status)
         if not self.console.is_terminal:
-            self.console.print(f"step {record['step']}/{self.steps}: {told}")
+            self.console.print(f"step {record['step']}/{self.steps}: {status}")
 
 
-def watched(items: Iterable[T], description: str, total: int, shown: bool) -> Iterator[T]:
-    """Yield `items` under a bar that shows on a terminal only, from the first one on, and goes when done."""
+def tracked(items: Iterable[T], description: str, total: int, shown: bool) -> Iterator[T]:
+    """Yield items under a progress bar that shows on a terminal only, from the first item on, and disappears when done.
+
+    Args:
+        items: The items.
+        description: Text before the bar.
+        total: Number of items.
+        shown: Whether the bar is shown at all.
+
+    Yields:
+        The items, in their order.
+    """
     console = Console(stderr=True, quiet=not shown)
     yield from track(items, description, total, console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager
 def reporting(shown: bool, steps: int, start: int) -> Iterator[Reporter]:
-    """A reporter for the time of the run; one that says nothing unless `shown`."""
+    """Provide a reporter for the time of a run.
+
+    Args:
+        shown: Whether the reporter prints anything.
+        steps: Number of steps of the run.
+        start: Number of steps that are finished already.
+
+    Yields:
+        The reporter.
+    """
     reporter = Reporter(Console(stderr=True, highlight=False, quiet=not shown), steps, start)
     with reporter.bar:
         yield reporter

@@ -13,14 +13,22 @@ ONE_CYCLE_END = 1e-4
 """Share of the peak at the end of one_cycle."""
 
 MILESTONES = (2 / 3, 8 / 9)
-"""When `step` divides the rate by ten: Detectron's 60k and 80k of 90k iterations."""
+"""Shares of the run at which `step` divides the rate by ten: Detectron's 60k and 80k of 90k iterations."""
 
 
 def lr_factor(config: TrainConfig, step: int) -> float:
-    """Share of the peak learning rate in step 0 to `config.steps` - 1."""
+    """Compute the share of the peak learning rate in a step.
+
+    Args:
+        config: The recipe's training section.
+        step: The step, from 0 to `config.steps` - 1.
+
+    Returns:
+        A factor from 0 to 1.
+    """
     warmup = min(config.warmup, config.steps)
     if step < warmup:
-        return _warming(config, step / warmup)
+        return _warmup_factor(config, step / warmup)
     progress = (step - warmup) / max(1, config.steps - warmup)
     match config.schedule:
         case "one_cycle":
@@ -33,12 +41,12 @@ def lr_factor(config: TrainConfig, step: int) -> float:
             return 1.0
 
 
-def _warming(config: TrainConfig, progress: float) -> float:
-    """Up to the peak: along a cosine in one_cycle, else in a straight line."""
+def _warmup_factor(config: TrainConfig, progress: float) -> float:
+    """Return the factor during warm-up: along a cosine in one_cycle, else in a straight line."""
     risen = 1 - _cosine(progress) if config.schedule == "one_cycle" else progress
     return WARMUP_START + (1 - WARMUP_START) * risen
 
 
 def _cosine(progress: float) -> float:
-    """From 1 at progress 0 to 0 at 1."""
+    """Return a half cosine wave from 1 at progress 0 to 0 at 1."""
     return (1 + math.cos(math.pi * progress)) / 2

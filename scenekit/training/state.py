@@ -1,4 +1,4 @@
-"""What a run keeps so that it can go on exactly: checkpoint folders, the newest last.
+"""Checkpoints of a run, from which it can be resumed exactly.
 
 A checkpoint `checkpoints/step_00000500/` holds the model as `scenekit.load` reads it (with averaged weights, where the
 run averages), and `state.pt` with everything else. Random numbers need no state: they are drawn from (seed, step).
@@ -23,13 +23,24 @@ FORMAT_VERSION = 1
 """Version of `state.pt`."""
 
 ENTRIES = ("step", "weights", "optimizer", "ema", "scaler", "window")
-"""What `state.pt` cannot do without."""
+"""Required entries of `state.pt`."""
 
 CHECKPOINTS, STATE = "checkpoints", "state.pt"
 
 
 def save_checkpoint(out: Path, step: int, model: SceneModel, state: Mapping[str, Any], keep: int) -> Path:
-    """Write one checkpoint and remove all but the last `keep`; there never is half a one under its final name."""
+    """Write a checkpoint, atomically, and remove all but the latest ones.
+
+    Args:
+        out: Folder of the run.
+        step: Number of finished steps.
+        model: The model as it would be used.
+        state: Entries of `state.pt` other than the step.
+        keep: Number of checkpoints to keep.
+
+    Returns:
+        Folder of the checkpoint.
+    """
     folder = out / CHECKPOINTS / f"step_{step:08d}"
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -45,23 +56,40 @@ def save_checkpoint(out: Path, step: int, model: SceneModel, state: Mapping[str,
 
 
 def checkpoints(out: Path) -> list[Path]:
-    """Finished checkpoints of a run, oldest first."""
+    """List the complete checkpoints of a run.
+
+    Args:
+        out: Folder of the run.
+
+    Returns:
+        Folders of the checkpoints, oldest first.
+    """
     return sorted((out / CHECKPOINTS).glob("step_*"))
 
 
 def load_state(folder: Path) -> dict[str, Any]:
-    """The state of a checkpoint; only tensors and plain data are read. InputError where the file is unusable."""
+    """Load the state of a checkpoint; only tensors and plain data are read.
+
+    Args:
+        folder: Folder of the checkpoint.
+
+    Returns:
+        The entries of `state.pt`.
+
+    Raises:
+        InputError: If the file is missing, damaged, incomplete or of another version.
+    """
     path = folder / STATE
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; remove {folder} to resume from the checkpoint before") from error
+        raise InputError(f"{path}: no such file; remove {folder} to resume from the previous checkpoint") from error
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        raise InputError(f"{path}: damaged or cut off; remove {folder} to resume from the checkpoint before") from error
-    found = state.get("format_version") if isinstance(state, dict) else None
-    if found != FORMAT_VERSION:
-        raise InputError(f"{path}: format version {FORMAT_VERSION} is expected, got {found!r}; use a matching scenekit")
+        raise InputError(f"{path}: damaged or cut off; remove {folder} to use the previous checkpoint") from error
+    version = state.get("format_version") if isinstance(state, dict) else None
+    if version != FORMAT_VERSION:
+        raise InputError(f"{path}: expected format version {FORMAT_VERSION}, got {version!r}; use a matching scenekit")
     missing = [name for name in ENTRIES if name not in state]
     if missing:
-        raise InputError(f"{path}: {missing[0]!r} is missing; remove {folder} to resume from the checkpoint before")
+        raise InputError(f"{path}: {missing[0]!r} is missing; remove {folder} to resume from the previous checkpoint")
     return dict(state)

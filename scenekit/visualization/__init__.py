@@ -1,42 +1,32 @@
 """Looking at scenes: images layer by layer, and a report in one HTML file."""
 
-from scenekit.visualization.birds_eye import draw_birds_eye
-from scenekit.visualization.boxes3d import draw_boxes3d
 from scenekit.visualization.draw import (
-    Layer,
     draw_boxes,
-    draw_keypoints,
     draw_layers,
-    draw_masks,
-    draw_panoptic,
     draw_scene,
-    draw_semantic,
+    draw_views,
 )
 from scenekit.visualization.export.mesh_scene import save_mesh
 from scenekit.visualization.export.rerun_recording import Recording, recording
 from scenekit.visualization.graph.drawing import graph_note, graph_svg
-from scenekit.visualization.meshes import draw_meshes
 from scenekit.visualization.palette import label_color, object_color
 from scenekit.visualization.report.page import ReportEntry, write_report
+from scenekit.visualization.scene_canvas import Canvas, Layer, on_canvas
 
 __all__ = [
+    "Canvas",
     "Layer",
     "Recording",
     "ReportEntry",
-    "draw_birds_eye",
     "draw_boxes",
-    "draw_boxes3d",
-    "draw_keypoints",
     "draw_layers",
-    "draw_masks",
-    "draw_meshes",
-    "draw_panoptic",
     "draw_scene",
-    "draw_semantic",
+    "draw_views",
     "graph_note",
     "graph_svg",
     "label_color",
     "object_color",
+    "on_canvas",
     "recording",
     "save_mesh",
     "write_report",

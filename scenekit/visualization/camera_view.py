@@ -12,9 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from scenekit.keys import BOXES3D
 from scenekit.scene import Scene
-from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.cameras import Camera
 from scenekit.visualization.canvas import scale_of
 from scenekit.visualization.palette import WHITE
@@ -88,38 +86,6 @@ def cut(points: Float[np.ndarray, "n 3"], inside: Float[np.ndarray, " n"]) -> Fl
 def camera_of(scene: Scene) -> Camera:
     """The scene's camera; without one the default camera for its size, which is an assumed one."""
     return Camera.default(*scene.size) if scene.camera is None else scene.camera
-
-
-def drawable_cuboids(scene: Scene) -> tuple[list[int], Boxes3D]:
-    """Rows of the objects that have a 3D box, and these boxes.
-
-    Boxes that cannot be (not finite, a side of 0 or less, no rotation; see `Boxes3D.valid`) are left out.
-    """
-    boxes = scene[BOXES3D]
-    rows = (scene.rows_with(BOXES3D) & boxes.valid).nonzero()[:, 0]
-    return rows.tolist(), boxes[rows]
-
-
-def has_front(scene: Scene) -> list[bool]:
-    """Of each object, whether its class has a front: a ball has none, nor has what looks the same turned half round."""
-    return [scene.vocabulary.symmetry.get(name, 1) == 1 for name in scene.names()]
-
-
-def distances(boxes: Boxes3D) -> list[float]:
-    """Metres from the camera to the middle of each box."""
-    metres: list[float] = boxes.center.norm(dim=1).tolist()
-    return metres
-
-
-def metres_text(distance: float, assumed: bool) -> str:
-    """`2.4 m`; with a tilde where the camera is assumed."""
-    return f"{'~' if assumed else ''}{distance:.1f} m"
-
-
-def cuboid_text(name: str, boxes: Boxes3D, index: int, assumed: bool) -> str:
-    """`chair 0.93 · 2.4 m`: label, score of the box where it has one, and distance."""
-    score = "" if boxes.scores is None else f" {boxes.scores[index].item():.2f}"
-    return f"{name}{score} · {metres_text(distances(boxes)[index], assumed)}"
 
 
 def camera_tags(view: View) -> Iterator[Tag]:

@@ -6,39 +6,29 @@ scene's size (see `canvas`). Letters: H W pixels of the scene, h w pixels of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 from PIL import Image, ImageDraw
-from scipy import ndimage
 
-from scenekit.errors import InputError, nearest
-from scenekit.hooks import TaskSpec, registry
+from scenekit.errors import InputError, PluginError, nearest
+from scenekit.hooks import TaskSpec, naming_plugin, registry
 from scenekit.io.images import ImageSource, read_image, rounded
-from scenekit.keys import AMODAL_MASKS, DEPTH, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, SEMANTIC, Key, Stream
+from scenekit.keys import OBJECTS, Key, Stream
 from scenekit.scene import Scene
-from scenekit.structures.keypoints import ABSENT, VISIBLE
-from scenekit.structures.panoptic import Panoptic, Segment
-from scenekit.structures.vocabulary import Skeleton
 from scenekit.visualization.canvas import (
     Style,
     draw_smooth,
     drawable_boxes,
-    enlarge_map,
-    enlarge_mask,
     enlarged,
-    fill,
-    inner_edge,
-    paint_map,
     scale_of,
 )
-from scenekit.visualization.palette import BLACK, WHITE, Color, label_color, object_color
+from scenekit.visualization.palette import BLACK, Color, object_color
+from scenekit.visualization.scene_canvas import Canvas, Layer
 from scenekit.visualization.text_labels import Rect, Spot, Tag, draw_tags, roomiest_spot
-
-Layer = Callable[[Image.Image, Scene], Image.Image]
-"""(image, scene) -> image of the same size; what `TaskSpec.draw` takes."""
 
 Region: TypeAlias = tuple[int, Bool[np.ndarray, "H W"]]
 """An id and the pixels it covers."""
@@ -46,10 +36,8 @@ Region: TypeAlias = tuple[int, Bool[np.ndarray, "H W"]]
 BOXES = "boxes"
 """Name of the layer that the core itself draws."""
 
-AREAS: tuple[Key[Any, Any], ...] = (DEPTH, SEMANTIC, PANOPTIC, AMODAL_MASKS, MASKS)
-"""Keys whose drawings cover areas, the largest first."""
-
-MASK_OPACITY, MAP_OPACITY = 0.45, 0.55
+MAP_OPACITY = 0.55
+"""Of the tint of a map that covers the whole image."""
 
 NAMED_SHARE = 0.004
 """Regions of a map get their name written when they cover more of the image than this."""
@@ -93,7 +81,28 @@ def base_image(scene: Scene, image: ImageSource | None = None) -> Image.Image:
 def available_layers(scene: Scene) -> dict[str, Layer]:
     """Every layer that can be drawn of this scene, by name."""
     boxes: dict[str, Layer] = {BOXES: draw_boxes} if OBJECTS in scene.streams else {}
-    return {**boxes, **{name: spec.draw for name, spec in drawn_tasks(scene).items() if spec.draw is not None}}
+    return {**boxes, **{name: partial(draw_task, spec) for name, spec in drawn_tasks(scene).items()}}
+
+
+def draw_task(spec: TaskSpec, image: Image.Image, scene: Scene) -> Image.Image:
+    """Return a copy of the image, which may be a multiple of the size of the scene, with what the task draws on it.
+
+    Raises:
+        PluginError: Where `draw` of the task returns something, or makes an image of another size.
+    """
+    assert spec.draw is not None
+    canvas = Canvas(image.copy(), scene.size)
+    with naming_plugin(spec):
+        returned: object = spec.draw(canvas, scene)
+        if returned is not None:
+            kind = type(returned).__name__
+            raise PluginError(f"`draw` of task {spec.name!r} must draw on the canvas and return None, got {kind}")
+        if not isinstance(canvas.image, Image.Image) or canvas.image.size != image.size:
+            raise PluginError(
+                f"`draw` of task {spec.name!r} must leave an image of {image.size} pixels on the canvas, "
+                f"got {canvas.image!r}"
+            )
+    return canvas.image
 
 
 def chosen_layers(scene: Scene, names: Sequence[str] | None) -> dict[str, Layer]:
@@ -122,9 +131,25 @@ def _compatible(tasks: Mapping[str, TaskSpec]) -> list[str]:
 
 def drawn_tasks(scene: Scene) -> dict[str, TaskSpec]:
     """Installed tasks that draw and give something that the scene has; areas come before lines, which stay on top."""
-    tasks = [spec for spec in registry().tasks.values() if spec.draw is not None]
-    drawable = [spec for spec in tasks if any(_has(scene, key) for key in spec.provides)]
-    return {spec.name: spec for spec in sorted(drawable, key=_depth_in_stack)}
+    drawable = (spec for spec in tasks_in(scene) if spec.draw is not None)
+    return {spec.name: spec for spec in sorted(drawable, key=lambda spec: spec.draw_covers.value)}
+
+
+def tasks_in(scene: Scene) -> list[TaskSpec]:
+    """Return the installed tasks that provide something that the scene has."""
+    return [spec for spec in registry().tasks.values() if any(_has(scene, key) for key in spec.provides)]
+
+
+def draw_views(scene: Scene) -> dict[str, Image.Image]:
+    """Draw the further images of a scene, such as the one from above.
+
+    Args:
+        scene: What to draw.
+
+    Returns:
+        Images by name: the `views` of all installed tasks that provide something that the scene has.
+    """
+    return {name: view(scene) for spec in tasks_in(scene) for name, view in spec.views.items()}
 
 
 def draw_boxes(picture: Image.Image, scene: Scene, *, labels: bool = True) -> Image.Image:
@@ -144,109 +169,6 @@ def draw_boxes(picture: Image.Image, scene: Scene, *, labels: bool = True) -> Im
     return draw_tags(drawn, tags) if labels else drawn
 
 
-def draw_masks(picture: Image.Image, scene: Scene, *, labels: bool = True) -> Image.Image:
-    """Each object's mask as a translucent fill, outlined just inside its border; large masks lie under small ones."""
-    drawn = picture.convert("RGB")
-    colors, texts, spots = object_colors(scene), object_texts(scene), {}
-    masks, scale = scene[MASKS], scale_of(picture, scene)
-    areas, rows = masks.area.tolist(), scene.rows_with(MASKS).nonzero()[:, 0].tolist()
-    for row in sorted(rows, key=lambda row: -areas[row]):
-        mask = masks[[row]].dense[0].numpy()
-        if mask.any():
-            fill_mask(drawn, mask, colors[row])
-            spots[row] = roomiest_spot(mask, scale)
-    rects = object_rects(picture, scene)
-    tags = [Tag(texts[row], colors[row], rects[row], spots[row]) for row in rows if row in spots and row in rects]
-    return draw_tags(drawn, tags) if labels else drawn
-
-
-def fill_mask(picture: Image.Image, mask: Bool[np.ndarray, "H W"], color: Color) -> None:
-    """Fill and outline one mask, in place."""
-    region, corner = enlarge_mask(mask, picture.size)
-    fill(picture, region, corner, color, MASK_OPACITY)
-    fill(picture, inner_edge(region, Style.of(picture).line), corner, color, 1.0)
-
-
-def draw_keypoints(picture: Image.Image, scene: Scene) -> Image.Image:
-    """Skeletons: limbs in the object's color, visible points filled with white, hidden ones with black."""
-    colors, scale = object_colors(scene), scale_of(picture, scene)
-    keypoints = scene[KEYPOINTS]
-    xy = keypoints.xy.detach().cpu().double().numpy() * scale
-    seen = np.where(np.isfinite(xy).all(axis=-1), keypoints.visibility.cpu().numpy(), ABSENT)
-    skeletons = [scene.vocabulary.skeletons.get(name) for name in scene.names()]
-    width = Style.of(picture).line
-
-    def paint(layer: ImageDraw.ImageDraw, zoom: int) -> None:
-        for row in scene.rows_with(KEYPOINTS).nonzero()[:, 0].tolist():
-            for line, color in ((zoom * (width + 2), (*BLACK, 150)), (zoom * width, colors[row])):
-                for a, b in limbs(skeletons[row], seen[row]):
-                    layer.line([*(zoom * xy[row, a]), *(zoom * xy[row, b])], fill=color, width=round(line))
-            for (x, y), visibility in zip(zoom * xy[row], seen[row], strict=True):
-                if visibility != ABSENT:
-                    inside = WHITE if visibility == VISIBLE else BLACK
-                    layer.circle((x, y), zoom * 1.7 * width, inside, outline=colors[row], width=zoom * width)
-
-    return draw_smooth(picture, paint) if len(keypoints) else picture.copy()
-
-
-def limbs(skeleton: Skeleton | None, seen: Int[np.ndarray, " K"]) -> Iterator[tuple[int, int]]:
-    """Pairs of points to join: the edges of a skeleton both of whose ends are there."""
-    if skeleton is None:
-        return
-    for edge in skeleton.edges:
-        a, b = (skeleton.points.index(name) for name in edge)
-        if seen[a] != ABSENT and seen[b] != ABSENT:
-            yield a, b
-
-
-def draw_semantic(picture: Image.Image, scene: Scene, *, labels: bool = True) -> Image.Image:
-    """Every pixel tinted by its label, with the name in each connected part that has room for it."""
-    names = scene.vocabulary.labels
-    ids = scene[SEMANTIC].cpu().numpy()
-    present = [int(label) for label in np.unique(ids) if 0 <= label < len(names)]
-    colors = {label: label_color(label, muted=label >= len(scene.vocabulary.things)) for label in present}
-    drawn = paint_map(picture, enlarge_map(ids, picture.size), colors, MAP_OPACITY)
-    tags = [
-        Tag(names[label], colors[label], around(spot), spot)
-        for label, spot in named_regions(picture, scene, label_parts(ids, present))
-    ]
-    return draw_tags(drawn, tags) if labels else drawn
-
-
-def draw_panoptic(picture: Image.Image, scene: Scene, *, labels: bool = True) -> Image.Image:
-    """Every segment tinted, objects in their own color and stuff in that of its label, with names."""
-    panoptic = scene[PANOPTIC]
-    ids = panoptic.ids.cpu().numpy()
-    colors = segment_colors(scene, panoptic)
-    drawn = paint_map(picture, enlarge_map(ids, picture.size), colors, MAP_OPACITY)
-    names = {segment.id: scene.vocabulary.labels[segment.label] for segment in panoptic.segments}
-    segments = ((value, ids == value) for value in names)
-    tags = [
-        Tag(names[value], colors[value], around(spot), spot) for value, spot in named_regions(picture, scene, segments)
-    ]
-    return draw_tags(drawn, tags) if labels else drawn
-
-
-def segment_colors(scene: Scene, panoptic: Panoptic) -> dict[int, Color]:
-    """The color of each segment by its id: that of the object it stands for, or of its label."""
-    of_objects = object_colors(scene)
-
-    def color(segment: Segment) -> Color:
-        if segment.object is not None:
-            return of_objects[segment.object]
-        return object_color(segment.label, segment.id) if segment.is_thing else label_color(segment.label, muted=True)
-
-    return {segment.id: color(segment) for segment in panoptic.segments}
-
-
-def label_parts(ids: Int[np.ndarray, "H W"], labels: Iterable[int]) -> Iterator[Region]:
-    """Each label with each of its connected parts that is large enough to be named."""
-    for label in labels:
-        parts, _ = ndimage.label(ids == label)
-        shares = np.bincount(parts.ravel()) / parts.size
-        yield from ((label, parts == part) for part in range(1, len(shares)) if shares[part] > NAMED_SHARE)
-
-
 def named_regions(picture: Image.Image, scene: Scene, regions: Iterable[Region]) -> list[tuple[int, Spot]]:
     """(id, roomiest spot) of the regions that are large enough to be named, the cramped ones first."""
     scale = scale_of(picture, scene)
@@ -256,14 +178,8 @@ def named_regions(picture: Image.Image, scene: Scene, regions: Iterable[Region])
 
 def object_rects(picture: Image.Image, scene: Scene) -> dict[int, Rect]:
     """Boxes by row in pixels of the image, cut off at its border; without those that cannot be drawn."""
-    (sx, sy), (right, bottom) = scale_of(picture, scene), (picture.width - 1.0, picture.height - 1.0)
-
-    def scaled(x0: float, y0: float, x1: float, y1: float) -> Rect:
-        """Of the half-open box the pixels that it covers, both ends included, as Pillow counts them."""
-        x, y = (min(max(x0 * sx, 0.0), right), min(max(y0 * sy, 0.0), bottom))
-        return x, y, min(max(x1 * sx - 1, x), right), min(max(y1 * sy - 1, y), bottom)
-
-    return {row: scaled(*box) for row, box in drawable_boxes(scene)}
+    canvas = Canvas(picture, scene.size)
+    return {row: canvas.rect(box) for row, box in drawable_boxes(scene)}
 
 
 def object_colors(scene: Scene) -> list[Color]:
@@ -288,10 +204,6 @@ def around(spot: Spot) -> Rect:
 
 def _area(rect: Rect) -> float:
     return (rect[2] - rect[0]) * (rect[3] - rect[1])
-
-
-def _depth_in_stack(spec: TaskSpec) -> int:
-    return min((AREAS.index(key) for key in spec.provides if key in AREAS), default=len(AREAS))
 
 
 def _has(scene: Scene, key: Key[Any, Any]) -> bool:

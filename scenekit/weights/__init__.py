@@ -1,4 +1,4 @@
-"""Models by name: those that come with scenekit, on disk, other people's checkpoints, and the Hugging Face hub."""
+"""Models by name: shipped with scenekit, on disk, from other libraries, and from the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -22,16 +22,31 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
 def shipped() -> Mapping[str, Path]:
-    """The models that come with scenekit: their folders by name."""
+    """Return the models that come with scenekit.
+
+    Returns:
+        Their folders by name.
+    """
     return {folder.parent.name: folder.parent for folder in sorted(Path(__file__).parent.glob(f"*/{MANIFEST}"))}
 
 
 def load(name: str | os.PathLike[str], device: torch.device | str = "cpu") -> SceneModel:
-    """A model ready for inference.
+    """Load a model for inference.
 
-    `name` is a shipped model, a folder or a file that `save_model` wrote, "prefix/name" of an installed weight source,
-    or a repository of the Hugging Face hub as "owner/name" or "owner/name@revision". Raises InputError where there is
-    no such thing, or no such `device`.
+    ```python
+    model = sk.load("torchvision/maskrcnn_resnet50_fpn", device="cuda")
+    ```
+
+    Args:
+        name: A shipped model, a folder or a file that `save_model` wrote, "prefix/name" of an installed weight source,
+            or a repository of the Hugging Face hub as "owner/name" or "owner/name@revision".
+        device: Device that the model is moved to.
+
+    Returns:
+        The model, in evaluation mode.
+
+    Raises:
+        InputError: If there is no such model or device.
     """
     text, device = os.fspath(name), usable(device)
     if text in shipped():
@@ -45,7 +60,7 @@ def load(name: str | os.PathLike[str], device: torch.device | str = "cpu") -> Sc
     if _HUB_ID.fullmatch(text):
         return load_model(download(text), device)
     raise InputError(
-        f"unknown model {text!r}: expected a shipped one, a path, or owner/name of the hub{nearest(text, shipped())}"
+        f"unknown model {text!r}; expected a shipped one, a path, or owner/name of the hub{nearest(text, shipped())}"
     )
 
 

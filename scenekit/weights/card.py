@@ -1,4 +1,4 @@
-"""The model card: what a person and the hub want to know of a model, from its manifest and its evaluations."""
+"""The model card: Markdown for readers and for the hub, from a model's manifest and its evaluations."""
 
 from __future__ import annotations
 
@@ -11,47 +11,53 @@ from pydantic import ValidationError
 
 from scenekit.config import Config, explained
 from scenekit.errors import InputError
-from scenekit.keys import DEPTH, KEYPOINTS, MASKS, PANOPTIC, PHRASE_CAPTIONS, SEMANTIC, Key
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import DatasetConfig
 from scenekit.weights.transfer import named_axes
 
 PIPELINE = "object-detection"
-"""What the hub files a model under: it has one name for each, and every model here has a detector."""
-
-PURPOSES: Mapping[Key[Any, Any], str] = {
-    MASKS: "image-segmentation",
-    SEMANTIC: "image-segmentation",
-    PANOPTIC: "image-segmentation",
-    KEYPOINTS: "keypoint-detection",
-    DEPTH: "depth-estimation",
-    PHRASE_CAPTIONS: "image-to-text",
-}
-"""The hub's names for what tasks give."""
+"""The hub's category of a model: it allows one each, and every model here has a detector."""
 
 EVALUATED, TRAINED_ON = "evaluations", "trained_on"
-"""What a manifest's `extra` may hold for the card: a list of Evaluation, and names of data sets."""
+"""Entries of a manifest's `extra` that the card shows: a list of Evaluation, and names of data sets."""
 
 
 class Evaluation(Config):
-    """What `scenekit.evaluate` gave for a data set: `results` by task and metric, over so many `images`.
-
-    `data` names it and its split, as "coco/val"; `command` measures it again.
-    """
+    """The results of `scenekit.evaluate` on a data set."""
 
     data: str
+    """Name of the data set and its split, as "coco/val"."""
     results: dict[str, dict[str, Any]]
+    """Metrics by task and name."""
     images: int | None = None
+    """Number of images that were evaluated; None for the whole split."""
     command: str | None = None
+    """Command that repeats the evaluation."""
 
     def metrics(self, task: str) -> dict[str, float]:
-        """The plain numbers among a task's metrics; those per class are left to the manifest."""
+        """Return the plain numbers among a task's metrics; those per class stand in the manifest only.
+
+        Args:
+            task: Name of the task.
+
+        Returns:
+            Finite metrics by name.
+        """
         numbers = {name: value for name, value in self.results[task].items() if isinstance(value, int | float)}
         return {name: float(value) for name, value in numbers.items() if math.isfinite(value)}
 
 
 def evaluation_of(config: DatasetConfig, results: Mapping[str, Mapping[str, Any]], images: int) -> Evaluation:
-    """The record of an evaluation on the first `images` of a recipe's data set."""
+    """Return the record of an evaluation on the first images of a recipe's data set.
+
+    Args:
+        config: The data set's entry in the recipe.
+        results: Metrics by task and name.
+        images: Number of images that were evaluated.
+
+    Returns:
+        The record.
+    """
     command = ["scenekit evaluate --model NAME", f"--data {config.name}", f"--split {config.split}"]
     command += [f"--option {name}={value}" for name, value in config.options.items() if isinstance(value, int | float)]
     command.append(f"--limit {images}")
@@ -60,7 +66,17 @@ def evaluation_of(config: DatasetConfig, results: Mapping[str, Mapping[str, Any]
 
 
 def evaluations_in(manifest: Mapping[str, Any]) -> list[Evaluation]:
-    """Those that a manifest's `extra` holds. Raises InputError where they are something else."""
+    """Return the evaluations that a manifest holds.
+
+    Args:
+        manifest: The manifest.
+
+    Returns:
+        The evaluations, in their order.
+
+    Raises:
+        InputError: If the entries are not evaluations.
+    """
     try:
         return [Evaluation.model_validate(entry) for entry in manifest.get("extra", {}).get(EVALUATED, [])]
     except ValidationError as error:
@@ -68,18 +84,38 @@ def evaluations_in(manifest: Mapping[str, Any]) -> list[Evaluation]:
 
 
 def with_evaluations(manifest: Mapping[str, Any], evaluations: Sequence[Evaluation]) -> dict[str, Any]:
-    """The manifest with more evaluations behind those that it has."""
+    """Add evaluations to a manifest.
+
+    Args:
+        manifest: The manifest.
+        evaluations: Evaluations to append to its own.
+
+    Returns:
+        The changed manifest.
+    """
     added = [evaluation.model_dump(mode="json") for evaluation in evaluations]
     extra = manifest.get("extra", {})
     return {**manifest, "extra": {**extra, EVALUATED: [*extra.get(EVALUATED, []), *added]}}
 
 
 def model_card(model: SceneModel, name: str, manifest: Mapping[str, Any], size: int, license: str | None = None) -> str:
-    """Markdown with the front matter that the hub reads; `name` is what loads the model, `size` of its weights in
-    bytes.
+    """Render the model card as Markdown with the front matter that the hub reads.
+
+    Args:
+        model: The model.
+        name: Name by which the model is loaded.
+        manifest: The model's manifest.
+        size: Size of the weights, in bytes.
+        license: License as the hub names it.
+
+    Returns:
+        The card.
+
+    Raises:
+        InputError: If the manifest's evaluations cannot be read.
     """
-    measured = evaluations_in(manifest)
-    front = yaml.safe_dump(_front_matter(model, name, license, measured), sort_keys=False, allow_unicode=True)
+    evaluations = evaluations_in(manifest)
+    front = yaml.safe_dump(_front_matter(model, name, license, evaluations), sort_keys=False, allow_unicode=True)
     sections = [
         f"# {name.rpartition('/')[2]}",
         "One network that understands a whole scene in one pass, made with scenekit.",
@@ -88,7 +124,7 @@ def model_card(model: SceneModel, name: str, manifest: Mapping[str, Any], size: 
         *_network(model, size),
         *_classes(model),
         *_training(manifest),
-        *_measurements(name, measured),
+        *_evaluations(name, evaluations),
     ]
     return f"---\n{front}---\n\n" + "\n\n".join(sections) + "\n"
 
@@ -99,10 +135,10 @@ def _front_matter(
     front: dict[str, Any] = {"library_name": "scenekit", "pipeline_tag": PIPELINE}
     if license is not None:
         front["license"] = license
-    purposes = _purposes(model)
-    front["tags"] = list(dict.fromkeys(("scenekit", "computer-vision", PIPELINE, *purposes.values(), *model.tasks)))
+    tags = {name: spec.hub_tag for name, spec in model.specs.items() if spec.hub_tag is not None}
+    front["tags"] = list(dict.fromkeys(("scenekit", "computer-vision", PIPELINE, *tags.values(), *model.tasks)))
     results = [
-        _indexed(task, purposes.get(task, PIPELINE), evaluation)
+        _indexed(task, tags.get(task, PIPELINE), evaluation)
         for evaluation in evaluations
         for task in evaluation.results
         if evaluation.metrics(task)
@@ -112,30 +148,24 @@ def _front_matter(
     return front
 
 
-def _purposes(model: SceneModel) -> dict[str, str]:
-    """By task, where the hub has a name for it."""
-    found = ((name, key) for name, spec in model.specs.items() for key in spec.provides)
-    return {name: PURPOSES[key] for name, key in found if key in PURPOSES}
-
-
-def _indexed(task: str, purpose: str, evaluation: Evaluation) -> dict[str, Any]:
-    """One result as the hub's index of models has it."""
+def _indexed(task: str, tag: str, evaluation: Evaluation) -> dict[str, Any]:
+    """Return one result in the format of the hub's model index."""
     metrics = [
         {"type": metric, "name": f"{task} {metric}", "value": value}
         for metric, value in evaluation.metrics(task).items()
     ]
     data = {"type": evaluation.data.partition("/")[0], "name": evaluation.data}
-    return {"task": {"type": purpose, "name": task}, "dataset": data, "metrics": metrics}
+    return {"task": {"type": tag, "name": task}, "dataset": data, "metrics": metrics}
 
 
 def _tasks(model: SceneModel) -> Iterator[str]:
-    yield "## What it does"
+    yield "## Tasks"
     rows = [("objects", "a box, a label and a score for each object")]
-    yield _table(("task", "what it gives"), [*rows, *((spec.name, spec.summary) for spec in model.specs.values())])
+    yield _table(("task", "what it predicts"), [*rows, *((spec.name, spec.summary) for spec in model.specs.values())])
 
 
 def _use(name: str) -> Iterator[str]:
-    yield "## How to use it"
+    yield "## Usage"
     lines = [
         "import scenekit as sk",
         f'model = sk.load("{name}")',
@@ -157,17 +187,17 @@ def _network(model: SceneModel, size: int) -> Iterator[str]:
         ("parameters", f"{parameters / 1e6:.1f} million"),
         ("weights", f"{size / 1e6:.1f} MB"),
     ]
-    yield "## The network"
+    yield "## Network"
     yield _table(("part", ""), rows)
 
 
 def _with_options(name: str, options: Mapping[str, Any]) -> str:
-    told = ", ".join(f"{option}: {value}" for option, value in options.items() if not isinstance(value, Mapping))
-    return f"{name} ({told})" if told else name
+    listed = ", ".join(f"{option}: {value}" for option, value in options.items() if not isinstance(value, Mapping))
+    return f"{name} ({listed})" if listed else name
 
 
 def _classes(model: SceneModel) -> Iterator[str]:
-    """What it has names for; of a vocabulary's further words only those that a parameter stands for."""
+    """Yield the model's class names; beside the things, only names that belong to a parameter."""
     vocabulary = model.vocabulary
     used = {name for axes in named_axes(model).values() for axis in axes for name in axis.names}
     further = {
@@ -187,14 +217,14 @@ def _training(manifest: Mapping[str, Any]) -> Iterator[str]:
     if "step" in extra:
         facts.append(f"{extra['step']} training steps")
     if extra.get(TRAINED_ON):
-        facts.append(f"learned from {', '.join(extra[TRAINED_ON])}")
+        facts.append(f"trained on {', '.join(extra[TRAINED_ON])}")
     yield f"Made with {'; '.join(facts)}."
 
 
-def _measurements(name: str, evaluations: Sequence[Evaluation]) -> Iterator[str]:
-    yield "## How well it does"
+def _evaluations(name: str, evaluations: Sequence[Evaluation]) -> Iterator[str]:
+    yield "## Evaluation"
     if not evaluations:
-        yield f"Not measured yet: `scenekit evaluate --model {name} --data DATA --split SPLIT`."
+        yield f"Not evaluated yet; run `scenekit evaluate --model {name} --data DATA --split SPLIT`."
     for evaluation in evaluations:
         images = "" if evaluation.images is None else f", {evaluation.images} images"
         yield f"On {evaluation.data}{images}:"

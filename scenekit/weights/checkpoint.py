@@ -1,4 +1,4 @@
-"""A model on disk: weights, and a manifest that says what they are.
+"""A model on disk: weights, and a manifest that describes them.
 
 A folder holds them as `model.safetensors` and `manifest.json`; one `.safetensors` file has the manifest in its header.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -21,12 +22,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, listed, one_line
+from scenekit.hooks import registry
 from scenekit.io.files import write_atomically
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig
 from scenekit.structures.vocabulary import Vocabulary
+
+_log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 """Version of the manifest."""
@@ -34,26 +38,34 @@ FORMAT_VERSION = 1
 WEIGHTS, MANIFEST = "model.safetensors", "manifest.json"
 
 SUFFIX = ".safetensors"
-"""Ending of a model that is one file."""
+"""Suffix of a model that is one file."""
 
 HEADER = "scenekit"
-"""Where the manifest stands among the metadata of one file, as JSON."""
+"""Name of the metadata entry of one file that holds the manifest, as JSON."""
 
 ENTRIES = ("model", "vocabulary")
-"""What a manifest cannot do without; that of a folder needs "weights" too."""
+"""Required entries of a manifest; that of a folder needs "weights" too."""
 
 SHOWN = 3
-"""How many names of parameters a message spells out."""
+"""Number of parameter names that a message lists."""
 
 
 def save_model(
     model: SceneModel, path: str | Path, *, dtype: torch.dtype | None = None, extra: Mapping[str, Any] | None = None
 ) -> None:
-    """Write weights and manifest to a folder, or to one file if `path` ends in `.safetensors`.
+    """Write weights and manifest to a folder, or to one file if the path ends in `.safetensors`.
 
-    `dtype` stores floating-point weights smaller, `extra` goes into the manifest. Every file is whole or as it was
-    before; in a folder the manifest comes last and holds size and checksum of the weights, so that a pair that does not
-    belong together is found out when it is loaded. Raises InputError where the disk is full or refuses.
+    Every file is written atomically; in a folder the manifest is written last and holds size and checksum of the
+    weights, so that `load_model` refuses a pair that does not belong together.
+
+    Args:
+        model: The model.
+        path: Path of the folder or file.
+        dtype: Type in which floating-point weights are stored, such as torch.float16; their own if None.
+        extra: Further entries of the manifest.
+
+    Raises:
+        InputError: If the files cannot be written.
     """
     path = Path(path)
     state = {name: _stored(value, dtype) for name, value in model.state_dict().items()}
@@ -70,7 +82,14 @@ def save_model(
 
 
 def is_one_file(path: Path) -> bool:
-    """Whether a model of that name is one file; any other name is a folder's."""
+    """Return whether a model of this name is one file and not a folder.
+
+    Args:
+        path: Path of a model.
+
+    Returns:
+        Whether it is one file.
+    """
     return path.suffix == SUFFIX and not path.is_dir()
 
 
@@ -78,18 +97,35 @@ def _manifest(model: SceneModel, extra: Mapping[str, Any] | None) -> dict[str, A
     return {
         "format_version": FORMAT_VERSION,
         "scenekit": _own_version(),
-        # The weights are all here: what the backbone once started from need not be there again.
+        # All weights are in the file: the backbone's pretrained ones are not needed again.
         "model": without_pretrained(model.config).model_dump(mode="json"),
         "vocabulary": model.vocabulary.to_json(),
+        "packages": _packages(model),
         "extra": dict(extra or {}),
     }
 
 
-def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneModel:
-    """The model in the folder or the file that `save_model` wrote, in float32, ready for inference.
+def _packages(model: SceneModel) -> dict[str, str]:
+    """Return the distribution that each task's plugin comes from, by task."""
+    owners = {name: registry().owner(spec) for name, spec in model.specs.items()}
+    return {name: origin.distribution for name, origin in owners.items() if origin is not None}
 
-    Raises InputError for files that are missing, cut off, of another format or of another model, and for a device that
-    is not there.
+
+def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneModel:
+    """Load the model in the folder or the file that `save_model` wrote, in float32, ready for inference.
+
+    Tasks whose plugin is not installed are left out, with one warning that names them and the packages to install.
+
+    Args:
+        path: The folder, or a file that ends in `.safetensors`.
+        device: Where its parameters go.
+
+    Returns:
+        The model.
+
+    Raises:
+        InputError: Files are missing, cut off, of another format or of another model, a task requires one that is not
+            installed, or the device is not there.
     """
     path, device = Path(path), usable(device)
     manifest = read_manifest(path)
@@ -97,42 +133,78 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneMod
         config = ModelConfig.model_validate(manifest["model"])
         vocabulary = Vocabulary.from_json(manifest["vocabulary"])
     except (ValidationError, TypeError, KeyError) as error:
-        raise InputError(f"{_home(path)}: describes no model of this scenekit ({_one_line(error)})") from error
+        raise InputError(
+            f"{_home(path)}: does not describe a model of this version of scenekit ({one_line(error)}); "
+            "use the version that wrote it"
+        ) from error
     if not is_one_file(path):
         _check_fingerprint(path / WEIGHTS, manifest["weights"])
     state = _read_weights(path if is_one_file(path) else path / WEIGHTS)
-    model = build(config, vocabulary)
-    fill(model, state, f"{path}: the weights are of another model than the manifest says")
+    model, missing = _built(config, vocabulary, manifest.get("packages", {}))
+    if missing:
+        _log.warning("%s: %s", path, missing)
+        state = _of_parts(model, state)
+    fill(model, state, f"{path}: the weights are of another model than the manifest describes")
     return model.to(device).eval()
 
 
+def _built(config: ModelConfig, vocabulary: Vocabulary, packages: Mapping[str, str]) -> tuple[SceneModel, str]:
+    """Return the model of the tasks that are installed, and in one line which are not."""
+    missing = [name for name in config.tasks if name not in registry().names("task")]
+    if not missing:
+        return build(config, vocabulary), ""
+    names = ", ".join(f"{name!r} of {packages.get(name, 'an unknown package')}" for name in missing)
+    message = f"tasks whose plugin is not installed are left out: {names}; install the package to have them"
+    installed = {name: options for name, options in config.tasks.items() if name not in missing}
+    try:
+        return build(config.model_copy(update={"tasks": installed}), vocabulary), message
+    except InputError as error:
+        raise InputError(f"{error} ({message})") from error
+
+
+def _of_parts(model: SceneModel, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of those stages and heads that the model has."""
+    parts = {f"{kind}.{name}" for kind in ("stages", "heads") for name in getattr(model, kind)}
+    return {name: value for name, value in state.items() if ".".join(name.split(".")[:2]) in parts}
+
+
 def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest of a model's folder or file, checked for format and completeness."""
+    """Load and check the manifest of a model.
+
+    Args:
+        path: Path of the folder or file.
+
+    Returns:
+        The manifest as plain data.
+
+    Raises:
+        InputError: If the manifest is missing, damaged, incomplete or of another version.
+    """
     text = _header(path) if is_one_file(path) else _manifest_text(path)
     home, entries = _home(path), ENTRIES if is_one_file(path) else (*ENTRIES, "weights")
     try:
         manifest = json.loads(text)
     except ValueError as error:
-        raise InputError(f"{home}: JSON is expected; the file is damaged or cut off ({_one_line(error)})") from error
-    found = manifest.get("format_version") if isinstance(manifest, dict) else None
-    if found != FORMAT_VERSION:
-        raise InputError(f"{home}: format version {FORMAT_VERSION} is expected, got {found!r}; use a matching scenekit")
+        raise InputError(f"{home}: expected JSON; the file is damaged or cut off ({one_line(error)})") from error
+    stored = manifest.get("format_version") if isinstance(manifest, dict) else None
+    if stored != FORMAT_VERSION:
+        raise InputError(f"{home}: expected format version {FORMAT_VERSION}, got {stored!r}; use a matching scenekit")
     missing = [name for name in entries if name not in manifest]
     if missing:
-        raise InputError(f"{home}: {missing[0]!r} is missing; the manifest is incomplete")
-    for name in (*entries, *manifest.keys() & {"extra"}):
+        raise InputError(f"{home}: {missing[0]!r} is missing; save the model again")
+    for name in (*entries, *manifest.keys() & {"extra", "packages"}):
         if not isinstance(manifest[name], dict):
-            raise InputError(f"{home}: {name!r} should have entries of its own, got {type(manifest[name]).__name__}")
+            raise InputError(f"{home}: {name!r} must be a JSON object, got {type(manifest[name]).__name__}")
     return dict(manifest)
 
 
 def _home(path: Path) -> Path:
-    """The file that holds the manifest."""
+    """Return the file that holds the manifest."""
     return path if is_one_file(path) else path / MANIFEST
 
 
 def _manifest_text(folder: Path) -> str:
-    expected = f"{folder}: a folder with {MANIFEST} and {WEIGHTS} is expected"
+    expected = f"{folder}: expected a folder with {MANIFEST} and {WEIGHTS}"
     if not folder.is_dir():
         raise InputError(f"{expected}; there is no such folder")
     path = folder / MANIFEST
@@ -141,11 +213,11 @@ def _manifest_text(folder: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: JSON is expected; the file is damaged or cut off ({_one_line(error)})") from error
+        raise InputError(f"{path}: expected JSON; the file is damaged or cut off ({one_line(error)})") from error
 
 
 def _header(path: Path) -> str:
-    """The manifest in the header of one file."""
+    """Return the manifest in the header of one file."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
@@ -153,25 +225,43 @@ def _header(path: Path) -> str:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise InputError(
-            f"{path}: a whole safetensors file is expected; it was cut off or is none ({_one_line(error)})"
+            f"{path}: expected a complete safetensors file; this one is cut off or of another format "
+            f"({one_line(error)})"
         ) from error
     if HEADER not in metadata:
-        raise InputError(f"{path}: these weights have no manifest of scenekit; make a model of them: scenekit convert")
+        raise InputError(f"{path}: the file has no manifest of scenekit; convert it with `scenekit convert`")
     return str(metadata[HEADER])
 
 
 def usable(device: torch.device | str) -> torch.device:
-    """The device of that name; InputError for one that torch does not know or this machine does not have."""
+    """Return a device after checking that it is available.
+
+    Args:
+        device: The device or its name.
+
+    Returns:
+        The device.
+
+    Raises:
+        InputError: If torch does not know the device, or this machine does not have it.
+    """
     try:
-        found = torch.device(device)
-        torch.empty(0, device=found)  # takes no memory, but fails where the device is not there
+        available = torch.device(device)
+        torch.empty(0, device=available)  # needs no memory, but fails if the device is not available
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {str(device)!r} cannot be used here ({_one_line(error)})") from error
-    return found
+        raise InputError(f"device {str(device)!r} cannot be used here ({one_line(error)})") from error
+    return available
 
 
 def without_pretrained(config: ModelConfig) -> ModelConfig:
-    """The same architecture, started from nothing: the backbone, and what tasks name `weights` in their options."""
+    """Return the same architecture without pretrained weights, those of the backbone and in options of tasks.
+
+    Args:
+        config: The model's configuration.
+
+    Returns:
+        The changed configuration.
+    """
     backbone = config.backbone.model_copy(update={"weights": None})
     tasks = {name: _without_weights(options) for name, options in config.tasks.items()}
     return config.model_copy(update={"backbone": backbone, "tasks": tasks})
@@ -185,7 +275,7 @@ def _without_weights(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stored(value: Tensor, dtype: torch.dtype | None) -> Tensor:
-    """A copy to write; values that `dtype` cannot hold (beyond 65504 in float16) keep their type."""
+    """Return a copy to write; values that `dtype` cannot hold (beyond 65504 in float16) keep their type."""
     value = value.detach().cpu().contiguous().clone()
     if dtype is None or not value.is_floating_point():
         return value
@@ -195,11 +285,21 @@ def _stored(value: Tensor, dtype: torch.dtype | None) -> Tensor:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """What fails on the disk on the way (no space, no permission) becomes an InputError that names the file."""
+    """Raise failures of writing within the context as InputError that names the file.
+
+    Args:
+        path: The file or folder that is written.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        InputError: If there is no space left, or no permission.
+    """
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # torch.save raises RuntimeError
-        raise InputError(f"{path} cannot be written ({_one_line(error)})") from error
+        raise InputError(f"{path} cannot be written ({one_line(error)})") from error
 
 
 def _write_weights(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -207,7 +307,7 @@ def _write_weights(path: Path, state: Mapping[str, Tensor], metadata: dict[str, 
         draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
         try:
             draft.touch()
-            mode = draft.stat().st_mode  # of any new file; safetensors makes one that nobody else may read
+            mode = draft.stat().st_mode  # of any new file; safetensors makes one that only its owner may read
             save_file(dict(state), draft, metadata)
             draft.chmod(mode)
             draft.replace(path)
@@ -223,10 +323,10 @@ def _fingerprint(path: Path) -> dict[str, Any]:
 def _check_fingerprint(path: Path, expected: Mapping[str, Any]) -> None:
     if not path.is_file():
         raise InputError(f"{path}: no such file; a model needs it beside its {MANIFEST}")
-    found = _fingerprint(path)
-    if found["bytes"] != expected.get("bytes"):
-        raise InputError(f"{path}: {expected.get('bytes')} bytes are expected, got {found['bytes']}; it was cut off")
-    if found["sha256"] != expected.get("sha256"):
+    actual = _fingerprint(path)
+    if actual["bytes"] != expected.get("bytes"):
+        raise InputError(f"{path}: expected {expected.get('bytes')} bytes, got {actual['bytes']}; the file is cut off")
+    if actual["sha256"] != expected.get("sha256"):
         raise InputError(f"{path}: the checksum is not that of {MANIFEST}; the two files do not belong together")
 
 
@@ -234,31 +334,31 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: weights in safetensors format are expected ({_one_line(error)})") from error
+        raise InputError(f"{path}: expected weights in safetensors format ({one_line(error)})") from error
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
 
 
-def fill(model: SceneModel, state: Mapping[str, Tensor], fault: str) -> None:
-    """Load every parameter; where some do not fit, raise InputError: `fault`, and which they are."""
+def fill(model: SceneModel, state: Mapping[str, Tensor], reason: str) -> None:
+    """Load every parameter of a model.
+
+    Args:
+        model: The model.
+        state: Values by name of the parameters.
+        reason: What the error message begins with.
+
+    Raises:
+        InputError: If parameters are missing, unknown or of another shape; the message lists them.
+    """
     own = model.state_dict()
     findings = {
         "missing": [name for name in own if name not in state],
         "unknown": [name for name in state if name not in own],
         "of another shape": [n for n, v in state.items() if n in own and v.shape != own[n].shape],
     }
-    told = [f"{_listed(names)} {what}" for what, names in findings.items() if names]
-    if told:
-        raise InputError(f"{fault}: {'; '.join(told)}")
+    issues = [f"{listed(names, SHOWN)} {what}" for what, names in findings.items() if names]
+    if issues:
+        raise InputError(f"{reason}: {'; '.join(issues)}")
     model.load_state_dict(dict(state))
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _own_version() -> str:

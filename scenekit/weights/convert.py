@@ -1,4 +1,4 @@
-"""Checkpoints of other libraries become models of scenekit; what is inside them is the business of plugins."""
+"""Conversion of other libraries' checkpoints by the installed weight sources."""
 
 from __future__ import annotations
 
@@ -15,25 +15,47 @@ from scenekit.weights.checkpoint import without_pretrained
 
 
 def convert(source: str, checkpoint: str | Path, labels: Sequence[str] | None = None) -> SceneModel:
-    """The model that `checkpoint` holds, ready for inference.
+    """Convert a checkpoint of another library.
 
-    `source` is "prefix" or "prefix/name" of an installed weight source. `labels` give the classes other names, in the
-    order of the file: those of the things, or of things and stuff. Raises InputError for a source or a file that is not
-    there, for a file that is damaged or of another network, and for another number of labels.
+    ```python
+    model = scenekit.weights.convert("detectron2/mask_rcnn_R_50_FPN_3x", "model_final.pkl")
+    ```
+
+    Args:
+        source: "prefix" or "prefix/name" of an installed weight source.
+        checkpoint: Path of the checkpoint.
+        labels: Other class names, in the order of the file: those of the things, or of things and stuff.
+
+    Returns:
+        The model, in evaluation mode.
+
+    Raises:
+        InputError: If the source or the file does not exist, the file is damaged or of another network, or the number
+            of labels differs.
     """
     prefix, _, name = source.partition("/")
     reader = weight_source(prefix)
     if reader.convert is None:
-        raise InputError(f"the weights of {prefix!r} are loaded by name, not converted from files: use {prefix}/NAME")
+        raise InputError(f"the weights of {prefix!r} are loaded by name, not converted from files; use {prefix}/NAME")
     path = Path(checkpoint)
     if not path.is_file():
-        raise InputError(f"{path}: {'a file is expected, this is a folder' if path.is_dir() else 'no such file'}")
+        raise InputError(f"{path}: {'expected a file, got a folder' if path.is_dir() else 'no such file'}")
     model = reader.convert(name, path)
     return (model if labels is None else renamed(model, labels)).eval()
 
 
 def weight_source(prefix: str) -> WeightSource:
-    """The installed source of that prefix; InputError with the nearest one where there is none."""
+    """Return an installed weight source.
+
+    Args:
+        prefix: Name of the source.
+
+    Returns:
+        The source.
+
+    Raises:
+        InputError: If no such source is installed; the message names the nearest one.
+    """
     known = registry().names("weights")
     if prefix not in known:
         raise InputError(f"unknown source of weights {prefix!r}{nearest(prefix, known)}")
@@ -42,7 +64,18 @@ def weight_source(prefix: str) -> WeightSource:
 
 
 def renamed(model: SceneModel, labels: Sequence[str]) -> SceneModel:
-    """The same model with other names for its classes; skeletons and mirror pairs stay where they were."""
+    """Return the same model with other class names.
+
+    Args:
+        model: The model.
+        labels: Names of the things, or of things and stuff, in the order of the model.
+
+    Returns:
+        The model; skeletons and flip pairs are kept.
+
+    Raises:
+        InputError: If the number of labels differs.
+    """
     vocabulary = with_labels(model.vocabulary, labels)
     with_other_names = build(without_pretrained(model.config), vocabulary)
     with_other_names.load_state_dict(model.state_dict())
@@ -50,11 +83,22 @@ def renamed(model: SceneModel, labels: Sequence[str]) -> SceneModel:
 
 
 def with_labels(vocabulary: Vocabulary, labels: Sequence[str]) -> Vocabulary:
-    """`vocabulary` with other names for its things, or for its things and stuff."""
+    """Return a vocabulary with other class names.
+
+    Args:
+        vocabulary: The vocabulary.
+        labels: Names of the things, or of things and stuff, in the vocabulary's order.
+
+    Returns:
+        The renamed vocabulary.
+
+    Raises:
+        InputError: If the number of labels differs.
+    """
     things, stuff = vocabulary.things, vocabulary.stuff
     if len(labels) not in (len(things), len(things) + len(stuff)):
         more = f" (or {len(things) + len(stuff)}, with the stuff)" if stuff else ""
-        raise InputError(f"the file knows {len(things)} classes: as many labels{more} are expected, got {len(labels)}")
+        raise InputError(f"the checkpoint has {len(things)} classes; expected as many labels{more}, got {len(labels)}")
     names = dict(zip(things, labels, strict=False))
     return replace(
         vocabulary,

@@ -1,4 +1,4 @@
-"""Models on the Hugging Face hub: a repository holds what a model's folder holds, and a card."""
+"""Models on the Hugging Face hub: a repository holds the files of a saved model and its card."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import cast
 
 import torch
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
 from scenekit.io.files import plain, write_atomically
 from scenekit.model.scene_model import SceneModel
 from scenekit.weights.card import Evaluation, model_card, with_evaluations
@@ -36,14 +36,24 @@ def push_to_hub(
     evaluations: Sequence[Evaluation] = (),
     dtype: torch.dtype | None = None,
 ) -> str:
-    """Upload weights, manifest and model card as one commit; gives the address of the commit.
+    """Upload weights, manifest and model card as one commit.
 
-    `model` is a model, or the path of a saved one, which goes up with what its manifest tells of its training.
-    `repository` is "owner/name" and is made where there is none (`private` then says who sees it; the account's own
-    setting, if None); `revision` a branch, made where there is none. `token`: the one that the hub's client finds, if
-    None. `license` as the hub names it, such as "apache-2.0"; `evaluations` join those of the manifest, and so the
-    card; `dtype` stores a model's weights smaller.
-    Raises InputError, in one line, where the hub wants another token, refuses, or cannot be reached.
+    Args:
+        model: The model, or the path of a saved one, whose manifest keeps its record of the training.
+        repository: "owner/name"; created if it does not exist.
+        revision: Branch; created if it does not exist.
+        message: Commit message.
+        private: Whether a new repository is private; None for the account's setting.
+        token: Access token; None for the one that the hub's client finds.
+        license: License as the hub names it, such as "apache-2.0".
+        evaluations: Evaluations to add to the manifest, and so to the card.
+        dtype: Type in which floating-point weights are stored; their own if None.
+
+    Returns:
+        Address of the commit.
+
+    Raises:
+        InputError: If the hub refuses the token or the request, or cannot be reached.
     """
     from huggingface_hub import HfApi
 
@@ -52,7 +62,7 @@ def push_to_hub(
         folder = Path(name)
         loaded = _staged(model, folder, dtype)
         _describe(loaded, folder, repository, license, evaluations)
-        with _asking(f"{repository}:", revision):
+        with _hub_errors(f"{repository}:", revision):
             api.create_repo(repository, private=private, exist_ok=True)
             if revision is not None:
                 api.create_branch(repository, branch=revision, exist_ok=True)
@@ -67,20 +77,27 @@ def push_to_hub(
 
 
 def download(name: str) -> Path:
-    """The folder to which the hub's client brought the files of "owner/name" or "owner/name@revision".
+    """Download the files of a model with the hub's client.
 
-    Raises InputError where there is no such repository or revision, or the hub cannot be reached and the files are not
-    here from before.
+    Args:
+        name: "owner/name" or "owner/name@revision".
+
+    Returns:
+        Folder with the files.
+
+    Raises:
+        InputError: If there is no such repository or revision, or the hub cannot be reached and the files are not
+            cached.
     """
     from huggingface_hub import snapshot_download
 
     repository, _, revision = name.partition("@")
-    with _asking(f"{name}: no such folder, and", revision):
+    with _hub_errors(f"{name}: no such folder, and", revision):
         return Path(snapshot_download(repository, revision=revision or None, allow_patterns=[MANIFEST, WEIGHTS]))
 
 
 def _staged(model: SceneModel | str | os.PathLike[str], folder: Path, dtype: torch.dtype | None) -> SceneModel:
-    """Weights and manifest in `folder`, those of a saved model as they are; gives the model."""
+    """Write weights and manifest to `folder`, those of a saved model unchanged; return the model."""
     if isinstance(model, SceneModel):
         save_model(model, folder, dtype=dtype)
         return model
@@ -107,8 +124,8 @@ def _describe(
 
 
 @contextmanager
-def _asking(about: str, revision: str | None) -> Iterator[None]:
-    """What the hub or its client answer becomes an InputError that begins with `about` and says what to do."""
+def _hub_errors(about: str, revision: str | None) -> Iterator[None]:
+    """Raise errors of the hub and its client as InputError that begins with `about` and says what to do."""
     from huggingface_hub.errors import HfHubHTTPError
 
     # The client's HTTP library changes with its version; its errors are the bases of the client's own. RuntimeError
@@ -123,18 +140,18 @@ def _asking(about: str, revision: str | None) -> Iterator[None]:
 def _reason(error: Exception, revision: str | None) -> str:
     from huggingface_hub import errors
 
-    told = " ".join(str(error).split())
+    message = one_line(error)
     if isinstance(error, errors.RevisionNotFoundError):
         return f"the repository on the Hugging Face hub has no revision {revision!r}"
     if isinstance(error, errors.RepositoryNotFoundError):
-        return f"the Hugging Face hub has no such repository, or a private one; check the name, or {LOGIN}"
+        return f"the repository does not exist on the Hugging Face hub, or is private; check the name, or {LOGIN}"
     if isinstance(error, errors.HFValidationError):
-        return f"the Hugging Face hub has no such names ({told})"
-    status = getattr(getattr(error, "response", None), "status_code", None)  # an answer, if there was one
+        return f"not a name of the Hugging Face hub ({message}); expected owner/name"
+    status = getattr(getattr(error, "response", None), "status_code", None)  # of the response, if there is one
     if status == 401:
-        return f"the Hugging Face hub wants a token; {LOGIN}"
+        return f"the Hugging Face hub requires a token; {LOGIN}"
     if status == 403:
-        return f"the Hugging Face hub gives this token no right to do so; {LOGIN} with one that may write"
+        return f"the Hugging Face hub does not permit this with the token; {LOGIN} with one that has write access"
     if status is not None:
-        return f"the Hugging Face hub refuses ({told})"
-    return f"the Hugging Face hub cannot be reached; check the name or the connection ({told})"
+        return f"the Hugging Face hub refuses ({message})"
+    return f"the Hugging Face hub cannot be reached; check the name or the connection ({message})"

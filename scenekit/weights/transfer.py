@@ -1,4 +1,4 @@
-"""Starting a model from another one's weights: parameters by their names, and rows by what they stand for."""
+"""Initialization of a model with another one's weights: parameters by their names, and their entries by class names."""
 
 from __future__ import annotations
 
@@ -11,35 +11,38 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor
 
-from scenekit.errors import PluginError
+from scenekit.errors import PluginError, listed
 from scenekit.model.head import AxisNames, ParameterNames
 from scenekit.model.scene_model import SceneModel
 
 T = TypeVar("T")
 
 SHOWN = 6
-"""How many names of one kind a line spells out."""
+"""Number of names of one kind that a line lists."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Of one parameter, the names whose entries were `taken`, and those whose entries stay `fresh`."""
+    """The names of one parameter's entries, by whether they were transferred."""
 
     taken: tuple[str, ...]
+    """Names whose entries were copied from the source."""
     fresh: tuple[str, ...]
+    """Names whose entries keep their initial values."""
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """What came of handing weights on, by names of the target's parameters and buffers; `str()` tells it.
-
-    `taken` whole; `partly`; `fresh` with the reason why; `unused` are the source's that the target does not have.
-    """
+    """The result of a transfer, by names of the target's parameters and buffers; `str()` gives a summary."""
 
     taken: tuple[str, ...]
+    """Parameters that were copied whole."""
     partly: Mapping[str, Part]
+    """Parameters of which some entries were copied."""
     fresh: Mapping[str, str]
+    """Parameters that keep their initial values, with the reason."""
     unused: tuple[str, ...]
+    """Parameters of the source that the target does not have."""
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
@@ -48,7 +51,7 @@ class Transfer:
         total = len(self.taken) + len(self.partly) + len(self.fresh)
         yield f"taken: {len(self.taken)} of {total} parameters"
         for where, part in _grouped(self.partly):
-            yield f"taken in part: {where}: {_listed(part.taken)}; fresh there: {_listed(part.fresh)}"
+            yield f"partly taken: {where}: {listed(part.taken, SHOWN)}; fresh there: {listed(part.fresh, SHOWN)}"
         for where, reason in _grouped(self.fresh):
             yield f"fresh: {where}: {reason}"
         for where, _ in _grouped(dict.fromkeys(self.unused, "")):
@@ -56,11 +59,21 @@ class Transfer:
 
 
 def transfer(source: SceneModel, target: SceneModel) -> Transfer:
-    """Give `target` the weights of `source`, and tell what it took.
+    """Copy the weights of one model to another wherever they fit.
 
-    A parameter is taken where the source has one of its name and shape. Along axes that a head or stage names (see
-    `AxisNames`) each entry is taken by its name, wherever it stands in the source; entries of new names stay fresh.
-    Axes that nobody names go by place. Raises PluginError where a declaration of names does not fit its parameter.
+    A parameter is copied if the source has one of its name and shape. Along axes that a head or stage names (see
+    `AxisNames`) each entry is copied by its name, whatever its position in the source; entries of new names keep their
+    initial values. Entries along axes without names are copied by position.
+
+    Args:
+        source: The model whose weights are copied.
+        target: The model that is changed.
+
+    Returns:
+        What was copied and what was not.
+
+    Raises:
+        PluginError: If a declaration of names does not fit its parameter.
     """
     theirs, own = source.state_dict(), target.state_dict()
     their_names, own_names = named_axes(source), named_axes(target)
@@ -71,7 +84,7 @@ def transfer(source: SceneModel, target: SceneModel) -> Transfer:
         if name not in theirs:
             fresh[name] = "the source has no such parameter"
             continue
-        moved = _hand_over(theirs[name], value, their_names.get(name, ()), own_names.get(name, ()))
+        moved = _copy(theirs[name], value, their_names.get(name, ()), own_names.get(name, ()))
         if isinstance(moved, str):
             fresh[name] = moved
         elif moved.fresh:
@@ -82,36 +95,43 @@ def transfer(source: SceneModel, target: SceneModel) -> Transfer:
 
 
 def named_axes(model: SceneModel) -> dict[str, tuple[AxisNames, ...]]:
-    """The named axes of a model's parameters, by the names in its state dict.
+    """Return the named axes of a model's parameters.
 
-    Raises PluginError for a declaration that names no parameter, or that does not fit the parameter's size.
+    Args:
+        model: The model.
+
+    Returns:
+        Axes by the parameters' names in the state dict.
+
+    Raises:
+        PluginError: If a declaration names no parameter, or does not fit the parameter's size.
     """
     parts = {f"{kind}.{name}": part for kind in ("stages", "heads") for name, part in getattr(model, kind).items()}
     state = model.state_dict()
-    found: dict[str, tuple[AxisNames, ...]] = {}
+    named: dict[str, tuple[AxisNames, ...]] = {}
     for prefix, part in parts.items():
         for name, axes in cast(ParameterNames, getattr(part, "axis_names", {})).items():
             if f"{prefix}.{name}" not in state:
-                raise PluginError(f"axis_names of {prefix} speaks of {name!r}, but there is no such parameter")
+                raise PluginError(f"axis_names of {prefix} names {name!r}, but there is no such parameter")
             for axis in axes:
                 _check_fits(axis, state[f"{prefix}.{name}"], f"{prefix}.{name}")
-            found[f"{prefix}.{name}"] = tuple(axes)
-    return found
+            named[f"{prefix}.{name}"] = tuple(axes)
+    return named
 
 
 def _check_fits(axis: AxisNames, value: Tensor, name: str) -> None:
-    wanted = len(axis.names) * axis.each
-    if not 0 <= axis.axis < value.ndim or value.shape[axis.axis] != wanted:
+    expected = len(axis.names) * axis.each
+    if not 0 <= axis.axis < value.ndim or value.shape[axis.axis] != expected:
         raise PluginError(
-            f"axis_names of {name}: {len(axis.names)} names with {axis.each} entries each need {wanted} entries along "
-            f"axis {axis.axis}, but the shape is {list(value.shape)}"
+            f"axis_names of {name}: {len(axis.names)} names with {axis.each} entries each need {expected} entries "
+            f"along axis {axis.axis}, but the shape is {list(value.shape)}"
         )
 
 
-def _hand_over(
+def _copy(
     source: Tensor, target: Tensor, source_axes: Sequence[AxisNames], target_axes: Sequence[AxisNames]
 ) -> Part | str:
-    """Copy into `target` (of a state dict) in place; the names taken and left, or the reason why nothing fits."""
+    """Copy into `target` (of a state dict) in place; return which names were copied, or the reason why none fits."""
     layout = [(axis.axis, axis.each) for axis in target_axes]
     if layout != [(axis.axis, axis.each) for axis in source_axes]:
         return "its entries are not named in the same way in the source"
@@ -120,7 +140,7 @@ def _hand_over(
         return f"the shape is {list(source.shape)} in the source, {list(target.shape)} here"
     parts = [_split(theirs, own) for theirs, own in zip(source_axes, target_axes, strict=True)]
     if not all(part.taken for part in parts):
-        return "the source knows none of the names that it stands for"
+        return "the source has none of its names"
     values = source.to(target)
     places = [torch.arange(size) for size in target.shape]
     for theirs, own, part in zip(source_axes, target_axes, parts, strict=True):
@@ -134,7 +154,7 @@ def _hand_over(
 
 
 def _without(shape: Sequence[int], axes: Sequence[int]) -> list[int]:
-    """The sizes of the other axes."""
+    """Return the sizes of the other axes."""
     return [size for axis, size in enumerate(shape) if axis not in axes]
 
 
@@ -144,7 +164,7 @@ def _split(source: AxisNames, target: AxisNames) -> Part:
 
 
 def _entries(axis: AxisNames, names: Iterable[str]) -> Tensor:
-    """Places of these names along the axis: [names * each]."""
+    """Return the positions of these names along the axis: [names * each]."""
     first = torch.tensor([axis.names.index(name) for name in names]) * axis.each
     return (first[:, None] + torch.arange(axis.each)).flatten()
 
@@ -154,7 +174,7 @@ def _joined(groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def _grouped(values: Mapping[str, T]) -> Iterator[tuple[str, T]]:
-    """Neighbors with the same value in one: `heads.masks.predictor.* (2 parameters)`."""
+    """Yield neighbors with the same value as one: `heads.masks.predictor.* (2 parameters)`."""
     groups: dict[tuple[str, T], list[str]] = defaultdict(list)
     for name, value in values.items():
         groups[".".join(name.split(".")[:2]), value].append(name)
@@ -163,11 +183,6 @@ def _grouped(values: Mapping[str, T]) -> Iterator[tuple[str, T]]:
 
 
 def _common(names: Sequence[str]) -> str:
-    """The longest path that all names begin with."""
+    """Return the longest path that all names begin with."""
     columns = zip(*(name.split(".") for name in names), strict=False)
     return ".".join(column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns))
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

@@ -133,3 +133,10 @@ def test_help_needs_no_torch(arguments: list[str]) -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_derived_labels_are_counted(run: Callable[..., Any]) -> None:
+    arguments = ("doctor", "data", "synthetic", "--set", "keys=[masks, amodal_masks]", "--limit", "2", "--json")
+    plain, derived = (run(*arguments, *more).json for more in ((), ("--labelers", "visibility")))
+    assert "visibility" not in plain["labels"]
+    assert derived["labels"]["visibility"] == derived["labels"]["amodal_masks"] | {"supervised": 2}

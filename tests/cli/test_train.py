@@ -25,8 +25,28 @@ def test_train_resume_evaluate(run, refused, recipe, tmp_path) -> None:
     second = run("train", recipe, "--out", out, "--resume", "--device", "cpu")
     assert second.status == 0 and "scenekit evaluate --model" in second.out
     assert len((out / "log.jsonl").read_text().splitlines()) == 2
-    measured = run("evaluate", "--model", out / "model", "--limit", "1", "--option", "cache=false", "--json")
-    assert "AP" in measured.json["detection"]
+    assert "has no data.val" in refused("evaluate", "--model", out / "model")
+    data = ("--data", "synthetic", "--option", "cache=false", "--option", "size=[64, 96]")
+    measured = run("evaluate", "--model", out / "model", "--limit", "1", *data, "--json")
+    assert "AP" in measured.json["detection"] and "measuring on" not in measured.err
+
+
+def test_a_run_is_measured_on_the_val_data_of_its_recipe(run, recipe, tmp_path) -> None:
+    """Two images, a number that no default would give; a split and options may be changed."""
+    scenes = {"name": "synthetic", "split": "test", "options": {"size": [64, 96], "cache": False, "length": 2}}
+    content = yaml.safe_load(recipe.read_text())
+    content["data"]["val"] = scenes
+    recipe.write_text(yaml.safe_dump(content))
+    out = tmp_path / "run"
+    trained = run("train", recipe, "--out", out, "--set", "train.steps=1", "--device", "cpu")
+    assert trained.out.endswith(f"scenekit evaluate --model {out / 'model'}\n")
+    for model in (out / "model", out / "checkpoints" / "step_00000001"):
+        measured = run("evaluate", "--model", model, "--tasks", "semantic", "--json")
+        assert "measuring on synthetic/test" in measured.err and str(out / "recipe.yaml") in measured.err
+    data = ("--data", "synthetic", "--split", "test", "--option", "size=[64, 96]", "--option", "length=2")
+    expected = run("evaluate", "--model", out / "model", "--tasks", "semantic", *data, "--option", "cache=no", "--json")
+    assert measured.json == expected.json
+    assert "synthetic/val" in run("evaluate", "--model", model, "--tasks", "semantic", "--split", "val").err
 
 
 def test_refusals(refused, recipe, tmp_path) -> None:

@@ -56,10 +56,10 @@ def test_targets(tmp_path: Path) -> None:
 
 
 def test_demo_and_report_show_the_scene_from_above(scene: sk.Scene, tmp_path: Path) -> None:
-    entry = ReportEntry("world", Image.open(scene.path).convert("RGB"), scene, {}, truth=scene)
+    entry = ReportEntry("world", Image.open(scene.path).convert("RGB"), scene, {}, ground_truth=scene)
     demo.save(entry, tmp_path)
     assert {"world.glb", "world-birds-eye.png", "world.json"} <= {path.name for path in tmp_path.iterdir()}
     write_report(tmp_path / "report.html", [entry], title="t", model_info={})
     page = (tmp_path / "report.html").read_text()
-    assert "From above" in page and 'download="world.glb"' in page and "distance in m" in page
+    assert "Birds-eye view" in page and 'download="world.glb"' in page and "distance in m" in page
     assert "0.00, 0.00, 5.00" in page and "2.00 × 2.00 × 2.00" in page

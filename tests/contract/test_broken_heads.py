@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import ImageDraw
 from torch import Tensor, distributed, nn
 
 import scenekit as sk
@@ -365,9 +366,33 @@ def test_a_metric_that_cannot_be_taken() -> None:
 
 
 def test_a_drawing_of_another_size() -> None:
-    assert "`draw` must give an image of (96, 64) pixels" in reason(
-        "draws", Good, draw=lambda image, scene: image.resize((8, 8))
-    )
+    def small(canvas: Any, scene: sk.Scene) -> None:
+        canvas.image = canvas.image.resize((8, 8))
+
+    assert "must leave an image of (96, 64) pixels on the canvas" in reason("draws", Good, draw=small)
+
+
+def test_a_drawing_that_is_returned() -> None:
+    found = reason("draws", Good, draw=lambda canvas, scene: canvas.image)
+    assert "must draw on the canvas and return None, got Image" in found
+
+
+def test_a_drawing_that_is_not_scaled() -> None:
+    def unscaled(canvas: Any, scene: sk.Scene) -> None:
+        for box in scene.objects.boxes.tolist():
+            ImageDraw.Draw(canvas.image).rectangle(box, outline=(255, 0, 0))
+
+    found = reason("draws", Good, draw=unscaled)
+    assert "an object at [600, 450, 900, 675] of an image 3 times as large" in found
+    assert "is drawn at [200, 150, 301, 226]" in found
+
+
+def test_a_drawing_in_pixels_of_the_scene() -> None:
+    def scaled(canvas: Any, scene: sk.Scene) -> None:
+        for box in scene.objects.boxes.tolist():
+            canvas.box(box, (255, 0, 0), "here")
+
+    assert checked(Good, ["draws"], draw=scaled).ok
 
 
 # Processes

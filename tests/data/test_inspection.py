@@ -12,7 +12,7 @@ import torch
 
 import scenekit as sk
 from scenekit.data.inspection import UNREADABLE, inspect, size_name, spread
-from scenekit.data.issues import faults_of
+from scenekit.data.issues import issues_of
 from scenekit.fields.semantic import IGNORE
 from scenekit.keys import OBJECTS
 from scenekit.structures import Panoptic, Relations, Segment
@@ -91,10 +91,10 @@ FAULTS: dict[tuple[str, str], Callable[[], sk.Sample]] = {
     ("3D boxes behind the camera", "boxes3d of objects 0"): lambda: with_box3d(center=[0.0, 0, -4]),
     ("3D boxes away from their 2D box", "boxes3d of objects 0"): lambda: with_box3d(center=[1.5, 0, 4]),
     ("3D boxes without volume or rotation", "boxes3d of objects 0"): lambda: with_box3d(size=[1.0, 0, 1]),
-    ("3D boxes without a camera", ""): lambda: replace(good(), scene=replace(good().scene, camera=None)),
+    ("3D boxes without a camera", "boxes3d"): lambda: replace(good(), scene=replace(good().scene, camera=None)),
     ("depth maps without a value", "depth"): lambda: with_value(sk.DEPTH, torch.full(SIZE, torch.nan)),
     ("depth maps with values that are infinite or not above 0", "depth"): lambda: with_value(
-        sk.DEPTH, torch.zeros(SIZE)
+        sk.DEPTH, torch.arange(SIZE[0] * SIZE[1]).reshape(SIZE).float()
     ),
     ("relations of an object to itself", "relations 0"): lambda: with_value(
         sk.RELATIONS, Relations(*torch.tensor([[1], [1], [0]]))
@@ -114,21 +114,21 @@ FAULTS: dict[tuple[str, str], Callable[[], sk.Sample]] = {
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault[0])
 def test_each_fault_is_found_alone(fault: tuple[str, str]) -> None:
-    found = list(faults_of(FAULTS[fault]()))
+    found = list(issues_of(FAULTS[fault]()))
     assert fault in found
     if fault[0] != "empty masks":  # where both are
         assert found == [fault]
 
 
 def test_a_sound_sample_has_none() -> None:
-    assert list(faults_of(good())) == []
+    assert list(issues_of(good())) == []
 
 
 def test_ids_of_the_data_set_are_told() -> None:
     sample = with_boxes([5, 6, 5, 9], labels=[0])
     objects = replace(sample.scene.objects, ids=torch.tensor([41]))
     sample = replace(sample, scene=replace(sample.scene, streams={OBJECTS: objects}))
-    assert list(faults_of(sample)) == [("boxes that are empty", "objects 0 (id 41)")]
+    assert list(issues_of(sample)) == [("boxes that are empty", "objects 0 (id 41)")]
 
 
 class Data:
@@ -155,7 +155,7 @@ def test_counts_and_ranges() -> None:
     assert data["sizes"] == {"small": 4, "medium": 0, "large": 0} and data["shapes"] == {"60 × 40": 3}
     assert data["labels"]["masks"] == {"images": 2, "supervised": 2, "rows": 4}
     assert data["labels"]["objects"] == {"images": 3, "supervised": 3, "rows": 4}
-    assert data["predicates"] == {"near": 2}
+    assert data["names"] == {"predicates": {"near": 2}}
     assert data["ranges"]["box width, px"] == {"count": 4, "min": 20, "mean": 20, "max": 20}
     assert data["ranges"]["boxes3d: height, m"] == {"count": 4, "min": 2, "mean": 2.5, "max": 3}
     assert data["ranges"]["captions: words a text"] == {"count": 6, "min": 2, "mean": pytest.approx(7 / 3), "max": 3}

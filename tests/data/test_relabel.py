@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from scenekit.data.relabel import _warn_once, check_words, relabeled
+from scenekit.data.relabel import check_words, relabeled
 from scenekit.data.sample import Sample, Supervision
-from scenekit.errors import InputError
+from scenekit.errors import InputError, warn_once
 from scenekit.fields.semantic import IGNORE
 from scenekit.keys import ATTRIBUTES, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC
 from scenekit.structures.panoptic import Panoptic, Segment
@@ -122,7 +122,7 @@ def test_predicates_and_attributes_of_another_order_keep_their_meaning():
 
 @pytest.fixture
 def told(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    _warn_once.cache_clear()
+    warn_once.cache_clear()
     caplog.set_level(logging.WARNING)
     return caplog
 

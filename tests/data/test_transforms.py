@@ -5,9 +5,19 @@ import random
 import pytest
 import torch
 
-from scenekit.data.transforms import ColorJitter, RandomCrop, RandomFlip, Resize, augmentations, moved, rng_for
+from scenekit.data.selection import without_empty
+from scenekit.data.transforms import (
+    ColorJitter,
+    RandomCrop,
+    RandomFlip,
+    Resize,
+    apply_all,
+    augmentations,
+    moved,
+    rng_for,
+)
 from scenekit.fields.semantic import IGNORE
-from scenekit.keys import KEYPOINTS, MASKS, RELATIONS, SEMANTIC
+from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, RELATIONS, SEMANTIC
 from scenekit.recipe import AugmentConfig, InputConfig
 from scenekit.structures.geometry import Geometry
 
@@ -86,12 +96,14 @@ def test_crop_by_hand():
     assert scene[KEYPOINTS].visibility[0].tolist() == [2, 0]
 
 
-def test_crop_drops_what_left_and_keeps_pointers():
+def test_crop_empties_what_left_and_dropping_it_keeps_pointers():
     class Right(Window):
         def randint(self, low, high):
             return high  # columns 6 to 11, rows 4 to 7: only the dog is there
 
-    scene = RandomCrop(1.0, 0.5)(scenes.sample(), Right()).scene
+    cropped = RandomCrop(1.0, 0.5)(scenes.sample(), Right())
+    assert cropped.scene.objects.boxes[0].tolist() == [0, 0, 0, 0]
+    scene = without_empty(cropped, OBJECTS).scene
     assert scene.names() == ["dog"]
     assert scene.objects.boxes.tolist() == [[2, 0, 5, 4]]
     assert len(scene[RELATIONS]) == 0 and len(scene[MASKS]) == 1 and len(scene[KEYPOINTS]) == 1
@@ -136,3 +148,45 @@ def test_recipe_decides_what_happens():
     assert [type(step) for step in quiet] == [Resize]
     loud = augmentations(AugmentConfig(flip=0.5, color=0.2, crop=0.5), InputConfig())
     assert [type(step) for step in loud] == [RandomCrop, Resize, RandomFlip, ColorJitter]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_one_move_equals_the_steps_one_by_one(seed):
+    """To the bit for image, masks and label maps; the random numbers drawn are the same ones."""
+    steps = [
+        RandomCrop(0.7, 0.4),
+        Resize(InputConfig(min_size=13, max_size=40), (0.6, 1.4)),
+        RandomFlip(),
+        ColorJitter(0.3),
+    ]
+    together, apart = rng_for(seed, 0, 0), rng_for(seed, 0, 0)
+    once = apply_all(steps, scenes.sample(), together)
+    sample = scenes.sample()
+    for step in steps:
+        sample = step(sample, apart)
+    assert together.random() == apart.random()
+    assert torch.equal(once.image, sample.image) and once.scene.size == sample.scene.size
+    assert torch.equal(once.scene[MASKS].dense, sample.scene[MASKS].dense)
+    assert torch.equal(once.scene[SEMANTIC], sample.scene[SEMANTIC])
+    torch.testing.assert_close(once.scene[KEYPOINTS].xy, sample.scene[KEYPOINTS].xy)
+    torch.testing.assert_close(once.scene.camera.matrix, sample.scene.camera.matrix)
+
+
+def test_masks_are_encoded_once_a_sample(monkeypatch):
+    from scenekit.structures import masks
+
+    calls = []
+    encode = masks.coco_mask.encode
+    monkeypatch.setattr(masks.coco_mask, "encode", lambda bitmaps: calls.append(bitmaps) or encode(bitmaps))
+    sample = scenes.sample()
+    calls.clear()
+    steps = [RandomCrop(1.0, 0.9), Resize(InputConfig(min_size=16, max_size=24)), RandomFlip(1.0)]
+    assert apply_all(steps, sample, random.Random(0)).scene[MASKS].size != sample.scene.size
+    assert len(calls) == 1
+
+
+def test_a_sample_that_cannot_be_flipped_is_moved_all_the_same():
+    steps = [RandomCrop(1.0, 0.5), Resize(InputConfig(min_size=16, max_size=24)), RandomFlip(1.0)]
+    fixed = apply_all(steps, scenes.sample(mirrorable=False), random.Random(3))
+    usual = apply_all(steps, scenes.sample(), random.Random(3))
+    assert torch.equal(fixed.image, usual.image.flip(-1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,13 +95,69 @@ def test_claims_survive(originals: list[Sample], tmp_path: Path) -> None:
     torch.testing.assert_close(after.scene[sk.ATTRIBUTES], scene[sk.ATTRIBUTES], equal_nan=True)
 
 
-def test_keys_without_a_place_are_not_claimed(originals: list[Sample], tmp_path: Path) -> None:
-    price = sk.Key("test.price", of=sk.OBJECTS)
+def with_values(sample: Sample, values: dict[sk.Key[Any, Any], Any], **changes: Any) -> Sample:
+    """The sample with nothing but these values, which it also supervises."""
+    scene = replace(sample.scene, values=values, **changes)
+    return replace(sample, scene=scene, supervision=replace(sample.supervision, keys=frozenset(values)))
+
+
+def test_keys_of_plugins_come_back(originals: list[Sample], tmp_path: Path) -> None:
+    """Of objects, where only some rows carry it; of the image; and a shared key that COCO has no field for."""
+    distance = sk.Key("test.coco_distance", of=sk.OBJECTS)
+    grid = sk.Key("test.coco_grid", of=sk.OBJECTS, shape=("N", 2, 2))
+    rain = sk.Key("test.coco_rain")
+    count = len(originals[0].scene.objects)
+    metres, known = torch.arange(count) + 0.5, torch.arange(count) != 1
+    values = {distance: metres, grid: torch.rand(count, 2, 2), rain: 0.25, sk.VISIBILITY: torch.rand(count)}
+    path = write_coco([with_values(originals[0], values, valid={distance: known})], tmp_path)
+    data = json.loads(path.read_text())
+    assert data["annotations"][0]["scenekit"]["test.coco_distance"] == 0.5
+    assert "test.coco_distance" not in data["annotations"][1]["scenekit"]
+    assert data["images"][0]["scenekit"] == {"test.coco_rain": 0.25}
+    after = sk.dataset("coco", annotations=str(path))[0]
+    assert torch.equal(after.scene.rows_with(distance), known)
+    assert torch.equal(after.scene[distance][known], metres[known])
+    for key in (grid, sk.VISIBILITY):
+        assert torch.equal(after.scene[key], values[key]) and bool(after.scene.rows_with(key).all())
+    assert after.scene[rain] == 0.25 and after.supervision.keys == frozenset(values)
+    only = sk.dataset("coco", annotations=str(path), keys=["test.coco_rain"])[0]
+    assert set(only.scene.values) == {rain}
+
+
+def test_values_that_are_not_what_a_field_encodes(originals: list[Sample], tmp_path: Path) -> None:
+    key = sk.Key("test.coco_distance", of=sk.OBJECTS)
+    count = len(originals[0].scene.objects)
+    path = write_coco([with_values(originals[0], {key: torch.ones(count)})], tmp_path)
+    text = path.read_text()
+    path.write_text(text.replace('{"test.coco_distance": 1.0}', '{"test.coco_distance": "far"}'))
+    with pytest.raises(sk.InputError, match="not what its field encodes"):
+        sk.dataset("coco", annotations=str(path))[0]
+    path.write_text(text.replace('{"test.coco_distance": 1.0}', "1.0"))
+    with pytest.raises(sk.InputError, match="'scenekit' must be an object"):
+        sk.dataset("coco", annotations=str(path))
+
+
+def test_keys_that_no_plugin_defines_are_skipped(
+    originals: list[Sample], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = sk.Key("test.coco_distance", of=sk.OBJECTS)
+    path = write_coco([with_values(originals[0], {key: torch.ones(len(originals[0].scene.objects))})], tmp_path)
+    path.write_text(path.read_text().replace("test.coco_distance", "test.uninstalled"))
+    assert set(sk.dataset("coco", annotations=str(path))[0].scene.values) == set()
+    assert "test.uninstalled" in caplog.text
+
+
+def test_keys_without_a_place_are_not_claimed(
+    originals: list[Sample], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    price = sk.Key("test.price", of=sk.PHRASES)
     sample = originals[0]
-    scene = replace(sample.scene, values={**sample.scene.values, price: torch.ones(len(sample.scene.objects))})
+    prices = torch.ones(len(sample.scene.regions(sk.PHRASES)))
+    scene = replace(sample.scene, values={**sample.scene.values, price: prices})
     claims = replace(sample.supervision, keys=frozenset({sk.MASKS, price}))
     path = write_coco([replace(sample, scene=scene, supervision=claims)], tmp_path)
     assert sk.dataset("coco", annotations=str(path))[0].supervision.keys == {sk.MASKS}
+    assert "test.price" in caplog.text
 
 
 def test_infinite_depth_is_no_depth(originals: list[Sample], tmp_path: Path) -> None:

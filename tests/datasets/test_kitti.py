@@ -16,13 +16,12 @@ from torchvision.ops import box_iou
 import scenekit as sk
 from scenekit.data.collate import collate
 from scenekit.data.transforms import moved
-from scenekit.evaluation.kitti_scenes import KittiEvaluator
 from scenekit.metrics.kitti.average_precision import LOOK_ALIKE
 from scenekit.metrics.kitti.files import read_objects, score_kitti_files
 from scenekit.ops.boxes3d import project_cuboids
 from scenekit.recipe import InputConfig
 from scenekit.structures.geometry import Geometry
-from scenekit_datasets.kitti.labels import OCCLUDED
+from scenekit_plugins.boxes3d.kitti import KittiEvaluator
 from tests.datasets.spatial_files import (
     CAR,
     CENTER,
@@ -90,8 +89,8 @@ def test_yaw_goes_back_to_rotation_y(made: Path) -> None:
 
 def test_truncation_and_occlusion(made: Path) -> None:
     scene = opened(made)[0].scene
-    assert scene[sk.TRUNCATION][:2].tolist() == [0.25, 0] and scene[OCCLUDED][:2].tolist() == [1, 0]
-    assert scene.rows_with(OCCLUDED).tolist() == [True, True, True, False, False, False]
+    assert scene[sk.TRUNCATION][:2].tolist() == [0.25, 0] and scene[sk.OCCLUSION][:2].tolist() == [1, 0]
+    assert scene.rows_with(sk.OCCLUSION).tolist() == [True, True, True, False, False, False]
 
 
 def test_what_counts_neither_way(made: Path) -> None:

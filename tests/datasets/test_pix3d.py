@@ -11,7 +11,7 @@ import torch
 
 from scenekit.data.collate import collate
 from scenekit.data.datasets import dataset
-from scenekit.data.issues import faults_of
+from scenekit.data.issues import issues_of
 from scenekit.errors import InputError
 from scenekit.keys import BOXES3D, MASKS, MESHES, OBJECTS, VOXELS
 from scenekit.recipe import InputConfig
@@ -55,7 +55,7 @@ def test_samples_carry_one_object_and_its_shape(folder: Path) -> None:
         assert set(scene.values) == {MASKS, BOXES3D, MESHES, VOXELS} == set(sample.supervision.keys)
         assert len(scene.objects) == 1 and torch.equal(scene.objects.boxes, scene[MASKS].boxes)
         assert sample.supervision.exhaustive == frozenset() and sample.supervision.streams == {OBJECTS}
-        assert not list(faults_of(sample))
+        assert not list(issues_of(sample))
     assert data[1].scene.names() == ["sofa"]
 
 
@@ -270,7 +270,7 @@ def test_the_real_sample(samples: Path) -> None:
     for sample in data:
         assert silhouette_iou(sample.scene) >= 0.98
         assert torch.equal(sample.scene.objects.boxes, sample.scene[MASKS].boxes)
-        assert not list(faults_of(sample))
+        assert not list(issues_of(sample))
     entry = data.entries[0]
     grid, ours = (load_model(entry.model, path, 24).voxels[0].numpy() for path in (entry.voxels, None))
     assert iou(grid, ours) > 0.94

@@ -64,5 +64,5 @@ def test_cached_anchors_of_inference_can_be_trained_with() -> None:
 
 
 def test_wrong_number_of_levels_is_named() -> None:
-    with pytest.raises(InputError, match=r"anchors\.sizes has 5 levels, the feature pyramid 4"):
+    with pytest.raises(InputError, match=r"anchors\.sizes has 5 levels, expected 4"):
         AnchorGenerator(AnchorConfig(), 4)

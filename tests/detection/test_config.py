@@ -29,7 +29,7 @@ def test_misspelt_names_are_named() -> None:
         DetectorConfig.preset("torchvison")
     with pytest.raises(ValidationError, match=r"box_head\.sample"):
         DetectorConfig.model_validate({"box_head": {"sample": 3}})
-    with pytest.raises(ValidationError, match="equally many sizes"):
+    with pytest.raises(ValidationError, match="as many sizes on each level"):
         DetectorConfig.model_validate({"anchors": {"sizes": [[16], [32, 64]]}})
 
 

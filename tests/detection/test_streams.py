@@ -123,7 +123,7 @@ def test_names_of_third_parties_have_dots_but_those_of_stages_have_none(kit: Any
 
 
 def test_it_needs_a_detector_with_proposals(kit: Any) -> None:
-    with pytest.raises(InputError, match=r"'phrases' is drawn from the proposals of a two-stage detector.*set"):
+    with pytest.raises(InputError, match=r"'phrases' needs the proposals of a two-stage detector.*set"):
         region_stream(kit.core, Config(), PHRASES, PHRASE_PROPOSALS)
 
 

@@ -13,9 +13,8 @@ import pytest
 import torch
 
 import scenekit as sk
-from scenekit.data.checks import _warn_once
 from scenekit.data.sample import Sample
-from scenekit.errors import InputError
+from scenekit.errors import InputError, warn_once
 from scenekit.evaluation import model_passes as passes
 from scenekit.evaluation.loop import evaluate, evaluators
 from scenekit.keys import OBJECTS
@@ -152,7 +151,7 @@ def test_faulty_annotations(
     answer = Scene((48, 64), vocabulary, {OBJECTS: seen})
     monkeypatch.setattr(model, "vocabulary", vocabulary)
     monkeypatch.setattr(passes, "Passes", lambda *_: found(answer))
-    _warn_once.cache_clear()
+    warn_once.cache_clear()
     with caplog.at_level(logging.WARNING):
         assert evaluate(model, [faulty(2)], tasks=["detection"])["detection"]["AP"] == 1.0
     assert "image 2 of the data set" in caplog.text and "box 3" in caplog.text
@@ -164,6 +163,78 @@ def test_a_real_model_is_measured(model: SceneModel) -> None:
     results = evaluate(model, Images([]), limit=1)
     assert 0 <= results["detection"]["AP"] < 0.5 and 0 < results["semantic"]["pACC"] < 1
     assert not math.isnan(results["panoptic"]["PQ"])
+
+
+class LabelShare:
+    """The share of images whose ground truth and prediction have as many masks."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary, self.equal = vocabulary, []
+
+    def update(self, sample: Sample, prediction: Scene) -> None:
+        self.equal.append(len(sample.scene[sk.MASKS]) == len(prediction[sk.MASKS]))
+
+    def merge(self, other: LabelShare) -> None:
+        self.equal += other.equal
+
+    def result(self) -> dict[str, float]:
+        return {"share": sum(self.equal) / len(self.equal)}
+
+
+def test_an_evaluator_of_ones_own_replaces_that_of_the_task(model: SceneModel, knowing: list[Any]) -> None:
+    results = evaluate(model, Images([]), tasks=["semantic"], evaluators={"masks": LabelShare})
+    assert set(results) == {"semantic", "masks"} and results["masks"] == {"share": 1.0}
+    assert knowing[0] == {"semantic", "masks"}
+    everything = evaluate(model, Images([]), evaluators={"masks": LabelShare(VOCABULARY)})
+    assert everything["masks"] == {"share": 1.0} and everything["detection"]["AP"] == 1.0
+
+
+def test_an_additional_measure_sees_the_predictions_of_the_tasks(model: SceneModel, knowing: list[Any]) -> None:
+    """Of all tasks of the model, or of those that are asked for; boxes are there in any case."""
+    share = LabelShare(VOCABULARY)
+    results = evaluate(model, Images([]), evaluators={"shares": lambda vocabulary: share})
+    assert results["shares"] == {"share": 1.0} and share.equal == [True] * 3 and "detection" in results
+    assert knowing[0] == {"detection", "semantic", "masks", "keypoints", "panoptic"}
+    evaluate(model, Images([]), tasks=["masks"], evaluators={"shares": LabelShare})
+    assert knowing[-1] == {"masks", "detection"}
+
+
+def test_what_is_no_evaluator_is_refused(model: SceneModel) -> None:
+    for wrong in (3, lambda vocabulary: 3):
+        with pytest.raises(InputError, match=r"evaluators, 'mine': expected an Evaluator .* got int"):
+            evaluate(model, Images([]), evaluators={"mine": wrong})
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if "was not measured" in record.getMessage()]
+
+
+def test_images_with_labels_and_with_predictions_are_counted_apart(
+    model: SceneModel, knowing: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """No labels; labels but no predictions; both, but nothing that average precision can be measured on."""
+    unlabelled = [replace(sample(i), supervision=sk.Supervision()) for i in range(3)]
+    evaluate(model, unlabelled, tasks=["masks", "detection"])
+    assert warnings_of(caplog) == ["task masks was not measured: none of the 3 images has ground truth of masks"]
+    caplog.clear()
+    evaluate(model, [*unlabelled, sample(3)], tasks=["masks"])
+    assert not warnings_of(caplog)
+    partly = [
+        replace(each, supervision=replace(each.supervision, exhaustive=frozenset())) for each in map(sample, (0, 1))
+    ]
+    evaluate(model, partly, tasks=["masks"])
+    (warning,) = warnings_of(caplog)
+    assert "2 of 2 images have ground truth of masks, but its evaluator skips all of them" in warning
+
+
+def test_a_detector_without_detections_is_named_as_the_reason(
+    model: SceneModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    nothing = sample(0).scene.select(OBJECTS, torch.zeros(0, dtype=torch.int64))
+    empty = replace(nothing, streams={OBJECTS: replace(nothing.objects, scores=torch.zeros(0))})
+    monkeypatch.setattr(passes, "Passes", lambda *_: found(empty))
+    evaluate(model, [sample(0)], tasks=["masks"])
+    assert "1 of 1 images have ground truth of masks, but the model predicts none" in warnings_of(caplog)[0]
 
 
 def test_tasks_that_cannot_be_measured_are_named(model: SceneModel) -> None:

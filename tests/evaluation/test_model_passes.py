@@ -16,10 +16,10 @@ from scenekit.data.sample import Sample
 from scenekit.evaluation.evaluator import Evaluator
 from scenekit.evaluation.loop import evaluate
 from scenekit.evaluation.model_passes import Passes
-from scenekit.evaluation.scene_graph_scenes import SceneGraphEvaluator
 from scenekit.keys import MASKS, OBJECTS, RELATIONS
 from scenekit.model.scene_model import SceneModel
 from scenekit.structures import Regions, Relations, Vocabulary
+from scenekit_plugins.relations.evaluator import SceneGraphEvaluator
 from tests.tiny import CUP, PERSON, VOCABULARY, config, extended, sample
 
 WORDS: Vocabulary = replace(VOCABULARY, predicates=("left of", "right of"))

@@ -20,6 +20,7 @@ from scenekit.hooks import (
     BalancerSpec,
     DatasetSpec,
     DetectorSpec,
+    LabelerSpec,
     Origin,
     Registry,
     TaskSpec,
@@ -37,6 +38,7 @@ RECORDS: dict[str, Any] = {
     "backbone": BackboneSpec("acme_net", "a network", nn.Identity),
     "detector": DetectorSpec("centers", "one stage", lambda core, config: []),
     "dataset": DatasetSpec("warehouse", "pallets", list),
+    "labeler": LabelerSpec("metres", "derived", (), (DISTANCE,), dict),
     "balancer": BalancerSpec("even", "all alike", dict),
     "weights": WeightSource("acme", "a zoo", str),
 }

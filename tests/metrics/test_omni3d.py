@@ -152,7 +152,7 @@ def sides(box: list[float]) -> tuple[float, float]:
         (
             {**GT, "annotations": [{k: v for k, v in GT["annotations"][0].items() if k != "valid3D"}]},
             [],
-            "is not as Omni3D has them: KeyError\\('valid3D'\\)",
+            "not an annotation in Omni3D's layout",
         ),
         (
             {**GT, "annotations": [GT["annotations"][0] | {"bbox2D_trunc": [0, 1, 2, np.nan]}]},

@@ -211,7 +211,7 @@ def changed(prediction: dict[str, Any], id: int = 0, **fields: Any) -> dict[str,
 
 
 @pytest.mark.parametrize(
-    ("image", "message"),
+    ("content", "message"),
     [
         (Image.new("L", (64, 48)), "ids in R, G and B; this image is L"),
         (Image.new("RGB", (64, 47)), "a panoptic map of 47 x 64 was predicted for one of 48 x 64"),
@@ -220,13 +220,13 @@ def changed(prediction: dict[str, Any], id: int = 0, **fields: Any) -> dict[str,
     ],
 )
 def test_bad_images_end_with_status_2(
-    files: list[Path], picture: Any, message: str, capsys: pytest.CaptureFixture[str]
+    files: list[Path], content: Any, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = files[3] / "8.png"
-    if isinstance(picture, bytes):
-        path.write_bytes(picture)
+    if isinstance(content, bytes):
+        path.write_bytes(content)
     else:
-        picture.save(path)
+        content.save(path)
     assert run(*map(str, files)) == 2
     out, err = capsys.readouterr()
     assert out == "" and message in err and "image 8" in err and err.count("\n") == 1

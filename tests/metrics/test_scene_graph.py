@@ -9,13 +9,13 @@ import torch
 
 from scenekit.errors import InputError
 from scenekit.metrics.coco.average_precision import CocoAP, CocoObjects
-from scenekit.metrics.scene_graph.arrays import GraphPrediction, GraphTruth
+from scenekit.metrics.common import box_iou
+from scenekit.metrics.scene_graph.arrays import LAST_PIXEL, GraphPrediction, GraphTruth
 from scenekit.metrics.scene_graph.recall import (
     CUTOFFS,
     MODES,
     Mode,
     SceneGraphRecall,
-    inclusive_iou,
     match_relations,
     read_mode,
 )
@@ -135,10 +135,10 @@ def test_zero_shot_looks_at_unseen_triplets_alone() -> None:
 
 def test_iou_counts_the_last_pixel() -> None:
     """20 of 40 pixels; with widths x2 - x1 it would be 9 * 1 of 28."""
-    iou = inclusive_iou(np.array([[0.0, 0, 9, 1]]), np.array([[0.0, 0, 9, 3], [10, 0, 19, 1]]))
+    iou = box_iou(np.array([[0.0, 0, 9, 1]]), np.array([[0.0, 0, 9, 3], [10, 0, 19, 1]]), LAST_PIXEL)
     assert iou.tolist() == [[0.5, 0]]
     empty = np.array([[5.0, 5, 4, 4]])
-    assert inclusive_iou(empty, empty).tolist() == [[0]]
+    assert box_iou(empty, empty, LAST_PIXEL).tolist() == [[0]]
 
 
 def test_merging_equals_one_process() -> None:
@@ -194,11 +194,11 @@ def test_wrong_relations_are_refused(relations: Any, message: str) -> None:
     ("changes", "message"),
     [
         ({"labels": [1, 2]}, "2 'labels' for 3 'boxes'"),
-        ({"scores": [1, 1, float("nan")]}, "'scores' number 2 holds nan; a finite number of at least 0"),
+        ({"scores": [1, 1, float("nan")]}, "'scores' number 2 holds nan; expected a finite number of at least 0"),
         ({"scores": [1, 1, -0.5]}, "'scores' number 2 holds -0.5"),
         ({"pairs": [[0, 5]]}, "'relations' number 0 has the object 5, but there are 3 objects, counted from 0"),
         ({"probabilities": [[0.5, 0.5]] * 2}, "2 'scores of relations' for 1 'relations'"),
-        ({"boxes": [[0, 0, float("inf"), 9]] * 3}, "'boxes' number 0 holds inf; a finite number is expected"),
+        ({"boxes": [[0, 0, float("inf"), 9]] * 3}, "'boxes' number 0 holds inf; expected a finite number"),
         ({"boxes": [[0, 0, 9]] * 3}, "'boxes' must be rows of 4 numbers"),
         ({"boxes": [[9, 0, 0, 9]] * 3}, "'boxes' number 0 ends before it begins: .9.0, 0.0, 0.0, 9.0. for x1 y1 x2 y2"),
     ],
@@ -214,7 +214,7 @@ def test_what_does_not_fit_the_metric_is_refused() -> None:
     truth = GraphTruth.of(BOXES, [1, 2, 3], [[0, 1, 1]])
     with pytest.raises(InputError, match="3 scores per pair for 1 predicates; 2 are needed, 'no relation' first"):
         recall.update(truth, GraphPrediction.of(BOXES, [1, 2, 3], [1, 1, 1], [[0, 1]], [[0.2, 0.3, 0.5]]))
-    with pytest.raises(InputError, match="predcls takes the true objects: 3 are needed, in the same order, not 2"):
+    with pytest.raises(InputError, match=r"predcls gives the ground-truth objects: expected 3, .* got 2"):
         recall.update(truth, GraphPrediction.of(BOXES[:2], [1, 2], [1, 1], [[0, 1]], [[0.5, 0.5]]))
     with pytest.raises(InputError, match="the predicate 2 occurs, but only 1 are known"):
         recall.update(GraphTruth.of(BOXES, [1, 2, 3], [[0, 1, 2]]), GraphPrediction.of([], [], [], [], []))

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import scenekit as sk
-from scenekit.errors import InputError
+from scenekit.errors import InputError, PluginError
 from scenekit.hooks import DetectorSpec, Origin, registry
 from scenekit.keys import KEYPOINTS, MASKS, SEMANTIC
 from scenekit.recipe import ModelConfig
@@ -86,13 +86,47 @@ def test_keypoints_need_a_skeleton() -> None:
         sk.build(changed(tasks={"keypoints": {}}), sk.Vocabulary(("cup",)))
 
 
-def test_a_detector_needs_a_pooler() -> None:
-    """One whose stages cannot pool is refused when the model is built, not in the first pass."""
-    found = registry()
-    blind = DetectorSpec("blind", "sees nothing", lambda core, _: [])
-    found.records["detector"]["blind"] = [(blind, Origin("blind", "tests", "0"))]
+class Stage(sk.Provider):
+    """Does nothing."""
+
+    def forward(self, board: sk.Board, targets: sk.Targets | None = None) -> dict[str, torch.Tensor]:
+        return {}
+
+
+def stage(**parts: object) -> Stage:
+    """A stage with what a plugin sets on it."""
+    made = Stage()
+    for name, value in parts.items():
+        setattr(made, name, value)
+    return made
+
+
+KEYS = {"requires": (sk.FEATURES,), "provides": (sk.OBJECTS,)}
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        (7, "must give a list of Providers, got int"),
+        ([torch.nn.Identity()], "must give Providers, got Identity"),
+        ([stage(**KEYS)], "set `name` of Stage, a text without dots"),
+        ([stage(name="a.b", **KEYS)], "names of stages have no dots, got 'a.b'"),
+        ([stage(name="a", provides=(sk.OBJECTS,))], "set `requires` of Stage, a tuple of the keys that it reads"),
+        ([stage(name="a", requires=())], "set `provides` of Stage, a tuple of the keys that it puts on the board"),
+        ([stage(name="a", requires=(), provides=())], "Stage provides nothing"),
+        ([stage(name="a", requires=(), provides=(sk.PROPOSALS,))], "no stage provides sk.OBJECTS"),
+        ([stage(name="a", **KEYS)], "no stage has a `pooler`, from which heads get RoI features"),
+    ],
+)
+def test_a_detector_that_lacks_something_is_named_when_the_model_is_built(stages: object, message: str) -> None:
+    installed = registry()
+    spec = DetectorSpec("blind", "detects nothing", lambda core, _: stages)  # type: ignore[arg-type,return-value]
+    installed.records["detector"]["blind"] = [(spec, Origin("blind", "tests", "0"))]
     try:
-        with pytest.raises(InputError, match="a detector needs a stage with a `pooler`"):
+        with pytest.raises(PluginError) as caught:
             sk.build(changed(detector="blind", detector_options={}, tasks={}), VOCABULARY)
     finally:
-        del found.records["detector"]["blind"]
+        del installed.records["detector"]["blind"]
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("`build` of detector 'blind'")
+    assert str(caught.value).endswith("('blind' comes from plugin blind of tests 0)")

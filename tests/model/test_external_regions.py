@@ -79,7 +79,7 @@ def test_a_scene_stands_for_its_objects_in_words_of_its_own(model: SceneModel) -
     unknown = replace(scene, streams={OBJECTS: replace(truth.objects, labels=torch.tensor([0, 1]))})
     with pytest.raises(InputError, match="no label 'lamp'"):
         model.predict(sample().image, given=unknown)
-    with pytest.raises(InputError, match=r"of an image of \[10, 64\] pixels, this one has \[48, 64\]"):
+    with pytest.raises(InputError, match=r"of an image of \[10, 64\] pixels .*, this image has \[48, 64\]"):
         model.predict(sample().image, given=replace(scene, size=(10, 64)))
 
 
@@ -107,16 +107,26 @@ def test_several_images_have_one_entry_each(model: SceneModel) -> None:
     ("given", "message"),
     [
         ({OBJECTS: [[0, 0, 5]]}, r"boxes \[N, 4\] expected, rows x0 y0 x1 y1, got shape \[1, 3\]"),
-        ({OBJECTS: [[0, 0, 5, 5], [1, 2]]}, r"Objects or boxes \[N, 4\] expected, got list"),
+        ({OBJECTS: [[0, 0, 5, 5], [1, 2]]}, r"expected a Scene, Objects or boxes \[N, 4\], got list"),
         ({OBJECTS: [[9, 9, 5, 5]]}, r"box 0 \[9, 9, 5, 5\] is reversed; expected x0 < x1 <= 64, y0 < y1 <= 48"),
         ({OBJECTS: [[0, 0, 5, float("nan")]]}, "is NaN or infinite"),
         ({OBJECTS: [[0, 0, 5, 5], [70, 0, 75, 5]]}, r"box 1 \[70, 0, 75, 5\] is outside the image"),
         ({OBJECTS: Objects(torch.tensor([[0.0, 0, 5, 5]]), torch.tensor([2]))}, "with label 2 is of an unknown label"),
-        ({SEMANTIC: [[0, 0, 5, 5]]}, "'semantic' are no regions"),
-        ({"objects": [[0, 0, 5, 5]]}, "str 'objects' is no key; .* such as sk.OBJECTS"),
-        ([[0, 0, 5, 5]], "Scene or .* is expected, got list"),
+        ({SEMANTIC: [[0, 0, 5, 5]]}, "'semantic' does not hold regions"),
+        ({"objects": [[0, 0, 5, 5]]}, "str 'objects' is not a key; .* such as sk.OBJECTS"),
+        ([[0, 0, 5, 5]], "expected a Scene or .*, got list"),
     ],
 )
 def test_what_cannot_be_is_refused(model: SceneModel, given: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         model.predict(sample().image, given=given)
+
+
+def test_a_scene_may_stand_by_a_key(model: SceneModel) -> None:
+    truth = sample().scene
+    alone = model.predict(sample().image, given=truth)
+    by_key = model.predict(sample().image, given={OBJECTS: truth})
+    assert torch.equal(alone.objects.boxes, by_key.objects.boxes)
+    assert torch.equal(by_key.objects.labels, truth.objects.labels)
+    with pytest.raises(InputError, match="give a scene of this image"):
+        model.predict(torch.rand(3, 20, 20), given={OBJECTS: truth})

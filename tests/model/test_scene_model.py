@@ -364,3 +364,15 @@ def test_what_the_model_says_of_itself(model: SceneModel) -> None:
     assert model.tasks == ("semantic", "masks", "keypoints", "panoptic")
     keys: set[Key[Any, Any]] = set(model.learns_from)
     assert keys == {SEMANTIC, MASKS, KEYPOINTS} and model.device == torch.device("cpu")
+
+
+def test_an_image_costs_one_scene(model: SceneModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heads read views of it; path and camera are there from the start."""
+    path = tmp_path / "image.png"
+    Image.fromarray(sample().image.permute(1, 2, 0).numpy()).save(path)
+    made: list[Scene] = []
+    check = Scene.__post_init__
+    monkeypatch.setattr(Scene, "__post_init__", lambda scene: made.append(scene) or check(scene))
+    scene = model.predict(path, threshold=0.0, camera=sk.Camera.pinhole(50.0, *SIZE))
+    assert len(made) == 1 and scene.path == str(path) and scene.camera.matrix[0, 0] == 50.0
+    assert set(scene.values) == {SEMANTIC, MASKS, KEYPOINTS, PANOPTIC} and KEYPOINTS in scene.valid

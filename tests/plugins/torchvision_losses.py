@@ -15,7 +15,7 @@ from scenekit.ops.sampling import sample_balanced
 from scenekit.scene import Objects, Scene
 from scenekit.structures import Keypoints, Masks
 
-from .torchvision_twins import Twins, picture
+from .torchvision_twins import Twins, image
 
 SEEDS = (3, 4)
 """Of the two images of a batch: what they show, and what is sampled in them."""
@@ -102,8 +102,8 @@ def _sample(pair: Twins, seed: int) -> Sample:
         {OBJECTS: Objects(boxes, torch.randint(0, things, (4,), generator=source))},
         {MASKS: Masks.from_dense(inside), KEYPOINTS: Keypoints(points, seen)},
     )
-    image = (picture(size, source) * 255).to(torch.uint8)
-    return Sample(image, scene, Supervision(frozenset({MASKS, KEYPOINTS})), seed)
+    pixels = (image(size, source) * 255).to(torch.uint8)
+    return Sample(pixels, scene, Supervision(frozenset({MASKS, KEYPOINTS})), seed)
 
 
 def _labels(one: Sample) -> dict[str, Tensor]:

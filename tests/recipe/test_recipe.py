@@ -69,16 +69,16 @@ def test_overrides(recipe):
         ("model.pyramid.channels=0", "'model.pyramid.channels': .*greater than or equal to 1, got 0"),
         ("model.pyramid.norm=layer", "'model.pyramid.norm': .*'batch' or 'group', got 'layer'"),
         ("train.schedule=linear", "'train.schedule': .*'one_cycle'.* got 'linear'"),
-        ("augment.scale=[2, 1]", "'augment.scale': a range of two factors"),
-        ("data.train=[]", "'data.train': at least one data set is expected"),
-        ("train.evaluate_every=10", "train.evaluate_every needs a data set to measure on: set data.val"),
+        ("augment.scale=[2, 1]", "'augment.scale': expected a range of two factors"),
+        ("data.train=[]", "'data.train': expected at least one data set"),
+        ("train.evaluate_every=10", "train.evaluate_every needs a data set to evaluate on; set data.val"),
         ("data=null", "'data': .* got None"),
-        ("train.steps", "looks like train.steps=50"),
-        ("=3", "looks like train.steps=50"),
-        ("train.steps=[", "must be YAML"),
+        ("train.steps", "an override such as train.steps=50"),
+        ("=3", "an override such as train.steps=50"),
+        ("train.steps=[", "is not YAML"),
         ("train.steps.more=3", "'more' is below a single value"),
-        ("data.train.2.name=x", "from 0 to 1 is expected, got '2'"),
-        ("data.train.first=x", "from 0 to 1 is expected, got 'first'"),
+        ("data.train.2.name=x", "a list entry from 0 to 1, got '2'"),
+        ("data.train.first=x", "a list entry from 0 to 1, got 'first'"),
     ],
 )
 def test_mistakes_are_one_line(recipe, override, message):
@@ -90,8 +90,8 @@ def test_mistakes_are_one_line(recipe, override, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a: [1", "a recipe in YAML is expected"),
-        (b"just text", "has sections such as model, data and train; got str"),
+        (b"a: [1", "expected a recipe in YAML"),
+        (b"just text", "expected sections such as model, data and train, got str"),
         (b"", "got NoneType"),
         (b"\xff\xfe\x00", "cannot be read"),
         (b"train: {}", "'data' is missing"),
@@ -115,7 +115,7 @@ def test_missing_file_and_folder(tmp_path):
 def test_yaml_builds_no_objects(tmp_path):
     path = tmp_path / "evil.yaml"
     path.write_text("data: !!python/object/apply:os.getcwd []")
-    with pytest.raises(InputError, match="a recipe in YAML is expected"):
+    with pytest.raises(InputError, match="expected a recipe in YAML"):
         Recipe.load(path)
 
 

@@ -36,6 +36,27 @@ def test_boxes_stay_ordered_in_a_mirror() -> None:
     assert FLIP.boxes(torch.zeros(0, 4)).shape == (0, 4)
 
 
+def test_composition_by_hand() -> None:
+    resize = Geometry.resize(CROP.size, (12, 18))
+    assert CROP.then(resize).then(Geometry.flip((12, 18))) == ALL
+    # Columns 0 to 4 of the flipped image are columns 8 to 12 of the source.
+    assert FLIP.then(Geometry.crop(SIZE, (0, 1, 4, 7))) == Geometry(SIZE, (8, 1, 12, 7), (6, 4), mirrored=True)
+    assert FLIP.then(FLIP) == Geometry.identity(SIZE) and Geometry.identity(SIZE).is_identity
+    # Columns 3 to 8 of the doubled image begin in the middle of a source pixel: 1.5 to 4 become 2 to 4.
+    assert DOUBLE.then(Geometry.crop((16, 24), (3, 0, 8, 16))).window == (2, 0, 4, 8)
+    assert DOUBLE.then(Geometry.crop((16, 24), (23, 15, 24, 16))).window == (11, 7, 12, 8)
+
+
+@pytest.mark.parametrize("first", [FLIP, DOUBLE, CROP, ALL])
+def test_composition_moves_points_like_both(first: Geometry) -> None:
+    (height, width), points = first.size, torch.rand(5, 2) * 8
+    for second in (Geometry.flip(first.size), Geometry.resize(first.size, (5, 7)), Geometry.identity(first.size)):
+        torch.testing.assert_close(first.then(second).points(points), second.points(first.points(points)))
+    if (height, width) == SIZE:
+        crop = Geometry.crop(SIZE, (2, 1, 11, 6))
+        torch.testing.assert_close(first.then(crop).points(points), crop.points(first.points(points)))
+
+
 @pytest.mark.parametrize("geometry", [FLIP, DOUBLE, CROP, ALL])
 def test_masks_move_like_their_boxes(geometry: Geometry) -> None:
     dense = torch.zeros(2, *SIZE, dtype=torch.bool)

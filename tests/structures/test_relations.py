@@ -9,6 +9,7 @@ import torch
 from scenekit.keys import RELATIONS
 from scenekit.scene import Scene
 from scenekit.structures import Geometry, Relations, Vocabulary
+from scenekit.structures.tensors import index_map
 
 VOCABULARY = Vocabulary(
     ("cup", "table"), predicates=("left of", "right of"), mirror_predicates=(("left of", "right of"),)
@@ -28,8 +29,8 @@ def relations() -> Relations:
     )
 
 
-def test_moving_objects() -> None:
-    moved = relations().moved(torch.tensor([1, -1, 0]))
+def test_reordered_objects() -> None:
+    moved = relations().remapped(torch.tensor([1, -1, 0]))
     assert (moved.subject.tolist(), moved.object.tolist(), moved.predicate.tolist()) == ([0], [1], [1])
     assert moved.score is not None and moved.score.tolist() == [0.5]
     assert moved.labels is not None and moved.labels.tolist() == [1, 1]
@@ -58,7 +59,6 @@ def test_labels_survive_json() -> None:
 
 
 def test_on_a_board_objects_are_rows_of_the_batch() -> None:
-    value = [relations(), relations()]
-    part = RELATIONS.field.image(value, 1, torch.tensor([0, 2]))
+    part = RELATIONS.field.remap(relations(), index_map(torch.tensor([0, 2]), 3))
     assert (part.subject.tolist(), part.object.tolist()) == ([1], [0]) and part.labels.tolist() == [1, 1]
-    assert len(RELATIONS.field.image(value, 0, torch.zeros(0, dtype=torch.int64))) == 0
+    assert len(RELATIONS.field.remap(relations(), index_map(torch.zeros(0, dtype=torch.int64), 3))) == 0

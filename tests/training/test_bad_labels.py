@@ -118,7 +118,7 @@ def test_no_fault_crosses_a_run(tmp_path: Path, caplog: pytest.LogCaptureFixture
     assert len(records) == 3 and all(torch.tensor([*record["losses"].values()]).isfinite().all() for record in records)
     told = "\n".join(caplog.messages)
     for text in (
-        "image 0 of spoiled/train: relations 0 names object 9",
+        "image 0 of spoiled/train: relations 0: it names object 9",
         "image 5 of spoiled/train: ",
         "text 0 is empty",
     ):
@@ -149,4 +149,4 @@ def test_doctor_tells_and_refuses(run: Callable[..., Any]) -> None:  # noqa: F81
         assert kind in found.out
     strict = run("doctor", "data", "spoiled", "--strict")
     assert strict.status == 2 and strict.err.count("\n") == 1
-    assert "image 0 of the data set: relations 0 names object 9" in strict.err and "10 samples in all" in strict.err
+    assert "image 0 of the data set: relations 0: it names object 9" in strict.err and "10 samples in all" in strict.err

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from scenekit.errors import InputError
 from scenekit.hooks import Origin, hookimpl, registry
+from scenekit.model.targets import Targets
 from scenekit.recipe import Recipe
 from scenekit.training.freezing import freeze_except
 from scenekit.training.log import read_log
@@ -137,8 +138,16 @@ def test_a_model_that_learns_from_part_of_the_data(tmp_path, caplog):
     data = [{"name": "toys", "options": {"labelled": ["semantic"]}}, {"name": "toys", "options": {"labelled": []}}]
     run(changed(toy.recipe(steps=3, batch_size=1), data={"train": data}), tmp_path)
     assert all("masks.mask" not in record["losses"] for record in losses(tmp_path))
-    told = [record.getMessage() for record in caplog.records if "had labels for the task masks" in record.getMessage()]
-    assert len(told) == 1 and "which learns from masks" in told[0]
+    warnings = [record.getMessage() for record in caplog.records if "task masks" in record.getMessage()]
+    assert len(warnings) == 1 and "which learns from masks" in warnings[0] and "none had labels" in warnings[0]
+
+
+def test_labels_that_no_region_matches_are_not_called_missing(tmp_path, caplog, monkeypatch):
+    """Labels are there, but the regions of no image match: the warning counts the images and gives this reason."""
+    monkeypatch.setattr(Targets, "learnable", lambda self, key, regions: torch.zeros(len(regions), dtype=torch.bool))
+    run(toy.recipe(steps=3, batch_size=1), tmp_path)
+    warnings = [record.getMessage() for record in caplog.records if "task masks" in record.getMessage()]
+    assert len(warnings) == 1 and "1 had labels, but no region of the network matched" in warnings[0]
 
 
 def test_observers_hear_of_it_and_cannot_disturb(tmp_path, caplog):
@@ -198,7 +207,7 @@ def test_folders_that_are_taken(tmp_path):
     refused(toy.recipe(steps=1), tmp_path / "run", "holds a run already")
     refused(toy.recipe(steps=1, lr=0.5, seed=3), tmp_path / "run", "train.lr, train.seed changed", resume=True)
     (tmp_path / "file").write_text("x")
-    refused(toy.recipe(steps=1), tmp_path / "file", "this is a file")
+    refused(toy.recipe(steps=1), tmp_path / "file", "is a file; expected a folder")
     assert len(losses(tmp_path / "run")) == 1
 
 
@@ -232,7 +241,7 @@ def test_damaged_checkpoints(tmp_path):
     torch.save({"format_version": 1, "step": 2, "weights": {}}, state)
     refused(toy.recipe(steps=4), tmp_path, "state.pt: 'optimizer' is missing", resume=True)
     torch.save({"format_version": 99}, state)
-    refused(toy.recipe(steps=4), tmp_path, "format version 1 is expected, got 99", resume=True)
+    refused(toy.recipe(steps=4), tmp_path, "expected format version 1, got 99", resume=True)
     state.unlink()
     refused(toy.recipe(steps=4), tmp_path, "no such file", resume=True)
 
@@ -274,7 +283,7 @@ def test_a_task_is_taught_while_all_else_stays(tmp_path):
     moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
     assert moved and all(name.startswith("heads.masks.") for name in moved)
     assert set(losses(tmp_path / "after")[0]["losses"]) == {"masks.mask"}
-    with pytest.raises(InputError, match=r"no task or stage 'mask' in this model.*masks"):
+    with pytest.raises(InputError, match=r"this model has no task or stage 'mask'.*masks"):
         run(changed(more, train={"only": ["mask"]}), tmp_path / "misspelt")
     with pytest.raises(InputError, match="set init"):
         changed(toy.recipe(), train={"only": ["masks"]})

@@ -11,7 +11,7 @@ from scenekit.hooks import Origin, TaskSpec, registry
 from scenekit.recipe import Recipe
 from scenekit.training import preparation as preparing
 from scenekit.training.loop import train
-from scenekit.training.preparation import adopted, laid_over, with_tasks
+from scenekit.training.preparation import adopted, with_tasks
 from scenekit.weights import load
 
 from . import toy
@@ -114,17 +114,10 @@ def test_what_a_recipe_leaves_open_is_adopted():
     assert adopted(with_tasks(recipe(), {"masks": {}}), others).model.tasks == {"masks": {}}
 
 
-def test_laid_over_section_by_section():
-    assert laid_over({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"c": 4}, "d": {"e": 5}}) == {
-        "a": {"b": 1, "c": 4},
-        "d": {"e": 5},
-    }
-
-
 def test_a_task_that_gives_something_else(tmp_path, monkeypatch):
     wrong = TaskSpec(
         "wrong", "for tests", (toy.TALLY,), toy.TallyHead, toy.TallyConfig, prepare=lambda config, scenes: {}
     )
     monkeypatch.setitem(registry().records["task"], "wrong", [(wrong, Origin("wrong", "acme", "1"))])
-    with pytest.raises(PluginError, match=r"`prepare` of task 'wrong' must give a TallyConfig, got dict .*acme"):
+    with pytest.raises(PluginError, match=r"`prepare` of task 'wrong' must return a TallyConfig, got dict .*acme"):
         run(with_tasks(recipe(), {"wrong": {}}), tmp_path)

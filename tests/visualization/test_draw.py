@@ -10,21 +10,23 @@ from PIL import Image
 
 from scenekit.cli.writing import save
 from scenekit.errors import InputError
-from scenekit.hooks import TaskSpec, registry
+from scenekit.hooks import Coverage, TaskSpec, registry
 from scenekit.keys import ATTRIBUTES, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC, Key
 from scenekit.scene import Objects, Scene
 from scenekit.structures import Masks, Relations
 from scenekit.visualization import (
+    Canvas,
     draw_boxes,
-    draw_keypoints,
     draw_layers,
-    draw_masks,
-    draw_panoptic,
     draw_scene,
-    draw_semantic,
+    draw_views,
     label_color,
 )
 from scenekit.visualization.draw import drawn_tasks, layers_apart
+from scenekit_plugins.keypoints.draw import draw_keypoints
+from scenekit_plugins.masks.draw import draw_masks
+from scenekit_plugins.panoptic.draw import draw_panoptic
+from scenekit_plugins.semantic.draw import draw_semantic
 from tests.visualization.scenes import GRAY, gray_image, nothing, room
 
 LAYERS = {
@@ -181,7 +183,7 @@ def test_layers_are_the_installed_tasks() -> None:
     scene = room()
     assert registry().failures == []
     layers = draw_layers(scene, gray_image(scene))
-    assert list(layers) == ["boxes", "semantic", "panoptic", "masks", "keypoints"]
+    assert list(layers) == ["boxes", "panoptic", "semantic", "masks", "keypoints"]
     assert {layer.size for layer in layers.values()} == {(960, 720)}
     only_boxes = replace(scene, values={})
     assert list(draw_layers(only_boxes, gray_image(scene))) == ["boxes"]
@@ -201,11 +203,37 @@ def test_whole_scene_shows_what_requires_the_rest_once() -> None:
 
 def test_third_party_task_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     key: Key[object, object] = Key("acme.stamp", doc="for this test")
-    spec = TaskSpec("stamp", "", (key,), build=lambda core, config: None, draw=lambda p, s: Image.new("RGB", p.size))  # type: ignore[arg-type,return-value]
+
+    def stamp(canvas: Canvas, scene: Scene) -> None:
+        canvas.image = Image.new("RGB", canvas.image.size)
+
+    spec = TaskSpec("stamp", "", (key,), build=lambda core, config: None, draw=stamp)  # type: ignore[arg-type,return-value]
     monkeypatch.setattr(type(registry()), "tasks", property(lambda self: {"stamp": spec}))
     scene = replace(nothing(), values={key: torch.zeros(1)})
     assert np.asarray(draw_scene(scene, gray_image(scene))).max() == 0
     assert list(draw_layers(scene, gray_image(scene))) == ["boxes", "stamp"]
+
+
+def test_a_tasks_own_record_says_where_it_is_drawn_and_what_else_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    key: Key[object, object] = Key("acme.stamp", doc="for this test")
+
+    def stamp(image: Image.Image, scene: Scene) -> Image.Image:
+        return Image.new("RGB", image.size)
+
+    def task(name: str, **options: object) -> TaskSpec:
+        return TaskSpec(name, "", (key,), build=lambda core, config: None, draw=stamp, **options)  # type: ignore[arg-type,return-value]
+
+    plan = {"plan": lambda scene: Image.new("RGB", (7, 5))}
+    specs = (
+        task("lines", views=plan),
+        task("map", draw_covers=Coverage.IMAGE),
+        task("area", draw_covers=Coverage.AREAS),
+    )
+    monkeypatch.setattr(type(registry()), "tasks", property(lambda self: {spec.name: spec for spec in specs}))
+    scene = replace(nothing(), values={key: torch.zeros(1)})
+    assert list(drawn_tasks(scene)) == ["map", "area", "lines"]
+    assert {name: view.size for name, view in draw_views(scene).items()} == {"plan": (7, 5)}
+    assert draw_views(nothing()) == {}
 
 
 def test_errors_say_what_to_do() -> None:

@@ -145,7 +145,7 @@ def test_refusals(tmp_path: Path) -> None:
     scene = triangles([LEFT_AND_HIGH])
     with pytest.raises(sk.InputError, match=r"ends in \.glb or \.obj"):
         sk.save_mesh(scene, tmp_path / "out.stl")
-    with pytest.raises(sk.InputError, match="neither meshes nor 3D boxes"):
+    with pytest.raises(sk.InputError, match="no meshes, 3D boxes or other shapes"):
         sk.save_mesh(replace(scene, values={}), tmp_path / "out.glb")
     with pytest.raises(sk.InputError, match="cannot write"):
         sk.save_mesh(scene, tmp_path / "none" / "out.glb")

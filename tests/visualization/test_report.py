@@ -13,10 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
-from scenekit.keys import ATTRIBUTES, CAPTIONS, PANOPTIC, PHRASE_CAPTIONS, PHRASES, RELATIONS
+from scenekit.fields.base import Columns, Field, Frame, Swatch
+from scenekit.keys import ATTRIBUTES, CAPTIONS, OBJECTS, PANOPTIC, PHRASE_CAPTIONS, PHRASES, RELATIONS, Key
 from scenekit.scene import Objects, Scene
 from scenekit.structures import Captions, Relations
-from scenekit.visualization import ReportEntry, draw_layers, write_report
+from scenekit.visualization import ReportEntry, draw_layers, label_color, write_report
+from scenekit.visualization.palette import to_hex
 from tests.visualization.scenes import gray_image, nothing, room
 
 VOID = {"meta", "img", "input"}
@@ -127,7 +129,7 @@ def test_text_is_escaped(tmp_path: Path, evil: str) -> None:
 def test_empty_scene_and_no_scene(tmp_path: Path) -> None:
     scene = nothing()
     picture = gray_image(scene)
-    html, page = write(tmp_path, ReportEntry("empty", picture, scene, draw_layers(scene, picture), truth=scene))
+    html, page = write(tmp_path, ReportEntry("empty", picture, scene, draw_layers(scene, picture), ground_truth=scene))
     assert "no objects" in html and "none found" in html
     assert len(page.named("img")) == 11
     write(tmp_path)
@@ -145,7 +147,7 @@ def test_without_panoptic_the_semantic_classes_are_listed(tmp_path: Path) -> Non
     scene = room()
     scene = replace(scene, values={k: v for k, v in scene.values.items() if k != PANOPTIC})
     _, page = write(tmp_path, ReportEntry("semantic", gray_image(scene), scene, {}))
-    assert {"wall", "floor", "Segments"} <= set(page.text)
+    assert {"wall", "floor", "Semantic"} <= set(page.text)
     assert "12.5%" not in page.text and "7.8%" in page.text, "the person covers 40 x 150 of 320 x 240 pixels"
 
 
@@ -192,16 +194,55 @@ def rows_of(html: str, title: str) -> list[list[str]]:
 
 def test_what_is_said_in_words(tmp_path: Path) -> None:
     scene = told()
-    html, page = write(tmp_path, ReportEntry("told", gray_image(scene), scene, {}, truth=scene))
+    html, page = write(tmp_path, ReportEntry("told", gray_image(scene), scene, {}, ground_truth=scene))
     assert [row[-2:] for row in rows_of(html, "Objects")] == [
         ["tall 0.75", "a tall <b>man</b>"],
         ["tall, old 0.50", ""],
     ]
-    assert rows_of(html, "Described regions") == [["a wall", "0.70", "5, 6, 70, 80"], ["a foot", "0.20", "1, 2, 3, 4"]]
+    assert rows_of(html, "Phrases") == [["0.70", "5, 6, 70, 80", "a wall"], ["0.20", "1, 2, 3, 4", "a foot"]]
     relations = [["<b>chair</b> 1", "<i>on</i>", "person 0", "0.50"], ["person 0", "left of", "<b>chair</b> 1", "0.12"]]
     assert rows_of(html, "Relations") == relations
     assert len(page.named("svg")) == 2, "of the prediction and of the ground truth"
     assert "2 objects, 2 relations" in " ".join(page.text) and "<i>on" not in html
+
+
+class Colors(Field[torch.Tensor, torch.Tensor]):
+    """A kind of value that the core does not know."""
+
+    def columns(self, item: torch.Tensor, frame: Frame) -> Columns:
+        return {"<paint>": [Swatch(f"paint {n}", label=int(n)) for n in item.tolist()], "size": ["", "3 px"]}
+
+
+def test_keys_of_third_parties_show_like_built_in_ones(tmp_path: Path) -> None:
+    """Plain numbers, a kind of value of its own, rows that do not carry the key, and values of the image."""
+    distance: Key[torch.Tensor, torch.Tensor] = Key("acme.distance", of=OBJECTS)
+    corner: Key[torch.Tensor, torch.Tensor] = Key("acme.corner", of=OBJECTS, shape=("N", 2))
+    paint: Key[torch.Tensor, torch.Tensor] = Key("acme.paint", of=OBJECTS, field=Colors())
+    weather: Key[object, object] = Key("acme.weather")
+    scene = room(120, 160)
+    values = {
+        distance: torch.tensor([2.5, 7.125]),
+        corner: torch.tensor([[1.0, 2.0], [3.0, 4.0]]),
+        paint: torch.tensor([1, 2]),
+        weather: {"sunny": 0.75, "<rain>": 0.25},
+    }
+    valid = {distance: torch.tensor([True, False])}
+    html, page = write(tmp_path, ReportEntry("acme", gray_image(scene), replace(scene, values=values, valid=valid), {}))
+    titles = page.text[page.text.index("Objects") :]
+    assert titles[1:9] == [
+        "label",
+        "score",
+        "box x0, y0, x1, y1",
+        "acme.distance",
+        "acme.corner",
+        "<paint>",
+        "size",
+        "0",
+    ]
+    rows = [row[-4:] for row in rows_of(html, "Objects")]
+    assert rows == [["2.5", "1, 2", "paint 1", ""], ["", "3, 4", "paint 2", "3 px"]]
+    assert rows_of(html, "Image") == [["acme.weather", "sunny 0.75, <rain> 0.25"]]
+    assert f"background:{to_hex(label_color(2, muted=True))}" in html and "<paint>" not in html
 
 
 def test_long_lists_are_cut_short(tmp_path: Path) -> None:

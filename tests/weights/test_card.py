@@ -1,6 +1,7 @@
 """The model card: what it says is what the model, its manifest and its evaluations say."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -47,6 +48,17 @@ def test_front_matter(model):
     assert "model-index" not in front_matter(card(model)) and "license" not in front_matter(card(model))
 
 
+def test_a_third_partys_task_says_its_own_tag(model, monkeypatch):
+    """In the tags of the repository, and as the type of its results; a task without one is filed as detection."""
+    spec = replace(model.specs["keypoints"], name="ranging", hub_tag="depth-estimation")
+    monkeypatch.setattr(model, "specs", {"masks": replace(model.specs["masks"], hub_tag=None), "ranging": spec})
+    results = {"masks": {"AP": 0.5}, "ranging": {"error": 0.25}}
+    front = front_matter(card(model, evaluations=[Evaluation(data="acme/val", results=results)]))
+    assert "depth-estimation" in front["tags"] and "image-segmentation" not in front["tags"]
+    types = {entry["task"]["name"]: entry["task"]["type"] for entry in front["model-index"][0]["results"]}
+    assert types == {"masks": "object-detection", "ranging": "depth-estimation"}
+
+
 def test_the_hubs_own_reader_takes_it(model):
     from huggingface_hub import ModelCard
 
@@ -71,7 +83,7 @@ def test_what_it_tells(model):
         "| weights | 8.3 MB |",
         "| things | 2 | cup, person |",
         "| points of person | 3 | head, left_foot, right_foot |",
-        "Not measured yet: `scenekit evaluate --model acme/street --data DATA --split SPLIT`.",
+        "Not evaluated yet; run `scenekit evaluate --model acme/street --data DATA --split SPLIT`.",
     ):
         assert line in lines
     assert not any(line.startswith(("| attributes", "| stuff")) for line in lines), "no head knows any"
@@ -83,7 +95,7 @@ def test_evaluations_come_with_data_and_command(model):
     manifest = {"extra": {"step": 7, "trained_on": ["synthetic/train"], "evaluations": [evaluation.model_dump()]}}
     text = card(model, manifest)
     assert "scenekit evaluate --model acme/street --data synthetic --split val --option seed=3 --limit 100" in text
-    assert "7 training steps; learned from synthetic/train" in text and "/home/someone" not in text
+    assert "7 training steps; trained on synthetic/train" in text and "/home/someone" not in text
     assert "| masks | AP | 0.25 |" in text and "synthetic/val, 100 images" in text
 
 

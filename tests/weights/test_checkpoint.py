@@ -99,7 +99,7 @@ def test_where_the_backbone_started_from_stays_behind(model, tmp_path):
 
 def test_remarks_that_are_none(folder):
     edit(folder, extra=[1])
-    refused(folder, "'extra' should have entries of its own, got list")
+    refused(folder, "'extra' must be a JSON object, got list")
 
 
 def test_missing(tmp_path, folder):
@@ -113,10 +113,10 @@ def test_cut_off(folder):
     weights = folder / "model.safetensors"
     content = weights.read_bytes()
     weights.write_bytes(content[:-100])
-    refused(folder, f"{len(content)} bytes are expected, got {len(content) - 100}; it was cut off")
+    refused(folder, f"expected {len(content)} bytes, got {len(content) - 100}; the file is cut off")
     manifest = folder / "manifest.json"
     manifest.write_text(manifest.read_text()[:200])
-    refused(folder, "JSON is expected; the file is damaged or cut off")
+    refused(folder, "expected JSON; the file is damaged or cut off")
 
 
 def test_torn_pair(model, folder):
@@ -131,14 +131,14 @@ def test_torn_pair(model, folder):
 def test_no_safetensors(folder):
     (folder / "model.safetensors").write_bytes(b"something else")
     edit(folder, weights=checkpoint_module._fingerprint(folder / "model.safetensors"))
-    refused(folder, "weights in safetensors format are expected")
+    refused(folder, "expected weights in safetensors format")
 
 
 def test_other_formats(folder):
     edit(folder, format_version=7)
-    refused(folder, "format version 1 is expected, got 7")
+    refused(folder, "expected format version 1, got 7")
     (folder / "manifest.json").write_text("[]")
-    refused(folder, "format version 1 is expected, got None")
+    refused(folder, "expected format version 1, got None")
     (folder / "manifest.json").write_text('{"format_version": 1}')
     refused(folder, "'model' is missing")
 
@@ -146,7 +146,7 @@ def test_other_formats(folder):
 @pytest.mark.parametrize("entry", ["model", "vocabulary", "weights"])
 def test_entries_that_are_none(folder, entry):
     edit(folder, **{entry: "text"})
-    refused(folder, f"'{entry}' should have entries of its own, got str")
+    refused(folder, f"'{entry}' must be a JSON object, got str")
 
 
 def test_a_folder_in_a_file_cannot_be_written(model, tmp_path):
@@ -158,15 +158,15 @@ def test_a_folder_in_a_file_cannot_be_written(model, tmp_path):
 def test_another_recipe(folder):
     content = json.loads((folder / "manifest.json").read_text())["model"]
     edit(folder, model={**content, "pyramid": {**content["pyramid"], "channels": 16}})
-    refused(folder, "of another model than the manifest says: .* and [0-9]+ more of another shape")
+    refused(folder, "of another model than the manifest describes: .* and [0-9]+ more of another shape")
     edit(folder, model={**content, "tasks": {}})
     refused(folder, "heads.semantic.* unknown")
     edit(folder, model={**content, "tasks": {**content["tasks"], "masks": {}}})
     refused(folder, "heads.masks.* missing")
     edit(folder, model={**content, "colour": "red"})
-    refused(folder, "describes no model of this scenekit")
+    refused(folder, "does not describe a model of this version")
     edit(folder, model=content, vocabulary={"thing": ["cat"]})
-    refused(folder, "describes no model of this scenekit")
+    refused(folder, "does not describe a model of this version")
 
 
 def test_a_failed_save_leaves_the_old_model(model, folder, monkeypatch):
@@ -185,3 +185,34 @@ def test_a_failed_save_leaves_the_old_model(model, folder, monkeypatch):
 
 def test_shipped_models_are_found_by_name():
     assert all((folder / "model.safetensors").is_file() for folder in shipped().values())
+
+
+def test_a_task_that_is_not_installed_is_left_out(tmp_path, caplog, monkeypatch):
+    """Its weights and those of stages that it brought too; the warning names it and its package."""
+    toy.register()
+    torch.manual_seed(0)
+    tasks = {"semantic": {"channels": 8, "norm_groups": 4}, "captions": {"lstm": {"features": 8, "width": 8}}}
+    whole = build(CONFIG.model_copy(update={"tasks": tasks}), VOCABULARY)
+    save_model(whole, tmp_path / "new")
+    save_model(whole, tmp_path / "old")
+    manifest = json.loads((tmp_path / "old" / "manifest.json").read_text())
+    assert manifest.pop("packages") == {"semantic": "scenekit", "captions": "scenekit"}
+    (tmp_path / "old" / "manifest.json").write_text(json.dumps(manifest))
+    edit(tmp_path / "new", packages={"captions": "scenekit-words"})
+    monkeypatch.delitem(checkpoint_module.registry().records["task"], "captions")
+    for name, package in (("new", "scenekit-words"), ("old", "an unknown package")):
+        caplog.clear()
+        loaded = load(tmp_path / name)
+        assert loaded.tasks == ("semantic",) and "phrases" not in loaded.stages
+        (record,) = caplog.records
+        assert f"left out: 'captions' of {package}; install" in record.getMessage()
+        for key, value in loaded.state_dict().items():
+            assert torch.equal(value, whole.state_dict()[key])
+
+
+def test_a_task_that_requires_a_missing_one_is_refused(tmp_path, monkeypatch):
+    toy.register()
+    tasks = {"semantic": {"channels": 8, "norm_groups": 4}, "masks": {"channels": 8, "convs": 1}, "panoptic": {}}
+    save_model(build(CONFIG.model_copy(update={"tasks": tasks}), VOCABULARY), tmp_path)
+    monkeypatch.delitem(checkpoint_module.registry().records["task"], "masks")
+    refused(tmp_path, "'panoptic' requires 'masks'.*not installed are left out: 'masks' of scenekit")

@@ -117,7 +117,7 @@ def test_nothing_in_common_stays_fresh():
     target = built(Vocabulary(("boat", "buoy"), ("sea", "sky")), ("semantic", "masks"))
     before = target.state_dict()["heads.masks.predictor.weight"].clone()
     moved = transfer(built(tiny.VOCABULARY), target)
-    assert "knows none of the names" in moved.fresh["heads.masks.predictor.weight"]
+    assert "has none of its names" in moved.fresh["heads.masks.predictor.weight"]
     assert torch.equal(target.state_dict()["heads.masks.predictor.weight"], before)
     assert moved.partly["stages.detection.predictor.classification.bias"].taken == (BACKGROUND,)
     assert "heads.keypoints.predictor.bias" in moved.unused
@@ -125,7 +125,7 @@ def test_nothing_in_common_stays_fresh():
 
 def test_what_it_tells():
     told = str(transfer(built(tiny.VOCABULARY, ("semantic", "masks")), built(RENAMED, ("masks", "keypoints"))))
-    masks = "taken in part: heads.masks.predictor.* (2 parameters): person, cup; fresh there: sofa"
+    masks = "partly taken: heads.masks.predictor.* (2 parameters): person, cup; fresh there: sofa"
     assert masks in told.splitlines() and told.startswith("taken: ")
     assert "fresh: heads.keypoints.* (4 parameters): the source has no such parameter" in told.splitlines()
     assert any(line.startswith("not used: heads.semantic.* (") for line in told.splitlines())
@@ -176,7 +176,7 @@ def test_several_axes_of_a_third_party():
 
 def test_declarations_that_do_not_fit_are_refused():
     vocabulary = Vocabulary(("cup", "person"), predicates=("on",))
-    with pytest.raises(PluginError, match=r"axis_names of heads\.prior speaks of 'priors', but there is no such"):
+    with pytest.raises(PluginError, match=r"axis_names of heads\.prior names 'priors', but there is no such"):
         named_axes(with_prior(vocabulary, priors=[sk.AxisNames(("a",))]))
     wrong = r"axis_names of heads.prior.prior: 2 names with 4 entries each need 8 entries along axis 0"
     with pytest.raises(PluginError, match=wrong):

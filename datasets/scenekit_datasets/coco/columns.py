@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 
 from scenekit.errors import InputError
 from scenekit.io.records import Record
+from scenekit_datasets.coco.further_keys import PREFIX, names_in
 from scenekit_datasets.json_index import Entry, Spans, record_of
 
 LABEL_FIELDS = (
@@ -44,6 +45,7 @@ class Images:
         self.starts, self.ends, self.ids = array("q"), array("q"), array("q")
         self.heights, self.widths = array("q"), array("q")
         self.names: list[str] = []
+        self.fields: set[str] = set()
         self.issues: dict[int, str] = {}
         self.predicates: dict[str, None] = {}
 
@@ -78,6 +80,7 @@ class Images:
         height, width = record.integer("height"), record.integer("width")
         if height < 1 or width < 1:
             raise InputError(f"{record}: 'height' and 'width' must be 1 or more, not {height} and {width}")
+        self.fields.update(PREFIX + name for name in names_in(record.data, record))
         relations = record.data.get("relations")
         for relation in relations if isinstance(relations, list) else ():
             if isinstance(relation, dict) and isinstance(relation.get("predicate"), str):
@@ -142,6 +145,7 @@ class Annotations:
         points = data.get("keypoints")
         self._append(*numbers, (x, y, width, height), len(points) if isinstance(points, list) else NO_POINTS)
         self.fields.update(name for name in LABEL_FIELDS if _is_there(data, name))
+        self.fields.update(PREFIX + name for name in names_in(data, record))
         held = data.get("attributes")
         for name in held if isinstance(held, list | dict) else ():
             self.attributes.setdefault(str(name))

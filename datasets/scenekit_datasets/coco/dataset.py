@@ -16,6 +16,7 @@ from scenekit.keys import DEPTH, MASKS, OBJECTS, PANOPTIC, PHRASE_CAPTIONS, PHRA
 from scenekit.scene import Scene
 from scenekit.structures.geometry import Size
 from scenekit.structures.vocabulary import Vocabulary
+from scenekit_datasets.coco.further_keys import PREFIX, image_values, keys_in, rows_of
 from scenekit_datasets.coco.images import (
     MILLIMETRE,
     camera_of,
@@ -73,7 +74,9 @@ class CocoDataset(Dataset[Sample]):
     ) -> None:
         self.sources = tuple(sources)
         self.images = images
-        self.keys = keys_named(keys, KEYS, "COCO-style files have")
+        fields = {field for source in sources for field in source.index.fields}
+        self.further = keys_in(fields)
+        self.keys = keys_named(keys, (*KEYS, *self.further), "COCO-style files have")
         self.semantic = semantic
         self.faulty = faulty
         self.vocabulary = joined_vocabulary([source.index for source in sources])
@@ -120,11 +123,18 @@ class CocoDataset(Dataset[Sample]):
         streams = {OBJECTS: objects_of(entry.things)}
         values: dict[Key[Any, Any], Any] = dict(self._row_labels(entry, frame))
         valid = {key: rows for key in values if not bool((rows := carried(key, entry.things)).all())}
+        for key in self._further_of_objects(entry):
+            records = [row.record for row in entry.things]
+            values[key], rows = rows_of(key, records, frame.size, self.vocabulary)
+            if not bool(rows.all()):
+                valid[key] = rows
         values.update(self._maps(entry, frame))
         if RELATIONS in self.keys and "relations" in entry.image.data:
             values[RELATIONS] = relations_of(entry.image, entry.things, frame, self.faulty)
         if PHRASE_CAPTIONS in self.keys and "phrases" in entry.image.data:
             streams[PHRASES], values[PHRASE_CAPTIONS] = phrases_of(entry.image)
+        further = [key for key in self.further if key in self.keys]
+        values.update(image_values(entry.image, further, frame.size, self.vocabulary))
         camera = camera_of(entry.image)
         return Scene(frame.size, self.vocabulary, streams, values, valid, camera, str(path))
 
@@ -132,6 +142,11 @@ class CocoDataset(Dataset[Sample]):
         for key, label in ROW_LABELS.items():
             if key in self.keys and entry.fields & set(label.fields):
                 yield key, label.make(entry.things, frame)
+
+    def _further_of_objects(self, entry: ImageEntry) -> Iterator[Key[Any, Any]]:
+        for key in self.further:
+            if key in self.keys and key.of == OBJECTS and PREFIX + key.name in entry.fields:
+                yield key
 
     def _maps(self, entry: ImageEntry, frame: Frame) -> Iterator[tuple[Key[Any, Any], Any]]:
         """Yield labels of all pixels, and masks where only the panoptic map has them."""

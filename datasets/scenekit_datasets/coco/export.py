@@ -28,18 +28,22 @@ from scenekit.keys import (
     BOXES3D,
     CAPTIONS,
     DEPTH,
+    IMAGE,
     KEYPOINTS,
     MASKS,
+    OBJECTS,
     PANOPTIC,
     PHRASE_CAPTIONS,
     PHRASES,
     RELATIONS,
     SEMANTIC,
     Key,
+    Stream,
 )
 from scenekit.scene import Scene
 from scenekit.structures import Panoptic
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
+from scenekit_datasets.coco.further_keys import FIELD, row_entries
 from scenekit_datasets.coco.images import MILLIMETRE
 
 _log = logging.getLogger(__name__)
@@ -53,8 +57,9 @@ def write_coco(samples: Iterable[Sample], folder: str | Path) -> Path:
     """Write `annotations.json`, the images and the maps of samples into a folder.
 
     Images are PNG files named by the sample's id; depth is rounded to millimetres, or as finely as 16 bits allow.
-    Objects are renumbered through all images. Labels that the data set `coco` does not read, such as meshes, are
-    skipped with a warning.
+    Objects are renumbered through all images. Keys without a field of COCO's own, such as those of plugins, are written
+    by their names as their fields encode them (see `further_keys`); only those of other streams than OBJECTS and
+    PHRASES are skipped, with a warning.
 
     ```python
     write_coco(sk.dataset("synthetic", length=100), "scenes")
@@ -84,7 +89,7 @@ def write_coco(samples: Iterable[Sample], folder: str | Path) -> Path:
         first = len(annotations) + 1
         annotations += [{"id": first + n, "image_id": sample.id, **row} for n, row in enumerate(_rows(sample.scene))]
         images[sample.id] = _image(sample, folder, first)
-        skipped |= {key.name for key in set(sample.scene.values) - written()}
+        skipped |= {key.name for key in set(sample.scene.values) - written(sample.scene)}
     if vocabulary is None:
         raise InputError("no samples to write: expected at least one")
     if skipped:
@@ -135,6 +140,8 @@ def _rows(scene: Scene) -> list[Fields]:
         if key in scene:
             for n in scene.rows_with(key).nonzero()[:, 0].tolist():
                 rows[n].update(fields_of(scene, n))
+    for row, entry in zip(rows, row_entries(scene, _further(scene, OBJECTS)), strict=True):
+        row.update({FIELD: entry} if entry else {})
     return rows
 
 
@@ -189,14 +196,17 @@ def _image(sample: Sample, folder: Path, first: int) -> Fields:
     for key, write in _MAPS.items():
         if key in scene:
             entry[key.name] = write(scene, folder, name, first)
+    if further := {key.name: key.field.encode(scene[key], scene.vocabulary) for key in _further(scene, IMAGE)}:
+        entry[FIELD] = further
     return {**entry, **_claims(sample)}
 
 
 def _claims(sample: Sample) -> Fields:
     """Return what the labels supervise, where that is less than all of them."""
     supervision, out = sample.supervision, Fields()
-    taught, streams = supervision.keys & written(), frozenset(sample.scene.streams)
-    if taught != sample.scene.values.keys() & written() or supervision.streams != streams:
+    placed, streams = written(sample.scene), frozenset(sample.scene.streams)
+    taught = supervision.keys & placed
+    if taught != sample.scene.values.keys() & placed or supervision.streams != streams:
         out["supervises"] = sorted(key.name for key in (*taught, *supervision.streams))
     if supervision.classes is not None:
         out["classes"] = sorted(supervision.classes)
@@ -205,13 +215,25 @@ def _claims(sample: Sample) -> Fields:
     return out if supervision.mirrorable else {**out, "mirrorable": False}
 
 
-def written() -> frozenset[Key[Any, Any]]:
-    """Return the keys that these files can hold.
+def written(scene: Scene) -> frozenset[Key[Any, Any]]:
+    """Return the keys of a scene that these files can hold.
+
+    Args:
+        scene: The scene.
 
     Returns:
         The keys.
     """
-    return frozenset({*_ROW_FIELDS, *_MAPS, RELATIONS, PHRASE_CAPTIONS})
+    return frozenset({*_own_fields(), *_further(scene, IMAGE), *_further(scene, OBJECTS)})
+
+
+def _own_fields() -> tuple[Key[Any, Any], ...]:
+    return (*_ROW_FIELDS, *_MAPS, RELATIONS, PHRASE_CAPTIONS)
+
+
+def _further(scene: Scene, of: Stream | None) -> list[Key[Any, Any]]:
+    """Return the keys of the image or of the objects without a field in COCO."""
+    return [key for key in scene.values if key.of == of and key not in _own_fields()]
 
 
 def _relations(scene: Scene, first: int) -> list[Fields]:

@@ -182,7 +182,7 @@ def _index(
         annotations.spans(),
         order,
         np.searchsorted(of_image[order], np.arange(len(places) + 1)),
-        frozenset(annotations.fields),
+        frozenset(annotations.fields | images.fields),
         annotations.panoptic,
     )
 

@@ -14,17 +14,17 @@ from torch.utils.data import Dataset
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError
 from scenekit.io.images import read_image
-from scenekit.keys import BOXES3D, DEPTH, OBJECTS, TRUNCATION, Key
+from scenekit.keys import BOXES3D, DEPTH, OBJECTS, OCCLUSION, TRUNCATION, Key
 from scenekit.scene import Scene
 from scenekit.structures.geometry import Size
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.kitti.calibration import Calibration, read_calibration
-from scenekit_datasets.kitti.labels import OCCLUDED, Rules, read_labels
+from scenekit_datasets.kitti.labels import Rules, read_labels
 from scenekit_datasets.kitti.layout import SCANS, Image
 from scenekit_datasets.kitti.scans import depth_of, read_scan
 from scenekit_datasets.roots import Faulty, report
 
-KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, OCCLUDED, DEPTH)
+KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, OCCLUSION, DEPTH)
 """Labels of the files beside objects."""
 
 

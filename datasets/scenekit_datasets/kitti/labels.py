@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,18 +15,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from scenekit.errors import InputError, nearest
-from scenekit.keys import BOXES3D, OBJECTS, TRUNCATION, Key
-from scenekit.metrics.kitti.average_precision import DIFFICULTIES, DONT_CARE, LOOK_ALIKE, Difficulty, KittiObjects
+from scenekit.keys import BOXES3D, OCCLUSION, TRUNCATION
+from scenekit.metrics.kitti import DIFFICULTIES, DONT_CARE, LOOK_ALIKE, Difficulty, KittiObjects
 from scenekit.metrics.kitti.files import NUMBERS, read_objects
 from scenekit.ops.rotations import axis_angle_to_matrix
 from scenekit.scene import Objects
 from scenekit.structures import Boxes3D
 from scenekit_datasets.image_labels import Labels
 from scenekit_datasets.roots import class_names
-
-OCCLUDED: Key[Any, Any] = Key(
-    "kitti.occluded", of=OBJECTS, doc="0 fully visible, 1 partly hidden, 2 largely hidden, 3 or -1 unknown [N]"
-)
 
 NO_LOCATION = -1000.0
 """Coordinates that KITTI writes for objects without a 3D box; their sizes are -1."""
@@ -115,12 +110,12 @@ def read_labels(path: Path, rules: Rules, shift: Float[Tensor, " 3"]) -> Labels:
     values = {
         BOXES3D: boxes3d[rows],
         TRUNCATION: torch.where(truncated < 0, torch.nan, truncated)[rows],
-        OCCLUDED: torch.from_numpy(annotations.occluded)[rows],
+        OCCLUSION: torch.from_numpy(annotations.occluded)[rows],
     }
     care = torch.tensor([not role.dont_care for role in roles], dtype=torch.bool)
     faulty = [row for row in sorted(set(rows)) if bool(measured[row] & ~sound[row])]
     valid = {BOXES3D: care & (measured & sound & (boxes3d.center[:, 2] > 0))[rows]}
-    valid |= {key: care for key in (TRUNCATION, OCCLUDED)}
+    valid |= {key: care for key in (TRUNCATION, OCCLUSION)}
     return Labels(_objects(annotations, roles), values, valid, [_issue(path, annotations, row) for row in faulty])
 
 

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
 from scenekit.io.mesh_files import load_mesh
 from scenekit.structures import Boxes3D, Meshes
 from scenekit.structures.voxels import voxelize, with_thin_parts
@@ -104,7 +104,7 @@ def read_grid(path: Path, side: int) -> Bool[Tensor, "V V V"]:
     except KeyError:
         raise InputError(f"{path} has no variable 'voxel', as the files of Pix3D have") from None
     except Exception as error:  # scipy raises errors of many types
-        raise InputError(f"{path} cannot be read as a MATLAB file: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path} cannot be read as a MATLAB file: {one_line(error)}") from None
     if grid.ndim != 3:
         raise InputError(f"{path}: expected a grid of three dimensions, got shape {list(grid.shape)}")
     filled = grid[::-1, :, ::-1].transpose(0, 2, 1) > 0

@@ -192,7 +192,7 @@ class Builder:
 
 
 def vary(dice: Dice, rgb: RGB, amount: float = 0.05) -> RGB:
-    """Vary brightness and hue of a color, within its name.
+    """Change brightness and hue of a color a little, within its name.
 
     Args:
         dice: Source of random choices.

@@ -160,13 +160,13 @@ class Renderer:
         self.tracer = Tracer(np.concatenate([s.verts for s in everything]), self.faces)
 
     def surface(self, rays: Float[np.ndarray, "3 P"]) -> Surface:
-        """Cast rays from the camera.
+        """Find the first surfaces on rays from the camera.
 
         Args:
             rays: Rays with z = 1, so that distance is depth.
 
         Returns:
-            The first surface on each ray.
+            The surface on each ray.
         """
         hits = self.tracer.first(np.zeros_like(rays), rays)
         is_hit = hits.triangle >= 0

@@ -23,8 +23,10 @@ def page_of_commands() -> str:
 
 
 def subcommands(command: Any) -> dict[str, Any]:
-    """Commands below this one, by name."""
-    return getattr(command, "commands", {})
+    """Commands below this one, by name; groups may import them only now."""
+    if not hasattr(command, "list_commands"):
+        return {}
+    return {name: command.get_command(None, name) for name in command.list_commands(None)}
 
 
 def section(name: str, command: Any, level: int = 2) -> str:

@@ -43,11 +43,11 @@ def section(path: str, model: type[Config]) -> str:
 
 
 def table_of_fields(model: type[Config]) -> str:
-    """Name, type, default of every field; nothing where there is no field."""
+    """Name, type, default and meaning of every field."""
     if not model.model_fields:
         return "It has no options.\n"
-    rows = [(code(name), typed(field), default(field)) for name, field in model.model_fields.items()]
-    return table(("key", "type", "default"), rows)
+    rows = [(code(n), typed(f), default(f), f.description or "") for n, f in model.model_fields.items()]
+    return table(("key", "type", "default", "meaning"), rows)
 
 
 def typed(field: FieldInfo) -> str:

@@ -6,16 +6,19 @@ from collections.abc import Iterator
 
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import BOXES3D
-from scenekit.visualization.boxes3d import draw_boxes3d
+from scenekit.visualization.scene_canvas import on_canvas
+from scenekit_plugins.boxes3d.birds_eye import draw_birds_eye
 from scenekit_plugins.boxes3d.config import Boxes3DConfig
+from scenekit_plugins.boxes3d.draw import draw_boxes3d
+from scenekit_plugins.boxes3d.evaluator import Boxes3DEvaluator
 from scenekit_plugins.boxes3d.head import Boxes3DHead
-from scenekit_plugins.boxes3d.metrics import Boxes3DEvaluator
 from scenekit_plugins.boxes3d.priors import prepared
+from scenekit_plugins.boxes3d.recording import record_boxes3d
 
 
 @hookimpl
 def scenekit_tasks() -> Iterator[TaskSpec]:
-    """The task `boxes3d`."""
+    """Yield the task `boxes3d`."""
     yield TaskSpec(
         name="boxes3d",
         summary="oriented boxes in metres, in the camera frame",
@@ -24,7 +27,9 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         config=Boxes3DConfig,
         learns_from=(BOXES3D,),
         evaluator=Boxes3DEvaluator,
-        draw=draw_boxes3d,
+        draw=on_canvas(draw_boxes3d),
         draw_apart=True,
+        views={"birds-eye": draw_birds_eye},
+        record=record_boxes3d,
         prepare=prepared,
     )

@@ -1,4 +1,4 @@
-"""From the numbers of the network to boxes in metres, and back (Brazil et al., Omni3D, CVPR 2023, section 4).
+"""Decoding of the network's numbers to boxes in metres (Brazil et al., Omni3D, CVPR 2023, section 4).
 
 Letters: N regions, B depth bins, P numbers of a pose, G images.
 """
@@ -19,26 +19,29 @@ from scenekit_plugins.boxes3d.config import CodeConfig, PoseNumbers, SizeCode
 from scenekit_plugins.boxes3d.network import Numbers
 
 LARGEST_LOG = 5.0
-"""Sizes, and depths that are relative to the box, are at most exp(5) times what the prior says."""
+"""Sizes, and depths relative to the box, are at most exp(5) times the prior."""
 
 FARTHEST = 100.0
-"""Of depths that a sigmoid gives."""
+"""Upper limit of depths that a sigmoid predicts, in metres."""
 
 SPREAD = 3.0
-"""Standard deviations around the mean of a class within which a sigmoid holds its sizes and depths."""
+"""Standard deviations around the mean of a class within which a sigmoid predicts its sizes and depths."""
 
 
 @dataclass(frozen=True, eq=False)
 class RegionPriors:
-    """What is known of the class of each region: its size in metres, and where there are bins, for each of them the
-    scale of boxes in pixels, and mean and deviation of the depth as the network counts it.
-    """
+    """Priors of the class of each region."""
 
     size_mean: Float[Tensor, "N 3"]
+    """Mean of the sides, in metres."""
     size_std: Float[Tensor, "N 3"]
+    """Standard deviation of the sides, in metres."""
     scales: Float[Tensor, "N B"] | None = None
+    """Scale of boxes in each depth bin, in pixels."""
     depth_mean: Float[Tensor, "N B"] | None = None
+    """Mean depth in each bin, in the network's unit."""
     depth_std: Float[Tensor, "N B"] | None = None
+    """Standard deviation of the depth in each bin."""
 
     def __getitem__(self, rows: Int[Tensor, " M"]) -> RegionPriors:
         values: dict[str, Any] = {name: None if value is None else value[rows] for name, value in vars(self).items()}
@@ -47,15 +50,26 @@ class RegionPriors:
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """The regions, the cameras that see them and the heights of the images, all in network pixels."""
+    """Regions with their cameras, in network pixels."""
 
     boxes: Float[Tensor, "N 4"]
+    """Boxes of the regions."""
     K: Float[Tensor, "N 3 3"]
+    """Intrinsics of the camera of each region."""
     heights: Float[Tensor, " N"]
+    """Height of the image of each region."""
 
     @classmethod
     def of(cls, images: ImageBatch, regions: Regions) -> Views:
-        """Of the regions of a batch; an image without a camera has the assumed one."""
+        """Return the views of the regions of a batch; an image without a camera has the assumed one.
+
+        Args:
+            images: Images of the batch.
+            regions: The regions.
+
+        Returns:
+            The views.
+        """
         boxes = regions.boxes.float()
         heights = boxes.new_tensor([height for height, _ in images.sizes])
         return cls(boxes, images.intrinsics[regions.image_index], heights[regions.image_index])
@@ -65,6 +79,7 @@ class Views:
 
     @property
     def centers(self) -> Float[Tensor, "N 2"]:
+        """Centers of the boxes."""
         return (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
 
     @property
@@ -74,8 +89,9 @@ class Views:
 
     @property
     def positions(self) -> Float[Tensor, "N 5"]:
-        """Center of the box, logarithms of its sides, and its lower edge, from the principal point in focal lengths;
-        the same at any resolution.
+        """Center of the box, logarithms of its sides, and its lower edge, from the principal point in focal lengths.
+
+        They are the same at any resolution.
         """
         focal = self.K.diagonal(dim1=1, dim2=2)[:, :2]
         center, sides = (self.centers - self.K[:, :2, 2]) / focal, self.sides.clamp(min=1) / focal
@@ -90,43 +106,80 @@ class Views:
 
 @dataclass(frozen=True, eq=False)
 class Cubes:
-    """Boxes by where their centers are seen: `pixels` in the image of camera `K`, `depth` in metres along z."""
+    """Boxes by the projections of their centers."""
 
     pixels: Float[Tensor, "N 2"]
+    """Projection of the center in the image of camera `K`."""
     depth: Float[Tensor, " N"]
+    """Depth of the center, in metres along z."""
     size: Float[Tensor, "N 3"]
+    """Width, height and length, in metres."""
     rotation: Float[Tensor, "N 3 3"]
+    """Rotation in the camera frame."""
     K: Float[Tensor, "N 3 3"]
+    """Intrinsics of the camera."""
 
     @property
     def center(self) -> Float[Tensor, "N 3"]:
-        """In metres, in the camera frame."""
+        """Center in the camera frame, in metres."""
         return unproject(self.pixels, self.depth, self.K)
 
     @property
     def corners(self) -> Float[Tensor, "N 8 3"]:
-        """In the order of `Boxes3D.corners`."""
+        """Corners in the order of `Boxes3D.corners`, in metres."""
         return self.boxes().corners
 
     @classmethod
-    def seen(cls, boxes: Boxes3D, views: Views) -> Cubes:
-        """Boxes in front of the cameras that see them."""
+    def projected(cls, boxes: Boxes3D, views: Views) -> Cubes:
+        """Project boxes in front of their cameras.
+
+        Args:
+            boxes: Boxes in the camera frame.
+            views: Their cameras.
+
+        Returns:
+            The same boxes with projected centers.
+        """
         return cls(project(boxes.center, views.K), boxes.center[:, 2], boxes.size, boxes.rotation, views.K)
 
     def boxes(self, scores: Float[Tensor, " N"] | None = None) -> Boxes3D:
-        """The same as boxes in the camera frame."""
+        """Return the boxes in the camera frame.
+
+        Args:
+            scores: Scores of the boxes.
+
+        Returns:
+            The boxes.
+        """
         return Boxes3D(self.center, self.size, self.rotation, scores)
 
-    def taking(self, other: Cubes, *names: str) -> Cubes:
-        """These boxes with some of the numbers of `other` ones."""
+    def replaced(self, other: Cubes, *names: str) -> Cubes:
+        """Return these boxes with some of the numbers of other ones.
+
+        Args:
+            other: As many boxes.
+            names: Names of the numbers.
+
+        Returns:
+            The boxes.
+        """
         values: dict[str, Any] = {name: getattr(other, name) for name in names}
         return replace(self, **values)
 
 
 def decode_cubes(numbers: Numbers, views: Views, priors: RegionPriors, config: CodeConfig) -> Cubes:
-    """The boxes that the numbers mean, seen by these cameras.
+    """Decode the numbers of the network.
 
     The gradient of the rotation does not reach the pixels that an allocentric one refers to.
+
+    Args:
+        numbers: Predicted numbers.
+        views: Regions and cameras.
+        priors: Priors of the regions' classes.
+        config: Meaning of the numbers.
+
+    Returns:
+        The boxes.
     """
     pixels = views.centers + numbers.deltas * views.sides
     rotation = rotation_of(numbers.pose, config.pose)
@@ -137,14 +190,31 @@ def decode_cubes(numbers: Numbers, views: Views, priors: RegionPriors, config: C
 
 
 def rotation_of(pose: Float[Tensor, "*N P"], kind: PoseNumbers) -> Float[Tensor, "*N 3 3"]:
-    """Rotation matrices of the numbers of the network; Euler angles are those of the convention "XYZ"."""
+    """Convert predicted numbers to rotation matrices; Euler angles have the convention "XYZ".
+
+    Args:
+        pose: Predicted numbers.
+        kind: Their parametrization.
+
+    Returns:
+        Rotation matrices.
+    """
     if kind == "6d":
         return rotation_6d_to_matrix(pose)
     return quaternion_to_matrix(pose) if kind == "quaternion" else euler_angles_to_matrix(pose, "XYZ")
 
 
 def decode_size(numbers: Float[Tensor, "N 3"], priors: RegionPriors, code: SizeCode) -> Float[Tensor, "N 3"]:
-    """Width, height and length in metres."""
+    """Decode sizes.
+
+    Args:
+        numbers: Predicted numbers.
+        priors: Priors of the regions' classes.
+        code: Meaning of the numbers.
+
+    Returns:
+        Width, height and length, in metres.
+    """
     if code == "sigmoid":
         return around(numbers, priors.size_mean, priors.size_std)
     factor = numbers.clamp(max=LARGEST_LOG).exp()
@@ -152,7 +222,17 @@ def decode_size(numbers: Float[Tensor, "N 3"], priors: RegionPriors, code: SizeC
 
 
 def decode_depth(numbers: Numbers, views: Views, priors: RegionPriors, config: CodeConfig) -> Float[Tensor, " N"]:
-    """Metres along z."""
+    """Decode depths.
+
+    Args:
+        numbers: Predicted numbers.
+        views: Regions and cameras.
+        priors: Priors of the regions' classes.
+        config: Meaning of the numbers.
+
+    Returns:
+        Depths, in metres along z.
+    """
     row, place = torch.arange(len(views.boxes), device=views.boxes.device), nearest_bin(views, priors)
     number = numbers.depth[row, place]
     if config.depth == "box":
@@ -168,25 +248,58 @@ def decode_depth(numbers: Numbers, views: Views, priors: RegionPriors, config: C
 
 
 def depth_by_scale(views: Views, priors: RegionPriors) -> Float[Tensor, " N"]:
-    """Metres at which a line as long as the diagonal of the mean box of the class has the length of the region's."""
+    """Compute the depth at which the diagonal of the mean box of the class is as long as the region's.
+
+    Args:
+        views: Regions and cameras.
+        priors: Priors of the regions' classes.
+
+    Returns:
+        Depths, in metres along z.
+    """
     length: Tensor = torch.linalg.vector_norm(priors.size_mean, dim=1)
     return length * views.K[:, 1, 1] / views.scales.clamp(min=1)
 
 
 def around(number: Float[Tensor, "*N"], mean: Float[Tensor, "*N"], std: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:
-    """A sigmoid from `SPREAD` deviations below the mean, but never below 0, to as many above it."""
+    """Compute a sigmoid from `SPREAD` deviations below the mean, but never below 0, to as many above it.
+
+    Args:
+        number: Predicted numbers.
+        mean: Means.
+        std: Standard deviations.
+
+    Returns:
+        Values around the means.
+    """
     low = (mean - SPREAD * std).clamp(min=0)
     return low + (mean + SPREAD * std - low) * number.sigmoid()
 
 
 def nearest_bin(views: Views, priors: RegionPriors) -> Int[Tensor, " N"]:
-    """The bin of the class whose scale is nearest to that of the region; there is one only where nothing is known."""
+    """Return the bin of the class whose scale is nearest to the region's; 0 without bins.
+
+    Args:
+        views: Regions and cameras.
+        priors: Priors of the regions' classes.
+
+    Returns:
+        Index of the bin.
+    """
     if priors.scales is None:
         return torch.zeros(len(views.boxes), dtype=torch.int64, device=views.boxes.device)
     return (priors.scales - views.scales[:, None]).abs().argmin(dim=1)
 
 
 def metres_per_depth(views: Views, config: CodeConfig) -> Float[Tensor, " N"]:
-    """What a depth of 1 of the virtual camera is in metres; the height of its image is that of the network's."""
-    focal = views.K[:, 1, 1]  # that of the vertical axis, as Cube R-CNN takes it
+    """Compute the metres of a depth of 1 of the virtual camera, whose image is as high as the network's.
+
+    Args:
+        views: Regions and cameras.
+        config: Meaning of the numbers.
+
+    Returns:
+        Factor of each region.
+    """
+    focal = views.K[:, 1, 1]  # of the vertical axis, as in Cube R-CNN
     return torch.ones_like(focal) if config.virtual_focal is None else focal / config.virtual_focal

@@ -1,4 +1,4 @@
-"""The options of the task."""
+"""Options of the task."""
 
 from __future__ import annotations
 
@@ -22,115 +22,125 @@ DepthCode = Literal["direct", "log", "sigmoid", "clusters", "box"]
 
 
 class SizePrior(Config):
-    """`mean` and `std` of width, height and length in metres."""
+    """Sizes of the boxes of a class: width, height and length in metres."""
 
     mean: Sizes = (1.0, 1.0, 1.0)
+    """Mean of each side, in metres."""
     std: Sizes = (0.25, 0.25, 0.25)
+    """Standard deviation of each side, in metres."""
 
 
 class DepthPrior(Config):
-    """What the size of a box in the image says of the depth of a class, for an image and a focal length of 1 pixel.
-
-    `scales` [bins] of boxes: their diagonal by the height of the image. `mean` and `std` [bins] of the depth of
-    objects of about that scale: metres times the height of the image by the focal length.
-    """
+    """Depth of a class by the size of its boxes in the image, for an image and a focal length of 1 pixel."""
 
     scales: tuple[Metres, ...]
+    """Scale of each bin: diagonal of a box divided by the height of the image."""
     mean: tuple[float, ...]
+    """Mean depth of objects of about that scale: metres times height of the image divided by focal length."""
     std: tuple[Metres, ...]
+    """Standard deviation of that depth."""
 
     @model_validator(mode="after")
     def _complete(self) -> DepthPrior:
         if not (len(self.scales) == len(self.mean) == len(self.std) > 0):
-            raise ValueError("scales, mean and std of a depth prior need one entry a bin")
+            raise ValueError("scales, mean and std of a depth prior need one entry per bin")
         return self
 
 
 class Priors(Config):
-    """By the name of the class what its boxes are like: their `sizes` and, where there are bins, their `depths`.
-
-    `other_sizes` and `other_depths` stand for classes that are not named.
-    """
+    """Statistics of the boxes of each class."""
 
     sizes: Mapping[str, SizePrior] = Field(default_factory=dict)
+    """Sizes by class name."""
     other_sizes: SizePrior = SizePrior()
+    """Sizes of classes without an entry."""
     depths: Mapping[str, DepthPrior] = Field(default_factory=dict)
+    """Depths by class name, where there are depth bins."""
     other_depths: DepthPrior | None = None
+    """Depths of classes without an entry."""
 
 
 class CodeConfig(Config):
-    """What the numbers of the network mean.
-
-    `pose` numbers of a rotation, which is relative to the ray through the object's center ("allocentric") or to the
-    optical axis ("egocentric"). `size`: "exp" and "sigmoid" are relative to the class prior (mean * exp(x), or within
-    3 standard deviations of the mean), "plain" is exp(x) metres.
-
-    `depth`: "direct" metres, "log", "sigmoid" (of 100 m), "clusters" (within 3 standard deviations of the mean of the
-    class at that scale of the box), or "box" (relative to where an object of the mean size of its class is, whose
-    diagonal is as long as that of the region: times exp(x)). With `depth_bins` there is a depth for each of so many
-    scales of the box, as the prior has them, and the nearest one holds. All but "box", which knows the focal length
-    already, are counted as by a camera with `virtual_focal` pixels, unless that is None.
-    """
+    """Meaning of the numbers that the network predicts."""
 
     pose: PoseNumbers = "6d"
+    """Parametrization of the rotation."""
     frame: PoseFrame = "allocentric"
+    """Whether the rotation is relative to the ray through the object's center ("allocentric") or to the optical axis
+    ("egocentric").
+    """
     size: SizeCode = "exp"
+    """"exp" is mean * exp(x) with the mean of the class prior, "sigmoid" lies within 3 standard deviations of that
+    mean, "plain" is exp(x) metres.
+    """
     depth: DepthCode = "direct"
+    """"direct" metres, "log", "sigmoid" (of 100 m), "clusters" (within 3 standard deviations of the mean of the class
+    at that scale of the box), or "box": exp(x) times the depth at which an object of the mean size of its class has a
+    diagonal as long as the region's.
+    """
     depth_bins: int = Field(default=1, ge=1)
+    """Number of scales of the box with a depth of their own, as in the prior; the nearest one applies."""
     virtual_focal: float | None = Field(default=VIRTUAL_FOCAL, gt=0)
+    """Focal length in pixels of the virtual camera in which depths are predicted; null for the actual camera. "box"
+    contains the focal length already.
+    """
 
     @property
     def needs_depths(self) -> bool:
-        """Whether the numbers mean nothing without priors of the depth."""
+        """Whether depths need priors."""
         return self.depth == "clusters" or self.depth_bins > 1
 
 
 class LossConfig(Config):
-    """`disentangled`: each group of numbers is judged by the corners of the true box with that group replaced
-    (Simonelli et al., 2019), otherwise by the numbers themselves. `joint` adds the corners of the whole box.
-
-    `corners` says which ones of a turned box belong together. "own" ones, as the objects are labelled. "nearest" ones,
-    as Cube R-CNN has it: what is front and what is back is then not learned, as turning by 180 degrees leaves all
-    corners. "symmetric": their own, after that turn which the vocabulary's symmetry allows the class that brings the
-    true box nearest to what was found. Where a class has no front, no front is learned, and elsewhere it is.
-
-    `inverse_depth` lets objects beyond e metres weigh less, by 1 / log(depth).
-    """
+    """Losses of the boxes."""
 
     disentangled: bool = True
+    """Whether each group of numbers is compared by the corners of the ground-truth box with that group replaced
+    (Simonelli et al., 2019), instead of by the numbers themselves.
+    """
     corners: Corners = "symmetric"
+    """Which corners of two boxes are compared: "own" ones, as annotated; "nearest" ones, as in Cube R-CNN, with which
+    front and back are not learned, since a turn by 180 degrees gives the same corners; "symmetric": own ones, after the
+    turn, of those that the symmetry of the class in the vocabulary allows, that brings the ground truth nearest to the
+    prediction.
+    """
     joint: bool = True
+    """Whether the corners of the whole box are compared too."""
     inverse_depth: bool = False
+    """Whether objects beyond e metres are weighted by 1 / log(depth)."""
 
 
 class Boxes3DConfig(Config):
-    """`pooled` RoIAlign side; fully connected layers of the widths `fcs`, one tower for all numbers ("shared") or one
-    for each kind ("separate"). `code` says what its numbers mean, `loss` how they are learned.
-
-    `position_width` is the hidden width of an embedding of where the region is, as its camera sees it, that is added
-    to its features; 0 for none, as in Cube R-CNN. RoI features hardly tell it, and depth hangs on it, as far as cameras
-    stand alike: their usual height and tilt are learned with it.
-
-    `uncertainty` has the head judge its own error: it weighs what is learned, and scores. `first_uncertainty` is where
-    it starts: losses weigh sqrt(2) exp(-uncertainty), so 5 (Cube R-CNN) suits long runs only.
+    """Options of the 3D box head.
 
     Cube R-CNN as it was released has `loss: {corners: nearest}` and `first_uncertainty: 5`. A small model learns faster
-    with `fcs: [128, 128]`, `towers: separate` (turns above all), `code: {depth: box}` and `position_width: 128`.
-
-    `priors` are found in the training data (see `scenekit_plugins.boxes3d.priors`); classes that these lack are taken
-    to be as all others together, and without any data 1 m in each direction.
-
-    With `kitti` the evaluation adds AP by KITTI's protocol for Car, Pedestrian and Cyclist; it says what other things
-    are called there, such as {"person": "Pedestrian"}, and is {} where none is called otherwise but for its case.
+    with `fcs: [128, 128]`, `towers: separate` (rotations above all), `code: {depth: box}` and `position_width: 128`.
     """
 
     pooled: int = Field(default=7, ge=1)
+    """Side of the RoI features."""
     fcs: tuple[Annotated[int, Field(ge=1)], ...] = (1024, 1024)
+    """Widths of the fully connected layers."""
     towers: Towers = "shared"
+    """Whether one tower predicts all numbers ("shared"), or one each kind ("separate")."""
     position_width: int = Field(default=0, ge=0)
+    """Hidden width of an embedding of the region's position in its camera's view, which is added to its features; 0 for
+    none, as in Cube R-CNN. RoI features hardly contain the position, on which depth depends if height and tilt of the
+    cameras are similar.
+    """
     code: CodeConfig = CodeConfig()
+    """Meaning of the predicted numbers."""
     loss: LossConfig = LossConfig()
+    """Losses."""
     uncertainty: bool = True
+    """Whether the head predicts its own error, which weights losses and scores."""
     first_uncertainty: float = Field(default=1.0, ge=0)
+    """Initial uncertainty: losses are weighted by sqrt(2) exp(-uncertainty), so 5 (Cube R-CNN) suits long runs only."""
     priors: Priors | None = None
+    """Priors by class; if null, they are computed from the training data (see `scenekit_plugins.boxes3d.priors`).
+    Classes without boxes there get those of all classes together, and without any data 1 m in each direction.
+    """
     kitti: Mapping[str, str] | None = None
+    """With this option the evaluation adds AP by KITTI's protocol for Car, Pedestrian and Cyclist. It maps class names
+    to KITTI's, such as {"person": "Pedestrian"}; names that differ by case only need no entry.
+    """

@@ -1,4 +1,4 @@
-"""The head: where an object is in the camera frame, how large, and how it is turned.
+"""The head: center, size and rotation of each object in the camera frame.
 
 Letters: N regions of the batch, C classes.
 """
@@ -19,8 +19,8 @@ from scenekit.model.targets import Targets
 from scenekit.structures import Boxes3D, Regions
 from scenekit_plugins.boxes3d.coding import Cubes, Views, decode_cubes
 from scenekit_plugins.boxes3d.config import Boxes3DConfig, Priors
+from scenekit_plugins.boxes3d.evaluator import Boxes3DEvaluator
 from scenekit_plugins.boxes3d.losses import cube_losses, turned
-from scenekit_plugins.boxes3d.metrics import Boxes3DEvaluator
 from scenekit_plugins.boxes3d.network import ClassNumbers, CubeNetwork, Numbers, PositionEmbedding
 from scenekit_plugins.boxes3d.priors import ClassPriors, usable
 
@@ -29,11 +29,11 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
     """Cube R-CNN's head (Brazil et al., Omni3D, CVPR 2023) on the features of the objects.
 
     `scores` of its boxes are sqrt(p exp(-u)) of the object's score p and the uncertainty u of the box (1 without one);
-    the scores of OBJECTS stay as they are. Boxes are in the frame of the camera that the image came with; where none
-    was given, of the assumed one, and metres are then no better than that guess.
+    the scores of OBJECTS stay as they are. Boxes are in the frame of the image's camera; without one, of the assumed
+    camera, so that metres are no more accurate than the assumption.
 
-    Nothing is learned from boxes that cannot be (NaN, sides of 0, rotations that are none), whose center is not in
-    front of the camera, or of an image without a camera.
+    Boxes that are invalid (NaN, sides of 0, no rotation), whose center is not in front of the camera, or of an image
+    without a camera give no loss.
     """
 
     symmetry: Int[Tensor, " C"]
@@ -51,7 +51,7 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
 
     def forward(self, board: Board) -> Numbers:
         regions: Regions = board[OBJECTS]
-        assert regions.labels is not None, "objects have labels before any head looks at them"
+        assert regions.labels is not None, "objects have labels before any head runs"
         features = board.pool(OBJECTS, size=self.config.pooled).flatten(1)
         if self.position is not None:
             features = features + self.position(Views.of(board.images, regions).positions)
@@ -59,21 +59,21 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
         return numbers.of(regions.labels)
 
     def loss(self, raw: Numbers, board: Board, targets: Targets) -> dict[str, Tensor]:
-        """`xy`, `z`, `dims` and `pose`, and as configured `joint` and `uncertainty`."""
-        regions, truth = board[OBJECTS], targets[BOXES3D]
+        """Compute `xy`, `z`, `dims` and `pose`, and as configured `joint` and `uncertainty`."""
+        regions, boxes = board[OBJECTS], targets[BOXES3D]
         with in_full(raw):
-            rows = (usable(truth) & board.images.has_camera[regions.image_index]).nonzero()[:, 0]
+            rows = (usable(boxes) & board.images.has_camera[regions.image_index]).nonzero()[:, 0]
             views = Views.of(board.images, regions)[rows]
-            found = self._cubes(raw[rows], views, regions.labels[rows])
-            seen = Cubes.seen(truth[rows], views)
+            predicted = self._cubes(raw[rows], views, regions.labels[rows])
+            target = Cubes.projected(boxes[rows], views)
             if self.config.loss.corners == "symmetric":
                 symmetry = self.symmetry[regions.labels[rows]]
-                seen = replace(seen, rotation=turned(seen.rotation, found.rotation, symmetry))
-            certainty = raw.uncertainty[rows] if self.config.uncertainty else None
-            return cube_losses(found, seen, views.sides, certainty, self.config.loss, self.config.code.depth)
+                target = replace(target, rotation=turned(target.rotation, predicted.rotation, symmetry))
+            uncertainty = raw.uncertainty[rows] if self.config.uncertainty else None
+            return cube_losses(predicted, target, views.sides, uncertainty, self.config.loss, self.config.code.depth)
 
     def decode(self, raw: Numbers, board: Board) -> Boxes3D:
-        """In metres, so that they are in original pixels what they are in those of the network."""
+        """Decode boxes in metres, which do not depend on the resolution of the image."""
         regions: Regions = board[OBJECTS]
         assert regions.labels is not None
         with in_full(raw):
@@ -95,5 +95,12 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
 
 
 def in_full(numbers: Numbers) -> torch.autocast:
-    """Geometry is no matter for half precision, which knows pixels to one in 256."""
+    """Disable autocast: half precision resolves pixels to one in 256, which is too coarse for geometry.
+
+    Args:
+        numbers: Predicted numbers, for their device.
+
+    Returns:
+        The context.
+    """
     return torch.autocast(numbers.deltas.device.type, enabled=False)

@@ -1,4 +1,4 @@
-"""The network: RoI features to the numbers of a box for each class.
+"""The network: numbers of a box for each class from RoI features.
 
 Letters: N regions, D features of a region, C classes, B depth bins, P numbers of a pose.
 """
@@ -19,9 +19,10 @@ from scenekit_plugins.boxes3d.config import Boxes3DConfig, PoseNumbers
 POSE_NUMBERS: Mapping[PoseNumbers, int] = {"6d": 6, "quaternion": 4, "euler": 3}
 
 LEAST_UNCERTAINTY = 0.01
+"""Lower limit of the uncertainty."""
 
 POSITION_MEAN, POSITION_STD = (0.0, 0.0, -1.75, -1.75, 0.125), (0.25, 0.125, 0.5, 0.5, 0.125)
-"""About what positions are in everyday images: an object of a sixth of the focal length somewhere near the middle."""
+"""Approximate statistics of positions in everyday images: an object of a sixth of the focal length near the center."""
 
 _IDENTITY: Mapping[PoseNumbers, tuple[float, ...]] = {
     "6d": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
@@ -32,16 +33,28 @@ _IDENTITY: Mapping[PoseNumbers, tuple[float, ...]] = {
 
 @dataclass(frozen=True, eq=False)
 class ClassNumbers:
-    """What the network says of each region, were it of each class."""
+    """Predicted numbers of each region for each class."""
 
     deltas: Float[Tensor, "N C 2"]
+    """Offset of the center."""
     depth: Float[Tensor, "N B C"]
+    """Depth."""
     size: Float[Tensor, "N C 3"]
+    """Size."""
     pose: Float[Tensor, "N C P"]
+    """Rotation."""
     uncertainty: Float[Tensor, "N C"]
+    """Uncertainty."""
 
     def of(self, labels: Int[Tensor, " N"]) -> Numbers:
-        """What it says of each region as the class that it is of."""
+        """Select the numbers of one class for each region.
+
+        Args:
+            labels: Class of each region.
+
+        Returns:
+            The numbers of the regions.
+        """
         rows = torch.arange(len(labels), device=labels.device)
         return Numbers(
             deltas=self.deltas[rows, labels],
@@ -54,17 +67,18 @@ class ClassNumbers:
 
 @dataclass(frozen=True, eq=False)
 class Numbers:
-    """The numbers of one box a region, in single precision at least.
-
-    `deltas` from the middle of the region to the center of the object, by the sides of the region; the others as
-    `CodeConfig` says. `uncertainty` u: the error is taken to be about exp(u).
-    """
+    """The numbers of one box per region, in single precision at least; see `CodeConfig` for their meaning."""
 
     deltas: Float[Tensor, "N 2"]
+    """Offset from the center of the region to that of the object, in sides of the region."""
     depth: Float[Tensor, "N B"]
+    """Depth in each bin."""
     size: Float[Tensor, "N 3"]
+    """Size."""
     pose: Float[Tensor, "N P"]
+    """Rotation."""
     uncertainty: Float[Tensor, " N"]
+    """Uncertainty u: the expected error is about exp(u)."""
 
     def __getitem__(self, rows: Int[Tensor, " M"]) -> Numbers:
         return Numbers(**{name: value[rows] for name, value in vars(self).items()})
@@ -86,8 +100,8 @@ class CubeNetwork(nn.Module):
         self.axis_names = _axis_names(classes, each)
 
     def forward(self, features: Float[Tensor, "N D"]) -> ClassNumbers:
-        seen = {name: tower(features) for name, tower in self.towers.items()}
-        values = {kind: layer(seen.get("shared", seen.get(kind))).float() for kind, layer in self.predictors.items()}
+        hidden = {name: tower(features) for name, tower in self.towers.items()}
+        values = {k: layer(hidden.get("shared", hidden.get(k))).float() for k, layer in self.predictors.items()}
         rows, classes = len(features), self.classes
         certain = values["deltas"].new_zeros(rows, classes)
         return ClassNumbers(
@@ -99,7 +113,7 @@ class CubeNetwork(nn.Module):
         )
 
     def _initialize(self, config: Boxes3DConfig) -> None:
-        """Small weights, so that every box starts in the middle of its region, as large as its class is on average."""
+        """Initialize small weights: every box starts at the center of its region, with the mean size of its class."""
         for layer in self.predictors.values():
             assert isinstance(layer, nn.Linear)
             nn.init.normal_(layer.weight, std=0.001)
@@ -112,7 +126,7 @@ class CubeNetwork(nn.Module):
 
 
 class PositionEmbedding(nn.Module):
-    """Where a region is (`Views.positions`), as an addition to its features that is zero at first."""
+    """An embedding of a region's position (`Views.positions`), which is added to its features and is zero at first."""
 
     mean: Float[Tensor, "5"]
     std: Float[Tensor, "5"]
@@ -138,7 +152,7 @@ def _tower(features: int, widths: tuple[int, ...]) -> nn.Sequential:
 
 
 def _axis_names(classes: tuple[str, ...], each: Mapping[str, int]) -> ParameterNames:
-    """Rows of the predictors stand for classes; of depths those of a bin stand together, so they are named apart."""
+    """Return the class names of the predictors' rows; rows of depths are ordered by bin."""
     layers = {f"predictors.{kind}": AxisNames(classes, each=count) for kind, count in each.items() if kind != "depth"}
     bins = each["depth"]
     names = classes if bins == 1 else tuple(f"{name} (bin {place})" for place in range(bins) for name in classes)

@@ -1,4 +1,4 @@
-"""What boxes of each class are like, found in the training data.
+"""Priors of the boxes of each class, computed from the training data.
 
 Letters: N regions, K boxes of one class, C classes, B depth bins.
 """
@@ -20,14 +20,25 @@ from scenekit_plugins.boxes3d.coding import RegionPriors, Views, metres_per_dept
 from scenekit_plugins.boxes3d.config import Boxes3DConfig, CodeConfig, DepthPrior, Priors, SizePrior, Sizes
 
 LEAST_SPREAD = 0.05
-"""Standard deviations are at least this share of the mean: a class whose boxes are all alike may still vary."""
+"""Lower limit of a standard deviation as a share of the mean: boxes of a class may vary even if all in the data are
+equal.
+"""
 
 Rows = Float[Tensor, "K 5"]
-"""Width, height, length in metres; scale of the region and depth, as `DepthPrior` counts them (NaN without camera)."""
+"""Width, height, length in metres; scale of the region and depth, in the units of `DepthPrior` (NaN without a camera).
+"""
 
 
 def prepared(config: Boxes3DConfig, scenes: Iterable[Scene]) -> Boxes3DConfig:
-    """The config with the priors of the boxes in these scenes; as it came where it has them already."""
+    """Return the configuration with priors computed from scenes, unless it has some.
+
+    Args:
+        config: Options of the head.
+        scenes: Ground truth of the training data.
+
+    Returns:
+        The options with priors.
+    """
     if config.priors is not None:
         return config
     bins = config.code.depth_bins if config.code.needs_depths else None
@@ -35,7 +46,15 @@ def prepared(config: Boxes3DConfig, scenes: Iterable[Scene]) -> Boxes3DConfig:
 
 
 def priors_of(scenes: Iterable[Scene], bins: int | None) -> Priors:
-    """Mean and deviation of sizes by class; of depths too where these have `bins`."""
+    """Compute mean and standard deviation of sizes by class, and of depths.
+
+    Args:
+        scenes: Ground truth.
+        bins: Number of depth bins; None for sizes only.
+
+    Returns:
+        The priors.
+    """
     by_class: dict[str, list[Tensor]] = defaultdict(list)
     for scene in scenes:
         if BOXES3D in scene:
@@ -62,7 +81,14 @@ def priors_of(scenes: Iterable[Scene], bins: int | None) -> Priors:
 
 
 def usable(boxes: Boxes3D) -> Bool[Tensor, " N"]:
-    """Boxes that can be (see `Boxes3D.valid`) and whose centers are in front of the camera."""
+    """Return which boxes are valid (see `Boxes3D.valid`) and have their center in front of the camera.
+
+    Args:
+        boxes: The boxes.
+
+    Returns:
+        Whether each is usable.
+    """
     return boxes.valid & (boxes.center[:, 2] > 0)
 
 
@@ -84,7 +110,7 @@ def _sizes(values: Float[Tensor, "3"]) -> Sizes:
 
 
 def _depth_prior(rows: Rows, bins: int) -> DepthPrior | None:
-    """Bins of equally many boxes, by scale; None where fewer boxes than bins have a camera and a region."""
+    """Compute bins of equally many boxes, by scale; None if fewer boxes than bins have a camera and a region."""
     rows = rows[rows.isfinite().all(dim=1) & (rows[:, 3] > 0)]
     if len(rows) < bins:
         return None
@@ -99,7 +125,7 @@ def _depth_prior(rows: Rows, bins: int) -> DepthPrior | None:
 
 
 class ClassPriors(nn.Module):
-    """The priors of a vocabulary. They are part of the options of the head, not of its weights."""
+    """Priors of the classes of a vocabulary; they belong to the options of the head, not to its weights."""
 
     size: Float[Tensor, "C 2 3"]
     depth: Float[Tensor, "C 3 B"]
@@ -114,7 +140,7 @@ class ClassPriors(nn.Module):
         self.register_buffer("depth", torch.tensor(rows), persistent=False)
 
     def forward(self, labels: Int[Tensor, " N"], views: Views) -> RegionPriors:
-        """The priors of regions of these classes."""
+        """Return the priors of regions of these classes."""
         size = self.size[labels].float()
         if not self.code.needs_depths:
             return RegionPriors(size[:, 0], size[:, 1])
@@ -130,6 +156,6 @@ def _depths_of(name: str, priors: Priors, bins: int) -> DepthPrior:
         known = "none" if prior is None else f"{len(prior.scales)} bins"
         raise InputError(
             f"depths of {name!r} need a prior with {bins} bins, got {known}; train on data with cameras and 3D boxes, "
-            "give `priors`, or take `code: {depth: direct, depth_bins: 1}`"
+            "set `priors`, or use `code: {depth: direct, depth_bins: 1}`"
         )
     return prior

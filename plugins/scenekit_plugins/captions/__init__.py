@@ -1,7 +1,7 @@
-"""Dense captions: regions that somebody would describe, and a text for each (Johnson et al., DenseCap, CVPR 2016).
+"""Dense captions: regions worth describing, and a text for each (Johnson et al., DenseCap, CVPR 2016).
 
-The task brings the stream PHRASES, with objectness, boxes and suppression of its own on the shared trunk, and describes
-detected objects by the same head.
+The task provides the stream PHRASES, with objectness, boxes and suppression of its own on the shared trunk, and
+describes detected objects by the same head.
 """
 
 from __future__ import annotations
@@ -12,21 +12,34 @@ from functools import partial
 
 from scenekit.detection import DetectorConfig, region_stream
 from scenekit.errors import InputError
-from scenekit.evaluation.captions import CaptionEvaluator
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import CAPTIONS, PHRASE_CAPTIONS, PHRASE_PROPOSALS, PHRASES
 from scenekit.metrics.dense_captions.language import language_score
 from scenekit.model.head import Core, Provider
 from scenekit.scene import Scene
+from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.captions.config import CaptionConfig
 from scenekit_plugins.captions.draw import draw_captions
-from scenekit_plugins.captions.head import CaptionHead
+from scenekit_plugins.captions.evaluator import CaptionEvaluator
+from scenekit_plugins.captions.head import CaptionHead, described_keys
 from scenekit_plugins.captions.pretrained import architecture
 from scenekit_plugins.captions.tokenizer import grown, trained
 
 
 def stages(core: Core, config: CaptionConfig) -> Sequence[Provider]:
-    """The stream PHRASES: the detector's options, with the numbers of detections that suit descriptions."""
+    """Build the stages of PHRASES, if phrases are described.
+
+    They have the detector's options, with limits of detections that suit descriptions.
+
+    Args:
+        core: Channels, vocabulary and detector of the model.
+        config: Options of the task.
+
+    Returns:
+        The stages; none without phrases.
+    """
+    if not config.phrases:
+        return ()
     options = core.detector
     if isinstance(options, DetectorConfig):
         own = {
@@ -39,17 +52,38 @@ def stages(core: Core, config: CaptionConfig) -> Sequence[Provider]:
 
 
 def configured(spec: TaskSpec, config: CaptionConfig) -> TaskSpec:
-    """Without CAPTIONS where objects are not to be described."""
-    keys = spec.provides if config.objects else (PHRASE_CAPTIONS,)
+    """Return the record of the task for its options, with the keys that are described.
+
+    Args:
+        spec: The record.
+        config: Options of the task.
+
+    Returns:
+        The changed record.
+
+    Raises:
+        InputError: If the language score is unknown.
+    """
+    keys = described_keys(config)
     language_score(config.language_score)
     evaluator = partial(CaptionEvaluator, language=config.language_score)
     return replace(spec, provides=keys, learns_from=keys, max_regions=config.max_regions, evaluator=evaluator)
 
 
 def prepared(config: CaptionConfig, scenes: Iterable[Scene]) -> CaptionConfig:
-    """With the tokenizer that the captions of the training data ask for, and what a pretrained decoder looks like.
+    """Return the options with the tokenizer of the training captions, and the architecture of a pretrained decoder.
 
-    Words that are known already keep their places. Raises InputError where there is not one caption.
+    Known words keep their numbers.
+
+    Args:
+        config: Options of the task.
+        scenes: Ground truth of the training data.
+
+    Returns:
+        The completed options.
+
+    Raises:
+        InputError: If the data has no captions, or a pretrained tokenizer or decoder cannot be loaded.
     """
     tokenizer, transformer = config.tokenizer, config.transformer
     if tokenizer.stored is None:
@@ -64,7 +98,14 @@ def prepared(config: CaptionConfig, scenes: Iterable[Scene]) -> CaptionConfig:
 
 
 def texts_of(scenes: Iterable[Scene]) -> Iterator[str]:
-    """All captions, as they are and as in a mirror."""
+    """Yield all captions, as they are and flipped.
+
+    Args:
+        scenes: Ground truth.
+
+    Returns:
+        The texts.
+    """
     for scene in scenes:
         for key in (PHRASE_CAPTIONS, CAPTIONS):
             for text in (text for texts in (scene[key].texts if key in scene else ()) for text in texts):
@@ -74,12 +115,12 @@ def texts_of(scenes: Iterable[Scene]) -> Iterator[str]:
 
 
 def _some(texts: Iterator[str]) -> Iterator[str]:
-    """The same texts; InputError where there are none."""
+    """Yield the same texts; raise InputError if there are none."""
     first = next(texts, None)
     if first is None:
         raise InputError(
-            "captions: the training data has no captions to learn words from; add data with phrase_captions or "
-            "captions, or leave the task out"
+            "captions: the training data has no captions; add data with phrase_captions or captions, or leave the task "
+            "out"
         )
     yield first
     yield from texts
@@ -87,7 +128,7 @@ def _some(texts: Iterator[str]) -> Iterator[str]:
 
 @hookimpl
 def scenekit_tasks() -> Iterator[TaskSpec]:
-    """The task `captions`."""
+    """Yield the task `captions`."""
     yield TaskSpec(
         name="captions",
         summary="regions that are worth describing, and a text for each",
@@ -96,8 +137,9 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         config=CaptionConfig,
         learns_from=(PHRASE_CAPTIONS, CAPTIONS),
         evaluator=CaptionEvaluator,
-        draw=draw_captions,
+        draw=on_canvas(draw_captions),
         draw_apart=True,
+        hub_tag="image-to-text",
         stages=stages,
         configure=configured,
         prepare=prepared,

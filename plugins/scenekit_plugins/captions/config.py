@@ -1,4 +1,4 @@
-"""The options of the task."""
+"""Options of the task."""
 
 from __future__ import annotations
 
@@ -10,86 +10,97 @@ from scenekit.config import Config
 
 
 class StoredTokenizer(Config):
-    """A tokenizer as models keep it: the `json` text of the library tokenizers, and which of its tokens have a part.
-
-    `start` comes before every text, `end` after it, `pad` where a row has no more text, `unknown` (if any) in place of
-    what it has no token for.
-    """
+    """A tokenizer as models store it."""
 
     text: str = Field(repr=False)
+    """JSON of the library tokenizers."""
     start: str
+    """Token before every text."""
     end: str
+    """Token after every text."""
     pad: str
+    """Token of padding."""
     unknown: str | None = None
+    """Token of words without one, if any."""
 
 
 class TokenizerConfig(Config):
-    """How texts become tokens.
-
-    `kind`: "words" (lower case, without punctuation and symbols, split at spaces, as DenseCap) or "bpe" (pieces of
-    bytes, which spell any script and emoji), learned from the captions of the training data: the `vocabulary_size` most
-    frequent tokens, words only if they come up `min_count` times. Or "pretrained": the tokenizer `name` of
-    transformers, a folder or a name on the hub. `stored` is what came of it; a training that starts afresh fills it in.
-    One that starts from a model takes that model's; with `grow` it adds the words that are new.
-    """
+    """How texts are split into tokens."""
 
     kind: Literal["words", "bpe", "pretrained"] = "words"
+    """"words" (lower case, without punctuation and symbols, split at spaces, as DenseCap) or "bpe" (byte pairs, which
+    spell any script and emoji) are trained on the captions of the training data; "pretrained" is a tokenizer of
+    transformers.
+    """
     vocabulary_size: int = Field(default=10_000, ge=5)
+    """Upper limit of the number of tokens; the most frequent ones are kept."""
     min_count: int = Field(default=1, ge=1)
+    """Smallest count of a word in the captions."""
     name: str | None = None
+    """Folder or hub name of a pretrained tokenizer."""
     grow: bool = False
+    """Whether a run that starts from a model adds the new words of its data to the model's tokenizer."""
     stored: StoredTokenizer | None = None
+    """The resulting tokenizer; filled in when a run starts, from the initial model if it has one."""
 
     @model_validator(mode="after")
     def _named(self) -> TokenizerConfig:
         if (self.kind == "pretrained") != (self.name is not None):
-            raise ValueError("kind: pretrained and the name of a tokenizer belong together")
+            raise ValueError("kind: pretrained needs the name of a tokenizer, and the name needs that kind; set both")
         if self.grow and self.kind != "words":
-            raise ValueError(f"tokenizers of words can grow, not of kind: {self.kind}")
+            raise ValueError(f"grow needs kind: words, got {self.kind}")
         return self
 
 
 class SearchConfig(Config):
-    """How a text is found: "greedy" takes the most probable token each time; "beam" keeps the best `beams` beginnings,
-    by log-probability over length ** `length_penalty`; "sampling" draws from the probabilities at `temperature`, of the
-    `top_k` best tokens or of the fewest that have `top_p` of the probability together. Equal `seed`s draw equal texts.
-    """
+    """How a text is generated."""
 
     method: Literal["greedy", "beam", "sampling"] = "greedy"
+    """"greedy" chooses the most probable token each time; "beam" searches with several beams; "sampling" samples."""
     beams: int = Field(default=4, ge=1)
+    """Number of beams."""
     length_penalty: float = Field(default=1.0, ge=0)
+    """Beams are ranked by log-probability divided by length to this power."""
     temperature: float = Field(default=1.0, gt=0)
+    """Temperature of sampling."""
     top_k: int | None = Field(default=None, ge=1)
+    """Sampling is limited to so many of the most probable tokens."""
     top_p: float | None = Field(default=None, gt=0, le=1)
+    """Sampling is limited to the fewest tokens with this probability together."""
     seed: int = 0
+    """Seed of sampling; equal seeds give equal texts."""
 
 
 class LstmConfig(Config):
-    """`features` of a region behind the first layer; `width` of words and state; `layers` of LSTM; `dropout` of both
-    what goes in and what comes out.
-    """
+    """The LSTM decoder."""
 
     features: int = Field(default=384, ge=1)
+    """Hidden width of the region's features."""
     width: int = Field(default=192, ge=1)
+    """Width of word embeddings and state."""
     layers: int = Field(default=1, ge=1)
+    """Number of LSTM layers."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Dropout of input and output."""
 
 
 class TransformerConfig(Config):
-    """`width` of words and states, `layers` of `heads` attention heads, with `dropout`: a GPT-2 with cross-attention.
-
-    `weights` takes a pretrained language model of transformers instead, by the name of a folder or on the hub; its
-    tokenizer must be named too. `network` is its architecture, which a training that starts afresh fills in. `cache`
-    keeps keys and values of the words before, instead of computing them again for each word.
-    """
+    """The transformer decoder: a GPT-2 with cross-attention."""
 
     width: int = Field(default=128, ge=1)
+    """Width of word embeddings and states."""
     layers: int = Field(default=2, ge=1)
+    """Number of layers."""
     heads: int = Field(default=4, ge=1)
+    """Number of attention heads."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Dropout."""
     cache: bool = True
+    """Whether keys and values of previous words are cached instead of computed again for each word."""
     weights: str | None = None
+    """Folder or hub name of a pretrained language model of transformers; needs its own tokenizer."""
     network: dict[str, Any] | None = Field(default=None, repr=False)
+    """Architecture of the pretrained model; filled in when a run starts."""
 
     @model_validator(mode="after")
     def _divisible(self) -> TransformerConfig:
@@ -99,37 +110,52 @@ class TransformerConfig(Config):
 
 
 class CaptionConfig(Config):
-    """`decoder` writes the words from RoI features of side `pooled`; its sizes stand under its name.
+    """Options of the caption head.
 
-    With `picture` the pixels themselves are looked at too, at four times that side, by two convolutions of stride 2, to
-    `picture_channels` and `channels`: the words for colors can be had there, and hardly from the features. What is seen
-    so says nothing at first, so that a model that gets the option later goes on as before.
-
-    `max_tokens` bounds texts, read or written. `references`: of a region with several, "one" drawn each time or "all"
-    are learned. `objects`: detected objects are described too, not only phrases. At most `max_regions` an image of
-    either kind; phrases whose boxes overlap by more than `nms_threshold` with a better one are left out, and those that
-    score below `score_threshold`. `language_score` is what mAP judges texts by: unigram-F, or METEOR, which needs Java.
+    Pixels of the image, at four times the side of the pooled features, are read by two convolutions of stride 2: they
+    show colors, which the features hardly do. Their layer is zero at first, so that adding it to a trained model
+    changes nothing.
     """
 
     decoder: Literal["lstm", "transformer"] = "lstm"
+    """Which decoder generates the words; its options stand under its name."""
     tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig)
+    """How texts are split into tokens."""
     search: SearchConfig = Field(default_factory=SearchConfig)
+    """How a text is generated."""
     lstm: LstmConfig = Field(default_factory=LstmConfig)
+    """The LSTM decoder."""
     transformer: TransformerConfig = Field(default_factory=TransformerConfig)
+    """The transformer decoder."""
     pooled: int = Field(default=7, ge=1)
+    """Side of the RoI features."""
     picture: bool = False
+    """Whether the head reads pixels of the image too."""
     picture_channels: int = Field(default=32, ge=1)
+    """Channels of the first convolution on the pixels."""
     channels: int = Field(default=48, ge=1)
+    """Channels of the second convolution on the pixels."""
     max_tokens: int = Field(default=15, ge=1)
+    """Upper limit of the tokens of a text, in training and inference."""
     references: Literal["one", "all"] = "one"
+    """Whether "one" random text or "all" texts of a region are trained."""
     objects: bool = True
+    """Whether detected objects are described; at least one of objects and phrases is."""
+    phrases: bool = True
+    """Whether regions of a stream of its own are described, which needs the proposals of a two-stage detector."""
     max_regions: int = Field(default=50, ge=1)
+    """Upper limit of the regions per image, of either kind."""
     nms_threshold: float = Field(default=0.3, ge=0, le=1)
+    """IoU above which NMS suppresses a phrase."""
     score_threshold: float = Field(default=0.05, ge=0, le=1)
+    """Smallest score of a phrase."""
     language_score: str = "unigram-F"
+    """Score of texts in mAP: unigram-F, or METEOR, which needs Java."""
 
     @model_validator(mode="after")
     def _fitting(self) -> CaptionConfig:
+        if not (self.objects or self.phrases):
+            raise ValueError("nothing is left to describe: set objects or phrases to true")
         if self.decoder == "transformer" and self.transformer.weights and self.tokenizer.kind != "pretrained":
             raise ValueError("transformer.weights need their own tokenizer: {kind: pretrained, name: ...}")
         return self

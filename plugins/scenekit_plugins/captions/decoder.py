@@ -1,7 +1,7 @@
-"""What writes the words, whatever network it is.
+"""The interface of caption decoders.
 
-Letters: N regions, C channels, S pooled side, W width of what is seen in the image, P parts of what is kept of a
-region, D their width, T tokens, V tokens known.
+Letters: N regions, C channels, S pooled side, W width of the image features, P parts of a region's encoding, D their
+width, T tokens, V tokens of the network, L upper limit of tokens.
 """
 
 from __future__ import annotations
@@ -20,98 +20,142 @@ from scenekit_plugins.captions.tokenizer import CaptionTokenizer
 
 
 @dataclass(frozen=True, eq=False)
-class Written:
-    """Texts: `tokens` up to the end, which is one of them, then padding; the `log_probs` of each, 0 on padding.
-
-    A text that met the bound on its length has no end.
-    """
+class GeneratedTokens:
+    """Generated texts."""
 
     tokens: Int[Tensor, "N T"]
+    """Tokens up to the end token, which is included unless the limit was reached, then padding."""
     log_probs: Float[Tensor, "N T"]
+    """Log-probability of each token; 0 on padding."""
 
-    def split(self, rows: Sequence[int]) -> list[Written]:
-        """So many texts each, in order."""
+    def split(self, rows: Sequence[int]) -> list[GeneratedTokens]:
+        """Split into groups of texts.
+
+        Args:
+            rows: Number of texts in each group.
+
+        Returns:
+            The groups, in order.
+        """
         parts = zip(torch.split(self.tokens, list(rows)), torch.split(self.log_probs, list(rows)), strict=True)
-        return [Written(tokens, log_probs) for tokens, log_probs in parts]
+        return [GeneratedTokens(tokens, log_probs) for tokens, log_probs in parts]
 
-    def there(self, end: int) -> Bool[Tensor, "N T"]:
-        """Which tokens are text, the `end` included, and not padding."""
+    def text_mask(self, end: int) -> Bool[Tensor, "N T"]:
+        """Return which tokens are text, the end token included, and not padding.
+
+        Args:
+            end: The end token.
+
+        Returns:
+            The mask.
+        """
         ended = (self.tokens == end).long().cumsum(dim=1) - (self.tokens == end).long()
         return ended == 0
 
 
 class CaptionDecoder(nn.Module):
-    """Reads a region once (`read`), then says what comes next (`forward`) or writes by itself (`write`)."""
+    """A decoder that encodes regions once (`encode`), then predicts the next token or generates texts."""
 
-    unwritten: Bool[Tensor, " V"]
+    suppressed: Bool[Tensor, " V"]
     axis_names: ParameterNames
-    """Where its parameters follow the tokens."""
+    """Names of the tokens along the axes of parameters."""
 
     def __init__(self, tokenizer: CaptionTokenizer, known: int | None = None) -> None:
-        """`known`: tokens that the network has room for, where those are more than the tokenizer has."""
+        """Store the special tokens; `known` is the number of tokens of a network with more than the tokenizer's."""
         super().__init__()
         self.start, self.end, self.pad = tokenizer.start, tokenizer.end, tokenizer.pad
-        unwritten = torch.zeros(known or len(tokenizer), dtype=torch.bool)
-        unwritten[list(tokenizer.unwritten)] = True
-        unwritten[len(tokenizer) :] = True
-        self.register_buffer("unwritten", unwritten, persistent=False)
+        suppressed = torch.zeros(known or len(tokenizer), dtype=torch.bool)
+        suppressed[list(tokenizer.suppressed)] = True
+        suppressed[len(tokenizer) :] = True
+        self.register_buffer("suppressed", suppressed, persistent=False)
 
     @abstractmethod
-    def read(
-        self, pooled: Float[Tensor, "N C S S"], seen: Float[Tensor, "N W"] | None = None
+    def encode(
+        self, pooled: Float[Tensor, "N C S S"], pixels: Float[Tensor, "N W"] | None = None
     ) -> Float[Tensor, "N P D"]:
-        """What the decoder keeps of RoI features, and of what is `seen` in the image, where it looks there."""
+        """Encode RoI features, and features of the image's pixels if they are used."""
 
     @abstractmethod
     def forward(self, region: Float[Tensor, "N P D"], tokens: Int[Tensor, "N T"]) -> Float[Tensor, "N T V"]:
-        """Log-probabilities of the token behind each of `tokens`, the first of which is the start.
+        """Compute log-probabilities of the token after each of `tokens`, the first of which is the start token.
 
-        Tokens that are never written have none (-inf).
+        Suppressed tokens have -inf.
         """
 
     @abstractmethod
-    def write(
-        self, region: Float[Tensor, "N P D"], limit: int, config: SearchConfig, dice: Float[Tensor, "N L"]
-    ) -> Written:
-        """A text of at most `limit` tokens for each region, of which there is at least one.
+    def generate(
+        self, region: Float[Tensor, "N P D"], limit: int, config: SearchConfig, uniform: Float[Tensor, "N L"]
+    ) -> GeneratedTokens:
+        """Generate a text for each region.
 
-        `dice` are numbers from 0 to 1 for sampling, one for each token; L = limit.
+        Args:
+            region: Encoded regions, at least one.
+            limit: Upper limit of the tokens of a text.
+            config: How texts are generated.
+            uniform: Random numbers from 0 to 1 for sampling, one per token.
+
+        Returns:
+            The texts.
         """
 
     def log_probs(self, logits: Float[Tensor, "... V"]) -> Float[Tensor, "... V"]:
-        """Over the tokens that may be written."""
-        return logits.float().masked_fill(self.unwritten, -torch.inf).log_softmax(dim=-1)
+        """Compute log-probabilities over the tokens that may be generated.
+
+        Args:
+            logits: Logits over all tokens.
+
+        Returns:
+            Log-probabilities; -inf for suppressed tokens.
+        """
+        return logits.float().masked_fill(self.suppressed, -torch.inf).log_softmax(dim=-1)
 
 
 @dataclass(frozen=True, eq=False)
 class TeacherForcing:
-    """Texts to learn: what goes `into` the decoder, and what comes `out` of it, -1 where nothing is to be learned."""
+    """Input and targets of training with teacher forcing."""
 
-    into: Int[Tensor, "N T"]
-    out: Int[Tensor, "N T"]
+    inputs: Int[Tensor, "N T"]
+    """Input tokens, from the start token on."""
+    targets: Int[Tensor, "N T"]
+    """Target tokens; -1 where no loss is computed."""
 
 
-def lesson(tokenizer: CaptionTokenizer, texts: Sequence[Sequence[int]], limit: int) -> TeacherForcing:
-    """Teacher forcing: each token is learned behind the true ones before it.
+def teacher_forcing(tokenizer: CaptionTokenizer, texts: Sequence[Sequence[int]], limit: int) -> TeacherForcing:
+    """Build inputs and targets: each token is predicted from the ground truth before it.
 
-    Of texts longer than `limit` the beginning is learned, and not that they end there. Unknown words are read but not
-    learned.
+    Texts longer than `limit` are cut off without an end token. Unknown words are inputs but not targets.
+
+    Args:
+        tokenizer: The tokenizer.
+        texts: Tokens of each text.
+        limit: Upper limit of the tokens of a text.
+
+    Returns:
+        Inputs and targets.
     """
     length = min(max((len(text) for text in texts), default=0), limit)
-    into = torch.full((len(texts), length + 1), tokenizer.pad)
-    out = torch.full_like(into, -1)
+    inputs = torch.full((len(texts), length + 1), tokenizer.pad)
+    targets = torch.full_like(inputs, -1)
     for row, text in enumerate(texts):
         kept = list(text[:limit])
         ended = kept if len(text) > limit else [*kept, tokenizer.end]
-        into[row, : len(kept) + 1] = torch.tensor([tokenizer.start, *kept])
-        out[row, : len(ended)] = torch.tensor(ended)
+        inputs[row, : len(kept) + 1] = torch.tensor([tokenizer.start, *kept])
+        targets[row, : len(ended)] = torch.tensor(ended)
     if tokenizer.unknown is not None:
-        out[out == tokenizer.unknown] = -1
-    return TeacherForcing(into, out)
+        targets[targets == tokenizer.unknown] = -1
+    return TeacherForcing(inputs, targets)
 
 
 def zero_linear(inputs: int, width: int) -> nn.Linear:
-    """A layer that gives zeros until it has learned."""
+    """Build a linear layer with all parameters 0.
+
+    Args:
+        inputs: Number of inputs.
+        width: Number of outputs.
+
+    Returns:
+        The layer.
+    """
     layer = nn.Linear(inputs, width)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)

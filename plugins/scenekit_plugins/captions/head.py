@@ -1,6 +1,6 @@
-"""Describing regions: phrases that somebody would point out, and detected objects, by one decoder.
+"""The head: phrases and detected objects are described by one decoder.
 
-Letters: N regions of one stream, P parts of what is kept of each, D their width, T tokens.
+Letters: N regions of one stream, P parts of a region's encoding, D their width, T tokens, L upper limit of tokens.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from scenekit.ops.losses import safe_mean
 from scenekit.ops.rng import generator
 from scenekit.structures import Captions, ImageBatch, Regions
 from scenekit_plugins.captions.config import CaptionConfig
-from scenekit_plugins.captions.decoder import CaptionDecoder, Written, lesson
+from scenekit_plugins.captions.decoder import CaptionDecoder, GeneratedTokens, teacher_forcing
 from scenekit_plugins.captions.lstm import LstmDecoder
 from scenekit_plugins.captions.tokenizer import CaptionTokenizer, of_names
 from scenekit_plugins.captions.transformer import TransformerDecoder
@@ -29,18 +29,18 @@ from scenekit_plugins.layers import init_for_relu
 from scenekit_plugins.region_encoder import PIXELS, RegionEncoder, crops
 
 STREAMS: dict[Key[Any, Any], tuple[Stream, str]] = {PHRASE_CAPTIONS: (PHRASES, "phrase"), CAPTIONS: (OBJECTS, "object")}
-"""By what is written: the regions that it is about, and the name of the loss."""
+"""Stream and name of the loss of each key."""
 
-Read = dict[Stream, Float[Tensor, "N P D"]]
+Encodings = dict[Stream, Float[Tensor, "N P D"]]
 
 
-class CaptionHead(Head[Read, Any]):
-    """RoI features, and a decoder that reads them."""
+class CaptionHead(Head[Encodings, Any]):
+    """RoI features, and a decoder that describes them."""
 
     def __init__(self, core: Core, config: CaptionConfig) -> None:
         super().__init__()
         self.config = config
-        self.keys = tuple(STREAMS) if config.objects else (PHRASE_CAPTIONS,)
+        self.keys = described_keys(config)
         self.tokenizer = CaptionTokenizer(config.tokenizer.stored or of_names(core.vocabulary))
         self.looking = None
         if config.picture:
@@ -49,20 +49,20 @@ class CaptionHead(Head[Read, Any]):
         self.decoder = build_decoder(core.channels, self.tokenizer, config)
         self.axis_names = {f"decoder.{name}": axes for name, axes in self.decoder.axis_names.items()}
 
-    def forward(self, board: Board) -> Read:
-        """The regions of each stream as the decoder keeps them."""
+    def forward(self, board: Board) -> Encodings:
+        """Encode the regions of each stream."""
         streams = [STREAMS[key][0] for key in self.keys]
-        return {stream: self._read(board, stream) for stream in streams}
+        return {stream: self._encoded(board, stream) for stream in streams}
 
-    def _read(self, board: Board, stream: Stream) -> Float[Tensor, "N P D"]:
+    def _encoded(self, board: Board, stream: Stream) -> Float[Tensor, "N P D"]:
         pooled = board.pool(stream, self.config.pooled)
         if self.looking is None:
-            return self.decoder.read(pooled)
+            return self.decoder.encode(pooled)
         pixels = crops(board.images, board[stream], PIXELS * self.config.pooled)
-        return self.decoder.read(pooled, self.looking(pooled, pixels))
+        return self.decoder.encode(pooled, self.looking(pooled, pixels))
 
-    def loss(self, raw: Read, board: Board, targets: Targets) -> dict[str, Tensor]:
-        """Cross-entropy of the true words, each behind those before it; means over all words of a stream."""
+    def loss(self, raw: Encodings, board: Board, targets: Targets) -> dict[str, Tensor]:
+        """Compute cross-entropy of each token given the ones before it; means over all tokens of a stream."""
         losses = {}
         for key in self.keys:
             stream, name = STREAMS[key]
@@ -70,65 +70,101 @@ class CaptionHead(Head[Read, Any]):
                 losses[name] = self._loss(raw[stream], board[stream], targets[key], board.images)
         return losses
 
-    def _loss(self, read: Float[Tensor, "N P D"], regions: Regions, truth: Captions, images: ImageBatch) -> Tensor:
-        rows, texts = self._references(regions, truth, images)
+    def _loss(
+        self, encoded: Float[Tensor, "N P D"], regions: Regions, captions: Captions, images: ImageBatch
+    ) -> Tensor:
+        rows, texts = self._references(regions, captions, images)
         if not rows:
-            return read.sum() * 0.0
-        taught = lesson(self.tokenizer, texts, self.config.max_tokens)
-        log_probs = self.decoder(read[rows], taught.into.to(read.device))
-        wanted = taught.out.to(read.device).flatten()
-        return safe_mean(F.nll_loss(log_probs.flatten(0, 1)[wanted >= 0], wanted[wanted >= 0], reduction="none"))
+            return encoded.sum() * 0.0
+        forced = teacher_forcing(self.tokenizer, texts, self.config.max_tokens)
+        log_probs = self.decoder(encoded[rows], forced.inputs.to(encoded.device))
+        target = forced.targets.to(encoded.device).flatten()
+        return safe_mean(F.nll_loss(log_probs.flatten(0, 1)[target >= 0], target[target >= 0], reduction="none"))
 
     def _references(
-        self, regions: Regions, truth: Captions, images: ImageBatch
+        self, regions: Regions, captions: Captions, images: ImageBatch
     ) -> tuple[list[int], list[tuple[int, ...]]]:
-        """The row of each text to learn, and the text in tokens: one or all of a region's, none that is empty."""
-        encoded = [[tokens for tokens in map(self.tokenizer.encode, texts) if tokens] for texts in truth.texts]
+        """Return row and tokens of each text to train: one or all of a region's, without empty ones."""
+        encoded = [[tokens for tokens in map(self.tokenizer.encode, texts) if tokens] for texts in captions.texts]
         if self.config.references == "one":
-            lots = lots_of(images, regions.image_index, 1, "captions.references")[:, 0].tolist()
-            encoded = [texts and [texts[int(lot * len(texts))]] for texts, lot in zip(encoded, lots, strict=True)]
+            uniform = uniform_numbers(images, regions.image_index, 1, "captions.references")[:, 0].tolist()
+            encoded = [texts and [texts[int(u * len(texts))]] for texts, u in zip(encoded, uniform, strict=True)]
         pairs = [(row, tokens) for row, texts in enumerate(encoded) for tokens in texts]
         return [row for row, _ in pairs], [tokens for _, tokens in pairs]
 
-    def decode(self, raw: Read, board: Board) -> Captions | dict[Key[Any, Any], Captions]:
-        """A text for each region; those of all streams are written at once."""
+    def decode(self, raw: Encodings, board: Board) -> Captions | dict[Key[Any, Any], Captions]:
+        """Generate a text for each region, for all streams at once."""
         streams = [STREAMS[key][0] for key in self.keys]
-        written = self._written(torch.cat([raw[stream] for stream in streams]), board, streams)
-        parts = written.split([len(raw[stream]) for stream in streams])
+        generated = self._generated(torch.cat([raw[stream] for stream in streams]), board, streams)
+        parts = generated.split([len(raw[stream]) for stream in streams])
         values = {key: self.captions(part) for key, part in zip(self.keys, parts, strict=True)}
-        return values if len(values) > 1 else values[PHRASE_CAPTIONS]
+        return values if len(values) > 1 else values[self.keys[0]]
 
-    def _written(self, read: Float[Tensor, "N P D"], board: Board, streams: Sequence[Stream]) -> Written:
+    def _generated(self, encoded: Float[Tensor, "N P D"], board: Board, streams: Sequence[Stream]) -> GeneratedTokens:
         limit, search = self.config.max_tokens, self.config.search
-        if len(read) == 0:
-            return Written(torch.zeros((0, 0), dtype=torch.int64, device=read.device), read.new_zeros((0, 0)))
-        dice = [
-            lots_of(board.images, board[stream].image_index, limit, f"captions.{stream.name}.{search.seed}")
+        if len(encoded) == 0:
+            empty = encoded.new_zeros((0, 0))
+            return GeneratedTokens(empty.long(), empty)
+        uniform = [
+            uniform_numbers(board.images, board[stream].image_index, limit, f"captions.{stream.name}.{search.seed}")
             for stream in streams
         ]
-        return self.decoder.write(read, limit, search, torch.cat(dice).to(read.device))
+        return self.decoder.generate(encoded, limit, search, torch.cat(uniform).to(encoded.device))
 
-    def captions(self, written: Written) -> Captions:
-        """Tokens as texts."""
-        texts = tuple((self.tokenizer.decode(tokens),) for tokens in written.tokens.tolist())
-        there = written.there(self.tokenizer.end)
-        log_probs = written.log_probs.masked_fill(~there, torch.nan)
+    def captions(self, generated: GeneratedTokens) -> Captions:
+        """Convert tokens to texts.
+
+        Args:
+            generated: Generated tokens.
+
+        Returns:
+            Texts; scores are geometric means of the tokens' probabilities.
+        """
+        texts = tuple((self.tokenizer.decode(tokens),) for tokens in generated.tokens.tolist())
+        is_text = generated.text_mask(self.tokenizer.end)
+        log_probs = generated.log_probs.masked_fill(~is_text, torch.nan)
         return Captions(texts, log_probs.nanmean(dim=1).exp(), log_probs)
 
 
+def described_keys(config: CaptionConfig) -> tuple[Key[Any, Any], ...]:
+    """Return the keys of the captions that a configuration asks for."""
+    return (PHRASE_CAPTIONS,) * config.phrases + (CAPTIONS,) * config.objects
+
+
 def build_decoder(channels: int, tokenizer: CaptionTokenizer, config: CaptionConfig) -> CaptionDecoder:
-    """The decoder that a configuration names."""
-    seen = config.channels * config.picture
+    """Build the decoder of a configuration.
+
+    Args:
+        channels: Channels of the pooled features.
+        tokenizer: The tokenizer.
+        config: Options of the head.
+
+    Returns:
+        The decoder.
+    """
+    pixels = config.channels * config.picture
     if config.decoder == "transformer":
-        return TransformerDecoder(channels, config.pooled, config.max_tokens, tokenizer, config.transformer, seen)
-    return LstmDecoder(channels * config.pooled**2, tokenizer, config.lstm, seen)
+        return TransformerDecoder(channels, config.pooled, config.max_tokens, tokenizer, config.transformer, pixels)
+    return LstmDecoder(channels * config.pooled**2, tokenizer, config.lstm, pixels)
 
 
-def lots_of(images: ImageBatch, image_index: Int[Tensor, " N"], columns: int, purpose: str) -> Float[Tensor, "N L"]:
-    """Numbers from 0 to 1 for each region, drawn by its picture's own seed; on the CPU."""
-    lots = torch.zeros(len(image_index), columns)
+def uniform_numbers(
+    images: ImageBatch, image_index: Int[Tensor, " N"], columns: int, purpose: str
+) -> Float[Tensor, "N L"]:
+    """Draw uniform random numbers for each region with its image's own seed.
+
+    Args:
+        images: Images of the batch.
+        image_index: Image of each region.
+        columns: Random numbers per region.
+        purpose: What the numbers are for.
+
+    Returns:
+        Numbers from 0 to 1, on the CPU.
+    """
+    numbers = torch.zeros(len(image_index), columns)
     seeds: Sequence[int] = (0,) * len(images) if images.seeds is None else images.seeds
     for image, seed in enumerate(seeds):
         rows = (image_index == image).nonzero()[:, 0].cpu()
-        lots[rows] = torch.rand(len(rows), columns, generator=generator(seed, purpose))
-    return lots
+        numbers[rows] = torch.rand(len(rows), columns, generator=generator(seed, purpose))
+    return numbers

@@ -1,7 +1,7 @@
-"""From texts to tokens and back.
+"""Conversion between texts and tokens.
 
-A word-level tokenizer knows the words that it was made of: lower-cased, without punctuation and symbols (so that emoji
-vanish), split at spaces. Other words, of whatever script, are read as one unknown token, which is never written.
+A word-level tokenizer has the words that it was trained on: lower-cased, without punctuation and symbols (so that emoji
+vanish), split at spaces. Other words, of whatever script, become one unknown token, which is never generated.
 """
 
 from __future__ import annotations
@@ -21,56 +21,64 @@ from scenekit_plugins.captions.pretrained import pretrained_tokenizer
 
 PAD, START, END, UNKNOWN = "<pad>", "<start>", "<end>", "<unk>"
 
-REMEMBERED = 100_000
-"""Texts whose tokens are kept: most captions come up again in every epoch."""
+CACHE_SIZE = 100_000
+"""Number of texts whose tokens are cached: most captions are used again in every epoch."""
 
-LONGEST = 10_000
-"""Characters of a text that are looked at; no description of a region comes near."""
+MAX_CHARACTERS = 10_000
+"""Upper limit of the characters of a text that are used; descriptions of regions are far shorter."""
 
 _SIGNS = Regex(r"[\p{P}\p{S}]|[\p{C}&&[^\s]]")
-"""Punctuation, symbols, and invisible characters that are no space."""
+"""Punctuation, symbols, and invisible characters that are not spaces."""
 
 _NORMALIZER = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase(), normalizers.Replace(_SIGNS, "")])
-"""How word-level tokenizers read a text; made once, as compiling its expression takes ten times as long as its use."""
+"""Normalization of word-level tokenizers; built once, as compiling its expression takes ten times as long as its use.
+"""
 
 _PARALLELISM = "TOKENIZERS_PARALLELISM"
 
 
 class CaptionTokenizer:
-    """A stored tokenizer at work; tokens are numbers, special ones have names.
+    """A stored tokenizer in use.
 
-    `names` has the name of every token; `pad`, `start`, `end` and `unknown` (or None) are their numbers.
+    `names` has the name of every token; `pad`, `start`, `end` and `unknown` (or None) are numbers of tokens.
     """
 
     def __init__(self, stored: StoredTokenizer) -> None:
         try:
             self._tokenizer = Tokenizer.from_str(stored.text)
         except Exception as error:  # the library raises plain ones
-            raise InputError(f"captions: a tokenizer in JSON is expected as tokenizer.stored.text ({error})") from None
+            raise InputError(f"captions: expected a tokenizer in JSON as tokenizer.stored.text ({error})") from None
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self.names = _names(self._tokenizer)
         self.pad, self.start, self.end = (self._number(name) for name in (stored.pad, stored.start, stored.end))
         self.unknown = None if stored.unknown is None else self._number(stored.unknown)
         self._special = {self.pad, self.start, self.end}
-        self.encode = lru_cache(REMEMBERED)(self._encode)
+        self.encode = lru_cache(CACHE_SIZE)(self._encode)
 
     def __len__(self) -> int:
         return len(self.names)
 
     @property
-    def unwritten(self) -> tuple[int, ...]:
-        """Tokens that stand for no text and do not end one."""
+    def suppressed(self) -> tuple[int, ...]:
+        """Tokens that are no text and do not end one."""
         never = {self.pad, self.start, self.unknown} - {self.end, None}
         return tuple(sorted(token for token in never if token is not None))
 
     def _encode(self, text: str) -> tuple[int, ...]:
-        """The tokens of a text, without special ones around it; none where nothing of it is left."""
-        found = self._tokenizer.encode(_readable(text), add_special_tokens=False).ids
-        return tuple(token for token in found if token not in self._special)
+        """Return the tokens of a text, without special ones; none if normalization removes everything."""
+        tokens = self._tokenizer.encode(_readable(text), add_special_tokens=False).ids
+        return tuple(token for token in tokens if token not in self._special)
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """The text of tokens up to the first end."""
+        """Convert tokens up to the first end token to text.
+
+        Args:
+            tokens: The tokens.
+
+        Returns:
+            The text.
+        """
         kept = []
         for token in tokens:
             if token == self.end:
@@ -95,7 +103,18 @@ class CaptionTokenizer:
 
 
 def trained(config: TokenizerConfig, texts: Iterable[str]) -> StoredTokenizer:
-    """The tokenizer that `config` describes, learned from `texts` unless it is a pretrained one."""
+    """Train the tokenizer of a configuration, or load a pretrained one.
+
+    Args:
+        config: Options of the tokenizer.
+        texts: Texts to train on.
+
+    Returns:
+        The tokenizer.
+
+    Raises:
+        InputError: If a pretrained tokenizer cannot be loaded.
+    """
     if config.name is not None:
         return pretrained_tokenizer(config.name)
     if config.kind == "bpe":
@@ -104,7 +123,16 @@ def trained(config: TokenizerConfig, texts: Iterable[str]) -> StoredTokenizer:
 
 
 def grown(stored: StoredTokenizer, config: TokenizerConfig, texts: Iterable[str]) -> StoredTokenizer:
-    """A word-level tokenizer with the words that `texts` have and it lacks, as far as `config` has room, at its end."""
+    """Append new words to a word-level tokenizer, up to the size in `config`.
+
+    Args:
+        stored: The tokenizer.
+        config: Options of the tokenizer.
+        texts: Texts with new words.
+
+    Returns:
+        The larger tokenizer.
+    """
     known = CaptionTokenizer(stored).names
     counts = _counted(texts)
     fresh = [word for word in counts if word not in known and counts[word] >= config.min_count]
@@ -113,14 +141,28 @@ def grown(stored: StoredTokenizer, config: TokenizerConfig, texts: Iterable[str]
 
 
 def of_names(vocabulary: Vocabulary) -> StoredTokenizer:
-    """The words that a vocabulary's names are made of: what a model writes with that has read no captions."""
+    """Build a word-level tokenizer of the words in a vocabulary's names, for models that were not trained on captions.
+
+    Args:
+        vocabulary: The vocabulary.
+
+    Returns:
+        The tokenizer.
+    """
     kinds = (vocabulary.labels, vocabulary.attributes, vocabulary.predicates, *vocabulary.mirror_words)
     names = [name for kind in kinds for name in kind]
     return word_level(sorted({word for name in names for word in words_of(name)}))
 
 
 def word_level(words: Iterable[str]) -> StoredTokenizer:
-    """A token for each of the words, behind the special ones."""
+    """Build a word-level tokenizer.
+
+    Args:
+        words: The words; their tokens follow the special ones.
+
+    Returns:
+        The tokenizer.
+    """
     special = (PAD, START, END, UNKNOWN)
     numbers = {word: number for number, word in enumerate(dict.fromkeys((*special, *words)))}
     tokenizer = Tokenizer(models.WordLevel(numbers, unk_token=UNKNOWN))
@@ -129,17 +171,24 @@ def word_level(words: Iterable[str]) -> StoredTokenizer:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text as a word-level tokenizer reads it."""
+    """Split a text into words, as a word-level tokenizer does.
+
+    Args:
+        text: The text.
+
+    Returns:
+        The words.
+    """
     return str(_NORMALIZER.normalize_str(_readable(text))).split()
 
 
 def _readable(text: str) -> str:
-    """As much as is looked at, without halves of characters, which the library refuses."""
-    return text[:LONGEST].encode("utf-8", "replace").decode()
+    """Return the used part of a text, without lone surrogates, which the library refuses."""
+    return text[:MAX_CHARACTERS].encode("utf-8", "replace").decode()
 
 
 def _frequent(config: TokenizerConfig, texts: Iterable[str]) -> Iterator[str]:
-    """The most frequent words, in the order of the alphabet where equally many."""
+    """Yield the most frequent words; equally frequent ones in alphabetical order."""
     counts = _counted(texts)
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     room = config.vocabulary_size - len((PAD, START, END, UNKNOWN))
@@ -168,7 +217,7 @@ def _byte_pairs(config: TokenizerConfig, texts: Iterable[str]) -> StoredTokenize
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """The library warns in every process that is forked, such as one that loads data, after it ran several threads."""
+    """Use one thread: after several, the library warns in every forked process, such as one that loads data."""
     before = os.environ.get(_PARALLELISM)
     os.environ[_PARALLELISM] = "false"
     try:
@@ -184,6 +233,6 @@ def _stored(tokenizer: Tokenizer, unknown: str | None) -> StoredTokenizer:
 
 
 def _names(tokenizer: Tokenizer) -> tuple[str, ...]:
-    """By number; numbers that no token has get a name, too."""
+    """Return the names by number; numbers without a token get a name, too."""
     by_number = {number: name for name, number in tokenizer.get_vocab().items()}
     return tuple(by_number.get(number, f"(none {number})") for number in range(max(by_number) + 1))

@@ -1,9 +1,8 @@
-"""A causal transformer that looks at the cells of the region (extra `transformers`).
+"""A causal transformer with cross-attention to the cells of the region (extra `transformers`).
 
 The network is any of transformers' language models that can attend to an encoder: a small GPT-2 with fresh weights, or
-a pretrained one.
-Letters: N regions, C channels, S pooled side, W width of what is seen, T tokens, V tokens known, D width, K beams, L
-the most tokens written.
+a pretrained one. Letters: N regions, C channels, S pooled side, W width of the pixel features, T tokens, V tokens of
+the network, D width, K beams, L upper limit of tokens.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from torch import Tensor, nn
 from scenekit.errors import InputError
 from scenekit.model.head import AxisNames
 from scenekit_plugins.captions.config import SearchConfig, TransformerConfig
-from scenekit_plugins.captions.decoder import CaptionDecoder, Written, zero_linear
+from scenekit_plugins.captions.decoder import CaptionDecoder, GeneratedTokens, zero_linear
 from scenekit_plugins.captions.pretrained import network_like, pretrained_network, transformers
 from scenekit_plugins.captions.search import drawn_tokens
 from scenekit_plugins.captions.tokenizer import CaptionTokenizer
 
 
 class TransformerDecoder(CaptionDecoder):
-    """Words attend to the words before them and to all cells of the RoI features."""
+    """A language model in which words attend to previous words and to all cells of the RoI features."""
 
     def __init__(
         self,
@@ -34,89 +33,101 @@ class TransformerDecoder(CaptionDecoder):
         limit: int,
         tokenizer: CaptionTokenizer,
         config: TransformerConfig,
-        seen: int = 0,
+        pixels: int = 0,
     ) -> None:
-        """`seen`: numbers of what is seen in the image, 0 where nobody looks."""
+        """Build the layers; `pixels` is the width of the pixel features, 0 for none."""
         network = build_network(config, tokenizer, limit)
         known = network.get_input_embeddings().num_embeddings
         if known < len(tokenizer):
             raise InputError(
-                f"captions: the tokenizer has {len(tokenizer)} tokens, the pretrained decoder knows {known}; name the "
-                "tokenizer that belongs to it"
+                f"captions: the tokenizer has {len(tokenizer)} tokens, the pretrained decoder {known}; name the "
+                "decoder's own tokenizer"
             )
         super().__init__(tokenizer, known)
         self.cache = config.cache
-        network.config.pad_token_id = None  # the library warns of padding behind texts that have ended
+        network.config.pad_token_id = None  # the library warns of padding after texts that have ended
         self.network = network
         self.cells = nn.Linear(channels, network.config.hidden_size)
-        self.seen = zero_linear(seen, network.config.hidden_size) if seen else None
+        self.seen = zero_linear(pixels, network.config.hidden_size) if pixels else None
         self.places = nn.Parameter(0.02 * torch.randn(side * side, network.config.hidden_size))
         names = AxisNames((*tokenizer.names, *(f"(none {number})" for number in range(len(tokenizer), known))))
         self.axis_names = {f"network.{name}": (names,) for name in _of_tokens(network)}
 
-    def read(
-        self, pooled: Float[Tensor, "N C S S"], seen: Float[Tensor, "N W"] | None = None
+    def encode(
+        self, pooled: Float[Tensor, "N C S S"], pixels: Float[Tensor, "N W"] | None = None
     ) -> Float[Tensor, "N SS D"]:
-        """What there is to attend to: each cell, where it lies, and what is seen in the image."""
+        """Compute what the words attend to: the cells with their positions and pixel features."""
         cells: Tensor = self.cells(pooled.flatten(2).transpose(1, 2)) + self.places
-        return cells if self.seen is None or seen is None else cells + self.seen(seen)[:, None]
+        return cells if self.seen is None or pixels is None else cells + self.seen(pixels)[:, None]
 
     def forward(self, region: Float[Tensor, "N SS D"], tokens: Int[Tensor, "N T"]) -> Float[Tensor, "N T V"]:
-        """Log-probabilities behind each token."""
-        everything = torch.ones_like(tokens)  # padding comes last, where nothing else looks
-        said = self.network(input_ids=tokens, attention_mask=everything, encoder_hidden_states=region, use_cache=False)
-        return self.log_probs(said.logits)
+        """Compute log-probabilities after each token."""
+        everything = torch.ones_like(tokens)  # padding is last, so that no text attends to it
+        out = self.network(input_ids=tokens, attention_mask=everything, encoder_hidden_states=region, use_cache=False)
+        return self.log_probs(out.logits)
 
     @torch.no_grad()
-    def write(
-        self, region: Float[Tensor, "N SS D"], limit: int, config: SearchConfig, dice: Float[Tensor, "N L"]
-    ) -> Written:
-        """By transformers' `generate`."""
+    def generate(
+        self, region: Float[Tensor, "N SS D"], limit: int, config: SearchConfig, uniform: Float[Tensor, "N L"]
+    ) -> GeneratedTokens:
+        """Generate texts by transformers' `generate`."""
         begin = torch.full((len(region), 1), self.start, device=region.device)
-        found = self.network.generate(
+        tokens = self.network.generate(
             begin,
             attention_mask=torch.ones_like(begin),
             encoder_hidden_states=region,
             generation_config=self._settings(limit, config),
-            logits_processor=[_Draw(config, dice)] if config.method == "sampling" else [],
+            logits_processor=[_Draw(config, uniform)] if config.method == "sampling" else [],
         )
-        written = Written(found[:, 1:], self._said(region, found))
-        return replace(written, log_probs=written.log_probs.masked_fill(~written.there(self.end), 0.0))
+        generated = GeneratedTokens(tokens[:, 1:], self._token_log_probs(region, tokens))
+        return replace(generated, log_probs=generated.log_probs.masked_fill(~generated.text_mask(self.end), 0.0))
 
     def _settings(self, limit: int, config: SearchConfig) -> Any:
         beams = config.beams if config.method == "beam" else 1
         return transformers().GenerationConfig(
             max_new_tokens=limit,
-            do_sample=False,  # lots are drawn by `_Draw`, from numbers of each region's own
+            do_sample=False,  # `_Draw` samples, with random numbers of each region's own
             use_cache=self.cache,
             num_beams=beams,
             **({"length_penalty": config.length_penalty, "early_stopping": "never"} if beams > 1 else {}),
             bos_token_id=self.start,
             eos_token_id=self.end,
             pad_token_id=self.pad,
-            suppress_tokens=self.unwritten.nonzero()[:, 0].tolist() or None,
+            suppress_tokens=self.suppressed.nonzero()[:, 0].tolist() or None,
             renormalize_logits=True,
         )
 
-    def _said(self, region: Float[Tensor, "N SS D"], found: Int[Tensor, "N L"]) -> Float[Tensor, "N T"]:
-        """The log-probability of each token behind the start, read again: `generate` would keep those of all beams."""
-        log_probs: Tensor = self(region, found[:, :-1])
-        return log_probs.gather(2, found[:, 1:, None])[..., 0]
+    def _token_log_probs(self, region: Float[Tensor, "N SS D"], tokens: Int[Tensor, "N L"]) -> Float[Tensor, "N T"]:
+        """Compute the log-probability of each token again: `generate` would keep those of all beams."""
+        log_probs: Tensor = self(region, tokens[:, :-1])
+        return log_probs.gather(2, tokens[:, 1:, None])[..., 0]
 
 
 class _Draw:
-    """A logits processor that leaves one token: the one that the region's own number draws."""
+    """A logits processor that keeps one token, sampled with the region's own random number."""
 
-    def __init__(self, config: SearchConfig, dice: Float[Tensor, "N L"]) -> None:
-        self.config, self.dice = config, dice
+    def __init__(self, config: SearchConfig, uniform: Float[Tensor, "N L"]) -> None:
+        self.config, self.uniform = config, uniform
 
     def __call__(self, input_ids: Int[Tensor, "N T"], scores: Float[Tensor, "N V"]) -> Float[Tensor, "N V"]:
-        drawn = drawn_tokens(scores, self.config, self.dice[:, input_ids.shape[1] - 1])
+        drawn = drawn_tokens(scores, self.config, self.uniform[:, input_ids.shape[1] - 1])
         return torch.full_like(scores, -torch.inf).scatter(1, drawn[:, None], 0.0)
 
 
 def build_network(config: TransformerConfig, tokenizer: CaptionTokenizer, limit: int) -> Any:
-    """A language model with cross-attention: pretrained, of the architecture that a checkpoint tells, or a new one."""
+    """Build a language model with cross-attention: pretrained, of the architecture in a checkpoint, or a new one.
+
+    Args:
+        config: Options of the decoder.
+        tokenizer: The tokenizer.
+        limit: Upper limit of the tokens of a text.
+
+    Returns:
+        The model.
+
+    Raises:
+        InputError: If transformers is not installed or the pretrained model cannot be loaded.
+    """
     if config.weights is not None:
         return pretrained_network(config.weights)
     if config.network is not None:
@@ -129,7 +140,7 @@ def build_network(config: TransformerConfig, tokenizer: CaptionTokenizer, limit:
 
 
 def _of_tokens(network: Any) -> list[str]:
-    """Names of the parameters that have an entry for every token."""
+    """Return the names of the parameters that have an entry for every token."""
     output = network.get_output_embeddings()
     parts = [network.get_input_embeddings().weight, output.weight, getattr(output, "bias", None)]
     named = network.named_parameters(remove_duplicate=False)

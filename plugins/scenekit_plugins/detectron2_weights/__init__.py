@@ -1,4 +1,4 @@
-"""Checkpoints of detectron2: Faster, Mask and Keypoint R-CNN and Panoptic FPN on R50, R101 and X101 with a pyramid."""
+"""Weights of detectron2: Faster, Mask and Keypoint R-CNN and Panoptic FPN on R50, R101 and X101 with a pyramid."""
 
 from __future__ import annotations
 
@@ -18,12 +18,21 @@ ZOO = "https://github.com/facebookresearch/detectron2/blob/main/MODEL_ZOO.md"
 
 
 def convert(name: str, file: Path) -> SceneModel:
-    """The model that a checkpoint of detectron2 holds; what it is follows from the names and shapes in it.
+    """Convert a checkpoint of detectron2; names and shapes of its parameters determine the network.
 
-    Raises InputError for a file that is no checkpoint, that would run code, or that holds another kind of network.
+    Args:
+        name: Must be empty.
+        file: Path of the checkpoint.
+
+    Returns:
+        The model, in evaluation mode.
+
+    Raises:
+        InputError: If there is a name, or the file is not a checkpoint, would run code, or holds another kind of
+            network.
     """
     if name:
-        raise InputError(f"detectron2/{name}: the file says what network it holds; use detectron2 without a name")
+        raise InputError(f"detectron2/{name}: the network is determined from the file; use detectron2 without a name")
     state = read_checkpoint(file)
     model = build(*infer(state, file))
     fill(model, renamed(state, file), f"{file}: differs from the networks that are converted")
@@ -31,19 +40,29 @@ def convert(name: str, file: Path) -> SceneModel:
 
 
 def load(name: str) -> SceneModel:
-    """The model in a checkpoint on disk; nothing is downloaded."""
+    """Load a checkpoint from disk; nothing is downloaded.
+
+    Args:
+        name: Path of the checkpoint.
+
+    Returns:
+        The model, in evaluation mode.
+
+    Raises:
+        InputError: If there is no such file, or `convert` refuses it.
+    """
     file = Path(name).expanduser()
     if file.is_file():
         return convert("", file)
     raise InputError(
-        f"detectron2/{name}: the path of a checkpoint is expected, there is no such file; "
+        f"detectron2/{name}: expected the path of a checkpoint, but there is no such file; "
         f"download one of {ZOO} and run: scenekit convert detectron2 CHECKPOINT -o model.safetensors"
     )
 
 
 @hookimpl
 def scenekit_weights() -> Iterator[WeightSource]:
-    """The source `detectron2`."""
+    """Yield the source `detectron2`."""
     yield WeightSource(
         prefix="detectron2",
         summary="R-CNNs and Panoptic FPN of detectron2's model zoo, from .pkl and .pth files",

@@ -1,6 +1,6 @@
-"""What network a checkpoint holds, by the names and shapes in it.
+"""The network of a checkpoint, determined by the names and shapes of its parameters.
 
-The numbers that a state dict does not show (how images are normalized, where the stride is, thresholds) are those of
+Options that a state dict does not show (how images are normalized, where the stride is, thresholds) are those of
 detectron2's configurations of the same networks in its model zoo.
 """
 
@@ -22,17 +22,17 @@ MEAN = (103.530, 116.280, 123.675)
 """PIXEL_MEAN of blue, green and red, of values in 0..255."""
 
 MSRA = {"std": (1.0, 1.0, 1.0), "stride_in_1x1": True}
-"""Of networks that start from MSRA's ImageNet weights, in which the deviation of the pixels is part of conv1."""
+"""Options of networks with MSRA's ImageNet weights, in which the deviation of the pixels is part of conv1."""
 
 FB = {"std": (57.375, 57.120, 58.395), "stride_in_1x1": False}
-"""Of networks that start from ResNeXt's own weights."""
+"""Options of networks with ResNeXt's own weights."""
 
 BACKBONES: Mapping[tuple[int, int, int], tuple[str, Mapping[str, Any]]] = {
     (6, 1, 64): ("resnet50", MSRA),
     (23, 1, 64): ("resnet101", MSRA),
     (23, 32, 8): ("resnext101_32x8d", FB),
 }
-"""By the blocks in res4, and the groups and the channels of each group in res2: its name with us, and its kind."""
+"""Our name of a backbone and its options, by the blocks in res4, and the groups and channels per group in res2."""
 
 BACKBONE, RPN, ROI = "backbone.bottom_up", "proposal_generator.rpn_head", "roi_heads"
 
@@ -41,7 +41,18 @@ KEYPOINTS, SEMANTIC = f"{ROI}.keypoint_head.score_lowres.weight", "sem_seg_head.
 
 
 def infer(state: Mapping[str, Tensor], file: Path) -> tuple[ModelConfig, Vocabulary]:
-    """The configuration and the words of the network. Raises InputError for a network that is not converted."""
+    """Determine configuration and vocabulary of a checkpoint.
+
+    Args:
+        state: detectron2's state dict.
+        file: Path of the checkpoint, for error messages.
+
+    Returns:
+        Configuration and vocabulary.
+
+    Raises:
+        InputError: If the network is of a kind that cannot be converted.
+    """
     shapes = _Shapes(state, file)
     shapes.outputs(f"{RPN}.conv.weight")
     name, kind = _backbone(shapes)
@@ -64,7 +75,7 @@ def infer(state: Mapping[str, Tensor], file: Path) -> tuple[ModelConfig, Vocabul
 
 
 class _Shapes:
-    """Sizes of a checkpoint's tensors; that one is not there or empty is the file's fault."""
+    """Sizes of a checkpoint's tensors; a missing or empty one raises an error that names the file."""
 
     def __init__(self, state: Mapping[str, Tensor], file: Path) -> None:
         self.state, self.file = state, file
@@ -73,15 +84,15 @@ class _Shapes:
         return name in self.state
 
     def outputs(self, name: str) -> int:
-        """How many channels, classes or offsets a layer gives."""
+        """Return the number of outputs of a layer."""
         return self._size(name, axis=0)
 
     def inputs(self, name: str) -> int:
-        """How many channels each output (of its group) is computed from."""
+        """Return the number of inputs of each output (of its group)."""
         return self._size(name, axis=1)
 
     def count(self, template: str, first: int) -> int:
-        """How many consecutive numbers from `first` on the template has."""
+        """Count consecutive numbers from `first` on for which a layer of this name exists."""
         number = first
         while template.format(number) in self:
             number += 1
@@ -91,8 +102,8 @@ class _Shapes:
         shape = self.state[name].shape if name in self else ()
         if len(shape) <= axis or not all(shape):
             raise InputError(
-                f"{self.file}: a Faster, Mask or Keypoint R-CNN or a Panoptic FPN of detectron2 with a pyramid is "
-                f"expected; this network has {'an empty' if name in self else 'no'} {name}"
+                f"{self.file}: expected a Faster, Mask or Keypoint R-CNN or a Panoptic FPN of detectron2 with a "
+                f"pyramid; this network has {'an empty' if name in self else 'no'} {name}"
             )
         return int(shape[axis])
 
@@ -103,7 +114,7 @@ def _backbone(shapes: _Shapes) -> tuple[str, Mapping[str, Any]]:
     groups = shapes.outputs(f"{BACKBONE}.res2.0.conv2.weight") // per_group
     if (blocks, groups, per_group) not in BACKBONES:
         raise InputError(
-            f"{shapes.file}: a backbone R50, R101 or X101 32x8d is expected; this one has {blocks} blocks in res4, and "
+            f"{shapes.file}: expected a backbone R50, R101 or X101 32x8d; this one has {blocks} blocks in res4, and "
             f"{groups} groups of {per_group} channels in res2"
         )
     return BACKBONES[blocks, groups, per_group]
@@ -115,7 +126,7 @@ def _box_head(shapes: _Shapes, channels: int) -> dict[str, Any]:
 
 
 def _tasks(shapes: _Shapes) -> dict[str, dict[str, Any]]:
-    """The heads that the checkpoint has, with the numbers of their detectron2 configuration."""
+    """Return the tasks of the checkpoint, with the options of their detectron2 configuration."""
     tasks: dict[str, dict[str, Any]] = {}
     if f"{ROI}.mask_head.predictor.weight" in shapes:
         tasks["masks"] = {**_convs(shapes, f"{ROI}.mask_head.mask_fcn{{}}.weight"), "binary_targets": True}
@@ -129,15 +140,15 @@ def _tasks(shapes: _Shapes) -> dict[str, dict[str, Any]]:
 
 
 def _convs(shapes: _Shapes, template: str) -> dict[str, Any]:
-    """How many convolutions a region head has, and of how many channels."""
+    """Return number and channels of a region head's convolutions."""
     return {"convs": shapes.count(template, first=1), "channels": shapes.outputs(template.format(1))}
 
 
 def _vocabulary(shapes: _Shapes) -> Vocabulary:
-    """COCO's words where the numbers are COCO's, otherwise `class 1` and so on."""
+    """Return COCO's class names if the number of classes is COCO's, otherwise `class 1` and so on."""
     classes = shapes.outputs(f"{ROI}.box_predictor.cls_score.weight") - 1  # the last row is background
     if shapes.outputs(f"{ROI}.box_predictor.bbox_pred.weight") != 4 * classes:
-        raise InputError(f"{shapes.file}: four offsets for each of {classes} classes are expected; got another number")
+        raise InputError(f"{shapes.file}: expected four offsets for each of {classes} classes, got another number")
     points = shapes.inputs(KEYPOINTS) if KEYPOINTS in shapes else None  # a transposed convolution: outputs on axis 1
     return coco.vocabulary(coco.THINGS, classes, points, _stuff(shapes))
 

@@ -1,7 +1,7 @@
-"""Which module of detectron2 is which of ours; weights, biases and statistics have the same names in both.
+"""Names of detectron2's modules and ours; weights, biases and statistics have the same names in both.
 
-All tensors keep their shape and the order of their entries: background is the last class in both, and offsets stand
-class by class (or anchor by anchor) in fours.
+All tensors keep their shape and the order of their entries: background is the last class in both, and offsets are
+ordered by class (or anchor) in fours.
 """
 
 from __future__ import annotations
@@ -21,17 +21,28 @@ MOST_CONVS = 8
 """Convolutions in the longest region head, that of the keypoints."""
 
 IGNORED = re.compile(r"pixel_(mean|std)|.*\.cell_anchors\.\d+|.*\.num_batches_tracked")
-"""What the configuration says already, and a counter that nothing reads."""
+"""Values that the configuration holds, and a counter that is not used."""
 
 
 def renamed(state: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
-    """The state dict under our names. Raises InputError where it holds something that no module of ours takes."""
+    """Rename a state dict.
+
+    Args:
+        state: detectron2's state dict.
+        file: Path of the checkpoint, for error messages.
+
+    Returns:
+        Our state dict.
+
+    Raises:
+        InputError: If it holds entries that no module of ours has.
+    """
     kept = {name: value for name, value in state.items() if not IGNORED.fullmatch(name)}
     unknown = [name for name in kept if name.rpartition(".")[0] not in MODULES]
     if unknown:
         raise InputError(
-            f"{file}: {len(unknown)} entries belong to a network that is not converted, such as {unknown[0]!r}; "
-            "expected are Faster, Mask and Keypoint R-CNN and Panoptic FPN on R50, R101 or X101-FPN"
+            f"{file}: {len(unknown)} entries belong to a network that cannot be converted, such as {unknown[0]!r}; "
+            "expected Faster, Mask or Keypoint R-CNN or Panoptic FPN on R50, R101 or X101-FPN"
         )
     return {_ours(name): value for name, value in kept.items()}
 
@@ -42,7 +53,7 @@ def _ours(name: str) -> str:
 
 
 def _modules() -> Iterator[tuple[str, str]]:
-    """(theirs, ours)."""
+    """Yield pairs of detectron2's name and ours."""
     yield from _backbone("backbone.bottom_up", "stages.backbone.net.backbone.body")
     yield from _pyramid("backbone", "stages.backbone.net.fpn.net")
     yield "proposal_generator.rpn_head.conv", "stages.rpn.convs.0"
@@ -81,7 +92,7 @@ def _pyramid(theirs: str, ours: str) -> Iterator[tuple[str, str]]:
 
 
 def _semantic(theirs: str, ours: str) -> Iterator[tuple[str, str]]:
-    """Their branches hold convolution and upsampling in turn, ours convolution, norm, ReLU and upsampling."""
+    """Yield names of branches: detectron2's alternate convolution and upsampling, ours also list norm and ReLU."""
     for level in (2, 3, 4, 5):
         for step in range(max(level - 2, 1)):
             yield f"{theirs}.p{level}.{2 * step}", f"{ours}.branches.{level - 2}.{4 * step}"

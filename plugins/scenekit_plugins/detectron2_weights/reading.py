@@ -1,8 +1,7 @@
-"""Reading checkpoints without running what is in them.
+"""Reading of checkpoints without running code in them.
 
-The zoo's `.pkl` files are pickles, and a pickle may call any function while it is read. This one may only make arrays,
-strings, numbers and containers; whatever else it asks for is refused. `.pth` files go through PyTorch's own restricted
-reader.
+The zoo's `.pkl` files are pickles, and a pickle may call any function while it is read. Here it may only create arrays,
+strings, numbers and containers; everything else is refused. `.pth` files are read by PyTorch's own restricted reader.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
 
 State = dict[str, Tensor]
 """Parameters and buffers by detectron2's names."""
@@ -30,31 +29,37 @@ ALLOWED = {
     "numpy._core.multiarray.scalar",
     "numpy._core.numeric._frombuffer",
 }
-"""All that it takes to get arrays out of a pickle."""
+"""All functions that are needed to read arrays from a pickle."""
 
 
 class ForbiddenError(pickle.UnpicklingError):
-    """A pickle asks for something that is no array."""
+    """A pickle calls a function that is not needed for arrays."""
 
 
 def read_checkpoint(file: Path) -> State:
-    """The tensors of a checkpoint by name.
+    """Load the tensors of a checkpoint.
 
-    Raises InputError for a file that is cut off or no checkpoint, and for a pickle that would run code.
+    Args:
+        file: Path of the checkpoint.
+
+    Returns:
+        Tensors by name.
+
+    Raises:
+        InputError: If the file is cut off or not a checkpoint, or is a pickle that would run code.
     """
     is_pickle = file.suffix == ".pkl" and not zipfile.is_zipfile(file)
     try:
         content = _read_pickle(file) if is_pickle else torch.load(file, map_location="cpu", weights_only=True)
     except ForbiddenError as error:
-        raise InputError(f"{file}: refused, since reading it would run {error}; only arrays are expected") from None
-    except Exception as error:  # a damaged file raises whatever its reader stumbles over first
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise InputError(f"{file}: a checkpoint of detectron2 (.pkl or .pth) is expected ({reason})") from error
+        raise InputError(f"{file}: refused, since reading it would run {error}; expected arrays only") from None
+    except Exception as error:  # a damaged file raises errors of any kind
+        raise InputError(f"{file}: expected a checkpoint of detectron2, .pkl or .pth ({one_line(error)})") from error
     return _state(content, file)
 
 
 def _state(content: object, file: Path) -> State:
-    """The tensors under "model", where detectron2 puts them, or of a plain state dict."""
+    """Return the tensors under "model", where detectron2 stores them, or of a plain state dict."""
     model = content.get("model", content) if isinstance(content, Mapping) else content
     if not isinstance(model, Mapping):
         _refuse(file, f"got {type(content).__name__}")
@@ -73,8 +78,8 @@ def _tensor(value: object, name: str, file: Path) -> Tensor:
     return torch.from_numpy(native)
 
 
-def _refuse(file: Path, found: str) -> NoReturn:
-    raise InputError(f"{file}: a checkpoint of detectron2 holds arrays by name under 'model'; {found}")
+def _refuse(file: Path, actual: str) -> NoReturn:
+    raise InputError(f"{file}: expected a checkpoint of detectron2, with arrays by name under 'model'; {actual}")
 
 
 def _read_pickle(file: Path) -> Any:
@@ -85,17 +90,17 @@ def _read_pickle(file: Path) -> Any:
 
 class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """What the pickle may call; numpy 1 called its core `numpy.core`."""
-        wanted = f"{module.replace('numpy.core', 'numpy._core')}.{name}"
-        if wanted == "_codecs.encode":
+        """Return a function that the pickle may call; the core of numpy 1 is `numpy.core`."""
+        function = f"{module.replace('numpy.core', 'numpy._core')}.{name}"
+        if function == "_codecs.encode":
             return _latin1
-        if wanted not in ALLOWED:
+        if function not in ALLOWED:
             raise ForbiddenError(f"{module}.{name}")
-        return super().find_class(*wanted.rsplit(".", 1))
+        return super().find_class(*function.rsplit(".", 1))
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """How pickles of protocol 2 write bytes; other encodings are none of an array's business."""
+    """Encode bytes as pickles of protocol 2 store them; arrays need no other encoding."""
     if encoding not in ("latin1", "latin-1"):
         raise ForbiddenError(f"_codecs.encode for {encoding!r}")
     return text.encode("latin1")

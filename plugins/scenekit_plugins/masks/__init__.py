@@ -15,37 +15,42 @@ from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 from scenekit.config import Config
-from scenekit.evaluation.evaluators import MaskEvaluator
-from scenekit.hooks import TaskSpec, hookimpl
-from scenekit.keys import MASKS, OBJECTS
+from scenekit.hooks import Coverage, LabelerSpec, TaskSpec, hookimpl
+from scenekit.keys import AMODAL_MASKS, MASKS, OBJECTS, VISIBILITY
 from scenekit.model.board import Board
 from scenekit.model.head import AxisNames, Core, Head, rows_by_name
 from scenekit.model.targets import Targets
 from scenekit.ops.losses import safe_mean
 from scenekit.scene import Scene
 from scenekit.structures import Geometry, Masks, Regions
-from scenekit.visualization.draw import draw_masks
+from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.layers import Norm, conv_stack, init_for_relu
+from scenekit_plugins.masks.draw import draw_masks
+from scenekit_plugins.masks.evaluator import MaskEvaluator
 from scenekit_plugins.masks.pasting import paste_masks
+from scenekit_plugins.masks.recording import record_masks
+from scenekit_plugins.masks.visibility import visible_shares
 
 
 class MaskConfig(Config):
-    """`pooled` RoIAlign side (the mask has twice that); `convs` of `channels`, which `conv_norm` follows, before the
-    deconvolution.
-
-    `binary_targets` rounds the resampled ground truth to 0 or 1 (detectron2) instead of leaving it soft (torchvision).
-    `aligned_targets` resamples it where it is; torchvision is half a pixel off. Masks of at least `threshold` are
-    pasted at pixel centers, or with `rounded_pasting` into boxes of whole pixels, as torchvision does.
-    """
+    """Options of the mask head."""
 
     pooled: int = Field(default=14, ge=1)
+    """Side of the RoI features; the mask has twice that."""
     convs: int = Field(default=4, ge=1)
+    """Number of convolutions before the deconvolution."""
     channels: int = Field(default=256, ge=1)
+    """Channels of these convolutions."""
     conv_norm: Norm | None = None
+    """Normalization after each convolution."""
     binary_targets: bool = False
+    """Whether resampled targets are rounded to 0 or 1 (detectron2) instead of soft (torchvision)."""
     aligned_targets: bool = True
+    """Whether targets are resampled exactly; torchvision is half a pixel off."""
     threshold: float = Field(default=0.5, ge=0, le=1)
+    """Smallest probability inside a mask."""
     rounded_pasting: bool = False
+    """Whether masks are pasted into boxes of whole pixels, as in torchvision, instead of at pixel centers."""
 
 
 class MaskHead(Head[Float[Tensor, "N K M M"], Float[Tensor, "N M M"]]):
@@ -66,15 +71,15 @@ class MaskHead(Head[Float[Tensor, "N K M M"], Float[Tensor, "N M M"]]):
         return logits
 
     def loss(self, raw: Float[Tensor, "N K M M"], board: Board, targets: Targets) -> dict[str, Tensor]:
-        """Binary cross entropy of the true class's mask (equation in section 3 of the paper)."""
+        """Compute binary cross-entropy of the mask of the ground-truth class (section 3 of the paper)."""
         regions: Regions = board[OBJECTS]
         bitmaps, rows = targets.packed(MASKS)
         assert rows is not None and regions.labels is not None
-        truth = crop_masks(bitmaps, rows, regions.boxes, raw.shape[-1], self.config.aligned_targets)
+        target = crop_masks(bitmaps, rows, regions.boxes, raw.shape[-1], self.config.aligned_targets)
         if self.config.binary_targets:
-            truth = (truth >= 0.5).to(truth)
+            target = (target >= 0.5).to(target)
         own = raw[torch.arange(len(raw), device=raw.device), regions.labels].float()
-        return {"mask": safe_mean(F.binary_cross_entropy_with_logits(own, truth, reduction="none"))}
+        return {"mask": safe_mean(F.binary_cross_entropy_with_logits(own, target, reduction="none"))}
 
     def decode(self, raw: Float[Tensor, "N K M M"], board: Board) -> Float[Tensor, "N M M"]:
         labels = board[OBJECTS].labels
@@ -88,10 +93,20 @@ class MaskHead(Head[Float[Tensor, "N K M M"], Float[Tensor, "N M M"]]):
 def crop_masks(
     bitmaps: UInt8[Tensor, "G H W"], rows: Tensor, boxes: Float[Tensor, "N 4"], side: int, aligned: bool = True
 ) -> Float[Tensor, "N M M"]:
-    """Bitmap `rows[n]` resampled to `side` x `side` inside box n, by RoIAlign; values are shares of a cell.
+    """Resample ground-truth masks inside boxes by RoIAlign.
 
     `aligned`: pixel (i, j) covers [i, i + 1) x [j, j + 1), as everywhere here and in detectron2. torchvision's heads
-    take pixel centres for whole numbers instead, half a pixel off.
+    take pixel centers as integers instead, half a pixel off.
+
+    Args:
+        bitmaps: Masks of the ground truth.
+        rows: The mask of each box.
+        boxes: Boxes in network pixels.
+        side: Side of the result.
+        aligned: Whether pixels are aligned exactly.
+
+    Returns:
+        Shares of the cells that the masks cover.
     """
     if len(boxes) == 0:
         return boxes.new_zeros((0, side, side))
@@ -103,7 +118,7 @@ def crop_masks(
 
 @hookimpl
 def scenekit_tasks() -> Iterator[TaskSpec]:
-    """The task `masks`."""
+    """Yield the task `masks`."""
     yield TaskSpec(
         name="masks",
         summary="which pixels belong to each object",
@@ -112,5 +127,20 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         config=MaskConfig,
         learns_from=(MASKS,),
         evaluator=MaskEvaluator,
-        draw=draw_masks,
+        draw=on_canvas(draw_masks),
+        draw_covers=Coverage.AREAS,
+        hub_tag="image-segmentation",
+        record=record_masks,
+    )
+
+
+@hookimpl
+def scenekit_labelers() -> Iterator[LabelerSpec]:
+    """Yield the labeler `visibility`."""
+    yield LabelerSpec(
+        name="visibility",
+        summary="the share of each object that nothing hides, from its visible and its amodal mask",
+        needs=(MASKS, AMODAL_MASKS),
+        provides=(VISIBILITY,),
+        build=lambda: visible_shares,
     )

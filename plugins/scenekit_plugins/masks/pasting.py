@@ -1,4 +1,4 @@
-"""From masks in the frame of their boxes to masks of the image.
+"""Pasting of masks in the frame of their boxes into the image.
 
 Letters: N masks, M side of a mask, P the same with a border, h w window of a box, H W image.
 """
@@ -25,11 +25,21 @@ def paste_masks(
     threshold: float = 0.5,
     rounded: bool = False,
 ) -> Masks:
-    """Resample each mask bilinearly at the pixel centres inside its box; at least `threshold` is inside.
+    """Resample each mask bilinearly at the pixel centers inside its box, and threshold it.
 
-    With `rounded` each mask gets a border of zeros first, and what it then covers is rounded to whole pixels, to which
-    it is stretched: torchvision's `paste_masks_in_image`, to the bit. Only the window of each box is computed, and a
-    mask is run-length encoded before the next one is pasted, so that memory does not grow with their number.
+    Only the window of each box is computed, and a mask is run-length encoded before the next one is pasted, so that
+    memory does not grow with their number.
+
+    Args:
+        probabilities: Masks in the frame of their boxes, 0..1.
+        boxes: Boxes in pixels of the image.
+        size: Height and width of the image, in pixels.
+        threshold: Smallest probability inside the mask.
+        rounded: Whether each mask gets a border of zeros, and its box is rounded to whole pixels: torchvision's
+            `paste_masks_in_image`, to the bit.
+
+    Returns:
+        The masks, run-length encoded.
     """
     if rounded:
         probabilities, boxes = _bordered(probabilities, boxes)
@@ -47,10 +57,7 @@ def paste_masks(
 def _bordered(
     probabilities: Float[Tensor, "N M M"], boxes: Float[Tensor, "N 4"]
 ) -> tuple[Float[Tensor, "N P P"], Float[Tensor, "N 4"]]:
-    """Masks of P = M + 2 with zeros around, and the boxes that they cover, grown to match, in whole pixels.
-
-    The pixel that the grown box ends in counts as a whole.
-    """
+    """Return masks with a border of zeros, P = M + 2, and the boxes that they cover, enlarged, in whole pixels."""
     side = probabilities.shape[-1]
     center = (boxes[:, 2:] + boxes[:, :2]) * 0.5
     half = (boxes[:, 2:] - boxes[:, :2]) * 0.5 * ((side + 2) / side)
@@ -58,14 +65,14 @@ def _bordered(
 
 
 def _window(box: list[float], size: Size) -> tuple[int, int, int, int]:
-    """Pixels that a box touches, inside the image."""
+    """Return the pixels that a box touches, inside the image."""
     height, width = size
     x0, y0 = max(math.floor(box[0]), 0), max(math.floor(box[1]), 0)
     return x0, y0, min(math.ceil(box[2]), width), min(math.ceil(box[3]), height)
 
 
 def _resample(mask: Float[Tensor, "M M"], box: list[float], window: tuple[int, int, int, int]) -> Float[Tensor, "h w"]:
-    """Values at the centres of the window's pixels; around the mask all is zero, so they fall off at its border."""
+    """Resample at the centers of the window's pixels; outside of the mask all is zero, so values fall off there."""
     xs = (torch.arange(window[0], window[2]) + 0.5 - box[0]) / max(box[2] - box[0], 1e-6) * 2 - 1
     ys = (torch.arange(window[1], window[3]) + 0.5 - box[1]) / max(box[3] - box[1], 1e-6) * 2 - 1
     grid = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), dim=-1)
@@ -73,7 +80,7 @@ def _resample(mask: Float[Tensor, "M M"], box: list[float], window: tuple[int, i
 
 
 def _stretch(mask: Float[Tensor, "P P"], box: list[float], window: tuple[int, int, int, int]) -> Float[Tensor, "h w"]:
-    """The part in the window of the mask when it is as large as its box, which has whole pixels."""
+    """Resize the mask to its box of whole pixels, and return the part in the window."""
     x0, y0, x1, y1 = map(int, box)
     full = F.interpolate(mask[None, None], size=(y1 - y0, x1 - x0), mode="bilinear", align_corners=False)[0, 0]
     return full[window[1] - y0 : window[3] - y0, window[0] - x0 : window[2] - x0]

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import BOXES3D, MESHES, VOXELS
-from scenekit.visualization.meshes import draw_meshes
+from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.meshes.config import MeshConfig, configured
+from scenekit_plugins.meshes.draw import draw_meshes
+from scenekit_plugins.meshes.evaluator import MeshEvaluator
 from scenekit_plugins.meshes.head import MeshHead
-from scenekit_plugins.meshes.metrics import MeshEvaluator
 
 
 @hookimpl
 def scenekit_tasks() -> Iterator[TaskSpec]:
-    """The task `meshes`."""
+    """Yield the task `meshes`."""
     yield TaskSpec(
         name="meshes",
         summary="the shape of each object as a triangle mesh, in metres",
@@ -25,7 +26,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         learns_from=(MESHES, VOXELS, BOXES3D),
         loss_weights={"voxel": 3.0, "extent": 5.0, "chamfer": 1.0, "normal": 0.1, "edge": 1.0},
         evaluator=MeshEvaluator,
-        draw=draw_meshes,
+        draw=on_canvas(draw_meshes),
         draw_apart=True,
         configure=configured,
     )

@@ -1,4 +1,4 @@
-"""Options of the task, and the record that they make. Defaults are those of Mesh R-CNN on Pix3D."""
+"""Options of the task, and the record for them. Defaults are those of Mesh R-CNN on Pix3D."""
 
 from __future__ import annotations
 
@@ -17,21 +17,26 @@ from scenekit.structures import Vocabulary
 
 
 class VoxelConfig(Config):
-    """`pooled` RoIAlign side; the grid has twice as many cells a side. `convs` of `channels`, each with group norm of
-    `norm_groups` groups if any, before the deconvolution; one grid for all classes if `agnostic`.
-
-    Cells of at least `threshold` are solid; of a grid that has none of these, those at least half as likely as its best
-    one. `align` as in `cubify`: with "corner" the cells fill the cube, with "topleft" (Mesh R-CNN's own) they reach
-    beyond it at the far sides.
-    """
+    """Voxels of the initial mesh."""
 
     pooled: int = Field(default=12, ge=1)
+    """Side of the RoI features; the grid has twice as many cells per side."""
     convs: int = Field(default=4, ge=0)
+    """Number of convolutions before the deconvolution."""
     channels: int = Field(default=256, ge=1)
+    """Channels of these convolutions."""
     norm_groups: int | None = Field(default=None, ge=1)
+    """Groups of group norm after each convolution; no norm if null."""
     agnostic: bool = True
+    """Whether all classes share one grid."""
     threshold: float = Field(default=0.2, gt=0, lt=1)
+    """Smallest probability of a solid cell; in a grid without any, cells at least half as likely as its best one are
+    solid.
+    """
     align: Literal["corner", "topleft"] = "corner"
+    """As in `cubify`: with "corner" the cells fill the cube, with "topleft" (Mesh R-CNN's own) they extend beyond it at
+    the far sides.
+    """
 
     @model_validator(mode="after")
     def _divisible(self) -> VoxelConfig:
@@ -41,56 +46,66 @@ class VoxelConfig(Config):
 
 
 class ExtentConfig(Config):
-    """How deep the object is: RoI features of side `pooled`, fully connected layers `fcs` of these widths, and a number
-    for all classes if `agnostic`, else one for each. `beta` is that of the smooth L1 loss.
-    """
+    """Depth extent of the object."""
 
     pooled: int = Field(default=7, ge=1)
+    """Side of the RoI features."""
     fcs: tuple[int, ...] = (1024, 1024)
+    """Widths of the fully connected layers."""
     agnostic: bool = False
+    """Whether all classes share one number."""
     beta: float = Field(default=0.0, ge=0)
+    """Where the smooth L1 loss turns from L2 to L1; 0 is L1."""
 
 
 class RefinementConfig(Config):
-    """`stages` that move the vertices, each by `convs` graph convolutions of `channels` on RoI features of side
-    `pooled`.
-
-    With `subdivide` faces are split in four between stages (as Pixel2Mesh), which makes vertices four times as many
-    with each stage after the first. Losses compare `samples` points on each surface. While learning at most `regions` a
-    image are refined, those of different objects first; None for all.
-    """
+    """Refinement of the initial mesh by graph convolutions."""
 
     pooled: int = Field(default=14, ge=1)
+    """Side of the RoI features."""
     stages: int = Field(default=3, ge=0)
+    """Number of stages that move the vertices."""
     convs: int = Field(default=3, ge=1)
+    """Graph convolutions per stage."""
     channels: int = Field(default=128, ge=1)
+    """Channels of the graph convolutions."""
     subdivide: bool = False
+    """Whether faces are split in four between stages, as in Pixel2Mesh; each stage after the first then has four times
+    as many vertices.
+    """
     samples: int = Field(default=5000, ge=1)
+    """Points on each surface that losses compare."""
     regions: int | None = Field(default=None, ge=1)
+    """Upper limit of the refined regions per image in training, those of different objects first; null for all."""
 
 
 class MeshConfig(Config):
-    """Meshes start from predicted voxels, or from a `sphere` of that many subdivisions; then they are refined.
-
-    At most `max_regions` an image get a mesh, of the things named in `classes` (all, if None). No mesh starts with
-    more than `max_verts` vertices: where the voxels of an object would, its grid is halved until they do not.
-    Without 3D boxes the depth is a guess: what it would be if the box were `assumed_height` metres high.
-    Objects of which a part lies more than `max_coordinate` half sides from the middle of the box, as where little of
-    them is in sight, teach the voxels and the extent only.
+    """Options of the mesh head.
 
     Mesh R-CNN's variants: voxels alone have `refinement: {stages: 0}`, "sphere init" `sphere: 4`, and Pixel2Mesh
     `sphere: 2` with `refinement: {subdivide: true}`.
     """
 
     voxels: VoxelConfig = VoxelConfig()
+    """Voxels of the initial mesh."""
     extent: ExtentConfig = ExtentConfig()
+    """Depth extent."""
     refinement: RefinementConfig = RefinementConfig()
+    """Refinement of the mesh."""
     sphere: int | None = Field(default=None, ge=0, le=6)
+    """Subdivisions of a sphere that is the initial mesh instead of voxels."""
     classes: tuple[str, ...] | None = None
+    """Names of the things that get a mesh; all if null."""
     max_regions: int = Field(default=100, ge=1)
+    """Upper limit of the meshes per image."""
     max_verts: int = Field(default=10_000, ge=8)
+    """Upper limit of the vertices of an initial mesh; a voxel grid with more is halved until it fits."""
     assumed_height: float = Field(default=1.0, gt=0)
+    """Height of an object, in metres, from which its depth is estimated without a 3D box."""
     max_coordinate: float = Field(default=5.0, gt=0)
+    """Objects of which a part lies more than so many half sides from the center of the box, as where little of them is
+    visible, train voxels and extent only.
+    """
 
     @model_validator(mode="after")
     def _spheres_have_few_vertices(self) -> MeshConfig:
@@ -100,15 +115,34 @@ class MeshConfig(Config):
 
 
 def configured(spec: TaskSpec, config: MeshConfig) -> TaskSpec:
-    """The record with the classes that have shapes, and without VOXELS where nothing starts from them."""
+    """Return the record of the task for its options, with the classes that have meshes.
+
+    Args:
+        spec: The record.
+        config: Options of the task.
+
+    Returns:
+        The changed record.
+    """
     keys = (MESHES, VOXELS, BOXES3D) if config.sphere is None else (MESHES, BOXES3D)
     applies = spec.applies_to if config.classes is None else partial(labels_of, config.classes)
     return replace(spec, learns_from=keys, applies_to=applies, max_regions=config.max_regions)
 
 
 def labels_of(classes: Sequence[str], vocabulary: Vocabulary) -> tuple[int, ...]:
-    """Labels of the things of these names; InputError for one that the vocabulary lacks."""
+    """Return the labels of things.
+
+    Args:
+        classes: Names of the things.
+        vocabulary: The vocabulary.
+
+    Returns:
+        Their labels.
+
+    Raises:
+        InputError: If the vocabulary has no such thing.
+    """
     for name in classes:
         if name not in vocabulary.things:
-            raise InputError(f"meshes.classes: there is no thing {name!r}{nearest(name, vocabulary.things)}")
+            raise InputError(f"meshes.classes: the vocabulary has no thing {name!r}{nearest(name, vocabulary.things)}")
     return tuple(vocabulary.things.index(name) for name in classes)

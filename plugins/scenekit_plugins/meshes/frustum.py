@@ -1,4 +1,4 @@
-"""The frame in which shapes are predicted: what lies behind a box in the image, between two depths, as a cube.
+"""The frame in which shapes are predicted: the frustum of a box in the image, between two depths, as a cube.
 
 Letters: N frustums, V points; *B any leading dimensions.
 
@@ -17,22 +17,27 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 NEAREST = 0.01
-"""Metres. What lies nearer, beside or behind the camera counts as being here: it has no place in the image."""
+"""Smallest depth, in metres: points that are nearer, beside or behind the camera are clamped to it."""
 
 FARTHEST = 10.0
-"""A predicted vertex goes no farther than so many times the far end; beyond that lies what is behind the camera."""
+"""Upper limit of the depth of a predicted vertex, as a multiple of the far end; beyond it lies the space behind the
+camera.
+"""
 
 SMALLEST = 1.0
-"""Pixels. A box is taken to have at least such sides, and only larger ones teach anything."""
+"""Lower limit of a box's sides, in pixels; only larger boxes are trained."""
 
 
 @dataclass(frozen=True, eq=False)
 class Frustums:
-    """`boxes` xyxy in pixels, `depths` (near, far) in metres, and the intrinsics `K` of each one's camera."""
+    """Frustums of boxes."""
 
     boxes: Float[Tensor, "N 4"]
+    """Boxes xyxy, in pixels."""
     depths: Float[Tensor, "N 2"]
+    """Near and far end, in metres."""
     K: Float[Tensor, "N 3 3"]
+    """Intrinsics of each one's camera."""
 
     def __len__(self) -> int:
         return int(self.boxes.shape[0])
@@ -42,29 +47,52 @@ class Frustums:
 
     @property
     def usable(self) -> Bool[Tensor, " N"]:
-        """Those from which something can be learned: boxes of some size, and wholly in front of the camera."""
+        """Frustums that can be trained: of boxes that are not too small, and wholly in front of the camera."""
         sides = self.boxes[:, 2:] - self.boxes[:, :2]
         near, far = self.depths.unbind(-1)
         return (sides > SMALLEST).all(-1) & (near > NEAREST) & (far > near) & far.isfinite()
 
     def to_cube(self, points: Float[Tensor, "V 3"], rows: Int[Tensor, " V"]) -> Float[Tensor, "V 3"]:
-        """Points of the camera frame in the cube of the frustum that `rows` names for each."""
+        """Transform points from the camera frame to the cube.
+
+        Args:
+            points: Points, in metres.
+            rows: Frustum of each point.
+
+        Returns:
+            Coordinates in the cube.
+        """
         frames = torch.linalg.inv(pixels_from_cube(self.boxes)) @ self.K
         return to_cube(points, frames[rows], self.depths[rows])
 
     def to_camera(self, points: Float[Tensor, "V 3"], rows: Int[Tensor, " V"]) -> Float[Tensor, "V 3"]:
-        """The opposite of `to_cube`."""
+        """Transform points from the cube to the camera frame.
+
+        Args:
+            points: Coordinates in the cube.
+            rows: Frustum of each point.
+
+        Returns:
+            Points, in metres.
+        """
         return to_camera(points, self.rays[rows], self.depths[rows])
 
     @property
     def rays(self) -> Float[Tensor, "N 3 3"]:
-        """Takes (x, y, 1) of the cube to the point at depth 1 that is seen there."""
+        """Matrices from (x, y, 1) of the cube to the point at depth 1 that projects there."""
         rays: Tensor = torch.linalg.inv(self.K) @ pixels_from_cube(self.boxes)
         return rays
 
 
 def pixels_from_cube(boxes: Float[Tensor, "N 4"]) -> Float[Tensor, "N 3 3"]:
-    """Takes (x, y, 1) of the cube to homogeneous pixels."""
+    """Return the matrices from (x, y, 1) of the cube to homogeneous pixels.
+
+    Args:
+        boxes: Boxes of the frustums, in pixels.
+
+    Returns:
+        The matrices.
+    """
     middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).clamp(min=SMALLEST) / 2
     matrix = torch.diag_embed(torch.cat((half, torch.ones_like(half[:, :1])), dim=1))
     matrix[:, :2, 2] = middle
@@ -74,24 +102,50 @@ def pixels_from_cube(boxes: Float[Tensor, "N 4"]) -> Float[Tensor, "N 3 3"]:
 def to_cube(
     points: Float[Tensor, "*#B 3"], frames: Float[Tensor, "*#B 3 3"], depths: Float[Tensor, "*#B 2"]
 ) -> Float[Tensor, "*B 3"]:
-    """Camera frame to cube; `frames` take points to homogeneous (x, y) of the cube."""
+    """Transform points from the camera frame to the cube.
+
+    Args:
+        points: Points, in metres.
+        frames: Matrices to homogeneous (x, y) of the cube.
+        depths: Near and far end, in metres.
+
+    Returns:
+        Coordinates in the cube.
+    """
     depth = points[..., 2:].clamp(min=NEAREST)
-    seen = _times(frames, torch.cat((points[..., :2], depth), dim=-1))
+    projected = _times(frames, torch.cat((points[..., :2], depth), dim=-1))
     near, far = 1 / depths[..., :1], 1 / depths[..., 1:]
     z = 2 * (near - 1 / depth) / (near - far) - 1
-    return torch.cat((seen[..., :2] / seen[..., 2:], z), dim=-1)
+    return torch.cat((projected[..., :2] / projected[..., 2:], z), dim=-1)
 
 
 def to_camera(
     points: Float[Tensor, "*#B 3"], rays: Float[Tensor, "*#B 3 3"], depths: Float[Tensor, "*#B 2"]
 ) -> Float[Tensor, "*B 3"]:
-    """Cube to camera frame; `rays` take (x, y, 1) of the cube to directions with z = 1."""
+    """Transform points from the cube to the camera frame.
+
+    Args:
+        points: Coordinates in the cube.
+        rays: Matrices from (x, y, 1) of the cube to directions with z = 1.
+        depths: Near and far end, in metres.
+
+    Returns:
+        Points, in metres.
+    """
     flat = torch.cat((points[..., :2], torch.ones_like(points[..., 2:])), dim=-1)
     return _times(rays, flat) * depths_at(points[..., 2], depths)[..., None]
 
 
 def depths_at(z: Float[Tensor, "*#B"], depths: Float[Tensor, "*#B 2"]) -> Float[Tensor, "*B"]:
-    """The depth in metres of what has this z in the cube."""
+    """Compute the depth of points with this z in the cube.
+
+    Args:
+        z: Coordinates in the cube.
+        depths: Near and far end, in metres.
+
+    Returns:
+        Depths, in metres.
+    """
     near, far = (1 / depths).unbind(dim=-1)
     return 1 / torch.maximum(near - (z + 1) / 2 * (near - far), far / FARTHEST)
 
@@ -104,10 +158,18 @@ def _times(matrix: Float[Tensor, "*#B 3 3"], vectors: Float[Tensor, "*#B 3"]) ->
 def depth_ranges(
     center: Float[Tensor, " N"], extent: Float[Tensor, " N"], heights: Float[Tensor, " N"], focal: Float[Tensor, " N"]
 ) -> Float[Tensor, "N 2"]:
-    """(near, far) in metres, around `center`.
+    """Compute near and far end around a center.
 
-    `extent` is that of the depth relative to the height of the box, `heights` in pixels, as the network predicts it:
-    near and far differ by center * extent * height / focal. No range comes nearer than a tenth of its center.
+    They differ by center * extent * height / focal. No range comes nearer than a tenth of its center.
+
+    Args:
+        center: Depth of the center, in metres.
+        extent: Extent of the depth relative to the height of the box, as the network predicts it.
+        heights: Heights of the boxes, in pixels.
+        focal: Focal lengths, in pixels.
+
+    Returns:
+        Near and far end, in metres.
     """
     half = center * (extent * heights / focal / 2).clamp(max=0.9)
     return torch.stack((center - half, center + half), dim=-1)
@@ -120,10 +182,20 @@ def extents(
     heights: Float[Tensor, " N"],
     focal: Float[Tensor, " N"],
 ) -> Float[Tensor, " N"]:
-    """The smallest `extent` of a range around `center` that holds all depths from `low` to `high`: see `depth_ranges`.
+    """Compute the smallest extent of a range around `center` that holds all depths from `low` to `high`.
 
-    The center is that of the 3D box, which is what is known when a mesh is placed; the middle of an object's own depths
-    lies up to a fifth of their extent beside it.
+    The center is that of the 3D box, which is known when a mesh is placed; the center of an object's own depths differs
+    from it by up to a fifth of their extent.
+
+    Args:
+        center: Depth of the center, in metres.
+        low: Smallest depth of the object, in metres.
+        high: Greatest depth of the object, in metres.
+        heights: Heights of the boxes, in pixels.
+        focal: Focal lengths, in pixels.
+
+    Returns:
+        The extents.
     """
     half = torch.maximum(high - center, center - low)
     return 2 * half / center * focal / heights

@@ -1,7 +1,7 @@
-"""Occupancy grids: what they should hold in a frustum, and the meshes that they start.
+"""Occupancy grids: targets in frustums, and the meshes around predicted cells.
 
 Letters: N regions, V cells a side of the grids of objects, S cells a side of those in frustums. Grids in frustums have
-dimensions z (away from the camera), y (down), x (right), as `cubify` takes them.
+dimensions z (away from the camera), y (down), x (right), as in `cubify`.
 """
 
 from __future__ import annotations
@@ -21,23 +21,40 @@ Align = Literal["corner", "topleft"]
 
 
 def cell_centers(side: int, align: Align) -> Float[Tensor, " S"]:
-    """Along each axis of the cube the middle of the cells, as `cubify` places them."""
+    """Return the centers of the cells along an axis of the cube, as in `cubify`.
+
+    Args:
+        side: Cells per side.
+        align: As in `cubify`.
+
+    Returns:
+        The coordinates.
+    """
     return (2 * torch.arange(side) + 1) / (side if align == "corner" else max(side - 1, 1)) - 1
 
 
 def grids_in_frustums(
     voxels: Shaped[Tensor, "N V V V"], boxes: Boxes3D, frustums: Frustums, side: int, align: Align
 ) -> Float[Tensor, "N S S S"]:
-    """How full each cell of a frustum is: the object's own grid between its cell centers, 0 outside its box.
+    """Resample the grids of objects in frustums.
 
-    `voxels` are the cells of `boxes`: of their width, height and length, cell (0, 0, 0) where all three are least.
+    Args:
+        voxels: Occupancy of the cells of `boxes`, along width, height and length from cell (0, 0, 0), where all are
+            least.
+        boxes: 3D boxes of the objects.
+        frustums: The frustums.
+        side: Cells per side of the result.
+        align: As in `cubify`.
+
+    Returns:
+        Occupancy of the frustums' cells: interpolated between cell centers, 0 outside of the box.
     """
     steps = cell_centers(side, align).to(frustums.boxes)
     y, x = torch.meshgrid(steps, steps, indexing="ij")
-    seen = torch.stack((x, y, torch.ones_like(x)), dim=-1).reshape(-1, 3)  # all cells at one depth
+    cells = torch.stack((x, y, torch.ones_like(x)), dim=-1).reshape(-1, 3)  # all cells at one depth
     # From rays of the camera to axes of the object, x y z along its length, height and width, in half sides of its box.
     own = boxes.rotation / (boxes.size.flip(-1) / 2)[:, None]
-    rays, center = seen @ (frustums.rays.mT @ own), boxes.center[:, None] @ own
+    rays, center = cells @ (frustums.rays.mT @ own), boxes.center[:, None] @ own
     depths = depths_at(steps, frustums.depths[:, None])
     places = depths[..., None, None] * rays[:, None] - center[:, None]
     places = places.reshape(len(frustums), side, side, side, 3)
@@ -46,18 +63,35 @@ def grids_in_frustums(
 
 
 def solid(probabilities: Float[Tensor, "N S S S"], threshold: float) -> Bool[Tensor, "N S S S"]:
-    """Cells of at least `threshold`; where a grid has none, those at least half as likely as its best one.
+    """Threshold occupancy grids.
 
-    So no grid is empty. One that knows nothing is full throughout, which is the block that the box looks onto.
+    In a grid without solid cells, those at least half as likely as its best one are solid.
+
+    So no grid is empty. One without any information is solid throughout: a block with the size of the box.
+
+    Args:
+        probabilities: Probabilities of the cells.
+        threshold: Smallest probability of a solid cell.
+
+    Returns:
+        Which cells are solid.
     """
     best = probabilities.amax(dim=(1, 2, 3), keepdim=True)
     return probabilities >= torch.where(best < threshold, best / 2, threshold)
 
 
 def surfaces(cells: Bool[Tensor, "N S S S"], max_verts: int, align: Align) -> Meshes:
-    """The faces between full and empty cells, in the cube; grids with more than `max_verts` vertices are made coarser.
+    """Build meshes of the faces between full and empty cells, in the cube.
 
-    Each time to half as many cells a side, of which those are full that hold something of the finer grid.
+    A grid with too many vertices is halved until it fits: a cell is full if any of its finer ones is.
+
+    Args:
+        cells: Which cells are solid.
+        max_verts: Upper limit of the vertices of a mesh.
+        align: As in `cubify`.
+
+    Returns:
+        The meshes.
     """
     meshes, rows = [], []
     left = torch.arange(len(cells), device=cells.device)
@@ -73,7 +107,14 @@ def surfaces(cells: Bool[Tensor, "N S S S"], max_verts: int, align: Align) -> Me
 
 
 def vertex_counts(cells: Bool[Tensor, "N S S S"]) -> Int[Tensor, " N"]:
-    """How many vertices the surface of each grid has: lattice points of whose eight cells some are full, not all."""
+    """Count the vertices of each grid's surface: lattice points of whose eight cells some are full, not all.
+
+    Args:
+        cells: Which cells are solid.
+
+    Returns:
+        The number of vertices.
+    """
     some = every = F.pad(cells, (1,) * 6)
     for axis in (1, 2, 3):
         count = some.shape[axis] - 1

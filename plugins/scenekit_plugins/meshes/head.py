@@ -1,4 +1,4 @@
-"""The head: voxels in the frustum of each region, a mesh around them, and refinement by what the image shows.
+"""The head: voxels in the frustum of each region, a mesh around them, and its refinement.
 
 Letters: N regions, M refined ones, C channels, S pooled side, K classes (1 where all share one), D cells a side.
 """
@@ -25,38 +25,44 @@ from scenekit_plugins.meshes.networks import ExtentNetwork, Refinement, VoxelNet
 from scenekit_plugins.meshes.ops import ico_sphere
 
 LARGEST_EXTENT = 1000 / 16
-"""Predicted depth extents are at most so many times the height of the box (as box regression in Mesh R-CNN)."""
+"""Upper limit of predicted depth extents, as a multiple of the height of the box (as box regression in Mesh R-CNN)."""
 
 
 @dataclass(frozen=True, eq=False)
 class RawMeshes:
-    """Of all regions the logits of their voxels (None where meshes start from spheres) and the logarithms of their
-    depth extents; of those in `rows` the meshes in the cube, `start` and what each stage made of them.
-    """
+    """Predictions of the networks."""
 
     voxels: Float[Tensor, "N D D D"] | None
+    """Logits of the voxels; None where meshes start from spheres."""
     extents: Float[Tensor, " N"]
+    """Logarithms of the depth extents."""
     rows: Int[Tensor, " M"]
+    """Regions that are refined."""
     start: Meshes
+    """Initial meshes of the refined regions, in the cube."""
     stages: tuple[Meshes, ...]
+    """Meshes after each stage."""
 
     @property
     def meshes(self) -> Meshes:
-        """The last ones."""
+        """Meshes after the last stage."""
         return self.stages[-1] if self.stages else self.start
 
 
 @dataclass(frozen=True, eq=False)
-class ShapeTruth:
-    """What is true of each region: its shape and 3D box in the camera frame, the frustum that holds them, and the
-    depth extent; `usable` says from which of them something can be learned.
-    """
+class ShapeTargets:
+    """Ground truth of each region."""
 
     meshes: Meshes
+    """Shapes in the camera frame."""
     boxes: Boxes3D
+    """3D boxes in the camera frame."""
     frustums: Frustums
+    """Frustums that hold them."""
     extents: Float[Tensor, " N"]
+    """Depth extents."""
     usable: Bool[Tensor, " N"]
+    """Regions that can be trained."""
 
 
 class MeshHead(Head[RawMeshes, Meshes]):
@@ -84,7 +90,7 @@ class MeshHead(Head[RawMeshes, Meshes]):
     def forward(self, board: Board) -> RawMeshes:
         config, regions = self.config, board[OBJECTS]
         extents = own_class(self.extent(board.pool(OBJECTS, config.extent.pooled)), regions)
-        rows = refined_rows(regions, config.refinement.regions, drawn_by(board.images, "meshes.regions"))
+        rows = refined_rows(regions, config.refinement.regions, generator_of(board.images, "meshes.regions"))
         if self.voxels is None:
             logits, start = None, ico_sphere(config.sphere or 0, regions.boxes.device)[torch.zeros_like(rows)]
         else:
@@ -97,38 +103,38 @@ class MeshHead(Head[RawMeshes, Meshes]):
         return RawMeshes(logits, extents, rows, start, stages)
 
     def loss(self, raw: RawMeshes, board: Board, targets: Targets) -> dict[str, Tensor]:
-        """Voxels and extents of all regions, meshes of the refined ones.
+        """Compute losses of voxels and extents for all regions, of meshes for the refined ones.
 
-        Regions from which nothing can be learned are left out: without size, with objects that reach behind the camera
-        or whose 3D box or mesh is none, and those of images without a camera.
+        Regions that cannot be trained are left out: empty ones, those with objects that extend behind the camera or
+        without a valid 3D box or mesh, and those of images without a camera.
         """
-        truth = shape_truth(board.images, board[OBJECTS], targets)
-        known = truth.usable.nonzero()[:, 0]
-        losses = {"extent": extent_loss(raw.extents[known], truth.extents[known], self.config.extent.beta)}
+        shapes = shape_targets(board.images, board[OBJECTS], targets)
+        rows = shapes.usable.nonzero()[:, 0]
+        losses = {"extent": extent_loss(raw.extents[rows], shapes.extents[rows], self.config.extent.beta)}
         if raw.voxels is not None:
             grids = grids_in_frustums(
-                targets[VOXELS][known], truth.boxes[known], truth.frustums[known], self.side, self.config.voxels.align
+                targets[VOXELS][rows], shapes.boxes[rows], shapes.frustums[rows], self.side, self.config.voxels.align
             )
-            losses["voxel"] = voxel_loss(raw.voxels[known], grids)
+            losses["voxel"] = voxel_loss(raw.voxels[rows], grids)
         if raw.stages:
-            losses |= self._mesh_losses(raw, truth, drawn_by(board.images, "meshes.points"))
+            losses |= self._mesh_losses(raw, shapes, generator_of(board.images, "meshes.points"))
         return losses
 
-    def _mesh_losses(self, raw: RawMeshes, truth: ShapeTruth, chance: torch.Generator) -> dict[str, Tensor]:
-        meshes, frustums = truth.meshes[raw.rows], truth.frustums[raw.rows]
+    def _mesh_losses(self, raw: RawMeshes, shapes: ShapeTargets, source: torch.Generator) -> dict[str, Tensor]:
+        meshes, frustums = shapes.meshes[raw.rows], shapes.frustums[raw.rows]
         owners = meshes.verts_packed_to_mesh_idx()
         cubes = Meshes(frustums.to_cube(meshes.verts, owners), meshes.faces, meshes.verts_offset, meshes.faces_offset)
         near = cubes.get_bounding_boxes().abs().amax(dim=(1, 2)) <= self.config.max_coordinate
-        kept = truth.usable[raw.rows] & near
+        kept = shapes.usable[raw.rows] & near
         stages = raw.stages
         if not bool(kept.all()):
             stages, cubes = tuple(stage[kept] for stage in stages), cubes[kept]
-        return mesh_losses(stages, cubes, self.config.refinement.samples, chance)
+        return mesh_losses(stages, cubes, self.config.refinement.samples, source)
 
     def decode(self, raw: RawMeshes, board: Board) -> Meshes:
-        """In the camera frame: at the depth of the 3D boxes, or at a guessed one where there are none.
+        """Place meshes in the camera frame at the depth of the 3D boxes, or at an estimated one without them.
 
-        Regions that are not refined while others learn have no mesh.
+        Regions that training does not refine have no mesh.
         """
         regions: Regions = board[OBJECTS]
         K = board.images.intrinsics[regions.image_index]
@@ -143,12 +149,12 @@ class MeshHead(Head[RawMeshes, Meshes]):
         return placed if len(placed) == len(regions) else MESHES.field.scatter(placed, raw.rows, len(regions))
 
     def _depths(self, board: Board, heights: Float[Tensor, " N"], K: Float[Tensor, "N 3 3"]) -> Float[Tensor, " N"]:
-        """Metres along z to the middle of each object."""
-        guessed = self.config.assumed_height * K[:, 1, 1] / heights
+        """Return the depth of each object's center, in metres along z."""
+        estimated = self.config.assumed_height * K[:, 1, 1] / heights
         if BOXES3D not in board:
-            return guessed
-        known = board[BOXES3D].center[:, 2].to(guessed)
-        return torch.where((known > NEAREST) & known.isfinite(), known, guessed)
+            return estimated
+        predicted = board[BOXES3D].center[:, 2].to(estimated)
+        return torch.where((predicted > NEAREST) & predicted.isfinite(), predicted, estimated)
 
     def _axis_names(self, things: tuple[str, ...]) -> ParameterNames:
         named = {}
@@ -160,7 +166,15 @@ class MeshHead(Head[RawMeshes, Meshes]):
 
 
 def own_class(values: Float[Tensor, "N K *D"], regions: Regions) -> Float[Tensor, "N *D"]:
-    """Of each region the values of its own class, or those that all classes share."""
+    """Select the values of each region's class, or those that all classes share.
+
+    Args:
+        values: Values of all classes.
+        regions: The regions.
+
+    Returns:
+        Values of the regions.
+    """
     if values.shape[1] == 1:
         return values[:, 0]
     assert regions.labels is not None
@@ -168,31 +182,52 @@ def own_class(values: Float[Tensor, "N K *D"], regions: Regions) -> Float[Tensor
 
 
 def decode_extents(logs: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
-    """Depth extents relative to the height of the box, of what the network gives."""
+    """Decode depth extents.
+
+    Args:
+        logs: Logarithms that the network predicts.
+
+    Returns:
+        Extents relative to the height of the box.
+    """
     return logs.float().exp().clamp(max=LARGEST_EXTENT)
 
 
-def drawn_by(images: ImageBatch, purpose: str) -> torch.Generator:
-    """Random numbers that depend on nothing but the seeds of the images and what they are for."""
+def generator_of(images: ImageBatch, purpose: str) -> torch.Generator:
+    """Return a random number generator that depends only on the seeds of the images and its purpose.
+
+    Args:
+        images: Images of the batch.
+        purpose: What the numbers are for.
+
+    Returns:
+        The generator.
+    """
     first, *others = images.seeds or (0,)
     return generator(first, purpose, *others)
 
 
-def refined_rows(regions: Regions, limit: int | None, chance: torch.Generator) -> Int[Tensor, " M"]:
-    """All regions; of those that are there to learn from at most `limit` an image, of different objects first.
+def refined_rows(regions: Regions, limit: int | None, source: torch.Generator) -> Int[Tensor, " M"]:
+    """Select the regions to refine: all of them, or in training a random selection, different objects first.
 
-    Which of the regions of an object is left to `chance`.
+    Args:
+        regions: The regions.
+        limit: Upper limit of the refined regions per image in training; None for all.
+        source: Random number generator.
+
+    Returns:
+        Rows of the regions.
     """
     rows = torch.arange(len(regions), device=regions.boxes.device)
     if limit is None or regions.matched is None:
         return rows
-    lots = torch.rand(len(regions), generator=chance).to(rows.device)
-    turn = _ranks(regions.matched, lots)
-    return rows[_ranks(regions.image_index, turn + lots) < limit]
+    uniform = torch.rand(len(regions), generator=source).to(rows.device)
+    rank = _ranks(regions.matched, uniform)
+    return rows[_ranks(regions.image_index, rank + uniform) < limit]
 
 
 def _ranks(groups: Int[Tensor, " N"], keys: Float[Tensor, " N"]) -> Int[Tensor, " N"]:
-    """How many of its group have a smaller key than each one."""
+    """Return the rank of each key within its group."""
     order = keys.argsort()
     order = order[groups[order].argsort(stable=True)]
     ordered = groups[order]
@@ -200,14 +235,23 @@ def _ranks(groups: Int[Tensor, " N"], keys: Float[Tensor, " N"]) -> Int[Tensor, 
     return torch.empty_like(places).index_copy(0, order, places - torch.searchsorted(ordered, ordered))
 
 
-def shape_truth(images: ImageBatch, regions: Regions, targets: Targets) -> ShapeTruth:
-    """What the targets say of the regions."""
+def shape_targets(images: ImageBatch, regions: Regions, targets: Targets) -> ShapeTargets:
+    """Return the ground truth of the regions' shapes.
+
+    Args:
+        images: Images of the batch.
+        regions: The regions.
+        targets: Targets of the batch.
+
+    Returns:
+        The ground truth.
+    """
     meshes, boxes3d, K = targets[MESHES], targets[BOXES3D], images.intrinsics[regions.image_index]
     boxes = regions.boxes.float()
     heights, center = boxes[:, 3] - boxes[:, 1], boxes3d.center[:, 2]
     low, high = meshes.get_bounding_boxes()[:, 2].unbind(dim=-1)
     extent = extents(center, low, high, heights, K[:, 1, 1])
     frustums = Frustums(boxes, depth_ranges(center, extent, heights, K[:, 1, 1]), K)
-    solid_ones = (meshes.num_faces_per_mesh() > 0) & boxes3d.valid & (low > NEAREST)
-    solid_ones &= images.has_camera[regions.image_index]
-    return ShapeTruth(meshes, boxes3d, frustums, extent, solid_ones & frustums.usable & extent.isfinite())
+    valid = (meshes.num_faces_per_mesh() > 0) & boxes3d.valid & (low > NEAREST)
+    valid &= images.has_camera[regions.image_index]
+    return ShapeTargets(meshes, boxes3d, frustums, extent, valid & frustums.usable & extent.isfinite())

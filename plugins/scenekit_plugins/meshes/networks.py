@@ -20,7 +20,7 @@ from scenekit_plugins.meshes.ops import GraphConv, SubdivideMeshes, vert_align
 
 
 class VoxelNetwork(nn.Module):
-    """3x3 convolutions, a deconvolution, and a 1x1 convolution whose channels are the cells along the depth."""
+    """Convolutions, a deconvolution, and a 1x1 convolution whose channels are the cells along the depth."""
 
     def __init__(
         self, channels: int, width: int, convs: int, cells: int, classes: int, norm_groups: int | None
@@ -35,7 +35,7 @@ class VoxelNetwork(nn.Module):
         nn.init.normal_(self.predictor.weight, std=0.001)
 
     def forward(self, features: Float[Tensor, "N C S S"], labels: Int[Tensor, " N"]) -> Float[Tensor, "N D _ _"]:
-        """Logits (z, y, x) of each region's class alone, at the cost of one; of that which all share, if so."""
+        """Compute logits (z, y, x) for each region's own class only, or for the one that all share."""
         hidden: Tensor = F.relu(self.deconv(self.convs(features)))
         rows = labels if self.classes > 1 else torch.zeros_like(labels)
         assert self.predictor.bias is not None
@@ -68,7 +68,7 @@ class ExtentNetwork(nn.Module):
 
 
 class RefinementStage(nn.Module):
-    """Moves each vertex by what the image shows there and what its neighbors know."""
+    """A stage that moves each vertex by image features at its projection and features of its neighbors."""
 
     def __init__(self, channels: int, known: int, width: int, convs: int) -> None:
         super().__init__()
@@ -84,12 +84,13 @@ class RefinementStage(nn.Module):
     def forward(
         self, features: Float[Tensor, "N C S S"], meshes: Meshes, known: Float[Tensor, "V _"] | None
     ) -> tuple[Meshes, Float[Tensor, "V F"]]:
-        """The moved meshes, and features of their vertices; `known` are those of the stage before."""
-        # In full precision: with the few digits of half precision vertices would be looked up beside their place.
-        seen = vert_align(features.float(), meshes, return_packed=True, padding_mode="border", align_corners=True)
-        seen = seen.to(features.dtype)
-        places, edges = meshes.verts.to(seen.dtype), meshes.edges_packed()
-        state = torch.cat([part for part in (known, F.relu(self.bottleneck(seen)), places) if part is not None], dim=1)
+        """Return the moved meshes and the features of their vertices; `known` are those of the previous stage."""
+        # In full precision: half precision would sample the features beside the vertices.
+        aligned = vert_align(features.float(), meshes, return_packed=True, padding_mode="border", align_corners=True)
+        aligned = aligned.to(features.dtype)
+        places, edges = meshes.verts.to(aligned.dtype), meshes.edges_packed()
+        parts = (known, F.relu(self.bottleneck(aligned)), places)
+        state = torch.cat([part for part in parts if part is not None], dim=1)
         for conv in self.gconvs:
             state = torch.cat((F.relu(conv(state, edges)), places), dim=1)
         moved = meshes.with_verts(meshes.verts + torch.tanh(self.offset(state)).float())
@@ -97,7 +98,7 @@ class RefinementStage(nn.Module):
 
 
 class Refinement(nn.Module):
-    """Stages one after the other, which may have faces split in four between them."""
+    """Refinement stages, which may have faces split in four between them."""
 
     def __init__(self, channels: int, width: int, stages: int, convs: int, subdivide: bool) -> None:
         super().__init__()
@@ -106,7 +107,7 @@ class Refinement(nn.Module):
         self.subdivide = SubdivideMeshes() if subdivide else None
 
     def forward(self, features: Float[Tensor, "N C S S"], meshes: Meshes) -> tuple[Meshes, ...]:
-        """The meshes after each stage."""
+        """Return the meshes after each stage."""
         done: list[Meshes] = []
         known = None
         for stage in self.stages:

@@ -1,20 +1,21 @@
-"""What holds between two objects: scene graphs."""
+"""Relations between objects: scene graphs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from scenekit.evaluation.scene_graph_scenes import SceneGraphEvaluator
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import OBJECTS, RELATIONS
+from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.relations.config import RelationConfig, configured
 from scenekit_plugins.relations.draw import draw_relations
+from scenekit_plugins.relations.evaluator import SceneGraphEvaluator
 from scenekit_plugins.relations.head import RelationHead
 
 
 @hookimpl
 def scenekit_tasks() -> Iterator[TaskSpec]:
-    """The task `relations`."""
+    """Yield the task `relations`."""
     yield TaskSpec(
         name="relations",
         summary="what holds between two objects",
@@ -23,7 +24,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         config=RelationConfig,
         requires=(OBJECTS,),
         learns_from=(RELATIONS, OBJECTS),
-        draw=draw_relations,
+        draw=on_canvas(draw_relations),
         draw_apart=True,
         configure=configured,
         evaluator=SceneGraphEvaluator,

@@ -1,4 +1,4 @@
-"""Options of the task, and the record that they make."""
+"""Options of the task, and the record for them."""
 
 from __future__ import annotations
 
@@ -16,86 +16,112 @@ LongTail = Literal["none", "logit_adjustment", "class_balanced"]
 
 
 class MessagePassingConfig(Config):
-    """Xu et al., 2017: states of `hidden` numbers, exchanged `iterations` times, over features of width `features`.
-
-    In `order` "synchronous" nodes and edges both read the old states; in "original" the nodes read the edges' new ones.
-    """
+    """Iterative message passing (Xu et al., 2017)."""
 
     hidden: int = Field(default=256, ge=1)
+    """Width of the states."""
     features: int = Field(default=512, ge=1)
+    """Width of the input features."""
     iterations: int = Field(default=3, ge=0)
+    """Number of exchanges."""
     order: Literal["synchronous", "original"] = "synchronous"
+    """With "synchronous", nodes and edges both read the previous states; with "original", nodes read the new states of
+    the edges.
+    """
 
 
 class TransformerConfig(Config):
-    """`object_layers` of attention among the objects of an image, then `pair_layers` among its pairs, which also look
-    at the objects; all of `width`, with `heads` and `feedforward`.
+    """A transformer: attention among the objects of an image, then among its pairs, which also attend to the objects.
 
-    `boxes3d` and `masks` say whether the objects' 3D boxes and masks are looked at where the model has these tasks;
-    `pairs3d`, whether pairs also know how their 3D boxes lie to each other, which tells metric relations such as "in
-    front of" apart: these numbers say nothing at first, so that a model that gets the option later goes on as before.
-    While learning, what is looked at is computed for the objects that relations learn on, at the cost of its head.
+    The layers of 3D boxes and masks are zero at first, so that adding them to a trained model changes nothing. In
+    training these inputs are computed for the objects that relations are trained on, at the cost of their heads.
     """
 
     width: int = Field(default=128, ge=2)
+    """Width of all layers."""
     heads: int = Field(default=4, ge=1)
+    """Number of attention heads."""
     feedforward: int = Field(default=256, ge=1)
+    """Width of the feed-forward layers."""
     object_layers: int = Field(default=2, ge=0)
+    """Number of attention layers among objects."""
     pair_layers: int = Field(default=1, ge=0)
+    """Number of attention layers among pairs."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout."""
     boxes3d: bool = True
+    """Whether the objects' 3D boxes are inputs, if the model has the task."""
     pairs3d: bool = False
+    """Whether the relative position of two 3D boxes is an input of pairs, which distinguishes metric relations such as
+    "in front of".
+    """
     masks: bool = False
+    """Whether the objects' masks are inputs, if the model has the task."""
 
 
 class RelationConfig(Config):
-    """`predictor` of what holds between two objects, with its own options under its name.
-
-    Pairs: of each image's `max_objects` best objects all ordered pairs are scored and the best `max_pairs` looked at
-    by the predictor; at most `max_relations` are told. `relabel` says whether labels that the predictor gives the
-    objects, unless theirs are given as certain, take part in the scores and are told along; one that learns on sampled
-    regions, whose labels are known, gives none. `pooled` is the RoIAlign side for objects, `union_pooled` that for the
-    box around a pair (0: none, for the transformer).
-
-    Learning: `learn_on` de-duplicated detections, also those that match nothing, or sampled regions that match. Of the
-    looked-at pairs of an image `pair_samples` are learned from, at most a `foreground_fraction` of them related.
-    `predicates` "softmax" has predicates and "no relation" exclude each other (several true ones share the
-    probability), "sigmoid" judges each one by itself. `frequency_bias` adds the log of how often two labels stand in a
-    relation (Zellers et al., 2018). `long_tail`: "logit_adjustment" (Menon et al., 2021) with `adjustment` as tau, or
-    "class_balanced" weights (Cui et al., 2019) with `balance` as beta. `smoothing` is how many pairs the general
-    distribution counts as, where counts of two labels are few.
-    """
+    """Options of the relation head."""
 
     predictor: PredictorName = "transformer"
+    """Network that predicts the relation of a pair; its options stand under its name."""
     transformer: TransformerConfig = TransformerConfig()
+    """The transformer."""
     imp: MessagePassingConfig = MessagePassingConfig()
+    """Iterative message passing."""
     max_objects: int = Field(default=20, ge=1)
+    """Number of the best objects of an image whose ordered pairs are scored."""
     max_pairs: int = Field(default=128, ge=1)
+    """Number of the best pairs of an image for which predicates are predicted."""
     max_relations: int = Field(default=100, ge=1)
+    """Upper limit of the relations of an image."""
     relabel: bool = True
+    """Whether labels that the predictor gives the objects count in the scores and are part of the result, unless the
+    labels are given as certain; with `learn_on: regions`, where labels are known, they are not.
+    """
     pooled: int = Field(default=7, ge=1)
+    """Side of the RoI features of objects."""
     union_pooled: int = Field(default=5, ge=0)
+    """Side of the RoI features of the box around a pair; 0 for none (transformer only)."""
     learn_on: Literal["detections", "regions"] = "detections"
+    """Regions in training: de-duplicated detections, also without a match, or sampled regions with a match."""
     pair_samples: int = Field(default=96, ge=1)
+    """Number of pairs per image that the losses use."""
     foreground_fraction: float = Field(default=0.5, gt=0, le=1)
+    """Largest share of related pairs among them."""
     predicates: Literal["softmax", "sigmoid"] = "softmax"
+    """With "softmax" predicates and "no relation" exclude each other (several that hold share the probability); with
+    "sigmoid" each is independent.
+    """
     frequency_bias: bool = True
+    """Whether the logarithm of how often two labels have a relation is added (Zellers et al., 2018)."""
     smoothing: float = Field(default=4.0, gt=0)
+    """Number of pairs that the general distribution counts as, where counts of two labels are few."""
     long_tail: LongTail = "none"
+    """Against the long tail: "logit_adjustment" (Menon et al., 2021) or "class_balanced" weights (Cui et al., 2019)."""
     adjustment: float = Field(default=1.0, ge=0)
+    """Tau of logit adjustment."""
     balance: float = Field(default=0.999, ge=0, lt=1)
+    """Beta of class-balanced weights."""
 
     @property
     def relabels(self) -> bool:
-        """Whether the predictor's labels are told: only where it learns them."""
+        """Whether the predictor's labels are part of the result: only where they are trained."""
         return self.relabel and self.learn_on == "detections"
 
 
 def configured(spec: TaskSpec, config: RelationConfig) -> TaskSpec:
-    """The record with the rows that relations learn on, and what the predictor looks at."""
-    looks = config.transformer if config.predictor == "transformer" else None
+    """Return the record of the task for its options: the regions it is trained on, and the inputs of the predictor.
+
+    Args:
+        spec: The record.
+        config: Options of the task.
+
+    Returns:
+        The changed record.
+    """
+    network = config.transformer if config.predictor == "transformer" else None
     uses: tuple[Key[Any, Any], ...] = ()
-    if looks is not None:
-        uses = ((BOXES3D,) if looks.boxes3d or looks.pairs3d else ()) + ((MASKS,) if looks.masks else ())
+    if network is not None:
+        uses = ((BOXES3D,) if network.boxes3d or network.pairs3d else ()) + ((MASKS,) if network.masks else ())
     policy = Policy.DETECTIONS if config.learn_on == "detections" else Policy.FOREGROUND
     return replace(spec, uses=uses, streams={OBJECTS: policy}, max_regions=config.max_objects)

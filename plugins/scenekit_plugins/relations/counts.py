@@ -1,4 +1,4 @@
-"""How often each predicate holds between two labels, counted while learning.
+"""Counts of predicates between two labels, collected in training.
 
 Letters: C things, P predicates, Q = P + 1 columns with "no relation" first, T pairs.
 """
@@ -13,10 +13,13 @@ from scenekit.model.head import BACKGROUND, AxisNames, ParameterNames
 
 
 class PredicateCounts(nn.Module):
-    """`counts[s, o, q]`: ordered pairs of ground-truth objects of labels s and o in which q holds; q = 0: nothing does.
+    """Counts of predicates between two labels.
 
-    A buffer, so that it is part of the checkpoint. As the statistics of batch norm it changes in training mode only,
-    and of several processes the first one's is kept.
+    `counts[s, o, q]` is the number of ordered pairs of ground-truth objects of labels s and o with predicate q; q = 0:
+    without any.
+
+    They are a buffer, and so part of the checkpoint. As the statistics of batch norm they change in training mode only,
+    and of several processes the first one's are kept.
     """
 
     counts: Tensor
@@ -31,17 +34,26 @@ class PredicateCounts(nn.Module):
 
     @torch.no_grad()
     def add(self, subject: Int[Tensor, " T"], target: Int[Tensor, " T"], predicates: Bool[Tensor, "T P"]) -> None:
-        """Count pairs of these labels."""
+        """Count pairs of objects.
+
+        Args:
+            subject: Labels of the subjects.
+            target: Labels of the objects.
+            predicates: Which predicates hold.
+        """
         if self.training:
             columns = torch.cat((~predicates.any(dim=1, keepdim=True), predicates), dim=1)
             self.counts.index_put_((subject, target), columns.long(), accumulate=True)
 
     def probabilities(self) -> Float[Tensor, "C C Q"]:
-        """Share of each predicate, and of none, for each pair of labels; never 0.
+        """Compute the share of each predicate, and of none, for each pair of labels; never 0.
 
-        What is rare leans on what is frequent: `smoothing` further pairs are taken to be distributed as for this
-        subject with any object and for any subject with this object (half and half), these likewise as for any two
-        labels, and these as if each predicate had been seen once more.
+        Rare pairs are smoothed: `smoothing` further pairs are distributed as for this subject with any object and for
+        any subject with this object (half and half), these likewise as for any two labels, and these with one more of
+        each predicate.
+
+        Returns:
+            The shares.
         """
         counts = self.counts.float()
         general = _shares(counts.sum(dim=(0, 1)) + 1)
@@ -50,7 +62,11 @@ class PredicateCounts(nn.Module):
         return _shares(counts + self.smoothing * (by_subject[:, None] + by_object[None]) / 2)
 
     def frequencies(self) -> Float[Tensor, " Q"]:
-        """How often each predicate, and none, was seen between any two labels."""
+        """Count each predicate, and none, between any two labels.
+
+        Returns:
+            The counts.
+        """
         return self.counts.sum(dim=(0, 1)).float()
 
 

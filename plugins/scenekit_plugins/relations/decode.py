@@ -1,4 +1,4 @@
-"""From judgements to ranked relations of each image.
+"""Ranked relations of each image from predicted logits.
 
 Letters: N objects of the batch, C things, K pairs of one image, Q predicates with "no relation" first.
 """
@@ -21,16 +21,32 @@ Labels = tuple[Int[Tensor, " N"], Float[Tensor, " N"]]
 def best_relations(
     scores: Float[Tensor, " N"], pairs: Int[Tensor, "K 2"], probabilities: Float[Tensor, "K Q"], limit: int
 ) -> Relations:
-    """The `limit` best triplets of one image, by score of subject * predicate * object, best first."""
+    """Return the best triplets of one image, by score of subject * predicate * object, best first.
+
+    Args:
+        scores: Scores of the objects.
+        pairs: Rows of subjects and objects.
+        probabilities: Probabilities of the predicates.
+        limit: Number of triplets.
+
+    Returns:
+        The relations.
+    """
     best = ranked(scores, pairs, probabilities)
     subject, target = best.pairs[:limit].unbind(1)
     return Relations(subject, target, best.predicate[:limit] - 1, best.score[:limit], best.probabilities[:limit, 1:])
 
 
 def named_by_root(relations: Relations, objects: Regions, labels: Labels | None) -> Relations:
-    """Relations between rows of `objects` as relations between rows of what those are taken from.
+    """Convert relations between rows of a subset of regions to relations between rows of the regions it is taken from.
 
-    New `labels` are -1 there for what is not among the objects.
+    Args:
+        relations: Relations of the subset.
+        objects: The subset.
+        labels: New labels of the subset and their scores.
+
+    Returns:
+        The relations; new labels are -1 for regions outside of the subset.
     """
     rows = objects.root_rows
     moved = replace(relations, subject=rows[relations.subject], object=rows[relations.object])
@@ -43,17 +59,32 @@ def named_by_root(relations: Relations, objects: Regions, labels: Labels | None)
 
 
 def known_labels(objects: Regions) -> Labels:
-    """Labels and scores as they are; what has no score is certain."""
+    """Return the labels and scores of regions; without scores they are 1.
+
+    Args:
+        objects: The regions.
+
+    Returns:
+        Labels and scores.
+    """
     assert objects.labels is not None
     scores = torch.ones_like(objects.boxes[:, 0]) if objects.scores is None else objects.scores
     return objects.labels, scores
 
 
 def new_labels(objects: Regions, logits: Float[Tensor, "N _"], distinct: bool) -> Labels:
-    """The most probable label of each object and its probability; `logits` have background last.
+    """Return the most probable label of each object and its probability.
 
-    Unless the objects are known to be `distinct`, those of one label must not lie on each other, as Scene-Graph-
-    Benchmark has it for detections; one that no label is left for keeps its own.
+    Unless the objects are distinct, those of one label must not overlap, as in Scene-Graph-Benchmark for detections;
+    one without a remaining label keeps its own.
+
+    Args:
+        objects: The objects.
+        logits: Logits of their labels, background last.
+        distinct: Whether the objects are known to be different ones.
+
+    Returns:
+        Labels and scores.
     """
     shares = logits.float().softmax(dim=1)
     shares = torch.cat((torch.zeros_like(shares[:, :1]), shares[:, :-1]), dim=1)  # background first, and impossible

@@ -1,4 +1,4 @@
-"""The baseline that every table must show: how often each predicate held between two labels, and no network.
+"""The baseline of every evaluation: frequencies of predicates between two labels, without a network.
 
 Zellers et al., Neural Motifs, CVPR 2018, section 5. Letters: C things, Q predicates with "no relation".
 """
@@ -14,9 +14,16 @@ from scenekit_plugins.relations.counts import PredicateCounts
 def frequency_logits(
     counts: PredicateCounts, labels: Int[Tensor, " N"], pairs: Int[Tensor, "K 2"], exclusive: bool = True
 ) -> Float[Tensor, "K Q"]:
-    """Logits that stand for the smoothed share of each predicate between the labels of each pair.
+    """Compute logits of the smoothed share of each predicate between the labels of each pair.
 
-    `exclusive`: their softmax is the share; else the sigmoid of each is.
+    Args:
+        counts: Counts of predicates.
+        labels: Labels of the objects.
+        pairs: Rows of subjects and objects.
+        exclusive: Whether the softmax of the logits is the share; otherwise the sigmoid of each is.
+
+    Returns:
+        The logits.
     """
     subject, target = labels[pairs].unbind(1)
     shares = counts.probabilities()[subject, target]

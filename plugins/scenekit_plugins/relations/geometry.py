@@ -1,4 +1,4 @@
-"""Where objects are, and how two of them lie to each other, in numbers of about one.
+"""Positions of objects and relative positions of pairs, as numbers of about one.
 
 Letters: N objects of the batch, M ordered pairs, U different union boxes, S side of a raster, B images.
 """
@@ -17,7 +17,15 @@ BOX_NUMBERS, PAIR_NUMBERS, SOLID_NUMBERS, SOLID_PAIR_NUMBERS = 8, 17, 8, 11
 
 
 def box_numbers(regions: Regions, sizes: Sequence[tuple[int, int]]) -> Float[Tensor, "N 8"]:
-    """Corners, middle and log sides of each box in shares of its image."""
+    """Compute corners, center and log sides of each box in shares of its image.
+
+    Args:
+        regions: The boxes.
+        sizes: Height and width of each image, in pixels.
+
+    Returns:
+        The numbers.
+    """
     shares = regions.boxes / _sides(regions, sizes)
     middle, side = (shares[:, :2] + shares[:, 2:]) / 2, (shares[:, 2:] - shares[:, :2]).clamp(min=1e-4)
     return torch.cat((shares, middle, side.log()), dim=1)
@@ -26,10 +34,18 @@ def box_numbers(regions: Regions, sizes: Sequence[tuple[int, int]]) -> Float[Ten
 def pair_numbers(
     regions: Regions, pairs: Int[Tensor, "M 2"], sizes: Sequence[tuple[int, int]]
 ) -> Float[Tensor, "M 17"]:
-    """How the object's box lies to the subject's.
+    """Compute the position of the object's box relative to the subject's.
 
-    Offsets of the middles by the sides of one, of the other and of the image, ratios of the sides, differences of the
+    Offsets of the centers by the sides of one, of the other and of the image, ratios of the sides, differences of the
     edges, shares of the overlap, log areas. Unbounded ones are compressed by asinh.
+
+    Args:
+        regions: The boxes.
+        pairs: Rows of subjects and objects.
+        sizes: Height and width of each image, in pixels.
+
+    Returns:
+        The numbers.
     """
     shares = regions.boxes / _sides(regions, sizes)
     first, second = shares[pairs[:, 0]], shares[pairs[:, 1]]
@@ -44,25 +60,42 @@ def pair_numbers(
 
 
 def solid_numbers(boxes: Boxes3D | None, count: int, like: Tensor) -> Float[Tensor, "N 8"]:
-    """Place (m), log distance and log size of each 3D box, and that it is there; zeros where it is not."""
+    """Compute center (m), log distance and log size of each 3D box, and that it exists; zeros where it does not.
+
+    Args:
+        boxes: 3D boxes of the objects; None without the task.
+        count: Number of objects.
+        like: A tensor of the result's type and device.
+
+    Returns:
+        The numbers.
+    """
     if boxes is None:
         return like.new_zeros((count, SOLID_NUMBERS))
-    there = _is_there(boxes)
+    there = _exists(boxes)
     distance, size = boxes.center[:, 2:].clamp(min=1e-2).log(), boxes.size.clamp(min=1e-3).log()
     numbers = torch.cat((boxes.center, distance, size, torch.ones_like(distance)), dim=1)
     return numbers.masked_fill(~there[:, None], 0.0).to(like)
 
 
 def solid_pair_numbers(boxes: Boxes3D | None, pairs: Int[Tensor, "M 2"], like: Tensor) -> Float[Tensor, "M 11"]:
-    """How the object's 3D box lies to the subject's, seen from the camera; zeros where one of them has none.
+    """Compute the position of the object's 3D box relative to the subject's; zeros where one is missing.
 
     Offset of the centers and gaps between the boxes along x, y and z (m, compressed by asinh; gaps are below 0 where
-    they overlap), distance in x and z, the direction there (cos, sin), the log of how much farther sideways than in
-    depth, and that both are there.
+    they overlap), distance in x and z, its direction (cos, sin), the log of how much farther sideways than in depth,
+    and that both exist.
+
+    Args:
+        boxes: 3D boxes of the objects; None without the task.
+        pairs: Rows of subjects and objects.
+        like: A tensor of the result's type and device.
+
+    Returns:
+        The numbers.
     """
     if boxes is None:
         return like.new_zeros((len(pairs), SOLID_PAIR_NUMBERS))
-    there = _is_there(boxes)[pairs].all(dim=1)
+    there = _exists(boxes)[pairs].all(dim=1)
     centers, corners = boxes.center[pairs], boxes.corners
     low, high = corners.amin(dim=1)[pairs], corners.amax(dim=1)[pairs]
     offset = centers[:, 1] - centers[:, 0]
@@ -74,13 +107,21 @@ def solid_pair_numbers(boxes: Boxes3D | None, pairs: Int[Tensor, "M 2"], like: T
     return numbers.masked_fill(~there[:, None], 0.0).to(like)
 
 
-def _is_there(boxes: Boxes3D) -> Bool[Tensor, " N"]:
-    """Rows that are not blank."""
+def _exists(boxes: Boxes3D) -> Bool[Tensor, " N"]:
+    """Return which rows are not blank."""
     return torch.cat((boxes.center, boxes.size, boxes.rotation.flatten(1)), dim=1).isfinite().all(dim=1)
 
 
 def unions(regions: Regions, pairs: Int[Tensor, "M 2"]) -> tuple[Regions, Int[Tensor, " M"]]:
-    """(the boxes around both objects of a pair, once for both orders; the row there of each pair)."""
+    """Compute the boxes around both objects of each pair, once for both orders.
+
+    Args:
+        regions: The boxes.
+        pairs: Rows of subjects and objects.
+
+    Returns:
+        The union boxes, and the row there of each pair.
+    """
     ends = pairs.sort(dim=1).values
     codes, rows = torch.unique(ends[:, 0] * len(regions) + ends[:, 1], return_inverse=True)
     count = max(len(regions), 1)
@@ -91,7 +132,16 @@ def unions(regions: Regions, pairs: Int[Tensor, "M 2"]) -> tuple[Regions, Int[Te
 
 
 def pair_rasters(boxes: Float[Tensor, "N 4"], pairs: Int[Tensor, "M 2"], side: int) -> Float[Tensor, "M 2 side side"]:
-    """Which share of each cell of the union box belongs to the subject, and to the object."""
+    """Compute the share of each cell of the union box that belongs to the subject, and to the object.
+
+    Args:
+        boxes: The boxes.
+        pairs: Rows of subjects and objects.
+        side: Cells per side.
+
+    Returns:
+        The shares.
+    """
     ends = boxes[pairs]
     low, high = ends[..., :2].amin(dim=1, keepdim=True), ends[..., 2:].amax(dim=1, keepdim=True)
     cells = (ends - torch.cat((low, low), dim=-1)) / torch.cat((high - low,) * 2, dim=-1).clamp(min=1e-4) * side
@@ -104,7 +154,7 @@ def pair_rasters(boxes: Float[Tensor, "N 4"], pairs: Int[Tensor, "M 2"], side: i
 
 
 def _sides(regions: Regions, sizes: Sequence[tuple[int, int]]) -> Float[Tensor, "N 4"]:
-    """Width, height, width, height of each row's image."""
+    """Return width, height, width, height of each row's image."""
     limits = regions.boxes.new_tensor([[width, height, width, height] for height, width in sizes])
     return limits[regions.image_index]
 

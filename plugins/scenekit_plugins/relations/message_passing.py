@@ -18,7 +18,7 @@ from scenekit.model.board import Board
 from scenekit.model.head import BACKGROUND, AxisNames, Core, ParameterNames, rows_by_name
 from scenekit_plugins.relations.config import RelationConfig
 from scenekit_plugins.relations.geometry import pair_rasters, unions
-from scenekit_plugins.relations.predictor import Graph, Judgement, Predictor
+from scenekit_plugins.relations.predictor import Graph, PairPredictions, Predictor
 
 RASTER = 27
 """Side of the raster of a pair's two boxes (Zellers et al., 2018)."""
@@ -27,10 +27,10 @@ States = tuple[Float[Tensor, "N H"], Float[Tensor, "K H"]]
 
 
 class MessagePassing(nn.Module):
-    """A GRU for the nodes and one for the edges, which tell each other their states through scalar gates.
+    """A GRU for the nodes and one for the edges, which exchange their states through scalar gates.
 
-    Sum pooling and, in "synchronous" order, old states for both updates: the variant of Tang et al.'s benchmark. In
-    "original" order the edges go first, and the nodes hear their new states.
+    Sum pooling and, in "synchronous" order, previous states for both updates: the variant of Tang et al.'s benchmark.
+    In "original" order edges are updated first, and nodes read their new states.
     """
 
     def __init__(
@@ -49,20 +49,29 @@ class MessagePassing(nn.Module):
         self.to_subject, self.to_object = nn.Linear(2 * hidden, 1), nn.Linear(2 * hidden, 1)
 
     def forward(self, nodes: Float[Tensor, "N D"], edges: Float[Tensor, "K E"], pairs: Int[Tensor, "K 2"]) -> States:
-        """States of nodes and edges after the last exchange."""
+        """Return the states of nodes and edges after the last exchange."""
         *_, last = self.states(nodes, edges, pairs)
         return last
 
     def states(
         self, nodes: Float[Tensor, "N D"], edges: Float[Tensor, "K E"], pairs: Int[Tensor, "K 2"]
     ) -> Iterator[States]:
-        """States of nodes and edges at the start and after each exchange."""
+        """Yield the states of nodes and edges at the start and after each exchange.
+
+        Args:
+            nodes: Features of the nodes.
+            edges: Features of the edges.
+            pairs: Subject and object of each edge.
+
+        Yields:
+            States.
+        """
         node, edge = self.node_gru(self.node_input(nodes)), self.edge_gru(self.edge_input(edges).relu())
         yield node, edge
         for _ in range(self.iterations):
             new_edge = self.edge_gru(self._to_edges(node, edge, pairs), edge)
-            heard = edge if self.order == "synchronous" else new_edge
-            node, edge = self.node_gru(self._to_nodes(node, heard, pairs), node), new_edge
+            message = edge if self.order == "synchronous" else new_edge
+            node, edge = self.node_gru(self._to_nodes(node, message, pairs), node), new_edge
             yield node, edge
 
     def _to_edges(self, node: Tensor, edge: Tensor, pairs: Tensor) -> Float[Tensor, "K H"]:
@@ -81,7 +90,7 @@ def _gated(gate: nn.Linear, node: Tensor, edge: Tensor, message: Tensor) -> Floa
 
 
 class MessagePassingPredictor(Predictor):
-    """Objects from their own RoI features; pairs from those of the union box plus a small network on the two boxes."""
+    """A predictor that reads RoI features of objects, of union boxes, and a raster of a pair's two boxes."""
 
     def __init__(self, core: Core, config: RelationConfig) -> None:
         super().__init__()
@@ -108,10 +117,10 @@ class MessagePassingPredictor(Predictor):
             }
         )
 
-    def forward(self, board: Board, graph: Graph) -> Judgement:
+    def forward(self, board: Board, graph: Graph) -> PairPredictions:
         nodes = self.node_features(board.pool(OBJECTS, size=self.side))
         node, edge = self.passing(nodes, self._edges(board, graph), graph.pairs)
-        return Judgement(self.predicates(edge), self.labels(node))
+        return PairPredictions(self.predicates(edge), self.labels(node))
 
     def _edges(self, board: Board, graph: Graph) -> Float[Tensor, "K E"]:
         around, rows = unions(graph.objects, graph.pairs)

@@ -1,6 +1,6 @@
-"""Which ordered pairs of objects are worth a look.
+"""Selection of ordered pairs of objects.
 
-Letters: N objects of the batch, M candidate pairs, K pairs that are kept, C things, G numbers of a pair's geometry.
+Letters: N objects of the batch, M candidate pairs, K selected pairs, C things, G numbers of a pair's geometry.
 """
 
 from __future__ import annotations
@@ -16,14 +16,28 @@ EMBEDDED, HIDDEN = 16, 64
 
 
 def all_pairs(image_index: Int[Tensor, " N"]) -> Int[Tensor, "M 2"]:
-    """Every ordered pair (subject, object) of different objects of one image."""
+    """Return every ordered pair (subject, object) of different objects of one image.
+
+    Args:
+        image_index: Image of each object.
+
+    Returns:
+        Rows of subjects and objects.
+    """
     same = image_index[:, None] == image_index
     same = same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)
     return same.nonzero()
 
 
 def place_in_group(group: Int[Tensor, " M"]) -> Int[Tensor, " M"]:
-    """Of each row how many rows of its group come before it."""
+    """Count the preceding rows of each row's group.
+
+    Args:
+        group: Group of each row.
+
+    Returns:
+        The counts.
+    """
     order = group.argsort(stable=True)
     grouped = group[order].contiguous()
     places = torch.arange(len(group), device=group.device) - torch.searchsorted(grouped, grouped)
@@ -31,14 +45,23 @@ def place_in_group(group: Int[Tensor, " M"]) -> Int[Tensor, " M"]:
 
 
 def best_of_group(score: Float[Tensor, " M"], group: Int[Tensor, " M"], limit: int) -> Int[Tensor, " K"]:
-    """Rows of the `limit` best of each group, group by group and best first; of equal ones the first."""
+    """Return the best rows of each group, group by group and best first; of equal ones the first.
+
+    Args:
+        score: Score of each row.
+        group: Group of each row.
+        limit: Number of rows per group.
+
+    Returns:
+        The rows.
+    """
     order = score.argsort(descending=True, stable=True)
     order = order[group[order].argsort(stable=True)]
     return order[place_in_group(group[order]) < limit]
 
 
 class PairScorer(nn.Module):
-    """How likely two objects relate at all, from their labels and boxes alone: cheap enough for every pair.
+    """A network that scores whether objects are related, from labels and boxes only: cheap enough for every pair.
 
     The relation proposals of Yang et al., Graph R-CNN, ECCV 2018, with geometry.
     """
@@ -56,7 +79,7 @@ class PairScorer(nn.Module):
     def forward(
         self, classes: Float[Tensor, "N _"], pairs: Int[Tensor, "M 2"], geometry: Float[Tensor, "M G"]
     ) -> Float[Tensor, " M"]:
-        """Logits of relatedness; `classes` are probabilities of the labels, background last."""
+        """Compute logits of relatedness; `classes` are probabilities of the labels, background last."""
         subject, target = self.subject(classes)[pairs[:, 0]], self.object(classes)[pairs[:, 1]]
         logits: Tensor = self.net(torch.cat((subject, target, geometry), dim=1))
         return logits[:, 0]

@@ -1,4 +1,4 @@
-"""What every predictor of relations gets and gives.
+"""The interface of predictors of relations.
 
 Letters: N objects of the batch, K pairs, C things, G numbers of a pair's geometry, Q predicates with "no relation".
 """
@@ -18,36 +18,38 @@ from scenekit.structures import Regions
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Objects and the pairs to judge.
-
-    `classes` are probabilities of the objects' labels, background last; `pairs` rows of `objects`, images in order;
-    `geometry` that of the pairs.
-    """
+    """Objects and the pairs whose predicates are predicted."""
 
     objects: Regions
+    """The objects."""
     classes: Float[Tensor, "N _"]
+    """Probabilities of the objects' labels, background last."""
     pairs: Int[Tensor, "K 2"]
+    """Rows of subjects and objects, images in order."""
     geometry: Float[Tensor, "K G"]
+    """Geometry of the pairs."""
 
     @property
     def pair_image(self) -> Int[Tensor, " K"]:
-        """The image of each pair."""
+        """Image of each pair."""
         return self.objects.image_index[self.pairs[:, 0]]
 
 
 @dataclass(frozen=True, eq=False)
-class Judgement:
-    """Logits of the pairs' predicates, "no relation" first; those of the objects' labels, background last, or None."""
+class PairPredictions:
+    """Predictions for pairs and their objects."""
 
     predicates: Float[Tensor, "K Q"]
+    """Logits of the pairs' predicates, "no relation" first."""
     labels: Float[Tensor, "N _"] | None
+    """Logits of the objects' labels, background last; None without them."""
 
 
 class Predictor(nn.Module):
-    """A network that judges pairs; reads pooled features and optional inputs from the head's view of the board."""
+    """A network that predicts predicates from pooled features and optional inputs on the board."""
 
     axis_names: ParameterNames
 
     @abstractmethod
-    def forward(self, board: Board, graph: Graph) -> Judgement:
-        """Judge all pairs of the batch."""
+    def forward(self, board: Board, graph: Graph) -> PairPredictions:
+        """Predict the predicates of all pairs of the batch."""

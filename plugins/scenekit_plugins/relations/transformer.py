@@ -28,13 +28,13 @@ from scenekit_plugins.relations.geometry import (
     unions,
 )
 from scenekit_plugins.relations.pairs import place_in_group
-from scenekit_plugins.relations.predictor import Graph, Judgement, Predictor
+from scenekit_plugins.relations.predictor import Graph, PairPredictions, Predictor
 
 MASK_SIDE = 8
 
 
 class TransformerPredictor(Predictor):
-    """Objects know each other before pairs are formed; pairs know each other and all objects before they are judged."""
+    """A transformer in which objects attend to each other, and pairs to each other and to all objects."""
 
     def __init__(self, core: Core, config: RelationConfig) -> None:
         super().__init__()
@@ -62,26 +62,26 @@ class TransformerPredictor(Predictor):
             ),
         }
 
-    def forward(self, board: Board, graph: Graph) -> Judgement:
+    def forward(self, board: Board, graph: Graph) -> PairPredictions:
         objects = Packed(graph.objects.image_index, len(board.images))
         pairs = Packed(graph.pair_image, len(board.images))
-        seen = objects.pack(self.objects(board, graph))
-        seen = self.object_context(seen, src_key_padding_mask=objects.padding)
-        node = objects.unpack(seen)
-        judged = self.pair_context(
+        context = objects.pack(self.objects(board, graph))
+        context = self.object_context(context, src_key_padding_mask=objects.padding)
+        node = objects.unpack(context)
+        edges = self.pair_context(
             pairs.pack(self.pairs(board, graph, node)),
-            seen,
+            context,
             tgt_key_padding_mask=pairs.padding,
             memory_key_padding_mask=objects.padding,
         )
-        # What the detector said of the labels stands unless the context speaks against it.
+        # The network predicts corrections of the detector's logits.
         known = graph.objects.class_logits
         labels = self.labels(node) if known is None else self.labels(node) + known
-        return Judgement(self.predicates(pairs.unpack(judged)), labels)
+        return PairPredictions(self.predicates(pairs.unpack(edges)), labels)
 
 
 class ObjectTokens(nn.Module):
-    """What each object looks like, is called and where it is; and its 3D box and mask, where they are looked at."""
+    """Tokens of objects from RoI features, label and box, and from 3D box and mask if these are inputs."""
 
     def __init__(self, core: Core, config: RelationConfig) -> None:
         super().__init__()
@@ -92,9 +92,9 @@ class ObjectTokens(nn.Module):
         )
         self.box = nn.Linear(BOX_NUMBERS, width)
         self.label = nn.Linear(len(core.vocabulary.things) + 1, width, bias=False)
-        # Zero at first, so that a model that gets the task later goes on as before.
-        self.solid = _silent(SOLID_NUMBERS, width) if options.boxes3d else None
-        self.mask = _silent(MASK_SIDE**2, width) if options.masks else None
+        # Zero at first, so that adding the task to a trained model changes nothing.
+        self.solid = _zero_linear(SOLID_NUMBERS, width) if options.boxes3d else None
+        self.mask = _zero_linear(MASK_SIDE**2, width) if options.masks else None
         self.mix = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
 
     def forward(self, board: Board, graph: Graph) -> Float[Tensor, "N D"]:
@@ -110,14 +110,14 @@ class ObjectTokens(nn.Module):
 
 
 class PairTokens(nn.Module):
-    """Subject, object, how they lie to each other (in space too), and what the box around both looks like."""
+    """Tokens of pairs from subject, object, their relative position (in 3D too), and RoI features of the union box."""
 
     def __init__(self, core: Core, config: RelationConfig) -> None:
         super().__init__()
         width, self.side = config.transformer.width, config.union_pooled
         self.subject, self.object = nn.Linear(width, width), nn.Linear(width, width)
         self.geometry = nn.Sequential(nn.Linear(PAIR_NUMBERS, width), nn.ReLU(inplace=True), nn.Linear(width, width))
-        self.solid = _silent_pairs(width) if config.transformer.pairs3d else None
+        self.solid = _zero_pair_layers(width) if config.transformer.pairs3d else None
         self.union = nn.Sequential(nn.Flatten(), nn.Linear(core.channels * self.side**2, width)) if self.side else None
         self.mix = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
 
@@ -134,49 +134,63 @@ class PairTokens(nn.Module):
 
 
 class Packed:
-    """Rows of a batch side by side by image: `pack` fills up with zeros, which `padding` marks."""
+    """Rows of a batch padded to the same number per image; `padding` marks the zeros."""
 
-    def __init__(self, image_index: Int[Tensor, " N"], pictures: int) -> None:
+    def __init__(self, image_index: Int[Tensor, " N"], images: int) -> None:
         self.image_index, self.place = image_index, place_in_group(image_index)
-        self.pictures = pictures
+        self.images = images
         self.length = int(self.place.max()) + 1 if len(image_index) else 1
-        filled = torch.zeros((pictures, self.length), dtype=torch.bool, device=image_index.device)
+        filled = torch.zeros((images, self.length), dtype=torch.bool, device=image_index.device)
         filled[image_index, self.place] = True
-        # Somebody must be there to look at, or attention gives NaN: in an empty image it is a zero.
+        # Attention over no rows gives NaN: an empty image has one row of zeros.
         filled[:, 0] = True
         self.padding: Bool[Tensor, "B L"] = ~filled
 
     def pack(self, rows: Float[Tensor, "N D"]) -> Float[Tensor, "B L D"]:
-        """Zeros, and the rows in their places."""
-        packed = rows.new_zeros((self.pictures, self.length, rows.shape[1]))
+        """Pack rows by image.
+
+        Args:
+            rows: Rows of the batch.
+
+        Returns:
+            The rows of each image, padded with zeros.
+        """
+        packed = rows.new_zeros((self.images, self.length, rows.shape[1]))
         return packed.index_put((self.image_index, self.place), rows)
 
     def unpack(self, packed: Float[Tensor, "B L D"]) -> Float[Tensor, "N D"]:
-        """The rows out of their places."""
+        """Unpack rows; the inverse of `pack`.
+
+        Args:
+            packed: Padded rows of each image.
+
+        Returns:
+            Rows of the batch.
+        """
         return packed[self.image_index, self.place]
 
 
 def _present(board: Board, key: Key[Any, Any]) -> Any:
-    """What the model has of an optional input, else None."""
+    """Return an optional input; None if the model does not have it."""
     return board[key] if key in board else None  # noqa: SIM401 (a board has no `get`)
 
 
 def _mask_numbers(masks: Float[Tensor, "N M M"] | None, count: int, like: Tensor) -> Float[Tensor, "N _"]:
-    """Masks in the frame of their box at a coarse resolution, less one half; zeros where the model has none."""
+    """Return masks in the frame of their box at a coarse resolution, minus one half; zeros without the task."""
     if masks is None or count == 0:
         return like.new_zeros((count, MASK_SIDE**2))
     coarse = F.interpolate(masks[:, None].to(like), size=(MASK_SIDE, MASK_SIDE), mode="area")
     return coarse.flatten(1).nan_to_num(0.5) - 0.5
 
 
-def _silent(numbers: int, width: int) -> nn.Linear:
+def _zero_linear(numbers: int, width: int) -> nn.Linear:
     layer = nn.Linear(numbers, width, bias=False)
     nn.init.zeros_(layer.weight)
     return layer
 
 
-def _silent_pairs(width: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(SOLID_PAIR_NUMBERS, width), nn.ReLU(inplace=True), _silent(width, width))
+def _zero_pair_layers(width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(SOLID_PAIR_NUMBERS, width), nn.ReLU(inplace=True), _zero_linear(width, width))
 
 
 def _layer_options(options: TransformerConfig) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""From the logits of a relation head to ranked triplets, as the scene-graph benchmark has it.
+"""Ranked triplets from the logits of a relation head, by the scene-graph benchmark's protocol.
 
-Letters: N objects of one image, C classes with background (column 0), K pairs, P predicates with "no relation"
-(column 0).
+Letters: N objects of one image, C classes with background (column 0), K pairs, P predicates with "no relation" (column
+0).
 
 Zellers et al., Neural Motifs, CVPR 2018, and the relation post-processing of Scene-Graph-Benchmark.pytorch (Tang et
 al., 2020).
@@ -18,34 +18,61 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class RankedTriplets:
-    """Pairs with their predicate probabilities, the best triplet first; `order` holds their rows before."""
+    """Pairs with their predicate probabilities, the best triplet first."""
 
     pairs: Int[Tensor, "K 2"]
+    """Rows of subjects and objects."""
     probabilities: Float[Tensor, "K P"]
+    """Probabilities of the predicates."""
     predicate: Int[Tensor, " K"]
+    """Best predicate."""
     score: Float[Tensor, " K"]
+    """Score of the triplet."""
     order: Int[Tensor, " K"]
+    """Rows of the pairs before ranking."""
 
 
 def foreground(logits: Float[Tensor, "N C"]) -> Float[Tensor, "N C"]:
-    """Softmax over all columns, then nothing for column 0; rows sum to less than one."""
+    """Compute the softmax over all columns, with column 0 set to 0; rows sum to less than one.
+
+    Args:
+        logits: Logits of the classes.
+
+    Returns:
+        Probabilities.
+    """
     probabilities = logits.softmax(dim=-1)
     return torch.cat((torch.zeros_like(probabilities[:, :1]), probabilities[:, 1:]), dim=1)
 
 
 def best_labels(probabilities: Float[Tensor, "N C"]) -> Int[Tensor, " N"]:
-    """The most probable class of each object, never background; where boxes are given."""
+    """Return the most probable class of each object, never background; for external boxes.
+
+    Args:
+        probabilities: Probabilities of the classes.
+
+    Returns:
+        The classes.
+    """
     return probabilities[:, 1:].argmax(dim=1) + 1
 
 
 def suppressed_labels(
     probabilities: Float[Tensor, "N C"], class_boxes: Float[Tensor, "N C 4"], threshold: float = 0.3
 ) -> Int[Tensor, " N"]:
-    """One class per object, such that objects of one class do not lie on each other; where boxes are predicted.
+    """Return one class per object, such that objects of one class do not overlap; for predicted boxes.
 
-    N times the highest (object, class) entry is taken: the object gets the class, and the class is withdrawn from every
-    object whose box for that class overlaps by IoU >= `threshold` (inclusive pixels: x2 - x1 + 1 wide). With every
-    entry withdrawn, the first class in order is what is left for an object; it may then be background (0).
+    N times the highest (object, class) entry is chosen: the object gets the class, and the class is removed from every
+    object whose box for that class overlaps by IoU >= `threshold` (inclusive pixels: x2 - x1 + 1 wide). An object
+    without a remaining entry gets the first class in order, which may be background (0).
+
+    Args:
+        probabilities: Probabilities of the classes.
+        class_boxes: Boxes of the objects for each class, in pixels.
+        threshold: IoU from which on two boxes overlap.
+
+    Returns:
+        The classes.
     """
     left = probabilities.clone()
     labels = torch.zeros(len(left), dtype=torch.long, device=left.device)
@@ -63,14 +90,32 @@ def suppressed_labels(
 def rank_triplets(
     object_scores: Float[Tensor, " N"], pairs: Int[Tensor, "K 2"], relation_logits: Float[Tensor, "K P"]
 ) -> RankedTriplets:
-    """As `ranked`, of logits whose softmax are the probabilities."""
+    """Rank pairs by logits whose softmax are the probabilities; see `ranked`.
+
+    Args:
+        object_scores: Scores of the objects.
+        pairs: Rows of subjects and objects.
+        relation_logits: Logits of the predicates.
+
+    Returns:
+        The ranked triplets.
+    """
     return ranked(object_scores, pairs, relation_logits.softmax(dim=-1))
 
 
 def ranked(
     object_scores: Float[Tensor, " N"], pairs: Int[Tensor, "K 2"], probabilities: Float[Tensor, "K P"]
 ) -> RankedTriplets:
-    """Pairs by falling score of their best predicate (never "no relation") * subject * object."""
+    """Rank pairs by falling score of their best predicate (never "no relation") * subject * object.
+
+    Args:
+        object_scores: Scores of the objects.
+        pairs: Rows of subjects and objects.
+        probabilities: Probabilities of the predicates.
+
+    Returns:
+        The ranked triplets.
+    """
     best, predicate = probabilities[:, 1:].max(dim=1)
     score = best * object_scores[pairs[:, 0]] * object_scores[pairs[:, 1]]
     order = score.argsort(descending=True, stable=True)
@@ -78,7 +123,7 @@ def ranked(
 
 
 def _class_overlaps(boxes: Float[Tensor, "N C 4"]) -> Float[Tensor, "C N N"]:
-    """IoU of all objects' boxes for each class, in inclusive pixels."""
+    """Compute the IoU of all objects' boxes for each class, in inclusive pixels."""
     boxes = boxes.transpose(0, 1)
     corner = torch.maximum(boxes[:, :, None, :2], boxes[:, None, :, :2])
     limit = torch.minimum(boxes[:, :, None, 2:], boxes[:, None, :, 2:])

@@ -18,9 +18,8 @@ from torch.nn import functional as F
 
 from scenekit.config import Config
 from scenekit.errors import InputError
-from scenekit.evaluation.evaluators import SemanticEvaluator
 from scenekit.fields.semantic import IGNORE
-from scenekit.hooks import TaskSpec, hookimpl
+from scenekit.hooks import Coverage, TaskSpec, hookimpl
 from scenekit.keys import FEATURES, SEMANTIC
 from scenekit.model.board import Board
 from scenekit.model.head import AxisNames, Core, Head, rows_by_name
@@ -28,29 +27,34 @@ from scenekit.model.targets import Targets
 from scenekit.ops.losses import safe_mean
 from scenekit.scene import Scene
 from scenekit.structures import FeaturePyramid, Geometry, Vocabulary
-from scenekit.visualization.draw import draw_semantic
+from scenekit.visualization.scene_canvas import on_canvas
+from scenekit_plugins.semantic.draw import draw_semantic
+from scenekit_plugins.semantic.evaluator import SemanticEvaluator
 from scenekit_plugins.semantic.label_maps import best_labels
 
 Upsampling = Literal["bilinear", "nearest"]
 
 THINGS = "(things)"
-"""The name of the class that all things share where they are not told apart."""
+"""Name of the class that all things share where they are one class."""
 
 
 class SemanticConfig(Config):
-    """`channels` inside the head; `levels` of the pyramid that are merged, from the finest; `norm_groups` of GroupNorm.
-
-    `upsampling` inside the head; `loss_at` the resolution at which labels and logits are compared: "input" or "logits".
-    `things` are told "apart", or "together" are one class, the first, beside each stuff: enough for panoptic merging,
-    as in detectron2's Panoptic FPN. Where that class wins, the finished map says IGNORE: some thing, no matter which.
-    """
+    """Options of the semantic head."""
 
     channels: int = Field(default=128, ge=1)
+    """Channels inside the head."""
     levels: int = Field(default=4, ge=1)
+    """Number of levels of the pyramid that are merged, from the finest on."""
     norm_groups: int = Field(default=32, ge=1)
+    """Groups of GroupNorm."""
     upsampling: Upsampling = "bilinear"
+    """Upsampling inside the head."""
     loss_at: Literal["input", "logits"] = "input"
+    """Resolution at which labels and logits are compared."""
     things: Literal["apart", "together"] = "apart"
+    """"apart": each thing is a class. "together": all things are one class, the first, beside each stuff, which is
+    enough for panoptic merging, as in detectron2's Panoptic FPN; pixels of that class are IGNORE in the label map.
+    """
 
     @model_validator(mode="after")
     def _whole_groups(self) -> SemanticConfig:
@@ -61,35 +65,61 @@ class SemanticConfig(Config):
 
 @dataclass(frozen=True)
 class Classes:
-    """What the head tells apart: `names`, of which the first stands for `merged` things where these are one class."""
+    """Classes of the head."""
 
     names: tuple[str, ...]
+    """Names of the classes; the first one may stand for all things."""
     merged: int = 1
+    """Number of things that the first class stands for."""
 
     @classmethod
     def of(cls, vocabulary: Vocabulary, things: Literal["apart", "together"]) -> Classes:
-        """Every label, or one for all things and every stuff."""
+        """Return every label, or one class for all things and every stuff.
+
+        Args:
+            vocabulary: Vocabulary of the model.
+            things: Whether things are classes of their own.
+
+        Returns:
+            The classes.
+        """
         if things == "apart":
             return cls(vocabulary.labels)
         return cls((THINGS, *vocabulary.stuff), merged=len(vocabulary.things))
 
     def from_labels(self, labels: Int[Tensor, "B H W"]) -> Int[Tensor, "B H W"]:
-        """The class of each label; IGNORE stays."""
+        """Convert labels to classes; IGNORE stays.
+
+        Args:
+            labels: Labels of the vocabulary.
+
+        Returns:
+            Classes of the head.
+        """
         return torch.where(labels == IGNORE, IGNORE, (labels - self.merged + 1).clamp(min=0))
 
     def to_labels(self, classes: Int[Tensor, "H W"]) -> Int[Tensor, "H W"]:
-        """The label of each class; IGNORE where it stands for several."""
+        """Convert classes to labels; IGNORE for a class of several labels.
+
+        Args:
+            classes: Classes of the head.
+
+        Returns:
+            Labels of the vocabulary.
+        """
         labels = classes + self.merged - 1
         return labels if self.merged == 1 else labels.masked_fill(classes == 0, IGNORE)
 
 
 class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
-    """Each level is brought to the finest one's stride by convolutions and x2 upsamplings; their sum is classified."""
+    """A head that upsamples each level to the finest one's stride by convolutions, and classifies their sum."""
 
     def __init__(self, core: Core, config: SemanticConfig) -> None:
         super().__init__()
         if config.levels > len(core.strides):
-            raise InputError(f"task 'semantic' merges {config.levels} levels, but the pyramid has {len(core.strides)}")
+            raise InputError(
+                f"task 'semantic' merges {config.levels} levels, but the pyramid has {len(core.strides)}; set levels"
+            )
         self.stride = core.strides[0]
         self.loss_at = config.loss_at
         self.branches = nn.ModuleList(_branch(core.channels, config, steps) for steps in range(config.levels))
@@ -105,7 +135,7 @@ class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
         return logits
 
     def loss(self, raw: Float[Tensor, "B L h w"], board: Board, targets: Targets) -> dict[str, Tensor]:
-        """Cross entropy over labelled pixels."""
+        """Compute cross-entropy over annotated pixels."""
         height, width = (side * self.stride for side in raw.shape[2:])
         labels = _padded(self.classes.from_labels(targets[SEMANTIC]), height, width)
         if self.loss_at == "input":
@@ -120,13 +150,13 @@ class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
         return raw
 
     def finish(self, value: Float[Tensor, "L h w"], scene: Scene, geometry: Geometry) -> Int[Tensor, "H W"]:
-        """Logits at network resolution, padding cut off, resized to the original; the best label per pixel."""
+        """Resize logits to the original image, without padding, and return the best label per pixel."""
         best = best_labels(value.float(), self.stride, geometry.source, geometry.size)
         return self.classes.to_labels(best).cpu()
 
 
 def _branch(channels: int, config: SemanticConfig, steps: int) -> nn.Sequential:
-    """3x3 convolution, GroupNorm, ReLU, then x2 upsampling: `steps` times (once without upsampling for the finest)."""
+    """Build 3x3 convolution, GroupNorm, ReLU, x2 upsampling: `steps` times (once without upsampling for the finest)."""
     layers: list[nn.Module] = []
     for step in range(max(steps, 1)):
         source = channels if step == 0 else config.channels
@@ -142,7 +172,7 @@ def _branch(channels: int, config: SemanticConfig, steps: int) -> nn.Sequential:
 
 
 def _padded(labels: Int[Tensor, "B h w"], height: int, width: int) -> Int[Tensor, "B H W"]:
-    """The finest map covers the image with whole cells, so that its last ones may reach beyond it."""
+    """Pad labels: the finest map covers the image with whole cells, so that its last ones may extend beyond it."""
     return F.pad(labels, (0, width - labels.shape[2], 0, height - labels.shape[1]), value=IGNORE)
 
 
@@ -152,7 +182,7 @@ def _upsample(logits: Float[Tensor, "B L h w"], stride: int) -> Float[Tensor, "B
 
 @hookimpl
 def scenekit_tasks() -> Iterator[TaskSpec]:
-    """The task `semantic`."""
+    """Yield the task `semantic`."""
     yield TaskSpec(
         name="semantic",
         summary="a label for every pixel, things and stuff",
@@ -162,5 +192,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         requires=(FEATURES,),
         learns_from=(SEMANTIC,),
         evaluator=SemanticEvaluator,
-        draw=draw_semantic,
+        draw=on_canvas(draw_semantic),
+        draw_covers=Coverage.IMAGE,
+        hub_tag="image-segmentation",
     )

@@ -1,4 +1,4 @@
-"""Detectors of torchvision: its published weights, and files with weights of the same networks."""
+"""Weight source for torchvision's detectors: published weights, and files with weights of the same networks."""
 
 from __future__ import annotations
 
@@ -21,9 +21,16 @@ from scenekit_plugins.torchvision_weights.networks import NETWORKS, Network, con
 
 
 def load(name: str) -> SceneModel:
-    """The network with the weights that torchvision publishes, fetched (once) and checked by its own code.
+    """Load a network with the weights that torchvision publishes, downloaded (once) and checked by its own code.
 
-    Raises InputError for an unknown name, and where the download fails.
+    Args:
+        name: Name of the builder in torchvision.
+
+    Returns:
+        The model, in evaluation mode.
+
+    Raises:
+        InputError: If the name is unknown, or the download fails.
     """
     network = _network(name)
     published = network.weights.DEFAULT
@@ -32,20 +39,28 @@ def load(name: str) -> SceneModel:
     except (OSError, RuntimeError) as error:  # offline; a checksum that is not the file's
         raise InputError(
             f"torchvision/{name}: {published.url} could not be loaded ({error}); "
-            f"fetch it elsewhere and run: scenekit convert torchvision/{name} FILE -o model.safetensors"
+            f"download it on another machine and run: scenekit convert torchvision/{name} FILE -o model.safetensors"
         ) from error
     return _model(network, state, network.published_eps, f"torchvision/{name}: the file is of another network")
 
 
 def convert(name: str, file: Path) -> SceneModel:
-    """The network `name` with the weights in a file of `model.state_dict()`; any number of classes.
+    """Convert a file of `model.state_dict()`, with any number of classes.
 
-    Raises InputError for an unknown name, a file that is damaged, and weights of another network.
+    Args:
+        name: Name of the builder in torchvision.
+        file: Path of the file.
+
+    Returns:
+        The model, in evaluation mode.
+
+    Raises:
+        InputError: If the name is unknown, the file is damaged, or the weights are of another network.
     """
     network = _network(name)
     state = read_state(file)
     eps = network.published_eps if _is_published(file, network.weights.DEFAULT) else network.eps
-    return _model(network, state, eps, f"{file}: these are no weights of torchvision's {name}")
+    return _model(network, state, eps, f"{file}: expected weights of torchvision's {name}")
 
 
 def _network(name: str) -> Network:
@@ -54,17 +69,17 @@ def _network(name: str) -> Network:
     return NETWORKS[name]
 
 
-def _model(network: Network, state: Mapping[str, Tensor], eps: float, fault: str) -> SceneModel:
-    model = build(configured(network, eps), vocabulary(network, state, fault))
+def _model(network: Network, state: Mapping[str, Tensor], eps: float, reason: str) -> SceneModel:
+    model = build(configured(network, eps), vocabulary(network, state, reason))
     own = model.state_dict()
-    # torchvision fills in counters that old files lack, too.
+    # torchvision also fills in counters that old files lack.
     counters = {name: value for name, value in own.items() if name.endswith(".num_batches_tracked")}
-    fill(model, {**counters, **renamed(state)}, fault)
+    fill(model, {**counters, **renamed(state)}, reason)
     return model.eval()
 
 
 def _is_published(file: Path, weights: WeightsEnum) -> bool:
-    """Whether the file has the checksum that the address of the published one ends in."""
+    """Return whether the file has the checksum that the published file's address ends in."""
     ending = re.search(r"-([0-9a-f]+)\.pth$", weights.url)
     with open(file, "rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -73,7 +88,7 @@ def _is_published(file: Path, weights: WeightsEnum) -> bool:
 
 @hookimpl
 def scenekit_weights() -> Iterator[WeightSource]:
-    """The source `torchvision`."""
+    """Yield the source `torchvision`."""
     yield WeightSource(
         prefix="torchvision",
         summary="Faster, Mask and Keypoint R-CNN of torchvision, published or from .pth files",

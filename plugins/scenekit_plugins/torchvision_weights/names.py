@@ -1,4 +1,4 @@
-"""Which parameter of torchvision is which of ours, and where background stands.
+"""Names of torchvision's parameters and ours, and the order of their classes.
 
 Letters: C foreground classes.
 """
@@ -30,38 +30,45 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"roi_heads\.mask_predictor\.mask_fcn_logits\.", r"heads.masks.predictor."),
     (r"roi_heads\.keypoint_predictor\.kps_score_lowres\.", r"heads.keypoints.predictor."),
 )
-"""(how a name of theirs begins, how ours does); the first rule that fits counts."""
+"""(prefix of torchvision's name, our prefix); the first rule that matches applies."""
 
 NUMBERED: tuple[tuple[str, str, Callable[[int], int]], ...] = (
     (r"roi_heads\.mask_head\.mask_fcn(\d+)\.", "heads.masks.convs.{}.0.", lambda number: number - 1),  # before 0.13
     (r"roi_heads\.keypoint_head\.(\d+)\.", "heads.keypoints.convs.{}.0.", lambda layer: layer // 2),  # ReLU counts
 )
-"""(how a name of theirs begins, how ours does, our number by theirs), where the two differ."""
+"""(prefix of torchvision's name, our prefix, our number by torchvision's), where the numbers differ."""
 
 IGNORED = re.compile(r"backbone\.body\..*\.num_batches_tracked")
-"""Counters of batch norms that are frozen with us."""
+"""Counters of batch norms that are frozen here."""
 
 REARRANGED: Mapping[str, Callable[[Tensor], Tensor]] = {
     "stages.detection.predictor.classification.": lambda rows: rows.roll(-1, dims=0),
     "stages.detection.predictor.deltas.": lambda rows: rows[4:],
     "heads.masks.predictor.": lambda rows: rows[1:],
 }
-"""Background is their first class. Of ours it is the last, and has neither offsets nor a mask."""
+"""Background is torchvision's first class. Here it is the last, and has neither offsets nor a mask."""
 
 
 def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict under our names, its rows in our order; names that no rule fits stay as they are."""
+    """Rename a state dict and reorder its classes; names that match no rule are kept.
+
+    Args:
+        state: torchvision's state dict.
+
+    Returns:
+        Our state dict.
+    """
     kept = {_ours(name): value for name, value in state.items() if not IGNORED.fullmatch(name)}
     return {name: _rearranged(name, value) for name, value in kept.items()}
 
 
 def _ours(name: str) -> str:
     for pattern, template, number in NUMBERED:
-        if found := re.match(pattern, name):
-            return template.format(number(int(found[1]))) + name[found.end() :]
+        if match := re.match(pattern, name):
+            return template.format(number(int(match[1]))) + name[match.end() :]
     for pattern, replacement in RULES:
-        if found := re.match(pattern, name):
-            return found.expand(replacement) + name[found.end() :]
+        if match := re.match(pattern, name):
+            return match.expand(replacement) + name[match.end() :]
     return name
 
 

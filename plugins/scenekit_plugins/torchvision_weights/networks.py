@@ -1,6 +1,6 @@
-"""The networks of `torchvision.models.detection` in the terms of our configuration.
+"""The networks of `torchvision.models.detection` as our configurations.
 
-All numbers that are not here are those of the detector's presets `torchvision` and `torchvision_v2`.
+All options that are not here are those of the detector's presets `torchvision` and `torchvision_v2`.
 """
 
 from __future__ import annotations
@@ -18,33 +18,37 @@ from scenekit.structures import Vocabulary
 from scenekit_plugins import coco
 
 CLASSES = "roi_heads.box_predictor.cls_score.bias"
-"""One entry a class, background first."""
+"""A parameter with one entry per class, background first."""
 
 POINTS = "roi_heads.keypoint_predictor.kps_score_lowres.bias"
-"""One entry a point of the skeleton."""
+"""A parameter with one entry per point of the skeleton."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """One builder of torchvision.
-
-    `weights` are the published ones; `detector` and `tasks` options of ours; `levels` the modules of the backbone that
-    feed the pyramid, if not the last ones at strides 4 to 32; `min_size` and `max_size` those of the input.
-
-    `eps` is what its frozen batch norms add to the variance. The first published weights were trained with none, so
-    torchvision overwrites it when it loads them: `published_eps`.
-    """
+    """One builder of torchvision."""
 
     weights: type[WeightsEnum]
+    """The published weights."""
     backbone: str = "resnet50"
+    """Name of our backbone."""
     levels: tuple[str, ...] | None = None
+    """Modules of the backbone that feed the pyramid; the last ones at strides 4 to 32 if None."""
     pyramid_norm: str | None = None
+    """Normalization of the pyramid."""
     detector: Mapping[str, Any] = field(default_factory=lambda: {"preset": "torchvision"})
+    """Options of our detector."""
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Options of our tasks."""
     min_size: int = 800
+    """Shorter side of the input, in pixels."""
     max_size: int = 1333
+    """Upper limit of the longer side of the input, in pixels."""
     eps: float = 1e-5
+    """Epsilon that its frozen batch norms add to the variance."""
     published_eps: float = 1e-5
+    """Epsilon of the published weights: the first ones were trained with 0, which torchvision sets when it loads them.
+    """
 
 
 _V2: Mapping[str, Any] = {"pyramid_norm": "batch", "detector": {"preset": "torchvision_v2"}}
@@ -53,7 +57,7 @@ _MOBILENET: Mapping[str, Any] = {"backbone": "mobilenet_v3_large", "levels": ("f
 
 
 def _mobilenet_detector(**rpn: Any) -> Mapping[str, Any]:
-    """Two levels of stride 32 and one of 64 above them, all with anchors of all sizes."""
+    """Return options for two levels of stride 32 and one of 64, all with anchors of all sizes."""
     return {
         "preset": "torchvision",
         "anchors": {"sizes": [[32, 64, 128, 256, 512]] * 3},
@@ -85,11 +89,19 @@ NETWORKS: Mapping[str, Network] = {
         detection.KeypointRCNN_ResNet50_FPN_Weights, tasks={"keypoints": {"score": "logit"}}, published_eps=0.0
     ),
 }
-"""By the builder's name."""
+"""The networks by the name of their builder."""
 
 
 def configured(network: Network, eps: float) -> ModelConfig:
-    """The network as a configuration, `eps` in the batch norms of its backbone."""
+    """Return the configuration of a network.
+
+    Args:
+        network: The network.
+        eps: Epsilon of the batch norms of its backbone.
+
+    Returns:
+        The configuration.
+    """
     options: dict[str, Any] = {"norm": "frozen", "norm_eps": eps}
     if network.levels is not None:
         options["levels"] = list(network.levels)
@@ -104,18 +116,28 @@ def configured(network: Network, eps: float) -> ModelConfig:
     )
 
 
-def vocabulary(network: Network, state: Mapping[str, Tensor], fault: str) -> Vocabulary:
-    """COCO's words where the numbers are COCO's, otherwise `class 1` and so on.
+def vocabulary(network: Network, state: Mapping[str, Tensor], reason: str) -> Vocabulary:
+    """Return COCO's class names if the number of classes is COCO's, otherwise `class 1` and so on.
 
-    torchvision keeps COCO's 90 category ids as they are, also those that are never used: label i is id i + 1. Raises
-    InputError, which begins with `fault`, where the weights lack what tells.
+    torchvision keeps COCO's 90 category ids as they are, also those that are never used: label i is id i + 1.
+
+    Args:
+        network: The network.
+        state: torchvision's state dict.
+        reason: What the error message begins with.
+
+    Returns:
+        The vocabulary.
+
+    Raises:
+        InputError: If the weights lack the layers that show the numbers.
     """
-    classes = _count(state, CLASSES, fault) - 1
-    points = _count(state, POINTS, fault) if "keypoints" in network.tasks else None
+    classes = _count(state, CLASSES, reason) - 1
+    points = _count(state, POINTS, reason) if "keypoints" in network.tasks else None
     return coco.vocabulary(coco.THINGS_BY_ID, classes, points)
 
 
-def _count(state: Mapping[str, Tensor], name: str, fault: str) -> int:
+def _count(state: Mapping[str, Tensor], name: str, reason: str) -> int:
     if name not in state:
-        raise InputError(f"{fault}: {name} is missing")
+        raise InputError(f"{reason}: {name} is missing")
     return len(state[name])

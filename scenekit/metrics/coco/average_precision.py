@@ -32,16 +32,23 @@ COCO_SIGMAS = tuple(
 _BOX_NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 _KEYPOINT_NAMES = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")
 METRICS: Mapping[Kind, tuple[str, ...]] = {"bbox": _BOX_NAMES, "segm": _BOX_NAMES, "keypoints": _KEYPOINT_NAMES}
+"""Names of the metrics over all classes, in the order of the official program."""
 
 
 @dataclass(frozen=True)
 class CocoObjects:
     """Ground truth or predictions of one image; arrays, lists or torch tensors.
 
-    labels [N]; boxes [N 4] xyxy pixels; masks: N run-length encodings `{"size": [H, W], "counts": bytes or str}`;
-    keypoints [N K 3]: x, y in pixels and visibility (0 not labelled, 1 hidden, 2 visible; of predictions not read).
-    Predictions need scores [N]. Of ground truth: crowd [N], ignore [N] (finding it counts neither way, nor does
-    missing it) and area [N] in pixels (default: of the mask for "segm", else of the box).
+    Attributes:
+        labels: [N].
+        boxes: [N 4] xyxy pixels.
+        masks: N run-length encodings `{"size": [H, W], "counts": bytes or str}`.
+        keypoints: [N K 3], x, y in pixels and visibility (0 not labelled, 1 hidden, 2 visible; of predictions not
+            read).
+        scores: [N], of predictions.
+        crowd: [N], of ground truth: groups of objects, which any number of predictions may match without counting.
+        ignore: [N], of ground truth: objects that count neither when they are matched nor when they are missed.
+        area: [N] pixels, of ground truth; default: of the mask for "segm", else of the box.
     """
 
     labels: Any
@@ -57,8 +64,19 @@ class CocoObjects:
 class CocoAP:
     """Accumulates images, compactly, and computes their AP at the end.
 
-    `categories` names the labels: a mapping, or a sequence for labels from 0. `sigmas` are the OKS falloffs per
-    keypoint (COCO's k_i / 2), by default those of COCO's 17.
+    Args:
+        kind: "bbox", "segm" or "keypoints".
+        categories: Names of the labels: a mapping, or a sequence for labels from 0.
+        sigmas: The OKS falloffs per keypoint (COCO's k_i / 2), by default those of COCO's 17.
+
+    Example:
+        ```python
+        from scenekit.metrics.coco import CocoAP, CocoObjects
+
+        ap = CocoAP("bbox", ["cat", "dog"])
+        ap.update(1, (480, 640), CocoObjects([0], [[0, 0, 50, 50]]), CocoObjects([0], [[0, 0, 50, 40]], scores=[0.9]))
+        ap.result()["AP50"]
+        ```
     """
 
     def __init__(
@@ -75,34 +93,50 @@ class CocoAP:
     def __len__(self) -> int:
         return len(self._images)
 
-    def update(self, image_id: ImageId, size: tuple[int, int], truth: CocoObjects, prediction: CocoObjects) -> None:
-        """Add one image of `size` (height, width).
+    def update(self, image_id: ImageId, size: tuple[int, int], targets: CocoObjects, prediction: CocoObjects) -> None:
+        """Add one image.
 
-        Raises InputError for an image that was added before, arrays of the wrong shape or with NaN, unknown labels,
-        masks of another size, and for what this kind of AP needs and does not find.
+        Args:
+            image_id: Its id.
+            size: Height and width in pixels.
+            targets: The ground truth.
+            prediction: The predictions, with scores.
+
+        Raises:
+            InputError: The image was added before, an array has the wrong shape or NaN, a label is unknown, a mask has
+                another size, or what this kind of AP needs is missing.
         """
         if image_id in self._images:
             raise InputError(f"image {image_id!r} was added twice")
         reader = _Reader(self.kind, self.categories, len(self.sigmas), size)
-        self._images[image_id] = _Image(size, reader.truth(truth), reader.prediction(prediction))
+        self._images[image_id] = _Image(size, reader.targets(targets), reader.prediction(prediction))
 
     def merge(self, other: "CocoAP") -> None:
-        """Add the images of another process; one that both have (samplers repeat some) counts once."""
+        """Add the images of another instance; one that both have (samplers repeat some) counts once.
+
+        Args:
+            other: One of the same kind, categories and sigmas.
+
+        Raises:
+            InputError: Kinds, categories or sigmas differ.
+        """
         if (other.kind, other.categories, other.sigmas) != (self.kind, self.categories, self.sigmas):
             raise InputError("AP of different kinds, categories or sigmas cannot be merged")
         self._images = {**other._images, **self._images}
 
     def result(self) -> dict[str, Any]:
-        """The metrics named in `METRICS[kind]` as fractions, and `per_class`: names to AP and AP50.
+        """Compute the metrics.
 
-        NaN where there is no ground truth to find (COCO's -1).
+        Returns:
+            Those named in `METRICS[kind]` as fractions, and `per_class`: names to AP and AP50. NaN where there is no
+            ground truth (COCO's -1).
         """
-        # Equal scores keep the order of the images, so that it must not depend on which process saw them first.
+        # Equal scores keep the order of the images, so that it must not depend on which process added them.
         ordered = sorted(self._images.items(), key=lambda item: (isinstance(item[0], str), item[0]))
         images = [image for _, image in ordered]
-        truth = self._coco(images, [image.truth for image in images])
+        targets = self._coco(images, [image.targets for image in images])
         prediction = self._coco(images, [image.prediction for image in images])
-        return average_precision(truth, prediction, self.kind, self.sigmas)
+        return average_precision(targets, prediction, self.kind, self.sigmas)
 
     def _coco(self, images: "Sequence[_Image]", rows: "Sequence[_Rows]") -> COCO:
         sizes = [{"id": i, "height": image.size[0], "width": image.size[1]} for i, image in enumerate(images, 1)]
@@ -113,15 +147,25 @@ class CocoAP:
         return COCO({"images": sizes, "annotations": annotations, "categories": categories})
 
 
-def average_precision(truth: COCO, prediction: COCO, kind: Kind, sigmas: Sequence[float]) -> dict[str, Any]:
-    """The metrics of `METRICS[kind]` and `per_class` for two COCO tables."""
-    run = COCOeval_faster(truth, prediction, kind, kpt_oks_sigmas=list(sigmas))
-    labels = sorted(truth.cats)
+def average_precision(targets: COCO, prediction: COCO, kind: Kind, sigmas: Sequence[float]) -> dict[str, Any]:
+    """Compute the metrics of two COCO tables.
+
+    Args:
+        targets: The ground truth.
+        prediction: The results.
+        kind: "bbox", "segm" or "keypoints".
+        sigmas: The OKS falloffs per keypoint.
+
+    Returns:
+        See `CocoAP.result`.
+    """
+    run = COCOeval_faster(targets, prediction, kind, kpt_oks_sigmas=list(sigmas))
+    labels = sorted(targets.cats)
     run.params.catIds = labels
     run.run()
     # [IoU threshold, recall, category, area range, number of detections]: all areas, most detections
     precision = run.eval["precision"][:, :, :, 0, -1]
-    names = unique_names({label: truth.cats[label]["name"] for label in labels})
+    names = unique_names({label: targets.cats[label]["name"] for label in labels})
     per_class = {
         name: {"AP": _mean(precision[:, :, k]), "AP50": _mean(precision[0, :, k])}
         for k, name in enumerate(names.values())
@@ -131,14 +175,14 @@ def average_precision(truth: COCO, prediction: COCO, kind: Kind, sigmas: Sequenc
 
 
 def _mean(precision: npt.NDArray[np.float64]) -> float:
-    """Mean over what is defined (COCO marks the rest by -1)."""
+    """Return the mean of the defined values (COCO marks the others by -1)."""
     defined = precision[precision > -1]
     return float(defined.mean()) if defined.size else float("nan")
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """What is kept of one image's objects: float64 columns, boxes as COCO's x, y, width, height."""
+    """The objects of one image: float64 columns, boxes as COCO's x, y, width, height."""
 
     labels: Int[np.ndarray, " N"]
     area: Float[np.ndarray, " N"]
@@ -150,7 +194,7 @@ class _Rows:
     scores: Float[np.ndarray, " N"] | None
 
     def annotations(self) -> Iterator[dict[str, Any]]:
-        """One COCO annotation per row, without ids."""
+        """Yield one COCO annotation per row, without ids."""
         for i, label in enumerate(self.labels.tolist()):
             row: dict[str, Any] = {"category_id": label, "area": float(self.area[i]), "iscrowd": int(self.crowd[i])}
             if self.boxes is not None:
@@ -167,53 +211,53 @@ class _Rows:
             yield row
 
     def _ignored(self) -> dict[str, float | int]:
-        """What makes COCO ignore a row without the many matches of a crowd: its own `ignore` field is overwritten."""
+        """Return what makes COCO ignore a row without the many matches of a crowd: it overwrites the field `ignore`."""
         return {"area": float("inf")} if self.keypoints is None else {"num_keypoints": 0}
 
 
 @dataclass(frozen=True)
 class _Image:
     size: tuple[int, int]
-    truth: _Rows
+    targets: _Rows
     prediction: _Rows
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Checks one image's objects and keeps the columns that `kind` needs."""
+    """Checks the objects of one image and keeps the columns that `kind` needs."""
 
     kind: Kind
     categories: Mapping[int, str]
     K: int
     size: tuple[int, int]
 
-    def truth(self, given: CocoObjects) -> _Rows:
-        return self._rows("ground-truth", given, boxes=self.kind != "segm", area=given.area)
+    def targets(self, objects: CocoObjects) -> _Rows:
+        return self._rows("ground-truth", objects, boxes=self.kind != "segm", area=objects.area)
 
-    def prediction(self, given: CocoObjects) -> _Rows:
-        if given.scores is None:
+    def prediction(self, objects: CocoObjects) -> _Rows:
+        if objects.scores is None:
             raise InputError("predictions need scores")
-        return self._rows("predicted", given, boxes=self.kind == "bbox", area=None)
+        return self._rows("predicted", objects, boxes=self.kind == "bbox", area=None)
 
-    def _rows(self, whose: str, given: CocoObjects, boxes: bool, area: Any) -> _Rows:
-        labels = self._labels(whose, given.labels)
+    def _rows(self, whose: str, objects: CocoObjects, boxes: bool, area: Any) -> _Rows:
+        labels = self._labels(whose, objects.labels)
         N = len(labels)
-        xywh = _xywh(_column(f"{whose} boxes", given.boxes, (N, 4))) if boxes else None
-        masks = self._masks(whose, given.masks, N) if self.kind == "segm" else None
-        points = _column(f"{whose} keypoints", given.keypoints, (N, self.K, 3)) if self.kind == "keypoints" else None
+        xywh = _xywh(_column(f"{whose} boxes", objects.boxes, (N, 4))) if boxes else None
+        masks = self._masks(whose, objects.masks, N) if self.kind == "segm" else None
+        points = _column(f"{whose} keypoints", objects.keypoints, (N, self.K, 3)) if self.kind == "keypoints" else None
         return _Rows(
             labels,
             _area(xywh, masks, points) if area is None else _column(f"{whose} areas", area, (N,)),
-            _flags("crowd", given.crowd, N),
-            _flags("ignore", given.ignore, N),
+            _flags("crowd", objects.crowd, N),
+            _flags("ignore", objects.ignore, N),
             xywh,
             masks,
             points,
-            None if given.scores is None else _column(f"{whose} scores", given.scores, (N,)),
+            None if objects.scores is None else _column(f"{whose} scores", objects.scores, (N,)),
         )
 
-    def _labels(self, whose: str, given: Any) -> Int[np.ndarray, " N"]:
-        labels = to_numpy(given)
+    def _labels(self, whose: str, values: Any) -> Int[np.ndarray, " N"]:
+        labels = to_numpy(values)
         if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu"):
             raise InputError(f"{whose} labels must be integers [N], not {labels.dtype} {list(labels.shape)}")
         if unknown := set(labels.tolist()) - self.categories.keys():
@@ -231,11 +275,11 @@ class _Reader:
         return tuple(masks)
 
 
-def _column(name: str, given: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """`given` as float64 of exactly `shape`, all finite."""
-    if given is None:
+def _column(name: str, values: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """Return the values as float64 of exactly this shape, all finite."""
+    if values is None:
         raise InputError(f"{name} are missing; expected an array of shape {list(shape)}")
-    array = to_numpy(given).astype(np.float64)
+    array = to_numpy(values).astype(np.float64)
     if array.size == 0 and shape[0] == 0:
         return array.reshape(shape)
     if array.shape != shape:
@@ -245,8 +289,8 @@ def _column(name: str, given: Any, shape: tuple[int, ...]) -> npt.NDArray[np.flo
     return array
 
 
-def _flags(name: str, given: Any, N: int) -> Bool[np.ndarray, " N"]:
-    return np.zeros(N, dtype=bool) if given is None else _column(f"{name} flags", given, (N,)) != 0
+def _flags(name: str, values: Any, N: int) -> Bool[np.ndarray, " N"]:
+    return np.zeros(N, dtype=bool) if values is None else _column(f"{name} flags", values, (N,)) != 0
 
 
 def _xywh(boxes: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N 4"]:
@@ -258,7 +302,7 @@ def _area(
     masks: Sequence[Mapping[str, Any]] | None,
     points: Float[np.ndarray, "N K 3"] | None,
 ) -> Float[np.ndarray, " N"]:
-    """Of the masks where they count, else of the boxes, else of the extent of the keypoints, as COCO does."""
+    """Return the areas of the masks where they count, else of the boxes, else of the extent of the keypoints."""
     if masks is not None:
         return np.array([float(coco_mask.area(rle)) for rle in masks], dtype=np.float64)
     if boxes is not None:

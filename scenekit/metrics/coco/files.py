@@ -24,60 +24,72 @@ _FARTHEST = 1e6  # pixels; an edge of a polygon is drawn point by point, so that
 
 
 def score_files(
-    truth: Path, results: Path, kinds: Sequence[Kind] | None = None, sigmas: Sequence[float] | None = None
+    ground_truth: Path, results: Path, kinds: Sequence[Kind] | None = None, sigmas: Sequence[float] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """The metrics of `CocoAP.result` for each kind ("bbox", "segm", "keypoints").
+    """Compute COCO's AP of files.
 
-    `kinds`: by default those that the results hold (their first entry tells) and the ground truth can judge; for an
-    empty list of results, all that the ground truth can judge. As in the official program, the area of a result is that
-    of its box where it has one, also when masks or keypoints are scored. `sigmas`: see `CocoAP`.
+    As in the official program, the area of a result is that of its box where it has one, also when masks or keypoints
+    are scored.
 
-    Raises InputError naming the file and the entry for anything that is not in order.
+    Args:
+        ground_truth: Ground truth in COCO's layout.
+        results: Results in COCO's layout.
+        kinds: By default those that both files hold (the first entry of the results decides); for an empty list of
+            results, all that the ground truth holds.
+        sigmas: See `CocoAP`.
+
+    Returns:
+        The metrics of `CocoAP.result` by kind ("bbox", "segm", "keypoints").
+
+    Raises:
+        InputError: Names the file and the entry that is wrong.
     """
-    tables = _read(truth, results)
+    tables = _read(ground_truth, results)
     falloffs = list(sigmas or COCO_SIGMAS)
     chosen = list(kinds) if kinds else _common_kinds(tables)
     _prepare_truth(tables, chosen, len(falloffs))
     _prepare_results(tables, chosen, len(falloffs))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about annotations with id 0, which `_read` mentions in one line
-        ground = COCO({name: [record.data for record in part] for name, part in tables.truth.items()})
-    found = ground.loadRes([record.data for record in tables.results])
-    return {kind: average_precision(ground, found, kind, falloffs) for kind in chosen}
+        ground = COCO({name: [record.data for record in part] for name, part in tables.targets.items()})
+    predictions = ground.loadRes([record.data for record in tables.results])
+    return {kind: average_precision(ground, predictions, kind, falloffs) for kind in chosen}
 
 
 @dataclass(frozen=True)
 class _Tables:
     """The entries of both files: of the ground truth under "images", "categories" and "annotations"."""
 
-    truth: Mapping[str, list[Record]]
+    targets: Mapping[str, list[Record]]
     results: list[Record]
     results_path: Path
     images: Mapping[int, Record]
 
 
-def _read(truth: Path, results: Path) -> _Tables:
-    """Both files, with every reference between them checked."""
-    data = read_json(truth)
+def _read(ground_truth: Path, results: Path) -> _Tables:
+    """Read both files, with every reference between them checked."""
+    data = read_json(ground_truth)
     parts = {
-        name: read_records(data, truth, name, noun)
+        name: read_records(data, ground_truth, name, noun)
         for name, noun in (("images", "image"), ("categories", "category"), ("annotations", "annotation"))
     }
     images, categories, annotations = (by_id(part) for part in parts.values())
-    found = records_of(read_json(results), results, "result")
+    entries = records_of(read_json(results), results, "result")
     for category in categories.values():
         category.text("name")
-    for record in (*annotations.values(), *found):
+    for record in (*annotations.values(), *entries):
         record.reference("image_id", images)
         record.reference("category_id", categories)
         _drop_empty_fields(record)
     if 0 in annotations:
-        logger.warning("%s: COCO's protocol never counts the annotation with id 0 as found; number from 1", truth)
-    return _Tables(parts, found, results, images)
+        logger.warning(
+            "%s: COCO's protocol never counts the annotation with id 0 as matched; number from 1", ground_truth
+        )
+    return _Tables(parts, entries, results, images)
 
 
 def _drop_empty_fields(record: Record) -> None:
-    """Null and [] say the same as no field."""
+    """Drop fields that hold null or []: they mean the same as no field."""
     for field in FIELDS.values():
         if record.data.get(field) in (None, []):
             record.data.pop(field, None)
@@ -88,14 +100,14 @@ def _holds(records: Sequence[Record], kind: Kind) -> bool:
 
 
 def _common_kinds(tables: _Tables) -> list[Kind]:
-    """What the results hold and the ground truth can judge; an empty file fits everything."""
-    annotations = tables.truth["annotations"]
-    judged = [kind for kind in FIELDS if not annotations or _holds(annotations, kind)]
+    """Return the kinds that both files hold; an empty file has all of them."""
+    annotations = tables.targets["annotations"]
+    annotated = [kind for kind in FIELDS if not annotations or _holds(annotations, kind)]
     held = [kind for kind in FIELDS if not tables.results or _holds(tables.results[:1], kind)]
-    if common := [kind for kind in held if kind in judged]:
+    if common := [kind for kind in held if kind in annotated]:
         return common
     raise InputError(
-        f"{tables.results_path} holds {_listing(held)}, the ground truth {_listing(judged)}: nothing can be compared"
+        f"{tables.results_path} holds {_listing(held)}, the ground truth {_listing(annotated)}: nothing can be compared"
     )
 
 
@@ -105,7 +117,7 @@ def _listing(kinds: Sequence[Kind]) -> str:
 
 def _prepare_truth(tables: _Tables, kinds: Sequence[Kind], K: int) -> None:
     """Check what the chosen kinds need; fill in what the official files may leave out."""
-    for record in tables.truth["annotations"]:
+    for record in tables.targets["annotations"]:
         record.number("area")
         record.data["iscrowd"] = int(record.flag("iscrowd"))
         if "bbox" in kinds or "keypoints" in kinds:
@@ -117,7 +129,7 @@ def _prepare_truth(tables: _Tables, kinds: Sequence[Kind], K: int) -> None:
 
 
 def _prepare_keypoints(record: Record, K: int) -> None:
-    """An annotation without keypoints has K unlabelled ones, so that it is ignored."""
+    """Check keypoints; an annotation without any gets K unlabelled ones, so that it is ignored."""
     record.data.setdefault("keypoints", [0] * (3 * K))
     _check_keypoints(record, K)
     labelled = sum(visibility > 0 for visibility in record.data["keypoints"][2::3])
@@ -148,7 +160,7 @@ def _check_keypoints(record: Record, K: int) -> None:
 
 
 def _run_lengths(record: Record, images: Mapping[int, Record]) -> dict[str, Any]:
-    """The field "segmentation" (polygons, lists of run lengths or compressed ones) as compressed run lengths."""
+    """Return the field "segmentation" (polygons, lists of run lengths or compressed ones) as compressed run lengths."""
     segmentation = record.get("segmentation")
     image = images[record.data["image_id"]]
     height, width = image.integer("height"), image.integer("width")
@@ -174,7 +186,7 @@ def _compressed(record: Record, rle: dict[str, Any], size: list[int]) -> dict[st
 
 
 def _is_sound(rle: dict[str, Any]) -> bool:
-    """Whether the library can read compressed run lengths."""
+    """Return whether the library can read compressed run lengths."""
     try:
         checked_mask.area(rle)
     except (ValueError, RuntimeError):
@@ -183,7 +195,7 @@ def _is_sound(rle: dict[str, Any]) -> bool:
 
 
 def _are_polygons(value: Any) -> bool:
-    """Whether `value` is a list of [x, y, x, y, ...], at least two vertices each, none absurdly far away."""
+    """Return whether a value is a list of [x, y, x, y, ...], at least two vertices each, none absurdly far away."""
     return isinstance(value, list) and all(
         isinstance(polygon, list)
         and len(polygon) >= 4

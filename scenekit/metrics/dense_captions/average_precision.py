@@ -1,17 +1,17 @@
 """Dense-captioning mAP by DenseCap's protocol (Johnson et al., DenseCap, CVPR 2016, and its evaluation program).
 
-Letters: G described regions of one image, M the same merged, D detections, I and S thresholds on IoU and language
+Letters: G annotated regions of one image, M the same merged, D detections, I and S thresholds on IoU and language
 score, T on recall.
 
-1. True regions that overlap by IoU >= 0.7 are merged: the one with most such partners takes them all, then the next.
-   The merged box is the mean of their corners, its references are all their captions.
-2. In each image detections, best first, go to the merged region of highest IoU, however low that is. The first that
-   comes to a region takes it.
-3. Over all images, by falling score: a detection is right when it took its region, with IoU >= t and a language score
-   above s. AP is the mean over 100 recall thresholds of the highest precision at that recall or beyond.
-4. mAP is the mean over t = .3 .4 .5 .6 .7 and s = 0 .05 .1 .15 .2 .25; detection mAP asks for no language score.
+1. Ground-truth regions that overlap by IoU >= 0.7 are merged: the one with most such partners takes them all, then the
+   next. The merged box is the mean of their corners, its references are all their captions.
+2. In each image detections, best first, are assigned to the merged region of highest IoU, however low that is. The
+   first one that is assigned to a region matches it.
+3. Over all images, by falling score: a detection is right when it matches its region, with IoU >= t and a language
+   score above s. AP is the mean over 100 recall thresholds of the highest precision at that recall or beyond.
+4. mAP is the mean over t = .3 .4 .5 .6 .7 and s = 0 .05 .1 .15 .2 .25; detection mAP ignores the language score.
 
-The thresholds s were made for METEOR; with another language score, mAP is another number and must be named so.
+The thresholds s were chosen for METEOR; with another language score, mAP is another metric and must be named so.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from scenekit.errors import InputError
+from scenekit.metrics.checks import check_length, corners, decimals
+from scenekit.metrics.common import box_iou
 from scenekit.metrics.dense_captions.language import CORPUS_SCORES, LanguageScore, unigram_f
-from scenekit.metrics.scene_graph.arrays import check_length, corners, decimals
 
 MERGE_IOU = 0.7
 IOUS = (0.3, 0.4, 0.5, 0.6, 0.7)
@@ -31,7 +32,7 @@ SCORES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25)
 """Thresholds on the overlap and on the language score."""
 
 TEXT_IOU = 0.5
-"""From which overlap on a text is compared with its region's by the corpus scores."""
+"""The IoU from which the corpus scores compare a text with those of its region."""
 
 TO_PIXEL_CENTERS = np.array([0.5, 0.5, -0.5, -0.5])
 """From half-open corners to the centers of the first and the last pixel."""
@@ -43,9 +44,11 @@ RECALLS: Float[np.ndarray, " T"] = np.add.accumulate(np.array([0.0, *[0.01] * 99
 class DenseCaptioning:
     """Accumulates images; `result` gives mAP and its parts as fractions.
 
-    `language` scores candidates against references; `name` is what it is called in every table. The Lua program reads
-    "no region" as the last one, which a detection far from all regions then takes away from a better one; `last_region`
-    does the same, for numbers equal to that program's.
+    Args:
+        language: Scores candidates against references.
+        name: Its name in every table.
+        last_region: The Lua program reads "no region" as the last one, so that a detection far from all regions matches
+            it before a better one. Do the same, for numbers equal to that program's.
     """
 
     def __init__(self, language: LanguageScore = unigram_f, name: str = "unigram-F", last_region: bool = False) -> None:
@@ -57,26 +60,34 @@ class DenseCaptioning:
 
     def update(
         self,
-        truth_boxes: Any,
-        truth_captions: Sequence[Sequence[str]],
+        target_boxes: Any,
+        target_captions: Sequence[Sequence[str]],
         boxes: Any,
         captions: Sequence[str],
         scores: Any,
     ) -> None:
-        """Add one image: xyxy boxes (half-open), one or more captions per true region, a caption per detection.
+        """Add one image.
 
-        Raises InputError for wrong shapes, numbers that are not finite, and lengths that differ.
+        Args:
+            target_boxes: [G 4] xyxy pixels (half-open) of the ground-truth regions.
+            target_captions: One or more captions per region.
+            boxes: [D 4] xyxy pixels of the detections.
+            captions: One per detection.
+            scores: One per detection.
+
+        Raises:
+            InputError: Wrong shapes, numbers that are not finite, or lengths that differ.
         """
-        known = corners(truth_boxes)
-        check_length("captions", truth_captions, len(known), "boxes")
-        found, certainty = corners(boxes), decimals("scores", scores)
-        check_length("captions", captions, len(found), "boxes")
-        check_length("scores", certainty, len(found), "boxes")
-        groups = merged_regions(known)
-        regions = mean_boxes(known, groups)
+        targets = corners(target_boxes)
+        check_length("captions", target_captions, len(targets), "boxes")
+        detections, certainty = corners(boxes), decimals("scores", scores)
+        check_length("captions", captions, len(detections), "boxes")
+        check_length("scores", certainty, len(detections), "boxes")
+        groups = merged_regions(targets)
+        regions = mean_boxes(targets, groups)
         order = np.argsort(-certainty, kind="stable")
-        region, iou, first = assigned(regions, found[order], self.last_region)
-        references = [[text for row in group for text in truth_captions[row]] for group in groups]
+        region, iou, first = assigned(regions, detections[order], self.last_region)
+        references = [[text for row in group for text in target_captions[row]] for group in groups]
         self._regions += len(groups)
         self._images.append(
             _Detections(
@@ -89,21 +100,30 @@ class DenseCaptioning:
         )
 
     def merge(self, other: "DenseCaptioning") -> None:
-        """Add what another process accumulated over other images."""
+        """Add the images of another instance.
+
+        Args:
+            other: One of the same language score and rule.
+
+        Raises:
+            InputError: Language scores or rules differ.
+        """
         if (other.name, other.last_region) != (self.name, self.last_region):
             raise InputError("dense-captioning scores of different language scores or rules cannot be merged")
         self._regions += other._regions
         self._images += other._images
 
     def result(self) -> dict[str, Any]:
-        """`mAP`, `language_score` (its name), `detection_mAP`, the numbers of `regions` and `detections`, `breakdown`.
+        """Compute the metrics.
 
-        `breakdown` maps each IoU threshold to the AP without (`detection`) and with each language threshold. NaN where
-        there is no true region.
+        Returns:
+            `mAP`, `language_score` (its name), `detection_mAP`, the numbers of `regions` and `detections`, and
+            `breakdown`: the AP at each IoU threshold without (`detection`) and with each language threshold. Fractions;
+            NaN where there is no ground-truth region.
         """
-        found = _Detections.of_all(self._images)
-        found = found.rows(np.argsort(-found.scores, kind="stable"))
-        table = self._precisions(found)
+        detections = _Detections.of_all(self._images)
+        detections = detections.rows(np.argsort(-detections.scores, kind="stable"))
+        table = self._precisions(detections)
         columns = ("detection", *(f"{s:g}" for s in SCORES))
         rows = {f"{t:g}": dict(zip(columns, row, strict=True)) for t, row in zip(IOUS, table.tolist(), strict=True)}
         return {
@@ -111,37 +131,48 @@ class DenseCaptioning:
             "language_score": self.name,
             "detection_mAP": float(table[:, 0].mean()),
             "regions": self._regions,
-            "detections": len(found.scores),
+            "detections": len(detections.scores),
             "breakdown": rows,
         }
 
     def text_scores(self) -> dict[str, float | int]:
-        """Scores of the set of texts that took a region with IoU >= 0.5 against its references; `texts` counts them."""
-        found = _Detections.of_all(self._images)
-        found = found.rows(np.flatnonzero(found.first & (found.iou >= TEXT_IOU)))
-        scores = {name: score(found.captions, found.references) for name, score in CORPUS_SCORES.items()}
-        return {**scores, "texts": len(found.captions)}
+        """Compute the corpus scores of the texts whose detection matches a region with IoU >= 0.5.
 
-    def _precisions(self, found: "_Detections") -> Float[np.ndarray, "I S"]:
-        """AP for each threshold on the overlap (rows), without and with each on the language score (columns)."""
-        language = self._language_scores(found)
-        right = [[found.first & (found.iou >= t) & (language > s) for s in (-1.0, *SCORES)] for t in IOUS]
+        Returns:
+            CIDEr-D (0 to 10), BLEU-4 and ROUGE-L (fractions), and the number of `texts`.
+        """
+        detections = _Detections.of_all(self._images)
+        detections = detections.rows(np.flatnonzero(detections.first & (detections.iou >= TEXT_IOU)))
+        scores = {name: score(detections.captions, detections.references) for name, score in CORPUS_SCORES.items()}
+        return {**scores, "texts": len(detections.captions)}
+
+    def _precisions(self, detections: "_Detections") -> Float[np.ndarray, "I S"]:
+        """Compute AP for each threshold on IoU (rows), without and with each on the language score (columns)."""
+        language = self._language_scores(detections)
+        right = [[detections.first & (detections.iou >= t) & (language > s) for s in (-1.0, *SCORES)] for t in IOUS]
         return np.array([[average_precision(hits, self._regions) for hits in row] for row in right])
 
-    def _language_scores(self, found: "_Detections") -> Float[np.ndarray, " D"]:
-        """The language score of each detection that could be right; 0 for all others, which nobody asks for."""
-        scores = np.zeros(len(found.scores))
-        asked = np.flatnonzero(found.first & (found.iou >= min(IOUS)))
-        if len(asked):
-            texts = found.rows(asked)
-            given = decimals(f"scores by {self.name}", self.language(texts.captions, texts.references))
-            check_length(f"scores by {self.name}", given, len(asked), "texts")
-            scores[asked] = given
+    def _language_scores(self, detections: "_Detections") -> Float[np.ndarray, " D"]:
+        """Compute the language score of each detection that could be right; 0 for all others, which count nowhere."""
+        scores = np.zeros(len(detections.scores))
+        rows = np.flatnonzero(detections.first & (detections.iou >= min(IOUS)))
+        if len(rows):
+            texts = detections.rows(rows)
+            values = decimals(f"scores by {self.name}", self.language(texts.captions, texts.references))
+            check_length(f"scores by {self.name}", values, len(rows), "texts")
+            scores[rows] = values
         return scores
 
 
 def merged_regions(boxes: Float[np.ndarray, "G 4"]) -> list[list[int]]:
-    """Rows of the regions that become one: the region with most partners takes them all, then the next."""
+    """Group the regions that are merged: the region with most partners takes them all, then the next.
+
+    Args:
+        boxes: xyxy pixels.
+
+    Returns:
+        The rows of each group.
+    """
     close = box_iou(boxes, boxes) >= MERGE_IOU
     np.fill_diagonal(close, True)
     groups = []
@@ -154,7 +185,15 @@ def merged_regions(boxes: Float[np.ndarray, "G 4"]) -> list[list[int]]:
 
 
 def mean_boxes(boxes: Float[np.ndarray, "G 4"], groups: Sequence[Sequence[int]]) -> Float[np.ndarray, "M 4"]:
-    """The mean corners of each group, rounded as DenseCap does: to single precision, at pixel centers."""
+    """Compute the mean corners of each group, rounded as DenseCap does: to single precision, at pixel centers.
+
+    Args:
+        boxes: xyxy pixels.
+        groups: The rows of each group.
+
+    Returns:
+        xyxy pixels.
+    """
     means = [(boxes[list(group)] + TO_PIXEL_CENTERS).mean(axis=0) for group in groups]
     rounded: Float[np.ndarray, "M 4"] = np.array(means, dtype=np.float32).reshape(-1, 4) - TO_PIXEL_CENTERS
     return rounded
@@ -163,9 +202,15 @@ def mean_boxes(boxes: Float[np.ndarray, "G 4"], groups: Sequence[Sequence[int]])
 def assigned(
     regions: Float[np.ndarray, "M 4"], boxes: Float[np.ndarray, "D 4"], last_region: bool = False
 ) -> tuple[Int[np.ndarray, " D"], Float[np.ndarray, " D"], Bool[np.ndarray, " D"]]:
-    """Of each detection, best first: its region (-1: it overlaps none), their IoU, and whether it came first to it.
+    """Assign each detection to the region of highest IoU.
 
-    With `last_region`, a detection without overlap comes to the last region.
+    Args:
+        regions: xyxy pixels.
+        boxes: xyxy pixels of the detections, best first.
+        last_region: Assign a detection without overlap to the last region.
+
+    Returns:
+        Of each detection its region (-1: it overlaps none), their IoU, and whether it is the first of its region.
     """
     if not len(regions) or not len(boxes):
         return np.full(len(boxes), -1), np.zeros(len(boxes)), np.zeros(len(boxes), dtype=bool)
@@ -179,7 +224,15 @@ def assigned(
 
 
 def average_precision(right: Bool[np.ndarray, " D"], regions: int) -> float:
-    """Mean over the recall thresholds of the highest precision at that recall or beyond; NaN without regions."""
+    """Compute the mean over the recall thresholds of the highest precision at that recall or beyond.
+
+    Args:
+        right: Whether each detection, best first, is right.
+        regions: The number of ground-truth regions.
+
+    Returns:
+        A fraction; NaN without regions.
+    """
     if not regions:
         return float("nan")
     hits = np.cumsum(right)
@@ -189,19 +242,9 @@ def average_precision(right: Bool[np.ndarray, " D"], regions: int) -> float:
     return float(np.append(highest, 0.0)[reached].mean())
 
 
-def box_iou(a: Float[np.ndarray, "N 4"], b: Float[np.ndarray, "M 4"]) -> Float[np.ndarray, "N M"]:
-    """IoU of half-open boxes; 0 where both are empty."""
-    corner, limit = np.maximum(a[:, None, :2], b[:, :2]), np.minimum(a[:, None, 2:], b[:, 2:])
-    shared = np.maximum(limit - corner, 0).prod(axis=-1)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=-1) for boxes in (a, b)]
-    union = areas[0][:, None] + areas[1] - shared
-    iou: Float[np.ndarray, "N M"] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return iou
-
-
 @dataclass(frozen=True, eq=False)
 class _Detections:
-    """Of each detection: its score, the IoU with its region, whether it took it, its text, and the region's texts."""
+    """Of each detection: score, IoU with its region, whether it matches it, its text, and the region's texts."""
 
     scores: Float[np.ndarray, " D"]
     iou: Float[np.ndarray, " D"]
@@ -212,11 +255,11 @@ class _Detections:
     @classmethod
     def of_all(cls, images: "Sequence[_Detections]") -> "_Detections":
         return cls(
-            np.concatenate([np.zeros(0), *(found.scores for found in images)]),
-            np.concatenate([np.zeros(0), *(found.iou for found in images)]),
-            np.concatenate([np.zeros(0, dtype=bool), *(found.first for found in images)]),
-            [text for found in images for text in found.captions],
-            [texts for found in images for texts in found.references],
+            np.concatenate([np.zeros(0), *(detections.scores for detections in images)]),
+            np.concatenate([np.zeros(0), *(detections.iou for detections in images)]),
+            np.concatenate([np.zeros(0, dtype=bool), *(detections.first for detections in images)]),
+            [text for detections in images for text in detections.captions],
+            [texts for detections in images for texts in detections.references],
         )
 
     def rows(self, rows: Int[np.ndarray, " N"]) -> "_Detections":

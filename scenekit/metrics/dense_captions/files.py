@@ -11,43 +11,55 @@ from typing import Any
 
 from scenekit.errors import InputError
 from scenekit.io.records import Record, brief, read_json
+from scenekit.metrics.checks import check_length, corners
 from scenekit.metrics.dense_captions.average_precision import DenseCaptioning
 from scenekit.metrics.dense_captions.language import language_score, words
 from scenekit.metrics.paired_images import ImagePair, Notes, named, paired_images
-from scenekit.metrics.scene_graph.arrays import check_length, corners
 
 Progress = Callable[[Iterable[ImagePair]], Iterable[ImagePair]]
 
 
 def score_dense_caption_files(
-    truth: Path,
+    ground_truth: Path,
     prediction: Path,
     language: str = "unigram-F",
     last_region: bool = False,
     notes: Notes | None = None,
     progress: Progress = iter,
 ) -> dict[str, Any]:
-    """`DenseCaptioning.result` of all images of the ground truth, and its `text_scores`.
+    """Compute dense-captioning mAP of files.
 
-    Captions without a word count as wrong ones; `notes` tells of them.
+    Captions without a word count as wrong ones; they are added to `notes`.
 
-    Raises InputError naming file, image and field for anything that cannot be scored.
+    Args:
+        ground_truth: JSON of the ground truth.
+        prediction: JSON of the predictions.
+        language: The language score of mAP, by name.
+        last_region: See `DenseCaptioning`.
+        notes: Collects the oddities of the files.
+        progress: May wrap the loop over the images.
+
+    Returns:
+        See `DenseCaptioning.result` and `DenseCaptioning.text_scores`.
+
+    Raises:
+        InputError: Names file, image and field that cannot be scored.
     """
     notes = notes or Notes()
     metric = DenseCaptioning(language_score(language), language, last_region)
-    for known, found in progress(paired_images(read_json(truth), truth, prediction)):
-        boxes, references = known.get("boxes"), _texts(known, notes, several=True)
-        arrays, captions = [found.get("boxes"), found.get("scores")], _texts(found, notes)
-        with named(known):
-            truth_boxes = corners(boxes)
-            check_length("captions", references, len(truth_boxes), "boxes")
-        with named(found):
-            metric.update(truth_boxes, references, arrays[0], [texts[0] for texts in captions], arrays[1])
+    for target, predicted in progress(paired_images(read_json(ground_truth), ground_truth, prediction)):
+        boxes, references = target.get("boxes"), _texts(target, notes, several=True)
+        arrays, captions = [predicted.get("boxes"), predicted.get("scores")], _texts(predicted, notes)
+        with named(target):
+            target_boxes = corners(boxes)
+            check_length("captions", references, len(target_boxes), "boxes")
+        with named(predicted):
+            metric.update(target_boxes, references, arrays[0], [texts[0] for texts in captions], arrays[1])
     return {**metric.result(), **metric.text_scores()}
 
 
 def _texts(record: Record, notes: Notes, several: bool = False) -> list[list[str]]:
-    """The captions of each box; one of each, unless there may be `several`."""
+    """Return the captions of each box; one of each, unless there may be `several`."""
     value = record.get("captions")
     if not isinstance(value, list):
         raise InputError(f"{record}: 'captions' must be a list, not {brief(value)}")

@@ -1,4 +1,4 @@
-"""How alike texts are: scores of one text against its references, and scores of a whole set of texts.
+"""Similarity of texts: scores of one text against its references, and scores of a whole set of texts.
 
 A language score is any callable that takes candidates and, for each, its references, and gives one number per
 candidate, 0 to 1. METEOR is one (Denkowski and Lavie 2014), through its authors' Java program. The default needs no
@@ -33,17 +33,31 @@ CIDER_ORDER, CIDER_LENGTH_SPREAD = 4, 6.0
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in lower case, without punctuation and symbols, as DenseCap prepares captions."""
+    """Split a text into words in lower case, without punctuation and symbols, as DenseCap prepares captions.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        Its words.
+    """
     kept = (c for c in text.lower() if c.isspace() or unicodedata.category(c)[0] not in "PSC")
     return "".join(kept).split()
 
 
 def unigram_f(candidates: Texts, references: References) -> Float[np.ndarray, " N"]:
-    """F-score of matched words, recall before precision, less a penalty for broken order; the best of the references.
+    """Compute the F-score of matched words, less a penalty for broken order; the best of the references.
 
     Words match when equal, then, among what is left, when their stems are (Porter). With m matches in h candidate and r
     reference words, in c runs of consecutive words: F = P R / (0.9 P + 0.1 R), P = m / h, R = m / r, score
     F (1 - 0.5 (c / m)^3). That is the matching of METEOR 1.0 without synonyms; it is not METEOR.
+
+    Args:
+        candidates: Texts.
+        references: Of each candidate.
+
+    Returns:
+        Fractions.
     """
     pairs = zip(map(words, candidates), references, strict=True)
     return np.array(
@@ -52,18 +66,26 @@ def unigram_f(candidates: Texts, references: References) -> Float[np.ndarray, " 
 
 
 def meteor(candidates: Texts, references: References) -> Float[np.ndarray, " N"]:
-    """METEOR 1.5 for English, by its authors' Java program (through pycocoevalcap; 2 GB, seconds to start).
+    """Compute METEOR 1.5 for English, by its authors' Java program (through pycocoevalcap; 2 GB, seconds to start).
 
-    Raises InputError where Java or pycocoevalcap is missing, and where the program fails.
+    Args:
+        candidates: Texts.
+        references: Of each candidate.
+
+    Returns:
+        Fractions.
+
+    Raises:
+        InputError: Java or pycocoevalcap is missing, or the program fails.
     """
     program = _meteor_program()
-    asked = [i for i, text in enumerate(candidates) if words(text) and any(map(words, references[i]))]
+    rows = [i for i, text in enumerate(candidates) if words(text) and any(map(words, references[i]))]
     scores = np.zeros(len(candidates))
-    if asked:
-        wanted = {i: [_one_line(text) for text in references[i] if words(text)] for i in asked}
+    if rows:
+        targets = {i: [_one_line(text) for text in references[i] if words(text)] for i in rows}
         try:
-            _, scores[asked] = program().compute_score(wanted, {i: [_one_line(candidates[i])] for i in asked})
-        except (OSError, ValueError) as cause:  # it answers nothing, or no number
+            _, scores[rows] = program().compute_score(targets, {i: [_one_line(candidates[i])] for i in rows})
+        except (OSError, ValueError) as cause:  # no answer, or no number
             raise InputError(
                 f"METEOR's Java program failed ({cause}); it needs 2 GB of memory, or use unigram-F"
             ) from cause
@@ -75,31 +97,56 @@ LANGUAGE_SCORES: dict[str, LanguageScore] = {"unigram-F": unigram_f, "METEOR": m
 
 
 def language_score(name: str) -> LanguageScore:
-    """The language score of this name; InputError for any other."""
+    """Return the language score of a name.
+
+    Args:
+        name: One of `LANGUAGE_SCORES`.
+
+    Returns:
+        The function.
+
+    Raises:
+        InputError: There is no such score.
+    """
     if name not in LANGUAGE_SCORES:
         raise InputError(f"unknown language score {name!r}{nearest(name, LANGUAGE_SCORES)}")
     return LANGUAGE_SCORES[name]
 
 
 def cider_d(candidates: Texts, references: References) -> float:
-    """CIDEr-D, 0 to 10: agreement of n-grams weighted by how rare they are (Vedantam et al. 2015, eq. 2 to 5).
+    """Compute CIDEr-D: agreement of n-grams weighted by how rare they are (Vedantam et al. 2015, eq. 2 to 5).
 
     Document frequencies are those of these references, one document per candidate; terms are counted, not normalized by
     the length, as in the authors' program.
+
+    Args:
+        candidates: Texts.
+        references: Of each candidate.
+
+    Returns:
+        0 to 10; NaN without candidates.
     """
     texts = [_ngrams(words(text)) for text in candidates]
-    known = [[_ngrams(words(text)) for text in refs] for refs in references]
-    frequency = Counter(gram for refs in known for gram in {gram for reference in refs for gram in reference})
+    targets = [[_ngrams(words(text)) for text in refs] for refs in references]
+    frequency = Counter(gram for refs in targets for gram in {gram for reference in refs for gram in reference})
     rarity = _Rarity(frequency, math.log(max(len(texts), 1)))
     scores = [
         np.mean([rarity.similarity(text, reference) for reference in refs] or [0.0])
-        for text, refs in zip(texts, known, strict=True)
+        for text, refs in zip(texts, targets, strict=True)
     ]
     return float(np.mean(scores)) if scores else float("nan")
 
 
 def bleu_4(candidates: Texts, references: References) -> float:
-    """BLEU of the whole set up to 4 words, 0 to 1 (Papineni et al. 2002), by torchmetrics."""
+    """Compute BLEU of the whole set up to 4 words (Papineni et al. 2002), by torchmetrics.
+
+    Args:
+        candidates: Texts.
+        references: Of each candidate.
+
+    Returns:
+        A fraction; NaN without candidates.
+    """
     from torchmetrics.functional.text import bleu_score
 
     if not candidates:
@@ -108,16 +155,24 @@ def bleu_4(candidates: Texts, references: References) -> float:
 
 
 def rouge_l(candidates: Texts, references: References) -> float:
-    """Mean F1 of the longest common subsequence with the best reference, 0 to 1 (Lin 2004), by torchmetrics."""
+    """Compute the mean F1 of the longest common subsequence with the best reference (Lin 2004), by torchmetrics.
+
+    Args:
+        candidates: Texts.
+        references: Of each candidate.
+
+    Returns:
+        A fraction; NaN without candidates.
+    """
     from torchmetrics.functional.text.rouge import rouge_score
 
     if not candidates:
         return float("nan")
     targets = [_normalized(texts) for texts in references]
-    found = rouge_score(
+    scores = rouge_score(
         _normalized(candidates), targets, "best", normalizer=str, tokenizer=str.split, rouge_keys="rougeL"
     )
-    return float(found["rougeL_fmeasure"])
+    return float(scores["rougeL_fmeasure"])
 
 
 CORPUS_SCORES: dict[str, CorpusScore] = {"CIDEr-D": cider_d, "BLEU-4": bleu_4, "ROUGE-L": rouge_l}
@@ -125,7 +180,7 @@ CORPUS_SCORES: dict[str, CorpusScore] = {"CIDEr-D": cider_d, "BLEU-4": bleu_4, "
 
 
 def _word_score(candidate: Sequence[str], reference: Sequence[str]) -> float:
-    """`unigram_f` of one text against one reference."""
+    """Compute `unigram_f` of one text against one reference."""
     links = sorted(_links(candidate, reference))
     if not links:
         return 0.0
@@ -136,7 +191,7 @@ def _word_score(candidate: Sequence[str], reference: Sequence[str]) -> float:
 
 
 def _links(candidate: Sequence[str], reference: Sequence[str]) -> list[tuple[int, int]]:
-    """Positions of matched words; from the end of the text on, each takes the last free one that it equals."""
+    """Return the positions of matched words; from the end of the text on, each takes the last free equal one."""
     links: list[tuple[int, int]] = []
     free_left, free_right = list(range(len(candidate))), list(range(len(reference)))
     for form in (str, stem):
@@ -152,7 +207,7 @@ def _links(candidate: Sequence[str], reference: Sequence[str]) -> list[tuple[int
 
 def _meteor_program() -> Any:
     if shutil.which("java") is None:
-        raise InputError("METEOR needs Java, and there is no program 'java' here; install it, or use unigram-F")
+        raise InputError("METEOR needs Java, but there is no program 'java'; install it, or use unigram-F")
     try:
         return importlib.import_module("pycocoevalcap.meteor.meteor").Meteor
     except ImportError as cause:
@@ -163,7 +218,7 @@ def _meteor_program() -> Any:
 
 
 def _one_line(text: str) -> str:
-    """`text` as the Java program takes it: a line without its separator."""
+    """Return the text as the Java program reads it: a line without its separator."""
     return " ".join(text.replace("|||", " ").split())
 
 
@@ -184,7 +239,7 @@ class _Rarity:
         self.log_documents = log_documents
 
     def similarity(self, text: Counter[tuple[str, ...]], reference: Counter[tuple[str, ...]]) -> float:
-        """CIDEr-D of one text and one reference."""
+        """Compute CIDEr-D of one text and one reference."""
         ours, theirs = self._vectors(text), self._vectors(reference)
         cosines = [_clipped_cosine(a, b) for a, b in zip(ours, theirs, strict=True)]
         difference = _length(text) - _length(reference)
@@ -198,7 +253,7 @@ class _Rarity:
 
 
 def _clipped_cosine(a: dict[tuple[str, ...], float], b: dict[tuple[str, ...], float]) -> float:
-    """Cosine in which a text gains nothing by saying a word more often than its reference."""
+    """Compute the cosine; a text gains nothing by repeating a word more often than its reference."""
     shared = sum(min(weight, b[gram]) * b[gram] for gram, weight in a.items() if gram in b)
     norm = math.hypot(*a.values()) * math.hypot(*b.values())
     return shared / norm if norm else 0.0

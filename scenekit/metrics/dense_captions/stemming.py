@@ -22,7 +22,14 @@ _STEP_4 = {
 
 @lru_cache(maxsize=65536)
 def stem(word: str) -> str:
-    """The stem of a lower-case word; words of one or two letters are their own."""
+    """Compute the stem of a word.
+
+    Args:
+        word: In lower case.
+
+    Returns:
+        Its stem; words of one or two letters are their own.
+    """
     if len(word) <= 2:
         return word
     word = _third_person_or_plural(word)
@@ -44,17 +51,17 @@ def _third_person_or_plural(word: str) -> str:
 
 
 def _past_or_participle(word: str) -> str:
-    """Step 1b: -eed, -ed and -ing, and the repair of what is left (hop-p-ing, fil-ing, conflat-ed)."""
+    """Step 1b: -eed, -ed and -ing, and the completion of what is left (hop-p-ing, fil-ing, conflat-ed)."""
     if word.endswith("eed"):
         return word[:-1] if _measure(word[:-3]) > 0 else word
     for suffix in ("ed", "ing"):
         left = word.removesuffix(suffix)
         if left != word and "v" in _shape(left):
-            return _repaired(left)
+            return _completed(left)
     return word
 
 
-def _repaired(word: str) -> str:
+def _completed(word: str) -> str:
     if word.endswith(("at", "bl", "iz")):
         return word + "e"
     if _doubled(word) and word[-1] not in "lsz":
@@ -63,7 +70,7 @@ def _repaired(word: str) -> str:
 
 
 def _replaced(word: str, rules: Mapping[str, str], least: int) -> str:
-    """`word` with the longest suffix of `rules` replaced, where m of what is before it is above `least`."""
+    """Replace the longest suffix of `rules`, where m of what is before it is above `least`."""
     suffix = max((suffix for suffix in rules if word.endswith(suffix)), key=len, default=None)
     if suffix is None:
         return word
@@ -83,7 +90,7 @@ def _without_final_e(word: str) -> str:
 
 
 def _shape(word: str) -> str:
-    """`c` or `v` for each letter; y is a vowel after a consonant."""
+    """Return `c` or `v` for each letter; y is a vowel after a consonant."""
     shape = ""
     for letter in word:
         shape += "v" if letter in "aeiou" or (letter == "y" and shape.endswith("c")) else "c"

@@ -1,15 +1,15 @@
 """Average precision by KITTI's protocol: 2D boxes, orientation, seen from above, and 3D.
 
-Letters: G true objects, D detections of one image, T thresholds of the score.
+Letters: G ground-truth objects, D detections of one image, T thresholds of the score.
 
-Geiger et al., Are we ready for Autonomous Driving?, CVPR 2012, and the benchmark's program. True objects take
-detections one after another, in the order of the file, and each detection is taken once:
+Geiger et al., Are we ready for Autonomous Driving?, CVPR 2012, and the benchmark's program. Ground-truth objects
+are matched to detections one after another, in the order of the file, and each detection is matched once:
 
 * Objects too small, too hidden or too truncated for a difficulty, and classes that look alike (a van for cars, a
-  sitting person for pedestrians), are ignored: they take detections without counting. So are small detections.
-* A first pass gives each object the detection of the highest score; the scores of those found make up to 41 thresholds,
-  at which recall grows in equal steps. With fewer than 41 objects there are fewer, and even perfect detections stay
-  below 100: that is the official behavior.
+  sitting person for pedestrians), are ignored: they match detections without counting. So are small detections.
+* A first pass gives each object the detection of the highest score; the scores of these matches make up to 41
+  thresholds, at which recall grows in equal steps. With fewer than 41 objects there are fewer, and even perfect
+  detections stay below 100: that is the official behavior.
 * A second pass, at each threshold, gives each object the detection that overlaps it most.
 * In 2D, false positives inside a region marked DontCare do not count.
 
@@ -28,6 +28,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from scenekit.errors import InputError
+from scenekit.metrics.common import box_iou
 from scenekit.ops.boxes3d import turned_rectangles
 from scenekit.ops.iou3d import bev_overlap
 
@@ -49,27 +50,41 @@ MIN_OVERLAPS: Mapping[str, Mapping[str, Mapping[Metric, float]]] = {
 """The official ones are `strict`."""
 
 SAMPLES = 41
-"""At most so many thresholds, and places of the curve of precision over recall."""
+"""The largest number of thresholds, and points of the curve of precision over recall."""
 
 COUNTED, IGNORED, OTHER = 0, 1, -1
-"""What an object or a detection is for a class and difficulty."""
+"""The role of an object or a detection for a class and difficulty."""
 
 
 @dataclass(frozen=True)
 class Difficulty:
-    """What an object may be at most to count: pixels high, and hidden (0..3) and cut off (0..1)."""
+    """The limits of objects that count.
+
+    Attributes:
+        name: "easy", "moderate" or "hard".
+        min_height: Of the 2D box, in pixels; objects must be higher.
+        max_occlusion: 0 to 3.
+        max_truncation: 0 to 1.
+    """
 
     name: str
     min_height: float
     max_occlusion: int
     max_truncation: float
 
-    def exceeded(self, truth: KittiObjects) -> Bool[np.ndarray, " G"]:
-        """Which objects are too small, too hidden or cut off too far."""
+    def exceeded(self, targets: KittiObjects) -> Bool[np.ndarray, " G"]:
+        """Return which objects do not count.
+
+        Args:
+            targets: The objects of an image.
+
+        Returns:
+            Whether an object is too small, too hidden or truncated too far.
+        """
         exceeded: Bool[np.ndarray, " G"] = (
-            (truth.occluded > self.max_occlusion)
-            | (truth.truncated > self.max_truncation)
-            | (truth.heights <= self.min_height)
+            (targets.occluded > self.max_occlusion)
+            | (targets.truncated > self.max_truncation)
+            | (targets.heights <= self.min_height)
         )
         return exceeded
 
@@ -83,10 +98,18 @@ DIFFICULTIES = (
 
 @dataclass(frozen=True, eq=False)
 class KittiObjects:
-    """The objects of one image as KITTI's text files have them; `scores` of detections only.
+    """The objects of one image in the conventions of KITTI's text files.
 
-    `boxes` are xyxy pixels. `sizes` are height, width, length and `locations` the middle of the lower face, in metres
-    of the camera; `rotations` turn about its y axis. `alphas` are the angles at which objects are seen.
+    Attributes:
+        names: Classes.
+        truncated: 0 to 1.
+        occluded: 0 visible, 1 partly, 2 largely hidden, 3 unknown.
+        alphas: Observation angles, in radians.
+        boxes: xyxy pixels.
+        sizes: Height, width, length in metres.
+        locations: The middle of the lower face in the camera frame, in metres.
+        rotations: About the y axis of the camera, in radians.
+        scores: Of detections only.
     """
 
     names: tuple[str, ...]
@@ -104,12 +127,19 @@ class KittiObjects:
 
     @property
     def heights(self) -> Float[np.ndarray, " N"]:
-        """Pixels."""
+        """Heights of the 2D boxes in pixels."""
         heights: Float[np.ndarray, " N"] = np.abs(self.boxes[:, 3] - self.boxes[:, 1])
         return heights
 
     def named(self, name: str) -> Bool[np.ndarray, " N"]:
-        """Which objects are of a class, whatever the case of its letters."""
+        """Return which objects are of a class.
+
+        Args:
+            name: The class, in any case.
+
+        Returns:
+            Whether an object is of the class.
+        """
         return np.array([other.lower() == name.lower() for other in self.names], dtype=bool)
 
 
@@ -119,71 +149,109 @@ class KittiAP:
     def __init__(self) -> None:
         self._images: list[_Image] = []
 
-    def update(self, truth: KittiObjects, prediction: KittiObjects) -> None:
-        """Add one image; InputError where detections have no scores."""
+    def update(self, targets: KittiObjects, prediction: KittiObjects) -> None:
+        """Add one image.
+
+        Args:
+            targets: The ground truth.
+            prediction: The detections.
+
+        Raises:
+            InputError: The detections have no scores.
+        """
         if prediction.scores is None:
             raise InputError("detections need scores: 16 columns a line")
-        self._images.append(_Image(truth, prediction, prediction.scores, overlaps(truth, prediction)))
+        self._images.append(_Image(targets, prediction, prediction.scores, overlaps(targets, prediction)))
 
     def merge(self, other: KittiAP) -> None:
-        """Add what another process accumulated over other images."""
+        """Add the images of another instance.
+
+        Args:
+            other: Another instance.
+        """
         self._images += other._images
 
     def result(self) -> dict[str, float]:
-        """`KITTI/Car_3D_AP40_moderate_strict` and the like: class, metric, kind, difficulty, overlap.
+        """Compute AP.
 
-        Metrics are 2D, AOS, BEV, 3D. `KITTI/Overall_...` are the means over the classes at the strict overlaps. NaN
-        where no object of the class and difficulty is there.
+        Returns:
+            Percent by names such as `KITTI/Car_3D_AP40_moderate_strict`: class, metric (2D, AOS, BEV, 3D), kind,
+            difficulty, overlap. `KITTI/Overall_...` are the means over the classes at the strict overlaps. NaN where
+            there is no object of the class and difficulty.
         """
-        found: dict[str, float] = {}
+        averages: dict[str, float] = {}
         for name in CLASSES:
             for level, minima in MIN_OVERLAPS[name].items():
                 for difficulty in DIFFICULTIES:
                     for metric in METRICS:
                         curves = self.curves(name, difficulty, metric, minima[metric])
                         for shown, curve in curves.items():
-                            found |= _averages(f"{name}_{shown}", f"{difficulty.name}_{level}", curve)
-        return {f"KITTI/{name}": value for name, value in (found | _over_classes(found)).items()}
+                            averages |= _averages(f"{name}_{shown}", f"{difficulty.name}_{level}", curve)
+        return {f"KITTI/{name}": value for name, value in (averages | _over_classes(averages)).items()}
 
     def curves(
         self, name: str, difficulty: Difficulty, metric: Metric, min_overlap: float
     ) -> dict[str, Float[np.ndarray, " 41"]]:
-        """The best precision at or beyond each of 41 recalls, as a fraction; with "2D" also "AOS", of orientation."""
+        """Compute the best precision at or beyond each of 41 recalls.
+
+        Args:
+            name: The class.
+            difficulty: Which objects count.
+            metric: "2D", "BEV" or "3D".
+            min_overlap: The IoU that a match must exceed.
+
+        Returns:
+            Fractions by metric; with "2D" also "AOS", of orientation.
+        """
         cases = [_Case.of(image, name, difficulty, metric, min_overlap) for image in self._images]
-        count = sum(int((case.truth == COUNTED).sum()) for case in cases)
+        count = sum(int((case.targets == COUNTED).sum()) for case in cases)
         if not count:
             return {shown: np.full(SAMPLES, np.nan) for shown in _shown(metric)}
-        thresholds = recall_thresholds(np.concatenate([_found_scores(case) for case in cases]), count)
+        thresholds = recall_thresholds(np.concatenate([_matched_scores(case) for case in cases]), count)
         sums = sum((_counts(case, thresholds) for case in cases), np.zeros((3, len(thresholds))))
-        true, false, similarity = sums
+        tp, fp, similarity = sums
         with np.errstate(invalid="ignore"):
-            curves = (true / (true + false), similarity / (true + false))
+            curves = (tp / (tp + fp), similarity / (tp + fp))
         return {shown: _envelope(curve) for shown, curve in zip(_shown(metric), curves, strict=False)}
 
 
-def overlaps(truth: KittiObjects, prediction: KittiObjects) -> dict[Metric, Float[np.ndarray, "D G"]]:
-    """IoU of every detection with every object; 0 for what has no box in space, such as DontCare."""
-    shared = _intersections(prediction.boxes, truth.boxes)
-    areas = [(o.boxes[:, 2:] - o.boxes[:, :2]).prod(axis=1) for o in (prediction, truth)]
-    flat, solid = _in_space(truth, prediction)
-    return {"2D": _ratio(shared, areas[0][:, None] + areas[1] - shared), "BEV": flat, "3D": solid}
+def overlaps(targets: KittiObjects, prediction: KittiObjects) -> dict[Metric, Float[np.ndarray, "D G"]]:
+    """Compute the IoU of every detection with every object.
+
+    Args:
+        targets: The ground truth.
+        prediction: The detections.
+
+    Returns:
+        Fractions by metric; 0 for objects without a 3D box, such as DontCare.
+    """
+    bev, volume = _in_space(targets, prediction)
+    return {"2D": box_iou(prediction.boxes, targets.boxes), "BEV": bev, "3D": volume}
 
 
 def recall_thresholds(scores: Float[np.ndarray, " K"], count: int) -> Float[np.ndarray, " T"]:
-    """Scores, falling, of those found, at which recall over `count` objects comes closest to 0, 1/40, 2/40, ..."""
-    falling, chosen, wanted = np.sort(scores)[::-1], [], 0.0
+    """Choose the scores at which recall comes closest to 0, 1/40, 2/40, ...
+
+    Args:
+        scores: Of the matched detections.
+        count: The number of objects.
+
+    Returns:
+        Thresholds, falling.
+    """
+    falling, chosen, recall = np.sort(scores)[::-1], [], 0.0
     for i, score in enumerate(falling):
         last = i == len(falling) - 1
         here, next_ = (i + 1) / count, (i + (1 if last else 2)) / count
-        if last or next_ - wanted >= wanted - here:
+        if last or next_ - recall >= recall - here:
             chosen.append(score)
-            wanted += 1 / (SAMPLES - 1)
+            recall += 1 / (SAMPLES - 1)
     return np.array(chosen)
 
 
 @dataclass(frozen=True, eq=False)
 class _Image:
-    truth: KittiObjects
+    targets: KittiObjects
     prediction: KittiObjects
     scores: Float[np.ndarray, " D"]
     overlaps: Mapping[Metric, Float[np.ndarray, "D G"]]
@@ -191,9 +259,9 @@ class _Image:
 
 @dataclass(frozen=True, eq=False)
 class _Case:
-    """An image for one class, difficulty and metric: what each object is, and which detections reach it."""
+    """An image for one class, difficulty and metric: the role of each object, and the detections that overlap it."""
 
-    truth: Int[np.ndarray, " G"]
+    targets: Int[np.ndarray, " G"]
     prediction: Int[np.ndarray, " D"]
     scores: Float[np.ndarray, " D"]
     overlaps: Float[np.ndarray, "D G"]
@@ -203,12 +271,12 @@ class _Case:
 
     @classmethod
     def of(cls, image: _Image, name: str, difficulty: Difficulty, metric: Metric, min_overlap: float) -> _Case:
-        truth, prediction = image.truth, image.prediction
+        targets, prediction = image.targets, image.prediction
         iou = image.overlaps[metric]
-        turn = prediction.alphas[:, None] - truth.alphas
-        inside = _inside_dont_care(truth, prediction) > min_overlap
+        turn = prediction.alphas[:, None] - targets.alphas
+        inside = _inside_dont_care(targets, prediction) > min_overlap
         return cls(
-            _roles_of_truth(truth, name, difficulty),
+            _roles_of_targets(targets, name, difficulty),
             _roles_of_detections(prediction, name, difficulty),
             image.scores,
             iou,
@@ -218,55 +286,55 @@ class _Case:
         )
 
 
-def _roles_of_truth(truth: KittiObjects, name: str, difficulty: Difficulty) -> Int[np.ndarray, " G"]:
-    own = truth.named(name)
-    alike = truth.named(LOOK_ALIKE[name]) if name in LOOK_ALIKE else np.zeros_like(own)
-    return np.where(own & ~difficulty.exceeded(truth), COUNTED, np.where(own | alike, IGNORED, OTHER))
+def _roles_of_targets(targets: KittiObjects, name: str, difficulty: Difficulty) -> Int[np.ndarray, " G"]:
+    own = targets.named(name)
+    alike = targets.named(LOOK_ALIKE[name]) if name in LOOK_ALIKE else np.zeros_like(own)
+    return np.where(own & ~difficulty.exceeded(targets), COUNTED, np.where(own | alike, IGNORED, OTHER))
 
 
 def _roles_of_detections(prediction: KittiObjects, name: str, difficulty: Difficulty) -> Int[np.ndarray, " D"]:
-    """Small ones are ignored whatever their class is, as in the official program."""
+    """Return the roles; small detections are ignored whatever their class is, as in the official program."""
     own = np.where(prediction.named(name), COUNTED, OTHER)
     return np.where(prediction.heights < difficulty.min_height, IGNORED, own)
 
 
-def _found_scores(case: _Case) -> Float[np.ndarray, " K"]:
-    """The first pass: scores of the detections that counted objects take."""
+def _matched_scores(case: _Case) -> Float[np.ndarray, " K"]:
+    """Return, for the first pass, the scores of the detections that match counted objects."""
     free, scores = case.prediction != OTHER, []
-    for i in np.flatnonzero(case.truth != OTHER):
+    for i in np.flatnonzero(case.targets != OTHER):
         candidates = np.flatnonzero(free & case.reaches[:, i])
         if len(candidates):
-            taken = candidates[case.scores[candidates].argmax()]
-            free[taken] = False
-            if case.truth[i] == COUNTED and case.prediction[taken] == COUNTED:
-                scores.append(case.scores[taken])
+            matched = candidates[case.scores[candidates].argmax()]
+            free[matched] = False
+            if case.targets[i] == COUNTED and case.prediction[matched] == COUNTED:
+                scores.append(case.scores[matched])
     return np.array(scores, dtype=float)
 
 
 def _counts(case: _Case, thresholds: Float[np.ndarray, " T"]) -> Float[np.ndarray, "3 T"]:
-    """The second pass, at all thresholds at once: true positives, false ones, and the sum of similarities."""
+    """Compute the second pass at all thresholds at once: true positives, false ones, and the sum of similarities."""
     free = (case.scores >= thresholds[:, None]) & (case.prediction != OTHER)  # [T D]
     counted = case.prediction == COUNTED
-    true, similarity = np.zeros((2, len(thresholds)))
+    tp, similarity = np.zeros((2, len(thresholds)))
     if not free.size:
-        return np.stack((true, true, similarity))
-    for i in np.flatnonzero(case.truth != OTHER):
+        return np.stack((tp, tp, similarity))
+    for i in np.flatnonzero(case.targets != OTHER):
         candidates = free & case.reaches[:, i]
         best = np.where(candidates & counted, case.overlaps[:, i], -1).argmax(axis=1)
-        taken = np.where((candidates & counted).any(axis=1), best, candidates.argmax(axis=1))
+        matched = np.where((candidates & counted).any(axis=1), best, candidates.argmax(axis=1))
         rows = np.flatnonzero(candidates.any(axis=1))
-        free[rows, taken[rows]] = False
-        if case.truth[i] == COUNTED:
-            rows = rows[counted[taken[rows]]]
-            true[rows] += 1
-            similarity[rows] += case.similarity[taken[rows], i]
-    false = (free & counted & ~case.ignored).sum(axis=1)
-    return np.stack((true, false, similarity))
+        free[rows, matched[rows]] = False
+        if case.targets[i] == COUNTED:
+            rows = rows[counted[matched[rows]]]
+            tp[rows] += 1
+            similarity[rows] += case.similarity[matched[rows], i]
+    fp = (free & counted & ~case.ignored).sum(axis=1)
+    return np.stack((tp, fp, similarity))
 
 
-def _inside_dont_care(truth: KittiObjects, prediction: KittiObjects) -> Float[np.ndarray, " D"]:
-    """The largest share of each detection's box that lies in one region of DontCare."""
-    regions = truth.boxes[truth.named(DONT_CARE)]
+def _inside_dont_care(targets: KittiObjects, prediction: KittiObjects) -> Float[np.ndarray, " D"]:
+    """Compute the largest share of each detection's box that lies in one region of DontCare."""
+    regions = targets.boxes[targets.named(DONT_CARE)]
     areas = (prediction.boxes[:, 2:] - prediction.boxes[:, :2]).prod(axis=1)
     shares: Float[np.ndarray, " D"] = _ratio(_intersections(prediction.boxes, regions), areas[:, None]).max(
         axis=1, initial=0
@@ -280,31 +348,31 @@ def _intersections(a: Float[np.ndarray, "D 4"], b: Float[np.ndarray, "G 4"]) -> 
     return shared
 
 
-def _in_space(truth: KittiObjects, prediction: KittiObjects) -> tuple[np.ndarray, np.ndarray]:
-    """IoU seen from above, and of the volumes of upright boxes."""
-    flat, solid = np.zeros((2, len(prediction), len(truth)))
-    rows, columns = (np.flatnonzero(_solid(objects)) for objects in (prediction, truth))
+def _in_space(targets: KittiObjects, prediction: KittiObjects) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the IoU seen from above, and of the volumes of upright boxes."""
+    bev, volume = np.zeros((2, len(prediction), len(targets)))
+    rows, columns = (np.flatnonzero(_has_box3d(objects)) for objects in (prediction, targets))
     cells = np.ix_(rows, columns)
-    area, iou = bev_overlap(_footprints(prediction)[rows], _footprints(truth)[columns])
-    flat[cells] = iou.numpy()
-    tops = [objects.locations[:, 1] - objects.sizes[:, 0] for objects in (prediction, truth)]
-    bottom = np.minimum(prediction.locations[:, None, 1], truth.locations[:, 1])
+    area, iou = bev_overlap(_footprints(prediction)[rows], _footprints(targets)[columns])
+    bev[cells] = iou.numpy()
+    tops = [objects.locations[:, 1] - objects.sizes[:, 0] for objects in (prediction, targets)]
+    bottom = np.minimum(prediction.locations[:, None, 1], targets.locations[:, 1])
     common = np.maximum(bottom - np.maximum(tops[0][:, None], tops[1]), 0)[cells]
-    volumes = [objects.sizes.prod(axis=1) for objects in (prediction, truth)]
+    volumes = [objects.sizes.prod(axis=1) for objects in (prediction, targets)]
     shared = area.numpy() * common
-    solid[cells] = shared / (volumes[0][rows, None] + volumes[1][columns] - shared)
-    return flat, solid
+    volume[cells] = shared / (volumes[0][rows, None] + volumes[1][columns] - shared)
+    return bev, volume
 
 
-def _solid(objects: KittiObjects) -> Bool[np.ndarray, " N"]:
-    """Which have a box in space: sides above 0, and numbers that are finite."""
+def _has_box3d(objects: KittiObjects) -> Bool[np.ndarray, " N"]:
+    """Return which objects have a 3D box: sides above 0, and numbers that are finite."""
     numbers = np.column_stack((objects.sizes, objects.locations, objects.rotations))
-    solid: Bool[np.ndarray, " N"] = (objects.sizes > 0).all(axis=1) & np.isfinite(numbers).all(axis=1)
-    return solid
+    has: Bool[np.ndarray, " N"] = (objects.sizes > 0).all(axis=1) & np.isfinite(numbers).all(axis=1)
+    return has
 
 
 def _footprints(objects: KittiObjects) -> torch.Tensor:
-    """Corners (x, z) of length x width; at rotation 0 the length lies along x."""
+    """Return the corners (x, z) of length x width; at rotation 0 the length lies along x."""
     middles, yaws, (_, width, length) = objects.locations[:, [0, 2]], objects.rotations, objects.sizes.T
     return turned_rectangles(*map(torch.from_numpy, (middles, length, width, yaws)))
 
@@ -319,7 +387,7 @@ def _shown(metric: Metric) -> Sequence[str]:
 
 
 def _envelope(values: Float[np.ndarray, " T"]) -> Float[np.ndarray, " 41"]:
-    """The largest value at or beyond each place; 0 where recall never comes."""
+    """Return the largest value at or beyond each point; 0 beyond the highest recall."""
     curve = np.zeros(SAMPLES)
     curve[: len(values)] = np.nan_to_num(values)
     return np.maximum.accumulate(curve[::-1])[::-1]
@@ -330,10 +398,11 @@ def _averages(start: str, end: str, curve: Float[np.ndarray, " 41"]) -> dict[str
     return {f"{start}_{kind}_{end}": 100 * float(mean) for kind, mean in means.items()}
 
 
-def _over_classes(found: Mapping[str, float]) -> dict[str, float]:
-    """Means over the classes, of the official overlaps."""
-    names = [name.removeprefix(CLASSES[0]) for name in found if name.startswith(CLASSES[0]) and name.endswith("strict")]
+def _over_classes(averages: Mapping[str, float]) -> dict[str, float]:
+    """Return the means over the classes, at the official overlaps."""
+    strict = [name for name in averages if name.endswith("strict")]
+    names = [name.removeprefix(CLASSES[0]) for name in strict if name.startswith(CLASSES[0])]
     return {
-        f"Overall{name.removesuffix('_strict')}": float(np.mean([found[f"{each}{name}"] for each in CLASSES]))
+        f"Overall{name.removesuffix('_strict')}": float(np.mean([averages[f"{each}{name}"] for each in CLASSES]))
         for name in names
     }

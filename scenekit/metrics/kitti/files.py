@@ -20,29 +20,47 @@ NUMBERS = 14
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
 
 
-def score_kitti_files(truth: Path, prediction: Path, progress: Progress = iter) -> dict[str, float]:
-    """`KittiAP.result` of all images for which the folder `truth`, or label_2/ in it, has a file.
+def score_kitti_files(ground_truth: Path, prediction: Path, progress: Progress = iter) -> dict[str, float]:
+    """Compute KITTI's AP of two folders with files of the same names.
 
-    Every one of them needs a file of the same name in `prediction`, or data/ in it, and no other image may have one.
-    `progress` may wrap the loop over the files. Raises InputError naming the file and the line for anything that is not
-    in order.
+    Args:
+        ground_truth: The folder of ground-truth files, or one with label_2/ in it.
+        prediction: The folder of detections, or one with data/ in it.
+        progress: May wrap the loop over the files.
+
+    Returns:
+        See `KittiAP.result`.
+
+    Raises:
+        InputError: Names the file and the line that is wrong, or the file that only one folder has.
     """
-    wanted, found = _files(truth, "label_2"), _files(prediction, "data")
-    if missing := sorted(wanted.keys() - found.keys()):
+    targets, predictions = _files(ground_truth, "label_2"), _files(prediction, "data")
+    if missing := sorted(targets.keys() - predictions.keys()):
         raise InputError(
-            f"{prediction} has no {missing[0]} ({len(missing)} of {len(wanted)} files are missing); an image without"
+            f"{prediction} has no {missing[0]} ({len(missing)} of {len(targets)} files are missing); an image without"
             " detections has an empty file"
         )
-    if unknown := sorted(found.keys() - wanted.keys()):
-        raise InputError(f"{prediction} has {unknown[0]}, but {truth} has not")
+    if unknown := sorted(predictions.keys() - targets.keys()):
+        raise InputError(f"{prediction} has {unknown[0]}, but {ground_truth} has not")
     scores = KittiAP()
-    for path in progress([wanted[name] for name in sorted(wanted)]):
-        scores.update(read_objects(path), read_objects(found[path.name], scored=True))
+    for path in progress([targets[name] for name in sorted(targets)]):
+        scores.update(read_objects(path), read_objects(predictions[path.name], scored=True))
     return scores.result()
 
 
 def read_objects(path: Path, scored: bool = False) -> KittiObjects:
-    """The objects of a text file; `scored` where each line must end with a score. InputError names the line."""
+    """Read the objects of a text file.
+
+    Args:
+        path: A file with one object a line.
+        scored: Whether each line must end with a score.
+
+    Returns:
+        The objects.
+
+    Raises:
+        InputError: Names the line that is wrong.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -63,7 +81,7 @@ def read_objects(path: Path, scored: bool = False) -> KittiObjects:
 
 
 def _row(words: list[str], where: str, scored: bool) -> tuple[str, list[float]]:
-    """(Class, numbers) of a line; ground truth may carry a score, which is left out."""
+    """Return class and numbers of a line; the score of ground truth, if any, is left out."""
     allowed = {1 + NUMBERS + 1} if scored else {1 + NUMBERS, 1 + NUMBERS + 1}
     if len(words) not in allowed:
         needed = f"{NUMBERS + 1} numbers, the last a score" if scored else f"{NUMBERS} numbers"
@@ -80,11 +98,11 @@ def _row(words: list[str], where: str, scored: bool) -> tuple[str, list[float]]:
 
 
 def _files(folder: Path, inner: str) -> dict[str, Path]:
-    """The text files of a folder by name, or where it has none, of the folder `inner` in it."""
+    """Return the text files of a folder by name, or where it has none, of the folder `inner` in it."""
     if not folder.is_dir():
-        raise InputError(f"expected a folder of text files, one an image, but {folder} is none")
-    found = [*folder.glob("*.txt")] or [*(folder / inner).glob("*.txt")]
-    files = {path.name: path for path in found}
+        raise InputError(f"{folder}: expected a folder of text files, one an image; there is no such folder")
+    paths = [*folder.glob("*.txt")] or [*(folder / inner).glob("*.txt")]
+    files = {path.name: path for path in paths}
     if not files:
         raise InputError(
             f"{folder} holds no .txt file; expected one an image, such as 000000.txt or {inner}/000000.txt"

@@ -18,7 +18,7 @@ from scenekit.io.records import Record, brief, by_id, is_number, read_json, read
 from scenekit.metrics.omni3d.average_precision import Omni3DAP, Omni3DFilter, Omni3DObjects
 
 Boxes2D = Literal["tight", "trunc", "proj"]
-"""Which 2D box of an annotation is taken: of the visible pixels, or the projected corners, cut off or not."""
+"""The 2D box of an annotation: of the visible pixels, or of the projected corners, truncated or not."""
 
 KINDS: tuple[Boxes2D, ...] = get_args(Boxes2D)
 
@@ -31,34 +31,56 @@ Progress = Callable[[Iterable[Cell]], Iterable[Cell]]
 
 
 def score_omni3d_files(
-    truth: Path,
+    ground_truth: Path,
     prediction: Path,
     rules: Omni3DFilter | None = None,
     boxes: Boxes2D = "trunc",
     proximity: bool = False,
     progress: Progress = iter,
 ) -> dict[str, dict[str, Any]]:
-    """`Omni3DAP.result` of all images and categories of the ground truth.
+    """Compute Omni3D's AP of files.
 
-    Raises InputError naming the file and the entry for what is not in order.
+    Args:
+        ground_truth: Ground truth in Omni3D's layout.
+        prediction: Detections, see above.
+        rules: Which objects are ignored.
+        boxes: The 2D box of the ground truth.
+        proximity: Leave out detections that are close to no object.
+        progress: May wrap the loop over images and categories.
+
+    Returns:
+        See `Omni3DAP.result`.
+
+    Raises:
+        InputError: Names the file and the entry that is wrong.
     """
-    data = read_json(truth)
-    images = {id: _height(image) for id, image in by_id(read_records(data, truth, "images", "image")).items()}
-    listed = by_id(read_records(data, truth, "categories", "category"))
+    data = read_json(ground_truth)
+    images = {id: _height(image) for id, image in by_id(read_records(data, ground_truth, "images", "image")).items()}
+    listed = by_id(read_records(data, ground_truth, "categories", "category"))
     categories = {id: category.text("name") for id, category in listed.items()}
-    wanted = _grouped(read_records(data, truth, "annotations", "annotation"), images, categories)
-    given = _grouped(records_of(read_json(prediction), prediction, "prediction"), images, categories)
+    targets = _grouped(read_records(data, ground_truth, "annotations", "annotation"), images, categories)
+    predictions = _grouped(records_of(read_json(prediction), prediction, "prediction"), images, categories)
     rules = rules or Omni3DFilter()
     scores = Omni3DAP(list(categories.values()), proximity)
-    for image, category in progress(sorted(wanted.keys() | given.keys())):
-        true = [_true(record, images[image], rules, boxes) for record in wanted.get((image, category), ())]
-        predicted = [_predicted(record) for record in given.get((image, category), ())]
-        scores.update(categories[category], _objects(true), _objects(predicted))
+    for image, category in progress(sorted(targets.keys() | predictions.keys())):
+        annotated = [_target(record, images[image], rules, boxes) for record in targets.get((image, category), ())]
+        predicted = [_predicted(record) for record in predictions.get((image, category), ())]
+        scores.update(categories[category], _objects(annotated), _objects(predicted))
     return scores.result()
 
 
 def read_kind(name: str) -> Boxes2D:
-    """`name` as a kind of 2D box; InputError for any other."""
+    """Check the name of a kind of 2D box.
+
+    Args:
+        name: "tight", "trunc" or "proj".
+
+    Returns:
+        The kind.
+
+    Raises:
+        InputError: There is no such kind.
+    """
     for kind in KINDS:
         if kind == name:
             return kind
@@ -76,13 +98,13 @@ def _height(image: Record) -> float:
     return height
 
 
-def _true(record: Record, height: float, rules: Omni3DFilter, kind: Boxes2D) -> Row:
+def _target(record: Record, height: float, rules: Omni3DFilter, kind: Boxes2D) -> Row:
     corners, depth = _corners(record, "bbox3D_cam"), record.numbers("center_cam", 3)[2]
     try:
         box = matched_box(record.data, kind)
         ignored = is_ignored(record.data, box_of(record.data, kind), height, rules)
     except (KeyError, TypeError, IndexError) as error:
-        raise InputError(f"{record} is not as Omni3D has them: {error!r}") from None
+        raise InputError(f"{record}: not an annotation in Omni3D's layout ({error!r})") from None
     if not _are_numbers(box, 4):
         raise InputError(f"{record}: a 2D box must be 4 finite numbers, not {brief(box)}")
     return box, corners, depth, ignored, 0.0
@@ -100,13 +122,29 @@ def _are_numbers(value: Any, count: int) -> bool:
 
 
 def box_of(entry: dict[str, Any], kind: Boxes2D) -> list[Number]:
-    """The 2D box (xyxy) of this kind, or the next larger one that is there; -1 stands for one that is not."""
+    """Return the 2D box of an annotation.
+
+    Args:
+        entry: The annotation.
+        kind: "tight", "trunc" or "proj".
+
+    Returns:
+        The box of this kind (xyxy pixels), or the next larger one that is annotated; -1 for a missing one.
+    """
     known = [entry[f"bbox2D_{other}"] for other in KINDS[KINDS.index(kind) :] if f"bbox2D_{other}" in entry]
     return next((box for box in known if any(value != -1 for value in box)), known[-1])
 
 
 def matched_box(entry: dict[str, Any], kind: Boxes2D) -> list[Number]:
-    """The 2D box that detections are compared with: where `box_of` finds none, that of the visible pixels."""
+    """Return the 2D box that detections are compared with.
+
+    Args:
+        entry: The annotation.
+        kind: "tight", "trunc" or "proj".
+
+    Returns:
+        That of `box_of`; where it is missing, that of the visible pixels.
+    """
     box = box_of(entry, kind)
     return box if any(value != -1 for value in box) else entry.get("bbox2D_tight", box)
 
@@ -118,7 +156,17 @@ def _predicted(record: Record) -> Row:
 
 
 def is_ignored(entry: dict[str, Any], box: list[Number], height: Number, rules: Omni3DFilter) -> bool:
-    """Whether an annotation counts neither way; -1 stands for what is not known of it."""
+    """Return whether an annotation is ignored; -1 stands for unknown values.
+
+    Args:
+        entry: The annotation.
+        box: Its 2D box (xyxy pixels).
+        height: That of the image in pixels.
+        rules: The limits.
+
+    Returns:
+        Whether it counts neither as matched nor as missed.
+    """
     share = (box[3] - box[1]) / height
     return bool(
         entry["behind_camera"]
@@ -147,7 +195,7 @@ def _objects(rows: list[Row]) -> Omni3DObjects:
 
 
 def _grouped(records: list[Record], images: Collection[int], categories: Collection[int]) -> dict[Cell, list[Record]]:
-    """By image and category."""
+    """Group records by image and category."""
     groups: dict[Cell, list[Record]] = {}
     for record in records:
         cell = record.reference("image_id", images), record.reference("category_id", categories)

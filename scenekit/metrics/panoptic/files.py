@@ -19,35 +19,56 @@ Progress = Callable[[Iterable[Record]], Iterable[Record]]
 
 
 def score_panoptic_files(
-    truth: Path,
-    truth_maps: Path,
+    ground_truth: Path,
+    target_maps: Path,
     prediction: Path,
     predicted_maps: Path,
     crowds: Literal["last", "all"] = "last",
     progress: Progress = iter,
 ) -> dict[str, Any]:
-    """`PanopticQuality.result` of all images of the ground truth; categories are those that `truth` lists.
+    """Compute panoptic quality of files.
 
-    Every image of the ground truth needs a prediction, which may be empty, and no other image may have one. `progress`
-    may wrap the loop over the images.
+    Every image of the ground truth needs a prediction, which may be empty, and no other image may have one.
 
-    Raises InputError naming the file and the entry for anything that is not in order.
+    Args:
+        ground_truth: JSON of the ground truth; categories are those that it lists.
+        target_maps: The folder of its PNG files.
+        prediction: JSON of the predictions.
+        predicted_maps: The folder of their PNG files.
+        crowds: Which crowd segments make predictions on them ignored; see `PanopticQuality`.
+        progress: May wrap the loop over the images.
+
+    Returns:
+        See `PanopticQuality.result`.
+
+    Raises:
+        InputError: Names the file and the entry that is wrong.
     """
-    for folder in (truth_maps, predicted_maps):
+    for folder in (target_maps, predicted_maps):
         if not folder.is_dir():
-            raise InputError(f"expected a folder of PNG files, but {folder} is none")
-    data = read_json(truth)
-    quality = PanopticQuality(_categories(data, truth), crowds)
+            raise InputError(f"{folder}: expected a folder of PNG files; there is no such folder")
+    data = read_json(ground_truth)
+    quality = PanopticQuality(_categories(data, ground_truth), crowds)
     predictions = _annotations(read_json(prediction), prediction)
-    images = _annotations(data, truth)
+    images = _annotations(data, ground_truth)
     _check_images(images, predictions, prediction)
     for image in progress(images.values()):
-        _add(quality, (image, truth_maps), (predictions[image.data["image_id"]], predicted_maps))
+        _add(quality, (image, target_maps), (predictions[image.data["image_id"]], predicted_maps))
     return quality.result()
 
 
 def read_id_map(path: Path) -> Int[np.ndarray, "H W"]:
-    """Segment ids of a panoptic PNG."""
+    """Read the segment ids of a panoptic PNG.
+
+    Args:
+        path: An RGB image that holds ids as R + 256 G + 65536 B.
+
+    Returns:
+        The id of each pixel.
+
+    Raises:
+        InputError: The file cannot be read or is not an RGB image.
+    """
     try:
         with Image.open(path) as image:
             if image.mode not in ("RGB", "RGBA"):
@@ -73,31 +94,31 @@ def _annotations(data: Any, path: Path) -> dict[int, Record]:
     return by_id(read_records(data, path, "annotations", "annotation"), "image_id")
 
 
-def _check_images(truth: Mapping[int, Record], predictions: Mapping[int, Record], path: Path) -> None:
-    if missing := sorted(truth.keys() - predictions.keys()):
+def _check_images(ground_truth: Mapping[int, Record], predictions: Mapping[int, Record], path: Path) -> None:
+    if missing := sorted(ground_truth.keys() - predictions.keys()):
         raise InputError(
-            f"{path} has no prediction for image {missing[0]} ({len(missing)} of {len(truth)} are missing)"
+            f"{path} has no prediction for image {missing[0]} ({len(missing)} of {len(ground_truth)} are missing)"
         )
-    if unknown := sorted(predictions.keys() - truth.keys()):
+    if unknown := sorted(predictions.keys() - ground_truth.keys()):
         raise InputError(f"{path} has a prediction for image {unknown[0]}, which the ground truth does not list")
 
 
-def _add(quality: PanopticQuality, truth: tuple[Record, Path], prediction: tuple[Record, Path]) -> None:
-    """Score one image; each side is its annotation and the folder of its map."""
-    (wanted, wanted_folder), (found, found_folder) = truth, prediction
+def _add(quality: PanopticQuality, ground_truth: tuple[Record, Path], prediction: tuple[Record, Path]) -> None:
+    """Add one image; each side is its annotation and the folder of its map."""
+    (target, target_folder), (predicted, predicted_folder) = ground_truth, prediction
     try:
         quality.update(
-            read_id_map(wanted_folder / wanted.text("file_name")),
-            _segments(wanted, quality.categories, is_truth=True),
-            read_id_map(found_folder / found.text("file_name")),
-            _segments(found, quality.categories, is_truth=False),
+            read_id_map(target_folder / target.text("file_name")),
+            _segments(target, quality.categories, is_truth=True),
+            read_id_map(predicted_folder / predicted.text("file_name")),
+            _segments(predicted, quality.categories, is_truth=False),
         )
     except InputError as error:
-        raise InputError(f"image {wanted.data['image_id']}: {error}") from None
+        raise InputError(f"image {target.data['image_id']}: {error}") from None
 
 
 def _segments(annotation: Record, categories: Mapping[int, PanopticCategory], is_truth: bool) -> list[SegmentInfo]:
-    """The segments of one image; areas and crowd flags are those of the ground truth, predictions have none."""
+    """Return the segments of one image; areas and crowd flags are those of the ground truth, predictions have none."""
     return [
         SegmentInfo(
             record.integer("id"),

@@ -22,14 +22,19 @@ from scenekit.errors import InputError
 from scenekit.metrics.common import ratio, to_numpy, unique_names
 
 VOID = 0
-"""The id of pixels that nothing is said about."""
+"""The id of pixels without annotation."""
 
-_OFFSET = 1 << 32  # ids are below 2^24 in PNG files; pairs of ids are told apart in 64 bits
+_OFFSET = 1 << 32  # ids are below 2^24 in PNG files; a pair of ids fits into 64 bits
 
 
 @dataclass(frozen=True)
 class PanopticCategory:
-    """What a category is called, and whether its regions are countable objects."""
+    """A category of segments.
+
+    Attributes:
+        name: Its name.
+        is_thing: Whether its segments are countable objects; else it is stuff.
+    """
 
     name: str
     is_thing: bool
@@ -39,7 +44,11 @@ class PanopticCategory:
 class SegmentInfo:
     """One segment of an id map.
 
-    `area` in pixels; the official protocol takes that of the ground truth from its JSON; None: counted in the map.
+    Attributes:
+        id: The value of its pixels.
+        category_id: Its category.
+        area: Pixels; the official protocol reads that of the ground truth from its JSON. None: counted in the map.
+        crowd: Whether it is a group of objects.
     """
 
     id: int
@@ -50,7 +59,14 @@ class SegmentInfo:
 
 @dataclass
 class Counts:
-    """Of one category: sum of the IoUs of matched pairs, true positives, false positives, false negatives."""
+    """Counts of one category.
+
+    Attributes:
+        iou: The sum over matched pairs.
+        tp: True positives.
+        fp: False positives.
+        fn: False negatives.
+    """
 
     iou: float = 0.0
     tp: int = 0
@@ -63,14 +79,14 @@ class Counts:
         return self
 
     @property
-    def seen(self) -> bool:
-        """Whether the category takes part in averages."""
+    def present(self) -> bool:
+        """Whether the category is a part of averages."""
         return self.tp + self.fp + self.fn > 0
 
     @property
     def quality(self) -> tuple[float, float, float]:
         """PQ, SQ, RQ; zeros where there is nothing to measure, as the official program prints."""
-        if not self.seen:
+        if not self.present:
             return 0.0, 0.0, 0.0
         denominator = self.tp + 0.5 * self.fp + 0.5 * self.fn
         return self.iou / denominator, self.iou / self.tp if self.tp else 0.0, self.tp / denominator
@@ -79,8 +95,10 @@ class Counts:
 class PanopticQuality:
     """Accumulates pairs of id maps; `result` gives PQ, SQ, RQ as fractions.
 
-    `crowds` decides about several crowd segments of one category in an image: the official program knows only the
-    "last" of them when it excuses unmatched predictions (the default, for equal numbers); "all" counts every one.
+    Args:
+        categories: By id.
+        crowds: Of several crowd segments of one category in an image, the official program ignores predictions on the
+            "last" one only (the default, for equal numbers); "all" ignores those on every one.
     """
 
     def __init__(self, categories: Mapping[int, PanopticCategory], crowds: Literal["last", "all"] = "last") -> None:
@@ -90,35 +108,51 @@ class PanopticQuality:
 
     def update(
         self,
-        truth: Any,
-        truth_segments: Iterable[SegmentInfo],
+        targets: Any,
+        target_segments: Iterable[SegmentInfo],
         prediction: Any,
         predicted_segments: Iterable[SegmentInfo],
     ) -> None:
-        """Add one image: id maps (integer arrays or tensors [H, W]) and what their ids mean.
+        """Add one image.
 
-        Raises InputError for maps of different size, unknown categories, repeated ids, predicted ids that the map and
-        the list do not share.
+        Args:
+            targets: Id map of the ground truth: integer array or tensor [H, W].
+            target_segments: What its ids mean.
+            prediction: Id map of the prediction.
+            predicted_segments: What its ids mean.
+
+        Raises:
+            InputError: Maps differ in size, a category is unknown, an id is repeated, or predicted ids are not both in
+                the map and in the list.
         """
-        pair = _Pair.read(truth, truth_segments, prediction, predicted_segments)
-        for segment in (*pair.truth.values(), *pair.predicted.values()):
+        pair = _Pair.read(targets, target_segments, prediction, predicted_segments)
+        for segment in (*pair.targets.values(), *pair.predicted.values()):
             if segment.category_id not in self.categories:
                 raise InputError(f"segment {segment.id} has the unknown category {segment.category_id}")
         for category, counts in pair.counts(self.crowds).items():
             self.counts[category] += counts
 
     def merge(self, other: "PanopticQuality") -> None:
-        """Add what another process accumulated over other images."""
+        """Add the images of another instance.
+
+        Args:
+            other: One of the same categories and crowd rule.
+
+        Raises:
+            InputError: Categories or crowd rules differ.
+        """
         if (other.categories, other.crowds) != (self.categories, self.crowds):
             raise InputError("panoptic scores of different categories or crowd rules cannot be merged")
         for category, counts in other.counts.items():
             self.counts[category] += counts
 
     def result(self) -> dict[str, Any]:
-        """PQ, SQ, RQ over all categories, the same with `_th` over things and `_st` over stuff, and `per_class`.
+        """Compute the metrics.
 
-        `n`, `n_th`, `n_st` count the averaged categories; without any the averages are NaN. `per_class` maps names to
-        PQ, SQ, RQ, iou (sum over matches), tp, fp, fn; a category that never occurred has zeros there.
+        Returns:
+            PQ, SQ, RQ over all categories, the same with `_th` over things and `_st` over stuff. `n`, `n_th`, `n_st`
+            count the averaged categories; without any the averages are NaN. `per_class` maps names to PQ, SQ, RQ, iou
+            (sum over matches), tp, fp, fn; a category that never occurred has zeros there.
         """
         names = unique_names({i: category.name for i, category in self.categories.items()})
         things = {i for i, category in self.categories.items() if category.is_thing}
@@ -130,7 +164,7 @@ class PanopticQuality:
         }
 
     def _average(self, ids: Collection[int], suffix: str) -> dict[str, float | int]:
-        rows = [self.counts[i].quality for i in sorted(ids) if i in self.counts and self.counts[i].seen]
+        rows = [self.counts[i].quality for i in sorted(ids) if i in self.counts and self.counts[i].present]
         sums = [sum(column, 0.0) for column in zip(*rows, strict=True)] or [0.0, 0.0, 0.0]
         means = {
             f"{name}{suffix}": ratio(total, len(rows)) for name, total in zip(("PQ", "SQ", "RQ"), sums, strict=True)
@@ -145,77 +179,78 @@ def _row(counts: Counts) -> dict[str, float | int]:
 
 @dataclass(frozen=True)
 class _Pair:
-    """The segments of one image with their areas, and how many pixels each pair of ids (truth, predicted) shares."""
+    """The segments of one image with their areas, and the pixels that each pair of ids (targets, predicted) shares."""
 
-    truth: Mapping[int, SegmentInfo]
+    targets: Mapping[int, SegmentInfo]
     predicted: Mapping[int, SegmentInfo]
     overlap: Mapping[tuple[int, int], int]
 
     @classmethod
     def read(
         cls,
-        truth: Any,
-        truth_segments: Iterable[SegmentInfo],
+        targets: Any,
+        target_segments: Iterable[SegmentInfo],
         prediction: Any,
         predicted_segments: Iterable[SegmentInfo],
     ) -> "_Pair":
-        truth, prediction = _id_map("ground-truth", truth), _id_map("predicted", prediction)
-        if truth.shape != prediction.shape:
+        targets, prediction = _id_map("ground-truth", targets), _id_map("predicted", prediction)
+        if targets.shape != prediction.shape:
             raise InputError(
-                f"a panoptic map of {_size(prediction)} was predicted for one of {_size(truth)} (height x width)"
+                f"a panoptic map of {_size(prediction)} was predicted for one of {_size(targets)} (height x width)"
             )
-        truth_areas, predicted_areas = _areas(truth), _areas(prediction)
-        known = _by_id("ground-truth", truth_segments)
+        target_areas, predicted_areas = _areas(targets), _areas(prediction)
+        annotated = _by_id("ground-truth", target_segments)
         predicted = _by_id("predicted", predicted_segments)
         _check_prediction(predicted, predicted_areas)
         return cls(
-            {i: s if s.area is not None else replace(s, area=truth_areas.get(i, 0)) for i, s in known.items()},
+            {i: s if s.area is not None else replace(s, area=target_areas.get(i, 0)) for i, s in annotated.items()},
             {i: replace(s, area=predicted_areas[i]) for i, s in predicted.items()},
-            {divmod(pair, _OFFSET): n for pair, n in _areas(truth * _OFFSET + prediction).items()},
+            {divmod(pair, _OFFSET): n for pair, n in _areas(targets * _OFFSET + prediction).items()},
         )
 
     def counts(self, crowds: Literal["last", "all"]) -> dict[int, Counts]:
-        """What this image adds to each category."""
+        """Return what this image adds to each category."""
         counts: dict[int, Counts] = defaultdict(Counts)
         matched = self._matches()
-        for (truth_id, _), iou in matched.items():
-            counts[self.truth[truth_id].category_id] += Counts(iou=iou, tp=1)
-        found, explained = {t for t, _ in matched}, {p for _, p in matched}
-        for segment in self.truth.values():
-            if segment.id not in found and not segment.crowd:
+        for (target_id, _), iou in matched.items():
+            counts[self.targets[target_id].category_id] += Counts(iou=iou, tp=1)
+        matched_targets, matched_predictions = {t for t, _ in matched}, {p for _, p in matched}
+        for segment in self.targets.values():
+            if segment.id not in matched_targets and not segment.crowd:
                 counts[segment.category_id] += Counts(fn=1)
-        excuses = self._crowds(crowds)
+        crowd_ids = self._crowds(crowds)
         for segment in self.predicted.values():
-            if segment.id not in explained and not self._excused(segment, excuses[segment.category_id]):
+            ignored = self._ignored(segment, crowd_ids[segment.category_id])
+            if segment.id not in matched_predictions and not ignored:
                 counts[segment.category_id] += Counts(fp=1)
         return counts
 
     def _matches(self) -> dict[tuple[int, int], float]:
-        """IoU of each matched pair of ids."""
+        """Return the IoU of each matched pair of ids."""
         matches = {}
-        for (truth_id, predicted_id), shared in self.overlap.items():
-            if truth_id not in self.truth or predicted_id not in self.predicted:
+        for (target_id, predicted_id), shared in self.overlap.items():
+            if target_id not in self.targets or predicted_id not in self.predicted:
                 continue
-            truth, predicted = self.truth[truth_id], self.predicted[predicted_id]
-            if truth.crowd or truth.category_id != predicted.category_id:
+            target, predicted = self.targets[target_id], self.predicted[predicted_id]
+            if target.crowd or target.category_id != predicted.category_id:
                 continue
-            union = _area(predicted) + _area(truth) - shared - self.overlap.get((VOID, predicted_id), 0)
-            # a union without pixels comes of a ground truth whose stated area is too small; it matches nothing
+            union = _area(predicted) + _area(target) - shared - self.overlap.get((VOID, predicted_id), 0)
+            # a union without pixels is that of a ground truth whose stated area is too small; it matches nothing
             if union > 0 and shared / union > 0.5:
-                matches[truth_id, predicted_id] = shared / union
+                matches[target_id, predicted_id] = shared / union
         return matches
 
     def _crowds(self, crowds: Literal["last", "all"]) -> dict[int, list[int]]:
-        """Ids of the crowd segments of each category that excuse predictions."""
+        """Return the crowd segments of each category on which predictions are ignored."""
         ids: dict[int, list[int]] = defaultdict(list)
-        for segment in self.truth.values():
+        for segment in self.targets.values():
             if segment.crowd:
                 kept = ids[segment.category_id] if crowds == "all" else []
                 ids[segment.category_id] = [*kept, segment.id]
         return ids
 
-    def _excused(self, segment: SegmentInfo, crowd_ids: Iterable[int]) -> bool:
-        """Whether more than half of an unmatched prediction lies on void and on crowd of its category."""
+    def _ignored(self, segment: SegmentInfo, crowd_ids: Iterable[int]) -> bool:
+        """Return whether more than half of a prediction lies on void and on crowd of its category."""
         ignored = sum(self.overlap.get((other, segment.id), 0) for other in (VOID, *crowd_ids))
         return ignored / _area(segment) > 0.5
 
@@ -244,16 +279,16 @@ def _size(array: npt.NDArray[Any]) -> str:
 
 
 def _by_id(whose: str, segments: Iterable[SegmentInfo]) -> dict[int, SegmentInfo]:
-    found: dict[int, SegmentInfo] = {}
+    by_id: dict[int, SegmentInfo] = {}
     for segment in segments:
-        if segment.id in found:
+        if segment.id in by_id:
             raise InputError(f"the {whose} segment id {segment.id} is listed twice")
-        found[segment.id] = segment
-    return found
+        by_id[segment.id] = segment
+    return by_id
 
 
 def _check_prediction(segments: Mapping[int, SegmentInfo], areas: Mapping[int, int]) -> None:
     if unlisted := sorted(areas.keys() - segments.keys() - {VOID}):
         raise InputError(f"the predicted map holds the segment id {unlisted[0]}, which its list of segments lacks")
-    if unseen := sorted(segments.keys() - areas.keys()):
-        raise InputError(f"the predicted segment {unseen[0]} is listed but has no pixel in the map")
+    if missing := sorted(segments.keys() - areas.keys()):
+        raise InputError(f"the predicted segment {missing[0]} is listed but has no pixel in the map")

@@ -16,16 +16,17 @@ from typing import Any, Literal
 
 from scenekit.errors import InputError
 from scenekit.io.records import Record, brief, read_json
+from scenekit.metrics.checks import integers
 from scenekit.metrics.common import unique_names
 from scenekit.metrics.paired_images import ImagePair, Notes, named, paired_images
-from scenekit.metrics.scene_graph.arrays import GraphPrediction, GraphTruth, integers
+from scenekit.metrics.scene_graph.arrays import GraphPrediction, GraphTruth
 from scenekit.metrics.scene_graph.recall import Mode, SceneGraphRecall
 
 Progress = Callable[[Iterable[ImagePair]], Iterable[ImagePair]]
 
 
 def score_scene_graph_files(
-    truth: Path,
+    ground_truth: Path,
     prediction: Path,
     mode: Mode,
     zero_shot: Path | None = None,
@@ -33,45 +34,59 @@ def score_scene_graph_files(
     notes: Notes | None = None,
     progress: Progress = iter,
 ) -> dict[str, Any]:
-    """`SceneGraphRecall.result` of all images of the ground truth.
+    """Compute scene-graph recall of files.
 
-    True relations of an object with itself, and repeated ones, count as in the benchmark; `notes` tells of them.
+    Ground-truth relations of an object with itself, and repeated ones, count as in the benchmark; they are added to
+    `notes`.
 
-    Raises InputError naming file, image and field for anything that cannot be scored.
+    Args:
+        ground_truth: JSON of the ground truth.
+        prediction: JSON of the predictions.
+        mode: What was given: "predcls", "sgcls" or "sgdet".
+        zero_shot: JSON of the triplets that training did not contain.
+        without_pairs: How images without predicted pairs count; see `SceneGraphRecall`.
+        notes: Collects the oddities of the files.
+        progress: May wrap the loop over the images.
+
+    Returns:
+        See `SceneGraphRecall.result`.
+
+    Raises:
+        InputError: Names file, image and field that cannot be scored.
     """
     notes = notes or Notes()
-    content = read_json(truth)
-    pairs = paired_images(content, truth, prediction)
-    recall = SceneGraphRecall(_predicates(content, truth, pairs), mode, _triplets(zero_shot), without_pairs)
-    for known, found in progress(pairs):
-        wanted = _truth(known, notes)
-        with named(found):
-            recall.update(wanted, _prediction(found))
+    content = read_json(ground_truth)
+    pairs = paired_images(content, ground_truth, prediction)
+    recall = SceneGraphRecall(_predicates(content, ground_truth, pairs), mode, _triplets(zero_shot), without_pairs)
+    for target, predicted in progress(pairs):
+        graph = _truth(target, notes)
+        with named(predicted):
+            recall.update(graph, _prediction(predicted))
     return recall.result()
 
 
 def _truth(record: Record, notes: Notes) -> GraphTruth:
     boxes, labels, relations = (record.get(name) for name in ("boxes", "labels", "relations"))
     with named(record):
-        truth = GraphTruth.of(boxes, labels, relations)
-    seen = set()
-    for number, row in enumerate(map(tuple, truth.relations.tolist())):
+        ground_truth = GraphTruth.of(boxes, labels, relations)
+    before = set()
+    for number, row in enumerate(map(tuple, ground_truth.relations.tolist())):
         where = f"{record}: 'relations' number {number}"
         if row[0] == row[1]:
             notes.add(where, "relates an object to itself")
-        if row in seen:
+        if row in before:
             notes.add(where, "repeats another")
-        seen.add(row)
-    return truth
+        before.add(row)
+    return ground_truth
 
 
 def _prediction(record: Record) -> GraphPrediction:
-    boxes, labels, certainty = (record.get(name) for name in ("boxes", "labels", "scores"))
+    boxes, labels, scores = (record.get(name) for name in ("boxes", "labels", "scores"))
     relations = _relations(record)
     pairs = [[_field(record, relations, i, end) for end in ("subject", "object")] for i in range(len(relations))]
-    scores = [_field(record, relations, i, "scores") for i in range(len(relations))]
+    table = [_field(record, relations, i, "scores") for i in range(len(relations))]
     with named(record):
-        return GraphPrediction.of(boxes, labels, certainty, pairs, scores)
+        return GraphPrediction.of(boxes, labels, scores, pairs, table)
 
 
 def _relations(record: Record) -> list[dict[str, Any]]:
@@ -90,20 +105,20 @@ def _field(record: Record, relations: list[dict[str, Any]], number: int, name: s
 
 
 def _predicates(content: Any, path: Path, pairs: list[ImagePair]) -> list[str]:
-    """The names that the ground truth gives, else numbers: as many as the predictions have scores for."""
+    """Return the names in the ground truth, else numbers: as many as the predictions have scores for."""
     names = content.get("predicates")
     if names is not None:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise InputError(f"{path}: 'predicates' must be a list of names, not {brief(names)}")
         return list(unique_names(dict(enumerate(names, 1))).values())
-    scores = (relation.get("scores") for _, found in pairs for relation in _relations(found))
+    scores = (relation.get("scores") for _, predicted in pairs for relation in _relations(predicted))
     first = next((row for row in scores if isinstance(row, list) and row), None)
     return [str(i) for i in range(1, len(first) if first else _highest(pairs) + 1)]
 
 
 def _highest(pairs: list[ImagePair]) -> int:
-    """The highest predicate of the ground truth, where no prediction says how many there are."""
-    return max((int(_truth(known, Notes()).relations[:, 2].max(initial=0)) for known, _ in pairs), default=0)
+    """Return the highest predicate of the ground truth, where no prediction says how many there are."""
+    return max((int(_truth(target, Notes()).relations[:, 2].max(initial=0)) for target, _ in pairs), default=0)
 
 
 def _triplets(path: Path | None) -> list[tuple[int, int, int]] | None:

@@ -2,9 +2,9 @@
 
 Letters: C classes, H W image.
 
-Pixels whose ground truth is `ignore_label` count nowhere, not even in a union. A class that no ground-truth pixel has
-is left out of the means even where it is predicted (those pixels still harm the classes they were taken from). A pixel
-may be predicted as `ignore_label` by a model that leaves it undecided: it is a miss of the class it should have been.
+Pixels whose ground truth is `ignore_label` count nowhere, not even in a union. A class without ground-truth
+pixels is left out of the means even where it is predicted (those pixels still count against the classes that they
+belong to). A pixel may be predicted as `ignore_label`, that is as undecided: it is a miss of its class.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,15 @@ from scenekit.metrics.common import ratio, to_numpy
 class SemanticSegmentation:
     """Accumulates label maps; `result` gives mIoU and its relatives as fractions.
 
-    `classes` names the labels 0..C-1. `confusion` counts pixels, rows prediction, columns ground truth; the last column
-    holds the ignored pixels, the last row the undecided ones.
+    `confusion` counts pixels, rows prediction, columns ground truth; the last column holds the ignored pixels, the last
+    row the undecided ones.
+
+    Args:
+        classes: Names of the labels 0..C-1.
+        ignore_label: The label of ignored (ground truth) or undecided (prediction) pixels.
+
+    Raises:
+        InputError: `ignore_label` is the label of a class.
     """
 
     def __init__(self, classes: Sequence[str], ignore_label: int = 255) -> None:
@@ -32,44 +39,58 @@ class SemanticSegmentation:
         self.ignore_label = ignore_label
         self.confusion: Int[np.ndarray, "C+1 C+1"] = np.zeros((len(classes) + 1,) * 2, dtype=np.int64)
 
-    def update(self, truth: Any, prediction: Any) -> None:
-        """Add one image, or a stack of them: integer arrays or tensors [..., H, W] of equal shape.
+    def update(self, targets: Any, prediction: Any) -> None:
+        """Add one image, or a stack of them.
 
-        Raises InputError for different shapes, for labels that no class has, and for non-integer maps.
+        Args:
+            targets: Integer array or tensor [..., H, W] of labels.
+            prediction: The same.
+
+        Raises:
+            InputError: Shapes differ, a label belongs to no class, or a map does not hold integers.
         """
-        truth, prediction = to_numpy(truth), to_numpy(prediction)
-        if truth.shape != prediction.shape:
-            raise InputError(f"a label map of shape {prediction.shape} was predicted for one of shape {truth.shape}")
+        targets, prediction = to_numpy(targets), to_numpy(prediction)
+        if targets.shape != prediction.shape:
+            raise InputError(f"a label map of shape {prediction.shape} was predicted for one of shape {targets.shape}")
         C = len(self.classes)
-        self._check("ground-truth", truth)
+        self._check("ground-truth", targets)
         self._check("predicted", prediction)
-        rows, columns = (np.where(m == self.ignore_label, C, m).astype(np.int64) for m in (prediction, truth))
+        rows, columns = (np.where(m == self.ignore_label, C, m).astype(np.int64) for m in (prediction, targets))
         pairs = (C + 1) * rows + columns
         self.confusion += np.bincount(pairs.ravel(), minlength=(C + 1) ** 2).reshape(C + 1, C + 1)
 
     def merge(self, other: "SemanticSegmentation") -> None:
-        """Add what another process accumulated over other images."""
+        """Add the images of another instance.
+
+        Args:
+            other: One of the same classes.
+
+        Raises:
+            InputError: The classes differ.
+        """
         if other.classes != self.classes:
             raise InputError(f"cannot merge scores of classes {other.classes} into those of {self.classes}")
         self.confusion += other.confusion
 
     def result(self) -> dict[str, Any]:
-        """mIoU, fwIoU (weighted by class frequency), mACC (mean of class accuracies), pACC (of pixels), per_class.
+        """Compute the metrics.
 
-        `per_class` maps names to IoU and ACC. NaN stands for a class without ground truth, and for everything where
-        there is no ground truth at all.
+        Returns:
+            mIoU, fwIoU (weighted by class frequency), mACC (mean of class accuracies), pACC (of pixels), and
+            `per_class`: names to IoU and ACC. NaN for a class without ground truth, and for everything where there is
+            no ground truth at all.
         """
         hits: Float[np.ndarray, " C"] = self.confusion.diagonal()[:-1].astype(np.float64)
-        truth = self.confusion[:, :-1].sum(axis=0)
+        targets = self.confusion[:, :-1].sum(axis=0)
         predicted = self.confusion[:-1, :-1].sum(axis=1)
-        present = truth > 0
-        iou = _divide(hits, truth + predicted - hits, present)
-        accuracy = _divide(hits, truth, present)
-        classes, pixels = int(present.sum()), int(truth.sum())
+        present = targets > 0
+        iou = _divide(hits, targets + predicted - hits, present)
+        accuracy = _divide(hits, targets, present)
+        classes, pixels = int(present.sum()), int(targets.sum())
         per_class = zip(self.classes, iou, accuracy, strict=True)
         return {
             "mIoU": ratio(float(iou[present].sum()), classes),
-            "fwIoU": ratio(float((iou[present] * truth[present]).sum()), pixels),
+            "fwIoU": ratio(float((iou[present] * targets[present]).sum()), pixels),
             "mACC": ratio(float(accuracy[present].sum()), classes),
             "pACC": ratio(float(hits.sum()), pixels),
             "per_class": {name: {"IoU": float(i), "ACC": float(a)} for name, i, a in per_class},
@@ -90,7 +111,7 @@ class SemanticSegmentation:
 def _divide(
     numerator: Float[np.ndarray, " C"], denominator: npt.NDArray[Any], where: npt.NDArray[np.bool_]
 ) -> Float[np.ndarray, " C"]:
-    """The quotient where allowed, NaN elsewhere."""
+    """Return the quotient where allowed, NaN elsewhere."""
     quotient = np.full(len(numerator), np.nan)
     quotient[where] = numerator[where] / denominator[where]
     return quotient

@@ -9,22 +9,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from PIL import Image
 from safetensors.torch import load, save
-from torch import Tensor
 
 from scenekit.evaluation.evaluator import Evaluator
-from scenekit.fields.depth import DepthField
-from scenekit.fields.semantic import SemanticField
-from scenekit.keys import Key, Stream
-from scenekit.scene import Scene
-from scenekit.structures.geometry import Size
-from scenekit.structures.keypoints import Keypoints
-from scenekit.structures.masks import Masks
-from scenekit.structures.panoptic import Panoptic
+from scenekit.hooks import TaskSpec
+from scenekit.keys import OBJECTS, Key, Stream
+from scenekit.scene import Objects, Scene
+from scenekit.structures.cameras import Camera
 from scenekit.testing.bench import Bench
 from scenekit.testing.check import RuleError, SkipError, check, seeded
 from scenekit.testing.compare import difference
+from scenekit.testing.images import example
+from scenekit.visualization.draw import draw_task
+
+DRAWN_AT = (1, 3)
+"""How many times as large as its scene the image is that is drawn on."""
+
+DRAWN_SIZE, DRAWN_BOX = (240, 320), [200.0, 150.0, 300.0, 225.0]
+"""Of the scene, and of its only object."""
 
 
 @check("register all that the outputs depend on: nn.Parameter, register_buffer, or a number from the options")
@@ -59,8 +65,8 @@ def original_pixels(bench: Bench) -> None:
     for factor in (0.5, 2.0):
         for scene in scenes(bench, factor):
             for key in bench.spec.provides:
-                if key in scene and (fault := _misplaced(key, scene[key], scene.size)):
-                    raise RuleError(f"{key.name!r} {fault} in an image of {scene.size} pixels")
+                if key in scene and (issue := key.field.misplaced(scene[key], scene.frame(key))):
+                    raise RuleError(f"{key.name!r} {issue} in an image of {scene.size} pixels")
 
 
 @check("see the error: `evaluator(vocabulary)` must give an Evaluator, as scenekit.evaluation describes it")
@@ -81,15 +87,52 @@ def measures(bench: Bench) -> None:
         raise RuleError(f"`result` must give numbers by name, got {result!r}")
 
 
-@check("see the error: `draw(image, scene)` must give an image of the same size, also where nothing was found")
+@check(
+    "draw with the methods of the canvas, which take pixels of the scene, or scale by `canvas.scale`; draw where "
+    "nothing is detected, too"
+)
 def draws(bench: Bench) -> None:
-    """What the task found can be drawn, also where it is nothing."""
+    """Predictions can be drawn, also where there are none, and lie on their object in an image of any size."""
     if bench.spec.draw is None:
         raise SkipError("it draws nothing")
     for scene in (scenes(bench)[0], scenes(bench, labels=())[0]):
-        drawn = bench.spec.draw(Image.new("RGB", scene.size[::-1]), scene)
-        if not isinstance(drawn, Image.Image) or drawn.size != scene.size[::-1]:
-            raise RuleError(f"`draw` must give an image of {scene.size[::-1]} pixels, got {drawn!r}")
+        for factor in DRAWN_AT:
+            _pixels_changed(bench.spec, scene, factor)
+    if (single := _scene_of_one(bench)) is not None:
+        for factor in DRAWN_AT:
+            _check_placement(_pixels_changed(bench.spec, single, factor), single, factor)
+
+
+def _pixels_changed(spec: TaskSpec, scene: Scene, factor: int) -> npt.NDArray[np.bool_]:
+    """Which pixels [h w] of a gray image, `factor` times as large as the scene, the task draws on."""
+    image = Image.new("RGB", (factor * scene.size[1], factor * scene.size[0]), (128, 128, 128))
+    changed: npt.NDArray[np.bool_] = (np.asarray(draw_task(spec, image, scene).convert("RGB")) != 128).any(axis=-1)
+    return changed
+
+
+def _scene_of_one(bench: Bench) -> Scene | None:
+    """An object far from the middle with example values; None where the task has no ground truth for what it gives."""
+    keys = [key for key in bench.spec.learns_from if key.of == OBJECTS and key in bench.spec.provides]
+    if not keys:
+        return None
+    objects = Objects(torch.tensor([DRAWN_BOX]), torch.tensor(bench.served[:1]))
+    scene = Scene(DRAWN_SIZE, bench.vocabulary, {OBJECTS: objects}, camera=Camera.default(*DRAWN_SIZE))
+    return replace(scene, values={key: example(key, scene) for key in keys})
+
+
+def _check_placement(changed: npt.NDArray[np.bool_], scene: Scene, factor: int) -> None:
+    """Raise RuleError where something is drawn, but nothing on the object or within a tenth of its size around it."""
+    x0, y0, x1, y1 = scene.objects.boxes[0].tolist()
+    margin = 0.1 * max(x1 - x0, y1 - y0)
+    left, top, right, bottom = (round(factor * side) for side in (x0 - margin, y0 - margin, x1 + margin, y1 + margin))
+    if changed.any() and not changed[top:bottom, left:right].any():
+        rows, columns = changed.nonzero()
+        drawn = [int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1]
+        box = [round(factor * side) for side in (x0, y0, x1, y1)]
+        raise RuleError(
+            f"an object at {box} of an image {factor} times as large as the scene is drawn at {drawn}: nothing lies "
+            "on it"
+        )
 
 
 def scenes(bench: Bench, factor: float = 1.0, labels: Sequence[int] | None = None) -> list[Scene]:
@@ -112,19 +155,3 @@ def _check_round_trip(scene: Scene, keys: Sequence[Key[Any, Any]]) -> None:
             raise RuleError(f"{key.name!r} is not there any more")
         if found := difference(scene[key], again[key]):
             raise RuleError(f"{key.name!r} comes back as something else ({found})")
-
-
-def _misplaced(key: Key[Any, Any], value: Any, size: Size) -> str | None:
-    """What is wrong with a value that has a place in the image; None for all others."""
-    found = size
-    if isinstance(value, Masks):
-        found = value.size
-    elif isinstance(value, Panoptic):
-        found = (value.ids.shape[0], value.ids.shape[1])
-    elif isinstance(value, Tensor) and isinstance(key.field, SemanticField | DepthField):
-        found = (value.shape[0], value.shape[1])
-    elif isinstance(value, Keypoints):
-        limits = value.xy.new_tensor([size[1] + 1, size[0] + 1])
-        outside = ((value.xy < -1) | (value.xy > limits)).any(-1) & (value.visibility > 0)
-        return f"lies outside, at {value.xy[outside][0].tolist()}," if bool(outside.any()) else None
-    return None if found == size else f"has {found[0]} x {found[1]} pixels"

@@ -10,30 +10,26 @@ import json
 import math
 import struct
 from collections.abc import Callable, Iterator
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import trimesh
-from jaxtyping import Float
 from trimesh.exchange.gltf import export_glb
 from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
 from scenekit.errors import InputError
 from scenekit.io.files import write_atomically
-from scenekit.keys import BOXES3D, MESHES
+from scenekit.keys import OBJECTS, Key
 from scenekit.scene import Scene
-from scenekit.visualization.camera_view import camera_of, drawable_cuboids
+from scenekit.structures.meshes import Meshes
+from scenekit.visualization.camera_view import camera_of
 from scenekit.visualization.draw import object_colors
 from scenekit.visualization.palette import linear_from_srgb
 
 AXES = np.array([1.0, -1.0, -1.0])
 """From the camera frame (x right, y down, z forward) to that of the files, and back."""
-
-BAR = 0.015
-"""Thickness of the bars that stand for a box, in units of its longest side."""
 
 ROUGHNESS = 0.8
 
@@ -50,10 +46,10 @@ def save_mesh(scene: Scene, path: str | Path) -> None:
     Raises InputError for another suffix, and for scenes in which nothing looked for meshes or 3D boxes.
     """
     write = writer_of(path)
-    if MESHES not in scene and BOXES3D not in scene:
+    if not has_solids(scene):
         raise InputError(
-            "this scene has neither meshes nor 3D boxes, so there is nothing to write in metres; run a model that has"
-            " a task for them, without leaving it out"
+            "this scene has no meshes, 3D boxes or other shapes in space, so there is nothing to write in metres; run a"
+            " model that has a task for them, without leaving it out"
         )
     write(scene, Path(path))
 
@@ -66,46 +62,41 @@ def writer_of(path: str | Path) -> Callable[[Scene, Path], None]:
     return WRITERS[suffix]
 
 
-def solids(scene: Scene) -> Iterator[tuple[int, trimesh.Trimesh]]:
-    """(row, solid) of each object that has a mesh, or else a 3D box, in the camera frame."""
-    meshes = meshes_of(scene)
-    frames = {row: mesh for row, mesh in frames_of(scene).items() if row not in meshes}
-    yield from sorted({**meshes, **frames}.items())
+def has_solids(scene: Scene) -> bool:
+    """Return whether a kind of value of the scene has shapes in space, even if it found none."""
+    return any(True for _ in shapes_in(scene))
 
 
-def meshes_of(scene: Scene) -> dict[int, trimesh.Trimesh]:
-    """The meshes that have faces and finite vertices, by row."""
-    if MESHES not in scene:
-        return {}
-    rows = scene.rows_with(MESHES).nonzero()[:, 0].tolist()
-    found = {row: scene[MESHES].to_trimesh(row) for row in rows}
-    return {row: mesh for row, mesh in found.items() if len(mesh.faces) and np.isfinite(mesh.vertices).all()}
+def solids(scene: Scene, stand_ins: bool = True) -> Iterator[tuple[int, trimesh.Trimesh]]:
+    """Yield the solid of each object that has one.
+
+    Args:
+        scene: A scene with meshes, 3D boxes or other shapes.
+        stand_ins: Whether objects without a finer shape get what stands in for one, such as the frame of a 3D box.
+
+    Yields:
+        The row of an object, and its solid in the camera frame, in metres.
+    """
+    found: dict[int, trimesh.Trimesh] = {}
+    for key, shapes in sorted(shapes_in(scene), key=lambda entry: entry[0].field.stands_in):
+        if stand_ins or not key.field.stands_in:
+            there = scene.rows_with(key).nonzero()[:, 0].tolist()
+            finite = {row: shape for row in there if (shape := usable(shapes, row)) is not None}
+            found = {**finite, **found}
+    yield from sorted(found.items())
 
 
-def frames_of(scene: Scene) -> dict[int, trimesh.Trimesh]:
-    """The 3D boxes as frames of bars, by row."""
-    if BOXES3D not in scene:
-        return {}
-    rows, boxes = drawable_cuboids(scene)
-    parts = (part.detach().cpu().double().numpy() for part in (boxes.center, boxes.size, boxes.rotation))
-    frames = {}
-    for row, center, (width, height, length), rotation in zip(rows, *parts, strict=True):
-        frame = bars(np.array([length, height, width]))
-        frames[row] = trimesh.Trimesh(frame.vertices @ rotation.T + center, frame.faces, process=False)
-    return frames
+def shapes_in(scene: Scene) -> Iterator[tuple[Key[Any, Any], Meshes]]:
+    """Yield the keys of objects whose values are shapes in space, with these."""
+    for key, value in scene.values.items():
+        if key.of == OBJECTS and (shapes := key.field.solids(value)) is not None:
+            yield key, shapes
 
 
-def bars(sides: Float[np.ndarray, "3"]) -> trimesh.Trimesh:
-    """The twelve edges of a box around the origin as bars inside it."""
-    thick = np.minimum(BAR * sides.max(), sides)
-    pieces = []
-    for axis, first, second in product(range(3), (-1, 1), (-1, 1)):
-        place = np.insert([first, second], axis, 0) * (sides - thick) / 2
-        extents = np.where(np.arange(3) == axis, sides, thick)
-        pieces.append(trimesh.creation.box(extents).apply_translation(place))
-    verts = np.concatenate([piece.vertices for piece in pieces])
-    faces = [piece.faces + len(piece.vertices) * n for n, piece in enumerate(pieces)]
-    return trimesh.Trimesh(verts, np.concatenate(faces), process=False)
+def usable(shapes: Meshes, row: int) -> trimesh.Trimesh | None:
+    """Return the mesh of a row; None where it has no faces or vertices that are not finite."""
+    mesh = shapes.to_trimesh(row)
+    return mesh if len(mesh.faces) and np.isfinite(mesh.vertices).all() else None
 
 
 def assembled(scene: Scene) -> trimesh.Scene:

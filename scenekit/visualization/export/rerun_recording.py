@@ -13,24 +13,22 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8, UInt16
+from jaxtyping import UInt8
 
 from scenekit.errors import InputError
 from scenekit.io.files import drafted
 from scenekit.io.images import ImageSource, read_image, rounded
-from scenekit.keys import BOXES3D, MASKS, MESHES
-from scenekit.ops.rotations import matrix_to_quaternion
 from scenekit.scene import Scene
-from scenekit.visualization.camera_view import camera_of, cuboid_text, drawable_cuboids
-from scenekit.visualization.draw import object_colors, object_texts
-from scenekit.visualization.export.mesh_scene import meshes_of, object_name
-from scenekit.visualization.palette import BLACK
+from scenekit.visualization.camera_view import camera_of
+from scenekit.visualization.draw import object_colors, object_texts, tasks_in
+from scenekit.visualization.export.mesh_scene import object_name, solids
 
 SUFFIX = ".rrd"
 
 WORLD = "world"
 CAMERA = f"{WORLD}/camera"
 IMAGE = f"{CAMERA}/image"
+SOLIDS = f"{WORLD}/meshes"
 """Paths in the recording: what is in metres lies under the world, what is in pixels under the image of the camera."""
 
 TIMELINE = "image"
@@ -86,7 +84,7 @@ class Recording:
         self.stream.set_time(TIMELINE, sequence=self.count)
         self.count += 1
         self._add_image(scene, pixels)
-        self._add_world(scene)
+        self._add_values(scene)
 
     def _add_image(self, scene: Scene, pixels: UInt8[np.ndarray, "H W 3"]) -> None:
         """What is in pixels."""
@@ -100,23 +98,22 @@ class Recording:
         boxes = {"array": scene.objects.boxes.numpy(), "array_format": rr.Box2DFormat.XYXY}
         look = {"colors": object_colors(scene), "labels": object_texts(scene)}
         self.stream.log(f"{IMAGE}/boxes", rr.Boxes2D(**boxes, **look))
-        if MASKS in scene:
-            self.stream.log(f"{IMAGE}/masks", rr.SegmentationImage(ids_of_masks(scene)), context_of(scene, rr))
 
-    def _add_world(self, scene: Scene) -> None:
-        """What is in metres."""
+    def _add_values(self, scene: Scene) -> None:
+        """What tasks say of their own, then the solids."""
         rr = self.rerun
-        if BOXES3D in scene:
-            self.stream.log(f"{WORLD}/{BOXES3D.name}", cuboids_of(scene, rr))
-        self.stream.log(f"{WORLD}/{MESHES.name}", rr.Clear(recursive=True))  # those of the image before
-        for row, mesh in meshes_of(scene).items():
+        for spec in tasks_in(scene):
+            for path, shown in ({} if spec.record is None else spec.record(scene)).items():
+                self.stream.log(path, *shown)
+        self.stream.log(SOLIDS, rr.Clear(recursive=True))  # those of the image before
+        for row, mesh in solids(scene, stand_ins=False):
             solid = rr.Mesh3D(
                 vertex_positions=mesh.vertices.astype(np.float32),
                 triangle_indices=mesh.faces.astype(np.uint32),
                 vertex_normals=mesh.vertex_normals.astype(np.float32),
                 albedo_factor=object_colors(scene)[row],
             )
-            self.stream.log(f"{WORLD}/{MESHES.name}/{object_name(scene, row)}", solid)
+            self.stream.log(f"{SOLIDS}/{object_name(scene, row)}", solid)
 
 
 def imported() -> ModuleType:
@@ -132,34 +129,3 @@ def blueprint(rr: ModuleType) -> Any:
     views = rr.blueprint
     space, picture = views.Spatial3DView(origin=WORLD, name="space"), views.Spatial2DView(origin=IMAGE, name="image")
     return views.Blueprint(views.Horizontal(space, picture), collapse_panels=True)
-
-
-def ids_of_masks(scene: Scene) -> UInt16[np.ndarray, "H W"]:
-    """Row + 1 of the object at each pixel, the smaller of two where they overlap; 0 where there is none."""
-    ids = np.zeros(scene.size, dtype=np.uint16)
-    masks = scene[MASKS]
-    for row in sorted(
-        scene.rows_with(MASKS).nonzero()[:, 0].tolist(), key=masks.area.tolist().__getitem__, reverse=True
-    ):
-        ids[masks[[row]].dense[0].numpy()] = row + 1
-    return ids
-
-
-def context_of(scene: Scene, rr: ModuleType) -> Any:
-    """Names and colors of the numbers in the masks; nothing there is see-through."""
-    texts = enumerate(zip(object_texts(scene), object_colors(scene), strict=True), 1)
-    return rr.AnnotationContext([(0, "", (*BLACK, 0)), *((number, text, color) for number, (text, color) in texts)])
-
-
-def cuboids_of(scene: Scene, rr: ModuleType) -> Any:
-    """The 3D boxes."""
-    rows, boxes = drawable_cuboids(scene)
-    texts, colors = scene.names(), object_colors(scene)
-    assumed = camera_of(scene).assumed
-    return rr.Boxes3D(
-        centers=boxes.center.numpy(),
-        half_sizes=boxes.size[:, [2, 1, 0]].numpy() / 2,
-        quaternions=matrix_to_quaternion(boxes.rotation)[:, [1, 2, 3, 0]].numpy(),
-        colors=[colors[row] for row in rows],
-        labels=[cuboid_text(texts[row], boxes, i, assumed) for i, row in enumerate(rows)],
-    )

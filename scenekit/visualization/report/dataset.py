@@ -86,8 +86,8 @@ def overview(found: Inspection) -> list[str]:
     ]
     parts = [section("Labels", table(by_key)), section("Ranges", table(measured))]
     sizes = [(name, found.sizes[name]) for name in SIZES]
-    shapes, predicates = found.shapes.most_common(MOST), found.predicates.most_common(MOST)
-    counted = {"Objects by size": sizes, "Images by size": shapes, "Objects to each other": predicates}
+    counted = {"Objects by size": sizes, "Images by size": found.shapes.most_common(MOST)}
+    counted |= {kind.capitalize(): counts.most_common(MOST) for kind, counts in found.names.items()}
     below_each_other = "".join(section(name, counts_table(counts)) for name, counts in counted.items() if counts)
     return [*parts, f'<div class="stack">{below_each_other}</div>']
 

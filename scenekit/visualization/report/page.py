@@ -1,4 +1,4 @@
-"""One HTML file that shows what a model saw: images, tables and timings, with nothing outside the file.
+"""One HTML file that shows what a model predicts: images, tables and timings, with nothing outside the file.
 
 Letters: H W pixels of the scene.
 """
@@ -7,42 +7,32 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Int
 from PIL import Image
 
+from scenekit.graph.build import has_edges
 from scenekit.io.files import write_atomically
-from scenekit.keys import ATTRIBUTES, BOXES3D, CAPTIONS, KEYPOINTS, MASKS, PANOPTIC, RELATIONS, SEMANTIC
 from scenekit.scene import Scene
-from scenekit.structures.keypoints import ABSENT, VISIBLE
-from scenekit.visualization.birds_eye import draw_birds_eye
-from scenekit.visualization.draw import available_layers, base_image, draw_layers, object_colors, segment_colors
-from scenekit.visualization.palette import label_color
-from scenekit.visualization.report.language import (
-    attribute_cells,
-    caption_cells,
-    described_table,
-    graph_view,
-    numbered,
-    relations_table,
-    worded,
+from scenekit.visualization.draw import (
+    available_layers,
+    base_image,
+    draw_layers,
+    draw_views,
 )
-from scenekit.visualization.report.spatial import solids_link, space_columns
-from scenekit.visualization.report.tables import Column, known, labelled, section, table
+from scenekit.visualization.export.mesh_scene import glb, has_solids
+from scenekit.visualization.report.graph_view import graph_view, numbered
+from scenekit.visualization.report.tables import Column, section, table
+from scenekit.visualization.report.values import image_tables, region_tables
 
 EMBEDDED_SIDE = 1600
 """Larger images are embedded at this longer side; the report is for looking, not for measuring."""
-
-FROM_ABOVE = "from above"
-"""Title of the bird's-eye view."""
 
 QUALITY = 86
 """Of the embedded WebP images: text on them stays clean at about a tenth of the size of PNG."""
@@ -50,26 +40,35 @@ QUALITY = 86
 
 @dataclass(frozen=True)
 class ReportEntry:
-    """One image of a report.
-
-    `image` is RGB, upright and in its original size; `layers` are drawn images by name, as `draw_layers` makes them;
-    `timings` are seconds by name of the step; `truth` is the ground truth, drawn beside the layers that it has too.
-    """
+    """One image of a report."""
 
     name: str
+    """Its title."""
     image: Image.Image
+    """RGB, upright and in its original size."""
     scene: Scene
+    """The predictions, or the annotations of a data set."""
     layers: Mapping[str, Image.Image]
+    """Drawn images by name, as `draw_layers` makes them."""
     timings: Mapping[str, float] = field(default_factory=dict)
-    truth: Scene | None = None
+    """Seconds by name of the step."""
+    ground_truth: Scene | None = None
+    """Is drawn beside the layers that it has too."""
 
 
 def write_report(
     path: str | Path, entries: Sequence[ReportEntry], *, title: str, model_info: Mapping[str, object]
 ) -> None:
-    """Write the report of `entries` to `path`, whole or not at all; missing folders are made.
+    """Write the report, whole or not at all.
 
-    `model_info` is shown at the top by its own names (model, tasks, device, ...), then torch's version and the date.
+    Args:
+        path: The HTML file; missing folders are made.
+        entries: The images.
+        title: The title of the page.
+        model_info: Is shown at the top by its own names (model, tasks, device, ...), then torch's version and the date.
+
+    Raises:
+        InputError: The file cannot be written.
     """
     date = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
     facts = {**model_info, "torch": torch.__version__, "date": date}
@@ -79,7 +78,7 @@ def write_report(
 
 
 def document(title: str, parts: Iterable[str]) -> str:
-    """The page around its parts."""
+    """Return the page around its parts."""
     style = files("scenekit.visualization.report").joinpath("report.css").read_text(encoding="utf-8")
     body = "\n".join(parts)
     return (
@@ -90,40 +89,39 @@ def document(title: str, parts: Iterable[str]) -> str:
 
 
 def header(title: str, facts: Mapping[str, object]) -> str:
-    """Title and what the results were made with."""
+    """Return the title and what the results were made with."""
     pairs = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(words(v))}</dd></div>" for k, v in facts.items())
     return f'<header>\n<h1>{escape(title)}</h1>\n<dl class="facts">{pairs}</dl>\n</header>'
 
 
 def words(value: object) -> str:
-    """A fact as text; collections with commas."""
+    """Return a fact as text; collections with commas."""
     return ", ".join(map(str, value)) if isinstance(value, list | tuple | set | frozenset) else str(value)
 
 
 def summary(entries: Sequence[ReportEntry]) -> str:
-    """All images in one table, with links to their cards."""
+    """Return all images in one table, with links to their cards."""
     links = [f'<a href="#image-{n}">{escape(entry.name)}</a>' for n, entry in enumerate(entries, 1)]
     columns = [
         Column("image", links),
         Column("size", [size_text(entry.scene) for entry in entries]),
         Column("objects", [str(len(entry.scene.objects)) for entry in entries], numeric=True),
     ]
-    if any(entry.truth is not None for entry in entries):
-        counts = ["" if entry.truth is None else str(len(entry.truth.objects)) for entry in entries]
-        columns.append(Column("in truth", counts, numeric=True))
-    columns.append(Column("found", [escape(inventory(entry.scene)) for entry in entries]))
+    if any(entry.ground_truth is not None for entry in entries):
+        counts = ["" if entry.ground_truth is None else str(len(entry.ground_truth.objects)) for entry in entries]
+        columns.append(Column("in ground truth", counts, numeric=True))
+    columns.append(Column("classes", [escape(inventory(entry.scene)) for entry in entries]))
     if any(entry.timings for entry in entries):
         columns.append(Column("time", [milliseconds(sum(entry.timings.values())) for entry in entries], numeric=True))
     return f'<section class="card">\n<header><h2>Summary</h2></header>\n{table(columns)}\n</section>'
 
 
 def card(number: int, entry: ReportEntry) -> str:
-    """Everything about one image; the timings stand below it where comparisons leave room there, else at the end."""
+    """Return all of one image; the timings stand below it where comparisons leave room there, else at the end."""
     timings = timings_table(entry.timings)
-    below, last = (timings, "") if entry.truth is not None else ("", timings)
-    graph, relations = graph_of(entry)
-    parts = (objects_table(entry.scene), segments_table(entry.scene), described_table(entry.scene), relations, last)
-    tables = "\n".join(filter(None, parts))
+    below, last = (timings, "") if entry.ground_truth is not None else ("", timings)
+    graph = graph_of(entry)
+    tables = "\n".join(filter(None, (*region_tables(entry.scene), *image_tables(entry.scene), last)))
     return (
         f'<article class="card" id="image-{number}">\n<header><h2>{escape(entry.name)}</h2>'
         f'<p class="note">{size_text(entry.scene)} · {escape(inventory(entry.scene))}</p></header>\n'
@@ -131,64 +129,71 @@ def card(number: int, entry: ReportEntry) -> str:
     )
 
 
-def graph_of(entry: ReportEntry) -> tuple[str, str]:
-    """The graph beside its image, and the table of relations; nothing where relations were not looked for."""
-    if RELATIONS not in entry.scene:
-        return "", ""
-    graph = entry.scene.graph()
+def graph_of(entry: ReportEntry) -> str:
+    """Return the graph beside its image; nothing where no value of the scene gives edges."""
+    if not has_edges(entry.scene):
+        return ""
     boxes = numbered(base_image(entry.scene, entry.image), entry.scene)
     shown = picture(boxes, f"{entry.name} with the objects of the graph")
-    return graph_view(graph, shown, entry.truth), relations_table(entry.scene, graph)
+    return graph_view(entry.scene.graph(), shown, entry.ground_truth)
 
 
 def views(entry: ReportEntry, below: str) -> str:
-    """The image with what stands `below` it, then its layers and the scene from above.
-
-    They stand beside those of the ground truth where there is one.
-    """
-    truth = {} if entry.truth is None else truth_layers(entry.truth, entry)
+    """Return the image with what stands `below` it, then its layers and further views, beside those of ground truth."""
+    annotated = {} if entry.ground_truth is None else ground_truth_layers(entry.ground_truth, entry)
     found = inventory(entry.scene)
     figures = [f"<div>{figure('image', picture(entry.image, entry.name))}{below}</div>"]
     for name, drawn in entry.layers.items():
         shown = picture(drawn, f"{entry.name} with {name} as predicted: {found}")
-        if name in truth:
-            shown = compared(shown, picture(truth[name], f"{entry.name} with {name} of the ground truth"))
+        if name in annotated:
+            shown = compared(shown, picture(annotated[name], f"{entry.name} with {name} of the ground truth"))
         figures.append(figure(name, shown))
-    if BOXES3D in entry.scene:
-        figures.append(figure(FROM_ABOVE, from_above(entry) + solids_link(entry.name, entry.scene)))
-    return "\n".join(figures)
+    return "\n".join([*figures, *further_views(entry), solids_link(entry.name, entry.scene)])
 
 
-def from_above(entry: ReportEntry) -> str:
-    """The bird's-eye view of the scene, and of its ground truth where that has 3D boxes."""
-    shown = picture(draw_birds_eye(entry.scene), f"{entry.name} seen from above, as predicted")
-    if entry.truth is None or BOXES3D not in entry.truth:
-        return shown
-    return compared(shown, picture(draw_birds_eye(entry.truth), f"{entry.name} seen from above, ground truth"))
+def further_views(entry: ReportEntry) -> Iterator[str]:
+    """Embed the views that tasks bring, such as the one from above, beside those of the ground truth."""
+    annotated = {} if entry.ground_truth is None else draw_views(entry.ground_truth)
+    for name, view in draw_views(entry.scene).items():
+        shown = picture(view, f"{entry.name}, {name} view, as predicted")
+        if name in annotated:
+            shown = compared(shown, picture(annotated[name], f"{entry.name}, {name} view, ground truth"))
+        yield figure(f"{name} view", shown)
 
 
-def compared(prediction: str, truth: str) -> str:
-    """Two views beside each other."""
-    return f'<div class="pair">{captioned(prediction, "prediction")}{captioned(truth, "ground truth")}</div>'
+def solids_link(name: str, scene: Scene) -> str:
+    """Return a link that saves the solids of the scene as a GLB file, which the report itself holds."""
+    if not has_solids(scene):
+        return ""
+    address = f"data:model/gltf-binary;base64,{base64.b64encode(glb(scene)).decode('ascii')}"
+    file = f"{escape(name)}.glb"
+    return f'<p class="note"><a download="{file}" href="{address}">Solids in metres: {file}</a></p>'
 
 
-def truth_layers(truth: Scene, entry: ReportEntry) -> dict[str, Image.Image]:
-    """The entry's layers drawn of its ground truth, as far as that has them."""
-    return draw_layers(truth, entry.image, [name for name in available_layers(truth) if name in entry.layers])
+def compared(prediction: str, ground_truth: str) -> str:
+    """Return two views beside each other."""
+    return f'<div class="pair">{captioned(prediction, "prediction")}{captioned(ground_truth, "ground truth")}</div>'
+
+
+def ground_truth_layers(ground_truth: Scene, entry: ReportEntry) -> dict[str, Image.Image]:
+    """Draw the entry's layers of its ground truth, as far as that has them."""
+    return draw_layers(
+        ground_truth, entry.image, [name for name in available_layers(ground_truth) if name in entry.layers]
+    )
 
 
 def figure(caption: str, content: str) -> str:
-    """A titled view."""
+    """Return a titled view."""
     return f"<figure><figcaption>{escape(caption.capitalize())}</figcaption>{content}</figure>"
 
 
 def captioned(content: str, caption: str) -> str:
-    """One half of a comparison."""
+    """Return one half of a comparison."""
     return f'<div>{content}<p class="note">{escape(caption)}</p></div>'
 
 
 def picture(image: Image.Image, description: str) -> str:
-    """An embedded image that a click or the space bar enlarges."""
+    """Return an embedded image that a click or the space bar enlarges."""
     text = escape(description)
     return (
         f'<label class="zoom"><input type="checkbox" aria-label="Enlarge: {text}">'
@@ -197,7 +202,7 @@ def picture(image: Image.Image, description: str) -> str:
 
 
 def data_uri(image: Image.Image) -> str:
-    """The image itself as an address."""
+    """Return the image itself as an address."""
     small = image.convert("RGB")
     small.thumbnail((EMBEDDED_SIDE, EMBEDDED_SIDE))
     buffer = io.BytesIO()
@@ -205,62 +210,8 @@ def data_uri(image: Image.Image) -> str:
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def objects_table(scene: Scene) -> str:
-    """Label, score, box and what else is known of each object."""
-    objects = scene.objects
-    if not len(objects):
-        return section("Objects", '<p class="note">none found</p>')
-    boxes = [", ".join(f"{value:.0f}" for value in box) for box in objects.boxes.tolist()]
-    columns = [
-        Column("", list(map(str, range(len(objects)))), numeric=True),
-        Column("label", list(map(labelled, object_colors(scene), scene.names()))),
-    ]
-    if objects.scores is not None:
-        columns.append(Column("score", [f"{score:.2f}" for score in objects.scores.tolist()], numeric=True))
-    columns.append(Column("box x0, y0, x1, y1", boxes, numeric=True))
-    columns.extend(space_columns(scene))
-    if MASKS in scene:
-        areas = scene[MASKS].area.tolist()
-        columns.append(Column("mask px", known([f"{area:,.0f}" for area in areas], scene, MASKS), numeric=True))
-    if KEYPOINTS in scene and any(counts := known(keypoint_counts(scene), scene, KEYPOINTS)):
-        columns.append(Column("keypoints visible", counts, numeric=True))
-    if ATTRIBUTES in scene:
-        columns.append(Column(ATTRIBUTES.name, attribute_cells(scene)))
-    if CAPTIONS in scene:
-        columns.append(Column("description", caption_cells(scene)))
-    return section("Objects", worded(columns) if {ATTRIBUTES, CAPTIONS} & set(scene.values) else table(columns))
-
-
-def keypoint_counts(scene: Scene) -> list[str]:
-    """`visible / all that are in the image` of each object."""
-    visibility = scene[KEYPOINTS].visibility
-    visible, present = (visibility == VISIBLE).sum(1).tolist(), (visibility != ABSENT).sum(1).tolist()
-    return [f"{a} / {b}" if b else "" for a, b in zip(visible, present, strict=True)]
-
-
-def segments_table(scene: Scene) -> str:
-    """Panoptic segments, or else the labels of the semantic map, with the part of the image they cover."""
-    names, things = scene.vocabulary.labels, len(scene.vocabulary.things)
-    if PANOPTIC in scene:
-        panoptic = scene[PANOPTIC]
-        colors, shares = segment_colors(scene, panoptic), shares_of(panoptic.ids)
-        rows = [(colors[s.id], s.label, shares.get(s.id, 0.0)) for s in panoptic.segments]
-    elif SEMANTIC in scene:
-        shares = shares_of(scene[SEMANTIC])
-        rows = [(label_color(n, muted=n >= things), n, share) for n, share in shares.items() if 0 <= n < len(names)]
-    else:
-        return ""
-    rows.sort(key=lambda row: -row[2])
-    columns = [
-        Column("label", [labelled(color, names[label]) for color, label, _ in rows]),
-        Column("kind", ["thing" if label < things else "stuff" for _, label, _ in rows]),
-        Column("of image", [f"{share:.1%}" for *_, share in rows], numeric=True),
-    ]
-    return section("Segments", table(columns)) if rows else section("Segments", '<p class="note">none found</p>')
-
-
 def timings_table(timings: Mapping[str, float]) -> str:
-    """Milliseconds by step, with a bar each."""
+    """Return the table of milliseconds by step, with a bar each."""
     if not timings:
         return ""
     longest = max(max(timings.values()), 1e-9)
@@ -274,22 +225,16 @@ def timings_table(timings: Mapping[str, float]) -> str:
 
 
 def inventory(scene: Scene) -> str:
-    """`2 x chair, lamp`: what is in the scene."""
+    """Return what is in the scene, such as `2 × chair, lamp`."""
     counts = scene.counts().items()
     return ", ".join(name if count == 1 else f"{count} × {name}" for name, count in counts) or "no objects"
 
 
-def shares_of(ids: Int[torch.Tensor, "H W"]) -> dict[int, float]:
-    """The part of a map that each of its values covers."""
-    values, counts = np.unique(ids.cpu().numpy(), return_counts=True)
-    return {int(v): int(c) / ids.numel() for v, c in zip(values, counts, strict=True)}
-
-
 def size_text(scene: Scene) -> str:
-    """`width x height`."""
+    """Return `width × height`."""
     return f"{scene.size[1]} × {scene.size[0]}"
 
 
 def milliseconds(seconds: float) -> str:
-    """Whole milliseconds, tenths where they are few."""
+    """Return whole milliseconds, tenths where they are few."""
     return f"{1000 * seconds:.0f} ms" if seconds >= 0.01 else f"{1000 * seconds:.1f} ms"

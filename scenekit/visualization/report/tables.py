@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
-from scenekit.keys import Key
-from scenekit.scene import Scene
 from scenekit.visualization.palette import Color, to_hex
 
 
@@ -35,11 +32,16 @@ def table(columns: Sequence[Column]) -> str:
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def known(cells: Sequence[str], scene: Scene, key: Key[Any, Any]) -> list[str]:
-    """Cells of the rows that carry the key, blanks for the others."""
-    return [cell if there else "" for cell, there in zip(cells, scene.rows_with(key).tolist(), strict=True)]
-
-
 def labelled(color: Color, name: str) -> str:
     """A name with its color, as in the images."""
     return f'<span class="swatch" style="background:{to_hex(color)}"></span>{escape(name)}'
+
+
+def worded(columns: Sequence[Column]) -> str:
+    """Return a table in which texts may take several lines."""
+    return f'<div class="folded">{table(columns)}</div>'
+
+
+def remainder(shown: int, there: int) -> str:
+    """`and 12 more`, where there are more."""
+    return f'<p class="note">and {there - shown:,} more</p>' if there > shown else ""

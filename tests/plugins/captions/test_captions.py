@@ -21,9 +21,9 @@ from scenekit.visualization import draw_layers
 from scenekit.weights.transfer import transfer
 from scenekit_plugins.captions import prepared, texts_of
 from scenekit_plugins.captions.config import CaptionConfig, TokenizerConfig
-from scenekit_plugins.captions.decoder import Written
+from scenekit_plugins.captions.decoder import GeneratedTokens
 from scenekit_plugins.captions.draw import LONGEST, described_regions, draw_captions, region_texts
-from scenekit_plugins.captions.head import CaptionHead, lots_of
+from scenekit_plugins.captions.head import CaptionHead, uniform_numbers
 from scenekit_plugins.captions.tokenizer import CaptionTokenizer, word_level
 from tests.tiny import VOCABULARY, batch, config, sample
 
@@ -111,7 +111,7 @@ def test_loss_by_hand(model: SceneModel) -> None:
     head = head_of(model)
     with torch.no_grad():
         outputs = model(images, targets, given)
-        read = head.decoder.read(outputs.board.pool(given[PHRASES], head.config.pooled))
+        read = head.decoder.encode(outputs.board.pool(given[PHRASES], head.config.pooled))
         total, count = 0.0, 0
         for row, text in enumerate(["a person", "the cup on the left", "a cup"]):
             tokens = [*head.tokenizer.encode(text), head.tokenizer.end]
@@ -209,7 +209,7 @@ def test_log_probabilities_and_scores_by_hand(model: SceneModel) -> None:
     head = head_of(model)
     cup, end, pad = head.tokenizer.encode("cup")[0], head.tokenizer.end, head.tokenizer.pad
     logs = torch.tensor([[-1.0, -3.0, 0.0], [-1.0, -2.0, -3.0], [-0.5, 0.0, 0.0]])
-    captions = head.captions(Written(torch.tensor([[cup, end, pad], [cup, cup, cup], [end, pad, pad]]), logs))
+    captions = head.captions(GeneratedTokens(torch.tensor([[cup, end, pad], [cup, cup, cup], [end, pad, pad]]), logs))
     assert captions.texts == (("cup",), ("cup cup cup",), ("",))
     assert captions.log_probs is not None and captions.scores is not None
     assert captions.log_probs.isnan().tolist() == [[False, False, True], [False] * 3, [False, True, True]]
@@ -239,8 +239,8 @@ def test_equal_seeds_draw_equal_texts() -> None:
 def test_lots_follow_the_image() -> None:
     regions = Regions(torch.zeros(3, 4), torch.tensor([0, 1, 1]))
     images = ImageBatch(torch.zeros(2, 3, 8, 8), ((8, 8),) * 2, ((8, 8),) * 2, seeds=(5, 6))
-    lots = lots_of(images, regions.image_index, 4, "tests")
-    swapped = lots_of(replace(images, seeds=(6, 5)), torch.tensor([0, 0, 1]), 4, "tests")
+    lots = uniform_numbers(images, regions.image_index, 4, "tests")
+    swapped = uniform_numbers(replace(images, seeds=(6, 5)), torch.tensor([0, 0, 1]), 4, "tests")
     assert torch.equal(lots[1:], swapped[:2]) and torch.equal(lots[0], swapped[2])
 
 

@@ -1,4 +1,4 @@
-"""Both decoders write what they would say themselves, and learn what they are taught."""
+"""Both decoders write what they would say themselves, and learn what they are forced."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from scenekit_plugins.captions.config import (
     TokenizerConfig,
     TransformerConfig,
 )
-from scenekit_plugins.captions.decoder import CaptionDecoder, Written, lesson
+from scenekit_plugins.captions.decoder import CaptionDecoder, GeneratedTokens, teacher_forcing
 from scenekit_plugins.captions.lstm import LstmDecoder
 from scenekit_plugins.captions.tokenizer import CaptionTokenizer, trained, word_level
 
@@ -57,18 +57,18 @@ def pooled(rows: int = ROWS) -> Tensor:
 
 def read(decoder: CaptionDecoder, rows: int = ROWS) -> Tensor:
     """With the image: each region is brighter than the one before."""
-    return decoder.read(pooled(rows), torch.linspace(-1, 1, ROWS)[:rows, None].expand(rows, SEEN))
+    return decoder.encode(pooled(rows), torch.linspace(-1, 1, ROWS)[:rows, None].expand(rows, SEEN))
 
 
-def write(decoder: CaptionDecoder, dice: Tensor | None = None, rows: int = ROWS, **options: Any) -> Written:
-    dice = torch.rand(rows, LIMIT, generator=torch.Generator().manual_seed(2)) if dice is None else dice
+def write(decoder: CaptionDecoder, uniform: Tensor | None = None, rows: int = ROWS, **options: Any) -> GeneratedTokens:
+    uniform = torch.rand(rows, LIMIT, generator=torch.Generator().manual_seed(2)) if uniform is None else uniform
     with torch.no_grad():
-        return decoder.write(read(decoder, rows), LIMIT, SearchConfig.model_validate(options), dice)
+        return decoder.generate(read(decoder, rows), LIMIT, SearchConfig.model_validate(options), uniform)
 
 
-def texts(written: Written) -> list[tuple[int, ...]]:
-    there = written.there(TOKENIZER.end)
-    return [tuple(row[mask].tolist()) for row, mask in zip(written.tokens, there, strict=True)]
+def texts(written: GeneratedTokens) -> list[tuple[int, ...]]:
+    is_text = written.text_mask(TOKENIZER.end)
+    return [tuple(row[mask].tolist()) for row, mask in zip(written.tokens, is_text, strict=True)]
 
 
 @pytest.mark.parametrize("kind", DECODERS)
@@ -79,10 +79,10 @@ def test_log_probabilities_are_those_of_teacher_forcing(kind: str, options: dict
     assert len(set(texts(written))) > 1, "regions should differ, to tell them apart"
     into = torch.cat((torch.full((ROWS, 1), TOKENIZER.start), written.tokens[:, :-1]), dim=1)
     with torch.no_grad():
-        taught = decoder(read(decoder), into).gather(2, written.tokens[..., None])[..., 0]
-    there = written.there(TOKENIZER.end)
-    torch.testing.assert_close(written.log_probs[there], taught[there], rtol=1e-4, atol=1e-5)
-    assert not written.log_probs[~there].any()
+        forced = decoder(read(decoder), into).gather(2, written.tokens[..., None])[..., 0]
+    is_text = written.text_mask(TOKENIZER.end)
+    torch.testing.assert_close(written.log_probs[is_text], forced[is_text], rtol=1e-4, atol=1e-5)
+    assert not written.log_probs[~is_text].any()
 
 
 @pytest.mark.parametrize("kind", DECODERS)
@@ -91,14 +91,14 @@ def test_says_one_thing_or_another(kind: str) -> None:
     decoder = made(kind)
     said = decoder(read(decoder), torch.full((ROWS, 1), TOKENIZER.start)).exp()
     torch.testing.assert_close(said.sum(-1), torch.ones(ROWS, 1))
-    assert not said[..., list(TOKENIZER.unwritten)].any()
+    assert not said[..., list(TOKENIZER.suppressed)].any()
 
 
 @pytest.mark.parametrize("kind", DECODERS)
 @pytest.mark.parametrize("options", SEARCHES)
 def test_a_region_is_described_alone_as_among_others(kind: str, options: dict[str, Any]) -> None:
-    decoder, dice = made(kind), torch.rand(ROWS, LIMIT)
-    assert texts(write(decoder, dice, **options))[:3] == texts(write(decoder, dice[:3], rows=3, **options))
+    decoder, uniform = made(kind), torch.rand(ROWS, LIMIT)
+    assert texts(write(decoder, uniform, **options))[:3] == texts(write(decoder, uniform[:3], rows=3, **options))
 
 
 @pytest.mark.parametrize("kind", DECODERS)
@@ -116,13 +116,13 @@ def test_remembered_keys_and_values_change_nothing(options: dict[str, Any]) -> N
 
 def test_both_searches_find_the_best_text() -> None:
     """With beams for everything, transformers' search and ours: both against every text there is."""
-    vocabulary = [token for token in range(len(TOKENIZER)) if token not in TOKENIZER.unwritten]
+    vocabulary = [token for token in range(len(TOKENIZER)) if token not in TOKENIZER.suppressed]
     for kind in DECODERS:
         decoder, limit = made(kind), 3
         with torch.no_grad():
             region = read(decoder, 2)
             config = SearchConfig(method="beam", beams=125, length_penalty=1.0)
-            found = texts(decoder.write(region, limit, config, torch.rand(2, limit)))
+            found = texts(decoder.generate(region, limit, config, torch.rand(2, limit)))
             for row in range(2):
                 score = {t: _score(decoder, region[row : row + 1], t) for t in _every_text(vocabulary, limit)}
                 assert found[row] == max(score, key=lambda t: score[t])
@@ -148,11 +148,11 @@ def test_learns_to_tell_regions_apart(kind: str) -> None:
     torch.manual_seed(0)
     decoder = made(kind, loudness=0.1, dropout=0.0).train()
     sayings = ["red cup", "blue ball", "cup", "red red ball blue"]
-    taught = lesson(TOKENIZER, [TOKENIZER.encode(text) for text in sayings], LIMIT)
+    forced = teacher_forcing(TOKENIZER, [TOKENIZER.encode(text) for text in sayings], LIMIT)
     optimizer = torch.optim.Adam(decoder.parameters(), lr=0.01)
     for _ in range(200):
-        said = decoder(read(decoder, 4), taught.into)
-        loss = F.nll_loss(said.flatten(0, 1), taught.out.flatten(), ignore_index=-1)
+        said = decoder(read(decoder, 4), forced.inputs)
+        loss = F.nll_loss(said.flatten(0, 1), forced.targets.flatten(), ignore_index=-1)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -168,15 +168,15 @@ def test_lessons_by_hand() -> None:
         TOKENIZER.pad,
     )
     assert TOKENIZER.unknown is not None
-    taught = lesson(TOKENIZER, [(red, cup), (cup,), (red, TOKENIZER.unknown, cup), (red,) * 9], limit=4)
-    assert taught.into.tolist() == [
+    forced = teacher_forcing(TOKENIZER, [(red, cup), (cup,), (red, TOKENIZER.unknown, cup), (red,) * 9], limit=4)
+    assert forced.inputs.tolist() == [
         [start, red, cup, pad, pad],
         [start, cup, pad, pad, pad],
         [start, red, TOKENIZER.unknown, cup, pad],
         [start, red, red, red, red],
     ]
     # Padding, unknown words, and the end of a text that was cut off are not learned.
-    assert taught.out.tolist() == [
+    assert forced.targets.tolist() == [
         [red, cup, end, -1, -1],
         [cup, end, -1, -1, -1],
         [red, -1, cup, end, -1],
@@ -186,8 +186,10 @@ def test_lessons_by_hand() -> None:
 
 def test_padding_gets_no_gradient() -> None:
     decoder = made("lstm")
-    taught = lesson(TOKENIZER, [TOKENIZER.encode("red cup ball"), TOKENIZER.encode("cup")], LIMIT)
-    F.nll_loss(decoder(read(decoder, 2), taught.into).flatten(0, 1), taught.out.flatten(), ignore_index=-1).backward()
+    forced = teacher_forcing(TOKENIZER, [TOKENIZER.encode("red cup ball"), TOKENIZER.encode("cup")], LIMIT)
+    F.nll_loss(
+        decoder(read(decoder, 2), forced.inputs).flatten(0, 1), forced.targets.flatten(), ignore_index=-1
+    ).backward()
     assert isinstance(decoder, LstmDecoder)
     assert decoder.words.weight.grad is not None and not decoder.words.weight.grad[TOKENIZER.pad].any()
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from scenekit_plugins.captions.config import SearchConfig
-from scenekit_plugins.captions.decoder import Written
-from scenekit_plugins.captions.search import Marks, drawn_tokens, search, select, warped
+from scenekit_plugins.captions.decoder import GeneratedTokens
+from scenekit_plugins.captions.search import SpecialTokens, drawn_tokens, search, select, warped
 
 PAD, START, END, A, B = range(5)
-MARKS = Marks(START, END, PAD)
+SPECIAL = SpecialTokens(START, END, PAD)
 TOKENS, ROWS, LIMIT = 5, 6, 4
 
 
@@ -50,14 +50,16 @@ def every_text(limit: int) -> list[tuple[int, ...]]:
     return [*ended, *itertools.product((A, B), repeat=limit)]
 
 
-def texts(written: Written) -> list[tuple[int, ...]]:
-    there = written.there(END)
-    return [tuple(tokens[mask].tolist()) for tokens, mask in zip(written.tokens, there, strict=True)]
+def texts(written: GeneratedTokens) -> list[tuple[int, ...]]:
+    is_text = written.text_mask(END)
+    return [tuple(tokens[mask].tolist()) for tokens, mask in zip(written.tokens, is_text, strict=True)]
 
 
-def found(net: Chance, rows: int = ROWS, limit: int = LIMIT, dice: Tensor | None = None, **options: Any) -> Written:
-    dice = torch.rand(rows, limit) if dice is None else dice
-    return search(net.step, net.begin(rows), MARKS, limit, SearchConfig.model_validate(options), dice)
+def found(
+    net: Chance, rows: int = ROWS, limit: int = LIMIT, uniform: Tensor | None = None, **options: Any
+) -> GeneratedTokens:
+    uniform = torch.rand(rows, limit) if uniform is None else uniform
+    return search(net.step, net.begin(rows), SPECIAL, limit, SearchConfig.model_validate(options), uniform)
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.7, 1.0])
@@ -108,9 +110,9 @@ def test_log_probabilities_are_those_of_the_text(options: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("options", [{}, {"method": "beam", "beams": 3}, {"method": "sampling"}])
 def test_a_region_has_the_same_text_alone_and_among_others(options: dict[str, Any]) -> None:
-    dice = torch.rand(ROWS, LIMIT)
-    together = texts(found(Chance(), dice=dice, **options))
-    alone = [texts(found(Chance(), rows=n + 1, dice=dice[: n + 1], **options))[n] for n in range(ROWS)]
+    uniform = torch.rand(ROWS, LIMIT)
+    together = texts(found(Chance(), uniform=uniform, **options))
+    alone = [texts(found(Chance(), rows=n + 1, uniform=uniform[: n + 1], **options))[n] for n in range(ROWS)]
     assert together == alone
 
 

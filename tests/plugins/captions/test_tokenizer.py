@@ -52,7 +52,7 @@ def test_words_and_back() -> None:
     assert tokenizer.decode(tokenizer.encode("A RED, red cup!")) == "a red red cup"
     assert tokenizer.decode([*tokenizer.encode("the cup"), tokenizer.end, *tokenizer.encode("zebra")]) == "the cup"
     assert tokenizer.encode("a blue cup")[1] == tokenizer.unknown
-    assert set(tokenizer.unwritten) == {tokenizer.pad, tokenizer.start, tokenizer.unknown}
+    assert set(tokenizer.suppressed) == {tokenizer.pad, tokenizer.start, tokenizer.unknown}
 
 
 @pytest.mark.parametrize("text", STRANGE)

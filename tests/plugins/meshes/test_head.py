@@ -24,7 +24,7 @@ from scenekit_plugins.masks import MaskConfig, MaskHead
 from scenekit_plugins.meshes import scenekit_tasks
 from scenekit_plugins.meshes.config import MeshConfig, configured
 from scenekit_plugins.meshes.grids import surfaces
-from scenekit_plugins.meshes.head import MeshHead, RawMeshes, drawn_by, refined_rows, shape_truth
+from scenekit_plugins.meshes.head import MeshHead, RawMeshes, generator_of, refined_rows, shape_targets
 from scenekit_plugins.meshes.ops import ico_sphere, sample_points_from_meshes
 from tests.plugins.kit import CORE, CUP, PERSON, VOCABULARY, finite_gradients, pyramid, regions, targets
 from tests.plugins.meshes.names import EXTENT, MASKS, REFINEMENT, theirs
@@ -139,7 +139,7 @@ def test_true_shapes_come_back_at_their_place() -> None:
     losses = ours.loss(RawMeshes(logits, logs, torch.arange(2), meshes, ()), board, truth)
     (gradient,) = torch.autograd.grad(losses["voxel"], logits)
     full = gradient < 0  # where the loss falls as the logit rises
-    extents = shape_truth(board.images, objects, truth).extents.log()
+    extents = shape_targets(board.images, objects, truth).extents.log()
     torch.testing.assert_close(losses["extent"], extents.abs().mean())
     placed = ours.decode(RawMeshes(logits, extents, torch.arange(2), surfaces(full, 5000, "corner"), ()), board)
     points, true_points = (sample_points_from_meshes(each, 2000) for each in (placed, meshes))
@@ -206,7 +206,7 @@ def test_what_cannot_be_right_teaches_nothing() -> None:
     bad = Meshes.from_lists(verts, faces)
     truth = targets({MESHES: bad, BOXES3D: boxes, VOXELS: torch.ones(6, 4, 4, 4)}, objects)
     ours, board = head(), view(objects, boxes)
-    assert shape_truth(board.images, objects, truth).usable.tolist() == [True, False, True, False, False, False]
+    assert shape_targets(board.images, objects, truth).usable.tolist() == [True, False, True, False, False, False]
     raw = ours(board)
     losses = ours.loss(raw, board, truth)
     assert all(loss.isfinite() for loss in losses.values()) and finite_gradients(total(losses), ours)
@@ -278,14 +278,14 @@ def test_while_learning_few_regions_are_refined_those_of_different_objects_first
     images = ImageBatch(torch.zeros(2, 3, 8, 8), ((8, 8),) * 2, ((8, 8),) * 2, seeds=(3, 4))
     picked = set()
     for seed in range(30):
-        rows = refined_rows(objects, 3, drawn_by(replace(images, seeds=(seed, 4)), "test"))
+        rows = refined_rows(objects, 3, generator_of(replace(images, seeds=(seed, 4)), "test"))
         assert objects.matched is not None and objects.matched[rows].tolist() == [0, 1, 2, 3, 3]
         picked.add(int(rows[0]))
     assert picked == {0, 1, 2}
-    again = [refined_rows(objects, 1, drawn_by(images, "test")).tolist() for _ in range(2)]
+    again = [refined_rows(objects, 1, generator_of(images, "test")).tolist() for _ in range(2)]
     assert again[0] == again[1] and len(again[0]) == 2
-    assert len(refined_rows(objects, None, drawn_by(images, "test"))) == 7
-    assert len(refined_rows(replace(objects, matched=None), 1, drawn_by(images, "test"))) == 7
+    assert len(refined_rows(objects, None, generator_of(images, "test"))) == 7
+    assert len(refined_rows(replace(objects, matched=None), 1, generator_of(images, "test"))) == 7
 
 
 def test_regions_that_are_not_refined_have_no_mesh_meanwhile() -> None:

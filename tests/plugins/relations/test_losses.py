@@ -16,8 +16,8 @@ from scenekit.structures import ImageBatch, Regions, Relations
 from scenekit_plugins.relations.config import RelationConfig
 from scenekit_plugins.relations.counts import PredicateCounts
 from scenekit_plugins.relations.losses import (
-    PairTruth,
-    TrueRelations,
+    PairTargets,
+    TargetRelations,
     balanced_weights,
     count_pairs,
     label_loss,
@@ -53,11 +53,11 @@ def targets(first: Relations | None, second: Relations | None, **changes: Any) -
     return Targets({OBJECTS: truth(**changes)}, {RELATIONS: [first, second]}, {RELATIONS: valid})
 
 
-def true(first: Relations | None, second: Relations | None) -> TrueRelations:
-    return TrueRelations.of(targets(first, second), len(PREDICATES))
+def true(first: Relations | None, second: Relations | None) -> TargetRelations:
+    return TargetRelations.of(targets(first, second), len(PREDICATES))
 
 
-def holding(found: TrueRelations, subject: int, target: int) -> list[bool]:
+def holding(found: TargetRelations, subject: int, target: int) -> list[bool]:
     return [bool(value) for value in found.between(torch.tensor([subject]), torch.tensor([target]))[0]]
 
 
@@ -90,10 +90,10 @@ def test_what_is_known_of_pairs_of_detections() -> None:
     seen = objects([0, 1, 1, -1, 2, 3], [0, 0, 0, 0, 1, 1])
     pairs = torch.tensor([[0, 1], [0, 2], [1, 2], [0, 3], [4, 5]])
     exhaustive = torch.tensor([True, True])
-    known = PairTruth.of(found, seen, pairs, exhaustive)
+    known = PairTargets.of(found, seen, pairs, exhaustive)
     assert known.related.tolist() == [True, True, False, False, False]
     assert known.known.tolist() == [True, True, False, True, False]  # one object twice; an image without relations
-    partly = PairTruth.of(found, seen, pairs, torch.tensor([False, True]))
+    partly = PairTargets.of(found, seen, pairs, torch.tensor([False, True]))
     assert partly.known.tolist() == [True, True, False, False, False]  # the unmatched one may be anything
 
 
@@ -101,7 +101,7 @@ def test_counting_all_pairs_of_the_ground_truth() -> None:
     counts = PredicateCounts(THINGS, PREDICATES, smoothing=1.0)
     told = targets(relations((0, 1, ON)), relations((2, 0, LEFT), (2, 0, ON)))
     crowd = torch.tensor([False, False, False, True, False])
-    count_pairs(counts, TrueRelations.of(told, 2), truth(crowd=crowd))
+    count_pairs(counts, TargetRelations.of(told, 2), truth(crowd=crowd))
     # First image: cup on table, table to cup nothing. Second, without the group: cup to table nothing, back both.
     assert counts.counts[0, 1].tolist() == [1, 0, 1] and counts.counts[1, 0].tolist() == [1, 1, 1]
     assert not counts.counts[0, 0].any() and not counts.counts[1, 1].any()
@@ -112,10 +112,10 @@ def images(*seeds: int) -> ImageBatch:
     return ImageBatch(torch.zeros(len(seeds), 3, *size), (size,) * len(seeds), (size,) * len(seeds), seeds=seeds)
 
 
-def many_pairs() -> PairTruth:
+def many_pairs() -> PairTargets:
     holds = torch.zeros(40, 2, dtype=torch.bool)
     holds[:15, 0] = True
-    return PairTruth(holds, torch.arange(40) != 3)
+    return PairTargets(holds, torch.arange(40) != 3)
 
 
 def test_pairs_are_sampled_by_the_seed_of_their_image() -> None:
@@ -185,7 +185,7 @@ def test_relatedness_of_known_pairs_only() -> None:
 
 
 def test_nothing_to_learn_from_is_zero_not_nan() -> None:
-    none = PairTruth(torch.zeros(0, 2, dtype=torch.bool), torch.zeros(0, dtype=torch.bool))
+    none = PairTargets(torch.zeros(0, 2, dtype=torch.bool), torch.zeros(0, dtype=torch.bool))
     assert float(predicate_loss(torch.zeros(0, 3), none.predicates, fresh(), RelationConfig())) == 0
     assert float(relatedness_loss(torch.zeros(0), none)) == 0
     nobody = Regions(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))

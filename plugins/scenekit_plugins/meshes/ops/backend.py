@@ -9,8 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import ModuleType
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from scenekit.errors import InputError, nearest
 
@@ -18,8 +17,7 @@ BACKENDS = ("torch", "pytorch3d")
 VARIABLE = "SCENEKIT_MESH_BACKEND"
 """The environment variable that names the backend where no `use_backend` does."""
 
-P = ParamSpec("P")
-R = TypeVar("R")
+Function = TypeVar("Function", bound=Callable[..., Any])
 _chosen: ContextVar[str | None] = ContextVar("mesh_backend", default=None)
 
 
@@ -44,21 +42,21 @@ def has_pytorch3d() -> bool:
     return found is not None and found.origin is not None  # a folder of that name without a package has none
 
 
-def with_backends(function: Callable[P, R]) -> Callable[P, R]:
-    """The function itself on torch; on another backend the one of the same name there."""
+def on_backend(function: Function) -> Function:
+    """Return a function that runs `function` on torch, and on pytorch3d the one of the same name in its backend.
+
+    Args:
+        function: An operation in pure torch.
+    """
 
     @functools.wraps(function)
-    def chosen(*args: P.args, **kwargs: P.kwargs) -> R:
+    def chosen(*args: Any, **kwargs: Any) -> Any:
         if current_backend() == "torch":
             return function(*args, **kwargs)
-        other = cast(Callable[P, R], getattr(_pytorch3d(), function.__name__))
-        return other(*args, **kwargs)
+        module = importlib.import_module("scenekit_plugins.meshes.ops.pytorch3d_backend")
+        return getattr(module, function.__name__)(*args, **kwargs)
 
-    return chosen
-
-
-def _pytorch3d() -> ModuleType:
-    return importlib.import_module("scenekit_plugins.meshes.ops.pytorch3d_backend")
+    return cast(Function, chosen)
 
 
 def _usable(name: str) -> str:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from scenekit.errors import InputError
-from scenekit_plugins.meshes.ops.backend import with_backends
-from scenekit_plugins.meshes.ops.checks import require_one_of
-from scenekit_plugins.meshes.ops.neighbors import (
+from scenekit_plugins.meshes.ops.checks import (
+    PointReduction,
+    Reduction,
+    Term,
     check_clouds,
+    check_normals_and_weights,
+    check_reductions,
+)
+from scenekit_plugins.meshes.ops.neighbors import (
     distances,
     knn_gather,
     lengths_of,
@@ -21,12 +25,7 @@ from scenekit_plugins.meshes.ops.neighbors import (
     nearest_points,
 )
 
-Reduction = Literal["mean", "sum"] | None
-PointReduction = Literal["mean", "sum", "max"] | None
-Term = Tensor | tuple[Tensor, Tensor]
 
-
-@with_backends
 def chamfer_distance(
     x: Float[Tensor, "N P D"],
     y: Float[Tensor, "N Q D"],
@@ -50,9 +49,9 @@ def chamfer_distance(
     Points beyond a length count for nothing; to a cloud without points the distance is 0, and that of normals 1.
     Equations 2 and 3 of Gkioxari et al., Mesh R-CNN. Memory does not grow with P x Q.
     """
-    check_options(batch_reduction, point_reduction, x_normals, y_normals)
+    check_reductions(batch_reduction, point_reduction, x_normals is not None or y_normals is not None)
     check_clouds(x, y, x_lengths, y_lengths, norm)
-    check_companions(x, y, x_normals, y_normals, weights)
+    check_normals_and_weights(x, y, x_normals, y_normals, weights)
     first, second = _Clouds(x, x_lengths, x_normals), _Clouds(y, y_lengths, y_normals)
     if single_directional:
         to_y, _ = nearest_points(x, y, x_lengths, y_lengths, norm, 1)
@@ -144,28 +143,3 @@ class _Reduction(NamedTuple):
 
 def _where(condition: Tensor, value: Tensor) -> Tensor:
     return torch.where(condition, value, 0)
-
-
-def check_options(
-    batch_reduction: str | None, point_reduction: str | None, x_normals: Tensor | None, y_normals: Tensor | None
-) -> None:
-    """Raise unless the reductions go together."""
-    require_one_of(batch_reduction, ("mean", "sum", None), "batch_reduction")
-    require_one_of(point_reduction, ("mean", "sum", "max", None), "point_reduction")
-    if point_reduction is None and batch_reduction is not None:
-        raise InputError(
-            "point_reduction None leaves nothing to reduce over the batch: set batch_reduction to None too"
-        )
-    if point_reduction == "max" and (x_normals is not None or y_normals is not None):
-        raise InputError('point_reduction "max" is a distance of positions alone: leave the normals out')
-
-
-def check_companions(
-    x: Tensor, y: Tensor, x_normals: Tensor | None, y_normals: Tensor | None, weights: Tensor | None
-) -> None:
-    """Raise unless normals and weights are of these clouds."""
-    for points, normals in ((x, x_normals), (y, y_normals)):
-        if normals is not None and normals.shape != points.shape:
-            raise InputError(f"a normal for each point expected, {list(points.shape)}, got {list(normals.shape)}")
-    if weights is not None and (weights.shape != x.shape[:1] or bool((weights < 0).any())):
-        raise InputError(f"weights must be {len(x)} numbers from 0 on, got {weights.tolist()}")

@@ -1,5 +1,4 @@
-"""Graph convolutions on the edges of meshes. Letters: V vertices, E edges, L links between rows,
-C channels in, K channels out."""
+"""Sums over the neighbors of vertices. Letters: V vertices, E edges, L links between rows, C channels."""
 
 from __future__ import annotations
 
@@ -7,42 +6,12 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from scenekit.errors import InputError
-from scenekit_plugins.meshes.ops.backend import with_backends
-from scenekit_plugins.meshes.ops.checks import require_one_of
+from scenekit_plugins.meshes.ops.checks import check_edges
 
 
-class GraphConv(nn.Module):
-    """y_i = w0(x_i) + sum over the neighbors j of w1(x_j), both with a bias: eq. 1 of Gkioxari et al., Mesh R-CNN.
-
-    `init` "normal" draws weights with a standard deviation of 0.01 and no bias; "zero" makes all weights zero and
-    leaves the biases as torch draws them. `directed`: an edge (a, b) adds to a alone, what b has.
-    """
-
-    def __init__(self, input_dim: int, output_dim: int, init: str = "normal", directed: bool = False) -> None:
-        super().__init__()
-        require_one_of(init, ("normal", "zero"), "init")
-        self.input_dim, self.output_dim, self.directed = input_dim, output_dim, directed
-        self.w0, self.w1 = nn.Linear(input_dim, output_dim), nn.Linear(input_dim, output_dim)
-        for linear in (self.w0, self.w1):
-            if init == "zero":
-                nn.init.zeros_(linear.weight)
-            else:
-                nn.init.normal_(linear.weight, std=0.01)
-                nn.init.zeros_(linear.bias)
-
-    def forward(self, verts: Float[Tensor, "V C"], edges: Int[Tensor, "E 2"]) -> Float[Tensor, "V K"]:
-        """Features of vertices, and the rows that each edge joins."""
-        if verts.ndim != 2 or verts.shape[1] != self.input_dim:
-            raise InputError(f"features must be [V {self.input_dim}], got {list(verts.shape)}")
-        own: Tensor = self.w0(verts)
-        return own + gather_scatter(self.w1(verts), edges, self.directed)
-
-
-@with_backends
 def gather_scatter(
     input: Float[Tensor, "V C"], edges: Int[Tensor, "E 2"], directed: bool = False, backward: bool = False
 ) -> Float[Tensor, "V C"]:
@@ -67,12 +36,6 @@ def neighbor_sum(
     """For each row the sum of the values of the rows that links lead from, times the weights of the links."""
     found: Tensor = _NeighborSum.apply(values, to, source, weights)
     return found
-
-
-def check_edges(edges: Tensor) -> None:
-    """Raise unless these are pairs of vertices."""
-    if edges.ndim != 2 or edges.shape[1] != 2:
-        raise InputError(f"edges must be [E 2], got {list(edges.shape)}")
 
 
 class _NeighborSum(torch.autograd.Function):

@@ -9,23 +9,18 @@ from torch.nn import functional as F
 
 from scenekit.ops.gathering import take_rows
 from scenekit.structures import Meshes
-from scenekit_plugins.meshes.ops.backend import with_backends
-from scenekit_plugins.meshes.ops.checks import require_one_of, require_usable
+from scenekit_plugins.meshes.ops.checks import check_laplacian, check_meshes
 from scenekit_plugins.meshes.ops.graph import neighbor_sum
 
-METHODS = ("uniform", "cot", "cotcurv")
 
-
-@with_backends
 def mesh_edge_loss(meshes: Meshes, target_length: float = 0.0) -> Float[Tensor, ""]:
     """Mean over meshes of the mean over their edges of (length - target)^2; meshes without edges count with 0."""
-    require_usable(meshes)
+    check_meshes(meshes)
     a, b = take_rows(meshes.verts, meshes.edges_packed()).unbind(dim=1)
     lengths = (a - b).norm(dim=1)
     return _mean_of_means((lengths - target_length).square(), meshes.edges_packed_to_mesh_idx(), len(meshes))
 
 
-@with_backends
 def mesh_laplacian_smoothing(meshes: Meshes, method: str = "uniform") -> Float[Tensor, ""]:
     """Mean over meshes of the mean over their vertices of the length of a Laplacian of the positions.
 
@@ -35,8 +30,7 @@ def mesh_laplacian_smoothing(meshes: Meshes, method: str = "uniform") -> Float[T
     The weights are taken as fixed: no gradient goes through them. A vertex without faces has the curvature 0; for the
     other two its neighbors lie at 0.
     """
-    require_one_of(method, METHODS, "method")
-    require_usable(meshes)
+    check_laplacian(meshes, method)
     if method == "cotcurv":
         offsets = _mean_curvatures(meshes)
     else:
@@ -44,14 +38,13 @@ def mesh_laplacian_smoothing(meshes: Meshes, method: str = "uniform") -> Float[T
     return _mean_of_means(offsets.norm(dim=1), meshes.verts_packed_to_mesh_idx(), len(meshes))
 
 
-@with_backends
 def mesh_normal_consistency(meshes: Meshes) -> Float[Tensor, ""]:
     """Mean over meshes of the mean, over pairs of faces with a common edge, of 1 - cos of the angle of their normals.
 
     0 on a flat surface, whichever way its faces turn. Edges of one face alone count for nothing; of more than two faces
     with one edge all pairs count. A face without area has cos 0 with all others.
     """
-    require_usable(meshes)
+    check_meshes(meshes)
     edge, face = meshes.topology.edges_beside_faces
     start, end = (take_rows(meshes.verts, side) for side in meshes.edges_packed()[edge].T)
     # Two of three terms are those of the edge's own vertices: 0, but in the gradient of a face that names one twice.

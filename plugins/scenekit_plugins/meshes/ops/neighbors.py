@@ -9,7 +9,6 @@ memory grows with the number of points alone, not of pairs.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -17,23 +16,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scenekit.errors import InputError
-from scenekit_plugins.meshes.ops.backend import with_backends
-from scenekit_plugins.meshes.ops.checks import require_finite, require_one_of, require_shape
+from scenekit_plugins.meshes.ops.checks import KNN, check_neighbors
 
 BLOCK = 64
 TILE = {"cpu": 2**19, "cuda": 2**26}
 """Distances at once: on a CPU those that its cache holds."""
 
 
-class KNN(NamedTuple):
-    """What `knn_points` finds: distances (squared with norm 2), rows of the second cloud, and those points."""
-
-    dists: Float[Tensor, "B P K"]
-    idx: Int[Tensor, "B P K"]
-    knn: Float[Tensor, "B P K D"] | None
-
-
-@with_backends
 def knn_points(
     p1: Float[Tensor, "B P D"],
     p2: Float[Tensor, "B Q D"],
@@ -51,8 +40,7 @@ def knn_points(
     index and point are 0; for rows beyond the first cloud's length distance and index are. Distances have gradients.
     `version` and `return_sorted` change nothing here: they choose among pytorch3d's kernels.
     """
-    check_clouds(p1, p2, lengths1, lengths2, norm)
-    check_count(K)
+    check_neighbors(p1, p2, lengths1, lengths2, norm, K)
     idx, valid = nearest_points(p1, p2, lengths1, lengths2, norm, K)
     points = knn_gather(p2, idx, lengths2)
     dists = torch.where(valid, distances(p1[:, :, None], points, norm), 0)
@@ -136,34 +124,6 @@ def pairwise(rows: Float[Tensor, "B R D"], columns: Float[Tensor, "B D M"], norm
         else:
             total.add_(difference.abs_())
     return total
-
-
-def check_clouds(
-    x: Tensor, y: Tensor, x_lengths: Tensor | None, y_lengths: Tensor | None, norm: int, names: str = "points"
-) -> None:
-    """Raise if two batches of clouds cannot be compared."""
-    require_one_of(norm, (1, 2), "norm")
-    require_shape(x, 3, names, "[B P D]")
-    if y.ndim != 3 or len(y) != len(x) or y.shape[2] != x.shape[2]:
-        raise InputError(
-            f"two batches of {names} alike but for their number expected, got {list(x.shape)} and {list(y.shape)}"
-        )
-    if x.shape[1] == 0 or y.shape[1] == 0:
-        raise InputError(
-            f"at least one row per cloud expected, got {list(x.shape)} and {list(y.shape)}: lengths say how many count"
-        )
-    for cloud, lengths in ((x, x_lengths), (y, y_lengths)):
-        require_finite(cloud, names)
-        if lengths is not None and (lengths.shape != cloud.shape[:1] or bool((lengths > cloud.shape[1]).any())):
-            raise InputError(
-                f"a length of at most {cloud.shape[1]} for each of {len(cloud)} clouds expected, got {lengths.tolist()}"
-            )
-
-
-def check_count(K: int) -> None:
-    """Raise unless one neighbor at least is asked for."""
-    if K < 1:
-        raise InputError(f"K must be at least 1, got {K}")
 
 
 def lengths_of(cloud: Tensor, lengths: Tensor | None) -> Int[Tensor, " B"]:

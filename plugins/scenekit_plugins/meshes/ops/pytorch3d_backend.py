@@ -14,9 +14,24 @@ from torch import Tensor
 
 from scenekit.errors import InputError
 from scenekit.structures import Meshes
-from scenekit_plugins.meshes.ops import chamfer, graph, losses, neighbors, sampling, subdivision
-from scenekit_plugins.meshes.ops.checks import require_one_of, require_usable
-from scenekit_plugins.meshes.ops.voxels import Align, check_grids
+from scenekit_plugins.meshes.ops.checks import (
+    KNN,
+    Align,
+    PointReduction,
+    Reduction,
+    Term,
+    check_clouds,
+    check_edges,
+    check_grids,
+    check_laplacian,
+    check_maps,
+    check_meshes,
+    check_neighbors,
+    check_normals_and_weights,
+    check_reductions,
+    check_sampled,
+    check_subdivided,
+)
 
 
 def cubify(
@@ -61,7 +76,7 @@ def vert_align(
 ) -> Tensor:
     """As `sampling.vert_align`."""
     maps = [feats] if isinstance(feats, Tensor) else list(feats)
-    sampling.check_maps(maps, verts.verts_padded() if isinstance(verts, Meshes) else verts)
+    check_maps(maps, verts.verts_padded() if isinstance(verts, Meshes) else verts)
     points = verts.to_pytorch3d() if isinstance(verts, Meshes) else verts
     found: Tensor = pytorch3d.ops.vert_align(maps, points, return_packed, interp_mode, padding_mode, align_corners)
     return found if return_packed or isinstance(verts, Tensor) else found * verts.verts_mask()[..., None]
@@ -75,7 +90,7 @@ def sample_points_from_meshes(
     generator: torch.Generator | None = None,
 ) -> Tensor | tuple[Tensor, Tensor]:
     """As `sampling.sample_points_from_meshes`."""
-    sampling.check_sampled(meshes, return_textures)
+    check_sampled(meshes, return_textures)
     areas = meshes.verts.new_zeros(len(meshes)).index_add(
         0, meshes.faces_packed_to_mesh_idx(), meshes.faces_areas_packed().detach()
     )
@@ -96,7 +111,7 @@ def mesh_face_areas_normals(verts: Tensor, faces: Tensor) -> tuple[Tensor, Tenso
 
 def gather_scatter(input: Tensor, edges: Tensor, directed: bool = False, backward: bool = False) -> Tensor:
     """As `graph.gather_scatter`."""
-    graph.check_edges(edges)
+    check_edges(edges)
     edges = edges.flip(1) if directed and backward else edges
     found: Tensor = pytorch3d.ops.graph_conv.gather_scatter(input, edges, directed)
     return found
@@ -110,16 +125,16 @@ def chamfer_distance(
     x_normals: Tensor | None = None,
     y_normals: Tensor | None = None,
     weights: Tensor | None = None,
-    batch_reduction: chamfer.Reduction = "mean",
-    point_reduction: chamfer.PointReduction = "mean",
+    batch_reduction: Reduction = "mean",
+    point_reduction: PointReduction = "mean",
     norm: int = 2,
     single_directional: bool = False,
     abs_cosine: bool = True,
-) -> tuple[chamfer.Term, chamfer.Term | None]:
+) -> tuple[Term, Term | None]:
     """As `chamfer.chamfer_distance`."""
-    chamfer.check_options(batch_reduction, point_reduction, x_normals, y_normals)
-    neighbors.check_clouds(x, y, x_lengths, y_lengths, norm)
-    chamfer.check_companions(x, y, x_normals, y_normals, weights)
+    check_reductions(batch_reduction, point_reduction, x_normals is not None or y_normals is not None)
+    check_clouds(x, y, x_lengths, y_lengths, norm)
+    check_normals_and_weights(x, y, x_normals, y_normals, weights)
     given = (x_lengths, y_lengths, x_normals, y_normals, weights, batch_reduction, point_reduction)
     loss, normals = pytorch3d.loss.chamfer_distance(x, y, *given, norm, single_directional, abs_cosine)
     return loss, normals
@@ -135,17 +150,16 @@ def knn_points(
     version: int = -1,
     return_nn: bool = False,
     return_sorted: bool = True,
-) -> neighbors.KNN:
+) -> KNN:
     """As `neighbors.knn_points`."""
-    neighbors.check_clouds(p1, p2, lengths1, lengths2, norm)
-    neighbors.check_count(K)
+    check_neighbors(p1, p2, lengths1, lengths2, norm, K)
     found = pytorch3d.ops.knn_points(p1, p2, lengths1, lengths2, norm, K, version, return_nn, return_sorted)
-    return neighbors.KNN(found.dists, found.idx, found.knn)
+    return KNN(found.dists, found.idx, found.knn)
 
 
 def subdivide_meshes(meshes: Meshes, feats: Tensor | None = None) -> Meshes | tuple[Meshes, Tensor]:
     """As `subdivision.subdivide_meshes`."""
-    subdivision.check_subdivided(meshes, feats)
+    check_subdivided(meshes, feats)
     module = pytorch3d.ops.SubdivideMeshes()
     if feats is None:
         return Meshes.from_pytorch3d(module(meshes.to_pytorch3d()))
@@ -155,20 +169,19 @@ def subdivide_meshes(meshes: Meshes, feats: Tensor | None = None) -> Meshes | tu
 
 def mesh_edge_loss(meshes: Meshes, target_length: float = 0.0) -> Tensor:
     """As `losses.mesh_edge_loss`."""
-    require_usable(meshes)
+    check_meshes(meshes)
     return _scalar(pytorch3d.loss.mesh_edge_loss(meshes.to_pytorch3d(), target_length))
 
 
 def mesh_laplacian_smoothing(meshes: Meshes, method: str = "uniform") -> Tensor:
     """As `losses.mesh_laplacian_smoothing`."""
-    require_one_of(method, losses.METHODS, "method")
-    require_usable(meshes)
+    check_laplacian(meshes, method)
     return _scalar(pytorch3d.loss.mesh_laplacian_smoothing(meshes.to_pytorch3d(), method))
 
 
 def mesh_normal_consistency(meshes: Meshes) -> Tensor:
     """As `losses.mesh_normal_consistency`."""
-    require_usable(meshes)
+    check_meshes(meshes)
     return _scalar(pytorch3d.loss.mesh_normal_consistency(meshes.to_pytorch3d()))
 
 

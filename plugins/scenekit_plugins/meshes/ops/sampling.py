@@ -10,15 +10,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from scenekit.errors import InputError
 from scenekit.ops.gathering import take_rows
 from scenekit.ops.triangles import face_areas_normals
 from scenekit.structures import Meshes
-from scenekit_plugins.meshes.ops.backend import with_backends
-from scenekit_plugins.meshes.ops.checks import require_usable
+from scenekit_plugins.meshes.ops.checks import check_maps, check_sampled
 
 
-@with_backends
 def mesh_face_areas_normals(
     verts: Float[Tensor, "V 3"], faces: Int[Tensor, "F 3"]
 ) -> tuple[Float[Tensor, " F"], Float[Tensor, "F 3"]]:
@@ -26,7 +23,6 @@ def mesh_face_areas_normals(
     return face_areas_normals(verts, faces)
 
 
-@with_backends
 def vert_align(
     feats: Tensor | Sequence[Tensor],
     verts: Float[Tensor, "N V 3"] | Meshes,
@@ -76,7 +72,6 @@ def sample_points_from_meshes(
 ) -> tuple[Tensor, Tensor]: ...
 
 
-@with_backends
 def sample_points_from_meshes(
     meshes: Meshes,
     num_samples: int = 10000,
@@ -90,7 +85,7 @@ def sample_points_from_meshes(
     have no area gives points on those faces; meshes that all have no faces, or NaN in a vertex, are an InputError.
     """
     check_sampled(meshes, return_textures)
-    areas, face_normals = mesh_face_areas_normals(meshes.verts, meshes.faces_packed())
+    areas, face_normals = face_areas_normals(meshes.verts, meshes.faces_packed())
     faces = _faces_by_area(areas.detach(), meshes, num_samples, generator)
     weights = _barycentric(faces, meshes.verts.dtype, generator)
     corners = take_rows(meshes.verts, take_rows(meshes.faces_packed(), faces))  # [N S 3 3]
@@ -132,23 +127,3 @@ def _uniform(
     """Numbers in [0, 1); drawn where the generator is."""
     where = device if generator is None else generator.device
     return torch.rand(shape, dtype=dtype, device=where, generator=generator).to(device)
-
-
-def check_maps(maps: Sequence[Tensor], points: Tensor) -> None:
-    """Raise unless `vert_align` can sample these maps at these points."""
-    if not maps:
-        raise InputError("at least one feature map [N C H W] expected, got none")
-    if points.ndim != 3 or points.shape[-1] < 2:
-        raise InputError(f"vertices must be [N V 3] or Meshes, got a tensor of shape {list(points.shape)}")
-    for map in maps:
-        if map.ndim != 4 or len(map) != len(points):
-            raise InputError(f"features must be [N C H W] with N = {len(points)}, got {list(map.shape)}")
-
-
-def check_sampled(meshes: Meshes, return_textures: bool) -> None:
-    """Raise unless `sample_points_from_meshes` can sample these."""
-    if return_textures:
-        raise InputError("meshes have no textures to sample: leave return_textures out")
-    require_usable(meshes)
-    if meshes.isempty():
-        raise InputError(f"meshes with faces expected to sample points from, got {len(meshes)} without any")

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, overload
+from typing import overload
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
-from scenekit.errors import InputError
 from scenekit.structures import Meshes
-from scenekit_plugins.meshes.ops.backend import with_backends
-from scenekit_plugins.meshes.ops.checks import require_one_of, require_shape
-
-Align = Literal["topleft", "corner", "center"]
+from scenekit_plugins.meshes.ops.checks import Align, check_grids
 
 # The sides of a cell as two triangles each, corner = 4 y + 2 x + z, counterclockwise from outside. Sides and triangles
 # come in the order in which pytorch3d lists them.
@@ -37,7 +33,6 @@ def cubify(
 ) -> tuple[Meshes, Tensor]: ...
 
 
-@with_backends
 def cubify(
     voxels: Shaped[Tensor, "N D H W"],
     thresh: float,
@@ -101,15 +96,3 @@ def _positions(used: Bool[Tensor, "N L"], cells: torch.Size, align: Align) -> Fl
     if align == "corner":
         return numbers * (2 / size) - 1
     return (2 * numbers - float(align == "center")) / (size - 1) - 1
-
-
-def check_grids(voxels: Tensor, feats: Tensor | None, align: str) -> None:
-    """Raise unless `cubify` can make a surface of them."""
-    require_one_of(align, ("topleft", "corner", "center"), "align")
-    require_shape(voxels, 4, "voxels", "[N D H W]")
-    sizes = list(voxels.shape[1:])
-    if min(sizes) < 1 or (align != "corner" and min(sizes) < 2):
-        least = 1 if align == "corner" else 2
-        raise InputError(f"grids of at least {least} cells along each axis expected for align={align!r}, got {sizes}")
-    if feats is not None and (feats.ndim != 5 or (feats.shape[0], *feats.shape[2:]) != tuple(voxels.shape)):
-        raise InputError(f"feats must be [N K D H W] for voxels {list(voxels.shape)}, got {list(feats.shape)}")

@@ -1,0 +1,146 @@
+"""Values of keys for which COCO-style files have no field of their own, such as those of plugins.
+
+An annotation or an image holds them in one object, `"scenekit": {"acme.distance": 2.0}`, by the names of the keys and
+in the form that the key's field encodes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from scenekit.errors import InputError
+from scenekit.io.records import Record, brief
+from scenekit.keys import IMAGE, Key, key_named
+from scenekit.scene import Scene
+from scenekit.structures.geometry import Size
+from scenekit.structures.vocabulary import Vocabulary
+
+_log = logging.getLogger(__name__)
+
+FIELD = "scenekit"
+
+PREFIX = f"{FIELD}."
+"""Of the names of such fields in an index, where they stand beside those of COCO."""
+
+
+def row_entries(scene: Scene, keys: Iterable[Key[Any, Any]]) -> list[dict[str, Any]]:
+    """Return what the annotation of each object holds: encoded values by the names of their keys.
+
+    Args:
+        scene: Labels of an image.
+        keys: Keys of OBJECTS that the scene has.
+
+    Returns:
+        One entry per object; rows that do not carry a key are without it.
+
+    Raises:
+        InputError: The field of a key does not encode one entry per object.
+    """
+    entries: list[dict[str, Any]] = [{} for _ in scene.objects.labels]
+    for key in keys:
+        encoded = key.field.encode(scene[key], scene.vocabulary)
+        if not isinstance(encoded, list) or len(encoded) != len(entries):
+            raise InputError(
+                f"the field of {key.name!r} must encode a list with one entry per object to be written to a COCO-style "
+                "file; let its `encode` give one"
+            )
+        for row in scene.rows_with(key).nonzero()[:, 0].tolist():
+            entries[row][key.name] = encoded[row]
+    return entries
+
+
+def names_in(data: Mapping[str, Any], where: object) -> list[str]:
+    """Return the names of the keys that an entry holds.
+
+    Args:
+        data: Fields of an annotation or image.
+        where: The entry, for the error message.
+
+    Returns:
+        Names of keys.
+
+    Raises:
+        InputError: If the field is not an object.
+    """
+    held = data.get(FIELD)
+    if held is not None and not isinstance(held, dict):
+        raise InputError(f"{where}: {FIELD!r} must be an object with values by the names of keys, not {brief(held)}")
+    return list(held or ())
+
+
+def keys_in(fields: Iterable[str]) -> list[Key[Any, Any]]:
+    """Return the keys that fields of an index name; a warning lists those that no installed plugin defines.
+
+    Args:
+        fields: Names of fields.
+
+    Returns:
+        The keys.
+    """
+    names = sorted({field.removeprefix(PREFIX) for field in fields if field.startswith(PREFIX)})
+    found = {name: key_named(name) for name in names}
+    if unknown := [name for name, key in found.items() if key is None]:
+        _log.warning("labels of keys that no installed plugin defines are skipped: %s", ", ".join(unknown))
+    return [key for key in found.values() if key is not None]
+
+
+def rows_of(
+    key: Key[Any, Any], records: Sequence[Record], size: Size, vocabulary: Vocabulary
+) -> tuple[Any, Bool[Tensor, " N"]]:
+    """Decode the values of a key of OBJECTS.
+
+    Args:
+        key: Which key.
+        records: The annotations of an image.
+        size: Height and width of the image in pixels.
+        vocabulary: Names behind the integers of the values.
+
+    Returns:
+        The value, one row per annotation, and which rows really carry it.
+
+    Raises:
+        InputError: The entries are not what the field encodes.
+    """
+    held = [(record.data.get(FIELD) or {}).get(key.name) for record in records]
+    valid = torch.tensor([entry is not None for entry in held], dtype=torch.bool)
+    present = [entry for entry in held if entry is not None]
+    where = next((record for record, entry in zip(records, held, strict=True) if entry is not None), "no annotation")
+    value = _decoded(key, present, size, vocabulary, where)
+    return (value if bool(valid.all()) else key.field.scatter(value, valid.nonzero()[:, 0], len(held))), valid
+
+
+def image_values(
+    image: Record, keys: Collection[Key[Any, Any]], size: Size, vocabulary: Vocabulary
+) -> dict[Key[Any, Any], Any]:
+    """Decode the values of image keys.
+
+    Args:
+        image: Entry of the image.
+        keys: Keys to decode.
+        size: (height, width) of the image in pixels.
+        vocabulary: The vocabulary.
+
+    Returns:
+        Values by key, for those that the image holds.
+
+    Raises:
+        InputError: If a value is not what the key's field encodes.
+    """
+    held = image.data.get(FIELD) or {}
+    there = [key for key in keys if key.of is IMAGE and held.get(key.name) is not None]
+    return {key: _decoded(key, held[key.name], size, vocabulary, image) for key in there}
+
+
+def _decoded(key: Key[Any, Any], data: Any, size: Size, vocabulary: Vocabulary, where: object) -> Any:
+    try:
+        return key.field.decode(data, size, vocabulary)
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise InputError(
+            f"{where}: {FIELD!r} has a value of {key.name!r} that is not what its field encodes: {error!r}"
+        ) from error

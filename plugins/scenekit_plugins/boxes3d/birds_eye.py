@@ -1,0 +1,247 @@
+"""The scene from above: where objects stand, how large they are and where they face, in metres.
+
+Letters: N boxes, n points.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image, ImageDraw
+
+from scenekit.scene import Scene
+from scenekit.structures.boxes3d import Boxes3D
+from scenekit.structures.cameras import Camera
+from scenekit.visualization.camera_view import ASSUMED, camera_of
+from scenekit.visualization.canvas import Style, draw_smooth, font
+from scenekit.visualization.draw import object_colors
+from scenekit.visualization.palette import BLACK, Color
+from scenekit.visualization.text_labels import Tag, draw_tags
+from scenekit_plugins.boxes3d.cuboids import distances, drawable_cuboids, has_front, metres_text
+from scenekit_plugins.boxes3d.draw import FACES, FRONT, strokes
+
+SIDE, SHORTEST = 900, 480
+"""The longer side of the image, and the least of the other one, in pixels."""
+
+PAPER: Color = (248, 249, 251)
+GRID: Color = (221, 225, 231)
+IN_VIEW: Color = (236, 240, 246)
+FAINT: Color = (108, 114, 124)
+
+EMPTY_METRES = 5.0
+"""How far the image of a scene without boxes reaches."""
+
+FARTHEST = 4.0
+"""Boxes that are more than this many times as far as the middle one are not shown: they would dwarf the others."""
+
+ARROW_NECK, ARROW_TIP = 4, 9
+"""How far in front of a box the head of its arrow begins and ends, in widths of a line."""
+
+UPRIGHT = 0.5
+"""Cosine between the down axes of a box and of the camera from which on the box tells where down is."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A plane seen from above: unit vectors to the `right` and `forward`, in the camera frame."""
+
+    right: Float[np.ndarray, "3"]
+    forward: Float[np.ndarray, "3"]
+
+    @classmethod
+    def under(cls, boxes: Boxes3D) -> Ground:
+        """The plane that most boxes stand on; level with the camera where no box is nearly upright."""
+        downs = boxes.rotation[:, :, 1].detach().cpu().double().numpy()
+        downs = downs[downs[:, 1] > UPRIGHT]
+        down = downs.mean(axis=0) if len(downs) else np.array([0.0, 1.0, 0.0])
+        right = np.cross(down, (0.0, 0.0, 1.0))
+        right /= np.linalg.norm(right)
+        return cls(right, np.cross(right, down / np.linalg.norm(down)))
+
+    def plan(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 2"]:
+        """Metres to the right and forward of the camera."""
+        seen: Float[np.ndarray, "*n 2"] = points @ np.stack((self.right, self.forward), axis=1)
+        return seen
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Where metres are in the image: `low` (right, forward) lies at the lower left corner."""
+
+    low: tuple[float, float]
+    pixels_per_metre: float
+    size: tuple[int, int]
+
+    @classmethod
+    def around(cls, points: Float[np.ndarray, "n 2"]) -> Sheet:
+        """A sheet that shows all of these points with room around them."""
+        low, high = points.min(axis=0), points.max(axis=0)
+        room = 0.08 * max(high - low)
+        low, high = low - room, high + room
+        scale = SIDE / float(max(high - low))
+        size = np.maximum((high - low) * scale, SHORTEST).round()
+        low = (low + high) / 2 - size / scale / 2
+        return cls((float(low[0]), float(low[1])), scale, (int(size[0]), int(size[1])))
+
+    @property
+    def high(self) -> tuple[float, float]:
+        """Metres at the upper right corner."""
+        width, height = self.size
+        return self.low[0] + width / self.pixels_per_metre, self.low[1] + height / self.pixels_per_metre
+
+    def pixels(self, plan: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
+        """Right is right, forward is up."""
+        right, forward = (plan - np.array(self.low)).T * self.pixels_per_metre
+        return np.stack((right, self.size[1] - forward), axis=-1)
+
+
+def draw_birds_eye(scene: Scene, *, labels: bool = True) -> Image.Image:
+    """The scene's 3D boxes seen from above, with a grid in metres and what the camera has in view.
+
+    The camera is at the dark triangle and looks up the image. Boxes are seen along the direction that upright ones
+    call down, so that a tilted camera still gives a plan; an arrow leaves each box where its front is, if it has one.
+    Boxes that are not finite or have no extent are left out, and so are those much farther than most (the line below
+    says how many). Without a camera the default one is taken, which that line says too.
+    """
+    rows, boxes = drawable_cuboids(scene)
+    near = not_far_off(distances(boxes))
+    shown, ground = boxes[near], Ground.under(boxes)
+    plans = ground.plan(shown.corners.detach().cpu().double().numpy())
+    reach = [plans.reshape(-1, 2), np.zeros((1, 2))] if near else [np.array([[-1.0, 0.0], [1.0, EMPTY_METRES]])]
+    sheet = Sheet.around(np.concatenate(reach))
+    drawn = draw_ground(sheet, ground, camera_of(scene), scene.size)
+    colors, fronts = object_colors(scene), has_front(scene)
+
+    def paint(layer: ImageDraw.ImageDraw, scale: int) -> None:
+        line = scale * Style.of(drawn).line
+        for plan, row in zip(plans, (rows[i] for i in near), strict=True):
+            paint_footprint(layer, sheet.pixels(plan), colors[row], line, scale)
+            if fronts[row]:
+                paint_arrow(layer, sheet.pixels(plan), colors[row], line, scale)
+
+    drawn = draw_smooth(drawn, paint)
+    margin = ARROW_TIP * Style.of(drawn).line
+    drawn = draw_tags(drawn, list(footprint_tags(scene, sheet, plans, near, margin))) if labels else drawn
+    return with_footer(drawn, footer(sheet, len(rows) - len(near), camera_of(scene).assumed))
+
+
+def not_far_off(metres: list[float]) -> list[int]:
+    """Which distances are not many times the middle one."""
+    limit = FARTHEST * float(np.median(metres)) if metres else 0.0
+    return [i for i, distance in enumerate(metres) if distance <= limit]
+
+
+def draw_ground(sheet: Sheet, ground: Ground, camera: Camera, size: tuple[int, int]) -> Image.Image:
+    """An empty sheet: grid, the camera and the wedge that it sees; `size` (height, width) is that of its image."""
+    image = Image.new("RGB", sheet.size, PAPER)
+    edges = ground.plan(border_rays(camera, size))
+    far = 2 * math.dist(sheet.low, sheet.high)
+    wedge = sheet.pixels(np.concatenate((np.zeros((1, 2)), far * edges)))
+    half = Style.of(image).text * 0.6
+    x, y = sheet.pixels(np.zeros(2))
+    body = np.array([[x, y - 1.6 * half], [x + half, y], [x - half, y]])
+
+    def paint(layer: ImageDraw.ImageDraw, scale: int) -> None:
+        layer.polygon(strokes(wedge, scale), fill=IN_VIEW)
+        for line, _ in grid_lines(sheet):
+            layer.line(strokes(line, scale), GRID, scale)
+        layer.polygon(strokes(body, scale), fill=BLACK)
+
+    drawn = draw_smooth(image, paint)
+    pen, text = ImageDraw.Draw(drawn), font(round(0.8 * Style.of(drawn).text))
+    for line, name in grid_lines(sheet):
+        upright = line[0, 0] == line[1, 0]
+        left, bottom = (line[0, 0] + 4, sheet.size[1] - 3) if upright else (3, line[0, 1] - 2)
+        if left + text.getlength(name) < sheet.size[0]:
+            pen.text((left, bottom), name, FAINT, text, "ls")
+    return drawn
+
+
+def border_rays(camera: Camera, size: tuple[int, int]) -> Float[np.ndarray, "2 3"]:
+    """Directions at which the camera sees the left and right border of its image, half way up."""
+    height, width = size
+    pixels = torch.tensor([[0.0, height / 2], [width, height / 2]]).to(camera.matrix)
+    rays = camera.unproject(pixels, torch.ones(2).to(pixels)).double().cpu().numpy()
+    return np.asarray(rays / np.linalg.norm(rays, axis=1, keepdims=True))
+
+
+def grid_step(metres: float) -> float:
+    """A round length of which about eight fit: 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(metres / 8))
+    return min((m * power for m in (1, 2, 5, 10)), key=lambda step: abs(math.log(metres / 8 / step)))
+
+
+def grid_lines(sheet: Sheet) -> Iterator[tuple[Float[np.ndarray, "2 2"], str]]:
+    """Lines in pixels, each with its metres: first those of equal right, then those of equal forward."""
+    step = grid_step(max(sheet.size) / sheet.pixels_per_metre)
+    (right, forward), (most_right, most_forward) = sheet.low, sheet.high
+    for n in range(math.ceil(right / step), math.floor(most_right / step) + 1):
+        yield sheet.pixels(np.array([[n * step, forward], [n * step, most_forward]])), f"{n * step:g} m"
+    for n in range(math.ceil(forward / step), math.floor(most_forward / step) + 1):
+        yield sheet.pixels(np.array([[right, n * step], [most_right, n * step]])), f"{n * step:g} m"
+
+
+def paint_footprint(
+    layer: ImageDraw.ImageDraw, corners: Float[np.ndarray, "8 2"], color: Color, line: int, scale: int
+) -> None:
+    """The outline of a box from above, filled."""
+    faces = [strokes(corners[list(face)], scale) for face in FACES]
+    for face in faces:
+        layer.line([*face, face[0], face[1]], color, 2 * line, joint="curve")
+    for face in faces:
+        layer.polygon(face, fill=tuple((level + 2 * paper) // 3 for level, paper in zip(color, PAPER, strict=True)))
+
+
+def paint_arrow(
+    layer: ImageDraw.ImageDraw, corners: Float[np.ndarray, "8 2"], color: Color, line: int, scale: int
+) -> None:
+    """An arrow from the middle of a box out of its front."""
+    middle, front, ahead = facing(corners)
+    if math.dist(middle, front) > 1:
+        across = np.array([-ahead[1], ahead[0]]) * 2.5 * line / scale
+        tip, neck = front + ahead * ARROW_TIP * line / scale, front + ahead * ARROW_NECK * line / scale
+        layer.line(strokes(np.stack((middle, neck)), scale), color, line)
+        layer.polygon(strokes(np.stack((tip, neck + across, neck - across)), scale), fill=color)
+
+
+def facing(corners: Float[np.ndarray, "8 2"]) -> tuple[Float[np.ndarray, "2"], ...]:
+    """The middle of a box, the middle of its front, and the direction from one to the other."""
+    middle, front = corners.mean(axis=0), corners[list(FRONT)].mean(axis=0)
+    return middle, front, (front - middle) / max(math.dist(middle, front), 1e-6)
+
+
+def footprint_tags(
+    scene: Scene, sheet: Sheet, plans: Float[np.ndarray, "N 8 2"], shown: list[int], arrow: int
+) -> Iterator[Tag]:
+    """Label and distance of each box that is `shown`, beside the arrow that reaches so many pixels out of its front."""
+    rows, boxes = drawable_cuboids(scene)
+    names, colors, far, fronts = scene.names(), object_colors(scene), distances(boxes), has_front(scene)
+    for plan, i in zip(plans, shown, strict=True):
+        pixels = sheet.pixels(plan)
+        if fronts[rows[i]]:
+            _, front, ahead = facing(pixels)
+            pixels = np.concatenate((pixels, [front + arrow * ahead]))
+        (x0, y0), (x1, y1) = pixels.min(axis=0).tolist(), pixels.max(axis=0).tolist()
+        text = f"{names[rows[i]]} · {metres_text(far[i], camera_of(scene).assumed)}"
+        yield Tag(text, colors[rows[i]], (x0, y0, x1, y1))
+
+
+def footer(sheet: Sheet, left_out: int, assumed: bool) -> str:
+    """What the reader must know of the sheet."""
+    step = grid_step(max(sheet.size) / sheet.pixels_per_metre)
+    away = f"{left_out} much farther, not shown" if left_out else ""
+    return " · ".join(filter(None, ("from above", f"grid {step:g} m", away, ASSUMED if assumed else "")))
+
+
+def with_footer(image: Image.Image, text: str) -> Image.Image:
+    """The image with a line of text below it."""
+    size = Style.of(image).text
+    whole = Image.new("RGB", (image.width, image.height + 2 * size), PAPER)
+    whole.paste(image)
+    ImageDraw.Draw(whole).text((0.6 * size, image.height + size), text, FAINT, font(round(0.9 * size)), "lm")
+    return whole

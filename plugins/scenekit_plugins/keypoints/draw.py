@@ -1,0 +1,49 @@
+"""Skeletons drawn over the image. Letters: K points of a skeleton."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Int
+from PIL import Image, ImageDraw
+
+from scenekit.keys import KEYPOINTS
+from scenekit.scene import Scene
+from scenekit.structures.keypoints import ABSENT, VISIBLE
+from scenekit.structures.vocabulary import Skeleton
+from scenekit.visualization.canvas import Style, draw_smooth, scale_of
+from scenekit.visualization.draw import object_colors
+from scenekit.visualization.palette import BLACK, WHITE
+
+
+def draw_keypoints(picture: Image.Image, scene: Scene) -> Image.Image:
+    """Skeletons: limbs in the object's color, visible points filled with white, hidden ones with black."""
+    colors, scale = object_colors(scene), scale_of(picture, scene)
+    keypoints = scene[KEYPOINTS]
+    xy = keypoints.xy.detach().cpu().double().numpy() * scale
+    seen = np.where(np.isfinite(xy).all(axis=-1), keypoints.visibility.cpu().numpy(), ABSENT)
+    skeletons = [scene.vocabulary.skeletons.get(name) for name in scene.names()]
+    width = Style.of(picture).line
+
+    def paint(layer: ImageDraw.ImageDraw, zoom: int) -> None:
+        for row in scene.rows_with(KEYPOINTS).nonzero()[:, 0].tolist():
+            for line, color in ((zoom * (width + 2), (*BLACK, 150)), (zoom * width, colors[row])):
+                for a, b in limbs(skeletons[row], seen[row]):
+                    layer.line([*(zoom * xy[row, a]), *(zoom * xy[row, b])], fill=color, width=round(line))
+            for (x, y), visibility in zip(zoom * xy[row], seen[row], strict=True):
+                if visibility != ABSENT:
+                    inside = WHITE if visibility == VISIBLE else BLACK
+                    layer.circle((x, y), zoom * 1.7 * width, inside, outline=colors[row], width=zoom * width)
+
+    return draw_smooth(picture, paint) if len(keypoints) else picture.copy()
+
+
+def limbs(skeleton: Skeleton | None, seen: Int[np.ndarray, " K"]) -> Iterator[tuple[int, int]]:
+    """Pairs of points to join: the edges of a skeleton both of whose ends are there."""
+    if skeleton is None:
+        return
+    for edge in skeleton.edges:
+        a, b = (skeleton.points.index(name) for name in edge)
+        if seen[a] != ABSENT and seen[b] != ABSENT:
+            yield a, b

@@ -1,0 +1,28 @@
+"""COCO's average precision of masks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from scenekit.detection.evaluator import CocoEvaluator
+from scenekit.keys import MASKS
+from scenekit.metrics.coco import CocoObjects
+from scenekit.scene import Scene
+
+
+class MaskEvaluator(CocoEvaluator):
+    """AP of masks; areas are those of the masks."""
+
+    kind = "segm"
+    key = MASKS
+
+    def objects(self, scene: Scene) -> CocoObjects:
+        """Return what COCO's protocol reads of a scene, with its masks as run lengths.
+
+        Args:
+            scene: Ground truth or a prediction.
+
+        Returns:
+            Boxes, labels, scores and masks.
+        """
+        return replace(super().objects(scene), masks=scene[MASKS].rles, area=None)

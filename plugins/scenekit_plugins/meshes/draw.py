@@ -1,0 +1,129 @@
+"""Meshes drawn over the image. Letters: F faces of all objects, h w pixels of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+from PIL import Image
+
+from scenekit.keys import MESHES
+from scenekit.scene import Scene
+from scenekit.visualization.camera_view import NEAR, View, camera_tags
+from scenekit.visualization.canvas import Style, draw_seams
+from scenekit.visualization.draw import around, object_colors, object_texts
+from scenekit.visualization.text_labels import Tag, draw_tags, roomiest_spot
+from scenekit_plugins.meshes.raster import clip_near, visible_faces
+
+LIGHT = np.array([-0.35, -0.75, -0.56])
+"""Towards the light, in the camera frame: from above, a little from the left, and from behind the viewer."""
+
+AMBIENT, DIFFUSE = 0.5, 0.62
+"""Brightness of a face in the shade, and what the light adds at most."""
+
+SURFACE_OPACITY, BETWEEN_WIRES = 0.88, 0.18
+
+
+@dataclass(frozen=True)
+class Surface:
+    """The faces that may be seen: where, of which object, how bright.
+
+    `corners` [F 3 3] are (x, y, 1 / depth) in pixels of the image, `rows` [F] the objects, `light` [F] from 0 to 1.
+    """
+
+    corners: Float[np.ndarray, "F 3 3"]
+    rows: Int[np.ndarray, " F"]
+    light: Float[np.ndarray, " F"]
+
+
+def draw_meshes(image: Image.Image, scene: Scene, *, labels: bool = True, wireframe: bool = False) -> Image.Image:
+    """The meshes, shaded in the colors of their objects, or as `wireframe`; what lies behind others is hidden.
+
+    Faces behind the camera are cut off, and those with vertices that are not finite left out. Without a camera the
+    default one is taken, and the image says so.
+    """
+    view = View.of(image, scene)
+    surface = surface_of(scene, view)
+    faces = visible_faces(surface.corners, image.size[::-1])
+    rows = np.append(surface.rows, -1)[faces]
+    opacity = wires(faces, surface, Style.of(image).line) if wireframe else (faces >= 0) * SURFACE_OPACITY
+    drawn = image.convert("RGB")
+    drawn.paste(Image.fromarray(shaded(faces, rows, surface, scene)), mask=Image.fromarray(as_alpha(opacity)))
+    drawn = drawn if wireframe else draw_seams(drawn, rows)
+    return draw_tags(drawn, [*camera_tags(view), *mesh_tags(scene, rows)]) if labels else drawn
+
+
+def surface_of(scene: Scene, view: View) -> Surface:
+    """All faces before the camera, in pixels of the image."""
+    triangles, rows = triangles_of(scene)
+    parts, source = clip_near(triangles, NEAR)
+    pixels = view.homogeneous(parts)
+    depth = pixels[:, :, 2:]
+    corners = np.concatenate((pixels[:, :, :2] / depth, 1 / depth), axis=2)
+    return Surface(corners, rows[source], lit(triangles)[source])
+
+
+def triangles_of(scene: Scene) -> tuple[Float[np.ndarray, "F 3 3"], Int[np.ndarray, " F"]]:
+    """The corners of every face in metres, in the camera frame, and its object; finite ones only."""
+    meshes = scene[MESHES]
+    owners = np.repeat(np.arange(len(meshes)), np.diff(meshes.faces_offset.cpu().numpy()))
+    first = meshes.verts_offset.cpu().numpy()[owners]
+    verts = meshes.verts.detach().cpu().double().numpy()
+    triangles = verts[meshes.faces.cpu().numpy() + first[:, None]]
+    kept = np.isfinite(triangles).all(axis=(1, 2)) & scene.rows_with(MESHES).numpy()[owners]
+    return triangles[kept], owners[kept]
+
+
+def lit(triangles: Float[np.ndarray, "F 3 3"]) -> Float[np.ndarray, " F"]:
+    """How bright each face is: Lambert's cosine of the side that the camera sees."""
+    normal = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    away = (normal * triangles.mean(axis=1)).sum(axis=1) > 0
+    length = np.linalg.norm(normal, axis=1)
+    cosine = (normal @ LIGHT) * np.where(away, -1, 1) / np.where(length > 0, length, 1.0)
+    brightness: Float[np.ndarray, " F"] = AMBIENT + DIFFUSE * cosine.clip(0, 1)
+    return brightness
+
+
+def shaded(
+    faces: Int[np.ndarray, "h w"], rows: Int[np.ndarray, "h w"], surface: Surface, scene: Scene
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The color of what is seen at each pixel; black where nothing is."""
+    colors = np.array([*object_colors(scene), (0, 0, 0)], dtype=float)
+    light = np.append(surface.light, 0.0)
+    pixels: UInt8[np.ndarray, "h w 3"] = (colors[rows] * light[faces][..., None]).clip(0, 255).astype(np.uint8)
+    return pixels
+
+
+def wires(faces: Int[np.ndarray, "h w"], surface: Surface, line: int) -> Float[np.ndarray, "h w"]:
+    """Opacity of a wireframe: full on the edges of the faces that are seen, little between them."""
+    y, x = np.nonzero(faces >= 0)
+    corners = surface.corners[faces[y, x], :, :2]
+    opacity = np.zeros(faces.shape)
+    pixels = np.stack((x, y), axis=1) + 0.5
+    nearest = np.min([distance_to_line(pixels, corners[:, i], corners[:, i - 1]) for i in range(3)], axis=0)
+    opacity[y, x] = (line / 2 + 0.5 - nearest).clip(BETWEEN_WIRES, 1)
+    return opacity
+
+
+def distance_to_line(
+    points: Float[np.ndarray, "P 2"], a: Float[np.ndarray, "P 2"], b: Float[np.ndarray, "P 2"]
+) -> Float[np.ndarray, " P"]:
+    """From each point to the line through its a and b, in pixels."""
+    (ux, uy), (px, py) = (b - a).T, (points - a).T
+    distance: Float[np.ndarray, " P"] = np.abs(ux * py - uy * px) / np.maximum(np.hypot(ux, uy), 1e-9)
+    return distance
+
+
+def mesh_tags(scene: Scene, rows: Int[np.ndarray, "h w"]) -> Iterator[Tag]:
+    """The name of each object on the roomiest part of what is seen of it."""
+    colors, texts = object_colors(scene), object_texts(scene)
+    for row in np.unique(rows[rows >= 0]).tolist():
+        spot = roomiest_spot(rows == row, (1.0, 1.0))
+        yield Tag(texts[row], colors[row], around(spot), spot)
+
+
+def as_alpha(opacity: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    """0 to 1 as 0 to 255."""
+    return (opacity * 255).round().astype(np.uint8)

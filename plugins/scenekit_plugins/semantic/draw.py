@@ -1,0 +1,39 @@
+"""Label maps drawn over the image. Letters: H W pixels of the scene."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from jaxtyping import Int
+from PIL import Image
+from scipy import ndimage
+
+from scenekit.keys import SEMANTIC
+from scenekit.scene import Scene
+from scenekit.visualization.canvas import enlarge_map, paint_map
+from scenekit.visualization.draw import MAP_OPACITY, NAMED_SHARE, Region, around, named_regions
+from scenekit.visualization.palette import label_color
+from scenekit.visualization.text_labels import Tag, draw_tags
+
+
+def draw_semantic(picture: Image.Image, scene: Scene, *, labels: bool = True) -> Image.Image:
+    """Every pixel tinted by its label, with the name in each connected part that has room for it."""
+    names = scene.vocabulary.labels
+    ids = scene[SEMANTIC].cpu().numpy()
+    present = [int(label) for label in np.unique(ids) if 0 <= label < len(names)]
+    colors = {label: label_color(label, muted=label >= len(scene.vocabulary.things)) for label in present}
+    drawn = paint_map(picture, enlarge_map(ids, picture.size), colors, MAP_OPACITY)
+    tags = [
+        Tag(names[label], colors[label], around(spot), spot)
+        for label, spot in named_regions(picture, scene, label_parts(ids, present))
+    ]
+    return draw_tags(drawn, tags) if labels else drawn
+
+
+def label_parts(ids: Int[np.ndarray, "H W"], labels: Iterable[int]) -> Iterator[Region]:
+    """Each label with each of its connected parts that is large enough to be named."""
+    for label in labels:
+        parts, _ = ndimage.label(ids == label)
+        shares = np.bincount(parts.ravel()) / parts.size
+        yield from ((label, parts == part) for part in range(1, len(shares)) if shares[part] > NAMED_SHARE)

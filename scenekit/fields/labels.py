@@ -1,0 +1,113 @@
+"""Labels of regions and of images that index a list of the vocabulary, such as one that a plugin brings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scenekit.fields.base import Field, Frame, ImageField, Issue, Validated, without_rows
+from scenekit.structures.geometry import Size
+from scenekit.structures.tensors import row_numbers
+from scenekit.structures.vocabulary import Vocabulary, list_translation
+
+UNKNOWN = -1
+"""A label that is not known; losses ignore it."""
+
+
+class LabelField(Field[Tensor, Tensor]):
+    """A label per region [N] int64, `UNKNOWN` where there is none.
+
+    Args:
+        names: The list of the vocabulary that labels index.
+    """
+
+    def __init__(self, names: str) -> None:
+        super().__init__()
+        self.names = names
+        self.lists = (names,)
+
+    def encode(self, item: Tensor, vocabulary: Vocabulary) -> Any:
+        """Return an entry of plain JSON per region."""
+        return [_entry(label, vocabulary.names(self.names)) for label in item.tolist()]
+
+    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Tensor:
+        """Read what `encode` wrote."""
+        return torch.tensor([entry["label"] for entry in data], dtype=torch.int64)
+
+    def relabel(self, item: Tensor, old: Vocabulary, new: Vocabulary) -> Tensor:
+        """Return the new labels, `UNKNOWN` where there is none."""
+        return _relabelled(item, self.names, old, new)
+
+    def validate(self, item: Tensor, frame: Frame) -> Validated:
+        """Drop rows whose label the vocabulary does not name."""
+        names = frame.vocabulary.names(self.names)
+        unknown = (item < UNKNOWN) | (item >= len(names))
+        found = (_unknown(int(item[row]), len(names), self.names, row) for row in row_numbers(unknown))
+        result = without_rows(item, frame, found)
+        return result._replace(value=torch.where(unknown, UNKNOWN, item)) if result.issues else result
+
+    def occurrences(self, item: Tensor, frame: Frame) -> Iterator[tuple[str, str]]:
+        """Yield the name of each region's label."""
+        names, labels = frame.vocabulary.names(self.names), item if frame.valid is None else item[frame.valid]
+        yield from ((self.names, names[label]) for label in labels.tolist() if label != UNKNOWN)
+
+
+class ImageLabelField(ImageField[Tensor, Tensor]):
+    """A label of the image [], int64, `UNKNOWN` where there is none; packed as [B].
+
+    Args:
+        names: The list of the vocabulary that the label indexes.
+    """
+
+    def __init__(self, names: str) -> None:
+        super().__init__()
+        self.names = names
+        self.lists = (names,)
+
+    def collate(self, items: Sequence[Tensor], size: Size) -> Tensor:
+        """Return the labels of the batch."""
+        return torch.stack(list(items))
+
+    def absent(self, size: Size) -> Tensor:
+        """Return the label of an image without one."""
+        return torch.tensor(UNKNOWN)
+
+    def encode(self, item: Tensor, vocabulary: Vocabulary) -> Any:
+        """Return the label and its name in plain JSON."""
+        return _entry(int(item), vocabulary.names(self.names))
+
+    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Tensor:
+        """Read what `encode` wrote."""
+        return torch.tensor(data["label"])
+
+    def relabel(self, item: Tensor, old: Vocabulary, new: Vocabulary) -> Tensor:
+        """Return the new label, `UNKNOWN` where there is none."""
+        return _relabelled(item, self.names, old, new)
+
+    def validate(self, item: Tensor, frame: Frame) -> Validated:
+        """Drop a label that the vocabulary does not name."""
+        count = len(frame.vocabulary.names(self.names))
+        if UNKNOWN <= int(item) < count:
+            return Validated(item)
+        return Validated(None, None, [_unknown(int(item), count, self.names, None)])
+
+    def occurrences(self, item: Tensor, frame: Frame) -> Iterator[tuple[str, str]]:
+        """Yield the name of the label."""
+        if int(item) != UNKNOWN:
+            yield self.names, frame.vocabulary.names(self.names)[int(item)]
+
+
+def _entry(label: int, names: Sequence[str]) -> dict[str, Any]:
+    return {"label": label, "name": None if label == UNKNOWN else names[label]}
+
+
+def _relabelled(item: Tensor, names: str, old: Vocabulary, new: Vocabulary) -> Tensor:
+    labels = torch.cat((list_translation(names, old, new), torch.tensor([UNKNOWN])))
+    return labels[torch.where(item == UNKNOWN, len(labels) - 1, item)]
+
+
+def _unknown(label: int, count: int, names: str, row: int | None) -> Issue:
+    return Issue("labels that are unknown", f"the label is {label}; the vocabulary has {count} {names}", row=row)

@@ -1,0 +1,157 @@
+"""Pairs of the objects of an image, with names of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from scenekit.errors import InputError
+from scenekit.fields.base import Edges, Frame, ImageField, Issue, Validated, scores_of
+from scenekit.io.files import plain
+from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.pairs import Pairs
+from scenekit.structures.tensors import repeats, row_numbers
+from scenekit.structures.vocabulary import Vocabulary, list_translation, mirror_order
+
+
+class PairField(ImageField[list[Pairs], Pairs]):
+    """Ordered pairs of objects, a list of `Pairs` in a batch.
+
+    Args:
+        names: The list of the vocabulary that `label` indexes; None where pairs have no labels.
+        mirror: (left, right) names of that list which a flip exchanges.
+    """
+
+    def __init__(self, names: str | None = None, mirror: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__()
+        self.names = names
+        self.mirror = tuple(mirror)
+        self.lists = () if names is None else (names,)
+
+    def transform(self, item: Pairs, geometry: Geometry, vocabulary: Vocabulary) -> Pairs:
+        """Return the pairs with the labels of the flipped image."""
+        if not geometry.mirrored or item.label is None or self.names is None:
+            return item
+        order = mirror_order(vocabulary.names(self.names), self.mirror)
+        return replace(item, label=torch.tensor(order, dtype=torch.int64, device=item.label.device)[item.label])
+
+    def encode(self, item: Pairs, vocabulary: Vocabulary) -> Any:
+        """Return an entry of plain JSON per pair."""
+        names = () if self.names is None else vocabulary.names(self.names)
+        entries = []
+        for row in range(len(item)):
+            entry: dict[str, Any] = {"subject": int(item.subject[row]), "object": int(item.object[row])}
+            if item.label is not None:
+                entry["label"] = int(item.label[row])
+                entry |= {"name": names[entry["label"]]} if names else {}
+            entry |= {} if item.values is None else {"values": plain(item.values[row].tolist())}
+            entry |= {} if item.score is None else {"score": plain(float(item.score[row]))}
+            entries.append(entry)
+        return entries
+
+    def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Pairs:
+        """Read what `encode` wrote."""
+        subject, target = (
+            torch.tensor([entry[name] for entry in data], dtype=torch.int64) for name in ("subject", "object")
+        )
+        labelled = bool(data) and "label" in data[0]
+        label = torch.tensor([entry["label"] for entry in data], dtype=torch.int64) if labelled else None
+        values, score = (scores_of([entry.get(name) for entry in data]) for name in ("values", "score"))
+        return Pairs(subject, target, label, values, score)
+
+    def remap(self, item: Pairs, index_map: Int[Tensor, " N"]) -> Pairs:
+        """Return the pairs of objects that are left, with their new rows."""
+        return item.remapped(index_map)
+
+    def relabel(self, item: Pairs, old: Vocabulary, new: Vocabulary) -> Pairs:
+        """Return the pairs that the new vocabulary has a name for."""
+        if item.label is None or self.names is None:
+            return item
+        label = list_translation(self.names, old, new)[item.label]
+        return replace(item, label=label)[label >= 0]
+
+    def validate(self, item: Pairs, frame: Frame) -> Validated:
+        """Drop pairs of missing objects or of an object with itself, with unknown names or numbers, and repetitions."""
+        columns = [item.subject, item.object, *([] if item.label is None else [item.label])]
+        found = [*misplaced_ends("pairs", item.subject, item.object, len(frame.boxes))]
+        if item.label is not None and self.names is not None:
+            found += unknown_names("pairs", item.label, frame.vocabulary.names(self.names), self.names)
+        found += [*self._not_finite(item), *repeated("pairs", columns)]
+        kept, issues = without_entries(len(item), found)
+        return Validated(item[kept] if issues else item, None, issues)
+
+    def _not_finite(self, item: Pairs) -> Iterator[Issue]:
+        if item.values is not None:
+            lost = ~item.values.reshape(len(item), -1).isfinite().all(dim=1) if len(item) else item.values.isnan()
+            for row in row_numbers(lost):
+                yield Issue("pairs with values that are not finite", "its values are not finite", entry=row)
+
+    def statistics(self, item: Pairs, frame: Frame) -> Iterator[tuple[str, Tensor]]:
+        """Yield how many pairs there are, and their values."""
+        yield "pairs an image", torch.tensor([len(item)])
+        if item.values is not None:
+            yield "values", item.values
+
+    def occurrences(self, item: Pairs, frame: Frame) -> Iterator[tuple[str, str]]:
+        """Yield the name of each pair."""
+        if item.label is not None and self.names is not None:
+            names = frame.vocabulary.names(self.names)
+            yield from ((self.names, names[label]) for label in item.label.tolist())
+
+    def edges(self, item: Pairs, vocabulary: Vocabulary) -> Edges:
+        """Return an edge per pair, with its name as `predicate` and its `values` where there are any.
+
+        Raises:
+            InputError: A label is not in the list of names.
+        """
+        attributes: list[dict[str, Any]] = [{} for _ in range(len(item))]
+        if item.label is not None and self.names is not None:
+            names = vocabulary.names(self.names)
+            for issue in unknown_names("pairs", item.label, names, self.names):
+                raise InputError(f"pair {issue.entry}: {issue.message}, counted from 0; use the list of the labels")
+            for entry, label in zip(attributes, item.label.tolist(), strict=True):
+                entry["predicate"] = names[label]
+        if item.values is not None:
+            for entry, values in zip(attributes, plain(item.values.tolist()), strict=True):
+                entry["values"] = values
+        return Edges(item.subject, item.object, item.score, attributes)
+
+
+def misplaced_ends(noun: str, subject: Int[Tensor, " R"], target: Int[Tensor, " R"], count: int) -> Iterator[Issue]:
+    """Yield pairs of objects that do not exist, and of an object with itself."""
+    ends = torch.stack((subject, target))
+    lost = (ends < 0) | (ends >= count)
+    for row in row_numbers(lost.any(dim=0)):
+        end = int(ends[:, row][lost[:, row]][0])
+        yield Issue(f"{noun} to missing objects", f"it names object {end}; there are {count}", entry=row)
+    for row in row_numbers(subject == target):
+        yield Issue(f"{noun} of an object to itself", f"it is of object {int(subject[row])} to itself", entry=row)
+
+
+def unknown_names(noun: str, labels: Int[Tensor, " R"], names: Sequence[str], kind: str) -> Iterator[Issue]:
+    """Yield pairs whose label the vocabulary does not name."""
+    for row in row_numbers((labels < 0) | (labels >= len(names))):
+        message = f"its label is {int(labels[row])}; the vocabulary has {len(names)} {kind}"
+        yield Issue(f"{noun} with unknown {kind}", message, entry=row)
+
+
+def repeated(noun: str, columns: Sequence[Int[Tensor, " R"]]) -> Iterator[Issue]:
+    """Yield pairs that are like an earlier one in all columns."""
+    for row, first in repeats(torch.stack(list(columns), dim=1)):
+        yield Issue(f"{noun} that repeat another one", f"it repeats number {first}", entry=row)
+
+
+def without_entries(count: int, issues: Iterable[Issue]) -> tuple[Tensor, list[Issue]]:
+    """Return which of `count` entries have no issue, and the first issue of each of the others, in their order."""
+    first: dict[int, Issue] = {}
+    for issue in issues:
+        assert issue.entry is not None
+        first.setdefault(issue.entry, issue)
+    kept = torch.ones(count, dtype=torch.bool)
+    kept[list(first)] = False
+    return kept, [first[entry] for entry in sorted(first)]
