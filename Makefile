@@ -9,6 +9,8 @@ KEY := $(shell { cat pyproject.toml constraints.txt; pwd; $(or $(PYTHON),false) 
 READY := $(VENV)/ready-$(KEY)
 DOCS_READY := $(VENV)/docs-$(KEY)
 WORKERS ?= 2
+# Bytecode is kept whatever the environment asks for: dozens of tests and notebooks start a process each.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test docs lint format setup clean
 
@@ -16,7 +18,7 @@ demo: $(READY)
 	$(BIN)/scenekit demo --out demo $(if $(IMAGE),--image "$(IMAGE)")
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 docs: $(DOCS_READY)
 	rm -rf docs/_build
@@ -26,7 +28,7 @@ docs: $(DOCS_READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy -n $(WORKERS)
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

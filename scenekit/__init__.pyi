@@ -53,6 +53,7 @@ from .model.head import Head as Head
 from .model.head import Provider as Provider
 from .model.head import rows_by_name as rows_by_name
 from .model.scene_model import SceneModel as SceneModel
+from .model.targets import StreamTruth as StreamTruth
 from .model.targets import Targets as Targets
 from .ops.losses import safe_mean as safe_mean
 from .recipe import ModelConfig as ModelConfig

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+import tests.shape_checks  # noqa: F401  named by the option --jaxtyping-packages
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

@@ -68,7 +68,6 @@ WORDS_OF_FILE_FORMATS = {
     "scenekit/fields/relations.py": {"relations"},
     "scenekit/structures/vocabulary.py": {"attributes"},
     "scenekit/fields/attributes.py": {"attributes"},
-    "scenekit/weights/card.py": {"attributes"},
 }
 """Where a word that also is a task's name belongs to a format that is read or measured."""
 
@@ -78,6 +77,29 @@ ONE_PASS = tuple(
 """The modules through which every task goes."""
 
 KEYS_OF_THE_CORE = {"IMAGES", "FEATURES", "PROPOSALS", "OBJECTS", "Key", "Stream"}
+
+KINDS_OF_VALUES = {
+    *("SEMANTIC", "PANOPTIC", "DEPTH", "RELATIONS", "MASKS", "AMODAL_MASKS", "KEYPOINTS", "ATTRIBUTES", "CAPTIONS"),
+    *("BOXES3D", "MESHES", "VOXELS", "TRUNCATION", "VISIBILITY", "PHRASE_CAPTIONS"),
+    *("Masks", "Keypoints", "Captions", "Boxes3D", "Meshes", "Panoptic", "Segment", "Relations", "Pairs"),
+}
+"""Keys of tasks, and the structures of their values."""
+
+NAMES_KINDS_OF_VALUES: dict[str, str] = {
+    "scenekit/evaluation/attributes.py": "the evaluator of one task",
+    "scenekit/evaluation/box_errors.py": "the evaluator of one task",
+    "scenekit/evaluation/captions.py": "the evaluator of one task",
+    "scenekit/evaluation/evaluators.py": "the evaluators of some tasks",
+    "scenekit/evaluation/kitti_scenes.py": "the evaluator of one task",
+    "scenekit/evaluation/omni3d_scenes.py": "the evaluator of one task",
+    "scenekit/evaluation/scene_graph_scenes.py": "the evaluator of one task",
+    "scenekit/graph/build.py": "`relabel` takes the labels of the predictor of relations, whose rows number the edges",
+    "scenekit/graph/query.py": "the query language has a word for attributes",
+    "scenekit/graph/query_grammar.py": "the query language has a word for attributes",
+    "scenekit/io/mesh_files.py": "files of meshes hold meshes",
+    "scenekit/visualization/export/mesh_scene.py": "files of solids hold meshes, whatever kind of value gives them",
+}
+"""The files of the core that may import them all the same, and why."""
 
 
 def sources(*roots: str) -> list[Path]:
@@ -155,6 +177,22 @@ def test_the_core_names_no_task(path: Path) -> None:
 def test_the_one_pass_knows_no_key_of_a_task(name: str) -> None:
     imported = {name for module, name in imports(REPOSITORY / "scenekit" / name) if module == "scenekit.keys"}
     assert imported <= KEYS_OF_THE_CORE
+
+
+def kinds_of_values_in(path: Path) -> set[str]:
+    """The keys and structures of tasks that a file imports from scenekit or reads as `sk.NAME`."""
+    imported = {name for module, name in imports(path) if module.startswith(("scenekit.keys", "scenekit.structures"))}
+    read = {n.attr for n in nodes(path) if isinstance(n, ast.Attribute) and ast.unparse(n.value) == "sk"}
+    return KINDS_OF_VALUES & (imported | read)
+
+
+def test_a_kind_of_value_lives_in_its_field() -> None:
+    """What the core does to values it asks of their fields: a new kind touches keys.py, its field and its structure."""
+    homes = ("scenekit/keys.py", "scenekit/fields/", "scenekit/structures/", "scenekit/templates/")
+    others = {relative(path): path for path in sources("scenekit") if not relative(path).startswith(homes)}
+    naming = {name: kinds for name, path in others.items() if (kinds := kinds_of_values_in(path))}
+    assert naming.keys() - NAMES_KINDS_OF_VALUES.keys() == set(), "ask the key's field instead"
+    assert NAMES_KINDS_OF_VALUES.keys() - naming.keys() == set(), "no longer needed; remove the exception"
 
 
 @pytest.mark.parametrize("path", sources("scenekit"), ids=relative)

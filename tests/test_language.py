@@ -90,7 +90,7 @@ COMPLYING = (
     "scenekit/cli/recipe.py",
     "scenekit/cli/score.py",
     "scenekit/cli/train.py",
-    "scenekit/cli/writing.py",
+    "scenekit/cli/scene_files.py",
     "scenekit/config.py",
     "scenekit/detection/anchors.py",
     "scenekit/detection/assign.py",

@@ -1,71 +1,131 @@
-"""`scenekit check`: whether installed tasks keep the rules that others rely on."""
+"""`scenekit check`: whether installed plugins keep the rules that others rely on."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scenekit.cli import output
+from scenekit.cli.evaluate import parsed_options
 from scenekit.errors import InputError
 
 if TYPE_CHECKING:
     from scenekit.hooks import Registry
     from scenekit.testing import Report
 
+    Run = Callable[[], Report]
+
+Names = list[str] | None
+
 
 def check(
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Tasks to check.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Check every installed task.")] = False,
+    names: Annotated[Names, typer.Argument(metavar="NAME...", help="Tasks to check.")] = None,
+    detectors: Annotated[Names, typer.Option("--detector", metavar="NAME", help="A detector; repeatable.")] = None,
+    data: Annotated[Names, typer.Option("--data", metavar="NAME", help="A data set; repeatable.")] = None,
+    backbones: Annotated[Names, typer.Option("--backbone", metavar="NAME", help="A backbone; repeatable.")] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", metavar="NAME", help="Which part of the data set; its first by default.")
+    ] = None,
+    option: Annotated[
+        Names, typer.Option("--set", metavar="KEY=VALUE", help="For the data set, as root=/data; repeatable.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Check everything that is installed.")] = False,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Check tasks, yours or others', against the rules of scenekit: each broken one with its reason and remedy.
+    """Check tasks, detectors, data sets and backbones against the rules of scenekit.
 
-    Exit status 1 where a task breaks a rule, 2 for an unknown task.
+    Each broken rule is shown with its reason and remedy. Exit status 1 where a rule is broken, 2 for an unknown name.
+    With --all, data sets whose files are not here are skipped, and one backbone of each builder is checked.
     """
-    if bool(names) == everything:
-        raise InputError("name the tasks to check, or say --all")
+    if everything == any((names, detectors, data, backbones)):
+        raise InputError("name what to check (tasks, --detector, --data, --backbone), or everything with --all")
+    if not data and (split is not None or option):
+        raise InputError("--split and --set are for a data set; name it with --data")
     # The small models run on the CPU; one check forks, which a started GPU does not survive.
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from scenekit.hooks import registry
-    from scenekit.testing import check_task
 
     found = registry()
-    tasks = list(found.tasks.values()) if not names else [found.get("task", name) for name in names]
-    reports = [check_task(task) for task in output.progress(tasks, "checking", len(tasks))]
+    if everything:
+        chosen = {kind: found.names(kind) for kind in ("task", "detector", "dataset", "backbone")}
+        chosen["task"] = list(found.tasks)
+        chosen["backbone"] = one_of_each_builder(found)
+    else:
+        chosen = {"task": names, "detector": detectors, "dataset": data, "backbone": backbones}
+    runs = [
+        run for kind, wanted in chosen.items() for run in runs_of(kind, wanted or (), split, option or (), everything)
+    ]
+    reports = [run() for run in output.progress(runs, "checking", len(runs))]
     if everything:
         reports += unusable(found)
     if as_json:
-        output.print_json({"ok": all(report.ok for report in reports), "tasks": [r.to_json() for r in reports]})
+        output.print_json({"ok": all(report.ok for report in reports), "reports": [r.to_json() for r in reports]})
     else:
         print_reports(reports)
     if not all(report.ok for report in reports):
         raise typer.Exit(1)
 
 
+def runs_of(
+    kind: str, names: Iterable[str], split: str | None, options: Sequence[str], skip_missing: bool
+) -> Iterator[Run]:
+    """Yield the check of each name of a kind, to be called later; raises InputError for an unknown name."""
+    from scenekit.hooks import registry
+    from scenekit.testing import check_backbone, check_dataset, check_detector, check_task
+
+    check_data = partial(
+        check_dataset, split=split, options=parsed_options(options, "--set"), skip_missing=skip_missing
+    )
+    checks: dict[str, Callable[..., Report]] = {
+        "task": check_task,
+        "detector": check_detector,
+        "dataset": check_data,
+        "backbone": check_backbone,
+    }
+    for name in names:
+        yield partial(checks[kind], registry().get(kind, name))
+
+
+def one_of_each_builder(found: Registry) -> list[str]:
+    """Return the backbones to check for all: the first of those that one function builds, and no whole libraries."""
+    specs = [found.get("backbone", name) for name in found.names("backbone")]
+    first: dict[object, str] = {}
+    for spec in specs:
+        if spec.names is None:
+            first.setdefault(getattr(spec.build, "func", spec.build), spec.name)
+    return list(first.values())
+
+
 def unusable(found: Registry) -> list[Report]:
-    """Plugins that could not be taken in, and names that several claim."""
+    """Return a report for each plugin that failed to load and each name that several plugins claim."""
     from scenekit.testing import Finding, Report
 
-    failures = [(str(failure.origin), failure.cause, "mend or uninstall it") for failure in found.failures]
+    failures = [("plugin", str(entry.origin), entry.cause, "fix or uninstall it") for entry in found.failures]
     shared = [
-        (name, f"given by {' and '.join(str(origin) for _, origin in claims)}", "uninstall all but one of them")
-        for name, claims in found.records.get("task", {}).items()
+        (kind, name, f"given by {' and '.join(str(origin) for _, origin in claims)}", "uninstall all but one of them")
+        for kind, named in found.records.items()
+        for name, claims in named.items()
         if len(claims) > 1
     ]
-    return [Report(name, findings=(Finding("installed", why, how),)) for name, why, how in [*failures, *shared]]
+    return [
+        Report(name, kind, findings=(Finding("installed", why, how),)) for kind, name, why, how in [*failures, *shared]
+    ]
 
 
 def print_reports(reports: Iterable[Report]) -> None:
-    """A line for each task, what is broken with reason and remedy, and why something was not checked."""
-    rows = [(r.task, "ok" if r.ok else "broken", len(r.passed), len(r.findings), len(r.skipped)) for r in reports]
-    output.print_table("tasks", ("task", "verdict", "passed", "failed", "skipped"), rows)
+    """Print a line for each report, broken rules with reason and remedy, and why something was skipped."""
+    rows = [
+        (r.kind, r.name, "ok" if r.ok else "broken", len(r.passed), len(r.findings), len(r.skipped)) for r in reports
+    ]
+    output.print_table("checked", ("kind", "name", "verdict", "passed", "failed", "skipped"), rows)
     for report in reports:
         if not report.ok:
             findings = [(finding.check, finding.reason, finding.remedy) for finding in report.findings]
-            output.print_table(f"{report.task}: broken rules", ("rule", "what happened", "what to do"), findings)
-    skipped = [(report.task, name, why) for report in reports for name, why in report.skipped.items()]
+            output.print_table(f"{report.name}: broken rules", ("rule", "what happened", "what to do"), findings)
+    skipped = [(report.kind, report.name, name, why) for report in reports for name, why in report.skipped.items()]
     if skipped:
-        output.print_table("not checked", ("task", "rule", "why"), skipped)
+        output.print_table("skipped", ("kind", "name", "rule", "why"), skipped)

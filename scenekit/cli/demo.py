@@ -164,7 +164,7 @@ def to_pil(pixels: UInt8[Tensor, "3 H W"]) -> Image:
 def save(entry: ReportEntry, folder: Path) -> None:
     """NAME.json, the scene; NAME.png, everything drawn over each other; NAME-LAYER.png, each layer alone.
 
-    NAME.graphml, the scene graph, where relations were looked for. NAME-VIEW.png, further views, such as
+    NAME.graphml, the scene graph, if there are relations. NAME-VIEW.png, further views, such as
     NAME-birds-eye.png where there are 3D boxes; NAME.glb, its solids in metres, where there are meshes or 3D boxes.
     """
     import scenekit as sk

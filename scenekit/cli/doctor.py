@@ -86,59 +86,63 @@ def data(
     total = min(limit or len(samples), len(samples))
     shown = set(spread(total, drawn)) if out is not None else set()
     kept: list[Sample] = []
-    with output.progress_bar("looking", total) as advance:
+    with output.progress_bar("inspecting", total) as advance:
 
         def watch(done: int, sample: Sample | None) -> None:
             advance(done)
             if sample is not None and done - 1 in shown:
                 kept.append(valid_values(sample))
 
-        found = inspect(samples, limit or None, watch)
+        inspection = inspect(samples, limit or None, watch)
     if out is not None:
-        write_page(out, found, kept, f"{name}, {split}")
+        write_page(out, inspection, kept, f"{name}, {split}")
     if as_json:
-        output.print_json(found.to_json())
+        output.print_json(inspection.to_json())
     else:
-        print_inspection(found, out)
-    if strict and found.refused.count:
-        raise InputError(f"{found.refused.places[0]}; {found.refused.count:,} samples in all are faulty")
-    if UNREADABLE in found.findings:
+        print_inspection(inspection, out)
+    if strict and inspection.refused.count:
+        raise InputError(f"{inspection.refused.places[0]}; {inspection.refused.count:,} samples in all are invalid")
+    if UNREADABLE in inspection.findings:
         raise typer.Exit(BROKEN)
 
 
-def write_page(path: Path, found: Inspection, samples: Sequence[Sample], name: str) -> None:
+def write_page(path: Path, inspection: Inspection, samples: Sequence[Sample], name: str) -> None:
     """Write the HTML page of an inspection.
 
     Args:
         path: Path of the file.
-        found: The inspection.
+        inspection: The inspection.
         samples: Samples to draw.
         name: Name and split of the data set.
     """
     from scenekit.visualization.report.dataset import write_data_report
 
     output.make_folder(path.parent)
-    write_data_report(path, found, samples, title=f"What is in {name}", facts={"data set": name})
+    write_data_report(path, inspection, samples, title=f"Data set {name}", facts={"data set": name})
 
 
-def print_environment(found: Environment) -> None:
+def print_environment(environment: Environment) -> None:
     """Print tables of the environment, and its problems at the end.
 
     Args:
-        found: The environment.
+        environment: The environment.
     """
-    versions = [*found.versions.items(), *((package.name, package.found) for package in found.packages)]
+    versions = [*environment.versions.items(), *((package.name, package.found) for package in environment.packages)]
     output.print_table("versions", ("what", "version"), versions)
-    output.print_table("devices", ("name", "what"), [(device.name, device.description) for device in found.devices])
-    extras = [(extra.name, extra_state(extra), "" if extra.installed else extra.remedy) for extra in found.extras]
+    output.print_table(
+        "devices", ("name", "what"), [(device.name, device.description) for device in environment.devices]
+    )
+    extras = [(extra.name, extra_state(extra), "" if extra.installed else extra.remedy) for extra in environment.extras]
     output.print_table("extras", ("name", "packages", "get it with"), extras)
-    records = [(kind, ", ".join(names)) for kind, names in found.plugins.items()]
+    records = [(kind, ", ".join(names)) for kind, names in environment.plugins.items()]
     output.print_table("plugins", ("kind", "names"), records)
-    folders = [(folder.purpose, folder.path, folder_state(folder)) for folder in found.folders]
+    folders = [(folder.purpose, folder.path, folder_state(folder)) for folder in environment.folders]
     output.print_table("caches", ("of", "folder", "state"), folders)
-    output.print_table("models that come with scenekit", ("name", "folder"), found.models.items())
-    if found.problems:
-        output.print_table("problems", ("what is wrong, and what to do",), [(problem,) for problem in found.problems])
+    output.print_table("models that come with scenekit", ("name", "folder"), environment.models.items())
+    if environment.problems:
+        output.print_table(
+            "problems", ("what is wrong, and what to do",), [(problem,) for problem in environment.problems]
+        )
     else:
         print("everything works")
 
@@ -168,27 +172,29 @@ def folder_state(folder: Folder) -> str:
     return state if folder.writable else f"{state}, cannot be written"
 
 
-def print_inspection(found: Inspection, page: Path | None) -> None:
+def print_inspection(inspection: Inspection, page: Path | None) -> None:
     """Print labels, sizes and issues; the page shows more.
 
     Args:
-        found: The inspection.
+        inspection: The inspection.
         page: Path of the page, if there is one.
     """
     from scenekit.data.inspection import SIZES
 
-    objects = f"{sum(found.objects.values()):,} objects of {len(found.objects)} classes"
-    print(f"looked at {found.looked_at:,} of {found.length:,} samples: {objects}")
-    labels = [(name, entry.images, entry.supervised, entry.rows or "") for name, entry in sorted(found.labels.items())]
+    objects = f"{sum(inspection.objects.values()):,} objects of {len(inspection.objects)} classes"
+    print(f"inspected {inspection.looked_at:,} of {inspection.length:,} samples: {objects}")
+    labels = [
+        (name, entry.images, entry.supervised, entry.rows or "") for name, entry in sorted(inspection.labels.items())
+    ]
     output.print_table("labels", ("key", "images", "supervised", "rows"), labels)
-    output.print_table("objects by size", ("size", "objects"), [(name, found.sizes[name]) for name in SIZES])
-    if found.findings:
-        rows = [(kind, each.count, "; ".join(each.places[:3])) for kind, each in found.findings.items()]
-        output.print_table("what looks wrong", ("kind", "count", "where first"), rows)
-    if found.notes:
-        rows = [(kind, each.count, "; ".join(each.places[:3])) for kind, each in found.notes.items()]
-        output.print_table("good to know", ("kind", "count", "where first"), rows)
-    if found.refused.count:
-        print(f"--strict refuses {found.refused.count:,} of these samples")
+    output.print_table("objects by size", ("size", "objects"), [(name, inspection.sizes[name]) for name in SIZES])
+    if inspection.findings:
+        rows = [(kind, each.count, "; ".join(each.places[:3])) for kind, each in inspection.findings.items()]
+        output.print_table("issues", ("kind", "count", "where first"), rows)
+    if inspection.notes:
+        rows = [(kind, each.count, "; ".join(each.places[:3])) for kind, each in inspection.notes.items()]
+        output.print_table("notes", ("kind", "count", "where first"), rows)
+    if inspection.refused.count:
+        print(f"--strict refuses {inspection.refused.count:,} of these samples")
     if page is not None:
         print(f"wrote {page}")

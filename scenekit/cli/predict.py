@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scenekit.cli import output, writing
+from scenekit.cli import output, scene_files
 from scenekit.cli.main import USER_ERROR
 from scenekit.errors import InputError
 
@@ -84,14 +84,14 @@ def predict(
     stems = unique_stems(images)
     known = [] if given is None else [str(given / f"{stem}.json") for stem in stems]
     check_files([*images, *known])
-    writing.check_target("--graph", graph, len(images), writing.graph_format)
-    writing.check_target("--mesh", mesh, len(images), writing.mesh_format)
+    scene_files.check_target("--graph", graph, len(images), scene_files.graph_format)
+    scene_files.check_target("--mesh", mesh, len(images), scene_files.mesh_format)
     import scenekit as sk
     from scenekit.cli.device import device_named
 
-    with writing.recording_at(rerun) as recording:
+    with scene_files.recording_at(rerun) as recording:
         network = sk.load(model).to(device_named(device))
-        files = writing.Files(None if out is None else output.make_folder(out), graph, relations, mesh, recording)
+        files = scene_files.Files(None if out is None else output.make_folder(out), graph, relations, mesh, recording)
         unreadable: list[str] = []
         named = output.progress(list(zip(images, stems, strict=True)), "predicting")
         predict = partial(scene_of, partial(network.predict, tasks=wanted, threshold=threshold), given, focal)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from scenekit.errors import InputError, nearest
+from scenekit.errors import InputError, nearest, warn_once
 from scenekit.evaluation.coverage import Coverage
 from scenekit.evaluation.evaluator import Evaluator, ModalEvaluator
 from scenekit.hooks import registry
@@ -127,7 +127,7 @@ def evaluate(
     results = {name: result for measure in measures for name, result in measure.results()}
     for measure in measures:
         if reason := measure.coverage.reason(results[measure.task]):
-            _log.warning("task %s was not measured: %s", measure.task, reason)
+            warn_once(_log, f"task {measure.task} was not measured: {reason}")
     registry().notify("scenekit_evaluated", step=step, results=results)
     return results
 

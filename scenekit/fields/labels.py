@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scenekit.fields.base import Field, Frame, ImageField, Issue, Validated, without_rows
+from scenekit.fields.base import Columns, Field, Frame, ImageField, Issue, Shape, Validated, without_rows
 from scenekit.structures.geometry import Size
 from scenekit.structures.tensors import row_numbers
 from scenekit.structures.vocabulary import Vocabulary, list_translation
@@ -37,6 +37,11 @@ class LabelField(Field[Tensor, Tensor]):
         """Read what `encode` wrote."""
         return torch.tensor([entry["label"] for entry in data], dtype=torch.int64)
 
+    def columns(self, item: Tensor, frame: Frame) -> Columns:
+        """Return the name of each region's label."""
+        names = frame.vocabulary.names(self.names)
+        return {"": ["" if label == UNKNOWN else names[label] for label in item.tolist()]}
+
     def relabel(self, item: Tensor, old: Vocabulary, new: Vocabulary) -> Tensor:
         """Return the new labels, `UNKNOWN` where there is none."""
         return _relabelled(item, self.names, old, new)
@@ -53,6 +58,10 @@ class LabelField(Field[Tensor, Tensor]):
         """Yield the name of each region's label."""
         names, labels = frame.vocabulary.names(self.names), item if frame.valid is None else item[frame.valid]
         yield from ((self.names, names[label]) for label in labels.tolist() if label != UNKNOWN)
+
+    def example(self, frame: Frame, shape: Shape = None) -> Tensor:
+        """Return the first name for every region."""
+        return torch.zeros(len(frame.boxes), dtype=torch.int64)
 
 
 class ImageLabelField(ImageField[Tensor, Tensor]):
@@ -83,6 +92,10 @@ class ImageLabelField(ImageField[Tensor, Tensor]):
         """Read what `encode` wrote."""
         return torch.tensor(data["label"])
 
+    def columns(self, item: Tensor, frame: Frame) -> Columns:
+        """Return the name of the label."""
+        return {"": ["unknown" if int(item) == UNKNOWN else frame.vocabulary.names(self.names)[int(item)]]}
+
     def relabel(self, item: Tensor, old: Vocabulary, new: Vocabulary) -> Tensor:
         """Return the new label, `UNKNOWN` where there is none."""
         return _relabelled(item, self.names, old, new)
@@ -98,6 +111,10 @@ class ImageLabelField(ImageField[Tensor, Tensor]):
         """Yield the name of the label."""
         if int(item) != UNKNOWN:
             yield self.names, frame.vocabulary.names(self.names)[int(item)]
+
+    def example(self, frame: Frame, shape: Shape = None) -> Tensor:
+        """Return the first name."""
+        return torch.tensor(0)
 
 
 def _entry(label: int, names: Sequence[str]) -> dict[str, Any]:

@@ -11,7 +11,19 @@ from jaxtyping import Int
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.fields.base import Edges, Frame, ImageField, Issue, Validated, scores_of
+from scenekit.fields.base import (
+    Columns,
+    Edges,
+    Frame,
+    ImageField,
+    Issue,
+    Shape,
+    Swatch,
+    Validated,
+    brief,
+    rows_in,
+    scores_of,
+)
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.pairs import Pairs
@@ -39,6 +51,18 @@ class PairField(ImageField[list[Pairs], Pairs]):
             return item
         order = mirror_order(vocabulary.names(self.names), self.mirror)
         return replace(item, label=torch.tensor(order, dtype=torch.int64, device=item.label.device)[item.label])
+
+    def columns(self, item: Pairs, frame: Frame) -> Columns:
+        """Return both objects, and the name, values and score where there are any, the surest first."""
+        surest = item if item.score is None else item[item.score.nan_to_num(0).argsort(descending=True, stable=True)]
+        columns: dict[str, Sequence[str | Swatch]] = {**end_columns(surest.subject, surest.object, frame)}
+        if surest.label is not None and self.names is not None:
+            names = frame.vocabulary.names(self.names)
+            columns[""] = [names[label] for label in surest.label.tolist()]
+        for title, numbers in (("values", surest.values), ("score", surest.score)):
+            if numbers is not None:
+                columns[title] = [brief(entry) for entry in plain(numbers.tolist())]
+        return columns
 
     def encode(self, item: Pairs, vocabulary: Vocabulary) -> Any:
         """Return an entry of plain JSON per pair."""
@@ -120,6 +144,19 @@ class PairField(ImageField[list[Pairs], Pairs]):
             for entry, values in zip(attributes, plain(item.values.tolist()), strict=True):
                 entry["values"] = values
         return Edges(item.subject, item.object, item.score, attributes)
+
+    def example(self, frame: Frame, shape: Shape = None) -> Pairs:
+        """Return a pair of the first two objects; none where there are fewer."""
+        count = 1 if len(frame.boxes) > 1 else 0
+        label = None if self.names is None else torch.zeros(count, dtype=torch.int64)
+        return Pairs(torch.zeros(count, dtype=torch.int64), torch.ones(count, dtype=torch.int64), label)
+
+
+def end_columns(subject: Int[Tensor, " R"], target: Int[Tensor, " R"], frame: Frame) -> dict[str, list[Swatch]]:
+    """Return the columns of a table that show both objects of each pair, in their colors."""
+    names = [frame.vocabulary.things[label] for label in rows_in(frame).labels.tolist()]
+    ends = {"subject": subject, "object": target}
+    return {end: [Swatch(f"{names[row]} {row}", row=row) for row in rows.tolist()] for end, rows in ends.items()}
 
 
 def misplaced_ends(noun: str, subject: Int[Tensor, " R"], target: Int[Tensor, " R"], count: int) -> Iterator[Issue]:

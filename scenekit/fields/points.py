@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from scenekit.fields.base import Field, tensor_of
+from scenekit.fields.base import Field, Frame, Shape, tensor_of
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.vocabulary import Vocabulary
 
@@ -29,3 +29,11 @@ class PointField(Field[Tensor, Tensor]):
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Tensor:
         """Read what `encode` wrote."""
         return tensor_of(data, *[0] * (self.dims - 2), 2)
+
+    def example(self, frame: Frame, shape: Shape = None) -> Tensor:
+        """Return the centers of the boxes, for each point of a region the same."""
+        centers = (frame.boxes[:, :2] + frame.boxes[:, 2:]) / 2
+        if self.dims == 2:
+            return centers
+        points = next((side for side in (shape or ())[1:2] if isinstance(side, int)), 2)
+        return centers[:, None].repeat(1, points, 1)

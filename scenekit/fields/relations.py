@@ -12,8 +12,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.fields.base import Columns, Edges, Frame, ImageField, Issue, Shape, Swatch, Validated, rows_in, scores_of
-from scenekit.fields.pairs import misplaced_ends, repeated, unknown_names, without_entries
+from scenekit.fields.base import Columns, Edges, Frame, ImageField, Issue, Shape, Validated, rows_in, scores_of
+from scenekit.fields.pairs import end_columns, misplaced_ends, repeated, unknown_names, without_entries
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.relations import Relations
@@ -35,15 +35,13 @@ class RelationField(ImageField[list[Relations], Relations]):
 
     def columns(self, item: Relations, frame: Frame) -> Columns:
         """Subject, predicate, object and score, the surest first."""
-        surest, things = item, frame.vocabulary.things
-        if item.score is not None:
-            surest = item[item.score.nan_to_num(0).argsort(descending=True, stable=True)]
-        names = [things[label] for label in rows_in(frame).labels.tolist()]
-        scores = [] if surest.score is None else surest.score.tolist()
+        surest = item if item.score is None else item[item.score.nan_to_num(0).argsort(descending=True, stable=True)]
+        ends = end_columns(surest.subject, surest.object, frame)
+        scores: list[float] = [] if surest.score is None else surest.score.tolist()
         return {
-            "subject": [Swatch(f"{names[row]} {row}", row=row) for row in surest.subject.tolist()],
+            "subject": ends["subject"],
             "predicate": [frame.vocabulary.predicates[predicate] for predicate in surest.predicate.tolist()],
-            "object": [Swatch(f"{names[row]} {row}", row=row) for row in surest.object.tolist()],
+            "object": ends["object"],
             **({"score": ["" if math.isnan(score) else f"{score:.2f}" for score in scores]} if scores else {}),
         }
 

@@ -52,12 +52,10 @@ def build_graph(
     graph = nx.MultiDiGraph(**graph_attributes(scene))
     graph.add_nodes_from(enumerate(nodes(scene, attribute_threshold)))
     first = 0
-    for key in sorted(scene.values, key=lambda key: key != RELATIONS):  # whose rows are the keys of their edges
-        edges = key.field.edges(scene[key], scene.vocabulary) if key.of is None else None
-        if edges is not None:
-            check_rows(key, edges, len(graph))
-            add_edges(graph, key, edges, first, kept_rows(edges, threshold, top))
-            first += len(edges.subject)
+    for key, edges in edges_in(scene):
+        check_rows(key, edges, len(graph))
+        add_edges(graph, key, edges, first, kept_rows(edges, threshold, top))
+        first += len(edges.subject)
     if relabel and RELATIONS in scene:
         relabel_nodes(scene[RELATIONS], graph, scene)
     return graph
@@ -200,7 +198,7 @@ def has_edges(scene: Scene) -> bool:
     Returns:
         Whether its graph can have edges.
     """
-    return bool(edge_counts(scene))
+    return any(True for _ in edges_in(scene))
 
 
 def edge_counts(scene: Scene) -> dict[str, int]:
@@ -212,5 +210,19 @@ def edge_counts(scene: Scene) -> dict[str, int]:
     Returns:
         Numbers by the names of the keys.
     """
-    edges = {key: key.field.edges(value, scene.vocabulary) for key, value in scene.values.items() if key.of is None}
-    return {key.name: len(each.subject) for key, each in edges.items() if each is not None}
+    return {key.name: len(edges.subject) for key, edges in edges_in(scene)}
+
+
+def edges_in(scene: Scene) -> Iterator[tuple[Key[Any, Any], Edges]]:
+    """Yield the values of the image that relate objects, relations first.
+
+    Args:
+        scene: The scene.
+
+    Yields:
+        The key and the edges.
+    """
+    for key in sorted(scene.values, key=lambda key: key != RELATIONS):  # whose rows are the keys of their edges
+        edges = key.field.edges(scene[key], scene.vocabulary) if key.of is None else None
+        if edges is not None:
+            yield key, edges

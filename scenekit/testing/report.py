@@ -1,4 +1,4 @@
-"""What checking a task found."""
+"""What the checks of a plugin found."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Finding:
-    """One broken rule: the `check` that found it, what happened (`reason`), and what its author can do (`remedy`)."""
+    """One broken rule."""
 
     check: str
+    """Name of the check that found it."""
     reason: str
+    """What happened."""
     remedy: str
+    """What the author can do."""
 
     def __str__(self) -> str:
         return f"{self.check}: {self.reason}. Remedy: {self.remedy}"
@@ -21,34 +24,40 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found about one `task`: names of the checks that `passed`, `findings`, and why others were `skipped`."""
+    """The results of checking one task, detector, data set or backbone."""
 
-    task: str
+    name: str
+    """Its name."""
+    kind: str = "task"
+    """What it is: "task", "detector", "dataset" or "backbone"."""
     passed: tuple[str, ...] = ()
+    """Names of the checks that passed."""
     findings: tuple[Finding, ...] = ()
+    """The broken rules."""
     skipped: Mapping[str, str] = field(default_factory=dict)
+    """Names of the checks that did not run, each with the reason."""
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found; checks that do not apply do not count."""
+        """Whether no rule is broken; checks that were skipped do not count."""
         return not self.findings
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """Names of the checks that found something."""
+        """Names of the checks whose rule is broken."""
         return tuple(finding.check for finding in self.findings)
 
     def __str__(self) -> str:
-        summary = f"{self.task}: {len(self.passed)} passed, {len(self.findings)} failed, {len(self.skipped)} skipped"
-        return "\n  ".join((summary, *map(str, self.findings)))
+        counts = f"{len(self.passed)} passed, {len(self.findings)} failed, {len(self.skipped)} skipped"
+        return "\n  ".join((f"{self.kind} {self.name}: {counts}", *map(str, self.findings)))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain lists and dictionaries."""
-        findings = [asdict(finding) for finding in self.findings]
+        """Return plain lists and dictionaries."""
         return {
-            "task": self.task,
+            "kind": self.kind,
+            "name": self.name,
             "ok": self.ok,
             "passed": list(self.passed),
-            "findings": findings,
+            "findings": [asdict(finding) for finding in self.findings],
             "skipped": dict(self.skipped),
         }

@@ -16,7 +16,7 @@ from scenekit.config import validated
 from scenekit.hooks import DetectorSpec, TaskSpec, registry
 from scenekit.keys import OBJECTS, Key
 from scenekit.model.board import Board, Pooler
-from scenekit.model.build import Trunk
+from scenekit.model.build import Trunk, build_detector, pooler_of
 from scenekit.model.head import Core, Head, Provider
 from scenekit.model.targets import Targets
 from scenekit.ops.losses import safe_mean
@@ -110,11 +110,10 @@ def core_of(vocabulary: Vocabulary) -> Core:
     return Core(CHANNELS, (4, 8, 16, 32, 64), vocabulary, options)
 
 
-def stages_of(core: Core) -> tuple[list[Provider], Pooler]:
-    """The small core itself: its stages, and what pools for the heads."""
+def stages_of(core: Core, detector: DetectorSpec | None = None) -> tuple[list[Provider], Pooler]:
+    """Build the small core: its stages, and what pools for the heads; `detector` is the usual one if None."""
     backbone = TinyBackbone()
     net = BackboneWithFPN(backbone, FPN(backbone.levels, CHANNELS, extra=MODEL.pyramid.extra))
-    detector: DetectorSpec = registry().get("detector", MODEL.detector)
-    stages = [Trunk(net), *detector.build(core, core.detector)]
-    poolers: list[Any] = [stage.pooler for stage in stages if hasattr(stage, "pooler")]
-    return stages, poolers[0]
+    spec: DetectorSpec = registry().get("detector", MODEL.detector) if detector is None else detector
+    stages = build_detector(spec, core, core.detector)
+    return [Trunk(net), *stages], pooler_of(stages)

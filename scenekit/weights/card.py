@@ -13,6 +13,7 @@ from scenekit.config import Config, explained
 from scenekit.errors import InputError
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import DatasetConfig
+from scenekit.structures.vocabulary import BUILT_IN_LISTS
 from scenekit.weights.transfer import named_axes
 
 PIPELINE = "object-detection"
@@ -201,9 +202,7 @@ def _classes(model: SceneModel) -> Iterator[str]:
     vocabulary = model.vocabulary
     used = {name for axes in named_axes(model).values() for axis in axes for name in axis.names}
     further = {
-        "stuff": vocabulary.stuff,
-        "predicates": vocabulary.predicates,
-        "attributes": vocabulary.attributes,
+        **{kind: vocabulary.names(kind) for kind in (*BUILT_IN_LISTS, *vocabulary.lists) if kind != "labels"},
         **{f"points of {thing}": skeleton.points for thing, skeleton in vocabulary.skeletons.items()},
     }
     kinds = {"things": vocabulary.things, **{kind: names for kind, names in further.items() if used & {*names}}}

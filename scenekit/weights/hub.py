@@ -144,7 +144,7 @@ def _reason(error: Exception, revision: str | None) -> str:
     if isinstance(error, errors.RevisionNotFoundError):
         return f"the repository on the Hugging Face hub has no revision {revision!r}"
     if isinstance(error, errors.RepositoryNotFoundError):
-        return f"the repository does not exist on the Hugging Face hub, or is private; check the name, or {LOGIN}"
+        return f"the Hugging Face hub has no such repository, or it is private; check the name, or {LOGIN}"
     if isinstance(error, errors.HFValidationError):
         return f"not a name of the Hugging Face hub ({message}); expected owner/name"
     status = getattr(getattr(error, "response", None), "status_code", None)  # of the response, if there is one

@@ -27,7 +27,7 @@ class Shaky:
 def shaky(monkeypatch: pytest.MonkeyPatch) -> Registry:
     found = collect([])
     found.records.update({kind: dict(named) for kind, named in scenekit.hooks.registry().records.items()})
-    found.records["task"] = {}
+    found.records.update({"task": {}, "detector": {}, "dataset": {}, "backbone": {}})
     found.add(Shaky, Origin("shaky", "acme", "1.2"))
     monkeypatch.setattr(scenekit.hooks, "registry", lambda: found)
     return found
@@ -41,8 +41,8 @@ def devices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_task_that_keeps_the_rules(run: Callable) -> None:
     result = run("check", "panoptic", "--json")
-    (report,) = result.json["tasks"]
-    assert (result.status, report["task"], report["findings"]) == (0, "panoptic", []) and result.json["ok"]
+    (report,) = result.json["reports"]
+    assert (result.status, report["name"], report["findings"]) == (0, "panoptic", []) and result.json["ok"]
     assert "measures" in report["passed"] and report["skipped"]["gradients"] == "it has no parameters"
 
 
@@ -57,17 +57,34 @@ def test_all_tells_of_plugins_that_failed_and_of_shared_names(run: Callable, sha
     shaky.failures.append(Failure(Origin("gone", "acme", "1.2"), "ImportError: no module"))
     shaky.records["task"]["twice"] = [(None, Origin(name, "acme", "1.2")) for name in ("one", "other")]
     result = run("check", "--all", "--json")
-    findings = {report["task"]: report["findings"][0]["reason"] for report in result.json["tasks"]}
+    findings = {
+        report["name"]: report["findings"][0]["reason"] for report in result.json["reports"] if not report["ok"]
+    }
     assert result.status == 1 and not result.json["ok"]
     assert findings["gone of acme 1.2"] == "ImportError: no module"
     assert findings["twice"] == "given by one of acme 1.2 and other of acme 1.2"
     assert "shaky" in findings
 
 
+def test_data_sets_and_backbones_are_checked_by_their_options(run: Callable) -> None:
+    result = run(
+        "check", "--backbone", "mobilenet_v3_small", "--data", "coco", "--set", "annotations=no.json", "--json"
+    )
+    data, backbone = result.json["reports"]
+    assert result.status == 1 and (data["kind"], data["ok"]) == ("dataset", False)
+    assert "no.json" in data["findings"][0]["reason"]
+    assert (backbone["kind"], backbone["ok"]) == ("backbone", True) and "state_dict" in backbone["passed"]
+
+
+def test_options_of_data_sets_need_one(refused: Callable) -> None:
+    assert "name it with --data" in refused("check", "panoptic", "--split", "val")
+    assert "unknown detector 'rcn'; did you mean 'rcnn'?" in refused("check", "--detector", "rcn")
+
+
 def test_what_cannot_be_checked(refused: Callable) -> None:
     assert "unknown task 'panoptics'; did you mean 'panoptic'?" in refused("check", "panoptics")
-    assert "name the tasks to check, or say --all" in refused("check")
-    assert "name the tasks to check, or say --all" in refused("check", "panoptic", "--all")
+    assert "name what to check (tasks, --detector, --data, --backbone)" in refused("check")
+    assert "name what to check (tasks, --detector, --data, --backbone)" in refused("check", "panoptic", "--all")
 
 
 def test_unknown_checks_and_options_are_refused() -> None:

@@ -96,7 +96,7 @@ def test_labels(run: Run, refused: Refused, checkpoint: Path, tmp_path: Path) ->
         assert vocabulary.skeletons == {"human": tiny.SKELETON}
     names.write_text("one\n")
     wrong = refused("convert", "acme/street", checkpoint, "-o", tmp_path / "none", "--labels", names)
-    assert "knows 2 classes: as many labels (or 4, with the stuff) are expected, got 1" in wrong
+    assert "has 2 classes; expected as many labels (or 4, with the stuff), got 1" in wrong
     assert "labels.md: no such file" in refused(
         "convert", "acme/street", checkpoint, "-o", tmp_path / "none", "--labels", tmp_path / "labels.md"
     )
@@ -111,8 +111,8 @@ def test_bad_input(refused: Refused, checkpoint: Path, tmp_path: Path) -> None:
     assert "acme knows street, not ''" in refused("convert", "acme", checkpoint, "-o", out)
     assert "loaded by name, not converted" in refused("convert", "closed", checkpoint, "-o", out)
     assert "none.pth: no such file" in refused("convert", "acme/street", tmp_path / "none.pth", "-o", out)
-    assert "this is a folder" in refused("convert", "acme/street", tmp_path, "-o", out)
-    assert "ending in .safetensors or a folder is expected" in refused(
+    assert "expected a file, got a folder" in refused("convert", "acme/street", tmp_path, "-o", out)
+    assert "expected a file ending in .safetensors or a folder" in refused(
         "convert", "acme/street", checkpoint, "-o", tmp_path / "model.pth"
     )
     assert not out.exists()
@@ -136,7 +136,7 @@ def test_damaged_models_of_one_file(run: Run, checkpoint: Path, tmp_path: Path) 
         out.write_bytes(damaged)
         faulty(out, reason)
     save_file(load_file_of(content, tmp_path), out)
-    faulty(out, "no manifest of scenekit; make a model of them: scenekit convert")
+    faulty(out, "no manifest of scenekit; convert it")
     out.unlink()
     faulty(out, "model.safetensors: no such file")
 

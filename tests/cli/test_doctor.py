@@ -85,7 +85,7 @@ def test_commands_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_versions_are_compared_by_number() -> None:
     def fault(found: str, least: str) -> str | None:
-        return environment.Package("x", least, found).fault
+        return environment.Package("x", least, found).problem
 
     assert fault("2.10.0+cpu", "2.9") is None and fault("1.7.1.post5", "1.7") is None
     assert fault("2.9", "2.10") == "x 2.9 is older than 2.10"
@@ -95,7 +95,7 @@ def test_data_set(run: Callable[..., Any], file: Path, tmp_path: Path) -> None:
     page = tmp_path / "new" / "page.html"
     result = run("doctor", "data", "coco", "--set", f"annotations={file}", "--out", page, "--drawn", "1")
     assert result.status == 1 and f"wrote {page}" in result.out
-    for text in ("looked at 3 of 3", "2 objects", "boxes that repeat another one", "objects 1 (id 5)", "c.png"):
+    for text in ("inspected 3 of 3", "2 objects", "boxes that repeat another one", "objects 1 (id 5)", "c.png"):
         assert text in result.out
     assert page.read_text().count("<article") == 1
 

@@ -73,7 +73,7 @@ def test_refusals(refused, tiny_model, photo, tmp_path) -> None:
     assert "did you mean 'masks'?" in refused("predict", photo, *model, "--tasks", "maks")
     assert "unknown device 'gpu'" in refused("predict", photo, *model, "--device", "gpu")
     assert "unknown model 'tiny'" in refused("predict", photo, "--model", "tiny")
-    assert "cannot be made" in refused("predict", photo, *model, "--out", photo)
+    assert "cannot be created" in refused("predict", photo, *model, "--out", photo)
 
 
 def test_unreadable_images_do_not_cost_the_others(run, tiny_model, photo, tmp_path) -> None:
@@ -113,12 +113,12 @@ def test_graph_of_one_image(run, refused, tiny_model, photo, tmp_path) -> None:
     for name in ("new/out.graphml", "new/out.json"):
         result = run(*arguments, "--json", "--graph", tmp_path / name)
         (scene,) = result.json
-        assert result.status == 0 and "note: " in result.err and "has the objects alone" in result.err
+        assert result.status == 0 and "note: " in result.err and "has the objects only" in result.err
         graph = sk.load_graph(tmp_path / name)
         assert [node["label"] for node in graph.nodes.values()] == scene["objects"]["names"]
         assert graph.graph["path"] == str(photo) and graph.number_of_edges() == 0
     assert ".graphml or .json" in refused(*arguments, "--graph", tmp_path / "out.txt")
-    assert "cannot be made" in refused(*arguments, "--graph", photo / "out.json")
+    assert "cannot be created" in refused(*arguments, "--graph", photo / "out.json")
 
 
 def test_graphs_of_several_images(run, refused, tiny_model, photo, tmp_path) -> None:
@@ -133,7 +133,7 @@ def test_mesh_and_recording_are_refused_before_any_work(refused, tiny_model, pho
     model = ("--model", tiny_model, "--tasks", "masks")
     assert ".glb or .obj" in refused("predict", photo, *model, "--mesh", tmp_path / "out.stl")
     assert "name a folder" in refused("predict", photo, photo, *model, "--mesh", tmp_path / "out.glb")
-    assert "neither meshes nor 3D boxes" in refused("predict", photo, *model, "--mesh", tmp_path / "out.glb")
+    assert "has no meshes, 3D boxes" in refused("predict", photo, *model, "--mesh", tmp_path / "out.glb")
     monkeypatch.setitem(sys.modules, "rerun", None)
     assert "pip install 'scenekit[viz]'" in refused("predict", photo, *model, "--rerun", tmp_path / "out.rrd")
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]

@@ -28,4 +28,4 @@ def test_an_impossible_focal_length_is_refused(refused, tiny_model, photo) -> No
 
 def test_millimetres_are_no_pixels(refused, tiny_model, photo) -> None:
     said = refused("predict", photo, "--model", tiny_model, "--focal", "4.2")
-    assert "--focal 4.2: in pixels expected; an image of 80 x 60 would span 168 degrees" in " ".join(said.split())
+    assert "--focal 4.2: expected pixels; an image of 80 x 60 would span 168 degrees" in " ".join(said.split())

@@ -28,7 +28,7 @@ def test_train_resume_evaluate(run, refused, recipe, tmp_path) -> None:
     assert "has no data.val" in refused("evaluate", "--model", out / "model")
     data = ("--data", "synthetic", "--option", "cache=false", "--option", "size=[64, 96]")
     measured = run("evaluate", "--model", out / "model", "--limit", "1", *data, "--json")
-    assert "AP" in measured.json["detection"] and "measuring on" not in measured.err
+    assert "AP" in measured.json["detection"] and "evaluating on" not in measured.err
 
 
 def test_a_run_is_measured_on_the_val_data_of_its_recipe(run, recipe, tmp_path) -> None:
@@ -42,7 +42,7 @@ def test_a_run_is_measured_on_the_val_data_of_its_recipe(run, recipe, tmp_path) 
     assert trained.out.endswith(f"scenekit evaluate --model {out / 'model'}\n")
     for model in (out / "model", out / "checkpoints" / "step_00000001"):
         measured = run("evaluate", "--model", model, "--tasks", "semantic", "--json")
-        assert "measuring on synthetic/test" in measured.err and str(out / "recipe.yaml") in measured.err
+        assert "evaluating on synthetic/test" in measured.err and str(out / "recipe.yaml") in measured.err
     data = ("--data", "synthetic", "--split", "test", "--option", "size=[64, 96]", "--option", "length=2")
     expected = run("evaluate", "--model", out / "model", "--tasks", "semantic", *data, "--option", "cache=no", "--json")
     assert measured.json == expected.json

@@ -12,6 +12,7 @@ import torch
 
 import scenekit as sk
 from scenekit.data.sample import Sample
+from scenekit.fields.pairs import PairField
 from scenekit_datasets.coco import write_coco
 
 COUNT = 3
@@ -122,6 +123,23 @@ def test_keys_of_plugins_come_back(originals: list[Sample], tmp_path: Path) -> N
     assert after.scene[rain] == 0.25 and after.supervision.keys == frozenset(values)
     only = sk.dataset("coco", annotations=str(path), keys=["test.coco_rain"])[0]
     assert set(only.scene.values) == {rain}
+
+
+def test_pairs_of_a_plugin_name_the_same_objects_when_annotations_move(originals: list[Sample], tmp_path: Path) -> None:
+    """The first annotation is removed, the others are listed in reverse: the pairs follow them by id."""
+    occludes: sk.Key[Any, Any] = sk.Key("test.coco_occludes", field=PairField())
+    count = len(originals[0].scene.objects)
+    assert count > 3
+    pairs = sk.Pairs(torch.tensor([1, 0, 2]), torch.tensor([2, 1, 3]), score=torch.tensor([0.5, 0.25, 1.0]))
+    path = write_coco([with_values(originals[0], {occludes: pairs})], tmp_path)
+    data = json.loads(path.read_text())
+    kept = data["annotations"][:0:-1]
+    path.write_text(json.dumps({**data, "annotations": kept}))
+    after = sk.dataset("coco", annotations=str(path))[0].scene
+    ids = after.objects.ids.tolist()
+    assert ids == list(range(count, 1, -1))
+    found = [(ids[s], ids[o]) for s, o in zip(after[occludes].subject, after[occludes].object, strict=True)]
+    assert found == [(2, 3), (3, 4)] and after[occludes].score.tolist() == [0.5, 1.0]
 
 
 def test_values_that_are_not_what_a_field_encodes(originals: list[Sample], tmp_path: Path) -> None:

@@ -213,6 +213,7 @@ def test_images_with_labels_and_with_predictions_are_counted_apart(
     model: SceneModel, knowing: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """No labels; labels but no predictions; both, but nothing that average precision can be measured on."""
+    warn_once.cache_clear()
     unlabelled = [replace(sample(i), supervision=sk.Supervision()) for i in range(3)]
     evaluate(model, unlabelled, tasks=["masks", "detection"])
     assert warnings_of(caplog) == ["task masks was not measured: none of the 3 images has ground truth of masks"]
@@ -233,6 +234,7 @@ def test_a_detector_without_detections_is_named_as_the_reason(
     nothing = sample(0).scene.select(OBJECTS, torch.zeros(0, dtype=torch.int64))
     empty = replace(nothing, streams={OBJECTS: replace(nothing.objects, scores=torch.zeros(0))})
     monkeypatch.setattr(passes, "Passes", lambda *_: found(empty))
+    warn_once.cache_clear()
     evaluate(model, [sample(0)], tasks=["masks"])
     assert "1 of 1 images have ground truth of masks, but the model predicts none" in warnings_of(caplog)[0]
 

@@ -10,6 +10,8 @@ import torch
 
 import scenekit as sk
 from scenekit.fields.base import Field, Frame, Swatch
+from scenekit.fields.labels import ImageLabelField, LabelField
+from scenekit.fields.pairs import PairField
 from scenekit.keys import key_named
 from scenekit.structures import Boxes3D, Captions, Keypoints, Masks, Meshes, Panoptic, Relations, Segment
 from scenekit.structures.objects import Objects
@@ -77,6 +79,19 @@ def test_values_of_the_image() -> None:
     assert sk.DEPTH.field.columns(depth, FRAME) == {"": ["unknown"]}
     depth[0, :2] = torch.tensor([1.5, 8.0])
     assert sk.DEPTH.field.columns(depth, FRAME) == {"": ["1.50 to 8.00 m"]}
+
+
+def test_pairs_and_labels_of_plugins_show_their_own_names() -> None:
+    frame = replace(FRAME, vocabulary=replace(VOCABULARY, lists={"acme.ways": ("above", "inside")}))
+    pairs = sk.Pairs(torch.tensor([0, 1]), torch.tensor([1, 0]), torch.tensor([1, 0]), score=torch.tensor([0.25, 0.75]))
+    assert PairField("acme.ways").columns(pairs, frame) == {
+        "subject": [Swatch("table 1", row=1), Swatch("cup 0", row=0)],
+        "object": [Swatch("cup 0", row=0), Swatch("table 1", row=1)],
+        "": ["above", "inside"],
+        "score": ["0.75", "0.25"],
+    }
+    assert LabelField("acme.ways").columns(torch.tensor([1, -1]), frame) == {"": ["inside", ""]}
+    assert ImageLabelField("acme.ways").columns(torch.tensor(0), frame) == {"": ["above"]}
 
 
 def test_a_kind_of_value_that_says_nothing_shows_its_numbers() -> None:

@@ -161,11 +161,11 @@ def test_merging_equals_one_process() -> None:
         ({"captions": ["a"]}, "1 'captions' for 3 'boxes'"),
         ({"scores": [0.5, float("nan"), 1]}, "'scores' number 1 holds nan"),
         ({"boxes": [[0, 0, 1]] * 3}, "'boxes' must be rows of 4 numbers"),
-        ({"truth_captions": [["a"]]}, "1 'captions' for 3 'boxes'"),
+        ({"target_captions": [["a"]]}, "1 'captions' for 3 'boxes'"),
     ],
 )
 def test_bad_arrays_are_refused(change: dict[str, Any], message: str) -> None:
-    good = {"truth_boxes": BOXES, "truth_captions": CAPTIONS, "boxes": BOXES}
+    good = {"target_boxes": BOXES, "target_captions": CAPTIONS, "boxes": BOXES}
     good |= {"captions": ["a", "b", "c"], "scores": [1, 2, 3]}
     with pytest.raises(InputError, match=message):
         DenseCaptioning().update(**{**good, **change})

@@ -199,7 +199,7 @@ def test_names_of_models_are_not_downloaded() -> None:
 
 
 def test_the_file_needs_no_name_beside_it(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="the file says what network it holds"):
+    with pytest.raises(InputError, match="the network is determined from the file"):
         detectron2_weights.convert("mask_rcnn", tmp_path / "model_final.pkl")
 
 

@@ -96,7 +96,7 @@ def test_no_predictions_give_zero(kind: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_unlabelled_samples_are_passed_over(kind: type[Any]) -> None:
+def test_unlabelled_samples_are_skipped(kind: type[Any]) -> None:
     silent = sample(keys=(), streams=frozenset(), exhaustive=frozenset())
     evaluator = kind(VOCABULARY)
     evaluator.update(silent, nothing(sample()))
@@ -124,12 +124,12 @@ def test_merged_halves_equal_the_whole(kind: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", OF_OBJECTS)
-def test_images_that_do_not_label_everything_are_passed_over(kind: type[Any]) -> None:
+def test_images_that_do_not_label_everything_are_skipped(kind: type[Any]) -> None:
     partly = sample(exhaustive=frozenset())
     assert all(math.isnan(value) for value in measured(kind, right, partly).values())
 
 
-def test_classes_that_labels_do_not_cover_are_passed_over() -> None:
+def test_classes_that_labels_do_not_cover_are_skipped() -> None:
     """One image labels persons only: its cups are neither found nor wrong, those of the other image count."""
     whole, persons = sample(0), sample(1, classes=frozenset({"person"}))
     rows = (persons.scene.objects.labels == PERSON).nonzero()[:, 0]

@@ -134,5 +134,5 @@ def test_learned_cell_and_decoded_point_agree() -> None:
 
 
 def test_a_vocabulary_without_skeleton_is_refused() -> None:
-    with pytest.raises(InputError, match="needs a vocabulary in which some thing has a skeleton"):
+    with pytest.raises(InputError, match="needs a vocabulary in which a thing has a skeleton"):
         KeypointHead(Core(8, (4, 8), Vocabulary(("cup",))), KeypointConfig())

@@ -144,13 +144,15 @@ def test_another_number_of_classes(state: Mapping[str, Tensor], tmp_path: Path) 
     assert convert(MOBILE, file).vocabulary.things == tuple(f"class {number}" for number in range(1, 6))
     words = ["cup", "fork", "knife", "spoon", "plate"]
     assert convert(MOBILE, file, words).vocabulary.things == tuple(words)
-    refused("knows 5 classes: as many labels are expected, got 2", MOBILE, file, words[:2])
+    refused("has 5 classes; expected as many labels, got 2", MOBILE, file, words[:2])
 
 
 def test_files_that_do_not_fit(state: Mapping[str, Tensor], tmp_path: Path) -> None:
     file = saved(dict(state), tmp_path / "own.pth")
     refused(
-        "no weights of torchvision's fasterrcnn_resnet50_fpn: .*missing", "torchvision/fasterrcnn_resnet50_fpn", file
+        "not the weights of torchvision's fasterrcnn_resnet50_fpn: .*missing",
+        "torchvision/fasterrcnn_resnet50_fpn",
+        file,
     )
     refused("cls_score.bias is missing", MOBILE, saved({"x": torch.zeros(1)}, tmp_path / "other.pth"))
     refused("unknown network 'fasterrcnn_resnet5'; did you mean", "torchvision/fasterrcnn_resnet5", file)

@@ -163,6 +163,6 @@ def test_commands_that_cannot_run_are_named_and_the_others_run(site: Path, pytho
 
 def test_a_check_names_the_plugin(site: Path, python: Callable) -> None:
     done = python(site, "-m", "scenekit", "check", "late", "--json")
-    (report,) = json.loads(done.stdout)["tasks"]
+    (report,) = json.loads(done.stdout)["reports"]
     assert done.returncode == 1 and [finding["check"] for finding in report["findings"]] == ["shapes"]
     assert "plugin late of acme-broken 1.2" in report["findings"][0]["reason"]

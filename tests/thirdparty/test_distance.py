@@ -21,6 +21,6 @@ def test_it_is_short() -> None:
 def test_it_keeps_every_rule(site: Path, python: Callable) -> None:
     done = python(site, "-m", "scenekit", "check", "distance", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    (report,) = json.loads(done.stdout)["tasks"]
-    assert report["task"] == "distance" and report["findings"] == []
+    (report,) = json.loads(done.stdout)["reports"]
+    assert report["name"] == "distance" and report["findings"] == []
     assert {"gradients", "json", "measures", "state_dict", "two_processes"} <= set(report["passed"])

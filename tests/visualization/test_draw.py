@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from scenekit.cli.writing import save
+from scenekit.cli.scene_files import save
 from scenekit.errors import InputError
 from scenekit.hooks import Coverage, TaskSpec, registry
 from scenekit.keys import ATTRIBUTES, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC, Key

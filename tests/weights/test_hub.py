@@ -132,10 +132,10 @@ def refused(message, call, *arguments, **options):
 def test_refusals(hub, model):
     refused("acme/street: the Hugging Face hub requires a token; log in with `hf auth login`", push_to_hub, model, NAME)
     refused("does not permit this with the token", push_to_hub, model, "others/street", token=TOKEN)
-    refused("has no such names", push_to_hub, model, "street sign/1/2", token=TOKEN)
+    refused("not a name of the Hugging Face hub", push_to_hub, model, "street sign/1/2", token=TOKEN)
     refused("acme/street: no such folder, and the Hugging Face hub has no such repository", load, NAME)
     push_to_hub(model, NAME, token=TOKEN, private=True)
-    refused("has no such repository, or a private one", load, NAME)
+    refused("has no such repository, or it is private", load, NAME)
     hub.repositories[NAME].private = False
     refused(r"acme/street@v9: .* has no revision 'v9'", load, f"{NAME}@v9")
 

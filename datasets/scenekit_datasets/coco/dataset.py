@@ -133,8 +133,9 @@ class CocoDataset(Dataset[Sample]):
             values[RELATIONS] = relations_of(entry.image, entry.things, frame, self.faulty)
         if PHRASE_CAPTIONS in self.keys and "phrases" in entry.image.data:
             streams[PHRASES], values[PHRASE_CAPTIONS] = phrases_of(entry.image)
+        objects = [row.record.integer("id") for row in entry.things]
         further = [key for key in self.further if key in self.keys]
-        values.update(image_values(entry.image, further, frame.size, self.vocabulary))
+        values.update(image_values(entry.image, further, objects, frame.size, self.vocabulary))
         camera = camera_of(entry.image)
         return Scene(frame.size, self.vocabulary, streams, values, valid, camera, str(path))
 

@@ -43,7 +43,7 @@ from scenekit.keys import (
 from scenekit.scene import Scene
 from scenekit.structures import Panoptic
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
-from scenekit_datasets.coco.further_keys import FIELD, row_entries
+from scenekit_datasets.coco.further_keys import FIELD, ORDER, row_entries
 from scenekit_datasets.coco.images import MILLIMETRE
 
 _log = logging.getLogger(__name__)
@@ -198,6 +198,7 @@ def _image(sample: Sample, folder: Path, first: int) -> Fields:
             entry[key.name] = write(scene, folder, name, first)
     if further := {key.name: key.field.encode(scene[key], scene.vocabulary) for key in _further(scene, IMAGE)}:
         entry[FIELD] = further
+        entry[ORDER] = list(range(first, first + len(scene.objects)))
     return {**entry, **_claims(sample)}
 
 

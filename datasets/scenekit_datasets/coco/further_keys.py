@@ -25,6 +25,9 @@ _log = logging.getLogger(__name__)
 
 FIELD = "scenekit"
 
+ORDER = "annotation_ids"
+"""Field of an image: the objects in the order in which values of the image number them, that of the file if absent."""
+
 PREFIX = f"{FIELD}."
 """Of the names of such fields in an index, where they stand beside those of COCO."""
 
@@ -116,25 +119,31 @@ def rows_of(
 
 
 def image_values(
-    image: Record, keys: Collection[Key[Any, Any]], size: Size, vocabulary: Vocabulary
+    image: Record, keys: Collection[Key[Any, Any]], objects: Sequence[int], size: Size, vocabulary: Vocabulary
 ) -> dict[Key[Any, Any], Any]:
-    """Decode the values of image keys.
+    """Decode the values of an image.
 
     Args:
-        image: Entry of the image.
-        keys: Keys to decode.
-        size: (height, width) of the image in pixels.
-        vocabulary: The vocabulary.
+        image: The entry of the image.
+        keys: Keys to look for.
+        objects: The ids of the objects in the order of the scene.
+        size: Height and width of the image in pixels.
+        vocabulary: Names behind the integers of the values.
 
     Returns:
-        Values by key, for those that the image holds.
+        Values by key; those that name rows of the objects name those of the scene.
 
     Raises:
-        InputError: If a value is not what the key's field encodes.
+        InputError: An entry is not what the field encodes.
     """
-    held = image.data.get(FIELD) or {}
+    held, order = image.data.get(FIELD) or {}, image.data.get(ORDER, objects)
+    if not isinstance(order, list | tuple):
+        raise InputError(f"{image}: {ORDER!r} must be a list of ids of annotations, not {brief(order)}")
+    rows = {id: row for row, id in enumerate(objects)}
+    index_map = torch.tensor([rows.get(id, -1) for id in order], dtype=torch.int64)
     there = [key for key in keys if key.of is IMAGE and held.get(key.name) is not None]
-    return {key: _decoded(key, held[key.name], size, vocabulary, image) for key in there}
+    values = {key: _decoded(key, held[key.name], size, vocabulary, image) for key in there}
+    return {key: key.field.remap(value, index_map) for key, value in values.items()}
 
 
 def _decoded(key: Key[Any, Any], data: Any, size: Size, vocabulary: Vocabulary, where: object) -> Any:

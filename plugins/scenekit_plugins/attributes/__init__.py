@@ -114,16 +114,16 @@ class AttributeHead(Head[Float[Tensor, "N A"], Float[Tensor, "N A"]]):
     def loss(self, raw: Float[Tensor, "N A"], board: Board, targets: Targets) -> dict[str, Tensor]:
         """Compute weighted binary cross-entropy, a mean over annotated entries."""
         target = targets[ATTRIBUTES]
-        known = target.isfinite()
+        annotated = target.isfinite()
         target = target.nan_to_num(0)
         if self.training:  # as running statistics: in evaluation mode the counts do not change
-            self._count(target, known)
+            self._count(target, annotated)
         held, lacking = outcome_weights(self.held, self.lacking, self.config)
         entries = F.binary_cross_entropy_with_logits(raw.float(), target, reduction="none")
         if self.config.focal:
             entries = entries * (raw.float().sigmoid() - target).abs() ** self.config.focal
         entries = entries * (target * held + (1 - target) * lacking)
-        return {"attribute": safe_mean(entries[known])}
+        return {"attribute": safe_mean(entries[annotated])}
 
     def decode(self, raw: Float[Tensor, "N A"], board: Board) -> Float[Tensor, "N A"]:
         return raw.float().sigmoid()
@@ -135,10 +135,10 @@ class AttributeHead(Head[Float[Tensor, "N A"], Float[Tensor, "N A"]]):
         return {**rows_by_name({"predictor": attributes}), **counts, **labels}
 
     @torch.no_grad()
-    def _count(self, target: Float[Tensor, "N A"], known: Tensor) -> None:
+    def _count(self, target: Float[Tensor, "N A"], annotated: Tensor) -> None:
         holds = target >= 0.5
-        self.held += (known & holds).sum(0)
-        self.lacking += (known & ~holds).sum(0)
+        self.held += (annotated & holds).sum(0)
+        self.lacking += (annotated & ~holds).sum(0)
 
 
 def places(images: ImageBatch, regions: Regions) -> Float[Tensor, "N 4"]:

@@ -11,8 +11,8 @@ from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.weights.checkpoint import fill
 from scenekit_plugins.detectron2_weights.architecture import infer
+from scenekit_plugins.detectron2_weights.checkpoint import read_checkpoint
 from scenekit_plugins.detectron2_weights.names import renamed
-from scenekit_plugins.detectron2_weights.reading import read_checkpoint
 
 ZOO = "https://github.com/facebookresearch/detectron2/blob/main/MODEL_ZOO.md"
 

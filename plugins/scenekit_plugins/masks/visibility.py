@@ -1,4 +1,4 @@
-"""How much of an object nothing hides, as its masks say."""
+"""Visibility of objects, from their masks."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class PairTargets:
 
     predicates: Bool[Tensor, "K P"]
     """Which predicates hold."""
-    known: Bool[Tensor, " K"]
+    annotated: Bool[Tensor, " K"]
     """Whether the pair is annotated."""
 
     @classmethod
@@ -119,8 +119,8 @@ class PairTargets:
         subject, target = objects.matched[pairs].unbind(1)
         image = objects.image_index[pairs[:, 0]]
         matched = (subject >= 0) & (target >= 0)
-        known = relations.labelled[image] & (matched | exhaustive[image]) & ~(matched & (subject == target))
-        return cls(relations.between(subject, target), known)
+        annotated = relations.labelled[image] & (matched | exhaustive[image]) & ~(matched & (subject == target))
+        return cls(relations.between(subject, target), annotated)
 
     @property
     def related(self) -> Bool[Tensor, " K"]:
@@ -160,7 +160,7 @@ def sampled_pairs(
     """
     chosen = [torch.zeros(0, dtype=torch.int64, device=image.device)]
     for index in range(len(images)):
-        own = ground_truth.known & (image == index)
+        own = ground_truth.annotated & (image == index)
         source = generator(0 if images.seeds is None else images.seeds[index], purpose)
         count, share = config.pair_samples, config.foreground_fraction
         chosen.append(sample_balanced(own & ground_truth.related, own & ~ground_truth.related, count, share, source))
@@ -235,7 +235,7 @@ def relatedness_loss(logits: Float[Tensor, " M"], ground_truth: PairTargets) -> 
         The loss.
     """
     errors = F.binary_cross_entropy_with_logits(logits, ground_truth.related.to(logits), reduction="none")
-    return safe_mean(errors[ground_truth.known])
+    return safe_mean(errors[ground_truth.annotated])
 
 
 def label_loss(logits: Float[Tensor, "N _"], objects: Regions, ground_truth: StreamTruth) -> Float[Tensor, ""]:

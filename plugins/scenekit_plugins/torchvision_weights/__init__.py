@@ -60,7 +60,7 @@ def convert(name: str, file: Path) -> SceneModel:
     network = _network(name)
     state = read_state(file)
     eps = network.published_eps if _is_published(file, network.weights.DEFAULT) else network.eps
-    return _model(network, state, eps, f"{file}: expected weights of torchvision's {name}")
+    return _model(network, state, eps, f"{file}: not the weights of torchvision's {name}")
 
 
 def _network(name: str) -> Network:

@@ -49,7 +49,7 @@ def test_both_modes() -> None:
     assert result["given/mAP"] == 1 and result["found/mAP"] == pytest.approx(1 / 3)
 
 
-def test_crowds_unlabelled_rows_and_other_images_are_passed_over() -> None:
+def test_crowds_unlabelled_rows_and_other_images_are_skipped() -> None:
     truth: Tensor = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
     objects = sk.Objects(
         torch.tensor(BOXES), torch.zeros(3, dtype=torch.int64), crowd=torch.tensor([True, False, False])

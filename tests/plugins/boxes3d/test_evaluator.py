@@ -175,7 +175,7 @@ def test_rows_without_a_3d_box_are_no_detections_of_one() -> None:
     assert measured(labelled(scene(PLACES[:1], [CAR])), found)["AP3D"] == 1
 
 
-def test_what_is_passed_over() -> None:
+def test_what_is_skipped() -> None:
     wrong = scene([[0.0, 0, 9]], [CAR], scores=torch.tensor([0.9]))
     assert math.isnan(measured(labelled(TWO, keys=frozenset()), wrong)["AP3D"])
     assert math.isnan(measured(labelled(TWO, exhaustive=frozenset()), wrong)["AP3D"])

@@ -305,7 +305,7 @@ def test_a_model_comes_back_from_disk(model: SceneModel, tmp_path: Any) -> None:
         ({"max_token": 3}, "unknown key 'max_token'; did you mean 'max_tokens'"),
         ({"search": {"method": "beams"}}, "search.method"),
         ({"language_score": "meteor"}, "unknown language score 'meteor'"),
-        ({"tokenizer": {"kind": "pretrained"}}, "the name of a tokenizer belong together"),
+        ({"tokenizer": {"kind": "pretrained"}}, "needs the name of a tokenizer"),
         ({"transformer": {"width": 10, "heads": 4}}, "multiple of heads"),
     ],
 )

@@ -235,7 +235,7 @@ def test_wrong_names_are_told(tmp_path: Path, pretrained: Path) -> None:
     from scenekit_plugins.captions.transformer import TransformerDecoder
 
     nowhere = str(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="no language model of transformers"):
+    with pytest.raises(InputError, match="cannot be loaded as a language model of transformers"):
         pretrained_network(nowhere)
     with pytest.raises(InputError, match="no fast tokenizer of transformers"):
         pretrained_tokenizer(nowhere)

@@ -90,7 +90,7 @@ def test_objects_are_measured_beside() -> None:
     assert only_objects["objects: mAP (unigram-F)"] == 1 and math.isnan(only_objects["mAP (unigram-F)"])
 
 
-def test_passed_over_where_nobody_described_regions() -> None:
+def test_skipped_where_nobody_described_regions() -> None:
     truth, prediction = scene(), scene(scores=[0.9, 0.8, 0.7])
     evaluator = CaptionEvaluator(VOCABULARY)
     silent = told(replace(truth, values={}))

@@ -91,11 +91,11 @@ def test_names_of_a_vocabulary_are_words_to_begin_with() -> None:
 
 def test_faulty_ones_are_named() -> None:
     stored = word_level(["cup"])
-    with pytest.raises(InputError, match=r"JSON is expected as tokenizer\.stored\.text"):
+    with pytest.raises(InputError, match=r"JSON as tokenizer\.stored\.text"):
         CaptionTokenizer(stored.model_copy(update={"text": "{"}))
     with pytest.raises(InputError, match="no token '<s>'"):
         CaptionTokenizer(StoredTokenizer(**{**stored.model_dump(), "start": "<s>"}))
-    with pytest.raises(ValueError, match="the name of a tokenizer belong together"):
+    with pytest.raises(ValueError, match="needs the name of a tokenizer"):
         TokenizerConfig(kind="pretrained")
-    with pytest.raises(ValueError, match="belong together"):
+    with pytest.raises(ValueError, match="needs the name of a tokenizer"):
         TokenizerConfig(name="gpt2")

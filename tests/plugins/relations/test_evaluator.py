@@ -108,7 +108,7 @@ def test_what_training_did_not_show() -> None:
         SceneGraphEvaluator(WORDS).with_seen(torch.zeros(3, 3, 4, dtype=torch.int64))
 
 
-def test_images_that_say_nothing_about_relations_are_passed_over() -> None:
+def test_images_that_say_nothing_about_relations_are_skipped() -> None:
     silent = sample_of(TRUTH.scene, supervised=False)
     assert math.isnan(result(predicted(), silent)["sgdet/R@50"])
     evaluator = SceneGraphEvaluator(WORDS)

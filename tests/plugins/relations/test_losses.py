@@ -92,9 +92,9 @@ def test_what_is_known_of_pairs_of_detections() -> None:
     exhaustive = torch.tensor([True, True])
     known = PairTargets.of(found, seen, pairs, exhaustive)
     assert known.related.tolist() == [True, True, False, False, False]
-    assert known.known.tolist() == [True, True, False, True, False]  # one object twice; an image without relations
+    assert known.annotated.tolist() == [True, True, False, True, False]  # one object twice; an image without relations
     partly = PairTargets.of(found, seen, pairs, torch.tensor([False, True]))
-    assert partly.known.tolist() == [True, True, False, False, False]  # the unmatched one may be anything
+    assert partly.annotated.tolist() == [True, True, False, False, False]  # the unmatched one may be anything
 
 
 def test_counting_all_pairs_of_the_ground_truth() -> None:

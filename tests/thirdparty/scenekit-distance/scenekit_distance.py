@@ -28,15 +28,15 @@ class DistanceHead(sk.Head):
 
 
 class RelativeError:
-    """AbsRel: the mean of |distance / truth - 1| over the objects that were found."""
+    """AbsRel: the mean of |predicted / annotated - 1| over the objects that are detected."""
 
     def __init__(self, vocabulary: sk.Vocabulary) -> None:
         self.errors: list[float] = []
 
-    def update(self, truth: sk.Sample, prediction: sk.Scene) -> None:
-        if DISTANCE in truth.supervision.keys and len(prediction.objects):
-            overlap, row = box_iou(truth.scene.objects.boxes, prediction.objects.boxes).max(dim=1)
-            errors = (prediction[DISTANCE][row] / truth.scene[DISTANCE] - 1).abs()
+    def update(self, sample: sk.Sample, prediction: sk.Scene) -> None:
+        if DISTANCE in sample.supervision.keys and len(prediction.objects):
+            overlap, row = box_iou(sample.scene.objects.boxes, prediction.objects.boxes).max(dim=1)
+            errors = (prediction[DISTANCE][row] / sample.scene[DISTANCE] - 1).abs()
             self.errors += errors[overlap >= 0.5].tolist()
 
     def merge(self, other: "RelativeError") -> None:

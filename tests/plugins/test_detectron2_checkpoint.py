@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from scenekit.errors import InputError
-from scenekit_plugins.detectron2_weights.reading import read_checkpoint
+from scenekit_plugins.detectron2_weights.checkpoint import read_checkpoint
 
 ARRAYS = {
     "backbone.weight": np.arange(6, dtype=np.float32).reshape(2, 3) - 1e-3,
@@ -120,7 +120,7 @@ def payloads(witness: Path) -> dict[str, tuple[Any, str]]:
 def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path, kind: str, protocol: int) -> None:
     payload, told = payloads(tmp_path / "witness")[kind]
     path = written(tmp_path, pickle.dumps({"model": {"a": np.zeros(1)}, "extra": [payload]}, protocol=protocol))
-    with pytest.raises(InputError, match=rf"refused, since reading it would run {told}; only arrays"):
+    with pytest.raises(InputError, match=rf"refused, since reading it would run {told}; expected arrays only"):
         read_checkpoint(path)
     assert not (tmp_path / "witness").exists()
 
@@ -140,7 +140,7 @@ def test_other_encodings_are_refused(tmp_path: Path) -> None:
 
 def test_a_file_of_pytorch_that_would_run_code_is_refused(tmp_path: Path) -> None:
     torch.save({"model": {}, "extra": Payload(os.system, f"touch {tmp_path / 'witness'}")}, tmp_path / "model.pth")
-    with pytest.raises(InputError, match=r"a checkpoint of detectron2 \(\.pkl or \.pth\) is expected"):
+    with pytest.raises(InputError, match=r"expected a checkpoint of detectron2, \.pkl or \.pth"):
         read_checkpoint(tmp_path / "model.pth")
     assert not (tmp_path / "witness").exists()
 
@@ -148,10 +148,10 @@ def test_a_file_of_pytorch_that_would_run_code_is_refused(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "is expected"),
-        (b"not a pickle", "is expected"),
-        (pickle.dumps(ZOO)[:-40], "is expected"),
-        (pickle.dumps([1, 2]), "holds arrays by name under 'model'; got list"),
+        (b"", "expected a checkpoint"),
+        (b"not a pickle", "expected a checkpoint"),
+        (pickle.dumps(ZOO)[:-40], "expected a checkpoint"),
+        (pickle.dumps([1, 2]), "with arrays by name under 'model'; got list"),
         (pickle.dumps({"model": 3}), "got dict"),
         (pickle.dumps({"blobs": {"conv1_w": np.zeros(1)}}), "Caffe2"),
         (pickle.dumps({"model": {"name": "text"}}), "name holds str"),

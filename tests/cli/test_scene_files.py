@@ -11,7 +11,7 @@ from PIL import Image
 
 import scenekit as sk
 from scenekit.cli import demo
-from scenekit.cli.writing import Files, check_target, mesh_format
+from scenekit.cli.scene_files import Files, check_target, mesh_format
 from scenekit.visualization import ReportEntry, write_report
 from tests.visualization.scenes import gray_image
 from tests.visualization.spatial_scenes import ahead, cuboids

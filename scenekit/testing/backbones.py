@@ -1,0 +1,151 @@
+"""The contract of backbones.
+
+Letters: B images, C channels, H W pixels, h w cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from scenekit.backbones.base import Backbone, Level, Normalization
+from scenekit.errors import PluginError
+from scenekit.hooks import BackboneSpec
+from scenekit.hooks.options import check_options
+from scenekit.testing.check import Report, RuleError, SkipError, check, report_of
+from scenekit.testing.compare import difference
+
+STRIDES = (4, 8, 16, 32)
+
+SIZES = ((64, 96), (96, 64))
+"""Heights and widths of the images that a backbone is run on; images are padded to multiples of 32."""
+
+
+@dataclass(frozen=True, eq=False)
+class BackboneBench:
+    """The backbone under check, and a function that builds it once more, with fresh weights."""
+
+    backbone: Backbone
+    rebuild: Callable[[], Backbone]
+
+    def maps(
+        self, pixels: Float[Tensor, "B 3 H W"], backbone: Backbone | None = None
+    ) -> list[Float[Tensor, "B C h w"]]:
+        """Run the backbone (or another one) as inference does."""
+        with torch.no_grad():
+            return list((other or self.backbone).eval()(pixels))
+
+
+def check_backbone(
+    spec: BackboneSpec, *, options: Mapping[str, Any] | None = None, only: Collection[str] | None = None
+) -> Report:
+    """Check a backbone against the rules that the feature pyramid and training rely on.
+
+    Args:
+        spec: Record of the backbone; of a library that of one network (`spec.member(name)`).
+        options: For its `build`.
+        only: Names of the checks to run; all, if None.
+
+    Returns:
+        Every broken rule with the reason and the remedy, what passed and what was skipped. The record of a whole
+        library is skipped.
+
+    Raises:
+        InputError: For unknown checks.
+    """
+
+    def build() -> Backbone:
+        check_options(spec.build, options or {}, f"backbone {spec.name!r}")
+        backbone: object = spec.build(**(options or {}))
+        if not isinstance(backbone, Backbone):
+            raise PluginError(f"`build` must return a scenekit.backbones.Backbone, got {type(backbone).__name__}")
+        return backbone
+
+    def bench() -> BackboneBench:
+        if spec.names is not None:
+            raise SkipError(f"{spec.name!r} stands for a library; check one of its networks, {spec.name}NAME")
+        return BackboneBench(build(), build)
+
+    remedy = "see the error; `build(**options)` must return a Backbone without access to a network"
+    return report_of("backbone", spec.name, bench, BACKBONE_CHECKS, only, remedy)
+
+
+@check(
+    "set `levels` in __init__: a Level (channels, stride, offset) for each of strides 4, 8, 16 and 32", essential=True
+)
+def levels(bench: BackboneBench) -> None:
+    """It says of four levels, with strides 4, 8, 16 and 32, how many channels they have and where their cells lie."""
+    declared: object = getattr(bench.backbone, "levels", None)
+    if not isinstance(declared, tuple) or not all(isinstance(level, Level) for level in declared):
+        raise RuleError(f"`levels` must be a tuple of Levels, got {declared!r}")
+    if (strides := tuple(level.stride for level in declared)) != STRIDES:
+        raise RuleError(f"the strides are {strides}, expected {STRIDES}")
+    for level in declared:
+        if level.channels < 1 or not -level.stride < level.offset < level.stride:
+            raise RuleError(f"{level} has no channels, or its first cell lies more than a cell off the image")
+
+
+@check("return one map per level, fine to coarse, each of H / stride x W / stride cells", essential=True)
+def maps(bench: BackboneBench) -> None:
+    """Maps have the channels and sizes that `levels` say, for images of any size, and are finite."""
+    for height, width in SIZES:
+        found = bench.maps(torch.rand(2, 3, height, width))
+        if len(found) != len(bench.backbone.levels):
+            raise RuleError(f"{len(found)} maps for {len(bench.backbone.levels)} levels")
+        for level, features in zip(bench.backbone.levels, found, strict=True):
+            expected = (2, level.channels, height // level.stride, width // level.stride)
+            if tuple(features.shape) != expected:
+                shape = list(features.shape)
+                raise RuleError(f"the map of stride {level.stride} has shape {shape}, expected {list(expected)}")
+            if not features.isfinite().all():
+                raise RuleError(f"the map of stride {level.stride} is not finite")
+
+
+@check("let no layer look across images in eval mode; batch norm must use its running statistics there")
+def images_apart(bench: BackboneBench) -> None:
+    """In eval mode an image gives the same maps alone and in a batch, each time."""
+    pixels = torch.rand(2, 3, *SIZES[0])
+    together, alone = bench.maps(pixels), bench.maps(pixels[:1])
+    if found := difference([features[:1] for features in together], alone, tolerance=1e-3):
+        raise RuleError(f"an image gives other maps in a batch than alone (map {found})")
+
+
+@check("let every parameter take part in a map, or freeze it (requires_grad=False)")
+def gradients(bench: BackboneBench) -> None:
+    """Every parameter that is not frozen gets a finite gradient."""
+    learning = {name: value for name, value in bench.backbone.named_parameters() if value.requires_grad}
+    if not learning:
+        raise SkipError("it has no parameters that learn")
+    total = torch.stack([each.square().mean() for each in bench.backbone.train()(torch.rand(2, 3, *SIZES[1]))]).sum()
+    found = torch.autograd.grad(total, list(learning.values()), allow_unused=True)
+    if missing := [name for name, gradient in zip(learning, found, strict=True) if gradient is None]:
+        raise RuleError(f"no gradient reaches {', '.join(missing[:3])} ({len(missing)} parameters)")
+    if not all(gradient.isfinite().all() for gradient in found if gradient is not None):
+        raise RuleError("gradients are not finite")
+
+
+@check("register all that the maps depend on: nn.Parameter, register_buffer, or a number from the options")
+def state_dict(bench: BackboneBench) -> None:
+    """A fresh backbone with the stored weights gives the same maps."""
+    again = bench.rebuild()
+    again.load_state_dict(bench.backbone.state_dict())
+    pixels = torch.rand(1, 3, *SIZES[0])
+    if found := difference(bench.maps(pixels), bench.maps(pixels, again)):
+        raise RuleError(f"a fresh backbone with the same state_dict gives something else (map {found})")
+
+
+@check("set `normalization` to a scenekit.backbones.base.Normalization, or leave it None")
+def normalization(bench: BackboneBench) -> None:
+    """What its weights expect of pixels, if it says so, is a mean and a positive deviation per channel."""
+    expected: object = bench.backbone.normalization
+    if expected is not None and not (isinstance(expected, Normalization) and min(expected.std) > 0):
+        raise RuleError(f"`normalization` must be a Normalization with positive std, got {expected!r}")
+
+
+BACKBONE_CHECKS = (levels, maps, images_apart, gradients, state_dict, normalization)
+"""All checks of a backbone, in order."""
