@@ -1,4 +1,4 @@
-"""The regions of one image. Letter: N regions."""
+"""The regions of one image. Letters: N regions."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from scenekit.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class Objects:
-    """The regions of one image, in its own pixels.
-
-    `boxes` xyxy; `labels` index the vocabulary's things; `scores` of predictions; `ids` stay the same through
-    tracking; `crowd` marks groups, `ignore` what evaluation shall pass over; `area` in pixels (of the mask where
-    known).
-    """
+    """The regions of one image, in its own pixels."""
 
     boxes: Float[Tensor, "N 4"]
+    """Boxes, xyxy in pixels."""
     labels: Int[Tensor, " N"]
+    """Indices into the vocabulary's things."""
     scores: Float[Tensor, " N"] | None = None
+    """Confidence of predictions, 0 to 1; None in ground truth."""
     ids: Int[Tensor, " N"] = None  # type: ignore[assignment]
+    """Identities, which stay the same through tracking; by default 0, 1, 2, ..."""
     crowd: Bool[Tensor, " N"] = None  # type: ignore[assignment]
+    """Whether a region covers a group of objects; by default none does."""
     ignore: Bool[Tensor, " N"] = None  # type: ignore[assignment]
+    """Whether evaluation ignores a region; by default it ignores none."""
     area: Float[Tensor, " N"] = None  # type: ignore[assignment]
+    """Areas in pixels, of the mask where it is known; by default those of the boxes."""
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -45,7 +47,7 @@ class Objects:
             raise InputError(f"{count} labels need boxes of shape [{count}, 4], got {list(self.boxes.shape)}")
         for name, column in vars(self).items():
             if column is not None and len(column) != count:
-                raise InputError(f"{name} has {len(column)} entries for {count} regions; one each is expected")
+                raise InputError(f"{name} has {len(column)} entries for {count} regions, expected one per region")
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])
@@ -56,5 +58,9 @@ class Objects:
 
     @classmethod
     def empty(cls) -> Objects:
-        """No object at all."""
+        """Create a set without regions.
+
+        Returns:
+            No regions.
+        """
         return cls(torch.zeros((0, 4)), torch.zeros(0, dtype=torch.int64))

@@ -42,6 +42,13 @@ class Pairs:
         return Pairs(**columns)
 
     def remapped(self, index_map: Int[Tensor, " N"]) -> Pairs:
-        """Return the pairs of objects that are left, with their new rows (-1 in `index_map`: dropped)."""
+        """Renumber the objects, and drop pairs of removed ones.
+
+        Args:
+            index_map: New row of each object, -1 for removed ones.
+
+        Returns:
+            The pairs of the remaining objects.
+        """
         subject, target = index_map[self.subject], index_map[self.object]
         return replace(self, subject=subject, object=target)[(subject >= 0) & (target >= 0)]

@@ -1,7 +1,7 @@
-"""3D boxes as other data sets write them, in our form: a yaw alone, or axes that are not the camera's.
+"""Conversion of 3D boxes of other data sets to `Boxes3D`: boxes with yaw alone, or in frames other than the camera's.
 
-For annotations that come neither in KITTI's files nor in Omni3D's: make scenes of them, and `write_omni3d` writes
-what the data set `omni3d` reads. Letters: N boxes.
+For annotations in neither KITTI's nor Omni3D's format: create scenes from them, and `write_omni3d` writes what the data
+set `omni3d` reads. Letters: N boxes.
 """
 
 from __future__ import annotations
@@ -15,10 +15,16 @@ from scenekit.structures import Boxes3D, Camera
 
 
 def boxes_in_camera(boxes: Float[Tensor, "N 7"]) -> Boxes3D:
-    """Of x, y, z, length, height, width, yaw in the camera's frame (x right, y down, z forward).
+    """Convert boxes with a yaw in the camera's frame (x right, y down, z forward).
 
-    x, y, z are the middle of the box, yaw is KITTI's rotation_y: about the y axis, 0 looks to the right. So nuScenes
-    (`bbox_3d` of camera instances) and KITTI stand in mmdetection3d's annotation files.
+    nuScenes (`bbox_3d` of camera instances) and KITTI are stored so in mmdetection3d's annotation files.
+
+    Args:
+        boxes: x, y, z of the center, length, height, width in metres, and KITTI's rotation_y in radians: about the y
+            axis, 0 faces right.
+
+    Returns:
+        The boxes.
     """
     length, height, width = boxes[:, 3:6].unbind(1)
     rotation = axis_angle_to_matrix(boxes[:, 6:] * boxes.new_tensor([0.0, 1.0, 0.0]))
@@ -26,10 +32,15 @@ def boxes_in_camera(boxes: Float[Tensor, "N 7"]) -> Boxes3D:
 
 
 def boxes_on_floor(boxes: Float[Tensor, "N 7"], pixels_from_world: Float[Tensor, "3 3"]) -> tuple[Boxes3D, Camera]:
-    """Of x, y, z, length, width, height, yaw in a world of x right, y forward and z up, whose origin is the camera.
+    """Convert boxes with a yaw in a world of x right, y forward and z up, whose origin is the camera.
 
-    x, y, z are the middle of the box, yaw turns counter-clockwise about z, and 0 looks along x.
-    `pixels_from_world` (SUN RGB-D's `depth2img`) is K R: a rotation into the camera's frame, then the intrinsics.
+    Args:
+        boxes: x, y, z of the center, length, width, height in metres, and yaw in radians: counter-clockwise about z, 0
+            faces along x.
+        pixels_from_world: K R, a rotation into the camera's frame, then the intrinsics (SUN RGB-D's `depth2img`).
+
+    Returns:
+        (boxes in the camera's frame, camera).
     """
     K, turn = decomposed(pixels_from_world)
     length, width, height = boxes[:, 3:6].unbind(1)
@@ -42,7 +53,14 @@ def boxes_on_floor(boxes: Float[Tensor, "N 7"], pixels_from_world: Float[Tensor,
 
 
 def decomposed(matrix: Float[Tensor, "3 3"]) -> tuple[Float[Tensor, "3 3"], Float[Tensor, "3 3"]]:
-    """(K, R) with matrix = s K R, s > 0: an upper triangle with K[2, 2] = 1 and a positive diagonal, and a rotation."""
+    """Decompose a matrix into intrinsics and a rotation.
+
+    Args:
+        matrix: s K R with s > 0.
+
+    Returns:
+        (K, R): an upper triangular matrix with K[2, 2] = 1 and a positive diagonal, and a rotation.
+    """
     flip = torch.eye(3).flip(0).to(matrix)
     Q, upper = torch.linalg.qr((flip @ matrix).T)
     K, R = flip @ upper.T @ flip, flip @ Q.T
