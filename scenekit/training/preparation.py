@@ -53,7 +53,8 @@ def prepared(recipe: Recipe, sources: Sequence[Source], track: Track) -> Recipe:
     for name, values in tasks.items():
         spec: TaskSpec = registry().get("task", name)
         if spec.prepare is not None:
-            tasks[name] = _completed(spec, values, track(_scenes(sources), _count(sources)))
+            count = sum(min(_share(sources), len(source.data)) for source in sources)
+            tasks[name] = _completed(spec, values, track(_scenes(sources), count))
     return with_tasks(recipe, tasks)
 
 
@@ -126,10 +127,6 @@ def _changes(before: Options, after: Options) -> dict[str, Any]:
 def _scenes(sources: Sequence[Source]) -> Iterator[Scene]:
     for source in sources:
         yield from spread_scenes(source.data, _share(sources))
-
-
-def _count(sources: Sequence[Source]) -> int:
-    return sum(min(_share(sources), len(source.data)) for source in sources)
 
 
 def _share(sources: Sequence[Source]) -> int:

@@ -136,7 +136,8 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneMod
     model, missing = _built(config, vocabulary, manifest.get("packages", {}))
     if missing:
         _log.warning("%s: %s", path, missing)
-        state = _of_parts(model, state)
+        parts = {f"{kind}.{name}" for kind in ("stages", "heads") for name in getattr(model, kind)}
+        state = {name: value for name, value in state.items() if ".".join(name.split(".")[:2]) in parts}
     fill(model, state, f"{path}: the weights are of another model than the manifest describes")
     return model.to(device).eval()
 
@@ -169,12 +170,6 @@ def _built(config: ModelConfig, vocabulary: Vocabulary, packages: Mapping[str, s
         return build(config.model_copy(update={"tasks": installed}), vocabulary), message
     except InputError as error:
         raise InputError(f"{error} ({message})") from error
-
-
-def _of_parts(model: SceneModel, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights of those stages and heads that the model has."""
-    parts = {f"{kind}.{name}" for kind in ("stages", "heads") for name in getattr(model, kind)}
-    return {name: value for name, value in state.items() if ".".join(name.split(".")[:2]) in parts}
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
