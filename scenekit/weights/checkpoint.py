@@ -94,21 +94,16 @@ def is_one_file(path: Path) -> bool:
 
 
 def _manifest(model: SceneModel, extra: Mapping[str, Any] | None) -> dict[str, Any]:
+    owners = {name: registry().owner(spec) for name, spec in model.specs.items()}
     return {
         "format_version": FORMAT_VERSION,
         "scenekit": _own_version(),
         # All weights are in the file: the backbone's pretrained ones are not needed again.
         "model": without_pretrained(model.config).model_dump(mode="json"),
         "vocabulary": model.vocabulary.to_json(),
-        "packages": _packages(model),
+        "packages": {name: origin.distribution for name, origin in owners.items() if origin is not None},
         "extra": dict(extra or {}),
     }
-
-
-def _packages(model: SceneModel) -> dict[str, str]:
-    """Return the distribution that each task's plugin comes from, by task."""
-    owners = {name: registry().owner(spec) for name, spec in model.specs.items()}
-    return {name: origin.distribution for name, origin in owners.items() if origin is not None}
 
 
 def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneModel:

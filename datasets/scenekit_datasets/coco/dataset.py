@@ -127,11 +127,12 @@ class CocoDataset(Dataset[Sample]):
             if key in self.keys and entry.fields & set(label.fields)
         }
         valid = {key: rows for key in values if not bool((rows := carried(key, entry.things)).all())}
-        for key in self._further_of_objects(entry):
-            records = [row.record for row in entry.things]
-            values[key], rows = rows_of(key, records, frame.size, self.vocabulary)
-            if not bool(rows.all()):
-                valid[key] = rows
+        for key in self.further:
+            if key in self.keys and key.of == OBJECTS and PREFIX + key.name in entry.fields:
+                records = [row.record for row in entry.things]
+                values[key], rows = rows_of(key, records, frame.size, self.vocabulary)
+                if not bool(rows.all()):
+                    valid[key] = rows
         values.update(self._maps(entry, frame))
         if RELATIONS in self.keys and "relations" in entry.image.data:
             values[RELATIONS] = relations_of(entry.image, entry.things, frame, self.faulty)
@@ -142,11 +143,6 @@ class CocoDataset(Dataset[Sample]):
         values.update(image_values(entry.image, further, objects, frame.size, self.vocabulary))
         camera = camera_of(entry.image)
         return Scene(frame.size, self.vocabulary, streams, values, valid, camera, str(path))
-
-    def _further_of_objects(self, entry: ImageEntry) -> Iterator[Key[Any, Any]]:
-        for key in self.further:
-            if key in self.keys and key.of == OBJECTS and PREFIX + key.name in entry.fields:
-                yield key
 
     def _maps(self, entry: ImageEntry, frame: Frame) -> Iterator[tuple[Key[Any, Any], Any]]:
         """Yield labels of all pixels, and masks where only the panoptic map has them."""
