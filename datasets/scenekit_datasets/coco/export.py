@@ -192,7 +192,10 @@ def _image(sample: Sample, folder: Path, first: int) -> Fields:
     if RELATIONS in scene:
         entry["relations"] = _relations(scene, first)
     if PHRASE_CAPTIONS in scene:
-        entry["phrases"] = _phrases(scene)
+        boxes, texts = scene.regions(PHRASES).boxes.tolist(), scene[PHRASE_CAPTIONS].texts
+        entry["phrases"] = [
+            {"bbox": _xywh(box), "captions": list(text)} for box, text in zip(boxes, texts, strict=True)
+        ]
     for key, write in _MAPS.items():
         if key in scene:
             entry[key.name] = write(scene, folder, name, first)
@@ -244,11 +247,6 @@ def _relations(scene: Scene, first: int) -> list[Fields]:
         {"subject_id": first + s, "predicate": names[p], "object_id": first + o}
         for s, p, o in zip(*columns, strict=True)
     ]
-
-
-def _phrases(scene: Scene) -> list[Fields]:
-    boxes, texts = scene.regions(PHRASES).boxes.tolist(), scene[PHRASE_CAPTIONS].texts
-    return [{"bbox": _xywh(box), "captions": list(text)} for box, text in zip(boxes, texts, strict=True)]
 
 
 def _semantic(scene: Scene, folder: Path, name: str, first: int) -> str:

@@ -72,7 +72,9 @@ class Kitti(Dataset[Sample]):
         Raises:
             InputError: If a file is damaged, or an object faulty and refused.
         """
-        files = self._image(index)
+        if not 0 <= index < len(self):
+            raise IndexError(f"image {index} of a data set of {len(self)}")
+        files = self.images[index]
         image: Tensor = read_image(files.image)
         size = (int(image.shape[1]), int(image.shape[2]))
         scene = self._scene(files, size)
@@ -80,11 +82,6 @@ class Kitti(Dataset[Sample]):
         assert id is not None
         streams = frozenset(scene.streams)
         return Sample(image, scene, Supervision(frozenset(scene.values), streams=streams, exhaustive=streams), id)
-
-    def _image(self, index: int) -> Image:
-        if not 0 <= index < len(self):
-            raise IndexError(f"image {index} of a data set of {len(self)}")
-        return self.images[index]
 
     def _scene(self, files: Image, size: Size) -> Scene:
         calibration = read_calibration(files.calibration)

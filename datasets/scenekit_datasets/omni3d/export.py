@@ -21,7 +21,7 @@ from scenekit.data.sample import Sample
 from scenekit.errors import InputError
 from scenekit.io.files import write_atomically
 from scenekit.keys import BOXES3D, TRUNCATION, VISIBILITY, Key
-from scenekit.ops.boxes3d import CuboidBoxes, project_cuboids
+from scenekit.ops.boxes3d import project_cuboids
 from scenekit.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.omni3d.labels import ABSENT
@@ -121,7 +121,9 @@ def _box3d_fields(scene: Scene) -> Mapping[int, Fields]:
     """Return fields by row, for objects with a 3D box."""
     if BOXES3D not in scene or scene.camera is None:
         return {}
-    boxes, projected = scene[BOXES3D], _projected(scene)
+    assert scene.camera is not None
+    boxes = scene[BOXES3D]
+    projected = project_cuboids(boxes.corners, scene.camera.matrix, scene.size)
     inside = clip_boxes_to_image(projected.boxes, scene.size)
     return {
         row: {
@@ -135,11 +137,6 @@ def _box3d_fields(scene: Scene) -> Mapping[int, Fields]:
         }
         for row in (scene.rows_with(BOXES3D) & boxes.valid).nonzero()[:, 0].tolist()
     }
-
-
-def _projected(scene: Scene) -> CuboidBoxes:
-    assert scene.camera is not None
-    return project_cuboids(scene[BOXES3D].corners, scene.camera.matrix, scene.size)
 
 
 def _no_box3d() -> Fields:

@@ -105,16 +105,12 @@ class Pix3D(Dataset[Sample]):
         try:
             model = load_model(entry.model, entry.voxels, self.side)
         except InputError as error:
-            self._report_new(str(error))
+            if str(error) not in self._reported:
+                report([str(error)], self.faulty)
+                self._reported.add(str(error))
             return {}
         meshes, boxes3d = in_camera(model, entry.rotation, entry.translation)
         return {BOXES3D: boxes3d, MESHES: meshes, VOXELS: model.voxels}
-
-    def _report_new(self, issue: str) -> None:
-        """Report an issue that was not reported before."""
-        if issue not in self._reported:
-            report([issue], self.faulty)
-            self._reported.add(issue)
 
 
 def read_mask(entry: Entry) -> Masks:

@@ -158,13 +158,10 @@ class Arrangement:
         for _ in range(12):
             x, y = self._spot(model)
             candidate = _stand(self.dice, model, x, y, 0.0, tip=0.28)
-            if self._free(candidate) and self._in_room(candidate):
+            if not self._hits(candidate, -1) and self._in_room(candidate):
                 self.placed.append(candidate)
                 return len(self.placed) - 1
         return -1
-
-    def _free(self, candidate: Placed) -> bool:
-        return not self._hits(candidate, -1)
 
     def _in_room(self, candidate: Placed) -> bool:
         low, high = candidate.verts.min(0), candidate.verts.max(0)
