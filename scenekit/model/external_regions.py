@@ -15,7 +15,7 @@ from torch import Tensor
 
 from scenekit.errors import InputError, PluginError, nearest
 from scenekit.keys import OBJECTS, PROPOSALS, Key, Stream
-from scenekit.scene import Objects, Scene, find_faults
+from scenekit.scene import Objects, Scene, invalid_boxes
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
@@ -143,12 +143,12 @@ def _unlabelled(key: Key[Any, Any], boxes: Any) -> Objects:
 
 
 def _check(key: Key[Any, Any], regions: Objects, size: Size, things: int | None) -> None:
-    faults = find_faults(regions, size, things)
-    for row, fault in sorted(faults.items()):
+    invalid = invalid_boxes(regions, size, things)
+    for row, problem in sorted(invalid.items()):
         label = f" with label {int(regions.labels[row])}" if things is not None else ""
         box = ", ".join(f"{value:g}" for value in regions.boxes[row].tolist())
         limits = f"x0 < x1 <= {size[1]}, y0 < y1 <= {size[0]}" + ("" if things is None else f", labels below {things}")
-        raise InputError(f"given {key.name}: box {row} [{box}]{label} is {fault}; expected {limits}")
+        raise InputError(f"given {key.name}: box {row} [{box}]{label} is {problem}; expected {limits}")
 
 
 def _on(device: torch.device, column: Tensor | None) -> Tensor | None:

@@ -14,20 +14,22 @@ from scenekit.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class Objects:
-    """The regions of one image, in its own pixels.
-
-    `boxes` xyxy; `labels` index the vocabulary's things; `scores` of predictions; `ids` stay the same through
-    tracking; `crowd` marks groups, `ignore` what evaluation shall pass over; `area` in pixels (of the mask where
-    known).
-    """
+    """The regions of one image, in its own pixels."""
 
     boxes: Float[Tensor, "N 4"]
+    """xyxy, in pixels."""
     labels: Int[Tensor, " N"]
+    """Indices of the vocabulary's things."""
     scores: Float[Tensor, " N"] | None = None
+    """Confidence of predictions; None for ground truth."""
     ids: Int[Tensor, " N"] = None  # type: ignore[assignment]
+    """Identities, stable through tracking."""
     crowd: Bool[Tensor, " N"] = None  # type: ignore[assignment]
+    """Whether a region is a group of objects."""
     ignore: Bool[Tensor, " N"] = None  # type: ignore[assignment]
+    """Whether evaluation ignores a region."""
     area: Float[Tensor, " N"] = None  # type: ignore[assignment]
+    """Area in pixels, of the mask where there is one, else of the box."""
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -56,5 +58,9 @@ class Objects:
 
     @classmethod
     def empty(cls) -> Objects:
-        """No object at all."""
+        """Return an image without objects.
+
+        Returns:
+            Zero rows.
+        """
         return cls(torch.zeros((0, 4)), torch.zeros(0, dtype=torch.int64))

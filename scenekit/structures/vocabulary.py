@@ -99,6 +99,9 @@ class Vocabulary:
         Args:
             kind: "labels" (things, then stuff), "things", "stuff", "predicates", "attributes", or a list of a plugin.
 
+        Returns:
+            The names, in the order of their integers.
+
         Raises:
             InputError: The vocabulary has no such list.
         """
@@ -116,6 +119,9 @@ class Vocabulary:
         Args:
             kind: The list, as for `names`.
             name: The name.
+
+        Returns:
+            The integer, from 0.
 
         Raises:
             InputError: The vocabulary has no such list, or the list no such name.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from html import escape
 from typing import Any
 
-from scenekit.fields.base import Swatch
+from scenekit.fields.frame import Swatch
 from scenekit.keys import IMAGE, OBJECTS, Key, Stream
 from scenekit.scene import Scene
 from scenekit.visualization.draw import object_colors
