@@ -1,4 +1,4 @@
-"""`scenekit plugins`: what is installed, where it comes from, and what could not be taken in."""
+"""`scenekit plugins`: what is installed, where it is from, and what could not be loaded."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def described(record: Any) -> dict[str, Any]:
 
 
 def failures(found: Registry) -> list[dict[str, Any]]:
-    """The plugins that could not be taken in, each with its cause in one line."""
+    """Return the plugins that could not be loaded, each with its cause in one line."""
     return [{**origin_entry(entry.origin), "cause": " ".join(entry.cause.split())} for entry in found.failures]
 
 

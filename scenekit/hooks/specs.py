@@ -1,4 +1,4 @@
-"""What a plugin may implement. Every hook hands over records or only listens; none is called inside a forward pass."""
+"""Hooks that a plugin may implement. Every hook returns records or observes; none is called inside a forward pass."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def scenekit_balancers() -> Iterable[BalancerSpec]:
 
 @hookspec
 def scenekit_weights() -> Iterable[WeightSource]:
-    """Readers of other people's checkpoints. Called once, at first use.
+    """Converters of other libraries' checkpoints. Called once, at first use.
 
     ```python
     @sk.hookimpl

@@ -15,7 +15,7 @@ Keys = tuple[Key[Any, Any], ...]
 
 @dataclass(frozen=True)
 class Step:
-    """One node of the plan: reads `requires` (and `uses`, where somebody provides them), gives `provides`."""
+    """One node of the plan: reads `requires` (and `uses`, where the model provides them), writes `provides`."""
 
     name: str
     requires: Keys
@@ -26,8 +26,8 @@ class Step:
 class Plan:
     """The order of all steps of a model, and which of them a request needs.
 
-    Raises InputError for two steps of one name, a required key that nobody provides, two providers of one key, and
-    circles.
+    Raises InputError for two steps of one name, a required key that no step provides, two providers of one key, and
+    cycles.
     """
 
     def __init__(self, steps: Iterable[Step], given: Collection[Key[Any, Any]] = ()) -> None:
@@ -41,10 +41,10 @@ class Plan:
         self.order = self._sorted()
 
     def needed(self, wanted: Collection[str] | None = None, present: Collection[Key[Any, Any]] = ()) -> list[str]:
-        """Names of the steps to run, in order, so that the `wanted` ones (all, if None) have what they read.
+        """Return the names of the steps to run, in order, so that the `wanted` ones (all, if None) have what they read.
 
         Keys that are `present` from outside need no provider. What a model has of a task's `uses` is always provided,
-        so that asking for fewer tasks never changes the others.
+        so that requesting fewer tasks never changes the others.
         """
         unknown = [name for name in wanted or () if name not in self.steps]
         if unknown:
@@ -60,12 +60,12 @@ class Plan:
         return [name for name in self.order if name in chosen]
 
     def reads(self, name: str) -> Keys:
-        """What a step is sure to find: what it requires, and of what it uses whatever this model provides."""
+        """Return the keys that a step can read: those it requires, and those of its `uses` that this model provides."""
         step = self.steps[name]
         return (*step.requires, *(key for key in step.uses if key in self._provider))
 
     def readers(self, name: str) -> list[str]:
-        """Steps that read what this one provides."""
+        """Return the steps that read what this one provides."""
         provides = set(self.steps[name].provides)
         return [other for other in self.steps if other != name and provides & set(self.reads(other))]
 

@@ -1,4 +1,4 @@
-"""From images of any size to what the network sees; the same for training and inference.
+"""From images of any size to the network's input; the same for training and inference.
 
 Letters: B images, H W pixels.
 """
@@ -20,9 +20,15 @@ from scenekit.structures.images import ImageBatch, pad_batch
 
 
 def resized(source: Size, config: InputConfig, factor: float = 1.0) -> Size:
-    """The (height, width) that an image of `source` gets: shorter side `min_size`, longer side at most `max_size`.
+    """Return the size that an image gets: shorter side `min_size`, longer side at most `max_size`.
 
-    `factor` scales both limits. No side falls below one pixel, however long and thin the image.
+    Args:
+        source: Height and width of the image, in pixels.
+        config: How images enter the network.
+        factor: Scales both limits.
+
+    Returns:
+        Height and width in pixels; no side falls below one.
     """
     scale = min(config.min_size * factor / min(source), config.max_size * factor / max(source))
     rounding = 0.5 if config.resampling == "antialiased" else 0.0
@@ -31,7 +37,16 @@ def resized(source: Size, config: InputConfig, factor: float = 1.0) -> Size:
 
 
 def resize(image: Pixels, size: Size, antialias: bool = True) -> Pixels:
-    """Bilinear; values of 0..255 stay of their type."""
+    """Resize an image, bilinear; values keep their type.
+
+    Args:
+        image: The image.
+        size: Height and width of the result, in pixels.
+        antialias: Whether each pixel averages the source pixels that it covers.
+
+    Returns:
+        The resized image.
+    """
     if tuple(image.shape[1:]) == size:
         return image
     bilinear = tv.InterpolationMode.BILINEAR
@@ -39,9 +54,17 @@ def resize(image: Pixels, size: Size, antialias: bool = True) -> Pixels:
 
 
 def normalize(image: Pixels, config: InputConfig) -> Float[Tensor, "3 _ _"]:
-    """(value / 255 - mean) / std per channel; the channels turn to BGR first where the weights want it.
+    """Normalize an image: (value / 255 - mean) / std per channel.
 
-    `mean` and `std` are in the order of the channels that the network gets.
+    The channels are first reversed to BGR where the weights require it; `mean` and `std` are in the network's order of
+    channels.
+
+    Args:
+        image: The image, RGB.
+        config: How images enter the network.
+
+    Returns:
+        The normalized image.
     """
     channels = image.flip(0) if config.bgr else image
     mean, std = (torch.tensor(values, device=image.device).view(3, 1, 1) for values in (config.mean, config.std))
@@ -56,14 +79,25 @@ def make_batch(
     original_sizes: Sequence[Size] | None = None,
     seeds: Sequence[int] | None = None,
 ) -> ImageBatch:
-    """Resize, normalize and pad images into one batch. `cameras` are in pixels of `images`."""
+    """Resize, normalize and pad images into one batch.
+
+    Args:
+        images: Images of any size, RGB.
+        config: How images enter the network.
+        cameras: The camera of each image, in pixels of `images`.
+        original_sizes: Height and width to which predictions belong; by default those of `images`, in pixels.
+        seeds: A random seed per image, for sampling.
+
+    Returns:
+        The batch.
+    """
     sizes = [resized(_size(image), config) for image in images]
     if cameras is not None:
         cameras = [
             None if camera is None else camera.transformed(Geometry.resize(_size(image), size))
             for camera, image, size in zip(cameras, images, sizes, strict=True)
         ]
-    if config.resampling == "plain":  # whoever does not average does not round to eight bits either
+    if config.resampling == "plain":  # without averaging, no rounding to eight bits either
         images = [image.float() for image in images]
     antialias = config.resampling == "antialiased"
     small = [resize(image, size, antialias) for image, size in zip(images, sizes, strict=True)]
@@ -78,9 +112,19 @@ def pack(
     original_sizes: Sequence[Size] | None = None,
     seeds: Sequence[int] | None = None,
 ) -> ImageBatch:
-    """Normalize and pad images that have their network size already; `cameras` are in these pixels.
+    """Normalize and pad images that have their network size already.
 
-    Zeros fill up after normalizing, so that padding looks like the mean color.
+    Images are padded with zeros after normalizing, so that the padding has the mean color.
+
+    Args:
+        images: Images of network size, RGB.
+        config: How images enter the network.
+        cameras: The camera of each image, in pixels of `images`.
+        original_sizes: Height and width to which predictions belong; by default those of `images`, in pixels.
+        seeds: A random seed per image, for sampling.
+
+    Returns:
+        The batch.
     """
     sizes = tuple(map(_size, images))
     return ImageBatch(

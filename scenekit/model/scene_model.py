@@ -9,20 +9,19 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any, cast, overload
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scenekit.errors import BoardError, InputError
+from scenekit.errors import BoardError
 from scenekit.hooks import Policy, TaskSpec, naming_plugin
 from scenekit.io.images import ImageSource, read_image
 from scenekit.keys import FEATURES, IMAGES, OBJECTS, Key, Stream
 from scenekit.model.board import Board, Pooler
 from scenekit.model.external_regions import Given, as_given, check_kept, given_regions
 from scenekit.model.head import Core, Head, Provider
+from scenekit.model.image_inputs import with_cameras, with_regions
 from scenekit.model.plan import Plan, Step
 from scenekit.model.postprocess import Finisher
 from scenekit.model.preprocess import make_batch
@@ -39,11 +38,14 @@ from scenekit.structures.tensors import map_tensors
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """What one pass gives, always the same type: the board, the losses by "task.loss", and how long each step took."""
+    """The result of one pass, always of the same type."""
 
     board: Board
+    """The values of the pass."""
     losses: dict[str, Tensor]
+    """Losses by "task.loss"; empty without targets."""
     timer: StepTimer
+    """The duration of each step."""
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -53,7 +55,7 @@ class Outputs:
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """What a head's network gave for some rows, and the view of the board that it saw."""
+    """The raw output of a head for some rows, and the view of the board that it read."""
 
     name: str
     raw: Any
@@ -62,7 +64,16 @@ class _Work:
 
 
 class SceneModel(nn.Module):
-    """A shared core (`stages`) and the heads of its tasks (`heads`), run in the order of `plan`."""
+    """A shared core (`stages`) and the heads of its tasks (`heads`), run in the order of `plan`.
+
+    Args:
+        config: The configuration that the model was built from.
+        core: Channels, strides and vocabulary.
+        stages: The stages of the core and those that tasks bring.
+        tasks: The record and the head of each task, by name.
+        pooler: Pools RoI features.
+        owners: The record that each stage is from, by name of the stage.
+    """
 
     def __init__(
         self,
@@ -109,7 +120,7 @@ class SceneModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
+        """The device of the parameters."""
         return next(self.parameters()).device
 
     def forward(
@@ -120,12 +131,22 @@ class SceneModel(nn.Module):
         tasks: Collection[str] | None = None,
         threshold: float = 0.0,
     ) -> Outputs:
-        """One pass: without `targets` every task decodes; with them the losses are filled.
+        """Run one pass: without targets every task decodes; with targets the losses are computed.
 
-        `given` fixes keys from outside: OBJECTS (classified where they have no labels; with targets they need
-        `matched`), PROPOSALS or any other key; what only serves to make them does not run. `tasks` limits the work
-        (all, if None) and changes nothing about what is asked for. No head works on regions that score below
-        `threshold`: to it they are not there.
+        Args:
+            batch: The images.
+            targets: Ground truth; None at inference.
+            given: External values by key: OBJECTS (classified where they have no labels; with targets they need
+                `matched`), PROPOSALS or any other key. Steps that only serve to compute them do not run.
+            tasks: The tasks to run; all, if None. The values of a task do not depend on the others requested.
+            threshold: No head gets regions that score less.
+
+        Returns:
+            The board, the losses and the duration of each step.
+
+        Raises:
+            InputError: A task is unknown, or external regions lack `matched` with targets.
+            BoardError: A head or stage breaks its contract.
         """
         board = Board(batch, self.pooler, given)
         complete = _complete(board.given)
@@ -158,7 +179,7 @@ class SceneModel(nn.Module):
     def _run_head(
         self, name: str, selector: RegionSelector, read_by: Mapping[str, Mapping[Stream, Policy]]
     ) -> dict[str, Tensor]:
-        """Without targets decode; with them learn, and decode where a task reads it in order to learn itself."""
+        """Decode without targets; with them compute losses, and decode where a task that learns reads the value."""
         spec, streams = self.specs[name], self._follows[name]
         if selector.targets is None:
             self._put(self._work(name, selector.board, selector.inference_regions(spec, streams)), selector.board)
@@ -179,8 +200,8 @@ class SceneModel(nn.Module):
         work = self._work(name, selector.board, own)
         losses = head.loss(work.raw, work.view, targets.aligned(own))
         if not isinstance(losses, Mapping):
-            came = type(losses).__name__
-            raise BoardError(f"`loss` of task {name!r} must give scalar tensors by name, got a {came}")
+            returned = type(losses).__name__
+            raise BoardError(f"`loss` of task {name!r} must return scalar tensors by name, got a {returned}")
         return work, losses
 
     def _work(self, name: str, board: Board, rows: Rows) -> _Work:
@@ -189,17 +210,20 @@ class SceneModel(nn.Module):
         return _Work(name, self._head(name)(view), view, rows)
 
     def _put(self, work: _Work, board: Board, detached: bool = False) -> None:
-        """Decode, and write what comes of it under the keys that the task provides.
+        """Decode, and write the values under the keys that the task provides.
 
-        A task that reads a value in order to learn gets it `detached`, so as not to teach the head that gave it.
+        A task that reads a value in order to learn gets it `detached`, so that no gradient reaches the head that
+        produced it.
         """
         provides = self.specs[work.name].provides
         decoded = self._head(work.name).decode(work.raw, work.view)
         values = {provides[0]: decoded} if len(provides) == 1 else decoded
         if not isinstance(values, Mapping) or set(values) != set(provides):
             wanted = ", ".join(key.name for key in provides)
-            came = sorted(key.name for key in values) if isinstance(values, Mapping) else type(values).__name__
-            raise BoardError(f"`decode` of task {work.name!r} must give a mapping with the keys {wanted}, got {came}")
+            returned = sorted(key.name for key in values) if isinstance(values, Mapping) else type(values).__name__
+            raise BoardError(
+                f"`decode` of task {work.name!r} must return a mapping with the keys {wanted}, got {returned}"
+            )
         writer = board.view(work.name, (*work.rows, *provides), work.rows)
         for key in sorted(provides, key=lambda key: not isinstance(key, Stream)):  # streams, then what follows them
             value = map_tensors(Tensor.detach, values[key]) if detached else values[key]
@@ -209,18 +233,29 @@ class SceneModel(nn.Module):
         return cast("Head[Any, Any]", self.heads[name])
 
     def _read_while_learning(self, order: Sequence[str]) -> dict[str, dict[Stream, Policy]]:
-        """Tasks that others read in order to learn, directly or through one in between, and the policies of those."""
-        found: dict[str, dict[Stream, Policy]] = {}
+        """Return tasks that others read in order to learn, directly or through another one, with their policies."""
+        readers: dict[str, dict[Stream, Policy]] = {}
         for name in reversed(order):
             for reader in (self.specs[other] for other in self.plan.readers(name) if other in self.specs):
-                if reader.name in order and (reader.learns_from or reader.name in found):
-                    found.setdefault(name, {}).update({**found.get(reader.name, {}), **reader.streams})
-        return found
+                if reader.name in order and (reader.learns_from or reader.name in readers):
+                    readers.setdefault(name, {}).update({**readers.get(reader.name, {}), **reader.streams})
+        return readers
 
     def preprocess(self, images: Sequence[ImageSource], cameras: Sequence[Camera | None] | None = None) -> ImageBatch:
-        """Read, resize, normalize and pad images into one batch on the model's device."""
-        pictures = [read_image(image) for image in images]
-        return make_batch(pictures, self.config.input, cameras=cameras).to(self.device)
+        """Read, resize, normalize and pad images into one batch on the model's device.
+
+        Args:
+            images: Files, PIL images, arrays or tensors.
+            cameras: The camera of each image, in its own pixels.
+
+        Returns:
+            The batch.
+
+        Raises:
+            InputError: An image cannot be read.
+        """
+        pixels = [read_image(image) for image in images]
+        return make_batch(pixels, self.config.input, cameras=cameras).to(self.device)
 
     def scenes(
         self,
@@ -235,8 +270,8 @@ class SceneModel(nn.Module):
         Args:
             outputs: What the model returned.
             tasks: Tasks whose values are returned; all, if None.
-            threshold: Objects that score less are left out.
-            cameras: Those of the original images, where they are known; by default those of the batch.
+            threshold: Objects that score less are dropped.
+            cameras: The camera of each original image; by default those of the batch.
             paths: Where the images are from.
 
         Returns:
@@ -245,7 +280,7 @@ class SceneModel(nn.Module):
         finisher = Finisher(self.plan, self.specs, dict(self.heads.items()), self.vocabulary)
         keys = {key for name in (self.tasks if tasks is None else tasks) for key in self.plan.steps[name].provides}
         unknown = [None] * len(outputs.board.images)
-        with torch.autocast(self.device.type, enabled=False):  # the pixels of a photograph are not for half precision
+        with torch.autocast(self.device.type, enabled=False):  # half precision is too coarse for pixel coordinates
             return [
                 finisher.scene(outputs.board, index, threshold, keys, camera, path)
                 for index, (camera, path) in enumerate(zip(cameras or unknown, paths or unknown, strict=True))
@@ -286,22 +321,28 @@ class SceneModel(nn.Module):
         given: Any = None,
         camera: Any = None,
     ) -> Scene | list[Scene] | Iterator[Scene]:
-        """Understand one image, a list of them, or an iterator (then lazily, one after the other).
+        """Predict the scene of one image, of a list, or of an iterator (then lazily, one after the other).
 
-        An image is a path, a PIL image, an [H W 3] uint8 array or a [3 H W] tensor: uint8, or float in 0..1. `tasks`
-        limits the work (all, if None); objects that score below `threshold` are left out.
+        Args:
+            images: A path, a PIL image, an [H W 3] uint8 array or a [3 H W] tensor (uint8, or float in 0..1);
+                or several.
+            tasks: The tasks to run; all, if None.
+            threshold: Objects that score less are dropped.
+            given: External regions in pixels of the image, one entry per image where there are several:
+                `{OBJECTS: Objects(boxes, labels)}`, `{OBJECTS: boxes}` to classify them, or a Scene, whose
+                objects are used. The result has the same rows in the same order, whatever their scores.
+            camera: The camera of the image: a Camera or its matrix K [3 3], in pixels of the image; of several
+                images one for all, or one each. By default that of a Scene in `given`, else the one that
+                `Camera.default` assumes (the result's `camera` is then `assumed`).
 
-        `given` fixes regions from outside, in the image's pixels (one for each image, where there are several):
-        `{OBJECTS: Objects(boxes, labels)}`, `{OBJECTS: boxes}` to have them classified where they are, or a Scene,
-        whose objects they then are. The result has the same rows in the same order, whatever they score. Raises
-        InputError for what cannot be of the image.
+        Returns:
+            A scene, a list of scenes, or an iterator of scenes.
 
-        `camera` is what took the image: a Camera or its matrix K [3 3], in the image's pixels; of several images
-        one for all, or one each. Where there is none, that of a given Scene serves, and else the one that
-        `Camera.default` assumes; the result's `camera` then says `assumed`.
+        Raises:
+            InputError: An image cannot be read, a task is unknown, or external regions do not fit the image.
         """
         if isinstance(images, list | Iterator):
-            parts = _with_cameras(_with_given(images, given), camera)
+            parts = with_cameras(with_regions(images, given), camera)
             scenes = (self._predict_one(image, tasks, threshold, one, its_camera) for image, one, its_camera in parts)
             return list(scenes) if isinstance(images, list) else scenes
         return self._predict_one(images, tasks, threshold, given, camera)
@@ -318,52 +359,15 @@ class SceneModel(nn.Module):
             batch = self.preprocess([image], [known])
             regions = None if given is None else given_regions(as_given(given), batch, self.vocabulary)
             outputs = self(batch, given=regions, tasks=tasks, threshold=threshold)
-            # The camera as it is known, not as it results from resizing twice.
+            # The camera of the original image, not what results from resizing twice.
             path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
             (scene,) = self.scenes(outputs, tasks, threshold, [known], [path])
         return scene
 
 
-def _with_given(images: Iterable[ImageSource], given: Any) -> Iterator[tuple[Any, Any]]:
-    """Each image with what is given for it; InputError where the one ends before the other."""
-    if given is None:
-        yield from ((image, None) for image in images)
-        return
-    if isinstance(given, Scene | Mapping):
-        raise InputError("given: one entry an image is expected for several images, got a single one")
-    missing = object()
-    for image, one in zip_longest(images, given, fillvalue=missing):
-        if image is missing or one is missing:
-            fewer, more = ("images", "entries") if image is missing else ("entries", "images")
-            raise InputError(f"given: one entry an image is expected, but there are fewer {fewer} than {more}")
-        yield image, one
-
-
-def _with_cameras(pairs: Iterable[tuple[Any, Any]], cameras: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """The same with the camera of each image; InputError where there are more or fewer cameras than images."""
-    if _is_one_camera(cameras):
-        yield from ((*pair, cameras) for pair in pairs)
-        return
-    missing = object()
-    for pair, camera in zip_longest(pairs, cameras, fillvalue=missing):
-        if not isinstance(pair, tuple) or camera is missing:
-            fewer, more = ("cameras", "images") if camera is missing else ("images", "cameras")
-            raise InputError(
-                f"camera: one for all or one an image is expected, but there are fewer {fewer} than {more}"
-            )
-        yield *pair, camera
-
-
-def _is_one_camera(cameras: Any) -> bool:
-    """Whether this is one camera for all images, or none; whatever is no row of cameras is taken for one."""
-    if isinstance(cameras, list | tuple):
-        return len(cameras) > 0 and np.ndim(cameras[0]) == 1  # the first row of a matrix
-    return getattr(cameras, "ndim", None) == 2 or not isinstance(cameras, Iterable)
-
-
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while, then every module in the mode that it was in."""
+    """Set a model to evaluation mode; afterwards every module returns to its own mode."""
     training = [module for module in model.modules() if module.training]
     for module in training:
         module.training = False
@@ -375,25 +379,25 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def _required(spec: TaskSpec) -> tuple[Key[Any, Any], ...]:
-    """What must be there for a task: what every head may read, what it says, and the streams of its ground truth."""
+    """Return the keys that a task requires: those of every head, its own, and the streams of its ground truth."""
     learned = (stream for stream in _streams(spec.learns_from) if stream not in spec.provides)
     return tuple(dict.fromkeys((IMAGES, FEATURES, *spec.needs, *learned)))
 
 
 def _streams(keys: Iterable[Key[Any, Any]]) -> tuple[Stream, ...]:
-    """Streams among the keys, and those that the others follow."""
+    """Return the streams among the keys, and those that the other keys follow."""
     streams = (key if isinstance(key, Stream) else key.of for key in keys)
     return tuple(dict.fromkeys(stream for stream in streams if stream is not None))
 
 
 def _complete(given: Mapping[Key[Any, Any], Any]) -> list[Key[Any, Any]]:
-    """Keys that need no provider any more, streams first; objects without labels are still to be classified."""
+    """Return the keys that need no provider, streams first; objects without labels are still to be classified."""
     known = [key for key, value in given.items() if not (key == OBJECTS and value.labels is None)]
     return sorted(known, key=lambda key: not isinstance(key, Stream))
 
 
 def _idle(head: nn.Module) -> dict[str, Tensor]:
-    """A zero that depends on every parameter: nothing to learn here, but every process has the same graph."""
+    """Return a zero that depends on every parameter, so that all processes have the same graph without labels too."""
     parameters = [parameter for parameter in head.parameters() if parameter.requires_grad]
     if not parameters:
         return {}

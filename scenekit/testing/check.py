@@ -43,9 +43,9 @@ class Check(Generic[S]):
     """One rule."""
 
     name: str
-    """What the report calls it."""
+    """The name in the report."""
     rule: str
-    """What it demands."""
+    """The rule."""
     remedy: str
     """What the author can do where it is broken."""
     run: Callable[[S], None]

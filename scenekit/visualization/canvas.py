@@ -1,7 +1,7 @@
 """The surface that layers draw on: an image that may be several times as large as its scene.
 
 Small images are enlarged before anything is drawn, so that text and lines stay fine. Layers therefore take the scale
-from the image they are given. Letters: H W pixels of the scene, h w pixels of the image, r c rows and
+from their image. Letters: H W pixels of the scene, h w pixels of the image, r c rows and
 columns of a part of it.
 """
 
@@ -33,20 +33,22 @@ SEAM_SOFTNESS, SEAM_STRENGTH = 0.8, 190
 
 @dataclass(frozen=True)
 class Style:
-    """Sizes that suit an image: `text` is the height of type, `line` the width of strokes, both in its pixels."""
+    """Sizes that suit an image."""
 
     text: int
+    """Height of the type, in pixels of the image."""
     line: int
+    """Width of lines, in pixels of the image."""
 
     @classmethod
     def of(cls, image: Image.Image) -> Style:
-        """Proportional to the image within limits; of long thin ones the width counts."""
+        """Return sizes in proportion to the image, within limits; of long thin ones the width counts."""
         side = min(max(image.size), 3 * min(image.size))
         return cls(text=min(max(round(side / 42), 11), 64), line=min(max(round(side / 350), 1), 10))
 
 
 def enlarged(image: Image.Image) -> Image.Image:
-    """The image at a whole multiple of its size that gives annotations room; large ones stay as they are."""
+    """Return the image at a whole multiple of its size, so that annotations have room; large ones stay as they are."""
     factor = min(max(round(DRAWN_SIDE / max(image.size)), 1), MAX_ENLARGEMENT)
     if factor == 1:
         return image.copy()
@@ -54,13 +56,13 @@ def enlarged(image: Image.Image) -> Image.Image:
 
 
 def scale_of(image: Image.Image, scene: Scene) -> tuple[float, float]:
-    """(x, y) factors from pixels of the scene to pixels of the image."""
+    """Return (x, y) factors from pixels of the scene to pixels of the image."""
     return image.width / scene.size[1], image.height / scene.size[0]
 
 
 @lru_cache(maxsize=32)
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own typeface, so that images look the same everywhere."""
+    """Return Pillow's own typeface, so that images look the same everywhere."""
     return ImageFont.load_default(size)
 
 
@@ -83,7 +85,7 @@ def fill(
 
 
 def inner_edge(region: Bool[np.ndarray, "r c"], width: int) -> Bool[np.ndarray, "r c"]:
-    """The pixels of a region that are within `width` of its border; the border of the array counts as outside."""
+    """Return the pixels of a region within `width` of its border; the border of the array counts as outside."""
     padded = Image.fromarray(np.pad(region, 1).astype(np.uint8) * 255)
     core = padded
     for _ in range(width):
@@ -95,7 +97,8 @@ def inner_edge(region: Bool[np.ndarray, "r c"], width: int) -> Bool[np.ndarray, 
 def enlarge_mask(
     mask: Bool[np.ndarray, "H W"], size: tuple[int, int]
 ) -> tuple[Bool[np.ndarray, "r c"], tuple[int, int]]:
-    """A mask that is not empty in an image of `size` (width, height), with a smooth outline instead of a staircase.
+    """Enlarge a mask that is not empty to an image of `size` (width, height), with a smooth outline instead of a
+    staircase.
 
     Only the part around it is returned, with the (x, y) of that part's top left pixel.
     """
@@ -109,13 +112,13 @@ def enlarge_mask(
 
 
 def soft_mask(mask: Bool[np.ndarray, "H W"], size: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
-    """How much of each pixel at `size` (width, height) a mask covers, 0 to 255."""
+    """Return how much of each pixel at `size` (width, height) a mask covers, 0 to 255."""
     coverage = Image.fromarray(mask.astype(np.uint8) * 255)
     return np.asarray(coverage if coverage.size == size else coverage.resize(size, Image.Resampling.BICUBIC))
 
 
 def enlarge_map(ids: Int[np.ndarray, "H W"], size: tuple[int, int]) -> Int[np.ndarray, "h w"]:
-    """A map of ids at `size` (width, height): each pixel gets the id that covers most of it."""
+    """Enlarge a map of ids to `size` (width, height): each pixel gets the id that covers most of it."""
     if (ids.shape[1], ids.shape[0]) == size:
         return ids
     present = np.unique(ids)
@@ -131,7 +134,7 @@ def enlarge_map(ids: Int[np.ndarray, "H W"], size: tuple[int, int]) -> Int[np.nd
 def paint_map(
     image: Image.Image, ids: Int[np.ndarray, "h w"], colors: Mapping[int, Color], opacity: float
 ) -> Image.Image:
-    """Tint every pixel whose id has a color; soft light lines part what lies side by side."""
+    """Tint every pixel whose id has a color; soft light lines separate neighboring ids."""
     values, where = np.unique(ids, return_inverse=True)
     tints = np.array([colors.get(int(value), WHITE) for value in values], dtype=np.uint8)
     alphas = np.array([round(255 * opacity) if int(value) in colors else 0 for value in values], dtype=np.uint8)
@@ -142,7 +145,7 @@ def paint_map(
 
 
 def draw_seams(image: Image.Image, ids: Int[np.ndarray, "h w"]) -> Image.Image:
-    """Soft light lines between pixels of different ids."""
+    """Draw soft light lines between pixels of different ids."""
     drawn = image.convert("RGB")
     seams = Image.fromarray(borders(ids).astype(np.uint8) * 255)
     soft = seams.filter(ImageFilter.GaussianBlur(SEAM_SOFTNESS)).point(lambda alpha: min(2 * alpha, SEAM_STRENGTH))
@@ -151,13 +154,13 @@ def draw_seams(image: Image.Image, ids: Int[np.ndarray, "h w"]) -> Image.Image:
 
 
 def bounds(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
-    """Half-open x0, y0, x1, y1 of a mask that is not empty."""
+    """Return half-open x0, y0, x1, y1 of a mask that is not empty."""
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def borders(ids: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """Pixels whose right or lower neighbor has another id."""
+    """Return the pixels whose right or lower neighbor has another id."""
     seams = np.zeros(ids.shape, dtype=bool)
     seams[:, :-1] |= ids[:, :-1] != ids[:, 1:]
     seams[:-1] |= ids[:-1] != ids[1:]
@@ -165,7 +168,7 @@ def borders(ids: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
 
 
 def drawable_boxes(scene: Scene) -> Iterator[tuple[int, tuple[float, float, float, float]]]:
-    """(row, box) of the objects whose box is finite, has an area and reaches into the image."""
+    """Yield (row, box) of the objects whose box is finite, has an area and reaches into the image."""
     height, width = scene.size
     for row, (x0, y0, x1, y1) in enumerate(scene.objects.boxes.tolist()):
         if math.isfinite(x0 + y0 + x1 + y1) and max(x0, 0) < min(x1, width) and max(y0, 0) < min(y1, height):

@@ -30,7 +30,7 @@ SEARCHED_SIDE = 256
 
 @dataclass(frozen=True)
 class Tag:
-    """A text to stand at the `box` of what it names, or at a `spot` inside it if it fits there.
+    """A text at the `box` of what it names, or at a `spot` inside it if it fits there.
 
     On the tint of its own region a plate in `color` would hardly show: those with a spot are dark with a colored rim.
     """
@@ -62,12 +62,12 @@ def paint_plate(tag: Tag, size: int, layer: ImageDraw.ImageDraw, scale: int) -> 
 
 
 def plate_size(text: str, size: int) -> tuple[float, float]:
-    """Width and height of the plate of a text of that type size."""
+    """Return width and height of the plate of a text of that type size."""
     return font(size).getlength(text) + 0.7 * size, 1.45 * size
 
 
 def place(image: tuple[int, int], tags: Sequence[tuple[Tag, tuple[float, float]]]) -> list[tuple[Tag, Rect]]:
-    """Where each plate goes: the first free candidate, else the least covered one; those with no room are left out."""
+    """Place each plate at the first free candidate, else at the least covered one; those without room are left out."""
     placed: list[tuple[Tag, Rect]] = []
     for tag, size in tags:
         candidates = [rect for rect in candidates_for(tag, size, image) if within(rect, image)]
@@ -79,7 +79,7 @@ def place(image: tuple[int, int], tags: Sequence[tuple[Tag, tuple[float, float]]
 
 
 def candidates_for(tag: Tag, size: tuple[float, float], image: tuple[int, int]) -> Iterator[Rect]:
-    """Places in order of preference: inside on the spot, above, below, then in the corners and beside the box."""
+    """Yield places in order of preference: inside on the spot, above, below, then in the corners and beside the box."""
     (width, height), (x0, y0, x1, y1) = size, tag.box
     if tag.spot is not None:
         x, y, room = tag.spot
@@ -98,7 +98,7 @@ def candidates_for(tag: Tag, size: tuple[float, float], image: tuple[int, int]) 
 def shifted(
     left: float, top: float, size: tuple[float, float], image: tuple[int, int], vertically: bool = True
 ) -> Rect:
-    """The plate with that corner, moved into the image where it sticks out at a side (above or below if told)."""
+    """Return the plate with that corner, moved into the image sideways, and with `vertically` up or down."""
     left = min(max(left, 0.0), image[0] - size[0])
     if vertically:
         top = min(max(top, 0.0), image[1] - size[1])
@@ -106,19 +106,19 @@ def shifted(
 
 
 def within(rect: Rect, image: tuple[int, int]) -> bool:
-    """Whether a plate lies in the image as a whole."""
+    """Return whether a plate lies in the image as a whole."""
     return rect[0] >= 0 and rect[1] >= 0 and rect[2] <= image[0] and rect[3] <= image[1]
 
 
 def overlap(one: Rect, other: Rect) -> float:
-    """Area that two rectangles share."""
+    """Return the area that two rectangles share."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     return max(width, 0.0) * max(height, 0.0)
 
 
 def roomiest_spot(region: Bool[np.ndarray, "H W"], scale: tuple[float, float]) -> Spot:
-    """The middle of the largest circle inside a region; `scale` leads from its pixels to those of the image.
+    """Return the middle of the largest circle inside a region; `scale` leads from its pixels to those of the image.
 
     The region must not be empty. Its longer side is searched at about SEARCHED_SIDE places.
     """

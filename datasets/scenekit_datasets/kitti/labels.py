@@ -25,7 +25,7 @@ from scenekit_datasets.image_labels import Labels
 from scenekit_datasets.roots import class_names
 
 NO_PLACE = -1000.0
-"""Where KITTI puts objects that nobody measured; their sizes are -1."""
+"""Where KITTI puts objects that were not measured; their sizes are -1."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def has_scores(path: Path) -> bool:
 
 
 def boxes3d_of(found: KittiObjects, shift: Float[Tensor, " 3"]) -> tuple[Boxes3D, Bool[Tensor, " M"]]:
-    """The boxes in the frame of the camera, and which of them somebody measured.
+    """Return the boxes in the camera frame, and which of them were measured.
 
     KITTI's place is the middle of the lower face, its sizes are height, width, length, and rotation_y is yaw.
     """

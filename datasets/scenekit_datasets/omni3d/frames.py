@@ -15,10 +15,14 @@ from scenekit.structures import Boxes3D, Camera
 
 
 def boxes_in_camera(boxes: Float[Tensor, "N 7"]) -> Boxes3D:
-    """Of x, y, z, length, height, width, yaw in the camera's frame (x right, y down, z forward).
+    """Convert boxes with a yaw about the camera's y axis, as mmdetection3d writes nuScenes and KITTI.
 
-    x, y, z are the middle of the box, yaw is KITTI's rotation_y: about the y axis, 0 looks to the right. So nuScenes
-    (`bbox_3d` of camera instances) and KITTI stand in mmdetection3d's annotation files.
+    Args:
+        boxes: x, y, z (the middle, metres), length, height, width (metres), yaw (radians) in the camera frame (x right,
+            y down, z forward); yaw is KITTI's rotation_y, 0 is to the right.
+
+    Returns:
+        The boxes.
     """
     length, height, width = boxes[:, 3:6].unbind(1)
     rotation = axis_angle_to_matrix(boxes[:, 6:] * boxes.new_tensor([0.0, 1.0, 0.0]))
@@ -26,10 +30,16 @@ def boxes_in_camera(boxes: Float[Tensor, "N 7"]) -> Boxes3D:
 
 
 def boxes_on_floor(boxes: Float[Tensor, "N 7"], pixels_from_world: Float[Tensor, "3 3"]) -> tuple[Boxes3D, Camera]:
-    """Of x, y, z, length, width, height, yaw in a world of x right, y forward and z up, whose origin is the camera.
+    """Convert boxes with a yaw in a world of x right, y forward and z up, whose origin is the camera, as SUN RGB-D has
+    it.
 
-    x, y, z are the middle of the box, yaw turns counter-clockwise about z, and 0 looks along x.
-    `pixels_from_world` (SUN RGB-D's `depth2img`) is K R: a rotation into the camera's frame, then the intrinsics.
+    Args:
+        boxes: x, y, z (the middle, metres), length, width, height (metres), yaw (radians); yaw turns counter-clockwise
+            about z, 0 is along x.
+        pixels_from_world: K R (SUN RGB-D's `depth2img`): a rotation into the camera frame, then the intrinsics.
+
+    Returns:
+        The boxes in the camera frame, and the camera.
     """
     K, turn = decomposed(pixels_from_world)
     length, width, height = boxes[:, 3:6].unbind(1)
@@ -42,7 +52,14 @@ def boxes_on_floor(boxes: Float[Tensor, "N 7"], pixels_from_world: Float[Tensor,
 
 
 def decomposed(matrix: Float[Tensor, "3 3"]) -> tuple[Float[Tensor, "3 3"], Float[Tensor, "3 3"]]:
-    """(K, R) with matrix = s K R, s > 0: an upper triangle with K[2, 2] = 1 and a positive diagonal, and a rotation."""
+    """Split a matrix s K R, s > 0, into intrinsics and a rotation.
+
+    Args:
+        matrix: The product.
+
+    Returns:
+        K, an upper triangle with K[2, 2] = 1 and a positive diagonal, and the rotation R.
+    """
     flip = torch.eye(3).flip(0).to(matrix)
     Q, upper = torch.linalg.qr((flip @ matrix).T)
     K, R = flip @ upper.T @ flip, flip @ Q.T

@@ -86,7 +86,7 @@ class Pix3D(Dataset[Sample]):
         )
 
     def _shape(self, entry: Entry) -> dict[Key[Any, Any], Any]:
-        """Nothing where nobody asks for it, or where it is damaged and may be skipped."""
+        """Nothing where it is not requested, or where it is damaged and may be skipped."""
         if not self.keys & SHAPES:
             return {}
         try:

@@ -14,7 +14,7 @@ from scenekit_datasets.pix3d.index import Entry, Index
 from scenekit_datasets.roots import Faulty, report
 
 HASH = "hash"
-"""Our own division, which is nobody else's: by a checksum of the model's name, 80 % train, 10 % val, 10 % test."""
+"""A division of this project: by a checksum of the model's name, 80 % train, 10 % val, 10 % test."""
 
 
 def in_split(index: Index, split: str, splits: str | None, faulty: Faulty) -> Index:

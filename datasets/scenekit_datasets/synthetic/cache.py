@@ -61,7 +61,7 @@ def scene_path(root: Path, seed: int, index: int, size: tuple[int, int], amodal:
 def cached(root: Path, seed: int, index: int, size: tuple[int, int], amodal: bool = False) -> SyntheticScene:
     """The scene from disk, or generated and kept. A damaged file is written anew.
 
-    Where nothing can be written (a full disk, a folder of somebody else) a warning says so once, and nothing is kept.
+    Where nothing can be written (a full disk, a folder of another user) a warning says so once, and nothing is kept.
     """
     path = scene_path(root, seed, index, size, amodal)
     try:
@@ -125,9 +125,9 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _write(out: zipfile.ZipFile, scene: SyntheticScene) -> None:
-    picture = io.BytesIO()
-    Image.fromarray(scene.image).save(picture, "png", compress_level=3)
-    out.writestr(zipfile.ZipInfo("image.png"), picture.getvalue())
+    buffer = io.BytesIO()
+    Image.fromarray(scene.image).save(buffer, "png", compress_level=3)
+    out.writestr(zipfile.ZipInfo("image.png"), buffer.getvalue())
     for name in ARRAYS:
         _put(out, name, getattr(scene, name))
     for name, kind in MAPS.items():

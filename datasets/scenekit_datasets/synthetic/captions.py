@@ -1,4 +1,4 @@
-"""What people would say of the objects and of pairs of them: a small grammar filled in with the truth.
+"""Descriptions of the objects and of pairs of them: a small grammar filled in with the ground truth.
 
 Letters: Q phrase regions.
 """

@@ -43,7 +43,7 @@ from scenekit_datasets.synthetic.scene import SyntheticScene, generate
 from scenekit_datasets.synthetic.tracer import require_embree
 
 LENGTHS = {"train": 10_000, "val": 500, "test": 500}
-"""Scenes a split has unless told; only train may be longer."""
+"""Scenes of a split by default; only train may be longer."""
 
 SPLIT_SEEDS = {"val": 1, "test": 2}
 FIRST_TRAIN_SEED = 1000

@@ -25,13 +25,13 @@ def annotated(scene: SyntheticScene) -> Image.Image:
     shown = scene.image.astype(np.float32)
     for index, mask in enumerate(scene.masks):
         shown[mask] = shown[mask] * 0.6 + np.array(hue(index)) * 0.4
-    picture = Image.fromarray(shown.astype(np.uint8))
-    draw = ImageDraw.Draw(picture)
+    image = Image.fromarray(shown.astype(np.uint8))
+    draw = ImageDraw.Draw(image)
     for index, (box, label) in enumerate(zip(scene.boxes, scene.labels, strict=True)):
         draw.rectangle((box[0], box[1], box[2] - 1, box[3] - 1), outline=hue(index))
         draw.text((box[0] + 2, box[1]), THINGS[label], fill=(255, 255, 255))
         _draw_skeleton(draw, scene.keypoints[index])
-    return picture
+    return image
 
 
 def _draw_skeleton(draw: ImageDraw.ImageDraw, points: np.ndarray) -> None:

@@ -86,7 +86,7 @@ class VisualGenome(Dataset[Sample]):
         return self.reader.read(self.places[index], str(self.paths[index]))
 
     def _supervision(self, scene: Scene) -> Supervision:
-        """Visual Genome labels what caught somebody's eye: nothing of it is exhaustive unless the user says so."""
+        """Visual Genome labels what annotators noticed: nothing of it is exhaustive unless the user says so."""
         streams = frozenset(scene.streams)
         return Supervision(
             keys=frozenset(scene.values),

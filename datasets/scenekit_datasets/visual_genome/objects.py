@@ -80,7 +80,7 @@ def same_thing(things: Sequence[Thing], wanted: Thing) -> Thing | None:
 def merged_things(things: Sequence[Thing]) -> list[Thing]:
     """Objects that annotators drew more than once become one, as in the preparation of VG150 (Xu et al. 2017).
 
-    Each object takes in those after it whose box is nearly its own (more than `SAME` of the box around both is in
+    Each object absorbs those after it whose box is nearly its own (more than `SAME` of the box around both is in
     both), or which have the same first name and either lie one within the other, or share more than `OVERLAPPING`.
     The box is the mean of nearly equal ones, else the one around all.
     """

@@ -22,7 +22,7 @@ ALL = "all"
 """The split that is the whole data set."""
 
 HASH = "hash"
-"""Our own division, which is nobody else's: by a checksum of the id, 80 % train, 10 % val, 10 % test."""
+"""A division of this project: by a checksum of the id, 80 % train, 10 % val, 10 % test."""
 
 CORRUPTED = (1592, 1722, 4616, 4617)
 """Images whose files are damaged; the published arrays of splits leave them out of the order of image_data.json."""

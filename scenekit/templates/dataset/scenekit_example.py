@@ -42,5 +42,5 @@ class ExampleData:
 
 @sk.hookimpl
 def scenekit_datasets() -> Iterator[sk.DatasetSpec]:
-    """Hands the data set over to scenekit, which finds this function by the entry point in pyproject.toml."""
+    """Register the data set; the entry point in pyproject.toml names this module."""
     yield sk.DatasetSpec(name="example", summary="colored rectangles", build=ExampleData, splits=("train", "val"))

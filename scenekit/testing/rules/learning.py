@@ -69,5 +69,5 @@ def partly_labelled(bench: Bench) -> None:
     for given in bench.ways:
         losses, same = (bench.learn(samples, given=given) for samples in shown)
         check_losses(losses)
-        if found := difference(losses, same):
-            raise RuleError(f"the losses follow an image that has no labels ({found})")
+        if differing := difference(losses, same):
+            raise RuleError(f"the losses follow an image that has no labels ({differing})")
