@@ -23,19 +23,19 @@ VERBS = frozenset(
         """
     Accumulate Add Align Append Apply Arrange Ask Assemble Assert Assign Attach Average Blend Broadcast Build Cache
     Call Change Check Choose Classify Clear Clip Close Collate Collect Combine Compare Complete Compose Compute
-    Concatenate Configure Convert Copy Correct Count Create Crop Cut Decode Define Delete Derive Describe Detach
-    Detect Determine Display Distribute Divide Do Download Draw Drop Embed Encode Ensure Enumerate Estimate Evaluate
-    Exchange Expand Explain Export Extract Fill Filter Find Finish Fit Flatten Flip Flush Format Forward Freeze
-    Gather Generate Get Group Guard Handle Hide Hold Ignore Import Index Infer Initialize Insert Inspect Interpolate
-    Invert Iterate Join Keep Label Lay Let Limit Link List Load Locate Log Look Make Map Mark Mask Match Measure
-    Merge Mix Move Multiply Name Normalize Number Offset Open Order Pack Pad Pair Parse Paste Patch Permute Pick
-    Place Plan Plot Pool Postprocess Predict Prepare Preprocess Print Produce Project Provide Push Put Raise Rank
+    Concatenate Configure Convert Copy Correct Count Create Crop Cut Decode Decompose Define Delete Derive Describe
+    Detach Detect Determine Display Distribute Divide Do Download Draw Drop Embed Encode Ensure Enumerate Estimate
+    Evaluate Exchange Expand Explain Export Extract Fill Filter Find Finish Fit Flatten Flip Flush Format Forward
+    Freeze Gather Generate Get Group Guard Handle Hide Hold Ignore Import Index Infer Initialize Insert Inspect
+    Interpolate Invert Iterate Join Keep Label Lay Let Limit Link List Load Locate Log Look Make Map Mark Mask Match
+    Measure Merge Mix Move Multiply Name Normalize Number Offset Open Order Pack Pad Pair Parse Paste Patch Permute
+    Pick Place Plan Plot Pool Postprocess Predict Prepare Preprocess Print Produce Project Provide Push Put Raise Rank
     Read Record Reduce Refine Register Relabel Release Remap Remove Rename Render Renumber Reorder Repeat Replace
     Report Require Resample Rescale Reset Reshape Resize Resolve Restore Restrict Return Rotate Round Run Sample
-    Save Scale Score Search Select Send Separate Serialize Set Share Show Shuffle Simplify Skip Smooth Sort Split Spread
-    Stack Start Step Stop Store Subdivide Subtract Sum Summarize Swap Switch Take Test Time Trace Track Train Transfer
-    Transform Translate Triangulate Turn Unpack Unproject Update Upload Upsample Use Validate Verify Visualize Voxelize
-    Wait Warn Weight Wrap Write Yield
+    Save Scale Score Search Select Send Separate Serialize Set Share Show Shuffle Simplify Skip Smooth Sort Split
+    Spread Stack Start Step Stop Store Subdivide Subtract Sum Summarize Swap Switch Take Test Time Trace Track Train
+    Transfer Transform Translate Triangulate Turn Unpack Unproject Update Upload Upsample Use Validate Verify
+    Visualize Voxelize Wait Warn Weight Wrap Write Yield
     """,
     )
 )
@@ -47,6 +47,9 @@ FOREIGN = re.compile(
     re.IGNORECASE,
 )
 """Words for which the field has a term: image, ground truth, ignored, merge, skip, validate, ..."""
+
+CAPTION_WORDS = {"datasets/scenekit_datasets/synthetic/captions.py": {"somebody"}}
+"""What captions of data sets contain; shipped weights are trained on it."""
 
 STORED_OPTIONS = re.compile(r"\bconfig\.picture\b|^    picture: bool\b", re.MULTILINE)
 """Options of recipes and checkpoints, whose names stay."""
@@ -240,7 +243,9 @@ def test_public_names_are_documented_in_full(path: Path) -> None:
 def test_terms_of_the_field(path: Path) -> None:
     """Docstrings, messages, comments and names use the field's terms."""
     lines = enumerate(STORED_OPTIONS.sub("", path.read_text(encoding="utf-8")).splitlines(), start=1)
-    foreign = [f"{number}: {match[0]}" for number, line in lines if (match := FOREIGN.search(line))]
+    allowed = CAPTION_WORDS.get(relative(path), set())
+    matches = ((number, match[0]) for number, line in lines for match in FOREIGN.finditer(line))
+    foreign = [f"{number}: {word}" for number, word in matches if word not in allowed]
     assert not foreign, f"{relative(path)}:\n" + "\n".join(foreign)
 
 

@@ -239,6 +239,24 @@ def test_values_are_read_through_a_task_in_between(model: SceneModel) -> None:
     assert len(values) > 0 and values.isfinite().all()
 
 
+def test_tasks_of_both_policies_read_one_key(model: SceneModel) -> None:
+    """Each gets the values on its own rows, the same as if the other was not there, and no gradient leads back."""
+    reads = {"reads": MASKS, "requires": (MASKS,)}
+    other: Key[Any, Any] = Key("tests.opinion", of=OBJECTS, shape=("N",))
+    detected, sampled = spec("first", **reads, **DETECTIONS), spec("second", **reads, provides=(other,))
+    for order in ((detected, sampled), (sampled, detected)):
+        both = extended(model, *order)
+        losses = both(*batch(both, [judged(0), judged(1)]), given=near_truth(both)).losses
+        alone = {one.name: extended(model, one) for one in order}
+        for name, learner in alone.items():
+            learner(*batch(learner, [judged(0), judged(1)]), given=near_truth(learner))
+            (values,), (expected,) = probe(both, name).read, probe(learner, name).read
+            assert len(values) > 0 and torch.equal(values, expected) and not values.requires_grad
+            assert losses[f"{name}.verdict"].isfinite()
+        (first,), (second,) = probe(both, "first").rows, probe(both, "second").rows
+        assert first.root is not second.root
+
+
 @pytest.mark.parametrize("learning", [True, False])
 def test_an_undeclared_read_is_named(model: SceneModel, learning: bool) -> None:
     sneaky = extended(model, spec(reads=MASKS, **DETECTIONS))

@@ -23,13 +23,14 @@ def show(
     ] = None,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Print the whole recipe, each value with its origin: file, override, preset or default.
+    """Print the whole recipe, each value with its origin: file, override, init, preset or default.
 
     Options of backbone, detector, tasks, data sets and balancer are filled in. The output is a valid recipe.
     """
     from scenekit.recipe.provenance import resolve
+    from scenekit.weights import config_of
 
-    resolved = resolve(recipe, overrides or ())
+    resolved = resolve(recipe, overrides or (), config_of)
     if as_json:
         output.print_json(resolved.to_json())
     else:

@@ -36,18 +36,18 @@ def collate(
     config: InputConfig,
     seeds: Sequence[int] | None = None,
 ) -> tuple[ImageBatch, Targets]:
-    """Pack samples of network size as a batch with its targets, with the labels of `vocabulary`.
+    """Pack samples of network size into a batch and its targets.
 
-    Packed are those of `keys` that some sample supervises, and OBJECTS and the streams that `keys` name or follow. Rows
-    and images without a label for a key are blank and not valid. Regions without area are dropped; regions of a class
-    that their data set does not claim to cover count as crowd: neither positives nor negatives.
+    OBJECTS is packed, and every stream that `keys` name or follow. Rows and images without a label for a key are blank
+    and not valid. Regions without area are dropped; regions of a class that their data set does not cover count as
+    crowd: neither positives nor negatives.
 
     Args:
-        samples: Samples of network size, of any data sets.
-        vocabulary: The vocabulary of the model.
-        keys: The keys that the model learns from.
-        config: How images enter the network.
-        seeds: A random seed per image, for sampling.
+        samples: Images and ground truth, in network pixels.
+        vocabulary: That of the model, which labels are translated to.
+        keys: Keys to pack, where some sample supervises them.
+        config: How images are normalized and padded.
+        seeds: One number per image, from which its regions are sampled.
 
     Returns:
         The batch and its targets.
@@ -60,13 +60,13 @@ def collate(
         cameras=[sample.scene.camera for sample in samples],
         seeds=seeds,
     )
-    stream_targets = {stream: _stream_truth(samples, stream, vocabulary) for stream in streams}
+    regions = {stream: _stream_truth(samples, stream, vocabulary) for stream in streams}
     values, valid = {}, {}
     for key in keys:
         if not isinstance(key, Stream) and any(_supervises(sample, key) for sample in samples):
             pack_key = _pack_images if key.of is None else _pack_rows
             values[key], valid[key] = pack_key(samples, key, batch.padded_size)
-    return batch, Targets(stream_targets, values, valid)
+    return batch, Targets(regions, values, valid)
 
 
 def _streams(keys: Collection[Key[Any, Any]]) -> list[Stream]:
@@ -75,7 +75,7 @@ def _streams(keys: Collection[Key[Any, Any]]) -> list[Stream]:
 
 
 def _prepared(sample: Sample, vocabulary: Vocabulary, streams: Sequence[Stream]) -> Sample:
-    """Return the sample with the model's labels, with classes still named, and without empty boxes."""
+    """Translate labels to the model's vocabulary and drop regions without area, such as those that a crop cut off."""
     covered = sample.supervision.classes
     if covered is None:
         covered = frozenset(sample.scene.vocabulary.things)
@@ -111,7 +111,7 @@ def _exhaustive(sample: Sample, stream: Stream) -> bool:
 
 
 def _covered(sample: Sample, stream: Stream, vocabulary: Vocabulary) -> Bool[Tensor, " C"]:
-    """Return the things that an image's labels of objects cover; of another stream they cover all or none."""
+    """Return which things the labels of an image cover; of a stream other than OBJECTS all or nothing."""
     labelled, classes = stream in sample.supervision.streams, sample.supervision.classes
     if stream != OBJECTS:
         return torch.tensor([labelled])
@@ -119,11 +119,11 @@ def _covered(sample: Sample, stream: Stream, vocabulary: Vocabulary) -> Bool[Ten
 
 
 def _pack_images(samples: Sequence[Sample], key: Key[Any, Any], size: Size) -> tuple[Any, Bool[Tensor, " B"]]:
-    assert isinstance(key.field, ImageField), f"{key.name} follows the image but its field is not an ImageField"
+    assert isinstance(key.field, ImageField), f"{key.name} follows the image but its field is no ImageField"
     valid = [_supervises(sample, key) for sample in samples]
     items = [
-        sample.scene[key] if carries else key.field.absent(sample.scene.size)
-        for sample, carries in zip(samples, valid, strict=True)
+        sample.scene[key] if there else key.field.absent(sample.scene.size)
+        for sample, there in zip(samples, valid, strict=True)
     ]
     return key.field.collate(items, size), torch.tensor(valid)
 

@@ -79,9 +79,9 @@ class SemanticField(ImageField[Tensor, Tensor]):
     def validate(self, item: Tensor, frame: Frame) -> Validated:
         """Ignore pixels with an unknown label."""
         count = len(frame.vocabulary.names(self.names))
-        unknown = (item >= count) | ((item < 0) & (item != IGNORE))
-        if not bool(unknown.any()):
+        if int(item.min()) >= IGNORE and int(item.max()) < count:
             return Validated(item)
+        unknown = (item >= count) | (item < IGNORE)
         first = int(item[unknown][0])
         message = f"{int(unknown.sum())} pixels are of unknown labels such as {first}; the vocabulary has {count}"
         return Validated(torch.where(unknown, IGNORE, item), None, [Issue("maps with an unknown label", message)])

@@ -61,7 +61,7 @@ def _parts(path: Path) -> list[trimesh.Trimesh]:
     try:
         loaded = trimesh.load_scene(path, process=False, **OPTIONS.get(path.suffix.lower(), {}))
         parts = [part for part in reversed(loaded.dump()) if isinstance(part, trimesh.Trimesh) and len(part.faces)]
-    except Exception as error:  # trimesh lets through whatever its many readers stumble over
+    except Exception as error:  # the readers of trimesh raise errors of many types
         kind = path.suffix[1:].upper()
         if isinstance(error, IndexError) and kind == "OBJ":
             raise InputError(f"{path}: its faces refer to vertices that do not exist ({error})") from None

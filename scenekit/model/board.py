@@ -5,9 +5,9 @@ Letters: N regions, C channels, S side of pooled features.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -51,6 +51,10 @@ class PoolMemo:
         return self._pooled if torch.equal(places, all_in_order) else self._pooled[places]
 
 
+ForOtherRows: TypeAlias = Callable[[Key[Any, Any], Regions], Mapping[Key[Any, Any], tuple[Any, Regions]]]
+"""From a key and a root of regions to (value, its rows) by key."""
+
+
 @dataclass
 class _Store:
     images: ImageBatch
@@ -60,6 +64,8 @@ class _Store:
     writers: dict[Key[Any, Any], str] = field(default_factory=dict)
     rows: dict[Key[Any, Any], Regions] = field(default_factory=dict)
     pools: dict[tuple[int, int, str], PoolMemo] = field(default_factory=dict)
+    others: dict[tuple[Key[Any, Any], int], tuple[Any, Regions]] = field(default_factory=dict)
+    compute: dict[Key[Any, Any], ForOtherRows] = field(default_factory=dict)
 
 
 class Board:
@@ -143,6 +149,15 @@ class Board:
         self._store.values[key] = value
         self._store.writers[key] = self._owner
 
+    def compute_for_others(self, keys: Collection[Key[Any, Any]], compute: ForOtherRows) -> None:
+        """Set how values on the board are computed for readers with other regions, at the first such read.
+
+        Args:
+            keys: Keys that are on the board.
+            compute: Returns the values on the regions of a root.
+        """
+        self._store.compute |= dict.fromkeys(keys, compute)
+
     def rows_of(self, key: Key[Any, Any]) -> Regions:
         """Return the regions that the value of a row key belongs to, row by row.
 
@@ -194,11 +209,20 @@ class Board:
         if own is None or own is theirs:
             return value
         if own.root is not theirs.root:
+            value, theirs = self._on_other_rows(key, own.root)
+        full = key.field.scatter(value, theirs.root_rows, len(own.root))
+        return key.field.select(full, own.root_rows)
+
+    def _on_other_rows(self, key: Key[Any, Any], root: Regions) -> tuple[Any, Regions]:
+        place = (key, id(root))
+        if place not in self._store.others and key in self._store.compute:
+            made = self._store.compute[key](key, root)
+            self._store.others |= {(other, id(root)): part for other, part in made.items()}
+        if place not in self._store.others:
             raise BoardError(
                 f"{self._owner} reads {key.name!r}, which follows other regions than its own; give both one policy"
             )
-        full = key.field.scatter(value, theirs.root_rows, len(own.root))
-        return key.field.select(full, own.root_rows)
+        return self._store.others[place]
 
     def _check_declared(self, key: Key[Any, Any]) -> None:
         if self._reads is not None and key not in self._reads:

@@ -32,6 +32,19 @@ x0 y0 x1 y1.
 """
 
 
+def complete_keys(given: Mapping[Key[Any, Any], Any]) -> list[Key[Any, Any]]:
+    """Return the keys that need no provider.
+
+    Args:
+        given: External values by key.
+
+    Returns:
+        The keys, streams first, without objects that have no labels, which are still to be classified.
+    """
+    complete = [key for key, value in given.items() if not (key == OBJECTS and value.labels is None)]
+    return sorted(complete, key=lambda key: not isinstance(key, Stream))
+
+
 def as_given(given: object) -> Given:
     """Return external regions as they are.
 
@@ -82,9 +95,9 @@ def check_kept(name: str, key: Key[Any, Any], given: Regions, made: Regions) -> 
     """
     same_rows = torch.equal(made.image_index, given.image_index)
     if not (same_rows and torch.allclose(made.boxes, given.boxes.to(made.boxes), atol=MOVED)):
-        came = "with other boxes" if same_rows else "in other rows"
+        changed = "with other boxes" if same_rows else "in other rows"
         raise PluginError(
-            f"stage {name!r} put {len(made)} regions of {key.name!r} {came} on the board for {len(given)} external "
+            f"stage {name!r} put {len(made)} regions of {key.name!r} {changed} on the board for {len(given)} external "
             "ones; a provider keeps `board.given[key]` row by row and only labels and scores it"
         )
 

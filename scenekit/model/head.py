@@ -1,4 +1,4 @@
-"""The parts of a model: a task's `Head`, and the stages of the core, `Provider`s.
+"""What a task brings to the shared core: a `Head`; what the core itself is made of: `Provider`s.
 
 Letters: N rows of a stream that apply to the head.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from scenekit.config import Config
@@ -66,7 +67,7 @@ class AxisNames:
 
 
 BACKGROUND = "(background)"
-"""The name of the background among AxisNames."""
+"""The name of what is none of the classes, among AxisNames."""
 
 ParameterNames = Mapping[str, Sequence[AxisNames]]
 """By a parameter's (or buffer's) own name, as in `named_parameters()`: the axes that follow names."""
@@ -132,16 +133,16 @@ class Head(nn.Module, Generic[Raw, Out]):
         """
 
     def finish(self, value: Any, scene: Scene, geometry: Geometry) -> Any:
-        """Convert a decoded value of one image to original pixels; by default every key's field transforms its value.
+        """Postprocess one image's part of what `decode` returned; by default each key's field follows the geometry.
 
         Args:
-            value: The part of the decoded value that belongs to the image.
-            scene: The image so far, in original pixels, limited to the keys that the task declares; its regions are
-                those of the head's rows.
-            geometry: The change from network to original pixels.
+            value: The image's part, in network pixels; by key where the task provides several.
+            scene: A view of the image so far in original pixels: the keys that the task declares, and the regions of
+                the head's rows. It is shared with the other heads, so nothing in it may be changed.
+            geometry: From network to original pixels.
 
         Returns:
-            The value in the form of `decode`, without streams.
+            The value in original pixels, in the form of `decode`, without streams.
         """
         if len(self.provides) > 1:
             return {key: _follow(key, part, geometry, scene.vocabulary) for key, part in value.items()}
@@ -174,7 +175,7 @@ class Head(nn.Module, Generic[Raw, Out]):
     """Set by the model from the TaskSpec."""
 
     baseline_name: str = "baseline"
-    """The name of the results of the `baseline`, as in "relations (frequency)"."""
+    """What the results of the `baseline` are called, as in "relations (frequency)"."""
 
     axis_names: ParameterNames = _NO_NAMES
     """Set by a head whose parameters have entries that stand for labels, points or other names."""
@@ -225,9 +226,24 @@ class Provider(nn.Module):
         Raises:
             InputError: The stage has no detections.
         """
-        raise InputError(f"{self.name!r} has no detections to learn on; use Policy.FOREGROUND or another detector")
+        raise InputError(f"{self.name!r} gives no detections to learn on; use Policy.FOREGROUND or another detector")
 
 
 def stage_name(key: Key[Any, Any]) -> str:
-    """Return the name of a stage that provides `key`, for parameters and losses, hence without dots."""
+    """What a stage that gives `key` is called: it stands in names of parameters and losses, and so has no dots."""
     return key.name.replace(".", "_")
+
+
+def unlabelled_loss(head: nn.Module) -> dict[str, Tensor]:
+    """Return a zero that depends on every parameter, so that all processes have the same graph without labels too.
+
+    Args:
+        head: The head that has nothing to learn from.
+
+    Returns:
+        The loss by name; none for a head without parameters.
+    """
+    parameters = [parameter for parameter in head.parameters() if parameter.requires_grad]
+    if not parameters:
+        return {}
+    return {"unlabelled": torch.stack([parameter.sum() for parameter in parameters]).sum() * 0.0}

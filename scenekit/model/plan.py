@@ -1,4 +1,4 @@
-"""Which stages and tasks run, and in what order."""
+"""The stages and tasks that run, and their order."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from scenekit.errors import InputError, nearest
-from scenekit.keys import Key
+from scenekit.hooks import TaskSpec
+from scenekit.keys import FEATURES, IMAGES, Key, Stream
 
 Keys = tuple[Key[Any, Any], ...]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One node of the plan: reads `requires` (and `uses`, where the model provides them), writes `provides`."""
+    """One node of the plan.
+
+    Attributes:
+        name: The stage or task.
+        requires: Keys that it reads.
+        provides: Keys that it writes.
+        uses: Keys that it reads where the model provides them.
+    """
 
     name: str
     requires: Keys
@@ -26,8 +34,13 @@ class Step:
 class Plan:
     """The order of all steps of a model, and which of them a request needs.
 
-    Raises InputError for two steps of one name, a required key that no step provides, two providers of one key, and
-    cycles.
+    Args:
+        steps: Stages and tasks.
+        given: Keys that need no provider.
+
+    Raises:
+        InputError: Two steps have one name, two provide one key, no step provides a required key, or steps require each
+            other in a circle.
     """
 
     def __init__(self, steps: Iterable[Step], given: Collection[Key[Any, Any]] = ()) -> None:
@@ -41,10 +54,19 @@ class Plan:
         self.order = self._sorted()
 
     def needed(self, wanted: Collection[str] | None = None, present: Collection[Key[Any, Any]] = ()) -> list[str]:
-        """Return the names of the steps to run, in order, so that the `wanted` ones (all, if None) have what they read.
+        """Return the steps to run so that the wanted ones have what they read.
 
-        Keys that are `present` from outside need no provider. What a model has of a task's `uses` is always provided,
-        so that requesting fewer tasks never changes the others.
+        What a model has of a task's `uses` is always provided, so that asking for fewer tasks never changes the others.
+
+        Args:
+            wanted: Names of steps; all, if None.
+            present: Keys that are on the board already.
+
+        Returns:
+            Names, in order.
+
+        Raises:
+            InputError: The model has no step of a wanted name.
         """
         unknown = [name for name in wanted or () if name not in self.steps]
         if unknown:
@@ -60,12 +82,26 @@ class Plan:
         return [name for name in self.order if name in chosen]
 
     def reads(self, name: str) -> Keys:
-        """Return the keys that a step can read: those it requires, and those of its `uses` that this model provides."""
+        """Return the keys that a step reads: those it requires, and those it uses and this model provides.
+
+        Args:
+            name: The step.
+
+        Returns:
+            The keys.
+        """
         step = self.steps[name]
         return (*step.requires, *(key for key in step.uses if key in self._provider))
 
     def readers(self, name: str) -> list[str]:
-        """Return the steps that read what this one provides."""
+        """Return the steps that read what one provides.
+
+        Args:
+            name: The step.
+
+        Returns:
+            Names of the others.
+        """
         provides = set(self.steps[name].provides)
         return [other for other in self.steps if other != name and provides & set(self.reads(other))]
 
@@ -97,3 +133,29 @@ class Plan:
             return list(TopologicalSorter(graph).static_order())
         except CycleError as error:
             raise InputError(f"tasks require each other in a circle: {' -> '.join(error.args[1])}") from error
+
+
+def required_keys(spec: TaskSpec) -> Keys:
+    """Return what a task requires.
+
+    Args:
+        spec: The record of the task.
+
+    Returns:
+        Keys of every head, its own ones, and the streams of its ground truth.
+    """
+    learned = (stream for stream in streams_of(spec.learns_from) if stream not in spec.provides)
+    return tuple(dict.fromkeys((IMAGES, FEATURES, *spec.needs, *learned)))
+
+
+def streams_of(keys: Iterable[Key[Any, Any]]) -> tuple[Stream, ...]:
+    """Return the streams among keys, and those that the other keys follow.
+
+    Args:
+        keys: Any keys.
+
+    Returns:
+        Each stream once.
+    """
+    streams = (key if isinstance(key, Stream) else key.of for key in keys)
+    return tuple(dict.fromkeys(stream for stream in streams if stream is not None))

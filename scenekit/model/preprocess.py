@@ -1,4 +1,4 @@
-"""From images of any size to the network's input; the same for training and inference.
+"""From images of any size to what the network sees; the same for training and inference.
 
 Letters: B images, H W pixels.
 """
@@ -20,15 +20,15 @@ from scenekit.structures.images import ImageBatch, pad_batch
 
 
 def resized(source: Size, config: InputConfig, factor: float = 1.0) -> Size:
-    """Return the size that an image gets: shorter side `min_size`, longer side at most `max_size`.
+    """Return the network size of an image: shorter side `min_size`, longer side at most `max_size`.
 
     Args:
-        source: Height and width of the image, in pixels.
-        config: How images enter the network.
-        factor: Scales both limits.
+        source: (height, width) of the image, in pixels.
+        config: The limits.
+        factor: What both limits are multiplied by.
 
     Returns:
-        Height and width in pixels; no side falls below one.
+        (height, width) in pixels, at least 1 each.
     """
     scale = min(config.min_size * factor / min(source), config.max_size * factor / max(source))
     rounding = 0.5 if config.resampling == "antialiased" else 0.0
@@ -37,15 +37,15 @@ def resized(source: Size, config: InputConfig, factor: float = 1.0) -> Size:
 
 
 def resize(image: Pixels, size: Size, antialias: bool = True) -> Pixels:
-    """Resize an image, bilinear; values keep their type.
+    """Resize an image bilinearly.
 
     Args:
-        image: The image.
-        size: Height and width of the result, in pixels.
-        antialias: Whether each pixel averages the source pixels that it covers.
+        image: Values in 0..255.
+        size: (height, width) in pixels.
+        antialias: Whether a result pixel averages what it covers.
 
     Returns:
-        The resized image.
+        The image, of the same type.
     """
     if tuple(image.shape[1:]) == size:
         return image
@@ -54,14 +54,11 @@ def resize(image: Pixels, size: Size, antialias: bool = True) -> Pixels:
 
 
 def normalize(image: Pixels, config: InputConfig) -> Float[Tensor, "3 _ _"]:
-    """Normalize an image: (value / 255 - mean) / std per channel.
-
-    The channels are first reversed to BGR where the weights require it; `mean` and `std` are in the network's order of
-    channels.
+    """Compute (value / 255 - mean) / std per channel, in BGR order where the configuration says so.
 
     Args:
-        image: The image, RGB.
-        config: How images enter the network.
+        image: RGB values in 0..255.
+        config: `mean` and `std`, in the order of the channels that the network gets.
 
     Returns:
         The normalized image.
@@ -82,11 +79,11 @@ def make_batch(
     """Resize, normalize and pad images into one batch.
 
     Args:
-        images: Images of any size, RGB.
+        images: RGB values in 0..255.
         config: How images enter the network.
-        cameras: The camera of each image, in pixels of `images`.
-        original_sizes: Height and width to which predictions belong; by default those of `images`, in pixels.
-        seeds: A random seed per image, for sampling.
+        cameras: Cameras in pixels of the images, where they are known.
+        original_sizes: (height, width) that results are in; by default those of the images.
+        seeds: One number per image, from which its regions are sampled.
 
     Returns:
         The batch.
@@ -97,7 +94,7 @@ def make_batch(
             None if camera is None else camera.transformed(Geometry.resize(_size(image), size))
             for camera, image, size in zip(cameras, images, sizes, strict=True)
         ]
-    if config.resampling == "plain":  # without averaging, no rounding to eight bits either
+    if config.resampling == "plain":  # without averaging there is no rounding to eight bits either
         images = [image.float() for image in images]
     antialias = config.resampling == "antialiased"
     small = [resize(image, size, antialias) for image, size in zip(images, sizes, strict=True)]
@@ -112,16 +109,16 @@ def pack(
     original_sizes: Sequence[Size] | None = None,
     seeds: Sequence[int] | None = None,
 ) -> ImageBatch:
-    """Normalize and pad images that have their network size already.
+    """Normalize and pad images of network size into one batch.
 
-    Images are padded with zeros after normalizing, so that the padding has the mean color.
+    Zeros fill up after normalizing, so that padding looks like the mean color.
 
     Args:
-        images: Images of network size, RGB.
+        images: RGB values in 0..255.
         config: How images enter the network.
-        cameras: The camera of each image, in pixels of `images`.
-        original_sizes: Height and width to which predictions belong; by default those of `images`, in pixels.
-        seeds: A random seed per image, for sampling.
+        cameras: Cameras in pixels of the images, where they are known.
+        original_sizes: (height, width) that results are in; by default those of the images.
+        seeds: One number per image, from which its regions are sampled.
 
     Returns:
         The batch.

@@ -9,6 +9,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast, overload
 
 import torch
@@ -17,12 +18,12 @@ from torch import Tensor, nn
 from scenekit.errors import BoardError
 from scenekit.hooks import Policy, TaskSpec, naming_plugin
 from scenekit.io.images import ImageSource, read_image
-from scenekit.keys import FEATURES, IMAGES, OBJECTS, Key, Stream
+from scenekit.keys import IMAGES, OBJECTS, Key, Stream
 from scenekit.model.board import Board, Pooler
-from scenekit.model.external_regions import Given, as_given, check_kept, given_regions
-from scenekit.model.head import Core, Head, Provider
+from scenekit.model.external_regions import Given, as_given, check_kept, complete_keys, given_regions
+from scenekit.model.head import Core, Head, Provider, unlabelled_loss
 from scenekit.model.image_inputs import with_cameras, with_regions
-from scenekit.model.plan import Plan, Step
+from scenekit.model.plan import Plan, Step, required_keys, streams_of
 from scenekit.model.postprocess import Finisher
 from scenekit.model.preprocess import make_batch
 from scenekit.model.region_selection import RegionSelector, Rows, same_rows
@@ -55,7 +56,7 @@ class Outputs:
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """The raw output of a head for some rows, and the view of the board that it read."""
+    """What a head's network gave for some rows, and the view of the board that it saw."""
 
     name: str
     raw: Any
@@ -96,10 +97,10 @@ class SceneModel(nn.Module):
             self._head(name).provides = spec.provides
         self.plan = Plan(
             [Step(stage.name, stage.requires, stage.provides) for stage in stages]
-            + [Step(name, _required(spec), spec.provides, spec.uses) for name, spec in self.specs.items()],
+            + [Step(name, required_keys(spec), spec.provides, spec.uses) for name, spec in self.specs.items()],
             given=(IMAGES,),
         )
-        self._follows = {name: _streams(self.plan.reads(name)) for name in self.specs}
+        self._follows = {name: streams_of(self.plan.reads(name)) for name in self.specs}
         self._providers = {key: stage for stage in stages for key in stage.provides if isinstance(key, Stream)}
         self._ends = [name for name in self.plan.steps if name in self.specs or not self.plan.readers(name)]
 
@@ -120,7 +121,7 @@ class SceneModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """The device of the parameters."""
+        """Where the parameters are."""
         return next(self.parameters()).device
 
     def forward(
@@ -131,25 +132,27 @@ class SceneModel(nn.Module):
         tasks: Collection[str] | None = None,
         threshold: float = 0.0,
     ) -> Outputs:
-        """Run one pass: without targets every task decodes; with targets the losses are computed.
+        """Run one pass: without targets every task decodes, with them the losses are computed.
 
         Args:
-            batch: The images.
-            targets: Ground truth; None at inference.
-            given: External values by key: OBJECTS (classified where they have no labels; with targets they need
-                `matched`), PROPOSALS or any other key. Steps that only serve to compute them do not run.
-            tasks: The tasks to run; all, if None. The values of a task do not depend on the others requested.
+            batch: Images.
+            targets: Their ground truth.
+            given: External values by key, in network pixels: OBJECTS (classified where they have no labels; with
+                targets they need `matched`), PROPOSALS or any other key. Steps that only serve to compute them do not
+                run.
+            tasks: Tasks to run, with what they require; all, if None. The outputs of a task do not depend on it.
             threshold: No head gets regions that score less.
 
         Returns:
-            The board, the losses and the duration of each step.
+            The board, the losses, and the seconds of each step.
 
         Raises:
-            InputError: A task is unknown, or external regions lack `matched` with targets.
-            BoardError: A head or stage breaks its contract.
+            InputError: The model has no such task, or external regions lack what is needed.
+            BoardError: A task reads or writes what it does not declare.
+            PluginError: A detector does not keep external regions.
         """
         board = Board(batch, self.pooler, given)
-        complete = _complete(board.given)
+        complete = complete_keys(board.given)
         for key in complete:
             board.put(key, board.given[key])
         order = self.plan.needed(self._ends if tasks is None else tasks, complete)
@@ -179,7 +182,7 @@ class SceneModel(nn.Module):
     def _run_head(
         self, name: str, selector: RegionSelector, read_by: Mapping[str, Mapping[Stream, Policy]]
     ) -> dict[str, Tensor]:
-        """Decode without targets; with them compute losses, and decode where a task that learns reads the value."""
+        """Without targets decode; with them compute losses, and decode where another task learns from the values."""
         spec, streams = self.specs[name], self._follows[name]
         if selector.targets is None:
             self._put(self._work(name, selector.board, selector.inference_regions(spec, streams)), selector.board)
@@ -190,13 +193,29 @@ class SceneModel(nn.Module):
             if work is None or not same_rows(work.rows, shown):
                 work = self._work(name, selector.board, shown)
             self._put(work, selector.board, detached=True)
+            selector.board.compute_for_others(spec.provides, partial(self._for_other_rows, name, selector))
         return losses
+
+    def _for_other_rows(
+        self, name: str, selector: RegionSelector, key: Key[Any, Any], root: Regions
+    ) -> dict[Key[Any, Any], tuple[Any, Regions]]:
+        """Decode a head during training for a task that reads it under another policy."""
+        spec, stream = self.specs[name], key.of
+        assert stream is not None
+        for policy in Policy:
+            rows = selector.decoding_regions(spec, self._follows[name], {stream: policy})
+            if rows[stream].root is root:
+                with naming_plugin(spec), torch.no_grad():
+                    values = self._decoded(self._work(name, selector.board, rows))
+                followed = {key: rows[key.of] for key in values if key.of is not None and key.of in rows}
+                return {key: (values[key], own) for key, own in followed.items()}
+        return {}
 
     def _learn(self, name: str, selector: RegionSelector, targets: Targets) -> tuple[_Work | None, dict[str, Tensor]]:
         spec, head = self.specs[name], self._head(name)
         own = selector.training_regions(spec, self._follows[name]) if spec.learns_from else {}
         if not selector.can_learn(spec, own):
-            return None, _idle(head)
+            return None, unlabelled_loss(head)
         work = self._work(name, selector.board, own)
         losses = head.loss(work.raw, work.view, targets.aligned(own))
         if not isinstance(losses, Mapping):
@@ -215,6 +234,13 @@ class SceneModel(nn.Module):
         A task that reads a value in order to learn gets it `detached`, so that no gradient reaches the head that
         produced it.
         """
+        values, provides = self._decoded(work), self.specs[work.name].provides
+        writer = board.view(work.name, (*work.rows, *provides), work.rows)
+        for key in sorted(provides, key=lambda key: not isinstance(key, Stream)):  # streams, then what follows them
+            value = map_tensors(Tensor.detach, values[key]) if detached else values[key]
+            writer.put(key, value, None if key.of is None else work.rows.get(key.of))
+
+    def _decoded(self, work: _Work) -> Mapping[Key[Any, Any], Any]:
         provides = self.specs[work.name].provides
         decoded = self._head(work.name).decode(work.raw, work.view)
         values = {provides[0]: decoded} if len(provides) == 1 else decoded
@@ -224,16 +250,13 @@ class SceneModel(nn.Module):
             raise BoardError(
                 f"`decode` of task {work.name!r} must return a mapping with the keys {wanted}, got {returned}"
             )
-        writer = board.view(work.name, (*work.rows, *provides), work.rows)
-        for key in sorted(provides, key=lambda key: not isinstance(key, Stream)):  # streams, then what follows them
-            value = map_tensors(Tensor.detach, values[key]) if detached else values[key]
-            writer.put(key, value, None if key.of is None else work.rows.get(key.of))
+        return cast("Mapping[Key[Any, Any], Any]", values)
 
     def _head(self, name: str) -> Head[Any, Any]:
         return cast("Head[Any, Any]", self.heads[name])
 
     def _read_while_learning(self, order: Sequence[str]) -> dict[str, dict[Stream, Policy]]:
-        """Return tasks that others read in order to learn, directly or through another one, with their policies."""
+        """Return the tasks that learning tasks read, directly or through one in between, and the policies of those."""
         readers: dict[str, dict[Stream, Policy]] = {}
         for name in reversed(order):
             for reader in (self.specs[other] for other in self.plan.readers(name) if other in self.specs):
@@ -245,14 +268,11 @@ class SceneModel(nn.Module):
         """Read, resize, normalize and pad images into one batch on the model's device.
 
         Args:
-            images: Files, PIL images, arrays or tensors.
-            cameras: The camera of each image, in its own pixels.
+            images: Paths, PIL images, [H W 3] uint8 arrays or [3 H W] tensors.
+            cameras: Their cameras in original pixels, where they are known.
 
         Returns:
             The batch.
-
-        Raises:
-            InputError: An image cannot be read.
         """
         pixels = [read_image(image) for image in images]
         return make_batch(pixels, self.config.input, cameras=cameras).to(self.device)
@@ -270,8 +290,8 @@ class SceneModel(nn.Module):
         Args:
             outputs: What the model returned.
             tasks: Tasks whose values are returned; all, if None.
-            threshold: Objects that score less are dropped.
-            cameras: The camera of each original image; by default those of the batch.
+            threshold: Objects that score less are left out.
+            cameras: Those of the original images, where they are known; by default those of the batch.
             paths: Where the images are from.
 
         Returns:
@@ -280,7 +300,7 @@ class SceneModel(nn.Module):
         finisher = Finisher(self.plan, self.specs, dict(self.heads.items()), self.vocabulary)
         keys = {key for name in (self.tasks if tasks is None else tasks) for key in self.plan.steps[name].provides}
         unknown = [None] * len(outputs.board.images)
-        with torch.autocast(self.device.type, enabled=False):  # half precision is too coarse for pixel coordinates
+        with torch.autocast(self.device.type, enabled=False):  # the pixels of a photograph are not for half precision
             return [
                 finisher.scene(outputs.board, index, threshold, keys, camera, path)
                 for index, (camera, path) in enumerate(zip(cameras or unknown, paths or unknown, strict=True))
@@ -321,25 +341,25 @@ class SceneModel(nn.Module):
         given: Any = None,
         camera: Any = None,
     ) -> Scene | list[Scene] | Iterator[Scene]:
-        """Predict the scene of one image, of a list, or of an iterator (then lazily, one after the other).
+        """Predict the Scene of one image, of a list of images, or of an iterator (lazily, one after the other).
 
         Args:
-            images: A path, a PIL image, an [H W 3] uint8 array or a [3 H W] tensor (uint8, or float in 0..1);
-                or several.
-            tasks: The tasks to run; all, if None.
-            threshold: Objects that score less are dropped.
-            given: External regions in pixels of the image, one entry per image where there are several:
-                `{OBJECTS: Objects(boxes, labels)}`, `{OBJECTS: boxes}` to classify them, or a Scene, whose
-                objects are used. The result has the same rows in the same order, whatever their scores.
-            camera: The camera of the image: a Camera or its matrix K [3 3], in pixels of the image; of several
-                images one for all, or one each. By default that of a Scene in `given`, else the one that
-                `Camera.default` assumes (the result's `camera` is then `assumed`).
+            images: Each a path, a PIL image, an [H W 3] uint8 array or a [3 H W] tensor: uint8, or float in 0..1.
+            tasks: Tasks to run; all, if None.
+            threshold: Objects that score less are left out.
+            given: External regions in original pixels, one entry for each image where there are several: a Scene,
+                whose objects are taken, or by key `{OBJECTS: Objects(boxes, labels)}`, `{OBJECTS: scene}`, or
+                `{OBJECTS: boxes}` to have them classified where they are. The result has the same rows in the same
+                order, whatever they score.
+            camera: The camera of the image, or its matrix K [3 3], in original pixels; of several images one for all,
+                or one each. By default that of a given Scene, and else the one that `Camera.default` assumes; the
+                result's `camera` then has `assumed`.
 
         Returns:
-            A scene, a list of scenes, or an iterator of scenes.
+            A scene for each image, in original pixels.
 
         Raises:
-            InputError: An image cannot be read, a task is unknown, or external regions do not fit the image.
+            InputError: An image cannot be read, the model has no such task, or external regions cannot be of the image.
         """
         if isinstance(images, list | Iterator):
             parts = with_cameras(with_regions(images, given), camera)
@@ -359,7 +379,7 @@ class SceneModel(nn.Module):
             batch = self.preprocess([image], [known])
             regions = None if given is None else given_regions(as_given(given), batch, self.vocabulary)
             outputs = self(batch, given=regions, tasks=tasks, threshold=threshold)
-            # The camera of the original image, not what results from resizing twice.
+            # The camera as it is known, not as it results from resizing twice.
             path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
             (scene,) = self.scenes(outputs, tasks, threshold, [known], [path])
         return scene
@@ -376,29 +396,3 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-
-
-def _required(spec: TaskSpec) -> tuple[Key[Any, Any], ...]:
-    """Return the keys that a task requires: those of every head, its own, and the streams of its ground truth."""
-    learned = (stream for stream in _streams(spec.learns_from) if stream not in spec.provides)
-    return tuple(dict.fromkeys((IMAGES, FEATURES, *spec.needs, *learned)))
-
-
-def _streams(keys: Iterable[Key[Any, Any]]) -> tuple[Stream, ...]:
-    """Return the streams among the keys, and those that the other keys follow."""
-    streams = (key if isinstance(key, Stream) else key.of for key in keys)
-    return tuple(dict.fromkeys(stream for stream in streams if stream is not None))
-
-
-def _complete(given: Mapping[Key[Any, Any], Any]) -> list[Key[Any, Any]]:
-    """Return the keys that need no provider, streams first; objects without labels are still to be classified."""
-    known = [key for key, value in given.items() if not (key == OBJECTS and value.labels is None)]
-    return sorted(known, key=lambda key: not isinstance(key, Stream))
-
-
-def _idle(head: nn.Module) -> dict[str, Tensor]:
-    """Return a zero that depends on every parameter, so that all processes have the same graph without labels too."""
-    parameters = [parameter for parameter in head.parameters() if parameter.requires_grad]
-    if not parameters:
-        return {}
-    return {"unlabelled": torch.stack([parameter.sum() for parameter in parameters]).sum() * 0.0}

@@ -14,10 +14,11 @@ from scenekit.config import Config, validated
 from scenekit.hooks import registry
 from scenekit.hooks.options import check_options
 from scenekit.io.files import plain
-from scenekit.recipe import Recipe, read_content
+from scenekit.recipe import ModelConfig, Recipe, read_content
+from scenekit.recipe.initial import inherited, with_initial
 
-FILE, OVERRIDE, PRESET, DEFAULT = "file", "override", "preset", "default"
-"""Origins of a value; the name of the preset follows "preset"."""
+FILE, OVERRIDE, INIT, PRESET, DEFAULT = "file", "override", "init", "preset", "default"
+"""Origins of a value; the name of the initial model or the preset follows "init" or "preset"."""
 
 COMMENT_COLUMN = 48
 
@@ -43,12 +44,15 @@ class Resolved:
         return {"recipe": self.values, "origins": {".".join(path): origin for path, origin in self.origins.items()}}
 
 
-def resolve(path: str | Path, overrides: Sequence[str] = ()) -> Resolved:
+def resolve(
+    path: str | Path, overrides: Sequence[str] = (), config_of: Callable[[str], ModelConfig] | None = None
+) -> Resolved:
     """Load a recipe and fill in the options of its backbone, detector, tasks, data sets and balancer.
 
     Args:
         path: Path of the recipe.
         overrides: Entries to replace or add, each as `a.b=value`.
+        config_of: Returns the configuration of the model that `init` names; if None, `init` adds nothing.
 
     Returns:
         All values with their origins.
@@ -58,6 +62,11 @@ def resolve(path: str | Path, overrides: Sequence[str] = ()) -> Resolved:
     """
     content = read_content(path, overrides)
     recipe = Recipe.parse(content, str(path))
+    initial: dict[str, Any] = {}
+    if recipe.init is not None and config_of is not None:
+        config = config_of(recipe.init)
+        initial = inherited(config, recipe.model.model_dump(mode="json", exclude_unset=True))
+        recipe = with_initial(recipe, config)
     values = recipe.model_dump(mode="json")
     presets = dict(_fill_configured(recipe, values["model"]))
     _fill_built(recipe, values)
@@ -65,6 +74,8 @@ def resolve(path: str | Path, overrides: Sequence[str] = ()) -> Resolved:
 
     def origin(leaf: Place) -> str:
         if not _contains(content, leaf):
+            if leaf[0] == "model" and _contains(initial, leaf[1:]):
+                return f"{INIT} {recipe.init}"
             return presets.get(leaf, DEFAULT)
         return OVERRIDE if any(leaf[: len(place)] == place for place in replaced) else FILE
 

@@ -209,8 +209,10 @@ class Recipe(Config):
     """A whole run: which model is trained on which data, and how."""
 
     init: str | None = None
-    """Name of a model (as `scenekit.load` knows it) from whose weights the run starts wherever they fit, rows of
-    classes by class name. If null, the weights are fresh, those of the backbone as `model.backbone.weights` says.
+    """Name of a model (as `scenekit.load` knows it) that the run starts from. Its configuration is that of the run,
+    with what `model` sets in its place, section by section; where `model` names tasks, the run has those alone, with
+    the options of the initial model. Its weights are taken wherever they fit, rows of classes by class name. If null,
+    the weights are fresh, those of the backbone as `model.backbone.weights` says.
     """
     model: ModelConfig = Field(default_factory=ModelConfig)
     """The model."""

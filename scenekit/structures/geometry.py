@@ -16,20 +16,18 @@ Size = tuple[int, int]
 class Geometry:
     """Crop `window` of an image of `source` pixels, resize it to `size`, then flip it left-right if `mirrored`.
 
-    Coordinates are continuous: pixel (0, 0) covers [0, 1) x [0, 1), so that resizing is a pure scaling and a flip is
-    x -> width - x.
-
-    Attributes:
-        source: (height, width) of the image before, in pixels.
-        window: x0, y0, x1, y1 in whole source pixels, half-open.
-        size: (height, width) of the result, in pixels.
-        mirrored: Whether the result is flipped left-right.
+    Coordinates are continuous: pixel (0, 0) covers [0, 1) x [0, 1), so that resizing is a pure scaling and a flip is x
+    -> width - x.
     """
 
     source: Size
+    """(height, width) of the image before, in pixels."""
     window: tuple[int, int, int, int]
+    """x0, y0, x1, y1 in whole source pixels, half-open."""
     size: Size
+    """(height, width) of the result, in pixels."""
     mirrored: bool = False
+    """Whether the result is flipped left-right."""
 
     @classmethod
     def identity(cls, size: Size) -> Geometry:

@@ -1,4 +1,4 @@
-"""The regions of one image. Letter: N regions."""
+"""The regions of one image. Letters: N regions."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class Objects:
     """The regions of one image, in its own pixels."""
 
     boxes: Float[Tensor, "N 4"]
-    """xyxy, in pixels."""
+    """Boxes, xyxy in pixels."""
     labels: Int[Tensor, " N"]
-    """Indices of the vocabulary's things."""
+    """Indices into the vocabulary's things."""
     scores: Float[Tensor, " N"] | None = None
-    """Confidence of predictions; None for ground truth."""
+    """Confidence of predictions, 0 to 1; None in ground truth."""
     ids: Int[Tensor, " N"] = None  # type: ignore[assignment]
-    """Identities, stable through tracking."""
+    """Identities, which stay the same through tracking; by default 0, 1, 2, ..."""
     crowd: Bool[Tensor, " N"] = None  # type: ignore[assignment]
-    """Whether a region is a group of objects."""
+    """Whether a region covers a group of objects; by default none does."""
     ignore: Bool[Tensor, " N"] = None  # type: ignore[assignment]
-    """Whether evaluation ignores a region."""
+    """Whether evaluation ignores a region; by default it ignores none."""
     area: Float[Tensor, " N"] = None  # type: ignore[assignment]
-    """Area in pixels, of the mask where there is one, else of the box."""
+    """Areas in pixels, of the mask where it is known; by default those of the boxes."""
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -47,7 +47,7 @@ class Objects:
             raise InputError(f"{count} labels need boxes of shape [{count}, 4], got {list(self.boxes.shape)}")
         for name, column in vars(self).items():
             if column is not None and len(column) != count:
-                raise InputError(f"{name} has {len(column)} entries for {count} regions; one each is expected")
+                raise InputError(f"{name} has {len(column)} entries for {count} regions, expected one per region")
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])
@@ -58,9 +58,9 @@ class Objects:
 
     @classmethod
     def empty(cls) -> Objects:
-        """Return an image without objects.
+        """Create a set without regions.
 
         Returns:
-            Zero rows.
+            No regions.
         """
         return cls(torch.zeros((0, 4)), torch.zeros(0, dtype=torch.int64))

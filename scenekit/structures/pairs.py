@@ -20,7 +20,7 @@ class Pairs:
     object: Int[Tensor, " R"]
     """Rows of the scene's objects."""
     label: Int[Tensor, " R"] | None = None
-    """What holds, as an index of the list of names of the key's field; None where pairs have no names."""
+    """What holds, as an index of the list of names that the key's field tells; None where pairs have no names."""
     values: Float[Tensor, "R *shape"] | None = None
     """Numbers of each pair, such as a distance."""
     score: Float[Tensor, " R"] | None = None
@@ -42,13 +42,13 @@ class Pairs:
         return Pairs(**columns)
 
     def remapped(self, index_map: Int[Tensor, " N"]) -> Pairs:
-        """Return the pairs of objects that are left, with their new rows.
+        """Renumber the objects, and drop pairs of removed ones.
 
         Args:
-            index_map: The new row of each former one, -1 where it was dropped.
+            index_map: New row of each object, -1 for removed ones.
 
         Returns:
-            The pairs without those of a dropped object.
+            The pairs of the remaining objects.
         """
         subject, target = index_map[self.subject], index_map[self.object]
         return replace(self, subject=subject, object=target)[(subject >= 0) & (target >= 0)]

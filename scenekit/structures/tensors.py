@@ -53,9 +53,14 @@ def row_numbers(rows: Tensor | Sequence[int]) -> list[int]:
 
 
 def index_map(rows: Int[Tensor, " M"], count: int) -> Int[Tensor, " N"]:
-    """Return the new row of each of `count` rows after `rows` of them were picked, -1 where one was not.
+    """Return the new row of each row after some rows were selected.
 
-    A row that was picked twice keeps the first of its places.
+    Args:
+        rows: The selected rows; of a row that was selected twice the first place counts.
+        count: Number of rows before.
+
+    Returns:
+        New rows, -1 for those that were not selected.
     """
     places = torch.arange(len(rows), device=rows.device)
     picked = torch.full((count,), len(rows), device=rows.device).scatter_reduce(0, rows, places, "amin")
@@ -63,7 +68,14 @@ def index_map(rows: Int[Tensor, " M"], count: int) -> Int[Tensor, " N"]:
 
 
 def repeats(rows: Tensor) -> list[tuple[int, int]]:
-    """Return (row, the first row like it) of those that have one before them."""
+    """Find rows that repeat an earlier one.
+
+    Args:
+        rows: The rows.
+
+    Returns:
+        (row, the first row equal to it).
+    """
     if not len(rows):
         return []
     _, group = torch.unique(rows, dim=0, return_inverse=True)
@@ -73,7 +85,16 @@ def repeats(rows: Tensor) -> list[tuple[int, int]]:
 
 
 def columns_at(values: Tensor, places: Int[Tensor, " n"], blank: float) -> Tensor:
-    """Return the columns of a table [N A] at some places [N n], `blank` where a place is -1."""
+    """Select columns of a table.
+
+    Args:
+        values: The table [N A].
+        places: Indices of columns, -1 for a blank one.
+        blank: Value of blank columns.
+
+    Returns:
+        The columns [N n].
+    """
     return torch.cat((values, values.new_full((len(values), 1), blank)), dim=1)[:, places]
 
 

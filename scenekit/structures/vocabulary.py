@@ -100,10 +100,10 @@ class Vocabulary:
             kind: "labels" (things, then stuff), "things", "stuff", "predicates", "attributes", or a list of a plugin.
 
         Returns:
-            The names, in the order of their integers.
+            The names.
 
         Raises:
-            InputError: The vocabulary has no such list.
+            InputError: If the vocabulary has no such list.
         """
         if kind in BUILT_IN_LISTS:
             names: tuple[str, ...] = getattr(self, kind)
@@ -114,17 +114,17 @@ class Vocabulary:
         return self.lists[kind]
 
     def index(self, kind: str, name: str) -> int:
-        """Return the integer of a name in a list.
+        """Return the index of a name in a list.
 
         Args:
             kind: The list, as for `names`.
             name: The name.
 
         Returns:
-            The integer, from 0.
+            Its index.
 
         Raises:
-            InputError: The vocabulary has no such list, or the list no such name.
+            InputError: If the vocabulary has no such list, or the list no such name.
         """
         names = self.names(kind)
         if name not in names:
@@ -287,10 +287,27 @@ def translation(old: Sequence[str], new: Sequence[str]) -> Int[Tensor, " n"]:
 
 
 def names_if_any(vocabulary: Vocabulary, kind: str) -> tuple[str, ...]:
-    """Return the names of a list; none where the vocabulary lacks a plugin's list."""
+    """Return the names of a list, none where the vocabulary lacks a plugin's list.
+
+    Args:
+        vocabulary: The vocabulary.
+        kind: The list, as for `Vocabulary.names`.
+
+    Returns:
+        The names.
+    """
     return vocabulary.names(kind) if kind in BUILT_IN_LISTS or kind in vocabulary.lists else ()
 
 
 def list_translation(kind: str, old: Vocabulary, new: Vocabulary) -> Int[Tensor, " n"]:
-    """Return the translation of a list, as `translation` does."""
+    """Map indices of a list to those of another vocabulary, as `translation` does.
+
+    Args:
+        kind: The list, as for `Vocabulary.names`.
+        old: Vocabulary of the present indices.
+        new: Vocabulary of the new indices.
+
+    Returns:
+        For each old name its index in the new list, -1 where it is missing.
+    """
     return translation(names_if_any(old, kind), names_if_any(new, kind))

@@ -19,13 +19,14 @@ from scenekit.keys import Key, Stream
 from scenekit.model.board import Pooler
 from scenekit.model.build import build_head, build_stages, configured
 from scenekit.model.head import Core, Head, Provider
+from scenekit.model.plan import streams_of
 from scenekit.model.scene_model import Outputs, SceneModel
 from scenekit.model.targets import Targets
 from scenekit.scene import Scene
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
 from scenekit.structures.vocabulary import Vocabulary
-from scenekit.testing.images import detected, made_up, streams_of
+from scenekit.testing.images import detected, made_up
 from scenekit.testing.toy_core import MODEL, WITNESS_TASK, core_of, stages_of
 
 LARGEST = 8

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from scenekit.data.sample import Sample, Supervision
 from scenekit.keys import OBJECTS, Key, Stream
+from scenekit.model.plan import streams_of
 from scenekit.model.targets import StreamTruth
 from scenekit.scene import Objects, Scene
 from scenekit.structures.cameras import Camera
@@ -84,12 +85,6 @@ def detected(stream: Stream, target: StreamTruth, vocabulary: Vocabulary, learni
         supervised = target.supervised[regions.image_index]
         regions = replace(regions, matched=torch.arange(count).where(supervised, torch.tensor(-1)))
     return regions
-
-
-def streams_of(keys: Collection[Key[Any, Any]]) -> list[Stream]:
-    """Return the streams among the keys, and those that the other keys follow."""
-    streams = (key if isinstance(key, Stream) else key.of for key in keys)
-    return list(dict.fromkeys(stream for stream in streams if stream is not None))
 
 
 def _without_classes(boxes: Float[Tensor, "N 4"]) -> Objects:

@@ -28,6 +28,7 @@ from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.model.targets import Targets
 from scenekit.recipe import DatasetConfig, ModelConfig, Recipe
+from scenekit.recipe.initial import with_initial
 from scenekit.scene import Scene
 from scenekit.structures.images import ImageBatch
 from scenekit.training.balancing import Balancer, LossWeights, task_of
@@ -47,6 +48,9 @@ from scenekit.weights.checkpoint import save_model, without_pretrained, writing
 from scenekit.weights.transfer import Transfer, transfer
 
 _log = logging.getLogger(__name__)
+
+LEAST_SHARE = 0.5
+"""Of the parameters in parts that both models have, what `init` must give at least: less is most likely an error."""
 
 
 def train(
@@ -173,14 +177,22 @@ class Run:
         return self._finish()
 
     def _fresh(self) -> SceneModel:
-        """Build the model that a run starts with; options that its tasks determine are added to the recipe."""
+        """Build the model that a run starts with; options of `init` and of its tasks are added to the recipe."""
         name = self.recipe.init
         initial = None if name is None else load(name)
+        if initial is not None:
+            self.recipe = with_initial(self.recipe, initial.config)
         if prepares(self.recipe):
-            self.recipe = self._synchronized(lambda: prepared(self.recipe, self.sources, initial, self._tracked))
+            self.recipe = self._synchronized(lambda: prepared(self.recipe, self.sources, self._tracked))
         model = self._built(self.recipe.model)
         if initial is not None:
             self.transferred = transfer(initial, model)
+            if self.transferred.share < LEAST_SHARE:
+                raise InputError(
+                    f"init: only {self.transferred.share:.0%} of the parameters that {name!r} and this model share "
+                    f"fit; leave `model` out of the recipe to take that of {name!r}, or adapt it: "
+                    "`scenekit recipe show` prints the origin of each value"
+                )
             _log.info("start from %s; %s", name, self.transferred)
         return model
 

@@ -10,8 +10,8 @@ from scenekit.data.loader import Source
 from scenekit.data.scenes import spread_scenes
 from scenekit.errors import PluginError
 from scenekit.hooks import TaskSpec, naming_plugin, registry
-from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import Recipe
+from scenekit.recipe.initial import with_initial
 from scenekit.scene import Scene
 
 SCENES = 2000
@@ -35,16 +35,12 @@ def prepares(recipe: Recipe) -> bool:
     return any(registry().get("task", name).prepare is not None for name in recipe.model.tasks)
 
 
-def prepared(recipe: Recipe, sources: Sequence[Source], initial: SceneModel | None, track: Track) -> Recipe:
-    """Complete the options of every task.
-
-    What the recipe leaves open is taken from the initial model, whose weights have to fit; the task determines the rest
-    from the ground truth, with the class names of the data sets.
+def prepared(recipe: Recipe, sources: Sequence[Source], track: Track) -> Recipe:
+    """Complete the options of every task from the ground truth, with the class names of the data sets.
 
     Args:
-        recipe: The recipe.
+        recipe: The recipe, completed by the configuration of the model that it starts from.
         sources: Data sets of the run.
-        initial: The model whose weights the run starts from, if any.
         track: Shows the progress of reading the scenes.
 
     Returns:
@@ -57,13 +53,12 @@ def prepared(recipe: Recipe, sources: Sequence[Source], initial: SceneModel | No
     for name, values in tasks.items():
         spec: TaskSpec = registry().get("task", name)
         if spec.prepare is not None:
-            known = {} if initial is None else initial.config.tasks.get(name, {})
-            tasks[name] = _completed(spec, merged(known, values), track(_scenes(sources), _count(sources)))
+            tasks[name] = _completed(spec, values, track(_scenes(sources), _count(sources)))
     return with_tasks(recipe, tasks)
 
 
 def adopted(recipe: Recipe, before: Recipe) -> Recipe:
-    """Return the recipe of a resumed run with the options that its tasks determined when it started.
+    """Return the recipe of a resumed run with what `init` and its tasks added when it started.
 
     Args:
         recipe: The recipe as it is now.
@@ -72,6 +67,8 @@ def adopted(recipe: Recipe, before: Recipe) -> Recipe:
     Returns:
         The recipe with complete options.
     """
+    if recipe.init is not None:
+        recipe = with_initial(recipe, before.model)
     tasks = {
         name: _filled(values, before.model.tasks.get(name, {}))
         if registry().get("task", name).prepare is not None

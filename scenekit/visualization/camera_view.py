@@ -41,20 +41,41 @@ class View:
 
     @classmethod
     def of(cls, image: Image.Image, scene: Scene) -> View:
-        """Return the scene's camera, or the default one, for an image that may be a multiple of the scene's size."""
+        """Return the camera of an image of a scene.
+
+        Args:
+            image: The image; it may be a multiple of the size of the scene.
+            scene: The scene; without a camera the default one is assumed.
+
+        Returns:
+            The camera in pixels of the image.
+        """
         camera = camera_of(scene)
         matrix = np.diag((*scale_of(image, scene), 1.0)) @ camera.matrix.double().cpu().numpy()
         return cls(matrix, image.size, camera.assumed)
 
     def homogeneous(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-        """Return K X of points in the camera frame: pixels times depth, and depth."""
+        """Project points to homogeneous pixels, K X.
+
+        Args:
+            points: x, y, z in the camera frame, in metres.
+
+        Returns:
+            Pixels times depth, and depth.
+        """
         projected: Float[np.ndarray, "*n 3"] = points @ self.matrix.T
         return projected
 
     def clipped(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "m 2"]:
-        """Return the pixels of the visible part of a flat convex shape, or of a line given by two points; maybe none.
+        """Project the visible part of a flat convex shape, or of a line.
 
         The shape is cut at the near plane and just beyond the borders of the image. A cut line goes to and fro.
+
+        Args:
+            points: Corners of the shape, or two points of a line, in the camera frame, in metres.
+
+        Returns:
+            Corners in pixels; none where nothing is visible.
         """
         width, height = self.size
         part = self.homogeneous(points)
@@ -72,9 +93,14 @@ class View:
 
 
 def cut(points: Float[np.ndarray, "n 3"], inside: Float[np.ndarray, " n"]) -> Float[np.ndarray, "m 3"]:
-    """Return the part of a convex shape where `inside`, a linear function given at its points, is 0 or more.
+    """Cut a convex shape with a plane (Sutherland and Hodgman, "Reentrant polygon clipping", 1974).
 
-    Sutherland and Hodgman, "Reentrant polygon clipping", 1974.
+    Args:
+        points: The corners of the shape.
+        inside: A linear function at each corner.
+
+    Returns:
+        The part of the shape where the function is 0 or more.
     """
     kept = []
     for i in range(len(points)):
@@ -87,12 +113,26 @@ def cut(points: Float[np.ndarray, "n 3"], inside: Float[np.ndarray, " n"]) -> Fl
 
 
 def camera_of(scene: Scene) -> Camera:
-    """Return the scene's camera; without one the default camera for its size, which is an assumed one."""
+    """Return the camera of a scene.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        Its camera; without one the default camera for its size, which is assumed.
+    """
     return Camera.default(*scene.size) if scene.camera is None else scene.camera
 
 
 def camera_tags(view: View) -> Iterator[Tag]:
-    """Yield a note for the lower left corner of an image whose camera is assumed."""
+    """Yield a note for the lower left corner of an image whose camera is assumed.
+
+    Args:
+        view: The camera of the image.
+
+    Yields:
+        The note.
+    """
     if view.assumed:
         bottom = float(view.size[1])
         yield Tag(ASSUMED, WHITE, (0.0, bottom, 0.0, bottom))

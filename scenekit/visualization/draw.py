@@ -87,7 +87,18 @@ def draw_layers(
 
 
 def base_image(scene: Scene, image: ImageSource | None = None) -> Image.Image:
-    """Return the image to draw on: RGB, enlarged where it is small."""
+    """Return the image to draw on, enlarged where it is small.
+
+    Args:
+        scene: The scene.
+        image: The image in its original size; by default the file of the scene's `path`.
+
+    Returns:
+        A new image, RGB.
+
+    Raises:
+        InputError: There is no image, or it has another size than the scene.
+    """
     if image is None and scene.path is None:
         raise InputError("the scene has no `path` of its image; pass the image as `image`")
     pixels = rounded(read_image(scene.path if image is None else image))
@@ -98,13 +109,28 @@ def base_image(scene: Scene, image: ImageSource | None = None) -> Image.Image:
 
 
 def available_layers(scene: Scene) -> dict[str, Layer]:
-    """Return every layer that can be drawn of a scene, by name."""
+    """Return every layer that can be drawn of a scene.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        Layers by name.
+    """
     boxes: dict[str, Layer] = {BOXES: draw_boxes} if OBJECTS in scene.streams else {}
     return {**boxes, **{name: partial(draw_task, spec) for name, spec in drawn_tasks(scene).items()}}
 
 
 def draw_task(spec: TaskSpec, image: Image.Image, scene: Scene) -> Image.Image:
-    """Return a copy of the image, which may be a multiple of the size of the scene, with the drawing of a task.
+    """Draw what a task draws on a copy of the image.
+
+    Args:
+        spec: The record of a task with `draw`.
+        image: The image; it may be a multiple of the size of the scene.
+        scene: The scene.
+
+    Returns:
+        The copy.
 
     Raises:
         PluginError: `draw` of the task returns a value, or makes an image of another size.
@@ -125,7 +151,18 @@ def draw_task(spec: TaskSpec, image: Image.Image, scene: Scene) -> Image.Image:
 
 
 def chosen_layers(scene: Scene, names: Sequence[str] | None) -> dict[str, Layer]:
-    """Return the named layers in that order, or those that show the most without covering each other."""
+    """Return layers by name.
+
+    Args:
+        scene: The scene.
+        names: Names of layers; by default those that show the most without covering each other.
+
+    Returns:
+        Layers by name, in the order of `names`.
+
+    Raises:
+        InputError: The scene has no such layer.
+    """
     available = available_layers(scene)
     names = _compatible(drawn_tasks(scene)) or list(available)[:1] if names is None else names
     for name in names:
@@ -135,7 +172,14 @@ def chosen_layers(scene: Scene, names: Sequence[str] | None) -> dict[str, Layer]
 
 
 def layers_apart(scene: Scene) -> list[str]:
-    """Return the tasks with an image of their own that are not in the drawing of `draw_scene`."""
+    """Return the tasks with an image of their own that are not in the drawing of `draw_scene`.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        Names of tasks.
+    """
     tasks = drawn_tasks(scene)
     together = _compatible(tasks)
     return [name for name, spec in tasks.items() if spec.draw_apart and name not in together]
@@ -149,13 +193,27 @@ def _compatible(tasks: Mapping[str, TaskSpec]) -> list[str]:
 
 
 def drawn_tasks(scene: Scene) -> dict[str, TaskSpec]:
-    """Return the installed tasks that draw a value of the scene; areas before lines, which stay on top."""
+    """Return the installed tasks that draw a value of the scene.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        Records by name; areas before lines, which stay on top.
+    """
     drawable = (spec for spec in tasks_in(scene) if spec.draw is not None)
     return {spec.name: spec for spec in sorted(drawable, key=lambda spec: spec.draw_covers.value)}
 
 
 def tasks_in(scene: Scene) -> list[TaskSpec]:
-    """Return the installed tasks that provide a value of the scene."""
+    """Return the installed tasks that provide a value of the scene.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        Their records.
+    """
     return [spec for spec in registry().tasks.values() if any(_has(scene, key) for key in spec.provides)]
 
 
@@ -198,26 +256,57 @@ def draw_boxes(image: Image.Image, scene: Scene, *, labels: bool = True) -> Imag
 
 
 def named_regions(image: Image.Image, scene: Scene, regions: Iterable[Region]) -> list[tuple[int, Spot]]:
-    """Return (id, roomiest spot) of the regions that are large enough to be named, the smallest spots first."""
+    """Return where to write the names of regions that are large enough for it.
+
+    Args:
+        image: The image; it may be a multiple of the size of the scene.
+        scene: The scene.
+        regions: Ids with their masks, in pixels of the scene.
+
+    Returns:
+        Ids with their roomiest spots in pixels of the image, the smallest spots first.
+    """
     scale = scale_of(image, scene)
     named = [(value, roomiest_spot(region, scale)) for value, region in regions if region.mean() > NAMED_SHARE]
     return sorted(named, key=lambda entry: entry[1][2])
 
 
 def object_rects(image: Image.Image, scene: Scene) -> dict[int, Rect]:
-    """Return boxes by row in pixels of the image, clipped to it; without those that cannot be drawn."""
+    """Return the boxes of the objects that can be drawn, clipped to the image.
+
+    Args:
+        image: The image; it may be a multiple of the size of the scene.
+        scene: The scene.
+
+    Returns:
+        Boxes by row, in pixels of the image.
+    """
     canvas = Canvas(image, scene.size)
     return {row: canvas.rect(box) for row, box in drawable_boxes(scene)}
 
 
 def object_colors(scene: Scene) -> list[Color]:
-    """Return the color of each object: a shade of its label's, by its id."""
+    """Return the color of each object: a shade of its label's, by its id.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        RGB per row of the objects.
+    """
     objects = scene.objects
     return [object_color(label, i) for label, i in zip(objects.labels.tolist(), objects.ids.tolist(), strict=True)]
 
 
 def object_texts(scene: Scene) -> list[str]:
-    """Return the text at each object: its class name, and its score where it has one."""
+    """Return the text at each object: its class name, and its score where it has one.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        A text per row of the objects.
+    """
     scores = scene.objects.scores
     if scores is None:
         return scene.names()
@@ -225,7 +314,14 @@ def object_texts(scene: Scene) -> list[str]:
 
 
 def around(spot: Spot) -> Rect:
-    """Return the square in the largest circle at a spot."""
+    """Return the square in the largest circle at a spot.
+
+    Args:
+        spot: x, y and radius, in pixels of the image.
+
+    Returns:
+        The square.
+    """
     x, y, room = spot
     return x - 0.7 * room, y - 0.7 * room, x + 0.7 * room, y + 0.7 * room
 

@@ -106,24 +106,49 @@ def object_color(label: int, identity: int) -> Color:
 
 
 def ink_on(color: Color) -> Color:
-    """Return black or white, whichever has the higher contrast on `color` (WCAG 2 relative luminance)."""
+    """Return black or white, whichever has the higher contrast (WCAG 2 relative luminance).
+
+    Args:
+        color: The background.
+
+    Returns:
+        RGB.
+    """
     on, black, white = (0.05 + luminance(ink) for ink in (color, BLACK, WHITE))
     return BLACK if on / black > white / on else WHITE
 
 
 def luminance(color: Color) -> float:
-    """Return the relative luminance as WCAG 2 defines it, 0 to 1."""
+    """Return the relative luminance as WCAG 2 defines it.
+
+    Args:
+        color: RGB, 0 to 255.
+
+    Returns:
+        0 to 1.
+    """
     return float(linear_from_srgb(np.array(color) / 255) @ (0.2126, 0.7152, 0.0722))
 
 
 def to_hex(color: Color) -> str:
-    """Return `#rrggbb`."""
+    """Format a color for HTML.
+
+    Args:
+        color: RGB, 0 to 255.
+
+    Returns:
+        `#rrggbb`.
+    """
     return "#{:02x}{:02x}{:02x}".format(*color)
 
 
 @lru_cache(maxsize=1)
 def palette() -> tuple[tuple[float, float, float], ...]:
-    """Return PALETTE_SIZE colors in OKLab, the most different ones first."""
+    """Return PALETTE_SIZE colors, the most different ones first.
+
+    Returns:
+        Colors in OKLab.
+    """
     candidates = displayable_candidates()
     seen = as_seen(candidates)
     nearest = np.full(len(candidates), np.inf)
@@ -135,7 +160,11 @@ def palette() -> tuple[tuple[float, float, float], ...]:
 
 
 def displayable_candidates() -> Float[np.ndarray, "C 3"]:
-    """Return OKLab colors to choose from, FIRST_COLOR in front; without those that no screen shows."""
+    """Return the colors to choose from, FIRST_COLOR in front, without those that no screen shows.
+
+    Returns:
+        Colors in OKLab.
+    """
     hues = np.arange(HUE_STEPS) * 360 / HUE_STEPS
     grid = [lab_from_lch(light, chroma, hue) for light in LIGHTNESS for chroma in CHROMA for hue in hues]
     lab = np.stack([lab_from_lch(*FIRST_COLOR), *grid])
@@ -144,14 +173,29 @@ def displayable_candidates() -> Float[np.ndarray, "C 3"]:
 
 
 def as_seen(lab: Float[np.ndarray, "C 3"]) -> Float[np.ndarray, "S C 3"]:
-    """Return OKLab colors as each kind of sight perceives them."""
+    """Compute how each kind of sight perceives colors.
+
+    Args:
+        lab: Colors in OKLab.
+
+    Returns:
+        Perceived colors in OKLab, by kind of sight.
+    """
     linear = np.einsum("sij,cj->sci", SIGHTS, linear_from_lab(lab))
     seen: Float[np.ndarray, "S C 3"] = np.cbrt(linear.clip(0, 1) @ CONES.T) @ OPPONENTS.T
     return seen
 
 
 def distance_as_seen(seen: Float[np.ndarray, "S C 3"], index: int) -> Float[np.ndarray, " C"]:
-    """Return how different every candidate is from one of them, for the kind of sight with the least difference."""
+    """Return how different every candidate is from one of them.
+
+    Args:
+        seen: Perceived colors, as `as_seen` returns them.
+        index: The one.
+
+    Returns:
+        Distances for the kind of sight with the least difference.
+    """
     distance = np.linalg.norm(seen - seen[:, index : index + 1], axis=-1)
     distance[1:] *= DEFICIENCY_WEIGHT
     least: Float[np.ndarray, " C"] = distance.min(axis=0)
@@ -159,30 +203,67 @@ def distance_as_seen(seen: Float[np.ndarray, "S C 3"], index: int) -> Float[np.n
 
 
 def lab_from_lch(lightness: float, chroma: float, hue: float) -> Float[np.ndarray, "3"]:
-    """Convert lightness, chroma and hue in degrees to OKLab."""
+    """Convert lightness, chroma and hue to OKLab.
+
+    Args:
+        lightness: 0 to 1.
+        chroma: 0 for gray.
+        hue: In degrees.
+
+    Returns:
+        The color in OKLab.
+    """
     angle = math.radians(hue)
     return np.array([lightness, chroma * math.cos(angle), chroma * math.sin(angle)])
 
 
 def lch_from_lab(lab: Float[np.ndarray, "3"]) -> tuple[float, float, float]:
-    """Convert OKLab to lightness, chroma and hue in degrees."""
+    """Convert OKLab to lightness, chroma and hue.
+
+    Args:
+        lab: The color in OKLab.
+
+    Returns:
+        Lightness, chroma, and hue in degrees.
+    """
     light, red, yellow = (float(value) for value in lab)
     return light, math.hypot(red, yellow), math.degrees(math.atan2(yellow, red))
 
 
 def linear_from_lab(lab: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-    """Convert OKLab to linear sRGB; outside [0, 1] where no screen shows the color."""
+    """Convert OKLab to linear sRGB.
+
+    Args:
+        lab: Colors in OKLab.
+
+    Returns:
+        Linear sRGB; outside [0, 1] where no screen shows the color.
+    """
     linear: Float[np.ndarray, "*n 3"] = (lab @ OPPONENTS_BACK.T) ** 3 @ CONES_BACK.T
     return linear
 
 
 def linear_from_srgb(srgb: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-    """Convert sRGB in [0, 1] to linear sRGB (IEC 61966-2-1)."""
+    """Convert sRGB to linear sRGB (IEC 61966-2-1).
+
+    Args:
+        srgb: Gamma-encoded colors, 0 to 1.
+
+    Returns:
+        Linear colors, 0 to 1.
+    """
     return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
 def to_color(lab: Float[np.ndarray, "3"]) -> Color:
-    """Return the nearest displayable 8-bit sRGB."""
+    """Return the nearest displayable color.
+
+    Args:
+        lab: The color in OKLab.
+
+    Returns:
+        8-bit sRGB.
+    """
     linear = linear_from_lab(lab).clip(0, 1)
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     red, green, blue = (int(value) for value in (srgb * 255).round())

@@ -12,11 +12,12 @@ import torch
 from scenekit.errors import InputError, nearest
 from scenekit.hooks import WeightSource, registry
 from scenekit.model.scene_model import SceneModel
-from scenekit.weights.checkpoint import MANIFEST, SUFFIX, load_model, save_model, usable
+from scenekit.recipe import ModelConfig
+from scenekit.weights.checkpoint import MANIFEST, SUFFIX, load_model, read_config, save_model, usable
 from scenekit.weights.convert import convert
 from scenekit.weights.hub import download, push_to_hub
 
-__all__ = ["convert", "load", "load_model", "push_to_hub", "save_model", "shipped"]
+__all__ = ["config_of", "convert", "load", "load_model", "push_to_hub", "save_model", "shipped"]
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -49,10 +50,8 @@ def load(name: str | os.PathLike[str], device: torch.device | str = "cpu") -> Sc
         InputError: If there is no such model or device.
     """
     text, device = os.fspath(name), usable(device)
-    if text in shipped():
-        return load_model(shipped()[text], device)
-    if Path(text).exists() or isinstance(name, os.PathLike) or _looks_like_path(text):
-        return load_model(Path(text).expanduser(), device)
+    if (path := _path_of(name)) is not None:
+        return load_model(path, device)
     prefix = text.partition("/")[0]
     if "/" in text and prefix in registry().names("weights"):
         source: WeightSource = registry().get("weights", prefix)
@@ -62,6 +61,32 @@ def load(name: str | os.PathLike[str], device: torch.device | str = "cpu") -> Sc
     raise InputError(
         f"unknown model {text!r}; expected a shipped one, a path, or owner/name of the hub{nearest(text, shipped())}"
     )
+
+
+def config_of(name: str | os.PathLike[str]) -> ModelConfig:
+    """Return the configuration of a model; its weights are read only where they are not scenekit's own files.
+
+    Args:
+        name: The model, as `load` takes it.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        InputError: There is no such model.
+    """
+    path = _path_of(name)
+    return load(name).config if path is None else read_config(path)[0]
+
+
+def _path_of(name: str | os.PathLike[str]) -> Path | None:
+    """The folder or file of a model that is on disk, if it is."""
+    text = os.fspath(name)
+    if text in shipped():
+        return shipped()[text]
+    if Path(text).exists() or isinstance(name, os.PathLike) or _looks_like_path(text):
+        return Path(text).expanduser()
+    return None
 
 
 def _looks_like_path(text: str) -> bool:

@@ -129,14 +129,7 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneMod
     """
     path, device = Path(path), usable(device)
     manifest = read_manifest(path)
-    try:
-        config = ModelConfig.model_validate(manifest["model"])
-        vocabulary = Vocabulary.from_json(manifest["vocabulary"])
-    except (ValidationError, TypeError, KeyError) as error:
-        raise InputError(
-            f"{_home(path)}: does not describe a model of this version of scenekit ({one_line(error)}); "
-            "use the version that wrote it"
-        ) from error
+    config, vocabulary = read_config(path)
     if not is_one_file(path):
         _check_fingerprint(path / WEIGHTS, manifest["weights"])
     state = _read_weights(path if is_one_file(path) else path / WEIGHTS)
@@ -146,6 +139,22 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneMod
         state = _of_parts(model, state)
     fill(model, state, f"{path}: the weights are of another model than the manifest describes")
     return model.to(device).eval()
+
+
+def read_config(path: Path) -> tuple[ModelConfig, Vocabulary]:
+    """Return (configuration, vocabulary) of the model in a folder or file.
+
+    Raises:
+        InputError: Its manifest is missing, damaged, or of a model that this scenekit does not know.
+    """
+    manifest = read_manifest(path)
+    try:
+        return ModelConfig.model_validate(manifest["model"]), Vocabulary.from_json(manifest["vocabulary"])
+    except (ValidationError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{_home(path)}: does not describe a model of this version of scenekit ({one_line(error)}); "
+            "use the version that wrote it"
+        ) from error
 
 
 def _built(config: ModelConfig, vocabulary: Vocabulary, packages: Mapping[str, str]) -> tuple[SceneModel, str]:

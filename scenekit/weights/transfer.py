@@ -17,6 +17,8 @@ from scenekit.model.scene_model import SceneModel
 
 T = TypeVar("T")
 
+NO_SUCH = "the source has no such parameter"
+
 SHOWN = 6
 """Number of names of one kind that a line lists."""
 
@@ -43,6 +45,15 @@ class Transfer:
     """Parameters that keep their initial values, with the reason."""
     unused: tuple[str, ...]
     """Parameters of the source that the target does not have."""
+
+    @property
+    def share(self) -> float:
+        """Of the target's parameters in stages and heads that both models have, the share that was taken (0 to 1)."""
+        taken = {*self.taken, *self.partly}
+        shared = {_part(name) for name in (*taken, *self.unused)}
+        shared |= {_part(name) for name, reason in self.fresh.items() if reason != NO_SUCH}
+        fresh = [name for name in self.fresh if _part(name) in shared]
+        return len(taken) / max(len(taken) + len(fresh), 1)
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
@@ -82,7 +93,7 @@ def transfer(source: SceneModel, target: SceneModel) -> Transfer:
     fresh: dict[str, str] = {}
     for name, value in own.items():
         if name not in theirs:
-            fresh[name] = "the source has no such parameter"
+            fresh[name] = NO_SUCH
             continue
         moved = _copy(theirs[name], value, their_names.get(name, ()), own_names.get(name, ()))
         if isinstance(moved, str):
@@ -177,9 +188,14 @@ def _grouped(values: Mapping[str, T]) -> Iterator[tuple[str, T]]:
     """Yield neighbors with the same value as one: `heads.masks.predictor.* (2 parameters)`."""
     groups: dict[tuple[str, T], list[str]] = defaultdict(list)
     for name, value in values.items():
-        groups[".".join(name.split(".")[:2]), value].append(name)
+        groups[_part(name), value].append(name)
     for (_, value), names in groups.items():
         yield names[0] if len(names) == 1 else f"{_common(names)}.* ({len(names)} parameters)", value
+
+
+def _part(name: str) -> str:
+    """The stage or head that a parameter belongs to."""
+    return ".".join(name.split(".")[:2])
 
 
 def _common(names: Sequence[str]) -> str:

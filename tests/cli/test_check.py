@@ -50,7 +50,7 @@ def test_a_task_that_breaks_one(run: Callable, shaky: Registry) -> None:
     result = run("check", "shaky")
     assert result.status == 1 and "broken" in result.out
     assert "builds" in result.out and "ZeroDivisionError: division by zero (test_check.py:" in result.out
-    assert "must return a head" in result.out, "the remedy"
+    assert "must return a Head" in result.out, "the remedy"
 
 
 def test_all_tells_of_plugins_that_failed_and_of_shared_names(run: Callable, shaky: Registry) -> None:

@@ -138,7 +138,7 @@ LATER: dict[str, Change] = {
     "its 'scale', metres a step, must be a number above 0, not \"1\"": image(
         "depth", {"file_name": "nine.png", "scale": "1"}
     ),
-    "the value 9 is the id of no category": image("semantic", "nine.png"),
+    "the value 9 is neither the id of a category": image("semantic", "nine.png"),
     "image id 1: its size is given as [9, 10]": image("height", 9),
 }
 
@@ -158,7 +158,7 @@ def spoil(data: dict[str, Any]) -> None:
     data["annotations"] += [{**data["annotations"][1], "id": n, "category_id": 8} for n in range(6, 13)]
 
 
-def test_the_first_faults_are_told_and_the_others_counted(tmp_path: Path) -> None:
+def test_the_first_issues_are_listed_and_the_others_counted(tmp_path: Path) -> None:
     with pytest.raises(sk.InputError) as caught:
         opened(tmp_path, spoil)
     message = str(caught.value)

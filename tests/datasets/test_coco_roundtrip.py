@@ -193,5 +193,5 @@ def test_infinite_depth_is_no_depth(originals: list[Sample], tmp_path: Path) -> 
 def test_refusals(originals: list[Sample], tmp_path: Path) -> None:
     with pytest.raises(sk.InputError, match="two samples have the id 0"):
         write_coco([originals[0], originals[0]], tmp_path)
-    with pytest.raises(sk.InputError, match="at least one sample"):
+    with pytest.raises(sk.InputError, match="expected at least one"):
         write_coco([], tmp_path)

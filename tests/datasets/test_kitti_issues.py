@@ -60,12 +60,12 @@ MISSING: dict[str, Change] = {
 @pytest.mark.parametrize("message", MISSING)
 def test_missing_files(made: Path, message: str, caplog: pytest.LogCaptureFixture) -> None:
     MISSING[message](made)
-    told = message.format(folder=made / "training")
-    with pytest.raises(InputError, match=re.escape(told) + r".*faulty=skip"):
+    expected = message.format(folder=made / "training")
+    with pytest.raises(InputError, match=re.escape(expected) + r".*faulty=skip"):
         opened(made)
     with caplog.at_level(logging.WARNING):
         assert [sample.id for sample in opened(made, faulty="skip")] == [7]
-    assert told in caplog.text
+    assert expected in caplog.text
 
 
 PROJECTION = "50 0 40 0 0 50 30 0 0 0 1 0"
@@ -116,7 +116,7 @@ def test_boxes_without_volume(made: Path, sizes: str, caplog: pytest.LogCaptureF
         scene = data[0].scene
     assert message in caplog.text and scene.rows_with(sk.BOXES3D).tolist() == [True, False]
     caplog.clear()
-    assert data[0] and not caplog.text, "told once"
+    assert data[0] and not caplog.text, "reported once"
 
 
 SCANS: dict[str, Change] = {
@@ -175,7 +175,7 @@ def test_folders_without_what_is_needed(made: Path) -> None:
         opened(made)
     for path in (made / "training" / "image_2").iterdir():
         path.unlink()
-    with pytest.raises(InputError, match="holds no image; expected one a scene"):
+    with pytest.raises(InputError, match="has no images; expected files such as"):
         opened(made)
 
 

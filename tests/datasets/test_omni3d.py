@@ -219,9 +219,9 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
     sample = opened(tmp_path)[0]
     blind = sk.Sample(sample.image, sk.Scene(SIZE, sample.scene.vocabulary), sk.Supervision(), 1)
     for samples, message in {
-        (): "at least one sample",
+        (): "expected at least one",
         (sample, sample): "two samples have the id 1",
-        (blind,): "sample 1 has no camera that is known",
+        (blind,): "sample 1 has no known camera",
     }.items():
         with pytest.raises(sk.InputError, match=message):
             write_omni3d(samples, tmp_path / "out")

@@ -117,7 +117,7 @@ def test_faulty_rows(tmp_path: Path, message: str, caplog: pytest.LogCaptureFixt
     assert scene.names() == ["car", "person"] and scene.objects.ignore.tolist() == [True, True]
     assert scene.rows_with(sk.BOXES3D).tolist() == [False, True]
     caplog.clear()
-    assert found[0] and not caplog.text, "told once"
+    assert found[0] and not caplog.text, "reported once"
     with pytest.raises(InputError, match=re.escape(message)):
         opened(tmp_path, data, faulty="refuse")[0]
 
@@ -139,7 +139,7 @@ def test_without_a_2d_box_there_is_no_object(tmp_path: Path, message: str, value
     assert found[0].scene.names() == ["person"] and len(found.issues(0)) == 1 and message in found.issues(0)[0]
 
 
-def test_objects_behind_the_camera_are_no_fault(tmp_path: Path) -> None:
+def test_objects_behind_the_camera_are_not_an_issue(tmp_path: Path) -> None:
     data = omni3d()
     changed("annotations", center_cam=[0.5, 0.1, -8.0])(data)
     changed("annotations", 1, behind_camera=True)(data)
@@ -182,7 +182,7 @@ def test_missing_images(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
         assert [sample.id for sample in sk.dataset("omni3d", root=str(tmp_path))] == [2]
     assert "image id 1: 'file_path' is 'drive/1.png', which" in caplog.text
     (tmp_path / "drive" / "2.png").unlink()
-    with pytest.raises(InputError, match=r"no image of .* is left; look at the options root, categories"):
+    with pytest.raises(InputError, match=r"no image of .* is left; check the options root, categories"):
         sk.dataset("omni3d", root=str(tmp_path))
 
 

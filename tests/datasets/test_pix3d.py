@@ -167,7 +167,7 @@ def test_choices(folder: Path, tmp_path: Path) -> None:
         ({"annotations": "other.json"}, r"no such file: .*other\.json"),
         (
             {"categories": ["chair"], "leave_out": ["truncated"], "splits": "{folder}/sofa.json"},
-            "is left; look at the op",
+            "is left; check the op",
         ),
     ],
 )
@@ -188,7 +188,7 @@ def test_bad_options(folder: Path, tmp_path: Path, options: dict, message: str) 
         ({"model": None}, "image number 0 has no 'model'"),
         ({"voxel": "model/throne/gone.mat"}, "its 'voxel' is missing"),
         ({"rot_mat": [[0.0] * 3] * 3}, r"'rot_mat' is not a rotation but not orthonormal \(determinant 0\)"),
-        ({"rot_mat": np.diag([1.0, 1.0, -1.0]).tolist()}, r"no rotation but left-handed \(determinant -1\)"),
+        ({"rot_mat": np.diag([1.0, 1.0, -1.0]).tolist()}, r"not a rotation but left-handed \(determinant -1\)"),
         ({"rot_mat": [[1.0, 0.0], [0.0, 1.0]]}, "'rot_mat' must be 3 rows of 3 finite numbers"),
         ({"trans_mat": [0.0, 1.0]}, "'trans_mat' must be 3 numbers, not 2"),
         ({"focal_length": 0.0}, "focal_length and img_size must be above 0, got 0"),
@@ -259,7 +259,7 @@ def test_an_empty_model_is_found_at_once(tmp_path: Path) -> None:
 
 def test_a_mask_of_another_size(tmp_path: Path) -> None:
     root = files.write(tmp_path, {"mask": "mask/throne/0001.png"})
-    with pytest.raises(InputError, match=r"0001\.png: a mask of \[120, 160\] pixels expected, got \[140, 100\]"):
+    with pytest.raises(InputError, match=r"0001\.png: expected a mask of \[120, 160\] pixels, got \[140, 100\]"):
         build(str(root))[0]
 
 

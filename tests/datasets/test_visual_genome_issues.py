@@ -19,7 +19,7 @@ import scenekit as sk
 from scenekit.errors import InputError
 from scenekit_datasets.visual_genome import index as indexing
 from scenekit_datasets.visual_genome.index import open_index
-from scenekit_datasets.visual_genome.layout import found_files
+from scenekit_datasets.visual_genome.layout import find_files
 from scenekit_datasets.visual_genome.splits import in_split
 from tests.datasets.visual_genome_files import HAT, MAN, documents, image, listed, region, relation, thing, write
 
@@ -73,7 +73,7 @@ ROWS: dict[str, Change] = {
     "the box [200.0, 5.0, 210.0, 9.0] is empty or outside": rows(
         "region_descriptions", "regions", region("far", [200, 5, 10, 4])
     ),
-    "no object of this image is 'cat' at [1.0, 1.0, 5.0, 5.0]": rows(
+    "this image has no object 'cat' at [1.0, 1.0, 5.0, 5.0]": rows(
         "attributes", "attributes", {**thing(8, "cat", [1, 1, 4, 4]), "attributes": ["wet"]}
     ),
     "'attributes' must be a list of names, not \"tall\"": changed("attributes", "attributes", attributes="tall"),
@@ -91,7 +91,7 @@ def test_faulty_rows(tmp_path: Path, message: str, caplog: pytest.LogCaptureFixt
     assert len(found.issues(0)) == 1 or "object of image" in message, "and what refers to an object that is left out"
     assert message in caplog.text and "hat" in scene.names()
     caplog.clear()
-    assert found[0] and not caplog.text, "told once"
+    assert found[0] and not caplog.text, "reported once"
     with pytest.raises(InputError, match=re.escape(message)):
         opened(tmp_path, data, faulty="refuse")[0]
 
@@ -133,7 +133,7 @@ def test_a_image_of_another_size(tmp_path: Path) -> None:
         opened(tmp_path, data)[0]
 
 
-def test_a_changed_file_is_told(tmp_path: Path) -> None:
+def test_a_changed_file_is_reported(tmp_path: Path) -> None:
     found = opened(tmp_path)
     (tmp_path / "objects.json").write_text("[" + " " * 5000 + "]")
     with pytest.raises(InputError, match="changed since it was opened"):
@@ -153,7 +153,7 @@ def test_a_changed_file_is_told(tmp_path: Path) -> None:
         ({"vocabulary": {"object": 3}}, "vocabulary has 'object'; did you mean 'objects'"),
         ({"vocabulary": {"objects": "man"}}, "vocabulary: 'objects' must be names, or how many"),
         ({"split": "val"}, "no official splits: give splits=FILE"),
-        ({"split": "val", "splits": "split.h5"}, "HDF5 is not read here; save its array"),
+        ({"split": "val", "splits": "split.h5"}, "HDF5 is not supported; save its array"),
         ({"vocabulary": {"objects": ["man"], "attributes": ["x", "x"]}}, "must be unique"),
     ],
 )
@@ -168,8 +168,8 @@ def test_options(tmp_path: Path, options: dict[str, Any], message: str) -> None:
         ("a.json", '{"train": [1]}', "has no split 'val'; it has train"),
         ("a.json", "[1, 9, 10, 11]", "a list of ids needs {split} in its name"),
         ("a_{split}.json", '["1"]', "expected a list of ids of images"),
-        ("a_{split}.txt", "one", "expected an array of numbers, or ids one a line"),
-        ("a_{split}.npy", "one", "expected an array of numbers, or ids one a line"),
+        ("a_{split}.txt", "one", "expected an array of numbers, or ids one per line"),
+        ("a_{split}.npy", "one", "expected an array of numbers, or ids one per line"),
         ("absent.json", None, "no such file"),
         ("absent.npy", None, "cannot read"),
         ("a_{split}.json", "[1, 77]", "image id 77 is not in image_data.json"),
@@ -251,7 +251,7 @@ def test_an_interrupted_walk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
 def test_two_processes_at_once(tmp_path: Path) -> None:
     """Each makes the whole index; whichever is stored last is as good as the other."""
     write(tmp_path, documents())
-    files, cache = found_files(tmp_path), tmp_path / "cache"
+    files, cache = find_files(tmp_path), tmp_path / "cache"
     cache.mkdir()
     with ProcessPoolExecutor(2, get_context("fork")) as pool:  # spawning would import torch in each
         found = list(pool.map(open_index, [files] * 2, [cache] * 2))

@@ -287,3 +287,25 @@ def test_a_task_is_taught_while_all_else_stays(tmp_path):
         run(changed(more, train={"only": ["mask"]}), tmp_path / "misspelt")
     with pytest.raises(InputError, match="set init"):
         changed(toy.recipe(), train={"only": ["masks"]})
+
+
+def test_init_brings_its_model(tmp_path):
+    """Also when the run is resumed; what the recipe sets of it goes first."""
+    first = run(toy.recipe(steps=2, ema=None), tmp_path / "before")
+    plain = toy.recipe(steps=2, ema=None).model_dump(mode="json", exclude={"model"})
+    start = {**plain, "init": str(tmp_path / "before" / "model"), "model": {"tasks": {"masks": {}}}}
+    second = run(Recipe.parse(start), tmp_path / "after")
+    assert second.tasks == ("masks",) and second.config.tasks["masks"] == first.config.tasks["masks"]
+    assert second.config.model_dump(exclude={"tasks"}) == first.config.model_dump(exclude={"tasks"})
+    assert Recipe.load(tmp_path / "after" / "recipe.yaml").model.pyramid.channels == 16
+    longer = {**start, "train": {**start["train"], "steps": 3}}
+    assert run(Recipe.parse(longer), tmp_path / "after", resume=True).tasks == ("masks",)
+
+
+def test_init_that_gives_little_is_refused(tmp_path):
+    run(toy.recipe(steps=2, ema=None), tmp_path / "before")
+    other = toy.recipe(steps=2).model_dump(mode="json")
+    other["model"]["pyramid"]["channels"] = 8
+    other["model"]["backbone"]["options"] = {"width": 8}
+    with pytest.raises(InputError, match=r"init: only \d+% of the parameters .* fit; leave `model` out"):
+        run(Recipe.parse({**other, "init": str(tmp_path / "before" / "model")}), tmp_path / "after")

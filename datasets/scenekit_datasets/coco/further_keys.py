@@ -59,7 +59,18 @@ def row_entries(scene: Scene, keys: Iterable[Key[Any, Any]]) -> list[dict[str, A
 
 
 def names_in(data: Mapping[str, Any], where: object) -> list[str]:
-    """Return the names of the keys that an annotation or image holds. Raises InputError for another form."""
+    """Return the names of the keys that an entry holds.
+
+    Args:
+        data: Fields of an annotation or image.
+        where: The entry, for the error message.
+
+    Returns:
+        Names of keys.
+
+    Raises:
+        InputError: If the field is not an object.
+    """
     held = data.get(FIELD)
     if held is not None and not isinstance(held, dict):
         raise InputError(f"{where}: {FIELD!r} must be an object with values by the names of keys, not {brief(held)}")
@@ -67,7 +78,14 @@ def names_in(data: Mapping[str, Any], where: object) -> list[str]:
 
 
 def keys_in(fields: Iterable[str]) -> list[Key[Any, Any]]:
-    """Return the keys that the fields of an index name; a warning lists those that no installed plugin defines."""
+    """Return the keys that fields of an index name; a warning lists those that no installed plugin defines.
+
+    Args:
+        fields: Names of fields.
+
+    Returns:
+        The keys.
+    """
     names = sorted({field.removeprefix(PREFIX) for field in fields if field.startswith(PREFIX)})
     found = {name: key_named(name) for name in names}
     if unknown := [name for name, key in found.items() if key is None]:

@@ -1,6 +1,6 @@
 """KITTI's object detection benchmark (Geiger et al. 2012), and other data in its layout: 3D boxes, cameras, scans.
 
-Everything is loaded when first used: looking for plugins stays quick.
+Everything is imported at first use, so that the discovery of plugins stays fast.
 """
 
 from __future__ import annotations
@@ -27,30 +27,41 @@ def build(
     drop_empty: bool = False,
     faulty: Literal["refuse", "skip"] = "refuse",
 ) -> Dataset[Sample]:
-    """The data set, of folders in the official layout.
+    """Open folders in KITTI's official layout.
 
-    root: the folder of training/ and testing/, each with image_2/ and calib/, and label_2/ and velodyne/ where there
-    are any; or a folder that has image_2/ itself.
-    splits: files with the names of images, one a line, `{split}` in the name of the file (ImageSets/{split}.txt in
-    the root, if None and there). Without one, train and trainval are all of training/, and there is no val; test is all
-    of testing/.
-    classes: the names to learn, or for each name in the files what it shall be called: {Car: car, Van: car}. Vans and
-    sitting persons are ignored where only cars and pedestrians are named; objects of other classes are background.
-    keys: names of the labels to carry beside objects: boxes3d, truncation, kitti.occluded, depth (all that are there,
-    if None). difficulty: objects beyond this official one are ignored, such as those hidden or cut off too far.
-    drop_empty: leave out images without an object of these classes.
-    faulty: "refuse" what can't be right, or "skip" it with a warning.
+    Vans and sitting persons are ignored where only cars and pedestrians are named; objects of other classes are
+    background.
+
+    Args:
+        root: Folder of training/ and testing/, each with image_2/ and calib/, and optionally label_2/ and velodyne/; or
+            a folder that has image_2/ itself.
+        split: Name of the split.
+        splits: Files with names of images, one per line; `{split}` in the path stands for the split. By default
+            ImageSets/{split}.txt in the root, if it exists; else train and trainval are all of training/, there is no
+            val, and test is all of testing/.
+        classes: Classes to learn, or for each class of the files its name in the vocabulary: {Car: car, Van: car}.
+        keys: Names of the labels to load beside objects: boxes3d, truncation, kitti.occluded, depth; all that exist, if
+            None.
+        difficulty: Official difficulty; harder objects, such as occluded or truncated ones, are ignored.
+        drop_empty: Whether to skip images without an object of these classes.
+        faulty: "refuse" faulty entries, or "skip" them with a warning.
+
+    Returns:
+        The data set.
+
+    Raises:
+        InputError: If files are missing, or entries faulty and refused.
     """
     from pathlib import Path
 
     from scenekit_datasets import roots
     from scenekit_datasets.kitti.dataset import KEYS, Kitti, require_scans
     from scenekit_datasets.kitti.labels import Rules, class_names_of, difficulty_named
-    from scenekit_datasets.kitti.layout import found_images
+    from scenekit_datasets.kitti.layout import find_images
 
     roots.check_faulty(faulty)
     wanted = roots.keys_named(keys, KEYS, "KITTI has")
-    images = found_images(Path(root).expanduser(), split, splits, faulty)
+    images = find_images(Path(root).expanduser(), split, splits, faulty)
     if keys is not None:
         require_scans(images, wanted)
     rules = Rules(class_names_of(classes), difficulty_named(difficulty))
@@ -59,7 +70,11 @@ def build(
 
 @hookimpl
 def scenekit_datasets() -> Iterator[DatasetSpec]:
-    """One data set, `kitti`."""
+    """Yield the data set `kitti`.
+
+    Returns:
+        Its record.
+    """
     yield DatasetSpec(
         "kitti",
         summary="KITTI's folders of images, labels, calibrations and laser scans",

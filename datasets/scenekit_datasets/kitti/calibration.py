@@ -1,7 +1,7 @@
-"""KITTI's calibration files: how the left color camera sees what labels and scans are given in.
+"""KITTI's calibration files: projections from the frames of labels and scans to the left color camera.
 
-A file has a line a matrix: P2 [3 4] projects the rectified frame of camera 0 to pixels of camera 2, R0_rect [3 3] is
-the rectification, Tr_velo_to_cam [3 4] leads from the laser scanner to camera 0.
+A file has one matrix per line: P2 [3 4] projects the rectified frame of camera 0 to pixels of camera 2, R0_rect [3 3]
+is the rectification, Tr_velo_to_cam [3 4] leads from the laser scanner to camera 0.
 """
 
 from __future__ import annotations
@@ -21,19 +21,32 @@ from scenekit.structures import Camera
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """`camera` is that of the image; `shift` leads from KITTI's frame of labels to the camera's, in metres.
+    """Calibration of one image.
 
-    The labels' origin is camera 0, 6 cm beside camera 2: P2 = K [1 | shift], and points moved by `shift` are projected
-    by K alone. `scanner` [3 4] leads from the laser scanner to the camera; None where the file lacks it.
+    The origin of labels is camera 0, 6 cm beside camera 2: P2 = K [1 | shift], and points moved by `shift` are
+    projected by K alone.
     """
 
     camera: Camera
+    """Camera of the image."""
     shift: Float[Tensor, " 3"]
+    """Translation from the frame of labels to the camera's, in metres."""
     scanner: Float[Tensor, "3 4"] | None
+    """Transform from the laser scanner to the camera; None where the file lacks it."""
 
 
 def read_calibration(path: Path) -> Calibration:
-    """Raises InputError naming the file and the line for what is missing or cannot be."""
+    """Read a calibration file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The calibration.
+
+    Raises:
+        InputError: If a matrix is missing or invalid; the message names the file and the line.
+    """
     rows = _rows(path)
     projection = _matrix(rows, path, "P2", 4)
     matrix = projection[:, :3]
@@ -52,7 +65,7 @@ def read_calibration(path: Path) -> Calibration:
 
 
 def _rows(path: Path) -> Mapping[str, list[str]]:
-    """The words of each line, by the name before the colon."""
+    """Return the values of each line, by the name before the colon."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -25,14 +25,18 @@ from scenekit_datasets.kitti.scans import depth_of, read_scan
 from scenekit_datasets.roots import Faulty, report
 
 KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, OCCLUSION, DEPTH)
-"""What the files label beside objects."""
+"""Labels of the files beside objects."""
 
 
 class Kitti(Dataset[Sample]):
-    """Images with their calibration and, where there are any, labels and laser scans.
+    """Images with their calibration and, where they exist, labels and laser scans.
 
-    rules: which names are learned. keys: what is carried beside objects. drop_empty: leave out images without an
-    object of the classes. faulty: refuse what cannot be right, or leave it out with a warning.
+    Args:
+        images: Files of the images.
+        rules: Classes to learn and objects to ignore.
+        keys: Labels to load beside objects.
+        drop_empty: Whether to skip images without an object of the classes.
+        faulty: Whether to refuse faulty entries or to skip them.
     """
 
     def __init__(
@@ -57,7 +61,17 @@ class Kitti(Dataset[Sample]):
         return len(self.images)
 
     def __getitem__(self, index: int) -> Sample:
-        """One sample. Raises InputError where a file is damaged, or an object cannot be right and is to be refused."""
+        """Load one sample.
+
+        Args:
+            index: Index of the image.
+
+        Returns:
+            The sample.
+
+        Raises:
+            InputError: If a file is damaged, or an object faulty and refused.
+        """
         files = self._image(index)
         image: Tensor = read_image(files.image)
         size = (int(image.shape[1]), int(image.shape[2]))
@@ -76,16 +90,16 @@ class Kitti(Dataset[Sample]):
         calibration = read_calibration(files.calibration)
         scene = Scene(size, self.vocabulary, camera=calibration.camera, path=str(files.image))
         if files.labels is not None:
-            found = read_labels(files.labels, self.rules, calibration.shift)
-            self._report_new(found.issues)
-            values = {key: value for key, value in found.values.items() if key in self.keys}
-            valid = {key: rows for key, rows in found.valid.items() if key in self.keys}
-            scene = replace(scene, streams={OBJECTS: found.objects}, values=values, valid=valid)
+            labels = read_labels(files.labels, self.rules, calibration.shift)
+            self._report_new(labels.issues)
+            values = {key: value for key, value in labels.values.items() if key in self.keys}
+            valid = {key: rows for key, rows in labels.valid.items() if key in self.keys}
+            scene = replace(scene, streams={OBJECTS: labels.objects}, values=values, valid=valid)
         depth = self._depth(files, calibration, size)
         return scene if depth is None else replace(scene, values={**scene.values, DEPTH: depth})
 
     def _depth(self, files: Image, calibration: Calibration, size: Size) -> Float[Tensor, "H W"] | None:
-        """None where there is no scan, or none that can be used."""
+        """Return the depth map; None where there is no scan, or no usable one."""
         if DEPTH not in self.keys or files.scan is None:
             return None
         try:
@@ -102,7 +116,7 @@ class Kitti(Dataset[Sample]):
         return depth
 
     def _report_new(self, issues: Sequence[str]) -> None:
-        """Refuse them, or warn the first time."""
+        """Report issues that were not reported before."""
         new = [issue for issue in issues if issue not in self._reported]
         report(new, self.faulty)
         self._reported.update(new)
@@ -115,14 +129,22 @@ class Kitti(Dataset[Sample]):
 
 
 def require_scans(images: Sequence[Image], keys: Collection[Key[Any, Any]]) -> None:
-    """Raise InputError where depth is asked for, and no image has a scan."""
+    """Check that images have scans where depth is requested.
+
+    Args:
+        images: Files of the images.
+        keys: Requested labels.
+
+    Raises:
+        InputError: If depth is requested, and no image has a scan.
+    """
     if DEPTH in keys and not any(files.scan for files in images):
         folder = images[0].image.parent.parent / SCANS
         raise InputError(f"keys names {DEPTH.name!r}, but {folder} has no scan, such as {images[0].name}.bin")
 
 
 def _names(path: Path) -> list[str]:
-    """The classes of a text file, in lower case."""
+    """Return the classes of a text file, in lower case."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -132,6 +154,6 @@ def _names(path: Path) -> list[str]:
 
 def _unseen(scan: Path, count: int) -> str:
     return (
-        f"{scan}: none of its {count:,} points is in view of the camera, so that the image gets no depth; do scan and"
-        " calibration belong together?"
+        f"{scan}: none of its {count:,} points is in view of the camera, so that the image has no depth; check that"
+        " scan and calibration belong together"
     )

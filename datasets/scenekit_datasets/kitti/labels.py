@@ -1,4 +1,4 @@
-"""The labels of one image, made of its text file when it is asked for.
+"""The labels of one image, created from its text file when it is loaded.
 
 Letters: M lines of the file, N objects.
 """
@@ -24,32 +24,44 @@ from scenekit.structures import Boxes3D
 from scenekit_datasets.image_labels import Labels
 from scenekit_datasets.roots import class_names
 
-NO_PLACE = -1000.0
-"""Where KITTI puts objects that were not measured; their sizes are -1."""
+NO_LOCATION = -1000.0
+"""Coordinates that KITTI writes for objects without a 3D box; their sizes are -1."""
 
 
 @dataclass(frozen=True)
 class ClassNames:
-    """`things` are the names of labels; `labels` leads from the names in files, in lower case, to them.
-
-    `ignored` does so for names that look like one of them: they count neither way.
-    """
+    """Classes to learn."""
 
     things: tuple[str, ...]
+    """Names in the vocabulary."""
     labels: Mapping[str, int]
+    """Label by class in the files, in lower case."""
     ignored: Mapping[str, int]
+    """Label by similar class in the files, whose objects are ignored."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What is learned of the files: objects beyond `difficulty` are ignored."""
+    """Which objects are learned."""
 
     classes: ClassNames
+    """Classes to learn."""
     difficulty: Difficulty | None = None
+    """Harder objects are ignored."""
 
 
 def class_names_of(classes: Sequence[str] | Mapping[str, str]) -> ClassNames:
-    """Of names, or of what names in the files shall be called."""
+    """Create the classes to learn.
+
+    Args:
+        classes: Classes of the files, or for each its name in the vocabulary.
+
+    Returns:
+        The classes.
+
+    Raises:
+        InputError: If there is no class.
+    """
     named = class_names(classes)
     things = tuple(dict.fromkeys(named.values()))
     labels = {name.lower(): things.index(thing) for name, thing in named.items()}
@@ -58,7 +70,17 @@ def class_names_of(classes: Sequence[str] | Mapping[str, str]) -> ClassNames:
 
 
 def difficulty_named(name: str | None) -> Difficulty | None:
-    """One of the official ones."""
+    """Return an official difficulty.
+
+    Args:
+        name: Its name.
+
+    Returns:
+        The difficulty, None for None.
+
+    Raises:
+        InputError: If the name is unknown.
+    """
     known = {difficulty.name: difficulty for difficulty in DIFFICULTIES}
     if name is not None and name not in known:
         raise InputError(f"unknown difficulty {name!r}{nearest(name, tuple(known))}")
@@ -66,50 +88,76 @@ def difficulty_named(name: str | None) -> Difficulty | None:
 
 
 def read_labels(path: Path, rules: Rules, shift: Float[Tensor, " 3"]) -> Labels:
-    """The objects of a text file; `shift` leads from its frame to that of the camera."""
-    found = read_objects(path, scored=has_scores(path))
-    roles = list(_roles(found, rules))
+    """Read the objects of a text file.
+
+    Args:
+        path: The file.
+        rules: Classes to learn and objects to ignore.
+        shift: Translation from the frame of labels to the camera's, in metres.
+
+    Returns:
+        Objects and labels.
+
+    Raises:
+        InputError: If the file cannot be read.
+    """
+    annotations = read_objects(path, scored=has_scores(path))
+    roles = list(_roles(annotations, rules))
     rows = [role.row for role in roles]
-    boxes3d, measured = boxes3d_of(found, shift)
-    sound = torch.from_numpy(found.sizes > 0).all(dim=1)
-    truncated = torch.from_numpy(found.truncated).float()
+    boxes3d, measured = boxes3d_of(annotations, shift)
+    sound = torch.from_numpy(annotations.sizes > 0).all(dim=1)
+    truncated = torch.from_numpy(annotations.truncated).float()
     values = {
         BOXES3D: boxes3d[rows],
         TRUNCATION: torch.where(truncated < 0, torch.nan, truncated)[rows],
-        OCCLUSION: torch.from_numpy(found.occluded)[rows],
+        OCCLUSION: torch.from_numpy(annotations.occluded)[rows],
     }
     care = torch.tensor([not role.dont_care for role in roles], dtype=torch.bool)
     faulty = [row for row in sorted(set(rows)) if bool(measured[row] & ~sound[row])]
     valid = {BOXES3D: care & (measured & sound & (boxes3d.center[:, 2] > 0))[rows]}
     valid |= {key: care for key in (TRUNCATION, OCCLUSION)}
-    return Labels(_objects(found, roles), values, valid, [_issue(path, found, row) for row in faulty])
+    return Labels(_objects(annotations, roles), values, valid, [_issue(path, annotations, row) for row in faulty])
 
 
 def has_scores(path: Path) -> bool:
-    """Whether the lines end with a score, as those of detections; judged by the first one."""
+    """Return whether the lines end with a score, as those of detections do, judged by the first line.
+
+    Args:
+        path: The file.
+
+    Returns:
+        True for detections.
+    """
     with open(path, encoding="utf-8", errors="replace") as file:
         first = next((words for line in file if (words := line.split())), [])
     return len(first) == 1 + NUMBERS + 1
 
 
-def boxes3d_of(found: KittiObjects, shift: Float[Tensor, " 3"]) -> tuple[Boxes3D, Bool[Tensor, " M"]]:
-    """Return the boxes in the camera frame, and which of them were measured.
+def boxes3d_of(annotations: KittiObjects, shift: Float[Tensor, " 3"]) -> tuple[Boxes3D, Bool[Tensor, " M"]]:
+    """Create 3D boxes in the frame of the camera.
 
-    KITTI's place is the middle of the lower face, its sizes are height, width, length, and rotation_y is yaw.
+    KITTI's location is the middle of the lower face, its sizes are height, width, length, and rotation_y is yaw.
+
+    Args:
+        annotations: Objects of the file.
+        shift: Translation from the frame of labels to the camera's, in metres.
+
+    Returns:
+        (boxes, which objects have an annotated 3D box).
     """
-    height, width, length = torch.from_numpy(found.sizes).float().unbind(1)
-    center = torch.from_numpy(found.locations).float() + shift
+    height, width, length = torch.from_numpy(annotations.sizes).float().unbind(1)
+    center = torch.from_numpy(annotations.locations).float() + shift
     center[:, 1] -= height / 2
-    yaw = torch.from_numpy(found.rotations).float()
+    yaw = torch.from_numpy(annotations.rotations).float()
     turn = axis_angle_to_matrix(yaw[:, None] * torch.tensor([0.0, 1.0, 0.0]))
-    scores = None if found.scores is None else torch.from_numpy(found.scores).float()
-    measured = torch.from_numpy((found.sizes != -1).any(axis=1) | (found.locations > NO_PLACE).any(axis=1))
-    return Boxes3D(center, torch.stack((width, height, length), dim=1), turn, scores), measured
+    scores = None if annotations.scores is None else torch.from_numpy(annotations.scores).float()
+    measured = (annotations.sizes != -1).any(axis=1) | (annotations.locations > NO_LOCATION).any(axis=1)
+    return Boxes3D(center, torch.stack((width, height, length), dim=1), turn, scores), torch.from_numpy(measured)
 
 
 @dataclass(frozen=True)
 class _Role:
-    """What an object of the file becomes."""
+    """The label of an object of the file."""
 
     row: int
     label: int
@@ -117,11 +165,12 @@ class _Role:
     ignored: bool = False
 
 
-def _roles(found: KittiObjects, rules: Rules) -> Iterator[_Role]:
-    """A DontCare region is one of every class, as it stands for objects of any; other classes are left out."""
+def _roles(annotations: KittiObjects, rules: Rules) -> Iterator[_Role]:
+    """Yield labels; a DontCare region is one of every class, as it covers objects of any; other classes are skipped."""
     classes = rules.classes
-    hard = np.zeros(len(found), dtype=bool) if rules.difficulty is None else rules.difficulty.exceeded(found)
-    for row, name in enumerate(map(str.lower, found.names)):
+    none = np.zeros(len(annotations), dtype=bool)
+    hard = none if rules.difficulty is None else rules.difficulty.exceeded(annotations)
+    for row, name in enumerate(map(str.lower, annotations.names)):
         if name == DONT_CARE.lower():
             yield from (_Role(row, label, dont_care=True, ignored=True) for label in range(len(classes.things)))
         elif name in classes.labels:
@@ -130,19 +179,19 @@ def _roles(found: KittiObjects, rules: Rules) -> Iterator[_Role]:
             yield _Role(row, classes.ignored[name], ignored=True)
 
 
-def _objects(found: KittiObjects, roles: Sequence[_Role]) -> Objects:
+def _objects(annotations: KittiObjects, roles: Sequence[_Role]) -> Objects:
     rows = [role.row for role in roles]
     return Objects(
-        torch.from_numpy(found.boxes).float()[rows],
+        torch.from_numpy(annotations.boxes).float()[rows],
         torch.tensor([role.label for role in roles], dtype=torch.int64),
-        None if found.scores is None else torch.from_numpy(found.scores).float()[rows],
+        None if annotations.scores is None else torch.from_numpy(annotations.scores).float()[rows],
         ids=torch.tensor(rows, dtype=torch.int64),
         crowd=torch.tensor([role.dont_care for role in roles], dtype=torch.bool),
         ignore=torch.tensor([role.ignored for role in roles], dtype=torch.bool),
     )
 
 
-def _issue(path: Path, found: KittiObjects, row: int) -> str:
+def _issue(path: Path, annotations: KittiObjects, row: int) -> str:
     lines = [n for n, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if line.strip()]
-    sizes, name = ", ".join(f"{size:g}" for size in found.sizes[row]), found.names[row]
+    sizes, name = ", ".join(f"{size:g}" for size in annotations.sizes[row]), annotations.names[row]
     return f"{path}, line {lines[row]}: the {name} needs a height, width and length above 0, got {sizes}"

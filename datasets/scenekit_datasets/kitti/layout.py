@@ -1,4 +1,4 @@
-"""Where KITTI's images are, and the files that go with each: the official folders."""
+"""KITTI's official folders: images and the files that belong to each."""
 
 from __future__ import annotations
 
@@ -17,27 +17,45 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 
 @dataclass(frozen=True)
 class Image:
-    """The files of one image; None for those that are not there."""
+    """Files of one image."""
 
     name: str
+    """Their common name."""
     image: Path
+    """The image."""
     calibration: Path
+    """Its calibration."""
     labels: Path | None
+    """Its labels, None where it has none."""
     scan: Path | None
+    """Its laser scan, None where it has none."""
 
     @property
     def id(self) -> int | None:
-        """The number that is its name, if it is one."""
+        """The number that is its name, None where the name is not a number."""
         return int(self.name) if self.name.isdecimal() else None
 
 
-def found_images(root: Path, split: str, splits: str | None, faulty: Faulty) -> list[Image]:
-    """The images of a split. Raises InputError where files are missing, or all of a folder."""
+def find_images(root: Path, split: str, splits: str | None, faulty: Faulty) -> list[Image]:
+    """Find the images of a split.
+
+    Args:
+        root: The root.
+        split: Name of the split.
+        splits: Files with names of images, see `build`.
+        faulty: Whether to refuse images with missing files or to skip them.
+
+    Returns:
+        Files of the images.
+
+    Raises:
+        InputError: If files are missing and refused, or no image is left.
+    """
     folder = part_of(root, "testing" if split == "test" else "training")
     there = {kind: names_in(folder / kind) for kind in (IMAGES, LABELS, CALIBRATIONS, SCANS)}
     images = {Path(name).stem: name for name in sorted(there[IMAGES]) if Path(name).suffix.lower() in SUFFIXES}
     if not images:
-        raise InputError(f"{folder / IMAGES} holds no image; expected one a scene, such as 000000.png")
+        raise InputError(f"{folder / IMAGES} has no images; expected files such as 000000.png")
     if split != "test" and not there[LABELS]:
         raise InputError(f"{folder} has no {LABELS}, the folder of the labels of training images")
     names, source = names_of(root, split, splits, images)
@@ -51,7 +69,18 @@ def found_images(root: Path, split: str, splits: str | None, faulty: Faulty) -> 
 
 
 def part_of(root: Path, part: str) -> Path:
-    """training/ or testing/ below the root, or the root itself where it has the images."""
+    """Return the folder of training or test data.
+
+    Args:
+        root: The root.
+        part: "training" or "testing".
+
+    Returns:
+        That folder below the root, or the root itself where it has the images.
+
+    Raises:
+        InputError: If neither has images.
+    """
     for folder in (root / part, root):
         if (folder / IMAGES).is_dir():
             return folder
@@ -59,7 +88,20 @@ def part_of(root: Path, part: str) -> Path:
 
 
 def names_of(root: Path, split: str, splits: str | None, images: Mapping[str, str]) -> tuple[list[str], Path]:
-    """The names of the images of a split, and the file or folder that names them."""
+    """Return the names of the images of a split.
+
+    Args:
+        root: The root.
+        split: Name of the split.
+        splits: Files with names of images, see `build`.
+        images: File names by name of the image.
+
+    Returns:
+        (names, file or folder that lists them).
+
+    Raises:
+        InputError: If the split cannot be determined.
+    """
     if splits is not None:
         return _listed(Path(splits.replace("{split}", split)).expanduser())
     official = root / "ImageSets" / f"{split}.txt"
@@ -67,7 +109,7 @@ def names_of(root: Path, split: str, splits: str | None, images: Mapping[str, st
         return _listed(official)
     if split == "val":
         raise InputError(
-            f"KITTI has no val of its own, and there is no {official}; name the file with its images, one a line,"
+            f"KITTI has no val of its own, and there is no {official}; name the file with its images, one per line,"
             " with splits="
         )
     return list(images), root
@@ -79,16 +121,16 @@ def _listed(path: Path) -> tuple[list[str], Path]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the names of the images from {path}: {error}") from None
     if not names:
-        raise InputError(f"{path} names no image; expected one a line, such as 000000")
+        raise InputError(f"{path} names no image; expected one per line, such as 000000")
     return list(dict.fromkeys(names)), path
 
 
 def _missing(
     name: str, folder: Path, images: Mapping[str, str], there: Mapping[str, frozenset[str]], labelled: bool
 ) -> str | None:
-    """What is said of an image without all of its files."""
-    for kind, file, found in _needed(name, images, there, labelled):
-        if not found:
+    """Return the message for an image with a missing file."""
+    for kind, file, exists in _needed(name, images, there, labelled):
+        if not exists:
             return f"image {name} has no {folder / kind / file}"
     return None
 
@@ -96,7 +138,7 @@ def _missing(
 def _needed(
     name: str, images: Mapping[str, str], there: Mapping[str, frozenset[str]], labelled: bool
 ) -> Iterator[tuple[str, str, bool]]:
-    """(Folder, file, whether it is there) of what an image cannot be without."""
+    """Yield (folder, file, whether it exists) of the files that an image requires."""
     yield IMAGES, images.get(name, f"{name}.png"), name in images
     yield from ((kind, f"{name}.txt", f"{name}.txt" in there[kind]) for kind in _kinds(labelled))
 

@@ -17,18 +17,28 @@ from scenekit.structures import Camera
 from scenekit.structures.geometry import Size
 
 POINT_BYTES = 16
-"""x, y, z and reflectance as float32."""
+"""Bytes of x, y, z and reflectance as float32."""
 
 
 def read_scan(path: Path) -> Float[Tensor, "P 3"]:
-    """The points, in metres of the scanner: x forward, y left, z up. InputError where the file is empty or cut off."""
+    """Read a laser scan.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Points in the scanner's frame, in metres: x forward, y left, z up.
+
+    Raises:
+        InputError: If the file is empty or truncated.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     if not content or len(content) % POINT_BYTES:
         raise InputError(
-            f"{path} has {len(content)} bytes; expected x, y, z and reflectance as float32, {POINT_BYTES} bytes a"
+            f"{path} has {len(content)} bytes; expected x, y, z and reflectance as float32, {POINT_BYTES} bytes per"
             " point; download it again, or omit depth with keys="
         )
     points = np.frombuffer(content, dtype="<f4").reshape(-1, 4)
@@ -38,10 +48,16 @@ def read_scan(path: Path) -> Float[Tensor, "P 3"]:
 def depth_of(
     points: Float[Tensor, "P 3"], to_camera: Float[Tensor, "3 4"], camera: Camera, size: Size
 ) -> Float[Tensor, "H W"]:
-    """Metres along the optical axis at the pixels that a point falls on, the nearest point's; NaN at all others.
+    """Project points to a depth map.
 
-    to_camera: from the points' frame to the camera's. Points that are not finite or not in front of the camera are left
-    out.
+    Args:
+        points: Points in metres. Those that are not finite or not in front of the camera are ignored.
+        to_camera: Transform from the points' frame to the camera's.
+        camera: The camera.
+        size: (height, width) of the image in pixels.
+
+    Returns:
+        Metres along the optical axis of the nearest point at each pixel, NaN without points.
     """
     seen = points @ to_camera[:, :3].T + to_camera[:, 3]
     seen = seen[seen.isfinite().all(dim=1) & (seen[:, 2] > 0)]

@@ -1,6 +1,6 @@
-"""Omni3D (Brazil et al. 2023) and JSON in its style: 3D boxes of KITTI, nuScenes, SUN RGB-D and others in one form.
+"""Omni3D (Brazil et al. 2023) and JSON in its style: 3D boxes of KITTI, nuScenes, SUN RGB-D and others in one format.
 
-Everything is loaded when first used: looking for plugins stays quick.
+Everything is imported at first use, so that the discovery of plugins stays fast.
 """
 
 from __future__ import annotations
@@ -44,20 +44,34 @@ def build(
     drop_empty: bool = False,
     faulty: Literal["refuse", "skip"] = "skip",
 ) -> Dataset[Sample]:
-    """The data set, of one JSON file or several.
+    """Open one or several JSON files in Omni3D's style.
 
-    root: the folder that the `file_path` of images begins at (that of the first file, if None). annotations: the
-    files, `{split}` in a name standing for the split (Omni3D/*_{split}.json in the root, if None).
-    categories: the names to learn, or for each name in the files what it shall be called: {car: vehicle, bus: vehicle}
-    (all that the files list, if None). Categories that a file does not list are not labelled in its images.
-    boxes: the 2D boxes: of the visible pixels (tight), the projected corners cut off at the border (trunc), or not cut
-    off (proj); where a kind is not there, the next one. keys: names of the labels to carry beside objects: boxes3d,
-    truncation, visibility (all, if None).
-    truncation, visibility, min_height, max_height, max_depth: objects that are cut off by that share or more, of which
-    that share or less is visible, whose box is that low or high as a share of the image, or which are farther (m) are
-    ignored; so are those without a valid 3D box, as in scoring.
-    exhaustive: whether every object of the categories is labelled. drop_empty: leave out images without an annotation
-    of the categories. faulty: "skip" what can't be right with a warning, or "refuse" it.
+    Categories that a file does not list are not annotated in its images. Objects without a valid 3D box are ignored, as
+    by the official protocol.
+
+    Args:
+        split: Name of the split.
+        root: Folder that the `file_path` of images is relative to; that of the first file, if None.
+        annotations: Files, in whose paths `{split}` stands for the split; Omni3D/*_{split}.json in the root, if None.
+        categories: Categories to learn, or for each category of the files its name in the vocabulary: {car: vehicle,
+            bus: vehicle}; all that the files list, if None.
+        boxes: The 2D boxes: of the visible pixels ("tight"), the projected corners clipped to the image ("trunc"), or
+            not clipped ("proj"); where a kind is missing, the next one.
+        keys: Names of the labels to load beside objects: boxes3d, truncation, visibility; all, if None.
+        truncation: Objects truncated by this part or more are ignored.
+        visibility: Objects of which this part or less is visible are ignored.
+        min_height: Objects whose box is this low or lower, as a part of the image's height, are ignored.
+        max_height: Objects whose box is this high or higher, as a part of the image's height, are ignored.
+        max_depth: Objects farther away, in metres, are ignored.
+        exhaustive: Whether every object of the categories is annotated.
+        drop_empty: Whether to skip images without an annotation of the categories.
+        faulty: "skip" faulty entries with a warning, or "refuse" them.
+
+    Returns:
+        The data set.
+
+    Raises:
+        InputError: If files are missing, or entries faulty and refused.
     """
     from scenekit.metrics.omni3d.average_precision import Omni3DFilter
     from scenekit.metrics.omni3d.files import read_kind
@@ -65,7 +79,7 @@ def build(
     from scenekit_datasets.omni3d.dataset import KEYS, Omni3D
     from scenekit_datasets.omni3d.index import read_index
     from scenekit_datasets.omni3d.labels import Rules
-    from scenekit_datasets.omni3d.layout import class_names_of, found_files
+    from scenekit_datasets.omni3d.layout import class_names_of, find_files
 
     roots.check_faulty(faulty)
     rules = Rules(
@@ -73,7 +87,7 @@ def build(
         Omni3DFilter(truncation, visibility, min_height, max_height, max_depth),
         roots.keys_named(keys, KEYS, "Omni3D's files have"),
     )
-    folder, files = found_files(root, annotations, split)
+    folder, files = find_files(root, annotations, split)
     indices = [read_index(file, faulty) for file in files]
     classes = class_names_of(indices, categories)
     return Omni3D(indices, folder, classes, rules, exhaustive=exhaustive, drop_empty=drop_empty, faulty=faulty)
@@ -81,5 +95,9 @@ def build(
 
 @hookimpl
 def scenekit_datasets() -> Iterator[DatasetSpec]:
-    """One data set, `omni3d`."""
+    """Yield the data set `omni3d`.
+
+    Returns:
+        Its record.
+    """
     yield DatasetSpec("omni3d", summary="Omni3D's files, and JSON in their style: boxes in metres", build=build)

@@ -23,21 +23,26 @@ from scenekit_datasets.omni3d.layout import ClassNames
 from scenekit_datasets.roots import Faulty, image_of_size, present, report
 
 KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, VISIBILITY)
-"""What the files label beside objects."""
+"""Labels of the files beside objects."""
 
 MAX_REPORTED = 20
 """Images whose issues are listed in warnings."""
 
 Place = tuple[int, int]
-"""The number of a file, and of an image in it."""
+"""Index of a file, and of an image in it."""
 
 
 class Omni3D(Dataset[Sample]):
     """The images of all files.
 
-    images: the folder that their paths begin at. words: the categories that are learned. rules: how labels are made.
-    exhaustive: whether all objects of the categories that a file lists are labelled. drop_empty: leave out images
-    without an annotation of the categories. faulty: refuse what cannot be right, or leave it out with a warning.
+    Args:
+        indices: Indices of the files.
+        images: Folder that their paths are relative to.
+        classes: Categories to learn.
+        rules: How labels are created.
+        exhaustive: Whether all objects of the categories that a file lists are annotated.
+        drop_empty: Whether to skip images without an annotation of the categories.
+        faulty: Whether to refuse faulty entries or to skip them.
     """
 
     def __init__(
@@ -58,14 +63,24 @@ class Omni3D(Dataset[Sample]):
         self.places = [place for place in self._places() if not drop_empty or self._has_objects(place)]
         if not self.places:
             names = ", ".join(str(index.path) for index in self.indices)
-            raise InputError(f"no image of {names} is left; look at the options root, categories and drop_empty")
+            raise InputError(f"no image of {names} is left; check the options root, categories and drop_empty")
         self._reported: set[int] = set()
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, index: int) -> Sample:
-        """One sample. Raises InputError where its image is damaged, or what cannot be right is to be refused."""
+        """Load one sample.
+
+        Args:
+            index: Index of the image.
+
+        Returns:
+            The sample.
+
+        Raises:
+            InputError: If the image is damaged, or an entry faulty and refused.
+        """
         scene, issues = self._read(index)
         file, place = self.places[index]
         if issues and (self.faulty == "refuse" or (index not in self._reported and len(self._reported) < MAX_REPORTED)):
@@ -76,11 +91,25 @@ class Omni3D(Dataset[Sample]):
         return Sample(image, scene, self._supervision(scene, source), id)
 
     def scene(self, index: int) -> Scene:
-        """The labels of an image, without a look at the image."""
+        """Return the labels of an image without reading the image.
+
+        Args:
+            index: Index of the image.
+
+        Returns:
+            The ground truth.
+        """
         return self._read(index)[0]
 
     def issues(self, index: int) -> list[str]:
-        """What is wrong with the annotations of an image."""
+        """Return the issues of the annotations of an image.
+
+        Args:
+            index: Index of the image.
+
+        Returns:
+            One message per issue.
+        """
         return self._read(index)[1]
 
     def _read(self, index: int) -> tuple[Scene, list[str]]:
@@ -89,15 +118,15 @@ class Omni3D(Dataset[Sample]):
         file, place = self.places[index]
         source = self.indices[file]
         height, width = source.sizes[place].tolist()
-        found: Labels = labels_of(self._rows(source, place), (height, width), self.rules)
+        labels: Labels = labels_of(self._rows(source, place), (height, width), self.rules)
         camera = Camera(torch.from_numpy(source.intrinsics[place]).float())
         path = str(self.images / source.names[place])
-        streams = {OBJECTS: found.objects}
-        scene = Scene((height, width), self.vocabulary, streams, found.values, found.valid, camera, path)
-        return scene, list(found.issues)
+        streams = {OBJECTS: labels.objects}
+        scene = Scene((height, width), self.vocabulary, streams, labels.values, labels.valid, camera, path)
+        return scene, list(labels.issues)
 
     def _rows(self, source: Index, place: int) -> list[Row]:
-        """Annotations of the categories; a region in which anything may be is one of every category."""
+        """Return annotations of the categories; a region that may contain any object is one of every category."""
         numbers = source.rows_of(place)
         rows: list[Row] = []
         for record, number in zip(source.annotations.read(numbers), numbers, strict=True):
@@ -109,7 +138,7 @@ class Omni3D(Dataset[Sample]):
         return rows
 
     def _supervision(self, scene: Scene, source: Index) -> Supervision:
-        """What a file does not list is not labelled in its images."""
+        """Return the supervision; categories that a file does not list are not annotated in its images."""
         listed = {self.classes.labels[name] for name in source.categories.values() if name in self.classes.labels}
         classes = None if len(listed) == len(self.classes.things) else frozenset(self.classes.things[n] for n in listed)
         return Supervision(
@@ -120,16 +149,16 @@ class Omni3D(Dataset[Sample]):
         )
 
     def _places(self) -> Iterator[Place]:
-        """Those whose image is there."""
+        """Yield the images whose file exists."""
         for file, source in enumerate(self.indices):
-            found = present(source.names, self.images)
+            exists = present(source.names, self.images)
             missing = (
                 f"{source.path}: image id {id}: 'file_path' is {name!r}, which {self.images} lacks"
-                for id, name, is_there in zip(source.ids, source.names, found, strict=True)
+                for id, name, is_there in zip(source.ids, source.names, exists, strict=True)
                 if not is_there
             )
             report(list(missing), self.faulty)
-            yield from ((file, place) for place, is_there in enumerate(found) if is_there)
+            yield from ((file, place) for place, is_there in enumerate(exists) if is_there)
 
     def _has_objects(self, place: Place) -> bool:
         source = self.indices[place[0]]
@@ -138,7 +167,14 @@ class Omni3D(Dataset[Sample]):
 
 
 def refuse_repeated(indices: Sequence[Index]) -> None:
-    """Raise InputError where two files have images of the same id."""
+    """Check that ids of images are unique.
+
+    Args:
+        indices: Indices of the files.
+
+    Raises:
+        InputError: If two files have images of the same id.
+    """
     owner: dict[int, Path] = {}
     for index in indices:
         for id in index.ids.tolist():

@@ -1,4 +1,4 @@
-"""Samples of any data set with 3D boxes written as Omni3D's JSON and images.
+"""Writing samples of any data set with 3D boxes as Omni3D's JSON and images.
 
 Letters: N objects.
 """
@@ -29,19 +29,27 @@ from scenekit_datasets.omni3d.labels import ABSENT
 FILE, IMAGES = "annotations.json", "images"
 
 REGION = "dontcare"
-"""The category of regions in which anything may be."""
+"""Category of regions that may contain any object."""
 
 Fields = dict[str, Any]
 
 
 def write_omni3d(samples: Iterable[Sample], folder: str | Path) -> Path:
-    """Write `annotations.json` and the images of `samples` into `folder`; gives the path of the JSON file.
+    """Write `annotations.json`, in the format of `omni3d_train.json`, and the images of samples into a folder.
 
-    The form of `omni3d_train.json` and the like: `scenekit score omni3d` and the data set `omni3d` read it. Categories
-    are the things of the vocabulary, numbered from 1. An object's box stands as `bbox2D_tight`; objects that are to be
-    ignored, or carry no 3D box, are not `valid3D`; crowds are of the category "dontcare". Objects are numbered anew,
-    through all images. Raises InputError where there is no sample, two have the same id, or their vocabularies
-    differ, and where the camera of a scene is not known.
+    `scenekit score omni3d` and the data set `omni3d` read it. Categories are the things of the vocabulary, numbered
+    from 1. An object's box is `bbox2D_tight`; ignored objects and those without a 3D box are not `valid3D`; crowds have
+    the category "dontcare". Objects are renumbered through all images.
+
+    Args:
+        samples: Samples with one vocabulary and known cameras.
+        folder: The folder, which is created.
+
+    Returns:
+        Path of the JSON file.
+
+    Raises:
+        InputError: If there is no sample, two have the same id, their vocabularies differ, or a camera is unknown.
     """
     folder = Path(folder)
     (folder / IMAGES).mkdir(parents=True, exist_ok=True)
@@ -66,7 +74,7 @@ def write_omni3d(samples: Iterable[Sample], folder: str | Path) -> Path:
 
 
 def _image(sample: Sample, folder: Path) -> Fields:
-    """The image is written beside the file."""
+    """Return the entry of one image and write the image."""
     if sample.scene.camera is None or sample.scene.camera.assumed:
         raise InputError(f"sample {sample.id} has no known camera, which Omni3D's files require")
     content, name = io.BytesIO(), f"{IMAGES}/{sample.id:012d}.png"
@@ -84,7 +92,7 @@ def _image(sample: Sample, folder: Path) -> Fields:
 
 
 def _annotations(scene: Scene) -> Iterator[Fields]:
-    """One an object; a crowd that stands for several classes once."""
+    """Yield one entry per object; a crowd of several classes once."""
     objects, things = scene.objects, scene.vocabulary.things
     crowds: set[tuple[float, ...]] = set()
     boxes3d = _box3d_fields(scene)
@@ -110,32 +118,32 @@ def _annotations(scene: Scene) -> Iterator[Fields]:
 
 
 def _box3d_fields(scene: Scene) -> Mapping[int, Fields]:
-    """By row, of those that carry a 3D box."""
+    """Return fields by row, for objects with a 3D box."""
     if BOXES3D not in scene or scene.camera is None:
         return {}
-    boxes, seen = scene[BOXES3D], _seen(scene)
-    inside = clip_boxes_to_image(seen.boxes, scene.size)
+    boxes, projected = scene[BOXES3D], _projected(scene)
+    inside = clip_boxes_to_image(projected.boxes, scene.size)
     return {
         row: {
             "center_cam": boxes.center[row].tolist(),
             "dimensions": boxes.size[row].tolist(),
             "R_cam": boxes.rotation[row].tolist(),
             "bbox3D_cam": boxes.corners[row].tolist(),
-            "bbox2D_proj": seen.boxes[row].tolist(),
+            "bbox2D_proj": projected.boxes[row].tolist(),
             "bbox2D_trunc": inside[row].tolist(),
-            "behind_camera": bool(seen.fully_behind[row]),
+            "behind_camera": bool(projected.fully_behind[row]),
         }
         for row in (scene.rows_with(BOXES3D) & boxes.valid).nonzero()[:, 0].tolist()
     }
 
 
-def _seen(scene: Scene) -> CuboidBoxes:
+def _projected(scene: Scene) -> CuboidBoxes:
     assert scene.camera is not None
     return project_cuboids(scene[BOXES3D].corners, scene.camera.matrix, scene.size)
 
 
 def _no_box3d() -> Fields:
-    """Omni3D's way of saying that there is none."""
+    """Return Omni3D's fields of an object without a 3D box."""
     return {
         "center_cam": [ABSENT] * 3,
         "dimensions": [ABSENT] * 3,
@@ -148,6 +156,6 @@ def _no_box3d() -> Fields:
 
 
 def _share(scene: Scene, key: Key[Any, Float[Tensor, " N"]], row: int) -> float:
-    """-1 where it is not known."""
+    """Return a value from 0 to 1, -1 where it is unknown."""
     value = torch.nan if key not in scene or not scene.rows_with(key)[row] else float(scene[key][row])
     return ABSENT if value != value else value

@@ -1,7 +1,7 @@
-"""3D boxes as other data sets write them, in our form: a yaw alone, or axes that are not the camera's.
+"""Conversion of 3D boxes of other data sets to `Boxes3D`: boxes with yaw alone, or in frames other than the camera's.
 
-For annotations that come neither in KITTI's files nor in Omni3D's: make scenes of them, and `write_omni3d` writes
-what the data set `omni3d` reads. Letters: N boxes.
+For annotations in neither KITTI's nor Omni3D's format: create scenes from them, and `write_omni3d` writes what the data
+set `omni3d` reads. Letters: N boxes.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from scenekit.structures import Boxes3D, Camera
 
 
 def boxes_in_camera(boxes: Float[Tensor, "N 7"]) -> Boxes3D:
-    """Convert boxes with a yaw about the camera's y axis, as mmdetection3d writes nuScenes and KITTI.
+    """Convert boxes with a yaw in the camera's frame (x right, y down, z forward).
+
+    nuScenes (`bbox_3d` of camera instances) and KITTI are stored so in mmdetection3d's annotation files.
 
     Args:
-        boxes: x, y, z (the middle, metres), length, height, width (metres), yaw (radians) in the camera frame (x right,
-            y down, z forward); yaw is KITTI's rotation_y, 0 is to the right.
+        boxes: x, y, z of the center, length, height, width in metres, and KITTI's rotation_y in radians: about the y
+            axis, 0 faces right.
 
     Returns:
         The boxes.
@@ -30,16 +32,15 @@ def boxes_in_camera(boxes: Float[Tensor, "N 7"]) -> Boxes3D:
 
 
 def boxes_on_floor(boxes: Float[Tensor, "N 7"], pixels_from_world: Float[Tensor, "3 3"]) -> tuple[Boxes3D, Camera]:
-    """Convert boxes with a yaw in a world of x right, y forward and z up, whose origin is the camera, as SUN RGB-D has
-    it.
+    """Convert boxes with a yaw in a world of x right, y forward and z up, whose origin is the camera.
 
     Args:
-        boxes: x, y, z (the middle, metres), length, width, height (metres), yaw (radians); yaw turns counter-clockwise
-            about z, 0 is along x.
-        pixels_from_world: K R (SUN RGB-D's `depth2img`): a rotation into the camera frame, then the intrinsics.
+        boxes: x, y, z of the center, length, width, height in metres, and yaw in radians: counter-clockwise about z, 0
+            faces along x.
+        pixels_from_world: K R, a rotation into the camera's frame, then the intrinsics (SUN RGB-D's `depth2img`).
 
     Returns:
-        The boxes in the camera frame, and the camera.
+        (boxes in the camera's frame, camera).
     """
     K, turn = decomposed(pixels_from_world)
     length, width, height = boxes[:, 3:6].unbind(1)
@@ -52,13 +53,13 @@ def boxes_on_floor(boxes: Float[Tensor, "N 7"], pixels_from_world: Float[Tensor,
 
 
 def decomposed(matrix: Float[Tensor, "3 3"]) -> tuple[Float[Tensor, "3 3"], Float[Tensor, "3 3"]]:
-    """Split a matrix s K R, s > 0, into intrinsics and a rotation.
+    """Decompose a matrix into intrinsics and a rotation.
 
     Args:
-        matrix: The product.
+        matrix: s K R with s > 0.
 
     Returns:
-        K, an upper triangle with K[2, 2] = 1 and a positive diagonal, and the rotation R.
+        (K, R): an upper triangular matrix with K[2, 2] = 1 and a positive diagonal, and a rotation.
     """
     flip = torch.eye(3).flip(0).to(matrix)
     Q, upper = torch.linalg.qr((flip @ matrix).T)

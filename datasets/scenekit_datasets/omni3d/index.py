@@ -1,4 +1,4 @@
-"""The index of one annotation file: what its images and annotations are, and where they stand.
+"""The index of one annotation file: columns of its images and annotations, and their byte offsets.
 
 Letters: A annotations, I images.
 """
@@ -23,36 +23,60 @@ from scenekit_datasets.json_index import Entry, Spans, entries, record_of
 from scenekit_datasets.roots import Faulty, report
 
 IGNORED_NAMES = frozenset({"dontcare", "ignore", "void"})
-"""Categories of regions in which anything may be."""
+"""Categories of regions that may contain any object."""
 
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """One annotation file.
-
-    `categories` are its names by their ids. Of image i there are `ids[i]`, `names[i]` (its `file_path`), `sizes[i]`
-    (height, width) and `intrinsics[i]`; `rows_of(i)` are its annotations, of which `category_ids` are kept.
-    """
+    """One annotation file."""
 
     path: Path
+    """The file."""
     categories: Mapping[int, str]
+    """Names of categories by id."""
     ids: Int[np.ndarray, " I"]
+    """Ids of the images."""
     names: tuple[str, ...]
+    """Their `file_path`."""
     sizes: Int[np.ndarray, "I 2"]
+    """Their (height, width) in pixels."""
     intrinsics: Float[np.ndarray, "I 3 3"]
+    """Their intrinsics in pixels."""
     annotations: Spans
+    """Byte offsets of the annotations."""
     category_ids: Int[np.ndarray, " A"]
+    """Category of each annotation."""
     order: Int[np.ndarray, " _"]
+    """Rows of the annotations, sorted by image."""
     offsets: Int[np.ndarray, " _"]
+    """Where the annotations of each image begin in `order`, and the total."""
 
     def rows_of(self, place: int) -> list[int]:
-        """The annotations of the image at `place`, in the order of the file."""
+        """Return the annotations of an image, in the order of the file.
+
+        Args:
+            place: Row of the image.
+
+        Returns:
+            Rows of the annotations.
+        """
         rows: list[int] = self.order[self.offsets[place] : self.offsets[place + 1]].tolist()
         return rows
 
 
 def read_index(path: Path, faulty: Faulty = "skip") -> Index:
-    """Walk through a file once. Raises InputError that names the first faulty entries and their fields, or warns."""
+    """Index an annotation file.
+
+    Args:
+        path: The file.
+        faulty: Whether to refuse faulty entries or to skip them.
+
+    Returns:
+        The index.
+
+    Raises:
+        InputError: If the file cannot be read, or entries are faulty and refused; the message names the first ones.
+    """
     images, annotations = _Images(path), _Annotations(path)
     listed: Any = None
     for entry in entries(path):
@@ -87,7 +111,7 @@ def read_index(path: Path, faulty: Faulty = "skip") -> Index:
 
 
 def _names_of(path: Path, listed: Any) -> dict[int, str]:
-    """The categories by their ids."""
+    """Return the names of categories by id."""
     if not listed:
         raise InputError(f"{path}: expected a JSON object with a list 'categories' that is not empty")
     records = by_id(records_of(listed, path, "category"))
@@ -101,7 +125,7 @@ def _require_images(images: _Images) -> None:
 
 
 class _Images:
-    """Columns of the images that are in order; what is wrong with others goes to `issues`."""
+    """Columns of the valid images; issues of others are in `issues`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -109,10 +133,10 @@ class _Images:
         self.names: list[str] = []
         self.issues: list[str] = []
         self.refused: set[Any] = set()
-        self._seen: set[int] = set()
+        self._unique_ids: set[int] = set()
 
     def add(self, entry: Entry) -> None:
-        """One image."""
+        """Add one image."""
         try:
             self._add(record_of(entry, self.path, "image"))
         except InputError as error:
@@ -124,14 +148,14 @@ class _Images:
         height, width = record.integer("height"), record.integer("width")
         if height < 1 or width < 1:
             raise InputError(f"{record}: 'height' and 'width' must be 1 or more, not {height} and {width}")
-        if id in self._seen:
+        if id in self._unique_ids:
             raise InputError(f"{record}: the id occurs twice")
         matrix = matrix_of(record, "K")
         try:
             Camera(matrix)
         except InputError as error:
             raise InputError(f"{record}: 'K': {error}") from None
-        self._seen.add(id)
+        self._unique_ids.add(id)
         self.ids.append(id)
         self.names.append(name)
         self.sizes.extend((height, width))
@@ -139,7 +163,7 @@ class _Images:
 
 
 class _Annotations:
-    """Columns of the annotations, of which -1 stands for an image that is not known."""
+    """Columns of the annotations; -1 is an unknown image."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -150,7 +174,7 @@ class _Annotations:
         self._faulty: set[int] = set()
 
     def add(self, entry: Entry) -> None:
-        """One annotation."""
+        """Add one annotation."""
         values = (0, 0, 0)
         try:
             record = record_of(entry, self.path, "annotation")
@@ -166,7 +190,7 @@ class _Annotations:
         self.ends.append(entry.end)
 
     def sound(self) -> Bool[np.ndarray, " A"]:
-        """Which of them have their ids."""
+        """Return which annotations have their ids."""
         sound = np.ones(len(self.ids), dtype=bool)
         sound[list(self._faulty)] = False
         return sound
@@ -174,7 +198,7 @@ class _Annotations:
     def strays(
         self, kept: Bool[np.ndarray, " A"], refused: Collection[Any], categories: Collection[int]
     ) -> Iterator[str]:
-        """What is wrong with those that are not kept, unless it was listed before."""
+        """Yield issues of annotations that are not kept, unless they were reported before."""
         for row in (~kept).nonzero()[0].tolist():
             image, category = self.images[row], self.categories[row]
             where = f"{self.path}: annotation id {self.ids[row]}"
@@ -187,7 +211,18 @@ class _Annotations:
 
 
 def matrix_of(record: Record, name: str) -> Float[Tensor, "3 3"]:
-    """The field `name`, three rows of three finite numbers."""
+    """Read a field with three rows of three finite numbers.
+
+    Args:
+        record: The entry.
+        name: Name of the field.
+
+    Returns:
+        The matrix.
+
+    Raises:
+        InputError: If the field is invalid.
+    """
     value = record.get(name)
     rows = [row for row in value if isinstance(row, list) and len(row) == 3] if isinstance(value, list) else []
     if len(rows) != 3 or len(value) != 3 or not all(is_number(number) for row in rows for number in row):

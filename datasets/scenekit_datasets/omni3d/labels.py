@@ -1,4 +1,4 @@
-"""The labels of one image, made of its annotations when it is asked for.
+"""The labels of one image, created from its annotations when it is loaded.
 
 Letters: N objects.
 """
@@ -26,33 +26,39 @@ from scenekit_datasets.image_labels import Labels, clipped
 from scenekit_datasets.omni3d.index import matrix_of
 
 ABSENT = -1
-"""What stands for all that is not known of an annotation."""
+"""Omni3D's value for anything unknown."""
 
 Box3D = tuple[Float[Tensor, " 3"], Float[Tensor, " 3"], Float[Tensor, "3 3"]]
-"""Center, size and rotation."""
+"""Center, size (metres) and rotation."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """How labels are made: which 2D boxes, which objects are ignored, what is carried."""
+    """How labels are created."""
 
     boxes: Boxes2D
+    """Kind of the 2D boxes."""
     ignored: Omni3DFilter
+    """Which objects are ignored."""
     keys: frozenset[Key[Any, Any]]
+    """Labels to load."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One annotation, its label, and whether it is a region in which anything may be."""
+    """One annotation."""
 
     record: Record
+    """Its entry."""
     label: int
+    """Its label."""
     region: bool = False
+    """Whether it is a region that may contain any object."""
 
 
 @dataclass(frozen=True)
 class _Object:
-    """What is kept of an annotation; `box3d` is None where it has none that can be used."""
+    """An annotation with its boxes; `box3d` is None without a usable one."""
 
     row: Row
     box: tuple[float, float, float, float]
@@ -61,10 +67,19 @@ class _Object:
 
 
 def labels_of(rows: Sequence[Row], size: Size, rules: Rules) -> Labels:
-    """The objects whose 2D box holds something of the image."""
+    """Create objects from annotations whose 2D box meets the image.
+
+    Args:
+        rows: The annotations.
+        size: (height, width) of the image in pixels.
+        rules: How labels are created.
+
+    Returns:
+        Objects and labels.
+    """
     issues: list[str] = []
-    found = [_object(row, size, rules, issues) for row in rows]
-    kept = [entry for entry in found if entry is not None]
+    objects = [_object(row, size, rules, issues) for row in rows]
+    kept = [entry for entry in objects if entry is not None]
     records = [entry.row.record for entry in kept]
     there = torch.tensor([entry.box3d is not None for entry in kept], dtype=torch.bool)
     values = {
@@ -77,7 +92,7 @@ def labels_of(rows: Sequence[Row], size: Size, rules: Rules) -> Labels:
 
 
 def _object(row: Row, size: Size, rules: Rules, issues: list[str]) -> _Object | None:
-    """None for an annotation without a place in the image; one with a faulty 3D box is ignored."""
+    """Return None for an annotation outside the image; one with a faulty 3D box is ignored."""
     try:
         flat = _flat_box(row.record, rules.boxes)
     except InputError as error:
@@ -98,7 +113,7 @@ def _object(row: Row, size: Size, rules: Rules, issues: list[str]) -> _Object | 
 
 
 def _flat_box(record: Record, kind: Boxes2D) -> list[float | int]:
-    """The 2D box, of finite numbers."""
+    """Return the 2D box, of finite numbers."""
     try:
         box = matched_box(record.data, kind)
     except (IndexError, TypeError):
@@ -117,9 +132,16 @@ def _ignored(record: Record, size: Size, rules: Rules) -> bool:
 
 
 def box3d_of(record: Record) -> Box3D | None:
-    """`center_cam`, `dimensions` (width, height, length) and `R_cam`; None for one that is behind the camera.
+    """Read `center_cam`, `dimensions` (width, height, length) and `R_cam`.
 
-    Raises InputError for a box without volume, and for a matrix that is no rotation.
+    Args:
+        record: The entry.
+
+    Returns:
+        Center, size and rotation; None for a box behind the camera.
+
+    Raises:
+        InputError: If the box has no volume, or the matrix is not a rotation.
     """
     center, size = (torch.tensor(record.numbers(name, 3)).float() for name in ("center_cam", "dimensions"))
     rotation = matrix_of(record, "R_cam").float()
@@ -137,7 +159,7 @@ def _plain(values: Tensor) -> str:
 
 
 def _share(record: Record, name: str) -> float:
-    """A share from 0 to 1; NaN where it is not known."""
+    """Return a value from 0 to 1, NaN where it is unknown."""
     value: Any = record.data.get(name)
     if not is_number(value) or value == ABSENT:
         return float("nan")
@@ -145,7 +167,7 @@ def _share(record: Record, name: str) -> float:
 
 
 def _boxes3d(boxes: Sequence[Box3D | None]) -> Boxes3D:
-    """NaN where there is none."""
+    """Create 3D boxes, NaN where there is none."""
     nothing = (torch.full((3,), torch.nan), torch.full((3,), torch.nan), torch.full((3, 3), torch.nan))
     columns = list(zip(*(box or nothing for box in boxes), strict=True)) or [(), (), ()]
     center, size, rotation = (
@@ -155,11 +177,11 @@ def _boxes3d(boxes: Sequence[Box3D | None]) -> Boxes3D:
     return Boxes3D(center, size, rotation)
 
 
-def _objects(found: Sequence[_Object]) -> Objects:
+def _objects(entries: Sequence[_Object]) -> Objects:
     return Objects(
-        torch.tensor([entry.box for entry in found], dtype=torch.float32).reshape(-1, 4),
-        torch.tensor([entry.row.label for entry in found], dtype=torch.int64),
-        ids=torch.tensor([entry.row.record.integer("id") for entry in found], dtype=torch.int64),
-        crowd=torch.tensor([entry.row.region for entry in found], dtype=torch.bool),
-        ignore=torch.tensor([entry.ignore for entry in found], dtype=torch.bool),
+        torch.tensor([entry.box for entry in entries], dtype=torch.float32).reshape(-1, 4),
+        torch.tensor([entry.row.label for entry in entries], dtype=torch.int64),
+        ids=torch.tensor([entry.row.record.integer("id") for entry in entries], dtype=torch.int64),
+        crowd=torch.tensor([entry.row.region for entry in entries], dtype=torch.bool),
+        ignore=torch.tensor([entry.ignore for entry in entries], dtype=torch.bool),
     )

@@ -1,4 +1,4 @@
-"""Which files a data set consists of, and the words for their categories."""
+"""Annotation files of the data set, and the class names of their categories."""
 
 from __future__ import annotations
 
@@ -11,19 +11,33 @@ from scenekit_datasets.omni3d.index import IGNORED_NAMES, Index
 from scenekit_datasets.roots import class_names
 
 FOLDER = "Omni3D"
-"""Where the authors keep the annotation files."""
+"""Folder of the annotation files in the official layout."""
 
 
 @dataclass(frozen=True)
 class ClassNames:
-    """`things` are the names of labels; `labels` leads from the names of categories to them."""
+    """Categories to learn."""
 
     things: tuple[str, ...]
+    """Names in the vocabulary."""
     labels: Mapping[str, int]
+    """Label by name of a category."""
 
 
-def found_files(root: str | None, annotations: str | Sequence[str] | None, split: str) -> tuple[Path, list[Path]]:
-    """The folder of the images and the annotation files."""
+def find_files(root: str | None, annotations: str | Sequence[str] | None, split: str) -> tuple[Path, list[Path]]:
+    """Find the folder of the images and the annotation files.
+
+    Args:
+        root: Folder that paths of images are relative to.
+        annotations: Files; `{split}` stands for the split.
+        split: Name of the split.
+
+    Returns:
+        (folder of images, annotation files).
+
+    Raises:
+        InputError: If no file is named or found.
+    """
     if annotations is None:
         if root is None:
             raise InputError("data set 'omni3d' needs annotations=FILE.json, or root=FOLDER with Omni3D/*.json")
@@ -40,7 +54,18 @@ def found_files(root: str | None, annotations: str | Sequence[str] | None, split
 
 
 def class_names_of(indices: Sequence[Index], categories: Sequence[str] | Mapping[str, str] | None) -> ClassNames:
-    """All categories that the files list, or the chosen ones. Raises InputError for one that none of them lists."""
+    """Create the categories to learn.
+
+    Args:
+        indices: Indices of the files.
+        categories: Categories, or for each its name in the vocabulary; all that the files list, if None.
+
+    Returns:
+        The categories.
+
+    Raises:
+        InputError: If a category is not listed by any file.
+    """
     listed = [name for index in indices for name in index.categories.values() if name not in IGNORED_NAMES]
     named = class_names(list(dict.fromkeys(listed)) if categories is None else categories)
     for name in named:

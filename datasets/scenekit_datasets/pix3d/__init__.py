@@ -1,6 +1,6 @@
 """Pix3D (Sun et al. 2018), and other data in its layout: images of single objects with masks, shapes and poses.
 
-Everything is loaded when first used: looking for plugins stays quick.
+Everything is imported at first use, so that the discovery of plugins stays fast.
 """
 
 from __future__ import annotations
@@ -28,17 +28,27 @@ def build(
     annotations: str = "pix3d.json",
     faulty: Literal["refuse", "skip"] = "refuse",
 ) -> Dataset[Sample]:
-    """The data set, of the official folder. Lengths are in units of the models, which are arbitrary: no metres.
+    """Open Pix3D's official folder. Lengths are in the models' units, which are arbitrary instead of metres.
 
-    root: the folder of pix3d.json, img/, mask/ and model/.
-    splits: a file that says which images are train, val and test, by their names in pix3d.json (img/bed/0001.png):
-    JSON with lists of names by split; a list of names (JSON, or text with one a line) or a file of Mesh R-CNN's S1 and
-    S2 (pix3d_s1_{split}.json), whose name has `{split}`; or "hash", our own 80 : 10 : 10 by model, so that val and
-    test have shapes of their own. Without one, train and all are everything, and there is no val and no test.
-    categories: those to learn (those that occur, if None). leave_out: images flagged as any of truncated, occluded,
-    slightly_occluded. keys: names of the labels to carry beside objects: masks, boxes3d, meshes, voxels (all, if None).
-    voxels: cells along each side of occupancy grids, made of voxel.mat where there is one, else of the model.
-    annotations: the name of the JSON file. faulty: "refuse" what can't be right, or "skip" it with a warning.
+    Args:
+        root: Folder of pix3d.json, img/, mask/ and model/.
+        split: Name of the split; without `splits`, train and all are everything, and there is neither val nor test.
+        splits: File that lists images by their names in pix3d.json (img/bed/0001.png): JSON with lists by split; a list
+            (JSON, or text with one per line) or a file of Mesh R-CNN's S1 and S2 (pix3d_s1_{split}.json), whose path
+            has `{split}`; or "hash", a division 80 : 10 : 10 by a checksum of the model, so that val and test have
+            shapes of their own.
+        categories: Categories to learn; those that occur, if None.
+        leave_out: Flags of images to skip: truncated, occluded, slightly_occluded.
+        keys: Names of the labels to load beside objects: masks, boxes3d, meshes, voxels; all, if None.
+        voxels: Cells along each side of occupancy grids, from voxel.mat where it exists, else from the model.
+        annotations: Name of the JSON file.
+        faulty: "refuse" faulty entries, or "skip" them with a warning.
+
+    Returns:
+        The data set.
+
+    Raises:
+        InputError: If files are missing, or entries faulty and refused.
     """
     from pathlib import Path
 
@@ -56,7 +66,11 @@ def build(
 
 @hookimpl
 def scenekit_datasets() -> Iterator[DatasetSpec]:
-    """One data set, `pix3d`."""
+    """Yield the data set `pix3d`.
+
+    Returns:
+        Its record.
+    """
     yield DatasetSpec(
         "pix3d",
         summary="Pix3D's folder: images of furniture with masks, models and their poses",

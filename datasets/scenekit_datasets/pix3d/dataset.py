@@ -21,18 +21,22 @@ from scenekit_datasets.pix3d.models import in_camera, load_model
 from scenekit_datasets.roots import Faulty, image_of_size, report
 
 KEYS: tuple[Key[Any, Any], ...] = (MASKS, BOXES3D, MESHES, VOXELS)
-"""What is labelled beside the object's box."""
+"""Labels beside the object's box."""
 
 SHAPES = frozenset({BOXES3D, MESHES, VOXELS})
-"""What needs the model."""
+"""Labels that need the model."""
 
 
 class Pix3D(Dataset[Sample]):
-    """Images with one labelled object each; whatever else is in them is unlabelled.
+    """Images with one annotated object each; other objects in them are not annotated.
 
-    categories: those to learn, all that occur if None. leave_out: flags of images that are left out. keys: what is
-    carried beside objects. side: cells along each side of grids. faulty: refuse what cannot be right, or leave it out
-    with a warning.
+    Args:
+        index: Index of the images.
+        categories: Categories to learn; all that occur, if None.
+        leave_out: Flags of images to skip.
+        keys: Labels to load beside objects.
+        side: Cells along each side of occupancy grids.
+        faulty: Whether to refuse faulty entries or to skip them.
     """
 
     def __init__(
@@ -52,7 +56,7 @@ class Pix3D(Dataset[Sample]):
         flags = _flags(leave_out)
         self.entries = [e for e in index.entries if e.category in self.things and not e.flags & flags]
         if not self.entries:
-            raise InputError(f"no image of {index.path} is left; look at the options categories and leave_out")
+            raise InputError(f"no image of {index.path} is left; check the options categories and leave_out")
         self.keys, self.side, self.faulty = frozenset(keys), side, faulty
         self._reported: set[str] = set()
 
@@ -60,8 +64,17 @@ class Pix3D(Dataset[Sample]):
         return len(self.entries)
 
     def __getitem__(self, index: int) -> Sample:
-        """One sample. Raises InputError where a file of it is damaged, but for models and grids that may be skipped:
-        the sample then goes without shape."""
+        """Load one sample; where damaged models and grids are skipped, it has no shape.
+
+        Args:
+            index: Index of the image.
+
+        Returns:
+            The sample.
+
+        Raises:
+            InputError: If a file is damaged.
+        """
         if not 0 <= index < len(self):
             raise IndexError(f"image {index} of a data set of {len(self)}")
         entry = self.entries[index]
@@ -86,7 +99,7 @@ class Pix3D(Dataset[Sample]):
         )
 
     def _shape(self, entry: Entry) -> dict[Key[Any, Any], Any]:
-        """Nothing where it is not requested, or where it is damaged and may be skipped."""
+        """Return labels of the shape; none where they are not requested, or damaged and skipped."""
         if not self.keys & SHAPES:
             return {}
         try:
@@ -98,14 +111,24 @@ class Pix3D(Dataset[Sample]):
         return {BOXES3D: boxes3d, MESHES: meshes, VOXELS: model.voxels}
 
     def _report_new(self, issue: str) -> None:
-        """Refuse it, or warn the first time."""
+        """Report an issue that was not reported before."""
         if issue not in self._reported:
             report([issue], self.faulty)
             self._reported.add(issue)
 
 
 def read_mask(entry: Entry) -> Masks:
-    """Grey above the middle is the object. Raises InputError for another size than the image's, and for none."""
+    """Read the mask of the object: grey values above 127.
+
+    Args:
+        entry: The image.
+
+    Returns:
+        One mask.
+
+    Raises:
+        InputError: If it is damaged or has another size than the image.
+    """
     grey: Tensor = read_image(entry.mask)[0]
     if tuple(grey.shape) != entry.size:
         raise InputError(f"{entry.mask}: expected a mask of {list(entry.size)} pixels, got {list(grey.shape)}")

@@ -1,4 +1,4 @@
-"""pix3d.json: one entry an image, checked before anything is loaded."""
+"""pix3d.json: one entry per image, checked before images are loaded."""
 
 from __future__ import annotations
 
@@ -20,43 +20,70 @@ from scenekit_datasets.roots import Faulty, report
 FLAGS = ("truncated", "occluded", "slightly_occluded")
 
 FILM = 32.0
-"""Width in millimetres of the film that `focal_length` belongs to."""
+"""Width of the film in millimetres that `focal_length` refers to."""
 
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """An image and the one object that is labelled in it.
+    """An image and its one annotated object.
 
-    `place` is the number of the entry in the file. A point of the model is at rotation @ point + translation in Pix3D's
-    camera frame (x left, y up, z forward). `focal` is in pixels, `box` xyxy.
+    A point of the model is at rotation @ point + translation in Pix3D's camera frame (x left, y up, z forward).
     """
 
     place: int
+    """Position of the entry in the file."""
     name: str
+    """Name of the image in the file."""
     category: str
+    """Category of the object."""
     image: Path
+    """The image file."""
     mask: Path
+    """The mask file."""
     model: Path
+    """The mesh file."""
     voxels: Path | None
+    """The file of its occupancy grid, None without one."""
     size: Size
+    """(height, width) of the image in pixels."""
     box: tuple[float, ...]
+    """Box, xyxy in pixels."""
     rotation: Float[Tensor, "3 3"]
+    """Rotation, camera from model."""
     translation: Float[Tensor, " 3"]
+    """Translation in units of the model."""
     focal: float
+    """Focal length in pixels."""
     flags: frozenset[str]
+    """Flags of the image."""
 
 
 @dataclass(frozen=True)
 class Index:
-    """The sound entries of the file `path` that are in a split, and the categories that occur in all of them."""
+    """The valid entries of a file that are in a split."""
 
     path: Path
+    """The file."""
     entries: Sequence[Entry]
+    """The entries."""
     categories: Sequence[str]
+    """Categories that occur in the whole file."""
 
 
 def read_index(root: Path, name: str, faulty: Faulty) -> Index:
-    """Raises InputError where the file can't be read, no entry is left, or a issue is to be refused."""
+    """Index pix3d.json.
+
+    Args:
+        root: Folder of the data set.
+        name: Name of the file.
+        faulty: Whether to refuse faulty entries or to skip them.
+
+    Returns:
+        The index.
+
+    Raises:
+        InputError: If the file cannot be read, no entry is left, or entries are faulty and refused.
+    """
     path = root / name
     if not root.is_dir():
         raise InputError(f"{root} is not a Pix3D root: expected {name}, img/, mask/ and model/; name it with root=")
@@ -99,7 +126,7 @@ def _entry(record: Record, root: Path) -> Entry:
 
 
 def _file(record: Record, name: str, root: Path) -> Path:
-    """A file that is there and not empty."""
+    """Return a file that exists and is not empty."""
     path = root / record.text(name)
     if not path.is_file():
         raise InputError(f"{record}: its {name!r} is missing: no file {path}")

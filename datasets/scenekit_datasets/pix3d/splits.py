@@ -1,4 +1,4 @@
-"""Which images are those of a split: by the files of others, or by our own rule."""
+"""The images of a split: from published lists, or by checksum."""
 
 from __future__ import annotations
 
@@ -14,11 +14,24 @@ from scenekit_datasets.pix3d.index import Entry, Index
 from scenekit_datasets.roots import Faulty, report
 
 HASH = "hash"
-"""A division of this project: by a checksum of the model's name, 80 % train, 10 % val, 10 % test."""
+"""Our own division, by a checksum of the model's name: 80 % train, 10 % val, 10 % test."""
 
 
 def in_split(index: Index, split: str, splits: str | None, faulty: Faulty) -> Index:
-    """The entries of a split. Raises InputError where it can't be had, or has no image."""
+    """Select the entries of a split.
+
+    Args:
+        index: All entries.
+        split: Name of the split.
+        splits: File with lists of images, or "hash".
+        faulty: Whether to refuse unknown names in the file or to skip them.
+
+    Returns:
+        The index with the selected entries.
+
+    Raises:
+        InputError: If the split does not exist or has no image.
+    """
     if split == "all":
         return index
     if splits is None:
@@ -37,7 +50,7 @@ def in_split(index: Index, split: str, splits: str | None, faulty: Faulty) -> In
         report([f"{path}: {name} is not in {index.path}" for name in sorted(names - known)], faulty)
         entries = [entry for entry in index.entries if entry.name in names]
     if not entries:
-        raise InputError(f"no image of {index.path} is in the split {split!r}; look at the options split and splits")
+        raise InputError(f"no image of {index.path} is in the split {split!r}; check the options split and splits")
     return replace(index, entries=entries)
 
 

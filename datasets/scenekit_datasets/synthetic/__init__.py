@@ -1,6 +1,7 @@
 """Procedural, fully labelled scenes: `generate(seed, index)` draws, renders and annotates one.
 
-`SyntheticDataset` hands them out as samples. Everything is loaded when first used: looking for plugins stays quick.
+`SyntheticDataset` provides them as samples. Everything is imported at first use, so that the discovery of plugins stays
+fast.
 """
 
 from __future__ import annotations
@@ -37,11 +38,22 @@ def build(
     cache: str | bool | None = None,
     voxels: int = 24,
 ) -> Dataset[Sample]:
-    """The data set.
+    """Open a split of synthetic scenes.
 
-    length: number of scenes; train has as many as you like. seed: another stream of train scenes. size: height and
-    width in pixels. keys: names of the labels to carry (all, if None; "amodal_masks" must be named). cache: folder for
-    finished scenes (False: none; None: the user's cache folder). voxels: cells along each side of occupancy grids.
+    Args:
+        split: "train", "val" or "test".
+        length: Number of scenes; only train may be longer than its default.
+        seed: Other numbers give other train scenes.
+        size: (height, width) of the images in pixels.
+        keys: Names of the labels to load; all, if None, except "amodal_masks".
+        cache: Folder for generated scenes; False for none; None for the user's cache folder.
+        voxels: Cells along each side of occupancy grids.
+
+    Returns:
+        The data set.
+
+    Raises:
+        InputError: If an option is invalid or embree is missing.
     """
     from scenekit_datasets.synthetic.dataset import SyntheticDataset
 
@@ -50,5 +62,9 @@ def build(
 
 @hookimpl
 def scenekit_datasets() -> Iterator[DatasetSpec]:
-    """One data set, `synthetic`."""
+    """Yield the data set `synthetic`.
+
+    Returns:
+        Its record.
+    """
     yield DatasetSpec("synthetic", summary="procedural scenes with every kind of label", build=build)

@@ -1,4 +1,4 @@
-"""Labels that fit the image to the pixel, read off the same rays.
+"""Labels that fit the image to the pixel, computed from the same rays.
 
 Letters: N objects, H x W pixels, K keypoints, P rays.
 """
@@ -20,21 +20,32 @@ from scenekit_datasets.synthetic.tracer import Tracer
 from scenekit_datasets.synthetic.vocabulary import ATTRIBUTES, CLASSES, KEYPOINTS, PATTERNS, THINGS
 
 SHARE = 0.08
-"""A color or pattern is an attribute when at least this part of the object's visible pixels shows it."""
+"""Part of an object's visible pixels from which on a color or pattern is one of its attributes."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """One region of the panoptic map. `category` indexes CLASSES; `area` is in pixels."""
+    """One segment of the panoptic map."""
 
     id: int
+    """Value of its pixels."""
     category: int
+    """Index into CLASSES."""
     area: int
+    """Number of pixels."""
     is_thing: bool
+    """Whether it is an object."""
 
 
 def mask_boxes(masks: Bool[np.ndarray, "N H W"]) -> Float[np.ndarray, "N 4"]:
-    """Tight half-open xyxy boxes of non-empty masks."""
+    """Compute the tight half-open boxes of masks that are not empty.
+
+    Args:
+        masks: The masks.
+
+    Returns:
+        Boxes, xyxy in pixels.
+    """
     out = np.zeros((len(masks), 4), dtype=np.float32)
     for box, mask in zip(out, masks, strict=True):
         columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
@@ -43,7 +54,16 @@ def mask_boxes(masks: Bool[np.ndarray, "N H W"]) -> Float[np.ndarray, "N 4"]:
 
 
 def semantic_map(renderer: Renderer, surface: Surface, size: tuple[int, int]) -> UInt8[np.ndarray, "H W"]:
-    """Index into CLASSES for every pixel."""
+    """Compute the semantic map.
+
+    Args:
+        renderer: The scene.
+        surface: What the pixels show.
+        size: (height, width) of the image in pixels.
+
+    Returns:
+        Index into CLASSES of each pixel.
+    """
     stage = renderer.stage
     names = [placed.model.category for placed in renderer.objects] + [stage.ground, "wall", "sky"]
     out = np.array([CLASSES.index(name) for name in names], dtype=np.uint8)[surface.owner]
@@ -58,7 +78,16 @@ def semantic_map(renderer: Renderer, surface: Surface, size: tuple[int, int]) ->
 def panoptic(
     instance: Int[np.ndarray, "H W"], semantic: UInt8[np.ndarray, "H W"], labels: Int[np.ndarray, " N"]
 ) -> tuple[Int[np.ndarray, "H W"], tuple[Segment, ...]]:
-    """Segment ids: 1..N for the objects in order, then one for each stuff class in the image."""
+    """Compute the panoptic map: segments 1..N are the objects in order, followed by one per stuff class in the image.
+
+    Args:
+        instance: Object of each pixel, -1 for none.
+        semantic: Class of each pixel.
+        labels: Label of each object.
+
+    Returns:
+        (map, segments).
+    """
     out = (instance + 1).astype(np.int32)
     count = len(labels)
     areas = np.bincount(out.ravel(), minlength=count + 1)
@@ -73,7 +102,16 @@ def panoptic(
 def amodal_masks(
     solids: list[Solid], rays: Float[np.ndarray, "3 P"], size: tuple[int, int]
 ) -> Bool[np.ndarray, "N H W"]:
-    """Each object's mask in the image as if it stood alone."""
+    """Compute the mask of each object as if it were alone.
+
+    Args:
+        solids: The objects.
+        rays: A ray per pixel.
+        size: (height, width) of the image in pixels.
+
+    Returns:
+        The masks.
+    """
     out = np.zeros((len(solids), rays.shape[1]), dtype=bool)
     for mask, solid in zip(out, solids, strict=True):
         mask[:] = Tracer(solid.verts, solid.faces).first(np.zeros_like(rays), rays).triangle >= 0
@@ -81,10 +119,18 @@ def amodal_masks(
 
 
 def keypoints(renderer: Renderer, intrinsics: Mat3, size: tuple[int, int]) -> Float[np.ndarray, "N K 3"]:
-    """x, y in pixels and visibility (0 outside the image or no person, 1 hidden, 2 visible).
+    """Compute keypoints of persons.
 
-    A joint is visible when the first thing on its ray is the same person, no farther in front of it than the flesh
+    A joint is visible when the first surface on its ray is of the same person, no farther in front of it than the body
     around that joint is thick.
+
+    Args:
+        renderer: The scene.
+        intrinsics: K in pixels.
+        size: (height, width) of the image in pixels.
+
+    Returns:
+        x, y in pixels and visibility (0 outside the image or no person, 1 hidden, 2 visible).
     """
     out = np.zeros((len(renderer.objects), len(KEYPOINTS), 3), dtype=np.float32)
     for index, placed in enumerate(renderer.objects):
@@ -115,14 +161,31 @@ def _person_keypoints(
 
 
 def camera_points(stage: Stage, placed: Placed, points: Float[np.ndarray, "K 3"]) -> Float[np.ndarray, "K 3"]:
-    """Template to camera frame."""
+    """Transform points from the template to the camera frame.
+
+    Args:
+        stage: The stage.
+        placed: The object.
+        points: Points in its template frame, in metres.
+
+    Returns:
+        Points in the camera frame, in metres.
+    """
     world = points @ placed.turn.T + placed.place
     out: Float[np.ndarray, "K 3"] = (world - stage.view.position) @ stage.view.rotation.T
     return out
 
 
 def box3d(stage: Stage, placed: Placed) -> tuple[Vec3, Vec3, Mat3]:
-    """Center (camera, m), size (width, height, length; m) and rotation, camera from box, of the tight oriented box."""
+    """Compute the tight oriented box of an object.
+
+    Args:
+        stage: The stage.
+        placed: The object.
+
+    Returns:
+        Center (camera frame, m), size (width, height, length; m) and rotation, camera from box.
+    """
     low, high = placed.model.extent
     center = camera_points(stage, placed, (low + high)[None] / 2)[0]
     length, width, height = high - low
@@ -131,26 +194,44 @@ def box3d(stage: Stage, placed: Placed) -> tuple[Vec3, Vec3, Mat3]:
 
 @dataclass(frozen=True)
 class Looks:
-    """What is true of one object and, where a color is named, can be seen. `ground` is the stuff it stands on."""
+    """The visible properties of one object."""
 
     category: str
+    """Its category."""
     color: str | None
+    """Name of its main color, if visible."""
     second: str | None
+    """Name of its second color, if visible."""
     pattern: str
+    """Its pattern."""
     finish: str
+    """"shiny" or "matte"."""
     size: str | None
+    """"small", "large" or None."""
     pose: str
+    """Its pose."""
     ground: str | None
+    """Stuff that it stands on."""
     colors: frozenset[str]
+    """Names of all visible colors."""
 
 
 def looks(renderer: Renderer, surface: Surface, index: int, ground: str | None) -> Looks:
     """Describe one object.
 
-    color, second: names of the model's main and second paint where they cover at least SHARE of the visible pixels;
-    colors: all named paints that do, or the main one where none does. Pattern and finish (shiny: highlight strength
-    above 0.3) are the main paint's. size: below 0.85 or above 1.15 times the category's usual scale. pose: standing or
-    sitting for persons, tipped beyond 10 degrees or upright otherwise.
+    Colors are the named paints that cover at least SHARE of the visible pixels, or the main one where none does.
+    Pattern and finish (shiny: highlight strength above 0.3) are the main paint's. Sizes are small below 0.85 and large
+    above 1.15 times the category's usual scale. Poses are standing or sitting for persons, tipped beyond 10 degrees or
+    upright otherwise.
+
+    Args:
+        renderer: The scene.
+        surface: What the pixels show.
+        index: Index of the object.
+        ground: Stuff that it stands on.
+
+    Returns:
+        Its visible properties.
     """
     model = renderer.objects[index].model
     counts = np.bincount(surface.paint[surface.owner == index], minlength=len(renderer.paints))
@@ -172,7 +253,14 @@ def looks(renderer: Renderer, surface: Surface, index: int, ground: str | None) 
 
 
 def attributes(look: Looks) -> tuple[int, ...]:
-    """Sorted indices into ATTRIBUTES."""
+    """Return the attributes of an object.
+
+    Args:
+        look: Its visible properties.
+
+    Returns:
+        Sorted indices into ATTRIBUTES.
+    """
     words = {*look.colors, look.pattern, look.finish, look.pose, *([look.size] if look.size else [])}
     return tuple(sorted(ATTRIBUTES.index(word) for word in words))
 
@@ -184,5 +272,12 @@ def _pose(placed: Placed) -> str:
 
 
 def object_labels(objects: list[Placed]) -> Int[np.ndarray, " N"]:
-    """Index into THINGS for each object."""
+    """Return the labels of objects.
+
+    Args:
+        objects: The objects.
+
+    Returns:
+        Indices into THINGS.
+    """
     return np.array([THINGS.index(placed.model.category) for placed in objects], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Scenes on disk: one zip a scene, written whole or not at all, so that many processes may share a folder.
+"""Scenes on disk: one zip file per scene, written atomically, so that many processes may share a folder.
 
 Letters: N objects, H W pixels, V cells along the side of a grid.
 """
@@ -32,10 +32,10 @@ from scenekit_datasets.synthetic.scene import VERSION, Mesh, SyntheticScene, gen
 _log = logging.getLogger(__name__)
 
 DAMAGED = (OSError, EOFError, KeyError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error)
-"""What reading a file that is missing, cut off or has a wrong byte somewhere may raise."""
+"""Errors of reading a file that is missing, truncated or corrupt."""
 
 VOXEL_VERSION = 1
-"""Goes up whenever the same scene would give other voxels; part of the name of their files."""
+"""Is increased whenever the same scene would give other voxels; part of the name of their files."""
 
 ARRAYS = (
     "intrinsics",
@@ -47,21 +47,42 @@ ARRAYS = (
     "box_sizes",
     "box_rotations",
 )
-"""Small arrays, kept as they are. The maps are narrowed to the types below."""
+"""Small arrays, stored as they are; the maps are narrowed to the types below."""
 
 MAPS = {"instance": np.int8, "semantic": np.uint8, "panoptic": np.uint8}
 
 
 def scene_path(root: Path, seed: int, index: int, size: tuple[int, int], amodal: bool) -> Path:
-    """Where a scene is kept: the name holds all that it depends on; 1,000 scenes a folder."""
+    """Return the file of a scene; its name holds all that the scene depends on, with 1,000 scenes per folder.
+
+    Args:
+        root: Folder of the cache.
+        seed: Seed of the scene.
+        index: Index of the scene.
+        size: (height, width) of the image in pixels.
+        amodal: Whether it has amodal masks.
+
+    Returns:
+        The path.
+    """
     kind = f"v{VERSION}-{size[0]}x{size[1]}" + ("-amodal" if amodal else "")
     return root / kind / f"seed{seed}" / f"{index // 1000:04d}" / f"{index:08d}.zip"
 
 
 def cached(root: Path, seed: int, index: int, size: tuple[int, int], amodal: bool = False) -> SyntheticScene:
-    """The scene from disk, or generated and kept. A damaged file is written anew.
+    """Load a scene, or generate and store it; a damaged file is replaced.
 
-    Where nothing can be written (a full disk, a folder of another user) a warning says so once, and nothing is kept.
+    Where nothing can be written (a full disk, missing permissions), one warning says so, and nothing is stored.
+
+    Args:
+        root: Folder of the cache.
+        seed: Seed of the scene.
+        index: Index of the scene.
+        size: (height, width) of the image in pixels.
+        amodal: Whether it has amodal masks.
+
+    Returns:
+        The scene.
     """
     path = scene_path(root, seed, index, size, amodal)
     try:
@@ -83,7 +104,19 @@ def _warn_once(root: Path, reason: str | None) -> None:
 def cached_voxels(
     root: Path, seed: int, index: int, size: tuple[int, int], side: int, make: Callable[[], Bool[Tensor, "N V V V"]]
 ) -> Bool[Tensor, "N V V V"]:
-    """Occupancy grids of the objects of a scene, as bits in a file beside that of the scene; made if need be."""
+    """Load the occupancy grids of a scene's objects, or compute and store them.
+
+    Args:
+        root: Folder of the cache.
+        seed: Seed of the scene.
+        index: Index of the scene.
+        size: (height, width) of the image in pixels.
+        side: Cells along each side of the grids.
+        make: Function that computes them.
+
+    Returns:
+        The grids.
+    """
     scene = scene_path(root, seed, index, size, amodal=False)
     path = scene.with_name(f"{scene.stem}-voxels{side}-v{VOXEL_VERSION}.npy")
     try:
@@ -99,20 +132,36 @@ def cached_voxels(
 
 
 def unpacked(bits: UInt8[np.ndarray, "N bytes"], side: int) -> Bool[Tensor, "N V V V"]:
-    """Raises ValueError where there are fewer bits than cells."""
+    """Unpack the bits of occupancy grids.
+
+    Args:
+        bits: Bits of each grid.
+        side: Cells along each side of the grids.
+
+    Returns:
+        The grids.
+
+    Raises:
+        ValueError: If there are fewer bits than cells.
+    """
     cells = np.unpackbits(bits, axis=1)[:, : side**3].astype(bool)
     return torch.from_numpy(cells.reshape(-1, side, side, side))
 
 
 def save(path: Path, scene: SyntheticScene) -> None:
-    """Write what `load` reads, whole or not at all."""
+    """Write a scene atomically.
+
+    Args:
+        path: The file.
+        scene: The scene.
+    """
     with _replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
         _write(out, scene)
 
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write beside the target, which is then renamed over it."""
+    """Provide a file beside the target, which is then renamed to it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -125,9 +174,9 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _write(out: zipfile.ZipFile, scene: SyntheticScene) -> None:
-    buffer = io.BytesIO()
-    Image.fromarray(scene.image).save(buffer, "png", compress_level=3)
-    out.writestr(zipfile.ZipInfo("image.png"), buffer.getvalue())
+    png = io.BytesIO()
+    Image.fromarray(scene.image).save(png, "png", compress_level=3)
+    out.writestr(zipfile.ZipInfo("image.png"), png.getvalue())
     for name in ARRAYS:
         _put(out, name, getattr(scene, name))
     for name, kind in MAPS.items():
@@ -161,7 +210,7 @@ def _get(source: zipfile.ZipFile, name: str) -> np.ndarray:
 
 
 def _by_bytes(depth: np.ndarray) -> np.ndarray:
-    """First all lowest bytes, then all second ones, ...: neighbors then look alike, which halves the file."""
+    """Store all lowest bytes first, then all second ones, ...: neighbors are then similar, which halves the file."""
     return np.ascontiguousarray(depth.astype("<f4").view(np.uint8).reshape(*depth.shape, 4).transpose(2, 0, 1))
 
 
@@ -170,7 +219,17 @@ def _from_bytes(planes: np.ndarray) -> np.ndarray:
 
 
 def load(path: Path) -> SyntheticScene:
-    """Read what `save` wrote. Raises what the file system, zipfile or numpy raise for a missing or damaged file."""
+    """Load a scene.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The scene.
+
+    Raises:
+        OSError: If the file cannot be read; zipfile and numpy raise other errors for a damaged file, see `DAMAGED`.
+    """
     with zipfile.ZipFile(path) as source:
         words = json.loads(source.read("words.json"))
         image = np.array(Image.open(io.BytesIO(source.read("image.png"))))
@@ -203,5 +262,5 @@ def load(path: Path) -> SyntheticScene:
 
 
 def _tuples(value: Any) -> Any:
-    """JSON's lists back to tuples."""
+    """Convert JSON's lists back to tuples."""
     return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value

@@ -37,17 +37,17 @@ from scenekit.structures import Segment as PanopticSegment
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
 from scenekit.structures.voxels import voxelize
 from scenekit_datasets.roots import cache_folder
-from scenekit_datasets.synthetic import vocabulary as words
+from scenekit_datasets.synthetic import vocabulary
 from scenekit_datasets.synthetic.cache import cached, cached_voxels
 from scenekit_datasets.synthetic.scene import SyntheticScene, generate
 from scenekit_datasets.synthetic.tracer import require_embree
 
 LENGTHS = {"train": 10_000, "val": 500, "test": 500}
-"""Scenes of a split by default; only train may be longer."""
+"""Default number of scenes per split; only train may be longer."""
 
 SPLIT_SEEDS = {"val": 1, "test": 2}
 FIRST_TRAIN_SEED = 1000
-"""Train scenes have seeds from here on, so that they can't be those of val and test."""
+"""Train scenes have seeds from here on, so that they differ from those of val and test."""
 
 COCO_SIGMAS = (
     (0.026,) + (0.025,) * 2 + (0.035,) * 2 + (0.079,) * 2 + (0.072,) * 2 + (0.062,) * 2
@@ -69,36 +69,46 @@ KEYS: tuple[Key[Any, Any], ...] = (
     VOXELS,
     PHRASE_CAPTIONS,
 )
-"""What every sample carries; amodal masks come on demand."""
+"""Labels of every sample; amodal masks are loaded on request."""
 
 CELLS = 24
-"""Along each side of the occupancy grids, as Mesh R-CNN has for Pix3D."""
+"""Cells along each side of the occupancy grids, as Mesh R-CNN has for Pix3D."""
 
 
 def synthetic_vocabulary() -> Vocabulary:
-    """The names behind the labels of synthetic scenes."""
-    names = words.KEYPOINTS
+    """Return the vocabulary of synthetic scenes.
+
+    Returns:
+        The vocabulary.
+    """
+    names = vocabulary.KEYPOINTS
     sides = tuple((name, name.replace("left", "right")) for name in names if name.startswith("left"))
-    edges = tuple((names[a], names[b]) for a, b in words.SKELETON)
+    edges = tuple((names[a], names[b]) for a, b in vocabulary.SKELETON)
     return Vocabulary(
-        things=words.THINGS,
-        stuff=words.STUFF,
-        predicates=words.PREDICATES,
-        attributes=words.ATTRIBUTES,
+        things=vocabulary.THINGS,
+        stuff=vocabulary.STUFF,
+        predicates=vocabulary.PREDICATES,
+        attributes=vocabulary.ATTRIBUTES,
         skeletons={"person": Skeleton(names, edges, sides, COCO_SIGMAS)},
         mirror_predicates=(("left of", "right of"),),
-        mirror_words=words.MIRRORED_WORDS,
-        symmetry=words.SYMMETRY,
+        mirror_words=vocabulary.MIRRORED_WORDS,
+        symmetry=vocabulary.SYMMETRY,
     )
 
 
 class SyntheticDataset(Dataset[Sample]):
-    """Scenes of one split, made when asked for and kept on disk.
+    """Scenes of one split, generated when loaded and stored on disk.
 
-    split: train, val or test. length: number of scenes; train has as many as you like. seed: another stream of train
-    scenes. size: height and width in pixels. keys: names of the labels to carry (all, if None; "amodal_masks" must be
-    named). cache: folder for finished scenes (False: none; None: the user's cache folder). voxels: cells along each
-    side of the occupancy grids. Raises InputError for options that can't be and when embree is missing.
+    Raises InputError for invalid options, and when embree is missing.
+
+    Args:
+        split: "train", "val" or "test".
+        length: Number of scenes; only train may be longer than its default.
+        seed: Other numbers give other train scenes.
+        size: (height, width) of the images in pixels.
+        keys: Names of the labels to load; all, if None, except "amodal_masks".
+        cache: Folder for generated scenes; False for none; None for the user's cache folder.
+        voxels: Cells along each side of occupancy grids.
     """
 
     def __init__(
@@ -138,14 +148,21 @@ class SyntheticDataset(Dataset[Sample]):
         return Sample(image, scene, supervision, index)
 
     def synthetic(self, index: int) -> SyntheticScene:
-        """The scene as the generator describes it."""
+        """Return a scene as the generator describes it.
+
+        Args:
+            index: Index of the scene.
+
+        Returns:
+            The scene.
+        """
         amodal = AMODAL_MASKS in self.keys
         if self.root is None:
             return generate(self.seed, index, self.size, amodal)
         return cached(self.root, self.seed, index, self.size, amodal)
 
     def _voxels(self, made: SyntheticScene, index: int) -> Tensor:
-        """[N V V V]; kept beside the scene, as making them takes longer than reading it."""
+        """Return occupancy grids [N V V V], stored beside the scene, as computing them takes longer than loading it."""
         if self.root is None:
             return voxels_of(made, self.voxels)
         return cached_voxels(self.root, self.seed, index, self.size, self.voxels, lambda: voxels_of(made, self.voxels))
@@ -196,7 +213,17 @@ def to_scene(
     keys: Sequence[Key[Any, Any]] = KEYS,
     voxels: Callable[[SyntheticScene], Tensor] | None = None,
 ) -> Scene:
-    """The generator's arrays as a ground-truth Scene that carries `keys`; `voxels` gives the grids, if at hand."""
+    """Convert a generated scene to ground truth.
+
+    Args:
+        made: The generated scene.
+        vocabulary: Vocabulary of synthetic scenes.
+        keys: Labels to load.
+        voxels: Function that returns the occupancy grids; they are computed, if None.
+
+    Returns:
+        The ground truth.
+    """
     instance = torch.from_numpy(made.instance)
     masks = Masks.from_dense(instance[None] == torch.arange(len(made.labels))[:, None, None])
     makers: dict[Key[Any, Any], Callable[[], Any]] = {
@@ -238,7 +265,7 @@ def _panoptic(made: SyntheticScene) -> Panoptic:
 
 
 def _depth(made: SyntheticScene) -> Tensor:
-    """Metres [H W], NaN for the sky."""
+    """Return metres [H W], NaN for the sky."""
     depth = torch.from_numpy(made.depth.astype(np.float32))
     return torch.where(depth > 0, depth, torch.nan)
 
@@ -254,15 +281,23 @@ def _keypoints(made: SyntheticScene) -> Keypoints:
 
 
 def _attributes(made: SyntheticScene) -> Tensor:
-    """[N A], 1 where an attribute holds."""
-    out = torch.zeros(len(made.attributes), len(words.ATTRIBUTES))
+    """Return [N A], 1 where an attribute holds."""
+    out = torch.zeros(len(made.attributes), len(vocabulary.ATTRIBUTES))
     for row, held in zip(out, made.attributes, strict=True):
         row[list(held)] = 1.0
     return out
 
 
 def voxels_of(made: SyntheticScene, side: int = CELLS) -> Tensor:
-    """Occupancy of every object's box, bool [N side side side]."""
+    """Compute the occupancy of every object's box.
+
+    Args:
+        made: The generated scene.
+        side: Cells along each side of the grids.
+
+    Returns:
+        Bool [N side side side].
+    """
     return voxelize(_meshes(made), _boxes3d(made), side)
 
 

@@ -31,32 +31,43 @@ TORSO = (
     (0.3, 1.0),
     (0.0, 1.0),
 )
-"""Hips to shoulders, radius over height, both to 1."""
+"""Profile from hips to shoulders: radius over height, both scaled to 1."""
 
 
 THIGH = 0.0675
-"""From the middle of the hips down to what one sits on, in body heights."""
+"""From the middle of the hips down to the seat, in body heights."""
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Angles in radians; pairs are (left, right)."""
+    """Joint angles in radians; pairs are (left, right)."""
 
     name: str
+    """"standing" or "sitting"."""
     lean: float
+    """Forward lean of the trunk."""
     twist: float
+    """Rotation of the trunk about the vertical axis."""
     nod: float
+    """Downward pitch of the head."""
     look: float
+    """Rotation of the head about the vertical axis."""
     raise_side: tuple[float, float]
+    """Sideways raise of the arms."""
     raise_front: tuple[float, float]
+    """Forward raise of the arms."""
     elbow: tuple[float, float]
+    """Bend of the elbows."""
     hip: tuple[float, float]
+    """Forward raise of the thighs."""
     spread: tuple[float, float]
+    """Sideways raise of the thighs."""
     knee: tuple[float, float]
+    """Bend of the knees."""
 
 
 def _arm(dice: Dice, style: str) -> tuple[float, float, float]:
-    """(sideways raise, forward raise, elbow bend) of one arm."""
+    """Return (sideways raise, forward raise, elbow bend) of one arm."""
     u = dice.uniform
     if style == "wave":
         return u(1.6, 2.4), u(-0.2, 0.2), u(0.3, 1.2)
@@ -70,7 +81,15 @@ def _arm(dice: Dice, style: str) -> tuple[float, float, float]:
 
 
 def random_pose(dice: Dice, sitting: bool) -> Pose:
-    """Arms each in a style of their own; legs together, apart, striding or sitting."""
+    """Draw a pose: each arm in a style of its own; legs together, apart, striding or sitting.
+
+    Args:
+        dice: Source of random choices.
+        sitting: Whether the person sits.
+
+    Returns:
+        The pose.
+    """
     styles = {"hang": 3.0, "wave": 1.2, "out": 1.0, "reach": 1.2, "akimbo": 0.6}
     arms = [_arm(dice, dice.weighted(styles)) for _ in range(2)]
     u = dice.uniform
@@ -100,6 +119,8 @@ def random_pose(dice: Dice, sitting: bool) -> Pose:
 
 @dataclass(frozen=True)
 class Wardrobe:
+    """Paints of skin, hair and clothes."""
+
     skin: Paint
     hair: Paint
     shirt: Paint
@@ -119,7 +140,17 @@ def _wardrobe(dice: Dice) -> Wardrobe:
 
 
 def make_person(dice: Dice, height: float, sitting: bool = False, seat: float = 0.45) -> Model:
-    """A person `height` metres tall; a sitting one has the underside of the thighs `seat` metres above the soles."""
+    """Create a person.
+
+    Args:
+        dice: Source of random choices.
+        height: Body height in metres.
+        sitting: Whether the person sits.
+        seat: Height in metres of the underside of the thighs above the soles, for a sitting person.
+
+    Returns:
+        The model.
+    """
     pose, wear = random_pose(dice, sitting), _wardrobe(dice)
     body = _Body(height, pose, wear)
     legs = body.legs(np.zeros(3))
@@ -143,14 +174,14 @@ def make_person(dice: Dice, height: float, sitting: bool = False, seat: float = 
 
 
 class _Body:
-    """Builds the parts of one person around the middle of the hips, and notes the joints on the way."""
+    """Builds the parts of one person around the middle of the hips, and collects the joints."""
 
     def __init__(self, height: float, pose: Pose, wear: Wardrobe) -> None:
         self.h, self.pose, self.wear = height, pose, wear
         self.joints: dict[str, Vec3] = {}
         self.reach: dict[str, float] = {}
 
-    def _note(self, name: str, at: Vec3, reach: float) -> None:
+    def _add_joint(self, name: str, at: Vec3, reach: float) -> None:
         self.joints[name], self.reach[name] = at, reach * self.h
 
     def legs(self, hips: Vec3) -> Builder:
@@ -164,13 +195,13 @@ class _Body:
             out.limb(hip, knee, 0.052 * h, self.wear.trousers, 0.75)
             out.limb(knee, ankle, 0.040 * h, self.wear.trousers, 0.7)
             self._shoe(out, ankle, shin)
-            self._note(f"{side}_hip", hip, 0.1)
-            self._note(f"{side}_knee", knee, 0.062)
-            self._note(f"{side}_ankle", ankle, 0.055)
+            self._add_joint(f"{side}_hip", hip, 0.1)
+            self._add_joint(f"{side}_knee", knee, 0.062)
+            self._add_joint(f"{side}_ankle", ankle, 0.055)
         return out
 
     def _shoe(self, out: Builder, ankle: Vec3, shin: Mat3) -> None:
-        """An ellipsoid that points forward and stays nearly level."""
+        """Add an ellipsoid that points forward and stays nearly level."""
         h = self.h
         forward = shin @ vec(1.0, 0.0, 0.0)
         yaw = rotation(2, float(np.arctan2(forward[1], max(forward[0], 0.3))))
@@ -211,12 +242,12 @@ class _Body:
         out.limb(elbow, wrist, 0.028 * h, wear.sleeve, 0.75)
         hand = wrist + fore @ vec(0.0, 0.0, -0.04 * h)
         out.add(ball(1), (0.024 * h, 0.03 * h, 0.045 * h), hand, wear.skin, fore)
-        self._note(f"{side}_shoulder", shoulder, 0.065)
-        self._note(f"{side}_elbow", elbow, 0.052)
-        self._note(f"{side}_wrist", wrist, 0.05)
+        self._add_joint(f"{side}_shoulder", shoulder, 0.065)
+        self._add_joint(f"{side}_elbow", elbow, 0.052)
+        self._add_joint(f"{side}_wrist", wrist, 0.05)
 
     def _head(self, out: Builder, neck: Vec3, base: Mat3) -> None:
-        """Skull, hair, ears, eyes and nose; the facial keypoints lie on the skin."""
+        """Add skull, hair, ears, eyes and nose; the facial keypoints lie on the skin."""
         h, wear = self.h, self.wear
         turn = base @ rotation(2, self.pose.look) @ rotation(1, self.pose.nod)
         middle = neck + base @ vec(0.006, 0.0, 0.035) * h + turn @ vec(0.008, 0.0, 0.06) * h
@@ -236,11 +267,11 @@ class _Body:
             out.add(ball(1), (size[0] * h, size[1] * h, size[2] * h), center, paint, turn)
             return center
 
-        self._note("nose", bump((0.060, 0.0, -0.010), (0.012, 0.008, 0.014), wear.skin), 0.025)
+        self._add_joint("nose", bump((0.060, 0.0, -0.010), (0.012, 0.008, 0.014), wear.skin), 0.025)
         bump((0.054, 0.0, -0.034), (0.006, 0.018, 0.005), lip)
         for side, sign in (("left", 1.0), ("right", -1.0)):
             eye = bump((0.050, sign * 0.020, 0.006), (0.008, 0.010, 0.008), white)
             bump((0.056, sign * 0.020, 0.006), (0.004, 0.005, 0.006), dark)
             ear = bump((-0.002, sign * 0.053, -0.006), (0.010, 0.008, 0.018), wear.skin)
-            self._note(f"{side}_eye", eye, 0.025)
-            self._note(f"{side}_ear", ear, 0.03)
+            self._add_joint(f"{side}_eye", eye, 0.025)
+            self._add_joint(f"{side}_ear", ear, 0.03)

@@ -1,6 +1,7 @@
 """Rotations and footprints.
 
 Letters: V vertices, F faces.
+
 Frames (all right-handed, metres):
   template  x forward, y left, z up: how a model is built
   world     x right, y away from the camera, z up, ground at z = 0
@@ -22,11 +23,29 @@ TEMPLATE_FROM_BOX: Mat3 = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0
 
 
 def vec(x: float, y: float, z: float) -> Vec3:
+    """Create a vector.
+
+    Args:
+        x: First coordinate.
+        y: Second coordinate.
+        z: Third coordinate.
+
+    Returns:
+        The vector.
+    """
     return np.array([x, y, z], dtype=float)
 
 
 def rotation(axis: int, angle: float) -> Mat3:
-    """Right-handed turn by `angle` radians about coordinate axis 0, 1 or 2."""
+    """Create a right-handed rotation about a coordinate axis.
+
+    Args:
+        axis: 0, 1 or 2.
+        angle: Angle in radians.
+
+    Returns:
+        The rotation matrix.
+    """
     cos, sin = math.cos(angle), math.sin(angle)
     out = np.eye(3)
     first, second = (axis + 1) % 3, (axis + 2) % 3
@@ -36,7 +55,14 @@ def rotation(axis: int, angle: float) -> Mat3:
 
 
 def rotation_between(target: Vec3) -> Mat3:
-    """A rotation that takes +z onto the direction of `target`."""
+    """Create a rotation from +z to a direction.
+
+    Args:
+        target: The direction, of any length.
+
+    Returns:
+        The rotation matrix.
+    """
     z = target / np.linalg.norm(target)
     helper = np.array([1.0, 0.0, 0.0]) if abs(z[0]) < 0.9 else np.array([0.0, 1.0, 0.0])
     x = np.cross(helper, z)
@@ -45,7 +71,15 @@ def rotation_between(target: Vec3) -> Mat3:
 
 
 def camera_rotation(pitch: float, roll: float) -> Mat3:
-    """Camera from world for a camera that looks along +y, `pitch` radians downwards, rolled clockwise."""
+    """Create the rotation, camera from world, of a camera that looks along +y.
+
+    Args:
+        pitch: Angle downwards in radians.
+        roll: Clockwise angle in radians.
+
+    Returns:
+        The rotation matrix.
+    """
     forward = np.array([0.0, math.cos(pitch), -math.sin(pitch)])
     down = np.array([0.0, -math.sin(pitch), -math.cos(pitch)])
     level = np.stack([np.array([1.0, 0.0, 0.0]), down, forward])
@@ -54,7 +88,15 @@ def camera_rotation(pitch: float, roll: float) -> Mat3:
 
 
 def footprint(points: Float[np.ndarray, "V 3"], yaw: float) -> Float[np.ndarray, "4 2"]:
-    """Corners of the smallest ground rectangle, turned by `yaw`, around `points`."""
+    """Compute the smallest rotated ground rectangle around points.
+
+    Args:
+        points: Points in the world, in metres.
+        yaw: Rotation of the rectangle in radians.
+
+    Returns:
+        Its corners.
+    """
     turn = rotation(2, yaw)[:2, :2]
     local = points[:, :2] @ turn
     low, high = local.min(0), local.max(0)
@@ -64,7 +106,16 @@ def footprint(points: Float[np.ndarray, "V 3"], yaw: float) -> Float[np.ndarray,
 
 
 def rectangles_overlap(one: Float[np.ndarray, "4 2"], two: Float[np.ndarray, "4 2"], gap: float) -> bool:
-    """Whether two rectangles come closer than `gap` (separating axis test; corners are treated as square)."""
+    """Return whether two rectangles are closer than a gap (separating axis test; corners are treated as square).
+
+    Args:
+        one: Corners of a rectangle.
+        two: Corners of the other.
+        gap: Distance in metres.
+
+    Returns:
+        True if so.
+    """
     for a, b in ((one, two), (two, one)):
         for edge in (a[1] - a[0], a[3] - a[0]):
             axis = edge / max(float(np.linalg.norm(edge)), 1e-9)

@@ -1,4 +1,4 @@
-"""What stands where: draws the objects of a scene and places them so that nothing passes through anything else."""
+"""Layout of a scene: draws its objects and places them without intersections."""
 
 from __future__ import annotations
 
@@ -33,36 +33,43 @@ SMALL = ("mug", "ball", "box", "cone", "cylinder", "ring", "crate")
 GAP = 0.06
 MOST = 9
 LIFT = 0.002
-"""Things stand this far above what carries them, metres: faces that coincide would fight for the same pixels."""
+"""Distance in metres between objects and their support: coinciding faces would compete for the same pixels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """A model in the world: world = turn @ template + place. `host`: index of what carries or shelters it, or -1."""
+    """A model in the world: world = turn @ template + place."""
 
     model: Model
+    """The model."""
     turn: Mat3
+    """Its rotation."""
     place: Vec3
+    """Its translation in metres."""
     yaw: float
+    """Its rotation about the vertical axis in radians."""
     tipped: bool = False
+    """Whether it lies tipped over."""
     host: int = -1
+    """Index of the object that carries or shelters it, -1 for none."""
 
     @cached_property
     def verts(self) -> Float[np.ndarray, "V 3"]:
-        """World, metres."""
+        """Vertices in the world, in metres."""
         return np.asarray(self.model.verts @ self.turn.T + self.place)
 
     @cached_property
     def base(self) -> Float[np.ndarray, "4 2"]:
+        """Corners of its footprint."""
         return footprint(self.verts, self.yaw)
 
 
 STEADY = ("lamp", "table", "car")
-"""Categories that seldom lie tipped over; persons never do."""
+"""Categories that are seldom tipped over; persons never are."""
 
 
 def _tip(dice: Dice, model: Model) -> Mat3:
-    """Lying on a side, a cone along its slope, or now and then caught at any angle; identity for what stays upright."""
+    """Draw a rotation: on a side, a cone along its slope, sometimes at any angle; identity for what stays upright."""
     if model.category == "person" or (model.category in STEADY and not dice.chance(0.25)):
         return np.eye(3)
     axis = dice.integer(0, 1)
@@ -76,7 +83,7 @@ def _tip(dice: Dice, model: Model) -> Mat3:
 
 
 def _stand(dice: Dice, model: Model, x: float, y: float, ground: float, tip: float) -> Placed:
-    """Upright or tipped, turned at random, its lowest point at height `ground`."""
+    """Place a model upright or tipped, with a random yaw, its lowest point at height `ground`."""
     yaw = dice.uniform(-math.pi, math.pi)
     if model.category == "person":
         yaw = -math.pi / 2 + dice.uniform(-1.4, 1.4) if dice.chance(0.8) else yaw
@@ -88,14 +95,23 @@ def _stand(dice: Dice, model: Model, x: float, y: float, ground: float, tip: flo
 
 
 class Arrangement:
-    """Grows the list of placed objects of one scene."""
+    """Adds objects to a scene.
+
+    Args:
+        dice: Source of random choices.
+        stage: The stage.
+    """
 
     def __init__(self, dice: Dice, stage: Stage) -> None:
         self.dice, self.stage = dice, stage
         self.placed: list[Placed] = []
 
     def fill(self) -> list[Placed]:
-        """Two to nine objects: persons first, then furniture, then small things on, in and under it."""
+        """Place two to nine objects: persons first, then furniture, then small objects on, in and under it.
+
+        Returns:
+            The objects.
+        """
         for category in self._wishes():
             if len(self.placed) < MOST:
                 self._add(category)
@@ -128,7 +144,7 @@ class Arrangement:
         return build(category, dice)
 
     def _spot(self, model: Model) -> tuple[float, float]:
-        """A place on the ground whose middle is in the image."""
+        """Draw a place on the ground whose middle is in the image."""
         stage, dice = self.stage, self.dice
         start = stage.near + (0.9 if model.category == "car" and model.scale > 0.6 else 0.0)
         y = start + (stage.far - start) * dice.unit() ** 1.15
@@ -138,7 +154,7 @@ class Arrangement:
         return dice.uniform(-half, half), y
 
     def _on_ground(self, model: Model) -> int:
-        """Index of the placed object, or -1 when no free spot turned up."""
+        """Place a model; return its index, or -1 when no free spot was drawn."""
         for _ in range(12):
             x, y = self._spot(model)
             candidate = _stand(self.dice, model, x, y, 0.0, tip=0.28)
@@ -160,7 +176,7 @@ class Arrangement:
         return bool(low[0] > left and high[0] < right and high[1] < back and high[2] < height)
 
     def _seat(self) -> bool:
-        """A person on a new chair or box."""
+        """Place a person on a new chair or box."""
         dice = self.dice
         host = build(dice.pick(("chair", "chair", "box")), dice, 1.05)
         if host.top is None:
@@ -182,12 +198,12 @@ class Arrangement:
         return True
 
     def _hits(self, candidate: Placed, but: int, gap: float = GAP) -> bool:
-        """Whether it comes too near to something that touches the ground, other than object `but`."""
+        """Return whether a candidate is too near to an object on the ground, other than object `but`."""
         grounded = (o for i, o in enumerate(self.placed) if i != but and (o.host < 0 or o.model.category == "person"))
         return any(rectangles_overlap(candidate.base, other.base, gap) for other in grounded)
 
     def _nest(self, category: str) -> bool:
-        """On, in or under something that stands upright."""
+        """Place an object on, in or under an upright one."""
         hosts = [i for i, host in enumerate(self.placed) if not host.tipped and self._rests(host)]
         for index in self.dice.shuffled(hosts)[:3]:
             for rest in self.dice.shuffled(self._rests(self.placed[index])):
@@ -223,7 +239,7 @@ class Arrangement:
         return float(max(high[0] - low[0], high[1] - low[1]))
 
     def _fitting(self, category: str, room: float, rest: Rest, inside: bool) -> Model | None:
-        """A model of `category` small enough for the rest, None when that would make it tiny."""
+        """Return a model small enough for the rest, None when that would make it tiny."""
         dice = self.dice
         if inside and category not in ("ball", "mug", "cylinder", "cone", "box", "ring"):
             return None
@@ -237,7 +253,7 @@ class Arrangement:
         return build(category, dice, scale) if scale > (0.35 if inside else 0.55) else None
 
     def _rests_freely(self, candidate: Placed, host: Placed, rest: Rest, inside: bool) -> bool:
-        """Fits the rest's rectangle, the height above it, and keeps off what already rests on the same host."""
+        """Return whether a candidate fits the rest and is clear of other objects on the same host."""
         local = (candidate.verts - host.place) @ host.turn
         low, high = local.min(0), local.max(0)
         fits = (
@@ -254,5 +270,13 @@ class Arrangement:
 
 
 def arrange(dice: Dice, stage: Stage) -> list[Placed]:
-    """The objects of one scene; hosts come before what they carry."""
+    """Draw and place the objects of one scene.
+
+    Args:
+        dice: Source of random choices.
+        stage: The stage.
+
+    Returns:
+        The objects; hosts precede what they carry.
+    """
     return Arrangement(dice, stage).fill()

@@ -15,13 +15,27 @@ Color = tuple[int, int, int]
 
 
 def hue(index: int) -> Color:
-    """Well separated bright colors (steps of the golden ratio round the color wheel)."""
+    """Return well separated bright colors (steps of the golden ratio around the color wheel).
+
+    Args:
+        index: Number of the color.
+
+    Returns:
+        The color.
+    """
     red, green, blue = colorsys.hsv_to_rgb((index * 0.618034) % 1.0, 0.75, 1.0)
     return int(red * 255), int(green * 255), int(blue * 255)
 
 
 def annotated(scene: SyntheticScene) -> Image.Image:
-    """The image with masks, boxes, names and skeletons."""
+    """Draw masks, boxes, names and skeletons over the image.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        The drawing.
+    """
     shown = scene.image.astype(np.float32)
     for index, mask in enumerate(scene.masks):
         shown[mask] = shown[mask] * 0.6 + np.array(hue(index)) * 0.4
@@ -35,7 +49,7 @@ def annotated(scene: SyntheticScene) -> Image.Image:
 
 
 def _draw_skeleton(draw: ImageDraw.ImageDraw, points: np.ndarray) -> None:
-    """Bones between labelled joints; visible joints are green, hidden ones red. `points` is [K 3]."""
+    """Draw limbs between labelled joints; visible joints are green, hidden ones red. `points` is [K 3]."""
     for a, b in SKELETON:
         if points[a, 2] and points[b, 2]:
             draw.line((*points[a, :2], *points[b, :2]), fill=(255, 255, 0))
@@ -45,7 +59,16 @@ def _draw_skeleton(draw: ImageDraw.ImageDraw, points: np.ndarray) -> None:
 
 
 def sheet(scenes: list[SyntheticScene], columns: int = 6, plain: bool = False) -> Image.Image:
-    """The scenes side by side, annotated unless `plain`."""
+    """Draw scenes side by side.
+
+    Args:
+        scenes: The scenes.
+        columns: Scenes per row.
+        plain: Whether to omit the labels.
+
+    Returns:
+        The drawing.
+    """
     tiles = [Image.fromarray(scene.image) if plain else annotated(scene) for scene in scenes]
     width, height = tiles[0].size
     rows = -(-len(tiles) // columns)
@@ -56,6 +79,7 @@ def sheet(scenes: list[SyntheticScene], columns: int = 6, plain: bool = False) -
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description="Draw a contact sheet of synthetic scenes.")
     parser.add_argument("out", help="image to write")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""Unit meshes that every model is made of, each built once with trimesh.
+"""Unit meshes of which every model is made, each created once with trimesh.
 
 Letters: V vertices, F faces.
 """
@@ -14,23 +14,26 @@ import trimesh
 from jaxtyping import Float, Int
 
 SECTIONS = 28
-"""Sides of a round shape: enough that its outline looks smooth at 320 pixels."""
+"""Sides of a round shape: enough for a smooth outline at 320 pixels."""
 
 CREASE = math.cos(math.radians(42))
-"""Faces that meet at a sharper angle than this keep their edge when shaded."""
+"""Cosine of the angle between faces above which their edge stays sharp when shaded."""
 
 
 @dataclass(frozen=True, eq=False)
 class Primitive:
-    """A closed or open shell: vertices, faces and the shading normal at each face's corners."""
+    """A closed or open shell."""
 
     verts: Float[np.ndarray, "V 3"]
+    """Vertices."""
     faces: Int[np.ndarray, "F 3"]
+    """Vertex indices of each face."""
     normals: Float[np.ndarray, "F 3 3"]
+    """Shading normals at the corners of each face."""
 
 
 def _corner_normals(mesh: trimesh.Trimesh) -> Float[np.ndarray, "F 3 3"]:
-    """Mean of the neighboring faces' normals, weighted by their angle, left out beyond a crease."""
+    """Return the mean of the neighboring faces' normals, weighted by their angle, excluding those beyond a crease."""
     flat = np.asarray(mesh.face_normals)
     out = np.repeat(flat[:, None], 3, axis=1)
     around: dict[int, list[tuple[int, int]]] = {}
@@ -56,38 +59,79 @@ def _primitive(mesh: trimesh.Trimesh) -> Primitive:
 
 @cache
 def box() -> Primitive:
-    """Cube of side 1 around the origin."""
+    """Create a cube of side 1 around the origin.
+
+    Returns:
+        The mesh.
+    """
     return _primitive(trimesh.creation.box((1.0, 1.0, 1.0)))
 
 
 @cache
 def ball(detail: int = 3) -> Primitive:
-    """Sphere of radius 1 around the origin."""
+    """Create a sphere of radius 1 around the origin.
+
+    Args:
+        detail: Number of subdivisions.
+
+    Returns:
+        The mesh.
+    """
     return _primitive(trimesh.creation.icosphere(subdivisions=detail))
 
 
 @cache
 def lathe(profile: tuple[tuple[float, float], ...], sections: int = SECTIONS) -> Primitive:
-    """The surface that (radius, height) points, listed from the bottom outside up, sweep about the z axis."""
+    """Create a surface of revolution about the z axis.
+
+    Args:
+        profile: (radius, height) points, from the bottom outside up.
+        sections: Sides of its outline.
+
+    Returns:
+        The mesh.
+    """
     return _primitive(trimesh.creation.revolve(np.array(profile), sections=sections))
 
 
 @cache
 def frustum(top: float = 1.0, sections: int = SECTIONS) -> Primitive:
-    """Radius 1 at z = 0 to `top` at z = 1, closed; 1 gives a cylinder and 0 a cone."""
+    """Create a closed frustum from z = 0 to z = 1 with radius 1 at the bottom.
+
+    Args:
+        top: Radius at the top; 1 gives a cylinder and 0 a cone.
+        sections: Sides of its outline.
+
+    Returns:
+        The mesh.
+    """
     profile = ((0.0, 0.0), (1.0, 0.0), (top, 1.0), (0.0, 1.0))
     return lathe(profile if top > 0 else profile[:3], sections)
 
 
 @cache
 def ring(thickness: float) -> Primitive:
-    """Torus about z: radius 1 to the middle of a tube of radius `thickness`."""
+    """Create a torus about z with radius 1 to the middle of the tube.
+
+    Args:
+        thickness: Radius of the tube.
+
+    Returns:
+        The mesh.
+    """
     return _primitive(trimesh.creation.torus(1.0, thickness, major_sections=36, minor_sections=16))
 
 
 @cache
 def half_ring(thickness: float) -> Primitive:
-    """The half of `ring` with x >= 0, open at its two ends: a handle."""
+    """Create the half of `ring` with x >= 0, open at its two ends: a handle.
+
+    Args:
+        thickness: Radius of the tube.
+
+    Returns:
+        The mesh.
+    """
     turns, sides = 13, 10
     along = np.linspace(-math.pi / 2, math.pi / 2, turns)[:, None]
     about = np.linspace(0, 2 * math.pi, sides, endpoint=False)[None]
@@ -103,7 +147,16 @@ def half_ring(thickness: float) -> Primitive:
 
 @cache
 def wedge(front: float, back: float, side: float) -> Primitive:
-    """Unit cube whose top face is drawn in by fractions of its length and width: a car's cabin."""
+    """Create a unit cube whose top face is drawn in: a car's cabin.
+
+    Args:
+        front: Part of the length at the front.
+        back: Part of the length at the back.
+        side: Part of the width.
+
+    Returns:
+        The mesh.
+    """
     mesh = trimesh.creation.box((1.0, 1.0, 1.0))
     verts = np.array(mesh.vertices)
     top = verts[:, 2] > 0

@@ -1,4 +1,4 @@
-"""Which objects stand how to each other, from the geometry alone.
+"""Relations between objects, from the geometry alone.
 
 Letters: N objects. "Middle" is the center of an object's oriented 3D box.
 
@@ -6,7 +6,7 @@ The rules, for subject A and object B:
   on           straight below A's contact point, B is met within TOUCH of it, and A is not inside B. The contact point
                is A's lowest height under its middle; for a sitting person it is the seat.
   inside       as for on, but B has a cavity, stands upright, and the contact point is below its rim.
-  under        straight above the middle of A's top, the first thing that is not A is B.
+  under        straight above the middle of A's top, the first object other than A is B.
   near         neither carries the other, heights overlap, and their ground rectangles are less than CLOSE apart.
   left of, right of, in front of, behind
                neither is on, inside or under the other, the middles are within REACH on the ground plane and at least
@@ -34,28 +34,44 @@ REACH = 2.5
 APART = 0.25
 CLEARLY = 1.2
 SKIN = 0.02
-"""Probes start this far inside the object, so that sinking in a little does not matter."""
+"""Depth in metres at which probes start inside the object, so that small intersections do not matter."""
 
 
 @dataclass(frozen=True)
 class Contact:
-    """What an object rests on: an object's index, GROUND, or NOTHING."""
+    """The support of an object."""
 
     support: int
+    """Index of an object, GROUND or NOTHING."""
     height: float
+    """Height of the contact in metres."""
 
 
 GROUND, NOTHING = -1, -2
 
 
 def middle_world(placed: Placed) -> Vec3:
-    """Center of the oriented box, world."""
+    """Return the center of an object's oriented box.
+
+    Args:
+        placed: The object.
+
+    Returns:
+        Point in the world, in metres.
+    """
     low, high = placed.model.extent
     return np.asarray(placed.turn @ ((low + high) / 2) + placed.place)
 
 
 def contact_point(placed: Placed) -> Vec3:
-    """Where the object's weight rests, world."""
+    """Return the point on which an object's weight rests.
+
+    Args:
+        placed: The object.
+
+    Returns:
+        Point in the world, in metres.
+    """
     if placed.model.seat is not None:
         return np.asarray(placed.turn @ placed.model.seat + placed.place)
     point = middle_world(placed)
@@ -64,7 +80,10 @@ def contact_point(placed: Placed) -> Vec3:
 
 
 def _probe(renderer: Renderer, index: int, start: Vec3, upwards: bool) -> tuple[int, float]:
-    """First owner other than object `index` straight up or down from `start` (world), and how far; -1 for none."""
+    """Return the first owner other than object `index` straight up or down from `start` (world), and its distance.
+
+    The owner is -1 where there is none.
+    """
     direction = renderer.rotation[:, 2] * (1.0 if upwards else -1.0)
     origin = renderer.stage.view.rotation @ (start - renderer.stage.view.position)
     gone = 0.0
@@ -80,7 +99,15 @@ def _probe(renderer: Renderer, index: int, start: Vec3, upwards: bool) -> tuple[
 
 
 def contact(renderer: Renderer, index: int) -> Contact:
-    """What object `index` rests on."""
+    """Determine the support of an object.
+
+    Args:
+        renderer: The scene.
+        index: Index of the object.
+
+    Returns:
+        Its support.
+    """
     point = contact_point(renderer.objects[index])
     owner, gap = _probe(renderer, index, point + vec(0.0, 0.0, SKIN), upwards=False)
     if owner < 0 or gap > SKIN + TOUCH:
@@ -89,7 +116,15 @@ def contact(renderer: Renderer, index: int) -> Contact:
 
 
 def ground_below(renderer: Renderer, index: int) -> str | None:
-    """Name of the stuff that object `index` stands on, None when it is carried."""
+    """Return the stuff that an object stands on.
+
+    Args:
+        renderer: The scene.
+        index: Index of the object.
+
+    Returns:
+        Name of the stuff, None for an object on another one.
+    """
     placed, stage = renderer.objects[index], renderer.stage
     if contact(renderer, index).support != GROUND:
         return None
@@ -100,14 +135,14 @@ def ground_below(renderer: Renderer, index: int) -> str | None:
 
 
 def _holds(host: Placed, height: float) -> bool:
-    """Whether something that rests at `height` is inside `host`."""
+    """Return whether an object that rests at `height` is inside `host`."""
     if host.model.cavity is None or host.tipped:
         return False
     return height < float(host.verts[:, 2].max()) - TOUCH
 
 
 def _above(renderer: Renderer, index: int) -> int:
-    """The object straight above the middle of another's top, or -1."""
+    """Return the object straight above the middle of another's top, or -1."""
     placed = renderer.objects[index]
     start = middle_world(placed)
     start[2] = placed.verts[:, 2].max() - SKIN
@@ -116,7 +151,7 @@ def _above(renderer: Renderer, index: int) -> int:
 
 
 def _vertical(renderer: Renderer) -> set[tuple[int, str, int]]:
-    """on, inside and under."""
+    """Return relations on, inside and under."""
     out = set()
     for index in range(len(renderer.objects)):
         below = contact(renderer, index)
@@ -130,7 +165,7 @@ def _vertical(renderer: Renderer) -> set[tuple[int, str, int]]:
 
 
 def _sideways(a: Float[np.ndarray, "3"], b: Float[np.ndarray, "3"]) -> str | None:
-    """left of, right of, in front of or behind for middles `a` and `b` in the camera frame, if clear."""
+    """Return left of, right of, in front of or behind for middles `a` and `b` in the camera frame, if clear."""
     across, deep = b[0] - a[0], b[2] - a[2]
     if np.hypot(across, deep) > REACH:
         return None
@@ -148,10 +183,17 @@ def _near(a: Placed, b: Placed) -> bool:
 
 
 def relations(renderer: Renderer) -> tuple[tuple[int, str, int], ...]:
-    """All (subject, predicate, object) that hold, sorted by subject, object and predicate."""
+    """Determine all relations between objects.
+
+    Args:
+        renderer: The scene.
+
+    Returns:
+        (subject, predicate, object), sorted by subject, object and predicate.
+    """
     objects = renderer.objects
-    found = _vertical(renderer)
-    stacked = {(a, b) for a, _, b in found} | {(b, a) for a, _, b in found}
+    triples = _vertical(renderer)
+    stacked = {(a, b) for a, _, b in triples} | {(b, a) for a, _, b in triples}
     middles = [box3d(renderer.stage, placed)[0] for placed in objects]
     for a in range(len(objects)):
         for b in range(len(objects)):
@@ -159,7 +201,7 @@ def relations(renderer: Renderer) -> tuple[tuple[int, str, int], ...]:
                 continue
             direction = _sideways(middles[a], middles[b])
             if direction is not None:
-                found.add((a, direction, b))
+                triples.add((a, direction, b))
             if _near(objects[a], objects[b]):
-                found.add((a, "near", b))
-    return tuple(sorted(found, key=lambda row: (row[0], row[2], PREDICATES.index(row[1]))))
+                triples.add((a, "near", b))
+    return tuple(sorted(triples, key=lambda row: (row[0], row[2], PREDICATES.index(row[1]))))

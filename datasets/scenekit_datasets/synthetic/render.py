@@ -1,9 +1,8 @@
-"""From placed objects to what rays from the camera meet.
+"""Ray casting of placed objects from the camera.
 
-Letters: P rays, T triangles, N objects, V vertices, F faces of one solid.
-Owners of triangles: 0..N-1 objects, N ground, N+1 walls and ceiling; a ray that meets nothing sees the sky.
-Points, normals and rays are in the camera frame, in single precision, and coordinates first ([3 P]), which NumPy
-works on several times faster than on rows of three.
+Letters: P rays, T triangles, N objects, V vertices, F faces of one solid. Owners of triangles: 0..N-1 objects, N
+ground, N+1 walls and ceiling; a ray without a hit shows the sky. Points, normals and rays are in the camera frame, in
+single precision, and coordinates first ([3 P]), which is several times faster in NumPy than rows of three.
 """
 
 from __future__ import annotations
@@ -19,22 +18,35 @@ from scenekit_datasets.synthetic.stage import Stage
 from scenekit_datasets.synthetic.tracer import Hits, Tracer
 
 FAR = 600.0
-"""Half the side of the outdoor ground, metres: its edge is within a pixel of the horizon."""
+"""Half the side of the outdoor ground in metres: its edge is within a pixel of the horizon."""
 
 
 @dataclass(frozen=True)
 class Solid:
-    """Triangles of one object or surface: vertices, faces and corner normals in the camera frame, paint per face."""
+    """Triangles of one object or surface, in the camera frame."""
 
     verts: Float[np.ndarray, "V 3"]
+    """Vertices in metres."""
     faces: Int[np.ndarray, "F 3"]
+    """Vertex indices of each face."""
     normals: Float[np.ndarray, "F 3 3"]
+    """Normals at the corners of each face."""
     face_paint: Int[np.ndarray, " F"]
+    """Paint of each face."""
     paints: tuple[Paint, ...]
+    """The paints."""
 
 
 def object_solid(stage: Stage, placed: Placed) -> Solid:
-    """The object's triangles as the camera sees them."""
+    """Transform an object to the camera frame.
+
+    Args:
+        stage: The stage.
+        placed: The object.
+
+    Returns:
+        Its triangles.
+    """
     view, model = stage.view, placed.model
     verts = (placed.verts - view.position) @ view.rotation.T
     normals = model.normals @ (view.rotation @ placed.turn).T
@@ -42,7 +54,7 @@ def object_solid(stage: Stage, placed: Placed) -> Solid:
 
 
 def _quads(stage: Stage, corners: list[list[tuple[float, float, float]]]) -> Solid:
-    """World quads as a solid."""
+    """Create a solid of quads in the world."""
     view = stage.view
     verts = (np.array(corners).reshape(-1, 3) - view.position) @ view.rotation.T
     faces = np.concatenate(
@@ -56,14 +68,28 @@ def _quads(stage: Stage, corners: list[list[tuple[float, float, float]]]) -> Sol
 
 
 def ground_solid(stage: Stage) -> Solid:
-    """The floor of the room, or open ground to the horizon."""
+    """Create the floor of the room, or open ground to the horizon.
+
+    Args:
+        stage: The stage.
+
+    Returns:
+        Its triangles.
+    """
     left, right, back = stage.walls[:3] if stage.walls else (-FAR, FAR, FAR)
     front = -3.0 if stage.walls else -5.0
     return _quads(stage, [[(left, front, 0.0), (right, front, 0.0), (right, back, 0.0), (left, back, 0.0)]])
 
 
 def wall_solid(stage: Stage) -> Solid:
-    """Four walls and a ceiling."""
+    """Create four walls and a ceiling.
+
+    Args:
+        stage: The stage, indoors.
+
+    Returns:
+        Their triangles.
+    """
     assert stage.walls is not None
     left, right, back, top = stage.walls
     front = -3.0
@@ -81,21 +107,38 @@ def wall_solid(stage: Stage) -> Solid:
 
 @dataclass(frozen=True)
 class Surface:
-    """What P rays see, before light. `paint` indexes the renderer's table; sky rows hold zeros."""
+    """The surfaces that P rays hit, before shading; rays to the sky hold zeros."""
 
     owner: Int[np.ndarray, " P"]
+    """Owner of the surface, -1 for the sky."""
     paint: Int[np.ndarray, " P"]
+    """Index into the renderer's paints."""
     depth: Float[np.ndarray, " P"]
+    """Metres along z."""
     point: Float[np.ndarray, "3 P"]
+    """Point of the hit."""
     normal: Float[np.ndarray, "3 P"]
+    """Unit normal towards the camera."""
 
     def part(self, rows: slice) -> Surface:
-        """The same of some rays."""
+        """Select rays.
+
+        Args:
+            rows: The rays.
+
+        Returns:
+            Their surfaces.
+        """
         return Surface(self.owner[rows], self.paint[rows], self.depth[rows], self.point[:, rows], self.normal[:, rows])
 
 
 class Renderer:
-    """One scene, ready to be looked at along any rays from the camera."""
+    """One scene, prepared for ray casting from the camera.
+
+    Args:
+        stage: The stage.
+        objects: The objects.
+    """
 
     def __init__(self, stage: Stage, objects: list[Placed]) -> None:
         self.stage, self.objects = stage, objects
@@ -117,18 +160,25 @@ class Renderer:
         self.tracer = Tracer(np.concatenate([s.verts for s in everything]), self.faces)
 
     def surface(self, rays: Float[np.ndarray, "3 P"]) -> Surface:
-        """First surfaces along rays from the camera; rays have z = 1, so distance is depth."""
+        """Find the first surfaces on rays from the camera.
+
+        Args:
+            rays: Rays with z = 1, so that distance is depth.
+
+        Returns:
+            The surface on each ray.
+        """
         hits = self.tracer.first(np.zeros_like(rays), rays)
-        seen = hits.triangle >= 0
-        tri = np.where(seen, hits.triangle, 0)
-        depth = np.where(seen, hits.distance, np.float32(0))
+        is_hit = hits.triangle >= 0
+        tri = np.where(is_hit, hits.triangle, 0)
+        depth = np.where(is_hit, hits.distance, np.float32(0))
         normal = self._normal(hits, tri)
         normal *= np.where(dot(normal, rays) > 0, np.float32(-1), np.float32(1))
-        owner = np.where(seen, self.owners[tri], -1)
+        owner = np.where(is_hit, self.owners[tri], -1)
         return Surface(owner, self.face_paint[tri], depth, rays * depth, normal)
 
     def _normal(self, hits: Hits, tri: Int[np.ndarray, " P"]) -> Float[np.ndarray, "3 P"]:
-        """The corner normals blended at the hit; ground and walls are flat, so one corner will do there."""
+        """Interpolate the corner normals at the hit; ground and walls are flat, so that one corner suffices."""
         normal = self.flat[:, tri]
         rows = np.flatnonzero(tri < self.curved)
         corners = self.normals[tri[rows]]
@@ -138,19 +188,41 @@ class Renderer:
         return normal
 
     def world(self, points: Float[np.ndarray, "3 P"]) -> Float[np.ndarray, "3 P"]:
-        """Camera to world."""
+        """Transform points from the camera frame to the world.
+
+        Args:
+            points: Points in the camera frame.
+
+        Returns:
+            Points in the world.
+        """
         out: Float[np.ndarray, "3 P"] = self.rotation.T @ points + self.position[:, None]
         return out
 
 
 def dot(one: Float[np.ndarray, "3 P"], two: Float[np.ndarray, "3 P"]) -> Float[np.ndarray, " P"]:
-    """Inner products, written out because NumPy is slow at summing three rows."""
+    """Compute inner products, written out because NumPy is slow at summing three rows.
+
+    Args:
+        one: Vectors.
+        two: Vectors.
+
+    Returns:
+        Products.
+    """
     out: Float[np.ndarray, " P"] = one[0] * two[0] + one[1] * two[1] + one[2] * two[2]
     return out
 
 
 def unit(vectors: Float[np.ndarray, "3 P"]) -> Float[np.ndarray, "3 P"]:
-    """The same directions with length 1; zero stays zero."""
+    """Normalize vectors; zero stays zero.
+
+    Args:
+        vectors: Vectors.
+
+    Returns:
+        Vectors of length 1.
+    """
     out: Float[np.ndarray, "3 P"] = vectors / (np.sqrt(dot(vectors, vectors)) + np.float32(1e-20))
     return out
 
@@ -161,7 +233,17 @@ def pixel_rays(
     rows: Int[np.ndarray, " P"] | None = None,
     shift: tuple[float, float] = (0.0, 0.0),
 ) -> Float[np.ndarray, "3 P"]:
-    """Rays (z = 1) through pixel centers, all in raster order or the given flat indices, moved by `shift` pixels."""
+    """Create rays (z = 1) through pixel centers.
+
+    Args:
+        size: (height, width) of the image in pixels.
+        focal: Focal length in pixels.
+        rows: Flat indices of the pixels; all in raster order, if None.
+        shift: Offset in pixels.
+
+    Returns:
+        The rays.
+    """
     height, width = size
     flat = np.arange(height * width) if rows is None else rows
     x = (flat % width + 0.5 + shift[0] - width / 2) / focal

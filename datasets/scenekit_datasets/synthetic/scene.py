@@ -1,4 +1,4 @@
-"""The fully labelled scene and the function that makes scene `index` of seed `seed`.
+"""The fully labelled scene, and the function that generates scene `index` of seed `seed`.
 
 Letters: N objects, H x W pixels, K keypoints, R relations, Q phrase regions.
 """
@@ -24,65 +24,83 @@ from scenekit_datasets.synthetic.tracer import require_embree
 from scenekit_datasets.synthetic.vocabulary import PREDICATES
 
 VERSION = 1
-"""Goes up whenever the same (seed, index) would give another scene; part of the name of cached files."""
+"""Is increased whenever the same (seed, index) would give another scene; part of the name of cached files."""
 
 SMALLEST = 40 / (240 * 320)
-"""An object that shows less than this part of the image is taken out of the scene (40 pixels of 240 x 320)."""
+"""Objects that show less than this part of the image are removed from the scene (40 pixels of 240 x 320)."""
 
 FEWEST = 2
 
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """Vertices in the camera frame (metres) and triangles of one object, hidden parts included."""
+    """Mesh of one object, hidden parts included."""
 
     verts: Float[np.ndarray, "V 3"]
+    """Vertices in the camera frame, in metres."""
     faces: Int[np.ndarray, "F 3"]
+    """Vertex indices of each face."""
 
 
 @dataclass(frozen=True, eq=False)
 class SyntheticScene:
-    """An image with every kind of label. Boxes are half-open xyxy pixels; K = intrinsics with pixel centers at +0.5.
+    """An image with every kind of label.
 
-    `instance` holds the object index or -1 for each pixel; `semantic` indexes vocabulary.CLASSES; `depth` is z in
-    metres, 0 for the sky. `attributes` index vocabulary.ATTRIBUTES; rows of `relations` are (subject, predicate,
-    object) with the predicate an index into vocabulary.PREDICATES; `captions` describe the objects.
-
-    `box_sizes` are (width, height, length) in metres. The box frame has x along the length (forward), y along the
-    height (down) and z along the width (left); `box_rotations` are camera from box. `amodal` masks include what other
-    objects hide, not what lies outside the image.
+    Boxes are half-open xyxy pixels. The frame of 3D boxes has x along the length (forward), y along the height (down)
+    and z along the width (left).
     """
 
     seed: int
+    """Seed of the scene."""
     index: int
+    """Index of the scene."""
     image: UInt8[np.ndarray, "H W 3"]
+    """The image."""
     intrinsics: Mat3
+    """K in pixels, with pixel centers at +0.5."""
     labels: Int[np.ndarray, " N"]
+    """Indices into vocabulary.THINGS."""
     boxes: Float[np.ndarray, "N 4"]
+    """Boxes of the visible pixels."""
     instance: Int[np.ndarray, "H W"]
+    """Object of each pixel, -1 for none."""
     semantic: UInt8[np.ndarray, "H W"]
+    """Index into vocabulary.CLASSES of each pixel."""
     panoptic: Int[np.ndarray, "H W"]
+    """Segment of each pixel."""
     segments: tuple[Segment, ...]
+    """The segments."""
     depth: Float[np.ndarray, "H W"]
+    """Metres along z, 0 for the sky."""
     keypoints: Float[np.ndarray, "N K 3"]
+    """x, y in pixels and visibility."""
     attributes: tuple[tuple[int, ...], ...]
+    """Indices into vocabulary.ATTRIBUTES of each object."""
     relations: Int[np.ndarray, "R 3"]
+    """(subject, predicate, object), the predicate an index into vocabulary.PREDICATES."""
     captions: tuple[tuple[str, ...], ...]
+    """Captions of each object."""
     phrases: tuple[Phrase, ...]
+    """Described regions."""
     box_centers: Float[np.ndarray, "N 3"]
+    """Centers of 3D boxes in the camera frame, in metres."""
     box_sizes: Float[np.ndarray, "N 3"]
+    """(width, height, length) of 3D boxes in metres."""
     box_rotations: Float[np.ndarray, "N 3 3"]
+    """Rotations of 3D boxes, camera from box."""
     meshes: tuple[Mesh, ...]
+    """Mesh of each object."""
     amodal: Bool[np.ndarray, "N H W"] | None
+    """Masks that include what other objects hide, not what lies outside the image; None unless requested."""
 
     @property
     def masks(self) -> Bool[np.ndarray, "N H W"]:
-        """What is visible of each object."""
+        """Masks of the visible pixels of each object."""
         return np.asarray(self.instance[None] == np.arange(len(self.labels))[:, None, None])
 
 
 def _without(objects: list[Placed], hidden: set[int]) -> list[Placed]:
-    """The objects less the hidden ones and all that rests on them, hosts renumbered."""
+    """Remove hidden objects and all that rests on them, and renumber hosts."""
     gone = set(hidden)
     for index, placed in enumerate(objects):
         if placed.host in gone:
@@ -93,7 +111,7 @@ def _without(objects: list[Placed], hidden: set[int]) -> list[Placed]:
 
 
 def _settle(stage: Stage, objects: list[Placed], size: tuple[int, int]) -> tuple[Renderer, Surface]:
-    """Take out what hardly shows until everything that is there shows."""
+    """Remove objects that are hardly visible until all remaining ones are visible."""
     rays = pixel_rays(size, stage.view.focal * size[1])
     while True:
         renderer = Renderer(stage, objects)
@@ -106,7 +124,19 @@ def _settle(stage: Stage, objects: list[Placed], size: tuple[int, int]) -> tuple
 
 
 def compose(seed: int, index: int, size: tuple[int, int] = (240, 320)) -> tuple[Renderer, Surface]:
-    """The scene's geometry and what its pixel centers see; at least two objects show."""
+    """Create the geometry of a scene with at least two visible objects.
+
+    Args:
+        seed: Seed of the scene.
+        index: Index of the scene.
+        size: (height, width) of the image in pixels.
+
+    Returns:
+        (scene, surfaces at the pixel centers).
+
+    Raises:
+        InputError: If embree is missing.
+    """
     require_embree()
     attempt = 0
     while True:
@@ -119,10 +149,19 @@ def compose(seed: int, index: int, size: tuple[int, int] = (240, 320)) -> tuple[
 
 
 def generate(seed: int, index: int, size: tuple[int, int] = (240, 320), amodal: bool = False) -> SyntheticScene:
-    """Scene `index` of seed `seed` as an image of `size` (height, width) pixels with all labels.
+    """Generate a scene with all labels; the same arguments give the same scene on every machine.
 
-    The same arguments give the same scene on every machine. Amodal masks cost a rendering an object and are None
-    unless asked for. Raises InputError when embree is missing.
+    Args:
+        seed: Seed of the scene.
+        index: Index of the scene.
+        size: (height, width) of the image in pixels.
+        amodal: Whether to compute amodal masks, which costs one rendering per object.
+
+    Returns:
+        The scene.
+
+    Raises:
+        InputError: If embree is missing.
     """
     renderer, surface = compose(seed, index, size)
     stage, objects = renderer.stage, renderer.objects

@@ -1,6 +1,6 @@
-"""Light: colors of what the rays meet, and the finished image with smooth edges.
+"""Shading: colors along rays, and the anti-aliased image.
 
-Letters: P rays, R rows of them. Coordinates and colors first ([3 P]), single precision, linear light unless said.
+Letters: P rays, R rows of them. Coordinates and colors first ([3 P]), single precision, linear light unless noted.
 """
 
 from __future__ import annotations
@@ -16,17 +16,22 @@ from scenekit_datasets.synthetic.textures import linear
 Rays = Float[np.ndarray, "3 P"]
 
 SUBPIXELS = ((-0.34, -0.12), (0.27, -0.27), (0.07, 0.39))
-"""Sample offsets for edge pixels."""
+"""Sample offsets for edge pixels, in pixels."""
 
 BLOCK = 16384
-"""Rays shaded at a time, so that what is worked on stays in the processor's cache."""
+"""Rays shaded at a time, so that the data stay in the processor's cache."""
 
 EXPONENT = 48
-"""Blinn-Phong's: highlights of painted things."""
+"""Blinn-Phong exponent of highlights."""
 
 
 class Shader:
-    """Colors along rays for one scene; `pixel` is the angle a pixel covers, 1 / focal length in pixels."""
+    """Computes colors along rays of one scene.
+
+    Args:
+        renderer: The scene.
+        pixel: Angle that a pixel covers: 1 / focal length in pixels.
+    """
 
     def __init__(self, renderer: Renderer, pixel: float) -> None:
         self.renderer, self.stage, self.pixel = renderer, renderer.stage, np.float32(pixel)
@@ -37,7 +42,15 @@ class Shader:
         self.patterned = [(i, paint) for i, paint in enumerate(paints) if paint.pattern]
 
     def colors(self, rays: Rays, surface: Surface) -> Rays:
-        """Linear light along the rays."""
+        """Compute linear light along rays.
+
+        Args:
+            rays: The rays.
+            surface: The surfaces that they hit.
+
+        Returns:
+            Colors.
+        """
         blocks = [slice(start, start + BLOCK) for start in range(0, rays.shape[1], BLOCK)]
         return np.concatenate([self._block(rays[:, block], surface.part(block)) for block in blocks], axis=1)
 
@@ -52,7 +65,7 @@ class Shader:
         return base
 
     def _albedo(self, rays: Rays, s: Surface) -> Rays:
-        """Color before light; the sky's is final."""
+        """Compute the color before lighting; the sky's is final."""
         out = self.base[:, s.paint]
         self._add_patterns(out, s)
         ground = self.renderer.ground
@@ -82,7 +95,7 @@ class Shader:
             out[:, rows] += (linear(paint.second) - out[:, rows]) * weight.astype(np.float32)
 
     def _lit(self, rays: Rays, s: Surface, base: Rays) -> Rays:
-        """Ambient light from above and below, every lamp's diffuse and specular part, glow and haze."""
+        """Add ambient light from above and below, every lamp's diffuse and specular part, glow and haze."""
         above, below = (np.asarray(c, dtype=np.float32)[:, None] for c in self.stage.ambient)
         up = self.renderer.rotation[:, 2] @ s.normal
         light = below + (above - below) * (np.float32(0.5) + np.float32(0.5) * up)
@@ -98,7 +111,7 @@ class Shader:
         return np.asarray(lit)
 
     def _toward(self, lamp: Light, point: Rays) -> tuple[Rays, Float[np.ndarray, " P"]]:
-        """Vector from each point to the lamp, and its strength there: power / (1.5 + distance^2) for near lamps."""
+        """Return the vector from each point to a lamp, and its strength: power / (1.5 + distance^2) for near lamps."""
         place = np.asarray(lamp.place, dtype=np.float32)
         if lamp.far:
             aim = (self.renderer.rotation @ place / np.linalg.norm(place))[:, None]
@@ -124,29 +137,46 @@ class Shader:
         spark[:, rows] += lobe * (strength[rows] * shine[rows]) * color
 
     def _shadowed(self, s: Surface, rows: Int[np.ndarray, " R"], ray: Rays) -> Bool[np.ndarray, " R"]:
-        """Whether something stands between; starts off the surface by more than single precision loses."""
+        """Return which points are in shadow; rays start off the surface by more than the error of single precision."""
         point = s.point[:, rows]
         start = point + s.normal[:, rows] * (np.float32(2e-3) * (1 + point[2] * np.float32(0.3)))
         return self.renderer.tracer.blocked(start, ray[:, rows])
 
 
 def edges(light: Float[np.ndarray, "3 H W"], surface: Surface) -> Int[np.ndarray, " E"]:
-    """Flat indices of pixels that differ visibly from a neighbor across a change of part or of light."""
+    """Find pixels that differ visibly from a neighbor across a change of part or of light.
+
+    Args:
+        light: Linear light of each pixel.
+        surface: What the pixels show.
+
+    Returns:
+        Flat indices of pixels.
+    """
     shape = light.shape[1:]
     part = np.where(surface.owner < 0, -1, surface.paint).reshape(shape)
     gray = np.sqrt(np.clip(light.sum(axis=0), 0, 3))
-    found: Bool[np.ndarray, "H W"] = np.zeros(shape, dtype=bool)
+    is_edge: Bool[np.ndarray, "H W"] = np.zeros(shape, dtype=bool)
     for axis in (0, 1):
         step = np.abs(np.diff(gray, axis=axis))
         jump = (np.diff(part, axis=axis) != 0) & (step > 0.03) | (step > 0.24)
-        one, two = (found[:-1], found[1:]) if axis == 0 else (found[:, :-1], found[:, 1:])
+        one, two = (is_edge[:-1], is_edge[1:]) if axis == 0 else (is_edge[:, :-1], is_edge[:, 1:])
         one |= jump
         two |= jump
-    return np.flatnonzero(found)
+    return np.flatnonzero(is_edge)
 
 
 def render_image(renderer: Renderer, size: tuple[int, int], surface: Surface) -> UInt8[np.ndarray, "H W 3"]:
-    """The finished image: one sample a pixel, and on edges the mean of three."""
+    """Render the image: one sample per pixel, and on edges the mean of three.
+
+    Args:
+        renderer: The scene.
+        size: (height, width) of the image in pixels.
+        surface: What the pixels show.
+
+    Returns:
+        The image.
+    """
     focal = renderer.stage.view.focal * size[1]
     shader = Shader(renderer, 1 / focal)
     light = shader.colors(pixel_rays(size, focal), surface)
@@ -161,6 +191,6 @@ def render_image(renderer: Renderer, size: tuple[int, int], surface: Surface) ->
 
 
 def _display(light: Rays) -> Rays:
-    """Gentle highlight compression, then gamma."""
+    """Compress highlights, then apply gamma."""
     soft = light * (1 + light * np.float32(0.16)) / (1 + light * np.float32(0.32))
     return np.asarray(np.clip(soft, 0, 1) ** np.float32(1 / textures.GAMMA))

@@ -1,4 +1,4 @@
-"""The categories other than persons, built from parts; every builder draws its own proportions and paint."""
+"""The categories other than persons, built from parts; each function draws proportions and paint at random."""
 
 from __future__ import annotations
 
@@ -17,11 +17,20 @@ METAL = Paint((0.62, 0.63, 0.66), shine=0.6)
 
 
 def _scale(dice: Dice) -> float:
-    """Size relative to the category's usual one."""
+    """Draw a size relative to the category's usual one."""
     return dice.uniform(0.7, 1.4)
 
 
 def make_ball(dice: Dice, scale: float) -> Model:
+    """Build a ball.
+
+    Args:
+        dice: Source of random choices.
+        scale: Size relative to the usual one.
+
+    Returns:
+        The model.
+    """
     radius = 0.24 * scale
     parts = Builder()
     paint = random_paint(dice, radius * 0.5)
@@ -30,6 +39,15 @@ def make_ball(dice: Dice, scale: float) -> Model:
 
 
 def make_box(dice: Dice, scale: float) -> Model:
+    """Build a box.
+
+    Args:
+        dice: Source of random choices.
+        scale: Size relative to the usual one.
+
+    Returns:
+        The model.
+    """
     x, y, z = (scale * dice.uniform(0.32, 0.62) for _ in range(3))
     parts = Builder()
     paint = random_paint(dice, min(x, y, z) * 0.27)
@@ -38,7 +56,15 @@ def make_box(dice: Dice, scale: float) -> Model:
 
 
 def make_crate(dice: Dice, scale: float) -> Model:
-    """An open box."""
+    """Build an open box.
+
+    Args:
+        dice: Source of random choices.
+        scale: Size relative to the usual one.
+
+    Returns:
+        The model.
+    """
     x, y, z = scale * dice.uniform(0.5, 0.75), scale * dice.uniform(0.5, 0.75), scale * dice.uniform(0.3, 0.5)
     wall = 0.03 * scale
     paint = random_paint(dice, z * 0.3, patterned=0.25)
@@ -51,6 +77,15 @@ def make_crate(dice: Dice, scale: float) -> Model:
 
 
 def make_cylinder(dice: Dice, scale: float) -> Model:
+    """Build a cylinder.
+
+    Args:
+        dice: Source of random choices.
+        scale: Size relative to the usual one.
+
+    Returns:
+        The model.
+    """
     radius, height = scale * dice.uniform(0.14, 0.26), scale * dice.uniform(0.4, 0.85)
     parts = Builder()
     paint = random_paint(dice, radius * 0.6)
@@ -60,6 +95,15 @@ def make_cylinder(dice: Dice, scale: float) -> Model:
 
 
 def make_cone(dice: Dice, scale: float) -> Model:
+    """Build a cone.
+
+    Args:
+        dice: Source of random choices.
+        scale: Size relative to the usual one.
+
+    Returns:
+        The model.
+    """
     radius, height = scale * dice.uniform(0.2, 0.34), scale * dice.uniform(0.5, 0.85)
     parts = Builder()
     paint = random_paint(dice, height * 0.16)
@@ -68,6 +112,15 @@ def make_cone(dice: Dice, scale: float) -> Model:
 
 
 def make_ring(dice: Dice, scale: float) -> Model:
+    """Build a ring.
+
+    Args:
+        dice: Source of random choices.
+        scale: Size relative to the usual one.
+
+    Returns:
+        The model.
+    """
     radius = 0.3 * scale
     thickness = dice.pick((0.22, 0.3, 0.38))
     parts = Builder()
@@ -77,7 +130,15 @@ def make_ring(dice: Dice, scale: float) -> Model:
 
 
 def make_mug(dice: Dice, scale: float) -> Model:
-    """An outsize mug, so that it shows beside chairs and cars."""
+    """Build an outsize mug, visible beside chairs and cars.
+
+    Args:
+        dice: Source of random choices.
+        scale: Size relative to the usual one.
+
+    Returns:
+        The model.
+    """
     radius, height = 0.17 * scale, scale * dice.uniform(0.34, 0.46)
     paint = random_paint(dice, radius * 0.5)
     bulge = dice.pick((0.85, 1.0, 1.12))
@@ -102,6 +163,15 @@ def make_mug(dice: Dice, scale: float) -> Model:
 
 
 def make_chair(dice: Dice, scale: float) -> Model:
+    """Build a chair.
+
+    Args:
+        dice: Source of random choices.
+        scale: Size relative to the usual one.
+
+    Returns:
+        The model.
+    """
     scale = 1.0 + (scale - 1.0) * 0.4
     width, seat, back = scale * dice.uniform(0.42, 0.5), scale * dice.uniform(0.42, 0.48), scale * 0.5
     cloth = random_paint(dice, 0.09)
@@ -118,7 +188,7 @@ def make_chair(dice: Dice, scale: float) -> Model:
 
 
 def _chair_back(dice: Dice, parts: Builder, half: float, seat: float, back: float, cloth: Paint, wood: Paint) -> None:
-    """A panel or slats between two posts."""
+    """Add a panel or slats between two posts."""
     x = -half + 0.02
     for y in (-1.0, 1.0):
         post = vec(x, y * (half - 0.02), seat)
@@ -131,6 +201,15 @@ def _chair_back(dice: Dice, parts: Builder, half: float, seat: float, back: floa
 
 
 def make_table(dice: Dice, scale: float) -> Model:
+    """Build a table.
+
+    Args:
+        dice: Source of random choices.
+        scale: Size relative to the usual one.
+
+    Returns:
+        The model.
+    """
     scale = 1.0 + (scale - 1.0) * 0.5
     height = scale * dice.uniform(0.55, 0.75)
     x, y = scale * dice.uniform(0.42, 0.55), scale * dice.uniform(0.5, 0.8)
@@ -150,7 +229,7 @@ def make_table(dice: Dice, scale: float) -> Model:
 
 
 def _round_table(parts: Builder, paint: Paint, legs: Paint, scale: float, height: float, radius: float) -> Model:
-    """A disc on a central column."""
+    """Build a disc on a central column."""
     parts.add(frustum(), (radius, radius, 0.05), (0.0, 0.0, height - 0.05), paint)
     parts.add(frustum(), (0.05, 0.05, height - 0.07), (0.0, 0.0, 0.03), legs)
     parts.add(frustum(0.6), (radius * 0.55, radius * 0.55, 0.04), (0.0, 0.0, 0.0), legs)
@@ -158,7 +237,15 @@ def _round_table(parts: Builder, paint: Paint, legs: Paint, scale: float, height
 
 
 def make_lamp(dice: Dice, scale: float) -> Model:
-    """A floor lamp, or a short one for tables when the scale is below 0.8."""
+    """Build a floor lamp, or a short one for tables when the scale is below 0.8.
+
+    Args:
+        dice: Source of random choices.
+        scale: Size relative to the usual one.
+
+    Returns:
+        The model.
+    """
     height = 1.45 * scale if scale >= 0.8 else 0.75 * scale
     width = 0.22 * scale if scale >= 0.8 else 0.24 * scale
     shade_height = height * 0.22 if scale >= 0.8 else height * 0.42
@@ -181,6 +268,15 @@ def make_lamp(dice: Dice, scale: float) -> Model:
 
 
 def make_car(dice: Dice, scale: float) -> Model:
+    """Build a car.
+
+    Args:
+        dice: Source of random choices.
+        scale: Size relative to the usual one.
+
+    Returns:
+        The model.
+    """
     length, width, height = 2.5 * scale, 1.2 * scale, 1.05 * scale
     paint = random_paint(dice, 0.2, patterned=0.12)
     paint = Paint(paint.rgb, paint.name, paint.pattern, paint.second, 0.14 * scale, shine=0.6)
@@ -204,7 +300,7 @@ def make_car(dice: Dice, scale: float) -> Model:
 
 
 def _car_windows(parts: Builder, roof: Primitive, size: tuple[float, float, float], at: tuple[float, float]) -> None:
-    """Glass: shrunken copies of the cabin that stand out of it sideways and lengthways."""
+    """Add windows: shrunken copies of the cabin that stand out of it sideways and lengthways."""
 
     (long, wide, high), (x, z) = size, at
     middle = z + high * 0.48
@@ -235,5 +331,14 @@ BUILDERS: dict[str, Callable[[Dice, float], Model]] = {
 
 
 def build(category: str, dice: Dice, scale: float | None = None) -> Model:
-    """A model of `category` (not a person), at a random scale unless one is given."""
+    """Build a model.
+
+    Args:
+        category: The category, not a person.
+        dice: Source of random choices.
+        scale: Size relative to the usual one; random, if None.
+
+    Returns:
+        The model.
+    """
     return BUILDERS[category](dice, _scale(dice) if scale is None else scale)

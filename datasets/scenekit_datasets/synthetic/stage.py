@@ -1,4 +1,4 @@
-"""The stage: where a scene plays, how it is lit and from where it is seen.
+"""The stage: room or landscape, lights and camera of a scene.
 
 World frame: x right, y away from the camera, z up, ground at z = 0, the camera above the origin.
 """
@@ -34,25 +34,36 @@ WALL_COLORS = (
 
 @dataclass(frozen=True)
 class View:
-    """`focal` is in image widths; the principal point is the middle of the image."""
+    """A camera above the origin whose principal point is the middle of the image."""
 
     height: float
+    """Height above the ground in metres."""
     pitch: float
+    """Angle downwards in radians."""
     roll: float
+    """Clockwise angle in radians."""
     focal: float
+    """Focal length in image widths."""
 
     @property
     def rotation(self) -> Mat3:
-        """Camera from world."""
+        """Rotation, camera from world."""
         return camera_rotation(self.pitch, self.roll)
 
     @property
     def position(self) -> Vec3:
-        """In the world, metres."""
+        """Position in the world, in metres."""
         return np.array([0.0, 0.0, self.height])
 
     def intrinsics(self, size: tuple[int, int]) -> Mat3:
-        """Pixel = K X / z, the center of pixel (0, 0) at (0.5, 0.5)."""
+        """Compute the intrinsics: pixel = K X / z, the center of pixel (0, 0) at (0.5, 0.5).
+
+        Args:
+            size: (height, width) of the image in pixels.
+
+        Returns:
+            K.
+        """
         height, width = size
         focal = self.focal * width
         return np.array([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
@@ -60,53 +71,80 @@ class View:
 
 @dataclass(frozen=True)
 class Light:
-    """A lamp at `place` (metres, world), or, when `far`, the sun in that direction."""
+    """A lamp, or the sun."""
 
     place: tuple[float, float, float]
+    """Position in the world in metres; of the sun, its direction."""
     color: RGB
+    """Color and strength."""
     far: bool
+    """Whether it is the sun."""
     shadows: bool
+    """Whether it casts shadows."""
 
 
 @dataclass(frozen=True)
 class Patch:
-    """A zone painted on the ground: a strip without end (a road) or an ellipse (a rug)."""
+    """A painted zone of the ground: an endless strip (a road) or an ellipse (a rug)."""
 
     kind: str
+    """Its stuff class."""
     x: float
+    """Center along x in metres."""
     y: float
+    """Center along y in metres."""
     angle: float
+    """Its rotation in radians."""
     half_wide: float
+    """Half its width in metres."""
     half_long: float
+    """Half its length in metres."""
     color: RGB
+    """Its color."""
     other: RGB
+    """Its second color."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Everything but the objects.
-
-    `walls` is (left x, right x, back y, height) indoors and None outdoors; `near` and `far` (m) bound the objects.
-    """
+    """A scene without its objects."""
 
     ground: str
+    """Stuff class of the ground."""
     finish: str
+    """Texture of the ground."""
     ground_color: RGB
+    """Color of the ground."""
     ground_other: RGB
+    """Second color of the ground."""
     cell: float
+    """Size of the ground's texture in metres."""
     walls: tuple[float, float, float, float] | None
+    """(left x, right x, back y, height) in metres indoors, None outdoors."""
     wall_finish: str
+    """Texture of the walls."""
     wall_color: RGB
+    """Color of the walls."""
     wall_other: RGB
+    """Second color of the walls."""
     patch: Patch | None
+    """A painted zone of the ground."""
     lights: tuple[Light, ...]
+    """The lights."""
     ambient: tuple[RGB, RGB]
+    """Ambient light from above and below."""
     zenith: RGB
+    """Color of the sky at the zenith."""
     horizon: RGB
+    """Color of the sky at the horizon."""
     view: View
+    """The camera."""
     near: float
+    """Distance of the nearest objects in metres."""
     far: float
+    """Distance of the farthest objects in metres."""
     salt: int
+    """Seed of textures."""
 
 
 def _tint(dice: Dice, choices: tuple[RGB, ...], amount: float = 0.05) -> RGB:
@@ -119,7 +157,7 @@ def _shade(rgb: RGB, factor: float) -> RGB:
 
 
 def _view(dice: Dice, near: float, far: float, indoor: bool) -> View:
-    """Looks at a spot a little above the ground in the middle of the objects."""
+    """Draw a camera that points a little above the ground in the middle of the objects."""
     height = dice.uniform(0.9, 2.1 if indoor else 2.8)
     target = near + (far - near) * dice.uniform(0.3, 0.6)
     pitch = math.atan2(height - dice.uniform(0.35, 0.75), target)
@@ -169,7 +207,7 @@ def _indoor(dice: Dice) -> Stage:
 
 
 def _room_lights(dice: Dice, room: tuple[float, float, float, float]) -> tuple[Light, ...]:
-    """A warm ceiling lamp and window light from one side, both with shadows; sometimes a weak fill without."""
+    """Draw a warm ceiling lamp and window light from one side, both with shadows; sometimes a weak fill light."""
     left, right, back, height = room
     ceiling = (dice.uniform(left * 0.5, right * 0.5), dice.uniform(0.2, 0.65) * back, height - 0.1)
     power = dice.uniform(6.5, 9.5)
@@ -231,7 +269,7 @@ def _outdoor(dice: Dice) -> Stage:
 
 
 def _sun(dice: Dice) -> tuple[Light, ...]:
-    """The sun with shadows, mostly from behind the camera or the side, and a faint sky light against it."""
+    """Draw the sun with shadows, mostly from behind the camera or the side, and a faint sky light against it."""
     azimuth, height = dice.uniform(-2.6, 2.6), dice.uniform(0.5, 1.15)
     flat = math.cos(height)
     sun = (flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(height))
@@ -242,5 +280,12 @@ def _sun(dice: Dice) -> tuple[Light, ...]:
 
 
 def random_stage(dice: Dice) -> Stage:
-    """A room or a place under the sky."""
+    """Draw a room or a landscape.
+
+    Args:
+        dice: Source of random choices.
+
+    Returns:
+        The stage.
+    """
     return _indoor(dice) if dice.chance(0.55) else _outdoor(dice)

@@ -25,13 +25,29 @@ STRIPED, CHECKERED = PATTERNS.index("striped"), PATTERNS.index("checkered")
 
 
 def linear(rgb: RGB) -> Color:
-    """Linear light of a display color."""
+    """Convert a display color to linear light.
+
+    Args:
+        rgb: The color.
+
+    Returns:
+        Linear light.
+    """
     out: Color = np.asarray(rgb, dtype=np.float32)[:, None] ** np.float32(GAMMA)
     return out
 
 
 def hashed(x: Int[np.ndarray, " P"], y: Int[np.ndarray, " P"], salt: int) -> Values:
-    """A fixed pseudo-random number in [0, 1) for each lattice point (integer mixing of MurmurHash3's finalizer)."""
+    """Return a fixed pseudo-random number in [0, 1) per lattice point (integer mixing of MurmurHash3's finalizer).
+
+    Args:
+        x: First coordinates.
+        y: Second coordinates.
+        salt: Seed.
+
+    Returns:
+        The numbers.
+    """
     h = x.astype(np.uint32) * np.uint32(0x8DA6B343) + y.astype(np.uint32) * np.uint32(0xD8163841)
     h += np.uint32(salt & 0xFFFFFFFF)
     h ^= h >> np.uint32(16)
@@ -43,7 +59,16 @@ def hashed(x: Int[np.ndarray, " P"], y: Int[np.ndarray, " P"], salt: int) -> Val
 
 
 def noise(x: Values, y: Values, salt: int) -> Values:
-    """Value noise in [0, 1): random at whole numbers, smooth between."""
+    """Compute value noise in [0, 1): random at integers, smooth between.
+
+    Args:
+        x: First coordinates.
+        y: Second coordinates.
+        salt: Seed.
+
+    Returns:
+        The noise.
+    """
     column, row = np.floor(x), np.floor(y)
     fx, fy = x - column, y - row
     fx, fy = fx * fx * (3 - 2 * fx), fy * fy * (3 - 2 * fy)
@@ -54,12 +79,22 @@ def noise(x: Values, y: Values, salt: int) -> Values:
 
 
 def _fade(footprint: Values, cell: float | Values) -> Values:
-    """1 where a pixel is small against a cell, 0 where it covers one."""
+    """Return 1 where a pixel is small relative to a cell, 0 where it covers one."""
     return np.asarray(np.clip(1.4 - 1.6 * footprint / cell, 0.0, 1.0))
 
 
 def pattern(kind: int, local: Float[np.ndarray, "3 P"], cell: float, footprint: Values) -> Values:
-    """Weight of the second color for pattern `kind` at points of the object's own frame; footprint: metres a pixel."""
+    """Compute the weight of a pattern's second color.
+
+    Args:
+        kind: Index into PATTERNS.
+        local: Points in the object's own frame, in metres.
+        cell: Size of the pattern in metres.
+        footprint: Metres per pixel.
+
+    Returns:
+        Weights from 0 to 1.
+    """
     grid = local / np.float32(cell) + np.float32(0.137)
     whole = np.floor(grid).astype(np.int32)
     fade = _fade(footprint, cell)
@@ -72,7 +107,7 @@ def pattern(kind: int, local: Float[np.ndarray, "3 P"], cell: float, footprint: 
 
 
 def _blurred(sharp: Weights, mean: float, fade: Values) -> Values:
-    """The pattern where it can be resolved, its mean where it can't."""
+    """Return the pattern where it can be resolved, its mean elsewhere."""
     return np.asarray(sharp * fade + mean * (1 - fade))
 
 
@@ -119,14 +154,23 @@ def _grit(one: Either, x: Values, y: Values, footprint: Values, salt: int) -> Co
 
 
 def _within(patch: Patch, x: Values, y: Values) -> tuple[Values, Values]:
-    """Across and along the patch, in half widths."""
+    """Return the coordinates across and along the patch, in half widths."""
     cos, sin = math.cos(patch.angle), math.sin(patch.angle)
     across, along = (x - patch.x) * cos + (y - patch.y) * sin, (y - patch.y) * cos - (x - patch.x) * sin
     return across / patch.half_wide, along / patch.half_long
 
 
 def in_patch(patch: Patch, x: Values, y: Values) -> Bool[np.ndarray, " P"]:
-    """Which points of the ground belong to the patch."""
+    """Return which points of the ground belong to the patch.
+
+    Args:
+        patch: The patch.
+        x: First coordinates in metres.
+        y: Second coordinates in metres.
+
+    Returns:
+        True inside.
+    """
     across, along = _within(patch, x, y)
     if patch.kind == "road":
         return np.asarray(np.abs(across) < 1)
@@ -146,7 +190,16 @@ def _patch_color(patch: Patch, x: Values, y: Values, footprint: Values, salt: in
 
 
 def ground(stage: Stage, points: Float[np.ndarray, "3 P"], footprint: Values) -> Colors:
-    """Color of the ground at world points."""
+    """Compute the color of the ground.
+
+    Args:
+        stage: The stage.
+        points: Points in the world, in metres.
+        footprint: Metres per pixel.
+
+    Returns:
+        Linear light.
+    """
     x, y = points[0], points[1]
     if stage.ground == "floor":
         out = _floor(stage, x, y, footprint)
@@ -161,7 +214,16 @@ def ground(stage: Stage, points: Float[np.ndarray, "3 P"], footprint: Values) ->
 
 
 def wall(stage: Stage, points: Float[np.ndarray, "3 P"], footprint: Values) -> Colors:
-    """Color of walls and ceiling at world points; the skirting board is still wall."""
+    """Compute the color of walls and ceiling; the skirting board belongs to the wall.
+
+    Args:
+        stage: The stage.
+        points: Points in the world, in metres.
+        footprint: Metres per pixel.
+
+    Returns:
+        Linear light.
+    """
     assert stage.walls is not None
     height = stage.walls[3]
     one, two = linear(stage.wall_color), linear(stage.wall_other)
@@ -179,7 +241,15 @@ def wall(stage: Stage, points: Float[np.ndarray, "3 P"], footprint: Values) -> C
 
 
 def sky(stage: Stage, directions: Float[np.ndarray, "3 P"]) -> Colors:
-    """Gradient from horizon to zenith with thin clouds, for unit world directions."""
+    """Compute the color of the sky: a gradient from horizon to zenith with thin clouds.
+
+    Args:
+        stage: The stage.
+        directions: Unit vectors in the world.
+
+    Returns:
+        Linear light.
+    """
     up = np.clip(directions[2], 0.0, 1.0)
     base = _mix(linear(stage.horizon), linear(stage.zenith), np.sqrt(np.clip(up * 1.6, 0, 1)))
     across = directions[0] / (up + 0.12) * 1.3

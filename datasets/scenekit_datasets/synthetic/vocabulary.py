@@ -1,4 +1,4 @@
-"""What the integers in a synthetic scene mean, and the words its captions use."""
+"""The names behind the integers of synthetic scenes, and the mirror words of their captions."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ ATTRIBUTES: tuple[str, ...] = (*COLORS, *PATTERNS, *FINISHES, *SIZES, *POSES)
 PREDICATES: tuple[str, ...] = ("left of", "right of", "in front of", "behind", "on", "under", "near", "inside")
 
 MIRRORED_WORDS: tuple[tuple[str, str], ...] = (("left", "right"),)
-"""Words of captions and predicates that trade places when an image is flipped."""
+"""Words of captions and predicates that are exchanged when an image is flipped."""
 
 KEYPOINTS: tuple[str, ...] = (
     "nose",

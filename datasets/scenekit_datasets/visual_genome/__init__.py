@@ -1,6 +1,6 @@
 """Visual Genome (Krishna et al. 2017): objects, attributes, relations and described regions, in the official files.
 
-Everything is loaded when first used: looking for plugins stays quick.
+Everything is imported at first use, so that the discovery of plugins stays fast.
 """
 
 from __future__ import annotations
@@ -33,25 +33,39 @@ def build(
     faulty: Literal["refuse", "skip"] = "skip",
     cache: str | bool | None = None,
 ) -> Dataset[Sample]:
-    """The data set, of the official files of any version.
+    """Open the official files of any version.
 
-    root: the folder of image_data.json, objects.json, relationships.json, attributes.json, region_descriptions.json
-    (or NAME_v1_2.json; those that are there), and object_alias.txt and relationship_alias.txt, which are then used.
-    images: the folder of VG_100K and VG_100K_2, or of the images (the root, if None).
-    vocabulary: "vg150" (150 objects, 50 predicates, 200 attributes); "all" names; "dense_caption" (described regions
-    only); a JSON file, such as VG-SGG-dicts.json; or for each of objects, predicates and attributes its names, or how
-    many of the most frequent ones: {objects: 500, predicates: 100}. Objects and relations without a word are left out.
-    splits: a file that says which images are train, val and test: densecap_splits.json; lists of ids, with `{split}`
-    in the name of their file; VG150's array of 0, 1 and 2 as .npy, of which the first `validation` training images
-    are val where it has no 1; or "hash", our own 80 : 10 : 10. The split "all" needs none.
-    keys: names of the labels to carry beside objects: attributes, relations, phrase_captions (all that are there, if
-    None). exhaustive: of objects and phrases those whose unlabelled places count as background; neither is labelled in
-    full, but training on Visual Genome alone cannot do without. unlisted: whether an attribute that is not listed is
-    absent or unknown, of objects that have one; of others all are unknown.
-    merge: join objects that were drawn twice, as in the preparation of VG150. min_area: leave out smaller objects, a
-    share of the image's area. drop_empty: leave out images without an object that the vocabulary names.
-    faulty: "skip" what cannot be right with a warning, or "refuse" it. cache: folder for the index (False: none; None:
-    the user's cache folder).
+    Objects and relations whose names the vocabulary lacks are skipped.
+
+    Args:
+        root: Folder of image_data.json, objects.json, relationships.json, attributes.json, region_descriptions.json (or
+            NAME_v1_2.json; those that exist), and of object_alias.txt and relationship_alias.txt, which are applied if
+            they exist.
+        split: Name of the split; "all" needs no `splits`.
+        vocabulary: "vg150" (150 objects, 50 predicates, 200 attributes); "all" names; "dense_caption" (described
+            regions only); a JSON file, such as VG-SGG-dicts.json; or for each of objects, predicates and attributes its
+            names, or the number of most frequent ones: {objects: 500, predicates: 100}.
+        splits: File that assigns images to splits: densecap_splits.json; lists of ids, with `{split}` in the path;
+            VG150's array of 0, 1 and 2 as .npy; or "hash", a division 80 : 10 : 10 by a checksum of the id.
+        validation: Number of first training images that are val where VG150's array has no 1.
+        images: Folder of VG_100K and VG_100K_2, or of the images; the root, if None.
+        keys: Names of the labels to load beside objects: attributes, relations, phrase_captions; all that exist, if
+            None.
+        exhaustive: Streams, objects or phrases, whose unannotated regions count as background; neither is annotated
+            exhaustively, but training on Visual Genome alone needs it.
+        unlisted: Whether attributes that are not listed are "absent" or "unknown", for objects with attributes; for
+            others all are unknown.
+        merge: Whether to merge objects that were annotated twice, as in the preparation of VG150.
+        min_area: Smaller objects are skipped, as a part of the image's area.
+        drop_empty: Whether to skip images without an object in the vocabulary.
+        faulty: "skip" faulty entries with a warning, or "refuse" them.
+        cache: Folder for the index; False for none; None for the user's cache folder.
+
+    Returns:
+        The data set.
+
+    Raises:
+        InputError: If files are missing, or entries faulty and refused.
     """
     from pathlib import Path
 
@@ -60,7 +74,7 @@ def build(
     from scenekit_datasets.visual_genome.dataset import KEYS, VisualGenome
     from scenekit_datasets.visual_genome.image import Rules
     from scenekit_datasets.visual_genome.index import open_index
-    from scenekit_datasets.visual_genome.layout import found_files
+    from scenekit_datasets.visual_genome.layout import find_files
     from scenekit_datasets.visual_genome.names import NameIndex, chosen_vocabulary
     from scenekit_datasets.visual_genome.splits import in_split
 
@@ -69,7 +83,7 @@ def build(
         raise InputError(f"unlisted must be 'absent' or 'unknown', got {unlisted!r}")
     rules = Rules(roots.keys_named(keys, KEYS, "Visual Genome has"), merge, min_area, unlisted)
     folder = Path(root).expanduser()
-    files = found_files(folder)
+    files = find_files(folder)
     store = roots.cache_folder(cache, "visual_genome", "the index of Visual Genome", "it is built again each time")
     index = open_index(files, store)
     return VisualGenome(
@@ -86,7 +100,11 @@ def build(
 
 @hookimpl
 def scenekit_datasets() -> Iterator[DatasetSpec]:
-    """One data set, `visual_genome`."""
+    """Yield the data set `visual_genome`.
+
+    Returns:
+        Its record.
+    """
     yield DatasetSpec(
         "visual_genome",
         summary="Visual Genome's files: objects, attributes, relations, described regions",

@@ -24,17 +24,24 @@ from scenekit_datasets.visual_genome.names import NameIndex
 _log = logging.getLogger(__name__)
 
 KEYS: tuple[Key[Any, Any], ...] = (ATTRIBUTES, RELATIONS, PHRASE_CAPTIONS)
-"""What the files label beside objects."""
+"""Labels of the files beside objects."""
 
 MAX_REPORTED = 20
-"""Images whose issues are listed in warnings; `issues` tells those of any."""
+"""Images whose issues are listed in warnings; `issues` lists those of any."""
 
 
 class VisualGenome(Dataset[Sample]):
     """The images of an index that are in a split.
 
-    words: the vocabulary. rules: how labels are made. exhaustive: streams whose every instance is said to be labelled.
-    chosen: which images of the index. faulty: refuse what cannot be right, or leave it out with a warning.
+    Args:
+        index: Index of the files.
+        images: Folder of the images.
+        name_index: The vocabulary.
+        rules: How labels are created.
+        chosen: Which images of the index are in the split.
+        exhaustive: Streams that count as annotated exhaustively.
+        drop_empty: Whether to skip images without an object in the vocabulary.
+        faulty: Whether to refuse faulty entries or to skip them.
     """
 
     def __init__(
@@ -56,7 +63,7 @@ class VisualGenome(Dataset[Sample]):
             chosen = chosen & with_known_object(index, name_index.things)
         report([*index.issues, *(index.gaps() if faulty == "refuse" else ())], faulty)
         for gap in index.gaps():
-            _log.warning("%s; it labels nothing there", gap)
+            _log.warning("%s; these images lack its labels", gap)
         self.places, self.paths = with_file(index, chosen.nonzero()[0], images, faulty)
         self._reported: set[int] = set()
 
@@ -73,11 +80,25 @@ class VisualGenome(Dataset[Sample]):
         return Sample(image, scene, self._supervision(scene), id)
 
     def scene(self, index: int) -> Scene:
-        """The labels of an image, without a look at the image."""
+        """Return the labels of an image without reading the image.
+
+        Args:
+            index: Index of the image.
+
+        Returns:
+            The ground truth.
+        """
         return self._read(index)[0]
 
     def issues(self, index: int) -> list[str]:
-        """What is wrong with the entries of an image."""
+        """Return the issues of the entries of an image.
+
+        Args:
+            index: Index of the image.
+
+        Returns:
+            One message per issue.
+        """
         return self._read(index)[1]
 
     def _read(self, index: int) -> tuple[Scene, list[str]]:
@@ -86,7 +107,7 @@ class VisualGenome(Dataset[Sample]):
         return self.reader.read(self.places[index], str(self.paths[index]))
 
     def _supervision(self, scene: Scene) -> Supervision:
-        """Visual Genome labels what annotators noticed: nothing of it is exhaustive unless the user says so."""
+        """Return the supervision; annotations are sparse, so nothing is exhaustive unless the options say so."""
         streams = frozenset(scene.streams)
         return Supervision(
             keys=frozenset(scene.values),
@@ -97,7 +118,17 @@ class VisualGenome(Dataset[Sample]):
 
 
 def streams_named(names: Collection[str]) -> frozenset[Stream]:
-    """OBJECTS and PHRASES by name."""
+    """Return streams by name.
+
+    Args:
+        names: "objects" or "phrases".
+
+    Returns:
+        The streams.
+
+    Raises:
+        InputError: If a name is unknown.
+    """
     known = {stream.name: stream for stream in (OBJECTS, PHRASES)}
     for name in names:
         if name not in known:
@@ -106,7 +137,20 @@ def streams_named(names: Collection[str]) -> frozenset[Stream]:
 
 
 def with_file(index: Index, places: np.ndarray, images: Path, faulty: Faulty) -> tuple[list[int], list[Path]]:
-    """The images whose image is there, and their files. Raises InputError where none is."""
+    """Return the images whose file exists, and their files.
+
+    Args:
+        index: Index of the files.
+        places: Rows of the images.
+        images: Folder of the images.
+        faulty: Whether to refuse missing files or to skip them.
+
+    Returns:
+        (rows of the images, files).
+
+    Raises:
+        InputError: If no file exists, or files are missing and refused.
+    """
     paths = located([index.images[place] for place in places], images)
     missing = [
         f"image id {index.ids[place]}: {images} lacks {index.images[place]}"
@@ -117,7 +161,7 @@ def with_file(index: Index, places: np.ndarray, images: Path, faulty: Faulty) ->
     kept = [(int(place), path) for place, path in zip(places, paths, strict=True) if path is not None]
     if not kept:
         raise InputError(
-            f"no image is left of {len(index.ids)} that {index.files['image_data']} lists; look at the options split,"
+            f"no image is left of {len(index.ids)} that {index.files['image_data']} lists; check the options split,"
             " splits, images and drop_empty"
         )
     return [place for place, _ in kept], [path for _, path in kept]

@@ -1,4 +1,4 @@
-"""The labels of one image, made of its entries when it is asked for.
+"""The labels of one image, created from its entries when it is loaded.
 
 Letters: N objects, A attributes, R relations, P phrases.
 """
@@ -28,33 +28,54 @@ from scenekit_datasets.visual_genome.objects import Thing, merged_things, read_t
 
 @dataclass(frozen=True)
 class Rules:
-    """How labels are made: `merge` objects that are drawn more than once; leave out those below `min_area`, a share of
-    the image's; what is `unlisted` among the attributes of an object that has some is "absent" or "unknown"."""
+    """How labels are created."""
 
     keys: frozenset[Key[Any, Any]]
+    """Labels to load beside objects."""
     merge: bool = True
+    """Whether to merge objects that were annotated more than once."""
     min_area: float = 0.0
+    """Smaller objects are skipped, as a part of the image's area."""
     unlisted: str = "absent"
+    """Whether unlisted attributes of an object that has some are "absent" or "unknown"."""
 
 
 @dataclass(frozen=True)
 class Relationship:
-    """Two objects and the predicate between them; `where` names it."""
+    """Two objects and the predicate between them."""
 
     subject: Thing
+    """The subject."""
     predicate: str
+    """Name of the predicate."""
     object: Thing
+    """The object."""
     where: str
+    """Its entry, for messages."""
 
 
 class ImageReader:
-    """Reads images of an index in the words of a vocabulary."""
+    """Creates labels of images.
+
+    Args:
+        index: Index of the files.
+        name_index: The vocabulary.
+        rules: How labels are created.
+    """
 
     def __init__(self, index: Index, name_index: NameIndex, rules: Rules) -> None:
         self.index, self.name_index, self.rules = index, name_index, rules
 
     def read(self, place: int, path: str) -> tuple[Scene, list[str]]:
-        """The labels of the image at `place`, and what is wrong with its entries."""
+        """Create the labels of an image.
+
+        Args:
+            place: Row of the image.
+            path: Its file.
+
+        Returns:
+            (labels, issues of its entries).
+        """
         issues: list[str] = []
         streams: dict[Stream, Objects] = {}
         values: dict[Key[Any, Any], Any] = {}
@@ -72,12 +93,19 @@ class ImageReader:
         return Scene(size, self.name_index.vocabulary, streams, values, valid, None, path), issues
 
     def size(self, place: int) -> Size:
-        """Height and width of the image."""
+        """Return the size of an image.
+
+        Args:
+            place: Row of the image.
+
+        Returns:
+            (height, width) in pixels.
+        """
         height, width = self.index.sizes[place].tolist()
         return height, width
 
     def _records(self, name: str, place: int, issues: list[str]) -> list[Record] | None:
-        """The rows of the image's entry in a file; None where it has none, or none that can be read."""
+        """Return the rows of the image's entry in a file; None where it has none, or none that can be read."""
         entry = self.index.record(name, place)
         if entry is None:
             return None
@@ -95,7 +123,7 @@ _ROWS = {
     "attributes": ("attributes", "attribute entry"),
     "region_descriptions": ("regions", "region"),
 }
-"""The field of an entry that holds its rows, and what one of them is."""
+"""Field of an entry that holds its rows, and the kind of a row."""
 
 
 class _Graph:
@@ -117,14 +145,14 @@ class _Graph:
         self.valid: dict[Key[Any, Any], Any] = {}
 
     def read(self, objects: list[Record], relations: list[Record] | None, attributes: list[Record] | None) -> None:
-        """All of them; None is what no file says."""
+        """Read all of them; None is a missing file."""
         seen: set[int] = set()
         self.things = sound(objects, lambda record: self._object(record, seen), self.issues)
-        found = sound(relations or (), self._relationship, self.issues)
+        relationships = sound(relations or (), self._relationship, self.issues)
         known = list(self.things)
         self._number(merged_things(self.things) if self.rules.merge else self.things)
         if relations is not None and RELATIONS in self.rules.keys:
-            self.values[RELATIONS] = self._relations(found)
+            self.values[RELATIONS] = self._relations(relationships)
         if attributes is not None and ATTRIBUTES in self.rules.keys:
             value = self._attributes(attributes, known)
             self.values[ATTRIBUTES], self.valid[ATTRIBUTES] = value, (value == 1).any(dim=1)
@@ -145,7 +173,7 @@ class _Graph:
         return Relationship(subject, predicate, target, str(record))
 
     def _end(self, record: Record, name: str) -> Thing:
-        """The object; one that the objects lack is added to them where name and box are given, as Xu et al. do."""
+        """Return the object; one that is not listed is added where name and box are given, as by Xu et al."""
         data = record.get(name)
         if not isinstance(data, dict):
             raise InputError(f"{record}: {name!r} must be an object, not {brief(data)}")
@@ -164,7 +192,7 @@ class _Graph:
         return known or thing
 
     def _number(self, things: Sequence[Thing]) -> None:
-        """Rows of the objects that the vocabulary names and that are in the image, by all of their ids."""
+        """Number the objects that the vocabulary names and that are in the image, by all of their ids."""
         labels: list[int] = []
         kept: list[int] = []
         boxes = []
@@ -173,7 +201,7 @@ class _Graph:
             box = clipped(thing.box, self.size)
             if box is None:
                 self.issues.append(
-                    f"{self.where}: object {thing.ids[0]} {list(thing.box)} is empty or outside of the image"
+                    f"{self.where}: object {thing.ids[0]} {list(thing.box)} is empty or outside the image"
                 )
             elif label is not None and area(box) >= self.rules.min_area * self.size[0] * self.size[1]:
                 self.rows.update(dict.fromkeys(thing.ids, len(kept)))
@@ -186,11 +214,11 @@ class _Graph:
             ids=torch.tensor(kept, dtype=torch.int64),
         )
 
-    def _relations(self, found: Sequence[Relationship]) -> Relations:
-        """Each once; between two objects that joining made one there is none."""
+    def _relations(self, relationships: Sequence[Relationship]) -> Relations:
+        """Return each relation once, without those between two objects that were merged."""
         seen: set[tuple[int, str, int]] = set()
         triples: dict[tuple[int, int, int], None] = {}
-        for relation in found:
+        for relation in relationships:
             subject, target = relation.subject.ids[0], relation.object.ids[0]
             named = (subject, relation.predicate, target)
             if subject == target:
@@ -203,7 +231,7 @@ class _Graph:
         return Relations(*torch.tensor(list(triples), dtype=torch.int64).reshape(-1, 3).unbind(1))
 
     def _triple(self, named: tuple[int, str, int]) -> tuple[int, int, int] | None:
-        """Rows and predicate; None where the vocabulary lacks one of the three, or both are one row."""
+        """Return rows and predicate; None where the vocabulary lacks one of the three, or both are one row."""
         subject, target = self.rows.get(named[0]), self.rows.get(named[2])
         predicate = self.name_index.predicates.get(named[1])
         if subject is None or target is None or predicate is None or subject == target:
@@ -211,7 +239,7 @@ class _Graph:
         return subject, target, predicate
 
     def _attributes(self, records: Sequence[Record], things: Sequence[Thing]) -> Float[Tensor, "N A"]:
-        """1 where an attribute is listed; rows without any are NaN."""
+        """Return 1 where an attribute is listed; rows without any are NaN."""
         out = torch.full((len(self.objects), len(self.name_index.attributes)), torch.nan)
         for thing, names in sound(records, lambda record: self._described(record, things), self.issues):
             row = self.rows.get(thing.ids[0])
@@ -223,19 +251,28 @@ class _Graph:
         return out
 
     def _described(self, record: Record, things: Sequence[Thing]) -> tuple[Thing, list[str]]:
-        """Version 1.0 has no ids of objects here: name and box tell which one it is."""
+        """Return an object and its attributes; in version 1.0, name and box identify the object."""
         names = record.data.get("attributes") or []
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise InputError(f"{record}: 'attributes' must be a list of names, not {brief(names)}")
         wanted = read_thing(record, self.names.object)
         thing = same_thing(things, wanted)
         if thing is None:
-            raise InputError(f"{record}: no object of this image is {wanted.names[0]!r} at {list(wanted.box)}")
+            raise InputError(f"{record}: this image has no object {wanted.names[0]!r} at {list(wanted.box)}")
         return thing, [normalized(name) for name in names]
 
 
 def phrases_of(records: Sequence[Record], size: Size, issues: list[str]) -> tuple[Objects, Captions]:
-    """Described regions; those with the same box are one, with several texts."""
+    """Create described regions; those with the same box are merged to one with several texts.
+
+    Args:
+        records: Entries of regions.
+        size: (height, width) of the image in pixels.
+        issues: Issues, to which those of the entries are added.
+
+    Returns:
+        (regions, captions).
+    """
     texts: dict[tuple[float, ...], dict[str, None]] = {}
     for box, text in sound(records, lambda record: _phrase(record, size), issues):
         texts.setdefault(box, {})[text] = None
@@ -251,18 +288,33 @@ def _phrase(record: Record, size: Size) -> tuple[tuple[float, ...], str]:
     x, y, width, height = (record.number(name) for name in ("x", "y", "width", "height"))
     box = clipped((x, y, x + width, y + height), size)
     if box is None:
-        raise InputError(f"{record}: the box {[x, y, x + width, y + height]} is empty or outside of the image")
+        raise InputError(f"{record}: the box {[x, y, x + width, y + height]} is empty or outside the image")
     return box, text
 
 
 def area(box: Sequence[float]) -> float:
-    """In square pixels."""
+    """Compute the area of a box.
+
+    Args:
+        box: Box, xyxy in pixels.
+
+    Returns:
+        Square pixels.
+    """
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def with_known_object(index: Index, things: Mapping[str, int] | Collection[str]) -> np.ndarray:
-    """Which images have an object that is called by one of these names."""
+    """Return which images have an object with one of the names.
+
+    Args:
+        index: Index of the files.
+        things: The names.
+
+    Returns:
+        True for each such image.
+    """
     known = np.array([name in things for name in index.occurring["objects"]], dtype=bool)
     counts = np.concatenate(([0], np.cumsum(known[index.objects])))
-    found: np.ndarray = counts[index.offsets[1:]] > counts[index.offsets[:-1]]
-    return found
+    mask: np.ndarray = counts[index.offsets[1:]] > counts[index.offsets[:-1]]
+    return mask

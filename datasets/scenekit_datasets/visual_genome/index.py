@@ -1,7 +1,7 @@
-"""The index of the files: where the entry of each image stands, and which names occur how often.
+"""The index of the files: byte offsets of the entries of each image, and frequencies of names.
 
-The official files have more than two gigabytes, several times as much as Python objects. They are walked through once;
-what is kept has some 30 MB, and is stored in the user's cache folder.
+The official files have more than two gigabytes, several times as much as Python objects. They are indexed once; the
+index has some 30 MB, and is stored in the user's cache folder.
 
 Letters: I images, O names of objects.
 """
@@ -33,44 +33,63 @@ from scenekit_datasets.visual_genome.names import KINDS, Names, normalized, read
 _log = logging.getLogger(__name__)
 
 FORMAT = 1
-"""Of the stored index; another one is made anew."""
+"""Version of the stored index; another one is built again."""
 
 LARGE = 100_000_000
-"""Bytes of the files together from which on it is said that this takes a while."""
+"""Total bytes of the files above which a message says that indexing takes a while."""
 
 ABSENT = -1
 
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """What is known of the files without reading them again.
-
-    `sizes` are heights and widths; `images` the ends of their addresses, such as `VG_100K/2.jpg`. `spans` are where
-    the entries of the images start and end in each file, `ABSENT` where it has none. `occurring` are the names of each
-    kind, the most frequent first. `objects` has the places in `occurring["objects"]` of all names of the objects of
-    image i from `offsets[i]` to `offsets[i + 1]`.
-    """
+    """Columns of all images."""
 
     files: Mapping[str, Path]
+    """The files by what they hold."""
     names: Names
+    """Normalization of names."""
     ids: Int[np.ndarray, " I"]
+    """Ids of the images."""
     sizes: Int[np.ndarray, "I 2"]
+    """Their (height, width) in pixels."""
     images: tuple[str, ...]
+    """Ends of their addresses, such as `VG_100K/2.jpg`."""
     spans: Mapping[str, Int[np.ndarray, "I 2"]]
+    """Byte offsets (start, end) of their entries in each file, `ABSENT` without one."""
     occurring: Mapping[str, tuple[str, ...]]
+    """Names of each kind, the most frequent first."""
     objects: Int[np.ndarray, " O"]
+    """Indices into `occurring["objects"]` of all names of objects, sorted by image."""
     offsets: Int[np.ndarray, " I_1"]
+    """Where the names of each image begin in `objects`, and the total."""
     issues: tuple[str, ...]
+    """Issues of the files, one message each."""
 
     def record(self, name: str, place: int) -> Record | None:
-        """The entry of the image at `place` in a file; None where there is none."""
+        """Read the entry of an image in a file.
+
+        Args:
+            name: What the file holds.
+            place: Row of the image.
+
+        Returns:
+            The entry, None without one.
+
+        Raises:
+            InputError: If the file cannot be read or has changed.
+        """
         if name not in self.spans or self.spans[name][place, 0] == ABSENT:
             return None
         starts, ends = self.spans[name].T
         return Spans(self.files[name], name, starts, ends).read([place])[0]
 
     def gaps(self) -> Iterator[str]:
-        """Which files have no entry for some of the images."""
+        """Yield a message for each file without entries for some of the images.
+
+        Returns:
+            Messages.
+        """
         for name, spans in self.spans.items():
             missing = self.ids[spans[:, 0] == ABSENT]
             if len(missing):
@@ -79,14 +98,25 @@ class Index:
 
 
 def open_index(files: Mapping[str, Path], cache: Path | None) -> Index:
-    """The stored index of these files as they are now, or a new one, which is then stored."""
+    """Load the stored index of these files in their present state, or build and store one.
+
+    Args:
+        files: The files by what they hold.
+        cache: Folder of stored indices, None for none.
+
+    Returns:
+        The index.
+
+    Raises:
+        InputError: If a file cannot be read.
+    """
     names = Names(read_aliases(files.get("object_alias")), read_aliases(files.get("relationship_alias")))
     path = None if cache is None else cache / f"{_fingerprint(files)}.npz"
     stored = None if path is None else _load(path)
     if stored is None:
         total = sum(path.stat().st_size for path in files.values())
         if total > LARGE:
-            _log.warning("walking once through %.1f GB of annotations; this takes a while", total / 1e9)
+            _log.warning("indexing %.1f GB of annotations once; this takes a while", total / 1e9)
         stored = _build(files, names)
         if path is not None:
             write_atomically(path, _packed(stored))
@@ -94,14 +124,14 @@ def open_index(files: Mapping[str, Path], cache: Path | None) -> Index:
 
 
 def _fingerprint(files: Mapping[str, Path]) -> str:
-    """Of the files' places, sizes and times."""
+    """Return a digest of the files' paths, sizes and times."""
     stats = [(name, str(path.resolve()), path.stat()) for name, path in sorted(files.items())]
     facts = [FORMAT, *([name, path, stat.st_size, stat.st_mtime_ns] for name, path, stat in stats)]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
 
 
 Stored = dict[str, np.ndarray]
-"""The arrays of an index; its texts are one of them, as the bytes of JSON."""
+"""The arrays of an index; its texts are one of them, as bytes of JSON."""
 
 
 def _packed(stored: Stored) -> bytes:
@@ -111,7 +141,7 @@ def _packed(stored: Stored) -> bytes:
 
 
 def _load(path: Path) -> Stored | None:
-    """None where there is none, or none that can be used."""
+    """Return the stored index; None without one that can be read."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
@@ -139,14 +169,14 @@ def _index(files: Mapping[str, Path], names: Names, stored: Stored) -> Index:
 
 
 class _Counter:
-    """Names by how often they occur."""
+    """Frequencies of names."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
         self.counts = array("q")
 
     def add(self, name: str) -> int:
-        """Count it; the number of the name."""
+        """Count a name and return its number."""
         number = self.numbers.setdefault(name, len(self.counts))
         if number == len(self.counts):
             self.counts.append(0)
@@ -154,12 +184,12 @@ class _Counter:
         return number
 
     def ordered(self) -> list[str]:
-        """The most frequent first, else by the alphabet."""
+        """Return the names, the most frequent first, then alphabetically."""
         return sorted(self.numbers, key=lambda name: (-self.counts[self.numbers[name]], name))
 
 
 class _IndexBuilder:
-    """What is gathered while the files are walked through."""
+    """Columns that are filled while the files are read."""
 
     def __init__(self, files: Mapping[str, Path], names: Names) -> None:
         self.files, self.names = files, names
@@ -171,7 +201,7 @@ class _IndexBuilder:
         self.issues: list[str] = []
 
     def add_image(self, entry: Entry) -> None:
-        """One image of image_data.json."""
+        """Add one image of image_data.json."""
         record = record_of(entry, self.files["image_data"], "image")
         id, size = image_id(record), (record.integer("height"), record.integer("width"))
         if min(size) < 1:
@@ -183,7 +213,7 @@ class _IndexBuilder:
         self.images.append("/".join(str(record.data.get("url") or f"{id}.jpg").split("/")[-2:]))
 
     def add_entry(self, name: str, entry: Entry, spans: Int[np.ndarray, "I 2"]) -> None:
-        """What one of the lists says of an image."""
+        """Add the entry of an image in one of the lists."""
         record = record_of(entry, self.files[name], "entry")
         id = image_id(record)
         if id not in self.places:
@@ -195,18 +225,18 @@ class _IndexBuilder:
         _COLLECT.get(name, lambda builder, record, place: None)(self, record, place)
 
     def add_objects(self, record: Record, place: int) -> None:
-        """Names of objects, by image."""
+        """Count names of objects, by image."""
         for name in _texts(record.data.get("objects"), "names"):
             self.of_image.append(place)
             self.things.append(self.counters["objects"].add(self.names.object(name)))
 
     def add_predicates(self, record: Record, place: int) -> None:
-        """Names of predicates."""
+        """Count names of predicates."""
         for name in _texts(record.data.get("relationships"), "predicate"):
             self.counters["predicates"].add(self.names.predicate(name))
 
     def add_attributes(self, record: Record, place: int) -> None:
-        """Names of attributes."""
+        """Count names of attributes."""
         for name in _texts(record.data.get("attributes"), "attributes"):
             self.counters["attributes"].add(normalized(name))
 
@@ -219,7 +249,17 @@ _COLLECT = {
 
 
 def image_id(record: Record) -> int:
-    """`image_id`, or `id` in some of the files and versions."""
+    """Return `image_id`, or `id` in some of the files and versions.
+
+    Args:
+        record: The entry.
+
+    Returns:
+        The id.
+
+    Raises:
+        InputError: If it is missing or invalid.
+    """
     return record.integer("image_id" if "image_id" in record.data else "id")
 
 
@@ -240,7 +280,7 @@ def _build(files: Mapping[str, Path], names: Names) -> Stored:
 
 
 def _columns(builder: _IndexBuilder) -> Stored:
-    """Objects in the order of the images, by names in the order of their frequency; and all texts."""
+    """Return objects in the order of the images, by names in the order of their frequency; and all texts."""
     ordered = {kind: counter.ordered() for kind, counter in builder.counters.items()}
     numbers = builder.counters["objects"].numbers
     place = np.empty(len(numbers), dtype=np.int32)
@@ -257,7 +297,7 @@ def _columns(builder: _IndexBuilder) -> Stored:
 
 @contextmanager
 def _collecting(issues: list[str]) -> Iterator[None]:
-    """Faults of entries are kept, and do not stop the walk."""
+    """Collect issues of entries instead of stopping at them."""
     try:
         yield
     except InputError as error:
@@ -265,7 +305,7 @@ def _collecting(issues: list[str]) -> Iterator[None]:
 
 
 def _texts(rows: Any, field: str) -> Iterable[str]:
-    """The texts in a field of all rows; what is none is complained of when the image is read."""
+    """Yield the texts in a field of all rows; other values are reported when the image is loaded."""
     for row in rows if isinstance(rows, list) else ():
         value = row.get(field) if isinstance(row, dict) else None
         yield from (name for name in (value if isinstance(value, list) else [value]) if isinstance(name, str))

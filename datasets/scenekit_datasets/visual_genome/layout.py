@@ -1,4 +1,4 @@
-"""Where the files and images of Visual Genome are."""
+"""Files and images of Visual Genome."""
 
 from __future__ import annotations
 
@@ -9,19 +9,26 @@ from scenekit.errors import InputError
 from scenekit_datasets.roots import names_in
 
 LISTS = ("objects", "relationships", "attributes", "region_descriptions")
-"""Files with an entry for each image; only the first is needed, and it not for described regions alone."""
+"""Files with an entry per image; only the first is required, and it not for described regions alone."""
 
 ALIASES = ("object_alias", "relationship_alias")
-"""Files with names that stand for others."""
+"""Files with synonyms."""
 
 FOLDERS = ("", "VG_100K", "VG_100K_2", "images", "images/VG_100K", "images/VG_100K_2", "images2/VG_100K_2")
-"""Where images may lie that are not where their address says."""
+"""Folders of images that are not where their address says."""
 
 
-def found_files(root: Path) -> dict[str, Path]:
-    """The files below the root, by what they hold: NAME.json, else the last of NAME_v*.json.
+def find_files(root: Path) -> dict[str, Path]:
+    """Find the files below the root: NAME.json, else the last of NAME_v*.json.
 
-    Raises InputError where image_data is missing, or all of the lists.
+    Args:
+        root: The root.
+
+    Returns:
+        Files by what they hold.
+
+    Raises:
+        InputError: If image_data or all of the lists are missing.
     """
     if not root.is_dir():
         raise InputError(f"{root} is not a Visual Genome root: expected a folder with image_data.json and others")
@@ -41,9 +48,17 @@ def _newest(root: Path, name: str, suffix: str) -> Path | None:
 
 
 def located(names: Sequence[str], root: Path) -> list[Path | None]:
-    """The file of each image; None where there is none.
+    """Find the file of each image, where its address says or in one of `FOLDERS`.
 
-    names: as their addresses end, such as `VG_100K_2/1.jpg`. An image may also lie in any of `FOLDERS`.
+    Args:
+        names: Ends of the addresses, such as `VG_100K_2/1.jpg`.
+        root: Folder of the images.
+
+    Returns:
+        The files, None for missing ones.
+
+    Raises:
+        InputError: If the folder does not exist.
     """
     if not root.is_dir():
         raise InputError(f"{root} is not a folder; name the folder of images with images=")

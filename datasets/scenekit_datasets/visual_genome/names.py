@@ -1,4 +1,4 @@
-"""The names of Visual Genome: as people typed them, put in order, and chosen for a vocabulary."""
+"""Names in Visual Genome: free text of annotators, normalized, and selected for a vocabulary."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.flips import sides
 
 KINDS = ("objects", "predicates", "attributes")
-"""What has a name."""
+"""Kinds of names."""
 
 VG150 = Path(__file__).with_name("vg150.json")
 """The 150 objects and 50 predicates of Xu et al. 2017 ("Scene Graph Generation by Iterative Message Passing") and the
@@ -24,20 +24,36 @@ _TANG = {"objects": "idx_to_label", "predicates": "idx_to_predicate", "attribute
 _ENDS = " \t\r\n.,;:!?\"'()[]"
 
 Chosen = str | Mapping[str, Any]
-"""How a vocabulary is asked for: a name, a file, or the names or numbers of each kind."""
+"""The option `vocabulary`: a name, a file, or the names or numbers of each kind."""
 
 
 def normalized(name: str) -> str:
-    """Lower case, one space between words, no punctuation around them."""
+    """Normalize a name: lower case, one space between words, no punctuation around them.
+
+    Args:
+        name: The name.
+
+    Returns:
+        The normalized name.
+    """
     return " ".join(name.lower().split()).strip(_ENDS)
 
 
 def read_aliases(path: Path | None) -> dict[str, str]:
-    """What each name stands for, by a line of names a group, with commas between; the first name is that of the group.
+    """Read a file of synonyms: one group per line, separated by commas; the first name replaces the others.
 
-    A group that begins with a name of an earlier group joins that one.
+    A group that begins with a name of an earlier group is merged with that one.
+
+    Args:
+        path: The file; None for no synonyms.
+
+    Returns:
+        The replacement of each name.
+
+    Raises:
+        InputError: If the file cannot be read.
     """
-    found: dict[str, str] = {}
+    aliases: dict[str, str] = {}
     try:
         lines = [] if path is None else path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -45,56 +61,81 @@ def read_aliases(path: Path | None) -> dict[str, str]:
     for line in lines:
         names = [name for part in line.split(",") if (name := normalized(part))]
         for name in names:
-            found.setdefault(name, found.get(names[0], names[0]))
-    return found
+            aliases.setdefault(name, aliases.get(names[0], names[0]))
+    return aliases
 
 
 @dataclass(frozen=True)
 class Names:
-    """Names in order, with what other names stand for."""
+    """Normalization of names, synonyms included."""
 
     objects: Mapping[str, str] = field(default_factory=dict)
+    """Replacements of names of objects."""
     predicates: Mapping[str, str] = field(default_factory=dict)
+    """Replacements of predicates."""
 
     def object(self, name: str) -> str:
-        """The name of an object's kind."""
+        """Normalize the name of an object.
+
+        Args:
+            name: The name.
+
+        Returns:
+            The normalized name.
+        """
         name = normalized(name)
         return self.objects.get(name, name)
 
     def predicate(self, name: str) -> str:
-        """The name of a predicate."""
+        """Normalize a predicate.
+
+        Args:
+            name: The name.
+
+        Returns:
+            The normalized name.
+        """
         name = normalized(name)
         return self.predicates.get(name, name)
 
 
 @dataclass(frozen=True)
 class NameIndex:
-    """A vocabulary, and its integers by names in order."""
+    """A vocabulary with indices by normalized name."""
 
     vocabulary: Vocabulary
+    """The vocabulary."""
 
     @cached_property
     def things(self) -> dict[str, int]:
-        """Labels."""
+        """Labels by name."""
         return _places(self.vocabulary.things)
 
     @cached_property
     def predicates(self) -> dict[str, int]:
-        """Predicates."""
+        """Indices of predicates by name."""
         return _places(self.vocabulary.predicates)
 
     @cached_property
     def attributes(self) -> dict[str, int]:
-        """Attributes."""
+        """Indices of attributes by name."""
         return _places(self.vocabulary.attributes)
 
 
 def chosen_vocabulary(chosen: Chosen, occurring: Mapping[str, Sequence[str]]) -> Vocabulary:
-    """The vocabulary that is asked for.
+    """Create the vocabulary of the option `vocabulary`.
 
-    chosen: "vg150"; "all" names; "dense_caption", which has none; a JSON file; or for each of objects, predicates and
-    attributes its names, or how many of the most frequent ones. occurring: the names of each kind, the most frequent
-    first. A file holds lists of names by kind, or is a VG-SGG-dicts.json.
+    Args:
+        chosen: "vg150"; "all" names; "dense_caption", which has none; a JSON file with lists of names by kind, or
+            VG-SGG-dicts.json; or for each of objects, predicates and attributes its names, or the number of most
+            frequent ones.
+        occurring: Names of each kind, the most frequent first.
+
+    Returns:
+        The vocabulary.
+
+    Raises:
+        InputError: If the value or the file is invalid.
     """
     if chosen == "all":
         return _vocabulary(occurring)
@@ -129,7 +170,7 @@ def _those(value: Any, where: str, occurring: Sequence[str]) -> Sequence[str]:
 
 
 def _numbered(value: Any, where: str) -> list[Any]:
-    """The names by "1", "2", ... of a VG-SGG-dicts.json."""
+    """Return the names by "1", "2", ... of a VG-SGG-dicts.json."""
     numbers = [str(n + 1) for n in range(len(value))] if isinstance(value, Mapping) else []
     if not numbers or set(numbers) != set(value):
         raise InputError(f"{where} must be an object with names by '1', '2', ..., not {brief(value)}")

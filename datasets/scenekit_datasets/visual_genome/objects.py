@@ -1,4 +1,4 @@
-"""The objects of one image: as they are listed, found again, and merged_things where several are one.
+"""The objects of one image: reading, matching by id or box, and merging of duplicates.
 
 Letters: N objects.
 """
@@ -18,34 +18,56 @@ from scenekit.io.records import Record, brief
 Read = TypeVar("Read")
 
 SAME, OVERLAPPING = 0.9, 0.6
-"""From which share of their common box on two objects are one: of any names, and of the same name."""
+"""Overlaps above which two objects are the same: with any names, and with the same name."""
 
 
 @dataclass(frozen=True)
 class Thing:
-    """An object: its ids (several where it has been merged_things), its names in order, its box xyxy."""
+    """An object."""
 
     ids: tuple[int, ...]
+    """Its ids, several where objects were merged."""
     names: tuple[str, ...]
+    """Its normalized names."""
     box: tuple[float, float, float, float]
+    """Its box, xyxy in pixels."""
 
 
 def sound(records: Iterable[Record], read: Callable[[Record], Read], issues: list[str]) -> list[Read]:
-    """What can be read; complaints of the others go to `issues`."""
-    found = []
+    """Read all valid entries.
+
+    Args:
+        records: The entries.
+        read: Function that reads one.
+        issues: Issues, to which those of invalid entries are added.
+
+    Returns:
+        The results.
+    """
+    values = []
     for record in records:
         try:
-            found.append(read(record))
+            values.append(read(record))
         except InputError as error:
             issues.append(str(error))
-    return found
+    return values
 
 
 def read_thing(record: Record, rename: Callable[[str], str]) -> Thing:
-    """An object, or the end of a relationship, of any version.
+    """Read an object, or the end of a relationship, of any version.
 
     Names are a list `names` or `object_names`, or the text `name`. The id is `object_id`; `merged_object_ids` (of
-    version 1.4) are those of objects that have been merged_things with it.
+    version 1.4) are those of objects merged with it.
+
+    Args:
+        record: The entry.
+        rename: Function that normalizes a name.
+
+    Returns:
+        The object.
+
+    Raises:
+        InputError: If the entry is invalid.
     """
     data = record.data
     field = next((name for name in ("names", "object_names", "name") if name in data), "names")
@@ -68,7 +90,15 @@ def _ids(record: Record) -> tuple[int, ...]:
 
 
 def same_thing(things: Sequence[Thing], wanted: Thing) -> Thing | None:
-    """The one of these with that id, else that with a name of it whose box is nearly the same."""
+    """Find an object by id, else by name and nearly equal box.
+
+    Args:
+        things: All objects.
+        wanted: The object to find.
+
+    Returns:
+        The object, None without a match.
+    """
     for thing in things:
         if set(thing.ids) & set(wanted.ids):
             return thing
@@ -78,11 +108,17 @@ def same_thing(things: Sequence[Thing], wanted: Thing) -> Thing | None:
 
 
 def merged_things(things: Sequence[Thing]) -> list[Thing]:
-    """Objects that annotators drew more than once become one, as in the preparation of VG150 (Xu et al. 2017).
+    """Merge objects that were annotated more than once, as in the preparation of VG150 (Xu et al. 2017).
 
-    Each object absorbs those after it whose box is nearly its own (more than `SAME` of the box around both is in
-    both), or which have the same first name and either lie one within the other, or share more than `OVERLAPPING`.
-    The box is the mean of nearly equal ones, else the one around all.
+    Each object is merged with those after it whose box is nearly equal (an overlap above `SAME`), or which have the
+    same first name and either lie one within the other, or overlap by more than `OVERLAPPING`. The merged box is the
+    mean of nearly equal ones, else the one around all.
+
+    Args:
+        things: All objects.
+
+    Returns:
+        Merged objects.
     """
     boxes = boxes_of(things)
     overlap = shared(boxes)
@@ -109,12 +145,26 @@ def _one(things: Sequence[Thing], mean: bool) -> Thing:
 
 
 def boxes_of(things: Sequence[Thing]) -> Float[np.ndarray, "N 4"]:
-    """Their boxes."""
+    """Return the boxes of objects.
+
+    Args:
+        things: The objects.
+
+    Returns:
+        Boxes, xyxy in pixels.
+    """
     return np.array([thing.box for thing in things], dtype=np.float64).reshape(-1, 4)
 
 
 def shared(boxes: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N N"]:
-    """How much of the box around two boxes is in both; 1 for equal ones."""
+    """Compute the overlap of all pairs of boxes: intersection divided by the box around both; 1 for equal ones.
+
+    Args:
+        boxes: Boxes, xyxy in pixels.
+
+    Returns:
+        Overlaps from 0 to 1.
+    """
     low, high = boxes[:, None, :2], boxes[:, None, 2:]
     both = (np.minimum(high, boxes[:, 2:]) - np.maximum(low, boxes[:, :2])).clip(min=0).prod(2)
     around = (np.maximum(high, boxes[:, 2:]) - np.minimum(low, boxes[:, :2])).prod(2)
@@ -124,7 +174,14 @@ def shared(boxes: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N N"]:
 
 
 def inside(boxes: Float[np.ndarray, "N 4"]) -> Bool[np.ndarray, "N N"]:
-    """`[i, j]`: box i lies within box j."""
+    """Return which boxes lie within others.
+
+    Args:
+        boxes: Boxes, xyxy in pixels.
+
+    Returns:
+        `[i, j]`: box i lies within box j.
+    """
     low = (boxes[:, None, :2] >= boxes[:, :2]).all(axis=2)
     high = (boxes[:, None, 2:] <= boxes[:, 2:]).all(axis=2)
     within: Bool[np.ndarray, "N N"] = np.logical_and(low, high)

@@ -1,4 +1,4 @@
-"""Which images are those of a split: by the files of others, or by our own rule.
+"""The images of a split: from published files, or by checksum.
 
 Letters: I images.
 """
@@ -22,10 +22,10 @@ ALL = "all"
 """The split that is the whole data set."""
 
 HASH = "hash"
-"""A division of this project: by a checksum of the id, 80 % train, 10 % val, 10 % test."""
+"""Our own division, by a checksum of the id: 80 % train, 10 % val, 10 % test."""
 
 CORRUPTED = (1592, 1722, 4616, 4617)
-"""Images whose files are damaged; the published arrays of splits leave them out of the order of image_data.json."""
+"""Images whose files are damaged; the published arrays of splits omit them from the order of image_data.json."""
 
 _NUMBERS = {"train": 0, "val": 1, "test": 2}
 
@@ -33,12 +33,24 @@ _NUMBERS = {"train": 0, "val": 1, "test": 2}
 def in_split(
     ids: Int[np.ndarray, " I"], split: str, splits: str | Path | None, validation: int, faulty: Faulty = "skip"
 ) -> Bool[np.ndarray, " I"]:
-    """Which of the images, in the order of image_data.json, are in the split.
+    """Return which images are in a split.
 
-    splits: None (only the split `all` can be had), "hash", or a file. The file is JSON with lists of ids by the names
-    of splits (densecap_splits.json), a list of ids (JSON, or text with one a line) whose name has `{split}`, or an
-    array of a 0 (train), 1 (val) or 2 (test) for each image (JSON or .npy); where it has no 1, the first `validation`
-    of the training images are val, as in neural-motifs and Scene-Graph-Benchmark.
+    The file is JSON with lists of ids by split (densecap_splits.json), a list of ids (JSON, or text with one per line)
+    whose path has `{split}`, or an array of a 0 (train), 1 (val) or 2 (test) for each image (JSON or .npy).
+
+    Args:
+        ids: Ids of the images, in the order of image_data.json.
+        split: Name of the split.
+        splits: None (only the split "all" exists), "hash", or a file.
+        validation: Number of first training images that are val where the array has no 1, as in neural-motifs and
+            Scene-Graph-Benchmark.
+        faulty: Whether to refuse unknown ids in the file or to skip them.
+
+    Returns:
+        True for each image in the split.
+
+    Raises:
+        InputError: If the split does not exist or the file is invalid.
     """
     if split == ALL:
         return np.ones(len(ids), dtype=bool)
@@ -70,7 +82,7 @@ def _by_hash(ids: Int[np.ndarray, " I"], split: str) -> Bool[np.ndarray, " I"]:
 def _content(path: Path) -> Any:
     if path.suffix in (".h5", ".hdf5"):
         how = f"numpy.save('split.npy', h5py.File('{path.name}')['split'][:])"
-        raise InputError(f"{path}: HDF5 is not read here; save its array once with {how}, and pass that file")
+        raise InputError(f"{path}: HDF5 is not supported; save its array once with {how}, and pass that file")
     try:
         if path.suffix == ".npy":
             return np.load(path, allow_pickle=False).tolist()
@@ -79,7 +91,7 @@ def _content(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     except ValueError as error:
-        raise InputError(f"{path}: expected an array of numbers, or ids one a line: {error}") from None
+        raise InputError(f"{path}: expected an array of numbers, or ids one per line: {error}") from None
     return read_json(path)
 
 
@@ -90,7 +102,7 @@ def _of_split(value: Mapping[str, Any], split: str, path: Path) -> Any:
 
 
 def _is_array(value: list[Any], count: int) -> bool:
-    """Ids that are all 0, 1 or 2 and as many as there are images would be a strange list."""
+    """Return whether a list is an array of splits: ids that are all 0, 1 or 2, one per image, are implausible."""
     return len(value) in (count, count - len(CORRUPTED)) and set(map(str, value)) <= {"0", "1", "2"} and count > 2
 
 

@@ -1,9 +1,17 @@
-"""The rules that every task keeps, from scenekit.testing."""
+"""The rules of every kind of plugin, from scenekit.testing."""
 
-from scenekit.testing import CHECKS
+from scenekit.testing import BACKBONE_CHECKS, CHECKS, DATASET_CHECKS, DETECTOR_CHECKS
 from scenekit_docs.markdown import code, table
 
+OF_KIND = {
+    "task": CHECKS,
+    "detector": DETECTOR_CHECKS,
+    "dataset": DATASET_CHECKS,
+    "backbone": BACKBONE_CHECKS,
+}
 
-def table_of_checks() -> str:
-    """Each check: its name in the report, the rule, and what to do where it is broken."""
-    return table(("check", "rule", "where it is broken"), [(code(c.name), c.rule, c.remedy) for c in CHECKS])
+
+def table_of_checks(kind: str) -> str:
+    """Each check of a kind: its name in the report, the rule, and what to do where it is broken."""
+    rows = [(code(check.name), check.rule, check.remedy) for check in OF_KIND[kind]]  # type: ignore[attr-defined]
+    return table(("check", "rule", "where it is broken"), rows)

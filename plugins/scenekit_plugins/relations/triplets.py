@@ -87,22 +87,6 @@ def suppressed_labels(
     return labels
 
 
-def rank_triplets(
-    object_scores: Float[Tensor, " N"], pairs: Int[Tensor, "K 2"], relation_logits: Float[Tensor, "K P"]
-) -> RankedTriplets:
-    """Rank pairs by logits whose softmax are the probabilities; see `ranked`.
-
-    Args:
-        object_scores: Scores of the objects.
-        pairs: Rows of subjects and objects.
-        relation_logits: Logits of the predicates.
-
-    Returns:
-        The ranked triplets.
-    """
-    return ranked(object_scores, pairs, relation_logits.softmax(dim=-1))
-
-
 def ranked(
     object_scores: Float[Tensor, " N"], pairs: Int[Tensor, "K 2"], probabilities: Float[Tensor, "K P"]
 ) -> RankedTriplets:

@@ -13,7 +13,7 @@ EXAMPLE: sk.Key[list[Tensor | None], Tensor] = sk.Key(
     "example.value",
     doc="a number from 0 to 1 for each image [B]",
     shape=("B",),
-    example=lambda scene: torch.tensor(0.5),
+    example=lambda frame: torch.tensor(0.5),
 )
 
 

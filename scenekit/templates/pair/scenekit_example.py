@@ -11,10 +11,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import scenekit as sk
+from scenekit.fields.base import Frame
 from scenekit.fields.pairs import PairField
 
+
+def neighbors(frame: Frame) -> sk.Pairs:
+    """Made-up ground truth for `scenekit check`: each object with the next one."""
+    first = torch.arange(max(len(frame.boxes) - 1, 0))
+    return sk.Pairs(first, first + 1)
+
+
 EXAMPLE: sk.Key[list[sk.Pairs], sk.Pairs] = sk.Key(
-    "example.pairs", doc="ordered pairs of objects that belong together", field=PairField()
+    "example.pairs", doc="ordered pairs of objects that belong together", field=PairField(), example=neighbors
 )
 
 

@@ -11,7 +11,7 @@ from scenekit_plugins.relations.triplets import (
     RankedTriplets,
     best_labels,
     foreground,
-    rank_triplets,
+    ranked,
     suppressed_labels,
 )
 
@@ -40,7 +40,7 @@ def test_equal_to_the_benchmark(arrays: dict[str, Tensor], mode: str) -> None:
     torch.testing.assert_close(scores, arrays[f"{mode}_out_scores"], atol=1e-6, rtol=0)
     if mode == "sgdet":
         torch.testing.assert_close(boxes[rows, labels], arrays["sgdet_out_boxes"], atol=1e-6, rtol=0)
-    assert_ranked(rank_triplets(scores, arrays[f"{mode}_pairs"], arrays[f"{mode}_rel_logits"]), arrays, mode)
+    assert_ranked(ranked(scores, arrays[f"{mode}_pairs"], arrays[f"{mode}_rel_logits"].softmax(dim=-1)), arrays, mode)
 
 
 def test_the_second_of_two_overlapping_objects_takes_its_next_class() -> None:
@@ -53,12 +53,12 @@ def test_the_second_of_two_overlapping_objects_takes_its_next_class() -> None:
 def test_equal_scores_keep_their_order() -> None:
     pairs = torch.tensor([[0, 1], [1, 0], [0, 2]])
     logits = torch.tensor([[5.0, 1, 0], [5.0, 1, 0], [0.0, 0, 5]])
-    ranked = rank_triplets(torch.ones(3), pairs, logits)
-    assert ranked.order.tolist() == [2, 0, 1] and ranked.predicate.tolist() == [2, 1, 1]
+    found = ranked(torch.ones(3), pairs, logits.softmax(dim=-1))
+    assert found.order.tolist() == [2, 0, 1] and found.predicate.tolist() == [2, 1, 1]
 
 
 def test_without_objects_and_pairs() -> None:
     empty = torch.zeros(0, 4)
     assert suppressed_labels(foreground(empty), torch.zeros(0, 4, 4)).shape == (0,)
-    ranked = rank_triplets(torch.zeros(0), torch.zeros(0, 2, dtype=torch.long), torch.zeros(0, 3))
-    assert ranked.pairs.shape == (0, 2)
+    found = ranked(torch.zeros(0), torch.zeros(0, 2, dtype=torch.long), torch.zeros(0, 3))
+    assert found.pairs.shape == (0, 2)
