@@ -21,21 +21,21 @@ VERBS = frozenset(
     re.findall(
         r"\w+",
         """
-    Accumulate Add Align Append Apply Arrange Ask Assemble Assert Assign Attach Average Blend Broadcast Build Cache
-    Call Change Check Choose Classify Clear Clip Close Collate Collect Combine Compare Complete Compose Compute
-    Concatenate Configure Convert Copy Correct Count Create Crop Cut Decode Decompose Define Delete Derive Describe
-    Detach Detect Determine Display Distribute Divide Do Download Draw Drop Embed Encode Ensure Enumerate Estimate
-    Evaluate Exchange Expand Explain Export Extract Fill Filter Find Finish Fit Flatten Flip Flush Format Forward
-    Freeze Gather Generate Get Group Guard Handle Hide Hold Ignore Import Index Infer Initialize Insert Inspect
-    Interpolate Invert Iterate Join Keep Label Lay Let Limit Link List Load Locate Log Look Make Map Mark Mask Match
-    Measure Merge Mix Move Multiply Name Normalize Number Offset Open Order Pack Pad Pair Parse Paste Patch Permute
-    Pick Place Plan Plot Pool Postprocess Predict Prepare Preprocess Print Produce Project Provide Push Put Raise Rank
-    Read Record Reduce Refine Register Relabel Release Remap Remove Rename Render Renumber Reorder Repeat Replace
-    Report Require Resample Rescale Reset Reshape Resize Resolve Restore Restrict Return Rotate Round Run Sample
-    Save Scale Score Search Select Send Separate Serialize Set Share Show Shuffle Simplify Skip Smooth Sort Split
-    Spread Stack Start Step Stop Store Subdivide Subtract Sum Summarize Swap Switch Take Test Time Trace Track Train
-    Transfer Transform Translate Triangulate Turn Unpack Unproject Update Upload Upsample Use Validate Verify
-    Visualize Voxelize Wait Warn Weight Wrap Write Yield
+    Accept Accumulate Add Align Append Apply Arrange Ask Assemble Assert Assign Attach Average Blend Broadcast Build
+    Cache Call Change Check Choose Classify Clear Clip Close Collate Collect Combine Compare Complete Compose
+    Compute Concatenate Configure Convert Copy Correct Count Create Crop Cut Decode Decompose Define Delete Derive
+    Describe Detach Detect Determine Display Distribute Divide Do Download Draw Drop Embed Encode Ensure Enumerate
+    Estimate Evaluate Exchange Expand Explain Export Extract Fill Filter Find Finish Fit Flatten Flip Flush Format
+    Forward Freeze Gather Generate Get Group Guard Handle Hide Hold Ignore Import Index Infer Initialize Insert
+    Inspect Interpolate Invert Iterate Join Keep Label Lay Let Limit Link List Load Locate Log Look Make Map Mark
+    Mask Match Measure Merge Mix Move Multiply Name Normalize Number Observe Offset Open Order Pack Pad Pair Parse
+    Paste Patch Permute Pick Place Plan Plot Pool Postprocess Predict Prepare Preprocess Print Produce Project
+    Provide Push Put Raise Rank Read Record Reduce Refine Register Relabel Release Remap Remove Rename Render
+    Renumber Reorder Repeat Replace Report Require Resample Rescale Reset Reshape Resize Resolve Restore Restrict
+    Return Rotate Round Run Sample Save Scale Score Search Select Send Separate Serialize Set Share Show Shuffle
+    Simplify Skip Smooth Sort Split Spread Stack Start Step Stop Store Subdivide Subtract Sum Summarize Swap Switch
+    Take Test Time Trace Track Train Transfer Transform Translate Triangulate Turn Unpack Unproject Update Upload
+    Upsample Use Validate Verify Visualize Voxelize Wait Warn Weight Wrap Write Yield
     """,
     )
 )
@@ -228,6 +228,15 @@ PUBLIC = public_definitions()
 SOURCES = sorted(path for root in ("scenekit", "plugins", "datasets") for path in (REPOSITORY / root).rglob("*.py"))
 
 
+def functions(path: Path) -> Iterator[FunctionNode]:
+    """Functions and methods whose docstring begins with a verb: not properties, nor checks, which state a rule."""
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, FunctionNode) and ast.get_docstring(node):
+            decorators = " ".join(ast.unparse(decorator) for decorator in node.decorator_list)
+            if not re.search(r"\b(property|cached_property|check\(|app\.callback)", decorators):
+                yield node
+
+
 def relative(path: Path) -> str:
     return path.relative_to(REPOSITORY).as_posix()
 
@@ -237,6 +246,13 @@ def test_public_names_are_documented_in_full(path: Path) -> None:
     """Args, Returns, a verb in front, a line for each field: what a page of reference must say."""
     lacking = [problem for public in PUBLIC[path] for problem in problems(public)]
     assert not lacking, f"{relative(path)}:\n" + "\n".join(lacking)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_docstrings_begin_with_a_verb(path: Path) -> None:
+    """Also those of functions that no page shows."""
+    firsts = {node.name: (ast.get_docstring(node) or "").split()[0].strip(".,:") for node in functions(path)}
+    assert not {name: first for name, first in firsts.items() if first not in VERBS}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)

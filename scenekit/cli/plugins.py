@@ -39,7 +39,7 @@ def plugins(as_json: JsonOption = False) -> None:
 
 
 def inventory(found: Registry) -> dict[str, list[dict[str, Any]]]:
-    """By heading, every record with its origin; two claims on one name are two entries."""
+    """List records by heading with their origins; two records of one name are two entries."""
     return {
         heading: [
             {"name": name, **described(record), **origin_entry(origin)}
@@ -51,7 +51,7 @@ def inventory(found: Registry) -> dict[str, list[dict[str, Any]]]:
 
 
 def described(record: Any) -> dict[str, Any]:
-    """The summary, and of a task the names of its keys and whether it has more to it than a head."""
+    """Return the summary, and of a task the names of its keys and whether it has more than a head."""
     lists = {name: [key.name for key in getattr(record, name)] for name in KEY_LISTS if hasattr(record, name)}
     more = {name: getattr(record, name) is not None for name in MORE if hasattr(record, name)}
     return {"summary": record.summary, **lists, **more}
@@ -63,17 +63,17 @@ def failures(found: Registry) -> list[dict[str, Any]]:
 
 
 def origin_entry(origin: Origin) -> dict[str, str]:
-    """Plugin, distribution and version."""
+    """Return plugin, distribution and version."""
     return {"plugin": origin.plugin, "distribution": origin.distribution, "version": origin.version}
 
 
 def origin_text(entry: dict[str, Any]) -> str:
-    """`scenekit 0.1.0`."""
+    """Return a text such as `scenekit 0.1.0`."""
     return f"{entry['distribution']} {entry['version']}"
 
 
 def print_records(heading: str, records: list[dict[str, Any]]) -> None:
-    """One table; the columns of keys only where a record has them."""
+    """Print one table; with columns of keys only where a record has them."""
     lists = [name for name in ("requires", "provides") if name in records[0]]
     rows = [
         (entry["name"], entry["summary"], *(", ".join(entry[name]) for name in lists), origin_text(entry))

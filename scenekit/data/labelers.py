@@ -59,7 +59,7 @@ class Labeler:
         return values
 
     def _valid_rows(self, scene: Scene, key: Key[Any, Any]) -> Bool[Tensor, " N"] | None:
-        """Rows of the stream of `key` that carry all that is needed; None where all do, and for keys of the image."""
+        """Return rows of the stream of `key` that carry all needed values; None where all do, or for the image."""
         rows = None
         for need in self.spec.needs:
             if key.of is not None and need.of == key.of and need in scene.valid:

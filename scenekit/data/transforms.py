@@ -141,7 +141,7 @@ class ColorJitter:
     """The factors are from 1 - strength to 1 + strength."""
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """Recolor one sample."""
+        """Change the colors of one sample."""
         image = sample.image
         for adjust in (tv.adjust_brightness, tv.adjust_contrast, tv.adjust_saturation):
             image = adjust(image, rng.uniform(1 - self.strength, 1 + self.strength))

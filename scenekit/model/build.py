@@ -151,7 +151,7 @@ def check_stage(stage: object, owner: str) -> None:
 
 
 def build_head(spec: TaskSpec, core: Core, options: Config) -> Head[Any, Any]:
-    """A task's head; an error names the plugin, also where what it builds is none."""
+    """Build a task's head; an error names the plugin."""
     with naming_plugin(spec):
         head: object = spec.build(core, options)
         if not isinstance(head, Head):
@@ -160,7 +160,7 @@ def build_head(spec: TaskSpec, core: Core, options: Config) -> Head[Any, Any]:
 
 
 def build_trunk(config: ModelConfig) -> BackboneWithFPN:
-    """Backbone and pyramid."""
+    """Build backbone and pyramid."""
     spec = registry().get("backbone", config.backbone.name)
     options, weights = config.backbone.options, config.backbone.weights
     owner = f"backbone {config.backbone.name!r}"

@@ -230,7 +230,7 @@ class Provider(nn.Module):
 
 
 def stage_name(key: Key[Any, Any]) -> str:
-    """What a stage that gives `key` is called: it stands in names of parameters and losses, and so has no dots."""
+    """Return the name of a stage that provides `key`, for parameters and losses, hence without dots."""
     return key.name.replace(".", "_")
 
 

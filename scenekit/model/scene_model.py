@@ -182,7 +182,7 @@ class SceneModel(nn.Module):
     def _run_head(
         self, name: str, selector: RegionSelector, read_by: Mapping[str, Mapping[Stream, Policy]]
     ) -> dict[str, Tensor]:
-        """Without targets decode; with them compute losses, and decode where another task learns from the values."""
+        """Decode without targets; with them compute losses, and decode where another task learns from the values."""
         spec, streams = self.specs[name], self._follows[name]
         if selector.targets is None:
             self._put(self._work(name, selector.board, selector.inference_regions(spec, streams)), selector.board)

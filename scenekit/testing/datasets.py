@@ -113,7 +113,7 @@ def samples(bench: DatasetBench) -> None:
 
 
 def _fault_of(item: object) -> str | None:
-    """What keeps an item from being a sample; None where nothing does."""
+    """Return what keeps an item from being a sample; None where nothing does."""
     if not isinstance(item, Sample):
         return f"a {type(item).__name__}, expected a sk.Sample"
     if not isinstance(item.scene, Scene) or not isinstance(item.supervision, Supervision):

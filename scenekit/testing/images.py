@@ -43,7 +43,7 @@ VOCABULARY = Vocabulary(
 def made_up(
     number: int, labels: Sequence[int], keys: Collection[Key[Any, Any]], vocabulary: Vocabulary, labelled: bool
 ) -> Sample:
-    """Image `number`: objects of `labels` side by side, with ground truth for `keys`; the unlabelled one looks alike.
+    """Make image `number` up: objects of `labels` side by side, with ground truth for `keys`.
 
     Streams among the keys, and those that the others follow, have the regions of the objects in another order, and one
     more around them all.

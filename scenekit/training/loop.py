@@ -271,7 +271,7 @@ class Run:
         return rate, norms
 
     def _syncing(self, last: bool) -> AbstractContextManager[Any]:
-        """Synchronize gradients between processes in the last part of a step only."""
+        """Exchange gradients between processes in the last part of a step only."""
         return nullcontext() if last else cast(AbstractContextManager[Any], self.accelerator.no_sync(self.learner))
 
     def _on_device(self, packed: Packed) -> Packed:

@@ -24,7 +24,7 @@ class ExampleData:
         return self.length
 
     def __getitem__(self, index: int) -> sk.Sample:
-        """One image with its ground truth; the same each time. Augmentation is the business of training."""
+        """Return one image with its ground truth, equal each time; training augments it."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         number = self.first + index

@@ -15,7 +15,7 @@ BOXES = torch.tensor([[0.0, 0, 10, 10], [20, 20, 40, 40], [50, 50, 60, 60]])
 
 
 def scene(boxes: torch.Tensor, labels: list[int]) -> sk.Scene:
-    """An image of 64 x 64 pixels."""
+    """Return an image of 64 x 64 pixels."""
     return sk.Scene((64, 64), VOCABULARY, streams={sk.OBJECTS: sk.Objects(boxes, torch.tensor(labels))})
 
 

@@ -16,7 +16,7 @@ from scenekit.fields.pairs import PairField
 
 
 def neighbors(frame: Frame) -> sk.Pairs:
-    """Made-up ground truth for `scenekit check`: each object with the next one."""
+    """Make ground truth up for `scenekit check`: each object with the next one."""
     first = torch.arange(max(len(frame.boxes) - 1, 0))
     return sk.Pairs(first, first + 1)
 

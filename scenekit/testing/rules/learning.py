@@ -15,7 +15,7 @@ from scenekit.testing.rules.inputs import check_losses
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
-    """Parameters by name, without frozen ones."""
+    """Return parameters by name, without frozen ones."""
     return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
 
 

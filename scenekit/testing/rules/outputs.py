@@ -104,14 +104,14 @@ def draws(bench: Bench) -> None:
 
 
 def _pixels_changed(spec: TaskSpec, scene: Scene, factor: int) -> npt.NDArray[np.bool_]:
-    """Which pixels [h w] of a gray image, `factor` times as large as the scene, the task draws on."""
+    """Return which pixels [h w] of a gray image, `factor` times as large as the scene, the task draws on."""
     image = Image.new("RGB", (factor * scene.size[1], factor * scene.size[0]), (128, 128, 128))
     changed: npt.NDArray[np.bool_] = (np.asarray(draw_task(spec, image, scene).convert("RGB")) != 128).any(axis=-1)
     return changed
 
 
 def _scene_of_one(bench: Bench) -> Scene | None:
-    """An object far from the middle with example values; None where the task has no ground truth for what it gives."""
+    """Return a scene of one object off the middle with example values; None where the task has no ground truth."""
     keys = [key for key in bench.spec.learns_from if key.of == OBJECTS and key in bench.spec.provides]
     if not keys:
         return None
@@ -136,7 +136,7 @@ def _check_placement(changed: npt.NDArray[np.bool_], scene: Scene, factor: int) 
 
 
 def scenes(bench: Bench, factor: float = 1.0, labels: Sequence[int] | None = None) -> list[Scene]:
-    """What the task makes of three images whose originals are `factor` times as large as the network sees them."""
+    """Predict scenes of three images whose originals are `factor` times as large as the network input."""
     batch, targets = bench.batch(bench.samples(labels=labels))
     originals = tuple((round(factor * height), round(factor * width)) for height, width in batch.sizes)
     outputs = bench.model(replace(batch, original_sizes=originals), given=bench.regions(targets, learning=False))

@@ -29,7 +29,7 @@ def row_names(bench: Bench) -> None:
 
 
 def with_more(vocabulary: Vocabulary) -> Vocabulary:
-    """One more word of every kind, also one more point on every skeleton."""
+    """Add one name to every list of a vocabulary, and one point to every skeleton."""
     return replace(
         vocabulary,
         things=(*vocabulary.things, NEW),

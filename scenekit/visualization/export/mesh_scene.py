@@ -153,7 +153,7 @@ def bare_glb(complete: Callable[[dict[str, Any]], None]) -> bytes:
 
 
 def camera_adder(scene: Scene) -> Callable[[dict[str, Any]], None]:
-    """A function that adds the camera to the tree of a glTF file.
+    """Return a function that adds the camera to the tree of a glTF file.
 
     glTF's camera has its principal point in the middle; the whole matrix stands among its `extras`.
     """

@@ -200,6 +200,6 @@ def head(way: Float[np.ndarray, "P 2"]) -> str:
 
 
 def text_element(plate: Rect, height: int, text: str) -> str:
-    """A text on its plate."""
+    """Return the SVG of a text on its plate."""
     x0, _, x1, y1 = plate
     return f'<text x="{(x0 + x1) / 2:.1f}" y="{y1 - 0.33 * height:.1f}" font-size="{height}">{escape(text)}</text>'
