@@ -68,7 +68,7 @@ def explained(error: ValidationError, kind: type[Config]) -> str:
 
 
 def _explain(error: Any, kind: type[Config]) -> str:
-    """One detail of a validation error as text."""
+    """Explain one detail of a validation error."""
     location = error["loc"]
     path = ".".join(map(str, location))
     if error["type"] == "extra_forbidden":
@@ -81,7 +81,7 @@ def _explain(error: Any, kind: type[Config]) -> str:
 
 
 def _fields_at(location: Sequence[str | int], kind: type[Config]) -> list[str]:
-    """The field names of the section at `location` of a `kind`."""
+    """Return the field names of the section at `location` of a `kind`."""
     section: type[Config] | None = kind
     for name in location:
         if isinstance(name, str) and section is not None:
@@ -90,7 +90,7 @@ def _fields_at(location: Sequence[str | int], kind: type[Config]) -> list[str]:
 
 
 def _section(annotation: Any) -> type[Config] | None:
-    """The Config inside an annotation such as `X`, `X | None` or `tuple[X, ...]`."""
+    """Return the Config inside an annotation such as `X`, `X | None` or `tuple[X, ...]`."""
     is_class = isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias)
     if is_class and issubclass(annotation, Config):
         return annotation  # type: ignore[no-any-return]

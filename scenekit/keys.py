@@ -1,6 +1,6 @@
 """Names for what is on the board, in targets and in scenes.
 
-A `Key` is identified by its qualified name; it says what a value follows (`of`) and how such values behave (`field`).
+A `Key` is identified by its qualified name; it holds what a value follows (`of`) and how such values behave (`field`).
 Data sets and plugins share the keys below; a third party makes its own: `Key("acme.distance", of=OBJECTS, doc=...)`.
 """
 
@@ -14,10 +14,11 @@ from typing import Any, Generic, TypeVar
 
 from scenekit.errors import InputError
 from scenekit.fields.attributes import AttributeField
-from scenekit.fields.base import Field, Frame, ImageField
+from scenekit.fields.base import Field, ImageField
 from scenekit.fields.boxes3d import Box3DField
 from scenekit.fields.captions import CaptionField
 from scenekit.fields.depth import DepthField
+from scenekit.fields.frame import Frame
 from scenekit.fields.keypoints import KeypointField
 from scenekit.fields.masks import MaskField
 from scenekit.fields.meshes import MeshField
@@ -53,12 +54,20 @@ _registered: dict[str, Key[Any, Any]] = {}
 class Key(Generic[Batch, Item]):
     """One name on the board.
 
-    `of` is None for a value of the whole image, else the stream whose rows the value follows. `shape` declares the
-    board value by named dimensions: first "N" (rows of the stream) or "B" (images), then numbers for fixed sizes and
-    names for free ones; a tensor of another shape is refused. Keys with the same name are the same key, also after
-    pickling; registering a name twice with a different meaning is an error. `example` makes up ground truth for an
-    image and its regions: `scenekit check` asks it, instead of the field, where a key's values are more than fractions,
-    such as the numbers of classes.
+    Keys with the same name are the same key, also after pickling.
+
+    Args:
+        name: The qualified name, such as "acme.distance"; the identity of the key.
+        of: The stream whose rows the value follows; None for a value of the whole image.
+        doc: What the value is, in one line, with its unit.
+        field: How values of the key behave; by default row tensors, or plain values of the image.
+        shape: The shape of the board value by named dimensions: first "N" (rows of the stream) or "B" (images), then
+            numbers for fixed sizes and names for free ones; a tensor of another shape is refused.
+        example: Makes up ground truth for an image and its regions; `scenekit check` calls it instead of the field
+            where a key's values are more than fractions, such as the numbers of classes.
+
+    Raises:
+        InputError: The name is reserved, or exists with another meaning.
     """
 
     def __init__(
@@ -141,7 +150,7 @@ RPN_FEATURES: Key[FeaturePyramid, Any] = Key("rpn_features", doc="trunk of the r
 PROPOSALS: Key[Regions, Any] = Key("proposals", doc="class-agnostic candidate boxes, scores are objectness")
 
 OBJECTS = Stream("objects", doc="labelled regions: sampled ones with targets, detections without")
-PHRASES = Stream("phrases", doc="class-agnostic regions that somebody described")
+PHRASES = Stream("phrases", doc="class-agnostic described regions")
 PHRASE_PROPOSALS: Key[Regions, Any] = Key("phrase_proposals", doc="as proposals, for PHRASES")
 
 SEMANTIC: Key[Any, Any] = Key(

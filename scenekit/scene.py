@@ -1,4 +1,4 @@
-"""One image understood: the same type for ground truth and for predictions.
+"""One image with all its values: the same type for ground truth and predictions.
 
 Letters: N objects, H W pixels of the original image.
 """
@@ -18,7 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.fields.base import Frame, floats
+from scenekit.fields.conversion import floats
+from scenekit.fields.frame import Frame
 from scenekit.io.files import plain, write_atomically
 from scenekit.io.images import ImageSource
 from scenekit.keys import OBJECTS, RESERVED, Key, Stream, key_named
@@ -39,21 +40,24 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What is known of one image of `size` (height, width).
-
-    `streams` holds a set of regions per stream, `values` what tasks or annotators said, by key. Row values have one row
-    per region; `valid[key]` [N] marks the rows that really carry the key (absent: all do). `unknown` keeps JSON entries
-    of keys that are not installed here, so that they survive a round trip.
-    """
+    """One image with all its values: the same type for ground truth and predictions."""
 
     size: Size
+    """Height and width of the image, in pixels."""
     vocabulary: Vocabulary
+    """What the integers mean."""
     streams: Mapping[Stream, Objects] = field(default_factory=dict)
+    """The regions of each stream."""
     values: Mapping[Key[Any, Any], Any] = field(default_factory=dict)
+    """Annotations or predictions by key; row values have one row per region."""
     valid: Mapping[Key[Any, Any], Bool[Tensor, " _"]] = field(default_factory=dict)
+    """Rows that carry the value, by key; a key that is absent here is carried by all rows."""
     camera: Camera | None = None
+    """The camera; None where it is unknown."""
     path: str | None = None
+    """The file of the image, if any."""
     unknown: Mapping[str, Any] = field(default_factory=dict)
+    """JSON entries of keys that are not installed here, kept for a round trip."""
 
     def __post_init__(self) -> None:
         for key, value in (*self.values.items(), *self.valid.items()):
@@ -66,13 +70,20 @@ class Scene:
         return self.regions(OBJECTS)
 
     def regions(self, stream: Stream) -> Objects:
-        """The regions of any stream; none where the stream is absent."""
+        """Return the regions of a stream.
+
+        Args:
+            stream: The stream.
+
+        Returns:
+            Its regions; empty where the stream is absent.
+        """
         return self.streams[stream] if stream in self.streams else Objects.empty()
 
     def __getitem__(self, key: Key[Any, Item]) -> Item:
         if key not in self.values:
-            known = ", ".join(sorted(k.name for k in self.values)) or "nothing"
-            raise InputError(f"this scene has no {key.name!r}; it has {known}")
+            present = ", ".join(sorted(k.name for k in self.values)) or "no values"
+            raise InputError(f"the scene has no {key.name!r}; expected one of its keys: {present}")
         value: Item = self.values[key]
         return value
 
@@ -80,15 +91,22 @@ class Scene:
         return key in self.values
 
     def rows_with(self, key: Key[Any, Any]) -> Bool[Tensor, " N"]:
-        """Which regions really carry a row key."""
+        """Return which regions carry the value of a key.
+
+        Args:
+            key: A key that follows a stream.
+
+        Returns:
+            True for each such row.
+        """
         assert key.of is not None, "only keys of a stream have rows"
         return self.valid.get(key, torch.full((len(self.regions(key.of)),), key in self.values))
 
     def frame(self, key: Key[Any, Any]) -> Frame:
-        """Return what the field of `key` may know of this image.
+        """Return the image as the field of a key sees it.
 
         Args:
-            key: A key of the image or of a stream; its value need not be there.
+            key: A key of the image or of a stream; its value may be absent.
 
         Returns:
             The frame, with the regions of the stream that the key follows (the objects for a key of the image) and the
@@ -100,23 +118,34 @@ class Scene:
         return Frame(self.size, self.vocabulary, regions, self.camera, valid)
 
     def names(self) -> list[str]:
-        """The label of each object in words."""
+        """Return the class name of each object.
+
+        Returns:
+            A name per row of the objects.
+        """
         return [self.vocabulary.things[int(label)] for label in self.objects.labels]
 
     def counts(self) -> dict[str, int]:
-        """How many objects there are of each label, the most frequent first; groups count as "crowd of person"."""
+        """Count the objects by class name; groups count as "crowd of person".
+
+        Returns:
+            Counts by name, the most frequent first.
+        """
         named = zip(self.names(), self.objects.crowd.tolist(), strict=True)
         return dict(Counter(f"crowd of {name}" if crowd else name for name, crowd in named).most_common())
 
     def select(self, stream: Stream, rows: Int[Tensor, " M"] | Bool[Tensor, " N"]) -> Scene:
-        """Return the scene with some regions of a stream, with what follows them.
+        """Select regions of a stream, with the values that follow them.
 
-        Values that name rows, such as relations, name the new ones. `unknown` entries are dropped, as they may follow
-        the regions.
+        Values that refer to rows, such as relations, refer to the new ones. `unknown` entries are dropped, as they may
+        follow the regions.
 
         Args:
-            stream: The stream whose regions are picked.
-            rows: Rows by number, each at most once, or a boolean mask.
+            stream: The stream whose regions are selected.
+            rows: Row numbers, each at most once, or a boolean mask.
+
+        Returns:
+            The scene with the selected regions of this stream.
         """
         rows = torch.arange(len(self.regions(stream)))[rows]
         new_rows = index_map(rows, len(self.regions(stream)))
@@ -130,10 +159,16 @@ class Scene:
         return replace(self, streams=streams, values=follows, valid=valid, unknown={})
 
     def transformed(self, geometry: Geometry) -> Scene:
-        """Everything follows the image through a crop, resize and mirroring; boxes are clipped to the result.
+        """Transform all values with the image: crop, resize and flip.
 
-        Regions keep their rows also when they leave the image: their boxes are then empty. `unknown` entries are
-        dropped, as nobody here can tell how they follow.
+        Boxes are clipped to the resulting image. Regions keep their rows when they leave it: their boxes are then
+        empty. `unknown` entries are dropped, as how they follow the image is unknown.
+
+        Args:
+            geometry: The change, in pixels of the image.
+
+        Returns:
+            The scene in pixels of the resulting image.
         """
         streams = {stream: _move(regions, geometry) for stream, regions in self.streams.items()}
         values = {k: k.field.transform(v, geometry, self.vocabulary) for k, v in self.values.items()}
@@ -141,7 +176,11 @@ class Scene:
         return replace(self, size=geometry.size, streams=streams, values=values, camera=camera, unknown={})
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON: `image`, `objects`, then one entry per key by its name."""
+        """Encode the scene as plain JSON: `image`, `objects`, then one entry per key by its name.
+
+        Returns:
+            The mapping that `from_json` reads.
+        """
         height, width = self.size
         data: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
@@ -158,9 +197,16 @@ class Scene:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Scene:
-        """Read what `to_json` wrote; entries of unknown keys are kept as they are.
+        """Decode what `to_json` wrote; entries of unknown keys are kept as they are.
 
-        Raises InputError for another format version and for entries that are not what `to_json` writes.
+        Args:
+            data: Plain JSON.
+
+        Returns:
+            The scene.
+
+        Raises:
+            InputError: Another format version, or entries that `to_json` does not write.
         """
         _check_format(data)
         try:
@@ -194,22 +240,46 @@ class Scene:
         return cls(size, vocabulary, streams, values, valid, camera, image["path"], unknown)
 
     def save(self, path: str | Path) -> None:
-        """Write JSON atomically: the file is whole or as it was before."""
+        """Write a JSON file atomically: it is complete, or as it was before.
+
+        Args:
+            path: The file.
+        """
         write_atomically(path, json.dumps(self.to_json()).encode())
 
     @classmethod
     def load(cls, path: str | Path) -> Scene:
-        """Read a file that `save` wrote."""
+        """Read a file that `save` wrote.
+
+        Args:
+            path: The file.
+
+        Returns:
+            The scene.
+
+        Raises:
+            InputError: The file cannot be read, or is not a scene.
+        """
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
             return cls.from_json(data if isinstance(data, dict) else {})
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}") from error
-        except ValueError as error:  # InputError, bad JSON and bytes that are no text
-            raise InputError(f"{path} is no scene file: {error}") from error
+        except ValueError as error:  # InputError, bad JSON and bytes that are not text
+            raise InputError(f"{path} is not a scene file: {error}") from error
 
     def draw(self, image: ImageSource | None = None) -> Image.Image:
-        """The image with everything drawn on it; `image` stands in where there is no `path` that can be read."""
+        """Draw all values on the image.
+
+        Args:
+            image: The image, for a scene without a `path` that can be read.
+
+        Returns:
+            A drawing, enlarged where the image is small.
+
+        Raises:
+            InputError: The image cannot be read, or has another shape than the scene.
+        """
         from scenekit.visualization.draw import draw_scene
 
         return draw_scene(self, image)
@@ -222,24 +292,31 @@ class Scene:
         attribute_threshold: float = 0.5,
         relabel: bool = False,
     ) -> MultiDiGraph:
-        """The objects and how they relate, as a graph of networkx.
+        """Build a graph (networkx) of the objects and their relations.
 
-        Nodes are the rows of the objects. Each has `label`, `box` [4], `identity` (from `ids`) and, where known,
-        `score`, and under the name of every key that follows the objects what the key's field says of the row: the
-        likely `attributes` by name with their probability, `captions`, points by name, area of the mask, size of the
-        mesh, the 3D box as `x`, `y`, `z`, `width`, `height`, `length` and `distance` in metres of the camera frame,
-        `roll`, `pitch` and `yaw` in radians, and `score`; of keys of others what their JSON holds. What a row does not
-        carry, and a 3D box that cannot be, is not there.
+        Nodes are the rows of the objects. Each has `label`, `box` [4], `identity` (from `ids`) and, where there is one,
+        `score`; and under the name of every key that follows the objects the description of the row by the key's field:
+        the likely `attributes` by name with their probability, `captions`, points by name, area of the mask, size of
+        the mesh, the 3D box as `x`, `y`, `z`, `width`, `height`, `length` and `distance` in metres of the camera frame,
+        `roll`, `pitch` and `yaw` in radians, and `score`; of other keys their JSON. A value that a row does not carry,
+        and an invalid 3D box, are absent.
 
-        Edges are the relations, with `predicate` and, where known, `score` and `probabilities` [P]. Their key is the
-        row in RELATIONS: several predicates of two objects are parallel edges, and so is what is listed twice. Pairs
-        of plugins' keys follow, with the name of the key as `from_key`. Of each key, those that score below
-        `threshold` are left out, and all but the `top` best. Attributes of the graph: `width`,
-        `height`, `path`, `vocabulary`.
+        Edges are the relations, with `predicate` and, where there are any, `score` and `probabilities` [P]. Their key
+        is the row in RELATIONS: several predicates of two objects are parallel edges, and so are repeated ones. Pairs
+        of plugins' keys follow, with the name of the key as `from_key`. Attributes of the graph: `width`, `height`,
+        `path`, `vocabulary`.
 
-        A predictor of relations may see other labels than the detector: `relabel` takes its labels and scores.
+        Args:
+            threshold: The least score of an edge.
+            top: The number of edges of each key, by descending score; None for all.
+            attribute_threshold: The least probability of an attribute.
+            relabel: Whether to use the labels and scores of the relation predictor, where it relabels the objects.
 
-        Raises InputError for relations of objects that are not there.
+        Returns:
+            The graph.
+
+        Raises:
+            InputError: A relation refers to an object that does not exist.
         """
         from scenekit.graph.build import build_graph
 
@@ -247,13 +324,31 @@ class Scene:
 
 
 def check_row_count(key: Key[Any, Any], value: Any, count: int) -> None:
-    """Raise InputError unless a value of a stream has one row for each of its `count` regions."""
+    """Raise an error unless a value of a stream has one row per region.
+
+    Args:
+        key: The key of the value.
+        value: The value; one of the whole image is not checked.
+        count: The number of regions.
+
+    Raises:
+        InputError: The numbers differ.
+    """
     if key.of is not None and len(value) != count:
         raise InputError(f"{key.name} has {len(value)} rows for {count} {key.of.name}; one row each is expected")
 
 
-def find_faults(regions: Objects, size: Size, things: int | None) -> dict[int, str]:
-    """What is wrong, by row. `things`: how many labels there are (None: labels mean nothing here)."""
+def invalid_boxes(regions: Objects, size: Size, things: int | None) -> dict[int, str]:
+    """Find regions with an invalid box or label.
+
+    Args:
+        regions: The regions of one image.
+        size: Height and width of the image, in pixels.
+        things: The number of labels; None where labels have no meaning.
+
+    Returns:
+        What is wrong, by row; boxes that merely reach over the border are valid.
+    """
     checks = {
         "NaN or infinite": ~regions.boxes.isfinite().all(dim=1),
         "reversed": (regions.boxes[:, 2:] < regions.boxes[:, :2]).any(dim=1),
@@ -262,11 +357,11 @@ def find_faults(regions: Objects, size: Size, things: int | None) -> dict[int, s
     }
     if things is not None:
         checks["of an unknown label"] = (regions.labels < 0) | (regions.labels >= things)
-    faults: dict[int, str] = {}
-    for fault, rows in checks.items():
+    problems: dict[int, str] = {}
+    for problem, rows in checks.items():
         for row in rows.nonzero()[:, 0].tolist():
-            faults.setdefault(row, fault)
-    return faults
+            problems.setdefault(row, problem)
+    return problems
 
 
 def _outside(boxes: Tensor, size: Size) -> Bool[Tensor, " N"]:
@@ -275,7 +370,7 @@ def _outside(boxes: Tensor, size: Size) -> Bool[Tensor, " N"]:
 
 
 def _move(regions: Objects, geometry: Geometry) -> Objects:
-    """Areas shrink with the share of the box that is cut away; what is left of a mask is known to its own field."""
+    """Move boxes with the image; areas shrink with the share of the box that is cut away."""
     whole = geometry.boxes(regions.boxes)
     boxes = torch.minimum(whole.clamp(min=0), whole.new_tensor([geometry.size[1], geometry.size[0]] * 2))
     left = (boxes[:, 2:] - boxes[:, :2]).prod(1) / (whole[:, 2:] - whole[:, :2]).prod(1).clamp(min=1e-6)

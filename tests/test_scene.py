@@ -202,7 +202,7 @@ def test_rows_must_match_regions() -> None:
     scene = worlds.scene(2)
     with pytest.raises(InputError, match="masks has 1 rows for 2 objects"):
         Scene(scene.size, scene.vocabulary, scene.streams, {MASKS: scene[MASKS][[0]]})
-    with pytest.raises(InputError, match="this scene has no 'masks'; it has nothing"):
+    with pytest.raises(InputError, match="the scene has no 'masks'; expected one of its keys: no values"):
         Scene(scene.size, scene.vocabulary)[MASKS]
 
 
@@ -233,14 +233,14 @@ def test_files_get_the_usual_permissions(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "is no scene file"),
-        (b"{", "is no scene file"),
-        (b"\xff\xfe\x00", "is no scene file"),
+        (b"", "is not a scene file"),
+        (b"{", "is not a scene file"),
+        (b"\xff\xfe\x00", "is not a scene file"),
         (b"[]", "scene format None can't be read; this scenekit reads format 1"),
         (b'{"format_version": 7}', "scene format 7 can't be read"),
         (b'{"format_version": 1}', "'image'"),
-        (b'{"format_version": 1, "image": 3, "vocabulary": {"things": []}}', "is no scene file"),
-        (b'{"format_version": 1, "image": {}, "vocabulary": {"thing": []}}', "is no scene file"),
+        (b'{"format_version": 1, "image": 3, "vocabulary": {"things": []}}', "is not a scene file"),
+        (b'{"format_version": 1, "image": {}, "vocabulary": {"thing": []}}', "is not a scene file"),
     ],
 )
 def test_files_that_are_no_scenes(tmp_path: Path, content: bytes, reason: str) -> None:

@@ -190,7 +190,7 @@ def test_no_detection_no_label_no_error(model: SceneModel) -> None:
 def test_a_detector_without_detections_says_so(model: SceneModel, monkeypatch: pytest.MonkeyPatch) -> None:
     learner = extended(model, spec(**DETECTIONS))
     monkeypatch.setattr(type(learner.stages["detection"]), "detections", sk.Provider.detections)
-    with pytest.raises(InputError, match="'detection' gives no detections"):
+    with pytest.raises(InputError, match="'detection' has no detections"):
         learner(*batch(learner, [judged()]))
 
 
@@ -300,7 +300,7 @@ def test_several_keys_are_finished_together(model: SceneModel) -> None:
 
 def test_a_key_that_decode_leaves_out_is_named(model: SceneModel) -> None:
     task = TaskSpec("both", "for tests", (VERDICT, CLUTTER), lambda core, _: Both(CLUTTER))
-    with pytest.raises(BoardError, match=r"task 'both' must give a mapping with the keys .*got \['tests.verdict'\]"):
+    with pytest.raises(BoardError, match=r"task 'both' must return a mapping with the keys .*got \['tests.verdict'\]"):
         extended(model, task).predict(sample().image, tasks=["both"])
 
 

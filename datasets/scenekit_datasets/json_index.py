@@ -189,7 +189,7 @@ class _Window:
                 return self.text[self.at : self.at + 1]
 
     def take(self, expected: str) -> str:
-        """Consume the next character, which must be one of `expected`."""
+        """Read the next character, which must be one of `expected`."""
         char = self.peek()
         if not char or char not in expected:
             raise self.issue(f"expected {' or '.join(expected)}, got {char or 'the end of the file'}")
@@ -197,7 +197,7 @@ class _Window:
         return char
 
     def value(self) -> Any:
-        """Consume a value of JSON, which may continue behind the window."""
+        """Read a value of JSON, which may continue behind the window."""
         self.peek()
         while True:
             try:

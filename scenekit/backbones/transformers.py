@@ -178,7 +178,7 @@ def _normalization(weights: str) -> Normalization | None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the tables and progress bars of transformers; its errors are reported by ours."""
+    """Switch the tables and progress bars of transformers off; its errors are reported by scenekit."""
     logging = _transformers().utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)

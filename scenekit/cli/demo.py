@@ -162,7 +162,7 @@ def to_pil(pixels: UInt8[Tensor, "3 H W"]) -> Image:
 
 
 def save(entry: ReportEntry, folder: Path) -> None:
-    """NAME.json, the scene; NAME.png, everything drawn over each other; NAME-LAYER.png, each layer alone.
+    """Save NAME.json, the scene; NAME.png, a drawing of all values; NAME-LAYER.png, each layer alone.
 
     NAME.graphml, the scene graph, if there are relations. NAME-VIEW.png, further views, such as
     NAME-birds-eye.png where there are 3D boxes; NAME.glb, its solids in metres, where there are meshes or 3D boxes.

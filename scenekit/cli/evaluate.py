@@ -93,7 +93,18 @@ def data_config(model: str, data: str | None, split: str | None, options: Mappin
 
 
 def parsed_options(texts: Sequence[str], flag: str = "--option") -> dict[str, Any]:
-    """Return `["root=/data", "year=2017"]` as keyword arguments; values are YAML, `flag` is the option's name."""
+    """Parse options of the command line.
+
+    Args:
+        texts: Options such as `root=/data` and `year=2017`; values are YAML.
+        flag: The name of the option, for messages.
+
+    Returns:
+        Keyword arguments.
+
+    Raises:
+        InputError: An option is not KEY=VALUE, or its value is not YAML.
+    """
     import yaml
 
     options = {}

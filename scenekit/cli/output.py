@@ -222,6 +222,10 @@ def print_scores(title: str, scores: Mapping[str, Any], columns: Sequence[str]) 
 
 
 def print_notes(notes: Notes) -> None:
-    """Print one line on standard error for each kind of oddity in the files."""
+    """Print one line on standard error for each kind of oddity in the files.
+
+    Args:
+        notes: The oddities.
+    """
     for line in notes.lines():
         console.print(f"note: {line}", markup=False, soft_wrap=True)

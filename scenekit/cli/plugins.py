@@ -1,4 +1,4 @@
-"""`scenekit plugins`: what is installed, where it comes from, and what could not be taken in."""
+"""`scenekit plugins`: what is installed, where it is from, and what could not be loaded."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def plugins(as_json: JsonOption = False) -> None:
 
 
 def inventory(found: Registry) -> dict[str, list[dict[str, Any]]]:
-    """By heading, every record with its origin; two claims on one name are two entries."""
+    """List records by heading with their origins; two records of one name are two entries."""
     return {
         heading: [
             {"name": name, **described(record), **origin_entry(origin)}
@@ -51,29 +51,29 @@ def inventory(found: Registry) -> dict[str, list[dict[str, Any]]]:
 
 
 def described(record: Any) -> dict[str, Any]:
-    """The summary, and of a task the names of its keys and whether it has more to it than a head."""
+    """Return the summary, and of a task the names of its keys and whether it has more than a head."""
     lists = {name: [key.name for key in getattr(record, name)] for name in KEY_LISTS if hasattr(record, name)}
     more = {name: getattr(record, name) is not None for name in MORE if hasattr(record, name)}
     return {"summary": record.summary, **lists, **more}
 
 
 def failures(found: Registry) -> list[dict[str, Any]]:
-    """The plugins that could not be taken in, each with its cause in one line."""
+    """Return the plugins that could not be loaded, each with its cause in one line."""
     return [{**origin_entry(entry.origin), "cause": " ".join(entry.cause.split())} for entry in found.failures]
 
 
 def origin_entry(origin: Origin) -> dict[str, str]:
-    """Plugin, distribution and version."""
+    """Return plugin, distribution and version."""
     return {"plugin": origin.plugin, "distribution": origin.distribution, "version": origin.version}
 
 
 def origin_text(entry: dict[str, Any]) -> str:
-    """`scenekit 0.1.0`."""
+    """Return a text such as `scenekit 0.1.0`."""
     return f"{entry['distribution']} {entry['version']}"
 
 
 def print_records(heading: str, records: list[dict[str, Any]]) -> None:
-    """One table; the columns of keys only where a record has them."""
+    """Print one table; with columns of keys only where a record has them."""
     lists = [name for name in ("requires", "provides") if name in records[0]]
     rows = [
         (entry["name"], entry["summary"], *(", ".join(entry[name]) for name in lists), origin_text(entry))

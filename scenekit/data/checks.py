@@ -1,4 +1,4 @@
-"""Annotations that cannot be right: found, named, and dropped or refused.
+"""Invalid annotations: reported, and dropped or refused.
 
 Letters: N regions of one image.
 """
@@ -16,9 +16,9 @@ from torch import Tensor
 from scenekit.data.sample import Sample
 from scenekit.data.selection import keep_regions
 from scenekit.errors import InputError, listed, warn_once
-from scenekit.fields.base import Issue, Validated
+from scenekit.fields.frame import Issue, Validated
 from scenekit.keys import OBJECTS, Key, Stream
-from scenekit.scene import Objects, Scene, find_faults
+from scenekit.scene import Objects, Scene, invalid_boxes
 
 _log = logging.getLogger(__name__)
 
@@ -27,41 +27,50 @@ SHOWN = 3
 
 
 def checked(sample: Sample, *, origin: str = "the data set", strict: bool = False) -> Sample:
-    """Return the sample without what cannot be right.
+    """Return the sample without invalid annotations.
 
-    That are regions whose box is NaN, reversed, empty or outside the image, or whose label is unknown, and what the
-    field of each key finds, such as relations to missing objects, empty texts or numbers that are not finite. What is
-    dropped is named with the image's id, in a warning the first time. A box that only reaches over the border is no
-    issue.
+    Invalid are regions whose box is NaN, reversed, empty or outside the image, or whose label is unknown, and what the
+    field of each key reports, such as relations to missing objects, empty texts or numbers that are not finite. A
+    warning names what is dropped and the image's id, once. A box that merely reaches over the border is valid.
 
     Args:
-        sample: A sample as its data set gives it.
-        origin: What the messages call the data set.
+        sample: A sample as its data set returns it.
+        origin: The name of the data set in messages.
         strict: Whether to refuse the sample instead.
 
+    Returns:
+        The sample with valid annotations only.
+
     Raises:
-        InputError: The annotations are for an image of another size, or, with `strict`, something cannot be right.
+        InputError: The annotations are for an image of another size, or, with `strict`, an annotation is invalid.
     """
     where = f"image {sample.id} of {origin}"
     if sample.scene.size != tuple(sample.image.shape[1:]):
         expected, shape = list(sample.scene.size), list(sample.image.shape[1:])
         raise InputError(f"{where}: the annotations are for an image of {expected} pixels, this one has {shape}")
-    for key in tuple(sample.scene.values):  # before regions go, whose rows some values name
+    for key in tuple(sample.scene.values):  # before regions are dropped, whose rows some values name
         result = validated(sample.scene, key)
         if result.issues:
             messages = [f"{place(sample.scene, key, issue)}: {issue.message}" for issue in result.issues]
-            _tell(where, messages, "", f"{len(messages)} of {key.name}", strict)
+            _report(where, messages, "", f"{len(messages)} of {key.name}", strict)
             sample = with_value(sample, key, result)
     for stream, regions in sample.scene.streams.items():
         things = len(sample.scene.vocabulary.things) if stream == OBJECTS else None
-        faults = find_faults(regions, sample.scene.size, things)
-        if faults:
-            sample = _without(sample, stream, faults, where, strict)
+        invalid = invalid_boxes(regions, sample.scene.size, things)
+        if invalid:
+            sample = _without(sample, stream, invalid, where, strict)
     return sample
 
 
 def valid_values(sample: Sample) -> Sample:
-    """Return the sample without the values that cannot be right, and without a word about them."""
+    """Return the sample without invalid values, without a warning.
+
+    Args:
+        sample: The sample.
+
+    Returns:
+        The sample with valid values only; regions stay.
+    """
     for key in tuple(sample.scene.values):
         if (result := validated(sample.scene, key)).issues:
             sample = with_value(sample, key, result)
@@ -69,12 +78,29 @@ def valid_values(sample: Sample) -> Sample:
 
 
 def validated(scene: Scene, key: Key[Any, Any]) -> Validated:
-    """Return what the field of `key` says of its value."""
+    """Validate the value of a key.
+
+    Args:
+        scene: The scene that holds the value.
+        key: The key.
+
+    Returns:
+        The valid part of the value, and the issues.
+    """
     return key.field.validate(scene[key], scene.frame(key))
 
 
 def with_value(sample: Sample, key: Key[Any, Any], result: Validated) -> Sample:
-    """Return the sample with what is left of a value; a key of which nothing is left is no longer supervised."""
+    """Replace a value by its valid part; a key of which nothing is left is no longer supervised.
+
+    Args:
+        sample: The sample.
+        key: The key.
+        result: The validated value.
+
+    Returns:
+        The sample with the valid part of the value.
+    """
     scene, claims = sample.scene, sample.supervision
     if result.value is None:
         values = {other: value for other, value in scene.values.items() if other != key}
@@ -87,35 +113,53 @@ def with_value(sample: Sample, key: Key[Any, Any], result: Validated) -> Sample:
 
 
 def place(scene: Scene, key: Key[Any, Any], issue: Issue) -> str:
-    """Return where an issue is: `captions of objects 3`, `relations 2`, or the key alone."""
+    """Return the place of an issue, such as `captions of objects 3` or `relations 2`.
+
+    Args:
+        scene: The scene that holds the value.
+        key: The key of the value.
+        issue: The issue.
+
+    Returns:
+        The name of the key with the row or entry, where there is one.
+    """
     if issue.row is not None and key.of is not None:
         return f"{key.name} of {row_name(key.of, scene.regions(key.of), issue.row)}"
     return key.name if issue.entry is None else f"{key.name} {issue.entry}"
 
 
 def row_name(stream: Stream, regions: Objects, row: int) -> str:
-    """Return `objects 3`, with the id in brackets where that is another number."""
+    """Return the name of a region in messages, such as `objects 3`.
+
+    Args:
+        stream: The stream of the region.
+        regions: The regions of that stream.
+        row: The row.
+
+    Returns:
+        The stream and row, with the id in brackets where it differs from the row.
+    """
     id = int(regions.ids[row])
     return f"{stream.name} {row}" if id == row else f"{stream.name} {row} (id {id})"
 
 
-def _without(sample: Sample, stream: Stream, faults: dict[int, str], where: str, strict: bool) -> Sample:
+def _without(sample: Sample, stream: Stream, invalid: dict[int, str], where: str, strict: bool) -> Sample:
     regions = sample.scene.regions(stream)
-    rows = sorted(faults)
-    told = [f"box {row} {_numbers(regions.boxes[row])} is {faults[row]}" for row in rows]
+    rows = sorted(invalid)
+    problems = [f"box {row} {_numbers(regions.boxes[row])} is {invalid[row]}" for row in rows]
     expected = "; expected x0 < x1, y0 < y1 within the image"
-    _tell(where, told, expected, f"{len(rows)} of {len(regions)} {stream.name}", strict)
+    _report(where, problems, expected, f"{len(rows)} of {len(regions)} {stream.name}", strict)
     kept = torch.ones(len(regions), dtype=torch.bool)
     kept[rows] = False
     return keep_regions(sample, stream, kept)
 
 
-def _tell(where: str, faults: Sequence[str], expected: str, dropped: str, strict: bool) -> None:
-    """A warning of the first faults and what is dropped for them, or the error."""
-    told = listed(faults, SHOWN, "; ")
+def _report(where: str, problems: Sequence[str], expected: str, dropped: str, strict: bool) -> None:
+    """Warn of the first problems and what is dropped for them, or raise the error."""
+    shown = listed(problems, SHOWN, "; ")
     if strict:
-        raise InputError(f"{where}: {told}{expected}; fix the annotations")
-    warn_once(_log, f"{where}: {told}; dropped {dropped}")
+        raise InputError(f"{where}: {shown}{expected}; fix the annotations")
+    warn_once(_log, f"{where}: {shown}; dropped {dropped}")
 
 
 def _numbers(box: Tensor) -> str:

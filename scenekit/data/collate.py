@@ -60,13 +60,13 @@ def collate(
         cameras=[sample.scene.camera for sample in samples],
         seeds=seeds,
     )
-    truth = {stream: _stream_truth(samples, stream, vocabulary) for stream in streams}
+    regions = {stream: _stream_truth(samples, stream, vocabulary) for stream in streams}
     values, valid = {}, {}
     for key in keys:
         if not isinstance(key, Stream) and any(_supervises(sample, key) for sample in samples):
             pack_key = _pack_images if key.of is None else _pack_rows
             values[key], valid[key] = pack_key(samples, key, batch.padded_size)
-    return batch, Targets(truth, values, valid)
+    return batch, Targets(regions, values, valid)
 
 
 def _streams(keys: Collection[Key[Any, Any]]) -> list[Stream]:

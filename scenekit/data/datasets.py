@@ -20,16 +20,25 @@ class SampleSet(Protocol):
         """What the labels mean."""
 
     def __len__(self) -> int:
-        """How many samples there are."""
+        """Return the number of samples."""
 
     def __getitem__(self, index: int, /) -> Sample:
-        """One of them."""
+        """Return one sample."""
 
 
 def dataset(name: str, split: str = "train", **options: Any) -> SampleSet:
-    """A registered data set; `options` go to its builder.
+    """Build a registered data set.
 
-    Raises InputError for an unknown name, split or option, naming the nearest right one.
+    Args:
+        name: The name of the data set.
+        split: One of its splits.
+        options: Options of its builder.
+
+    Returns:
+        The data set.
+
+    Raises:
+        InputError: An unknown name, split or option; the message suggests the nearest valid one.
     """
     spec: DatasetSpec = registry().get("dataset", name)
     if split not in spec.splits:

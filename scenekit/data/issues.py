@@ -1,4 +1,4 @@
-"""What looks wrong in a sample: what its fields find in their values, boxes, and the sample as a whole.
+"""Issues of a sample: of its values, as their fields report them, of its boxes, and of the sample as a whole.
 
 Letter: N regions of one image.
 """
@@ -14,46 +14,46 @@ from scenekit.data.checks import place, row_name, validated
 from scenekit.data.sample import Sample
 from scenekit.fields.bounds import SLACK
 from scenekit.keys import OBJECTS
-from scenekit.scene import Objects, Scene, find_faults
+from scenekit.scene import Objects, Scene, invalid_boxes
 from scenekit.structures.tensors import repeats, row_numbers
 
-Found = tuple[str, str]
+Place = tuple[str, str]
 """A kind of issue, and where in the sample it is."""
 
 
-def issues_of(sample: Sample) -> Iterator[Found]:
-    """Yield everything that looks wrong; kinds are phrases in the plural, such as `empty masks`."""
+def issues_of(sample: Sample) -> Iterator[Place]:
+    """Yield every issue; kinds are phrases in the plural, such as `empty masks`."""
     yield from _sample_issues(sample)
     scene = sample.scene
     for stream, regions in scene.streams.items():
         things = len(scene.vocabulary.things) if stream == OBJECTS else None
-        faults = find_faults(regions, scene.size, things)
-        for row, fault in faults.items():
-            yield f"boxes that are {fault}", row_name(stream, regions, row)
+        invalid = invalid_boxes(regions, scene.size, things)
+        for row, problem in invalid.items():
+            yield f"boxes that are {problem}", row_name(stream, regions, row)
         for kind, row in _box_warnings(scene, regions, stream == OBJECTS):
-            if row not in faults:
+            if row not in invalid:
                 yield kind, row_name(stream, regions, row)
     for key in scene.values:
         yield from ((issue.kind, place(scene, key, issue)) for issue in validated(scene, key).issues)
     yield from _warnings(scene, notes=False)
 
 
-def notes_of(sample: Sample) -> Iterator[Found]:
-    """Yield what is right but may surprise, such as texts that not every tokenizer can spell."""
+def notes_of(sample: Sample) -> Iterator[Place]:
+    """Yield what is valid and merely unusual, such as texts that not every tokenizer can spell."""
     yield from _warnings(sample.scene, notes=True)
 
 
-def _warnings(scene: Scene, notes: bool) -> Iterator[Found]:
+def _warnings(scene: Scene, notes: bool) -> Iterator[Place]:
     for key in scene.values:
         result = validated(scene, key)
         if result.value is not None:
             frame = scene.frame(key)
             frame = frame if result.valid is None else replace(frame, valid=result.valid)
-            found = key.field.warnings(result.value, frame)
-            yield from ((issue.kind, place(scene, key, issue)) for issue in found if issue.note == notes)
+            warnings = key.field.warnings(result.value, frame)
+            yield from ((issue.kind, place(scene, key, issue)) for issue in warnings if issue.note == notes)
 
 
-def _sample_issues(sample: Sample) -> Iterator[Found]:
+def _sample_issues(sample: Sample) -> Iterator[Place]:
     scene, claims = sample.scene, sample.supervision
     if tuple(scene.size) != tuple(sample.image.shape[1:]):
         yield "annotations for another size of image", f"{list(scene.size)} for {list(sample.image.shape[1:])}"

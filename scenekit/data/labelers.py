@@ -26,10 +26,12 @@ from scenekit.structures.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Labeler:
-    """A labeler as its options make it: `label` gives the values of `spec.provides` for a scene."""
+    """A labeler with its options."""
 
     spec: LabelerSpec
+    """The record of the labeler."""
     label: Callable[[Scene], Mapping[Key[Any, Any], Any]]
+    """Returns the values of `spec.provides` for a scene."""
 
     def __call__(self, scene: Scene) -> Scene:
         """Return the scene with what the labeler adds; unchanged where a needed key is missing or nothing is new.
@@ -57,7 +59,7 @@ class Labeler:
         return values
 
     def _valid_rows(self, scene: Scene, key: Key[Any, Any]) -> Bool[Tensor, " N"] | None:
-        """Rows of the stream of `key` that carry all that is needed; None where all do, and for keys of the image."""
+        """Return rows of the stream of `key` that carry all needed values; None where all do, or for the image."""
         rows = None
         for need in self.spec.needs:
             if key.of is not None and need.of == key.of and need in scene.valid:
@@ -73,7 +75,9 @@ class LabelledSet:
     """
 
     data: SampleSet
+    """The data set."""
     labelers: Sequence[Labeler]
+    """The labelers, in the order in which they run."""
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -94,7 +98,14 @@ class LabelledSet:
         return replace(sample, scene=scene, supervision=replace(sample.supervision, keys=supervised))
 
     def scene(self, index: int) -> Scene:
-        """Return the ground truth of one image, without reading the image where the data set can do so."""
+        """Return the ground truth of one image, without reading the image where the data set can do so.
+
+        Args:
+            index: The number of the sample.
+
+        Returns:
+            The ground truth with the derived values.
+        """
         scene = scene_of(self.data, index)
         for labeler in self.labelers:
             scene = labeler(scene)
@@ -102,7 +113,15 @@ class LabelledSet:
 
 
 def labelled(data: SampleSet, labelers: Sequence[Labeler]) -> SampleSet:
-    """Return the data set with the ground truth that `labelers` derive; itself where there are none."""
+    """Add the ground truth that labelers derive to a data set.
+
+    Args:
+        data: The data set.
+        labelers: The labelers, in the order in which they run.
+
+    Returns:
+        The data set with derived values; `data` itself without labelers.
+    """
     return LabelledSet(data, labelers) if labelers else data
 
 

@@ -31,36 +31,49 @@ SEED_BITS = 62
 
 @dataclass(frozen=True)
 class Source:
-    """A data set of a mixture, its name for messages and its weight."""
+    """A data set of a mixture."""
 
     data: SampleSet
+    """The data set."""
     name: str = "the data set"
+    """Its name in messages."""
     weight: float = 1.0
+    """Its share of the samples, relative to the other weights."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Which batches a process loads: numbers `start` to `stop` - 1, as process `rank` of `world`."""
+    """The batches that one process loads."""
 
     start: int
+    """The first batch."""
     stop: int
+    """The batch behind the last one."""
     rank: int = 0
+    """The number of the process."""
     world: int = 1
+    """The number of processes."""
 
 
 @dataclass(frozen=True)
 class BatchSet(Dataset["Packed | InputError"]):
-    """The batch that belongs to a list of draws.
+    """The batch of each list of draws.
 
-    Faults of the data are handed over instead of raised, so that they cross the border of a worker process as they are.
+    Invalid data is returned as an error instead of raised, so that it crosses the border of a worker process unchanged.
     """
 
     sources: Sequence[Source]
+    """The data sets."""
     transforms: Sequence[Transform]
+    """Augmentations, in order."""
     keys: frozenset[Key[Any, Any]]
+    """The keys that the model learns from."""
     pack: Collate
+    """Packs samples with their seeds."""
     seed: int
+    """The seed of the run."""
     strict: bool = False
+    """Whether to refuse invalid annotations."""
 
     def __getitem__(self, batch: list[Draw]) -> Packed | InputError:
         """Load, check, augment and pack; what is random depends on (seed, epoch, source, index) alone."""
@@ -85,10 +98,15 @@ class Order(Sampler[list[Draw]]):
     """The draws of each batch of one process."""
 
     lengths: Sequence[int]
+    """The number of samples of each data set."""
     weights: Sequence[float]
+    """The weight of each data set."""
     seed: int
+    """The seed of the run."""
     size: int
+    """Samples per batch of one process."""
     shard: Shard
+    """The batches of the process."""
 
     def __iter__(self) -> Iterator[list[Draw]]:
         shard = self.shard
@@ -110,9 +128,23 @@ def training_batches(
     workers: int = 0,
     strict: bool = False,
 ) -> Iterator[Packed]:
-    """Batches with targets for `model` (its vocabulary, configuration and `learns_from` decide what is packed).
+    """Yield batches with targets for training a model.
 
-    Raises InputError where a data set has unusable annotations and `strict` is set.
+    Args:
+        sources: The data sets of the mixture.
+        model: The model; its vocabulary, configuration and `learns_from` decide what is packed.
+        transforms: Augmentations, in order.
+        batch_size: Samples per batch of one process.
+        seed: The seed of the run.
+        shard: The batches of the process.
+        workers: The number of worker processes; 0 loads in this process.
+        strict: Whether to refuse invalid annotations.
+
+    Yields:
+        A batch and its targets.
+
+    Raises:
+        InputError: An annotation is invalid and `strict` is set.
     """
     data = BatchSet(sources, transforms, frozenset(model.learns_from), Packer.of(model), seed, strict)
     order = Order([len(s.data) for s in sources], [s.weight for s in sources], seed, batch_size, shard)
@@ -135,12 +167,22 @@ class Packer:
     """`collate` for one model; a class, so that worker processes that are spawned can receive it."""
 
     vocabulary: Vocabulary
+    """The vocabulary of the model."""
     keys: tuple[Key[Any, Any], ...]
+    """The keys that it learns from."""
     config: InputConfig
+    """How images enter the network."""
 
     @classmethod
     def of(cls, model: Any) -> Packer:
-        """What the model needs."""
+        """Create the packer of a model.
+
+        Args:
+            model: The model.
+
+        Returns:
+            The packer.
+        """
         return cls(model.vocabulary, tuple(model.learns_from), model.config.input)
 
     def __call__(self, samples: Sequence[Sample], seeds: Sequence[int]) -> Packed:

@@ -1,4 +1,4 @@
-"""Which sample comes when: one order over several data sets, a pure function of the seed."""
+"""The order of samples: one order over several data sets, a pure function of the seed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,31 @@ from scenekit.errors import InputError
 
 @dataclass(frozen=True)
 class Draw:
-    """Sample `index` of data set number `source`, seen for the `epoch`-th time (from 0)."""
+    """A sample of a mixture."""
 
     source: int
+    """The number of the data set."""
     index: int
+    """The number of the sample in it."""
     epoch: int
+    """How many times the sample was drawn before."""
 
 
 def draws(lengths: Sequence[int], weights: Sequence[float], seed: int) -> Iterator[Draw]:
-    """Endlessly, samples of data sets of `lengths`; each set has the share of its weight in the long run.
+    """Yield samples of a mixture endlessly; each data set has the share of its weight in the long run.
 
-    Every data set is shuffled anew for each of its epochs and seen whole before any of its samples comes again.
+    Every data set is shuffled for each of its epochs, and drawn completely before any of its samples repeats.
+
+    Args:
+        lengths: The number of samples of each data set.
+        weights: The weight of each data set.
+        seed: The seed of the run.
+
+    Yields:
+        The draws.
+
+    Raises:
+        InputError: A data set is empty, or there is none.
     """
     if not lengths or min(lengths) < 1:
         raise InputError(f"data sets with at least one sample each are expected, got lengths {list(lengths)}")
@@ -35,7 +49,16 @@ def draws(lengths: Sequence[int], weights: Sequence[float], seed: int) -> Iterat
 
 
 def shuffled(length: int, seed: int, source: int = 0) -> Iterator[Draw]:
-    """Endlessly, all samples of one data set in a new order each epoch."""
+    """Yield all samples of one data set endlessly, in a new order each epoch.
+
+    Args:
+        length: The number of samples.
+        seed: The seed of the run.
+        source: The number of the data set.
+
+    Yields:
+        The draws.
+    """
     for epoch in itertools.count():
         order = list(range(length))
         random.Random(f"order/{seed}/{source}/{epoch}").shuffle(order)
@@ -45,10 +68,21 @@ def shuffled(length: int, seed: int, source: int = 0) -> Iterator[Draw]:
 def batches(
     order: Iterator[Draw], size: int, *, start: int, stop: int, rank: int = 0, world: int = 1
 ) -> Iterator[list[Draw]]:
-    """Batches number `start` to `stop` - 1 of process `rank` of `world`, `size` draws each.
+    """Yield the batches of one process.
 
-    Batch n of all processes together takes the n-th `size * world` draws, so that every number of the order is seen by
-    exactly one process. Draws before `start` are passed over; no data is loaded for that.
+    Batch n of all processes together takes the n-th `size * world` draws, so that every draw belongs to exactly one
+    process. Draws before `start` are skipped without loading data.
+
+    Args:
+        order: The draws of all processes.
+        size: Samples per batch of one process.
+        start: The first batch.
+        stop: The batch behind the last one.
+        rank: The number of the process.
+        world: The number of processes.
+
+    Yields:
+        The draws of each batch.
     """
     order = itertools.islice(order, start * size * world, None)
     for _ in range(start, stop):

@@ -1,4 +1,4 @@
-"""Labels of one vocabulary in terms of another, by name."""
+"""Translating labels from one vocabulary to another, by name."""
 
 from __future__ import annotations
 
@@ -16,11 +16,19 @@ from scenekit.structures.vocabulary import BUILT_IN_LISTS, Vocabulary, names_if_
 _log = logging.getLogger(__name__)
 
 SHOWN = 5
-"""How many words a message spells out."""
+"""How many names a message spells out."""
 
 
 def relabeled(sample: Sample, vocabulary: Vocabulary) -> Sample:
-    """The same ground truth in the words of `vocabulary`; what it has no word for is left out (or IGNORE)."""
+    """Translate the ground truth to another vocabulary, by name.
+
+    Args:
+        sample: The sample.
+        vocabulary: The vocabulary that its integers shall refer to.
+
+    Returns:
+        The sample without labels that `vocabulary` does not name.
+    """
     old = sample.scene.vocabulary
     if old == vocabulary:
         return sample
@@ -34,36 +42,45 @@ def relabeled(sample: Sample, vocabulary: Vocabulary) -> Sample:
     return replace(sample, scene=replace(scene, vocabulary=vocabulary, streams=streams, values=values))
 
 
-def check_words(
+def check_names(
     sample: Sample, vocabulary: Vocabulary, keys: Collection[Key[Any, Any]], *, strict: bool = False
 ) -> None:
-    """Say which words of the sample's labels `vocabulary` lacks, and the other way round; once for each difference.
+    """Warn of class names that only one of two vocabularies has, once for each difference.
 
-    Told are those of what the sample supervises and `keys` name. `strict` raises InputError where labels get lost.
+    Only lists of the vocabulary are compared that the supervised ones of `keys` refer to.
+
+    Args:
+        sample: A sample of the data set.
+        vocabulary: The vocabulary of the model.
+        keys: The keys that the model learns from, or that are evaluated.
+        strict: Whether to refuse data sets with labels that the model lacks.
+
+    Raises:
+        InputError: The model lacks names of the data set, and `strict` is set.
     """
     old, claims = sample.scene.vocabulary, sample.supervision
     if old == vocabulary:
         return
     learned = {*claims.keys, *claims.streams} & {*keys}
-    spoken = {kind for key in learned for kind in (("things",) if key == OBJECTS else key.field.lists)}
+    used = {kind for key in learned for kind in (("things",) if key == OBJECTS else key.field.lists)}
     for kind in (*BUILT_IN_LISTS, *sorted({*old.lists, *vocabulary.lists})):
-        if kind in spoken:
+        if kind in used:
             theirs, ours = names_if_any(old, kind), names_if_any(vocabulary, kind)
             if lost := _lacking(theirs, ours):
-                _lose(f"the data set has {kind} that the model does not know: {lost}; they are left out", strict)
+                _lose(f"the data set has {kind} that the model lacks: {lost}; they are dropped", strict)
             if unlabelled := _lacking(ours, theirs):
-                told = "they count as not found in mean recall" if kind == "predicates" else "they are not measured"
-                warn_once(_log, f"the model knows {kind} that the data set does not have: {unlabelled}; {told}")
+                effect = "they count as missed in mean recall" if kind == "predicates" else "they are not measured"
+                warn_once(_log, f"the model has {kind} that the data set lacks: {unlabelled}; {effect}")
 
 
-def _lacking(names: Sequence[str], known: Collection[str]) -> str:
-    """The names that are not known, the first of them spelled out; empty where all are."""
-    there = set(known)
-    missing = [name for name in names if name not in there]
+def _lacking(names: Sequence[str], present: Collection[str]) -> str:
+    """Return the missing names, the first of them spelled out; empty where none is missing."""
+    others = set(present)
+    missing = [name for name in names if name not in others]
     return listed(map(repr, missing), SHOWN)
 
 
 def _lose(message: str, strict: bool) -> None:
     if strict:
-        raise InputError(f"{message}; use a model that knows them, or be less strict")
+        raise InputError(f"{message}; use a model that has them, or set `strict` to false")
     warn_once(_log, message)

@@ -14,26 +14,29 @@ from scenekit.scene import Scene
 
 @dataclass(frozen=True)
 class Supervision:
-    """What a sample's labels may teach.
-
-    `keys` that are labelled (row keys: where `scene.valid` says so); `classes` that detection labels cover (None: all
-    things of the scene's vocabulary); `streams` whose regions are labelled at all, and those of them whose every
-    instance is labelled (`exhaustive`). `mirrorable` is False where mirroring would make a label wrong, such as
-    free text that says "left".
-    """
+    """What the labels of a sample supervise."""
 
     keys: frozenset[Key[Any, Any]] = frozenset()
+    """Keys that are labelled; of row keys the rows that `scene.valid` marks."""
     classes: frozenset[str] | None = None
+    """Names of the classes that detection labels cover; None for all things of the scene's vocabulary."""
     streams: frozenset[Stream] = field(default_factory=lambda: frozenset({OBJECTS}))
+    """Streams whose regions are labelled."""
     exhaustive: frozenset[Stream] = field(default_factory=lambda: frozenset({OBJECTS}))
+    """Those of `streams` whose every instance is labelled."""
     mirrorable: bool = True
+    """False where a flip would make a label wrong, such as free text with the word "left"."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """`image` RGB uint8; `scene` in pixels of the image; `id` unique within its data set."""
+    """One training example."""
 
     image: UInt8[Tensor, "3 H W"]
+    """RGB."""
     scene: Scene
+    """The ground truth, in pixels of the image."""
     supervision: Supervision
+    """What the ground truth supervises."""
     id: int
+    """Unique within the data set."""

@@ -14,15 +14,22 @@ class SceneSet(Protocol):
     """A data set that also gives the ground truth of an image without reading the image."""
 
     def scene(self, index: int, /) -> Scene:
-        """What is labelled in image `index`, as in its sample."""
+        """Return the ground truth of an image, equal to that of its sample.
+
+        Args:
+            index: The number of the sample.
+
+        Returns:
+            The ground truth.
+        """
 
 
 def scene_of(data: SampleSet, index: int) -> Scene:
-    """The ground truth of one image, by the cheapest way that the data set offers."""
+    """Return the ground truth of one image, without reading the image where the data set can do so."""
     return data.scene(index) if isinstance(data, SceneSet) else data[index].scene
 
 
 def spread_scenes(data: SampleSet, limit: int) -> Iterator[Scene]:
-    """The ground truth of at most `limit` images, evenly spread over the data set, in its order."""
+    """Yield the ground truth of at most `limit` images, evenly spread over the data set, in its order."""
     count = min(limit, len(data))
     return (scene_of(data, place * len(data) // count) for place in range(count))

@@ -20,6 +20,6 @@ def keep_regions(sample: Sample, stream: Stream, kept: Bool[Tensor, " N"]) -> Sa
 
 
 def without_empty(sample: Sample, stream: Stream) -> Sample:
-    """Without the regions whose box holds nothing (any more)."""
+    """Drop the regions whose box is empty."""
     boxes = sample.scene.regions(stream).boxes
     return keep_regions(sample, stream, (boxes[:, 2:] > boxes[:, :2]).all(dim=1))

@@ -87,10 +87,12 @@ class GeometricTransform(ABC):
 
 @dataclass(frozen=True)
 class Resize(GeometricTransform):
-    """Resize to the input size of the network, times a random factor of the range `scale`."""
+    """Resize to the input size of the network, times a random factor."""
 
     config: InputConfig
+    """How images enter the network."""
     scale: tuple[float, float] = (1.0, 1.0)
+    """The range of the factor."""
 
     @property
     def antialias(self) -> bool:
@@ -105,6 +107,7 @@ class RandomFlip(GeometricTransform):
     """Flip left-right with probability `p`; samples that cannot be flipped safely stay as they are."""
 
     p: float = 0.5
+    """The probability of a flip."""
 
     def draw(self, size: Size, rng: random.Random) -> Geometry:
         return Geometry.flip(size) if rng.random() < self.p else Geometry.identity(size)
@@ -112,13 +115,15 @@ class RandomFlip(GeometricTransform):
 
 @dataclass(frozen=True)
 class RandomCrop(GeometricTransform):
-    """With probability `p` crop to a window of at least `smallest` of either side.
+    """Crop to a random window.
 
-    Boxes shrink to what their masks still show; those of objects that left the image become empty.
+    Boxes shrink to the visible part of their masks; those of objects that left the image become empty.
     """
 
     p: float = 1.0
+    """The probability of a crop."""
     smallest: float = 0.6
+    """The least share of either side that the window has."""
 
     def draw(self, size: Size, rng: random.Random) -> Geometry:
         if rng.random() >= self.p:
@@ -130,12 +135,13 @@ class RandomCrop(GeometricTransform):
 
 @dataclass(frozen=True)
 class ColorJitter:
-    """Change brightness, contrast and saturation by factors from 1 - strength to 1 + strength."""
+    """Change brightness, contrast and saturation by random factors."""
 
     strength: float
+    """The factors are from 1 - strength to 1 + strength."""
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """Recolor one sample."""
+        """Change the colors of one sample."""
         image = sample.image
         for adjust in (tv.adjust_brightness, tv.adjust_contrast, tv.adjust_saturation):
             image = adjust(image, rng.uniform(1 - self.strength, 1 + self.strength))

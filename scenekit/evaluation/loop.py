@@ -106,7 +106,7 @@ def evaluate(
     """
     import torch
 
-    from scenekit.data.relabel import check_words
+    from scenekit.data.relabel import check_names
     from scenekit.evaluation.model_passes import Passes
     from scenekit.model.scene_model import evaluating
 
@@ -116,7 +116,7 @@ def evaluate(
     keys = {key for name in model.plan.needed(asked) for key in model.plan.steps[name].provides}
     samples = data if isinstance(data, Iterable) else (data[index] for index in range(len(data)))
     for done, sample in enumerate(islice(samples, limit), start=1):
-        check_words(sample, model.vocabulary, keys, strict=strict)
+        check_names(sample, model.vocabulary, keys, strict=strict)
         target = _ground_truth(sample, model.vocabulary, strict)
         with torch.no_grad(), evaluating(model):
             passes = Passes(model, sample.image, asked, target.scene.camera)

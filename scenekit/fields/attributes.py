@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scenekit.fields.base import Columns, Field, Frame, Issue, Shape, Validated, rows_in, tensor_of, without_rows
+from scenekit.fields.base import Field, Shape
+from scenekit.fields.conversion import tensor_of
+from scenekit.fields.frame import Columns, Frame, Issue, Validated, rows_in, without_rows
 from scenekit.structures.geometry import Size
 from scenekit.structures.tensors import columns_at, row_numbers
 from scenekit.structures.vocabulary import Vocabulary, translation
@@ -27,12 +29,12 @@ class AttributeField(Field[Tensor, Tensor]):
         super().__init__(dims=2, nan_is_unknown=True)
 
     def describe(self, item: Tensor, vocabulary: Vocabulary, threshold: float) -> list[Any]:
-        """Those that are likely, by name."""
+        """Return the likely attributes by name, with their probabilities."""
         rows = (zip(vocabulary.attributes, row, strict=True) for row in item.tolist())
         return [{name: p for name, p in row if p >= threshold} for row in rows]
 
     def columns(self, item: Tensor, frame: Frame) -> Columns:
-        """The likely ones, the likeliest first, with their probability where it is not 1."""
+        """Return the likely attributes, the likeliest first, with their probability where it is not 1."""
         names, cells = frame.vocabulary.attributes, []
         for row in item.tolist():
             likely = sorted((-p, name) for p, name in zip(row, names, strict=True) if p >= LIKELY)[:MOST_SHOWN]
@@ -51,7 +53,7 @@ class AttributeField(Field[Tensor, Tensor]):
         return columns_at(item, translation(new.attributes, old.attributes), torch.nan)
 
     def validate(self, item: Tensor, frame: Frame) -> Validated:
-        """Drop rows with a number that is no probability, and a table of another width."""
+        """Drop rows with a number that is not a probability, and a table of another width."""
         names = frame.vocabulary.attributes
         if item.dim() != 2 or item.shape[1] != len(names):
             message = f"the shape is {list(item.shape)}; expected {len(names)} columns, one for each attribute"

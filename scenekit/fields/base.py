@@ -1,4 +1,4 @@
-"""How the values of a key behave: packed, moved with the image, written and read.
+"""How the values of a key behave: packed, transformed with the image, encoded and decoded.
 
 A `Field` is what a `Key` needs to know about the type behind it. Row tensors and numbers need none of this: the plain
 `Field` serves. Letters: N rows of one image, G rows of a batch, H W pixels.
@@ -7,20 +7,18 @@ A `Field` is what a `Key` needs to know about the type behind it. Row tensors an
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from scenekit.fields.conversion import brief, floats, scattered, tensor_of
+from scenekit.fields.frame import Columns, Edges, Frame, Issue, Validated, rows_in, without_rows
 from scenekit.io.files import plain
-from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.meshes import Meshes
-from scenekit.structures.objects import Objects
 from scenekit.structures.tensors import row_numbers
 from scenekit.structures.vocabulary import Vocabulary
 
@@ -35,9 +33,6 @@ Item = TypeVar("Item")
 SHOWN_FROM = 0.5
 """The least probability of what tables show."""
 
-FEW_NUMBERS = 9
-"""A cell of a table shows at most so many numbers one by one."""
-
 FREE = 4
 """How long a dimension of an example is that the key's shape leaves open."""
 
@@ -45,94 +40,19 @@ Shape: TypeAlias = tuple[str | int, ...] | None
 """What a key declares: named or fixed dimensions, the first for rows or images; None where it declares nothing."""
 
 
-@dataclass(frozen=True)
-class Swatch:
-    """A cell of a table that is shown beside a color."""
-
-    text: str
-    label: int | None = None
-    """The label whose color it gets."""
-    row: int | None = None
-    """The object whose color it gets, before that of a label."""
-
-
-Columns: TypeAlias = Mapping[str, Sequence[str | Swatch]]
-"""Cells of a table by the title of their column."""
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """What a field may know of the image that a value belongs to."""
-
-    size: Size
-    """Height and width in pixels."""
-    vocabulary: Vocabulary
-    """What the integers mean."""
-    regions: Objects | None = None
-    """Regions of the stream that the key follows, the objects for a key of the image; None where there are none."""
-    camera: Camera | None = None
-    """The camera, if it is known."""
-    valid: Bool[Tensor, " N"] | None = None
-    """Rows that carry the value; None for a key of the image."""
-
-    @property
-    def boxes(self) -> Float[Tensor, "N 4"]:
-        """Boxes of the regions, xyxy in pixels."""
-        return torch.zeros((0, 4)) if self.regions is None else self.regions.boxes
-
-
-@dataclass(frozen=True)
-class Issue:
-    """Something that is wrong with a value, or may be."""
-
-    kind: str
-    """A phrase in the plural, such as "empty masks"; issues are counted by it."""
-    message: str = ""
-    """What is wrong there and what was expected, to follow the name of the place."""
-    row: int | None = None
-    """The row of the stream; None where the issue is not about a row."""
-    entry: int | None = None
-    """The number of the entry of a value of the image, such as of a relation."""
-    note: bool = False
-    """Whether the value is right and may only surprise."""
-
-
-class Validated(NamedTuple):
-    """What is left of a value without what cannot be right."""
-
-    value: Any
-    """The value; None where nothing of it can be used."""
-    valid: Bool[Tensor, " N"] | None = None
-    """Rows that still carry it; None where that has not changed, and for a value of the image."""
-    issues: Sequence[Issue] = ()
-    """What cannot be right."""
-
-
-class Edges(NamedTuple):
-    """Edges between the objects of an image."""
-
-    subject: Int[Tensor, " R"]
-    """The row where each edge starts."""
-    object: Int[Tensor, " R"]
-    """The row where it ends."""
-    score: Float[Tensor, " R"] | None
-    """How certain it is; None where that is not known."""
-    attributes: Sequence[Mapping[str, Any]]
-    """What else each edge holds, in plain JSON values."""
-
-
 class Field(Generic[Batch, Item]):
     """A tensor whose first dimension are the rows of a stream; the base of all other kinds.
 
-    `dims` is the number of its dimensions, so that JSON without a single row is read in the right form. NaN is an
-    issue, unless `nan_is_unknown`.
+    Args:
+        dims: Number of dimensions, so that JSON without a single row is read in the right form.
+        nan_is_unknown: Whether NaN stands for an unknown number; otherwise it is an issue.
     """
 
     lists: tuple[str, ...] = ()
     """Lists of the vocabulary that the integers of a value refer to, such as "predicates"."""
 
     bounds_regions: bool = False
-    """Whether `extent` says which part of the image a row covers."""
+    """Whether `extent` returns which part of the image a row covers."""
 
     stands_in: bool = False
     """Whether `solids` only stand in for objects that have no finer ones, as 3D boxes do for meshes."""
@@ -142,38 +62,105 @@ class Field(Generic[Batch, Item]):
         self.nan_is_unknown = nan_is_unknown
 
     def select(self, value: Any, rows: Tensor) -> Any:
-        """Some rows of an item or of a packed batch."""
+        """Select rows of an item or of a packed batch.
+
+        Args:
+            value: The value of one image, or of a batch.
+            rows: Row numbers, or a boolean mask.
+
+        Returns:
+            The value of these rows.
+        """
         return value[rows]
 
     def scatter(self, item: Any, rows: Tensor, count: int) -> Any:
-        """An item of `count` rows that has `item` at `rows` and nothing (NaN, 0, empty) elsewhere."""
+        """Spread the rows of an item over a longer one.
+
+        Args:
+            item: The value of one image.
+            rows: Where each of its rows belongs.
+            count: The number of rows of the result.
+
+        Returns:
+            An item with `item` at `rows` and blank rows (NaN, 0, empty) elsewhere.
+        """
         return scattered(item, rows, count)
 
     def collate(self, items: Sequence[Any], size: Size) -> Any:
-        """Pack the items of a batch whose padded images are `size` pixels."""
+        """Pack the items of a batch.
+
+        Args:
+            items: The value of each image.
+            size: Height and width of the padded images, in pixels.
+
+        Returns:
+            The packed value, all rows in the order of the images.
+        """
         return torch.cat(list(items))
 
     def image(self, value: Any, index: int, rows: Tensor) -> Any:
-        """The part of a batch that belongs to one image: its `rows` of the packed values."""
+        """Return the part of a batch that belongs to one image.
+
+        Args:
+            value: The packed value.
+            index: The number of the image.
+            rows: The rows of the packed value that belong to it.
+
+        Returns:
+            The value of that image.
+        """
         return self.select(value, rows)
 
     def transform(self, item: Any, geometry: Geometry, vocabulary: Vocabulary) -> Any:
-        """Follow the image through a crop, resize and mirroring."""
+        """Transform a value with its image: crop, resize and flip.
+
+        Args:
+            item: The value of one image.
+            geometry: The change, in pixels of the image.
+            vocabulary: What the integers mean, with the pairs that a flip exchanges.
+
+        Returns:
+            The value in pixels of the resulting image.
+        """
         return item
 
     def encode(self, item: Any, vocabulary: Vocabulary) -> Any:
-        """Plain JSON values: one entry a row, `null` for what is not finite."""
+        """Encode a value as plain JSON.
+
+        Args:
+            item: The value of one image.
+            vocabulary: What the integers mean.
+
+        Returns:
+            An entry per row, `null` for what is not finite.
+        """
         return [plain(row) for row in item.detach().cpu().tolist()]
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Any:
-        """Read what `encode` wrote for an image of `size`."""
+        """Decode what `encode` wrote.
+
+        Args:
+            data: Plain JSON.
+            size: Height and width of the image, in pixels.
+            vocabulary: What the integers mean.
+
+        Returns:
+            The value of one image.
+        """
         return tensor_of(data, *[0] * (self.dims - 1))
 
     def describe(self, item: Any, vocabulary: Vocabulary, threshold: float) -> list[Any]:
-        """What the nodes of a scene's graph say: an entry of plain JSON per row, None where there is nothing to say.
+        """Describe each row for the nodes of a scene's graph.
 
-        What `encode` writes, unless told otherwise; the shape alone of large tensors. Probabilities below `threshold`
-        may be left out.
+        By default what `encode` writes; of large tensors only the shape.
+
+        Args:
+            item: The value of one image.
+            vocabulary: What the integers mean.
+            threshold: Probabilities below it may be left out.
+
+        Returns:
+            An entry of plain JSON per row, None for a row without a value.
         """
         if isinstance(item, Tensor) and item[:1].numel() > MOST_NUMBERS:
             return [{"shape": list(item.shape[1:])} for _ in item]
@@ -197,7 +184,7 @@ class Field(Generic[Batch, Item]):
         Args:
             item: The value of one image.
             old: The vocabulary that its integers refer to.
-            new: The one that they shall refer to.
+            new: The vocabulary that they shall refer to.
 
         Returns:
             The value without what `new` has no name for.
@@ -205,20 +192,20 @@ class Field(Generic[Batch, Item]):
         return item
 
     def validate(self, item: Any, frame: Frame) -> Validated:
-        """Drop what cannot be right; by default rows with numbers that are not finite.
+        """Drop invalid values; by default rows with numbers that are not finite.
 
         Args:
             item: The value of one image.
-            frame: What is known of the image.
+            frame: The image.
 
         Returns:
-            The value without it, the rows that still carry the value, and what is wrong.
+            The valid part of the value, the rows that still carry it, and the issues.
         """
-        faulty = self.not_finite(item)
-        if faulty is None:
+        invalid = self.not_finite(item)
+        if invalid is None:
             return Validated(item)
-        counts = faulty.reshape(len(faulty), -1).sum(dim=1)
-        total, expected = faulty[0].numel(), "a finite number or NaN" if self.nan_is_unknown else "a finite number"
+        counts = invalid.reshape(len(invalid), -1).sum(dim=1)
+        total, expected = invalid[0].numel(), "a finite number or NaN" if self.nan_is_unknown else "a finite number"
         return without_rows(
             item,
             frame,
@@ -229,11 +216,18 @@ class Field(Generic[Batch, Item]):
         )
 
     def not_finite(self, item: Any) -> Bool[Tensor, "*shape"] | None:
-        """Return which numbers of a tensor are not finite; None where all are, and for anything but floats."""
+        """Mark the numbers of a tensor that are not finite.
+
+        Args:
+            item: The value of one image.
+
+        Returns:
+            True where a number is not finite; None where all are, and for anything but floats.
+        """
         if not isinstance(item, Tensor) or not item.is_floating_point():
             return None
-        faulty = item.isinf() if self.nan_is_unknown else ~item.isfinite()
-        return faulty if bool(faulty.any()) else None
+        invalid = item.isinf() if self.nan_is_unknown else ~item.isfinite()
+        return invalid if bool(invalid.any()) else None
 
     def extent(self, item: Any) -> tuple[Float[Tensor, "N 4"], Float[Tensor, " N"]]:
         """Return what each row covers, asked where the field `bounds_regions`: after a crop boxes shrink to it.
@@ -259,14 +253,14 @@ class Field(Generic[Batch, Item]):
         return None
 
     def warnings(self, item: Any, frame: Frame) -> Iterator[Issue]:
-        """Yield what is suspicious but may be right, for `scenekit doctor data`; nothing is dropped for it.
+        """Yield what is suspicious but may be valid, for `scenekit doctor data`; nothing is dropped for it.
 
         Args:
             item: The value of one image, as it was read.
-            frame: What is known of the image.
+            frame: The image.
 
         Yields:
-            An issue each; a `note` where the value is right and may only surprise.
+            An issue each; a `note` where the value is valid and merely unusual.
         """
         yield from ()
 
@@ -274,8 +268,8 @@ class Field(Generic[Batch, Item]):
         """Yield numbers that describe the value, for `scenekit doctor data`.
 
         Args:
-            item: The value of one image, without what cannot be right.
-            frame: What is known of the image.
+            item: The value of one image, valid parts only.
+            frame: The image.
 
         Yields:
             What is measured with its unit, such as "area, px", and the numbers of this image.
@@ -287,8 +281,8 @@ class Field(Generic[Batch, Item]):
         """Yield names that occur in the value, for `scenekit doctor data`.
 
         Args:
-            item: The value of one image, without what cannot be right.
-            frame: What is known of the image.
+            item: The value of one image, valid parts only.
+            frame: The image.
 
         Yields:
             The list of the vocabulary and one of its names, once for each time that it occurs.
@@ -296,23 +290,23 @@ class Field(Generic[Batch, Item]):
         yield from ()
 
     def columns(self, item: Any, frame: Frame) -> Columns:
-        """Return what tables of the report show: of each row, or in a table of its own for a value of the image.
+        """Return columns of a table of the report: a line per row, or a table of its own for a value of the image.
 
-        Unless a kind of value says otherwise, what `describe` says, in one column.
+        By default one column with what `describe` returns.
 
         Args:
             item: The value of one image.
-            frame: What is known of the image.
+            frame: The image.
 
         Returns:
-            Cells by the title of their column, one per row; an empty title stands for the name of the key.
+            Cells by the title of their column; an empty title stands for the name of the key.
         """
         return {"": [brief(entry) for entry in self.describe(item, frame.vocabulary, SHOWN_FROM)]}
 
     def example(self, frame: Frame, shape: Shape = None) -> Any:
         """Return made-up ground truth, so that `scenekit check` needs no data set.
 
-        Unless a kind of value says otherwise, numbers between 0 and 1 in the shape that the key declares.
+        By default numbers between 0 and 1 in the shape that the key declares.
 
         Args:
             frame: An image with its regions.
@@ -329,7 +323,7 @@ class Field(Generic[Batch, Item]):
 
         Args:
             item: The finished value of one image, in pixels of the original image.
-            frame: What is known of the image.
+            frame: The image.
 
         Returns:
             A phrase that follows the name of the key, such as "has 3 x 4 pixels"; None where nothing is wrong.
@@ -359,16 +353,23 @@ class ImageField(Field[Batch, Item]):
         return value[index]
 
     def absent(self, size: Size) -> Any:
-        """What stands for an image without this label in a packed batch."""
+        """Return the stand-in for an image without this label in a packed batch.
+
+        Args:
+            size: Height and width of the image, in pixels.
+
+        Returns:
+            A blank value; losses ignore it.
+        """
         return None
 
     def validate(self, item: Any, frame: Frame) -> Validated:
         """Drop a value with numbers that are not finite."""
-        faulty = self.not_finite(torch.tensor(item) if isinstance(item, float) else item)
-        if faulty is None:
+        invalid = self.not_finite(torch.tensor(item) if isinstance(item, float) else item)
+        if invalid is None:
             return Validated(item)
         expected = "finite numbers or NaN" if self.nan_is_unknown else "finite numbers"
-        message = f"{int(faulty.sum())} of {faulty.numel()} numbers are not finite; expected {expected}"
+        message = f"{int(invalid.sum())} of {invalid.numel()} numbers are not finite; expected {expected}"
         return Validated(None, None, [Issue(NOT_FINITE, message)])
 
     def encode(self, item: Any, vocabulary: Vocabulary) -> Any:
@@ -385,73 +386,13 @@ class ImageField(Field[Batch, Item]):
         return fractions(*sides) if sides else 0.5
 
 
-def rows_in(frame: Frame) -> Objects:
-    """Return the regions that a value's rows follow, or the objects; none where the image has none."""
-    return Objects.empty() if frame.regions is None else frame.regions
-
-
-def bitmaps_of(frame: Frame) -> Bool[Tensor, "N H W"]:
-    """Return the boxes of the regions as bitmaps."""
-    regions = rows_in(frame)
-    dense = torch.zeros(len(regions), *frame.size, dtype=torch.bool)
-    for bitmap, (x0, y0, x1, y1) in zip(dense, regions.boxes.round().long().tolist(), strict=True):
-        bitmap[y0:y1, x0:x1] = True
-    return dense
-
-
 def fractions(*shape: int) -> Tensor:
-    """Return numbers between 0 and 1, neither of which is among them, so that they may stand for most things."""
+    """Return different numbers between 0 and 1, both excluded.
+
+    Args:
+        shape: The shape of the result.
+
+    Returns:
+        Numbers from 0.1 to 0.9, evenly spaced.
+    """
     return torch.linspace(0.1, 0.9, math.prod(shape)).reshape(shape)
-
-
-def brief(value: Any) -> str:
-    """Return plain JSON as the text of a table's cell: numbers with three digits, of long lists the shape alone."""
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {brief(entry)}" for name, entry in value.items())
-    if isinstance(value, list | tuple):
-        sides = list(np.shape(np.asarray(value, dtype=object)))
-        return (
-            ", ".join(brief(entry) or "–" for entry in value)
-            if math.prod(sides) <= FEW_NUMBERS
-            else f"[{' × '.join(map(str, sides))}]"
-        )
-    return "" if value is None else str(value)
-
-
-def without_rows(item: Any, frame: Frame, found: Iterable[Issue]) -> Validated:
-    """Return a value whose rows with issues no longer carry it; issues of rows that do not carry it are left out."""
-    carried = torch.ones(len(item), dtype=torch.bool) if frame.valid is None else frame.valid
-    issues = [issue for issue in found if issue.row is not None and carried[issue.row]]
-    if not issues:
-        return Validated(item)
-    valid = carried.clone()
-    valid[[issue.row for issue in issues]] = False
-    return Validated(item, valid, issues)
-
-
-def scattered(item: Any, rows: Tensor, count: int) -> Any:
-    """`count` rows that hold those of `item` at `rows` and NaN (or 0) elsewhere; None stays None."""
-    if item is None:
-        return None
-    full = item.new_full((count, *item.shape[1:]), torch.nan if item.is_floating_point() else 0)
-    full[rows] = item
-    return full
-
-
-def floats(value: Any) -> Any:
-    """The inverse of `files.plain`: nested lists with NaN for None."""
-    if isinstance(value, list):
-        return [floats(entry) for entry in value]
-    return torch.nan if value is None else value
-
-
-def tensor_of(rows: Sequence[Any], *shape: int) -> Tensor:
-    """Nested lists as a tensor; `shape` is what a row has when there is none to tell."""
-    return torch.tensor(floats(list(rows))) if rows else torch.zeros((0, *shape))
-
-
-def scores_of(rows: Sequence[Any]) -> Tensor | None:
-    """A column of the rows, or None where no row says anything."""
-    return None if all(row is None for row in rows) else tensor_of(rows)

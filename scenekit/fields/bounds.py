@@ -10,6 +10,13 @@ SLACK, RELATIVE_SLACK = 2.0, 0.05
 
 
 def slack(boxes: Float[Tensor, "N 4"]) -> Float[Tensor, "N 1"]:
-    """Return how far the value of each region may reach out of its box, in pixels."""
+    """Return how far the value of each region may reach out of its box.
+
+    Args:
+        boxes: Boxes of the regions, xyxy in pixels.
+
+    Returns:
+        The tolerance, in pixels.
+    """
     longer = (boxes[:, 2:] - boxes[:, :2]).amax(dim=1, keepdim=True)
     return (RELATIVE_SLACK * longer).clamp(min=SLACK)

@@ -12,19 +12,9 @@ import trimesh
 from jaxtyping import Float
 from torch import Tensor
 
-from scenekit.fields.base import (
-    Columns,
-    Field,
-    Frame,
-    Issue,
-    Shape,
-    Validated,
-    rows_in,
-    scattered,
-    scores_of,
-    tensor_of,
-    without_rows,
-)
+from scenekit.fields.base import Field, Shape
+from scenekit.fields.conversion import scattered, scores_of, tensor_of
+from scenekit.fields.frame import Columns, Frame, Issue, Validated, rows_in, without_rows
 from scenekit.io.files import plain
 from scenekit.ops.boxes import intersection_over_area
 from scenekit.ops.boxes3d import project_cuboids
@@ -35,7 +25,7 @@ from scenekit.structures.tensors import row_numbers
 from scenekit.structures.vocabulary import Vocabulary
 
 BOX_NUMBERS = ("x", "y", "z", "width", "height", "length", "roll", "pitch", "yaw", "distance", "score")
-"""What the node of a graph says of a 3D box."""
+"""Attributes of a 3D box on the node of a graph."""
 
 LEAST_INSIDE = 0.5
 """The visible part of an object lies within its 3D box: so does at least this share of its 2D box."""
@@ -46,7 +36,7 @@ BAR = 0.015
 
 
 class Box3DField(Field[Boxes3D, Boxes3D]):
-    """Camera-space boxes: resizing leaves them, mirroring reflects them."""
+    """Boxes in the camera frame: resizing leaves them, flipping reflects them."""
 
     stands_in = True
 
@@ -61,7 +51,7 @@ class Box3DField(Field[Boxes3D, Boxes3D]):
         return item.mirrored() if geometry.mirrored else item
 
     def columns(self, item: Boxes3D, frame: Frame) -> Columns:
-        """Place, size and distance in metres; nothing of boxes that cannot be, as `Boxes3D.valid` has it."""
+        """Return place, size and distance in metres; empty cells for invalid boxes (`Boxes3D.valid`)."""
         far = item.center.norm(dim=1).tolist()
         rows = zip(item.center.tolist(), item.size.tolist(), far, item.valid.tolist(), strict=True)
         texts = [
@@ -74,7 +64,7 @@ class Box3DField(Field[Boxes3D, Boxes3D]):
         return {title: [row[n] for row in texts] for n, title in enumerate(titles)}
 
     def example(self, frame: Frame, shape: Shape = None) -> Boxes3D:
-        """As the default camera sees them: about as far away as the longer side of the image is wide."""
+        """Return boxes as the default camera sees them, about as far away as the longer side of the image is wide."""
         boxes, (height, width) = rows_in(frame).boxes, frame.size
         middle, depth = (boxes[:, :2] + boxes[:, 2:]) / 2, torch.linspace(2.0, 4.0, len(boxes))[:, None]
         center = (middle - middle.new_tensor([width / 2, height / 2])) / max(frame.size) * depth
@@ -82,7 +72,7 @@ class Box3DField(Field[Boxes3D, Boxes3D]):
         return Boxes3D(torch.cat((center, depth), dim=1), sides, turned)
 
     def solids(self, item: Boxes3D) -> Meshes:
-        """Frames of thin bars along the edges; nothing for boxes that cannot be."""
+        """Return frames of thin bars along the edges; empty meshes for invalid boxes."""
         parts = (part.detach().cpu().double().numpy() for part in (item.center, item.size, item.rotation))
         frames = []
         for center, (width, height, length), rotation, valid in zip(*parts, item.valid.tolist(), strict=True):
@@ -97,9 +87,9 @@ class Box3DField(Field[Boxes3D, Boxes3D]):
         return [dict(zip(names, map(plain, row), strict=True)) for row in zip(*columns, strict=True)]
 
     def describe(self, item: Boxes3D, vocabulary: Vocabulary, threshold: float) -> list[Any]:
-        """The nine numbers and the `distance` from the camera, metres and radians, and the `score` if there is one.
+        """Describe boxes by their nine numbers and `distance` from the camera, metres and radians, and `score` if any.
 
-        None of boxes that cannot be, as `Boxes3D.valid` has it.
+        An invalid box (`Boxes3D.valid`) gets None.
         """
         scores = [] if item.scores is None else [item.scores[:, None]]
         numbers = torch.cat((item.parameters, item.center.norm(dim=1, keepdim=True), *scores), dim=1)
@@ -164,7 +154,14 @@ def _numbers(values: Tensor) -> str:
 
 
 def cuboid_frame(sides: Float[np.ndarray, "3"]) -> trimesh.Trimesh:
-    """The twelve edges of a box around the origin as bars inside it."""
+    """Build the twelve edges of a box around the origin as bars inside it.
+
+    Args:
+        sides: The lengths of the box along x, y and z.
+
+    Returns:
+        The bars as one mesh.
+    """
     thick = np.minimum(BAR * sides.max(), sides)
     pieces = []
     for axis, first, second in product(range(3), (-1, 1), (-1, 1)):

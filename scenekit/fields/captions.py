@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from scenekit.fields.base import Columns, Field, Frame, Issue, Shape, Validated, rows_in, scattered, scores_of
+from scenekit.fields.base import Field, Shape
+from scenekit.fields.conversion import scattered, scores_of
+from scenekit.fields.frame import Columns, Frame, Issue, Validated, rows_in
 from scenekit.io.files import plain
 from scenekit.structures.captions import Captions
 from scenekit.structures.geometry import Geometry, Size
@@ -22,11 +24,11 @@ MOST_WORDS = 500
 """Words of a text that may still describe a region; what is longer is a page that got into the wrong column."""
 
 BLANK = frozenset("ZPC")
-"""Unicode's categories that say nothing on their own: separators, punctuation, control; symbols such as emoji do."""
+"""Unicode's categories without a meaning of their own: separators, punctuation, control; symbols such as emoji do."""
 
 
 class CaptionField(Field[Captions, Captions]):
-    """Texts; mirroring exchanges the vocabulary's mirror words."""
+    """Texts; a flip exchanges the words that the vocabulary pairs."""
 
     def scatter(self, item: Captions, rows: Tensor, count: int) -> Captions:
         texts: list[tuple[str, ...]] = [()] * count
@@ -43,7 +45,7 @@ class CaptionField(Field[Captions, Captions]):
         return replace(item, texts=tuple(tuple(map(vocabulary.mirror_text, texts)) for texts in item.texts))
 
     def columns(self, item: Captions, frame: Frame) -> Columns:
-        """The first text of each row."""
+        """Return the first text of each row."""
         return {"description": [texts[0] if texts else "" for texts in item.texts]}
 
     def example(self, frame: Frame, shape: Shape = None) -> Captions:
@@ -59,7 +61,7 @@ class CaptionField(Field[Captions, Captions]):
         return rows
 
     def describe(self, item: Captions, vocabulary: Vocabulary, threshold: float) -> list[Any]:
-        """The texts, and how sure they are where they are predictions."""
+        """Return the texts, and the scores of predictions."""
         scores: list[Any] = [{}] * len(item)
         if item.scores is not None:
             scores = [{"score": score} for score in plain(item.scores.tolist())]
@@ -75,21 +77,21 @@ class CaptionField(Field[Captions, Captions]):
         )
 
     def validate(self, item: Captions, frame: Frame) -> Validated:
-        """Drop texts that describe nothing; a row that has none left no longer carries any."""
+        """Drop texts that describe nothing; a row without any other text no longer carries a value."""
         carried = torch.ones(len(item), dtype=torch.bool) if frame.valid is None else frame.valid
         issues: list[Issue] = []
         texts: list[tuple[str, ...]] = list(item.texts)
         for row in row_numbers(carried):
-            faulty = {place: fault for place, text in enumerate(texts[row]) if (fault := _fault(text))}
-            issues += (Issue(kind, f"text {place} {what}", row=row) for place, (kind, what) in faulty.items())
-            texts[row] = tuple(text for place, text in enumerate(texts[row]) if place not in faulty)
+            invalid = {place: problem for place, text in enumerate(texts[row]) if (problem := _problem(text))}
+            issues += (Issue(kind, f"text {place} {what}", row=row) for place, (kind, what) in invalid.items())
+            texts[row] = tuple(text for place, text in enumerate(texts[row]) if place not in invalid)
         if not issues:
             return Validated(item)
         left = torch.tensor([bool(row) for row in texts], dtype=torch.bool)
         return Validated(replace(item, texts=tuple(texts)), carried & left, issues)
 
     def warnings(self, item: Captions, frame: Frame) -> Iterator[Issue]:
-        """Note texts that not every tokenizer can spell."""
+        """Yield notes on texts that not every tokenizer can spell."""
         carried = torch.ones(len(item), dtype=torch.bool) if frame.valid is None else frame.valid
         for row in row_numbers(carried):
             yield from (Issue(kind, row=row, note=True) for kind in _surprises(" ".join(item.texts[row])))
@@ -101,8 +103,8 @@ class CaptionField(Field[Captions, Captions]):
         yield "words a text", torch.tensor([len(text.split()) for texts in captions.texts for text in texts])
 
 
-def _fault(text: Any) -> tuple[str, str] | None:
-    """Return (kind, what is wrong) of a text that describes nothing. Any script is right, and so are emoji."""
+def _problem(text: Any) -> tuple[str, str] | None:
+    """Return (kind, what is wrong) of a text that describes nothing. Any script is valid, and so are emoji."""
     if not isinstance(text, str):
         return "texts that are not strings", f"is a {type(text).__name__}; expected a string"
     if not text.strip():

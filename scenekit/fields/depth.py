@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scenekit.fields.base import Columns, Frame, ImageField, Issue, Shape, Validated
+from scenekit.fields.base import ImageField, Shape
+from scenekit.fields.frame import Columns, Frame, Issue, Validated
 from scenekit.fields.maps import other_size, pad_maps, transform_map
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.vocabulary import Vocabulary
@@ -27,7 +28,7 @@ class DepthField(ImageField[Tensor, Tensor]):
         return transform_map(item, geometry)
 
     def columns(self, item: Tensor, frame: Frame) -> Columns:
-        """The least and the largest depth in metres."""
+        """Return the least and the largest depth in metres."""
         known = item[item.isfinite()]
         return {"": [f"{float(known.min()):.2f} to {float(known.max()):.2f} m" if len(known) else "unknown"]}
 
@@ -38,13 +39,13 @@ class DepthField(ImageField[Tensor, Tensor]):
         return other_size(item, frame.size)
 
     def validate(self, item: Tensor, frame: Frame) -> Validated:
-        """Make values that are infinite or not above 0 unknown."""
-        faulty = (item <= 0) | item.isinf()
-        if not bool(faulty.any()):
+        """Set values that are infinite or not above 0 to unknown."""
+        invalid = (item <= 0) | item.isinf()
+        if not bool(invalid.any()):
             return Validated(item)
         kind = "depth maps with values that are infinite or not above 0"
-        message = f"{int(faulty.sum())} of {item.numel()} pixels are; expected metres, or NaN for unknown"
-        return Validated(torch.where(faulty, torch.nan, item), None, [Issue(kind, message)])
+        message = f"{int(invalid.sum())} of {item.numel()} pixels are; expected metres, or NaN for unknown"
+        return Validated(torch.where(invalid, torch.nan, item), None, [Issue(kind, message)])
 
     def warnings(self, item: Tensor, frame: Frame) -> Iterator[Issue]:
         """Yield a map without a value."""

@@ -9,19 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scenekit.fields.base import (
-    Columns,
-    Field,
-    Frame,
-    Issue,
-    Shape,
-    Validated,
-    rows_in,
-    scattered,
-    scores_of,
-    tensor_of,
-)
+from scenekit.fields.base import Field, Shape
 from scenekit.fields.bounds import slack
+from scenekit.fields.conversion import scattered, scores_of, tensor_of
+from scenekit.fields.frame import Columns, Frame, Issue, Validated, rows_in
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.keypoints import ABSENT, VISIBLE, Keypoints
@@ -45,19 +36,19 @@ class KeypointField(Field[Keypoints, Keypoints]):
         return item.transformed(geometry, mirror)
 
     def columns(self, item: Keypoints, frame: Frame) -> Columns:
-        """`visible / all that are in the image` of each row."""
+        """Return `visible / all that are in the image` of each row."""
         visible, present = (item.visibility == VISIBLE).sum(1).tolist(), (item.visibility != ABSENT).sum(1).tolist()
         return {"keypoints visible": [f"{a} / {b}" if b else "" for a, b in zip(visible, present, strict=True)]}
 
     def example(self, frame: Frame, shape: Shape = None) -> Keypoints:
-        """Along the diagonal of each box, all of them visible."""
+        """Return visible points along the diagonal of each box."""
         boxes, skeleton = rows_in(frame).boxes, frame.vocabulary.skeleton
         along = torch.linspace(0.2, 0.8, 1 if skeleton is None else len(skeleton.points))
         xy = boxes[:, None, :2] + along[None, :, None] * (boxes[:, None, 2:] - boxes[:, None, :2])
         return Keypoints(xy, torch.full(xy.shape[:2], VISIBLE))
 
     def misplaced(self, item: Keypoints, frame: Frame) -> str | None:
-        """A point that is there may be a pixel outside."""
+        """Return the place of points outside the image; one pixel is tolerated."""
         limits = item.xy.new_tensor([frame.size[1] + 1, frame.size[0] + 1])
         outside = ((item.xy < -1) | (item.xy > limits)).any(-1) & (item.visibility > 0)
         return f"lies outside, at {item.xy[outside][0].tolist()}," if bool(outside.any()) else None
@@ -68,7 +59,7 @@ class KeypointField(Field[Keypoints, Keypoints]):
         return [{"xy": plain(xy), "visibility": v, "scores": s} for xy, v, s in zip(*columns, strict=True)]
 
     def describe(self, item: Keypoints, vocabulary: Vocabulary, threshold: float) -> list[Any]:
-        """x, y and visibility of the points that are there, by name; None where none is."""
+        """Return x, y and visibility of the points that are present, by name; None for a row without any."""
         points = range(item.xy.shape[1]) if vocabulary.skeleton is None else vocabulary.skeleton.points
         rows = zip(plain(item.xy.tolist()), item.visibility.tolist(), strict=True)
         named = [{str(p): [*xy, v] for p, xy, v in zip(points, *row, strict=True) if v} for row in rows]
@@ -83,7 +74,7 @@ class KeypointField(Field[Keypoints, Keypoints]):
         )
 
     def relabel(self, item: Keypoints, old: Vocabulary, new: Vocabulary) -> Keypoints:
-        """Return the points in the order of the new skeleton; those that the old one lacks are absent."""
+        """Return the points in the order of the new skeleton; points that the old one lacks are absent."""
         if old.skeleton is None or new.skeleton is None or old.skeleton.points == new.skeleton.points:
             return item
         places = translation(new.skeleton.points, old.skeleton.points)
@@ -91,21 +82,21 @@ class KeypointField(Field[Keypoints, Keypoints]):
         return Keypoints(item.xy[:, picked], item.visibility[:, picked] * (places >= 0))
 
     def validate(self, item: Keypoints, frame: Frame) -> Validated:
-        """Make points that are not finite absent."""
-        faulty = (item.visibility != ABSENT) & ~item.xy.isfinite().all(dim=2)
+        """Set points that are not finite to absent."""
+        invalid = (item.visibility != ABSENT) & ~item.xy.isfinite().all(dim=2)
         if frame.valid is not None:
-            faulty = faulty & frame.valid[:, None]
-        if not bool(faulty.any()):
+            invalid = invalid & frame.valid[:, None]
+        if not bool(invalid.any()):
             return Validated(item)
-        counts = faulty.sum(dim=1).tolist()
+        counts = invalid.sum(dim=1).tolist()
         issues = [
-            Issue("points that are not finite", f"{counts[row]} of {faulty.shape[1]} points are not finite", row=row)
-            for row in row_numbers(faulty.any(dim=1))
+            Issue("points that are not finite", f"{counts[row]} of {invalid.shape[1]} points are not finite", row=row)
+            for row in row_numbers(invalid.any(dim=1))
         ]
         fixed = replace(
             item,
-            xy=torch.where(faulty[..., None], 0.0, item.xy),
-            visibility=torch.where(faulty, ABSENT, item.visibility),
+            xy=torch.where(invalid[..., None], 0.0, item.xy),
+            visibility=torch.where(invalid, ABSENT, item.visibility),
         )
         return Validated(fixed, None, issues)
 

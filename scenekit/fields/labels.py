@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scenekit.fields.base import Columns, Field, Frame, ImageField, Issue, Shape, Validated, without_rows
+from scenekit.fields.base import Field, ImageField, Shape
+from scenekit.fields.frame import Columns, Frame, Issue, Validated, without_rows
 from scenekit.structures.geometry import Size
 from scenekit.structures.tensors import row_numbers
 from scenekit.structures.vocabulary import Vocabulary, list_translation
 
 UNKNOWN = -1
-"""A label that is not known; losses ignore it."""
+"""An unknown label; losses ignore it."""
 
 
 class LabelField(Field[Tensor, Tensor]):
@@ -50,8 +51,8 @@ class LabelField(Field[Tensor, Tensor]):
         """Drop rows whose label the vocabulary does not name."""
         names = frame.vocabulary.names(self.names)
         unknown = (item < UNKNOWN) | (item >= len(names))
-        found = (_unknown(int(item[row]), len(names), self.names, row) for row in row_numbers(unknown))
-        result = without_rows(item, frame, found)
+        issues = (_unknown(int(item[row]), len(names), self.names, row) for row in row_numbers(unknown))
+        result = without_rows(item, frame, issues)
         return result._replace(value=torch.where(unknown, UNKNOWN, item)) if result.issues else result
 
     def occurrences(self, item: Tensor, frame: Frame) -> Iterator[tuple[str, str]]:

@@ -9,8 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scenekit.fields.base import Columns, Field, Frame, Issue, Shape, Validated, bitmaps_of, scattered
+from scenekit.fields.base import Field, Shape
 from scenekit.fields.bounds import slack
+from scenekit.fields.conversion import scattered
+from scenekit.fields.frame import Columns, Frame, Issue, Validated, bitmaps_of
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.masks import Masks
 from scenekit.structures.tensors import row_numbers
@@ -20,7 +22,8 @@ from scenekit.structures.vocabulary import Vocabulary
 class MaskField(Field[Tensor, Masks]):
     """Targets: uint8 [G H W] bitmaps in network pixels. On a board: float [N M M] probabilities in the box frame.
 
-    `amodal` masks have hidden parts too, which lie outside the box of what is visible.
+    Args:
+        amodal: Whether masks include hidden parts, which lie outside the box of what is visible.
     """
 
     def __init__(self, amodal: bool = False) -> None:
@@ -51,7 +54,7 @@ class MaskField(Field[Tensor, Masks]):
         return {"mask px": [f"{area:,.0f}" for area in item.area.tolist()]}
 
     def example(self, frame: Frame, shape: Shape = None) -> Masks:
-        """The boxes themselves."""
+        """Return the boxes themselves."""
         return Masks.from_dense(bitmaps_of(frame))
 
     def misplaced(self, item: Masks, frame: Frame) -> str | None:
@@ -64,7 +67,7 @@ class MaskField(Field[Tensor, Masks]):
         return Masks.from_json(data, size)
 
     def describe(self, item: Masks, vocabulary: Vocabulary, threshold: float) -> list[Any]:
-        """How many pixels there are."""
+        """Return the area of each mask, in pixels."""
         return [{"area": area} for area in item.area.tolist()]
 
     def extent(self, item: Masks) -> tuple[Float[Tensor, "N 4"], Float[Tensor, " N"]]:

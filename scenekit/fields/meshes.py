@@ -10,7 +10,9 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from scenekit.fields.base import Columns, Field, Frame, Issue, Shape, Validated, rows_in, tensor_of, without_rows
+from scenekit.fields.base import Field, Shape
+from scenekit.fields.conversion import tensor_of
+from scenekit.fields.frame import Columns, Frame, Issue, Validated, rows_in, without_rows
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.meshes import Meshes
@@ -19,7 +21,7 @@ from scenekit.structures.vocabulary import Vocabulary
 
 
 class MeshField(Field[Meshes, Meshes]):
-    """Camera-space meshes: resizing leaves them, mirroring reflects them."""
+    """Meshes in the camera frame: resizing leaves them, flipping reflects them."""
 
     def scatter(self, item: Meshes, rows: Tensor, count: int) -> Meshes:
         blank = Meshes.from_lists([item.verts[:0]], [item.faces[:0]])
@@ -34,16 +36,16 @@ class MeshField(Field[Meshes, Meshes]):
         return item.mirrored() if geometry.mirrored else item
 
     def describe(self, item: Meshes, vocabulary: Vocabulary, threshold: float) -> list[Any]:
-        """How large they are; the mesh itself stays in the scene, at the row that is the node's number."""
+        """Return the number of vertices and faces; the mesh itself stays in the scene, at the node's row."""
         return [{"verts": len(item.verts_of(i)), "faces": len(item.faces_of(i))} for i in range(len(item))]
 
     def columns(self, item: Meshes, frame: Frame) -> Columns:
-        """Nothing of objects whose mesh is empty."""
+        """Return the number of vertices and faces; an empty cell for an empty mesh."""
         counts = [(len(item.verts_of(i)), len(item.faces_of(i))) for i in range(len(item))]
         return {"mesh": [f"{verts:,} vertices, {faces:,} faces" if faces else "" for verts, faces in counts]}
 
     def example(self, frame: Frame, shape: Shape = None) -> Meshes:
-        """A tetrahedron for each."""
+        """Return a tetrahedron for each object."""
         verts = torch.tensor([[0.0, 0.0, 2.0], [0.5, 0.0, 2.0], [0.0, 0.5, 2.0], [0.0, 0.0, 2.5]])
         faces = torch.tensor([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
         count = len(rows_in(frame))
@@ -65,7 +67,7 @@ class MeshField(Field[Meshes, Meshes]):
         return without_rows(item, frame, _impossible(item))
 
     def warnings(self, item: Meshes, frame: Frame) -> Iterator[Issue]:
-        """Note meshes that are not closed."""
+        """Yield notes on meshes that are not closed."""
         rows = range(len(item)) if frame.valid is None else row_numbers(frame.valid)
         for row in compress(rows, open_meshes(item[list(rows)]).tolist()):
             yield Issue("meshes that are not closed", row=row, note=True)
@@ -90,7 +92,11 @@ def _impossible(meshes: Meshes) -> Iterator[Issue]:
 def open_meshes(meshes: Meshes) -> Bool[Tensor, " N"]:
     """Return which meshes do not enclose a volume: some edge is not of two faces, nor of another even number of them.
 
-    Vertices count as different even where they coincide. The meshes must be valid.
+    Args:
+        meshes: Valid meshes; vertices count as different even where they coincide.
+
+    Returns:
+        True for each mesh that is not closed.
     """
     uses = torch.bincount(meshes.faces_packed_to_edges_packed().flatten(), minlength=len(meshes.edges_packed()))
     odd = torch.zeros(len(meshes), dtype=torch.int64, device=meshes.device)

@@ -11,19 +11,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.fields.base import (
-    Columns,
-    Edges,
-    Frame,
-    ImageField,
-    Issue,
-    Shape,
-    Swatch,
-    Validated,
-    brief,
-    rows_in,
-    scores_of,
-)
+from scenekit.fields.base import ImageField, Shape
+from scenekit.fields.conversion import brief, scores_of
+from scenekit.fields.frame import Columns, Edges, Frame, Issue, Swatch, Validated, rows_in
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.pairs import Pairs
@@ -53,7 +43,7 @@ class PairField(ImageField[list[Pairs], Pairs]):
         return replace(item, label=torch.tensor(order, dtype=torch.int64, device=item.label.device)[item.label])
 
     def columns(self, item: Pairs, frame: Frame) -> Columns:
-        """Return both objects, and the name, values and score where there are any, the surest first."""
+        """Return both objects of each pair, with name, values and score where there are any, by descending score."""
         surest = item if item.score is None else item[item.score.nan_to_num(0).argsort(descending=True, stable=True)]
         columns: dict[str, Sequence[str | Swatch]] = {**end_columns(surest.subject, surest.object, frame)}
         if surest.label is not None and self.names is not None:
@@ -102,11 +92,11 @@ class PairField(ImageField[list[Pairs], Pairs]):
     def validate(self, item: Pairs, frame: Frame) -> Validated:
         """Drop pairs of missing objects or of an object with itself, with unknown names or numbers, and repetitions."""
         columns = [item.subject, item.object, *([] if item.label is None else [item.label])]
-        found = [*misplaced_ends("pairs", item.subject, item.object, len(frame.boxes))]
+        problems = [*misplaced_ends("pairs", item.subject, item.object, len(frame.boxes))]
         if item.label is not None and self.names is not None:
-            found += unknown_names("pairs", item.label, frame.vocabulary.names(self.names), self.names)
-        found += [*self._not_finite(item), *repeated("pairs", columns)]
-        kept, issues = without_entries(len(item), found)
+            problems += unknown_names("pairs", item.label, frame.vocabulary.names(self.names), self.names)
+        problems += [*self._not_finite(item), *repeated("pairs", columns)]
+        kept, issues = without_entries(len(item), problems)
         return Validated(item[kept] if issues else item, None, issues)
 
     def _not_finite(self, item: Pairs) -> Iterator[Issue]:
@@ -153,14 +143,33 @@ class PairField(ImageField[list[Pairs], Pairs]):
 
 
 def end_columns(subject: Int[Tensor, " R"], target: Int[Tensor, " R"], frame: Frame) -> dict[str, list[Swatch]]:
-    """Return the columns of a table that show both objects of each pair, in their colors."""
+    """Return the columns of a table that show both objects of each pair, in their colors.
+
+    Args:
+        subject: The row where each pair starts.
+        target: The row where it ends.
+        frame: The image.
+
+    Returns:
+        Cells by the title of their column.
+    """
     names = [frame.vocabulary.things[label] for label in rows_in(frame).labels.tolist()]
     ends = {"subject": subject, "object": target}
     return {end: [Swatch(f"{names[row]} {row}", row=row) for row in rows.tolist()] for end, rows in ends.items()}
 
 
 def misplaced_ends(noun: str, subject: Int[Tensor, " R"], target: Int[Tensor, " R"], count: int) -> Iterator[Issue]:
-    """Yield pairs of objects that do not exist, and of an object with itself."""
+    """Yield pairs of objects that do not exist, and pairs of an object with itself.
+
+    Args:
+        noun: What the pairs are called in messages, in the plural.
+        subject: The row where each pair starts.
+        target: The row where it ends.
+        count: The number of objects.
+
+    Yields:
+        An issue for each such pair.
+    """
     ends = torch.stack((subject, target))
     lost = (ends < 0) | (ends >= count)
     for row in row_numbers(lost.any(dim=0)):
@@ -171,20 +180,46 @@ def misplaced_ends(noun: str, subject: Int[Tensor, " R"], target: Int[Tensor, " 
 
 
 def unknown_names(noun: str, labels: Int[Tensor, " R"], names: Sequence[str], kind: str) -> Iterator[Issue]:
-    """Yield pairs whose label the vocabulary does not name."""
+    """Yield pairs whose label the vocabulary does not name.
+
+    Args:
+        noun: What the pairs are called in messages, in the plural.
+        labels: The label of each pair.
+        names: The names of the labels.
+        kind: The list of the vocabulary that `names` are.
+
+    Yields:
+        An issue for each such pair.
+    """
     for row in row_numbers((labels < 0) | (labels >= len(names))):
         message = f"its label is {int(labels[row])}; the vocabulary has {len(names)} {kind}"
         yield Issue(f"{noun} with unknown {kind}", message, entry=row)
 
 
 def repeated(noun: str, columns: Sequence[Int[Tensor, " R"]]) -> Iterator[Issue]:
-    """Yield pairs that are like an earlier one in all columns."""
+    """Yield pairs that equal an earlier one in all columns.
+
+    Args:
+        noun: What the pairs are called in messages, in the plural.
+        columns: The columns to compare.
+
+    Yields:
+        An issue for each such pair.
+    """
     for row, first in repeats(torch.stack(list(columns), dim=1)):
         yield Issue(f"{noun} that repeat another one", f"it repeats number {first}", entry=row)
 
 
 def without_entries(count: int, issues: Iterable[Issue]) -> tuple[Tensor, list[Issue]]:
-    """Return which of `count` entries have no issue, and the first issue of each of the others, in their order."""
+    """Separate entries with issues from the others.
+
+    Args:
+        count: The number of entries.
+        issues: Issues with the number of their entry; several may concern one entry.
+
+    Returns:
+        Which entries have no issue, and the first issue of each other entry, in the order of the entries.
+    """
     first: dict[int, Issue] = {}
     for issue in issues:
         assert issue.entry is not None

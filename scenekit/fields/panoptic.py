@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from scenekit.fields.base import Columns, Frame, ImageField, Issue, Shape, Swatch, Validated, bitmaps_of, rows_in
+from scenekit.fields.base import ImageField, Shape
+from scenekit.fields.frame import Columns, Frame, Issue, Swatch, Validated, bitmaps_of, rows_in
 from scenekit.fields.maps import label_columns, other_size, shares_of, transform_map
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.masks import Masks
@@ -29,14 +30,14 @@ class PanopticField(ImageField[list[Panoptic], Panoptic]):
         return Panoptic(ids, tuple(segment for segment in item.segments if segment.id in present))
 
     def columns(self, item: Panoptic, frame: Frame) -> Columns:
-        """The segments with their share of the image, the largest first."""
+        """Return the segments with their share of the image, the largest first."""
         share = shares_of(item.ids)
         segments = sorted(item.segments, key=lambda segment: -share.get(segment.id, 0.0))
         shown = [(Swatch(frame.vocabulary.labels[s.label], s.label, s.object), share.get(s.id, 0.0)) for s in segments]
         return label_columns(shown, frame.vocabulary)
 
     def example(self, frame: Frame, shape: Shape = None) -> Panoptic:
-        """Every object is a segment; what is left belongs to the last kind of stuff."""
+        """Return a segment for every object; what is left belongs to the last kind of stuff."""
         last, objects = len(frame.vocabulary.labels) - 1, rows_in(frame)
         ids, segments = torch.ones(frame.size, dtype=torch.int64), []
         if frame.vocabulary.stuff:
@@ -104,7 +105,7 @@ class PanopticField(ImageField[list[Panoptic], Panoptic]):
         yield from (Issue("segments without a pixel", entry=s.id) for s in item.segments if s.id not in present)
 
     def statistics(self, item: Panoptic, frame: Frame) -> Iterator[tuple[str, Tensor]]:
-        """Yield how many segments there are, and how much they leave out."""
+        """Yield the number of segments, and the share of the image without one."""
         yield "segments an image", torch.tensor([len(item.segments)])
         yield "share without a segment", (item.ids == 0).float().mean()[None]
 

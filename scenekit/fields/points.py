@@ -6,7 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from scenekit.fields.base import Field, Frame, Shape, tensor_of
+from scenekit.fields.base import Field, Shape
+from scenekit.fields.conversion import tensor_of
+from scenekit.fields.frame import Frame
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.vocabulary import Vocabulary
 

@@ -12,7 +12,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.fields.base import Columns, Edges, Frame, ImageField, Issue, Shape, Validated, rows_in, scores_of
+from scenekit.fields.base import ImageField, Shape
+from scenekit.fields.conversion import scores_of
+from scenekit.fields.frame import Columns, Edges, Frame, Issue, Validated, rows_in
 from scenekit.fields.pairs import end_columns, misplaced_ends, repeated, unknown_names, without_entries
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
@@ -22,7 +24,7 @@ from scenekit.structures.vocabulary import Vocabulary, translation
 
 
 class RelationField(ImageField[list[Relations], Relations]):
-    """Relations of an image; mirroring exchanges the vocabulary's mirror predicates."""
+    """Relations of an image; a flip exchanges the predicates that the vocabulary pairs."""
 
     lists = ("predicates",)
 
@@ -34,7 +36,7 @@ class RelationField(ImageField[list[Relations], Relations]):
         return replace(item, predicate=order[item.predicate], probabilities=probabilities)
 
     def columns(self, item: Relations, frame: Frame) -> Columns:
-        """Subject, predicate, object and score, the surest first."""
+        """Return subject, predicate, object and score, by descending score."""
         surest = item if item.score is None else item[item.score.nan_to_num(0).argsort(descending=True, stable=True)]
         ends = end_columns(surest.subject, surest.object, frame)
         scores: list[float] = [] if surest.score is None else surest.score.tolist()
@@ -46,12 +48,12 @@ class RelationField(ImageField[list[Relations], Relations]):
         }
 
     def example(self, frame: Frame, shape: Shape = None) -> Relations:
-        """Each object to the next one."""
+        """Return a relation of each object to the next one."""
         subject = torch.arange(max(len(rows_in(frame)) - 1, 0))
         return Relations(subject, subject + 1, subject % max(len(frame.vocabulary.predicates), 1))
 
     def encode(self, item: Relations, vocabulary: Vocabulary) -> Any:
-        """One entry a relation; where objects are labelled anew, an object with `relations` and `objects`."""
+        """Encode an entry per relation; with labels of the predictor a mapping of `relations` and `objects`."""
         relations = self._encode_rows(item, vocabulary)
         if item.labels is None:
             return relations
@@ -117,12 +119,12 @@ class RelationField(ImageField[list[Relations], Relations]):
             lengths = ", ".join(str(len(column)) for column in columns)
             message = f"there are {lengths} subjects, objects and predicates; expected as many of each"
             return Validated(None, None, [Issue("relations of unequal columns", message)])
-        found = [
+        problems = [
             *misplaced_ends("relations", item.subject, item.object, len(frame.boxes)),
             *unknown_names("relations", item.predicate, frame.vocabulary.predicates, "predicates"),
             *repeated("relations", columns),
         ]
-        kept, issues = without_entries(len(item), found)
+        kept, issues = without_entries(len(item), problems)
         return Validated(item[kept] if issues else item, None, issues)
 
     def statistics(self, item: Relations, frame: Frame) -> Iterator[tuple[str, Tensor]]:

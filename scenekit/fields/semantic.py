@@ -9,20 +9,22 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from scenekit.fields.base import Columns, Frame, ImageField, Issue, Shape, Swatch, Validated, bitmaps_of, rows_in
+from scenekit.fields.base import ImageField, Shape
+from scenekit.fields.frame import Columns, Frame, Issue, Swatch, Validated, bitmaps_of, rows_in
 from scenekit.fields.maps import label_columns, other_size, pad_maps, shares_of, transform_map
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.masks import Masks
 from scenekit.structures.vocabulary import Vocabulary, list_translation
 
 IGNORE = -1
-"""Label of a pixel that says nothing."""
+"""Label of a pixel that losses and metrics ignore."""
 
 
 class SemanticField(ImageField[Tensor, Tensor]):
-    """Labels [H W] int64, `IGNORE` where nothing is known; packed as [B H W].
+    """Labels [H W] int64, `IGNORE` where the label is unknown; packed as [B H W].
 
-    They index the vocabulary's `names`: all labels, unless a plugin brings a list of its own.
+    Args:
+        names: The list of the vocabulary that the labels index: all labels, or a list that a plugin brings.
     """
 
     def __init__(self, names: str = "labels") -> None:
@@ -40,14 +42,14 @@ class SemanticField(ImageField[Tensor, Tensor]):
         return transform_map(item, geometry)
 
     def columns(self, item: Tensor, frame: Frame) -> Columns:
-        """The labels with their share of the image, the largest first."""
+        """Return the labels with their share of the image, the largest first."""
         names = frame.vocabulary.labels
         shares = sorted(shares_of(item).items(), key=lambda entry: -entry[1])
         shown = [(Swatch(names[label], label), share) for label, share in shares if 0 <= label < len(names)]
         return label_columns(shown, frame.vocabulary)
 
     def example(self, frame: Frame, shape: Shape = None) -> Int[Tensor, "H W"]:
-        """The label of each object in its box; what is left is the last kind of stuff."""
+        """Return the label of each object in its box; what is left is the last kind of stuff."""
         labels = torch.full(frame.size, len(frame.vocabulary.labels) - 1)
         for bitmap, label in zip(bitmaps_of(frame), rows_in(frame).labels, strict=True):
             labels[bitmap] = label

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.fields.base import Columns, Field, Frame, Issue, Validated, without_rows
+from scenekit.fields.base import Field
+from scenekit.fields.frame import Columns, Frame, Issue, Validated, without_rows
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.tensors import row_numbers
 from scenekit.structures.vocabulary import Vocabulary
@@ -20,7 +21,7 @@ from scenekit.structures.vocabulary import Vocabulary
 class VoxelField(Field[Tensor, Tensor]):
     """Occupancy [N V V V] along width, height and length of each object's own box, bool or a share of each cell.
 
-    Crops and resizes leave it; mirroring reflects the width, as it does for the box.
+    Crops and resizes leave it; a flip reflects the width, as it does for the box.
     """
 
     def __init__(self) -> None:
@@ -30,22 +31,22 @@ class VoxelField(Field[Tensor, Tensor]):
         filled = [item for item in items if len(item)] or items[:1]
         sides = sorted({item.shape[-1] for item in filled})
         if len(sides) > 1:
-            told = " and ".join(map(str, sides))
-            raise InputError(f"voxel grids of {told} cells a side in one batch; give all data sets the same `voxels`")
+            listed = " and ".join(map(str, sides))
+            raise InputError(f"voxel grids of {listed} cells a side in one batch; give all data sets the same `voxels`")
         return torch.cat(list(filled))
 
     def transform(self, item: Tensor, geometry: Geometry, vocabulary: Vocabulary) -> Tensor:
         return item.flip(1) if geometry.mirrored else item
 
     def describe(self, item: Tensor, vocabulary: Vocabulary, threshold: float) -> list[Any]:
-        """Which share of its box each object fills."""
+        """Return the share of its box that each object fills."""
         return [{"shape": list(item.shape[1:]), "filled": share} for share in item.float().mean(dim=(1, 2, 3)).tolist()]
 
     def columns(self, item: Tensor, frame: Frame) -> Columns:
         return {"voxels filled": [f"{share:.0%}" for share in item.float().mean(dim=(1, 2, 3)).tolist()]}
 
     def encode(self, item: Tensor, vocabulary: Vocabulary) -> Any:
-        """Of bool, eight cells a byte, the first one in the highest bit, in base64; other values number by number."""
+        """Encode bool as base64, eight cells a byte, the first in the highest bit; other values number by number."""
         if item.dtype != torch.bool:
             return super().encode(item, vocabulary)
         packed = np.packbits(item.flatten(1).cpu().numpy(), axis=1)
@@ -61,7 +62,7 @@ class VoxelField(Field[Tensor, Tensor]):
         return torch.from_numpy(cells.reshape(-1, side, side, side))
 
     def validate(self, item: Tensor, frame: Frame) -> Validated:
-        """Drop grids without a full cell, and those with values that are no share of a cell."""
+        """Drop grids without a full cell, and those with values outside 0 to 1."""
         return without_rows(item, frame, _impossible(item))
 
 

@@ -10,7 +10,7 @@ import networkx as nx
 import torch
 
 from scenekit.errors import InputError
-from scenekit.fields.base import Edges
+from scenekit.fields.frame import Edges
 from scenekit.io.files import plain
 from scenekit.keys import OBJECTS, RELATIONS, Key
 from scenekit.scene import Scene

@@ -1,4 +1,4 @@
-"""The plugin door: hook specifications, the records they return, and the manager that collects them."""
+"""Plugins: hook specifications, the records they return, and the manager that collects them."""
 
 from scenekit.config import Config
 from scenekit.hooks.manager import Failure, Origin, Registry, naming_plugin, registry

@@ -1,4 +1,4 @@
-"""Collects plugins: finds them by entry point, isolates what fails, and answers by name."""
+"""Collecting plugins: they are located by entry point, isolated where they fail, and requested by name."""
 
 from __future__ import annotations
 
@@ -36,18 +36,21 @@ KINDS: Mapping[str, tuple[str, type[Any]]] = {
     "balancer": ("scenekit_balancers", BalancerSpec),
     "weights": ("scenekit_weights", WeightSource),
 }
-"""Kinds of records: the hook that hands them over and their type."""
+"""Kinds of records: the hook that returns them and their type."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a plugin comes from: its entry point, its distribution and that one's version."""
+    """The entry point and the distribution that a plugin is from."""
 
     plugin: str
+    """The name of the entry point."""
     distribution: str
+    """The name of the distribution."""
     version: str
+    """The version of the distribution."""
 
     def __str__(self) -> str:
         return f"{self.plugin} of {self.distribution} {self.version}"
@@ -55,10 +58,12 @@ class Origin:
 
 @dataclass(frozen=True)
 class Failure:
-    """A plugin that could not be taken in, and why."""
+    """A plugin that could not be loaded."""
 
     origin: Origin
+    """Where it is from."""
     cause: str
+    """The error, in one line."""
 
 
 @dataclass
@@ -66,24 +71,45 @@ class Registry:
     """Every record by kind and name, the plugins that failed, and the observers of a run."""
 
     manager: pluggy.PluginManager
+    """Pluggy's manager, which holds the plugins."""
     records: dict[str, dict[str, list[tuple[Any, Origin]]]] = field(default_factory=dict)
+    """Records with their origins, by kind and name; several records of one name are an error when it is used."""
     failures: list[Failure] = field(default_factory=list)
+    """Plugins that could not be loaded."""
 
     def names(self, kind: str) -> list[str]:
-        """Sorted names of a kind."""
+        """Return the names of a kind of records.
+
+        Args:
+            kind: One of `KINDS`, such as "task".
+
+        Returns:
+            The names, sorted.
+        """
         return sorted(self.records.get(kind, {}))
 
     def get(self, kind: str, name: str) -> Any:
-        """The one record of that kind and name; an error that says what there is, or who shares the name.
+        """Return a record.
 
-        A backbone `library/network` comes from the record that stands for the library.
+        A backbone `library/network` belongs to the record of the library.
+
+        Args:
+            kind: One of `KINDS`, such as "task".
+            name: The name of the record.
+
+        Returns:
+            The record.
+
+        Raises:
+            InputError: No record has the name; the message suggests the nearest one.
+            PluginError: Several plugins provide a record of the name.
         """
-        found = self.records.get(kind, {}).get(name, [])
-        if len(found) == 1:
-            return found[0][0]
-        if found:
-            owners = " and ".join(str(origin) for _, origin in found)
-            raise PluginError(f"{kind} {name!r} is given by {owners}; uninstall one of them")
+        claims = self.records.get(kind, {}).get(name, [])
+        if len(claims) == 1:
+            return claims[0][0]
+        if claims:
+            owners = " and ".join(str(origin) for _, origin in claims)
+            raise PluginError(f"{kind} {name!r} is provided by {owners}; uninstall one of them")
         library, slash, member = name.partition("/")
         if slash and member and kind == "backbone" and library + slash in self.names(kind):
             return self.get(kind, library + slash).member(member)
@@ -91,37 +117,65 @@ class Registry:
         raise InputError(f"unknown {kind} {name!r}{nearest(name, self.names(kind))}{broken}")
 
     def origin(self, kind: str, name: str) -> Origin:
-        """Where the record comes from."""
+        """Return where a record is from.
+
+        Args:
+            kind: One of `KINDS`, such as "task".
+            name: The name of the record.
+
+        Returns:
+            The plugin and its distribution.
+
+        Raises:
+            InputError: No record has the name.
+        """
         self.get(kind, name)
         known = self.records[kind]
         return known[name if name in known else f"{name.partition('/')[0]}/"][0][1]
 
     def owner(self, record: Any) -> Origin | None:
-        """Where a record comes from; None for one that no plugin handed over."""
+        """Return where a record is from.
+
+        Args:
+            record: The record, or what options made of it.
+
+        Returns:
+            The plugin and its distribution; None for a record of no plugin.
+        """
         claims = (claim for named in self.records.values() for claims in named.values() for claim in claims)
         return next((origin for known, origin in claims if _is_made_of(record, known)), None)
 
     @property
     def tasks(self) -> dict[str, TaskSpec]:
-        """Tasks whose name nobody else claims."""
-        return {name: found[0][0] for name, found in self.records.get("task", {}).items() if len(found) == 1}
+        """Tasks whose name is unique."""
+        return {name: claims[0][0] for name, claims in self.records.get("task", {}).items() if len(claims) == 1}
 
     def notify(self, hook: str, **values: Any) -> None:
-        """Tell observers; one that raises is logged and does not disturb the run or the others."""
+        """Call observers; one that raises is logged and does not disturb the run or the others.
+
+        Args:
+            hook: The name of the hook.
+            values: Arguments of the hook by name.
+        """
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             known = {name: values[name] for name in implementation.argnames}
             try:
                 implementation.function(**known)
             except (Exception, SystemExit):
-                _log.exception("plugin %s failed in %s; the run goes on", implementation.plugin_name, hook)
+                _log.exception("plugin %s failed in %s; the run continues", implementation.plugin_name, hook)
 
     def add(self, plugin: object, origin: Origin) -> None:
-        """Take in one plugin with all its records, or none of them and a `Failure`."""
+        """Add one plugin with all its records; one that raises is recorded as a `Failure`, without any record.
+
+        Args:
+            plugin: The module or object with the hooks.
+            origin: Where it is from.
+        """
         try:
             self.manager.register(plugin, name=str(origin))
             self._check_hooks(plugin)
             collected = [(kind, record) for kind in KINDS for record in self._collect(kind, plugin)]
-        except (Exception, SystemExit) as error:  # code that leaves the program is no reason to leave it
+        except (Exception, SystemExit) as error:  # SystemExit in a plugin must not end the program
             if self.manager.is_registered(plugin):
                 self.manager.unregister(plugin)
             self.failures.append(Failure(origin, _cause(error)))
@@ -132,38 +186,40 @@ class Registry:
     def _check_hooks(self, plugin: object) -> None:
         known = [name for name in vars(specs) if name.startswith("scenekit_")]
         marks = {name: getattr(getattr(plugin, name, None), "scenekit_impl", None) for name in dir(plugin)}
-        if forgotten := [name for name, options in marks.items() if name in known and options is None]:
-            raise PluginError(f"{forgotten[0]} is not marked as a hook; decorate it with @sk.hookimpl")
+        if unmarked := [name for name, options in marks.items() if name in known and options is None]:
+            raise PluginError(f"{unmarked[0]} is not marked as a hook; decorate it with @sk.hookimpl")
         hooks = [options.get("specname") or name for name, options in marks.items() if options is not None]
         if unknown := [hook for hook in hooks if hook not in known]:
             raise PluginError(f"there is no hook {unknown[0]!r}{nearest(unknown[0], known)}")
         if not hooks:
-            raise PluginError("there is no hook in it; decorate functions such as scenekit_tasks with @sk.hookimpl")
+            raise PluginError("it implements no hook; decorate functions such as scenekit_tasks with @sk.hookimpl")
 
     def _collect(self, kind: str, plugin: object) -> list[Any]:
         hook, record_type = KINDS[kind]
         implementations = getattr(self.manager.hook, hook).get_hookimpls()
-        implementation = next((found for found in implementations if found.plugin is plugin), None)
+        implementation = next((one for one in implementations if one.plugin is plugin), None)
         if implementation is None:
             return []
-        handed = implementation.function()
+        returned = implementation.function()
         try:
-            records = list(handed)
+            records = list(returned)
         except TypeError:
-            came = type(handed).__name__
-            raise PluginError(f"{hook} must give an iterable of {record_type.__name__}, got {came}") from None
+            kind_of_result = type(returned).__name__
+            raise PluginError(
+                f"{hook} must return an iterable of {record_type.__name__}, got {kind_of_result}"
+            ) from None
         for record in records:
             _check_record(hook, record, record_type)
         return records
 
 
 def record_name(record: Any) -> Any:
-    """What a record is asked for by: a text, in every record that was taken in."""
+    """Return the name by which a record is requested."""
     return record.prefix if isinstance(record, WeightSource) else record.name
 
 
 def _is_made_of(record: Any, known: Any) -> bool:
-    """Whether a record is the `known` one, or what options made of it."""
+    """Return whether a record is the `known` one, or what options made of it."""
     if record is known or not (isinstance(record, TaskSpec) and isinstance(known, TaskSpec)):
         return record is known
     return known.configure is not None and (record.name, record.configure) == (known.name, known.configure)
@@ -171,12 +227,12 @@ def _is_made_of(record: Any, known: Any) -> bool:
 
 def _check_record(hook: str, record: Any, record_type: type[Any]) -> None:
     if not isinstance(record, record_type):
-        raise PluginError(f"{hook} must give {record_type.__name__} records, got {type(record).__name__}")
+        raise PluginError(f"{hook} must return {record_type.__name__} records, got {type(record).__name__}")
     name, api = record_name(record), getattr(record, "api", API_VERSION)
     if api != API_VERSION:
         raise PluginError(f"{name!r} is written for API {api}, this scenekit has {API_VERSION}; update one")
     if not isinstance(name, str) or not name or "." in name:
-        raise PluginError(f"{hook} must give records whose name is a text without dots, got {name!r}")
+        raise PluginError(f"{hook} must return records whose name is a text without dots, got {name!r}")
     for part in ("build", "load"):
         if hasattr(record, part) and not callable(made := getattr(record, part)):
             raise PluginError(f"`{part}` of {name!r} must be a function, got {type(made).__name__}")
@@ -190,9 +246,9 @@ def _check_record(hook: str, record: Any, record_type: type[Any]) -> None:
 
 @contextmanager
 def naming_plugin(record: Any) -> Iterator[None]:
-    """An error inside says whose record (a task, a detector, ...) it is about: which plugin of which distribution.
+    """Name the plugin of a record in errors that are raised inside.
 
-    Errors that scenekit raises on purpose say so in their message, others in a note below their traceback.
+    Errors that scenekit raises on purpose name it in their message, others in a note below their traceback.
     """
     try:
         yield
@@ -200,15 +256,15 @@ def naming_plugin(record: Any) -> Iterator[None]:
         origin = registry().owner(record)
         if origin is None:
             raise
-        whose = f"{record_name(record)!r} comes from plugin {origin}"
+        source = f"{record_name(record)!r} comes from plugin {origin}"
         if isinstance(error, BoardError | PluginError):
-            raise type(error)(f"{error} ({whose})") from error
-        error.add_note(whose)
+            raise type(error)(f"{error} ({source})") from error
+        error.add_note(source)
         raise
 
 
 def _cause(error: BaseException) -> str:
-    """The kind of error and its message, in one line."""
+    """Return the kind of error and its message, in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
@@ -218,21 +274,25 @@ def _origin(entry: EntryPoint) -> Origin:
 
 
 def collect(entries: list[EntryPoint]) -> Registry:
-    """A registry of the given entry points."""
+    """Return a registry of the given entry points."""
     manager = pluggy.PluginManager("scenekit")
     manager.add_hookspecs(specs)
-    found = Registry(manager)
+    collected = Registry(manager)
     for entry in entries:
         try:
             plugin = entry.load()
         except (Exception, SystemExit) as error:
-            found.failures.append(Failure(_origin(entry), _cause(error)))
+            collected.failures.append(Failure(_origin(entry), _cause(error)))
             continue
-        found.add(plugin, _origin(entry))
-    return found
+        collected.add(plugin, _origin(entry))
+    return collected
 
 
 @functools.cache
 def registry() -> Registry:
-    """Everything installed, collected at first use."""
+    """Return the registry of everything installed, collected at first use.
+
+    Returns:
+        The registry.
+    """
     return collect(list(entry_points(group=PLUGIN_GROUP)))

@@ -1,4 +1,4 @@
-"""Options that a recipe or a caller hands to the function of a record."""
+"""Options that a recipe or a caller passes to the function of a record."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scenekit.errors import InputError, nearest
 def check_options(
     build: Callable[..., Any], options: Collection[str], owner: str, reserved: Collection[str] = ()
 ) -> None:
-    """Raise InputError, naming `owner`, for an option that `build` does not take (with the nearest right one) or lacks.
+    """Raise InputError, naming `owner`, for an option that `build` lacks (with the nearest valid one) or requires.
 
     `reserved` are parameters of `build` that are set in another way.
     """

@@ -56,7 +56,7 @@ class TaskSpec:
     """One task: what it reads and provides, and the functions that build, measure and draw it."""
 
     name: str
-    """What users ask for: in `tasks=[...]`, in recipes, on the command line."""
+    """The name in `tasks=[...]`, in recipes and on the command line."""
     summary: str
     """One line for `scenekit plugins`."""
     provides: tuple[Key[Any, Any], ...]
@@ -84,7 +84,7 @@ class TaskSpec:
     draw: Callable[[Canvas, Scene], None] | None = None
     """(canvas, scene): draw the task's values on the canvas, in pixels of the scene."""
     draw_apart: bool = False
-    """Whether the drawing is full of text and gets an image of its own."""
+    """Whether the drawing is dense with text and gets an image of its own."""
     draw_covers: Coverage = Coverage.LINES
     """What the drawing covers: tasks that cover more are drawn first."""
     views: Mapping[str, Callable[[Scene], Image.Image]] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class TaskSpec:
     hub_tag: str | None = None
     """The hub's name for such tasks, such as "image-segmentation", for the model card."""
     record: Callable[[Scene], Mapping[str, tuple[Any, ...]]] | None = None
-    """(scene) -> what a recording for the viewer rerun shows, by path; it imports rerun itself."""
+    """(scene) -> entries of a recording for the viewer rerun, by path; it imports rerun itself."""
     static: bool = False
     """Whether the head can run over a fixed number of regions."""
     api: int = API_VERSION
@@ -109,7 +109,9 @@ class TaskSpec:
         for name in ("provides", "requires", "uses", "learns_from"):
             _check_keys(f"task {self.name!r}", name, getattr(self, name))
         if not self.provides:
-            raise PluginError(f"task {self.name!r} provides nothing; name the key that its `decode` gives")
+            raise PluginError(
+                f"task {self.name!r} provides nothing; name the key of the value that its `decode` returns"
+            )
         if len(set(self.provides)) < len(self.provides):
             names = ", ".join(key.name for key in self.provides)
             raise PluginError(f"task {self.name!r} provides a key more than once: {names}")
@@ -130,7 +132,7 @@ class BackboneSpec:
     """A backbone, or all networks of a library: then `name` ends in "/"."""
 
     name: str
-    """What `model.backbone.name` of a recipe says."""
+    """The value of `model.backbone.name` in a recipe."""
     summary: str
     """One line for `scenekit plugins`."""
     build: Callable[..., Backbone]
@@ -143,7 +145,17 @@ class BackboneSpec:
             raise PluginError(f'backbone {self.name!r}: a name that ends in "/" and `names` belong together')
 
     def member(self, name: str) -> BackboneSpec:
-        """The record of one network of the library; InputError, with the nearest right name, where there is none."""
+        """Return the record of one network of the library.
+
+        Args:
+            name: The name of the network within the library.
+
+        Returns:
+            A record whose name is that of the library and the network.
+
+        Raises:
+            InputError: The library has no such network; the message suggests the nearest one.
+        """
         known = [] if self.names is None else self.names()
         if name not in known:
             raise InputError(f"unknown backbone {self.name + name!r}{nearest(name, known)}")
@@ -155,7 +167,7 @@ class DetectorSpec:
     """A provider of OBJECTS."""
 
     name: str
-    """What `model.detector` of a recipe says."""
+    """The value of `model.detector` in a recipe."""
     summary: str
     """One line for `scenekit plugins`."""
     build: Callable[[Core, Any], Sequence[Provider]]
@@ -173,7 +185,7 @@ class DatasetSpec:
     """A data set."""
 
     name: str
-    """What `sk.dataset` and recipes call it."""
+    """The name for `sk.dataset` and recipes."""
     summary: str
     """One line for `scenekit plugins`."""
     build: Callable[..., Dataset[Sample]]
@@ -187,7 +199,7 @@ class LabelerSpec:
     """A way to derive ground truth from other ground truth; a recipe chooses it by name in `data.labelers`."""
 
     name: str
-    """What `data.labelers` of a recipe calls it."""
+    """The name in `data.labelers` of a recipe."""
     summary: str
     """One line for `scenekit plugins`."""
     needs: tuple[Key[Any, Any], ...]
@@ -209,7 +221,7 @@ class BalancerSpec:
     """How the losses of several tasks become gradients."""
 
     name: str
-    """What `train.balancer` of a recipe says."""
+    """The value of `train.balancer` in a recipe."""
     summary: str
     """One line for `scenekit plugins`."""
     build: Callable[..., Any]
@@ -225,12 +237,12 @@ class WeightSource:
     summary: str
     """One line for `scenekit plugins`."""
     load: Callable[[str], SceneModel]
-    """(name) -> a SceneModel, by whatever download the library brings."""
+    """(name) -> a SceneModel, by the library's own download."""
     convert: Callable[[str, Path], SceneModel] | None = None
     """(name, file) -> a SceneModel with the weights of a checkpoint; `name` is what follows `prefix`/, and may be empty
-    where the file says it all."""
+    where the file determines the network."""
     names: tuple[str, ...] = ()
-    """Names that are known, for messages and the help."""
+    """Known names, for messages and the help."""
 
 
 def _check_keys(owner: str, field_name: str, keys: object) -> None:

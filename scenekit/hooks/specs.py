@@ -1,4 +1,4 @@
-"""What a plugin may implement. Every hook hands over records or only listens; none is called inside a forward pass."""
+"""Hooks that a plugin may implement. Every hook returns records or observes; none is called inside a forward pass."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ hookimpl = pluggy.HookimplMarker("scenekit")
 
 @hookspec
 def scenekit_tasks() -> Iterable[TaskSpec]:
-    """Tasks that a model can be built with. Called once, at first use.
+    """Return tasks that a model can be built with. Called once, at first use.
 
     ```python
     @sk.hookimpl
@@ -38,7 +38,7 @@ def scenekit_tasks() -> Iterable[TaskSpec]:
 
 @hookspec
 def scenekit_backbones() -> Iterable[BackboneSpec]:
-    """Families of backbones. Called once, at first use.
+    """Return families of backbones. Called once, at first use.
 
     ```python
     @sk.hookimpl
@@ -51,7 +51,7 @@ def scenekit_backbones() -> Iterable[BackboneSpec]:
 
 @hookspec
 def scenekit_detectors() -> Iterable[DetectorSpec]:
-    """Other providers of OBJECTS. Called once, at first use.
+    """Return other providers of OBJECTS. Called once, at first use.
 
     ```python
     @sk.hookimpl
@@ -64,7 +64,7 @@ def scenekit_detectors() -> Iterable[DetectorSpec]:
 
 @hookspec
 def scenekit_datasets() -> Iterable[DatasetSpec]:
-    """Data sets by name. Called once, at first use.
+    """Return data sets by name. Called once, at first use.
 
     ```python
     @sk.hookimpl
@@ -77,7 +77,7 @@ def scenekit_datasets() -> Iterable[DatasetSpec]:
 
 @hookspec
 def scenekit_labelers() -> Iterable[LabelerSpec]:
-    """Ways to derive ground truth from other ground truth, for samples of any data set. Called once, at first use.
+    """Return ways to derive ground truth from other ground truth, for any data set. Called once, at first use.
 
     A recipe chooses them by name (`data.labelers: [distance]`), so installing a package changes no training. Several
     chain: each runs after those that provide what it needs.
@@ -97,7 +97,7 @@ def scenekit_labelers() -> Iterable[LabelerSpec]:
 
 @hookspec
 def scenekit_balancers() -> Iterable[BalancerSpec]:
-    """Ways from many losses to gradients; the recipe chooses one by name. Called once, at first use.
+    """Return ways to combine losses into gradients; a recipe selects one by name. Called once, at first use.
 
     ```python
     @sk.hookimpl
@@ -110,7 +110,7 @@ def scenekit_balancers() -> Iterable[BalancerSpec]:
 
 @hookspec
 def scenekit_weights() -> Iterable[WeightSource]:
-    """Readers of other people's checkpoints. Called once, at first use.
+    """Return converters of other libraries' checkpoints. Called once, at first use.
 
     ```python
     @sk.hookimpl
@@ -123,7 +123,7 @@ def scenekit_weights() -> Iterable[WeightSource]:
 
 @hookspec
 def scenekit_run_started(recipe: Any, folder: str) -> None:
-    """A training run begins (or resumes) and writes to `folder`. Called once a run, before its first step.
+    """Observe the start (or resumption) of a training run, which writes to `folder`. Called before its first step.
 
     ```python
     @sk.hookimpl
@@ -135,7 +135,7 @@ def scenekit_run_started(recipe: Any, folder: str) -> None:
 
 @hookspec
 def scenekit_step_done(step: int, record: Mapping[str, Any]) -> None:
-    """A training step is logged; `record` is its line of the log. Called whenever a line is written.
+    """Observe a logged training step; `record` is its line of the log. Called whenever a line is written.
 
     ```python
     @sk.hookimpl
@@ -147,7 +147,7 @@ def scenekit_step_done(step: int, record: Mapping[str, Any]) -> None:
 
 @hookspec
 def scenekit_evaluated(step: int | None, results: Mapping[str, Mapping[str, float]]) -> None:
-    """An evaluation is done; `results` by task, then by metric. Called after each; `step` is None outside of training.
+    """Observe an evaluation; `results` by task, then by metric. Called after each; `step` is None outside of training.
 
     ```python
     @sk.hookimpl
@@ -159,7 +159,7 @@ def scenekit_evaluated(step: int | None, results: Mapping[str, Mapping[str, floa
 
 @hookspec
 def scenekit_run_ended(step: int, reason: str) -> None:
-    """A training run ends; `reason` is "finished", "interrupted" or the error. Called once, after the last step.
+    """Observe the end of a run; `reason` is "finished", "interrupted" or the error. Called after the last step.
 
     ```python
     @sk.hookimpl

@@ -29,7 +29,7 @@ class Pooler(Protocol):
 
 
 class PoolMemo:
-    """Features of one set of root regions at one size: every row is pooled at most once, whoever asks."""
+    """Features of one set of root regions at one size: every row is pooled at most once."""
 
     def __init__(self, pooler: Pooler, features: FeaturePyramid, root: Regions, size: int) -> None:
         self._pooler, self._features, self._root, self._size = pooler, features, root, size
@@ -37,7 +37,7 @@ class PoolMemo:
         self._pooled: Tensor | None = None
 
     def rows(self, regions: Regions) -> Float[Tensor, "N C S S"]:
-        """The features of `regions`, a subset of the root; only rows that nobody asked for yet are computed."""
+        """Return the features of `regions`, a subset of the root; only rows that are not pooled yet are computed."""
         rows = regions.root_rows
         missing = (self._place[rows] < 0).nonzero()[:, 0]
         if len(missing) or self._pooled is None:
@@ -69,10 +69,15 @@ class _Store:
 
 
 class Board:
-    """What one forward pass knows, by key; each key is written once and read by whoever declared it.
+    """The values of one forward pass by key; each key is written once and read by steps that declare it.
 
-    `board[KEY]` reads, `board.pool(OBJECTS, size=7)` gives RoI features. A head gets a `view`: limited to what its task
-    declares, and with its own rows of each stream in place of all of them.
+    `board[KEY]` reads a value, `board.pool(OBJECTS, size=7)` returns RoI features. A head gets a `view`: limited to
+    what its task declares, and with its own rows of each stream in place of all of them.
+
+    Args:
+        images: The batch.
+        pooler: Pools RoI features.
+        given: External values by key, such as regions.
     """
 
     def __init__(self, images: ImageBatch, pooler: Pooler, given: Mapping[Key[Any, Any], Any] | None = None) -> None:
@@ -89,11 +94,20 @@ class Board:
 
     @property
     def given(self) -> Mapping[Key[Any, Any], Any]:
-        """What the caller of the model fixed from outside, for providers to honor."""
+        """External values by key, which providers honor."""
         return self._store.given
 
     def view(self, owner: str, reads: Collection[Key[Any, Any]], regions: Mapping[Stream, Regions]) -> Board:
-        """The same board as `owner` may see it: only `reads`, and `regions` as its rows of each stream."""
+        """Return the board as one step may read it.
+
+        Args:
+            owner: The name of the step, for messages.
+            reads: The keys that it declares.
+            regions: Its rows of each stream.
+
+        Returns:
+            A view of the same values.
+        """
         board = Board.__new__(Board)
         board._store, board._owner = self._store, owner
         board._reads, board._regions = frozenset(reads), dict(regions)
@@ -109,12 +123,22 @@ class Board:
             return self._regions[key]
         if key not in self._store.values:
             present = ", ".join(sorted(k.name for k in self._store.values))
-            raise BoardError(f"{self._owner} reads {key.name!r}, which nobody put on the board; it holds {present}")
+            raise BoardError(f"{self._owner} reads {key.name!r}, which is not on the board; it holds {present}")
         value = self._store.values[key]
         return value if key.of is None or self._reads is None else self._own_rows(key, value)
 
     def put(self, key: Key[Any, Any], value: Any, rows: Regions | None = None) -> None:
-        """Write `key` once. A value that follows a stream says which `rows` of it (all, unless told)."""
+        """Write a value, once.
+
+        Args:
+            key: The key.
+            value: Its value.
+            rows: The regions that the value belongs to, for a key that follows a stream; all by default.
+
+        Raises:
+            BoardError: The key is on the board already.
+            WrongShapeError: The value has another number of rows, or another shape than the key declares.
+        """
         if key in self._store.values:
             writer = self._store.writers.get(key, "the caller")
             raise BoardError(f"{self._owner} puts {key.name!r} on the board, where {writer} already put it")
@@ -135,16 +159,34 @@ class Board:
         self._store.compute |= dict.fromkeys(keys, compute)
 
     def rows_of(self, key: Key[Any, Any]) -> Regions:
-        """The regions that the value of a row key belongs to, row by row."""
+        """Return the regions that the value of a row key belongs to, row by row.
+
+        Args:
+            key: The key.
+
+        Returns:
+            The regions.
+        """
         self._check_declared(key)
         return self._store.rows[key]
 
     def pool(
         self, regions: Stream | Regions, size: int, source: Key[FeaturePyramid, Any] = FEATURES
     ) -> Float[Tensor, "N C S S"]:
-        """RoIAlign features of a stream's rows, or of any regions; once per row, size and source.
+        """Return RoI features, pooled once per row, size and source.
 
         A subset shares the features of the regions that it was taken from, so its boxes must be theirs.
+
+        Args:
+            regions: A stream, for the rows of this view, or any regions.
+            size: The side of the features.
+            source: The pyramid to pool from.
+
+        Returns:
+            The features of each row.
+
+        Raises:
+            UndeclaredReadError: The stream or the source is not declared.
         """
         boxes: Regions = self[regions] if isinstance(regions, Stream) else regions
         root = boxes.root
@@ -154,7 +196,7 @@ class Board:
         return self._store.pools[memo_key].rows(boxes)
 
     def _features(self, source: Key[FeaturePyramid, Any]) -> FeaturePyramid:
-        """Whoever may pool regions may pool them from FEATURES; any other source must be declared."""
+        """Return a pyramid: each step that may pool regions may read FEATURES; any other source must be declared."""
         if source == FEATURES and source in self._store.values:
             shared: FeaturePyramid = self._store.values[source]
             return shared
@@ -162,7 +204,7 @@ class Board:
         return declared
 
     def _own_rows(self, key: Key[Any, Any], value: Any) -> Any:
-        """A row value re-ordered to this view's rows of the stream; rows that do not carry it are blank."""
+        """Return a row value re-ordered to this view's rows of the stream; rows that do not carry it are blank."""
         own, theirs = self._regions.get(key.of) if key.of else None, self._store.rows[key]
         if own is None or own is theirs:
             return value
@@ -192,27 +234,29 @@ class Board:
 
     def _check_shape(self, key: Key[Any, Any], value: Any, rows: Regions | None) -> None:
         if rows is not None and _count(value) != len(rows):
-            came = f"{_count(value)} rows" if _count(value) >= 0 else f"a {type(value).__name__} without rows"
-            raise WrongShapeError(f"{self._owner} put {came} of {key.name!r} on the board, expected {len(rows)} rows")
+            received = f"{_count(value)} rows" if _count(value) >= 0 else f"a {type(value).__name__} without rows"
+            raise WrongShapeError(
+                f"{self._owner} put {received} of {key.name!r} on the board, expected {len(rows)} rows"
+            )
         if key.shape is not None and isinstance(value, Tensor) and not _fits(value, key.shape, len(self.images)):
-            wanted = " ".join(map(str, key.shape))
-            raise WrongShapeError(f"{self._owner} put {key.name!r} of shape {list(value.shape)}, expected [{wanted}]")
+            expected = " ".join(map(str, key.shape))
+            raise WrongShapeError(f"{self._owner} put {key.name!r} of shape {list(value.shape)}, expected [{expected}]")
 
 
 def _count(value: Any) -> int:
-    """The number of rows, -1 for what has none (None, a scalar)."""
+    """Return the number of rows, -1 for what has none (None, a scalar)."""
     try:
         return len(value)
     except TypeError:
         return -1
 
 
-def _fits(value: Tensor, shape: tuple[str | int, ...], pictures: int) -> bool:
-    """Whether a value has as many dimensions as declared, each as long as its number or alike where named alike."""
-    known: dict[str, int] = {"B": pictures}
+def _fits(value: Tensor, shape: tuple[str | int, ...], images: int) -> bool:
+    """Return whether a value has the declared dimensions: equal to each number, and alike where the names are alike."""
+    sizes: dict[str, int] = {"B": images}
     if value.dim() != len(shape):
         return False
     for side, name in zip(value.shape, shape, strict=True):
-        if side != (known.setdefault(name, side) if isinstance(name, str) else name):
+        if side != (sizes.setdefault(name, side) if isinstance(name, str) else name):
             return False
     return True

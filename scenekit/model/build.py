@@ -26,7 +26,7 @@ from scenekit.structures.images import ImageBatch
 from scenekit.structures.vocabulary import Vocabulary
 
 PARTS = {"requires": "reads from the board", "provides": "puts on the board"}
-"""What the keys are that a stage must name."""
+"""What a stage does with the keys of each of these attributes."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,9 +49,17 @@ class Trunk(Provider):
 
 
 def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
-    """A model with fresh weights (the backbone's as its configuration says).
+    """Build a model with fresh weights; the backbone's are those that its configuration names.
 
-    Raises InputError for an unknown backbone, detector or task, and for options that one of them does not know.
+    Args:
+        config: Backbone, detector, tasks and their options.
+        vocabulary: What labels mean.
+
+    Returns:
+        The model.
+
+    Raises:
+        InputError: An unknown backbone, detector or task, or an unknown option of one of them.
     """
     net = build_trunk(config)
     detector = registry().get("detector", config.detector)
@@ -73,19 +81,19 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
 
 
 def configured(spec: TaskSpec, options: Config) -> TaskSpec:
-    """The record of a task as its options make it; an error names the plugin, also where what comes is no record."""
+    """Return the record of a task as its options make it; an error names the plugin."""
     if spec.configure is None:
         return spec
     with naming_plugin(spec):
         made: object = spec.configure(spec, options)
         if not isinstance(made, TaskSpec) or made.name != spec.name:
-            came = f"the one of {made.name!r}" if isinstance(made, TaskSpec) else type(made).__name__
-            raise PluginError(f"`configure` of task {spec.name!r} must give its TaskSpec, got {came}")
+            returned = f"the one of {made.name!r}" if isinstance(made, TaskSpec) else type(made).__name__
+            raise PluginError(f"`configure` of task {spec.name!r} must return its TaskSpec, got {returned}")
     return made
 
 
 def build_stages(spec: TaskSpec, core: Core, options: Config) -> list[Provider]:
-    """The stages that a task brings; an error names the plugin, also where what it builds are none."""
+    """Build the stages that a task brings; an error names the plugin."""
     if spec.stages is None:
         return []
     with naming_plugin(spec):
@@ -114,7 +122,7 @@ def build_detector(spec: DetectorSpec, core: Core, options: Config) -> list[Prov
     with naming_plugin(spec):
         stages: object = spec.build(core, options)
         if not isinstance(stages, list | tuple):
-            raise PluginError(f"{owner} must give a list of Providers, got {type(stages).__name__}")
+            raise PluginError(f"{owner} must return a list of Providers, got {type(stages).__name__}")
         for stage in stages:
             check_stage(stage, owner)
         if not any(OBJECTS in stage.provides for stage in stages):
@@ -126,7 +134,7 @@ def build_detector(spec: DetectorSpec, core: Core, options: Config) -> list[Prov
 def check_stage(stage: object, owner: str) -> None:
     """Raise PluginError, naming its `owner`, unless a stage is a Provider with a name, `requires` and `provides`."""
     if not isinstance(stage, Provider):
-        raise PluginError(f"{owner} must give Providers, got {type(stage).__name__}")
+        raise PluginError(f"{owner} must return Providers, got {type(stage).__name__}")
     kind, name = type(stage).__name__, getattr(stage, "name", None)
     if not isinstance(name, str) or not name:
         raise PluginError(f"{owner}: set `name` of {kind}, a text without dots for its losses and its parameters")
@@ -143,16 +151,16 @@ def check_stage(stage: object, owner: str) -> None:
 
 
 def build_head(spec: TaskSpec, core: Core, options: Config) -> Head[Any, Any]:
-    """A task's head; an error names the plugin, also where what it builds is none."""
+    """Build a task's head; an error names the plugin."""
     with naming_plugin(spec):
         head: object = spec.build(core, options)
         if not isinstance(head, Head):
-            raise PluginError(f"`build` of task {spec.name!r} must give a Head, got {type(head).__name__}")
+            raise PluginError(f"`build` of task {spec.name!r} must return a Head, got {type(head).__name__}")
     return head
 
 
 def build_trunk(config: ModelConfig) -> BackboneWithFPN:
-    """Backbone and pyramid."""
+    """Build backbone and pyramid."""
     spec = registry().get("backbone", config.backbone.name)
     options, weights = config.backbone.options, config.backbone.weights
     owner = f"backbone {config.backbone.name!r}"

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from scenekit.errors import InputError, PluginError, nearest
 from scenekit.keys import OBJECTS, PROPOSALS, Key, Stream
-from scenekit.scene import Objects, Scene, find_faults
+from scenekit.scene import Objects, Scene, invalid_boxes
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
@@ -30,6 +30,19 @@ Given = Scene | Mapping[Any, Any]
 Regions are a Scene or Objects, which have labels, or boxes alone: [N 4] as an array, a tensor or lists, rows
 x0 y0 x1 y1.
 """
+
+
+def complete_keys(given: Mapping[Key[Any, Any], Any]) -> list[Key[Any, Any]]:
+    """Return the keys that need no provider.
+
+    Args:
+        given: External values by key.
+
+    Returns:
+        The keys, streams first, without objects that have no labels, which are still to be classified.
+    """
+    complete = [key for key, value in given.items() if not (key == OBJECTS and value.labels is None)]
+    return sorted(complete, key=lambda key: not isinstance(key, Stream))
 
 
 def as_given(given: object) -> Given:
@@ -82,9 +95,9 @@ def check_kept(name: str, key: Key[Any, Any], given: Regions, made: Regions) -> 
     """
     same_rows = torch.equal(made.image_index, given.image_index)
     if not (same_rows and torch.allclose(made.boxes, given.boxes.to(made.boxes), atol=MOVED)):
-        came = "with other boxes" if same_rows else "in other rows"
+        changed = "with other boxes" if same_rows else "in other rows"
         raise PluginError(
-            f"stage {name!r} put {len(made)} regions of {key.name!r} {came} on the board for {len(given)} external "
+            f"stage {name!r} put {len(made)} regions of {key.name!r} {changed} on the board for {len(given)} external "
             "ones; a provider keeps `board.given[key]` row by row and only labels and scores it"
         )
 
@@ -145,9 +158,9 @@ def _unlabelled(key: Key[Any, Any], boxes: Any) -> Objects:
 
 
 def _check(key: Key[Any, Any], regions: Objects, size: Size, things: int | None) -> None:
-    faults = find_faults(regions, size, things)
-    for row, fault in sorted(faults.items()):
+    invalid = invalid_boxes(regions, size, things)
+    for row, problem in sorted(invalid.items()):
         label = f" with label {int(regions.labels[row])}" if things is not None else ""
         box = ", ".join(f"{value:g}" for value in regions.boxes[row].tolist())
         limits = f"x0 < x1 <= {size[1]}, y0 < y1 <= {size[0]}" + ("" if things is None else f", labels below {things}")
-        raise InputError(f"given {key.name}: box {row} [{box}]{label} is {fault}; expected {limits}")
+        raise InputError(f"given {key.name}: box {row} [{box}]{label} is {problem}; expected {limits}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from scenekit.config import Config
@@ -32,30 +33,33 @@ Out = TypeVar("Out")
 
 @dataclass(frozen=True)
 class Core:
-    """What a head may know of the core when it is built.
-
-    `channels` and `strides` of FEATURES, fine to coarse; the `vocabulary` that labels refer to; the options of the
-    `detector` (anchors, pooler, ...), for tasks that bring stages of their own.
-    """
+    """What a head may know of the core when it is built."""
 
     channels: int
+    """Channels of FEATURES."""
     strides: tuple[int, ...]
+    """Strides of FEATURES in pixels, fine to coarse."""
     vocabulary: Vocabulary
+    """What labels refer to."""
     detector: Config = field(default_factory=Config)
+    """Options of the detector (anchors, pooler, ...), for tasks that bring stages of their own."""
 
 
 @dataclass(frozen=True)
 class AxisNames:
-    """What stands along one `axis` of a parameter: `each` consecutive entries for every one of `names`, in order.
+    """The meaning of the entries along one axis of a parameter.
 
-    Weights are handed from model to model by these names, whatever their order there (see `scenekit.transfer`). The
+    Weights are transferred between models by these names, whatever their order there (see `scenekit.transfer`). The
     logits of K classes before a background are `AxisNames((*things, BACKGROUND))`, their boxes `AxisNames(things,
     each=4)`.
     """
 
     names: tuple[str, ...]
+    """Unique names, in order."""
     axis: int = 0
+    """The axis."""
     each: int = 1
+    """How many consecutive entries each name has."""
 
     def __post_init__(self) -> None:
         if repeated := {name for name in self.names if self.names.count(name) > 1}:
@@ -72,7 +76,14 @@ _NO_NAMES: ParameterNames = MappingProxyType({})
 
 
 def rows_by_name(layers: Mapping[str, AxisNames]) -> ParameterNames:
-    """Names of weight and bias of `layers` with one output per entry: the weight's along `axis`, the bias's along 0."""
+    """Return the names of weight and bias of layers with one output per entry.
+
+    Args:
+        layers: The names of the outputs of each layer, along `axis` of its weight and along 0 of its bias.
+
+    Returns:
+        Names by parameter.
+    """
     weights = {f"{layer}.weight": (names,) for layer, names in layers.items()}
     return weights | {f"{layer}.bias": (replace(names, axis=0),) for layer, names in layers.items()}
 
@@ -80,22 +91,46 @@ def rows_by_name(layers: Mapping[str, AxisNames]) -> ParameterNames:
 class Head(nn.Module, Generic[Raw, Out]):
     """One task's network, loss and decoding, apart from each other.
 
-    `forward` runs the network on what the board's view offers; `board[OBJECTS]` and `board.pool(OBJECTS, size)` already
-    hold only the rows that apply to this head. `decode` gives what goes on the board: the value of the one key that the
-    task provides, or a mapping by key where it provides several.
+    `forward` runs the network on the board's view; `board[OBJECTS]` and `board.pool(OBJECTS, size)` already hold only
+    the rows that apply to this head. `decode` returns the value for the board: that of the one key that the task
+    provides, or a mapping by key where it provides several.
     """
 
     @abstractmethod
     def forward(self, board: Board) -> Raw:
-        """The network only; no loss, no decoding."""
+        """Run the network; no loss, no decoding.
+
+        Args:
+            board: The view of this head.
+
+        Returns:
+            The raw output.
+        """
 
     def loss(self, raw: Raw, board: Board, targets: Targets) -> dict[str, Tensor]:
-        """Scalar losses by name. `targets[KEY]` is aligned with the head's rows. Weightless heads have none."""
+        """Compute the losses; none by default, as for heads without weights.
+
+        Args:
+            raw: What `forward` returned.
+            board: The view of this head.
+            targets: Ground truth; `targets[KEY]` is aligned with the head's rows.
+
+        Returns:
+            Scalar losses by name.
+        """
         return {}
 
     @abstractmethod
     def decode(self, raw: Raw, board: Board) -> Out:
-        """What the raw output means, in network pixels."""
+        """Decode the raw output.
+
+        Args:
+            raw: What `forward` returned.
+            board: The view of this head.
+
+        Returns:
+            The value of the task's key, in network pixels; a mapping by key where it provides several.
+        """
 
     def finish(self, value: Any, scene: Scene, geometry: Geometry) -> Any:
         """Postprocess one image's part of what `decode` returned; by default each key's field follows the geometry.
@@ -114,17 +149,25 @@ class Head(nn.Module, Generic[Raw, Out]):
         return _follow(self.provides[0], value, geometry, scene.vocabulary)
 
     def baseline(self) -> Head[Any, Any] | None:
-        """What the task can do without the network, such as counts of the training data; every table shows it beside.
+        """Return a head that solves the task without the network, such as from counts of the training data.
 
-        A head of its own that provides the same keys and shares whatever of this one it needs; None where there is no
-        such thing.
+        Every table of results shows it beside the task. It provides the same keys and may share parts of this head.
+
+        Returns:
+            The head; None where the task has no baseline.
         """
         return None
 
     def prepare_evaluator(self, evaluator: Evaluator) -> Evaluator:
-        """The evaluator as this head is to be measured by; called once for each evaluation, before the first image.
+        """Prepare the evaluator for this head, once for each evaluation, before the first image.
 
-        A head that knows what its training data held can say so here to a measure of what training never showed.
+        A head that knows which combinations the training data held can pass them to a metric of unseen ones.
+
+        Args:
+            evaluator: The evaluator of the task.
+
+        Returns:
+            The evaluator to use.
         """
         return evaluator
 
@@ -145,29 +188,62 @@ def _follow(key: Key[Any, Any], value: Any, geometry: Geometry, vocabulary: Voca
 class Provider(nn.Module):
     """A stage of the core: reads `requires` from the board, puts `provides` on it, returns its losses by name.
 
-    Without targets the losses are empty. A provider whose keys are all external does not run; one that runs keeps the
-    external regions of `board.given` row by row, and the core raises PluginError where it does not.
+    A stage whose keys are all external does not run; one that runs honors the external values of its keys in
+    `board.given`.
     """
 
     name: str
+    """The name in parameters and losses, without dots."""
     requires: tuple[Key[Any, Any], ...]
+    """Keys that it reads."""
     provides: tuple[Key[Any, Any], ...]
+    """Keys that it puts on the board."""
     axis_names: ParameterNames = _NO_NAMES
     """Set by a stage whose parameters have entries that stand for labels or other names."""
 
     @abstractmethod
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
-        """Run the stage."""
+        """Run the stage.
+
+        Args:
+            board: The view of this stage.
+            targets: Ground truth; None at inference.
+
+        Returns:
+            Scalar losses by name; empty without targets.
+        """
 
     def detections(self, board: Board, targets: Targets) -> Regions:
-        """While there are targets: the de-duplicated regions of its stream that heads with Policy.DETECTIONS learn on.
+        """Return the de-duplicated regions that heads with Policy.DETECTIONS learn on; called at most once a pass.
 
-        `matched` is each one's row of the ground truth, -1 where nothing fits. Raises InputError where a provider has
-        no such thing; called at most once a pass.
+        Args:
+            board: The view of this stage.
+            targets: Ground truth.
+
+        Returns:
+            Regions of its stream; `matched` is each one's row of the ground truth, -1 where nothing fits.
+
+        Raises:
+            InputError: The stage has no detections.
         """
         raise InputError(f"{self.name!r} gives no detections to learn on; use Policy.FOREGROUND or another detector")
 
 
 def stage_name(key: Key[Any, Any]) -> str:
-    """What a stage that gives `key` is called: it stands in names of parameters and losses, and so has no dots."""
+    """Return the name of a stage that provides `key`, for parameters and losses, hence without dots."""
     return key.name.replace(".", "_")
+
+
+def unlabelled_loss(head: nn.Module) -> dict[str, Tensor]:
+    """Return a zero that depends on every parameter, so that all processes have the same graph without labels too.
+
+    Args:
+        head: The head that has nothing to learn from.
+
+    Returns:
+        The loss by name; none for a head without parameters.
+    """
+    parameters = [parameter for parameter in head.parameters() if parameter.requires_grad]
+    if not parameters:
+        return {}
+    return {"unlabelled": torch.stack([parameter.sum() for parameter in parameters]).sum() * 0.0}

@@ -1,4 +1,4 @@
-"""Which stages and tasks run, and in what order."""
+"""The stages and tasks that run, and their order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from scenekit.errors import InputError, nearest
-from scenekit.keys import Key
+from scenekit.hooks import TaskSpec
+from scenekit.keys import FEATURES, IMAGES, Key, Stream
 
 Keys = tuple[Key[Any, Any], ...]
 
@@ -132,3 +133,29 @@ class Plan:
             return list(TopologicalSorter(graph).static_order())
         except CycleError as error:
             raise InputError(f"tasks require each other in a circle: {' -> '.join(error.args[1])}") from error
+
+
+def required_keys(spec: TaskSpec) -> Keys:
+    """Return what a task requires.
+
+    Args:
+        spec: The record of the task.
+
+    Returns:
+        Keys of every head, its own ones, and the streams of its ground truth.
+    """
+    learned = (stream for stream in streams_of(spec.learns_from) if stream not in spec.provides)
+    return tuple(dict.fromkeys((IMAGES, FEATURES, *spec.needs, *learned)))
+
+
+def streams_of(keys: Iterable[Key[Any, Any]]) -> tuple[Stream, ...]:
+    """Return the streams among keys, and those that the other keys follow.
+
+    Args:
+        keys: Any keys.
+
+    Returns:
+        Each stream once.
+    """
+    streams = (key if isinstance(key, Stream) else key.of for key in keys)
+    return tuple(dict.fromkeys(stream for stream in streams if stream is not None))

@@ -156,9 +156,9 @@ def _value_rows(
     carried, wanted = board.rows_of(key).root_rows, kept[key.of].root_rows
     where = torch.full((len(board[key.of].root),), -1, device=carried.device)
     where[carried] = torch.arange(len(carried), device=carried.device)
-    found = where[wanted]
-    places = (found >= 0).nonzero()[:, 0]
-    return found[places], places.cpu()
+    rows = where[wanted]
+    places = (rows >= 0).nonzero()[:, 0]
+    return rows[places], places.cpu()
 
 
 def _remapped(key: Key[Any, Any], value: Any, board: Board, kept: Mapping[Stream, Regions]) -> Any:

@@ -1,4 +1,4 @@
-"""Which rows of each stream a head gets in one pass.
+"""The rows of each stream that a head gets in one pass.
 
 Letters: N regions of a stream in the whole batch.
 """
@@ -87,7 +87,7 @@ class RegionSelector:
         return {stream: self._limited(spec, stream, *candidate) for stream, candidate in candidates.items()}
 
     def can_learn(self, spec: TaskSpec, rows: Rows) -> bool:
-        """Whether the batch has what the task learns from: all keys of the image, and rows of any of its streams."""
+        """Return whether the batch can teach a task: all its keys of the image, and rows of any of its streams."""
         by_stream: dict[Stream | None, list[Key[Any, Any]]] = {}
         for key in spec.learns_from:
             by_stream.setdefault(key if isinstance(key, Stream) else key.of, []).append(key)
@@ -129,7 +129,7 @@ class RegionSelector:
         return self._detections[stream]
 
     def _limited(self, spec: TaskSpec, stream: Stream, regions: Regions, keep: Bool[Tensor, " N"]) -> Regions:
-        """Of the rows to keep those that score well enough and have the task's labels, and not too many an image."""
+        """Return those of the kept rows with a sufficient score and a label of the task, limited per image."""
         if regions.scores is not None and stream not in self.board.given:
             keep = keep & (regions.scores >= self.threshold)
         if spec.applies_to is not None and stream == OBJECTS and regions.labels is not None:
@@ -145,7 +145,7 @@ def _all_of(regions: Regions) -> Bool[Tensor, " N"]:
 
 
 def best(regions: Regions, candidates: Bool[Tensor, " N"], limit: int) -> Bool[Tensor, " N"]:
-    """At most `limit` candidates of each image: those with the best scores, or the first ones."""
+    """Return at most `limit` candidates of each image: those with the best scores, or the first ones."""
     keep = torch.zeros_like(candidates)
     for index in set(regions.image_index.tolist()):
         rows = (candidates & (regions.image_index == index)).nonzero()[:, 0]
@@ -155,7 +155,7 @@ def best(regions: Regions, candidates: Bool[Tensor, " N"], limit: int) -> Bool[T
 
 
 def same_rows(first: Rows, second: Rows) -> bool:
-    """Whether both hold the same rows of the same regions."""
+    """Return whether both hold the same rows of the same regions."""
     return first.keys() == second.keys() and all(
         rows.root is second[stream].root and torch.equal(rows.root_rows, second[stream].root_rows)
         for stream, rows in first.items()
@@ -163,7 +163,7 @@ def same_rows(first: Rows, second: Rows) -> bool:
 
 
 def _teaches(stream: Stream, keys: Collection[Key[Any, Any]], targets: Targets, rows: Rows) -> bool:
-    """Whether some row of the stream carries all of the `keys` that follow it."""
+    """Return whether some row of the stream carries all of the `keys` that follow it."""
     values = [key for key in keys if key != stream]
     if stream in rows:
         labelled = _present(rows[stream])
@@ -171,12 +171,12 @@ def _teaches(stream: Stream, keys: Collection[Key[Any, Any]], targets: Targets, 
             labelled = labelled & targets.learnable(key, rows[stream])
         return bool(labelled.any())
     # The task brings the stream: there are no rows yet.
-    known = stream in targets.streams and bool(targets.streams[stream].supervised.any())
-    return (known or stream not in keys) and all(key in targets for key in values)
+    annotated = stream in targets.streams and bool(targets.streams[stream].supervised.any())
+    return (annotated or stream not in keys) and all(key in targets for key in values)
 
 
 def _present(regions: Regions) -> Bool[Tensor, " N"]:
-    """Rows that stand for something in the ground truth."""
+    """Return the rows that are matched to ground truth."""
     if regions.matched is None:
         raise InputError(
             "external regions need `matched` when there are targets: each one's row of the ground truth, or -1"

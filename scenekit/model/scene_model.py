@@ -10,21 +10,20 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import zip_longest
 from typing import Any, cast, overload
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scenekit.errors import BoardError, InputError
+from scenekit.errors import BoardError
 from scenekit.hooks import Policy, TaskSpec, naming_plugin
 from scenekit.io.images import ImageSource, read_image
-from scenekit.keys import FEATURES, IMAGES, OBJECTS, Key, Stream
+from scenekit.keys import IMAGES, OBJECTS, Key, Stream
 from scenekit.model.board import Board, Pooler
-from scenekit.model.external_regions import Given, as_given, check_kept, given_regions
-from scenekit.model.head import Core, Head, Provider
-from scenekit.model.plan import Plan, Step
+from scenekit.model.external_regions import Given, as_given, check_kept, complete_keys, given_regions
+from scenekit.model.head import Core, Head, Provider, unlabelled_loss
+from scenekit.model.image_inputs import with_cameras, with_regions
+from scenekit.model.plan import Plan, Step, required_keys, streams_of
 from scenekit.model.postprocess import Finisher
 from scenekit.model.preprocess import make_batch
 from scenekit.model.region_selection import RegionSelector, Rows, same_rows
@@ -40,11 +39,14 @@ from scenekit.structures.tensors import map_tensors
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """What one pass gives, always the same type: the board, the losses by "task.loss", and how long each step took."""
+    """The result of one pass, always of the same type."""
 
     board: Board
+    """The values of the pass."""
     losses: dict[str, Tensor]
+    """Losses by "task.loss"; empty without targets."""
     timer: StepTimer
+    """The duration of each step."""
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -63,7 +65,16 @@ class _Work:
 
 
 class SceneModel(nn.Module):
-    """A shared core (`stages`) and the heads of its tasks (`heads`), run in the order of `plan`."""
+    """A shared core (`stages`) and the heads of its tasks (`heads`), run in the order of `plan`.
+
+    Args:
+        config: The configuration that the model was built from.
+        core: Channels, strides and vocabulary.
+        stages: The stages of the core and those that tasks bring.
+        tasks: The record and the head of each task, by name.
+        pooler: Pools RoI features.
+        owners: The record that each stage is from, by name of the stage.
+    """
 
     def __init__(
         self,
@@ -86,10 +97,10 @@ class SceneModel(nn.Module):
             self._head(name).provides = spec.provides
         self.plan = Plan(
             [Step(stage.name, stage.requires, stage.provides) for stage in stages]
-            + [Step(name, _required(spec), spec.provides, spec.uses) for name, spec in self.specs.items()],
+            + [Step(name, required_keys(spec), spec.provides, spec.uses) for name, spec in self.specs.items()],
             given=(IMAGES,),
         )
-        self._follows = {name: _streams(self.plan.reads(name)) for name in self.specs}
+        self._follows = {name: streams_of(self.plan.reads(name)) for name in self.specs}
         self._providers = {key: stage for stage in stages for key in stage.provides if isinstance(key, Stream)}
         self._ends = [name for name in self.plan.steps if name in self.specs or not self.plan.readers(name)]
 
@@ -141,7 +152,7 @@ class SceneModel(nn.Module):
             PluginError: A detector does not keep external regions.
         """
         board = Board(batch, self.pooler, given)
-        complete = _complete(board.given)
+        complete = complete_keys(board.given)
         for key in complete:
             board.put(key, board.given[key])
         order = self.plan.needed(self._ends if tasks is None else tasks, complete)
@@ -171,7 +182,7 @@ class SceneModel(nn.Module):
     def _run_head(
         self, name: str, selector: RegionSelector, read_by: Mapping[str, Mapping[Stream, Policy]]
     ) -> dict[str, Tensor]:
-        """Without targets decode; with them compute losses, and decode where another task learns from the values."""
+        """Decode without targets; with them compute losses, and decode where another task learns from the values."""
         spec, streams = self.specs[name], self._follows[name]
         if selector.targets is None:
             self._put(self._work(name, selector.board, selector.inference_regions(spec, streams)), selector.board)
@@ -204,12 +215,12 @@ class SceneModel(nn.Module):
         spec, head = self.specs[name], self._head(name)
         own = selector.training_regions(spec, self._follows[name]) if spec.learns_from else {}
         if not selector.can_learn(spec, own):
-            return None, _idle(head)
+            return None, unlabelled_loss(head)
         work = self._work(name, selector.board, own)
         losses = head.loss(work.raw, work.view, targets.aligned(own))
         if not isinstance(losses, Mapping):
-            came = type(losses).__name__
-            raise BoardError(f"`loss` of task {name!r} must give scalar tensors by name, got a {came}")
+            returned = type(losses).__name__
+            raise BoardError(f"`loss` of task {name!r} must return scalar tensors by name, got a {returned}")
         return work, losses
 
     def _work(self, name: str, board: Board, rows: Rows) -> _Work:
@@ -235,8 +246,10 @@ class SceneModel(nn.Module):
         values = {provides[0]: decoded} if len(provides) == 1 else decoded
         if not isinstance(values, Mapping) or set(values) != set(provides):
             wanted = ", ".join(key.name for key in provides)
-            came = sorted(key.name for key in values) if isinstance(values, Mapping) else type(values).__name__
-            raise BoardError(f"`decode` of task {work.name!r} must give a mapping with the keys {wanted}, got {came}")
+            returned = sorted(key.name for key in values) if isinstance(values, Mapping) else type(values).__name__
+            raise BoardError(
+                f"`decode` of task {work.name!r} must return a mapping with the keys {wanted}, got {returned}"
+            )
         return cast("Mapping[Key[Any, Any], Any]", values)
 
     def _head(self, name: str) -> Head[Any, Any]:
@@ -244,12 +257,12 @@ class SceneModel(nn.Module):
 
     def _read_while_learning(self, order: Sequence[str]) -> dict[str, dict[Stream, Policy]]:
         """Return the tasks that learning tasks read, directly or through one in between, and the policies of those."""
-        found: dict[str, dict[Stream, Policy]] = {}
+        readers: dict[str, dict[Stream, Policy]] = {}
         for name in reversed(order):
             for reader in (self.specs[other] for other in self.plan.readers(name) if other in self.specs):
-                if reader.name in order and (reader.learns_from or reader.name in found):
-                    found.setdefault(name, {}).update({**found.get(reader.name, {}), **reader.streams})
-        return found
+                if reader.name in order and (reader.learns_from or reader.name in readers):
+                    readers.setdefault(name, {}).update({**readers.get(reader.name, {}), **reader.streams})
+        return readers
 
     def preprocess(self, images: Sequence[ImageSource], cameras: Sequence[Camera | None] | None = None) -> ImageBatch:
         """Read, resize, normalize and pad images into one batch on the model's device.
@@ -349,7 +362,7 @@ class SceneModel(nn.Module):
             InputError: An image cannot be read, the model has no such task, or external regions cannot be of the image.
         """
         if isinstance(images, list | Iterator):
-            parts = _with_cameras(_with_given(images, given), camera)
+            parts = with_cameras(with_regions(images, given), camera)
             scenes = (self._predict_one(image, tasks, threshold, one, its_camera) for image, one, its_camera in parts)
             return list(scenes) if isinstance(images, list) else scenes
         return self._predict_one(images, tasks, threshold, given, camera)
@@ -372,46 +385,9 @@ class SceneModel(nn.Module):
         return scene
 
 
-def _with_given(images: Iterable[ImageSource], given: Any) -> Iterator[tuple[Any, Any]]:
-    """Each image with what is given for it; InputError where the one ends before the other."""
-    if given is None:
-        yield from ((image, None) for image in images)
-        return
-    if isinstance(given, Scene | Mapping):
-        raise InputError("given: one entry an image is expected for several images, got a single one")
-    missing = object()
-    for image, one in zip_longest(images, given, fillvalue=missing):
-        if image is missing or one is missing:
-            fewer, more = ("images", "entries") if image is missing else ("entries", "images")
-            raise InputError(f"given: one entry an image is expected, but there are fewer {fewer} than {more}")
-        yield image, one
-
-
-def _with_cameras(pairs: Iterable[tuple[Any, Any]], cameras: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """The same with the camera of each image; InputError where there are more or fewer cameras than images."""
-    if _is_one_camera(cameras):
-        yield from ((*pair, cameras) for pair in pairs)
-        return
-    missing = object()
-    for pair, camera in zip_longest(pairs, cameras, fillvalue=missing):
-        if not isinstance(pair, tuple) or camera is missing:
-            fewer, more = ("cameras", "images") if camera is missing else ("images", "cameras")
-            raise InputError(
-                f"camera: one for all or one an image is expected, but there are fewer {fewer} than {more}"
-            )
-        yield *pair, camera
-
-
-def _is_one_camera(cameras: Any) -> bool:
-    """Whether this is one camera for all images, or none; whatever is no row of cameras is taken for one."""
-    if isinstance(cameras, list | tuple):
-        return len(cameras) > 0 and np.ndim(cameras[0]) == 1  # the first row of a matrix
-    return getattr(cameras, "ndim", None) == 2 or not isinstance(cameras, Iterable)
-
-
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while, then every module in the mode that it was in."""
+    """Set a model to evaluation mode; afterwards every module returns to its own mode."""
     training = [module for module in model.modules() if module.training]
     for module in training:
         module.training = False
@@ -420,29 +396,3 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-
-
-def _required(spec: TaskSpec) -> tuple[Key[Any, Any], ...]:
-    """What must be there for a task: what every head may read, what it says, and the streams of its ground truth."""
-    learned = (stream for stream in _streams(spec.learns_from) if stream not in spec.provides)
-    return tuple(dict.fromkeys((IMAGES, FEATURES, *spec.needs, *learned)))
-
-
-def _streams(keys: Iterable[Key[Any, Any]]) -> tuple[Stream, ...]:
-    """Streams among the keys, and those that the others follow."""
-    streams = (key if isinstance(key, Stream) else key.of for key in keys)
-    return tuple(dict.fromkeys(stream for stream in streams if stream is not None))
-
-
-def _complete(given: Mapping[Key[Any, Any], Any]) -> list[Key[Any, Any]]:
-    """Keys that need no provider any more, streams first; objects without labels are still to be classified."""
-    known = [key for key, value in given.items() if not (key == OBJECTS and value.labels is None)]
-    return sorted(known, key=lambda key: not isinstance(key, Stream))
-
-
-def _idle(head: nn.Module) -> dict[str, Tensor]:
-    """A zero that depends on every parameter: nothing to learn here, but every process has the same graph."""
-    parameters = [parameter for parameter in head.parameters() if parameter.requires_grad]
-    if not parameters:
-        return {}
-    return {"unlabelled": torch.stack([parameter.sum() for parameter in parameters]).sum() * 0.0}

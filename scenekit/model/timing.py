@@ -1,4 +1,4 @@
-"""How long the steps of a pass take, on the device that runs them."""
+"""The duration of the steps of a pass, on the device that runs them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import torch
 class StepTimer:
     """Seconds of named steps: by the clock on a CPU, by events on the current stream on a GPU.
 
-    A GPU works through what the host has queued, so that the host's clock would tell when a step was asked for, not how
-    long it took. Recording an event stops nobody; `seconds` waits for the last one.
+    A GPU runs what the host has queued, so that the host's clock would measure when a step was queued, not how long it
+    took. Recording an event blocks nothing; `seconds` waits for the last one.
     """
 
     device: torch.device
@@ -24,14 +24,14 @@ class StepTimer:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time what runs inside as `name`."""
+        """Time the body of a `with` statement as `name`."""
         start = self._mark()
         yield
         self._marks[name] = (start, self._mark())
 
     @property
     def seconds(self) -> dict[str, float]:
-        """By step, in the order in which they ran."""
+        """Seconds by step, in the order in which they ran."""
         return {name: _between(start, end) for name, (start, end) in self._marks.items()}
 
     def _mark(self) -> _Mark:

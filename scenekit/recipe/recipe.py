@@ -201,7 +201,7 @@ class TrainConfig(Config):
     @field_validator("precision", mode="before")
     @classmethod
     def _yaml_no(cls, value: object) -> object:
-        """YAML reads a bare `no` as False."""
+        """Accept False, as YAML reads a bare `no`."""
         return "no" if value is False else value
 
 

@@ -93,10 +93,10 @@ def levels(bench: BackboneBench) -> None:
 def maps(bench: BackboneBench) -> None:
     """Maps have the channels and sizes that `levels` say, for images of any size, and are finite."""
     for height, width in SIZES:
-        found = bench.maps(torch.rand(2, 3, height, width))
-        if len(found) != len(bench.backbone.levels):
-            raise RuleError(f"{len(found)} maps for {len(bench.backbone.levels)} levels")
-        for level, features in zip(bench.backbone.levels, found, strict=True):
+        maps = bench.maps(torch.rand(2, 3, height, width))
+        if len(maps) != len(bench.backbone.levels):
+            raise RuleError(f"{len(maps)} maps for {len(bench.backbone.levels)} levels")
+        for level, features in zip(bench.backbone.levels, maps, strict=True):
             expected = (2, level.channels, height // level.stride, width // level.stride)
             if tuple(features.shape) != expected:
                 shape = list(features.shape)
@@ -110,8 +110,8 @@ def images_apart(bench: BackboneBench) -> None:
     """In eval mode an image gives the same maps alone and in a batch, each time."""
     pixels = torch.rand(2, 3, *SIZES[0])
     together, alone = bench.maps(pixels), bench.maps(pixels[:1])
-    if found := difference([features[:1] for features in together], alone, tolerance=1e-3):
-        raise RuleError(f"an image gives other maps in a batch than alone (map {found})")
+    if differing := difference([features[:1] for features in together], alone, tolerance=1e-3):
+        raise RuleError(f"an image gives other maps in a batch than alone (map {differing})")
 
 
 @check("let every parameter take part in a map, or freeze it (requires_grad=False)")
@@ -121,10 +121,10 @@ def gradients(bench: BackboneBench) -> None:
     if not learning:
         raise SkipError("it has no parameters that learn")
     total = torch.stack([each.square().mean() for each in bench.backbone.train()(torch.rand(2, 3, *SIZES[1]))]).sum()
-    found = torch.autograd.grad(total, list(learning.values()), allow_unused=True)
-    if missing := [name for name, gradient in zip(learning, found, strict=True) if gradient is None]:
+    gradients = torch.autograd.grad(total, list(learning.values()), allow_unused=True)
+    if missing := [name for name, gradient in zip(learning, gradients, strict=True) if gradient is None]:
         raise RuleError(f"no gradient reaches {', '.join(missing[:3])} ({len(missing)} parameters)")
-    if not all(gradient.isfinite().all() for gradient in found if gradient is not None):
+    if not all(gradient.isfinite().all() for gradient in gradients if gradient is not None):
         raise RuleError("gradients are not finite")
 
 
@@ -134,8 +134,8 @@ def state_dict(bench: BackboneBench) -> None:
     again = bench.rebuild()
     again.load_state_dict(bench.backbone.state_dict())
     pixels = torch.rand(1, 3, *SIZES[0])
-    if found := difference(bench.maps(pixels), bench.maps(pixels, again)):
-        raise RuleError(f"a fresh backbone with the same state_dict gives something else (map {found})")
+    if differing := difference(bench.maps(pixels), bench.maps(pixels, again)):
+        raise RuleError(f"a fresh backbone with the same state_dict gives something else (map {differing})")
 
 
 @check("set `normalization` to a scenekit.backbones.base.Normalization, or leave it None")

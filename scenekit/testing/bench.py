@@ -19,13 +19,14 @@ from scenekit.keys import Key, Stream
 from scenekit.model.board import Pooler
 from scenekit.model.build import build_head, build_stages, configured
 from scenekit.model.head import Core, Head, Provider
+from scenekit.model.plan import streams_of
 from scenekit.model.scene_model import Outputs, SceneModel
 from scenekit.model.targets import Targets
 from scenekit.scene import Scene
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
 from scenekit.structures.vocabulary import Vocabulary
-from scenekit.testing.images import found, made_up, streams_of
+from scenekit.testing.images import detected, made_up
 from scenekit.testing.toy_core import MODEL, WITNESS_TASK, core_of, stages_of
 
 LARGEST = 8
@@ -95,7 +96,7 @@ class Bench:
 
     @property
     def ways(self) -> tuple[bool, ...]:
-        """Whether regions are given: stages that the task brings run only where they are not."""
+        """Whether regions are external: stages that the task brings run only where they are not."""
         return (True, False) if self.stages else (True,)
 
     @property
@@ -110,34 +111,34 @@ class Bench:
         return [label for label in range(len(self.vocabulary.things)) if label not in self.served]
 
     def model_of(self, tasks: Tasks, pooler: Pooler | None = None) -> SceneModel:
-        """The same core below other heads, with the stages that these bring."""
+        """Build the same core below other heads, with the stages that these bring."""
         return model_of(self.core, tasks, self.vocabulary, pooler or self.model.pooler)
 
     def rebuilt(self) -> Built:
-        """The task once more, with fresh weights."""
+        """Build the task once more, with fresh weights."""
         return built(self.spec, core_of(self.vocabulary), self.options)
 
     def sample(self, number: int, labels: Sequence[int] | None = None, labelled: bool = True) -> Sample:
-        """Image `number`; its objects are of a label that the task applies to, and of others, unless told."""
+        """Make image `number` up; its objects are of a label that the task applies to, and by default of others."""
         if labels is None:
             labels = (self.served + self.unserved)[:1] + self.unserved[:1] + (self.served + self.unserved)[:1]
         return made_up(number, labels, self.model.learns_from, self.vocabulary, labelled)
 
     def samples(self, count: int = 3, labels: Sequence[int] | None = None, labelled: bool = True) -> list[Sample]:
-        """The first `count` images, of different sizes."""
+        """Make the first `count` images up, of different sizes."""
         return [self.sample(number, labels, labelled) for number in range(count)]
 
     def batch(self, samples: Sequence[Sample]) -> tuple[ImageBatch, Targets]:
-        """Samples as the model learns from them."""
+        """Pack samples as for training."""
         seeds = [sample.id for sample in samples]
         keys, config = self.model.learns_from, self.model.config.input
         return collate(samples, vocabulary=self.vocabulary, keys=keys, config=config, seeds=seeds)
 
     def regions(self, targets: Targets, learning: bool) -> dict[Stream, Regions]:
-        """What a good detector would find, of every stream that the task does not provide itself."""
+        """Return the detections of a good detector, for every stream that the task does not provide itself."""
         return {
-            stream: found(stream, truth, self.vocabulary, learning)
-            for stream, truth in targets.streams.items()
+            stream: detected(stream, target, self.vocabulary, learning)
+            for stream, target in targets.streams.items()
             if stream not in self.spec.provides
         }
 
@@ -150,10 +151,10 @@ class Bench:
         tasks: Collection[str] | None = None,
         model: SceneModel | None = None,
     ) -> Outputs:
-        """One pass of the model (or of another one), with targets if `learning`.
+        """Run one pass of the model (or of another one), with targets if `learning`.
 
-        Regions are `given` as a good detector would find them; else the detector, fresh as it is, looks for itself.
-        What heads gather in buffers while they learn is forgotten afterwards.
+        Regions are external if `given`, those of a good detector; else the detector, with fresh weights, provides them.
+        Buffers of heads are restored afterwards.
         """
         batch, targets = self.batch(samples)
         regions = self.regions(targets, learning) if given else None
@@ -163,21 +164,21 @@ class Bench:
         return outputs
 
     def learn(self, samples: Sequence[Sample], **options: Any) -> dict[str, Tensor]:
-        """The losses of the task and of the stages that it brings; `options` as for `run`."""
+        """Return the losses of the task and of the stages that it brings; `options` as for `run`."""
         own = {self.name, *(stage.name for stage in self.stages)}
         losses = self.run(samples, learning=True, **options).losses
         return {name: loss for name, loss in losses.items() if name.split(".")[0] in own}
 
     def predict(self, samples: Sequence[Sample], **options: Any) -> dict[str, Any]:
-        """What the task puts on the board without targets, by the names of its keys; `options` as for `run`."""
+        """Return what the task puts on the board without targets, by the names of its keys; `options` as for `run`."""
         board = self.run(samples, learning=False, **options).board
         return {key.name: board[key] for key in self.spec.provides}
 
 
 def set_up(spec: TaskSpec, options: Mapping[str, Any], vocabulary: Vocabulary) -> Bench:
-    """The task on a bench, small if it runs so, else with its own options.
+    """Set a task up on a bench, small if it runs so, else with its own options.
 
-    Raises what building the head raises, and InputError where nothing installed provides what it requires.
+    Raises what building the head raises, and InputError where no installed task provides what it requires.
     """
     for config in configurations(spec, options):
         try:
@@ -191,13 +192,13 @@ def set_up(spec: TaskSpec, options: Mapping[str, Any], vocabulary: Vocabulary) -
 
 
 def assembled(spec: TaskSpec, config: Config, vocabulary: Vocabulary) -> Bench:
-    """The task in a model with a witness and whatever installed tasks it needs."""
+    """Build the task in a model with a witness and the installed tasks that it needs."""
     core = core_of(vocabulary)
     stages, pooler = stages_of(core)
     options = prepared(spec, config, vocabulary)
     task = built(configured(spec, options), core, options)
-    there = [key for stage in (*stages, *task.stages) for key in stage.provides]
-    others = {other.spec.name: other for other in suppliers(task.spec, there, core)}
+    present = [key for stage in (*stages, *task.stages) for key in stage.provides]
+    others = {other.spec.name: other for other in suppliers(task.spec, present, core)}
     others[WITNESS_TASK.name] = built(WITNESS_TASK, core, Config())
     # First, so that it runs before those that it does not need: what it does to them then shows.
     model = model_of(stages, {spec.name: task, **others}, vocabulary, pooler)
@@ -205,19 +206,19 @@ def assembled(spec: TaskSpec, config: Config, vocabulary: Vocabulary) -> Bench:
 
 
 def built(spec: TaskSpec, core: Core, options: Config) -> Built:
-    """A task with fresh weights, its record as `options` make it."""
+    """Build a task with fresh weights, its record as `options` make it."""
     return Built(spec, build_head(spec, core, options).eval(), tuple(build_stages(spec, core, options)))
 
 
 def model_of(stages: Sequence[Provider], tasks: Tasks, vocabulary: Vocabulary, pooler: Pooler) -> SceneModel:
-    """Tasks, and the stages that they bring, on top of `stages`."""
+    """Build a model of tasks, and the stages that they bring, on top of `stages`."""
     every = [*stages, *(stage for task in tasks.values() for stage in task.stages)]
     heads = {name: (task.spec, task.head) for name, task in tasks.items()}
     return SceneModel(MODEL, core_of(vocabulary), every, heads, pooler).eval()
 
 
 def prepared(spec: TaskSpec, config: Config, vocabulary: Vocabulary) -> Config:
-    """The options completed by what the task finds out from made-up scenes."""
+    """Return the options, completed from made-up scenes."""
     if spec.prepare is None:
         return config
     made: Config = spec.prepare(config, scenes_for(spec, config, vocabulary))
@@ -225,14 +226,14 @@ def prepared(spec: TaskSpec, config: Config, vocabulary: Vocabulary) -> Config:
 
 
 def scenes_for(spec: TaskSpec, config: Config, vocabulary: Vocabulary) -> list[Scene]:
-    """Ground truth such as a task learns from."""
+    """Return ground truth that a task learns from."""
     keys, labels = configured(spec, config).learns_from, range(len(vocabulary.things))
     return [made_up(number, labels, keys, vocabulary, labelled=True).scene for number in range(3)]
 
 
 @contextmanager
 def same_state(model: SceneModel) -> Iterator[None]:
-    """Buffers are afterwards what they were, so that one pass does not show in the next one."""
+    """Restore all buffers afterwards, so that one pass does not affect the next one."""
     kept = [(module, name, value) for module in model.modules() for name, value in module._buffers.items()]
     for module, name, value in kept:
         module._buffers[name] = None if value is None else value.clone()
@@ -243,22 +244,22 @@ def same_state(model: SceneModel) -> Iterator[None]:
             module._buffers[name] = value
 
 
-def suppliers(spec: TaskSpec, there: Collection[Key[Any, Any]], core: Core) -> list[Built]:
-    """Installed tasks that provide what `spec` requires or uses and is not `there`, and what these need in turn."""
-    known = {*there, *spec.provides}
-    found: list[Built] = []
+def suppliers(spec: TaskSpec, present: Collection[Key[Any, Any]], core: Core) -> list[Built]:
+    """Return installed tasks that provide what `spec` requires or uses and is not `present`, and what these need."""
+    provided = {*present, *spec.provides}
+    tasks: list[Built] = []
     wanted = [*spec.needs, *streams_of(spec.learns_from), *spec.uses]
     while wanted:
         key = wanted.pop()
-        if key not in known and (supplier := _supplier(key, spec, core)) is not None:
-            found.append(supplier)
-            known.update(supplier.spec.provides, *(stage.provides for stage in supplier.stages))
+        if key not in provided and (supplier := _supplier(key, spec, core)) is not None:
+            tasks.append(supplier)
+            provided.update(supplier.spec.provides, *(stage.provides for stage in supplier.stages))
             wanted.extend((*supplier.spec.needs, *streams_of(supplier.spec.learns_from)))
-    return found
+    return tasks
 
 
 def _supplier(key: Key[Any, Any], spec: TaskSpec, core: Core) -> Built | None:
-    """An installed task, other than `spec`, whose head gives `key`, else one that brings a stage which does."""
+    """Return an installed task, other than `spec`, whose head provides `key`, else one with a stage that does."""
     installed = [task for task in registry().tasks.values() if task.name != spec.name]
     direct = [task for task in installed if key in task.provides]
     for task in direct or [task for task in installed if task.stages is not None]:
@@ -270,7 +271,7 @@ def _supplier(key: Key[Any, Any], spec: TaskSpec, core: Core) -> Built | None:
 
 
 def configurations(spec: TaskSpec, options: Mapping[str, Any]) -> Iterator[Config]:
-    """The task's options with small numbers, where they are valid; then as they are."""
+    """Yield the task's options with small numbers, where they are valid; then as they are."""
     whole = own_options(spec, options)
     with suppress(ValidationError):
         yield spec.config.model_validate({**_shrunk(whole.model_dump()), **options})
@@ -278,7 +279,7 @@ def configurations(spec: TaskSpec, options: Mapping[str, Any]) -> Iterator[Confi
 
 
 def own_options(spec: TaskSpec, options: Mapping[str, Any]) -> Config:
-    """`options` and the defaults of the others; raises InputError for wrong ones."""
+    """Return `options` completed by defaults; raises InputError for invalid ones."""
     return validated(spec.config, options, f"task {spec.name!r}")
 
 

@@ -43,9 +43,9 @@ class Check(Generic[S]):
     """One rule."""
 
     name: str
-    """What the report calls it."""
+    """The name in the report."""
     rule: str
-    """What it demands."""
+    """The rule."""
     remedy: str
     """What the author can do where it is broken."""
     run: Callable[[S], None]
@@ -149,7 +149,7 @@ def explained(error: Exception) -> str:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed every global source of random numbers; afterwards they are as before."""
+    """Set the seed of every global source of random numbers; afterwards they are as before."""
     states = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
         random.seed(seed)

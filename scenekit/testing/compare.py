@@ -1,4 +1,4 @@
-"""Whether two values of any kind say the same."""
+"""Comparing two values of any kind."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ TOLERANCE = 1e-5
 
 
 def difference(first: Any, second: Any, tolerance: float = TOLERANCE) -> str | None:
-    """Where and how two values differ, in words; None where they agree (NaN agrees with NaN).
+    """Return where and how two values differ, as text; None where they agree (NaN agrees with NaN).
 
-    Looks into mappings, lists, tuples and dataclasses; numbers are compared by value, also a tensor's with plain ones.
+    Mappings, lists, tuples and dataclasses are compared entry by entry, numbers by value.
     """
     return next(_differences(first, second, tolerance, ""), None)
 
@@ -36,7 +36,7 @@ def _differences(first: Any, second: Any, tolerance: float, place: str) -> Itera
 
 
 def _plain(value: Any) -> Any:
-    """A tensor without dimensions as the number that it is."""
+    """Return a tensor without dimensions as the number that it is."""
     return value.item() if isinstance(value, Tensor) and value.dim() == 0 else value
 
 
@@ -51,7 +51,7 @@ def _part_differences(
 
 
 def _parts(value: Any) -> Mapping[Any, Any]:
-    """What a value consists of, by name or number."""
+    """Return the entries of a value, by name or number."""
     if isinstance(value, Mapping):
         return value
     if isinstance(value, list | tuple):

@@ -113,7 +113,7 @@ def samples(bench: DatasetBench) -> None:
 
 
 def _fault_of(item: object) -> str | None:
-    """What keeps an item from being a sample; None where nothing does."""
+    """Return what keeps an item from being a sample; None where nothing does."""
     if not isinstance(item, Sample):
         return f"a {type(item).__name__}, expected a sk.Sample"
     if not isinstance(item.scene, Scene) or not isinstance(item.supervision, Supervision):
@@ -132,8 +132,8 @@ def repeatable(bench: DatasetBench) -> None:
     for index, first, second in zip(bench.indices, bench.samples, bench.read(), strict=True):
         if not torch.equal(first.image, second.image):
             raise RuleError(f"sample {index} has another image the second time")
-        if found := difference(first.scene.to_json(), second.scene.to_json()):
-            raise RuleError(f"sample {index} has other labels the second time ({found})")
+        if differing := difference(first.scene.to_json(), second.scene.to_json()):
+            raise RuleError(f"sample {index} has other labels the second time ({differing})")
 
 
 @check("number the samples, or use the ids of the annotation file")
@@ -175,8 +175,8 @@ def scenes(bench: DatasetBench) -> None:
     if not isinstance(bench.data, SceneSet):
         raise SkipError("it has no method `scene`")
     for index, sample in zip(bench.indices, bench.samples, strict=True):
-        if found := difference(bench.data.scene(index).to_json(), sample.scene.to_json()):
-            raise RuleError(f"scene({index}) differs from the ground truth of the sample ({found})")
+        if differing := difference(bench.data.scene(index).to_json(), sample.scene.to_json()):
+            raise RuleError(f"scene({index}) differs from the ground truth of the sample ({differing})")
 
 
 @check("give every key of your own a field whose `encode` and `decode` undo each other, in plain JSON values")
@@ -184,8 +184,8 @@ def json(bench: DatasetBench) -> None:
     """Ground truth survives Scene.to_json and Scene.from_json."""
     for index, sample in zip(bench.indices, bench.samples, strict=True):
         stored = sample.scene.to_json()
-        if found := difference(Scene.from_json(stored).to_json(), stored):
-            raise RuleError(f"the scene of sample {index} changes on its way through JSON ({found})")
+        if differing := difference(Scene.from_json(stored).to_json(), stored):
+            raise RuleError(f"the scene of sample {index} changes on its way through JSON ({differing})")
 
 
 @check("keep open files, locks and lambdas out of the data set's attributes; open files when a sample is read")

@@ -154,25 +154,25 @@ def runs(bench: DetectorBench) -> None:
 def detections(bench: DetectorBench) -> None:
     """Without targets, objects have labels of the vocabulary, scores, finite boxes, and stand image by image."""
     samples = bench.samples()
-    found = bench.detect(samples)
-    if found.labels is None or found.scores is None:
+    detected = bench.detect(samples)
+    if detected.labels is None or detected.scores is None:
         raise RuleError("detections have no labels or no scores")
-    if not found.boxes.isfinite().all() or not (found.boxes[:, 2:] > found.boxes[:, :2]).all():
+    if not detected.boxes.isfinite().all() or not (detected.boxes[:, 2:] > detected.boxes[:, :2]).all():
         raise RuleError("a box is empty or not finite")
     things = len(bench.core.vocabulary.things)
-    if len(found) and (int(found.labels.min()) < 0 or int(found.labels.max()) >= things):
-        raise RuleError(f"labels from {int(found.labels.min())} to {int(found.labels.max())} for {things} things")
-    if not ((found.scores >= 0) & (found.scores <= 1)).all():
+    if len(detected) and (int(detected.labels.min()) < 0 or int(detected.labels.max()) >= things):
+        raise RuleError(f"labels from {int(detected.labels.min())} to {int(detected.labels.max())} for {things} things")
+    if not ((detected.scores >= 0) & (detected.scores <= 1)).all():
         raise RuleError("a score is not between 0 and 1")
-    if (found.image_index.diff() < 0).any() or (len(found) and int(found.image_index.max()) >= len(samples)):
+    if (detected.image_index.diff() < 0).any() or (len(detected) and int(detected.image_index.max()) >= len(samples)):
         raise RuleError(f"`image_index` must rise from 0 to at most {len(samples) - 1}")
-    _check_classes(found, things)
+    _check_classes(detected, things)
 
 
-def _check_classes(found: Regions, things: int) -> None:
+def _check_classes(detected: Regions, things: int) -> None:
     """Raise RuleError where what is said of each class has other shapes than declared."""
-    for name, expected in (("class_logits", (len(found), things + 1)), ("class_boxes", (len(found), things, 4))):
-        value = getattr(found, name)
+    for name, expected in (("class_logits", (len(detected), things + 1)), ("class_boxes", (len(detected), things, 4))):
+        value = getattr(detected, name)
         if value is not None and tuple(value.shape) != expected:
             raise RuleError(f"`{name}` has shape {list(value.shape)}, expected {list(expected)} or None")
 
@@ -192,13 +192,13 @@ def training_regions(bench: DetectorBench) -> None:
 
 
 def _check_matched(regions: Regions, targets: Targets) -> None:
-    truth = targets.streams[OBJECTS].regions
+    target = targets.streams[OBJECTS].regions
     if regions.matched is None:
         raise RuleError("regions have no `matched`")
     rows = regions.matched[regions.matched >= 0]
-    if len(rows) and int(rows.max()) >= len(truth):
-        raise RuleError(f"`matched` names row {int(rows.max())} of {len(truth)} rows of ground truth")
-    if not torch.equal(truth.image_index[rows], regions.image_index[regions.matched >= 0]):
+    if len(rows) and int(rows.max()) >= len(target):
+        raise RuleError(f"`matched` names row {int(rows.max())} of {len(target)} rows of ground truth")
+    if not torch.equal(target.image_index[rows], regions.image_index[regions.matched >= 0]):
         raise RuleError("a region is matched to ground truth of another image; rows count over the whole batch")
 
 
@@ -210,12 +210,12 @@ def detections_to_learn_on(bench: DetectorBench) -> None:
     stage = bench.provider
     board = outputs.board.view(stage.name, (*stage.requires, *stage.provides), {})
     try:
-        found = stage.detections(board, targets)
+        detected = stage.detections(board, targets)
     except InputError as error:
         raise SkipError(f"tasks with Policy.DETECTIONS cannot learn on this detector: {error}") from error
-    if found.labels is None or found.scores is None:
+    if detected.labels is None or detected.scores is None:
         raise RuleError("`detections` gives regions without labels or scores")
-    _check_matched(found, targets)
+    _check_matched(detected, targets)
 
 
 @check(
@@ -225,8 +225,8 @@ def detections_to_learn_on(bench: DetectorBench) -> None:
 def external_regions(bench: DetectorBench) -> None:
     """Boxes that the caller fixes stay as they are, row by row, and are classified."""
     batch, targets = bench.batch(bench.samples())
-    truth = targets.streams[OBJECTS].regions
-    external = Regions(truth.boxes, truth.image_index)
+    target = targets.streams[OBJECTS].regions
+    external = Regions(target.boxes, target.image_index)
     with torch.no_grad():
         regions: Regions = bench.model(batch, given={OBJECTS: external}).board[OBJECTS]
     if len(regions) != len(external) or not torch.equal(regions.boxes, external.boxes):
@@ -249,10 +249,10 @@ def gradients(bench: DetectorBench) -> None:
     if not learning:
         raise SkipError("it has no parameters that learn")
     total = torch.stack([*bench.losses(bench.samples()).values()]).sum()
-    found = torch.autograd.grad(total, list(learning.values()), allow_unused=True)
-    if missing := [name for name, gradient in zip(learning, found, strict=True) if gradient is None]:
+    gradients = torch.autograd.grad(total, list(learning.values()), allow_unused=True)
+    if missing := [name for name, gradient in zip(learning, gradients, strict=True) if gradient is None]:
         raise RuleError(f"no gradient reaches {', '.join(missing)}")
-    if not all(gradient.isfinite().all() for gradient in found if gradient is not None):
+    if not all(gradient.isfinite().all() for gradient in gradients if gradient is not None):
         raise RuleError("gradients are not finite")
 
 
@@ -265,8 +265,8 @@ def unlabelled(bench: DetectorBench) -> None:
     for name, loss in bench.losses(bench.samples(labelled=False)).items():
         if float(loss.detach()) != 0:
             raise RuleError(f"{name} is {float(loss.detach()):.3g} where nothing is labelled, expected 0")
-        found = torch.autograd.grad(loss, parameters, None, True, allow_unused=True) if loss.requires_grad else ()
-        if any(gradient is not None and bool(gradient.any()) for gradient in found):
+        gradients = torch.autograd.grad(loss, parameters, None, True, allow_unused=True) if loss.requires_grad else ()
+        if any(gradient is not None and bool(gradient.any()) for gradient in gradients):
             raise RuleError(f"{name} has a gradient where nothing is labelled")
     first, other = bench.samples(1)[0], bench.samples(2, labelled=False)[1]
     shown = ([first, other], [first, replace(other, image=255 - other.image)])
@@ -279,28 +279,28 @@ def unlabelled(bench: DetectorBench) -> None:
 def pools(bench: DetectorBench) -> None:
     """RoI features are a function of each row alone, in the order of the rows."""
     batch, targets = bench.batch(bench.samples())
-    truth = targets.streams[OBJECTS].regions
+    target = targets.streams[OBJECTS].regions
     with torch.no_grad():
         features = bench.model(batch).board[FEATURES]
-        pooled = bench.model.pooler(features, truth, POOLED)
-        backwards = torch.arange(len(truth)).flip(0)
-        again = bench.model.pooler(features, truth.subset(backwards), POOLED)
-        empty = bench.model.pooler(features, truth.subset(backwards[:0]), POOLED)
-    expected = (len(truth), bench.core.channels, POOLED, POOLED)
+        pooled = bench.model.pooler(features, target, POOLED)
+        backwards = torch.arange(len(target)).flip(0)
+        again = bench.model.pooler(features, target.subset(backwards), POOLED)
+        empty = bench.model.pooler(features, target.subset(backwards[:0]), POOLED)
+    expected = (len(target), bench.core.channels, POOLED, POOLED)
     if tuple(pooled.shape) != expected or tuple(empty.shape) != (0, *expected[1:]):
         raise RuleError(f"features have shapes {list(pooled.shape)} and {list(empty.shape)}, expected {list(expected)}")
-    if found := difference(pooled.flip(0), again):
-        raise RuleError(f"rows in another order give other features ({found})")
+    if differing := difference(pooled.flip(0), again):
+        raise RuleError(f"rows in another order give other features ({differing})")
 
 
 @check("draw random numbers from the images' own seeds (`board.images.seeds`), never from a state of your own")
 def deterministic(bench: DetectorBench) -> None:
-    """Two passes over one batch give the same losses and the same detections."""
+    """Two passes of one batch give the same losses and the same detections."""
     samples = bench.samples()
-    if found := difference(bench.losses(samples), bench.losses(samples)):
-        raise RuleError(f"two passes give different losses ({found})")
-    if found := difference(bench.detect(samples), bench.detect(samples)):
-        raise RuleError(f"two passes give different detections ({found})")
+    if differing := difference(bench.losses(samples), bench.losses(samples)):
+        raise RuleError(f"two passes give different losses ({differing})")
+    if differing := difference(bench.detect(samples), bench.detect(samples)):
+        raise RuleError(f"two passes give different detections ({differing})")
 
 
 @check("register all that the detections depend on: nn.Parameter, register_buffer, or a number from the options")
@@ -308,11 +308,11 @@ def state_dict(bench: DetectorBench) -> None:
     """A fresh detector with the stored weights gives the same detections."""
     again = model_with(bench.spec, bench.core)
     again.load_state_dict(bench.model.state_dict())
-    if found := difference(bench.detect(bench.samples()), bench.detect(bench.samples(), again)):
-        raise RuleError(f"a fresh detector with the same state_dict gives something else ({found})")
+    if differing := difference(bench.detect(bench.samples()), bench.detect(bench.samples(), again)):
+        raise RuleError(f"a fresh detector with the same state_dict gives something else ({differing})")
 
 
-@check("see the error: `evaluator(vocabulary)` must give an Evaluator, as scenekit.evaluation describes it")
+@check("see the error: `evaluator(vocabulary)` must return an Evaluator, as scenekit.evaluation describes it")
 def measures(bench: DetectorBench) -> None:
     """Its evaluator accepts any image, can be pickled and merged, and gives numbers by name."""
     if bench.spec.evaluator is None:
@@ -328,7 +328,7 @@ def measures(bench: DetectorBench) -> None:
         other.update(sample, scene)
     evaluator.merge(pickle.loads(pickle.dumps(other)))
     if not isinstance(evaluator.result(), Mapping):
-        raise RuleError(f"`result` must give numbers by name, got {evaluator.result()!r}")
+        raise RuleError(f"`result` must return numbers by name, got {evaluator.result()!r}")
 
 
 DETECTOR_CHECKS = (

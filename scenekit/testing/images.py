@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from scenekit.data.sample import Sample, Supervision
 from scenekit.keys import OBJECTS, Key, Stream
+from scenekit.model.plan import streams_of
 from scenekit.model.targets import StreamTruth
 from scenekit.scene import Objects, Scene
 from scenekit.structures.cameras import Camera
@@ -42,7 +43,7 @@ VOCABULARY = Vocabulary(
 def made_up(
     number: int, labels: Sequence[int], keys: Collection[Key[Any, Any]], vocabulary: Vocabulary, labelled: bool
 ) -> Sample:
-    """Image `number`: objects of `labels` side by side, with ground truth for `keys`; the unlabelled one looks alike.
+    """Make image `number` up: objects of `labels` side by side, with ground truth for `keys`.
 
     Streams among the keys, and those that the others follow, have the regions of the objects in another order, and one
     more around them all.
@@ -54,8 +55,8 @@ def made_up(
     regions[OBJECTS] = Objects(boxes, torch.tensor(labels, dtype=torch.int64))
     scene = Scene(size, vocabulary, regions, camera=Camera.default(*size))
     values = {key: example(key, scene) for key in keys if not isinstance(key, Stream)}
-    known = frozenset(streams) if labelled else frozenset()
-    teaches = Supervision(frozenset(values) if labelled else frozenset(), streams=known, exhaustive=known)
+    supervised = frozenset(streams) if labelled else frozenset()
+    teaches = Supervision(frozenset(values) if labelled else frozenset(), streams=supervised, exhaustive=supervised)
     return Sample(_image(scene, number), replace(scene, values=values), teaches, number)
 
 
@@ -73,23 +74,17 @@ def example(key: Key[Any, Any], scene: Scene) -> Any:
     return key.field.example(frame, key.shape) if key.example is None else key.example(frame)
 
 
-def found(stream: Stream, truth: StreamTruth, vocabulary: Vocabulary, learning: bool) -> Regions:
-    """The ground truth half a pixel off, with all that a detector says; matched to it while there are targets."""
-    count, classes = len(truth.regions), len(vocabulary.things)
-    regions = replace(truth.regions, boxes=truth.regions.boxes + 0.5, scores=torch.linspace(0.9, 0.6, count))
+def detected(stream: Stream, target: StreamTruth, vocabulary: Vocabulary, learning: bool) -> Regions:
+    """Return the detections of a good detector: the ground truth half a pixel off, matched to it while learning."""
+    count, classes = len(target.regions), len(vocabulary.things)
+    regions = replace(target.regions, boxes=target.regions.boxes + 0.5, scores=torch.linspace(0.9, 0.6, count))
     if stream == OBJECTS and regions.labels is not None:
         logits = 4.0 * F.one_hot(regions.labels, classes + 1).float()
         regions = replace(regions, class_logits=logits, class_boxes=regions.boxes[:, None].repeat(1, classes, 1))
     if learning:
-        known = truth.supervised[regions.image_index]
-        regions = replace(regions, matched=torch.arange(count).where(known, torch.tensor(-1)))
+        supervised = target.supervised[regions.image_index]
+        regions = replace(regions, matched=torch.arange(count).where(supervised, torch.tensor(-1)))
     return regions
-
-
-def streams_of(keys: Collection[Key[Any, Any]]) -> list[Stream]:
-    """Streams among the keys, and those that the others follow."""
-    streams = (key if isinstance(key, Stream) else key.of for key in keys)
-    return list(dict.fromkeys(stream for stream in streams if stream is not None))
 
 
 def _without_classes(boxes: Float[Tensor, "N 4"]) -> Objects:
@@ -99,7 +94,7 @@ def _without_classes(boxes: Float[Tensor, "N 4"]) -> Objects:
 
 
 def _side_by_side(size: Size, count: int) -> Float[Tensor, "N 4"]:
-    """One box in each of `count` columns of the image."""
+    """Return one box in each of `count` columns of the image."""
     height, width = size
     edges = torch.linspace(0, width, count + 1) if count else torch.zeros(1)
     rows = torch.tensor([9.0, height - 7.0]).repeat(count, 1)
@@ -107,7 +102,7 @@ def _side_by_side(size: Size, count: int) -> Float[Tensor, "N 4"]:
 
 
 def _image(scene: Scene, number: int) -> UInt8[Tensor, "3 H W"]:
-    """Objects stand out, in the color of their label, from noise that differs from image to image."""
+    """Return an image of objects in the color of their label, before noise that differs between images."""
     noise = torch.randint(0, 120, (3, *scene.size), generator=torch.Generator().manual_seed(number))
     for (x0, y0, x1, y1), label in zip(scene.objects.boxes.long().tolist(), scene.objects.labels.tolist(), strict=True):
         noise[label % 3, y0:y1, x0:x1] += 120

@@ -1,4 +1,4 @@
-"""What the checks of a plugin found."""
+"""Results of the checks of a plugin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Finding:
     """One broken rule."""
 
     check: str
-    """Name of the check that found it."""
+    """Name of the check."""
     reason: str
     """What happened."""
     remedy: str
@@ -52,7 +52,11 @@ class Report:
         return "\n  ".join((f"{self.kind} {self.name}: {counts}", *map(str, self.findings)))
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain lists and dictionaries."""
+        """Encode the report as plain JSON.
+
+        Returns:
+            The mapping that `scenekit check --json` prints.
+        """
         return {
             "kind": self.kind,
             "name": self.name,

@@ -85,7 +85,7 @@ WITNESS_TASK = TaskSpec("scenekit-witness", "sees what others do", (WITNESS,), W
 
 
 class RecordingPooler:
-    """Pools as another one does and keeps what it gave, with a copy, to tell whether somebody wrote into it."""
+    """Pools as another pooler does and keeps its results with copies, to detect changes in place."""
 
     def __init__(self, pooler: Pooler) -> None:
         self.pooler = pooler
@@ -104,14 +104,14 @@ class RecordingPooler:
 
 
 def core_of(vocabulary: Vocabulary) -> Core:
-    """What heads learn about the small core when they are built."""
+    """Return what heads may know of the small core when they are built."""
     detector: DetectorSpec = registry().get("detector", MODEL.detector)
     options = validated(detector.config, MODEL.detector_options, f"detector {detector.name!r}")
     return Core(CHANNELS, (4, 8, 16, 32, 64), vocabulary, options)
 
 
 def stages_of(core: Core, detector: DetectorSpec | None = None) -> tuple[list[Provider], Pooler]:
-    """Build the small core: its stages, and what pools for the heads; `detector` is the usual one if None."""
+    """Build the small core: its stages, and the pooler for the heads; `detector` is the usual one if None."""
     backbone = TinyBackbone()
     net = BackboneWithFPN(backbone, FPN(backbone.levels, CHANNELS, extra=MODEL.pyramid.extra))
     spec: DetectorSpec = registry().get("detector", MODEL.detector) if detector is None else detector

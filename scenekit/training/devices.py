@@ -62,7 +62,7 @@ def _select(device: str | None) -> bool:
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:
-    """Seed every global random number generator from (seed, step, process) alone.
+    """Set the seed of every global random number generator from (seed, step, process) alone.
 
     Args:
         seed: Seed of the run.

@@ -1,4 +1,4 @@
-"""Looking at scenes: images layer by layer, and a report in one HTML file."""
+"""Drawings of scenes, layer by layer, and a report in one HTML file."""
 
 from scenekit.visualization.draw import (
     draw_boxes,

@@ -1,4 +1,4 @@
-"""From metres to the pixels of an image: the camera that a drawing is made with, and what of a shape is in its view.
+"""From metres to the pixels of an image: the camera of a drawing, and the visible part of a shape.
 
 Letters: n points of a shape, m points of what is left of it.
 """
@@ -25,33 +25,57 @@ MARGIN = 16.0
 """Pixels beyond the border of the image where shapes are cut off, so that no cut shows."""
 
 ASSUMED = "camera assumed: metres are a guess"
-"""Stands in drawings whose camera nobody knows."""
+"""Note in drawings whose camera is unknown."""
 
 
 @dataclass(frozen=True)
 class View:
-    """The camera of an image: `matrix` is K in its pixels, `size` (width, height)."""
+    """The camera of an image."""
 
     matrix: Float[np.ndarray, "3 3"]
+    """K in pixels of the image."""
     size: tuple[int, int]
+    """Width and height of the image, in pixels."""
     assumed: bool = False
+    """Whether the camera is assumed."""
 
     @classmethod
     def of(cls, image: Image.Image, scene: Scene) -> View:
-        """The scene's camera, or else the default one, for an image that may be a multiple of the scene's size."""
+        """Return the camera of an image of a scene.
+
+        Args:
+            image: The image; it may be a multiple of the size of the scene.
+            scene: The scene; without a camera the default one is assumed.
+
+        Returns:
+            The camera in pixels of the image.
+        """
         camera = camera_of(scene)
         matrix = np.diag((*scale_of(image, scene), 1.0)) @ camera.matrix.double().cpu().numpy()
         return cls(matrix, image.size, camera.assumed)
 
     def homogeneous(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-        """K X of points in the camera frame: pixels times depth, and depth."""
+        """Project points to homogeneous pixels, K X.
+
+        Args:
+            points: x, y, z in the camera frame, in metres.
+
+        Returns:
+            Pixels times depth, and depth.
+        """
         projected: Float[np.ndarray, "*n 3"] = points @ self.matrix.T
         return projected
 
     def clipped(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "m 2"]:
-        """Pixels of what is in view of a flat convex shape, or, where there are two points, of a line; none, maybe.
+        """Project the visible part of a flat convex shape, or of a line.
 
         The shape is cut at the near plane and just beyond the borders of the image. A cut line goes to and fro.
+
+        Args:
+            points: Corners of the shape, or two points of a line, in the camera frame, in metres.
+
+        Returns:
+            Corners in pixels; none where nothing is visible.
         """
         width, height = self.size
         part = self.homogeneous(points)
@@ -69,9 +93,14 @@ class View:
 
 
 def cut(points: Float[np.ndarray, "n 3"], inside: Float[np.ndarray, " n"]) -> Float[np.ndarray, "m 3"]:
-    """The part of a convex shape where `inside`, a linear function given at its points, is 0 or more.
+    """Cut a convex shape with a plane (Sutherland and Hodgman, "Reentrant polygon clipping", 1974).
 
-    Sutherland and Hodgman, "Reentrant polygon clipping", 1974.
+    Args:
+        points: The corners of the shape.
+        inside: A linear function at each corner.
+
+    Returns:
+        The part of the shape where the function is 0 or more.
     """
     kept = []
     for i in range(len(points)):
@@ -84,12 +113,26 @@ def cut(points: Float[np.ndarray, "n 3"], inside: Float[np.ndarray, " n"]) -> Fl
 
 
 def camera_of(scene: Scene) -> Camera:
-    """The scene's camera; without one the default camera for its size, which is an assumed one."""
+    """Return the camera of a scene.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        Its camera; without one the default camera for its size, which is assumed.
+    """
     return Camera.default(*scene.size) if scene.camera is None else scene.camera
 
 
 def camera_tags(view: View) -> Iterator[Tag]:
-    """Says in the lower left corner of an image that its camera is assumed."""
+    """Yield a note for the lower left corner of an image whose camera is assumed.
+
+    Args:
+        view: The camera of the image.
+
+    Yields:
+        The note.
+    """
     if view.assumed:
         bottom = float(view.size[1])
         yield Tag(ASSUMED, WHITE, (0.0, bottom, 0.0, bottom))

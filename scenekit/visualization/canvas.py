@@ -1,7 +1,7 @@
 """The surface that layers draw on: an image that may be several times as large as its scene.
 
 Small images are enlarged before anything is drawn, so that text and lines stay fine. Layers therefore take the scale
-from the image they are given. Letters: H W pixels of the scene, h w pixels of the image, r c rows and
+from their image. Letters: H W pixels of the scene, h w pixels of the image, r c rows and
 columns of a part of it.
 """
 
@@ -33,20 +33,36 @@ SEAM_SOFTNESS, SEAM_STRENGTH = 0.8, 190
 
 @dataclass(frozen=True)
 class Style:
-    """Sizes that suit an image: `text` is the height of type, `line` the width of strokes, both in its pixels."""
+    """Sizes that suit an image."""
 
     text: int
+    """Height of the type, in pixels of the image."""
     line: int
+    """Width of lines, in pixels of the image."""
 
     @classmethod
     def of(cls, image: Image.Image) -> Style:
-        """Proportional to the image within limits; of long thin ones the width counts."""
+        """Return sizes in proportion to an image, within limits.
+
+        Args:
+            image: The image; of long thin ones the shorter side counts.
+
+        Returns:
+            The sizes.
+        """
         side = min(max(image.size), 3 * min(image.size))
         return cls(text=min(max(round(side / 42), 11), 64), line=min(max(round(side / 350), 1), 10))
 
 
 def enlarged(image: Image.Image) -> Image.Image:
-    """The image at a whole multiple of its size that gives annotations room; large ones stay as they are."""
+    """Resize a small image by a whole factor, so that annotations have room.
+
+    Args:
+        image: The image.
+
+    Returns:
+        The enlarged image, or a copy of a large one.
+    """
     factor = min(max(round(DRAWN_SIDE / max(image.size)), 1), MAX_ENLARGEMENT)
     if factor == 1:
         return image.copy()
@@ -54,18 +70,41 @@ def enlarged(image: Image.Image) -> Image.Image:
 
 
 def scale_of(image: Image.Image, scene: Scene) -> tuple[float, float]:
-    """(x, y) factors from pixels of the scene to pixels of the image."""
+    """Return the factors from pixels of the scene to pixels of the image.
+
+    Args:
+        image: The image; it may be a multiple of the size of the scene.
+        scene: The scene.
+
+    Returns:
+        Factors for x and y.
+    """
     return image.width / scene.size[1], image.height / scene.size[0]
 
 
 @lru_cache(maxsize=32)
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own typeface, so that images look the same everywhere."""
+    """Return Pillow's own typeface, so that images look the same everywhere.
+
+    Args:
+        size: The height of the type, in pixels.
+
+    Returns:
+        The typeface.
+    """
     return ImageFont.load_default(size)
 
 
 def draw_smooth(image: Image.Image, paint: Callable[[ImageDraw.ImageDraw, int], None]) -> Image.Image:
-    """Lay vector strokes over an image: `paint` gets a transparent layer and its scale relative to the image."""
+    """Draw antialiased vector strokes over an image.
+
+    Args:
+        image: The image.
+        paint: (layer, scale): draws on a transparent layer that is `scale` times as large as the image.
+
+    Returns:
+        A new image of the same size, RGB.
+    """
     scale = 2 if image.width * image.height <= SMOOTH_PIXELS else 1
     layer = Image.new("RGBA", (image.width * scale, image.height * scale))
     paint(ImageDraw.Draw(layer), scale)
@@ -77,13 +116,29 @@ def draw_smooth(image: Image.Image, paint: Callable[[ImageDraw.ImageDraw, int], 
 def fill(
     image: Image.Image, region: Bool[np.ndarray, "r c"], corner: tuple[int, int], color: Color, opacity: float
 ) -> None:
-    """Tint the pixels of `region`, whose top left pixel lies at `corner` (x, y), in place."""
+    """Fill the pixels of a region with a translucent color, in place.
+
+    Args:
+        image: The image.
+        region: A part of a mask.
+        corner: x, y of the top left pixel of that part.
+        color: RGB, 0 to 255.
+        opacity: 0 to 1.
+    """
     alpha = Image.fromarray((region * round(255 * opacity)).astype(np.uint8))
     image.paste(color, (*corner, corner[0] + alpha.width, corner[1] + alpha.height), alpha)
 
 
 def inner_edge(region: Bool[np.ndarray, "r c"], width: int) -> Bool[np.ndarray, "r c"]:
-    """The pixels of a region that are within `width` of its border; the border of the array counts as outside."""
+    """Return the pixels of a region that are close to its border.
+
+    Args:
+        region: The region; the border of the array counts as outside.
+        width: The width of the edge, in pixels.
+
+    Returns:
+        The edge.
+    """
     padded = Image.fromarray(np.pad(region, 1).astype(np.uint8) * 255)
     core = padded
     for _ in range(width):
@@ -95,9 +150,14 @@ def inner_edge(region: Bool[np.ndarray, "r c"], width: int) -> Bool[np.ndarray, 
 def enlarge_mask(
     mask: Bool[np.ndarray, "H W"], size: tuple[int, int]
 ) -> tuple[Bool[np.ndarray, "r c"], tuple[int, int]]:
-    """A mask that is not empty in an image of `size` (width, height), with a smooth outline instead of a staircase.
+    """Resize a mask to the size of an image, with a smooth outline instead of a staircase.
 
-    Only the part around it is returned, with the (x, y) of that part's top left pixel.
+    Args:
+        mask: A mask that is not empty.
+        size: Width and height of the image, in pixels.
+
+    Returns:
+        The part of the resized mask around its pixels, and x, y of the top left pixel of that part.
     """
     height, width = mask.shape
     x0, y0, x1, y1 = bounds(mask)
@@ -109,13 +169,29 @@ def enlarge_mask(
 
 
 def soft_mask(mask: Bool[np.ndarray, "H W"], size: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
-    """How much of each pixel at `size` (width, height) a mask covers, 0 to 255."""
+    """Resize a mask, antialiased.
+
+    Args:
+        mask: The mask.
+        size: Width and height of the result, in pixels.
+
+    Returns:
+        How much of each pixel the mask covers, 0 to 255.
+    """
     coverage = Image.fromarray(mask.astype(np.uint8) * 255)
     return np.asarray(coverage if coverage.size == size else coverage.resize(size, Image.Resampling.BICUBIC))
 
 
 def enlarge_map(ids: Int[np.ndarray, "H W"], size: tuple[int, int]) -> Int[np.ndarray, "h w"]:
-    """A map of ids at `size` (width, height): each pixel gets the id that covers most of it."""
+    """Resize a map of ids; each pixel gets the id that covers most of it.
+
+    Args:
+        ids: The map.
+        size: Width and height of the result, in pixels.
+
+    Returns:
+        The resized map.
+    """
     if (ids.shape[1], ids.shape[0]) == size:
         return ids
     present = np.unique(ids)
@@ -131,7 +207,17 @@ def enlarge_map(ids: Int[np.ndarray, "H W"], size: tuple[int, int]) -> Int[np.nd
 def paint_map(
     image: Image.Image, ids: Int[np.ndarray, "h w"], colors: Mapping[int, Color], opacity: float
 ) -> Image.Image:
-    """Tint every pixel whose id has a color; soft light lines part what lies side by side."""
+    """Fill every pixel whose id has a color; soft light lines separate neighboring ids.
+
+    Args:
+        image: The image.
+        ids: A map in pixels of the image.
+        colors: RGB by id.
+        opacity: 0 to 1.
+
+    Returns:
+        A new image, RGB.
+    """
     values, where = np.unique(ids, return_inverse=True)
     tints = np.array([colors.get(int(value), WHITE) for value in values], dtype=np.uint8)
     alphas = np.array([round(255 * opacity) if int(value) in colors else 0 for value in values], dtype=np.uint8)
@@ -142,7 +228,15 @@ def paint_map(
 
 
 def draw_seams(image: Image.Image, ids: Int[np.ndarray, "h w"]) -> Image.Image:
-    """Soft light lines between pixels of different ids."""
+    """Draw soft light lines between pixels of different ids.
+
+    Args:
+        image: The image.
+        ids: A map in pixels of the image.
+
+    Returns:
+        A new image, RGB.
+    """
     drawn = image.convert("RGB")
     seams = Image.fromarray(borders(ids).astype(np.uint8) * 255)
     soft = seams.filter(ImageFilter.GaussianBlur(SEAM_SOFTNESS)).point(lambda alpha: min(2 * alpha, SEAM_STRENGTH))
@@ -151,13 +245,27 @@ def draw_seams(image: Image.Image, ids: Int[np.ndarray, "h w"]) -> Image.Image:
 
 
 def bounds(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
-    """Half-open x0, y0, x1, y1 of a mask that is not empty."""
+    """Return the bounding box of a mask.
+
+    Args:
+        mask: A mask that is not empty.
+
+    Returns:
+        x0, y0, x1, y1 in pixels, half-open.
+    """
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def borders(ids: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """Pixels whose right or lower neighbor has another id."""
+    """Return the pixels whose right or lower neighbor has another id.
+
+    Args:
+        ids: The map.
+
+    Returns:
+        True for each such pixel.
+    """
     seams = np.zeros(ids.shape, dtype=bool)
     seams[:, :-1] |= ids[:, :-1] != ids[:, 1:]
     seams[:-1] |= ids[:-1] != ids[1:]
@@ -165,7 +273,14 @@ def borders(ids: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
 
 
 def drawable_boxes(scene: Scene) -> Iterator[tuple[int, tuple[float, float, float, float]]]:
-    """(row, box) of the objects whose box is finite, has an area and reaches into the image."""
+    """Yield the boxes of the objects that can be drawn: finite, with an area, and partly within the image.
+
+    Args:
+        scene: The scene.
+
+    Yields:
+        The row and the box, xyxy in pixels of the scene.
+    """
     height, width = scene.size
     for row, (x0, y0, x1, y1) in enumerate(scene.objects.boxes.tolist()):
         if math.isfinite(x0 + y0 + x1 + y1) and max(x0, 0) < min(x1, width) and max(y0, 0) < min(y1, height):

@@ -1,6 +1,6 @@
-"""Images of scenes: one function a layer, and `draw_scene`, which puts together what installed tasks draw.
+"""Drawings of scenes: a function per layer, and `draw_scene`, which combines what installed tasks draw.
 
-A layer takes an image and a scene and gives back a new image of the same size. The image may be a multiple of the
+A layer takes an image and a scene and returns a new image of the same size. The image may be a multiple of the
 scene's size (see `canvas`). Letters: H W pixels of the scene, h w pixels of the image.
 """
 
@@ -44,51 +44,96 @@ NAMED_SHARE = 0.004
 
 
 def draw_scene(scene: Scene, image: ImageSource | None = None, layers: Sequence[str] | None = None) -> Image.Image:
-    """The scene's image with `layers` (task names, or "boxes") drawn one over the other.
+    """Draw layers over the image of a scene, one over the other.
 
-    `image` is the image in its original size; without it the scene's `path` is read. Without `layers` every task
-    whose keys the scene has is drawn, less those that another drawn task requires and so shows itself, and those that
-    want an image of their own; if there is none, boxes. Small images come back enlarged by a whole factor. Raises
-    InputError when there is no image, when it has another size than the scene, and for a layer that is not installed
-    or none of whose keys the scene has.
+    Args:
+        scene: The scene.
+        image: The image in its original size; by default the file of the scene's `path`.
+        layers: Names of tasks, or "boxes". By default all tasks whose keys the scene has, except tasks that another
+            drawn task requires, and those with an image of their own; boxes where there are none.
+
+    Returns:
+        The drawing, enlarged by a whole factor where the image is small.
+
+    Raises:
+        InputError: There is no image, it has another size than the scene, a layer is not installed, or the scene has no
+            key of a layer.
     """
-    picture = base_image(scene, image)
+    drawn = base_image(scene, image)
     for layer in chosen_layers(scene, layers).values():
-        picture = layer(picture, scene)
-    return picture
+        drawn = layer(drawn, scene)
+    return drawn
 
 
 def draw_layers(
     scene: Scene, image: ImageSource | None = None, layers: Sequence[str] | None = None
 ) -> dict[str, Image.Image]:
-    """One image for each layer by name, all that the scene has keys for unless told; raises as `draw_scene` does."""
-    picture = base_image(scene, image)
+    """Draw each layer on an image of its own.
+
+    Args:
+        scene: The scene.
+        image: The image in its original size; by default the file of the scene's `path`.
+        layers: Names of tasks, or "boxes"; by default all whose keys the scene has.
+
+    Returns:
+        Drawings by name of the layer.
+
+    Raises:
+        InputError: As for `draw_scene`.
+    """
+    base = base_image(scene, image)
     chosen = available_layers(scene) if layers is None else chosen_layers(scene, layers)
-    return {name: layer(picture, scene) for name, layer in chosen.items()}
+    return {name: layer(base, scene) for name, layer in chosen.items()}
 
 
 def base_image(scene: Scene, image: ImageSource | None = None) -> Image.Image:
-    """The image to draw on: RGB, enlarged where it is small."""
+    """Return the image to draw on, enlarged where it is small.
+
+    Args:
+        scene: The scene.
+        image: The image in its original size; by default the file of the scene's `path`.
+
+    Returns:
+        A new image, RGB.
+
+    Raises:
+        InputError: There is no image, or it has another size than the scene.
+    """
     if image is None and scene.path is None:
-        raise InputError("this scene knows no file of its image; hand the image in as `image`")
+        raise InputError("the scene has no `path` of its image; pass the image as `image`")
     pixels = rounded(read_image(scene.path if image is None else image))
     if tuple(pixels.shape[1:]) != tuple(scene.size):
         (height, width), (h, w) = scene.size, pixels.shape[1:]
-        raise InputError(f"an image of {width} x {height} pixels expected, as the scene has; got {w} x {h}")
+        raise InputError(f"an image of {width} x {height} pixels is expected, as the scene has; got {w} x {h}")
     return enlarged(Image.fromarray(pixels.permute(1, 2, 0).numpy()))
 
 
 def available_layers(scene: Scene) -> dict[str, Layer]:
-    """Every layer that can be drawn of this scene, by name."""
+    """Return every layer that can be drawn of a scene.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        Layers by name.
+    """
     boxes: dict[str, Layer] = {BOXES: draw_boxes} if OBJECTS in scene.streams else {}
     return {**boxes, **{name: partial(draw_task, spec) for name, spec in drawn_tasks(scene).items()}}
 
 
 def draw_task(spec: TaskSpec, image: Image.Image, scene: Scene) -> Image.Image:
-    """Return a copy of the image, which may be a multiple of the size of the scene, with what the task draws on it.
+    """Draw what a task draws on a copy of the image.
+
+    Args:
+        spec: The record of a task with `draw`.
+        image: The image; it may be a multiple of the size of the scene.
+        scene: The scene.
+
+    Returns:
+        The copy.
 
     Raises:
-        PluginError: Where `draw` of the task returns something, or makes an image of another size.
+        PluginError: `draw` of the task returns a value, or makes an image of another size.
     """
     assert spec.draw is not None
     canvas = Canvas(image.copy(), scene.size)
@@ -106,37 +151,69 @@ def draw_task(spec: TaskSpec, image: Image.Image, scene: Scene) -> Image.Image:
 
 
 def chosen_layers(scene: Scene, names: Sequence[str] | None) -> dict[str, Layer]:
-    """The named layers in that order, or those that show the most without covering each other."""
+    """Return layers by name.
+
+    Args:
+        scene: The scene.
+        names: Names of layers; by default those that show the most without covering each other.
+
+    Returns:
+        Layers by name, in the order of `names`.
+
+    Raises:
+        InputError: The scene has no such layer.
+    """
     available = available_layers(scene)
     names = _compatible(drawn_tasks(scene)) or list(available)[:1] if names is None else names
     for name in names:
         if name not in available:
-            raise InputError(f"this scene has no layer {name!r} to draw{nearest(name, available)}")
+            raise InputError(f"the scene has no layer {name!r} to draw{nearest(name, available)}")
     return {name: available[name] for name in names}
 
 
 def layers_apart(scene: Scene) -> list[str]:
-    """Tasks that want an image of their own and are not in the one that `draw_scene` makes."""
+    """Return the tasks with an image of their own that are not in the drawing of `draw_scene`.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        Names of tasks.
+    """
     tasks = drawn_tasks(scene)
     together = _compatible(tasks)
     return [name for name, spec in tasks.items() if spec.draw_apart and name not in together]
 
 
 def _compatible(tasks: Mapping[str, TaskSpec]) -> list[str]:
-    """Tasks that go into one image; of those that want one of their own the first, where there are no others."""
+    """Return the tasks that fit into one drawing; else the first of those with an image of their own."""
     shown_by_others = {key for spec in tasks.values() for key in spec.requires}
     kept = [name for name, spec in tasks.items() if not set(spec.provides) <= shown_by_others]
     return [name for name in kept if not tasks[name].draw_apart] or kept[:1]
 
 
 def drawn_tasks(scene: Scene) -> dict[str, TaskSpec]:
-    """Installed tasks that draw and give something that the scene has; areas come before lines, which stay on top."""
+    """Return the installed tasks that draw a value of the scene.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        Records by name; areas before lines, which stay on top.
+    """
     drawable = (spec for spec in tasks_in(scene) if spec.draw is not None)
     return {spec.name: spec for spec in sorted(drawable, key=lambda spec: spec.draw_covers.value)}
 
 
 def tasks_in(scene: Scene) -> list[TaskSpec]:
-    """Return the installed tasks that provide something that the scene has."""
+    """Return the installed tasks that provide a value of the scene.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        Their records.
+    """
     return [spec for spec in registry().tasks.values() if any(_has(scene, key) for key in spec.provides)]
 
 
@@ -147,16 +224,25 @@ def draw_views(scene: Scene) -> dict[str, Image.Image]:
         scene: What to draw.
 
     Returns:
-        Images by name: the `views` of all installed tasks that provide something that the scene has.
+        Images by name: the `views` of all installed tasks that provide a value of the scene.
     """
     return {name: view(scene) for spec in tasks_in(scene) for name, view in spec.views.items()}
 
 
-def draw_boxes(picture: Image.Image, scene: Scene, *, labels: bool = True) -> Image.Image:
-    """The box of each object, with label and score."""
-    rects = object_rects(picture, scene)
+def draw_boxes(image: Image.Image, scene: Scene, *, labels: bool = True) -> Image.Image:
+    """Draw the box of each object, with its class name and score.
+
+    Args:
+        image: The image; it may be a multiple of the size of the scene.
+        scene: The scene.
+        labels: Whether to write class names and scores.
+
+    Returns:
+        A new image of the same size.
+    """
+    rects = object_rects(image, scene)
     colors = object_colors(scene)
-    line = Style.of(picture).line
+    line = Style.of(image).line
 
     def paint(layer: ImageDraw.ImageDraw, scale: int) -> None:
         for row in sorted(rects, key=lambda row: -_area(rects[row])):
@@ -164,32 +250,63 @@ def draw_boxes(picture: Image.Image, scene: Scene, *, labels: bool = True) -> Im
             layer.rounded_rectangle(corners, 3 * line, outline=(*BLACK, 130), width=scale * line + 2)
             layer.rounded_rectangle(corners, 3 * line, outline=colors[row], width=scale * line)
 
-    drawn = draw_smooth(picture, paint) if rects else picture.copy()
+    drawn = draw_smooth(image, paint) if rects else image.copy()
     tags = [Tag(text, colors[row], rects[row]) for row, text in enumerate(object_texts(scene)) if row in rects]
     return draw_tags(drawn, tags) if labels else drawn
 
 
-def named_regions(picture: Image.Image, scene: Scene, regions: Iterable[Region]) -> list[tuple[int, Spot]]:
-    """(id, roomiest spot) of the regions that are large enough to be named, the cramped ones first."""
-    scale = scale_of(picture, scene)
-    found = [(value, roomiest_spot(region, scale)) for value, region in regions if region.mean() > NAMED_SHARE]
-    return sorted(found, key=lambda entry: entry[1][2])
+def named_regions(image: Image.Image, scene: Scene, regions: Iterable[Region]) -> list[tuple[int, Spot]]:
+    """Return where to write the names of regions that are large enough for it.
+
+    Args:
+        image: The image; it may be a multiple of the size of the scene.
+        scene: The scene.
+        regions: Ids with their masks, in pixels of the scene.
+
+    Returns:
+        Ids with their roomiest spots in pixels of the image, the smallest spots first.
+    """
+    scale = scale_of(image, scene)
+    named = [(value, roomiest_spot(region, scale)) for value, region in regions if region.mean() > NAMED_SHARE]
+    return sorted(named, key=lambda entry: entry[1][2])
 
 
-def object_rects(picture: Image.Image, scene: Scene) -> dict[int, Rect]:
-    """Boxes by row in pixels of the image, cut off at its border; without those that cannot be drawn."""
-    canvas = Canvas(picture, scene.size)
+def object_rects(image: Image.Image, scene: Scene) -> dict[int, Rect]:
+    """Return the boxes of the objects that can be drawn, clipped to the image.
+
+    Args:
+        image: The image; it may be a multiple of the size of the scene.
+        scene: The scene.
+
+    Returns:
+        Boxes by row, in pixels of the image.
+    """
+    canvas = Canvas(image, scene.size)
     return {row: canvas.rect(box) for row, box in drawable_boxes(scene)}
 
 
 def object_colors(scene: Scene) -> list[Color]:
-    """The color of each object: a shade of its label's, by its id."""
+    """Return the color of each object: a shade of its label's, by its id.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        RGB per row of the objects.
+    """
     objects = scene.objects
     return [object_color(label, i) for label, i in zip(objects.labels.tolist(), objects.ids.tolist(), strict=True)]
 
 
 def object_texts(scene: Scene) -> list[str]:
-    """What is written at each object: label, and score where it has one."""
+    """Return the text at each object: its class name, and its score where it has one.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        A text per row of the objects.
+    """
     scores = scene.objects.scores
     if scores is None:
         return scene.names()
@@ -197,7 +314,14 @@ def object_texts(scene: Scene) -> list[str]:
 
 
 def around(spot: Spot) -> Rect:
-    """The square in the largest circle at a spot."""
+    """Return the square in the largest circle at a spot.
+
+    Args:
+        spot: x, y and radius, in pixels of the image.
+
+    Returns:
+        The square.
+    """
     x, y, room = spot
     return x - 0.7 * room, y - 0.7 * room, x + 0.7 * room, y + 0.7 * room
 

@@ -1,4 +1,4 @@
-"""Colors that tell labels apart, also for color-blind readers, and stay the same from image to image.
+"""Colors that distinguish labels, also for color-blind readers, and stay the same from image to image.
 
 Labels get colors one after the other, each as far as possible from all before it: greedy farthest-point selection in
 OKLab, where distance follows perception (Ottosson, "A perceptual color space for image processing", 2020). The distance
@@ -23,7 +23,7 @@ BLACK: Color = (17, 19, 24)
 WHITE: Color = (255, 255, 255)
 
 PALETTE_SIZE = 48
-"""Labels beyond that start over; nobody tells more colors apart."""
+"""Labels beyond that start over; more colors cannot be distinguished."""
 
 FIRST_COLOR = (0.72, 0.14, 240.0)
 """Lightness, chroma, hue (degrees) of label 0: a clear sky blue."""
@@ -76,13 +76,29 @@ CONES_BACK, OPPONENTS_BACK = np.linalg.inv(CONES), np.linalg.inv(OPPONENTS)
 
 
 def label_color(label: int, muted: bool = False) -> Color:
-    """The color of a label, by its index in the vocabulary; `muted` for stuff, which covers much of an image."""
+    """Return the color of a label.
+
+    Args:
+        label: Index of the label in the vocabulary.
+        muted: Whether to reduce the chroma, for stuff, which covers much of an image.
+
+    Returns:
+        RGB, 0 to 255.
+    """
     lab = np.array(palette()[label % PALETTE_SIZE])
     return to_color(lab * (0.92, MUTED_CHROMA, MUTED_CHROMA) if muted else lab)
 
 
 def object_color(label: int, identity: int) -> Color:
-    """A shade of the label's color; objects of one label differ, and an object keeps its shade while it is tracked."""
+    """Return a shade of the label's color, so that objects of one label differ.
+
+    Args:
+        label: Index of the label in the vocabulary.
+        identity: Identity of the object; it keeps its shade while it is tracked.
+
+    Returns:
+        RGB, 0 to 255.
+    """
     lightness, chroma, hue = lch_from_lab(np.array(palette()[label % PALETTE_SIZE]))
     lighter, turn = (2 * ((0.5 + identity * step) % 1) - 1 for step in STEPS)
     lightness = min(max(lightness + INSTANCE_LIGHTNESS * lighter, 0.52), 0.92)
@@ -90,24 +106,49 @@ def object_color(label: int, identity: int) -> Color:
 
 
 def ink_on(color: Color) -> Color:
-    """Black or white, whichever has the higher contrast on `color` (WCAG 2 relative luminance)."""
+    """Return black or white, whichever has the higher contrast (WCAG 2 relative luminance).
+
+    Args:
+        color: The background.
+
+    Returns:
+        RGB.
+    """
     on, black, white = (0.05 + luminance(ink) for ink in (color, BLACK, WHITE))
     return BLACK if on / black > white / on else WHITE
 
 
 def luminance(color: Color) -> float:
-    """Relative luminance as WCAG 2 defines it, 0 to 1."""
+    """Return the relative luminance as WCAG 2 defines it.
+
+    Args:
+        color: RGB, 0 to 255.
+
+    Returns:
+        0 to 1.
+    """
     return float(linear_from_srgb(np.array(color) / 255) @ (0.2126, 0.7152, 0.0722))
 
 
 def to_hex(color: Color) -> str:
-    """`#rrggbb`."""
+    """Format a color for HTML.
+
+    Args:
+        color: RGB, 0 to 255.
+
+    Returns:
+        `#rrggbb`.
+    """
     return "#{:02x}{:02x}{:02x}".format(*color)
 
 
 @lru_cache(maxsize=1)
 def palette() -> tuple[tuple[float, float, float], ...]:
-    """PALETTE_SIZE colors in OKLab, the most different ones first."""
+    """Return PALETTE_SIZE colors, the most different ones first.
+
+    Returns:
+        Colors in OKLab.
+    """
     candidates = displayable_candidates()
     seen = as_seen(candidates)
     nearest = np.full(len(candidates), np.inf)
@@ -119,7 +160,11 @@ def palette() -> tuple[tuple[float, float, float], ...]:
 
 
 def displayable_candidates() -> Float[np.ndarray, "C 3"]:
-    """OKLab colors to choose from, FIRST_COLOR in front; those that no screen shows are left out."""
+    """Return the colors to choose from, FIRST_COLOR in front, without those that no screen shows.
+
+    Returns:
+        Colors in OKLab.
+    """
     hues = np.arange(HUE_STEPS) * 360 / HUE_STEPS
     grid = [lab_from_lch(light, chroma, hue) for light in LIGHTNESS for chroma in CHROMA for hue in hues]
     lab = np.stack([lab_from_lch(*FIRST_COLOR), *grid])
@@ -128,14 +173,29 @@ def displayable_candidates() -> Float[np.ndarray, "C 3"]:
 
 
 def as_seen(lab: Float[np.ndarray, "C 3"]) -> Float[np.ndarray, "S C 3"]:
-    """OKLab colors as each kind of sight perceives them."""
+    """Compute how each kind of sight perceives colors.
+
+    Args:
+        lab: Colors in OKLab.
+
+    Returns:
+        Perceived colors in OKLab, by kind of sight.
+    """
     linear = np.einsum("sij,cj->sci", SIGHTS, linear_from_lab(lab))
     seen: Float[np.ndarray, "S C 3"] = np.cbrt(linear.clip(0, 1) @ CONES.T) @ OPPONENTS.T
     return seen
 
 
 def distance_as_seen(seen: Float[np.ndarray, "S C 3"], index: int) -> Float[np.ndarray, " C"]:
-    """How different every candidate is from one of them, for whoever sees the least difference."""
+    """Return how different every candidate is from one of them.
+
+    Args:
+        seen: Perceived colors, as `as_seen` returns them.
+        index: The one.
+
+    Returns:
+        Distances for the kind of sight with the least difference.
+    """
     distance = np.linalg.norm(seen - seen[:, index : index + 1], axis=-1)
     distance[1:] *= DEFICIENCY_WEIGHT
     least: Float[np.ndarray, " C"] = distance.min(axis=0)
@@ -143,30 +203,67 @@ def distance_as_seen(seen: Float[np.ndarray, "S C 3"], index: int) -> Float[np.n
 
 
 def lab_from_lch(lightness: float, chroma: float, hue: float) -> Float[np.ndarray, "3"]:
-    """OKLab of lightness, chroma and hue in degrees."""
+    """Convert lightness, chroma and hue to OKLab.
+
+    Args:
+        lightness: 0 to 1.
+        chroma: 0 for gray.
+        hue: In degrees.
+
+    Returns:
+        The color in OKLab.
+    """
     angle = math.radians(hue)
     return np.array([lightness, chroma * math.cos(angle), chroma * math.sin(angle)])
 
 
 def lch_from_lab(lab: Float[np.ndarray, "3"]) -> tuple[float, float, float]:
-    """Lightness, chroma and hue in degrees of OKLab."""
+    """Convert OKLab to lightness, chroma and hue.
+
+    Args:
+        lab: The color in OKLab.
+
+    Returns:
+        Lightness, chroma, and hue in degrees.
+    """
     light, red, yellow = (float(value) for value in lab)
     return light, math.hypot(red, yellow), math.degrees(math.atan2(yellow, red))
 
 
 def linear_from_lab(lab: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-    """Linear sRGB of OKLab; outside [0, 1] where no screen shows the color."""
+    """Convert OKLab to linear sRGB.
+
+    Args:
+        lab: Colors in OKLab.
+
+    Returns:
+        Linear sRGB; outside [0, 1] where no screen shows the color.
+    """
     linear: Float[np.ndarray, "*n 3"] = (lab @ OPPONENTS_BACK.T) ** 3 @ CONES_BACK.T
     return linear
 
 
 def linear_from_srgb(srgb: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-    """Undo the gamma of sRGB in [0, 1] (IEC 61966-2-1)."""
+    """Convert sRGB to linear sRGB (IEC 61966-2-1).
+
+    Args:
+        srgb: Gamma-encoded colors, 0 to 1.
+
+    Returns:
+        Linear colors, 0 to 1.
+    """
     return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
 def to_color(lab: Float[np.ndarray, "3"]) -> Color:
-    """The nearest displayable 8-bit sRGB."""
+    """Return the nearest displayable color.
+
+    Args:
+        lab: The color in OKLab.
+
+    Returns:
+        8-bit sRGB.
+    """
     linear = linear_from_lab(lab).clip(0, 1)
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     red, green, blue = (int(value) for value in (srgb * 255).round())

@@ -89,11 +89,11 @@ class Canvas:
         self.image = draw_tags(self.image, [Tag(text, color, self.rect(box)) for box, text, color in texts])
 
     def fill(self, mask: Bool[np.ndarray, "H W"], color: Color, opacity: float = 0.45) -> None:
-        """Tint the pixels of a mask.
+        """Fill the pixels of a mask with a translucent color.
 
         Args:
             mask: In pixels of the scene.
-            color: Of the tint.
+            color: Of the fill.
             opacity: 0 to 1.
         """
         if mask.any():

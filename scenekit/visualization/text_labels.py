@@ -30,19 +30,31 @@ SEARCHED_SIDE = 256
 
 @dataclass(frozen=True)
 class Tag:
-    """A text to stand at the `box` of what it names, or at a `spot` inside it if it fits there.
+    """A text to write at what it names, on a plate.
 
     On the tint of its own region a plate in `color` would hardly show: those with a spot are dark with a colored rim.
     """
 
     text: str
+    """The text."""
     color: Color
+    """Color of the plate, or of its rim."""
     box: Rect
+    """The box of what the text names, in pixels of the image."""
     spot: Spot | None = None
+    """A place inside it, for texts that fit there."""
 
 
 def draw_tags(image: Image.Image, tags: Sequence[Tag]) -> Image.Image:
-    """Draw the plates; earlier ones choose their place first."""
+    """Draw texts so that they do not cover each other.
+
+    Args:
+        image: The image.
+        tags: The texts; earlier ones choose their place first, one without room is left out.
+
+    Returns:
+        A new image, RGB.
+    """
     size = Style.of(image).text
     drawn = image.convert("RGB")
     for tag, rect in place(image.size, [(tag, plate_size(tag.text, size)) for tag in tags]):
@@ -53,7 +65,14 @@ def draw_tags(image: Image.Image, tags: Sequence[Tag]) -> Image.Image:
 
 
 def paint_plate(tag: Tag, size: int, layer: ImageDraw.ImageDraw, scale: int) -> None:
-    """Fill a whole layer with the plate."""
+    """Fill a whole layer with the plate of a text.
+
+    Args:
+        tag: The text.
+        size: The height of the type, in pixels of the image.
+        layer: The layer.
+        scale: How many times as large as in the image the layer is.
+    """
     width, height = layer.im.size
     ground = tag.color if tag.spot is None else BLACK
     corners = (0, 0, width - 1, height - 1)
@@ -62,12 +81,28 @@ def paint_plate(tag: Tag, size: int, layer: ImageDraw.ImageDraw, scale: int) -> 
 
 
 def plate_size(text: str, size: int) -> tuple[float, float]:
-    """Width and height of the plate of a text of that type size."""
+    """Return the size of the plate of a text.
+
+    Args:
+        text: The text.
+        size: The height of the type, in pixels.
+
+    Returns:
+        Width and height in pixels.
+    """
     return font(size).getlength(text) + 0.7 * size, 1.45 * size
 
 
 def place(image: tuple[int, int], tags: Sequence[tuple[Tag, tuple[float, float]]]) -> list[tuple[Tag, Rect]]:
-    """Where each plate goes: the first free candidate, else the least covered one; those with no room are left out."""
+    """Place each plate at the first free candidate, else at the least covered one.
+
+    Args:
+        image: Width and height of the image, in pixels.
+        tags: Texts with the sizes of their plates.
+
+    Returns:
+        Texts with their places; those without room are left out.
+    """
     placed: list[tuple[Tag, Rect]] = []
     for tag, size in tags:
         candidates = [rect for rect in candidates_for(tag, size, image) if within(rect, image)]
@@ -79,7 +114,16 @@ def place(image: tuple[int, int], tags: Sequence[tuple[Tag, tuple[float, float]]
 
 
 def candidates_for(tag: Tag, size: tuple[float, float], image: tuple[int, int]) -> Iterator[Rect]:
-    """Places in order of preference: inside on the spot, above, below, then in the corners and beside the box."""
+    """Yield the places of a plate in order of preference: on the spot, above, below, in the corners and beside the box.
+
+    Args:
+        tag: The text.
+        size: Width and height of the plate, in pixels.
+        image: Width and height of the image, in pixels.
+
+    Yields:
+        Places; some may lie partly outside the image.
+    """
     (width, height), (x0, y0, x1, y1) = size, tag.box
     if tag.spot is not None:
         x, y, room = tag.spot
@@ -98,7 +142,18 @@ def candidates_for(tag: Tag, size: tuple[float, float], image: tuple[int, int]) 
 def shifted(
     left: float, top: float, size: tuple[float, float], image: tuple[int, int], vertically: bool = True
 ) -> Rect:
-    """The plate with that corner, moved into the image where it sticks out at a side (above or below if told)."""
+    """Move a plate into the image.
+
+    Args:
+        left: Its left border, in pixels.
+        top: Its upper border, in pixels.
+        size: Width and height of the plate, in pixels.
+        image: Width and height of the image, in pixels.
+        vertically: Whether to move it up and down too, not only sideways.
+
+    Returns:
+        The place.
+    """
     left = min(max(left, 0.0), image[0] - size[0])
     if vertically:
         top = min(max(top, 0.0), image[1] - size[1])
@@ -106,21 +161,44 @@ def shifted(
 
 
 def within(rect: Rect, image: tuple[int, int]) -> bool:
-    """Whether a plate lies in the image as a whole."""
+    """Return whether a plate is completely within the image.
+
+    Args:
+        rect: The place of the plate.
+        image: Width and height of the image, in pixels.
+
+    Returns:
+        Whether it is.
+    """
     return rect[0] >= 0 and rect[1] >= 0 and rect[2] <= image[0] and rect[3] <= image[1]
 
 
 def overlap(one: Rect, other: Rect) -> float:
-    """Area that two rectangles share."""
+    """Return the intersection of two rectangles.
+
+    Args:
+        one: A rectangle.
+        other: Another one.
+
+    Returns:
+        The area in square pixels.
+    """
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     return max(width, 0.0) * max(height, 0.0)
 
 
 def roomiest_spot(region: Bool[np.ndarray, "H W"], scale: tuple[float, float]) -> Spot:
-    """The middle of the largest circle inside a region; `scale` leads from its pixels to those of the image.
+    """Return the middle of the largest circle inside a region.
 
-    The region must not be empty. Its longer side is searched at about SEARCHED_SIDE places.
+    Its longer side is searched at about SEARCHED_SIDE places.
+
+    Args:
+        region: A region that is not empty, in pixels of the scene.
+        scale: Factors for x and y to pixels of the image.
+
+    Returns:
+        x, y and radius, in pixels of the image.
     """
     x0, y0, x1, y1 = bounds(region)
     part = region[y0:y1, x0:x1]

@@ -80,7 +80,7 @@ def config_of(name: str | os.PathLike[str]) -> ModelConfig:
 
 
 def _path_of(name: str | os.PathLike[str]) -> Path | None:
-    """The folder or file of a model that is on disk, if it is."""
+    """Return the folder or file of a model that is on disk; None where it is not."""
     text = os.fspath(name)
     if text in shipped():
         return shipped()[text]

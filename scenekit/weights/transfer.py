@@ -194,7 +194,7 @@ def _grouped(values: Mapping[str, T]) -> Iterator[tuple[str, T]]:
 
 
 def _part(name: str) -> str:
-    """The stage or head that a parameter belongs to."""
+    """Return the stage or head that a parameter belongs to."""
     return ".".join(name.split(".")[:2])
 
 

@@ -69,7 +69,7 @@ def test_a_head_that_cannot_be_built() -> None:
         raise ZeroDivisionError("of mine")
 
     assert reason(BUILDS, build).startswith("ZeroDivisionError: of mine (test_broken_heads.py:")
-    assert "`build` of task 'checked' must give a Head, got int" in reason(BUILDS, lambda core, config: 7)
+    assert "`build` of task 'checked' must return a Head, got int" in reason(BUILDS, lambda core, config: 7)
 
 
 def test_a_key_that_nobody_provides() -> None:
@@ -278,7 +278,7 @@ def test_an_optional_input_that_is_not() -> None:
             return super().forward(board) + board[SEMANTIC].mean()
 
     found = reason("optional_inputs", Broken, uses=(SEMANTIC,))
-    assert "reads 'semantic', which nobody put on the board" in found
+    assert "reads 'semantic', which is not on the board" in found
 
 
 @pytest.mark.parametrize("where", ["decode", "loss"])

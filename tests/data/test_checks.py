@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from scenekit.data.checks import checked, find_faults
+from scenekit.data.checks import checked, invalid_boxes
 from scenekit.errors import InputError
 from scenekit.keys import MASKS, OBJECTS
 from scenekit.scene import Objects
@@ -50,12 +50,12 @@ def test_strict_refuses(fault, box):
 
 @pytest.mark.parametrize("box", [[float("inf"), 0, 1, 1], [3, 9, 5, 20], [-5, 2, 0, 6], [-8, -8, -1, -1]])
 def test_more_faults(box):
-    assert find_faults(Objects(torch.tensor([box], dtype=torch.float32), torch.tensor([0])), (8, 12), 2) != {}
+    assert invalid_boxes(Objects(torch.tensor([box], dtype=torch.float32), torch.tensor([0])), (8, 12), 2) != {}
 
 
 @pytest.mark.parametrize("box", [[-3, -3, 2, 2], [10, 6, 30, 30], [0, 0, 12, 8]])
 def test_reaching_over_the_border_is_no_fault(box):
-    assert find_faults(Objects(torch.tensor([box], dtype=torch.float32), torch.tensor([0])), (8, 12), 2) == {}
+    assert invalid_boxes(Objects(torch.tensor([box], dtype=torch.float32), torch.tensor([0])), (8, 12), 2) == {}
 
 
 def test_labels_beyond_the_vocabulary(caplog):

@@ -214,5 +214,5 @@ def test_page(tmp_path: Path) -> None:
     assert "&lt;odd&gt;" in page and "a &amp; b" in page and "<T>" not in page
     bare = page.replace("http-equiv", "").replace('xmlns="http://www.w3.org/2000/svg"', "")
     assert page.count('<article class="card"') == 1 and "http" not in bare
-    for text in ("What looks wrong", UNREADABLE, "photo.jpg", "captions: words a text", "near", "image 7"):
+    for text in ("Issues", UNREADABLE, "photo.jpg", "captions: words a text", "near", "image 7"):
         assert text in page

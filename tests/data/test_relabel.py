@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from scenekit.data.relabel import check_words, relabeled
+from scenekit.data.relabel import check_names, relabeled
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError, warn_once
 from scenekit.fields.semantic import IGNORE
@@ -140,26 +140,26 @@ def test_words_that_one_side_lacks_are_told_once(told):
     words = Vocabulary(("cat",), ("sky",), ("on", "by"), ("red", "old"))
     others = Vocabulary(("cat",), ("sky",), ("by", "under"), ("old",))
     for _ in range(2):
-        check_words(speaking(scenes.sample(), words), others, EVERYTHING)
+        check_names(speaking(scenes.sample(), words), others, EVERYTHING)
     assert told.messages == [
-        "the data set has predicates that the model does not know: 'on'; they are left out",
-        "the model knows predicates that the data set does not have: 'under'; they count as not found in mean recall",
-        "the data set has attributes that the model does not know: 'red'; they are left out",
+        "the data set has predicates that the model lacks: 'on'; they are dropped",
+        "the model has predicates that the data set lacks: 'under'; they count as missed in mean recall",
+        "the data set has attributes that the model lacks: 'red'; they are dropped",
     ]
 
 
 def test_strict_refuses_labels_that_get_lost_and_no_others(told):
     words = Vocabulary(tuple("abcdefg"), predicates=("on", "by"))
     sample = speaking(scenes.sample(), words)
-    with pytest.raises(InputError, match="things that the model does not know: 'b', 'c', 'd', 'e', 'f' and 1 more"):
-        check_words(sample, Vocabulary(("a",), predicates=("on", "by")), EVERYTHING, strict=True)
-    check_words(sample, replace(words, predicates=("by", "on", "under")), EVERYTHING, strict=True)
+    with pytest.raises(InputError, match="things that the model lacks: 'b', 'c', 'd', 'e', 'f' and 1 more"):
+        check_names(sample, Vocabulary(("a",), predicates=("on", "by")), EVERYTHING, strict=True)
+    check_names(sample, replace(words, predicates=("by", "on", "under")), EVERYTHING, strict=True)
     assert len(told.messages) == 1
 
 
 def test_words_that_nobody_asks_for_are_not_told(told):
     sample = speaking(scenes.sample(), Vocabulary(("cat",), predicates=("on",), attributes=("red",)))
-    check_words(sample, Vocabulary(("cat",)), {OBJECTS, SEMANTIC}, strict=True)
+    check_names(sample, Vocabulary(("cat",)), {OBJECTS, SEMANTIC}, strict=True)
     silent = replace(sample, supervision=Supervision())
-    check_words(silent, Vocabulary(("cat",)), EVERYTHING, strict=True)
+    check_names(silent, Vocabulary(("cat",)), EVERYTHING, strict=True)
     assert told.messages == []

@@ -278,10 +278,16 @@ def dotted(core: sk.Core, options: Options) -> Sequence[Provider]:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"stages": lambda core, options: [nn.Identity()]}, r"`stages` .*'lengths' must give Providers, got Identity"),
+        (
+            {"stages": lambda core, options: [nn.Identity()]},
+            r"`stages` .*'lengths' must return Providers, got Identity",
+        ),
         ({"stages": dotted}, r"names of stages have no dots, got 'a\.b'"),
-        ({"configure": lambda spec, options: options}, r"`configure` .*'lengths' must give its TaskSpec, got Options"),
-        ({"configure": lambda spec, options: replace(spec, name="x")}, r"must give its TaskSpec, got the one of 'x'"),
+        (
+            {"configure": lambda spec, options: options},
+            r"`configure` .*'lengths' must return its TaskSpec, got Options",
+        ),
+        ({"configure": lambda spec, options: replace(spec, name="x")}, r"must return its TaskSpec, got the one of 'x'"),
     ],
 )
 def test_a_task_that_gives_something_else(installed: Registry, wrong: dict[str, Any], message: str) -> None:

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import scenekit as sk
-from scenekit.fields.base import Field, Frame, Swatch
+from scenekit.fields.base import Field
+from scenekit.fields.frame import Frame, Swatch
 from scenekit.fields.labels import ImageLabelField, LabelField
 from scenekit.fields.pairs import PairField
 from scenekit.keys import key_named

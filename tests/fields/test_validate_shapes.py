@@ -9,7 +9,7 @@ import trimesh
 import scenekit as sk
 from scenekit.data.checks import valid_values, validated
 from scenekit.data.issues import issues_of, notes_of
-from scenekit.fields.base import Issue
+from scenekit.fields.frame import Issue
 from scenekit.fields.meshes import open_meshes
 from scenekit.keys import MESHES, OBJECTS, VOXELS
 from scenekit.structures import Meshes

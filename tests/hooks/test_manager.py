@@ -127,11 +127,12 @@ def test_hooks_must_give_records_of_their_kind(install: Install, kind: str) -> N
     hook, record_type = KINDS[kind]
     wrong = RECORDS["task"] if kind != "task" else RECORDS["dataset"]
     found = collect([install("bad", **{hook: lambda: [wrong]})])
-    assert f"PluginError: {hook} must give {record_type.__name__} records, got {type(wrong).__name__}" in only_failure(
-        found
+    assert (
+        f"PluginError: {hook} must return {record_type.__name__} records, got {type(wrong).__name__}"
+        in only_failure(found)
     )
     found = collect([install("worse", **{hook: lambda: 7})])
-    assert f"{hook} must give an iterable of {record_type.__name__}, got int" in only_failure(found)
+    assert f"{hook} must return an iterable of {record_type.__name__}, got int" in only_failure(found)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -141,7 +142,7 @@ def test_names_of_records_are_texts(install: Install, kind: str, name: Any) -> N
     record = copy.copy(RECORDS[kind])
     object.__setattr__(record, "prefix" if kind == "weights" else "name", name)
     failure = only_failure(collect([install("bad", **{hook: lambda: [record]})]))
-    assert f"{hook} must give records whose name is a text without dots, got {name!r}" in failure
+    assert f"{hook} must return records whose name is a text without dots, got {name!r}" in failure
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -235,7 +236,7 @@ def test_two_plugins_with_one_task_name_are_both_named(install: Install, plugins
         found.get("task", "distance")
     one, other = plugins
     assert str(caught.value) == (
-        f"task 'distance' is given by {one} of acme 1.2 and {other} of zed 1.2; uninstall one of them"
+        f"task 'distance' is provided by {one} of acme 1.2 and {other} of zed 1.2; uninstall one of them"
     )
 
 
@@ -270,7 +271,7 @@ def test_observers_are_isolated_and_get_what_they_ask_for(install: Install, capl
     with caplog.at_level(logging.ERROR):
         found.notify("scenekit_step_done", step=3, record={"loss": 1.0})
     assert sorted(map(str, seen)) == ["3", "{'loss': 1.0}"]
-    assert "plugin bad of acme 1.2 failed in scenekit_step_done; the run goes on" in caplog.text
+    assert "plugin bad of acme 1.2 failed in scenekit_step_done; the run continues" in caplog.text
     assert "plugin leaver of acme 1.2 failed in scenekit_step_done" in caplog.text
 
 

@@ -81,7 +81,7 @@ def test_reads_need_declaring() -> None:
 
 def test_what_nobody_wrote() -> None:
     board = filled()
-    with pytest.raises(BoardError, match="core reads 'proposals', which nobody put on the board; it holds features"):
+    with pytest.raises(BoardError, match="core reads 'proposals', which is not on the board; it holds features"):
         board[PROPOSALS]
     view = board.view("head", (PROPOSALS,), {})
     assert PROPOSALS not in view
@@ -204,5 +204,5 @@ def test_what_may_be_pooled() -> None:
     with pytest.raises(BoardError, match="reads 'rpn_features' without declaring it"):
         view.pool(OBJECTS, size=2, source=RPN_FEATURES)
     bare = Board(BATCH, FakePooler())
-    with pytest.raises(BoardError, match="reads 'features', which nobody put on the board"):
+    with pytest.raises(BoardError, match="reads 'features', which is not on the board"):
         bare.pool(regions(), size=2)

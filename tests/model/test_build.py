@@ -107,8 +107,8 @@ KEYS = {"requires": (sk.FEATURES,), "provides": (sk.OBJECTS,)}
 @pytest.mark.parametrize(
     ("stages", "message"),
     [
-        (7, "must give a list of Providers, got int"),
-        ([torch.nn.Identity()], "must give Providers, got Identity"),
+        (7, "must return a list of Providers, got int"),
+        ([torch.nn.Identity()], "must return Providers, got Identity"),
         ([stage(**KEYS)], "set `name` of Stage, a text without dots"),
         ([stage(name="a.b", **KEYS)], "names of stages have no dots, got 'a.b'"),
         ([stage(name="a", provides=(sk.OBJECTS,))], "set `requires` of Stage, a tuple of the keys that it reads"),

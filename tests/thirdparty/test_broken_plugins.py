@@ -80,11 +80,11 @@ CAUSES = {
     "gone": "ModuleNotFoundError: No module named 'acme_there_is_no_such_module'",
     "leaver": "SystemExit: not here",
     "lost": "KeyError: 'missing'",
-    "number": "PluginError: there is no hook in it",
+    "number": "PluginError: it implements no hook",
     "old": "'old' is written for API 99, this scenekit has 1",
     "typo": "there is no hook 'scenekit_task'; did you mean 'scenekit_tasks'?",
     "raiser": "ZeroDivisionError: of mine",
-    "wrong": "scenekit_tasks must give TaskSpec records, got Key",
+    "wrong": "scenekit_tasks must return TaskSpec records, got Key",
 }
 
 SCRIPT = """
@@ -144,7 +144,7 @@ def test_what_is_asked_for_is_named_and_the_rest_works(site: Path, python: Calla
     said = json.loads(done.stdout)
     assert said["gone"].startswith("InputError: unknown task 'gone'")
     assert "plugin gone of acme-broken 1.2 failed: ModuleNotFoundError" in said["gone"]
-    assert said["distance"].startswith("PluginError: task 'distance' is given by ")
+    assert said["distance"].startswith("PluginError: task 'distance' is provided by ")
     assert "twin of acme-broken 1.2" in said["distance"] and "distance of scenekit-distance 0.1.0" in said["distance"]
     assert said["late"].startswith("WrongShapeError: late put 'acme.late' of shape [")
     assert said["late"].endswith("expected [N] ('late' comes from plugin late of acme-broken 1.2)")

@@ -238,7 +238,7 @@ def test_a_tasks_own_record_says_where_it_is_drawn_and_what_else_it_shows(monkey
 
 def test_errors_say_what_to_do() -> None:
     scene = room()
-    with pytest.raises(InputError, match="hand the image in"):
+    with pytest.raises(InputError, match="pass the image as"):
         draw_scene(scene)
     with pytest.raises(InputError, match=r"320 x 240 pixels expected.*got 5 x 4"):
         draw_scene(scene, Image.new("RGB", (5, 4)))

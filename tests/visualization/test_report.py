@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from scenekit.fields.base import Columns, Field, Frame, Swatch
+from scenekit.fields.base import Field
+from scenekit.fields.frame import Columns, Frame, Swatch
 from scenekit.keys import ATTRIBUTES, CAPTIONS, OBJECTS, PANOPTIC, PHRASE_CAPTIONS, PHRASES, RELATIONS, Key
 from scenekit.scene import Objects, Scene
 from scenekit.structures import Captions, Relations

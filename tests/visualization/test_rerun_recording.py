@@ -97,7 +97,7 @@ def test_file_of_the_image_is_read(tmp_path: Path) -> None:
 
 def test_nothing_is_left_where_something_fails(tmp_path: Path) -> None:
     pytest.importorskip("rerun")
-    with pytest.raises(sk.InputError, match="hand the image in"), recording(tmp_path / "out.rrd") as record:
+    with pytest.raises(sk.InputError, match="pass the image as"), recording(tmp_path / "out.rrd") as record:
         record.add(cuboids([]))
     with pytest.raises(sk.InputError, match="cannot write"), recording(tmp_path / "none" / "out.rrd"):
         pass

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from scenekit.scene import Scene
-from scenekit.visualization import Canvas, draw_masks, on_canvas
+from scenekit.visualization import Canvas, on_canvas
+from scenekit_plugins.masks.draw import draw_masks
 from tests.visualization.scenes import GRAY, gray_image, room
 
 RED = (255, 0, 0)

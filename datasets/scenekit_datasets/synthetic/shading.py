@@ -191,6 +191,6 @@ def render_image(renderer: Renderer, size: tuple[int, int], surface: Surface) ->
 
 
 def _display(light: Rays) -> Rays:
-    """Compress highlights, then apply gamma."""
+    """Convert radiance for display: compress highlights, then apply gamma."""
     soft = light * (1 + light * np.float32(0.16)) / (1 + light * np.float32(0.32))
     return np.asarray(np.clip(soft, 0, 1) ** np.float32(1 / textures.GAMMA))

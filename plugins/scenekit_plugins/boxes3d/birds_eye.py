@@ -55,7 +55,7 @@ class Ground:
 
     @classmethod
     def under(cls, boxes: Boxes3D) -> Ground:
-        """The plane that most boxes stand on; level with the camera where no box is nearly upright."""
+        """Return the plane that most boxes stand on; level with the camera where no box is nearly upright."""
         downs = boxes.rotation[:, :, 1].detach().cpu().double().numpy()
         downs = downs[downs[:, 1] > UPRIGHT]
         down = downs.mean(axis=0) if len(downs) else np.array([0.0, 1.0, 0.0])
@@ -64,7 +64,7 @@ class Ground:
         return cls(right, np.cross(right, down / np.linalg.norm(down)))
 
     def plan(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 2"]:
-        """Metres to the right and forward of the camera."""
+        """Return metres to the right and forward of the camera."""
         seen: Float[np.ndarray, "*n 2"] = points @ np.stack((self.right, self.forward), axis=1)
         return seen
 
@@ -79,7 +79,7 @@ class Sheet:
 
     @classmethod
     def around(cls, points: Float[np.ndarray, "n 2"]) -> Sheet:
-        """A sheet that shows all of these points with room around them."""
+        """Return a sheet that shows all of these points with room around them."""
         low, high = points.min(axis=0), points.max(axis=0)
         room = 0.08 * max(high - low)
         low, high = low - room, high + room
@@ -95,18 +95,25 @@ class Sheet:
         return self.low[0] + width / self.pixels_per_metre, self.low[1] + height / self.pixels_per_metre
 
     def pixels(self, plan: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
-        """Right is right, forward is up."""
+        """Return pixels of the sheet: right is right, forward is up."""
         right, forward = (plan - np.array(self.low)).T * self.pixels_per_metre
         return np.stack((right, self.size[1] - forward), axis=-1)
 
 
 def draw_birds_eye(scene: Scene, *, labels: bool = True) -> Image.Image:
-    """The scene's 3D boxes seen from above, with a grid in metres and what the camera has in view.
+    """Draw the scene's 3D boxes from above, with a grid in metres and the camera's field of view.
 
-    The camera is at the dark triangle and looks up the image. Boxes are seen along the direction that upright ones
-    call down, so that a tilted camera still gives a plan; an arrow leaves each box where its front is, if it has one.
-    Boxes that are not finite or have no extent are left out, and so are those much farther than most (the line below
-    says how many). Without a camera the default one is taken, which that line says too.
+    The camera is at the dark triangle and looks up the image. The direction of view is down as upright boxes define it,
+    so that a tilted camera still gives a plan; an arrow leaves each box at its front, if it has one. Boxes that are not
+    finite or have no extent are left out, and so are those much farther than most (the line below counts them). Without
+    a camera the default one is assumed, which that line states too.
+
+    Args:
+        scene: A scene with 3D boxes.
+        labels: Whether to write class names and distances.
+
+    Returns:
+        The drawing.
     """
     rows, boxes = drawable_cuboids(scene)
     near = not_far_off(distances(boxes))
@@ -131,13 +138,13 @@ def draw_birds_eye(scene: Scene, *, labels: bool = True) -> Image.Image:
 
 
 def not_far_off(metres: list[float]) -> list[int]:
-    """Which distances are not many times the middle one."""
+    """Return which distances are not many times the middle one."""
     limit = FARTHEST * float(np.median(metres)) if metres else 0.0
     return [i for i, distance in enumerate(metres) if distance <= limit]
 
 
 def draw_ground(sheet: Sheet, ground: Ground, camera: Camera, size: tuple[int, int]) -> Image.Image:
-    """An empty sheet: grid, the camera and the wedge that it sees; `size` (height, width) is that of its image."""
+    """Return an empty sheet: grid, the camera and its field of view; `size` (height, width) is that of its image."""
     image = Image.new("RGB", sheet.size, PAPER)
     edges = ground.plan(border_rays(camera, size))
     far = 2 * math.dist(sheet.low, sheet.high)
@@ -163,7 +170,7 @@ def draw_ground(sheet: Sheet, ground: Ground, camera: Camera, size: tuple[int, i
 
 
 def border_rays(camera: Camera, size: tuple[int, int]) -> Float[np.ndarray, "2 3"]:
-    """Directions at which the camera sees the left and right border of its image, half way up."""
+    """Return the directions of the left and right border of the image, half way up."""
     height, width = size
     pixels = torch.tensor([[0.0, height / 2], [width, height / 2]]).to(camera.matrix)
     rays = camera.unproject(pixels, torch.ones(2).to(pixels)).double().cpu().numpy()
@@ -171,13 +178,13 @@ def border_rays(camera: Camera, size: tuple[int, int]) -> Float[np.ndarray, "2 3
 
 
 def grid_step(metres: float) -> float:
-    """A round length of which about eight fit: 1, 2 or 5 times a power of ten."""
+    """Return a round length of which about eight fit: 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(metres / 8))
     return min((m * power for m in (1, 2, 5, 10)), key=lambda step: abs(math.log(metres / 8 / step)))
 
 
 def grid_lines(sheet: Sheet) -> Iterator[tuple[Float[np.ndarray, "2 2"], str]]:
-    """Lines in pixels, each with its metres: first those of equal right, then those of equal forward."""
+    """Yield lines in pixels, each with its metres: first those of equal right, then those of equal forward."""
     step = grid_step(max(sheet.size) / sheet.pixels_per_metre)
     (right, forward), (most_right, most_forward) = sheet.low, sheet.high
     for n in range(math.ceil(right / step), math.floor(most_right / step) + 1):
@@ -189,7 +196,7 @@ def grid_lines(sheet: Sheet) -> Iterator[tuple[Float[np.ndarray, "2 2"], str]]:
 def paint_footprint(
     layer: ImageDraw.ImageDraw, corners: Float[np.ndarray, "8 2"], color: Color, line: int, scale: int
 ) -> None:
-    """The outline of a box from above, filled."""
+    """Draw the outline of a box from above, filled."""
     faces = [strokes(corners[list(face)], scale) for face in FACES]
     for face in faces:
         layer.line([*face, face[0], face[1]], color, 2 * line, joint="curve")
@@ -200,7 +207,7 @@ def paint_footprint(
 def paint_arrow(
     layer: ImageDraw.ImageDraw, corners: Float[np.ndarray, "8 2"], color: Color, line: int, scale: int
 ) -> None:
-    """An arrow from the middle of a box out of its front."""
+    """Draw an arrow from the middle of a box out of its front."""
     middle, front, ahead = facing(corners)
     if math.dist(middle, front) > 1:
         across = np.array([-ahead[1], ahead[0]]) * 2.5 * line / scale
@@ -210,7 +217,7 @@ def paint_arrow(
 
 
 def facing(corners: Float[np.ndarray, "8 2"]) -> tuple[Float[np.ndarray, "2"], ...]:
-    """The middle of a box, the middle of its front, and the direction from one to the other."""
+    """Return the middle of a box, the middle of its front, and the direction from one to the other."""
     middle, front = corners.mean(axis=0), corners[list(FRONT)].mean(axis=0)
     return middle, front, (front - middle) / max(math.dist(middle, front), 1e-6)
 
@@ -218,7 +225,7 @@ def facing(corners: Float[np.ndarray, "8 2"]) -> tuple[Float[np.ndarray, "2"], .
 def footprint_tags(
     scene: Scene, sheet: Sheet, plans: Float[np.ndarray, "N 8 2"], shown: list[int], arrow: int
 ) -> Iterator[Tag]:
-    """Label and distance of each box that is `shown`, beside the arrow that reaches so many pixels out of its front."""
+    """Yield class name and distance of each `shown` box, beside the arrow, which is so many pixels long."""
     rows, boxes = drawable_cuboids(scene)
     names, colors, far, fronts = scene.names(), object_colors(scene), distances(boxes), has_front(scene)
     for plan, i in zip(plans, shown, strict=True):
@@ -232,14 +239,14 @@ def footprint_tags(
 
 
 def footer(sheet: Sheet, left_out: int, assumed: bool) -> str:
-    """What the reader must know of the sheet."""
+    """Return the notes on the sheet."""
     step = grid_step(max(sheet.size) / sheet.pixels_per_metre)
     away = f"{left_out} much farther, not shown" if left_out else ""
     return " · ".join(filter(None, ("from above", f"grid {step:g} m", away, ASSUMED if assumed else "")))
 
 
 def with_footer(image: Image.Image, text: str) -> Image.Image:
-    """The image with a line of text below it."""
+    """Return the image with a line of text below it."""
     size = Style.of(image).text
     whole = Image.new("RGB", (image.width, image.height + 2 * size), PAPER)
     whole.paste(image)

@@ -8,7 +8,7 @@ from scenekit.structures.boxes3d import Boxes3D
 
 
 def drawable_cuboids(scene: Scene) -> tuple[list[int], Boxes3D]:
-    """Rows of the objects that have a 3D box, and these boxes.
+    """Return rows of the objects that have a 3D box, and these boxes.
 
     Boxes that cannot be (not finite, a side of 0 or less, no rotation; see `Boxes3D.valid`) are left out.
     """
@@ -18,22 +18,22 @@ def drawable_cuboids(scene: Scene) -> tuple[list[int], Boxes3D]:
 
 
 def has_front(scene: Scene) -> list[bool]:
-    """Of each object, whether its class has a front: a ball has none, nor has what looks the same turned half round."""
+    """Return for each object whether its class has a front; symmetric shapes have none."""
     return [scene.vocabulary.symmetry.get(name, 1) == 1 for name in scene.names()]
 
 
 def distances(boxes: Boxes3D) -> list[float]:
-    """Metres from the camera to the middle of each box."""
+    """Return metres from the camera to the middle of each box."""
     metres: list[float] = boxes.center.norm(dim=1).tolist()
     return metres
 
 
 def metres_text(distance: float, assumed: bool) -> str:
-    """`2.4 m`; with a tilde where the camera is assumed."""
+    """Format a distance as `2.4 m`; with a tilde where the camera is assumed."""
     return f"{'~' if assumed else ''}{distance:.1f} m"
 
 
 def cuboid_text(name: str, boxes: Boxes3D, index: int, assumed: bool) -> str:
-    """`chair 0.93 · 2.4 m`: label, score of the box where it has one, and distance."""
+    """Format class name, score of the box where it has one, and distance as `chair 0.93 · 2.4 m`."""
     score = "" if boxes.scores is None else f" {boxes.scores[index].item():.2f}"
     return f"{name}{score} · {metres_text(distances(boxes)[index], assumed)}"

@@ -29,11 +29,19 @@ FRONT_OPACITY, HIDDEN_OPACITY = 85, 150
 
 
 def draw_boxes3d(image: Image.Image, scene: Scene, *, labels: bool = True) -> Image.Image:
-    """The 3D boxes as frames, the near ones over the far ones, with label, score of the box and distance in metres.
+    """Draw 3D boxes as frames, the near ones over the far ones, with class name, score and distance in metres.
 
-    The front of each that has one is filled (see `Vocabulary.symmetry`); edges on its far side are thin. What is behind
-    the camera is cut off. Boxes that are not finite or have no extent are left out. Without a camera the default one is
-    taken, and the image says so.
+    The front of each that has one is filled (see `Vocabulary.symmetry`); edges on its far side are thin. Parts behind
+    the camera are cut off. Boxes that are not finite or have no extent are left out. Without a camera the default one
+    is assumed, and the image states it.
+
+    Args:
+        image: The image; it may be a multiple of the size of the scene.
+        scene: A scene with 3D boxes.
+        labels: Whether to write class names, scores and distances.
+
+    Returns:
+        A new image of the same size.
     """
     view = View.of(image, scene)
     rows, boxes = drawable_cuboids(scene)
@@ -57,7 +65,7 @@ def draw_boxes3d(image: Image.Image, scene: Scene, *, labels: bool = True) -> Im
 def paint_edges(
     layer: ImageDraw.ImageDraw, view: View, corners: Float[np.ndarray, "8 3"], color: Color, line: int, scale: int
 ) -> None:
-    """The edges of one box: the far side thin, then the near side with a dark rim."""
+    """Draw the edges of one box: the far side thin, then the near side with a dark rim."""
     near = near_side(corners)
     for edge in sorted(EDGES, key=near.__contains__):
         if len(ends := view.clipped(corners[list(edge)])):
@@ -69,14 +77,14 @@ def paint_edges(
 
 
 def near_side(corners: Float[np.ndarray, "8 3"]) -> set[tuple[int, int]]:
-    """The edges of those faces whose outside the camera sees; all of them, where it stands in the box."""
+    """Return the edges of those faces whose outside the camera sees; all of them, where it stands in the box."""
     middle = corners.mean(axis=0)
     faces = [set(face) for face in FACES if (at := corners[list(face)].mean(axis=0)) @ (at - middle) < 0]
     return {edge for edge in EDGES if not faces or any(set(edge) <= face for face in faces)}
 
 
 def cuboid_tags(view: View, scene: Scene) -> Iterator[Tag]:
-    """What is written at each box that is in view, the nearest first."""
+    """Yield the text at each box in view, the nearest first."""
     rows, boxes = drawable_cuboids(scene)
     names, colors, far = scene.names(), object_colors(scene), distances(boxes)
     for i in sorted(range(len(rows)), key=lambda i: far[i]):
@@ -86,7 +94,7 @@ def cuboid_tags(view: View, scene: Scene) -> Iterator[Tag]:
 
 
 def rect_in_view(view: View, corners: Float[np.ndarray, "8 3"]) -> Rect | None:
-    """The rectangle around what is seen of a box; None where that is nothing."""
+    """Return the rectangle around the visible part of a box; None where there is none."""
     parts = [view.clipped(corners[list(face)]) for face in FACES]
     pixels = np.concatenate(parts)
     if not len(pixels):
@@ -98,5 +106,5 @@ def rect_in_view(view: View, corners: Float[np.ndarray, "8 3"]) -> Rect | None:
 
 
 def strokes(pixels: Float[np.ndarray, "n 2"], scale: int) -> list[tuple[float, float]]:
-    """Points as Pillow takes them on a layer `scale` times as large: whole numbers are the middles of its pixels."""
+    """Return points for Pillow on a layer `scale` times as large, where whole numbers are the middles of pixels."""
     return [(float(x), float(y)) for x, y in pixels * scale - 0.5]

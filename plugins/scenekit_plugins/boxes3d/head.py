@@ -83,7 +83,7 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
             return cubes.boxes(scores.sqrt())
 
     def prepare_evaluator(self, evaluator: Evaluator) -> Evaluator:
-        """It measures by KITTI's protocol too, where the options ask for it."""
+        """Return an evaluator that uses KITTI's protocol too, where the options ask for it."""
         if self.config.kitti is None or not isinstance(evaluator, Boxes3DEvaluator):
             return evaluator
         return Boxes3DEvaluator(self.vocabulary, kitti=self.config.kitti)
@@ -93,7 +93,7 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
 
 
 def in_full(numbers: Numbers) -> torch.autocast:
-    """Disable autocast: half precision resolves pixels to one in 256, which is too coarse for geometry.
+    """Hold autocast off: half precision resolves pixels to one in 256, which is too coarse for geometry.
 
     Args:
         numbers: Predicted numbers, for their device.

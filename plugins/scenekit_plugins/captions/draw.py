@@ -12,14 +12,14 @@ from scenekit.visualization.palette import BLACK, label_color
 from scenekit.visualization.text_labels import Rect, Tag, draw_tags
 
 SHOWN = 12
-"""So many phrases, best first, can be told apart in one image."""
+"""So many phrases, best first, can be distinguished in one image."""
 
 LONGEST = 48
 """Characters of a text that are written out."""
 
 
 def draw_captions(image: Image.Image, scene: Scene) -> Image.Image:
-    """The best described regions, each a box with its text; a score stands behind texts of predictions.
+    """Draw the best described regions, each a box with its text, and a score for predictions.
 
     These are the phrases; of a scene without any, the objects that have descriptions.
     """
@@ -40,14 +40,14 @@ def draw_captions(image: Image.Image, scene: Scene) -> Image.Image:
 
 
 def described_regions(scene: Scene) -> tuple[Objects, Captions]:
-    """Phrases with their descriptions; without these, objects with theirs."""
+    """Return phrases with their descriptions; without these, objects with theirs."""
     if PHRASE_CAPTIONS in scene:
         return scene.regions(PHRASES), scene[PHRASE_CAPTIONS]
     return scene.regions(OBJECTS), scene[CAPTIONS]
 
 
 def region_texts(regions: Objects, captions: Captions) -> dict[int, str]:
-    """What is written at each region by its row, best first: the first of its texts, and the region's score."""
+    """Return the text at each region by its row, best first: the first of its texts, and the region's score."""
     rows = [row for row, texts in enumerate(captions.texts) if texts and texts[0] and _has_area(regions, row)]
     if regions.scores is None:
         return {row: _shortened(captions.texts[row][0]) for row in rows[:SHOWN]}
@@ -66,7 +66,7 @@ def _has_area(regions: Objects, row: int) -> bool:
 
 
 def _rect(image: Image.Image, scene: Scene, regions: Objects, row: int) -> Rect:
-    """A region's box in pixels of the image, cut off at its border."""
+    """Return a region's box in pixels of the image, clipped to it."""
     (sx, sy), (x0, y0, x1, y1) = scale_of(image, scene), regions.boxes[row].tolist()
     right, bottom = image.width - 1.0, image.height - 1.0
     x, y = min(max(x0 * sx, 0.0), right), min(max(y0 * sy, 0.0), bottom)

@@ -17,14 +17,22 @@ from scenekit.visualization.draw import object_colors
 from scenekit.visualization.palette import BLACK, WHITE
 
 
-def draw_keypoints(picture: Image.Image, scene: Scene) -> Image.Image:
-    """Skeletons: limbs in the object's color, visible points filled with white, hidden ones with black."""
-    colors, scale = object_colors(scene), scale_of(picture, scene)
+def draw_keypoints(image: Image.Image, scene: Scene) -> Image.Image:
+    """Draw skeletons: limbs in the object's color, visible points filled with white, hidden ones with black.
+
+    Args:
+        image: The image; it may be a multiple of the size of the scene.
+        scene: A scene with keypoints.
+
+    Returns:
+        A new image of the same size.
+    """
+    colors, scale = object_colors(scene), scale_of(image, scene)
     keypoints = scene[KEYPOINTS]
     xy = keypoints.xy.detach().cpu().double().numpy() * scale
     seen = np.where(np.isfinite(xy).all(axis=-1), keypoints.visibility.cpu().numpy(), ABSENT)
     skeletons = [scene.vocabulary.skeletons.get(name) for name in scene.names()]
-    width = Style.of(picture).line
+    width = Style.of(image).line
 
     def paint(layer: ImageDraw.ImageDraw, zoom: int) -> None:
         for row in scene.rows_with(KEYPOINTS).nonzero()[:, 0].tolist():
@@ -36,11 +44,11 @@ def draw_keypoints(picture: Image.Image, scene: Scene) -> Image.Image:
                     inside = WHITE if visibility == VISIBLE else BLACK
                     layer.circle((x, y), zoom * 1.7 * width, inside, outline=colors[row], width=zoom * width)
 
-    return draw_smooth(picture, paint) if len(keypoints) else picture.copy()
+    return draw_smooth(image, paint) if len(keypoints) else image.copy()
 
 
 def limbs(skeleton: Skeleton | None, seen: Int[np.ndarray, " K"]) -> Iterator[tuple[int, int]]:
-    """Pairs of points to join: the edges of a skeleton both of whose ends are there."""
+    """Yield pairs of points to join: the edges of a skeleton both of whose ends are present."""
     if skeleton is None:
         return
     for edge in skeleton.edges:

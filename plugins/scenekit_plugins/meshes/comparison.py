@@ -31,7 +31,9 @@ def compare_meshes(
     thresholds: Sequence[float] = THRESHOLDS,
     generator: torch.Generator | None = None,
 ) -> dict[str, Float[Tensor, " N"]]:
-    """The metrics of `scenekit.metrics.meshes.average_precision`, by name, of each pair; `gt` may be one mesh for all.
+    """Compute the metrics of `scenekit.metrics.meshes.average_precision`, by name, of each pair.
+
+    `gt` may be one mesh for all.
 
     `scale` is "gt-10" (both meshes by what makes the longest edge of the true bounding box 10), a factor for both, or
     one each for pred and gt. Raises InputError for meshes without a surface, see `has_surface`.
@@ -51,7 +53,7 @@ def compare_meshes(
 
 
 def surfaces(meshes: Meshes, samples: int, queries: int | None, generator: torch.Generator | None) -> list[Surface]:
-    """Points on each mesh, of which `queries` (all, if None) are looked up on other ones."""
+    """Return points on each mesh, of which `queries` (all, if None) are looked up on other ones."""
     if len(meshes) == 0:
         return []
     points, normals = sample_points_from_meshes(meshes, samples, return_normals=True, generator=generator)
@@ -60,19 +62,19 @@ def surfaces(meshes: Meshes, samples: int, queries: int | None, generator: torch
 
 
 def has_surface(meshes: Meshes) -> Bool[Tensor, " N"]:
-    """Which meshes have faces, finite vertices, and an extent."""
+    """Return which meshes have faces, finite vertices, and an extent."""
     edges = longest_edges(meshes)
     return (meshes.num_faces_per_mesh() > 0) & edges.isfinite() & (edges > 0)
 
 
 def longest_edges(meshes: Meshes) -> Float[Tensor, " N"]:
-    """Of the bounding boxes along the axes."""
+    """Return the longest edges of the bounding boxes along the axes."""
     low, high = meshes.get_bounding_boxes().unbind(dim=-1)
     return (high - low).amax(dim=1)
 
 
 def middle_depths(meshes: Meshes) -> Float[Tensor, " N"]:
-    """The middle between the least and the greatest depth of each mesh."""
+    """Return the middle between the least and the greatest depth of each mesh."""
     return meshes.get_bounding_boxes()[:, 2].mean(dim=-1)
 
 

@@ -39,10 +39,19 @@ class Surface:
 
 
 def draw_meshes(image: Image.Image, scene: Scene, *, labels: bool = True, wireframe: bool = False) -> Image.Image:
-    """The meshes, shaded in the colors of their objects, or as `wireframe`; what lies behind others is hidden.
+    """Draw meshes, shaded in the colors of their objects; hidden parts are not drawn.
 
     Faces behind the camera are cut off, and those with vertices that are not finite left out. Without a camera the
-    default one is taken, and the image says so.
+    default one is assumed, and the image states it.
+
+    Args:
+        image: The image; it may be a multiple of the size of the scene.
+        scene: A scene with meshes.
+        labels: Whether to write class names.
+        wireframe: Whether to draw edges instead of faces.
+
+    Returns:
+        A new image of the same size.
     """
     view = View.of(image, scene)
     surface = surface_of(scene, view)
@@ -56,7 +65,7 @@ def draw_meshes(image: Image.Image, scene: Scene, *, labels: bool = True, wirefr
 
 
 def surface_of(scene: Scene, view: View) -> Surface:
-    """All faces before the camera, in pixels of the image."""
+    """Return all faces before the camera, in pixels of the image."""
     triangles, rows = triangles_of(scene)
     parts, source = clip_near(triangles, NEAR)
     pixels = view.homogeneous(parts)
@@ -66,7 +75,7 @@ def surface_of(scene: Scene, view: View) -> Surface:
 
 
 def triangles_of(scene: Scene) -> tuple[Float[np.ndarray, "F 3 3"], Int[np.ndarray, " F"]]:
-    """The corners of every face in metres, in the camera frame, and its object; finite ones only."""
+    """Return the corners of every face in metres, in the camera frame, and its object; finite ones only."""
     meshes = scene[MESHES]
     owners = np.repeat(np.arange(len(meshes)), np.diff(meshes.faces_offset.cpu().numpy()))
     first = meshes.verts_offset.cpu().numpy()[owners]
@@ -77,7 +86,7 @@ def triangles_of(scene: Scene) -> tuple[Float[np.ndarray, "F 3 3"], Int[np.ndarr
 
 
 def lit(triangles: Float[np.ndarray, "F 3 3"]) -> Float[np.ndarray, " F"]:
-    """How bright each face is: Lambert's cosine of the side that the camera sees."""
+    """Return the brightness of each face: Lambert's cosine of the side that the camera sees."""
     normal = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     away = (normal * triangles.mean(axis=1)).sum(axis=1) > 0
     length = np.linalg.norm(normal, axis=1)
@@ -89,7 +98,7 @@ def lit(triangles: Float[np.ndarray, "F 3 3"]) -> Float[np.ndarray, " F"]:
 def shaded(
     faces: Int[np.ndarray, "h w"], rows: Int[np.ndarray, "h w"], surface: Surface, scene: Scene
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """The color of what is seen at each pixel; black where nothing is."""
+    """Return the color of the visible face at each pixel; black where there is none."""
     colors = np.array([*object_colors(scene), (0, 0, 0)], dtype=float)
     light = np.append(surface.light, 0.0)
     pixels: UInt8[np.ndarray, "h w 3"] = (colors[rows] * light[faces][..., None]).clip(0, 255).astype(np.uint8)
@@ -97,7 +106,7 @@ def shaded(
 
 
 def wires(faces: Int[np.ndarray, "h w"], surface: Surface, line: int) -> Float[np.ndarray, "h w"]:
-    """Opacity of a wireframe: full on the edges of the faces that are seen, little between them."""
+    """Return the opacity of a wireframe: full on the edges of the visible faces, little between them."""
     y, x = np.nonzero(faces >= 0)
     corners = surface.corners[faces[y, x], :, :2]
     opacity = np.zeros(faces.shape)
@@ -110,14 +119,14 @@ def wires(faces: Int[np.ndarray, "h w"], surface: Surface, line: int) -> Float[n
 def distance_to_line(
     points: Float[np.ndarray, "P 2"], a: Float[np.ndarray, "P 2"], b: Float[np.ndarray, "P 2"]
 ) -> Float[np.ndarray, " P"]:
-    """From each point to the line through its a and b, in pixels."""
+    """Return the distance from each point to the line through its a and b, in pixels."""
     (ux, uy), (px, py) = (b - a).T, (points - a).T
     distance: Float[np.ndarray, " P"] = np.abs(ux * py - uy * px) / np.maximum(np.hypot(ux, uy), 1e-9)
     return distance
 
 
 def mesh_tags(scene: Scene, rows: Int[np.ndarray, "h w"]) -> Iterator[Tag]:
-    """The name of each object on the roomiest part of what is seen of it."""
+    """Yield the name of each object on the roomiest part of its visible surface."""
     colors, texts = object_colors(scene), object_texts(scene)
     for row in np.unique(rows[rows >= 0]).tolist():
         spot = roomiest_spot(rows == row, (1.0, 1.0))
@@ -125,5 +134,5 @@ def mesh_tags(scene: Scene, rows: Int[np.ndarray, "h w"]) -> Iterator[Tag]:
 
 
 def as_alpha(opacity: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
-    """0 to 1 as 0 to 255."""
+    """Convert 0 to 1 to 0 to 255."""
     return (opacity * 255).round().astype(np.uint8)

@@ -63,7 +63,7 @@ def grids_in_frustums(
 
 
 def solid(probabilities: Float[Tensor, "N S S S"], threshold: float) -> Bool[Tensor, "N S S S"]:
-    """Threshold occupancy grids.
+    """Convert occupancy grids to solid cells by a threshold.
 
     In a grid without solid cells, those at least half as likely as its best one are solid.
 

@@ -15,7 +15,7 @@ MOST_PIXELS = 2_000_000
 
 
 def visible_faces(triangles: Float[np.ndarray, "F 3 3"], size: tuple[int, int]) -> Int[np.ndarray, "h w"]:
-    """The face that is seen at the middle of each pixel, -1 where there is none; `size` is (height, width).
+    """Return the visible face at the middle of each pixel, -1 where there is none; `size` is (height, width).
 
     Corners are (x, y, 1 / depth): pixels, and the nearer the larger. Inverse depth is linear over the image. Both
     sides of a face are seen; faces of no area are not.
@@ -36,7 +36,7 @@ def visible_faces(triangles: Float[np.ndarray, "F 3 3"], size: tuple[int, int]) 
 
 
 def spans(triangles: Float[np.ndarray, "F 3 3"], size: tuple[int, int]) -> Iterator[tuple[Int[np.ndarray, " S"], ...]]:
-    """(face, row, first column, column behind the last) of the pixels whose middle is in a face, in parts."""
+    """Return (face, row, first column, column behind the last) of the pixels whose middle is in a face, in parts."""
     height, width = size
     y = triangles[:, :, 1]
     first = np.ceil(y.min(axis=1) - 0.5).clip(0, height).astype(int)
@@ -54,7 +54,7 @@ def spans(triangles: Float[np.ndarray, "F 3 3"], size: tuple[int, int]) -> Itera
 def crossings(
     triangles: Float[np.ndarray, "S 3 3"], y: Float[np.ndarray, " S"]
 ) -> tuple[Float[np.ndarray, " S"], Float[np.ndarray, " S"]]:
-    """Where horizontal lines enter and leave triangles that they cross: the columns."""
+    """Return the columns where horizontal lines enter and leave triangles that they cross."""
     low, high = np.full(len(y), np.inf), np.full(len(y), -np.inf)
     for i in range(3):
         (xa, ya), (xb, yb) = triangles[:, i, :2].T, triangles[:, i - 1, :2].T
@@ -65,7 +65,7 @@ def crossings(
 
 
 def inverse_depth_planes(triangles: Float[np.ndarray, "F 3 3"]) -> Float[np.ndarray, "F 3"]:
-    """a, b, c of each face with inverse depth = a x + b y + c; 0 for faces that are seen from the edge."""
+    """Return a, b, c of each face with inverse depth = a x + b y + c; 0 for faces seen from the edge."""
     normal = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     flat = normal[:, 2] != 0
     slope = -normal[:, :2] / np.where(flat, normal[:, 2], 1.0)[:, None] * flat[:, None]
@@ -75,14 +75,14 @@ def inverse_depth_planes(triangles: Float[np.ndarray, "F 3 3"]) -> Float[np.ndar
 
 
 def parts(sizes: Int[np.ndarray, " n"]) -> Iterator[Int[np.ndarray, " m"]]:
-    """Numbers of entries in runs whose sizes sum up to about MOST_PIXELS."""
+    """Return numbers of entries in runs whose sizes sum up to about MOST_PIXELS."""
     run = sizes.cumsum() // MOST_PIXELS
     if len(run):
         yield from np.split(np.arange(len(run)), np.flatnonzero(np.diff(run)) + 1)
 
 
 def within_runs(counts: Int[np.ndarray, " n"]) -> Int[np.ndarray, " P"]:
-    """0, 1, ... counts[0] - 1, 0, 1, ... counts[1] - 1, ..."""
+    """Return 0, 1, ... counts[0] - 1, 0, 1, ... counts[1] - 1, ..."""
     ends = counts.cumsum()
     total = int(ends[-1]) if len(ends) else 0
     places: Int[np.ndarray, " P"] = np.arange(total) - np.repeat(ends - counts, counts)
@@ -92,7 +92,7 @@ def within_runs(counts: Int[np.ndarray, " n"]) -> Int[np.ndarray, " P"]:
 def clip_near(
     triangles: Float[np.ndarray, "F 3 3"], near: float
 ) -> tuple[Float[np.ndarray, "G 3 3"], Int[np.ndarray, " G"]]:
-    """The parts of faces at depth z >= `near`, as triangles, and the number of the face that each is a part of."""
+    """Return the parts of faces at depth z >= `near`, as triangles, and the number of the face of each part."""
     before = triangles[:, :, 2] >= near
     count = before.sum(axis=1)
     whole, one, two = (np.flatnonzero(count == n) for n in (3, 1, 2))
@@ -105,13 +105,13 @@ def clip_near(
 
 
 def turned(triangles: Float[np.ndarray, "F 3 3"], first: Int[np.ndarray, " F"]) -> tuple[Float[np.ndarray, "F 3"], ...]:
-    """The corners of each face in their order, from the `first` on."""
+    """Return the corners of each face in their order, from the `first` on."""
     rows = np.arange(len(triangles))
     return tuple(triangles[rows, (first + step) % 3] for step in range(3))
 
 
 def on_plane(a: Float[np.ndarray, "F 3"], b: Float[np.ndarray, "F 3"], near: float) -> Float[np.ndarray, "F 3"]:
-    """Where the lines from a to b cross depth `near`."""
+    """Return where the lines from a to b cross depth `near`."""
     share = (near - a[:, 2]) / (b[:, 2] - a[:, 2])
     crossing: Float[np.ndarray, "F 3"] = a + share[:, None] * (b - a)
     return crossing

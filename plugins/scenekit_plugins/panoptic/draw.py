@@ -13,22 +13,31 @@ from scenekit.visualization.palette import Color, label_color, object_color
 from scenekit.visualization.text_labels import Tag, draw_tags
 
 
-def draw_panoptic(picture: Image.Image, scene: Scene, *, labels: bool = True) -> Image.Image:
-    """Every segment tinted, objects in their own color and stuff in that of its label, with names."""
+def draw_panoptic(image: Image.Image, scene: Scene, *, labels: bool = True) -> Image.Image:
+    """Draw every segment tinted, objects in their own color and stuff in that of its label, with names.
+
+    Args:
+        image: The image; it may be a multiple of the size of the scene.
+        scene: A scene with panoptic segments.
+        labels: Whether to write class names.
+
+    Returns:
+        A new image of the same size.
+    """
     panoptic = scene[PANOPTIC]
     ids = panoptic.ids.cpu().numpy()
     colors = segment_colors(scene, panoptic)
-    drawn = paint_map(picture, enlarge_map(ids, picture.size), colors, MAP_OPACITY)
+    drawn = paint_map(image, enlarge_map(ids, image.size), colors, MAP_OPACITY)
     names = {segment.id: scene.vocabulary.labels[segment.label] for segment in panoptic.segments}
     segments = ((value, ids == value) for value in names)
     tags = [
-        Tag(names[value], colors[value], around(spot), spot) for value, spot in named_regions(picture, scene, segments)
+        Tag(names[value], colors[value], around(spot), spot) for value, spot in named_regions(image, scene, segments)
     ]
     return draw_tags(drawn, tags) if labels else drawn
 
 
 def segment_colors(scene: Scene, panoptic: Panoptic) -> dict[int, Color]:
-    """The color of each segment by its id: that of the object it stands for, or of its label."""
+    """Return the color of each segment by its id: that of its object, or of its label."""
     of_objects = object_colors(scene)
 
     def color(segment: Segment) -> Color:

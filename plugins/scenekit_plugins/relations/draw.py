@@ -23,7 +23,7 @@ Point = tuple[float, float]
 
 
 def draw_relations(image: Image.Image, scene: Scene) -> Image.Image:
-    """The likely relations with the best scores, one for each two objects, over the objects' boxes."""
+    """Draw the likely relations with the best scores, one for each two objects, over the objects' boxes."""
     rects, colors, line = object_rects(image, scene), object_colors(scene), Style.of(image).line
     drawn = draw_boxes(image, scene, labels=False)
     arrows = [
@@ -45,7 +45,7 @@ def draw_relations(image: Image.Image, scene: Scene) -> Image.Image:
 
 
 def _shown(relations: Relations) -> list[tuple[int, int, int, int]]:
-    """(row, subject, object, predicate) of what is worth an arrow, the best first."""
+    """Return (row, subject, object, predicate) of the relations with an arrow, the best first."""
     columns = (relations.subject.tolist(), relations.object.tolist(), relations.predicate.tolist())
     shown: dict[frozenset[int], tuple[int, int, int, int]] = {}
     for row in likely(relations).nonzero()[:, 0].tolist():
@@ -55,14 +55,14 @@ def _shown(relations: Relations) -> list[tuple[int, int, int, int]]:
 
 
 def likely(relations: Relations) -> Bool[Tensor, " R"]:
-    """Which relations rather hold than not; all, where nothing is said of probabilities."""
+    """Return which relations are more likely than not; all, where there are no probabilities."""
     if relations.probabilities is None:
         return relations.subject >= 0
     return relations.probabilities.sum(dim=1) > 0.5
 
 
 def _between(subject: Rect, target: Rect) -> tuple[Point, Point]:
-    """The middle parts of the line from one middle to the other."""
+    """Return the middle parts of the line from one middle to the other."""
     (ax, ay), (bx, by) = _middle(subject), _middle(target)
     return (ax + 0.15 * (bx - ax), ay + 0.15 * (by - ay)), (ax + 0.85 * (bx - ax), ay + 0.85 * (by - ay))
 
@@ -83,7 +83,7 @@ def _zoomed(point: Point, zoom: int) -> Point:
 def _paint_arrow(
     layer: ImageDraw.ImageDraw, start: Point, end: Point, width: int, head: int, color: tuple[int, ...]
 ) -> None:
-    """A line with a point of `head` pixels at its end."""
+    """Draw a line with a point of `head` pixels at its end."""
     layer.line([*start, *end], fill=color, width=width)
     angle = math.atan2(end[1] - start[1], end[0] - start[0])
     wings = [(end[0] - head * math.cos(angle + turn), end[1] - head * math.sin(angle + turn)) for turn in (-0.4, 0.4)]

@@ -28,7 +28,7 @@ def dense_captions(
     strict: output.StrictOption = False,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Dense-captioning mAP by DenseCap's protocol; CIDEr-D, BLEU and ROUGE beside it.
+    """Compute dense-captioning mAP by DenseCap's protocol; CIDEr-D, BLEU and ROUGE beside it.
 
     GT.json: {"images": [{"id", "boxes", "captions"}]}. Boxes are xyxy pixels,
     half-open; captions are one text, or a list of texts, per box.

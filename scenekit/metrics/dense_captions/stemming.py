@@ -98,15 +98,15 @@ def _shape(word: str) -> str:
 
 
 def _measure(word: str) -> int:
-    """m of the paper."""
+    """Return m of the paper."""
     return _shape(word).count("vc")
 
 
 def _doubled(word: str) -> bool:
-    """*d of the paper."""
+    """Return *d of the paper."""
     return len(word) > 1 and word[-1] == word[-2] and _shape(word).endswith("cc")
 
 
 def _short_end(word: str) -> bool:
-    """*o of the paper."""
+    """Return *o of the paper."""
     return _shape(word).endswith("cvc") and word[-1] not in "wxy"

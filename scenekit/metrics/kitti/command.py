@@ -14,7 +14,7 @@ def kitti(
     prediction: Annotated[Path, typer.Argument(metavar="PRED_DIR", help="Folder of files of the same names.")],
     as_json: output.JsonOption = False,
 ) -> None:
-    """KITTI's average precision: 2D boxes, orientation (AOS), seen from above (BEV) and 3D, in percent.
+    """Compute KITTI's average precision: 2D boxes, orientation (AOS), from above (BEV) and 3D, in percent.
 
     Both folders hold text files as KITTI's label_2 does: class, truncated,
     occluded, alpha, left, top, right, bottom, height, width, length, x, y, z,

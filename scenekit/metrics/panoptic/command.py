@@ -21,7 +21,7 @@ def panoptic(
     ] = False,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Panoptic quality (PQ, SQ, RQ) by the official protocol."""
+    """Compute panoptic quality (PQ, SQ, RQ) by the official protocol."""
     from scenekit.metrics.panoptic import score_panoptic_files
 
     scores = score_panoptic_files(

@@ -19,7 +19,7 @@ def semantic(
     ignore_label: Annotated[int, typer.Option(metavar="LABEL", help="The label of pixels that do not count.")] = 255,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Mean IoU of label maps, one confusion matrix over all images.
+    """Compute mean IoU of label maps, one confusion matrix over all images.
 
     A pixel of a PNG file holds its label: 8 or 16 bits in one channel, or the
     index of a palette. Labels count from 0. Classes that no ground truth shows

@@ -24,7 +24,7 @@ class ExampleData:
         return self.length
 
     def __getitem__(self, index: int) -> sk.Sample:
-        """One image with its ground truth; the same each time. Augmentation is the business of training."""
+        """Return one image with its ground truth, equal each time; training augments it."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         number = self.first + index
@@ -42,5 +42,5 @@ class ExampleData:
 
 @sk.hookimpl
 def scenekit_datasets() -> Iterator[sk.DatasetSpec]:
-    """Hands the data set over to scenekit, which finds this function by the entry point in pyproject.toml."""
+    """Register the data set; the entry point in pyproject.toml names this module."""
     yield sk.DatasetSpec(name="example", summary="colored rectangles", build=ExampleData, splits=("train", "val"))

@@ -18,7 +18,7 @@ EXAMPLE: sk.Key[list[Tensor | None], Tensor] = sk.Key(
 
 
 class ExampleConfig(sk.Config):
-    """What a recipe may set under `model.tasks.example`."""
+    """Options that a recipe sets under `model.tasks.example`."""
 
     hidden: int = Field(default=128, ge=1)
 
@@ -31,24 +31,24 @@ class ExampleHead(sk.Head[Tensor, Tensor]):
         self.net = nn.Sequential(nn.Linear(core.channels, config.hidden), nn.ReLU(), nn.Linear(config.hidden, 1))
 
     def forward(self, board: sk.Board) -> Tensor:
-        """The network only: logits [B], one for each image."""
+        """Run the network: logits [B], one for each image."""
         logits: Tensor = self.net(board[sk.FEATURES].maps[-1].mean((2, 3)))
         return logits[:, 0]
 
     def loss(self, raw: Tensor, board: sk.Board, targets: sk.Targets) -> dict[str, Tensor]:
-        """Losses by name; ground truth of the image is a list with None where `targets.valid[EXAMPLE]` is False."""
+        """Compute losses by name; ground truth is a list with None where `targets.valid[EXAMPLE]` is False."""
         rows = targets.valid[EXAMPLE].nonzero()[:, 0]
-        truth = raw.new_tensor([float(value) for value in targets[EXAMPLE] if value is not None])
-        return {"value": sk.safe_mean(F.binary_cross_entropy_with_logits(raw[rows], truth, reduction="none"))}
+        target = raw.new_tensor([float(value) for value in targets[EXAMPLE] if value is not None])
+        return {"value": sk.safe_mean(F.binary_cross_entropy_with_logits(raw[rows], target, reduction="none"))}
 
     def decode(self, raw: Tensor, board: sk.Board) -> Tensor:
-        """What goes on the board, and from there into the scene: numbers [B]."""
+        """Return what is written to the board, and from there to the scene: numbers [B]."""
         return raw.sigmoid()
 
 
 @sk.hookimpl
 def scenekit_tasks() -> Iterator[sk.TaskSpec]:
-    """Hands the task over to scenekit, which finds this function by the entry point in pyproject.toml."""
+    """Register the task; the entry point in pyproject.toml names this module."""
     yield sk.TaskSpec(
         name="example",
         summary="a number from 0 to 1 for each image",

@@ -20,16 +20,16 @@ class Example:
     def __init__(self, vocabulary: "sk.Vocabulary") -> None:
         self.objects, self.detected = 0, 0
 
-    def update(self, truth: "sk.Sample", prediction: "sk.Scene") -> None:
+    def update(self, sample: "sk.Sample", prediction: "sk.Scene") -> None:
         """Add one image: the sample with its ground truth, and the prediction, both in original pixels."""
-        self.add(truth.scene, prediction)
+        self.add(sample.scene, prediction)
 
-    def add(self, truth: "sk.Scene", prediction: "sk.Scene") -> None:
+    def add(self, target: "sk.Scene", prediction: "sk.Scene") -> None:
         """Add one image by its scenes. Class names are compared, as files may count them differently."""
         from torchvision.ops import box_iou
 
-        objects = truth.objects[~truth.objects.crowd & ~truth.objects.ignore]
-        names = [truth.vocabulary.things[label] for label in objects.labels.tolist()]
+        objects = target.objects[~target.objects.crowd & ~target.objects.ignore]
+        names = [target.vocabulary.things[label] for label in objects.labels.tolist()]
         detected = prediction.names()
         overlaps = box_iou(objects.boxes, prediction.objects.boxes)
         for name, row in zip(names, overlaps.tolist(), strict=True):
@@ -42,20 +42,20 @@ class Example:
         self.detected += other.detected
 
     def result(self) -> Mapping[str, float]:
-        """Fractions by name; NaN where there was nothing to measure."""
+        """Return fractions by name; NaN where there was nothing to measure."""
         return {"recall": self.detected / self.objects if self.objects else float("nan")}
 
 
 def example(
-    truth: Annotated[Path, typer.Argument(metavar="FOLDER", help="Scenes with ground truth, JSON files.")],
+    ground_truth: Annotated[Path, typer.Argument(metavar="FOLDER", help="Scenes with ground truth, JSON files.")],
     predictions: Annotated[Path, typer.Argument(metavar="FOLDER", help="Predicted scenes under the same names.")],
 ) -> None:
     """Print the share of objects that a detection of their class overlaps."""
     import scenekit as sk  # not at the top: commands that are not run must not load torch
 
-    files = sorted(truth.glob("*.json"))
+    files = sorted(ground_truth.glob("*.json"))
     if not files:
-        raise sk.InputError(f"{truth} holds no scenes; expected JSON files that sk.Scene.save wrote")
+        raise sk.InputError(f"{ground_truth} holds no scenes; expected JSON files that sk.Scene.save wrote")
     metric = Example(sk.Vocabulary(()))
     for file in files:
         metric.add(sk.Scene.load(file), sk.Scene.load(predictions / file.name))

@@ -14,7 +14,7 @@ EXAMPLE: sk.Key[Tensor, Tensor] = sk.Key(
 
 
 class ExampleConfig(sk.Config):
-    """What a recipe may set under `model.tasks.example`."""
+    """Options that a recipe sets under `model.tasks.example`."""
 
     hidden: int = Field(default=128, ge=1)
 
@@ -28,22 +28,22 @@ class ExampleHead(sk.Head[Tensor, Tensor]):
         self.net = nn.Sequential(*layers)
 
     def forward(self, board: sk.Board) -> Tensor:
-        """The network only: logits [N], one for each object that the task applies to."""
+        """Run the network: logits [N], one for each object that the task applies to."""
         logits: Tensor = self.net(board.pool(sk.OBJECTS, size=7))
         return logits[:, 0]
 
     def loss(self, raw: Tensor, board: sk.Board, targets: sk.Targets) -> dict[str, Tensor]:
-        """Losses by name; `targets[EXAMPLE]` [N] has one row for each of the head's."""
+        """Compute losses by name; `targets[EXAMPLE]` [N] has one row for each of the head's."""
         return {"value": sk.safe_mean(F.binary_cross_entropy_with_logits(raw, targets[EXAMPLE], reduction="none"))}
 
     def decode(self, raw: Tensor, board: sk.Board) -> Tensor:
-        """What goes on the board, and from there into the scene: numbers [N]."""
+        """Return what is written to the board, and from there to the scene: numbers [N]."""
         return raw.sigmoid()
 
 
 @sk.hookimpl
 def scenekit_tasks() -> Iterator[sk.TaskSpec]:
-    """Hands the task over to scenekit, which finds this function by the entry point in pyproject.toml."""
+    """Register the task; the entry point in pyproject.toml names this module."""
     yield sk.TaskSpec(
         name="example",
         summary="a number from 0 to 1 for each object",

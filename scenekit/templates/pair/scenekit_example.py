@@ -16,7 +16,7 @@ from scenekit.fields.pairs import PairField
 
 
 def neighbors(frame: Frame) -> sk.Pairs:
-    """Made-up ground truth for `scenekit check`: each object with the next one."""
+    """Make ground truth up for `scenekit check`: each object with the next one."""
     first = torch.arange(max(len(frame.boxes) - 1, 0))
     return sk.Pairs(first, first + 1)
 
@@ -27,7 +27,7 @@ EXAMPLE: sk.Key[list[sk.Pairs], sk.Pairs] = sk.Key(
 
 
 class ExampleConfig(sk.Config):
-    """What a recipe may set under `model.tasks.example`."""
+    """Options that a recipe sets under `model.tasks.example`."""
 
     hidden: int = Field(default=128, ge=1)
     pairs: int = Field(default=100, ge=1)
@@ -44,7 +44,7 @@ class ExampleHead(sk.Head[list[Tensor], list[sk.Pairs]]):
         )
 
     def forward(self, board: sk.Board) -> list[Tensor]:
-        """The network only: logits [P] of the pairs of each image, in the order of `candidates`."""
+        """Run the network: logits [P] of the pairs of each image, in the order of `candidates`."""
         objects = board[sk.OBJECTS]
         height, width = board.images.padded_size
         places = objects.boxes / objects.boxes.new_tensor([width, height, width, height])
@@ -53,22 +53,22 @@ class ExampleHead(sk.Head[list[Tensor], list[sk.Pairs]]):
         return [self.net(pairs)[:, 0] for pairs in both]
 
     def loss(self, raw: list[Tensor], board: sk.Board, targets: sk.Targets) -> dict[str, Tensor]:
-        """Losses by name: pairs that are not annotated do not belong together."""
-        objects, truth = board[sk.OBJECTS], targets.streams[sk.OBJECTS].regions
+        """Compute losses by name: pairs that are not annotated do not belong together."""
+        objects, annotated_objects = board[sk.OBJECTS], targets.streams[sk.OBJECTS].regions
         losses = [torch.cat(raw)[:0]]
         for image, (logits, (one, other)) in enumerate(zip(raw, candidates(board), strict=True)):
             annotated = targets[EXAMPLE][image]
             if not targets.valid[EXAMPLE][image] or annotated is None:
                 continue
-            first = int((truth.image_index < image).sum())  # pairs count the objects of their own image
-            known = set(zip(annotated.subject.tolist(), annotated.object.tolist(), strict=True))
+            first = int((annotated_objects.image_index < image).sum())  # pairs count the objects of their own image
+            annotated_pairs = set(zip(annotated.subject.tolist(), annotated.object.tolist(), strict=True))
             rows = zip((objects.matched[one] - first).tolist(), (objects.matched[other] - first).tolist(), strict=True)
-            wanted = logits.new_tensor([float(pair in known) for pair in rows])
-            losses.append(F.binary_cross_entropy_with_logits(logits, wanted, reduction="none"))
+            target = logits.new_tensor([float(pair in annotated_pairs) for pair in rows])
+            losses.append(F.binary_cross_entropy_with_logits(logits, target, reduction="none"))
         return {"pairs": sk.safe_mean(torch.cat(losses))}
 
     def decode(self, raw: list[Tensor], board: sk.Board) -> list[sk.Pairs]:
-        """What goes on the board, and from there into the scene: the best pairs of each image."""
+        """Return what is written to the board, and from there to the scene: the best pairs of each image."""
         index = board[sk.OBJECTS].image_index
         decoded = []
         for image, (logits, (one, other)) in enumerate(zip(raw, candidates(board), strict=True)):
@@ -80,7 +80,7 @@ class ExampleHead(sk.Head[list[Tensor], list[sk.Pairs]]):
 
 
 def candidates(board: sk.Board) -> list[tuple[Tensor, Tensor]]:
-    """For each image the rows of the first and of the second object [P] of all its ordered pairs."""
+    """Return for each image the rows of the first and of the second object [P] of all its ordered pairs."""
     index = board[sk.OBJECTS].image_index
     pairs = []
     for image in range(len(board.images)):
@@ -92,7 +92,7 @@ def candidates(board: sk.Board) -> list[tuple[Tensor, Tensor]]:
 
 @sk.hookimpl
 def scenekit_tasks() -> Iterator[sk.TaskSpec]:
-    """Hands the task over to scenekit, which finds this function by the entry point in pyproject.toml."""
+    """Register the task; the entry point in pyproject.toml names this module."""
     yield sk.TaskSpec(
         name="example",
         summary="which pairs of objects belong together",

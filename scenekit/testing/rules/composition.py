@@ -1,4 +1,4 @@
-"""A head lives beside others: it disturbs nobody, and nobody's absence disturbs it."""
+"""A head beside others: it does not change them, and their absence does not change it."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from scenekit.testing.toy_core import WITNESS_TASK, RecordingPooler, core_of
 
 @check("write no `x += ...`, `relu_()` or `inplace=True` into what comes from the board or the targets; copy it first")
 def shared_tensors(bench: Bench) -> None:
-    """Nobody writes into what belongs to all: images, regions, targets, features, values of other tasks."""
+    """Shared tensors stay unchanged: images, regions, targets, features, values of other tasks."""
     batch, targets = bench.batch(bench.samples())
     for learning in (False, True):
         recorder = RecordingPooler(bench.model.pooler)
-        everybody = bench.model_of({**bench.itself, **bench.others}, recorder)
+        together = bench.model_of({**bench.itself, **bench.others}, recorder)
         handed = (batch, targets, bench.regions(targets, learning))
         before = map_tensors(Tensor.clone, handed)
         features = bench.model_of(bench.others)(batch, None, handed[2]).board[FEATURES]
-        board = everybody(batch, targets if learning else None, handed[2]).board
-        if found := difference(before, handed, tolerance=0.0):
-            raise RuleError(f"images, regions or targets are no longer what they were ({found})")
+        board = together(batch, targets if learning else None, handed[2]).board
+        if differing := difference(before, handed, tolerance=0.0):
+            raise RuleError(f"images, regions or targets are no longer what they were ({differing})")
         if recorder.changed:
             raise RuleError("pooled features are no longer what the pooler gave")
-        if found := difference(features, board[FEATURES]):
-            raise RuleError(f"the shared feature maps are no longer what the pyramid gave ({found})")
+        if differing := difference(features, board[FEATURES]):
+            raise RuleError(f"the shared feature maps are no longer what the pyramid gave ({differing})")
 
 
 @check("keep all state inside the head: neither write into other modules nor into tensors from the board")
@@ -54,8 +54,8 @@ def fewer_tasks(bench: Bench) -> None:
     """Asked for alone, the task gives the same as in company; so do the others without it."""
     samples, others = bench.samples(), list(bench.others)
     crowd = bench.model_of({**bench.others, **bench.itself})  # here it runs last
-    if found := difference(bench.predict(samples, model=crowd), bench.predict(samples, tasks=[bench.name])):
-        raise RuleError(f"asked for alone, the task gives something else ({found})")
+    if differing := difference(bench.predict(samples, model=crowd), bench.predict(samples, tasks=[bench.name])):
+        raise RuleError(f"asked for alone, the task gives something else ({differing})")
     for learning in (False, True):
         everything, fewer = (_seeded_run(bench, samples, learning, True, bench.model, t) for t in (None, others))
         _expect_same(everything, fewer, bench.model_of(bench.others), "where this task is asked for")
@@ -77,14 +77,14 @@ def optional_inputs(bench: Bench) -> None:
 def deterministic(bench: Bench) -> None:
     """One batch gives the same values each time; with the same seed it gives the same losses."""
     samples = bench.samples()
-    if found := difference(bench.predict(samples), bench.predict(samples), tolerance=0.0):
-        raise RuleError(f"two predictions of one batch differ ({found})")
+    if differing := difference(bench.predict(samples), bench.predict(samples), tolerance=0.0):
+        raise RuleError(f"two predictions of one batch differ ({differing})")
     losses = []
     for _ in range(2):
         with seeded(1):
             losses.append(bench.learn(samples))
-    if found := difference(losses[0], losses[1], tolerance=0.0):
-        raise RuleError(f"two passes with one batch and one seed give different losses ({found})")
+    if differing := difference(losses[0], losses[1], tolerance=0.0):
+        raise RuleError(f"two passes with one batch and one seed give different losses ({differing})")
 
 
 def _seeded_run(
@@ -97,9 +97,9 @@ def _seeded_run(
 def _expect_same(mine: Outputs, alone: Outputs, others: SceneModel, when: str) -> None:
     """Raise RuleError where anything that `others` give is not the same in both."""
     for name, loss in alone.losses.items():
-        if found := difference(loss, mine.losses.get(name)):
-            raise RuleError(f"loss {name} changes {when} ({found})")
+        if differing := difference(loss, mine.losses.get(name)):
+            raise RuleError(f"loss {name} changes {when} ({differing})")
     provided = [key for step in others.plan.steps.values() for key in step.provides]
     for key in provided:
-        if key in alone.board and key in mine.board and (found := difference(alone.board[key], mine.board[key])):
-            raise RuleError(f"{key.name!r} changes {when} ({found})")
+        if key in alone.board and key in mine.board and (differing := difference(alone.board[key], mine.board[key])):
+            raise RuleError(f"{key.name!r} changes {when} ({differing})")

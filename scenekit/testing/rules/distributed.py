@@ -49,17 +49,17 @@ class Share(nn.Module):
         self.model, self.bench = bench.model, bench
 
     def forward(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
-        """The losses of one process's images."""
+        """Return the losses of one process's images."""
         return self.bench.learn(samples, tasks=[self.bench.name], given=self.bench.ways[-1])
 
 
 def _can_fork() -> bool:
-    """Only a forked child gets what cannot be pickled, such as a lambda; it may not use a GPU that its parent used."""
+    """Return whether processes can be forked: only a forked child gets what cannot be pickled; it may not use a GPU."""
     return sys.platform == "linux" and not torch.accelerator.is_available()
 
 
 def _gradients(bench: Bench, learner: nn.Module, samples: Sequence[Sample]) -> Gradients:
-    """By parameter of the whole model; zeros where nothing arrives."""
+    """Return gradients by parameter of the whole model; zeros where there is none."""
     bench.model.zero_grad()
     with seeded(1):
         losses = learner(samples)
@@ -73,7 +73,7 @@ def _gradients(bench: Bench, learner: nn.Module, samples: Sequence[Sample]) -> G
 
 
 def _together(bench: Bench, shares: Sequence[Sequence[Sample]]) -> list[Gradients]:
-    """The gradients that each of two processes ends with."""
+    """Return the gradients of each of two processes."""
     fork = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory() as folder:
         arguments = [(bench, samples, rank, Path(folder)) for rank, samples in enumerate(shares)]
@@ -99,7 +99,7 @@ def _result(folder: Path, rank: int) -> Gradients:
 
 
 def _one_of_two(bench: Bench, samples: Sequence[Sample], rank: int, folder: Path) -> Any:
-    """Runs in a process of its own; leaves its gradients, or what went wrong, in `folder`."""
+    """Run in a process of its own; write gradients, or the error, to `folder`."""
     torch.set_num_threads(1)  # the threads of the parent are not here
     try:
         meeting, limit = f"file://{folder / 'meeting'}", timedelta(seconds=TIMEOUT_S / 2)

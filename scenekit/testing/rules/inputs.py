@@ -68,7 +68,7 @@ def nothing_applies(bench: Bench) -> None:
 
 
 def run_through(bench: Bench, samples: Sequence[Sample]) -> None:
-    """Learn and predict on regions near the truth, then on what the detector finds."""
+    """Train and predict on regions near the ground truth, then on detections."""
     for given in (True, False):
         check_losses(bench.learn(samples, given=given))
         bench.model.scenes(bench.run(samples, learning=False, given=given))

@@ -15,7 +15,7 @@ from scenekit.testing.rules.inputs import check_losses
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
-    """Parameters by name, without frozen ones."""
+    """Return parameters by name, without frozen ones."""
     return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
 
 
@@ -69,5 +69,5 @@ def partly_labelled(bench: Bench) -> None:
     for given in bench.ways:
         losses, same = (bench.learn(samples, given=given) for samples in shown)
         check_losses(losses)
-        if found := difference(losses, same):
-            raise RuleError(f"the losses follow an image that has no labels ({found})")
+        if differing := difference(losses, same):
+            raise RuleError(f"the losses follow an image that has no labels ({differing})")

@@ -44,8 +44,8 @@ def state_dict(bench: Bench) -> None:
     model = bench.model_of({**bench.others, **again.itself})
     for given in bench.ways:
         first, second = (bench.predict(bench.samples(), model=one, given=given) for one in (bench.model, model))
-        if found := difference(first, second):
-            raise RuleError(f"a fresh head with the same state_dict gives something else ({found})")
+        if differing := difference(first, second):
+            raise RuleError(f"a fresh head with the same state_dict gives something else ({differing})")
 
 
 @check("give the key a field whose `encode` and `decode` undo each other, in plain JSON values")
@@ -54,9 +54,9 @@ def json(bench: Bench) -> None:
     predicted = scenes(bench)[0]
     known = [key for key in bench.spec.provides if key in predicted]
     _check_round_trip(replace(predicted, values={key: predicted[key] for key in known}, valid={}), known)
-    truth = bench.sample(0).scene
-    learned = [key for key in bench.spec.learns_from if key in truth]
-    _check_round_trip(replace(truth, values={key: truth[key] for key in learned}), learned)
+    target = bench.sample(0).scene
+    learned = [key for key in bench.spec.learns_from if key in target]
+    _check_round_trip(replace(target, values={key: target[key] for key in learned}), learned)
 
 
 @check("let `finish` (or the key's field) bring values to the size of `scene`, along `geometry`")
@@ -69,7 +69,7 @@ def original_pixels(bench: Bench) -> None:
                     raise RuleError(f"{key.name!r} {issue} in an image of {scene.size} pixels")
 
 
-@check("see the error: `evaluator(vocabulary)` must give an Evaluator, as scenekit.evaluation describes it")
+@check("see the error: `evaluator(vocabulary)` must return an Evaluator, as scenekit.evaluation describes it")
 def measures(bench: Bench) -> None:
     """The evaluator takes any image, can be pickled and merged, and gives numbers by name."""
     if bench.spec.evaluator is None:
@@ -77,14 +77,14 @@ def measures(bench: Bench) -> None:
     evaluator, other = (bench.spec.evaluator(bench.vocabulary) for _ in range(2))
     if not isinstance(evaluator, Evaluator):
         raise RuleError(f"an object with update, merge and result was expected, got a {type(evaluator).__name__}")
-    found = scenes(bench)
-    for number, prediction in enumerate(found):
+    predictions = scenes(bench)
+    for number, prediction in enumerate(predictions):
         evaluator.update(bench.sample(number), prediction)
         other.update(bench.sample(number, labelled=False), prediction)
     evaluator.merge(pickle.loads(pickle.dumps(other)))
     result = evaluator.result()
     if not isinstance(result, Mapping) or not all(isinstance(v, int | float | Mapping) for v in result.values()):
-        raise RuleError(f"`result` must give numbers by name, got {result!r}")
+        raise RuleError(f"`result` must return numbers by name, got {result!r}")
 
 
 @check(
@@ -104,14 +104,14 @@ def draws(bench: Bench) -> None:
 
 
 def _pixels_changed(spec: TaskSpec, scene: Scene, factor: int) -> npt.NDArray[np.bool_]:
-    """Which pixels [h w] of a gray image, `factor` times as large as the scene, the task draws on."""
+    """Return which pixels [h w] of a gray image, `factor` times as large as the scene, the task draws on."""
     image = Image.new("RGB", (factor * scene.size[1], factor * scene.size[0]), (128, 128, 128))
     changed: npt.NDArray[np.bool_] = (np.asarray(draw_task(spec, image, scene).convert("RGB")) != 128).any(axis=-1)
     return changed
 
 
 def _scene_of_one(bench: Bench) -> Scene | None:
-    """An object far from the middle with example values; None where the task has no ground truth for what it gives."""
+    """Return a scene of one object off the middle with example values; None where the task has no ground truth."""
     keys = [key for key in bench.spec.learns_from if key.of == OBJECTS and key in bench.spec.provides]
     if not keys:
         return None
@@ -136,7 +136,7 @@ def _check_placement(changed: npt.NDArray[np.bool_], scene: Scene, factor: int) 
 
 
 def scenes(bench: Bench, factor: float = 1.0, labels: Sequence[int] | None = None) -> list[Scene]:
-    """What the task makes of three images whose originals are `factor` times as large as the network sees them."""
+    """Predict scenes of three images whose originals are `factor` times as large as the network input."""
     batch, targets = bench.batch(bench.samples(labels=labels))
     originals = tuple((round(factor * height), round(factor * width)) for height, width in batch.sizes)
     outputs = bench.model(replace(batch, original_sizes=originals), given=bench.regions(targets, learning=False))
@@ -153,5 +153,5 @@ def _check_round_trip(scene: Scene, keys: Sequence[Key[Any, Any]]) -> None:
             continue
         if key not in again:
             raise RuleError(f"{key.name!r} is not there any more")
-        if found := difference(scene[key], again[key]):
-            raise RuleError(f"{key.name!r} comes back as something else ({found})")
+        if differing := difference(scene[key], again[key]):
+            raise RuleError(f"{key.name!r} comes back as something else ({differing})")

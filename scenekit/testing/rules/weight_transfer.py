@@ -21,15 +21,15 @@ def row_names(bench: Bench) -> None:
     for prefix, part in bench.parts.items():
         theirs = larger[prefix].state_dict()
         for name, value in part.state_dict().items():
-            told = {axis.axis for axis in named.get(f"{prefix}.{name}", ())}
+            declared = {axis.axis for axis in named.get(f"{prefix}.{name}", ())}
             sizes = zip(value.shape, theirs[name].shape, strict=True) if name in theirs else ()
-            if grown := [axis for axis, (size, other) in enumerate(sizes) if size != other and axis not in told]:
+            if grown := [axis for axis, (size, other) in enumerate(sizes) if size != other and axis not in declared]:
                 where = f"{name} grows along axis {grown[0]} with the vocabulary"
                 raise SkipError(f"{where} and no `axis_names` say how: another model takes it by place or not")
 
 
 def with_more(vocabulary: Vocabulary) -> Vocabulary:
-    """One more word of every kind, also one more point on every skeleton."""
+    """Add one name to every list of a vocabulary, and one point to every skeleton."""
     return replace(
         vocabulary,
         things=(*vocabulary.things, NEW),

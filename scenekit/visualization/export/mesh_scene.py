@@ -35,35 +35,40 @@ ROUGHNESS = 0.8
 
 
 def save_mesh(scene: Scene, path: str | Path) -> None:
-    """Write the objects in metres, whole or not at all: a .glb, or an .obj with an .mtl of their colors beside it.
+    """Write the objects in metres, atomically: a .glb, or an .obj with an .mtl of their colors beside it.
 
-    x is right, y up, and the camera at the origin looks along -z, as glTF has it. Objects are named by label and row
-    (`chair_0`) and have their color in drawings. Where an object has no mesh its 3D box stands for it, as a frame of
-    thin bars; objects that have neither are left out, and a scene without any gives a valid file without solids. GLB
-    holds the camera too, and with each object its `row`, `label`, `identity` and `score`. Meshes with vertices that are
-    not finite and boxes that cannot be (see `Boxes3D.valid`) count as none.
+    x is right, y up, and the camera at the origin looks along -z, as glTF has it. Objects are named by class name and
+    row (`chair_0`) and have their color in drawings. An object without a mesh is represented by its 3D box, as a frame
+    of thin bars; objects that have neither are left out, and a scene without any gives a valid file without solids. GLB
+    holds the camera too, and with each object its `row`, `label`, `identity` and `score`. Invalid meshes and boxes (see
+    `Boxes3D.valid`) count as absent.
 
-    Raises InputError for another suffix, and for scenes in which nothing looked for meshes or 3D boxes.
+    Args:
+        scene: A scene with meshes, 3D boxes or other shapes in space.
+        path: The file; its suffix selects the format.
+
+    Raises:
+        InputError: The suffix is another one, or the scene has no key with shapes in space.
     """
     write = writer_of(path)
     if not has_solids(scene):
         raise InputError(
-            "this scene has no meshes, 3D boxes or other shapes in space, so there is nothing to write in metres; run a"
+            "the scene has no meshes, 3D boxes or other shapes in space, so there is nothing to write in metres; run a"
             " model that has a task for them, without leaving it out"
         )
     write(scene, Path(path))
 
 
 def writer_of(path: str | Path) -> Callable[[Scene, Path], None]:
-    """How a file of this name is written."""
+    """Return the function that writes a file of this name."""
     suffix = Path(path).suffix.lower()
     if suffix not in WRITERS:
-        raise InputError(f"{path}: a file name that ends in {' or '.join(WRITERS)} expected")
+        raise InputError(f"{path}: expected a file name that ends in {' or '.join(WRITERS)}")
     return WRITERS[suffix]
 
 
 def has_solids(scene: Scene) -> bool:
-    """Return whether a kind of value of the scene has shapes in space, even if it found none."""
+    """Return whether a kind of value of the scene has shapes in space, even if there is no shape."""
     return any(True for _ in shapes_in(scene))
 
 
@@ -77,13 +82,13 @@ def solids(scene: Scene, stand_ins: bool = True) -> Iterator[tuple[int, trimesh.
     Yields:
         The row of an object, and its solid in the camera frame, in metres.
     """
-    found: dict[int, trimesh.Trimesh] = {}
+    meshes: dict[int, trimesh.Trimesh] = {}
     for key, shapes in sorted(shapes_in(scene), key=lambda entry: entry[0].field.stands_in):
         if stand_ins or not key.field.stands_in:
-            there = scene.rows_with(key).nonzero()[:, 0].tolist()
-            finite = {row: shape for row in there if (shape := usable(shapes, row)) is not None}
-            found = {**finite, **found}
-    yield from sorted(found.items())
+            carried = scene.rows_with(key).nonzero()[:, 0].tolist()
+            finite = {row: shape for row in carried if (shape := usable(shapes, row)) is not None}
+            meshes = {**finite, **meshes}
+    yield from sorted(meshes.items())
 
 
 def shapes_in(scene: Scene) -> Iterator[tuple[Key[Any, Any], Meshes]]:
@@ -100,7 +105,7 @@ def usable(shapes: Meshes, row: int) -> trimesh.Trimesh | None:
 
 
 def assembled(scene: Scene) -> trimesh.Scene:
-    """All solids in the axes of the files, each with its name, its material and what is known of its object."""
+    """Return all solids in the axes of the files, each with its name, its material and the attributes of its object."""
     whole, colors = trimesh.Scene(), object_colors(scene)
     for row, solid in solids(scene):
         name = object_name(scene, row)
@@ -115,12 +120,12 @@ def assembled(scene: Scene) -> trimesh.Scene:
 
 
 def object_name(scene: Scene, row: int) -> str:
-    """`chair_0`: label and row, without the spaces that OBJ does not take."""
+    """Return `chair_0`: class name and row, without the spaces that OBJ does not allow."""
     return "_".join([*scene.names()[row].split(), str(row)])
 
 
 def object_facts(scene: Scene, row: int) -> dict[str, Any]:
-    """What goes into the file with an object."""
+    """Return the attributes of an object for the file."""
     objects = scene.objects
     facts = {"row": row, "label": scene.names()[row], "identity": int(objects.ids[row])}
     score = math.nan if objects.scores is None else float(objects.scores[row])
@@ -128,18 +133,18 @@ def object_facts(scene: Scene, row: int) -> dict[str, Any]:
 
 
 def write_glb(scene: Scene, path: Path) -> None:
-    """One binary glTF 2.0 file."""
+    """Write one binary glTF 2.0 file."""
     write_atomically(path, glb(scene))
 
 
 def glb(scene: Scene) -> bytes:
-    """The content of the .glb file that `save_mesh` writes."""
+    """Return the content of the .glb file that `save_mesh` writes."""
     whole, with_camera = assembled(scene), camera_adder(scene)
     return bytes(export_glb(whole, tree_postprocessor=with_camera)) if whole.geometry else bare_glb(with_camera)
 
 
 def bare_glb(complete: Callable[[dict[str, Any]], None]) -> bytes:
-    """A valid file without solids, which trimesh does not write: header and JSON (glTF 2.0, section 4.4)."""
+    """Return a valid file without solids, which trimesh does not write: header and JSON (glTF 2.0, section 4.4)."""
     tree: dict[str, Any] = {"asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": []}], "nodes": []}
     complete(tree)
     content = json.dumps(tree).encode()
@@ -148,7 +153,7 @@ def bare_glb(complete: Callable[[dict[str, Any]], None]) -> bytes:
 
 
 def camera_adder(scene: Scene) -> Callable[[dict[str, Any]], None]:
-    """A function that adds the camera to the tree of a glTF file.
+    """Return a function that adds the camera to the tree of a glTF file.
 
     glTF's camera has its principal point in the middle; the whole matrix stands among its `extras`.
     """
@@ -169,7 +174,7 @@ def camera_adder(scene: Scene) -> Callable[[dict[str, Any]], None]:
 
 
 def write_obj(scene: Scene, path: Path) -> None:
-    """A Wavefront OBJ file, and its materials in a file of the same name that ends in .mtl."""
+    """Write a Wavefront OBJ file, and its materials to a file of the same name that ends in .mtl."""
     materials = path.with_suffix(".mtl")
     lines, colors, before = [f"mtllib {materials.name}"], [], 1
     for row, solid in solids(scene):

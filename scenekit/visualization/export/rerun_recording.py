@@ -1,4 +1,4 @@
-"""Scenes as a recording for rerun's viewer (rerun.io): images, what is in them, and the same in three dimensions.
+"""Scenes as a recording for rerun's viewer (rerun.io): images with their values, and the same in three dimensions.
 
 It needs the package `rerun-sdk`, which the extra `viz` brings. Letters: N objects, H W pixels of the scene.
 """
@@ -39,14 +39,20 @@ JPEG_QUALITY = 95
 
 @contextmanager
 def recording(path: str | Path) -> Iterator[Recording]:
-    """Write a recording: `with recording("out.rrd") as record: record.add(scene)` for each image.
+    """Open a recording for rerun's viewer; the file is complete once the block ends, or as it was before.
 
-    The file appears as a whole at the end; where something fails there is none. Raises InputError where rerun is not
-    installed, where the name does not end in .rrd, and where the file cannot be written.
+    Args:
+        path: The file, with the suffix .rrd.
+
+    Yields:
+        The recording, to which images are added.
+
+    Raises:
+        InputError: The suffix is another one, or the package rerun-sdk is absent.
     """
     rr = imported()
     if Path(path).suffix.lower() != SUFFIX:
-        raise InputError(f"{path}: a file name that ends in {SUFFIX} expected")
+        raise InputError(f"{path}: expected a file name that ends in {SUFFIX}")
     with drafted(path) as draft:
         draft.touch()  # rerun itself would only log that it cannot write
         stream = rr.RecordingStream("scenekit")
@@ -67,9 +73,13 @@ class Recording:
     * `world/boxes3d`: the 3D boxes with labels and distances; half sizes are length, height, width, as the object's x,
       y and z axes are;
     * `world/meshes/LABEL_ROW`: a mesh each;
-    * `name`: the file of the image, where it is known, and whether its camera is assumed.
+    * `name`: the file of the image, where there is one, and whether its camera is assumed.
 
-    Boxes that cannot be and meshes that are not finite are left out, as `save_mesh` does.
+    Invalid boxes and meshes that are not finite are left out, as in `save_mesh`.
+
+    Args:
+        rr: The package rerun.
+        stream: Its RecordingStream.
     """
 
     def __init__(self, rr: ModuleType, stream: Any) -> None:
@@ -77,9 +87,17 @@ class Recording:
         self.count = 0
 
     def add(self, scene: Scene, image: ImageSource | None = None) -> None:
-        """The next image; `image` stands in where the scene has no `path` that can be read."""
+        """Add the next image.
+
+        Args:
+            scene: Its scene.
+            image: The image, for a scene without a `path` that can be read.
+
+        Raises:
+            InputError: There is no image.
+        """
         if image is None and scene.path is None:
-            raise InputError("this scene knows no file of its image; hand the image in as `image`")
+            raise InputError("the scene has no `path` of its image; pass the image as `image`")
         pixels = rounded(read_image(scene.path if image is None else image)).permute(1, 2, 0).numpy()
         self.stream.set_time(TIMELINE, sequence=self.count)
         self.count += 1
@@ -87,7 +105,7 @@ class Recording:
         self._add_values(scene)
 
     def _add_image(self, scene: Scene, pixels: UInt8[np.ndarray, "H W 3"]) -> None:
-        """What is in pixels."""
+        """Log the image and what is in its pixels."""
         rr, camera = self.rerun, camera_of(scene)
         matrix, (height, width) = camera.matrix.numpy(), scene.size
         lens = rr.Pinhole(image_from_camera=matrix, width=width, height=height, camera_xyz=rr.ViewCoordinates.RDF)
@@ -100,7 +118,7 @@ class Recording:
         self.stream.log(f"{IMAGE}/boxes", rr.Boxes2D(**boxes, **look))
 
     def _add_values(self, scene: Scene) -> None:
-        """What tasks say of their own, then the solids."""
+        """Log what tasks record of their own, then the solids."""
         rr = self.rerun
         for spec in tasks_in(scene):
             for path, shown in ({} if spec.record is None else spec.record(scene)).items():
@@ -117,7 +135,7 @@ class Recording:
 
 
 def imported() -> ModuleType:
-    """The package, or what to do where it is absent."""
+    """Import the package; InputError with the command that installs it where it is absent."""
     try:
         return importlib.import_module("rerun")
     except ImportError as error:
@@ -125,7 +143,7 @@ def imported() -> ModuleType:
 
 
 def blueprint(rr: ModuleType) -> Any:
-    """Both views beside each other."""
+    """Return a layout with both views beside each other."""
     views = rr.blueprint
-    space, picture = views.Spatial3DView(origin=WORLD, name="space"), views.Spatial2DView(origin=IMAGE, name="image")
-    return views.Blueprint(views.Horizontal(space, picture), collapse_panels=True)
+    space, image = views.Spatial3DView(origin=WORLD, name="space"), views.Spatial2DView(origin=IMAGE, name="image")
+    return views.Blueprint(views.Horizontal(space, image), collapse_panels=True)

@@ -18,7 +18,7 @@ from scenekit.visualization.palette import BLACK, Color, ink_on, object_color, t
 from scenekit.visualization.text_labels import Rect
 
 MOST_NODES, MOST_PAIRS, MOST_PAIRS_EACH = 40, 36, 2
-"""More objects, and more related pairs (in all, and for each object), are not drawn: nobody could read it."""
+"""More objects, and more related pairs (in all, and for each object), are not drawn: they would be illegible."""
 
 RIM = 3
 """Units beside the outermost line, which has a width."""
@@ -42,26 +42,34 @@ Texts have a rim in the color of the ground, so that lines below do not disturb 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What of a graph is drawn: `rows` of objects, and for each pair (places in `rows`) its predicates."""
+    """The part of a graph that is drawn."""
 
     rows: Sequence[int]
+    """Rows of objects."""
     pairs: Mapping[tuple[int, int], Sequence[str]]
+    """Predicates of each pair (places in `rows`)."""
     relations: int
     """How many relations these are."""
 
 
 def graph_svg(graph: Graph) -> str:
-    """The image of a scene's graph: `<svg>` to stand in a page of HTML, or alone.
+    """Draw a scene's graph as `<svg>`, to stand in a page of HTML or alone.
 
-    Objects are discs in the color that they have in other images, numbered by their rows, about where they are in the
-    photograph; an arrow from subject to object bears all predicates of the two. Of many objects and pairs the surest
-    are drawn; `graph_note` says how many.
+    Objects are discs in the color that they have in other drawings, numbered by their rows, about where they are in the
+    image; an arrow from subject to object has all predicates of the two. Of many objects and pairs those with the best
+    scores are drawn; `graph_note` states how many.
+
+    Args:
+        graph: The graph of a scene.
+
+    Returns:
+        The SVG element.
     """
     drawn = chosen(graph)
     layout = layout_of(graph, drawn)
     colors = [color_of(graph, row) for row in drawn.rows]
     lines = "".join(line(arrow, colors[arrow.link.start]) for arrow in layout.arrows)
-    texts = "".join(words(arrow.plate, EDGE_TEXT, arrow.link.text) for arrow in layout.arrows)
+    texts = "".join(text_element(arrow.plate, EDGE_TEXT, arrow.link.text) for arrow in layout.arrows)
     discs = "".join(map(disc, layout.spots, drawn.rows, colors))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="scene-graph" role="img" viewBox="{view_box(layout)}">'
@@ -70,7 +78,7 @@ def graph_svg(graph: Graph) -> str:
 
 
 def view_box(layout: Layout) -> str:
-    """Left, top, width and height of all that is drawn: an arc may leave the room that objects were given."""
+    """Return left, top, width and height of the drawing: an arc may leave the room of the objects."""
     ways = np.concatenate([np.array([(0, 0), layout.size]), *(arrow.way for arrow in layout.arrows)])
     x0, y0 = np.floor(np.where((low := ways.min(axis=0)) < 0, low - RIM, low))
     x1, y1 = np.ceil(np.where((high := ways.max(axis=0)) > layout.size, high + RIM, high))
@@ -78,21 +86,28 @@ def view_box(layout: Layout) -> str:
 
 
 def graph_note(graph: Graph) -> str:
-    """`12 objects, the 45 surest of 318 relations`: what the image shows."""
+    """Return a line on what the drawing shows, such as `12 objects, the 45 surest of 318 relations`.
+
+    Args:
+        graph: The graph of a scene.
+
+    Returns:
+        The line.
+    """
     drawn, count = chosen(graph), graph.number_of_edges()
     objects = counted(len(drawn.rows), len(graph), "object")
     return f"{objects}, {counted(drawn.relations, count, 'relation')}"
 
 
-def counted(shown: int, there: int, what: str) -> str:
-    """`3 objects` or `the 40 surest of 52 objects`."""
-    if shown == there:
-        return f"{there} {what}{'' if there == 1 else 's'}"
-    return f"the {shown} surest of {there} {what}s"
+def counted(shown: int, total: int, what: str) -> str:
+    """Return `3 objects` or `the 40 surest of 52 objects`."""
+    if shown == total:
+        return f"{total} {what}{'' if total == 1 else 's'}"
+    return f"the {shown} surest of {total} {what}s"
 
 
 def layout_of(graph: Graph, drawn: Drawn) -> Layout:
-    """Where everything stands."""
+    """Lay out the objects and arrows."""
     size = np.array([graph.graph.get("width", 1), graph.graph.get("height", 1)], dtype=float)
     boxes = np.array([graph.nodes[row].get(BOX, (0, 0, 0, 0)) for row in drawn.rows], dtype=float).reshape(-1, 4)
     centers: Float[np.ndarray, "N 2"] = np.nan_to_num((boxes[:, :2] + boxes[:, 2:]) / 2 / size, nan=0.5).clip(0, 1)
@@ -101,7 +116,7 @@ def layout_of(graph: Graph, drawn: Drawn) -> Layout:
 
 
 def links(drawn: Drawn) -> Iterator[Link]:
-    """An arrow for each pair; one with two heads where both directions bear the same predicates."""
+    """Yield an arrow for each pair; one with two heads where both directions have the same predicates."""
     for (start, end), predicates in drawn.pairs.items():
         mutual = start != end and set(drawn.pairs.get((end, start), ())) == set(predicates)
         if not mutual or start < end:
@@ -109,7 +124,7 @@ def links(drawn: Drawn) -> Iterator[Link]:
 
 
 def chosen(graph: Graph) -> Drawn:
-    """The surest objects and pairs."""
+    """Return the objects and pairs with the best scores."""
     rows = sorted(sorted(graph, key=lambda row: -certainty(graph.nodes[row]))[:MOST_NODES])
     place = {row: number for number, row in enumerate(rows)}
     most = min(MOST_PAIRS, max(MOST_PAIRS_EACH * len(rows), MOST_PAIRS // 3))
@@ -128,7 +143,7 @@ def chosen(graph: Graph) -> Drawn:
 
 
 def by_certainty(graph: Graph) -> list[tuple[int, int, int, dict[str, Any]]]:
-    """The edges, the surest first; of equal ones those first that few others of their subject precede."""
+    """Return the edges by descending score; of equal ones those first that few others of their subject precede."""
     edges = sorted(graph.edges(keys=True, data=True), key=lambda edge: -certainty(edge[3]))
     before: dict[int, int] = {}
     ranked = []
@@ -139,36 +154,36 @@ def by_certainty(graph: Graph) -> list[tuple[int, int, int, dict[str, Any]]]:
 
 
 def certainty(entry: Mapping[str, Any]) -> float:
-    """The score of an object or relation; without one it is certain."""
+    """Return the score of an object or relation; 1 without a score."""
     score = entry.get(SCORE)
     return 1.0 if score is None else 0.0 if math.isnan(score) else float(score)
 
 
 def color_of(graph: Graph, row: int) -> Color:
-    """That of the object in other images."""
+    """Return the color of the object in other drawings."""
     node, things = graph.nodes[row], graph.graph.get(VOCABULARY, {}).get("things", [])
     label = things.index(node[LABEL]) if node.get(LABEL) in things else 0
     return object_color(label, int(node.get(IDENTITY, row)))
 
 
 def shortened(text: str) -> str:
-    """At most LONGEST characters, none of them forbidden in XML."""
+    """Return at most LONGEST characters, none of them forbidden in XML."""
     text = NOT_IN_XML.sub("�", " ".join(text.split()))
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1].rstrip()}…"
 
 
 def disc(spot: Spot, row: int, color: Color) -> str:
-    """An object: its number on its color, its name below."""
+    """Return the SVG of an object: its number on its color, its name below."""
     (x, y), ink, size = spot.center, to_hex(ink_on(color)), NODE_TEXT
     return (
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{RADIUS:.0f}" fill="{to_hex(color)}" stroke="{to_hex(BLACK)}"/>'
         f'<text x="{x:.1f}" y="{y + 0.36 * size:.1f}" font-size="{size}" style="fill:{ink}">{row}</text>'
-        f"{words(spot.plate, size, spot.text)}"
+        f"{text_element(spot.plate, size, spot.text)}"
     )
 
 
 def line(arrow: Arrow, color: Color) -> str:
-    """The way of an arrow with its heads, in the color of its subject made stronger."""
+    """Return the SVG of an arrow, in a stronger color of its subject."""
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in arrow.way)
     ways = [arrow.way, arrow.way[::-1]] if arrow.link.mutual else [arrow.way]
     paint = f"color-mix(in oklab, {to_hex(color)} 65%, var(--i))"
@@ -177,14 +192,14 @@ def line(arrow: Arrow, color: Color) -> str:
 
 
 def head(way: Float[np.ndarray, "P 2"]) -> str:
-    """The corners of an arrow's head."""
+    """Return the corners of an arrow's head."""
     x, y = way[-1]
     angle = math.atan2(y - way[-3][1], x - way[-3][0])
     corners = [(x, y), *((x - 9 * math.cos(angle + turn), y - 9 * math.sin(angle + turn)) for turn in (-0.4, 0.4))]
     return " ".join(f"{a:.1f},{b:.1f}" for a, b in corners)
 
 
-def words(plate: Rect, height: int, text: str) -> str:
-    """A text on its plate."""
+def text_element(plate: Rect, height: int, text: str) -> str:
+    """Return the SVG of a text on its plate."""
     x0, _, x1, y1 = plate
     return f'<text x="{(x0 + x1) / 2:.1f}" y="{y1 - 0.33 * height:.1f}" font-size="{height}">{escape(text)}</text>'

@@ -96,7 +96,7 @@ class Layout:
 
 
 def arrange(centers: Float[np.ndarray, "N 2"], names: Sequence[str], links: Sequence[Link]) -> Layout:
-    """The image of objects with `centers` in the photograph (as parts of its width and height) and their `links`.
+    """Lay out objects with `centers` in the image (as parts of its width and height) and their `links`.
 
     It grows until no text of an arrow lies on an object, or it is several times as large.
     """
@@ -112,26 +112,26 @@ def arrange(centers: Float[np.ndarray, "N 2"], names: Sequence[str], links: Sequ
 
 
 def text_width(text: str, height: int) -> float:
-    """How wide a text gets."""
+    """Return the width of a text."""
     return WIDER * font(height).getlength(text) + 0.5 * height
 
 
 def first_size(names: Sequence[str]) -> tuple[float, float]:
-    """Room for so many objects, wider than high."""
+    """Return room for so many objects, wider than high."""
     needed = sum((width + GAP) * (height + GAP) for width, height in footprints(names)) / CROWDING
     width = max(LEAST_SIZE[0], (1.45 * needed) ** 0.5)
     return width, max(LEAST_SIZE[1], needed / width)
 
 
 def footprints(names: Sequence[str]) -> Float[np.ndarray, "N 2"]:
-    """Width and height of a disc with its text below."""
+    """Return width and height of a disc with its text below."""
     widths = [max(text_width(name, NODE_TEXT), 2 * RADIUS) for name in names]
     height = 2 * RADIUS + 1.35 * NODE_TEXT
     return np.array([(width, height) for width in widths]).reshape(-1, 2)
 
 
 def spread(centers: Float[np.ndarray, "N 2"], names: Sequence[str], size: tuple[float, float]) -> list[Spot]:
-    """Objects where they are in the photograph, pushed apart until there is a gap between each two."""
+    """Return places of objects, pushed apart until there is a gap between each two."""
     extent = footprints(names)
     low, high = extent / 2 + 4, np.array(size) - extent / 2 - 4
     place = low + filling(centers) * (high - low)
@@ -146,7 +146,7 @@ def spread(centers: Float[np.ndarray, "N 2"], names: Sequence[str], size: tuple[
 
 
 def filling(centers: Float[np.ndarray, "N 2"]) -> Float[np.ndarray, "N 2"]:
-    """Centers in the same order from left to right and from top to bottom that make better use of the room.
+    """Return centers in the same order from left to right and from top to bottom that use the room better.
 
     Half of a place is that among the others, so that no two are the same.
     """
@@ -158,7 +158,7 @@ def filling(centers: Float[np.ndarray, "N 2"]) -> Float[np.ndarray, "N 2"]:
 
 
 def pushes(place: Float[np.ndarray, "N 2"], extent: Float[np.ndarray, "N 2"]) -> Float[np.ndarray, "N 2"]:
-    """How far each rectangle of `extent` around its place has to go from those that it overlaps, the shorter way."""
+    """Return how far each rectangle of `extent` has to move from those that it overlaps, the shorter way."""
     apart = place[:, None] - place[None]
     lacking = (extent[:, None] + extent[None]) / 2 - np.abs(apart)
     overlapping = (lacking > 1e-6).all(axis=-1)
@@ -171,12 +171,12 @@ def pushes(place: Float[np.ndarray, "N 2"], extent: Float[np.ndarray, "N 2"]) ->
 
 
 def obstacles(spots: Sequence[Spot]) -> Float[np.ndarray, "M 4"]:
-    """Discs and plates of the objects."""
+    """Return discs and plates of the objects."""
     return np.array([rect for spot in spots for rect in (spot.disc, spot.plate)]).reshape(-1, 4)
 
 
 def route(spots: Sequence[Spot], links: Sequence[Link], size: tuple[float, float]) -> list[Arrow]:
-    """The arrows; short ones, which have little choice, go first."""
+    """Return the arrows; short ones, which have little choice, are placed first."""
     things, plates = obstacles(spots), np.zeros((0, 4))
     ends = {(link.start, link.end) for link in links}
 
@@ -200,7 +200,7 @@ def best_arrow(
     plates: Float[np.ndarray, "K 4"],
     size: tuple[float, float],
 ) -> Arrow:
-    """Of all ways and all places for the text on them the one that disturbs least; the first of equals."""
+    """Return the way and place of the text with the least cost; the first of equals."""
     one, other = spots[link.start], spots[link.end]
     ways = loops(one) if link.start == link.end else [arc(one.center, other.center, bend) for bend in bends]
     own = [2 * link.start, 2 * link.end]  # a line may touch the discs that it joins, but none of the texts
@@ -216,7 +216,7 @@ def best_arrow(
 
 
 def plate_at(way: Float[np.ndarray, "P 2"], fraction: float, text: str) -> Rect:
-    """The place of a text on its way."""
+    """Return the place of a text on its way."""
     x, y = (float(value) for value in way[round(fraction * (len(way) - 1))])
     width, height = text_width(text, EDGE_TEXT) / 2, 0.65 * EDGE_TEXT
     return x - width, y - height, x + width, y + height
@@ -225,7 +225,7 @@ def plate_at(way: Float[np.ndarray, "P 2"], fraction: float, text: str) -> Rect:
 def cost_of(
     plate: Rect, things: Float[np.ndarray, "M 4"], plates: Float[np.ndarray, "K 4"], size: tuple[float, float]
 ) -> float:
-    """How bad a place for a text is: outside and on objects is worst, then on other texts."""
+    """Return the cost of a place for a text: outside and on objects is worst, then on other texts."""
     x0, y0, x1, y1 = plate
     outside = x0 < 0 or y0 < 0 or x1 > size[0] or y1 > size[1]
     area = (x1 - x0) * (y1 - y0)
@@ -234,7 +234,7 @@ def cost_of(
 
 
 def arc(start: tuple[float, float], end: tuple[float, float], bend: float) -> Float[np.ndarray, "P 2"]:
-    """A curve from the border of one disc to that of another, to its left (as y points down) if `bend` is above 0."""
+    """Return a curve from the border of one disc to that of another, to its left (y points down) if `bend` > 0."""
     a, b = np.array(start), np.array(end)
     chord = b - a
     height = bend * min(1.0, LONG / max(float(np.hypot(*chord)), 1.0))
@@ -248,7 +248,7 @@ def arc(start: tuple[float, float], end: tuple[float, float], bend: float) -> Fl
 
 
 def loops(spot: Spot) -> list[Float[np.ndarray, "P 2"]]:
-    """Ways from an object to itself: circles above it, and at either side."""
+    """Return ways from an object to itself: circles above it, and at either side."""
     angles = np.linspace(-0.72 * np.pi, 0.72 * np.pi, STEPS)
     ways = []
     for turn in (0.0, 0.4 * np.pi, -0.4 * np.pi):
@@ -258,7 +258,7 @@ def loops(spot: Spot) -> list[Float[np.ndarray, "P 2"]]:
 
 
 def covered(rect: Rect, others: Float[np.ndarray, "M 4"], margin: float = 0.0) -> Float[np.ndarray, " M"]:
-    """The area that a rectangle, with a margin around it, shares with each of the others."""
+    """Return the area that a rectangle, with a margin around it, shares with each of the others."""
     low = np.maximum(np.array(rect[:2]) - margin, others[:, :2])
     high = np.minimum(np.array(rect[2:]) + margin, others[:, 2:])
     shared: Float[np.ndarray, " M"] = (high - low).clip(min=0).prod(axis=1)
@@ -266,7 +266,7 @@ def covered(rect: Rect, others: Float[np.ndarray, "M 4"], margin: float = 0.0) -
 
 
 def within(points: Float[np.ndarray, "P 2"], rects: Float[np.ndarray, "M 4"]) -> Bool[np.ndarray, "P M"]:
-    """Which points lie in which rectangles."""
+    """Return which points lie in which rectangles."""
     above, below = points[:, None] >= rects[None, :, :2], points[:, None] <= rects[None, :, 2:]
     inside: Bool[np.ndarray, "P M"] = np.all(above & below, axis=-1)
     return inside

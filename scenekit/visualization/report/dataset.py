@@ -1,4 +1,4 @@
-"""One HTML file that shows what a data set holds: counts, sizes, ranges, what looks wrong, and drawn samples."""
+"""One HTML file on a data set: counts, sizes, ranges, issues, and drawn samples."""
 
 from __future__ import annotations
 
@@ -20,58 +20,58 @@ MOST = 12
 """Rows of a table of counts."""
 
 PLACES = 6
-"""Places of one kind of fault that the page spells out."""
+"""Places of one kind of issue that the page spells out."""
 
 
 def write_data_report(
-    path: str | Path, found: Inspection, samples: Sequence[Sample], *, title: str, facts: Mapping[str, object]
+    path: str | Path, inspection: Inspection, samples: Sequence[Sample], *, title: str, facts: Mapping[str, object]
 ) -> None:
-    """Write the page to `path`, whole or not at all; missing folders are made. `facts` are shown at the top."""
+    """Write the page to `path` atomically; missing folders are made. `facts` are shown at the top."""
     parts = [
-        header(title, {**facts, "samples": looked_at(found)}),
-        block("What looks wrong", findings_table(found.findings)),
-        block("What there is", '<div class="tables">' + "".join(overview(found)) + "</div>"),
-        block("Classes", classes_table(found)),
+        header(title, {**facts, "samples": looked_at(inspection)}),
+        block("Issues", findings_table(inspection.findings)),
+        block("Statistics", '<div class="tables">' + "".join(overview(inspection)) + "</div>"),
+        block("Classes", classes_table(inspection)),
         *(card(number, entry_of(sample)) for number, sample in enumerate(samples, start=1)),
     ]
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, document(title, parts).encode())
 
 
-def looked_at(found: Inspection) -> str:
-    """`500`, or `500 of 10,000, spread evenly`."""
-    rest = "" if found.looked_at == found.length else f" of {found.length:,}, spread evenly"
-    return f"{found.looked_at:,}{rest}"
+def looked_at(inspection: Inspection) -> str:
+    """Return `500`, or `500 of 10,000, spread evenly`."""
+    rest = "" if inspection.looked_at == inspection.length else f" of {inspection.length:,}, spread evenly"
+    return f"{inspection.looked_at:,}{rest}"
 
 
 def block(title: str, content: str) -> str:
-    """A titled part of the page."""
+    """Return a titled part of the page."""
     return f'<section class="card">\n<header><h2>{escape(title)}</h2></header>\n{content}\n</section>'
 
 
 def findings_table(findings: Mapping[str, Findings]) -> str:
-    """Kinds of faults, the most frequent first, with the first places of each."""
+    """Return kinds of issues, the most frequent first, with the first places of each."""
     if not findings:
-        return '<p class="note">Nothing.</p>'
+        return '<p class="note">None.</p>'
     ordered = sorted(findings.items(), key=lambda entry: -entry[1].count)
     columns = [
         Column("kind", [escape(kind) for kind, _ in ordered]),
-        Column("count", [f"{found.count:,}" for _, found in ordered], numeric=True),
-        Column("where", [places(found) for _, found in ordered]),
+        Column("count", [f"{entry.count:,}" for _, entry in ordered], numeric=True),
+        Column("where", [places(entry) for _, entry in ordered]),
     ]
     return f'<div class="folded">{table(columns)}</div>'
 
 
-def places(found: Findings) -> str:
-    """The first places, and that there are more."""
-    more = "; ..." if found.count > PLACES else ""
-    return escape("; ".join(found.places[:PLACES]) + more)
+def places(findings: Findings) -> str:
+    """Return the first places, and a mark where there are more."""
+    more = "; ..." if findings.count > PLACES else ""
+    return escape("; ".join(findings.places[:PLACES]) + more)
 
 
-def overview(found: Inspection) -> list[str]:
-    """Labels by key, sizes of images and objects, ranges, predicates."""
-    labels = sorted(found.labels.items())
-    ranges = [(what, numbers) for what, numbers in found.ranges.items() if numbers.count]
+def overview(inspection: Inspection) -> list[str]:
+    """Return labels by key, sizes of images and objects, ranges, predicates."""
+    labels = sorted(inspection.labels.items())
+    ranges = [(what, numbers) for what, numbers in inspection.ranges.items() if numbers.count]
     by_key = [
         Column("key", [escape(name) for name, _ in labels]),
         Column("images", [f"{entry.images:,}" for _, entry in labels], numeric=True),
@@ -85,41 +85,41 @@ def overview(found: Inspection) -> list[str]:
         Column("most", [short(numbers.high) for _, numbers in ranges], numeric=True),
     ]
     parts = [section("Labels", table(by_key)), section("Ranges", table(measured))]
-    sizes = [(name, found.sizes[name]) for name in SIZES]
-    counted = {"Objects by size": sizes, "Images by size": found.shapes.most_common(MOST)}
-    counted |= {kind.capitalize(): counts.most_common(MOST) for kind, counts in found.names.items()}
+    sizes = [(name, inspection.sizes[name]) for name in SIZES]
+    counted = {"Objects by size": sizes, "Images by size": inspection.shapes.most_common(MOST)}
+    counted |= {kind.capitalize(): counts.most_common(MOST) for kind, counts in inspection.names.items()}
     below_each_other = "".join(section(name, counts_table(counts)) for name, counts in counted.items() if counts)
     return [*parts, f'<div class="stack">{below_each_other}</div>']
 
 
-def classes_table(found: Inspection) -> str:
-    """Objects and images by thing, the most frequent first, in columns; then the things that have none."""
-    things = found.vocabulary.things
+def classes_table(inspection: Inspection) -> str:
+    """Return objects and images by class, the most frequent first, in columns; then the classes without objects."""
+    things = inspection.vocabulary.things
     present = sorted(
-        (n for n, name in enumerate(things) if found.objects[name]), key=lambda n: -found.objects[things[n]]
+        (n for n, name in enumerate(things) if inspection.objects[name]), key=lambda n: -inspection.objects[things[n]]
     )
-    absent = [name for name in things if not found.objects[name]]
+    absent = [name for name in things if not inspection.objects[name]]
     parts = [present[start : start + MOST] for start in range(0, len(present), MOST)]
-    tables = "".join(f"<section>{classes_part(found, part)}</section>" for part in parts)
+    tables = "".join(f"<section>{classes_part(inspection, part)}</section>" for part in parts)
     note = f'<p class="note">Without objects: {escape(", ".join(absent))}.</p>' if absent else ""
     return f'<div class="tables">{tables}</div>{note}'
 
 
-def classes_part(found: Inspection, labels: Sequence[int]) -> str:
-    """The table of some things."""
-    names = [found.vocabulary.things[label] for label in labels]
-    most = max(found.objects.values())
+def classes_part(inspection: Inspection, labels: Sequence[int]) -> str:
+    """Return the table of some classes."""
+    names = [inspection.vocabulary.things[label] for label in labels]
+    most = max(inspection.objects.values())
     columns = [
         Column("class", [labelled(label_color(label), name) for label, name in zip(labels, names, strict=True)]),
-        Column("objects", [f"{found.objects[name]:,}" for name in names], numeric=True),
-        Column("images", [f"{found.images_of[name]:,}" for name in names], numeric=True),
-        Column("", [meter(found.objects[name] / most) for name in names]),
+        Column("objects", [f"{inspection.objects[name]:,}" for name in names], numeric=True),
+        Column("images", [f"{inspection.images_of[name]:,}" for name in names], numeric=True),
+        Column("", [meter(inspection.objects[name] / most) for name in names]),
     ]
     return table(columns)
 
 
 def counts_table(counts: Sequence[tuple[str, int]]) -> str:
-    """Names, counts and a bar each."""
+    """Return names, counts and a bar each."""
     most = max(1, *(count for _, count in counts))
     columns = [
         Column("", [escape(name) for name, _ in counts]),
@@ -130,16 +130,16 @@ def counts_table(counts: Sequence[tuple[str, int]]) -> str:
 
 
 def meter(share: float) -> str:
-    """A bar that is filled to a share of 1."""
+    """Return a bar that is filled to a share of 1."""
     return f'<span class="meter"><i style="width:{100 * share:.0f}%"></i></span>'
 
 
 def short(value: float) -> str:
-    """Three digits that matter, more of whole numbers."""
+    """Return three significant digits, more of whole numbers."""
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
 
 
 def entry_of(sample: Sample) -> ReportEntry:
-    """A sample with all its layers drawn."""
-    picture = Image.fromarray(sample.image.permute(1, 2, 0).numpy())
-    return ReportEntry(f"image {sample.id}", picture, sample.scene, draw_layers(sample.scene, picture))
+    """Return a sample with all its layers drawn."""
+    image = Image.fromarray(sample.image.permute(1, 2, 0).numpy())
+    return ReportEntry(f"image {sample.id}", image, sample.scene, draw_layers(sample.scene, image))

@@ -90,11 +90,11 @@ def document(title: str, parts: Iterable[str]) -> str:
 
 def header(title: str, facts: Mapping[str, object]) -> str:
     """Return the title and what the results were made with."""
-    pairs = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(words(v))}</dd></div>" for k, v in facts.items())
+    pairs = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(fact_text(v))}</dd></div>" for k, v in facts.items())
     return f'<header>\n<h1>{escape(title)}</h1>\n<dl class="facts">{pairs}</dl>\n</header>'
 
 
-def words(value: object) -> str:
+def fact_text(value: object) -> str:
     """Return a fact as text; collections with commas."""
     return ", ".join(map(str, value)) if isinstance(value, list | tuple | set | frozenset) else str(value)
 
@@ -134,19 +134,19 @@ def graph_of(entry: ReportEntry) -> str:
     if not has_edges(entry.scene):
         return ""
     boxes = numbered(base_image(entry.scene, entry.image), entry.scene)
-    shown = picture(boxes, f"{entry.name} with the objects of the graph")
+    shown = embedded(boxes, f"{entry.name} with the objects of the graph")
     return graph_view(entry.scene.graph(), shown, entry.ground_truth)
 
 
 def views(entry: ReportEntry, below: str) -> str:
     """Return the image with what stands `below` it, then its layers and further views, beside those of ground truth."""
     annotated = {} if entry.ground_truth is None else ground_truth_layers(entry.ground_truth, entry)
-    found = inventory(entry.scene)
-    figures = [f"<div>{figure('image', picture(entry.image, entry.name))}{below}</div>"]
+    content = inventory(entry.scene)
+    figures = [f"<div>{figure('image', embedded(entry.image, entry.name))}{below}</div>"]
     for name, drawn in entry.layers.items():
-        shown = picture(drawn, f"{entry.name} with {name} as predicted: {found}")
+        shown = embedded(drawn, f"{entry.name} with {name} as predicted: {content}")
         if name in annotated:
-            shown = compared(shown, picture(annotated[name], f"{entry.name} with {name} of the ground truth"))
+            shown = compared(shown, embedded(annotated[name], f"{entry.name} with {name} of the ground truth"))
         figures.append(figure(name, shown))
     return "\n".join([*figures, *further_views(entry), solids_link(entry.name, entry.scene)])
 
@@ -155,9 +155,9 @@ def further_views(entry: ReportEntry) -> Iterator[str]:
     """Embed the views that tasks bring, such as the one from above, beside those of the ground truth."""
     annotated = {} if entry.ground_truth is None else draw_views(entry.ground_truth)
     for name, view in draw_views(entry.scene).items():
-        shown = picture(view, f"{entry.name}, {name} view, as predicted")
+        shown = embedded(view, f"{entry.name}, {name} view, as predicted")
         if name in annotated:
-            shown = compared(shown, picture(annotated[name], f"{entry.name}, {name} view, ground truth"))
+            shown = compared(shown, embedded(annotated[name], f"{entry.name}, {name} view, ground truth"))
         yield figure(f"{name} view", shown)
 
 
@@ -192,7 +192,7 @@ def captioned(content: str, caption: str) -> str:
     return f'<div>{content}<p class="note">{escape(caption)}</p></div>'
 
 
-def picture(image: Image.Image, description: str) -> str:
+def embedded(image: Image.Image, description: str) -> str:
     """Return an embedded image that a click or the space bar enlarges."""
     text = escape(description)
     return (

@@ -19,12 +19,12 @@ class Column:
 
 
 def section(title: str, content: str) -> str:
-    """A titled part of a card."""
+    """Return a titled part of a card."""
     return f"<section><h3>{escape(title)}</h3>{content}</section>"
 
 
 def table(columns: Sequence[Column]) -> str:
-    """An HTML table that scrolls sideways on its own where the screen is narrow."""
+    """Return an HTML table that scrolls sideways on its own where the screen is narrow."""
     kinds = [' class="number"' if column.numeric else "" for column in columns]
     titles = [f'<th scope="col"{kind}>{escape(column.title)}</th>' for column, kind in zip(columns, kinds, strict=True)]
     cells = [[f"<td{kind}>{cell}</td>" for cell in column.cells] for column, kind in zip(columns, kinds, strict=True)]
@@ -33,7 +33,7 @@ def table(columns: Sequence[Column]) -> str:
 
 
 def labelled(color: Color, name: str) -> str:
-    """A name with its color, as in the images."""
+    """Return a name with its color, as in the images."""
     return f'<span class="swatch" style="background:{to_hex(color)}"></span>{escape(name)}'
 
 
@@ -42,6 +42,6 @@ def worded(columns: Sequence[Column]) -> str:
     return f'<div class="folded">{table(columns)}</div>'
 
 
-def remainder(shown: int, there: int) -> str:
-    """`and 12 more`, where there are more."""
-    return f'<p class="note">and {there - shown:,} more</p>' if there > shown else ""
+def remainder(shown: int, total: int) -> str:
+    """Return `and 12 more`, where there are more."""
+    return f'<p class="note">and {total - shown:,} more</p>' if total > shown else ""

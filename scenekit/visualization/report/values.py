@@ -1,4 +1,4 @@
-"""Tables of what a scene holds, made of what the fields of its keys show; a plugin's key is one among them."""
+"""Tables of the values of a scene, from the columns of their fields; plugins' keys included."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from html import escape
 from typing import Any
 
-from scenekit.fields.base import Swatch
+from scenekit.fields.frame import Swatch
 from scenekit.keys import IMAGE, OBJECTS, Key, Stream
 from scenekit.scene import Scene
 from scenekit.visualization.draw import object_colors
@@ -45,15 +45,15 @@ def objects_table(scene: Scene) -> str:
 
 
 def stream_table(scene: Scene, stream: Stream) -> str:
-    """Return the table of the regions of another stream, the surest first, less those that no key describes."""
-    regions, said = scene.regions(stream), columns_of(scene, stream)
-    rows = [row for row in range(len(regions)) if not said or any(column.cells[row] for column in said)]
+    """Return the table of the regions of another stream, by descending score, less those that no key describes."""
+    regions, described = scene.regions(stream), columns_of(scene, stream)
+    rows = [row for row in range(len(regions)) if not described or any(column.cells[row] for column in described)]
     if regions.scores is not None:
         scores = regions.scores.nan_to_num(0).tolist()
         rows.sort(key=lambda row: -scores[row])
     if not rows:
         return section(title_of(stream), NONE_FOUND)
-    columns = [shown(column, rows[:MOST_ROWS]) for column in (*box_columns(scene, stream), *said)]
+    columns = [shown(column, rows[:MOST_ROWS]) for column in (*box_columns(scene, stream), *described)]
     return section(title_of(stream), fitting_table(columns) + remainder(min(len(rows), MOST_ROWS), len(rows)))
 
 
@@ -79,7 +79,7 @@ def long_table(columns: Sequence[Column]) -> str:
 
 
 def columns_of(scene: Scene, stream: Stream) -> list[Column]:
-    """Return the columns of all keys that follow a stream, numbers before words; none that are blank throughout."""
+    """Return the columns of all keys that follow a stream, numbers before texts; none that are blank throughout."""
     columns = (column for key in scene.values if key.of == stream for column in key_columns(scene, key))
     return sorted((column for column in columns if any(column.cells)), key=lambda column: not column.numeric)
 
@@ -90,7 +90,7 @@ def key_columns(scene: Scene, key: Key[Any, Any]) -> list[Column]:
     columns = []
     for title, cells in key.field.columns(scene[key], frame).items():
         if frame.valid is not None:
-            cells = [cell if there else "" for cell, there in zip(cells, frame.valid.tolist(), strict=True)]
+            cells = [cell if carries else "" for cell, carries in zip(cells, frame.valid.tolist(), strict=True)]
         numeric = all(isinstance(cell, str) and NUMBERS.fullmatch(cell) for cell in cells)
         columns.append(Column(title or key.name, [html_of(cell, scene) for cell in cells], numeric))
     return columns

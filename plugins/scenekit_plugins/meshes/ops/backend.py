@@ -22,13 +22,13 @@ _chosen: ContextVar[str | None] = ContextVar("mesh_backend", default=None)
 
 
 def current_backend() -> str:
-    """The name of the backend in use: of the innermost `use_backend`, else of the environment variable, else torch."""
+    """Return the backend in use: of the innermost `use_backend`, else of the environment variable, else torch."""
     return _chosen.get() or _usable(os.environ.get(VARIABLE) or "torch")
 
 
 @contextmanager
 def use_backend(name: str) -> Iterator[None]:
-    """Mesh operations inside the `with` run on this backend, "torch" or "pytorch3d"."""
+    """Run mesh operations inside the `with` on this backend, "torch" or "pytorch3d"."""
     token = _chosen.set(_usable(name))
     try:
         yield
@@ -37,7 +37,7 @@ def use_backend(name: str) -> Iterator[None]:
 
 
 def has_pytorch3d() -> bool:
-    """Whether pytorch3d can be imported."""
+    """Return whether pytorch3d can be imported."""
     found = importlib.util.find_spec("pytorch3d")
     return found is not None and found.origin is not None  # a folder of that name without a package has none
 

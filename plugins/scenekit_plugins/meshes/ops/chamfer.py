@@ -40,7 +40,7 @@ def chamfer_distance(
     single_directional: bool = False,
     abs_cosine: bool = True,
 ) -> tuple[Term, Term | None]:
-    """(Distance, distance of normals or None) between clouds: from each point to the nearest one of the other cloud.
+    """Compute the chamfer distance of clouds, and that of normals or None: from each point to the nearest other one.
 
     A point's distance is the squared length (norm 2) or the sum of absolute differences (norm 1), and that of normals
     1 - |cos|, or 1 - cos without `abs_cosine`. `point_reduction` is over a cloud, by its own length; the two directions
@@ -74,12 +74,12 @@ class _Clouds(NamedTuple):
     normals: Tensor | None
 
     def counted(self) -> Bool[Tensor, "N P"]:
-        """Which points count."""
+        """Return which points count."""
         rows = torch.arange(self.points.shape[1], device=self.points.device)
         return rows < self.counts()[:, None]
 
     def counts(self) -> Int[Tensor, " N"]:
-        """How many points of each cloud count."""
+        """Return how many points of each cloud count."""
         return lengths_of(self.points, self.lengths)
 
 
@@ -91,12 +91,12 @@ class _Way(NamedTuple):
     nearest: Tensor
 
     def distances(self, norm: int) -> Float[Tensor, "N P"]:
-        """Of positions; 0 for what does not count, and where there is nothing to go to."""
+        """Return distances of positions; 0 for points that do not count, and where there is no other point."""
         there = knn_gather(self.goal.points, self.nearest)[:, :, 0]
         return _where(self._real(), distances(self.start.points, there, norm))
 
     def normal_distances(self, abs_cosine: bool) -> Float[Tensor, "N P"]:
-        """Of normals; 0 for what does not count, 1 where there is nothing to go to."""
+        """Return distances of normals; 0 for points that do not count, 1 where there is no other point."""
         assert self.start.normals is not None and self.goal.normals is not None
         there = knn_gather(self.goal.normals, self.nearest)[:, :, 0]
         cosine = F.cosine_similarity(self.start.normals, there, dim=2, eps=1e-6)
@@ -115,7 +115,7 @@ class _Reduction(NamedTuple):
     over_points: PointReduction
 
     def __call__(self, ways: list[tuple[Float[Tensor, "N _"], _Clouds]]) -> Term:
-        """Of one direction or both."""
+        """Reduce distances of one direction or both."""
         found = [self._of_clouds(self._weighted(value), clouds) for value, clouds in ways]
         if self.over_points is None:
             return (found[0], found[1]) if len(found) == 2 else found[0]

@@ -15,7 +15,7 @@ from scenekit_plugins.meshes.ops.checks import check_edges
 def gather_scatter(
     input: Float[Tensor, "V C"], edges: Int[Tensor, "E 2"], directed: bool = False, backward: bool = False
 ) -> Float[Tensor, "V C"]:
-    """For each vertex the sum of what its neighbors have.
+    """Return for each vertex the sum of its neighbors' features.
 
     An edge (a, b) adds row b to a, and where it is not `directed` row a to b. With `backward` a directed edge adds row
     a to b instead. Edges that occur twice count twice, and so does one from a vertex to itself, unless directed.
@@ -33,7 +33,7 @@ def neighbor_sum(
     source: Int[Tensor, " L"],
     weights: Float[Tensor, " L"] | None = None,
 ) -> Float[Tensor, "V C"]:
-    """For each row the sum of the values of the rows that links lead from, times the weights of the links."""
+    """Return for each row the sum of the values of the rows that links lead from, times the weights of the links."""
     found: Tensor = _NeighborSum.apply(values, to, source, weights)
     return found
 

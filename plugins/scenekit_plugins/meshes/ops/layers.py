@@ -39,7 +39,7 @@ class GraphConv(nn.Module):
                 nn.init.zeros_(linear.bias)
 
     def forward(self, verts: Float[Tensor, "V C"], edges: Int[Tensor, "E 2"]) -> Float[Tensor, "V K"]:
-        """Features of vertices, and the rows that each edge joins."""
+        """Compute new features of vertices from the rows that each edge joins."""
         if verts.ndim != 2 or verts.shape[1] != self.input_dim:
             raise InputError(f"features must be [V {self.input_dim}], got {list(verts.shape)}")
         own: Tensor = self.w0(verts)
@@ -64,7 +64,7 @@ class SubdivideMeshes(nn.Module):
     def forward(
         self, meshes: Meshes, feats: Float[Tensor, "V C"] | Float[Tensor, "N _ C"] | None = None
     ) -> Meshes | tuple[Meshes, Float[Tensor, "W C"]]:
-        """Finer meshes, and with features of the vertices those of the new ones, packed, where edges have the mean.
+        """Return finer meshes, and with features those of all vertices, packed; new ones have the mean of their edge.
 
         The vertices of each mesh come first, then the middles of its edges in the order of `edges_packed()`. Features
         are those of the packed vertices, or by mesh where all have as many vertices.
@@ -75,7 +75,7 @@ class SubdivideMeshes(nn.Module):
 
 
 def ico_sphere(level: int = 0, device: torch.device | str | None = None) -> Meshes:
-    """A sphere of radius 1 about 0: an icosahedron, subdivided `level` times, its vertices moved out to the sphere."""
+    """Return a sphere of radius 1 about 0: an icosahedron, subdivided `level` times, vertices moved to the sphere."""
     if level < 0:
         raise InputError(f"the level of a sphere must be 0 or more, got {level}")
     mesh = Meshes.from_lists([_icosahedron_verts().to(device)], [_icosahedron_faces().to(device)])

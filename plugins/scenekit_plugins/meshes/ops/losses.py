@@ -14,7 +14,7 @@ from scenekit_plugins.meshes.ops.graph import neighbor_sum
 
 
 def mesh_edge_loss(meshes: Meshes, target_length: float = 0.0) -> Float[Tensor, ""]:
-    """Mean over meshes of the mean over their edges of (length - target)^2; meshes without edges count with 0."""
+    """Compute the mean over meshes of the mean over edges of (length - target)^2; meshes without edges count as 0."""
     check_meshes(meshes)
     a, b = take_rows(meshes.verts, meshes.edges_packed()).unbind(dim=1)
     lengths = (a - b).norm(dim=1)
@@ -22,7 +22,7 @@ def mesh_edge_loss(meshes: Meshes, target_length: float = 0.0) -> Float[Tensor, 
 
 
 def mesh_laplacian_smoothing(meshes: Meshes, method: str = "uniform") -> Float[Tensor, ""]:
-    """Mean over meshes of the mean over their vertices of the length of a Laplacian of the positions.
+    """Compute the mean over meshes of the mean over vertices of the length of the positions' Laplacian.
 
     That is how far a vertex lies from its neighbors: from their mean ("uniform"), from the one weighted by the
     cotangents of the angles opposite to each edge ("cot"), or the mean curvature that these and the area of the faces
@@ -39,7 +39,7 @@ def mesh_laplacian_smoothing(meshes: Meshes, method: str = "uniform") -> Float[T
 
 
 def mesh_normal_consistency(meshes: Meshes) -> Float[Tensor, ""]:
-    """Mean over meshes of the mean, over pairs of faces with a common edge, of 1 - cos of the angle of their normals.
+    """Compute the mean over meshes of the mean of 1 - cos of the angle between neighboring faces' normals.
 
     0 on a flat surface, whichever way its faces turn. Edges of one face alone count for nothing; of more than two faces
     with one edge all pairs count. A face without area has cos 0 with all others.
@@ -57,7 +57,7 @@ def mesh_normal_consistency(meshes: Meshes) -> Float[Tensor, ""]:
 
 
 def _neighbor_means(meshes: Meshes, weights: Float[Tensor, " E"] | None) -> Float[Tensor, "V 3"]:
-    """The mean of each vertex's neighbors; of one whose weights add up to 0 or less, their sum times that."""
+    """Return the mean of each vertex's neighbors; where weights sum to 0 or less, the sum times that."""
     to, source = torch.cat((meshes.edges_packed(), meshes.edges_packed().flip(1))).unbind(dim=1)
     weights = meshes.verts.new_ones(len(to)) if weights is None else weights.repeat(2)
     total = meshes.verts.new_zeros(len(meshes.verts)).index_add(0, to, weights)[:, None]
@@ -65,7 +65,7 @@ def _neighbor_means(meshes: Meshes, weights: Float[Tensor, " E"] | None) -> Floa
 
 
 def _mean_curvatures(meshes: Meshes) -> Float[Tensor, "V 3"]:
-    """Mean curvature normals, halved: Desbrun et al., eq. 14."""
+    """Return mean curvature normals, halved: Desbrun et al., eq. 14."""
     weights, areas = _cotangents(meshes)
     ends, count = meshes.edges_packed(), len(meshes.verts)
     # Summed in the order of a sparse matrix: what rounding leaves of faces without area is then that of pytorch3d.
@@ -77,7 +77,7 @@ def _mean_curvatures(meshes: Meshes) -> Float[Tensor, "V 3"]:
 
 @torch.no_grad()
 def _cotangents(meshes: Meshes) -> tuple[Float[Tensor, " E"], Float[Tensor, " V"]]:
-    """(Half the cotangents of the angles opposite to each edge, areas of the faces around each vertex)."""
+    """Return (Half the cotangents of the angles opposite to each edge, areas of the faces around each vertex)."""
     corners = take_rows(meshes.verts, meshes.faces_packed())
     lengths = (corners.roll(-1, 1) - corners.roll(1, 1)).norm(dim=2)  # of the sides opposite to each corner
     a, b, c = lengths.unbind(dim=1)
@@ -93,6 +93,6 @@ def _cotangents(meshes: Meshes) -> tuple[Float[Tensor, " E"], Float[Tensor, " V"
 
 
 def _mean_of_means(values: Float[Tensor, " R"], owner: Int[Tensor, " R"], count: int) -> Float[Tensor, ""]:
-    """Mean over all meshes of the mean of what each owns; those that own nothing count with 0."""
+    """Return mean over all meshes of the mean of what each owns; those that own nothing count with 0."""
     shares = 1 / torch.bincount(owner, minlength=count)[owner]
     return (values * shares).sum() / max(count, 1)

@@ -34,7 +34,7 @@ def knn_points(
     return_nn: bool = False,
     return_sorted: bool = True,
 ) -> KNN:
-    """The `K` points of the second cloud that are nearest to each of the first, nearest first.
+    """Return the `K` points of the second cloud that are nearest to each of the first, nearest first.
 
     Only the first `lengths1[b]` and `lengths2[b]` points of a cloud count. Where there are fewer than K, distance,
     index and point are 0; for rows beyond the first cloud's length distance and index are. Distances have gradients.
@@ -50,7 +50,7 @@ def knn_points(
 def knn_gather(
     x: Float[Tensor, "B Q U"], idx: Int[Tensor, "B P K"], lengths: Int[Tensor, " B"] | None = None
 ) -> Float[Tensor, "B P K U"]:
-    """Rows of x by the indices that `knn_points` found; zeros in places beyond `lengths`, those of the second cloud."""
+    """Return rows of x by the indices of `knn_points`; zeros in places beyond `lengths`, those of the second cloud."""
     if len(x) != len(idx):
         raise InputError(f"values and indices of as many clouds expected, got {len(x)} and {len(idx)}")
     B, P, K = idx.shape
@@ -62,7 +62,7 @@ def knn_gather(
 
 
 def distances(a: Float[Tensor, "*#N D"], b: Float[Tensor, "*#N D"], norm: int) -> Float[Tensor, "*N"]:
-    """Squared lengths (norm 2), or sums of absolute differences (norm 1)."""
+    """Return squared lengths (norm 2), or sums of absolute differences (norm 1)."""
     difference = a - b
     return difference.square().sum(dim=-1) if norm == 2 else difference.abs().sum(dim=-1)
 
@@ -76,7 +76,7 @@ def nearest_points(
     norm: int,
     K: int,
 ) -> tuple[Int[Tensor, "B P K"], Tensor]:
-    """Rows of y nearest to each point of x, and which of them [B P K] there are; the rest are 0."""
+    """Return rows of y nearest to each point of x, and which of them [B P K] exist; the rest are 0."""
     rows, columns = _filled(x, x_lengths, x.shape[1]), _filled(y, y_lengths, max(y.shape[1], K)).mT.contiguous()
     idx = x.new_zeros((len(x), rows.shape[1], K), dtype=torch.int64)
     for clouds, part in tiles(rows, columns):
@@ -95,7 +95,7 @@ def mutual_nearest(
     y_lengths: Int[Tensor, " B"] | None,
     norm: int,
 ) -> tuple[Int[Tensor, "B P"], Int[Tensor, "B Q"]]:
-    """The row of y nearest to each point of x, and the other way round, from one look at all pairs.
+    """Return the row of y nearest to each point of x, and the other way round, in one pass over all pairs.
 
     Rows of points beyond their length, and of clouds without any, mean nothing.
     """
@@ -115,7 +115,7 @@ def mutual_nearest(
 
 
 def pairwise(rows: Float[Tensor, "B R D"], columns: Float[Tensor, "B D M"], norm: int) -> Float[Tensor, "B R M"]:
-    """Distances of all pairs, as in `distances`; one coordinate at a time, so that near points lose no digits."""
+    """Return distances of all pairs, as in `distances`; one coordinate at a time, so that near ones lose no digits."""
     difference = rows[:, :, 0, None] - columns[:, None, 0]
     total = difference.mul_(difference) if norm == 2 else difference.abs_()
     for axis in range(1, rows.shape[2]):
@@ -128,12 +128,12 @@ def pairwise(rows: Float[Tensor, "B R D"], columns: Float[Tensor, "B D M"], norm
 
 
 def lengths_of(cloud: Tensor, lengths: Tensor | None) -> Int[Tensor, " B"]:
-    """How many points of each cloud count."""
+    """Return how many points of each cloud count."""
     return torch.full((len(cloud),), cloud.shape[1], device=cloud.device) if lengths is None else lengths
 
 
 def _filled(cloud: Float[Tensor, "B P D"], lengths: Tensor | None, least: int) -> Float[Tensor, "B T D"]:
-    """As whole blocks of points in single precision or better, contiguous, those beyond the length infinitely far."""
+    """Return whole blocks of points in single precision or better, those beyond the length infinitely far."""
     count = -(-max(least, 1) // BLOCK) * BLOCK
     cloud = cloud if cloud.dtype == torch.float64 else cloud.float()
     if lengths is not None:
@@ -143,7 +143,7 @@ def _filled(cloud: Float[Tensor, "B P D"], lengths: Tensor | None, least: int) -
 
 
 def tiles(rows: Float[Tensor, "B P D"], columns: Float[Tensor, "B D Q"]) -> Iterator[tuple[slice, slice]]:
-    """Clouds and rows whose distances to all columns are looked at together."""
+    """Return clouds and rows whose distances to all columns are computed together."""
     budget = TILE["cuda" if rows.is_cuda else "cpu"]
     count, width = rows.shape[1], columns.shape[2]
     height = min(count, max(budget // width // BLOCK, 1) * BLOCK)
@@ -154,7 +154,7 @@ def tiles(rows: Float[Tensor, "B P D"], columns: Float[Tensor, "B D Q"]) -> Iter
 
 
 def _least_of_rows(tile: Float[Tensor, "B R M"], K: int) -> Int[Tensor, "B R K"]:
-    """Columns of the K least distances, ascending: they lie in the K blocks whose least ones are least."""
+    """Return columns of the K least distances, ascending: they lie in the K blocks whose least ones are least."""
     blocks = tile.view(*tile.shape[:2], -1, BLOCK)
     block = _least(blocks.amin(dim=3), min(K, blocks.shape[2]))
     inside = torch.arange(BLOCK, device=tile.device)
@@ -165,7 +165,7 @@ def _least_of_rows(tile: Float[Tensor, "B R M"], K: int) -> Int[Tensor, "B R K"]
 def _least_of_blocks(
     rows: Float[Tensor, "B P D"], columns: Float[Tensor, "B D Q"], block: Int[Tensor, "B Q"], norm: int
 ) -> Int[Tensor, "B Q"]:
-    """The nearest row to each column, of the block of rows in which it lies; as many distances at once as in a tile."""
+    """Return the nearest row to each column, of the block of rows in which it lies; a tile of distances at once."""
     B, P, D = rows.shape
     blocks, points = rows.view(-1, BLOCK, D), columns.mT.reshape(-1, 1, D)
     number = (block + torch.arange(B, device=block.device)[:, None] * (P // BLOCK)).view(-1)

@@ -42,7 +42,7 @@ def cubify(
     device: torch.device | str | None = None,
     align: Align = "topleft",
 ) -> Meshes | tuple[Meshes, Tensor]:
-    """As `voxels.cubify`."""
+    """Compute `voxels.cubify`."""
     check_grids(voxels, feats, align)
     grids = voxels.to(device or voxels.device).float().nan_to_num(nan=-torch.inf)
     meshes = (
@@ -58,7 +58,7 @@ def cubify(
 
 
 def _cells_of_faces(grids: Tensor, thresh: float, count: int) -> Tensor:
-    """Numbers of the cells that faces bound; the features that pytorch3d gives have no gradient, and one align only."""
+    """Return numbers of the cells that faces bound; pytorch3d gives features no gradient, and has one align only."""
     if count == 0:
         return torch.zeros(0, dtype=torch.int64, device=grids.device)
     numbers = torch.arange(grids.numel(), dtype=torch.float64, device=grids.device).view(grids[:, None].shape)
@@ -74,7 +74,7 @@ def vert_align(
     padding_mode: str = "zeros",
     align_corners: bool = True,
 ) -> Tensor:
-    """As `sampling.vert_align`."""
+    """Compute `sampling.vert_align`."""
     maps = [feats] if isinstance(feats, Tensor) else list(feats)
     check_maps(maps, verts.verts_padded() if isinstance(verts, Meshes) else verts)
     points = verts.to_pytorch3d() if isinstance(verts, Meshes) else verts
@@ -89,7 +89,7 @@ def sample_points_from_meshes(
     return_textures: bool = False,
     generator: torch.Generator | None = None,
 ) -> Tensor | tuple[Tensor, Tensor]:
-    """As `sampling.sample_points_from_meshes`."""
+    """Compute `sampling.sample_points_from_meshes`."""
     check_sampled(meshes, return_textures)
     areas = meshes.verts.new_zeros(len(meshes)).index_add(
         0, meshes.faces_packed_to_mesh_idx(), meshes.faces_areas_packed().detach()
@@ -104,13 +104,13 @@ def sample_points_from_meshes(
 
 
 def mesh_face_areas_normals(verts: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
-    """As `sampling.mesh_face_areas_normals`."""
+    """Compute `sampling.mesh_face_areas_normals`."""
     areas, normals = pytorch3d.ops.mesh_face_areas_normals(verts, faces)
     return areas, normals
 
 
 def gather_scatter(input: Tensor, edges: Tensor, directed: bool = False, backward: bool = False) -> Tensor:
-    """As `graph.gather_scatter`."""
+    """Compute `graph.gather_scatter`."""
     check_edges(edges)
     edges = edges.flip(1) if directed and backward else edges
     found: Tensor = pytorch3d.ops.graph_conv.gather_scatter(input, edges, directed)
@@ -131,7 +131,7 @@ def chamfer_distance(
     single_directional: bool = False,
     abs_cosine: bool = True,
 ) -> tuple[Term, Term | None]:
-    """As `chamfer.chamfer_distance`."""
+    """Compute `chamfer.chamfer_distance`."""
     check_reductions(batch_reduction, point_reduction, x_normals is not None or y_normals is not None)
     check_clouds(x, y, x_lengths, y_lengths, norm)
     check_normals_and_weights(x, y, x_normals, y_normals, weights)
@@ -151,14 +151,14 @@ def knn_points(
     return_nn: bool = False,
     return_sorted: bool = True,
 ) -> KNN:
-    """As `neighbors.knn_points`."""
+    """Compute `neighbors.knn_points`."""
     check_neighbors(p1, p2, lengths1, lengths2, norm, K)
     found = pytorch3d.ops.knn_points(p1, p2, lengths1, lengths2, norm, K, version, return_nn, return_sorted)
     return KNN(found.dists, found.idx, found.knn)
 
 
 def subdivide_meshes(meshes: Meshes, feats: Tensor | None = None) -> Meshes | tuple[Meshes, Tensor]:
-    """As `subdivision.subdivide_meshes`."""
+    """Compute `subdivision.subdivide_meshes`."""
     check_subdivided(meshes, feats)
     module = pytorch3d.ops.SubdivideMeshes()
     if feats is None:
@@ -168,23 +168,23 @@ def subdivide_meshes(meshes: Meshes, feats: Tensor | None = None) -> Meshes | tu
 
 
 def mesh_edge_loss(meshes: Meshes, target_length: float = 0.0) -> Tensor:
-    """As `losses.mesh_edge_loss`."""
+    """Compute `losses.mesh_edge_loss`."""
     check_meshes(meshes)
     return _scalar(pytorch3d.loss.mesh_edge_loss(meshes.to_pytorch3d(), target_length))
 
 
 def mesh_laplacian_smoothing(meshes: Meshes, method: str = "uniform") -> Tensor:
-    """As `losses.mesh_laplacian_smoothing`."""
+    """Compute `losses.mesh_laplacian_smoothing`."""
     check_laplacian(meshes, method)
     return _scalar(pytorch3d.loss.mesh_laplacian_smoothing(meshes.to_pytorch3d(), method))
 
 
 def mesh_normal_consistency(meshes: Meshes) -> Tensor:
-    """As `losses.mesh_normal_consistency`."""
+    """Compute `losses.mesh_normal_consistency`."""
     check_meshes(meshes)
     return _scalar(pytorch3d.loss.mesh_normal_consistency(meshes.to_pytorch3d()))
 
 
 def _scalar(loss: Tensor) -> Tensor:
-    """Of meshes with nothing to measure pytorch3d gives a tensor of one zero instead."""
+    """Return the scalar of a loss; of empty meshes pytorch3d returns a tensor of one zero instead."""
     return loss.sum()

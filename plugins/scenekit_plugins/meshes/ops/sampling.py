@@ -19,7 +19,7 @@ from scenekit_plugins.meshes.ops.checks import check_maps, check_sampled
 def mesh_face_areas_normals(
     verts: Float[Tensor, "V 3"], faces: Int[Tensor, "F 3"]
 ) -> tuple[Float[Tensor, " F"], Float[Tensor, "F 3"]]:
-    """Areas and unit normals of faces that index packed vertices; the normal of one without area is 0."""
+    """Return areas and unit normals of faces that index packed vertices; the normal of one without area is 0."""
     return face_areas_normals(verts, faces)
 
 
@@ -31,7 +31,7 @@ def vert_align(
     padding_mode: str = "zeros",
     align_corners: bool = True,
 ) -> Float[Tensor, "N V C"] | Float[Tensor, "_ C"]:
-    """Features [N C H W] at the (x, y) of each vertex, (-1, -1) top left, (1, 1) bottom right; z does not count.
+    """Return features [N C H W] at the (x, y) of each vertex, (-1, -1) top left, (1, 1) bottom right; z does not count.
 
     Several feature maps are sampled alike and their channels follow one another. Vertices come as [N V 3] or as meshes,
     whose rows without a vertex are zeros; with `return_packed` the rows of all meshes follow one another.
@@ -79,7 +79,7 @@ def sample_points_from_meshes(
     return_textures: bool = False,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "N S 3"] | tuple[Float[Tensor, "N S 3"], Float[Tensor, "N S 3"]]:
-    """Points evenly distributed on the surface of each mesh, and with `return_normals` the unit normals of their faces.
+    """Sample points uniformly on the surface of each mesh, and with `return_normals` the unit normals of their faces.
 
     Gradients go to the vertices, through points and normals. A mesh without faces gives zeros, and one whose faces
     have no area gives points on those faces; meshes that all have no faces, or NaN in a vertex, are an InputError.
@@ -99,7 +99,7 @@ def sample_points_from_meshes(
 def _faces_by_area(
     areas: Float[Tensor, " F"], meshes: Meshes, count: int, generator: torch.Generator | None
 ) -> Int[Tensor, "N S"]:
-    """Packed faces of each mesh, each as likely as its share of the area; some face where the mesh has none."""
+    """Sample packed faces of each mesh in proportion to their area; some face where the mesh has none."""
     owner, offset = meshes.faces_packed_to_mesh_idx(), meshes.faces_offset
     weights = areas.double()
     total = weights.new_zeros(len(meshes)).index_add(0, owner, weights)
@@ -115,7 +115,7 @@ def _faces_by_area(
 def _barycentric(
     faces: Int[Tensor, "N S"], dtype: torch.dtype, generator: torch.Generator | None
 ) -> Float[Tensor, "N S 3"]:
-    """Weights of a face's corners that make points even over it: Osada et al., Shape Distributions, 2002, eq. 1."""
+    """Return weights of a face's corners for uniform points: Osada et al., Shape Distributions, 2002, eq. 1."""
     u, v = _uniform((2, *faces.shape), faces.device, dtype, generator)
     root = u.sqrt()
     return torch.stack((1 - root, root * (1 - v), root * v), dim=-1)
@@ -124,6 +124,6 @@ def _barycentric(
 def _uniform(
     shape: tuple[int, ...], device: torch.device, dtype: torch.dtype, generator: torch.Generator | None
 ) -> Tensor:
-    """Numbers in [0, 1); drawn where the generator is."""
+    """Return numbers in [0, 1), drawn on the device of the generator."""
     where = device if generator is None else generator.device
     return torch.rand(shape, dtype=dtype, device=where, generator=generator).to(device)

@@ -18,7 +18,7 @@ from scenekit_plugins.meshes.ops.checks import check_subdivided
 def subdivide_meshes(
     meshes: Meshes, feats: Float[Tensor, "V C"] | None = None
 ) -> Meshes | tuple[Meshes, Float[Tensor, "W C"]]:
-    """What `SubdivideMeshes()(meshes, feats)` gives."""
+    """Return the result of `SubdivideMeshes()(meshes, feats)`."""
     check_subdivided(meshes, feats)
     edges_offset = F.pad(meshes.num_edges_per_mesh().cumsum(0), (1, 0))
     verts_to = torch.arange(len(meshes.verts), device=meshes.device) + edges_offset[meshes.verts_packed_to_mesh_idx()]
@@ -36,7 +36,7 @@ def _with_middles(values: Float[Tensor, "V C"], meshes: Meshes, order: Int[Tenso
 
 
 def _quartered(meshes: Meshes, verts_to: Int[Tensor, " V"], edges_to: Int[Tensor, " E"]) -> Int[Tensor, "F 4 3"]:
-    """The four faces of each: at its three vertices, and in the middle."""
+    """Return the four faces of each: at its three vertices, and in the middle."""
     a, b, c = verts_to[meshes.faces_packed()].unbind(dim=1)
     bc, ca, ab = edges_to[meshes.faces_packed_to_edges_packed()].unbind(dim=1)
     quarters = ((a, ab, ca), (b, bc, ab), (c, ca, bc), (bc, ca, ab))
@@ -44,7 +44,7 @@ def _quartered(meshes: Meshes, verts_to: Int[Tensor, " V"], edges_to: Int[Tensor
 
 
 def _by_mesh(faces: Int[Tensor, "F 4 3"], meshes: Meshes) -> Int[Tensor, "G 3"]:
-    """First the first quarters of all faces of a mesh, then the second ones, and so on."""
+    """Order faces: the first quarters of all faces of a mesh, then the second ones, and so on."""
     owner = meshes.faces_packed_to_mesh_idx()
     rank = owner[:, None] * 4 + torch.arange(4, device=meshes.device)
     return faces.view(-1, 3)[rank.view(-1).argsort(stable=True)]

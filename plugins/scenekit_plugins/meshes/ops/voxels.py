@@ -41,7 +41,7 @@ def cubify(
     device: torch.device | str | None = None,
     align: Align = "topleft",
 ) -> Meshes | tuple[Meshes, Float[Tensor, "F K"]]:
-    """The boundary of the cells with a value of at least `thresh` (NaN has none), as a mesh for each grid.
+    """Return the boundary of the cells with a value of at least `thresh` (NaN has none), as a mesh for each grid.
 
     Corners that cells share are merged, so meshes may touch themselves along an edge or in a corner. x runs along W, y
     along H, z along D; normals point outwards. With n cells along an axis, its corners i = 0..n lie at
@@ -71,7 +71,7 @@ def cubify(
 
 
 def _exposed(occupied: Bool[Tensor, "N H W D"]) -> Bool[Tensor, "N H W D 6"]:
-    """Which sides of which cells have an occupied cell on one hand only."""
+    """Return which sides of which cells have an occupied cell on one hand only."""
     padded = F.pad(occupied, (1, 1, 1, 1, 1, 1))
     _, H, W, D = occupied.shape
     neighbors = [padded[:, 1 + y : 1 + y + H, 1 + x : 1 + x + W, 1 + z : 1 + z + D] for y, x, z in _TOWARDS]
@@ -79,7 +79,7 @@ def _exposed(occupied: Bool[Tensor, "N H W D"]) -> Bool[Tensor, "N H W D 6"]:
 
 
 def _corners(sides: Int[Tensor, "Q 5"], grid: Int[Tensor, " 3"]) -> Int[Tensor, "Q 2 3"]:
-    """Numbers of the corners of the two triangles of each side, over the corners of all grids."""
+    """Return numbers of the corners of the two triangles of each side, over the corners of all grids."""
     step = torch.stack((grid[1] * grid[2], grid[2], torch.ones_like(grid[2])))
     offsets = torch.tensor([[corner >> 2 & 1, corner >> 1 & 1, corner & 1] for corner in range(8)], device=grid.device)
     triangles = (offsets * step).sum(dim=1)[torch.tensor(_SIDES, device=grid.device)]
@@ -88,7 +88,7 @@ def _corners(sides: Int[Tensor, "Q 5"], grid: Int[Tensor, " 3"]) -> Int[Tensor, 
 
 
 def _positions(used: Bool[Tensor, "N L"], cells: torch.Size, align: Align) -> Float[Tensor, "V 3"]:
-    """(x, y, z) of the used corners."""
+    """Return (x, y, z) of the used corners."""
     corner = used.nonzero()[:, 1]
     H, W, D = cells
     numbers = torch.stack((corner // (D + 1) % (W + 1), corner // ((D + 1) * (W + 1)), corner % (D + 1)), dim=1).float()
