@@ -36,6 +36,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True}
 
+suppress_warnings = ["ref.python"]  # `object` is a built-in type, and a field of several records
 nitpicky = True
 # Types of the standard library, torch and the like, and type variables, have no page here; ours must have one.
-nitpick_ignore_regex = [(r"py:.*", r"(?!scenekit|sk\.).*")]
+nitpick_ignore_regex = [(r"py:.*", r"(?!scenekit|sk\.).*"), (r"py:class", r"scenekit\..*\.[A-Z]")]

@@ -7,6 +7,8 @@ where built-ins reach into private parts.
 from __future__ import annotations
 
 import ast
+import functools
+import importlib
 import inspect
 import re
 from collections.abc import Iterator
@@ -86,17 +88,11 @@ KINDS_OF_VALUES = {
 """Keys of tasks, and the structures of their values."""
 
 NAMES_KINDS_OF_VALUES: dict[str, str] = {
-    "scenekit/evaluation/attributes.py": "the evaluator of one task",
-    "scenekit/evaluation/box_errors.py": "the evaluator of one task",
-    "scenekit/evaluation/captions.py": "the evaluator of one task",
-    "scenekit/evaluation/evaluators.py": "the evaluators of some tasks",
-    "scenekit/evaluation/kitti_scenes.py": "the evaluator of one task",
-    "scenekit/evaluation/omni3d_scenes.py": "the evaluator of one task",
-    "scenekit/evaluation/scene_graph_scenes.py": "the evaluator of one task",
     "scenekit/graph/build.py": "`relabel` takes the labels of the predictor of relations, whose rows number the edges",
     "scenekit/graph/query.py": "the query language has a word for attributes",
     "scenekit/graph/query_grammar.py": "the query language has a word for attributes",
     "scenekit/io/mesh_files.py": "files of meshes hold meshes",
+    "scenekit/metrics/boxes3d/errors.py": "a protocol on 3D boxes",
     "scenekit/visualization/export/mesh_scene.py": "files of solids hold meshes, whatever kind of value gives them",
 }
 """The files of the core that may import them all the same, and why."""
@@ -138,6 +134,27 @@ def runtime_imports(path: Path) -> Iterator[str]:
 def floor(module: str) -> int:
     """That of its room; a module `command` belongs to the command line, which alone loads it, by entry point."""
     return FLOORS.index("cli" if module.endswith(".command") else module.split(".")[1])
+
+
+@functools.cache
+def documented() -> tuple[set[str], set[str]]:
+    """Names of the modules that the API pages list whole, and of single functions, classes and constants."""
+    pages = [path.read_text(encoding="utf-8") for path in (REPOSITORY / "docs" / "reference" / "api").glob("*.md")]
+    listed = re.findall(r"^\.\. auto(\w+):: (scenekit[\w.]*)$", "\n".join(pages), re.MULTILINE)
+    return {name for kind, name in listed if kind == "module"}, {name for kind, name in listed if kind != "module"}
+
+
+@functools.cache
+def is_documented(module: str, name: str) -> bool:
+    """Whether an API page lists the object, under this name or where it is defined, or `sk` has it."""
+    modules, single = documented()
+    if {module, f"{module}.{name}"} & modules or f"{module}.{name}" in single:
+        return True
+    value = getattr(importlib.import_module(module), name)
+    if f"{getattr(value, '__module__', '')}.{name}" in single:
+        return True
+    homes = (sk, *map(importlib.import_module, modules))
+    return any(hasattr(home, name) and getattr(home, name) is value for home in homes)
 
 
 def is_private(name: str) -> bool:
@@ -212,6 +229,13 @@ def test_plugins_use_public_parts_only(path: Path) -> None:
         if isinstance(node, ast.Attribute) and is_private(node.attr):
             owner = ast.unparse(node.value)
             assert owner in ("self", "cls"), f"{relative(path)}:{node.lineno} reaches into {owner}.{node.attr}"
+
+
+@pytest.mark.parametrize("path", sources(*PLUGIN_ROOTS), ids=relative)
+def test_plugins_import_what_the_api_pages_list(path: Path) -> None:
+    for module, name in imports(path):
+        if module.startswith("scenekit."):
+            assert is_documented(module, name), f"{relative(path)} imports {module}.{name}, which no API page lists"
 
 
 @pytest.mark.parametrize("path", sources(*PLUGIN_ROOTS), ids=relative)

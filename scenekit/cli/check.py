@@ -55,10 +55,13 @@ def check(
         chosen["task"] = list(found.tasks)
         chosen["backbone"] = one_of_each_builder(found)
     else:
-        chosen = {"task": names, "detector": detectors, "dataset": data, "backbone": backbones}
-    runs = [
-        run for kind, wanted in chosen.items() for run in runs_of(kind, wanted or (), split, option or (), everything)
-    ]
+        chosen = {
+            "task": names or [],
+            "detector": detectors or [],
+            "dataset": data or [],
+            "backbone": backbones or [],
+        }
+    runs = [run for kind, wanted in chosen.items() for run in runs_of(kind, wanted, split, option or (), everything)]
     reports = [run() for run in output.progress(runs, "checking", len(runs))]
     if everything:
         reports += unusable(found)

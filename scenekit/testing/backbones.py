@@ -1,6 +1,6 @@
 """The contract of backbones.
 
-Letters: B images, C channels, H W pixels, h w cells.
+Letters: B images, H W pixels.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from scenekit.backbones.base import Backbone, Level, Normalization
 from scenekit.errors import PluginError
 from scenekit.hooks import BackboneSpec
 from scenekit.hooks.options import check_options
-from scenekit.testing.check import Report, RuleError, SkipError, check, report_of
+from scenekit.testing.check import RuleError, SkipError, check, report_of
 from scenekit.testing.compare import difference
+from scenekit.testing.report import Report
 
 STRIDES = (4, 8, 16, 32)
 
@@ -33,9 +34,7 @@ class BackboneBench:
     backbone: Backbone
     rebuild: Callable[[], Backbone]
 
-    def maps(
-        self, pixels: Float[Tensor, "B 3 H W"], backbone: Backbone | None = None
-    ) -> list[Float[Tensor, "B C h w"]]:
+    def maps(self, pixels: Float[Tensor, "B 3 H W"], other: Backbone | None = None) -> list[Float[Tensor, "B _ _ _"]]:
         """Run the backbone (or another one) as inference does."""
         with torch.no_grad():
             return list((other or self.backbone).eval()(pixels))

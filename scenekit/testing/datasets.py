@@ -22,8 +22,9 @@ from scenekit.hooks.options import check_options
 from scenekit.keys import Stream
 from scenekit.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
-from scenekit.testing.check import Report, RuleError, SkipError, check, report_of
+from scenekit.testing.check import RuleError, SkipError, check, report_of
 from scenekit.testing.compare import difference
+from scenekit.testing.report import Report
 from scenekit.testing.toy_core import MODEL
 
 SAMPLES = 3
@@ -159,7 +160,7 @@ def supervision(bench: DatasetBench) -> None:
 
 
 @check("fix the annotations, or let the data set leave them out; `scenekit doctor data` lists them all")
-def annotations(bench: DatasetBench) -> None:
+def valid(bench: DatasetBench) -> None:
     """No annotation is impossible: boxes lie in the image, labels are those of the vocabulary, values are valid."""
     for sample in bench.samples:
         try:
@@ -219,5 +220,5 @@ def ends(bench: DatasetBench) -> None:
     raise RuleError(f"data[{len(bench.data)}] gives a sample although there are {len(bench.data)} only")
 
 
-DATASET_CHECKS = (samples, repeatable, ids, supervision, annotations, scenes, json, workers, training, ends)
+DATASET_CHECKS = (samples, repeatable, ids, supervision, valid, scenes, json, workers, training, ends)
 """All checks of a data set, in order."""

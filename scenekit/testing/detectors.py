@@ -27,9 +27,10 @@ from scenekit.model.targets import Targets
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
 from scenekit.structures.vocabulary import Vocabulary
-from scenekit.testing.check import Report, RuleError, SkipError, check, report_of, seeded
+from scenekit.testing.check import RuleError, SkipError, check, report_of, seeded
 from scenekit.testing.compare import difference
 from scenekit.testing.images import VOCABULARY, made_up
+from scenekit.testing.report import Report
 from scenekit.testing.rules.inputs import check_losses
 from scenekit.testing.rules.learning import trainable
 from scenekit.testing.toy_core import MODEL, WITNESS_TASK, core_of, stages_of
@@ -186,7 +187,7 @@ def training_regions(bench: DetectorBench) -> None:
     outputs, (_, targets) = bench.learn(samples), bench.batch(samples)
     regions: Regions = outputs.board[OBJECTS]
     _check_matched(regions, targets)
-    if not (regions.matched >= 0).any():  # type: ignore[operator]
+    if regions.matched is not None and not bool((regions.matched >= 0).any()):
         raise RuleError("no region is matched to ground truth, so that no head would learn; add the ground-truth boxes")
 
 
