@@ -34,7 +34,7 @@ from scenekit_datasets.coco.index import Index
 from scenekit_datasets.coco.labels import ROW_LABELS, Frame, carried, objects_of
 from scenekit_datasets.coco.records import ImageEntry, Source, entry_of
 from scenekit_datasets.coco.supervision import supervision_of
-from scenekit_datasets.roots import Faulty, image_of_size, keys_named, present, report
+from scenekit_datasets.roots import Faulty, check_index, image_of_size, keys_named, present, report
 
 KEYS: tuple[Key[Any, Any], ...] = (*ROW_LABELS, SEMANTIC, PANOPTIC, DEPTH, RELATIONS, PHRASE_CAPTIONS)
 """Every kind of label that the files may hold."""
@@ -109,8 +109,7 @@ class CocoDataset(Dataset[Sample]):
         return self._scene(*self._entry(index))
 
     def _entry(self, index: int) -> tuple[ImageEntry, Path]:
-        if not 0 <= index < len(self):
-            raise IndexError(f"image {index} of a data set of {len(self)}")
+        check_index(index, len(self))
         entry = entry_of(self.sources, int(self.ids[index]), self.vocabulary)
         return entry, self.images / entry.image.text("file_name")
 

@@ -45,6 +45,7 @@ from scenekit.structures import Panoptic
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
 from scenekit_datasets.coco.further_keys import FIELD, ORDER, row_entries
 from scenekit_datasets.coco.images import MILLIMETRE
+from scenekit_datasets.exporting import consistent
 
 _log = logging.getLogger(__name__)
 
@@ -80,18 +81,13 @@ def write_coco(samples: Iterable[Sample], folder: str | Path) -> Path:
     annotations: list[Fields] = []
     vocabulary: Vocabulary | None = None
     skipped: set[str] = set()
-    for sample in samples:
-        if vocabulary not in (None, sample.scene.vocabulary):
-            raise InputError(f"sample {sample.id} has another vocabulary than those before; write one file for each")
-        if sample.id in images:
-            raise InputError(f"two samples have the id {sample.id}; ids of images must differ")
+    for sample in consistent(samples):
         vocabulary = sample.scene.vocabulary
         first = len(annotations) + 1
         annotations += [{"id": first + n, "image_id": sample.id, **row} for n, row in enumerate(_rows(sample.scene))]
         images[sample.id] = _image(sample, folder, first)
         skipped |= {key.name for key in set(sample.scene.values) - written(sample.scene)}
-    if vocabulary is None:
-        raise InputError("no samples to write: expected at least one")
+    assert vocabulary is not None
     if skipped:
         _log.warning("labels without a place in COCO-style files: %s", ", ".join(sorted(skipped)))
     data = {**_header(vocabulary), "images": list(images.values()), "annotations": annotations}

@@ -18,7 +18,7 @@ from scenekit.structures import Camera, Masks
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.pix3d.index import FLAGS, Entry, Index
 from scenekit_datasets.pix3d.models import in_camera, load_model
-from scenekit_datasets.roots import Faulty, image_of_size, report
+from scenekit_datasets.roots import Faulty, check_index, image_of_size, report
 
 KEYS: tuple[Key[Any, Any], ...] = (MASKS, BOXES3D, MESHES, VOXELS)
 """Labels beside the object's box."""
@@ -75,8 +75,7 @@ class Pix3D(Dataset[Sample]):
         Raises:
             InputError: If a file is damaged.
         """
-        if not 0 <= index < len(self):
-            raise IndexError(f"image {index} of a data set of {len(self)}")
+        check_index(index, len(self))
         entry = self.entries[index]
         image = image_of_size(entry.image, entry.size, f"image {entry.name}")
         scene = self._scene(entry)

@@ -194,10 +194,10 @@ class Arrangement:
         self.placed.append(person)
         return True
 
-    def _hits(self, candidate: Placed, but: int, gap: float = GAP) -> bool:
+    def _hits(self, candidate: Placed, but: int) -> bool:
         """Return whether a candidate is too near to an object on the ground, other than object `but`."""
         grounded = (o for i, o in enumerate(self.placed) if i != but and (o.host < 0 or o.model.category == "person"))
-        return any(rectangles_overlap(candidate.base, other.base, gap) for other in grounded)
+        return any(rectangles_overlap(candidate.base, other.base, GAP) for other in grounded)
 
     def _nest(self, category: str) -> bool:
         """Place an object on, in or under an upright one."""
