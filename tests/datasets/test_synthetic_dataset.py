@@ -291,7 +291,8 @@ def _read(arguments):
 
 def test_processes_may_share_a_cache(tmp_path):
     work = [(tmp_path, index) for index in (0, 1, 0, 1, 0, 1)]
-    with multiprocessing.get_context("fork").Pool(3) as pool:
+    # Not forked: the ray caster's threads may hold a lock at that moment, which nothing would release in a child.
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
         images = pool.map(_read, work, chunksize=1)
     assert images[0] == images[2] == images[4] != images[1]
     assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
