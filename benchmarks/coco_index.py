@@ -1,9 +1,9 @@
-"""How long the data set `coco` takes to open a file of the size of COCO's train2017, and how much memory it keeps.
+"""Measure time and memory of opening a file of the size of COCO's train2017 with the data set `coco`.
 
     python benchmarks/coco_index.py [--images 100000] [--out FILE.json]
 
-The file is made up: as many images, 7.2 objects each with polygons of 22 points, in random order. Loading the same file
-with the `json` module, in a process of its own, is what it is compared with.
+The file is generated, with 7.2 objects per image and polygons of 22 points, in random order. The reference is loading
+the same file with the `json` module. Each runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OBJECTS, POINTS, CATEGORIES = 7.2, 22, 80
 
 
 def write(folder: Path, count: int) -> Path:
-    """A file with `count` images, and an empty file for each image."""
+    """Write an annotation file with `count` images, and an empty file for each image."""
     rng = random.Random(0)
     (folder / "images").mkdir()
     images = [{"id": n, "file_name": f"{n:012d}.jpg", "height": 480, "width": 640} for n in range(count)]
@@ -40,7 +40,7 @@ def write(folder: Path, count: int) -> Path:
 
 
 def write_annotations(file: TextIO, rng: random.Random, count: int) -> None:
-    """One by one, so that making the file takes no memory."""
+    """Write annotations one by one, so that generating the file takes no memory."""
     for n in range(round(count * OBJECTS)):
         x, y = rng.uniform(0, 500), rng.uniform(0, 400)
         polygon = [round(value + rng.uniform(0, 70), 2) for _ in range(POINTS) for value in (x, y)]
@@ -52,18 +52,18 @@ def write_annotations(file: TextIO, rng: random.Random, count: int) -> None:
 
 
 def measured(task: str, path: Path) -> dict[str, Any]:
-    """The result of this script's `task` in a process of its own."""
+    """Return the result of this script's `task` in a process of its own."""
     done = subprocess.run([sys.executable, __file__, "--task", task, str(path)], check=True, capture_output=True)
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 
 
 def run(task: str, path: Path) -> dict[str, Any]:
-    """Seconds of CPU, and the growth of the peak of memory in MiB."""
+    """Return CPU seconds, and the growth of peak memory in MiB."""
     import scenekit as sk
 
     sk.registry().get("dataset", "coco")
-    import scenekit_datasets.coco.dataset  # noqa: F401  (importing is no part of it)
+    import scenekit_datasets.coco.dataset  # noqa: F401  (the import is not measured)
 
     before, start = resident_peak(), time.process_time()
     if task == "json":

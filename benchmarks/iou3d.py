@@ -1,9 +1,8 @@
-"""How long exact overlaps of oriented boxes take: `OMP_NUM_THREADS=1 python benchmarks/iou3d.py [--repeats 20]`.
+"""Time the exact IoU of oriented 3D boxes: `OMP_NUM_THREADS=1 python benchmarks/iou3d.py [--repeats 20]`.
 
-All pairs of 100 x 100 boxes in any orientation, on one thread: crowded, so that nearly all pairs overlap, and spread
-over 20 m, as in a scene. Beside the time by the clock stands that of the processor, which is the one to look at while
-other programs want the same cores (`load_average`). Target: 0.5 s. The volumes are held against those of manifold3d for
-some pairs, where it is installed.
+All pairs of 100 x 100 boxes with random orientations, on one thread: crowded, so that nearly all pairs overlap, and
+spread over 20 m, as in a scene. Results are wall time and CPU time; compare CPU time if other programs use the same
+cores (`load_average`). Target: 0.5 s. If manifold3d is installed, the volumes of some pairs are compared with its own.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from scenekit.structures import Boxes3D
 
 COUNT = 100
 SPREADS = {"crowded": 0.3, "spread over 20 m": 10.0}
-"""Metres to either side within which the centers lie."""
+"""Half the side of the cube of the centers, in metres."""
 
 TRIANGLES = np.array(
     [
@@ -63,14 +62,14 @@ def main() -> None:
 
 
 def corners(spread: float, generator: torch.Generator) -> Tensor:
-    """Boxes with sides from 0.5 to 2 m."""
+    """Draw boxes with sides from 0.5 to 2 m and return their corners."""
     center = (torch.rand(COUNT, 3, dtype=torch.float64, generator=generator) * 2 - 1) * spread
     size = torch.rand(COUNT, 3, dtype=torch.float64, generator=generator) * 1.5 + 0.5
     return Boxes3D(center, size, random_rotations(COUNT, dtype=center.dtype, generator=generator)).corners
 
 
 def measured(first: Tensor, second: Tensor, repeats: int) -> dict[str, float]:
-    """Medians over calls, after one that is not counted, and the share of pairs that overlap."""
+    """Return medians over calls, after a warm-up, and the fraction of pairs that overlap."""
     volume, _ = box3d_overlap(first, second)
     clock, processor = [], []
     for _ in range(repeats):
@@ -86,7 +85,7 @@ def measured(first: Tensor, second: Tensor, repeats: int) -> dict[str, float]:
 
 
 def difference(first: Tensor, second: Tensor) -> float:
-    """The largest difference of the volumes, in cubic metres, over one pair of each row."""
+    """Return the largest difference of the volumes, in cubic metres, over one pair of each row."""
     import manifold3d
 
     volume, _ = box3d_overlap(first, second)

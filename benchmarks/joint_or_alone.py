@@ -1,11 +1,11 @@
-"""Does a task suffer from company? `python benchmarks/joint_or_alone.py RECIPE [--steps 150] [--images 100]`.
+"""Compare joint with single-task training: `python benchmarks/joint_or_alone.py RECIPE [--steps 150] [--images 100]`.
 
-All tasks of a recipe together, and each of them alone (with those that it cannot do without), learn for the same number
-of steps, from the same start: backbone, pyramid and detector of the recipe's `init`, heads fresh. They see the same
-images in the same order. Runs are short, so the numbers say how far a head comes in so many steps, not how far it can
-come. Then each model is measured on the first validation scenes, and timed on one of them.
+All tasks of a recipe are trained jointly, and each of them alone (with the tasks that it requires), for the same number
+of steps from the same weights: backbone, feature pyramid and detector of the recipe's `init`, fresh heads. All runs use
+the same images in the same order. The runs are short: the metrics compare the two, and are not those of a converged
+model. Each model is then evaluated on the first validation scenes, and timed on one of them.
 
-Every run keeps its model and its results in a folder of its own below `--work`; what is there is not done again.
+Each run stores its model and results in a folder of its own below `--work`; finished runs are not repeated.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ REPEATS = 20
 
 
 def main() -> None:
-    """Train what is not trained yet, measure, and write the table."""
+    """Train the models that are missing, evaluate them, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--steps", type=int, default=150)
-    parser.add_argument("--images", type=int, default=100, help="to measure on")
-    parser.add_argument("--tasks", nargs="+", help=f'only these alone ("{DETECTION}" for boxes)')
+    parser.add_argument("--images", type=int, default=100, help="number of evaluated images")
+    parser.add_argument("--tasks", nargs="+", help=f'train only these tasks alone ("{DETECTION}" for boxes)')
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--work", type=Path, default=Path("runs/joint_or_alone"))
@@ -51,7 +51,7 @@ def main() -> None:
     for name, tasks in runs.items():
         folder = arguments.work / f"{name.replace(' ', '_')}-{arguments.steps}-{arguments.images}"
         found[name] = result_of(with_tasks(recipe, tasks), folder, arguments)
-        print(f"{name}: {found[name]['milliseconds']} ms an image", flush=True)
+        print(f"{name}: {found[name]['milliseconds']} ms per image", flush=True)
     facts = {**machine(torch.device(arguments.device)), "steps": arguments.steps, "images": arguments.images}
     result = {**facts, "metrics": list(rows(found)), "runs": {name: costs(run) for name, run in found.items()}}
     write_atomically(arguments.out, (json.dumps(plain(result), indent=1) + "\n").encode())
@@ -59,18 +59,18 @@ def main() -> None:
 
 
 def started_afresh(recipe: sk.Recipe, work: Path, steps: int) -> sk.Recipe:
-    """The recipe for so many steps from the shared stages alone of its `init`, which it must have."""
+    """Return the recipe for `steps` steps that starts from the shared stages of its `init`."""
     if recipe.init is None:
         raise sk.InputError("the recipe needs `init`, a model whose backbone and detector all runs start from")
     initial = sk.load(recipe.init)
     trunk = sk.build(recipe.model.model_copy(update={"tasks": {}}), initial.vocabulary)
     sk.transfer(initial, trunk)
     save_model(trunk, work / "trunk")
-    # After so few steps an average of the weights would hold too much of the first ones.
+    # After so few steps an average of the weights would be dominated by the initial ones.
     short = {"steps": steps, "warmup": min(recipe.train.warmup, steps // 10), "save_every": steps, "ema": None}
     train = recipe.train.model_copy(update=short)
-    # What a task found out about the data for `init`, such as a tokenizer, need not be found out for every run.
-    tasks = {name: {**initial.config.tasks.get(name, {}), **given} for name, given in recipe.model.tasks.items()}
+    # Options that `init` computed from the data, such as a tokenizer, are not computed again for every run.
+    tasks = {name: {**initial.config.tasks.get(name, {}), **options} for name, options in recipe.model.tasks.items()}
     return recipe.model_copy(
         update={
             "init": str(work / "trunk"),
@@ -81,12 +81,12 @@ def started_afresh(recipe: sk.Recipe, work: Path, steps: int) -> sk.Recipe:
 
 
 def measured_tasks(recipe: sk.Recipe) -> list[str]:
-    """Tasks that have a measure."""
+    """Return the tasks that have an evaluator."""
     return [name for name in recipe.model.tasks if registry().get("task", name).evaluator is not None]
 
 
 def with_needs(recipe: sk.Recipe, name: str) -> list[str]:
-    """The task and those of the recipe that give what it requires; none for boxes, which need no task."""
+    """Return the task and those of the recipe that provide what it requires; none for boxes, which need no task."""
     if name == DETECTION:
         return []
     specs = {task: registry().get("task", task) for task in recipe.model.tasks}
@@ -95,7 +95,7 @@ def with_needs(recipe: sk.Recipe, name: str) -> list[str]:
 
 
 def with_tasks(recipe: sk.Recipe, tasks: Sequence[str]) -> sk.Recipe:
-    """The recipe with only these tasks, and only their weights of losses."""
+    """Return the recipe with only these tasks and their loss weights."""
     options = {name: recipe.model.tasks[name] for name in tasks}
     left_out = set(recipe.model.tasks) - set(tasks)
     weights = recipe.train.loss_weights
@@ -109,7 +109,7 @@ def with_tasks(recipe: sk.Recipe, tasks: Sequence[str]) -> sk.Recipe:
 
 
 def result_of(recipe: sk.Recipe, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Metrics, milliseconds an image, and seconds a step of one run."""
+    """Return metrics, milliseconds per image and seconds per step of one run."""
     file = folder / "result.json"
     if not file.exists():
         model = sk.train(recipe, out=folder, resume=True, device=arguments.device, progress=False).eval()
@@ -122,25 +122,25 @@ def result_of(recipe: sk.Recipe, folder: Path, arguments: argparse.Namespace) ->
 
 
 def time_of(model: sk.SceneModel, image: torch.Tensor) -> float:
-    """Milliseconds from an image in memory to its Scene, objects from a score of 0.5 on."""
+    """Return the milliseconds from an image in memory to its Scene, with a score threshold of 0.5."""
     seconds = interleaved({"": lambda: model.predict(image, threshold=0.5)}, REPEATS, model.device, warm_up=3)
     return milliseconds(seconds[""])
 
 
 def step_of(folder: Path) -> float:
-    """Seconds of a step: the median over the lines of the log."""
+    """Return the seconds per step: the median over the lines of the log."""
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     batch = sk.Recipe.load(folder / "recipe.yaml").train.batch_size
     return float(round(statistics.median(batch / line["images_per_second"] for line in lines), 2))
 
 
 def costs(run: Mapping[str, Any]) -> dict[str, float]:
-    """What a run took."""
+    """Return the times of a run."""
     return {name: run[name] for name in ("milliseconds", "seconds")}
 
 
 def rows(found: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """By metric: the joint model, and the task's own."""
+    """Yield a row per metric: the joint model, and the single-task model."""
     joint = found[JOINT]["metrics"]
     for task, metrics in MAIN_METRICS.items():
         if task in found and task in joint:
@@ -157,7 +157,7 @@ def show(lines: Sequence[Mapping[str, Any]]) -> None:
 
 
 def number(value: float | None) -> str:
-    """With four digits, or nothing."""
+    """Format with four digits; empty for None."""
     return "" if value is None else f"{value:.4f}"
 
 

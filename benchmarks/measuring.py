@@ -1,4 +1,4 @@
-"""Comparing things that run: times in turn, memory in fresh processes, and on what machine."""
+"""Measurements for benchmarks: times of alternating runs, memory of fresh processes, description of the machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Run = Callable[[], object]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: what was measured, against what, their ratio, and what it may be at most."""
+    """One row of the table: value, reference value, and the upper limit of their ratio."""
 
     measured: str
     value: float
@@ -33,16 +33,16 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """How many times the reference."""
+        """Value divided by the reference."""
         return self.value / self.reference
 
     @property
     def met(self) -> bool:
-        """Whether the target is kept."""
+        """Whether the ratio is within the target."""
         return self.ratio <= self.target
 
     def to_json(self) -> dict[str, Any]:
-        """As it goes to the results."""
+        """Return the row as it is written to the results."""
         numbers = {"value": round(self.value, 3), "reference": round(self.reference, 3), "unit": self.unit}
         return {**numbers, "ratio": round(self.ratio, 3), "target": self.target, "met": self.met}
 
@@ -50,7 +50,7 @@ class Row:
 def interleaved(
     runs: Mapping[str, Run], repeats: int, device: torch.device, warm_up: int = 1
 ) -> dict[str, list[float]]:
-    """Seconds of each run, all of them in turn, so that what slows the machine down for a while slows down all."""
+    """Return the seconds of alternating runs, so that other load on the machine affects all of them."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(warm_up + repeats):
         for name, run in runs.items():
@@ -63,12 +63,12 @@ def interleaved(
 
 
 def milliseconds(seconds: Sequence[float]) -> float:
-    """Their median."""
+    """Return the median in milliseconds."""
     return round(1000 * statistics.median(seconds), 2)
 
 
 def peak_of(run: Run, device: torch.device, repeats: int = 2) -> float:
-    """MiB at most in use while `run` runs: of the whole process on a CPU, of what torch took on a GPU."""
+    """Return the peak memory of `run` in MiB: of the whole process on a CPU, of torch's allocator on a GPU."""
     for _ in range(repeats):
         run()
     if device.type == "cuda":
@@ -77,9 +77,9 @@ def peak_of(run: Run, device: torch.device, repeats: int = 2) -> float:
 
 
 def resident_peak() -> float:
-    """MiB of memory that this process held at most.
+    """Return the peak resident memory of this process in MiB.
 
-    On Linux not by `getrusage`, whose maximum a process takes over from the one that started it.
+    Linux is not measured by `getrusage`, whose maximum a process inherits from its parent.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -89,7 +89,7 @@ def resident_peak() -> float:
 
 
 def answer_of(script: Path, *arguments: str) -> Any:
-    """What a fresh Python prints that runs `script` with `arguments`, as JSON in its last line."""
+    """Run `script` with `arguments` in a new process and return the JSON in the last line of its output."""
     done = subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{script.name} {' '.join(arguments)} failed:\n{done.stderr}")
@@ -97,7 +97,7 @@ def answer_of(script: Path, *arguments: str) -> Any:
 
 
 def machine(device: torch.device) -> dict[str, str]:
-    """Processor or GPU, threads, and the versions that matter."""
+    """Describe the machine: CPU or GPU, threads, versions."""
     on_gpu = device.type == "cuda"
     name = torch.cuda.get_device_name(device) if on_gpu else f"{processor()}, {torch.get_num_threads()} threads"
     versions = {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__}
@@ -109,7 +109,7 @@ def machine(device: torch.device) -> dict[str, str]:
 
 
 def processor() -> str:
-    """What the system calls its processor."""
+    """Return the name of the CPU."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.processor() or platform.machine())

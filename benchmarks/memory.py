@@ -1,10 +1,9 @@
-"""How much memory long work takes: `OMP_NUM_THREADS=1 python benchmarks/memory.py [--images 1000] [--scenes 5000]`.
+"""Measure the memory of long runs: `OMP_NUM_THREADS=1 python benchmarks/memory.py [--images 1000] [--scenes 5000]`.
 
-`command`: `scenekit predict --json` over a folder of generated images, by an untrained model with every task and
-small layers; `iterator`: the same through `model.predict(iter(...))`; `evaluation`: every evaluator of that model fed
-with made-up labels and predictions. Each runs in a process of its own, whose resident memory is looked at ten times a
-second. `growth_mb` is by how much a line through the second half of those looks rises over that half: 0 is flat.
-Results go to benchmarks/results/.
+`command`: `scenekit predict --json` on a folder of generated images, with an untrained small model of several tasks;
+`iterator`: the same with `model.predict(iter(...))`; `evaluation`: all evaluators of that model on generated labels and
+predictions. Each runs in a process of its own, whose resident memory is sampled ten times per second. `growth_mb` is
+the rise of a line fitted to the second half of the samples: 0 is flat. Results go to benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ VOCABULARY = sk.Vocabulary(("cup", "person"), ("floor", "wall"), skeletons={"per
 
 
 def main() -> None:
-    """Measure each kind of work, or be the process that does one."""
+    """Measure each workload, or run one in this process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--scenes", type=int, default=5000)
@@ -74,7 +73,7 @@ def main() -> None:
 
 
 def measure(folder: Path, images: int, scenes: int) -> dict[str, object]:
-    """Memory by kind of work."""
+    """Return the memory of each workload."""
     torch.manual_seed(0)
     save_model(sk.build(sk.ModelConfig.model_validate(CONFIG), VOCABULARY), folder / "model")
     (folder / "images").mkdir()
@@ -95,52 +94,52 @@ def measure(folder: Path, images: int, scenes: int) -> dict[str, object]:
 
 
 def watched(command: Sequence[str]) -> dict[str, float]:
-    """Peak and growth of the resident memory of a process, in megabytes, and its seconds."""
-    start, looks = time.perf_counter(), []
+    """Return peak and growth of the resident memory of a process, in megabytes, and its duration in seconds."""
+    start, samples = time.perf_counter(), []
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         watch = psutil.Process(process.pid)
         while process.poll() is None:
-            looks.append(watch.memory_info().rss / 2**20)
+            samples.append(watch.memory_info().rss / 2**20)
             time.sleep(INTERVAL)
     if process.returncode != 0:
         raise SystemExit(f"{command[:4]} ended with status {process.returncode}")
-    late = [look for look in looks[len(looks) // 2 :] if look > 0]
+    late = [sample for sample in samples[len(samples) // 2 :] if sample > 0]
     slope = statistics.linear_regression(range(len(late)), late).slope
     seconds = time.perf_counter() - start
-    return {"peak_mb": round(max(looks), 1), "growth_mb": round(slope * len(late), 1), "seconds": round(seconds, 1)}
+    return {"peak_mb": round(max(samples), 1), "growth_mb": round(slope * len(late), 1), "seconds": round(seconds, 1)}
 
 
 def iterate(folder: Path, _: int) -> None:
-    """Predict lazily and forget each scene."""
+    """Predict lazily and drop each scene."""
     model = sk.load(str(folder / "model"))
     for scene in model.predict(iter(sorted((folder / "images").iterdir())), threshold=0.0):
         scene.to_json()
 
 
 def evaluate(folder: Path, scenes: int) -> None:
-    """Every evaluator of the model."""
-    measures = evaluators(sk.load(str(folder / "model")))
-    for number, (truth, prediction) in enumerate(made_up(scenes)):
-        sample = sk.Sample(torch.zeros(3, *SIZE, dtype=torch.uint8), truth, SUPERVISION, number)
-        for measure in measures.values():
-            measure.update(sample, prediction)
-    for measure in measures.values():
-        measure.result()
+    """Run every evaluator of the model."""
+    by_task = evaluators(sk.load(str(folder / "model")))
+    for number, (ground_truth, prediction) in enumerate(generated(scenes)):
+        sample = sk.Sample(torch.zeros(3, *SIZE, dtype=torch.uint8), ground_truth, SUPERVISION, number)
+        for evaluator in by_task.values():
+            evaluator.update(sample, prediction)
+    for evaluator in by_task.values():
+        evaluator.result()
 
 
 SUPERVISION = sk.Supervision(frozenset({sk.MASKS, sk.KEYPOINTS, sk.SEMANTIC, sk.PANOPTIC}))
 WORK = {"iterator": iterate, "evaluation": evaluate}
 
 
-def made_up(count: int) -> Iterator[tuple[sk.Scene, sk.Scene]]:
-    """Labels and predictions that have little to do with each other."""
+def generated(count: int) -> Iterator[tuple[sk.Scene, sk.Scene]]:
+    """Yield ground truth and unrelated predictions."""
     for number in range(count):
         random = np.random.default_rng(number)
-        yield made_up_scene(random, OBJECTS, scored=False), made_up_scene(random, DETECTIONS, scored=True)
+        yield generated_scene(random, OBJECTS, scored=False), generated_scene(random, DETECTIONS, scored=True)
 
 
-def made_up_scene(random: np.random.Generator, count: int, scored: bool) -> sk.Scene:
-    """Persons and cups as ellipses, in a random order before a floor and a wall."""
+def generated_scene(random: np.random.Generator, count: int, scored: bool) -> sk.Scene:
+    """Draw persons and cups as ellipses, in a random order in front of a floor and a wall."""
     boxes, inside, masks = ellipses()
     rows = random.integers(0, POOL, count)
     labels = torch.from_numpy(random.integers(0, 2, count))
@@ -162,7 +161,7 @@ def made_up_scene(random: np.random.Generator, count: int, scored: bool) -> sk.S
 
 @functools.cache
 def ellipses() -> tuple[torch.Tensor, np.ndarray, sk.Masks]:
-    """Boxes [POOL 4], bitmaps [POOL H W] and run lengths, made once: making them is not what is measured."""
+    """Return boxes [POOL 4], bitmaps [POOL H W] and run-length encodings, cached because they are not measured."""
     random, (height, width) = np.random.default_rng(0), SIZE
     centers, radii = random.uniform((0, 0), (width, height), (POOL, 2)), random.uniform(4, 30, (POOL, 2))
     y, x = np.mgrid[:height, :width] + 0.5

@@ -1,10 +1,10 @@
-"""How long mesh operations take, in torch and by pytorch3d: `OMP_NUM_THREADS=1 python benchmarks/mesh_ops.py`.
+"""Time mesh operations in plain torch and in pytorch3d: `OMP_NUM_THREADS=1 python benchmarks/mesh_ops.py`.
 
 Sizes are those of Mesh R-CNN on Pix3D: 4 objects, grids of 24^3 cells, features of 14 x 14 cells with 256 channels,
-graph convolutions of 128, 5,000 points of each surface. The same calls run on both, in turn on one thread, pytorch3d
-with meshes of its own; times are those of the processor, which other programs do not lengthen, of the forward pass and
-of the gradient. Every call gets new meshes, whose edges are known but where the edges are what is measured. Target: at
-most twice the time of pytorch3d. pytorch3d must be installed.
+graph convolutions of 128 channels, 5,000 points per surface. The same calls alternate on one thread, in pytorch3d with
+its own meshes; times are CPU time, which other programs do not affect, of the forward and of the backward pass. Every
+call gets new meshes with computed edges, except where the edges are measured. Target: at most twice the time of
+pytorch3d. pytorch3d must be installed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ theirs = SimpleNamespace(
 
 @dataclass(frozen=True)
 class World:
-    """What the operations work on: `meshes` of the side that is measured, with edges or without."""
+    """Inputs of the operations: `meshes` of the measured library with computed edges, `bare` without."""
 
     voxels: Tensor
     meshes: Any
@@ -96,17 +96,17 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    made = making()
+    make = world_factory()
     rows = {}
     for name in arguments.only:
-        rows[name] = measured(CASES[name], made, arguments.repeats)
+        rows[name] = measured(CASES[name], make, arguments.repeats)
         print(name, rows[name], flush=True)
     ratios = [row[kind] for row in rows.values() for kind in ("forward_ratio", "gradient_ratio") if kind in row]
     result: dict[str, Any] = {
         **machine(torch.device("cpu")),
         "pytorch3d": pytorch3d.__version__,
         "load_average": round(os.getloadavg()[0], 1),
-        "vertices": len(made(ours).meshes.verts),
+        "vertices": len(make(ours).meshes.verts),
         "largest_ratio": max(ratios),
         "target": TARGET,
         "milliseconds": rows,
@@ -115,8 +115,8 @@ def main() -> None:
     write_atomically(arguments.out, (json.dumps(result, indent=2) + "\n").encode())
 
 
-def making() -> Callable[[Any], World]:
-    """What gives each side its own new meshes and leaves, all with the same numbers."""
+def world_factory() -> Callable[[Any], World]:
+    """Return a function that creates new meshes and leaf tensors for either library, with equal values."""
     voxels = blobs()
     shape = ours.cubify(voxels, 0.5)
     verts, faces = shape.verts_list(), shape.faces_list()
@@ -136,7 +136,7 @@ def making() -> Callable[[Any], World]:
 
 
 def blobs() -> Tensor:
-    """Grids [N D H W] of ellipsoids with a dent, a tenth of the cells or so occupied."""
+    """Return grids [N D H W] of ellipsoids with a dent; about a tenth of the cells is occupied."""
     axis = torch.linspace(-1, 1, CELLS)
     z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
     sizes = 0.4 + 0.4 * torch.rand(OBJECTS, 3, 1, 1, 1)
@@ -145,12 +145,12 @@ def blobs() -> Tensor:
 
 
 def leaf(value: Tensor) -> Tensor:
-    """The same numbers, which ask for gradients."""
+    """Return a copy that requires gradients."""
     return value.detach().clone().requires_grad_()
 
 
 def measured(call: Call, make: Callable[[Any], World], repeats: int) -> dict[str, float]:
-    """Medians in milliseconds of both sides, taking turns after one turn that is not counted, and their ratios."""
+    """Return medians in milliseconds of alternating runs, after a warm-up, and their ratios."""
     times: dict[str, list[float]] = {}
     for repeat in range(repeats + 1):
         for side, ops in (("ours", ours), ("pytorch3d", theirs)):
@@ -171,7 +171,7 @@ def measured(call: Call, make: Callable[[Any], World], repeats: int) -> dict[str
 
 
 def with_ratios(medians: dict[str, float]) -> dict[str, float]:
-    """Ours as a multiple of pytorch3d's, beside both."""
+    """Add the ratios of our times to pytorch3d's."""
     row: dict[str, float] = {}
     for kind in ("forward", "gradient"):
         if f"{kind}_ours" in medians:
@@ -181,7 +181,7 @@ def with_ratios(medians: dict[str, float]) -> dict[str, float]:
 
 
 def tensors(found: Any) -> list[Tensor]:
-    """The tensors among what an operation gives."""
+    """Return the tensors in the result of an operation."""
     if isinstance(found, Tensor):
         return [found]
     return [term for part in found for term in tensors(part)] if isinstance(found, tuple) else []

@@ -1,8 +1,8 @@
-"""How far converted networks lie from detectron2's numbers: `python -m benchmarks.parity_detectron2 [--out FILE]`.
+"""Compare converted networks with detectron2: `python -m benchmarks.parity_detectron2 [--out FILE]`.
 
-Every network goes through a checkpoint file and `convert`; each stage is held against what detectron2 0.6 gave with the
-same weights and image (`tests/reference/detectron2`). The largest difference of each kind of stage goes to
-benchmarks/results/, beside its tolerance. Run from the root of the checkout.
+Every network is written to a checkpoint file and converted; each stage is compared with the output of detectron2 0.6
+for the same weights and image (`tests/reference/detectron2`). The largest difference of each kind of stage and its
+tolerance go to benchmarks/results/. Run from the root of the checkout.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ KINDS = {
     "panoptic map (share of pixels)": r"img0_panoptic_seg",
     "counts, levels, classes, segments": r".*_(shape|count|level|num_proposals|level_first20|classes|segments_json)",
 }
-"""Stages as the table shows them, and how the reference names what belongs to each; the first that fits counts."""
+"""Kinds of stages in the table, and patterns of their names in the reference; the first match counts."""
 
 
 def main() -> None:
-    """Compare, print the table and write it."""
+    """Compare, write and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "parity_detectron2.json")
     arguments = parser.parse_args()
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def measure(network: str) -> list[parity.Difference]:
-    """Every stage of one network."""
+    """Return the differences of every stage of one network."""
     state = parity.weights(parity.shapes(network))
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "model_final.pkl"
@@ -85,7 +85,7 @@ def measure(network: str) -> list[parity.Difference]:
 
 
 def by_kind(differences: Iterable[parity.Difference]) -> dict[str, dict[str, float]]:
-    """The largest difference, the strictest tolerance and the number of values compared, for each kind of stage."""
+    """Return largest difference, strictest tolerance and number of arrays for each kind of stage."""
     rows: dict[str, dict[str, float]] = {}
     for one in differences:
         kind = next(kind for kind, pattern in KINDS.items() if re.fullmatch(pattern, one.stage))
@@ -97,7 +97,7 @@ def by_kind(differences: Iterable[parity.Difference]) -> dict[str, dict[str, flo
 
 
 def table(network: str, rows: dict[str, dict[str, float]]) -> Table:
-    """One network."""
+    """Return the table of one network."""
     shown = Table("stage", "largest difference", "tolerance", "arrays", title=network)
     for kind, row in rows.items():
         style = None if row["difference"] <= row["tolerance"] else "red"

@@ -1,8 +1,8 @@
-"""How far our networks lie from torchvision's: `python -m benchmarks.parity_torchvision [--out FILE]`.
+"""Compare converted networks with torchvision: `python -m benchmarks.parity_torchvision [--out FILE]`.
 
-Seven networks with the same random weights, ours through a checkpoint file and `convert`, on three images of
-different sizes, in one batch and one by one, and their losses on two labelled images with the same sampled regions.
-The largest differences go to benchmarks/results/, beside their tolerances. Run from the root of the checkout.
+Seven networks with the same random weights, ours converted from a checkpoint file, on three images of different sizes,
+in one batch and one by one, and their losses on two annotated images with the same sampled regions. The largest
+differences and their tolerances go to benchmarks/results/. Run from the root of the checkout.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ TOLERANCES = {
 
 
 def main() -> None:
-    """Compare, print the table and write it."""
+    """Compare, write and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     default = Path(__file__).parent / "results" / "parity_torchvision.json"
     parser.add_argument("--out", type=Path, default=default)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)  # so that sums have one order
+    torch.set_num_threads(1)  # for a fixed order of summation
     result = {
         "torchvision": torchvision.__version__,
         "torch": torch.__version__,
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def compared(name: str) -> dict[str, Any]:
-    """Largest differences of one network, over the batch and the single images."""
+    """Return the largest differences of one network, over the batch and the single images."""
     with tempfile.TemporaryDirectory() as folder:
         pair = twins(name, Path(folder))
     images = pictures(seed=1)
@@ -81,18 +81,18 @@ def compared(name: str) -> dict[str, Any]:
 
 @torch.no_grad()
 def outputs(pair: Twins, batch: list[torch.Tensor]) -> Differences:
-    """What the two say of one batch."""
+    """Return the differences of the outputs for one batch."""
     return differences(pair.theirs(batch), predicted(pair.ours, batch))
 
 
 def largest(found: list[Differences]) -> dict[str, float]:
-    """Of each kind of difference that the network has."""
+    """Return the maximum of each kind of difference that the network has."""
     kinds = [name for name, value in asdict(found[0]).items() if name in TOLERANCES and value is not None]
     return {kind: max(getattr(part, kind) for part in found) for kind in kinds if kind != "unmatched"}
 
 
 def show(networks: Mapping[str, Mapping[str, Any]]) -> None:
-    """One row a network."""
+    """Print the table with one row per network."""
     table = Table(title="Largest differences from torchvision with the same weights")
     for title in ("network", *COLUMNS.values()):
         table.add_column(title)

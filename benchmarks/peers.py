@@ -1,7 +1,7 @@
-"""Mask R-CNN R50-FPN twice with the same weights: torchvision's own, and ours. Both do the same work.
+"""Mask R-CNN R50-FPN with the same weights in torchvision and in scenekit, for the same workload.
 
 The weights are random, scaled so that an image of 800x1066 gets 40 detections out of several hundred candidates. In
-both, batch norm is frozen and the stem and the first stage learn nothing, as in torchvision's fine-tuning.
+both, batch norm, the stem and the first stage are frozen, as in torchvision's fine-tuning.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ SPREAD = {
     "roi_heads.box_predictor.bbox_pred": 0.3,
     "roi_heads.mask_predictor.mask_fcn_logits": 1.0,
 }
-"""Standard deviation that the outputs of the last layers get."""
+"""Standard deviation of the outputs of the last layers."""
 
 
 def write_twins(folder: Path) -> None:
-    """Both networks' weights, as each library stores them."""
+    """Write the weights of both networks, in the format of each library."""
     theirs = _their_network()
     _fill(theirs)
     torch.save(theirs.state_dict(), folder / "theirs.pth")
@@ -56,7 +56,7 @@ def write_twins(folder: Path) -> None:
 
 
 def inference(whose: str, folder: Path, device: torch.device, batch: int) -> Callable[[], Any]:
-    """From images in memory to masks in the pixels of the images."""
+    """Return the inference step: from images in memory to masks in the original images."""
     images = [_image(seed).to(device) for seed in range(batch)]
     precision = _precision(device)
     if whose == "theirs":
@@ -71,15 +71,15 @@ def inference(whose: str, folder: Path, device: torch.device, batch: int) -> Cal
     ours = _ours(folder, device).eval()
 
     @torch.inference_mode()
-    def see() -> Any:
+    def predict() -> Any:
         with precision():
             return ours.scenes(ours(ours.preprocess(images)))
 
-    return see
+    return predict
 
 
 def training(whose: str, folder: Path, device: torch.device, batch: int) -> Callable[[], Any]:
-    """One step: losses, their gradients, and plain SGD with momentum. Both prepare images and targets on the way."""
+    """Return the training step: preprocessing of images and targets, losses, gradients, and SGD with momentum."""
     precision = _precision(device)
     if whose == "theirs":
         theirs = _theirs(folder, device).train()
@@ -132,7 +132,7 @@ def _placed(network: nn.Module, device: torch.device) -> Any:
 
 
 def _precision(device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
-    """bfloat16 where it pays, on a GPU."""
+    """Return the autocast context: bfloat16 on a GPU, none on a CPU."""
     return lambda: torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
 
 
@@ -146,7 +146,7 @@ def _their_network() -> Any:
 
 @torch.no_grad()
 def _fill(theirs: Any) -> None:
-    """Last batch norms of the residual blocks that keep the signal small, and last layers that tell things apart."""
+    """Fill the last batch norms of residual blocks, which keep activations small, and scale the last layers."""
     for name, module in theirs.backbone.named_modules():
         if name.endswith("bn3"):
             module.weight.fill_(0.2)
@@ -157,7 +157,7 @@ def _fill(theirs: Any) -> None:
 
 
 def _scale_once(layer: nn.Module, spread: float) -> None:
-    """Let the outputs of the layer vary by `spread` from its next call on."""
+    """Scale the layer at its next call so that the standard deviation of its outputs is `spread`."""
 
     def hook(layer: Any, _inputs: Any, output: Tensor) -> Tensor:
         handle.remove()
@@ -170,15 +170,15 @@ def _scale_once(layer: nn.Module, spread: float) -> None:
 
 
 def _image(seed: int) -> Tensor:
-    """Smooth blobs of color with noise, [3 H W] in 0..1."""
+    """Draw smooth blobs of color with noise, [3 H W] in 0..1."""
     source = torch.Generator().manual_seed(seed)
     coarse = torch.rand(1, 3, 12, 16, generator=source)
     smooth = nn.functional.interpolate(coarse, size=SIZE, mode="bicubic")[0]
     return (smooth + 0.1 * torch.randn(3, *SIZE, generator=source)).clamp(0, 1)
 
 
-def _truth(seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Boxes [8 4], labels [8] and bitmaps [8 H W] of eight objects, each a disk in its box."""
+def _ground_truth(seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw boxes [8 4], labels [8] and bitmaps [8 H W] of eight objects, each a disk in its box."""
     source = torch.Generator().manual_seed(seed)
     corners = torch.rand(8, 2, generator=source) * torch.tensor([SIZE[1] - 320.0, SIZE[0] - 320.0])
     boxes = torch.cat((corners, corners + 40 + 270 * torch.rand(8, 2, generator=source)), dim=1).round()
@@ -189,13 +189,13 @@ def _truth(seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _our_sample(seed: int, vocabulary: sk.Vocabulary) -> sk.Sample:
-    boxes, labels, disks = _truth(seed)
+    boxes, labels, disks = _ground_truth(seed)
     scene = sk.Scene(SIZE, vocabulary, {sk.OBJECTS: Objects(boxes, labels)}, {sk.MASKS: sk.Masks.from_dense(disks)})
     image = (_image(seed) * 255).round().to(torch.uint8)
     return sk.Sample(image, scene, sk.Supervision(frozenset({sk.MASKS})), seed)
 
 
 def _their_target(seed: int, device: torch.device) -> dict[str, Tensor]:
-    boxes, labels, disks = _truth(seed)
+    boxes, labels, disks = _ground_truth(seed)
     target = {"boxes": boxes, "labels": labels + 1, "masks": disks.to(torch.uint8)}
     return {name: value.to(device) for name, value in target.items()}

@@ -1,7 +1,7 @@
-"""How long scene-graph recall takes: `OMP_NUM_THREADS=1 python benchmarks/scene_graph_recall.py [--images 5000]`.
+"""Time scene-graph recall: `OMP_NUM_THREADS=1 python benchmarks/scene_graph_recall.py [--images 5000]`.
 
-Images as a detector gives them at the published settings of Visual Genome: 80 objects, all 6,320 ordered pairs, 50
-predicates. One process, one core; the making of the random images is not counted. Target: 5,000 in 60 seconds.
+Random predictions with the published settings of Visual Genome: 80 objects, all 6,320 ordered pairs, 50 predicates.
+One process, one core; generating the predictions is not measured. Target: 5,000 images in 60 seconds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scenekit.metrics.scene_graph.recall import SceneGraphRecall
 
 OBJECTS, CLASSES, PREDICATES, TRUE_OBJECTS, RELATIONS = 80, 150, 50, 12, 6
 KINDS = 20
-"""Different images; they are gone through again and again."""
+"""Number of different images, which are repeated."""
 
 Arrays = tuple[np.ndarray, ...]
 
@@ -31,12 +31,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "scene_graph_recall.json")
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
-    images = [(truth(rng), prediction(rng)) for _ in range(KINDS)]
+    images = [(ground_truth(rng), prediction(rng)) for _ in range(KINDS)]
     recall = SceneGraphRecall([f"predicate {i}" for i in range(PREDICATES)], "sgdet", zero_shot=[(1, 2, 3)])
     began, worked = time.perf_counter(), time.process_time()
     for i in range(arguments.images):
-        known, found = images[i % KINDS]
-        recall.update(GraphTruth.of(*known), GraphPrediction.of(*found))
+        annotated, predicted = images[i % KINDS]
+        recall.update(GraphTruth.of(*annotated), GraphPrediction.of(*predicted))
     recall.result()
     result = {
         "images": arguments.images,
@@ -51,8 +51,8 @@ def main() -> None:
     print(json.dumps(result, indent=2))
 
 
-def truth(rng: np.random.Generator) -> Arrays:
-    """An image with `TRUE_OBJECTS` objects and `RELATIONS` relations."""
+def ground_truth(rng: np.random.Generator) -> Arrays:
+    """Draw the ground truth of an image with `TRUE_OBJECTS` objects and `RELATIONS` relations."""
     ends = rng.integers(TRUE_OBJECTS, size=(RELATIONS, 2))
     predicates = rng.integers(1, PREDICATES + 1, size=(RELATIONS, 1))
     labels = rng.integers(1, CLASSES + 1, TRUE_OBJECTS)
@@ -60,7 +60,7 @@ def truth(rng: np.random.Generator) -> Arrays:
 
 
 def prediction(rng: np.random.Generator) -> Arrays:
-    """All ordered pairs of `OBJECTS` objects, by falling score."""
+    """Draw predictions for all ordered pairs of `OBJECTS` objects, in order of decreasing score."""
     scores = rng.random(OBJECTS)
     pairs = np.argwhere(~np.eye(OBJECTS, dtype=bool))
     probabilities = rng.dirichlet(np.full(PREDICATES + 1, 0.1), len(pairs)).astype(np.float32)
@@ -70,7 +70,7 @@ def prediction(rng: np.random.Generator) -> Arrays:
 
 
 def boxes(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Boxes in an image of 1000 x 1000."""
+    """Draw boxes in an image of 1000 x 1000 pixels."""
     corner = rng.uniform(0, 700, (count, 2))
     return np.hstack((corner, corner + rng.uniform(20, 300, (count, 2))))
 

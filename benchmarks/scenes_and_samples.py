@@ -1,10 +1,9 @@
-"""Time of a training sample and number of Scenes an image: `OMP_NUM_THREADS=1 python benchmarks/scenes_and_samples.py`.
+"""Time a training sample and count Scenes per image: `OMP_NUM_THREADS=1 python benchmarks/scenes_and_samples.py`.
 
-`milliseconds_per_sample`: time of the processor to check, augment and pack one sample of the synthetic data set,
-rendered beforehand, as recipes/small.yaml says, and with a random crop in addition; medians over the samples.
-`scenes`: how many instances of
-`Scene` the shipped model makes to predict one image with all tasks, and to evaluate one; means over the images.
-Results go to benchmarks/results/.
+`milliseconds_per_sample`: CPU time to check, augment and collate one rendered sample of the synthetic data set, with
+the augmentation of recipes/small.yaml, and with an additional random crop; medians over the samples. `scenes`: number
+of instances of `Scene` that the shipped model creates to predict one image with all tasks, and to evaluate one; means
+over the images. Results go to benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ RECIPE = Path(__file__).parent.parent / "recipes" / "small.yaml"
 
 
 def main() -> None:
-    """Measure both."""
+    """Measure and write the numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=50)
     parser.add_argument("--images", type=int, default=5)
@@ -57,14 +56,14 @@ def main() -> None:
 
 
 def rendered(recipe: Recipe, count: int) -> list[sk.Sample]:
-    """The first samples of the recipe's training data, in memory."""
+    """Return the first samples of the recipe's training data, in memory."""
     entry = recipe.data.train[0]
     data = registry().get("dataset", entry.name).build(split=entry.split, **entry.options)
     return [data[index] for index in range(count)]
 
 
 def seconds(samples: list[sk.Sample], model: SceneModel, augment: AugmentConfig) -> list[float]:
-    """Time of the processor for each sample as a batch of its own, after one to warm up."""
+    """Return the CPU time of each sample as a batch of its own, after a warm-up."""
     transforms = augmentations(augment, model.config.input)
     data = BatchSet([Source(samples)], transforms, frozenset(model.learns_from), Packer.of(model), seed=0)
     times = []
@@ -76,7 +75,7 @@ def seconds(samples: list[sk.Sample], model: SceneModel, augment: AugmentConfig)
 
 
 def scenes_made(model: SceneModel, samples: list[sk.Sample]) -> dict[str, float]:
-    """Scenes an image, predicted and evaluated."""
+    """Return the number of Scenes per predicted and per evaluated image."""
     with counted() as predicting:
         for sample in samples:
             model.predict(sample.image, threshold=0.0)
@@ -87,7 +86,7 @@ def scenes_made(model: SceneModel, samples: list[sk.Sample]) -> dict[str, float]
 
 @contextmanager
 def counted() -> Iterator[list[None]]:
-    """A list that grows by one entry with every Scene that is made."""
+    """Yield a list to which an entry is appended for every Scene that is created."""
     made: list[None] = []
     check = sk.Scene.__post_init__
 

@@ -1,14 +1,13 @@
-"""How fast scenekit is, against what else one would run: `python benchmarks/speed.py [--device cuda] [--parts ...]`.
+"""Compare the speed of scenekit with alternatives: `python benchmarks/speed.py [--device cuda] [--parts ...]`.
 
-`torchvision`: Mask R-CNN R50-FPN of torchvision and ours, same weights and image: one image, one step of training.
-`tasks`: the shipped model `small` on held-out synthetic scenes from memory to the finished Scene, objects from a score
-of 0.5 on: all tasks in one pass against a network for each, one after another; those of the pixels against boxes and
-masks alone.
+`torchvision`: Mask R-CNN R50-FPN in torchvision and in scenekit, same weights and image: inference and a training step.
+`tasks`: the shipped model `small` on held-out synthetic scenes, from memory to the finished Scene, with a score
+threshold of 0.5: all tasks in one pass against one network per task, and the dense tasks against boxes and masks alone.
 `start`: fresh processes that import scenekit and print its help.
 
-Times are medians over repeats that take turns, peaks of memory come from fresh processes that do nothing else. On a GPU
-all is bfloat16 and channels-last, for batches of 1 and 8, timed by CUDA events. The table says where a target is
-missed, and goes to benchmarks/results/speed_cpu.json (or speed_cuda.json). It takes some five minutes on two cores.
+Times are medians of alternating runs; peak memory is measured in fresh processes. On a GPU everything is bfloat16 and
+channels-last, for batches of 1 and 8, timed by CUDA events. The table marks missed targets, and goes to
+benchmarks/results/speed_cpu.json (or speed_cuda.json). It takes about five minutes on two cores.
 """
 
 from __future__ import annotations
@@ -37,23 +36,23 @@ WORK = {"inference": peers.inference, "training": peers.training}
 WHOSE = ("ours", "theirs")
 THRESHOLD = 0.5
 PIXELS = ("semantic", "masks", "keypoints", "panoptic")
-"""Tasks that tell where things are, to the pixel."""
+"""Dense tasks, with predictions per pixel."""
 SEPARATE = tuple(
     (task,) for task in ("masks", "keypoints", "semantic", "attributes", "captions", "relations", "boxes3d", "meshes")
 )
-"""The networks that the joint one stands in for; all but `semantic` find boxes too."""
+"""The networks that the joint one replaces; all but `semantic` detect boxes as well."""
 
 
 def main() -> None:
-    """Measure, print and write the table; or answer with one peak of memory."""
+    """Measure, print and write the table; with `--peak`, print the peak memory of one run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5, help="of each Mask R-CNN")
-    parser.add_argument("--images", type=int, default=20, help="for the tasks")
-    parser.add_argument("--starts", type=int, default=10, help="of fresh processes")
-    parser.add_argument("--out", type=Path, help="another file for the results")
+    parser.add_argument("--repeats", type=int, default=5, help="repeats of each Mask R-CNN")
+    parser.add_argument("--images", type=int, default=20, help="images for the part `tasks`")
+    parser.add_argument("--starts", type=int, default=10, help="number of fresh processes")
+    parser.add_argument("--out", type=Path, help="file of the results")
     parser.add_argument("--peak", nargs=4, metavar=("WORK", "WHOSE", "BATCH", "FOLDER"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -68,7 +67,7 @@ def main() -> None:
 
 
 def measured(arguments: argparse.Namespace) -> dict[str, Any]:
-    """All parts that were asked for; lines are printed as they come."""
+    """Run the requested parts; rows are printed as they are measured."""
     rows: dict[str, Any] = {}
     details: dict[str, Any] = {}
     print(f"{'measured':44} {'value':>9} {'against':>9}      {'ratio':>6} {'target':>6}")
@@ -82,7 +81,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def against_torchvision(arguments: argparse.Namespace, details: dict[str, Any]) -> Iterator[Row]:
-    """Mask R-CNN: time and peak of memory of inference and training, at most 1.05 times theirs."""
+    """Yield rows of Mask R-CNN: time and peak memory of inference and training, at most 1.05 times torchvision's."""
     batches = (1, 8) if arguments.device.type == "cuda" else (1,)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -100,29 +99,29 @@ def against_torchvision(arguments: argparse.Namespace, details: dict[str, Any]) 
 
 
 def detections(runs: Mapping[str, Run]) -> dict[str, int]:
-    """How many objects each finds, to show that both do the same work."""
+    """Return the number of detections of both, to show that their workloads are equal."""
     ours: Any = runs["ours"]()
     theirs: Any = runs["theirs"]()
     return {"ours": sum(len(scene.objects) for scene in ours), "theirs": sum(len(found["boxes"]) for found in theirs)}
 
 
 def peak(arguments: argparse.Namespace, work: str, whose: str, batch: int, folder: Path) -> float:
-    """MiB, in a process of its own."""
+    """Return the peak memory in MiB, measured in a process of its own."""
     settings = "--device", str(arguments.device), "--threads", str(arguments.threads)
     return float(answer_of(Path(__file__), *settings, "--peak", work, whose, str(batch), str(folder)))
 
 
 def all_tasks(arguments: argparse.Namespace, details: dict[str, Any]) -> Iterator[Row]:
-    """`small`: tasks of the pixels at most 1.4 times boxes and masks, all tasks 0.45 times the separate networks."""
+    """Yield rows of `small`: dense tasks at most 1.4 times boxes and masks, all tasks 0.45 times separate networks."""
     joint = placed(sk.load("small"), arguments.device)
     parts = {" + ".join(tasks): placed(part_of(joint, tasks), arguments.device) for tasks in SEPARATE}
     data = sk.dataset("synthetic", "test")
-    pictures = [data[index].image for index in range(arguments.images)]
+    inputs = [data[index].image for index in range(arguments.images)]
     for batch in (1, 8) if arguments.device.type == "cuda" else (1,):
         requests: dict[str, list[float]] = {}
         steps: dict[str, list[float]] = {}
-        for start in range(0, len(pictures) - batch + 1, batch):
-            images = pictures[start : start + batch]
+        for start in range(0, len(inputs) - batch + 1, batch):
+            images = inputs[start : start + batch]
             add(requests, requests_of(joint, parts, images, arguments.device, warm_up=3 if start == 0 else 0))
             add(steps, steps_of(joint, images, arguments.device))
         ms = {name: milliseconds(values) for name, values in requests.items()}
@@ -136,7 +135,7 @@ def all_tasks(arguments: argparse.Namespace, details: dict[str, Any]) -> Iterato
 
 
 def part_of(model: sk.SceneModel, tasks: Collection[str]) -> sk.SceneModel:
-    """A network of its own with only these tasks, and the same weights."""
+    """Build a network with only these tasks and the same weights."""
     config = model.config.model_copy(update={"tasks": {name: model.config.tasks[name] for name in tasks}})
     part = sk.build(config, model.vocabulary)
     part.load_state_dict({name: value for name, value in model.state_dict().items() if name in part.state_dict()})
@@ -144,7 +143,7 @@ def part_of(model: sk.SceneModel, tasks: Collection[str]) -> sk.SceneModel:
 
 
 def placed(model: sk.SceneModel, device: torch.device) -> sk.SceneModel:
-    """On its device, channels-last on a GPU."""
+    """Move the model to the device, channels-last on a GPU."""
     if device.type != "cuda":
         return model.eval()
     return model.eval().to(device, memory_format=torch.channels_last)
@@ -157,18 +156,18 @@ def requests_of(
     device: torch.device,
     warm_up: int,
 ) -> dict[str, list[float]]:
-    """Seconds of everything that one may ask for, for one batch of images."""
-    wanted = {"all tasks": None, "pixels": PIXELS, "boxes": boxes_of(joint), **{task: [task] for task in joint.tasks}}
-    runs: dict[str, Run] = {name: lambda tasks=tasks: see(joint, images, tasks) for name, tasks in wanted.items()}
+    """Return the seconds of each request for one batch of images."""
+    requests = {"all tasks": None, "pixels": PIXELS, "boxes": boxes_of(joint), **{task: [task] for task in joint.tasks}}
+    runs: dict[str, Run] = {name: lambda tasks=tasks: predict(joint, images, tasks) for name, tasks in requests.items()}
     for name, part in parts.items():
-        # What a network is not asked for does not run: the semantic one never looks for boxes.
-        runs[f"network of {name}"] = lambda part=part: see(part, images, part.tasks)
+        # Stages that no requested task needs do not run: the semantic network does not detect boxes.
+        runs[f"network of {name}"] = lambda part=part: predict(part, images, part.tasks)
     return interleaved(runs, 1, device, warm_up)
 
 
 @torch.inference_mode()
-def see(model: sk.SceneModel, images: list[torch.Tensor], tasks: Collection[str] | None) -> list[sk.Scene]:
-    """From images in memory to scenes."""
+def predict(model: sk.SceneModel, images: list[torch.Tensor], tasks: Collection[str] | None) -> list[sk.Scene]:
+    """Predict scenes for images in memory."""
     with torch.autocast("cuda", torch.bfloat16, enabled=model.device.type == "cuda"):
         outputs = model(model.preprocess(images), tasks=tasks, threshold=THRESHOLD)
         return model.scenes(outputs, tasks, threshold=THRESHOLD)
@@ -176,7 +175,7 @@ def see(model: sk.SceneModel, images: list[torch.Tensor], tasks: Collection[str]
 
 @torch.inference_mode()
 def steps_of(model: sk.SceneModel, images: list[torch.Tensor], device: torch.device) -> dict[str, list[float]]:
-    """Where the time of the joint pass goes."""
+    """Return the seconds of each step of the joint pass."""
     with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
         batch = model.preprocess(images)
         outputs = model(batch, threshold=THRESHOLD)
@@ -193,7 +192,7 @@ def steps_of(model: sk.SceneModel, images: list[torch.Tensor], device: torch.dev
 
 
 def boxes_of(model: sk.SceneModel) -> list[str]:
-    """Stages that give objects."""
+    """Return the stages that provide OBJECTS."""
     return [name for name, step in model.plan.steps.items() if OBJECTS in step.provides]
 
 
@@ -204,7 +203,7 @@ def add(columns: dict[str, list[float]], more: Mapping[str, list[float]]) -> Non
 
 
 def starting(arguments: argparse.Namespace, details: dict[str, Any]) -> Iterator[Row]:
-    """Fresh processes: `import scenekit` and the help under half a second."""
+    """Yield rows of fresh processes: `import scenekit` and the help in less than half a second."""
     commands = {
         "import scenekit": [sys.executable, "-c", "import scenekit"],
         "scenekit --help": [sys.executable, "-m", "scenekit", "--help"],

@@ -1,6 +1,7 @@
-"""How long a synthetic scene takes to make: `OMP_NUM_THREADS=1 python benchmarks/synthetic_scenes.py [--scenes 50]`.
+"""Time the rendering of synthetic scenes: `OMP_NUM_THREADS=1 python benchmarks/synthetic_scenes.py [--scenes 50]`.
 
-320x240 with all labels but amodal masks, one process, one core, processor time and wall time; medians after a warm-up.
+320x240 pixels with all annotations but amodal masks, one process, one core, CPU time and wall time; medians after a
+warm-up.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def main() -> None:
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """Median and extremes."""
+    """Return median, minimum and maximum."""
     named = {"median": statistics.median(values), "min": min(values), "max": max(values)}
     return {name: round(value, 3) for name, value in named.items()}
 

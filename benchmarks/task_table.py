@@ -1,8 +1,8 @@
-"""What a model reaches in every task, beside another one: `python benchmarks/task_table.py MODEL [--before MODEL]`.
+"""Compare the metrics of two models in every task: `python benchmarks/task_table.py MODEL [--before MODEL]`.
 
-A model is a name, a folder, or a file of results that `scenekit evaluate --json` wrote. Measured are the first images
-of the synthetic validation scenes. A row is a metric: before, after, the baseline of the task where it has one, and
-the target where there is one.
+A model is a name, a folder, or a file of results written by `scenekit evaluate --json`. The models are evaluated on the
+first images of the synthetic validation scenes. Each row is a metric: before, after, and the task's baseline and target
+if there are any.
 """
 
 from __future__ import annotations
@@ -55,17 +55,17 @@ TARGETS: Mapping[str, float] = {
     "meshes F1@0.3": 50.0,
 }
 LOWER_IS_BETTER = ("error", "Chamfer")
-"""Words in the names of metrics whose target must not be exceeded."""
+"""Parts of names of metrics for which lower is better."""
 
 Results = Mapping[str, Mapping[str, Any]]
 
 
 def main() -> None:
-    """Measure what is not measured yet, write the table, and show it."""
+    """Evaluate the models, write the table, and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="name, folder, or file of results")
-    parser.add_argument("--before", help="the same, of the model that it started from")
-    parser.add_argument("--limit", type=int, default=500, help="so many images (500)")
+    parser.add_argument("--before", help="the same for the model to compare with")
+    parser.add_argument("--limit", type=int, default=500, help="number of images (500)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "task_table.json")
     arguments = parser.parse_args()
@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def measured(model: str, limit: int, device: torch.device) -> Results:
-    """The results of a model, or those in a file."""
+    """Return the results of a model, or those in a file."""
     if model.endswith(".json"):
         results: Results = json.loads(Path(model).read_text(encoding="utf-8"))
         return results
@@ -94,13 +94,13 @@ def measured(model: str, limit: int, device: torch.device) -> Results:
 
 
 def table(before: Results, after: Results) -> dict[str, dict[str, float | bool]]:
-    """By task and metric: `before`, `after`, `baseline`, `target`, `met`; what there is of them."""
+    """Return the rows by task and metric, with `before`, `after`, `baseline`, `target` and `met` if available."""
     names = [f"{task} {metric}" for task, metrics in MAIN_METRICS.items() if task in after for metric in metrics]
     return {name: row(name, before, after) for name in names}
 
 
 def row(name: str, before: Results, after: Results) -> dict[str, float | bool]:
-    """One line of the table."""
+    """Return one row of the table."""
     task, _, metric = name.partition(" ")
     baseline = next((other for other in after if other.startswith(f"{task} (")), task)
     columns = {
@@ -127,7 +127,7 @@ def show(rows: Mapping[str, Mapping[str, float | bool]]) -> None:
 
 
 def cell(value: float | bool | None) -> str:
-    """A number, yes or no, or nothing."""
+    """Format a number, a truth value, or None."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "" if value is None else f"{value:.4f}"

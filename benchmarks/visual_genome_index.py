@@ -1,10 +1,10 @@
-"""How long the data set `visual_genome` takes to open files of the official size, and how much memory it needs.
+"""Measure time and memory of opening files of the official size with the data set `visual_genome`.
 
     python benchmarks/visual_genome_index.py [--images 108077] [--out FILE.json]
 
-The files are made up, with as many rows an image as Visual Genome 1.4 has on average: 35 objects, 21 relationships, 26
-entries of attributes and 50 described regions; names are as skewed as words are. The first opening walks through
-all files, the second one takes the stored index. Each runs in a process of its own, whose whole memory is counted.
+The files are generated, with as many rows per image as Visual Genome 1.4 has on average: 35 objects, 21 relationships,
+26 entries of attributes and 50 described regions; the frequency of names follows Zipf's law. The first opening builds
+the index, the second one reads it. Each runs in a process of its own; results include its total memory.
 """
 
 from __future__ import annotations
@@ -27,36 +27,36 @@ from measuring import answer_of, machine, resident_peak
 
 IMAGES, OBJECTS, RELATIONS, ATTRIBUTES, REGIONS = 108_077, 35, 21, 26, 50
 NAMES = 80_000
-"""Different names of objects, about as many as in the official files."""
+"""Number of different object names, about as many as in the official files."""
 
 TEMPLATES = 400
-"""Different images; the others are like one of them but for their id and the name of an object."""
+"""Number of different images; the others repeat them with another id and another name of one object."""
 
 READ = 500
-"""Images whose labels are read at the end."""
+"""Number of images whose annotations are read at the end."""
 
 WORDS = ("a", "man", "the", "with", "wearing", "red", "shirt", "standing", "on", "street", "near", "white", "building")
 
 
 def name_of(rng: random.Random) -> str:
-    """The n-th most frequent name with a probability of about 1 / n; the most frequent ones are those of VG150."""
+    """Draw a name: the n-th most frequent with a probability of about 1 / n; the most frequent are those of VG150."""
     rank = int(NAMES ** rng.random())
     return WORDS[rank] if rank < len(WORDS) else f"object {rank}"
 
 
 def thing(rng: random.Random, id: int) -> dict[str, Any]:
-    """An object as objects.json has it."""
+    """Draw an object in the format of objects.json."""
     x, y, w, h = rng.randrange(600), rng.randrange(400), rng.randrange(1, 200), rng.randrange(1, 200)
     return {"synsets": ["name.n.01"], "h": h, "object_id": id, "names": [name_of(rng)], "w": w, "y": y, "x": x}
 
 
 def end(thing: dict[str, Any]) -> dict[str, Any]:
-    """The same as an end of a relationship."""
+    """Return the object in the format of a subject or object of a relationship."""
     return {"name": thing["names"][0], **{key: value for key, value in thing.items() if key != "names"}}
 
 
 def entry_of(rng: random.Random, image: int) -> dict[str, Any]:
-    """What each file says of an image."""
+    """Draw the entries of an image in each file."""
     things = [thing(rng, n + 1) for n in range(OBJECTS)]
     pairs = [rng.sample(things, 2) for _ in range(RELATIONS)]
     relations = [
@@ -88,7 +88,7 @@ def entry_of(rng: random.Random, image: int) -> dict[str, Any]:
 
 
 def templates() -> list[dict[str, str]]:
-    """The texts of entries of an image 0, by file, in which the object `thing 0` occurs."""
+    """Return JSON texts of entries of an image 0 with an object `thing 0`, by file."""
     rng = random.Random(0)
     entries = [entry_of(rng, 0) for _ in range(TEMPLATES)]
     for entry in entries:
@@ -97,7 +97,7 @@ def templates() -> list[dict[str, str]]:
 
 
 def write(root: Path, count: int) -> None:
-    """The files, image by image, and an empty file for each image."""
+    """Write the files, image by image, and an empty file for each image."""
     made = templates()
     (root / "VG_100K").mkdir(parents=True)
     files = {name: (root / f"{name}.json").open("w") for name in made[0]}
@@ -113,14 +113,14 @@ def write(root: Path, count: int) -> None:
 
 
 def opened(root: Path) -> Any:
-    """The data set, by the index in the folder `cache`."""
+    """Open the data set with the index in the folder `cache`."""
     import scenekit as sk
 
     return sk.dataset("visual_genome", root=str(root), splits="hash", cache=str(root / "cache"))
 
 
 def opening(root: Path) -> Iterator[tuple[str, Any]]:
-    """Seconds and memory of opening."""
+    """Measure seconds and memory of opening."""
     list(importing(root))
     clock, cpu = time.perf_counter(), time.process_time()
     data = opened(root)
@@ -131,7 +131,7 @@ def opening(root: Path) -> Iterator[tuple[str, Any]]:
 
 
 def reading(root: Path) -> Iterator[tuple[str, Any]]:
-    """Time and memory of the labels of some images, without their pixels."""
+    """Measure time and memory of reading the annotations of some images, without their pixels."""
     data = opened(root)
     cpu = time.process_time()
     for index in range(0, len(data), max(1, len(data) // READ)):
@@ -142,7 +142,7 @@ def reading(root: Path) -> Iterator[tuple[str, Any]]:
 
 
 def importing(root: Path) -> Iterator[tuple[str, Any]]:
-    """What a process needs before it has opened anything."""
+    """Measure the memory of the imports alone."""
     import scenekit as sk
 
     sk.registry().get("dataset", "visual_genome")
@@ -157,11 +157,11 @@ TASKS: dict[str, Callable[[Path], Iterator[tuple[str, Any]]]] = {
     "second opening": opening,
     "reading labels": reading,
 }
-"""What is measured, in this order."""
+"""The measurements, in this order."""
 
 
 def measured(root: Path, count: int) -> dict[str, Any]:
-    """All that is measured, of files that are made if they are not there yet."""
+    """Run all measurements; files are generated if they are missing."""
     if not (root / "image_data.json").exists():
         write(root, count)
     size = sum(path.stat().st_size for path in root.glob("*.json"))
@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--task", choices=list(TASKS), help=argparse.SUPPRESS)
     parser.add_argument(
-        "--root", type=Path, help="where the files are made and left; a folder for the time being, if none"
+        "--root", type=Path, help="folder in which the files are generated and kept; a temporary folder by default"
     )
     options = parser.parse_args()
     if options.task:

@@ -1,4 +1,4 @@
-"""Makes the README's image: rows of held-out scenes, each as a photograph and as the model sees it.
+"""Draw the README's image: rows of held-out scenes, each with the image and the predictions of the model.
 
 python docs/make_images.py [--model NAME] [SCENE_NUMBER...]
 """
@@ -17,26 +17,26 @@ TARGET = Path(__file__).parent / "images" / "demo.jpg"
 
 
 def main() -> None:
-    """Draw and write the image."""
+    """Draw and save the image."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scenes", nargs="*", type=int, default=[0, 2, 3])
     parser.add_argument("--model", default="small")
-    given = parser.parse_args()
-    model, samples = sk.load(given.model), sk.dataset("synthetic", split="test")
-    rows = [row_of(model, samples[index]) for index in given.scenes]
+    arguments = parser.parse_args()
+    model, samples = sk.load(arguments.model), sk.dataset("synthetic", split="test")
+    rows = [row_of(model, samples[index]) for index in arguments.scenes]
     TARGET.parent.mkdir(exist_ok=True)
     grid(rows).save(TARGET, quality=88)
 
 
 def row_of(model: sk.SceneModel, sample: sk.Sample) -> list[Image.Image]:
-    """The image, then the prediction layer by layer."""
+    """Return the image and the prediction layer by layer."""
     scene = model.predict(sample.image, camera=sample.scene.camera)
-    picture = Image.fromarray(sample.image.permute(1, 2, 0).numpy())
-    return [picture, *(draw_scene(scene, picture, layers) for layers in LAYERS)]
+    image = Image.fromarray(sample.image.permute(1, 2, 0).numpy())
+    return [image, *(draw_scene(scene, image, layers) for layers in LAYERS)]
 
 
 def grid(rows: list[list[Image.Image]]) -> Image.Image:
-    """Cells of one size on white."""
+    """Paste the images as cells of one size on white."""
     (width, height), columns = CELL, len(rows[0])
     sheet = Image.new("RGB", (columns * (width + GAP) - GAP, len(rows) * (height + GAP) - GAP), "white")
     for y, row in enumerate(rows):

@@ -21,6 +21,9 @@ _log = logging.getLogger(__name__)
 SHOWN = 5
 """How many issues a message lists."""
 
+MAX_REPORTED = 20
+"""Images whose issues are listed in warnings."""
+
 Faulty = Literal["refuse", "skip"]
 """What to do with faulty entries: raise InputError, or skip them with a warning."""
 
@@ -54,6 +57,47 @@ def report(issues: Collection[str], faulty: Faulty) -> None:
     if faulty == "refuse":
         raise InputError(f"{summary}; fix the file, or skip such entries with the option faulty=skip")
     _log.warning("%s; skipped", summary)
+
+
+class ImageReporter:
+    """Reports the issues of each image once; warnings are of the first images that have any.
+
+    Args:
+        faulty: Whether to raise an error or to warn.
+    """
+
+    def __init__(self, faulty: Faulty) -> None:
+        self.faulty: Faulty = faulty
+        self._reported: set[int] = set()
+
+    def report(self, index: int, issues: Collection[str]) -> None:
+        """Report the issues of an image.
+
+        Args:
+            index: Index of the image.
+            issues: One message per issue.
+
+        Raises:
+            InputError: With the first issues, for "refuse".
+        """
+        new = index not in self._reported and len(self._reported) < MAX_REPORTED
+        if issues and (self.faulty == "refuse" or new):
+            self._reported.add(index)
+            report(issues, self.faulty)
+
+
+def check_index(index: int, count: int) -> None:
+    """Check the index of an image.
+
+    Args:
+        index: The index.
+        count: Number of images of the data set.
+
+    Raises:
+        IndexError: If there is no such image; iteration over a data set ends by it.
+    """
+    if not 0 <= index < count:
+        raise IndexError(f"image {index} of a data set of {count}")
 
 
 def keys_named(names: Iterable[str] | None, known: Iterable[Key[Any, Any]], what: str) -> frozenset[Key[Any, Any]]:

@@ -5,8 +5,6 @@ Letters: N regions, C channels, S pooled side, W width of the encoding.
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -34,7 +32,8 @@ class RegionEncoder(nn.Module):
 
     def __init__(self, channels: int, width: int, image: int) -> None:
         super().__init__()
-        self.pixels = _quartered(3, image, width) if image else None
+        steps = ([nn.Conv2d(a, b, 3, stride=2, padding=1), nn.ReLU()] for a, b in ((3, image), (image, width)))
+        self.pixels = nn.Sequential(*(layer for step in steps for layer in step)) if image else None
         self.conv = nn.Conv2d(channels + width * bool(image), width, 3, padding=1)
 
     def forward(
@@ -61,9 +60,3 @@ def crops(images: ImageBatch, regions: Regions, side: int) -> Float[Tensor, "N 3
     rois = torch.cat((regions.image_index[:, None].to(regions.boxes), regions.boxes), dim=1).float()
     cut: Tensor = roi_align(images.pixels.float(), rois, side, sampling_ratio=2, aligned=True)
     return cut
-
-
-def _quartered(*widths: int) -> nn.Sequential:
-    """Build convolutions of stride 2 from each width to the next."""
-    steps = ([nn.Conv2d(a, b, 3, stride=2, padding=1), nn.ReLU()] for a, b in pairwise(widths))
-    return nn.Sequential(*(layer for step in steps for layer in step))

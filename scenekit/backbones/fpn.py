@@ -51,7 +51,10 @@ class FPN(nn.Module):
         )
         if slim:
             self.net.layer_blocks = nn.ModuleList(_separable(channels, _NORMS[norm]) for _ in levels)
-        self.levels = _pyramid_levels(levels, channels, added={None: 0, "pool": 1, "conv": 2}[extra])
+        own = [Level(channels, level.stride, level.offset) for level in levels]
+        added = {None: 0, "pool": 1, "conv": 2}[extra]  # extra blocks stride from cell 0, so its center stays
+        more = [Level(channels, own[-1].stride * 2**step, own[-1].offset) for step in range(1, added + 1)]
+        self.levels = (*own, *more)
 
     def forward(self, maps: Sequence[Float[Tensor, "B _ _ _"]]) -> FeaturePyramid:
         """Compute the pyramid.
@@ -105,13 +108,6 @@ class BackboneWithFPN(nn.Module):
         """
         pyramid: FeaturePyramid = self.fpn(self.backbone(pixels))
         return pyramid
-
-
-def _pyramid_levels(levels: Sequence[Level], channels: int, added: int) -> tuple[Level, ...]:
-    """Return the levels of the pyramid; extra blocks stride from cell 0, so its center stays."""
-    own = [Level(channels, level.stride, level.offset) for level in levels]
-    more = [Level(channels, own[-1].stride * 2**step, own[-1].offset) for step in range(1, added + 1)]
-    return (*own, *more)
 
 
 def _separable(channels: int, norm: Callable[[int], nn.Module] | None) -> nn.Sequential:

@@ -60,7 +60,8 @@ def build_timm(name: str, *, weights: str | Path | None = None, norm: str = "bat
     options, levels, indices = _layout(name, options)
     chosen = fitting(levels, f"timm/{name}")
     body = _create(name, weights, {**options, "features_only": True, "out_indices": [indices[i] for i in chosen]})
-    known = _normalization(body) if weights == PRETRAINED else None
+    published: Any = body.pretrained_cfg
+    known = Normalization(tuple(published["mean"]), tuple(published["std"])) if weights == PRETRAINED else None
     if norm == "frozen":
         body = _timm().layers.freeze_batch_norm_2d(body)
     return AdaptedBackbone(body, _reader(body), [levels[index] for index in chosen], known)
@@ -129,8 +130,3 @@ def _state(name: str, path: Path) -> dict[str, Tensor]:
     needed = [key for key in own if not key.startswith(heads)]
     check_fit(own, state, needed, fit=f"weights file {path} does not fit timm/{name}")
     return state
-
-
-def _normalization(network: nn.Module) -> Normalization:
-    published: Any = network.pretrained_cfg
-    return Normalization(tuple(published["mean"]), tuple(published["std"]))

@@ -66,14 +66,13 @@ def task_names(text: str | None) -> list[str] | None:
     return list(dict.fromkeys(names))
 
 
-def print_json(value: object, indent: int | None = 2) -> None:
+def print_json(value: object) -> None:
     """Print a value as one JSON document on standard output; NaN and infinities, which JSON lacks, become null.
 
     Args:
         value: The value.
-        indent: Blanks per level; None for one line.
     """
-    json.dump(plain(value), sys.stdout, allow_nan=False, ensure_ascii=False, indent=indent)
+    json.dump(plain(value), sys.stdout, allow_nan=False, ensure_ascii=False, indent=2)
     sys.stdout.write("\n")
 
 

@@ -212,18 +212,14 @@ def _head(model: SceneModel, task: str) -> Head[Any, Any]:
 
 def _asked(model: SceneModel, tasks: Collection[str] | None, measures: Collection[_Measure]) -> list[str]:
     """Return what the model is asked for, so that what is measured is there."""
+    from scenekit.keys import OBJECTS
+
     measured = {measure.task for measure in measures}
     additional = bool(measured - model.specs.keys() - {DETECTION})
     wanted = [name for name in model.specs if name in measured or (additional and tasks is None)]
     with_objects = tasks is None or DETECTION in measured or additional
-    return [*wanted, *_object_stages(model)] if with_objects else wanted
-
-
-def _object_stages(model: SceneModel) -> list[str]:
-    """Return the stages of the core that must run so that there are OBJECTS."""
-    from scenekit.keys import OBJECTS
-
-    return [name for name, step in model.plan.steps.items() if OBJECTS in step.provides]
+    object_stages = [name for name, step in model.plan.steps.items() if OBJECTS in step.provides]
+    return [*wanted, *object_stages] if with_objects else wanted
 
 
 def _ground_truth(sample: Sample, vocabulary: Vocabulary, strict: bool) -> Sample:

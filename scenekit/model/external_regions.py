@@ -131,13 +131,15 @@ def _regions(key: Any, value: Any, images: ImageBatch, vocabulary: Vocabulary) -
     _check(key, regions, source, len(vocabulary.things) if labelled and key == OBJECTS else None)
     limits = regions.boxes.new_tensor([source[1], source[0]] * 2)
     boxes = Geometry.resize(source, size).boxes(torch.minimum(regions.boxes.clamp(min=0), limits))
-    certain = torch.ones(len(regions)) if labelled or key != OBJECTS else None
+    scores = regions.scores
+    if scores is None and (labelled or key != OBJECTS):
+        scores = torch.ones(len(regions))
     device = images.pixels.device
     return Regions(
         boxes.to(device),
         torch.zeros(len(regions), dtype=torch.int64, device=device),
         labels=regions.labels.to(device) if labelled else None,
-        scores=_on(device, certain if regions.scores is None else regions.scores),
+        scores=None if scores is None else scores.to(device),
     )
 
 
@@ -162,7 +164,3 @@ def _check(key: Key[Any, Any], regions: Objects, size: Size, things: int | None)
         box = ", ".join(f"{value:g}" for value in regions.boxes[row].tolist())
         limits = f"x0 < x1 <= {size[1]}, y0 < y1 <= {size[0]}" + ("" if things is None else f", labels below {things}")
         raise InputError(f"given {key.name}: box {row} [{box}]{label} is {problem}; expected {limits}")
-
-
-def _on(device: torch.device, column: Tensor | None) -> Tensor | None:
-    return None if column is None else column.to(device)

@@ -69,7 +69,9 @@ def box3d_overlap(
         local_edges = edges1[rows] @ into[columns]
         local_origins = ((origins1[rows] - origins2[columns])[:, None] @ into[columns])[:, 0]
         shared[rows, columns] = _inside_unit_cube(local_origins, local_edges) * volumes2[columns]
-    return _with_iou(shared, volumes1, volumes2, corners1.dtype)
+    shared = shared.clamp(min=0).minimum(volumes1[:, None]).minimum(volumes2)
+    iou = shared / (volumes1[:, None] + volumes2 - shared)
+    return shared.to(corners1.dtype), iou.to(corners1.dtype)
 
 
 @torch.no_grad()
@@ -103,11 +105,6 @@ def _prisms(corners: Tensor, eps: float, name: str) -> Tensor:
     _refuse((a - b + c - d).norm(dim=1) > eps * (c - a).norm(dim=1) + noise, name, "is not a rectangle", corners)
     floor = F.pad(corners, (0, 1))
     return torch.cat((floor, floor + floor.new_tensor([0.0, 0.0, 1.0])), dim=1)
-
-
-def _with_iou(shared: Tensor, sizes1: Tensor, sizes2: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    shared = shared.clamp(min=0).minimum(sizes1[:, None]).minimum(sizes2)
-    return shared.to(dtype), (shared / (sizes1[:, None] + sizes2 - shared)).to(dtype)
 
 
 def is_box3d(corners: Float[Tensor, "N 8 3"], eps: float = 1e-4) -> Bool[Tensor, " N"]:

@@ -29,10 +29,7 @@ class Captions:
     def __getitem__(self, rows: Int[Tensor, " M"] | Bool[Tensor, " N"] | Sequence[int]) -> Captions:
         numbers = row_numbers(rows)
         scores = None if self.scores is None else self.scores[numbers]
-        log_probs = None if self.log_probs is None else _without_tail(self.log_probs[numbers])
+        log_probs = None if self.log_probs is None else self.log_probs[numbers]
+        if log_probs is not None:  # the columns behind the longest text are cut
+            log_probs = log_probs[:, : int((~log_probs.isnan()).any(dim=0).sum())]
         return Captions(tuple(self.texts[i] for i in numbers), scores, log_probs)
-
-
-def _without_tail(log_probs: Float[Tensor, "N T"]) -> Float[Tensor, "N t"]:
-    """Cut the columns behind the longest text."""
-    return log_probs[:, : int((~log_probs.isnan()).any(dim=0).sum())]

@@ -90,20 +90,19 @@ class ImageBatch:
         return replace(self, pixels=self.pixels.to(device, dtype), inputs=inputs)
 
 
-def pad_batch(images: Sequence[Float[Tensor, "C _ _"]], divisor: int, value: float = 0.0) -> Float[Tensor, "B C H W"]:
-    """Stack images of different sizes, padded at the right and bottom.
+def pad_batch(images: Sequence[Float[Tensor, "C _ _"]], divisor: int) -> Float[Tensor, "B C H W"]:
+    """Stack images of different sizes, padded with zeros at the right and bottom.
 
     Args:
         images: Images with the same number of channels.
         divisor: The padded height and width are multiples of it.
-        value: Value of the padding.
 
     Returns:
         The padded images.
     """
     height, width = (max(int(image.shape[axis]) for image in images) for axis in (1, 2))
     height, width = (-(-side // divisor) * divisor for side in (height, width))
-    batch = images[0].new_full((len(images), images[0].shape[0], height, width), value)
+    batch = images[0].new_zeros((len(images), images[0].shape[0], height, width))
     for row, image in zip(batch, images, strict=True):
         row[:, : image.shape[1], : image.shape[2]] = image
     return batch

@@ -46,9 +46,8 @@ class Keypoints:
         height, width = geometry.size
         inside = (xy[..., 0] >= 0) & (xy[..., 0] < width) & (xy[..., 1] >= 0) & (xy[..., 1] < height)
         moved = replace(self, xy=xy, visibility=self.visibility * inside)
-        return moved._reordered(mirror) if geometry.mirrored else moved
-
-    def _reordered(self, order: Sequence[int]) -> Keypoints:
-        rows = list(order)
-        scores = None if self.scores is None else self.scores[:, rows]
-        return Keypoints(self.xy[:, rows], self.visibility[:, rows], scores)
+        if not geometry.mirrored:
+            return moved
+        rows = list(mirror)
+        scores = None if moved.scores is None else moved.scores[:, rows]
+        return Keypoints(moved.xy[:, rows], moved.visibility[:, rows], scores)

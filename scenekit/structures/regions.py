@@ -63,12 +63,9 @@ class Regions:
         """
         if rows.dtype == torch.bool:
             rows = rows.nonzero()[:, 0]
-        return replace(self._indexed(rows), parent=self.root, rows=self.root_rows[rows])
-
-    def _indexed(self, rows: Tensor) -> Regions:
         values = {name: getattr(self, name) for name in _ROW_FIELDS}
         indexed: dict[str, Any] = {name: None if value is None else value[rows] for name, value in values.items()}
-        return Regions(**indexed)
+        return Regions(**indexed, parent=self.root, rows=self.root_rows[rows])
 
     def of_image(self, index: int) -> Regions:
         """Select the rows of one image.

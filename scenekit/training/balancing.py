@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 from jaxtyping import Float
 from torch import Tensor
 
 from scenekit.errors import InputError, nearest
-from scenekit.hooks import BalancerSpec, hookimpl
+from scenekit.hooks import BalancerSpec, hookimpl, registry
+from scenekit.hooks.options import check_options
 from scenekit.training.log import UNLABELLED
 
 Losses: TypeAlias = Mapping[str, Float[Tensor, ""]]
@@ -122,3 +123,21 @@ def scenekit_balancers() -> Iterable[BalancerSpec]:
         The balancer.
     """
     yield BalancerSpec("static", "sum of the losses, with the fixed weights of tasks and recipe", static)
+
+
+def make_balancer(name: str, options: Mapping[str, Any]) -> Balancer:
+    """Build a registered balancer.
+
+    Args:
+        name: Name of the balancer.
+        options: Options of its builder.
+
+    Returns:
+        The balancer.
+
+    Raises:
+        InputError: If the name or an option is unknown.
+    """
+    spec: BalancerSpec = registry().get("balancer", name)
+    check_options(spec.build, options, f"balancer {name!r}")
+    return cast(Balancer, spec.build(**options))

@@ -44,9 +44,6 @@ def task_gradient_norms(losses: Mapping[str, Tensor], shared: list[nn.Parameter]
         own = [loss for name, loss in losses.items() if task_of(name) == task and loss.requires_grad]
         if own and shared:
             gradients = torch.autograd.grad(torch.stack(own).sum(), shared, retain_graph=True, allow_unused=True)
-            norms[task] = _norm([gradient for gradient in gradients if gradient is not None])
+            reached = [gradient for gradient in gradients if gradient is not None]
+            norms[task] = float(torch.nn.utils.get_total_norm(reached)) if reached else 0.0
     return norms
-
-
-def _norm(gradients: list[Tensor]) -> float:
-    return float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0

@@ -10,35 +10,33 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor, nn
 
-from scenekit.data.datasets import dataset
-from scenekit.data.labelers import Labeler, labelers_named, labelled
+from scenekit.data.labelers import labelers_named
 from scenekit.data.loader import Packed, Shard, Source, training_batches
 from scenekit.data.transforms import augmentations
 from scenekit.errors import InputError, one_line
 from scenekit.evaluation.loop import evaluate
-from scenekit.hooks import BalancerSpec, registry
-from scenekit.hooks.options import check_options
+from scenekit.hooks import registry
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.model.targets import Targets
-from scenekit.recipe import DatasetConfig, ModelConfig, Recipe
+from scenekit.recipe import ModelConfig, Recipe
 from scenekit.recipe.initial import with_initial
 from scenekit.scene import Scene
 from scenekit.structures.images import ImageBatch
-from scenekit.training.balancing import Balancer, LossWeights, task_of
+from scenekit.training.balancing import LossWeights, make_balancer, task_of
 from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
 from scenekit.training.freezing import freeze_except
 from scenekit.training.gradients import shared_parameters, task_gradient_norms
 from scenekit.training.log import Log, Window, read_log
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
-from scenekit.training.preparation import prepared, prepares
+from scenekit.training.preparation import open_source, prepared, prepares
 from scenekit.training.progress import Reporter, reporting, tracked
 from scenekit.training.run_folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder, clear_folder
 from scenekit.training.state import load_state, save_checkpoint
@@ -227,6 +225,7 @@ class Run:
         )
 
     def _train(self, data: Iterator[Packed], reporter: Reporter) -> None:
+        images = self.config.accumulate * self.config.batch_size * self.accelerator.num_processes  # of a step
         since, began = self.step, time.perf_counter()
         while self.step < self.config.steps:
             rate, norms = self._train_step(data)
@@ -234,7 +233,7 @@ class Run:
             reporter.advance(self.step)
             if self._due(self.config.log_every):
                 seconds = time.perf_counter() - began
-                self._log(rate, norms, self._images(self.step - since) / seconds, reporter)
+                self._log(rate, norms, images * (self.step - since) / seconds, reporter)
                 since, began = self.step, time.perf_counter()
             if self._due(self.config.save_every):
                 self._save()
@@ -244,48 +243,32 @@ class Run:
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.config.steps
 
-    def _images(self, steps: int) -> int:
-        processes: int = self.accelerator.num_processes
-        return steps * self.config.accumulate * self.config.batch_size * processes
-
     def _train_step(self, data: Iterator[Packed]) -> tuple[float, dict[str, float]]:
         """Take one optimizer step; return its learning rate and, when they are due, gradient norms by task."""
         rate = set_learning_rate(self.optimizer, self.config, self.step)
         seed_step(self.config.seed, self.step, self.accelerator.process_index)
         norms: dict[str, float] = {}
+        every = self.config.log_every * self.config.grad_norm_every  # the norms are due
         for part in range(self.config.accumulate):
             last = part == self.config.accumulate - 1
-            with self._syncing(last):
-                packed = next(data)
-                self._count_labelled(packed[1])
-                losses = self.learner(*self._on_device(packed))
+            # Processes synchronize their gradients in the last part of a step only.
+            syncing: AbstractContextManager[Any] = nullcontext() if last else self.accelerator.no_sync(self.learner)
+            with syncing:
+                batch, targets = next(data)
+                self._count_labelled(targets)
+                losses = self.learner(batch.to(self.accelerator.device), targets.to(self.accelerator.device))
                 self.unchecked = self.weights.check_losses(self.unchecked, losses)
                 weighted = self.weights(losses)
-                if last and self._measures_norms():
+                if last and every > 0 and (self.step + 1) % every == 0:
                     norms = task_gradient_norms(weighted, self.shared)
-                loss = self._combined(weighted)
+                if not weighted:
+                    raise InputError("the model has no losses; give model.tasks a task that learns")
+                loss = self.balancer(weighted)
                 self.accelerator.backward(loss / self.config.accumulate)
             raw = {name: float(value.detach()) for name, value in losses.items()}
             self.window.add({**raw, "loss": float(loss.detach())})
         self._optimizer_step()
         return rate, norms
-
-    def _syncing(self, last: bool) -> AbstractContextManager[Any]:
-        """Exchange gradients between processes in the last part of a step only."""
-        return nullcontext() if last else cast(AbstractContextManager[Any], self.accelerator.no_sync(self.learner))
-
-    def _on_device(self, packed: Packed) -> Packed:
-        batch, targets = packed
-        return batch.to(self.accelerator.device), targets.to(self.accelerator.device)
-
-    def _combined(self, weighted: Mapping[str, Tensor]) -> Tensor:
-        if not weighted:
-            raise InputError("the model has no losses; give model.tasks a task that learns")
-        return self.balancer(weighted)
-
-    def _measures_norms(self) -> bool:
-        every = self.config.log_every * self.config.grad_norm_every
-        return every > 0 and (self.step + 1) % every == 0
 
     def _optimizer_step(self) -> None:
         limit = math.inf if self.config.clip is None else self.config.clip
@@ -414,38 +397,3 @@ class Run:
         images = min(self.config.evaluate_limit, len(self.val.data))
         evaluation = evaluation_of(self.recipe.data.val, measured[-1]["results"], images)
         return {**entries, EVALUATED: [evaluation.model_dump(mode="json")]}
-
-
-def open_source(config: DatasetConfig, labelers: Sequence[Labeler] = ()) -> Source:
-    """Open a data set of a recipe.
-
-    Args:
-        config: The data set's entry in the recipe.
-        labelers: Labelers that derive further ground truth.
-
-    Returns:
-        The data set with its name and weight.
-
-    Raises:
-        InputError: If the data set or one of its options is unknown, or its files cannot be used.
-    """
-    data = labelled(dataset(config.name, config.split, **config.options), labelers)
-    return Source(data, f"{config.name}/{config.split}", config.weight)
-
-
-def make_balancer(name: str, options: Mapping[str, Any]) -> Balancer:
-    """Build a registered balancer.
-
-    Args:
-        name: Name of the balancer.
-        options: Options of its builder.
-
-    Returns:
-        The balancer.
-
-    Raises:
-        InputError: If the name or an option is unknown.
-    """
-    spec: BalancerSpec = registry().get("balancer", name)
-    check_options(spec.build, options, f"balancer {name!r}")
-    return cast(Balancer, spec.build(**options))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 from torch import nn
 
@@ -43,7 +41,7 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, ob
     Returns:
         Parameter groups of an optimizer, with `factor` and `weight_decay`.
     """
-    backbone = set(_backbone_parameters(model))
+    backbone = {p for module in model.modules() if isinstance(module, Backbone) for p in module.parameters()}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in model.parameters():
         if parameter.requires_grad:
@@ -68,7 +66,3 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, config: TrainConfig, ste
     for group in optimizer.param_groups:
         group["lr"] = rate * group["factor"]
     return rate
-
-
-def _backbone_parameters(model: nn.Module) -> Iterable[nn.Parameter]:
-    return (p for module in model.modules() if isinstance(module, Backbone) for p in module.parameters())

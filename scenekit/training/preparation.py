@@ -1,4 +1,4 @@
-"""Options that tasks determine from the ground truth once, when a run starts (`TaskSpec.prepare`)."""
+"""The data sets of a run, and the options that tasks determine from their ground truth (`TaskSpec.prepare`)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from scenekit.config import merged, validated
+from scenekit.data.datasets import dataset
+from scenekit.data.labelers import Labeler, labelled
 from scenekit.data.loader import Source
 from scenekit.data.scenes import spread_scenes
 from scenekit.errors import PluginError
 from scenekit.hooks import TaskSpec, naming_plugin, registry
-from scenekit.recipe import Recipe
+from scenekit.recipe import DatasetConfig, Recipe
 from scenekit.recipe.initial import with_initial
 from scenekit.scene import Scene
 
@@ -21,6 +23,23 @@ SCENES = 2000
 Options: TypeAlias = Mapping[str, Any]
 Track: TypeAlias = Callable[[Iterator[Scene], int], Iterable[Scene]]
 """Shows the progress of reading a number of scenes."""
+
+
+def open_source(config: DatasetConfig, labelers: Sequence[Labeler] = ()) -> Source:
+    """Open a data set of a recipe.
+
+    Args:
+        config: The data set's entry in the recipe.
+        labelers: Labelers that derive further ground truth.
+
+    Returns:
+        The data set with its name and weight.
+
+    Raises:
+        InputError: If the data set or one of its options is unknown, or its files cannot be used.
+    """
+    data = labelled(dataset(config.name, config.split, **config.options), labelers)
+    return Source(data, f"{config.name}/{config.split}", config.weight)
 
 
 def prepares(recipe: Recipe) -> bool:
@@ -49,11 +68,13 @@ def prepared(recipe: Recipe, sources: Sequence[Source], track: Track) -> Recipe:
     Raises:
         PluginError: If `prepare` of a task returns something else than its configuration.
     """
-    tasks = dict(recipe.model.tasks)
+    tasks, share = dict(recipe.model.tasks), max(SCENES // len(sources), 1)
     for name, values in tasks.items():
         spec: TaskSpec = registry().get("task", name)
         if spec.prepare is not None:
-            tasks[name] = _completed(spec, values, track(_scenes(sources), _count(sources)))
+            scenes = (scene for source in sources for scene in spread_scenes(source.data, share))
+            count = sum(min(share, len(source.data)) for source in sources)
+            tasks[name] = _completed(spec, values, track(scenes, count))
     return with_tasks(recipe, tasks)
 
 
@@ -121,16 +142,3 @@ def _changes(before: Options, after: Options) -> dict[str, Any]:
         if isinstance(value, Mapping) and isinstance(before.get(name), Mapping):
             changed[name] = _changes(before[name], value)
     return changed
-
-
-def _scenes(sources: Sequence[Source]) -> Iterator[Scene]:
-    for source in sources:
-        yield from spread_scenes(source.data, _share(sources))
-
-
-def _count(sources: Sequence[Source]) -> int:
-    return sum(min(_share(sources), len(source.data)) for source in sources)
-
-
-def _share(sources: Sequence[Source]) -> int:
-    return max(SCENES // len(sources), 1)

@@ -46,7 +46,8 @@ def check_folder(out: Path, recipe: Recipe, resume: bool) -> tuple[Recipe, Path 
         raise InputError(f"{out} holds a run already; continue it with --resume, or name another folder")
     before = Recipe.load(out / RECIPE)
     recipe = adopted(recipe, before)
-    changed = [path for path in differences(before, recipe) if not _free(path)]
+    free = tuple(f"{entry}." for entry in FREE)
+    changed = [path for path in differences(before, recipe) if not f"{path}.".startswith(free)]
     if changed:
         raise InputError(f"{out} holds a run with another recipe: {', '.join(changed)} changed; name another folder")
     return recipe, next(reversed(checkpoints(out)), None)
@@ -76,10 +77,6 @@ def clear_folder(out: Path) -> None:
     """
     for name in (RECIPE, LOG, EVALUATIONS):
         (out / name).unlink(missing_ok=True)
-
-
-def _free(path: str) -> bool:
-    return any(path == free or path.startswith(f"{free}.") for free in FREE)
 
 
 def differences(first: Recipe, second: Recipe) -> Iterator[str]:

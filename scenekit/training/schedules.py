@@ -28,7 +28,9 @@ def lr_factor(config: TrainConfig, step: int) -> float:
     """
     warmup = min(config.warmup, config.steps)
     if step < warmup:
-        return _warmup_factor(config, step / warmup)
+        # Along a cosine in one_cycle, else in a straight line.
+        risen = 1 - _cosine(step / warmup) if config.schedule == "one_cycle" else step / warmup
+        return WARMUP_START + (1 - WARMUP_START) * risen
     progress = (step - warmup) / max(1, config.steps - warmup)
     match config.schedule:
         case "one_cycle":
@@ -39,12 +41,6 @@ def lr_factor(config: TrainConfig, step: int) -> float:
             return float(0.1 ** sum(step >= milestone * config.steps for milestone in MILESTONES))
         case "constant":
             return 1.0
-
-
-def _warmup_factor(config: TrainConfig, progress: float) -> float:
-    """Return the factor during warm-up: along a cosine in one_cycle, else in a straight line."""
-    risen = 1 - _cosine(progress) if config.schedule == "one_cycle" else progress
-    return WARMUP_START + (1 - WARMUP_START) * risen
 
 
 def _cosine(progress: float) -> float:

@@ -84,10 +84,7 @@ def _path_of(name: str | os.PathLike[str]) -> Path | None:
     text = os.fspath(name)
     if text in shipped():
         return shipped()[text]
-    if Path(text).exists() or isinstance(name, os.PathLike) or _looks_like_path(text):
+    looks_like_path = text.startswith((".", "~", os.sep)) or text.endswith((os.sep, SUFFIX))
+    if Path(text).exists() or isinstance(name, os.PathLike) or looks_like_path:
         return Path(text).expanduser()
     return None
-
-
-def _looks_like_path(text: str) -> bool:
-    return text.startswith((".", "~", os.sep)) or text.endswith((os.sep, SUFFIX))

@@ -94,21 +94,16 @@ def is_one_file(path: Path) -> bool:
 
 
 def _manifest(model: SceneModel, extra: Mapping[str, Any] | None) -> dict[str, Any]:
+    owners = {name: registry().owner(spec) for name, spec in model.specs.items()}
     return {
         "format_version": FORMAT_VERSION,
         "scenekit": _own_version(),
         # All weights are in the file: the backbone's pretrained ones are not needed again.
         "model": without_pretrained(model.config).model_dump(mode="json"),
         "vocabulary": model.vocabulary.to_json(),
-        "packages": _packages(model),
+        "packages": {name: origin.distribution for name, origin in owners.items() if origin is not None},
         "extra": dict(extra or {}),
     }
-
-
-def _packages(model: SceneModel) -> dict[str, str]:
-    """Return the distribution that each task's plugin comes from, by task."""
-    owners = {name: registry().owner(spec) for name, spec in model.specs.items()}
-    return {name: origin.distribution for name, origin in owners.items() if origin is not None}
 
 
 def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneModel:
@@ -136,7 +131,8 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneMod
     model, missing = _built(config, vocabulary, manifest.get("packages", {}))
     if missing:
         _log.warning("%s: %s", path, missing)
-        state = _of_parts(model, state)
+        parts = {f"{kind}.{name}" for kind in ("stages", "heads") for name in getattr(model, kind)}
+        state = {name: value for name, value in state.items() if ".".join(name.split(".")[:2]) in parts}
     fill(model, state, f"{path}: the weights are of another model than the manifest describes")
     return model.to(device).eval()
 
@@ -169,12 +165,6 @@ def _built(config: ModelConfig, vocabulary: Vocabulary, packages: Mapping[str, s
         return build(config.model_copy(update={"tasks": installed}), vocabulary), message
     except InputError as error:
         raise InputError(f"{error} ({message})") from error
-
-
-def _of_parts(model: SceneModel, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights of those stages and heads that the model has."""
-    parts = {f"{kind}.{name}" for kind in ("stages", "heads") for name in getattr(model, kind)}
-    return {name: value for name, value in state.items() if ".".join(name.split(".")[:2]) in parts}
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

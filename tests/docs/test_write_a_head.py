@@ -24,7 +24,7 @@ def test_whole_files_are_those_of_the_distribution(page: str, language: str, fil
 
 def test_parts_are_those_of_the_file(page: str, repository: Path) -> None:
     source = (repository / FOLDER / "scenekit_distance.py").read_text(encoding="utf-8")
-    explained = page.partition("## Line by line")[2].partition("## Check it")[0]
+    explained = page.partition("## Line by line")[2].partition("## Check the task")[0]
     blocks = re.findall(r"^```python\n(.*?)^```$", explained, flags=re.DOTALL | re.MULTILINE)
     assert len(blocks) == 7
     for block in blocks:

@@ -5,8 +5,7 @@ import torch
 
 from scenekit.errors import InputError
 from scenekit.hooks import BalancerSpec, Origin, registry
-from scenekit.training.balancing import LossWeights, static, total
-from scenekit.training.loop import make_balancer
+from scenekit.training.balancing import LossWeights, make_balancer, static, total
 
 
 def test_weights_by_loss_and_by_task():

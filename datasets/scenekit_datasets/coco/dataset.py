@@ -34,7 +34,7 @@ from scenekit_datasets.coco.index import Index
 from scenekit_datasets.coco.labels import ROW_LABELS, Frame, carried, objects_of
 from scenekit_datasets.coco.records import ImageEntry, Source, entry_of
 from scenekit_datasets.coco.supervision import supervision_of
-from scenekit_datasets.roots import Faulty, image_of_size, keys_named, present, report
+from scenekit_datasets.roots import Faulty, check_index, image_of_size, keys_named, present, report
 
 KEYS: tuple[Key[Any, Any], ...] = (*ROW_LABELS, SEMANTIC, PANOPTIC, DEPTH, RELATIONS, PHRASE_CAPTIONS)
 """Every kind of label that the files may hold."""
@@ -109,8 +109,7 @@ class CocoDataset(Dataset[Sample]):
         return self._scene(*self._entry(index))
 
     def _entry(self, index: int) -> tuple[ImageEntry, Path]:
-        if not 0 <= index < len(self):
-            raise IndexError(f"image {index} of a data set of {len(self)}")
+        check_index(index, len(self))
         entry = entry_of(self.sources, int(self.ids[index]), self.vocabulary)
         return entry, self.images / entry.image.text("file_name")
 
@@ -121,13 +120,18 @@ class CocoDataset(Dataset[Sample]):
     def _scene(self, entry: ImageEntry, path: Path) -> Scene:
         frame = Frame(_size(entry), self.vocabulary)
         streams = {OBJECTS: objects_of(entry.things)}
-        values: dict[Key[Any, Any], Any] = dict(self._row_labels(entry, frame))
+        values: dict[Key[Any, Any], Any] = {
+            key: label.make(entry.things, frame)
+            for key, label in ROW_LABELS.items()
+            if key in self.keys and entry.fields & set(label.fields)
+        }
         valid = {key: rows for key in values if not bool((rows := carried(key, entry.things)).all())}
-        for key in self._further_of_objects(entry):
-            records = [row.record for row in entry.things]
-            values[key], rows = rows_of(key, records, frame.size, self.vocabulary)
-            if not bool(rows.all()):
-                valid[key] = rows
+        for key in self.further:
+            if key in self.keys and key.of == OBJECTS and PREFIX + key.name in entry.fields:
+                records = [row.record for row in entry.things]
+                values[key], rows = rows_of(key, records, frame.size, self.vocabulary)
+                if not bool(rows.all()):
+                    valid[key] = rows
         values.update(self._maps(entry, frame))
         if RELATIONS in self.keys and "relations" in entry.image.data:
             values[RELATIONS] = relations_of(entry.image, entry.things, frame, self.faulty)
@@ -138,16 +142,6 @@ class CocoDataset(Dataset[Sample]):
         values.update(image_values(entry.image, further, objects, frame.size, self.vocabulary))
         camera = camera_of(entry.image)
         return Scene(frame.size, self.vocabulary, streams, values, valid, camera, str(path))
-
-    def _row_labels(self, entry: ImageEntry, frame: Frame) -> Iterator[tuple[Key[Any, Any], Any]]:
-        for key, label in ROW_LABELS.items():
-            if key in self.keys and entry.fields & set(label.fields):
-                yield key, label.make(entry.things, frame)
-
-    def _further_of_objects(self, entry: ImageEntry) -> Iterator[Key[Any, Any]]:
-        for key in self.further:
-            if key in self.keys and key.of == OBJECTS and PREFIX + key.name in entry.fields:
-                yield key
 
     def _maps(self, entry: ImageEntry, frame: Frame) -> Iterator[tuple[Key[Any, Any], Any]]:
         """Yield labels of all pixels, and masks where only the panoptic map has them."""

@@ -45,6 +45,7 @@ from scenekit.structures import Panoptic
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
 from scenekit_datasets.coco.further_keys import FIELD, ORDER, row_entries
 from scenekit_datasets.coco.images import MILLIMETRE
+from scenekit_datasets.exporting import consistent
 
 _log = logging.getLogger(__name__)
 
@@ -80,18 +81,13 @@ def write_coco(samples: Iterable[Sample], folder: str | Path) -> Path:
     annotations: list[Fields] = []
     vocabulary: Vocabulary | None = None
     skipped: set[str] = set()
-    for sample in samples:
-        if vocabulary not in (None, sample.scene.vocabulary):
-            raise InputError(f"sample {sample.id} has another vocabulary than those before; write one file for each")
-        if sample.id in images:
-            raise InputError(f"two samples have the id {sample.id}; ids of images must differ")
+    for sample in consistent(samples):
         vocabulary = sample.scene.vocabulary
         first = len(annotations) + 1
         annotations += [{"id": first + n, "image_id": sample.id, **row} for n, row in enumerate(_rows(sample.scene))]
         images[sample.id] = _image(sample, folder, first)
         skipped |= {key.name for key in set(sample.scene.values) - written(sample.scene)}
-    if vocabulary is None:
-        raise InputError("no samples to write: expected at least one")
+    assert vocabulary is not None
     if skipped:
         _log.warning("labels without a place in COCO-style files: %s", ", ".join(sorted(skipped)))
     data = {**_header(vocabulary), "images": list(images.values()), "annotations": annotations}
@@ -192,7 +188,10 @@ def _image(sample: Sample, folder: Path, first: int) -> Fields:
     if RELATIONS in scene:
         entry["relations"] = _relations(scene, first)
     if PHRASE_CAPTIONS in scene:
-        entry["phrases"] = _phrases(scene)
+        boxes, texts = scene.regions(PHRASES).boxes.tolist(), scene[PHRASE_CAPTIONS].texts
+        entry["phrases"] = [
+            {"bbox": _xywh(box), "captions": list(text)} for box, text in zip(boxes, texts, strict=True)
+        ]
     for key, write in _MAPS.items():
         if key in scene:
             entry[key.name] = write(scene, folder, name, first)
@@ -244,11 +243,6 @@ def _relations(scene: Scene, first: int) -> list[Fields]:
         {"subject_id": first + s, "predicate": names[p], "object_id": first + o}
         for s, p, o in zip(*columns, strict=True)
     ]
-
-
-def _phrases(scene: Scene) -> list[Fields]:
-    boxes, texts = scene.regions(PHRASES).boxes.tolist(), scene[PHRASE_CAPTIONS].texts
-    return [{"bbox": _xywh(box), "captions": list(text)} for box, text in zip(boxes, texts, strict=True)]
 
 
 def _semantic(scene: Scene, folder: Path, name: str, first: int) -> str:

@@ -96,7 +96,10 @@ def read_index(path: Path, *, faulty: Faulty = "refuse", stuff: bool = False) ->
         else:
             header[entry.field].append(entry.value)
     _require(path, header, images)
-    categories = read_categories(_category_records(path, header, stuff))
+    records = records_of(header["categories"], path, "category")
+    if stuff:
+        records = [Record({"isthing": 0, **r.data}, path, "category", r.index) for r in records]
+    categories = read_categories(records)
     names = {
         "predicates": _names(path, header, "predicates") or tuple(images.predicates),
         "attributes": _names(path, header, "attributes") or tuple(annotations.attributes),
@@ -133,11 +136,6 @@ def _require(path: Path, header: Mapping[str, Any], images: Images) -> None:
         raise InputError(f"{path}: 'annotations' must be a list, not {brief(header['annotations'])}")
 
 
-def _category_records(path: Path, header: Mapping[str, Any], stuff: bool) -> list[Record]:
-    records = records_of(header["categories"], path, "category")
-    return [Record({"isthing": 0, **r.data}, path, "category", r.index) for r in records] if stuff else records
-
-
 def _names(path: Path, header: Mapping[str, Any], field: str) -> tuple[str, ...]:
     """Return a list of names, plain or as the field `name` of objects."""
     value = header.get(field) or []
@@ -157,7 +155,8 @@ def _index(
     faulty: Faulty,
 ) -> Index:
     ids = np.array(images.ids)
-    _check_images(images, ids)
+    again = _repeated(ids, images.issues)
+    add_issues(images.issues, again, lambda row: f"{images.path}: image id {ids[row]}: the id occurs twice")
     kept = _without(images.issues, len(ids))
     if not kept.any():
         report(images.issues.values(), "refuse")
@@ -185,12 +184,6 @@ def _index(
         frozenset(annotations.fields | images.fields),
         annotations.panoptic,
     )
-
-
-def _check_images(images: Images, ids: Int[np.ndarray, " I"]) -> None:
-    """Add issues of repeated ids."""
-    again = _repeated(ids, images.issues)
-    add_issues(images.issues, again, lambda row: f"{images.path}: image id {ids[row]}: the id occurs twice")
 
 
 def _check_annotations(

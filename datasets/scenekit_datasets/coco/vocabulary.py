@@ -49,7 +49,8 @@ def read_categories(records: Iterable[Record]) -> dict[int, Category]:
     categories: dict[int, Category] = {}
     for record in records:
         symmetry = record.integer("symmetry") if "symmetry" in record.data else None
-        category = Category(record.integer("id"), record.text("name"), _is_thing(record), _skeleton(record), symmetry)
+        is_thing = record.flag("isthing") if "isthing" in record.data else None
+        category = Category(record.integer("id"), record.text("name"), is_thing, _skeleton(record), symmetry)
         if category.id in categories:
             raise InputError(f"{record}: the id {category.id} occurs twice")
         categories[category.id] = category
@@ -87,10 +88,6 @@ def vocabulary_of(categories: Collection[Category], header: Mapping[str, Any], p
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return vocabulary
-
-
-def _is_thing(record: Record) -> bool | None:
-    return record.flag("isthing") if "isthing" in record.data else None
 
 
 def _skeleton(record: Record) -> Skeleton | None:

@@ -22,7 +22,7 @@ from scenekit_datasets.kitti.calibration import Calibration, read_calibration
 from scenekit_datasets.kitti.labels import Rules, read_labels
 from scenekit_datasets.kitti.layout import SCANS, Image
 from scenekit_datasets.kitti.scans import depth_of, read_scan
-from scenekit_datasets.roots import Faulty, report
+from scenekit_datasets.roots import Faulty, check_index, report
 
 KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, OCCLUSION, DEPTH)
 """Labels of the files beside objects."""
@@ -72,7 +72,8 @@ class Kitti(Dataset[Sample]):
         Raises:
             InputError: If a file is damaged, or an object faulty and refused.
         """
-        files = self._image(index)
+        check_index(index, len(self))
+        files = self.images[index]
         image: Tensor = read_image(files.image)
         size = (int(image.shape[1]), int(image.shape[2]))
         scene = self._scene(files, size)
@@ -80,11 +81,6 @@ class Kitti(Dataset[Sample]):
         assert id is not None
         streams = frozenset(scene.streams)
         return Sample(image, scene, Supervision(frozenset(scene.values), streams=streams, exhaustive=streams), id)
-
-    def _image(self, index: int) -> Image:
-        if not 0 <= index < len(self):
-            raise IndexError(f"image {index} of a data set of {len(self)}")
-        return self.images[index]
 
     def _scene(self, files: Image, size: Size) -> Scene:
         calibration = read_calibration(files.calibration)

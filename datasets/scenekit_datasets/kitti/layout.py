@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,11 +140,8 @@ def _needed(
 ) -> Iterator[tuple[str, str, bool]]:
     """Yield (folder, file, whether it exists) of the files that an image requires."""
     yield IMAGES, images.get(name, f"{name}.png"), name in images
-    yield from ((kind, f"{name}.txt", f"{name}.txt" in there[kind]) for kind in _kinds(labelled))
-
-
-def _kinds(labelled: bool) -> Sequence[str]:
-    return (CALIBRATIONS, LABELS) if labelled else (CALIBRATIONS,)
+    kinds = (CALIBRATIONS, LABELS) if labelled else (CALIBRATIONS,)
+    yield from ((kind, f"{name}.txt", f"{name}.txt" in there[kind]) for kind in kinds)
 
 
 def _image(name: str, folder: Path, image: str, there: Mapping[str, frozenset[str]], labelled: bool) -> Image:

@@ -20,13 +20,10 @@ from scenekit_datasets.image_labels import Labels
 from scenekit_datasets.omni3d.index import IGNORED_NAMES, Index
 from scenekit_datasets.omni3d.labels import Row, Rules, labels_of
 from scenekit_datasets.omni3d.layout import ClassNames
-from scenekit_datasets.roots import Faulty, image_of_size, present, report
+from scenekit_datasets.roots import Faulty, ImageReporter, check_index, image_of_size, present, report
 
 KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, VISIBILITY)
 """Labels of the files beside objects."""
-
-MAX_REPORTED = 20
-"""Images whose issues are listed in warnings."""
 
 Place = tuple[int, int]
 """Index of a file, and of an image in it."""
@@ -64,7 +61,7 @@ class Omni3D(Dataset[Sample]):
         if not self.places:
             names = ", ".join(str(index.path) for index in self.indices)
             raise InputError(f"no image of {names} is left; check the options root, categories and drop_empty")
-        self._reported: set[int] = set()
+        self.reporter = ImageReporter(faulty)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -83,9 +80,7 @@ class Omni3D(Dataset[Sample]):
         """
         scene, issues = self._read(index)
         file, place = self.places[index]
-        if issues and (self.faulty == "refuse" or (index not in self._reported and len(self._reported) < MAX_REPORTED)):
-            self._reported.add(index)
-            report(issues, self.faulty)
+        self.reporter.report(index, issues)
         source, id = self.indices[file], int(self.indices[file].ids[place])
         image = image_of_size(self.images / source.names[place], scene.size, f"{source.path}: image id {id}")
         return Sample(image, scene, self._supervision(scene, source), id)
@@ -113,8 +108,7 @@ class Omni3D(Dataset[Sample]):
         return self._read(index)[1]
 
     def _read(self, index: int) -> tuple[Scene, list[str]]:
-        if not 0 <= index < len(self):
-            raise IndexError(f"image {index} of a data set of {len(self)}")
+        check_index(index, len(self))
         file, place = self.places[index]
         source = self.indices[file]
         height, width = source.sizes[place].tolist()

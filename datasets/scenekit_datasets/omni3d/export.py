@@ -21,9 +21,10 @@ from scenekit.data.sample import Sample
 from scenekit.errors import InputError
 from scenekit.io.files import write_atomically
 from scenekit.keys import BOXES3D, TRUNCATION, VISIBILITY, Key
-from scenekit.ops.boxes3d import CuboidBoxes, project_cuboids
+from scenekit.ops.boxes3d import project_cuboids
 from scenekit.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
+from scenekit_datasets.exporting import consistent
 from scenekit_datasets.omni3d.labels import ABSENT
 
 FILE, IMAGES = "annotations.json", "images"
@@ -56,17 +57,12 @@ def write_omni3d(samples: Iterable[Sample], folder: str | Path) -> Path:
     images: dict[int, Fields] = {}
     annotations: list[Fields] = []
     vocabulary: Vocabulary | None = None
-    for sample in samples:
-        if vocabulary not in (None, sample.scene.vocabulary):
-            raise InputError(f"sample {sample.id} has another vocabulary than those before; write one file for each")
-        if sample.id in images:
-            raise InputError(f"two samples have the id {sample.id}; ids of images must differ")
+    for sample in consistent(samples):
         vocabulary = sample.scene.vocabulary
         images[sample.id] = _image(sample, folder)
         rows = ({"image_id": sample.id, **row} for row in _annotations(sample.scene))
         annotations += [{"id": n, **row} for n, row in enumerate(rows, start=len(annotations) + 1)]
-    if vocabulary is None:
-        raise InputError("no samples to write: expected at least one")
+    assert vocabulary is not None
     data = {"info": {"name": folder.name}, "images": list(images.values()), "annotations": annotations}
     data["categories"] = [{"id": n, "name": name} for n, name in enumerate((*vocabulary.things, REGION), start=1)]
     write_atomically(folder / FILE, json.dumps(data, allow_nan=False).encode())
@@ -121,7 +117,9 @@ def _box3d_fields(scene: Scene) -> Mapping[int, Fields]:
     """Return fields by row, for objects with a 3D box."""
     if BOXES3D not in scene or scene.camera is None:
         return {}
-    boxes, projected = scene[BOXES3D], _projected(scene)
+    assert scene.camera is not None
+    boxes = scene[BOXES3D]
+    projected = project_cuboids(boxes.corners, scene.camera.matrix, scene.size)
     inside = clip_boxes_to_image(projected.boxes, scene.size)
     return {
         row: {
@@ -135,11 +133,6 @@ def _box3d_fields(scene: Scene) -> Mapping[int, Fields]:
         }
         for row in (scene.rows_with(BOXES3D) & boxes.valid).nonzero()[:, 0].tolist()
     }
-
-
-def _projected(scene: Scene) -> CuboidBoxes:
-    assert scene.camera is not None
-    return project_cuboids(scene[BOXES3D].corners, scene.camera.matrix, scene.size)
 
 
 def _no_box3d() -> Fields:

@@ -18,7 +18,7 @@ from scenekit.structures import Camera, Masks
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.pix3d.index import FLAGS, Entry, Index
 from scenekit_datasets.pix3d.models import in_camera, load_model
-from scenekit_datasets.roots import Faulty, image_of_size, report
+from scenekit_datasets.roots import Faulty, check_index, image_of_size, report
 
 KEYS: tuple[Key[Any, Any], ...] = (MASKS, BOXES3D, MESHES, VOXELS)
 """Labels beside the object's box."""
@@ -75,8 +75,7 @@ class Pix3D(Dataset[Sample]):
         Raises:
             InputError: If a file is damaged.
         """
-        if not 0 <= index < len(self):
-            raise IndexError(f"image {index} of a data set of {len(self)}")
+        check_index(index, len(self))
         entry = self.entries[index]
         image = image_of_size(entry.image, entry.size, f"image {entry.name}")
         scene = self._scene(entry)
@@ -105,16 +104,12 @@ class Pix3D(Dataset[Sample]):
         try:
             model = load_model(entry.model, entry.voxels, self.side)
         except InputError as error:
-            self._report_new(str(error))
+            if str(error) not in self._reported:
+                report([str(error)], self.faulty)
+                self._reported.add(str(error))
             return {}
         meshes, boxes3d = in_camera(model, entry.rotation, entry.translation)
         return {BOXES3D: boxes3d, MESHES: meshes, VOXELS: model.voxels}
-
-    def _report_new(self, issue: str) -> None:
-        """Report an issue that was not reported before."""
-        if issue not in self._reported:
-            report([issue], self.faulty)
-            self._reported.add(issue)
 
 
 def read_mask(entry: Entry) -> Masks:

@@ -110,15 +110,11 @@ def read_grid(path: Path, side: int) -> Bool[Tensor, "V V V"]:
     filled = grid[::-1, :, ::-1].transpose(0, 2, 1) > 0
     if not filled.any():
         raise InputError(f"{path}: its voxel grid is empty")
-    share = filled[_occupied(filled)].astype(np.float32)
+    occupied = tuple(slice(int(places.min()), int(places.max()) + 1) for places in filled.nonzero())
+    share = filled[occupied].astype(np.float32)
     for _ in range(3):  # each time the dimension in front goes to the end
         share = np.tensordot(share, _overlaps(len(share), side), axes=(0, 1))
     return torch.from_numpy(share >= 0.5)
-
-
-def _occupied(filled: Bool[np.ndarray, "_ _ _"]) -> tuple[slice, ...]:
-    """Return the smallest block that holds all full cells."""
-    return tuple(slice(int(places.min()), int(places.max()) + 1) for places in filled.nonzero())
 
 
 def _overlaps(count: int, side: int) -> Float[np.ndarray, "V n"]:

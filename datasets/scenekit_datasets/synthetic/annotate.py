@@ -246,7 +246,7 @@ def looks(renderer: Renderer, surface: Surface, index: int, ground: str | None) 
         pattern=PATTERNS[model.main.pattern],
         finish="shiny" if model.main.shine > 0.3 else "matte",
         size="small" if model.scale < 0.85 else "large" if model.scale > 1.15 else None,
-        pose=_pose(renderer.objects[index]),
+        pose=model.pose if model.category == "person" else "tipped" if renderer.objects[index].tipped else "upright",
         ground=ground,
         colors=frozenset(str(paint.name) for paint in shown or {model.main}),
     )
@@ -263,12 +263,6 @@ def attributes(look: Looks) -> tuple[int, ...]:
     """
     words = {*look.colors, look.pattern, look.finish, look.pose, *([look.size] if look.size else [])}
     return tuple(sorted(ATTRIBUTES.index(word) for word in words))
-
-
-def _pose(placed: Placed) -> str:
-    if placed.model.category == "person":
-        return placed.model.pose
-    return "tipped" if placed.tipped else "upright"
 
 
 def object_labels(objects: list[Placed]) -> Int[np.ndarray, " N"]:

@@ -214,10 +214,6 @@ def _by_bytes(depth: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(depth.astype("<f4").view(np.uint8).reshape(*depth.shape, 4).transpose(2, 0, 1))
 
 
-def _from_bytes(planes: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(planes.transpose(1, 2, 0)).view("<f4")[..., 0]
-
-
 def load(path: Path) -> SyntheticScene:
     """Load a scene.
 
@@ -250,7 +246,7 @@ def load(path: Path) -> SyntheticScene:
             instance=instance.astype(np.int32),
             semantic=semantic,
             panoptic=panoptic.astype(np.int32),
-            depth=_from_bytes(_get(source, "depth")),
+            depth=np.ascontiguousarray(_get(source, "depth").transpose(1, 2, 0)).view("<f4")[..., 0],
             meshes=meshes,
             amodal=amodal,
             segments=tuple(Segment(**segment) for segment in words["segments"]),

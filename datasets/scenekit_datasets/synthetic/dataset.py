@@ -126,7 +126,9 @@ class SyntheticDataset(Dataset[Sample]):
         self.seed = _checked_seed(split, seed)
         self.size = _checked_size(size)
         self.keys = _checked_keys(keys)
-        self.voxels = _checked_voxels(voxels)
+        if not 1 <= voxels <= 256:
+            raise InputError(f"voxels, the cells along each side of a grid, must be from 1 to 256, got {voxels}")
+        self.voxels = voxels
         self.root = cache_folder(cache, "synthetic", "synthetic scenes", "they are generated again each time")
         self.split = split
         self.vocabulary = synthetic_vocabulary()
@@ -189,12 +191,6 @@ def _checked_size(size: Sequence[int]) -> tuple[int, int]:
     if len(size) != 2 or not all(isinstance(side, int) and 32 <= side <= 4096 for side in size):
         raise InputError(f"size must be (height, width), each a whole number from 32 to 4096, got {tuple(size)}")
     return size[0], size[1]
-
-
-def _checked_voxels(side: int) -> int:
-    if not 1 <= side <= 256:
-        raise InputError(f"voxels, the cells along each side of a grid, must be from 1 to 256, got {side}")
-    return side
 
 
 def _checked_keys(names: Sequence[str] | None) -> tuple[Key[Any, Any], ...]:

@@ -158,13 +158,10 @@ class Arrangement:
         for _ in range(12):
             x, y = self._spot(model)
             candidate = _stand(self.dice, model, x, y, 0.0, tip=0.28)
-            if self._free(candidate) and self._in_room(candidate):
+            if not self._hits(candidate, -1) and self._in_room(candidate):
                 self.placed.append(candidate)
                 return len(self.placed) - 1
         return -1
-
-    def _free(self, candidate: Placed) -> bool:
-        return not self._hits(candidate, -1)
 
     def _in_room(self, candidate: Placed) -> bool:
         low, high = candidate.verts.min(0), candidate.verts.max(0)
@@ -197,10 +194,10 @@ class Arrangement:
         self.placed.append(person)
         return True
 
-    def _hits(self, candidate: Placed, but: int, gap: float = GAP) -> bool:
+    def _hits(self, candidate: Placed, but: int) -> bool:
         """Return whether a candidate is too near to an object on the ground, other than object `but`."""
         grounded = (o for i, o in enumerate(self.placed) if i != but and (o.host < 0 or o.model.category == "person"))
-        return any(rectangles_overlap(candidate.base, other.base, gap) for other in grounded)
+        return any(rectangles_overlap(candidate.base, other.base, GAP) for other in grounded)
 
     def _nest(self, category: str) -> bool:
         """Place an object on, in or under an upright one."""

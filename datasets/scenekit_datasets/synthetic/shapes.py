@@ -16,11 +16,6 @@ GLASS = Paint((0.16, 0.22, 0.30), shine=0.8)
 METAL = Paint((0.62, 0.63, 0.66), shine=0.6)
 
 
-def _scale(dice: Dice) -> float:
-    """Draw a size relative to the category's usual one."""
-    return dice.uniform(0.7, 1.4)
-
-
 def make_ball(dice: Dice, scale: float) -> Model:
     """Build a ball.
 
@@ -341,4 +336,4 @@ def build(category: str, dice: Dice, scale: float | None = None) -> Model:
     Returns:
         The model.
     """
-    return BUILDERS[category](dice, _scale(dice) if scale is None else scale)
+    return BUILDERS[category](dice, dice.uniform(0.7, 1.4) if scale is None else scale)

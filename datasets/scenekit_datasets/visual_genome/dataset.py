@@ -15,7 +15,7 @@ from scenekit.errors import InputError, nearest
 from scenekit.keys import ATTRIBUTES, OBJECTS, PHRASE_CAPTIONS, PHRASES, RELATIONS, Key, Stream
 from scenekit.scene import Scene
 from scenekit_datasets.flips import is_mirrorable
-from scenekit_datasets.roots import Faulty, image_of_size, report
+from scenekit_datasets.roots import Faulty, ImageReporter, check_index, image_of_size, report
 from scenekit_datasets.visual_genome.image import ImageReader, Rules, with_known_object
 from scenekit_datasets.visual_genome.index import Index
 from scenekit_datasets.visual_genome.layout import located
@@ -25,9 +25,6 @@ _log = logging.getLogger(__name__)
 
 KEYS: tuple[Key[Any, Any], ...] = (ATTRIBUTES, RELATIONS, PHRASE_CAPTIONS)
 """Labels of the files beside objects."""
-
-MAX_REPORTED = 20
-"""Images whose issues are listed in warnings; `issues` lists those of any."""
 
 
 class VisualGenome(Dataset[Sample]):
@@ -65,16 +62,14 @@ class VisualGenome(Dataset[Sample]):
         for gap in index.gaps():
             _log.warning("%s; these images lack its labels", gap)
         self.places, self.paths = with_file(index, chosen.nonzero()[0], images, faulty)
-        self._reported: set[int] = set()
+        self.reporter = ImageReporter(faulty)
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, index: int) -> Sample:
         scene, issues = self._read(index)
-        if issues and (self.faulty == "refuse" or (index not in self._reported and len(self._reported) < MAX_REPORTED)):
-            self._reported.add(index)
-            report(issues, self.faulty)
+        self.reporter.report(index, issues)
         id = int(self.index.ids[self.places[index]])
         image = image_of_size(self.paths[index], scene.size, f"image {id} of image_data.json")
         return Sample(image, scene, self._supervision(scene), id)
@@ -102,8 +97,7 @@ class VisualGenome(Dataset[Sample]):
         return self._read(index)[1]
 
     def _read(self, index: int) -> tuple[Scene, list[str]]:
-        if not 0 <= index < len(self):
-            raise IndexError(f"image {index} of a data set of {len(self)}")
+        check_index(index, len(self))
         return self.reader.read(self.places[index], str(self.paths[index]))
 
     def _supervision(self, scene: Scene) -> Supervision:

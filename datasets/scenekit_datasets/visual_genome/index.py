@@ -119,7 +119,9 @@ def open_index(files: Mapping[str, Path], cache: Path | None) -> Index:
             _log.warning("indexing %.1f GB of annotations once; this takes a while", total / 1e9)
         stored = _build(files, names)
         if path is not None:
-            write_atomically(path, _packed(stored))
+            buffer = io.BytesIO()
+            np.savez(buffer, **stored)  # type: ignore[arg-type]  # of names that are not known here
+            write_atomically(path, buffer.getvalue())
     return _index(files, names, stored)
 
 
@@ -132,12 +134,6 @@ def _fingerprint(files: Mapping[str, Path]) -> str:
 
 Stored = dict[str, np.ndarray]
 """The arrays of an index; its texts are one of them, as bytes of JSON."""
-
-
-def _packed(stored: Stored) -> bytes:
-    out = io.BytesIO()
-    np.savez(out, **stored)  # type: ignore[arg-type]  # of names that are not known here
-    return out.getvalue()
 
 
 def _load(path: Path) -> Stored | None:

@@ -1,4 +1,4 @@
-"""What scenekit's pages need beyond Sphinx: reference pages made from the code, and tables made from measurements."""
+"""Sphinx extension of scenekit's pages: reference pages generated from the code, tables generated from results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Called by Sphinx."""
+    """Set up the extension; called by Sphinx."""
     from scenekit_docs import directives, docstrings, notebooks
 
     directives.setup(app)

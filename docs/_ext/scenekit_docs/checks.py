@@ -12,6 +12,6 @@ OF_KIND = {
 
 
 def table_of_checks(kind: str) -> str:
-    """Each check of a kind: its name in the report, the rule, and what to do where it is broken."""
+    """Return a table of the checks of a kind of plugin: name in the report, rule, remedy."""
     rows = [(code(check.name), check.rule, check.remedy) for check in OF_KIND[kind]]  # type: ignore[attr-defined]
-    return table(("check", "rule", "where it is broken"), rows)
+    return table(("check", "rule", "if broken"), rows)

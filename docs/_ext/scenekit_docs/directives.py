@@ -1,9 +1,9 @@
-"""Directives whose content is Markdown made from the code.
+"""Directives whose content is Markdown generated from the code.
 
     ```{generated} recipe
     ```
 
-puts in what `PAGES["recipe"]` gives; whatever follows the name is handed to that function.
+inserts the result of `PAGES["recipe"]`; further words are arguments of that function.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,20 +29,20 @@ PAGES: Mapping[str, Callable[..., str]] = {
 
 
 class Generated(SphinxDirective):
-    """Markdown from one of PAGES, in place of the directive."""
+    """Markdown of one of PAGES, in place of the directive."""
 
     required_arguments = 1
     optional_arguments = 9
     final_argument_whitespace = False
 
     def run(self) -> list[nodes.Node]:
-        """Parse what the function gives as a part of the page, headings included."""
+        """Parse the result of the function as a part of the page, including headings."""
         name, *arguments = self.arguments
         if name not in PAGES:
-            raise self.error(f"unknown page {name!r}; there are {', '.join(PAGES)}")
+            raise self.error(f"unknown page {name!r}; expected one of {', '.join(PAGES)}")
         return self.parse_text_to_nodes(PAGES[name](*arguments), allow_section_headings=True)
 
 
 def setup(app: Sphinx) -> None:
-    """Make the directive known."""
+    """Register the directive."""
     app.add_directive("generated", Generated)

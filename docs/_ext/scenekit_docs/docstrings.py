@@ -20,14 +20,14 @@ from scenekit.config import Config
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPECIAL = re.compile(r"([|\\]|\*(?! )|(?<=\w)_(?!\w))")
-"""What reStructuredText would take for a sign of its own; a star before a blank begins a list, in Markdown too."""
+"""Markup of reStructuredText to escape; a star before a space begins a list, in Markdown too."""
 
 SECTIONS = Sections(napoleon_use_rtype=False)
 """How sections are rendered."""
 
 
 def to_rst(text: str) -> str:
-    """Fenced blocks and inline code in reStructuredText; its own special signs are taken literally."""
+    """Convert fenced blocks and inline code to reStructuredText, and escape its own markup."""
     parts = FENCE.split(text)
     out = [_inline(parts[0])]
     for language, block, rest in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
@@ -56,26 +56,26 @@ def process_docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any,
 def process_signature(
     app: Sphinx, what: str, name: str, obj: Any, options: Any, arguments: str | None, result: str | None
 ) -> tuple[str | None, str | None] | None:
-    """Parameters and result with annotations as written; None leaves what autodoc found."""
+    """Return parameters and result with annotations as written; None keeps those of autodoc."""
     if what not in ("class", "function", "method") or (inspect.isclass(obj) and issubclass(obj, Exception)):
         return None
     if inspect.isclass(obj) and issubclass(obj, Config):
-        return "", None  # its fields stand in the recipe's reference
+        return "", None  # its fields are in the recipe reference
     try:
-        told = inspect.signature(obj)
+        signature = inspect.signature(obj)
     except (TypeError, ValueError):
         return None
-    if any(not isinstance(p.annotation, str) and p.annotation is not p.empty for p in told.parameters.values()):
-        return None  # a signature that was made at run time
-    parameters = list(told.parameters.values())
+    if any(not isinstance(p.annotation, str) and p.annotation is not p.empty for p in signature.parameters.values()):
+        return None  # a signature that was created at run time
+    parameters = list(signature.parameters.values())
     if parameters and parameters[0].name == "self":
         parameters = parameters[1:]
-    returns = _annotation(told.return_annotation) if isinstance(told.return_annotation, str) else None
+    returns = _annotation(signature.return_annotation) if isinstance(signature.return_annotation, str) else None
     return f"({', '.join(_parameters(parameters))})", None if what == "class" else returns
 
 
 def _parameters(parameters: list[inspect.Parameter]) -> list[str]:
-    """Each as it is written, with the bare `*` where keyword-only ones begin."""
+    """Yield each parameter as it is written, with a bare `*` before keyword-only ones."""
     shown, starred = [], False
     for p in parameters:
         if p.kind is p.KEYWORD_ONLY and not starred:
@@ -92,18 +92,18 @@ def _parameter(p: inspect.Parameter) -> str:
 
 
 def _annotation(text: str) -> str:
-    """Without the blank that tells linters that ` N` is a shape and not a name."""
+    """Remove the space by which linters recognize that ` N` is a shape and not a name."""
     return re.sub(r'" +(\w+)"', r'"\1"', text)
 
 
 def _default(value: Any) -> str:
-    """What can be written as an expression; anything else as dots."""
+    """Return a plain value as an expression, any other as dots."""
     plain = value is None or isinstance(value, bool | int | float | str | tuple)
     return repr(value) if plain else "..."
 
 
 def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Element) -> nodes.Element | None:
-    """Lead a short name, such as `Board` in an annotation, to the one page entry that ends in it."""
+    """Resolve a short name, such as `Board` in an annotation, to the only page entry that ends in it."""
     if node.get("refdomain") != "py":
         return None
     domain, target = env.domains.python_domain, node.get("reftarget", "").removeprefix("sk.")
@@ -118,7 +118,7 @@ def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nod
 
 
 def setup(app: Sphinx) -> None:
-    """Listen to autodoc."""
+    """Connect to the events of autodoc."""
     app.connect("autodoc-process-docstring", process_docstring)
     app.connect("autodoc-process-signature", process_signature)
     app.connect("missing-reference", resolve)

@@ -1,4 +1,4 @@
-"""Docstrings of the hook specifications, which are Markdown themselves."""
+"""Docstrings of the hook specifications, which are Markdown."""
 
 import inspect
 
@@ -7,13 +7,13 @@ from scenekit_docs.markdown import fenced, page
 
 
 def hook(name: str) -> str:
-    """Signature and docstring of one hook."""
+    """Return signature and docstring of one hook."""
     spec = getattr(specs, name)
     return page(fenced(f"{name}{signature(spec)}", "python"), inspect.getdoc(spec) or "")
 
 
 def signature(spec: object) -> str:
-    """As the source writes it: annotations are text there."""
-    told = inspect.signature(spec)  # type: ignore[arg-type]
-    inside = ", ".join(f"{p.name}: {p.annotation}" for p in told.parameters.values())
-    return f"({inside}) -> {told.return_annotation}"
+    """Return the signature as the source writes it: annotations are text there."""
+    found = inspect.signature(spec)  # type: ignore[arg-type]
+    parameters = ", ".join(f"{p.name}: {p.annotation}" for p in found.parameters.values())
+    return f"({parameters}) -> {found.return_annotation}"

@@ -6,7 +6,7 @@ from scenekit_docs.markdown import code, table
 
 
 def table_of_keys() -> str:
-    """Every public key that a scene may carry: its name in Python and in JSON, what it follows, what it means."""
+    """Return a table of the public keys of scenes: names in Python and in JSON, stream, meaning."""
     named = {name: value for name, value in vars(keys).items() if isinstance(value, keys.Key) and name in sk.__all__}
     inside = {name for name in named if name in ("FEATURES", "PROPOSALS") or isinstance(named[name], keys.Stream)}
     rows = [
@@ -18,7 +18,7 @@ def table_of_keys() -> str:
 
 
 def constants() -> str:
-    """Every public key and stream with its declared shape."""
+    """Return a table of the public keys and streams with their declared shapes."""
     named = {name: value for name, value in vars(keys).items() if isinstance(value, keys.Key) and name in sk.__all__}
     rows = [
         (

@@ -1,4 +1,4 @@
-"""Where the pages' cells run: with the example distribution installed, one thread, and the commands on the path."""
+"""Environment of the pages' cells: the example distribution installed, one thread, the commands on the path."""
 
 import os
 import shutil
@@ -14,22 +14,22 @@ PROFILE = Path(__file__).parents[1] / "ipython"
 
 
 def prepare(app: Sphinx) -> None:
-    """Set the environment that the kernels inherit; this process itself sees nothing of the example."""
+    """Set the environment that the kernels inherit; the example is not importable in this process."""
     build = Path(app.outdir).parent
     site, profile = build / "site", build / "ipython"
     install(EXAMPLE, site)
     shutil.copytree(PROFILE, profile, dirs_exist_ok=True)  # IPython writes into its folder
     os.environ["PYTHONPATH"] = str(site)
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    os.environ["OMP_NUM_THREADS"] = "1"  # timings that compare, and room for other processes
-    os.environ["COLUMNS"] = "100"  # tables of the command line as wide as a page
+    os.environ["OMP_NUM_THREADS"] = "1"  # comparable timings, and cores for other processes
+    os.environ["COLUMNS"] = "100"  # tables of the command line are as wide as a page
     os.environ["IPYTHONDIR"] = str(profile)
-    os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # a bar in text is all that a page can show
-    os.environ["SCENEKIT_REPOSITORY"] = str(REPOSITORY)  # the cells run in folders of their own
+    os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # pages show progress bars as text
+    os.environ["SCENEKIT_REPOSITORY"] = str(REPOSITORY)  # cells run in temporary folders
 
 
 def install(source: Path, target: Path) -> None:
-    """As `pip install SOURCE` does, but into a folder of its own and without the network."""
+    """Run `pip install SOURCE` into a folder of its own and without the network."""
     options = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--disable-pip-version-check", "--upgrade"]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, "--target", target, source], check=True)
 

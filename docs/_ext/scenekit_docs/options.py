@@ -1,4 +1,4 @@
-"""What every installed task, backbone, detector, data set and balancer can be told, from the registry."""
+"""Options of every installed task, backbone, detector, data set and balancer, from the registry."""
 
 import inspect
 import re
@@ -16,11 +16,11 @@ PLACES: Mapping[str, str] = {
     "task": "model.tasks.{}",
     "detector": "model.detector_options",
 }
-"""Where in a recipe the options of a kind stand."""
+"""Path in a recipe of the options of a kind."""
 
 
 def page_of_kind(kind: str) -> str:
-    """A section per record of that kind; records that share a function, and so their options, share a section."""
+    """Return a section per record of that kind; records with the same function, and so the same options, share one."""
     found = registry()
     records = [found.get(kind, name) for name in found.names(kind)]
     if kind in PLACES:
@@ -29,7 +29,7 @@ def page_of_kind(kind: str) -> str:
 
 
 def of_config(kind: str, record: Any) -> str:
-    """A record whose options are a pydantic model: one table a section of it."""
+    """Return the section of a record whose options are a pydantic model: one table per section of the model."""
     place = PLACES[kind].format(record.name)
     models = list(sections(record.config, place))
     parts = [section(path, model).replace("## ", "### ", 1) for path, model in models]
@@ -37,18 +37,18 @@ def of_config(kind: str, record: Any) -> str:
 
 
 def keys(record: Any) -> str:
-    """What a task reads, provides and learns from."""
-    said = {"provides": "Provides", "requires": "Requires", "uses": "Uses", "learns_from": "Learns from"}
+    """Return the keys that a task provides, requires, uses and learns from."""
+    verbs = {"provides": "Provides", "requires": "Requires", "uses": "Uses", "learns_from": "Learns from"}
     parts = (
-        f"{word} {', '.join(code(key.name) for key in found)}."
-        for name, word in said.items()
+        f"{verb} {', '.join(code(key.name) for key in found)}."
+        for name, verb in verbs.items()
         if (found := getattr(record, name, ()))
     )
     return " ".join(parts)
 
 
 def of_builder(records: Sequence[Any]) -> str:
-    """Records whose options are the parameters of one function."""
+    """Return the section of records whose options are the parameters of one function."""
     first = records[0]
     name = f"{first.name}NAME" if first.name.endswith("/") else first.name  # one record for all networks of a library
     title = code(name) if len(records) == 1 else f"{code(name)} to {code(records[-1].name)}"
@@ -58,7 +58,7 @@ def of_builder(records: Sequence[Any]) -> str:
 
 
 def builder(build: Callable[..., Any]) -> Callable[..., Any]:
-    """The function itself, whatever has been filled in already."""
+    """Return the function itself, without arguments of a partial."""
     return build.func if isinstance(build, partial) else build
 
 
@@ -69,7 +69,7 @@ def documented(build: Callable[..., Any]) -> str:
 
 
 def meanings(build: Callable[..., Any]) -> dict[str, str]:
-    """Return what the docstring's section `Args:` says of each parameter, in one line."""
+    """Return the line of each parameter in the docstring's section `Args:`."""
     section = re.search(r"^Args:\n((?:    .*\n?|\n)+)", inspect.getdoc(build) or "", re.MULTILINE)
     entries = re.split(r"^    (?=\w+: )", section[1] if section else "", flags=re.MULTILINE)[1:]
     pairs = (entry.partition(": ") for entry in entries)
@@ -85,18 +85,18 @@ def parameters(record: Any) -> str:
 
 
 def weights() -> str:
-    """The sources of other people's weights, and the names that each of them knows."""
+    """Return a table of the sources of weights and their networks."""
     found = registry()
     rows = [
         (code(name), source.summary, " ".join(map(code, source.names)) or "-", "yes" if source.convert else "no")
         for name in found.names("weights")
         for source in [found.get("weights", name)]
     ]
-    return table(("source", "what", "networks", "converts files"), rows)
+    return table(("source", "description", "networks", "converts files"), rows)
 
 
 def type_of(parameter: inspect.Parameter) -> str:
-    """As the source says it."""
+    """Return the annotation as it is written."""
     note = parameter.annotation
     if note is inspect.Parameter.empty:
         return "any"
@@ -104,20 +104,20 @@ def type_of(parameter: inspect.Parameter) -> str:
 
 
 def default_of(parameter: inspect.Parameter) -> str:
-    """The default, or that there is none."""
+    """Return the default, or that the parameter is required."""
     if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-        return "further ones are handed on"
+        return "passed to the builder of the library"
     return "**required**" if parameter.default is inspect.Parameter.empty else code(repr(parameter.default))
 
 
 def sentence(text: str) -> str:
-    """With a capital, unless it begins with a name, and a full stop."""
+    """Capitalize a text, unless it begins with a name, and add a full stop."""
     first = text.partition(" ")[0]
     return f"{first[:1].upper() + first[1:] if first.isalpha() else first}{text[len(first) :]}".rstrip(".") + "."
 
 
 def presets() -> str:
-    """What each preset of the two-stage detector changes, path by path."""
+    """Return a table of the values that each preset of the two-stage detector sets."""
     rows = [
         (code(name), code(path), code(as_yaml(value)))
         for name, changes in DetectorConfig.presets.items()
@@ -127,7 +127,7 @@ def presets() -> str:
 
 
 def flat(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """`a.b` and the value there, for nested mappings."""
+    """Yield paths such as `a.b` and their values for nested mappings."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{path}{name}.")

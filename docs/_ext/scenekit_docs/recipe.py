@@ -1,4 +1,4 @@
-"""The reference of recipes, from their pydantic models."""
+"""The recipe reference, from the pydantic models."""
 
 import inspect
 import typing
@@ -17,12 +17,12 @@ LENGTHS = {"min_length": "at least {} entries", "max_length": "at most {} entrie
 
 
 def page_of_recipe() -> str:
-    """A section per section of a recipe, from the top down."""
+    """Return a section per section of a recipe, from the top down."""
     return page(*(section(path, model) for path, model in sections(Recipe)))
 
 
 def sections(model: type[Config], path: str = "") -> Iterator[tuple[str, type[Config]]]:
-    """`model` and the models inside it, by the path that leads there."""
+    """Yield `model` and its nested models with their paths."""
     yield path, model
     for name, field in model.model_fields.items():
         for inner in models_in(field.annotation):
@@ -30,20 +30,20 @@ def sections(model: type[Config], path: str = "") -> Iterator[tuple[str, type[Co
 
 
 def models_in(annotation: Any) -> list[type[Config]]:
-    """The configurations inside an annotation such as `X`, `X | None` or `tuple[X, ...]`."""
+    """Return the configurations in an annotation such as `X`, `X | None` or `tuple[X, ...]`."""
     if inspect.isclass(annotation) and not typing.get_args(annotation):
         return [annotation] if issubclass(annotation, Config) else []
     return [model for inner in typing.get_args(annotation) for model in models_in(inner)]
 
 
 def section(path: str, model: type[Config]) -> str:
-    """Heading, what the model says of itself, and its table."""
+    """Return heading, docstring and table of a model."""
     heading = f"## {code(path)}" if path else "## The whole recipe"
     return page(heading, inspect.getdoc(model) or "", table_of_fields(model))
 
 
 def table_of_fields(model: type[Config]) -> str:
-    """Name, type, default and meaning of every field."""
+    """Return a table of name, type, default and meaning of every field."""
     if not model.model_fields:
         return "It has no options.\n"
     rows = [(code(n), typed(f), default(f), f.description or "") for n, f in model.model_fields.items()]
@@ -51,23 +51,23 @@ def table_of_fields(model: type[Config]) -> str:
 
 
 def typed(field: FieldInfo) -> str:
-    """The type in words, and what its values must keep to."""
+    """Return the type and the limits of its values."""
     limits = [text for note in field.metadata for text in limits_of(note)]
     return ", ".join([code(type_name(field.annotation)), *limits])
 
 
 def limits_of(note: Any) -> Iterator[str]:
-    """`>= 1` and the like."""
+    """Yield limits such as `>= 1`."""
     for name, sign in SIGNS.items():
         if (bound := getattr(note, name, None)) is not None:
             yield code(f"{sign} {bound:g}")
-    for name, words in LENGTHS.items():
+    for name, text in LENGTHS.items():
         if (bound := getattr(note, name, None)) is not None:
-            yield words.format(bound)
+            yield text.format(bound)
 
 
 def type_name(annotation: Any) -> str:
-    """`int`, `'adamw' or 'sgd'`, `list of (float, float)`: as a reader of YAML thinks of it."""
+    """Return the type in terms of YAML, such as `int`, `'adamw' or 'sgd'` or `list of [float, float]`."""
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return type_name(inner[0])
@@ -84,7 +84,7 @@ def type_name(annotation: Any) -> str:
 
 
 def default(field: FieldInfo) -> str:
-    """The default as YAML writes it."""
+    """Return the default as YAML."""
     if field.is_required():
         return "**required**"
     value = field.get_default(call_default_factory=True)
@@ -94,10 +94,10 @@ def default(field: FieldInfo) -> str:
 
 
 def as_yaml(value: Any) -> str:
-    """One line of YAML."""
-    words = {None: "null", True: "true", False: "false"}
+    """Return a value as one line of YAML."""
+    literals = {None: "null", True: "true", False: "false"}
     if value is None or isinstance(value, bool):
-        return words[value]
+        return literals[value]
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(as_yaml, value))}]"
     return f"{value:g}" if isinstance(value, float) else str(value)

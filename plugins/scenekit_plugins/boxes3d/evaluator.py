@@ -91,6 +91,7 @@ class Boxes3DEvaluator:
         """
         scores, errors = self.omni3d.result(), self.errors.result()
         box3d, bev = scores["3D"], scores["BEV"]
+        kitti = {} if self.kitti is None else self.kitti.result()
         return {
             "AP3D": box3d["AP"],
             **{f"AP3D@{percent}": box3d[f"AP{percent}"] for percent in PERCENT},
@@ -101,7 +102,8 @@ class Boxes3DEvaluator:
             **{f"median {name}": errors[name] for name in ERRORS},
             "matched": errors["matched"],
             "assumed cameras": self.assumed,
-            **self._by_kitti(),
+            **{name: value for name, value in kitti.items() if name.endswith(KITTI_RANKING)},
+            **({"kitti": kitti} if kitti else {}),
             "per_category": self._per_category(errors["per_category"]),
         }
 
@@ -112,11 +114,6 @@ class Boxes3DEvaluator:
         predicted = predictions.valid & prediction.rows_with(sk.BOXES3D)
         rows = matched_rows(objects, prediction.objects, counted, predicted, scores_of(prediction))
         self.errors.update(objects.labels[rows[0]], targets[rows[0]], predictions[rows[1]])
-
-    def _by_kitti(self) -> dict[str, Any]:
-        metrics = {} if self.kitti is None else self.kitti.result()
-        ranking = {name: value for name, value in metrics.items() if name.endswith(KITTI_RANKING)}
-        return {**ranking, "kitti": metrics} if metrics else {}
 
     def _per_category(self, errors: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         box3d, bev = self.omni3d.ap.per_category("3D"), self.omni3d.ap.per_category("BEV")

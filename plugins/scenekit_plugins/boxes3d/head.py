@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from scenekit.evaluation.evaluator import Evaluator
@@ -78,7 +78,9 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
         assert regions.labels is not None
         with in_full(raw):
             cubes = self._cubes(raw, Views.of(board.images, regions), regions.labels)
-            return cubes.boxes(self._scores(raw, regions))
+            certain = (-raw.uncertainty).exp()
+            scores = certain if regions.scores is None else regions.scores.float() * certain
+            return cubes.boxes(scores.sqrt())
 
     def prepare_evaluator(self, evaluator: Evaluator) -> Evaluator:
         """Return an evaluator that uses KITTI's protocol too, where the options ask for it."""
@@ -88,10 +90,6 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
 
     def _cubes(self, numbers: Numbers, views: Views, labels: Int[Tensor, " N"]) -> Cubes:
         return decode_cubes(numbers, views, self.priors(labels, views), self.config.code)
-
-    def _scores(self, numbers: Numbers, regions: Regions) -> Float[Tensor, " N"]:
-        certain = (-numbers.uncertainty).exp()
-        return certain.sqrt() if regions.scores is None else (regions.scores.float() * certain).sqrt()
 
 
 def in_full(numbers: Numbers) -> torch.autocast:

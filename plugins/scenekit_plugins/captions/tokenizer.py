@@ -50,7 +50,8 @@ class CaptionTokenizer:
             raise InputError(f"captions: expected a tokenizer in JSON as tokenizer.stored.text ({error})") from None
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self.names = _names(self._tokenizer)
+        by_number = {number: name for name, number in self._tokenizer.get_vocab().items()}
+        self.names = tuple(by_number.get(number, f"(none {number})") for number in range(max(by_number) + 1))
         self.pad, self.start, self.end = (self._number(name) for name in (stored.pad, stored.start, stored.end))
         self.unknown = None if stored.unknown is None else self._number(stored.unknown)
         self._special = {self.pad, self.start, self.end}
@@ -230,9 +231,3 @@ def _one_thread() -> Iterator[None]:
 
 def _stored(tokenizer: Tokenizer, unknown: str | None) -> StoredTokenizer:
     return StoredTokenizer(text=tokenizer.to_str(), start=START, end=END, pad=PAD, unknown=unknown)
-
-
-def _names(tokenizer: Tokenizer) -> tuple[str, ...]:
-    """Return the names by number; numbers without a token get a name, too."""
-    by_number = {number: name for name, number in tokenizer.get_vocab().items()}
-    return tuple(by_number.get(number, f"(none {number})") for number in range(max(by_number) + 1))

@@ -79,7 +79,8 @@ class TransformerDecoder(CaptionDecoder):
             generation_config=self._settings(limit, config),
             logits_processor=[_Draw(config, uniform)] if config.method == "sampling" else [],
         )
-        generated = GeneratedTokens(tokens[:, 1:], self._token_log_probs(region, tokens))
+        log_probs: Tensor = self(region, tokens[:, :-1])  # again: `generate` would keep those of all beams
+        generated = GeneratedTokens(tokens[:, 1:], log_probs.gather(2, tokens[:, 1:, None])[..., 0])
         return replace(generated, log_probs=generated.log_probs.masked_fill(~generated.text_mask(self.end), 0.0))
 
     def _settings(self, limit: int, config: SearchConfig) -> Any:
@@ -96,11 +97,6 @@ class TransformerDecoder(CaptionDecoder):
             suppress_tokens=self.suppressed.nonzero()[:, 0].tolist() or None,
             renormalize_logits=True,
         )
-
-    def _token_log_probs(self, region: Float[Tensor, "N SS D"], tokens: Int[Tensor, "N L"]) -> Float[Tensor, "N T"]:
-        """Compute the log-probability of each token again: `generate` would keep those of all beams."""
-        log_probs: Tensor = self(region, tokens[:, :-1])
-        return log_probs.gather(2, tokens[:, 1:, None])[..., 0]
 
 
 class _Draw:

@@ -150,9 +150,6 @@ def _vocabulary(shapes: _Shapes) -> Vocabulary:
     if shapes.outputs(f"{ROI}.box_predictor.bbox_pred.weight") != 4 * classes:
         raise InputError(f"{shapes.file}: expected four offsets for each of {classes} classes, got another number")
     points = shapes.inputs(KEYPOINTS) if KEYPOINTS in shapes else None  # a transposed convolution: outputs on axis 1
-    return coco.vocabulary(coco.THINGS, classes, points, _stuff(shapes))
-
-
-def _stuff(shapes: _Shapes) -> tuple[str, ...]:
     count = shapes.outputs(SEMANTIC) - 1 if SEMANTIC in shapes else 0  # the first row is all things together
-    return coco.known_or_numbered(coco.STUFF, "stuff", count)
+    stuff = coco.known_or_numbered(coco.STUFF, "stuff", count)
+    return coco.vocabulary(coco.THINGS, classes, points, stuff)

@@ -55,7 +55,9 @@ def _ours(name: str) -> str:
 def _modules() -> Iterator[tuple[str, str]]:
     """Yield pairs of detectron2's name and ours."""
     yield from _backbone("backbone.bottom_up", "stages.backbone.net.backbone.body")
-    yield from _pyramid("backbone", "stages.backbone.net.fpn.net")
+    for level in (2, 3, 4, 5):
+        yield f"backbone.fpn_lateral{level}", f"stages.backbone.net.fpn.net.inner_blocks.{level - 2}.0"
+        yield f"backbone.fpn_output{level}", f"stages.backbone.net.fpn.net.layer_blocks.{level - 2}.0"
     yield "proposal_generator.rpn_head.conv", "stages.rpn.convs.0"
     yield "proposal_generator.rpn_head.objectness_logits", "stages.proposals.objectness"
     yield "proposal_generator.rpn_head.anchor_deltas", "stages.proposals.deltas"
@@ -83,12 +85,6 @@ def _backbone(theirs: str, ours: str) -> Iterator[tuple[str, str]]:
                 yield f"{their_block}.conv{conv}.norm", f"{our_block}.bn{conv}"
             yield f"{their_block}.shortcut", f"{our_block}.downsample.0"
             yield f"{their_block}.shortcut.norm", f"{our_block}.downsample.1"
-
-
-def _pyramid(theirs: str, ours: str) -> Iterator[tuple[str, str]]:
-    for level in (2, 3, 4, 5):
-        yield f"{theirs}.fpn_lateral{level}", f"{ours}.inner_blocks.{level - 2}.0"
-        yield f"{theirs}.fpn_output{level}", f"{ours}.layer_blocks.{level - 2}.0"
 
 
 def _semantic(theirs: str, ours: str) -> Iterator[tuple[str, str]]:

@@ -47,7 +47,8 @@ def paste_masks(
     rles = []
     for mask, box in zip(probabilities, boxes.tolist(), strict=True):
         canvas = np.zeros(size, dtype=np.uint8, order="F")
-        x0, y0, x1, y1 = _window(box, size)
+        x0, y0 = max(math.floor(box[0]), 0), max(math.floor(box[1]), 0)
+        x1, y1 = min(math.ceil(box[2]), size[1]), min(math.ceil(box[3]), size[0])
         if x1 > x0 and y1 > y0:
             canvas[y0:y1, x0:x1] = (resample(mask, box, (x0, y0, x1, y1)) >= threshold).numpy()
         rles.append(coco_mask.encode(canvas))
@@ -62,13 +63,6 @@ def _bordered(
     center = (boxes[:, 2:] + boxes[:, :2]) * 0.5
     half = (boxes[:, 2:] - boxes[:, :2]) * 0.5 * ((side + 2) / side)
     return F.pad(probabilities, (1, 1, 1, 1)), torch.cat(((center - half).trunc(), (center + half).trunc() + 1), dim=1)
-
-
-def _window(box: list[float], size: Size) -> tuple[int, int, int, int]:
-    """Return the pixels that a box touches, inside the image."""
-    height, width = size
-    x0, y0 = max(math.floor(box[0]), 0), max(math.floor(box[1]), 0)
-    return x0, y0, min(math.ceil(box[2]), width), min(math.ceil(box[3]), height)
 
 
 def _resample(mask: Float[Tensor, "M M"], box: list[float], window: tuple[int, int, int, int]) -> Float[Tensor, "h w"]:

@@ -148,7 +148,8 @@ class MeshEvaluator:
     def _judge(self, sample: sk.Sample, prediction: sk.Scene, table: Float[np.ndarray, "D G M"]) -> None:
         """Add the detections of each kind, right or wrong."""
         objects, detections = sample.scene.objects, prediction.objects
-        covered = _covered(sample, self.things)
+        classes = sample.supervision.classes
+        covered = torch.tensor([classes is None or name in classes for name in self.things], dtype=torch.bool)
         ignored = ~_countable(sample.scene) | ~covered[objects.labels]
         kept = prediction.rows_with(sk.MESHES) & covered[detections.labels]
         annotated = sample.scene.rows_with(sk.MESHES) & has_surface(_on_cpu(sample.scene))
@@ -198,12 +199,6 @@ def _countable(scene: sk.Scene) -> Bool[Tensor, " G"]:
     """Return which objects count: not crowds, nor ignored objects, nor objects without a mesh."""
     objects = scene.objects
     return scene.rows_with(sk.MESHES) & has_surface(_on_cpu(scene)) & ~objects.crowd & ~objects.ignore
-
-
-def _covered(sample: sk.Sample, things: tuple[str, ...]) -> Bool[Tensor, " C"]:
-    """Return which classes the labels cover."""
-    classes = sample.supervision.classes
-    return torch.tensor([classes is None or name in classes for name in things], dtype=torch.bool)
 
 
 def _scores(detections: Objects) -> Float[Tensor, " D"]:

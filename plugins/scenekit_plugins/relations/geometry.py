@@ -52,7 +52,8 @@ def pair_numbers(
     sides = [(box[:, 2:] - box[:, :2]).clamp(min=1e-4) for box in (first, second)]
     offset = (second[:, :2] + second[:, 2:] - first[:, :2] - first[:, 2:]) / 2
     areas = [side.prod(dim=1, keepdim=True) for side in sides]
-    shared = _shared_sides(first, second).prod(dim=1, keepdim=True)
+    low, high = torch.maximum(first[:, :2], second[:, :2]), torch.minimum(first[:, 2:], second[:, 2:])
+    shared = (high - low).clamp(min=0).prod(dim=1, keepdim=True)
     overlaps = (shared / areas[0], shared / areas[1], shared / (areas[0] + areas[1] - shared))
     relative = torch.cat((offset / sides[0], offset / sides[1]), dim=1).asinh()
     ratios = (sides[1] / sides[0]).log()
@@ -157,7 +158,3 @@ def _sides(regions: Regions, sizes: Sequence[tuple[int, int]]) -> Float[Tensor, 
     """Return width, height, width, height of each row's image."""
     limits = regions.boxes.new_tensor([[width, height, width, height] for height, width in sizes])
     return limits[regions.image_index]
-
-
-def _shared_sides(a: Float[Tensor, "M 4"], b: Float[Tensor, "M 4"]) -> Float[Tensor, "M 2"]:
-    return (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])).clamp(min=0)

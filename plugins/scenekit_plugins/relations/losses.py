@@ -61,7 +61,8 @@ class TargetRelations:
                 start = int((regions.image_index < image).sum())
                 subject, target = relations.subject + start, relations.object + start
                 columns.append(torch.stack((subject, target, relations.predicate)))
-        subject, target, predicate = torch.cat(columns, dim=1)[:, _proper(torch.cat(columns, dim=1))]
+        triplets = torch.cat(columns, dim=1)
+        subject, target, predicate = triplets[:, triplets[0] != triplets[1]]
         codes, rows = torch.unique(subject * len(regions) + target, return_inverse=True)
         holds = torch.zeros((len(codes), predicates), dtype=torch.bool, device=codes.device)
         holds[rows, predicate] = True
@@ -83,10 +84,6 @@ class TargetRelations:
         codes = torch.where((subject >= 0) & (target >= 0), subject * self.count + target, -1)
         place = torch.searchsorted(self.codes, codes).clamp(max=len(self.codes) - 1)
         return self.predicates[place] & (self.codes[place] == codes)[:, None]
-
-
-def _proper(rows: Int[Tensor, "3 _"]) -> Bool[Tensor, " _"]:
-    return rows[0] != rows[1]
 
 
 @dataclass(frozen=True, eq=False)

@@ -137,9 +137,11 @@ class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
     def loss(self, raw: Float[Tensor, "B L h w"], board: Board, targets: Targets) -> dict[str, Tensor]:
         """Compute cross-entropy over annotated pixels."""
         height, width = (side * self.stride for side in raw.shape[2:])
-        labels = _padded(self.classes.from_labels(targets[SEMANTIC]), height, width)
+        labels = self.classes.from_labels(targets[SEMANTIC])
+        # The finest map covers the image with whole cells, so that its last ones may extend beyond it.
+        labels = F.pad(labels, (0, width - labels.shape[2], 0, height - labels.shape[1]), value=IGNORE)
         if self.loss_at == "input":
-            logits = _upsample(raw.float(), self.stride)
+            logits = F.interpolate(raw.float(), scale_factor=float(self.stride), mode="bilinear", align_corners=False)
         else:
             logits, half = raw.float(), self.stride // 2
             labels = labels[:, half :: self.stride, half :: self.stride]
@@ -169,15 +171,6 @@ def _branch(channels: int, config: SemanticConfig, steps: int) -> nn.Sequential:
             aligned: dict[str, Any] = {"align_corners": False} if config.upsampling == "bilinear" else {}
             layers.append(nn.Upsample(scale_factor=2, mode=config.upsampling, **aligned))
     return nn.Sequential(*layers)
-
-
-def _padded(labels: Int[Tensor, "B h w"], height: int, width: int) -> Int[Tensor, "B H W"]:
-    """Pad labels: the finest map covers the image with whole cells, so that its last ones may extend beyond it."""
-    return F.pad(labels, (0, width - labels.shape[2], 0, height - labels.shape[1]), value=IGNORE)
-
-
-def _upsample(logits: Float[Tensor, "B L h w"], stride: int) -> Float[Tensor, "B L H W"]:
-    return F.interpolate(logits, scale_factor=float(stride), mode="bilinear", align_corners=False)
 
 
 @hookimpl

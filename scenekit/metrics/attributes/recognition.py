@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from scenekit.errors import InputError
 from scenekit.metrics.common import ratio, to_numpy
@@ -93,7 +93,9 @@ class AttributeRecognition:
         means: dict[str, float] = {}
         order = np.argsort(-np.nan_to_num(scores, nan=-np.inf), axis=1, kind="stable")
         for k in self.cutoffs:
-            chosen = _among_first(order, k) & np.isfinite(scores)
+            chosen = np.zeros(order.shape, dtype=bool)
+            np.put_along_axis(chosen, order[:, :k], True, axis=1)
+            chosen &= np.isfinite(scores)
             hits = (chosen & (targets == 1)).sum(axis=0)
             for name, hit, count in zip(self.attributes, hits, positives, strict=True):
                 per_attribute[name][f"R@{k}"] = ratio(float(hit), int(count))
@@ -123,13 +125,6 @@ def average_precision(targets: npt.NDArray[Any], scores: npt.NDArray[Any]) -> fl
     last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(ranked) else np.zeros(0, dtype=np.int64)
     precision, gained = hits[last] / (last + 1), np.diff(hits[last], prepend=0)
     return ratio(float((precision * gained).sum()), positives)
-
-
-def _among_first(order: Int[np.ndarray, "N A"], k: int) -> Bool[np.ndarray, "N A"]:
-    """Return which columns are among the first k of their row's order."""
-    chosen = np.zeros(order.shape, dtype=bool)
-    np.put_along_axis(chosen, order[:, :k], True, axis=1)
-    return chosen
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -207,12 +207,9 @@ class _Rows:
             if self.scores is not None:
                 row["score"] = float(self.scores[i])
             if self.ignore[i]:
-                row |= self._ignored()
+                # This makes COCO ignore a row without the many matches of a crowd: it overwrites the field `ignore`.
+                row |= {"area": float("inf")} if self.keypoints is None else {"num_keypoints": 0}
             yield row
-
-    def _ignored(self) -> dict[str, float | int]:
-        """Return what makes COCO ignore a row without the many matches of a crowd: it overwrites the field `ignore`."""
-        return {"area": float("inf")} if self.keypoints is None else {"num_keypoints": 0}
 
 
 @dataclass(frozen=True)

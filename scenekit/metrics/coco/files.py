@@ -80,19 +80,14 @@ def _read(ground_truth: Path, results: Path) -> _Tables:
     for record in (*annotations.values(), *entries):
         record.reference("image_id", images)
         record.reference("category_id", categories)
-        _drop_empty_fields(record)
+        for field in FIELDS.values():  # fields that hold null or [] mean the same as no field
+            if record.data.get(field) in (None, []):
+                record.data.pop(field, None)
     if 0 in annotations:
         logger.warning(
             "%s: COCO's protocol never counts the annotation with id 0 as matched; number from 1", ground_truth
         )
     return _Tables(parts, entries, results, images)
-
-
-def _drop_empty_fields(record: Record) -> None:
-    """Drop fields that hold null or []: they mean the same as no field."""
-    for field in FIELDS.values():
-        if record.data.get(field) in (None, []):
-            record.data.pop(field, None)
 
 
 def _holds(records: Sequence[Record], kind: Kind) -> bool:

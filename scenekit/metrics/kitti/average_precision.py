@@ -336,16 +336,12 @@ def _inside_dont_care(targets: KittiObjects, prediction: KittiObjects) -> Float[
     """Compute the largest share of each detection's box that lies in one region of DontCare."""
     regions = targets.boxes[targets.named(DONT_CARE)]
     areas = (prediction.boxes[:, 2:] - prediction.boxes[:, :2]).prod(axis=1)
-    shares: Float[np.ndarray, " D"] = _ratio(_intersections(prediction.boxes, regions), areas[:, None]).max(
-        axis=1, initial=0
-    )
-    return shares
-
-
-def _intersections(a: Float[np.ndarray, "D 4"], b: Float[np.ndarray, "G 4"]) -> Float[np.ndarray, "D G"]:
-    sides = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2])
-    shared: Float[np.ndarray, "D G"] = np.maximum(sides, 0).prod(axis=2)
-    return shared
+    low = np.maximum(prediction.boxes[:, None, :2], regions[:, :2])
+    high = np.minimum(prediction.boxes[:, None, 2:], regions[:, 2:])
+    shared = np.maximum(high - low, 0).prod(axis=2)
+    shares = np.divide(shared, areas[:, None], out=np.zeros_like(shared), where=areas[:, None] > 0)
+    largest: Float[np.ndarray, " D"] = shares.max(axis=1, initial=0)
+    return largest
 
 
 def _in_space(targets: KittiObjects, prediction: KittiObjects) -> tuple[np.ndarray, np.ndarray]:
@@ -375,11 +371,6 @@ def _footprints(objects: KittiObjects) -> torch.Tensor:
     """Return the corners (x, z) of length x width; at rotation 0 the length lies along x."""
     middles, yaws, (_, width, length) = objects.locations[:, [0, 2]], objects.rotations, objects.sizes.T
     return turned_rectangles(*map(torch.from_numpy, (middles, length, width, yaws)))
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    ratio: np.ndarray = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
-    return ratio
 
 
 def _shown(metric: Metric) -> Sequence[str]:

@@ -220,8 +220,8 @@ class _Pair:
                 counts[segment.category_id] += Counts(fn=1)
         crowd_ids = self._crowds(crowds)
         for segment in self.predicted.values():
-            ignored = self._ignored(segment, crowd_ids[segment.category_id])
-            if segment.id not in matched_predictions and not ignored:
+            ignored = sum(self.overlap.get((other, segment.id), 0) for other in (VOID, *crowd_ids[segment.category_id]))
+            if segment.id not in matched_predictions and ignored / _area(segment) <= 0.5:
                 counts[segment.category_id] += Counts(fp=1)
         return counts
 
@@ -248,11 +248,6 @@ class _Pair:
                 kept = ids[segment.category_id] if crowds == "all" else []
                 ids[segment.category_id] = [*kept, segment.id]
         return ids
-
-    def _ignored(self, segment: SegmentInfo, crowd_ids: Iterable[int]) -> bool:
-        """Return whether more than half of a prediction lies on void and on crowd of its category."""
-        ignored = sum(self.overlap.get((other, segment.id), 0) for other in (VOID, *crowd_ids))
-        return ignored / _area(segment) > 0.5
 
 
 def _area(segment: SegmentInfo) -> int:

@@ -113,12 +113,10 @@ def _predicates(content: Any, path: Path, pairs: list[ImagePair]) -> list[str]:
         return list(unique_names(dict(enumerate(names, 1))).values())
     scores = (relation.get("scores") for _, predicted in pairs for relation in _relations(predicted))
     first = next((row for row in scores if isinstance(row, list) and row), None)
-    return [str(i) for i in range(1, len(first) if first else _highest(pairs) + 1)]
-
-
-def _highest(pairs: list[ImagePair]) -> int:
-    """Return the highest predicate of the ground truth, where no prediction says how many there are."""
-    return max((int(_truth(target, Notes()).relations[:, 2].max(initial=0)) for target, _ in pairs), default=0)
+    if first:
+        return [str(i) for i in range(1, len(first))]
+    highest = max((int(_truth(target, Notes()).relations[:, 2].max(initial=0)) for target, _ in pairs), default=0)
+    return [str(i) for i in range(1, highest + 1)]
 
 
 def _triplets(path: Path | None) -> list[tuple[int, int, int]] | None:

@@ -96,7 +96,7 @@ class SceneGraphRecall:
                 targets.relations[:, 2],
                 self._unseen(targets),
                 first_matches(_constrained(targets, given, listed)),
-                first_matches(_unconstrained(targets, given, max(self.cutoffs))),
+                first_matches(_matches(targets, given, *_best_triplets(given, max(self.cutoffs)))),
                 first_matches(_constrained(targets, given, _on_target_pairs(targets, given)[: max(self.cutoffs)])),
             )
         )
@@ -300,11 +300,6 @@ def _constrained(
     probabilities = prediction.probabilities[rows, 1:]
     predicates = probabilities.argmax(axis=1) + 1 if len(rows) else rows
     return _matches(targets, prediction, rows, predicates)
-
-
-def _unconstrained(targets: GraphTruth, prediction: GraphPrediction, count: int) -> Bool[np.ndarray, "K R"]:
-    """Return `_matches` of the best `count` of all pairs times predicates."""
-    return _matches(targets, prediction, *_best_triplets(prediction, count))
 
 
 def _best_triplets(prediction: GraphPrediction, count: int) -> tuple[Int[np.ndarray, " K"], Int[np.ndarray, " K"]]:

@@ -1,4 +1,4 @@
-"""How far away objects are: a whole task of a third party, with its loss and its metric."""
+"""The distance of each object: a complete third-party task with its loss and its metric."""
 
 import math
 
@@ -20,8 +20,8 @@ class DistanceHead(sk.Head):
         return self.net(board.pool(sk.OBJECTS, size=7))[:, 0]  # the logarithm of the distance
 
     def loss(self, raw: Float[Tensor, " N"], board: sk.Board, targets: sk.Targets) -> dict[str, Tensor]:
-        truth = targets[DISTANCE]  # one number for each row of the head
-        return {"distance": sk.safe_mean((raw - truth.log()).abs())}
+        distance = targets[DISTANCE]  # one number for each row of the head
+        return {"distance": sk.safe_mean((raw - distance.log()).abs())}
 
     def decode(self, raw: Float[Tensor, " N"], board: sk.Board) -> Float[Tensor, " N"]:
         return raw.exp()

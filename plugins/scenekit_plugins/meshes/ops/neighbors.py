@@ -116,7 +116,8 @@ def mutual_nearest(
 
 def pairwise(rows: Float[Tensor, "B R D"], columns: Float[Tensor, "B D M"], norm: int) -> Float[Tensor, "B R M"]:
     """Return distances of all pairs, as in `distances`; one coordinate at a time, so that near ones lose no digits."""
-    total = _powered(rows[:, :, 0, None] - columns[:, None, 0], norm)
+    difference = rows[:, :, 0, None] - columns[:, None, 0]
+    total = difference.mul_(difference) if norm == 2 else difference.abs_()
     for axis in range(1, rows.shape[2]):
         difference = rows[:, :, axis, None] - columns[:, None, axis]
         if norm == 2:
@@ -129,10 +130,6 @@ def pairwise(rows: Float[Tensor, "B R D"], columns: Float[Tensor, "B D M"], norm
 def lengths_of(cloud: Tensor, lengths: Tensor | None) -> Int[Tensor, " B"]:
     """Return how many points of each cloud count."""
     return torch.full((len(cloud),), cloud.shape[1], device=cloud.device) if lengths is None else lengths
-
-
-def _powered(difference: Tensor, norm: int) -> Tensor:
-    return difference.mul_(difference) if norm == 2 else difference.abs_()
 
 
 def _filled(cloud: Float[Tensor, "B P D"], lengths: Tensor | None, least: int) -> Float[Tensor, "B T D"]:

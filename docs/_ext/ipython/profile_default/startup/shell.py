@@ -1,4 +1,4 @@
-"""Shell cells of the pages: what a command says comes as one piece, and a command that fails fails the build."""
+"""Shell cells of the pages: the output of a cell is shown as a whole, and a failing command fails the build."""
 
 import os
 import subprocess
