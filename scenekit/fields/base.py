@@ -125,7 +125,7 @@ class Field(Generic[Batch, Item]):
     """A tensor whose first dimension are the rows of a stream; the base of all other kinds.
 
     `dims` is the number of its dimensions, so that JSON without a single row is read in the right form. NaN is an
-    issue, unless `nan_is_unknown`.
+    issue, unless `nan_is_unknown`. `dtype` is that of values read from JSON, by default what the numbers suggest.
     """
 
     lists: tuple[str, ...] = ()
@@ -137,9 +137,10 @@ class Field(Generic[Batch, Item]):
     stands_in: bool = False
     """Whether `solids` only stand in for objects that have no finer ones, as 3D boxes do for meshes."""
 
-    def __init__(self, dims: int = 1, nan_is_unknown: bool = False) -> None:
+    def __init__(self, dims: int = 1, nan_is_unknown: bool = False, dtype: torch.dtype | None = None) -> None:
         self.dims = dims
         self.nan_is_unknown = nan_is_unknown
+        self.dtype = dtype
 
     def select(self, value: Any, rows: Tensor) -> Any:
         """Some rows of an item or of a packed batch."""
@@ -167,7 +168,8 @@ class Field(Generic[Batch, Item]):
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Any:
         """Read what `encode` wrote for an image of `size`."""
-        return tensor_of(data, *[0] * (self.dims - 1))
+        rows = tensor_of(data, *[0] * (self.dims - 1))
+        return rows if self.dtype is None else rows.to(self.dtype)
 
     def describe(self, item: Any, vocabulary: Vocabulary, threshold: float) -> list[Any]:
         """What the nodes of a scene's graph say: an entry of plain JSON per row, None where there is nothing to say.
@@ -180,7 +182,9 @@ class Field(Generic[Batch, Item]):
         return list(self.encode(item, vocabulary))
 
     def remap(self, item: Any, index_map: Int[Tensor, " N"]) -> Any:
-        """Return the value after regions that it may name were dropped or reordered.
+        """Return the value after regions that it may name were dropped, reordered, or packed into a batch.
+
+        In a batch and on a board, values of rows name rows of the whole batch.
 
         Args:
             item: The value of one image; that of a key with rows has its new rows already.
