@@ -403,10 +403,19 @@ def _read_rows(
     key: Key[Any, Any], entry: Any, size: Size, vocabulary: Vocabulary
 ) -> tuple[Any, Bool[Tensor, " N"] | None]:
     if key.of is None or None not in entry:
-        return key.field.decode(entry, size, vocabulary), None
+        return _decoded(key, entry, size, vocabulary), None
     valid = torch.tensor([row is not None for row in entry])
-    present = key.field.decode([row for row in entry if row is not None], size, vocabulary)
+    present = _decoded(key, [row for row in entry if row is not None], size, vocabulary)
     return key.field.scatter(present, valid.nonzero()[:, 0], len(entry)), valid
+
+
+def _decoded(key: Key[Any, Any], entry: Any, size: Size, vocabulary: Vocabulary) -> Any:
+    """Return the value; one without rows has the fixed sides that its key declares, which JSON cannot say."""
+    value = key.field.decode(entry, size, vocabulary)
+    if entry or key.of is None or key.shape is None or not isinstance(value, Tensor):
+        return value
+    sides = zip(key.shape[1:], value.shape[1:], strict=False)
+    return value.new_zeros((0, *(side if isinstance(side, int) else length for side, length in sides)))
 
 
 def _check_format(data: Mapping[str, Any]) -> None:

@@ -229,11 +229,11 @@ SOURCES = sorted(path for root in ("scenekit", "plugins", "datasets") for path i
 
 
 def functions(path: Path) -> Iterator[FunctionNode]:
-    """Functions and methods whose docstring begins with a verb: not properties, nor checks, which state a rule."""
+    """Those whose docstring begins with a verb: not properties, checks (they state a rule), the program's help."""
     for node in ast.walk(parsed(path)):
-        if isinstance(node, FunctionNode) and ast.get_docstring(node):
+        if isinstance(node, FunctionNode) and ast.get_docstring(node) and node.name != "overview":
             decorators = " ".join(ast.unparse(decorator) for decorator in node.decorator_list)
-            if not re.search(r"\b(property|cached_property|check\(|app\.callback)", decorators):
+            if not re.search(r"\b(property|cached_property|check\()", decorators):
                 yield node
 
 

@@ -21,7 +21,6 @@ from scenekit.keys import OBJECTS, Key, Stream
 from scenekit.model.preprocess import pack
 from scenekit.model.targets import StreamTruth, Targets
 from scenekit.recipe import InputConfig
-from scenekit.scene import Objects
 from scenekit.structures.geometry import Size
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
@@ -39,8 +38,8 @@ def collate(
     """Pack samples of network size into a batch and its targets.
 
     OBJECTS is packed, and every stream that `keys` name or follow. Rows and images without a label for a key are blank
-    and not valid. Regions without area are dropped; regions of a class that their data set does not cover count as
-    crowd: neither positives nor negatives.
+    and not valid. Values of rows that name rows name those of the batch. Regions without area are dropped; regions of a
+    class that their data set does not cover count as crowd: neither positives nor negatives.
 
     Args:
         samples: Images and ground truth, in network pixels.
@@ -132,13 +131,14 @@ def _pack_rows(samples: Sequence[Sample], key: Key[Any, Any], size: Size) -> tup
     assert key.of is not None
     template = next(sample.scene[key] for sample in samples if _supervises(sample, key))
     nothing = key.field.select(template, torch.zeros(0, dtype=torch.int64))
-    items, valid = [], []
+    items, valid, start = [], [], 0
     for sample in samples:
-        regions: Objects = sample.scene.regions(key.of)
+        count = len(sample.scene.regions(key.of))
         if _supervises(sample, key):
-            items.append(sample.scene[key])
+            items.append(key.field.remap(sample.scene[key], torch.arange(start, start + count)))
             valid.append(sample.scene.rows_with(key))
         else:
-            items.append(key.field.scatter(nothing, torch.zeros(0, dtype=torch.int64), len(regions)))
-            valid.append(torch.zeros(len(regions), dtype=torch.bool))
+            items.append(key.field.scatter(nothing, torch.zeros(0, dtype=torch.int64), count))
+            valid.append(torch.zeros(count, dtype=torch.bool))
+        start += count
     return key.field.collate(items, size), torch.cat(valid)

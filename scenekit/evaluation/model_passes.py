@@ -47,7 +47,7 @@ class Passes:
         self, model: SceneModel, image: ImageSource, tasks: Collection[str], camera: Camera | None = None
     ) -> None:
         self._model = model
-        self._batch = model.preprocess([image], [camera])
+        self._batch, self._camera = model.preprocess([image], [camera]), camera
         self.free = self._run({}, tasks)
 
     def given(self, task: str, given: Given) -> Pass:
@@ -79,7 +79,7 @@ class Passes:
 
     def _run(self, given: Mapping[Key[Any, Any], Any], tasks: Collection[str]) -> Pass:
         outputs = self._model(self._batch, given=given, tasks=tasks)
-        (scene,) = self._model.scenes(outputs, tasks)
+        (scene,) = self._model.scenes(outputs, tasks, cameras=[self._camera])
         return Pass(outputs.board, scene)
 
     def _carried(self, board: Board, task: str, changed: Collection[Key[Any, Any]]) -> dict[Key[Any, Any], Any]:

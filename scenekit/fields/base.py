@@ -46,6 +46,7 @@ class Field(Generic[Batch, Item]):
     Args:
         dims: Number of dimensions, so that JSON without a single row is read in the right form.
         nan_is_unknown: Whether NaN stands for an unknown number; otherwise it is an issue.
+        dtype: Type of values decoded from JSON; by default what the numbers suggest.
     """
 
     lists: tuple[str, ...] = ()
@@ -57,9 +58,10 @@ class Field(Generic[Batch, Item]):
     stands_in: bool = False
     """Whether `solids` only stand in for objects that have no finer ones, as 3D boxes do for meshes."""
 
-    def __init__(self, dims: int = 1, nan_is_unknown: bool = False) -> None:
+    def __init__(self, dims: int = 1, nan_is_unknown: bool = False, dtype: torch.dtype | None = None) -> None:
         self.dims = dims
         self.nan_is_unknown = nan_is_unknown
+        self.dtype = dtype
 
     def select(self, value: Any, rows: Tensor) -> Any:
         """Select rows of an item or of a packed batch.
@@ -147,7 +149,8 @@ class Field(Generic[Batch, Item]):
         Returns:
             The value of one image.
         """
-        return tensor_of(data, *[0] * (self.dims - 1))
+        rows = tensor_of(data, *[0] * (self.dims - 1))
+        return rows if self.dtype is None else rows.to(self.dtype)
 
     def describe(self, item: Any, vocabulary: Vocabulary, threshold: float) -> list[Any]:
         """Describe each row for the nodes of a scene's graph.
@@ -167,7 +170,9 @@ class Field(Generic[Batch, Item]):
         return list(self.encode(item, vocabulary))
 
     def remap(self, item: Any, index_map: Int[Tensor, " N"]) -> Any:
-        """Return the value after regions that it may name were dropped or reordered.
+        """Return the value after regions that it may name were dropped, reordered, or packed into a batch.
+
+        In a batch and on a board, values of rows name rows of the whole batch.
 
         Args:
             item: The value of one image; that of a key with rows has its new rows already.

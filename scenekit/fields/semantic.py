@@ -14,7 +14,7 @@ from scenekit.fields.frame import Columns, Frame, Issue, Swatch, Validated, bitm
 from scenekit.fields.maps import label_columns, other_size, pad_maps, shares_of, transform_map
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.masks import Masks
-from scenekit.structures.vocabulary import Vocabulary, list_translation
+from scenekit.structures.vocabulary import Vocabulary, list_translation, names_if_any
 
 IGNORE = -1
 """Label of a pixel that losses and metrics ignore."""
@@ -43,16 +43,18 @@ class SemanticField(ImageField[Tensor, Tensor]):
 
     def columns(self, item: Tensor, frame: Frame) -> Columns:
         """Return the labels with their share of the image, the largest first."""
-        names = frame.vocabulary.labels
+        names = names_if_any(frame.vocabulary, self.names)
         shares = sorted(shares_of(item).items(), key=lambda entry: -entry[1])
         shown = [(Swatch(names[label], label), share) for label, share in shares if 0 <= label < len(names)]
-        return label_columns(shown, frame.vocabulary)
+        columns = label_columns(shown, frame.vocabulary)
+        return columns if self.names == "labels" else {title: columns[title] for title in ("label", "of image")}
 
     def example(self, frame: Frame, shape: Shape = None) -> Int[Tensor, "H W"]:
         """Return the label of each object in its box; what is left is the last kind of stuff."""
-        labels = torch.full(frame.size, len(frame.vocabulary.labels) - 1)
-        for bitmap, label in zip(bitmaps_of(frame), rows_in(frame).labels, strict=True):
-            labels[bitmap] = label
+        count = len(names_if_any(frame.vocabulary, self.names))
+        labels = torch.full(frame.size, count - 1)
+        for bitmap, label in zip(bitmaps_of(frame), rows_in(frame).labels.tolist(), strict=True):
+            labels[bitmap] = min(label, count - 1)
         return labels
 
     def misplaced(self, item: Tensor, frame: Frame) -> str | None:

@@ -67,7 +67,9 @@ class VoxelField(Field[Tensor, Tensor]):
 
 
 def _impossible(grids: Tensor) -> Iterator[Issue]:
-    cells = grids.flatten(1).float()
+    cells = grids.flatten(1)
+    if cells.dtype == torch.bool and bool(cells.any(dim=1).all()):  # the usual case, without a copy as floats
+        return
     wrong = (~((cells >= 0) & (cells <= 1))).sum(dim=1)
     for row in row_numbers((wrong > 0) | ~cells.any(dim=1)):
         if wrong[row]:

@@ -226,7 +226,7 @@ class Provider(nn.Module):
         Raises:
             InputError: The stage has no detections.
         """
-        raise InputError(f"{self.name!r} gives no detections to learn on; use Policy.FOREGROUND or another detector")
+        raise InputError(f"{self.name!r} has no detections to learn on; use Policy.FOREGROUND or another detector")
 
 
 def stage_name(key: Key[Any, Any]) -> str:

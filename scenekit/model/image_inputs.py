@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scenekit.errors import InputError
+from scenekit.io.images import ImageSource
 from scenekit.scene import Scene
 
 

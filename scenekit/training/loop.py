@@ -255,7 +255,8 @@ class Run:
             syncing: AbstractContextManager[Any] = nullcontext() if last else self.accelerator.no_sync(self.learner)
             with syncing:
                 batch, targets = next(data)
-                self._count_labelled(targets)
+                for name, spec in self.model.specs.items():
+                    self.labelled[name] += len(targets.labelled_images(spec.learns_from))
                 losses = self.learner(batch.to(self.accelerator.device), targets.to(self.accelerator.device))
                 self.unchecked = self.weights.check_losses(self.unchecked, losses)
                 weighted = self.weights(losses)
@@ -308,11 +309,6 @@ class Run:
         self.log.write(record)
         reporter.show(record)
         registry().notify("scenekit_step_done", step=self.step, record=record)
-
-    def _count_labelled(self, targets: Targets) -> None:
-        """Count the images that have labels for each task."""
-        for name, spec in self.model.specs.items():
-            self.labelled[name] += len(targets.labelled_images(spec.learns_from))
 
     def _warn_of_unsupervised(self, losses: Mapping[str, float], labelled: Mapping[str, int]) -> None:
         """Warn, once each and with the reason, of tasks that had no loss since the previous line of the log."""

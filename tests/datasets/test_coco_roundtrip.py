@@ -12,6 +12,7 @@ import torch
 
 import scenekit as sk
 from scenekit.data.sample import Sample
+from scenekit.fields.base import Field
 from scenekit.fields.pairs import PairField
 from scenekit_datasets.coco import write_coco
 
@@ -140,6 +141,28 @@ def test_pairs_of_a_plugin_name_the_same_objects_when_annotations_move(originals
     assert ids == list(range(count, 1, -1))
     found = [(ids[s], ids[o]) for s, o in zip(after[occludes].subject, after[occludes].object, strict=True)]
     assert found == [(2, 3), (3, 4)] and after[occludes].score.tolist() == [0.5, 1.0]
+
+
+class LeaderField(Field[torch.Tensor, torch.Tensor]):
+    """The row of another object for each one, -1 for none."""
+
+    def remap(self, item: torch.Tensor, index_map: torch.Tensor) -> torch.Tensor:
+        return torch.cat((index_map, torch.tensor([-1])))[item]
+
+
+def test_rows_of_a_plugin_name_the_same_objects_when_annotations_move(originals: list[Sample], tmp_path: Path) -> None:
+    """Each object follows the one after it; the first annotation is removed, the others are listed in reverse."""
+    leader: sk.Key[Any, Any] = sk.Key("test.coco_leader", of=sk.OBJECTS, field=LeaderField())
+    count = len(originals[0].scene.objects)
+    path = write_coco([with_values(originals[0], {leader: torch.arange(1, count + 1) % count})], tmp_path)
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps({**data, "annotations": data["annotations"][:0:-1]}))
+    after = sk.dataset("coco", annotations=str(path))[0].scene
+    assert after.objects.ids.tolist() == list(range(count, 1, -1))
+    assert after[leader].tolist() == [-1, *range(count - 2)], "the last one followed the first, which is gone"
+    path.write_text(path.read_text().replace('{"test.coco_leader": 2}', '{"test.coco_leader": 99}'))
+    with pytest.raises(sk.InputError, match="not what its field encodes"):
+        sk.dataset("coco", annotations=str(path))[0]
 
 
 def test_values_that_are_not_what_a_field_encodes(originals: list[Sample], tmp_path: Path) -> None:

@@ -143,6 +143,15 @@ def test_a_pass_that_shares_features_equals_one_that_does_not(model: SceneModel)
         assert set(shared.values) == {RELATIONS}
 
 
+def test_the_original_camera_arrives_bit_for_bit(model: SceneModel) -> None:
+    """Not what is left of it after the way to network pixels and back, here by a factor that is no power of two."""
+    image = torch.zeros(3, 37, 61, dtype=torch.uint8)
+    camera = sk.Camera(torch.tensor([[71.3, 0, 30.7], [0, 69.1, 17.9], [0, 0, 1]]))
+    with torch.no_grad():
+        passes = Passes(model, image, ["masks", "relate"], camera)
+    assert passes.free.scene.camera is camera
+
+
 def test_the_model_is_left_as_it_was(model: SceneModel, monkeypatch: pytest.MonkeyPatch) -> None:
     head, order = model.heads["relate"], list(model.heads)
     model.train()

@@ -15,6 +15,7 @@ import torch
 import scenekit as sk
 from scenekit import keys
 from scenekit.data.checks import checked
+from scenekit.data.collate import collate
 from scenekit.data.inspection import inspect
 from scenekit.data.relabel import relabeled
 from scenekit.data.transforms import RandomCrop, rng_for
@@ -25,6 +26,7 @@ from scenekit.fields.masks import MaskField
 from scenekit.fields.pairs import PairField
 from scenekit.fields.points import PointField
 from scenekit.fields.semantic import IGNORE, SemanticField
+from scenekit.recipe import InputConfig
 from scenekit.structures import Geometry, Relations
 
 SIDES = (("west of", "east of"),)
@@ -256,6 +258,39 @@ def test_keys_of_plugins_without_an_import(tmp_path: Path, monkeypatch: pytest.M
     assert scene[sys.modules["late_plugin"].LATE] == 0.5 and not scene.unknown
     assert "'no_such_module'" in caplog.text
     keys._import_plugins.cache_clear()
+
+
+class GuardField(Field[torch.Tensor, torch.Tensor]):
+    """The row of the object that watches over each one, and a grade [N 2]; row -1 for none."""
+
+    def __init__(self) -> None:
+        super().__init__(dims=2, dtype=torch.int64)
+
+    def remap(self, item: torch.Tensor, index_map: torch.Tensor) -> torch.Tensor:
+        rows = torch.cat((index_map, torch.tensor([-1])))
+        return torch.stack((rows[item[:, 0]], item[:, 1]), dim=1)
+
+
+GUARD: sk.Key[Any, Any] = sk.Key("tests.own.guard", of=sk.OBJECTS, field=GuardField(), shape=("N", 2))
+
+
+def test_rows_that_name_rows_name_those_of_the_batch() -> None:
+    """Three objects, then two of which the first was dropped, then three: the rows of the third image begin at 5."""
+    value = torch.tensor([[1, 7], [-1, 8], [0, 9]])
+    samples = [sample({GUARD: value}), sample({GUARD: value}, bad_box=True), sample({GUARD: value})]
+    _, targets = collate(samples, vocabulary=VOCABULARY, keys=[GUARD], config=InputConfig())
+    assert targets.values[GUARD].tolist() == [[1, 7], [-1, 8], [0, 9], [-1, 8], [-1, 9], [6, 7], [-1, 8], [5, 9]]
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_rows_without_a_value_keep_their_form_in_json(rows: int) -> None:
+    objects = sk.Objects(torch.rand(rows, 4), torch.zeros(rows, dtype=torch.int64))
+    nowhere = torch.zeros(rows, dtype=torch.bool)
+    value = torch.full((rows, 2), -1)
+    scene = sk.Scene(SIZE, VOCABULARY, {sk.OBJECTS: objects}, {GUARD: value}, {GUARD: nowhere})
+    back = sk.Scene.from_json(scene.to_json())
+    assert back[GUARD].shape == (rows, 2) and back[GUARD].dtype == torch.int64
+    assert len(back.select(sk.OBJECTS, torch.arange(rows))[GUARD]) == rows
 
 
 class ParentField(ImageField[Any, Any]):

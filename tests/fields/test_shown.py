@@ -13,6 +13,7 @@ from scenekit.fields.base import Field
 from scenekit.fields.frame import Frame, Swatch
 from scenekit.fields.labels import ImageLabelField, LabelField
 from scenekit.fields.pairs import PairField
+from scenekit.fields.semantic import SemanticField
 from scenekit.keys import key_named
 from scenekit.structures import Boxes3D, Captions, Keypoints, Masks, Meshes, Panoptic, Relations, Segment
 from scenekit.structures.objects import Objects
@@ -93,6 +94,10 @@ def test_pairs_and_labels_of_plugins_show_their_own_names() -> None:
     }
     assert LabelField("acme.ways").columns(torch.tensor([1, -1]), frame) == {"": ["inside", ""]}
     assert ImageLabelField("acme.ways").columns(torch.tensor(0), frame) == {"": ["above"]}
+    labels = torch.tensor([[1, 1, 1, -1], [1, 1, 1, 0]])
+    shown = {"label": [Swatch("inside", 1), Swatch("above", 0)], "of image": ["75.0%", "12.5%"]}
+    assert SemanticField("acme.ways").columns(labels, frame) == shown
+    assert SemanticField("acme.ways").example(frame).unique().tolist() == [0, 1]
 
 
 def test_a_kind_of_value_that_says_nothing_shows_its_numbers() -> None:

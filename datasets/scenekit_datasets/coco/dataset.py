@@ -129,7 +129,7 @@ class CocoDataset(Dataset[Sample]):
         for key in self.further:
             if key in self.keys and key.of == OBJECTS and PREFIX + key.name in entry.fields:
                 records = [row.record for row in entry.things]
-                values[key], rows = rows_of(key, records, frame.size, self.vocabulary)
+                values[key], rows = rows_of(key, entry.image, records, frame.size, self.vocabulary)
                 if not bool(rows.all()):
                     valid[key] = rows
         values.update(self._maps(entry, frame))

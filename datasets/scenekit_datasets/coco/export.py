@@ -197,6 +197,7 @@ def _image(sample: Sample, folder: Path, first: int) -> Fields:
             entry[key.name] = write(scene, folder, name, first)
     if further := {key.name: key.field.encode(scene[key], scene.vocabulary) for key in _further(scene, IMAGE)}:
         entry[FIELD] = further
+    if further or _further(scene, OBJECTS):
         entry[ORDER] = list(range(first, first + len(scene.objects)))
     return {**entry, **_claims(sample)}
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from scenekit.errors import InputError
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 FIELD = "scenekit"
 
 ORDER = "annotation_ids"
-"""Field of an image: the objects in the order in which values of the image number them, that of the file if absent."""
+"""Field of an image: the objects in the order in which values number them, that of the file if absent."""
 
 PREFIX = f"{FIELD}."
 """Of the names of such fields in an index, where they stand beside those of COCO."""
@@ -94,18 +94,19 @@ def keys_in(fields: Iterable[str]) -> list[Key[Any, Any]]:
 
 
 def rows_of(
-    key: Key[Any, Any], records: Sequence[Record], size: Size, vocabulary: Vocabulary
+    key: Key[Any, Any], image: Record, records: Sequence[Record], size: Size, vocabulary: Vocabulary
 ) -> tuple[Any, Bool[Tensor, " N"]]:
     """Decode the values of a key of OBJECTS.
 
     Args:
         key: Which key.
+        image: The entry of the image.
         records: The annotations of an image.
         size: Height and width of the image in pixels.
         vocabulary: Names behind the integers of the values.
 
     Returns:
-        The value, one row per annotation, and which rows really carry it.
+        The value, one row per annotation, and which rows really carry it; what names rows names those of the scene.
 
     Raises:
         InputError: The entries are not what the field encodes.
@@ -114,7 +115,8 @@ def rows_of(
     valid = torch.tensor([entry is not None for entry in held], dtype=torch.bool)
     present = [entry for entry in held if entry is not None]
     where = next((record for record, entry in zip(records, held, strict=True) if entry is not None), "no annotation")
-    value = _decoded(key, present, size, vocabulary, where)
+    index_map = _index_map(image, [record.integer("id") for record in records])
+    value = _decoded(key, present, size, vocabulary, index_map, where)
     return (value if bool(valid.all()) else key.field.scatter(value, valid.nonzero()[:, 0], len(held))), valid
 
 
@@ -136,19 +138,25 @@ def image_values(
     Raises:
         InputError: An entry is not what the field encodes.
     """
-    held, order = image.data.get(FIELD) or {}, image.data.get(ORDER, objects)
+    held, index_map = image.data.get(FIELD) or {}, _index_map(image, objects)
+    there = [key for key in keys if key.of is IMAGE and held.get(key.name) is not None]
+    return {key: _decoded(key, held[key.name], size, vocabulary, index_map, image) for key in there}
+
+
+def _index_map(image: Record, objects: Sequence[int]) -> Int[Tensor, " _"]:
+    """Return the row of the scene for each row that stored values name, -1 for objects that the scene lacks."""
+    order = image.data.get(ORDER, objects)
     if not isinstance(order, list | tuple):
         raise InputError(f"{image}: {ORDER!r} must be a list of ids of annotations, not {brief(order)}")
     rows = {id: row for row, id in enumerate(objects)}
-    index_map = torch.tensor([rows.get(id, -1) for id in order], dtype=torch.int64)
-    there = [key for key in keys if key.of is IMAGE and held.get(key.name) is not None]
-    values = {key: _decoded(key, held[key.name], size, vocabulary, image) for key in there}
-    return {key: key.field.remap(value, index_map) for key, value in values.items()}
+    return torch.tensor([rows.get(id, -1) for id in order], dtype=torch.int64)
 
 
-def _decoded(key: Key[Any, Any], data: Any, size: Size, vocabulary: Vocabulary, where: object) -> Any:
+def _decoded(
+    key: Key[Any, Any], data: Any, size: Size, vocabulary: Vocabulary, index_map: Int[Tensor, " _"], where: object
+) -> Any:
     try:
-        return key.field.decode(data, size, vocabulary)
+        return key.field.remap(key.field.decode(data, size, vocabulary), index_map)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise InputError(
             f"{where}: {FIELD!r} has a value of {key.name!r} that is not what its field encodes: {error!r}"

@@ -68,13 +68,14 @@ class CaptionEvaluator:
 
         Returns:
             `mAP (unigram-F)`, or as the language score is called, and `detection mAP`, which reads no text (fractions);
-            CIDEr-D (0 to 10), BLEU-4 and ROUGE-L (fractions). NaN where no image was annotated with phrases; objects
-            are left out where none was annotated with captions.
+            CIDEr-D (0 to 10), BLEU-4 and ROUGE-L (fractions). Phrases, or objects, are left out where no image was
+            measured in them; the metrics of phrases are NaN where none was measured in either.
         """
         phrases, objects = (self._metrics_of(key) for key in (PHRASE_CAPTIONS, CAPTIONS))
-        if self.images[CAPTIONS]:
-            phrases |= {OF_OBJECTS + name: value for name, value in objects.items()}
-        return phrases
+        of_objects = {OF_OBJECTS + name: value for name, value in objects.items()}
+        if not self.images[CAPTIONS]:
+            return phrases
+        return {**phrases, **of_objects} if self.images[PHRASE_CAPTIONS] else of_objects
 
     def _metrics_of(self, key: Key[Any, Any]) -> dict[str, float]:
         result, texts = self.metrics[key].result(), self.metrics[key].text_scores()

@@ -24,7 +24,7 @@ def omni3d(
     ] = False,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Compute AP of 3D boxes by Omni3D's protocol, and of their 2D boxes; fractions.
+    r"""Compute AP of 3D boxes by Omni3D's protocol, and of their 2D boxes; fractions.
 
     PRED.json: \[{"image_id", "category_id", "bbox": \[x, y, width, height],
     "score", "depth", "bbox3D": eight corners}]. Corners are in metres of the

@@ -33,7 +33,7 @@ def scene_graph(
     strict: output.StrictOption = False,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Compute scene-graph recall (R@K, mR@K, with and without graph constraint), equal to Scene-Graph-Benchmark.
+    r"""Compute scene-graph recall (R@K, mR@K, with and without graph constraint), equal to Scene-Graph-Benchmark.
 
     GT.json: {"images": [{"id", "boxes", "labels", "relations"}]}.
     A relation is \[subject, object, predicate]: subject and object are places

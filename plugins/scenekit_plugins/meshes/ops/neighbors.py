@@ -95,7 +95,7 @@ def mutual_nearest(
     y_lengths: Int[Tensor, " B"] | None,
     norm: int,
 ) -> tuple[Int[Tensor, "B P"], Int[Tensor, "B Q"]]:
-    """Return the row of y nearest to each point of x, and the other way round, in one pass over all pairs.
+    """Return the row of y nearest to each point of x, and the other way round, in one pass of all pairs.
 
     Rows of points beyond their length, and of clouds without any, mean nothing.
     """

@@ -27,7 +27,10 @@ def subdivide_meshes(
     order = torch.cat((verts_to, edges_to)).argsort()
     offset = meshes.verts_offset + edges_offset
     faces = _quartered(meshes, verts_to, edges_to) - offset[meshes.faces_packed_to_mesh_idx()][:, None, None]
-    finer = Meshes(_with_middles(meshes.verts, meshes, order), _by_mesh(faces, meshes), offset, meshes.faces_offset * 4)
+    # First the first quarters of all faces of a mesh, then the second ones, and so on.
+    rank = meshes.faces_packed_to_mesh_idx()[:, None] * 4 + torch.arange(4, device=meshes.device)
+    quarters = faces.view(-1, 3)[rank.view(-1).argsort(stable=True)]
+    finer = Meshes(_with_middles(meshes.verts, meshes, order), quarters, offset, meshes.faces_offset * 4)
     return finer if feats is None else (finer, _with_middles(feats, meshes, order))
 
 
@@ -41,10 +44,3 @@ def _quartered(meshes: Meshes, verts_to: Int[Tensor, " V"], edges_to: Int[Tensor
     bc, ca, ab = edges_to[meshes.faces_packed_to_edges_packed()].unbind(dim=1)
     quarters = ((a, ab, ca), (b, bc, ab), (c, ca, bc), (bc, ca, ab))
     return torch.stack([torch.stack(quarter, dim=1) for quarter in quarters], dim=1)
-
-
-def _by_mesh(faces: Int[Tensor, "F 4 3"], meshes: Meshes) -> Int[Tensor, "G 3"]:
-    """Order faces: the first quarters of all faces of a mesh, then the second ones, and so on."""
-    owner = meshes.faces_packed_to_mesh_idx()
-    rank = owner[:, None] * 4 + torch.arange(4, device=meshes.device)
-    return faces.view(-1, 3)[rank.view(-1).argsort(stable=True)]
