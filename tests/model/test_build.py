@@ -82,7 +82,7 @@ def test_what_cannot_be_built_is_named(options: dict[str, Any], message: str) ->
 
 
 def test_keypoints_need_a_skeleton() -> None:
-    with pytest.raises(InputError, match="some thing has a skeleton"):
+    with pytest.raises(InputError, match="a thing has a skeleton"):
         sk.build(changed(tasks={"keypoints": {}}), sk.Vocabulary(("cup",)))
 
 

@@ -240,7 +240,7 @@ def test_errors_say_what_to_do() -> None:
     scene = room()
     with pytest.raises(InputError, match="pass the image as"):
         draw_scene(scene)
-    with pytest.raises(InputError, match=r"320 x 240 pixels expected.*got 5 x 4"):
+    with pytest.raises(InputError, match=r"320 x 240 pixels is expected.*got 5 x 4"):
         draw_scene(scene, Image.new("RGB", (5, 4)))
     with pytest.raises(InputError, match=r"no layer 'mask'.*did you mean 'masks'"):
         draw_scene(scene, gray_image(scene), ["mask"])

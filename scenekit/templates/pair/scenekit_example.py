@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import scenekit as sk
-from scenekit.fields.base import Frame
+from scenekit.fields.frame import Frame
 from scenekit.fields.pairs import PairField
 
 
