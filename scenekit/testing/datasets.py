@@ -19,7 +19,7 @@ from scenekit.data.transforms import RandomCrop, RandomFlip, Resize, rng_for
 from scenekit.errors import InputError, PluginError, nearest
 from scenekit.hooks import DatasetSpec
 from scenekit.hooks.options import check_options
-from scenekit.keys import Stream
+from scenekit.keys import Key, Stream
 from scenekit.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit.testing.check import RuleError, SkipError, check, report_of
@@ -183,9 +183,18 @@ def scenes(bench: DatasetBench) -> None:
 def json(bench: DatasetBench) -> None:
     """Ground truth survives Scene.to_json and Scene.from_json."""
     for index, sample in zip(bench.indices, bench.samples, strict=True):
-        stored = sample.scene.to_json()
-        if differing := difference(Scene.from_json(stored).to_json(), stored):
+        scene, stored = sample.scene, sample.scene.to_json()
+        again = Scene.from_json(stored)
+        if differing := difference(again.to_json(), stored):
             raise RuleError(f"the scene of sample {index} changes on its way through JSON ({differing})")
+        for key in scene.values:
+            if differing := difference(*(_carried(one, key) for one in (scene, again))):
+                raise RuleError(f"{key.name!r} of sample {index} comes back from JSON as something else ({differing})")
+
+
+def _carried(scene: Scene, key: Key[Any, Any]) -> Any:
+    """Return the value of a key, of a stream's key the rows that carry it."""
+    return scene[key] if key.of is None else key.field.select(scene[key], scene.rows_with(key).nonzero()[:, 0])
 
 
 @check("keep open files, locks and lambdas out of the data set's attributes; open files when a sample is read")
