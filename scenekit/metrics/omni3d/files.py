@@ -121,7 +121,7 @@ def _are_numbers(value: Any, count: int) -> bool:
     return isinstance(value, list) and len(value) == count and all(map(is_number, value))
 
 
-def box_of(entry: dict[str, Any], kind: Boxes2D) -> list[Number]:
+def box_of(entry: dict[str, Any], kind: Boxes2D) -> list[Any]:
     """Return the 2D box of an annotation.
 
     Args:
@@ -135,7 +135,7 @@ def box_of(entry: dict[str, Any], kind: Boxes2D) -> list[Number]:
     return next((box for box in known if any(value != -1 for value in box)), known[-1])
 
 
-def matched_box(entry: dict[str, Any], kind: Boxes2D) -> list[Number]:
+def matched_box(entry: dict[str, Any], kind: Boxes2D) -> list[Any]:
     """Return the 2D box that detections are compared with.
 
     Args:

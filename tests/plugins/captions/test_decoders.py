@@ -237,7 +237,7 @@ def test_wrong_names_are_told(tmp_path: Path, pretrained: Path) -> None:
     nowhere = str(tmp_path / "nowhere")
     with pytest.raises(InputError, match="cannot be loaded as a language model of transformers"):
         pretrained_network(nowhere)
-    with pytest.raises(InputError, match="no fast tokenizer of transformers"):
+    with pytest.raises(InputError, match="cannot be loaded as a fast tokenizer of transformers"):
         pretrained_tokenizer(nowhere)
     with pytest.raises(ValueError, match="need their own tokenizer"):
         CaptionConfig(decoder="transformer", transformer=TransformerConfig(weights="gpt2"))
