@@ -1,6 +1,7 @@
 """What `scenekit new-plugin` writes works at once: installed, checked, tested."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +35,8 @@ def test_it_works_at_once(kind: Kind, tmp_path: Path, install: Callable[..., Pat
         "scenekit_shelf_life.py",
         "test_shelf_life.py",
     }
-    assert not [path for path in folder.iterdir() if "example" in path.read_text().lower()]
+    left = [path for path in folder.iterdir() if re.search(r"example(?!=)", path.read_text(), re.IGNORECASE)]
+    assert not left, "`example=` is an argument of sk.Key"
     site = install(folder)
     done = python(site, "-m", "pytest", "-q", "-p", "no:cacheprovider", folder)
     assert done.returncode == 0 and " passed" in done.stdout, done.stdout + done.stderr
