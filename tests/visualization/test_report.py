@@ -216,7 +216,7 @@ class Colors(Field[torch.Tensor, torch.Tensor]):
 
 def test_keys_of_third_parties_show_like_built_in_ones(tmp_path: Path) -> None:
     """Plain numbers, a kind of value of its own, rows that do not carry the key, and values of the image."""
-    distance: Key[torch.Tensor, torch.Tensor] = Key("acme.distance", of=OBJECTS)
+    distance: Key[torch.Tensor, torch.Tensor] = Key("acme.report_distance", of=OBJECTS)
     corner: Key[torch.Tensor, torch.Tensor] = Key("acme.corner", of=OBJECTS, shape=("N", 2))
     paint: Key[torch.Tensor, torch.Tensor] = Key("acme.paint", of=OBJECTS, field=Colors())
     weather: Key[object, object] = Key("acme.weather")
@@ -234,7 +234,7 @@ def test_keys_of_third_parties_show_like_built_in_ones(tmp_path: Path) -> None:
         "label",
         "score",
         "box x0, y0, x1, y1",
-        "acme.distance",
+        "acme.report_distance",
         "acme.corner",
         "<paint>",
         "size",
