@@ -152,7 +152,7 @@ class Field(Generic[Batch, Item]):
 
     def collate(self, items: Sequence[Any], size: Size) -> Any:
         """Pack the items of a batch whose padded images are `size` pixels."""
-        return torch.cat(list(items))
+        return torch.cat([item for item in items if len(item)] or list(items[:1]))  # JSON tells no type without rows
 
     def image(self, value: Any, index: int, rows: Tensor) -> Any:
         """The part of a batch that belongs to one image: its `rows` of the packed values."""
