@@ -98,7 +98,7 @@ class Field(Generic[Batch, Item]):
         Returns:
             The packed value, all rows in the order of the images.
         """
-        return torch.cat(list(items))
+        return torch.cat([item for item in items if len(item)] or list(items[:1]))  # JSON tells no type without rows
 
     def image(self, value: Any, index: int, rows: Tensor) -> Any:
         """Return the part of a batch that belongs to one image.

@@ -34,6 +34,11 @@ class LabelField(Field[Tensor, Tensor]):
         """Return an entry of plain JSON per region."""
         return [_entry(label, vocabulary.names(self.names)) for label in item.tolist()]
 
+    def describe(self, item: Tensor, vocabulary: Vocabulary, threshold: float) -> list[Any]:
+        """Return the label of each region, None where it is not known."""
+        entries = zip(item.tolist(), self.encode(item, vocabulary), strict=True)
+        return [None if label == UNKNOWN else entry for label, entry in entries]
+
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Tensor:
         """Read what `encode` wrote."""
         return torch.tensor([entry["label"] for entry in data], dtype=torch.int64)

@@ -11,8 +11,10 @@ import pytest
 import torch
 
 import scenekit as sk
+from scenekit.data.checks import checked
 from scenekit.data.sample import Sample
 from scenekit.fields.base import Field
+from scenekit.fields.labels import LabelField
 from scenekit.fields.pairs import PairField
 from scenekit_datasets.coco import write_coco
 
@@ -163,6 +165,20 @@ def test_rows_of_a_plugin_name_the_same_objects_when_annotations_move(originals:
     path.write_text(path.read_text().replace('{"test.coco_leader": 2}', '{"test.coco_leader": 99}'))
     with pytest.raises(sk.InputError, match="not what its field encodes"):
         sk.dataset("coco", annotations=str(path))[0]
+
+
+def test_names_of_a_plugin_come_back(originals: list[Sample], tmp_path: Path) -> None:
+    """Without its list of names, the labels of a plugin could not even be checked."""
+    breed: sk.Key[Any, Any] = sk.Key("test.coco_breed", of=sk.OBJECTS, field=LabelField("test.breeds"))
+    labelled = with_values(originals[0], {breed: torch.arange(len(originals[0].scene.objects)) % 2})
+    vocabulary = replace(labelled.scene.vocabulary, lists={"test.breeds": ("poodle", "collie")})
+    path = write_coco([replace(labelled, scene=replace(labelled.scene, vocabulary=vocabulary))], tmp_path)
+    again = checked(sk.dataset("coco", annotations=str(path))[0], strict=True)
+    assert again.scene.vocabulary.lists == vocabulary.lists
+    assert torch.equal(again.scene[breed], labelled.scene[breed])
+    path.write_text(path.read_text().replace('["poodle", "collie"]', "7"))
+    with pytest.raises(sk.InputError, match="'scenekit_lists' must be an object"):
+        sk.dataset("coco", annotations=str(path))
 
 
 def test_values_that_are_not_what_a_field_encodes(originals: list[Sample], tmp_path: Path) -> None:

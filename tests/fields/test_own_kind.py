@@ -274,11 +274,19 @@ class GuardField(Field[torch.Tensor, torch.Tensor]):
 GUARD: sk.Key[Any, Any] = sk.Key("tests.own.guard", of=sk.OBJECTS, field=GuardField(), shape=("N", 2))
 
 
+def without_objects(key: sk.Key[Any, Any]) -> sk.Sample:
+    """A sample without objects, as it is read from JSON."""
+    scene = sample({key: torch.zeros((3, 2), dtype=torch.int64)}).scene.select(sk.OBJECTS, torch.arange(0))
+    return replace(sample({key: torch.zeros(3, 2)}), scene=sk.Scene.from_json(scene.to_json()))
+
+
 def test_rows_that_name_rows_name_those_of_the_batch() -> None:
-    """Three objects, then two of which the first was dropped, then three: the rows of the third image begin at 5."""
+    """Three objects, two after the first was dropped, none, three: the rows of the last image begin at 5."""
     value = torch.tensor([[1, 7], [-1, 8], [0, 9]])
-    samples = [sample({GUARD: value}), sample({GUARD: value}, bad_box=True), sample({GUARD: value})]
+    samples = [sample({GUARD: value}), sample({GUARD: value}, bad_box=True), without_objects(GUARD)]
+    samples.append(sample({GUARD: value}))
     _, targets = collate(samples, vocabulary=VOCABULARY, keys=[GUARD], config=InputConfig())
+    assert targets.values[GUARD].dtype == torch.int64
     assert targets.values[GUARD].tolist() == [[1, 7], [-1, 8], [0, 9], [-1, 8], [-1, 9], [6, 7], [-1, 8], [5, 9]]
 
 

@@ -93,6 +93,10 @@ def test_pairs_and_labels_of_plugins_show_their_own_names() -> None:
         "score": ["0.75", "0.25"],
     }
     assert LabelField("acme.ways").columns(torch.tensor([1, -1]), frame) == {"": ["inside", ""]}
+    assert LabelField("acme.ways").describe(torch.tensor([1, -1]), frame.vocabulary, 0.5) == [
+        {"label": 1, "name": "inside"},
+        None,
+    ]
     assert ImageLabelField("acme.ways").columns(torch.tensor(0), frame) == {"": ["above"]}
     labels = torch.tensor([[1, 1, 1, -1], [1, 1, 1, 0]])
     shown = {"label": [Swatch("inside", 1), Swatch("above", 0)], "of image": ["75.0%", "12.5%"]}

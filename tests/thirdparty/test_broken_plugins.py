@@ -154,7 +154,11 @@ def test_what_is_asked_for_is_named_and_the_rest_works(site: Path, python: Calla
 def test_commands_that_cannot_run_are_named_and_the_others_run(site: Path, python: Callable) -> None:
     overview = python(site, "-m", "scenekit", "--help")
     assert overview.returncode == 0 and "predict" in overview.stdout and "not available" in overview.stdout
-    causes = {"broken": "ModuleNotFoundError", "leaving": "SystemExit: not here", "number": "TypeError: expected a function"}
+    causes = {
+        "broken": "ModuleNotFoundError",
+        "leaving": "SystemExit: not here",
+        "number": "TypeError: expected a function",
+    }
     for command, cause in causes.items():
         done = python(site, "-m", "scenekit", command)
         assert done.returncode == 1 and done.stderr.count("\n") == 1

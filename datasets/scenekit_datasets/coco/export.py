@@ -45,6 +45,7 @@ from scenekit.structures import Panoptic
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
 from scenekit_datasets.coco.further_keys import FIELD, ORDER, row_entries
 from scenekit_datasets.coco.images import MILLIMETRE
+from scenekit_datasets.coco.vocabulary import LISTS
 from scenekit_datasets.exporting import consistent
 
 _log = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ def _header(vocabulary: Vocabulary) -> Fields:
     return {
         "categories": categories,
         **{name: getattr(vocabulary, name) for name in names if getattr(vocabulary, name)},
+        **({LISTS: vocabulary.lists} if vocabulary.lists else {}),
     }
 
 

@@ -17,6 +17,9 @@ _PAIRED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 COCO_POINTS = ("nose", *(f"{side}_{name}" for name in _PAIRED for side in ("left", "right")))
 """The keypoints of COCO's persons, whose OKS falloffs are known."""
 
+LISTS = "scenekit_lists"
+"""Field of a file: lists of names that plugins bring, by the name of the list."""
+
 
 @dataclass(frozen=True)
 class Category:
@@ -62,8 +65,8 @@ def vocabulary_of(categories: Collection[Category], header: Mapping[str, Any], p
 
     Args:
         categories: Its categories.
-        header: Names of `predicates` and `attributes`, and optionally `mirror_predicates` and `mirror_words`; mirror
-            predicates default to pairs that differ in "left" and "right".
+        header: Names of `predicates` and `attributes`, and optionally `mirror_predicates`, `mirror_words` and the
+            names of plugins (`LISTS`); mirror predicates default to pairs that differ in "left" and "right".
         path: The file, for error messages.
 
     Returns:
@@ -83,11 +86,21 @@ def vocabulary_of(categories: Collection[Category], header: Mapping[str, Any], p
             mirror_predicates=_pairs(header.get("mirror_predicates"), "mirror_predicates") or sides(predicates),
             mirror_words=_pairs(header.get("mirror_words"), "mirror_words"),
             symmetry={category.name: category.symmetry for category in categories if category.symmetry is not None},
+            lists=_plugin_lists(header.get(LISTS)),
         )
         _ = vocabulary.skeleton
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return vocabulary
+
+
+def _plugin_lists(value: Any) -> dict[str, tuple[str, ...]]:
+    lists = {} if value is None else value
+    if not isinstance(lists, dict) or not all(isinstance(names, list) for names in lists.values()):
+        raise InputError(
+            f"{LISTS!r} must be an object with a list of names by the name of the list, not {brief(value)}"
+        )
+    return {kind: tuple(map(str, names)) for kind, names in lists.items()}
 
 
 def _skeleton(record: Record) -> Skeleton | None:
