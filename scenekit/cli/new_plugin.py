@@ -123,7 +123,7 @@ def renamed(text: str, name: str) -> str:
         PLACEHOLDER: name,
     }
     for old, new in words.items():
-        text = text.replace(old, new)
+        text = re.sub(rf"{old}(?!=)", new, text)  # `example=` is an argument of sk.Key
     return text
 
 
