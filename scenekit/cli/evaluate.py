@@ -12,7 +12,7 @@ from scenekit.cli import output
 from scenekit.errors import InputError
 
 if TYPE_CHECKING:
-    from scenekit.recipe import DatasetConfig
+    from scenekit.recipe import DatasetConfig, LabelerConfig
 
 
 def evaluate(
@@ -49,9 +49,11 @@ def evaluate(
     wanted, options = output.task_names(tasks), parsed_options(option or ())
     import scenekit as sk
     from scenekit.cli.device import device_named
+    from scenekit.data.labelers import labelers_named, labelled
 
-    chosen = data_config(model, data, split, options)
+    chosen, labelers = data_config(model, data, split, options)
     samples = sk.dataset(chosen.name, split=chosen.split, **chosen.options)
+    samples = labelled(samples, labelers_named(labelers))
     network = sk.load(model).to(device_named(device))
     total = len(samples) if limit is None else min(limit, len(samples))
     with output.progress_bar("evaluating", total) as done:
@@ -62,7 +64,9 @@ def evaluate(
         print_results(results)
 
 
-def data_config(model: str, data: str | None, split: str | None, options: Mapping[str, Any]) -> DatasetConfig:
+def data_config(
+    model: str, data: str | None, split: str | None, options: Mapping[str, Any]
+) -> tuple[DatasetConfig, tuple[str | LabelerConfig, ...]]:
     """Return the data set to measure on: `data.val` of the recipe of the model's run, unless `data` names another.
 
     Args:
@@ -72,7 +76,7 @@ def data_config(model: str, data: str | None, split: str | None, options: Mappin
         options: Added to those of the recipe.
 
     Returns:
-        The data set, its split and options.
+        The data set, its split and options, and the labelers of the recipe; none for a data set that `data` names.
 
     Raises:
         InputError: The recipe has no `data.val`.
@@ -82,14 +86,16 @@ def data_config(model: str, data: str | None, split: str | None, options: Mappin
 
     path = recipe_of(Path(model)) if data is None else None
     if path is None:
-        return DatasetConfig(name=data or "synthetic", split=split or "val", options=dict(options))
-    val = Recipe.load(path).data.val
+        return DatasetConfig(name=data or "synthetic", split=split or "val", options=dict(options)), ()
+    recipe = Recipe.load(path)
+    val = recipe.data.val
     if val is None:
         raise InputError(f"{path} has no data.val to measure on; name a data set with --data")
     output.print_note(
         f"evaluating on {val.name}/{split or val.split}, data.val of {path}; --data selects another data set"
     )
-    return val.model_copy(update={"split": split or val.split, "options": {**val.options, **options}})
+    update = {"split": split or val.split, "options": {**val.options, **options}}
+    return val.model_copy(update=update), recipe.data.labelers
 
 
 def parsed_options(texts: Sequence[str], flag: str = "--option") -> dict[str, Any]:

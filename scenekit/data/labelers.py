@@ -34,10 +34,11 @@ class Labeler:
     """Returns the values of `spec.provides` for a scene."""
 
     def __call__(self, scene: Scene) -> Scene:
-        """Return the scene with what the labeler adds; unchanged where a needed key is missing or nothing is new.
+        """Return the scene with what the labeler adds; only names where a needed key is missing or nothing is new.
 
         A row of the added value is valid where all needed values of its stream are.
         """
+        scene = replace(scene, vocabulary=self.named(scene.vocabulary)) if self.spec.lists else scene
         wanted = [key for key in self.spec.provides if key not in scene]
         if not wanted or not all(_has(scene, key) for key in self.spec.needs):
             return scene
@@ -46,6 +47,28 @@ class Labeler:
         with naming_plugin(self.spec):
             added = {key: values[key] for key in wanted}
             return replace(scene, values={**scene.values, **added}, valid={**scene.valid, **valid})
+
+    def named(self, vocabulary: Vocabulary) -> Vocabulary:
+        """Return the vocabulary with the lists of names that the labeler brings.
+
+        Args:
+            vocabulary: That of a data set.
+
+        Returns:
+            The vocabulary with further lists.
+
+        Raises:
+            InputError: If it has such a list with other names.
+        """
+        for kind, names in self.spec.lists.items():
+            if vocabulary.lists.get(kind, names) != names:
+                raise InputError(
+                    f"labeler {self.spec.name!r} has the names {', '.join(names)} for the list {kind!r}, but the data "
+                    f"set has {', '.join(vocabulary.lists[kind])}; leave the labeler out, or make them the same"
+                )
+        if self.spec.lists.keys() <= vocabulary.lists.keys():
+            return vocabulary
+        return replace(vocabulary, lists={**vocabulary.lists, **self.spec.lists})
 
     def _values(self, scene: Scene) -> Mapping[Key[Any, Any], Any]:
         with naming_plugin(self.spec):
@@ -82,7 +105,10 @@ class LabelledSet:
     @property
     def vocabulary(self) -> Vocabulary:
         """What the labels mean."""
-        return self.data.vocabulary
+        vocabulary = self.data.vocabulary
+        for labeler in self.labelers:
+            vocabulary = labeler.named(vocabulary)
+        return vocabulary
 
     def __len__(self) -> int:
         return len(self.data)

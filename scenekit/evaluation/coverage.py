@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+
 from scenekit.keys import OBJECTS, Key, Stream
 
 if TYPE_CHECKING:
@@ -76,4 +78,7 @@ def _holds(scene: Scene, key: Key[Any, Any]) -> bool:
         return len(scene.regions(key)) > 0
     if key.of is not None:
         return bool(scene.rows_with(key).any())
-    return key in scene and (not isinstance(scene[key], Sized) or len(scene[key]) > 0)
+    value = scene.values.get(key)
+    if isinstance(value, Tensor):  # that of one number has no length
+        return value.numel() > 0
+    return value is not None and (not isinstance(value, Sized) or len(value) > 0)

@@ -51,6 +51,8 @@ class Field(Generic[Batch, Item]):
 
     lists: tuple[str, ...] = ()
     """Lists of the vocabulary that the integers of a value refer to, such as "predicates"."""
+    example_names: tuple[str, ...] = ("first", "second", "third")
+    """Names that `scenekit check` puts into those of the `lists` that a plugin brings."""
 
     bounds_regions: bool = False
     """Whether `extent` returns which part of the image a row covers."""

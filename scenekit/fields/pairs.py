@@ -34,12 +34,20 @@ class PairField(ImageField[list[Pairs], Pairs]):
         self.names = names
         self.mirror = tuple(mirror)
         self.lists = () if names is None else (names,)
+        self.example_names = (*(name for pair in self.mirror for name in pair), *self.example_names)
 
     def transform(self, item: Pairs, geometry: Geometry, vocabulary: Vocabulary) -> Pairs:
         """Return the pairs with the labels of the flipped image."""
         if not geometry.mirrored or item.label is None or self.names is None:
             return item
-        order = mirror_order(vocabulary.names(self.names), self.mirror)
+        names = vocabulary.names(self.names)
+        for pair in self.mirror:
+            if len(missing := set(pair) - set(names)) == 1:
+                raise InputError(
+                    f"the list {self.names!r} has one of {pair[0]!r} and {pair[1]!r}, which a flip exchanges, but not "
+                    f"{missing.pop()!r}; add it to the list"
+                )
+        order = mirror_order(names, self.mirror)
         return replace(item, label=torch.tensor(order, dtype=torch.int64, device=item.label.device)[item.label])
 
     def columns(self, item: Pairs, frame: Frame) -> Columns:
@@ -64,7 +72,7 @@ class PairField(ImageField[list[Pairs], Pairs]):
                 entry["label"] = int(item.label[row])
                 entry |= {"name": names[entry["label"]]} if names else {}
             entry |= {} if item.values is None else {"values": plain(item.values[row].tolist())}
-            entry |= {} if item.score is None else {"score": plain(float(item.score[row]))}
+            entry |= {} if item.score is None else {"score": plain(item.score[row].tolist())}
             entries.append(entry)
         return entries
 

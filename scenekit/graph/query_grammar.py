@@ -59,10 +59,11 @@ class Names:
         """
         known = Vocabulary.from_json(graph.graph.get(VOCABULARY, {"things": []}))
         nodes, edges = graph.nodes.values(), [relation for *_, relation in graph.edges(data=True)]
+        own = (name for names in known.lists.values() for name in names)  # of pairs of plugins, among others
         return cls(
             unique(known.things, (node.get(LABEL) for node in nodes)),
             unique(known.attributes, (name for node in nodes for name in node.get(ATTRIBUTES.name, ()))),
-            unique(known.predicates, (relation.get(PREDICATE) for relation in edges)),
+            unique((*known.predicates, *own), (relation.get(PREDICATE) for relation in edges)),
         )
 
     def by_words(self, kind: str) -> dict[Words, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -25,8 +25,8 @@ from scenekit.model.targets import Targets
 from scenekit.scene import Scene
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
-from scenekit.structures.vocabulary import Vocabulary
-from scenekit.testing.images import detected, made_up
+from scenekit.structures.vocabulary import BUILT_IN_LISTS, Vocabulary
+from scenekit.testing.images import detected, made_up, streams_of
 from scenekit.testing.toy_core import MODEL, WITNESS_TASK, core_of, stages_of
 
 LARGEST = 8
@@ -180,6 +180,7 @@ def set_up(spec: TaskSpec, options: Mapping[str, Any], vocabulary: Vocabulary) -
 
     Raises what building the head raises, and InputError where no installed task provides what it requires.
     """
+    vocabulary = with_own_lists(vocabulary, spec)
     for config in configurations(spec, options):
         try:
             bench = assembled(spec, config, vocabulary)
@@ -189,6 +190,19 @@ def set_up(spec: TaskSpec, options: Mapping[str, Any], vocabulary: Vocabulary) -
             continue
         return bench
     return assembled(spec, own_options(spec, options), vocabulary)
+
+
+def with_own_lists(vocabulary: Vocabulary, spec: TaskSpec) -> Vocabulary:
+    """Return the vocabulary with example names for the lists that it lacks, of the task and of those installed."""
+    tasks = (spec, *registry().tasks.values())
+    keys = dict.fromkeys(key for task in tasks for key in (*task.provides, *task.learns_from))
+    examples = {
+        kind: tuple(dict.fromkeys(key.field.example_names))
+        for key in keys
+        for kind in key.field.lists
+        if kind not in BUILT_IN_LISTS
+    }
+    return replace(vocabulary, lists={**examples, **vocabulary.lists})
 
 
 def assembled(spec: TaskSpec, config: Config, vocabulary: Vocabulary) -> Bench:

@@ -1,11 +1,13 @@
 """`scenekit evaluate`."""
 
 import math
+from pathlib import Path
 
 import pytest
 
-from scenekit.cli.evaluate import parsed_options, print_results
+from scenekit.cli.evaluate import data_config, parsed_options, print_results
 from scenekit.errors import InputError
+from scenekit.recipe import Recipe
 
 SCENES = ("--option", "size=[64, 96]", "--option", "cache=false")
 
@@ -49,3 +51,12 @@ def test_metrics_at_cut_offs_stand_side_by_side_and_a_baseline_beside(capsys: py
     assert ["graphs", "sgdet/images", "7"] in lines and ["boxes", "AP", "0.7500"] in lines
     assert ["sgdet/R", "0.2500", "0.5000", "0.1250"] in lines and ["sgdet/zR", "", "-", ""] in lines
     assert not any("per_predicate" in cell for line in lines for cell in line)
+
+
+def test_the_recipe_of_the_run_gives_data_and_labelers(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    data = {"train": [{"name": "synthetic"}], "val": {"name": "synthetic", "split": "val"}, "labelers": ["visibility"]}
+    Recipe.parse({"data": data}).save(tmp_path / "recipe.yaml")
+    chosen, labelers = data_config(str(tmp_path / "model"), None, None, {"length": 2})
+    assert (chosen.split, chosen.options, labelers) == ("val", {"length": 2}, ("visibility",))
+    assert data_config(str(tmp_path / "model"), "coco", None, {})[1] == ()

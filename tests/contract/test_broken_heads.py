@@ -14,6 +14,7 @@ from torch import Tensor, distributed, nn
 
 import scenekit as sk
 from scenekit.fields.base import Field, ImageField
+from scenekit.fields.pairs import PairField
 from scenekit.fields.semantic import SemanticField
 from scenekit.hooks import Policy, TaskSpec
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, SEMANTIC, Key
@@ -53,6 +54,17 @@ def reason(check: str, head: Any, **more: Any) -> str:
     assert report.failed == (check,) and not report.ok, str(report)
     assert f"{check}: {report.findings[0].reason}. Remedy: {report.findings[0].remedy}" in str(report)
     return report.findings[0].reason
+
+
+def test_class_names_of_a_task_of_its_own_are_made_up() -> None:
+    class Named(Good):
+        def __init__(self, core: sk.Core, config: Any) -> None:
+            super().__init__(core, config)
+            assert core.vocabulary.names("tests.moods") == ("calm", "wild", "first", "second", "third")
+
+    ways: Key[Any, Any] = Key("tests.contract.moods", field=PairField("tests.moods", mirror=[("calm", "wild")]))
+    report = checked(Named, ["state_dict"], learns_from=(SCORE, ways))
+    assert report.ok, str(report)
 
 
 def test_a_good_head_keeps_every_rule() -> None:

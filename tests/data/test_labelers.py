@@ -159,3 +159,13 @@ def test_recipes_name_them_with_or_without_options() -> None:
     assert data.labelers == ("visibility", LabelerConfig(name="power", options={"exponent": 3}))
     assert DataConfig.model_validate(data.model_dump(mode="json")) == data
     assert labelers.labelers_named(()) == []
+
+
+def test_names_of_a_labeler_are_those_of_the_data_set(install: Callable[..., Registry]) -> None:
+    install(replace(WIDTH, lists={"tests.sides": ("thin", "thick")}))
+    data = labelled(Two(), labelers_named(["width"]))
+    assert data.vocabulary.names("tests.sides") == ("thin", "thick")
+    assert data[0].scene.vocabulary == data.vocabulary
+    other = Labeler(replace(POWER, lists={"tests.sides": ("thick",)}), Power())
+    with pytest.raises(InputError, match=r"has the names thick for the list 'tests.sides', but the data set has thin"):
+        other.named(data.vocabulary)

@@ -249,3 +249,11 @@ def by_brute_force(graph: nx.MultiDiGraph, pattern: nx.MultiDiGraph) -> dict[fro
         if not math.isnan(score):
             found[frozenset(place.items())] = score
     return found
+
+
+def test_names_of_pairs_of_a_plugin_are_predicates() -> None:
+    vocabulary = sk.Vocabulary(things=("cup",), lists={"tests.ways": ("west of",)})
+    empty = sk.Scene((8, 8), vocabulary).graph()
+    assert sk.find(empty, "cup west of cup") == []
+    with pytest.raises(InputError, match="no predicate"):
+        sk.find(empty, "cup north of cup")

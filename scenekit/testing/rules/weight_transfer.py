@@ -36,6 +36,7 @@ def with_more(vocabulary: Vocabulary) -> Vocabulary:
         stuff=(*vocabulary.stuff, f"{NEW} behind"),
         predicates=(*vocabulary.predicates, NEW),
         attributes=(*vocabulary.attributes, NEW),
+        lists={kind: (*names, NEW) for kind, names in vocabulary.lists.items()},
         skeletons={name: _longer(skeleton) for name, skeleton in vocabulary.skeletons.items()},
     )
 
