@@ -26,7 +26,7 @@ from scenekit.scene import Scene
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
 from scenekit.structures.vocabulary import BUILT_IN_LISTS, Vocabulary
-from scenekit.testing.images import detected, made_up, streams_of
+from scenekit.testing.images import detected, made_up
 from scenekit.testing.toy_core import MODEL, WITNESS_TASK, core_of, stages_of
 
 LARGEST = 8

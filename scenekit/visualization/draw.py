@@ -15,7 +15,7 @@ from jaxtyping import Bool
 from PIL import Image, ImageDraw
 
 from scenekit.errors import InputError, PluginError, nearest
-from scenekit.hooks import TaskSpec, naming_plugin, registry
+from scenekit.hooks import Coverage, TaskSpec, naming_plugin, registry
 from scenekit.io.images import ImageSource, read_image, rounded
 from scenekit.keys import OBJECTS, Key, Stream
 from scenekit.scene import Scene
@@ -186,8 +186,12 @@ def layers_apart(scene: Scene) -> list[str]:
 
 
 def _compatible(tasks: Mapping[str, TaskSpec]) -> list[str]:
-    """Return the tasks that fit into one drawing; else the first of those with an image of their own."""
-    shown_by_others = {key for spec in tasks.values() for key in spec.requires}
+    """Return the tasks that fit into one drawing; else the first of those with an image of their own.
+
+    A drawing that covers the image shows the areas of the keys that its task requires.
+    """
+    covering = (spec for spec in tasks.values() if spec.draw_covers is Coverage.IMAGE)
+    shown_by_others = {key for spec in covering for key in spec.requires}
     kept = [name for name, spec in tasks.items() if not set(spec.provides) <= shown_by_others]
     return [name for name in kept if not tasks[name].draw_apart] or kept[:1]
 
