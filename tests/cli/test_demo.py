@@ -51,6 +51,6 @@ def test_what_is_found_is_counted_and_the_graph_written(tmp_path) -> None:
     scene = worlds.scene(2)
     image = Image.new("RGB", (scene.size[1], scene.size[0]))
     assert demo.counts(scene) == {"objects": 2, "phrases": 2, "relations": 2}
-    assert demo.counts(scene.select(sk.OBJECTS, torch.tensor([0]))) == {"objects": 1, "phrases": 2}
+    assert demo.counts(scene.select(sk.OBJECTS, torch.tensor([0]))) == {"objects": 1, "phrases": 2, "relations": 0}
     demo.save(ReportEntry("world", image, scene, {}), tmp_path)
     assert sk.load_graph(tmp_path / "world.graphml").number_of_edges() == 2
