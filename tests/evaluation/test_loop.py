@@ -244,8 +244,6 @@ def test_tasks_that_cannot_be_measured_are_named(model: SceneModel) -> None:
         evaluators(model, ["semantics"])
 
 
-def test_strict_refuses_a_data_set_with_class_names_that_the_model_lacks(
-    model: SceneModel, knowing: list[Any]
-) -> None:
+def test_strict_refuses_a_data_set_with_class_names_that_the_model_lacks(model: SceneModel, knowing: list[Any]) -> None:
     with pytest.raises(InputError, match="things that the model lacks: 'lamp'"):
         evaluate(model, [relabeled_by_hand(0)], strict=True)
