@@ -17,6 +17,7 @@ from sphinx.ext.napoleon import Config as Sections
 from sphinx.ext.napoleon import GoogleDocstring
 
 from scenekit.config import Config
+from scenekit.keys import Key
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPECIAL = re.compile(r"([|\\]|\*(?! )|(?<=\w)_(?!\w))")
@@ -48,7 +49,8 @@ def process_docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any,
 
     Attributes have no sections; napoleon would read what precedes a colon in them as a type.
     """
-    lines[:] = to_rst("\n".join(lines)).splitlines()
+    text = obj.doc if isinstance(obj, Key) else "\n".join(lines)  # the docstring of a key would be that of its class
+    lines[:] = to_rst(text).splitlines()
     if what not in ("attribute", "property", "data"):
         lines[:] = GoogleDocstring(lines, SECTIONS, app, what, name, obj, options).lines()
 
