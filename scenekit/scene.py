@@ -27,7 +27,7 @@ from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.objects import Objects as Objects
 from scenekit.structures.tensors import index_map
-from scenekit.structures.vocabulary import Vocabulary
+from scenekit.structures.vocabulary import Vocabulary, flip_labels
 
 if TYPE_CHECKING:
     from networkx import MultiDiGraph
@@ -162,7 +162,8 @@ class Scene:
         """Transform all values with the image: crop, resize and flip.
 
         Boxes are clipped to the resulting image. Regions keep their rows when they leave it: their boxes are then
-        empty. `unknown` entries are dropped, as how they follow the image is unknown.
+        empty. A flip exchanges names with a side, such as left_shoe and right_shoe. `unknown` entries are dropped, as
+        how they follow the image is unknown.
 
         Args:
             geometry: The change, in pixels of the image.
@@ -171,6 +172,9 @@ class Scene:
             The scene in pixels of the resulting image.
         """
         streams = {stream: _move(regions, geometry) for stream, regions in self.streams.items()}
+        if geometry.mirrored and OBJECTS in streams:
+            labels = flip_labels(self.objects.labels, "things", self.vocabulary)
+            streams[OBJECTS] = replace(streams[OBJECTS], labels=labels)
         values = {k: k.field.transform(v, geometry, self.vocabulary) for k, v in self.values.items()}
         camera = None if self.camera is None else self.camera.transformed(geometry)
         return replace(self, size=geometry.size, streams=streams, values=values, camera=camera, unknown={})

@@ -180,6 +180,7 @@ def print_inspection(inspection: Inspection, page: Path | None) -> None:
         page: Path of the page, if there is one.
     """
     from scenekit.data.inspection import SIZES
+    from scenekit.errors import listed
 
     objects = f"{sum(inspection.objects.values()):,} objects of {len(inspection.objects)} classes"
     print(f"inspected {inspection.looked_at:,} of {inspection.length:,} samples: {objects}")
@@ -188,6 +189,9 @@ def print_inspection(inspection: Inspection, page: Path | None) -> None:
     ]
     output.print_table("labels", ("key", "images", "supervised", "rows"), labels)
     output.print_table("objects by size", ("size", "objects"), [(name, inspection.sizes[name]) for name in SIZES])
+    if flips := inspection.vocabulary.flip_pairs:
+        rows = [(kind, listed((f"{a} / {b}" for a, b in pairs), 5)) for kind, pairs in flips.items()]
+        output.print_table("names that a flip exchanges", ("list", "names"), rows)
     if inspection.findings:
         rows = [(kind, each.count, "; ".join(each.places[:3])) for kind, each in inspection.findings.items()]
         output.print_table("issues", ("kind", "count", "where first"), rows)

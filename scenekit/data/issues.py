@@ -11,6 +11,7 @@ from dataclasses import replace
 import torch
 
 from scenekit.data.checks import place, row_name, validated
+from scenekit.data.flips import one_sided
 from scenekit.data.sample import Sample
 from scenekit.fields.bounds import SLACK
 from scenekit.keys import OBJECTS
@@ -41,6 +42,8 @@ def issues_of(sample: Sample) -> Iterator[Place]:
 def notes_of(sample: Sample) -> Iterator[Place]:
     """Yield what is valid and merely unusual, such as texts that not every tokenizer can spell."""
     yield from _warnings(sample.scene, notes=True)
+    for key, name in one_sided(sample):
+        yield "images that are not flipped, for names or words of a side without a counterpart", f"{name!r} in {key}"
 
 
 def _warnings(scene: Scene, notes: bool) -> Iterator[Place]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,6 +13,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from scenekit.errors import InputError, nearest
+from scenekit.structures.sides import FlippedNames, exchanged, flipped_names
 
 BUILT_IN_LISTS = ("labels", "things", "stuff", "predicates", "attributes")
 """Lists of names that every vocabulary has."""
@@ -27,19 +28,21 @@ class Skeleton:
     edges: tuple[tuple[str, str], ...] = ()
     """Limbs to draw, as pairs of names."""
     mirror: tuple[tuple[str, str], ...] = ()
-    """(left, right) names that are exchanged by a flip."""
+    """(left, right) names that are exchanged by a flip; by default those that name a side, such as left_eye."""
     sigmas: tuple[float, ...] = ()
     """OKS falloff per keypoint (COCO's k_i / 2)."""
 
     def __post_init__(self) -> None:
         _refuse_unknown("the edges and mirror pairs of a skeleton", self.edges + self.mirror, self.points)
+        if not self.mirror:
+            object.__setattr__(self, "mirror", flipped_names(self.points).pairs)
         if self.sigmas and len(self.sigmas) != len(self.points):
             raise InputError(f"a skeleton of {len(self.points)} points needs as many sigmas, got {len(self.sigmas)}")
 
     @property
     def mirror_order(self) -> tuple[int, ...]:
         """Keypoint that each one becomes in a flipped image, as indices."""
-        return mirror_order(self.points, self.mirror)
+        return flipped_names(self.points, self.mirror).order
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,10 @@ class Vocabulary:
     skeletons: Mapping[str, Skeleton] = field(default_factory=dict)
     """Skeleton of each thing that has keypoints."""
     mirror_predicates: tuple[tuple[str, str], ...] = ()
-    """(left, right) pairs of predicates that are exchanged by a flip."""
+    """(left, right) pairs of predicates that are exchanged by a flip, besides those that name a side."""
     mirror_words: tuple[tuple[str, str], ...] = ()
-    """(left, right) pairs of words in captions that are exchanged by a flip."""
+    """(left, right) pairs of words in captions and names that are exchanged by a flip; a word that is paired with
+    itself names no side."""
     symmetry: Mapping[str, int] = field(default_factory=dict)
     """Things that look the same after rotations about their height axis: n for rotations by 360 / n degrees (2: a box
     without a front), 0 for any rotation (a ball, a bottle). Other things have a front."""
@@ -160,13 +164,41 @@ class Vocabulary:
         """Labels of the things that have keypoints."""
         return tuple(i for i, name in enumerate(self.things) if name in self.skeletons)
 
+    def flipped(self, kind: str, pairs: tuple[tuple[str, str], ...] = ()) -> FlippedNames:
+        """Return what the names of a list become in a flipped image: `left_shoe` becomes `right_shoe`.
+
+        Args:
+            kind: The list, as for `names`; "keypoints" for the points of the skeleton.
+            pairs: (left, right) names of the list that are exchanged, besides those that name a side.
+
+        Returns:
+            What each name becomes; things become things, and stuff stuff.
+
+        Raises:
+            InputError: If the vocabulary has no such list.
+        """
+        if kind == "labels":
+            things, stuff = self.flipped("things"), self.flipped("stuff")
+            first = len(self.things)
+            order = (*things.order, *(first + place for place in stuff.order))
+            return FlippedNames(self.labels, order, things.one_sided | {first + place for place in stuff.one_sided})
+        if kind == "keypoints":
+            skeleton = self.skeleton or Skeleton(())
+            return flipped_names(skeleton.points, skeleton.mirror, self.mirror_words)
+        pairs = (*pairs, *self.mirror_predicates) if kind == "predicates" else pairs
+        return flipped_names(self.names(kind), pairs, self.mirror_words)
+
     @property
-    def predicate_mirror_order(self) -> tuple[int, ...]:
-        """Predicate that each one becomes in a flipped image, as indices."""
-        return mirror_order(self.predicates, self.mirror_predicates)
+    def flip_pairs(self) -> dict[str, tuple[tuple[str, str], ...]]:
+        """Pairs of names that a flip exchanges, by the name of their list; without lists that have none."""
+        pairs = {kind: self.flipped(kind).pairs for kind in (*BUILT_IN_LISTS[1:], *self.lists)}
+        skeletons = dict.fromkeys(self.skeletons.values())
+        each = (flipped_names(skeleton.points, skeleton.mirror, self.mirror_words).pairs for skeleton in skeletons)
+        pairs["keypoints"] = tuple(dict.fromkeys(itertools.chain(*each)))
+        return {kind: exchanged for kind, exchanged in pairs.items() if exchanged}
 
     def mirror_text(self, text: str) -> str:
-        """Exchange the mirror words of a caption (whole words, also with a capital).
+        """Exchange the mirror words of a caption (whole words, in upper and lower case).
 
         Args:
             text: The caption.
@@ -174,9 +206,7 @@ class Vocabulary:
         Returns:
             The caption of the flipped image.
         """
-        swap = {a: b for pair in self.mirror_words for a, b in (pair, pair[::-1])}
-        swap |= {a.capitalize(): b.capitalize() for a, b in swap.items()}
-        return re.sub(r"\w+", lambda match: swap.get(match[0], match[0]), text)
+        return exchanged(text, self.mirror_words)
 
     def merged(self, other: Vocabulary) -> Vocabulary:
         """Merge with another vocabulary by name; the order of this one goes first.
@@ -240,21 +270,6 @@ class Vocabulary:
         return cls(**values, skeletons=skeletons, lists=lists)
 
 
-def mirror_order(names: tuple[str, ...], pairs: tuple[tuple[str, str], ...]) -> tuple[int, ...]:
-    """Return the index of each name's mirror partner, its own where it has none.
-
-    Args:
-        names: Names.
-        pairs: (left, right) pairs of names.
-
-    Returns:
-        Indices into `names`.
-    """
-    partner = {a: b for pair in pairs for a, b in (pair, pair[::-1])}
-    place = {name: index for index, name in enumerate(names)}
-    return tuple(place[partner.get(name, name)] for name in names)
-
-
 def _refuse_unknown(what: str, groups: Iterable[Sequence[str]], known: Collection[str]) -> None:
     present = set(known)
     for name in (name for group in groups for name in group):
@@ -311,3 +326,41 @@ def list_translation(kind: str, old: Vocabulary, new: Vocabulary) -> Int[Tensor,
         For each old name its index in the new list, -1 where it is missing.
     """
     return translation(names_if_any(old, kind), names_if_any(new, kind))
+
+
+def flip_labels(
+    labels: Int[Tensor, "*shape"], kind: str, vocabulary: Vocabulary, pairs: tuple[tuple[str, str], ...] = ()
+) -> Int[Tensor, "*shape"]:
+    """Return the labels of a flipped image; what is no index of the list stays.
+
+    Args:
+        labels: Indices into a list of the vocabulary.
+        kind: The list, as for `Vocabulary.flipped`.
+        vocabulary: What the labels mean.
+        pairs: As for `Vocabulary.flipped`.
+
+    Returns:
+        The labels, those of names with a side exchanged.
+    """
+    order = torch.tensor(vocabulary.flipped(kind, pairs).order, dtype=labels.dtype, device=labels.device)
+    known = (labels >= 0) & (labels < len(order))
+    return torch.where(known, order[torch.where(known, labels, 0)], labels) if len(order) else labels
+
+
+def one_sided_names(
+    labels: Int[Tensor, "*shape"], kind: str, vocabulary: Vocabulary, pairs: tuple[tuple[str, str], ...] = ()
+) -> list[str]:
+    """Return the names of labels that name a side, and whose counterpart their list lacks.
+
+    Args:
+        labels: Indices into a list of the vocabulary.
+        kind: The list, as for `Vocabulary.flipped`.
+        vocabulary: What the labels mean.
+        pairs: As for `Vocabulary.flipped`.
+
+    Returns:
+        The names, each once.
+    """
+    flipped = vocabulary.flipped(kind, pairs)
+    held = torch.unique(labels).tolist() if flipped.one_sided else []
+    return [flipped.names[label] for label in held if label in flipped.one_sided]

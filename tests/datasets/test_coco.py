@@ -15,6 +15,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 import scenekit as sk
+from scenekit.data.flips import can_be_flipped
 from scenekit.data.scenes import scene_of
 from scenekit_datasets.coco.labels import rotation_of
 from scenekit_datasets.json_index import CHUNK, entries
@@ -118,7 +119,7 @@ def test_names_that_nobody_lists_are_those_that_occur(opened: Any) -> None:
     relations = [{"subject_id": 1, "object_id": 2, "predicate": p} for p in ("right of", "on", "left of")]
     data = opened(document(annotation(1, attributes=["wet"]), annotation(2), image={"relations": relations}))
     assert data.vocabulary.attributes == ("wet",) and data.vocabulary.predicates == ("right of", "on", "left of")
-    assert data.vocabulary.mirror_predicates == (("left of", "right of"),)
+    assert data.vocabulary.flipped("predicates").order == (2, 1, 0)
 
 
 def test_boxes_in_space(opened: Any) -> None:
@@ -236,14 +237,14 @@ def test_partial_labels(opened: Any) -> None:
     ],
 )
 def test_words_that_a_mirror_would_belie(opened: Any, fields: Any, header: Any, mirrorable: bool) -> None:
-    assert opened(document(annotation(1, **fields), **header))[0].supervision.mirrorable is mirrorable
+    assert can_be_flipped(opened(document(annotation(1, **fields), **header))[0]) is mirrorable
 
 
 @pytest.mark.parametrize(("predicates", "mirrorable"), [(["left of"], False), (["left of", "right of"], True)])
 def test_predicates_without_a_partner_are_not_mirrored(opened: Any, predicates: Any, mirrorable: bool) -> None:
     image = {"relations": [{"subject_id": 1, "object_id": 2, "predicate": "left of"}]}
     data = opened(document(annotation(1), annotation(2), image=image, predicates=predicates))
-    assert data[0].supervision.mirrorable is mirrorable
+    assert can_be_flipped(data[0]) is mirrorable
 
 
 def test_several_files_are_joined(opened: Any, tmp_path: Path) -> None:

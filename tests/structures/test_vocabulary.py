@@ -15,7 +15,7 @@ def test_labels_are_things_then_stuff() -> None:
     vocabulary = worlds.VOCABULARY
     assert vocabulary.labels == ("person", "chair", "floor") and vocabulary.label("floor") == 2
     assert vocabulary.things_with_skeleton == (0,)
-    assert vocabulary.predicate_mirror_order == (1, 0, 2)
+    assert vocabulary.flipped("predicates").order == (1, 0, 2)
     assert vocabulary.skeleton is not None and vocabulary.skeleton.mirror_order == (0, 2, 1)
     with pytest.raises(InputError, match="unknown label 'flor'; did you mean 'floor'"):
         vocabulary.label("flor")

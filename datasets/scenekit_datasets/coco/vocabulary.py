@@ -11,7 +11,6 @@ from scenekit.errors import InputError
 from scenekit.io.records import Record, brief, is_number
 from scenekit.metrics.coco.average_precision import COCO_SIGMAS
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
-from scenekit_datasets.flips import sides
 
 _PAIRED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 COCO_POINTS = ("nose", *(f"{side}_{name}" for name in _PAIRED for side in ("left", "right")))
@@ -66,7 +65,7 @@ def vocabulary_of(categories: Collection[Category], header: Mapping[str, Any], p
     Args:
         categories: Its categories.
         header: Names of `predicates` and `attributes`, and optionally `mirror_predicates`, `mirror_words` and the
-            names of plugins (`LISTS`); mirror predicates default to pairs that differ in "left" and "right".
+            names of plugins (`LISTS`).
         path: The file, for error messages.
 
     Returns:
@@ -83,7 +82,7 @@ def vocabulary_of(categories: Collection[Category], header: Mapping[str, Any], p
             predicates=predicates,
             attributes=tuple(header["attributes"]),
             skeletons={category.name: category.skeleton for category in categories if category.skeleton is not None},
-            mirror_predicates=_pairs(header.get("mirror_predicates"), "mirror_predicates") or sides(predicates),
+            mirror_predicates=_pairs(header.get("mirror_predicates"), "mirror_predicates"),
             mirror_words=_pairs(header.get("mirror_words"), "mirror_words"),
             symmetry={category.name: category.symmetry for category in categories if category.symmetry is not None},
             lists=_plugin_lists(header.get(LISTS)),
@@ -116,7 +115,7 @@ def _skeleton(record: Record) -> Skeleton | None:
     sigmas = record.data.get("sigmas") or known
     if not isinstance(sigmas, list | tuple) or not all(map(is_number, sigmas)):
         raise InputError(f"{record}: 'sigmas' must be numbers, one a point, not {brief(sigmas)}")
-    mirror = _pairs(record.data.get("mirror"), "mirror") or sides(names)
+    mirror = _pairs(record.data.get("mirror"), "mirror")
     limbs = _limbs(record, names)
     try:
         return Skeleton(names, limbs, mirror, tuple(map(float, sigmas)))

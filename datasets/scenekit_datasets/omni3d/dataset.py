@@ -15,7 +15,6 @@ from scenekit.keys import BOXES3D, OBJECTS, TRUNCATION, VISIBILITY, Key
 from scenekit.scene import Scene
 from scenekit.structures import Camera
 from scenekit.structures.vocabulary import Vocabulary
-from scenekit_datasets.flips import is_mirrorable
 from scenekit_datasets.image_labels import Labels
 from scenekit_datasets.omni3d.index import IGNORED_NAMES, Index
 from scenekit_datasets.omni3d.labels import Row, Rules, labels_of
@@ -139,7 +138,6 @@ class Omni3D(Dataset[Sample]):
             keys=frozenset(scene.values),
             classes=classes,
             exhaustive=frozenset({OBJECTS} if self.exhaustive else ()),
-            mirrorable=is_mirrorable(scene),
         )
 
     def _places(self) -> Iterator[Place]:

@@ -14,7 +14,6 @@ from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError, nearest
 from scenekit.keys import ATTRIBUTES, OBJECTS, PHRASE_CAPTIONS, PHRASES, RELATIONS, Key, Stream
 from scenekit.scene import Scene
-from scenekit_datasets.flips import is_mirrorable
 from scenekit_datasets.roots import Faulty, ImageReporter, check_index, image_of_size, report
 from scenekit_datasets.visual_genome.image import ImageReader, Rules, with_known_object
 from scenekit_datasets.visual_genome.index import Index
@@ -107,7 +106,6 @@ class VisualGenome(Dataset[Sample]):
             keys=frozenset(scene.values),
             streams=streams,
             exhaustive=self.exhaustive & streams,
-            mirrorable=is_mirrorable(scene),
         )
 
 

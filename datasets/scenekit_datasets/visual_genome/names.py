@@ -11,7 +11,6 @@ from typing import Any
 from scenekit.errors import InputError, nearest
 from scenekit.io.records import brief, read_json
 from scenekit.structures.vocabulary import Vocabulary
-from scenekit_datasets.flips import sides
 
 KINDS = ("objects", "predicates", "attributes")
 """Kinds of names."""
@@ -179,7 +178,7 @@ def _numbered(value: Any, where: str) -> list[Any]:
 
 def _vocabulary(names: Mapping[str, Sequence[str]]) -> Vocabulary:
     objects, predicates, attributes = (tuple(names.get(kind, ())) for kind in KINDS)
-    return Vocabulary(things=objects, predicates=predicates, attributes=attributes, mirror_predicates=sides(predicates))
+    return Vocabulary(things=objects, predicates=predicates, attributes=attributes)
 
 
 def _places(names: Sequence[str]) -> dict[str, int]:
