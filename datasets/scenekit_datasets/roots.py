@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from scenekit.errors import InputError, listed, nearest
-from scenekit.io.images import read_image
+from scenekit.io.images import TURNS, orientation_of, read_image
 from scenekit.keys import Key
 from scenekit.structures.geometry import Size
 
@@ -28,6 +28,10 @@ Faulty = Literal["refuse", "skip"]
 """What to do with faulty entries: raise InputError, or skip them with a warning."""
 
 
+Exif = Literal["apply", "ignore"]
+"""What to do with EXIF orientations of images: turn them upright, or read them as they are stored."""
+
+
 def check_faulty(faulty: str) -> None:
     """Check the option `faulty`.
 
@@ -39,6 +43,19 @@ def check_faulty(faulty: str) -> None:
     """
     if faulty not in ("refuse", "skip"):
         raise InputError(f"faulty must be 'refuse' or 'skip', got {faulty!r}")
+
+
+def check_exif(exif: str) -> None:
+    """Check the option `exif`.
+
+    Args:
+        exif: Its value.
+
+    Raises:
+        InputError: If it is neither "apply" nor "ignore".
+    """
+    if exif not in ("apply", "ignore"):
+        raise InputError(f"exif must be 'apply' (turn images upright) or 'ignore' (as they are stored), got {exif!r}")
 
 
 def report(issues: Collection[str], faulty: Faulty) -> None:
@@ -158,13 +175,14 @@ def present(names: Sequence[str], folder: Path) -> list[bool]:
     return [os.path.basename(name) in there[os.path.dirname(name)] for name in names]
 
 
-def image_of_size(path: Path, size: Size, where: object) -> UInt8[Tensor, "3 H W"]:
+def image_of_size(path: Path, size: Size, where: object, exif: Exif = "apply") -> UInt8[Tensor, "3 H W"]:
     """Read an image of known size.
 
     Args:
         path: The file.
         size: Expected (height, width) in pixels.
         where: Beginning of the error message.
+        exif: Whether to apply its EXIF orientation.
 
     Returns:
         The image.
@@ -172,10 +190,25 @@ def image_of_size(path: Path, size: Size, where: object) -> UInt8[Tensor, "3 H W
     Raises:
         InputError: If it has another size.
     """
-    image: Tensor = read_image(path)
-    if tuple(image.shape[1:]) != tuple(size):
-        raise InputError(f"{where}: its size is given as {list(size)}, {path} has {list(image.shape[1:])}")
+    image: Tensor = read_image(path, upright=exif == "apply")
+    found = tuple(image.shape[1:])
+    if found != tuple(size):
+        hint = _exif_hint(path, exif) if found == tuple(size)[::-1] else ""
+        raise InputError(f"{where}: its size is given as {list(size)}, {path} has {list(found)}{hint}")
     return image
+
+
+def _exif_hint(path: Path, exif: Exif) -> str:
+    """Return why width and height have changed places, if it is for the EXIF tag."""
+    turn = orientation_of(path)
+    if turn < 5:
+        return ""
+    if exif == "ignore":
+        return f" as it is stored; its EXIF orientation is {turn}: open the data set with exif=apply to turn it upright"
+    return (
+        f" when it is {TURNS[turn]}, as its EXIF orientation {turn} says; open the data set with exif=ignore if the"
+        " labels are for the image as it is stored"
+    )
 
 
 def cache_folder(cache: str | Path | bool | None, name: str, what: str, instead: str) -> Path | None:

@@ -14,6 +14,7 @@ from scenekit.data.checks import place, row_name, validated
 from scenekit.data.flips import one_sided
 from scenekit.data.sample import Sample
 from scenekit.fields.bounds import SLACK
+from scenekit.io.images import TURNS, orientation_of
 from scenekit.keys import OBJECTS
 from scenekit.scene import Objects, Scene, invalid_boxes
 from scenekit.structures.tensors import repeats, row_numbers
@@ -42,6 +43,9 @@ def issues_of(sample: Sample) -> Iterator[Place]:
 def notes_of(sample: Sample) -> Iterator[Place]:
     """Yield what is valid and merely unusual, such as texts that not every tokenizer can spell."""
     yield from _warnings(sample.scene, notes=True)
+    path = sample.scene.path
+    if path is not None and (turn := orientation_of(path)) != 1:
+        yield "images that an EXIF orientation turns (labels for the stored image need exif=ignore)", TURNS[turn]
     for key, name in one_sided(sample):
         yield "images that are not flipped, for names or words of a side without a counterpart", f"{name!r} in {key}"
 

@@ -26,7 +26,38 @@ RANGE_SLACK = 1e-3  # resampling with a bicubic filter leaves [0, 1] by about th
 WHITE = (255, 255, 255, 255)
 
 
-def read_image(source: object, *, name: str | None = None) -> Pixels:
+ORIENTATION = 0x0112
+"""The EXIF tag that says how a stored image is turned to be upright."""
+TURNS = {
+    2: "mirrored",
+    3: "rotated by 180 degrees",
+    4: "mirrored top to bottom",
+    5: "rotated by 90 degrees and mirrored",
+    6: "rotated by 90 degrees",
+    7: "rotated by 270 degrees and mirrored",
+    8: "rotated by 270 degrees",
+}
+"""What each value of that tag does to the stored image, clockwise; 1 leaves it."""
+
+
+def orientation_of(path: str | os.PathLike[str]) -> int:
+    """Return the EXIF orientation of an image file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        One of `TURNS`, or 1 for an image that is stored upright, and for a file that cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            value = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # decoders raise nearly anything on damaged data, which `read_image` reports
+        return 1
+    return int(value) if value in TURNS else 1
+
+
+def read_image(source: object, *, name: str | None = None, upright: bool = True) -> Pixels:
     """Read an image as an RGB tensor, rotated as its EXIF tag says.
 
     Transparent images are composed over white; 16-bit grey is scaled to 8 bits; of an animation the first frame is
@@ -35,6 +66,7 @@ def read_image(source: object, *, name: str | None = None) -> Pixels:
     Args:
         source: A path, a PIL image, a uint8 array [H W 3], a float tensor [3 H W] in [0, 1] or a uint8 tensor [3 H W].
         name: Name of the image in error messages; by default its path or type.
+        upright: Whether the EXIF tag is applied; otherwise the image is as it is stored.
 
     Returns:
         The image with values of 0..255.
@@ -44,9 +76,9 @@ def read_image(source: object, *, name: str | None = None) -> Pixels:
             or range; the message names the image.
     """
     if isinstance(source, str | os.PathLike):
-        return _read_file(Path(source), name or os.fspath(source))
+        return _read_file(Path(source), name or os.fspath(source), upright)
     if isinstance(source, Image.Image):
-        return _read_opened(source, name or "the PIL image")
+        return _read_opened(source, name or "the PIL image", upright)
     if isinstance(source, np.ndarray):
         return _from_array(source, name or "the array")
     if isinstance(source, Tensor):
@@ -54,7 +86,7 @@ def read_image(source: object, *, name: str | None = None) -> Pixels:
     raise InputError(f"{name or 'the image'}: expected {EXPECTED}; got {type(source).__name__}")
 
 
-def _read_file(path: Path, name: str) -> UInt8[Tensor, "3 H W"]:
+def _read_file(path: Path, name: str, upright: bool) -> UInt8[Tensor, "3 H W"]:
     """Decode a file; every failure is an InputError that starts with `name`."""
     if os.path.isdir(path):
         raise InputError(f"{name}: expected an image, but this is a folder")
@@ -65,7 +97,7 @@ def _read_file(path: Path, name: str) -> UInt8[Tensor, "3 H W"]:
             # Up to twice Pillow's limit is a large photograph, which is accepted; beyond that Pillow itself refuses.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                return _from_pil(image, name)
+                return _from_pil(image, name, upright)
     except InputError:
         raise
     except Image.DecompressionBombError as cause:
@@ -79,19 +111,19 @@ def _read_file(path: Path, name: str) -> UInt8[Tensor, "3 H W"]:
         raise InputError(f"{name}: the image is damaged or cut off and cannot be read ({cause})") from cause
 
 
-def _read_opened(image: Image.Image, name: str) -> UInt8[Tensor, "3 H W"]:
+def _read_opened(image: Image.Image, name: str, upright: bool) -> UInt8[Tensor, "3 H W"]:
     """Decode an image that Pillow has opened but perhaps not read: a truncated file fails only here."""
     try:
-        return _from_pil(image, name)
+        return _from_pil(image, name, upright)
     except InputError:
         raise
     except Exception as cause:  # as in `_read_file`
         raise InputError(f"{name}: the image is damaged or cut off and cannot be read ({cause})") from cause
 
 
-def _from_pil(image: Image.Image, name: str) -> UInt8[Tensor, "3 H W"]:
+def _from_pil(image: Image.Image, name: str, upright: bool) -> UInt8[Tensor, "3 H W"]:
     """Convert an image of any of Pillow's modes to RGB."""
-    image = ImageOps.exif_transpose(image)
+    image = ImageOps.exif_transpose(image) if upright else image
     if image.mode.startswith(("I", "F")):
         image = _eight_bits(image, name)
     if image.has_transparency_data:

@@ -34,7 +34,7 @@ from scenekit_datasets.coco.index import Index
 from scenekit_datasets.coco.labels import ROW_LABELS, Frame, carried, objects_of
 from scenekit_datasets.coco.records import ImageEntry, Source, entry_of
 from scenekit_datasets.coco.supervision import supervision_of
-from scenekit_datasets.roots import Faulty, check_index, image_of_size, keys_named, present, report
+from scenekit_datasets.roots import Exif, Faulty, check_index, image_of_size, keys_named, present, report
 
 KEYS: tuple[Key[Any, Any], ...] = (*ROW_LABELS, SEMANTIC, PANOPTIC, DEPTH, RELATIONS, PHRASE_CAPTIONS)
 """Every kind of label that the files may hold."""
@@ -60,6 +60,7 @@ class CocoDataset(Dataset[Sample]):
         semantic: Label maps beside the files.
         drop_empty: Whether to skip images without annotations.
         faulty: Whether to refuse missing images and relations of missing objects, or to skip them.
+        exif: Whether to apply EXIF orientations of images.
     """
 
     def __init__(
@@ -71,7 +72,9 @@ class CocoDataset(Dataset[Sample]):
         semantic: SemanticMaps | None = None,
         drop_empty: bool = False,
         faulty: Faulty = "refuse",
+        exif: Exif = "apply",
     ) -> None:
+        self.exif: Exif = exif
         self.sources = tuple(sources)
         self.images = images
         fields = {field for source in sources for field in source.index.fields}
@@ -93,7 +96,7 @@ class CocoDataset(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         entry, path = self._entry(index)
-        image = image_of_size(path, _size(entry), entry.image)
+        image = image_of_size(path, _size(entry), entry.image, self.exif)
         scene = self._scene(entry, path)
         return Sample(image, scene, supervision_of(entry, scene), int(self.ids[index]))
 

@@ -22,7 +22,7 @@ from scenekit_datasets.kitti.calibration import Calibration, read_calibration
 from scenekit_datasets.kitti.labels import Rules, read_labels
 from scenekit_datasets.kitti.layout import SCANS, Image
 from scenekit_datasets.kitti.scans import depth_of, read_scan
-from scenekit_datasets.roots import Faulty, check_index, report
+from scenekit_datasets.roots import Exif, Faulty, check_index, report
 
 KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, OCCLUSION, DEPTH)
 """Labels of the files beside objects."""
@@ -37,6 +37,7 @@ class Kitti(Dataset[Sample]):
         keys: Labels to load beside objects.
         drop_empty: Whether to skip images without an object of the classes.
         faulty: Whether to refuse faulty entries or to skip them.
+        exif: Whether to apply EXIF orientations of images.
     """
 
     def __init__(
@@ -47,7 +48,9 @@ class Kitti(Dataset[Sample]):
         keys: Collection[Key[Any, Any]] = KEYS,
         drop_empty: bool = False,
         faulty: Faulty = "refuse",
+        exif: Exif = "apply",
     ) -> None:
+        self.exif: Exif = exif
         self.rules, self.keys, self.faulty = rules, frozenset(keys), faulty
         self.vocabulary = Vocabulary(rules.classes.things)
         self.images = [files for files in images if not drop_empty or self._has_objects(files)]
@@ -74,7 +77,7 @@ class Kitti(Dataset[Sample]):
         """
         check_index(index, len(self))
         files = self.images[index]
-        image: Tensor = read_image(files.image)
+        image: Tensor = read_image(files.image, upright=self.exif == "apply")
         size = (int(image.shape[1]), int(image.shape[2]))
         scene = self._scene(files, size)
         id = self.ids[index]

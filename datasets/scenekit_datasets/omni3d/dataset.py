@@ -19,7 +19,7 @@ from scenekit_datasets.image_labels import Labels
 from scenekit_datasets.omni3d.index import IGNORED_NAMES, Index
 from scenekit_datasets.omni3d.labels import Row, Rules, labels_of
 from scenekit_datasets.omni3d.layout import ClassNames
-from scenekit_datasets.roots import Faulty, ImageReporter, check_index, image_of_size, present, report
+from scenekit_datasets.roots import Exif, Faulty, ImageReporter, check_index, image_of_size, present, report
 
 KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, VISIBILITY)
 """Labels of the files beside objects."""
@@ -39,6 +39,7 @@ class Omni3D(Dataset[Sample]):
         exhaustive: Whether all objects of the categories that a file lists are annotated.
         drop_empty: Whether to skip images without an annotation of the categories.
         faulty: Whether to refuse faulty entries or to skip them.
+        exif: Whether to apply EXIF orientations of images.
     """
 
     def __init__(
@@ -51,7 +52,9 @@ class Omni3D(Dataset[Sample]):
         exhaustive: bool = True,
         drop_empty: bool = False,
         faulty: Faulty = "skip",
+        exif: Exif = "apply",
     ) -> None:
+        self.exif: Exif = exif
         self.indices, self.images, self.classes, self.rules = tuple(indices), images, classes, rules
         self.exhaustive, self.faulty = exhaustive, faulty
         self.vocabulary = Vocabulary(classes.things)
@@ -81,7 +84,7 @@ class Omni3D(Dataset[Sample]):
         file, place = self.places[index]
         self.reporter.report(index, issues)
         source, id = self.indices[file], int(self.indices[file].ids[place])
-        image = image_of_size(self.images / source.names[place], scene.size, f"{source.path}: image id {id}")
+        image = image_of_size(self.images / source.names[place], scene.size, f"{source.path}: image id {id}", self.exif)
         return Sample(image, scene, self._supervision(scene, source), id)
 
     def scene(self, index: int) -> Scene:
