@@ -60,6 +60,8 @@ class Scene:
     """JSON entries of keys that are not installed here, kept for a round trip."""
 
     def __post_init__(self) -> None:
+        if self.camera is not None:
+            self.camera.check(self.size)
         for key, value in (*self.values.items(), *self.valid.items()):
             if key.of is not None:
                 check_row_count(key, value, len(self.regions(key.of)))

@@ -190,8 +190,8 @@ def print_inspection(inspection: Inspection, page: Path | None) -> None:
     output.print_table("labels", ("key", "images", "supervised", "rows"), labels)
     output.print_table("objects by size", ("size", "objects"), [(name, inspection.sizes[name]) for name in SIZES])
     if flips := inspection.vocabulary.flip_pairs:
-        rows = [(kind, listed((f"{a} / {b}" for a, b in pairs), 5)) for kind, pairs in flips.items()]
-        output.print_table("names that a flip exchanges", ("list", "names"), rows)
+        exchanged = [(kind, listed((f"{a} / {b}" for a, b in pairs), 5)) for kind, pairs in flips.items()]
+        output.print_table("names that a flip exchanges", ("list", "names"), exchanged)
     if inspection.findings:
         rows = [(kind, each.count, "; ".join(each.places[:3])) for kind, each in inspection.findings.items()]
         output.print_table("issues", ("kind", "count", "where first"), rows)

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from scenekit.scene import Scene
     from scenekit.structures.cameras import Camera
 
-MIN_FOCAL = 0.1
-"""Smallest focal length relative to the longer side of the image: below it a pinhole camera spans over 157 degrees."""
-
 
 def predict(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files.", show_default=False)],
@@ -177,7 +174,7 @@ def pinhole(focal: float, height: int, width: int) -> Camera:
     Raises:
         InputError: If the focal length can only be one in millimetres, or of a fisheye.
     """
-    from scenekit.structures import Camera
+    from scenekit.structures.cameras import MIN_FOCAL, Camera
 
     if 0 < focal < MIN_FOCAL * max(height, width):
         angle = math.degrees(2 * math.atan(max(height, width) / 2 / focal))

@@ -145,6 +145,12 @@ def test_camera(opened: Any, camera: Any) -> None:
     assert scene.camera.matrix.tolist() == [[50, 0, 40], [0, 51, 30], [0, 0, 1]]
 
 
+@pytest.mark.parametrize("camera", [[[1.2, 0, 0.5], [0, 1.6, 0.5], [0, 0, 1]], [1.2, 1.6, 0.5, 0.5]])
+def test_a_camera_relative_to_the_image(opened: Any, camera: Any) -> None:
+    with pytest.raises(sk.InputError, match=r"image id 1: 'camera': .* are relative to the size of the image"):
+        opened(document(image={"camera": camera}))[0]
+
+
 def test_relations_and_phrases(opened: Any) -> None:
     image = {
         "relations": [{"subject_id": 12, "object_id": 11, "predicate": "on"}],
@@ -212,6 +218,29 @@ def test_panoptic_segments_of_objects(opened: Any, tmp_path: Path) -> None:
         (2, 2, False, None),
     ]
     assert scene[sk.SEMANTIC][0, ::20].tolist() == [1, 1, -1, 2]
+
+
+def test_segments_that_contradict_their_map(opened: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Boxes and areas are those of the pixels; the warning comes once for the file."""
+    rgb = np.zeros((*SIZE, 3), np.uint8)
+    rgb[20:30, 10:40] = [5, 0, 0]
+    (tmp_path / "a").mkdir()
+    Image.fromarray(rgb).save(tmp_path / "a" / "1.png")
+    Image.fromarray(rgb).save(tmp_path / "a" / "2.png")
+    segment = {"id": 5, "category_id": 3, "iscrowd": 0}
+
+    def objects(**fields: Any) -> list[sk.Objects]:
+        rows = [{"image_id": n, "file_name": f"{n}.png", "segments_info": [{**segment, **fields}]} for n in (1, 2)]
+        data = opened(document(*rows))
+        return [data[n].scene.objects for n in range(2)]
+
+    for right in objects(bbox=[10, 20, 30, 10], area=300):
+        assert right.boxes.tolist() == [[10, 20, 40, 30]] and right.area.tolist() == [300]
+    assert not caplog.messages
+    for mended in (*objects(bbox=[0, 0, 80, 60], area=4800), *objects(bbox=[10, 20, 30, 10], area=299)):
+        assert mended.boxes.tolist() == [[10, 20, 40, 30]] and mended.area.tolist() == [300]
+    (message,) = caplog.messages
+    assert "a.json: 'area' or 'bbox' of segments contradict their maps" in message
 
 
 def test_partial_labels(opened: Any) -> None:

@@ -77,6 +77,9 @@ DAMAGED: dict[str, Change] = {
     "P2: camera intrinsics must be finite, with focal lengths above 0, got fx, fy = (-50.0, 50.0)": written(
         "calib", calibration(P2=f"-{PROJECTION}")
     ),
+    "3.txt: P2: camera intrinsics fx, fy, cx, cy = 1.2, 1.2, 0.5, 0.5 are relative to the size of the image": written(
+        "calib", calibration(P2="1.2 0 0.5 0 0 1.2 0.5 0 0 0 1 0")
+    ),
     "focal lengths above 0, got fx, fy = (50.0, 0.0)": written(
         "calib", calibration(P2=PROJECTION.replace("0 50 30", "0 0 30"))
     ),

@@ -14,11 +14,13 @@ from scenekit.data.sample import Sample
 from scenekit.errors import InputError
 from scenekit.keys import DEPTH, MASKS, OBJECTS, PANOPTIC, PHRASE_CAPTIONS, PHRASES, RELATIONS, SEMANTIC, Key
 from scenekit.scene import Scene
+from scenekit.structures import Panoptic
 from scenekit.structures.geometry import Size
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.coco.further_keys import PREFIX, image_values, keys_in, rows_of
 from scenekit_datasets.coco.images import (
     MILLIMETRE,
+    around_segments,
     camera_of,
     depth_of,
     file_of,
@@ -122,7 +124,11 @@ class CocoDataset(Dataset[Sample]):
 
     def _scene(self, entry: ImageEntry, path: Path) -> Scene:
         frame = Frame(_size(entry), self.vocabulary)
-        streams = {OBJECTS: objects_of(entry.things)}
+        panoptic = self._panoptic(entry, frame)
+        objects = objects_of(entry.things)
+        if panoptic is not None and entry.segmentation is not None and entry.of_segments:
+            objects = around_segments(objects, panoptic, entry.segmentation.record)
+        streams = {OBJECTS: objects}
         values: dict[Key[Any, Any], Any] = {
             key: label.make(entry.things, frame)
             for key, label in ROW_LABELS.items()
@@ -135,23 +141,33 @@ class CocoDataset(Dataset[Sample]):
                 values[key], rows = rows_of(key, entry.image, records, frame.size, self.vocabulary)
                 if not bool(rows.all()):
                     valid[key] = rows
-        values.update(self._maps(entry, frame))
+        values.update(self._maps(entry, frame, panoptic))
         if RELATIONS in self.keys and "relations" in entry.image.data:
             values[RELATIONS] = relations_of(entry.image, entry.things, frame, self.faulty)
         if PHRASE_CAPTIONS in self.keys and "phrases" in entry.image.data:
             streams[PHRASES], values[PHRASE_CAPTIONS] = phrases_of(entry.image)
-        objects = [row.record.integer("id") for row in entry.things]
+        ids = [row.record.integer("id") for row in entry.things]
         further = [key for key in self.further if key in self.keys]
-        values.update(image_values(entry.image, further, objects, frame.size, self.vocabulary))
+        values.update(image_values(entry.image, further, ids, frame.size, self.vocabulary))
         camera = camera_of(entry.image)
         return Scene(frame.size, self.vocabulary, streams, values, valid, camera, str(path))
 
-    def _maps(self, entry: ImageEntry, frame: Frame) -> Iterator[tuple[Key[Any, Any], Any]]:
+    def _masks_missing(self, entry: ImageEntry) -> bool:
+        return MASKS in self.keys and "segmentation" not in entry.fields
+
+    def _panoptic(self, entry: ImageEntry, frame: Frame) -> Panoptic | None:
+        """Return the panoptic segments, if there are any and a label needs them."""
+        if entry.segmentation is None or not (self.keys & {SEMANTIC, PANOPTIC} or self._masks_missing(entry)):
+            return None
+        return panoptic_of(
+            entry.segmentation, frame, {row.record.integer("id"): n for n, row in enumerate(entry.things)}
+        )
+
+    def _maps(self, entry: ImageEntry, frame: Frame, panoptic: Panoptic | None) -> Iterator[tuple[Key[Any, Any], Any]]:
         """Yield labels of all pixels, and masks where only the panoptic map has them."""
         folder = entry.image.path.parent
-        masks_missing = MASKS in self.keys and "segmentation" not in entry.fields
-        if entry.segmentation is not None and (self.keys & {SEMANTIC, PANOPTIC} or masks_missing):
-            yield from self._segments(entry, frame, masks_missing)
+        if panoptic is not None:
+            yield from self._segments(entry, panoptic)
         elif SEMANTIC in self.keys and entry.stuff:
             yield SEMANTIC, rasterized((*entry.stuff, *entry.things), frame.size)
         if SEMANTIC in self.keys and "semantic" in entry.image.data:
@@ -165,15 +181,12 @@ class CocoDataset(Dataset[Sample]):
             name, more = file_of(entry.image, "depth")
             yield DEPTH, depth_of(folder / name, more.get("scale", MILLIMETRE), frame.size)
 
-    def _segments(self, entry: ImageEntry, frame: Frame, masks_missing: bool) -> Iterator[tuple[Key[Any, Any], Any]]:
-        assert entry.segmentation is not None
-        place = {row.record.integer("id"): n for n, row in enumerate(entry.things)}
-        panoptic = panoptic_of(entry.segmentation, frame, place)
+    def _segments(self, entry: ImageEntry, panoptic: Panoptic) -> Iterator[tuple[Key[Any, Any], Any]]:
         if PANOPTIC in self.keys:
             yield PANOPTIC, panoptic
         if SEMANTIC in self.keys:
             yield SEMANTIC, semantic_of(panoptic)
-        if masks_missing:
+        if self._masks_missing(entry):
             yield MASKS, segment_masks(panoptic, len(entry.things))
 
     def _labels(self, indices: Sequence[Index]) -> dict[int, int]:

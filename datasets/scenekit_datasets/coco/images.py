@@ -5,7 +5,9 @@ Letters: H W pixels.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, warn_once
 from scenekit.fields.semantic import IGNORE
 from scenekit.io.records import Record, brief, by_id, is_number
 from scenekit.metrics.panoptic.files import read_id_map
@@ -25,6 +27,8 @@ from scenekit.structures.geometry import Size
 from scenekit_datasets.coco.labels import Frame, Row, matrix_of, place_of, run_lengths, texts_of
 from scenekit_datasets.coco.records import Segmentation
 from scenekit_datasets.roots import Faulty, report
+
+_log = logging.getLogger(__name__)
 
 UNLABELLED = (0, 255)
 """Values of a label map for unlabelled pixels, unless they are ids of categories."""
@@ -104,9 +108,11 @@ def camera_of(record: Record) -> Camera | None:
     else:
         matrix = matrix_of(record, "camera")
     try:
-        return Camera(matrix)
+        camera = Camera(matrix)
+        camera.check((record.integer("height"), record.integer("width")))
     except InputError as error:
         raise InputError(f"{record}: 'camera': {error}") from None
+    return camera
 
 
 def label_map(path: Path, labels: Mapping[int, int], size: Size, offset: int = 0) -> Int[Tensor, "H W"]:
@@ -200,6 +206,26 @@ def panoptic_of(segmentation: Segmentation, frame: Frame, place: Mapping[int, in
     if unknown := sorted(set(np.unique(ids).tolist()) - known):
         raise InputError(f"{path} holds the segment {unknown[0]}, which 'segments_info' of {record} does not list")
     return Panoptic(torch.from_numpy(ids), segments)
+
+
+def around_segments(objects: Objects, panoptic: Panoptic, record: Record) -> Objects:
+    """Return objects with the boxes and areas of their segments in the map; other ones of the file are logged once.
+
+    Args:
+        objects: The objects, one for each segment of a thing, as the file describes them.
+        panoptic: The segments.
+        record: Their entry, for the warning.
+
+    Returns:
+        The objects.
+    """
+    masks = segment_masks(panoptic, len(objects))
+    boxes, area = masks.boxes.to(objects.boxes), masks.area.to(objects.area)
+    if bool((area != objects.area).any() | ((boxes - objects.boxes).abs() > 1).any()):
+        warn_once(
+            _log, f"{record.path}: 'area' or 'bbox' of segments contradict their maps, from which they are computed"
+        )
+    return replace(objects, boxes=boxes, area=area)
 
 
 def _segment(info: Record, segmentation: Segmentation, frame: Frame, place: Mapping[int, int]) -> Segment:

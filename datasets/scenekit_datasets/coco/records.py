@@ -53,6 +53,8 @@ class ImageEntry:
     """Files that list the image."""
     segmentation: Segmentation | None
     """Its panoptic segments."""
+    of_segments: bool = False
+    """Whether the things are segments of the panoptic map."""
 
     @property
     def fields(self) -> frozenset[str]:
@@ -130,4 +132,4 @@ def _with_segments(entry: ImageEntry, vocabulary: Vocabulary) -> ImageEntry:
     infos = by_id(entry.segmentation.record.records("segments_info", "segment")).values()
     named = [(info, categories[info.reference("category_id", categories)]) for info in infos]
     things = tuple(Row(info, vocabulary.label(kind.name)) for info, kind in named if kind.is_thing is not False)
-    return replace(entry, things=things)
+    return replace(entry, things=things, of_segments=True)

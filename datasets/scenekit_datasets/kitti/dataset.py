@@ -87,6 +87,10 @@ class Kitti(Dataset[Sample]):
 
     def _scene(self, files: Image, size: Size) -> Scene:
         calibration = read_calibration(files.calibration)
+        try:
+            calibration.camera.check(size)
+        except InputError as error:
+            raise InputError(f"{files.calibration}: P2: {error}") from None
         scene = Scene(size, self.vocabulary, camera=calibration.camera, path=str(files.image))
         if files.labels is not None:
             labels = read_labels(files.labels, self.rules, calibration.shift)
