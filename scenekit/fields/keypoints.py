@@ -17,7 +17,7 @@ from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.keypoints import ABSENT, VISIBLE, Keypoints
 from scenekit.structures.tensors import row_numbers
-from scenekit.structures.vocabulary import Vocabulary, one_sided_names, translation
+from scenekit.structures.vocabulary import POINTS, Vocabulary, one_sided_names, translation
 
 
 class KeypointField(Field[Keypoints, Keypoints]):
@@ -31,13 +31,13 @@ class KeypointField(Field[Keypoints, Keypoints]):
         return Keypoints(torch.cat([item.xy for item in items]), torch.cat([item.visibility for item in items]))
 
     def transform(self, item: Keypoints, geometry: Geometry, vocabulary: Vocabulary) -> Keypoints:
-        order = vocabulary.flipped("keypoints").order or range(item.xy.shape[1])
+        order = vocabulary.flipped(POINTS).order or range(item.xy.shape[1])
         return item.transformed(geometry, order)
 
     def one_sided(self, item: Keypoints, frame: Frame) -> Iterator[str]:
         """Yield names of keypoints without a counterpart that an object has."""
         present = torch.tensor(row_numbers((item.visibility != ABSENT).any(dim=0)), dtype=torch.int64)
-        yield from one_sided_names(present, "keypoints", frame.vocabulary)
+        yield from one_sided_names(present, POINTS, frame.vocabulary)
 
     def columns(self, item: Keypoints, frame: Frame) -> Columns:
         """Return `visible / all that are in the image` of each row."""

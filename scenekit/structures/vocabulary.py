@@ -18,6 +18,9 @@ from scenekit.structures.sides import FlippedNames, exchanged, flipped_names
 BUILT_IN_LISTS = ("labels", "things", "stuff", "predicates", "attributes")
 """Lists of names that every vocabulary has."""
 
+POINTS = "points of the skeleton"
+"""What stands for the list of a skeleton's points."""
+
 
 @dataclass(frozen=True)
 class Skeleton:
@@ -168,7 +171,7 @@ class Vocabulary:
         """Return what the names of a list become in a flipped image: `left_shoe` becomes `right_shoe`.
 
         Args:
-            kind: The list, as for `names`; "keypoints" for the points of the skeleton.
+            kind: The list, as for `names`, or `POINTS`.
             pairs: (left, right) names of the list that are exchanged, besides those that name a side.
 
         Returns:
@@ -182,7 +185,7 @@ class Vocabulary:
             first = len(self.things)
             order = (*things.order, *(first + place for place in stuff.order))
             return FlippedNames(self.labels, order, things.one_sided | {first + place for place in stuff.one_sided})
-        if kind == "keypoints":
+        if kind == POINTS:
             skeleton = self.skeleton or Skeleton(())
             return flipped_names(skeleton.points, skeleton.mirror, self.mirror_words)
         pairs = (*pairs, *self.mirror_predicates) if kind == "predicates" else pairs
@@ -194,7 +197,7 @@ class Vocabulary:
         pairs = {kind: self.flipped(kind).pairs for kind in (*BUILT_IN_LISTS[1:], *self.lists)}
         skeletons = dict.fromkeys(self.skeletons.values())
         each = (flipped_names(skeleton.points, skeleton.mirror, self.mirror_words).pairs for skeleton in skeletons)
-        pairs["keypoints"] = tuple(dict.fromkeys(itertools.chain(*each)))
+        pairs[POINTS] = tuple(dict.fromkeys(itertools.chain(*each)))
         return {kind: exchanged for kind, exchanged in pairs.items() if exchanged}
 
     def mirror_text(self, text: str) -> str:

@@ -176,7 +176,7 @@ def test_the_inspection_shows_what_a_flip_exchanges() -> None:
         "predicates": [["to the left of", "to the right of"]],
         "attributes": [["leftHanded", "rightHanded"]],
         "tests.turns": [["turn-left", "turn-right"]],
-        "keypoints": [["L", "R"]],
+        "points of the skeleton": [["L", "R"]],
     }
     (note,) = report["notes"].values()
     assert note == {"count": 1, "places": ["image 7, 'left_turn_sign' in objects"]}
