@@ -32,7 +32,7 @@ class PairField(ImageField[list[Pairs], Pairs]):
     def __init__(self, names: str | None = None, mirror: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__()
         self.names = names
-        self.mirror = tuple(mirror)
+        self.mirror = tuple((left, right) for left, right in mirror)
         self.lists = () if names is None else (names,)
         self.example_names = (*(name for pair in self.mirror for name in pair), *self.example_names)
 

@@ -126,10 +126,19 @@ def _counterpart(
     """Return the index of what a name becomes, None where the list lacks it."""
     if partner is not None:
         return find(partner)
+    if not _candidate(words).search(name):
+        return find(name)
     other = other_side(name, words)
     if other == name and not _sides(name, words):
         other = next((guess for guess in _guesses(name) if find(guess) is not None), name)
     return None if other != name and _is_of_an_alphabet(name, names) else find(other)
+
+
+@functools.lru_cache(maxsize=256)
+def _candidate(pairs: Pairs) -> re.Pattern[str]:
+    """Return a fast pattern that every name with a side matches."""
+    words = {re.escape(word) for pair in (*WORDS, *pairs) for word in pair if word}
+    return re.compile(rf"(?i:{'|'.join(sorted(words))})|(?=[LlRr])(?:{_HINTS[1][0].pattern}|{_HINTS[2][0].pattern})")
 
 
 def _guesses(name: str) -> Iterator[str]:
@@ -152,13 +161,19 @@ def _is_of_an_alphabet(name: str, names: tuple[str, ...]) -> bool:
 def _finder(names: tuple[str, ...]) -> Callable[[str], int | None]:
     """Return a function from a name, in this or another spelling, to its index."""
     exact = {name: index for index, name in enumerate(names)}
-    spelled: dict[str, list[int]] = {}
-    for index, name in enumerate(names):
-        spelled.setdefault(_spelling(name), []).append(index)
+
+    @functools.cache
+    def spelled() -> dict[str, list[int]]:
+        alike: dict[str, list[int]] = {}
+        for index, name in enumerate(names):
+            alike.setdefault(_spelling(name), []).append(index)
+        return alike
 
     def find(name: str) -> int | None:
-        alike = spelled.get(_spelling(name), [])
-        return exact.get(name, alike[0] if len(alike) == 1 else None)
+        if name in exact:
+            return exact[name]
+        alike = spelled().get(_spelling(name), [])
+        return alike[0] if len(alike) == 1 else None
 
     return find
 

@@ -36,9 +36,10 @@ class Skeleton:
     """OKS falloff per keypoint (COCO's k_i / 2)."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "mirror", _pairs("the mirror pairs of a skeleton", self.mirror))
         _refuse_unknown("the edges and mirror pairs of a skeleton", self.edges + self.mirror, self.points)
         if not self.mirror:
-            object.__setattr__(self, "mirror", flipped_names(self.points).pairs)
+            object.__setattr__(self, "mirror", flipped_names(tuple(self.points)).pairs)
         if self.sigmas and len(self.sigmas) != len(self.points):
             raise InputError(f"a skeleton of {len(self.points)} points needs as many sigmas, got {len(self.sigmas)}")
 
@@ -89,6 +90,8 @@ class Vocabulary:
         for kind, names in self.lists.items():
             if repeated := [name for name, count in Counter(names).items() if count > 1]:
                 raise InputError(f"{kind} of a vocabulary must be unique, got {sorted(repeated)} more than once")
+        for kind in ("mirror_predicates", "mirror_words"):
+            object.__setattr__(self, kind, _pairs(f"{kind} of a vocabulary", getattr(self, kind)))
         _refuse_unknown("the mirror predicates of a vocabulary", self.mirror_predicates, self.predicates)
         _refuse_unknown("the skeletons of a vocabulary", [tuple(self.skeletons)], self.things)
         _refuse_unknown("the symmetry of a vocabulary", [tuple(self.symmetry)], self.things)
@@ -189,7 +192,7 @@ class Vocabulary:
             skeleton = self.skeleton or Skeleton(())
             return flipped_names(skeleton.points, skeleton.mirror, self.mirror_words)
         pairs = (*pairs, *self.mirror_predicates) if kind == "predicates" else pairs
-        return flipped_names(self.names(kind), pairs, self.mirror_words)
+        return flipped_names(tuple(self.names(kind)), pairs, self.mirror_words)
 
     @property
     def flip_pairs(self) -> dict[str, tuple[tuple[str, str], ...]]:
@@ -271,6 +274,14 @@ class Vocabulary:
         }
         lists = {kind: _tuples(names) for kind, names in data.get("lists", {}).items()}
         return cls(**values, skeletons=skeletons, lists=lists)
+
+
+def _pairs(what: str, pairs: Any) -> tuple[tuple[str, str], ...]:
+    """Return pairs of names as tuples."""
+    for pair in pairs:
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(w, str) and w for w in pair):
+            raise InputError(f"{what} must be pairs of names such as (left, right), got {pair!r}")
+    return tuple((left, right) for left, right in pairs)
 
 
 def _refuse_unknown(what: str, groups: Iterable[Sequence[str]], known: Collection[str]) -> None:

@@ -98,6 +98,15 @@ def test_keypoints(opened: Any) -> None:
     assert scene.rows_with(sk.KEYPOINTS).tolist() == [True, False, False]
 
 
+def test_points_count_where_their_number_contradicts_them(opened: Any, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [annotation(n, category=7, keypoints=[1.5, 2, 2, 3, 4, 1], num_keypoints=0) for n in (1, 2)]
+    scene = opened(document(*rows))[0].scene
+    assert scene.rows_with(sk.KEYPOINTS).tolist() == [True, True]
+    assert scene[sk.KEYPOINTS].visibility.tolist() == [[2, 1]] * 2
+    (message,) = caplog.messages
+    assert "'num_keypoints' is 0 where 'keypoints' has labelled points" in message
+
+
 def test_attributes_and_captions(opened: Any) -> None:
     rows = (
         annotation(1, attributes=["red"], captions=["a dog", "it sits"]),

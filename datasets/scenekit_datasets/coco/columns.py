@@ -165,10 +165,36 @@ class Annotations:
 
 
 def _is_there(data: dict[str, Any], name: str) -> bool:
-    """Return whether a label is annotated; COCO's persons without keypoints have zeros."""
+    """Return whether a label is annotated."""
     if name not in data or data[name] is None or (data[name] == [] and name != "attributes"):
         return False
-    return name != "keypoints" or data.get("num_keypoints") != 0
+    return name != "keypoints" or has_points(data)
+
+
+def has_points(data: dict[str, Any]) -> bool:
+    """Return whether an annotation has keypoints; COCO's persons without any have zeros and `num_keypoints` 0.
+
+    Args:
+        data: The annotation; its visibilities count where `num_keypoints` contradicts them.
+
+    Returns:
+        True if so.
+    """
+    points = data.get("keypoints")
+    return bool(points) and (data.get("num_keypoints") != 0 or contradicts_points(data))
+
+
+def contradicts_points(data: dict[str, Any]) -> bool:
+    """Return whether `num_keypoints` is 0 while there are keypoints.
+
+    Args:
+        data: The annotation.
+
+    Returns:
+        True if so.
+    """
+    points = data.get("keypoints")
+    return data.get("num_keypoints") == 0 and isinstance(points, list) and any(points[2::3])
 
 
 def first_of_each(ids: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:

@@ -5,6 +5,7 @@ Letters: N objects, K keypoints, A attributes, H W pixels.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +15,16 @@ from jaxtyping import Bool, Float
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
-from scenekit.errors import InputError, nearest
+from scenekit.errors import InputError, nearest, warn_once
 from scenekit.io.records import Record, brief, is_number
 from scenekit.keys import AMODAL_MASKS, ATTRIBUTES, BOXES3D, CAPTIONS, KEYPOINTS, MASKS, Key
 from scenekit.scene import Objects
 from scenekit.structures import Boxes3D, Captions, Keypoints, Masks
 from scenekit.structures.geometry import Size
 from scenekit.structures.vocabulary import Vocabulary
+from scenekit_datasets.coco.columns import contradicts_points, has_points
+
+_log = logging.getLogger(__name__)
 
 FARTHEST = 1e6
 """Largest coordinate of a polygon in pixels; an edge is drawn point by point, so that a stray vertex would fill the
@@ -139,7 +143,11 @@ def has_keypoints(row: Row) -> bool:
     Returns:
         True if so.
     """
-    return bool(row.record.data.get("keypoints")) and row.record.data.get("num_keypoints") != 0
+    if contradicts_points(row.record.data):
+        warn_once(
+            _log, f"{row.record.path}: 'num_keypoints' is 0 where 'keypoints' has labelled points, which are used"
+        )
+    return has_points(row.record.data)
 
 
 def attributes_of(rows: Sequence[Row], frame: Frame) -> Float[Tensor, "N A"]:

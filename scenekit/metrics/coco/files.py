@@ -11,7 +11,7 @@ from faster_coco_eval import COCO
 from faster_coco_eval.core import mask as checked_mask
 from pycocotools import mask as coco_mask
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, warn_once
 from scenekit.io.records import Record, brief, by_id, is_number, read_json, read_records, records_of
 from scenekit.metrics.coco.average_precision import COCO_SIGMAS, Kind, average_precision
 
@@ -128,7 +128,9 @@ def _prepare_keypoints(record: Record, K: int) -> None:
     record.data.setdefault("keypoints", [0] * (3 * K))
     _check_keypoints(record, K)
     labelled = sum(visibility > 0 for visibility in record.data["keypoints"][2::3])
-    record.data.setdefault("num_keypoints", labelled)
+    if record.data.get("num_keypoints", labelled) != labelled:
+        warn_once(logger, f"{record.path}: 'num_keypoints' contradicts the visibilities of 'keypoints', which count")
+    record.data["num_keypoints"] = labelled
 
 
 def _prepare_results(tables: _Tables, kinds: Sequence[Kind], K: int) -> None:
