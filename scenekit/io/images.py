@@ -11,10 +11,11 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from scenekit.errors import InputError
+from scenekit.structures.geometry import Size
 
 ImageSource: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
 
@@ -52,6 +53,27 @@ def read_image(source: object, *, name: str | None = None) -> Pixels:
     if isinstance(source, Tensor):
         return _from_tensor(source, name or "the tensor")
     raise InputError(f"{name or 'the image'}: expected {EXPECTED}; got {type(source).__name__}")
+
+
+def image_size(path: Path, *, name: str | None = None) -> Size:
+    """Read the size of an image without decoding it, rotated as its EXIF tag says.
+
+    Args:
+        path: The file.
+        name: Name of the image in error messages; by default its path.
+
+    Returns:
+        (height, width) in pixels.
+
+    Raises:
+        InputError: If there is no such file, or it is no image.
+    """
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except Exception as cause:  # as in `_read_file`
+        raise InputError(f"{name or path}: its size cannot be read ({cause})") from cause
 
 
 def _read_file(path: Path, name: str) -> UInt8[Tensor, "3 H W"]:

@@ -303,7 +303,7 @@ def read_content(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such recipe; name a YAML file such as recipes/small.yaml") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scenekit.errors import InputError
+from scenekit.io.files import read_text
 from scenekit.io.records import brief
 from scenekit.structures import Camera
 
@@ -66,11 +67,7 @@ def read_calibration(path: Path) -> Calibration:
 
 def _rows(path: Path) -> Mapping[str, list[str]]:
     """Return the values of each line, by the name before the colon."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from None
-    split = (line.partition(":") for line in lines if line.strip())
+    split = (line.partition(":") for line in read_text(path).splitlines() if line.strip())
     return {name.strip(): words.split() for name, _, words in split}
 
 
