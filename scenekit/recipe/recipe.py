@@ -187,6 +187,8 @@ class TrainConfig(Config):
     """Steps between two evaluations on `data.val`; 0: never."""
     evaluate_limit: int = Field(default=100, ge=1)
     """Number of images of `data.val` that an evaluation uses, from the first on."""
+    max_skipped: float = Field(default=0.5, ge=0, le=1)
+    """Share of the samples that may turn out unusable when they are read; with more the run ends."""
     loss_weights: dict[str, float] = Field(default_factory=dict)
     """Weights of the losses, by "task" or "task.loss"."""
     only: tuple[str, ...] | None = Field(default=None, min_length=1)

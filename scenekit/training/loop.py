@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from scenekit.data.labelers import labelers_named
 from scenekit.data.loader import Packed, Shard, Source, training_batches
+from scenekit.data.skipping import SkippedSamples
 from scenekit.data.transforms import augmentations
 from scenekit.errors import InputError, one_line
 from scenekit.evaluation.loop import evaluate
@@ -132,6 +133,7 @@ class Run:
         self.learner, self.optimizer = accelerator.prepare(learner, build_optimizer(self.model, self.config))
         self.shared = shared_parameters(self.model)
         self.ema = None if self.config.ema is None else Ema(self.model, self.config.ema)
+        self.skipped = SkippedSamples(sum(len(source.data) for source in self.sources), self.config.max_skipped)
         self.window = Window()
         self.unsupervised: set[str] = set()
         self.labelled: Counter[str] = Counter()
@@ -170,6 +172,7 @@ class Run:
                 clear_folder(self.out)
             raise
         finally:
+            self.skipped.report()
             if main:
                 registry().notify("scenekit_run_ended", step=self.step, reason=reason)
         return self._finish()
@@ -222,6 +225,7 @@ class Run:
             shard=Shard(start, stop, accelerator.process_index, accelerator.num_processes),
             workers=config.workers,
             strict=self.strict,
+            skipped=self.skipped,
         )
 
     def _train(self, data: Iterator[Packed], reporter: Reporter) -> None:
@@ -336,8 +340,8 @@ class Run:
         began = time.perf_counter()
         if self.accelerator.is_main_process:
             with self._averaged():
-                limit, strict = self.config.evaluate_limit, self.strict
-                results = evaluate(self.model, val.data, limit=limit, step=self.step, strict=strict)
+                options = {"limit": self.config.evaluate_limit, "max_skipped": self.config.max_skipped}
+                results = evaluate(self.model, val.data, step=self.step, strict=self.strict, **options)
             self.evaluations.write({"step": self.step, "results": results})
         self.accelerator.wait_for_everyone()
         return time.perf_counter() - began
