@@ -20,7 +20,7 @@ from scenekit.keys import AMODAL_MASKS, ATTRIBUTES, BOXES3D, CAPTIONS, KEYPOINTS
 from scenekit.scene import Objects
 from scenekit.structures import Boxes3D, Captions, Keypoints, Masks
 from scenekit.structures.geometry import Size
-from scenekit.structures.vocabulary import Vocabulary, translation
+from scenekit.structures.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -113,28 +113,14 @@ def keypoints_of(rows: Sequence[Row], frame: Frame) -> Keypoints:
     Raises:
         InputError: If a field is invalid.
     """
-    names = () if frame.vocabulary.skeleton is None else frame.vocabulary.skeleton.points
-    triplets = torch.zeros((len(rows), len(names), 3))
+    count = 0 if frame.vocabulary.skeleton is None else len(frame.vocabulary.skeleton.points)
+    triplets = torch.zeros((len(rows), count, 3))
     for triplet, row in zip(triplets, rows, strict=True):
         if has_keypoints(row):
-            own = points_of(frame.vocabulary, row.label)
-            numbers = torch.tensor(row.record.numbers("keypoints", 3 * len(own)), dtype=torch.float32)
-            triplet[translation(own, names)] = numbers.reshape(-1, 3)
+            places = frame.vocabulary.points_of(frame.vocabulary.labels[row.label])
+            numbers = torch.tensor(row.record.numbers("keypoints", 3 * len(places)), dtype=torch.float32)
+            triplet[list(places)] = numbers.reshape(-1, 3)
     return Keypoints(triplets[..., :2].contiguous(), triplets[..., 2].long())
-
-
-def points_of(vocabulary: Vocabulary, label: int) -> tuple[str, ...]:
-    """Return the names of the keypoints of a class.
-
-    Args:
-        vocabulary: The names.
-        label: Label of the class.
-
-    Returns:
-        Names, in the order in which annotations have them; none for a class without keypoints.
-    """
-    skeleton = vocabulary.skeletons.get(vocabulary.labels[label])
-    return () if skeleton is None else skeleton.points
 
 
 def has_keypoints(row: Row) -> bool:

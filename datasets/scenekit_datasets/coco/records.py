@@ -13,7 +13,7 @@ from scenekit.structures.geometry import Size
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.coco.images import validated_image
 from scenekit_datasets.coco.index import Index
-from scenekit_datasets.coco.labels import Row, points_of
+from scenekit_datasets.coco.labels import Row
 from scenekit_datasets.coco.validation import Context, validated
 from scenekit_datasets.coco.vocabulary import Category
 
@@ -118,7 +118,7 @@ def _row(record: Record, index: Index, vocabulary: Vocabulary, size: Size) -> Ro
     """Return an annotation without labels that are invalid, which were reported when its file was indexed."""
     read = index.reader.annotation(record)
     label = vocabulary.label(index.categories[read.reference("category_id", index.categories)].name)
-    points = len(points_of(vocabulary, label))
+    points = len(vocabulary.points_of(vocabulary.labels[label]))
     return Row(validated(read, Context(size, points, vocabulary.attributes, index.flags)).record, label)
 
 
