@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -340,8 +340,9 @@ class Run:
         began = time.perf_counter()
         if self.accelerator.is_main_process:
             with self._averaged():
-                options = {"limit": self.config.evaluate_limit, "max_skipped": self.config.max_skipped}
-                results = evaluate(self.model, val.data, step=self.step, strict=self.strict, **options)
+                limit, share = self.config.evaluate_limit, self.config.max_skipped
+                run = partial(evaluate, limit=limit, max_skipped=share, step=self.step, strict=self.strict)
+                results = run(self.model, val.data)
             self.evaluations.write({"step": self.step, "results": results})
         self.accelerator.wait_for_everyone()
         return time.perf_counter() - began
