@@ -20,6 +20,10 @@ class InputError(ScenekitError, ValueError):
     """Unusable input; the message says what is wrong, what was expected and what to do."""
 
 
+class SkippedSampleError(InputError):
+    """A sample that its data set leaves out, as its files cannot be used; training and evaluation go on without it."""
+
+
 class BoardError(ScenekitError):
     """A task broke the rules of the board: an undeclared read, a second write, a value of the wrong shape."""
 

@@ -267,7 +267,7 @@ class Scene:
             InputError: The file cannot be read, or is not a scene.
         """
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            data = json.loads(Path(path).read_text(encoding="utf-8-sig"))
             return cls.from_json(data if isinstance(data, dict) else {})
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}") from error

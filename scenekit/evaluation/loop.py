@@ -71,6 +71,7 @@ def evaluate(
     step: int | None = None,
     strict: bool = False,
     evaluators: Mapping[str, Evaluator | EvaluatorFactory] | None = None,
+    max_skipped: float | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Measure a model on a data set, an image at a time.
 
@@ -92,11 +93,15 @@ def evaluate(
             it is an additional measure of the Scene that holds the predictions of all tasks asked for (of all tasks of
             the model, if `tasks` is None).
 
+        max_skipped: The share of the samples of a data set that may turn out unusable when they are read; these are
+            left out of predictions and ground truth alike, and a warning lists them with the reasons. None for half.
+
     Returns:
         Metrics by task and usual name: fractions where the name or the page of the task says nothing else.
 
     Raises:
-        InputError: A task cannot be measured; an evaluator is none; with `strict`, annotations are faulty.
+        InputError: A task cannot be measured; an evaluator is none; with `strict`, annotations are faulty; more samples
+            are unusable than `max_skipped` allows.
 
     Example:
         ```python
@@ -107,6 +112,7 @@ def evaluate(
     import torch
 
     from scenekit.data.relabel import check_names
+    from scenekit.data.skipping import MAX_SKIPPED, SkippedSamples, usable
     from scenekit.evaluation.model_passes import Passes
     from scenekit.model.scene_model import evaluating
 
@@ -114,7 +120,10 @@ def evaluate(
     measures = list(_measures(model, tasks, own))
     asked = _asked(model, tasks, measures)
     keys = {key for name in model.plan.needed(asked) for key in model.plan.steps[name].provides}
-    samples = data if isinstance(data, Iterable) else (data[index] for index in range(len(data)))
+    skipped = SkippedSamples(
+        0 if isinstance(data, Iterable) else len(data), MAX_SKIPPED if max_skipped is None else max_skipped
+    )
+    samples = data if isinstance(data, Iterable) else usable(data, skipped)
     for done, sample in enumerate(islice(samples, limit), start=1):
         check_names(sample, model.vocabulary, keys, strict=strict)
         target = _ground_truth(sample, model.vocabulary, strict)
@@ -124,6 +133,7 @@ def evaluate(
                 measure.update(target, passes)
         if on_sample is not None:
             on_sample(done)
+    skipped.report()
     results = {name: result for measure in measures for name, result in measure.results()}
     for measure in measures:
         if reason := measure.coverage.reason(results[measure.task]):

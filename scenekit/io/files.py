@@ -1,4 +1,4 @@
-"""Writing files atomically, and conversion of values to the types of JSON."""
+"""Reading text, writing files atomically, and conversion of values to the types of JSON."""
 
 from __future__ import annotations
 
@@ -11,6 +11,28 @@ from pathlib import Path
 from typing import Any
 
 from scenekit.errors import InputError
+
+
+def read_text(path: str | Path) -> str:
+    """Read a text file in UTF-8; a byte order mark at its beginning is no part of the text.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its content.
+
+    Raises:
+        InputError: If it cannot be read or is not encoded in UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"no such file: {path}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"cannot read {path}, which is not encoded in UTF-8: {error}") from None
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from scenekit.errors import InputError
+from scenekit.structures.geometry import Size
 
 ImageSource: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
 
@@ -84,6 +85,28 @@ def read_image(source: object, *, name: str | None = None, upright: bool = True)
     if isinstance(source, Tensor):
         return _from_tensor(source, name or "the tensor")
     raise InputError(f"{name or 'the image'}: expected {EXPECTED}; got {type(source).__name__}")
+
+
+def image_size(path: Path, *, name: str | None = None, upright: bool = True) -> Size:
+    """Read the size of an image without decoding it.
+
+    Args:
+        path: The file.
+        name: Name of the image in error messages; by default its path.
+        upright: Whether it is that of the image rotated as its EXIF tag says, or of the stored one.
+
+    Returns:
+        (height, width) in pixels.
+
+    Raises:
+        InputError: If there is no such file, or it is no image.
+    """
+    try:
+        with Image.open(path) as image:
+            turned = upright and image.getexif().get(ORIENTATION, 1) >= 5
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except Exception as cause:  # as in `_read_file`
+        raise InputError(f"{name or path}: its size cannot be read ({cause})") from cause
 
 
 def _read_file(path: Path, name: str, upright: bool) -> UInt8[Tensor, "3 H W"]:

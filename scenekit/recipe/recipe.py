@@ -187,6 +187,8 @@ class TrainConfig(Config):
     """Steps between two evaluations on `data.val`; 0: never."""
     evaluate_limit: int = Field(default=100, ge=1)
     """Number of images of `data.val` that an evaluation uses, from the first on."""
+    max_skipped: float = Field(default=0.5, ge=0, le=1)
+    """Share of the samples that may turn out unusable when they are read; with more the run ends."""
     loss_weights: dict[str, float] = Field(default_factory=dict)
     """Weights of the losses, by "task" or "task.loss"."""
     only: tuple[str, ...] | None = Field(default=None, min_length=1)
@@ -303,7 +305,7 @@ def read_content(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such recipe; name a YAML file such as recipes/small.yaml") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -159,11 +160,24 @@ class Vocabulary:
 
     @property
     def skeleton(self) -> Skeleton | None:
-        """The skeleton that all things with keypoints share, None without any; an InputError where they differ."""
-        different = set(self.skeletons.values())
-        if len(different) > 1:
-            raise InputError(f"expected one skeleton for all things, got different ones for {sorted(self.skeletons)}")
-        return next(iter(different), None)
+        """The points of all things together, each name once: the one skeleton that they share, or the union of several.
+
+        None without any. Keypoints of objects have a place for each of these points, at which a point that their class
+        lacks is absent.
+        """
+        return _union(tuple(self.skeletons[name] for name in self.things if name in self.skeletons))
+
+    def points_of(self, thing: str) -> tuple[int, ...]:
+        """Return the places of the keypoints of a thing among those of `skeleton`.
+
+        Args:
+            thing: Name of the thing.
+
+        Returns:
+            Indices, in the order of its own skeleton; none for a thing without keypoints.
+        """
+        own, union = self.skeletons.get(thing), self.skeleton
+        return () if own is None or union is None else tuple(map(union.points.index, own.points))
 
     @property
     def things_with_skeleton(self) -> tuple[int, ...]:
@@ -282,6 +296,36 @@ def _pairs(what: str, pairs: Any) -> tuple[tuple[str, str], ...]:
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(w, str) and w for w in pair):
             raise InputError(f"{what} must be pairs of names such as (left, right), got {pair!r}")
     return tuple((left, right) for left, right in pairs)
+
+
+@functools.lru_cache
+def _union(skeletons: tuple[Skeleton, ...]) -> Skeleton | None:
+    """Return the union of skeletons by the names of their points; without falloffs where one of its points has none."""
+    different = list(dict.fromkeys(skeletons))
+    if len(different) <= 1:
+        return next(iter(different), None)
+    points = tuple(dict.fromkeys(name for skeleton in different for name in skeleton.points))
+    sigmas: dict[str, float] = {}
+    partners: dict[str, str] = {}
+    for skeleton in different:
+        own = dict(zip(skeleton.points, skeleton.sigmas, strict=False))
+        _add_agreeing(sigmas, own, "sigma")
+        _add_agreeing(partners, {a: b for pair in skeleton.mirror for a, b in (pair, pair[::-1])}, "mirror point")
+    return Skeleton(
+        points,
+        tuple(dict.fromkeys(edge for skeleton in different for edge in skeleton.edges)),
+        tuple(dict.fromkeys(pair for skeleton in different for pair in skeleton.mirror)),
+        tuple(sigmas[name] for name in points) if len(sigmas) == len(points) else (),
+    )
+
+
+def _add_agreeing(known: dict[str, Any], more: Mapping[str, Any], what: str) -> None:
+    for name, value in more.items():
+        if known.setdefault(name, value) != value:
+            raise InputError(
+                f"the keypoint {name!r} has the {what} {known[name]!r} in one skeleton and {value!r} in another; "
+                "rename it in one, or give both the same"
+            )
 
 
 def _refuse_unknown(what: str, groups: Iterable[Sequence[str]], known: Collection[str]) -> None:

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from scenekit.data.labelers import labelers_named
 from scenekit.data.loader import Packed, Shard, Source, training_batches
+from scenekit.data.skipping import SkippedSamples
 from scenekit.data.transforms import augmentations
 from scenekit.errors import InputError, one_line
 from scenekit.evaluation.loop import evaluate
@@ -132,6 +133,7 @@ class Run:
         self.learner, self.optimizer = accelerator.prepare(learner, build_optimizer(self.model, self.config))
         self.shared = shared_parameters(self.model)
         self.ema = None if self.config.ema is None else Ema(self.model, self.config.ema)
+        self.skipped = SkippedSamples(sum(len(source.data) for source in self.sources), self.config.max_skipped)
         self.window = Window()
         self.unsupervised: set[str] = set()
         self.labelled: Counter[str] = Counter()
@@ -170,6 +172,7 @@ class Run:
                 clear_folder(self.out)
             raise
         finally:
+            self.skipped.report()
             if main:
                 registry().notify("scenekit_run_ended", step=self.step, reason=reason)
         return self._finish()
@@ -222,6 +225,7 @@ class Run:
             shard=Shard(start, stop, accelerator.process_index, accelerator.num_processes),
             workers=config.workers,
             strict=self.strict,
+            skipped=self.skipped,
         )
 
     def _train(self, data: Iterator[Packed], reporter: Reporter) -> None:
@@ -336,8 +340,9 @@ class Run:
         began = time.perf_counter()
         if self.accelerator.is_main_process:
             with self._averaged():
-                limit, strict = self.config.evaluate_limit, self.strict
-                results = evaluate(self.model, val.data, limit=limit, step=self.step, strict=strict)
+                limit, share = self.config.evaluate_limit, self.config.max_skipped
+                run = partial(evaluate, limit=limit, max_skipped=share, step=self.step, strict=self.strict)
+                results = run(self.model, val.data)
             self.evaluations.write({"step": self.step, "results": results})
         self.accelerator.wait_for_everyone()
         return time.perf_counter() - began

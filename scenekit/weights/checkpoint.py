@@ -210,7 +210,7 @@ def _manifest_text(folder: Path) -> str:
     if not path.is_file():
         raise InputError(f"{expected}; {MANIFEST} is missing")
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected JSON; the file is damaged or cut off ({one_line(error)})") from error
 

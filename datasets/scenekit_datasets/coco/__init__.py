@@ -70,6 +70,7 @@ def build(
     Raises:
         InputError: If files are missing, or entries faulty and refused.
     """
+    from scenekit.io.coco_records import CocoReader
     from scenekit_datasets.coco import layout
     from scenekit_datasets.coco.dataset import CocoDataset, SemanticMaps
     from scenekit_datasets.coco.index import read_index, with_stuff
@@ -86,7 +87,12 @@ def build(
         assert annotations is not None
         folder, files = layout.named(annotations, images, split)
     official = root is not None
-    indices = [read_index(file, faulty=faulty, stuff=official and file.name.startswith("stuff_")) for file in files]
+    stuff = [official and file.name.startswith("stuff_") for file in files]
+    reader = CocoReader()
+    indices = [
+        read_index(file, faulty=faulty, stuff=is_stuff, reader=reader, folder=folder, upright=exif == "apply")
+        for file, is_stuff in zip(files, stuff, strict=True)
+    ]
     return CocoDataset(
         [Source(index, layout.maps_of(index.path, maps, split)) for index in with_stuff(indices)],
         folder,

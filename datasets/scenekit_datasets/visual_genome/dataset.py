@@ -14,7 +14,7 @@ from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError, nearest
 from scenekit.keys import ATTRIBUTES, OBJECTS, PHRASE_CAPTIONS, PHRASES, RELATIONS, Key, Stream
 from scenekit.scene import Scene
-from scenekit_datasets.roots import Exif, Faulty, ImageReporter, check_index, image_of_size, report
+from scenekit_datasets.roots import Exif, Faulty, ImageReporter, check_index, image_of_size, report, skipping
 from scenekit_datasets.visual_genome.image import ImageReader, Rules, with_known_object
 from scenekit_datasets.visual_genome.index import Index
 from scenekit_datasets.visual_genome.layout import located
@@ -65,15 +65,19 @@ class VisualGenome(Dataset[Sample]):
             _log.warning("%s; these images lack its labels", gap)
         self.places, self.paths = with_file(index, chosen.nonzero()[0], images, faulty)
         self.reporter = ImageReporter(faulty)
+        if faulty == "refuse":
+            report([issue for index in range(len(self)) for issue in self.issues(index)], faulty)
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, index: int) -> Sample:
-        scene, issues = self._read(index)
-        self.reporter.report(index, issues)
+        check_index(index, len(self))
         id = int(self.index.ids[self.places[index]])
-        image = image_of_size(self.paths[index], scene.size, f"image {id} of image_data.json", self.exif)
+        with skipping(self.faulty):
+            scene, issues = self._read(index)
+            self.reporter.report(index, issues)
+            image = image_of_size(self.paths[index], scene.size, f"image {id} of image_data.json", self.exif)
         return Sample(image, scene, self._supervision(scene), id)
 
     def scene(self, index: int) -> Scene:
