@@ -234,10 +234,10 @@ def broken_commands() -> Iterator[BrokenPlugin]:
     for entry in entry_points(group=COMMANDS):
         try:
             entry.load()
-        except (Exception, SystemExit) as cause:
+        except BaseException as cause:
+            reraise_interrupt(cause)
             origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown"
-            reason = " ".join(f"{type(cause).__name__}: {cause}".split())
-            yield BrokenPlugin(f"command {entry.name}", origin, reason)
+            yield BrokenPlugin(f"command {entry.name}", origin, summary(cause))
 
 
 def cache_folders() -> Iterator[Folder]:

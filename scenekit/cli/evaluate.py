@@ -111,17 +111,14 @@ def parsed_options(texts: Sequence[str], flag: str = "--option") -> dict[str, An
     Raises:
         InputError: An option is not KEY=VALUE, or its value is not YAML.
     """
-    import yaml
+    from scenekit.io.yaml_text import load_yaml
 
     options = {}
     for text in texts:
         name, sign, value = text.partition("=")
         if not sign or not name.isidentifier():
             raise InputError(f"{flag} expects KEY=VALUE such as root=/data/coco, not {text!r}")
-        try:
-            options[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise InputError(f"{flag} {name}: the value {value!r} is not YAML") from None
+        options[name] = load_yaml(value, f"{flag} {name}")
     return options
 
 

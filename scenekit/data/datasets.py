@@ -43,5 +43,5 @@ def dataset(name: str, split: str = "train", **options: Any) -> SampleSet:
     spec: DatasetSpec = registry().get("dataset", name)
     if split not in spec.splits:
         raise InputError(f"data set {name!r} has no split {split!r}{nearest(split, spec.splits)}")
-    check_options(spec.build, options, f"data set {name!r}", reserved=("split",))
+    options = check_options(spec.build, options, f"data set {name!r}", reserved=("split",))
     return cast(SampleSet, spec.build(split=split, **options))

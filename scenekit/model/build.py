@@ -170,8 +170,7 @@ def build_trunk(config: ModelConfig) -> BackboneWithFPN:
         raise InputError(f"{owner}: set its weights as model.backbone.weights, not among its options")
     # Not every network can start from weights: one that cannot is built all the same where none are asked for.
     given = options if weights is None else {**options, "weights": weights}
-    check_options(spec.build, given, owner)
-    backbone = spec.build(**given)
+    backbone = spec.build(**check_options(spec.build, given, owner))
     _check_normalization(owner, backbone.normalization, config.input)
     pyramid = config.pyramid
     fpn = FPN(backbone.levels, pyramid.channels, extra=pyramid.extra, norm=pyramid.norm, slim=pyramid.slim)

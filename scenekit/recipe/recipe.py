@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from scenekit.config import Config, explained
-from scenekit.errors import InputError, one_line
+from scenekit.config import Config, validated
+from scenekit.errors import InputError, one_line, repr_of
 from scenekit.io.files import write_atomically
+from scenekit.io.yaml_text import load_yaml
 
-Channel = Annotated[float, Field(allow_inf_nan=False)]
-Spread = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Spread = Annotated[float, Field(gt=0)]
 
 
 class InputConfig(Config):
@@ -24,7 +24,7 @@ class InputConfig(Config):
     """Length to which the shorter side is resized, in pixels, unless the longer side would exceed `max_size`."""
     max_size: int = Field(default=1333, ge=1)
     """Upper limit of the longer side, in pixels."""
-    mean: tuple[Channel, Channel, Channel] = (0.485, 0.456, 0.406)
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     """Mean of each channel that is subtracted, for values in 0..1."""
     std: tuple[Spread, Spread, Spread] = (0.229, 0.224, 0.225)
     """Standard deviation by which each channel is divided, for values in 0..1."""
@@ -268,10 +268,9 @@ class Recipe(Config):
         Raises:
             InputError: If the content is not a recipe.
         """
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise InputError(f"{origin}: {explained(error, cls)}") from None
+        if not isinstance(content, Mapping | Config):
+            raise InputError(f"{origin}: expected sections such as model, data and train, got {repr_of(content)}")
+        return validated(cls, content, origin)
 
     def save(self, path: str | Path) -> None:
         """Write the recipe as YAML, atomically; `load` gives an equal recipe.
@@ -279,7 +278,18 @@ class Recipe(Config):
         Args:
             path: Path of the file.
         """
-        write_atomically(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False).encode())
+        write_atomically(path, self.to_yaml().encode())
+
+    def to_yaml(self) -> str:
+        """Return the recipe as YAML; `parse` of its content gives an equal recipe.
+
+        Raises:
+            InputError: If an option is no plain data.
+        """
+        try:
+            return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        except (ValueError, TypeError, yaml.YAMLError) as error:  # of pydantic or YAML
+            raise InputError(f"the recipe cannot be written as YAML: {one_line(error)}") from error
 
 
 def read_content(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -303,15 +313,14 @@ def read_content(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"{path}: no such recipe; name a YAML file such as recipes/small.yaml") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); expected a recipe in YAML") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: expected a recipe in YAML; {one_line(error)}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({one_line(error)}); expected a recipe in YAML") from error
+    content = load_yaml(text, str(path))
     if not isinstance(content, dict):
-        raise InputError(f"{path}: expected sections such as model, data and train, got {type(content).__name__}")
+        raise InputError(f"{path}: expected sections such as model, data and train, got {repr_of(content)}")
     return content
 
 
@@ -321,10 +330,7 @@ def _override(content: dict[str, Any], override: str) -> None:
     names = path.strip().split(".")
     if not sign or not all(names):
         raise InputError(f"expected an override such as train.steps=50, got {override!r}")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(f"override {override!r}: the value after = is not YAML") from None
+    value = load_yaml(text, f"override {path.strip()}")
     place: Any = content
     for name in names[:-1]:
         place = _entry(place, name, override)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -35,6 +36,8 @@ class Skeleton:
         _refuse_unknown("the edges and mirror pairs of a skeleton", self.edges + self.mirror, self.points)
         if self.sigmas and len(self.sigmas) != len(self.points):
             raise InputError(f"a skeleton of {len(self.points)} points needs as many sigmas, got {len(self.sigmas)}")
+        if not all(0 < sigma < math.inf for sigma in self.sigmas):
+            raise InputError(f"the sigmas of a skeleton must be finite numbers above 0, got {list(self.sigmas)}")
 
     @property
     def mirror_order(self) -> tuple[int, ...]:

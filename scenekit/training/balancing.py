@@ -139,5 +139,5 @@ def make_balancer(name: str, options: Mapping[str, Any]) -> Balancer:
         InputError: If the name or an option is unknown.
     """
     spec: BalancerSpec = registry().get("balancer", name)
-    check_options(spec.build, options, f"balancer {name!r}")
+    options = check_options(spec.build, options, f"balancer {name!r}")
     return cast(Balancer, spec.build(**options))
