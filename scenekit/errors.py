@@ -3,7 +3,8 @@
 import difflib
 import functools
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 SHOWN = 40
 """How many known names an error lists before it only counts."""
@@ -115,6 +116,30 @@ def repr_of(value: object, longest: int = 90) -> str:
     except Exception:  # an integer of more digits than Python writes
         text = f"a value of type {type(value).__name__}"
     return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+@contextmanager
+def collecting() -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Collect the input errors of several attempts, so that all of them are named at once.
+
+    Yields:
+        A context manager for an attempt.
+
+    Raises:
+        InputError: In the end, with the messages of all attempts that failed.
+    """
+    issues: list[str] = []
+
+    @contextmanager
+    def attempt() -> Iterator[None]:
+        try:
+            yield
+        except InputError as error:
+            issues.append(str(error))
+
+    yield attempt
+    if issues:
+        raise InputError("; ".join(dict.fromkeys(issues)))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, entry_points, requires, version
 from pathlib import Path
 
+from scenekit.errors import summary
+
 DISTRIBUTION = "scenekit"
 
 COMMANDS = "scenekit.commands"
@@ -234,8 +236,9 @@ def broken_commands() -> Iterator[BrokenPlugin]:
     for entry in entry_points(group=COMMANDS):
         try:
             entry.load()
+        except KeyboardInterrupt:
+            raise
         except BaseException as cause:
-            reraise_interrupt(cause)
             origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown"
             yield BrokenPlugin(f"command {entry.name}", origin, summary(cause))
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from scenekit.errors import ScenekitError, summary
+from scenekit.errors import PluginError, ScenekitError, summary
 from scenekit.io import streams
 
 GROUP = "scenekit.commands"
@@ -29,8 +29,11 @@ class Command(TyperCommand):
         Returns:
             What the command returns.
         """
-        with streams.diverted():
-            return super().invoke(ctx)
+        try:
+            with streams.diverted():
+                return super().invoke(ctx)
+        except SystemExit as leaving:
+            raise PluginError(f"a plugin must not end the program: {summary(leaving)}") from leaving
 
 
 def application(arguments: Sequence[str] = ()) -> typer.Typer:

@@ -16,7 +16,8 @@ from scenekit.data.datasets import SampleSet
 from scenekit.data.mixing import Draw, batches, draws
 from scenekit.data.sample import Sample
 from scenekit.data.transforms import RandomCrop, Transform, apply_all, rng_for
-from scenekit.errors import InputError
+from scenekit.errors import InputError, PluginError
+from scenekit.hooks import naming_plugin
 from scenekit.keys import Key
 from scenekit.model.targets import Targets
 from scenekit.recipe import InputConfig
@@ -56,10 +57,11 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class BatchSet(Dataset["Packed | InputError"]):
+class BatchSet(Dataset["Packed | InputError | PluginError"]):
     """The batch of each list of draws.
 
-    Invalid data is returned as an error instead of raised, so that it crosses the border of a worker process unchanged.
+    Invalid data, and a data set that would end the program, is returned as an error instead of raised, so that it
+    crosses the border of a worker process unchanged.
     """
 
     sources: Sequence[Source]
@@ -75,17 +77,19 @@ class BatchSet(Dataset["Packed | InputError"]):
     strict: bool = False
     """Whether to refuse invalid annotations."""
 
-    def __getitem__(self, batch: list[Draw]) -> Packed | InputError:
+    def __getitem__(self, batch: list[Draw]) -> Packed | InputError | PluginError:
         """Load, check, augment and pack; what is random depends on (seed, epoch, source, index) alone."""
         seeds = [self._rng(draw, "sampling").getrandbits(SEED_BITS) for draw in batch]
         try:
             return self.pack([self._sample(draw) for draw in batch], seeds=seeds)
-        except InputError as error:
+        except (InputError, PluginError) as error:
             return error
 
     def _sample(self, draw: Draw) -> Sample:
         source = self.sources[draw.source]
-        sample = _trimmed(source.data[draw.index], self.keys, self.transforms)
+        with naming_plugin(None, f"in data set {source.name}"):
+            sample = source.data[draw.index]
+        sample = _trimmed(sample, self.keys, self.transforms)
         sample = checked(sample, origin=source.name, strict=self.strict)
         return apply_all(self.transforms, sample, self._rng(draw, "augment"))
 
@@ -157,7 +161,7 @@ def training_batches(
         generator=torch.Generator().manual_seed(seed),  # else starting the workers would move torch's global state
     )
     for packed in loader:
-        if isinstance(packed, InputError):
+        if isinstance(packed, InputError | PluginError):
             raise packed
         yield packed
 

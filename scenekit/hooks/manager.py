@@ -13,7 +13,7 @@ from typing import Any
 import pluggy
 
 from scenekit.config import Config
-from scenekit.errors import BoardError, InputError, PluginError, nearest, summary
+from scenekit.errors import BoardError, InputError, PluginError, nearest, one_line, summary
 from scenekit.hooks import specs
 from scenekit.hooks.records import (
     API_VERSION,
@@ -256,11 +256,12 @@ def reraise_interrupt(error: BaseException) -> None:
 
 
 @contextmanager
-def naming_plugin(record: Any) -> Iterator[None]:
+def naming_plugin(record: Any, otherwise: str = "its plugin is not known") -> Iterator[None]:
     """Name the plugin of a record in errors that are raised inside.
 
     Errors that scenekit raises on purpose name it in their message, others in a note below their traceback. What would
-    end the program, such as SystemExit, is a PluginError; only the user interrupts it.
+    end the program, such as SystemExit, is a PluginError; only the user interrupts it. `otherwise` says where that was
+    for a record of no plugin, and without a record.
     """
     try:
         with diverted():
@@ -268,10 +269,10 @@ def naming_plugin(record: Any) -> Iterator[None]:
     except BaseException as error:
         reraise_interrupt(error)
         origin = None if record is None else registry().owner(record)
-        source = "the plugin is not known" if origin is None else f"{record_name(record)!r} comes from plugin {origin}"
+        source = otherwise if origin is None else f"{record_name(record)!r} comes from plugin {origin}"
         if not isinstance(error, Exception):
             raise PluginError(f"a plugin must not end the program: {summary(error)} ({source})") from error
-        if origin is None:
+        if origin is None or source in one_line(error):
             raise
         if isinstance(error, BoardError | PluginError):
             raise type(error)(f"{one_line(error)} ({source})") from error

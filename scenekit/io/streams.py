@@ -8,11 +8,11 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
-from typing import Any, TextIO
+from typing import Any
 
 STDOUT, STDERR = 1, 2
 
-_results: TextIO | None = None
+_results: Any = None
 
 
 class Results(io.TextIOWrapper):
@@ -37,13 +37,13 @@ class Results(io.TextIOWrapper):
             raise
 
 
-def results() -> TextIO:
-    """Return the stream to write results to: standard output."""
+def results() -> Any:
+    """Return the stream of text to write results to: standard output."""
     return sys.stdout if _results is None else _results
 
 
 @contextmanager
-def reserved() -> Iterator[TextIO]:
+def reserved() -> Iterator[Any]:
     """Reserve standard output for what is written to `results()` or, outside of `diverted`, to `sys.stdout`.
 
     Its file descriptor leads to standard error within the context, for C code and other programs.
@@ -78,7 +78,7 @@ def diverted() -> Iterator[None]:
             yield
 
 
-def _duplicated(own: TextIO) -> Results:
+def _duplicated(own: Any) -> Results:
     """Return standard output under another file descriptor; its own becomes one of standard error."""
     own.flush()
     raw = open(os.dup(STDOUT), "wb")  # noqa: SIM115
@@ -112,7 +112,7 @@ def _open_stderr() -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
-def _is_descriptor(stream: TextIO, number: int) -> bool:
+def _is_descriptor(stream: Any, number: int) -> bool:
     try:
         return stream.fileno() == number
     except (OSError, ValueError, AttributeError):  # a stream in memory

@@ -15,14 +15,21 @@ from scenekit.io.files import write_atomically
 from scenekit.io.yaml_text import load_yaml
 
 Spread = Annotated[float, Field(gt=0)]
+LossWeight = Annotated[float, Field(ge=0)]
+
+LONGEST_SIDE = 2**15
+"""Largest input size of a network, in pixels."""
+
+MOST_STEPS, MOST_IMAGES, MOST_WORKERS = 10**9, 2**16, 2**10
+"""Upper limits of the length of a run, of the images of a batch and of the processes that load them."""
 
 
 class InputConfig(Config):
     """How images enter the network: resized, normalized and padded."""
 
-    min_size: int = Field(default=800, ge=1)
+    min_size: int = Field(default=800, ge=1, le=LONGEST_SIDE)
     """Length to which the shorter side is resized, in pixels, unless the longer side would exceed `max_size`."""
-    max_size: int = Field(default=1333, ge=1)
+    max_size: int = Field(default=1333, ge=1, le=LONGEST_SIDE)
     """Upper limit of the longer side, in pixels."""
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     """Mean of each channel that is subtracted, for values in 0..1."""
@@ -30,7 +37,7 @@ class InputConfig(Config):
     """Standard deviation by which each channel is divided, for values in 0..1."""
     bgr: bool = False
     """Whether the network expects the channels in the order blue, green, red."""
-    divisor: int = Field(default=32, ge=1)
+    divisor: int = Field(default=32, ge=1, le=LONGEST_SIDE)
     """Height and width are padded to a multiple of this number of pixels."""
     resampling: Literal["antialiased", "plain"] = "antialiased"
     """Bilinear: "antialiased" averages what a pixel covers and rounds sizes to the nearest; "plain" interpolates four
@@ -146,11 +153,11 @@ class AugmentConfig(Config):
 class TrainConfig(Config):
     """How a model is trained."""
 
-    steps: int = Field(default=1000, ge=1)
+    steps: int = Field(default=1000, ge=1, le=MOST_STEPS)
     """Number of optimizer steps."""
-    batch_size: int = Field(default=8, ge=1)
+    batch_size: int = Field(default=8, ge=1, le=MOST_IMAGES)
     """Images per forward pass in every process."""
-    accumulate: int = Field(default=1, ge=1)
+    accumulate: int = Field(default=1, ge=1, le=MOST_IMAGES)
     """Batches whose gradients one optimizer step accumulates."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """Mixed precision: none, bfloat16 or float16."""
@@ -173,8 +180,8 @@ class TrainConfig(Config):
     """Decay of the exponential moving average of the weights; no average if null."""
     seed: int = 0
     """Seed of all random numbers of the run."""
-    workers: int = Field(default=1, ge=0)
-    """Worker processes that load data."""
+    workers: int = Field(default=1, ge=0, le=MOST_WORKERS)
+    """Worker processes that load data; no more start than there are processor cores."""
     log_every: int = Field(default=10, ge=1)
     """Steps between two lines of the log."""
     grad_norm_every: int = Field(default=10, ge=0)
@@ -187,7 +194,7 @@ class TrainConfig(Config):
     """Steps between two evaluations on `data.val`; 0: never."""
     evaluate_limit: int = Field(default=100, ge=1)
     """Number of images of `data.val` that an evaluation uses, from the first on."""
-    loss_weights: dict[str, float] = Field(default_factory=dict)
+    loss_weights: dict[str, LossWeight] = Field(default_factory=dict)
     """Weights of the losses, by "task" or "task.loss"."""
     only: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Tasks (or stages of the core) that are trained. All other weights stay as the recipe's `init` has them, to the

@@ -18,7 +18,7 @@ from accelerate.utils import broadcast_object_list, gather_object
 from scenekit.data.labelers import labelers_named
 from scenekit.data.loader import Packed, Shard, Source, training_batches
 from scenekit.data.transforms import augmentations
-from scenekit.errors import InputError, one_line, summary
+from scenekit.errors import InputError, collecting, one_line, summary
 from scenekit.evaluation.loop import evaluate
 from scenekit.hooks import naming_plugin, registry
 from scenekit.model.build import build
@@ -167,9 +167,11 @@ class Run:
         initial = None if name is None else load(name)
         if initial is not None:
             self.recipe = with_initial(self.recipe, initial.config)
-        if prepares(self.recipe):
-            self.recipe = self._synchronized(lambda: prepared(self.recipe, self.sources, self._tracked))
-        model = self._built(self.recipe.model)
+        with collecting() as attempt:  # what several tasks miss is named at once
+            if prepares(self.recipe):
+                self.recipe = self._synchronized(lambda: prepared(self.recipe, self.sources, self._tracked, attempt))
+            with attempt():
+                model = self._built(self.recipe.model)
         if initial is not None:
             self.transferred = transfer(initial, model)
             if self.transferred.share < LEAST_SHARE:
