@@ -28,7 +28,7 @@ def handled() -> Iterator[None]:
     """Handle the signals within the context.
 
     A signal raises KeyboardInterrupt, so that files are closed and drafts removed. During an import, where libraries
-    turn that into errors of their own, and when it is repeated, it ends the process at once; so it does in workers.
+    turn that into errors of their own, and when it is repeated, it ends the process at once.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -37,6 +37,8 @@ def handled() -> Iterator[None]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         if os.getpid() != process:
+            if number == signal.SIGINT:  # Ctrl-C reaches the whole group; the command ends its workers
+                return
             os._exit(128 + number)
         _received.append(number)
         if len(_received) > 1 or _is_importing(frame):

@@ -41,6 +41,9 @@ KINDS: Mapping[str, tuple[str, type[Any]]] = {
 
 _log = logging.getLogger(__name__)
 
+LONGEST = 10_000
+"""How many characters of an error are kept in one that names its plugin."""
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -272,10 +275,11 @@ def naming_plugin(record: Any, otherwise: str = "its plugin is not known") -> It
         source = otherwise if origin is None else f"{record_name(record)!r} comes from plugin {origin}"
         if not isinstance(error, Exception):
             raise PluginError(f"a plugin must not end the program: {summary(error)} ({source})") from error
-        if origin is None or source in one_line(error):
+        text = one_line(error, longest=LONGEST)
+        if origin is None or source in text:
             raise
         if isinstance(error, BoardError | PluginError):
-            raise type(error)(f"{one_line(error)} ({source})") from error
+            raise type(error)(f"{text} ({source})") from error
         error.add_note(source)
         raise
 

@@ -114,6 +114,6 @@ def _open_stderr() -> None:
 
 def _is_descriptor(stream: Any, number: int) -> bool:
     try:
-        return stream.fileno() == number
+        return bool(stream.fileno() == number)
     except (OSError, ValueError, AttributeError):  # a stream in memory
         return False

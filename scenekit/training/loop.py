@@ -153,10 +153,10 @@ class Run:
             reason = "finished"
         except Exception as error:
             reason = summary(error)
-            if main and self.step == 0:
-                clear_folder(self.out)
             raise
         finally:
+            if main and self.step == 0:
+                clear_folder(self.out)
             if main:
                 registry().notify("scenekit_run_ended", step=self.step, reason=reason)
         return self._finish()
