@@ -95,7 +95,7 @@ class DatasetConfig(Config):
     """Which part of the data set."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the data set's builder."""
-    weight: float = Field(default=1.0, gt=0)
+    weight: float = Field(default=1.0, gt=0, le=1e9)
     """Share of the mixture, relative to the other data sets."""
 
 

@@ -36,9 +36,9 @@ from scenekit.training.log import Log, Window, read_log
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
 from scenekit.training.preparation import open_source, prepared, prepares
 from scenekit.training.progress import Reporter, reporting, tracked
-from scenekit.training.readiness import check_measurable, check_resumable, check_space, usable_workers
+from scenekit.training.readiness import check_measurable, check_resumable, check_space, open_val, usable_workers
 from scenekit.training.run_folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder, clear_folder
-from scenekit.training.state import check_finite, clear_leftovers, load_state, save_checkpoint
+from scenekit.training.state import check_finite, clear_leftovers, load_state, replacing, save_checkpoint
 from scenekit.weights import load
 from scenekit.weights.card import EVALUATED, TRAINED_ON, evaluation_of
 from scenekit.weights.checkpoint import save_model, without_pretrained, writing
@@ -79,7 +79,8 @@ def train(
         InputError: If the recipe or the data cannot be used, or the losses are no longer finite.
     """
     folder = Path(recipe.out if out is None else out)
-    recipe, checkpoint = check_folder(folder, recipe, resume)
+    with writing(folder):
+        recipe, checkpoint = check_folder(folder, recipe, resume)
     with accelerator_for(recipe.train.precision, device) as accelerator, naming_plugin(None):
         run = Run(recipe, folder, accelerator, checkpoint, strict, progress)
         return run.run()
@@ -101,8 +102,7 @@ class Run:
         self.strict, self.progress = strict, progress
         labelers = labelers_named(recipe.data.labelers)
         self.sources = [open_source(config, labelers) for config in recipe.data.train]
-        val = recipe.data.val
-        self.val = open_source(val, labelers) if val is not None and self.config.evaluate_every else None
+        self.val = open_val(recipe, labelers)
         self.transferred: Transfer | None = None
         self.model = self._fresh() if checkpoint is None else self._built(without_pretrained(recipe.model))
         self.weights = LossWeights(self.model.loss_weights, self.config.loss_weights)
@@ -370,7 +370,8 @@ class Run:
             self.model.load_state_dict(self.ema.average)
         check_finite(self.model.state_dict(), self.step)
         if self.accelerator.is_main_process:
-            save_model(self.model, self.out / MODEL, extra=self._manifest_entries())
+            with replacing(self.out / MODEL) as unfinished:
+                save_model(self.model, unfinished, extra=self._manifest_entries())
         self.accelerator.wait_for_everyone()
         return self.model.eval()
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,26 +50,43 @@ def save_checkpoint(out: Path, step: int, model: SceneModel, state: Mapping[str,
         Folder of the checkpoint.
     """
     folder = out / CHECKPOINTS / f"step_{step:08d}"
-    unfinished = folder.with_name(f".{folder.name}{UNFINISHED}")
-    try:
+    with replacing(folder) as unfinished:
         save_model(model, unfinished, extra={"step": step})
         with writing(unfinished / STATE), open(unfinished / STATE, "wb") as file:  # a path hides why it fails
             torch.save({"format_version": FORMAT_VERSION, "step": step, **state}, file)
-        with writing(folder):
-            remove(folder)
-            os.replace(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     for old in checkpoints(out)[:-keep]:
         remove(old)
     return folder
 
 
-def remove(folder: Path) -> None:
-    """Remove a checkpoint, if it is there; a run that is killed meanwhile leaves none that looks complete.
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Provide a folder beside another one to write to; on success it takes its place, else it is removed.
 
     Args:
-        folder: Folder of the checkpoint.
+        folder: The folder that is replaced, if it is there.
+
+    Yields:
+        The folder to write to.
+
+    Raises:
+        InputError: If it cannot be renamed.
+    """
+    unfinished = folder.with_name(f".{folder.name}{UNFINISHED}")
+    try:
+        yield unfinished
+        with writing(folder):
+            remove(folder)
+            os.replace(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, if it is there; a run that is killed meanwhile leaves none that looks complete.
+
+    Args:
+        folder: Folder of a checkpoint or a model.
     """
     if folder.exists():
         doomed = folder.with_name(f".{folder.name}{UNFINISHED}.{os.getpid()}")
@@ -77,12 +95,12 @@ def remove(folder: Path) -> None:
 
 
 def clear_leftovers(out: Path) -> None:
-    """Remove what a killed run left of checkpoints that it was writing or removing.
+    """Remove what a killed run left of folders that it was writing or removing.
 
     Args:
         out: Folder of the run.
     """
-    for folder in (out / CHECKPOINTS).glob(f".*{UNFINISHED}*"):
+    for folder in (*out.glob(f".*{UNFINISHED}*"), *(out / CHECKPOINTS).glob(f".*{UNFINISHED}*")):
         shutil.rmtree(folder, ignore_errors=True)
 
 
