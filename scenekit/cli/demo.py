@@ -196,8 +196,8 @@ def print_summary(report: Path, entries: Sequence[ReportEntry], as_json: bool) -
         return
     for entry in entries:
         predicted = ", ".join(f"{count} {what}" for what, count in counts(entry.scene).items())
-        print(f"{entry.name}: {predicted} in {1000 * sum(entry.timings.values()):.0f} ms")
-    print(f"wrote {report}")
+        output.print_text(f"{entry.name}: {predicted} in {1000 * sum(entry.timings.values()):.0f} ms")
+    output.print_text(f"wrote {report}")
 
 
 def counts(scene: Scene) -> dict[str, int]:

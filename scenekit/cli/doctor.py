@@ -144,7 +144,7 @@ def print_environment(environment: Environment) -> None:
             "problems", ("what is wrong, and what to do",), [(problem,) for problem in environment.problems]
         )
     else:
-        print("everything works")
+        output.print_text("everything works")
 
 
 def extra_state(extra: Extra) -> str:
@@ -183,7 +183,7 @@ def print_inspection(inspection: Inspection, page: Path | None) -> None:
     from scenekit.errors import listed
 
     objects = f"{sum(inspection.objects.values()):,} objects of {len(inspection.objects)} classes"
-    print(f"inspected {inspection.looked_at:,} of {inspection.length:,} samples: {objects}")
+    output.print_text(f"inspected {inspection.looked_at:,} of {inspection.length:,} samples: {objects}")
     labels = [
         (name, entry.images, entry.supervised, entry.rows or "") for name, entry in sorted(inspection.labels.items())
     ]
@@ -199,6 +199,6 @@ def print_inspection(inspection: Inspection, page: Path | None) -> None:
         rows = [(kind, each.count, "; ".join(each.places[:3])) for kind, each in inspection.notes.items()]
         output.print_table("notes", ("kind", "count", "where first"), rows)
     if inspection.refused.count:
-        print(f"--strict refuses {inspection.refused.count:,} of these samples")
+        output.print_text(f"--strict refuses {inspection.refused.count:,} of these samples")
     if page is not None:
-        print(f"wrote {page}")
+        output.print_text(f"wrote {page}")

@@ -17,7 +17,8 @@ from scenekit.data.mixing import Draw, batches, draws
 from scenekit.data.sample import Sample
 from scenekit.data.skipping import Skipped, SkippedSamples, candidates
 from scenekit.data.transforms import RandomCrop, Transform, apply_all, rng_for
-from scenekit.errors import InputError, SkippedSampleError
+from scenekit.errors import InputError, PluginError, SkippedSampleError
+from scenekit.hooks import naming_plugin
 from scenekit.keys import Key
 from scenekit.model.targets import Targets
 from scenekit.recipe import InputConfig
@@ -60,7 +61,7 @@ class Shard:
 class Loaded:
     """A batch, or the error that there is instead."""
 
-    batch: Packed | InputError
+    batch: Packed | InputError | PluginError
     """The batch; the error is not raised, so that it crosses the border of a worker process unchanged."""
     skipped: Sequence[Skipped] = ()
     """Samples that others stand in for."""
@@ -68,7 +69,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class BatchSet(Dataset[Loaded]):
-    """The batch of each list of draws."""
+    """The batch of each list of draws; also a data set that would end the program gives an error instead."""
 
     sources: Sequence[Source]
     """The data sets."""
@@ -89,7 +90,7 @@ class BatchSet(Dataset[Loaded]):
         skipped: list[Skipped] = []
         try:
             return Loaded(self.pack([self._sample(draw, skipped) for draw in batch], seeds=seeds), skipped)
-        except InputError as error:
+        except (InputError, PluginError) as error:
             return Loaded(error, skipped)
 
     def _sample(self, draw: Draw, skipped: list[Skipped]) -> Sample:
@@ -103,7 +104,8 @@ class BatchSet(Dataset[Loaded]):
         source = self.sources[draw.source]
         for index in candidates(draw.index, len(source.data), self.seed, draw.epoch, draw.source):
             try:
-                return source.data[index]
+                with naming_plugin(None, f"in data set {source.name}"):
+                    return source.data[index]
             except SkippedSampleError as error:
                 skipped.append(Skipped(source.name, index, str(error)))
         raise InputError(f"{skipped[-1]}; no other sample that was tried in its place can be used")
@@ -181,7 +183,7 @@ def training_batches(
     for loaded in loader:
         for sample in loaded.skipped:
             skipped.add(sample)
-        if isinstance(loaded.batch, InputError):
+        if isinstance(loaded.batch, InputError | PluginError):
             raise loaded.batch
         yield loaded.batch
 

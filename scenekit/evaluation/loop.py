@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from scenekit.errors import InputError, nearest, warn_once
 from scenekit.evaluation.coverage import Coverage
 from scenekit.evaluation.evaluator import Evaluator, ModalEvaluator
-from scenekit.hooks import registry
+from scenekit.hooks import naming_plugin, registry
 
 if TYPE_CHECKING:
     from scenekit.data.datasets import SampleSet
@@ -57,9 +57,17 @@ def evaluators(
     for name in tasks or ():
         if name not in measurable and name not in own:
             raise InputError(f"no measurable task {name!r} in this model{nearest(name, [*measurable, *own])}")
-    made = {name: make(model.vocabulary) for name, make in measurable.items() if tasks is None or name in tasks}
+    made = {
+        name: _own_evaluator(model, name, make) for name, make in measurable.items() if tasks is None or name in tasks
+    }
     made |= {name: _made(name, evaluator, model.vocabulary) for name, evaluator in own.items()}
     return {name: _head(model, name).prepare_evaluator(it) if name in model.specs else it for name, it in made.items()}
+
+
+def _own_evaluator(model: SceneModel, task: str, make: EvaluatorFactory) -> Evaluator:
+    """Return the evaluator of a task; an error names the plugin."""
+    with naming_plugin(model.specs.get(task), f"in the evaluator of task {task!r}"):
+        return make(model.vocabulary)
 
 
 def evaluate(
@@ -130,11 +138,15 @@ def evaluate(
         with torch.no_grad(), evaluating(model):
             passes = Passes(model, sample.image, asked, target.scene.camera)
             for measure in measures:
-                measure.update(target, passes)
+                with naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}"):
+                    measure.update(target, passes)
         if on_sample is not None:
             on_sample(done)
     skipped.report()
-    results = {name: result for measure in measures for name, result in measure.results()}
+    results: dict[str, dict[str, Any]] = {}
+    for measure in measures:
+        with naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}"):
+            results |= measure.results()
     for measure in measures:
         if reason := measure.coverage.reason(results[measure.task]):
             warn_once(_log, f"task {measure.task} was not measured: {reason}")

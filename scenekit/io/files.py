@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Errors of a disk, a quota or a file that has reached its limit."""
 
 
 def read_text(path: str | Path) -> str:
@@ -68,9 +72,28 @@ def drafted(path: str | Path) -> Iterator[Path]:
         yield draft
         draft.replace(target)
     except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror}") from error
+        raise unwritable(target, error) from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # it was never written where the folder cannot be
+            draft.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: BaseException) -> InputError:
+    """Return the error that says why a file or folder cannot be written.
+
+    Args:
+        path: The file or folder.
+        error: Whatever was raised while it was written; the reason of the operating system may lie below it.
+
+    Returns:
+        An error whose message names both, and what to do on a full disk.
+    """
+    below: BaseException | None = error
+    while below is not None and not isinstance(below, OSError):
+        below = below.__cause__ or below.__context__
+    reason = below.strerror or one_line(below) if isinstance(below, OSError) else one_line(error)
+    full = isinstance(below, OSError) and below.errno in FULL
+    return InputError(f"cannot write {path}: {reason}{'; free some space, or name another folder' if full else ''}")
 
 
 def plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -43,6 +44,8 @@ class Skeleton:
             object.__setattr__(self, "mirror", flipped_names(tuple(self.points)).pairs)
         if self.sigmas and len(self.sigmas) != len(self.points):
             raise InputError(f"a skeleton of {len(self.points)} points needs as many sigmas, got {len(self.sigmas)}")
+        if not all(0 < sigma < math.inf for sigma in self.sigmas):
+            raise InputError(f"the sigmas of a skeleton must be finite numbers above 0, got {list(self.sigmas)}")
 
     @property
     def mirror_order(self) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from scenekit.errors import InputError, nearest
-from scenekit.hooks import WeightSource, registry
+from scenekit.hooks import WeightSource, naming_plugin, registry
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig
 from scenekit.weights.checkpoint import MANIFEST, SUFFIX, load_model, read_config, save_model, usable
@@ -55,7 +55,8 @@ def load(name: str | os.PathLike[str], device: torch.device | str = "cpu") -> Sc
     prefix = text.partition("/")[0]
     if "/" in text and prefix in registry().names("weights"):
         source: WeightSource = registry().get("weights", prefix)
-        return source.load(text.partition("/")[2]).to(device).eval()
+        with naming_plugin(source):
+            return source.load(text.partition("/")[2]).to(device).eval()
     if _HUB_ID.fullmatch(text):
         return load_model(download(text), device)
     raise InputError(

@@ -8,8 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -24,7 +22,7 @@ from torch import Tensor
 
 from scenekit.errors import InputError, listed, one_line
 from scenekit.hooks import registry
-from scenekit.io.files import write_atomically
+from scenekit.io.files import drafted, unwritable, write_atomically
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig
@@ -298,20 +296,15 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # torch.save raises RuntimeError
-        raise InputError(f"{path} cannot be written ({one_line(error)})") from error
+        raise unwritable(path, error) from error
 
 
 def _write_weights(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    with writing(path):
-        draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-        try:
-            draft.touch()
-            mode = draft.stat().st_mode  # of any new file; safetensors makes one that only its owner may read
-            save_file(dict(state), draft, metadata)
-            draft.chmod(mode)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+    with writing(path), drafted(path) as draft:
+        draft.touch()
+        mode = draft.stat().st_mode  # of any new file; safetensors makes one that only its owner may read
+        save_file(dict(state), draft, metadata)
+        draft.chmod(mode)
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from scenekit.errors import InputError, nearest
-from scenekit.hooks import WeightSource, registry
+from scenekit.hooks import WeightSource, naming_plugin, registry
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.structures.vocabulary import Vocabulary
@@ -40,7 +40,8 @@ def convert(source: str, checkpoint: str | Path, labels: Sequence[str] | None = 
     path = Path(checkpoint)
     if not path.is_file():
         raise InputError(f"{path}: {'expected a file, got a folder' if path.is_dir() else 'no such file'}")
-    model = reader.convert(name, path)
+    with naming_plugin(reader):
+        model = reader.convert(name, path)
     return (model if labels is None else renamed(model, labels)).eval()
 
 

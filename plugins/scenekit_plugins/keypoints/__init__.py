@@ -54,7 +54,7 @@ class KeypointHead(Head[Float[Tensor, "N K M M"], Keypoints]):
     def __init__(self, core: Core, config: KeypointConfig) -> None:
         super().__init__()
         skeleton = core.vocabulary.skeleton
-        if skeleton is None:
+        if skeleton is None or not skeleton.points:
             raise InputError(
                 "task 'keypoints' needs a vocabulary in which a thing has a skeleton, but none has one; add a data set "
                 "with keypoints, or leave the task out"
