@@ -97,6 +97,16 @@ class Board:
         """External values by key, which providers honor."""
         return self._store.given
 
+    @property
+    def keys(self) -> tuple[Key[Any, Any], ...]:
+        """Keys of the values that it holds."""
+        return tuple(self._store.values)
+
+    @property
+    def pooler(self) -> Pooler:
+        """What RoI features are pooled with."""
+        return self._store.pooler
+
     def view(self, owner: str, reads: Collection[Key[Any, Any]], regions: Mapping[Stream, Regions]) -> Board:
         """Return the board as one step may read it.
 

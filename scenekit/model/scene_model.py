@@ -9,59 +9,57 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, cast, overload
+from functools import cached_property
+from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
 
-from scenekit.errors import BoardError
-from scenekit.hooks import Policy, TaskSpec, naming_plugin
+from scenekit.hooks import TaskSpec
 from scenekit.io.images import ImageSource, read_image
 from scenekit.keys import IMAGES, OBJECTS, Key, Stream
 from scenekit.model.board import Board, Pooler
-from scenekit.model.external_regions import Given, as_given, check_kept, complete_keys, given_regions
-from scenekit.model.head import Core, Head, Provider, unlabelled_loss
+from scenekit.model.external_regions import Given, as_given, complete_keys, given_regions
+from scenekit.model.head import Core, Head, Provider
 from scenekit.model.image_inputs import with_cameras, with_regions
-from scenekit.model.plan import Plan, Step, required_keys, streams_of
+from scenekit.model.one_pass import OnePass
+from scenekit.model.parts import Part, given_for, merged, same_sized
+from scenekit.model.plan import Plan, Step, required_keys
 from scenekit.model.postprocess import Finisher
 from scenekit.model.preprocess import make_batch
-from scenekit.model.region_selection import RegionSelector, Rows, same_rows
+from scenekit.model.region_selection import RegionSelector
 from scenekit.model.targets import Targets
 from scenekit.model.timing import StepTimer
 from scenekit.recipe import ModelConfig
 from scenekit.scene import Scene
 from scenekit.structures.cameras import Camera, CameraLike
 from scenekit.structures.images import ImageBatch
-from scenekit.structures.regions import Regions
-from scenekit.structures.tensors import map_tensors
 
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
     """The result of one pass, always of the same type."""
 
-    board: Board
-    """The values of the pass."""
+    images: ImageBatch
+    """The batch."""
+    parts: tuple[Part, ...]
+    """What is computed together: images whose padded sizes are equal; with targets the whole batch."""
+    given: Mapping[Key[Any, Any], Any]
+    """External values by key."""
     losses: dict[str, Tensor]
     """Losses by "task.loss"; empty without targets."""
     timer: StepTimer
     """The duration of each step."""
 
+    @cached_property
+    def board(self) -> Board:
+        """The values of the batch; those of several parts are merged, with maps padded by zeros."""
+        return self.parts[0].board if len(self.parts) == 1 else merged(self.parts, self.images, self.given)
+
     @property
     def seconds(self) -> dict[str, float]:
         """Seconds by step, those of the device that ran it."""
         return self.timer.seconds
-
-
-@dataclass(frozen=True, eq=False)
-class _Work:
-    """What a head's network gave for some rows, and the view of the board that it saw."""
-
-    name: str
-    raw: Any
-    view: Board
-    rows: Rows
 
 
 class SceneModel(nn.Module):
@@ -94,13 +92,12 @@ class SceneModel(nn.Module):
         self.heads = nn.ModuleDict({name: head for name, (_, head) in tasks.items()})
         self.specs = {name: spec for name, (spec, _) in tasks.items()}
         for name, spec in self.specs.items():
-            self._head(name).provides = spec.provides
+            tasks[name][1].provides = spec.provides
         self.plan = Plan(
             [Step(stage.name, stage.requires, stage.provides) for stage in stages]
             + [Step(name, required_keys(spec), spec.provides, spec.uses) for name, spec in self.specs.items()],
             given=(IMAGES,),
         )
-        self._follows = {name: streams_of(self.plan.reads(name)) for name in self.specs}
         self._providers = {key: stage for stage in stages for key in stage.provides if isinstance(key, Stream)}
         self._ends = [name for name in self.plan.steps if name in self.specs or not self.plan.readers(name)]
 
@@ -151,118 +148,25 @@ class SceneModel(nn.Module):
             BoardError: A task reads or writes what it does not declare.
             PluginError: A detector does not keep external regions.
         """
-        board = Board(batch, self.pooler, given)
-        complete = complete_keys(board.given)
-        for key in complete:
-            board.put(key, board.given[key])
-        order = self.plan.needed(self._ends if tasks is None else tasks, complete)
-        selector = RegionSelector(board, targets, self.vocabulary, self._providers, threshold)
-        read_by = {} if targets is None else self._read_while_learning(order)
-        losses: dict[str, Tensor] = {}
+        given = given or {}
+        order = self.plan.needed(self._ends if tasks is None else tasks, complete_keys(given))
         timer = StepTimer(batch.pixels.device)
-        for name in order:
-            with timer.step(name):
-                if name in self.stages:
-                    own = self._run_stage(name, board, targets)
-                else:
-                    with naming_plugin(self.specs[name]):
-                        own = self._run_head(name, selector, read_by)
-            losses |= {f"{name}.{loss}": value for loss, value in own.items()}
-        return Outputs(board, losses, timer)
+        groups = same_sized(batch, self.config.input.divisor)
+        if targets is not None or not groups:
+            groups = {batch.padded_size: tuple(range(len(batch)))}
+        parts, losses = [], {}
+        for size, images in groups.items():
+            part = given_for(given, images, size, batch)
+            board = Board(batch.part(images, size), self.pooler, part)
+            for key in complete_keys(part):
+                board.put(key, part[key])
+            losses |= self._one_pass(board, targets, threshold, timer).run(order)
+            parts.append(Part(images, board))
+        return Outputs(batch, tuple(parts), given, losses, timer)
 
-    def _run_stage(self, name: str, board: Board, targets: Targets | None) -> dict[str, Tensor]:
-        stage = cast(Provider, self.stages[name])
-        with naming_plugin(self._owners.get(name)):
-            losses: dict[str, Tensor] = stage(board.view(name, (*stage.requires, *stage.provides), {}), targets)
-            for key in stage.provides:
-                if isinstance(given := board.given.get(key), Regions):
-                    check_kept(name, key, given, board[key])
-        return losses
-
-    def _run_head(
-        self, name: str, selector: RegionSelector, read_by: Mapping[str, Mapping[Stream, Policy]]
-    ) -> dict[str, Tensor]:
-        """Decode without targets; with them compute losses, and decode where another task learns from the values."""
-        spec, streams = self.specs[name], self._follows[name]
-        if selector.targets is None:
-            self._put(self._work(name, selector.board, selector.inference_regions(spec, streams)), selector.board)
-            return {}
-        work, losses = self._learn(name, selector, selector.targets)
-        if name in read_by:
-            shown = selector.decoding_regions(spec, streams, read_by[name])
-            if work is None or not same_rows(work.rows, shown):
-                work = self._work(name, selector.board, shown)
-            self._put(work, selector.board, detached=True)
-            selector.board.compute_for_others(spec.provides, partial(self._for_other_rows, name, selector))
-        return losses
-
-    def _for_other_rows(
-        self, name: str, selector: RegionSelector, key: Key[Any, Any], root: Regions
-    ) -> dict[Key[Any, Any], tuple[Any, Regions]]:
-        """Decode a head during training for a task that reads it under another policy."""
-        spec, stream = self.specs[name], key.of
-        assert stream is not None
-        for policy in Policy:
-            rows = selector.decoding_regions(spec, self._follows[name], {stream: policy})
-            if rows[stream].root is root:
-                with naming_plugin(spec), torch.no_grad():
-                    values = self._decoded(self._work(name, selector.board, rows))
-                followed = {key: rows[key.of] for key in values if key.of is not None and key.of in rows}
-                return {key: (values[key], own) for key, own in followed.items()}
-        return {}
-
-    def _learn(self, name: str, selector: RegionSelector, targets: Targets) -> tuple[_Work | None, dict[str, Tensor]]:
-        spec, head = self.specs[name], self._head(name)
-        own = selector.training_regions(spec, self._follows[name]) if spec.learns_from else {}
-        if not selector.can_learn(spec, own):
-            return None, unlabelled_loss(head)
-        work = self._work(name, selector.board, own)
-        losses = head.loss(work.raw, work.view, targets.aligned(own))
-        if not isinstance(losses, Mapping):
-            returned = type(losses).__name__
-            raise BoardError(f"`loss` of task {name!r} must return scalar tensors by name, got a {returned}")
-        return work, losses
-
-    def _work(self, name: str, board: Board, rows: Rows) -> _Work:
-        # All that it declares, so that a head may ask whether this model has what it could use.
-        view = board.view(name, (*self.plan.steps[name].requires, *self.specs[name].uses), rows)
-        return _Work(name, self._head(name)(view), view, rows)
-
-    def _put(self, work: _Work, board: Board, detached: bool = False) -> None:
-        """Decode, and write the values under the keys that the task provides.
-
-        A task that reads a value in order to learn gets it `detached`, so that no gradient reaches the head that
-        produced it.
-        """
-        values, provides = self._decoded(work), self.specs[work.name].provides
-        writer = board.view(work.name, (*work.rows, *provides), work.rows)
-        for key in sorted(provides, key=lambda key: not isinstance(key, Stream)):  # streams, then what follows them
-            value = map_tensors(Tensor.detach, values[key]) if detached else values[key]
-            writer.put(key, value, None if key.of is None else work.rows.get(key.of))
-
-    def _decoded(self, work: _Work) -> Mapping[Key[Any, Any], Any]:
-        provides = self.specs[work.name].provides
-        decoded = self._head(work.name).decode(work.raw, work.view)
-        values = {provides[0]: decoded} if len(provides) == 1 else decoded
-        if not isinstance(values, Mapping) or set(values) != set(provides):
-            wanted = ", ".join(key.name for key in provides)
-            returned = sorted(key.name for key in values) if isinstance(values, Mapping) else type(values).__name__
-            raise BoardError(
-                f"`decode` of task {work.name!r} must return a mapping with the keys {wanted}, got {returned}"
-            )
-        return cast("Mapping[Key[Any, Any], Any]", values)
-
-    def _head(self, name: str) -> Head[Any, Any]:
-        return cast("Head[Any, Any]", self.heads[name])
-
-    def _read_while_learning(self, order: Sequence[str]) -> dict[str, dict[Stream, Policy]]:
-        """Return the tasks that learning tasks read, directly or through one in between, and the policies of those."""
-        readers: dict[str, dict[Stream, Policy]] = {}
-        for name in reversed(order):
-            for reader in (self.specs[other] for other in self.plan.readers(name) if other in self.specs):
-                if reader.name in order and (reader.learns_from or reader.name in readers):
-                    readers.setdefault(name, {}).update({**readers.get(reader.name, {}), **reader.streams})
-        return readers
+    def _one_pass(self, board: Board, targets: Targets | None, threshold: float, timer: StepTimer) -> OnePass:
+        selector = RegionSelector(board, targets, self.vocabulary, self._providers, threshold)
+        return OnePass(self.plan, self.stages, self._owners, self.specs, self.heads, selector, timer)
 
     def preprocess(self, images: Sequence[ImageSource], cameras: Sequence[Camera | None] | None = None) -> ImageBatch:
         """Read, resize, normalize and pad images into one batch on the model's device.
@@ -299,12 +203,15 @@ class SceneModel(nn.Module):
         """
         finisher = Finisher(self.plan, self.specs, dict(self.heads.items()), self.vocabulary)
         keys = {key for name in (self.tasks if tasks is None else tasks) for key in self.plan.steps[name].provides}
-        unknown = [None] * len(outputs.board.images)
+        images = [None] * len(outputs.images)
+        cameras, paths = cameras or images, paths or images
+        scenes: dict[int, Scene] = {}
         with torch.autocast(self.device.type, enabled=False):  # the pixels of a photograph are not for half precision
-            return [
-                finisher.scene(outputs.board, index, threshold, keys, camera, path)
-                for index, (camera, path) in enumerate(zip(cameras or unknown, paths or unknown, strict=True))
-            ]
+            for part in outputs.parts:
+                for index, image in enumerate(part.images):
+                    found = finisher.scene(part.board, index, threshold, keys, cameras[image], paths[image])
+                    scenes[image] = found
+        return [scenes[image] for image in sorted(scenes)]
 
     @overload
     def predict(

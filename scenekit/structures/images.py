@@ -76,6 +76,32 @@ class ImageBatch:
         """
         return Geometry.resize(self.sizes[index], self.original_sizes[index])
 
+    def part(self, images: Sequence[int], size: Size) -> ImageBatch:
+        """Select images and crop their padding.
+
+        Args:
+            images: The images, by their places in the batch.
+            size: Height and width of the padded result, in pixels.
+
+        Returns:
+            The batch of these images; this one where nothing changes.
+        """
+        if size == self.padded_size and tuple(images) == tuple(range(len(self))):
+            return self
+        rows, whole = list(images), self.padded_size
+        cropped = {
+            name: value[rows][..., : size[0], : size[1]] if tuple(value.shape[-2:]) == whole else value[rows]
+            for name, value in self.inputs.items()
+        }
+        return ImageBatch(
+            pixels=self.pixels[rows][..., : size[0], : size[1]].contiguous(),
+            sizes=tuple(self.sizes[image] for image in images),
+            original_sizes=tuple(self.original_sizes[image] for image in images),
+            cameras=None if self.cameras is None else tuple(self.cameras[image] for image in images),
+            inputs=cropped,
+            seeds=None if self.seeds is None else tuple(self.seeds[image] for image in images),
+        )
+
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> ImageBatch:
         """Move the batch to another device.
 
