@@ -5,27 +5,26 @@ Letters: B images, N rows of a stream in the whole batch.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor, nn
 
+from scenekit.errors import InputError
 from scenekit.hooks import TaskSpec
 from scenekit.io.images import ImageSource, read_image
-from scenekit.keys import IMAGES, OBJECTS, Key, Stream
+from scenekit.keys import IMAGES, Key, Stream
 from scenekit.model.board import Board, Pooler
-from scenekit.model.external_regions import Given, as_given, complete_keys, given_regions
+from scenekit.model.external_regions import Given, complete_keys
 from scenekit.model.head import Core, Head, Provider
-from scenekit.model.image_inputs import with_cameras, with_regions
 from scenekit.model.one_pass import OnePass
 from scenekit.model.parts import Part, given_for, merged, same_sized
 from scenekit.model.plan import Plan, Step, required_keys
 from scenekit.model.postprocess import Finisher
+from scenekit.model.prediction import OnError, Predictor, Request, several
 from scenekit.model.preprocess import make_batch
 from scenekit.model.region_selection import RegionSelector
 from scenekit.model.targets import Targets
@@ -121,6 +120,11 @@ class SceneModel(nn.Module):
         """Where the parameters are."""
         return next(self.parameters()).device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the parameters, which the pixels of images are converted to."""
+        return next((p.dtype for p in self.parameters() if p.is_floating_point()), torch.float32)
+
     def forward(
         self,
         batch: ImageBatch,
@@ -169,17 +173,22 @@ class SceneModel(nn.Module):
         return OnePass(self.plan, self.stages, self._owners, self.specs, self.heads, selector, timer)
 
     def preprocess(self, images: Sequence[ImageSource], cameras: Sequence[Camera | None] | None = None) -> ImageBatch:
-        """Read, resize, normalize and pad images into one batch on the model's device.
+        """Read, resize, normalize and pad images into one batch of the model's device and type.
 
         Args:
-            images: Paths, PIL images, [H W 3] uint8 arrays or [3 H W] tensors.
+            images: Images in any form that `predict` accepts.
             cameras: Their cameras in original pixels, where they are known.
 
         Returns:
             The batch.
+
+        Raises:
+            InputError: An image cannot be read, or the model has no weights yet.
         """
+        if self.device.type == "meta":
+            raise InputError("the model is on the meta device, without weights; load it on a device, such as 'cpu'")
         pixels = [read_image(image) for image in images]
-        return make_batch(pixels, self.config.input, cameras=cameras).to(self.device)
+        return make_batch(pixels, self.config.input, cameras=cameras).to(self.device, self.dtype)
 
     def scenes(
         self,
@@ -217,7 +226,7 @@ class SceneModel(nn.Module):
     def predict(
         self,
         images: ImageSource,
-        tasks: Collection[str] | None = ...,
+        tasks: str | Collection[str] | None = ...,
         threshold: float = ...,
         given: Given | None = ...,
         camera: CameraLike | None = ...,
@@ -225,34 +234,71 @@ class SceneModel(nn.Module):
     @overload
     def predict(
         self,
-        images: list[ImageSource],
-        tasks: Collection[str] | None = ...,
+        images: list[ImageSource] | tuple[ImageSource, ...],
+        tasks: str | Collection[str] | None = ...,
         threshold: float = ...,
         given: Sequence[Given | None] | None = ...,
         camera: CameraLike | Sequence[CameraLike | None] | None = ...,
+        *,
+        batch_size: int = ...,
+        on_error: Literal["raise"] | None = ...,
     ) -> list[Scene]: ...
     @overload
     def predict(
         self,
+        images: list[ImageSource] | tuple[ImageSource, ...],
+        tasks: str | Collection[str] | None = ...,
+        threshold: float = ...,
+        given: Sequence[Given | None] | None = ...,
+        camera: CameraLike | Sequence[CameraLike | None] | None = ...,
+        *,
+        batch_size: int = ...,
+        on_error: Literal["return"],
+    ) -> list[Scene | InputError]: ...
+    @overload
+    def predict(
+        self,
         images: Iterator[ImageSource],
-        tasks: Collection[str] | None = ...,
+        tasks: str | Collection[str] | None = ...,
         threshold: float = ...,
         given: Iterable[Given | None] | None = ...,
         camera: CameraLike | Iterable[CameraLike | None] | None = ...,
+        *,
+        batch_size: int = ...,
+        on_error: Literal["return"] | None = ...,
+    ) -> Iterator[Scene | InputError]: ...
+    @overload
+    def predict(
+        self,
+        images: Iterator[ImageSource],
+        tasks: str | Collection[str] | None = ...,
+        threshold: float = ...,
+        given: Iterable[Given | None] | None = ...,
+        camera: CameraLike | Iterable[CameraLike | None] | None = ...,
+        *,
+        batch_size: int = ...,
+        on_error: Literal["raise"],
     ) -> Iterator[Scene]: ...
     def predict(
         self,
         images: Any,
-        tasks: Collection[str] | None = None,
+        tasks: str | Collection[str] | None = None,
         threshold: float = 0.5,
         given: Any = None,
         camera: Any = None,
-    ) -> Scene | list[Scene] | Iterator[Scene]:
-        """Predict the Scene of one image, of a list of images, or of an iterator (lazily, one after the other).
+        *,
+        batch_size: int = 1,
+        on_error: OnError | None = None,
+    ) -> Scene | list[Scene] | list[Scene | InputError] | Iterator[Scene] | Iterator[Scene | InputError]:
+        """Predict the Scene of one image, of a list of images, or of an iterator (lazily).
+
+        An image is a path; the bytes of an image file, or such a file opened for reading; a PIL image; an array [H W 3]
+        or a tensor [3 H W], each uint8 or floats in 0..1 (see `scenekit.io.images.read_image` for all that they may
+        hold). A tuple, and an array or tensor with a dimension more, is a list of images.
 
         Args:
-            images: Each a path, a PIL image, an [H W 3] uint8 array or a [3 H W] tensor: uint8, or float in 0..1.
-            tasks: Tasks to run; all, if None.
+            images: One image or several.
+            tasks: Names of the tasks to run, or of a single one; all, if None.
             threshold: Objects that score less are left out.
             given: External regions in original pixels, one entry for each image where there are several: a Scene,
                 whose objects are taken, or by key `{OBJECTS: Objects(boxes, labels)}`, `{OBJECTS: scene}`, or
@@ -261,6 +307,11 @@ class SceneModel(nn.Module):
             camera: The camera of the image, or its matrix K [3 3], in original pixels; of several images one for all,
                 or one each. By default that of a given Scene, and else the one that `Camera.default` assumes; the
                 result's `camera` then has `assumed`.
+            batch_size: How many of several images are read and run together, which is faster on a GPU and changes no
+                result. Images with external regions run one by one.
+            on_error: What an unusable one of several images does. "raise": its error ends the call. "return": the
+                InputError stands in the place of its Scene, and the others go on. By default "return" for an iterator,
+                such as the frames of a camera, and else "raise".
 
         Returns:
             A scene for each image, in original pixels.
@@ -268,38 +319,11 @@ class SceneModel(nn.Module):
         Raises:
             InputError: An image cannot be read, the model has no such task, or external regions cannot be of the image.
         """
-        if isinstance(images, list | Iterator):
-            parts = with_cameras(with_regions(images, given), camera)
-            scenes = (self._predict_one(image, tasks, threshold, one, its_camera) for image, one, its_camera in parts)
-            return list(scenes) if isinstance(images, list) else scenes
-        return self._predict_one(images, tasks, threshold, given, camera)
-
-    @torch.no_grad()
-    def _predict_one(
-        self, image: ImageSource, tasks: Collection[str] | None, threshold: float, given: Any, camera: Any
-    ) -> Scene:
-        scene = given.get(OBJECTS) if isinstance(given, Mapping) else given
-        if camera is None and isinstance(scene, Scene):
-            camera = scene.camera
-        known = None if camera is None else Camera.of(camera)
-        with evaluating(self):
-            batch = self.preprocess([image], [known])
-            regions = None if given is None else given_regions(as_given(given), batch, self.vocabulary)
-            outputs = self(batch, given=regions, tasks=tasks, threshold=threshold)
-            # The camera as it is known, not as it results from resizing twice.
-            path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
-            (scene,) = self.scenes(outputs, tasks, threshold, [known], [path])
-        return scene
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Set a model to evaluation mode; afterwards every module returns to its own mode."""
-    training = [module for module in model.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
+        collection = several(images)
+        as_list = isinstance(collection, Sequence)
+        default = "raise" if collection is None or as_list else "return"
+        request = Request.of(self, tasks, threshold, batch_size, default if on_error is None else on_error)
+        if collection is None:
+            return Predictor(self, request).one(images, given, camera)
+        scenes = Predictor(self, request).each(collection, given, camera)
+        return list(scenes) if as_list else scenes
