@@ -55,6 +55,7 @@ class RPNTrunk(Provider):
     name = "rpn"
     requires = (FEATURES,)
     provides = (RPN_FEATURES,)
+    static = True
 
     def __init__(self, core: Core, config: DetectorConfig) -> None:
         super().__init__()

@@ -37,6 +37,7 @@ class Trunk(Provider):
     name = "backbone"
     requires = (IMAGES,)
     provides = (FEATURES,)
+    static = True
 
     def __init__(self, net: BackboneWithFPN) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ Letters: N rows of a stream in the whole batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -59,6 +59,7 @@ class OnePass:
     selector: RegionSelector
     timer: StepTimer
 
+    @torch.compiler.disable(recursive=False)  # bookkeeping: only networks with fixed shapes are traced
     def run(self, order: Sequence[str]) -> dict[str, Tensor]:
         """Run steps; without targets every task decodes, with them the losses are computed.
 
@@ -75,39 +76,42 @@ class OnePass:
                 if name in self.stages:
                     own = self._run_stage(name, self.selector.board, self.selector.targets)
                 else:
-                    with naming_plugin(self.specs[name]):
-                        own = self._run_head(name, self.selector, read_by)
+                    own = self._run_head(name, self.selector, read_by)
             losses |= {f"{name}.{loss}": value for loss, value in own.items()}
         return losses
 
     def _follows(self, name: str) -> tuple[Stream, ...]:
         return streams_of(self.plan.reads(name))
 
+    @torch.compiler.disable(recursive=False)
     def _run_stage(self, name: str, board: Board, targets: Targets | None) -> dict[str, Tensor]:
         stage = cast(Provider, self.stages[name])
         with naming_plugin(self.owners.get(name)):
-            losses: dict[str, Tensor] = stage(board.view(name, (*stage.requires, *stage.provides), {}), targets)
+            view = board.view(name, (*stage.requires, *stage.provides), {})
+            losses: dict[str, Tensor] = stage(view, targets) if stage.static else eagerly(stage, view, targets)
             for key in stage.provides:
                 if isinstance(given := board.given.get(key), Regions):
                     check_kept(name, key, given, board[key])
         return losses
 
+    @torch.compiler.disable
     def _run_head(
         self, name: str, selector: RegionSelector, read_by: Mapping[str, Mapping[Stream, Policy]]
     ) -> dict[str, Tensor]:
         """Decode without targets; with them compute losses, and decode where another task learns from the values."""
         spec, streams = self.specs[name], self._follows(name)
-        if selector.targets is None:
-            self._put(self._work(name, selector.board, selector.inference_regions(spec, streams)), selector.board)
-            return {}
-        work, losses = self._learn(name, selector, selector.targets)
-        if name in read_by:
-            shown = selector.decoding_regions(spec, streams, read_by[name])
-            if work is None or not same_rows(work.rows, shown):
-                work = self._work(name, selector.board, shown)
-            self._put(work, selector.board, detached=True)
-            selector.board.compute_for_others(spec.provides, partial(self._for_other_rows, name, selector))
-        return losses
+        with naming_plugin(spec):
+            if selector.targets is None:
+                self._put(self._work(name, selector.board, selector.inference_regions(spec, streams)), selector.board)
+                return {}
+            work, losses = self._learn(name, selector, selector.targets)
+            if name in read_by:
+                shown = selector.decoding_regions(spec, streams, read_by[name])
+                if work is None or not same_rows(work.rows, shown):
+                    work = self._work(name, selector.board, shown)
+                self._put(work, selector.board, detached=True)
+                selector.board.compute_for_others(spec.provides, partial(self._for_other_rows, name, selector))
+            return losses
 
     def _for_other_rows(
         self, name: str, selector: RegionSelector, key: Key[Any, Any], root: Regions
@@ -176,3 +180,9 @@ class OnePass:
                 if reader.name in order and (reader.learns_from or reader.name in readers):
                     readers.setdefault(name, {}).update({**readers.get(reader.name, {}), **reader.streams})
         return readers
+
+
+@torch.compiler.disable
+def eagerly(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function that torch.compile shall not trace, nor what it calls."""
+    return function(*arguments)

@@ -20,7 +20,7 @@ from scenekit.keys import IMAGES, Key, Stream
 from scenekit.model.board import Board, Pooler
 from scenekit.model.external_regions import Given, complete_keys
 from scenekit.model.head import Core, Head, Provider
-from scenekit.model.one_pass import OnePass
+from scenekit.model.one_pass import OnePass, eagerly
 from scenekit.model.parts import Part, given_for, merged, same_sized
 from scenekit.model.plan import Plan, Step, required_keys
 from scenekit.model.postprocess import Finisher
@@ -125,6 +125,7 @@ class SceneModel(nn.Module):
         """Type of the parameters, which the pixels of images are converted to."""
         return next((p.dtype for p in self.parameters() if p.is_floating_point()), torch.float32)
 
+    @torch.compiler.disable(recursive=False)
     def forward(
         self,
         batch: ImageBatch,
@@ -154,23 +155,27 @@ class SceneModel(nn.Module):
         """
         given = given or {}
         order = self.plan.needed(self._ends if tasks is None else tasks, complete_keys(given))
-        timer = StepTimer(batch.pixels.device)
-        groups = same_sized(batch, self.config.input.divisor)
-        if targets is not None or not groups:
-            groups = {batch.padded_size: tuple(range(len(batch)))}
-        parts, losses = [], {}
-        for size, images in groups.items():
-            part = given_for(given, images, size, batch)
-            board = Board(batch.part(images, size), self.pooler, part)
-            for key in complete_keys(part):
-                board.put(key, part[key])
-            losses |= self._one_pass(board, targets, threshold, timer).run(order)
-            parts.append(Part(images, board))
-        return Outputs(batch, tuple(parts), given, losses, timer)
+        timer, losses = StepTimer(batch.pixels.device), {}
+        parts = eagerly(self._parts, batch.to(batch.pixels.device, self.dtype), given, targets is None)
+        for part in parts:
+            selector = RegionSelector(part.board, targets, self.vocabulary, self._providers, threshold)
+            network = OnePass(self.plan, self.stages, self._owners, self.specs, self.heads, selector, timer)
+            losses |= network.run(order)
+        return Outputs(batch, parts, given, losses, timer)
 
-    def _one_pass(self, board: Board, targets: Targets | None, threshold: float, timer: StepTimer) -> OnePass:
-        selector = RegionSelector(board, targets, self.vocabulary, self._providers, threshold)
-        return OnePass(self.plan, self.stages, self._owners, self.specs, self.heads, selector, timer)
+    def _parts(self, batch: ImageBatch, given: Mapping[Key[Any, Any], Any], by_size: bool) -> tuple[Part, ...]:
+        """Return boards with the external values of the images of each padded size, or of all images together."""
+        groups = {batch.padded_size: tuple(range(len(batch)))}
+        if by_size and len(batch):
+            groups = same_sized(batch, self.config.input.divisor)
+        parts = []
+        for size, images in groups.items():
+            own = given_for(given, images, size, batch)
+            board = Board(batch.part(images, size), self.pooler, own)
+            for key in complete_keys(own):
+                board.put(key, own[key])
+            parts.append(Part(images, board))
+        return tuple(parts)
 
     def preprocess(self, images: Sequence[ImageSource], cameras: Sequence[Camera | None] | None = None) -> ImageBatch:
         """Read, resize, normalize and pad images into one batch of the model's device and type.
