@@ -23,6 +23,7 @@ from scenekit.model.plan import Plan, streams_of
 from scenekit.model.region_selection import RegionSelector, Rows, same_rows
 from scenekit.model.targets import Targets
 from scenekit.model.timing import StepTimer
+from scenekit.model.watch import Watch
 from scenekit.structures.regions import Regions
 from scenekit.structures.tensors import map_tensors
 
@@ -71,12 +72,17 @@ class OnePass:
         """
         read_by = {} if self.selector.targets is None else self._read_while_learning(order)
         losses: dict[str, Tensor] = {}
+        targets = Watch()
+        targets.add("the targets", self.selector.targets)
         for name in order:
             with self.timer.step(name):
                 if name in self.stages:
                     own = self._run_stage(name, self.selector.board, self.selector.targets)
                 else:
                     own = self._run_head(name, self.selector, read_by)
+            with naming_plugin(self.specs.get(name, self.owners.get(name))):
+                self.selector.board.check_unchanged(f"{name!r}")
+                targets.check(f"{name!r}")
             losses |= {f"{name}.{loss}": value for loss, value in own.items()}
         return losses
 
