@@ -81,7 +81,7 @@ def compared(name: str) -> dict[str, Any]:
 
 @torch.no_grad()
 def outputs(pair: Twins, batch: list[torch.Tensor]) -> Differences:
-    """Return the differences of the outputs for one batch; torchvision's images run alone, as its batches are padded."""
+    """Return the differences of the outputs for one batch; torchvision runs image by image, as it pads batches."""
     return differences([pair.theirs([image])[0] for image in batch], predicted(pair.ours, batch))
 
 

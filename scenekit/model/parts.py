@@ -14,13 +14,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from scenekit.keys import IMAGES, OBJECTS, Key, Stream
 from scenekit.model.board import Board
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.geometry import Size
-from scenekit.structures.images import ImageBatch
+from scenekit.structures.images import ImageBatch, cropped, stacked
 from scenekit.structures.regions import Regions
 from scenekit.structures.tensors import index_map
 
@@ -33,24 +32,6 @@ class Part:
     """Their places in the batch."""
     board: Board
     """The values of the pass, in which the images are numbered from 0."""
-
-
-def same_sized(batch: ImageBatch, divisor: int) -> dict[Size, tuple[int, ...]]:
-    """Group images by the size that each would be padded to on its own.
-
-    Args:
-        batch: The batch.
-        divisor: Multiples of it are what the sides of images are padded to, in pixels.
-
-    Returns:
-        Images by (height, width), which is at most that of the batch, in pixels.
-    """
-    groups: dict[Size, tuple[int, ...]] = {}
-    limits = batch.padded_size
-    for image, size in enumerate(batch.sizes):
-        height, width = (min(-(-side // divisor) * divisor, most) for side, most in zip(size, limits, strict=True))
-        groups[height, width] = (*groups.get((height, width), ()), image)
-    return groups
 
 
 def given_for(
@@ -94,18 +75,10 @@ def _regions_of(regions: Regions, images: Sequence[int]) -> Regions:
 def _images_of(value: Any, images: Sequence[int], size: Size, padded: Size) -> Any:
     """Select and crop a value of the images: a pyramid, a tensor [B ...] or a list."""
     if isinstance(value, FeaturePyramid):
-        return replace(value, maps=tuple(_cropped(level[list(images)], size, padded) for level in value.maps))
+        return replace(value, maps=tuple(cropped(level[list(images)], size, padded) for level in value.maps))
     if isinstance(value, Tensor):
-        return _cropped(value[list(images)], size, padded)
+        return cropped(value[list(images)], size, padded) if value.dim() == 4 else value[list(images)]
     return [value[image] for image in images] if isinstance(value, list | tuple) else value
-
-
-def _cropped(value: Tensor, size: Size, padded: Size) -> Tensor:
-    """Crop maps [B C h w] to their share of the padded image."""
-    if value.dim() != 4:
-        return value
-    h, w = (-(-cells * own // whole) for cells, own, whole in zip(value.shape[2:], size, padded, strict=True))
-    return value[:, :, :h, :w]
 
 
 def merged(parts: Sequence[Part], batch: ImageBatch, given: Mapping[Key[Any, Any], Any]) -> Board:
@@ -178,9 +151,9 @@ class _Merger:
         order = torch.tensor([image for part in self.parts for image in part.images]).argsort()
         if isinstance(values[0], FeaturePyramid):
             levels = zip(*(value.maps for value in values), strict=True)
-            return replace(values[0], maps=tuple(_stacked(level)[order.to(level[0].device)] for level in levels))
+            return replace(values[0], maps=tuple(stacked(level)[order.to(level[0].device)] for level in levels))
         if isinstance(values[0], Tensor):
-            return _stacked(values)[order.to(values[0].device)]
+            return stacked(values)[order.to(values[0].device)]
         places = self.places.get(OBJECTS, [])
         if places:
             values = [
@@ -191,23 +164,11 @@ class _Merger:
         return [items[image] for image in order.tolist()]
 
 
-def _stacked(values: Sequence[Tensor], blank: float = 0.0) -> Tensor:
-    """Concatenate along the first axis, padded with `blank` at the end of every other one."""
-    sides = torch.tensor([value.shape for value in values]).amax(dim=0)
-    padded = []
-    for value in values:
-        missing = (sides - torch.tensor(value.shape))[1:].flip(0)  # F.pad begins with the last axis
-        padded.append(
-            F.pad(value, torch.stack((torch.zeros_like(missing), missing), dim=1).flatten().tolist(), value=blank)
-        )
-    return torch.cat(padded)
-
-
 def _joined(values: Sequence[Any]) -> Any:
     """Concatenate the rows of packed values of one type."""
     first = values[0]
     if isinstance(first, Tensor):
-        return _stacked(values, math.nan if first.is_floating_point() else 0)
+        return stacked(values, math.nan if first.is_floating_point() else 0)
     if hasattr(type(first), "cat"):
         return type(first).cat(values)
     if isinstance(first, list | tuple):

@@ -21,7 +21,7 @@ from scenekit.model.board import Board, Pooler
 from scenekit.model.external_regions import Given, complete_keys
 from scenekit.model.head import Core, Head, Provider
 from scenekit.model.one_pass import OnePass, eagerly
-from scenekit.model.parts import Part, given_for, merged, same_sized
+from scenekit.model.parts import Part, given_for, merged
 from scenekit.model.plan import Plan, Step, required_keys
 from scenekit.model.postprocess import Finisher
 from scenekit.model.prediction import OnError, Predictor, Request, several
@@ -167,7 +167,7 @@ class SceneModel(nn.Module):
         """Return boards with the external values of the images of each padded size, or of all images together."""
         groups = {batch.padded_size: tuple(range(len(batch)))}
         if by_size and len(batch):
-            groups = same_sized(batch, self.config.input.divisor)
+            groups = batch.groups
         parts = []
         for size, images in groups.items():
             own = given_for(given, images, size, batch)

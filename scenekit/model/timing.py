@@ -34,7 +34,7 @@ class StepTimer:
         """Seconds by step, in the order in which they ran."""
         return {name: sum(_between(*span) for span in spans) for name, spans in self._marks.items()}
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _mark(self) -> _Mark:
         if self.device.type != "cuda":
             return time.perf_counter()

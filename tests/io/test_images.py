@@ -196,7 +196,7 @@ def test_decompression_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        (np.zeros((3, 20, 30), np.uint8), r"the array: .* \[H W 3\] .* got shape \[3, 20, 30\]; move the channels last"),
+        (np.zeros((3, 20, 30), np.uint8), r"the array: .* got shape \[3, 20, 30\]; move the channels last"),
         (np.zeros((20, 30, 2), np.uint8), r"the array: expected .* got shape \[20, 30, 2\]"),
         (np.zeros((20, 30, 3), complex), r"the array: expected uint8, or floats .* got complex128"),
         (np.full((20, 30), "x"), r"the array: expected uint8, or floats .* got <U1"),
@@ -270,7 +270,10 @@ def test_a_depth_that_the_file_names_is_that_of_a_dark_image_too(tmp_path: Path)
     assert read_image(tmp_path / "dark.tif")[0, 0].tolist() == [16, 15]  # 256 and 240 of 4095
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB", "I", "F", "I;16", "I;16L", "I;16B"])  # fmt: skip
+MODES = "1 L LA La P PA RGB RGBA RGBa RGBX CMYK YCbCr HSV LAB I F I;16 I;16L I;16B"
+
+
+@pytest.mark.parametrize("mode", MODES.split())
 def test_every_mode_of_pillow(mode: str) -> None:
     """White, or what is as bright in modes whose numbers mean something else."""
     white = {"CMYK": (0, 0, 0, 0), "YCbCr": (255, 128, 128), "HSV": (0, 0, 255), "LAB": (255, 128, 128), "F": 1.0}
