@@ -60,6 +60,9 @@ class ProposalConfig(Config):
     """Smallest objectness of a proposal."""
     min_box_size: float = Field(default=1e-3, ge=0)
     """Smallest width and height of a proposal, in network pixels."""
+    padding_train: bool = False
+    """Whether anchors centered in the padding of an image are candidates in training, as in torchvision and detectron2.
+    """
     foreground: float = Field(default=0.7, ge=0, le=1)
     """IoU from which on an anchor is positive."""
     background: float = Field(default=0.3, ge=0, le=1)
@@ -136,7 +139,7 @@ class BoxHeadConfig(Config):
 
 _TORCHVISION: dict[str, Any] = {
     "anchors": {"rounded": True, "stride": "grid"},
-    "rpn": {"post_nms_train": 2000, "smooth_l1_beta": 1 / 9},
+    "rpn": {"post_nms_train": 2000, "smooth_l1_beta": 1 / 9, "padding_train": True},
     "pooler": {"aligned": False},
     "box_head": {"smooth_l1_beta": 1 / 9},
 }
@@ -149,7 +152,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         {"rpn": {"convs": 2}, "box_head": {"convs": (256,) * 4, "conv_norm": "batch", "fcs": (1024,)}},
     ),
     "detectron2": {
-        "rpn": {"min_box_size": 0.0},
+        "rpn": {"min_box_size": 0.0, "padding_train": True},
         "pooler": {"sampling_ratio": 0, "level_epsilon": 1e-8, "epsilon_inside_log": True},
         "box_head": {"min_box_size": 0.0},
     },

@@ -122,7 +122,7 @@ def evaluate(
     from scenekit.data.relabel import check_names
     from scenekit.data.skipping import MAX_SKIPPED, SkippedSamples, usable
     from scenekit.evaluation.model_passes import Passes
-    from scenekit.model.scene_model import evaluating
+    from scenekit.model.prediction import evaluating
 
     own = evaluators or {}
     measures = list(_measures(model, tasks, own))

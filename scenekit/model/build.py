@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from scenekit.backbones import FPN, BackboneWithFPN
 from scenekit.backbones.base import Normalization
@@ -22,7 +22,8 @@ from scenekit.model.scene_model import SceneModel
 from scenekit.model.targets import Targets
 from scenekit.ops.layout import for_convolutions
 from scenekit.recipe import InputConfig, ModelConfig
-from scenekit.structures.images import ImageBatch
+from scenekit.structures.features import FeaturePyramid
+from scenekit.structures.images import ImageBatch, by_size
 from scenekit.structures.vocabulary import Vocabulary
 
 PARTS = {"requires": "reads from the board", "provides": "puts on the board"}
@@ -37,6 +38,7 @@ class Trunk(Provider):
     name = "backbone"
     requires = (IMAGES,)
     provides = (FEATURES,)
+    static = True
 
     def __init__(self, net: BackboneWithFPN) -> None:
         super().__init__()
@@ -44,8 +46,15 @@ class Trunk(Provider):
 
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Float[Tensor, ""]]:
         images: ImageBatch = board[IMAGES]
-        board.put(FEATURES, self.net(for_convolutions(images.pixels)))
+        if self._computes_batch_statistics():
+            board.put(FEATURES, self.net(for_convolutions(images.pixels)))
+            return {}
+        maps = by_size(lambda pixels: self.net(for_convolutions(pixels[0])).maps, [images.pixels], images)
+        board.put(FEATURES, FeaturePyramid(maps, self.net.strides))
         return {}
+
+    def _computes_batch_statistics(self) -> bool:
+        return any(isinstance(module, nn.BatchNorm2d) and module.training for module in self.modules())
 
 
 def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:

@@ -136,6 +136,7 @@ def pack(
         original_sizes=sizes if original_sizes is None else tuple(original_sizes),
         cameras=None if cameras is None else tuple(cameras),
         seeds=None if seeds is None else tuple(seeds),
+        divisor=config.divisor,
     )
 
 
