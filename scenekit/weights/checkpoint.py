@@ -204,6 +204,11 @@ def _home(path: Path) -> Path:
 
 def _manifest_text(folder: Path) -> str:
     expected = f"{folder}: expected a folder with {MANIFEST} and {WEIGHTS}"
+    if folder.is_file():
+        raise InputError(
+            f"{folder}: expected a model of scenekit, a folder or a {SUFFIX} file; convert a checkpoint of another"
+            f" library: scenekit convert SOURCE/NAME {folder} -o model{SUFFIX}"
+        )
     if not folder.is_dir():
         raise InputError(f"{expected}; there is no such folder")
     path = folder / MANIFEST
