@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,6 +15,7 @@ import typer
 from scenekit.cli import output, scene_files
 from scenekit.cli.main import USER_ERROR
 from scenekit.errors import InputError
+from scenekit.io.files import short_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 MIN_FOCAL = 0.1
 """Smallest focal length relative to the longer side of the image: below it a pinhole camera spans over 157 degrees."""
+
+LONGEST_STEM = 180
+"""Bytes of the name that the files of an image share; a file system takes 255 with what each file adds."""
 
 
 def predict(
@@ -198,12 +203,15 @@ def check_files(names: Iterable[str]) -> None:
         InputError: If one does not exist.
     """
     for name in names:
-        if not Path(name).exists():
+        if not os.path.exists(name):  # False for a name too long for a file system, too
             raise InputError(f"{name}: no such file")
 
 
 def unique_stems(names: Sequence[str]) -> list[str]:
     """Return one file name without suffix per image: its own, numbered where several images share it.
+
+    Long names are cut off, so that those of all files of an image fit the file system. Names that differ in capitals
+    alone count as the same, as some file systems have it.
 
     Args:
         names: Paths of the images.
@@ -212,10 +220,13 @@ def unique_stems(names: Sequence[str]) -> list[str]:
         The names.
     """
     stems: list[str] = []
+    taken: set[str] = set()
     for name in names:
-        stem, number = Path(name).stem, 2
-        while stem in stems:
-            stem, number = f"{Path(name).stem}-{number}", number + 1
+        own = short_name(Path(name).stem, LONGEST_STEM)
+        stem = next(
+            stem for stem in (own, *(f"{own}-{n}" for n in range(2, len(names) + 2))) if stem.casefold() not in taken
+        )
+        taken.add(stem.casefold())
         stems.append(stem)
     return stems
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def one_of(target: Path, name: str) -> Path:
     Returns:
         The file.
     """
-    return target / name if target.is_dir() else target
+    return target / name if os.path.isdir(target) else target
 
 
 def check_target(option: str, target: Path | None, images: int, check: Callable[[Path], object]) -> None:
@@ -73,7 +74,7 @@ def check_target(option: str, target: Path | None, images: int, check: Callable[
     Raises:
         InputError: If one file is named for several images, or `check` refuses it.
     """
-    if target is None or target.is_dir():
+    if target is None or os.path.isdir(target):
         return
     if images > 1 and target.suffix:
         raise InputError(f"{option} names one file for {images} images; name a folder, which gets a file of each")

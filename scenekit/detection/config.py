@@ -42,7 +42,7 @@ class AnchorConfig(Config):
 class ProposalConfig(Config):
     """Region proposal network."""
 
-    convs: int = Field(default=1, ge=1)
+    convs: int = Field(default=1, ge=1, le=1000)
     """Number of 3x3 convolutions that all streams share."""
     channels: int | None = Field(default=None, ge=1)
     """Channels of these convolutions; those of the pyramid if null."""

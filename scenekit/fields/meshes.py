@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from scenekit.errors import InputError
 from scenekit.fields.base import Field, Shape
 from scenekit.fields.conversion import tensor_of
 from scenekit.fields.frame import Columns, Frame, Issue, Validated, rows_in, without_rows
@@ -18,6 +19,8 @@ from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.meshes import Meshes
 from scenekit.structures.tensors import row_numbers
 from scenekit.structures.vocabulary import Vocabulary
+
+ASTRAY = "meshes whose faces name vertices that do not exist"
 
 
 class MeshField(Field[Meshes, Meshes]):
@@ -60,7 +63,13 @@ class MeshField(Field[Meshes, Meshes]):
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Meshes:
         verts = [tensor_of(row["verts"], 3) for row in data]
-        return Meshes.from_lists(verts, [torch.tensor(row["faces"], dtype=torch.int64).reshape(-1, 3) for row in data])
+        meshes = Meshes.from_lists(
+            verts, [torch.tensor(row["faces"], dtype=torch.int64).reshape(-1, 3) for row in data]
+        )
+        astray = next((issue for issue in _impossible(meshes) if issue.kind == ASTRAY), None)
+        if astray is not None:
+            raise InputError(f"row {astray.row}: {astray.message}")
+        return meshes
 
     def validate(self, item: Meshes, frame: Frame) -> Validated:
         """Drop meshes without faces, with vertices that are not finite or faces of vertices that do not exist."""
@@ -83,7 +92,7 @@ def _impossible(meshes: Meshes) -> Iterator[Issue]:
             yield Issue("meshes without faces", f"it has no faces and {int(verts[row])} vertices", row=row)
         elif astray[row]:
             message = f"{int(astray[row])} of {int(faces[row])} faces name vertices beyond its {int(verts[row])}"
-            yield Issue("meshes whose faces name vertices that do not exist", message, row=row)
+            yield Issue(ASTRAY, message, row=row)
         else:
             message = f"{int(lost[row])} of {int(verts[row])} vertices are not finite"
             yield Issue("meshes with vertices that are not finite", message, row=row)

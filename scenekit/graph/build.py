@@ -14,6 +14,7 @@ from scenekit.fields.frame import Edges
 from scenekit.io.files import plain
 from scenekit.keys import OBJECTS, RELATIONS, Key
 from scenekit.scene import Scene
+from scenekit.scene_json import check_ends, reading
 from scenekit.structures.relations import Relations
 
 BOX, IDENTITY, LABEL, PREDICATE, SCORE, SOURCE = (
@@ -53,7 +54,8 @@ def build_graph(
     graph.add_nodes_from(enumerate(nodes(scene, attribute_threshold)))
     first = 0
     for key, edges in edges_in(scene):
-        check_rows(key, edges, len(graph))
+        with reading(key.name):
+            check_ends(edges, len(graph))
         add_edges(graph, key, edges, first, kept_rows(edges, threshold, top))
         first += len(edges.subject)
     if relabel and RELATIONS in scene:
@@ -114,27 +116,6 @@ def check_names(keys: dict[Key[Any, Any], Any]) -> None:
     for key in keys:
         if key.name in (LABEL, SCORE, BOX, IDENTITY):
             raise InputError(f"the key {key.name!r} has the name of an attribute of every node; give it another name")
-
-
-def check_rows(key: Key[Any, Any], edges: Edges, count: int) -> None:
-    """Check that subjects and objects of edges exist; networkx would add missing nodes.
-
-    Args:
-        key: The key of the edges.
-        edges: The edges.
-        count: Number of objects of the scene.
-
-    Raises:
-        InputError: If an edge names another object.
-    """
-    for role, rows in (("subject", edges.subject), ("object", edges.object)):
-        outside = ((rows < 0) | (rows >= count)).nonzero()[:, 0].tolist()
-        if outside:
-            row = outside[0]
-            raise InputError(
-                f"{key.name} {row}: object {int(rows[row])} is its {role}, but the scene has {count} objects, counted"
-                " from 0; remove the entry or fix it"
-            )
 
 
 def add_edges(graph: Graph, key: Key[Any, Any], edges: Edges, first: int, rows: Iterable[int]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import threading
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +43,8 @@ def drafted(path: str | Path) -> Iterator[Path]:
         InputError: If the folder cannot be written.
     """
     target = Path(path)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
+    # Not the name of the target and more, which may be as long as a file system permits.
+    draft = target.with_name(f".{zlib.crc32(os.fsencode(target.name)):08x}.{os.getpid()}.{threading.get_ident()}")
     try:
         yield draft
         draft.replace(target)
@@ -49,6 +52,22 @@ def drafted(path: str | Path) -> Iterator[Path]:
         raise InputError(f"cannot write {target}: {error.strerror}") from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+def short_name(name: str, most: int) -> str:
+    """Return a name that fits a file system: a long one is cut off, and ends in a hash of all of it.
+
+    Args:
+        name: The name.
+        most: The most bytes that it may have; file systems take 255, with the suffix.
+
+    Returns:
+        The name, or its beginning with 8 hexadecimal digits.
+    """
+    encoded = os.fsencode(name)
+    if len(encoded) <= most:
+        return name
+    return f"{encoded[: most - 9].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:8]}"
 
 
 def plain(value: Any) -> Any:

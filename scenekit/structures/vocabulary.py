@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Int
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
 
 from scenekit.errors import InputError, nearest
@@ -21,6 +24,8 @@ BUILT_IN_LISTS = ("labels", "things", "stuff", "predicates", "attributes")
 @dataclass(frozen=True)
 class Skeleton:
     """Named keypoints of one kind of object."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     points: tuple[str, ...]
     """Names of the keypoints."""
@@ -35,6 +40,8 @@ class Skeleton:
         _refuse_unknown("the edges and mirror pairs of a skeleton", self.edges + self.mirror, self.points)
         if self.sigmas and len(self.sigmas) != len(self.points):
             raise InputError(f"a skeleton of {len(self.points)} points needs as many sigmas, got {len(self.sigmas)}")
+        if not all(math.isfinite(sigma) and sigma > 0 for sigma in self.sigmas):
+            raise InputError(f"sigmas of a skeleton must be finite and above 0, got {list(self.sigmas)}")
 
     @property
     def mirror_order(self) -> tuple[int, ...]:
@@ -51,6 +58,8 @@ class Vocabulary:
     vocabulary.label("sky")  # 2
     ```
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     things: tuple[str, ...]
     """Classes of countable objects; object labels index them."""
@@ -230,14 +239,16 @@ class Vocabulary:
 
         Returns:
             The vocabulary.
+
+        Raises:
+            InputError: If a field is unknown or of another type; the message names it.
         """
-        values = {name: _tuples(value) for name, value in data.items() if name not in ("skeletons", "lists")}
-        skeletons = {
-            name: Skeleton(**{k: _tuples(v) for k, v in skeleton.items()})
-            for name, skeleton in data.get("skeletons", {}).items()
-        }
-        lists = {kind: _tuples(names) for kind, names in data.get("lists", {}).items()}
-        return cls(**values, skeletons=skeletons, lists=lists)
+        try:
+            return TypeAdapter(cls).validate_json(json.dumps(data), strict=True)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise InputError(f"{place}: {first['msg'].removeprefix('Value error, ')}".removeprefix(": ")) from error
 
 
 def mirror_order(names: tuple[str, ...], pairs: tuple[tuple[str, str], ...]) -> tuple[int, ...]:
@@ -266,10 +277,6 @@ def _lists(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _lists(entry) for name, entry in value.items()}
     return [_lists(entry) for entry in value] if isinstance(value, list | tuple) else value
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(entry) for entry in value) if isinstance(value, list | tuple) else value
 
 
 def translation(old: Sequence[str], new: Sequence[str]) -> Int[Tensor, " n"]:

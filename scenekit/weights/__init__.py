@@ -85,6 +85,6 @@ def _path_of(name: str | os.PathLike[str]) -> Path | None:
     if text in shipped():
         return shipped()[text]
     looks_like_path = text.startswith((".", "~", os.sep)) or text.endswith((os.sep, SUFFIX))
-    if Path(text).exists() or isinstance(name, os.PathLike) or looks_like_path:
+    if os.path.exists(text) or isinstance(name, os.PathLike) or looks_like_path:
         return Path(text).expanduser()
     return None

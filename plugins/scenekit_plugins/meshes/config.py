@@ -21,7 +21,7 @@ class VoxelConfig(Config):
 
     pooled: int = Field(default=12, ge=1)
     """Side of the RoI features; the grid has twice as many cells per side."""
-    convs: int = Field(default=4, ge=0)
+    convs: int = Field(default=4, ge=0, le=1000)
     """Number of convolutions before the deconvolution."""
     channels: int = Field(default=256, ge=1)
     """Channels of these convolutions."""
@@ -63,9 +63,9 @@ class RefinementConfig(Config):
 
     pooled: int = Field(default=14, ge=1)
     """Side of the RoI features."""
-    stages: int = Field(default=3, ge=0)
+    stages: int = Field(default=3, ge=0, le=1000)
     """Number of stages that move the vertices."""
-    convs: int = Field(default=3, ge=1)
+    convs: int = Field(default=3, ge=1, le=1000)
     """Graph convolutions per stage."""
     channels: int = Field(default=128, ge=1)
     """Channels of the graph convolutions."""
