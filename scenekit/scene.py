@@ -19,7 +19,7 @@ from torch import Tensor
 
 from scenekit.errors import InputError
 from scenekit.fields.frame import Frame
-from scenekit.io.files import write_atomically
+from scenekit.io.files import located, portable, write_atomically
 from scenekit.io.images import ImageSource
 from scenekit.keys import OBJECTS, RESERVED, Key, Stream, key_named
 from scenekit.scene_json import (
@@ -250,10 +250,14 @@ class Scene:
     def save(self, path: str | Path) -> None:
         """Write a JSON file atomically: it is complete, or as it was before.
 
+        The path of the image is stored relative to the file, so that both can be moved together. Where they share no
+        folder but the root, only its name is stored.
+
         Args:
             path: The file.
         """
-        write_atomically(path, json.dumps(self.to_json()).encode())
+        scene = replace(self, path=portable(self.path, path))
+        write_atomically(path, json.dumps(scene.to_json()).encode())
 
     @classmethod
     def load(cls, path: str | Path) -> Scene:
@@ -270,7 +274,8 @@ class Scene:
         """
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
-            return cls.from_json(data if isinstance(data, dict) else {})
+            scene = cls.from_json(data if isinstance(data, dict) else {})
+            return replace(scene, path=located(scene.path, path))
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}") from error
         except ValueError as error:  # InputError, bad JSON and bytes that are not text
@@ -286,7 +291,7 @@ class Scene:
             A drawing, enlarged where the image is small.
 
         Raises:
-            InputError: The image cannot be read, or has another shape than the scene.
+            InputError: There is no image at `path`, it cannot be read, or has another shape than the scene.
         """
         from scenekit.visualization.draw import draw_scene
 
@@ -297,10 +302,16 @@ class Scene:
         *,
         threshold: float = 0.0,
         top: int | None = None,
+        per_pair: int | None = None,
+        likely: bool = True,
         attribute_threshold: float = 0.5,
         relabel: bool = False,
     ) -> MultiDiGraph:
-        """Build a graph (networkx) of the objects and their relations.
+        """Build a graph (networkx) of the objects and their relations, by default of the likely ones.
+
+        A relation predictor scores every pair. A relation is likely where its probabilities say that the two objects
+        are related rather than not (they sum to more than one half); drawings show likely relations, too. Relations
+        without probabilities, as those of ground truth, all count as likely.
 
         Nodes are the rows of the objects. Each has `label`, `box` [4], `identity` (from `ids`) and, where there is one,
         `score`; and under the name of every key that follows the objects the description of the row by the key's field:
@@ -317,6 +328,8 @@ class Scene:
         Args:
             threshold: The least score of an edge.
             top: The number of edges of each key, by descending score; None for all.
+            per_pair: The number of edges of each key for each subject and object, by descending score; None for all.
+            likely: Whether relations that are not likely are left out.
             attribute_threshold: The least probability of an attribute.
             relabel: Whether to use the labels and scores of the relation predictor, where it relabels the objects.
 
@@ -328,7 +341,15 @@ class Scene:
         """
         from scenekit.graph.build import build_graph
 
-        return build_graph(self, threshold=threshold, top=top, attribute_threshold=attribute_threshold, relabel=relabel)
+        return build_graph(
+            self,
+            threshold=threshold,
+            top=top,
+            per_pair=per_pair,
+            likely=likely,
+            attribute_threshold=attribute_threshold,
+            relabel=relabel,
+        )
 
 
 def check_row_count(key: Key[Any, Any], value: Any, count: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scenekit.cli import output
+from scenekit.cli import output, scene_files
 from scenekit.cli.predict import check_files, unique_stems
 
 if TYPE_CHECKING:
@@ -164,6 +164,7 @@ def to_pil(pixels: UInt8[Tensor, "3 H W"]) -> Image:
 def save(entry: ReportEntry, folder: Path) -> None:
     """Save NAME.json, the scene; NAME.png, a drawing of all values; NAME-LAYER.png, each layer alone.
 
+    NAME-image.png is the image itself where it comes from no file, so that the scene can be drawn again.
     NAME.graphml, the scene graph, if there are relations. NAME-VIEW.png, further views, such as
     NAME-birds-eye.png where there are 3D boxes; NAME.glb, its solids in metres, where there are meshes or 3D boxes.
     """
@@ -172,9 +173,13 @@ def save(entry: ReportEntry, folder: Path) -> None:
     from scenekit.visualization import draw_views
     from scenekit.visualization.export.mesh_scene import has_solids
 
-    entry.scene.save(folder / f"{entry.name}.json")
-    if has_edges(entry.scene):
-        sk.save_graph(entry.scene.graph(), folder / f"{entry.name}.graphml")
+    scene = entry.scene
+    if scene.path is None:
+        scene = replace(scene, path=str(folder / f"{entry.name}-image.png"))
+        output.save_image(entry.image, folder / f"{entry.name}-image.png")
+    scene.save(folder / f"{entry.name}.json")
+    if has_edges(scene):
+        scene_files.write_graph(scene, folder / f"{entry.name}.graphml")
     if has_solids(entry.scene):
         sk.save_mesh(entry.scene, folder / f"{entry.name}.glb")
     output.save_image(entry.scene.draw(entry.image), folder / f"{entry.name}.png")

@@ -50,6 +50,13 @@ def predict(
     relations: Annotated[
         int | None, typer.Option("--relations", metavar="N", min=0, help="Only the N best relations in the graph.")
     ] = None,
+    all_relations: Annotated[
+        bool,
+        typer.Option(
+            "--all-relations",
+            help="All scored relations in the graph, not just the best of each pair that is likely related.",
+        ),
+    ] = False,
     mesh: Annotated[
         Path | None,
         typer.Option(
@@ -96,7 +103,9 @@ def predict(
 
     with scene_files.recording_at(rerun) as recording:
         network = sk.load(model).to(device_named(device))
-        files = scene_files.Files(None if out is None else output.make_folder(out), graph, relations, mesh, recording)
+        files = scene_files.Files(
+            None if out is None else output.make_folder(out), graph, relations, all_relations, mesh, recording
+        )
         unreadable: list[str] = []
         named = output.progress(list(zip(images, stems, strict=True)), "predicting")
         predict = partial(scene_of, partial(network.predict, tasks=wanted, threshold=threshold), given, focal)

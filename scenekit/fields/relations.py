@@ -153,4 +153,4 @@ class RelationField(ImageField[list[Relations], Relations]):
             | ({} if probabilities is None else {"probabilities": probabilities[row]})
             for row, number in enumerate(item.predicate.tolist())
         ]
-        return Edges(item.subject, item.object, item.score, attributes)
+        return Edges(item.subject, item.object, item.score, attributes, item.likely)

@@ -70,6 +70,45 @@ def short_name(name: str, most: int) -> str:
     return f"{encoded[: most - 9].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:8]}"
 
 
+def portable(path: str | None, beside: str | Path) -> str | None:
+    """Return the path of an image as a file beside it or elsewhere stores it: relative to that file, with slashes.
+
+    Where the two share no folder but the root, only the name of the image is stored: the folders of this machine are
+    not to be read in a file that is passed on.
+
+    Args:
+        path: The path, absolute or from the working directory; None stays None.
+        beside: Path of the file that stores it.
+
+    Returns:
+        The path to store.
+    """
+    if path is None:
+        return None
+    image, folder = os.path.abspath(path), os.path.dirname(os.path.abspath(beside))
+    try:
+        common = os.path.commonpath((image, folder))
+    except ValueError:  # different drives
+        return Path(path).name
+    return Path(path).name if common == os.path.dirname(common) else Path(os.path.relpath(image, folder)).as_posix()
+
+
+def located(path: str | None, beside: str | Path) -> str | None:
+    """Return the path that `portable` stored, for use from the working directory.
+
+    Args:
+        path: The stored path; None stays None.
+        beside: Path of the file that stores it.
+
+    Returns:
+        The path; one that is absolute, or from the working directory where only there is a file, stays as it is.
+    """
+    if path is None or os.path.isabs(path):
+        return path
+    place = os.path.normpath(os.path.join(os.path.dirname(beside), path))
+    return path if not os.path.isfile(place) and os.path.isfile(path) else place
+
+
 def plain(value: Any) -> Any:
     """Convert a value to the types of JSON: NaN and infinities become None, NumPy and torch values lists or numbers.
 

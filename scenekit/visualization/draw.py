@@ -6,6 +6,7 @@ scene's size (see `canvas`). Letters: H W pixels of the scene, h w pixels of the
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
@@ -101,6 +102,10 @@ def base_image(scene: Scene, image: ImageSource | None = None) -> Image.Image:
     """
     if image is None and scene.path is None:
         raise InputError("the scene has no `path` of its image; pass the image as `image`")
+    if image is None and not os.path.isfile(scene.path or ""):
+        raise InputError(
+            f"{scene.path}: no such file, though the scene names it as its image; pass the image as `image`"
+        )
     pixels = rounded(read_image(scene.path if image is None else image))
     if tuple(pixels.shape[1:]) != tuple(scene.size):
         (height, width), (h, w) = scene.size, pixels.shape[1:]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 
-from jaxtyping import Bool
 from PIL import Image, ImageDraw
-from torch import Tensor
 
 from scenekit.keys import RELATIONS
 from scenekit.scene import Scene
@@ -48,17 +46,10 @@ def _shown(relations: Relations) -> list[tuple[int, int, int, int]]:
     """Return (row, subject, object, predicate) of the relations with an arrow, the best first."""
     columns = (relations.subject.tolist(), relations.object.tolist(), relations.predicate.tolist())
     shown: dict[frozenset[int], tuple[int, int, int, int]] = {}
-    for row in likely(relations).nonzero()[:, 0].tolist():
+    for row in relations.likely.nonzero()[:, 0].tolist():
         subject, target, predicate = (column[row] for column in columns)
         shown.setdefault(frozenset((subject, target)), (row, subject, target, predicate))
     return list(shown.values())[:MOST_ARROWS]
-
-
-def likely(relations: Relations) -> Bool[Tensor, " R"]:
-    """Return which relations are more likely than not; all, where there are no probabilities."""
-    if relations.probabilities is None:
-        return relations.subject >= 0
-    return relations.probabilities.sum(dim=1) > 0.5
 
 
 def _between(subject: Rect, target: Rect) -> tuple[Point, Point]:
