@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scenekit.cli import output, scene_files
-from scenekit.cli.predict import check_files, unique_stems
+from scenekit.cli.predict import check_files, suppression, unique_stems
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from scenekit.model.scene_model import SceneModel
     from scenekit.scene import Scene
     from scenekit.visualization import ReportEntry
+
+SAME_THING = 0.7
+"""IoU above which objects of two classes are one thing in the demo."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def demo(
     from scenekit.cli.device import device_named
     from scenekit.visualization import write_report
 
-    network = sk.load(model).to(device_named(device))
+    network = one_class_each(sk.load(model)).to(device_named(device))
     subjects = list(own_images(image) if image else synthetic_scenes(count))
     output.make_folder(out)
     run(network, subjects[0], threshold)  # the first pass is slower and must not be timed
@@ -67,6 +70,23 @@ def demo(
     info = {"model": model, "tasks": network.tasks, "device": network.device.type, "threshold": threshold}
     write_report(report, entries, title="Predictions of scenekit", model_info=info)
     print_summary(report, entries, as_json)
+
+
+def one_class_each(network: SceneModel) -> SceneModel:
+    """Return the model without detections of the same thing as two classes, if its detector is scenekit's own.
+
+    Args:
+        network: The model.
+
+    Returns:
+        The model, or one with the same parameters.
+    """
+    from scenekit.detection.config import DetectorConfig
+    from scenekit.hooks import registry
+    from scenekit.weights.convert import with_detector_options
+
+    own = registry().get("detector", network.config.detector).config is DetectorConfig
+    return with_detector_options(network, suppression(SAME_THING) or {}) if own else network
 
 
 def own_images(names: Sequence[str]) -> Iterator[Subject]:

@@ -70,6 +70,16 @@ def predict(
         Path | None,
         typer.Option("--rerun", metavar="FILE", help="Write all images as one recording for rerun's viewer, .rrd."),
     ] = None,
+    across_classes: Annotated[
+        float | None,
+        typer.Option(
+            "--across-classes",
+            metavar="IOU",
+            min=0.0,
+            max=1.0,
+            help="Of objects of two classes that overlap by more than this, such as 0.7, keep the better one.",
+        ),
+    ] = None,
     given: Annotated[
         Path | None,
         typer.Option(
@@ -102,7 +112,7 @@ def predict(
     from scenekit.cli.device import device_named
 
     with scene_files.recording_at(rerun) as recording:
-        network = sk.load(model).to(device_named(device))
+        network = sk.load(model, detector_options=suppression(across_classes)).to(device_named(device))
         files = scene_files.Files(
             None if out is None else output.make_folder(out), graph, relations, all_relations, mesh, recording
         )
@@ -112,6 +122,18 @@ def predict(
         print_scenes(predicted(named, predict, unreadable, files.write), as_json)
     if unreadable:
         raise typer.Exit(USER_ERROR)
+
+
+def suppression(across_classes: float | None) -> dict[str, Any] | None:
+    """Return the options of the detector for suppression across classes.
+
+    Args:
+        across_classes: IoU above which detections of two classes are of the same thing; None without suppression.
+
+    Returns:
+        Options for `sk.load`.
+    """
+    return None if across_classes is None else {"box_head": {"across_classes": across_classes}}
 
 
 def print_scenes(scenes: Iterable[Scene], as_json: bool) -> None:

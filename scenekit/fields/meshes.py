@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import compress
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from scenekit.errors import InputError
 from scenekit.fields.base import Field, Shape
-from scenekit.fields.conversion import tensor_of
+from scenekit.fields.conversion import scores_of, tensor_of
 from scenekit.fields.frame import Columns, Frame, Issue, Validated, rows_in, without_rows
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
@@ -22,12 +23,17 @@ from scenekit.structures.vocabulary import Vocabulary
 
 ASTRAY = "meshes whose faces name vertices that do not exist"
 
+LEAST_SCORE = 0.3
+"""A predicted mesh that scores less is in the scene, but neither drawn nor written as a solid."""
+
 
 class MeshField(Field[Meshes, Meshes]):
     """Meshes in the camera frame: resizing leaves them, flipping reflects them."""
 
     def scatter(self, item: Meshes, rows: Tensor, count: int) -> Meshes:
         blank = Meshes.from_lists([item.verts[:0]], [item.faces[:0]])
+        if item.scores is not None:
+            blank = replace(blank, scores=item.scores.new_full((1,), torch.nan))
         places = torch.full((count,), len(item), device=rows.device)
         places[rows] = torch.arange(len(item), device=rows.device)
         return Meshes.cat([item, blank])[places]
@@ -39,13 +45,20 @@ class MeshField(Field[Meshes, Meshes]):
         return item.mirrored() if geometry.mirrored else item
 
     def describe(self, item: Meshes, vocabulary: Vocabulary, threshold: float) -> list[Any]:
-        """Return the number of vertices and faces; the mesh itself stays in the scene, at the node's row."""
-        return [{"verts": len(item.verts_of(i)), "faces": len(item.faces_of(i))} for i in range(len(item))]
+        """Return the number of vertices and faces, and the score; the mesh itself stays in the scene."""
+        rows = [{"verts": len(item.verts_of(i)), "faces": len(item.faces_of(i))} for i in range(len(item))]
+        return [{**row, **score} for row, score in zip(rows, _scores(item), strict=True)]
 
     def columns(self, item: Meshes, frame: Frame) -> Columns:
-        """Return the number of vertices and faces; an empty cell for an empty mesh."""
+        """Return the number of vertices and faces, and the score; empty cells for an empty mesh."""
         counts = [(len(item.verts_of(i)), len(item.faces_of(i))) for i in range(len(item))]
-        return {"mesh": [f"{verts:,} vertices, {faces:,} faces" if faces else "" for verts, faces in counts]}
+        mesh = [f"{verts:,} vertices, {faces:,} faces" if faces else "" for verts, faces in counts]
+        if item.scores is None:
+            return {"mesh": mesh}
+        scores = [
+            f"{score:.2f}" if faces else "" for score, (_, faces) in zip(item.scores.tolist(), counts, strict=True)
+        ]
+        return {"mesh": mesh, "mesh score": scores}
 
     def example(self, frame: Frame, shape: Shape = None) -> Meshes:
         """Return a tetrahedron for each object."""
@@ -55,11 +68,16 @@ class MeshField(Field[Meshes, Meshes]):
         return Meshes.from_lists([verts] * count, [faces] * count)
 
     def solids(self, item: Meshes) -> Meshes:
-        return item
+        """Return the meshes that are worth showing, empty ones in the rows of the others."""
+        if item.scores is None:
+            return item
+        rows = torch.arange(len(item), device=item.device)[~(item.scores < LEAST_SCORE)]
+        return self.scatter(item[rows], rows, len(item))
 
     def encode(self, item: Meshes, vocabulary: Vocabulary) -> Any:
         parts = ((item.verts_of(i).tolist(), item.faces_of(i).tolist()) for i in range(len(item)))
-        return [{"verts": plain(verts), "faces": faces} for verts, faces in parts]
+        rows = [{"verts": plain(verts), "faces": faces} for verts, faces in parts]
+        return [{**row, **score} for row, score in zip(rows, _scores(item), strict=True)]
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Meshes:
         verts = [tensor_of(row["verts"], 3) for row in data]
@@ -69,7 +87,7 @@ class MeshField(Field[Meshes, Meshes]):
         astray = next((issue for issue in _impossible(meshes) if issue.kind == ASTRAY), None)
         if astray is not None:
             raise InputError(f"row {astray.row}: {astray.message}")
-        return meshes
+        return replace(meshes, scores=scores_of([row.get("score") for row in data]))
 
     def validate(self, item: Meshes, frame: Frame) -> Validated:
         """Drop meshes without faces, with vertices that are not finite or faces of vertices that do not exist."""
@@ -80,6 +98,12 @@ class MeshField(Field[Meshes, Meshes]):
         rows = range(len(item)) if frame.valid is None else row_numbers(frame.valid)
         for row in compress(rows, open_meshes(item[list(rows)]).tolist()):
             yield Issue("meshes that are not closed", row=row, note=True)
+
+
+def _scores(meshes: Meshes) -> list[dict[str, Any]]:
+    if meshes.scores is None:
+        return [{} for _ in range(len(meshes))]
+    return [{"score": score} for score in plain(meshes.scores.tolist())]
 
 
 def _impossible(meshes: Meshes) -> Iterator[Issue]:

@@ -37,6 +37,10 @@ class VoxelConfig(Config):
     """As in `cubify`: with "corner" the cells fill the cube, with "topleft" (Mesh R-CNN's own) they extend beyond it at
     the far sides.
     """
+    tidy: bool = True
+    """Whether specks are removed and contacts along an edge filled, so that meshes are closed; false is Mesh R-CNN's
+    own way.
+    """
 
     @model_validator(mode="after")
     def _divisible(self) -> VoxelConfig:
