@@ -182,7 +182,8 @@ def to_pil(pixels: UInt8[Tensor, "3 H W"]) -> Image:
 
 
 def save(entry: ReportEntry, folder: Path) -> None:
-    """Save NAME.json, the scene; NAME.png, a drawing of all values; NAME-LAYER.png, each layer alone.
+    """Save NAME.json, the scene; NAME.png, a drawing of all values; NAME-LAYER.png, each layer alone
+    in which something is drawn.
 
     NAME-image.png is the image itself where it comes from no file, so that the scene can be drawn again.
     NAME.graphml, the scene graph, if there are relations. NAME-VIEW.png, further views, such as
@@ -191,6 +192,7 @@ def save(entry: ReportEntry, folder: Path) -> None:
     import scenekit as sk
     from scenekit.graph.build import has_edges
     from scenekit.visualization import draw_views
+    from scenekit.visualization.draw import base_image, is_blank
     from scenekit.visualization.export.mesh_scene import has_solids
 
     scene = entry.scene
@@ -203,7 +205,9 @@ def save(entry: ReportEntry, folder: Path) -> None:
     if has_solids(entry.scene):
         sk.save_mesh(entry.scene, folder / f"{entry.name}.glb")
     output.save_image(entry.scene.draw(entry.image), folder / f"{entry.name}.png")
-    for name, drawn in {**entry.layers, **draw_views(entry.scene)}.items():
+    base = base_image(entry.scene, entry.image)
+    layers = {name: drawn for name, drawn in entry.layers.items() if not is_blank(drawn, base)}
+    for name, drawn in {**layers, **draw_views(entry.scene, beside=entry.ground_truth)}.items():
         output.save_image(drawn, folder / f"{entry.name}-{name}.png")
 
 

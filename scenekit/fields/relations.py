@@ -36,7 +36,8 @@ class RelationField(ImageField[list[Relations], Relations]):
         return replace(item, predicate=order[item.predicate], probabilities=probabilities)
 
     def columns(self, item: Relations, frame: Frame) -> Columns:
-        """Return subject, predicate, object and score, by descending score."""
+        """Return subject, predicate, object and score of the likely relations, by descending score."""
+        item = item[item.likely]
         surest = item if item.score is None else item[item.score.nan_to_num(0).argsort(descending=True, stable=True)]
         ends = end_columns(surest.subject, surest.object, frame)
         scores: list[float] = [] if surest.score is None else surest.score.tolist()

@@ -17,6 +17,9 @@ from scenekit.visualization.text_labels import Rect, Tag, draw_tags
 MOST_ARROWS = 12
 """More than these cross each other beyond recognition; the graph and the tables have them all."""
 
+SHORT = 5
+"""Arrows below so many heights of the text are not written upon."""
+
 Point = tuple[float, float]
 
 
@@ -38,7 +41,8 @@ def draw_relations(image: Image.Image, scene: Scene) -> Image.Image:
 
     names = scene.vocabulary.predicates
     labels = [Tag(name, colors[row], rects[row]) for row, name in enumerate(scene.names()) if row in rects]
-    plates = [Tag(names[p], colors[subjects[row]], _around(start, end)) for row, start, end, p in arrows]
+    text = Style.of(image).text
+    plates = [Tag(names[p], colors[subjects[row]], _around(start, end, text)) for row, start, end, p in arrows]
     return draw_tags(draw_smooth(drawn, paint) if arrows else drawn, labels + plates)
 
 
@@ -62,7 +66,10 @@ def _middle(rect: Rect) -> Point:
     return (rect[0] + rect[2]) / 2, (rect[1] + rect[3]) / 2
 
 
-def _around(start: Point, end: Point) -> Rect:
+def _around(start: Point, end: Point, text: int) -> Rect:
+    """Return what the predicate is written beside: the middle of an arrow, or all of one that it would hide."""
+    if math.dist(start, end) < SHORT * text:
+        return min(start[0], end[0]), min(start[1], end[1]), max(start[0], end[0]), max(start[1], end[1])
     x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
     return x, y, x, y
 

@@ -74,6 +74,7 @@ def image_tables(scene: Scene) -> Iterator[str]:
 def long_table(columns: Sequence[Column]) -> str:
     """Return the first rows of a table, and how many more there are."""
     count = len(columns[0].cells)
+    columns = [column for column in columns if any(column.cells)]
     cut = [shown(column, range(min(count, MOST_ROWS))) for column in columns]
     return table(cut) + remainder(min(count, MOST_ROWS), count) if count else NONE_FOUND
 
