@@ -17,7 +17,7 @@ from scenekit.visualization.text_labels import Rect, Tag, draw_tags
 MOST_ARROWS = 12
 """More than these cross each other beyond recognition; the graph and the tables have them all."""
 
-SHORT = 5
+SHORT = 8
 """Arrows below so many heights of the text are not written upon."""
 
 Point = tuple[float, float]
