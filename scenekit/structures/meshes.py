@@ -142,11 +142,13 @@ class Meshes(PackedMeshes):
             All meshes in order, with scores if all parts have them.
         """
         columns = ([part.verts_offset for part in parts], [part.faces_offset for part in parts])
-        offsets = [F.pad(torch.cat([offset.diff() for offset in column]).cumsum(0), (1, 0)) for column in columns]
+        verts_offset, faces_offset = (
+            F.pad(torch.cat([offset.diff() for offset in column]).cumsum(0), (1, 0)) for column in columns
+        )
         known = [part.scores for part in parts if part.scores is not None]
         scores = torch.cat(known) if len(known) == len(parts) else None
         verts, faces = (torch.cat([getattr(part, name) for part in parts]) for name in ("verts", "faces"))
-        return cls(verts, faces, *offsets, scores)
+        return cls(verts, faces, verts_offset, faces_offset, scores)
 
     def with_verts(self, verts: Float[Tensor, "V 3"]) -> Meshes:
         """Replace the vertices; faces and everything computed of the edges are kept.
