@@ -23,7 +23,7 @@ from scenekit.structures.vocabulary import Vocabulary
 
 ASTRAY = "meshes whose faces name vertices that do not exist"
 
-LEAST_SCORE = 0.35
+LEAST_SCORE = 0.55
 """A predicted mesh that scores less is in the scene, but neither drawn nor written as a solid."""
 
 

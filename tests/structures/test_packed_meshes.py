@@ -85,18 +85,18 @@ def test_no_meshes_at_all() -> None:
 
 def test_scores_follow_their_meshes_and_survive_json() -> None:
     verts, faces = torch.rand(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])
-    meshes = replace(Meshes.from_lists([verts] * 3, [faces] * 3), scores=torch.tensor([0.25, 0.5, 0.75]))
-    assert meshes[[2, 0, 2]].scores.tolist() == [0.75, 0.25, 0.75] and meshes[1].scores.tolist() == [0.5]
+    meshes = replace(Meshes.from_lists([verts] * 3, [faces] * 3), scores=torch.tensor([0.25, 0.625, 0.75]))
+    assert meshes[[2, 0, 2]].scores.tolist() == [0.75, 0.25, 0.75] and meshes[1].scores.tolist() == [0.625]
     assert meshes.mirrored().scores is meshes.offset_verts(torch.ones(3)).scores is meshes.scores
-    assert Meshes.cat([meshes, meshes[:1]]).scores.tolist() == [0.25, 0.5, 0.75, 0.25]
+    assert Meshes.cat([meshes, meshes[:1]]).scores.tolist() == [0.25, 0.625, 0.75, 0.25]
     assert Meshes.cat([meshes, Meshes.from_lists([verts], [faces])]).scores is None
     field, vocabulary = MESHES.field, Vocabulary(("cup",))
     entries = field.encode(meshes, vocabulary)
-    assert [entry["score"] for entry in entries] == [0.25, 0.5, 0.75]
-    assert field.decode(entries, (4, 4), vocabulary).scores.tolist() == [0.25, 0.5, 0.75]
+    assert [entry["score"] for entry in entries] == [0.25, 0.625, 0.75]
+    assert field.decode(entries, (4, 4), vocabulary).scores.tolist() == [0.25, 0.625, 0.75]
     older = [{name: entry[name] for name in ("verts", "faces")} for entry in entries]
     assert field.decode(older, (4, 4), vocabulary).scores is None
     spread = field.scatter(meshes, torch.tensor([3, 0, 1]), 4)
-    assert spread.scores.nan_to_num(-1).tolist() == [0.5, 0.75, -1, 0.25]
+    assert spread.scores.nan_to_num(-1).tolist() == [0.625, 0.75, -1, 0.25]
     assert field.solids(meshes).num_faces_per_mesh().tolist() == [0, 2, 2], "what scores too little is not shown"
-    assert [row["score"] for row in field.describe(meshes, vocabulary, 0.5)] == [0.25, 0.5, 0.75]
+    assert [row["score"] for row in field.describe(meshes, vocabulary, 0.5)] == [0.25, 0.625, 0.75]

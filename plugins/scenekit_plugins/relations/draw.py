@@ -11,7 +11,7 @@ from scenekit.scene import Scene
 from scenekit.structures import Relations
 from scenekit.visualization.canvas import Style, draw_smooth
 from scenekit.visualization.draw import draw_boxes, object_colors, object_rects
-from scenekit.visualization.palette import BLACK
+from scenekit.visualization.palette import BLACK, WHITE
 from scenekit.visualization.text_labels import Rect, Tag, draw_tags
 
 MOST_ARROWS = 12
@@ -43,7 +43,16 @@ def draw_relations(image: Image.Image, scene: Scene) -> Image.Image:
     labels = [Tag(name, colors[row], rects[row]) for row, name in enumerate(scene.names()) if row in rects]
     text = Style.of(image).text
     plates = [Tag(names[p], colors[subjects[row]], _around(start, end, text)) for row, start, end, p in arrows]
-    return draw_tags(draw_smooth(drawn, paint) if arrows else drawn, labels + plates)
+    notes = _notes(int(scene[RELATIONS].likely.sum()) - len(arrows), image.height)
+    return draw_tags(draw_smooth(drawn, paint) if arrows else drawn, [*notes, *labels, *plates])
+
+
+def _notes(left_out: int, height: int) -> list[Tag]:
+    """Return a note for the lower left corner that says why likely relations have no arrow."""
+    if left_out <= 0:
+        return []
+    text = f"{left_out} more without an arrow: one for two objects, {MOST_ARROWS} at most"
+    return [Tag(text, WHITE, (0.0, float(height), 0.0, float(height)))]
 
 
 def _shown(relations: Relations) -> list[tuple[int, int, int, int]]:
