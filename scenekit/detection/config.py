@@ -42,7 +42,7 @@ class AnchorConfig(Config):
 class ProposalConfig(Config):
     """Region proposal network."""
 
-    convs: int = Field(default=1, ge=1)
+    convs: int = Field(default=1, ge=1, le=1000)
     """Number of 3x3 convolutions that all streams share."""
     channels: int | None = Field(default=None, ge=1)
     """Channels of these convolutions; those of the pyramid if null."""
@@ -125,6 +125,10 @@ class BoxHeadConfig(Config):
     """Scores of detections are above this."""
     nms_threshold: float = Field(default=0.5, ge=0, le=1)
     """IoU above which NMS suppresses a detection of the same class."""
+    across_classes: float | None = Field(default=None, ge=0, le=1)
+    """IoU above which a detection of another class is suppressed, too, so that nothing is detected as two classes; null
+    keeps both, as the metrics expect.
+    """
     detections: int = Field(default=100, ge=1)
     """Upper limit of the detections per image."""
     min_box_size: float = Field(default=1e-2, ge=0)

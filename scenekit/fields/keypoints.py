@@ -86,15 +86,19 @@ class KeypointField(Field[Keypoints, Keypoints]):
         return Keypoints(item.xy[:, picked], item.visibility[:, picked] * (places >= 0))
 
     def validate(self, item: Keypoints, frame: Frame) -> Validated:
-        """Set points that are not finite to absent."""
+        """Set points that are not finite to absent, and drop a table with as many points as no skeleton has."""
+        counts = {len(skeleton.points) for skeleton in frame.vocabulary.skeletons.values()}
+        if counts and item.xy.shape[1] not in counts:
+            message = f"there are {item.xy.shape[1]} points; the skeletons of the vocabulary have {sorted(counts)}"
+            return Validated(None, None, [Issue("points of another skeleton", message)])
         invalid = (item.visibility != ABSENT) & ~item.xy.isfinite().all(dim=2)
         if frame.valid is not None:
             invalid = invalid & frame.valid[:, None]
         if not bool(invalid.any()):
             return Validated(item)
-        counts = invalid.sum(dim=1).tolist()
+        lost = invalid.sum(dim=1).tolist()
         issues = [
-            Issue("points that are not finite", f"{counts[row]} of {invalid.shape[1]} points are not finite", row=row)
+            Issue("points that are not finite", f"{lost[row]} of {invalid.shape[1]} points are not finite", row=row)
             for row in row_numbers(invalid.any(dim=1))
         ]
         fixed = replace(

@@ -42,7 +42,8 @@ class RelationField(ImageField[list[Relations], Relations]):
         yield from one_sided_names(item.predicate, "predicates", frame.vocabulary)
 
     def columns(self, item: Relations, frame: Frame) -> Columns:
-        """Return subject, predicate, object and score, by descending score."""
+        """Return subject, predicate, object and score of the likely relations, by descending score."""
+        item = item[item.likely]
         surest = item if item.score is None else item[item.score.nan_to_num(0).argsort(descending=True, stable=True)]
         ends = end_columns(surest.subject, surest.object, frame)
         scores: list[float] = [] if surest.score is None else surest.score.tolist()
@@ -159,4 +160,4 @@ class RelationField(ImageField[list[Relations], Relations]):
             | ({} if probabilities is None else {"probabilities": probabilities[row]})
             for row, number in enumerate(item.predicate.tolist())
         ]
-        return Edges(item.subject, item.object, item.score, attributes)
+        return Edges(item.subject, item.object, item.score, attributes, item.likely)

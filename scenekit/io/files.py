@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import math
 import os
 import threading
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -67,7 +69,8 @@ def drafted(path: str | Path) -> Iterator[Path]:
         InputError: If the folder cannot be written.
     """
     target = Path(path)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
+    # Not the name of the target and more, which may be as long as a file system permits.
+    draft = target.with_name(f".{zlib.crc32(os.fsencode(target.name)):08x}.{os.getpid()}.{threading.get_ident()}")
     try:
         yield draft
         draft.replace(target)
@@ -94,6 +97,61 @@ def unwritable(path: Path, error: BaseException) -> InputError:
     reason = below.strerror or one_line(below) if isinstance(below, OSError) else one_line(error)
     full = isinstance(below, OSError) and below.errno in FULL
     return InputError(f"cannot write {path}: {reason}{'; free some space, or name another folder' if full else ''}")
+
+
+def short_name(name: str, most: int) -> str:
+    """Return a name that fits a file system: a long one is cut off, and ends in a hash of all of it.
+
+    Args:
+        name: The name.
+        most: The most bytes that it may have; file systems take 255, with the suffix.
+
+    Returns:
+        The name, or its beginning with 8 hexadecimal digits.
+    """
+    encoded = os.fsencode(name)
+    if len(encoded) <= most:
+        return name
+    return f"{encoded[: most - 9].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:8]}"
+
+
+def portable(path: str | None, beside: str | Path) -> str | None:
+    """Return the path of an image as a file beside it or elsewhere stores it: relative to that file, with slashes.
+
+    Where the two share no folder but the root, only the name of the image is stored: the folders of this machine are
+    not to be read in a file that is passed on.
+
+    Args:
+        path: The path, absolute or from the working directory; None stays None.
+        beside: Path of the file that stores it.
+
+    Returns:
+        The path to store.
+    """
+    if path is None:
+        return None
+    image, folder = os.path.abspath(path), os.path.dirname(os.path.abspath(beside))
+    try:
+        common = os.path.commonpath((image, folder))
+    except ValueError:  # different drives
+        return Path(path).name
+    return Path(path).name if common == os.path.dirname(common) else Path(os.path.relpath(image, folder)).as_posix()
+
+
+def located(path: str | None, beside: str | Path) -> str | None:
+    """Return the path that `portable` stored, for use from the working directory.
+
+    Args:
+        path: The stored path; None stays None.
+        beside: Path of the file that stores it.
+
+    Returns:
+        The path; one that is absolute, or from the working directory where only there is a file, stays as it is.
+    """
+    if path is None or os.path.isabs(path):
+        return path
+    place = os.path.normpath(os.path.join(os.path.dirname(beside), path))
+    return path if not os.path.isfile(place) and os.path.isfile(path) else place
 
 
 def plain(value: Any) -> Any:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Int
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
 
 from scenekit.errors import InputError, nearest
@@ -27,6 +29,8 @@ POINTS = "points of the skeleton"
 @dataclass(frozen=True)
 class Skeleton:
     """Named keypoints of one kind of object."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     points: tuple[str, ...]
     """Names of the keypoints."""
@@ -62,6 +66,8 @@ class Vocabulary:
     vocabulary.label("sky")  # 2
     ```
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     things: tuple[str, ...]
     """Classes of countable objects; object labels index them."""
@@ -283,14 +289,16 @@ class Vocabulary:
 
         Returns:
             The vocabulary.
+
+        Raises:
+            InputError: If a field is unknown or of another type; the message names it.
         """
-        values = {name: _tuples(value) for name, value in data.items() if name not in ("skeletons", "lists")}
-        skeletons = {
-            name: Skeleton(**{k: _tuples(v) for k, v in skeleton.items()})
-            for name, skeleton in data.get("skeletons", {}).items()
-        }
-        lists = {kind: _tuples(names) for kind, names in data.get("lists", {}).items()}
-        return cls(**values, skeletons=skeletons, lists=lists)
+        try:
+            return TypeAdapter(cls).validate_json(json.dumps(data), strict=True)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise InputError(f"{place}: {first['msg'].removeprefix('Value error, ')}".removeprefix(": ")) from error
 
 
 def _pairs(what: str, pairs: Any) -> tuple[tuple[str, str], ...]:
@@ -342,10 +350,6 @@ def _lists(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _lists(entry) for name, entry in value.items()}
     return [_lists(entry) for entry in value] if isinstance(value, list | tuple) else value
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(entry) for entry in value) if isinstance(value, list | tuple) else value
 
 
 def translation(old: Sequence[str], new: Sequence[str]) -> Int[Tensor, " n"]:

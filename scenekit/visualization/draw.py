@@ -6,13 +6,15 @@ scene's size (see `canvas`). Letters: H W pixels of the scene, h w pixels of the
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from inspect import signature
 from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
 from scenekit.errors import InputError, PluginError, nearest
 from scenekit.hooks import Coverage, TaskSpec, naming_plugin, registry
@@ -101,6 +103,10 @@ def base_image(scene: Scene, image: ImageSource | None = None) -> Image.Image:
     """
     if image is None and scene.path is None:
         raise InputError("the scene has no `path` of its image; pass the image as `image`")
+    if image is None and not os.path.isfile(scene.path or ""):
+        raise InputError(
+            f"{scene.path}: no such file, though the scene names it as its image; pass the image as `image`"
+        )
     pixels = rounded(read_image(scene.path if image is None else image))
     if tuple(pixels.shape[1:]) != tuple(scene.size):
         (height, width), (h, w) = scene.size, pixels.shape[1:]
@@ -221,16 +227,39 @@ def tasks_in(scene: Scene) -> list[TaskSpec]:
     return [spec for spec in registry().tasks.values() if any(_has(scene, key) for key in spec.provides)]
 
 
-def draw_views(scene: Scene) -> dict[str, Image.Image]:
+def draw_views(scene: Scene, beside: Scene | None = None) -> dict[str, Image.Image]:
     """Draw the further images of a scene, such as the one from above.
 
     Args:
         scene: What to draw.
+        beside: Another scene of the same image, such as its ground truth, that is drawn beside this one: views that
+            take an argument of this name get the same scale.
 
     Returns:
         Images by name: the `views` of all installed tasks that provide a value of the scene.
     """
-    return {name: view(scene) for spec in tasks_in(scene) for name, view in spec.views.items()}
+    views = {name: view for spec in tasks_in(scene) for name, view in spec.views.items()}
+    if beside is None:
+        return {name: view(scene) for name, view in views.items()}
+    return {
+        name: view(scene, beside=beside) if "beside" in signature(view).parameters else view(scene)
+        for name, view in views.items()
+    }
+
+
+def is_blank(drawn: Image.Image, base: Image.Image) -> bool:
+    """Return whether nothing was drawn.
+
+    Args:
+        drawn: A drawing.
+        base: The image that it was drawn on.
+
+    Returns:
+        True where both are equal.
+    """
+    if drawn.size != base.size:
+        return False
+    return ImageChops.difference(drawn.convert("RGB"), base.convert("RGB")).getbbox() is None
 
 
 def draw_boxes(image: Image.Image, scene: Scene, *, labels: bool = True) -> Image.Image:

@@ -27,6 +27,7 @@ from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig
 from scenekit.structures.vocabulary import Vocabulary
+from scenekit.weights.bounds import BuildBound
 
 _log = logging.getLogger(__name__)
 
@@ -126,7 +127,8 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneMod
     if not is_one_file(path):
         _check_fingerprint(path / WEIGHTS, manifest["weights"])
     state = _read_weights(path if is_one_file(path) else path / WEIGHTS)
-    model, missing = _built(config, vocabulary, manifest.get("packages", {}))
+    with BuildBound(state, str(_home(path))):
+        model, missing = _built(config, vocabulary, manifest.get("packages", {}))
     if missing:
         _log.warning("%s: %s", path, missing)
         parts = {f"{kind}.{name}" for kind in ("stages", "heads") for name in getattr(model, kind)}
@@ -143,8 +145,12 @@ def read_config(path: Path) -> tuple[ModelConfig, Vocabulary]:
     """
     manifest = read_manifest(path)
     try:
-        return ModelConfig.model_validate(manifest["model"]), Vocabulary.from_json(manifest["vocabulary"])
-    except (ValidationError, TypeError, KeyError) as error:
+        vocabulary = Vocabulary.from_json(manifest["vocabulary"])
+    except InputError as error:
+        raise InputError(f"{_home(path)}: vocabulary: {error}") from error
+    try:
+        return ModelConfig.model_validate(manifest["model"]), vocabulary
+    except ValidationError as error:
         raise InputError(
             f"{_home(path)}: does not describe a model of this version of scenekit ({one_line(error)}); "
             "use the version that wrote it"
@@ -202,6 +208,11 @@ def _home(path: Path) -> Path:
 
 def _manifest_text(folder: Path) -> str:
     expected = f"{folder}: expected a folder with {MANIFEST} and {WEIGHTS}"
+    if folder.is_file():
+        raise InputError(
+            f"{folder}: expected a model of scenekit, a folder or a {SUFFIX} file; convert a checkpoint of another"
+            f" library: scenekit convert SOURCE/NAME {folder} -o model{SUFFIX}"
+        )
     if not folder.is_dir():
         raise InputError(f"{expected}; there is no such folder")
     path = folder / MANIFEST

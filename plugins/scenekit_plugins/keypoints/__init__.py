@@ -36,7 +36,7 @@ class KeypointConfig(Config):
 
     pooled: int = Field(default=14, ge=1)
     """Side of the RoI features; the heat map has four times that."""
-    convs: int = Field(default=8, ge=1)
+    convs: int = Field(default=8, ge=1, le=1000)
     """Number of convolutions before the deconvolution."""
     channels: int = Field(default=512, ge=1)
     """Channels of these convolutions."""
