@@ -29,6 +29,7 @@ from typing import Any
 import torch
 import yaml
 from measuring import machine
+from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -63,7 +64,8 @@ ENDINGS = (
     "files left half-written",
 )
 QUIET: Mapping[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-STATISTICS = re.compile(r"(\S+)::(\S+):\n(?:.*\n)*?.*?(\d+) passing examples, (\d+) failing examples, (\d+) invalid")
+TEST, CASES = re.compile(r"\S*/test_(\w+)\.py::\w+:$"), re.compile(r"(\d+) passing, (\d+) failing")
+"""Lines of the statistics that hypothesis prints for each property."""
 
 
 def main() -> None:
@@ -88,14 +90,20 @@ def inputs(work: Path, arguments: argparse.Namespace) -> dict[str, dict[str, int
     """Return by kind of file how many hostile ones were tried, and on how many a property failed."""
     options = ["-m", "thousands", "-q", "-p", "no:cacheprovider", "--hypothesis-show-statistics", "tests/properties"]
     done = subprocess.run([sys.executable, "-m", "pytest", *options], cwd=REPOSITORY, capture_output=True, text=True)
-    rows: dict[str, dict[str, int]] = {}
-    for path, _, passing, failing, _ in STATISTICS.findall(done.stdout):
-        kind = Path(path).stem.removeprefix("test_").replace("_", " ")
-        row = rows.setdefault(kind, {"files": 0, "failures": 0})
-        row["files"] += int(passing) + int(failing)
-        row["failures"] += int(failing)
-    if done.returncode or not rows:
+    if done.returncode:
         raise SystemExit(f"tests/properties failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
+    return counted(done.stdout)
+
+
+def counted(statistics: str) -> dict[str, dict[str, int]]:
+    """Sum the cases of each property by kind of file."""
+    rows: dict[str, dict[str, int]] = {}
+    for line in statistics.splitlines():
+        if test := TEST.match(line):
+            row = rows.setdefault(test[1].replace("_", " "), {"files": 0, "failures": 0})
+        elif cases := CASES.search(line):
+            row["files"] += int(cases[1]) + int(cases[2])
+            row["failures"] += int(cases[2])
     return rows
 
 
@@ -146,7 +154,7 @@ def disks(work: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     trained(recipe, work / "whole", "--set", "train.steps=3").check_returncode()
     model, image = work / "whole" / "model", work / "image.png"
     size = sum(path.stat().st_size for path in (work / "whole").rglob("*") if path.is_file())
-    write_image(image)
+    Image.new("RGB", (64, 48), (90, 120, 60)).save(image)
     sizes = [int(size * (number + 0.5) / arguments.disks) for number in range(arguments.disks)]
     synthetic = ("export-data", "synthetic", "--split", "val", "--limit", 4)
     return {
@@ -228,13 +236,6 @@ def write_recipe(folder: Path) -> Path:
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(dict(RECIPE)))
     return path
-
-
-def write_image(path: Path) -> None:
-    """Write an image of one color."""
-    from PIL import Image
-
-    Image.new("RGB", (64, 48), (90, 120, 60)).save(path)
 
 
 PARTS: Mapping[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
