@@ -115,6 +115,13 @@ RESULT_FILES: Sequence[Result] = (
         "OMP_NUM_THREADS=1 python benchmarks/mesh_ops.py",
     ),
     Result(
+        "survival",
+        "Hostile files, killed runs, full disks",
+        "Hostile files by kind, and how many of them broke a property; a training run that was killed at random moments "
+        "and resumed each time; commands on file systems that are too small for what they write.",
+        "python benchmarks/survival.py",
+    ),
+    Result(
         "small_val",
         "Metrics of the model `small`",
         "500 synthetic scenes of the validation split. Fractions; COCO's AP.",
