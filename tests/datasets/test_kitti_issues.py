@@ -152,7 +152,7 @@ def test_r0_rect_is_needed_for_scans_alone(made: Path) -> None:
         ({"split": "val"}, "KITTI has no val of its own, and there is no "),
         ({"split": "vale"}, "has no split 'vale'; did you mean 'val'"),
         ({"splits": "nowhere.txt"}, "cannot read the names of the images from nowhere.txt"),
-        ({"classes": []}, "input should be a list or input should be a valid dictionary"),
+        ({"classes": []}, "expected names of classes such as"),
         ({"classes": "Car"}, "input should be a list or input should be a valid dictionary"),
         ({"keys": ["boxes"]}, "KITTI has no labels 'boxes'; did you mean 'boxes3d'"),
         ({"keys": ["depth"]}, "keys names 'depth', but "),
