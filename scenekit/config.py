@@ -119,6 +119,8 @@ def _explain(error: Any, kind: type[Config]) -> str:
 
 def _reason(error: Any) -> str:
     """Return what one detail of a validation error expects."""
+    if error["type"] == "sequence_str":
+        return "input should be a list"
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{message[0].lower()}{message[1:]}"
 

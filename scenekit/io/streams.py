@@ -44,7 +44,7 @@ def results() -> Any:
 
 @contextmanager
 def reserved() -> Iterator[Any]:
-    """Reserve standard output for what is written to `results()` or, outside of `diverted`, to `sys.stdout`.
+    """Keep standard output for what is written to `results()` or, outside of `diverted`, to `sys.stdout`.
 
     Its file descriptor leads to standard error within the context, for C code and other programs.
 

@@ -290,7 +290,10 @@ class Recipe(Config):
         write_atomically(path, self.to_yaml().encode())
 
     def to_yaml(self) -> str:
-        """Return the recipe as YAML; `parse` of its content gives an equal recipe.
+        """Write the recipe as YAML; `parse` of its content gives an equal recipe.
+
+        Returns:
+            The text.
 
         Raises:
             InputError: If an option is no plain data.

@@ -204,7 +204,7 @@ def test_options_that_can_not_be(tmp_path: Path) -> None:
         ({"annotations": str(tmp_path / "none.json")}, "no such file"),
         ({"root": str(tmp_path / "none")}, "is not a COCO root"),
         ({"root": str(tmp_path), "parts": ["instance"]}, "did you mean 'instances'"),
-        ({"annotations": "x", "faulty": "ignore"}, "faulty must be"),
+        ({"annotations": "x", "faulty": "ignore"}, "option 'faulty': input should be 'refuse' or 'skip'"),
         ({"annotation": "x"}, "did you mean 'annotations'"),
     ):
         with pytest.raises(sk.InputError, match=message):

@@ -214,9 +214,9 @@ def test_two_files_with_one_id(tmp_path: Path) -> None:
         ({"annotations": []}, "annotations must name a JSON file"),
         ({"categories": ["cars"]}, "categories names 'cars'; did you mean 'car'"),
         ({"categories": []}, "expected names of classes such as"),
-        ({"boxes": "tigth"}, "unknown 2D boxes 'tigth'; did you mean 'tight'"),
+        ({"boxes": "tigth"}, "input should be 'tight', 'trunc' or 'proj', got 'tigth'"),
         ({"keys": ["depth"]}, "Omni3D's files have no labels 'depth'"),
-        ({"faulty": "ignore"}, "faulty must be 'refuse' or 'skip'"),
+        ({"faulty": "ignore"}, "option 'faulty': input should be 'refuse' or 'skip'"),
     ],
 )
 def test_options(tmp_path: Path, options: dict[str, Any], message: str) -> None:
