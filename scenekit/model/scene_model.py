@@ -24,7 +24,7 @@ from scenekit.model.one_pass import OnePass, eagerly
 from scenekit.model.parts import Part, given_for, merged
 from scenekit.model.plan import Plan, Step, required_keys
 from scenekit.model.postprocess import Finisher
-from scenekit.model.prediction import OnError, Predictor, Request, several
+from scenekit.model.prediction import Predictor, Request, several
 from scenekit.model.preprocess import make_batch
 from scenekit.model.region_selection import RegionSelector
 from scenekit.model.targets import Targets
@@ -287,13 +287,13 @@ class SceneModel(nn.Module):
     def predict(
         self,
         images: Any,
-        tasks: str | Collection[str] | None = None,
-        threshold: float = 0.5,
+        tasks: Any = None,
+        threshold: Any = 0.5,
         given: Any = None,
         camera: Any = None,
         *,
-        batch_size: int = 1,
-        on_error: OnError | None = None,
+        batch_size: Any = 1,
+        on_error: Any = None,
     ) -> Scene | list[Scene] | list[Scene | InputError] | Iterator[Scene] | Iterator[Scene | InputError]:
         """Predict the Scene of one image, of a list of images, or of an iterator (lazily).
 
