@@ -131,7 +131,7 @@ class _Merger:
         whole = Regions.cat(numbered)
         order = self._order(key, whole)
         back = order.argsort()
-        self.places[key] = list(back.split([len(regions) for regions in values]))
+        self.places[key] = list(torch.split(back, [len(regions) for regions in values]))
         return replace(whole.subset(order), parent=None, rows=None)
 
     def _order(self, key: Key[Any, Any], whole: Regions) -> Tensor:
