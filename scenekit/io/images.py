@@ -261,7 +261,8 @@ def _levels(values: Tensor, name: str, depth: int | None = None) -> UInt8[Tensor
         if low < 0 or high > 65535:
             raise InputError(f"{name}: expected integers from 0 to 65535, got {low} to {high}; rescale them")
         bits = depth or next(bits for bits in DEPTHS if high < 2**bits)
-        return (values.double() * (255.0 / (2**bits - 1))).round().to(torch.uint8)
+        scaled: Tensor = (values.double() * (255.0 / (2**bits - 1))).round()
+        return scaled.to(torch.uint8)
     if low >= -RANGE_SLACK and high <= 1 + RANGE_SLACK:
         return values.clamp(0, 1) * 255
     if low >= 0 and BRIGHT <= high <= 255:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from scenekit.errors import BoardError, UndeclaredReadError, WrongShapeError
 from scenekit.keys import FEATURES, IMAGES, Key, Stream
+from scenekit.model.tracing import untraced
 from scenekit.model.watch import Watch
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.images import ImageBatch
@@ -116,7 +117,7 @@ class Board:
         """What RoI features are pooled with."""
         return self._store.pooler
 
-    @torch.compiler.disable
+    @untraced
     def view(self, owner: str, reads: Collection[Key[Any, Any]], regions: Mapping[Stream, Regions]) -> Board:
         """Return the board as one step may read it.
 
@@ -133,12 +134,12 @@ class Board:
         board._reads, board._regions = frozenset(reads), dict(regions)
         return board
 
-    @torch.compiler.disable
+    @untraced
     def __contains__(self, key: Key[Any, Any]) -> bool:
         self._check_declared(key)
         return key in self._store.values
 
-    @torch.compiler.disable
+    @untraced
     def __getitem__(self, key: Key[Any, Any]) -> Any:
         self._check_declared(key)
         if isinstance(key, Stream) and key in self._regions:
@@ -149,7 +150,7 @@ class Board:
         value = self._store.values[key]
         return value if key.of is None or self._reads is None else self._own_rows(key, value)
 
-    @torch.compiler.disable
+    @untraced
     def put(self, key: Key[Any, Any], value: Any, rows: Regions | None = None) -> None:
         """Write a value, once.
 
@@ -205,7 +206,7 @@ class Board:
         self._check_declared(key)
         return self._store.rows[key]
 
-    @torch.compiler.disable
+    @untraced
     def pool(
         self, regions: Stream | Regions, size: int, source: Key[FeaturePyramid, Any] = FEATURES
     ) -> Float[Tensor, "N C S S"]:

@@ -5,7 +5,7 @@ Letters: N rows of a stream in the whole batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -23,6 +23,7 @@ from scenekit.model.plan import Plan, streams_of
 from scenekit.model.region_selection import RegionSelector, Rows, same_rows
 from scenekit.model.targets import Targets
 from scenekit.model.timing import StepTimer
+from scenekit.model.tracing import eagerly, untraced, untraced_itself
 from scenekit.model.watch import Watch
 from scenekit.structures.regions import Regions
 from scenekit.structures.tensors import map_tensors
@@ -60,7 +61,7 @@ class OnePass:
     selector: RegionSelector
     timer: StepTimer
 
-    @torch.compiler.disable(recursive=False)  # bookkeeping: only networks with fixed shapes are traced
+    @untraced_itself  # bookkeeping: only networks with fixed shapes are traced
     def run(self, order: Sequence[str]) -> dict[str, Tensor]:
         """Run steps; without targets every task decodes, with them the losses are computed.
 
@@ -89,7 +90,7 @@ class OnePass:
     def _follows(self, name: str) -> tuple[Stream, ...]:
         return streams_of(self.plan.reads(name))
 
-    @torch.compiler.disable(recursive=False)
+    @untraced_itself
     def _run_stage(self, name: str, board: Board, targets: Targets | None) -> dict[str, Tensor]:
         stage = cast(Provider, self.stages[name])
         with naming_plugin(self.owners.get(name)):
@@ -100,7 +101,7 @@ class OnePass:
                     check_kept(name, key, given, board[key])
         return losses
 
-    @torch.compiler.disable
+    @untraced
     def _run_head(
         self, name: str, selector: RegionSelector, read_by: Mapping[str, Mapping[Stream, Policy]]
     ) -> dict[str, Tensor]:
@@ -186,9 +187,3 @@ class OnePass:
                 if reader.name in order and (reader.learns_from or reader.name in readers):
                     readers.setdefault(name, {}).update({**readers.get(reader.name, {}), **reader.streams})
         return readers
-
-
-@torch.compiler.disable
-def eagerly(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function that torch.compile shall not trace, nor what it calls."""
-    return function(*arguments)

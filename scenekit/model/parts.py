@@ -81,6 +81,10 @@ def _images_of(value: Any, images: Sequence[int], size: Size, padded: Size) -> A
     return [value[image] for image in images] if isinstance(value, list | tuple) else value
 
 
+class _NotJoinedError(Exception):
+    """A value is of a type whose rows or images cannot be concatenated."""
+
+
 def merged(parts: Sequence[Part], batch: ImageBatch, given: Mapping[Key[Any, Any], Any]) -> Board:
     """Merge the boards of the parts of a batch into one to read from: images in order, maps padded with zeros.
 
@@ -116,7 +120,7 @@ class _Merger:
                 self.board.put(key, self._images(key, values))
             else:
                 self._rows(key, key.of, values)
-        except (TypeError, ValueError, RuntimeError):  # a type of a plugin's own, which the parts still hold
+        except _NotJoinedError:  # a type of a plugin's own, which the parts still hold
             return
 
     def _regions(self, key: Key[Any, Any], values: Sequence[Regions]) -> Regions:
@@ -127,7 +131,7 @@ class _Merger:
         whole = Regions.cat(numbered)
         order = self._order(key, whole)
         back = order.argsort()
-        self.places[key] = list(back.split([len(regions) for regions in values]))
+        self.places[key] = list(torch.split(back, [len(regions) for regions in values]))
         return replace(whole.subset(order), parent=None, rows=None)
 
     def _order(self, key: Key[Any, Any], whole: Regions) -> Tensor:
@@ -154,6 +158,8 @@ class _Merger:
             return replace(values[0], maps=tuple(stacked(level)[order.to(level[0].device)] for level in levels))
         if isinstance(values[0], Tensor):
             return stacked(values)[order.to(values[0].device)]
+        if not all(isinstance(value, list | tuple) for value in values):
+            raise _NotJoinedError(type(values[0]).__name__)
         places = self.places.get(OBJECTS, [])
         if places:
             values = [
@@ -168,7 +174,7 @@ def _joined(values: Sequence[Any]) -> Any:
     """Concatenate the rows of packed values of one type."""
     first = values[0]
     if isinstance(first, Tensor):
-        return stacked(values, math.nan if first.is_floating_point() else 0)
+        return stacked(values, math.nan if first.is_floating_point() else 0.0)
     if hasattr(type(first), "cat"):
         return type(first).cat(values)
     if isinstance(first, list | tuple):
@@ -176,6 +182,6 @@ def _joined(values: Sequence[Any]) -> Any:
     if not dataclasses.is_dataclass(first) or isinstance(first, type):
         if all(value == first for value in values):
             return first
-        raise TypeError(f"no rows to concatenate in a {type(first).__name__}")
+        raise _NotJoinedError(type(first).__name__)
     names = [field.name for field in dataclasses.fields(first)]
     return replace(first, **{name: _joined([getattr(value, name) for value in values]) for name in names})

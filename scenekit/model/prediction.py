@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -69,7 +69,7 @@ class Request:
             raise InputError(f"batch_size: expected a whole number from 1, got {batch_size!r}")
         if on_error not in ("raise", "return"):
             raise InputError(f"on_error: expected 'raise' or 'return', got {on_error!r}")
-        return cls(names, float(threshold), batch_size, cast(OnError, on_error))
+        return cls(names, float(threshold), batch_size, on_error)
 
 
 def _task_names(tasks: object) -> tuple[str, ...] | None:

@@ -20,15 +20,16 @@ from scenekit.keys import IMAGES, Key, Stream
 from scenekit.model.board import Board, Pooler
 from scenekit.model.external_regions import Given, complete_keys
 from scenekit.model.head import Core, Head, Provider
-from scenekit.model.one_pass import OnePass, eagerly
+from scenekit.model.one_pass import OnePass
 from scenekit.model.parts import Part, given_for, merged
 from scenekit.model.plan import Plan, Step, required_keys
 from scenekit.model.postprocess import Finisher
-from scenekit.model.prediction import OnError, Predictor, Request, several
+from scenekit.model.prediction import Predictor, Request, several
 from scenekit.model.preprocess import make_batch
 from scenekit.model.region_selection import RegionSelector
 from scenekit.model.targets import Targets
 from scenekit.model.timing import StepTimer
+from scenekit.model.tracing import eagerly, untraced_itself
 from scenekit.recipe import ModelConfig
 from scenekit.scene import Scene
 from scenekit.structures.cameras import Camera, CameraLike
@@ -125,7 +126,7 @@ class SceneModel(nn.Module):
         """Type of the parameters, which the pixels of images are converted to."""
         return next((p.dtype for p in self.parameters() if p.is_floating_point()), torch.float32)
 
-    @torch.compiler.disable(recursive=False)
+    @untraced_itself
     def forward(
         self,
         batch: ImageBatch,
@@ -155,7 +156,8 @@ class SceneModel(nn.Module):
         """
         given = given or {}
         order = self.plan.needed(self._ends if tasks is None else tasks, complete_keys(given))
-        timer, losses = StepTimer(batch.pixels.device), {}
+        timer = StepTimer(batch.pixels.device)
+        losses: dict[str, Tensor] = {}
         parts = eagerly(self._parts, batch.to(batch.pixels.device, self.dtype), given, targets is None)
         for part in parts:
             selector = RegionSelector(part.board, targets, self.vocabulary, self._providers, threshold)
@@ -228,7 +230,7 @@ class SceneModel(nn.Module):
         return [scenes[image] for image in sorted(scenes)]
 
     @overload
-    def predict(
+    def predict(  # type: ignore[overload-overlap]  # an open file is an iterator of lines, too
         self,
         images: ImageSource,
         tasks: str | Collection[str] | None = ...,
@@ -287,13 +289,13 @@ class SceneModel(nn.Module):
     def predict(
         self,
         images: Any,
-        tasks: str | Collection[str] | None = None,
-        threshold: float = 0.5,
+        tasks: Any = None,
+        threshold: Any = 0.5,
         given: Any = None,
         camera: Any = None,
         *,
-        batch_size: int = 1,
-        on_error: OnError | None = None,
+        batch_size: Any = 1,
+        on_error: Any = None,
     ) -> Scene | list[Scene] | list[Scene | InputError] | Iterator[Scene] | Iterator[Scene | InputError]:
         """Predict the Scene of one image, of a list of images, or of an iterator (lazily).
 

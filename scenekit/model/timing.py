@@ -10,6 +10,8 @@ from typing import cast
 
 import torch
 
+from scenekit.model.tracing import untraced
+
 
 @dataclass(frozen=True)
 class StepTimer:
@@ -34,7 +36,7 @@ class StepTimer:
         """Seconds by step, in the order in which they ran."""
         return {name: sum(_between(*span) for span in spans) for name, spans in self._marks.items()}
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @untraced
     def _mark(self) -> _Mark:
         if self.device.type != "cuda":
             return time.perf_counter()

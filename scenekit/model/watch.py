@@ -6,10 +6,10 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from scenekit.errors import BoardError
+from scenekit.model.tracing import untraced
 from scenekit.structures.tensors import tensors_in
 
 
@@ -33,7 +33,7 @@ class Watch:
         tensors = [(tensor, tensor._version) for tensor in tensors_in(value) if not tensor.is_inference()]
         self._seen[name if place is None else place] = (name, tensors)
 
-    @torch.compiler.disable
+    @untraced
     def check(self, owner: str) -> None:
         """Check that nothing was changed since.
 
