@@ -22,6 +22,7 @@ from scenekit.visualization import (
     draw_views,
 )
 from scenekit.visualization.draw import drawn_tasks, layers_apart
+from scenekit.visualization.palette import stuff_color
 from scenekit_plugins.keypoints.draw import draw_keypoints
 from scenekit_plugins.masks.draw import draw_masks
 from scenekit_plugins.panoptic.draw import draw_panoptic
