@@ -110,7 +110,7 @@ def weights_in(content: object, path: Path, own: Collection[str] = ()) -> dict[s
         Tensors by name.
 
     Raises:
-        InputError: If there are no weights, or several that are not told apart by name.
+        InputError: If there are no weights, or several whose names do not say which to use.
     """
     states = dict(_states(content))
     if not states:

@@ -26,6 +26,7 @@ from scenekit.io.files import drafted, unwritable, write_atomically
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig
+from scenekit.scene_json import reading
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit.weights.bounds import BuildBound
 
@@ -145,12 +146,10 @@ def read_config(path: Path) -> tuple[ModelConfig, Vocabulary]:
     """
     manifest = read_manifest(path)
     try:
-        vocabulary = Vocabulary.from_json(manifest["vocabulary"])
-    except InputError as error:
-        raise InputError(f"{_home(path)}: vocabulary: {error}") from error
-    try:
+        with reading("vocabulary"):
+            vocabulary = Vocabulary.from_json(manifest["vocabulary"])
         return ModelConfig.model_validate(manifest["model"]), vocabulary
-    except ValidationError as error:
+    except (ValidationError, InputError) as error:
         raise InputError(
             f"{_home(path)}: does not describe a model of this version of scenekit ({one_line(error)}); "
             "use the version that wrote it"

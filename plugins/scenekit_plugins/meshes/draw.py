@@ -77,6 +77,7 @@ def surface_of(scene: Scene, view: View) -> Surface:
 def triangles_of(scene: Scene) -> tuple[Float[np.ndarray, "F 3 3"], Int[np.ndarray, " F"]]:
     """Return the corners of every face in metres, in the camera frame, and its object; finite ones only."""
     meshes = MESHES.field.solids(scene[MESHES])
+    assert meshes is not None, "meshes are shapes in space"
     owners = np.repeat(np.arange(len(meshes)), np.diff(meshes.faces_offset.cpu().numpy()))
     first = meshes.verts_offset.cpu().numpy()[owners]
     verts = meshes.verts.detach().cpu().double().numpy()

@@ -21,7 +21,7 @@ from scenekit_plugins.meshes.ops import cubify
 
 Align = Literal["corner", "topleft"]
 
-LEAST_PART = 0.1
+LEAST_PART = 0.03
 """Cells of a part of a shape that is kept, relative to its largest part."""
 
 
