@@ -128,6 +128,26 @@ def image_size(path: Path, *, name: str | None = None, upright: bool = True) -> 
         raise InputError(f"{name or path}: its size cannot be read ({one_line(cause)})") from cause
 
 
+def read_image_of_size(path: str | os.PathLike[str], size: tuple[int, int]) -> Pixels:
+    """Read an image upright, or as it is stored where only that has the size of its labels.
+
+    Args:
+        path: The file.
+        size: Expected (height, width), in pixels.
+
+    Returns:
+        The image with values of 0..255; upright where neither has the size.
+
+    Raises:
+        InputError: As for `read_image`.
+    """
+    pixels = read_image(path)
+    if tuple(pixels.shape[1:]) == tuple(size) or orientation_of(path) == 1:
+        return pixels
+    stored = read_image(path, upright=False)
+    return stored if tuple(stored.shape[1:]) == tuple(size) else pixels
+
+
 def _read_file(path: Path, name: str, upright: bool) -> Pixels:
     """Decode a file; every failure is an InputError that starts with `name`."""
     if os.path.isdir(path):

@@ -27,7 +27,8 @@ OPTIONS: dict[str, dict[str, Any]] = {".obj": {"split_objects": True, "group_mat
 def load_meshes(path: str | Path) -> Meshes:
     """Load the meshes of a file, one per object; coinciding vertices are merged.
 
-    Polygons become triangles, and transforms of a glTF file are applied.
+    Polygons become triangles, and transforms of a glTF file are applied. Faces of an OBJ file may count back from the
+    latest vertex (-1); lines of vertices and faces that cannot be used are errors, so that none is lost.
 
     Args:
         path: The file.

@@ -13,12 +13,13 @@ from inspect import signature
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt8
 from PIL import Image, ImageChops, ImageDraw
+from torch import Tensor
 
 from scenekit.errors import InputError, PluginError, nearest
 from scenekit.hooks import Coverage, TaskSpec, naming_plugin, registry
-from scenekit.io.images import ImageSource, read_image, rounded
+from scenekit.io.images import ImageSource, read_image, read_image_of_size, rounded
 from scenekit.keys import OBJECTS, Key, Stream
 from scenekit.scene import Scene
 from scenekit.visualization.canvas import (
@@ -101,17 +102,35 @@ def base_image(scene: Scene, image: ImageSource | None = None) -> Image.Image:
     Raises:
         InputError: There is no image, or it has another size than the scene.
     """
-    if image is None and scene.path is None:
-        raise InputError("the scene has no `path` of its image; pass the image as `image`")
-    if image is None and not os.path.isfile(scene.path or ""):
-        raise InputError(
-            f"{scene.path}: no such file, though the scene names it as its image; pass the image as `image`"
-        )
-    pixels = rounded(read_image(scene.path if image is None else image))
+    pixels = image_of(scene, image)
     if tuple(pixels.shape[1:]) != tuple(scene.size):
         (height, width), (h, w) = scene.size, pixels.shape[1:]
         raise InputError(f"an image of {width} x {height} pixels is expected, as the scene has; got {w} x {h}")
     return enlarged(Image.fromarray(pixels.permute(1, 2, 0).numpy()))
+
+
+def image_of(scene: Scene, image: ImageSource | None) -> UInt8[Tensor, "3 H W"]:
+    """Return the image of a scene.
+
+    Args:
+        scene: The scene.
+        image: The image; by default the file of the scene's `path`, as it is stored where only that fits the scene.
+
+    Returns:
+        The image.
+
+    Raises:
+        InputError: There is no image, or it cannot be read.
+    """
+    if image is not None:
+        return rounded(read_image(image))
+    if scene.path is None:
+        raise InputError("the scene has no `path` of its image; pass the image as `image`")
+    if not os.path.isfile(scene.path):
+        raise InputError(
+            f"{scene.path}: no such file, though the scene names it as its image; pass the image as `image`"
+        )
+    return rounded(read_image_of_size(scene.path, scene.size))
 
 
 def available_layers(scene: Scene) -> dict[str, Layer]:

@@ -61,6 +61,7 @@ def test_a_quarter_turn_that_the_sizes_do_not_know(tmp_path: Path) -> None:
         opened(tmp_path, 6, (4, 6))[0]
     image = opened(tmp_path, 6, (4, 6), exif="ignore")[0].image
     assert image.shape == (3, 4, 6) and image[0, 0, 0] == 255
+    assert opened(tmp_path, 6, (4, 6), exif="ignore")[0].scene.draw().size[0] % 6 == 0, "drawn on the stored image"
     assert opened(tmp_path, 6, (6, 4))[0].image[0, 0, 3] == 255
     with pytest.raises(InputError, match=r"\[4, 6\] as it is stored; its EXIF orientation is 6: open .* exif=apply"):
         opened(tmp_path, 6, (6, 4), exif="ignore")[0]
