@@ -47,7 +47,7 @@ def validated_image(record: Record) -> tuple[Record, list[str]]:
     """
     data = {name: value for name, value in record.data.items() if value is not None}
     issues: list[str] = []
-    for name in data.keys() & _READERS.keys():
+    for name in [name for name in data if name in _READERS]:
         try:
             _READERS[name](record)
         except InputError as error:
