@@ -310,10 +310,9 @@ def whole_number(value: Any) -> int | None:
     Returns:
         The integer, also of 1.0; None for any other value.
     """
-    if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
-        return int(value)
-    is_whole = isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
-    return value if is_whole else None
+    if type(value) is int:
+        return value if -(2**63) <= value < 2**63 else None
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53 else None
 
 
 def brief(value: Any) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
 from scenekit.errors import InputError
-from scenekit.io.coco_records import CocoReader, area_of, run_lengths, unused_roots
+from scenekit.io.coco_records import CocoReader, area_of, run_lengths, unpacked, unused_roots
 from scenekit.io.records import Record
 
 SQUARE = [2, 1, 6, 1, 6, 4, 2, 4]
@@ -109,3 +110,18 @@ def test_categories_that_only_name_a_group() -> None:
     ]
     assert unused_roots(entries, used={1, 2}) == entries[:1]
     assert unused_roots(entries, used={0, 1}) == [] == unused_roots(entries, used=())
+
+
+def test_compressed_run_lengths_are_decoded_as_by_pycocotools() -> None:
+    masks = np.random.default_rng(0).random((30, 20, 12)) > np.linspace(0.05, 0.95, 12)
+    for mask in masks.transpose(2, 0, 1):
+        counts = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], mask.flatten(order="F"), [2]))))
+        assert unpacked(counts) == np.diff(np.concatenate(([0], edges))).tolist()
+    assert unpacked("") == unpacked("~") == unpacked("o" * 50) == unpacked("\u00e9") == []
+
+
+def test_a_mask_of_a_giant_takes_no_memory() -> None:
+    giant = {"size": [2**31 - 1, 2**31 - 1], "counts": "1"}
+    with pytest.raises(InputError, match="the image of"):
+        run_lengths(record(id=1, segmentation=giant), "segmentation", (8, 10))

@@ -40,7 +40,7 @@ MILLIMETRE = 0.001
 
 
 def validated_image(record: Record) -> tuple[Record, list[str]]:
-    """Leave out labels of an image that cannot be right, as far as its entry alone shows them.
+    """Drop labels of an image that cannot be right, as far as its entry alone shows them.
 
     Args:
         record: Entry of the image.
@@ -48,14 +48,14 @@ def validated_image(record: Record) -> tuple[Record, list[str]]:
     Returns:
         (the entry without them, one message per label).
     """
-    data, issues = dict(record.data), []
-    for name, read in _READERS.items():
-        if record.data.get(name) is not None:
-            try:
-                read(record)
-            except InputError as error:
-                issues.append(str(error))
-                del data[name]
+    data = {name: value for name, value in record.data.items() if value is not None}
+    issues: list[str] = []
+    for name in [name for name in data if name in _READERS]:
+        try:
+            _READERS[name](record)
+        except InputError as error:
+            issues.append(str(error))
+            del data[name]
     return replace(record, data=data), issues
 
 

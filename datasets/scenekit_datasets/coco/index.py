@@ -154,7 +154,7 @@ def _header(path: Path, lists: Mapping[str, Images | Annotations]) -> dict[str, 
 
 
 def _with_flags(index: Index, annotations: Annotations, flags: frozenset[str]) -> Index:
-    """Leave out attributes whose values are no flags, such as texts and angles."""
+    """Drop attributes whose values are no flags, such as texts and angles."""
     if annotations.measures:
         names = listed(map(repr, annotations.measures), SHOWN)
         warn_once(_log, f"{index.path}: 'attributes' has values that are no flags (0 or 1) and are left out: {names}")

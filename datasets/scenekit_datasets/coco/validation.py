@@ -54,18 +54,16 @@ def validated(record: Record, context: Context) -> Validated:
         The annotation with its labels as they are read, and what is left out.
     """
     out = Validated(replace(record, data=dict(record.data)))
-    for name, read in _READERS.items():
-        if record.data.get(name) is not None:
-            try:
-                value = read(record, name, context)
-            except InputError as error:
-                out.issues.append(str(error))
-                value = None
-            else:
-                out.foreign.extend([name] if value is None else [])
-            out.record.data[name] = value
-            if value is None:
-                del out.record.data[name]
+    for name in [name for name, value in record.data.items() if name in _READERS and value is not None]:
+        value = None
+        try:
+            value = _READERS[name](record, name, context)
+            out.foreign.extend([name] if value is None else [])
+        except InputError as error:
+            out.issues.append(str(error))
+        out.record.data[name] = value
+        if value is None:
+            del out.record.data[name]
     return out
 
 
