@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from scenekit.config import Config, merged
+import math
+from typing import Annotated
+
+import pytest
+from pydantic import Field
+
+from scenekit.config import Config, merged, validated
+from scenekit.errors import InputError
 
 
 class Section(Config):
@@ -20,3 +27,21 @@ def test_merged_section_by_section() -> None:
 
 def test_a_section_changes_only_what_it_was_given() -> None:
     assert merged({"s": {"one": 7, "two": 8}}, {"s": Section(two=9)}) == {"s": {"one": 7, "two": 9}}
+
+
+class Numbers(Config):
+    """Numbers in every place that a configuration has for them."""
+
+    one: float = 0
+    pair: tuple[float, float] = (0, 0)
+    named: dict[str, float] = {}
+    endless: Annotated[float, Field(allow_inf_nan=True)] = 0
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("one", math.nan), ("one", "inf"), ("pair", (0, math.inf)), ("named", {"a": -math.inf})]
+)
+def test_numbers_must_be_finite_unless_their_field_says_otherwise(option: str, value: object) -> None:
+    with pytest.raises(InputError, match=rf"^here: '{option}.*input should be a finite number, got"):
+        validated(Numbers, {option: value}, "here")
+    assert validated(Numbers, {"endless": math.inf}, "here").endless == math.inf

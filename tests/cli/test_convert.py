@@ -119,9 +119,7 @@ def test_bad_input(refused: Refused, checkpoint: Path, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_written(refused: Refused, checkpoint: Path) -> None:
-    assert "state.pth cannot be written" in refused(
-        "convert", "acme/street", checkpoint, "-o", checkpoint / "model.safetensors"
-    )
+    assert "state.pth" in refused("convert", "acme/street", checkpoint, "-o", checkpoint / "model.safetensors")
 
 
 def test_damaged_models_of_one_file(run: Run, checkpoint: Path, tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_entries_that_are_none(folder, entry):
 
 def test_a_folder_in_a_file_cannot_be_written(model, tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="file/model cannot be written"):
+    with pytest.raises(InputError, match=r"cannot write .*file/model: Not a directory"):
         save_model(model, tmp_path / "file" / "model")
 
 
@@ -179,7 +179,7 @@ def test_a_failed_save_leaves_the_old_model(model, folder, monkeypatch):
         raise OSError("no space left on device")
 
     monkeypatch.setattr(checkpoint_module, "save_file", full)
-    with pytest.raises(InputError, match=r"model\.safetensors cannot be written \(no space left on device\)"):
+    with pytest.raises(InputError, match=r"cannot write .*model\.safetensors: no space left on device"):
         save_model(model, folder)
     assert (folder / "model.safetensors").read_bytes() == before
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "model.safetensors"]
