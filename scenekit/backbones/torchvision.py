@@ -5,9 +5,11 @@ Letters: B images, H W input pixels.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -125,6 +127,17 @@ class TorchvisionBackbone(Backbone):
             One map for each of `levels`.
         """
         return tuple(self.body(pixels).values())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TorchvisionBackbone:
+        """Copy the backbone with the mode of every module: a traced network's copy is in training mode otherwise."""
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        copied.body.train(self.body.training)
+        modes = {name: module.training for name, module in self.named_modules()}
+        for name, module in copied.named_modules():
+            module.training = modes.get(name, self.training)
+        return copied
 
     @torch.no_grad()
     def _channels_and_strides(self) -> list[tuple[int, int]]:

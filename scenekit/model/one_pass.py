@@ -1,4 +1,4 @@
-"""One pass over one board: the stages and heads in the order of the plan.
+"""The one pass of a board: the stages and heads in the order of the plan.
 
 Letters: N rows of a stream in the whole batch.
 """

@@ -23,7 +23,7 @@ class Watch:
     _seen: dict[Hashable, tuple[str, list[tuple[Tensor, int]]]] = field(default_factory=dict)
 
     def add(self, name: str, value: Any, place: Hashable = None) -> None:
-        """Watch the tensors of a value from now on.
+        """Add the tensors of a value to those that are watched.
 
         Args:
             name: What the value is, for messages.

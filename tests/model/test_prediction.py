@@ -152,6 +152,7 @@ def test_copies_predict_the_same(model: SceneModel) -> None:
     expected = model.predict(sample().image, threshold=0.0)
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         other.requires_grad_(False)
+        assert not any(module.training for module in other.modules())
         assert equal(other.predict(sample().image, threshold=0.0), expected)
     other.stages["backbone"].load_state_dict(sk.build(config(), VOCABULARY).stages["backbone"].state_dict())
     assert equal(model.predict(sample().image, threshold=0.0), expected)
