@@ -26,7 +26,7 @@ from scenekit.scene import Scene
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
 from scenekit.structures.vocabulary import BUILT_IN_LISTS, Vocabulary
-from scenekit.testing.images import detected, made_up
+from scenekit.testing.images import SIZES, detected, made_up
 from scenekit.testing.toy_core import MODEL, WITNESS_TASK, core_of, stages_of
 
 LARGEST = 8
@@ -127,6 +127,10 @@ class Bench:
     def samples(self, count: int = 3, labels: Sequence[int] | None = None, labelled: bool = True) -> list[Sample]:
         """Make the first `count` images up, of different sizes."""
         return [self.sample(number, labels, labelled) for number in range(count)]
+
+    def alike(self, count: int) -> list[Sample]:
+        """Make up `count` images of one size, which a single pass runs together."""
+        return [self.sample(number * len(SIZES)) for number in range(count)]
 
     def batch(self, samples: Sequence[Sample]) -> tuple[ImageBatch, Targets]:
         """Pack samples as for training."""

@@ -85,5 +85,5 @@ def test_the_inspection_notes_turns_that_keep_the_size(tmp_path: Path, turn: int
 
 @pytest.mark.parametrize("name", ["coco", "kitti", "omni3d", "pix3d", "visual_genome"])
 def test_every_data_set_of_photographs_has_the_option(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match=r"exif must be 'apply' .* or 'ignore' .*, got 'no'"):
+    with pytest.raises(InputError, match=r"option 'exif': input should be 'apply' or 'ignore', got 'no'"):
         sk.dataset(name, root=str(tmp_path), exif="no")

@@ -77,9 +77,6 @@ DAMAGED: dict[str, Change] = {
     "P2: camera intrinsics must be finite, with focal lengths above 0, got fx, fy = (-50.0, 50.0)": written(
         "calib", calibration(P2=f"-{PROJECTION}")
     ),
-    "3.txt: P2: camera intrinsics fx, fy, cx, cy = 1.2, 1.2, 0.5, 0.5 are relative to the size of the image": written(
-        "calib", calibration(P2="1.2 0 0.5 0 0 1.2 0.5 0 0 0 1 0")
-    ),
     "focal lengths above 0, got fx, fy = (50.0, 0.0)": written(
         "calib", calibration(P2=PROJECTION.replace("0 50 30", "0 0 30"))
     ),
@@ -92,6 +89,14 @@ DAMAGED: dict[str, Change] = {
     ).write_bytes(b"\xff\xfe\x00"),
 }
 """Calibrations without which an image cannot be used."""
+
+
+def test_intrinsics_relative_to_the_image_are_refused_when_it_is_read(made: Path) -> None:
+    message = "3.txt: P2: camera intrinsics fx, fy, cx, cy = 1.2, 1.2, 0.5, 0.5 are relative to the size of the image"
+    written("calib", calibration(P2="1.2 0 0.5 0 0 1.2 0.5 0 0 0 1 0"))(made)
+    for faulty, kind in (("refuse", InputError), ("skip", SkippedSampleError)):
+        with pytest.raises(kind, match=re.escape(message)):
+            opened(made, faulty=faulty)[0]
 
 
 @pytest.mark.parametrize("message", DAMAGED)

@@ -21,7 +21,10 @@ def test_paths(name):
 
 def test_files_are_no_models(tmp_path):
     (tmp_path / "model.pth").write_bytes(b"x")
-    with pytest.raises(InputError, match=r"a folder with manifest\.json"):
+    with pytest.raises(
+        InputError,
+        match=r"expected a model of scenekit, a folder or a \.safetensors file; convert",
+    ):
         load(tmp_path / "model.pth")
 
 

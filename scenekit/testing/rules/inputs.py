@@ -33,7 +33,7 @@ def shapes(bench: Bench) -> None:
     """Values on the board have a row for each region or an entry for each image, in the shape of their key."""
     values: dict[str, Any] = {}
     with _nothing_but(WrongShapeError):
-        values = bench.predict(bench.samples(3))
+        values = bench.predict(bench.alike(3))
     of_image = [key.name for key in bench.spec.provides if key.of is None and key.name in values]
     for name in of_image:
         if isinstance(values[name], Tensor | list | tuple) and len(values[name]) != 3:
@@ -45,9 +45,9 @@ def shapes(bench: Bench) -> None:
     essential=True,
 )
 def batches(bench: Bench) -> None:
-    """Batches of one and of three images of different sizes give finite losses and scenes."""
-    for count in (1, 3):
-        run_through(bench, bench.samples(count))
+    """Batches of one image, of images of one size and of three sizes give finite losses and scenes."""
+    for samples in (bench.samples(1), bench.alike(2), bench.samples(3)):
+        run_through(bench, samples)
     if bench.spec.learns_from and not bench.learn(bench.samples()):
         raise RuleError("labelled images give no loss, although the task says what it learns from")
 
