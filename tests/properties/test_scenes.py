@@ -19,7 +19,7 @@ from tests.properties.invariants import assert_usable
 def document(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A synthetic scene with every kind of value but meshes, whose numbers would be nearly all of the file."""
     keys = ["masks", "keypoints", "panoptic", "relations", "attributes", "captions", "boxes3d", "phrase_captions"]
-    data = sk.dataset("synthetic", split="test", size=[24, 32], keys=keys, cache=False)
+    data = sk.dataset("synthetic", split="test", size=[32, 32], keys=keys, cache=False)
     path = tmp_path_factory.mktemp("scene") / "scene.json"
     data[0].scene.save(path)
     return json.loads(path.read_text())
