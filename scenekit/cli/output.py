@@ -19,7 +19,7 @@ from scenekit.io.files import plain, write_atomically
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from scenekit.metrics.paired_images import Notes
+    from scenekit.metrics.notes import Notes
 
 T = TypeVar("T")
 

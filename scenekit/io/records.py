@@ -1,13 +1,15 @@
 """Reading annotation files with errors that name the file and the entry."""
 
 import json
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scenekit.errors import InputError
+
+LARGEST = 2.0**128 * (1 - 2.0**-24)
+"""The largest finite number of single precision."""
 
 
 @dataclass(frozen=True)
@@ -258,9 +260,9 @@ def is_number(value: Any) -> bool:
         value: Any value.
 
     Returns:
-        False for booleans, NaN and infinities too.
+        False for booleans, NaN and numbers that are infinite in single precision too.
     """
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 def brief(value: Any) -> str:

@@ -1,35 +1,46 @@
-"""COCO AP of files in the official layout (https://cocodataset.org/#format-data and #format-results)."""
+"""COCO AP of files in the official layout (https://cocodataset.org/#format-data and #format-results).
 
-import logging
-import warnings
+A field that holds null means the same as no field. Ids are integers or texts, and 1.0 is the id 1. Images, categories
+and annotations are numbered anew from 1 inside, in the order of their ids: COCO's protocol takes the annotation with id
+0 for "unmatched". Equal scores keep the order of the ids of their images, then that of the file, as in the official
+program.
+"""
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from faster_coco_eval import COCO
-from faster_coco_eval.core import mask as checked_mask
 from pycocotools import mask as coco_mask
 
 from scenekit.errors import InputError
-from scenekit.io.records import Record, brief, by_id, is_number, read_json, read_records, records_of
-from scenekit.metrics.coco.average_precision import COCO_SIGMAS, Kind, average_precision
-
-logger = logging.getLogger(__name__)
+from scenekit.io.records import Record, read_json, read_records, records_of
+from scenekit.metrics.coco.average_precision import COCO_SIGMAS, Kind, average_precision, crowded
+from scenekit.metrics.coco.run_lengths import RunLengths, box_mask, empty_mask, run_lengths, size_of
+from scenekit.metrics.identities import Identity, by_identity, ordered, reference
+from scenekit.metrics.notes import NOTHING, Notes, collected
 
 FIELDS: Mapping[Kind, str] = {"bbox": "bbox", "segm": "segmentation", "keypoints": "keypoints"}
 """The field of an annotation that each kind of AP is about."""
 
-_FARTHEST = 1e6  # pixels; an edge of a polygon is drawn point by point, so that a stray vertex would fill the memory
+Row = dict[str, Any]
+"""An annotation or a result as the library reads it."""
 
 
 def score_files(
-    ground_truth: Path, results: Path, kinds: Sequence[Kind] | None = None, sigmas: Sequence[float] | None = None
+    ground_truth: Path,
+    results: Path,
+    kinds: Sequence[Kind] | None = None,
+    sigmas: Sequence[float] | None = None,
+    max_detections: int | None = None,
+    notes: Notes | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Compute COCO's AP of files.
 
     As in the official program, the area of a result is that of its box where it has one, also when masks or keypoints
-    are scored.
+    are scored. The area of an annotation without `area` is that of its mask, else of its box. Objects without a mask
+    are ignored when masks are scored: their box is a crowd region.
 
     Args:
         ground_truth: Ground truth in COCO's layout.
@@ -37,6 +48,8 @@ def score_files(
         kinds: By default those that both files hold (the first entry of the results decides); for an empty list of
             results, all that the ground truth holds.
         sigmas: See `CocoAP`.
+        max_detections: See `CocoAP`.
+        notes: Collects what is left out; without it that is logged as warnings.
 
     Returns:
         The metrics of `CocoAP.result` by kind ("bbox", "segm", "keypoints").
@@ -46,48 +59,81 @@ def score_files(
     """
     tables = _read(ground_truth, results)
     falloffs = list(sigmas or COCO_SIGMAS)
-    chosen = list(kinds) if kinds else _common_kinds(tables)
-    _prepare_truth(tables, chosen, len(falloffs))
-    _prepare_results(tables, chosen, len(falloffs))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about annotations with id 0, which `_read` mentions in one line
-        ground = COCO({name: [record.data for record in part] for name, part in tables.targets.items()})
-    predictions = ground.loadRes([record.data for record in tables.results])
-    return {kind: average_precision(ground, predictions, kind, falloffs) for kind in chosen}
+    with collected(notes) as noted:
+        chosen = list(kinds) if kinds else _common_kinds(tables)
+        predictions = _results(tables, chosen, len(falloffs), noted)
+        masks = [_mask(record, tables, chosen, noted) for record in tables.annotations]
+        scores = {}
+        for kind in chosen:
+            targets = tables.table(_targets(tables, masks, kind, len(falloffs)))
+            found = targets.loadRes([dict(row) for row in predictions])
+            for crowd in crowded(targets, kind, max_detections):
+                noted.add(ground_truth, crowd)
+            scores[kind] = average_precision(targets, found, kind, falloffs, max_detections)
+            if scores[kind]["AP"] != scores[kind]["AP"]:
+                noted.add(ground_truth, f"has no object that counts for {kind}; {NOTHING}")
+    return scores
 
 
 @dataclass(frozen=True)
 class _Tables:
-    """The entries of both files: of the ground truth under "images", "categories" and "annotations"."""
+    """The entries of both files, those of images and categories in the order of their ids."""
 
-    targets: Mapping[str, list[Record]]
+    images: Mapping[Identity, Record]
+    categories: Mapping[Identity, Record]
+    annotations: list[Record]
     results: list[Record]
     results_path: Path
-    images: Mapping[int, Record]
+
+    def image_of(self, record: Record) -> Record:
+        """Return the image of an annotation or a result."""
+        return self.images[reference(record, "image_id", self.images)]
+
+    def rows(self, records: Sequence[Record]) -> list[Row]:
+        """Return annotations or results, everything numbered from 1."""
+        images, categories = ({key: n for n, key in enumerate(part, 1)} for part in (self.images, self.categories))
+        return [
+            {
+                **record.data,
+                "id": n,
+                "image_id": images[reference(record, "image_id", self.images)],
+                "category_id": categories[reference(record, "category_id", self.categories)],
+            }
+            for n, record in enumerate(records, 1)
+        ]
+
+    def table(self, annotations: Sequence[Row]) -> COCO:
+        """Return the table of the ground truth with these annotations."""
+        images = [{**record.data, "id": n} for n, record in enumerate(self.images.values(), 1)]
+        categories = [{**record.data, "id": n} for n, record in enumerate(self.categories.values(), 1)]
+        return COCO({"images": images, "categories": categories, "annotations": list(annotations)})
 
 
 def _read(ground_truth: Path, results: Path) -> _Tables:
     """Read both files, with every reference between them checked."""
     data = read_json(ground_truth)
-    parts = {
-        name: read_records(data, ground_truth, name, noun)
+    images, categories, annotations = (
+        by_identity(_without_nulls(read_records(data, ground_truth, name, noun)))
         for name, noun in (("images", "image"), ("categories", "category"), ("annotations", "annotation"))
-    }
-    images, categories, annotations = (by_id(part) for part in parts.values())
-    entries = records_of(read_json(results), results, "result")
+    )
+    entries = _without_nulls(records_of(read_json(results), results, "result"))
     for category in categories.values():
         category.text("name")
     for record in (*annotations.values(), *entries):
-        record.reference("image_id", images)
-        record.reference("category_id", categories)
-        for field in FIELDS.values():  # fields that hold null or [] mean the same as no field
-            if record.data.get(field) in (None, []):
-                record.data.pop(field, None)
-    if 0 in annotations:
-        logger.warning(
-            "%s: COCO's protocol never counts the annotation with id 0 as matched; number from 1", ground_truth
-        )
-    return _Tables(parts, entries, results, images)
+        reference(record, "image_id", images)
+        reference(record, "category_id", categories)
+        for field in FIELDS.values():  # an empty list means the same as no field
+            if record.data.get(field) == []:
+                record.data.pop(field)
+    images, categories = ({key: part[key] for key in ordered(part)} for part in (images, categories))
+    return _Tables(images, categories, list(annotations.values()), entries, results)
+
+
+def _without_nulls(records: list[Record]) -> list[Record]:
+    for record in records:
+        for name in [name for name, value in record.data.items() if value is None]:
+            record.data.pop(name)
+    return records
 
 
 def _holds(records: Sequence[Record], kind: Kind) -> bool:
@@ -96,8 +142,7 @@ def _holds(records: Sequence[Record], kind: Kind) -> bool:
 
 def _common_kinds(tables: _Tables) -> list[Kind]:
     """Return the kinds that both files hold; an empty file has all of them."""
-    annotations = tables.targets["annotations"]
-    annotated = [kind for kind in FIELDS if not annotations or _holds(annotations, kind)]
+    annotated = [kind for kind in FIELDS if not tables.annotations or _holds(tables.annotations, kind)]
     held = [kind for kind in FIELDS if not tables.results or _holds(tables.results[:1], kind)]
     if common := [kind for kind in held if kind in annotated]:
         return common
@@ -110,91 +155,87 @@ def _listing(kinds: Sequence[Kind]) -> str:
     return ", ".join(FIELDS[kind] for kind in kinds) or f"none of {', '.join(FIELDS.values())}"
 
 
-def _prepare_truth(tables: _Tables, kinds: Sequence[Kind], K: int) -> None:
-    """Check what the chosen kinds need; fill in what the official files may leave out."""
-    for record in tables.targets["annotations"]:
-        record.number("area")
-        record.data["iscrowd"] = int(record.flag("iscrowd"))
-        if "bbox" in kinds or "keypoints" in kinds:
-            record.numbers("bbox", 4)
-        if "segm" in kinds:
-            record.data["segmentation"] = _run_lengths(record, tables.images)
-        if "keypoints" in kinds:
-            _prepare_keypoints(record, K)
+def _mask(record: Record, tables: _Tables, kinds: Sequence[Kind], notes: Notes) -> RunLengths | None:
+    """Return the mask of an annotation, where masks are scored or its area is that of its mask."""
+    masks_count = "segm" in kinds
+    rle = None
+    if "segmentation" in record.data and (masks_count or "area" not in record.data):
+        rle = run_lengths(record, size_of(tables.image_of(record)), notes)
+    if masks_count and rle is None:
+        notes.add(record, "has no mask and is ignored when masks are scored")
+    return rle
 
 
-def _prepare_keypoints(record: Record, K: int) -> None:
-    """Check keypoints; an annotation without any gets K unlabelled ones, so that it is ignored."""
-    record.data.setdefault("keypoints", [0] * (3 * K))
-    _check_keypoints(record, K)
-    labelled = sum(visibility > 0 for visibility in record.data["keypoints"][2::3])
-    record.data.setdefault("num_keypoints", labelled)
+def _targets(tables: _Tables, masks: Sequence[RunLengths | None], kind: Kind, K: int) -> list[Row]:
+    """Return the annotations with what this kind needs; checked, and with what the official files may leave out."""
+    rows = tables.rows(tables.annotations)
+    for row, record, mask in zip(rows, tables.annotations, masks, strict=True):
+        row["iscrowd"] = int(record.flag("iscrowd"))
+        row["area"] = _area(record, mask)
+        if kind != "segm":
+            row["bbox"] = _box(record)
+        elif mask is not None:
+            row["segmentation"] = mask
+        else:  # the box is a crowd region: any number of detections inside of it is ignored
+            size = size_of(tables.image_of(record))
+            region = box_mask(_box(record), size) if "bbox" in record.data else empty_mask(size)
+            row |= {"segmentation": region, "iscrowd": 1}
+        if kind == "keypoints":
+            row |= _keypoints(record, K)
+    return rows
 
 
-def _prepare_results(tables: _Tables, kinds: Sequence[Kind], K: int) -> None:
+def _area(record: Record, mask: RunLengths | None) -> float:
+    """Return the area of an annotation, by default that of the mask, else of the box."""
+    if "area" in record.data:
+        area = record.number("area")
+        if area < 0:
+            raise InputError(f"{record}: 'area' must not be below 0, got {area:g}")
+        return area
+    if mask is not None:
+        return float(coco_mask.area(mask))
+    if "bbox" not in record.data:
+        return 0.0
+    _, _, width, height = _box(record)
+    return float(width * height)
+
+
+def _keypoints(record: Record, K: int) -> Row:
+    """Return checked keypoints; an annotation without any gets K unlabelled ones, so that it is ignored."""
+    points = _points(record, K) if "keypoints" in record.data else [0] * (3 * K)
+    stated = "num_keypoints" in record.data
+    labelled = sum(visibility > 0 for visibility in points[2::3])
+    return {"keypoints": points, "num_keypoints": record.integer("num_keypoints") if stated else labelled}
+
+
+def _results(tables: _Tables, kinds: Sequence[Kind], K: int, notes: Notes) -> list[Row]:
     """Check scores, and every field of the first result in all of them: it decides how the whole file is read."""
     needed = {kind for kind in FIELDS if kind in kinds or _holds(tables.results[:1], kind)}
-    for record in tables.results:
-        record.number("score")
+    rows = tables.rows(tables.results)
+    for row, record in zip(rows, tables.results, strict=True):
+        row["score"] = record.number("score")
         if "bbox" in needed:
-            record.numbers("bbox", 4)
+            row["bbox"] = _box(record)
         if "segm" in needed:
-            record.data["segmentation"] = _run_lengths(record, tables.images)
+            size = size_of(tables.image_of(record))
+            row["segmentation"] = run_lengths(record, size, notes) or empty_mask(size)
         if "keypoints" in needed:
-            _check_keypoints(record, K)
+            row["keypoints"] = _points(record, K)
+    return rows
 
 
-def _check_keypoints(record: Record, K: int) -> None:
+def _box(record: Record) -> list[float]:
+    box = list(map(float, record.numbers("bbox", 4)))
+    if min(box[2:]) < 0:
+        raise InputError(f"{record}: 'bbox' must be x, y, width, height, neither side below 0; got {box}")
+    return box
+
+
+def _points(record: Record, K: int) -> list[float | int]:
     points = record.get("keypoints")
     if isinstance(points, list) and len(points) != 3 * K:
         raise InputError(
             f"{record}: 'keypoints' must be x, y, v of {K} points, got {len(points)} numbers; "
             "another skeleton needs its own sigmas"
         )
-    record.numbers("keypoints", 3 * K)
-
-
-def _run_lengths(record: Record, images: Mapping[int, Record]) -> dict[str, Any]:
-    """Return the field "segmentation" (polygons, lists of run lengths or compressed ones) as compressed run lengths."""
-    segmentation = record.get("segmentation")
-    image = images[record.data["image_id"]]
-    height, width = image.integer("height"), image.integer("width")
-    if isinstance(segmentation, dict):
-        return _compressed(record, segmentation, [height, width])
-    if not _are_polygons(segmentation):
-        raise InputError(f"{record}: 'segmentation' must be polygons or run lengths, not {brief(segmentation)}")
-    rle: dict[str, Any] = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
-    return rle
-
-
-def _compressed(record: Record, rle: dict[str, Any], size: list[int]) -> dict[str, Any]:
-    counts = rle.get("counts")
-    if rle.get("size") != size:
-        raise InputError(f"{record}: a mask of size {brief(rle.get('size'))} in an image of {size} (height, width)")
-    if isinstance(counts, str) and counts.isascii() and _is_sound(rle):
-        return rle
-    runs = counts if isinstance(counts, list) and all(isinstance(run, int) and run >= 0 for run in counts) else []
-    if sum(runs) != size[0] * size[1]:
-        raise InputError(f"{record}: the run lengths {brief(counts)} do not make up a mask of {size} (height, width)")
-    compressed: dict[str, Any] = coco_mask.frPyObjects(rle, *size)
-    return compressed
-
-
-def _is_sound(rle: dict[str, Any]) -> bool:
-    """Return whether the library can read compressed run lengths."""
-    try:
-        checked_mask.area(rle)
-    except (ValueError, RuntimeError):
-        return False
-    return bool(rle["counts"])
-
-
-def _are_polygons(value: Any) -> bool:
-    """Return whether a value is a list of [x, y, x, y, ...], at least two vertices each, none absurdly far away."""
-    return isinstance(value, list) and all(
-        isinstance(polygon, list)
-        and len(polygon) >= 4
-        and len(polygon) % 2 == 0
-        and all(is_number(value) and abs(value) <= _FARTHEST for value in polygon)
-        for polygon in value
-    )
+    return record.numbers("keypoints", 3 * K)
