@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from scenekit.errors import InputError, nearest, warn_once
+from scenekit.errors import SHOWN, InputError, listed, nearest, warn_once
 
 _log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def note_unknown(
     right = {name.lower() for name in scored}
     unknown = {name: count for name, count in counts.items() if name.lower() not in right}
     if counts and len(unknown) == len(counts):
-        names = ", ".join(f"{name!r} ({count})" for name, count in counts.items())
+        names = listed((f"{name!r} ({count})" for name, count in counts.items()), SHOWN)
         raise InputError(
             f"{where} has no object of a class that is scored: expected {', '.join(scored)}; its objects are {names}"
         )

@@ -28,7 +28,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from scenekit.errors import InputError
-from scenekit.metrics.common import box_iou
+from scenekit.metrics.common import box_iou, ratio
 from scenekit.ops.boxes3d import turned_rectangles
 from scenekit.ops.iou3d import bev_overlap
 
@@ -176,8 +176,8 @@ class KittiAP:
 
         Returns:
             Percent by names such as `KITTI/Car_3D_AP40_moderate_strict`: class, metric (2D, AOS, BEV, 3D), kind,
-            difficulty, overlap. `KITTI/Overall_...` are the means over the classes at the strict overlaps. NaN where
-            there is no object of the class and difficulty.
+            difficulty, overlap. `KITTI/Overall_...` are the means over the classes that have objects of the difficulty, at
+            the strict overlaps. NaN where there is no object of the class and difficulty.
         """
         averages: dict[str, float] = {}
         for name in CLASSES:
@@ -390,10 +390,9 @@ def _averages(start: str, end: str, curve: Float[np.ndarray, " 41"]) -> dict[str
 
 
 def _over_classes(averages: Mapping[str, float]) -> dict[str, float]:
-    """Return the means over the classes, at the official overlaps."""
+    """Return the means over the classes that occur, at the official overlaps."""
     strict = [name for name in averages if name.endswith("strict")]
     names = [name.removeprefix(CLASSES[0]) for name in strict if name.startswith(CLASSES[0])]
-    return {
-        f"Overall{name.removesuffix('_strict')}": float(np.mean([averages[f"{each}{name}"] for each in CLASSES]))
-        for name in names
-    }
+    columns = {name: [averages[f"{each}{name}"] for each in CLASSES] for name in names}
+    present = {name: [value for value in column if value == value] for name, column in columns.items()}
+    return {f"Overall{name.removesuffix('_strict')}": ratio(sum(row, 0.0), len(row)) for name, row in present.items()}
