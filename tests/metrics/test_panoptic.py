@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from scenekit.cli.main import main
 from scenekit.errors import InputError
+from scenekit.metrics.notes import Notes
 from scenekit.metrics.panoptic.files import read_id_map, score_panoptic_files
 from scenekit.metrics.panoptic.quality import PanopticCategory, PanopticQuality, SegmentInfo
 
@@ -176,6 +178,40 @@ def test_command_prints_one_json_object(files: list[Path], capsys: pytest.Captur
     assert run(*map(str, files)) == 0
     printed = capsys.readouterr().out
     assert "0.4230" in printed and "never_seen" not in printed
+
+
+@pytest.mark.parametrize("make", [float, str, lambda i: f"aachen_{i:06}_000019"])
+def test_ids_of_any_kind(files: list[Path], make: Callable[[int], Any]) -> None:
+    """Those of images and categories; the script of Cityscapes writes names as ids of images."""
+    for path in (files[0], files[2]):
+        content = json.loads(path.read_text())
+        for annotation in content["annotations"]:
+            annotation["image_id"] = make(annotation["image_id"])
+            for segment in annotation["segments_info"]:
+                segment["category_id"] = make(segment["category_id"])
+        for category in content.get("categories", ()):
+            category["id"] = make(category["id"])
+        path.write_text(json.dumps(content))
+    assert_official(score_panoptic_files(*files))
+
+
+def test_areas_and_crowd_flags_may_be_missing(files: list[Path]) -> None:
+    """Then the area is that of the map, and a segment is no crowd."""
+    content = json.loads(files[0].read_text())
+    for annotation in content["annotations"]:
+        for segment in annotation["segments_info"]:
+            segment["area"] = None
+            segment |= {} if segment["iscrowd"] else {"iscrowd": None}
+    files[0].write_text(json.dumps(content))
+    assert_official(score_panoptic_files(*files))
+
+
+def test_nothing_to_measure_is_noted(files: list[Path]) -> None:
+    for path in (files[0], files[2]):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "annotations": []}))
+    notes = Notes()
+    assert np.isnan(score_panoptic_files(*files, notes=notes)["PQ"])
+    assert notes.lines() == [f"{files[0]} has no segment that counts; nothing is measured"]
 
 
 def test_bad_files_are_refused(files: list[Path]) -> None:

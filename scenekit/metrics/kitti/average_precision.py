@@ -176,8 +176,8 @@ class KittiAP:
 
         Returns:
             Percent by names such as `KITTI/Car_3D_AP40_moderate_strict`: class, metric (2D, AOS, BEV, 3D), kind,
-            difficulty, overlap. `KITTI/Overall_...` are the means over the classes that have objects of the difficulty, at
-            the strict overlaps. NaN where there is no object of the class and difficulty.
+            difficulty, overlap. `KITTI/Overall_...` are the means over the classes that have objects of the
+            difficulty, at the strict overlaps. NaN where there is no object of the class and difficulty.
         """
         averages: dict[str, float] = {}
         for name in CLASSES:

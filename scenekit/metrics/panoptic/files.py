@@ -12,10 +12,14 @@ from jaxtyping import Int
 from PIL import Image, UnidentifiedImageError
 
 from scenekit.errors import InputError
-from scenekit.io.records import Record, by_id, read_json, read_records
+from scenekit.io.records import Record, read_json, read_records
+from scenekit.metrics.identities import Identity, by_identity, identity, ordered, reference
+from scenekit.metrics.notes import NOTHING, Notes, collected
 from scenekit.metrics.panoptic.quality import PanopticCategory, PanopticQuality, SegmentInfo
 
-Progress = Callable[[Iterable[Record]], Iterable[Record]]
+Images = Iterable[tuple[Identity, Record]]
+
+Progress = Callable[[Images], Images]
 
 
 def score_panoptic_files(
@@ -25,6 +29,7 @@ def score_panoptic_files(
     predicted_maps: Path,
     crowds: Literal["last", "all"] = "last",
     progress: Progress = iter,
+    notes: Notes | None = None,
 ) -> dict[str, Any]:
     """Compute panoptic quality of files.
 
@@ -37,6 +42,7 @@ def score_panoptic_files(
         predicted_maps: The folder of their PNG files.
         crowds: Which crowd segments make predictions on them ignored; see `PanopticQuality`.
         progress: May wrap the loop over the images.
+        notes: Collects what is left out; without it that is logged as warnings.
 
     Returns:
         See `PanopticQuality.result`.
@@ -52,9 +58,13 @@ def score_panoptic_files(
     predictions = _annotations(read_json(prediction), prediction)
     images = _annotations(data, ground_truth)
     _check_images(images, predictions, prediction)
-    for image in progress(images.values()):
-        _add(quality, (image, target_maps), (predictions[image.data["image_id"]], predicted_maps))
-    return quality.result()
+    for key, image in progress(images.items()):
+        _add(quality, (image, target_maps), (predictions[key], predicted_maps))
+    scores = quality.result()
+    with collected(notes) as noted:
+        if not scores["n"]:
+            noted.add(ground_truth, f"has no segment that counts; {NOTHING}")
+    return scores
 
 
 def read_id_map(path: Path) -> Int[np.ndarray, "H W"]:
@@ -82,24 +92,24 @@ def read_id_map(path: Path) -> Int[np.ndarray, "H W"]:
     return ids
 
 
-def _categories(data: Any, path: Path) -> dict[int, PanopticCategory]:
-    categories = by_id(read_records(data, path, "categories", "category"))
+def _categories(data: Any, path: Path) -> dict[Identity, PanopticCategory]:
+    categories = by_identity(read_records(data, path, "categories", "category"))
     return {
         i: PanopticCategory(record.text("name"), record.flag("isthing", required=True))
         for i, record in categories.items()
     }
 
 
-def _annotations(data: Any, path: Path) -> dict[int, Record]:
-    return by_id(read_records(data, path, "annotations", "annotation"), "image_id")
+def _annotations(data: Any, path: Path) -> dict[Identity, Record]:
+    return by_identity(read_records(data, path, "annotations", "annotation"), "image_id")
 
 
-def _check_images(ground_truth: Mapping[int, Record], predictions: Mapping[int, Record], path: Path) -> None:
-    if missing := sorted(ground_truth.keys() - predictions.keys()):
+def _check_images(ground_truth: Mapping[Identity, Record], predictions: Mapping[Identity, Record], path: Path) -> None:
+    if missing := ordered(ground_truth.keys() - predictions.keys()):
         raise InputError(
             f"{path} has no prediction for image {missing[0]} ({len(missing)} of {len(ground_truth)} are missing)"
         )
-    if unknown := sorted(predictions.keys() - ground_truth.keys()):
+    if unknown := ordered(predictions.keys() - ground_truth.keys()):
         raise InputError(f"{path} has a prediction for image {unknown[0]}, which the ground truth does not list")
 
 
@@ -117,14 +127,20 @@ def _add(quality: PanopticQuality, ground_truth: tuple[Record, Path], prediction
         raise InputError(f"image {target.data['image_id']}: {error}") from None
 
 
-def _segments(annotation: Record, categories: Mapping[int, PanopticCategory], is_truth: bool) -> list[SegmentInfo]:
+def _segments(annotation: Record, categories: Mapping[Identity, PanopticCategory], is_truth: bool) -> list[SegmentInfo]:
     """Return the segments of one image; areas and crowd flags are those of the ground truth, predictions have none."""
     return [
         SegmentInfo(
-            record.integer("id"),
-            record.reference("category_id", categories),
-            record.integer("area") if is_truth else None,
-            record.flag("iscrowd") if is_truth else False,
+            _whole(record, "id"),
+            reference(record, "category_id", categories),
+            _whole(record, "area") if is_truth and record.data.get("area") is not None else None,
+            bool(record.data.get("iscrowd")) and record.flag("iscrowd") if is_truth else False,
         )
         for record in annotation.records("segments_info", "segment")
     ]
+
+
+def _whole(record: Record, name: str) -> int:
+    """Return a required field that is a whole number."""
+    value = identity(record, name)
+    return record.integer(name) if isinstance(value, str) else value
