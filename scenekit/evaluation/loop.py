@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from scenekit.errors import InputError, nearest, warn_once
 from scenekit.evaluation.coverage import Coverage
-from scenekit.evaluation.evaluator import Evaluator, ModalEvaluator
+from scenekit.evaluation.evaluator import Evaluator, ModalEvaluator, limited_to
 from scenekit.hooks import registry
 
 if TYPE_CHECKING:
@@ -71,12 +71,14 @@ def evaluate(
     step: int | None = None,
     strict: bool = False,
     evaluators: Mapping[str, Evaluator | EvaluatorFactory] | None = None,
+    max_detections: int | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Measure a model on a data set, an image at a time.
 
-    Every detection counts (no score threshold), up to the detector's limit per image. A task whose evaluator has modes
-    that give the model a part of the ground truth takes a pass for each. A task whose head has a baseline is followed
-    by it, as "relations (frequency)". A warning names tasks that had nothing to measure, and the reason.
+    Every detection counts (no score threshold), up to the detector's limit per image and those of the protocols. A task
+    whose evaluator has modes that give the model a part of the ground truth takes a pass for each. A task whose head
+    has a baseline is followed by it, as "relations (frequency)". A warning names tasks that had nothing to measure, and
+    the reason.
 
     Args:
         model: The model that is measured.
@@ -91,6 +93,7 @@ def evaluate(
             or an evaluator. Under the name of a task, or "detection", it replaces the task's own; under any other name
             it is an additional measure of the Scene that holds the predictions of all tasks asked for (of all tasks of
             the model, if `tasks` is None).
+        max_detections: Replaces these limits: of the detector per image, of COCO's AP per image and class.
 
     Returns:
         Metrics by task and usual name: fractions where the name or the page of the task says nothing else.
@@ -115,16 +118,18 @@ def evaluate(
     asked = _asked(model, tasks, measures)
     keys = {key for name in model.plan.needed(asked) for key in model.plan.steps[name].provides}
     samples = data if isinstance(data, Iterable) else (data[index] for index in range(len(data)))
-    for done, sample in enumerate(islice(samples, limit), start=1):
-        check_names(sample, model.vocabulary, keys, strict=strict)
-        target = _ground_truth(sample, model.vocabulary, strict)
-        with torch.no_grad(), evaluating(model):
-            passes = Passes(model, sample.image, asked, target.scene.camera)
-            for measure in measures:
-                measure.update(target, passes)
-        if on_sample is not None:
-            on_sample(done)
-    results = {name: result for measure in measures for name, result in measure.results()}
+    limited = [*model.stages.values(), *(measure.evaluator for measure in measures)]
+    with limited_to(max_detections, limited):
+        for done, sample in enumerate(islice(samples, limit), start=1):
+            check_names(sample, model.vocabulary, keys, strict=strict)
+            target = _ground_truth(sample, model.vocabulary, strict)
+            with torch.no_grad(), evaluating(model):
+                passes = Passes(model, sample.image, asked, target.scene.camera)
+                for measure in measures:
+                    measure.update(target, passes)
+            if on_sample is not None:
+                on_sample(done)
+        results = {name: result for measure in measures for name, result in measure.results()}
     for measure in measures:
         if reason := measure.coverage.reason(results[measure.task]):
             warn_once(_log, f"task {measure.task} was not measured: {reason}")

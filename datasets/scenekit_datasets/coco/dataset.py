@@ -88,6 +88,12 @@ class CocoDataset(Dataset[Sample]):
             raise InputError(f"{first.path}: no image is left; check the options drop_empty and faulty")
         self.ids = first.ids[kept]
 
+    @property
+    def category_ids(self) -> dict[str, int]:
+        """Ids of the categories by name; the first file's take precedence."""
+        sources = reversed(self.sources)
+        return {category.name: id for source in sources for id, category in source.index.categories.items()}
+
     def __len__(self) -> int:
         return len(self.ids)
 

@@ -63,6 +63,16 @@ class Omni3D(Dataset[Sample]):
             raise InputError(f"no image of {names} is left; check the options root, categories and drop_empty")
         self.reporter = ImageReporter(faulty)
 
+    @property
+    def category_ids(self) -> dict[str, int]:
+        """Ids of the categories by their name in the vocabulary; of several under one name, the first."""
+        ids: dict[str, int] = {}
+        for index in self.indices:
+            for id, name in index.categories.items():
+                if name in self.classes.labels:
+                    ids.setdefault(self.classes.things[self.classes.labels[name]], id)
+        return ids
+
     def __len__(self) -> int:
         return len(self.places)
 
