@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from scenekit.errors import InputError, nearest
 from scenekit.hooks import registry
@@ -18,6 +18,7 @@ FALLBACK = "coco"
 """The format of data sets that have none of their own."""
 
 
+@runtime_checkable
 class ResultsWriter(Protocol):
     """Writes predictions, an image after the other."""
 

@@ -28,12 +28,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from scenekit.errors import InputError
+from scenekit.metrics.checks import decimals
 from scenekit.metrics.common import box_iou, ratio
 from scenekit.ops.boxes3d import turned_rectangles
 from scenekit.ops.iou3d import bev_overlap
 
 Metric = Literal["2D", "BEV", "3D"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
+SHOWN: Mapping[Metric, Sequence[str]] = {"2D": ("2D", "AOS"), "BEV": ("BEV",), "3D": ("3D",)}
 
 CLASSES = ("Car", "Pedestrian", "Cyclist")
 LOOK_ALIKE = {"Car": "Van", "Pedestrian": "Person_sitting"}
@@ -157,11 +159,12 @@ class KittiAP:
             prediction: The detections.
 
         Raises:
-            InputError: The detections have no scores.
+            InputError: The detections have no scores, or one that is not finite.
         """
         if prediction.scores is None:
             raise InputError("detections need scores: 16 columns a line")
-        self._images.append(_Image(targets, prediction, prediction.scores, overlaps(targets, prediction)))
+        scores = decimals("scores", prediction.scores)
+        self._images.append(_Image(targets, prediction, scores, overlaps(targets, prediction)))
 
     def merge(self, other: KittiAP) -> None:
         """Add the images of another instance.
@@ -206,13 +209,13 @@ class KittiAP:
         cases = [_Case.of(image, name, difficulty, metric, min_overlap) for image in self._images]
         count = sum(int((case.targets == COUNTED).sum()) for case in cases)
         if not count:
-            return {shown: np.full(SAMPLES, np.nan) for shown in _shown(metric)}
+            return {shown: np.full(SAMPLES, np.nan) for shown in SHOWN[metric]}
         thresholds = recall_thresholds(np.concatenate([_matched_scores(case) for case in cases]), count)
         sums = sum((_counts(case, thresholds) for case in cases), np.zeros((3, len(thresholds))))
         tp, fp, similarity = sums
         with np.errstate(invalid="ignore"):
             curves = (tp / (tp + fp), similarity / (tp + fp))
-        return {shown: _envelope(curve) for shown, curve in zip(_shown(metric), curves, strict=False)}
+        return {shown: _envelope(curve) for shown, curve in zip(SHOWN[metric], curves, strict=False)}
 
 
 def overlaps(targets: KittiObjects, prediction: KittiObjects) -> dict[Metric, Float[np.ndarray, "D G"]]:
@@ -371,10 +374,6 @@ def _footprints(objects: KittiObjects) -> torch.Tensor:
     """Return the corners (x, z) of length x width; at rotation 0 the length lies along x."""
     middles, yaws, (_, width, length) = objects.locations[:, [0, 2]], objects.rotations, objects.sizes.T
     return turned_rectangles(*map(torch.from_numpy, (middles, length, width, yaws)))
-
-
-def _shown(metric: Metric) -> Sequence[str]:
-    return ("2D", "AOS") if metric == "2D" else (metric,)
 
 
 def _envelope(values: Float[np.ndarray, " T"]) -> Float[np.ndarray, " 41"]:
