@@ -84,7 +84,12 @@ def collected(notes: Notes | None) -> Iterator[Notes]:
 
 
 def note_unknown(
-    notes: Notes, where: object, counts: Mapping[str, int], scored: Collection[str], known: Collection[str] = ()
+    notes: Notes,
+    where: object,
+    counts: Mapping[str, int],
+    scored: Collection[str],
+    known: Collection[str] = (),
+    silent: bool = False,
 ) -> None:
     """Note the classes that a protocol leaves out, with the nearest name that it scores.
 
@@ -93,20 +98,21 @@ def note_unknown(
         where: The file or the folder.
         counts: How many objects there are by class.
         scored: The classes that the protocol scores.
-        known: Further names that are no mistake, and are left out without a note.
+        known: Further names that are no mistake; they get no hint.
+        silent: Whether these are left out without a note.
 
     Raises:
         InputError: There are objects, but none of a class that is scored; or `notes` refuses oddities.
     """
-    right = {name.lower() for name in scored}
+    right, proper = ({name.lower() for name in names} for names in (scored, known))
     unknown = {name: count for name, count in counts.items() if name.lower() not in right}
     if counts and len(unknown) == len(counts):
         names = listed((f"{name!r} ({count})" for name, count in counts.items()), SHOWN)
         raise InputError(
             f"{where} has no object of a class that is scored: expected {', '.join(scored)}; its objects are {names}"
         )
-    silent = {name.lower() for name in known}
     for name, count in unknown.items():
-        if name.lower() not in silent:
-            what = f"has objects of the class {name!r}, which is not scored{nearest(name, list(scored))}"
-            notes.add(where, what, count)
+        is_proper = name.lower() in proper
+        if not (is_proper and silent):
+            hint = "" if is_proper else nearest(name, list(scored))
+            notes.add(where, f"has objects of the class {name!r}, which is not scored{hint}", count)

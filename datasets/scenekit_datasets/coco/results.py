@@ -6,18 +6,21 @@ area of its box when masks are scored.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, PANOPTIC
+from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, PANOPTIC, Key
 from scenekit.scene import Scene
 from scenekit_datasets.coco.dataset import CocoDataset
 from scenekit_datasets.coco.export import rgb, save_png
 from scenekit_datasets.results import Ids, write_json
 
 Row = dict[str, Any]
+
+_KEYS: Mapping[str, Key[Any, Any]] = {"segm": MASKS, "keypoints": KEYPOINTS}
 
 
 class CocoResults:
@@ -65,14 +68,13 @@ class CocoResults:
         objects, names = scene.objects, scene.vocabulary.things
         scores = torch.ones(len(objects)) if objects.scores is None else objects.scores
         categories = [self.ids.category(names[label]) for label in objects.labels.tolist()]
-        values = {"bbox": [{"bbox": _xywh(box)} for box in objects.boxes.tolist()]}
+        values: dict[str, list[Row]] = {"bbox": [{"bbox": _xywh(box)} for box in objects.boxes.tolist()]}
         if MASKS in scene:
             values["segm"] = [{"segmentation": rle} for rle in scene[MASKS].to_json()]
         if KEYPOINTS in scene:
             values["keypoints"] = [{"keypoints": points} for points in _triplets(scene)]
         for kind, fields in values.items():
-            kept = {"segm": MASKS, "keypoints": KEYPOINTS}.get(kind)
-            valid = [True] * len(objects) if kept is None else scene.rows_with(kept).tolist()
+            valid = scene.rows_with(_KEYS[kind]).tolist() if kind in _KEYS else [True] * len(objects)
             self._rows.setdefault(kind, []).extend(
                 {"image_id": id, "category_id": category, "score": score, **field}
                 for category, score, field, is_valid in zip(categories, scores.tolist(), fields, valid, strict=True)

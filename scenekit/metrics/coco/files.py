@@ -63,7 +63,7 @@ def score_files(
         chosen = list(kinds) if kinds else _common_kinds(tables)
         predictions = _results(tables, chosen, len(falloffs), noted)
         masks = [_mask(record, tables, chosen, noted) for record in tables.annotations]
-        scores = {}
+        scores: dict[str, dict[str, Any]] = {}
         for kind in chosen:
             targets = tables.table(_targets(tables, masks, kind, len(falloffs)))
             found = targets.loadRes([dict(row) for row in predictions])

@@ -15,7 +15,7 @@ import numpy as np
 
 from scenekit.errors import InputError
 from scenekit.io.records import is_number
-from scenekit.metrics.kitti.average_precision import CLASSES, DONT_CARE, TYPES, KittiAP, KittiObjects
+from scenekit.metrics.kitti.average_precision import CLASSES, TYPES, KittiAP, KittiObjects
 from scenekit.metrics.notes import NOTHING, Notes, collected, note_unknown
 
 NUMBERS = 14
@@ -59,9 +59,9 @@ def score_kitti_files(
     }
     scores = KittiAP()
     with collected(notes) as noted:
-        for place, folder, known in ((0, ground_truth, TYPES), (1, prediction, (DONT_CARE,))):
+        for place, folder in enumerate((ground_truth, prediction)):
             counts = Counter(name for pair in pairs.values() for name in pair[place].names)
-            note_unknown(noted, folder, counts, CLASSES, known)
+            note_unknown(noted, folder, counts, CLASSES, TYPES, silent=folder is ground_truth)
         for path in progress(pairs):
             scores.update(*pairs[path])
         averages = scores.result()
