@@ -36,7 +36,7 @@ class Ids:
         self._left_out: Counter[str] = Counter()
 
     def image(self, scene: Scene, id: int, name: str) -> None:
-        """Note the id of an image.
+        """Add the id of an image.
 
         Args:
             scene: Its predictions.

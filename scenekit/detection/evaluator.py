@@ -41,6 +41,11 @@ class CocoEvaluator:
 
     @max_detections.setter
     def max_detections(self, limit: int | None) -> None:
+        """Set the limit.
+
+        Args:
+            limit: How many detections of each image and class count; None for COCO's own limit.
+        """
         self.ap.max_detections = limit
 
     def update(self, sample: Sample, prediction: Scene) -> None:

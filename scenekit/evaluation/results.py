@@ -65,7 +65,7 @@ class ResultsEvaluator:
         self.writer.add(prediction, sample.id, sample.scene.path or str(sample.id))
 
     def merge(self, other: Any) -> None:
-        """Refuse to merge: each process would write the same files.
+        """Raise an error: each process would write the same files.
 
         Args:
             other: Another instance.

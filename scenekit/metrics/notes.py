@@ -91,7 +91,7 @@ def note_unknown(
     known: Collection[str] = (),
     silent: bool = False,
 ) -> None:
-    """Note the classes that a protocol leaves out, with the nearest name that it scores.
+    """Add the classes that a protocol leaves out to notes, with the nearest name that it scores.
 
     Args:
         notes: Collects the notes.

@@ -307,7 +307,7 @@ def test_the_area_is_that_of_the_mask_or_box(
     )
 
 
-NO_AREA = [[], [[10, 10, 30, 30]], [[10, 10], [10, 10, 30, 30]], [[]], None]
+NO_AREA = [[], {}, [[10, 10, 30, 30]], [[10, 10], [10, 10, 30, 30]], [[]], None]
 
 
 @pytest.mark.parametrize("segmentation", NO_AREA)

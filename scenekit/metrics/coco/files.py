@@ -122,8 +122,8 @@ def _read(ground_truth: Path, results: Path) -> _Tables:
     for record in (*annotations.values(), *entries):
         reference(record, "image_id", images)
         reference(record, "category_id", categories)
-        for field in FIELDS.values():  # an empty list means the same as no field
-            if record.data.get(field) == []:
+        for field in FIELDS.values():  # an empty list or object means the same as no field
+            if record.data.get(field) in ([], {}):
                 record.data.pop(field)
     images, categories = ({key: part[key] for key in ordered(part)} for part in (images, categories))
     return _Tables(images, categories, list(annotations.values()), entries, results)
