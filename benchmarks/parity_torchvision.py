@@ -81,8 +81,8 @@ def compared(name: str) -> dict[str, Any]:
 
 @torch.no_grad()
 def outputs(pair: Twins, batch: list[torch.Tensor]) -> Differences:
-    """Return the differences of the outputs for one batch."""
-    return differences(pair.theirs(batch), predicted(pair.ours, batch))
+    """Return the differences of the outputs for one batch; torchvision runs image by image, as it pads batches."""
+    return differences([pair.theirs([image])[0] for image in batch], predicted(pair.ours, batch))
 
 
 def largest(found: list[Differences]) -> dict[str, float]:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
-from scenekit.errors import InputError, nearest
+from scenekit.errors import InputError, nearest, one_line, repr_of
+
+C = TypeVar("C", bound="Config")
 
 
 class Config(BaseModel):
-    """Base class of every configuration: frozen, unknown keys refused."""
+    """Base class of every configuration: frozen, unknown keys and numbers that are not finite refused.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    A field that may be infinite says so by `Field(allow_inf_nan=True)`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
-def validated(kind: type[Config], values: Mapping[str, Any], owner: str) -> Config:
+def validated(kind: type[C], values: Mapping[str, Any] | Config, owner: str) -> C:
     """Validate values as a configuration.
 
     Args:
@@ -33,9 +38,42 @@ def validated(kind: type[Config], values: Mapping[str, Any], owner: str) -> Conf
         InputError: If a value is invalid or an option unknown; the message names the nearest known option.
     """
     try:
-        return kind.model_validate(dict(values))
+        return kind.model_validate(values if isinstance(values, Config) else dict(values))
     except ValidationError as error:
         raise InputError(f"{owner}: {explained(error, kind)}") from None
+    except (ValueError, TypeError, RecursionError) as error:  # numbers of thousands of digits, nesting without end
+        raise InputError(f"{owner}: {one_line(error)}") from None
+
+
+def converted(value: Any, annotation: Any, name: str) -> Any:
+    """Validate one value by a type annotation, as the fields of a `Config` are.
+
+    Args:
+        value: The value, such as one of a recipe.
+        annotation: What it should be, such as `tuple[int, int] | None`.
+        name: What an error message begins with.
+
+    Returns:
+        The value in the type of the annotation; unchanged where that is none that pydantic knows.
+
+    Raises:
+        InputError: If the value is of another type or not finite.
+    """
+    try:
+        adapter = TypeAdapter(tuple[annotation], config=_OPTIONS)  # a class of pydantic alone takes no configuration
+    except (PydanticUserError, TypeError, NameError):
+        return value
+    try:
+        return adapter.validate_python((value,))[0]
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        reasons = dict.fromkeys(_reason(detail) for detail in details)
+        raise InputError(f"{name}: {' or '.join(reasons)}, got {repr_of(value)}") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"{name}: {one_line(error)}") from None
+
+
+_OPTIONS = ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,9 +113,16 @@ def _explain(error: Any, kind: type[Config]) -> str:
         return f"unknown key {path!r}{nearest(str(location[-1]), _fields_at(location[:-1], kind))}"
     if error["type"] == "missing":
         return f"{path!r} is missing"
+    got = "" if isinstance(error["input"], dict | list) else f", got {repr_of(error['input'])}"
+    return f"{repr(path) + ': ' if path else ''}{_reason(error)}{got}"
+
+
+def _reason(error: Any) -> str:
+    """Return what one detail of a validation error expects."""
+    if error["type"] == "sequence_str":
+        return "input should be a list"
     message = str(error["msg"]).removeprefix("Value error, ")
-    got = "" if isinstance(error["input"], dict | list) else f", got {error['input']!r}"
-    return f"{repr(path) + ': ' if path else ''}{message[0].lower()}{message[1:]}{got}"
+    return f"{message[0].lower()}{message[1:]}"
 
 
 def _fields_at(location: Sequence[str | int], kind: type[Config]) -> list[str]:

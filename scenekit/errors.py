@@ -3,7 +3,8 @@
 import difflib
 import functools
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 SHOWN = 40
 """How many known names an error lists before it only counts."""
@@ -18,6 +19,10 @@ class ScenekitError(Exception):
 
 class InputError(ScenekitError, ValueError):
     """Unusable input; the message says what is wrong, what was expected and what to do."""
+
+
+class SkippedSampleError(InputError):
+    """A sample that its data set leaves out, as its files cannot be used; training and evaluation go on without it."""
 
 
 class BoardError(ScenekitError):
@@ -79,8 +84,66 @@ def one_line(error: BaseException, longest: int = LONGEST) -> str:
     Returns:
         The message without line breaks, cut off by "..."; the name of the error's type where it has no message.
     """
-    text = " ".join(str(error).split()) or type(error).__name__
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # a plugin's error may fail to say what it is
+        text = ""
+    text = text or type(error).__name__
     return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+def summary(error: BaseException) -> str:
+    """Return kind and message of an error in one line, such as `ImportError: no module named x`.
+
+    Args:
+        error: Whatever a plugin or another library raised.
+
+    Returns:
+        One line; the kind alone where there is no message.
+    """
+    kind, text = type(error).__name__, one_line(error)
+    return kind if text == kind else f"{kind}: {text}"
+
+
+def repr_of(value: object, longest: int = 90) -> str:
+    """Return a value as it is written in Python, for an error message.
+
+    Args:
+        value: Any value.
+        longest: How many characters to keep.
+
+    Returns:
+        One line, cut off by "..."; the name of the type where the value cannot be written.
+    """
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # an integer of more digits than Python writes
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+@contextmanager
+def collecting() -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Collect the input errors of several attempts, so that all of them are named at once.
+
+    Yields:
+        A context manager for an attempt.
+
+    Raises:
+        InputError: In the end, with the messages of all attempts that failed.
+    """
+    issues: list[str] = []
+
+    @contextmanager
+    def attempt() -> Iterator[None]:
+        try:
+            yield
+        except InputError as error:
+            issues.append(str(error))
+
+    yield attempt
+    if issues:
+        raise InputError("; ".join(dict.fromkeys(issues)))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -18,22 +18,31 @@ from PIL import Image
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.fields.conversion import floats
 from scenekit.fields.frame import Frame
-from scenekit.io.files import plain, write_atomically
+from scenekit.io.files import located, portable, write_atomically
 from scenekit.io.images import ImageSource
 from scenekit.keys import OBJECTS, RESERVED, Key, Stream, key_named
+from scenekit.scene_json import (
+    FORMAT_VERSION,
+    blanked,
+    camera_json,
+    check_format,
+    check_labels,
+    check_value,
+    image_from_json,
+    read_rows,
+    reading,
+    regions_from_json,
+    regions_json,
+)
 from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.objects import Objects as Objects
 from scenekit.structures.tensors import index_map
-from scenekit.structures.vocabulary import Vocabulary
+from scenekit.structures.vocabulary import Vocabulary, flip_labels
 
 if TYPE_CHECKING:
     from networkx import MultiDiGraph
-
-FORMAT_VERSION = 1
-"""Version of the JSON that `Scene.save` writes."""
 
 Item = TypeVar("Item")
 
@@ -60,6 +69,8 @@ class Scene:
     """JSON entries of keys that are not installed here, kept for a round trip."""
 
     def __post_init__(self) -> None:
+        if self.camera is not None:
+            self.camera.check(self.size)
         for key, value in (*self.values.items(), *self.valid.items()):
             if key.of is not None:
                 check_row_count(key, value, len(self.regions(key.of)))
@@ -162,7 +173,8 @@ class Scene:
         """Transform all values with the image: crop, resize and flip.
 
         Boxes are clipped to the resulting image. Regions keep their rows when they leave it: their boxes are then
-        empty. `unknown` entries are dropped, as how they follow the image is unknown.
+        empty. A flip exchanges names with a side, such as left_shoe and right_shoe. `unknown` entries are dropped, as
+        how they follow the image is unknown.
 
         Args:
             geometry: The change, in pixels of the image.
@@ -171,6 +183,9 @@ class Scene:
             The scene in pixels of the resulting image.
         """
         streams = {stream: _move(regions, geometry) for stream, regions in self.streams.items()}
+        if geometry.mirrored and OBJECTS in streams:
+            labels = flip_labels(self.objects.labels, "things", self.vocabulary)
+            streams[OBJECTS] = replace(streams[OBJECTS], labels=labels)
         values = {k: k.field.transform(v, geometry, self.vocabulary) for k, v in self.values.items()}
         camera = None if self.camera is None else self.camera.transformed(geometry)
         return replace(self, size=geometry.size, streams=streams, values=values, camera=camera, unknown={})
@@ -184,15 +199,15 @@ class Scene:
         height, width = self.size
         data: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
-            "image": {"path": self.path, "width": width, "height": height, "camera": _camera_json(self.camera)},
+            "image": {"path": self.path, "width": width, "height": height, "camera": camera_json(self.camera)},
             "vocabulary": self.vocabulary.to_json(),
         }
         for stream, regions in {OBJECTS: self.objects, **self.streams}.items():
-            data[stream.name] = _regions_json(regions)
+            data[stream.name] = regions_json(regions)
         data["objects"]["names"] = self.names()
         for key, value in self.values.items():
             entries = key.field.encode(value, self.vocabulary)
-            data[key.name] = _blanked(entries, self.valid[key].tolist()) if key in self.valid else entries
+            data[key.name] = blanked(entries, self.valid[key].tolist()) if key in self.valid else entries
         return {**data, **{name: entry for name, entry in self.unknown.items() if name not in data}}
 
     @classmethod
@@ -208,44 +223,47 @@ class Scene:
         Raises:
             InputError: Another format version, or entries that `to_json` does not write.
         """
-        _check_format(data)
-        try:
-            return cls._from_json(data)
-        except InputError:
-            raise
-        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise InputError(f"expected what Scene.to_json writes, got an entry that fails: {error!r}") from error
-
-    @classmethod
-    def _from_json(cls, data: Mapping[str, Any]) -> Scene:
-        image, vocabulary = data["image"], Vocabulary.from_json(data["vocabulary"])
-        size = (image["height"], image["width"])
-        camera = image.get("camera")
+        check_format(data)
+        with reading("image"):
+            size, path, camera = image_from_json(data["image"])
+        with reading("vocabulary"):
+            vocabulary = Vocabulary.from_json(data["vocabulary"])
         streams, values, valid, unknown = {}, {}, {}, {}
         for name, entry in data.items():
             key = key_named(name)
             if name in RESERVED:
                 continue
-            if isinstance(key, Stream):
-                streams[key] = _regions_from_json(entry)
-            elif key is None:
-                unknown[name] = entry
-            else:
-                values[key], rows = _read_rows(key, entry, size, vocabulary)
-                if rows is not None:
-                    valid[key] = rows
-        camera = (
-            None if camera is None else Camera(torch.tensor(camera["matrix"], dtype=torch.float32), camera["assumed"])
-        )
-        return cls(size, vocabulary, streams, values, valid, camera, image["path"], unknown)
+            with reading(name):
+                if isinstance(key, Stream):
+                    streams[key] = regions_from_json(entry)
+                elif key is None:
+                    unknown[name] = entry
+                else:
+                    values[key], rows = read_rows(key, entry, size, vocabulary)
+                    if rows is not None:
+                        valid[key] = rows
+        return cls(size, vocabulary, streams, values, valid, camera, path, unknown)._checked()
+
+    def _checked(self) -> Scene:
+        """Return the scene, if it can be saved again, drawn and made a graph; an InputError names the entry."""
+        with reading(OBJECTS.name):
+            check_labels(self.objects.labels, self.vocabulary.things)
+        for key, value in self.values.items():
+            with reading(key.name):
+                check_value(key, value, self.frame(key))
+        return self
 
     def save(self, path: str | Path) -> None:
         """Write a JSON file atomically: it is complete, or as it was before.
 
+        The path of the image is stored relative to the file, so that both can be moved together. Where they share no
+        folder but the root, only its name is stored.
+
         Args:
             path: The file.
         """
-        write_atomically(path, json.dumps(self.to_json()).encode())
+        scene = replace(self, path=portable(self.path, path))
+        write_atomically(path, json.dumps(scene.to_json()).encode())
 
     @classmethod
     def load(cls, path: str | Path) -> Scene:
@@ -261,8 +279,9 @@ class Scene:
             InputError: The file cannot be read, or is not a scene.
         """
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
-            return cls.from_json(data if isinstance(data, dict) else {})
+            data = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+            scene = cls.from_json(data if isinstance(data, dict) else {})
+            return replace(scene, path=located(scene.path, path))
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}") from error
         except ValueError as error:  # InputError, bad JSON and bytes that are not text
@@ -278,7 +297,7 @@ class Scene:
             A drawing, enlarged where the image is small.
 
         Raises:
-            InputError: The image cannot be read, or has another shape than the scene.
+            InputError: There is no image at `path`, it cannot be read, or has another shape than the scene.
         """
         from scenekit.visualization.draw import draw_scene
 
@@ -289,10 +308,16 @@ class Scene:
         *,
         threshold: float = 0.0,
         top: int | None = None,
+        per_pair: int | None = None,
+        likely: bool = True,
         attribute_threshold: float = 0.5,
         relabel: bool = False,
     ) -> MultiDiGraph:
-        """Build a graph (networkx) of the objects and their relations.
+        """Build a graph (networkx) of the objects and their relations, by default of the likely ones.
+
+        A relation predictor scores every pair. A relation is likely where its probabilities say that the two objects
+        are related rather than not (they sum to more than one half); drawings show likely relations, too. Relations
+        without probabilities, as those of ground truth, all count as likely.
 
         Nodes are the rows of the objects. Each has `label`, `box` [4], `identity` (from `ids`) and, where there is one,
         `score`; and under the name of every key that follows the objects the description of the row by the key's field:
@@ -309,6 +334,8 @@ class Scene:
         Args:
             threshold: The least score of an edge.
             top: The number of edges of each key, by descending score; None for all.
+            per_pair: The number of edges of each key for each subject and object, by descending score; None for all.
+            likely: Whether relations that are not likely are left out.
             attribute_threshold: The least probability of an attribute.
             relabel: Whether to use the labels and scores of the relation predictor, where it relabels the objects.
 
@@ -320,7 +347,15 @@ class Scene:
         """
         from scenekit.graph.build import build_graph
 
-        return build_graph(self, threshold=threshold, top=top, attribute_threshold=attribute_threshold, relabel=relabel)
+        return build_graph(
+            self,
+            threshold=threshold,
+            top=top,
+            per_pair=per_pair,
+            likely=likely,
+            attribute_threshold=attribute_threshold,
+            relabel=relabel,
+        )
 
 
 def check_row_count(key: Key[Any, Any], value: Any, count: int) -> None:
@@ -375,50 +410,3 @@ def _move(regions: Objects, geometry: Geometry) -> Objects:
     boxes = torch.minimum(whole.clamp(min=0), whole.new_tensor([geometry.size[1], geometry.size[0]] * 2))
     left = (boxes[:, 2:] - boxes[:, :2]).prod(1) / (whole[:, 2:] - whole[:, :2]).prod(1).clamp(min=1e-6)
     return replace(regions, boxes=boxes, area=regions.area * geometry.scale[0] * geometry.scale[1] * left)
-
-
-def _camera_json(camera: Camera | None) -> dict[str, Any] | None:
-    return None if camera is None else {"matrix": camera.matrix.tolist(), "assumed": camera.assumed}
-
-
-def _regions_json(regions: Objects) -> dict[str, Any]:
-    return {name: None if value is None else plain(value.tolist()) for name, value in vars(regions).items()}
-
-
-def _regions_from_json(entry: Mapping[str, Any]) -> Objects:
-    kinds = {"labels": torch.int64, "ids": torch.int64, "crowd": torch.bool, "ignore": torch.bool}
-    columns: dict[str, Any] = {
-        name: torch.tensor(floats(entry[name]), dtype=kinds.get(name, torch.float32))
-        for name in ("boxes", "labels", "scores", "ids", "crowd", "ignore", "area")
-        if entry.get(name) is not None
-    }
-    return Objects(**{**columns, "boxes": columns["boxes"].reshape(-1, 4)})
-
-
-def _blanked(entries: list[Any], valid: list[bool]) -> list[Any]:
-    return [entry if there else None for entry, there in zip(entries, valid, strict=True)]
-
-
-def _read_rows(
-    key: Key[Any, Any], entry: Any, size: Size, vocabulary: Vocabulary
-) -> tuple[Any, Bool[Tensor, " N"] | None]:
-    if key.of is None or None not in entry:
-        return _decoded(key, entry, size, vocabulary), None
-    valid = torch.tensor([row is not None for row in entry])
-    present = _decoded(key, [row for row in entry if row is not None], size, vocabulary)
-    return key.field.scatter(present, valid.nonzero()[:, 0], len(entry)), valid
-
-
-def _decoded(key: Key[Any, Any], entry: Any, size: Size, vocabulary: Vocabulary) -> Any:
-    """Return the value; one without rows has the fixed sides that its key declares, which JSON cannot say."""
-    value = key.field.decode(entry, size, vocabulary)
-    if entry or key.of is None or key.shape is None or not isinstance(value, Tensor):
-        return value
-    sides = zip(key.shape[1:], value.shape[1:], strict=False)
-    return value.new_zeros((0, *(side if isinstance(side, int) else length for side, length in sides)))
-
-
-def _check_format(data: Mapping[str, Any]) -> None:
-    version = data.get("format_version")
-    if version != FORMAT_VERSION:
-        raise InputError(f"scene format {version!r} can't be read; this scenekit reads format {FORMAT_VERSION}")

@@ -35,6 +35,7 @@ FLOORS = (
     "io",
     "fields",
     "keys",
+    "scene_json",
     "scene",
     "metrics",
     "hooks",

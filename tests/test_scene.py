@@ -1,6 +1,7 @@
 """Scenes: JSON and back for every key, rows, selections, and errors of one line."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -271,6 +272,70 @@ def test_broken_entries_are_refused_in_one_line(tmp_path: Path, name: str, entry
     with pytest.raises(InputError) as caught:
         Scene.load(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def edited(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    data = json.loads(json.dumps(worlds.scene().to_json()))
+    change(data)
+    return data
+
+
+def set_at(*place: Any) -> Callable[[dict[str, Any]], None]:
+    """Return a change of JSON: the last item becomes the entry at the path of the others."""
+    *path, last, value = place
+
+    def change(data: Any) -> None:
+        for name in path:
+            data = data[name]
+        data[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize("wrong", [3, "text", [3], None, {"a": 3}, True])
+@pytest.mark.parametrize(
+    "part",
+    ["things", "stuff", "predicates", "attributes", "skeletons", "mirror_predicates", "mirror_words", "symmetry"],
+)
+def test_a_vocabulary_of_other_types_is_refused(tmp_path: Path, part: str, wrong: Any) -> None:
+    (tmp_path / "scene.json").write_text(json.dumps(edited(set_at("vocabulary", part, wrong))))
+    with pytest.raises(InputError, match=rf"scene.json is not a scene file: vocabulary: (the )?{part}"):
+        Scene.load(tmp_path / "scene.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda data: data["vocabulary"].pop("attributes"), "attributes: attributes of another width"),
+        (lambda data: data["vocabulary"].pop("predicates"), "vocabulary: the mirror predicates"),
+        (lambda data: data["vocabulary"].pop("things"), "vocabulary: things: Field required"),
+        (lambda data: data["vocabulary"].pop("stuff"), "semantic: maps with an unknown label"),
+        (set_at("vocabulary", "color", []), "vocabulary: color: Unexpected keyword"),
+        (set_at("vocabulary", "skeletons", "person", "edges", [["a"]]), "vocabulary: skeletons.person.edges"),
+        (set_at("vocabulary", "skeletons", "person", "points", ["a", 1]), "vocabulary: skeletons.person.points.1"),
+        (set_at("vocabulary", "symmetry", {"chair": 1.5}), "vocabulary: symmetry.chair"),
+        (set_at("image", "width", "12"), "image: height and width must be whole numbers above 0"),
+        (set_at("image", "height", 0), "image: height and width"),
+        (set_at("image", "path", 3), "image: path must be text or null"),
+        (set_at("image", "camera", [1]), "image: expected what Scene.save writes"),
+        (set_at("image", []), "image: expected an object with width and height"),
+        (set_at("objects", "labels", 0, -1), "objects: there is a label -1"),
+        (set_at("objects", "labels", 0, 7), "objects: there is a label 7"),
+        (set_at("objects", "boxes", 0, 0, None), "objects: boxes must be finite"),
+        (set_at("objects", []), "objects: expected"),
+        (set_at("relations", 0, "predicate", 9), "relations: relation 0"),
+        (set_at("relations", 0, "subject", 9), "relations: entry 0: object 9 is its subject"),
+        (set_at("panoptic", 0, "label", 9), "panoptic: segments with an unknown label"),
+        (set_at("panoptic", 0, "label", -1), "panoptic: segments with an unknown label"),
+        (set_at("meshes", 0, "faces", [[0, 1, 99]]), "meshes: row 0: 1 of 1 faces name vertices beyond"),
+        (set_at("keypoints", {"xy": 3}), "keypoints: "),
+    ],
+)
+def test_entries_that_do_not_fit_are_named(tmp_path: Path, change: Callable[[dict[str, Any]], Any], told: str) -> None:
+    (tmp_path / "scene.json").write_text(json.dumps(edited(change)))
+    with pytest.raises(InputError) as caught:
+        Scene.load(tmp_path / "scene.json")
+    assert f"scene.json is not a scene file: {told}" in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:

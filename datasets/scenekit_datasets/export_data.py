@@ -45,4 +45,4 @@ def export_data(
     if as_json:
         output.print_json({"annotations": str(path), "samples": count})
     else:
-        print(f"wrote {path}; inspect it with: scenekit doctor data {style} --set annotations={path}")
+        output.print_text(f"wrote {path}; inspect it with: scenekit doctor data {style} --set annotations={path}")

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Int
 
 from scenekit.errors import InputError
-from scenekit.io.records import Record, brief
+from scenekit.io.records import Record, brief, parse_json, parse_whole
 
 CHUNK = 1 << 22
 """Bytes that are read at a time."""
@@ -25,6 +25,7 @@ CHUNK = 1 << 22
 _BYTE_ORDER_MARK = "\xef\xbb\xbf"
 _SPACE = re.compile(r"[ \t\n\r]*")
 _decode = json.JSONDecoder().raw_decode
+_decode_long = json.JSONDecoder(parse_int=parse_whole).raw_decode
 
 
 class Entry(NamedTuple):
@@ -120,7 +121,7 @@ def json_of(content: bytes, path: Path) -> Any:
         InputError: If it is not valid, as the file has changed.
     """
     try:
-        return json.loads(content.decode("utf-8"))
+        return parse_json(content.decode("utf-8"))
     except UnicodeDecodeError:
         raise InputError(f"{path} is not encoded in UTF-8") from None
     except ValueError:
@@ -201,7 +202,7 @@ class _Window:
         self.peek()
         while True:
             try:
-                value, end = _decode(self.text, self.at)
+                value, end = self._decoded()
             except (json.JSONDecodeError, RecursionError) as error:
                 if isinstance(error, RecursionError) or not self._more():
                     raise self.issue(str(error).split(":")[0]) from None
@@ -210,6 +211,15 @@ class _Window:
                 piece = self.text[self.at : end]
                 self.at = end
                 return value if piece.isascii() else json_of(piece.encode("latin-1"), self.path)
+
+    def _decoded(self) -> tuple[Any, int]:
+        """Decode the next value; whole numbers of more digits than Python converts become floating point."""
+        try:
+            return _decode(self.text, self.at)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:
+            return _decode_long(self.text, self.at)
 
     def issue(self, what: str) -> InputError:
         """Return an error at this position."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PureWindowsPath
 from typing import Any, Literal
 
 from jaxtyping import UInt8
 from torch import Tensor
 
-from scenekit.errors import InputError, listed, nearest
-from scenekit.io.images import read_image
+from scenekit.errors import InputError, SkippedSampleError, listed, nearest, warn_once
+from scenekit.io.images import TURNS, orientation_of, read_image
 from scenekit.keys import Key
 from scenekit.structures.geometry import Size
 
@@ -28,6 +30,10 @@ Faulty = Literal["refuse", "skip"]
 """What to do with faulty entries: raise InputError, or skip them with a warning."""
 
 
+Exif = Literal["apply", "ignore"]
+"""What to do with EXIF orientations of images: turn them upright, or read them as they are stored."""
+
+
 def check_faulty(faulty: str) -> None:
     """Check the option `faulty`.
 
@@ -41,12 +47,26 @@ def check_faulty(faulty: str) -> None:
         raise InputError(f"faulty must be 'refuse' or 'skip', got {faulty!r}")
 
 
-def report(issues: Collection[str], faulty: Faulty) -> None:
+def check_exif(exif: str) -> None:
+    """Check the option `exif`.
+
+    Args:
+        exif: Its value.
+
+    Raises:
+        InputError: If it is neither "apply" nor "ignore".
+    """
+    if exif not in ("apply", "ignore"):
+        raise InputError(f"exif must be 'apply' (turn images upright) or 'ignore' (as they are stored), got {exif!r}")
+
+
+def report(issues: Collection[str], faulty: Faulty, done: str = "skipped") -> None:
     """Report issues of a data set.
 
     Args:
         issues: One message per issue.
         faulty: Whether to raise an error or to warn.
+        done: What is done with such entries, for the warning.
 
     Raises:
         InputError: With the first issues, for "refuse".
@@ -56,7 +76,28 @@ def report(issues: Collection[str], faulty: Faulty) -> None:
     summary = listed(issues, SHOWN, "; ")
     if faulty == "refuse":
         raise InputError(f"{summary}; fix the file, or skip such entries with the option faulty=skip")
-    _log.warning("%s; skipped", summary)
+    warn_once(_log, f"{summary}; {done}")
+
+
+@contextmanager
+def skipping(faulty: Faulty) -> Iterator[None]:
+    """Provide a context in which an error means that the sample cannot be used.
+
+    Args:
+        faulty: Whether it is an error, or the sample is skipped.
+
+    Returns:
+        A context manager.
+
+    Raises:
+        SkippedSampleError: Instead of an InputError, for "skip".
+    """
+    try:
+        yield
+    except InputError as error:
+        if faulty == "refuse":
+            raise
+        raise SkippedSampleError(str(error)) from error
 
 
 class ImageReporter:
@@ -139,32 +180,68 @@ def class_names(classes: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
     return named
 
 
-def present(names: Sequence[str], folder: Path) -> list[bool]:
-    """Return which files exist.
+def located(names: Sequence[str], folder: Path) -> list[str | None]:
+    """Find files, also those whose name is that of another system, or lacks its folder.
 
     Args:
-        names: Paths relative to the folder.
-        folder: The folder.
+        names: Paths as an annotation file has them.
+        folder: The folder that they are relative to.
 
     Returns:
-        True for each existing file.
+        Paths relative to the folder, None for missing files.
 
     Raises:
         InputError: If there is no such folder.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; name the folder of images with images=")
-    there = {parent: names_in(folder / parent) for parent in {os.path.dirname(name) for name in names}}
-    return [os.path.basename(name) in there[os.path.dirname(name)] for name in names]
+    listing = functools.cache(lambda parent: names_in(folder / parent))
+    found = [next((n for n in _spellings(name) if _is_in(n, listing)), None) for name in names]
+    moved = [(name, place) for name, place in zip(names, found, strict=True) if place not in (None, name)]
+    if moved:
+        name, place = moved[0]
+        warn_once(_log, f"{len(moved)} files of {folder} have another name in it, such as {place!r} for {name!r}")
+    return found
 
 
-def image_of_size(path: Path, size: Size, where: object) -> UInt8[Tensor, "3 H W"]:
+def located_file(name: str, folder: Path) -> Path:
+    """Return the path of one file, see `located`.
+
+    Args:
+        name: Its path as an annotation file has it.
+        folder: The folder that it is relative to.
+
+    Returns:
+        The path, that of the name itself where there is no such file.
+    """
+    found = located([name], folder)[0] if folder.is_dir() else None
+    return folder / (name if found is None else found)
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """Yield the places of a file: its name; that of Windows with /, within the folder; that of Cityscapes' scripts."""
+    yield name
+    if "\\" in name:
+        parts = [part for part in PureWindowsPath(name).parts if part != ".." and not part.endswith(("\\", ":"))]
+        yield from ("/".join(parts[start:]) for start in range(len(parts)))
+    city, _, rest = name.partition("_")
+    if rest.endswith("leftImg8bit.png"):
+        for plain in (name, name.replace("_gtFine_", "_")):
+            yield from (plain, f"{city}/{plain}")
+
+
+def _is_in(name: str, listing: Callable[[str], Collection[str]]) -> bool:
+    return bool(name) and os.path.basename(name) in listing(os.path.dirname(name))
+
+
+def image_of_size(path: Path, size: Size, where: object, exif: Exif = "apply") -> UInt8[Tensor, "3 H W"]:
     """Read an image of known size.
 
     Args:
         path: The file.
         size: Expected (height, width) in pixels.
         where: Beginning of the error message.
+        exif: Whether to apply its EXIF orientation.
 
     Returns:
         The image.
@@ -172,10 +249,25 @@ def image_of_size(path: Path, size: Size, where: object) -> UInt8[Tensor, "3 H W
     Raises:
         InputError: If it has another size.
     """
-    image: Tensor = read_image(path)
-    if tuple(image.shape[1:]) != tuple(size):
-        raise InputError(f"{where}: its size is given as {list(size)}, {path} has {list(image.shape[1:])}")
+    image: Tensor = read_image(path, upright=exif == "apply")
+    found = tuple(image.shape[1:])
+    if found != tuple(size):
+        hint = _exif_hint(path, exif) if found == tuple(size)[::-1] else ""
+        raise InputError(f"{where}: its size is given as {list(size)}, {path} has {list(found)}{hint}")
     return image
+
+
+def _exif_hint(path: Path, exif: Exif) -> str:
+    """Return why width and height have changed places, if it is for the EXIF tag."""
+    turn = orientation_of(path)
+    if turn < 5:
+        return ""
+    if exif == "ignore":
+        return f" as it is stored; its EXIF orientation is {turn}: open the data set with exif=apply to turn it upright"
+    return (
+        f" when it is {TURNS[turn]}, as its EXIF orientation {turn} says; open the data set with exif=ignore if the"
+        " labels are for the image as it is stored"
+    )
 
 
 def cache_folder(cache: str | Path | bool | None, name: str, what: str, instead: str) -> Path | None:

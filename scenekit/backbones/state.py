@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-import safetensors.torch
-import torch
 from torch import Tensor, nn
 
-from scenekit.errors import InputError, listed, one_line
+from scenekit.backbones.stored_weights import read_content, weights_in
+from scenekit.errors import InputError, listed
 
 SHOWN = 4
 """How many keys an error lists before it only counts."""
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from a safetensors or a PyTorch file; no code in it is executed.
+def read_state(path: Path, own: Collection[str] = ()) -> dict[str, Tensor]:
+    """Read a state dict from a safetensors or a PyTorch file; no code in it is run.
+
+    The state dict may stand beside an optimizer and other entries under a name such as `model` or `state_dict`, and
+    its names may have the prefixes of wrappers (`module.`, `_orig_mod.`, `model.`). An average over the training
+    (`ema`, `model_ema`) goes before the weights of the last step; a warning says so.
 
     Args:
         path: The file.
+        own: Names of the network's parameters, where they are known: these keep what looks like a prefix.
 
     Returns:
         Tensors by name.
@@ -30,19 +33,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise InputError(f"weights file {path} does not exist; name a .safetensors or .pth file")
-    try:
-        if path.suffix == ".safetensors":
-            state = safetensors.torch.load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file raises errors of many types
-        reason = one_line(error)
-        if isinstance(error, pickle.UnpicklingError):  # whose message advises to read it in a way that runs code
-            reason = "not written by torch.save, or it holds more than tensors"
-        raise InputError(f"weights file {path} is cut off or not a weights file ({reason}); copy it again") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"weights file {path}: expected a state dict (tensors by name); save `model.state_dict()`")
-    return state
+    return weights_in(read_content(path), path, own)
 
 
 def load_state(model: nn.Module, state: dict[str, Tensor], within: Sequence[str], fit: str) -> None:

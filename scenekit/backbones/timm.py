@@ -122,10 +122,10 @@ def _state(name: str, path: Path) -> dict[str, Tensor]:
     """Read weights and check that they are this network's: timm itself would load what fits and ignore the rest."""
     if not path.suffix and not path.exists():
         raise InputError(f"backbone weights: expected {PRETRAINED!r} or a file, got {str(path)!r}")
-    state = read_state(path)
     with torch.device("meta"):
         network = _timm().create_model(name)
     own, classifier = network.state_dict(), network.pretrained_cfg.get("classifier") or ()
+    state = read_state(path, own)
     heads = tuple(f"{head}." for head in ([classifier] if isinstance(classifier, str) else classifier))
     needed = [key for key in own if not key.startswith(heads)]
     check_fit(own, state, needed, fit=f"weights file {path} does not fit timm/{name}")

@@ -232,7 +232,7 @@ def _with_weights(name: str, layout: Layout, weights: str | Path | None) -> nn.M
                 f"backbone weights: no {weights!r} for {name}{nearest(str(weights), list(published.__members__))}"
             )
         within = [module for part in layout.modules(model) for module in part]
-        load_state(model, read_state(path), within, fit=f"weights file {path} does not fit {name}")
+        load_state(model, read_state(path, model.state_dict()), within, fit=f"weights file {path} does not fit {name}")
     return model
 
 

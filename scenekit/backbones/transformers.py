@@ -126,8 +126,9 @@ def _create(name: str, config: Any, weights: str | Path | None) -> nn.Module:
         network: nn.Module = auto.from_config(config)
         return network
     if Path(weights).suffix in (".safetensors", ".pth", ".pt", ".bin") or Path(weights).is_file():
-        network, state = auto.from_config(config), read_state(Path(weights))
+        network = auto.from_config(config)
         own = network.state_dict()
+        state = read_state(Path(weights), own)
         needed = [key for key in own if not _is_fresh(key)]
         check_fit(own, state, needed, fit=f"weights file {weights} does not fit transformers/{name}")
         network.load_state_dict(state, strict=False)

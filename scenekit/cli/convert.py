@@ -38,7 +38,7 @@ def convert(
     if as_json:
         output.print_json({"model": str(out), "tasks": model.tasks, "classes": len(model.vocabulary.labels)})
     else:
-        print(f"wrote {out}; use it with: scenekit predict --model {out} IMAGE")
+        output.print_text(f"wrote {out}; use it with: scenekit predict --model {out} IMAGE")
 
 
 def read_labels(path: Path) -> list[str]:

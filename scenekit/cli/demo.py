@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scenekit.cli import output
-from scenekit.cli.predict import check_files, unique_stems
+from scenekit.cli import output, scene_files
+from scenekit.cli.predict import check_files, suppression, unique_stems
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from scenekit.model.scene_model import SceneModel
     from scenekit.scene import Scene
     from scenekit.visualization import ReportEntry
+
+SAME_THING = 0.7
+"""IoU above which objects of two classes are one thing in the demo."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def demo(
     from scenekit.cli.device import device_named
     from scenekit.visualization import write_report
 
-    network = sk.load(model).to(device_named(device))
+    network = one_class_each(sk.load(model)).to(device_named(device))
     subjects = list(own_images(image) if image else synthetic_scenes(count))
     output.make_folder(out)
     run(network, subjects[0], threshold)  # the first pass is slower and must not be timed
@@ -67,6 +70,23 @@ def demo(
     info = {"model": model, "tasks": network.tasks, "device": network.device.type, "threshold": threshold}
     write_report(report, entries, title="Predictions of scenekit", model_info=info)
     print_summary(report, entries, as_json)
+
+
+def one_class_each(network: SceneModel) -> SceneModel:
+    """Return the model without detections of the same thing as two classes, if its detector is scenekit's own.
+
+    Args:
+        network: The model.
+
+    Returns:
+        The model, or one with the same parameters.
+    """
+    from scenekit.detection.config import DetectorConfig
+    from scenekit.hooks import registry
+    from scenekit.weights.convert import with_detector_options
+
+    own = registry().get("detector", network.config.detector).config is DetectorConfig
+    return with_detector_options(network, suppression(SAME_THING) or {}) if own else network
 
 
 def own_images(names: Sequence[str]) -> Iterator[Subject]:
@@ -162,23 +182,32 @@ def to_pil(pixels: UInt8[Tensor, "3 H W"]) -> Image:
 
 
 def save(entry: ReportEntry, folder: Path) -> None:
-    """Save NAME.json, the scene; NAME.png, a drawing of all values; NAME-LAYER.png, each layer alone.
+    """Save NAME.json, the scene; NAME.png, a drawing of all values; NAME-LAYER.png, each layer alone
+    in which something is drawn.
 
+    NAME-image.png is the image itself where it comes from no file, so that the scene can be drawn again.
     NAME.graphml, the scene graph, if there are relations. NAME-VIEW.png, further views, such as
     NAME-birds-eye.png where there are 3D boxes; NAME.glb, its solids in metres, where there are meshes or 3D boxes.
     """
     import scenekit as sk
     from scenekit.graph.build import has_edges
     from scenekit.visualization import draw_views
+    from scenekit.visualization.draw import base_image, is_blank
     from scenekit.visualization.export.mesh_scene import has_solids
 
-    entry.scene.save(folder / f"{entry.name}.json")
-    if has_edges(entry.scene):
-        sk.save_graph(entry.scene.graph(), folder / f"{entry.name}.graphml")
+    scene = entry.scene
+    if scene.path is None:
+        scene = replace(scene, path=str(folder / f"{entry.name}-image.png"))
+        output.save_image(entry.image, folder / f"{entry.name}-image.png")
+    scene.save(folder / f"{entry.name}.json")
+    if has_edges(scene):
+        scene_files.write_graph(scene, folder / f"{entry.name}.graphml")
     if has_solids(entry.scene):
         sk.save_mesh(entry.scene, folder / f"{entry.name}.glb")
     output.save_image(entry.scene.draw(entry.image), folder / f"{entry.name}.png")
-    for name, drawn in {**entry.layers, **draw_views(entry.scene)}.items():
+    base = base_image(entry.scene, entry.image)
+    layers = {name: drawn for name, drawn in entry.layers.items() if not is_blank(drawn, base)}
+    for name, drawn in {**layers, **draw_views(entry.scene, beside=entry.ground_truth)}.items():
         output.save_image(drawn, folder / f"{entry.name}-{name}.png")
 
 
@@ -196,8 +225,8 @@ def print_summary(report: Path, entries: Sequence[ReportEntry], as_json: bool) -
         return
     for entry in entries:
         predicted = ", ".join(f"{count} {what}" for what, count in counts(entry.scene).items())
-        print(f"{entry.name}: {predicted} in {1000 * sum(entry.timings.values()):.0f} ms")
-    print(f"wrote {report}")
+        output.print_text(f"{entry.name}: {predicted} in {1000 * sum(entry.timings.values()):.0f} ms")
+    output.print_text(f"wrote {report}")
 
 
 def counts(scene: Scene) -> dict[str, int]:

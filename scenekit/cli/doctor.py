@@ -144,7 +144,7 @@ def print_environment(environment: Environment) -> None:
             "problems", ("what is wrong, and what to do",), [(problem,) for problem in environment.problems]
         )
     else:
-        print("everything works")
+        output.print_text("everything works")
 
 
 def extra_state(extra: Extra) -> str:
@@ -180,14 +180,18 @@ def print_inspection(inspection: Inspection, page: Path | None) -> None:
         page: Path of the page, if there is one.
     """
     from scenekit.data.inspection import SIZES
+    from scenekit.errors import listed
 
     objects = f"{sum(inspection.objects.values()):,} objects of {len(inspection.objects)} classes"
-    print(f"inspected {inspection.looked_at:,} of {inspection.length:,} samples: {objects}")
+    output.print_text(f"inspected {inspection.looked_at:,} of {inspection.length:,} samples: {objects}")
     labels = [
         (name, entry.images, entry.supervised, entry.rows or "") for name, entry in sorted(inspection.labels.items())
     ]
     output.print_table("labels", ("key", "images", "supervised", "rows"), labels)
     output.print_table("objects by size", ("size", "objects"), [(name, inspection.sizes[name]) for name in SIZES])
+    if flips := inspection.vocabulary.flip_pairs:
+        exchanged = [(kind, listed((f"{a} / {b}" for a, b in pairs), 5)) for kind, pairs in flips.items()]
+        output.print_table("names that a flip exchanges", ("list", "names"), exchanged)
     if inspection.findings:
         rows = [(kind, each.count, "; ".join(each.places[:3])) for kind, each in inspection.findings.items()]
         output.print_table("issues", ("kind", "count", "where first"), rows)
@@ -195,6 +199,6 @@ def print_inspection(inspection: Inspection, page: Path | None) -> None:
         rows = [(kind, each.count, "; ".join(each.places[:3])) for kind, each in inspection.notes.items()]
         output.print_table("notes", ("kind", "count", "where first"), rows)
     if inspection.refused.count:
-        print(f"--strict refuses {inspection.refused.count:,} of these samples")
+        output.print_text(f"--strict refuses {inspection.refused.count:,} of these samples")
     if page is not None:
-        print(f"wrote {page}")
+        output.print_text(f"wrote {page}")

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, entry_points, requires, version
 from pathlib import Path
 
+from scenekit.errors import summary
+
 DISTRIBUTION = "scenekit"
 
 COMMANDS = "scenekit.commands"
@@ -234,10 +236,11 @@ def broken_commands() -> Iterator[BrokenPlugin]:
     for entry in entry_points(group=COMMANDS):
         try:
             entry.load()
-        except (Exception, SystemExit) as cause:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as cause:
             origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown"
-            reason = " ".join(f"{type(cause).__name__}: {cause}".split())
-            yield BrokenPlugin(f"command {entry.name}", origin, reason)
+            yield BrokenPlugin(f"command {entry.name}", origin, summary(cause))
 
 
 def cache_folders() -> Iterator[Folder]:

@@ -166,25 +166,26 @@ def parsed_options(texts: Sequence[str], flag: str = "--option") -> dict[str, An
     Raises:
         InputError: An option is not KEY=VALUE, or its value is not YAML.
     """
-    import yaml
+    from scenekit.io.yaml_text import load_yaml
 
     options = {}
     for text in texts:
         name, sign, value = text.partition("=")
         if not sign or not name.isidentifier():
             raise InputError(f"{flag} expects KEY=VALUE such as root=/data/coco, not {text!r}")
-        try:
-            options[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise InputError(f"{flag} {name}: the value {value!r} is not YAML") from None
+        options[name] = load_yaml(value, f"{flag} {name}")
     return options
 
 
 def print_results(results: Mapping[str, Mapping[str, Any]]) -> None:
     """Print a row per task and metric; those at several cut-offs have a table per task, its baselines at the right.
 
-    Metrics per class are for --json.
+    Tasks without any number are named in one line. Metrics per class, and all that is NaN, are for --json.
     """
+    from scenekit.evaluation.coverage import was_measured
+
+    unmeasured = [name for name, metrics in results.items() if not was_measured(metrics)]
+    results = {name: metrics for name, metrics in results.items() if name not in unmeasured}
     plain: list[tuple[str, str, str]] = []
     ranked: dict[str, dict[str, dict[str, str]]] = {}
     for name, metrics in results.items():
@@ -204,3 +205,5 @@ def print_results(results: Mapping[str, Mapping[str, Any]]) -> None:
         columns = list(dict.fromkeys(column for row in rows.values() for column in row))
         cells = [(measure, *(row.get(column) for column in columns)) for measure, row in rows.items()]
         output.print_table(task, ("metric", *columns), cells)
+    if unmeasured:
+        output.print_text(f"not measured: {', '.join(unmeasured)}")

@@ -1,158 +1,100 @@
-"""The `scenekit` program: finds its commands among the installed distributions and runs the one that is named.
+"""The `scenekit` program: runs a command, and turns every way in which it can end into an exit status.
 
-A command is an entry point of the group `scenekit.commands`: a function with typer annotations, or a `typer.Typer`.
-Only the module of the command that runs is imported; a command that fails to import affects no other.
+What it needs is imported while signals are handled, so that Ctrl-C is one line from the start.
 """
 
-import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from importlib.metadata import EntryPoint, entry_points, version
-from typing import Annotated
+from collections.abc import Sequence
+from contextlib import suppress
 
-import typer
+from scenekit.cli import signals
+from scenekit.errors import InputError, ScenekitError, one_line, summary
+from scenekit.io import streams
 
-from scenekit.errors import InputError, ScenekitError
+USER_ERROR, FAILURE = 2, 1
+INTERRUPTED, CLOSED = 128 + signal.SIGINT, 128 + 13  # as shells report a program that a signal ended; 13 is SIGPIPE
 
-GROUP = "scenekit.commands"
-USER_ERROR, FAILURE, INTERRUPTED = 2, 1, 130  # exit statuses; 130 is the shell's 128 + SIGINT
+LONGEST = 10_000
+"""How many characters of an error are printed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit.
 
-    Exit status: 0 done, 2 bad input (one line on standard error), 1 any other failure, 130 interrupted.
+    Exit status: 0 done, 2 bad input (one line on standard error), 1 any other failure, 130 interrupted, 143 terminated,
+    141 (without a word) where the reader of standard output has left.
 
     Args:
         arguments: Arguments; those of the process if None.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if sys.stdout is None:
+        sys.exit(report("standard output is closed; send it to a file, or to /dev/null", FAILURE))
+    with signals.handled():
+        with streams.reserved() as output:
+            status = run(words)
+        if (number := signals.received()) is not None:
+            status = report(signals.REASONS[signal.Signals(number)], 128 + number)
+        elif (failure := getattr(output, "failure", None)) is not None:
+            status = unwritten(failure)
+    sys.exit(status)
+
+
+def run(words: Sequence[str]) -> str | int | None:
+    """Run a command, and print the line of its error.
+
+    Args:
+        words: Arguments of the command line.
+
+    Returns:
+        The exit status, as `sys.exit` takes it.
+    """
     try:
+        from scenekit.cli.program import application
+
         application(words)(words, prog_name="scenekit")
+    except SystemExit as leaving:
+        interrupted = leaving.code == INTERRUPTED and signals.received() is None
+        return report("interrupted", INTERRUPTED) if interrupted else leaving.code
     except InputError as error:
-        leave(error, USER_ERROR)
+        return report(error, USER_ERROR)
     except ScenekitError as error:
-        leave(error, FAILURE)
-    except KeyboardInterrupt:
-        leave("interrupted", INTERRUPTED)
-    finally:
-        flush_stdout()
+        return report(error, FAILURE)
+    except Exception:
+        if signals.received() is None and getattr(sys.stdout, "failure", None) is None:
+            raise
+        return FAILURE
+    except BaseException as error:
+        return report(f"{' '.join(words[:1])} ended with {summary(error)}", FAILURE)
+    return 0
 
 
-def flush_stdout() -> None:
-    """Flush standard output; a reader that has closed it, as in `| head`, is not an error."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes again when it exits, and would print an error: redirect that to the null device.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def unwritten(failure: OSError) -> int:
+    """Report that results could not be written; a reader that has left, as in `| head`, knows it.
+
+    Args:
+        failure: The error of standard output.
+
+    Returns:
+        The exit status.
+    """
+    if isinstance(failure, BrokenPipeError):
+        return CLOSED
+    return report(f"cannot write to standard output: {failure.strerror or one_line(failure)}", FAILURE)
 
 
-def leave(reason: object, status: int) -> None:
-    """Print `error: reason` as one line on standard error and exit.
+def report(reason: object, status: int) -> int:
+    """Print `error: reason` as one line on standard error.
 
     Args:
         reason: The error.
         status: Exit status.
-    """
-    print(f"error: {' '.join(str(reason).split())}", file=sys.stderr)
-    sys.exit(status)
-
-
-def application(arguments: Sequence[str] = ()) -> typer.Typer:
-    """Build the program with the one command that is named, or with all of them (for the help and for typos).
-
-    Args:
-        arguments: Arguments of the command line.
 
     Returns:
-        The program.
+        The exit status.
     """
-    app = typer.Typer(name="scenekit", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-    app.callback()(overview)
-    installed = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
-    named = [entry for entry in installed if entry.name in arguments[:1]]
-    for entry in named or installed:
-        add_command(app, entry)
-    return app
-
-
-def add_command(app: typer.Typer, entry: EntryPoint) -> None:
-    """Add a command to the program; one that cannot be imported becomes a command that reports the error.
-
-    Args:
-        app: The program.
-        entry: Entry point of the command.
-    """
-    try:
-        command = entry.load()
-        if not callable(command):
-            raise TypeError(f"expected a function or a typer.Typer, got {type(command).__name__}")
-    except (Exception, SystemExit) as cause:
-        app.command(entry.name, help=f"(not available: {summary_of(cause)})", context_settings=PASS_EVERYTHING)(
-            unavailable(entry, cause)
-        )
-        return
-    if isinstance(command, typer.Typer):
-        app.add_typer(command, name=entry.name)
-    else:
-        app.command(entry.name)(command)
-
-
-PASS_EVERYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
-
-
-def unavailable(entry: EntryPoint, cause: BaseException) -> Callable[[], None]:
-    """Build a command that reports why an entry point cannot be imported, and its distribution.
-
-    Args:
-        entry: Entry point of the command.
-        cause: The error.
-
-    Returns:
-        The command.
-    """
-
-    def command() -> None:
-        origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown distribution"
-        raise ScenekitError(
-            f"the command {entry.name!r} of {origin} cannot be imported from {entry.value}: {summary_of(cause)}"
-        ) from cause
-
-    return command
-
-
-def summary_of(cause: BaseException) -> str:
-    """Return kind and first line of an error: `ImportError: no module named x`.
-
-    Args:
-        cause: The error.
-
-    Returns:
-        One line.
-    """
-    lines = str(cause).strip().splitlines()
-    return f"{type(cause).__name__}: {lines[0]}" if lines else type(cause).__name__
-
-
-def print_version(wanted: bool) -> bool:
-    """Print the version for `--version`, before other options are parsed.
-
-    Args:
-        wanted: Whether the option is set.
-
-    Returns:
-        The same.
-    """
-    if wanted:
-        print(f"scenekit {version('scenekit')}")
-        raise typer.Exit
-    return wanted
-
-
-def overview(
-    show_version: Annotated[
-        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
-    ] = False,
-) -> None:
-    """One network that understands a whole scene: from boxes and masks to captions and scene graphs, in one pass."""
+    text = one_line(reason, LONGEST) if isinstance(reason, BaseException) else " ".join(str(reason).split())
+    with suppress(OSError):  # standard error may be full, too
+        print(f"error: {text}", file=sys.stderr, flush=True)
+    return status

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from scenekit.cli import output
 from scenekit.errors import InputError
 from scenekit.io.files import write_atomically
 
@@ -72,8 +73,8 @@ def new_plugin(
     if folder.exists():
         raise InputError(f"{folder} exists already; choose another name or --out, or remove it")
     write_plugin(name, kind, folder)
-    print(f"{folder}: the {NOUNS[kind]} {name!r} is in scenekit_{name}.py")
-    print(f"next: pip install -e {folder} && {NEXT.get(kind, 'scenekit check {}').format(name)}")
+    output.print_text(f"{folder}: the {NOUNS[kind]} {name!r} is in scenekit_{name}.py")
+    output.print_text(f"next: pip install -e {folder} && {NEXT.get(kind, 'scenekit check {}').format(name)}")
 
 
 def check_name(name: str, kind: Kind) -> None:

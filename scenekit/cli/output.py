@@ -15,6 +15,7 @@ from rich.console import Console
 
 from scenekit.errors import InputError
 from scenekit.io.files import plain, write_atomically
+from scenekit.io.streams import results
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -72,8 +73,8 @@ def print_json(value: object) -> None:
     Args:
         value: The value.
     """
-    json.dump(plain(value), sys.stdout, allow_nan=False, ensure_ascii=False, indent=2)
-    sys.stdout.write("\n")
+    json.dump(plain(value), results(), allow_nan=False, ensure_ascii=False, indent=2)
+    results().write("\n")
 
 
 def print_json_array(values: Iterable[object]) -> None:
@@ -84,10 +85,20 @@ def print_json_array(values: Iterable[object]) -> None:
     """
     separator = "["
     for value in values:
-        sys.stdout.write(separator)
-        json.dump(plain(value), sys.stdout, allow_nan=False, ensure_ascii=False)
+        results().write(separator)
+        json.dump(plain(value), results(), allow_nan=False, ensure_ascii=False)
         separator = ",\n"
-    sys.stdout.write("[]\n" if separator == "[" else "]\n")
+    results().write("[]\n" if separator == "[" else "]\n")
+
+
+def print_text(text: str, end: str = "\n") -> None:
+    """Print text as a result on standard output.
+
+    Args:
+        text: The text.
+        end: What follows it.
+    """
+    print(text, end=end, file=results())
 
 
 def print_error(reason: object) -> None:
@@ -189,7 +200,7 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[obje
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))  # [x] is no markup here
-    Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
+    Console(file=results(), highlight=False, width=None if results().isatty() else PIPE_WIDTH).print(table)
 
 
 def rounded(value: float | int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,6 +15,7 @@ import typer
 from scenekit.cli import output, scene_files
 from scenekit.cli.main import USER_ERROR
 from scenekit.errors import InputError
+from scenekit.io.files import short_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
     from scenekit.scene import Scene
     from scenekit.structures.cameras import Camera
 
-MIN_FOCAL = 0.1
-"""Smallest focal length relative to the longer side of the image: below it a pinhole camera spans over 157 degrees."""
+LONGEST_STEM = 180
+"""Bytes of the name that the files of an image share; a file system takes 255 with what each file adds."""
 
 
 def predict(
@@ -55,6 +57,13 @@ def predict(
     relations: Annotated[
         int | None, typer.Option("--relations", metavar="N", min=0, help="Only the N best relations in the graph.")
     ] = None,
+    all_relations: Annotated[
+        bool,
+        typer.Option(
+            "--all-relations",
+            help="All scored relations in the graph, not just the best of each pair that is likely related.",
+        ),
+    ] = False,
     mesh: Annotated[
         Path | None,
         typer.Option(
@@ -67,6 +76,16 @@ def predict(
     rerun: Annotated[
         Path | None,
         typer.Option("--rerun", metavar="FILE", help="Write all images as one recording for rerun's viewer, .rrd."),
+    ] = None,
+    across_classes: Annotated[
+        float | None,
+        typer.Option(
+            "--across-classes",
+            metavar="IOU",
+            min=0.0,
+            max=1.0,
+            help="Of objects of two classes that overlap by more than this, such as 0.7, keep the better one.",
+        ),
     ] = None,
     given: Annotated[
         Path | None,
@@ -101,9 +120,9 @@ def predict(
     from scenekit.cli.device import device_named
 
     with scene_files.recording_at(rerun) as recording:
-        network = sk.load(model).to(device_named(device))
+        network = sk.load(model, detector_options=suppression(across_classes)).to(device_named(device))
         folder = None if out is None or writer is not None else output.make_folder(out)
-        files = scene_files.Files(folder, graph, relations, mesh, recording, writer)
+        files = scene_files.Files(folder, graph, relations, all_relations, mesh, recording, writer)
         unreadable: list[str] = []
         named = output.progress(list(zip(images, stems, strict=True)), "predicting")
         predict = partial(scene_of, partial(network.predict, tasks=wanted, threshold=threshold), given, focal)
@@ -133,6 +152,18 @@ def results_at(format: str | None, folder: Path | None) -> ResultsWriter | None:
     from scenekit.evaluation.results import results_writer
 
     return results_writer(format, folder)
+
+
+def suppression(across_classes: float | None) -> dict[str, Any] | None:
+    """Return the options of the detector for suppression across classes.
+
+    Args:
+        across_classes: IoU above which detections of two classes are of the same thing; None without suppression.
+
+    Returns:
+        Options for `sk.load`.
+    """
+    return None if across_classes is None else {"box_head": {"across_classes": across_classes}}
 
 
 def print_scenes(scenes: Iterable[Scene], as_json: bool) -> None:
@@ -212,7 +243,7 @@ def pinhole(focal: float, height: int, width: int) -> Camera:
     Raises:
         InputError: If the focal length can only be one in millimetres, or of a fisheye.
     """
-    from scenekit.structures import Camera
+    from scenekit.structures.cameras import MIN_FOCAL, Camera
 
     if 0 < focal < MIN_FOCAL * max(height, width):
         angle = math.degrees(2 * math.atan(max(height, width) / 2 / focal))
@@ -233,12 +264,15 @@ def check_files(names: Iterable[str]) -> None:
         InputError: If one does not exist.
     """
     for name in names:
-        if not Path(name).exists():
+        if not os.path.exists(name):  # False for a name too long for a file system, too
             raise InputError(f"{name}: no such file")
 
 
 def unique_stems(names: Sequence[str]) -> list[str]:
     """Return one file name without suffix per image: its own, numbered where several images share it.
+
+    Long names are cut off, so that those of all files of an image fit the file system. Names that differ in capitals
+    alone count as the same, as some file systems have it.
 
     Args:
         names: Paths of the images.
@@ -247,10 +281,13 @@ def unique_stems(names: Sequence[str]) -> list[str]:
         The names.
     """
     stems: list[str] = []
+    taken: set[str] = set()
     for name in names:
-        stem, number = Path(name).stem, 2
-        while stem in stems:
-            stem, number = f"{Path(name).stem}-{number}", number + 1
+        own = short_name(Path(name).stem, LONGEST_STEM)
+        stem = next(
+            stem for stem in (own, *(f"{own}-{n}" for n in range(2, len(names) + 2))) if stem.casefold() not in taken
+        )
+        taken.add(stem.casefold())
         stems.append(stem)
     return stems
 

@@ -34,7 +34,7 @@ def show(
     if as_json:
         output.print_json(resolved.to_json())
     else:
-        print(resolved.to_yaml(), end="")
+        output.print_text(resolved.to_yaml(), end="")
 
 
 @app.command("schema")

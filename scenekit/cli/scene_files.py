@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scenekit.cli import output
 from scenekit.errors import InputError
+from scenekit.io.files import portable
 
 if TYPE_CHECKING:
     from scenekit.evaluation.results import ResultsWriter
@@ -28,6 +30,8 @@ class Files:
     """File of the scene graph for one image, or a folder for several."""
     relations: int | None = None
     """Number of the best relations that a graph keeps; all if None."""
+    all_relations: bool = False
+    """Whether a graph keeps every scored relation, not just the best of each pair that is likely related."""
     mesh: Path | None = None
     """File of the meshes for one image, or a folder for several."""
     recording: Recording | None = None
@@ -47,7 +51,7 @@ class Files:
         if self.folder is not None:
             save(scene, self.folder / stem)
         if self.graph is not None:
-            write_graph(scene, one_of(self.graph, f"{stem}.graphml"), self.relations)
+            write_graph(scene, one_of(self.graph, f"{stem}.graphml"), self.relations, self.all_relations)
         if self.mesh is not None:
             write_mesh(scene, one_of(self.mesh, f"{stem}.glb"))
         if self.recording is not None:
@@ -71,7 +75,7 @@ def one_of(target: Path, name: str) -> Path:
     Returns:
         The file.
     """
-    return target / name if target.is_dir() else target
+    return target / name if os.path.isdir(target) else target
 
 
 def check_target(option: str, target: Path | None, images: int, check: Callable[[Path], object]) -> None:
@@ -86,7 +90,7 @@ def check_target(option: str, target: Path | None, images: int, check: Callable[
     Raises:
         InputError: If one file is named for several images, or `check` refuses it.
     """
-    if target is None or target.is_dir():
+    if target is None or os.path.isdir(target):
         return
     if images > 1 and target.suffix:
         raise InputError(f"{option} names one file for {images} images; name a folder, which gets a file of each")
@@ -149,20 +153,23 @@ def recording_at(target: Path | None) -> Iterator[Recording | None]:
         yield written
 
 
-def write_graph(scene: Scene, target: Path, relations: int | None) -> None:
+def write_graph(scene: Scene, target: Path, relations: int | None = None, all_relations: bool = False) -> None:
     """Write the scene graph.
 
     Args:
         scene: The scene.
         target: Path of the file.
         relations: Number of the best relations to keep; all if None.
+        all_relations: Whether to keep every scored relation, not just the best of each pair that is likely related.
     """
     import scenekit as sk
     from scenekit.graph.build import has_edges
 
     if not has_edges(scene):
         output.print_note(f"{scene.path}: the model has no task for relations; {target} has the objects only")
-    sk.save_graph(scene.graph(top=relations), target)
+    scene = replace(scene, path=portable(scene.path, target))
+    per_pair = None if all_relations else 1
+    sk.save_graph(scene.graph(top=relations, per_pair=per_pair, likely=not all_relations), target)
 
 
 def write_mesh(scene: Scene, target: Path) -> None:

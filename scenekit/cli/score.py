@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from scenekit.cli.main import add_command
+from scenekit.cli.program import add_command
 
 GROUP = "scenekit.score"
 

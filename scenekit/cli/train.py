@@ -39,4 +39,4 @@ def train(
         output.print_json({"model": str(model), "log": str(folder / "log.jsonl"), "steps": plan.train.steps})
     else:
         data = "" if plan.data.val else " --data NAME"
-        print(f"wrote {model}; measure it with: scenekit evaluate --model {model}{data}")
+        output.print_text(f"wrote {model}; measure it with: scenekit evaluate --model {model}{data}")

@@ -6,7 +6,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError, nearest
-from scenekit.hooks import DatasetSpec, registry
+from scenekit.hooks import DatasetSpec, naming_plugin, registry
 from scenekit.hooks.options import check_options
 from scenekit.structures.vocabulary import Vocabulary
 
@@ -43,5 +43,6 @@ def dataset(name: str, split: str = "train", **options: Any) -> SampleSet:
     spec: DatasetSpec = registry().get("dataset", name)
     if split not in spec.splits:
         raise InputError(f"data set {name!r} has no split {split!r}{nearest(split, spec.splits)}")
-    check_options(spec.build, options, f"data set {name!r}", reserved=("split",))
-    return cast(SampleSet, spec.build(split=split, **options))
+    options = check_options(spec.build, options, f"data set {name!r}", reserved=("split",))
+    with naming_plugin(spec):
+        return cast(SampleSet, spec.build(split=split, **options))

@@ -176,6 +176,7 @@ class Inspection:
             "sizes": {name: self.sizes[name] for name in SIZES},
             "labels": {name: dict(vars(labels)) for name, labels in sorted(self.labels.items())},
             "ranges": {what: numbers.to_json() for what, numbers in self.ranges.items()},
+            "flip_pairs": {kind: [list(pair) for pair in pairs] for kind, pairs in self.vocabulary.flip_pairs.items()},
             "findings": {kind: dict(vars(entry)) for kind, entry in self.findings.items()},
             "notes": {kind: dict(vars(entry)) for kind, entry in self.notes.items()},
             "refused": dict(vars(self.refused)),

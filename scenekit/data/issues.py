@@ -11,11 +11,16 @@ from dataclasses import replace
 import torch
 
 from scenekit.data.checks import place, row_name, validated
+from scenekit.data.flips import one_sided
 from scenekit.data.sample import Sample
 from scenekit.fields.bounds import SLACK
+from scenekit.io.images import TURNS, orientation_of
 from scenekit.keys import OBJECTS
 from scenekit.scene import Objects, Scene, invalid_boxes
 from scenekit.structures.tensors import repeats, row_numbers
+
+BORDER = 0.05
+"""How near to the border a principal point is unusual, in units of the image's size."""
 
 Place = tuple[str, str]
 """A kind of issue, and where in the sample it is."""
@@ -41,6 +46,19 @@ def issues_of(sample: Sample) -> Iterator[Place]:
 def notes_of(sample: Sample) -> Iterator[Place]:
     """Yield what is valid and merely unusual, such as texts that not every tokenizer can spell."""
     yield from _warnings(sample.scene, notes=True)
+    yield from _image_notes(sample.scene)
+    for key, name in one_sided(sample):
+        yield "images that are not flipped, for names or words of a side without a counterpart", f"{name!r} in {key}"
+
+
+def _image_notes(scene: Scene) -> Iterator[Place]:
+    """Yield notes on the camera and the file of an image."""
+    if scene.camera is not None:
+        center, size = scene.camera.matrix[:2, 2], torch.tensor([scene.size[1], scene.size[0]])
+        if bool(((center / size - 0.5).abs() > 0.5 - BORDER).any()):
+            yield "cameras whose principal point is near the border of the image or outside", f"at {center.tolist()} px"
+    if scene.path is not None and (turn := orientation_of(scene.path)) != 1:
+        yield "images that an EXIF orientation turns (labels for the stored image need exif=ignore)", TURNS[turn]
 
 
 def _warnings(scene: Scene, notes: bool) -> Iterator[Place]:

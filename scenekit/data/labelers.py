@@ -180,9 +180,9 @@ def labelers_named(entries: Iterable[str | LabelerConfig]) -> list[Labeler]:
 
 def _built(entry: LabelerConfig) -> Labeler:
     spec: LabelerSpec = registry().get("labeler", entry.name)
-    check_options(spec.build, entry.options, f"labeler {entry.name!r}")
+    options = check_options(spec.build, entry.options, f"labeler {entry.name!r}")
     with naming_plugin(spec):
-        return Labeler(spec, spec.build(**entry.options))
+        return Labeler(spec, spec.build(**options))
 
 
 def _check_unique(labelers: Sequence[Labeler]) -> None:

@@ -15,8 +15,10 @@ from scenekit.data.collate import collate
 from scenekit.data.datasets import SampleSet
 from scenekit.data.mixing import Draw, batches, draws
 from scenekit.data.sample import Sample
+from scenekit.data.skipping import Skipped, SkippedSamples, candidates
 from scenekit.data.transforms import RandomCrop, Transform, apply_all, rng_for
-from scenekit.errors import InputError
+from scenekit.errors import InputError, PluginError, SkippedSampleError
+from scenekit.hooks import naming_plugin
 from scenekit.keys import Key
 from scenekit.model.targets import Targets
 from scenekit.recipe import InputConfig
@@ -56,11 +58,18 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class BatchSet(Dataset["Packed | InputError"]):
-    """The batch of each list of draws.
+class Loaded:
+    """A batch, or the error that there is instead."""
 
-    Invalid data is returned as an error instead of raised, so that it crosses the border of a worker process unchanged.
-    """
+    batch: Packed | InputError | PluginError
+    """The batch; the error is not raised, so that it crosses the border of a worker process unchanged."""
+    skipped: Sequence[Skipped] = ()
+    """Samples that others stand in for."""
+
+
+@dataclass(frozen=True)
+class BatchSet(Dataset[Loaded]):
+    """The batch of each list of draws; also a data set that would end the program gives an error instead."""
 
     sources: Sequence[Source]
     """The data sets."""
@@ -75,19 +84,31 @@ class BatchSet(Dataset["Packed | InputError"]):
     strict: bool = False
     """Whether to refuse invalid annotations."""
 
-    def __getitem__(self, batch: list[Draw]) -> Packed | InputError:
+    def __getitem__(self, batch: list[Draw]) -> Loaded:
         """Load, check, augment and pack; what is random depends on (seed, epoch, source, index) alone."""
         seeds = [self._rng(draw, "sampling").getrandbits(SEED_BITS) for draw in batch]
+        skipped: list[Skipped] = []
         try:
-            return self.pack([self._sample(draw) for draw in batch], seeds=seeds)
-        except InputError as error:
-            return error
+            return Loaded(self.pack([self._sample(draw, skipped) for draw in batch], seeds=seeds), skipped)
+        except (InputError, PluginError) as error:
+            return Loaded(error, skipped)
 
-    def _sample(self, draw: Draw) -> Sample:
+    def _sample(self, draw: Draw, skipped: list[Skipped]) -> Sample:
         source = self.sources[draw.source]
-        sample = _trimmed(source.data[draw.index], self.keys, self.transforms)
+        sample = _trimmed(self._usable(draw, skipped), self.keys, self.transforms)
         sample = checked(sample, origin=source.name, strict=self.strict)
         return apply_all(self.transforms, sample, self._rng(draw, "augment"))
+
+    def _usable(self, draw: Draw, skipped: list[Skipped]) -> Sample:
+        """Return the sample of a draw, or the first usable one of those that stand in for it."""
+        source = self.sources[draw.source]
+        for index in candidates(draw.index, len(source.data), self.seed, draw.epoch, draw.source):
+            try:
+                with naming_plugin(None, f"in data set {source.name}"):
+                    return source.data[index]
+            except SkippedSampleError as error:
+                skipped.append(Skipped(source.name, index, str(error)))
+        raise InputError(f"{skipped[-1]}; no other sample that was tried in its place can be used")
 
     def _rng(self, draw: Draw, purpose: str) -> random.Random:
         return rng_for(self.seed, draw.epoch, draw.index, f"{purpose}/{draw.source}")
@@ -127,6 +148,7 @@ def training_batches(
     shard: Shard,
     workers: int = 0,
     strict: bool = False,
+    skipped: SkippedSamples | None = None,
 ) -> Iterator[Packed]:
     """Yield batches with targets for training a model.
 
@@ -139,13 +161,15 @@ def training_batches(
         shard: The batches of the process.
         workers: The number of worker processes; 0 loads in this process.
         strict: Whether to refuse invalid annotations.
+        skipped: Where samples are added that turn out unusable, and that others of their data set stand in for.
 
     Yields:
         A batch and its targets.
 
     Raises:
-        InputError: An annotation is invalid and `strict` is set.
+        InputError: An annotation is invalid and `strict` is set, or too many samples are unusable.
     """
+    skipped = SkippedSamples(sum(len(source.data) for source in sources)) if skipped is None else skipped
     data = BatchSet(sources, transforms, frozenset(model.learns_from), Packer.of(model), seed, strict)
     order = Order([len(s.data) for s in sources], [s.weight for s in sources], seed, batch_size, shard)
     loader = DataLoader(
@@ -156,10 +180,12 @@ def training_batches(
         collate_fn=_as_it_is,
         generator=torch.Generator().manual_seed(seed),  # else starting the workers would move torch's global state
     )
-    for packed in loader:
-        if isinstance(packed, InputError):
-            raise packed
-        yield packed
+    for loaded in loader:
+        for sample in loaded.skipped:
+            skipped.add(sample)
+        if isinstance(loaded.batch, InputError | PluginError):
+            raise loaded.batch
+        yield loaded.batch
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class Supervision:
     exhaustive: frozenset[Stream] = field(default_factory=lambda: frozenset({OBJECTS}))
     """Those of `streams` whose every instance is labelled."""
     mirrorable: bool = True
-    """False where a flip would make a label wrong, such as free text with the word "left"."""
+    """Whether the image may be flipped; one with a name or text whose side cannot be exchanged is not, in any case."""
 
 
 @dataclass(frozen=True, eq=False)

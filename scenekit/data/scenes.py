@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 from scenekit.data.datasets import SampleSet
+from scenekit.errors import SkippedSampleError
 from scenekit.scene import Scene
 
 
@@ -32,4 +34,6 @@ def scene_of(data: SampleSet, index: int) -> Scene:
 def spread_scenes(data: SampleSet, limit: int) -> Iterator[Scene]:
     """Yield the ground truth of at most `limit` images, evenly spread over the data set, in its order."""
     count = min(limit, len(data))
-    return (scene_of(data, place * len(data) // count) for place in range(count))
+    for place in range(count):
+        with contextlib.suppress(SkippedSampleError):
+            yield scene_of(data, place * len(data) // count)

@@ -16,6 +16,7 @@ from typing import TypeAlias, cast
 import torch
 from torchvision.transforms.v2 import functional as tv
 
+from scenekit.data.flips import can_be_flipped, flipped_supervision
 from scenekit.data.sample import Sample
 from scenekit.model.preprocess import resize, resized
 from scenekit.recipe import AugmentConfig, InputConfig
@@ -55,9 +56,11 @@ def moved(sample: Sample, geometry: Geometry, antialias: bool = True) -> Sample:
     """
     x0, y0, x1, y1 = geometry.window
     image = resize(sample.image[:, y0:y1, x0:x1], geometry.size, antialias)
+    supervision = sample.supervision
     if geometry.mirrored:
-        image = image.flip(-1)
-    return replace(sample, image=image.contiguous(), scene=sample.scene.transformed(geometry))
+        image, supervision = image.flip(-1), flipped_supervision(supervision, sample.scene.vocabulary)
+    scene = sample.scene.transformed(geometry)
+    return replace(sample, image=image.contiguous(), scene=scene, supervision=supervision)
 
 
 class GeometricTransform(ABC):
@@ -191,7 +194,7 @@ def _moved_once(sample: Sample, transforms: Iterable[GeometricTransform], rng: r
     geometry, antialias = Geometry.identity(sample.scene.size), True
     for transform in transforms:
         step = transform.draw(geometry.size, rng)
-        geometry = geometry.then(replace(step, mirrored=step.mirrored and sample.supervision.mirrorable))
+        geometry = geometry.then(replace(step, mirrored=step.mirrored and can_be_flipped(sample)))
         antialias = antialias and transform.antialias
     if geometry.is_identity:
         return sample

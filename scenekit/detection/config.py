@@ -42,7 +42,7 @@ class AnchorConfig(Config):
 class ProposalConfig(Config):
     """Region proposal network."""
 
-    convs: int = Field(default=1, ge=1)
+    convs: int = Field(default=1, ge=1, le=1000)
     """Number of 3x3 convolutions that all streams share."""
     channels: int | None = Field(default=None, ge=1)
     """Channels of these convolutions; those of the pyramid if null."""
@@ -60,6 +60,9 @@ class ProposalConfig(Config):
     """Smallest objectness of a proposal."""
     min_box_size: float = Field(default=1e-3, ge=0)
     """Smallest width and height of a proposal, in network pixels."""
+    padding_train: bool = False
+    """Whether anchors centered in the padding of an image are candidates in training, as in torchvision and detectron2.
+    """
     foreground: float = Field(default=0.7, ge=0, le=1)
     """IoU from which on an anchor is positive."""
     background: float = Field(default=0.3, ge=0, le=1)
@@ -122,6 +125,10 @@ class BoxHeadConfig(Config):
     """Scores of detections are above this."""
     nms_threshold: float = Field(default=0.5, ge=0, le=1)
     """IoU above which NMS suppresses a detection of the same class."""
+    across_classes: float | None = Field(default=None, ge=0, le=1)
+    """IoU above which a detection of another class is suppressed, too, so that nothing is detected as two classes; null
+    keeps both, as the metrics expect.
+    """
     detections: int = Field(default=100, ge=1)
     """Upper limit of the detections per image."""
     min_box_size: float = Field(default=1e-2, ge=0)
@@ -136,7 +143,7 @@ class BoxHeadConfig(Config):
 
 _TORCHVISION: dict[str, Any] = {
     "anchors": {"rounded": True, "stride": "grid"},
-    "rpn": {"post_nms_train": 2000, "smooth_l1_beta": 1 / 9},
+    "rpn": {"post_nms_train": 2000, "smooth_l1_beta": 1 / 9, "padding_train": True},
     "pooler": {"aligned": False},
     "box_head": {"smooth_l1_beta": 1 / 9},
 }
@@ -149,7 +156,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         {"rpn": {"convs": 2}, "box_head": {"convs": (256,) * 4, "conv_norm": "batch", "fcs": (1024,)}},
     ),
     "detectron2": {
-        "rpn": {"min_box_size": 0.0},
+        "rpn": {"min_box_size": 0.0, "padding_train": True},
         "pooler": {"sampling_ratio": 0, "level_epsilon": 1e-8, "epsilon_inside_log": True},
         "box_head": {"min_box_size": 0.0},
     },

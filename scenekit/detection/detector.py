@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.ops import batched_nms
+from torchvision.ops import batched_nms, nms
 
 from scenekit.detection.assign import assign, ground_truth_of, sample
 from scenekit.detection.box_head import BoxHead, BoxPredictor
@@ -251,13 +251,16 @@ class TwoStageDetector(Provider):
         return replace(_fresh(candidates, kept), class_logits=logits[rows], class_boxes=every_class)
 
     def _suppress(self, candidates: Regions, usable: Bool[Tensor, " M"]) -> Int[Tensor, " N"]:
-        """Return the rows of one image that survive NMS within their class, best first, and are not empty."""
+        """Return the rows of one image that survive NMS, best first, and are not empty."""
         assert candidates.scores is not None and candidates.labels is not None
         rows = usable.nonzero()[:, 0]
         kept = batched_nms(
             candidates.boxes[rows], candidates.scores[rows], candidates.labels[rows], self.config.nms_threshold
         )
-        rows = rows[kept[: self.max_detections or self.config.detections]]
+        rows = rows[kept]
+        if self.config.across_classes is not None:
+            rows = rows[nms(candidates.boxes[rows], candidates.scores[rows], self.config.across_classes)]
+        rows = rows[: self.max_detections or self.config.detections]
         return rows[large_enough(candidates.boxes[rows], 0.0)]
 
     @torch.no_grad()

@@ -8,10 +8,11 @@ sampled anchors of the batch, G ground-truth boxes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import batched_nms
@@ -55,6 +56,7 @@ class RPNTrunk(Provider):
     name = "rpn"
     requires = (FEATURES,)
     provides = (RPN_FEATURES,)
+    static = True
 
     def __init__(self, core: Core, config: DetectorConfig) -> None:
         super().__init__()
@@ -177,12 +179,18 @@ class StreamProposals(Provider):
         config = self.config
         before = config.pre_nms_train if learning else config.pre_nms_test
         after = config.post_nms_train if learning else config.post_nms_test
+        if learning and not config.padding_train:
+            levels = [
+                replace(level, logits=level.logits.masked_fill(_beside(boxes, images), -math.inf))
+                for level, boxes in zip(levels, anchors, strict=True)
+            ]
         parts = [self._best(level, boxes, before) for level, boxes in zip(levels, anchors, strict=True)]
         boxes = torch.cat([boxes for boxes, _ in parts], dim=1)
-        scores = torch.cat([logits for _, logits in parts], dim=1).sigmoid()
+        logits = torch.cat([logits for _, logits in parts], dim=1)
+        scores = logits.sigmoid()
         limits = image_limits(images.sizes, boxes)[:, None]
         boxes = boxes.clamp(min=0).minimum(limits)
-        usable = large_enough(boxes, config.min_box_size) & (scores >= config.score_threshold)
+        usable = large_enough(boxes, config.min_box_size) & (scores >= config.score_threshold) & logits.isfinite()
         level_index = torch.cat([scores.new_full((part[1].shape[1],), level) for level, part in enumerate(parts)])
         kept = []
         for image, keep in enumerate(usable):
@@ -237,6 +245,12 @@ class StreamProposals(Provider):
         """Sample anchors of one image; return them and the ground truth of each (-1: background)."""
         matches = assign(self.matcher, anchors, ground_truth, image)
         return sample(matches, self.config, images, image, self.name)
+
+
+def _beside(anchors: Float[Tensor, "K 4"], images: ImageBatch) -> Bool[Tensor, "B K"]:
+    """Mark anchors whose center is in the padding of an image."""
+    centers = (anchors[:, :2] + anchors[:, 2:]) / 2
+    return (centers >= image_limits(images.sizes, anchors)[:, None, :2]).any(dim=2)
 
 
 def _init_normal(module: nn.Module) -> None:

@@ -62,10 +62,22 @@ class Coverage:
         annotated = f"{self.annotated} of {self.images} images have ground truth of {names}"
         if not self.predicted:
             return f"{annotated}, but the model predicts none in any of these"
-        numbers = [value for value in result.values() if isinstance(value, float)]
-        if numbers and all(value != value for value in numbers):
+        if not was_measured(result):
             return f"{annotated}, but its evaluator skips all of them (AP needs images that annotate every instance)"
         return None
+
+
+def was_measured(result: Mapping[str, Any]) -> bool:
+    """Return whether any metric of a task is a number.
+
+    Args:
+        result: The metrics by name.
+
+    Returns:
+        False where all of them are NaN.
+    """
+    numbers = [value for value in result.values() if isinstance(value, float)]
+    return not numbers or any(value == value for value in numbers)
 
 
 def _holds_any(scene: Scene, keys: Iterable[Key[Any, Any]]) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from scenekit.errors import InputError, nearest, warn_once
 from scenekit.evaluation.coverage import Coverage
 from scenekit.evaluation.evaluator import Evaluator, ModalEvaluator, limited_to
-from scenekit.hooks import registry
+from scenekit.hooks import naming_plugin, registry
 
 if TYPE_CHECKING:
     from scenekit.data.datasets import SampleSet
@@ -57,9 +57,17 @@ def evaluators(
     for name in tasks or ():
         if name not in measurable and name not in own:
             raise InputError(f"no measurable task {name!r} in this model{nearest(name, [*measurable, *own])}")
-    made = {name: make(model.vocabulary) for name, make in measurable.items() if tasks is None or name in tasks}
+    made = {
+        name: _own_evaluator(model, name, make) for name, make in measurable.items() if tasks is None or name in tasks
+    }
     made |= {name: _made(name, evaluator, model.vocabulary) for name, evaluator in own.items()}
     return {name: _head(model, name).prepare_evaluator(it) if name in model.specs else it for name, it in made.items()}
+
+
+def _own_evaluator(model: SceneModel, task: str, make: EvaluatorFactory) -> Evaluator:
+    """Return the evaluator of a task; an error names the plugin."""
+    with naming_plugin(model.specs.get(task), f"in the evaluator of task {task!r}"):
+        return make(model.vocabulary)
 
 
 def evaluate(
@@ -72,6 +80,7 @@ def evaluate(
     strict: bool = False,
     evaluators: Mapping[str, Evaluator | EvaluatorFactory] | None = None,
     max_detections: int | None = None,
+    max_skipped: float | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Measure a model on a data set, an image at a time.
 
@@ -94,12 +103,15 @@ def evaluate(
             it is an additional measure of the Scene that holds the predictions of all tasks asked for (of all tasks of
             the model, if `tasks` is None).
         max_detections: Replaces these limits: of the detector per image, of COCO's AP per image and class.
+        max_skipped: The share of the samples of a data set that may turn out unusable when they are read; these are
+            left out of predictions and ground truth alike, and a warning lists them with the reasons. None for half.
 
     Returns:
         Metrics by task and usual name: fractions where the name or the page of the task says nothing else.
 
     Raises:
-        InputError: A task cannot be measured; an evaluator is none; with `strict`, annotations are faulty.
+        InputError: A task cannot be measured; an evaluator is none; with `strict`, annotations are faulty; more samples
+            are unusable than `max_skipped` allows.
 
     Example:
         ```python
@@ -110,26 +122,34 @@ def evaluate(
     import torch
 
     from scenekit.data.relabel import check_names
+    from scenekit.data.skipping import MAX_SKIPPED, SkippedSamples, usable
     from scenekit.evaluation.model_passes import Passes
-    from scenekit.model.scene_model import evaluating
+    from scenekit.model.prediction import evaluating
 
     own = evaluators or {}
     measures = list(_measures(model, tasks, own))
     asked = _asked(model, tasks, measures)
     keys = {key for name in model.plan.needed(asked) for key in model.plan.steps[name].provides}
-    samples = data if isinstance(data, Iterable) else (data[index] for index in range(len(data)))
-    limited = [*model.stages.values(), *(measure.evaluator for measure in measures)]
-    with limited_to(max_detections, limited):
+    skipped = SkippedSamples(
+        0 if isinstance(data, Iterable) else len(data), MAX_SKIPPED if max_skipped is None else max_skipped
+    )
+    samples = data if isinstance(data, Iterable) else usable(data, skipped)
+    with limited_to(max_detections, [*model.stages.values(), *(measure.evaluator for measure in measures)]):
         for done, sample in enumerate(islice(samples, limit), start=1):
             check_names(sample, model.vocabulary, keys, strict=strict)
             target = _ground_truth(sample, model.vocabulary, strict)
             with torch.no_grad(), evaluating(model):
                 passes = Passes(model, sample.image, asked, target.scene.camera)
                 for measure in measures:
-                    measure.update(target, passes)
+                    with naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}"):
+                        measure.update(target, passes)
             if on_sample is not None:
                 on_sample(done)
-        results = {name: result for measure in measures for name, result in measure.results()}
+        skipped.report()
+        results: dict[str, dict[str, Any]] = {}
+        for measure in measures:
+            with naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}"):
+                results |= measure.results()
     for measure in measures:
         if reason := measure.coverage.reason(results[measure.task]):
             warn_once(_log, f"task {measure.task} was not measured: {reason}")

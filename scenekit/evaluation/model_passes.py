@@ -12,7 +12,8 @@ from scenekit.keys import Key
 from scenekit.model.board import Board
 from scenekit.model.external_regions import Given, given_regions
 from scenekit.model.head import Head
-from scenekit.model.scene_model import SceneModel, evaluating
+from scenekit.model.prediction import evaluating
+from scenekit.model.scene_model import SceneModel
 from scenekit.scene import Scene
 from scenekit.structures.cameras import Camera
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from scenekit.fields.base import Field, Shape
 from scenekit.fields.conversion import tensor_of
 from scenekit.fields.frame import Columns, Frame, Issue, Validated, rows_in, without_rows
-from scenekit.structures.geometry import Size
+from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.tensors import columns_at, row_numbers
-from scenekit.structures.vocabulary import Vocabulary, translation
+from scenekit.structures.vocabulary import Vocabulary, one_sided_names, translation
 
 MOST_SHOWN, LIKELY = 6, 0.5
 """Attributes that a table shows of an object, and the least probability of each."""
@@ -27,6 +27,20 @@ class AttributeField(Field[Tensor, Tensor]):
 
     def __init__(self) -> None:
         super().__init__(dims=2, nan_is_unknown=True)
+
+    def transform(self, item: Tensor, geometry: Geometry, vocabulary: Vocabulary) -> Tensor:
+        """Exchange the columns of names with a side in a flip; one without a counterpart is unknown then."""
+        names = vocabulary.flipped("attributes")
+        if not geometry.mirrored or item.shape[1] != len(names.order):
+            return item
+        item = item[:, list(names.order)]
+        item[:, sorted(names.one_sided)] = torch.nan
+        return item
+
+    def one_sided(self, item: Tensor, frame: Frame) -> Iterator[str]:
+        """Yield attributes without a counterpart that an object has."""
+        held = row_numbers((item >= LIKELY).any(dim=0))
+        yield from one_sided_names(torch.tensor(held, dtype=torch.int64), "attributes", frame.vocabulary)
 
     def describe(self, item: Tensor, vocabulary: Vocabulary, threshold: float) -> list[Any]:
         """Return the likely attributes by name, with their probabilities."""

@@ -19,8 +19,9 @@ from scenekit.fields.frame import Columns, Edges, Frame, Issue, Validated, rows_
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.meshes import Meshes
+from scenekit.structures.sides import other_side
 from scenekit.structures.tensors import row_numbers
-from scenekit.structures.vocabulary import Vocabulary
+from scenekit.structures.vocabulary import Vocabulary, names_if_any
 
 NOT_FINITE = "values that are not finite"
 
@@ -127,6 +128,24 @@ class Field(Generic[Batch, Item]):
             The value in pixels of the resulting image.
         """
         return item
+
+    def one_sided(self, item: Any, frame: Frame) -> Iterator[str]:
+        """Yield names and words that name a side and that `transform` does not exchange; such an image is not flipped.
+
+        By default all names with a side that `occurrences` yields, else those of the `lists`, as the default
+        `transform` leaves the value as it is.
+
+        Args:
+            item: The value of one image.
+            frame: The image.
+
+        Yields:
+            A name or word each.
+        """
+        words, vocabulary = frame.vocabulary.mirror_words, frame.vocabulary
+        named = [name for _, name in self.occurrences(item, frame)]
+        named = named or [name for kind in self.lists for name in names_if_any(vocabulary, kind)]
+        yield from (name for name in dict.fromkeys(named) if other_side(name, words) != name)
 
     def encode(self, item: Any, vocabulary: Vocabulary) -> Any:
         """Encode a value as plain JSON.

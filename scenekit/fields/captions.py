@@ -17,6 +17,7 @@ from scenekit.fields.frame import Columns, Frame, Issue, Validated, rows_in
 from scenekit.io.files import plain
 from scenekit.structures.captions import Captions
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.sides import side_left
 from scenekit.structures.tensors import row_numbers
 from scenekit.structures.vocabulary import Vocabulary
 
@@ -43,6 +44,11 @@ class CaptionField(Field[Captions, Captions]):
         if not geometry.mirrored:
             return item
         return replace(item, texts=tuple(tuple(map(vocabulary.mirror_text, texts)) for texts in item.texts))
+
+    def one_sided(self, item: Captions, frame: Frame) -> Iterator[str]:
+        """Yield words that name a side and that the vocabulary does not exchange."""
+        sides = (side_left(text, frame.vocabulary.mirror_words) for texts in item.texts for text in texts)
+        yield from dict.fromkeys(side.lower() for side in sides if side is not None)
 
     def columns(self, item: Captions, frame: Frame) -> Columns:
         """Return the first text of each row."""

@@ -94,6 +94,8 @@ class Edges(NamedTuple):
     """Confidence; None for ground truth."""
     attributes: Sequence[Mapping[str, Any]]
     """What else each edge holds, in plain JSON values."""
+    likely: Bool[Tensor, " R"] | None = None
+    """Whether each edge is more likely than none between its ends; None where that is unknown."""
 
 
 def rows_in(frame: Frame) -> Objects:

@@ -17,7 +17,7 @@ from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.keypoints import ABSENT, VISIBLE, Keypoints
 from scenekit.structures.tensors import row_numbers
-from scenekit.structures.vocabulary import Vocabulary, translation
+from scenekit.structures.vocabulary import POINTS, Vocabulary, one_sided_names, translation
 
 
 class KeypointField(Field[Keypoints, Keypoints]):
@@ -31,9 +31,13 @@ class KeypointField(Field[Keypoints, Keypoints]):
         return Keypoints(torch.cat([item.xy for item in items]), torch.cat([item.visibility for item in items]))
 
     def transform(self, item: Keypoints, geometry: Geometry, vocabulary: Vocabulary) -> Keypoints:
-        skeleton = vocabulary.skeleton
-        mirror = range(item.xy.shape[1]) if skeleton is None else skeleton.mirror_order
-        return item.transformed(geometry, mirror)
+        order = vocabulary.flipped(POINTS).order or range(item.xy.shape[1])
+        return item.transformed(geometry, order)
+
+    def one_sided(self, item: Keypoints, frame: Frame) -> Iterator[str]:
+        """Yield names of keypoints without a counterpart that an object has."""
+        present = torch.tensor(row_numbers((item.visibility != ABSENT).any(dim=0)), dtype=torch.int64)
+        yield from one_sided_names(present, POINTS, frame.vocabulary)
 
     def columns(self, item: Keypoints, frame: Frame) -> Columns:
         """Return `visible / all that are in the image` of each row."""
@@ -82,15 +86,19 @@ class KeypointField(Field[Keypoints, Keypoints]):
         return Keypoints(item.xy[:, picked], item.visibility[:, picked] * (places >= 0))
 
     def validate(self, item: Keypoints, frame: Frame) -> Validated:
-        """Set points that are not finite to absent."""
+        """Set points that are not finite to absent, and drop a table with as many points as no skeleton has."""
+        counts = {len(skeleton.points) for skeleton in frame.vocabulary.skeletons.values()}
+        if counts and item.xy.shape[1] not in counts:
+            message = f"there are {item.xy.shape[1]} points; the skeletons of the vocabulary have {sorted(counts)}"
+            return Validated(None, None, [Issue("points of another skeleton", message)])
         invalid = (item.visibility != ABSENT) & ~item.xy.isfinite().all(dim=2)
         if frame.valid is not None:
             invalid = invalid & frame.valid[:, None]
         if not bool(invalid.any()):
             return Validated(item)
-        counts = invalid.sum(dim=1).tolist()
+        lost = invalid.sum(dim=1).tolist()
         issues = [
-            Issue("points that are not finite", f"{counts[row]} of {invalid.shape[1]} points are not finite", row=row)
+            Issue("points that are not finite", f"{lost[row]} of {invalid.shape[1]} points are not finite", row=row)
             for row in row_numbers(invalid.any(dim=1))
         ]
         fixed = replace(

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from scenekit.fields.base import Field, ImageField, Shape
 from scenekit.fields.frame import Columns, Frame, Issue, Validated, without_rows
-from scenekit.structures.geometry import Size
+from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.tensors import row_numbers
-from scenekit.structures.vocabulary import Vocabulary, list_translation
+from scenekit.structures.vocabulary import Vocabulary, flip_labels, list_translation, one_sided_names
 
 UNKNOWN = -1
 """An unknown label; losses ignore it."""
@@ -29,6 +29,15 @@ class LabelField(Field[Tensor, Tensor]):
         super().__init__()
         self.names = names
         self.lists = (names,)
+
+    def transform(self, item: Tensor, geometry: Geometry, vocabulary: Vocabulary) -> Tensor:
+        """Return the labels of the flipped image."""
+        return flip_labels(item, self.names, vocabulary) if geometry.mirrored else item
+
+    def one_sided(self, item: Tensor, frame: Frame) -> Iterator[str]:
+        """Yield names without a counterpart."""
+        labels = item if frame.valid is None else item[frame.valid]
+        yield from one_sided_names(labels, self.names, frame.vocabulary)
 
     def encode(self, item: Tensor, vocabulary: Vocabulary) -> Any:
         """Return an entry of plain JSON per region."""
@@ -89,6 +98,14 @@ class ImageLabelField(ImageField[Tensor, Tensor]):
     def absent(self, size: Size) -> Tensor:
         """Return the label of an image without one."""
         return torch.tensor(UNKNOWN)
+
+    def transform(self, item: Tensor, geometry: Geometry, vocabulary: Vocabulary) -> Tensor:
+        """Return the label of the flipped image."""
+        return flip_labels(item, self.names, vocabulary) if geometry.mirrored else item
+
+    def one_sided(self, item: Tensor, frame: Frame) -> Iterator[str]:
+        """Yield the name if it has no counterpart."""
+        yield from one_sided_names(item, self.names, frame.vocabulary)
 
     def encode(self, item: Tensor, vocabulary: Vocabulary) -> Any:
         """Return the label and its name in plain JSON."""

@@ -18,7 +18,7 @@ from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.pairs import Pairs
 from scenekit.structures.tensors import repeats, row_numbers
-from scenekit.structures.vocabulary import Vocabulary, list_translation, mirror_order
+from scenekit.structures.vocabulary import Vocabulary, flip_labels, list_translation, one_sided_names
 
 
 class PairField(ImageField[list[Pairs], Pairs]):
@@ -26,13 +26,13 @@ class PairField(ImageField[list[Pairs], Pairs]):
 
     Args:
         names: The list of the vocabulary that `label` indexes; None where pairs have no labels.
-        mirror: (left, right) names of that list which a flip exchanges.
+        mirror: (left, right) names of that list which a flip exchanges, besides those that name a side.
     """
 
     def __init__(self, names: str | None = None, mirror: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__()
         self.names = names
-        self.mirror = tuple(mirror)
+        self.mirror = tuple((left, right) for left, right in mirror)
         self.lists = () if names is None else (names,)
         self.example_names = (*(name for pair in self.mirror for name in pair), *self.example_names)
 
@@ -40,15 +40,12 @@ class PairField(ImageField[list[Pairs], Pairs]):
         """Return the pairs with the labels of the flipped image."""
         if not geometry.mirrored or item.label is None or self.names is None:
             return item
-        names = vocabulary.names(self.names)
-        for pair in self.mirror:
-            if len(missing := set(pair) - set(names)) == 1:
-                raise InputError(
-                    f"the list {self.names!r} has one of {pair[0]!r} and {pair[1]!r}, which a flip exchanges, but not "
-                    f"{missing.pop()!r}; add it to the list"
-                )
-        order = mirror_order(names, self.mirror)
-        return replace(item, label=torch.tensor(order, dtype=torch.int64, device=item.label.device)[item.label])
+        return replace(item, label=flip_labels(item.label, self.names, vocabulary, self.mirror))
+
+    def one_sided(self, item: Pairs, frame: Frame) -> Iterator[str]:
+        """Yield names without a counterpart."""
+        if item.label is not None and self.names is not None:
+            yield from one_sided_names(item.label, self.names, frame.vocabulary, self.mirror)
 
     def columns(self, item: Pairs, frame: Frame) -> Columns:
         """Return both objects of each pair, with name, values and score where there are any, by descending score."""

@@ -16,7 +16,7 @@ from scenekit.fields.maps import label_columns, other_size, shares_of, transform
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.masks import Masks
 from scenekit.structures.panoptic import Panoptic, Segment
-from scenekit.structures.vocabulary import Vocabulary, translation
+from scenekit.structures.vocabulary import Vocabulary, flip_labels, one_sided_names, translation
 
 
 class PanopticField(ImageField[list[Panoptic], Panoptic]):
@@ -27,7 +27,16 @@ class PanopticField(ImageField[list[Panoptic], Panoptic]):
     def transform(self, item: Panoptic, geometry: Geometry, vocabulary: Vocabulary) -> Panoptic:
         ids = transform_map(item.ids, geometry)
         present = set(torch.unique(ids).tolist())
-        return Panoptic(ids, tuple(segment for segment in item.segments if segment.id in present))
+        segments = tuple(segment for segment in item.segments if segment.id in present)
+        if geometry.mirrored and segments:
+            labels = flip_labels(torch.tensor([segment.label for segment in segments]), "labels", vocabulary)
+            segments = tuple(replace(s, label=label) for s, label in zip(segments, labels.tolist(), strict=True))
+        return Panoptic(ids, segments)
+
+    def one_sided(self, item: Panoptic, frame: Frame) -> Iterator[str]:
+        """Yield class names without a counterpart."""
+        labels = torch.tensor([segment.label for segment in item.segments], dtype=torch.int64)
+        yield from one_sided_names(labels, "labels", frame.vocabulary)
 
     def columns(self, item: Panoptic, frame: Frame) -> Columns:
         """Return the segments with their share of the image, the largest first."""

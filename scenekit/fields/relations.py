@@ -20,23 +20,30 @@ from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.relations import Relations
 from scenekit.structures.tensors import columns_at
-from scenekit.structures.vocabulary import Vocabulary, translation
+from scenekit.structures.vocabulary import Vocabulary, flip_labels, one_sided_names, translation
 
 
 class RelationField(ImageField[list[Relations], Relations]):
-    """Relations of an image; a flip exchanges the predicates that the vocabulary pairs."""
+    """Relations of an image; a flip exchanges predicates that name a side."""
 
     lists = ("predicates",)
 
     def transform(self, item: Relations, geometry: Geometry, vocabulary: Vocabulary) -> Relations:
         if not geometry.mirrored:
             return item
-        order = torch.tensor(vocabulary.predicate_mirror_order, dtype=torch.int64, device=item.predicate.device)
+        order = list(vocabulary.flipped("predicates").order)
         probabilities = None if item.probabilities is None else item.probabilities[:, order]
-        return replace(item, predicate=order[item.predicate], probabilities=probabilities)
+        labels = None if item.labels is None else flip_labels(item.labels, "things", vocabulary)
+        predicate = flip_labels(item.predicate, "predicates", vocabulary)
+        return replace(item, predicate=predicate, probabilities=probabilities, labels=labels)
+
+    def one_sided(self, item: Relations, frame: Frame) -> Iterator[str]:
+        """Yield predicates without a counterpart."""
+        yield from one_sided_names(item.predicate, "predicates", frame.vocabulary)
 
     def columns(self, item: Relations, frame: Frame) -> Columns:
-        """Return subject, predicate, object and score, by descending score."""
+        """Return subject, predicate, object and score of the likely relations, by descending score."""
+        item = item[item.likely]
         surest = item if item.score is None else item[item.score.nan_to_num(0).argsort(descending=True, stable=True)]
         ends = end_columns(surest.subject, surest.object, frame)
         scores: list[float] = [] if surest.score is None else surest.score.tolist()
@@ -153,4 +160,4 @@ class RelationField(ImageField[list[Relations], Relations]):
             | ({} if probabilities is None else {"probabilities": probabilities[row]})
             for row, number in enumerate(item.predicate.tolist())
         ]
-        return Edges(item.subject, item.object, item.score, attributes)
+        return Edges(item.subject, item.object, item.score, attributes, item.likely)

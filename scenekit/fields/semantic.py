@@ -14,7 +14,13 @@ from scenekit.fields.frame import Columns, Frame, Issue, Swatch, Validated, bitm
 from scenekit.fields.maps import label_columns, other_size, pad_maps, shares_of, transform_map
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.masks import Masks
-from scenekit.structures.vocabulary import Vocabulary, list_translation, names_if_any
+from scenekit.structures.vocabulary import (
+    Vocabulary,
+    flip_labels,
+    list_translation,
+    names_if_any,
+    one_sided_names,
+)
 
 IGNORE = -1
 """Label of a pixel that losses and metrics ignore."""
@@ -39,7 +45,12 @@ class SemanticField(ImageField[Tensor, Tensor]):
         return torch.full(size, IGNORE)
 
     def transform(self, item: Tensor, geometry: Geometry, vocabulary: Vocabulary) -> Tensor:
-        return transform_map(item, geometry)
+        moved = transform_map(item, geometry)
+        return flip_labels(moved, self.names, vocabulary) if geometry.mirrored else moved
+
+    def one_sided(self, item: Tensor, frame: Frame) -> Iterator[str]:
+        """Yield class names without a counterpart."""
+        yield from one_sided_names(item, self.names, frame.vocabulary)
 
     def columns(self, item: Tensor, frame: Frame) -> Columns:
         """Return the labels with their share of the image, the largest first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
@@ -14,6 +15,7 @@ from scenekit.fields.frame import Edges
 from scenekit.io.files import plain
 from scenekit.keys import OBJECTS, RELATIONS, Key
 from scenekit.scene import Scene
+from scenekit.scene_json import check_ends, reading
 from scenekit.structures.relations import Relations
 
 BOX, IDENTITY, LABEL, PREDICATE, SCORE, SOURCE = (
@@ -29,6 +31,8 @@ def build_graph(
     *,
     threshold: float = 0.0,
     top: int | None = None,
+    per_pair: int | None = None,
+    likely: bool = True,
     attribute_threshold: float = 0.5,
     relabel: bool = False,
 ) -> Graph:
@@ -38,6 +42,8 @@ def build_graph(
         scene: The scene.
         threshold: Smallest score of a relation.
         top: Number of the best relations that become edges; all if None.
+        per_pair: Number of the best relations of each subject with each object; all if None.
+        likely: Whether relations are left out where none is more likely.
         attribute_threshold: Smallest score of an attribute.
         relabel: Whether nodes get the labels that the predictor of the relations gives.
 
@@ -47,14 +53,16 @@ def build_graph(
     Raises:
         InputError: If a subject, object or predicate of a relation does not exist, or an option is out of range.
     """
-    if top is not None and top < 0:
-        raise InputError(f"top is the number of relations to keep; expected 0 or more, got {top}")
+    for name, number in (("top", top), ("per_pair", per_pair)):
+        if number is not None and number < 0:
+            raise InputError(f"{name} is the number of relations to keep; expected 0 or more, got {number}")
     graph = nx.MultiDiGraph(**graph_attributes(scene))
     graph.add_nodes_from(enumerate(nodes(scene, attribute_threshold)))
     first = 0
     for key, edges in edges_in(scene):
-        check_rows(key, edges, len(graph))
-        add_edges(graph, key, edges, first, kept_rows(edges, threshold, top))
+        with reading(key.name):
+            check_ends(edges, len(graph))
+        add_edges(graph, key, edges, first, kept_rows(edges, threshold, top, per_pair, likely))
         first += len(edges.subject)
     if relabel and RELATIONS in scene:
         relabel_nodes(scene[RELATIONS], graph, scene)
@@ -116,27 +124,6 @@ def check_names(keys: dict[Key[Any, Any], Any]) -> None:
             raise InputError(f"the key {key.name!r} has the name of an attribute of every node; give it another name")
 
 
-def check_rows(key: Key[Any, Any], edges: Edges, count: int) -> None:
-    """Check that subjects and objects of edges exist; networkx would add missing nodes.
-
-    Args:
-        key: The key of the edges.
-        edges: The edges.
-        count: Number of objects of the scene.
-
-    Raises:
-        InputError: If an edge names another object.
-    """
-    for role, rows in (("subject", edges.subject), ("object", edges.object)):
-        outside = ((rows < 0) | (rows >= count)).nonzero()[:, 0].tolist()
-        if outside:
-            row = outside[0]
-            raise InputError(
-                f"{key.name} {row}: object {int(rows[row])} is its {role}, but the scene has {count} objects, counted"
-                " from 0; remove the entry or fix it"
-            )
-
-
 def add_edges(graph: Graph, key: Key[Any, Any], edges: Edges, first: int, rows: Iterable[int]) -> None:
     """Add edges to a graph; edges without a name get that of their key.
 
@@ -171,22 +158,54 @@ def relabel_nodes(relations: Relations, graph: Graph, scene: Scene) -> None:
             graph.nodes[row][SCORE] = float(scores[row])
 
 
-def kept_rows(edges: Edges, threshold: float, top: int | None) -> list[int]:
+def kept_rows(
+    edges: Edges,
+    threshold: float = 0.0,
+    top: int | None = None,
+    per_pair: int | None = None,
+    likely: bool = True,
+) -> list[int]:
     """Select the rows that become edges.
 
     Args:
         edges: The edges.
         threshold: Smallest score.
         top: Number of the best edges to keep; all if None.
+        per_pair: Number of the best edges of each subject with each object; all if None.
+        likely: Whether edges that are less likely than none are left out.
 
     Returns:
         Their rows, in order.
     """
-    if edges.score is None:
-        return list(range(len(edges.subject)))[:top]
-    scores = torch.nan_to_num(edges.score, nan=-math.inf)
-    best = torch.argsort(scores, descending=True, stable=True)[:top]
-    return sorted(best[scores[best] >= threshold].tolist())
+    scores = None if edges.score is None else edges.score.nan_to_num(-math.inf)
+    rows = torch.arange(len(edges.subject)) if scores is None else scores.argsort(descending=True, stable=True)
+    if scores is not None:
+        rows = rows[scores[rows] >= threshold]
+    if likely and edges.likely is not None:
+        rows = rows[edges.likely[rows]]
+    best = rows.tolist() if per_pair is None else best_of_pairs(edges, rows.tolist(), per_pair)
+    return sorted(best[:top])
+
+
+def best_of_pairs(edges: Edges, rows: list[int], per_pair: int) -> list[int]:
+    """Keep so many edges of each subject with each object.
+
+    Args:
+        edges: The edges.
+        rows: Rows of edges, the best first.
+        per_pair: Number of edges that a pair keeps.
+
+    Returns:
+        The remaining rows, in the same order.
+    """
+    count: Counter[tuple[int, int]] = Counter()
+    kept = []
+    for row in rows:
+        pair = int(edges.subject[row]), int(edges.object[row])
+        count[pair] += 1
+        if count[pair] <= per_pair:
+            kept.append(row)
+    return kept
 
 
 def has_edges(scene: Scene) -> bool:
@@ -202,7 +221,7 @@ def has_edges(scene: Scene) -> bool:
 
 
 def edge_counts(scene: Scene) -> dict[str, int]:
-    """Count the edges that each value of a scene adds to its graph.
+    """Count the likely edges that each value of a scene adds to its graph.
 
     Args:
         scene: The scene.
@@ -210,7 +229,7 @@ def edge_counts(scene: Scene) -> dict[str, int]:
     Returns:
         Numbers by the names of the keys.
     """
-    return {key.name: len(edges.subject) for key, edges in edges_in(scene)}
+    return {key.name: len(kept_rows(edges)) for key, edges in edges_in(scene)}
 
 
 def edges_in(scene: Scene) -> Iterator[tuple[Key[Any, Any], Edges]]:

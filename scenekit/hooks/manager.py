@@ -13,7 +13,7 @@ from typing import Any
 import pluggy
 
 from scenekit.config import Config
-from scenekit.errors import BoardError, InputError, PluginError, nearest
+from scenekit.errors import BoardError, InputError, PluginError, nearest, one_line, summary
 from scenekit.hooks import specs
 from scenekit.hooks.records import (
     API_VERSION,
@@ -25,6 +25,7 @@ from scenekit.hooks.records import (
     TaskSpec,
     WeightSource,
 )
+from scenekit.io.streams import diverted
 from scenekit.keys import PLUGIN_GROUP
 
 KINDS: Mapping[str, tuple[str, type[Any]]] = {
@@ -39,6 +40,9 @@ KINDS: Mapping[str, tuple[str, type[Any]]] = {
 """Kinds of records: the hook that returns them and their type."""
 
 _log = logging.getLogger(__name__)
+
+LONGEST = 10_000
+"""How many characters of an error are kept in one that names its plugin."""
 
 
 @dataclass(frozen=True)
@@ -160,8 +164,10 @@ class Registry:
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             known = {name: values[name] for name in implementation.argnames}
             try:
-                implementation.function(**known)
-            except (Exception, SystemExit):
+                with diverted():
+                    implementation.function(**known)
+            except BaseException as error:
+                reraise_interrupt(error)
                 _log.exception("plugin %s failed in %s; the run continues", implementation.plugin_name, hook)
 
     def add(self, plugin: object, origin: Origin) -> None:
@@ -174,11 +180,13 @@ class Registry:
         try:
             self.manager.register(plugin, name=str(origin))
             self._check_hooks(plugin)
-            collected = [(kind, record) for kind in KINDS for record in self._collect(kind, plugin)]
-        except (Exception, SystemExit) as error:  # SystemExit in a plugin must not end the program
+            with diverted():
+                collected = [(kind, record) for kind in KINDS for record in self._collect(kind, plugin)]
+        except BaseException as error:  # SystemExit in a plugin must not end the program
+            reraise_interrupt(error)
             if self.manager.is_registered(plugin):
                 self.manager.unregister(plugin)
-            self.failures.append(Failure(origin, _cause(error)))
+            self.failures.append(Failure(origin, summary(error)))
             return
         for kind, record in collected:
             self.records.setdefault(kind, {}).setdefault(record_name(record), []).append((record, origin))
@@ -244,28 +252,36 @@ def _check_record(hook: str, record: Any, record_type: type[Any]) -> None:
         raise PluginError(f"`config` of {name!r} must be a class derived from scenekit.Config, got {config!r}")
 
 
+def reraise_interrupt(error: BaseException) -> None:
+    """Raise an error again that is no failure of a plugin: the user's interrupt, or the end of a generator."""
+    if isinstance(error, KeyboardInterrupt | GeneratorExit):
+        raise error
+
+
 @contextmanager
-def naming_plugin(record: Any) -> Iterator[None]:
+def naming_plugin(record: Any, otherwise: str = "its plugin is not known") -> Iterator[None]:
     """Name the plugin of a record in errors that are raised inside.
 
-    Errors that scenekit raises on purpose name it in their message, others in a note below their traceback.
+    Errors that scenekit raises on purpose name it in their message, others in a note below their traceback. What would
+    end the program, such as SystemExit, is a PluginError; only the user interrupts it. `otherwise` says where that was
+    for a record of no plugin, and without a record.
     """
     try:
-        yield
-    except Exception as error:
-        origin = registry().owner(record)
-        if origin is None:
+        with diverted():
+            yield
+    except BaseException as error:
+        reraise_interrupt(error)
+        origin = None if record is None else registry().owner(record)
+        source = otherwise if origin is None else f"{record_name(record)!r} comes from plugin {origin}"
+        if not isinstance(error, Exception):
+            raise PluginError(f"a plugin must not end the program: {summary(error)} ({source})") from error
+        text = one_line(error, longest=LONGEST)
+        if origin is None or source in text:
             raise
-        source = f"{record_name(record)!r} comes from plugin {origin}"
         if isinstance(error, BoardError | PluginError):
-            raise type(error)(f"{error} ({source})") from error
+            raise type(error)(f"{text} ({source})") from error
         error.add_note(source)
         raise
-
-
-def _cause(error: BaseException) -> str:
-    """Return the kind of error and its message, in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _origin(entry: EntryPoint) -> Origin:
@@ -280,9 +296,11 @@ def collect(entries: list[EntryPoint]) -> Registry:
     collected = Registry(manager)
     for entry in entries:
         try:
-            plugin = entry.load()
-        except (Exception, SystemExit) as error:
-            collected.failures.append(Failure(_origin(entry), _cause(error)))
+            with diverted():
+                plugin = entry.load()
+        except BaseException as error:
+            reraise_interrupt(error)
+            collected.failures.append(Failure(_origin(entry), summary(error)))
             continue
         collected.add(plugin, _origin(entry))
     return collected

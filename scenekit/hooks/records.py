@@ -88,7 +88,7 @@ class TaskSpec:
     """Whether the drawing is dense with text and gets an image of its own."""
     draw_covers: Coverage = Coverage.LINES
     """What the drawing covers: tasks that cover more are drawn first."""
-    views: Mapping[str, Callable[[Scene], Image.Image]] = field(default_factory=dict)
+    views: Mapping[str, Callable[..., Image.Image]] = field(default_factory=dict)
     """By name, (scene) -> a further image of the scene, such as the one from above."""
     hub_tag: str | None = None
     """The hub's name for such tasks, such as "image-segmentation", for the model card."""

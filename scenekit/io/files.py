@@ -1,16 +1,44 @@
-"""Writing files atomically, and conversion of values to the types of JSON."""
+"""Reading text, writing files atomically, and conversion of values to the types of JSON."""
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import math
 import os
 import threading
+import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Errors of a disk, a quota or a file that has reached its limit."""
+
+
+def read_text(path: str | Path) -> str:
+    """Read a text file in UTF-8; a byte order mark at its beginning is no part of the text.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its content.
+
+    Raises:
+        InputError: If it cannot be read or is not encoded in UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"no such file: {path}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"cannot read {path}, which is not encoded in UTF-8: {error}") from None
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
@@ -41,14 +69,89 @@ def drafted(path: str | Path) -> Iterator[Path]:
         InputError: If the folder cannot be written.
     """
     target = Path(path)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
+    # Not the name of the target and more, which may be as long as a file system permits.
+    draft = target.with_name(f".{zlib.crc32(os.fsencode(target.name)):08x}.{os.getpid()}.{threading.get_ident()}")
     try:
         yield draft
         draft.replace(target)
     except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror}") from error
+        raise unwritable(target, error) from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # it was never written where the folder cannot be
+            draft.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: BaseException) -> InputError:
+    """Return the error that says why a file or folder cannot be written.
+
+    Args:
+        path: The file or folder.
+        error: Whatever was raised while it was written; the reason of the operating system may lie below it.
+
+    Returns:
+        An error whose message names both, and what to do on a full disk.
+    """
+    below: BaseException | None = error
+    while below is not None and not isinstance(below, OSError):
+        below = below.__cause__ or below.__context__
+    reason = below.strerror or one_line(below) if isinstance(below, OSError) else one_line(error)
+    full = isinstance(below, OSError) and below.errno in FULL
+    return InputError(f"cannot write {path}: {reason}{'; free some space, or name another folder' if full else ''}")
+
+
+def short_name(name: str, most: int) -> str:
+    """Return a name that fits a file system: a long one is cut off, and ends in a hash of all of it.
+
+    Args:
+        name: The name.
+        most: The most bytes that it may have; file systems take 255, with the suffix.
+
+    Returns:
+        The name, or its beginning with 8 hexadecimal digits.
+    """
+    encoded = os.fsencode(name)
+    if len(encoded) <= most:
+        return name
+    return f"{encoded[: most - 9].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:8]}"
+
+
+def portable(path: str | None, beside: str | Path) -> str | None:
+    """Return the path of an image as a file beside it or elsewhere stores it: relative to that file, with slashes.
+
+    Where the two share no folder but the root, only the name of the image is stored: the folders of this machine are
+    not to be read in a file that is passed on.
+
+    Args:
+        path: The path, absolute or from the working directory; None stays None.
+        beside: Path of the file that stores it.
+
+    Returns:
+        The path to store.
+    """
+    if path is None:
+        return None
+    image, folder = os.path.abspath(path), os.path.dirname(os.path.abspath(beside))
+    try:
+        common = os.path.commonpath((image, folder))
+    except ValueError:  # different drives
+        return Path(path).name
+    return Path(path).name if common == os.path.dirname(common) else Path(os.path.relpath(image, folder)).as_posix()
+
+
+def located(path: str | None, beside: str | Path) -> str | None:
+    """Return the path that `portable` stored, for use from the working directory.
+
+    Args:
+        path: The stored path; None stays None.
+        beside: Path of the file that stores it.
+
+    Returns:
+        The path; one that is absolute, or from the working directory where only there is a file, stays as it is.
+    """
+    if path is None or os.path.isabs(path):
+        return path
+    place = os.path.normpath(os.path.join(os.path.dirname(beside), path))
+    return path if not os.path.isfile(place) and os.path.isfile(path) else place
 
 
 def plain(value: Any) -> Any:

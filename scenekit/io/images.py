@@ -1,40 +1,88 @@
 """Reading images from files, PIL images, arrays and tensors into one form: RGB, values of 0..255, channels first.
 
-Letters: H, W height and width in pixels.
+Letters: H, W height and width in pixels; C channels: 1 grey, 3 RGB, 4 RGB and opacity.
 """
 
+import io
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
+from scenekit.structures.geometry import Size
 
-ImageSource: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
+ImageSource: TypeAlias = (
+    str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | np.ndarray | Tensor
+)
 
 Pixels: TypeAlias = UInt8[Tensor, "3 _ _"] | Float[Tensor, "3 _ _"]
 """An image with values of 0..255: eight bits, or floating point as read from float tensors."""
 
-EXPECTED = "a path, a PIL image, a uint8 array [H W 3], or a float tensor [3 H W] with values from 0 to 1"
+EXPECTED = (
+    "a path, bytes or an open file of an image, a PIL image, an array [H W 3], or a tensor [3 H W]; uint8, or floats "
+    "from 0 to 1"
+)
+CHANNELS = (1, 3, 4)
 RANGE_SLACK = 1e-3  # resampling with a bicubic filter leaves [0, 1] by about this much
+BRIGHT = 32.0
+"""Floats whose maximum is between this and 255 are levels; a maximum between 1 and this may mean anything."""
+DEPTHS = (8, 10, 12, 14, 16)
+"""Bits of grey values that cameras and scanners have."""
 WHITE = (255, 255, 255, 255)
 
 
-def read_image(source: object, *, name: str | None = None) -> Pixels:
-    """Read an image as an RGB tensor, rotated as its EXIF tag says.
+ORIENTATION = 0x0112
+"""The EXIF tag that says how a stored image is turned to be upright."""
+TURNS = {
+    2: "mirrored",
+    3: "rotated by 180 degrees",
+    4: "mirrored top to bottom",
+    5: "rotated by 90 degrees and mirrored",
+    6: "rotated by 90 degrees",
+    7: "rotated by 270 degrees and mirrored",
+    8: "rotated by 270 degrees",
+}
+"""What each value of that tag does to the stored image, clockwise; 1 leaves it."""
 
-    Transparent images are composed over white; 16-bit grey is scaled to 8 bits; of an animation the first frame is
-    read. Float tensors are not rounded.
+
+def orientation_of(path: str | os.PathLike[str]) -> int:
+    """Return the EXIF orientation of an image file.
 
     Args:
-        source: A path, a PIL image, a uint8 array [H W 3], a float tensor [3 H W] in [0, 1] or a uint8 tensor [3 H W].
+        path: The file.
+
+    Returns:
+        One of `TURNS`, or 1 for an image that is stored upright, and for a file that cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            value = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # decoders raise nearly anything on damaged data, which `read_image` reports
+        return 1
+    return int(value) if value in TURNS else 1
+
+
+def read_image(source: object, *, name: str | None = None, upright: bool = True) -> Pixels:
+    """Read an image as an RGB tensor, rotated as its EXIF tag says.
+
+    Transparent images are composed over white, grey ones get three equal channels; of an animation the first frame is
+    read. Integers of more than eight bits are scaled by the depth that a TIFF file names, else by the least of 8, 10,
+    12, 14 and 16 bits that holds their maximum. Floats up to 1 are shares of white; with a maximum from 32 to 255 they
+    are levels. Floats of arrays and tensors are not rounded.
+
+    Args:
+        source: A path; the bytes of an image file, or such a file opened for reading, which is read from its start; a
+            PIL image; an array [H W] or [H W C]; a tensor [H W] or [C H W].
         name: Name of the image in error messages; by default its path or type.
+        upright: Whether the EXIF tag is applied; otherwise the image is as it is stored.
 
     Returns:
         The image with values of 0..255.
@@ -44,111 +92,212 @@ def read_image(source: object, *, name: str | None = None) -> Pixels:
             or range; the message names the image.
     """
     if isinstance(source, str | os.PathLike):
-        return _read_file(Path(source), name or os.fspath(source))
+        return _read_file(Path(source), name or os.fspath(source), upright)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _read_bytes(bytes(source), name or "the bytes", upright)
     if isinstance(source, Image.Image):
-        return _read_opened(source, name or "the PIL image")
+        return _decoded(lambda: _from_pil(source, title, upright), title := name or "the PIL image")
     if isinstance(source, np.ndarray):
         return _from_array(source, name or "the array")
     if isinstance(source, Tensor):
         return _from_tensor(source, name or "the tensor")
+    if callable(getattr(source, "read", None)):
+        return _read_stream(source, name or "the open file", upright)
     raise InputError(f"{name or 'the image'}: expected {EXPECTED}; got {type(source).__name__}")
 
 
-def _read_file(path: Path, name: str) -> UInt8[Tensor, "3 H W"]:
+def image_size(path: Path, *, name: str | None = None, upright: bool = True) -> Size:
+    """Read the size of an image without decoding it.
+
+    Args:
+        path: The file.
+        name: Name of the image in error messages; by default its path.
+        upright: Whether it is that of the image rotated as its EXIF tag says, or of the stored one.
+
+    Returns:
+        (height, width) in pixels.
+
+    Raises:
+        InputError: If there is no such file, or it is no image.
+    """
+    try:
+        with Image.open(path) as image:
+            turned = upright and image.getexif().get(ORIENTATION, 1) >= 5
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except Exception as cause:  # as in `_decoded`
+        raise InputError(f"{name or path}: its size cannot be read ({one_line(cause)})") from cause
+
+
+def read_image_of_size(path: str | os.PathLike[str], size: tuple[int, int]) -> Pixels:
+    """Read an image upright, or as it is stored where only that has the size of its labels.
+
+    Args:
+        path: The file.
+        size: Expected (height, width), in pixels.
+
+    Returns:
+        The image with values of 0..255; upright where neither has the size.
+
+    Raises:
+        InputError: As for `read_image`.
+    """
+    pixels = read_image(path)
+    if tuple(pixels.shape[1:]) == tuple(size) or orientation_of(path) == 1:
+        return pixels
+    stored = read_image(path, upright=False)
+    return stored if tuple(stored.shape[1:]) == tuple(size) else pixels
+
+
+def _read_file(path: Path, name: str, upright: bool) -> Pixels:
     """Decode a file; every failure is an InputError that starts with `name`."""
     if os.path.isdir(path):
-        raise InputError(f"{name}: expected an image, but this is a folder")
+        raise InputError(f"{name}: expected an image, but this is a folder; give the files in it")
     if not os.path.isfile(path):
         raise InputError(f"{name}: no such file")
+    return _decoded(lambda: _opened(path, name, path.stat().st_size, upright), name)
+
+
+def _read_stream(source: Any, name: str, upright: bool) -> Pixels:
+    """Decode an open file, from its start where it can be rewound."""
+    try:
+        if getattr(source, "seekable", lambda: False)():
+            source.seek(0)
+        data = source.read()
+    except Exception as cause:  # of a file that is closed, opened for writing, or a connection that broke off
+        raise InputError(f"{name}: cannot be read ({one_line(cause)})") from cause
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise InputError(f"{name}: expected bytes, got {type(data).__name__}; open the file with mode 'rb'")
+    return _read_bytes(bytes(data), name, upright)
+
+
+def _read_bytes(data: bytes, name: str, upright: bool) -> Pixels:
+    return _decoded(lambda: _opened(io.BytesIO(data), name, len(data), upright), name)
+
+
+def _opened(source: Path | io.BytesIO, name: str, size: int, upright: bool) -> Pixels:
     try:
         with warnings.catch_warnings():
             # Up to twice Pillow's limit is a large photograph, which is accepted; beyond that Pillow itself refuses.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                return _from_pil(image, name)
+            with Image.open(source) as image:
+                return _from_pil(image, name, upright)
+    except UnidentifiedImageError as cause:
+        kind = "is empty" if size == 0 else "is not an image in a format that Pillow knows"
+        raise InputError(f"{name}: the file {kind}") from cause
+
+
+def _decoded(decode: Callable[[], Pixels], name: str) -> Pixels:
+    """Decode an image; a truncated file that Pillow has opened fails only here."""
+    try:
+        return decode()
     except InputError:
         raise
     except Image.DecompressionBombError as cause:
         raise InputError(f"{name}: the image has too many pixels to be decoded safely; scale it down first") from cause
-    except UnidentifiedImageError as cause:
-        kind = "is empty" if path.stat().st_size == 0 else "is not an image in a format that Pillow knows"
-        raise InputError(f"{name}: the file {kind}") from cause
     except PermissionError as cause:
         raise InputError(f"{name}: no permission to read this file") from cause
     except Exception as cause:  # decoders raise nearly anything on damaged data
-        raise InputError(f"{name}: the image is damaged or cut off and cannot be read ({cause})") from cause
+        raise InputError(f"{name}: the image is damaged or cut off and cannot be read ({one_line(cause)})") from cause
 
 
-def _read_opened(image: Image.Image, name: str) -> UInt8[Tensor, "3 H W"]:
-    """Decode an image that Pillow has opened but perhaps not read: a truncated file fails only here."""
-    try:
-        return _from_pil(image, name)
-    except InputError:
-        raise
-    except Exception as cause:  # as in `_read_file`
-        raise InputError(f"{name}: the image is damaged or cut off and cannot be read ({cause})") from cause
-
-
-def _from_pil(image: Image.Image, name: str) -> UInt8[Tensor, "3 H W"]:
+def _from_pil(image: Image.Image, name: str, upright: bool) -> Pixels:
     """Convert an image of any of Pillow's modes to RGB."""
-    image = ImageOps.exif_transpose(image)
+    depth = _depth_of(image)
+    image = ImageOps.exif_transpose(image) if upright else image
     if image.mode.startswith(("I", "F")):
-        image = _eight_bits(image, name)
+        return rounded(_rgb(_levels(torch.from_numpy(_plain(np.asarray(image), name))[None], name, depth)))
+    if image.mode == "LAB":
+        image = _from_lab(image)
+    if image.mode == "La":
+        image = image.convert("LA")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, WHITE), image)
     return _from_array(np.asarray(image.convert("RGB")), name)
 
 
-def _eight_bits(image: Image.Image, name: str) -> Image.Image:
-    """Convert grey of 16 bits (modes I;16 and I) or floating point in [0, 1] (mode F) to 8 bits."""
-    grey = np.asarray(image, dtype=np.float64)
-    top, what = (1.0, "floating-point") if image.mode == "F" else (65535.0, "integer")
-    if not (np.isfinite(grey).all() and grey.min() >= 0 and grey.max() <= top):
-        raise InputError(
-            f"{name}: expected {what} grey values from 0 to {top:g}, got {grey.min():g} to {grey.max():g}; rescale them"
-        )
-    return Image.fromarray(np.rint(grey * (255.0 / top)).astype(np.uint8))
+def _depth_of(image: Image.Image) -> int | None:
+    """Return the bits of a grey value where a TIFF file has a number of them that fills no whole bytes."""
+    bits = getattr(image, "tag_v2", {}).get(258, (16,))  # BitsPerSample
+    return int(bits[0]) if 8 < bits[0] < 16 else None
 
 
-def _from_array(array: np.ndarray, name: str) -> UInt8[Tensor, "3 H W"]:
-    """Copy a uint8 array [H W 3]."""
+def _from_lab(image: Image.Image) -> Image.Image:
+    profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(image, *profiles, outputMode="RGB")
+    assert converted is not None  # None only where the image is changed in place
+    return converted
+
+
+def _from_array(array: np.ndarray, name: str) -> Pixels:
+    """Copy an array [H W] or [H W C]."""
     shape = list(array.shape)
-    if array.ndim != 3 or shape[2] != 3:
-        hint = "; move the channels last with .transpose(1, 2, 0)" if array.ndim == 3 and shape[0] == 3 else ""
-        raise InputError(f"{name}: expected a uint8 array of shape [H W 3], got shape {shape}{hint}")
-    if array.dtype != np.uint8:
-        raise InputError(f"{name}: expected a uint8 array with values from 0 to 255, got {array.dtype}")
+    if array.ndim not in (2, 3) or (array.ndim == 3 and shape[2] not in CHANNELS):
+        hint = "; move the channels last with .transpose(1, 2, 0)" if array.ndim == 3 and shape[0] in CHANNELS else ""
+        raise InputError(f"{name}: expected an array of shape [H W 3] (or grey [H W]), got shape {shape}{hint}")
     if 0 in shape:
         raise InputError(f"{name}: the image has no pixels (shape {shape})")
-    return torch.from_numpy(np.array(array.transpose(2, 0, 1), order="C"))
+    planes = _plain(array, name)[None] if array.ndim == 2 else _plain(array, name).transpose(2, 0, 1)
+    return _rgb(_levels(torch.from_numpy(np.array(planes, order="C")), name))
+
+
+def _plain(array: np.ndarray, name: str) -> np.ndarray:
+    """Return the array in a type that torch computes with."""
+    if array.dtype.kind not in "buif":
+        raise InputError(f"{name}: expected uint8, or floats from 0 to 1, got {array.dtype}")
+    if array.dtype.kind == "f":
+        return array.astype(np.float32)
+    return array if array.dtype in (np.uint8, np.bool_) else array.astype(np.int64)
 
 
 def _from_tensor(tensor: Tensor, name: str) -> Pixels:
-    """Copy a tensor [3 H W] to the CPU: uint8, or floating point in [0, 1], scaled to 0..255."""
+    """Copy a tensor [H W] or [C H W] to the CPU."""
     shape = list(tensor.shape)
-    if tensor.ndim != 3 or shape[0] != 3:
-        hint = "; move the channels first with .permute(2, 0, 1)" if tensor.ndim == 3 and shape[2] == 3 else ""
-        raise InputError(f"{name}: expected a float tensor of shape [3 H W], got shape {shape}{hint}")
+    if tensor.ndim not in (2, 3) or (tensor.ndim == 3 and shape[0] not in CHANNELS):
+        hint = "; move the channels first with .permute(2, 0, 1)" if tensor.ndim == 3 and shape[2] in CHANNELS else ""
+        raise InputError(f"{name}: expected a tensor of shape [3 H W] (or grey [H W]), got shape {shape}{hint}")
     if 0 in shape:
         raise InputError(f"{name}: the image has no pixels (shape {shape})")
-    tensor = tensor.detach().cpu()
-    if tensor.dtype == torch.uint8:
-        return tensor.clone().contiguous()
-    if not tensor.is_floating_point():
-        raise InputError(f"{name}: expected floating-point values from 0 to 1 or uint8, got {tensor.dtype}")
-    return _scaled(tensor.float(), name)
+    if tensor.is_meta or tensor.is_complex():
+        raise InputError(f"{name}: expected uint8, or floats from 0 to 1, got {tensor.dtype} on {tensor.device}")
+    planes = tensor.detach().cpu().clone()
+    if planes.is_floating_point():
+        planes = planes.float()
+    elif planes.dtype not in (torch.uint8, torch.bool):
+        planes = planes.long()
+    return _rgb(_levels(planes.reshape(-1, *shape[-2:]).contiguous(), name))
 
 
-def _scaled(tensor: Float[Tensor, "3 H W"], name: str) -> Float[Tensor, "3 H W"]:
-    """Scale values from [0, 1] to 0..255."""
-    if not tensor.isfinite().all():
-        raise InputError(f"{name}: the tensor holds NaN or infinite values; expected values from 0 to 1")
-    low, high = tensor.min().item(), tensor.max().item()
-    if low < -RANGE_SLACK or high > 1 + RANGE_SLACK:
-        hint = "; divide by 255" if low >= 0 and 2 <= high <= 255 else ""
-        raise InputError(f"{name}: expected values from 0 to 1, got {low:.4g} to {high:.4g}{hint}")
-    return (tensor.clamp(0, 1) * 255).contiguous()
+def _levels(values: Tensor, name: str, depth: int | None = None) -> UInt8[Tensor, "C H W"] | Float[Tensor, "C H W"]:
+    """Scale values to 0..255: uint8, booleans, float32, or int64 of at most 16 bits."""
+    if values.dtype == torch.uint8:
+        return values
+    if values.dtype == torch.bool:
+        return values.to(torch.uint8) * 255
+    if not values.isfinite().all():
+        raise InputError(f"{name}: the values hold NaN or infinity; expected values from 0 to 1")
+    low, high = values.min().item(), values.max().item()
+    if not values.is_floating_point():
+        if low < 0 or high > 65535:
+            raise InputError(f"{name}: expected integers from 0 to 65535, got {low} to {high}; rescale them")
+        bits = depth or next(bits for bits in DEPTHS if high < 2**bits)
+        scaled: Tensor = (values.double() * (255.0 / (2**bits - 1))).round()
+        return scaled.to(torch.uint8)
+    if low >= -RANGE_SLACK and high <= 1 + RANGE_SLACK:
+        return values.clamp(0, 1) * 255
+    if low >= 0 and BRIGHT <= high <= 255:
+        return values
+    hint = "; give the image as it is before normalization" if low < 0 else "; rescale them"
+    raise InputError(f"{name}: expected values from 0 to 1 or from 0 to 255, got {low:.4g} to {high:.4g}{hint}")
+
+
+def _rgb(planes: UInt8[Tensor, "C H W"] | Float[Tensor, "C H W"]) -> Pixels:
+    """Convert one, three or four planes to three; a fourth is opacity over white."""
+    if len(planes) < 4:
+        return planes.expand(3, -1, -1).contiguous()
+    opacity = planes[3:].float() / 255
+    pixels = planes[:3].float() * opacity + 255 * (1 - opacity)
+    return pixels if planes.is_floating_point() else pixels.round().to(torch.uint8)
 
 
 def rounded(pixels: Pixels) -> UInt8[Tensor, "3 _ _"]:

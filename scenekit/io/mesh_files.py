@@ -6,6 +6,7 @@ documents the axes of files that `save_mesh` wrote.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import trimesh
 
 from scenekit.errors import InputError, one_line
+from scenekit.io.obj_text import plain_obj
 from scenekit.structures.meshes import Meshes
 
 READABLE = (".obj", ".glb", ".gltf", ".ply", ".off", ".stl")
@@ -25,7 +27,8 @@ OPTIONS: dict[str, dict[str, Any]] = {".obj": {"split_objects": True, "group_mat
 def load_meshes(path: str | Path) -> Meshes:
     """Load the meshes of a file, one per object; coinciding vertices are merged.
 
-    Polygons become triangles, and transforms of a glTF file are applied.
+    Polygons become triangles, and transforms of a glTF file are applied. Faces of an OBJ file may count back from the
+    latest vertex (-1); lines of vertices and faces that cannot be used are errors, so that none is lost.
 
     Args:
         path: The file.
@@ -58,19 +61,27 @@ def load_mesh(path: str | Path) -> Meshes:
 def _parts(path: Path) -> list[trimesh.Trimesh]:
     """Return the objects with faces in the order of the file, which trimesh reverses."""
     _check_file(path)
+    kind, options = path.suffix[1:].lower(), OPTIONS.get(path.suffix.lower(), {})
     try:
-        loaded = trimesh.load_scene(path, process=False, **OPTIONS.get(path.suffix.lower(), {}))
+        loaded = trimesh.load_scene(_source(path), file_type=kind, process=False, **options)
         parts = [part for part in reversed(loaded.dump()) if isinstance(part, trimesh.Trimesh) and len(part.faces)]
+    except InputError:
+        raise
     except Exception as error:  # the readers of trimesh raise errors of many types
-        kind = path.suffix[1:].upper()
-        if isinstance(error, IndexError) and kind == "OBJ":
+        if isinstance(error, IndexError) and kind == "obj":
             raise InputError(f"{path}: its faces refer to vertices that do not exist ({error})") from None
-        raise InputError(f"{path} cannot be read as {kind}: {one_line(error)}") from None
+        raise InputError(f"{path} cannot be read as {kind.upper()}: {one_line(error)}") from None
     if not parts:
         raise InputError(f"{path} has no faces; expected a mesh of triangles or polygons")
     for part in parts:
         _check_part(part, path)
     return parts
+
+
+def _source(path: Path) -> Any:
+    """Return what trimesh loads: the file, or the plain text of an OBJ that it would read in another way."""
+    text = plain_obj(path) if path.suffix.lower() == ".obj" else None
+    return path if text is None else io.StringIO(text)
 
 
 def _joined(parts: Sequence[trimesh.Trimesh]) -> trimesh.Trimesh:
@@ -94,6 +105,8 @@ def _check_file(path: Path) -> None:
 
 
 def _check_part(part: trimesh.Trimesh, path: Path) -> None:
+    if part.vertices.shape[1] != 3:
+        raise InputError(f"{path}: its vertices have {part.vertices.shape[1]} coordinates; expected x y z")
     low, high = int(part.faces.min()), int(part.faces.max())
     if low < 0 or high >= len(part.vertices):
         wrong = low if low < 0 else high

@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from scenekit.errors import InputError
+from scenekit.io.files import read_text
 
-LARGEST = 2.0**128 * (1 - 2.0**-24)
-"""The largest finite number of single precision."""
+LARGEST = 1e12
+"""Largest number of a label, so that sums, areas and volumes of such numbers are finite in single precision."""
+
+LONGEST_WHOLE = 300
+"""Digits of a whole number that is read as one; longer ones are read as floating point, most of them infinite."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Record:
     """Position in the list."""
 
     def __str__(self) -> str:
-        identity = f"id {self.data['id']}" if "id" in self.data else f"number {self.index}"
+        identity = f"id {_short(str(self.data['id']))}" if "id" in self.data else f"number {self.index}"
         return f"{self.path}: {self.noun} {identity}"
 
     def get(self, name: str) -> Any:
@@ -49,7 +53,7 @@ class Record:
         return self.data[name]
 
     def integer(self, name: str) -> int:
-        """Return a required field that is an integer of 64 bits.
+        """Return a required field that is an integer of 64 bits; 1.0 is 1, as programs for tables write it.
 
         Args:
             name: Name of the field.
@@ -60,9 +64,9 @@ class Record:
         Raises:
             InputError: If it is missing or invalid.
         """
-        value = self.get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or not -(2**63) <= value < 2**63:
-            raise InputError(f"{self}: {name!r} must be an integer, not {brief(value)}")
+        value = whole_number(self.get(name))
+        if value is None:
+            raise InputError(f"{self}: {name!r} must be an integer, not {brief(self.data[name])}")
         return value
 
     def number(self, name: str) -> float:
@@ -79,7 +83,7 @@ class Record:
         """
         value = self.get(name)
         if not is_number(value):
-            raise InputError(f"{self}: {name!r} must be a finite number, not {brief(value)}")
+            raise InputError(f"{self}: {name!r} must be a finite number{_limit([value])}, not {brief(value)}")
         return float(value)
 
     def flag(self, name: str, required: bool = False) -> bool:
@@ -87,7 +91,7 @@ class Record:
 
         Args:
             name: Name of the field.
-            required: Whether a missing field is an error instead of False.
+            required: Whether a missing field, or one that is null, is an error instead of False.
 
         Returns:
             Its value.
@@ -95,7 +99,8 @@ class Record:
         Raises:
             InputError: If it is invalid, or missing though required.
         """
-        value = self.get(name) if required else self.data.get(name, 0)
+        value = self.get(name) if required else self.data.get(name)
+        value = 0 if value is None and not required else value
         if value not in (0, 1):
             raise InputError(f"{self}: {name!r} must be 0 or 1, not {brief(value)}")
         return bool(value)
@@ -132,7 +137,8 @@ class Record:
         """
         value = self.get(name)
         if not isinstance(value, list) or not all(map(is_number, value)):
-            raise InputError(f"{self}: {name!r} must be {count} finite numbers, not {brief(value)}")
+            limit = _limit(value if isinstance(value, list) else [])
+            raise InputError(f"{self}: {name!r} must be {count} finite numbers{limit}, not {brief(value)}")
         if len(value) != count:
             raise InputError(f"{self}: {name!r} must be {count} numbers, not {len(value)}")
         return value
@@ -183,14 +189,44 @@ def read_json(path: Path) -> Any:
     Raises:
         InputError: If it cannot be read or is not valid JSON.
     """
+    text = read_text(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"no such file: {path}") from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
+        return parse_json(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON: {error}") from None
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON; whole numbers of more digits than Python converts become floating point.
+
+    Args:
+        text: The text.
+
+    Returns:
+        Its content.
+
+    Raises:
+        json.JSONDecodeError: If it is not valid JSON.
+        RecursionError: If it is nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        return json.loads(text, parse_int=parse_whole)
+
+
+def parse_whole(digits: str) -> int | float:
+    """Parse a whole number of JSON, of any length.
+
+    Args:
+        digits: Its digits, with or without a sign.
+
+    Returns:
+        The number; floating point, which may be infinite, for more than `LONGEST_WHOLE` digits.
+    """
+    return int(digits) if len(digits) <= LONGEST_WHOLE else float(digits)
 
 
 def read_records(data: Any, path: Path, name: str, noun: str) -> list[Record]:
@@ -254,7 +290,7 @@ def by_id(records: list[Record], name: str = "id") -> dict[int, Record]:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a finite number of JSON.
+    """Return whether a value is a number of JSON that labels can have: finite, at most `LARGEST` in magnitude.
 
     Args:
         value: Any value.
@@ -262,7 +298,21 @@ def is_number(value: Any) -> bool:
     Returns:
         False for booleans, NaN and numbers that are infinite in single precision too.
     """
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST
+
+
+def whole_number(value: Any) -> int | None:
+    """Return a value as an integer of 64 bits.
+
+    Args:
+        value: Any value of JSON.
+
+    Returns:
+        The integer, also of 1.0; None for any other value.
+    """
+    if type(value) is int:
+        return value if -(2**63) <= value < 2**63 else None
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53 else None
 
 
 def brief(value: Any) -> str:
@@ -275,7 +325,18 @@ def brief(value: Any) -> str:
         JSON, or the field names of an object.
     """
     if isinstance(value, Mapping):
-        text = "an object with the fields " + (", ".join(map(str, value)) or "(none)")
-    else:
-        text = json.dumps(value)
+        return _short("an object with the fields " + (", ".join(map(str, value)) or "(none)"))
+    try:
+        return _short(json.dumps(value))
+    except (ValueError, RecursionError):  # more digits than Python prints, or nested too deeply
+        return f"a {type(value).__name__} that is too long to be shown"
+
+
+def _short(text: str) -> str:
     return text if len(text) <= 90 else f"{text[:87]}..."
+
+
+def _limit(values: list[Any]) -> str:
+    """Return the limit for a message where a finite number exceeds it."""
+    large = any(isinstance(value, int | float) and LARGEST < abs(value) < float("inf") for value in values)
+    return f" of at most {LARGEST:g}" if large else ""

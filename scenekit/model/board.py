@@ -15,6 +15,8 @@ from torch import Tensor
 
 from scenekit.errors import BoardError, UndeclaredReadError, WrongShapeError
 from scenekit.keys import FEATURES, IMAGES, Key, Stream
+from scenekit.model.tracing import untraced
+from scenekit.model.watch import Watch
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
@@ -35,6 +37,11 @@ class PoolMemo:
         self._pooler, self._features, self._root, self._size = pooler, features, root, size
         self._place = torch.full((len(root),), -1, device=root.boxes.device)
         self._pooled: Tensor | None = None
+
+    @property
+    def pooled(self) -> Tensor | None:
+        """The features of the rows that are pooled already."""
+        return self._pooled
 
     def rows(self, regions: Regions) -> Float[Tensor, "N C S S"]:
         """Return the features of `regions`, a subset of the root; only rows that are not pooled yet are computed."""
@@ -66,6 +73,7 @@ class _Store:
     pools: dict[tuple[int, int, str], PoolMemo] = field(default_factory=dict)
     others: dict[tuple[Key[Any, Any], int], tuple[Any, Regions]] = field(default_factory=dict)
     compute: dict[Key[Any, Any], ForOtherRows] = field(default_factory=dict)
+    watch: Watch = field(default_factory=Watch)
 
 
 class Board:
@@ -83,6 +91,8 @@ class Board:
     def __init__(self, images: ImageBatch, pooler: Pooler, given: Mapping[Key[Any, Any], Any] | None = None) -> None:
         self._store = _Store(images, pooler, dict(given or {}))
         self._store.values[IMAGES] = images
+        self._store.watch.add("the images", images)
+        self._store.watch.add("an external value", dict(given or {}))
         self._owner = "core"
         self._reads: frozenset[Key[Any, Any]] | None = None
         self._regions: Mapping[Stream, Regions] = {}
@@ -97,6 +107,17 @@ class Board:
         """External values by key, which providers honor."""
         return self._store.given
 
+    @property
+    def keys(self) -> tuple[Key[Any, Any], ...]:
+        """Keys of the values that it holds."""
+        return tuple(self._store.values)
+
+    @property
+    def pooler(self) -> Pooler:
+        """What RoI features are pooled with."""
+        return self._store.pooler
+
+    @untraced
     def view(self, owner: str, reads: Collection[Key[Any, Any]], regions: Mapping[Stream, Regions]) -> Board:
         """Return the board as one step may read it.
 
@@ -113,10 +134,12 @@ class Board:
         board._reads, board._regions = frozenset(reads), dict(regions)
         return board
 
+    @untraced
     def __contains__(self, key: Key[Any, Any]) -> bool:
         self._check_declared(key)
         return key in self._store.values
 
+    @untraced
     def __getitem__(self, key: Key[Any, Any]) -> Any:
         self._check_declared(key)
         if isinstance(key, Stream) and key in self._regions:
@@ -127,6 +150,7 @@ class Board:
         value = self._store.values[key]
         return value if key.of is None or self._reads is None else self._own_rows(key, value)
 
+    @untraced
     def put(self, key: Key[Any, Any], value: Any, rows: Regions | None = None) -> None:
         """Write a value, once.
 
@@ -148,6 +172,18 @@ class Board:
         self._check_shape(key, value, rows)
         self._store.values[key] = value
         self._store.writers[key] = self._owner
+        self._store.watch.add(repr(key.name), value)
+
+    def check_unchanged(self, owner: str) -> None:
+        """Check that a step changed nothing in place that the board holds.
+
+        Args:
+            owner: The step, for the message.
+
+        Raises:
+            BoardError: It did.
+        """
+        self._store.watch.check(owner)
 
     def compute_for_others(self, keys: Collection[Key[Any, Any]], compute: ForOtherRows) -> None:
         """Set how values on the board are computed for readers with other regions, at the first such read.
@@ -170,6 +206,7 @@ class Board:
         self._check_declared(key)
         return self._store.rows[key]
 
+    @untraced
     def pool(
         self, regions: Stream | Regions, size: int, source: Key[FeaturePyramid, Any] = FEATURES
     ) -> Float[Tensor, "N C S S"]:
@@ -193,7 +230,11 @@ class Board:
         memo_key = (id(root), size, source.name)
         if memo_key not in self._store.pools:
             self._store.pools[memo_key] = PoolMemo(self._store.pooler, self._features(source), root, size)
-        return self._store.pools[memo_key].rows(boxes)
+        memo = self._store.pools[memo_key]
+        before, features = memo.pooled, memo.rows(boxes)
+        if memo.pooled is not before:
+            self._store.watch.add(f"RoI features of side {size} pooled from {source.name!r}", memo.pooled, memo_key)
+        return features
 
     def _features(self, source: Key[FeaturePyramid, Any]) -> FeaturePyramid:
         """Return a pyramid: each step that may pool regions may read FEATURES; any other source must be declared."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from scenekit.backbones import FPN, BackboneWithFPN
 from scenekit.backbones.base import Normalization
 from scenekit.config import Config, validated
-from scenekit.errors import InputError, PluginError
+from scenekit.errors import InputError, PluginError, collecting
 from scenekit.hooks import DetectorSpec, TaskSpec, naming_plugin, registry
 from scenekit.hooks.options import check_options
 from scenekit.keys import FEATURES, IMAGES, OBJECTS, Key
@@ -22,7 +22,8 @@ from scenekit.model.scene_model import SceneModel
 from scenekit.model.targets import Targets
 from scenekit.ops.layout import for_convolutions
 from scenekit.recipe import InputConfig, ModelConfig
-from scenekit.structures.images import ImageBatch
+from scenekit.structures.features import FeaturePyramid
+from scenekit.structures.images import ImageBatch, by_size
 from scenekit.structures.vocabulary import Vocabulary
 
 PARTS = {"requires": "reads from the board", "provides": "puts on the board"}
@@ -37,6 +38,7 @@ class Trunk(Provider):
     name = "backbone"
     requires = (IMAGES,)
     provides = (FEATURES,)
+    static = True
 
     def __init__(self, net: BackboneWithFPN) -> None:
         super().__init__()
@@ -44,8 +46,15 @@ class Trunk(Provider):
 
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Float[Tensor, ""]]:
         images: ImageBatch = board[IMAGES]
-        board.put(FEATURES, self.net(for_convolutions(images.pixels)))
+        if self._computes_batch_statistics():
+            board.put(FEATURES, self.net(for_convolutions(images.pixels)))
+            return {}
+        maps = by_size(lambda pixels: self.net(for_convolutions(pixels[0])).maps, [images.pixels], images)
+        board.put(FEATURES, FeaturePyramid(maps, self.net.strides))
         return {}
+
+    def _computes_batch_statistics(self) -> bool:
+        return any(isinstance(module, nn.BatchNorm2d) and module.training for module in self.modules())
 
 
 def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
@@ -69,15 +78,22 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
     pooler = pooler_of(stages)
     owners: dict[str, Any] = {stage.name: detector for stage in stages[1:]}
     tasks = {}
-    for name, values in config.tasks.items():
-        spec: TaskSpec = registry().get("task", name)
-        options = validated(spec.config, values, f"task {name!r}")
-        spec = configured(spec, options)
-        brought = build_stages(spec, core, options)
-        stages += brought
-        owners |= {stage.name: spec for stage in brought}
-        tasks[name] = (spec, build_head(spec, core, options))
+    with collecting() as attempt:
+        for name, values in config.tasks.items():
+            with attempt():
+                spec, brought, head = _task_parts(name, values, core)
+                stages += brought
+                owners |= {stage.name: spec for stage in brought}
+                tasks[name] = (spec, head)
     return SceneModel(config, core, stages, tasks, pooler, owners)
+
+
+def _task_parts(name: str, values: Mapping[str, Any], core: Core) -> tuple[TaskSpec, list[Provider], Head[Any, Any]]:
+    """Return a task as its options make it, the stages that it brings, and its head."""
+    spec: TaskSpec = registry().get("task", name)
+    options = validated(spec.config, values, f"task {name!r}")
+    spec = configured(spec, options)
+    return spec, build_stages(spec, core, options), build_head(spec, core, options)
 
 
 def configured(spec: TaskSpec, options: Config) -> TaskSpec:
@@ -170,8 +186,9 @@ def build_trunk(config: ModelConfig) -> BackboneWithFPN:
         raise InputError(f"{owner}: set its weights as model.backbone.weights, not among its options")
     # Not every network can start from weights: one that cannot is built all the same where none are asked for.
     given = options if weights is None else {**options, "weights": weights}
-    check_options(spec.build, given, owner)
-    backbone = spec.build(**given)
+    given = check_options(spec.build, given, owner)
+    with naming_plugin(spec):
+        backbone = spec.build(**given)
     _check_normalization(owner, backbone.normalization, config.input)
     pyramid = config.pyramid
     fpn = FPN(backbone.levels, pyramid.channels, extra=pyramid.extra, norm=pyramid.norm, slim=pyramid.slim)

@@ -198,6 +198,8 @@ class Provider(nn.Module):
     """Keys that it reads."""
     provides: tuple[Key[Any, Any], ...]
     """Keys that it puts on the board."""
+    static: bool = False
+    """Whether no shape depends on what the images show, so that torch.compile may trace it; others run as they are."""
     axis_names: ParameterNames = _NO_NAMES
     """Set by a stage whose parameters have entries that stand for labels or other names."""
 

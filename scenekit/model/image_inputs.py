@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from scenekit.errors import InputError
-from scenekit.io.images import ImageSource
 from scenekit.scene import Scene
 
 
-def with_regions(images: Iterable[ImageSource], given: Any) -> Iterator[tuple[Any, Any]]:
+def with_regions(images: Iterable[Any], given: Any) -> Iterator[tuple[Any, Any]]:
     """Yield each image with its external regions; InputError where their numbers differ."""
     if given is None:
         yield from ((image, None) for image in images)

@@ -16,6 +16,7 @@ from scenekit.keys import OBJECTS, Key, Stream
 from scenekit.model.board import Board
 from scenekit.model.head import Head
 from scenekit.model.plan import Plan
+from scenekit.model.watch import Watch
 from scenekit.scene import Objects, Scene, check_row_count
 from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Size
@@ -78,12 +79,17 @@ class Finisher:
             camera=board.images.camera(index).transformed(geometry) if camera is None else camera,
             path=path,
         )
+        watch = Watch()
+        watch.add("the regions of the scene", scene.streams)
         for name in self.plan.order:
             if name in self.specs and all(key in board for key in self.specs[name].provides):
                 with naming_plugin(self.specs[name]):
                     for key, value, rows in self._finished(name, board, index, kept, scene):
                         values[key] = value
                         valid.update({} if rows is None else {key: rows})
+                        watch.add(f"{key.name!r} of the scene", value)
+                    for shared in (watch.check, board.check_unchanged):
+                        shared(f"`finish` of {name!r}")
         return limited(scene, keys)
 
     def _streams(self) -> list[Stream]:

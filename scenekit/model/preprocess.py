@@ -87,9 +87,15 @@ def make_batch(
 
     Returns:
         The batch.
+
+    Raises:
+        InputError: Cameras are relative to the size of the images.
     """
     sizes = [resized(_size(image), config) for image in images]
     if cameras is not None:
+        for camera, image in zip(cameras, images, strict=True):
+            if camera is not None:
+                camera.check(_size(image))
         cameras = [
             None if camera is None else camera.transformed(Geometry.resize(_size(image), size))
             for camera, image, size in zip(cameras, images, sizes, strict=True)
@@ -130,6 +136,7 @@ def pack(
         original_sizes=sizes if original_sizes is None else tuple(original_sizes),
         cameras=None if cameras is None else tuple(cameras),
         seeds=None if seeds is None else tuple(seeds),
+        divisor=config.divisor,
     )
 
 

@@ -5,63 +5,61 @@ Letters: B images, N rows of a stream in the whole batch.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, cast, overload
+from functools import cached_property
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor, nn
 
-from scenekit.errors import BoardError
-from scenekit.hooks import Policy, TaskSpec, naming_plugin
+from scenekit.errors import InputError
+from scenekit.hooks import TaskSpec
 from scenekit.io.images import ImageSource, read_image
-from scenekit.keys import IMAGES, OBJECTS, Key, Stream
+from scenekit.keys import IMAGES, Key, Stream
 from scenekit.model.board import Board, Pooler
-from scenekit.model.external_regions import Given, as_given, check_kept, complete_keys, given_regions
-from scenekit.model.head import Core, Head, Provider, unlabelled_loss
-from scenekit.model.image_inputs import with_cameras, with_regions
-from scenekit.model.plan import Plan, Step, required_keys, streams_of
+from scenekit.model.external_regions import Given, complete_keys
+from scenekit.model.head import Core, Head, Provider
+from scenekit.model.one_pass import OnePass
+from scenekit.model.parts import Part, given_for, merged
+from scenekit.model.plan import Plan, Step, required_keys
 from scenekit.model.postprocess import Finisher
+from scenekit.model.prediction import Predictor, Request, several
 from scenekit.model.preprocess import make_batch
-from scenekit.model.region_selection import RegionSelector, Rows, same_rows
+from scenekit.model.region_selection import RegionSelector
 from scenekit.model.targets import Targets
 from scenekit.model.timing import StepTimer
+from scenekit.model.tracing import eagerly, untraced_itself
 from scenekit.recipe import ModelConfig
 from scenekit.scene import Scene
 from scenekit.structures.cameras import Camera, CameraLike
 from scenekit.structures.images import ImageBatch
-from scenekit.structures.regions import Regions
-from scenekit.structures.tensors import map_tensors
 
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
     """The result of one pass, always of the same type."""
 
-    board: Board
-    """The values of the pass."""
+    images: ImageBatch
+    """The batch."""
+    parts: tuple[Part, ...]
+    """What is computed together: images whose padded sizes are equal; with targets the whole batch."""
+    given: Mapping[Key[Any, Any], Any]
+    """External values by key."""
     losses: dict[str, Tensor]
     """Losses by "task.loss"; empty without targets."""
     timer: StepTimer
     """The duration of each step."""
 
+    @cached_property
+    def board(self) -> Board:
+        """The values of the batch; those of several parts are merged, with maps padded by zeros."""
+        return self.parts[0].board if len(self.parts) == 1 else merged(self.parts, self.images, self.given)
+
     @property
     def seconds(self) -> dict[str, float]:
         """Seconds by step, those of the device that ran it."""
         return self.timer.seconds
-
-
-@dataclass(frozen=True, eq=False)
-class _Work:
-    """What a head's network gave for some rows, and the view of the board that it saw."""
-
-    name: str
-    raw: Any
-    view: Board
-    rows: Rows
 
 
 class SceneModel(nn.Module):
@@ -94,13 +92,12 @@ class SceneModel(nn.Module):
         self.heads = nn.ModuleDict({name: head for name, (_, head) in tasks.items()})
         self.specs = {name: spec for name, (spec, _) in tasks.items()}
         for name, spec in self.specs.items():
-            self._head(name).provides = spec.provides
+            tasks[name][1].provides = spec.provides
         self.plan = Plan(
             [Step(stage.name, stage.requires, stage.provides) for stage in stages]
             + [Step(name, required_keys(spec), spec.provides, spec.uses) for name, spec in self.specs.items()],
             given=(IMAGES,),
         )
-        self._follows = {name: streams_of(self.plan.reads(name)) for name in self.specs}
         self._providers = {key: stage for stage in stages for key in stage.provides if isinstance(key, Stream)}
         self._ends = [name for name in self.plan.steps if name in self.specs or not self.plan.readers(name)]
 
@@ -124,6 +121,12 @@ class SceneModel(nn.Module):
         """Where the parameters are."""
         return next(self.parameters()).device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the parameters, which the pixels of images are converted to."""
+        return next((p.dtype for p in self.parameters() if p.is_floating_point()), torch.float32)
+
+    @untraced_itself
     def forward(
         self,
         batch: ImageBatch,
@@ -151,131 +154,48 @@ class SceneModel(nn.Module):
             BoardError: A task reads or writes what it does not declare.
             PluginError: A detector does not keep external regions.
         """
-        board = Board(batch, self.pooler, given)
-        complete = complete_keys(board.given)
-        for key in complete:
-            board.put(key, board.given[key])
-        order = self.plan.needed(self._ends if tasks is None else tasks, complete)
-        selector = RegionSelector(board, targets, self.vocabulary, self._providers, threshold)
-        read_by = {} if targets is None else self._read_while_learning(order)
-        losses: dict[str, Tensor] = {}
+        given = given or {}
+        order = self.plan.needed(self._ends if tasks is None else tasks, complete_keys(given))
         timer = StepTimer(batch.pixels.device)
-        for name in order:
-            with timer.step(name):
-                if name in self.stages:
-                    own = self._run_stage(name, board, targets)
-                else:
-                    with naming_plugin(self.specs[name]):
-                        own = self._run_head(name, selector, read_by)
-            losses |= {f"{name}.{loss}": value for loss, value in own.items()}
-        return Outputs(board, losses, timer)
+        losses: dict[str, Tensor] = {}
+        parts = eagerly(self._parts, batch.to(batch.pixels.device, self.dtype), given, targets is None)
+        for part in parts:
+            selector = RegionSelector(part.board, targets, self.vocabulary, self._providers, threshold)
+            network = OnePass(self.plan, self.stages, self._owners, self.specs, self.heads, selector, timer)
+            losses |= network.run(order)
+        return Outputs(batch, parts, given, losses, timer)
 
-    def _run_stage(self, name: str, board: Board, targets: Targets | None) -> dict[str, Tensor]:
-        stage = cast(Provider, self.stages[name])
-        with naming_plugin(self._owners.get(name)):
-            losses: dict[str, Tensor] = stage(board.view(name, (*stage.requires, *stage.provides), {}), targets)
-            for key in stage.provides:
-                if isinstance(given := board.given.get(key), Regions):
-                    check_kept(name, key, given, board[key])
-        return losses
-
-    def _run_head(
-        self, name: str, selector: RegionSelector, read_by: Mapping[str, Mapping[Stream, Policy]]
-    ) -> dict[str, Tensor]:
-        """Decode without targets; with them compute losses, and decode where another task learns from the values."""
-        spec, streams = self.specs[name], self._follows[name]
-        if selector.targets is None:
-            self._put(self._work(name, selector.board, selector.inference_regions(spec, streams)), selector.board)
-            return {}
-        work, losses = self._learn(name, selector, selector.targets)
-        if name in read_by:
-            shown = selector.decoding_regions(spec, streams, read_by[name])
-            if work is None or not same_rows(work.rows, shown):
-                work = self._work(name, selector.board, shown)
-            self._put(work, selector.board, detached=True)
-            selector.board.compute_for_others(spec.provides, partial(self._for_other_rows, name, selector))
-        return losses
-
-    def _for_other_rows(
-        self, name: str, selector: RegionSelector, key: Key[Any, Any], root: Regions
-    ) -> dict[Key[Any, Any], tuple[Any, Regions]]:
-        """Decode a head during training for a task that reads it under another policy."""
-        spec, stream = self.specs[name], key.of
-        assert stream is not None
-        for policy in Policy:
-            rows = selector.decoding_regions(spec, self._follows[name], {stream: policy})
-            if rows[stream].root is root:
-                with naming_plugin(spec), torch.no_grad():
-                    values = self._decoded(self._work(name, selector.board, rows))
-                followed = {key: rows[key.of] for key in values if key.of is not None and key.of in rows}
-                return {key: (values[key], own) for key, own in followed.items()}
-        return {}
-
-    def _learn(self, name: str, selector: RegionSelector, targets: Targets) -> tuple[_Work | None, dict[str, Tensor]]:
-        spec, head = self.specs[name], self._head(name)
-        own = selector.training_regions(spec, self._follows[name]) if spec.learns_from else {}
-        if not selector.can_learn(spec, own):
-            return None, unlabelled_loss(head)
-        work = self._work(name, selector.board, own)
-        losses = head.loss(work.raw, work.view, targets.aligned(own))
-        if not isinstance(losses, Mapping):
-            returned = type(losses).__name__
-            raise BoardError(f"`loss` of task {name!r} must return scalar tensors by name, got a {returned}")
-        return work, losses
-
-    def _work(self, name: str, board: Board, rows: Rows) -> _Work:
-        # All that it declares, so that a head may ask whether this model has what it could use.
-        view = board.view(name, (*self.plan.steps[name].requires, *self.specs[name].uses), rows)
-        return _Work(name, self._head(name)(view), view, rows)
-
-    def _put(self, work: _Work, board: Board, detached: bool = False) -> None:
-        """Decode, and write the values under the keys that the task provides.
-
-        A task that reads a value in order to learn gets it `detached`, so that no gradient reaches the head that
-        produced it.
-        """
-        values, provides = self._decoded(work), self.specs[work.name].provides
-        writer = board.view(work.name, (*work.rows, *provides), work.rows)
-        for key in sorted(provides, key=lambda key: not isinstance(key, Stream)):  # streams, then what follows them
-            value = map_tensors(Tensor.detach, values[key]) if detached else values[key]
-            writer.put(key, value, None if key.of is None else work.rows.get(key.of))
-
-    def _decoded(self, work: _Work) -> Mapping[Key[Any, Any], Any]:
-        provides = self.specs[work.name].provides
-        decoded = self._head(work.name).decode(work.raw, work.view)
-        values = {provides[0]: decoded} if len(provides) == 1 else decoded
-        if not isinstance(values, Mapping) or set(values) != set(provides):
-            wanted = ", ".join(key.name for key in provides)
-            returned = sorted(key.name for key in values) if isinstance(values, Mapping) else type(values).__name__
-            raise BoardError(
-                f"`decode` of task {work.name!r} must return a mapping with the keys {wanted}, got {returned}"
-            )
-        return cast("Mapping[Key[Any, Any], Any]", values)
-
-    def _head(self, name: str) -> Head[Any, Any]:
-        return cast("Head[Any, Any]", self.heads[name])
-
-    def _read_while_learning(self, order: Sequence[str]) -> dict[str, dict[Stream, Policy]]:
-        """Return the tasks that learning tasks read, directly or through one in between, and the policies of those."""
-        readers: dict[str, dict[Stream, Policy]] = {}
-        for name in reversed(order):
-            for reader in (self.specs[other] for other in self.plan.readers(name) if other in self.specs):
-                if reader.name in order and (reader.learns_from or reader.name in readers):
-                    readers.setdefault(name, {}).update({**readers.get(reader.name, {}), **reader.streams})
-        return readers
+    def _parts(self, batch: ImageBatch, given: Mapping[Key[Any, Any], Any], by_size: bool) -> tuple[Part, ...]:
+        """Return boards with the external values of the images of each padded size, or of all images together."""
+        groups = {batch.padded_size: tuple(range(len(batch)))}
+        if by_size and len(batch):
+            groups = batch.groups
+        parts = []
+        for size, images in groups.items():
+            own = given_for(given, images, size, batch)
+            board = Board(batch.part(images, size), self.pooler, own)
+            for key in complete_keys(own):
+                board.put(key, own[key])
+            parts.append(Part(images, board))
+        return tuple(parts)
 
     def preprocess(self, images: Sequence[ImageSource], cameras: Sequence[Camera | None] | None = None) -> ImageBatch:
-        """Read, resize, normalize and pad images into one batch on the model's device.
+        """Read, resize, normalize and pad images into one batch of the model's device and type.
 
         Args:
-            images: Paths, PIL images, [H W 3] uint8 arrays or [3 H W] tensors.
+            images: Images in any form that `predict` accepts.
             cameras: Their cameras in original pixels, where they are known.
 
         Returns:
             The batch.
+
+        Raises:
+            InputError: An image cannot be read, or the model has no weights yet.
         """
+        if self.device.type == "meta":
+            raise InputError("the model is on the meta device, without weights; load it on a device, such as 'cpu'")
         pixels = [read_image(image) for image in images]
-        return make_batch(pixels, self.config.input, cameras=cameras).to(self.device)
+        return make_batch(pixels, self.config.input, cameras=cameras).to(self.device, self.dtype)
 
     def scenes(
         self,
@@ -299,18 +219,21 @@ class SceneModel(nn.Module):
         """
         finisher = Finisher(self.plan, self.specs, dict(self.heads.items()), self.vocabulary)
         keys = {key for name in (self.tasks if tasks is None else tasks) for key in self.plan.steps[name].provides}
-        unknown = [None] * len(outputs.board.images)
+        images = [None] * len(outputs.images)
+        cameras, paths = cameras or images, paths or images
+        scenes: dict[int, Scene] = {}
         with torch.autocast(self.device.type, enabled=False):  # the pixels of a photograph are not for half precision
-            return [
-                finisher.scene(outputs.board, index, threshold, keys, camera, path)
-                for index, (camera, path) in enumerate(zip(cameras or unknown, paths or unknown, strict=True))
-            ]
+            for part in outputs.parts:
+                for index, image in enumerate(part.images):
+                    found = finisher.scene(part.board, index, threshold, keys, cameras[image], paths[image])
+                    scenes[image] = found
+        return [scenes[image] for image in sorted(scenes)]
 
     @overload
-    def predict(
+    def predict(  # type: ignore[overload-overlap]  # an open file is an iterator of lines, too
         self,
         images: ImageSource,
-        tasks: Collection[str] | None = ...,
+        tasks: str | Collection[str] | None = ...,
         threshold: float = ...,
         given: Given | None = ...,
         camera: CameraLike | None = ...,
@@ -318,34 +241,71 @@ class SceneModel(nn.Module):
     @overload
     def predict(
         self,
-        images: list[ImageSource],
-        tasks: Collection[str] | None = ...,
+        images: list[ImageSource] | tuple[ImageSource, ...],
+        tasks: str | Collection[str] | None = ...,
         threshold: float = ...,
         given: Sequence[Given | None] | None = ...,
         camera: CameraLike | Sequence[CameraLike | None] | None = ...,
+        *,
+        batch_size: int = ...,
+        on_error: Literal["raise"] | None = ...,
     ) -> list[Scene]: ...
     @overload
     def predict(
         self,
+        images: list[ImageSource] | tuple[ImageSource, ...],
+        tasks: str | Collection[str] | None = ...,
+        threshold: float = ...,
+        given: Sequence[Given | None] | None = ...,
+        camera: CameraLike | Sequence[CameraLike | None] | None = ...,
+        *,
+        batch_size: int = ...,
+        on_error: Literal["return"],
+    ) -> list[Scene | InputError]: ...
+    @overload
+    def predict(
+        self,
         images: Iterator[ImageSource],
-        tasks: Collection[str] | None = ...,
+        tasks: str | Collection[str] | None = ...,
         threshold: float = ...,
         given: Iterable[Given | None] | None = ...,
         camera: CameraLike | Iterable[CameraLike | None] | None = ...,
+        *,
+        batch_size: int = ...,
+        on_error: Literal["return"] | None = ...,
+    ) -> Iterator[Scene | InputError]: ...
+    @overload
+    def predict(
+        self,
+        images: Iterator[ImageSource],
+        tasks: str | Collection[str] | None = ...,
+        threshold: float = ...,
+        given: Iterable[Given | None] | None = ...,
+        camera: CameraLike | Iterable[CameraLike | None] | None = ...,
+        *,
+        batch_size: int = ...,
+        on_error: Literal["raise"],
     ) -> Iterator[Scene]: ...
     def predict(
         self,
         images: Any,
-        tasks: Collection[str] | None = None,
-        threshold: float = 0.5,
+        tasks: Any = None,
+        threshold: Any = 0.5,
         given: Any = None,
         camera: Any = None,
-    ) -> Scene | list[Scene] | Iterator[Scene]:
-        """Predict the Scene of one image, of a list of images, or of an iterator (lazily, one after the other).
+        *,
+        batch_size: Any = 1,
+        on_error: Any = None,
+    ) -> Scene | list[Scene] | list[Scene | InputError] | Iterator[Scene] | Iterator[Scene | InputError]:
+        """Predict the Scene of one image, of a list of images, or of an iterator (lazily).
+
+        An image is a path; the bytes of an image file, or such a file opened for reading; a PIL image; an array [H W 3]
+        or a tensor [3 H W], each uint8 or floats in 0..1 (see `scenekit.io.images.read_image` for all that they may
+        hold). A tuple, and an array or tensor with a dimension more, is a list of images.
 
         Args:
-            images: Each a path, a PIL image, an [H W 3] uint8 array or a [3 H W] tensor: uint8, or float in 0..1.
-            tasks: Tasks to run; all, if None.
+            images: One image or several.
+            tasks: Names of the tasks to run, or of a single one; all, if None.
             threshold: Objects that score less are left out.
             given: External regions in original pixels, one entry for each image where there are several: a Scene,
                 whose objects are taken, or by key `{OBJECTS: Objects(boxes, labels)}`, `{OBJECTS: scene}`, or
@@ -354,6 +314,11 @@ class SceneModel(nn.Module):
             camera: The camera of the image, or its matrix K [3 3], in original pixels; of several images one for all,
                 or one each. By default that of a given Scene, and else the one that `Camera.default` assumes; the
                 result's `camera` then has `assumed`.
+            batch_size: How many of several images are read and run together, which is faster on a GPU and changes no
+                result. Images with external regions run one by one.
+            on_error: What an unusable one of several images does. "raise": its error ends the call. "return": the
+                InputError stands in the place of its Scene, and the others go on. By default "return" for an iterator,
+                such as the frames of a camera, and else "raise".
 
         Returns:
             A scene for each image, in original pixels.
@@ -361,38 +326,11 @@ class SceneModel(nn.Module):
         Raises:
             InputError: An image cannot be read, the model has no such task, or external regions cannot be of the image.
         """
-        if isinstance(images, list | Iterator):
-            parts = with_cameras(with_regions(images, given), camera)
-            scenes = (self._predict_one(image, tasks, threshold, one, its_camera) for image, one, its_camera in parts)
-            return list(scenes) if isinstance(images, list) else scenes
-        return self._predict_one(images, tasks, threshold, given, camera)
-
-    @torch.no_grad()
-    def _predict_one(
-        self, image: ImageSource, tasks: Collection[str] | None, threshold: float, given: Any, camera: Any
-    ) -> Scene:
-        scene = given.get(OBJECTS) if isinstance(given, Mapping) else given
-        if camera is None and isinstance(scene, Scene):
-            camera = scene.camera
-        known = None if camera is None else Camera.of(camera)
-        with evaluating(self):
-            batch = self.preprocess([image], [known])
-            regions = None if given is None else given_regions(as_given(given), batch, self.vocabulary)
-            outputs = self(batch, given=regions, tasks=tasks, threshold=threshold)
-            # The camera as it is known, not as it results from resizing twice.
-            path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
-            (scene,) = self.scenes(outputs, tasks, threshold, [known], [path])
-        return scene
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Set a model to evaluation mode; afterwards every module returns to its own mode."""
-    training = [module for module in model.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
+        collection = several(images)
+        as_list = isinstance(collection, Sequence)
+        default = "raise" if collection is None or as_list else "return"
+        request = Request.of(self, tasks, threshold, batch_size, default if on_error is None else on_error)
+        if collection is None:
+            return Predictor(self, request).one(images, given, camera)
+        scenes = Predictor(self, request).each(collection, given, camera)
+        return list(scenes) if as_list else scenes

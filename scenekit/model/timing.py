@@ -10,6 +10,8 @@ from typing import cast
 
 import torch
 
+from scenekit.model.tracing import untraced
+
 
 @dataclass(frozen=True)
 class StepTimer:
@@ -20,20 +22,21 @@ class StepTimer:
     """
 
     device: torch.device
-    _marks: dict[str, tuple[_Mark, _Mark]] = field(default_factory=dict)
+    _marks: dict[str, list[tuple[_Mark, _Mark]]] = field(default_factory=dict)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time the body of a `with` statement as `name`."""
+        """Time the body of a `with` statement as `name`; the times of one name add up."""
         start = self._mark()
         yield
-        self._marks[name] = (start, self._mark())
+        self._marks.setdefault(name, []).append((start, self._mark()))
 
     @property
     def seconds(self) -> dict[str, float]:
         """Seconds by step, in the order in which they ran."""
-        return {name: _between(start, end) for name, (start, end) in self._marks.items()}
+        return {name: sum(_between(*span) for span in spans) for name, spans in self._marks.items()}
 
+    @untraced
     def _mark(self) -> _Mark:
         if self.device.type != "cuda":
             return time.perf_counter()

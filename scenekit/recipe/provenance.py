@@ -139,7 +139,7 @@ def with_defaults(
     Raises:
         InputError: If the builder does not have one of the options.
     """
-    check_options(build, options, owner, reserved)
+    options = check_options(build, options, owner, reserved)
     defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(build).parameters.items()

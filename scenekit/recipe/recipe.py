@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from scenekit.config import Config, explained
-from scenekit.errors import InputError, one_line
+from scenekit.config import Config, validated
+from scenekit.errors import InputError, one_line, repr_of
 from scenekit.io.files import write_atomically
+from scenekit.io.yaml_text import load_yaml
 
-Channel = Annotated[float, Field(allow_inf_nan=False)]
-Spread = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Spread = Annotated[float, Field(gt=0)]
+LossWeight = Annotated[float, Field(ge=0)]
+
+LONGEST_SIDE = 2**15
+"""Largest input size of a network, in pixels."""
+
+MOST_STEPS, MOST_IMAGES, MOST_WORKERS = 10**9, 2**16, 2**10
+"""Upper limits of the length of a run, of the images of a batch and of the processes that load them."""
 
 
 class InputConfig(Config):
     """How images enter the network: resized, normalized and padded."""
 
-    min_size: int = Field(default=800, ge=1)
+    min_size: int = Field(default=800, ge=1, le=LONGEST_SIDE)
     """Length to which the shorter side is resized, in pixels, unless the longer side would exceed `max_size`."""
-    max_size: int = Field(default=1333, ge=1)
+    max_size: int = Field(default=1333, ge=1, le=LONGEST_SIDE)
     """Upper limit of the longer side, in pixels."""
-    mean: tuple[Channel, Channel, Channel] = (0.485, 0.456, 0.406)
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     """Mean of each channel that is subtracted, for values in 0..1."""
     std: tuple[Spread, Spread, Spread] = (0.229, 0.224, 0.225)
     """Standard deviation by which each channel is divided, for values in 0..1."""
     bgr: bool = False
     """Whether the network expects the channels in the order blue, green, red."""
-    divisor: int = Field(default=32, ge=1)
+    divisor: int = Field(default=32, ge=1, le=LONGEST_SIDE)
     """Height and width are padded to a multiple of this number of pixels."""
     resampling: Literal["antialiased", "plain"] = "antialiased"
     """Bilinear: "antialiased" averages what a pixel covers and rounds sizes to the nearest; "plain" interpolates four
@@ -88,7 +95,7 @@ class DatasetConfig(Config):
     """Which part of the data set."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the data set's builder."""
-    weight: float = Field(default=1.0, gt=0)
+    weight: float = Field(default=1.0, gt=0, le=1e9)
     """Share of the mixture, relative to the other data sets."""
 
 
@@ -146,11 +153,11 @@ class AugmentConfig(Config):
 class TrainConfig(Config):
     """How a model is trained."""
 
-    steps: int = Field(default=1000, ge=1)
+    steps: int = Field(default=1000, ge=1, le=MOST_STEPS)
     """Number of optimizer steps."""
-    batch_size: int = Field(default=8, ge=1)
+    batch_size: int = Field(default=8, ge=1, le=MOST_IMAGES)
     """Images per forward pass in every process."""
-    accumulate: int = Field(default=1, ge=1)
+    accumulate: int = Field(default=1, ge=1, le=MOST_IMAGES)
     """Batches whose gradients one optimizer step accumulates."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """Mixed precision: none, bfloat16 or float16."""
@@ -173,8 +180,8 @@ class TrainConfig(Config):
     """Decay of the exponential moving average of the weights; no average if null."""
     seed: int = 0
     """Seed of all random numbers of the run."""
-    workers: int = Field(default=1, ge=0)
-    """Worker processes that load data."""
+    workers: int = Field(default=1, ge=0, le=MOST_WORKERS)
+    """Worker processes that load data; no more start than there are processor cores."""
     log_every: int = Field(default=10, ge=1)
     """Steps between two lines of the log."""
     grad_norm_every: int = Field(default=10, ge=0)
@@ -187,7 +194,9 @@ class TrainConfig(Config):
     """Steps between two evaluations on `data.val`; 0: never."""
     evaluate_limit: int = Field(default=100, ge=1)
     """Number of images of `data.val` that an evaluation uses, from the first on."""
-    loss_weights: dict[str, float] = Field(default_factory=dict)
+    max_skipped: float = Field(default=0.5, ge=0, le=1)
+    """Share of the samples that may turn out unusable when they are read; with more the run ends."""
+    loss_weights: dict[str, LossWeight] = Field(default_factory=dict)
     """Weights of the losses, by "task" or "task.loss"."""
     only: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Tasks (or stages of the core) that are trained. All other weights stay as the recipe's `init` has them, to the
@@ -268,10 +277,9 @@ class Recipe(Config):
         Raises:
             InputError: If the content is not a recipe.
         """
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise InputError(f"{origin}: {explained(error, cls)}") from None
+        if not isinstance(content, Mapping | Config):
+            raise InputError(f"{origin}: expected sections such as model, data and train, got {repr_of(content)}")
+        return validated(cls, content, origin)
 
     def save(self, path: str | Path) -> None:
         """Write the recipe as YAML, atomically; `load` gives an equal recipe.
@@ -279,7 +287,21 @@ class Recipe(Config):
         Args:
             path: Path of the file.
         """
-        write_atomically(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False).encode())
+        write_atomically(path, self.to_yaml().encode())
+
+    def to_yaml(self) -> str:
+        """Write the recipe as YAML; `parse` of its content gives an equal recipe.
+
+        Returns:
+            The text.
+
+        Raises:
+            InputError: If an option is no plain data.
+        """
+        try:
+            return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        except (ValueError, TypeError, yaml.YAMLError) as error:  # of pydantic or YAML
+            raise InputError(f"the recipe cannot be written as YAML: {one_line(error)}") from error
 
 
 def read_content(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -303,15 +325,14 @@ def read_content(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path}: no such recipe; name a YAML file such as recipes/small.yaml") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); expected a recipe in YAML") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: expected a recipe in YAML; {one_line(error)}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({one_line(error)}); expected a recipe in YAML") from error
+    content = load_yaml(text, str(path))
     if not isinstance(content, dict):
-        raise InputError(f"{path}: expected sections such as model, data and train, got {type(content).__name__}")
+        raise InputError(f"{path}: expected sections such as model, data and train, got {repr_of(content)}")
     return content
 
 
@@ -321,10 +342,7 @@ def _override(content: dict[str, Any], override: str) -> None:
     names = path.strip().split(".")
     if not sign or not all(names):
         raise InputError(f"expected an override such as train.steps=50, got {override!r}")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(f"override {override!r}: the value after = is not YAML") from None
+    value = load_yaml(text, f"override {path.strip()}")
     place: Any = content
     for name in names[:-1]:
         place = _entry(place, name, override)

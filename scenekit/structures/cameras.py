@@ -13,7 +13,13 @@ from torch import Tensor
 
 from scenekit.errors import InputError
 from scenekit.ops import cameras
-from scenekit.structures.geometry import Geometry
+from scenekit.structures.geometry import Geometry, Size
+
+MIN_FOCAL = 0.1
+"""Smallest focal length in units of the longer side of the image: below it a pinhole camera spans over 157 degrees."""
+
+RELATIVE = 2.0
+"""Largest coordinate of a principal point in units of the image's size."""
 
 ASSUMED_FOCAL = 1.0
 """Focal length assumed where none is known, in units of the longer side of the image."""
@@ -94,6 +100,22 @@ class Camera:
             The camera, with `assumed` set.
         """
         return replace(cls.pinhole(ASSUMED_FOCAL * max(height, width), height, width), assumed=True)
+
+    def check(self, size: Size) -> None:
+        """Check that the intrinsics are pixels of an image, not relative to its size.
+
+        Args:
+            size: Height and width of the image, in pixels.
+
+        Raises:
+            InputError: Focal lengths and principal point are about 1, as where pixels were divided by the image's size.
+        """
+        (fx, fy), (cx, cy) = self.matrix.diagonal()[:2].tolist(), self.matrix[:2, 2].tolist()
+        if max(fx, fy) < MIN_FOCAL * max(size) and max(abs(cx), abs(cy)) <= RELATIVE <= max(size) / 8:
+            raise InputError(
+                f"camera intrinsics fx, fy, cx, cy = {fx:g}, {fy:g}, {cx:g}, {cy:g} are relative to the size of the"
+                f" image; expected pixels of {size[1]} x {size[0]}: multiply the rows of K by width and height"
+            )
 
     def project(self, xyz: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 2"]:
         """Project points to pixels.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Geometry, Size
@@ -29,6 +30,8 @@ class ImageBatch:
     """Further modalities by name, such as depth [B 1 H W]."""
     seeds: tuple[int, ...] | None = None
     """Seed of each image, from which all its sampling is drawn."""
+    divisor: int = 32
+    """Multiples of it are what the sides of an image are padded to on its own, in pixels."""
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -76,6 +79,45 @@ class ImageBatch:
         """
         return Geometry.resize(self.sizes[index], self.original_sizes[index])
 
+    @property
+    def groups(self) -> dict[Size, tuple[int, ...]]:
+        """Images by the (height, width) that each would be padded to on its own, at most `padded_size`."""
+        groups: dict[Size, tuple[int, ...]] = {}
+        for image, size in enumerate(self.sizes):
+            height, width = (
+                min(-(-side // self.divisor) * self.divisor, most)
+                for side, most in zip(size, self.padded_size, strict=True)
+            )
+            groups[height, width] = (*groups.get((height, width), ()), image)
+        return groups
+
+    def part(self, images: Sequence[int], size: Size) -> ImageBatch:
+        """Select images and crop their padding.
+
+        Args:
+            images: The images, by their places in the batch.
+            size: Height and width of the padded result, in pixels.
+
+        Returns:
+            The batch of these images; this one where nothing changes.
+        """
+        if size == self.padded_size and tuple(images) == tuple(range(len(self))):
+            return self
+        rows, whole = list(images), self.padded_size
+        cropped = {
+            name: value[rows][..., : size[0], : size[1]] if tuple(value.shape[-2:]) == whole else value[rows]
+            for name, value in self.inputs.items()
+        }
+        return ImageBatch(
+            pixels=self.pixels[rows][..., : size[0], : size[1]].contiguous(),
+            sizes=tuple(self.sizes[image] for image in images),
+            original_sizes=tuple(self.original_sizes[image] for image in images),
+            cameras=None if self.cameras is None else tuple(self.cameras[image] for image in images),
+            inputs=cropped,
+            seeds=None if self.seeds is None else tuple(self.seeds[image] for image in images),
+            divisor=self.divisor,
+        )
+
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> ImageBatch:
         """Move the batch to another device.
 
@@ -106,3 +148,66 @@ def pad_batch(images: Sequence[Float[Tensor, "C _ _"]], divisor: int) -> Float[T
     for row, image in zip(batch, images, strict=True):
         row[:, : image.shape[1], : image.shape[2]] = image
     return batch
+
+
+def by_size(
+    function: Callable[[Sequence[Tensor]], Sequence[Tensor]],
+    maps: Sequence[Float[Tensor, "B _ _ _"]],
+    images: ImageBatch,
+) -> tuple[Float[Tensor, "B _ _ _"], ...]:
+    """Apply a network to the maps of images of each padded size, so that it does not see the padding of the batch.
+
+    ```python
+    (logits,) = by_size(lambda levels: [self.net(levels[0])], board[sk.FEATURES].maps, board.images)
+    ```
+
+    Args:
+        function: The network, from maps to maps.
+        maps: Maps of the whole batch; each spans the padded images.
+        images: The batch.
+
+    Returns:
+        The maps of the whole batch, padded with zeros.
+    """
+    if set(images.groups) == {images.padded_size}:
+        return tuple(function(maps))
+    parts = [
+        function([cropped(level[list(rows)], size, images.padded_size) for level in maps])
+        for size, rows in images.groups.items()
+    ]
+    order = torch.tensor([row for rows in images.groups.values() for row in rows]).argsort()
+    return tuple(stacked(level)[order.to(level[0].device)] for level in zip(*parts, strict=True))
+
+
+def cropped(maps: Float[Tensor, "B C _ _"], size: Size, padded: Size) -> Float[Tensor, "B C _ _"]:
+    """Crop maps to the share that a part of the padded images has.
+
+    Args:
+        maps: Maps that span the padded images.
+        size: (height, width) of the part, in pixels.
+        padded: (height, width) of the padded images, in pixels.
+
+    Returns:
+        The maps of the part.
+    """
+    h, w = (-(-cells * own // whole) for cells, own, whole in zip(maps.shape[2:], size, padded, strict=True))
+    return maps[:, :, :h, :w]
+
+
+def stacked(values: Sequence[Tensor], blank: float = 0.0) -> Tensor:
+    """Concatenate along the first axis, padded at the end of every other one.
+
+    Args:
+        values: Tensors with the same number of dimensions.
+        blank: The value of the padding.
+
+    Returns:
+        All rows.
+    """
+    sides = torch.tensor([value.shape for value in values]).amax(dim=0)
+    padded = []
+    for value in values:
+        missing = (sides - torch.tensor(value.shape))[1:].flip(0)  # F.pad begins with the last axis
+        both = torch.stack((torch.zeros_like(missing), missing), dim=1).flatten().tolist()
+        padded.append(F.pad(value, both, value=blank))
+    return torch.cat(padded)

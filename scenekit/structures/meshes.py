@@ -27,6 +27,9 @@ class Meshes(PackedMeshes):
     the vertices of their own mesh.
     """
 
+    scores: Float[Tensor, " N"] | None = None
+    """Confidence in each shape, 0 to 1, that of the object included; None in ground truth."""
+
     @classmethod
     def from_lists(cls, verts: Sequence[Float[Tensor, "_ 3"]], faces: Sequence[Int[Tensor, "_ 3"]]) -> Meshes:
         """Pack meshes.
@@ -125,7 +128,8 @@ class Meshes(PackedMeshes):
         (verts, verts_offset), (faces, faces_offset) = (
             gathered(offset, groups) for offset in (self.verts_offset, self.faces_offset)
         )
-        return Meshes(self.verts[verts], self.faces[faces], verts_offset, faces_offset)
+        scores = None if self.scores is None else self.scores[groups]
+        return Meshes(self.verts[verts], self.faces[faces], verts_offset, faces_offset, scores)
 
     @classmethod
     def cat(cls, parts: Sequence[Meshes]) -> Meshes:
@@ -135,11 +139,16 @@ class Meshes(PackedMeshes):
             parts: At least one set of meshes.
 
         Returns:
-            All meshes in order.
+            All meshes in order, with scores if all parts have them.
         """
         columns = ([part.verts_offset for part in parts], [part.faces_offset for part in parts])
-        offsets = [F.pad(torch.cat([offset.diff() for offset in column]).cumsum(0), (1, 0)) for column in columns]
-        return cls(torch.cat([part.verts for part in parts]), torch.cat([part.faces for part in parts]), *offsets)
+        verts_offset, faces_offset = (
+            F.pad(torch.cat([offset.diff() for offset in column]).cumsum(0), (1, 0)) for column in columns
+        )
+        known = [part.scores for part in parts if part.scores is not None]
+        scores = torch.cat(known) if len(known) == len(parts) else None
+        verts, faces = (torch.cat([getattr(part, name) for part in parts]) for name in ("verts", "faces"))
+        return cls(verts, faces, verts_offset, faces_offset, scores)
 
     def with_verts(self, verts: Float[Tensor, "V 3"]) -> Meshes:
         """Replace the vertices; faces and everything computed of the edges are kept.
@@ -150,7 +159,7 @@ class Meshes(PackedMeshes):
         Returns:
             The moved meshes.
         """
-        moved = Meshes(verts, self.faces, self.verts_offset, self.faces_offset)
+        moved = Meshes(verts, self.faces, self.verts_offset, self.faces_offset, self.scores)
         vars(moved)["topology"] = self.topology
         return moved
 
@@ -184,7 +193,7 @@ class Meshes(PackedMeshes):
             The flipped meshes.
         """
         reflect = self.verts.new_tensor([-1.0, 1.0, 1.0])
-        return Meshes(self.verts * reflect, self.faces.flip(1), self.verts_offset, self.faces_offset)
+        return Meshes(self.verts * reflect, self.faces.flip(1), self.verts_offset, self.faces_offset, self.scores)
 
     def to_trimesh(self, index: int) -> trimesh.Trimesh:
         """Convert one mesh to trimesh.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -33,6 +33,14 @@ class Relations:
 
     def __len__(self) -> int:
         return int(self.subject.shape[0])
+
+    @property
+    def likely(self) -> Bool[Tensor, " R"]:
+        """Whether the pair of each relation is related with a probability above one half; always, if it is unknown."""
+        if self.probabilities is None:
+            return self.subject >= 0
+        likely: Bool[Tensor, " R"] = self.probabilities.sum(dim=1) > 0.5
+        return likely
 
     def __getitem__(self, rows: Tensor) -> Relations:
         """Select relations by index or by a boolean mask; the objects stay.

@@ -7,7 +7,7 @@ groups.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -35,6 +35,28 @@ def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
         names = [field.name for field in dataclasses.fields(value)]
         return dataclasses.replace(value, **{name: map_tensors(function, getattr(value, name)) for name in names})
     return value
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors inside nested dataclasses, mappings, lists and tuples.
+
+    Args:
+        value: A tensor or a nested value.
+
+    Yields:
+        The tensors.
+    """
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for entry in value.values():
+            yield from tensors_in(entry)
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            yield from tensors_in(entry)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield from tensors_in(getattr(value, field.name))
 
 
 def row_numbers(rows: Tensor | Sequence[int]) -> list[int]:

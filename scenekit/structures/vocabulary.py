@@ -2,44 +2,59 @@
 
 from __future__ import annotations
 
-import re
+import functools
+import itertools
+import json
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Int
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
 
 from scenekit.errors import InputError, nearest
+from scenekit.structures.sides import FlippedNames, exchanged, flipped_names
 
 BUILT_IN_LISTS = ("labels", "things", "stuff", "predicates", "attributes")
 """Lists of names that every vocabulary has."""
+
+POINTS = "points of the skeleton"
+"""What stands for the list of a skeleton's points."""
 
 
 @dataclass(frozen=True)
 class Skeleton:
     """Named keypoints of one kind of object."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
     points: tuple[str, ...]
     """Names of the keypoints."""
     edges: tuple[tuple[str, str], ...] = ()
     """Limbs to draw, as pairs of names."""
     mirror: tuple[tuple[str, str], ...] = ()
-    """(left, right) names that are exchanged by a flip."""
+    """(left, right) names that are exchanged by a flip; by default those that name a side, such as left_eye."""
     sigmas: tuple[float, ...] = ()
     """OKS falloff per keypoint (COCO's k_i / 2)."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "mirror", _pairs("the mirror pairs of a skeleton", self.mirror))
         _refuse_unknown("the edges and mirror pairs of a skeleton", self.edges + self.mirror, self.points)
+        if not self.mirror:
+            object.__setattr__(self, "mirror", flipped_names(tuple(self.points)).pairs)
         if self.sigmas and len(self.sigmas) != len(self.points):
             raise InputError(f"a skeleton of {len(self.points)} points needs as many sigmas, got {len(self.sigmas)}")
+        if not all(0 < sigma < math.inf for sigma in self.sigmas):
+            raise InputError(f"the sigmas of a skeleton must be finite numbers above 0, got {list(self.sigmas)}")
 
     @property
     def mirror_order(self) -> tuple[int, ...]:
         """Keypoint that each one becomes in a flipped image, as indices."""
-        return mirror_order(self.points, self.mirror)
+        return flipped_names(self.points, self.mirror).order
 
 
 @dataclass(frozen=True)
@@ -52,6 +67,8 @@ class Vocabulary:
     ```
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
     things: tuple[str, ...]
     """Classes of countable objects; object labels index them."""
     stuff: tuple[str, ...] = ()
@@ -63,9 +80,10 @@ class Vocabulary:
     skeletons: Mapping[str, Skeleton] = field(default_factory=dict)
     """Skeleton of each thing that has keypoints."""
     mirror_predicates: tuple[tuple[str, str], ...] = ()
-    """(left, right) pairs of predicates that are exchanged by a flip."""
+    """(left, right) pairs of predicates that are exchanged by a flip, besides those that name a side."""
     mirror_words: tuple[tuple[str, str], ...] = ()
-    """(left, right) pairs of words in captions that are exchanged by a flip."""
+    """(left, right) pairs of words in captions and names that are exchanged by a flip; a word that is paired with
+    itself names no side."""
     symmetry: Mapping[str, int] = field(default_factory=dict)
     """Things that look the same after rotations about their height axis: n for rotations by 360 / n degrees (2: a box
     without a front), 0 for any rotation (a ball, a bottle). Other things have a front."""
@@ -82,6 +100,8 @@ class Vocabulary:
         for kind, names in self.lists.items():
             if repeated := [name for name, count in Counter(names).items() if count > 1]:
                 raise InputError(f"{kind} of a vocabulary must be unique, got {sorted(repeated)} more than once")
+        for kind in ("mirror_predicates", "mirror_words"):
+            object.__setattr__(self, kind, _pairs(f"{kind} of a vocabulary", getattr(self, kind)))
         _refuse_unknown("the mirror predicates of a vocabulary", self.mirror_predicates, self.predicates)
         _refuse_unknown("the skeletons of a vocabulary", [tuple(self.skeletons)], self.things)
         _refuse_unknown("the symmetry of a vocabulary", [tuple(self.symmetry)], self.things)
@@ -149,24 +169,65 @@ class Vocabulary:
 
     @property
     def skeleton(self) -> Skeleton | None:
-        """The skeleton that all things with keypoints share, None without any; an InputError where they differ."""
-        different = set(self.skeletons.values())
-        if len(different) > 1:
-            raise InputError(f"expected one skeleton for all things, got different ones for {sorted(self.skeletons)}")
-        return next(iter(different), None)
+        """The points of all things together, each name once: the one skeleton that they share, or the union of several.
+
+        None without any. Keypoints of objects have a place for each of these points, at which a point that their class
+        lacks is absent.
+        """
+        return _union(tuple(self.skeletons[name] for name in self.things if name in self.skeletons))
+
+    def points_of(self, thing: str) -> tuple[int, ...]:
+        """Return the places of the keypoints of a thing among those of `skeleton`.
+
+        Args:
+            thing: Name of the thing.
+
+        Returns:
+            Indices, in the order of its own skeleton; none for a thing without keypoints.
+        """
+        own, union = self.skeletons.get(thing), self.skeleton
+        return () if own is None or union is None else tuple(map(union.points.index, own.points))
 
     @property
     def things_with_skeleton(self) -> tuple[int, ...]:
         """Labels of the things that have keypoints."""
         return tuple(i for i, name in enumerate(self.things) if name in self.skeletons)
 
+    def flipped(self, kind: str, pairs: tuple[tuple[str, str], ...] = ()) -> FlippedNames:
+        """Return what the names of a list become in a flipped image: `left_shoe` becomes `right_shoe`.
+
+        Args:
+            kind: The list, as for `names`, or `POINTS`.
+            pairs: (left, right) names of the list that are exchanged, besides those that name a side.
+
+        Returns:
+            What each name becomes; things become things, and stuff stuff.
+
+        Raises:
+            InputError: If the vocabulary has no such list.
+        """
+        if kind == "labels":
+            things, stuff = self.flipped("things"), self.flipped("stuff")
+            first = len(self.things)
+            order = (*things.order, *(first + place for place in stuff.order))
+            return FlippedNames(self.labels, order, things.one_sided | {first + place for place in stuff.one_sided})
+        if kind == POINTS:
+            skeleton = self.skeleton or Skeleton(())
+            return flipped_names(skeleton.points, skeleton.mirror, self.mirror_words)
+        pairs = (*pairs, *self.mirror_predicates) if kind == "predicates" else pairs
+        return flipped_names(tuple(self.names(kind)), pairs, self.mirror_words)
+
     @property
-    def predicate_mirror_order(self) -> tuple[int, ...]:
-        """Predicate that each one becomes in a flipped image, as indices."""
-        return mirror_order(self.predicates, self.mirror_predicates)
+    def flip_pairs(self) -> dict[str, tuple[tuple[str, str], ...]]:
+        """Pairs of names that a flip exchanges, by the name of their list; without lists that have none."""
+        pairs = {kind: self.flipped(kind).pairs for kind in (*BUILT_IN_LISTS[1:], *self.lists)}
+        skeletons = dict.fromkeys(self.skeletons.values())
+        each = (flipped_names(skeleton.points, skeleton.mirror, self.mirror_words).pairs for skeleton in skeletons)
+        pairs[POINTS] = tuple(dict.fromkeys(itertools.chain(*each)))
+        return {kind: exchanged for kind, exchanged in pairs.items() if exchanged}
 
     def mirror_text(self, text: str) -> str:
-        """Exchange the mirror words of a caption (whole words, also with a capital).
+        """Exchange the mirror words of a caption (whole words, in upper and lower case).
 
         Args:
             text: The caption.
@@ -174,9 +235,7 @@ class Vocabulary:
         Returns:
             The caption of the flipped image.
         """
-        swap = {a: b for pair in self.mirror_words for a, b in (pair, pair[::-1])}
-        swap |= {a.capitalize(): b.capitalize() for a, b in swap.items()}
-        return re.sub(r"\w+", lambda match: swap.get(match[0], match[0]), text)
+        return exchanged(text, self.mirror_words)
 
     def merged(self, other: Vocabulary) -> Vocabulary:
         """Merge with another vocabulary by name; the order of this one goes first.
@@ -230,29 +289,54 @@ class Vocabulary:
 
         Returns:
             The vocabulary.
+
+        Raises:
+            InputError: If a field is unknown or of another type; the message names it.
         """
-        values = {name: _tuples(value) for name, value in data.items() if name not in ("skeletons", "lists")}
-        skeletons = {
-            name: Skeleton(**{k: _tuples(v) for k, v in skeleton.items()})
-            for name, skeleton in data.get("skeletons", {}).items()
-        }
-        lists = {kind: _tuples(names) for kind, names in data.get("lists", {}).items()}
-        return cls(**values, skeletons=skeletons, lists=lists)
+        try:
+            return TypeAdapter(cls).validate_json(json.dumps(data), strict=True)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise InputError(f"{place}: {first['msg'].removeprefix('Value error, ')}".removeprefix(": ")) from error
 
 
-def mirror_order(names: tuple[str, ...], pairs: tuple[tuple[str, str], ...]) -> tuple[int, ...]:
-    """Return the index of each name's mirror partner, its own where it has none.
+def _pairs(what: str, pairs: Any) -> tuple[tuple[str, str], ...]:
+    """Return pairs of names as tuples."""
+    for pair in pairs:
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(w, str) and w for w in pair):
+            raise InputError(f"{what} must be pairs of names such as (left, right), got {pair!r}")
+    return tuple((left, right) for left, right in pairs)
 
-    Args:
-        names: Names.
-        pairs: (left, right) pairs of names.
 
-    Returns:
-        Indices into `names`.
-    """
-    partner = {a: b for pair in pairs for a, b in (pair, pair[::-1])}
-    place = {name: index for index, name in enumerate(names)}
-    return tuple(place[partner.get(name, name)] for name in names)
+@functools.lru_cache
+def _union(skeletons: tuple[Skeleton, ...]) -> Skeleton | None:
+    """Return the union of skeletons by the names of their points; without falloffs where one of its points has none."""
+    different = list(dict.fromkeys(skeletons))
+    if len(different) <= 1:
+        return next(iter(different), None)
+    points = tuple(dict.fromkeys(name for skeleton in different for name in skeleton.points))
+    sigmas: dict[str, float] = {}
+    partners: dict[str, str] = {}
+    for skeleton in different:
+        own = dict(zip(skeleton.points, skeleton.sigmas, strict=False))
+        _add_agreeing(sigmas, own, "sigma")
+        _add_agreeing(partners, {a: b for pair in skeleton.mirror for a, b in (pair, pair[::-1])}, "mirror point")
+    return Skeleton(
+        points,
+        tuple(dict.fromkeys(edge for skeleton in different for edge in skeleton.edges)),
+        tuple(dict.fromkeys(pair for skeleton in different for pair in skeleton.mirror)),
+        tuple(sigmas[name] for name in points) if len(sigmas) == len(points) else (),
+    )
+
+
+def _add_agreeing(known: dict[str, Any], more: Mapping[str, Any], what: str) -> None:
+    for name, value in more.items():
+        if known.setdefault(name, value) != value:
+            raise InputError(
+                f"the keypoint {name!r} has the {what} {known[name]!r} in one skeleton and {value!r} in another; "
+                "rename it in one, or give both the same"
+            )
 
 
 def _refuse_unknown(what: str, groups: Iterable[Sequence[str]], known: Collection[str]) -> None:
@@ -266,10 +350,6 @@ def _lists(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _lists(entry) for name, entry in value.items()}
     return [_lists(entry) for entry in value] if isinstance(value, list | tuple) else value
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(entry) for entry in value) if isinstance(value, list | tuple) else value
 
 
 def translation(old: Sequence[str], new: Sequence[str]) -> Int[Tensor, " n"]:
@@ -311,3 +391,41 @@ def list_translation(kind: str, old: Vocabulary, new: Vocabulary) -> Int[Tensor,
         For each old name its index in the new list, -1 where it is missing.
     """
     return translation(names_if_any(old, kind), names_if_any(new, kind))
+
+
+def flip_labels(
+    labels: Int[Tensor, "*shape"], kind: str, vocabulary: Vocabulary, pairs: tuple[tuple[str, str], ...] = ()
+) -> Int[Tensor, "*shape"]:
+    """Return the labels of a flipped image; what is no index of the list stays.
+
+    Args:
+        labels: Indices into a list of the vocabulary.
+        kind: The list, as for `Vocabulary.flipped`.
+        vocabulary: What the labels mean.
+        pairs: As for `Vocabulary.flipped`.
+
+    Returns:
+        The labels, those of names with a side exchanged.
+    """
+    order = torch.tensor(vocabulary.flipped(kind, pairs).order, dtype=labels.dtype, device=labels.device)
+    known = (labels >= 0) & (labels < len(order))
+    return torch.where(known, order[torch.where(known, labels, 0)], labels) if len(order) else labels
+
+
+def one_sided_names(
+    labels: Int[Tensor, "*shape"], kind: str, vocabulary: Vocabulary, pairs: tuple[tuple[str, str], ...] = ()
+) -> list[str]:
+    """Return the names of labels that name a side, and whose counterpart their list lacks.
+
+    Args:
+        labels: Indices into a list of the vocabulary.
+        kind: The list, as for `Vocabulary.flipped`.
+        vocabulary: What the labels mean.
+        pairs: As for `Vocabulary.flipped`.
+
+    Returns:
+        The names, each once.
+    """
+    flipped = vocabulary.flipped(kind, pairs)
+    held = torch.unique(labels).tolist() if flipped.one_sided else []
+    return [flipped.names[label] for label in held if label in flipped.one_sided]

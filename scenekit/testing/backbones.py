@@ -59,8 +59,7 @@ def check_backbone(
     """
 
     def build() -> Backbone:
-        check_options(spec.build, options or {}, f"backbone {spec.name!r}")
-        backbone: object = spec.build(**(options or {}))
+        backbone: object = spec.build(**check_options(spec.build, options or {}, f"backbone {spec.name!r}"))
         if not isinstance(backbone, Backbone):
             raise PluginError(f"`build` must return a scenekit.backbones.Backbone, got {type(backbone).__name__}")
         return backbone

@@ -79,8 +79,8 @@ def check_dataset(
 
     def bench() -> DatasetBench:
         try:
-            check_options(spec.build, options or {}, f"data set {spec.name!r}", reserved=("split",))
-            data: object = spec.build(split=part, **(options or {}))
+            valid = check_options(spec.build, options or {}, f"data set {spec.name!r}", reserved=("split",))
+            data: object = spec.build(split=part, **valid)
         except InputError as error:
             if skip_missing:
                 raise SkipError(str(error)) from error

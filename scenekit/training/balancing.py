@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scenekit.errors import InputError, nearest
-from scenekit.hooks import BalancerSpec, hookimpl, registry
+from scenekit.hooks import BalancerSpec, hookimpl, naming_plugin, registry
 from scenekit.hooks.options import check_options
 from scenekit.training.log import UNLABELLED
 
@@ -139,5 +139,6 @@ def make_balancer(name: str, options: Mapping[str, Any]) -> Balancer:
         InputError: If the name or an option is unknown.
     """
     spec: BalancerSpec = registry().get("balancer", name)
-    check_options(spec.build, options, f"balancer {name!r}")
-    return cast(Balancer, spec.build(**options))
+    options = check_options(spec.build, options, f"balancer {name!r}")
+    with naming_plugin(spec):
+        return cast(Balancer, spec.build(**options))

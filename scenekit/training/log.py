@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scenekit.io.files import plain, write_atomically
+from scenekit.io.files import plain, unwritable, write_atomically
 
 UNLABELLED = ".unlabelled"
 """End of the name of the zero that a head without labels contributes; it is not logged."""
@@ -70,9 +70,15 @@ class Log:
 
         Args:
             record: The record as plain data.
+
+        Raises:
+            InputError: If the file cannot be written.
         """
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(plain(record)) + "\n")
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(plain(record)) + "\n")
+        except OSError as error:
+            raise unwritable(self.path, error) from error
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:

@@ -6,40 +6,40 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
-from torch import Tensor, nn
 
 from scenekit.data.labelers import labelers_named
 from scenekit.data.loader import Packed, Shard, Source, training_batches
+from scenekit.data.skipping import SkippedSamples
 from scenekit.data.transforms import augmentations
-from scenekit.errors import InputError, one_line
+from scenekit.errors import InputError, collecting, one_line, summary
 from scenekit.evaluation.loop import evaluate
-from scenekit.hooks import registry
+from scenekit.hooks import naming_plugin, registry
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
-from scenekit.model.targets import Targets
 from scenekit.recipe import ModelConfig, Recipe
 from scenekit.recipe.initial import with_initial
 from scenekit.scene import Scene
-from scenekit.structures.images import ImageBatch
 from scenekit.training.balancing import LossWeights, make_balancer, task_of
 from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
 from scenekit.training.freezing import freeze_except
 from scenekit.training.gradients import shared_parameters, task_gradient_norms
+from scenekit.training.learner import Learner
 from scenekit.training.log import Log, Window, read_log
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
 from scenekit.training.preparation import open_source, prepared, prepares
 from scenekit.training.progress import Reporter, reporting, tracked
+from scenekit.training.readiness import check_measurable, check_resumable, check_space, open_val, usable_workers
 from scenekit.training.run_folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder, clear_folder
-from scenekit.training.state import load_state, save_checkpoint
+from scenekit.training.state import check_finite, clear_leftovers, load_state, replacing, save_checkpoint
 from scenekit.weights import load
 from scenekit.weights.card import EVALUATED, TRAINED_ON, evaluation_of
 from scenekit.weights.checkpoint import save_model, without_pretrained, writing
@@ -80,26 +80,11 @@ def train(
         InputError: If the recipe or the data cannot be used, or the losses are no longer finite.
     """
     folder = Path(recipe.out if out is None else out)
-    recipe, checkpoint = check_folder(folder, recipe, resume)
-    with accelerator_for(recipe.train.precision, device) as accelerator:
+    with writing(folder):
+        recipe, checkpoint = check_folder(folder, recipe, resume)
+    with accelerator_for(recipe.train.precision, device) as accelerator, naming_plugin(None):
         run = Run(recipe, folder, accelerator, checkpoint, strict, progress)
         return run.run()
-
-
-class Learner(nn.Module):
-    """The model as a function from a batch to its raw losses, the part that several processes share.
-
-    With `only`, the losses are those of these tasks and stages.
-    """
-
-    def __init__(self, model: SceneModel, only: Sequence[str] | None = None) -> None:
-        super().__init__()
-        self.model, self.only = model, only
-
-    def forward(self, batch: ImageBatch, targets: Targets) -> dict[str, Tensor]:
-        """Compute losses by "task.loss"."""
-        losses: dict[str, Tensor] = self.model(batch, targets, tasks=self.only).losses
-        return {name: loss for name, loss in losses.items() if self.only is None or task_of(name) in self.only}
 
 
 class Run:
@@ -118,8 +103,7 @@ class Run:
         self.strict, self.progress = strict, progress
         labelers = labelers_named(recipe.data.labelers)
         self.sources = [open_source(config, labelers) for config in recipe.data.train]
-        val = recipe.data.val
-        self.val = open_source(val, labelers) if val is not None and self.config.evaluate_every else None
+        self.val = open_val(recipe, labelers)
         self.transferred: Transfer | None = None
         self.model = self._fresh() if checkpoint is None else self._built(without_pretrained(recipe.model))
         self.weights = LossWeights(self.model.loss_weights, self.config.loss_weights)
@@ -132,10 +116,13 @@ class Run:
         self.learner, self.optimizer = accelerator.prepare(learner, build_optimizer(self.model, self.config))
         self.shared = shared_parameters(self.model)
         self.ema = None if self.config.ema is None else Ema(self.model, self.config.ema)
+        self.skipped = SkippedSamples(sum(len(source.data) for source in self.sources), self.config.max_skipped)
         self.window = Window()
         self.unsupervised: set[str] = set()
         self.labelled: Counter[str] = Counter()
         self.step = 0
+        check_measurable(self.model, due=self.val is not None)
+        check_resumable(self.recipe)
         if checkpoint is not None:
             self._restore(load_state(checkpoint))
 
@@ -151,8 +138,10 @@ class Run:
         main = self.accelerator.is_main_process
         with writing(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
+            check_space(self.out, self.model, self.recipe)
         self.accelerator.wait_for_everyone()
         if main:
+            clear_leftovers(self.out)
             self.recipe.save(self.out / RECIPE)
             self.log = Log(self.out / LOG, self.step)
             self.evaluations = Log(self.out / EVALUATIONS, self.step)
@@ -165,11 +154,12 @@ class Run:
                 self._train(self._batches(), reporter)
             reason = "finished"
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            if main and self.step == 0:
-                clear_folder(self.out)
+            reason = summary(error)
             raise
         finally:
+            self.skipped.report()
+            if main and self.step == 0:
+                clear_folder(self.out)
             if main:
                 registry().notify("scenekit_run_ended", step=self.step, reason=reason)
         return self._finish()
@@ -180,9 +170,11 @@ class Run:
         initial = None if name is None else load(name)
         if initial is not None:
             self.recipe = with_initial(self.recipe, initial.config)
-        if prepares(self.recipe):
-            self.recipe = self._synchronized(lambda: prepared(self.recipe, self.sources, self._tracked))
-        model = self._built(self.recipe.model)
+        with collecting() as attempt:  # what several tasks miss is named at once
+            if prepares(self.recipe):
+                self.recipe = self._synchronized(lambda: prepared(self.recipe, self.sources, self._tracked, attempt))
+            with attempt():
+                model = self._built(self.recipe.model)
         if initial is not None:
             self.transferred = transfer(initial, model)
             if self.transferred.share < LEAST_SHARE:
@@ -220,8 +212,9 @@ class Run:
             batch_size=config.batch_size,
             seed=config.seed,
             shard=Shard(start, stop, accelerator.process_index, accelerator.num_processes),
-            workers=config.workers,
+            workers=usable_workers(config.workers),
             strict=self.strict,
+            skipped=self.skipped,
         )
 
     def _train(self, data: Iterator[Packed], reporter: Reporter) -> None:
@@ -336,8 +329,9 @@ class Run:
         began = time.perf_counter()
         if self.accelerator.is_main_process:
             with self._averaged():
-                limit, strict = self.config.evaluate_limit, self.strict
-                results = evaluate(self.model, val.data, limit=limit, step=self.step, strict=strict)
+                limit, share = self.config.evaluate_limit, self.config.max_skipped
+                run = partial(evaluate, limit=limit, max_skipped=share, step=self.step, strict=self.strict)
+                results = run(self.model, val.data)
             self.evaluations.write({"step": self.step, "results": results})
         self.accelerator.wait_for_everyone()
         return time.perf_counter() - began
@@ -347,6 +341,7 @@ class Run:
 
     def _save(self) -> None:
         """Write a checkpoint in the first process; the others wait."""
+        check_finite(self.model.state_dict(), self.step)
         if self.accelerator.is_main_process:
             scaler = self.accelerator.scaler
             state = {
@@ -378,8 +373,10 @@ class Run:
     def _finish(self) -> SceneModel:
         if self.ema is not None:
             self.model.load_state_dict(self.ema.average)
+        check_finite(self.model.state_dict(), self.step)
         if self.accelerator.is_main_process:
-            save_model(self.model, self.out / MODEL, extra=self._manifest_entries())
+            with replacing(self.out / MODEL) as unfinished:
+                save_model(self.model, unfinished, extra=self._manifest_entries())
         self.accelerator.wait_for_everyone()
         return self.model.eval()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeAlias
 
 from scenekit.config import merged, validated
@@ -54,27 +55,36 @@ def prepares(recipe: Recipe) -> bool:
     return any(registry().get("task", name).prepare is not None for name in recipe.model.tasks)
 
 
-def prepared(recipe: Recipe, sources: Sequence[Source], track: Track) -> Recipe:
+def prepared(
+    recipe: Recipe,
+    sources: Sequence[Source],
+    track: Track,
+    attempt: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Recipe:
     """Complete the options of every task from the ground truth, with the class names of the data sets.
 
     Args:
         recipe: The recipe, completed by the configuration of the model that it starts from.
         sources: Data sets of the run.
         track: Shows the progress of reading the scenes.
+        attempt: A context manager for what is done for a task, see `errors.collecting`.
 
     Returns:
-        The recipe with complete options.
+        The recipe with complete options; without the tasks whose attempt failed.
 
     Raises:
         PluginError: If `prepare` of a task returns something else than its configuration.
     """
-    tasks, share = dict(recipe.model.tasks), max(SCENES // len(sources), 1)
-    for name, values in tasks.items():
-        spec: TaskSpec = registry().get("task", name)
-        if spec.prepare is not None:
-            scenes = (scene for source in sources for scene in spread_scenes(source.data, share))
-            count = sum(min(share, len(source.data)) for source in sources)
-            tasks[name] = _completed(spec, values, track(scenes, count))
+    tasks, share = {}, max(SCENES // len(sources), 1)
+    for name, values in recipe.model.tasks.items():
+        with attempt():
+            spec: TaskSpec = registry().get("task", name)
+            if spec.prepare is None:
+                tasks[name] = values
+            else:
+                scenes = (scene for source in sources for scene in spread_scenes(source.data, share))
+                count = sum(min(share, len(source.data)) for source in sources)
+                tasks[name] = _completed(spec, values, track(scenes, count))
     return with_tasks(recipe, tasks)
 
 

@@ -6,17 +6,20 @@ scene's size (see `canvas`). Letters: H W pixels of the scene, h w pixels of the
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from inspect import signature
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool
-from PIL import Image, ImageDraw
+from jaxtyping import Bool, UInt8
+from PIL import Image, ImageChops, ImageDraw
+from torch import Tensor
 
 from scenekit.errors import InputError, PluginError, nearest
 from scenekit.hooks import Coverage, TaskSpec, naming_plugin, registry
-from scenekit.io.images import ImageSource, read_image, rounded
+from scenekit.io.images import ImageSource, read_image, read_image_of_size, rounded
 from scenekit.keys import OBJECTS, Key, Stream
 from scenekit.scene import Scene
 from scenekit.visualization.canvas import (
@@ -99,13 +102,35 @@ def base_image(scene: Scene, image: ImageSource | None = None) -> Image.Image:
     Raises:
         InputError: There is no image, or it has another size than the scene.
     """
-    if image is None and scene.path is None:
-        raise InputError("the scene has no `path` of its image; pass the image as `image`")
-    pixels = rounded(read_image(scene.path if image is None else image))
+    pixels = image_of(scene, image)
     if tuple(pixels.shape[1:]) != tuple(scene.size):
         (height, width), (h, w) = scene.size, pixels.shape[1:]
         raise InputError(f"an image of {width} x {height} pixels is expected, as the scene has; got {w} x {h}")
     return enlarged(Image.fromarray(pixels.permute(1, 2, 0).numpy()))
+
+
+def image_of(scene: Scene, image: ImageSource | None) -> UInt8[Tensor, "3 H W"]:
+    """Return the image of a scene.
+
+    Args:
+        scene: The scene.
+        image: The image; by default the file of the scene's `path`, as it is stored where only that fits the scene.
+
+    Returns:
+        The image.
+
+    Raises:
+        InputError: There is no image, or it cannot be read.
+    """
+    if image is not None:
+        return rounded(read_image(image))
+    if scene.path is None:
+        raise InputError("the scene has no `path` of its image; pass the image as `image`")
+    if not os.path.isfile(scene.path):
+        raise InputError(
+            f"{scene.path}: no such file, though the scene names it as its image; pass the image as `image`"
+        )
+    return rounded(read_image_of_size(scene.path, scene.size))
 
 
 def available_layers(scene: Scene) -> dict[str, Layer]:
@@ -221,16 +246,39 @@ def tasks_in(scene: Scene) -> list[TaskSpec]:
     return [spec for spec in registry().tasks.values() if any(_has(scene, key) for key in spec.provides)]
 
 
-def draw_views(scene: Scene) -> dict[str, Image.Image]:
+def draw_views(scene: Scene, beside: Scene | None = None) -> dict[str, Image.Image]:
     """Draw the further images of a scene, such as the one from above.
 
     Args:
         scene: What to draw.
+        beside: Another scene of the same image, such as its ground truth, that is drawn beside this one: views that
+            take an argument of this name get the same scale.
 
     Returns:
         Images by name: the `views` of all installed tasks that provide a value of the scene.
     """
-    return {name: view(scene) for spec in tasks_in(scene) for name, view in spec.views.items()}
+    views = {name: view for spec in tasks_in(scene) for name, view in spec.views.items()}
+    if beside is None:
+        return {name: view(scene) for name, view in views.items()}
+    return {
+        name: view(scene, beside=beside) if "beside" in signature(view).parameters else view(scene)
+        for name, view in views.items()
+    }
+
+
+def is_blank(drawn: Image.Image, base: Image.Image) -> bool:
+    """Return whether nothing was drawn.
+
+    Args:
+        drawn: A drawing.
+        base: The image that it was drawn on.
+
+    Returns:
+        True where both are equal.
+    """
+    if drawn.size != base.size:
+        return False
+    return ImageChops.difference(drawn.convert("RGB"), base.convert("RGB")).getbbox() is None
 
 
 def draw_boxes(image: Image.Image, scene: Scene, *, labels: bool = True) -> Image.Image:

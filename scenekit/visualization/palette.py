@@ -11,6 +11,8 @@ Letters: N colors, P colors of the palette, C candidates, S kinds of sight.
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -38,6 +40,33 @@ DEFICIENCY_WEIGHT = 1.6
 
 INSTANCE_LIGHTNESS, INSTANCE_HUE = 0.14, 24.0
 """How far objects of one label may differ from its color, each way."""
+
+NATURAL_COLORS: Mapping[str, Color] = {
+    **dict.fromkeys(("sky",), (120, 180, 235)),
+    **dict.fromkeys(("cloud", "clouds", "fog"), (205, 218, 230)),
+    **dict.fromkeys(("water", "sea", "river", "lake", "ocean", "waterdrops"), (50, 115, 185)),
+    **dict.fromkeys(("pool",), (70, 170, 205)),
+    **dict.fromkeys(("snow", "ice"), (232, 240, 248)),
+    **dict.fromkeys(("grass", "lawn", "field"), (110, 175, 75)),
+    **dict.fromkeys(("tree", "trees", "bush", "vegetation", "plant", "plants", "leaves", "forest"), (50, 125, 60)),
+    **dict.fromkeys(("terrain", "moss", "hill"), (150, 170, 100)),
+    **dict.fromkeys(("road", "street", "asphalt", "parking"), (120, 118, 125)),
+    **dict.fromkeys(("pavement", "sidewalk", "path", "platform"), (175, 165, 165)),
+    **dict.fromkeys(("railroad", "rail", "gravel", "stone", "rock"), (140, 132, 122)),
+    **dict.fromkeys(("ground", "dirt", "mud", "earth", "soil"), (150, 112, 75)),
+    **dict.fromkeys(("sand", "beach", "desert"), (222, 196, 135)),
+    **dict.fromkeys(("mountain",), (130, 125, 150)),
+    **dict.fromkeys(("wall",), (205, 190, 170)),
+    **dict.fromkeys(("brick",), (178, 92, 70)),
+    **dict.fromkeys(("floor", "flooring"), (165, 140, 115)),
+    **dict.fromkeys(("carpet", "rug"), (150, 95, 110)),
+    **dict.fromkeys(("wood", "cabinet", "shelf"), (160, 115, 70)),
+    **dict.fromkeys(("ceiling",), (225, 222, 212)),
+    **dict.fromkeys(("window", "glass", "mirror"), (165, 205, 215)),
+    **dict.fromkeys(("building", "house", "skyscraper"), (165, 130, 125)),
+    **dict.fromkeys(("bridge", "fence"), (150, 130, 95)),
+}
+"""Colors of stuff by a word of its name, as people expect them: things keep the colors of the palette."""
 
 MUTED_CHROMA = 0.55
 """Part of its colorfulness that a muted color keeps."""
@@ -87,6 +116,21 @@ def label_color(label: int, muted: bool = False) -> Color:
     """
     lab = np.array(palette()[label % PALETTE_SIZE])
     return to_color(lab * (0.92, MUTED_CHROMA, MUTED_CHROMA) if muted else lab)
+
+
+def stuff_color(label: int, name: str) -> Color:
+    """Return the color of stuff: the natural one of its name where there is one, else that of its label, muted.
+
+    Args:
+        label: Index of the label in the vocabulary.
+        name: Its name, such as "grass", "sky-other-merged" or "ground_track_field".
+
+    Returns:
+        RGB, 0 to 255.
+    """
+    words = re.findall(r"[a-z]+", name.lower())
+    natural = (NATURAL_COLORS[word] for word in (" ".join(words), *words) if word in NATURAL_COLORS)
+    return next(natural, None) or label_color(label, muted=True)
 
 
 def object_color(label: int, identity: int) -> Color:

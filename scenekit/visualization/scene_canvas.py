@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import SupportsFloat
 
 import numpy as np
@@ -133,8 +134,8 @@ def on_canvas(layer: Layer) -> Callable[[Canvas, Scene], None]:
     Returns:
         (canvas, scene): draws the layer on the canvas.
     """
+    return partial(_draw_layer, layer)  # unlike a function made here, it can be sent to another process
 
-    def draw(canvas: Canvas, scene: Scene) -> None:
-        canvas.image = layer(canvas.image, scene)
 
-    return draw
+def _draw_layer(layer: Layer, canvas: Canvas, scene: Scene) -> None:
+    canvas.image = layer(canvas.image, scene)

@@ -6,15 +6,16 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from scenekit.errors import InputError, nearest
-from scenekit.hooks import WeightSource, registry
+from scenekit.hooks import WeightSource, naming_plugin, registry
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig
 from scenekit.weights.checkpoint import MANIFEST, SUFFIX, load_model, read_config, save_model, usable
-from scenekit.weights.convert import convert
+from scenekit.weights.convert import convert, with_detector_options
 from scenekit.weights.hub import download, push_to_hub
 
 __all__ = ["config_of", "convert", "load", "load_model", "push_to_hub", "save_model", "shipped"]
@@ -31,7 +32,11 @@ def shipped() -> Mapping[str, Path]:
     return {folder.parent.name: folder.parent for folder in sorted(Path(__file__).parent.glob(f"*/{MANIFEST}"))}
 
 
-def load(name: str | os.PathLike[str], device: torch.device | str = "cpu") -> SceneModel:
+def load(
+    name: str | os.PathLike[str],
+    device: torch.device | str = "cpu",
+    detector_options: Mapping[str, Any] | None = None,
+) -> SceneModel:
     """Load a model for inference.
 
     ```python
@@ -42,20 +47,28 @@ def load(name: str | os.PathLike[str], device: torch.device | str = "cpu") -> Sc
         name: A shipped model, a folder or a file that `save_model` wrote, "prefix/name" of an installed weight source,
             or a repository of the Hugging Face hub as "owner/name" or "owner/name@revision".
         device: Device that the model is moved to.
+        detector_options: Options of the detector that differ from the model's own, such as
+            `{"box_head": {"across_classes": 0.7}}`, which removes detections of the same thing as two classes.
 
     Returns:
         The model, in evaluation mode.
 
     Raises:
-        InputError: If there is no such model or device.
+        InputError: If there is no such model or device, or an option of the detector is unknown.
     """
+    model = _loaded(name, device)
+    return model if not detector_options else with_detector_options(model, detector_options)
+
+
+def _loaded(name: str | os.PathLike[str], device: torch.device | str) -> SceneModel:
     text, device = os.fspath(name), usable(device)
     if (path := _path_of(name)) is not None:
         return load_model(path, device)
     prefix = text.partition("/")[0]
     if "/" in text and prefix in registry().names("weights"):
         source: WeightSource = registry().get("weights", prefix)
-        return source.load(text.partition("/")[2]).to(device).eval()
+        with naming_plugin(source):
+            return source.load(text.partition("/")[2]).to(device).eval()
     if _HUB_ID.fullmatch(text):
         return load_model(download(text), device)
     raise InputError(
@@ -85,6 +98,6 @@ def _path_of(name: str | os.PathLike[str]) -> Path | None:
     if text in shipped():
         return shipped()[text]
     looks_like_path = text.startswith((".", "~", os.sep)) or text.endswith((os.sep, SUFFIX))
-    if Path(text).exists() or isinstance(name, os.PathLike) or looks_like_path:
+    if os.path.exists(text) or isinstance(name, os.PathLike) or looks_like_path:
         return Path(text).expanduser()
     return None

@@ -8,8 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -24,11 +22,13 @@ from torch import Tensor
 
 from scenekit.errors import InputError, listed, one_line
 from scenekit.hooks import registry
-from scenekit.io.files import write_atomically
+from scenekit.io.files import drafted, unwritable, write_atomically
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig
+from scenekit.scene_json import reading
 from scenekit.structures.vocabulary import Vocabulary
+from scenekit.weights.bounds import BuildBound
 
 _log = logging.getLogger(__name__)
 
@@ -128,7 +128,8 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneMod
     if not is_one_file(path):
         _check_fingerprint(path / WEIGHTS, manifest["weights"])
     state = _read_weights(path if is_one_file(path) else path / WEIGHTS)
-    model, missing = _built(config, vocabulary, manifest.get("packages", {}))
+    with BuildBound(state, str(_home(path))):
+        model, missing = _built(config, vocabulary, manifest.get("packages", {}))
     if missing:
         _log.warning("%s: %s", path, missing)
         parts = {f"{kind}.{name}" for kind in ("stages", "heads") for name in getattr(model, kind)}
@@ -145,8 +146,10 @@ def read_config(path: Path) -> tuple[ModelConfig, Vocabulary]:
     """
     manifest = read_manifest(path)
     try:
-        return ModelConfig.model_validate(manifest["model"]), Vocabulary.from_json(manifest["vocabulary"])
-    except (ValidationError, TypeError, KeyError) as error:
+        with reading("vocabulary"):
+            vocabulary = Vocabulary.from_json(manifest["vocabulary"])
+        return ModelConfig.model_validate(manifest["model"]), vocabulary
+    except (ValidationError, InputError) as error:
         raise InputError(
             f"{_home(path)}: does not describe a model of this version of scenekit ({one_line(error)}); "
             "use the version that wrote it"
@@ -204,13 +207,18 @@ def _home(path: Path) -> Path:
 
 def _manifest_text(folder: Path) -> str:
     expected = f"{folder}: expected a folder with {MANIFEST} and {WEIGHTS}"
+    if folder.is_file():
+        raise InputError(
+            f"{folder}: expected a model of scenekit, a folder or a {SUFFIX} file; convert a checkpoint of another"
+            f" library: scenekit convert SOURCE/NAME {folder} -o model{SUFFIX}"
+        )
     if not folder.is_dir():
         raise InputError(f"{expected}; there is no such folder")
     path = folder / MANIFEST
     if not path.is_file():
         raise InputError(f"{expected}; {MANIFEST} is missing")
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected JSON; the file is damaged or cut off ({one_line(error)})") from error
 
@@ -298,20 +306,15 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # torch.save raises RuntimeError
-        raise InputError(f"{path} cannot be written ({one_line(error)})") from error
+        raise unwritable(path, error) from error
 
 
 def _write_weights(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    with writing(path):
-        draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-        try:
-            draft.touch()
-            mode = draft.stat().st_mode  # of any new file; safetensors makes one that only its owner may read
-            save_file(dict(state), draft, metadata)
-            draft.chmod(mode)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+    with writing(path), drafted(path) as draft:
+        draft.touch()
+        mode = draft.stat().st_mode  # of any new file; safetensors makes one that only its owner may read
+        save_file(dict(state), draft, metadata)
+        draft.chmod(mode)
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:

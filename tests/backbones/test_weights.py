@@ -120,15 +120,15 @@ def test_file_of_another_network_is_refused_with_some_of_the_keys(tmp_path: Path
         build_backbone("mobilenet_v2", weights=tmp_path / "resnet18.pth")
 
 
-def test_file_that_is_no_state_dict_is_refused(tmp_path: Path, state: dict[str, Tensor]) -> None:
-    torch.save({"epoch": 3, "state_dict": state}, tmp_path / "checkpoint.pth")
+def test_file_that_is_no_state_dict_is_refused(tmp_path: Path) -> None:
+    torch.save({"epoch": 3, "state_dict": [1, 2]}, tmp_path / "checkpoint.pth")
     with pytest.raises(InputError, match="expected a state dict"):
         build_backbone("resnet18", weights=tmp_path / "checkpoint.pth")
 
 
 def test_pickle_with_code_is_not_executed(tmp_path: Path) -> None:
     torch.save({"net": get_model("mobilenet_v3_small", weights=None)}, tmp_path / "module.pth")
-    with pytest.raises(InputError, match=r"it holds more than tensors\)"):
+    with pytest.raises(InputError, match=r"'net' \(an object of a class\); save the weights alone"):
         build_backbone("mobilenet_v3_small", weights=tmp_path / "module.pth")
 
 

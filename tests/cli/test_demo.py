@@ -28,9 +28,11 @@ def test_synthetic_scenes(run, tiny_model, tmp_path) -> None:
     report = (out / "report.html").read_text()
     assert "scene-0" in report and "ground truth" in report
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", report), "the report must hold everything itself"
-    layers = {"boxes", "semantic", "masks", "keypoints", "panoptic"}
-    assert {path.name for path in out.glob("*.png")} == {"scene-0.png"} | {f"scene-0-{name}.png" for name in layers}
-    assert sk.Scene.load(out / "scene-0.json").size == (240, 320)
+    layers = {"image", "boxes", "semantic", "masks", "panoptic"}
+    written = {path.name for path in out.glob("*.png")}
+    assert written - {"scene-0-keypoints.png"} == {"scene-0.png"} | {f"scene-0-{name}.png" for name in layers}
+    again = sk.Scene.load(out / "scene-0.json")
+    assert again.size == (240, 320) and again.draw().tobytes() == Image.open(out / "scene-0.png").tobytes()
 
 
 def test_own_image(run, tiny_model, tmp_path) -> None:

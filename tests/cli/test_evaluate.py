@@ -68,6 +68,14 @@ def test_metrics_at_cut_offs_stand_side_by_side_and_a_baseline_beside(capsys: py
     assert not any("per_predicate" in cell for line in lines for cell in line)
 
 
+def test_tasks_without_a_number_are_named_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    nothing = {"AP": math.nan, "R@20": math.nan, "per_class": {"cup": {"AP": math.nan}}}
+    print_results({"boxes": {"AP": 0.75, "APs": math.nan, "per_class": {}}, "masks": nothing, "masks (mean)": nothing})
+    text = capsys.readouterr().out
+    assert text.splitlines()[-1] == "not measured: masks, masks (mean)"
+    assert text.count("masks") == 2 and "0.7500" in text
+
+
 def test_the_recipe_of_the_run_gives_data_and_labelers(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     data = {"train": [{"name": "synthetic"}], "val": {"name": "synthetic", "split": "val"}, "labelers": ["visibility"]}

@@ -10,6 +10,7 @@ from PIL import Image
 from pycocotools import mask as coco_masks
 
 import scenekit as sk
+from scenekit.cli.predict import unique_stems
 
 
 @pytest.fixture
@@ -51,6 +52,27 @@ def test_out_holds_a_drawing_and_a_scene_per_image(run, tiny_model, photo, tmp_p
     names = sorted(path.name for path in (tmp_path / "new" / "out").iterdir())
     assert names == ["photo-2.json", "photo-2.png", "photo.json", "photo.png"]
     assert sk.Scene.load(tmp_path / "new" / "out" / "photo-2.json").path == str(twin)
+
+
+@pytest.mark.parametrize("name", ["x" * 240, "図" * 80])
+def test_files_of_a_long_name_fit_the_file_system(run, tiny_model, photo, tmp_path, name: str) -> None:
+    image = photo.rename(tmp_path / f"{name}.jpg")
+    result = run("predict", image, "--model", tiny_model, "--tasks", "masks", "--out", tmp_path / "out")
+    assert result.status == 0
+    (scene,) = (tmp_path / "out").glob("*.json")
+    assert sk.Scene.load(scene).path == str(image) and len(list((tmp_path / "out").glob("*.png"))) >= 1
+
+
+def test_names_of_files_differ_even_where_capitals_are_ignored() -> None:
+    long = "x" * 240
+    stems = unique_stems(["a/b.png", "c/b.jpg", "B.png", f"{long}1.png", f"{long}2.png", f"d/{long}1.png"])
+    assert stems[:3] == ["b", "b-2", "B-3"] and len({stem.casefold() for stem in stems}) == 6
+    assert all(len(stem) < 190 for stem in stems)
+
+
+def test_names_beyond_the_file_system_are_refused(refused, tiny_model, photo) -> None:
+    assert "no such file" in refused("predict", "x" * 300 + ".png", "--model", tiny_model)
+    assert "name another one" in refused("predict", photo, "--model", tiny_model, "--out", "x" * 300)
 
 
 def test_given_scenes_say_where_the_objects_are(run, refused, tiny_model, photo, tmp_path) -> None:
@@ -117,7 +139,7 @@ def test_graph_of_one_image(run, refused, tiny_model, photo, tmp_path) -> None:
         assert result.status == 0 and "note: " in result.err and "has the objects only" in result.err
         graph = sk.load_graph(tmp_path / name)
         assert [node["label"] for node in graph.nodes.values()] == scene["objects"]["names"]
-        assert graph.graph["path"] == str(photo) and graph.number_of_edges() == 0
+        assert graph.graph["path"] == "../photo.jpg" and graph.number_of_edges() == 0
     assert ".graphml or .json" in refused(*arguments, "--graph", tmp_path / "out.txt")
     assert "cannot be created" in refused(*arguments, "--graph", photo / "out.json")
 

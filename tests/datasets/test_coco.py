@@ -15,6 +15,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 import scenekit as sk
+from scenekit.data.flips import can_be_flipped
 from scenekit.data.scenes import scene_of
 from scenekit_datasets.coco.labels import rotation_of
 from scenekit_datasets.json_index import CHUNK, entries
@@ -97,6 +98,15 @@ def test_keypoints(opened: Any) -> None:
     assert scene.rows_with(sk.KEYPOINTS).tolist() == [True, False, False]
 
 
+def test_points_count_where_their_number_contradicts_them(opened: Any, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [annotation(n, category=7, keypoints=[1.5, 2, 2, 3, 4, 1], num_keypoints=0) for n in (1, 2)]
+    scene = opened(document(*rows))[0].scene
+    assert scene.rows_with(sk.KEYPOINTS).tolist() == [True, True]
+    assert scene[sk.KEYPOINTS].visibility.tolist() == [[2, 1]] * 2
+    (message,) = caplog.messages
+    assert "'num_keypoints' is 0 where 'keypoints' has labelled points" in message
+
+
 def test_attributes_and_captions(opened: Any) -> None:
     rows = (
         annotation(1, attributes=["red"], captions=["a dog", "it sits"]),
@@ -118,7 +128,7 @@ def test_names_that_nobody_lists_are_those_that_occur(opened: Any) -> None:
     relations = [{"subject_id": 1, "object_id": 2, "predicate": p} for p in ("right of", "on", "left of")]
     data = opened(document(annotation(1, attributes=["wet"]), annotation(2), image={"relations": relations}))
     assert data.vocabulary.attributes == ("wet",) and data.vocabulary.predicates == ("right of", "on", "left of")
-    assert data.vocabulary.mirror_predicates == (("left of", "right of"),)
+    assert data.vocabulary.flipped("predicates").order == (2, 1, 0)
 
 
 def test_boxes_in_space(opened: Any) -> None:
@@ -142,6 +152,12 @@ def test_camera(opened: Any, camera: Any) -> None:
     scene = opened(document(image={"camera": camera}))[0].scene
     assert scene.camera is not None and not scene.camera.assumed
     assert scene.camera.matrix.tolist() == [[50, 0, 40], [0, 51, 30], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("camera", [[[1.2, 0, 0.5], [0, 1.6, 0.5], [0, 0, 1]], [1.2, 1.6, 0.5, 0.5]])
+def test_a_camera_relative_to_the_image(opened: Any, camera: Any) -> None:
+    with pytest.raises(sk.InputError, match=r"image id 1: 'camera': .* are relative to the size of the image"):
+        opened(document(image={"camera": camera}))[0]
 
 
 def test_relations_and_phrases(opened: Any) -> None:
@@ -213,6 +229,29 @@ def test_panoptic_segments_of_objects(opened: Any, tmp_path: Path) -> None:
     assert scene[sk.SEMANTIC][0, ::20].tolist() == [1, 1, -1, 2]
 
 
+def test_segments_that_contradict_their_map(opened: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Boxes and areas are those of the pixels; the warning comes once for the file."""
+    rgb = np.zeros((*SIZE, 3), np.uint8)
+    rgb[20:30, 10:40] = [5, 0, 0]
+    (tmp_path / "a").mkdir()
+    Image.fromarray(rgb).save(tmp_path / "a" / "1.png")
+    Image.fromarray(rgb).save(tmp_path / "a" / "2.png")
+    segment = {"id": 5, "category_id": 3, "iscrowd": 0}
+
+    def objects(**fields: Any) -> list[sk.Objects]:
+        rows = [{"image_id": n, "file_name": f"{n}.png", "segments_info": [{**segment, **fields}]} for n in (1, 2)]
+        data = opened(document(*rows))
+        return [data[n].scene.objects for n in range(2)]
+
+    for right in objects(bbox=[10, 20, 30, 10], area=300):
+        assert right.boxes.tolist() == [[10, 20, 40, 30]] and right.area.tolist() == [300]
+    assert not caplog.messages
+    for mended in (*objects(bbox=[0, 0, 80, 60], area=4800), *objects(bbox=[10, 20, 30, 10], area=299)):
+        assert mended.boxes.tolist() == [[10, 20, 40, 30]] and mended.area.tolist() == [300]
+    (message,) = caplog.messages
+    assert "a.json: 'area' or 'bbox' of segments contradict their maps" in message
+
+
 def test_partial_labels(opened: Any) -> None:
     """The file's claims hold for every image that makes none itself."""
     mask = {"segmentation": [[0, 0, 5, 0, 5, 5]]}
@@ -236,14 +275,14 @@ def test_partial_labels(opened: Any) -> None:
     ],
 )
 def test_words_that_a_mirror_would_belie(opened: Any, fields: Any, header: Any, mirrorable: bool) -> None:
-    assert opened(document(annotation(1, **fields), **header))[0].supervision.mirrorable is mirrorable
+    assert can_be_flipped(opened(document(annotation(1, **fields), **header))[0]) is mirrorable
 
 
 @pytest.mark.parametrize(("predicates", "mirrorable"), [(["left of"], False), (["left of", "right of"], True)])
 def test_predicates_without_a_partner_are_not_mirrored(opened: Any, predicates: Any, mirrorable: bool) -> None:
     image = {"relations": [{"subject_id": 1, "object_id": 2, "predicate": "left of"}]}
     data = opened(document(annotation(1), annotation(2), image=image, predicates=predicates))
-    assert data[0].supervision.mirrorable is mirrorable
+    assert can_be_flipped(data[0]) is mirrorable
 
 
 def test_several_files_are_joined(opened: Any, tmp_path: Path) -> None:

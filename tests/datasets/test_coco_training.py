@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import scenekit as sk
+from scenekit.model.build import build
+from scenekit.recipe import ModelConfig
 from scenekit_datasets.coco import write_coco
 
 MODEL = {
@@ -66,3 +71,64 @@ def test_one_vocabulary_for_scenes_and_photographs(samples: Path) -> None:
     scenes = sk.dataset("synthetic", split="test", cache=False)
     merged = scenes.vocabulary.merged(photographs.vocabulary)
     assert merged.things == scenes.vocabulary.things and merged.skeleton == photographs.vocabulary.skeleton
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """Four images of which one is cut off, of two classes with a skeleton each."""
+    noise = np.random.default_rng(0)
+    names = [f"{n}.png" for n in range(4)]
+    for name in names:
+        Image.fromarray(noise.integers(0, 255, (64, 80, 3), np.uint8)).save(tmp_path / name)
+    (tmp_path / names[2]).write_bytes((tmp_path / names[2]).read_bytes()[:500])
+    points = {1: [12, 12, 2, 20, 20, 2, 25, 25, 1], 2: [45, 10, 2, 55, 15, 2]}
+    boxes = {1: [10, 10, 20, 20], 2: [40, 5, 20, 15]}
+    data = {
+        "images": [{"id": n, "file_name": name, "height": 64, "width": 80} for n, name in enumerate(names)],
+        "categories": [
+            {"id": 1, "name": "red", "keypoints": ["a", "b", "c"], "skeleton": [[1, 2]], "sigmas": [0.1, 0.1, 0.1]},
+            {"id": 2, "name": "blue", "keypoints": ["p", "q"], "skeleton": [[1, 2]], "sigmas": [0.1, 0.1]},
+        ],
+        "annotations": [
+            {"id": 2 * n + c, "image_id": n, "category_id": c, "bbox": boxes[c], "keypoints": points[c]}
+            for n in range(4)
+            for c in (1, 2)
+        ],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(data))
+    return tmp_path / "a.json"
+
+
+def test_two_skeletons_and_an_image_that_is_cut_off(
+    programs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = {"annotations": str(programs), "faulty": "skip"}
+    tasks = {"keypoints": {"channels": 16, "convs": 1}}
+    recipe = sk.Recipe.parse(
+        {
+            "model": {**MODEL, "tasks": tasks},
+            "data": {"train": [{"name": "coco", "options": options}]},
+            "train": {"steps": 2, "batch_size": 4, "workers": 1, "warmup": 1, "log_every": 1, "save_every": 10},
+        }
+    )
+    with caplog.at_level(logging.WARNING):
+        model = sk.train(recipe, out=tmp_path / "run", device="cpu")
+        data = sk.dataset("coco", **options)
+        results = sk.evaluate(model, data)
+    listed = [message for message in caplog.messages if message.startswith("1 of 4 samples were skipped: sample 2 of")]
+    assert len(listed) == 2 and all("2.png" in message for message in listed), "by the run, and by the evaluation"
+    assert 0 <= results["keypoints"]["AP"] <= 1
+    scene = data[0].scene
+    assert sk.evaluate(model, data, limit=1).keys() == results.keys() and scene.draw(data[0].image).size[0] > 0
+
+
+def test_predictions_have_the_points_of_their_class(programs: Path) -> None:
+    data = sk.dataset("coco", annotations=str(programs), faulty="skip")
+    model = build(
+        ModelConfig.model_validate({**MODEL, "tasks": {"keypoints": {"channels": 16, "convs": 1}}}), data.vocabulary
+    )
+    scene = model.eval().predict(data[0].image, threshold=0.0)
+    seen = scene[sk.KEYPOINTS].visibility != 0
+    for row, name in enumerate(scene.names()):
+        assert seen[row].nonzero()[:, 0].tolist() == list(data.vocabulary.points_of(name))
+    assert len(scene.objects)

@@ -14,7 +14,7 @@ import pytest
 
 import scenekit as sk
 from scenekit.cli.main import main
-from scenekit.errors import InputError
+from scenekit.errors import InputError, SkippedSampleError
 from tests.datasets.spatial_files import CAR, ELSEWHERE, WALKER, calibration, write_kitti, write_scan
 
 Change = Callable[[Path], Any]
@@ -77,6 +77,9 @@ DAMAGED: dict[str, Change] = {
     "P2: camera intrinsics must be finite, with focal lengths above 0, got fx, fy = (-50.0, 50.0)": written(
         "calib", calibration(P2=f"-{PROJECTION}")
     ),
+    "3.txt: P2: camera intrinsics fx, fy, cx, cy = 1.2, 1.2, 0.5, 0.5 are relative to the size of the image": written(
+        "calib", calibration(P2="1.2 0 0.5 0 0 1.2 0.5 0 0 0 1 0")
+    ),
     "focal lengths above 0, got fx, fy = (50.0, 0.0)": written(
         "calib", calibration(P2=PROJECTION.replace("0 50 30", "0 0 30"))
     ),
@@ -84,25 +87,50 @@ DAMAGED: dict[str, Change] = {
     "P2 must be 12 finite numbers, got 11": written("calib", calibration(P2=PROJECTION[:-2])),
     "P2 must be 12 finite numbers, got 12": written("calib", calibration(P2=PROJECTION.replace("40", "nan"))),
     'P2 must be numbers, not "fifty': written("calib", calibration(P2=PROJECTION.replace("50", "fifty"))),
-    "calib/000003.txt: ": lambda root: (root / "training" / "calib" / f"{NAME}.txt").write_bytes(b"\xff\xfe\x00"),
-    "label_2/000003.txt, line 2: expected a class and 14 numbers": written("label_2", f"{CAR}\nCar 0 0\n"),
-    "label_2/000003.txt, line 1: expected finite numbers": written("label_2", CAR.replace("8.00", "nan")),
-    "line 1: the box [40.0, 20.0, 10.0, 50.0] is reversed": written(
-        "label_2", CAR.replace("10.00 20.00 40.00", "40.00 20.00 10.00")
-    ),
-    "image_2/000003.png: the file is empty": written("image_2", "", "png"),
+    "calib/000003.txt, which is not encoded in UTF-8": lambda root: (
+        root / "training" / "calib" / f"{NAME}.txt"
+    ).write_bytes(b"\xff\xfe\x00"),
 }
-"""What is an error whatever `faulty` says."""
+"""Calibrations without which an image cannot be used."""
 
 
 @pytest.mark.parametrize("message", DAMAGED)
-def test_damaged_files(made: Path, message: str) -> None:
+def test_damaged_calibrations(made: Path, message: str) -> None:
     DAMAGED[message](made)
-    for faulty in ("refuse", "skip"):
-        with pytest.raises(InputError, match=re.escape(message)) as caught:
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        opened(made)
+    assert "\n" not in str(caught.value)
+    data = opened(made, faulty="skip")
+    with pytest.raises(SkippedSampleError, match=re.escape(message)):
+        data[0]
+    assert data[1].id == 7, "the other one is as good as before"
+
+
+def test_a_damaged_image_is_refused_or_skipped_when_it_is_read(made: Path) -> None:
+    written("image_2", "", "png")(made)
+    for faulty, kind in (("refuse", InputError), ("skip", SkippedSampleError)):
+        with pytest.raises(kind, match=r"image_2/000003\.png: the file is empty") as caught:
             opened(made, faulty=faulty)[0]
-        assert "\n" not in str(caught.value)
-    assert opened(made)[1].id == 7, "the other one is as good as before"
+        assert caught.type is kind
+
+
+LINES = {
+    "label_2/000003.txt, line 2: expected a class and 14 numbers": "Car 0 0",
+    "label_2/000003.txt, line 2: expected finite numbers": CAR.replace("8.00", "nan"),
+    "label_2/000003.txt, line 2: expected finite numbers of at most 1e+12, got 810e73": CAR.replace("40.00", "810e73"),
+    "line 2: the box [40.0, 20.0, 10.0, 50.0] is reversed": CAR.replace("10.00 20.00 40.00", "40.00 20.00 10.00"),
+}
+"""Lines that are skipped or refused."""
+
+
+@pytest.mark.parametrize("message", LINES)
+def test_lines_that_cannot_be(made: Path, message: str, caplog: pytest.LogCaptureFixture) -> None:
+    written("label_2", f"{CAR}\n{LINES[message]}\n")(made)
+    with pytest.raises(InputError, match=re.escape(message)):
+        opened(made)
+    with caplog.at_level(logging.WARNING):
+        assert len(opened(made, faulty="skip")[0].scene.objects) == 1
+    assert message in caplog.text
 
 
 @pytest.mark.parametrize("sizes", ["0.00 1.60 4.00", "1.50 -1.60 4.00"])
@@ -151,13 +179,13 @@ def test_r0_rect_is_needed_for_scans_alone(made: Path) -> None:
         ({"root": "nowhere"}, "expected a folder with training/image_2 or image_2, but nowhere has neither"),
         ({"split": "val"}, "KITTI has no val of its own, and there is no "),
         ({"split": "vale"}, "has no split 'vale'; did you mean 'val'"),
-        ({"splits": "nowhere.txt"}, "cannot read the names of the images from nowhere.txt"),
+        ({"splits": "nowhere.txt"}, "no such file: nowhere.txt"),
         ({"classes": []}, "expected names of classes such as"),
-        ({"classes": "Car"}, "expected names of classes such as"),
+        ({"classes": "Car"}, "input should be a list or input should be a valid dictionary"),
         ({"keys": ["boxes"]}, "KITTI has no labels 'boxes'; did you mean 'boxes3d'"),
         ({"keys": ["depth"]}, "keys names 'depth', but "),
-        ({"difficulty": "hart"}, "unknown difficulty 'hart'; did you mean 'hard'"),
-        ({"faulty": "ignore"}, "faulty must be 'refuse' or 'skip'"),
+        ({"difficulty": "hart"}, "input should be 'easy', 'moderate' or 'hard', got 'hart'"),
+        ({"faulty": "ignore"}, "option 'faulty': input should be 'refuse' or 'skip'"),
         ({"classes": ["Tram"], "drop_empty": True}, "none of 2 images has an object of Tram"),
     ],
 )

@@ -54,6 +54,12 @@ ENTRIES: dict[str, Change] = {
     "image id 2: 'K': camera intrinsics must be finite, with focal lengths above 0, got": changed(
         "images", 1, K=[[-50, 0, 40], [0, 50, 30], [0, 0, 1]]
     ),
+    "image id 2: 'K': camera intrinsics fx, fy, cx, cy = 1.2, 1.6, 0.5, 0.4 are relative to the size of the": changed(
+        "images", 1, K=[[1.2, 0, 0.5], [0, 1.6, 0.4], [0, 0, 1]]
+    ),
+    "image id 2: 'K': the last row of a camera matrix must be 0 0 1, got [40.0, 30.0, 1.0]; is the matrix tr": changed(
+        "images", 1, K=[[50, 0, 0], [0, 50, 0], [40, 30, 1]]
+    ),
     "image id 2 has no 'file_path'": changed("images", 1, file_path=None),
     "image id 2: 'height' and 'width' must be 1 or more": changed("images", 1, height=0),
     "image id 1: the id occurs twice": changed("images", 1, id=1),
@@ -208,9 +214,9 @@ def test_two_files_with_one_id(tmp_path: Path) -> None:
         ({"annotations": []}, "annotations must name a JSON file"),
         ({"categories": ["cars"]}, "categories names 'cars'; did you mean 'car'"),
         ({"categories": []}, "expected names of classes such as"),
-        ({"boxes": "tigth"}, "unknown 2D boxes 'tigth'; did you mean 'tight'"),
+        ({"boxes": "tigth"}, "input should be 'tight', 'trunc' or 'proj', got 'tigth'"),
         ({"keys": ["depth"]}, "Omni3D's files have no labels 'depth'"),
-        ({"faulty": "ignore"}, "faulty must be 'refuse' or 'skip'"),
+        ({"faulty": "ignore"}, "option 'faulty': input should be 'refuse' or 'skip'"),
     ],
 )
 def test_options(tmp_path: Path, options: dict[str, Any], message: str) -> None:

@@ -158,7 +158,7 @@ def test_choices(folder: Path, tmp_path: Path) -> None:
         ({"split": "val", "splits": "{folder}/lists.json"}, r"lists\.json has no split 'val'; it has train"),
         ({"splits": "{folder}/names.txt"}, r"names\.txt: a file with one list of names needs \{split\} in its name"),
         ({"splits": "{folder}/lists.json"}, r"lists\.json: img/gone\.png is not in .*pix3d\.json"),
-        ({"splits": "{folder}/nowhere.txt"}, r"cannot read .*nowhere\.txt"),
+        ({"splits": "{folder}/nowhere.txt"}, r"no such file: .*nowhere\.txt"),
         ({"categories": ["chiar"]}, "has the category 'chiar'; did you mean 'chair'"),
         ({"leave_out": ["truncate"]}, "leave_out names 'truncate'; did you mean 'truncated'"),
         ({"keys": ["depth"]}, "Pix3D has no labels 'depth'"),

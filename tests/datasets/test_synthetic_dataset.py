@@ -168,7 +168,7 @@ def test_items_are_samples(tmp_path):
     [
         ({"split": "vall"}, "no split 'vall'; did you mean 'val'"),
         ({"split": "val", "length": 501}, "1 to 500, got 501"),
-        ({"length": 0}, "at least 1, got 0"),
+        ({"length": 0}, "must be 1 to 10000000, got 0"),
         ({"split": "test", "seed": 3}, "fixed for val and test, got 3"),
         ({"seed": -1}, "0 or more"),
         ({"size": (240, 8)}, r"32 to 4096, got \(240, 8\)"),

@@ -15,6 +15,7 @@ import torch
 
 import scenekit as sk
 from scenekit.data.checks import checked
+from scenekit.data.flips import can_be_flipped
 from scenekit_datasets.visual_genome.names import VG150, normalized
 from scenekit_datasets.visual_genome.splits import in_split
 from tests.datasets.visual_genome_files import HAT, HORSE, MAN, documents, end, listed, region, relation, thing, write
@@ -159,15 +160,15 @@ def test_phrases_with_the_same_box_are_one(opened: Open) -> None:
 
 
 def test_images_that_a_mirror_makes_wrong(opened: Open) -> None:
-    """Texts that name a side are no more true; predicates change with their partner."""
+    """Texts that name a side are no more true, unless they are not learned; predicates change with their partner."""
     data = documents()
     data["region_descriptions"][0]["regions"][0]["phrase"] = "a man on the Left"
     data["relationships"][0]["relationships"][0]["predicate"] = "to left of"
     words = {"objects": ["man", "horse"], "predicates": ["to left of", "to right of"]}
-    assert not opened(data, vocabulary=words)[0].supervision.mirrorable
+    assert not can_be_flipped(opened(data, vocabulary=words)[0])
     sample = opened(data, vocabulary=words, keys=["relations"])[0]
-    assert sample.supervision.mirrorable
-    assert sample.scene.vocabulary.mirror_predicates == (("to left of", "to right of"),)
+    assert can_be_flipped(sample)
+    assert sample.scene.vocabulary.flipped("predicates").order == (1, 0)
 
 
 def test_vocabularies(opened: Open, tmp_path: Path, samples: Path) -> None:

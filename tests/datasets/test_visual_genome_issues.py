@@ -145,8 +145,8 @@ def test_a_changed_file_is_reported(tmp_path: Path) -> None:
     [
         ({"root": "nowhere"}, "is not a Visual Genome root"),
         ({"images": "nowhere"}, "name the folder of images with images="),
-        ({"faulty": "ignore"}, "faulty must be 'refuse' or 'skip'"),
-        ({"unlisted": "no"}, "unlisted must be 'absent' or 'unknown'"),
+        ({"faulty": "ignore"}, "option 'faulty': input should be 'refuse' or 'skip'"),
+        ({"unlisted": "no"}, "option 'unlisted': input should be 'absent' or 'unknown'"),
         ({"keys": ["masks"]}, "Visual Genome has no labels 'masks'"),
         ({"exhaustive": ["object"]}, "exhaustive names the stream 'object'; did you mean 'objects'"),
         ({"vocabulary": "vg151"}, "there is no vocabulary 'vg151' and no such file"),

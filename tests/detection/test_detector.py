@@ -290,6 +290,18 @@ def test_empty_boxes_are_dropped_after_the_best_are_chosen_only_as_in_detectron2
     assert regions.boxes.tolist() == proposals.boxes[1 : 1 + found].tolist()
 
 
+@pytest.mark.parametrize(("across", "labels"), [(None, [0, 1, 2]), (0.6, [0, 2]), (0.9, [0, 1, 2])])
+def test_detections_of_one_thing_as_two_classes(kit: Any, across: float | None, labels: list[int]) -> None:
+    """Two boxes with an IoU of 20 * 18 / (20 * 22) = 0.82, as two classes, and one elsewhere."""
+    detector = kit.stages(kit.config(box_head={"across_classes": across}))[-1]
+    proposals = Regions(
+        torch.tensor([[10.0, 10, 30, 30], [10, 12, 30, 32], [60, 50, 90, 90]]), torch.zeros(3, dtype=torch.int64)
+    )
+    logits = torch.tensor([[9.0, 0, 0, 0, 0, 0], [0, 8, 0, 0, 0, 0], [0, 0, 7, 0, 0, 0]])
+    regions = detector.decode(logits, torch.zeros(3, 5, 4), proposals, kit.images([SIZES[0]]))
+    assert regions.labels.tolist() == labels
+
+
 def test_it_learns_to_find_boxes(kit: Any) -> None:
     config = kit.config(rpn={"samples": 16, "post_nms_test": 80}, box_head={"score_threshold": 0.3})
     stages, features, targets = (

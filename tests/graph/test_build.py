@@ -104,6 +104,22 @@ def test_threshold_and_top() -> None:
         made.graph(top=-1)
 
 
+def test_likely_relations_and_the_best_of_each_pair() -> None:
+    triplets = [(0, "near", 1), (0, "on", 1), (1, "near", 0), (0, "left of", 1)]
+    made = scene(("mug", "table"), triplets, relation_scores=[0.2, 0.9, 0.1, 0.3])
+    related = torch.tensor([[0.6], [0.6], [0.2], [0.6]]) * torch.tensor([[1.0, 0, 0, 0, 0, 0]])
+    made = replace(made, values={sk.RELATIONS: replace(made[sk.RELATIONS], probabilities=related)})
+
+    def kept(**options: float) -> list[int]:
+        return sorted(key for *_, key in made.graph(**options).edges(keys=True))
+
+    assert kept() == [0, 1, 3] and kept(likely=False) == [0, 1, 2, 3]
+    assert kept(per_pair=1) == [1] and kept(per_pair=2) == [1, 3]
+    assert kept(per_pair=1, likely=False) == [1, 2] and kept(per_pair=2, top=1) == [1]
+    with pytest.raises(sk.InputError, match="per_pair is the number of relations"):
+        made.graph(per_pair=-1)
+
+
 def test_attributes_above_a_threshold() -> None:
     made = scene(("mug",))
     made = replace(made, values={sk.ATTRIBUTES: torch.tensor([[0.4, 0.6, float("nan"), 0.5]])})

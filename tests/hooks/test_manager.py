@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import logging
 import sys
+from asyncio import CancelledError
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from types import ModuleType, SimpleNamespace
@@ -107,7 +108,32 @@ def test_a_plugin_that_leaves_the_program_does_not_take_it_along(
     assert only_failure(collect([entry("leaver", "tests_fake_leaver")])).endswith("SystemExit: first line second line")
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("of mine"), KeyError("of mine"), SystemExit("of mine")], ids=repr)
+ERRORS = [ZeroDivisionError("of mine"), KeyError("of mine"), SystemExit("of mine"), CancelledError("of mine")]
+
+
+class MuteError(BaseException):
+    """An error that fails to say what it is."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+def test_an_error_that_fails_to_say_what_it_is(install: Install) -> None:
+    def explode() -> Any:
+        raise MuteError
+
+    assert only_failure(collect([install("bad", scenekit_tasks=explode)])) == "bad of acme 1.2: MuteError"
+
+
+def test_the_user_interrupts_plugins(install: Install) -> None:
+    def interrupt() -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        collect([install("slow", scenekit_tasks=interrupt)])
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_plugin_that_raises_in_a_hook_is_isolated(install: Install, kind: str, error: BaseException) -> None:
     hook, _ = KINDS[kind]
@@ -189,6 +215,12 @@ def test_an_error_inside_says_whose_task_it_is(install: Install, monkeypatch: py
     with pytest.raises(ZeroDivisionError) as caught, naming_plugin(RECORDS["task"]):
         raise ZeroDivisionError("of mine")
     assert caught.value.__notes__ == ["'distance' comes from plugin fine of acme 1.2"]
+    for end in (SystemExit(0), MuteError()):
+        with (
+            pytest.raises(PluginError, match=r"must not end the program: .*plugin fine"),
+            naming_plugin(RECORDS["task"]),
+        ):
+            raise end
     with pytest.raises(BoardError, match=r"^too few$"), naming_plugin(RECORDS["dataset"]):
         raise BoardError("too few")
 
@@ -258,7 +290,7 @@ def test_observers_are_isolated_and_get_what_they_ask_for(install: Install, capl
         raise ZeroDivisionError
 
     def leave(step: int) -> None:
-        raise SystemExit
+        raise MuteError
 
     found = collect(
         [

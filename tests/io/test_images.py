@@ -88,7 +88,7 @@ def test_float_grey(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0.0, 0.2, 1.0]], dtype=np.float32)).save(tmp_path / "float.tif")
     assert read_image(tmp_path / "float.tif")[0, 0].tolist() == [0, 51, 255]
     Image.fromarray(np.array([[0.0, 3.0]], dtype=np.float32)).save(tmp_path / "depth.tif")
-    with pytest.raises(InputError, match=r"depth\.tif: expected floating-point grey values from 0 to 1, got 0 to 3"):
+    with pytest.raises(InputError, match=r"depth\.tif: expected values from 0 to 1 or from 0 to 255, got 0 to 3"):
         read_image(tmp_path / "depth.tif")
 
 
@@ -196,24 +196,94 @@ def test_decompression_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        (np.zeros((3, 20, 30), np.uint8), r"the array: .* \[H W 3\], got shape \[3, 20, 30\]; move the channels last"),
-        (np.zeros((20, 30), np.uint8), r"the array: expected .* got shape \[20, 30\]"),
-        (np.zeros((20, 30, 3), np.float32), r"the array: expected a uint8 array .* got float32"),
+        (np.zeros((3, 20, 30), np.uint8), r"the array: .* got shape \[3, 20, 30\]; move the channels last"),
+        (np.zeros((20, 30, 2), np.uint8), r"the array: expected .* got shape \[20, 30, 2\]"),
+        (np.zeros((20, 30, 3), complex), r"the array: expected uint8, or floats .* got complex128"),
+        (np.full((20, 30), "x"), r"the array: expected uint8, or floats .* got <U1"),
         (np.zeros((0, 30, 3), np.uint8), r"the array: the image has no pixels"),
-        (torch.zeros(20, 30, 3), r"the tensor: .* \[3 H W\], got shape \[20, 30, 3\]; move the channels first"),
+        (np.full((2, 2, 3), -1), r"the array: expected integers from 0 to 65535, got -1 to -1"),
+        (np.full((2, 2, 3), 70000), r"the array: expected integers from 0 to 65535, got 70000 to 70000"),
+        (torch.zeros(20, 30, 3), r"the tensor: .* \[3 H W\] .* got shape \[20, 30, 3\]; move the channels first"),
         (torch.zeros(1, 3, 20, 30), r"the tensor: expected .* got shape \[1, 3, 20, 30\]"),
         (torch.zeros(3, 20, 0), r"the tensor: the image has no pixels"),
-        (torch.zeros(3, 20, 30, dtype=torch.int64), r"the tensor: expected floating-point .* got torch\.int64"),
+        (torch.zeros(3, 2, 2, device="meta"), r"the tensor: .* on meta"),
         (torch.full((3, 2, 2), torch.nan), r"the tensor: .* NaN"),
-        (torch.full((3, 2, 2), torch.inf), r"the tensor: .* infinite"),
-        (torch.full((3, 2, 2), 200.0), r"got 200 to 200; divide by 255"),
-        (torch.full((3, 2, 2), -0.5), r"expected values from 0 to 1, got -0\.5 to -0\.5$"),
-        (b"bytes", r"the image: expected a path, .* got bytes"),
-        (None, r"got NoneType"),
+        (torch.full((3, 2, 2), torch.inf), r"the tensor: .* infinity"),
+        (torch.full((3, 2, 2), 3.0), r"from 0 to 1 or from 0 to 255, got 3 to 3; rescale them"),
+        (torch.full((3, 2, 2), 300.0), r"got 300 to 300"),
+        (torch.full((3, 2, 2), -0.5), r"got -0\.5 to -0\.5; give the image as it is before normalization"),
+        (b"bytes", r"the bytes: the file is not an image"),
+        (b"", r"the bytes: the file is empty"),
+        (io.StringIO("text"), r"the open file: expected bytes, got str; open the file with mode 'rb'"),
+        (None, r"the image: expected a path, .* got NoneType"),
+        (5, r"got int"),
+        ({"image": 1}, r"got dict"),
     ],
 )  # fmt: skip
 def test_unusable_arrays_and_tensors(source: object, reason: str) -> None:
     refused(source, reason)
+
+
+def test_bytes_and_open_files_are_decoded_again_and_again(colors: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "colors.png"
+    Image.fromarray(colors).save(path)
+    data = path.read_bytes()
+    for source in (data, bytearray(data), memoryview(data), io.BytesIO(data)):
+        close(read_image(source), colors)
+    with path.open("rb") as file:
+        for _ in range(2):
+            close(read_image(file), colors)
+    refused(file, "the open file: cannot be read")
+
+
+def test_arrays_of_other_types_and_channels(colors: np.ndarray) -> None:
+    expected = read_image(colors)
+    for other in (colors / 255, (colors / 255).astype(np.float16), colors.astype(np.float64), colors.astype(np.int32)):
+        torch.testing.assert_close(read_image(other).float(), expected.float(), rtol=0, atol=0.1)
+    grey = colors[..., 0]
+    for other in (grey, grey[..., None], torch.from_numpy(grey), torch.from_numpy(grey)[None]):
+        assert torch.equal(read_image(other), expected[:1].expand(3, -1, -1))
+    assert read_image(np.array([[True, False]])).tolist() == [[[255, 0]]] * 3
+    half = np.concatenate((colors, np.full_like(grey, 51)[..., None]), axis=2)  # a fifth of the color, the rest white
+    close(read_image(half), colors / 5 + 255 * 4 / 5, 1)
+
+
+@pytest.mark.parametrize("kind", ["png", "tif", "array", "tensor"])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_grey_of_more_than_eight_bits_is_scaled_by_its_depth(tmp_path: Path, kind: str, bits: int) -> None:
+    top = 2**bits - 1
+    levels = np.array([[0, top // 3, top]], dtype=np.uint16)
+    source: object = levels if kind == "array" else torch.from_numpy(levels)
+    if kind in ("png", "tif"):
+        source = tmp_path / f"deep.{kind}"
+        Image.fromarray(levels).save(source)
+    assert read_image(source)[0, 0].tolist() == [0, 85, 255]
+
+
+def test_a_depth_that_the_file_names_is_that_of_a_dark_image_too(tmp_path: Path) -> None:
+    """Grey of 12 bits in a TIFF file, two values in three bytes: 0x100 and 0x0f0."""
+    entries = [(256, 2), (257, 1), (258, 12), (259, 1), (262, 1), (273, 8), (277, 1), (278, 1), (279, 3)]
+    fields = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in entries)
+    pixels = bytes([0x10, 0x00, 0xF0, 0])
+    directory = struct.pack("<H", len(entries)) + fields + struct.pack("<I", 0)
+    (tmp_path / "dark.tif").write_bytes(b"II*\0" + struct.pack("<I", 12) + pixels + directory)
+    assert read_image(tmp_path / "dark.tif")[0, 0].tolist() == [16, 15]  # 256 and 240 of 4095
+
+
+MODES = "1 L LA La P PA RGB RGBA RGBa RGBX CMYK YCbCr HSV LAB I F I;16 I;16L I;16B"
+
+
+@pytest.mark.parametrize("mode", MODES.split())
+def test_every_mode_of_pillow(mode: str) -> None:
+    """White, or what is as bright in modes whose numbers mean something else."""
+    white = {"CMYK": (0, 0, 0, 0), "YCbCr": (255, 128, 128), "HSV": (0, 0, 255), "LAB": (255, 128, 128), "F": 1.0}
+    deep = dict.fromkeys(("I", "I;16", "I;16L", "I;16B"), 65535)
+    if mode in ("P", "PA"):
+        image = Image.new("LA", (2, 2), (255, 255)).convert(mode)
+    else:
+        bands = len(Image.new(mode, (1, 1)).getbands())
+        image = Image.new(mode, (2, 2), {**white, **deep}.get(mode, 255 if bands == 1 else (255,) * bands))
+    assert read_image(image).float().sub(255).abs().max() <= 2
 
 
 def test_name_stands_in_messages() -> None:

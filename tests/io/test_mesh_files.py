@@ -86,6 +86,36 @@ def test_polygons_become_triangles_and_objects_stay_apart(samples: Path) -> None
     assert (len(cow.verts), len(cow.faces)) == (2930, 5856) and cow.to_trimesh(0).is_watertight
 
 
+ABOVE = "v 0 0 5\nv 1 0 5\nv 0 1 5\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TRIANGLE + "f -3 -2 -1\n" + ABOVE + "f -3 -2 -1\n",
+        TRIANGLE + "vn 0 0 1\nf -3//-1 -2//-1 -1//-1\n" + ABOVE + "f -3//-1 -2//-1 -1//-1\n",
+        TRIANGLE + "vt 0 0\nf 1/1 2/1 3/1\n" + ABOVE + "f -3/-1 5/-1 -1/1\n",
+        TRIANGLE + ABOVE + "f\t1\t2\t3\n  f 4 5 6  # the upper one\n",
+        TRIANGLE.replace("v ", "v\t") + ABOVE + "f 1 2 \\\n 3\nf 4 5 6\n",
+        "mtllib x.mtl\n" + TRIANGLE + "usemtl a\nf -3 -2 -1\n" + ABOVE + "usemtl b\ns off\nf -3 -2 -1\n",
+    ],
+)
+def test_every_way_to_name_vertices(tmp_path: Path, text: str) -> None:
+    """Two triangles above each other, by hand; negative numbers count back from the latest vertex."""
+    (tmp_path / "a.obj").write_text(text)
+    mesh = load_mesh(tmp_path / "a.obj")
+    corners = mesh.verts[mesh.faces_packed()]
+    assert corners.tolist() == [[[0, 0, z], [1, 0, z], [0, 1, z]] for z in (0, 5)]
+
+
+def test_relative_vertices_of_several_objects(tmp_path: Path) -> None:
+    quad = "v 0 0 5\nv 2 0 5\nv 2 2 5\nv 0 2 5\nf -4 -3 -2 -1\n"
+    (tmp_path / "a.obj").write_text(f"o a\n{TRIANGLE}f -3 -2 -1\no b\ng c\n{quad}")
+    first, second = load_meshes(tmp_path / "a.obj").to_trimesh(0), load_meshes(tmp_path / "a.obj").to_trimesh(1)
+    assert (len(first.faces), first.area) == (1, pytest.approx(0.5))
+    assert (len(second.faces), second.area) == (2, pytest.approx(4)) and second.bounds[:, 2].tolist() == [5, 5]
+
+
 def test_other_formats(tmp_path: Path) -> None:
     shape = trimesh.creation.box()
     for suffix in ("ply", "off", "stl"):
@@ -100,7 +130,12 @@ def test_other_formats(tmp_path: Path) -> None:
         ("a.obj", "", r"a\.obj is empty \(0 bytes\); expected a mesh with vertices and faces"),
         ("a.obj", TRIANGLE, r"a\.obj has no faces; expected a mesh of triangles or polygons"),
         ("a.obj", "this is no mesh\n", r"a\.obj has no faces"),
-        ("a.obj", TRIANGLE + "f 1 2\n", r"a\.obj has no faces"),
+        ("a.obj", TRIANGLE + "f 1 2 3\nf 1 2\n", r"a\.obj: line 5: a face of 2 corners; expected 3 or more"),
+        ("a.obj", TRIANGLE + "f 0 1 2\n", r"a\.obj: line 4: a face names vertex 0; expected 1, 2, ..."),
+        ("a.obj", TRIANGLE + "f -1 -2 -4\n", r"a\.obj: line 4: a face names vertex -4; .* of 3 before it"),
+        ("a.obj", TRIANGLE + "f 1.0 2 3\n", r"a\.obj: line 4: a face names vertex '1\.0'; expected a whole number"),
+        ("a.obj", "v 0 0\n" + TRIANGLE + "f 2 3 4\n", r"a\.obj: line 1: a vertex of 2 coordinates; expected x y z"),
+        ("a.off", "OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 7\n", r"a\.off"),
         ("a.obj", TRIANGLE + "f 1 2 9\n", r"a\.obj: its faces refer to vertices that do not exist"),
         (
             "a.obj",

@@ -149,6 +149,37 @@ def test_files_equal_panopticapi(files: list[Path]) -> None:
     assert_official(score_panoptic_files(*files))
 
 
+def test_the_map_counts_where_the_json_contradicts_it(files: list[Path], caplog: pytest.LogCaptureFixture) -> None:
+    """Stale areas, a missing one, a segment without a pixel; the maps count, and it is logged once."""
+    right = score_panoptic_files(*files)
+    assert not caplog.messages
+    document = json.loads(files[0].read_text())
+    segments = document["annotations"][0]["segments_info"]
+    segments[0]["area"] = 1
+    del segments[1]["area"]
+    document["annotations"][1]["segments_info"][0]["area"] += 1
+    files[0].write_text(json.dumps(document))
+    assert score_panoptic_files(*files) == right
+    (message,) = caplog.messages
+    assert message.count("'area' is") == 2 and message.endswith("areas are counted in the maps")
+    segments.append({"id": 77777, "category_id": segments[0]["category_id"], "area": 9, "iscrowd": 0})
+    files[0].write_text(json.dumps(document))
+    missed = score_panoptic_files(*files)
+    assert "the segment 77777 has no pixels in its map" in caplog.messages[1]
+    assert sum(row["fn"] for row in missed["per_class"].values()) == 1 + sum(
+        row["fn"] for row in right["per_class"].values()
+    )
+
+
+def test_pixels_that_the_json_does_not_list(files: list[Path], caplog: pytest.LogCaptureFixture) -> None:
+    document = json.loads(files[0].read_text())
+    lost = document["annotations"][0]["segments_info"].pop()
+    files[0].write_text(json.dumps(document))
+    score_panoptic_files(*files)
+    (message,) = caplog.messages
+    assert f"its map has {lost['area']} pixels of {lost['id']}, which is not listed" in message
+
+
 def test_png_ids_are_r_plus_256_g_plus_65536_b(maps: dict[str, np.ndarray]) -> None:
     assert (read_id_map(REFERENCE / "panoptic_img2_gt.png") == maps["img2_gt"]).all()
 

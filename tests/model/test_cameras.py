@@ -90,6 +90,7 @@ def test_several_images_have_one_camera_or_one_each(model: sk.SceneModel, sample
         ([CAMERA, torch.eye(2)], r"got shape \[2, 2\]"),
         ([[80.0, 0.0, 30.0]], r"got shape \[1, 3\]"),
         (80.0, r"got shape \[\]"),
+        ([[1.2, 0.0, 0.5], [0.0, 1.6, 0.5], [0.0, 0.0, 1.0]], "relative to the size of the image; expected pixels of "),
         (torch.diag(torch.tensor([-5.0, 5.0, 1.0])), r"focal lengths above 0, got fx, fy = \(-5.0, 5.0\)"),
     ],
 )

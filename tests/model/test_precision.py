@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -39,11 +41,14 @@ def test_predictions_in_bfloat16_are_ordinary_values(model: SceneModel) -> None:
     assert (scene[SEMANTIC] == exact[SEMANTIC]).float().mean() > 0.9
 
 
-def test_a_network_all_in_bfloat16_predicts(model: SceneModel) -> None:
-    picture = model.preprocess([sample().image]).to("cpu", torch.bfloat16)
-    narrow = sk.build(config(), VOCABULARY).eval().to(torch.bfloat16)
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_network_all_in_another_type_predicts(model: SceneModel, kind: torch.dtype) -> None:
+    """From images, and from a batch in single precision."""
+    other = copy.deepcopy(model).to(kind)
+    scene, exact = other.predict(sample().image, threshold=0.0), model.predict(sample().image, threshold=0.0)
+    assert len(scene.objects) > 0 and scene.objects.boxes.dtype == scene.objects.scores.dtype == torch.float32
+    assert (scene[SEMANTIC] == exact[SEMANTIC]).float().mean() > 0.9
     with torch.no_grad():
-        outputs = narrow(picture)
-        (scene,) = narrow.scenes(outputs)
+        outputs = other(model.preprocess([sample().image]))
     assert outputs.board[OBJECTS].boxes.dtype == torch.float32
-    assert scene[SEMANTIC].shape == scene.size
+    assert torch.equal(other.scenes(outputs)[0].objects.boxes, scene.objects.boxes)

@@ -14,7 +14,7 @@ from torch.nn.functional import pad
 
 from scenekit.data.sample import Sample
 from scenekit.detection.evaluator import DetectionEvaluator
-from scenekit.errors import InputError
+from scenekit.errors import InputError, warn_once
 from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, PANOPTIC, SEMANTIC
 from scenekit.scene import Scene
 from scenekit.structures import Geometry, Masks, Panoptic, Skeleton, Vocabulary
@@ -183,7 +183,20 @@ def test_area_ranges_are_those_of_the_ground_truth() -> None:
     assert numbers["APm"] == 1.0
 
 
-def test_a_skeleton_without_sigmas_cannot_be_measured() -> None:
+def test_a_skeleton_without_sigmas_is_measured_with_the_mean_of_cocos(caplog: pytest.LogCaptureFixture) -> None:
+    """The sum of COCO's 17, in thousandths, is 1138; the warning is logged once."""
     vocabulary = Vocabulary(("person",), skeletons={"person": Skeleton(("head",))})
-    with pytest.raises(InputError, match="give the category 'sigmas', one number a point"):
-        KeypointEvaluator(vocabulary)
+    warn_once.cache_clear()
+    evaluator = KeypointEvaluator(vocabulary)
+    KeypointEvaluator(vocabulary)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the skeleton of 1 points has no sigmas: OKS uses 0.067, the mean of COCO's, for each; to set them, give the "
+        "category 'sigmas', one number per point"
+    ]
+    assert evaluator.ap.sigmas == (0.067,)
+
+
+def test_a_vocabulary_without_a_point_cannot_be_measured() -> None:
+    for skeletons in ({}, {"person": Skeleton(())}):
+        with pytest.raises(InputError, match="keypoints are measured on things that have a skeleton"):
+            KeypointEvaluator(Vocabulary(("person",), skeletons=skeletons))

@@ -75,7 +75,7 @@ def test_overrides(recipe):
         ("data=null", "'data': .* got None"),
         ("train.steps", "an override such as train.steps=50"),
         ("=3", "an override such as train.steps=50"),
-        ("train.steps=[", "is not YAML"),
+        ("train.steps=[", "override train.steps: expected YAML; "),
         ("train.steps.more=3", "'more' is below a single value"),
         ("data.train.2.name=x", "a list entry from 0 to 1, got '2'"),
         ("data.train.first=x", "a list entry from 0 to 1, got 'first'"),
@@ -90,9 +90,9 @@ def test_mistakes_are_one_line(recipe, override, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a: [1", "expected a recipe in YAML"),
-        (b"just text", "expected sections such as model, data and train, got str"),
-        (b"", "got NoneType"),
+        (b"a: [1", "expected YAML; "),
+        (b"just text", "expected sections such as model, data and train, got 'just text'"),
+        (b"", "got None"),
         (b"\xff\xfe\x00", "cannot be read"),
         (b"train: {}", "'data' is missing"),
     ],
@@ -115,7 +115,7 @@ def test_missing_file_and_folder(tmp_path):
 def test_yaml_builds_no_objects(tmp_path):
     path = tmp_path / "evil.yaml"
     path.write_text("data: !!python/object/apply:os.getcwd []")
-    with pytest.raises(InputError, match="expected a recipe in YAML"):
+    with pytest.raises(InputError, match="expected YAML; "):
         Recipe.load(path)
 
 

@@ -6,7 +6,8 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from scenekit.errors import InputError
-from scenekit.structures import Boxes3D, Camera
+from scenekit.scene import Scene
+from scenekit.structures import Boxes3D, Camera, Vocabulary
 from tests.structures import worlds
 
 
@@ -141,3 +142,33 @@ def test_boxes_that_cannot_be() -> None:
     boxes = Boxes3D.from_parameters(parameters)
     boxes.rotation[4] = torch.diag(torch.tensor([1.0, 1.0, -1.0]))  # left-handed
     assert boxes.valid.tolist() == [True, False, False, False, False]
+
+
+NORMALISED = [[1.2, 0.0, 0.5], [0.0, 1.6, 0.5], [0.0, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "size"),
+    [
+        (NORMALISED, (480, 640)),
+        (NORMALISED, (32, 32)),
+        ([[2.4, 0.0, 0.0], [0.0, 2.4, -0.1], [0.0, 0.0, 1.0]], (480, 640)),
+    ],
+)
+def test_intrinsics_relative_to_the_image(matrix: list[list[float]], size: tuple[int, int]) -> None:
+    """Of normalised coordinates from 0 to 1, and from -1 to 1."""
+    camera = Camera.of(matrix)
+    with pytest.raises(InputError, match=rf"are relative to the size of the image; expected pixels of {size[1]} x "):
+        camera.check(size)
+    with pytest.raises(InputError, match="relative to the size"):
+        Scene(size, Vocabulary(("car",)), camera=camera)
+
+
+@pytest.mark.parametrize(
+    "matrix", [[[640.0, 0, 320], [0, 640, 240]], [[640.0, 0, 0], [0, 640, -50]], [[30.0, 0, 3], [0, 30, 2]]]
+)
+def test_intrinsics_in_pixels(matrix: list[list[float]]) -> None:
+    """Also of a crop beside the principal point, and of a tiny image."""
+    camera = Camera.of([*matrix, [0, 0, 1]])
+    camera.check((480, 640))
+    Camera.of([[1.0, 0, 0.5], [0, 1, 0.5], [0, 0, 1]]).check((2, 2))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from scenekit.structures import Meshes
+from scenekit.keys import MESHES
+from scenekit.structures import Meshes, Vocabulary
 from tests.plugins.mesh_ops.reference import load, meshes_of
 
 REFERENCE = load("p3d_meshes")
@@ -78,3 +81,22 @@ def test_meshes_picked_by_number_slice_and_from_the_end() -> None:
 def test_no_meshes_at_all() -> None:
     none = Meshes.from_lists([], [])
     assert len(none.edges_packed()) == 0 and none.verts_padded().shape == (0, 0, 3) and none.verts_list() == []
+
+
+def test_scores_follow_their_meshes_and_survive_json() -> None:
+    verts, faces = torch.rand(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])
+    meshes = replace(Meshes.from_lists([verts] * 3, [faces] * 3), scores=torch.tensor([0.25, 0.625, 0.75]))
+    assert meshes[[2, 0, 2]].scores.tolist() == [0.75, 0.25, 0.75] and meshes[1].scores.tolist() == [0.625]
+    assert meshes.mirrored().scores is meshes.offset_verts(torch.ones(3)).scores is meshes.scores
+    assert Meshes.cat([meshes, meshes[:1]]).scores.tolist() == [0.25, 0.625, 0.75, 0.25]
+    assert Meshes.cat([meshes, Meshes.from_lists([verts], [faces])]).scores is None
+    field, vocabulary = MESHES.field, Vocabulary(("cup",))
+    entries = field.encode(meshes, vocabulary)
+    assert [entry["score"] for entry in entries] == [0.25, 0.625, 0.75]
+    assert field.decode(entries, (4, 4), vocabulary).scores.tolist() == [0.25, 0.625, 0.75]
+    older = [{name: entry[name] for name in ("verts", "faces")} for entry in entries]
+    assert field.decode(older, (4, 4), vocabulary).scores is None
+    spread = field.scatter(meshes, torch.tensor([3, 0, 1]), 4)
+    assert spread.scores.nan_to_num(-1).tolist() == [0.625, 0.75, -1, 0.25]
+    assert field.solids(meshes).num_faces_per_mesh().tolist() == [0, 2, 2], "what scores too little is not shown"
+    assert [row["score"] for row in field.describe(meshes, vocabulary, 0.5)] == [0.25, 0.625, 0.75]

@@ -6,8 +6,8 @@ import json
 
 import torch
 
-from scenekit.keys import RELATIONS
-from scenekit.scene import Scene
+from scenekit.keys import OBJECTS, RELATIONS
+from scenekit.scene import Objects, Scene
 from scenekit.structures import Geometry, Relations, Vocabulary
 from scenekit.structures.tensors import index_map
 
@@ -50,7 +50,8 @@ def test_a_mirror_exchanges_predicates_and_leaves_labels() -> None:
 
 
 def test_labels_survive_json() -> None:
-    scene = Scene((4, 4), VOCABULARY, {}, {RELATIONS: relations()})
+    objects = Objects(torch.tensor([[0.0, 0.0, 2.0, 2.0]] * 3), torch.tensor([0, 0, 1]))
+    scene = Scene((4, 4), VOCABULARY, {OBJECTS: objects}, {RELATIONS: relations()})
     entry = json.loads(json.dumps(scene.to_json()))["relations"]
     assert entry["objects"][0] == {"label": 1, "name": "table", "score": 0.5}
     back = Scene.from_json(json.loads(json.dumps(scene.to_json())))[RELATIONS]

@@ -15,7 +15,7 @@ def test_labels_are_things_then_stuff() -> None:
     vocabulary = worlds.VOCABULARY
     assert vocabulary.labels == ("person", "chair", "floor") and vocabulary.label("floor") == 2
     assert vocabulary.things_with_skeleton == (0,)
-    assert vocabulary.predicate_mirror_order == (1, 0, 2)
+    assert vocabulary.flipped("predicates").order == (1, 0, 2)
     assert vocabulary.skeleton is not None and vocabulary.skeleton.mirror_order == (0, 2, 1)
     with pytest.raises(InputError, match="unknown label 'flor'; did you mean 'floor'"):
         vocabulary.label("flor")
@@ -33,8 +33,34 @@ def test_merging_by_name() -> None:
     assert merged.things == ("person", "chair", "dog") and merged.stuff == ("floor", "sky")
     assert merged.predicates == ("left of", "right of", "on", "under")
     assert set(merged.skeletons) == {"person", "dog"}
-    with pytest.raises(InputError, match="expected one skeleton for all things"):
-        _ = merged.skeleton
+    assert merged.skeleton is not None
+    assert merged.skeleton.points == tuple(dict.fromkeys(merged.skeletons["person"].points + PAIR.points))
+
+
+def test_points_of_things_with_skeletons_of_their_own() -> None:
+    face = Skeleton(
+        ("nose", "left_eye", "right_eye"), (("nose", "left_eye"),), (("left_eye", "right_eye"),), (0.1, 0.2, 0.2)
+    )
+    leg = Skeleton(("hoof", "nose"), (("hoof", "nose"),), (), (0.3, 0.1))
+    vocabulary = Vocabulary(("man", "stone", "horse"), skeletons={"horse": leg, "man": face})
+    union = vocabulary.skeleton
+    assert union == Skeleton(
+        ("nose", "left_eye", "right_eye", "hoof"), face.edges + leg.edges, face.mirror, (0.1, 0.2, 0.2, 0.3)
+    )
+    assert [vocabulary.points_of(name) for name in vocabulary.things] == [(0, 1, 2), (), (3, 0)]
+    assert union.mirror_order == (0, 2, 1, 3)
+
+
+def test_points_of_one_name_must_agree() -> None:
+    one = Skeleton(("nose", "tail"), sigmas=(0.1, 0.2), mirror=(("nose", "tail"),))
+    for other, message in (
+        (Skeleton(("nose",), sigmas=(0.3,)), "'nose' has the sigma 0.1 in one skeleton and 0.3 in another"),
+        (Skeleton(("nose", "ear"), mirror=(("nose", "ear"),)), "'nose' has the mirror point 'tail' in one skeleton"),
+    ):
+        with pytest.raises(InputError, match=message):
+            _ = Vocabulary(("a", "b"), skeletons={"a": one, "b": other}).skeleton
+    without = Vocabulary(("a", "b"), skeletons={"a": one, "b": Skeleton(("ear",))})
+    assert without.skeleton is not None and without.skeleton.sigmas == ()
 
 
 def test_contradicting_vocabularies_do_not_merge() -> None:
@@ -49,6 +75,8 @@ def test_names_must_be_known_and_unique() -> None:
         Vocabulary(("a",), ("a",))
     with pytest.raises(InputError, match="mirror predicates of a vocabulary name 'right of'"):
         Vocabulary(("a",), predicates=("left of",), mirror_predicates=(("left of", "right of"),))
+    with pytest.raises(InputError, match=r"mirror_words of a vocabulary must be pairs of names .*, got \('left', ''\)"):
+        Vocabulary(("a",), mirror_words=(("left", ""),))
     with pytest.raises(InputError, match="skeletons of a vocabulary name 'b'"):
         Vocabulary(("a",), skeletons={"b": PAIR})
     with pytest.raises(InputError, match="mirror pairs of a skeleton name 'c'"):

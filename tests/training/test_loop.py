@@ -183,14 +183,14 @@ def test_weights_of_losses_that_there_are_not(tmp_path):
 
 
 def test_losses_that_are_not_finite_stop_the_run(tmp_path):
-    recipe = toy.recipe(steps=4, loss_weights={"semantic": float("inf")}, save_every=1)
+    recipe = toy.recipe(steps=4, loss_weights={"semantic": 1e300}, save_every=1)
     with pytest.raises(InputError, match="step 1: the gradient is not finite"):
         run(recipe, tmp_path)
     assert checkpoints(tmp_path) == [] and not (tmp_path / "model").exists()
 
 
 def test_a_run_that_fails_at_once_can_be_started_anew(tmp_path):
-    refused(toy.recipe(steps=1, loss_weights={"semantic": float("inf")}), tmp_path, "step 1: the gradient")
+    refused(toy.recipe(steps=1, loss_weights={"semantic": 1e300}), tmp_path, "step 1: the gradient")
     assert list(tmp_path.iterdir()) == []
     run(toy.recipe(steps=1), tmp_path)
     assert len(losses(tmp_path)) == 1
@@ -251,7 +251,7 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
         raise RuntimeError("PytorchStreamWriter failed writing file")
 
     monkeypatch.setattr("scenekit.training.state.torch.save", full)
-    refused(toy.recipe(steps=1, save_every=1), tmp_path, r"state\.pt cannot be written \(PytorchStreamWriter failed")
+    refused(toy.recipe(steps=1, save_every=1), tmp_path, r"cannot write .*state\.pt: PytorchStreamWriter failed")
 
 
 def test_checkpoints_cannot_run_code(tmp_path):

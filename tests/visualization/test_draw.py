@@ -20,9 +20,9 @@ from scenekit.visualization import (
     draw_layers,
     draw_scene,
     draw_views,
-    label_color,
 )
 from scenekit.visualization.draw import drawn_tasks, layers_apart
+from scenekit.visualization.palette import stuff_color
 from scenekit_plugins.keypoints.draw import draw_keypoints
 from scenekit_plugins.masks.draw import draw_masks
 from scenekit_plugins.panoptic.draw import draw_panoptic
@@ -126,7 +126,7 @@ def test_maps_tint_what_they_name_and_leave_the_rest() -> None:
     scene = replace(scene, values={SEMANTIC: semantic})
     drawn = draw_semantic(gray_image(scene), scene, labels=False)
     assert changed(drawn)[:, :155].all() and not changed(drawn)[:, 165:].any()
-    expected = np.array(GRAY) * 0.45 + np.array(label_color(2, muted=True)) * 0.55
+    expected = np.array(GRAY) * 0.45 + np.array(stuff_color(2, scene.vocabulary.labels[2])) * 0.55
     np.testing.assert_allclose(np.asarray(drawn)[4, 4], expected, atol=1.5)
 
 

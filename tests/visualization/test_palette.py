@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scenekit.visualization import palette
-from scenekit.visualization.palette import BLACK, WHITE, as_seen, ink_on, label_color, object_color
+from scenekit.visualization.palette import BLACK, WHITE, as_seen, ink_on, label_color, object_color, stuff_color
 
 
 def contrast(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
@@ -56,3 +56,23 @@ def test_objects_of_a_label_are_shades_of_it() -> None:
     shades = [object_color(3, i) for i in range(10)]
     assert len(set(shades)) == 10
     assert shades == [object_color(3, i) for i in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("names", "strongest"),
+    [
+        (("grass", "grass-merged", "Grass", "tree-merged", "playing field"), 1),
+        (("sky", "sky-other-merged", "water-other", "sea", "SKY"), 2),
+        (("floor-wood", "brick wall", "wall-brick", "sand", "dirt-merged"), 0),
+    ],
+)
+def test_stuff_has_the_color_that_people_expect(names: tuple[str, ...], strongest: int) -> None:
+    """Grass is green, sky and water blue, wood, bricks and sand between red and yellow."""
+    for name in names:
+        assert int(np.argmax(stuff_color(7, name))) == strongest, name
+
+
+def test_roads_are_gray_and_other_names_keep_the_palette() -> None:
+    assert np.ptp(stuff_color(3, "road")) < 15
+    assert stuff_color(3, "banner") == label_color(3, muted=True) != stuff_color(4, "banner")
+    assert stuff_color(3, "") == label_color(3, muted=True) == stuff_color(3, "skyline")

@@ -167,6 +167,9 @@ def test_another_recipe(folder):
     refused(folder, "does not describe a model of this version")
     edit(folder, model=content, vocabulary={"thing": ["cat"]})
     refused(folder, "does not describe a model of this version")
+    for wrong in ([], ["cat"], 3, {"cat": []}, {"cat": {"points": [1]}}, {"cat": {"points": ["a"], "sigmas": [-1.0]}}):
+        edit(folder, model=content, vocabulary={"things": ["cat", "dog"], "skeletons": wrong})
+        refused(folder, r"manifest.json: does not describe a model .*\(vocabulary: skeletons")
 
 
 def test_a_failed_save_leaves_the_old_model(model, folder, monkeypatch):

@@ -45,6 +45,7 @@ def build(
     keys: Sequence[str] | None = None,
     drop_empty: bool = False,
     faulty: Literal["refuse", "skip"] = "refuse",
+    exif: Literal["apply", "ignore"] = "apply",
 ) -> Dataset[Sample]:
     """Open COCO's files, or JSON in their style.
 
@@ -63,6 +64,8 @@ def build(
         keys: Names of the labels to load; all that the files have, if None.
         drop_empty: Whether to skip images without annotations.
         faulty: "refuse" faulty entries, or "skip" them with a warning.
+        exif: Whether to "apply" EXIF orientations, so that images are upright, or to "ignore" them, for labels of the
+            images as they are stored.
 
     Returns:
         The data set.
@@ -70,13 +73,15 @@ def build(
     Raises:
         InputError: If files are missing, or entries faulty and refused.
     """
+    from scenekit.io.coco_records import CocoReader
     from scenekit_datasets.coco import layout
     from scenekit_datasets.coco.dataset import CocoDataset, SemanticMaps
     from scenekit_datasets.coco.index import read_index, with_stuff
     from scenekit_datasets.coco.records import Source
-    from scenekit_datasets.roots import check_faulty
+    from scenekit_datasets.roots import check_exif, check_faulty
 
     check_faulty(faulty)
+    check_exif(exif)
     if (root is None) == (annotations is None):
         raise InputError("data set 'coco' needs either annotations=FILE.json (and images=FOLDER) or root=FOLDER")
     if root is not None:
@@ -85,7 +90,12 @@ def build(
         assert annotations is not None
         folder, files = layout.named(annotations, images, split)
     official = root is not None
-    indices = [read_index(file, faulty=faulty, stuff=official and file.name.startswith("stuff_")) for file in files]
+    stuff = [official and file.name.startswith("stuff_") for file in files]
+    reader = CocoReader()
+    indices = [
+        read_index(file, faulty=faulty, stuff=is_stuff, reader=reader, folder=folder, upright=exif == "apply")
+        for file, is_stuff in zip(files, stuff, strict=True)
+    ]
     return CocoDataset(
         [Source(index, layout.maps_of(index.path, maps, split)) for index in with_stuff(indices)],
         folder,
@@ -93,6 +103,7 @@ def build(
         semantic=None if semantic is None else SemanticMaps(layout.with_split(semantic, split), semantic_offset),
         drop_empty=drop_empty,
         faulty=faulty,
+        exif=exif,
     )
 
 

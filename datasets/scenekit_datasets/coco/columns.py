@@ -14,8 +14,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from scenekit.errors import InputError
+from scenekit.io.coco_records import MASKS, CocoReader
 from scenekit.io.records import Record
 from scenekit_datasets.coco.further_keys import PREFIX, names_in
+from scenekit_datasets.coco.images import validated_image
+from scenekit_datasets.coco.labels import has_points
+from scenekit_datasets.coco.validation import Context, annotated, flags_of, has_visibilities, is_flag, validated
 from scenekit_datasets.json_index import Entry, Spans, record_of
 
 LABEL_FIELDS = (
@@ -31,23 +35,29 @@ LABEL_FIELDS = (
 """Fields of an annotation that hold a label; a file that has one anywhere supervises it everywhere."""
 
 NO_POINTS = -1
+"""How many numbers an annotation without keypoints has."""
 
 
 class Images:
-    """Columns of the images.
+    """Columns of the images; a height and width that the file lacks is 0.
 
     Args:
         path: The annotation file.
+        reader: Reads its entries.
+        folder: Folder of the images, for the size of those for which the file has none.
+        upright: Whether images are read as their EXIF tag says.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, reader: CocoReader, folder: Path | None = None, upright: bool = True) -> None:
+        self.path, self.reader, self.folder, self.upright = path, reader, folder, upright
         self.starts, self.ends, self.ids = array("q"), array("q"), array("q")
         self.heights, self.widths = array("q"), array("q")
         self.names: list[str] = []
         self.fields: set[str] = set()
         self.issues: dict[int, str] = {}
-        self.predicates: dict[str, None] = {}
+        self.label_issues: list[str] = []
+        self.predicates: dict[str, int] = {}
+        self.relations = array("q")
 
     def add(self, entry: Entry) -> None:
         """Add one image; its issue is added to `issues`, by row.
@@ -77,15 +87,15 @@ class Images:
         return Spans(self.path, "image", np.array(self.starts), np.array(self.ends))
 
     def _read(self, record: Record) -> tuple[int, int, int, str]:
-        height, width = record.integer("height"), record.integer("width")
-        if height < 1 or width < 1:
-            raise InputError(f"{record}: 'height' and 'width' must be 1 or more, not {height} and {width}")
+        image, issues = validated_image(self.reader.image(record))
+        height, width = image.data.get("height", 0), image.data.get("width", 0)
+        self.label_issues += issues
         self.fields.update(PREFIX + name for name in names_in(record.data, record))
-        relations = record.data.get("relations")
-        for relation in relations if isinstance(relations, list) else ():
-            if isinstance(relation, dict) and isinstance(relation.get("predicate"), str):
-                self.predicates.setdefault(relation["predicate"])
-        return record.integer("id"), height, width, record.text("file_name")
+        for relation in image.records("relations", "relation") if image.data.get("relations") is not None else ():
+            self.predicates.setdefault(relation.text("predicate"), len(self.ids))
+            ends = relation.integer("subject_id"), relation.integer("object_id")
+            self.relations.extend((image.data["id"], relation.index, *ends))
+        return image.data["id"], height, width, record.text("file_name")
 
 
 class Annotations:
@@ -93,17 +103,21 @@ class Annotations:
 
     Args:
         path: The annotation file.
+        reader: Reads its entries.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, reader: CocoReader) -> None:
+        self.path, self.reader = path, reader
         self.starts, self.ends = array("q"), array("q")
         self.ids, self.images, self.categories = array("q"), array("q"), array("q")
-        self.boxes, self.points = array("d"), array("i")
+        self.boxes, self.points, self.mask_sizes = array("d"), array("i"), array("i")
         self.panoptic = False
         self.fields: set[str] = set()
         self.issues: dict[int, str] = {}
-        self.attributes: dict[str, None] = {}
+        self.label_issues: list[str] = []
+        self.attributes: dict[str, int] = {}
+        self.measures: dict[str, int] = {}
+        self.foreign: dict[str, None] = {}
 
     def add(self, entry: Entry) -> None:
         """Add one annotation; its issue is added to `issues`, by row.
@@ -120,7 +134,8 @@ class Annotations:
             self._add_panoptic(record) if self.panoptic else self._add_object(record)
         except InputError as error:
             self.issues[row] = str(error)
-            self._append(0, 0, 0, (0.0, 0.0, 1.0, 1.0), NO_POINTS)
+            self._append(0, 0, 0, (0.0, 0.0, 1.0, 1.0))
+            self.mask_sizes.extend((0, 0))
 
     def spans(self) -> Spans:
         """Return the byte offsets of the annotations.
@@ -138,37 +153,50 @@ class Annotations:
         """
         return np.array(self.boxes).reshape(-1, 4)
 
+    @property
+    def occurring(self) -> dict[str, int]:
+        """Attributes that occur, with the row of their first annotation."""
+        return {**self.measures, **self.attributes}
+
     def _add_object(self, record: Record) -> None:
-        data = record.data
-        numbers = record.integer("id"), record.integer("image_id"), record.integer("category_id")
-        x, y, width, height = record.numbers("bbox", 4)
-        points = data.get("keypoints")
-        self._append(*numbers, (x, y, width, height), len(points) if isinstance(points, list) else NO_POINTS)
+        read = validated(self.reader.annotation(record), Context())
+        data = read.record.data
+        x, y, width, height = data["bbox"]
+        further = names_in(data, record)
+        row = len(self.starts) - 1
+        self._append(data["id"], data["image_id"], data["category_id"], (x, y, width, height), data.get("keypoints"))
+        sizes = (map(int, data[name]["size"]) for name in MASKS if isinstance(data.get(name), dict))
+        self.mask_sizes.extend(next(sizes, (0, 0)))
+        self.label_issues += read.issues
+        self.foreign.update(dict.fromkeys(read.foreign))
         self.fields.update(name for name in LABEL_FIELDS if _is_there(data, name))
-        self.fields.update(PREFIX + name for name in names_in(data, record))
-        held = data.get("attributes")
-        for name in held if isinstance(held, list | dict) else ():
-            self.attributes.setdefault(str(name))
+        self.fields.update(PREFIX + name for name in further)
+        for name, value in flags_of(data.get("attributes")).items():
+            (self.attributes if is_flag(value) else self.measures).setdefault(str(name), row)
 
     def _add_panoptic(self, record: Record) -> None:
-        image = record.integer("image_id")
-        record.text("file_name")
-        record.records("segments_info", "segment")
-        self._append(image, image, 0, (0.0, 0.0, 1.0, 1.0), NO_POINTS)
+        image = self.reader.images.number(record, "image_id")
+        self.reader.panoptic(record)
+        self._append(image, image, 0, (0.0, 0.0, 1.0, 1.0))
+        self.mask_sizes.extend((0, 0))
 
-    def _append(self, id: int, image: int, category: int, box: Iterable[float], points: int) -> None:
+    def _append(
+        self, id: int, image: int, category: int, box: Iterable[float], points: list[float] | None = None
+    ) -> None:
         self.ids.append(id)
         self.images.append(image)
         self.categories.append(category)
         self.boxes.extend(box)
-        self.points.append(points)
+        numbers = points or []
+        sound = points is None or has_visibilities(numbers)
+        self.points.extend((NO_POINTS if points is None else len(numbers), annotated(numbers), sound))
 
 
 def _is_there(data: dict[str, Any], name: str) -> bool:
-    """Return whether a label is annotated; COCO's persons without keypoints have zeros."""
+    """Return whether a label is annotated."""
     if name not in data or data[name] is None or (data[name] == [] and name != "attributes"):
         return False
-    return name != "keypoints" or data.get("num_keypoints") != 0
+    return name != "keypoints" or has_points(data)
 
 
 def first_of_each(ids: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:

@@ -14,11 +14,13 @@ from scenekit.data.sample import Sample
 from scenekit.errors import InputError
 from scenekit.keys import DEPTH, MASKS, OBJECTS, PANOPTIC, PHRASE_CAPTIONS, PHRASES, RELATIONS, SEMANTIC, Key
 from scenekit.scene import Scene
+from scenekit.structures import Panoptic
 from scenekit.structures.geometry import Size
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.coco.further_keys import PREFIX, image_values, keys_in, rows_of
 from scenekit_datasets.coco.images import (
     MILLIMETRE,
+    around_segments,
     camera_of,
     depth_of,
     file_of,
@@ -34,7 +36,17 @@ from scenekit_datasets.coco.index import Index
 from scenekit_datasets.coco.labels import ROW_LABELS, Frame, carried, objects_of
 from scenekit_datasets.coco.records import ImageEntry, Source, entry_of
 from scenekit_datasets.coco.supervision import supervision_of
-from scenekit_datasets.roots import Faulty, check_index, image_of_size, keys_named, present, report
+from scenekit_datasets.roots import (
+    Exif,
+    Faulty,
+    check_index,
+    image_of_size,
+    keys_named,
+    located,
+    located_file,
+    report,
+    skipping,
+)
 
 KEYS: tuple[Key[Any, Any], ...] = (*ROW_LABELS, SEMANTIC, PANOPTIC, DEPTH, RELATIONS, PHRASE_CAPTIONS)
 """Every kind of label that the files may hold."""
@@ -60,6 +72,7 @@ class CocoDataset(Dataset[Sample]):
         semantic: Label maps beside the files.
         drop_empty: Whether to skip images without annotations.
         faulty: Whether to refuse missing images and relations of missing objects, or to skip them.
+        exif: Whether to apply EXIF orientations of images.
     """
 
     def __init__(
@@ -71,7 +84,9 @@ class CocoDataset(Dataset[Sample]):
         semantic: SemanticMaps | None = None,
         drop_empty: bool = False,
         faulty: Faulty = "refuse",
+        exif: Exif = "apply",
     ) -> None:
+        self.exif: Exif = exif
         self.sources = tuple(sources)
         self.images = images
         fields = {field for source in sources for field in source.index.fields}
@@ -81,12 +96,14 @@ class CocoDataset(Dataset[Sample]):
         self.faulty = faulty
         self.vocabulary = joined_vocabulary([source.index for source in sources])
         first = sources[0].index
-        kept = places_with_image(first, images, faulty)
-        if drop_empty:
-            kept = [place for place in kept if self._annotated(int(first.ids[place]))]
+        if faulty == "refuse":
+            report(relation_issues([source.index for source in sources]), faulty)
+        names = files_of_images(first, images, faulty)
+        kept = [place for place in names if not drop_empty or self._annotated(int(first.ids[place]))]
         if not kept:
             raise InputError(f"{first.path}: no image is left; check the options drop_empty and faulty")
         self.ids = first.ids[kept]
+        self.names = tuple(names[place] for place in kept)
 
     @property
     def category_ids(self) -> dict[str, int]:
@@ -98,10 +115,12 @@ class CocoDataset(Dataset[Sample]):
         return len(self.ids)
 
     def __getitem__(self, index: int) -> Sample:
-        entry, path = self._entry(index)
-        image = image_of_size(path, _size(entry), entry.image)
-        scene = self._scene(entry, path)
-        return Sample(image, scene, supervision_of(entry, scene), int(self.ids[index]))
+        check_index(index, len(self))
+        with skipping(self.faulty):
+            entry, path = self._entry(index)
+            image = image_of_size(path, _size(entry), entry.image, self.exif)
+            scene = self._scene(entry, path)
+            return Sample(image, scene, supervision_of(entry, scene), int(self.ids[index]))
 
     def scene(self, index: int) -> Scene:
         """Return the labels of an image without reading the image.
@@ -112,12 +131,13 @@ class CocoDataset(Dataset[Sample]):
         Returns:
             The ground truth.
         """
-        return self._scene(*self._entry(index))
+        check_index(index, len(self))
+        with skipping(self.faulty):
+            return self._scene(*self._entry(index))
 
     def _entry(self, index: int) -> tuple[ImageEntry, Path]:
-        check_index(index, len(self))
         entry = entry_of(self.sources, int(self.ids[index]), self.vocabulary)
-        return entry, self.images / entry.image.text("file_name")
+        return entry, self.images / self.names[index]
 
     def _annotated(self, id: int) -> bool:
         indices = (source.index for source in self.sources if id in source.index.places)
@@ -125,7 +145,11 @@ class CocoDataset(Dataset[Sample]):
 
     def _scene(self, entry: ImageEntry, path: Path) -> Scene:
         frame = Frame(_size(entry), self.vocabulary)
-        streams = {OBJECTS: objects_of(entry.things)}
+        panoptic = self._panoptic(entry, frame)
+        objects = objects_of(entry.things, frame.size)
+        if panoptic is not None and entry.segmentation is not None and entry.of_segments:
+            objects = around_segments(objects, panoptic, entry.segmentation.record)
+        streams = {OBJECTS: objects}
         values: dict[Key[Any, Any], Any] = {
             key: label.make(entry.things, frame)
             for key, label in ROW_LABELS.items()
@@ -138,45 +162,54 @@ class CocoDataset(Dataset[Sample]):
                 values[key], rows = rows_of(key, entry.image, records, frame.size, self.vocabulary)
                 if not bool(rows.all()):
                     valid[key] = rows
-        values.update(self._maps(entry, frame))
+        values.update(self._maps(entry, frame, path, panoptic))
         if RELATIONS in self.keys and "relations" in entry.image.data:
             values[RELATIONS] = relations_of(entry.image, entry.things, frame, self.faulty)
         if PHRASE_CAPTIONS in self.keys and "phrases" in entry.image.data:
             streams[PHRASES], values[PHRASE_CAPTIONS] = phrases_of(entry.image)
-        objects = [row.record.integer("id") for row in entry.things]
+        ids = [row.record.integer("id") for row in entry.things]
         further = [key for key in self.further if key in self.keys]
-        values.update(image_values(entry.image, further, objects, frame.size, self.vocabulary))
+        values.update(image_values(entry.image, further, ids, frame.size, self.vocabulary))
         camera = camera_of(entry.image)
         return Scene(frame.size, self.vocabulary, streams, values, valid, camera, str(path))
 
-    def _maps(self, entry: ImageEntry, frame: Frame) -> Iterator[tuple[Key[Any, Any], Any]]:
+    def _masks_missing(self, entry: ImageEntry) -> bool:
+        return MASKS in self.keys and "segmentation" not in entry.fields
+
+    def _panoptic(self, entry: ImageEntry, frame: Frame) -> Panoptic | None:
+        """Return the panoptic segments, if there are any and a label needs them."""
+        if entry.segmentation is None or not (self.keys & {SEMANTIC, PANOPTIC} or self._masks_missing(entry)):
+            return None
+        return panoptic_of(
+            entry.segmentation, frame, {row.record.integer("id"): n for n, row in enumerate(entry.things)}
+        )
+
+    def _maps(
+        self, entry: ImageEntry, frame: Frame, path: Path, panoptic: Panoptic | None
+    ) -> Iterator[tuple[Key[Any, Any], Any]]:
         """Yield labels of all pixels, and masks where only the panoptic map has them."""
         folder = entry.image.path.parent
-        masks_missing = MASKS in self.keys and "segmentation" not in entry.fields
-        if entry.segmentation is not None and (self.keys & {SEMANTIC, PANOPTIC} or masks_missing):
-            yield from self._segments(entry, frame, masks_missing)
+        if panoptic is not None:
+            yield from self._segments(entry, panoptic)
         elif SEMANTIC in self.keys and entry.stuff:
             yield SEMANTIC, rasterized((*entry.stuff, *entry.things), frame.size)
         if SEMANTIC in self.keys and "semantic" in entry.image.data:
             name, _ = file_of(entry.image, "semantic")
-            yield SEMANTIC, label_map(folder / name, self._labels(entry.indices), frame.size)
+            yield SEMANTIC, label_map(located_file(name, folder), self._labels(entry.indices), frame.size)
         elif SEMANTIC in self.keys and self.semantic is not None:
-            name = str(Path(entry.image.text("file_name")).with_suffix(".png"))
+            name = str(path.relative_to(self.images).with_suffix(".png"))
             labels = self._labels(entry.indices)
             yield SEMANTIC, label_map(self.semantic.folder / name, labels, frame.size, self.semantic.offset)
         if DEPTH in self.keys and "depth" in entry.image.data:
             name, more = file_of(entry.image, "depth")
-            yield DEPTH, depth_of(folder / name, more.get("scale", MILLIMETRE), frame.size)
+            yield DEPTH, depth_of(located_file(name, folder), more.get("scale", MILLIMETRE), frame.size)
 
-    def _segments(self, entry: ImageEntry, frame: Frame, masks_missing: bool) -> Iterator[tuple[Key[Any, Any], Any]]:
-        assert entry.segmentation is not None
-        place = {row.record.integer("id"): n for n, row in enumerate(entry.things)}
-        panoptic = panoptic_of(entry.segmentation, frame, place)
+    def _segments(self, entry: ImageEntry, panoptic: Panoptic) -> Iterator[tuple[Key[Any, Any], Any]]:
         if PANOPTIC in self.keys:
             yield PANOPTIC, panoptic
         if SEMANTIC in self.keys:
             yield SEMANTIC, semantic_of(panoptic)
-        if masks_missing:
+        if self._masks_missing(entry):
             yield MASKS, segment_masks(panoptic, len(entry.things))
 
     def _labels(self, indices: Sequence[Index]) -> dict[int, int]:
@@ -205,8 +238,8 @@ def joined_vocabulary(indices: Sequence[Index]) -> Vocabulary:
     return vocabulary
 
 
-def places_with_image(index: Index, folder: Path, faulty: Faulty) -> list[int]:
-    """Return the images whose file exists.
+def files_of_images(index: Index, folder: Path, faulty: Faulty) -> dict[int, str]:
+    """Return the file of each image that has one.
 
     Args:
         index: Index of the annotation file.
@@ -214,16 +247,43 @@ def places_with_image(index: Index, folder: Path, faulty: Faulty) -> list[int]:
         faulty: Whether to refuse missing files or to skip them.
 
     Returns:
-        Rows of the index.
+        Paths relative to the folder, by row of the index.
 
     Raises:
         InputError: If files are missing and refused; the message names the first ones.
     """
-    exists = present(index.names, folder)
+    found = located(index.names, folder)
     missing = [
-        f"{index.path}: image id {id}: 'file_name' is {name!r}, which {folder} lacks"
-        for id, name, is_there in zip(index.ids, index.names, exists, strict=True)
-        if not is_there
+        f"{index.path}: image id {index.reader.images.name(int(id))}: 'file_name' is {name!r}, which {folder} lacks"
+        for id, name, place in zip(index.ids, index.names, found, strict=True)
+        if place is None
     ]
     report(missing, faulty)
-    return [place for place, is_there in enumerate(exists) if is_there]
+    return {row: place for row, place in enumerate(found) if place is not None}
+
+
+def relation_issues(indices: Sequence[Index]) -> list[str]:
+    """Return issues of relations of objects that their image does not have.
+
+    Args:
+        indices: Indices of the files.
+
+    Returns:
+        One message per relation.
+    """
+    if not any(len(index.relations) for index in indices):
+        return []
+    known = {
+        (int(index.ids[place]), int(id))
+        for index in indices
+        for place in range(len(index.ids))
+        for id in index.annotation_ids[index.rows_of(place)]
+    }
+    return [
+        f"{index.path}: image id {image}: relation of image {index.places[image]} {number}: {name!r} is {end}, which is"
+        " not an object of this image"
+        for index in indices
+        for image, number, *ends in index.relations.tolist()
+        for name, end in zip(("subject_id", "object_id"), ends, strict=True)
+        if image in index.places and (image, end) not in known
+    ]

@@ -148,9 +148,9 @@ def _xywh(box: list[float]) -> list[float]:
 
 
 def _keypoints(scene: Scene, row: int) -> Fields:
-    points = scene[KEYPOINTS]
-    flags = points.visibility[row].tolist()
-    xy = points.xy[row].nan_to_num(0).tolist()
+    points, own = scene[KEYPOINTS], list(scene.vocabulary.points_of(scene.names()[row]))
+    flags = points.visibility[row, own].tolist()
+    xy = points.xy[row, own].nan_to_num(0).tolist()
     labelled = sum(flag > 0 for flag in flags)
     if not labelled:
         return {}

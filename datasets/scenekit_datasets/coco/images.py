@@ -5,9 +5,11 @@ Letters: H W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,21 +17,46 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, warn_once
 from scenekit.fields.semantic import IGNORE
+from scenekit.io.coco_records import run_lengths
 from scenekit.io.records import Record, brief, by_id, is_number
 from scenekit.metrics.panoptic.files import read_id_map
 from scenekit.scene import Objects
 from scenekit.structures import Camera, Captions, Masks, Panoptic, Relations, Segment
 from scenekit.structures.geometry import Size
-from scenekit_datasets.coco.labels import Frame, Row, matrix_of, place_of, run_lengths, texts_of
-from scenekit_datasets.coco.records import Segmentation
-from scenekit_datasets.roots import Faulty, report
+from scenekit_datasets.coco.labels import Frame, Row, matrix_of, place_of, texts_of
+from scenekit_datasets.roots import Faulty, located_file, report
+
+if TYPE_CHECKING:
+    from scenekit_datasets.coco.records import Segmentation
+
+_log = logging.getLogger(__name__)
 
 UNLABELLED = (0, 255)
 """Values of a label map for unlabelled pixels, unless they are ids of categories."""
 
 MILLIMETRE = 0.001
+
+
+def validated_image(record: Record) -> tuple[Record, list[str]]:
+    """Drop labels of an image that cannot be right, as far as its entry alone shows them.
+
+    Args:
+        record: Entry of the image.
+
+    Returns:
+        (the entry without them, one message per label).
+    """
+    data = {name: value for name, value in record.data.items() if value is not None}
+    issues: list[str] = []
+    for name in [name for name in data if name in _READERS]:
+        try:
+            _READERS[name](record)
+        except InputError as error:
+            issues.append(str(error))
+            del data[name]
+    return replace(record, data=data), issues
 
 
 def relations_of(record: Record, rows: Sequence[Row], frame: Frame, faulty: Faulty = "refuse") -> Relations:
@@ -58,8 +85,12 @@ def relations_of(record: Record, rows: Sequence[Row], frame: Frame, faulty: Faul
                 f"{record}: {relation.noun} {relation.index}: {name!r} is {end}, which is not an object of this image"
             )
             continue
-        predicate = place_of(relation.text("predicate"), frame.vocabulary.predicates, record, "relations")
-        triples.append((place[ends[0]], place[ends[1]], predicate))
+        try:
+            predicate = place_of(relation.text("predicate"), frame.vocabulary.predicates, record, "relations")
+        except InputError as error:
+            issues.append(str(error))
+        else:
+            triples.append((place[ends[0]], place[ends[1]], predicate))
     report(issues, faulty)
     return Relations(*torch.tensor(triples, dtype=torch.int64).reshape(-1, 3).unbind(1))
 
@@ -104,9 +135,11 @@ def camera_of(record: Record) -> Camera | None:
     else:
         matrix = matrix_of(record, "camera")
     try:
-        return Camera(matrix)
+        camera = Camera(matrix)
+        camera.check((record.integer("height"), record.integer("width")))
     except InputError as error:
         raise InputError(f"{record}: 'camera': {error}") from None
+    return camera
 
 
 def label_map(path: Path, labels: Mapping[int, int], size: Size, offset: int = 0) -> Int[Tensor, "H W"]:
@@ -169,8 +202,7 @@ def depth_of(path: Path, scale: float, size: Size) -> Float[Tensor, "H W"]:
     Raises:
         InputError: If the file cannot be read or the scale is invalid.
     """
-    if not is_number(scale) or scale <= 0:
-        raise InputError(f"{path}: its 'scale', metres a step, must be a number above 0, not {brief(scale)}")
+    check_scale(path, scale)
     values = torch.from_numpy(_grey(path, size).astype(np.float32))
     return torch.where(values > 0, values * scale, torch.nan)
 
@@ -190,7 +222,7 @@ def panoptic_of(segmentation: Segmentation, frame: Frame, place: Mapping[int, in
         InputError: If map and segments do not agree.
     """
     record = segmentation.record
-    path = segmentation.maps / record.text("file_name")
+    path = located_file(record.text("file_name"), segmentation.maps)
     ids = read_id_map(path)
     if ids.shape != tuple(frame.size):
         raise InputError(f"{path} is of size {list(ids.shape)}, its image of {list(frame.size)} (height, width)")
@@ -200,6 +232,26 @@ def panoptic_of(segmentation: Segmentation, frame: Frame, place: Mapping[int, in
     if unknown := sorted(set(np.unique(ids).tolist()) - known):
         raise InputError(f"{path} holds the segment {unknown[0]}, which 'segments_info' of {record} does not list")
     return Panoptic(torch.from_numpy(ids), segments)
+
+
+def around_segments(objects: Objects, panoptic: Panoptic, record: Record) -> Objects:
+    """Return objects with the boxes and areas of their segments in the map; other ones of the file are logged once.
+
+    Args:
+        objects: The objects, one for each segment of a thing, as the file describes them.
+        panoptic: The segments.
+        record: Their entry, for the warning.
+
+    Returns:
+        The objects.
+    """
+    masks = segment_masks(panoptic, len(objects))
+    boxes, area = masks.boxes.to(objects.boxes), masks.area.to(objects.area)
+    if bool((area != objects.area).any() | ((boxes - objects.boxes).abs() > 1).any()):
+        warn_once(
+            _log, f"{record.path}: 'area' or 'bbox' of segments contradict their maps, from which they are computed"
+        )
+    return replace(objects, boxes=boxes, area=area)
 
 
 def _segment(info: Record, segmentation: Segmentation, frame: Frame, place: Mapping[int, int]) -> Segment:
@@ -244,6 +296,20 @@ def segment_masks(panoptic: Panoptic, count: int) -> Masks:
     return Masks.from_dense(dense)
 
 
+def check_scale(where: object, scale: Any) -> None:
+    """Check the scale of a depth map.
+
+    Args:
+        where: Beginning of the message.
+        scale: Metres per unit of its values.
+
+    Raises:
+        InputError: If it is not a number above 0.
+    """
+    if not is_number(scale) or scale <= 0:
+        raise InputError(f"{where}: its 'scale', metres a step, must be a number above 0, not {brief(scale)}")
+
+
 def _grey(path: Path, size: Size) -> Int[np.ndarray, "H W"]:
     """Read an image with one number per pixel; of a palette its index."""
     try:
@@ -278,3 +344,25 @@ def file_of(record: Record, field: str) -> tuple[str, Mapping[str, Any]]:
     if isinstance(value, dict) and isinstance(value.get("file_name"), str):
         return value["file_name"], value
     raise InputError(f"{record}: {field!r} must be a file name or an object with 'file_name', not {brief(value)}")
+
+
+def _relation_ends(record: Record) -> None:
+    for relation in record.records("relations", "relation"):
+        relation.integer("subject_id")
+        relation.integer("object_id")
+        relation.text("predicate")
+
+
+def _depth_scale(record: Record) -> None:
+    name, more = file_of(record, "depth")
+    check_scale(f"{record}: 'depth' {name!r}", more.get("scale", MILLIMETRE))
+
+
+_READERS: Mapping[str, Callable[[Record], Any]] = {
+    "relations": _relation_ends,
+    "phrases": phrases_of,
+    "camera": camera_of,
+    "semantic": lambda record: file_of(record, "semantic"),
+    "depth": _depth_scale,
+}
+"""How the labels of an image are read, as far as its entry shows them."""

@@ -1,10 +1,11 @@
 """The index of one annotation file: columns of its images and annotations, and their byte offsets.
 
-Letters: A annotations, I images.
+Letters: A annotations, I images, R relations.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +14,23 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, listed, warn_once
+from scenekit.io.coco_records import CocoReader
+from scenekit.io.images import image_size
 from scenekit.io.records import Record, brief, records_of
+from scenekit.structures.geometry import Size
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.coco.columns import Annotations, Images, add_issues, first_of_each
+from scenekit_datasets.coco.label_issues import attribute_issues, label_issues, predicate_issues, warn_of_foreign
 from scenekit_datasets.coco.vocabulary import Category, read_categories, vocabulary_of
 from scenekit_datasets.json_index import Spans, entries
-from scenekit_datasets.roots import Faulty, report
+from scenekit_datasets.roots import Faulty, located, report
+
+_log = logging.getLogger(__name__)
+
+
+SHOWN = 8
+"""How many names a warning lists."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +39,8 @@ class Index:
 
     path: Path
     """The file."""
+    reader: CocoReader
+    """Reads its entries."""
     header: Mapping[str, Any]
     """Its fields other than images and annotations; for those, whether they exist."""
     categories: Mapping[int, Category]
@@ -40,6 +53,8 @@ class Index:
     """Ids of the images."""
     places: Mapping[int, int]
     """Rows of the images by id."""
+    sizes: Int[np.ndarray, "I 2"]
+    """(height, width) of the images in pixels."""
     names: tuple[str, ...]
     """File names of the images."""
     annotations: Spans
@@ -48,8 +63,14 @@ class Index:
     """Rows of the annotations, sorted by image."""
     offsets: Int[np.ndarray, " I_1"]
     """Where the annotations of each image begin in `order`, and the total."""
+    annotation_ids: Int[np.ndarray, " A"]
+    """Ids of the annotations."""
+    relations: Int[np.ndarray, "R 4"]
+    """Of the relations the id of the image, the number in it, and the ids of subject and object."""
     fields: frozenset[str]
     """Label fields that occur."""
+    flags: frozenset[str] | None
+    """Attributes whose values are flags throughout the file; None where the file lists its attributes."""
     panoptic: bool
     """Whether annotations describe whole images."""
 
@@ -71,13 +92,24 @@ class Index:
         return rows
 
 
-def read_index(path: Path, *, faulty: Faulty = "refuse", stuff: bool = False) -> Index:
+def read_index(
+    path: Path,
+    *,
+    faulty: Faulty = "refuse",
+    stuff: bool = False,
+    reader: CocoReader | None = None,
+    folder: Path | None = None,
+    upright: bool = True,
+) -> Index:
     """Index an annotation file.
 
     Args:
         path: The file.
         faulty: Whether to refuse faulty entries or to skip them.
         stuff: Whether categories are stuff although the file does not say so, as in COCO's stuff files.
+        reader: Reads the entries of all files that are joined by ids.
+        folder: Folder of the images, for the size of those for which the file has none.
+        upright: Whether images are read as their EXIF tag says.
 
     Returns:
         The index.
@@ -85,9 +117,32 @@ def read_index(path: Path, *, faulty: Faulty = "refuse", stuff: bool = False) ->
     Raises:
         InputError: If the file cannot be read, or entries are faulty and refused; the message names the first ones.
     """
-    images, annotations = Images(path), Annotations(path)
+    reader = CocoReader() if reader is None else reader
+    images, annotations = Images(path, reader, folder, upright), Annotations(path, reader)
+    header = _header(path, {"images": images, "annotations": annotations})
+    _require(path, header, images)
+    records = records_of(header["categories"], path, "category")
+    if stuff:
+        records = [Record({"isthing": 0, **r.data}, path, "category", r.index) for r in records]
+    used = frozenset() if annotations.panoptic else frozenset(annotations.categories)
+    categories = read_categories(records, reader, used)
+    attributes = _names(path, header, "attributes")
+    predicates = _names(path, header, "predicates")
+    images.label_issues += predicate_issues(images, predicates) if predicates else []
+    annotations.label_issues += attribute_issues(annotations, attributes) if attributes else []
+    flags = [name for name in annotations.attributes if name not in annotations.measures]
+    names = {
+        "predicates": predicates or tuple(images.predicates),
+        "attributes": attributes or tuple(flags),
+    }
+    header |= names
+    index = _index(path, header, categories, images, annotations, faulty)
+    return index if attributes else _with_flags(index, annotations, frozenset(flags))
+
+
+def _header(path: Path, lists: Mapping[str, Images | Annotations]) -> dict[str, Any]:
+    """Read a file: entries of lists with columns are added to these, everything else is returned."""
     header: dict[str, Any] = {}
-    lists: dict[str, Images | Annotations] = {"images": images, "annotations": annotations}
     for entry in entries(path):
         if entry.number is None:
             header[entry.field] = entry.value
@@ -95,17 +150,16 @@ def read_index(path: Path, *, faulty: Faulty = "refuse", stuff: bool = False) ->
             lists[entry.field].add(entry)
         else:
             header[entry.field].append(entry.value)
-    _require(path, header, images)
-    records = records_of(header["categories"], path, "category")
-    if stuff:
-        records = [Record({"isthing": 0, **r.data}, path, "category", r.index) for r in records]
-    categories = read_categories(records)
-    names = {
-        "predicates": _names(path, header, "predicates") or tuple(images.predicates),
-        "attributes": _names(path, header, "attributes") or tuple(annotations.attributes),
-    }
-    header |= names
-    return _index(path, header, categories, images, annotations, faulty)
+    return header
+
+
+def _with_flags(index: Index, annotations: Annotations, flags: frozenset[str]) -> Index:
+    """Drop attributes whose values are no flags, such as texts and angles."""
+    if annotations.measures:
+        names = listed(map(repr, annotations.measures), SHOWN)
+        warn_once(_log, f"{index.path}: 'attributes' has values that are no flags (0 or 1) and are left out: {names}")
+    fields = index.fields if flags or not annotations.measures else index.fields - {"attributes"}
+    return replace(index, flags=flags, fields=fields)
 
 
 def with_stuff(indices: Sequence[Index]) -> list[Index]:
@@ -154,9 +208,12 @@ def _index(
     annotations: Annotations,
     faulty: Faulty,
 ) -> Index:
-    ids = np.array(images.ids)
+    ids, name_of = np.array(images.ids), images.reader.images.name
     again = _repeated(ids, images.issues)
-    add_issues(images.issues, again, lambda row: f"{images.path}: image id {ids[row]}: the id occurs twice")
+    add_issues(
+        images.issues, again, lambda row: f"{images.path}: image id {name_of(int(ids[row]))}: the id occurs twice"
+    )
+    _add_sizes(images)
     kept = _without(images.issues, len(ids))
     if not kept.any():
         report(images.issues.values(), "refuse")
@@ -165,25 +222,56 @@ def _index(
     of_image = np.array([places.get(image, -1) for image in annotations.images], dtype=np.int64)
     _check_annotations(annotations, of_image, sizes, categories)
     good = _without(annotations.issues, len(of_image))
+    labels = [*images.label_issues, *annotations.label_issues, *label_issues(annotations, sizes[of_image], categories)]
     report([*images.issues.values(), *annotations.issues.values()], faulty)
+    report(labels, faulty, "left out")
+    warn_of_foreign(annotations)
     rows = good.nonzero()[0]
     order = rows[np.argsort(of_image[rows], kind="stable")]
-    spans = images.spans()
+    spans, articulated = images.spans(), any(category.skeleton for category in categories.values())
     return Index(
         path,
+        images.reader,
         {name: value for name, value in header.items() if name != "categories"},
         categories,
         vocabulary_of(categories.values(), header, path),
         Spans(path, spans.noun, spans.starts[kept], spans.ends[kept]),
         ids[kept],
         places,
+        sizes,
         tuple(name for name, keep in zip(images.names, kept, strict=True) if keep),
         annotations.spans(),
         order,
         np.searchsorted(of_image[order], np.arange(len(places) + 1)),
-        frozenset(annotations.fields | images.fields),
+        np.array(annotations.ids),
+        np.array(images.relations).reshape(-1, 4),
+        frozenset(annotations.fields | images.fields) - (set() if articulated else {"keypoints"}),
+        None,
         annotations.panoptic,
     )
+
+
+def _add_sizes(images: Images) -> None:
+    """Read the size of images for which the file has none."""
+    missing = [row for row in range(len(images.ids)) if row not in images.issues and not images.heights[row]]
+    missing += [row for row in range(len(images.ids)) if row not in images.issues and not images.widths[row]]
+    rows = sorted(set(missing))
+    folder = images.folder
+    places = located([images.names[row] for row in rows], folder) if rows and folder is not None else [None] * len(rows)
+    for row, place in zip(rows, places, strict=True):
+        try:
+            images.heights[row], images.widths[row] = _size_of(images, row, place)
+        except InputError as error:
+            images.issues[row] = str(error)
+
+
+def _size_of(images: Images, row: int, place: str | None) -> Size:
+    folder = images.folder
+    where = f"{images.path}: image id {images.reader.images.name(images.ids[row])}"
+    if folder is None or place is None:
+        raise InputError(f"{where} has no 'height' and 'width', and its file {images.names[row]!r} is missing")
+    name = f"{where} has no 'height' and 'width', and {folder / place}"
+    return image_size(folder / place, name=name, upright=images.upright)
 
 
 def _check_annotations(
@@ -194,32 +282,30 @@ def _check_annotations(
 ) -> None:
     """Add issues that concern all annotations: references, boxes, numbers of keypoints."""
     noun = "annotation of image" if annotations.panoptic else "annotation id"
+    reader = annotations.reader
     ids, images, labels = annotations.ids, annotations.images, annotations.categories
+    name_of = reader.images.name if annotations.panoptic else reader.annotations.name
 
     def issue(rows: Bool[np.ndarray, " A"], text: Callable[[int], str]) -> None:
         add_issues(
-            annotations.issues, rows.nonzero()[0], lambda row: f"{annotations.path}: {noun} {ids[row]}: {text(row)}"
+            annotations.issues,
+            rows.nonzero()[0],
+            lambda row: f"{annotations.path}: {noun} {name_of(ids[row])}: {text(row)}",
         )
 
     repeated = np.zeros(len(ids), dtype=bool)
     repeated[_repeated(np.array(ids), annotations.issues)] = True
     issue(repeated, lambda row: "the id occurs twice")
-    issue(of_image < 0, lambda row: f"'image_id' is {images[row]}, which 'images' does not list")
+    issue(of_image < 0, lambda row: f"'image_id' is {reader.images.name(images[row])}, which 'images' does not list")
     if annotations.panoptic:
         return
     unknown = ~np.isin(np.array(labels), list(categories))
-    issue(unknown, lambda row: f"'category_id' is {labels[row]}, which 'categories' does not list")
-    boxes, points = annotations.xywh(), np.array(annotations.points)
+    issue(
+        unknown, lambda row: f"'category_id' is {reader.categories.name(labels[row])}, which 'categories' does not list"
+    )
+    boxes = annotations.xywh()
     for text, rows in _box_issues(boxes, sizes[of_image]).items():
         issue(rows, lambda row, text=text: f"'bbox' (x, y, width, height) {boxes[row].tolist()} {text}")  # type: ignore[misc]
-    numbers = {id: 3 * len(c.skeleton.points) if c.skeleton else 0 for id, c in categories.items()}
-    wanted = np.array([numbers.get(label, 0) for label in labels], dtype=np.int64)
-    issue(
-        (points > 0) & (points != wanted),
-        lambda row: (
-            f"'keypoints' must be x, y, v of the points of its category, {wanted[row]} numbers, not {points[row]}"
-        ),
-    )
 
 
 def _box_issues(boxes: Float[np.ndarray, "A 4"], sizes: Int[np.ndarray, "A 2"]) -> dict[str, Bool[np.ndarray, " A"]]:

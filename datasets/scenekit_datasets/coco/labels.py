@@ -5,26 +5,25 @@ Letters: N objects, K keypoints, A attributes, H W pixels.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from pycocotools import mask as coco_mask
 from torch import Tensor
 
-from scenekit.errors import InputError, nearest
-from scenekit.io.records import Record, brief, is_number
+from scenekit.errors import InputError, nearest, warn_once
+from scenekit.io.coco_records import area_of, run_lengths
+from scenekit.io.records import Record, brief
 from scenekit.keys import AMODAL_MASKS, ATTRIBUTES, BOXES3D, CAPTIONS, KEYPOINTS, MASKS, Key
 from scenekit.scene import Objects
 from scenekit.structures import Boxes3D, Captions, Keypoints, Masks
 from scenekit.structures.geometry import Size
 from scenekit.structures.vocabulary import Vocabulary
 
-FARTHEST = 1e6
-"""Largest coordinate of a polygon in pixels; an edge is drawn point by point, so that a stray vertex would fill the
-memory."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,12 @@ class Frame:
     """The names."""
 
 
-def objects_of(rows: Sequence[Row]) -> Objects:
-    """Create objects from annotations; areas are the file's where it has them.
+def objects_of(rows: Sequence[Row], size: Size) -> Objects:
+    """Create objects from annotations; areas are the file's where it has them, else those of masks or boxes.
 
     Args:
         rows: The annotations.
+        size: (height, width) of the image in pixels.
 
     Returns:
         The objects.
@@ -73,15 +73,13 @@ def objects_of(rows: Sequence[Row]) -> Objects:
     records = [row.record for row in rows]
     boxes = torch.tensor([record.numbers("bbox", 4) for record in records], dtype=torch.float64).reshape(-1, 4)
     boxes = torch.cat((boxes[:, :2], boxes[:, :2] + boxes[:, 2:]), dim=1).float()
-    annotated = [record.number("area") if record.data.get("area") is not None else torch.nan for record in records]
-    area = torch.tensor(annotated, dtype=torch.float32)
     return Objects(
         boxes,
         torch.tensor([row.label for row in rows], dtype=torch.int64),
         ids=torch.tensor([record.integer("id") for record in records], dtype=torch.int64),
         crowd=torch.tensor([record.flag("iscrowd") for record in records], dtype=torch.bool),
         ignore=torch.tensor([record.flag("ignore") for record in records], dtype=torch.bool),
-        area=torch.where(area.isnan(), (boxes[:, 2:] - boxes[:, :2]).prod(1), area),
+        area=torch.tensor([area_of(record, size) for record in records], dtype=torch.float32),
     )
 
 
@@ -106,28 +104,26 @@ def masks_of(rows: Sequence[Row], frame: Frame, field: str = "segmentation") -> 
 
 
 def keypoints_of(rows: Sequence[Row], frame: Frame) -> Keypoints:
-    """Create keypoints from x, y, v of each point; absent where an object has none.
+    """Create keypoints from x, y, v of each point, at the places that the vocabulary gives the points of its class.
 
     Args:
         rows: The annotations.
         frame: Size and vocabulary.
 
     Returns:
-        The keypoints.
+        The keypoints; absent where an object has none, or another class has them.
 
     Raises:
         InputError: If a field is invalid.
     """
     count = 0 if frame.vocabulary.skeleton is None else len(frame.vocabulary.skeleton.points)
     triplets = torch.zeros((len(rows), count, 3))
-    for place, row in zip(triplets, rows, strict=True):
+    for triplet, row in zip(triplets, rows, strict=True):
         if has_keypoints(row):
-            place[:] = torch.tensor(row.record.numbers("keypoints", 3 * count)).reshape(count, 3)
-    flags = triplets[..., 2]
-    if not bool(((flags == 0) | (flags == 1) | (flags == 2)).all()):
-        row = rows[int((flags.frac().abs() + (flags < 0) + (flags > 2)).amax(1).argmax())]
-        raise InputError(f"{row.record}: 'keypoints' must have visibilities of 0, 1 or 2")
-    return Keypoints(triplets[..., :2].contiguous(), flags.long())
+            places = frame.vocabulary.points_of(frame.vocabulary.labels[row.label])
+            numbers = torch.tensor(row.record.numbers("keypoints", 3 * len(places)), dtype=torch.float32)
+            triplet[list(places)] = numbers.reshape(-1, 3)
+    return Keypoints(triplets[..., :2].contiguous(), triplets[..., 2].long())
 
 
 def has_keypoints(row: Row) -> bool:
@@ -139,11 +135,15 @@ def has_keypoints(row: Row) -> bool:
     Returns:
         True if so.
     """
-    return bool(row.record.data.get("keypoints")) and row.record.data.get("num_keypoints") != 0
+    if contradicts_points(row.record.data):
+        warn_once(
+            _log, f"{row.record.path}: 'num_keypoints' is 0 where 'keypoints' has labelled points, which are used"
+        )
+    return has_points(row.record.data)
 
 
 def attributes_of(rows: Sequence[Row], frame: Frame) -> Float[Tensor, "N A"]:
-    """Create attributes: a list names all that hold, an object says of each whether it holds.
+    """Create attributes: a list names all that hold, an object has the flags of some.
 
     Args:
         rows: The annotations.
@@ -153,7 +153,7 @@ def attributes_of(rows: Sequence[Row], frame: Frame) -> Float[Tensor, "N A"]:
         1 and 0, NaN where unknown.
 
     Raises:
-        InputError: If a field is invalid.
+        InputError: If a name is unknown.
     """
     names = frame.vocabulary.attributes
     out = torch.full((len(rows), len(names)), torch.nan)
@@ -162,11 +162,7 @@ def attributes_of(rows: Sequence[Row], frame: Frame) -> Float[Tensor, "N A"]:
         if isinstance(held, list):
             place[:] = 0.0
             held = dict.fromkeys(map(str, held), 1)
-        elif held is not None and not isinstance(held, dict):
-            raise InputError(f"{row.record}: 'attributes' must be a list of names or an object, not {brief(held)}")
         for name, holds in (held or {}).items():
-            if holds not in (0, 1):
-                raise InputError(f"{row.record}: 'attributes' has {name!r} as {brief(holds)}; expected 0 or 1")
             place[place_of(name, names, row.record, "attributes")] = float(holds)
     return out
 
@@ -221,11 +217,22 @@ def boxes3d_of(rows: Sequence[Row], frame: Frame) -> Boxes3D:
     rotation = torch.full((len(rows), 3, 3), torch.nan)
     for n, row in enumerate(rows):
         if row.has("center", "bbox_3d"):
-            center[n], size[n], rotation[n] = _box3d(row.record)
+            center[n], size[n], rotation[n] = box3d_of(row.record)
     return Boxes3D(center, size, rotation)
 
 
-def _box3d(record: Record) -> tuple[Tensor, Tensor, Tensor]:
+def box3d_of(record: Record) -> tuple[Tensor, Tensor, Tensor]:
+    """Read one 3D box.
+
+    Args:
+        record: The annotation.
+
+    Returns:
+        (center, size, rotation).
+
+    Raises:
+        InputError: If a field is invalid.
+    """
     if record.data.get("bbox_3d") is not None:
         numbers = torch.tensor(record.numbers("bbox_3d", 9), dtype=torch.float32)
         center, size, rotation = numbers[:3], numbers[3:6], rotation_of(*numbers[6:].tolist())
@@ -278,58 +285,6 @@ def matrix_of(record: Record, field: str) -> Float[Tensor, "3 3"]:
         raise InputError(f"{record}: {field!r} must be three rows of three numbers, not {brief(rows)}")
     named = [Record({**record.data, field: row}, record.path, record.noun, record.index) for row in rows]
     return torch.tensor([row.numbers(field, 3) for row in named], dtype=torch.float32)
-
-
-def run_lengths(record: Record, field: str, size: Size) -> dict[str, Any]:
-    """Convert polygons, lists of run lengths or compressed ones to COCO's compressed run lengths.
-
-    Args:
-        record: The entry.
-        field: Name of the field.
-        size: (height, width) of the image in pixels.
-
-    Returns:
-        The run lengths.
-
-    Raises:
-        InputError: If the field is invalid.
-    """
-    value = record.get(field)
-    if isinstance(value, dict):
-        return _compressed(record, field, value, size)
-    if not _are_polygons(value):
-        raise InputError(f"{record}: {field!r} must be polygons or run lengths, not {brief(value)}")
-    if not value:
-        return dict(Masks.empty(1, size).rles[0])
-    merged: dict[str, Any] = coco_mask.merge(coco_mask.frPyObjects(value, *size))
-    return merged
-
-
-def _compressed(record: Record, field: str, rle: Mapping[str, Any], size: Size) -> dict[str, Any]:
-    counts = rle.get("counts")
-    if rle.get("size") != list(size):
-        got = brief(rle.get("size"))
-        raise InputError(f"{record}: {field!r} is of size {got}, the image of {list(size)} (height, width)")
-    if isinstance(counts, str) and counts.isascii():
-        try:
-            return dict(Masks.from_json([rle], size).rles[0])
-        except InputError as error:
-            raise InputError(f"{record}: {field!r}: {error}") from None
-    runs = counts if isinstance(counts, list) and all(isinstance(run, int) and run >= 0 for run in counts) else []
-    if sum(runs) != size[0] * size[1]:
-        raise InputError(f"{record}: the run lengths {brief(counts)} of {field!r} do not fill a mask of {list(size)}")
-    packed: dict[str, Any] = coco_mask.frPyObjects({"size": list(size), "counts": runs}, *size)
-    return packed
-
-
-def _are_polygons(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(polygon, list)
-        and len(polygon) >= 6
-        and len(polygon) % 2 == 0
-        and all(is_number(number) and abs(number) <= FARTHEST for number in polygon)
-        for polygon in value
-    )
 
 
 def place_of(name: str, known: Sequence[str], record: Record, field: str) -> int:
@@ -394,3 +349,29 @@ def carried(key: Key[Any, Any], rows: Sequence[Row]) -> Bool[Tensor, " N"]:
         True for each annotation with it.
     """
     return torch.tensor([ROW_LABELS[key].carries(row) for row in rows], dtype=torch.bool)
+
+
+def has_points(data: dict[str, Any]) -> bool:
+    """Return whether an annotation has keypoints; COCO's persons without any have zeros and `num_keypoints` 0.
+
+    Args:
+        data: The annotation; its visibilities count where `num_keypoints` contradicts them.
+
+    Returns:
+        True if so.
+    """
+    points = data.get("keypoints")
+    return bool(points) and (data.get("num_keypoints") != 0 or contradicts_points(data))
+
+
+def contradicts_points(data: dict[str, Any]) -> bool:
+    """Return whether `num_keypoints` is 0 while there are keypoints.
+
+    Args:
+        data: The annotation.
+
+    Returns:
+        True if so.
+    """
+    points = data.get("keypoints")
+    return data.get("num_keypoints") == 0 and isinstance(points, list) and any(points[2::3])

@@ -9,9 +9,12 @@ from typing import Any
 
 from scenekit.errors import InputError
 from scenekit.io.records import Record, by_id
+from scenekit.structures.geometry import Size
 from scenekit.structures.vocabulary import Vocabulary
+from scenekit_datasets.coco.images import validated_image
 from scenekit_datasets.coco.index import Index
 from scenekit_datasets.coco.labels import Row
+from scenekit_datasets.coco.validation import Context, validated
 from scenekit_datasets.coco.vocabulary import Category
 
 
@@ -53,6 +56,8 @@ class ImageEntry:
     """Files that list the image."""
     segmentation: Segmentation | None
     """Its panoptic segments."""
+    of_segments: bool = False
+    """Whether the things are segments of the panoptic map."""
 
     @property
     def fields(self) -> frozenset[str]:
@@ -82,19 +87,23 @@ def entry_of(sources: Sequence[Source], id: int, vocabulary: Vocabulary) -> Imag
         index = source.index
         place = index.places[id]
         (record,) = index.images.read([place])
-        image = {**record.data, **image}
+        height, width = index.sizes[place].tolist()
+        read, _ = validated_image(index.reader.image(record))
+        image = {**read.data, "height": height, "width": width, **image}
         records = index.annotations.read(index.rows_of(place))
         if index.panoptic and records:
-            segmentation = segmentation or Segmentation(records[0], source.maps, index.categories, "id")
+            segments = index.reader.panoptic(records[0])
+            segmentation = segmentation or Segmentation(segments, source.maps, index.categories, "id")
         elif not index.panoptic:
-            _join(rows, [_row(record, index, vocabulary) for record in records])
+            _join(rows, [_row(record, index, vocabulary, (height, width)) for record in records])
     things = tuple(row for row in rows.values() if row.label < len(vocabulary.things))
     stuff = tuple(row for row in rows.values() if row.label >= len(vocabulary.things))
     first = listed[0]
     record = Record(image, first.index.path, "image", first.index.places[id])
     indices = tuple(source.index for source in listed)
     if "panoptic" in image:
-        segmentation = Segmentation(_panoptic(record), record.path.parent, first.index.categories, "annotation_id")
+        segments = first.index.reader.panoptic(_panoptic(record))
+        segmentation = Segmentation(segments, record.path.parent, first.index.categories, "annotation_id")
     entry = ImageEntry(record, things, stuff, indices, segmentation)
     only_segments = all(index.panoptic or not index.things for index in indices)
     return _with_segments(entry, vocabulary) if only_segments else entry
@@ -107,8 +116,12 @@ def _panoptic(image: Record) -> Record:
     return Record({**value, "id": image.data["id"]}, image.path, "the panoptic map of image", image.index)
 
 
-def _row(record: Record, index: Index, vocabulary: Vocabulary) -> Row:
-    return Row(record, vocabulary.label(index.categories[record.reference("category_id", index.categories)].name))
+def _row(record: Record, index: Index, vocabulary: Vocabulary, size: Size) -> Row:
+    """Return an annotation without labels that are invalid, which were reported when its file was indexed."""
+    read = index.reader.annotation(record)
+    label = vocabulary.label(index.categories[read.reference("category_id", index.categories)].name)
+    points = len(vocabulary.points_of(vocabulary.labels[label]))
+    return Row(validated(read, Context(size, points, vocabulary.attributes, index.flags)).record, label)
 
 
 def _join(rows: dict[int, Row], more: Sequence[Row]) -> None:
@@ -130,4 +143,4 @@ def _with_segments(entry: ImageEntry, vocabulary: Vocabulary) -> ImageEntry:
     infos = by_id(entry.segmentation.record.records("segments_info", "segment")).values()
     named = [(info, categories[info.reference("category_id", categories)]) for info in infos]
     things = tuple(Row(info, vocabulary.label(kind.name)) for info, kind in named if kind.is_thing is not False)
-    return replace(entry, things=things)
+    return replace(entry, things=things, of_segments=True)

@@ -11,7 +11,6 @@ from scenekit.io.records import brief
 from scenekit.keys import OBJECTS, PHRASES, Stream, key_named
 from scenekit.scene import Scene
 from scenekit_datasets.coco.records import ImageEntry
-from scenekit_datasets.flips import is_mirrorable
 
 
 def supervision_of(entry: ImageEntry, scene: Scene) -> Supervision:
@@ -43,7 +42,7 @@ def supervision_of(entry: ImageEntry, scene: Scene) -> Supervision:
         classes=_classes(entry, scene),
         streams=streams,
         exhaustive=_exhaustive(entry, streams),
-        mirrorable=_claim(entry, "mirrorable", True) is not False and is_mirrorable(scene),
+        mirrorable=_claim(entry, "mirrorable", True) is not False,
     )
 
 

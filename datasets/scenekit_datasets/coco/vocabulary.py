@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, warn_once
+from scenekit.io.coco_records import CocoReader, unused_roots
 from scenekit.io.records import Record, brief, is_number
 from scenekit.metrics.coco.average_precision import COCO_SIGMAS
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
-from scenekit_datasets.flips import sides
+
+_log = logging.getLogger(__name__)
 
 _PAIRED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 COCO_POINTS = ("nose", *(f"{side}_{name}" for name in _PAIRED for side in ("left", "right")))
@@ -37,11 +40,13 @@ class Category:
     """Its symmetry, see `Vocabulary.symmetry`."""
 
 
-def read_categories(records: Iterable[Record]) -> dict[int, Category]:
-    """Read categories.
+def read_categories(records: Iterable[Record], reader: CocoReader, used: Collection[int] = ()) -> dict[int, Category]:
+    """Read categories; those of one name are one class, and those that only name a group of others are none.
 
     Args:
         records: Their entries.
+        reader: Reads entries.
+        used: Ids of the categories that annotations have.
 
     Returns:
         Categories by id.
@@ -49,15 +54,29 @@ def read_categories(records: Iterable[Record]) -> dict[int, Category]:
     Raises:
         InputError: If an entry is invalid; the message names the entry and the field.
     """
+    entries = [reader.category(record) for record in records]
+    roots = unused_roots(entries, used)
+    for root in roots:
+        warn_once(_log, f"{root} is no class: it has no annotations and its name, {root.data['name']!r}, is a group's")
     categories: dict[int, Category] = {}
-    for record in records:
-        symmetry = record.integer("symmetry") if "symmetry" in record.data else None
-        is_thing = record.flag("isthing") if "isthing" in record.data else None
-        category = Category(record.integer("id"), record.text("name"), is_thing, _skeleton(record), symmetry)
+    for record in (entry for entry in entries if entry not in roots):
+        symmetry = record.integer("symmetry") if record.data.get("symmetry") is not None else None
+        is_thing = record.flag("isthing") if record.data.get("isthing") is not None else None
+        category = Category(record.data["id"], record.data["name"], is_thing, _skeleton(record), symmetry)
         if category.id in categories:
             raise InputError(f"{record}: the id {category.id} occurs twice")
-        categories[category.id] = category
+        categories[category.id] = _merged(category, categories.values(), record)
     return categories
+
+
+def _merged(category: Category, others: Iterable[Category], record: Record) -> Category:
+    """Return a category with what another one of its name says."""
+    other = next((other for other in others if other.name == category.name), None)
+    if other is None:
+        return category
+    ids = [other.id, category.id]
+    warn_once(_log, f"{record.path}: the categories {ids} have one name, {category.name!r}, and are one class")
+    return replace(other, id=category.id)
 
 
 def vocabulary_of(categories: Collection[Category], header: Mapping[str, Any], path: Path) -> Vocabulary:
@@ -66,7 +85,7 @@ def vocabulary_of(categories: Collection[Category], header: Mapping[str, Any], p
     Args:
         categories: Its categories.
         header: Names of `predicates` and `attributes`, and optionally `mirror_predicates`, `mirror_words` and the
-            names of plugins (`LISTS`); mirror predicates default to pairs that differ in "left" and "right".
+            names of plugins (`LISTS`).
         path: The file, for error messages.
 
     Returns:
@@ -78,12 +97,12 @@ def vocabulary_of(categories: Collection[Category], header: Mapping[str, Any], p
     predicates = tuple(header["predicates"])
     try:
         vocabulary = Vocabulary(
-            things=tuple(category.name for category in categories if category.is_thing is not False),
-            stuff=tuple(category.name for category in categories if category.is_thing is False),
+            things=tuple(dict.fromkeys(category.name for category in categories if category.is_thing is not False)),
+            stuff=tuple(dict.fromkeys(category.name for category in categories if category.is_thing is False)),
             predicates=predicates,
             attributes=tuple(header["attributes"]),
             skeletons={category.name: category.skeleton for category in categories if category.skeleton is not None},
-            mirror_predicates=_pairs(header.get("mirror_predicates"), "mirror_predicates") or sides(predicates),
+            mirror_predicates=_pairs(header.get("mirror_predicates"), "mirror_predicates"),
             mirror_words=_pairs(header.get("mirror_words"), "mirror_words"),
             symmetry={category.name: category.symmetry for category in categories if category.symmetry is not None},
             lists=_plugin_lists(header.get(LISTS)),
@@ -116,7 +135,7 @@ def _skeleton(record: Record) -> Skeleton | None:
     sigmas = record.data.get("sigmas") or known
     if not isinstance(sigmas, list | tuple) or not all(map(is_number, sigmas)):
         raise InputError(f"{record}: 'sigmas' must be numbers, one a point, not {brief(sigmas)}")
-    mirror = _pairs(record.data.get("mirror"), "mirror") or sides(names)
+    mirror = _pairs(record.data.get("mirror"), "mirror")
     limbs = _limbs(record, names)
     try:
         return Skeleton(names, limbs, mirror, tuple(map(float, sigmas)))

@@ -28,6 +28,7 @@ def build(
     difficulty: Literal["easy", "moderate", "hard"] | None = None,
     drop_empty: bool = False,
     faulty: Literal["refuse", "skip"] = "refuse",
+    exif: Literal["apply", "ignore"] = "apply",
 ) -> Dataset[Sample]:
     """Open folders in KITTI's official layout.
 
@@ -47,6 +48,8 @@ def build(
         difficulty: Official difficulty; harder objects, such as occluded or truncated ones, are ignored.
         drop_empty: Whether to skip images without an object of these classes.
         faulty: "refuse" faulty entries, or "skip" them with a warning.
+        exif: Whether to "apply" EXIF orientations, so that images are upright, or to "ignore" them, for labels of the
+            images as they are stored.
 
     Returns:
         The data set.
@@ -60,12 +63,13 @@ def build(
     from scenekit_datasets.kitti.layout import find_images
 
     roots.check_faulty(faulty)
+    roots.check_exif(exif)
     wanted = roots.keys_named(keys, KEYS, "KITTI has")
     images = find_images(Path(root).expanduser(), split, splits, faulty)
     if keys is not None:
         require_scans(images, wanted)
     rules = Rules(class_names_of(classes), difficulty_named(difficulty))
-    return Kitti(images, rules, keys=wanted, drop_empty=drop_empty, faulty=faulty)
+    return Kitti(images, rules, keys=wanted, drop_empty=drop_empty, faulty=faulty, exif=exif)
 
 
 def results(folder: Path, data: Any = None) -> ResultsWriter:

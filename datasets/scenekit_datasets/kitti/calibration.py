@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.io.records import brief
+from scenekit.io.files import read_text
+from scenekit.io.records import brief, is_number
 from scenekit.structures import Camera
 
 
@@ -66,11 +67,7 @@ def read_calibration(path: Path) -> Calibration:
 
 def _rows(path: Path) -> Mapping[str, list[str]]:
     """Return the values of each line, by the name before the colon."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from None
-    split = (line.partition(":") for line in lines if line.strip())
+    split = (line.partition(":") for line in read_text(path).splitlines() if line.strip())
     return {name.strip(): words.split() for name, _, words in split}
 
 
@@ -79,11 +76,11 @@ def _matrix(rows: Mapping[str, list[str]], path: Path, name: str, columns: int) 
         known = ", ".join(rows) or "nothing"
         raise InputError(f"{path} has no line {name!r}; expected P2, R0_rect and Tr_velo_to_cam, got {known}")
     try:
-        values = torch.tensor([float(word) for word in rows[name]], dtype=torch.float64)
+        numbers = [float(word) for word in rows[name]]
     except ValueError:
         raise InputError(f"{path}: {name} must be numbers, not {brief(' '.join(rows[name]))}") from None
-    if len(values) != 3 * columns or not bool(values.isfinite().all()):
+    if len(numbers) != 3 * columns or not all(map(is_number, numbers)):
         raise InputError(
-            f"{path}: {name} must be {3 * columns} finite numbers, got {len(values)}: {brief(' '.join(rows[name]))}"
+            f"{path}: {name} must be {3 * columns} finite numbers, got {len(numbers)}: {brief(' '.join(rows[name]))}"
         )
-    return values.reshape(3, columns)
+    return torch.tensor(numbers, dtype=torch.float64).reshape(3, columns)

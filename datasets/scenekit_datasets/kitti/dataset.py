@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError
+from scenekit.io.files import read_text
 from scenekit.io.images import read_image
 from scenekit.keys import BOXES3D, DEPTH, OBJECTS, OCCLUSION, TRUNCATION, Key
 from scenekit.scene import Scene
@@ -22,7 +23,7 @@ from scenekit_datasets.kitti.calibration import Calibration, read_calibration
 from scenekit_datasets.kitti.labels import Rules, read_labels
 from scenekit_datasets.kitti.layout import SCANS, Image
 from scenekit_datasets.kitti.scans import depth_of, read_scan
-from scenekit_datasets.roots import Faulty, check_index, report
+from scenekit_datasets.roots import Exif, Faulty, check_index, report, skipping
 
 KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, OCCLUSION, DEPTH)
 """Labels of the files beside objects."""
@@ -37,6 +38,7 @@ class Kitti(Dataset[Sample]):
         keys: Labels to load beside objects.
         drop_empty: Whether to skip images without an object of the classes.
         faulty: Whether to refuse faulty entries or to skip them.
+        exif: Whether to apply EXIF orientations of images.
     """
 
     def __init__(
@@ -47,7 +49,9 @@ class Kitti(Dataset[Sample]):
         keys: Collection[Key[Any, Any]] = KEYS,
         drop_empty: bool = False,
         faulty: Faulty = "refuse",
+        exif: Exif = "apply",
     ) -> None:
+        self.exif: Exif = exif
         self.rules, self.keys, self.faulty = rules, frozenset(keys), faulty
         self.vocabulary = Vocabulary(rules.classes.things)
         self.images = [files for files in images if not drop_empty or self._has_objects(files)]
@@ -55,7 +59,8 @@ class Kitti(Dataset[Sample]):
             raise InputError(f"none of {len(images)} images has an object of {', '.join(rules.classes.things)}")
         numbered = all(files.id is not None for files in self.images)
         self.ids = [files.id if numbered else n for n, files in enumerate(self.images)]
-        self._reported: set[str] = set()
+        if faulty == "refuse":
+            report(list(self._issues()), faulty)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -70,13 +75,13 @@ class Kitti(Dataset[Sample]):
             The sample.
 
         Raises:
-            InputError: If a file is damaged, or an object faulty and refused.
+            InputError: If a file is damaged (SkippedSampleError for faulty="skip"), or an object faulty and refused.
         """
         check_index(index, len(self))
         files = self.images[index]
-        image: Tensor = read_image(files.image)
-        size = (int(image.shape[1]), int(image.shape[2]))
-        scene = self._scene(files, size)
+        with skipping(self.faulty):
+            image: Tensor = read_image(files.image, upright=self.exif == "apply")
+            scene = self._scene(files, (int(image.shape[1]), int(image.shape[2])))
         id = self.ids[index]
         assert id is not None
         streams = frozenset(scene.streams)
@@ -84,10 +89,14 @@ class Kitti(Dataset[Sample]):
 
     def _scene(self, files: Image, size: Size) -> Scene:
         calibration = read_calibration(files.calibration)
+        try:
+            calibration.camera.check(size)
+        except InputError as error:
+            raise InputError(f"{files.calibration}: P2: {error}") from None
         scene = Scene(size, self.vocabulary, camera=calibration.camera, path=str(files.image))
         if files.labels is not None:
             labels = read_labels(files.labels, self.rules, calibration.shift)
-            self._report_new(labels.issues)
+            report(labels.issues, self.faulty)
             values = {key: value for key, value in labels.values.items() if key in self.keys}
             valid = {key: rows for key, rows in labels.valid.items() if key in self.keys}
             scene = replace(scene, streams={OBJECTS: labels.objects}, values=values, valid=valid)
@@ -103,19 +112,24 @@ class Kitti(Dataset[Sample]):
                 raise InputError(f"{files.calibration} has no line 'Tr_velo_to_cam', which {files.scan} needs")
             points = read_scan(files.scan)
         except InputError as error:
-            self._report_new([str(error)])
+            report([str(error)], self.faulty)
             return None
         depth = depth_of(points, calibration.scanner, calibration.camera, size)
         if bool(depth.isnan().all()):
-            self._report_new([_unseen(files.scan, len(points))])
+            report([_unseen(files.scan, len(points))], self.faulty)
             return None
         return depth
 
-    def _report_new(self, issues: Sequence[str]) -> None:
-        """Report issues that were not reported before."""
-        new = [issue for issue in issues if issue not in self._reported]
-        report(new, self.faulty)
-        self._reported.update(new)
+    def _issues(self) -> Iterator[str]:
+        """Yield the issues of all text files."""
+        for files in self.images:
+            try:
+                calibration = read_calibration(files.calibration)
+                yield from (
+                    () if files.labels is None else read_labels(files.labels, self.rules, calibration.shift).issues
+                )
+            except InputError as error:
+                yield str(error)
 
     def _has_objects(self, files: Image) -> bool:
         if files.labels is None:
@@ -141,11 +155,7 @@ def require_scans(images: Sequence[Image], keys: Collection[Key[Any, Any]]) -> N
 
 def _names(path: Path) -> list[str]:
     """Return the classes of a text file, in lower case."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from None
-    return [words[0].lower() for line in lines if (words := line.split())]
+    return [words[0].lower() for line in read_text(path).splitlines() if (words := line.split())]
 
 
 def _unseen(scan: Path, count: int) -> str:

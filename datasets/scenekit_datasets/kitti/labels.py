@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from scenekit.errors import InputError, nearest
+from scenekit.io.kitti_labels import NUMBERS, KittiLines, read_kitti_lines
 from scenekit.keys import BOXES3D, OCCLUSION, TRUNCATION
 from scenekit.metrics.kitti import DIFFICULTIES, DONT_CARE, LOOK_ALIKE, Difficulty, KittiObjects
-from scenekit.metrics.kitti.files import NUMBERS, read_objects
 from scenekit.ops.rotations import axis_angle_to_matrix
 from scenekit.scene import Objects
 from scenekit.structures import Boxes3D
@@ -96,12 +96,13 @@ def read_labels(path: Path, rules: Rules, shift: Float[Tensor, " 3"]) -> Labels:
         shift: Translation from the frame of labels to the camera's, in metres.
 
     Returns:
-        Objects and labels.
+        Objects and labels of the lines that can be read; the others are among the issues.
 
     Raises:
         InputError: If the file cannot be read.
     """
-    annotations = read_objects(path, scored=has_scores(path))
+    lines = read_kitti_lines(path)
+    annotations = annotations_of(lines)
     roles = list(_roles(annotations, rules))
     rows = [role.row for role in roles]
     boxes3d, measured = boxes3d_of(annotations, shift)
@@ -116,21 +117,31 @@ def read_labels(path: Path, rules: Rules, shift: Float[Tensor, " 3"]) -> Labels:
     faulty = [row for row in sorted(set(rows)) if bool(measured[row] & ~sound[row])]
     valid = {BOXES3D: care & (measured & sound & (boxes3d.center[:, 2] > 0))[rows]}
     valid |= {key: care for key in (TRUNCATION, OCCLUSION)}
-    return Labels(_objects(annotations, roles), values, valid, [_issue(path, annotations, row) for row in faulty])
+    issues = [*lines.issues, *(_issue(lines.where[row], annotations, row) for row in faulty)]
+    return Labels(_objects(annotations, roles), values, valid, issues)
 
 
-def has_scores(path: Path) -> bool:
-    """Return whether the lines end with a score, as those of detections do, judged by the first line.
+def annotations_of(lines: KittiLines) -> KittiObjects:
+    """Convert the lines of a file to what KITTI's protocol reads.
 
     Args:
-        path: The file.
+        lines: The lines.
 
     Returns:
-        True for detections.
+        The objects.
     """
-    with open(path, encoding="utf-8", errors="replace") as file:
-        first = next((words for line in file if (words := line.split())), [])
-    return len(first) == 1 + NUMBERS + 1
+    columns = lines.numbers
+    return KittiObjects(
+        lines.names,
+        truncated=columns[:, 0],
+        occluded=columns[:, 1].astype(np.int64),
+        alphas=columns[:, 2],
+        boxes=columns[:, 3:7],
+        sizes=columns[:, 7:10],
+        locations=columns[:, 10:13],
+        rotations=columns[:, 13],
+        scores=columns[:, NUMBERS] if columns.shape[1] > NUMBERS else None,
+    )
 
 
 def boxes3d_of(annotations: KittiObjects, shift: Float[Tensor, " 3"]) -> tuple[Boxes3D, Bool[Tensor, " M"]]:
@@ -191,7 +202,6 @@ def _objects(annotations: KittiObjects, roles: Sequence[_Role]) -> Objects:
     )
 
 
-def _issue(path: Path, annotations: KittiObjects, row: int) -> str:
-    lines = [n for n, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if line.strip()]
+def _issue(where: str, annotations: KittiObjects, row: int) -> str:
     sizes, name = ", ".join(f"{size:g}" for size in annotations.sizes[row]), annotations.names[row]
-    return f"{path}, line {lines[row]}: the {name} needs a height, width and length above 0, got {sizes}"
+    return f"{where}: the {name} needs a height, width and length above 0, got {sizes}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scenekit.errors import InputError
+from scenekit.io.files import read_text
 from scenekit_datasets.roots import Faulty, names_in, report
 
 IMAGES, LABELS, CALIBRATIONS, SCANS = "image_2", "label_2", "calib", "velodyne"
@@ -116,10 +117,7 @@ def names_of(root: Path, split: str, splits: str | None, images: Mapping[str, st
 
 
 def _listed(path: Path) -> tuple[list[str], Path]:
-    try:
-        names = path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the names of the images from {path}: {error}") from None
+    names = read_text(path).split()
     if not names:
         raise InputError(f"{path} names no image; expected one per line, such as 000000")
     return list(dict.fromkeys(names)), path

@@ -46,6 +46,7 @@ def build(
     exhaustive: bool = True,
     drop_empty: bool = False,
     faulty: Literal["refuse", "skip"] = "skip",
+    exif: Literal["apply", "ignore"] = "apply",
 ) -> Dataset[Sample]:
     """Open one or several JSON files in Omni3D's style.
 
@@ -69,6 +70,8 @@ def build(
         exhaustive: Whether every object of the categories is annotated.
         drop_empty: Whether to skip images without an annotation of the categories.
         faulty: "skip" faulty entries with a warning, or "refuse" them.
+        exif: Whether to "apply" EXIF orientations, so that images are upright, or to "ignore" them, for labels of the
+            images as they are stored.
 
     Returns:
         The data set.
@@ -85,6 +88,7 @@ def build(
     from scenekit_datasets.omni3d.layout import class_names_of, find_files
 
     roots.check_faulty(faulty)
+    roots.check_exif(exif)
     rules = Rules(
         read_kind(boxes),
         Omni3DFilter(truncation, visibility, min_height, max_height, max_depth),
@@ -93,7 +97,9 @@ def build(
     folder, files = find_files(root, annotations, split)
     indices = [read_index(file, faulty) for file in files]
     classes = class_names_of(indices, categories)
-    return Omni3D(indices, folder, classes, rules, exhaustive=exhaustive, drop_empty=drop_empty, faulty=faulty)
+    return Omni3D(
+        indices, folder, classes, rules, exhaustive=exhaustive, drop_empty=drop_empty, faulty=faulty, exif=exif
+    )
 
 
 def results(folder: Path, data: Any = None) -> ResultsWriter:

@@ -15,12 +15,11 @@ from scenekit.keys import BOXES3D, OBJECTS, TRUNCATION, VISIBILITY, Key
 from scenekit.scene import Scene
 from scenekit.structures import Camera
 from scenekit.structures.vocabulary import Vocabulary
-from scenekit_datasets.flips import is_mirrorable
 from scenekit_datasets.image_labels import Labels
 from scenekit_datasets.omni3d.index import IGNORED_NAMES, Index
 from scenekit_datasets.omni3d.labels import Row, Rules, labels_of
 from scenekit_datasets.omni3d.layout import ClassNames
-from scenekit_datasets.roots import Faulty, ImageReporter, check_index, image_of_size, present, report
+from scenekit_datasets.roots import Exif, Faulty, ImageReporter, check_index, image_of_size, located, report, skipping
 
 KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, VISIBILITY)
 """Labels of the files beside objects."""
@@ -40,6 +39,7 @@ class Omni3D(Dataset[Sample]):
         exhaustive: Whether all objects of the categories that a file lists are annotated.
         drop_empty: Whether to skip images without an annotation of the categories.
         faulty: Whether to refuse faulty entries or to skip them.
+        exif: Whether to apply EXIF orientations of images.
     """
 
     def __init__(
@@ -52,16 +52,21 @@ class Omni3D(Dataset[Sample]):
         exhaustive: bool = True,
         drop_empty: bool = False,
         faulty: Faulty = "skip",
+        exif: Exif = "apply",
     ) -> None:
+        self.exif: Exif = exif
         self.indices, self.images, self.classes, self.rules = tuple(indices), images, classes, rules
         self.exhaustive, self.faulty = exhaustive, faulty
         self.vocabulary = Vocabulary(classes.things)
         refuse_repeated(self.indices)
-        self.places = [place for place in self._places() if not drop_empty or self._has_objects(place)]
+        self.files = {place: path for place, path in self._files() if not drop_empty or self._has_objects(place)}
+        self.places = list(self.files)
         if not self.places:
             names = ", ".join(str(index.path) for index in self.indices)
             raise InputError(f"no image of {names} is left; check the options root, categories and drop_empty")
         self.reporter = ImageReporter(faulty)
+        if faulty == "refuse":
+            report([issue for index in range(len(self)) for issue in self.issues(index)], faulty)
 
     @property
     def category_ids(self) -> dict[str, int]:
@@ -86,13 +91,15 @@ class Omni3D(Dataset[Sample]):
             The sample.
 
         Raises:
-            InputError: If the image is damaged, or an entry faulty and refused.
+            InputError: If the image is damaged (SkippedSampleError for faulty="skip"), or an entry faulty and refused.
         """
-        scene, issues = self._read(index)
+        check_index(index, len(self))
         file, place = self.places[index]
-        self.reporter.report(index, issues)
         source, id = self.indices[file], int(self.indices[file].ids[place])
-        image = image_of_size(self.images / source.names[place], scene.size, f"{source.path}: image id {id}")
+        with skipping(self.faulty):
+            scene, issues = self._read(index)
+            self.reporter.report(index, issues)
+            image = image_of_size(Path(str(scene.path)), scene.size, f"{source.path}: image id {id}", self.exif)
         return Sample(image, scene, self._supervision(scene, source), id)
 
     def scene(self, index: int) -> Scene:
@@ -124,7 +131,7 @@ class Omni3D(Dataset[Sample]):
         height, width = source.sizes[place].tolist()
         labels: Labels = labels_of(self._rows(source, place), (height, width), self.rules)
         camera = Camera(torch.from_numpy(source.intrinsics[place]).float())
-        path = str(self.images / source.names[place])
+        path = str(self.images / self.files[file, place])
         streams = {OBJECTS: labels.objects}
         scene = Scene((height, width), self.vocabulary, streams, labels.values, labels.valid, camera, path)
         return scene, list(labels.issues)
@@ -149,20 +156,19 @@ class Omni3D(Dataset[Sample]):
             keys=frozenset(scene.values),
             classes=classes,
             exhaustive=frozenset({OBJECTS} if self.exhaustive else ()),
-            mirrorable=is_mirrorable(scene),
         )
 
-    def _places(self) -> Iterator[Place]:
-        """Yield the images whose file exists."""
+    def _files(self) -> Iterator[tuple[Place, str]]:
+        """Yield the images whose file exists, and its path."""
         for file, source in enumerate(self.indices):
-            exists = present(source.names, self.images)
+            found = located(source.names, self.images)
             missing = (
                 f"{source.path}: image id {id}: 'file_path' is {name!r}, which {self.images} lacks"
-                for id, name, is_there in zip(source.ids, source.names, exists, strict=True)
-                if not is_there
+                for id, name, path in zip(source.ids, source.names, found, strict=True)
+                if path is None
             )
             report(list(missing), self.faulty)
-            yield from ((file, place) for place, is_there in enumerate(exists) if is_there)
+            yield from (((file, place), path) for place, path in enumerate(found) if path is not None)
 
     def _has_objects(self, place: Place) -> bool:
         source = self.indices[place[0]]

@@ -152,7 +152,7 @@ class _Images:
             raise InputError(f"{record}: the id occurs twice")
         matrix = matrix_of(record, "K")
         try:
-            Camera(matrix)
+            Camera(matrix).check((height, width))
         except InputError as error:
             raise InputError(f"{record}: 'K': {error}") from None
         self._unique_ids.add(id)

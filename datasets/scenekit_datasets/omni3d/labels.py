@@ -127,7 +127,7 @@ def _ignored(record: Record, size: Size, rules: Rules) -> bool:
         return is_ignored(record.data, box_of(record.data, rules.boxes), size[0], rules.ignored)
     except KeyError as error:
         raise InputError(f"{record} has no {error}, which Omni3D's annotations have") from None
-    except (TypeError, IndexError) as error:
+    except (TypeError, IndexError, ValueError) as error:
         raise InputError(f"{record} is not as Omni3D has them: {error}") from None
 
 

@@ -27,6 +27,7 @@ def build(
     voxels: int = 24,
     annotations: str = "pix3d.json",
     faulty: Literal["refuse", "skip"] = "refuse",
+    exif: Literal["apply", "ignore"] = "apply",
 ) -> Dataset[Sample]:
     """Open Pix3D's official folder. Lengths are in the models' units, which are arbitrary instead of metres.
 
@@ -43,6 +44,8 @@ def build(
         voxels: Cells along each side of occupancy grids, from voxel.mat where it exists, else from the model.
         annotations: Name of the JSON file.
         faulty: "refuse" faulty entries, or "skip" them with a warning.
+        exif: Whether to "apply" EXIF orientations, so that images are upright, or to "ignore" them, for labels of the
+            images as they are stored.
 
     Returns:
         The data set.
@@ -58,10 +61,11 @@ def build(
     from scenekit_datasets.pix3d.splits import in_split
 
     roots.check_faulty(faulty)
+    roots.check_exif(exif)
     wanted = roots.keys_named(keys, KEYS, "Pix3D has")
     index = read_index(Path(root).expanduser(), annotations, faulty)
     chosen = in_split(index, split, splits, faulty)
-    return Pix3D(chosen, categories=categories, leave_out=leave_out, keys=wanted, side=voxels, faulty=faulty)
+    return Pix3D(chosen, categories=categories, leave_out=leave_out, keys=wanted, side=voxels, faulty=faulty, exif=exif)
 
 
 @hookimpl

@@ -18,7 +18,7 @@ from scenekit.structures import Camera, Masks
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.pix3d.index import FLAGS, Entry, Index
 from scenekit_datasets.pix3d.models import in_camera, load_model
-from scenekit_datasets.roots import Faulty, check_index, image_of_size, report
+from scenekit_datasets.roots import Exif, Faulty, check_index, image_of_size, report, skipping
 
 KEYS: tuple[Key[Any, Any], ...] = (MASKS, BOXES3D, MESHES, VOXELS)
 """Labels beside the object's box."""
@@ -37,6 +37,7 @@ class Pix3D(Dataset[Sample]):
         keys: Labels to load beside objects.
         side: Cells along each side of occupancy grids.
         faulty: Whether to refuse faulty entries or to skip them.
+        exif: Whether to apply EXIF orientations of images.
     """
 
     def __init__(
@@ -48,7 +49,9 @@ class Pix3D(Dataset[Sample]):
         keys: Collection[Key[Any, Any]] = KEYS,
         side: int = 24,
         faulty: Faulty = "refuse",
+        exif: Exif = "apply",
     ) -> None:
+        self.exif: Exif = exif
         if not 1 <= side <= 256:
             raise InputError(f"voxels, the cells along each side of a grid, must be from 1 to 256, got {side}")
         self.things = _categories(index, categories)
@@ -58,7 +61,6 @@ class Pix3D(Dataset[Sample]):
         if not self.entries:
             raise InputError(f"no image of {index.path} is left; check the options categories and leave_out")
         self.keys, self.side, self.faulty = frozenset(keys), side, faulty
-        self._reported: set[str] = set()
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -73,12 +75,13 @@ class Pix3D(Dataset[Sample]):
             The sample.
 
         Raises:
-            InputError: If a file is damaged.
+            InputError: If a file is damaged; SkippedSampleError for faulty="skip".
         """
         check_index(index, len(self))
         entry = self.entries[index]
-        image = image_of_size(entry.image, entry.size, f"image {entry.name}")
-        scene = self._scene(entry)
+        with skipping(self.faulty):
+            image = image_of_size(entry.image, entry.size, f"image {entry.name}", self.exif)
+            scene = self._scene(entry)
         claims = Supervision(frozenset(scene.values), exhaustive=frozenset())
         return Sample(image, scene, claims, entry.place)
 
@@ -104,9 +107,7 @@ class Pix3D(Dataset[Sample]):
         try:
             model = load_model(entry.model, entry.voxels, self.side)
         except InputError as error:
-            if str(error) not in self._reported:
-                report([str(error)], self.faulty)
-                self._reported.add(str(error))
+            report([str(error)], self.faulty)
             return {}
         meshes, boxes3d = in_camera(model, entry.rotation, entry.translation)
         return {BOXES3D: boxes3d, MESHES: meshes, VOXELS: model.voxels}

@@ -15,7 +15,7 @@ from scenekit.errors import InputError
 from scenekit.io.records import Record, brief, is_number, read_json, records_of
 from scenekit.ops.rotations import is_rotation
 from scenekit.structures.geometry import Size
-from scenekit_datasets.roots import Faulty, report
+from scenekit_datasets.roots import Faulty, located_file, report
 
 FLAGS = ("truncated", "occluded", "slightly_occluded")
 
@@ -127,7 +127,7 @@ def _entry(record: Record, root: Path) -> Entry:
 
 def _file(record: Record, name: str, root: Path) -> Path:
     """Return a file that exists and is not empty."""
-    path = root / record.text(name)
+    path = located_file(record.text(name), root)
     if not path.is_file():
         raise InputError(f"{record}: its {name!r} is missing: no file {path}")
     if path.stat().st_size == 0:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scenekit.errors import InputError
+from scenekit.io.files import read_text
 from scenekit.io.records import brief, read_json
 from scenekit_datasets.pix3d.index import Entry, Index
 from scenekit_datasets.roots import Faulty, report
@@ -76,7 +77,4 @@ def _names(path: Path, split: str, bare: bool) -> set[str]:
 def _content(path: Path) -> Any:
     if path.suffix == ".json":
         return read_json(path)
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from None
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]

@@ -170,14 +170,18 @@ class SyntheticDataset(Dataset[Sample]):
         return cached_voxels(self.root, self.seed, index, self.size, self.voxels, lambda: voxels_of(made, self.voxels))
 
 
+MOST_SCENES = 10**7
+"""How many scenes the train split may have: the order in which they are drawn is kept in memory."""
+
+
 def _checked_length(split: str, length: int | None) -> int:
     if split not in LENGTHS:
         raise InputError(f"synthetic scenes have no split {split!r}{nearest(split, tuple(LENGTHS))}")
     if length is None:
         return LENGTHS[split]
-    if length < 1 or (split != "train" and length > LENGTHS[split]):
-        limit = "at least 1" if split == "train" else f"1 to {LENGTHS[split]}"
-        raise InputError(f"length of the synthetic {split} split must be {limit}, got {length}")
+    most = MOST_SCENES if split == "train" else LENGTHS[split]
+    if not 1 <= length <= most:
+        raise InputError(f"length of the synthetic {split} split must be 1 to {most}, got {length}")
     return length
 
 

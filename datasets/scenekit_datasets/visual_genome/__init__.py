@@ -31,6 +31,7 @@ def build(
     min_area: float = 0.0,
     drop_empty: bool = False,
     faulty: Literal["refuse", "skip"] = "skip",
+    exif: Literal["apply", "ignore"] = "apply",
     cache: str | bool | None = None,
 ) -> Dataset[Sample]:
     """Open the official files of any version.
@@ -59,6 +60,8 @@ def build(
         min_area: Smaller objects are skipped, as a part of the image's area.
         drop_empty: Whether to skip images without an object in the vocabulary.
         faulty: "skip" faulty entries with a warning, or "refuse" them.
+        exif: Whether to "apply" EXIF orientations, so that images are upright, or to "ignore" them, for labels of the
+            images as they are stored.
         cache: Folder for the index; False for none; None for the user's cache folder.
 
     Returns:
@@ -79,6 +82,7 @@ def build(
     from scenekit_datasets.visual_genome.splits import in_split
 
     roots.check_faulty(faulty)
+    roots.check_exif(exif)
     if unlisted not in ("absent", "unknown"):
         raise InputError(f"unlisted must be 'absent' or 'unknown', got {unlisted!r}")
     rules = Rules(roots.keys_named(keys, KEYS, "Visual Genome has"), merge, min_area, unlisted)
@@ -95,6 +99,7 @@ def build(
         exhaustive=exhaustive,
         drop_empty=drop_empty,
         faulty=faulty,
+        exif=exif,
     )
 
 

@@ -14,8 +14,7 @@ from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError, nearest
 from scenekit.keys import ATTRIBUTES, OBJECTS, PHRASE_CAPTIONS, PHRASES, RELATIONS, Key, Stream
 from scenekit.scene import Scene
-from scenekit_datasets.flips import is_mirrorable
-from scenekit_datasets.roots import Faulty, ImageReporter, check_index, image_of_size, report
+from scenekit_datasets.roots import Exif, Faulty, ImageReporter, check_index, image_of_size, report, skipping
 from scenekit_datasets.visual_genome.image import ImageReader, Rules, with_known_object
 from scenekit_datasets.visual_genome.index import Index
 from scenekit_datasets.visual_genome.layout import located
@@ -39,6 +38,7 @@ class VisualGenome(Dataset[Sample]):
         exhaustive: Streams that count as annotated exhaustively.
         drop_empty: Whether to skip images without an object in the vocabulary.
         faulty: Whether to refuse faulty entries or to skip them.
+        exif: Whether to apply EXIF orientations of images.
     """
 
     def __init__(
@@ -52,7 +52,9 @@ class VisualGenome(Dataset[Sample]):
         exhaustive: Collection[str] = (),
         drop_empty: bool = False,
         faulty: Faulty = "skip",
+        exif: Exif = "apply",
     ) -> None:
+        self.exif: Exif = exif
         self.index, self.vocabulary, self.rules, self.faulty = index, name_index.vocabulary, rules, faulty
         self.reader = ImageReader(index, name_index, rules)
         self.exhaustive = streams_named(exhaustive)
@@ -63,15 +65,19 @@ class VisualGenome(Dataset[Sample]):
             _log.warning("%s; these images lack its labels", gap)
         self.places, self.paths = with_file(index, chosen.nonzero()[0], images, faulty)
         self.reporter = ImageReporter(faulty)
+        if faulty == "refuse":
+            report([issue for index in range(len(self)) for issue in self.issues(index)], faulty)
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, index: int) -> Sample:
-        scene, issues = self._read(index)
-        self.reporter.report(index, issues)
+        check_index(index, len(self))
         id = int(self.index.ids[self.places[index]])
-        image = image_of_size(self.paths[index], scene.size, f"image {id} of image_data.json")
+        with skipping(self.faulty):
+            scene, issues = self._read(index)
+            self.reporter.report(index, issues)
+            image = image_of_size(self.paths[index], scene.size, f"image {id} of image_data.json", self.exif)
         return Sample(image, scene, self._supervision(scene), id)
 
     def scene(self, index: int) -> Scene:
@@ -107,7 +113,6 @@ class VisualGenome(Dataset[Sample]):
             keys=frozenset(scene.values),
             streams=streams,
             exhaustive=self.exhaustive & streams,
-            mirrorable=is_mirrorable(scene),
         )
 
 

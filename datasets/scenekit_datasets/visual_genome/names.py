@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from scenekit.errors import InputError, nearest
+from scenekit.io.files import read_text
 from scenekit.io.records import brief, read_json
 from scenekit.structures.vocabulary import Vocabulary
-from scenekit_datasets.flips import sides
 
 KINDS = ("objects", "predicates", "attributes")
 """Kinds of names."""
@@ -54,11 +54,7 @@ def read_aliases(path: Path | None) -> dict[str, str]:
         InputError: If the file cannot be read.
     """
     aliases: dict[str, str] = {}
-    try:
-        lines = [] if path is None else path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from None
-    for line in lines:
+    for line in [] if path is None else read_text(path).splitlines():
         names = [name for part in line.split(",") if (name := normalized(part))]
         for name in names:
             aliases.setdefault(name, aliases.get(names[0], names[0]))
@@ -179,7 +175,7 @@ def _numbered(value: Any, where: str) -> list[Any]:
 
 def _vocabulary(names: Mapping[str, Sequence[str]]) -> Vocabulary:
     objects, predicates, attributes = (tuple(names.get(kind, ())) for kind in KINDS)
-    return Vocabulary(things=objects, predicates=predicates, attributes=attributes, mirror_predicates=sides(predicates))
+    return Vocabulary(things=objects, predicates=predicates, attributes=attributes)
 
 
 def _places(names: Sequence[str]) -> dict[str, int]:

@@ -87,7 +87,7 @@ def _content(path: Path) -> Any:
         if path.suffix == ".npy":
             return np.load(path, allow_pickle=False).tolist()
         if path.suffix == ".txt":
-            return [json.loads(line) for line in path.read_text(encoding="utf-8").split()]
+            return [json.loads(line) for line in path.read_text(encoding="utf-8-sig").split()]
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     except ValueError as error:

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from scenekit.cli.main import application
+from scenekit.cli.program import application
 from scenekit_docs.markdown import code, fenced, page, table
 
 NOTE = re.compile(r"\s*\[([^\[\]]*)\]$")

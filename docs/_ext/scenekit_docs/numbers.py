@@ -79,6 +79,14 @@ RESULT_FILES: Sequence[Result] = (
         "OMP_NUM_THREADS=1 python benchmarks/scenes_and_samples.py",
     ),
     Result(
+        "half_precision",
+        "Half precision, on a CPU",
+        "All tasks of `small` with weights in float32, bfloat16 and float16 on synthetic images: medians of "
+        "alternating runs, and detections of the same label at an IoU of 0.8 or more with those of float32. Other programs used "
+        "both cores, so the times are preliminary.",
+        "OMP_NUM_THREADS=1 python benchmarks/half_precision.py",
+    ),
+    Result(
         "scene_graph_recall",
         "Time of scene-graph recall",
         "All metrics on generated images with the published settings of Visual Genome: 80 objects, all ordered "
@@ -113,6 +121,13 @@ RESULT_FILES: Sequence[Result] = (
         "The same calls in plain torch and in pytorch3d on a CPU, with the sizes of Mesh R-CNN, alternating on one "
         "thread: milliseconds of CPU time, forward and backward; a ratio below 1 is faster than pytorch3d.",
         "OMP_NUM_THREADS=1 python benchmarks/mesh_ops.py",
+    ),
+    Result(
+        "survival",
+        "Hostile files, killed runs, full disks",
+        "Hostile files by kind, and how many of them broke a property; a training run that was killed at random "
+        "moments and resumed each time; commands on file systems that are too small for what they write.",
+        "python benchmarks/survival.py",
     ),
     Result(
         "small_val",

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from PIL import Image, ImageDraw
 
+from scenekit.keys import BOXES3D
 from scenekit.scene import Scene
 from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.cameras import Camera
@@ -100,7 +101,7 @@ class Sheet:
         return np.stack((right, self.size[1] - forward), axis=-1)
 
 
-def draw_birds_eye(scene: Scene, *, labels: bool = True) -> Image.Image:
+def draw_birds_eye(scene: Scene, *, labels: bool = True, beside: Scene | None = None) -> Image.Image:
     """Draw the scene's 3D boxes from above, with a grid in metres and the camera's field of view.
 
     The camera is at the dark triangle and looks up the image. The direction of view is down as upright boxes define it,
@@ -111,16 +112,16 @@ def draw_birds_eye(scene: Scene, *, labels: bool = True) -> Image.Image:
     Args:
         scene: A scene with 3D boxes.
         labels: Whether to write class names and distances.
+        beside: Another scene of the same image whose boxes would fit, too, so that both drawings have one scale.
 
     Returns:
         The drawing.
     """
     rows, boxes = drawable_cuboids(scene)
     near = not_far_off(distances(boxes))
-    shown, ground = boxes[near], Ground.under(boxes)
-    plans = ground.plan(shown.corners.detach().cpu().double().numpy())
-    reach = [plans.reshape(-1, 2), np.zeros((1, 2))] if near else [np.array([[-1.0, 0.0], [1.0, EMPTY_METRES]])]
-    sheet = Sheet.around(np.concatenate(reach))
+    ground, plans = Ground.under(boxes), plans_of(boxes, near)
+    shown = [plans, *([] if beside is None or BOXES3D not in beside else [plans_of(*near_boxes(beside))])]
+    sheet = Sheet.around(reach(np.concatenate(shown)))
     drawn = draw_ground(sheet, ground, camera_of(scene), scene.size)
     colors, fronts = object_colors(scene), has_front(scene)
 
@@ -135,6 +136,24 @@ def draw_birds_eye(scene: Scene, *, labels: bool = True) -> Image.Image:
     margin = ARROW_TIP * Style.of(drawn).line
     drawn = draw_tags(drawn, list(footprint_tags(scene, sheet, plans, near, margin))) if labels else drawn
     return with_footer(drawn, footer(sheet, len(rows) - len(near), camera_of(scene).assumed))
+
+
+def near_boxes(scene: Scene) -> tuple[Boxes3D, list[int]]:
+    """Return the boxes of a scene that can be drawn, and which of them are shown."""
+    _, boxes = drawable_cuboids(scene)
+    return boxes, not_far_off(distances(boxes))
+
+
+def plans_of(boxes: Boxes3D, shown: list[int]) -> Float[np.ndarray, "N 8 2"]:
+    """Return the corners of the `shown` boxes on the plane that all boxes stand on."""
+    return Ground.under(boxes).plan(boxes[shown].corners.detach().cpu().double().numpy())
+
+
+def reach(plans: Float[np.ndarray, "N 8 2"]) -> Float[np.ndarray, "n 2"]:
+    """Return points that a sheet shows: the corners of boxes, and the camera."""
+    if not len(plans):
+        return np.array([[-1.0, 0.0], [1.0, EMPTY_METRES]])
+    return np.concatenate((plans.reshape(-1, 2), np.zeros((1, 2))))
 
 
 def not_far_off(metres: list[float]) -> list[int]:

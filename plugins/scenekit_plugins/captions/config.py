@@ -78,7 +78,7 @@ class LstmConfig(Config):
     """Hidden width of the region's features."""
     width: int = Field(default=192, ge=1)
     """Width of word embeddings and state."""
-    layers: int = Field(default=1, ge=1)
+    layers: int = Field(default=1, ge=1, le=1000)
     """Number of LSTM layers."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Dropout of input and output."""
@@ -89,9 +89,9 @@ class TransformerConfig(Config):
 
     width: int = Field(default=128, ge=1)
     """Width of word embeddings and states."""
-    layers: int = Field(default=2, ge=1)
+    layers: int = Field(default=2, ge=1, le=1000)
     """Number of layers."""
-    heads: int = Field(default=4, ge=1)
+    heads: int = Field(default=4, ge=1, le=1000)
     """Number of attention heads."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Dropout."""

@@ -1,7 +1,7 @@
 """Reading of checkpoints without running code in them.
 
 The zoo's `.pkl` files are pickles, and a pickle may call any function while it is read. Here it may only create arrays,
-strings, numbers and containers; everything else is refused. `.pth` files are read by PyTorch's own restricted reader.
+strings, numbers and containers; everything else is refused. `.pth` files are read as everywhere in scenekit.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scenekit.backbones.state import read_state
 from scenekit.errors import InputError, one_line
 
 State = dict[str, Tensor]
@@ -48,9 +49,10 @@ def read_checkpoint(file: Path) -> State:
     Raises:
         InputError: If the file is cut off or not a checkpoint, or is a pickle that would run code.
     """
-    is_pickle = file.suffix == ".pkl" and not zipfile.is_zipfile(file)
+    if file.suffix != ".pkl" or zipfile.is_zipfile(file):
+        return read_state(file)
     try:
-        content = _read_pickle(file) if is_pickle else torch.load(file, map_location="cpu", weights_only=True)
+        content = _read_pickle(file)
     except ForbiddenError as error:
         raise InputError(f"{file}: refused, since reading it would run {error}; expected arrays only") from None
     except Exception as error:  # a damaged file raises errors of any kind

@@ -1,6 +1,6 @@
 """Keypoints as one-hot heat maps over RoI features (He et al., Mask R-CNN, 2017, section 5).
 
-Letters: N regions, K points of the skeleton, C channels, S pooled side, M side of a heat map.
+Letters: N regions, L classes, K points of the skeleton, C channels, S pooled side, M side of a heat map.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scenekit.model.head import AxisNames, Core, Head, rows_by_name
 from scenekit.model.targets import Targets
 from scenekit.ops.losses import safe_mean
 from scenekit.structures import Keypoints, Regions, Vocabulary
-from scenekit.structures.keypoints import VISIBLE
+from scenekit.structures.keypoints import ABSENT, VISIBLE
 from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.keypoints.draw import draw_keypoints
 from scenekit_plugins.keypoints.evaluator import KeypointEvaluator
@@ -36,7 +36,7 @@ class KeypointConfig(Config):
 
     pooled: int = Field(default=14, ge=1)
     """Side of the RoI features; the heat map has four times that."""
-    convs: int = Field(default=8, ge=1)
+    convs: int = Field(default=8, ge=1, le=1000)
     """Number of convolutions before the deconvolution."""
     channels: int = Field(default=512, ge=1)
     """Channels of these convolutions."""
@@ -49,15 +49,18 @@ class KeypointConfig(Config):
 class KeypointHead(Head[Float[Tensor, "N K M M"], Keypoints]):
     """Convolutions, a deconvolution to one heat map per point, and x2 bilinear upsampling."""
 
+    own_points: Tensor
+
     def __init__(self, core: Core, config: KeypointConfig) -> None:
         super().__init__()
         skeleton = core.vocabulary.skeleton
-        if skeleton is None:
+        if skeleton is None or not skeleton.points:
             raise InputError(
                 "task 'keypoints' needs a vocabulary in which a thing has a skeleton, but none has one; add a data set "
                 "with keypoints, or leave the task out"
             )
         self.config = config
+        self.register_buffer("own_points", points_by_label(core.vocabulary), persistent=False)
         self.convs = conv_stack(core.channels, config.channels, config.convs)
         self.predictor = nn.ConvTranspose2d(config.channels, len(skeleton.points), kernel_size=4, stride=2, padding=1)
         # A transposed convolution has its outputs along axis 1.
@@ -78,17 +81,34 @@ class KeypointHead(Head[Float[Tensor, "N K M M"], Keypoints]):
     def decode(self, raw: Float[Tensor, "N K M M"], board: Board) -> Keypoints:
         """Return the peak of each map, resampled to the size of the box, and its score.
 
+        Points of other classes are absent.
         As in detectron2, probabilities are normalized over the map before resampling, so that they are comparable
         between objects of all sizes.
         """
         regions: Regions = board[OBJECTS]
         visibility = torch.full(raw.shape[:2], VISIBLE, device=raw.device)
+        if regions.labels is not None:
+            visibility = torch.where(self.own_points[regions.labels], visibility, ABSENT)
         if len(raw) == 0:
             return Keypoints(raw.new_zeros((0, raw.shape[1], 2)), visibility, raw.new_zeros((0, raw.shape[1])))
         points, peaks = heatmaps_to_keypoints(raw.float(), regions.boxes)
         if self.config.score == "logit":
             return Keypoints(points[..., :2], visibility, peaks)
         return Keypoints(points[..., :2], visibility, (peaks - raw.float().flatten(2).logsumexp(-1)).exp())
+
+
+def points_by_label(vocabulary: Vocabulary) -> Bool[Tensor, "L K"]:
+    """Return which points the objects of each class have.
+
+    Args:
+        vocabulary: The names.
+
+    Returns:
+        True where a class has a point; all are for classes without a skeleton.
+    """
+    points = vocabulary.skeleton.points if vocabulary.skeleton is not None else ()
+    own = [vocabulary.points_of(thing) or range(len(points)) for thing in vocabulary.labels]
+    return torch.tensor([[place in places for place in range(len(points))] for places in own], dtype=torch.bool)
 
 
 def heatmap_cells(

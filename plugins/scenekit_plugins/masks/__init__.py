@@ -37,7 +37,7 @@ class MaskConfig(Config):
 
     pooled: int = Field(default=14, ge=1)
     """Side of the RoI features; the mask has twice that."""
-    convs: int = Field(default=4, ge=1)
+    convs: int = Field(default=4, ge=1, le=1000)
     """Number of convolutions before the deconvolution."""
     channels: int = Field(default=256, ge=1)
     """Channels of these convolutions."""

@@ -21,7 +21,7 @@ class VoxelConfig(Config):
 
     pooled: int = Field(default=12, ge=1)
     """Side of the RoI features; the grid has twice as many cells per side."""
-    convs: int = Field(default=4, ge=0)
+    convs: int = Field(default=4, ge=0, le=1000)
     """Number of convolutions before the deconvolution."""
     channels: int = Field(default=256, ge=1)
     """Channels of these convolutions."""
@@ -36,6 +36,10 @@ class VoxelConfig(Config):
     align: Literal["corner", "topleft"] = "corner"
     """As in `cubify`: with "corner" the cells fill the cube, with "topleft" (Mesh R-CNN's own) they extend beyond it at
     the far sides.
+    """
+    tidy: bool = True
+    """Whether specks are removed and contacts along an edge filled, so that meshes are closed; false is Mesh R-CNN's
+    own way.
     """
 
     @model_validator(mode="after")
@@ -63,9 +67,9 @@ class RefinementConfig(Config):
 
     pooled: int = Field(default=14, ge=1)
     """Side of the RoI features."""
-    stages: int = Field(default=3, ge=0)
+    stages: int = Field(default=3, ge=0, le=1000)
     """Number of stages that move the vertices."""
-    convs: int = Field(default=3, ge=1)
+    convs: int = Field(default=3, ge=1, le=1000)
     """Graph convolutions per stage."""
     channels: int = Field(default=128, ge=1)
     """Channels of the graph convolutions."""

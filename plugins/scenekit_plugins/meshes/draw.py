@@ -39,7 +39,7 @@ class Surface:
 
 
 def draw_meshes(image: Image.Image, scene: Scene, *, labels: bool = True, wireframe: bool = False) -> Image.Image:
-    """Draw meshes, shaded in the colors of their objects; hidden parts are not drawn.
+    """Draw meshes, shaded in the colors of their objects; hidden parts and meshes with low scores are not drawn.
 
     Faces behind the camera are cut off, and those with vertices that are not finite left out. Without a camera the
     default one is assumed, and the image states it.
@@ -76,7 +76,8 @@ def surface_of(scene: Scene, view: View) -> Surface:
 
 def triangles_of(scene: Scene) -> tuple[Float[np.ndarray, "F 3 3"], Int[np.ndarray, " F"]]:
     """Return the corners of every face in metres, in the camera frame, and its object; finite ones only."""
-    meshes = scene[MESHES]
+    meshes = MESHES.field.solids(scene[MESHES])
+    assert meshes is not None, "meshes are shapes in space"
     owners = np.repeat(np.arange(len(meshes)), np.diff(meshes.faces_offset.cpu().numpy()))
     first = meshes.verts_offset.cpu().numpy()[owners]
     verts = meshes.verts.detach().cpu().double().numpy()
@@ -126,8 +127,11 @@ def distance_to_line(
 
 
 def mesh_tags(scene: Scene, rows: Int[np.ndarray, "h w"]) -> Iterator[Tag]:
-    """Yield the name of each object on the roomiest part of its visible surface."""
-    colors, texts = object_colors(scene), object_texts(scene)
+    """Yield the name of each object, with the score of its mesh, on the roomiest part of its visible surface."""
+    colors, scores = object_colors(scene), scene[MESHES].scores
+    texts = object_texts(scene)
+    if scores is not None:
+        texts = [f"{name} {score:.2f}" for name, score in zip(scene.names(), scores.tolist(), strict=True)]
     for row in np.unique(rows[rows >= 0]).tolist():
         spot = roomiest_spot(rows == row, (1.0, 1.0))
         yield Tag(texts[row], colors[row], around(spot), spot)

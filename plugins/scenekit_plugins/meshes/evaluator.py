@@ -44,7 +44,8 @@ KINDS = ("mesh", "mesh as placed", "box", "mask")
 class MeshEvaluator:
     """AP of shapes by Mesh R-CNN's protocol, and the similarity of matched shapes.
 
-    A detection is right if F1@0.3 with a free object of its class is above 50 %; best scores are matched first, and AP
+    Detections are ranked by the score of their mesh, or by that of the object where meshes have none. A detection is
+    right if F1@0.3 with a free object of its class is above 50 %; best scores are matched first, and AP
     is the area under precision over recall, the mean over classes. The depth of an object does not follow from its
     shape: as in Mesh R-CNN meshes are compared at the ground-truth depth, which moves a mesh exactly by scaling it
     about the camera, until the middle of its depths is that of the target. "As placed" they stay where the model places
@@ -157,12 +158,12 @@ class MeshEvaluator:
         iou = overlaps(detections, objects)
         if sk.OBJECTS not in sample.supervision.exhaustive:
             kept &= (iou > NEAR).any(dim=1)
-        scores = _scores(detections)
-        order = by_score(scores)
-        order = order[kept.numpy()[order]]
-        labels, ranked = detections.labels.numpy()[order], scores.double().numpy()[order]
         counted, same = objects.labels[~ignored].numpy(), same_class(detections, objects).numpy()
         for kind, quality in self._qualities(sample.scene, prediction, table, iou).items():
+            scores = _mesh_scores(prediction) if kind.startswith("mesh") else _scores(detections)
+            order = by_score(scores)
+            order = order[kept.numpy()[order]]
+            labels, ranked = detections.labels.numpy()[order], scores.double().numpy()[order]
             matched = match((quality * same)[order], ignored.numpy(), np.array([RIGHT]))[0]
             counts = np.append(~ignored.numpy(), True)[matched]
             self.shapes[kind].update(counted, labels[counts], ranked[counts], (matched >= 0)[counts])
@@ -203,6 +204,12 @@ def _countable(scene: sk.Scene) -> Bool[Tensor, " G"]:
 
 def _scores(detections: Objects) -> Float[Tensor, " D"]:
     return torch.ones(len(detections)) if detections.scores is None else detections.scores.detach().cpu()
+
+
+def _mesh_scores(prediction: sk.Scene) -> Float[Tensor, " D"]:
+    """Return the scores of the shapes, those of the objects where they have none."""
+    scores = prediction[sk.MESHES].scores
+    return _scores(prediction.objects) if scores is None else scores.detach().cpu().nan_to_num(0.0)
 
 
 def _mask_iou(prediction: sk.Scene, scene: sk.Scene) -> Float[np.ndarray, "D G"]:

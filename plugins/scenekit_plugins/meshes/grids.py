@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
+from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -18,6 +20,9 @@ from scenekit_plugins.meshes.frustum import Frustums, depths_at
 from scenekit_plugins.meshes.ops import cubify
 
 Align = Literal["corner", "topleft"]
+
+LEAST_PART = 0.03
+"""Cells of a part of a shape that is kept, relative to its largest part."""
 
 
 def cell_centers(side: int, align: Align) -> Float[Tensor, " S"]:
@@ -80,6 +85,75 @@ def solid(probabilities: Float[Tensor, "N S S S"], threshold: float) -> Bool[Ten
     return probabilities >= torch.where(best < threshold, best / 2, threshold)
 
 
+def whole(cells: Bool[Tensor, "N S S S"], probabilities: Float[Tensor, "N S S S"]) -> Bool[Tensor, "N S S S"]:
+    """Return the large connected parts of each grid, without cells that only touch along an edge.
+
+    Small parts are noise around a shape; large ones belong to it, such as the shade of a lamp on a thin pole.
+    Where two solid cells touch along an edge, the surface has an edge of four faces and encloses no clear volume: the
+    more likely one of the two empty cells beside them becomes solid.
+
+    Args:
+        cells: Which cells are solid; some of each grid are.
+        probabilities: Probabilities of the cells.
+
+    Returns:
+        Which cells are solid then. The mesh around them is closed, with two faces at each edge.
+    """
+    parts = [_without_specks(grid) for grid in cells.cpu().numpy()]
+    solids = torch.from_numpy(np.stack(parts)).to(cells.device) if parts else cells
+    while bool((added := _beside_diagonals(solids, probabilities)).any()):
+        solids = solids | added
+    return solids
+
+
+def _without_specks(cells: Bool[np.ndarray, "S S S"]) -> Bool[np.ndarray, "S S S"]:
+    """Return the parts that are connected by faces and have a share of `LEAST_PART` of the cells of the largest."""
+    parts, _ = ndimage.label(cells)
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    large: Bool[np.ndarray, "S S S"] = (sizes >= max(LEAST_PART * sizes.max(), 1))[parts]
+    return large
+
+
+def _beside_diagonals(
+    cells: Bool[Tensor, "N S S S"], probabilities: Float[Tensor, "N S S S"]
+) -> Bool[Tensor, "N S S S"]:
+    """Return empty cells to fill: of each square of four, two of which touch along an edge only, the likelier one."""
+    added = torch.zeros_like(cells)
+    for one, other in ((1, 2), (1, 3), (2, 3)):
+        corners = [(i, j) for i in (0, 1) for j in (0, 1)]
+        (a, b, c, d), likely = ([_corner(grid, one, other, *ij) for ij in corners] for grid in (cells, probabilities))
+        views = [_corner(added, one, other, *ij) for ij in corners]
+        for full, empty in (((a, d), (1, 2)), ((b, c), (0, 3))):
+            first, second = ((a, b, c, d)[place] for place in empty)
+            touching = full[0] & full[1] & ~first & ~second
+            prefer = likely[empty[0]] >= likely[empty[1]]
+            views[empty[0]] |= touching & prefer
+            views[empty[1]] |= touching & ~prefer
+    return added
+
+
+def _corner(grid: Tensor, one: int, other: int, i: int, j: int) -> Tensor:
+    """Return a view of the cells at corner (i, j) of all squares of four along two axes."""
+    size = grid.shape[one] - 1
+    return grid.narrow(one, i, size).narrow(other, j, size)
+
+
+def confidence(cells: Bool[Tensor, "N S S S"], probabilities: Float[Tensor, "N S S S"]) -> Float[Tensor, " N"]:
+    """Return the IoU to expect of solid cells with the object: expected intersection over expected union.
+
+    Args:
+        cells: Which cells are solid.
+        probabilities: Probability that each cell is in the object.
+
+    Returns:
+        0 to 1.
+    """
+    inside = (probabilities * cells).sum(dim=(1, 2, 3))
+    union = cells.sum(dim=(1, 2, 3)) + (probabilities * ~cells).sum(dim=(1, 2, 3))
+    return inside / union.clamp(min=1e-6)
+
+
 def surfaces(cells: Bool[Tensor, "N S S S"], max_verts: int, align: Align) -> Meshes:
     """Build meshes of the faces between full and empty cells, in the cube.
 
@@ -104,6 +178,7 @@ def surfaces(cells: Bool[Tensor, "N S S S"], max_verts: int, align: Align) -> Me
         if len(left) == 0:
             return Meshes.cat(meshes)[torch.cat(rows).argsort()] if len(meshes) > 1 else meshes[0]
         cells = F.adaptive_max_pool3d(cells.float(), max(side // 2, 1)) > 0
+        cells = whole(cells, cells.float())  # coarser cells may touch along an edge again
 
 
 def vertex_counts(cells: Bool[Tensor, "N S S S"]) -> Int[Tensor, " N"]:

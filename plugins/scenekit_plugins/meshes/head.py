@@ -19,7 +19,7 @@ from scenekit.ops.rng import generator
 from scenekit.structures import Boxes3D, ImageBatch, Meshes, Regions
 from scenekit_plugins.meshes.config import MeshConfig
 from scenekit_plugins.meshes.frustum import NEAREST, Frustums, depth_ranges, extents
-from scenekit_plugins.meshes.grids import grids_in_frustums, solid, surfaces
+from scenekit_plugins.meshes.grids import confidence, grids_in_frustums, solid, surfaces, whole
 from scenekit_plugins.meshes.losses import extent_loss, mesh_losses, voxel_loss
 from scenekit_plugins.meshes.networks import ExtentNetwork, Refinement, VoxelNetwork
 from scenekit_plugins.meshes.ops import ico_sphere
@@ -42,6 +42,8 @@ class RawMeshes:
     """Initial meshes of the refined regions, in the cube."""
     stages: tuple[Meshes, ...]
     """Meshes after each stage."""
+    scores: Float[Tensor, " M"] | None = None
+    """IoU to expect of the voxels with the object; None where meshes start from spheres."""
 
     @property
     def meshes(self) -> Meshes:
@@ -92,15 +94,19 @@ class MeshHead(Head[RawMeshes, Meshes]):
         extents = own_class(self.extent(board.pool(OBJECTS, config.extent.pooled)), regions)
         rows = refined_rows(regions, config.refinement.regions, generator_of(board.images, "meshes.regions"))
         if self.voxels is None:
-            logits, start = None, ico_sphere(config.sphere or 0, regions.boxes.device)[torch.zeros_like(rows)]
+            logits, scores = None, None
+            start = ico_sphere(config.sphere or 0, regions.boxes.device)[torch.zeros_like(rows)]
         else:
             logits = self.voxels(board.pool(OBJECTS, config.voxels.pooled), regions.labels)
-            cells = solid(logits[rows].detach().float().sigmoid(), config.voxels.threshold)
+            probabilities = logits[rows].detach().float().sigmoid()
+            cells = solid(probabilities, config.voxels.threshold)
+            cells = whole(cells, probabilities) if config.voxels.tidy else cells
             start = surfaces(cells, config.max_verts, config.voxels.align)
+            scores = confidence(cells, probabilities)
         stages: tuple[Meshes, ...] = ()
         if self.refinement.stages:
             stages = self.refinement(board.pool(OBJECTS, config.refinement.pooled)[rows], start)
-        return RawMeshes(logits, extents, rows, start, stages)
+        return RawMeshes(logits, extents, rows, start, stages, scores)
 
     def loss(self, raw: RawMeshes, board: Board, targets: Targets) -> dict[str, Tensor]:
         """Compute losses of voxels and extents for all regions, of meshes for the refined ones.
@@ -134,7 +140,8 @@ class MeshHead(Head[RawMeshes, Meshes]):
     def decode(self, raw: RawMeshes, board: Board) -> Meshes:
         """Place meshes in the camera frame at the depth of the 3D boxes, or at an estimated one without them.
 
-        Regions that training does not refine have no mesh.
+        Regions that training does not refine have no mesh. The score of a mesh is the square root of the IoU to
+        expect of its voxels, times the score of its object.
         """
         regions: Regions = board[OBJECTS]
         K = board.images.intrinsics[regions.image_index]
@@ -145,7 +152,11 @@ class MeshHead(Head[RawMeshes, Meshes]):
         frustums = Frustums(boxes, depth_ranges(center, extent, heights, K[:, 1, 1]), K)[raw.rows]
         meshes = raw.meshes
         verts = frustums.to_camera(meshes.verts, meshes.verts_packed_to_mesh_idx())
-        placed = Meshes(verts, meshes.faces, meshes.verts_offset, meshes.faces_offset)
+        scores = raw.scores
+        if scores is not None and regions.scores is not None:
+            # Of several ways to weigh the two this ranks well: without the root, thin shapes fall behind wrong objects.
+            scores = scores.sqrt() * regions.scores[raw.rows].float()
+        placed = Meshes(verts, meshes.faces, meshes.verts_offset, meshes.faces_offset, scores)
         return placed if len(placed) == len(regions) else MESHES.field.scatter(placed, raw.rows, len(regions))
 
     def _depths(self, board: Board, heights: Float[Tensor, " N"], K: Float[Tensor, "N 3 3"]) -> Float[Tensor, " N"]:

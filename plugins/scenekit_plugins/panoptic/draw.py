@@ -9,7 +9,7 @@ from scenekit.scene import Scene
 from scenekit.structures.panoptic import Panoptic, Segment
 from scenekit.visualization.canvas import enlarge_map, paint_map
 from scenekit.visualization.draw import MAP_OPACITY, around, named_regions, object_colors
-from scenekit.visualization.palette import Color, label_color, object_color
+from scenekit.visualization.palette import Color, object_color, stuff_color
 from scenekit.visualization.text_labels import Tag, draw_tags
 
 
@@ -43,6 +43,8 @@ def segment_colors(scene: Scene, panoptic: Panoptic) -> dict[int, Color]:
     def color(segment: Segment) -> Color:
         if segment.object is not None:
             return of_objects[segment.object]
-        return object_color(segment.label, segment.id) if segment.is_thing else label_color(segment.label, muted=True)
+        if segment.is_thing:
+            return object_color(segment.label, segment.id)
+        return stuff_color(segment.label, scene.vocabulary.labels[segment.label])
 
     return {segment.id: color(segment) for segment in panoptic.segments}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from scenekit.config import Config
 from scenekit.hooks import Policy, TaskSpec
@@ -22,7 +22,7 @@ class MessagePassingConfig(Config):
     """Width of the states."""
     features: int = Field(default=512, ge=1)
     """Width of the input features."""
-    iterations: int = Field(default=3, ge=0)
+    iterations: int = Field(default=3, ge=0, le=1000)
     """Number of exchanges."""
     order: Literal["synchronous", "original"] = "synchronous"
     """With "synchronous", nodes and edges both read the previous states; with "original", nodes read the new states of
@@ -39,13 +39,13 @@ class TransformerConfig(Config):
 
     width: int = Field(default=128, ge=2)
     """Width of all layers."""
-    heads: int = Field(default=4, ge=1)
+    heads: int = Field(default=4, ge=1, le=1000)
     """Number of attention heads."""
     feedforward: int = Field(default=256, ge=1)
     """Width of the feed-forward layers."""
-    object_layers: int = Field(default=2, ge=0)
+    object_layers: int = Field(default=2, ge=0, le=100)
     """Number of attention layers among objects."""
-    pair_layers: int = Field(default=1, ge=0)
+    pair_layers: int = Field(default=1, ge=0, le=100)
     """Number of attention layers among pairs."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Dropout."""
@@ -57,6 +57,12 @@ class TransformerConfig(Config):
     """
     masks: bool = False
     """Whether the objects' masks are inputs, if the model has the task."""
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> TransformerConfig:
+        if self.width % self.heads:
+            raise ValueError(f"width must be a multiple of heads, got {self.width} and {self.heads}")
+        return self
 
 
 class RelationConfig(Config):

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 
-from jaxtyping import Bool
 from PIL import Image, ImageDraw
-from torch import Tensor
 
 from scenekit.keys import RELATIONS
 from scenekit.scene import Scene
 from scenekit.structures import Relations
 from scenekit.visualization.canvas import Style, draw_smooth
 from scenekit.visualization.draw import draw_boxes, object_colors, object_rects
-from scenekit.visualization.palette import BLACK
+from scenekit.visualization.palette import BLACK, WHITE
 from scenekit.visualization.text_labels import Rect, Tag, draw_tags
 
 MOST_ARROWS = 12
 """More than these cross each other beyond recognition; the graph and the tables have them all."""
+
+SHORT = 8
+"""Arrows below so many heights of the text are not written upon."""
 
 Point = tuple[float, float]
 
@@ -40,25 +41,28 @@ def draw_relations(image: Image.Image, scene: Scene) -> Image.Image:
 
     names = scene.vocabulary.predicates
     labels = [Tag(name, colors[row], rects[row]) for row, name in enumerate(scene.names()) if row in rects]
-    plates = [Tag(names[p], colors[subjects[row]], _around(start, end)) for row, start, end, p in arrows]
-    return draw_tags(draw_smooth(drawn, paint) if arrows else drawn, labels + plates)
+    text = Style.of(image).text
+    plates = [Tag(names[p], colors[subjects[row]], _around(start, end, text)) for row, start, end, p in arrows]
+    notes = _notes(int(scene[RELATIONS].likely.sum()) - len(arrows), image.height)
+    return draw_tags(draw_smooth(drawn, paint) if arrows else drawn, [*notes, *labels, *plates])
+
+
+def _notes(left_out: int, height: int) -> list[Tag]:
+    """Return a note for the lower left corner that says why likely relations have no arrow."""
+    if left_out <= 0:
+        return []
+    text = f"{left_out} more without an arrow: one for two objects, {MOST_ARROWS} at most"
+    return [Tag(text, WHITE, (0.0, float(height), 0.0, float(height)))]
 
 
 def _shown(relations: Relations) -> list[tuple[int, int, int, int]]:
     """Return (row, subject, object, predicate) of the relations with an arrow, the best first."""
     columns = (relations.subject.tolist(), relations.object.tolist(), relations.predicate.tolist())
     shown: dict[frozenset[int], tuple[int, int, int, int]] = {}
-    for row in likely(relations).nonzero()[:, 0].tolist():
+    for row in relations.likely.nonzero()[:, 0].tolist():
         subject, target, predicate = (column[row] for column in columns)
         shown.setdefault(frozenset((subject, target)), (row, subject, target, predicate))
     return list(shown.values())[:MOST_ARROWS]
-
-
-def likely(relations: Relations) -> Bool[Tensor, " R"]:
-    """Return which relations are more likely than not; all, where there are no probabilities."""
-    if relations.probabilities is None:
-        return relations.subject >= 0
-    return relations.probabilities.sum(dim=1) > 0.5
 
 
 def _between(subject: Rect, target: Rect) -> tuple[Point, Point]:
@@ -71,7 +75,10 @@ def _middle(rect: Rect) -> Point:
     return (rect[0] + rect[2]) / 2, (rect[1] + rect[3]) / 2
 
 
-def _around(start: Point, end: Point) -> Rect:
+def _around(start: Point, end: Point, text: int) -> Rect:
+    """Return what the predicate is written beside: the middle of an arrow, or all of one that it would hide."""
+    if math.dist(start, end) < SHORT * text:
+        return min(start[0], end[0]), min(start[1], end[1]), max(start[0], end[0]), max(start[1], end[1])
     x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
     return x, y, x, y
 

@@ -6,7 +6,7 @@ finest map, H W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,7 +26,7 @@ from scenekit.model.head import AxisNames, Core, Head, rows_by_name
 from scenekit.model.targets import Targets
 from scenekit.ops.losses import safe_mean
 from scenekit.scene import Scene
-from scenekit.structures import FeaturePyramid, Geometry, Vocabulary
+from scenekit.structures import FeaturePyramid, Geometry, Vocabulary, by_size
 from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.semantic.draw import draw_semantic
 from scenekit_plugins.semantic.evaluator import SemanticEvaluator
@@ -129,10 +129,13 @@ class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
 
     def forward(self, board: Board) -> Float[Tensor, "B L h w"]:
         pyramid: FeaturePyramid = board[FEATURES]
-        merged = [branch(level) for branch, level in zip(self.branches, pyramid.maps, strict=False)]
-        height, width = merged[0].shape[2:]
-        logits: Tensor = self.predictor(sum(level[:, :, :height, :width] for level in merged))
+        (logits,) = by_size(self._logits, pyramid.maps[: len(self.branches)], board.images)  # GroupNorm averages
         return logits
+
+    def _logits(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        merged = [branch(level) for branch, level in zip(self.branches, maps, strict=True)]
+        height, width = merged[0].shape[2:]
+        return [self.predictor(sum(level[:, :, :height, :width] for level in merged))]
 
     def loss(self, raw: Float[Tensor, "B L h w"], board: Board, targets: Targets) -> dict[str, Tensor]:
         """Compute cross-entropy over annotated pixels."""

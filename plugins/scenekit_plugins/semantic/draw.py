@@ -13,7 +13,7 @@ from scenekit.keys import SEMANTIC
 from scenekit.scene import Scene
 from scenekit.visualization.canvas import enlarge_map, paint_map
 from scenekit.visualization.draw import MAP_OPACITY, NAMED_SHARE, Region, around, named_regions
-from scenekit.visualization.palette import label_color
+from scenekit.visualization.palette import label_color, stuff_color
 from scenekit.visualization.text_labels import Tag, draw_tags
 
 
@@ -31,7 +31,8 @@ def draw_semantic(image: Image.Image, scene: Scene, *, labels: bool = True) -> I
     names = scene.vocabulary.labels
     ids = scene[SEMANTIC].cpu().numpy()
     present = [int(label) for label in np.unique(ids) if 0 <= label < len(names)]
-    colors = {label: label_color(label, muted=label >= len(scene.vocabulary.things)) for label in present}
+    things = len(scene.vocabulary.things)
+    colors = {label: label_color(label) if label < things else stuff_color(label, names[label]) for label in present}
     drawn = paint_map(image, enlarge_map(ids, image.size), colors, MAP_OPACITY)
     tags = [
         Tag(names[label], colors[label], around(spot), spot)

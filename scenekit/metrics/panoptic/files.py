@@ -3,7 +3,8 @@
 A JSON file lists the segments of each image; a folder holds one PNG per image, with the ids as R + 256 G + 65536 B.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,11 +12,14 @@ import numpy as np
 from jaxtyping import Int
 from PIL import Image, UnidentifiedImageError
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, listed
 from scenekit.io.records import Record, read_json, read_records
-from scenekit.metrics.identities import Identity, by_identity, identity, ordered, reference
+from scenekit.metrics.identities import Identity, by_identity, ordered, reference
 from scenekit.metrics.notes import NOTHING, Notes, collected
-from scenekit.metrics.panoptic.quality import PanopticCategory, PanopticQuality, SegmentInfo
+from scenekit.metrics.panoptic.quality import VOID, PanopticCategory, PanopticQuality, SegmentInfo
+
+SHOWN = 3
+"""How many contradictions of the ground truth a note spells out."""
 
 Images = Iterable[tuple[Identity, Record]]
 
@@ -58,10 +62,14 @@ def score_panoptic_files(
     predictions = _annotations(read_json(prediction), prediction)
     images = _annotations(data, ground_truth)
     _check_images(images, predictions, prediction)
+    contradictions: list[str] = []
     for key, image in progress(images.items()):
-        _add(quality, (image, target_maps), (predictions[key], predicted_maps))
+        contradictions += _add(quality, (image, target_maps), (predictions[key], predicted_maps))
     scores = quality.result()
     with collected(notes) as noted:
+        if contradictions:
+            examples = listed(contradictions, SHOWN, "; ")
+            noted.add(ground_truth, f"contradicts its maps: {examples}; areas are counted in the maps")
         if not scores["n"]:
             noted.add(ground_truth, f"has no segment that counts; {NOTHING}")
     return scores
@@ -92,6 +100,28 @@ def read_id_map(path: Path) -> Int[np.ndarray, "H W"]:
     return ids
 
 
+def contradictions_of(annotation: Record, ids: Int[np.ndarray, "H W"]) -> Iterator[str]:
+    """Yield where the segments that an annotation lists contradict its map.
+
+    Args:
+        annotation: The entry, with `segments_info`.
+        ids: The id of each pixel.
+
+    Yields:
+        A message for each segment without a pixel or of another `area`, and for each id that is not listed.
+    """
+    counts = dict(zip(*(values.tolist() for values in np.unique(ids, return_counts=True)), strict=True))
+    counts.pop(VOID, None)
+    for segment in annotation.records("segments_info", "segment"):
+        id, stated = segment.integer("id"), segment.data.get("area")
+        pixels = counts.pop(id, 0)
+        if not pixels:
+            yield f"{segment}: the segment {id} has no pixels in its map"
+        elif stated is not None and segment.number("area") != pixels:
+            yield f"{segment}: 'area' is {stated}, its map has {pixels} pixels"
+    yield from (f"{annotation}: its map has {n} pixels of {id}, which is not listed" for id, n in counts.items())
+
+
 def _categories(data: Any, path: Path) -> dict[Identity, PanopticCategory]:
     categories = by_identity(read_records(data, path, "categories", "category"))
     return {
@@ -113,34 +143,29 @@ def _check_images(ground_truth: Mapping[Identity, Record], predictions: Mapping[
         raise InputError(f"{path} has a prediction for image {unknown[0]}, which the ground truth does not list")
 
 
-def _add(quality: PanopticQuality, ground_truth: tuple[Record, Path], prediction: tuple[Record, Path]) -> None:
-    """Add one image; each side is its annotation and the folder of its map."""
+def _add(quality: PanopticQuality, ground_truth: tuple[Record, Path], prediction: tuple[Record, Path]) -> list[str]:
+    """Add one image, each side its annotation and the folder of its map; return contradictions of the ground truth."""
     (target, target_folder), (predicted, predicted_folder) = ground_truth, prediction
     try:
+        ids = read_id_map(target_folder / target.text("file_name"))
         quality.update(
-            read_id_map(target_folder / target.text("file_name")),
-            _segments(target, quality.categories, is_truth=True),
+            ids,
+            _segments(target, quality.categories, crowds=True),
             read_id_map(predicted_folder / predicted.text("file_name")),
-            _segments(predicted, quality.categories, is_truth=False),
+            _segments(predicted, quality.categories, crowds=False),
         )
+        return list(contradictions_of(target, ids))
     except InputError as error:
         raise InputError(f"image {target.data['image_id']}: {error}") from None
 
 
-def _segments(annotation: Record, categories: Mapping[Identity, PanopticCategory], is_truth: bool) -> list[SegmentInfo]:
-    """Return the segments of one image; areas and crowd flags are those of the ground truth, predictions have none."""
+def _segments(annotation: Record, categories: Mapping[Identity, PanopticCategory], crowds: bool) -> list[SegmentInfo]:
+    """Return the segments of one image; only those of the ground truth may be crowds."""
     return [
         SegmentInfo(
-            _whole(record, "id"),
+            record.integer("id"),
             reference(record, "category_id", categories),
-            _whole(record, "area") if is_truth and record.data.get("area") is not None else None,
-            bool(record.data.get("iscrowd")) and record.flag("iscrowd") if is_truth else False,
+            crowd=record.flag("iscrowd") if crowds else False,
         )
         for record in annotation.records("segments_info", "segment")
     ]
-
-
-def _whole(record: Record, name: str) -> int:
-    """Return a required field that is a whole number."""
-    value = identity(record, name)
-    return record.integer(name) if isinstance(value, str) else value

@@ -48,7 +48,7 @@ class SegmentInfo:
     Attributes:
         id: The value of its pixels.
         category_id: Its category.
-        area: Pixels; the official protocol reads that of the ground truth from its JSON. None: counted in the map.
+        area: Pixels; None: counted in the map. The official program reads that of the ground truth from its JSON.
         crowd: Whether it is a group of objects.
     """
 

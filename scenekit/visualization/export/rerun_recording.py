@@ -17,10 +17,10 @@ from jaxtyping import UInt8
 
 from scenekit.errors import InputError
 from scenekit.io.files import drafted
-from scenekit.io.images import ImageSource, read_image, rounded
+from scenekit.io.images import ImageSource
 from scenekit.scene import Scene
 from scenekit.visualization.camera_view import camera_of
-from scenekit.visualization.draw import object_colors, object_texts, tasks_in
+from scenekit.visualization.draw import image_of, object_colors, object_texts, tasks_in
 from scenekit.visualization.export.mesh_scene import object_name, solids
 
 SUFFIX = ".rrd"
@@ -96,9 +96,7 @@ class Recording:
         Raises:
             InputError: There is no image.
         """
-        if image is None and scene.path is None:
-            raise InputError("the scene has no `path` of its image; pass the image as `image`")
-        pixels = rounded(read_image(scene.path if image is None else image)).permute(1, 2, 0).numpy()
+        pixels = image_of(scene, image).permute(1, 2, 0).numpy()
         self.stream.set_time(TIMELINE, sequence=self.count)
         self.count += 1
         self._add_image(scene, pixels)

@@ -25,6 +25,7 @@ from scenekit.visualization.draw import (
     base_image,
     draw_layers,
     draw_views,
+    is_blank,
 )
 from scenekit.visualization.export.mesh_scene import glb, has_solids
 from scenekit.visualization.report.graph_view import graph_view, numbered
@@ -143,7 +144,10 @@ def views(entry: ReportEntry, below: str) -> str:
     annotated = {} if entry.ground_truth is None else ground_truth_layers(entry.ground_truth, entry)
     content = inventory(entry.scene)
     figures = [f"<div>{figure('image', embedded(entry.image, entry.name))}{below}</div>"]
+    base = base_image(entry.scene, entry.image)
     for name, drawn in entry.layers.items():
+        if is_blank(drawn, base) and is_blank(annotated.get(name, base), base):
+            continue
         shown = embedded(drawn, f"{entry.name} with {name} as predicted: {content}")
         if name in annotated:
             shown = compared(shown, embedded(annotated[name], f"{entry.name} with {name} of the ground truth"))
@@ -153,8 +157,9 @@ def views(entry: ReportEntry, below: str) -> str:
 
 def further_views(entry: ReportEntry) -> Iterator[str]:
     """Embed the views that tasks bring, such as the one from above, beside those of the ground truth."""
-    annotated = {} if entry.ground_truth is None else draw_views(entry.ground_truth)
-    for name, view in draw_views(entry.scene).items():
+    there = entry.ground_truth
+    annotated = {} if there is None else draw_views(there, beside=entry.scene)
+    for name, view in draw_views(entry.scene, beside=there).items():
         shown = embedded(view, f"{entry.name}, {name} view, as predicted")
         if name in annotated:
             shown = compared(shown, embedded(annotated[name], f"{entry.name}, {name} view, ground truth"))

@@ -12,7 +12,7 @@ from scenekit.fields.frame import Swatch
 from scenekit.keys import IMAGE, OBJECTS, Key, Stream
 from scenekit.scene import Scene
 from scenekit.visualization.draw import object_colors
-from scenekit.visualization.palette import label_color
+from scenekit.visualization.palette import label_color, stuff_color
 from scenekit.visualization.report.tables import Column, labelled, remainder, section, table, worded
 
 MOST_ROWS = 20
@@ -74,6 +74,7 @@ def image_tables(scene: Scene) -> Iterator[str]:
 def long_table(columns: Sequence[Column]) -> str:
     """Return the first rows of a table, and how many more there are."""
     count = len(columns[0].cells)
+    columns = [column for column in columns if any(column.cells)]
     cut = [shown(column, range(min(count, MOST_ROWS))) for column in columns]
     return table(cut) + remainder(min(count, MOST_ROWS), count) if count else NONE_FOUND
 
@@ -112,7 +113,9 @@ def html_of(cell: str | Swatch, scene: Scene) -> str:
     if cell.row is not None:
         return labelled(object_colors(scene)[cell.row], cell.text)
     if cell.label is not None:
-        return labelled(label_color(cell.label, muted=cell.label >= len(scene.vocabulary.things)), cell.text)
+        names, is_thing = scene.vocabulary.labels, cell.label < len(scene.vocabulary.things)
+        color = label_color(cell.label) if is_thing else stuff_color(cell.label, names[cell.label])
+        return labelled(color, cell.text)
     return escape(cell.text)
 
 

@@ -118,3 +118,11 @@ def test_things_without_a_front_get_no_arrow() -> None:
     with_arrow, without = (np.asarray(draw_birds_eye(s, labels=False)) for s in (fronted, round_ones))
     assert (with_arrow != without).any()
     assert [has_front(s) for s in (fronted, round_ones)] == [[True], [False]]
+
+
+def test_two_scenes_of_an_image_have_one_scale() -> None:
+    near, far = cuboids([ahead()]), cuboids([ahead(), ahead(20.0)])
+    alone = draw_birds_eye(near)
+    beside, other = draw_birds_eye(near, beside=far), draw_birds_eye(far, beside=near)
+    assert beside.size == other.size and beside.tobytes() != alone.tobytes()
+    assert draw_birds_eye(near, beside=sk.Scene(near.size, near.vocabulary)).tobytes() == alone.tobytes()

@@ -10,7 +10,15 @@ import torch
 from scenekit.ops.rotations import axis_angle_to_matrix
 from scenekit.structures import Boxes3D
 from scenekit_plugins.meshes.frustum import Frustums
-from scenekit_plugins.meshes.grids import cell_centers, grids_in_frustums, solid, surfaces, vertex_counts
+from scenekit_plugins.meshes.grids import (
+    cell_centers,
+    confidence,
+    grids_in_frustums,
+    solid,
+    surfaces,
+    vertex_counts,
+    whole,
+)
 from scenekit_plugins.meshes.ops import cubify
 
 FAR = Frustums(
@@ -95,3 +103,36 @@ def test_a_single_cell_is_always_left() -> None:
     assert meshes.num_verts_per_mesh().tolist() == [8, 8, 8]
     torch.testing.assert_close(meshes.verts.abs(), torch.ones(24, 3))
     assert len(surfaces(torch.zeros(0, 7, 7, 7, dtype=torch.bool), 100, "corner")) == 0
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.6])
+def test_meshes_around_tidy_cells_are_closed_with_two_faces_at_each_edge(share: float) -> None:
+    probabilities = torch.rand(4, 9, 9, 9)
+    cells = probabilities < share
+    tidy = whole(cells, probabilities)
+    meshes = surfaces(tidy, 10_000, "corner")
+    assert all(meshes.to_trimesh(row).is_watertight for row in range(4))
+    halved = surfaces(tidy, 300, "corner")
+    assert all(halved.to_trimesh(row).is_watertight for row in range(4))
+
+
+def test_of_two_cells_that_touch_along_an_edge_the_likelier_neighbor_joins_them() -> None:
+    probabilities = torch.zeros(1, 2, 2, 2)
+    probabilities[0, 0] = torch.tensor([[0.9, 0.1], [0.2, 0.9]])
+    tidy = whole(probabilities > 0.5, probabilities)
+    assert tidy[0, 0].tolist() == [[True, False], [True, True]] and not tidy[0, 1].any()
+
+
+def test_specks_are_removed_and_large_parts_stay() -> None:
+    cells = torch.zeros(1, 12, 12, 12, dtype=torch.bool)
+    cells[0, :5, :5, :5] = cells[0, 8:11, 8:11, 8:11] = True
+    cells[0, 0, 11, 0] = True
+    kept = whole(cells, cells.float())
+    assert int(kept.sum()) == 125 + 27 and not kept[0, 0, 11, 0]
+
+
+def test_confidence_is_the_iou_to_expect() -> None:
+    probabilities = torch.tensor([0.9, 0.7, 0.4, 0.0, 0.0, 0.0, 0.0, 0.0]).reshape(1, 2, 2, 2)
+    assert float(confidence(probabilities > 0.5, probabilities)) == pytest.approx(1.6 / 2.4)
+    certain = torch.ones(1, 2, 2, 2)
+    assert float(confidence(certain > 0.5, certain)) == 1.0

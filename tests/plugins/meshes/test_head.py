@@ -91,7 +91,10 @@ def test_end_to_end_as_mesh_rcnn() -> None:
     board.put(FEATURES, FeaturePyramid(tuple(maps), (4, 8, 16, 32)))
     board.put(OBJECTS, objects)
     vocabulary = Vocabulary(tuple(f"thing {label}" for label in range(9)), ())
-    ours = MeshHead(Core(256, (4, 8, 16, 32), vocabulary), MeshConfig.model_validate({"voxels": {"align": "topleft"}}))
+    ours = MeshHead(
+        Core(256, (4, 8, 16, 32), vocabulary),
+        MeshConfig.model_validate({"voxels": {"align": "topleft", "tidy": False}}),
+    )
     masks = MaskHead(Core(256, (4, 8, 16, 32), vocabulary), MaskConfig())
     for network, place, names in (
         (masks, "mask_head", MASKS),

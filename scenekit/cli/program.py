@@ -1,0 +1,132 @@
+"""The commands of the `scenekit` program, found among the installed distributions.
+
+A command is an entry point of the group `scenekit.commands`: a function with typer annotations, or a `typer.Typer`.
+Only the module of the command that runs is imported; a command that fails to import affects no other.
+"""
+
+from collections.abc import Callable, Sequence
+from importlib.metadata import EntryPoint, entry_points, version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from scenekit.errors import PluginError, ScenekitError, summary
+from scenekit.io import streams
+
+GROUP = "scenekit.commands"
+
+
+class Command(TyperCommand):
+    """A command that writes its results by `scenekit.cli.output`: what is printed while it runs is a message."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command.
+
+        Args:
+            ctx: The context of the command line.
+
+        Returns:
+            What the command returns.
+        """
+        try:
+            with streams.diverted():
+                return super().invoke(ctx)
+        except SystemExit as leaving:
+            raise PluginError(f"a plugin must not end the program: {summary(leaving)}") from leaving
+
+
+def application(arguments: Sequence[str] = ()) -> typer.Typer:
+    """Build the program with the one command that is named, or with all of them (for the help and for typos).
+
+    Args:
+        arguments: Arguments of the command line.
+
+    Returns:
+        The program.
+    """
+    app = typer.Typer(name="scenekit", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+    app.callback()(overview)
+    installed = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
+    named = [entry for entry in installed if entry.name in arguments[:1]]
+    for entry in named or installed:
+        add_command(app, entry)
+    return app
+
+
+def add_command(app: typer.Typer, entry: EntryPoint) -> None:
+    """Add a command to the program; one that cannot be imported becomes a command that reports the error.
+
+    Args:
+        app: The program.
+        entry: Entry point of the command.
+    """
+    try:
+        with streams.diverted():
+            command = entry.load()
+        if not callable(command):
+            raise TypeError(f"expected a function or a typer.Typer, got {type(command).__name__}")
+    except KeyboardInterrupt:
+        raise
+    except BaseException as cause:
+        app.command(entry.name, help=f"(not available: {summary(cause)})", context_settings=PASS_EVERYTHING)(
+            unavailable(entry, cause)
+        )
+        return
+    kind = Command if entry.dist is not None and entry.dist.name == OWN else TyperCommand
+    if isinstance(command, typer.Typer):
+        for part in command.registered_commands:
+            part.cls = kind
+        app.add_typer(command, name=entry.name)
+    else:
+        app.command(entry.name, cls=kind)(command)
+
+
+OWN = "scenekit"
+"""The distribution whose commands write results by `scenekit.cli.output`; those of others may print them."""
+
+
+PASS_EVERYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def unavailable(entry: EntryPoint, cause: BaseException) -> Callable[[], None]:
+    """Build a command that reports why an entry point cannot be imported, and its distribution.
+
+    Args:
+        entry: Entry point of the command.
+        cause: The error.
+
+    Returns:
+        The command.
+    """
+
+    def command() -> None:
+        origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown distribution"
+        raise ScenekitError(
+            f"the command {entry.name!r} of {origin} cannot be imported from {entry.value}: {summary(cause)}"
+        ) from cause
+
+    return command
+
+
+def print_version(wanted: bool) -> bool:
+    """Print the version for `--version`, before other options are parsed.
+
+    Args:
+        wanted: Whether the option is set.
+
+    Returns:
+        The same.
+    """
+    if wanted:
+        print(f"scenekit {version('scenekit')}")
+        raise typer.Exit
+    return wanted
+
+
+def overview(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """One network that understands a whole scene: from boxes and masks to captions and scene graphs, in one pass."""

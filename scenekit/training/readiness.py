@@ -1,0 +1,118 @@
+"""What can be known before the first step of a run: whether it can be evaluated, resumed and written."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from scenekit.data.labelers import Labeler
+from scenekit.data.loader import Source
+from scenekit.errors import InputError, one_line, warn_once
+from scenekit.evaluation.loop import evaluators
+from scenekit.io.yaml_text import load_yaml
+from scenekit.model.scene_model import SceneModel
+from scenekit.recipe import Recipe
+from scenekit.training.preparation import open_source
+from scenekit.training.run_folder import differences
+
+_log = logging.getLogger(__name__)
+
+COPIES = {"adamw": 4, "sgd": 3}
+"""Copies of each parameter in a checkpoint, by optimizer: of the model, of the run, and what the optimizer keeps."""
+
+
+def open_val(recipe: Recipe, labelers: Sequence[Labeler]) -> Source | None:
+    """Open the data set that a run is evaluated on.
+
+    Args:
+        recipe: The recipe of the run.
+        labelers: Labelers that derive further ground truth.
+
+    Returns:
+        The data set; None where the run evaluates nothing. It is opened then, too: a warning says why it cannot be.
+
+    Raises:
+        InputError: If evaluations are due, and the data set cannot be opened.
+    """
+    val, due = recipe.data.val, recipe.train.evaluate_every > 0
+    if val is None:
+        return None
+    try:
+        source = open_source(val, labelers)
+    except InputError as error:
+        if due:
+            raise
+        _log.warning("data.val cannot be opened, so that the model cannot be evaluated on it: %s", error)
+        return None
+    return source if due else None
+
+
+def check_measurable(model: SceneModel, due: bool) -> None:
+    """Make the evaluators of a model once, so that what they need is known to be there.
+
+    Args:
+        model: The model that is trained.
+        due: Whether the run evaluates it.
+
+    Raises:
+        InputError: If an evaluator cannot be made and evaluations are due; else a warning names it.
+    """
+    try:
+        evaluators(model)
+    except Exception as error:
+        if due:
+            raise
+        _log.warning("the model that this run trains cannot be evaluated: %s", one_line(error))
+
+
+def check_resumable(recipe: Recipe) -> None:
+    """Check that a recipe is the same once it was written and read, so that the run can be resumed.
+
+    Args:
+        recipe: The recipe of the run.
+
+    Raises:
+        InputError: If it holds an option that YAML cannot express.
+    """
+    again = Recipe.parse(load_yaml(recipe.to_yaml(), "the recipe"))
+    if changed := next(differences(recipe, again), None):
+        raise InputError(f"{changed}: this value cannot be written as YAML; use text, numbers, lists and mappings")
+
+
+def check_space(out: Path, model: SceneModel, recipe: Recipe) -> None:
+    """Check that the disk has room for a checkpoint.
+
+    Args:
+        out: Folder of the run; it exists.
+        model: The model that is trained.
+        recipe: The recipe of the run.
+
+    Raises:
+        InputError: If it has not.
+    """
+    size = sum(value.numel() * value.element_size() for value in model.state_dict().values())
+    needed = size * (COPIES[recipe.train.optimizer] + (recipe.train.ema is not None))
+    free = shutil.disk_usage(out).free
+    if free < needed:
+        raise InputError(
+            f"{out}: no space left for a checkpoint of {needed / 1e6:,.0f} MB, there are {free / 1e6:,.0f} MB; free "
+            "some, or name another folder"
+        )
+
+
+def usable_workers(wanted: int) -> int:
+    """Return the number of worker processes that a run starts.
+
+    Args:
+        wanted: The number that the recipe asks for.
+
+    Returns:
+        At most the number of processor cores that this process may use; a warning says so where these are fewer.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if wanted > cores:
+        warn_once(_log, f"train.workers is {wanted}, but {cores} processor cores can be used: {cores} workers start")
+    return min(wanted, cores)

@@ -1,0 +1,265 @@
+"""COCO-style files as other programs write them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import scenekit as sk
+from scenekit.errors import SkippedSampleError
+from scenekit.structures.geometry import Geometry
+from scenekit_datasets.coco import write_coco
+
+SQUARE = [2, 1, 6, 1, 6, 4, 2, 4]
+
+
+def file(folder: Path, annotations: list[dict[str, Any]], encoding: str = "utf-8", **more: Any) -> Path:
+    """Write a file of two images, and the images; annotations are completed."""
+    data = {
+        "images": [{"id": n, "file_name": f"{n}.png", "height": 8, "width": 10} for n in (1, 2)],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+        "annotations": [
+            {"id": n, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], **entry}
+            for n, entry in enumerate(annotations, 1)
+        ],
+        **more,
+    }
+    for image in data["images"]:
+        name = folder / str(image["file_name"]).replace("\\", "/").split(":")[-1].strip("/")
+        if not name.exists() and ".." not in str(name):
+            name.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.zeros((8, 10, 3), np.uint8)).save(name)
+    (folder / "a.json").write_text(json.dumps(data), encoding=encoding)
+    return folder / "a.json"
+
+
+def opened(path: Path, **options: Any) -> Any:
+    return sk.dataset("coco", annotations=str(path), **options)
+
+
+def test_attributes_of_cvat(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    held = [
+        {"occluded": False, "colour": "blue", "rotation": 0.0},
+        {"occluded": True, "colour": "red", "rotation": 3.5},
+    ]
+    with caplog.at_level(logging.WARNING):
+        data = opened(file(tmp_path, [{"attributes": held[0], "segmentation": [SQUARE]}, {"attributes": held[1]}]))
+    assert data.vocabulary.attributes == ("occluded",)
+    assert data[0].scene[sk.ATTRIBUTES].tolist() == [[0.0], [1.0]]
+    (message,) = caplog.messages
+    assert message.endswith("left out: 'colour', 'rotation'")
+
+
+def test_attributes_without_any_flag_are_no_labels(tmp_path: Path) -> None:
+    scene = opened(file(tmp_path, [{"attributes": {"colour": "blue"}}, {"attributes": [{"name": "blue"}]}]))[0].scene
+    assert sk.ATTRIBUTES not in scene and len(scene.objects) == 2
+
+
+def test_fields_of_other_programs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    entry = {"center": [3.5, 2], "rotation": 30.0, "size": "M", "caption": None, "keypoints": [1, 2, 3, 4]}
+    with caplog.at_level(logging.WARNING):
+        scene = opened(file(tmp_path, [entry]))[0].scene
+    assert not scene.values and len(scene.objects) == 1
+    (message,) = caplog.messages
+    assert "left out: 'center', 'keypoints'" in message
+
+
+def test_keypoints_without_visibility_are_left_out(tmp_path: Path) -> None:
+    categories = [{"id": 1, "name": "cat", "keypoints": ["a", "b"]}]
+    data = opened(
+        file(tmp_path, [{"keypoints": [1, 2, 3, 4]}, {"keypoints": [1, 2, 2, 3, 4, 0]}], categories=categories)
+    )
+    assert data[0].scene.rows_with(sk.KEYPOINTS).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("write", [float, str, lambda id: f"stem_{id}"])
+def test_ids_of_other_types(tmp_path: Path, write: Any) -> None:
+    path = file(tmp_path, [{"segmentation": [SQUARE]}, {"category_id": 2}])
+    data = json.loads(path.read_text())
+    for part, fields in (
+        ("images", ["id"]),
+        ("categories", ["id"]),
+        ("annotations", ["id", "image_id", "category_id"]),
+    ):
+        for entry in data[part]:
+            entry.update({field: write(entry[field]) for field in fields})
+    path.write_text(json.dumps(data))
+    scene = opened(path)[0].scene
+    assert scene.names() == ["cat", "dog"] and scene[sk.MASKS].area[0] == 12
+
+
+def test_categories_of_one_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    categories = [{"id": 5, "name": "dog"}, {"id": 1, "name": "cat"}, {"id": 9, "name": "cat"}]
+    with caplog.at_level(logging.WARNING):
+        data = opened(
+            file(tmp_path, [{"category_id": 9}, {"category_id": 1}, {"category_id": 5}], categories=categories)
+        )
+    assert data.vocabulary.things == ("dog", "cat") and data[0].scene.names() == ["cat", "cat", "dog"]
+    assert "[1, 9] have one name, 'cat'" in caplog.text
+
+
+def test_the_group_of_an_export_is_no_class(tmp_path: Path) -> None:
+    categories = [
+        {"id": 0, "name": "pets", "supercategory": "none"},
+        {"id": 1, "name": "cat", "supercategory": "pets"},
+        {"id": 2, "name": "dog", "supercategory": "pets"},
+    ]
+    assert opened(file(tmp_path, [{}], categories=categories)).vocabulary.things == ("cat", "dog")
+    assert opened(file(tmp_path, [], categories=categories)).vocabulary.things == ("pets", "cat", "dog")
+
+
+NAMES = {
+    "images\\1.png": "images/1.png",
+    "..\\..\\images\\1.png": "images/1.png",
+    "C:\\Users\\me\\images\\1.png": "images/1.png",
+    "\\\\server\\share\\images\\1.png": "images/1.png",
+    ".\\1.png": "1.png",
+    "aachen_000000_000019_gtFine_leftImg8bit.png": "aachen/aachen_000000_000019_leftImg8bit.png",
+    "aachen_000000_000019_leftImg8bit.png": "aachen/aachen_000000_000019_leftImg8bit.png",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_other_systems(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    place = tmp_path / "data" / NAMES[name]
+    place.parent.mkdir(parents=True)
+    Image.fromarray(np.zeros((8, 10, 3), np.uint8)).save(place)
+    path = file(tmp_path, [], images=[{"id": 1, "file_name": f"{1}.png"}])
+    path.write_text(
+        json.dumps({**json.loads(path.read_text()), "images": [{"id": 1, "file_name": name, "height": 8, "width": 10}]})
+    )
+    with caplog.at_level(logging.WARNING):
+        assert opened(path, images=str(tmp_path / "data"))[0].scene.path == str(place)
+    assert "have another name" in caplog.text
+
+
+def test_a_name_of_windows_stays_below_the_folder(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((8, 10, 3), np.uint8)).save(tmp_path / "secret.png")
+    (tmp_path / "data").mkdir()
+    path = file(tmp_path, [])
+    image = {"id": 1, "file_name": "..\\secret.png", "height": 8, "width": 10}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "images": [image]}))
+    with pytest.raises(sk.InputError, match=r"which .*data lacks"):
+        opened(path, images=str(tmp_path / "data"))
+
+
+def test_what_an_entry_may_leave_out(tmp_path: Path) -> None:
+    entries: list[dict[str, Any]] = [
+        {"bbox": None, "segmentation": [SQUARE]},
+        {"bbox": [], "segmentation": SQUARE, "iscrowd": None},
+        {"segmentation": [], "area": None},
+        {"segmentation": None},
+    ]
+    path = file(tmp_path, entries, images=[{"id": n, "file_name": f"{n}.png"} for n in (1, 2)])
+    scene = opened(path)[0].scene
+    assert scene.size == (8, 10), "that of the file"
+    assert scene.objects.boxes.tolist() == [[2, 1, 6, 4]] * 2 + [[1, 2, 4, 6]] * 2
+    assert scene.objects.area.tolist() == [12, 12, 12, 12] and scene[sk.MASKS].area.tolist() == [12, 12, 0, 0]
+    assert scene.rows_with(sk.MASKS).tolist() == [True, True, False, False]
+
+
+def test_a_byte_order_mark(tmp_path: Path) -> None:
+    assert len(opened(file(tmp_path, [{}], encoding="utf-8-sig"))) == 2
+
+
+def test_panoptic_files_of_cityscapes(tmp_path: Path) -> None:
+    name = "aachen_000000_000019"
+    (tmp_path / "a").mkdir()
+    Image.fromarray(np.zeros((8, 10, 3), np.uint8)).save(tmp_path / f"{name}_leftImg8bit.png")
+    ids = np.full((8, 10), 23)
+    ids[4:], ids[:2, :3] = 7, 26001
+    colors = np.stack([ids % 256, ids // 256 % 256, ids // 65536], axis=-1).astype(np.uint8)
+    Image.fromarray(colors).save(tmp_path / "a" / f"{name}_gtFine_panoptic.png")
+    infos = [
+        {"id": 23, "category_id": 23, "area": 34, "iscrowd": 0, "bbox": [0, 0, 10, 4]},
+        {"id": 7, "category_id": 7, "area": 40, "iscrowd": 0, "bbox": [0, 4, 10, 4]},
+        {"id": 26001, "category_id": 26, "area": 6, "iscrowd": 0, "bbox": [0, 0, 3, 2]},
+    ]
+    panoptic = {"image_id": name, "file_name": f"{name}_gtFine_panoptic.png", "segments_info": infos}
+    data = {
+        "images": [{"id": name, "file_name": f"{name}_gtFine_leftImg8bit.png", "height": 8, "width": 10}],
+        "annotations": [panoptic],
+        "categories": [
+            {"id": id, "name": n, "isthing": int(id == 26)} for id, n in ((7, "road"), (23, "sky"), (26, "car"))
+        ],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(data))
+    scene = opened(tmp_path / "a.json")[0].scene
+    assert scene.names() == ["car"] and scene.objects.boxes.tolist() == [[0, 0, 3, 2]]
+    assert [scene.vocabulary.labels[s.label] for s in scene[sk.PANOPTIC].segments] == ["sky", "road", "car"]
+    assert scene[sk.MASKS].area.tolist() == [6]
+
+
+SKELETONS = [
+    {"id": 1, "name": "cat", "keypoints": ["nose", "left_ear", "right_ear"], "skeleton": [[1, 2]], "sigmas": [0.1] * 3},
+    {"id": 2, "name": "dog", "keypoints": ["tail", "nose"], "skeleton": [[1, 2]], "sigmas": [0.2, 0.1]},
+]
+
+
+def test_a_skeleton_per_class(tmp_path: Path) -> None:
+    padded = [5, 1, 2, 7, 2, 1, 0, 0, 0]
+    entries = [
+        {"keypoints": [1, 2, 2, 3, 4, 2, 5, 6, 1]},
+        {"category_id": 2, "keypoints": padded},
+        {"category_id": 2, "keypoints": padded[:6]},
+    ]
+    data = opened(file(tmp_path, entries, categories=SKELETONS))
+    scene = data[0].scene
+    named = sk.KEYPOINTS.field.describe(scene[sk.KEYPOINTS], scene.vocabulary, 0.0)
+    assert named[0] == {"nose": [1, 2, 2], "left_ear": [3, 4, 2], "right_ear": [5, 6, 1]}
+    assert named[1] == named[2] == {"tail": [5, 1, 2], "nose": [7, 2, 1]}
+    flipped = sk.KEYPOINTS.field.transform(scene[sk.KEYPOINTS], Geometry.flip((8, 10)), scene.vocabulary)
+    named = sk.KEYPOINTS.field.describe(flipped, scene.vocabulary, 0.0)
+    assert named[0] == {"nose": [9, 2, 2], "left_ear": [5, 6, 1], "right_ear": [7, 4, 2]}
+    assert named[1] == {"tail": [5, 1, 2], "nose": [3, 2, 1]}
+    write_coco(data, tmp_path / "again")
+    again = opened(next((tmp_path / "again").glob("*.json")))
+    assert torch.equal(again[0].scene[sk.KEYPOINTS].xy, scene[sk.KEYPOINTS].xy)
+
+
+LABELS: dict[str, dict[str, Any]] = {
+    "'segmentation' must be polygons": {"segmentation": [[1, 2, 3, 4]]},
+    "'segmentation' is of size [10, 8]": {"segmentation": {"size": [10, 8], "counts": [80]}},
+    "'captions' must be a list": {"captions": "red"},
+    "'area' must be a finite number": {"area": 1e300},
+    "'ignore' must be 0 or 1": {"ignore": 7},
+    "'bbox_3d' must be 9 finite numbers": {"bbox_3d": [0, 0, 1e300, 1, 1, 1, 0, 0, 0]},
+    "has neither": {"bbox": None},
+    "'bbox' must be 4 finite numbers": {"bbox": [0, 0, 1, float("nan")]},
+    "'iscrowd' must be 0 or 1": {"iscrowd": "no"},
+}
+
+
+@pytest.mark.parametrize("message", LABELS)
+def test_labels_that_cannot_be(tmp_path: Path, message: str, caplog: pytest.LogCaptureFixture) -> None:
+    path = file(tmp_path, [LABELS[message], {"segmentation": [SQUARE]}])
+    with pytest.raises(sk.InputError) as caught:
+        opened(path)
+    assert message in str(caught.value) and "annotation id 1" in str(caught.value)
+    with caplog.at_level(logging.WARNING):
+        scene = opened(path, faulty="skip")[0].scene
+    assert message in caplog.text and scene.objects.boxes.isfinite().all()
+    is_entry = set(LABELS[message]) & {"bbox", "iscrowd"}
+    assert scene.objects.ids.tolist() == ([2] if is_entry else [1, 2]), "an object stays without its label"
+    assert scene[sk.MASKS].area.tolist()[-1] == 12
+
+
+def test_an_image_that_is_cut_off(tmp_path: Path) -> None:
+    path = file(tmp_path, [{}])
+    noise = np.random.default_rng(0).integers(0, 255, (8, 10, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "1.png")
+    (tmp_path / "1.png").write_bytes((tmp_path / "1.png").read_bytes()[:100])
+    with pytest.raises(sk.InputError, match=r"1\.png") as caught:
+        opened(path)[0]
+    assert caught.type is sk.InputError
+    data = opened(path, faulty="skip")
+    with pytest.raises(SkippedSampleError, match=r"1\.png"):
+        data[0]
+    assert data[1].id == 2

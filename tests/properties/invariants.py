@@ -1,0 +1,42 @@
+"""What holds for every sample and Scene that a reader returns, whatever the file held."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import torch
+
+import scenekit as sk
+from scenekit.data.checks import checked
+from scenekit.data.sample import Sample
+
+
+def assert_sound(sample: Sample) -> None:
+    """Boxes are finite and inside the image, labels are of the vocabulary, and strict checks find nothing."""
+    scene = sample.scene
+    assert sample.image.shape == (3, *scene.size) and min(scene.size) > 0
+    height, width = scene.size
+    for stream in scene.streams:
+        regions = scene.regions(stream)
+        assert torch.isfinite(regions.boxes).all() and (regions.boxes >= -1e-3).all()
+        assert (regions.boxes[:, 0::2] <= width + 1e-3).all() and (regions.boxes[:, 1::2] <= height + 1e-3).all()
+    labels = scene.objects.labels
+    assert ((labels >= 0) & (labels < len(scene.vocabulary.things))).all()
+    checked(sample, strict=True)
+
+
+def assert_usable(scene: sk.Scene) -> None:
+    """A Scene that was read can be written, read again with the same content, and made a graph."""
+    written = scene.to_json()
+    again = sk.Scene.from_json(json.loads(json.dumps(written, allow_nan=False)))
+    assert again.to_json() == written
+    scene.graph()
+
+
+def assert_finite(scores: Any) -> None:
+    """Every number of a score is a finite number, NaN where a class has no ground truth; none is infinite."""
+    for value in scores.values() if isinstance(scores, dict) else scores if isinstance(scores, list) else ():
+        assert not (isinstance(value, float) and math.isinf(value))
+        assert_finite(value)
