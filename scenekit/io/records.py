@@ -31,8 +31,12 @@ class Record:
     """Kind of entry, such as "annotation"."""
     index: int
     """Position in the list."""
+    shown: str = ""
+    """How messages name it; by its id or position, if empty."""
 
     def __str__(self) -> str:
+        if self.shown:
+            return self.shown
         identity = f"id {_short(str(self.data['id']))}" if "id" in self.data else f"number {self.index}"
         return f"{self.path}: {self.noun} {identity}"
 

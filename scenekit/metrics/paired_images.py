@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from scenekit.errors import InputError
+from scenekit.io.coco_records import Ids
 from scenekit.io.records import Record, read_json, read_records
-from scenekit.metrics.identities import by_identity
 
 ImagePair = tuple[Record, Record]
 """The entries of one image in the ground truth and in the predictions."""
@@ -28,14 +28,18 @@ def paired_images(ground_truth: Any, target_path: Path, prediction: Path) -> lis
         InputError: Names file and id where an id occurs twice, where an image has no prediction (which may be empty),
             and where the ground truth lacks a predicted image.
     """
-    targets = by_identity(read_records(ground_truth, target_path, "images", "image"))
-    predictions = by_identity(read_records(read_json(prediction), prediction, "images", "image"))
+    ids = Ids()
+    targets = ids.index(read_records(ground_truth, target_path, "images", "image"))
+    predictions = ids.index(read_records(read_json(prediction), prediction, "images", "image"))
     if missing := [i for i in targets if i not in predictions]:
         raise InputError(
-            f"{prediction} has no prediction for image {missing[0]} ({len(missing)} of {len(targets)} are missing)"
+            f"{prediction} has no prediction for image {ids.name(missing[0])} ({len(missing)} of {len(targets)} are"
+            " missing)"
         )
     if unknown := [i for i in predictions if i not in targets]:
-        raise InputError(f"{prediction} has a prediction for image {unknown[0]}, which {target_path} does not list")
+        raise InputError(
+            f"{prediction} has a prediction for image {ids.name(unknown[0])}, which {target_path} does not list"
+        )
     return [(record, predictions[i]) for i, record in targets.items()]
 
 

@@ -249,12 +249,13 @@ def test_bad_files_are_refused(files: list[Path]) -> None:
     """Each entry spoils one file of a good set; what is said names it."""
     gt, gt_maps, pred, pred_maps = files
     original = json.loads(pred.read_text())
+    another = {"image_id": 99, "file_name": "99.png", "segments_info": []}
     spoiled = {
         "has no prediction for image 8 ": {"annotations": original["annotations"][:-1]},
-        "a prediction for image 99, which": {"annotations": [*original["annotations"], {"image_id": 99}]},
+        "a prediction for image 99, which": {"annotations": [*original["annotations"], another]},
         "the image_id 0 occurs twice": {"annotations": original["annotations"] * 2},
         "'category_id' is 5, which the ground truth": changed(original, segments_info=[{"id": 1, "category_id": 5}]),
-        "image 0: .* has no 'id'": changed(original, segments_info=[{"category_id": 1}]),
+        "segment of annotation 0 number 0 has no 'id'": changed(original, segments_info=[{"category_id": 1}]),
         "image 0: no such file: .*none.png": changed(original, file_name="none.png"),
         "image 0: .* has no pixel in the map": changed(original, segments_info=[{"id": 12345, "category_id": 1}], id=8),
         "with a list 'annotations', got \\[\\]": [],

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from scenekit.io.coco_records import CocoReader
 from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, PANOPTIC, Key
 from scenekit.scene import Scene
 from scenekit_datasets.coco.dataset import CocoDataset
@@ -36,6 +37,7 @@ class CocoResults:
     def __init__(self, folder: Path, data: Any = None) -> None:
         self.folder = folder
         self.ids = Ids(data.category_ids if isinstance(data, CocoDataset) else None)
+        self._reader = data.sources[0].index.reader if isinstance(data, CocoDataset) else CocoReader()
         self._rows: dict[str, list[Row]] = {}
 
     def add(self, scene: Scene, id: int, name: str) -> None:
@@ -65,7 +67,7 @@ class CocoResults:
         return [*paths, *self.ids.finish(self.folder)]
 
     def _add_objects(self, scene: Scene, id: int) -> None:
-        objects, names = scene.objects, scene.vocabulary.things
+        image, objects, names = self._reader.images.name(id), scene.objects, scene.vocabulary.things
         scores = torch.ones(len(objects)) if objects.scores is None else objects.scores
         categories = [self.ids.category(names[label]) for label in objects.labels.tolist()]
         values: dict[str, list[Row]] = {"bbox": [{"bbox": _xywh(box)} for box in objects.boxes.tolist()]}
@@ -76,7 +78,7 @@ class CocoResults:
         for kind, fields in values.items():
             valid = scene.rows_with(_KEYS[kind]).tolist() if kind in _KEYS else [True] * len(objects)
             self._rows.setdefault(kind, []).extend(
-                {"image_id": id, "category_id": category, "score": score, **field}
+                {"image_id": image, "category_id": self._reader.categories.name(category), "score": score, **field}
                 for category, score, field, is_valid in zip(categories, scores.tolist(), fields, valid, strict=True)
                 if is_valid and category is not None
             )
@@ -87,11 +89,11 @@ class CocoResults:
         categories = {
             segment.id: self.ids.category(scene.vocabulary.labels[segment.label]) for segment in panoptic.segments
         }
-        written = [number for number, category in categories.items() if category is not None]
-        kept = torch.isin(panoptic.ids, torch.tensor(written, dtype=panoptic.ids.dtype))
+        named = {n: self._reader.categories.name(id) for n, id in categories.items() if id is not None}
+        kept = torch.isin(panoptic.ids, torch.tensor(list(named), dtype=panoptic.ids.dtype))
         save_png(rgb(torch.where(kept, panoptic.ids, 0)), self.folder / "panoptic" / file_name)
-        segments = [{"id": number, "category_id": categories[number]} for number in written]
-        return {"image_id": id, "file_name": file_name, "segments_info": segments}
+        segments = [{"id": number, "category_id": category} for number, category in named.items()]
+        return {"image_id": self._reader.images.name(id), "file_name": file_name, "segments_info": segments}
 
 
 def _xywh(box: list[float]) -> list[float]:

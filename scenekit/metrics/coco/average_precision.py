@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from pycocotools import mask as coco_mask
 
 from scenekit.errors import InputError, warn_once
-from scenekit.metrics.coco.run_lengths import box_mask
+from scenekit.io.coco_masks import box_mask
 from scenekit.metrics.common import to_numpy, unique_names
 
 _log = logging.getLogger(__name__)

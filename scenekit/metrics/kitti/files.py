@@ -1,8 +1,4 @@
-"""KITTI's average precision of folders of text files in the official layout (one file an image, one line an object).
-
-A line holds: class, truncated, occluded, alpha, the box (left, top, right, bottom, pixels), height, width, length, x, y
-and z (metres), rotation_y; of detections also a score. Empty files are images without objects.
-"""
+"""KITTI's average precision of folders of text files in the official layout, see `scenekit.io.kitti_labels`."""
 
 from __future__ import annotations
 
@@ -14,12 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from scenekit.errors import InputError
-from scenekit.io.records import is_number
+from scenekit.io.kitti_labels import NUMBERS, KittiLines, read_kitti_lines
 from scenekit.metrics.kitti.average_precision import CLASSES, TYPES, KittiAP, KittiObjects
 from scenekit.metrics.notes import NOTHING, Notes, collected, note_unknown
-
-NUMBERS = 14
-"""Columns of a line after the class, without the score."""
 
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
 
@@ -83,14 +76,24 @@ def read_objects(path: Path, scored: bool = False) -> KittiObjects:
     Raises:
         InputError: Names the line that is wrong.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from None
-    rows = [_row(line.split(), f"{path}, line {i}", scored) for i, line in enumerate(lines, 1) if line.strip()]
-    columns = np.array([numbers for _, numbers in rows], dtype=float).reshape(len(rows), NUMBERS + scored)
+    lines = read_kitti_lines(path, scored)
+    for issue in lines.issues:
+        raise InputError(issue)
+    return objects_of(lines)
+
+
+def objects_of(lines: KittiLines) -> KittiObjects:
+    """Convert the lines of a file to objects.
+
+    Args:
+        lines: The lines.
+
+    Returns:
+        The objects, with scores where the lines have them.
+    """
+    columns = lines.numbers
     return KittiObjects(
-        tuple(name for name, _ in rows),
+        lines.names,
         truncated=columns[:, 0],
         occluded=columns[:, 1].astype(np.int64),
         alphas=columns[:, 2],
@@ -98,25 +101,8 @@ def read_objects(path: Path, scored: bool = False) -> KittiObjects:
         sizes=columns[:, 7:10],
         locations=columns[:, 10:13],
         rotations=columns[:, 13],
-        scores=columns[:, 14] if scored else None,
+        scores=columns[:, NUMBERS] if columns.shape[1] > NUMBERS else None,
     )
-
-
-def _row(words: list[str], where: str, scored: bool) -> tuple[str, list[float]]:
-    """Return class and numbers of a line; the score of ground truth, if any, is left out."""
-    allowed = {1 + NUMBERS + 1} if scored else {1 + NUMBERS, 1 + NUMBERS + 1}
-    if len(words) not in allowed:
-        needed = f"{NUMBERS + 1} numbers, the last a score" if scored else f"{NUMBERS} numbers"
-        raise InputError(f"{where}: expected a class and {needed}, got {len(words)} columns")
-    try:
-        numbers = [float(word) for word in words[1 : 1 + NUMBERS + scored]]
-    except ValueError as error:
-        raise InputError(f"{where}: expected numbers after the class, but {error}") from None
-    if not all(map(is_number, numbers)):
-        raise InputError(f"{where}: expected finite numbers, got {' '.join(words)}")
-    if numbers[5] < numbers[3] or numbers[6] < numbers[4]:
-        raise InputError(f"{where}: the box {numbers[3:7]} is reversed; expected left, top, right, bottom")
-    return words[0], numbers
 
 
 def _files(folder: Path, inner: str) -> dict[str, Path]:

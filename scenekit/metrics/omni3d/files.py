@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from scenekit.errors import InputError, nearest
+from scenekit.io.coco_records import Classes, CocoReader, classes_of
 from scenekit.io.records import Record, brief, is_number, read_json, read_records, records_of
-from scenekit.metrics.common import unique_names
-from scenekit.metrics.identities import Identity, by_identity, reference
 from scenekit.metrics.notes import NOTHING, Notes, collected
 from scenekit.metrics.omni3d.average_precision import Omni3DAP, Omni3DFilter, Omni3DObjects
 
@@ -28,7 +28,7 @@ KINDS: tuple[Boxes2D, ...] = get_args(Boxes2D)
 
 Number = float | int
 
-Cell = tuple[Identity, Identity]
+Cell = tuple[int, int]
 """An image and a category."""
 
 Progress = Callable[[Iterable[Cell]], Iterable[Cell]]
@@ -60,20 +60,23 @@ def score_omni3d_files(
     Raises:
         InputError: Names the file and the entry that is wrong.
     """
-    data = read_json(ground_truth)
+    data, reader = read_json(ground_truth), CocoReader()
     parts = {
         name: read_records(data, ground_truth, name, noun)
         for name, noun in (("images", "image"), ("categories", "category"), ("annotations", "annotation"))
     }
-    images = {id: _height(image) for id, image in by_identity(parts["images"]).items()}
-    names = {id: category.text("name") for id, category in by_identity(parts["categories"]).items()}
-    categories = unique_names(names)
-    targets = _grouped(parts["annotations"], images, categories)
-    predictions = _grouped(records_of(read_json(prediction), prediction, "prediction"), images, categories)
+    images = {id: _height(image) for id, image in reader.images.index(parts["images"]).items()}
+    classes = classes_of(map(reader.category, parts["categories"]), used=())
+    categories = {id: entry.data["name"] for id, entry in classes.entries.items() if id == entry.data["id"]}
+    grouped = partial(_grouped, reader=reader, images=images, classes=classes)
+    targets = grouped(parts["annotations"])
+    predictions = grouped(records_of(read_json(prediction), prediction, "prediction"))
     rules = rules or Omni3DFilter()
     scores = Omni3DAP(list(categories.values()), proximity)
-    cells = sorted(targets.keys() | predictions.keys(), key=lambda cell: [(isinstance(id, str), id) for id in cell])
+    cells = sorted(targets.keys() | predictions.keys())
     with collected(notes) as noted:
+        for entry, reason in classes.notes:
+            noted.add(entry, reason)
         for image, category in progress(cells):
             annotated = [
                 _target(each, images[image], rules, boxes, noted) for each in targets.get((image, category), ())
@@ -230,11 +233,12 @@ def _objects(rows: list[Row]) -> Omni3DObjects:
 
 
 def _grouped(
-    records: list[Record], images: Collection[Identity], categories: Collection[Identity]
+    records: list[Record], reader: CocoReader, images: Collection[int], classes: Classes
 ) -> dict[Cell, list[Record]]:
     """Group records by image and category."""
     groups: dict[Cell, list[Record]] = {}
     for record in records:
-        cell = reference(record, "image_id", images), reference(record, "category_id", categories)
-        groups.setdefault(cell, []).append(record)
+        image = reader.images.reference(record, "image_id", images)
+        category = reader.categories.reference(record, "category_id", classes.entries)
+        groups.setdefault((image, classes.entries[category].data["id"]), []).append(record)
     return groups

@@ -20,7 +20,6 @@ from jaxtyping import Integer
 
 from scenekit.errors import InputError
 from scenekit.metrics.common import ratio, to_numpy, unique_names
-from scenekit.metrics.identities import ordered
 
 VOID = 0
 """The id of pixels without annotation."""
@@ -53,7 +52,7 @@ class SegmentInfo:
     """
 
     id: int
-    category_id: int | str
+    category_id: int
     area: int | None = None
     crowd: bool = False
 
@@ -102,12 +101,10 @@ class PanopticQuality:
             "last" one only (the default, for equal numbers); "all" ignores those on every one.
     """
 
-    def __init__(
-        self, categories: Mapping[int | str, PanopticCategory], crowds: Literal["last", "all"] = "last"
-    ) -> None:
+    def __init__(self, categories: Mapping[int, PanopticCategory], crowds: Literal["last", "all"] = "last") -> None:
         self.categories = dict(categories)
         self.crowds = crowds
-        self.counts: dict[int | str, Counts] = defaultdict(Counts)
+        self.counts: dict[int, Counts] = defaultdict(Counts)
 
     def update(
         self,
@@ -166,9 +163,8 @@ class PanopticQuality:
             "per_class": {name: _row(self.counts.get(i, Counts())) for i, name in names.items()},
         }
 
-    def _average(self, ids: Collection[int | str], suffix: str) -> dict[str, float | int]:
-        kept = [i for i in self.categories if i in ids and i in self.counts and self.counts[i].present]
-        rows = [self.counts[i].quality for i in ordered(kept)]
+    def _average(self, ids: Collection[int], suffix: str) -> dict[str, float | int]:
+        rows = [self.counts[i].quality for i in sorted(ids) if i in self.counts and self.counts[i].present]
         sums = [sum(column, 0.0) for column in zip(*rows, strict=True)] or [0.0, 0.0, 0.0]
         means = {
             f"{name}{suffix}": ratio(total, len(rows)) for name, total in zip(("PQ", "SQ", "RQ"), sums, strict=True)
@@ -212,9 +208,9 @@ class _Pair:
             {divmod(pair, _OFFSET): n for pair, n in _areas(targets * _OFFSET + prediction).items()},
         )
 
-    def counts(self, crowds: Literal["last", "all"]) -> dict[int | str, Counts]:
+    def counts(self, crowds: Literal["last", "all"]) -> dict[int, Counts]:
         """Return what this image adds to each category."""
-        counts: dict[int | str, Counts] = defaultdict(Counts)
+        counts: dict[int, Counts] = defaultdict(Counts)
         matched = self._matches()
         for (target_id, _), iou in matched.items():
             counts[self.targets[target_id].category_id] += Counts(iou=iou, tp=1)
@@ -244,9 +240,9 @@ class _Pair:
                 matches[target_id, predicted_id] = shared / union
         return matches
 
-    def _crowds(self, crowds: Literal["last", "all"]) -> dict[int | str, list[int]]:
+    def _crowds(self, crowds: Literal["last", "all"]) -> dict[int, list[int]]:
         """Return the crowd segments of each category on which predictions are ignored."""
-        ids: dict[int | str, list[int]] = defaultdict(list)
+        ids: dict[int, list[int]] = defaultdict(list)
         for segment in self.targets.values():
             if segment.crowd:
                 kept = ids[segment.category_id] if crowds == "all" else []
