@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Shaped
 from pycocotools import mask as coco_mask
 
 from scenekit.errors import InputError
@@ -375,7 +375,7 @@ def negative_sides(boxes: Float[np.ndarray, "A 4"]) -> Bool[np.ndarray, " A"]:
     return (boxes[:, 2:] < 0).any(axis=1)
 
 
-def outside(boxes: Float[np.ndarray, "A 4"], sizes: Num[np.ndarray, "A 2"]) -> Bool[np.ndarray, " A"]:
+def outside(boxes: Float[np.ndarray, "A 4"], sizes: Shaped[np.ndarray, "A 2"]) -> Bool[np.ndarray, " A"]:
     """Return which boxes are outside their image.
 
     Boxes that only cross the border or have no area, as a few of COCO's, are not among them.

@@ -7,6 +7,7 @@ Equal scores keep the order of the ids of their images, then that of the file, a
 Letters: A annotations.
 """
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +45,8 @@ def score_files(
     As in the official program, the area of a result is that of its box where it has one, also when masks or keypoints
     are scored. The area of an annotation without `area` is that of its mask, else of its box. Objects without a mask,
     or with one without a pixel, are ignored when masks are scored: their box is a crowd region. Categories of one name
-    are one class. Objects with `ignore` 1 and objects outside
-    their image are ignored.
+    are one class. Objects with `ignore` 1, or whose box has no
+    area or is outside the image, are ignored.
 
     Args:
         ground_truth: Ground truth in COCO's layout.
@@ -169,13 +170,18 @@ def _check_boxes(records: Sequence[Record]) -> Float[np.ndarray, "A 4"]:
 
 
 def _with_ignored(annotations: list[Record], images: Mapping[int, Record], notes: Notes) -> list[Record]:
-    """Return the annotations; `ignore` is 1 also for those outside their image, as far as its size is known."""
+    """Return the annotations; `ignore` is 1 also where a box is empty or outside its image, if the size is known."""
     entries = [images[record.data["image_id"]].data for record in annotations]
     sizes = [[entry.get(side, np.inf) for side in ("height", "width")] for entry in entries]
-    beyond = outside(_check_boxes(annotations), np.array(sizes, dtype=float).reshape(-1, 2))
-    for record, is_outside in zip(annotations, beyond.tolist(), strict=True):
-        if record.flag("ignore") or is_outside:
-            notes.add(record, "is outside its image and is ignored" if is_outside else "has 'ignore' 1 and is ignored")
+    boxes = _check_boxes(annotations)
+    reasons = {
+        "has 'ignore' 1 and is ignored": [record.flag("ignore") for record in annotations],
+        "is outside its image and is ignored": outside(boxes, np.array(sizes, dtype=float).reshape(-1, 2)).tolist(),
+        "has a box without area and is ignored": (boxes[:, 2:] == 0).any(axis=1).tolist(),
+    }
+    for reason, rows in reasons.items():
+        for record in itertools.compress(annotations, rows):
+            notes.add(record, reason)
             record.data["ignore"] = 1
     return annotations
 
