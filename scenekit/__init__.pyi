@@ -6,6 +6,7 @@ from .data.sample import Sample as Sample
 from .data.sample import Supervision as Supervision
 from .errors import InputError as InputError
 from .evaluation.loop import evaluate as evaluate
+from .evaluation.results import save_results as save_results
 from .graph import Match as Match
 from .graph import find as find
 from .graph import load_graph as load_graph

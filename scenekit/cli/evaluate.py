@@ -12,7 +12,12 @@ from scenekit.cli import output
 from scenekit.errors import InputError
 
 if TYPE_CHECKING:
+    from scenekit.data.datasets import SampleSet
+    from scenekit.evaluation.results import ResultsEvaluator
     from scenekit.recipe import DatasetConfig, LabelerConfig
+
+WRITTEN = "predictions"
+"""The name among the results of the files that were written."""
 
 
 def evaluate(
@@ -42,6 +47,25 @@ def evaluate(
             "--strict", help="Refuse faulty annotations and unknown words instead of leaving them out with a warning."
         ),
     ] = False,
+    max_dets: Annotated[
+        int | None,
+        typer.Option(
+            "--max-dets",
+            metavar="N",
+            min=1,
+            help="How many detections of an image count, and of a class for COCO's AP. Default: the detector's limit, "
+            "and COCO's 100, of keypoints 20.",
+        ),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            "--predictions",
+            metavar="FOLDER",
+            help="Write the predictions here in the format of the data set: COCO results (also for data sets without a "
+            "format of their own), KITTI label files, Omni3D results.",
+        ),
+    ] = None,
     device: output.DeviceOption = "auto",
     as_json: output.JsonOption = False,
 ) -> None:
@@ -52,16 +76,47 @@ def evaluate(
     from scenekit.data.labelers import labelers_named, labelled
 
     chosen, labelers = data_config(model, data, split, options)
-    samples = sk.dataset(chosen.name, split=chosen.split, **chosen.options)
-    samples = labelled(samples, labelers_named(labelers))
+    opened = sk.dataset(chosen.name, split=chosen.split, **chosen.options)
+    writers = results_of(chosen.name, predictions, opened)
+    samples = labelled(opened, labelers_named(labelers))
     network = sk.load(model).to(device_named(device))
     total = len(samples) if limit is None else min(limit, len(samples))
     with output.progress_bar("evaluating", total) as done:
-        results = sk.evaluate(network, samples, tasks=wanted, limit=limit, on_sample=done, strict=strict)
+        results = sk.evaluate(
+            network,
+            samples,
+            tasks=wanted,
+            limit=limit,
+            on_sample=done,
+            strict=strict,
+            evaluators=writers,
+            max_detections=max_dets,
+        )
+    if writers:
+        output.print_note(f"wrote {', '.join(results[WRITTEN]['files'])}")
     if as_json:
         output.print_json(results)
     else:
         print_results(results)
+
+
+def results_of(name: str, folder: Path | None, data: SampleSet) -> dict[str, ResultsEvaluator]:
+    """Return what writes the predictions.
+
+    Args:
+        name: The name of the data set.
+        folder: Where to write; None to write nothing.
+        data: The data set.
+
+    Returns:
+        The evaluator that writes, by name.
+    """
+    from scenekit.evaluation.results import FALLBACK, ResultsEvaluator, results_formats, results_writer
+
+    if folder is None:
+        return {}
+    format = name if name in results_formats() else FALLBACK
+    return {WRITTEN: ResultsEvaluator(results_writer(format, folder, data))}
 
 
 def data_config(

@@ -20,7 +20,7 @@ from scenekit.io.streams import results
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from scenekit.metrics.paired_images import Notes
+    from scenekit.metrics.notes import Notes
 
 T = TypeVar("T")
 

@@ -20,6 +20,7 @@ from scenekit.io.files import short_name
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from scenekit.evaluation.results import ResultsWriter
     from scenekit.scene import Scene
     from scenekit.structures.cameras import Camera
 
@@ -35,6 +36,15 @@ def predict(
     device: output.DeviceOption = "auto",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FOLDER", help="Write drawings and a JSON file per image here.")
+    ] = None,
+    results: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="coco|kitti|omni3d",
+            help="Write the results of that benchmark into the folder of --out instead: COCO results (boxes, masks, "
+            "keypoints, panoptic), KITTI label files, Omni3D results; image_info.json lists the ids.",
+        ),
     ] = None,
     graph: Annotated[
         Path | None,
@@ -105,20 +115,43 @@ def predict(
     check_files([*images, *known])
     scene_files.check_target("--graph", graph, len(images), scene_files.graph_format)
     scene_files.check_target("--mesh", mesh, len(images), scene_files.mesh_format)
+    writer = results_at(results, out)
     import scenekit as sk
     from scenekit.cli.device import device_named
 
     with scene_files.recording_at(rerun) as recording:
         network = sk.load(model, detector_options=suppression(across_classes)).to(device_named(device))
-        files = scene_files.Files(
-            None if out is None else output.make_folder(out), graph, relations, all_relations, mesh, recording
-        )
+        folder = None if out is None or writer is not None else output.make_folder(out)
+        files = scene_files.Files(folder, graph, relations, all_relations, mesh, recording, writer)
         unreadable: list[str] = []
         named = output.progress(list(zip(images, stems, strict=True)), "predicting")
         predict = partial(scene_of, partial(network.predict, tasks=wanted, threshold=threshold), given, focal)
         print_scenes(predicted(named, predict, unreadable, files.write), as_json)
+        files.finish()
     if unreadable:
         raise typer.Exit(USER_ERROR)
+
+
+def results_at(format: str | None, folder: Path | None) -> ResultsWriter | None:
+    """Return what writes results in the format of a benchmark.
+
+    Args:
+        format: The format that --format names; None for none.
+        folder: The folder that --out names.
+
+    Returns:
+        The writer, if any.
+
+    Raises:
+        InputError: There is no such format, or no folder.
+    """
+    if format is None:
+        return None
+    if folder is None:
+        raise InputError(f"--format {format} needs a folder to write to: --out FOLDER")
+    from scenekit.evaluation.results import results_writer
+
+    return results_writer(format, folder)
 
 
 def suppression(across_classes: float | None) -> dict[str, Any] | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from scenekit.errors import InputError
 from scenekit.io.files import portable
 
 if TYPE_CHECKING:
+    from scenekit.evaluation.results import ResultsWriter
     from scenekit.scene import Scene
     from scenekit.visualization import Recording
 
@@ -34,6 +36,10 @@ class Files:
     """File of the meshes for one image, or a folder for several."""
     recording: Recording | None = None
     """Recording of all images."""
+    results: ResultsWriter | None = None
+    """Writes results in the format of a benchmark."""
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    """Ids of the images in results."""
 
     def write(self, scene: Scene, stem: str) -> None:
         """Write the files of one image.
@@ -50,6 +56,13 @@ class Files:
             write_mesh(scene, one_of(self.mesh, f"{stem}.glb"))
         if self.recording is not None:
             self.recording.add(scene)
+        if self.results is not None:
+            self.results.add(scene, next(self.numbers), stem)
+
+    def finish(self) -> None:
+        """Write what belongs to all images."""
+        if self.results is not None:
+            output.print_note(f"wrote {', '.join(map(str, self.results.finish()))}")
 
 
 def one_of(target: Path, name: str) -> Path:

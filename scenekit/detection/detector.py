@@ -48,6 +48,9 @@ class TwoStageDetector(Provider):
         stream: The stream that the stage provides.
         proposals: Key of the stream's proposals.
         classes: Class names of the stream; the vocabulary's things if None.
+
+    Attributes:
+        max_detections: Replaces the option `detections`, the limit per image, where it is not None.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class TwoStageDetector(Provider):
         self.requires, self.provides = (FEATURES, proposals), (stream,)
         self.stream, self.proposals = stream, proposals
         self.config = config.box_head
+        self.max_detections: int | None = None
         self.proposals_at_test = config.rpn.post_nms_test
         self.classes = len(names)
         self.pooler = build_pooler(config)
@@ -256,7 +260,7 @@ class TwoStageDetector(Provider):
         rows = rows[kept]
         if self.config.across_classes is not None:
             rows = rows[nms(candidates.boxes[rows], candidates.scores[rows], self.config.across_classes)]
-        rows = rows[: self.config.detections]
+        rows = rows[: self.max_detections or self.config.detections]
         return rows[large_enough(candidates.boxes[rows], 0.0)]
 
     @torch.no_grad()

@@ -34,6 +34,20 @@ class CocoEvaluator:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.ap = CocoAP(self.kind, vocabulary.things)
 
+    @property
+    def max_detections(self) -> int | None:
+        """How many detections of each image and class count; None for COCO's own limit."""
+        return self.ap.max_detections
+
+    @max_detections.setter
+    def max_detections(self, limit: int | None) -> None:
+        """Set the limit.
+
+        Args:
+            limit: How many detections of each image and class count; None for COCO's own limit.
+        """
+        self.ap.max_detections = limit
+
     def update(self, sample: Sample, prediction: Scene) -> None:
         """Add one image.
 

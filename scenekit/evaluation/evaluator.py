@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -40,6 +41,38 @@ class Evaluator(Protocol):
         Returns:
             Fractions by their usual names (AP, AP50, mIoU, PQ); NaN where nothing could be measured.
         """
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """A stage or an evaluator that keeps only so many detections.
+
+    Attributes:
+        max_detections: Replaces its own limit; None for that.
+    """
+
+    max_detections: int | None
+
+
+@contextmanager
+def limited_to(max_detections: int | None, parts: Iterable[object]) -> Iterator[None]:
+    """Replace the limits of detections for a while.
+
+    Args:
+        max_detections: The limit; None to change nothing.
+        parts: Stages and evaluators, of which those that are `Limited` change.
+
+    Yields:
+        Once.
+    """
+    own = [(part, part.max_detections) for part in parts if isinstance(part, Limited)]
+    try:
+        for part, _ in own if max_detections is not None else ():
+            part.max_detections = max_detections
+        yield
+    finally:
+        for part, limit in own:
+            part.max_detections = limit
 
 
 class ModalEvaluator:

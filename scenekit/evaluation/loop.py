@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from scenekit.errors import InputError, nearest, warn_once
 from scenekit.evaluation.coverage import Coverage
-from scenekit.evaluation.evaluator import Evaluator, ModalEvaluator
+from scenekit.evaluation.evaluator import Evaluator, ModalEvaluator, limited_to
 from scenekit.hooks import naming_plugin, registry
 
 if TYPE_CHECKING:
@@ -79,13 +79,15 @@ def evaluate(
     step: int | None = None,
     strict: bool = False,
     evaluators: Mapping[str, Evaluator | EvaluatorFactory] | None = None,
+    max_detections: int | None = None,
     max_skipped: float | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Measure a model on a data set, an image at a time.
 
-    Every detection counts (no score threshold), up to the detector's limit per image. A task whose evaluator has modes
-    that give the model a part of the ground truth takes a pass for each. A task whose head has a baseline is followed
-    by it, as "relations (frequency)". A warning names tasks that had nothing to measure, and the reason.
+    Every detection counts (no score threshold), up to the detector's limit per image and those of the protocols. A task
+    whose evaluator has modes that give the model a part of the ground truth takes a pass for each. A task whose head
+    has a baseline is followed by it, as "relations (frequency)". A warning names tasks that had nothing to measure, and
+    the reason.
 
     Args:
         model: The model that is measured.
@@ -100,7 +102,7 @@ def evaluate(
             or an evaluator. Under the name of a task, or "detection", it replaces the task's own; under any other name
             it is an additional measure of the Scene that holds the predictions of all tasks asked for (of all tasks of
             the model, if `tasks` is None).
-
+        max_detections: Replaces these limits: of the detector per image, of COCO's AP per image and class.
         max_skipped: The share of the samples of a data set that may turn out unusable when they are read; these are
             left out of predictions and ground truth alike, and a warning lists them with the reasons. None for half.
 
@@ -132,21 +134,22 @@ def evaluate(
         0 if isinstance(data, Iterable) else len(data), MAX_SKIPPED if max_skipped is None else max_skipped
     )
     samples = data if isinstance(data, Iterable) else usable(data, skipped)
-    for done, sample in enumerate(islice(samples, limit), start=1):
-        check_names(sample, model.vocabulary, keys, strict=strict)
-        target = _ground_truth(sample, model.vocabulary, strict)
-        with torch.no_grad(), evaluating(model):
-            passes = Passes(model, sample.image, asked, target.scene.camera)
-            for measure in measures:
-                with naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}"):
-                    measure.update(target, passes)
-        if on_sample is not None:
-            on_sample(done)
-    skipped.report()
-    results: dict[str, dict[str, Any]] = {}
-    for measure in measures:
-        with naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}"):
-            results |= measure.results()
+    with limited_to(max_detections, [*model.stages.values(), *(measure.evaluator for measure in measures)]):
+        for done, sample in enumerate(islice(samples, limit), start=1):
+            check_names(sample, model.vocabulary, keys, strict=strict)
+            target = _ground_truth(sample, model.vocabulary, strict)
+            with torch.no_grad(), evaluating(model):
+                passes = Passes(model, sample.image, asked, target.scene.camera)
+                for measure in measures:
+                    with naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}"):
+                        measure.update(target, passes)
+            if on_sample is not None:
+                on_sample(done)
+        skipped.report()
+        results: dict[str, dict[str, Any]] = {}
+        for measure in measures:
+            with naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}"):
+                results |= measure.results()
     for measure in measures:
         if reason := measure.coverage.reason(results[measure.task]):
             warn_once(_log, f"task {measure.task} was not measured: {reason}")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scenekit.backbones.base import Backbone
     from scenekit.data.sample import Sample
     from scenekit.evaluation.evaluator import Evaluator
+    from scenekit.evaluation.results import ResultsWriter
     from scenekit.model.head import Core, Head, Provider
     from scenekit.model.scene_model import SceneModel
     from scenekit.scene import Scene
@@ -192,6 +193,9 @@ class DatasetSpec:
     """(split=..., **options) -> a torch Dataset of Samples with an attribute `vocabulary`."""
     splits: tuple[str, ...] = ("train", "val", "test")
     """The splits that there are."""
+    results: Callable[[Path, Any], ResultsWriter] | None = None
+    """(folder, data) -> a writer of predictions in the format of the data set; `data` is the data set, whose ids the
+    files then have, or None."""
 
 
 @dataclass(frozen=True)

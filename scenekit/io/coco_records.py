@@ -1,25 +1,21 @@
 """Entries of COCO-style files in one form, however a program wrote them: data sets and scores read them alike.
 
 A reader returns a new `Record` in which ids are integers, fields that are null or empty are left out, and what a file
-may leave out is filled in from what it has.
+may leave out is filled in from what it has. Letters: A annotations.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
+import numpy as np
+from jaxtyping import Bool, Float, Shaped
 from pycocotools import mask as coco_mask
 
 from scenekit.errors import InputError
-from scenekit.io.records import Record, brief, is_number, whole_number
-from scenekit.structures.geometry import Size
-
-FARTHEST = 1e6
-"""Largest coordinate of a polygon in pixels; an edge is drawn point by point, so that a stray vertex would fill the
-memory."""
+from scenekit.io.coco_masks import RunLengths, check_mask, mask_box, with_area
+from scenekit.io.records import Record, brief, whole_number
 
 FIRST_TEXT = 10**12
 """Number of the first id that is text and no number; ids of files that number their entries are smaller."""
@@ -49,10 +45,14 @@ class Ids:
             InputError: If it is missing, or neither an integer nor text.
         """
         value = record.get(name)
-        if not isinstance(value, str) or not value.strip():
-            return record.integer(name)
-        number = whole_number(int(value)) if value.isascii() and value.isdecimal() and len(value) < 19 else None
-        return self.texts.setdefault(value, FIRST_TEXT + len(self.texts)) if number is None else number
+        is_text = isinstance(value, str) and bool(value.strip())
+        if is_text and value.isascii() and value.isdecimal() and len(value) < 19:
+            return int(value)
+        if is_text:
+            return self.texts.setdefault(value, FIRST_TEXT + len(self.texts))
+        if (number := whole_number(value)) is None:
+            raise InputError(f"{record}: {name!r} must be an integer or text, not {brief(value)}")
+        return number
 
     def name(self, number: int) -> int | str:
         """Return an id as a file has it.
@@ -65,6 +65,45 @@ class Ids:
         """
         place = number - FIRST_TEXT
         return list(self.texts)[place] if 0 <= place < len(self.texts) else number
+
+    def index(self, records: Iterable[Record], name: str = "id") -> dict[int, Record]:
+        """Index entries by an id.
+
+        Args:
+            records: The entries.
+            name: Name of the field.
+
+        Returns:
+            Entries by its number, in their order.
+
+        Raises:
+            InputError: If it is missing or invalid, or occurs twice.
+        """
+        indexed: dict[int, Record] = {}
+        for record in records:
+            if (number := self.number(record, name)) in indexed:
+                raise InputError(f"{record}: the {name} {brief(self.name(number))} occurs twice")
+            indexed[number] = record
+        return indexed
+
+    def reference(self, record: Record, name: str, listed: Collection[int]) -> int:
+        """Return a required field that is the id of an entry that a file lists.
+
+        Args:
+            record: The entry that refers.
+            name: Name of the field.
+            listed: Numbers of the ids that are listed.
+
+        Returns:
+            Its number.
+
+        Raises:
+            InputError: If it is missing, invalid or not listed.
+        """
+        if (number := self.number(record, name)) not in listed:
+            shown = brief(self.name(number))
+            raise InputError(f"{record}: {name!r} is {shown}, which the ground truth does not list")
+        return number
 
 
 @dataclass(frozen=True)
@@ -101,7 +140,7 @@ class CocoReader:
                 raise InputError(f"{record}: 'height' and 'width' must be 1 or more, not {size}")
             else:
                 data[name] = record.integer(name)
-        return replace(record, data=data)
+        return _as_read(record, data)
 
     def category(self, record: Record) -> Record:
         """Read a category.
@@ -115,7 +154,7 @@ class CocoReader:
         Raises:
             InputError: If one of these is invalid.
         """
-        return replace(record, data={**record.data, "id": self.categories.number(record, "id"), "name": _name(record)})
+        return _as_read(record, {**record.data, "id": self.categories.number(record, "id"), "name": _name(record)})
 
     def annotation(self, record: Record, *, numbered: bool = True) -> Record:
         """Read an annotation or a result.
@@ -126,8 +165,9 @@ class CocoReader:
 
         Returns:
             The entry with `id`, `image_id` and `category_id` as integers, masks in one of the forms that `run_lengths`
-            reads, and `bbox` (x, y, width, height in pixels), that of the mask where it has none; without fields that
-            are null, masks that are empty, and the id of a result.
+            reads, without polygons of less than three points (`coco_masks.flat_polygons`), and of annotations `bbox`
+            (x, y, width, height in pixels), that of the mask where it has none; without fields that are null, masks of
+            annotations that are empty, and the id of a result.
 
         Raises:
             InputError: If one of these is invalid, or an annotation has neither a box nor a mask.
@@ -139,15 +179,15 @@ class CocoReader:
         data["image_id"] = self.images.number(record, "image_id")
         data["category_id"] = self.categories.number(record, "category_id")
         for name in MASKS:
-            if name in data and not data[name]:
-                del data[name]
-            elif name in data and is_flat(data[name]):
-                data[name] = [data[name]]
-        read = replace(record, data=data)
+            if name in data:
+                data[name] = with_area(data[name])
+            if numbered and not data.get(name):
+                data.pop(name, None)
+        read = _as_read(record, data)
         read.flag("iscrowd")
         if data.get("bbox") in (None, []):
             data.pop("bbox", None)
-            data |= {"bbox": box_of(read)} if numbered or any(name in data for name in MASKS) else {}
+            data |= {"bbox": box_of(read)} if numbered else {}
         else:
             read.numbers("bbox", 4)
         return read
@@ -170,7 +210,7 @@ class CocoReader:
         data = {**record.data, "segments_info": segments}
         if "image_id" in data:
             data["image_id"] = self.images.number(record, "image_id")
-        return replace(record, data=data)
+        return _as_read(record, data)
 
     def segment(self, record: Record) -> Record:
         """Read a panoptic segment.
@@ -189,13 +229,59 @@ class CocoReader:
         data["category_id"] = self.categories.number(record, "category_id")
         if "annotation_id" in data:
             data["annotation_id"] = self.annotations.number(record, "annotation_id")
-        return replace(record, data={**data, "iscrowd": int(record.flag("iscrowd"))})
+        return _as_read(record, {**data, "iscrowd": int(record.flag("iscrowd"))})
+
+
+def _as_read(record: Record, data: dict[str, Any]) -> Record:
+    """Return an entry with other data; messages name it by an id that is text as the file does."""
+    return replace(record, data=data, shown=str(record) if isinstance(record.data.get("id"), str) else "")
 
 
 def _name(record: Record) -> str:
     """Return the name of a category; a number is its digits."""
     value = record.get("name")
     return str(value) if type(value) is int else record.text("name")
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes that the categories of a file stand for."""
+
+    entries: Mapping[int, Record]
+    """By the id of a category, the entry of its class: the first category of its name."""
+    notes: tuple[tuple[Record, str], ...]
+    """Categories that are no class of their own, each with the reason as a clause."""
+
+
+def classes_of(categories: Iterable[Record], used: Collection[int]) -> Classes:
+    """Return classes: categories of one name are one, and those that only name a group of others are none.
+
+    Args:
+        categories: Entries of the categories, as `CocoReader.category` returns them.
+        used: Ids of the categories that annotations have.
+
+    Returns:
+        The classes.
+
+    Raises:
+        InputError: If an id occurs twice.
+    """
+    entries = list(categories)
+    roots = unused_roots(entries, used)
+    notes = [
+        (root, f"is no class: it has no annotations and its name, {root.data['name']!r}, is a group's")
+        for root in roots
+    ]
+    first: dict[str, Record] = {}
+    classes: dict[int, Record] = {}
+    for entry in entries:
+        if entry.data["id"] in classes:
+            raise InputError(f"{entry}: the id occurs twice")
+        if entry not in roots:
+            named = classes[entry.data["id"]] = first.setdefault(entry.data["name"], entry)
+            if named is not entry:
+                notes.append((entry, f"is one class with another of the same name, {named.data['name']!r}"))
+    return Classes(classes, tuple(notes))
 
 
 def unused_roots(categories: Iterable[Record], used: Collection[int]) -> list[Record]:
@@ -220,54 +306,6 @@ def unused_roots(categories: Iterable[Record], used: Collection[int]) -> list[Re
     return [entry for entry in entries if used and is_root(entry)]
 
 
-def run_lengths(record: Record, field: str, size: Size) -> dict[str, Any]:
-    """Convert polygons, lists of run lengths or compressed ones to COCO's compressed run lengths.
-
-    Args:
-        record: The entry.
-        field: Name of the field.
-        size: (height, width) of the image in pixels.
-
-    Returns:
-        The run lengths.
-
-    Raises:
-        InputError: If the field is invalid.
-    """
-    value = record.get(field)
-    if isinstance(value, dict) and isinstance(value.get("counts"), bytes):
-        return value  # converted before
-    check_mask(record, field)
-    if isinstance(value, dict):
-        if list(value["size"]) != list(size):
-            got = brief(value["size"])
-            raise InputError(f"{record}: {field!r} is of size {got}, the image of {list(size)} (height, width)")
-        return _compressed(value, size)
-    if not value:
-        return _compressed({"counts": [size[0] * size[1]]}, size)
-    merged: dict[str, Any] = coco_mask.merge(coco_mask.frPyObjects(value, *size))
-    return merged
-
-
-def check_mask(record: Record, field: str) -> None:
-    """Check polygons or run lengths as far as they show it without the size of their image.
-
-    Args:
-        record: The entry.
-        field: Name of the field.
-
-    Raises:
-        InputError: If they are invalid; also polygons of two points, which pycocotools draws as boxes x, y, width,
-            height when they are written as such, and which have no area otherwise.
-    """
-    value = record.get(field)
-    if isinstance(value, dict):
-        _check_run_lengths(record, field, value)
-    elif not isinstance(value, list) or not all(map(_is_polygon, value)):
-        what = "polygons of three points or more, or run lengths"
-        raise InputError(f"{record}: {field!r} must be {what}, not {brief(value)}")
-
-
 def box_of(record: Record) -> list[float]:
     """Compute the box around the mask of an annotation.
 
@@ -284,21 +322,15 @@ def box_of(record: Record) -> list[float]:
     if name is None:
         raise InputError(f"{record} has neither 'bbox' (x, y, width, height) nor 'segmentation'")
     check_mask(record, name)
-    value = record.data[name]
-    if isinstance(value, dict):
-        height, width = value["size"]
-        box: list[float] = coco_mask.toBbox(_compressed(value, (height, width))).tolist()
-        return box
-    xs, ys = ([float(n) for polygon in value for n in polygon[start::2]] for start in (0, 1))
-    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+    return mask_box(record.data[name])
 
 
-def area_of(record: Record, size: Size) -> float:
+def area_of(record: Record, mask: RunLengths | None) -> float:
     """Return the area of an annotation: as its file says, else that of its mask, else that of its box.
 
     Args:
         record: The annotation, as `CocoReader.annotation` returns it.
-        size: (height, width) of the image in pixels.
+        mask: Its mask, if any.
 
     Returns:
         Square pixels.
@@ -307,80 +339,54 @@ def area_of(record: Record, size: Size) -> float:
         InputError: If the field that it is from is invalid.
     """
     if record.data.get("area") is not None:
-        return record.number("area")
-    if record.data.get("segmentation"):
-        return float(coco_mask.area(run_lengths(record, "segmentation", size)))
+        return stated_area(record)
+    if mask is not None:
+        return float(coco_mask.area(mask))
     _, _, width, height = record.numbers("bbox", 4)
     return float(width) * float(height)
 
 
-def _compressed(rle: Mapping[str, Any], size: Size) -> dict[str, Any]:
-    """Return sound run lengths in their compressed form."""
-    counts = rle["counts"]
-    if isinstance(counts, str | bytes):
-        return {"size": list(size), "counts": counts.encode("ascii") if isinstance(counts, str) else counts}
-    packed: dict[str, Any] = coco_mask.frPyObjects({"size": list(size), "counts": rle["counts"]}, *size)
-    return packed
-
-
-def _check_run_lengths(record: Record, field: str, rle: Mapping[str, Any]) -> None:
-    counts, size = rle.get("counts"), rle.get("size")
-    sides = [whole_number(side) for side in size] if isinstance(size, list) else []
-    if len(sides) != 2 or not all(side and 0 < side < 2**31 for side in sides):
-        raise InputError(f"{record}: 'size' of {field!r} must be a height and a width, not {brief(size)}")
-    height, width = (int(side or 0) for side in sides)
-    if isinstance(counts, str):
-        runs = unpacked(counts)
-        if not runs or min(runs) < 0 or sum(runs) > height * width:
-            text = f"the run lengths {brief(counts)} are not those of a mask of {[height, width]} (height, width)"
-            raise InputError(f"{record}: {field!r}: {text}")
-        return
-    runs = counts if isinstance(counts, list) and all(type(run) is int and run >= 0 for run in counts) else []
-    if sum(runs) != height * width:
-        text = f"the run lengths {brief(counts)} of {field!r} do not fill a mask of {[height, width]} (height, width)"
-        raise InputError(f"{record}: {text}")
-
-
-def unpacked(counts: str) -> list[int]:
-    """Decode COCO's compressed run lengths, without the memory that a mask of their size would take.
-
-    Five bits a character, lowest first; from the fourth run on as differences to the run before the last one
-    (https://github.com/cocodataset/cocoapi/blob/master/common/maskApi.c, rleFrString).
+def stated_area(record: Record) -> float:
+    """Return the field `area`.
 
     Args:
-        counts: The run lengths.
+        record: The annotation.
 
     Returns:
-        The runs; none where the text does not encode any.
+        Square pixels.
+
+    Raises:
+        InputError: If it is missing, no finite number, or below 0.
     """
-    runs: list[int] = []
-    value = shift = 0
-    for bits in (ord(character) - 48 for character in counts):
-        if not 0 <= bits < 64 or shift > 60:
-            return []
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits < 32:
-            value -= (1 << shift) if bits & 16 else 0
-            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-            value = shift = 0
-    return [] if shift else runs
+    if (area := record.number("area")) < 0:
+        raise InputError(f"{record}: 'area' must be 0 or more, not {area:g}")
+    return area
 
 
-def _is_polygon(value: Any) -> bool:
-    """Return whether a value is x, y of three or more points, none of them absurdly far away."""
-    if not isinstance(value, list) or len(value) < 6 or len(value) % 2 or not set(map(type, value)) <= {int, float}:
-        return False
-    return min(value) >= -FARTHEST and max(value) <= FARTHEST and math.isfinite(sum(value))
-
-
-def is_flat(value: Any) -> bool:
-    """Return whether a value is one polygon that is not in a list of polygons.
+def negative_sides(boxes: Float[np.ndarray, "A 4"]) -> Bool[np.ndarray, " A"]:
+    """Return which boxes have a negative side.
 
     Args:
-        value: Any value of JSON.
+        boxes: x, y, width, height.
 
     Returns:
-        True for a list of numbers.
+        True for each such box.
     """
-    return isinstance(value, list) and bool(value) and all(map(is_number, value))
+    return (boxes[:, 2:] < 0).any(axis=1)
+
+
+def outside(boxes: Float[np.ndarray, "A 4"], sizes: Shaped[np.ndarray, "A 2"]) -> Bool[np.ndarray, " A"]:
+    """Return which boxes are outside their image.
+
+    Boxes that only cross the border or have no area, as a few of COCO's, are not among them.
+
+    Args:
+        boxes: x, y, width, height in pixels.
+        sizes: (height, width) of their images in pixels.
+
+    Returns:
+        True for each such box.
+    """
+    x, y, width, height = boxes.T
+    beyond: Bool[np.ndarray, " A"] = (x >= sizes[:, 1]) | (y >= sizes[:, 0]) | (x + width < 0) | (y + height < 0)
+    return beyond

@@ -31,8 +31,12 @@ class Record:
     """Kind of entry, such as "annotation"."""
     index: int
     """Position in the list."""
+    shown: str = ""
+    """How messages name it; by its id or position, if empty."""
 
     def __str__(self) -> str:
+        if self.shown:
+            return self.shown
         identity = f"id {_short(str(self.data['id']))}" if "id" in self.data else f"number {self.index}"
         return f"{self.path}: {self.noun} {identity}"
 
@@ -296,7 +300,7 @@ def is_number(value: Any) -> bool:
         value: Any value.
 
     Returns:
-        False for booleans, NaN and infinities too.
+        False for booleans, NaN and numbers that are infinite in single precision too.
     """
     return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST
 

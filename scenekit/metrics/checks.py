@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from scenekit.errors import InputError
+from scenekit.io.records import LARGEST
 from scenekit.metrics.common import to_numpy
 
 ANY = -1
@@ -49,10 +50,10 @@ def decimals(name: str, values: Any, columns: int | None = None, least: float = 
         The array.
 
     Raises:
-        InputError: Another shape, values that are not finite, or values below `least`.
+        InputError: Another shape, values that are not finite in single precision, or values below `least`.
     """
     array: Float[np.ndarray, "..."] = _shaped(name, values, "iuf", "numbers", columns).astype(np.float64)
-    if (wrong := np.argwhere(~np.isfinite(array) | (array < least))).size:
+    if (wrong := np.argwhere(~(np.abs(array) <= LARGEST) | (array < least))).size:
         expected = "a finite number" if least == -np.inf else f"a finite number of at least {least:g}"
         raise InputError(f"{name!r} number {wrong[0][0]} holds {array[tuple(wrong[0])]}; expected {expected}")
     return array

@@ -4,11 +4,13 @@ Letters: D detections, G ground-truth objects, T thresholds of IoU.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float, Int
+
+Id = TypeVar("Id", bound=int | str)
 
 
 def to_numpy(value: Any) -> npt.NDArray[Any]:
@@ -36,7 +38,7 @@ def ratio(numerator: float, denominator: int) -> float:
     return float(numerator / denominator) if denominator else float("nan")
 
 
-def unique_names(categories: Mapping[int, str]) -> dict[int, str]:
+def unique_names(categories: Mapping[Id, str]) -> dict[Id, str]:
     """Return names for a report; where several categories share one, it is followed by the id.
 
     Args:

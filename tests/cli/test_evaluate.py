@@ -1,5 +1,6 @@
 """`scenekit evaluate`."""
 
+import json
 import math
 from pathlib import Path
 
@@ -18,6 +19,20 @@ def test_metrics_by_task(run, tiny_model) -> None:
     assert set(result.json) == {"detection", "masks", "keypoints", "semantic", "panoptic"}
     assert {"AP", "AP50", "AP75"} <= set(result.json["detection"])
     assert "mIoU" in result.json["semantic"] and {"PQ", "SQ", "RQ"} <= set(result.json["panoptic"])
+
+
+def test_predictions_are_written_and_may_be_more(run, tiny_model, tmp_path: Path) -> None:
+    """The detector of this model keeps 5 detections an image."""
+    arguments = ("evaluate", "--model", tiny_model, "--limit", "2", "--tasks", "detection", "--json", *SCENES)
+    counts = []
+    for folder, more in (("few", ()), ("many", ("--max-dets", "8"))):
+        result = run(*arguments, "--predictions", tmp_path / folder, *more)
+        assert result.status == 0 and "note: wrote" in result.err
+        files = {Path(path).name: json.loads(Path(path).read_text()) for path in result.json["predictions"]["files"]}
+        assert set(files) == {"bbox.json", "image_info.json"} and len(files["image_info.json"]["images"]) == 2
+        counts.append(len(files["bbox.json"]))
+        assert ("AR8" if more else "AR100") in result.json["detection"]
+    assert counts == [10, 16]
 
 
 def test_named_tasks_as_a_table(run, tiny_model) -> None:

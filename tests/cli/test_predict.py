@@ -1,5 +1,6 @@
 """`scenekit predict`: what programs read, what people get, what is refused."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -167,3 +168,25 @@ def test_recording_holds_all_images(run, tiny_model, photo, tmp_path) -> None:
     assert result.status == 0
     found = [chunk for chunk in chunks.RrdReader(tmp_path / "new/o.rrd").stream() if chunk.entity_path == "/name"]
     assert sum(chunk.num_rows for chunk in found) == 2
+
+
+def test_results_of_a_benchmark(run, tiny_model, photo, tmp_path) -> None:
+    (tmp_path / "again").mkdir()
+    twin = tmp_path / "again" / "photo.png"
+    Image.open(photo).save(twin)
+    common = ("--model", tiny_model, "--threshold", "0")
+    result = run("predict", photo, twin, *common, "--format", "coco", "--out", tmp_path / "coco")
+    assert result.status == 0 and "note: wrote" in result.err
+    names = {path.name for path in (tmp_path / "coco").iterdir()}
+    assert names == {"bbox.json", "segm.json", "keypoints.json", "panoptic.json", "panoptic", "image_info.json"}
+    rows = json.loads((tmp_path / "coco" / "bbox.json").read_text())
+    assert [row["image_id"] for row in rows] == [1] * 5 + [2] * 5
+    run("predict", photo, twin, *common, "--format", "kitti", "--out", tmp_path / "kitti")
+    assert {path.name for path in (tmp_path / "kitti").iterdir()} == {"photo.txt", "photo-2.txt"}
+
+
+def test_formats_that_cannot_be_written(refused, tiny_model, photo, tmp_path) -> None:
+    common = ("predict", photo, "--model", tiny_model)
+    assert "--format coco needs a folder to write to: --out FOLDER" in refused(*common, "--format", "coco")
+    assert "did you mean 'coco'?" in refused(*common, "--format", "cocos", "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

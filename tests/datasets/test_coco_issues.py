@@ -69,7 +69,7 @@ AT_ONCE: dict[str, Change] = {
     "image id 1: the id occurs twice": lambda data: data["images"][1].update(id=1),
     "image id 1: 'height' and 'width' must be 1 or more": image("height", 0),
     "image id 1: 'file_name' is 'no.png'": image("file_name", "no.png"),
-    "category id 2: the id 2 occurs twice": lambda data: data["categories"][0].update(id=2),
+    "category id 2: the id occurs twice": lambda data: data["categories"][0].update(id=2),
     "category id 1: 'skeleton' must be pairs of numbers from 1 to 2": lambda data: data["categories"][0].update(
         skeleton=[[0, 1]]
     ),
@@ -92,8 +92,9 @@ AT_ONCE: dict[str, Change] = {
     ),
     "annotation id 4: 'keypoints' must have visibilities of 0, 1 or 2": first("keypoints", [1, 2, 2, 3, 4, 7]),
     "annotation id 4: 'segmentation' must be polygons of three points or more, or run lengths": first(
-        "segmentation", [[1, 2, 3, 4]]
+        "segmentation", [[1, 2, 3]]
     ),
+    "annotation id 4: 'segmentation' has a polygon of less than three points": first("segmentation", [[1, 2, 3, 4]]),
     "annotation id 4: 'segmentation' is of size [10, 8], the image of [8, 10]": first(
         "segmentation", {"size": [10, 8], "counts": [80]}
     ),

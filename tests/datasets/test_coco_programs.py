@@ -102,7 +102,7 @@ def test_categories_of_one_name(tmp_path: Path, caplog: pytest.LogCaptureFixture
             file(tmp_path, [{"category_id": 9}, {"category_id": 1}, {"category_id": 5}], categories=categories)
         )
     assert data.vocabulary.things == ("dog", "cat") and data[0].scene.names() == ["cat", "cat", "dog"]
-    assert "[1, 9] have one name, 'cat'" in caplog.text
+    assert "category id 9 is one class with another of the same name, 'cat'" in caplog.text
 
 
 def test_the_group_of_an_export_is_no_class(tmp_path: Path) -> None:

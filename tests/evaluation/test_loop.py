@@ -14,8 +14,10 @@ import torch
 
 import scenekit as sk
 from scenekit.data.sample import Sample
+from scenekit.detection.evaluator import DetectionEvaluator
 from scenekit.errors import InputError, warn_once
 from scenekit.evaluation import model_passes as passes
+from scenekit.evaluation.evaluator import limited_to
 from scenekit.evaluation.loop import evaluate, evaluators
 from scenekit.keys import OBJECTS
 from scenekit.model.scene_model import SceneModel
@@ -247,3 +249,14 @@ def test_tasks_that_cannot_be_measured_are_named(model: SceneModel) -> None:
 def test_strict_refuses_a_data_set_with_class_names_that_the_model_lacks(model: SceneModel, knowing: list[Any]) -> None:
     with pytest.raises(InputError, match="things that the model lacks: 'lamp'"):
         evaluate(model, [relabeled_by_hand(0)], strict=True)
+
+
+def test_limits_of_detections_are_those_of_before_afterwards() -> None:
+    evaluator = DetectionEvaluator(sk.Vocabulary(("cat",)))
+    with pytest.raises(ZeroDivisionError), limited_to(7, [evaluator, object()]):
+        assert evaluator.ap.max_detections == 7
+        raise ZeroDivisionError
+    assert evaluator.ap.max_detections is None
+    evaluator.max_detections = 3
+    with limited_to(None, [evaluator]):
+        assert evaluator.ap.max_detections == 3

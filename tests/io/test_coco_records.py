@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
 from scenekit.errors import InputError
-from scenekit.io.coco_records import CocoReader, area_of, run_lengths, unpacked, unused_roots
+from scenekit.io.coco_masks import run_lengths
+from scenekit.io.coco_records import CocoReader, area_of, unused_roots
 from scenekit.io.records import Record
 
 SQUARE = [2, 1, 6, 1, 6, 4, 2, 4]
@@ -55,9 +55,12 @@ def test_a_box_is_that_of_the_mask_where_there_is_none() -> None:
 
 
 def test_an_area_is_that_of_the_mask_or_the_box() -> None:
-    assert area_of(annotation(area=3), (8, 10)) == 3
-    assert area_of(annotation(area=None, segmentation=[SQUARE]), (8, 10)) == 12
-    assert area_of(annotation(segmentation=[]), (8, 10)) == 20
+    mask = run_lengths(annotation(segmentation=[SQUARE]), "segmentation", (8, 10))
+    assert area_of(annotation(area=3), mask) == 3
+    assert area_of(annotation(area=None), mask) == 12
+    assert area_of(annotation(segmentation=[]), None) == 20
+    with pytest.raises(InputError, match="'area' must be 0 or more, not -1"):
+        area_of(annotation(area=-1), mask)
 
 
 def test_neither_a_box_nor_a_mask() -> None:
@@ -70,29 +73,6 @@ def test_neither_a_box_nor_a_mask() -> None:
 def test_fields_that_are_null_are_as_if_they_were_missing() -> None:
     read = annotation(iscrowd=None, area=None, segmentation=None, keypoints=None)
     assert set(read.data) == {"id", "image_id", "category_id", "bbox"}
-
-
-@pytest.mark.parametrize(
-    "segmentation",
-    [
-        [[1, 2, 3, 4]],
-        [[1, 2, 3, 4, 5]],
-        [[1, 2, 3, 4, 5, 1e7]],
-        [[1, 2, 3, 4, 5, float("nan")]],
-        [[1, 2, 3, 4, 5, True]],
-        [[1, 2, 3, 4, 5, [6]]],
-        "abc",
-        {"size": [10, 8], "counts": [80]},
-        {"size": [8], "counts": [80]},
-        {"size": [8, 10], "counts": [79]},
-        {"size": [8, 10], "counts": [90, -10]},
-        {"size": [8, 10], "counts": "abc"},
-        {"counts": "abc"},
-    ],
-)
-def test_masks_that_cannot_be(segmentation: Any) -> None:
-    with pytest.raises(InputError, match=r"annotation id 1: .*'segmentation'"):
-        run_lengths(record(id=1, segmentation=segmentation), "segmentation", (8, 10))
 
 
 def test_panoptic_segments() -> None:
@@ -110,18 +90,3 @@ def test_categories_that_only_name_a_group() -> None:
     ]
     assert unused_roots(entries, used={1, 2}) == entries[:1]
     assert unused_roots(entries, used={0, 1}) == [] == unused_roots(entries, used=())
-
-
-def test_compressed_run_lengths_are_decoded_as_by_pycocotools() -> None:
-    masks = np.random.default_rng(0).random((30, 20, 12)) > np.linspace(0.05, 0.95, 12)
-    for mask in masks.transpose(2, 0, 1):
-        counts = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
-        edges = np.flatnonzero(np.diff(np.concatenate(([0], mask.flatten(order="F"), [2]))))
-        assert unpacked(counts) == np.diff(np.concatenate(([0], edges))).tolist()
-    assert unpacked("") == unpacked("~") == unpacked("o" * 50) == unpacked("\u00e9") == []
-
-
-def test_a_mask_of_a_giant_takes_no_memory() -> None:
-    giant = {"size": [2**31 - 1, 2**31 - 1], "counts": "1"}
-    with pytest.raises(InputError, match="the image of"):
-        run_lengths(record(id=1, segmentation=giant), "segmentation", (8, 10))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pycocotools import mask as coco_mask
 
 from scenekit.errors import InputError
 from scenekit.metrics.coco.average_precision import COCO_SIGMAS, CocoAP, CocoObjects, Kind
@@ -144,3 +145,19 @@ def test_an_image_cannot_come_twice() -> None:
     ap.update(0, (HEIGHT, WIDTH), GOOD_TRUTH, GOOD)
     with pytest.raises(InputError, match="twice"):
         ap.update(0, (HEIGHT, WIDTH), GOOD_TRUTH, GOOD)
+
+
+def test_an_object_without_a_mask_is_a_crowd_region_by_its_box() -> None:
+    """Two detections inside of it count neither way; the one of the other object is right."""
+    full = np.zeros((20, 40), dtype=np.uint8)
+    masks = []
+    for x, width in ((0, 10), (2, 5), (20, 10)):
+        dense = full.copy()
+        dense[:10, x : x + width] = 1
+        masks.append(coco_mask.encode(np.asfortranarray(dense)))
+    ap = CocoAP("segm", ["cup"])
+    targets = CocoObjects([0, 0], [[0, 0, 10, 10], [20, 0, 30, 10]], [None, masks[2]])
+    ap.update(1, (20, 40), targets, CocoObjects([0, 0, 0], masks=masks, scores=[0.9, 0.8, 0.7]))
+    assert ap.result()["AP"] == 1
+    with pytest.raises(InputError, match="predicted mask number 0 is missing; only ground truth may lack masks"):
+        ap.update(2, (20, 40), CocoObjects([], [], []), CocoObjects([0], [[0, 0, 9, 9]], [None], scores=[1.0]))

@@ -20,6 +20,7 @@ from scenekit.metrics.kitti.average_precision import (
     recall_thresholds,
 )
 from scenekit.metrics.kitti.files import read_objects, score_kitti_files
+from scenekit.metrics.notes import Notes
 
 FOLDER = Path(__file__).parents[1] / "reference" / "mesh3d" / "kitti"
 STORED = json.loads((FOLDER / "results.json").read_text())["results"]
@@ -84,11 +85,11 @@ def test_thresholds_where_recall_grows_in_steps() -> None:
     assert len(recall_thresholds(scores[:0], 3)) == 0
 
 
-def score(folder: Path, truth: str, prediction: str) -> dict[str, float]:
+def score(folder: Path, truth: str, prediction: str, notes: Notes | None = None) -> dict[str, float]:
     for name, text in (("label_2", truth), ("pred", prediction)):
         (folder / name).mkdir(exist_ok=True)
-        (folder / name / "000000.txt").write_text(text)
-    return score_kitti_files(folder / "label_2", folder / "pred")
+        (folder / name / "000000.txt").write_text(text, encoding="utf-8")
+    return score_kitti_files(folder / "label_2", folder / "pred", notes=notes)
 
 
 def test_one_car_found_is_one_place_of_the_curve(tmp_path: Path) -> None:
@@ -156,3 +157,47 @@ def test_folders_that_are_not_in_order(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"holds no \.txt file"):
         score_kitti_files(tmp_path / "empty", tmp_path / "pred")
+
+
+def test_the_mean_is_over_the_classes_that_occur(tmp_path: Path) -> None:
+    averages = score(tmp_path, CAR, f"{CAR} 0.9")
+    assert averages["KITTI/Overall_3D_AP40_easy"] == averages["KITTI/Car_3D_AP40_easy_strict"]
+
+
+def noted(tmp_path: Path, truth: str, detections: str) -> list[str]:
+    notes = Notes()
+    score(tmp_path, truth, detections, notes)
+    return notes.lines()
+
+
+def test_classes_that_are_left_out_are_named(tmp_path: Path) -> None:
+    others = "\n".join(CAR.replace("Car", name) for name in ("Cars", "Cars", "Truck", "DontCare", "van"))
+    lines = noted(tmp_path, f"{CAR}\n{others}", f"{CAR} 0.9\n{CAR.replace('Car', 'Truck')} 0.9\ncar{CAR[3:]} 0.1")
+    assert [line.split(" has ")[1] for line in lines] == [
+        "objects of the class 'Cars', which is not scored; did you mean 'Car'? (2 such)",
+        "objects of the class 'Truck', which is not scored",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("truth", "detections"), [("Vehicle", "Vehicle"), ("Vehicle", "Car"), ("Car", "Cars"), ("DontCare", "Car")]
+)
+def test_nothing_but_other_classes_is_refused(tmp_path: Path, truth: str, detections: str) -> None:
+    wrong = detections if truth == "Car" else truth
+    with pytest.raises(InputError, match=rf"expected Car, Pedestrian, Cyclist; its objects are '{wrong}' \(1\)"):
+        score(tmp_path, CAR.replace("Car", truth), f"{CAR.replace('Car', detections)} 0.9")
+
+
+@pytest.mark.parametrize("truth", ["", CAR.replace("Car 0 0", "Car 0 3")])
+def test_nothing_that_counts_is_noted(tmp_path: Path, truth: str) -> None:
+    assert "has no object that counts at any difficulty; nothing is measured" in noted(tmp_path, truth, f"{CAR} 1")[0]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_class(tmp_path: Path) -> None:
+    assert noted(tmp_path, f"\ufeff{CAR}", f"\ufeff{CAR} 0.9") == []
+
+
+@pytest.mark.parametrize("number", ["1e39", "inf", "810e73"])
+def test_numbers_beyond_single_precision_are_refused(tmp_path: Path, number: str) -> None:
+    with pytest.raises(InputError, match="line 1: expected finite numbers"):
+        score(tmp_path, CAR.replace("200", number), f"{CAR} 0.9")

@@ -83,8 +83,22 @@ STEMS = {
 """The examples of Porter's paper, each taken through all of its steps."""
 
 
+SHORT = {
+    "fly": "fly", "flies": "fli", "flying": "fly", "die": "die", "dies": "di", "died": "di", "dying": "dy",
+    "tie": "tie", "ties": "ti", "sky": "sky", "skies": "ski", "cry": "cry", "cries": "cri",
+}  # fmt: skip
+"""By the rules of the paper: IES becomes I (1a); ED and ING need a vowel before them (1b), and so does Y (1c)."""
+
+
 def test_stems_are_those_of_porters_paper() -> None:
     assert {word: stem(word) for word in STEMS} == STEMS
+    assert {word: stem(word) for word in SHORT} == SHORT
+
+
+@pytest.mark.parametrize("references", [["a b c d e f", "a b c d"], ["a b c d", "a b c d e f"]])
+def test_of_equally_near_references_the_shorter_counts_for_bleu(references: list[str]) -> None:
+    """Five words between four and six: no penalty, where six would give exp(1 - 6/5)."""
+    assert language.bleu_4(["a b c d e"], [references]) == pytest.approx(1)
 
 
 def test_meteor_without_java_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from scenekit.errors import InputError
 from scenekit.metrics.common import match
-from scenekit.metrics.omni3d.average_precision import Omni3DFilter
+from scenekit.metrics.notes import Notes
+from scenekit.metrics.omni3d.average_precision import Omni3DAP, Omni3DFilter, Omni3DObjects
 from scenekit.metrics.omni3d.files import Boxes2D, is_ignored, score_omni3d_files
 
 FOLDER = Path(__file__).parents[1] / "reference" / "mesh3d"
@@ -131,6 +132,85 @@ def sides(box: list[float]) -> tuple[float, float]:
     return box[2] - box[0], box[3] - box[1]
 
 
+def without_boxes(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if not name.startswith("bbox2D")}
+
+
+def cube(x: float) -> np.ndarray:
+    """Corners of a cube of 2 m whose center is 10 m away."""
+    unit = [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 1, 1)]
+    return np.array(unit, dtype=float) * 2 + (x - 1, -1, 9)
+
+
+def cubes(boxes: list[list[float]], places: list[float], scores: list[float] | None = None) -> Omni3DObjects:
+    return Omni3DObjects(
+        np.array(boxes, dtype=float),
+        np.stack([cube(x) for x in places]),
+        np.full(len(boxes), 10.0),
+        np.zeros(len(boxes), dtype=bool),
+        np.array(scores or [0.0] * len(boxes)),
+    )
+
+
+NEAR, ELSEWHERE, AT_THE_LIMIT = [0, 0, 10, 10], [40, 40, 50, 50], [0, 7, 10, 10]  # IoU 1, 0, 0.3
+
+
+@pytest.mark.parametrize(
+    ("targets", "detections", "expected"),
+    [
+        (([NEAR], [0.0]), ([NEAR], [0.0], [0.9]), 1),
+        (([NEAR], [0.0]), ([ELSEWHERE], [0.0], [0.9]), 0),  # equal in 3D, but far in the image: ignored
+        (([NEAR], [0.0]), ([AT_THE_LIMIT], [0.0], [0.9]), 0),  # 0.3 is not above 0.3
+        (([NEAR], [0.0]), ([ELSEWHERE, NEAR], [0.0, 0.0], [0.9, 0.8]), 1),  # the far one is no false positive
+        (([NEAR, ELSEWHERE], [5.0, 0.0]), ([NEAR], [0.0], [0.9]), 0),  # near one object, equal in 3D to the other
+        (([NEAR, ELSEWHERE], [5.0, 0.0]), ([NEAR, ELSEWHERE], [0.0, 0.0], [0.9, 0.8]), 51 / 101 / 2),
+    ],
+)
+def test_in_proximity_only_pairs_that_are_close_in_the_image_match(
+    targets: Any, detections: Any, expected: float
+) -> None:
+    """The last: a false positive, then one of two objects: precision 1/2 at the recalls 0 to 0.5."""
+    scores = Omni3DAP(["cup"], proximity=True)
+    scores.update("cup", cubes(*targets), cubes(*detections))
+    assert scores.result()["3D"]["AP"] == pytest.approx(expected)
+
+
+def test_scores_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(InputError, match="'scores' number 0 holds nan"):
+        Omni3DAP(["cup"]).update("cup", cubes([NEAR], [0.0]), cubes([NEAR], [0.0], [np.nan]))
+
+
+def test_the_order_of_the_file_does_not_matter(tmp_path: Path) -> None:
+    distinct = [row | {"score": 1 - n / 100} for n, row in enumerate(PRED)]
+    scores = [score_omni3d_files(*written(tmp_path, GT, rows))["3D"]["AP"] for rows in (distinct, distinct[::-1])]
+    assert scores[0] == scores[1] > 0
+
+
+def test_ids_of_any_kind_and_categories_of_one_name(tmp_path: Path) -> None:
+    truth, prediction = copy.deepcopy(GT), copy.deepcopy(PRED)
+    for record in (*truth["images"], *truth["categories"]):
+        record["id"] = float(record["id"]) if "height" in record else f"c{record['id']}"
+        record |= {} if "height" in record else {"name": "thing"}
+    for record in (*truth["annotations"], *prediction):
+        record["category_id"] = f"c{record['category_id']}"
+    scores = score_omni3d_files(*written(tmp_path, truth, prediction))["3D"]
+    assert list(scores["per_category_AP"]) == ["thing"]
+    for record in truth["categories"]:
+        record["name"] = record["id"]
+    scores = score_omni3d_files(*written(tmp_path, truth, prediction))["3D"]
+    assert scores["AP"] == pytest.approx(score_omni3d_files(TRUTH, PREDICTION)["3D"]["AP"])
+
+
+def test_ignored_objects_are_counted(tmp_path: Path) -> None:
+    notes = Notes()
+    score_omni3d_files(TRUTH, PREDICTION, notes=notes)
+    ignored = len(RESULTS["runs"]["base_filter"]["ignored_ann_ids"])
+    assert [line.split(" is ")[1] for line in notes.lines()] == [f"ignored by the protocol's rules ({ignored} such)"]
+    notes = Notes()
+    score_omni3d_files(*written(tmp_path, {**GT, "annotations": []}, []), notes=notes)
+    assert "has no object that counts; nothing is measured" in notes.lines()[0]
+
+
 @pytest.mark.parametrize(
     "truth, prediction, message",
     [
@@ -147,18 +227,36 @@ def sides(box: list[float]) -> tuple[float, float]:
         (
             {**GT, "annotations": [{"image_id": 100, "category_id": 3, "id": 4}]},
             [],
-            "annotation id 4 has no 'bbox3D_cam'",
+            "annotation id 4 has no 'center_cam'",
         ),
         (
             {**GT, "annotations": [{k: v for k, v in GT["annotations"][0].items() if k != "valid3D"}]},
             [],
-            "not an annotation in Omni3D's layout",
+            "annotation id 1 has no 'valid3D'",
         ),
         (
             {**GT, "annotations": [GT["annotations"][0] | {"bbox2D_trunc": [0, 1, 2, np.nan]}]},
             [],
-            r"a 2D box must be 4 finite numbers, not \[0, 1, 2, NaN\]",
+            r"'bbox2D_trunc' must be 4 finite numbers, not \[0, 1, 2, NaN\]",
         ),
+        *(
+            ({**GT, "annotations": [GT["annotations"][0] | {name: value}]}, [], f"annotation id 1: '{name}' must be")
+            for name, value in {
+                "dimensions": [],
+                "center_cam": [0, 0, 10**400],
+                "bbox2D_tight": "none",
+                "bbox2D_proj": [0, 0, 4, 1e308],
+                "truncation": "0.5",
+                "visibility": [1],
+                "lidar_pts": True,
+                "depth_error": {},
+                "valid3D": "false",
+                "behind_camera": 2,
+                "bbox3D_cam": [[0, 0, 10**400]] * 8,
+            }.items()
+        ),
+        ({**GT, "annotations": [without_boxes(GT["annotations"][0])]}, [], "annotation id 1 has no 2D box; expected o"),
+        (GT, [PRED[0] | {"bbox": [5, 5, -1, 2]}], "prediction number 0: 'bbox' must be x, y, width, height, neither"),
     ],
 )
 def test_files_that_are_not_in_order(tmp_path: Path, truth: Any, prediction: Any, message: str) -> None:

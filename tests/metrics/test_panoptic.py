@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from scenekit.cli.main import main
 from scenekit.errors import InputError
+from scenekit.metrics.notes import Notes
 from scenekit.metrics.panoptic.files import read_id_map, score_panoptic_files
 from scenekit.metrics.panoptic.quality import PanopticCategory, PanopticQuality, SegmentInfo
 
@@ -209,16 +211,51 @@ def test_command_prints_one_json_object(files: list[Path], capsys: pytest.Captur
     assert "0.4230" in printed and "never_seen" not in printed
 
 
+@pytest.mark.parametrize("make", [float, str, lambda i: f"aachen_{i:06}_000019"])
+def test_ids_of_any_kind(files: list[Path], make: Callable[[int], Any]) -> None:
+    """Those of images and categories; the script of Cityscapes writes names as ids of images."""
+    for path in (files[0], files[2]):
+        content = json.loads(path.read_text())
+        for annotation in content["annotations"]:
+            annotation["image_id"] = make(annotation["image_id"])
+            for segment in annotation["segments_info"]:
+                segment["category_id"] = make(segment["category_id"])
+        for category in content.get("categories", ()):
+            category["id"] = make(category["id"])
+        path.write_text(json.dumps(content))
+    assert_official(score_panoptic_files(*files))
+
+
+def test_areas_and_crowd_flags_may_be_missing(files: list[Path]) -> None:
+    """Then the area is that of the map, and a segment is no crowd."""
+    content = json.loads(files[0].read_text())
+    for annotation in content["annotations"]:
+        for segment in annotation["segments_info"]:
+            segment["area"] = None
+            segment |= {} if segment["iscrowd"] else {"iscrowd": None}
+    files[0].write_text(json.dumps(content))
+    assert_official(score_panoptic_files(*files))
+
+
+def test_nothing_to_measure_is_noted(files: list[Path]) -> None:
+    for path in (files[0], files[2]):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "annotations": []}))
+    notes = Notes()
+    assert np.isnan(score_panoptic_files(*files, notes=notes)["PQ"])
+    assert notes.lines() == [f"{files[0]} has no segment that counts; nothing is measured"]
+
+
 def test_bad_files_are_refused(files: list[Path]) -> None:
     """Each entry spoils one file of a good set; what is said names it."""
     gt, gt_maps, pred, pred_maps = files
     original = json.loads(pred.read_text())
+    another = {"image_id": 99, "file_name": "99.png", "segments_info": []}
     spoiled = {
         "has no prediction for image 8 ": {"annotations": original["annotations"][:-1]},
-        "a prediction for image 99, which": {"annotations": [*original["annotations"], {"image_id": 99}]},
+        "a prediction for image 99, which": {"annotations": [*original["annotations"], another]},
         "the image_id 0 occurs twice": {"annotations": original["annotations"] * 2},
         "'category_id' is 5, which the ground truth": changed(original, segments_info=[{"id": 1, "category_id": 5}]),
-        "image 0: .* has no 'id'": changed(original, segments_info=[{"category_id": 1}]),
+        "segment of annotation 0 number 0 has no 'id'": changed(original, segments_info=[{"category_id": 1}]),
         "image 0: no such file: .*none.png": changed(original, file_name="none.png"),
         "image 0: .* has no pixel in the map": changed(original, segments_info=[{"id": 12345, "category_id": 1}], id=8),
         "with a list 'annotations', got \\[\\]": [],

@@ -1,6 +1,8 @@
 """Scene-graph recall, held against the numbers of Scene-Graph-Benchmark and neural-motifs and a case worked by hand."""
 
+import json
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,9 @@ import torch
 from scenekit.errors import InputError
 from scenekit.metrics.coco.average_precision import CocoAP, CocoObjects
 from scenekit.metrics.common import box_iou
+from scenekit.metrics.notes import Notes
 from scenekit.metrics.scene_graph.arrays import LAST_PIXEL, GraphPrediction, GraphTruth
+from scenekit.metrics.scene_graph.files import score_scene_graph_files
 from scenekit.metrics.scene_graph.recall import (
     CUTOFFS,
     MODES,
@@ -220,3 +224,32 @@ def test_what_does_not_fit_the_metric_is_refused() -> None:
         recall.update(GraphTruth.of(BOXES, [1, 2, 3], [[0, 1, 2]]), GraphPrediction.of([], [], [], [], []))
     with pytest.raises(InputError, match="unknown mode 'predcl'; did you mean 'predcls'"):
         read_mode("predcl")
+
+
+def ranked(order: list[int]) -> tuple[GraphTruth, GraphPrediction]:
+    """Two objects and a relation each way, of which one is in the ground truth; the right one has the higher score."""
+    boxes, scores = [[0, 0, 9, 9], [20, 20, 29, 29]], np.array([[0.1, 0.2], [0.1, 0.8]])
+    pairs = np.array([[1, 0], [0, 1]])
+    prediction = GraphPrediction.of(boxes, [1, 2], [0.9, 0.8], pairs[order], scores[order])
+    return GraphTruth.of(boxes, [1, 2], [[0, 1, 1]]), prediction
+
+
+@pytest.mark.parametrize("mode", ["predcls", "sgcls", "sgdet"])
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_predictions_are_ranked_by_their_scores(mode: Any, order: list[int]) -> None:
+    """At one triplet the right relation is found, wherever it is listed."""
+    recall = SceneGraphRecall(["on"], mode, cutoffs=(1,))
+    recall.update(*ranked(order))
+    scores = recall.result()
+    assert (scores["R@1"], scores["ngR@1"], scores.get("A@1", 1)) == (1, 1, 1)
+
+
+def test_files_without_a_relation_are_noted(tmp_path: Path) -> None:
+    image = {"id": 1, "boxes": [], "labels": [], "relations": []}
+    paths = tmp_path / "gt.json", tmp_path / "pred.json"
+    for path in paths:
+        path.write_text(json.dumps({"images": [{**image, "scores": []}], "predicates": ["on"]}))
+    notes = Notes()
+    score_scene_graph_files(*paths, "sgdet", notes=notes)
+    assert notes.lines() == [f"{paths[0]} has no relation that counts; nothing is measured"]
+    assert notes.beside({"R@20": 1.0}) == {"R@20": 1.0, "notes": notes.lines()}

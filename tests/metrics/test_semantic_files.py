@@ -12,6 +12,7 @@ from PIL import Image
 
 from scenekit.cli.main import main
 from scenekit.errors import InputError
+from scenekit.metrics.notes import Notes
 from scenekit.metrics.semantic import read_label_map, score_label_maps
 
 
@@ -41,14 +42,32 @@ def test_by_hand(folders: tuple[Path, Path]) -> None:
 
 def test_the_command(folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = tmp_path / "names.txt"
-    names.write_text("wall\nfloor\n")
+    names.write_text("\ufeffwall\nfloor\n\n", encoding="utf-8")
     with pytest.raises(SystemExit) as leaving:
         main(["score", "semantic", *map(str, folders), "--names", str(names), "--json"])
     assert not leaving.value.code
     assert json.loads(capsys.readouterr().out)["per_class"]["floor"]["ACC"] == 1.0
     with pytest.raises(SystemExit):
+        main(["score", "semantic", *map(str, folders), "--names", str(names), "--json"])
+    assert list(json.loads(capsys.readouterr().out)["per_class"]) == ["wall", "floor"]
+    with pytest.raises(SystemExit):
         main(["score", "semantic", *map(str, folders)])
     assert "mIoU" in capsys.readouterr().out
+
+
+def test_classes_that_are_left_out_are_noted(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    save(folders[1] / "a.png", [[0, 3], [1, 2]])
+    notes = Notes()
+    score_label_maps(*folders, ["wall", "floor", "sky", "sea", "sea"], notes=notes)
+    expected = "has pixels of the class 'sea', which has no ground truth: left out of the means"
+    assert notes.lines() == [f"{folders[1]} {expected}"], "the pixel of sky is ignored"
+    save(folders[0] / "a.png", [[255, 255], [255, 255]])
+    save(folders[0] / "b.png", [[255, 255]])
+    notes = Notes()
+    assert list(score_label_maps(*folders, ["sea", "a", "b", "sea"], notes=notes)["per_class"]) == [
+        "sea (0)", "a", "b", "sea (3)"
+    ]  # fmt: skip
+    assert notes.lines() == [f"{folders[0]} has no pixel that counts; nothing is measured"]
 
 
 def test_palettes_and_16_bits_hold_labels(tmp_path: Path) -> None:

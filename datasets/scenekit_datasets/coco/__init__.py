@@ -14,13 +14,16 @@ from scenekit.hooks.records import DatasetSpec
 from scenekit.hooks.specs import hookimpl
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch.utils.data import Dataset
 
     from scenekit.data.sample import Sample
+    from scenekit.evaluation.results import ResultsWriter
 
-_HOMES = {"CocoDataset": "dataset", "write_coco": "export"}
+_HOMES = {"CocoDataset": "dataset", "CocoResults": "results", "write_coco": "export"}
 
-__all__ = ["CocoDataset", "write_coco"]
+__all__ = ["CocoDataset", "CocoResults", "write_coco"]
 
 
 def __getattr__(name: str) -> Any:
@@ -104,6 +107,21 @@ def build(
     )
 
 
+def results(folder: Path, data: Any = None) -> ResultsWriter:
+    """Make a writer of predictions.
+
+    Args:
+        folder: Where to write.
+        data: The data set that they are of, or None.
+
+    Returns:
+        The writer.
+    """
+    from scenekit_datasets.coco.results import CocoResults
+
+    return CocoResults(folder, data)
+
+
 @hookimpl
 def scenekit_datasets() -> Iterator[DatasetSpec]:
     """Yield the data set `coco`.
@@ -111,4 +129,9 @@ def scenekit_datasets() -> Iterator[DatasetSpec]:
     Returns:
         Its record.
     """
-    yield DatasetSpec("coco", summary="COCO's files, and JSON in their style with labels of every kind", build=build)
+    yield DatasetSpec(
+        "coco",
+        summary="COCO's files, and JSON in their style with labels of every kind",
+        build=build,
+        results=results,
+    )

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from scenekit.errors import InputError
+from scenekit.io.coco_masks import NO_AREA, flat_polygons
 from scenekit.io.coco_records import MASKS, CocoReader
 from scenekit.io.records import Record
 from scenekit_datasets.coco.further_keys import PREFIX, names_in
@@ -168,6 +169,8 @@ class Annotations:
         sizes = (map(int, data[name]["size"]) for name in MASKS if isinstance(data.get(name), dict))
         self.mask_sizes.extend(next(sizes, (0, 0)))
         self.label_issues += read.issues
+        flat = [name for name in MASKS if flat_polygons(record.data.get(name))]
+        self.label_issues += [f"{record}: {name!r} {NO_AREA}" for name in flat]
         self.foreign.update(dict.fromkeys(read.foreign))
         self.fields.update(name for name in LABEL_FIELDS if _is_there(data, name))
         self.fields.update(PREFIX + name for name in further)

@@ -105,6 +105,12 @@ class CocoDataset(Dataset[Sample]):
         self.ids = first.ids[kept]
         self.names = tuple(names[place] for place in kept)
 
+    @property
+    def category_ids(self) -> dict[str, int]:
+        """Ids of the categories by name; the first file's take precedence."""
+        sources = reversed(self.sources)
+        return {category.name: id for source in sources for id, category in source.index.categories.items()}
+
     def __len__(self) -> int:
         return len(self.ids)
 

@@ -183,7 +183,7 @@ _ROW_FIELDS: Mapping[Key[Any, Any], Callable[[Scene, int], Fields]] = {
 def _image(sample: Sample, folder: Path, first: int) -> Fields:
     """Return the entry of one image and write its files; `first` is the id of its first object."""
     scene, name = sample.scene, f"{sample.id:012d}.png"
-    _save(sample.image.permute(1, 2, 0).numpy(), folder / "images" / name)
+    save_png(sample.image.permute(1, 2, 0).numpy(), folder / "images" / name)
     entry: Fields = {"id": sample.id, "file_name": f"images/{name}", "height": scene.size[0], "width": scene.size[1]}
     if scene.camera is not None and not scene.camera.assumed:
         entry["camera"] = scene.camera.matrix.tolist()
@@ -251,13 +251,13 @@ def _relations(scene: Scene, first: int) -> list[Fields]:
 def _semantic(scene: Scene, folder: Path, name: str, first: int) -> str:
     ids = torch.where(scene[SEMANTIC] == IGNORE, 0, scene[SEMANTIC] + 1).numpy()
     # 255 would mean "unlabelled".
-    _save(ids.astype(np.uint8 if len(scene.vocabulary.labels) < 255 else np.uint16), folder / "semantic" / name)
+    save_png(ids.astype(np.uint8 if len(scene.vocabulary.labels) < 255 else np.uint16), folder / "semantic" / name)
     return f"semantic/{name}"
 
 
 def _panoptic(scene: Scene, folder: Path, name: str, first: int) -> Fields:
     panoptic: Panoptic = scene[PANOPTIC]
-    _save(_rgb(panoptic.ids), folder / "panoptic" / name)
+    save_png(rgb(panoptic.ids), folder / "panoptic" / name)
     segments = [
         {
             "id": segment.id,
@@ -270,8 +270,18 @@ def _panoptic(scene: Scene, folder: Path, name: str, first: int) -> Fields:
     return {"file_name": f"panoptic/{name}", "segments_info": segments}
 
 
-def _rgb(ids: Int[Tensor, "H W"]) -> np.ndarray:
-    """Return R + 256 G + 65536 B."""
+def rgb(ids: Int[Tensor, "H W"]) -> np.ndarray:
+    """Return ids as colors.
+
+    Args:
+        ids: Ids of segments.
+
+    Returns:
+        Pixels [H W 3], with the id as R + 256 G + 65536 B.
+
+    Raises:
+        InputError: If an id does not fit.
+    """
     if ids.numel() and int(ids.max()) >= 1 << 24:
         raise InputError(f"panoptic ids in a PNG must be below 2^24, got {int(ids.max())}: renumber the segments")
     return torch.stack([(ids >> shift) & 255 for shift in (0, 8, 16)], dim=-1).to(torch.uint8).numpy()
@@ -280,7 +290,7 @@ def _rgb(ids: Int[Tensor, "H W"]) -> np.ndarray:
 def _depth(scene: Scene, folder: Path, name: str, first: int) -> Fields:
     metres: Float[Tensor, "H W"] = scene[DEPTH].nan_to_num(0, posinf=0, neginf=0).double()
     scale = max(MILLIMETRE, float(metres.max()) / 65535)
-    _save((metres / scale).round().numpy().astype(np.uint16), folder / "depth" / name)
+    save_png((metres / scale).round().numpy().astype(np.uint16), folder / "depth" / name)
     return {"file_name": f"depth/{name}", "scale": scale}
 
 
@@ -291,7 +301,13 @@ _MAPS: Mapping[Key[Any, Any], Callable[[Scene, Path, str, int], Any]] = {
 }
 
 
-def _save(pixels: np.ndarray, path: Path) -> None:
+def save_png(pixels: np.ndarray, path: Path) -> None:
+    """Write a PNG file; its folder is created.
+
+    Args:
+        pixels: Pixels [H W] or [H W 3].
+        path: The file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG")

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from scenekit.errors import InputError, warn_once
 from scenekit.fields.semantic import IGNORE
-from scenekit.io.coco_records import run_lengths
+from scenekit.io.coco_masks import run_lengths
 from scenekit.io.records import Record, brief, by_id, is_number
 from scenekit.metrics.panoptic.files import read_id_map
 from scenekit.scene import Objects

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
 from scenekit.errors import InputError, listed, warn_once
-from scenekit.io.coco_records import CocoReader
+from scenekit.io.coco_records import CocoReader, negative_sides, outside
 from scenekit.io.images import image_size
 from scenekit.io.records import Record, brief, records_of
 from scenekit.structures.geometry import Size
@@ -304,19 +304,9 @@ def _check_annotations(
         unknown, lambda row: f"'category_id' is {reader.categories.name(labels[row])}, which 'categories' does not list"
     )
     boxes = annotations.xywh()
-    for text, rows in _box_issues(boxes, sizes[of_image]).items():
+    faults = {"has a negative side": negative_sides(boxes), "is outside the image": outside(boxes, sizes[of_image])}
+    for text, rows in faults.items():
         issue(rows, lambda row, text=text: f"'bbox' (x, y, width, height) {boxes[row].tolist()} {text}")  # type: ignore[misc]
-
-
-def _box_issues(boxes: Float[np.ndarray, "A 4"], sizes: Int[np.ndarray, "A 2"]) -> dict[str, Bool[np.ndarray, " A"]]:
-    """Return the rows of invalid boxes by issue.
-
-    Boxes that only cross the border or have no area, as a few of COCO's, are not among them: samples are checked for
-    them.
-    """
-    x, y, width, height = boxes.T
-    outside = (x >= sizes[:, 1]) | (y >= sizes[:, 0]) | (x + width < 0) | (y + height < 0)
-    return {"has a negative side": (width < 0) | (height < 0), "is outside the image": outside}
 
 
 def _repeated(ids: Int[np.ndarray, " n"], issues: Mapping[int, str]) -> Int[np.ndarray, " m"]:

@@ -15,7 +15,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from scenekit.errors import InputError, nearest, warn_once
-from scenekit.io.coco_records import area_of, run_lengths
+from scenekit.io.coco_masks import RunLengths, run_lengths
+from scenekit.io.coco_records import area_of
 from scenekit.io.records import Record, brief
 from scenekit.keys import AMODAL_MASKS, ATTRIBUTES, BOXES3D, CAPTIONS, KEYPOINTS, MASKS, Key
 from scenekit.scene import Objects
@@ -79,8 +80,12 @@ def objects_of(rows: Sequence[Row], size: Size) -> Objects:
         ids=torch.tensor([record.integer("id") for record in records], dtype=torch.int64),
         crowd=torch.tensor([record.flag("iscrowd") for record in records], dtype=torch.bool),
         ignore=torch.tensor([record.flag("ignore") for record in records], dtype=torch.bool),
-        area=torch.tensor([area_of(record, size) for record in records], dtype=torch.float32),
+        area=torch.tensor([area_of(row.record, _mask(row, size)) for row in rows], dtype=torch.float32),
     )
+
+
+def _mask(row: Row, size: Size) -> RunLengths | None:
+    return run_lengths(row.record, "segmentation", size) if row.has("segmentation") else None
 
 
 def masks_of(rows: Sequence[Row], frame: Frame, field: str = "segmentation") -> Masks:

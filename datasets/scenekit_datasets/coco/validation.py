@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scenekit.errors import InputError
-from scenekit.io.coco_records import check_mask, run_lengths
+from scenekit.io.coco_masks import check_mask, run_lengths
+from scenekit.io.coco_records import stated_area
 from scenekit.io.records import Record, brief, is_number
 from scenekit.structures.geometry import Size
 from scenekit_datasets.coco.labels import box3d_of, place_of, texts_of
@@ -200,9 +201,7 @@ def _box3d(record: Record, name: str, context: Context) -> Any:
 
 
 def _area(record: Record, name: str, context: Context) -> Any:
-    if (area := record.number(name)) < 0:
-        raise InputError(f"{record}: {name!r} must be 0 or more, not {area:g}")
-    return area
+    return stated_area(record)
 
 
 def _flag(record: Record, name: str, context: Context) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scenekit.errors import InputError, warn_once
-from scenekit.io.coco_records import CocoReader, unused_roots
+from scenekit.io.coco_records import CocoReader, classes_of
 from scenekit.io.records import Record, brief, is_number
 from scenekit.metrics.coco.average_precision import COCO_SIGMAS
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
@@ -54,29 +54,16 @@ def read_categories(records: Iterable[Record], reader: CocoReader, used: Collect
     Raises:
         InputError: If an entry is invalid; the message names the entry and the field.
     """
-    entries = [reader.category(record) for record in records]
-    roots = unused_roots(entries, used)
-    for root in roots:
-        warn_once(_log, f"{root} is no class: it has no annotations and its name, {root.data['name']!r}, is a group's")
-    categories: dict[int, Category] = {}
-    for record in (entry for entry in entries if entry not in roots):
-        symmetry = record.integer("symmetry") if record.data.get("symmetry") is not None else None
-        is_thing = record.flag("isthing") if record.data.get("isthing") is not None else None
-        category = Category(record.data["id"], record.data["name"], is_thing, _skeleton(record), symmetry)
-        if category.id in categories:
-            raise InputError(f"{record}: the id {category.id} occurs twice")
-        categories[category.id] = _merged(category, categories.values(), record)
-    return categories
+    classes = classes_of([reader.category(record) for record in records], used)
+    for entry, reason in classes.notes:
+        warn_once(_log, f"{entry} {reason}")
+    return {id: replace(_category(entry), id=id) for id, entry in classes.entries.items()}
 
 
-def _merged(category: Category, others: Iterable[Category], record: Record) -> Category:
-    """Return a category with what another one of its name says."""
-    other = next((other for other in others if other.name == category.name), None)
-    if other is None:
-        return category
-    ids = [other.id, category.id]
-    warn_once(_log, f"{record.path}: the categories {ids} have one name, {category.name!r}, and are one class")
-    return replace(other, id=category.id)
+def _category(record: Record) -> Category:
+    symmetry = record.integer("symmetry") if record.data.get("symmetry") is not None else None
+    is_thing = record.flag("isthing") if record.data.get("isthing") is not None else None
+    return Category(record.data["id"], record.data["name"], is_thing, _skeleton(record), symmetry)
 
 
 def vocabulary_of(categories: Collection[Category], header: Mapping[str, Any], path: Path) -> Vocabulary:

@@ -6,7 +6,8 @@ Everything is imported at first use, so that the discovery of plugins stays fast
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from scenekit.hooks.records import DatasetSpec
 from scenekit.hooks.specs import hookimpl
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
     from scenekit.data.sample import Sample
+    from scenekit.evaluation.results import ResultsWriter
 
 
 def build(
@@ -55,8 +57,6 @@ def build(
     Raises:
         InputError: If files are missing, or entries faulty and refused.
     """
-    from pathlib import Path
-
     from scenekit_datasets import roots
     from scenekit_datasets.kitti.dataset import KEYS, Kitti, require_scans
     from scenekit_datasets.kitti.labels import Rules, class_names_of, difficulty_named
@@ -72,6 +72,21 @@ def build(
     return Kitti(images, rules, keys=wanted, drop_empty=drop_empty, faulty=faulty, exif=exif)
 
 
+def results(folder: Path, data: Any = None) -> ResultsWriter:
+    """Make a writer of predictions.
+
+    Args:
+        folder: Where to write.
+        data: The data set that they are of, or None.
+
+    Returns:
+        The writer.
+    """
+    from scenekit_datasets.kitti.results import KittiResults
+
+    return KittiResults(folder, data)
+
+
 @hookimpl
 def scenekit_datasets() -> Iterator[DatasetSpec]:
     """Yield the data set `kitti`.
@@ -84,4 +99,5 @@ def scenekit_datasets() -> Iterator[DatasetSpec]:
         summary="KITTI's folders of images, labels, calibrations and laser scans",
         build=build,
         splits=("train", "val", "trainval", "test"),
+        results=results,
     )

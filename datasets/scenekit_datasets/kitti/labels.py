@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from scenekit.errors import InputError, nearest
-from scenekit.io.kitti_labels import NUMBERS, KittiLines, read_kitti_lines
+from scenekit.io.kitti_labels import read_kitti_lines
 from scenekit.keys import BOXES3D, OCCLUSION, TRUNCATION
-from scenekit.metrics.kitti import DIFFICULTIES, DONT_CARE, LOOK_ALIKE, Difficulty, KittiObjects
+from scenekit.metrics.kitti import DIFFICULTIES, DONT_CARE, LOOK_ALIKE, Difficulty, KittiObjects, objects_of
 from scenekit.ops.rotations import axis_angle_to_matrix
 from scenekit.scene import Objects
 from scenekit.structures import Boxes3D
@@ -102,7 +102,7 @@ def read_labels(path: Path, rules: Rules, shift: Float[Tensor, " 3"]) -> Labels:
         InputError: If the file cannot be read.
     """
     lines = read_kitti_lines(path)
-    annotations = annotations_of(lines)
+    annotations = objects_of(lines)
     roles = list(_roles(annotations, rules))
     rows = [role.row for role in roles]
     boxes3d, measured = boxes3d_of(annotations, shift)
@@ -119,29 +119,6 @@ def read_labels(path: Path, rules: Rules, shift: Float[Tensor, " 3"]) -> Labels:
     valid |= {key: care for key in (TRUNCATION, OCCLUSION)}
     issues = [*lines.issues, *(_issue(lines.where[row], annotations, row) for row in faulty)]
     return Labels(_objects(annotations, roles), values, valid, issues)
-
-
-def annotations_of(lines: KittiLines) -> KittiObjects:
-    """Convert the lines of a file to what KITTI's protocol reads.
-
-    Args:
-        lines: The lines.
-
-    Returns:
-        The objects.
-    """
-    columns = lines.numbers
-    return KittiObjects(
-        lines.names,
-        truncated=columns[:, 0],
-        occluded=columns[:, 1].astype(np.int64),
-        alphas=columns[:, 2],
-        boxes=columns[:, 3:7],
-        sizes=columns[:, 7:10],
-        locations=columns[:, 10:13],
-        rotations=columns[:, 13],
-        scores=columns[:, NUMBERS] if columns.shape[1] > NUMBERS else None,
-    )
 
 
 def boxes3d_of(annotations: KittiObjects, shift: Float[Tensor, " 3"]) -> tuple[Boxes3D, Bool[Tensor, " M"]]:

@@ -13,13 +13,16 @@ from scenekit.hooks.records import DatasetSpec
 from scenekit.hooks.specs import hookimpl
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch.utils.data import Dataset
 
     from scenekit.data.sample import Sample
+    from scenekit.evaluation.results import ResultsWriter
 
-_HOMES = {"Omni3D": "dataset", "write_omni3d": "export"}
+_HOMES = {"Omni3D": "dataset", "Omni3DResults": "results", "write_omni3d": "export"}
 
-__all__ = ["Omni3D", "write_omni3d"]
+__all__ = ["Omni3D", "Omni3DResults", "write_omni3d"]
 
 
 def __getattr__(name: str) -> Any:
@@ -99,6 +102,21 @@ def build(
     )
 
 
+def results(folder: Path, data: Any = None) -> ResultsWriter:
+    """Make a writer of predictions.
+
+    Args:
+        folder: Where to write.
+        data: The data set that they are of, or None.
+
+    Returns:
+        The writer.
+    """
+    from scenekit_datasets.omni3d.results import Omni3DResults
+
+    return Omni3DResults(folder, data)
+
+
 @hookimpl
 def scenekit_datasets() -> Iterator[DatasetSpec]:
     """Yield the data set `omni3d`.
@@ -106,4 +124,6 @@ def scenekit_datasets() -> Iterator[DatasetSpec]:
     Returns:
         Its record.
     """
-    yield DatasetSpec("omni3d", summary="Omni3D's files, and JSON in their style: boxes in metres", build=build)
+    yield DatasetSpec(
+        "omni3d", summary="Omni3D's files, and JSON in their style: boxes in metres", build=build, results=results
+    )

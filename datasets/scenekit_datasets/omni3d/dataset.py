@@ -68,6 +68,16 @@ class Omni3D(Dataset[Sample]):
         if faulty == "refuse":
             report([issue for index in range(len(self)) for issue in self.issues(index)], faulty)
 
+    @property
+    def category_ids(self) -> dict[str, int]:
+        """Ids of the categories by their name in the vocabulary; of several under one name, the first."""
+        ids: dict[str, int] = {}
+        for index in self.indices:
+            for id, name in index.categories.items():
+                if name in self.classes.labels:
+                    ids.setdefault(self.classes.things[self.classes.labels[name]], id)
+        return ids
+
     def __len__(self) -> int:
         return len(self.places)
 

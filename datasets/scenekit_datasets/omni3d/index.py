@@ -17,7 +17,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.io.records import Record, brief, by_id, is_number, records_of
+from scenekit.io.coco_records import CocoReader
+from scenekit.io.records import Record, brief, is_number, records_of
 from scenekit.structures import Camera
 from scenekit_datasets.json_index import Entry, Spans, entries, record_of
 from scenekit_datasets.roots import Faulty, report
@@ -32,6 +33,8 @@ class Index:
 
     path: Path
     """The file."""
+    reader: CocoReader
+    """Reads its ids."""
     categories: Mapping[int, str]
     """Names of categories by id."""
     ids: Int[np.ndarray, " I"]
@@ -77,7 +80,8 @@ def read_index(path: Path, faulty: Faulty = "skip") -> Index:
     Raises:
         InputError: If the file cannot be read, or entries are faulty and refused; the message names the first ones.
     """
-    images, annotations = _Images(path), _Annotations(path)
+    reader = CocoReader()
+    images, annotations = _Images(path, reader), _Annotations(path, reader)
     listed: Any = None
     for entry in entries(path):
         if entry.field == "categories":
@@ -86,7 +90,7 @@ def read_index(path: Path, faulty: Faulty = "skip") -> Index:
             images.add(entry)
         elif entry.field == "annotations" and entry.number is not None:
             annotations.add(entry)
-    categories = {**annotations.ignored, **_names_of(path, listed)}
+    categories = {**annotations.ignored, **_names_of(path, listed, reader)}
     _require_images(images)
     place = {id: n for n, id in enumerate(images.ids)}
     of_image = np.array([place.get(image, -1) for image in annotations.images], dtype=np.int64)
@@ -98,6 +102,7 @@ def read_index(path: Path, faulty: Faulty = "skip") -> Index:
     order = rows[np.argsort(of_image[rows], kind="stable")]
     return Index(
         path,
+        reader,
         categories,
         np.array(images.ids),
         tuple(images.names),
@@ -110,12 +115,12 @@ def read_index(path: Path, faulty: Faulty = "skip") -> Index:
     )
 
 
-def _names_of(path: Path, listed: Any) -> dict[int, str]:
+def _names_of(path: Path, listed: Any, reader: CocoReader) -> dict[int, str]:
     """Return the names of categories by id."""
     if not listed:
         raise InputError(f"{path}: expected a JSON object with a list 'categories' that is not empty")
-    records = by_id(records_of(listed, path, "category"))
-    return {id: record.text("name") for id, record in records.items()}
+    records = reader.categories.index(map(reader.category, records_of(listed, path, "category")))
+    return {id: record.data["name"] for id, record in records.items()}
 
 
 def _require_images(images: _Images) -> None:
@@ -127,8 +132,8 @@ def _require_images(images: _Images) -> None:
 class _Images:
     """Columns of the valid images; issues of others are in `issues`."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, reader: CocoReader) -> None:
+        self.path, self.reader = path, reader
         self.ids, self.sizes, self.intrinsics = array("q"), array("q"), array("d")
         self.names: list[str] = []
         self.issues: list[str] = []
@@ -144,7 +149,7 @@ class _Images:
             self.refused.add(entry.value.get("id") if isinstance(entry.value, dict) else None)
 
     def _add(self, record: Record) -> None:
-        id, name = record.integer("id"), record.text("file_path")
+        id, name = self.reader.images.number(record, "id"), record.text("file_path")
         height, width = record.integer("height"), record.integer("width")
         if height < 1 or width < 1:
             raise InputError(f"{record}: 'height' and 'width' must be 1 or more, not {height} and {width}")
@@ -165,8 +170,8 @@ class _Images:
 class _Annotations:
     """Columns of the annotations; -1 is an unknown image."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, reader: CocoReader) -> None:
+        self.path, self.reader = path, reader
         self.starts, self.ends = array("q"), array("q")
         self.ids, self.images, self.categories = array("q"), array("q"), array("q")
         self.ignored: dict[int, str] = {}
@@ -178,7 +183,12 @@ class _Annotations:
         values = (0, 0, 0)
         try:
             record = record_of(entry, self.path, "annotation")
-            values = record.integer("id"), record.integer("image_id"), record.integer("category_id")
+            read = self.reader
+            values = (
+                read.annotations.number(record, "id"),
+                read.images.number(record, "image_id"),
+                read.categories.number(record, "category_id"),
+            )
             if record.data.get("category_name") in IGNORED_NAMES:
                 self.ignored[values[2]] = record.text("category_name")
         except InputError as error:
@@ -201,13 +211,14 @@ class _Annotations:
         """Yield issues of annotations that are not kept, unless they were reported before."""
         for row in (~kept).nonzero()[0].tolist():
             image, category = self.images[row], self.categories[row]
-            where = f"{self.path}: annotation id {self.ids[row]}"
+            where = f"{self.path}: annotation id {self.reader.annotations.name(self.ids[row])}"
+            image_name, category_name = self.reader.images.name(image), self.reader.categories.name(category)
             if row in self._faulty or image in refused:
                 continue
             if category not in categories:
-                yield f"{where}: 'category_id' is {category}, which 'categories' does not list"
+                yield f"{where}: 'category_id' is {category_name}, which 'categories' does not list"
             else:
-                yield f"{where}: 'image_id' is {image}, which 'images' does not list"
+                yield f"{where}: 'image_id' is {image_name}, which 'images' does not list"
 
 
 def matrix_of(record: Record, name: str) -> Float[Tensor, "3 3"]:

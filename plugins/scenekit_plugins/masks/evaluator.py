@@ -23,6 +23,8 @@ class MaskEvaluator(CocoEvaluator):
             scene: Ground truth or a prediction.
 
         Returns:
-            Boxes, labels, scores and masks.
+            Boxes, labels, scores and masks; None for objects of the ground truth without a mask.
         """
-        return replace(super().objects(scene), masks=scene[MASKS].rles, area=None)
+        kept = scene.rows_with(MASKS).tolist() if scene.objects.scores is None else [True] * len(scene.objects)
+        masks = [rle if keep else None for rle, keep in zip(scene[MASKS].rles, kept, strict=True)]
+        return replace(super().objects(scene), masks=masks, area=None)

@@ -7,6 +7,8 @@ predictions, which then count neither way; objects outside an area range, and fo
 keypoint, are ignored likewise, but once each.
 """
 
+import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,8 +19,11 @@ from faster_coco_eval import COCO, COCOeval_faster
 from jaxtyping import Bool, Float, Int
 from pycocotools import mask as coco_mask
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, warn_once
+from scenekit.io.coco_masks import box_mask
 from scenekit.metrics.common import to_numpy, unique_names
+
+_log = logging.getLogger(__name__)
 
 Kind = Literal["bbox", "segm", "keypoints"]
 ImageId = int | str
@@ -34,6 +39,9 @@ _KEYPOINT_NAMES = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "AR
 METRICS: Mapping[Kind, tuple[str, ...]] = {"bbox": _BOX_NAMES, "segm": _BOX_NAMES, "keypoints": _KEYPOINT_NAMES}
 """Names of the metrics over all classes, in the order of the official program."""
 
+MAX_DETECTIONS: Mapping[Kind, int] = {"bbox": 100, "segm": 100, "keypoints": 20}
+"""How many detections of each image and class count, best first, by the official protocol."""
+
 
 @dataclass(frozen=True)
 class CocoObjects:
@@ -42,7 +50,8 @@ class CocoObjects:
     Attributes:
         labels: [N].
         boxes: [N 4] xyxy pixels.
-        masks: N run-length encodings `{"size": [H, W], "counts": bytes or str}`.
+        masks: N run-length encodings `{"size": [H, W], "counts": bytes or str}`. None for an object of the ground truth
+            without a mask: its box is a crowd region.
         keypoints: [N K 3], x, y in pixels and visibility (0 not labelled, 1 hidden, 2 visible; of predictions not
             read).
         scores: [N], of predictions.
@@ -53,7 +62,7 @@ class CocoObjects:
 
     labels: Any
     boxes: Any = None
-    masks: Sequence[Mapping[str, Any]] | None = None
+    masks: Sequence[Mapping[str, Any] | None] | None = None
     keypoints: Any = None
     scores: Any = None
     crowd: Any = None
@@ -68,6 +77,8 @@ class CocoAP:
         kind: "bbox", "segm" or "keypoints".
         categories: Names of the labels: a mapping, or a sequence for labels from 0.
         sigmas: The OKS falloffs per keypoint (COCO's k_i / 2), by default those of COCO's 17.
+        max_detections: How many detections of each image and class count, best first; by default the official
+            `MAX_DETECTIONS`. Recall at this limit is named by it, as AR300.
 
     Example:
         ```python
@@ -84,7 +95,9 @@ class CocoAP:
         kind: Kind,
         categories: Mapping[int, str] | Sequence[str],
         sigmas: Sequence[float] | None = None,
+        max_detections: int | None = None,
     ) -> None:
+        self.max_detections = max_detections
         self.kind: Kind = kind
         self.categories = dict(categories if isinstance(categories, Mapping) else enumerate(categories))
         self.sigmas = tuple(sigmas) if sigmas else COCO_SIGMAS
@@ -115,13 +128,13 @@ class CocoAP:
         """Add the images of another instance; one that both have (samplers repeat some) counts once.
 
         Args:
-            other: One of the same kind, categories and sigmas.
+            other: One of the same kind, categories, sigmas and limit of detections.
 
         Raises:
-            InputError: Kinds, categories or sigmas differ.
+            InputError: They differ.
         """
-        if (other.kind, other.categories, other.sigmas) != (self.kind, self.categories, self.sigmas):
-            raise InputError("AP of different kinds, categories or sigmas cannot be merged")
+        if other._settings() != self._settings():
+            raise InputError("AP of different kinds, categories, sigmas or limits of detections cannot be merged")
         self._images = {**other._images, **self._images}
 
     def result(self) -> dict[str, Any]:
@@ -136,7 +149,12 @@ class CocoAP:
         images = [image for _, image in ordered]
         targets = self._coco(images, [image.targets for image in images])
         prediction = self._coco(images, [image.prediction for image in images])
-        return average_precision(targets, prediction, self.kind, self.sigmas)
+        for note in crowded(targets, self.kind, self.max_detections):
+            warn_once(_log, f"the ground truth {note}")
+        return average_precision(targets, prediction, self.kind, self.sigmas, self.max_detections)
+
+    def _settings(self) -> tuple[Any, ...]:
+        return self.kind, self.categories, self.sigmas, self.max_detections
 
     def _coco(self, images: "Sequence[_Image]", rows: "Sequence[_Rows]") -> COCO:
         sizes = [{"id": i, "height": image.size[0], "width": image.size[1]} for i, image in enumerate(images, 1)]
@@ -147,7 +165,9 @@ class CocoAP:
         return COCO({"images": sizes, "annotations": annotations, "categories": categories})
 
 
-def average_precision(targets: COCO, prediction: COCO, kind: Kind, sigmas: Sequence[float]) -> dict[str, Any]:
+def average_precision(
+    targets: COCO, prediction: COCO, kind: Kind, sigmas: Sequence[float], max_detections: int | None = None
+) -> dict[str, Any]:
     """Compute the metrics of two COCO tables.
 
     Args:
@@ -155,6 +175,7 @@ def average_precision(targets: COCO, prediction: COCO, kind: Kind, sigmas: Seque
         prediction: The results.
         kind: "bbox", "segm" or "keypoints".
         sigmas: The OKS falloffs per keypoint.
+        max_detections: See `CocoAP`.
 
     Returns:
         See `CocoAP.result`.
@@ -162,7 +183,9 @@ def average_precision(targets: COCO, prediction: COCO, kind: Kind, sigmas: Seque
     run = COCOeval_faster(targets, prediction, kind, kpt_oks_sigmas=list(sigmas))
     labels = sorted(targets.cats)
     run.params.catIds = labels
-    run.run()
+    run.params.maxDets = _limits(kind, max_detections)
+    run.evaluate()
+    run.accumulate()
     # [IoU threshold, recall, category, area range, number of detections]: all areas, most detections
     precision = run.eval["precision"][:, :, :, 0, -1]
     names = unique_names({label: targets.cats[label]["name"] for label in labels})
@@ -170,13 +193,59 @@ def average_precision(targets: COCO, prediction: COCO, kind: Kind, sigmas: Seque
         name: {"AP": _mean(precision[:, :, k]), "AP50": _mean(precision[0, :, k])}
         for k, name in enumerate(names.values())
     }
-    totals = zip(METRICS[kind], run.all_stats, strict=False)  # the library adds AR50 and AR75 of boxes at the end
-    return {**{name: float(value) if value > -1 else float("nan") for name, value in totals}, "per_class": per_class}
+    return {**_totals(run), "per_class": per_class}
 
 
-def _mean(precision: npt.NDArray[np.float64]) -> float:
+def crowded(targets: COCO, kind: Kind, max_detections: int | None = None) -> Iterator[str]:
+    """Describe the ground truth that cannot be matched in full, since only so many detections count.
+
+    Args:
+        targets: The ground truth.
+        kind: "bbox", "segm" or "keypoints".
+        max_detections: See `CocoAP`.
+
+    Yields:
+        At most one clause, about the image with most objects of a class.
+    """
+    limit = _limits(kind, max_detections)[-1]
+    cells = Counter((a["image_id"], a["category_id"]) for a in targets.anns.values() if not a["iscrowd"])
+    beyond = {cell: count for cell, count in cells.items() if count > limit}
+    if beyond:
+        (_, category), most = max(beyond.items(), key=lambda item: item[1])
+        yield (
+            f"has {len({image for image, _ in beyond})} images with more than {limit} objects of a class (one has "
+            f"{most} of {targets.cats[category]['name']!r}), but no more than {limit} detections of an image and a "
+            "class count; set max_detections (--max-dets) higher"
+        )
+
+
+def _limits(kind: Kind, max_detections: int | None) -> list[int]:
+    """Return the numbers of detections at which recall is measured, the last of which limits all metrics."""
+    most = MAX_DETECTIONS[kind] if max_detections is None else max_detections
+    if most < 1:
+        raise InputError(f"max_detections must be at least 1, got {most}")
+    return [most] if kind == "keypoints" else sorted({min(n, most) for n in (1, 10, most)})
+
+
+def _totals(run: COCOeval_faster) -> dict[str, float]:
+    """Return the metrics over all classes; precision is [threshold, recall, class, area, limit], recall has no 2nd."""
+    precision, recall, params = run.eval["precision"], run.eval["recall"], run.params
+    areas = {label[0]: a for a, label in enumerate(params.areaRngLbl) if a}
+    by_threshold = {"50": 0, "75": 5}
+    ap = {f"AP{name}": _mean(precision[t, :, :, 0, -1]) for name, t in by_threshold.items()}
+    ap |= {f"AP{name}": _mean(precision[:, :, :, a, -1]) for name, a in areas.items()}
+    if params.iouType == "keypoints":
+        ar = {"AR": _mean(recall[:, :, 0, -1])}
+        ar |= {f"AR{name}": _mean(recall[t, :, 0, -1]) for name, t in by_threshold.items()}
+    else:
+        ar = {f"AR{most}": _mean(recall[:, :, 0, m]) for m, most in enumerate(params.maxDets)}
+    ar |= {f"AR{name}": _mean(recall[:, :, a, -1]) for name, a in areas.items()}
+    return {"AP": _mean(precision[:, :, :, 0, -1]), **ap, **ar}
+
+
+def _mean(values: npt.NDArray[np.float64]) -> float:
     """Return the mean of the defined values (COCO marks the others by -1)."""
-    defined = precision[precision > -1]
+    defined = values[values > -1]
     return float(defined.mean()) if defined.size else float("nan")
 
 
@@ -240,12 +309,15 @@ class _Reader:
         labels = self._labels(whose, objects.labels)
         N = len(labels)
         xywh = _xywh(_column(f"{whose} boxes", objects.boxes, (N, 4))) if boxes else None
-        masks = self._masks(whose, objects.masks, N) if self.kind == "segm" else None
+        masks, crowd = None, _flags("crowd", objects.crowd, N)
+        if self.kind == "segm":
+            masks = self._masks(whose, objects, N)
+            crowd = crowd | np.array([rle is None for rle in objects.masks or ()], dtype=bool)
         points = _column(f"{whose} keypoints", objects.keypoints, (N, self.K, 3)) if self.kind == "keypoints" else None
         return _Rows(
             labels,
             _area(xywh, masks, points) if area is None else _column(f"{whose} areas", area, (N,)),
-            _flags("crowd", objects.crowd, N),
+            crowd,
             _flags("ignore", objects.ignore, N),
             xywh,
             masks,
@@ -261,15 +333,21 @@ class _Reader:
             raise InputError(f"{whose} label {min(unknown)} is not among the {len(self.categories)} categories")
         return labels.astype(np.int64)
 
-    def _masks(self, whose: str, masks: Any, N: int) -> tuple[Mapping[str, Any], ...]:
+    def _masks(self, whose: str, objects: CocoObjects, N: int) -> tuple[Mapping[str, Any], ...]:
+        masks = objects.masks
         if masks is None or len(masks) != N:
             raise InputError(f"{N} {whose} masks expected, got {'none' if masks is None else len(masks)}")
+        missing = [n for n, rle in enumerate(masks) if rle is None]
+        if missing and objects.scores is not None:
+            raise InputError(f"{whose} mask number {missing[0]} is missing; only ground truth may lack masks")
+        boxes = _xywh(_column(f"{whose} boxes", objects.boxes, (N, 4))).tolist() if missing else ()
+        regions = {n: box_mask(boxes[n], self.size) for n in missing}
         for rle in masks:
-            if tuple(rle["size"]) != tuple(self.size):
+            if rle is not None and tuple(rle["size"]) != tuple(self.size):
                 raise InputError(
                     f"a {whose} mask has the size {list(rle['size'])}, its image {list(self.size)} (height, width)"
                 )
-        return tuple(masks)
+        return tuple(regions[n] if rle is None else rle for n, rle in enumerate(masks))
 
 
 def _column(name: str, values: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:

@@ -25,15 +25,27 @@ def coco(
         str | None,
         typer.Option(metavar="S1,S2,...", help="Falloff of OKS per keypoint. Default: those of COCO's 17 keypoints."),
     ] = None,
+    max_dets: Annotated[
+        int | None,
+        typer.Option(
+            "--max-dets",
+            metavar="N",
+            min=1,
+            help="How many detections of an image and a class count. Default: 100, of keypoints 20.",
+        ),
+    ] = None,
     as_json: output.JsonOption = False,
 ) -> None:
     """Average precision of boxes, masks and keypoints, equal to pycocotools."""
     from scenekit.metrics.coco import score_files
+    from scenekit.metrics.notes import Notes
 
+    notes = Notes()
     with output.console.status("scoring"):
-        scores = score_files(ground_truth, results, _kinds(kinds), _sigmas(sigmas))
+        scores = score_files(ground_truth, results, _kinds(kinds), _sigmas(sigmas), max_dets, notes)
+    output.print_notes(notes)
     if as_json:
-        output.print_json(scores)
+        output.print_json(notes.beside(scores))
         return
     for kind, metrics in scores.items():
         output.print_scores(kind, metrics, ("AP", "AP50"))

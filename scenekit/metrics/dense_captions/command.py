@@ -39,7 +39,7 @@ def dense_captions(
     cannot be compared with each other.
     """
     from scenekit.metrics.dense_captions import score_dense_caption_files
-    from scenekit.metrics.paired_images import Notes
+    from scenekit.metrics.notes import Notes
 
     notes = Notes(strict)
     scores = score_dense_caption_files(
@@ -47,7 +47,7 @@ def dense_captions(
     )
     output.print_notes(notes)
     if as_json:
-        output.print_json(scores)
+        output.print_json(notes.beside(scores))
     else:
         _print_dense_captions(language, scores)
 

@@ -14,7 +14,8 @@ from scenekit.io.records import Record, brief, read_json
 from scenekit.metrics.checks import check_length, corners
 from scenekit.metrics.dense_captions.average_precision import DenseCaptioning
 from scenekit.metrics.dense_captions.language import language_score, words
-from scenekit.metrics.paired_images import ImagePair, Notes, named, paired_images
+from scenekit.metrics.notes import NOTHING, Notes, collected
+from scenekit.metrics.paired_images import ImagePair, named, paired_images
 
 Progress = Callable[[Iterable[ImagePair]], Iterable[ImagePair]]
 
@@ -45,17 +46,25 @@ def score_dense_caption_files(
     Raises:
         InputError: Names file, image and field that cannot be scored.
     """
-    notes = notes or Notes()
     metric = DenseCaptioning(language_score(language), language, last_region)
-    for target, predicted in progress(paired_images(read_json(ground_truth), ground_truth, prediction)):
-        boxes, references = target.get("boxes"), _texts(target, notes, several=True)
-        arrays, captions = [predicted.get("boxes"), predicted.get("scores")], _texts(predicted, notes)
-        with named(target):
-            target_boxes = corners(boxes)
-            check_length("captions", references, len(target_boxes), "boxes")
-        with named(predicted):
-            metric.update(target_boxes, references, arrays[0], [texts[0] for texts in captions], arrays[1])
-    return {**metric.result(), **metric.text_scores()}
+    with collected(notes) as noted:
+        for pair in progress(paired_images(read_json(ground_truth), ground_truth, prediction)):
+            _add(metric, pair, noted)
+        scores = {**metric.result(), **metric.text_scores()}
+        if not scores["regions"]:
+            noted.add(ground_truth, f"has no region; {NOTHING}")
+    return scores
+
+
+def _add(metric: DenseCaptioning, pair: ImagePair, notes: Notes) -> None:
+    target, predicted = pair
+    boxes, references = target.get("boxes"), _texts(target, notes, several=True)
+    arrays, captions = [predicted.get("boxes"), predicted.get("scores")], _texts(predicted, notes)
+    with named(target):
+        target_boxes = corners(boxes)
+        check_length("captions", references, len(target_boxes), "boxes")
+    with named(predicted):
+        metric.update(target_boxes, references, arrays[0], [texts[0] for texts in captions], arrays[1])
 
 
 def _texts(record: Record, notes: Notes, several: bool = False) -> list[list[str]]:

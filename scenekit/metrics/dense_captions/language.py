@@ -140,6 +140,9 @@ def cider_d(candidates: Texts, references: References) -> float:
 def bleu_4(candidates: Texts, references: References) -> float:
     """Compute BLEU of the whole set up to 4 words (Papineni et al. 2002), by torchmetrics.
 
+    The length that counts is that of the reference nearest in length, of two equally near ones the shorter, as in
+    pycocoevalcap.
+
     Args:
         candidates: Texts.
         references: Of each candidate.
@@ -151,7 +154,8 @@ def bleu_4(candidates: Texts, references: References) -> float:
 
     if not candidates:
         return float("nan")
-    return float(bleu_score(_normalized(candidates), [_normalized(texts) for texts in references], n_gram=4))
+    shortest_first = [sorted(_normalized(texts), key=lambda text: len(text.split())) for texts in references]
+    return float(bleu_score(_normalized(candidates), shortest_first, n_gram=4))
 
 
 def rouge_l(candidates: Texts, references: References) -> float:

@@ -1,8 +1,10 @@
 """Porter's suffix stripper for English (M. F. Porter, An algorithm for suffix stripping, Program 14(3), 1980).
 
-Words of other languages pass through mostly unchanged. The names of the rules are those of the paper: m is the number
-of vowel-consonant sequences of what is left of a word, *v* says that it has a vowel, *d that it ends in two equal
-consonants, *o that it ends consonant-vowel-consonant and the last is not w, x or y.
+The rules are those of the paper, not the extensions of later programs such as nltk's: "flies" becomes "fli", "fly" and
+"sky" stay, "dies" and "ties" become "di" and "ti". Only words of one or two letters are left alone, as in Porter's own
+program. Words of other languages pass through mostly unchanged. The names of the rules are those of the paper: m is the
+number of vowel-consonant sequences of what is left of a word, *v* says that it has a vowel, *d that it ends in two
+equal consonants, *o that it ends consonant-vowel-consonant and the last is not w, x or y.
 """
 
 from collections.abc import Mapping

@@ -7,5 +7,6 @@ from .average_precision import TYPES as TYPES
 from .average_precision import Difficulty as Difficulty
 from .average_precision import KittiAP as KittiAP
 from .average_precision import KittiObjects as KittiObjects
+from .files import objects_of as objects_of
 from .files import read_objects as read_objects
 from .files import score_kitti_files as score_kitti_files

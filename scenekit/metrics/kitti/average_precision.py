@@ -28,12 +28,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from scenekit.errors import InputError
-from scenekit.metrics.common import box_iou
+from scenekit.metrics.checks import decimals
+from scenekit.metrics.common import box_iou, ratio
 from scenekit.ops.boxes3d import turned_rectangles
 from scenekit.ops.iou3d import bev_overlap
 
 Metric = Literal["2D", "BEV", "3D"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
+SHOWN: Mapping[Metric, Sequence[str]] = {"2D": ("2D", "AOS"), "BEV": ("BEV",), "3D": ("3D",)}
 
 CLASSES = ("Car", "Pedestrian", "Cyclist")
 LOOK_ALIKE = {"Car": "Van", "Pedestrian": "Person_sitting"}
@@ -157,11 +159,12 @@ class KittiAP:
             prediction: The detections.
 
         Raises:
-            InputError: The detections have no scores.
+            InputError: The detections have no scores, or one that is not finite.
         """
         if prediction.scores is None:
             raise InputError("detections need scores: 16 columns a line")
-        self._images.append(_Image(targets, prediction, prediction.scores, overlaps(targets, prediction)))
+        scores = decimals("scores", prediction.scores)
+        self._images.append(_Image(targets, prediction, scores, overlaps(targets, prediction)))
 
     def merge(self, other: KittiAP) -> None:
         """Add the images of another instance.
@@ -176,8 +179,8 @@ class KittiAP:
 
         Returns:
             Percent by names such as `KITTI/Car_3D_AP40_moderate_strict`: class, metric (2D, AOS, BEV, 3D), kind,
-            difficulty, overlap. `KITTI/Overall_...` are the means over the classes at the strict overlaps. NaN where
-            there is no object of the class and difficulty.
+            difficulty, overlap. `KITTI/Overall_...` are the means over the classes that have objects of the
+            difficulty, at the strict overlaps. NaN where there is no object of the class and difficulty.
         """
         averages: dict[str, float] = {}
         for name in CLASSES:
@@ -206,13 +209,13 @@ class KittiAP:
         cases = [_Case.of(image, name, difficulty, metric, min_overlap) for image in self._images]
         count = sum(int((case.targets == COUNTED).sum()) for case in cases)
         if not count:
-            return {shown: np.full(SAMPLES, np.nan) for shown in _shown(metric)}
+            return {shown: np.full(SAMPLES, np.nan) for shown in SHOWN[metric]}
         thresholds = recall_thresholds(np.concatenate([_matched_scores(case) for case in cases]), count)
         sums = sum((_counts(case, thresholds) for case in cases), np.zeros((3, len(thresholds))))
         tp, fp, similarity = sums
         with np.errstate(invalid="ignore"):
             curves = (tp / (tp + fp), similarity / (tp + fp))
-        return {shown: _envelope(curve) for shown, curve in zip(_shown(metric), curves, strict=False)}
+        return {shown: _envelope(curve) for shown, curve in zip(SHOWN[metric], curves, strict=False)}
 
 
 def overlaps(targets: KittiObjects, prediction: KittiObjects) -> dict[Metric, Float[np.ndarray, "D G"]]:
@@ -373,10 +376,6 @@ def _footprints(objects: KittiObjects) -> torch.Tensor:
     return turned_rectangles(*map(torch.from_numpy, (middles, length, width, yaws)))
 
 
-def _shown(metric: Metric) -> Sequence[str]:
-    return ("2D", "AOS") if metric == "2D" else (metric,)
-
-
 def _envelope(values: Float[np.ndarray, " T"]) -> Float[np.ndarray, " 41"]:
     """Return the largest value at or beyond each point; 0 beyond the highest recall."""
     curve = np.zeros(SAMPLES)
@@ -390,10 +389,9 @@ def _averages(start: str, end: str, curve: Float[np.ndarray, " 41"]) -> dict[str
 
 
 def _over_classes(averages: Mapping[str, float]) -> dict[str, float]:
-    """Return the means over the classes, at the official overlaps."""
+    """Return the means over the classes that occur, at the official overlaps."""
     strict = [name for name in averages if name.endswith("strict")]
     names = [name.removeprefix(CLASSES[0]) for name in strict if name.startswith(CLASSES[0])]
-    return {
-        f"Overall{name.removesuffix('_strict')}": float(np.mean([averages[f"{each}{name}"] for each in CLASSES]))
-        for name in names
-    }
+    columns = {name: [averages[f"{each}{name}"] for each in CLASSES] for name in names}
+    present = {name: [value for value in column if value == value] for name, column in columns.items()}
+    return {f"Overall{name.removesuffix('_strict')}": ratio(sum(row, 0.0), len(row)) for name, row in present.items()}

@@ -21,13 +21,17 @@ def kitti(
     rotation_y; of predictions also the score. Empty files: no objects. They may
     also lie one folder deeper, in label_2 and, of predictions, in data.
 
-    AP40 at the strict overlaps is what the benchmark's site shows.
+    AP40 at the strict overlaps is what the benchmark's site shows. Scored are
+    Car, Pedestrian and Cyclist; a note names other classes that are left out.
     """
     from scenekit.metrics.kitti import score_kitti_files
+    from scenekit.metrics.notes import Notes
 
-    scores = score_kitti_files(ground_truth, prediction, lambda files: output.progress(files, "scoring"))
+    notes = Notes()
+    scores = score_kitti_files(ground_truth, prediction, lambda files: output.progress(files, "scoring"), notes)
+    output.print_notes(notes)
     if as_json:
-        output.print_json(scores)
+        output.print_json(notes.beside(scores))
     else:
         _print_kitti(scores)
 

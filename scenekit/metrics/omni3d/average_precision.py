@@ -9,8 +9,8 @@ mean of precision at 101 points of recall, over the thresholds 0.05, 0.10, ..., 
 average precision seen from above, with the IoU of footprints.
 
 Objects that cannot be judged fairly are ignored, see `Omni3DFilter`. Where not everything is labelled, `proximity` also
-leaves out detections that match nothing and are close to no object of their category in the image; in images without
-such an object all detections count, as in the authors' program.
+leaves out detections that are close to no object of their category in the image (IoU of the 2D boxes up to 0.3), and
+only pairs that are close may match; in images without such an object all detections count, as in the authors' program.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from scenekit.errors import InputError
+from scenekit.metrics.checks import decimals
 from scenekit.metrics.common import box_iou, match, ratio
 from scenekit.ops.boxes3d import footprints
 from scenekit.ops.iou3d import bev_overlap, box3d_overlap, is_box3d
@@ -127,7 +128,7 @@ class Omni3DAP:
 
     Args:
         categories: Their names.
-        proximity: Leave out detections that are close to no object.
+        proximity: Leave out detections that are close to no object; only close pairs match.
         modes: The IoU that AP is measured by.
     """
 
@@ -142,11 +143,18 @@ class Omni3DAP:
             category: Its name.
             targets: The ground truth.
             prediction: The detections.
+
+        Raises:
+            InputError: A score is not finite.
         """
+        decimals("scores", prediction.scores)
         order = np.argsort(-prediction.scores, kind="stable")[: MOST_DETECTIONS[-1]]
         kept = prediction.rows(order)
         needed = {*self.modes, *(("2D",) if self.proximity else ())}
         iou = {mode: overlaps(kept, targets) for mode, overlaps in _IOU.items() if mode in needed}
+        if self.proximity:
+            close = iou["2D"] > CLOSE
+            iou = {mode: np.where(close, values, 0) for mode, values in iou.items()}
         self._pairs[category].append(_Pair(targets, kept, iou))
 
     def merge(self, other: Omni3DAP) -> None:

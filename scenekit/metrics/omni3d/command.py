@@ -31,14 +31,23 @@ def omni3d(
     camera, in the order (0,0,0) (1,0,0) (1,1,0) (0,1,0) of the unit cube, then
     the same at z = 1. Categories go by the ids in GT.json.
     """
+    from scenekit.metrics.notes import Notes
     from scenekit.metrics.omni3d import Omni3DFilter, read_kind, score_omni3d_files
 
     rules = Omni3DFilter(truncation, visibility, min_height)
+    notes = Notes()
     scores = score_omni3d_files(
-        ground_truth, prediction, rules, read_kind(boxes), proximity, lambda cells: output.progress(cells, "scoring")
+        ground_truth,
+        prediction,
+        rules,
+        read_kind(boxes),
+        proximity,
+        lambda cells: output.progress(cells, "scoring"),
+        notes,
     )
+    output.print_notes(notes)
     if as_json:
-        output.print_json(scores)
+        output.print_json(notes.beside(scores))
         return
     for mode, metrics in scores.items():
         per_class = {name: {"AP": value} for name, value in metrics["per_category_AP"].items()}

@@ -7,14 +7,18 @@ height), score, depth, bbox3D}.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from scenekit.errors import InputError, nearest
-from scenekit.io.records import Record, brief, by_id, is_number, read_json, read_records, records_of
+from scenekit.io.coco_records import Classes, CocoReader, classes_of
+from scenekit.io.records import Record, brief, is_number, read_json, read_records, records_of
+from scenekit.metrics.notes import NOTHING, Notes, collected
 from scenekit.metrics.omni3d.average_precision import Omni3DAP, Omni3DFilter, Omni3DObjects
 
 Boxes2D = Literal["tight", "trunc", "proj"]
@@ -37,6 +41,7 @@ def score_omni3d_files(
     boxes: Boxes2D = "trunc",
     proximity: bool = False,
     progress: Progress = iter,
+    notes: Notes | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Compute Omni3D's AP of files.
 
@@ -45,8 +50,9 @@ def score_omni3d_files(
         prediction: Detections, see above.
         rules: Which objects are ignored.
         boxes: The 2D box of the ground truth.
-        proximity: Leave out detections that are close to no object.
+        proximity: Leave out detections that are close to no object; only close pairs match.
         progress: May wrap the loop over images and categories.
+        notes: Collects what is left out; without it that is logged as warnings.
 
     Returns:
         See `Omni3DAP.result`.
@@ -54,19 +60,33 @@ def score_omni3d_files(
     Raises:
         InputError: Names the file and the entry that is wrong.
     """
-    data = read_json(ground_truth)
-    images = {id: _height(image) for id, image in by_id(read_records(data, ground_truth, "images", "image")).items()}
-    listed = by_id(read_records(data, ground_truth, "categories", "category"))
-    categories = {id: category.text("name") for id, category in listed.items()}
-    targets = _grouped(read_records(data, ground_truth, "annotations", "annotation"), images, categories)
-    predictions = _grouped(records_of(read_json(prediction), prediction, "prediction"), images, categories)
+    data, reader = read_json(ground_truth), CocoReader()
+    parts = {
+        name: read_records(data, ground_truth, name, noun)
+        for name, noun in (("images", "image"), ("categories", "category"), ("annotations", "annotation"))
+    }
+    images = {id: _height(image) for id, image in reader.images.index(parts["images"]).items()}
+    classes = classes_of(map(reader.category, parts["categories"]), used=())
+    categories = {id: entry.data["name"] for id, entry in classes.entries.items() if id == entry.data["id"]}
+    grouped = partial(_grouped, reader=reader, images=images, classes=classes)
+    targets = grouped(parts["annotations"])
+    predictions = grouped(records_of(read_json(prediction), prediction, "prediction"))
     rules = rules or Omni3DFilter()
     scores = Omni3DAP(list(categories.values()), proximity)
-    for image, category in progress(sorted(targets.keys() | predictions.keys())):
-        annotated = [_target(record, images[image], rules, boxes) for record in targets.get((image, category), ())]
-        predicted = [_predicted(record) for record in predictions.get((image, category), ())]
-        scores.update(categories[category], _objects(annotated), _objects(predicted))
-    return scores.result()
+    cells = sorted(targets.keys() | predictions.keys())
+    with collected(notes) as noted:
+        for entry, reason in classes.notes:
+            noted.add(entry, reason)
+        for image, category in progress(cells):
+            annotated = [
+                _target(each, images[image], rules, boxes, noted) for each in targets.get((image, category), ())
+            ]
+            predicted = [_predicted(each) for each in predictions.get((image, category), ())]
+            scores.update(categories[category], _objects(annotated), _objects(predicted))
+        averages = scores.result()
+        if math.isnan(averages["3D"]["AP"]):
+            noted.add(ground_truth, f"has no object that counts; {NOTHING}")
+    return averages
 
 
 def read_kind(name: str) -> Boxes2D:
@@ -98,16 +118,32 @@ def _height(image: Record) -> float:
     return height
 
 
-def _target(record: Record, height: float, rules: Omni3DFilter, kind: Boxes2D) -> Row:
+def _target(record: Record, height: float, rules: Omni3DFilter, kind: Boxes2D, notes: Notes) -> Row:
+    _check(record)
     corners, depth = _corners(record, "bbox3D_cam"), record.numbers("center_cam", 3)[2]
-    try:
-        box = matched_box(record.data, kind)
-        ignored = is_ignored(record.data, box_of(record.data, kind), height, rules)
-    except (KeyError, TypeError, IndexError) as error:
-        raise InputError(f"{record}: not an annotation in Omni3D's layout ({error!r})") from None
-    if not _are_numbers(box, 4):
-        raise InputError(f"{record}: a 2D box must be 4 finite numbers, not {brief(box)}")
-    return box, corners, depth, ignored, 0.0
+    ignored = is_ignored(record.data, box_of(record.data, kind), height, rules)
+    if ignored:
+        notes.add(record, "is ignored by the protocol's rules")
+    return matched_box(record.data, kind), corners, depth, ignored, 0.0
+
+
+def _check(record: Record) -> None:
+    """Check the fields that decide whether an annotation is ignored; what holds null is missing."""
+    for name in [name for name, value in record.data.items() if value is None]:
+        record.data.pop(name)
+    record.numbers("center_cam", 3)
+    for name in ("behind_camera", "valid3D"):
+        record.flag(name, required=True)
+    for name in ("truncation", "visibility", "depth_error", "lidar_pts", "segmentation_pts"):
+        if name in record.data:
+            record.number(name)
+    if "dimensions" in record.data:
+        record.numbers("dimensions", 3)
+    boxes = [name for name in (f"bbox2D_{kind}" for kind in KINDS) if name in record.data]
+    if not boxes:
+        raise InputError(f"{record} has no 2D box; expected one of {', '.join(f'bbox2D_{kind}' for kind in KINDS)}")
+    for name in boxes:
+        record.numbers(name, 4)
 
 
 def _corners(record: Record, name: str) -> list[list[Number]]:
@@ -151,6 +187,8 @@ def matched_box(entry: dict[str, Any], kind: Boxes2D) -> list[Any]:
 
 def _predicted(record: Record) -> Row:
     x, y, width, height = record.numbers("bbox", 4)
+    if min(width, height) < 0:
+        raise InputError(f"{record}: 'bbox' must be x, y, width, height, neither side below 0")
     corners, depth = _corners(record, "bbox3D"), record.number("depth")
     return [x, y, x + width, y + height], corners, depth, False, record.number("score")
 
@@ -194,10 +232,13 @@ def _objects(rows: list[Row]) -> Omni3DObjects:
     )
 
 
-def _grouped(records: list[Record], images: Collection[int], categories: Collection[int]) -> dict[Cell, list[Record]]:
+def _grouped(
+    records: list[Record], reader: CocoReader, images: Collection[int], classes: Classes
+) -> dict[Cell, list[Record]]:
     """Group records by image and category."""
     groups: dict[Cell, list[Record]] = {}
     for record in records:
-        cell = record.reference("image_id", images), record.reference("category_id", categories)
-        groups.setdefault(cell, []).append(record)
+        image = reader.images.reference(record, "image_id", images)
+        category = reader.categories.reference(record, "category_id", classes.entries)
+        groups.setdefault((image, classes.entries[category].data["id"]), []).append(record)
     return groups

@@ -22,8 +22,10 @@ def panoptic(
     as_json: output.JsonOption = False,
 ) -> None:
     """Compute panoptic quality (PQ, SQ, RQ) by the official protocol."""
+    from scenekit.metrics.notes import Notes
     from scenekit.metrics.panoptic import score_panoptic_files
 
+    notes = Notes()
     scores = score_panoptic_files(
         ground_truth,
         target_maps,
@@ -31,9 +33,11 @@ def panoptic(
         predicted_maps,
         "all" if all_crowds else "last",
         lambda images: output.progress(images, "scoring"),
+        notes,
     )
+    output.print_notes(notes)
     if as_json:
-        output.print_json(scores)
+        output.print_json(notes.beside(scores))
     else:
         present = {name: row for name, row in scores["per_class"].items() if row["tp"] + row["fp"] + row["fn"] > 0}
         output.print_scores("panoptic segmentation", {**scores, "per_class": present}, ("PQ", "SQ", "RQ"))

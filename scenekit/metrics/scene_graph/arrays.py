@@ -68,7 +68,7 @@ class GraphPrediction:
         boxes: xyxy pixels, the last one included.
         labels: Class of each object.
         scores: Score of each object.
-        pairs: Rows (subject, object), the best triplet first.
+        pairs: Rows (subject, object).
         probabilities: Of the predicates of each pair, "no relation" in column 0.
     """
 

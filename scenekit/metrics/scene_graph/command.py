@@ -41,10 +41,11 @@ def scene_graph(
     names may stand beside "images". Boxes are xyxy pixels, the last included.
 
     PRED.json: the same with "scores", one per object, and relations
-    {"subject", "object", "scores"}, sorted: the best triplet first.
-    Scores of a relation are \[no relation, predicate 1, predicate 2, ...].
+    {"subject", "object", "scores"}: \[no relation, predicate 1, ...].
+    They are ranked by subject * object * best predicate; equal scores keep
+    their order.
     """
-    from scenekit.metrics.paired_images import Notes
+    from scenekit.metrics.notes import Notes
     from scenekit.metrics.scene_graph import read_mode, score_scene_graph_files
 
     notes = Notes(strict)
@@ -59,7 +60,7 @@ def scene_graph(
     )
     output.print_notes(notes)
     if as_json:
-        output.print_json(scores)
+        output.print_json(notes.beside(scores))
     else:
         _print_recalls(f"scene graphs, {mode}, {scores['images']} images", scores)
 

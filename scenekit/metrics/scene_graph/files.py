@@ -5,7 +5,7 @@ object, predicate], ...]}], "predicates": ["on", ...]}`. Boxes are pixels, the l
 are places in `boxes`, from 0; predicates are counted from 1, and their names may be left out.
 
 Predictions: the same with `"scores": [score, ...]`, one per object, and `"relations": [{"subject": 0, "object": 1,
-"scores": [no relation, predicate 1, predicate 2, ...]}, ...]`, the best triplet first.
+"scores": [no relation, predicate 1, predicate 2, ...]}, ...]`, ranked by subject * object * best predicate.
 
 Unseen triplets: `{"triplets": [[subject class, object class, predicate], ...]}`.
 """
@@ -18,7 +18,8 @@ from scenekit.errors import InputError
 from scenekit.io.records import Record, brief, read_json
 from scenekit.metrics.checks import integers
 from scenekit.metrics.common import unique_names
-from scenekit.metrics.paired_images import ImagePair, Notes, named, paired_images
+from scenekit.metrics.notes import NOTHING, Notes, collected
+from scenekit.metrics.paired_images import ImagePair, named, paired_images
 from scenekit.metrics.scene_graph.arrays import GraphPrediction, GraphTruth
 from scenekit.metrics.scene_graph.recall import Mode, SceneGraphRecall
 
@@ -54,15 +55,18 @@ def score_scene_graph_files(
     Raises:
         InputError: Names file, image and field that cannot be scored.
     """
-    notes = notes or Notes()
     content = read_json(ground_truth)
     pairs = paired_images(content, ground_truth, prediction)
     recall = SceneGraphRecall(_predicates(content, ground_truth, pairs), mode, _triplets(zero_shot), without_pairs)
-    for target, predicted in progress(pairs):
-        graph = _truth(target, notes)
-        with named(predicted):
-            recall.update(graph, _prediction(predicted))
-    return recall.result()
+    with collected(notes) as noted:
+        for target, predicted in progress(pairs):
+            graph = _truth(target, noted)
+            with named(predicted):
+                recall.update(graph, _prediction(predicted))
+        scores = recall.result()
+        if not scores["images"]:
+            noted.add(ground_truth, f"has no relation that counts; {NOTHING}")
+    return scores
 
 
 def _truth(record: Record, notes: Notes) -> GraphTruth:

@@ -8,9 +8,10 @@ and both boxes overlap theirs by IoU >= 0.5, counted in inclusive pixels: x2 - x
 several relations, a relation counts once, repeated ones count one by one. So every metric follows from the rank of the
 first triplet that matches each ground-truth relation:
 
-* R@k, with graph constraint: one triplet per listed pair, its best predicate, in the order in which pairs are listed.
-* ngR@k, without: all pairs times all predicates by score of subject * object * predicate, in single precision as the
-  benchmark has it; equal scores by pair, then predicate.
+* R@k, with graph constraint: one triplet per listed pair, its best predicate, by score of subject * object * predicate;
+  equal scores in the order in which pairs are listed.
+* ngR@k, without: all pairs times all predicates by that score, in single precision as the benchmark has it; equal
+  scores by pair, then predicate.
 * mR@k, ng_mR@k: the recall per image and predicate, its mean over the images that have the predicate, the mean of
   these over all predicates, of which those that no image has count 0 (Chen et al., CVPR 2019).
 * zR@k, ng_zR@k: over the relations whose (subject class, object class, predicate) is in a list of unseen triplets.
@@ -88,7 +89,7 @@ class SceneGraphRecall:
         self._check(targets, prediction)
         if not len(targets.relations) or (self.without_pairs == "skip" and not len(prediction.pairs)):
             return
-        given = _with_given(targets, prediction, self.mode)
+        given = _best_first(_with_given(targets, prediction, self.mode))
         listed = np.arange(min(len(given.pairs), max(self.cutoffs)))
         self._images.append(
             _Ranks(
@@ -293,6 +294,23 @@ def _with_given(targets: GraphTruth, prediction: GraphPrediction, mode: Mode) ->
     return replace(prediction, boxes=targets.boxes, labels=targets.labels, scores=np.ones(len(targets.boxes)))
 
 
+def _best_first(prediction: GraphPrediction) -> GraphPrediction:
+    """Return the prediction with its pairs by the falling score of their best triplet; equal ones keep their order."""
+    if not len(prediction.pairs):
+        return prediction
+    order = np.argsort(-_pair_scores(prediction), kind="stable")
+    return replace(prediction, pairs=prediction.pairs[order], probabilities=prediction.probabilities[order])
+
+
+def _pair_scores(prediction: GraphPrediction) -> Float[np.ndarray, " K"]:
+    """Compute the score of each pair's best triplet: that of its predicate times those of its objects."""
+    objects = prediction.scores.astype(np.float32)[prediction.pairs].prod(axis=1)
+    scores: Float[np.ndarray, " K"] = objects * prediction.probabilities[:, 1:].astype(np.float32).max(
+        axis=1, initial=0
+    )
+    return scores
+
+
 def _constrained(
     targets: GraphTruth, prediction: GraphPrediction, rows: Int[np.ndarray, " K"]
 ) -> Bool[np.ndarray, "K R"]:
@@ -309,7 +327,7 @@ def _best_triplets(prediction: GraphPrediction, count: int) -> tuple[Int[np.ndar
     relation = prediction.probabilities[:, 1:].astype(np.float32)
     objects = prediction.scores.astype(np.float32)[prediction.pairs].prod(axis=1)
     # A triplet among the best `count` belongs to a pair whose best triplet is among the best `count` of the pairs'.
-    pairs = _at_least_nth(objects * relation.max(axis=1), count)
+    pairs = _at_least_nth(_pair_scores(prediction), count)
     scores = (objects[pairs, None] * relation[pairs]).ravel()
     cells = _at_least_nth(scores, count)
     best = cells[np.argsort(-scores[cells], kind="stable")[:count]]

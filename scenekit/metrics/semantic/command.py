@@ -25,14 +25,17 @@ def semantic(
     index of a palette. Labels count from 0. Classes that no ground truth shows
     are left out of the means.
     """
+    from scenekit.metrics.notes import Notes
     from scenekit.metrics.semantic import score_label_maps
 
+    notes = Notes()
     classes = None if names is None else _lines(names)
     scores = score_label_maps(
-        ground_truth, prediction, classes, ignore_label, lambda files: output.progress(files, "scoring")
+        ground_truth, prediction, classes, ignore_label, lambda files: output.progress(files, "scoring"), notes
     )
+    output.print_notes(notes)
     if as_json:
-        output.print_json(scores)
+        output.print_json(notes.beside(scores))
     else:
         output.print_scores("semantic segmentation", scores, ("IoU", "ACC"))
 
@@ -40,6 +43,6 @@ def semantic(
 def _lines(path: Path) -> list[str]:
     """Return the lines of a text file."""
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected a text file of class names, a line each ({error})") from None

@@ -1,5 +1,6 @@
 """Mean IoU of folders of PNG label maps, one an image; a pixel holds its label (of palette images, the index)."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from jaxtyping import Int
 from PIL import Image, UnidentifiedImageError
 
 from scenekit.errors import InputError
+from scenekit.metrics.notes import NOTHING, Notes, collected
 from scenekit.metrics.semantic.mean_iou import SemanticSegmentation
 
 Progress = Callable[[Iterable[str]], Iterable[str]]
@@ -20,6 +22,7 @@ def score_label_maps(
     classes: Sequence[str] | None = None,
     ignore_label: int = 255,
     progress: Progress = iter,
+    notes: Notes | None = None,
 ) -> dict[str, Any]:
     """Compute mean IoU of two folders with files of the same names.
 
@@ -29,6 +32,7 @@ def score_label_maps(
         classes: Names of the labels 0, 1, ...; their numbers, if None.
         ignore_label: Ground-truth pixels of this label count nowhere; predicted ones are misses.
         progress: May wrap the loop over the names of the files.
+        notes: Collects what is left out; without it that is logged as warnings.
 
     Returns:
         See `SemanticSegmentation.result`.
@@ -49,7 +53,13 @@ def score_label_maps(
             metric.update(target, predicted)
         except InputError as error:
             raise InputError(f"{prediction / name}: {error}") from None
-    return metric.result()
+    scores = metric.result()
+    with collected(notes) as noted:
+        for name in metric.left_out():
+            noted.add(prediction, f"has pixels of the class {name!r}, which has no ground truth: left out of the means")
+        if math.isnan(scores["mIoU"]):
+            noted.add(ground_truth, f"has no pixel that counts; {NOTHING}")
+    return scores
 
 
 def read_label_map(path: Path) -> Int[np.ndarray, "H W"]:

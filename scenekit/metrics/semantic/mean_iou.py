@@ -15,7 +15,7 @@ import numpy.typing as npt
 from jaxtyping import Float, Int
 
 from scenekit.errors import InputError
-from scenekit.metrics.common import ratio, to_numpy
+from scenekit.metrics.common import ratio, to_numpy, unique_names
 
 
 class SemanticSegmentation:
@@ -87,7 +87,8 @@ class SemanticSegmentation:
         iou = _divide(hits, targets + predicted - hits, present)
         accuracy = _divide(hits, targets, present)
         classes, pixels = int(present.sum()), int(targets.sum())
-        per_class = zip(self.classes, iou, accuracy, strict=True)
+        names = unique_names(dict(enumerate(self.classes))).values()
+        per_class = zip(names, iou, accuracy, strict=True)
         return {
             "mIoU": ratio(float(iou[present].sum()), classes),
             "fwIoU": ratio(float((iou[present] * targets[present]).sum()), pixels),
@@ -95,6 +96,15 @@ class SemanticSegmentation:
             "pACC": ratio(float(hits.sum()), pixels),
             "per_class": {name: {"IoU": float(i), "ACC": float(a)} for name, i, a in per_class},
         }
+
+    def left_out(self) -> list[str]:
+        """Return the classes that were predicted, but have no ground truth.
+
+        Returns:
+            Names of the classes; the means leave them out.
+        """
+        targets, predicted = self.confusion[:, :-1].sum(axis=0), self.confusion[:-1, :-1].sum(axis=1)
+        return [self.classes[i] for i in np.flatnonzero((targets == 0) & (predicted > 0))]
 
     def _check(self, whose: str, labels: npt.NDArray[Any]) -> None:
         if labels.dtype.kind not in "iub":

@@ -131,6 +131,25 @@ def test_rows_by_their_indices() -> None:
     assert knn_gather(x, idx, torch.tensor([1, 2])).tolist() == [[[[4, 5], [0, 0]]], [[[8, 9], [8, 9]]]]
 
 
+@pytest.mark.parametrize("lengths", [None, [3, 3], [1, 3], [2, 1]])
+def test_more_neighbors_than_points(lengths: list[int] | None) -> None:
+    """Distance, index and point are 0 in the places beyond the second cloud, whose first point is not 0."""
+    x, y = torch.rand(2, 4, 3) + 1, torch.rand(2, 3, 3) + 5
+    found = knn_points(x, y, lengths2=None if lengths is None else torch.tensor(lengths), K=5, return_nn=True)
+    for b, count in enumerate(lengths or [3, 3]):
+        assert not any(value[b, :, count:].any() for value in (found.dists, found.idx, found.knn))
+        rows = found.idx[b, :, :count]
+        assert all(sorted(row) == list(range(count)) for row in rows.tolist())
+        torch.testing.assert_close(found.knn[b, :, :count], y[b][rows])
+        torch.testing.assert_close(found.dists[b, :, :count], (x[b, :, None] - y[b][rows]).square().sum(dim=-1))
+
+
+def test_more_rows_than_there_are() -> None:
+    x, idx = torch.arange(1.0, 5).view(1, 2, 2), torch.tensor([[[1, 0, 0]]])
+    assert knn_gather(x, idx).tolist() == [[[[3, 4], [1, 2], [0, 0]]]]
+    assert knn_gather(x, idx, torch.tensor([1])).tolist() == [[[[3, 4], [0, 0], [0, 0]]]]
+
+
 def test_gradients_of_distances() -> None:
     x, y = (torch.rand(2, 9, 3, dtype=torch.float64).requires_grad_() for _ in "xy")
     if current_backend() == "torch":  # pytorch3d has single precision only

@@ -50,15 +50,19 @@ def knn_points(
 def knn_gather(
     x: Float[Tensor, "B Q U"], idx: Int[Tensor, "B P K"], lengths: Int[Tensor, " B"] | None = None
 ) -> Float[Tensor, "B P K U"]:
-    """Return rows of x by the indices of `knn_points`; zeros in places beyond `lengths`, those of the second cloud."""
+    """Return rows of x by the indices of `knn_points`; zeros in places beyond `lengths`, those of the second cloud.
+
+    Without `lengths` all rows of x count.
+    """
     if len(x) != len(idx):
         raise InputError(f"values and indices of as many clouds expected, got {len(x)} and {len(idx)}")
     B, P, K = idx.shape
     rows = (idx + torch.arange(B, device=idx.device)[:, None, None] * x.shape[1]).view(-1)
     found = x.reshape(-1, x.shape[2]).index_select(0, rows).view(B, P, K, x.shape[2])
-    if lengths is None:
+    if lengths is None and x.shape[1] >= K:
         return found
-    return found * (torch.arange(K, device=x.device) < lengths[:, None])[:, None, :, None]
+    beyond = torch.arange(K, device=x.device) >= lengths_of(x, lengths)[:, None]
+    return found.masked_fill(beyond[:, None, :, None], 0)
 
 
 def distances(a: Float[Tensor, "*#N D"], b: Float[Tensor, "*#N D"], norm: int) -> Float[Tensor, "*N"]:
