@@ -373,7 +373,8 @@ def negative_sides(boxes: Float[np.ndarray, "A 4"]) -> Bool[np.ndarray, " A"]:
     Returns:
         True for each such box.
     """
-    below: Bool[np.ndarray, " A"] = (boxes[:, 2:] < 0).any(axis=1)
+    _, _, width, height = boxes.T
+    below: Bool[np.ndarray, " A"] = (width < 0) | (height < 0)
     return below
 
 
