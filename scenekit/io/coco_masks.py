@@ -38,7 +38,7 @@ def flat_polygons(value: Any) -> int:
 
 
 def with_area(value: Any) -> Any:
-    """Leave out polygons of less than three points; pycocotools would draw those of two as boxes.
+    """Drop polygons of less than three points; pycocotools would draw those of two as boxes.
 
     Args:
         value: The mask of a file.

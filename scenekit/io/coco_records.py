@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
@@ -372,7 +373,9 @@ def negative_sides(boxes: Float[np.ndarray, "A 4"]) -> Bool[np.ndarray, " A"]:
     Returns:
         True for each such box.
     """
-    return (boxes[:, 2:] < 0).any(axis=1)
+    _, _, width, height = boxes.T
+    below: Bool[np.ndarray, " A"] = (width < 0) | (height < 0)
+    return below
 
 
 def outside(boxes: Float[np.ndarray, "A 4"], sizes: Shaped[np.ndarray, "A 2"]) -> Bool[np.ndarray, " A"]:

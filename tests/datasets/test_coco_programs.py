@@ -225,7 +225,8 @@ def test_a_skeleton_per_class(tmp_path: Path) -> None:
 
 
 LABELS: dict[str, dict[str, Any]] = {
-    "'segmentation' must be polygons": {"segmentation": [[1, 2, 3, 4]]},
+    "'segmentation' must be polygons": {"segmentation": [[1, 2, 3]]},
+    "'segmentation' has a polygon of less than three points": {"segmentation": [[1, 2, 3, 4]]},
     "'segmentation' is of size [10, 8]": {"segmentation": {"size": [10, 8], "counts": [80]}},
     "'captions' must be a list": {"captions": "red"},
     "'area' must be a finite number": {"area": 1e300},

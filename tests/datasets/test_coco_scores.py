@@ -101,11 +101,9 @@ SAME: dict[str, Change] = {
     "segmentation an empty object": cup(segmentation={}),
     "segmentation a list of numbers": cup(segmentation=SQUARE, area=None),
     "segmentation of two polygons": cup(segmentation=[SQUARE, [40, 40, 44, 40, 44, 44]], area=None),
-    "segmentation without a pixel": cup(segmentation=[[10.1, 10.1, 10.2, 10.1, 10.2, 10.2]]),
     "run lengths": rle(RUNS),
     "compressed run lengths": rle(compressed()),
     "run lengths of a float size": rle(RUNS, (float(HEIGHT), float(WIDTH))),
-    "run lengths without a pixel": cup(segmentation={"size": [HEIGHT, WIDTH], "counts": [HEIGHT * WIDTH]}),
     "bbox missing": without("bbox"),
     "bbox null": cup(bbox=None),
     "bbox empty": cup(bbox=[]),
@@ -123,6 +121,12 @@ SAME: dict[str, Change] = {
     "sizes as floats": lambda data: data["images"][0].update(height=float(HEIGHT), width=float(WIDTH)),
 }
 """Both read the same."""
+
+NO_PIXEL: dict[str, Change] = {
+    "segmentation without a pixel": cup(segmentation=[[10.1, 10.1, 10.2, 10.1, 10.2, 10.2]]),
+    "run lengths without a pixel": cup(segmentation={"size": [HEIGHT, WIDTH], "counts": [HEIGHT * WIDTH]}),
+}
+"""Both read a mask that matches nothing, as in the official program."""
 
 LEFT_OUT: dict[str, Change] = {
     "two points": cup(segmentation=[TWO_POINTS]),
@@ -235,8 +239,8 @@ def assert_same(read: list[dict[str, Any]], scored: list[dict[str, Any]]) -> Non
             assert (coco_mask.decode(one["mask"]) == coco_mask.decode(other["mask"])).all()
 
 
-def assert_perfect(data: Any, path: Path) -> None:
-    """The ground truth as its own predictions has AP 1, by `sk.evaluate`'s evaluators and by `score coco` of files."""
+def assert_scores(data: Any, path: Path, masks: float = 1.0) -> None:
+    """The ground truth as its own predictions has AP 1, and this one of masks, by evaluators and by `score coco`."""
     writer, evaluators = CocoResults(path.parent, data), {"bbox": DetectionEvaluator, "segm": MaskEvaluator}
     made = {kind: make(data.vocabulary) for kind, make in evaluators.items()}
     sample = checked(data[0])
@@ -246,9 +250,10 @@ def assert_perfect(data: Any, path: Path) -> None:
     writer.add(prediction, sample.id, "1.png")
     writer.finish()
     for kind, evaluator in made.items():
+        expected = pytest.approx(1 if kind == "bbox" else masks)
         evaluator.update(sample, prediction)
-        assert evaluator.result()["AP"] == pytest.approx(1), kind
-        assert score_files(path, path.with_name(f"{kind}.json"), [kind])[kind]["AP"] == pytest.approx(1), kind  # type: ignore[list-item]
+        assert evaluator.result()["AP"] == expected, kind
+        assert score_files(path, path.with_name(f"{kind}.json"), [kind])[kind]["AP"] == expected, kind  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("name", SAME)
@@ -256,7 +261,16 @@ def test_the_same_objects(tmp_path: Path, name: str) -> None:
     path = written(tmp_path, SAME[name])
     data = sk.dataset("coco", annotations=str(path))
     assert_same(read_rows(checked(data[0])), scored_rows(path, Notes()))
-    assert_perfect(data, path)
+    assert_scores(data, path)
+
+
+@pytest.mark.parametrize("name", NO_PIXEL)
+def test_a_mask_without_a_pixel(tmp_path: Path, name: str) -> None:
+    """The cup is missed and the plate matched."""
+    path = written(tmp_path, NO_PIXEL[name])
+    data = sk.dataset("coco", annotations=str(path))
+    assert_same(read_rows(checked(data[0])), scored_rows(path, Notes()))
+    assert_scores(data, path, masks=0.5)
 
 
 @pytest.mark.parametrize("name", LEFT_OUT)
@@ -269,7 +283,7 @@ def test_the_same_is_left_out(tmp_path: Path, name: str, caplog: pytest.LogCaptu
     assert "annotation id 1" in caplog.text
     assert_same(read_rows(data[0]), scored_rows(path, notes))
     assert any("annotation id 1" in line for line in notes.lines())
-    assert_perfect(data, path)
+    assert_scores(data, path)
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from faster_coco_eval import COCO
 from jaxtyping import Float
-from pycocotools import mask as coco_mask
 
 from scenekit.errors import InputError
 from scenekit.io.coco_masks import NO_AREA, RunLengths, box_mask, flat_polygons, run_lengths
@@ -43,8 +42,8 @@ def score_files(
     """Compute COCO's AP of files.
 
     As in the official program, the area of a result is that of its box where it has one, also when masks or keypoints
-    are scored. The area of an annotation without `area` is that of its mask, else of its box. Objects without a mask,
-    or with one without a pixel, are ignored when masks are scored: their box is a crowd region. Categories of one name
+    are scored. The area of an annotation without `area` is that of its mask, else of its box. Objects without a mask
+    are ignored when masks are scored: their box is a crowd region. Categories of one name
     are one class. Objects with `ignore` 1, or whose box has no
     area or is outside the image, are ignored.
 
@@ -210,13 +209,9 @@ def _mask(record: Record, tables: _Tables, kinds: Sequence[Kind], notes: Notes) 
     masks_count, rle = "segm" in kinds, None
     if "segmentation" in record.data and (masks_count or "area" not in record.data):
         rle = run_lengths(record, "segmentation", tables.size_of(record))
-    if masks_count and not _has_pixels(rle):
+    if masks_count and rle is None:
         notes.add(record, "has no mask and is ignored when masks are scored")
     return rle
-
-
-def _has_pixels(rle: RunLengths | None) -> bool:
-    return rle is not None and bool(coco_mask.area(rle))
 
 
 def _targets(tables: _Tables, masks: Sequence[RunLengths | None], kind: Kind, K: int, notes: Notes) -> list[Row]:
@@ -226,7 +221,7 @@ def _targets(tables: _Tables, masks: Sequence[RunLengths | None], kind: Kind, K:
         row |= {"iscrowd": int(record.flag("iscrowd")), "area": area_of(record, mask)}
         if kind != "segm":
             row["bbox"] = list(map(float, record.data["bbox"]))
-        elif _has_pixels(mask):
+        elif mask is not None:
             row["segmentation"] = mask
         else:  # the box is a crowd region: any number of detections inside of it is ignored
             row |= {"segmentation": box_mask(record.data["bbox"], tables.size_of(record)), "iscrowd": 1}
