@@ -100,7 +100,6 @@ def evaluate(
             or an evaluator. Under the name of a task, or "detection", it replaces the task's own; under any other name
             it is an additional measure of the Scene that holds the predictions of all tasks asked for (of all tasks of
             the model, if `tasks` is None).
-
         max_skipped: The share of the samples of a data set that may turn out unusable when they are read; these are
             left out of predictions and ground truth alike, and a warning lists them with the reasons. None for half.
 

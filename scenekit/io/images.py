@@ -258,8 +258,9 @@ def _from_tensor(tensor: Tensor, name: str) -> Pixels:
         raise InputError(f"{name}: expected a tensor of shape [3 H W] (or grey [H W]), got shape {shape}{hint}")
     if 0 in shape:
         raise InputError(f"{name}: the image has no pixels (shape {shape})")
-    if tensor.is_meta or tensor.is_complex():
-        raise InputError(f"{name}: expected uint8, or floats from 0 to 1, got {tensor.dtype} on {tensor.device}")
+    if tensor.is_meta or tensor.is_complex() or tensor.is_quantized or tensor.layout != torch.strided:
+        kind = f"{tensor.dtype} on {tensor.device}, {tensor.layout}"
+        raise InputError(f"{name}: expected a dense tensor of uint8, or floats from 0 to 1, got {kind}")
     planes = tensor.detach().cpu().clone()
     if planes.is_floating_point():
         planes = planes.float()
