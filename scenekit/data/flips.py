@@ -56,16 +56,19 @@ def can_be_flipped(sample: Sample) -> bool:
 def flipped_supervision(supervision: Supervision, vocabulary: Vocabulary) -> Supervision:
     """Return what the labels of the flipped image supervise: where left_shoe was annotated, right_shoe is.
 
+    A class without a counterpart is not covered then: what the flipped image has of it was not annotated.
+
     Args:
         supervision: The supervision of the image.
         vocabulary: The vocabulary of its scene.
 
     Returns:
-        The supervision, the covered classes exchanged.
+        The supervision with the covered classes of the flipped image.
     """
-    if supervision.classes is None:
+    names = vocabulary.flipped("things")
+    lost = {names.names[place] for place in names.one_sided}
+    if supervision.classes is None and not lost:
         return supervision
-    order = vocabulary.flipped("things").order
-    pairs = zip(vocabulary.things, order, strict=True)
-    becomes = {name: vocabulary.things[place] for name, place in pairs}
-    return replace(supervision, classes=frozenset(becomes.get(name, name) for name in supervision.classes))
+    becomes = {name: names.names[place] for name, place in zip(names.names, names.order, strict=True)}
+    covered = set(becomes if supervision.classes is None else supervision.classes) - lost
+    return replace(supervision, classes=frozenset(becomes.get(name, name) for name in covered))

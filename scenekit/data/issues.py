@@ -58,7 +58,7 @@ def _image_notes(scene: Scene) -> Iterator[Place]:
         if bool(((center / size - 0.5).abs() > 0.5 - BORDER).any()):
             yield "cameras whose principal point is near the border of the image or outside", f"at {center.tolist()} px"
     if scene.path is not None and (turn := orientation_of(scene.path)) != 1:
-        yield "images that an EXIF orientation turns (labels for the stored image need exif=ignore)", TURNS[turn]
+        yield "images with an EXIF orientation (labels for the image as it is stored need exif=ignore)", TURNS[turn]
 
 
 def _warnings(scene: Scene, notes: bool) -> Iterator[Place]:

@@ -92,7 +92,7 @@ def read_image(source: object, *, name: str | None = None, upright: bool = True)
             or range; the message names the image.
     """
     if isinstance(source, str | os.PathLike):
-        return _read_file(Path(source), name or os.fspath(source), upright)
+        return _read_file(source, name or os.fspath(source), upright)
     if isinstance(source, bytes | bytearray | memoryview):
         return _read_bytes(bytes(source), name or "the bytes", upright)
     if isinstance(source, Image.Image):
@@ -148,12 +148,16 @@ def read_image_of_size(path: str | os.PathLike[str], size: tuple[int, int]) -> P
     return stored if tuple(stored.shape[1:]) == tuple(size) else pixels
 
 
-def _read_file(path: Path, name: str, upright: bool) -> Pixels:
+def _read_file(source: str | os.PathLike[str], name: str, upright: bool) -> Pixels:
     """Decode a file; every failure is an InputError that starts with `name`."""
+    path = Path(source)
+    if not os.fspath(source):
+        raise InputError(f"{name or 'the image'}: the path is empty; give the path of an image")
     if os.path.isdir(path):
         raise InputError(f"{name}: expected an image, but this is a folder; give the files in it")
     if not os.path.isfile(path):
-        raise InputError(f"{name}: no such file")
+        hint = "; download it first, or give its bytes" if "://" in name else ""
+        raise InputError(f"{name}: no such file{hint}")
     return _decoded(lambda: _opened(path, name, path.stat().st_size, upright), name)
 
 
@@ -164,7 +168,7 @@ def _read_stream(source: Any, name: str, upright: bool) -> Pixels:
             source.seek(0)
         data = source.read()
     except Exception as cause:  # of a file that is closed, opened for writing, or a connection that broke off
-        raise InputError(f"{name}: cannot be read ({one_line(cause)})") from cause
+        raise InputError(f"{name}: cannot be read ({one_line(cause)}); open the file with mode 'rb'") from cause
     if not isinstance(data, bytes | bytearray | memoryview):
         raise InputError(f"{name}: expected bytes, got {type(data).__name__}; open the file with mode 'rb'")
     return _read_bytes(bytes(data), name, upright)
@@ -258,8 +262,9 @@ def _from_tensor(tensor: Tensor, name: str) -> Pixels:
         raise InputError(f"{name}: expected a tensor of shape [3 H W] (or grey [H W]), got shape {shape}{hint}")
     if 0 in shape:
         raise InputError(f"{name}: the image has no pixels (shape {shape})")
-    if tensor.is_meta or tensor.is_complex():
-        raise InputError(f"{name}: expected uint8, or floats from 0 to 1, got {tensor.dtype} on {tensor.device}")
+    if tensor.is_meta or tensor.is_complex() or tensor.is_quantized or tensor.layout != torch.strided:
+        kind = f"{tensor.dtype} on {tensor.device}, {tensor.layout}"
+        raise InputError(f"{name}: expected a dense tensor of uint8, or floats from 0 to 1, got {kind}")
     planes = tensor.detach().cpu().clone()
     if planes.is_floating_point():
         planes = planes.float()

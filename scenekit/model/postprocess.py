@@ -118,7 +118,7 @@ class Finisher:
     def _view(self, name: str, scene: Scene, places: Places) -> Scene:
         """Return what the head may read: keys that its task declares, and rows that carry its values."""
         view = limited(scene, self.plan.reads(name))
-        if type(self.heads[name]).finish is Head.finish:  # which reads no rows
+        if getattr(self.heads[name].finish, "__func__", None) is Head.finish:  # which reads no rows
             return view
         for stream, carried in {key.of: rows for key, rows in places.items() if key.of is not None}.items():
             if len(carried) < len(view.regions(stream)):

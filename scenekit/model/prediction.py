@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, S
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from numbers import Real
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -65,11 +65,11 @@ class Request:
         model.plan.needed(names or ())
         if not isinstance(threshold, Real) or isinstance(threshold, bool) or threshold != threshold:
             raise InputError(f"threshold: expected a score such as 0.5, got {threshold!r}")
-        if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
+        if not isinstance(batch_size, Integral) or isinstance(batch_size, bool) or batch_size < 1:
             raise InputError(f"batch_size: expected a whole number from 1, got {batch_size!r}")
         if on_error not in ("raise", "return"):
             raise InputError(f"on_error: expected 'raise' or 'return', got {on_error!r}")
-        return cls(names, float(threshold), batch_size, on_error)
+        return cls(names, float(threshold), int(batch_size), on_error)
 
 
 def _task_names(tasks: object) -> tuple[str, ...] | None:

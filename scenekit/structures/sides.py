@@ -18,7 +18,9 @@ Pairs: TypeAlias = tuple[tuple[str, str], ...]
 WORDS: Pairs = (
     ("left", "right"),
     *(("links", "rechts"), ("linke", "rechte"), ("linker", "rechter"), ("linkes", "rechtes"), ("linken", "rechten")),
-    *(("gauche", "droite"), ("izquierda", "derecha"), ("izquierdo", "derecho"), ("左", "右")),
+    *(("gauche", "droite"), ("izquierda", "derecha"), ("izquierdo", "derecho"), ("sinistra", "destra")),
+    *(("sinistro", "destro"), ("esquerda", "direita"), ("esquerdo", "direito"), ("левый", "правый")),
+    *(("левая", "правая"), ("левое", "правое"), ("слева", "справа"), ("왼쪽", "오른쪽"), ("左", "右")),
 )
 """Words that name a side without a vocabulary that pairs them."""
 
@@ -36,12 +38,20 @@ _ANY_LETTER = rf"{_START}[^\W\d_]{_END}"
 _BODY = (
     "eye|ear|brow|cheek|shoulder|elbow|wrist|hand|palm|thumb|finger|arm|hip|knee|ankle|foot|heel|toe|leg|lung|kidney"
 )
+_SHORT = {
+    **{"lh": "rh", "lhs": "rhs", "lt": "rt", "lft": "rgt", "sx": "dx"},
+    **{"fl": "fr", "rl": "rr", "bl": "br", "tl": "tr"},
+}
+"""Abbreviations: left hemisphere, front left, rear left, bottom left, top left and the like."""
 _HINTS = (
     (re.compile(r"left|right", re.IGNORECASE), {"left": "right", "right": "left"}),
-    (re.compile(rf"{_START}(?i:[lr]hs?){_END}"), {"lh": "rh", "rh": "lh", "lhs": "rhs", "rhs": "lhs"}),
+    (
+        re.compile(rf"{_START}(?i:{'|'.join((*_SHORT, *_SHORT.values()))}){_END}"),
+        {**_SHORT, **{right: left for left, right in _SHORT.items()}},
+    ),
     (re.compile(rf"{_START}[LlRr]{_END}|{_START}(?i:[lr])(?=(?i:{_BODY}))"), {"l": "r", "r": "l"}),
 )
-"""What is a side only where the counterpart exists: `shoeleft`, `ctx-lh`, `finger_l1`, `lknee`."""
+"""What is a side only where the counterpart exists: `shoeleft`, `ctx-lh`, `wheel FL`, `finger_l1`, `lknee`."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +148,8 @@ def _counterpart(
 def _candidate(pairs: Pairs) -> re.Pattern[str]:
     """Return a fast pattern that every name with a side matches."""
     words = {re.escape(word) for pair in (*WORDS, *pairs) for word in pair if word}
-    return re.compile(rf"(?i:{'|'.join(sorted(words))})|(?=[LlRr])(?:{_HINTS[1][0].pattern}|{_HINTS[2][0].pattern})")
+    hints = rf"(?=[LlRrBbTtFfSsDd])(?:{_HINTS[1][0].pattern}|{_HINTS[2][0].pattern})"
+    return re.compile(rf"(?i:{'|'.join(sorted(words))})|{hints}")
 
 
 def _guesses(name: str) -> Iterator[str]:
@@ -225,6 +236,6 @@ def _both_ways(pairs: Pairs) -> dict[str, str]:
 
 def _like(word: str, model: str) -> str:
     """Return a word in the case of another one."""
-    if model.isupper():
-        return word.upper()
+    if model.isupper() or model.islower():
+        return word.upper() if model.isupper() else word.lower()
     return word[:1].upper() + word[1:] if model[:1].isupper() else word

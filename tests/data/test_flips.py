@@ -86,6 +86,12 @@ def test_classes_change_places() -> None:
     assert flipped(result).scene.names() == ["left_shoe", "right_shoe"]
 
 
+@pytest.mark.parametrize("classes", [None, frozenset(VOCABULARY.things)])
+def test_a_class_without_a_counterpart_is_not_covered_in_the_flipped_image(classes: frozenset[str] | None) -> None:
+    """An image without left turn signs may have right ones, which no class says; flipped they are left ones."""
+    assert flipped(sample({}, (0, 1), classes=classes)).supervision.classes == {"left_shoe", "ball", "right_shoe"}
+
+
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [

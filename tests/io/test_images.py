@@ -157,6 +157,11 @@ def test_files_that_are_no_images(colors: np.ndarray, tmp_path: Path) -> None:
     refused(tmp_path / "none.jpg", r"none\.jpg: no such file")
     (tmp_path / "folder.jpg").mkdir()
     refused("x" * 5000, "x: no such file")
+    refused("", "the image: the path is empty")
+    refused("https://example.org/a.png", r"a\.png: no such file; download it first")
+    with (tmp_path / "new.jpg").open("wb") as writing:
+        refused(writing, "the open file: cannot be read .* open the file with mode 'rb'")
+    (tmp_path / "new.jpg").unlink()
     refused(tmp_path / "folder.jpg", r"folder\.jpg: .* folder")
     (tmp_path / "empty.jpg").touch()
     refused(tmp_path / "empty.jpg", r"empty\.jpg: the file is empty")
@@ -207,6 +212,7 @@ def test_decompression_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         (torch.zeros(1, 3, 20, 30), r"the tensor: expected .* got shape \[1, 3, 20, 30\]"),
         (torch.zeros(3, 20, 0), r"the tensor: the image has no pixels"),
         (torch.zeros(3, 2, 2, device="meta"), r"the tensor: .* on meta"),
+        (torch.zeros(3, 2, 2).to_sparse(), r"the tensor: expected a dense tensor .* torch\.sparse_coo"),
         (torch.full((3, 2, 2), torch.nan), r"the tensor: .* NaN"),
         (torch.full((3, 2, 2), torch.inf), r"the tensor: .* infinity"),
         (torch.full((3, 2, 2), 3.0), r"from 0 to 1 or from 0 to 255, got 3 to 3; rescale them"),

@@ -134,6 +134,11 @@ def test_external_regions_that_do_not_fit_are_an_error_in_their_place(model: Sce
     assert torch.allclose(results[0].objects.boxes, boxes, atol=1e-3) and equal(results[3], results[0])
 
 
+def test_numbers_of_numpy_are_numbers(model: SceneModel) -> None:
+    images = [sample(0).image, sample(1).image]
+    assert len(model.predict(images, threshold=np.float32(0.5), batch_size=np.int64(2))) == 2
+
+
 def test_two_threads_predict_as_one_does(model: SceneModel) -> None:
     """Also a model in training mode, which goes back to it when the last thread is done."""
     images = [sample(number).image for number in range(6)]
@@ -178,6 +183,9 @@ with torch.no_grad():
 assert torch.equal(scene.objects.boxes, expected.objects.boxes) and len(scene.objects)
 assert torch.equal(compiled.predict(image, threshold=0.0).objects.boxes, expected.objects.boxes)
 model.compile(backend="eager")
+assert torch.equal(model.predict(image, threshold=0.0).objects.boxes, expected.objects.boxes)
+for name, head in list(model.heads.items()):
+    model.heads[name] = torch.compile(head, backend="eager", disable=True)  # wrapped, as a compiled head is
 assert torch.equal(model.predict(image, threshold=0.0).objects.boxes, expected.objects.boxes)
 print(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 """

@@ -32,6 +32,9 @@ SPELLINGS = [
     ("on_left_side_of", "on_right_side_of"),
     ("left hand of the right man", "right hand of the left man"),
     ("rechter Schuh", "linker Schuh"),
+    ("scarpa sinistra", "scarpa destra"),
+    ("Левый ботинок", "Правый ботинок"),
+    ("왼쪽 신발", "오른쪽 신발"),
     ("左手", "右手"),
 ]
 
@@ -65,7 +68,10 @@ def test_what_only_looks_like_a_side(name: str) -> None:
 
 @pytest.mark.parametrize(
     "pair",
-    [("lshoulder", "rshoulder"), ("finger_l1", "finger_r1"), ("ctx-lh-a", "ctx-rh-a"), ("shoeleft", "shoeright")],
+    [
+        *(("lshoulder", "rshoulder"), ("finger_l1", "finger_r1"), ("ctx-lh-a", "ctx-rh-a"), ("shoeleft", "shoeright")),
+        *(("fl_wheel", "fr_wheel"), ("plateTL", "plateTR"), ("RL", "RR"), ("lt. shoe", "rt. shoe")),
+    ],
 )
 def test_sides_that_only_the_counterpart_shows(pair: tuple[str, str]) -> None:
     assert flipped_names(pair).order == (1, 0)
@@ -101,6 +107,7 @@ def test_texts() -> None:
         "To the RIGHT of the Right one, all right, the rightmost right-hand right_shoe is bright"
     )
     assert exchanged(text, ()) == text
+    assert exchanged("left, LEFT and Right", (("Left", "Right"),)) == "right, RIGHT and Left"
     assert side_left(text, words) is None and side_left(text, ()) == "LEFT"
     assert side_left("a left_shoe and leftovers", ()) == "left" and side_left("leftovers", ()) is None
     assert side_left("left, and links", words) == "links"

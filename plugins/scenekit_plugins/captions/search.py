@@ -82,7 +82,7 @@ def one_by_one(
         The texts.
     """
     tokens = torch.full((rows, limit), special.pad, device=device)
-    log_probs = torch.zeros((rows, limit), device=device)
+    log_probs = torch.zeros((rows, limit), dtype=torch.float32, device=device)
     active = torch.arange(rows, device=device)
     last = torch.full((rows,), special.start, device=device)
     length = 0
@@ -143,7 +143,7 @@ class _Beams:
     @classmethod
     def fresh(cls, rows: int, width: int, special: SpecialTokens, device: torch.device) -> _Beams:
         """Return empty beams. One per region is active: equal ones would give the same text K times."""
-        total = torch.full((rows, width), -torch.inf, device=device)
+        total = torch.full((rows, width), -torch.inf, dtype=torch.float32, device=device)
         total[:, 0] = 0
         nothing = torch.zeros((rows, width), dtype=torch.int64, device=device)
         empty = total.new_zeros((rows, width, 0))

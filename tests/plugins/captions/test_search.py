@@ -159,3 +159,15 @@ def test_a_low_temperature_is_greedy() -> None:
 def test_more_beams_than_beginnings() -> None:
     net = Chance()
     assert texts(found(net, limit=1, method="beam", beams=32)) == texts(found(net, limit=1))
+
+
+@pytest.mark.parametrize("method", ["greedy", "beam", "sampling"])
+def test_probabilities_are_in_single_precision_whatever_the_default(method: Any) -> None:
+    chance = Chance()
+    torch.set_default_dtype(torch.float64)
+    try:
+        uniform = torch.full((ROWS, LIMIT), 0.5)
+        found = search(chance.step, chance.begin(), SPECIAL, LIMIT, SearchConfig(method=method), uniform)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found.log_probs.dtype == torch.float32
