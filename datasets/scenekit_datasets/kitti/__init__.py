@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from scenekit.hooks.records import DatasetSpec
 from scenekit.hooks.specs import hookimpl
+from scenekit.io.files import path_named
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -55,7 +56,6 @@ def build(
     Raises:
         InputError: If files are missing, or entries faulty and refused.
     """
-    from pathlib import Path
 
     from scenekit_datasets import roots
     from scenekit_datasets.kitti.dataset import KEYS, Kitti, require_scans
@@ -65,7 +65,7 @@ def build(
     roots.check_faulty(faulty)
     roots.check_exif(exif)
     wanted = roots.keys_named(keys, KEYS, "KITTI has")
-    images = find_images(Path(root).expanduser(), split, splits, faulty)
+    images = find_images(path_named(root), split, splits, faulty)
     if keys is not None:
         require_scans(images, wanted)
     rules = Rules(class_names_of(classes), difficulty_named(difficulty))
