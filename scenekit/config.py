@@ -110,7 +110,7 @@ def _explain(error: Any, kind: type[Config]) -> str:
     location = error["loc"]
     path = ".".join(map(str, location))
     if error["type"] == "extra_forbidden":
-        return f"unknown key {path!r}{nearest(str(location[-1]), _fields_at(location[:-1], kind))}"
+        return f"unknown key {repr_of(path)}{nearest(str(location[-1]), _fields_at(location[:-1], kind))}"
     if error["type"] == "missing":
         return f"{path!r} is missing"
     got = "" if isinstance(error["input"], dict | list) else f", got {repr_of(error['input'])}"

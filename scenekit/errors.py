@@ -51,7 +51,7 @@ def nearest(word: str, known: Collection[str]) -> str:
     Returns:
         `; did you mean 'x'?` for the closest known name, or the list of known names when none is close.
     """
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word[:LONGEST], known, n=1, cutoff=0.5)
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; known: {listed(sorted(known), SHOWN)}" if known else "; nothing is registered"

@@ -21,6 +21,7 @@ from scenekit.errors import InputError
 from scenekit.fields.frame import Frame
 from scenekit.io.files import located, portable, write_atomically
 from scenekit.io.images import ImageSource
+from scenekit.io.records import read_json
 from scenekit.keys import OBJECTS, RESERVED, Key, Stream, key_named
 from scenekit.scene_json import (
     FORMAT_VERSION,
@@ -278,14 +279,12 @@ class Scene:
         Raises:
             InputError: The file cannot be read, or is not a scene.
         """
+        data = read_json(Path(path))
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8-sig"))
             scene = cls.from_json(data if isinstance(data, dict) else {})
-            return replace(scene, path=located(scene.path, path))
-        except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror}") from error
-        except ValueError as error:  # InputError, bad JSON and bytes that are not text
+        except InputError as error:
             raise InputError(f"{path} is not a scene file: {error}") from error
+        return replace(scene, path=located(scene.path, path))
 
     def draw(self, image: ImageSource | None = None) -> Image.Image:
         """Draw all values on the image.

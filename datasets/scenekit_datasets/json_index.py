@@ -121,10 +121,10 @@ def json_of(content: bytes, path: Path) -> Any:
         InputError: If it is not valid, as the file has changed.
     """
     try:
-        return parse_json(content.decode("utf-8"))
+        return parse_json(content.decode("utf-8"), path)
     except UnicodeDecodeError:
         raise InputError(f"{path} is not encoded in UTF-8") from None
-    except ValueError:
+    except InputError:
         raise InputError(f"{path} has changed since it was opened; open the data set again") from None
 
 

@@ -13,7 +13,8 @@ from typing import Any, Literal
 from jaxtyping import UInt8
 from torch import Tensor
 
-from scenekit.errors import InputError, SkippedSampleError, listed, nearest, warn_once
+from scenekit.errors import InputError, SkippedSampleError, listed, nearest, one_line, repr_of, warn_once
+from scenekit.io.files import path_named
 from scenekit.io.images import TURNS, orientation_of, read_image
 from scenekit.keys import Key
 from scenekit.structures.geometry import Size
@@ -180,6 +181,22 @@ def class_names(classes: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
     return named
 
 
+def with_split(name: str | Path, split: str) -> Path:
+    """Return the path that an option names, with the split in the place of `{split}`.
+
+    Args:
+        name: The path.
+        split: Name of the split.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: If no file can have the name.
+    """
+    return path_named(str(name).replace("{split}", split))
+
+
 def located(names: Sequence[str], folder: Path) -> list[str | None]:
     """Find files, also those whose name is that of another system, or lacks its folder.
 
@@ -290,17 +307,18 @@ def cache_folder(cache: str | Path | bool | None, name: str, what: str, instead:
     asked = cache is not None
     if cache is None or cache is True:
         base = os.environ.get("SCENEKIT_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "scenekit"
-        cache = Path(base).expanduser() / name
+        cache = os.path.join(base, name)
     try:
-        Path(cache).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+        folder = path_named(cache)
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, InputError) as error:
         if asked:
             raise InputError(
-                f"can't keep {what} in {cache} ({error}); choose another cache folder, or False"
+                f"can't keep {what} in {repr_of(cache)} ({error}); choose another cache folder, or False"
             ) from error
-        _log.warning("can't keep %s in %s (%s); %s", what, cache, error.strerror, instead)
+        _log.warning("can't keep %s in %s (%s); %s", what, cache, one_line(error), instead)
         return None
-    return Path(cache)
+    return folder
 
 
 def names_in(folder: Path) -> frozenset[str]:

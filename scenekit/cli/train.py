@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from scenekit.cli import output
+from scenekit.io.files import path_named
 
 
 def train(
@@ -32,7 +33,7 @@ def train(
     import scenekit as sk
 
     plan = sk.Recipe.load(recipe, overrides or ())
-    folder = Path(plan.out) if out is None else out
+    folder = path_named(plan.out if out is None else out)
     sk.train(plan, out=folder, resume=resume, device=device, strict=strict)
     model = folder / "model"
     if as_json:

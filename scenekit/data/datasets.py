@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol, cast, runtime_checkable
 
+from scenekit.config import converted
 from scenekit.data.sample import Sample
-from scenekit.errors import InputError, nearest
+from scenekit.errors import InputError, nearest, repr_of
 from scenekit.hooks import DatasetSpec, naming_plugin, registry
 from scenekit.hooks.options import check_options
 from scenekit.structures.vocabulary import Vocabulary
@@ -41,8 +42,8 @@ def dataset(name: str, split: str = "train", **options: Any) -> SampleSet:
         InputError: An unknown name, split or option; the message suggests the nearest valid one.
     """
     spec: DatasetSpec = registry().get("dataset", name)
-    if split not in spec.splits:
-        raise InputError(f"data set {name!r} has no split {split!r}{nearest(split, spec.splits)}")
+    if converted(split, str, f"data set {name!r}: split") not in spec.splits:
+        raise InputError(f"data set {name!r} has no split {repr_of(split)}{nearest(split, spec.splits)}")
     options = check_options(spec.build, options, f"data set {name!r}", reserved=("split",))
     with naming_plugin(spec):
         return cast(SampleSet, spec.build(split=split, **options))

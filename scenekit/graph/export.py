@@ -19,9 +19,11 @@ from xml.etree.ElementTree import ParseError
 
 import networkx as nx
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
 from scenekit.graph.build import Graph
 from scenekit.io.files import write_atomically
+from scenekit.io.records import parse_json
+from scenekit.scene_json import WRONG
 
 FORMAT_VERSION = 1
 """Version of the files."""
@@ -76,8 +78,8 @@ def load_graph(path: str | Path) -> Graph:
         version = graph.graph.pop(VERSION, None)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (ParseError, nx.NetworkXException, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: expected a graph that save_graph wrote ({error})") from error
+    except (ParseError, nx.NetworkXException, *WRONG) as error:
+        raise InputError(f"{path}: expected a graph that save_graph wrote ({one_line(error)})") from error
     if version != FORMAT_VERSION:
         raise InputError(f"{path}: expected graph format {FORMAT_VERSION}, got {version!r}; use a matching scenekit")
     return graph
@@ -151,7 +153,7 @@ def from_node_link(content: bytes) -> Graph:
     Returns:
         The graph.
     """
-    data = json.loads(content)
+    data = parse_json(content, "the graph")
     graph = nx.MultiDiGraph()
     graph.graph.update(unpacked(data["graph"]))
     graph.add_nodes_from((entry.pop("id"), unpacked(entry)) for entry in data["nodes"])
@@ -297,7 +299,7 @@ def from_xml(attributes: Attributes) -> Attributes:
     for name, value in attributes.items():
         whole, is_inside, entry = name.partition(INSIDE)
         if name.endswith(AS_JSON):
-            restored[name.removesuffix(AS_JSON)] = unpacked(json.loads(value))
+            restored[name.removesuffix(AS_JSON)] = unpacked(parse_json(value, f"the attribute {name!r}"))
         elif is_inside:
             restored.setdefault(whole, {})[entry] = value
         else:

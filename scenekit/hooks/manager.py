@@ -13,7 +13,7 @@ from typing import Any
 import pluggy
 
 from scenekit.config import Config
-from scenekit.errors import BoardError, InputError, PluginError, nearest, one_line, summary
+from scenekit.errors import BoardError, InputError, PluginError, nearest, one_line, repr_of, summary
 from scenekit.hooks import specs
 from scenekit.hooks.records import (
     API_VERSION,
@@ -108,6 +108,8 @@ class Registry:
             InputError: No record has the name; the message suggests the nearest one.
             PluginError: Several plugins provide a record of the name.
         """
+        if not isinstance(name, str):
+            raise InputError(f"expected the name of a {kind}, got {repr_of(name)}")
         claims = self.records.get(kind, {}).get(name, [])
         if len(claims) == 1:
             return claims[0][0]

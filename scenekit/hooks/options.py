@@ -54,16 +54,18 @@ def _converted(value: Any, annotation: Any, name: str) -> Any:
     try:
         return converted(value, annotation, name)
     except InputError:
-        if (text := _without_paths(value)) == value:
+        if (text := _without_paths(value)) is value:
             raise
         return converted(text, annotation, name)
 
 
 def _without_paths(value: Any) -> Any:
-    """Return a value in which paths are text."""
+    """Return a path, or a list with paths, as text; any other value itself."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    return [_without_paths(item) for item in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple) and any(isinstance(item, os.PathLike) for item in value):
+        return [_without_paths(item) for item in value]
+    return value
 
 
 def _annotation(build: Callable[..., Any], parameter: inspect.Parameter) -> Any:

@@ -13,10 +13,33 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from scenekit.errors import InputError, one_line
+from scenekit.errors import InputError, one_line, repr_of
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Errors of a disk, a quota or a file that has reached its limit."""
+
+
+def path_named(name: str | os.PathLike[str]) -> Path:
+    """Return the path that a user names, with the home folder for `~`; there may be no file.
+
+    Args:
+        name: The name, such as an option of a data set.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: If no file can have the name, as it is too long, or this user may not look for it.
+    """
+    try:
+        path = Path(os.path.expanduser(name))
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:  # ValueError of characters that no name may have
+        reason = error.strerror if isinstance(error, OSError) else one_line(error)
+        raise InputError(f"{repr_of(os.fspath(name))} cannot be the path of a file: {reason}") from None
+    return path
 
 
 def read_text(path: str | Path) -> str:
@@ -32,7 +55,7 @@ def read_text(path: str | Path) -> str:
         InputError: If it cannot be read or is not encoded in UTF-8.
     """
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        return path_named(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"no such file: {path}") from None
     except OSError as error:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
 from scenekit.io.files import read_text
 
 LARGEST = 1e12
@@ -193,32 +193,33 @@ def read_json(path: Path) -> Any:
     Raises:
         InputError: If it cannot be read or is not valid JSON.
     """
-    text = read_text(path)
-    try:
-        return parse_json(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not valid JSON: {error}") from None
+    return parse_json(read_text(path), path)
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str | bytes, origin: object) -> Any:
     """Parse JSON; whole numbers of more digits than Python converts become floating point.
 
     Args:
         text: The text.
+        origin: What error messages begin with, such as the path of the file.
 
     Returns:
         Its content.
 
     Raises:
-        json.JSONDecodeError: If it is not valid JSON.
-        RecursionError: If it is nested too deeply.
+        InputError: If it is not valid JSON, or nested too deeply.
     """
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        raise
-    except ValueError:
-        return json.loads(text, parse_int=parse_whole)
+        try:
+            return json.loads(text)
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            raise
+        except ValueError:
+            return json.loads(text, parse_int=parse_whole)
+    except RecursionError:
+        raise InputError(f"{origin} is not valid JSON: nested too deeply") from None
+    except ValueError as error:
+        raise InputError(f"{origin} is not valid JSON: {one_line(error)}") from None
 
 
 def parse_whole(digits: str) -> int | float:

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from scenekit.config import Config, validated
 from scenekit.errors import InputError, one_line, repr_of
 from scenekit.io.files import write_atomically
-from scenekit.io.yaml_text import load_yaml
+from scenekit.io.yaml_text import DEEPEST, load_yaml
 
 Spread = Annotated[float, Field(gt=0)]
 LossWeight = Annotated[float, Field(ge=0)]
@@ -300,7 +300,7 @@ class Recipe(Config):
         """
         try:
             return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
-        except (ValueError, TypeError, yaml.YAMLError) as error:  # of pydantic or YAML
+        except (ValueError, TypeError, RecursionError, yaml.YAMLError) as error:  # of pydantic or YAML
             raise InputError(f"the recipe cannot be written as YAML: {one_line(error)}") from error
 
 
@@ -340,8 +340,8 @@ def _override(content: dict[str, Any], override: str) -> None:
     """Apply one override `a.b=value` to plain data; missing sections are created."""
     path, sign, text = override.partition("=")
     names = path.strip().split(".")
-    if not sign or not all(names):
-        raise InputError(f"expected an override such as train.steps=50, got {override!r}")
+    if not sign or not all(names) or len(names) > DEEPEST:
+        raise InputError(f"expected an override such as train.steps=50, got {repr_of(override)}")
     value = load_yaml(text, f"override {path.strip()}")
     place: Any = content
     for name in names[:-1]:
@@ -366,7 +366,10 @@ def _assign(place: Any, name: str, value: Any, override: str) -> None:
 
 def _list_index(place: Any, name: str, override: str) -> int:
     if not isinstance(place, list):
-        raise InputError(f"override {override!r}: {name!r} is below a single value; expected a section or a list entry")
-    if not name.isdecimal() or int(name) >= len(place):
-        raise InputError(f"override {override!r}: expected a list entry from 0 to {len(place) - 1}, got {name!r}")
+        raise InputError(
+            f"override {repr_of(override)}: {name!r} is below a single value; expected a section or a list entry"
+        )
+    if name not in map(str, range(len(place))):
+        last = len(place) - 1
+        raise InputError(f"override {repr_of(override)}: expected a list entry from 0 to {last}, got {repr_of(name)}")
     return int(name)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scenekit.io.files import plain, unwritable, write_atomically
+from scenekit.io.records import parse_json
 
 UNLABELLED = ".unlabelled"
 """End of the name of the zero that a head without labels contributes; it is not logged."""
@@ -90,7 +91,7 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
     Returns:
         The records, in their order.
     """
-    return [json.loads(line) for line in _lines(Path(path)) if _step(line) >= 0]
+    return [parse_json(line, path) for line in _lines(Path(path)) if _step(line) >= 0]
 
 
 def _lines(path: Path) -> list[str]:
@@ -100,6 +101,6 @@ def _lines(path: Path) -> list[str]:
 def _step(line: str) -> int:
     """Return the step of a line, -1 for an incomplete line."""
     try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+        return int(parse_json(line, "a line")["step"])
+    except (ValueError, KeyError, TypeError, OverflowError):
         return -1

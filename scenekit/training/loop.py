@@ -22,6 +22,7 @@ from scenekit.data.transforms import augmentations
 from scenekit.errors import InputError, collecting, one_line, summary
 from scenekit.evaluation.loop import evaluate
 from scenekit.hooks import naming_plugin, registry
+from scenekit.io.files import path_named
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig, Recipe
@@ -79,7 +80,7 @@ def train(
     Raises:
         InputError: If the recipe or the data cannot be used, or the losses are no longer finite.
     """
-    folder = Path(recipe.out if out is None else out)
+    folder = path_named(recipe.out if out is None else out)
     with writing(folder):
         recipe, checkpoint = check_folder(folder, recipe, resume)
     with accelerator_for(recipe.train.precision, device) as accelerator, naming_plugin(None):

@@ -12,6 +12,7 @@ import torch
 
 from scenekit.errors import InputError, nearest
 from scenekit.hooks import WeightSource, naming_plugin, registry
+from scenekit.io.files import path_named
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig
 from scenekit.weights.checkpoint import MANIFEST, SUFFIX, load_model, read_config, save_model, usable
@@ -99,5 +100,5 @@ def _path_of(name: str | os.PathLike[str]) -> Path | None:
         return shipped()[text]
     looks_like_path = text.startswith((".", "~", os.sep)) or text.endswith((os.sep, SUFFIX))
     if os.path.exists(text) or isinstance(name, os.PathLike) or looks_like_path:
-        return Path(text).expanduser()
+        return path_named(text)
     return None

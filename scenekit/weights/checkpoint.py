@@ -22,7 +22,8 @@ from torch import Tensor
 
 from scenekit.errors import InputError, listed, one_line
 from scenekit.hooks import registry
-from scenekit.io.files import drafted, unwritable, write_atomically
+from scenekit.io.files import drafted, read_text, unwritable, write_atomically
+from scenekit.io.records import parse_json
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig
@@ -184,10 +185,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """
     text = _header(path) if is_one_file(path) else _manifest_text(path)
     home, entries = _home(path), ENTRIES if is_one_file(path) else (*ENTRIES, "weights")
-    try:
-        manifest = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{home}: expected JSON; the file is damaged or cut off ({one_line(error)})") from error
+    manifest = parse_json(text, home)
     stored = manifest.get("format_version") if isinstance(manifest, dict) else None
     if stored != FORMAT_VERSION:
         raise InputError(f"{home}: expected format version {FORMAT_VERSION}, got {stored!r}; use a matching scenekit")
@@ -217,10 +215,7 @@ def _manifest_text(folder: Path) -> str:
     path = folder / MANIFEST
     if not path.is_file():
         raise InputError(f"{expected}; {MANIFEST} is missing")
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected JSON; the file is damaged or cut off ({one_line(error)})") from error
+    return read_text(path)
 
 
 def _header(path: Path) -> str:

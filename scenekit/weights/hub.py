@@ -14,7 +14,7 @@ from typing import cast
 import torch
 
 from scenekit.errors import InputError, one_line
-from scenekit.io.files import plain, write_atomically
+from scenekit.io.files import path_named, plain, write_atomically
 from scenekit.model.scene_model import SceneModel
 from scenekit.weights.card import Evaluation, model_card, with_evaluations
 from scenekit.weights.checkpoint import MANIFEST, WEIGHTS, load_model, read_manifest, save_model
@@ -101,7 +101,7 @@ def _staged(model: SceneModel | str | os.PathLike[str], folder: Path, dtype: tor
     if isinstance(model, SceneModel):
         save_model(model, folder, dtype=dtype)
         return model
-    path = Path(model).expanduser()
+    path = path_named(model)
     loaded = load_model(path)
     if path.is_dir() and dtype is None:
         for name in (MANIFEST, WEIGHTS):

@@ -78,14 +78,14 @@ def build(
     from scenekit_datasets.coco.dataset import CocoDataset, SemanticMaps
     from scenekit_datasets.coco.index import read_index, with_stuff
     from scenekit_datasets.coco.records import Source
-    from scenekit_datasets.roots import check_exif, check_faulty
+    from scenekit_datasets.roots import check_exif, check_faulty, with_split
 
     check_faulty(faulty)
     check_exif(exif)
     if (root is None) == (annotations is None):
         raise InputError("data set 'coco' needs either annotations=FILE.json (and images=FOLDER) or root=FOLDER")
     if root is not None:
-        folder, files = layout.official(layout.with_split(root, split), split, year, parts)
+        folder, files = layout.official(with_split(root, split), split, year, parts)
     else:
         assert annotations is not None
         folder, files = layout.named(annotations, images, split)
@@ -100,7 +100,7 @@ def build(
         [Source(index, layout.maps_of(index.path, maps, split)) for index in with_stuff(indices)],
         folder,
         keys=keys,
-        semantic=None if semantic is None else SemanticMaps(layout.with_split(semantic, split), semantic_offset),
+        semantic=None if semantic is None else SemanticMaps(with_split(semantic, split), semantic_offset),
         drop_empty=drop_empty,
         faulty=faulty,
         exif=exif,

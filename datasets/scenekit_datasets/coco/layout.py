@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scenekit.errors import InputError, nearest
+from scenekit_datasets.roots import with_split
 
 PARTS = ("instances", "person_keypoints", "panoptic", "stuff", "image_info")
 """Annotation files of COCO, named PART_SPLITYEAR.json."""
@@ -73,16 +74,3 @@ def maps_of(annotations: Path, maps: str | None, split: str) -> Path:
         return with_split(maps, split)
     beside = annotations.with_suffix("")
     return beside if beside.is_dir() else annotations.parent
-
-
-def with_split(name: str | Path, split: str) -> Path:
-    """Replace `{split}` in a path.
-
-    Args:
-        name: The path.
-        split: Name of the split.
-
-    Returns:
-        The path.
-    """
-    return Path(str(name).replace("{split}", split)).expanduser()

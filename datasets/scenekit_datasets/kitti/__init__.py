@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from scenekit.hooks.records import DatasetSpec
 from scenekit.hooks.specs import hookimpl
+from scenekit.io.files import path_named
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -65,7 +66,7 @@ def build(
     roots.check_faulty(faulty)
     roots.check_exif(exif)
     wanted = roots.keys_named(keys, KEYS, "KITTI has")
-    images = find_images(Path(root).expanduser(), split, splits, faulty)
+    images = find_images(path_named(root), split, splits, faulty)
     if keys is not None:
         require_scans(images, wanted)
     rules = Rules(class_names_of(classes), difficulty_named(difficulty))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scenekit.errors import InputError
 from scenekit.io.files import read_text
-from scenekit_datasets.roots import Faulty, names_in, report
+from scenekit_datasets.roots import Faulty, names_in, report, with_split
 
 IMAGES, LABELS, CALIBRATIONS, SCANS = "image_2", "label_2", "calib", "velodyne"
 """Folders; the 2 is the left color camera."""
@@ -104,7 +104,7 @@ def names_of(root: Path, split: str, splits: str | None, images: Mapping[str, st
         InputError: If the split cannot be determined.
     """
     if splits is not None:
-        return _listed(Path(splits.replace("{split}", split)).expanduser())
+        return _listed(with_split(splits, split))
     official = root / "ImageSets" / f"{split}.txt"
     if official.is_file():
         return _listed(official)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scenekit.errors import InputError, nearest
+from scenekit.io.files import path_named
 from scenekit_datasets.omni3d.index import IGNORED_NAMES, Index
-from scenekit_datasets.roots import class_names
+from scenekit_datasets.roots import class_names, with_split
 
 FOLDER = "Omni3D"
 """Folder of the annotation files in the official layout."""
@@ -41,7 +42,7 @@ def find_files(root: str | None, annotations: str | Sequence[str] | None, split:
     if annotations is None:
         if root is None:
             raise InputError("data set 'omni3d' needs annotations=FILE.json, or root=FOLDER with Omni3D/*.json")
-        folder = Path(root).expanduser()
+        folder = path_named(root)
         files = sorted((folder / FOLDER).glob(f"*_{split}.json"))
         if not files:
             raise InputError(f"{folder / FOLDER} has no file *_{split}.json; name the files with annotations=")
@@ -49,8 +50,8 @@ def find_files(root: str | None, annotations: str | Sequence[str] | None, split:
     names = [annotations] if isinstance(annotations, str | Path) else list(annotations)
     if not names:
         raise InputError("annotations must name a JSON file, or several")
-    files = [Path(str(name).replace("{split}", split)).expanduser() for name in names]
-    return (files[0].parent if root is None else Path(root).expanduser()), files
+    files = [with_split(name, split) for name in names]
+    return (files[0].parent if root is None else path_named(root)), files
 
 
 def class_names_of(indices: Sequence[Index], categories: Sequence[str] | Mapping[str, str] | None) -> ClassNames:

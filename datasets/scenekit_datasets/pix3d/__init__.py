@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from scenekit.hooks.records import DatasetSpec
 from scenekit.hooks.specs import hookimpl
+from scenekit.io.files import path_named
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -53,7 +54,6 @@ def build(
     Raises:
         InputError: If files are missing, or entries faulty and refused.
     """
-    from pathlib import Path
 
     from scenekit_datasets import roots
     from scenekit_datasets.pix3d.dataset import KEYS, Pix3D
@@ -63,7 +63,7 @@ def build(
     roots.check_faulty(faulty)
     roots.check_exif(exif)
     wanted = roots.keys_named(keys, KEYS, "Pix3D has")
-    index = read_index(Path(root).expanduser(), annotations, faulty)
+    index = read_index(path_named(root), annotations, faulty)
     chosen = in_split(index, split, splits, faulty)
     return Pix3D(chosen, categories=categories, leave_out=leave_out, keys=wanted, side=voxels, faulty=faulty, exif=exif)
 

@@ -12,7 +12,7 @@ from scenekit.errors import InputError
 from scenekit.io.files import read_text
 from scenekit.io.records import brief, read_json
 from scenekit_datasets.pix3d.index import Entry, Index
-from scenekit_datasets.roots import Faulty, report
+from scenekit_datasets.roots import Faulty, report, with_split
 
 HASH = "hash"
 """Our own division, by a checksum of the model's name: 80 % train, 10 % val, 10 % test."""
@@ -45,7 +45,7 @@ def in_split(index: Index, split: str, splits: str | None, faulty: Faulty) -> In
     if splits == HASH:
         entries = [entry for entry in index.entries if _tenth(entry) == split]
     else:
-        path = Path(splits.replace("{split}", split)).expanduser()
+        path = with_split(splits, split)
         names = _names(path, split, bare="{split}" in splits)
         known = {entry.name for entry in index.entries}
         report([f"{path}: {name} is not in {index.path}" for name in sorted(names - known)], faulty)

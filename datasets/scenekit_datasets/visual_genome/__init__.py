@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from scenekit.hooks.records import DatasetSpec
 from scenekit.hooks.specs import hookimpl
+from scenekit.io.files import path_named
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -70,7 +71,6 @@ def build(
     Raises:
         InputError: If files are missing, or entries faulty and refused.
     """
-    from pathlib import Path
 
     from scenekit.errors import InputError
     from scenekit_datasets import roots
@@ -86,13 +86,13 @@ def build(
     if unlisted not in ("absent", "unknown"):
         raise InputError(f"unlisted must be 'absent' or 'unknown', got {unlisted!r}")
     rules = Rules(roots.keys_named(keys, KEYS, "Visual Genome has"), merge, min_area, unlisted)
-    folder = Path(root).expanduser()
+    folder = path_named(root)
     files = find_files(folder)
     store = roots.cache_folder(cache, "visual_genome", "the index of Visual Genome", "it is built again each time")
     index = open_index(files, store)
     return VisualGenome(
         index,
-        folder if images is None else Path(images).expanduser(),
+        folder if images is None else path_named(images),
         NameIndex(chosen_vocabulary(vocabulary, index.occurring)),
         rules,
         chosen=in_split(index.ids, split, splits, validation, faulty),

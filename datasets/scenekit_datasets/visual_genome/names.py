@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scenekit.errors import InputError, nearest
-from scenekit.io.files import read_text
+from scenekit.io.files import path_named, read_text
 from scenekit.io.records import brief, read_json
 from scenekit.structures.vocabulary import Vocabulary
 
@@ -138,7 +138,7 @@ def chosen_vocabulary(chosen: Chosen, occurring: Mapping[str, Sequence[str]]) ->
     if chosen == "dense_caption":
         return _vocabulary({})
     if isinstance(chosen, str):
-        path = VG150 if chosen == "vg150" else Path(chosen).expanduser()
+        path = VG150 if chosen == "vg150" else path_named(chosen)
         if chosen != "vg150" and not path.is_file():
             hint = "expected 'vg150', 'all', 'dense_caption' or a JSON file"
             raise InputError(f"there is no vocabulary {chosen!r} and no such file; {hint}")

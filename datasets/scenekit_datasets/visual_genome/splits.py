@@ -5,7 +5,6 @@ Letters: I images.
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +14,9 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from scenekit.errors import InputError
-from scenekit.io.records import brief, read_json
-from scenekit_datasets.roots import Faulty, report
+from scenekit.io.files import read_text
+from scenekit.io.records import brief, parse_json, read_json
+from scenekit_datasets.roots import Faulty, report, with_split
 
 ALL = "all"
 """The split that is the whole data set."""
@@ -61,7 +61,7 @@ def in_split(
         )
     if splits == HASH:
         return _by_hash(ids, split)
-    path = Path(str(splits).replace("{split}", split)).expanduser()
+    path = with_split(splits, split)
     value = _content(path)
     if isinstance(value, Mapping):
         return _listed(ids, _of_split(value, split, path), path, faulty)
@@ -87,7 +87,7 @@ def _content(path: Path) -> Any:
         if path.suffix == ".npy":
             return np.load(path, allow_pickle=False).tolist()
         if path.suffix == ".txt":
-            return [json.loads(line) for line in path.read_text(encoding="utf-8-sig").split()]
+            return [parse_json(line, path) for line in read_text(path).split()]
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     except ValueError as error:

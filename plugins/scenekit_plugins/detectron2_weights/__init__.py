@@ -7,6 +7,7 @@ from pathlib import Path
 
 from scenekit.errors import InputError
 from scenekit.hooks import WeightSource, hookimpl
+from scenekit.io.files import path_named
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.weights.checkpoint import fill
@@ -51,7 +52,7 @@ def load(name: str) -> SceneModel:
     Raises:
         InputError: If there is no such file, or `convert` refuses it.
     """
-    file = Path(name).expanduser()
+    file = path_named(name)
     if file.is_file():
         return convert("", file)
     raise InputError(
