@@ -86,10 +86,10 @@ class KeypointField(Field[Keypoints, Keypoints]):
         return Keypoints(item.xy[:, picked], item.visibility[:, picked] * (places >= 0))
 
     def validate(self, item: Keypoints, frame: Frame) -> Validated:
-        """Set points that are not finite to absent, and drop a table with as many points as no skeleton has."""
-        counts = {len(skeleton.points) for skeleton in frame.vocabulary.skeletons.values()}
-        if counts and item.xy.shape[1] not in counts:
-            message = f"there are {item.xy.shape[1]} points; the skeletons of the vocabulary have {sorted(counts)}"
+        """Set points that are not finite to absent, and drop a table of another number of points."""
+        skeleton = frame.vocabulary.skeleton
+        if skeleton is not None and item.xy.shape[1] != len(skeleton.points):
+            message = f"there are {item.xy.shape[1]} points; those of the vocabulary are {len(skeleton.points)}"
             return Validated(None, None, [Issue("points of another skeleton", message)])
         invalid = (item.visibility != ABSENT) & ~item.xy.isfinite().all(dim=2)
         if frame.valid is not None:

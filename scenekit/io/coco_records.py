@@ -210,12 +210,11 @@ def unused_roots(categories: Iterable[Record], used: Collection[int]) -> list[Re
         another; none where there are no annotations at all.
     """
     entries = list(categories)
-    groups = {(entry.data.get("supercategory"), entry.data["id"]) for entry in entries}
 
     def is_root(entry: Record) -> bool:
         name, own = entry.data["name"], entry.data.get("supercategory")
-        named = any(group == name and id != entry.data["id"] for group, id in groups)
-        return named and own in (None, "", "none", name) and entry.data["id"] not in used
+        is_top = own in (None, "", "none", name) and entry.data["id"] not in used
+        return is_top and any(other.data.get("supercategory") == name for other in entries if other is not entry)
 
     return [entry for entry in entries if used and is_root(entry)]
 
