@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from pycocotools import mask as coco_mask
@@ -101,7 +101,7 @@ class CocoReader:
                 raise InputError(f"{record}: 'height' and 'width' must be 1 or more, not {size}")
             else:
                 data[name] = record.integer(name)
-        return replace(record, data=data)
+        return record.with_data(data)
 
     def category(self, record: Record) -> Record:
         """Read a category.
@@ -115,7 +115,7 @@ class CocoReader:
         Raises:
             InputError: If one of these is invalid.
         """
-        return replace(record, data={**record.data, "id": self.categories.number(record, "id"), "name": _name(record)})
+        return record.with_data({**record.data, "id": self.categories.number(record, "id"), "name": _name(record)})
 
     def annotation(self, record: Record, *, numbered: bool = True) -> Record:
         """Read an annotation or a result.
@@ -139,11 +139,13 @@ class CocoReader:
         data["image_id"] = self.images.number(record, "image_id")
         data["category_id"] = self.categories.number(record, "category_id")
         for name in MASKS:
+            if isinstance(data.get(name), list) and [] in data[name]:
+                data[name] = [part for part in data[name] if part != []]
             if name in data and not data[name]:
                 del data[name]
             elif name in data and is_flat(data[name]):
                 data[name] = [data[name]]
-        read = replace(record, data=data)
+        read = record.with_data(data)
         read.flag("iscrowd")
         if data.get("bbox") in (None, []):
             data.pop("bbox", None)
@@ -170,7 +172,7 @@ class CocoReader:
         data = {**record.data, "segments_info": segments}
         if "image_id" in data:
             data["image_id"] = self.images.number(record, "image_id")
-        return replace(record, data=data)
+        return record.with_data(data)
 
     def segment(self, record: Record) -> Record:
         """Read a panoptic segment.
@@ -189,7 +191,7 @@ class CocoReader:
         data["category_id"] = self.categories.number(record, "category_id")
         if "annotation_id" in data:
             data["annotation_id"] = self.annotations.number(record, "annotation_id")
-        return replace(record, data={**data, "iscrowd": int(record.flag("iscrowd"))})
+        return record.with_data({**data, "iscrowd": int(record.flag("iscrowd"))})
 
 
 def _name(record: Record) -> str:

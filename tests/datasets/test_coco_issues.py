@@ -49,6 +49,9 @@ def image(name: str, value: Any) -> Change:
 
 
 AT_ONCE: dict[str, Change] = {
+    "category id 1: 'keypoints' must be different names": lambda data: data["categories"][0].update(
+        keypoints=["eye", "eye"]
+    ),
     "annotation id 5: the id occurs twice": first("id", 5),
     "annotation id 4: 'image_id' is 9, which 'images' does not list": first("image_id", 9),
     "annotation id 4: 'category_id' is 9, which 'categories' does not list": first("category_id", 9),

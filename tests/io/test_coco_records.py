@@ -125,3 +125,9 @@ def test_a_mask_of_a_giant_takes_no_memory() -> None:
     giant = {"size": [2**31 - 1, 2**31 - 1], "counts": "1"}
     with pytest.raises(InputError, match="the image of"):
         run_lengths(record(id=1, segmentation=giant), "segmentation", (8, 10))
+
+
+@pytest.mark.parametrize(("written", "read"), [([[]], None), ([[], []], None), ([[], SQUARE], [SQUARE])])
+def test_empty_polygons_are_none(written: list[list[int]], read: list[list[int]] | None) -> None:
+    """Programs write [[]] for an object with a box alone."""
+    assert annotation(segmentation=written).data.get("segmentation") == read

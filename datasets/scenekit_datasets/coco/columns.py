@@ -202,13 +202,13 @@ class Annotations:
         further = names_in(data, record)
         row = len(self.starts) - 1
         self._append(data["id"], data["image_id"], data["category_id"], (x, y, width, height), data.get("keypoints"))
-        sizes = (map(int, data[name]["size"]) for name in MASKS if isinstance(data.get(name), dict))
-        self.mask_sizes.extend(next(sizes, (0, 0)))
+        rle = next((data[name] for name in MASKS if isinstance(data.get(name), dict)), None)
+        self.mask_sizes.extend((0, 0) if rle is None else map(int, rle["size"]))
         self.label_issues += read.issues
         self.foreign.update(dict.fromkeys(read.foreign))
-        self.fields.update(name for name in LABEL_FIELDS if _is_there(data, name))
-        self.fields.update(PREFIX + name for name in further)
-        for name, value in flags_of(data.get("attributes")).items():
+        self.fields.update([name for name in LABEL_FIELDS if name in data and _is_there(data, name)])
+        self.fields.update([PREFIX + name for name in further])
+        for name, value in flags_of(data["attributes"]).items() if "attributes" in data else ():
             (self.attributes if is_flag(value) else self.measures).setdefault(str(name), row)
 
     def _add_panoptic(self, record: Record) -> None:
@@ -226,14 +226,15 @@ class Annotations:
         self.images.append(image)
         self.categories.append(category)
         self.boxes.extend(box)
-        numbers = points or []
-        sound = points is None or has_visibilities(numbers)
-        self.points.extend((NO_POINTS if points is None else len(numbers), annotated(numbers), sound))
+        if points is None:
+            self.points.extend((NO_POINTS, 0, True))
+        else:
+            self.points.extend((len(points), annotated(points), has_visibilities(points)))
 
 
 def _is_there(data: dict[str, Any], name: str) -> bool:
     """Return whether a label is annotated."""
-    if name not in data or data[name] is None or (data[name] == [] and name != "attributes"):
+    if data[name] is None or (data[name] == [] and name != "attributes"):
         return False
     return name != "keypoints" or has_points(data)
 

@@ -6,7 +6,6 @@ An invalid label is an issue of its own, and the image stays without it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from scenekit.errors import InputError
@@ -35,7 +34,7 @@ def validated_image(record: Record, reader: CocoReader) -> tuple[Record, list[st
         except InputError as error:
             issues.append(str(error))
             del data[name]
-    return replace(record, data=data), issues
+    return record.with_data(data), issues
 
 
 def panoptic_entry(image: Record) -> Record:
