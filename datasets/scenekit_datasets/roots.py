@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal
 
 from jaxtyping import UInt8
@@ -197,28 +198,31 @@ def with_split(name: str | Path, split: str) -> Path:
     return path_named(str(name).replace("{split}", split))
 
 
-def located(names: Sequence[str], folder: Path) -> list[str | None]:
-    """Find files, also those whose name is that of another system, or lacks its folder.
+def located(names: Sequence[str], folder: Path, option: str = "images") -> list[str | None]:
+    """Find files below a folder, also those whose name is that of another system, or lacks its folder.
 
     Args:
         names: Paths as an annotation file has them.
-        folder: The folder that they are relative to.
+        folder: The folder that they are relative to; no file outside of it is found.
+        option: Name of the option that names it, for the error message.
 
     Returns:
-        Paths relative to the folder, None for missing files.
+        Paths relative to the folder; None for missing files, and where several names may mean one file.
 
     Raises:
         InputError: If there is no such folder.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder; name the folder of images with images=")
+        raise InputError(f"{folder} is not a folder; name the one with these files with {option}=")
     listing = functools.cache(lambda parent: names_in(folder / parent))
-    found = [next((n for n in _spellings(name) if _is_in(n, listing)), None) for name in names]
-    moved = [(name, place) for name, place in zip(names, found, strict=True) if place not in (None, name)]
+    found = {name: next((n for n in _spellings(name) if _is_in(n, listing)), None) for name in names}
+    shared = {place for place, count in Counter(found.values()).items() if count > 1}
+    found = {name: None if place in shared and place != name else place for name, place in found.items()}
+    moved = [name for name, place in found.items() if place not in (None, name)]
     if moved:
-        name, place = moved[0]
-        warn_once(_log, f"{len(moved)} files of {folder} have another name in it, such as {place!r} for {name!r}")
-    return found
+        name = moved[0]
+        warn_once(_log, f"{len(moved)} files of {folder} have another name in it, such as {found[name]!r} for {name!r}")
+    return [found[name] for name in names]
 
 
 def located_file(name: str, folder: Path) -> Path:
@@ -229,22 +233,48 @@ def located_file(name: str, folder: Path) -> Path:
         folder: The folder that it is relative to.
 
     Returns:
-        The path, that of the name itself where there is no such file.
+        The path.
+
+    Raises:
+        InputError: If there is no such file below the folder.
     """
-    found = located([name], folder)[0] if folder.is_dir() else None
-    return folder / (name if found is None else found)
+    found = next((place for place in _spellings(name) if os.path.isfile(folder / place)), None)
+    if found is None:
+        raise InputError(f"no such file: {lacking(name, folder)}")
+    return folder / found
+
+
+def lacking(name: str, folder: Path) -> str:
+    """Return a part of the message for a missing file.
+
+    Args:
+        name: Its path as an annotation file has it.
+        folder: The folder that it is relative to.
+
+    Returns:
+        The name and the folder; with a hint where the name leads out of it.
+    """
+    hint = "" if _is_below(name) else "; only files below it are read, so name a folder above them instead"
+    return f"{repr_of(name)}, which {folder} lacks{hint}"
 
 
 def _spellings(name: str) -> Iterator[str]:
-    """Yield the places of a file: its name; that of Windows with /, within the folder; that of Cityscapes' scripts."""
-    yield name
-    if "\\" in name:
-        parts = [part for part in PureWindowsPath(name).parts if part != ".." and not part.endswith(("\\", ":"))]
+    """Yield places below the folder: the name, or ends of one that leads out of it or is of Windows; Cityscapes'."""
+    if _is_below(name):
+        yield name
+    else:
+        path = PureWindowsPath(name) if "\\" in name else PurePosixPath(name)
+        parts = [part for part in path.parts if part not in ("..", path.anchor)]
         yield from ("/".join(parts[start:]) for start in range(len(parts)))
     city, _, rest = name.partition("_")
-    if rest.endswith("leftImg8bit.png"):
+    if _is_below(name) and rest.endswith("leftImg8bit.png"):
         for plain in (name, name.replace("_gtFine_", "_")):
             yield from (plain, f"{city}/{plain}")
+
+
+def _is_below(name: str) -> bool:
+    """Return whether a path stays below the folder that it is relative to."""
+    return "\\" not in name and not name.startswith("/") and ".." not in name.split("/")
 
 
 def _is_in(name: str, listing: Callable[[str], Collection[str]]) -> bool:
@@ -329,5 +359,13 @@ def names_in(folder: Path) -> frozenset[str]:
 
     Returns:
         Names of its files and folders; empty where it does not exist.
+
+    Raises:
+        InputError: If it cannot be read.
     """
-    return frozenset(entry.name for entry in os.scandir(folder)) if folder.is_dir() else frozenset()
+    try:
+        return frozenset(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # of a name with a null character
+        return frozenset()
+    except OSError as error:
+        raise InputError(f"cannot read the folder {repr_of(str(folder))}: {error.strerror}") from None

@@ -7,8 +7,7 @@ may leave out is filled in from what it has. Letters: A annotations.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
@@ -141,7 +140,7 @@ class CocoReader:
                 raise InputError(f"{record}: 'height' and 'width' must be 1 or more, not {size}")
             else:
                 data[name] = record.integer(name)
-        return _as_read(record, data)
+        return record.with_data(data)
 
     def category(self, record: Record) -> Record:
         """Read a category.
@@ -155,7 +154,7 @@ class CocoReader:
         Raises:
             InputError: If one of these is invalid.
         """
-        return _as_read(record, {**record.data, "id": self.categories.number(record, "id"), "name": _name(record)})
+        return record.with_data({**record.data, "id": self.categories.number(record, "id"), "name": _name(record)})
 
     def annotation(self, record: Record, *, numbered: bool = True) -> Record:
         """Read an annotation or a result.
@@ -184,7 +183,7 @@ class CocoReader:
                 data[name] = with_area(data[name])
             if numbered and not data.get(name):
                 data.pop(name, None)
-        read = _as_read(record, data)
+        read = record.with_data(data)
         read.flag("iscrowd")
         if data.get("bbox") in (None, []):
             data.pop("bbox", None)
@@ -211,7 +210,7 @@ class CocoReader:
         data = {**record.data, "segments_info": segments}
         if "image_id" in data:
             data["image_id"] = self.images.number(record, "image_id")
-        return _as_read(record, data)
+        return record.with_data(data)
 
     def segment(self, record: Record) -> Record:
         """Read a panoptic segment.
@@ -230,12 +229,7 @@ class CocoReader:
         data["category_id"] = self.categories.number(record, "category_id")
         if "annotation_id" in data:
             data["annotation_id"] = self.annotations.number(record, "annotation_id")
-        return _as_read(record, {**data, "iscrowd": int(record.flag("iscrowd"))})
-
-
-def _as_read(record: Record, data: dict[str, Any]) -> Record:
-    """Return an entry with other data; messages name it by an id that is text as the file does."""
-    return replace(record, data=data, shown=str(record) if isinstance(record.data.get("id"), str) else "")
+        return record.with_data({**data, "iscrowd": int(record.flag("iscrowd"))})
 
 
 def _name(record: Record) -> str:
@@ -297,12 +291,11 @@ def unused_roots(categories: Iterable[Record], used: Collection[int]) -> list[Re
         another; none where there are no annotations at all.
     """
     entries = list(categories)
-    groups = {(entry.data.get("supercategory"), entry.data["id"]) for entry in entries}
 
     def is_root(entry: Record) -> bool:
         name, own = entry.data["name"], entry.data.get("supercategory")
-        named = any(group == name and id != entry.data["id"] for group, id in groups)
-        return named and own in (None, "", "none", name) and entry.data["id"] not in used
+        is_top = own in (None, "", "none", name) and entry.data["id"] not in used
+        return is_top and any(other.data.get("supercategory") == name for other in entries if other is not entry)
 
     return [entry for entry in entries if used and is_root(entry)]
 

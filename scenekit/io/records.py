@@ -40,6 +40,18 @@ class Record:
         identity = f"id {_short(str(self.data['id']))}" if "id" in self.data else f"number {self.index}"
         return f"{self.path}: {self.noun} {identity}"
 
+    def with_data(self, data: dict[str, Any]) -> "Record":
+        """Return an entry at the same place; `dataclasses.replace` takes three times as long, for each of a million.
+
+        Args:
+            data: Its object.
+
+        Returns:
+            The entry.
+        """
+        shown = str(self) if isinstance(self.data.get("id"), str) else self.shown  # by the id that the file has
+        return Record(data, self.path, self.noun, self.index, shown)
+
     def get(self, name: str) -> Any:
         """Return a required field.
 

@@ -44,7 +44,9 @@ class Keypoints:
         """
         xy = geometry.points(self.xy)
         height, width = geometry.size
-        inside = (xy[..., 0] >= 0) & (xy[..., 0] < width) & (xy[..., 1] >= 0) & (xy[..., 1] < height)
+        inside = ((xy >= 0) & (xy <= xy.new_tensor([width, height]))).all(
+            dim=-1
+        )  # with both borders, which a flip swaps
         moved = replace(self, xy=xy, visibility=self.visibility * inside)
         if not geometry.mirrored:
             return moved

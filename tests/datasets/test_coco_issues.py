@@ -49,6 +49,9 @@ def image(name: str, value: Any) -> Change:
 
 
 AT_ONCE: dict[str, Change] = {
+    "category id 1: 'keypoints' must be different names": lambda data: data["categories"][0].update(
+        keypoints=["eye", "eye"]
+    ),
     "annotation id 5: the id occurs twice": first("id", 5),
     "annotation id 4: 'image_id' is 9, which 'images' does not list": first("image_id", 9),
     "annotation id 4: 'category_id' is 9, which 'categories' does not list": first("category_id", 9),
@@ -122,6 +125,21 @@ AT_ONCE: dict[str, Change] = {
     "its 'scale', metres a step, must be a number above 0, not \"1\"": image(
         "depth", {"file_name": "nine.png", "scale": "1"}
     ),
+    "image id 1: 'classes' has 'dogs'; did you mean 'dog'?": image("classes", ["dogs"]),
+    "image id 1: 'supervises' has 'keypoint'; did you mean 'keypoints'?": image("supervises", ["keypoint"]),
+    "image id 1: 'exhaustive' must be true, false or a list of names": image("exhaustive", "no"),
+    "image id 1: 'semantic': no such file: 'none.png'": image("semantic", "none.png"),
+    "image id 1: 'depth': no such file: '../depth.png'": image("depth", {"file_name": "../depth.png"}),
+    "image id 1: 'panoptic': no such file": image("panoptic", {"file_name": "none.png", "segments_info": []}),
+    "image id 1: 'panoptic' must be an object": image("panoptic", 5),
+    "image id 1: a segment's 'category_id' is 77, which 'categories' does not list": image(
+        "panoptic", {"file_name": "1.png", "segments_info": [{"id": 1, "category_id": 77}]}
+    ),
+    "image id 1: 'mirrorable' must be true or false": image("mirrorable", "no"),
+    "image id 1: 'supervises' must be a list of names of keys": image("supervises", False),
+    "image id 1: 'annotation_ids' must be a list of ids": image("annotation_ids", [[4]]),
+    "'classes' has 'dogs'; did you mean 'dog'?": lambda data: data.update(classes=["dogs"]),
+    "'exhaustive' must be true, false": lambda data: data.update(exhaustive=-1),
 }
 
 
@@ -133,10 +151,6 @@ def test_found_when_it_is_opened(tmp_path: Path, message: str) -> None:
 
 
 LATER: dict[str, Change] = {
-    "image id 1: 'classes' has 'dogs'; did you mean 'dog'?": image("classes", ["dogs"]),
-    "image id 1: 'supervises' has 'keypoint'; did you mean 'keypoints'?": image("supervises", ["keypoint"]),
-    "image id 1: 'exhaustive' must be a list of names": image("exhaustive", "no"),
-    "no such file": image("semantic", "none.png"),
     "the value 9 is neither the id of a category": image("semantic", "nine.png"),
     "image id 1: its size is given as [9, 10]": image("height", 9),
 }

@@ -140,14 +140,48 @@ def test_names_of_other_systems(tmp_path: Path, name: str, caplog: pytest.LogCap
     assert "have another name" in caplog.text
 
 
-def test_a_name_of_windows_stays_below_the_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["..\\secret.png", "../secret.png", "x/../../secret.png", "{folder}/secret.png"])
+def test_names_stay_below_the_folder(tmp_path: Path, name: str) -> None:
     Image.fromarray(np.zeros((8, 10, 3), np.uint8)).save(tmp_path / "secret.png")
-    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x").mkdir(parents=True)
     path = file(tmp_path, [])
-    image = {"id": 1, "file_name": "..\\secret.png", "height": 8, "width": 10}
+    image = {"id": 1, "file_name": name.format(folder=tmp_path), "height": 8, "width": 10}
     path.write_text(json.dumps({**json.loads(path.read_text()), "images": [image]}))
-    with pytest.raises(sk.InputError, match=r"which .*data lacks"):
+    with pytest.raises(
+        sk.InputError, match=r"which .*data lacks; only files below it are read, so name a folder above"
+    ):
         opened(path, images=str(tmp_path / "data"))
+    assert opened(path, images=str(tmp_path))[0].scene.path == str(tmp_path / "secret.png")
+
+
+def test_two_names_of_one_file_are_refused(tmp_path: Path) -> None:
+    """What is left of the names of another machine must say which image is meant."""
+    Image.fromarray(np.zeros((8, 10, 3), np.uint8)).save(tmp_path / "1.png")
+    path = file(tmp_path, [])
+    images = [{"id": n, "file_name": f"/home/me/{n}/1.png", "height": 8, "width": 10} for n in (1, 2)]
+    path.write_text(json.dumps({**json.loads(path.read_text()), "images": images}))
+    with pytest.raises(sk.InputError, match="'/home/me/1/1\\.png', which"):
+        opened(path)
+
+
+def test_links_are_followed(tmp_path: Path) -> None:
+    """Data sets are often folders of links to files elsewhere."""
+    (tmp_path / "store").mkdir()
+    Image.fromarray(np.zeros((8, 10, 3), np.uint8)).save(tmp_path / "store" / "a.png")
+    (tmp_path / "data").mkdir()
+    for n in (1, 2):
+        (tmp_path / "data" / f"{n}.png").symlink_to(tmp_path / "store" / "a.png")
+    path = file(tmp_path, [])
+    assert opened(path, images=str(tmp_path / "data"))[0].scene.path == str(tmp_path / "data" / "1.png")
+
+
+@pytest.mark.parametrize("group", [[], {"a": 1}, 5, None, "none"])
+def test_a_supercategory_of_any_kind(tmp_path: Path, group: Any) -> None:
+    path = file(tmp_path, [])
+    data = json.loads(path.read_text())
+    data["categories"] = [{**category, "supercategory": group} for category in data["categories"]]
+    path.write_text(json.dumps(data))
+    assert opened(path).vocabulary.things == tuple(category["name"] for category in data["categories"])
 
 
 def test_what_an_entry_may_leave_out(tmp_path: Path) -> None:

@@ -115,6 +115,11 @@ def test_two_skeletons_and_an_image_that_is_cut_off(
         model = sk.train(recipe, out=tmp_path / "run", device="cpu")
         data = sk.dataset("coco", **options)
         results = sk.evaluate(model, data)
+    assert not any("another skeleton" in message for message in caplog.messages)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    losses = [line["losses"] for line in lines if "losses" in line]
+    assert losses and all(value > 0 for step in losses for name, value in step.items() if "keypoints" in name)
+    assert any("keypoints" in name for name in losses[0])
     listed = [message for message in caplog.messages if message.startswith("1 of 4 samples were skipped: sample 2 of")]
     assert len(listed) == 2 and all("2.png" in message for message in listed), "by the run, and by the evaluation"
     assert 0 <= results["keypoints"]["AP"] <= 1

@@ -183,7 +183,10 @@ def test_bad_options(folder: Path, tmp_path: Path, options: dict, message: str) 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model": "model/throne/gone.obj"}, "image number 0: its 'model' is missing: no file .*gone.obj"),
+        (
+            {"model": "model/throne/gone.obj"},
+            "image number 0: its 'model' is missing: no such file: .*gone.obj",
+        ),
         ({"mask": "mask/throne/gone.png"}, "its 'mask' is missing"),
         ({"model": None}, "image number 0 has no 'model'"),
         ({"voxel": "model/throne/gone.mat"}, "its 'voxel' is missing"),

@@ -90,3 +90,9 @@ def test_categories_that_only_name_a_group() -> None:
     ]
     assert unused_roots(entries, used={1, 2}) == entries[:1]
     assert unused_roots(entries, used={0, 1}) == [] == unused_roots(entries, used=())
+
+
+@pytest.mark.parametrize(("written", "read"), [([[]], None), ([[], []], None), ([[], SQUARE], [SQUARE])])
+def test_empty_polygons_are_none(written: list[list[int]], read: list[list[int]] | None) -> None:
+    """Programs write [[]] for an object with a box alone."""
+    assert annotation(segmentation=written).data.get("segmentation") == read

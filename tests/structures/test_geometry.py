@@ -81,9 +81,16 @@ def test_keypoints_change_places_in_a_mirror() -> None:
 
 
 def test_keypoints_outside_become_absent() -> None:
-    points = Keypoints(torch.tensor([[[4.0, 2.0], [2.9, 2.0], [9.0, 2.0]]]), torch.full((1, 3), 2))
+    points = Keypoints(torch.tensor([[[4.0, 2.0], [2.9, 2.0], [9.1, 2.0]]]), torch.full((1, 3), 2))
     moved = KeypointField().transform(points, CROP, worlds.VOCABULARY)
-    assert moved.visibility.tolist() == [[2, 0, 0]]  # x = 9 is the first column that was cut away
+    assert moved.visibility.tolist() == [[2, 0, 0]]  # columns 3 to 9 are left
+
+
+def test_a_keypoint_on_the_border_survives_a_flip_and_the_resize_behind_it() -> None:
+    points = Keypoints(torch.tensor([[[0.0, 0.0], [12.0, 8.0], [6.0, 4.0]]]), torch.full((1, 3), 2))
+    moved = KeypointField().transform(points, FLIP, worlds.VOCABULARY)
+    resized = KeypointField().transform(moved, DOUBLE, worlds.VOCABULARY)
+    assert moved.visibility.tolist() == resized.visibility.tolist() == [[2, 2, 2]]
 
 
 def test_cropped_masks_are_what_is_in_their_boxes() -> None:

@@ -6,7 +6,7 @@ Letters: A annotations, I images.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from scenekit.io.coco_masks import NO_AREA, flat_polygons
 from scenekit.io.coco_records import MASKS, CocoReader
 from scenekit.io.records import Record
 from scenekit_datasets.coco.further_keys import PREFIX, names_in
-from scenekit_datasets.coco.images import validated_image
+from scenekit_datasets.coco.image_validation import panoptic_entry, validated_image
 from scenekit_datasets.coco.labels import has_points
+from scenekit_datasets.coco.supervision import claimed_names
 from scenekit_datasets.coco.validation import Context, annotated, flags_of, has_visibilities, is_flag, validated
 from scenekit_datasets.json_index import Entry, Spans, record_of
 
@@ -37,6 +38,34 @@ LABEL_FIELDS = (
 
 NO_POINTS = -1
 """How many numbers an annotation without keypoints has."""
+
+
+class Segments:
+    """Categories of panoptic segments."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, array[int]] = {}
+
+    def add(self, row: int, record: Record) -> None:
+        """Add the segments of an image.
+
+        Args:
+            row: Row of their entry.
+            record: Their entry, as `CocoReader.panoptic` returns it.
+        """
+        for category in {info["category_id"] for info in record.data["segments_info"]}:
+            self.rows.setdefault(category, array("q")).append(row)
+
+    def unknown(self, categories: Collection[int]) -> dict[int, int]:
+        """Return entries with a category that the file does not list.
+
+        Args:
+            categories: Ids of the categories of the file.
+
+        Returns:
+            Such a category by row of the entry.
+        """
+        return {row: category for category, rows in self.rows.items() if category not in categories for row in rows}
 
 
 class Images:
@@ -58,6 +87,8 @@ class Images:
         self.issues: dict[int, str] = {}
         self.label_issues: list[str] = []
         self.predicates: dict[str, int] = {}
+        self.claimed: dict[tuple[str, str], str] = {}
+        self.segments = Segments()
         self.relations = array("q")
 
     def add(self, entry: Entry) -> None:
@@ -88,7 +119,11 @@ class Images:
         return Spans(self.path, "image", np.array(self.starts), np.array(self.ends))
 
     def _read(self, record: Record) -> tuple[int, int, int, str]:
-        image, issues = validated_image(self.reader.image(record))
+        image, issues = validated_image(self.reader.image(record), self.reader)
+        for claim in claimed_names(image.data, image):
+            self.claimed.setdefault(claim, str(image))
+        if "panoptic" in image.data:
+            self.segments.add(len(self.ids), self.reader.panoptic(panoptic_entry(image)))
         height, width = image.data.get("height", 0), image.data.get("width", 0)
         self.label_issues += issues
         self.fields.update(PREFIX + name for name in names_in(record.data, record))
@@ -113,6 +148,7 @@ class Annotations:
         self.ids, self.images, self.categories = array("q"), array("q"), array("q")
         self.boxes, self.points, self.mask_sizes = array("d"), array("i"), array("i")
         self.panoptic = False
+        self.segments, self.maps = Segments(), list[str]()
         self.fields: set[str] = set()
         self.issues: dict[int, str] = {}
         self.label_issues: list[str] = []
@@ -135,6 +171,7 @@ class Annotations:
             self._add_panoptic(record) if self.panoptic else self._add_object(record)
         except InputError as error:
             self.issues[row] = str(error)
+            self.maps.extend([""] if self.panoptic else [])
             self._append(0, 0, 0, (0.0, 0.0, 1.0, 1.0))
             self.mask_sizes.extend((0, 0))
 
@@ -166,20 +203,22 @@ class Annotations:
         further = names_in(data, record)
         row = len(self.starts) - 1
         self._append(data["id"], data["image_id"], data["category_id"], (x, y, width, height), data.get("keypoints"))
-        sizes = (map(int, data[name]["size"]) for name in MASKS if isinstance(data.get(name), dict))
-        self.mask_sizes.extend(next(sizes, (0, 0)))
+        rle = next((data[name] for name in MASKS if isinstance(data.get(name), dict)), None)
+        self.mask_sizes.extend((0, 0) if rle is None else map(int, rle["size"]))
         self.label_issues += read.issues
         flat = [name for name in MASKS if flat_polygons(record.data.get(name))]
         self.label_issues += [f"{record}: {name!r} {NO_AREA}" for name in flat]
         self.foreign.update(dict.fromkeys(read.foreign))
-        self.fields.update(name for name in LABEL_FIELDS if _is_there(data, name))
-        self.fields.update(PREFIX + name for name in further)
-        for name, value in flags_of(data.get("attributes")).items():
+        self.fields.update([name for name in LABEL_FIELDS if name in data and _is_there(data, name)])
+        self.fields.update([PREFIX + name for name in further])
+        for name, value in flags_of(data["attributes"]).items() if "attributes" in data else ():
             (self.attributes if is_flag(value) else self.measures).setdefault(str(name), row)
 
     def _add_panoptic(self, record: Record) -> None:
         image = self.reader.images.number(record, "image_id")
-        self.reader.panoptic(record)
+        read = self.reader.panoptic(record)
+        self.segments.add(len(self.ids), read)
+        self.maps.append(read.data["file_name"])
         self._append(image, image, 0, (0.0, 0.0, 1.0, 1.0))
         self.mask_sizes.extend((0, 0))
 
@@ -190,14 +229,15 @@ class Annotations:
         self.images.append(image)
         self.categories.append(category)
         self.boxes.extend(box)
-        numbers = points or []
-        sound = points is None or has_visibilities(numbers)
-        self.points.extend((NO_POINTS if points is None else len(numbers), annotated(numbers), sound))
+        if points is None:
+            self.points.extend((NO_POINTS, 0, True))
+        else:
+            self.points.extend((len(points), annotated(points), has_visibilities(points)))
 
 
 def _is_there(data: dict[str, Any], name: str) -> bool:
     """Return whether a label is annotated."""
-    if name not in data or data[name] is None or (data[name] == [] and name != "attributes"):
+    if data[name] is None or (data[name] == [] and name != "attributes"):
         return False
     return name != "keypoints" or has_points(data)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from torch.utils.data import Dataset
@@ -35,13 +35,14 @@ from scenekit_datasets.coco.images import (
 from scenekit_datasets.coco.index import Index
 from scenekit_datasets.coco.labels import ROW_LABELS, Frame, carried, objects_of
 from scenekit_datasets.coco.records import ImageEntry, Source, entry_of
-from scenekit_datasets.coco.supervision import supervision_of
+from scenekit_datasets.coco.supervision import claim_issues, claimed_names, supervision_of
 from scenekit_datasets.roots import (
     Exif,
     Faulty,
     check_index,
     image_of_size,
     keys_named,
+    lacking,
     located,
     located_file,
     report,
@@ -98,12 +99,14 @@ class CocoDataset(Dataset[Sample]):
         first = sources[0].index
         if faulty == "refuse":
             report(relation_issues([source.index for source in sources]), faulty)
+        report(list(self._claim_issues()), faulty)
         names = files_of_images(first, images, faulty)
         kept = [place for place in names if not drop_empty or self._annotated(int(first.ids[place]))]
         if not kept:
             raise InputError(f"{first.path}: no image is left; check the options drop_empty and faulty")
         self.ids = first.ids[kept]
         self.names = tuple(names[place] for place in kept)
+        report(self._missing_maps(), faulty)
 
     @property
     def category_ids(self) -> dict[str, int]:
@@ -138,6 +141,28 @@ class CocoDataset(Dataset[Sample]):
     def _entry(self, index: int) -> tuple[ImageEntry, Path]:
         entry = entry_of(self.sources, int(self.ids[index]), self.vocabulary)
         return entry, self.images / self.names[index]
+
+    def _claim_issues(self) -> Iterator[str]:
+        """Yield issues of fields that say what is supervised; those of a whole file are errors."""
+        keys = (*KEYS, *self.further)
+        for index in (source.index for source in self.sources):
+            of_file = [(*claim, index.path) for claim in claimed_names(index.header, index.path)]
+            report(list(claim_issues(of_file, self.vocabulary, keys)), "refuse")
+            of_images = [(*claim, where) for claim, where in index.claimed.items()]
+            yield from claim_issues(of_images, self.vocabulary, keys)
+
+    def _missing_maps(self) -> list[str]:
+        """Return issues of label maps and panoptic maps that are missing."""
+        indices = [(s.maps, s.index) for s in self.sources if self.keys & {SEMANTIC, PANOPTIC, MASKS} and s.index.maps]
+        maps = [("maps", folder, [index.maps[row] for row in index.order]) for folder, index in indices]
+        if SEMANTIC in self.keys and self.semantic is not None:
+            maps.append(("semantic", self.semantic.folder, list(map(label_map_of, self.names))))
+        return [
+            f"{option}: no map {lacking(name, folder)}"
+            for option, folder, names in maps
+            for name, place in zip(names, located(names, folder, option), strict=True)
+            if place is None
+        ]
 
     def _annotated(self, id: int) -> bool:
         indices = (source.index for source in self.sources if id in source.index.places)
@@ -197,7 +222,7 @@ class CocoDataset(Dataset[Sample]):
             name, _ = file_of(entry.image, "semantic")
             yield SEMANTIC, label_map(located_file(name, folder), self._labels(entry.indices), frame.size)
         elif SEMANTIC in self.keys and self.semantic is not None:
-            name = str(path.relative_to(self.images).with_suffix(".png"))
+            name = label_map_of(str(path.relative_to(self.images)))
             labels = self._labels(entry.indices)
             yield SEMANTIC, label_map(self.semantic.folder / name, labels, frame.size, self.semantic.offset)
         if DEPTH in self.keys and "depth" in entry.image.data:
@@ -219,6 +244,18 @@ class CocoDataset(Dataset[Sample]):
             for id, category in index.categories.items():
                 labels.setdefault(id, self.vocabulary.label(category.name))
         return labels
+
+
+def label_map_of(name: str) -> str:
+    """Return the name of the label map of an image.
+
+    Args:
+        name: Name of the image.
+
+    Returns:
+        The same, ending in .png.
+    """
+    return str(PurePosixPath(name).with_suffix(".png"))
 
 
 def _size(entry: ImageEntry) -> Size:
@@ -254,7 +291,7 @@ def files_of_images(index: Index, folder: Path, faulty: Faulty) -> dict[int, str
     """
     found = located(index.names, folder)
     missing = [
-        f"{index.path}: image id {index.reader.images.name(int(id))}: 'file_name' is {name!r}, which {folder} lacks"
+        f"{index.path}: image id {index.reader.images.name(int(id))}: 'file_name' is {lacking(name, folder)}"
         for id, name, place in zip(index.ids, index.names, found, strict=True)
         if place is None
     ]

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.io.records import Record, brief
+from scenekit.io.records import Record, brief, whole_number
 from scenekit.keys import IMAGE, Key, key_named
 from scenekit.scene import Scene
 from scenekit.structures.geometry import Size
@@ -143,13 +143,32 @@ def image_values(
     return {key: _decoded(key, held[key.name], size, vocabulary, index_map, image) for key in there}
 
 
+def order_of(image: Record) -> list[int] | None:
+    """Return the ids of the objects in the order in which values number them.
+
+    Args:
+        image: The entry of the image.
+
+    Returns:
+        Ids; None for the order of the file.
+
+    Raises:
+        InputError: If the field is no list of ids.
+    """
+    if ORDER not in image.data:
+        return None
+    order = image.data[ORDER]
+    ids = [whole_number(id) for id in order] if isinstance(order, list) else [None]
+    if None in ids:
+        raise InputError(f"{image}: {ORDER!r} must be a list of ids of annotations, not {brief(order)}")
+    return [id for id in ids if id is not None]
+
+
 def _index_map(image: Record, objects: Sequence[int]) -> Int[Tensor, " _"]:
     """Return the row of the scene for each row that stored values name, -1 for objects that the scene lacks."""
-    order = image.data.get(ORDER, objects)
-    if not isinstance(order, list | tuple):
-        raise InputError(f"{image}: {ORDER!r} must be a list of ids of annotations, not {brief(order)}")
+    order = order_of(image)
     rows = {id: row for row, id in enumerate(objects)}
-    return torch.tensor([rows.get(id, -1) for id in order], dtype=torch.int64)
+    return torch.tensor([rows.get(id, -1) for id in (objects if order is None else order)], dtype=torch.int64)
 
 
 def _decoded(

@@ -6,7 +6,7 @@ Letters: H W pixels.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,26 +37,6 @@ UNLABELLED = (0, 255)
 """Values of a label map for unlabelled pixels, unless they are ids of categories."""
 
 MILLIMETRE = 0.001
-
-
-def validated_image(record: Record) -> tuple[Record, list[str]]:
-    """Drop labels of an image that cannot be right, as far as its entry alone shows them.
-
-    Args:
-        record: Entry of the image.
-
-    Returns:
-        (the entry without them, one message per label).
-    """
-    data = {name: value for name, value in record.data.items() if value is not None}
-    issues: list[str] = []
-    for name in [name for name in data if name in _READERS]:
-        try:
-            _READERS[name](record)
-        except InputError as error:
-            issues.append(str(error))
-            del data[name]
-    return replace(record, data=data), issues
 
 
 def relations_of(record: Record, rows: Sequence[Row], frame: Frame, faulty: Faulty = "refuse") -> Relations:
@@ -344,25 +324,3 @@ def file_of(record: Record, field: str) -> tuple[str, Mapping[str, Any]]:
     if isinstance(value, dict) and isinstance(value.get("file_name"), str):
         return value["file_name"], value
     raise InputError(f"{record}: {field!r} must be a file name or an object with 'file_name', not {brief(value)}")
-
-
-def _relation_ends(record: Record) -> None:
-    for relation in record.records("relations", "relation"):
-        relation.integer("subject_id")
-        relation.integer("object_id")
-        relation.text("predicate")
-
-
-def _depth_scale(record: Record) -> None:
-    name, more = file_of(record, "depth")
-    check_scale(f"{record}: 'depth' {name!r}", more.get("scale", MILLIMETRE))
-
-
-_READERS: Mapping[str, Callable[[Record], Any]] = {
-    "relations": _relation_ends,
-    "phrases": phrases_of,
-    "camera": camera_of,
-    "semantic": lambda record: file_of(record, "semantic"),
-    "depth": _depth_scale,
-}
-"""How the labels of an image are read, as far as its entry shows them."""

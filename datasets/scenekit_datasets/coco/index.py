@@ -21,7 +21,13 @@ from scenekit.io.records import Record, brief, records_of
 from scenekit.structures.geometry import Size
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.coco.columns import Annotations, Images, add_issues, first_of_each
-from scenekit_datasets.coco.label_issues import attribute_issues, label_issues, predicate_issues, warn_of_foreign
+from scenekit_datasets.coco.label_issues import (
+    attribute_issues,
+    label_issues,
+    predicate_issues,
+    segment_issues,
+    warn_of_foreign,
+)
 from scenekit_datasets.coco.vocabulary import Category, read_categories, vocabulary_of
 from scenekit_datasets.json_index import Spans, entries
 from scenekit_datasets.roots import Faulty, located, report
@@ -73,6 +79,10 @@ class Index:
     """Attributes whose values are flags throughout the file; None where the file lists its attributes."""
     panoptic: bool
     """Whether annotations describe whole images."""
+    maps: tuple[str, ...]
+    """File names of the panoptic maps, by row of the annotations."""
+    claimed: Mapping[tuple[str, str], str]
+    """Names in fields of images that say what is supervised, such as `("classes", "dog")`: the first image of each."""
 
     @property
     def things(self) -> frozenset[str]:
@@ -222,7 +232,8 @@ def _index(
     of_image = np.array([places.get(image, -1) for image in annotations.images], dtype=np.int64)
     _check_annotations(annotations, of_image, sizes, categories)
     good = _without(annotations.issues, len(of_image))
-    labels = [*images.label_issues, *annotations.label_issues, *label_issues(annotations, sizes[of_image], categories)]
+    labels = [*images.label_issues, *segment_issues(images, categories), *annotations.label_issues]
+    labels += label_issues(annotations, sizes[of_image], categories)
     report([*images.issues.values(), *annotations.issues.values()], faulty)
     report(labels, faulty, "left out")
     warn_of_foreign(annotations)
@@ -248,14 +259,15 @@ def _index(
         frozenset(annotations.fields | images.fields) - (set() if articulated else {"keypoints"}),
         None,
         annotations.panoptic,
+        tuple(annotations.maps),
+        images.claimed,
     )
 
 
 def _add_sizes(images: Images) -> None:
     """Read the size of images for which the file has none."""
-    missing = [row for row in range(len(images.ids)) if row not in images.issues and not images.heights[row]]
-    missing += [row for row in range(len(images.ids)) if row not in images.issues and not images.widths[row]]
-    rows = sorted(set(missing))
+    sizes = zip(images.heights, images.widths, strict=True)
+    rows = [row for row, size in enumerate(sizes) if not all(size) and row not in images.issues]
     folder = images.folder
     places = located([images.names[row] for row in rows], folder) if rows and folder is not None else [None] * len(rows)
     for row, place in zip(rows, places, strict=True):
@@ -298,15 +310,20 @@ def _check_annotations(
     issue(repeated, lambda row: "the id occurs twice")
     issue(of_image < 0, lambda row: f"'image_id' is {reader.images.name(images[row])}, which 'images' does not list")
     if annotations.panoptic:
+        strange = annotations.segments.unknown(categories)
+        found = np.isin(np.arange(len(ids)), list(strange))
+        issue(found, lambda row: f"a segment's {_unlisted(reader, strange[row])}")
         return
     unknown = ~np.isin(np.array(labels), list(categories))
-    issue(
-        unknown, lambda row: f"'category_id' is {reader.categories.name(labels[row])}, which 'categories' does not list"
-    )
+    issue(unknown, lambda row: _unlisted(reader, labels[row]))
     boxes = annotations.xywh()
     faults = {"has a negative side": negative_sides(boxes), "is outside the image": outside(boxes, sizes[of_image])}
     for text, rows in faults.items():
         issue(rows, lambda row, text=text: f"'bbox' (x, y, width, height) {boxes[row].tolist()} {text}")  # type: ignore[misc]
+
+
+def _unlisted(reader: CocoReader, category: int) -> str:
+    return f"'category_id' is {reader.categories.name(category)}, which 'categories' does not list"
 
 
 def _repeated(ids: Int[np.ndarray, " n"], issues: Mapping[int, str]) -> Int[np.ndarray, " m"]:

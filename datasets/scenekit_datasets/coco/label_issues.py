@@ -102,6 +102,25 @@ def predicate_issues(images: Images, names: Sequence[str]) -> list[str]:
     ]
 
 
+def segment_issues(images: Images, categories: Mapping[int, Category]) -> list[str]:
+    """Return issues of panoptic segments in the entries of images whose category the file does not list.
+
+    Args:
+        images: Columns of the images.
+        categories: Categories by id.
+
+    Returns:
+        One message per image.
+    """
+    names, ids = images.reader.categories, images.reader.images
+    return [
+        f"{images.path}: image id {ids.name(images.ids[row])}: a segment's 'category_id' is {names.name(category)},"
+        " which 'categories' does not list"
+        for row, category in images.segments.unknown(categories).items()
+        if row not in images.issues
+    ]
+
+
 def warn_of_foreign(annotations: Annotations) -> None:
     """Warn of fields that have the name of a label and another form.
 

@@ -11,7 +11,7 @@ from scenekit.errors import InputError
 from scenekit.io.records import Record, by_id
 from scenekit.structures.geometry import Size
 from scenekit.structures.vocabulary import Vocabulary
-from scenekit_datasets.coco.images import validated_image
+from scenekit_datasets.coco.image_validation import panoptic_entry, validated_image
 from scenekit_datasets.coco.index import Index
 from scenekit_datasets.coco.labels import Row
 from scenekit_datasets.coco.validation import Context, validated
@@ -88,7 +88,7 @@ def entry_of(sources: Sequence[Source], id: int, vocabulary: Vocabulary) -> Imag
         place = index.places[id]
         (record,) = index.images.read([place])
         height, width = index.sizes[place].tolist()
-        read, _ = validated_image(index.reader.image(record))
+        read, _ = validated_image(index.reader.image(record), index.reader)
         image = {**read.data, "height": height, "width": width, **image}
         records = index.annotations.read(index.rows_of(place))
         if index.panoptic and records:
@@ -102,18 +102,11 @@ def entry_of(sources: Sequence[Source], id: int, vocabulary: Vocabulary) -> Imag
     record = Record(image, first.index.path, "image", first.index.places[id])
     indices = tuple(source.index for source in listed)
     if "panoptic" in image:
-        segments = first.index.reader.panoptic(_panoptic(record))
+        segments = first.index.reader.panoptic(panoptic_entry(record))
         segmentation = Segmentation(segments, record.path.parent, first.index.categories, "annotation_id")
     entry = ImageEntry(record, things, stuff, indices, segmentation)
     only_segments = all(index.panoptic or not index.things for index in indices)
     return _with_segments(entry, vocabulary) if only_segments else entry
-
-
-def _panoptic(image: Record) -> Record:
-    value = image.data["panoptic"]
-    if not isinstance(value, dict):
-        raise InputError(f"{image}: 'panoptic' must be an object with 'file_name' and 'segments_info'")
-    return Record({**value, "id": image.data["id"]}, image.path, "the panoptic map of image", image.index)
 
 
 def _row(record: Record, index: Index, vocabulary: Vocabulary, size: Size) -> Row:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from scenekit.data.sample import Supervision
 from scenekit.errors import InputError, nearest
 from scenekit.io.records import brief
-from scenekit.keys import OBJECTS, PHRASES, Stream, key_named
+from scenekit.keys import OBJECTS, PHRASES, Key, Stream, key_named
 from scenekit.scene import Scene
-from scenekit_datasets.coco.records import ImageEntry
+from scenekit.structures.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from scenekit_datasets.coco.records import ImageEntry
+
+
+CLAIMS = ("supervises", "classes", "exhaustive", "mirrorable")
+"""Fields of an image or of the whole file that say what its labels supervise."""
 
 
 def supervision_of(entry: ImageEntry, scene: Scene) -> Supervision:
@@ -29,12 +36,13 @@ def supervision_of(entry: ImageEntry, scene: Scene) -> Supervision:
     Raises:
         InputError: If a field is invalid.
     """
+    named_by_image = ((field, name, entry.image) for field, name in claimed_names(entry.image.data, entry.image))
+    for issue in claim_issues(named_by_image, scene.vocabulary, scene.values):
+        raise InputError(issue)
     streams = frozenset(stream for stream in scene.streams if stream != OBJECTS or _covered(entry))
-    named = _names(entry, "supervises")
+    named = _claim(entry, "supervises")
     keys = frozenset(scene.values)
     if named is not None:
-        known = {key.name: key for key in (*keys, *streams)}
-        _refuse_unknown(entry, "supervises", named, known)
         keys = frozenset(key for key in keys if key.name in named)
         streams = frozenset(s for s in streams if s.name in named or any(key.of == s for key in keys))
     return Supervision(
@@ -42,30 +50,69 @@ def supervision_of(entry: ImageEntry, scene: Scene) -> Supervision:
         classes=_classes(entry, scene),
         streams=streams,
         exhaustive=_exhaustive(entry, streams),
-        mirrorable=_claim(entry, "mirrorable", True) is not False,
+        mirrorable=bool(_claim(entry, "mirrorable", True)),
     )
+
+
+def claimed_names(data: Mapping[str, Any], where: object) -> Iterator[tuple[str, str]]:
+    """Read the names in such fields.
+
+    Args:
+        data: Fields of an image or of a whole file.
+        where: Beginning of the error message.
+
+    Yields:
+        Field and name.
+
+    Raises:
+        InputError: If a field is invalid.
+    """
+    for field in CLAIMS:
+        value = data.get(field)
+        flag = isinstance(value, int) and value in (0, 1) and field in ("exhaustive", "mirrorable")
+        names = isinstance(value, list) and all(isinstance(name, str) for name in value) and field != "mirrorable"
+        if value is not None and not flag and not names:
+            raise InputError(f"{where}: {field!r} must be {_EXPECTED[field]}, not {brief(value)}")
+        yield from ((field, name) for name in (value if isinstance(value, list) else ()))
+
+
+def claim_issues(
+    claimed: Iterable[tuple[str, str, object]], vocabulary: Vocabulary, keys: Iterable[Key[Any, Any]]
+) -> Iterator[str]:
+    """Yield issues of unknown names in such fields.
+
+    Args:
+        claimed: Field, name, and where it is.
+        vocabulary: Names of all files.
+        keys: Keys of their labels.
+
+    Yields:
+        One message per name.
+    """
+    streams = (OBJECTS.name, PHRASES.name)
+    names = {
+        "classes": vocabulary.things,
+        "exhaustive": streams,
+        "supervises": (*streams, *(key.name for key in keys)),
+    }
+    for field, name, where in claimed:
+        known = names[field]
+        if name not in known and (field != "supervises" or key_named(name) is None):
+            yield f"{where}: {field!r} has {name!r}{nearest(name, known)}"
+
+
+_EXPECTED = {
+    "supervises": "a list of names of keys and streams",
+    "classes": "a list of names of things",
+    "exhaustive": "true, false or a list of names of streams",
+    "mirrorable": "true or false",
+}
 
 
 def _claim(entry: ImageEntry, field: str, default: Any = None) -> Any:
     """Return the field of the image, else of the first file that has it."""
-    if field in entry.image.data:
-        return entry.image.data[field]
-    return next((index.header[field] for index in entry.indices if field in index.header), default)
-
-
-def _names(entry: ImageEntry, field: str) -> list[str] | None:
-    value = _claim(entry, field)
-    if value is None:
-        return None
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise InputError(f"{entry.image}: {field!r} must be a list of names, not {brief(value)}")
-    return value
-
-
-def _refuse_unknown(entry: ImageEntry, field: str, names: Iterable[str], known: Iterable[str]) -> None:
-    for name in names:
-        if name not in known and key_named(name) is None:
-            raise InputError(f"{entry.image}: {field!r} has {name!r}{nearest(name, list(known))}")
+    held = (data.get(field) for data in (entry.image.data, *(index.header for index in entry.indices)))
+    return next((value for value in held if value is not None), default)
 
 
 def _covered(entry: ImageEntry) -> frozenset[str]:
@@ -74,19 +121,13 @@ def _covered(entry: ImageEntry) -> frozenset[str]:
 
 def _classes(entry: ImageEntry, scene: Scene) -> frozenset[str] | None:
     """Return the things that the files of this image cover; None for all."""
-    things = frozenset(scene.vocabulary.things)
-    named = _names(entry, "classes")
-    if named is not None and (unknown := set(named) - things):
-        name = min(unknown)
-        raise InputError(f"{entry.image}: 'classes' has {name!r}{nearest(name, sorted(things))}")
+    named = _claim(entry, "classes")
     classes = _covered(entry) if named is None else frozenset(named)
-    return None if classes == things else classes
+    return None if classes == frozenset(scene.vocabulary.things) else classes
 
 
 def _exhaustive(entry: ImageEntry, streams: frozenset[Stream]) -> frozenset[Stream]:
     value = _claim(entry, "exhaustive", True)
-    if isinstance(value, bool):
-        return streams if value else frozenset()
-    names = _names(entry, "exhaustive") or []
-    _refuse_unknown(entry, "exhaustive", names, [stream.name for stream in (OBJECTS, PHRASES)])
-    return frozenset(stream for stream in streams if stream.name in names)
+    if isinstance(value, list):
+        return frozenset(stream for stream in streams if stream.name in value)
+    return streams if value else frozenset()

@@ -7,7 +7,7 @@ name of one of ours, such as a `center` of two numbers, are no issue and are lef
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from scenekit.errors import InputError
@@ -54,7 +54,7 @@ def validated(record: Record, context: Context) -> Validated:
     Returns:
         The annotation with its labels as they are read, and what is left out.
     """
-    out = Validated(replace(record, data=dict(record.data)))
+    out = Validated(record.with_data(dict(record.data)))
     for name in [name for name, value in record.data.items() if name in _READERS and value is not None]:
         value = None
         try:

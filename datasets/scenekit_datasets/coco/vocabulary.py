@@ -117,6 +117,8 @@ def _skeleton(record: Record) -> Skeleton | None:
     if not isinstance(points, list) or not all(isinstance(point, str) for point in points):
         raise InputError(f"{record}: 'keypoints' must be the names of the points, not {brief(points)}")
     names = tuple(points)
+    if len(set(names)) < len(names):
+        raise InputError(f"{record}: 'keypoints' must be different names, one a point, not {brief(points)}")
     # Rounded, so that they equal those that are written down: 0.26 / 10 is not 0.026.
     known = tuple(round(sigma, 3) for sigma in COCO_SIGMAS) if names == COCO_POINTS else ()
     sigmas = record.data.get("sigmas") or known

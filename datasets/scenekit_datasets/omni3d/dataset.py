@@ -19,7 +19,17 @@ from scenekit_datasets.image_labels import Labels
 from scenekit_datasets.omni3d.index import IGNORED_NAMES, Index
 from scenekit_datasets.omni3d.labels import Row, Rules, labels_of
 from scenekit_datasets.omni3d.layout import ClassNames
-from scenekit_datasets.roots import Exif, Faulty, ImageReporter, check_index, image_of_size, located, report, skipping
+from scenekit_datasets.roots import (
+    Exif,
+    Faulty,
+    ImageReporter,
+    check_index,
+    image_of_size,
+    lacking,
+    located,
+    report,
+    skipping,
+)
 
 KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, VISIBILITY)
 """Labels of the files beside objects."""
@@ -163,7 +173,7 @@ class Omni3D(Dataset[Sample]):
         for file, source in enumerate(self.indices):
             found = located(source.names, self.images)
             missing = (
-                f"{source.path}: image id {id}: 'file_path' is {name!r}, which {self.images} lacks"
+                f"{source.path}: image id {id}: 'file_path' is {lacking(name, self.images)}"
                 for id, name, path in zip(source.ids, source.names, found, strict=True)
                 if path is None
             )

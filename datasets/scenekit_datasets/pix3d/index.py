@@ -127,9 +127,10 @@ def _entry(record: Record, root: Path) -> Entry:
 
 def _file(record: Record, name: str, root: Path) -> Path:
     """Return a file that exists and is not empty."""
-    path = located_file(record.text(name), root)
-    if not path.is_file():
-        raise InputError(f"{record}: its {name!r} is missing: no file {path}")
+    try:
+        path = located_file(record.text(name), root)
+    except InputError as error:
+        raise InputError(f"{record}: its {name!r} is missing: {error}") from None
     if path.stat().st_size == 0:
         raise InputError(f"{record}: its {name!r} is empty: {path} has 0 bytes")
     return path
