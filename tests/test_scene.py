@@ -339,7 +339,7 @@ def test_entries_that_do_not_fit_are_named(tmp_path: Path, change: Callable[[dic
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such file: .*nothing.json"):
+    with pytest.raises(InputError, match=r"no such file: .*nothing\.json"):
         Scene.load(tmp_path / "nothing.json")
     with pytest.raises(InputError, match=r"cannot read .*: Is a directory"):
         Scene.load(tmp_path)
