@@ -234,9 +234,9 @@ def test_files_get_the_usual_permissions(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "is not a scene file"),
-        (b"{", "is not a scene file"),
-        (b"\xff\xfe\x00", "is not a scene file"),
+        (b"", "is not valid JSON"),
+        (b"{", "is not valid JSON"),
+        (b"\xff\xfe\x00", "is not encoded in UTF-8"),
         (b"[]", "scene format None can't be read; this scenekit reads format 1"),
         (b'{"format_version": 7}', "scene format 7 can't be read"),
         (b'{"format_version": 1}', "'image'"),
@@ -339,7 +339,7 @@ def test_entries_that_do_not_fit_are_named(tmp_path: Path, change: Callable[[dic
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot read .*: No such file"):
+    with pytest.raises(InputError, match=r"no such file: .*nothing\.json"):
         Scene.load(tmp_path / "nothing.json")
     with pytest.raises(InputError, match=r"cannot read .*: Is a directory"):
         Scene.load(tmp_path)

@@ -116,7 +116,7 @@ def test_cut_off(folder):
     refused(folder, f"expected {len(content)} bytes, got {len(content) - 100}; the file is cut off")
     manifest = folder / "manifest.json"
     manifest.write_text(manifest.read_text()[:200])
-    refused(folder, "expected JSON; the file is damaged or cut off")
+    refused(folder, "manifest.json is not valid JSON")
 
 
 def test_torn_pair(model, folder):
