@@ -30,7 +30,10 @@ def export_data(
     as_json: output.JsonOption = False,
 ) -> None:
     """Write a data set as annotations.json with images and maps, which the data set of that style reads."""
+    from itertools import islice
+
     import scenekit as sk
+    from scenekit.data.skipping import SkippedSamples, usable
     from scenekit.errors import InputError, nearest
     from scenekit_datasets.coco.export import write_coco
     from scenekit_datasets.omni3d.export import write_omni3d
@@ -40,9 +43,12 @@ def export_data(
         raise InputError(f"unknown style {style!r}{nearest(style, tuple(writers))}")
     data = sk.dataset(name, split=split, **parsed_options(option or (), "--set"))
     count = len(data) if limit is None else min(limit, len(data))
+    skipped = SkippedSamples(len(data))
     output.make_folder(out)
-    path = writers[style]((data[index] for index in output.progress(range(count), "writing", count)), out)
+    path = writers[style](output.progress(islice(usable(data, skipped, name), count), "writing", count), out)
+    skipped.report()
     if as_json:
-        output.print_json({"annotations": str(path), "samples": count})
+        written = min(count, len(data) - len(skipped.samples))
+        output.print_json({"annotations": str(path), "samples": written})
     else:
         output.print_text(f"wrote {path}; inspect it with: scenekit doctor data {style} --set annotations={path}")

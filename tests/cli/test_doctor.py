@@ -125,6 +125,15 @@ def test_what_is_exported_can_be_looked_at(run: Callable[..., Any], file: Path, 
     assert found["looked_at"] == 2 and found["things"] == {"cat": {"objects": 2, "images": 1}}
 
 
+def test_what_cannot_be_read_is_not_exported(run: Callable[..., Any], file: Path, tmp_path: Path) -> None:
+    image = file.parent / json.loads(file.read_text())["images"][0]["file_name"]
+    image.write_bytes(image.read_bytes()[:60])
+    options = ("export-data", "coco", "--set", f"annotations={file}", "--out", tmp_path / "new", "--json")
+    assert run(*options).status == 2
+    count = len(json.loads(file.read_text())["images"])
+    assert run(*options, "--set", "faulty=skip").json["samples"] == count - 1
+
+
 @pytest.mark.parametrize("arguments", [["doctor", "--help"], ["doctor", "data", "--help"], ["export-data", "--help"]])
 def test_help_needs_no_torch(arguments: list[str]) -> None:
     code = (
