@@ -210,14 +210,24 @@ def _names(path: Path, header: Mapping[str, Any], field: str) -> tuple[str, ...]
     return tuple(map(str, names))
 
 
-def _index(
-    path: Path,
-    header: Mapping[str, Any],
-    categories: Mapping[int, Category],
-    images: Images,
-    annotations: Annotations,
-    faulty: Faulty,
-) -> Index:
+@dataclass(frozen=True)
+class _Sound:
+    """What of a file can be used."""
+
+    images: Bool[np.ndarray, " I"]
+    """Which images."""
+    annotations: Bool[np.ndarray, " A"]
+    """Which annotations."""
+    places: dict[int, int]
+    """Places of these images by id."""
+    sizes: Int[np.ndarray, "K 2"]
+    """Their (height, width) in pixels."""
+    of_image: Int[np.ndarray, " A"]
+    """Place of the image of each annotation; -1 without one."""
+
+
+def _sound(categories: Mapping[int, Category], images: Images, annotations: Annotations, faulty: Faulty) -> _Sound:
+    """Check everything against everything, and report the issues."""
     ids, name_of = np.array(images.ids), images.reader.images.name
     again = _repeated(ids, images.issues)
     add_issues(
@@ -237,7 +247,20 @@ def _index(
     report([*images.issues.values(), *annotations.issues.values()], faulty)
     report(labels, faulty, "left out")
     warn_of_foreign(annotations)
-    rows = good.nonzero()[0]
+    return _Sound(kept, good, places, sizes, of_image)
+
+
+def _index(
+    path: Path,
+    header: Mapping[str, Any],
+    categories: Mapping[int, Category],
+    images: Images,
+    annotations: Annotations,
+    faulty: Faulty,
+) -> Index:
+    sound = _sound(categories, images, annotations, faulty)
+    kept, of_image = sound.images, sound.of_image
+    rows = sound.annotations.nonzero()[0]
     order = rows[np.argsort(of_image[rows], kind="stable")]
     spans, articulated = images.spans(), any(category.skeleton for category in categories.values())
     return Index(
@@ -247,13 +270,13 @@ def _index(
         categories,
         vocabulary_of(categories.values(), header, path),
         Spans(path, spans.noun, spans.starts[kept], spans.ends[kept]),
-        ids[kept],
-        places,
-        sizes,
+        np.array(images.ids)[kept],
+        sound.places,
+        sound.sizes,
         tuple(name for name, keep in zip(images.names, kept, strict=True) if keep),
         annotations.spans(),
         order,
-        np.searchsorted(of_image[order], np.arange(len(places) + 1)),
+        np.searchsorted(of_image[order], np.arange(len(sound.places) + 1)),
         np.array(annotations.ids),
         np.array(images.relations).reshape(-1, 4),
         frozenset(annotations.fields | images.fields) - (set() if articulated else {"keypoints"}),
