@@ -38,7 +38,7 @@ from scenekit.training.state import checkpoints, load_state
 from scenekit.weights import load
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-STEPS = 60
+STEPS = 100
 RECIPE: Mapping[str, Any] = {
     "model": {
         "input": {"min_size": 64, "max_size": 64},
@@ -54,7 +54,7 @@ RECIPE: Mapping[str, Any] = {
     },
     "train": {"steps": STEPS, "batch_size": 2, "workers": 0, "log_every": 1, "save_every": 1, "keep": 2},
 }
-SMALL = (4096, 16384)
+SMALL = (4096, 8192)
 """Sizes in bytes of file systems for commands that write little."""
 ENDINGS = (
     "full disks",
