@@ -51,7 +51,7 @@ def _notes(left_out: int, height: int) -> list[Tag]:
     """Return a note for the lower left corner that says why likely relations have no arrow."""
     if left_out <= 0:
         return []
-    text = f"{left_out} more without an arrow: one for two objects, {MOST_ARROWS} at most"
+    text = f"{left_out} more without an arrow: only the best of each pair, at most {MOST_ARROWS}"
     return [Tag(text, WHITE, (0.0, float(height), 0.0, float(height)))]
 
 
