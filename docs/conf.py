@@ -38,6 +38,9 @@ autodoc_default_options = {"members": True}
 
 suppress_warnings = ["ref.python"]  # `object` is a built-in type, and a field of several records
 nitpicky = True
-nitpick_ignore = [("py:class", "scenekit.model.timing.StepTimer")]  # internal: users read `Outputs.seconds`
+nitpick_ignore = [
+    ("py:class", "scenekit.model.timing.StepTimer"),  # internal: users read `Outputs.seconds`
+    ("py:class", "scenekit.metrics.common.Id"),  # a type variable
+]
 # Types of the standard library, torch and the like, and type variables, have no page here; ours must have one.
 nitpick_ignore_regex = [(r"py:.*", r"(?!scenekit|sk\.).*"), (r"py:class", r"scenekit\..*\.[A-Z]")]
