@@ -82,8 +82,8 @@ RESULT_FILES: Sequence[Result] = (
         "half_precision",
         "Half precision, on a CPU",
         "All tasks of `small` with weights in float32, bfloat16 and float16 on synthetic images: medians of alternating"
-        " runs, and detections of the same label at an IoU of 0.8 or more with those of float32. Other programs used "
-        "both cores, so the times are preliminary.",
+        " runs, and detections of the same label at an IoU of 0.8 or more with those of float32. Another program "
+        "used the second core.",
         "OMP_NUM_THREADS=1 python benchmarks/half_precision.py",
     ),
     Result(
