@@ -246,8 +246,8 @@ def test_segments_that_contradict_their_map(opened: Any, tmp_path: Path, caplog:
     for right in objects(bbox=[10, 20, 30, 10], area=300):
         assert right.boxes.tolist() == [[10, 20, 40, 30]] and right.area.tolist() == [300]
     assert not caplog.messages
-    for mended in (*objects(bbox=[0, 0, 80, 60], area=4800), *objects(bbox=[10, 20, 30, 10], area=299)):
-        assert mended.boxes.tolist() == [[10, 20, 40, 30]] and mended.area.tolist() == [300]
+    for fixed in (*objects(bbox=[0, 0, 80, 60], area=4800), *objects(bbox=[10, 20, 30, 10], area=299)):
+        assert fixed.boxes.tolist() == [[10, 20, 40, 30]] and fixed.area.tolist() == [300]
     (message,) = caplog.messages
     assert "a.json: 'area' or 'bbox' of segments contradict their maps" in message
 
