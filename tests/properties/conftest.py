@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-EXAMPLES, THOUSANDS = 40, 1000
+EXAMPLES, THOUSANDS = 40, 300
 
 COMMON = {
     "deadline": None,

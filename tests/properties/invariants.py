@@ -14,7 +14,10 @@ from scenekit.data.sample import Sample
 
 
 def assert_sound(sample: Sample) -> None:
-    """Boxes are finite and inside the image, labels are of the vocabulary, and strict checks find nothing."""
+    """After the checks of training, boxes are finite and inside the image, labels are of the vocabulary, and strict
+    checks find nothing.
+    """
+    sample = checked(sample)
     scene = sample.scene
     assert sample.image.shape == (3, *scene.size) and min(scene.size) > 0
     height, width = scene.size

@@ -146,7 +146,8 @@ class _Images:
             self._add(record_of(entry, self.path, "image"))
         except InputError as error:
             self.issues.append(str(error))
-            self.refused.add(entry.value.get("id") if isinstance(entry.value, dict) else None)
+            id = entry.value.get("id") if isinstance(entry.value, dict) else None
+            self.refused.update([id] if isinstance(id, int | float | str) else [])
 
     def _add(self, record: Record) -> None:
         id, name = self.reader.images.number(record, "id"), record.text("file_path")
