@@ -78,7 +78,7 @@ def _mutate(draw: st.DrawFn, parent: Any, key: Any) -> None:
     """Change one place of a document."""
     match draw(st.sampled_from(["replace", "replace", "replace", "remove", "double", "wrap", "scale", "rename"])):
         case "replace":
-            parent[key] = draw(HOSTILE)
+            parent[key] = copy.deepcopy(draw(HOSTILE))  # else a list that is drawn twice may hold itself
         case "remove":
             del parent[key]
         case "double":
