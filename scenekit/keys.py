@@ -145,6 +145,7 @@ IMAGE = None
 """What a key follows when its value belongs to the whole image."""
 
 IMAGES: Key[ImageBatch, Any] = Key("images", doc="the batch itself")
+BACKBONE_FEATURES: Key[FeaturePyramid, Any] = Key("backbone_features", doc="the maps of the backbone, as they are")
 FEATURES: Key[FeaturePyramid, Any] = Key("features", doc="the shared feature pyramid")
 RPN_FEATURES: Key[FeaturePyramid, Any] = Key("rpn_features", doc="trunk of the region proposal network, per level")
 PROPOSALS: Key[Regions, Any] = Key("proposals", doc="class-agnostic candidate boxes, scores are objectness")

@@ -12,13 +12,13 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
-from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP6P7
+from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxPool, LastLevelP6P7
 
 from scenekit.backbones.base import Backbone, Level
 from scenekit.backbones.norm import group_norm
 from scenekit.structures.features import FeaturePyramid
 
-Extra = Literal["pool", "conv"]
+Extra = Literal["pool", "conv", "conv_backbone"]
 
 _NORMS: dict[str | None, Callable[[int], nn.Module] | None] = {None: None, "batch": nn.BatchNorm2d, "group": group_norm}
 
@@ -30,7 +30,7 @@ class FPN(nn.Module):
         levels: Levels of the backbone, fine to coarse.
         channels: Channels of the pyramid.
         extra: Additional coarse levels: "pool" a P6 of every second cell of P5 (Faster R-CNN), "conv" a P6 and P7 by
-            strided convolutions on P5 (RetinaNet, FCOS), or None.
+            strided convolutions on P5 (FCOS), "conv_backbone" by the same on the backbone's C5 (RetinaNet), or None.
         norm: Normalization behind each convolution of P2 to P5.
         slim: Whether the 3x3 output convolutions are depthwise-separable, for small models on a CPU.
     """
@@ -45,14 +45,16 @@ class FPN(nn.Module):
         slim: bool = False,
     ) -> None:
         super().__init__()
-        top = {None: lambda: None, "pool": LastLevelMaxPool, "conv": lambda: LastLevelP6P7(channels, channels)}
         self.net: nn.Module = FeaturePyramidNetwork(
-            [level.channels for level in levels], channels, extra_blocks=top[extra](), norm_layer=_NORMS[norm]
+            [level.channels for level in levels],
+            channels,
+            extra_blocks=_coarser(extra, levels[-1].channels, channels),
+            norm_layer=_NORMS[norm],
         )
         if slim:
             self.net.layer_blocks = nn.ModuleList(_separable(channels, _NORMS[norm]) for _ in levels)
         own = [Level(channels, level.stride, level.offset) for level in levels]
-        added = {None: 0, "pool": 1, "conv": 2}[extra]  # extra blocks stride from cell 0, so its center stays
+        added = {None: 0, "pool": 1}.get(extra, 2)  # extra blocks stride from cell 0, so its center stays
         more = [Level(channels, own[-1].stride * 2**step, own[-1].offset) for step in range(1, added + 1)]
         self.levels = (*own, *more)
 
@@ -69,18 +71,54 @@ class FPN(nn.Module):
         return FeaturePyramid(tuple(self.net(named).values()), tuple(level.stride for level in self.levels))
 
 
+def _coarser(extra: Extra | None, backbone: int, channels: int) -> ExtraFPNBlock | None:
+    """Build the additional coarse levels."""
+    if extra is None:
+        return None
+    if extra == "pool":
+        return LastLevelMaxPool()
+    blocks = LastLevelP6P7(channels if extra == "conv" else backbone, channels)
+    blocks.use_P5 = extra == "conv"
+    return blocks
+
+
+class SingleMap(nn.Module):
+    """The last of a backbone's maps, as it is, in place of a pyramid.
+
+    Args:
+        levels: Levels of the backbone, fine to coarse.
+    """
+
+    def __init__(self, levels: Sequence[Level]) -> None:
+        super().__init__()
+        self.levels = (levels[-1],)
+
+    def forward(self, maps: Sequence[Float[Tensor, "B _ _ _"]]) -> FeaturePyramid:
+        """Return the last map.
+
+        Args:
+            maps: One map for each of the backbone's levels.
+
+        Returns:
+            A pyramid of one level.
+        """
+        return FeaturePyramid((maps[-1],), (self.levels[0].stride,))
+
+
 class BackboneWithFPN(nn.Module):
     """A backbone followed by a feature pyramid network.
 
     Args:
         backbone: The backbone.
-        fpn: The feature pyramid network for its levels.
+        fpn: The feature pyramid network for its levels, or what takes its place.
+        chosen: Indices of the backbone's levels that it reads; all if None.
     """
 
-    def __init__(self, backbone: Backbone, fpn: FPN) -> None:
+    def __init__(self, backbone: Backbone, fpn: FPN | SingleMap, chosen: Sequence[int] | None = None) -> None:
         super().__init__()
         self.backbone = backbone
         self.fpn = fpn
+        self.chosen = tuple(range(len(backbone.levels)) if chosen is None else chosen)
 
     @property
     def levels(self) -> tuple[Level, ...]:
@@ -106,7 +144,18 @@ class BackboneWithFPN(nn.Module):
         Returns:
             The pyramid.
         """
-        pyramid: FeaturePyramid = self.fpn(self.backbone(pixels))
+        return self.pyramid(self.backbone(pixels))
+
+    def pyramid(self, maps: Sequence[Float[Tensor, "B _ _ _"]]) -> FeaturePyramid:
+        """Compute the feature pyramid from the maps of the backbone.
+
+        Args:
+            maps: One map for each of the backbone's levels.
+
+        Returns:
+            The pyramid.
+        """
+        pyramid: FeaturePyramid = self.fpn([maps[index] for index in self.chosen])
         return pyramid
 
 

@@ -36,7 +36,7 @@ def scenekit_detectors() -> Iterable[DetectorSpec]:
         The detector.
     """
     yield DetectorSpec(
-        name="rcnn",
+        name="faster_rcnn",
         summary="two stages: region proposals, then a box head",
         build=build_stages,
         config=DetectorConfig,

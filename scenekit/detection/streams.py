@@ -41,7 +41,7 @@ def region_stream(
     if not isinstance(config, DetectorConfig):
         raise InputError(
             f"the stream {stream.name!r} needs the proposals of a two-stage detector, which this model does not have; "
-            f"set model.detector: rcnn, or leave out the task that provides {stream.name!r}"
+            f"set model.detector: faster_rcnn, or leave out the task that provides {stream.name!r}"
         )
     return (
         StreamProposals(core, config, stream, proposals),

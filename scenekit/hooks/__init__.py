@@ -4,6 +4,7 @@ from scenekit.config import Config
 from scenekit.hooks.manager import Failure, Origin, Registry, naming_plugin, registry
 from scenekit.hooks.records import (
     API_VERSION,
+    NO_DETECTOR,
     BackboneSpec,
     BalancerSpec,
     Coverage,
@@ -18,6 +19,7 @@ from scenekit.hooks.specs import hookimpl
 
 __all__ = [
     "API_VERSION",
+    "NO_DETECTOR",
     "BackboneSpec",
     "BalancerSpec",
     "Config",

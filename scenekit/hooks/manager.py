@@ -17,6 +17,7 @@ from scenekit.errors import BoardError, InputError, PluginError, nearest, one_li
 from scenekit.hooks import specs
 from scenekit.hooks.records import (
     API_VERSION,
+    NO_DETECTOR,
     BackboneSpec,
     BalancerSpec,
     DatasetSpec,
@@ -92,10 +93,11 @@ class Registry:
         """
         return sorted(self.records.get(kind, {}))
 
-    def get(self, kind: str, name: str) -> Any:
+    def get(self, kind: str, name: str | None) -> Any:
         """Return a record.
 
-        A backbone `library/network` belongs to the record of the library.
+        A backbone `library/network` belongs to the record of the library. The detector None is that of models without
+        objects.
 
         Args:
             kind: One of `KINDS`, such as "task".
@@ -108,6 +110,8 @@ class Registry:
             InputError: No record has the name; the message suggests the nearest one.
             PluginError: Several plugins provide a record of the name.
         """
+        if name is None and kind == "detector":
+            return NO_DETECTOR
         if not isinstance(name, str):
             raise InputError(f"expected the name of a {kind}, got {repr_of(name)}")
         claims = self.records.get(kind, {}).get(name, [])

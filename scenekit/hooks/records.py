@@ -181,6 +181,10 @@ class DetectorSpec:
     """As for tasks."""
 
 
+NO_DETECTOR = DetectorSpec("none", "a model without objects", build=lambda core, config: [])
+"""The record of a model whose `detector` is null."""
+
+
 @dataclass(frozen=True)
 class DatasetSpec:
     """A data set."""

@@ -10,20 +10,23 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from scenekit.backbones import FPN, BackboneWithFPN
-from scenekit.backbones.base import Normalization
+from scenekit.backbones.base import Backbone, Normalization
+from scenekit.backbones.fpn import SingleMap
 from scenekit.config import Config, validated
 from scenekit.errors import InputError, PluginError, collecting
-from scenekit.hooks import DetectorSpec, TaskSpec, naming_plugin, registry
+from scenekit.hooks import NO_DETECTOR, DetectorSpec, TaskSpec, naming_plugin, registry
 from scenekit.hooks.options import check_options
-from scenekit.keys import FEATURES, IMAGES, OBJECTS, Key
+from scenekit.keys import BACKBONE_FEATURES, FEATURES, IMAGES, OBJECTS, Key
 from scenekit.model.board import Board, Pooler
 from scenekit.model.head import Core, Head, Provider
+from scenekit.model.plan import required_keys
 from scenekit.model.scene_model import SceneModel
 from scenekit.model.targets import Targets
 from scenekit.ops.layout import for_convolutions
-from scenekit.recipe import InputConfig, ModelConfig
+from scenekit.recipe import InputConfig, ModelConfig, PyramidConfig
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.images import ImageBatch, by_size
+from scenekit.structures.regions import Regions
 from scenekit.structures.vocabulary import Vocabulary
 
 PARTS = {"requires": "reads from the board", "provides": "puts on the board"}
@@ -33,25 +36,47 @@ _log = logging.getLogger(__name__)
 
 
 class Trunk(Provider):
-    """The shared backbone and its pyramid."""
+    """The shared backbone and its pyramid.
+
+    Args:
+        net: The networks; a backbone alone for a model without a pyramid.
+        provides: FEATURES, BACKBONE_FEATURES, or both: what stages and heads of the model read.
+    """
 
     name = "backbone"
     requires = (IMAGES,)
-    provides = (FEATURES,)
     static = True
 
-    def __init__(self, net: BackboneWithFPN) -> None:
+    def __init__(self, net: BackboneWithFPN | Backbone, provides: Sequence[Key[Any, Any]] = (FEATURES,)) -> None:
         super().__init__()
         self.net = net
+        self.provides = tuple(provides)
 
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Float[Tensor, ""]]:
         images: ImageBatch = board[IMAGES]
         if self._computes_batch_statistics():
-            board.put(FEATURES, self.net(for_convolutions(images.pixels)))
-            return {}
-        maps = by_size(lambda pixels: self.net(for_convolutions(pixels[0])).maps, [images.pixels], images)
-        board.put(FEATURES, FeaturePyramid(maps, self.net.strides))
+            maps = self._maps([images.pixels])
+        else:
+            maps = by_size(self._maps, [images.pixels], images)
+        for key in self.provides:
+            strides = self._strides(key)
+            board.put(key, FeaturePyramid(maps[: len(strides)], strides))
+            maps = maps[len(strides) :]
         return {}
+
+    def _maps(self, pixels: Sequence[Float[Tensor, "B 3 H W"]]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
+        """Return the maps of each key in turn."""
+        own: tuple[Tensor, ...] = self._backbone(for_convolutions(pixels[0]))
+        found = {BACKBONE_FEATURES: lambda: own, FEATURES: lambda: cast(BackboneWithFPN, self.net).pyramid(own).maps}
+        return tuple(level for key in self.provides for level in found[key]())
+
+    @property
+    def _backbone(self) -> Backbone:
+        return self.net if isinstance(self.net, Backbone) else self.net.backbone
+
+    def _strides(self, key: Key[Any, Any]) -> tuple[int, ...]:
+        levels = (self._backbone if key == BACKBONE_FEATURES else self.net).levels
+        return tuple(level.stride for level in levels)
 
     def _computes_batch_statistics(self) -> bool:
         return any(isinstance(module, nn.BatchNorm2d) and module.training for module in self.modules())
@@ -70,13 +95,14 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
     Raises:
         InputError: An unknown backbone, detector or task, or an unknown option of one of them.
     """
-    net = build_trunk(config)
     detector = registry().get("detector", config.detector)
     options = validated(detector.config, config.detector_options, f"detector {config.detector!r}")
-    core = Core(net.channels, net.strides, vocabulary, options)
-    stages = [Trunk(net), *build_detector(detector, core, options)]
-    pooler = pooler_of(stages)
-    owners: dict[str, Any] = {stage.name: detector for stage in stages[1:]}
+    backbone = build_backbone(config)
+    net = backbone if config.pyramid is None else with_pyramid(backbone, config.pyramid)
+    core = core_of(net, vocabulary, options)
+    stages = build_detector(detector, core, options)
+    owners: dict[str, Any] = {stage.name: detector for stage in stages}
+    pooler = no_pooler if config.detector is None else pooler_of(stages)
     tasks = {}
     with collecting() as attempt:
         for name, values in config.tasks.items():
@@ -85,7 +111,27 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
                 stages += brought
                 owners |= {stage.name: spec for stage in brought}
                 tasks[name] = (spec, head)
-    return SceneModel(config, core, stages, tasks, pooler, owners)
+    read = {key for stage in stages for key in stage.requires}
+    read |= {key for spec, _ in tasks.values() for key in (*spec.requires, *spec.uses)}
+    raw = (BACKBONE_FEATURES,) if BACKBONE_FEATURES in read or config.pyramid is None else ()
+    trunk = Trunk(net, (*raw, *(() if config.pyramid is None else (FEATURES,))))
+    return SceneModel(config, core, [trunk, *stages], tasks, pooler, owners)
+
+
+def core_of(net: BackboneWithFPN | Backbone, vocabulary: Vocabulary, detector: Config) -> Core:
+    """Return what stages and heads may know of the core.
+
+    Args:
+        net: Backbone and pyramid, or a backbone alone.
+        vocabulary: What labels mean.
+        detector: Options of the detector.
+
+    Returns:
+        The record.
+    """
+    if isinstance(net, Backbone):
+        return Core(0, (), vocabulary, detector, net.levels)
+    return Core(net.channels, net.strides, vocabulary, detector, net.backbone.levels)
 
 
 def _task_parts(name: str, values: Mapping[str, Any], core: Core) -> tuple[TaskSpec, list[Provider], Head[Any, Any]]:
@@ -93,6 +139,8 @@ def _task_parts(name: str, values: Mapping[str, Any], core: Core) -> tuple[TaskS
     spec: TaskSpec = registry().get("task", name)
     options = validated(spec.config, values, f"task {name!r}")
     spec = configured(spec, options)
+    if not core.strides and FEATURES in required_keys(spec):
+        raise InputError(f"task {name!r} reads the feature pyramid, which this model does not have; set model.pyramid")
     return spec, build_stages(spec, core, options), build_head(spec, core, options)
 
 
@@ -141,6 +189,8 @@ def build_detector(spec: DetectorSpec, core: Core, options: Config) -> list[Prov
             raise PluginError(f"{owner} must return a list of Providers, got {type(stages).__name__}")
         for stage in stages:
             check_stage(stage, owner)
+        if spec is NO_DETECTOR:
+            return []
         if not any(OBJECTS in stage.provides for stage in stages):
             raise PluginError(f"{owner}: no stage provides sk.OBJECTS; name it in `provides` of the last one")
         pooler_of(stages, owner)
@@ -175,8 +225,8 @@ def build_head(spec: TaskSpec, core: Core, options: Config) -> Head[Any, Any]:
     return head
 
 
-def build_trunk(config: ModelConfig) -> BackboneWithFPN:
-    """Build backbone and pyramid."""
+def build_backbone(config: ModelConfig) -> Backbone:
+    """Build the backbone."""
     spec = registry().get("backbone", config.backbone.name)
     options, weights = config.backbone.options, config.backbone.weights
     owner = f"backbone {config.backbone.name!r}"
@@ -188,11 +238,33 @@ def build_trunk(config: ModelConfig) -> BackboneWithFPN:
     given = options if weights is None else {**options, "weights": weights}
     given = check_options(spec.build, given, owner)
     with naming_plugin(spec):
-        backbone = spec.build(**given)
+        backbone: Backbone = spec.build(**given)
     _check_normalization(owner, backbone.normalization, config.input)
-    pyramid = config.pyramid
-    fpn = FPN(backbone.levels, pyramid.channels, extra=pyramid.extra, norm=pyramid.norm, slim=pyramid.slim)
-    return BackboneWithFPN(backbone, fpn)
+    return backbone
+
+
+def with_pyramid(backbone: Backbone, config: PyramidConfig) -> BackboneWithFPN:
+    """Build the pyramid on a backbone.
+
+    Args:
+        backbone: The backbone.
+        config: Its levels that are used, and the options of the pyramid.
+
+    Returns:
+        Both.
+
+    Raises:
+        InputError: The backbone has no map of a stride in `levels`.
+    """
+    strides = [level.stride for level in backbone.levels]
+    if missing := [stride for stride in config.levels or () if stride not in strides]:
+        raise InputError(f"model.pyramid.levels: the backbone has maps of stride {strides}, none of {missing[0]}")
+    chosen = [index for index, stride in enumerate(strides) if config.levels is None or stride in config.levels]
+    levels = [backbone.levels[index] for index in chosen]
+    if config.kind == "single":
+        return BackboneWithFPN(backbone, SingleMap(levels), chosen)
+    fpn = FPN(levels, config.channels, extra=config.extra, norm=config.norm, slim=config.slim)
+    return BackboneWithFPN(backbone, fpn, chosen)
 
 
 def _check_normalization(owner: str, expected: Normalization | None, given: InputConfig) -> None:
@@ -200,6 +272,11 @@ def _check_normalization(owner: str, expected: Normalization | None, given: Inpu
     if expected is not None and (given.bgr or (given.mean, given.std) != (expected.mean, expected.std)):
         wanted = f"mean {list(expected.mean)}, std {list(expected.std)}, bgr false"
         _log.warning("%s: its weights expect %s; model.input says otherwise: set it so", owner, wanted)
+
+
+def no_pooler(features: FeaturePyramid, regions: Regions, size: int) -> Float[Tensor, "N C S S"]:
+    """Raise InputError: a model without a detector has no regions to pool."""
+    raise InputError("this model has no detector, and so no RoI features; set model.detector")
 
 
 def pooler_of(stages: Sequence[Provider], owner: str = "a detector") -> Pooler:

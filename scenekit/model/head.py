@@ -21,6 +21,7 @@ from scenekit.structures.geometry import Geometry
 from scenekit.structures.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from scenekit.backbones.base import Level
     from scenekit.evaluation.evaluator import Evaluator
     from scenekit.model.board import Board
     from scenekit.model.targets import Targets
@@ -36,13 +37,15 @@ class Core:
     """What a head may know of the core when it is built."""
 
     channels: int
-    """Channels of FEATURES."""
+    """Channels of FEATURES; 0 where the model has no pyramid."""
     strides: tuple[int, ...]
-    """Strides of FEATURES in pixels, fine to coarse."""
+    """Strides of FEATURES in pixels, fine to coarse; none where the model has no pyramid."""
     vocabulary: Vocabulary
     """What labels refer to."""
     detector: Config = field(default_factory=Config)
     """Options of the detector (anchors, pooler, ...), for tasks that bring stages of their own."""
+    levels: tuple[Level, ...] = ()
+    """Levels of BACKBONE_FEATURES, fine to coarse."""
 
 
 @dataclass(frozen=True)

@@ -142,10 +142,12 @@ def required_keys(spec: TaskSpec) -> Keys:
         spec: The record of the task.
 
     Returns:
-        Keys of every head, its own ones, and the streams of its ground truth.
+        The images, its own keys, the streams of its ground truth, and with a stream FEATURES, which RoI features are
+        pooled from.
     """
-    learned = (stream for stream in streams_of(spec.learns_from) if stream not in spec.provides)
-    return tuple(dict.fromkeys((IMAGES, FEATURES, *spec.needs, *learned)))
+    learned = tuple(stream for stream in streams_of(spec.learns_from) if stream not in spec.provides)
+    pooled = (FEATURES,) if streams_of((*spec.needs, *spec.provides, *learned)) else ()
+    return tuple(dict.fromkeys((IMAGES, *pooled, *spec.needs, *learned)))
 
 
 def streams_of(keys: Iterable[Key[Any, Any]]) -> tuple[Stream, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scenekit.config import merged
-from scenekit.recipe.recipe import ModelConfig, Recipe
+from scenekit.recipe.recipe import ModelConfig, Recipe, detector_of_today
 
 
 def with_initial(recipe: Recipe, initial: ModelConfig) -> Recipe:
@@ -39,7 +39,8 @@ def inherited(initial: ModelConfig, changes: Mapping[str, Any]) -> dict[str, Any
     backbone = changes.get("backbone", {})
     if backbone.get("name", initial.backbone.name) != initial.backbone.name:
         base["backbone"] = {}
-    if changes.get("detector", initial.detector) != initial.detector:
+    detector = detector_of_today(changes.get("detector", initial.detector), changes.get("detector_options", {}))
+    if detector != initial.detector:
         base["detector_options"] = {}
     if "tasks" in changes:
         base["tasks"] = {name: options for name, options in base["tasks"].items() if name in changes["tasks"]}

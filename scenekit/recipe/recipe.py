@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +18,8 @@ from scenekit.io.yaml_text import DEEPEST, load_yaml
 
 Spread = Annotated[float, Field(gt=0)]
 LossWeight = Annotated[float, Field(ge=0)]
+
+_log = logging.getLogger(__name__)
 
 LONGEST_SIDE = 2**15
 """Largest input size of a network, in pixels."""
@@ -57,16 +61,46 @@ class BackboneConfig(Config):
 
 
 class PyramidConfig(Config):
-    """The feature pyramid."""
+    """The shared features that stages and heads read: a pyramid, or a single map of the backbone."""
 
+    kind: Literal["fpn", "single"] = "fpn"
+    """"fpn": a feature pyramid network. "single": the backbone's map at the last of `levels`, as it is, without the
+    options of a pyramid.
+    """
+    levels: tuple[int, ...] | None = None
+    """Strides, in pixels, of the backbone's maps that are used; all if null."""
     channels: int = Field(default=256, ge=1)
     """Channels of every level."""
-    extra: Literal["pool", "conv"] | None = "pool"
+    extra: Literal["pool", "conv", "conv_backbone"] | None = "pool"
     """How coarser levels are added (see `FPN`)."""
     norm: Literal["batch", "group"] | None = None
     """Normalization after each convolution."""
     slim: bool = False
     """Whether cheaper, depthwise separable convolutions are used."""
+
+
+def detector_of_today(name: Any, options: Mapping[str, Any]) -> Any:
+    """Return the name that a detector has today: `rcnn` once was that of Faster R-CNN, which has no `proposals`.
+
+    Args:
+        name: Name of a detector, as it is written in a recipe or a checkpoint.
+        options: Options of the detector.
+
+    Returns:
+        The name; any other value as it is.
+    """
+    if name != "rcnn" or "proposals" in options:
+        return name
+    _say_renamed()
+    return "faster_rcnn"
+
+
+@functools.cache
+def _say_renamed() -> None:
+    _log.warning(
+        "model.detector: 'rcnn' without the option 'proposals' is read as 'faster_rcnn', which is its name now; "
+        "change the recipe, or save the model again"
+    )
 
 
 class ModelConfig(Config):
@@ -76,14 +110,30 @@ class ModelConfig(Config):
     """How images enter the network."""
     backbone: BackboneConfig = Field(default_factory=BackboneConfig)
     """The network below the feature pyramid."""
-    pyramid: PyramidConfig = Field(default_factory=PyramidConfig)
-    """The feature pyramid."""
-    detector: str = "rcnn"
-    """Name of a registered detector."""
+    pyramid: PyramidConfig | None = Field(default_factory=PyramidConfig)
+    """The shared features; null for a model whose stages and heads read the backbone's maps or the images alone."""
+    detector: str | None = "faster_rcnn"
+    """Name of a registered detector; null for a model without objects."""
     detector_options: dict[str, Any] = Field(default_factory=dict)
     """Options of the detector."""
     tasks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """The tasks of the model by name, each with its options."""
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> ModelConfig:
+        if self.detector is None and self.detector_options:
+            raise ValueError("detector_options without a detector; set model.detector, or leave them out")
+        if self.detector is None and not self.tasks:
+            raise ValueError("neither a detector nor a task; set model.detector or model.tasks")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_of_today(cls, options: Any) -> Any:
+        if not isinstance(options, Mapping) or not isinstance(options.get("detector_options", {}), Mapping):
+            return options
+        name = detector_of_today(options.get("detector"), options.get("detector_options", {}))
+        return {**options, "detector": name} if "detector" in options else options
 
 
 class DatasetConfig(Config):

@@ -10,14 +10,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class FeaturePyramid:
-    """Feature maps from fine to coarse, all with the same number of channels."""
+    """Feature maps from fine to coarse; those of a pyramid have the same number of channels."""
 
-    maps: tuple[Float[Tensor, "B C _ _"], ...]
+    maps: tuple[Float[Tensor, "B _ _ _"], ...]
     """One map [B C Hl Wl] per level."""
     strides: tuple[int, ...]
     """Input pixels between neighboring cells, per level."""
 
     @property
     def channels(self) -> int:
-        """Number of channels C, the same on every level."""
+        """Number of channels C of a pyramid, the same on every level."""
         return int(self.maps[0].shape[1])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from scenekit.backbones import FPN, Backbone, BackboneWithFPN, Level
 from scenekit.config import validated
 from scenekit.hooks import DetectorSpec, TaskSpec, registry
-from scenekit.keys import OBJECTS, Key
+from scenekit.keys import BACKBONE_FEATURES, FEATURES, OBJECTS, Key
 from scenekit.model.board import Board, Pooler
 from scenekit.model.build import Trunk, build_detector, pooler_of
 from scenekit.model.head import Core, Head, Provider
@@ -107,13 +107,13 @@ def core_of(vocabulary: Vocabulary) -> Core:
     """Return what heads may know of the small core when they are built."""
     detector: DetectorSpec = registry().get("detector", MODEL.detector)
     options = validated(detector.config, MODEL.detector_options, f"detector {detector.name!r}")
-    return Core(CHANNELS, (4, 8, 16, 32, 64), vocabulary, options)
+    return Core(CHANNELS, (4, 8, 16, 32, 64), vocabulary, options, TinyBackbone().levels)
 
 
 def stages_of(core: Core, detector: DetectorSpec | None = None) -> tuple[list[Provider], Pooler]:
     """Build the small core: its stages, and the pooler for the heads; `detector` is the usual one if None."""
     backbone = TinyBackbone()
-    net = BackboneWithFPN(backbone, FPN(backbone.levels, CHANNELS, extra=MODEL.pyramid.extra))
+    net = BackboneWithFPN(backbone, FPN(backbone.levels, CHANNELS))
     spec: DetectorSpec = registry().get("detector", MODEL.detector) if detector is None else detector
     stages = build_detector(spec, core, core.detector)
-    return [Trunk(net), *stages], pooler_of(stages)
+    return [Trunk(net, (BACKBONE_FEATURES, FEATURES)), *stages], pooler_of(stages)

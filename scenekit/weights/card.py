@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from scenekit.config import Config, explained
 from scenekit.errors import InputError
 from scenekit.model.scene_model import SceneModel
-from scenekit.recipe import DatasetConfig
+from scenekit.recipe import DatasetConfig, PyramidConfig
 from scenekit.structures.vocabulary import BUILT_IN_LISTS
 from scenekit.weights.transfer import named_axes
 
@@ -183,13 +183,19 @@ def _network(model: SceneModel, size: int) -> Iterator[str]:
     rows = [
         ("input", f"shorter side {pixels.min_size} pixels, longer side at most {pixels.max_size}"),
         ("backbone", _with_options(config.backbone.name, config.backbone.options)),
-        ("pyramid", f"{config.pyramid.channels} channels"),
-        ("detector", _with_options(config.detector, config.detector_options)),
+        ("pyramid", _features(config.pyramid)),
+        ("detector", _with_options(config.detector or "none", config.detector_options)),
         ("parameters", f"{parameters / 1e6:.1f} million"),
         ("weights", f"{size / 1e6:.1f} MB"),
     ]
     yield "## Network"
     yield _table(("part", ""), rows)
+
+
+def _features(pyramid: PyramidConfig | None) -> str:
+    if pyramid is None:
+        return "none"
+    return f"{pyramid.channels} channels" if pyramid.kind == "fpn" else "a single map of the backbone"
 
 
 def _with_options(name: str, options: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from scenekit.backbones.torchvision import LAYOUTS
 from scenekit.errors import InputError, PluginError
 from scenekit.hooks import BackboneSpec, Origin, Registry, registry
 from scenekit.hooks.manager import collect
-from scenekit.model.build import build_trunk
+from scenekit.model.build import build_backbone
 from scenekit.recipe import ModelConfig
 
 
@@ -71,4 +71,4 @@ def test_slash_and_names_belong_together(name: str, names: Callable[[], Sequence
 def test_library_itself_is_no_backbone() -> None:
     config = ModelConfig.model_validate({"backbone": {"name": "timm/"}})
     with pytest.raises(InputError, match="behind the slash"):
-        build_trunk(config)
+        build_backbone(config)

@@ -10,7 +10,7 @@ from scenekit.backbones.adapter import AdaptedBackbone, SimplePyramid
 from scenekit.backbones.timm import build_timm, timm_names
 from scenekit.errors import InputError
 from scenekit.hooks import registry
-from scenekit.model.build import build_trunk
+from scenekit.model.build import build_backbone
 from scenekit.recipe import ModelConfig
 from tests.backbones.contract import check_learning, check_levels
 
@@ -137,10 +137,10 @@ def test_normalization_that_the_weights_expect_is_checked(
     state = timm.create_model("test_vit").state_dict()
     monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", lambda *_, **__: dict(state))
     config = {"backbone": {"name": "timm/test_vit", "weights": "pretrained"}, "pyramid": {"channels": 8}}
-    trunk = build_trunk(ModelConfig.model_validate(config))
-    assert isinstance(trunk.backbone, AdaptedBackbone)
+    backbone = build_backbone(ModelConfig.model_validate(config))
+    assert isinstance(backbone, AdaptedBackbone)
     assert "model.input says otherwise" in caplog.text and "mean [0.5, 0.5, 0.5]" in caplog.text
     caplog.clear()
     half = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
-    build_trunk(ModelConfig.model_validate({**config, "input": half}))
+    build_backbone(ModelConfig.model_validate({**config, "input": half}))
     assert not caplog.text

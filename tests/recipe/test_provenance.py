@@ -71,7 +71,7 @@ def test_the_yaml_is_a_recipe_that_means_the_same(resolved, recipe, tmp_path):
     again = resolve(tmp_path / "whole.yaml")
     assert again.values == resolved.values and set(again.origins.values()) == {"file"}
     told, whole = Recipe.load(recipe).model, Recipe.load(tmp_path / "whole.yaml").model
-    kind = registry().get("detector", "rcnn").config
+    kind = registry().get("detector", "faster_rcnn").config
     assert kind.model_validate(told.detector_options) == kind.model_validate(whole.detector_options)
 
 

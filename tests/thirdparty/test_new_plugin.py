@@ -94,7 +94,7 @@ def test_names_that_cannot_be(name: str, reason: str, tmp_path: Path, capsys: py
 @pytest.mark.parametrize(
     ("kind", "name", "reason"),
     [
-        ("detector", "rcnn", "there is a detector named 'rcnn' already"),
+        ("detector", "faster_rcnn", "there is a detector named 'faster_rcnn' already"),
         ("dataset", "coco", "there is a data set named 'coco' already"),
         ("metric", "kitti", "there is a metric named 'kitti' already"),
         ("command", "new-plugin", "there is a command named 'new_plugin' already"),
