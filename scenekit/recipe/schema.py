@@ -49,7 +49,7 @@ def _describe_detectors(parts: Schema) -> None:
     names = registry().names("detector")
     kinds = {name: registry().get("detector", name).config for name in names}
     options = {name: _embedded(kind, f"detector.{name}", parts) for name, kind in kinds.items()}
-    _choose(parts["ModelConfig"], "detector", {"enum": names}, "detector_options", options)
+    _choose(parts["ModelConfig"], "detector", {"enum": [*names, None]}, "detector_options", options)
 
 
 def _describe_built(part: Schema, kind: str, name: str, options: str, reserved: Sequence[str] = ()) -> None:

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from scenekit.backbones import FPN, BackboneWithFPN, Level, build_backbone
+from scenekit.backbones.fpn import SingleMap
 
 LEVELS = (Level(8, 4, 0.5), Level(16, 8, 0.5), Level(32, 16, 0.5), Level(64, 32, 0.5))
 
@@ -27,7 +28,13 @@ def test_top_down_pathway_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("extra", "strides"), [(None, (4, 8, 16, 32)), ("pool", (4, 8, 16, 32, 64)), ("conv", (4, 8, 16, 32, 64, 128))]
+    ("extra", "strides"),
+    [
+        (None, (4, 8, 16, 32)),
+        ("pool", (4, 8, 16, 32, 64)),
+        ("conv", (4, 8, 16, 32, 64, 128)),
+        ("conv_backbone", (4, 8, 16, 32, 64, 128)),
+    ],
 )
 @pytest.mark.parametrize("slim", [False, True])
 @pytest.mark.parametrize("norm", [None, "batch", "group"])
@@ -46,6 +53,23 @@ def test_each_level_has_the_declared_stride_and_channels(
 def test_p6_takes_every_second_cell_of_p5() -> None:
     pyramid = FPN(LEVELS, 8)(maps(128, 192))
     assert torch.equal(pyramid.maps[4], pyramid.maps[3][:, :, ::2, ::2])
+
+
+@pytest.mark.parametrize(("extra", "source"), [("conv", "pyramid"), ("conv_backbone", "backbone")])
+def test_where_the_convolution_of_p6_reads(extra: str, source: str) -> None:
+    fpn, given = FPN(LEVELS, LEVELS[-1].channels, extra=extra), maps(128, 192)
+    pyramid = fpn(given)
+    read = {"pyramid": pyramid.maps[3], "backbone": given[3]}[source]
+    assert torch.equal(pyramid.maps[4], fpn.net.extra_blocks.p6(read))
+
+
+def test_a_single_map_is_the_last_chosen_one_as_it_is() -> None:
+    backbone = build_backbone("mobilenet_v3_small").eval()
+    pixels, chosen = torch.rand(1, 3, 64, 96), [1, 2]
+    with torch.inference_mode():
+        pyramid = BackboneWithFPN(backbone, SingleMap([backbone.levels[index] for index in chosen]), chosen)(pixels)
+        expected = backbone(pixels)[2]
+    assert pyramid.strides == (16,) and torch.equal(pyramid.maps[0], expected)
 
 
 def test_extra_levels_keep_the_alignment_of_the_coarsest() -> None:

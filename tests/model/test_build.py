@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
 from torch import nn
 
 import scenekit as sk
+from scenekit.detection import RoIPooler
 from scenekit.errors import InputError, PluginError
+from scenekit.evaluation.loop import evaluators
 from scenekit.hooks import DetectorSpec, Origin, registry
-from scenekit.keys import KEYPOINTS, MASKS, SEMANTIC
+from scenekit.keys import BACKBONE_FEATURES, FEATURES, KEYPOINTS, MASKS, OBJECTS, SEMANTIC
+from scenekit.model.board import Board
+from scenekit.model.head import Core, Provider
+from scenekit.model.targets import Targets
 from scenekit.recipe import ModelConfig
+from scenekit.structures.features import FeaturePyramid
+from scenekit.structures.regions import Regions
 from tests.tiny import VOCABULARY, config
 
 
@@ -51,6 +59,55 @@ def test_a_model_without_tasks_detects() -> None:
     assert len(scene.objects) > 0 and not scene.values
 
 
+def test_a_model_without_a_detector_has_no_objects() -> None:
+    tasks = {"semantic": {"channels": 8, "norm_groups": 2}}
+    model = sk.build(changed(detector=None, detector_options={}, tasks=tasks), VOCABULARY)
+    scene = model.predict(torch.rand(3, 48, 64))
+    assert set(model.stages) == {"backbone"} and len(scene.objects) == 0 and SEMANTIC in scene
+    assert set(evaluators(model)) == {"semantic"}
+    nothing = Regions(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
+    with pytest.raises(InputError, match=r"set model\.detector"):
+        model.pooler(FeaturePyramid((torch.rand(1, 8, 4, 4),), (4,)), nothing, 7)
+
+
+def test_detectors_read_the_levels_that_are_chosen() -> None:
+    options = {"anchors": {"sizes": [[16, 32]]}, "pooler": {"levels": 1}, "rpn": {"post_nms_test": 8}}
+    single = {"kind": "single", "levels": [8, 16]}
+    model = sk.build(changed(pyramid=single, detector_options=options, tasks={"masks": {"channels": 8}}), VOCABULARY)
+    features = model(model.preprocess([torch.rand(3, 64, 96)])).board[FEATURES]
+    assert features.strides == (16,) and [tuple(level.shape[2:]) for level in features.maps] == [(4, 6)]
+
+
+class ReadsTheBackbone(Provider):
+    """A detector of a single box, which reads the maps of the backbone."""
+
+    name, requires, provides = "raw", (BACKBONE_FEATURES,), (OBJECTS,)
+    pooler = RoIPooler()
+
+    def forward(self, board: Board, targets: Targets | None = None) -> dict[str, torch.Tensor]:
+        self.read = board[BACKBONE_FEATURES]
+        nothing = torch.zeros(0, dtype=torch.int64)
+        board.put(OBJECTS, Regions(torch.zeros(0, 4), nothing, labels=nothing, scores=torch.zeros(0)))
+        return {}
+
+
+@pytest.mark.parametrize("pyramid", [None, {"channels": 16}])
+def test_stages_may_read_the_maps_of_the_backbone(pyramid: dict[str, Any] | None) -> None:
+    levels: list[Any] = []
+
+    def built(core: Core, config: Any) -> list[Provider]:
+        levels.extend(core.levels)
+        return [ReadsTheBackbone()]
+
+    spec = DetectorSpec("raw", "reads the backbone", built)
+    with patch.dict(registry().records["detector"], {"raw": [(spec, Origin("raw", "tests", "0"))]}):
+        model = sk.build(changed(detector="raw", detector_options={}, pyramid=pyramid, tasks={}), VOCABULARY)
+    model.predict(torch.rand(3, 48, 64))
+    read = model.stages["raw"].read
+    assert [level.stride for level in levels] == list(read.strides) == [4, 8, 16, 32]
+    assert [level.channels for level in levels] == [features.shape[1] for features in read.maps]
+
+
 def test_heads_follow_the_vocabulary() -> None:
     model = sk.build(config(), VOCABULARY)
     assert model.heads["semantic"].predictor.out_channels == len(VOCABULARY.labels)
@@ -66,10 +123,15 @@ def test_heads_follow_the_vocabulary() -> None:
         ({"tasks": {"masks": {"channels": 0}}}, "task 'masks': 'channels': input should be greater than or equal to 1"),
         ({"tasks": {"panoptic": {"overlap": "much"}}}, "task 'panoptic': 'overlap': input should be a valid number"),
         ({"tasks": {"panoptic": {}}}, "'panoptic' requires 'masks'"),
-        ({"detector": "rcnnn"}, "unknown detector 'rcnnn'; did you mean 'rcnn'?"),
-        ({"detector_options": {"rpm": {}}}, "detector 'rcnn': unknown key 'rpm'; did you mean 'rpn'?"),
+        ({"detector": "faster_rcn"}, "unknown detector 'faster_rcn'; did you mean 'faster_rcnn'?"),
+        ({"detector_options": {"rpm": {}}}, "detector 'faster_rcnn': unknown key 'rpm'; did you mean 'rpn'?"),
         ({"detector_options": {"rpn": {"sample": 3}}}, "unknown key 'rpn.sample'; did you mean 'samples'?"),
         ({"detector_options": {"preset": "detectron"}}, "did you mean 'detectron2'?"),
+        ({"pyramid": {"levels": [8, 12]}}, "the backbone has maps of stride [4, 8, 16, 32], none of 12"),
+        (
+            {"pyramid": None, "detector": None, "detector_options": {}, "tasks": {"semantic": {}}},
+            "task 'semantic' reads the feature pyramid",
+        ),
         ({"backbone": {"name": "resnet5"}}, "did you mean 'resnet"),
         ({"backbone": {"name": "resnet18", "options": {"nrom": "group"}}}, "no option 'nrom'; did you mean 'norm'?"),
         ({"backbone": {"name": "resnet18", "options": {"weights": "DEFAULT"}}}, "weights as model.backbone.weights"),
@@ -119,14 +181,10 @@ KEYS = {"requires": (sk.FEATURES,), "provides": (sk.OBJECTS,)}
     ],
 )
 def test_a_detector_that_lacks_something_is_named_when_the_model_is_built(stages: object, message: str) -> None:
-    installed = registry()
     spec = DetectorSpec("blind", "detects nothing", lambda core, _: stages)  # type: ignore[arg-type,return-value]
-    installed.records["detector"]["blind"] = [(spec, Origin("blind", "tests", "0"))]
-    try:
-        with pytest.raises(PluginError) as caught:
-            sk.build(changed(detector="blind", detector_options={}, tasks={}), VOCABULARY)
-    finally:
-        del installed.records["detector"]["blind"]
+    installed = patch.dict(registry().records["detector"], {"blind": [(spec, Origin("blind", "tests", "0"))]})
+    with installed, pytest.raises(PluginError) as caught:
+        sk.build(changed(detector="blind", detector_options={}, tasks={}), VOCABULARY)
     assert message in str(caught.value)
     assert str(caught.value).startswith("`build` of detector 'blind'")
     assert str(caught.value).endswith("('blind' comes from plugin blind of tests 0)")

@@ -53,6 +53,12 @@ def test_options_of_another_backbone_or_detector_are_not_taken() -> None:
     assert merged(detector="grid").detector_options == {}
 
 
+def test_the_old_name_of_faster_rcnn_keeps_its_options(caplog: pytest.LogCaptureFixture) -> None:
+    assert merged(detector="rcnn").detector_options == INITIAL.detector_options
+    assert merged(detector="rcnn").detector == "faster_rcnn"
+    assert merged(detector="rcnn", detector_options={"proposals": {"name": "files"}}).detector == "rcnn"
+
+
 @pytest.mark.parametrize(
     ("place", "value", "origin"),
     [

@@ -1,9 +1,13 @@
 """Recipes: what is read is what was written, and every mistake is one clear line."""
 
+from typing import Any
+
 import pytest
+from pydantic import ValidationError
 
 from scenekit.errors import InputError
-from scenekit.recipe import Recipe
+from scenekit.recipe import ModelConfig, Recipe
+from scenekit.recipe.recipe import _say_renamed
 
 GOOD = """
 model: {tasks: {semantic: {}}}
@@ -103,6 +107,25 @@ def test_unusable_files(tmp_path, content, message):
     with pytest.raises(InputError, match=message) as caught:
         Recipe.load(path)
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_the_old_name_of_faster_rcnn_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    _say_renamed.cache_clear()
+    for _ in range(2):
+        assert ModelConfig.model_validate({"detector": "rcnn"}).detector == "faster_rcnn"
+    assert caplog.text.count("is read as 'faster_rcnn', which is its name now") == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"detector": None}, "neither a detector nor a task"),
+        ({"detector": None, "detector_options": {"rpn": {}}, "tasks": {"semantic": {}}}, "without a detector"),
+    ],
+)
+def test_a_model_without_a_detector_has_tasks_and_no_options_of_one(model: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ModelConfig.model_validate(model)
 
 
 def test_missing_file_and_folder(tmp_path):
