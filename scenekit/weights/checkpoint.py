@@ -197,7 +197,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
             raise InputError(f"{home}: {name!r} must be a JSON object, got {type(manifest[name]).__name__}")
     for task, package in manifest.get("packages", {}).items():
         if not isinstance(package, str):
-            raise InputError(f"{home}: 'packages' must have the name of a package by task, got {task}: {brief(package)}")
+            raise InputError(f"{home}: 'packages' must be names of packages by task, got {task}: {brief(package)}")
     return dict(manifest)
 
 

@@ -130,7 +130,7 @@ def test_torn_pair(model, folder):
 
 def test_packages_that_are_no_names(folder):
     edit(folder, packages={"masks": {"value": "scenekit"}})
-    refused(folder, "'packages' must have the name of a package by task, got masks: an object with the fields value")
+    refused(folder, "'packages' must be names of packages by task, got masks: an object with the fields value")
 
 
 def test_no_safetensors(folder):
