@@ -101,7 +101,7 @@ def inputs(work: Path, arguments: argparse.Namespace) -> dict[str, dict[str, int
 def counted(output: str) -> dict[str, dict[str, int]]:
     """Sum the cases of each property by kind of file; a property that fails without statistics is one failure."""
     rows: dict[str, dict[str, int]] = {}
-    listed = set()
+    listed: set[Any] = set()
     for line in output.splitlines():
         if test := TEST.match(line) or FAILED.match(line):
             row = rows.setdefault(test[1].replace("_", " "), {"files": 0, "failures": 0})

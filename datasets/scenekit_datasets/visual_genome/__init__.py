@@ -81,8 +81,6 @@ def build(
     from scenekit_datasets.visual_genome.names import NameIndex, chosen_vocabulary
     from scenekit_datasets.visual_genome.splits import in_split
 
-    roots.check_faulty(faulty)
-    roots.check_exif(exif)
     if unlisted not in ("absent", "unknown"):
         raise InputError(f"unlisted must be 'absent' or 'unknown', got {unlisted!r}")
     rules = Rules(roots.keys_named(keys, KEYS, "Visual Genome has"), merge, min_area, unlisted)
