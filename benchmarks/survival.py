@@ -64,8 +64,10 @@ ENDINGS = (
     "files left half-written",
 )
 QUIET: Mapping[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-TEST, CASES = re.compile(r"\S*/test_(\w+)\.py::\w+:$"), re.compile(r"(\d+) passing, (\d+) failing")
+TEST, CASES = re.compile(r"\S*/test_(\w+)\.py::(\w+):$"), re.compile(r"(\d+) passing, (\d+) failing")
 """Lines of the statistics that hypothesis prints for each property."""
+FAILED = re.compile(r"(?:FAILED|ERROR) \S*/test_(\w+)\.py(?:::(\w+))?")
+"""Lines of pytest's summary; of a property that fails otherwise on the same file again, there are no statistics."""
 
 
 def main() -> None:
@@ -89,18 +91,22 @@ def main() -> None:
 def inputs(work: Path, arguments: argparse.Namespace) -> dict[str, dict[str, int]]:
     """Return by kind of file how many hostile ones were tried, and on how many a property failed."""
     options = ["-m", "thousands", "-q", "-p", "no:cacheprovider", "--hypothesis-show-statistics", "tests/properties"]
-    done = subprocess.run([sys.executable, "-m", "pytest", *options], cwd=REPOSITORY, capture_output=True, text=True)
+    command = [sys.executable, "-m", "pytest", *options]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, errors="replace")
     if done.returncode:
         print(f"tests/properties failed:\n{done.stdout}{done.stderr}", file=sys.stderr)
     return counted(done.stdout)
 
 
-def counted(statistics: str) -> dict[str, dict[str, int]]:
-    """Sum the cases of each property by kind of file."""
+def counted(output: str) -> dict[str, dict[str, int]]:
+    """Sum the cases of each property by kind of file; a property that fails without statistics is one failure."""
     rows: dict[str, dict[str, int]] = {}
-    for line in statistics.splitlines():
-        if test := TEST.match(line):
+    listed: set[Any] = set()
+    for line in output.splitlines():
+        if test := TEST.match(line) or FAILED.match(line):
             row = rows.setdefault(test[1].replace("_", " "), {"files": 0, "failures": 0})
+            row["failures"] += test.re is FAILED and test.groups() not in listed
+            listed.add(test.groups())
         elif cases := CASES.search(line):
             row["files"] += int(cases[1]) + int(cases[2])
             row["failures"] += int(cases[2])

@@ -5,7 +5,6 @@ Letters: N objects, H W pixels of the original image.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -29,8 +28,10 @@ from scenekit.scene_json import (
     camera_json,
     check_format,
     check_labels,
+    check_numbers,
     check_value,
     image_from_json,
+    json_text,
     read_rows,
     reading,
     regions_from_json,
@@ -222,9 +223,12 @@ class Scene:
             The scene.
 
         Raises:
-            InputError: Another format version, or entries that `to_json` does not write.
+            InputError: Another format version, or entries that `to_json` does not write, such as NaN.
         """
         check_format(data)
+        for name, entry in data.items():
+            with reading(name):
+                check_numbers(entry)
         with reading("image"):
             size, path, camera = image_from_json(data["image"])
         with reading("vocabulary"):
@@ -264,7 +268,7 @@ class Scene:
             path: The file.
         """
         scene = replace(self, path=portable(self.path, path))
-        write_atomically(path, json.dumps(scene.to_json()).encode())
+        write_atomically(path, json_text(scene.to_json()).encode())
 
     @classmethod
     def load(cls, path: str | Path) -> Scene:

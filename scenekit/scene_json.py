@@ -5,6 +5,8 @@ Letters: N regions.
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -50,6 +52,7 @@ def regions_from_json(entry: Any) -> Objects:
     }
     if not bool(columns["boxes"].isfinite().all()):
         raise InputError("boxes must be finite numbers")
+    check_magnitudes(*columns.values())
     return Objects(**{**columns, "boxes": columns["boxes"].reshape(-1, 4)})
 
 
@@ -70,10 +73,45 @@ def read_rows(
 def _decoded(key: Key[Any, Any], entry: Any, size: Size, vocabulary: Vocabulary) -> Any:
     """Return the value; one without rows has the fixed sides that its key declares, which JSON cannot say."""
     value = key.field.decode(entry, size, vocabulary)
+    check_magnitudes(value, *getattr(value, "__dict__", {}).values())
     if entry or key.of is None or key.shape is None or not isinstance(value, Tensor):
         return value
     sides = zip(key.shape[1:], value.shape[1:], strict=False)
     return value.new_zeros((0, *(side if isinstance(side, int) else length for side, length in sides)))
+
+
+def check_numbers(entry: Any) -> None:
+    """Raise InputError if a number is NaN or infinite, such as 1e999: JSON has none, so it could not be saved again."""
+    if isinstance(entry, float) and not math.isfinite(entry):
+        raise InputError(f"there is a number {entry}, which JSON lacks; expected a finite one, or null for unknown")
+    if isinstance(entry, list) and _has_finite_sum(entry):
+        return
+    for part in entry.values() if isinstance(entry, Mapping) else entry if isinstance(entry, list | tuple) else ():
+        check_numbers(part)
+
+
+def _has_finite_sum(entries: list[Any]) -> bool:
+    """Return whether all entries are finite numbers, as most lists of a scene; False also where sums overflow."""
+    try:
+        return math.isfinite(sum(entries))
+    except (TypeError, OverflowError):
+        return False
+
+
+def check_magnitudes(*parts: Any) -> None:
+    """Raise InputError if a tensor holds an infinite number, as of a finite one that its type cannot hold."""
+    for part in parts:
+        if isinstance(part, Tensor) and part.is_floating_point() and bool(part.isinf().any()):
+            largest = torch.finfo(part.dtype).max
+            raise InputError(f"a number is too large; expected at most {largest:.3g} in magnitude, or null for unknown")
+
+
+def json_text(data: Mapping[str, Any]) -> str:
+    """Return the text of a file; numbers that are not finite, which a plugin's or unknown entry may hold, are null."""
+    try:
+        return json.dumps(data, allow_nan=False)
+    except ValueError:
+        return json.dumps(plain(data), allow_nan=False)
 
 
 def check_format(data: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Scenes: JSON and back for every key, rows, selections, and errors of one line."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import scenekit as sk
 from scenekit.errors import InputError
 from scenekit.fields.base import ImageField
 from scenekit.io.files import write_atomically
@@ -28,6 +30,7 @@ from scenekit.keys import (
 )
 from scenekit.scene import Objects, Scene
 from scenekit.structures import Masks, Relations
+from scenekit.structures.panoptic import Panoptic, Segment
 from scenekit.structures.tensors import map_tensors
 from tests.structures import worlds
 
@@ -329,6 +332,20 @@ def test_a_vocabulary_of_other_types_is_refused(tmp_path: Path, part: str, wrong
         (set_at("panoptic", 0, "label", -1), "panoptic: segments with an unknown label"),
         (set_at("meshes", 0, "faces", [[0, 1, 99]]), "meshes: row 0: 1 of 1 faces name vertices beyond"),
         (set_at("keypoints", {"xy": 3}), "keypoints: "),
+        (set_at("keypoints", 0, "visibility", 0, None), "keypoints: expected what Scene.save writes"),
+        (set_at("captions", 0, "texts", ["a dog", 7]), "captions: 'texts' must be a list of texts"),
+        (set_at("captions", 0, "texts", "a dog"), "captions: 'texts' must be a list of texts"),
+        (set_at("panoptic", 0, "score", "high"), "panoptic: expected what Scene.save writes"),
+        (set_at("panoptic", 0, "is_thing", 2), "panoptic: expected what Scene.save writes"),
+        (set_at("future", [{"a": [1.0, math.inf]}, "x"]), "future: there is a number inf, which JSON lacks"),
+        (set_at("future", math.nan), "future: there is a number nan, which JSON lacks"),
+        (set_at("image", "camera", "matrix", 0, 0, math.inf), "image: there is a number inf"),
+        (set_at("vocabulary", "symmetry", {"chair": math.nan}), "vocabulary: there is a number nan"),
+        (set_at("objects", "area", 0, -math.inf), "objects: there is a number -inf"),
+        (set_at("panoptic", 0, "score", math.nan), "panoptic: there is a number nan"),
+        (set_at("objects", "area", 0, 1e39), "objects: a number is too large; expected at most 3.4e+38"),
+        (set_at("boxes3d", 0, "center", 0, 1e39), "boxes3d: a number is too large"),
+        (set_at("meshes", 0, "verts", 0, 0, -1e39), "meshes: a number is too large"),
     ],
 )
 def test_entries_that_do_not_fit_are_named(tmp_path: Path, change: Callable[[dict[str, Any]], Any], told: str) -> None:
@@ -336,6 +353,24 @@ def test_entries_that_do_not_fit_are_named(tmp_path: Path, change: Callable[[dic
     with pytest.raises(InputError) as caught:
         Scene.load(tmp_path / "scene.json")
     assert f"scene.json is not a scene file: {told}" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_numbers_that_json_lacks_are_saved_as_null(tmp_path: Path) -> None:
+    captions = sk.Captions((("a dog",),), torch.tensor([math.nan]), torch.tensor([[-math.inf, -1.0]]))
+    panoptic = Panoptic(torch.ones(2, 3, dtype=torch.int64), (Segment(1, 0, True, score=math.inf),))
+    values = {sk.CAPTIONS: captions, sk.PANOPTIC: panoptic}
+    objects = Objects(torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([0]))
+    scene = Scene((2, 3), sk.Vocabulary(things=("dog",)), {OBJECTS: objects}, values, unknown={"future": [math.nan, 1]})
+    scene.save(tmp_path / "scene.json")
+    again = Scene.load(tmp_path / "scene.json")
+    assert again.unknown == {"future": [None, 1]} and again[sk.PANOPTIC].segments[0].score is None
+    log_probs = again[sk.CAPTIONS].log_probs
+    assert log_probs is not None and log_probs.tolist() == [[torch.finfo(torch.float32).min, -1.0]]
+
+
+def test_sums_that_overflow_are_of_finite_numbers() -> None:
+    data = edited(set_at("future", [1e308, 1e308, 10**400]))
+    assert Scene.from_json(data).unknown["future"] == [1e308, 1e308, 10**400]
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:

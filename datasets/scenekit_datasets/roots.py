@@ -31,35 +31,8 @@ MAX_REPORTED = 20
 Faulty = Literal["refuse", "skip"]
 """What to do with faulty entries: raise InputError, or skip them with a warning."""
 
-
 Exif = Literal["apply", "ignore"]
 """What to do with EXIF orientations of images: turn them upright, or read them as they are stored."""
-
-
-def check_faulty(faulty: str) -> None:
-    """Check the option `faulty`.
-
-    Args:
-        faulty: Its value.
-
-    Raises:
-        InputError: If it is neither "refuse" nor "skip".
-    """
-    if faulty not in ("refuse", "skip"):
-        raise InputError(f"faulty must be 'refuse' or 'skip', got {faulty!r}")
-
-
-def check_exif(exif: str) -> None:
-    """Check the option `exif`.
-
-    Args:
-        exif: Its value.
-
-    Raises:
-        InputError: If it is neither "apply" nor "ignore".
-    """
-    if exif not in ("apply", "ignore"):
-        raise InputError(f"exif must be 'apply' (turn images upright) or 'ignore' (as they are stored), got {exif!r}")
 
 
 def report(issues: Collection[str], faulty: Faulty, done: str = "skipped") -> None:

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from scenekit.errors import InputError
 from scenekit.fields.base import Field, Shape
 from scenekit.fields.conversion import scattered, scores_of
 from scenekit.fields.frame import Columns, Frame, Issue, Validated, rows_in
 from scenekit.io.files import plain
+from scenekit.io.records import brief
 from scenekit.structures.captions import Captions
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.sides import side_left
@@ -63,7 +65,7 @@ class CaptionField(Field[Captions, Captions]):
         rows: list[dict[str, Any]] = [{"texts": list(t), "score": s} for t, s in zip(item.texts, scores, strict=True)]
         if item.log_probs is not None:
             for row, values in zip(rows, item.log_probs, strict=True):
-                row["log_probs"] = values[~values.isnan()].tolist()
+                row["log_probs"] = values[~values.isnan()].nan_to_num().tolist()  # JSON has no -inf
         return rows
 
     def describe(self, item: Captions, vocabulary: Vocabulary, threshold: float) -> list[Any]:
@@ -79,7 +81,7 @@ class CaptionField(Field[Captions, Captions]):
             rows = [torch.tensor(row.get("log_probs", []), dtype=torch.float32) for row in data]
             log_probs = pad_sequence(rows, batch_first=True, padding_value=torch.nan)
         return Captions(
-            tuple(tuple(row["texts"]) for row in data), scores_of([row["score"] for row in data]), log_probs
+            tuple(_texts_of(row["texts"]) for row in data), scores_of([row["score"] for row in data]), log_probs
         )
 
     def validate(self, item: Captions, frame: Frame) -> Validated:
@@ -107,6 +109,13 @@ class CaptionField(Field[Captions, Captions]):
         captions = item if frame.valid is None else item[frame.valid]
         yield "texts a region", torch.tensor([len(texts) for texts in captions.texts])
         yield "words a text", torch.tensor([len(text.split()) for texts in captions.texts for text in texts])
+
+
+def _texts_of(entry: Any) -> tuple[str, ...]:
+    """Return the texts of a region as JSON has them; an InputError for anything else."""
+    if not isinstance(entry, list) or not all(isinstance(text, str) for text in entry):
+        raise InputError(f"'texts' must be a list of texts, got {brief(entry)}")
+    return tuple(entry)
 
 
 def _problem(text: Any) -> tuple[str, str] | None:

@@ -71,9 +71,10 @@ class KeypointField(Field[Keypoints, Keypoints]):
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Keypoints:
         points = 0 if data or vocabulary.skeleton is None else len(vocabulary.skeleton.points)
+        visibility = torch.tensor([row["visibility"] for row in data], dtype=torch.int64)
         return Keypoints(
             tensor_of([row["xy"] for row in data], points, 2),
-            tensor_of([row["visibility"] for row in data], points).long(),
+            visibility if data else visibility.new_zeros((0, points)),
             scores_of([row["scores"] for row in data]),
         )
 

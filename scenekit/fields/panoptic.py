@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import torch
 from jaxtyping import Int
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from scenekit.fields.base import ImageField, Shape
 from scenekit.fields.frame import Columns, Frame, Issue, Swatch, Validated, bitmaps_of, rows_in
 from scenekit.fields.maps import label_columns, other_size, shares_of, transform_map
+from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.masks import Masks
 from scenekit.structures.panoptic import Panoptic, Segment
 from scenekit.structures.vocabulary import Vocabulary, flip_labels, one_sided_names, translation
+
+SEGMENT = TypeAdapter(Segment)
+"""Checks the fields of a segment of JSON."""
 
 
 class PanopticField(ImageField[list[Panoptic], Panoptic]):
@@ -64,14 +70,15 @@ class PanopticField(ImageField[list[Panoptic], Panoptic]):
             return []
         rles = Masks.from_dense(torch.stack([item.ids == segment.id for segment in item.segments])).to_json()
         return [
-            {**vars(segment), "name": vocabulary.labels[segment.label], "mask": rle}
+            {**plain(vars(segment)), "name": vocabulary.labels[segment.label], "mask": rle}
             for segment, rle in zip(item.segments, rles, strict=True)
         ]
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Panoptic:
         ids, segments = torch.zeros(size, dtype=torch.int64), []
         for entry in data:
-            segments.append(Segment(**{k: v for k, v in entry.items() if k not in ("name", "mask")}))
+            parts = {name: part for name, part in entry.items() if name not in ("name", "mask")}
+            segments.append(SEGMENT.validate_json(json.dumps(parts), strict=True))
             ids[Masks.from_json([entry["mask"]], size).dense[0]] = entry["id"]
         return Panoptic(ids, tuple(segments))
 

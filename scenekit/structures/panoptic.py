@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jaxtyping import Int
+from pydantic import ConfigDict
 from torch import Tensor
 
 
 @dataclass(frozen=True)
 class Segment:
     """One segment of a panoptic segmentation."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     id: int
     """Value of its pixels in the map, above 0."""

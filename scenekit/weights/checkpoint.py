@@ -23,7 +23,7 @@ from torch import Tensor
 from scenekit.errors import InputError, listed, one_line
 from scenekit.hooks import registry
 from scenekit.io.files import drafted, read_text, unwritable, write_atomically
-from scenekit.io.records import parse_json
+from scenekit.io.records import brief, parse_json
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig
@@ -195,6 +195,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     for name in (*entries, *manifest.keys() & {"extra", "packages"}):
         if not isinstance(manifest[name], dict):
             raise InputError(f"{home}: {name!r} must be a JSON object, got {type(manifest[name]).__name__}")
+    for task, package in manifest.get("packages", {}).items():
+        if not isinstance(package, str):
+            raise InputError(f"{home}: 'packages' must be names of packages by task, got {task}: {brief(package)}")
     return dict(manifest)
 
 

@@ -186,9 +186,10 @@ def test_values_that_are_not_what_a_field_encodes(originals: list[Sample], tmp_p
     count = len(originals[0].scene.objects)
     path = write_coco([with_values(originals[0], {key: torch.ones(count)})], tmp_path)
     text = path.read_text()
-    path.write_text(text.replace('{"test.coco_distance": 1.0}', '{"test.coco_distance": "far"}'))
-    with pytest.raises(sk.InputError, match="not what its field encodes"):
-        sk.dataset("coco", annotations=str(path))[0]
+    for wrong in ('"far"', "9" * 400):
+        path.write_text(text.replace('{"test.coco_distance": 1.0}', f'{{"test.coco_distance": {wrong}}}'))
+        with pytest.raises(sk.InputError, match="not what its field encodes"):
+            sk.dataset("coco", annotations=str(path))[0]
     path.write_text(text.replace('{"test.coco_distance": 1.0}', "1.0"))
     with pytest.raises(sk.InputError, match="'scenekit' must be an object"):
         sk.dataset("coco", annotations=str(path))

@@ -67,6 +67,9 @@ ENTRIES: dict[str, Change] = {
     "annotation id 13 has no 'image_id'": lambda data: data["annotations"].append(
         {"id": 13, "category_id": 1, "bbox2D_proj": [0, 0, 1, 1]}
     ),
+    "annotation id 13: 'category_name' must be text, not [\"car\"]": lambda data: data["annotations"].append(
+        annotation(13, 1, 1, category_name=["car"])
+    ),
     "annotation id 13: 'image_id' is 5, which 'images' does not list": lambda data: data["annotations"].append(
         annotation(13, 5, 1)
     ),

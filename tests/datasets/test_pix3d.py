@@ -163,7 +163,6 @@ def test_choices(folder: Path, tmp_path: Path) -> None:
         ({"leave_out": ["truncate"]}, "leave_out names 'truncate'; did you mean 'truncated'"),
         ({"keys": ["depth"]}, "Pix3D has no labels 'depth'"),
         ({"voxels": 0}, "must be from 1 to 256, got 0"),
-        ({"faulty": "ignore"}, "faulty must be 'refuse' or 'skip'"),
         ({"annotations": "other.json"}, r"no such file: .*other\.json"),
         (
             {"categories": ["chair"], "leave_out": ["truncated"], "splits": "{folder}/sofa.json"},
@@ -178,6 +177,11 @@ def test_bad_options(folder: Path, tmp_path: Path, options: dict, message: str) 
     options = {k: v.replace("{folder}", str(tmp_path)) if isinstance(v, str) else v for k, v in options.items()}
     with pytest.raises(InputError, match=message):
         build(str(folder), **options)
+
+
+def test_options_of_other_words(folder: Path) -> None:
+    with pytest.raises(InputError, match="'pix3d': option 'faulty': input should be 'refuse' or 'skip', got 'ignore'"):
+        dataset("pix3d", root=str(folder), faulty="ignore")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from scenekit.errors import InputError
 from scenekit.metrics.common import match
 from scenekit.metrics.notes import Notes
 from scenekit.metrics.omni3d.average_precision import Omni3DAP, Omni3DFilter, Omni3DObjects
-from scenekit.metrics.omni3d.files import Boxes2D, is_ignored, score_omni3d_files
+from scenekit.metrics.omni3d.files import Boxes2D, box_of, is_ignored, matched_box, score_omni3d_files
 
 FOLDER = Path(__file__).parents[1] / "reference" / "mesh3d"
 TRUTH, PREDICTION = FOLDER / "omni3d_eval_gt.json", FOLDER / "omni3d_eval_pred.json"
@@ -101,6 +101,11 @@ def test_an_object_seen_but_without_3d_box_takes_detections_without_counting(tmp
     alone = score_omni3d_files(*written(tmp_path, GT, PRED))["2D"]["AP"]
     assert score_omni3d_files(*written(tmp_path, truth, [*PRED, stray]))["2D"]["AP"] == alone
     assert score_omni3d_files(*written(tmp_path, GT, [*PRED, stray]))["2D"]["AP"] < alone
+
+
+def test_only_the_box_of_the_visible_pixels() -> None:
+    entry = {"bbox2D_tight": [1, 2, 3, 4]}
+    assert box_of(entry, "trunc") == [-1] * 4 and matched_box(entry, "trunc") == [1, 2, 3, 4]
 
 
 def test_boxes_without_volume_are_ignored() -> None:

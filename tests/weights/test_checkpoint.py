@@ -128,6 +128,11 @@ def test_torn_pair(model, folder):
     refused(folder, "the two files do not belong together")
 
 
+def test_packages_that_are_no_names(folder):
+    edit(folder, packages={"masks": {"value": "scenekit"}})
+    refused(folder, "'packages' must be names of packages by task, got masks: an object with the fields value")
+
+
 def test_no_safetensors(folder):
     (folder / "model.safetensors").write_bytes(b"something else")
     edit(folder, weights=checkpoint_module._fingerprint(folder / "model.safetensors"))

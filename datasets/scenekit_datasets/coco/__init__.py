@@ -78,10 +78,8 @@ def build(
     from scenekit_datasets.coco.dataset import CocoDataset, SemanticMaps
     from scenekit_datasets.coco.index import read_index, with_stuff
     from scenekit_datasets.coco.records import Source
-    from scenekit_datasets.roots import check_exif, check_faulty, with_split
+    from scenekit_datasets.roots import with_split
 
-    check_faulty(faulty)
-    check_exif(exif)
     if (root is None) == (annotations is None):
         raise InputError("data set 'coco' needs either annotations=FILE.json (and images=FOLDER) or root=FOLDER")
     if root is not None:

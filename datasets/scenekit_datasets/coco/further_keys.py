@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, one_line
 from scenekit.io.records import Record, brief, whole_number
 from scenekit.keys import IMAGE, Key, key_named
 from scenekit.scene import Scene
@@ -176,7 +176,8 @@ def _decoded(
 ) -> Any:
     try:
         return key.field.remap(key.field.decode(data, size, vocabulary), index_map)
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError, MemoryError) as error:
+        wrong = f"{type(error).__name__} {one_line(error)}"
         raise InputError(
-            f"{where}: {FIELD!r} has a value of {key.name!r} that is not what its field encodes: {error!r}"
+            f"{where}: {FIELD!r} has a value of {key.name!r} that is not what its field encodes: {wrong}"
         ) from error

@@ -63,8 +63,6 @@ def build(
     from scenekit_datasets.kitti.labels import Rules, class_names_of, difficulty_named
     from scenekit_datasets.kitti.layout import find_images
 
-    roots.check_faulty(faulty)
-    roots.check_exif(exif)
     wanted = roots.keys_named(keys, KEYS, "KITTI has")
     images = find_images(path_named(root), split, splits, faulty)
     if keys is not None:

@@ -87,8 +87,6 @@ def build(
     from scenekit_datasets.omni3d.labels import Rules
     from scenekit_datasets.omni3d.layout import class_names_of, find_files
 
-    roots.check_faulty(faulty)
-    roots.check_exif(exif)
     rules = Rules(
         read_kind(boxes),
         Omni3DFilter(truncation, visibility, min_height, max_height, max_depth),

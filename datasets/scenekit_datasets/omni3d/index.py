@@ -190,8 +190,9 @@ class _Annotations:
                 read.images.number(record, "image_id"),
                 read.categories.number(record, "category_id"),
             )
-            if record.data.get("category_name") in IGNORED_NAMES:
-                self.ignored[values[2]] = record.text("category_name")
+            named = record.data.get("category_name") is not None
+            if named and (name := record.text("category_name")) in IGNORED_NAMES:
+                self.ignored[values[2]] = name
         except InputError as error:
             self.issues.append(str(error))
             self._faulty.add(len(self.starts))

@@ -17,7 +17,7 @@ from scenekit.errors import InputError
 from scenekit.io.records import Record, is_number
 from scenekit.keys import BOXES3D, TRUNCATION, VISIBILITY, Key
 from scenekit.metrics.omni3d.average_precision import Omni3DFilter
-from scenekit.metrics.omni3d.files import Boxes2D, box_of, is_ignored, matched_box
+from scenekit.metrics.omni3d.files import KINDS, Boxes2D, box_of, is_ignored, matched_box
 from scenekit.ops.rotations import is_rotation
 from scenekit.scene import Objects
 from scenekit.structures import Boxes3D
@@ -115,9 +115,11 @@ def _object(row: Row, size: Size, rules: Rules, issues: list[str]) -> _Object | 
 def _flat_box(record: Record, kind: Boxes2D) -> list[float | int]:
     """Return the 2D box, of finite numbers."""
     try:
-        box = matched_box(record.data, kind)
-    except (IndexError, TypeError):
-        raise InputError(f"{record} has no 2D box; expected 'bbox2D_tight', 'bbox2D_trunc' or 'bbox2D_proj'") from None
+        box = matched_box(record.data, kind) if any(f"bbox2D_{other}" in record.data for other in KINDS) else None
+    except TypeError:
+        box = None
+    if box is None:
+        raise InputError(f"{record} has no 2D box; expected 'bbox2D_tight', 'bbox2D_trunc' or 'bbox2D_proj'")
     named = Record({"id": record.data.get("id"), "2D box": box}, record.path, record.noun, record.index)
     return named.numbers("2D box", 4)
 

@@ -60,8 +60,6 @@ def build(
     from scenekit_datasets.pix3d.index import read_index
     from scenekit_datasets.pix3d.splits import in_split
 
-    roots.check_faulty(faulty)
-    roots.check_exif(exif)
     wanted = roots.keys_named(keys, KEYS, "Pix3D has")
     index = read_index(path_named(root), annotations, faulty)
     chosen = in_split(index, split, splits, faulty)

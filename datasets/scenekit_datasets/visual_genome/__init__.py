@@ -71,8 +71,6 @@ def build(
     Raises:
         InputError: If files are missing, or entries faulty and refused.
     """
-
-    from scenekit.errors import InputError
     from scenekit_datasets import roots
     from scenekit_datasets.visual_genome.dataset import KEYS, VisualGenome
     from scenekit_datasets.visual_genome.image import Rules
@@ -81,10 +79,6 @@ def build(
     from scenekit_datasets.visual_genome.names import NameIndex, chosen_vocabulary
     from scenekit_datasets.visual_genome.splits import in_split
 
-    roots.check_faulty(faulty)
-    roots.check_exif(exif)
-    if unlisted not in ("absent", "unknown"):
-        raise InputError(f"unlisted must be 'absent' or 'unknown', got {unlisted!r}")
     rules = Rules(roots.keys_named(keys, KEYS, "Visual Genome has"), merge, min_area, unlisted)
     folder = path_named(root)
     files = find_files(folder)

@@ -168,7 +168,7 @@ def box_of(entry: dict[str, Any], kind: Boxes2D) -> list[Any]:
         The box of this kind (xyxy pixels), or the next larger one that is annotated; -1 for a missing one.
     """
     known = [entry[f"bbox2D_{other}"] for other in KINDS[KINDS.index(kind) :] if f"bbox2D_{other}" in entry]
-    return next((box for box in known if any(value != -1 for value in box)), known[-1])
+    return next((box for box in known if any(value != -1 for value in box)), [-1] * 4)
 
 
 def matched_box(entry: dict[str, Any], kind: Boxes2D) -> list[Any]:
