@@ -136,7 +136,7 @@ def max_unpool(
     places = _checked_positions(positions, x, (height, width)).flatten(-2)
     blank = x.new_zeros((*x.shape[:-2], height * width))
     values = blank.scatter_reduce(-1, places, x.flatten(-2), reduce="mean", include_self=False)
-    return values.unflatten(-1, (height, width))
+    return values.reshape(*x.shape[:-2], height, width)
 
 
 def transposed_convolution(

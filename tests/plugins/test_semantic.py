@@ -16,14 +16,15 @@ from scenekit.keys import SEMANTIC
 from scenekit.model.head import Core
 from scenekit.scene import Scene
 from scenekit.structures import Geometry
-from scenekit_plugins.semantic import SemanticConfig, SemanticHead
+from scenekit_plugins.semantic.config import SemanticConfig
+from scenekit_plugins.semantic.pyramid import PyramidHead
 from tests.plugins.kit import CORE, CUP, FLOOR, PERSON, VOCABULARY, WALL, board, finite_gradients, pyramid, targets
 
 LABELS = len(VOCABULARY.labels)
 
 
-def head(**options: Any) -> SemanticHead:
-    return SemanticHead(CORE, SemanticConfig(channels=16, norm_groups=4, **options))
+def head(**options: Any) -> PyramidHead:
+    return PyramidHead(CORE, SemanticConfig(channels=16, norm_groups=4, **options))
 
 
 def reference(state: dict[str, Tensor], maps: tuple[Tensor, ...], mode: str) -> Tensor:
@@ -158,7 +159,7 @@ def test_where_things_together_win_the_label_is_open() -> None:
 
 def test_more_levels_than_the_pyramid_has_are_refused() -> None:
     with pytest.raises(InputError, match="merges 4 levels, but the pyramid has 2"):
-        SemanticHead(Core(8, (4, 8), VOCABULARY), SemanticConfig())
+        PyramidHead(Core(8, (4, 8), VOCABULARY), SemanticConfig())
 
 
 def test_channels_must_fill_whole_groups() -> None:
