@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from scenekit.errors import InputError
 from scenekit.hooks import TaskSpec
 from scenekit.io.images import ImageSource, read_image
-from scenekit.keys import IMAGES, Key, Stream
+from scenekit.keys import BACKBONE_FEATURES, FEATURES, IMAGES, Key, Stream
 from scenekit.model.board import Board, Pooler
 from scenekit.model.external_regions import Given, complete_keys
 from scenekit.model.head import Core, Head, Provider
@@ -99,7 +99,11 @@ class SceneModel(nn.Module):
             given=(IMAGES,),
         )
         self._providers = {key: stage for stage in stages for key in stage.provides if isinstance(key, Stream)}
-        self._ends = [name for name in self.plan.steps if name in self.specs or not self.plan.readers(name)]
+        self._ends = [*self.specs, *(stage.name for stage in stages if self._is_end(stage))]
+
+    def _is_end(self, stage: Provider) -> bool:
+        """Return whether a stage always runs: no step reads it, and it does more than to compute features."""
+        return not self.plan.readers(stage.name) and not set(stage.provides) <= {FEATURES, BACKBONE_FEATURES}
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -107,10 +107,10 @@ def max_pool_with_positions(
     _check_at_least_1("max_pool_with_positions", size=size, stride=step)
     if min(x.shape[-2:]) < size:
         raise InputError(f"max_pool_with_positions: maps of {list(x.shape[-2:])} pixels hold no window of side {size}")
-    batch = x.shape[:-2]
-    pooled, positions = F.max_pool2d(x.reshape(-1, 1, *x.shape[-2:]), size, step, return_indices=True)
-    h, w = pooled.shape[-2:]
-    return pooled.reshape(*batch, h, w), positions.reshape(*batch, h, w)
+    maps = x[(None,) * max(4 - x.dim(), 0)].flatten(0, -4)  # torch pools four dimensions
+    pooled, positions = F.max_pool2d(maps, size, step, return_indices=True)
+    shape = (*x.shape[:-2], *pooled.shape[-2:])
+    return pooled.reshape(shape), positions.reshape(shape)
 
 
 def max_unpool(
@@ -118,8 +118,8 @@ def max_unpool(
 ) -> Float[Tensor, "*B H W"]:
     """Put each value where the maximum was in the max pooling that this unpooling mirrors; all others are zero.
 
-    Where windows overlapped and chose one pixel several times, it gets the mean of their values, so that unpooling what
-    was pooled always restores the maxima in their places.
+    A pixel that several overlapping windows chose gets one of their values. Unpooling what was pooled restores all
+    maxima in their places.
 
     Args:
         x: Maps of as many values as `positions` has.
@@ -135,8 +135,7 @@ def max_unpool(
     height, width = output_size
     places = _checked_positions(positions, x, (height, width)).flatten(-2)
     blank = x.new_zeros((*x.shape[:-2], height * width))
-    values = blank.scatter_reduce(-1, places, x.flatten(-2), reduce="mean", include_self=False)
-    return values.reshape(*x.shape[:-2], height, width)
+    return blank.scatter(-1, places, x.flatten(-2)).reshape(*x.shape[:-2], height, width)
 
 
 def transposed_convolution(
@@ -147,7 +146,7 @@ def transposed_convolution(
     output_padding: int = 0,
     overlap: Overlap = "sum",
 ) -> Float[Tensor, "..."]:
-    """Paint the kernel at every `stride`-th output, scaled by each input in turn, where kernels overlap their sum.
+    """Put the kernel at every `stride`-th output, multiplied by each input in turn, and add where kernels overlap.
 
     It is the transpose of a convolution: `convolution_matrix(...).T @ x`. Two inputs (a, b) and a kernel (x, y, z) give
     five outputs with stride 2: a x, a y, a z + b x, b y, b z.
@@ -157,7 +156,7 @@ def transposed_convolution(
     >>> transposed_convolution(torch.tensor([1., 10.]), torch.tensor([2., 3., 4.]), stride=2, overlap="mean")
     tensor([ 2.,  3., 12., 30., 40.])
 
-    A 2 x 2 map becomes 4 x 4 by a 3 x 3 kernel with stride 2 and padding 1: of 5 x 5 painted outputs one is cut off at
+    A 2 x 2 map becomes 4 x 4 by a 3 x 3 kernel with stride 2 and padding 1: of 5 x 5 outputs one is cut off at
     each end, and an output padding of 1 keeps the last row and column.
 
     >>> x = torch.tensor([[1., 2.], [3., 4.]])
@@ -189,11 +188,11 @@ def transposed_convolution(
     batch = x.shape[: x.dim() - axes - (kernel.dim() > 2)]
     convolve = _CONVOLUTIONS[axes]
     maps = x.reshape(-1, weight.shape[0], *x.shape[-axes:])
-    painted: Tensor = convolve(maps, weight, stride=stride, padding=padding, output_padding=output_padding)
+    placed: Tensor = convolve(maps, weight, stride=stride, padding=padding, output_padding=output_padding)
     if overlap == "mean":
         counts = checkerboard(weight.shape[2:], stride, x.shape[-axes:], padding, output_padding)
-        painted = painted / counts.clamp(min=1).to(painted)
-    return painted.reshape(*batch, *painted.shape[1 if kernel.dim() > 2 else 2 :])
+        placed = placed / counts.clamp(min=1).to(placed)
+    return placed.reshape(*batch, *placed.shape[1 if kernel.dim() > 2 else 2 :])
 
 
 def convolution_matrix(

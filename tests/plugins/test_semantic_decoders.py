@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from scenekit.config import validated
 from scenekit.detection import RoIPooler
 from scenekit.errors import InputError
 from scenekit.hooks import registry
-from scenekit.keys import IMAGES, SEMANTIC
+from scenekit.keys import FEATURES, IMAGES, SEMANTIC
 from scenekit.model.board import Board
 from scenekit.recipe import ModelConfig
 from scenekit.structures import ImageBatch, pad_batch
@@ -63,7 +64,7 @@ def board(*images: Tensor, divisor: int = 1) -> Board:
     """The view of a head that reads images alone."""
     sizes = tuple((int(image.shape[1]), int(image.shape[2])) for image in images)
     batch = ImageBatch(pad_batch(images, divisor), sizes, sizes, divisor=divisor)
-    return Board(batch, RoIPooler()).view("head", (IMAGES,), {})
+    return Board(batch, RoIPooler()).view("head", (), {})
 
 
 # Patches
@@ -156,9 +157,12 @@ def conv_norm_relu(maps: Tensor, state: dict[str, Tensor], name: str, groups: in
 
 def test_full_resolution_is_a_stack_of_convolutions() -> None:
     ours, image = head("full_resolution"), torch.randn(1, 3, 9, 11)
-    state = {
-        name.replace("layers.3", "second.0").replace("layers.4", "second.1"): v for name, v in ours.state_dict().items()
+    second = {
+        "layers.3.weight": "second.0.weight",
+        "layers.4.weight": "second.1.weight",
+        "layers.4.bias": "second.1.bias",
     }
+    state = {second.get(name, name): value for name, value in ours.state_dict().items()}
     maps = conv_norm_relu(conv_norm_relu(image, state, "layers"), state, "second")
     expected = F.conv2d(maps, state["predictor.weight"], state["predictor.bias"])
     torch.testing.assert_close(ours(board(image[0])), expected)
@@ -270,6 +274,7 @@ def test_passes_of_a_network_on_whole_images() -> None:
     assert ours.passes == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["patches", "full_resolution", "encoder_decoder max_unpool"])
 def test_it_keeps_the_rules_of_tasks(name: str) -> None:
     report = check_task(registry().get("task", "semantic"), options=options(name))
@@ -290,11 +295,21 @@ def model(name: str, **more: Any) -> sk.SceneModel:
 
 
 @pytest.mark.parametrize("more", [{}, {"detector": None, "pyramid": None}], ids=["default", "alone"])
-def test_no_trunk_runs_for_a_decoder_on_the_images(more: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_trunk_runs_for_a_decoder_on_the_images(more: dict[str, Any]) -> None:
     ours = model("encoder_decoder max_unpool", **more)
     assert ours.plan.needed(["semantic"]) == ["semantic"]
-    scene = ours.predict(torch.randint(256, (3, 30, 44), dtype=torch.uint8), tasks=["semantic"])
-    assert scene[SEMANTIC].shape == (30, 44)
+    batch = ImageBatch(torch.randn(1, 3, 32, 64), ((30, 44),), ((15, 22),))
+    with torch.no_grad():
+        outputs = ours(batch, tasks=["semantic"])
+    assert list(outputs.seconds) == ["semantic"]
+    assert ours.scenes(outputs)[0][SEMANTIC].shape == (15, 22)
+
+
+def test_alone_it_learns_without_its_trunk() -> None:
+    ours = model("patches", detector=None, pyramid=None)
+    batch = ImageBatch(torch.randn(1, 3, 32, 64), ((32, 64),), ((32, 64),))
+    outputs = ours(batch, targets({SEMANTIC: torch.full((1, 32, 64), WALL)}))
+    assert list(outputs.seconds) == ["semantic"] and outputs.losses["semantic.pixel"] > 0
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
@@ -327,3 +342,16 @@ def test_the_decoder_on_the_pyramid_needs_one() -> None:
     )
     with pytest.raises(InputError, match="'semantic' reads the feature pyramid, which this model does not have"):
         sk.build(config, VOCABULARY)
+
+
+RECIPES = ("patches", "full_resolution", "encoder_decoder", "pyramid")
+
+
+@pytest.mark.parametrize("decoder", RECIPES)
+def test_a_recipe_for_each_decoder(decoder: str, repository: Path) -> None:
+    path = repository / "recipes" / "line" / f"semantic_{decoder}.yaml"
+    assert path.read_text(encoding="utf-8").startswith("# Semantic segmentation ")
+    recipe = sk.Recipe.load(path)
+    assert recipe.model.tasks["semantic"]["decoder"] == decoder and recipe.model.detector is None
+    ours = sk.build(recipe.model, VOCABULARY)
+    assert set(ours.plan.reads("semantic")) == ({IMAGES, FEATURES} if decoder == "pyramid" else {IMAGES})

@@ -98,8 +98,8 @@ class Transposed(nn.Module):
 
     def forward(self, maps: Float[Tensor, "B C h w"], positions: Positions) -> Float[Tensor, "B C H W"]:
         conv = self.conv
-        painted = transposed_convolution(maps, conv.weight, 2, padding=1, output_padding=1, overlap=self.overlap)
-        return painted if conv.bias is None else painted + conv.bias[:, None, None]
+        placed = transposed_convolution(maps, conv.weight, 2, padding=1, output_padding=1, overlap=self.overlap)
+        return placed if conv.bias is None else placed + conv.bias[:, None, None]
 
 
 def _bilinear(maps: Tensor, positions: Positions) -> Tensor:

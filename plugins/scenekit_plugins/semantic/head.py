@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scenekit.fields.semantic import IGNORE
-from scenekit.keys import IMAGES, SEMANTIC
+from scenekit.keys import SEMANTIC
 from scenekit.model.board import Board
 from scenekit.model.head import AxisNames, Core, Head, rows_by_name
 from scenekit.model.targets import Targets
 from scenekit.ops.layout import for_convolutions
 from scenekit.ops.losses import safe_mean
 from scenekit.scene import Scene
-from scenekit.structures import Geometry, ImageBatch, by_size
+from scenekit.structures import Geometry, by_size
 from scenekit_plugins.semantic.classes import Classes
 from scenekit_plugins.semantic.config import SemanticConfig
 from scenekit_plugins.semantic.label_maps import best_labels
@@ -65,8 +65,7 @@ class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
         Returns:
             Maps that span the padded images.
         """
-        images: ImageBatch = board[IMAGES]
-        return [for_convolutions(images.pixels)]
+        return [for_convolutions(board.images.pixels)]
 
     def count_passes(self, maps: Sequence[Float[Tensor, "B _ _ _"]]) -> int:
         """Return how many forward passes `logits` makes.

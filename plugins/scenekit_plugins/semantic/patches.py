@@ -74,7 +74,7 @@ class PatchHead(SemanticHead):
         return logits.reshape(*grid, -1).permute(0, 3, 1, 2)
 
     def everywhere(self, padded: Float[Tensor, "B 3 _ _"]) -> Float[Tensor, "B L h w"]:
-        """Classify all crops by one pass over the image: neighbours share what they have in common.
+        """Classify all crops by one pass on the whole image: neighbours share what they have in common.
 
         A stage's stride of 2 is taken where the crops are that far apart; else it becomes a dilation of all layers
         behind it, which then find their inputs 2 cells apart.
