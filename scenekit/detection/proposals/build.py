@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from scenekit.detection.config import DetectorConfig, ProposalConfig
 from scenekit.detection.proposals.config import ProposalsConfig
+from scenekit.detection.proposals.files import FileProposals
+from scenekit.detection.proposals.selective_search import SelectiveSearch
 from scenekit.detection.proposals.sliding_window import SlidingWindow
 from scenekit.detection.proposals.stage import ProposalSource, SourceProposals
 from scenekit.detection.rpn import RPNTrunk, StreamProposals
@@ -34,6 +36,10 @@ def build_proposals(core: Core, config: ProposalsConfig) -> Sequence[Provider]:
 
 
 def _source(core: Core, config: ProposalsConfig) -> ProposalSource:
+    if config.name == "selective_search":
+        return SelectiveSearch(config.selective_search, core.input)
+    if config.name == "files":
+        return FileProposals(config.files)
     return SlidingWindow(config.sliding_window)
 
 
