@@ -86,10 +86,20 @@ class SourceProposals(Provider):
         Returns:
             No losses.
         """
-        images: ImageBatch = board[IMAGES]
-        limit = self.limit_test if targets is None else self.limit_train
-        board.put(PROPOSALS, Regions.cat([self._of_image(images, index, limit) for index in range(len(images))]))
+        board.put(PROPOSALS, self.propose(board[IMAGES], self.limit_test if targets is None else self.limit_train))
         return {}
+
+    def propose(self, images: ImageBatch, limit: int | None) -> Regions:
+        """Return the proposals of a batch.
+
+        Args:
+            images: The batch.
+            limit: Proposals per image; None for all.
+
+        Returns:
+            Boxes and scores, images in order.
+        """
+        return Regions.cat([self._of_image(images, index, limit) for index in range(len(images))])
 
     def _of_image(self, images: ImageBatch, index: int, limit: int | None) -> Regions:
         candidates = self.source(images, index)
