@@ -5,8 +5,9 @@ Letters: N proposals of one image.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -43,19 +44,8 @@ def ranked(boxes: Float[Tensor, "N 4"]) -> Candidates:
     return Candidates(boxes, 1 - torch.arange(len(boxes), dtype=torch.float64).div(max(len(boxes), 1)).float())
 
 
-class ProposalSource(Protocol):
-    """Proposes boxes for one image of a batch."""
-
-    def __call__(self, images: ImageBatch, index: int) -> Candidates:
-        """Return the candidates of an image, in any order.
-
-        Args:
-            images: The batch.
-            index: Index of the image in the batch.
-
-        Returns:
-            The candidates.
-        """
+ProposalSource: TypeAlias = Callable[[ImageBatch, int], Candidates]
+"""(batch, index of an image in it) -> its candidates, in any order."""
 
 
 class SourceProposals(Provider):
