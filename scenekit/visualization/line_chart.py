@@ -95,7 +95,7 @@ def _finite(panel: Panel) -> Iterator[list[tuple[float, float]]]:
 def _draw_axes(draw: ImageDraw.ImageDraw, panel: Panel) -> None:
     type_face = font(TEXT)
     for x in panel.ticks:
-        (place, bottom), (_, top) = panel.place(x, 0), panel.place(x, 1)
+        (place, bottom), (_, top) = panel.place(x, 0.0), panel.place(x, 1.0)
         draw.line((place, top, place, bottom), fill=GRID)
         draw.text((place, bottom + 6), f"{x:g}", fill=BLACK, font=type_face, anchor="ma")
     for step in range(6):
