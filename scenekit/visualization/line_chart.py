@@ -77,7 +77,8 @@ def _drawn(panel: Panel) -> Image.Image:
         for number, points in enumerate(_finite(panel)):
             color = label_color(number)
             spots = [(x * scale, y * scale) for x, y in (panel.place(*point) for point in points)]
-            layer.line(spots, fill=color, width=round(LINE * scale), joint="curve")
+            if spots:  # Pillow fails to join lines of no points
+                layer.line(spots, fill=color, width=round(LINE * scale), joint="curve")
             for x, y in spots:
                 radius = DOT * scale
                 layer.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
