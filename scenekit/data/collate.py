@@ -65,6 +65,7 @@ def collate(
         if not isinstance(key, Stream) and any(_supervises(sample, key) for sample in samples):
             pack_key = _pack_images if key.of is None else _pack_rows
             values[key], valid[key] = pack_key(samples, key, batch.padded_size)
+    batch = replace(batch, origins=tuple(sample.origin for sample in samples))
     return batch, Targets(regions, values, valid)
 
 

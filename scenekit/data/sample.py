@@ -10,6 +10,8 @@ from torch import Tensor
 
 from scenekit.keys import OBJECTS, Key, Stream
 from scenekit.scene import Scene
+from scenekit.structures.geometry import Geometry
+from scenekit.structures.images import ImageOrigin
 
 
 @dataclass(frozen=True)
@@ -40,3 +42,11 @@ class Sample:
     """What the ground truth supervises."""
     id: int
     """Unique within the data set."""
+    geometry: Geometry | None = None
+    """How transforms changed the stored image; None where they did not."""
+
+    @property
+    def origin(self) -> ImageOrigin:
+        """Which image this is, and how it was changed."""
+        geometry = Geometry.identity(self.scene.size) if self.geometry is None else self.geometry
+        return ImageOrigin(geometry, self.id, self.scene.path)

@@ -60,7 +60,8 @@ def moved(sample: Sample, geometry: Geometry, antialias: bool = True) -> Sample:
     if geometry.mirrored:
         image, supervision = image.flip(-1), flipped_supervision(supervision, sample.scene.vocabulary)
     scene = sample.scene.transformed(geometry)
-    return replace(sample, image=image.contiguous(), scene=scene, supervision=supervision)
+    changed = sample.origin.geometry.then(geometry)
+    return replace(sample, image=image.contiguous(), scene=scene, supervision=supervision, geometry=changed)
 
 
 class GeometricTransform(ABC):

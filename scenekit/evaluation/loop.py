@@ -139,7 +139,7 @@ def evaluate(
             check_names(sample, model.vocabulary, keys, strict=strict)
             target = _ground_truth(sample, model.vocabulary, strict)
             with torch.no_grad(), evaluating(model):
-                passes = Passes(model, sample.image, asked, target.scene.camera)
+                passes = Passes(model, sample.image, asked, target.scene.camera, target.scene.path, target.id)
                 for measure in measures:
                     with naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}"):
                         measure.update(target, passes)

@@ -42,13 +42,21 @@ class Passes:
         image: The image.
         tasks: Names of tasks and stages.
         camera: That of the image, where it is known.
+        path: The file of the image, where it has one.
+        id: Its id within its data set.
     """
 
     def __init__(
-        self, model: SceneModel, image: ImageSource, tasks: Collection[str], camera: Camera | None = None
+        self,
+        model: SceneModel,
+        image: ImageSource,
+        tasks: Collection[str],
+        camera: Camera | None = None,
+        path: str | None = None,
+        id: int | None = None,
     ) -> None:
         self._model = model
-        self._batch, self._camera = model.preprocess([image], [camera]), camera
+        self._batch, self._camera = model.preprocess([image], [camera]).named([path], [id]), camera
         self.free = self._run({}, tasks)
 
     def given(self, task: str, given: Given) -> Pass:

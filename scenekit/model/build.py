@@ -99,7 +99,7 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
     options = validated(detector.config, config.detector_options, f"detector {config.detector!r}")
     backbone = build_backbone(config)
     net = backbone if config.pyramid is None else with_pyramid(backbone, config.pyramid)
-    core = core_of(net, vocabulary, options)
+    core = core_of(net, vocabulary, options, config.input)
     stages = build_detector(detector, core, options)
     owners: dict[str, Any] = {stage.name: detector for stage in stages}
     pooler = no_pooler if config.detector is None else pooler_of(stages)
@@ -118,20 +118,21 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
     return SceneModel(config, core, [trunk, *stages], tasks, pooler, owners)
 
 
-def core_of(net: BackboneWithFPN | Backbone, vocabulary: Vocabulary, detector: Config) -> Core:
+def core_of(net: BackboneWithFPN | Backbone, vocabulary: Vocabulary, detector: Config, images: InputConfig) -> Core:
     """Return what stages and heads may know of the core.
 
     Args:
         net: Backbone and pyramid, or a backbone alone.
         vocabulary: What labels mean.
         detector: Options of the detector.
+        images: How images enter the network.
 
     Returns:
         The record.
     """
     if isinstance(net, Backbone):
-        return Core(0, (), vocabulary, detector, net.levels)
-    return Core(net.channels, net.strides, vocabulary, detector, net.backbone.levels)
+        return Core(0, (), vocabulary, detector, net.levels, images)
+    return Core(net.channels, net.strides, vocabulary, detector, net.backbone.levels, images)
 
 
 def _task_parts(name: str, values: Mapping[str, Any], core: Core) -> tuple[TaskSpec, list[Provider], Head[Any, Any]]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from scenekit.config import Config
 from scenekit.errors import InputError, PluginError
 from scenekit.keys import Key
+from scenekit.recipe import InputConfig
 from scenekit.structures.geometry import Geometry
 from scenekit.structures.vocabulary import Vocabulary
 
@@ -46,6 +47,8 @@ class Core:
     """Options of the detector (anchors, pooler, ...), for tasks that bring stages of their own."""
     levels: tuple[Level, ...] = ()
     """Levels of BACKBONE_FEATURES, fine to coarse."""
+    input: InputConfig = field(default_factory=InputConfig)
+    """How images enter the network, for stages that read their pixels."""
 
 
 @dataclass(frozen=True)

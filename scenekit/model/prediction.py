@@ -201,6 +201,7 @@ class Predictor:
         cameras = [image.camera for image in images]
         with evaluating(model):
             batch = model.preprocess([image.pixels for image in images], cameras)
+            batch = batch.named([image.path for image in images])
             given = images[0].given
             regions = None if given is None else given_regions(as_given(given), batch, model.vocabulary)
             outputs = model(batch, given=regions, tasks=request.tasks, threshold=request.threshold)

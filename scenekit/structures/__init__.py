@@ -5,7 +5,7 @@ from scenekit.structures.cameras import Camera
 from scenekit.structures.captions import Captions
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.geometry import Geometry, Size
-from scenekit.structures.images import ImageBatch, by_size, pad_batch
+from scenekit.structures.images import ImageBatch, ImageOrigin, by_size, pad_batch
 from scenekit.structures.keypoints import Keypoints
 from scenekit.structures.masks import Masks
 from scenekit.structures.meshes import Meshes
@@ -22,6 +22,7 @@ __all__ = [
     "FeaturePyramid",
     "Geometry",
     "ImageBatch",
+    "ImageOrigin",
     "Keypoints",
     "Masks",
     "Meshes",

@@ -14,6 +14,23 @@ from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Geometry, Size
 
 
+@dataclass(frozen=True)
+class ImageOrigin:
+    """Which image one of a batch is, and how it was changed on the way there."""
+
+    geometry: Geometry
+    """From the pixels of the image as it is stored to network pixels."""
+    id: int | None = None
+    """Its id within its data set; None for an image of no data set."""
+    path: str | None = None
+    """Its file, where it has one."""
+
+    def __str__(self) -> str:
+        names = [] if self.id is None else [f"id {self.id}"]
+        names += [] if self.path is None else [self.path]
+        return f"image ({', '.join(names)})" if names else "an image without a name"
+
+
 @dataclass(frozen=True, eq=False)
 class ImageBatch:
     """Normalized images, padded at the right and bottom to one size."""
@@ -32,6 +49,8 @@ class ImageBatch:
     """Seed of each image, from which all its sampling is drawn."""
     divisor: int = 32
     """Multiples of it are what the sides of an image are padded to on its own, in pixels."""
+    origins: tuple[ImageOrigin, ...] | None = None
+    """Which image each one is; None where that is unknown."""
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -79,6 +98,20 @@ class ImageBatch:
         """
         return Geometry.resize(self.sizes[index], self.original_sizes[index])
 
+    def named(self, paths: Sequence[str | None], ids: Sequence[int | None] | None = None) -> ImageBatch:
+        """Return the batch with the names of images that were resized alone.
+
+        Args:
+            paths: The file of each image, None where it has none.
+            ids: Their ids within their data set.
+
+        Returns:
+            The batch.
+        """
+        resizes = map(Geometry.resize, self.original_sizes, self.sizes)
+        names = zip(resizes, ids or [None] * len(self), paths, strict=True)
+        return replace(self, origins=tuple(ImageOrigin(*parts) for parts in names))
+
     @property
     def groups(self) -> dict[Size, tuple[int, ...]]:
         """Images by the (height, width) that each would be padded to on its own, at most `padded_size`."""
@@ -116,6 +149,7 @@ class ImageBatch:
             inputs=cropped,
             seeds=None if self.seeds is None else tuple(self.seeds[image] for image in images),
             divisor=self.divisor,
+            origins=None if self.origins is None else tuple(self.origins[image] for image in images),
         )
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> ImageBatch:

@@ -107,7 +107,7 @@ def core_of(vocabulary: Vocabulary) -> Core:
     """Return what heads may know of the small core when they are built."""
     detector: DetectorSpec = registry().get("detector", MODEL.detector)
     options = validated(detector.config, MODEL.detector_options, f"detector {detector.name!r}")
-    return Core(CHANNELS, (4, 8, 16, 32, 64), vocabulary, options, TinyBackbone().levels)
+    return Core(CHANNELS, (4, 8, 16, 32, 64), vocabulary, options, TinyBackbone().levels, MODEL.input)
 
 
 def stages_of(core: Core, detector: DetectorSpec | None = None) -> tuple[list[Provider], Pooler]:
