@@ -48,19 +48,19 @@ class ProposalTable:
         parts = np.split(order, np.cumsum(np.bincount(numbers, minlength=len(names)))[:-1]) if names else []
         return dict(zip(names, parts, strict=True))
 
-    def find(self, id: int | None, path: str | None) -> Int[np.ndarray, " _"] | None:
-        """Return the rows of an image: by its file, whose folders the entries may leave out, or by its id.
+    def name_of(self, id: int | None, path: str | None) -> ImageName | None:
+        """Find what the entries call an image: its file, whose folders they may leave out, or its id.
 
         Args:
             id: Its id within its data set.
             path: Its file.
 
         Returns:
-            The rows, best first; None where no entry names it.
+            The name, a key of `rows`; None where no entry names the image.
         """
         parts = () if path is None else Path(path).parts
         names = [path, *(Path(*parts[start:]).as_posix() for start in range(len(parts))), id]
-        return next((self.rows[name] for name in names if name is not None and name in self.rows), None)
+        return next((name for name in names if name is not None and name in self.rows), None)
 
 
 def read_proposals(path: str | Path) -> ProposalTable:

@@ -61,13 +61,13 @@ class FileProposals:
         return Candidates(moved.float(), torch.from_numpy(self.table.scores[rows]).float())
 
     def _rows(self, origin: ImageOrigin) -> Int[np.ndarray, " N"]:
-        rows = self.table.find(origin.id, origin.path)
-        if rows is None and self.missing == "error":
+        name = self.table.name_of(origin.id, origin.path)
+        if name is None and self.missing == "error":
             raise InputError(
                 f"{self.table.path}: no proposals for {origin}; write them with `scenekit proposals`, or set the "
                 "option files.missing: empty"
             )
-        return np.zeros(0, dtype=np.int64) if rows is None else rows
+        return np.zeros(0, dtype=np.int64) if name is None else self.table.rows[name]
 
     def _check(self, boxes: Float[np.ndarray, "N 4"], rows: Int[np.ndarray, " N"], origin: ImageOrigin) -> None:
         size: Size = origin.geometry.source

@@ -144,14 +144,22 @@ class CocoAP:
             Those named in `METRICS[kind]` as fractions, and `per_class`: names to AP and AP50. NaN where there is no
             ground truth (COCO's -1).
         """
+        targets, prediction = self.tables()
+        for note in crowded(targets, self.kind, self.max_detections):
+            warn_once(_log, f"the ground truth {note}")
+        return average_precision(targets, prediction, self.kind, self.sigmas, self.max_detections)
+
+    def tables(self) -> tuple[COCO, COCO]:
+        """Return what was added.
+
+        Returns:
+            COCO tables of the ground truth and of the predictions.
+        """
         # Equal scores keep the order of the images, so that it must not depend on which process added them.
         ordered = sorted(self._images.items(), key=lambda item: (isinstance(item[0], str), item[0]))
         images = [image for _, image in ordered]
         targets = self._coco(images, [image.targets for image in images])
-        prediction = self._coco(images, [image.prediction for image in images])
-        for note in crowded(targets, self.kind, self.max_detections):
-            warn_once(_log, f"the ground truth {note}")
-        return average_precision(targets, prediction, self.kind, self.sigmas, self.max_detections)
+        return targets, self._coco(images, [image.prediction for image in images])
 
     def _settings(self) -> tuple[Any, ...]:
         return self.kind, self.categories, self.sigmas, self.max_detections

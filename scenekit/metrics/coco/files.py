@@ -144,7 +144,7 @@ def _read(ground_truth: Path, results: Path, notes: Notes) -> _Tables:
     return _Tables(
         {id: images[id] for id in sorted(images)},
         _classes(categories, {record.data["category_id"] for record in (*annotations.values(), *predictions)}, notes),
-        _with_ignored(list(annotations.values()), images, notes),
+        with_ignored(list(annotations.values()), images, notes),
         predictions,
         [kind for kind in FIELDS if not found or _holds(found[:1], kind)],
         results,
@@ -168,8 +168,20 @@ def _check_boxes(records: Sequence[Record]) -> Float[np.ndarray, "A 4"]:
     return boxes
 
 
-def _with_ignored(annotations: list[Record], images: Mapping[int, Record], notes: Notes) -> list[Record]:
-    """Return the annotations; `ignore` is 1 also where a box is empty or outside its image, if the size is known."""
+def with_ignored(annotations: list[Record], images: Mapping[int, Record], notes: Notes) -> list[Record]:
+    """Mark the annotations that count neither when they are found nor when they are missed.
+
+    Args:
+        annotations: Entries as `CocoReader.annotation` returns them.
+        images: Entries of the images by id.
+        notes: Collects what is ignored.
+
+    Returns:
+        The annotations; `ignore` is 1 also where a box is empty or outside its image, if the size is known.
+
+    Raises:
+        InputError: A side of a box is below 0.
+    """
     entries = [images[record.data["image_id"]].data for record in annotations]
     sizes = [[entry.get(side, np.inf) for side in ("height", "width")] for entry in entries]
     boxes = _check_boxes(annotations)
