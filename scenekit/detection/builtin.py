@@ -1,12 +1,16 @@
-"""The built-in detector, registered by the hook that all detectors use."""
+"""The built-in detectors, registered by the hook that all detectors use."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from scenekit.detection.config import DetectorConfig
+from scenekit.detection.crops.build import build_rcnn, build_sliding_window
+from scenekit.detection.crops.config import RCNNConfig, SlidingWindowDetectorConfig
+from scenekit.detection.crops.fitting import fit_rcnn
 from scenekit.detection.detector import TwoStageDetector
 from scenekit.detection.evaluator import DetectionEvaluator
+from scenekit.detection.fast_rcnn import FastRCNNConfig, build_fast_rcnn
 from scenekit.detection.rpn import RPNTrunk, StreamProposals
 from scenekit.hooks.records import DetectorSpec
 from scenekit.hooks.specs import hookimpl
@@ -28,18 +32,52 @@ def build_stages(core: Core, config: DetectorConfig) -> Sequence[Provider]:
     return RPNTrunk(core, config), StreamProposals(core, config), TwoStageDetector(core, config)
 
 
+_WINDOWS = {"scales": (24.0, 48.0), "ratios": (1.0,), "stride": 0.5}
+_CROPS = {
+    "trunk": {"name": "mobilenet_v3_small"},
+    "crops": {"size": 32, "context": 2, "cells": 1, "fcs": (16,)},
+    "detection": {"samples": 16, "detections": 8},
+}
+_PROPOSALS = {"name": "sliding_window", "sliding_window": _WINDOWS}
+
+
 @hookimpl
 def scenekit_detectors() -> Iterable[DetectorSpec]:
-    """Yield Faster R-CNN on a feature pyramid.
+    """Yield the detectors that classify regions: of a proposal network, of other sources, and windows.
 
     Yields:
-        The detector.
+        The detectors.
     """
+    measured = {"evaluator": DetectionEvaluator, "draw": on_canvas(draw_boxes)}
     yield DetectorSpec(
         name="faster_rcnn",
         summary="two stages: region proposals, then a box head",
         build=build_stages,
         config=DetectorConfig,
-        evaluator=DetectionEvaluator,
-        draw=on_canvas(draw_boxes),
+        **measured,
+    )
+    yield DetectorSpec(
+        name="fast_rcnn",
+        summary="external proposals, RoI pooling, then a box head",
+        build=build_fast_rcnn,
+        config=FastRCNNConfig,
+        example={"proposals": _PROPOSALS, "box_head": {"fcs": (32,), "samples": 16, "detections": 8}},
+        **measured,
+    )
+    yield DetectorSpec(
+        name="rcnn",
+        summary="external proposals, a network on the warped crop of each, then linear SVMs and box regression",
+        build=build_rcnn,
+        config=RCNNConfig,
+        fit=fit_rcnn,
+        example={**_CROPS, "proposals": _PROPOSALS},
+        **measured,
+    )
+    yield DetectorSpec(
+        name="sliding_window",
+        summary="a classifier of the crop of each window",
+        build=build_sliding_window,
+        config=SlidingWindowDetectorConfig,
+        example={**_CROPS, "windows": _WINDOWS},
+        **measured,
     )

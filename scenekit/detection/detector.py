@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from scenekit.detection.box_head import BoxHead, BoxPredictor
 from scenekit.detection.config import DetectorConfig, RegionConfig
-from scenekit.detection.pooler import build_pooler
+from scenekit.detection.pooler import build_pooler, check_pyramid
 from scenekit.detection.region_stage import RegionStage
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, Key, Stream
 from scenekit.model.board import Board
@@ -54,6 +54,7 @@ class TwoStageDetector(RegionStage):
         proposals: Key[Regions, Any] = PROPOSALS,
         classes: Sequence[str] | None = None,
     ) -> None:
+        check_pyramid(core)
         super().__init__(core, config.box_head, stream, proposals, classes)
         self.config = config.box_head
         self.requires = (FEATURES, proposals)

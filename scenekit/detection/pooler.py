@@ -14,6 +14,8 @@ from torch import Tensor
 from torchvision.ops import roi_align, roi_pool
 
 from scenekit.detection.config import PoolerConfig, RegionConfig
+from scenekit.errors import InputError
+from scenekit.model.head import Core
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.regions import Regions
 
@@ -88,3 +90,19 @@ def build_pooler(config: RegionConfig) -> RoIPooler:
         The pooler that the board uses.
     """
     return RoIPooler(config.pooler)
+
+
+def check_pyramid(core: Core) -> None:
+    """Check that a model has shared features.
+
+    Args:
+        core: Channels and strides of the model.
+
+    Raises:
+        InputError: It has none.
+    """
+    if not core.strides:
+        raise InputError(
+            "this detector reads the shared features, which the model does not have; set model.pyramid, or choose "
+            "model.detector: rcnn or sliding_window, which look at crops of the image"
+        )
