@@ -1,4 +1,4 @@
-"""The built-in detector, registered by the hook that all detectors use."""
+"""The built-in detectors, registered by the hook that all detectors use."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from scenekit.detection.config import DetectorConfig
 from scenekit.detection.detector import TwoStageDetector
 from scenekit.detection.evaluator import DetectionEvaluator
+from scenekit.detection.one_stage.fcos import FCOSConfig, build_fcos
+from scenekit.detection.one_stage.retinanet import RetinaNetConfig, build_retinanet
 from scenekit.detection.rpn import RPNTrunk, StreamProposals
 from scenekit.hooks.records import DetectorSpec
 from scenekit.hooks.specs import hookimpl
@@ -30,16 +32,21 @@ def build_stages(core: Core, config: DetectorConfig) -> Sequence[Provider]:
 
 @hookimpl
 def scenekit_detectors() -> Iterable[DetectorSpec]:
-    """Yield Faster R-CNN on a feature pyramid.
+    """Yield Faster R-CNN and the one-stage detectors.
 
     Yields:
-        The detector.
+        The detectors.
     """
-    yield DetectorSpec(
-        name="faster_rcnn",
-        summary="two stages: region proposals, then a box head",
-        build=build_stages,
-        config=DetectorConfig,
-        evaluator=DetectionEvaluator,
-        draw=on_canvas(draw_boxes),
-    )
+    for name, summary, build, config in (
+        ("faster_rcnn", "two stages: region proposals, then a box head", build_stages, DetectorConfig),
+        ("retinanet", "one stage on anchors, with the focal loss", build_retinanet, RetinaNetConfig),
+        ("fcos", "one stage on locations, without anchors", build_fcos, FCOSConfig),
+    ):
+        yield DetectorSpec(
+            name=name,
+            summary=summary,
+            build=build,
+            config=config,
+            evaluator=DetectionEvaluator,
+            draw=on_canvas(draw_boxes),
+        )
