@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from scenekit.backbones.layouts import LAYOUTS
 from scenekit.backbones.timm import build_timm, timm_names
-from scenekit.backbones.torchvision import LAYOUTS, build_backbone
+from scenekit.backbones.torchvision import build_backbone
 from scenekit.backbones.transformers import build_transformers, transformers_names
 from scenekit.hooks.records import BackboneSpec
 from scenekit.hooks.specs import hookimpl

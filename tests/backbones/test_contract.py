@@ -8,7 +8,7 @@ from torchvision.models.convnext import CNBlock
 from torchvision.ops import SqueezeExcitation
 
 from scenekit.backbones import TorchvisionBackbone, build_backbone
-from scenekit.backbones.torchvision import LAYOUTS
+from scenekit.backbones.layouts import LAYOUTS
 
 CHEAP = ("resnet18", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "convnext_tiny")
 EVERY = [pytest.param(name, marks=[] if name in CHEAP else pytest.mark.slow) for name in LAYOUTS]
