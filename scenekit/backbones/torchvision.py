@@ -21,13 +21,12 @@ from torchvision.models.resnet import Bottleneck
 
 from scenekit.backbones.base import Backbone, Level
 from scenekit.backbones.layouts import AUXILIARY, LAYOUTS, Layout
-from scenekit.backbones.norm import frozen_copy, group_norm, replace_batch_norm
+from scenekit.backbones.norm import apply_norm, check_options, freeze
 from scenekit.backbones.padding import pad_graph, pad_modules
 from scenekit.backbones.state import load_state, read_state
 from scenekit.backbones.tracing import trace_levels
 from scenekit.errors import InputError, nearest
 
-NORMS = ("batch", "frozen", "group")
 PADDINGS = ("same", "valid")
 PROBE = (1, 3, 384, 384)
 """Shape of the test image from which the levels are determined: large enough for the networks without padding."""
@@ -127,7 +126,7 @@ def build_backbone(
         InputError: If an option is invalid or the weights do not fit.
     """
     layout = _layout(name) if levels is None else replace(_layout(name), stages=tuple(levels))
-    _check_options(norm, weights, trainable_stages, len(layout.stages) + 1)
+    check_options(norm, weights, trainable_stages, len(layout.stages) + 1)
     _check_padding(name, layout, padding)
     model = _with_weights(name, layout, weights)
     _check_levels(name, model, layout)
@@ -136,12 +135,9 @@ def build_backbone(
     if stride_in_1x1:
         _stride_in_1x1(name, model)
     parts = layout.modules(model)
-    if norm == "frozen":
-        replace_batch_norm(model, frozen_copy)
-    elif norm == "group":
-        replace_batch_norm(model, lambda batch_norm: group_norm(batch_norm.num_features))
+    apply_norm(model, norm)
     if trainable_stages is not None:
-        _freeze(model, [module for part in parts[: len(parts) - trainable_stages] for module in part])
+        freeze(model, [module for part in parts[: len(parts) - trainable_stages] for module in part])
     return TorchvisionBackbone(model, layout, (padding or "same") if layout.unpadded else "valid")
 
 
@@ -149,15 +145,6 @@ def _layout(name: str) -> Layout:
     if name not in LAYOUTS:
         raise InputError(f"unknown torchvision backbone {name!r}{nearest(name, list(LAYOUTS))}")
     return LAYOUTS[name]
-
-
-def _check_options(norm: str, weights: object, trainable_stages: int | None, parts: int) -> None:
-    if norm not in NORMS:
-        raise InputError(f"backbone norm: expected one of {', '.join(NORMS)}, got {norm!r}")
-    if norm == "group" and weights is not None:
-        raise InputError("backbone norm 'group' cannot carry the batch norm of pretrained weights; use 'frozen'")
-    if trainable_stages is not None and not 0 <= trainable_stages <= parts:
-        raise InputError(f"backbone trainable_stages: expected 0 to {parts}, got {trainable_stages}")
 
 
 def _check_padding(name: str, layout: Layout, padding: str | None) -> None:
@@ -185,7 +172,7 @@ def _with_weights(name: str, layout: Layout, weights: str | Path | None) -> nn.M
     published = get_model_weights(name)
     if isinstance(weights, str) and (known := weights.removeprefix(f"{published.__name__}.")) in published.__members__:
         return _download(lambda: get_model(name, weights=known, **layout.options), weights)
-    model = _untrained(name, layout)
+    model = untrained(name, layout)
     if weights is not None:
         path = Path(weights)
         if not path.suffix and not path.exists():
@@ -199,8 +186,16 @@ def _with_weights(name: str, layout: Layout, weights: str | Path | None) -> nn.M
     return model
 
 
-def _untrained(name: str, layout: Layout) -> nn.Module:
-    """Create the classifier with random weights; one of hundreds of megabytes gets memory for its trunk only."""
+def untrained(name: str, layout: Layout) -> nn.Module:
+    """Create the classifier with random weights; one of hundreds of megabytes gets memory for its trunk only.
+
+    Args:
+        name: Name of the network.
+        layout: Its layout.
+
+    Returns:
+        The network; its large classifier, if it has one, is on the meta device.
+    """
     if not layout.large_classifier:
         model: nn.Module = get_model(name, weights=None, **layout.untrained_options)
         return model
@@ -233,10 +228,3 @@ def _stride_in_1x1(name: str, model: nn.Module) -> None:
         raise InputError(f"backbone stride_in_1x1: {name} has no blocks of 1x1, 3x3 and 1x1 convolutions; leave it out")
     for block in blocks:
         block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
-
-
-def _freeze(model: nn.Module, modules: Sequence[str]) -> None:
-    """Freeze modules, their batch norm included, or its statistics would drift with the data."""
-    replace_batch_norm(model, frozen_copy, within=modules)
-    for module in modules:
-        model.get_submodule(module).requires_grad_(False)
