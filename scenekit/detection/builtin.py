@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from scenekit.detection.config import DetectorConfig
 from scenekit.detection.crops.build import build_rcnn, build_sliding_window
@@ -11,6 +12,8 @@ from scenekit.detection.crops.fitting import fit_rcnn
 from scenekit.detection.detector import TwoStageDetector
 from scenekit.detection.evaluator import DetectionEvaluator
 from scenekit.detection.fast_rcnn import FastRCNNConfig, build_fast_rcnn
+from scenekit.detection.one_stage.fcos import FCOSConfig, build_fcos
+from scenekit.detection.one_stage.retinanet import RetinaNetConfig, build_retinanet
 from scenekit.detection.rpn import RPNTrunk, StreamProposals
 from scenekit.hooks.records import DetectorSpec
 from scenekit.hooks.specs import hookimpl
@@ -43,41 +46,38 @@ _PROPOSALS = {"name": "sliding_window", "sliding_window": _WINDOWS}
 
 @hookimpl
 def scenekit_detectors() -> Iterable[DetectorSpec]:
-    """Yield the detectors that classify regions: of a proposal network, of other sources, and windows.
+    """Yield the detectors that classify regions, then the one-stage detectors.
 
     Yields:
         The detectors.
     """
-    measured = {"evaluator": DetectionEvaluator, "draw": on_canvas(draw_boxes)}
-    yield DetectorSpec(
-        name="faster_rcnn",
-        summary="two stages: region proposals, then a box head",
-        build=build_stages,
-        config=DetectorConfig,
-        **measured,
-    )
-    yield DetectorSpec(
-        name="fast_rcnn",
-        summary="external proposals, RoI pooling, then a box head",
-        build=build_fast_rcnn,
-        config=FastRCNNConfig,
-        example={"proposals": _PROPOSALS, "box_head": {"fcs": (32,), "samples": 16, "detections": 8}},
-        **measured,
-    )
-    yield DetectorSpec(
-        name="rcnn",
-        summary="external proposals, a network on the warped crop of each, then linear SVMs and box regression",
-        build=build_rcnn,
-        config=RCNNConfig,
-        fit=fit_rcnn,
-        example={**_CROPS, "proposals": _PROPOSALS},
-        **measured,
-    )
-    yield DetectorSpec(
-        name="sliding_window",
-        summary="a classifier of the crop of each window",
-        build=build_sliding_window,
-        config=SlidingWindowDetectorConfig,
-        example={**_CROPS, "windows": _WINDOWS},
-        **measured,
-    )
+    for spec in (
+        DetectorSpec(
+            "faster_rcnn", "region proposals, then a box head on pooled features", build_stages, DetectorConfig
+        ),
+        DetectorSpec(
+            "fast_rcnn",
+            "external proposals, then a box head on pooled features",
+            build_fast_rcnn,
+            FastRCNNConfig,
+            example={"proposals": _PROPOSALS, "box_head": {"fcs": (32,), "samples": 16, "detections": 8}},
+        ),
+        DetectorSpec(
+            "rcnn",
+            "external proposals, a network on the warped crop of each, then linear SVMs and box regression",
+            build_rcnn,
+            RCNNConfig,
+            fit=fit_rcnn,
+            example={**_CROPS, "proposals": _PROPOSALS},
+        ),
+        DetectorSpec(
+            "sliding_window",
+            "a classifier of the crop of each window",
+            build_sliding_window,
+            SlidingWindowDetectorConfig,
+            example={**_CROPS, "windows": _WINDOWS},
+        ),
+        DetectorSpec("retinanet", "one stage on anchors, with the focal loss", build_retinanet, RetinaNetConfig),
+        DetectorSpec("fcos", "one stage on locations, without anchors", build_fcos, FCOSConfig),
+    ):
+        yield replace(spec, evaluator=DetectionEvaluator, draw=on_canvas(draw_boxes))

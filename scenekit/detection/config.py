@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -207,33 +207,17 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 """Options that differ from our defaults, by name of the preset."""
 
 
-class RegionConfig(Config):
-    """What a detector has that classifies pooled regions, wherever these are from."""
-
-    pooler: PoolerConfig = PoolerConfig()
-    """RoI features."""
-    box_head: BoxHeadConfig = BoxHeadConfig()
-    """Second stage."""
+P = TypeVar("P", bound="PresetConfig")
 
 
-class DetectorConfig(RegionConfig):
-    """The shared two-stage detector.
+class PresetConfig(Config):
+    """Options with an option `preset`, which names the values of all options that are not set."""
 
-    The option `preset` names the values of all options that are not set: `torchvision` is fasterrcnn_resnet50_fpn,
-    `torchvision_v2` fasterrcnn_resnet50_fpn_v2, `detectron2` its Base-RCNN-FPN; `single_map` is Faster R-CNN as first
-    published, on one map of the backbone (`model.pyramid: {kind: single, levels: [16]}`); `default` is ours.
-    """
-
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}}
     """Options that differ from our defaults, by name of the preset."""
 
-    anchors: AnchorConfig = AnchorConfig()
-    """Reference boxes."""
-    rpn: ProposalConfig = ProposalConfig()
-    """Region proposal network."""
-
     @classmethod
-    def preset(cls, name: str, **overrides: Any) -> DetectorConfig:
+    def preset(cls: type[P], name: str, **overrides: Any) -> P:
         """Return a preset with some options changed.
 
         ```python
@@ -262,3 +246,29 @@ class DetectorConfig(RegionConfig):
         if name not in cls.presets:
             raise InputError(f"unknown detector preset {name!r}{nearest(str(name), list(cls.presets))}")
         return merged(cls.presets[name], options)
+
+
+class RegionConfig(Config):
+    """What a detector has that classifies pooled regions, wherever these are from."""
+
+    pooler: PoolerConfig = PoolerConfig()
+    """RoI features."""
+    box_head: BoxHeadConfig = BoxHeadConfig()
+    """Second stage."""
+
+
+class DetectorConfig(RegionConfig, PresetConfig):
+    """The shared two-stage detector.
+
+    The option `preset` names the values of all options that are not set: `torchvision` is fasterrcnn_resnet50_fpn,
+    `torchvision_v2` fasterrcnn_resnet50_fpn_v2, `detectron2` its Base-RCNN-FPN; `single_map` is Faster R-CNN as first
+    published, on one map of the backbone (`model.pyramid: {kind: single, levels: [16]}`); `default` is ours.
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+    """Options that differ from our defaults, by name of the preset."""
+
+    anchors: AnchorConfig = AnchorConfig()
+    """Reference boxes."""
+    rpn: ProposalConfig = ProposalConfig()
+    """Region proposal network."""

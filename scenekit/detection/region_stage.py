@@ -16,14 +16,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torchvision.ops import batched_nms, nms
 
-from scenekit.detection.assign import assign, ground_truth_of, sample
+from scenekit.detection.assign import ground_truth_of, independent, match_detections, sample_regions
 from scenekit.detection.config import DetectionConfig
 from scenekit.keys import OBJECTS, PROPOSALS, Key, Stream
 from scenekit.model.board import Board
 from scenekit.model.head import Core, Provider, stage_name
 from scenekit.model.targets import StreamTruth, Targets
 from scenekit.ops.boxes import BoxCoder, clip_to_images, large_enough
-from scenekit.ops.matching import Matcher, match_same_label
+from scenekit.ops.matching import Matcher
 from scenekit.ops.suppression import soft_nms
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
@@ -149,22 +149,7 @@ class RegionStage(Provider):
         Returns:
             Sampled regions with `labels` and `matched`.
         """
-        usable = ~ground_truth.crowd & ground_truth.supervised[ground_truth.regions.image_index]
-        boxes = torch.cat((proposals.boxes, ground_truth.regions.boxes[usable]))
-        image_index = torch.cat((proposals.image_index, ground_truth.regions.image_index[usable]))
-        candidates = Regions(boxes, image_index)
-        return Regions.cat(
-            [self._sample_image(candidates, ground_truth, images, image) for image in range(len(images))]
-        )
-
-    def _sample_image(self, candidates: Regions, ground_truth: StreamTruth, images: ImageBatch, image: int) -> Regions:
-        assert ground_truth.regions.labels is not None
-        boxes = candidates.boxes[candidates.image_index == image]
-        matches = assign(self.matcher, boxes, ground_truth, image)
-        rows, matched = sample(matches, self.config, images, image, self.name)
-        labels = torch.full_like(matched, -1)
-        labels[matched >= 0] = ground_truth.regions.labels[matched[matched >= 0]]
-        return Regions(boxes[rows], torch.full_like(rows, image), labels=labels, matched=matched)
+        return sample_regions(self.matcher, proposals, ground_truth, self.config, images, self.name)
 
     def detect(self, board: Board, proposals: Regions) -> Regions:
         """Detect objects among the proposals.
@@ -209,7 +194,7 @@ class RegionStage(Provider):
         rows = rows[kept]
         every_class = self.coder.decode(deltas[rows], proposals.boxes[rows][:, None])
         every_class = clip_to_images(every_class, image_index[kept], images.sizes)
-        found = fresh(candidates, kept)
+        found = independent(candidates, kept)
         return replace(found, scores=lowered, class_logits=logits[rows], class_boxes=every_class)
 
     def _suppress(
@@ -265,26 +250,12 @@ class RegionStage(Provider):
         """
         proposals: Regions = board[self.proposals]
         per_image = [(proposals.image_index == image).nonzero()[:, 0] for image in range(len(board.images))]
-        detections = self.detect(board, fresh(proposals, torch.cat([r[: self.proposals_at_test] for r in per_image])))
+        detections = self.detect(
+            board, independent(proposals, torch.cat([r[: self.proposals_at_test] for r in per_image]))
+        )
         ground_truth = self._ground_truth(targets, board.images)
-        return replace(detections, matched=self._matched(detections, ground_truth, len(board.images)))
-
-    def _matched(self, detections: Regions, ground_truth: StreamTruth, images: int) -> Int[Tensor, " N"]:
-        assert detections.labels is not None and ground_truth.regions.labels is not None
-        matched = torch.full_like(detections.labels, -1)
-        usable = ~ground_truth.crowd & ground_truth.supervised[ground_truth.regions.image_index]
-        for image in range(images):
-            own = (detections.image_index == image).nonzero()[:, 0]
-            rows = (usable & (ground_truth.regions.image_index == image)).nonzero()[:, 0]
-            best = match_same_label(
-                detections.boxes[own],
-                detections.labels[own],
-                ground_truth.regions.boxes[rows],
-                ground_truth.regions.labels[rows],
-                self.config.foreground,
-            )
-            matched[own[best >= 0]] = rows[best[best >= 0]]
-        return matched
+        matched = match_detections(detections, ground_truth, len(board.images), self.config.foreground)
+        return replace(detections, matched=matched)
 
     def labelled(self, board: Board, given: Regions) -> Regions:
         """Classify external regions without moving them.
@@ -302,16 +273,3 @@ class RegionStage(Provider):
         # A subset of the external regions, so that their features are pooled once.
         classified = replace(given, labels=labels, scores=scores, class_logits=logits, class_boxes=boxes)
         return replace(classified, parent=given.root, rows=given.root_rows)
-
-
-def fresh(regions: Regions, rows: Int[Tensor, " M"]) -> Regions:
-    """Return some rows as independent regions, which share their features with no others.
-
-    Args:
-        regions: Any regions.
-        rows: Rows of them.
-
-    Returns:
-        The rows.
-    """
-    return replace(regions.subset(rows), parent=None, rows=None)

@@ -139,7 +139,7 @@ class BackboneSpec:
     summary: str
     """One line for `scenekit plugins`."""
     build: Callable[..., Backbone]
-    """(**options) -> Backbone with strides 4, 8, 16, 32; for a library (network, **options)."""
+    """(**options) -> Backbone, with strides 4, 8, 16, 32 if it can; for a library (network, **options)."""
     names: Callable[[], Sequence[str]] | None = None
     """For a library: networks that may follow `name`; called, and the library imported, when one is asked for."""
 
