@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scenekit.detection.box_head import BoxHead, BoxPredictor
-from scenekit.detection.config import DetectorConfig, RegionConfig
+from scenekit.detection.config import BoxHeadConfig, DetectorConfig, RegionConfig
 from scenekit.detection.pooler import build_pooler, check_pyramid
 from scenekit.detection.region_stage import RegionStage
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, Key, Stream
@@ -46,6 +46,8 @@ class TwoStageDetector(RegionStage):
         proposals: Key of the stream's proposals.
         classes: Class names of the stream; the vocabulary's things if None."""
 
+    config: BoxHeadConfig
+
     def __init__(
         self,
         core: Core,
@@ -56,7 +58,6 @@ class TwoStageDetector(RegionStage):
     ) -> None:
         check_pyramid(core)
         super().__init__(core, config.box_head, stream, proposals, classes)
-        self.config = config.box_head
         self.requires = (FEATURES, proposals)
         self.proposals_at_test = config.rpn.post_nms_test if isinstance(config, DetectorConfig) else None
         self.pooler = build_pooler(config)

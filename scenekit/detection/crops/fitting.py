@@ -140,7 +140,7 @@ def _collected(model: SceneModel, stage: RCNN, data: Iterable[Packed]) -> Exampl
     for image in _images(model, stage, data):
         assert image.objects.labels is not None
         top = stage.net(image.batch.pixels, image.objects).top.float().cpu()
-        for label in image.objects.labels.unique().tolist():
+        for label in torch.unique(image.objects.labels).tolist():
             found.positives[label].append(top[(image.objects.labels == label).cpu()])
         _add_negatives(stage, image, found.negatives)
         _add_regressed(stage, image, found)
@@ -159,7 +159,7 @@ def _add_negatives(stage: RCNN, image: ImageRegions, negatives: Negatives) -> No
 def _add_regressed(stage: RCNN, image: ImageRegions, found: Examples) -> None:
     options = stage.options.regression
     pairs = (image.overlaps >= options.overlap).nonzero()
-    rows, place = pairs[:, 0].unique(return_inverse=True)
+    rows, place = torch.unique(pairs[:, 0], return_inverse=True)
     features = _features(stage, image, rows).trunk.float().cpu()
     objects = image.nearest[pairs[:, 0], pairs[:, 1]]
     offsets = stage.coder.encode(image.objects.boxes[objects], image.proposals.boxes[pairs[:, 0]]).float().cpu()
@@ -235,7 +235,7 @@ def _overlaps(proposals: Regions, objects: Regions, classes: int) -> tuple[Float
     overlaps = proposals.boxes.new_zeros(len(proposals), classes)
     nearest = torch.zeros_like(overlaps, dtype=torch.int64)
     iou = box_iou(proposals.boxes, objects.boxes)
-    for label in objects.labels.unique().tolist():
+    for label in torch.unique(objects.labels).tolist():
         rows = (objects.labels == label).nonzero()[:, 0]
         overlaps[:, label], best = iou[:, rows].max(dim=1)
         nearest[:, label] = rows[best]

@@ -89,7 +89,7 @@ class CropNet(nn.Module):
         if len(regions) == 0:
             return CropFeatures(pixels.new_zeros(0, self.trunk_dim), pixels.new_zeros(0, self.dim))
         step = len(regions) if torch.is_grad_enabled() else self.config.chunk
-        rows = torch.arange(len(regions), device=regions.boxes.device).split(step)
+        rows = torch.split(torch.arange(len(regions), device=regions.boxes.device), step)
         parts = [self._features(pixels, regions.subset(own)) for own in rows]
         return CropFeatures(torch.cat([part.trunk for part in parts]), torch.cat([part.top for part in parts]))
 

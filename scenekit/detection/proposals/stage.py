@@ -6,7 +6,7 @@ Letters: N proposals of one image.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -43,6 +43,7 @@ def ranked(boxes: Float[Tensor, "N 4"]) -> Candidates:
     return Candidates(boxes, 1 - torch.arange(len(boxes), dtype=torch.float64).div(max(len(boxes), 1)).float())
 
 
+@runtime_checkable
 class ProposalSource(Protocol):
     """Proposes boxes for one image of a batch."""
 
