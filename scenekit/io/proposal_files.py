@@ -122,7 +122,7 @@ def _entries(
             yield {field: name, "category_id": CATEGORY, "bbox": box, "score": round(score, 6)}
 
 
-def _box(entry: dict[str, Any], path: Path, row: int) -> list[float]:
+def _box(entry: dict[str, Any], path: Path, row: int) -> list[float | int]:
     box = entry.get("bbox")
     if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
         raise InputError(f"{_place(entry, path, row)}: 'bbox' must be four finite numbers, got {brief(box)}")

@@ -61,9 +61,10 @@ def windows(size: Size, config: SlidingWindowConfig) -> Float[Tensor, "N 4"]:
 
 def _shapes(size: Size, config: SlidingWindowConfig) -> Iterator[tuple[float, float]]:
     """Yield (height, width) of the windows, no larger than the image."""
+    height, width = map(float, size)
     for scale in config.scales:
         for ratio in config.ratios:
-            yield min(scale * math.sqrt(ratio), size[0]), min(scale / math.sqrt(ratio), size[1])
+            yield min(scale * math.sqrt(ratio), height), min(scale / math.sqrt(ratio), width)
 
 
 def _places(size: Size, shape: tuple[float, float], stride: float) -> tuple[int, int]:

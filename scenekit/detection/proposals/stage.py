@@ -5,8 +5,9 @@ Letters: N proposals of one image.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -43,20 +44,8 @@ def ranked(boxes: Float[Tensor, "N 4"]) -> Candidates:
     return Candidates(boxes, 1 - torch.arange(len(boxes), dtype=torch.float64).div(max(len(boxes), 1)).float())
 
 
-@runtime_checkable
-class ProposalSource(Protocol):
-    """Proposes boxes for one image of a batch."""
-
-    def __call__(self, images: ImageBatch, index: int) -> Candidates:
-        """Return the candidates of an image, in any order.
-
-        Args:
-            images: The batch.
-            index: Index of the image in the batch.
-
-        Returns:
-            The candidates.
-        """
+ProposalSource: TypeAlias = Callable[[ImageBatch, int], Candidates]
+"""(batch, index of an image in it) -> its candidates, in any order."""
 
 
 class SourceProposals(Provider):
@@ -87,10 +76,20 @@ class SourceProposals(Provider):
         Returns:
             No losses.
         """
-        images: ImageBatch = board[IMAGES]
-        limit = self.limit_test if targets is None else self.limit_train
-        board.put(PROPOSALS, Regions.cat([self._of_image(images, index, limit) for index in range(len(images))]))
+        board.put(PROPOSALS, self.propose(board[IMAGES], self.limit_test if targets is None else self.limit_train))
         return {}
+
+    def propose(self, images: ImageBatch, limit: int | None) -> Regions:
+        """Return the proposals of a batch.
+
+        Args:
+            images: The batch.
+            limit: Proposals per image; None for all.
+
+        Returns:
+            Boxes and scores, images in order.
+        """
+        return Regions.cat([self._of_image(images, index, limit) for index in range(len(images))])
 
     def _of_image(self, images: ImageBatch, index: int, limit: int | None) -> Regions:
         candidates = self.source(images, index)

@@ -18,7 +18,6 @@ from faster_coco_eval import COCOeval_faster
 from jaxtyping import Float
 
 from scenekit.metrics.coco import CocoAP, CocoObjects
-from scenekit.metrics.common import to_numpy
 
 LIMITS = (100, 300, 1000)
 """Numbers of proposals per image at which average recall is reported."""
@@ -80,10 +79,15 @@ class ProposalRecall:
         Raises:
             InputError: The image was added before, or an array has the wrong shape or NaN.
         """
-        objects, candidates = (to_numpy(rows).reshape(-1, 4) for rows in (boxes, proposals))
-        targets = CocoObjects(_no_labels(objects), objects, crowd=crowd, ignore=ignore, area=area)
-        self._images.update(image_id, size, targets, CocoObjects(_no_labels(candidates), candidates, scores=scores))
-        self._proposals += len(candidates)
+        targets, prediction = (
+            CocoObjects(np.zeros(len(rows), dtype=np.int64), rows, **columns)
+            for rows, columns in (
+                (boxes, {"crowd": crowd, "ignore": ignore, "area": area}),
+                (proposals, {"scores": scores}),
+            )
+        )
+        self._images.update(image_id, size, targets, prediction)
+        self._proposals += len(proposals)
 
     def merge(self, other: ProposalRecall) -> None:
         """Add the images of another instance.
@@ -131,7 +135,3 @@ class ProposalRecall:
         run.accumulate()
         recall = run.eval["recall"][:, 0]  # [threshold, category, area range, number]; -1 where there is no object
         return np.where(recall < 0, np.nan, recall), [round(float(iou), 2) for iou in run.params.iouThrs]
-
-
-def _no_labels(boxes: Float[np.ndarray, "N 4"]) -> Any:
-    return np.zeros(len(boxes), dtype=np.int64)
