@@ -14,7 +14,7 @@ from scenekit.weights import load
 
 RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes" / "line").glob("*.yaml"))
 STEPS = 20
-IMAGES = 24
+IMAGES = 16
 """Scenes that are trained on; in the first ones every class occurs."""
 SMALL = (
     "model.input.min_size=64",
@@ -23,10 +23,8 @@ SMALL = (
     "train.batch_size=1",
     "train.workers=0",
     "train.warmup=2",
-    f"data.train.0.options.length={IMAGES}",
-    "data.train.0.options.size=[72, 96]",
-    "data.train.0.options.cache=false",
 )
+SYNTHETIC = {"length": IMAGES, "size": [72, 96], "cache": False}
 OF_DETECTOR = {
     "sliding_window": ("crops.size=32", "detection.samples=8", "limit=60"),
     "rcnn": ("crops.size=32", "detection.samples=8", "proposals.limit_test=60", "svm.start_negatives=4"),
@@ -34,11 +32,14 @@ OF_DETECTOR = {
 """Options of `model.detector_options` that make the most of the time."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_it_trains_is_evaluated_and_loads_again(path, tmp_path):
     assert path.read_text().startswith("# "), "a comment on top says which system it is"
-    detector = Recipe.load(path).model.detector
-    small = [f"model.detector_options.{option}" for option in OF_DETECTOR.get(detector, ())]
+    whole = Recipe.load(path)
+    small = [f"model.detector_options.{option}" for option in OF_DETECTOR.get(str(whole.model.detector), ())]
+    if whole.data.train[0].name == "synthetic":
+        small += [f"data.train.0.options.{name}={str(value).lower()}" for name, value in SYNTHETIC.items()]
     model = train(Recipe.load(path, [*SMALL, *small]), out=tmp_path, device="cpu", progress=False)
     assert read_log(tmp_path / "log.jsonl")[-1]["step"] == STEPS
     loaded = load(tmp_path / "model")
