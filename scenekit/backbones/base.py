@@ -44,7 +44,7 @@ class Backbone(nn.Module, ABC):
     """
 
     levels: tuple[Level, ...]
-    """Levels from fine to coarse, with strides 4, 8, 16, 32."""
+    """Levels from fine to coarse: strides 4, 8, 16, 32 where the network has them, else those that it has."""
     normalization: Normalization | None = None
     """Normalization of images with which the weights were trained; None if unknown."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from scenekit.backbones.inception_v2 import build_inception_v2
+from scenekit.backbones.layouts import LAYOUTS
 from scenekit.backbones.timm import build_timm, timm_names
-from scenekit.backbones.torchvision import LAYOUTS, build_backbone
+from scenekit.backbones.torchvision import build_backbone
 from scenekit.backbones.transformers import build_transformers, transformers_names
 from scenekit.hooks.records import BackboneSpec
 from scenekit.hooks.specs import hookimpl
@@ -21,6 +23,9 @@ def scenekit_backbones() -> Iterator[BackboneSpec]:
     """
     for name in LAYOUTS:
         yield BackboneSpec(name, summary=f"torchvision's {name}", build=partial(build_backbone, name))
+    yield BackboneSpec(
+        "inception_v2", "Inception V2 of Ioffe and Szegedy (2015); no weights are published", build_inception_v2
+    )
     yield BackboneSpec("timm/", "timm/NAME: the networks of timm (extra `timm`)", build_timm, timm_names)
     yield BackboneSpec(
         "transformers/",

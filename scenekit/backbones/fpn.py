@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Literal
 
 from jaxtyping import Float
@@ -16,6 +17,7 @@ from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxP
 
 from scenekit.backbones.base import Backbone, Level
 from scenekit.backbones.norm import group_norm
+from scenekit.errors import InputError
 from scenekit.structures.features import FeaturePyramid
 
 Extra = Literal["pool", "conv", "conv_backbone"]
@@ -33,6 +35,10 @@ class FPN(nn.Module):
             strided convolutions on P5 (FCOS), "conv_backbone" by the same on the backbone's C5 (RetinaNet), or None.
         norm: Normalization behind each convolution of P2 to P5.
         slim: Whether the 3x3 output convolutions are depthwise-separable, for small models on a CPU.
+
+    Raises:
+        InputError: The maps do not lie on each other: a stride is no multiple of the finer one, or a map begins more
+            than a cell inside the image.
     """
 
     def __init__(
@@ -45,6 +51,7 @@ class FPN(nn.Module):
         slim: bool = False,
     ) -> None:
         super().__init__()
+        _check_levels(levels)
         self.net: nn.Module = FeaturePyramidNetwork(
             [level.channels for level in levels],
             channels,
@@ -69,6 +76,22 @@ class FPN(nn.Module):
         """
         named = OrderedDict((str(index), features) for index, features in enumerate(maps))
         return FeaturePyramid(tuple(self.net(named).values()), tuple(level.stride for level in self.levels))
+
+
+def _check_levels(levels: Sequence[Level]) -> None:
+    """Check that cells of each level can be spread over those of the finer one."""
+    strides = [level.stride for level in levels]
+    if any(coarse % fine for fine, coarse in pairwise(strides)):
+        raise InputError(
+            f"a feature pyramid needs strides of which each is a multiple of the one before, got {strides}; choose "
+            "other levels, or model.pyramid.kind: single"
+        )
+    for level in levels:
+        if level.offset >= level.stride:
+            raise InputError(
+                f"a feature pyramid needs maps that cover the image, but that of stride {level.stride} begins "
+                f"{level.offset:g} pixels inside it; set model.backbone.options.padding: same"
+            )
 
 
 def _coarser(extra: Extra | None, backbone: int, channels: int) -> ExtraFPNBlock | None:

@@ -6,12 +6,17 @@ Letters: B images, C channels.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import FrozenBatchNorm2d
+
+from scenekit.errors import InputError
+
+NORMS = ("batch", "frozen", "group")
+"""What a backbone's batch norm can be replaced by; "batch" keeps it."""
 
 GROUPS = 32
 """Groups of a group norm where the channels allow it (Wu and He, Group Normalization, 2018)."""
@@ -75,3 +80,48 @@ def replace_batch_norm(
         for name, module in list(model.get_submodule(prefix).named_modules(prefix=prefix)):
             if isinstance(module, nn.BatchNorm2d):
                 model.set_submodule(name, make(module))
+
+
+def check_options(norm: str, weights: object, trainable_stages: int | None, parts: int) -> None:
+    """Check the options that all networks with batch norm share.
+
+    Args:
+        norm: One of `NORMS`.
+        weights: The initial weights; None for random ones.
+        trainable_stages: How many parts are trained; None: all.
+        parts: Number of parts of the network.
+
+    Raises:
+        InputError: If an option is invalid.
+    """
+    if norm not in NORMS:
+        raise InputError(f"backbone norm: expected one of {', '.join(NORMS)}, got {norm!r}")
+    if norm == "group" and weights is not None:
+        raise InputError("backbone norm 'group' cannot carry the batch norm of pretrained weights; use 'frozen'")
+    if trainable_stages is not None and not 0 <= trainable_stages <= parts:
+        raise InputError(f"backbone trainable_stages: expected 0 to {parts}, got {trainable_stages}")
+
+
+def apply_norm(model: nn.Module, norm: str) -> None:
+    """Replace each batch norm of a network by the one of that name.
+
+    Args:
+        model: The network, which is changed.
+        norm: One of `NORMS`.
+    """
+    if norm == "frozen":
+        replace_batch_norm(model, frozen_copy)
+    elif norm == "group":
+        replace_batch_norm(model, lambda batch_norm: group_norm(batch_norm.num_features))
+
+
+def freeze(model: nn.Module, modules: Sequence[str]) -> None:
+    """Freeze modules, their batch norm included, or its statistics would drift with the data.
+
+    Args:
+        model: The network, which is changed.
+        modules: Names of its sub-modules.
+    """
+    replace_batch_norm(model, frozen_copy, within=modules)
+    for module in modules:
+        model.get_submodule(module).requires_grad_(False)

@@ -7,99 +7,29 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision.models import get_model, get_model_weights
+from torch.func import functional_call
+from torchvision.models import VGG, get_model, get_model_weights
 from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.models.resnet import Bottleneck
 
 from scenekit.backbones.base import Backbone, Level
-from scenekit.backbones.norm import frozen_copy, group_norm, replace_batch_norm
+from scenekit.backbones.layouts import AUXILIARY, LAYOUTS, Layout
+from scenekit.backbones.norm import apply_norm, check_options, freeze
+from scenekit.backbones.padding import pad_graph, pad_modules
 from scenekit.backbones.state import load_state, read_state
+from scenekit.backbones.tracing import trace_levels
 from scenekit.errors import InputError, nearest
 
-NORMS = ("batch", "frozen", "group")
-PROBE = 64
-"""Side in pixels of the test image from which the levels are determined."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Modules of a network whose outputs are the levels.
-
-    A convolution or pooling of odd size k with padding k // 2 keeps cell 0 centered on pixel 0, at coordinate 0.5,
-    whatever its stride. A `patchify` network splits the image into patches of stride x stride pixels without padding
-    instead: cell 0 then covers the whole first patch, and its center is stride / 2.
-    """
-
-    stem: str
-    """Last module of the stem."""
-    stages: tuple[str, ...]
-    """Last module of each stage, usually at strides 4, 8, 16 and 32."""
-    patchify: bool = False
-    """Whether the network splits the image into patches."""
-
-    def offset(self, stride: int) -> float:
-        """Return the input coordinate of the center of cell 0.
-
-        Args:
-            stride: Stride of the level in pixels.
-
-        Returns:
-            Coordinate in pixels.
-        """
-        return stride / 2 if self.patchify else 0.5
-
-    def modules(self, model: nn.Module) -> list[list[str]]:
-        """Return the names of the modules of the stem and of each stage.
-
-        Args:
-            model: The network.
-
-        Returns:
-            One list per part, in the order of the forward pass.
-        """
-        parent = self.stem.rpartition(".")[0]
-        parts: list[list[str]] = [[]]
-        for child, _ in model.get_submodule(parent).named_children():
-            name = f"{parent}.{child}" if parent else child
-            parts[-1].append(name)
-            if name in (self.stem, *self.stages):
-                parts.append([])
-        return parts[:-1]  # after the last stage come the pooling and the classifier
-
-
-def _features(stem: int, *stages: int, patchify: bool = False) -> Layout:
-    s4, s8, s16, s32 = (f"features.{stage}" for stage in stages)
-    return Layout(f"features.{stem}", (s4, s8, s16, s32), patchify)
-
-
-_RESNET = Layout("maxpool", ("layer1", "layer2", "layer3", "layer4"))
-_EFFICIENTNET = _features(1, 2, 3, 5, 8)
-_CONVNEXT = _features(0, 1, 3, 5, 7, patchify=True)
-
-LAYOUTS = {
-    "resnet18": _RESNET,
-    "resnet34": _RESNET,
-    "resnet50": _RESNET,
-    "resnet101": _RESNET,
-    "resnext50_32x4d": _RESNET,
-    "resnext101_32x8d": _RESNET,
-    "mobilenet_v2": _features(1, 3, 6, 13, 18),
-    "mobilenet_v3_small": _features(0, 1, 3, 8, 12),
-    "mobilenet_v3_large": _features(1, 3, 6, 12, 16),
-    "efficientnet_b0": _EFFICIENTNET,
-    "efficientnet_b1": _EFFICIENTNET,
-    "efficientnet_b2": _EFFICIENTNET,
-    "efficientnet_b3": _EFFICIENTNET,
-    "convnext_tiny": _CONVNEXT,
-    "convnext_small": _CONVNEXT,
-}
+PADDINGS = ("same", "valid")
+PROBE = (1, 3, 384, 384)
+"""Shape of the test image from which the levels are determined: large enough for the networks without padding."""
 
 
 class TorchvisionBackbone(Backbone):
@@ -108,14 +38,17 @@ class TorchvisionBackbone(Backbone):
     Args:
         model: The classifier.
         layout: Modules whose outputs are the levels.
+        padding: Padding of the windows of a network that has them without: "same" or, as torchvision, "valid".
     """
 
-    def __init__(self, model: nn.Module, layout: Layout) -> None:
+    def __init__(self, model: nn.Module, layout: Layout, padding: str = "valid") -> None:
         super().__init__()
+        if padding == "same":
+            pad_modules(model)
         self.body: nn.Module = create_feature_extractor(model, list(layout.stages))
-        self.levels = tuple(
-            Level(channels, stride, layout.offset(stride)) for channels, stride in self._channels_and_strides()
-        )
+        if padding == "same":
+            pad_graph(self.body)
+        self.levels = self._traced()
 
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
         """Compute the feature maps.
@@ -139,14 +72,16 @@ class TorchvisionBackbone(Backbone):
             module.training = modes.get(name, self.training)
         return copied
 
-    @torch.no_grad()
-    def _channels_and_strides(self) -> list[tuple[int, int]]:
-        """Return channels and stride of each level, from the forward pass of one small image; batch statistics stay."""
+    def _traced(self) -> tuple[Level, ...]:
+        """Return the levels, from a pass on the meta device: nothing is computed and batch statistics stay."""
         was_training = self.training
         self.eval()
-        maps = self(next(self.parameters()).new_zeros(1, 3, PROBE, PROBE))
+        meta = {name: value.to("meta") for name, value in self.body.state_dict().items()}
+        levels = trace_levels(
+            lambda pixels: list(functional_call(self.body, meta, (pixels,)).values()), torch.zeros(PROBE, device="meta")
+        )
         self.train(was_training)
-        return [(features.shape[1], PROBE // features.shape[2]) for features in maps]
+        return levels
 
 
 def build_backbone(
@@ -158,6 +93,7 @@ def build_backbone(
     trainable_stages: int | None = None,
     stride_in_1x1: bool = False,
     levels: Sequence[str] | None = None,
+    padding: str | None = None,
 ) -> TorchvisionBackbone:
     """Build a torchvision network as a backbone.
 
@@ -179,6 +115,9 @@ def build_backbone(
             (2016) and of detectron2, instead of the 3x3 one.
         levels: Modules whose outputs are the levels, fine to coarse, in place of the last ones at each stride; they end
             the stages.
+        padding: Padding of AlexNet, GoogLeNet and Inception V3, whose windows torchvision leaves without. "same", the
+            default, pads each by half its size, so that maps of ceil(size / stride) cells cover the image, as a
+            detector needs; "valid" is torchvision's, which its classifiers need. The weights fit both.
 
     Returns:
         The backbone.
@@ -187,7 +126,8 @@ def build_backbone(
         InputError: If an option is invalid or the weights do not fit.
     """
     layout = _layout(name) if levels is None else replace(_layout(name), stages=tuple(levels))
-    _check_options(norm, weights, trainable_stages, len(layout.stages) + 1)
+    check_options(norm, weights, trainable_stages, len(layout.stages) + 1)
+    _check_padding(name, layout, padding)
     model = _with_weights(name, layout, weights)
     _check_levels(name, model, layout)
     if norm_eps is not None:
@@ -195,13 +135,10 @@ def build_backbone(
     if stride_in_1x1:
         _stride_in_1x1(name, model)
     parts = layout.modules(model)
-    if norm == "frozen":
-        replace_batch_norm(model, frozen_copy)
-    elif norm == "group":
-        replace_batch_norm(model, lambda batch_norm: group_norm(batch_norm.num_features))
+    apply_norm(model, norm)
     if trainable_stages is not None:
-        _freeze(model, [module for part in parts[: len(parts) - trainable_stages] for module in part])
-    return TorchvisionBackbone(model, layout)
+        freeze(model, [module for part in parts[: len(parts) - trainable_stages] for module in part])
+    return TorchvisionBackbone(model, layout, (padding or "same") if layout.unpadded else "valid")
 
 
 def _layout(name: str) -> Layout:
@@ -210,13 +147,11 @@ def _layout(name: str) -> Layout:
     return LAYOUTS[name]
 
 
-def _check_options(norm: str, weights: object, trainable_stages: int | None, parts: int) -> None:
-    if norm not in NORMS:
-        raise InputError(f"backbone norm: expected one of {', '.join(NORMS)}, got {norm!r}")
-    if norm == "group" and weights is not None:
-        raise InputError("backbone norm 'group' cannot carry the batch norm of pretrained weights; use 'frozen'")
-    if trainable_stages is not None and not 0 <= trainable_stages <= parts:
-        raise InputError(f"backbone trainable_stages: expected 0 to {parts}, got {trainable_stages}")
+def _check_padding(name: str, layout: Layout, padding: str | None) -> None:
+    if padding is not None and not layout.unpadded:
+        raise InputError(f"backbone padding: the windows of {name} are padded as they are; leave it out")
+    if padding not in (None, *PADDINGS):
+        raise InputError(f"backbone padding: expected one of {', '.join(PADDINGS)}, got {padding!r}")
 
 
 def _check_levels(name: str, model: nn.Module, layout: Layout) -> None:
@@ -236,8 +171,8 @@ def _with_weights(name: str, layout: Layout, weights: str | Path | None) -> nn.M
     """Create the classifier with its weights."""
     published = get_model_weights(name)
     if isinstance(weights, str) and (known := weights.removeprefix(f"{published.__name__}.")) in published.__members__:
-        return _download(lambda: get_model(name, weights=known), weights)
-    model: nn.Module = get_model(name, weights=None)
+        return _download(lambda: get_model(name, weights=known, **layout.options), weights)
+    model = untrained(name, layout)
     if weights is not None:
         path = Path(weights)
         if not path.suffix and not path.exists():
@@ -245,7 +180,34 @@ def _with_weights(name: str, layout: Layout, weights: str | Path | None) -> nn.M
                 f"backbone weights: no {weights!r} for {name}{nearest(str(weights), list(published.__members__))}"
             )
         within = [module for part in layout.modules(model) for module in part]
-        load_state(model, read_state(path, model.state_dict()), within, fit=f"weights file {path} does not fit {name}")
+        state = read_state(path, model.state_dict())
+        trunk = {key: value for key, value in state.items() if not key.startswith(AUXILIARY)}
+        load_state(model, trunk, within, fit=f"weights file {path} does not fit {name}")
+    return model
+
+
+def untrained(name: str, layout: Layout) -> nn.Module:
+    """Create the classifier with random weights; one of hundreds of megabytes gets memory for its trunk only.
+
+    Args:
+        name: Name of the network.
+        layout: Its layout.
+
+    Returns:
+        The network; its large classifier, if it has one, is on the meta device.
+    """
+    if not layout.large_classifier:
+        model: nn.Module = get_model(name, weights=None, **layout.untrained_options)
+        return model
+    with torch.device("meta"):
+        model = get_model(name, weights=None)
+    trunk = model.get_submodule("features").to_empty(device=torch.get_default_device())
+    for module in trunk.modules():
+        if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
+            module.reset_parameters()
+        if isinstance(module, nn.Conv2d) and isinstance(model, VGG):  # as torchvision's own constructor
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(module.bias)
     return model
 
 
@@ -266,10 +228,3 @@ def _stride_in_1x1(name: str, model: nn.Module) -> None:
         raise InputError(f"backbone stride_in_1x1: {name} has no blocks of 1x1, 3x3 and 1x1 convolutions; leave it out")
     for block in blocks:
         block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
-
-
-def _freeze(model: nn.Module, modules: Sequence[str]) -> None:
-    """Freeze modules, their batch norm included, or its statistics would drift with the data."""
-    replace_batch_norm(model, frozen_copy, within=modules)
-    for module in modules:
-        model.get_submodule(module).requires_grad_(False)

@@ -27,9 +27,10 @@ class AnchorGenerator:
 
     def __init__(self, config: AnchorConfig, levels: int) -> None:
         if len(config.sizes) != levels:
+            single = ", or set preset: single_map" if levels == 1 else ""
             raise InputError(
                 f"anchors.sizes has {len(config.sizes)} levels, expected {levels} as the feature pyramid has; "
-                "give one entry per level"
+                f"give one entry per level{single}"
             )
         self.config = config
 

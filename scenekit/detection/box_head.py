@@ -6,6 +6,7 @@ S side of pooled features.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from jaxtyping import Float
@@ -27,7 +28,7 @@ class BoxHead(nn.Module):
         widths = (channels, *config.convs)
         self.convs = nn.Sequential(*(_conv(before, after, config) for before, after in pairwise(widths)))
         dims = (widths[-1] * config.size**2, *config.fcs)
-        self.fcs = nn.Sequential(*(_fc(before, after) for before, after in pairwise(dims)))
+        self.fcs = fully_connected(dims)
         self.dim = dims[-1]
 
     def forward(self, pooled: Float[Tensor, "N F S S"]) -> Float[Tensor, "N D"]:
@@ -79,6 +80,18 @@ def _conv(before: int, after: int, config: BoxHeadConfig) -> nn.Sequential:
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
     return nn.Sequential(conv, *([nn.BatchNorm2d(after)] if normed else []), nn.ReLU())
+
+
+def fully_connected(dims: Sequence[int]) -> nn.Sequential:
+    """Build fully connected layers with ReLU.
+
+    Args:
+        dims: Number of inputs, then of the outputs of each layer.
+
+    Returns:
+        The layers.
+    """
+    return nn.Sequential(*(_fc(before, after) for before, after in pairwise(dims)))
 
 
 def _fc(before: int, after: int) -> nn.Sequential:

@@ -1,12 +1,19 @@
-"""The built-in detector, registered by the hook that all detectors use."""
+"""The built-in detectors, registered by the hook that all detectors use."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from scenekit.detection.config import DetectorConfig
+from scenekit.detection.crops.build import build_rcnn, build_sliding_window
+from scenekit.detection.crops.config import RCNNConfig, SlidingWindowDetectorConfig
+from scenekit.detection.crops.fitting import fit_rcnn
 from scenekit.detection.detector import TwoStageDetector
 from scenekit.detection.evaluator import DetectionEvaluator
+from scenekit.detection.fast_rcnn import FastRCNNConfig, build_fast_rcnn
+from scenekit.detection.one_stage.fcos import FCOSConfig, build_fcos
+from scenekit.detection.one_stage.retinanet import RetinaNetConfig, build_retinanet
 from scenekit.detection.rpn import RPNTrunk, StreamProposals
 from scenekit.hooks.records import DetectorSpec
 from scenekit.hooks.specs import hookimpl
@@ -28,18 +35,49 @@ def build_stages(core: Core, config: DetectorConfig) -> Sequence[Provider]:
     return RPNTrunk(core, config), StreamProposals(core, config), TwoStageDetector(core, config)
 
 
+_WINDOWS = {"scales": (24.0, 48.0), "ratios": (1.0,), "stride": 0.5}
+_CROPS = {
+    "trunk": {"name": "mobilenet_v3_small"},
+    "crops": {"size": 32, "context": 2, "cells": 1, "fcs": (16,)},
+    "detection": {"samples": 16, "detections": 8},
+}
+_PROPOSALS = {"name": "sliding_window", "sliding_window": _WINDOWS}
+
+
 @hookimpl
 def scenekit_detectors() -> Iterable[DetectorSpec]:
-    """Yield Faster R-CNN on a feature pyramid.
+    """Yield the detectors that classify regions, then the one-stage detectors.
 
     Yields:
-        The detector.
+        The detectors.
     """
-    yield DetectorSpec(
-        name="faster_rcnn",
-        summary="two stages: region proposals, then a box head",
-        build=build_stages,
-        config=DetectorConfig,
-        evaluator=DetectionEvaluator,
-        draw=on_canvas(draw_boxes),
-    )
+    for spec in (
+        DetectorSpec(
+            "faster_rcnn", "region proposals, then a box head on pooled features", build_stages, DetectorConfig
+        ),
+        DetectorSpec(
+            "fast_rcnn",
+            "external proposals, then a box head on pooled features",
+            build_fast_rcnn,
+            FastRCNNConfig,
+            example={"proposals": _PROPOSALS, "box_head": {"fcs": (32,), "samples": 16, "detections": 8}},
+        ),
+        DetectorSpec(
+            "rcnn",
+            "external proposals, a network on the warped crop of each, then linear SVMs and box regression",
+            build_rcnn,
+            RCNNConfig,
+            fit=fit_rcnn,
+            example={**_CROPS, "proposals": _PROPOSALS},
+        ),
+        DetectorSpec(
+            "sliding_window",
+            "a classifier of the crop of each window",
+            build_sliding_window,
+            SlidingWindowDetectorConfig,
+            example={**_CROPS, "windows": _WINDOWS},
+        ),
+        DetectorSpec("retinanet", "one stage on anchors, with the focal loss", build_retinanet, RetinaNetConfig),
+        DetectorSpec("fcos", "one stage on locations, without anchors", build_fcos, FCOSConfig),
+    ):
+        yield replace(spec, evaluator=DetectionEvaluator, draw=on_canvas(draw_boxes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -76,18 +76,22 @@ class ProposalConfig(Config):
 
 
 class PoolerConfig(Config):
-    """RoIAlign over the levels of the pyramid.
+    """RoI features over the levels of the pyramid.
 
     A box is pooled from the map of stride 2^k, k = floor(canonical_level + log2(sqrt(area) / canonical_size)), clamped
     to the available levels (FPN, eq. 1).
     """
 
+    kind: Literal["align", "pool"] = "align"
+    """"align" is RoIAlign, which interpolates; "pool" is RoI pooling as in Fast R-CNN: the maximum of the cells in each
+    bin, with the box and its bins rounded to whole cells.
+    """
     levels: int = Field(default=4, ge=1)
-    """Number of levels, from the finest on."""
+    """Number of levels, from the finest on; all where the pyramid has fewer."""
     aligned: bool = True
     """Whether RoIAlign shifts boxes by half a pixel."""
     sampling_ratio: int = Field(default=2, ge=0)
-    """Samples per bin along each axis; 0 adapts to the size of the box."""
+    """Samples of RoIAlign per bin along each axis; 0 adapts to the size of the box."""
     canonical_size: float = Field(default=224.0, gt=0)
     """Square root of the area, in network pixels, of a box on the canonical level."""
     canonical_level: int = 4
@@ -98,17 +102,20 @@ class PoolerConfig(Config):
     """Whether it is added inside the logarithm."""
 
 
-class BoxHeadConfig(Config):
-    """Second stage: classification and box regression of regions."""
+class SoftNMSConfig(Config):
+    """How soft-NMS lowers the scores of boxes that overlap a better one (Bodla et al., Soft-NMS, 2017)."""
 
-    size: int = Field(default=7, ge=1)
-    """Side of the pooled features."""
-    convs: tuple[int, ...] = ()
-    """Widths of 3x3 convolutions."""
-    conv_norm: Literal["batch"] | None = None
-    """Normalization after each convolution."""
-    fcs: tuple[int, ...] = Field(default=(1024, 1024), min_length=1)
-    """Widths of fully connected layers."""
+    decay: Literal["linear", "gaussian"] = "gaussian"
+    """"linear" multiplies a score by 1 - IoU where the IoU is at least `nms_threshold`; "gaussian" multiplies every
+    score by exp(-IoU^2 / sigma).
+    """
+    sigma: float = Field(default=0.5, gt=0)
+    """Width of the gaussian."""
+
+
+class DetectionConfig(Config):
+    """How a stage samples regions to learn on, and how it turns classified regions into detections."""
+
     foreground: float = Field(default=0.5, ge=0, le=1)
     """IoU from which on a proposal is positive."""
     background: float = Field(default=0.5, ge=0, le=1)
@@ -119,12 +126,16 @@ class BoxHeadConfig(Config):
     """Largest share of positives among the sampled regions."""
     coder_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
     """Factors on the offsets x, y, width, height, as in Fast R-CNN."""
-    smooth_l1_beta: float = Field(default=0.0, ge=0)
-    """Where the loss of the offsets turns from L2 to L1; 0 is L1."""
     score_threshold: float = Field(default=0.05, ge=0, le=1)
     """Scores of detections are above this."""
     nms_threshold: float = Field(default=0.5, ge=0, le=1)
     """IoU above which NMS suppresses a detection of the same class."""
+    suppression: Literal["nms", "soft_nms"] = "nms"
+    """"nms" drops a detection that overlaps a better one of its class; "soft_nms" lowers its score, and drops it where
+    that is then not above `score_threshold`.
+    """
+    soft_nms: SoftNMSConfig = SoftNMSConfig()
+    """How soft-NMS lowers scores."""
     across_classes: float | None = Field(default=None, ge=0, le=1)
     """IoU above which a detection of another class is suppressed, too, so that nothing is detected as two classes; null
     keeps both, as the metrics expect.
@@ -135,11 +146,42 @@ class BoxHeadConfig(Config):
     """Smallest width and height, in network pixels, that a box needs after clipping to enter NMS; with 0 all boxes do,
     as in detectron2, and empty ones are dropped afterwards.
     """
+
+
+class BoxHeadConfig(DetectionConfig):
+    """Second stage: classification and box regression of regions."""
+
+    size: int = Field(default=7, ge=1)
+    """Side of the pooled features."""
+    convs: tuple[int, ...] = ()
+    """Widths of 3x3 convolutions."""
+    conv_norm: Literal["batch"] | None = None
+    """Normalization after each convolution."""
+    fcs: tuple[int, ...] = Field(default=(1024, 1024), min_length=1)
+    """Widths of fully connected layers."""
+    smooth_l1_beta: float = Field(default=0.0, ge=0)
+    """Where the loss of the offsets turns from L2 to L1; 0 is L1."""
     train_on_pred_boxes: bool = False
     """Whether, in training, tasks get the sampled regions of every stream with the boxes that this stage predicts, as
     at inference, instead of the proposals and ground-truth boxes. The name is detectron2's.
     """
 
+
+_SINGLE_MAP: dict[str, Any] = {
+    "anchors": {"sizes": ((128.0, 256.0, 512.0),)},
+    "rpn": {
+        "channels": 512,
+        "pre_nms_train": 12000,
+        "post_nms_train": 2000,
+        "pre_nms_test": 6000,
+        "post_nms_test": 300,
+        "smooth_l1_beta": 1 / 9,
+    },
+    "pooler": {"kind": "pool", "levels": 1},
+    "box_head": {"samples": 128, "smooth_l1_beta": 1.0, "nms_threshold": 0.3},
+}
+"""Ren et al., Faster R-CNN, 2015, and its published code: K = 9 anchors per cell of one map, the 300 best proposals at
+test time."""
 
 _TORCHVISION: dict[str, Any] = {
     "anchors": {"rounded": True, "stride": "grid"},
@@ -150,6 +192,7 @@ _TORCHVISION: dict[str, Any] = {
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
+    "single_map": _SINGLE_MAP,
     "torchvision": _TORCHVISION,
     "torchvision_v2": merged(
         _TORCHVISION,
@@ -164,27 +207,17 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 """Options that differ from our defaults, by name of the preset."""
 
 
-class DetectorConfig(Config):
-    """The shared two-stage detector.
+P = TypeVar("P", bound="PresetConfig")
 
-    The option `preset` names the values of all options that are not set: `torchvision` is fasterrcnn_resnet50_fpn,
-    `torchvision_v2` fasterrcnn_resnet50_fpn_v2, `detectron2` its Base-RCNN-FPN; `default` is ours.
-    """
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+class PresetConfig(Config):
+    """Options with an option `preset`, which names the values of all options that are not set."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}}
     """Options that differ from our defaults, by name of the preset."""
 
-    anchors: AnchorConfig = AnchorConfig()
-    """Reference boxes."""
-    rpn: ProposalConfig = ProposalConfig()
-    """Region proposal network."""
-    pooler: PoolerConfig = PoolerConfig()
-    """RoIAlign."""
-    box_head: BoxHeadConfig = BoxHeadConfig()
-    """Second stage."""
-
     @classmethod
-    def preset(cls, name: str, **overrides: Any) -> DetectorConfig:
+    def preset(cls: type[P], name: str, **overrides: Any) -> P:
         """Return a preset with some options changed.
 
         ```python
@@ -213,3 +246,29 @@ class DetectorConfig(Config):
         if name not in cls.presets:
             raise InputError(f"unknown detector preset {name!r}{nearest(str(name), list(cls.presets))}")
         return merged(cls.presets[name], options)
+
+
+class RegionConfig(Config):
+    """What a detector has that classifies pooled regions, wherever these are from."""
+
+    pooler: PoolerConfig = PoolerConfig()
+    """RoI features."""
+    box_head: BoxHeadConfig = BoxHeadConfig()
+    """Second stage."""
+
+
+class DetectorConfig(RegionConfig, PresetConfig):
+    """The shared two-stage detector.
+
+    The option `preset` names the values of all options that are not set: `torchvision` is fasterrcnn_resnet50_fpn,
+    `torchvision_v2` fasterrcnn_resnet50_fpn_v2, `detectron2` its Base-RCNN-FPN; `single_map` is Faster R-CNN as first
+    published, on one map of the backbone (`model.pyramid: {kind: single, levels: [16]}`); `default` is ours.
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+    """Options that differ from our defaults, by name of the preset."""
+
+    anchors: AnchorConfig = AnchorConfig()
+    """Reference boxes."""
+    rpn: ProposalConfig = ProposalConfig()
+    """Region proposal network."""

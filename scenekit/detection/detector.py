@@ -1,7 +1,6 @@
 """Second stage: regions of a stream from its proposals.
 
-Letters: B images, N regions of the batch, C foreground classes, K = C + 1 with background, P proposals, M candidate
-detections.
+Letters: N regions of the batch, C foreground classes, K = C + 1 with background.
 """
 
 from __future__ import annotations
@@ -11,27 +10,25 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.ops import batched_nms, nms
 
-from scenekit.detection.assign import assign, ground_truth_of, sample
 from scenekit.detection.box_head import BoxHead, BoxPredictor
-from scenekit.detection.config import DetectorConfig
-from scenekit.detection.pooler import build_pooler
+from scenekit.detection.config import BoxHeadConfig, DetectorConfig, RegionConfig
+from scenekit.detection.pooler import build_pooler, check_pyramid
+from scenekit.detection.region_stage import RegionStage
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, Key, Stream
 from scenekit.model.board import Board
-from scenekit.model.head import BACKGROUND, AxisNames, Core, Provider, rows_by_name, stage_name
-from scenekit.model.targets import StreamTruth, Targets
-from scenekit.ops.boxes import BoxCoder, clip_to_images, large_enough
+from scenekit.model.head import BACKGROUND, AxisNames, Core, rows_by_name
+from scenekit.model.targets import StreamTruth
+from scenekit.ops.boxes import clip_to_images, large_enough
 from scenekit.ops.losses import covered_cross_entropy, safe_mean
-from scenekit.ops.matching import Matcher, match_same_label
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
 
 
-class TwoStageDetector(Provider):
+class TwoStageDetector(RegionStage):
     """A stage that classifies proposals and refines their boxes; losses `classification` and `box`.
 
     It puts the stream on the board: with targets the sampled regions (labels and `matched` are -1 for background), with
@@ -44,75 +41,33 @@ class TwoStageDetector(Provider):
 
     Args:
         core: Channels and vocabulary of the model.
-        config: Options of the detector.
+        config: Options of the detector; of one with a region proposal network, or of the second stage alone.
         stream: The stream that the stage provides.
         proposals: Key of the stream's proposals.
-        classes: Class names of the stream; the vocabulary's things if None.
+        classes: Class names of the stream; the vocabulary's things if None."""
 
-    Attributes:
-        max_detections: Replaces the option `detections`, the limit per image, where it is not None.
-    """
+    config: BoxHeadConfig
 
     def __init__(
         self,
         core: Core,
-        config: DetectorConfig,
+        config: RegionConfig,
         stream: Stream = OBJECTS,
         proposals: Key[Regions, Any] = PROPOSALS,
         classes: Sequence[str] | None = None,
     ) -> None:
-        super().__init__()
-        names = tuple(core.vocabulary.things if classes is None else classes)
-        self.name = "detection" if stream == OBJECTS else stage_name(stream)
-        self.requires, self.provides = (FEATURES, proposals), (stream,)
-        self.stream, self.proposals = stream, proposals
-        self.config = config.box_head
-        self.max_detections: int | None = None
-        self.proposals_at_test = config.rpn.post_nms_test
-        self.classes = len(names)
+        check_pyramid(core)
+        super().__init__(core, config.box_head, stream, proposals, classes)
+        self.requires = (FEATURES, proposals)
+        self.proposals_at_test = config.rpn.post_nms_test if isinstance(config, DetectorConfig) else None
         self.pooler = build_pooler(config)
-        self.coder = BoxCoder(config.box_head.coder_weights)
-        self.matcher = Matcher(config.box_head.foreground, config.box_head.background)
         self.head = BoxHead(core.channels, config.box_head)
         self.predictor = BoxPredictor(self.head.dim, self.classes)
         self.axis_names = rows_by_name(
             {
-                "predictor.classification": AxisNames((*names, BACKGROUND)),
-                "predictor.deltas": AxisNames(names, each=4),
+                "predictor.classification": AxisNames((*self.names, BACKGROUND)),
+                "predictor.deltas": AxisNames(self.names, each=4),
             }
-        )
-
-    def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
-        """Put the stream on the board.
-
-        Args:
-            board: The board with pyramid and proposals.
-            targets: Targets of the batch, if there are any.
-
-        Returns:
-            The losses, if there are targets.
-        """
-        if self.stream in board.given:
-            board.put(self.stream, self.labelled(board, board.given[self.stream]))
-            return {}
-        if targets is None:
-            board.put(self.stream, self.detect(board, board[self.proposals]))
-            return {}
-        ground_truth = self._ground_truth(targets, board.images)
-        regions = self.sample(board[self.proposals], ground_truth, board.images)
-        logits, deltas = self.predict(board, regions)
-        corrected = self.corrected(regions, deltas, board.images) if self.config.train_on_pred_boxes else regions
-        board.put(self.stream, corrected)
-        return self.loss(logits, deltas, regions, ground_truth)
-
-    def _ground_truth(self, targets: Targets, images: ImageBatch) -> StreamTruth:
-        """Return the stream's ground truth, in this stage's classes."""
-        ground_truth = ground_truth_of(targets, self.stream, images, self.classes)
-        if self.classes != 1:
-            return ground_truth
-        return replace(
-            ground_truth,
-            regions=replace(ground_truth.regions, labels=torch.zeros_like(ground_truth.regions.image_index)),
         )
 
     def predict(self, board: Board, regions: Regions) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N C 4"]]:
@@ -127,6 +82,22 @@ class TwoStageDetector(Provider):
         """
         logits, deltas = self.predictor(self.head(board.pool(regions, self.config.size)))
         return logits, deltas
+
+    def learn(self, board: Board, regions: Regions, ground_truth: StreamTruth) -> tuple[Regions, dict[str, Tensor]]:
+        """Compute the losses of sampled regions.
+
+        Args:
+            board: The board to pool features from.
+            regions: Sampled regions with `labels` and `matched`.
+            ground_truth: Ground truth of the stream.
+
+        Returns:
+            The regions for the heads, with refined boxes where `train_on_pred_boxes` is set, and the losses.
+        """
+        logits, deltas = self.predict(board, regions)
+        losses = self.loss(logits, deltas, regions, ground_truth)
+        refined = self.corrected(regions, deltas, board.images) if self.config.train_on_pred_boxes else regions
+        return refined, losses
 
     def loss(
         self,
@@ -176,148 +147,3 @@ class TwoStageDetector(Provider):
         boxes = clip_to_images(boxes, regions.image_index[rows], images.sizes)
         kept = large_enough(boxes, 0.0)
         return replace(regions, boxes=regions.boxes.index_put((rows[kept],), boxes[kept]), parent=None, rows=None)
-
-    @torch.no_grad()
-    def sample(self, proposals: Regions, ground_truth: StreamTruth, images: ImageBatch) -> Regions:
-        """Sample regions for training from proposals and ground-truth boxes, matched and balanced per image.
-
-        Args:
-            proposals: Proposals of the batch.
-            ground_truth: Ground truth of the stream.
-            images: Images of the batch.
-
-        Returns:
-            Sampled regions with `labels` and `matched`.
-        """
-        usable = ~ground_truth.crowd & ground_truth.supervised[ground_truth.regions.image_index]
-        boxes = torch.cat((proposals.boxes, ground_truth.regions.boxes[usable]))
-        image_index = torch.cat((proposals.image_index, ground_truth.regions.image_index[usable]))
-        candidates = Regions(boxes, image_index)
-        return Regions.cat(
-            [self._sample_image(candidates, ground_truth, images, image) for image in range(len(images))]
-        )
-
-    def _sample_image(self, candidates: Regions, ground_truth: StreamTruth, images: ImageBatch, image: int) -> Regions:
-        assert ground_truth.regions.labels is not None
-        boxes = candidates.boxes[candidates.image_index == image]
-        matches = assign(self.matcher, boxes, ground_truth, image)
-        rows, matched = sample(matches, self.config, images, image, self.name)
-        labels = torch.full_like(matched, -1)
-        labels[matched >= 0] = ground_truth.regions.labels[matched[matched >= 0]]
-        return Regions(boxes[rows], torch.full_like(rows, image), labels=labels, matched=matched)
-
-    def detect(self, board: Board, proposals: Regions) -> Regions:
-        """Detect objects among the proposals.
-
-        Args:
-            board: The board to pool features from.
-            proposals: Proposals of the batch.
-
-        Returns:
-            Detections, best first within each image, images in order.
-        """
-        logits, deltas = self.predict(board, proposals)
-        return self.decode(logits, deltas, proposals, board.images)
-
-    def decode(
-        self,
-        logits: Float[Tensor, "P K"],
-        deltas: Float[Tensor, "P C 4"],
-        proposals: Regions,
-        images: ImageBatch,
-    ) -> Regions:
-        """Refine, clip, threshold, suppress within classes, and keep the best of each image.
-
-        Args:
-            logits: Class logits of the proposals.
-            deltas: Offsets of the proposals per class.
-            proposals: Proposals of the batch.
-            images: Images of the batch.
-
-        Returns:
-            Detections, best first within each image, images in order.
-        """
-        scores = logits.softmax(dim=1)[:, :-1]
-        rows, labels = (scores > self.config.score_threshold).nonzero(as_tuple=True)
-        image_index = proposals.image_index[rows]
-        boxes = self.coder.decode(deltas[rows, labels], proposals.boxes[rows])
-        boxes = clip_to_images(boxes, image_index, images.sizes)
-        usable = ((boxes[:, 2:] - boxes[:, :2]) >= self.config.min_box_size).all(dim=1)
-        candidates = Regions(boxes, image_index, labels=labels, scores=scores[rows, labels])
-        kept = torch.cat([self._suppress(candidates, usable & (image_index == i)) for i in range(len(images))])
-        rows = rows[kept]
-        every_class = self.coder.decode(deltas[rows], proposals.boxes[rows][:, None])
-        every_class = clip_to_images(every_class, image_index[kept], images.sizes)
-        return replace(_fresh(candidates, kept), class_logits=logits[rows], class_boxes=every_class)
-
-    def _suppress(self, candidates: Regions, usable: Bool[Tensor, " M"]) -> Int[Tensor, " N"]:
-        """Return the rows of one image that survive NMS, best first, and are not empty."""
-        assert candidates.scores is not None and candidates.labels is not None
-        rows = usable.nonzero()[:, 0]
-        kept = batched_nms(
-            candidates.boxes[rows], candidates.scores[rows], candidates.labels[rows], self.config.nms_threshold
-        )
-        rows = rows[kept]
-        if self.config.across_classes is not None:
-            rows = rows[nms(candidates.boxes[rows], candidates.scores[rows], self.config.across_classes)]
-        rows = rows[: self.max_detections or self.config.detections]
-        return rows[large_enough(candidates.boxes[rows], 0.0)]
-
-    @torch.no_grad()
-    def detections(self, board: Board, targets: Targets) -> Regions:
-        """Detect objects while there are targets: the regions on which a head with Policy.DETECTIONS is trained.
-
-        Proposals are those that inference would use, without the ground-truth boxes. No gradient flows back.
-
-        Args:
-            board: The board with the proposals.
-            targets: Targets of the batch.
-
-        Returns:
-            Detections; `matched` is the row of the ground truth of the same label with the greatest IoU, -1 without a
-            match.
-        """
-        proposals: Regions = board[self.proposals]
-        per_image = [(proposals.image_index == image).nonzero()[:, 0] for image in range(len(board.images))]
-        detections = self.detect(board, _fresh(proposals, torch.cat([r[: self.proposals_at_test] for r in per_image])))
-        ground_truth = self._ground_truth(targets, board.images)
-        return replace(detections, matched=self._matched(detections, ground_truth, len(board.images)))
-
-    def _matched(self, detections: Regions, ground_truth: StreamTruth, images: int) -> Int[Tensor, " N"]:
-        assert detections.labels is not None and ground_truth.regions.labels is not None
-        matched = torch.full_like(detections.labels, -1)
-        usable = ~ground_truth.crowd & ground_truth.supervised[ground_truth.regions.image_index]
-        for image in range(images):
-            own = (detections.image_index == image).nonzero()[:, 0]
-            rows = (usable & (ground_truth.regions.image_index == image)).nonzero()[:, 0]
-            best = match_same_label(
-                detections.boxes[own],
-                detections.labels[own],
-                ground_truth.regions.boxes[rows],
-                ground_truth.regions.labels[rows],
-                self.config.foreground,
-            )
-            matched[own[best >= 0]] = rows[best[best >= 0]]
-        return matched
-
-    def labelled(self, board: Board, given: Regions) -> Regions:
-        """Classify external regions without moving them.
-
-        Args:
-            board: The board to pool features from.
-            given: External regions.
-
-        Returns:
-            The regions with labels and scores.
-        """
-        logits, deltas = self.predict(board, given)
-        scores, labels = logits.softmax(dim=1)[:, :-1].max(dim=1)
-        boxes = clip_to_images(self.coder.decode(deltas, given.boxes[:, None]), given.image_index, board.images.sizes)
-        # A subset of the external regions, so that their features are pooled once.
-        classified = replace(given, labels=labels, scores=scores, class_logits=logits, class_boxes=boxes)
-        return replace(classified, parent=given.root, rows=given.root_rows)
-
-
-def _fresh(regions: Regions, rows: Int[Tensor, " M"]) -> Regions:
-    """Return some rows as independent regions, which share their features with no others."""
-    return replace(regions.subset(rows), parent=None, rows=None)

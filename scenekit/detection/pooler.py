@@ -11,9 +11,11 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torchvision.ops import roi_align
+from torchvision.ops import roi_align, roi_pool
 
-from scenekit.detection.config import DetectorConfig, PoolerConfig
+from scenekit.detection.config import PoolerConfig, RegionConfig
+from scenekit.errors import InputError
+from scenekit.model.head import Core
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.regions import Regions
 
@@ -21,8 +23,10 @@ from scenekit.structures.regions import Regions
 class RoIPooler:
     """RoIAlign (He et al., Mask R-CNN, 2017) on the level that suits each box (Lin et al., FPN, 2017, eq. 1).
 
+    With `kind: pool` it is RoI pooling (Girshick, Fast R-CNN, 2015, section 2.1).
+
     Args:
-        config: Options of RoIAlign; the defaults if None.
+        config: Options of pooling; the defaults if None.
     """
 
     def __init__(self, config: PoolerConfig | None = None) -> None:
@@ -35,7 +39,7 @@ class RoIPooler:
         levels = self.level_of(regions.boxes, features.strides[: len(maps)])
         by_level = [(levels == level).nonzero()[:, 0] for level in range(len(maps))]
         pooled = [
-            self._align(features_of_level, rois[rows], stride, size)
+            self._pool(features_of_level, rois[rows], stride, size)
             for features_of_level, rows, stride in zip(maps, by_level, features.strides, strict=False)
         ]
         place = torch.cat(by_level).argsort()
@@ -62,23 +66,21 @@ class RoIPooler:
         # Of levels that share a stride the first is chosen.
         return torch.searchsorted(octaves, level)
 
-    def _align(
+    def _pool(
         self, features: Float[Tensor, "B C H W"], rois: Float[Tensor, "N 5"], stride: int, size: int
     ) -> Float[Tensor, "N C S S"]:
-        # Coordinates in half precision would be off by pixels, and the operator wants one type for both.
+        # Coordinates in half precision would be off by pixels, and the operators want one type for both.
         precise = torch.promote_types(features.dtype, rois.dtype)
-        pooled: Tensor = roi_align(
-            features.to(precise),
-            rois.to(precise),
-            output_size=size,
-            spatial_scale=1 / stride,
-            sampling_ratio=self.config.sampling_ratio,
-            aligned=self.config.aligned,
-        )
+        values, boxes = features.to(precise), rois.to(precise)
+        if self.config.kind == "pool":
+            pooled: Tensor = roi_pool(values, boxes, output_size=size, spatial_scale=1 / stride)
+        else:
+            ratio, aligned = self.config.sampling_ratio, self.config.aligned
+            pooled = roi_align(values, boxes, size, spatial_scale=1 / stride, sampling_ratio=ratio, aligned=aligned)
         return pooled.to(features.dtype)
 
 
-def build_pooler(config: DetectorConfig) -> RoIPooler:
+def build_pooler(config: RegionConfig) -> RoIPooler:
     """Build the pooler of a model with this detector.
 
     Args:
@@ -88,3 +90,19 @@ def build_pooler(config: DetectorConfig) -> RoIPooler:
         The pooler that the board uses.
     """
     return RoIPooler(config.pooler)
+
+
+def check_pyramid(core: Core) -> None:
+    """Check that a model has shared features.
+
+    Args:
+        core: Channels and strides of the model.
+
+    Raises:
+        InputError: It has none.
+    """
+    if not core.strides:
+        raise InputError(
+            "this detector reads the shared features, which the model does not have; set model.pyramid, or choose "
+            "model.detector: rcnn or sliding_window, which look at crops of the image"
+        )

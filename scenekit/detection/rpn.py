@@ -20,6 +20,7 @@ from torchvision.ops import batched_nms
 from scenekit.detection.anchors import AnchorGenerator
 from scenekit.detection.assign import assign, ground_truth_of, sample
 from scenekit.detection.config import DetectorConfig
+from scenekit.detection.pooler import check_pyramid
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, RPN_FEATURES, Key, Stream
 from scenekit.model.board import Board
 from scenekit.model.head import Core, Provider, stage_name
@@ -59,6 +60,7 @@ class RPNTrunk(Provider):
     static = True
 
     def __init__(self, core: Core, config: DetectorConfig) -> None:
+        check_pyramid(core)
         super().__init__()
         channels = rpn_channels(core, config)
         inputs = (core.channels, *[channels] * (config.rpn.convs - 1))

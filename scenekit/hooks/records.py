@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from scenekit.evaluation.results import ResultsWriter
     from scenekit.model.head import Core, Head, Provider
     from scenekit.model.scene_model import SceneModel
+    from scenekit.model.targets import Targets
     from scenekit.scene import Scene
+    from scenekit.structures.images import ImageBatch
     from scenekit.structures.vocabulary import Vocabulary
     from scenekit.visualization.scene_canvas import Canvas
 
@@ -137,7 +139,7 @@ class BackboneSpec:
     summary: str
     """One line for `scenekit plugins`."""
     build: Callable[..., Backbone]
-    """(**options) -> Backbone with strides 4, 8, 16, 32; for a library (network, **options)."""
+    """(**options) -> Backbone, with strides 4, 8, 16, 32 if it can; for a library (network, **options)."""
     names: Callable[[], Sequence[str]] | None = None
     """For a library: networks that may follow `name`; called, and the library imported, when one is asked for."""
 
@@ -179,6 +181,11 @@ class DetectorSpec:
     """As for tasks."""
     draw: Callable[[Canvas, Scene], None] | None = None
     """As for tasks."""
+    fit: Callable[[SceneModel, Iterable[tuple[ImageBatch, Targets]]], None] | None = None
+    """(model, batches of the training data): fits what is not learned by gradients, such as an SVM, after the last
+    step, and stores it in buffers of the stages."""
+    example: Mapping[str, Any] = field(default_factory=dict)
+    """Options of a small one, which `scenekit check` builds: those without a default at least."""
 
 
 NO_DETECTOR = DetectorSpec("none", "a model without objects", build=lambda core, config: [])

@@ -23,7 +23,7 @@ from scenekit.model.plan import required_keys
 from scenekit.model.scene_model import SceneModel
 from scenekit.model.targets import Targets
 from scenekit.ops.layout import for_convolutions
-from scenekit.recipe import InputConfig, ModelConfig, PyramidConfig
+from scenekit.recipe import BackboneConfig, InputConfig, ModelConfig, PyramidConfig
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.images import ImageBatch, by_size
 from scenekit.structures.regions import Regions
@@ -112,10 +112,11 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
                 owners |= {stage.name: spec for stage in brought}
                 tasks[name] = (spec, head)
     read = {key for stage in stages for key in stage.requires}
-    read |= {key for spec, _ in tasks.values() for key in (*spec.requires, *spec.uses)}
-    raw = (BACKBONE_FEATURES,) if BACKBONE_FEATURES in read or config.pyramid is None else ()
-    trunk = Trunk(net, (*raw, *(() if config.pyramid is None else (FEATURES,))))
-    return SceneModel(config, core, [trunk, *stages], tasks, pooler, owners)
+    read |= {key for spec, _ in tasks.values() for key in (*required_keys(spec), *spec.uses)}
+    shared = [key for key in (BACKBONE_FEATURES, FEATURES) if key in read and (key != FEATURES or config.pyramid)]
+    # Where all stages and heads read the images alone, no shared network runs, and none would learn.
+    trunk = [Trunk(net, shared)] if shared else []
+    return SceneModel(config, core, [*trunk, *stages], tasks, pooler, owners)
 
 
 def core_of(net: BackboneWithFPN | Backbone, vocabulary: Vocabulary, detector: Config, images: InputConfig) -> Core:
@@ -228,19 +229,36 @@ def build_head(spec: TaskSpec, core: Core, options: Config) -> Head[Any, Any]:
 
 def build_backbone(config: ModelConfig) -> Backbone:
     """Build the backbone."""
-    spec = registry().get("backbone", config.backbone.name)
-    options, weights = config.backbone.options, config.backbone.weights
-    owner = f"backbone {config.backbone.name!r}"
+    return build_network(config.backbone, config.input, "model.backbone")
+
+
+def build_network(config: BackboneConfig, images: InputConfig, section: str) -> Backbone:
+    """Build a network below a detector or a pyramid.
+
+    Args:
+        config: Its name, weights and options.
+        images: How images enter it.
+        section: The section of the recipe that holds `config`, for messages.
+
+    Returns:
+        The network.
+
+    Raises:
+        InputError: An unknown network or option.
+    """
+    spec = registry().get("backbone", config.name)
+    options, weights = config.options, config.weights
+    owner = f"backbone {config.name!r}"
     if spec.names is not None:
         raise InputError(f"{owner} stands for a library: name one of its networks behind the slash")
     if "weights" in options:
-        raise InputError(f"{owner}: set its weights as model.backbone.weights, not among its options")
+        raise InputError(f"{owner}: set its weights as {section}.weights, not among its options")
     # Not every network can start from weights: one that cannot is built all the same where none are asked for.
     given = options if weights is None else {**options, "weights": weights}
     given = check_options(spec.build, given, owner)
     with naming_plugin(spec):
         backbone: Backbone = spec.build(**given)
-    _check_normalization(owner, backbone.normalization, config.input)
+    _check_normalization(owner, backbone.normalization, images)
     return backbone
 
 

@@ -79,8 +79,12 @@ class PyramidConfig(Config):
     """Whether cheaper, depthwise separable convolutions are used."""
 
 
+OPTIONS_OF_FASTER_RCNN = frozenset({"preset", "anchors", "rpn", "pooler", "box_head"})
+"""Sections of the detector that was named `rcnn`; today's `rcnn` has others, and always `proposals`."""
+
+
 def detector_of_today(name: Any, options: Mapping[str, Any]) -> Any:
-    """Return the name that a detector has today: `rcnn` once was that of Faster R-CNN, which has no `proposals`.
+    """Return the name that a detector has today: `rcnn` once was that of Faster R-CNN, which has other options.
 
     Args:
         name: Name of a detector, as it is written in a recipe or a checkpoint.
@@ -89,7 +93,7 @@ def detector_of_today(name: Any, options: Mapping[str, Any]) -> Any:
     Returns:
         The name; any other value as it is.
     """
-    if name != "rcnn" or "proposals" in options:
+    if name != "rcnn" or not set(options) <= OPTIONS_OF_FASTER_RCNN:
         return name
     _say_renamed()
     return "faster_rcnn"

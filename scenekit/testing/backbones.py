@@ -21,8 +21,6 @@ from scenekit.testing.check import RuleError, SkipError, check, report_of, seede
 from scenekit.testing.compare import difference
 from scenekit.testing.report import Report
 
-STRIDES = (4, 8, 16, 32)
-
 SIZES = ((64, 96), (96, 64))
 """Heights and widths of the images that a backbone is run on; images are padded to multiples of 32."""
 
@@ -74,15 +72,17 @@ def check_backbone(
 
 
 @check(
-    "set `levels` in __init__: a Level (channels, stride, offset) for each of strides 4, 8, 16 and 32", essential=True
+    "set `levels` in __init__: a Level (channels, stride, offset) for each map, at strides 4, 8, 16 and 32 if it can",
+    essential=True,
 )
 def levels(bench: BackboneBench) -> None:
-    """It says of four levels, with strides 4, 8, 16 and 32, how many channels they have and where their cells lie."""
+    """It says of each level, from fine to coarse, how many channels it has and where its cells lie."""
     declared: object = getattr(bench.backbone, "levels", None)
     if not isinstance(declared, tuple) or not all(isinstance(level, Level) for level in declared):
         raise RuleError(f"`levels` must be a tuple of Levels, got {declared!r}")
-    if (strides := tuple(level.stride for level in declared)) != STRIDES:
-        raise RuleError(f"the strides are {strides}, expected {STRIDES}")
+    strides = tuple(level.stride for level in declared)
+    if not strides or min(strides) < 1 or strides != tuple(sorted(strides)):
+        raise RuleError(f"the strides are {strides}, expected positive ones from fine to coarse, such as 4, 8, 16, 32")
     for level in declared:
         if level.channels < 1 or not -level.stride < level.offset < level.stride:
             raise RuleError(f"{level} has no channels, or its first cell lies more than a cell off the image")

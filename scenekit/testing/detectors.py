@@ -101,7 +101,7 @@ def check_detector(
 
     Args:
         spec: Record of the detector.
-        options: Its options, as in `model.detector_options` of a recipe.
+        options: Its options, as in `model.detector_options` of a recipe; its `example` if None.
         vocabulary: Class names.
         only: Names of the checks to run; all, if None.
 
@@ -111,10 +111,9 @@ def check_detector(
     Raises:
         InputError: For unknown checks.
     """
+    options = spec.example if options is None else options
     remedy = "see the error; `build(core, config)` must return the stages (sk.Provider) of the detector"
-    return report_of(
-        "detector", spec.name, lambda: set_up(spec, options or {}, vocabulary), DETECTOR_CHECKS, only, remedy
-    )
+    return report_of("detector", spec.name, lambda: set_up(spec, options, vocabulary), DETECTOR_CHECKS, only, remedy)
 
 
 def set_up(spec: DetectorSpec, options: Mapping[str, Any], vocabulary: Vocabulary) -> DetectorBench:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils import broadcast, broadcast_object_list, gather_object
 
 from scenekit.data.labelers import labelers_named
 from scenekit.data.loader import Packed, Shard, Source, training_batches
@@ -31,6 +31,7 @@ from scenekit.scene import Scene
 from scenekit.training.balancing import LossWeights, make_balancer, task_of
 from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
+from scenekit.training.fitting import FitData, fit, fitting_detector
 from scenekit.training.freezing import freeze_except
 from scenekit.training.gradients import shared_parameters, task_gradient_norms
 from scenekit.training.learner import Learner
@@ -122,6 +123,7 @@ class Run:
         self.unsupervised: set[str] = set()
         self.labelled: Counter[str] = Counter()
         self.step = 0
+        self.fits = fitting_detector(self.recipe, self.model)
         check_measurable(self.model, due=self.val is not None)
         check_resumable(self.recipe)
         if checkpoint is not None:
@@ -153,6 +155,7 @@ class Run:
                 if self.transferred is not None:
                     reporter.announce(f"weights of {self.recipe.init}:\n{self.transferred}")
                 self._train(self._batches(), reporter)
+            self._complete()
             reason = "finished"
         except Exception as error:
             reason = summary(error)
@@ -231,7 +234,8 @@ class Run:
                 since, began = self.step, time.perf_counter()
             if self._due(self.config.save_every):
                 self._save()
-            if self.val is not None and self._due(self.config.evaluate_every):
+            unfitted = self.fits is not None and self.step == self.config.steps  # evaluated once it is fitted
+            if self.val is not None and self._due(self.config.evaluate_every) and not unfitted:
                 began += self._evaluate(self.val)  # not a part of the speed
 
     def _due(self, every: int) -> bool:
@@ -371,9 +375,25 @@ class Run:
         self.window = Window(state["window"])
         self.step = state["step"]
 
-    def _finish(self) -> SceneModel:
+    def _complete(self) -> None:
+        """Put the averaged weights into the model, and fit what its detector does not learn by gradients."""
         if self.ema is not None:
             self.model.load_state_dict(self.ema.average)
+        if self.fits is None:
+            return
+        if self.accelerator.is_main_process:
+            fit(
+                self.fits,
+                self.model,
+                FitData(self.sources, self.recipe, self.model, self.skipped, self.strict, self.progress),
+            )
+        if self.accelerator.num_processes > 1:
+            self.model.load_state_dict(broadcast(self.model.state_dict()))
+        self.ema = None  # the model is the average now, and has more than it
+        if self.val is not None and self._due(self.config.evaluate_every):
+            self._evaluate(self.val)
+
+    def _finish(self) -> SceneModel:
         check_finite(self.model.state_dict(), self.step)
         if self.accelerator.is_main_process:
             with replacing(self.out / MODEL) as unfinished:

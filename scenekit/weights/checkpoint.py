@@ -259,7 +259,7 @@ def usable(device: torch.device | str) -> torch.device:
 
 
 def without_pretrained(config: ModelConfig) -> ModelConfig:
-    """Return the same architecture without pretrained weights, those of the backbone and in options of tasks.
+    """Return the same architecture without pretrained weights: of the backbone, and in options of detector and tasks.
 
     Args:
         config: The model's configuration.
@@ -269,7 +269,8 @@ def without_pretrained(config: ModelConfig) -> ModelConfig:
     """
     backbone = config.backbone.model_copy(update={"weights": None})
     tasks = {name: _without_weights(options) for name, options in config.tasks.items()}
-    return config.model_copy(update={"backbone": backbone, "tasks": tasks})
+    detector = _without_weights(config.detector_options)
+    return config.model_copy(update={"backbone": backbone, "detector_options": detector, "tasks": tasks})
 
 
 def _without_weights(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,9 @@
 """What every backbone must keep, whichever library it comes from."""
 
 import torch
+from torch import nn
+from torchvision.models.convnext import CNBlock
+from torchvision.ops import SqueezeExcitation
 
 from scenekit.backbones import Backbone
 
@@ -27,3 +30,21 @@ def check_learning(backbone: Backbone) -> None:
     sum(features.square().mean() for features in maps).backward()
     learning = [(name, value) for name, value in backbone.named_parameters() if value.requires_grad]
     assert learning and not [name for name, value in learning if value.grad is None]
+
+
+NOT_LINEAR = (nn.BatchNorm2d, nn.LayerNorm, nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.GELU, SqueezeExcitation)
+
+
+def averaging(model: nn.Module) -> nn.Module:
+    """The network with everything that is not linear taken out and each kernel a box: it only averages pixels."""
+    for path, module in list(model.named_modules()):
+        if isinstance(module, NOT_LINEAR):
+            model.set_submodule(path, nn.Identity())
+        elif isinstance(module, nn.MaxPool2d):
+            model.set_submodule(path, nn.AvgPool2d(module.kernel_size, module.stride, module.padding, module.ceil_mode))
+        elif isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.constant_(module.weight, 1 / module.weight[0].numel())
+            nn.init.zeros_(module.bias) if module.bias is not None else None
+        elif isinstance(module, CNBlock):
+            nn.init.ones_(module.layer_scale)
+    return model

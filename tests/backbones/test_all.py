@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from scenekit.backbones import build_backbone
-from scenekit.backbones.torchvision import LAYOUTS
+from scenekit.backbones.layouts import LAYOUTS
 from scenekit.errors import InputError
 from scenekit.hooks import registry
 from tests.backbones.contract import check_learning, check_levels

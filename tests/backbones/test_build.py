@@ -1,8 +1,11 @@
 """Norms, frozen stages and refused options of `build_backbone`."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
+from torchvision.models import get_model
 from torchvision.ops import FrozenBatchNorm2d
 
 from scenekit.backbones import build_backbone
@@ -117,3 +120,45 @@ def test_what_is_added_to_the_variance_can_be_told(norm: str) -> None:
     kinds = (nn.BatchNorm2d, FrozenBatchNorm2d)
     backbone = build_backbone("mobilenet_v3_small", norm=norm, norm_eps=1e-5)
     assert {module.eps for module in backbone.modules() if isinstance(module, kinds)} == {1e-5}
+
+
+@pytest.mark.parametrize(
+    ("name", "trainable", "learning"),
+    [
+        ("vgg16", 4, {10, 12, 14, 17, 19, 21, 24, 26, 28}),  # conv1_x and conv2_x frozen, as Fast R-CNN has them
+        ("vgg16", 2, {24, 26, 28}),
+        ("alexnet", 2, {6, 8, 10}),
+    ],
+)
+def test_stages_of_plain_networks(name: str, trainable: int, learning: set[int]) -> None:
+    backbone = build_backbone(name, trainable_stages=trainable)
+    free = {int(key.split(".")[2]) for key, parameter in backbone.named_parameters() if parameter.requires_grad}
+    assert free == learning
+
+
+@pytest.mark.parametrize("name", ["alexnet", "googlenet", "inception_v3"])
+def test_padded_windows_cover_the_image(name: str) -> None:
+    same, valid = build_backbone(name), build_backbone(name, padding="valid")
+    pixels = torch.rand(1, 3, 90, 128)
+    with torch.inference_mode():
+        for features, level in zip(same.eval()(pixels), same.levels, strict=True):
+            assert tuple(features.shape[2:]) == (-(-90 // level.stride), -(-128 // level.stride))
+        assert valid.eval()(pixels)[-1].shape[2] < same(pixels)[-1].shape[2]
+    assert same.state_dict().keys() == valid.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "padding", "told"),
+    [("resnet18", "same", "resnet18 are padded as they are"), ("alexnet", "full", "expected one of same, valid")],
+)
+def test_padding_that_cannot_be(name: str, padding: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        build_backbone(name, padding=padding)
+
+
+def test_auxiliary_classifiers_in_a_file_are_left_out(tmp_path: Path) -> None:
+    stored = get_model("googlenet", weights=None, aux_logits=True, init_weights=False).state_dict()
+    torch.save(stored, tmp_path / "googlenet.pth")
+    loaded = build_backbone("googlenet", weights=tmp_path / "googlenet.pth").state_dict()
+    assert torch.equal(loaded["body.conv1.conv.weight"], stored["conv1.conv.weight"])
+    assert not any("aux" in key for key in loaded)

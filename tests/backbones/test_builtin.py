@@ -9,7 +9,7 @@ import pluggy
 import pytest
 
 from scenekit.backbones import TorchvisionBackbone
-from scenekit.backbones.torchvision import LAYOUTS
+from scenekit.backbones.layouts import LAYOUTS
 from scenekit.errors import InputError, PluginError
 from scenekit.hooks import BackboneSpec, Origin, Registry, registry
 from scenekit.hooks.manager import collect

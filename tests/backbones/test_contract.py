@@ -3,15 +3,28 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torchvision.models import get_model
-from torchvision.models.convnext import CNBlock
-from torchvision.ops import SqueezeExcitation
 
 from scenekit.backbones import TorchvisionBackbone, build_backbone
-from scenekit.backbones.torchvision import LAYOUTS
+from scenekit.backbones.layouts import LAYOUTS
+from scenekit.backbones.torchvision import untrained
+from tests.backbones.contract import averaging
 
-CHEAP = ("resnet18", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "convnext_tiny")
+CHEAP = (
+    "resnet18",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+    "efficientnet_b0",
+    "convnext_tiny",
+    "alexnet",
+    "vgg11",
+    "googlenet",
+)
 EVERY = [pytest.param(name, marks=[] if name in CHEAP else pytest.mark.slow) for name in LAYOUTS]
+TORUS = [parameter for parameter in EVERY if parameter.values != ("inception_v3",)]
+"""Without Inception V3, some of whose poolings are functions that cannot be wrapped around."""
 
 CHANNELS = {  # of the last block at each stride, as in the papers' tables
     "resnet18": (64, 128, 256, 512),
@@ -20,10 +33,10 @@ CHANNELS = {  # of the last block at each stride, as in the papers' tables
     "mobilenet_v3_large": (24, 40, 112, 960),
     "efficientnet_b0": (24, 40, 112, 1280),
     "convnext_tiny": (96, 192, 384, 768),
+    "alexnet": (64, 192, 256, 256),
+    "vgg11": (256, 512, 512, 512),
+    "googlenet": (192, 480, 832, 1024),
 }
-
-
-NOT_LINEAR = (nn.BatchNorm2d, nn.LayerNorm, nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.GELU, SqueezeExcitation)
 
 
 def on_a_torus(backbone: TorchvisionBackbone) -> TorchvisionBackbone:
@@ -31,26 +44,24 @@ def on_a_torus(backbone: TorchvisionBackbone) -> TorchvisionBackbone:
     for path, module in list(backbone.named_modules()):
         if isinstance(module, nn.Conv2d):
             module.padding_mode = "circular"
+            module._reversed_padding_repeated_twice = [side for side in module.padding[::-1] for _ in range(2)]
         elif isinstance(module, nn.MaxPool2d):
-            pool = nn.MaxPool2d(module.kernel_size, module.stride)
+            pool = nn.MaxPool2d(module.kernel_size, module.stride, ceil_mode=module.ceil_mode)
             backbone.set_submodule(path, nn.Sequential(nn.CircularPad2d(module.padding), pool))
     return backbone
 
 
-def averaging(name: str) -> nn.Module:
-    """The network with everything that is not linear taken out and each kernel a box: it only averages pixels."""
-    model = get_model(name, weights=None)
-    for path, module in list(model.named_modules()):
-        if isinstance(module, NOT_LINEAR):
-            model.set_submodule(path, nn.Identity())
-        elif isinstance(module, nn.MaxPool2d):
-            model.set_submodule(path, nn.AvgPool2d(module.kernel_size, module.stride, module.padding))
-        elif isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.constant_(module.weight, 1 / module.weight[0].numel())
-            nn.init.zeros_(module.bias) if module.bias is not None else None
-        elif isinstance(module, CNBlock):
-            nn.init.ones_(module.layer_scale)
-    return model
+def averaging_functions(body: nn.Module) -> None:
+    """Average where the traced network calls a max pooling or a ReLU as a function."""
+    for graph in (body.train_graph, body.eval_graph):
+        for node in graph.nodes:
+            if node.target is F.max_pool2d:
+                node.target = F.avg_pool2d
+                node.kwargs = {k: v for k, v in node.kwargs.items() if k in ("kernel_size", "stride", "padding")}
+            elif node.target is F.relu:
+                node.target, node.args, node.kwargs = torch.Tensor.contiguous, node.args[:1], {}
+    body.eval()
+    body.recompile()
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -69,7 +80,7 @@ def test_channels_are_those_of_the_last_block_at_each_stride(name: str, channels
     assert tuple(level.channels for level in build_backbone(name).levels) == channels
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", TORUS)
 def test_image_moved_by_one_stride_moves_the_features_by_one_cell(name: str) -> None:
     backbone = on_a_torus(build_backbone(name)).eval().double()
     pixels = torch.randn(1, 3, 96, 128, dtype=torch.float64)
@@ -96,11 +107,18 @@ def test_features_move_with_the_image_away_from_its_border() -> None:
             )
 
 
-@pytest.mark.parametrize("name", CHEAP)
-def test_cells_are_centred_where_the_level_says(name: str) -> None:
+PADDED = [*((name, "valid") for name in CHEAP), ("alexnet", "same"), ("googlenet", "same")]
+"""Networks with the padding of their windows; the slow ones beside them."""
+UNPADDED = [pytest.param("inception_v3", padding, marks=pytest.mark.slow) for padding in ("valid", "same")]
+
+
+@pytest.mark.parametrize(("name", "padding"), [*PADDED, *UNPADDED])
+def test_cells_are_centred_where_the_level_says(name: str, padding: str) -> None:
     """A cell of the averaging network weighs pixels symmetrically about its centre: their centroid is that centre."""
-    backbone = TorchvisionBackbone(averaging(name), LAYOUTS[name]).eval().double()
-    pixels = torch.zeros(1, 3, 32, 3072, dtype=torch.float64, requires_grad=True)
+    backbone = TorchvisionBackbone(averaging(untrained(name, LAYOUTS[name])), LAYOUTS[name], padding).eval().double()
+    averaging_functions(backbone.body)
+    height = 32 if padding == "same" or not LAYOUTS[name].unpadded else 96
+    pixels = torch.zeros(1, 3, height, 3072, dtype=torch.float64, requires_grad=True)
     middle = torch.arange(3072) + 0.5
     for features, level in zip(backbone(pixels), backbone.levels, strict=True):
         cell = features.shape[3] // 2
@@ -108,6 +126,23 @@ def test_cells_are_centred_where_the_level_says(name: str) -> None:
         weight = seen.sum(dim=(0, 1, 2))
         centroid = float((weight * middle).sum() / weight.sum())
         assert centroid == pytest.approx(level.offset + cell * level.stride, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["alexnet", "vgg11_bn", "googlenet", "inception_v3"])
+def test_maps_are_those_of_torchvisions_own_network(name: str) -> None:
+    options = {"padding": "valid"} if LAYOUTS[name].unpadded else {}
+    reference, backbone = untrained(name, LAYOUTS[name]).eval(), build_backbone(name, **options).eval()
+    expected: list[torch.Tensor] = []
+    for stage in LAYOUTS[name].stages:
+        reference.get_submodule(stage).register_forward_hook(lambda _, __, features: expected.append(features.clone()))
+    backbone.load_state_dict({key: reference.state_dict()[key.removeprefix("body.")] for key in backbone.state_dict()})
+    pixels = torch.randn(2, 3, 96, 128)
+    if name in ("alexnet", "vgg11_bn"):
+        reference.classifier, reference.avgpool = nn.Identity(), nn.Identity()  # the classifier has no memory
+    with torch.inference_mode():
+        reference(pixels)
+        for found, features in zip(backbone(pixels), expected, strict=True):
+            torch.testing.assert_close(found, features, rtol=1e-5, atol=1e-5)
 
 
 def test_parameters_keep_torchvisions_names() -> None:

@@ -6,6 +6,7 @@ from torch import nn
 
 from scenekit.backbones import FPN, BackboneWithFPN, Level, build_backbone
 from scenekit.backbones.fpn import SingleMap
+from scenekit.errors import InputError
 
 LEVELS = (Level(8, 4, 0.5), Level(16, 8, 0.5), Level(32, 16, 0.5), Level(64, 32, 0.5))
 
@@ -91,3 +92,16 @@ def test_backbone_with_fpn_describes_its_pyramid_and_learns() -> None:
     assert (network.channels, network.strides) == (pyramid.channels, pyramid.strides)
     sum(features.square().mean() for features in pyramid.maps).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("levels", "told"),
+    [
+        ([Level(4, 8, 0.5), Level(4, 4, 0.5)], r"multiple of the one before, got \[8, 4\]"),
+        ([Level(4, 4, 0.5), Level(4, 6, 0.5)], r"got \[4, 6\]; choose other levels, or model.pyramid.kind: single"),
+        ([Level(4, 4, 5.5), Level(4, 8, 7.5)], "stride 4 begins 5.5 pixels inside it; set .*padding: same"),
+    ],
+)
+def test_levels_that_do_not_lie_on_each_other(levels: list[Level], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        FPN(levels, 8)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scenekit.backbones import Level, build_backbone
-from scenekit.backbones.torchvision import LAYOUTS
+from scenekit.backbones.layouts import LAYOUTS
 from scenekit.backbones.tracing import trace_levels
 
 WIDTH = 384

@@ -252,7 +252,7 @@ class Pyramid(Backbone):
 class OtherStrides(Pyramid):
     def __init__(self) -> None:
         super().__init__()
-        self.levels = self.levels[:3]
+        self.levels = self.levels[::-1]
 
 
 class OtherChannels(Pyramid):

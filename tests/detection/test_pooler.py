@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 import pytest
 import torch
-from torchvision.ops import MultiScaleRoIAlign
+from torchvision.ops import MultiScaleRoIAlign, RoIPool
 
 from scenekit.detection import DetectorConfig, PoolerConfig, RoIPooler, build_pooler
 from scenekit.structures import FeaturePyramid, Regions
@@ -96,3 +96,29 @@ def test_gradient_is_right() -> None:
         return RoIPooler(PoolerConfig(levels=1))(FeaturePyramid((features,), (64,)), found, 2)
 
     assert torch.autograd.gradcheck(pool, (level,))
+
+
+def test_pooling_by_rounding_equals_torchvisions_operator() -> None:
+    """RoI pooling of one map at stride 16, as Fast R-CNN has it."""
+    features = FeaturePyramid((torch.randn(2, 3, 32, 32, requires_grad=True),), (16,))
+    found = regions()
+    pooled = build_pooler(DetectorConfig.preset("single_map"))(features, found, 7)
+    theirs = RoIPool(7, 1 / 16)
+    rois = torch.cat((found.image_index[:, None].float(), found.boxes), dim=1)
+    torch.testing.assert_close(pooled, theirs(features.maps[0], rois), rtol=0, atol=0)
+    empty = RoIPooler(PoolerConfig(kind="pool"))(features, found.subset(torch.arange(0)), 7)
+    assert empty.shape == (0, 3, 7, 7)
+    empty.sum().backward()
+
+
+def test_pooling_by_rounding_by_hand() -> None:
+    """Cells number themselves; a box from 0.6 to 3.4 cells is rounded to cells 1 to 3: bins of 1.5 cells, both of two.
+
+    RoIAlign on the same ramp reads the centers of the bins, 1.3 and 2.7 cells, less half a cell.
+    """
+    features = FeaturePyramid((torch.arange(8.0).expand(1, 1, 8, 8).contiguous(),), (16,))
+    box = Regions(torch.tensor([[9.6, 9.6, 54.4, 54.4]]), torch.tensor([0]))
+    pooled = RoIPooler(PoolerConfig(kind="pool"))(features, box, 2)
+    assert pooled[0, 0].tolist() == [[2.0, 3.0], [2.0, 3.0]]
+    aligned = RoIPooler()(features, box, 2)
+    torch.testing.assert_close(aligned[0, 0, 0], torch.tensor([0.8, 2.2]))

@@ -1,0 +1,1 @@
+"""One-stage detectors: every cell of every level predicts classes and boxes in one pass."""
