@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from jaxtyping import Float
@@ -111,11 +111,25 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
                 stages += brought
                 owners |= {stage.name: spec for stage in brought}
                 tasks[name] = (spec, head)
+    _check_crop(config, [spec for spec, _ in tasks.values()])
     read = {key for stage in stages for key in stage.requires}
     read |= {key for spec, _ in tasks.values() for key in (*spec.requires, *spec.uses)}
     raw = (BACKBONE_FEATURES,) if BACKBONE_FEATURES in read or config.pyramid is None else ()
     trunk = Trunk(net, (*raw, *(() if config.pyramid is None else (FEATURES,))))
     return SceneModel(config, core, [trunk, *stages], tasks, pooler, owners)
+
+
+def _check_crop(config: ModelConfig, specs: Iterable[TaskSpec]) -> None:
+    """Check that nothing in the model needs what a crop of the input cuts off."""
+    if config.input.crop is None:
+        return
+    if config.detector is not None:
+        raise InputError(
+            "model.input.crop: a detector needs the whole image; leave crop out, or set model.detector: null"
+        )
+    for spec in specs:
+        if not all(key.field.follows_crops for key in spec.provides):
+            raise InputError(f"model.input.crop: task {spec.name!r} needs the whole image; leave crop out")
 
 
 def core_of(net: BackboneWithFPN | Backbone, vocabulary: Vocabulary, detector: Config) -> Core:
