@@ -99,7 +99,7 @@ def weights_of(name: str, digest: str) -> WeightsEnum:
     Returns:
         torchvision's record, whose preprocessing the model gets.
     """
-    known = list(published(name))
+    known = list(published(name).__members__.values())
     endings = {weights: re.search(r"-([0-9a-f]+)\.pth$", weights.url) for weights in known}
     own = (weights for weights, ending in endings.items() if ending is not None and digest.startswith(ending[1]))
     return next(own, published(name).DEFAULT)

@@ -75,5 +75,5 @@ class ImageClassification:
             if self.images[label]
         }
         first = f"top{self.cutoffs[0]}"
-        mean = ratio(sum(float(scores[first]) for scores in per_class.values()), len(per_class))
+        mean = ratio(sum((float(scores[first]) for scores in per_class.values()), 0.0), len(per_class))
         return {**tops, "mean_class": mean, "images": total, "per_class": per_class}
