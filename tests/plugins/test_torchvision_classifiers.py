@@ -84,9 +84,13 @@ def test_number_of_classes_and_auxiliary_classifiers(tmp_path: Path) -> None:
     assert model.vocabulary.names("image_classes") == ("class 1", "class 2", "class 3")
 
 
-def test_names_that_occur_twice_are_told_apart() -> None:
-    names = classifiers.unique(classifiers.published("resnet18").DEFAULT.meta["categories"])
-    assert len(set(names)) == 1000 and names[134] == "crane (134)" and names[517] == "crane (517)"
+def test_published_weights_without_a_classifier_are_refused() -> None:
+    """torchvision publishes the trunk of VGG-16 as Caffe trained it, for SSD; its classifier holds no values."""
+    weights = classifiers.published("vgg16").IMAGENET1K_FEATURES
+    digest = weights.url.removesuffix(".pth").rpartition("-")[2].ljust(64, "0")
+    assert classifiers.weights_of("vgg16", digest) is weights
+    with pytest.raises(InputError, match=r"IMAGENET1K_FEATURES are for other tasks.*model\.backbone\.weights"):
+        classifiers.vocabulary(weights, {"classifier.0.weight": torch.zeros(1000, 4)}, "the file")
 
 
 def test_files_of_other_networks_are_refused(tmp_path: Path) -> None:

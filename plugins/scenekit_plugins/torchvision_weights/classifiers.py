@@ -1,13 +1,12 @@
 """torchvision's classifiers as a backbone and the task `classification`.
 
-The classes of their ImageNet weights have torchvision's names; of two classes with one name each gets its label behind.
+The classes of their ImageNet weights have torchvision's names.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -155,21 +154,13 @@ def vocabulary(weights: WeightsEnum, state: Mapping[str, Tensor], reason: str) -
     if not linear:
         raise InputError(f"{reason}: they have no classifier, expected fc.weight or classifier.N.weight")
     names, count = weights.meta["categories"], len(linear[-1])
-    classes = unique(names) if count == len(names) else tuple(f"class {label + 1}" for label in range(count))
+    if names is None:
+        raise InputError(
+            f"{reason}: {weights} are for other tasks, and their classifier is not trained; name the file as "
+            "model.backbone.weights of a recipe instead"
+        )
+    classes = tuple(names) if count == len(names) else tuple(f"class {label + 1}" for label in range(count))
     return Vocabulary(things=(), lists={IMAGE_CLASSES: classes})
-
-
-def unique(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names with the label behind each that occurs twice, as ImageNet's crane (a bird, and a machine).
-
-    Args:
-        names: Names by label.
-
-    Returns:
-        Different names.
-    """
-    counts = Counter(names)
-    return tuple(name if counts[name] == 1 else f"{name} ({label})" for label, name in enumerate(names))
 
 
 def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
