@@ -26,10 +26,12 @@ from .keys import AMODAL_MASKS as AMODAL_MASKS
 from .keys import ATTRIBUTES as ATTRIBUTES
 from .keys import BOXES3D as BOXES3D
 from .keys import CAPTIONS as CAPTIONS
+from .keys import CLASSIFICATION as CLASSIFICATION
 from .keys import DEPTH as DEPTH
 from .keys import FEATURES as FEATURES
 from .keys import IMAGE as IMAGE
 from .keys import KEYPOINTS as KEYPOINTS
+from .keys import LOCALIZATION as LOCALIZATION
 from .keys import MASKS as MASKS
 from .keys import MESHES as MESHES
 from .keys import OBJECTS as OBJECTS
@@ -64,6 +66,8 @@ from .scene import Scene as Scene
 from .structures.boxes3d import Boxes3D as Boxes3D
 from .structures.cameras import Camera as Camera
 from .structures.captions import Captions as Captions
+from .structures.image_classes import ImageClasses as ImageClasses
+from .structures.image_classes import LocatedClasses as LocatedClasses
 from .structures.images import ImageBatch as ImageBatch
 from .structures.keypoints import Keypoints as Keypoints
 from .structures.masks import Masks as Masks

@@ -19,6 +19,7 @@ from scenekit.fields.boxes3d import Box3DField
 from scenekit.fields.captions import CaptionField
 from scenekit.fields.depth import DepthField
 from scenekit.fields.frame import Frame
+from scenekit.fields.image_classes import ImageClassesField, LocatedClassesField
 from scenekit.fields.keypoints import KeypointField
 from scenekit.fields.masks import MaskField
 from scenekit.fields.meshes import MeshField
@@ -29,6 +30,7 @@ from scenekit.fields.voxels import VoxelField
 from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.captions import Captions
 from scenekit.structures.features import FeaturePyramid
+from scenekit.structures.image_classes import ImageClasses, LocatedClasses
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.keypoints import Keypoints
 from scenekit.structures.masks import Masks
@@ -160,6 +162,12 @@ SEMANTIC: Key[Any, Any] = Key(
 PANOPTIC: Key[Any, Panoptic] = Key("panoptic", doc="segments that do not overlap", field=PanopticField())
 DEPTH: Key[Any, Any] = Key("depth", doc="metres along the optical axis [H W]", field=DepthField())
 RELATIONS: Key[Any, Relations] = Key("relations", doc="subject, predicate, object", field=RelationField())
+CLASSIFICATION: Key[Any, ImageClasses] = Key(
+    "classification", doc="classes of the image, best first", field=ImageClassesField()
+)
+LOCALIZATION: Key[Any, LocatedClasses] = Key(
+    "localization", doc="class and box of the one object of the image", field=LocatedClassesField()
+)
 
 MASKS: Key[Any, Masks] = Key(
     "masks", of=OBJECTS, doc="probabilities in the box frame [N M M]", field=MaskField(), shape=("N", "M", "M")

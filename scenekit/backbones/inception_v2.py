@@ -65,14 +65,14 @@ class Inception(nn.Module):
     ) -> None:
         super().__init__()
         pooling = nn.AvgPool2d if pool == "average" else nn.MaxPool2d
-        branches = [
+        branches: list[nn.Module] = [
             nn.Sequential(Convolution(inputs, three[0], 1), Convolution(*three, 3, stride)),
             nn.Sequential(
                 Convolution(inputs, double[0], 1), Convolution(*double, 3), Convolution(double[1], double[1], 3, stride)
             ),
             nn.Sequential(pooling(3, stride, 1), *([Convolution(inputs, projection, 1)] if projection else [])),
         ]
-        self.branches = nn.ModuleList(([Convolution(inputs, one, 1)] if one else []) + branches)
+        self.branches = nn.ModuleList([*([Convolution(inputs, one, 1)] if one else []), *branches])
         self.channels = one + three[1] + double[1] + (projection or inputs)
 
     def forward(self, features: Float[Tensor, "B _ h w"]) -> Float[Tensor, "B C _ _"]:

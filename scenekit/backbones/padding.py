@@ -20,9 +20,9 @@ def pad_modules(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             module.padding = tuple(_half(kernel) for kernel in module.kernel_size)
-        elif isinstance(module, nn.MaxPool2d):
-            odd = int(module.kernel_size) % 2 == 1
-            module.padding, module.ceil_mode = (_half(int(module.kernel_size)), False) if odd else (0, True)
+        elif isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
+            kernel = module.kernel_size if isinstance(module.kernel_size, int) else module.kernel_size[0]
+            module.padding, module.ceil_mode = (_half(kernel), False) if kernel % 2 else (0, True)
 
 
 def pad_graph(body: nn.Module) -> None:

@@ -205,8 +205,8 @@ def untrained(name: str, layout: Layout) -> nn.Module:
     for module in trunk.modules():
         if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
             module.reset_parameters()
-        if isinstance(module, nn.Conv2d) and isinstance(model, VGG):  # as torchvision's own constructor
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if isinstance(module, nn.Conv2d) and module.bias is not None and isinstance(model, VGG):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")  # as its own constructor
             nn.init.zeros_(module.bias)
     return model
 

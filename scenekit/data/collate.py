@@ -115,7 +115,8 @@ def _covered(sample: Sample, stream: Stream, vocabulary: Vocabulary) -> Bool[Ten
     labelled, classes = stream in sample.supervision.streams, sample.supervision.classes
     if stream != OBJECTS:
         return torch.tensor([labelled])
-    return torch.tensor([labelled and (classes is None or name in classes) for name in vocabulary.things])
+    covered = [labelled and (classes is None or name in classes) for name in vocabulary.things]
+    return torch.tensor(covered, dtype=torch.bool)  # a vocabulary may have no things
 
 
 def _pack_images(samples: Sequence[Sample], key: Key[Any, Any], size: Size) -> tuple[Any, Bool[Tensor, " B"]]:

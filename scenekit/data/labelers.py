@@ -60,15 +60,16 @@ class Labeler:
         Raises:
             InputError: If it has such a list with other names.
         """
-        for kind, names in self.spec.lists.items():
+        lists = self.spec.lists(vocabulary) if callable(self.spec.lists) else self.spec.lists
+        for kind, names in lists.items():
             if vocabulary.lists.get(kind, names) != names:
                 raise InputError(
                     f"labeler {self.spec.name!r} has the names {', '.join(names)} for the list {kind!r}, but the data "
                     f"set has {', '.join(vocabulary.lists[kind])}; leave the labeler out, or make them the same"
                 )
-        if self.spec.lists.keys() <= vocabulary.lists.keys():
+        if lists.keys() <= vocabulary.lists.keys():
             return vocabulary
-        return replace(vocabulary, lists={**vocabulary.lists, **self.spec.lists})
+        return replace(vocabulary, lists={**vocabulary.lists, **lists})
 
     def _values(self, scene: Scene) -> Mapping[Key[Any, Any], Any]:
         with naming_plugin(self.spec):

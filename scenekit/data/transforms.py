@@ -18,7 +18,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from scenekit.data.flips import can_be_flipped, flipped_supervision
 from scenekit.data.sample import Sample
-from scenekit.model.preprocess import resize, resized
+from scenekit.model.preprocess import centre_window, resize, resized
 from scenekit.recipe import AugmentConfig, InputConfig
 from scenekit.scene import Scene
 from scenekit.structures.geometry import Geometry, Size
@@ -41,7 +41,7 @@ def rng_for(seed: int, epoch: int, index: int, purpose: str = "augment") -> rand
     return random.Random(f"{purpose}/{seed}/{epoch}/{index}")
 
 
-def moved(sample: Sample, geometry: Geometry, antialias: bool = True) -> Sample:
+def moved(sample: Sample, geometry: Geometry, resampling: str = "antialiased") -> Sample:
     """Crop, resize and flip a sample, image and labels alike.
 
     Regions keep their rows also when they leave the image: their boxes are then empty.
@@ -49,13 +49,13 @@ def moved(sample: Sample, geometry: Geometry, antialias: bool = True) -> Sample:
     Args:
         sample: Image and ground truth.
         geometry: The change, in pixels of the image.
-        antialias: Whether resizing averages what a pixel covers.
+        resampling: As `InputConfig.resampling`.
 
     Returns:
         The sample in pixels of the resulting image.
     """
     x0, y0, x1, y1 = geometry.window
-    image = resize(sample.image[:, y0:y1, x0:x1], geometry.size, antialias)
+    image = resize(sample.image[:, y0:y1, x0:x1], geometry.size, resampling)
     supervision = sample.supervision
     if geometry.mirrored:
         image, supervision = image.flip(-1), flipped_supervision(supervision, sample.scene.vocabulary)
@@ -68,9 +68,9 @@ class GeometricTransform(ABC):
     """A transform that moves pixels: it draws how, and `apply_all` moves the sample once for all that follow."""
 
     @property
-    def antialias(self) -> bool:
-        """Whether resizing averages what a pixel covers."""
-        return True
+    def resampling(self) -> str:
+        """How pixels are resampled, as `InputConfig.resampling`."""
+        return "antialiased"
 
     @abstractmethod
     def draw(self, size: Size, rng: random.Random) -> Geometry:
@@ -99,11 +99,22 @@ class Resize(GeometricTransform):
     """The range of the factor."""
 
     @property
-    def antialias(self) -> bool:
-        return self.config.resampling == "antialiased"
+    def resampling(self) -> str:
+        return self.config.resampling
 
     def draw(self, size: Size, rng: random.Random) -> Geometry:
         return Geometry.resize(size, resized(size, self.config, rng.uniform(*self.scale)))
+
+
+@dataclass(frozen=True)
+class CentreCrop(GeometricTransform):
+    """Crop to the square in the middle."""
+
+    side: int
+    """Its side, in pixels."""
+
+    def draw(self, size: Size, rng: random.Random) -> Geometry:
+        return Geometry.crop(size, centre_window(size, self.side))
 
 
 @dataclass(frozen=True)
@@ -164,6 +175,8 @@ def augmentations(config: AugmentConfig, input_config: InputConfig) -> list[Tran
     """
     steps: list[Transform] = [RandomCrop(config.crop, config.crop_min)] if config.crop else []
     steps.append(Resize(input_config, config.scale))
+    if input_config.crop is not None:
+        steps.append(CentreCrop(input_config.crop))
     if config.flip:
         steps.append(RandomFlip(config.flip))
     if config.color:
@@ -192,14 +205,14 @@ def apply_all(transforms: Sequence[Transform], sample: Sample, rng: random.Rando
 
 
 def _moved_once(sample: Sample, transforms: Iterable[GeometricTransform], rng: random.Random) -> Sample:
-    geometry, antialias = Geometry.identity(sample.scene.size), True
+    geometry, resampling = Geometry.identity(sample.scene.size), "antialiased"
     for transform in transforms:
         step = transform.draw(geometry.size, rng)
         geometry = geometry.then(replace(step, mirrored=step.mirrored and can_be_flipped(sample)))
-        antialias = antialias and transform.antialias
+        resampling = resampling if transform.resampling == "antialiased" else transform.resampling
     if geometry.is_identity:
         return sample
-    sample = moved(sample, geometry, antialias)
+    sample = moved(sample, geometry, resampling)
     return replace(sample, scene=_tightened(sample.scene)) if geometry.crops else sample
 
 

@@ -58,6 +58,9 @@ class Field(Generic[Batch, Item]):
     bounds_regions: bool = False
     """Whether `extent` returns which part of the image a row covers."""
 
+    follows_crops: bool = False
+    """Whether `transform` can undo a crop: then the window reaches beyond the image that the value belongs to."""
+
     stands_in: bool = False
     """Whether `solids` only stand in for objects that have no finer ones, as 3D boxes do for meshes."""
 

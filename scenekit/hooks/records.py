@@ -223,8 +223,11 @@ class LabelerSpec:
     """Keys that the labeler adds; one that is annotated already is kept as it is."""
     build: Callable[..., Callable[[Scene], Mapping[Key[Any, Any], Any]]]
     """(**options) -> a function from a scene to the values of `provides`; it is pickled where workers load samples."""
-    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Names that the values index, by the name of their list: added to the vocabulary of the data set."""
+    lists: Mapping[str, tuple[str, ...]] | Callable[[Vocabulary], Mapping[str, tuple[str, ...]]] = field(
+        default_factory=dict
+    )
+    """Names that the values index, by the name of their list: added to the vocabulary of the data set; or (vocabulary)
+    -> such names, where they are those of another list."""
 
     def __post_init__(self) -> None:
         for name in ("needs", "provides"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from jaxtyping import Float
@@ -111,12 +111,26 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
                 stages += brought
                 owners |= {stage.name: spec for stage in brought}
                 tasks[name] = (spec, head)
+    _check_crop(config, [spec for spec, _ in tasks.values()])
     read = {key for stage in stages for key in stage.requires}
     read |= {key for spec, _ in tasks.values() for key in (*required_keys(spec), *spec.uses)}
     shared = [key for key in (BACKBONE_FEATURES, FEATURES) if key in read and (key != FEATURES or config.pyramid)]
     # Where all stages and heads read the images alone, no shared network runs, and none would learn.
     trunk = [Trunk(net, shared)] if shared else []
     return SceneModel(config, core, [*trunk, *stages], tasks, pooler, owners)
+
+
+def _check_crop(config: ModelConfig, specs: Iterable[TaskSpec]) -> None:
+    """Check that nothing in the model needs what a crop of the input cuts off."""
+    if config.input.crop is None:
+        return
+    if config.detector is not None:
+        raise InputError(
+            "model.input.crop: a detector needs the whole image; leave crop out, or set model.detector: null"
+        )
+    for spec in specs:
+        if not all(key.field.follows_crops for key in spec.provides):
+            raise InputError(f"model.input.crop: task {spec.name!r} needs the whole image; leave crop out")
 
 
 def core_of(net: BackboneWithFPN | Backbone, vocabulary: Vocabulary, detector: Config, images: InputConfig) -> Core:

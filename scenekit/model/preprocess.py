@@ -6,6 +6,7 @@ Letters: B images, H W pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -31,26 +32,44 @@ def resized(source: Size, config: InputConfig, factor: float = 1.0) -> Size:
         (height, width) in pixels, at least 1 each.
     """
     scale = min(config.min_size * factor / min(source), config.max_size * factor / max(source))
-    rounding = 0.5 if config.resampling == "antialiased" else 0.0
+    if config.crop is not None and scale * min(source) >= config.min_size * factor - 0.5:
+        shorter = int(config.min_size * factor)  # as torchvision's `Resize`, without an error of rounding
+        height, width = (max(1, shorter * side // min(source)) for side in source)
+        return height, width
+    rounding = 0.0 if config.resampling == "plain" else 0.5
     height, width = (max(1, int(side * scale + rounding)) for side in source)
     return height, width
 
 
-def resize(image: Pixels, size: Size, antialias: bool = True) -> Pixels:
-    """Resize an image bilinearly.
+def centre_window(size: Size, crop: int) -> tuple[int, int, int, int]:
+    """Return the square in the middle of an image, cut off where the image is smaller.
+
+    Args:
+        size: (height, width) of the image, in pixels.
+        crop: Side of the square, in pixels.
+
+    Returns:
+        x0, y0, x1, y1 in pixels, half-open.
+    """
+    top, left = (round((side - crop) / 2) if side > crop else 0 for side in size)
+    return left, top, left + min(crop, size[1]), top + min(crop, size[0])
+
+
+def resize(image: Pixels, size: Size, resampling: str = "antialiased") -> Pixels:
+    """Resize an image.
 
     Args:
         image: Values in 0..255.
         size: (height, width) in pixels.
-        antialias: Whether a result pixel averages what it covers.
+        resampling: As `InputConfig.resampling`.
 
     Returns:
         The image, of the same type.
     """
     if tuple(image.shape[1:]) == size:
         return image
-    bilinear = tv.InterpolationMode.BILINEAR
-    return torch.as_tensor(tv.resize(image, list(size), interpolation=bilinear, antialias=antialias))
+    mode = tv.InterpolationMode.BICUBIC if resampling == "bicubic" else tv.InterpolationMode.BILINEAR
+    return torch.as_tensor(tv.resize(image, list(size), interpolation=mode, antialias=resampling != "plain"))
 
 
 def normalize(image: Pixels, config: InputConfig) -> Float[Tensor, "3 _ _"]:
@@ -102,9 +121,21 @@ def make_batch(
         ]
     if config.resampling == "plain":  # without averaging there is no rounding to eight bits either
         images = [image.float() for image in images]
-    antialias = config.resampling == "antialiased"
-    small = [resize(image, size, antialias) for image, size in zip(images, sizes, strict=True)]
-    return pack(small, config, cameras=cameras, original_sizes=original_sizes or list(map(_size, images)), seeds=seeds)
+    small = [resize(image, size, config.resampling) for image, size in zip(images, sizes, strict=True)]
+    originals = original_sizes or list(map(_size, images))
+    if config.crop is None:
+        return pack(small, config, cameras=cameras, original_sizes=originals, seeds=seeds)
+    windows = [centre_window(size, config.crop) for size in sizes]
+    cut = [image[:, y0:y1, x0:x1] for image, (x0, y0, x1, y1) in zip(small, windows, strict=True)]
+    if cameras is not None:
+        cameras = [
+            None if camera is None else camera.transformed(Geometry.crop(size, window))
+            for camera, size, window in zip(cameras, sizes, windows, strict=True)
+        ]
+    batch = pack(cut, config, cameras=cameras, original_sizes=originals, seeds=seeds)
+    # Where the whole image lies, seen from the crop.
+    wholes = tuple((-x0, -y0, w - x0, h - y0) for (h, w), (x0, y0, _, _) in zip(sizes, windows, strict=True))
+    return replace(batch, wholes=wholes)
 
 
 def pack(

@@ -43,9 +43,13 @@ class InputConfig(Config):
     """Whether the network expects the channels in the order blue, green, red."""
     divisor: int = Field(default=32, ge=1, le=LONGEST_SIDE)
     """Height and width are padded to a multiple of this number of pixels."""
-    resampling: Literal["antialiased", "plain"] = "antialiased"
-    """Bilinear: "antialiased" averages what a pixel covers and rounds sizes to the nearest; "plain" interpolates four
-    neighbors and rounds sizes down, as torchvision's detectors.
+    resampling: Literal["antialiased", "plain", "bicubic"] = "antialiased"
+    """"antialiased": bilinear, averages what a pixel covers and rounds sizes to the nearest. "plain": bilinear between
+    four neighbors, and rounds sizes down, as torchvision's detectors. "bicubic": as "antialiased", but bicubic.
+    """
+    crop: int | None = Field(default=None, ge=1, le=LONGEST_SIDE)
+    """Side of the square in the middle that is kept after resizing, in pixels, as torchvision's classifiers; sizes are
+    rounded down then. Only for tasks of the whole image, such as its class.
     """
 
 

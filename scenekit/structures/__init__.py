@@ -5,6 +5,7 @@ from scenekit.structures.cameras import Camera
 from scenekit.structures.captions import Captions
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.image_classes import IMAGE_CLASSES, ImageClasses, LocatedClasses
 from scenekit.structures.images import ImageBatch, ImageOrigin, by_size, pad_batch
 from scenekit.structures.keypoints import Keypoints
 from scenekit.structures.masks import Masks
@@ -16,14 +17,17 @@ from scenekit.structures.relations import Relations
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
 
 __all__ = [
+    "IMAGE_CLASSES",
     "Boxes3D",
     "Camera",
     "Captions",
     "FeaturePyramid",
     "Geometry",
     "ImageBatch",
+    "ImageClasses",
     "ImageOrigin",
     "Keypoints",
+    "LocatedClasses",
     "Masks",
     "Meshes",
     "Pairs",

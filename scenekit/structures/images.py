@@ -51,6 +51,8 @@ class ImageBatch:
     """Multiples of it are what the sides of an image are padded to on its own, in pixels."""
     origins: tuple[ImageOrigin, ...] | None = None
     """Which image each one is; None where that is unknown."""
+    wholes: tuple[tuple[int, int, int, int], ...] | None = None
+    """Of cropped images, where the whole image lies: x0, y0, x1, y1 in pixels of the crop; None without crops."""
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -73,7 +75,16 @@ class ImageBatch:
         if known is not None:
             return known
         source = self.original_sizes[index]
-        return Camera.default(*source).transformed(Geometry.resize(source, self.sizes[index]))
+        if self.wholes is None:
+            return Camera.default(*source).transformed(Geometry.resize(source, self.sizes[index]))
+        x0, y0, x1, y1 = self.wholes[index]
+        height, width = self.sizes[index]
+        whole = Geometry.resize(source, (y1 - y0, x1 - x0))
+        return (
+            Camera.default(*source)
+            .transformed(whole)
+            .transformed(Geometry.crop(whole.size, (-x0, -y0, width - x0, height - y0)))
+        )
 
     @property
     def intrinsics(self) -> Float[Tensor, "B 3 3"]:
@@ -94,8 +105,10 @@ class ImageBatch:
             index: Index of the image in the batch.
 
         Returns:
-            A resize.
+            A resize; of a cropped image, its window reaches beyond the crop.
         """
+        if self.wholes is not None:
+            return Geometry(self.sizes[index], self.wholes[index], self.original_sizes[index])
         return Geometry.resize(self.sizes[index], self.original_sizes[index])
 
     def named(self, paths: Sequence[str | None], ids: Sequence[int | None] | None = None) -> ImageBatch:
@@ -150,6 +163,7 @@ class ImageBatch:
             seeds=None if self.seeds is None else tuple(self.seeds[image] for image in images),
             divisor=self.divisor,
             origins=None if self.origins is None else tuple(self.origins[image] for image in images),
+            wholes=None if self.wholes is None else tuple(self.wholes[image] for image in images),
         )
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> ImageBatch:

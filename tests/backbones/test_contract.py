@@ -22,7 +22,16 @@ CHEAP = (
     "vgg11",
     "googlenet",
 )
-EVERY = [pytest.param(name, marks=[] if name in CHEAP else pytest.mark.slow) for name in LAYOUTS]
+OTHER_VGGS = {name for name in LAYOUTS if name.startswith("vgg")} - {"vgg11", "vgg16_bn"}
+
+
+def marks(name: str) -> list[pytest.MarkDecorator]:
+    if name in OTHER_VGGS:
+        return [pytest.mark.all_backbones]
+    return [] if name in CHEAP else [pytest.mark.slow]
+
+
+EVERY = [pytest.param(name, marks=marks(name)) for name in LAYOUTS]
 TORUS = [parameter for parameter in EVERY if parameter.values != ("inception_v3",)]
 """Without Inception V3, some of whose poolings are functions that cannot be wrapped around."""
 
