@@ -9,6 +9,8 @@ from scenekit.detection.detector import TwoStageDetector
 from scenekit.detection.evaluator import DetectionEvaluator
 from scenekit.detection.one_stage.fcos import FCOSConfig, build_fcos
 from scenekit.detection.one_stage.retinanet import RetinaNetConfig, build_retinanet
+from scenekit.detection.one_stage.ssd import SSDConfig, build_ssd
+from scenekit.detection.one_stage.yolo import YoloConfig, build_yolo, prepared
 from scenekit.detection.rpn import RPNTrunk, StreamProposals
 from scenekit.hooks.records import DetectorSpec
 from scenekit.hooks.specs import hookimpl
@@ -41,6 +43,8 @@ def scenekit_detectors() -> Iterable[DetectorSpec]:
         ("faster_rcnn", "two stages: region proposals, then a box head", build_stages, DetectorConfig),
         ("retinanet", "one stage on anchors, with the focal loss", build_retinanet, RetinaNetConfig),
         ("fcos", "one stage on locations, without anchors", build_fcos, FCOSConfig),
+        ("ssd", "one stage on default boxes of several maps", build_ssd, SSDConfig),
+        ("yolo", "one stage on a grid with base boxes", build_yolo, YoloConfig),
     ):
         yield DetectorSpec(
             name=name,
@@ -49,4 +53,5 @@ def scenekit_detectors() -> Iterable[DetectorSpec]:
             config=config,
             evaluator=DetectionEvaluator,
             draw=on_canvas(draw_boxes),
+            prepare=prepared if config is YoloConfig else None,
         )

@@ -179,6 +179,9 @@ class DetectorSpec:
     """As for tasks."""
     draw: Callable[[Canvas, Scene], None] | None = None
     """As for tasks."""
+    prepare: Callable[[Any, Iterable[Scene]], Any] | None = None
+    """(config, ground-truth objects of the training data in pixels of the network's input) -> config, completed with
+    what must be known before the network is built, such as the sizes of base boxes."""
 
 
 NO_DETECTOR = DetectorSpec("none", "a model without objects", build=lambda core, config: [])

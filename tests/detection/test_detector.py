@@ -324,4 +324,4 @@ def test_it_learns_to_find_boxes(kit: Any) -> None:
 
 
 def test_it_enters_by_the_hook() -> None:
-    spec = next(spec for spec in scenekit_detectors() if spec.name == "faster_rcnn")
+    assert "faster_rcnn" in {spec.name for spec in scenekit_detectors()}

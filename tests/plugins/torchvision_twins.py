@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,13 @@ RCNN = (
     "maskrcnn_resnet50_fpn_v2",
     "keypointrcnn_resnet50_fpn",
 )
-ONE_STAGE = ("retinanet_resnet50_fpn", "retinanet_resnet50_fpn_v2", "fcos_resnet50_fpn")
+ONE_STAGE = (
+    "retinanet_resnet50_fpn",
+    "retinanet_resnet50_fpn_v2",
+    "fcos_resnet50_fpn",
+    "ssd300_vgg16",
+    "ssdlite320_mobilenet_v3_large",
+)
 NAMES = (*RCNN, *ONE_STAGE)
 SMALL = {"min_size": 128, "max_size": 192}
 FEW = {"rpn_post_nms_top_n_test": 60, "rpn_post_nms_top_n_train": 60, "box_detections_per_img": 7}
@@ -83,7 +90,7 @@ def twins(name: str, folder: Path) -> Twins:
 
 def _sizes(name: str) -> dict[str, int]:
     """Those of the input; the network that is made for small images keeps its own."""
-    return {} if "320" in name else SMALL
+    return {} if re.search("3[02]0", name) else SMALL
 
 
 def filled(name: str) -> Any:
@@ -104,7 +111,9 @@ def filled(name: str) -> Any:
 @torch.no_grad()
 def _learn_background(model: Any) -> None:
     """Give the class 0 of independent sigmoids, which no ground truth has, the scores that training would give it."""
-    layer = model.head.classification_head.cls_logits
+    layer = getattr(model.head.classification_head, "cls_logits", None)
+    if layer is None:  # softmax with background
+        return
     layer.weight.unflatten(0, (-1, 91))[:, 0] = 0.0
     layer.bias.unflatten(0, (-1, 91))[:, 0] = -30.0
     if hasattr(model.head.regression_head, "bbox_ctrness"):  # distances below 0 are cut: boxes would be empty
@@ -132,7 +141,7 @@ def _observe(model: Any) -> None:
         nn.init.normal_(norm.bias, std=0.3)
         norm.momentum = None
         norm.train()
-    model([pictures()[0]])
+    model(pictures() if "SSD" in type(model).__name__ else pictures()[:1])  # the last map of SSD is a single place
     for norm in _norms(model):  # one variance a layer: channels that hardly vary would magnify what rounding leaves
         norm.running_var.fill_(norm.running_var.mean())
     model.eval()
@@ -145,7 +154,7 @@ def _norms(model: Any) -> list[nn.BatchNorm2d]:
 @torch.no_grad()
 def _spread(model: Any) -> None:
     """Scale and shift last layers so that each of their outputs varies as wished, over places or regions."""
-    layers = {name: layer for name, layer in model.named_modules() if name in SPREAD}
+    layers = {name: layer for name, layer in model.named_modules() if _spread_of(name, layer) is not None}
     seen: dict[str, list[Tensor]] = {name: [] for name in layers}
     hooks = [
         layer.register_forward_hook(lambda _module, _inputs, output, name=name: seen[name].append(output))
@@ -155,10 +164,19 @@ def _spread(model: Any) -> None:
     for hook, (name, layer) in zip(hooks, layers.items(), strict=True):
         hook.remove()
         outputs = torch.cat([output.movedim(1, -1).flatten(0, -2) for output in seen[name]])
-        factor = SPREAD[name] / outputs.std(dim=0)
+        if len(outputs) == 1:  # a single place does not vary
+            continue
+        factor = _spread_of(name, layer) / outputs.std(dim=0)
         channels = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
         layer.weight *= factor.view([-1 if axis == channels else 1 for axis in range(layer.weight.dim())])
         layer.bias.copy_((layer.bias - outputs.mean(dim=0)) * factor)
+
+
+def _spread_of(name: str, layer: Any) -> float | None:
+    """The standard deviation of a last layer, None for others."""
+    if ".module_list." in name and isinstance(layer, nn.Conv2d) and not re.search(r"\.0\.0$", name):
+        return (0.7 if name.endswith(".1") else 2.0) if "classification" in name else 0.2
+    return SPREAD.get(name)
 
 
 def _reduce(model: SceneModel, sizes: dict[str, int]) -> None:

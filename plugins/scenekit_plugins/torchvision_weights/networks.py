@@ -17,7 +17,15 @@ from scenekit.recipe import ModelConfig
 from scenekit.structures import Vocabulary
 from scenekit_plugins import coco
 from scenekit_plugins.torchvision_weights.names import RCNN, Names
-from scenekit_plugins.torchvision_weights.one_stage_names import ANCHORS, FCOS, RETINANET
+from scenekit_plugins.torchvision_weights.one_stage_names import (
+    ANCHORS,
+    FCOS,
+    RETINANET,
+    SSD300,
+    SSD300_BOXES,
+    SSDLITE,
+    SSDLITE_BOXES,
+)
 
 CLASSES = "roi_heads.box_predictor.cls_score.bias"
 """A parameter with one entry per class, background first."""
@@ -84,6 +92,11 @@ def _mobilenet_detector(**rpn: Any) -> Mapping[str, Any]:
     }
 
 
+def _fixed(side: int, **more: Any) -> Mapping[str, Any]:
+    """Return options of an input of side x side pixels."""
+    return {"fixed_size": [side, side], "min_size": side, "max_size": side, "divisor": 1, **more}
+
+
 NETWORKS: Mapping[str, Network] = {
     "fasterrcnn_resnet50_fpn": Network(detection.FasterRCNN_ResNet50_FPN_Weights, published_eps=0.0),
     "fasterrcnn_resnet50_fpn_v2": Network(detection.FasterRCNN_ResNet50_FPN_V2_Weights, **_V2),
@@ -120,6 +133,31 @@ NETWORKS: Mapping[str, Network] = {
         detector_name="fcos",
         names=FCOS,
         classes=("head.classification_head.cls_logits.bias", 1),
+    ),
+    "ssd300_vgg16": Network(
+        detection.SSD300_VGG16_Weights,
+        backbone="vgg16",
+        levels=("features.22", "features.29"),
+        options={"ceil_pooling": ["features.16"]},
+        pyramid=None,
+        detector_name="ssd",
+        input=_fixed(300, mean=[0.48235, 0.45882, 0.40784], std=[1 / 255] * 3),
+        names=SSD300,
+        classes=("head.classification_head.module_list.0.bias", SSD300_BOXES[0]),
+    ),
+    "ssdlite320_mobilenet_v3_large": Network(
+        detection.SSDLite320_MobileNet_V3_Large_Weights,
+        backbone="mobilenet_v3_large",
+        levels=("features.13.block.0", "features.16"),
+        options={"reduced_tail": True},
+        pyramid=None,
+        detector_name="ssd",
+        detector={"preset": "torchvision_lite"},
+        input=_fixed(320, mean=[0.5] * 3, std=[0.5] * 3),
+        eps=1e-3,
+        published_eps=1e-3,
+        names=SSDLITE,
+        classes=("head.classification_head.module_list.0.1.bias", SSDLITE_BOXES[0]),
     ),
 }
 """The networks by the name of their builder."""

@@ -5,11 +5,12 @@ Letters: A reference boxes per cell, C classes without background, K columns per
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from scenekit_plugins.torchvision_weights.names import TRUNK, Names
+from scenekit_plugins.torchvision_weights.names import TRUNK, Names, Rules
 
 ANCHORS = 9
 """Anchors per cell of RetinaNet."""
@@ -31,6 +32,18 @@ def by_column(anchors: int, background: bool = True) -> Callable[[Tensor], Tenso
         return by_anchor[:, int(background) :].transpose(0, 1).flatten(0, 1)
 
     return rearrange
+
+
+def background_last(anchors: int) -> Callable[[Tensor], Tensor]:
+    """Return a function from rows by reference box, then class, to rows by class, background last.
+
+    Args:
+        anchors: Number A of reference boxes per cell.
+
+    Returns:
+        The function, for a weight or a bias [A*K ...].
+    """
+    return lambda rows: rows.unflatten(0, (anchors, -1)).roll(-1, dims=1).transpose(0, 1).flatten(0, 1)
 
 
 RETINANET = Names(
@@ -66,3 +79,51 @@ FCOS = Names(
     rearranged={"stages.fcos.classification.": by_column(1)},
 )
 """FCOS: no image shows its first class, the background."""
+
+SSD300_BOXES = (4, 6, 6, 6, 4, 4)
+SSDLITE_BOXES = (6,) * 6
+"""Default boxes per cell of each map."""
+
+_SSD: Rules = (
+    (r"head\.classification_head\.module_list\.", r"stages.ssd.classification."),
+    (r"head\.regression_head\.module_list\.", r"stages.ssd.offsets."),
+)
+
+
+def _ssd_rows(boxes: Sequence[int], layer: str) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Return what is done with the rows of the last `layer` of each map."""
+    rows = {}
+    for level, each in enumerate(boxes):
+        rows[f"stages.ssd.classification.{level}.{layer}"] = background_last(each)
+        rows[f"stages.ssd.offsets.{level}.{layer}"] = by_column(each, background=False)
+    return rows
+
+
+SSD300 = Names(
+    rules=(
+        (r"backbone\.scale_weight$", r"stages.ssd.maps.scale"),
+        (r"backbone\.features\.", r"stages.backbone.net.body.features."),
+        (r"backbone\.extra\.0\.7\.", r"stages.ssd.maps.fc."),
+        *_SSD,
+    ),
+    numbered=(  # the first block begins with the fourth pooling of VGG16, its module 23
+        (r"backbone\.extra\.0\.(\d+)\.(?!\d)", "stages.backbone.net.body.features.{}.", lambda n: n + 23),
+        (r"backbone\.extra\.([1-9])\.", "stages.ssd.maps.extra.{}.", lambda n: n - 1),
+    ),
+    rearranged=_ssd_rows(SSD300_BOXES, ""),
+)
+"""SSD300 on VGG16."""
+
+SSDLITE = Names(
+    rules=(
+        (r"backbone\.features\.0\.13\.", r"stages.backbone.net.body.features.13.block.0."),
+        (r"backbone\.features\.0\.", r"stages.backbone.net.body.features."),
+        (r"backbone\.features\.1\.0\.", r"stages.backbone.net.body.features.13.block."),
+        (r"backbone\.extra\.", r"stages.ssd.maps.extra."),
+        *_SSD,
+    ),
+    numbered=((r"backbone\.features\.1\.([1-9])\.", "stages.backbone.net.body.features.{}.", lambda n: n + 13),),
+    rearranged=_ssd_rows(SSDLITE_BOXES, "1."),
+    ignored=re.compile(r"backbone\.features\..*\.num_batches_tracked"),
+)
+"""SSDLite on MobileNetV3, whose 14th block is divided behind its first convolution."""
