@@ -92,7 +92,8 @@ class OurSampler:
 
 def _sample(pair: Twins, seed: int) -> Sample:
     """An image of the input's size with four objects: ellipses with seventeen points, some of them hidden."""
-    size = (pair.ours.config.input.min_size, pair.ours.config.input.min_size * 5 // 4)
+    config = pair.ours.config.input
+    size = config.fixed_size or (config.min_size, config.min_size * 5 // 4)
     source = torch.Generator().manual_seed(seed)
     corners = torch.rand(4, 2, 2, generator=source) * torch.tensor([0.5 * size[1], 0.5 * size[0]])
     boxes = torch.cat((corners[:, 0], corners[:, 0] + corners[:, 1] + 12), dim=1).round()
