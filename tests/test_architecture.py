@@ -71,15 +71,17 @@ WORDS_OF_FILE_FORMATS = {
     "scenekit/fields/relations.py": {"relations"},
     "scenekit/structures/vocabulary.py": {"attributes"},
     "scenekit/fields/attributes.py": {"attributes"},
+    "scenekit/detection/detector.py": {"classification"},
+    "scenekit/templates/detector/scenekit_example.py": {"classification"},
 }
-"""Where a word that also is a task's name belongs to a format that is read or measured."""
+"""Where a word that also is a task's name belongs to a format that is read or measured, or names a loss."""
 
 ONE_PASS = tuple(
     f"model/{name}.py" for name in ("scene_model", "region_selection", "plan", "head", "postprocess", "build", "board")
 )
 """The modules through which every task goes."""
 
-KEYS_OF_THE_CORE = {"IMAGES", "FEATURES", "PROPOSALS", "OBJECTS", "Key", "Stream"}
+KEYS_OF_THE_CORE = {"IMAGES", "BACKBONE_FEATURES", "FEATURES", "PROPOSALS", "OBJECTS", "Key", "Stream"}
 
 KINDS_OF_VALUES = {
     *("SEMANTIC", "PANOPTIC", "DEPTH", "RELATIONS", "MASKS", "AMODAL_MASKS", "KEYPOINTS", "ATTRIBUTES", "CAPTIONS"),
