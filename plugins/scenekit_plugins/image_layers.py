@@ -21,7 +21,8 @@ from scenekit.keys import BACKBONE_FEATURES
 from scenekit.model.board import Board
 from scenekit.model.head import Core
 from scenekit.ops.losses import safe_mean
-from scenekit.structures import IMAGE_CLASSES, FeaturePyramid, ImageClasses, LocatedClasses, Vocabulary
+from scenekit.structures import FeaturePyramid, ImageClasses, LocatedClasses, Vocabulary
+from scenekit.structures.image_classes import IMAGE_CLASSES
 from scenekit.structures.images import cropped
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "hardswish": nn.Hardswish, "gelu": nn.GELU}
