@@ -29,8 +29,8 @@ def soft_nms(
 ) -> tuple[Int[Tensor, " S"], Float[Tensor, " S"]]:
     """Reduce the scores of boxes that overlap a better one (Bodla et al., Soft-NMS, 2017, section 3).
 
-    All are of one image. The best box is kept, the scores of the other boxes of its label are lowered by their IoU with it, and so on with
-    the best of the rest.
+    All are of one image. The best box is kept, the scores of the other boxes of its label are lowered by their IoU
+    with it, and so on with the best of the rest.
 
     ```python
     rows, scores = soft_nms(boxes, scores, labels, decay="linear", iou_threshold=0.3)
