@@ -77,7 +77,8 @@ def _drawn(panel: Panel) -> Image.Image:
         for number, points in enumerate(_finite(panel)):
             color = label_color(number)
             spots = [(x * scale, y * scale) for x, y in (panel.place(*point) for point in points)]
-            layer.line(spots, fill=color, width=round(LINE * scale), joint="curve")
+            if spots:  # Pillow fails to join lines of no points
+                layer.line(spots, fill=color, width=round(LINE * scale), joint="curve")
             for x, y in spots:
                 radius = DOT * scale
                 layer.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
@@ -95,7 +96,7 @@ def _finite(panel: Panel) -> Iterator[list[tuple[float, float]]]:
 def _draw_axes(draw: ImageDraw.ImageDraw, panel: Panel) -> None:
     type_face = font(TEXT)
     for x in panel.ticks:
-        (place, bottom), (_, top) = panel.place(x, 0), panel.place(x, 1)
+        (place, bottom), (_, top) = panel.place(x, 0.0), panel.place(x, 1.0)
         draw.line((place, top, place, bottom), fill=GRID)
         draw.text((place, bottom + 6), f"{x:g}", fill=BLACK, font=type_face, anchor="ma")
     for step in range(6):

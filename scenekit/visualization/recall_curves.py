@@ -9,7 +9,7 @@ from PIL import Image
 
 from scenekit.visualization.line_chart import Panel, draw_panels
 
-COUNT_TICKS = (1, 10, 100, 1000)
+COUNT_TICKS = (1.0, 10.0, 100.0, 1000.0)
 IOU_TICKS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
@@ -50,7 +50,7 @@ def _at_limits(scores: Mapping[str, Any]) -> list[str]:
 
 def _line(scores: Mapping[str, Any], x: str, y: str) -> list[tuple[float, float]]:
     curves = scores["curves"]
-    return list(zip(curves[x], curves[y], strict=True))
+    return [(float(place), float(height)) for place, height in zip(curves[x], curves[y], strict=True)]
 
 
 def _drawn(count_title: str, by_count: Mapping[str, Any], iou_title: str, by_iou: Mapping[str, Any]) -> Image.Image:

@@ -23,6 +23,7 @@ PAGES: Mapping[str, Callable[..., str]] = {
     "numbers": numbers.page_of,
     "options": options.page_of_kind,
     "presets": options.presets,
+    "proposals": options.sources_of_proposals,
     "recipe": recipe.page_of_recipe,
     "weights": options.weights,
 }

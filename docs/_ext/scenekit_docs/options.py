@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from scenekit.detection import DetectorConfig
+from scenekit.detection.proposals import ProposalsConfig
 from scenekit.hooks import registry
 from scenekit_docs.markdown import code, page, table
 from scenekit_docs.recipe import as_yaml, section, sections
@@ -34,6 +35,12 @@ def of_config(kind: str, record: Any) -> str:
     models = list(sections(record.config, place))
     parts = [section(path, model).replace("## ", "### ", 1) for path, model in models]
     return page(f"## {code(record.name)}", f"{sentence(record.summary)} {keys(record)}", *parts)
+
+
+def sources_of_proposals() -> str:
+    """Return a table per section of the options of the sources of proposals."""
+    models = sections(ProposalsConfig, "model.detector_options.proposals")
+    return page(*(section(path, model).replace("## ", "### ", 1) for path, model in models))
 
 
 def keys(record: Any) -> str:

@@ -83,10 +83,10 @@ def _grid(size: Size, shape: tuple[float, float], stride: float) -> Float[Tensor
 
 
 class SlidingWindow:
-    """Proposes the windows of an image, in an order whose every beginning is spread over places, scales and ratios.
+    """Proposes the windows of an image, in an order whose every beginning is spread over shapes and places.
 
-    The order is a fixed permutation: nothing in the image says which window is the better one. A window's score is its
-    rank, 1 for the first one down to 1 / N.
+    Nothing in the image says which window is the better one: scales and aspect ratios take turns, each with its places
+    in a fixed random order. A window's score is its rank, 1 for the first one down to 1 / N.
 
     Args:
         config: Shapes and stride.
@@ -105,6 +105,8 @@ class SlidingWindow:
         Returns:
             All windows.
         """
-        boxes = windows(images.sizes[index], self.config)
-        order = torch.randperm(len(boxes), generator=torch.Generator().manual_seed(ORDER_SEED))
-        return ranked(boxes[order])
+        size, random = images.sizes[index], torch.Generator().manual_seed(ORDER_SEED)
+        grids = [_grid(size, shape, self.config.stride) for shape in _shapes(size, self.config)]
+        shuffled = [grid[torch.randperm(len(grid), generator=random)] for grid in grids]
+        turns = torch.cat([torch.arange(len(grid)) for grid in grids])
+        return ranked(torch.cat(shuffled)[turns.argsort(stable=True)])
