@@ -1,6 +1,6 @@
 """Compare converted networks with torchvision: `python -m benchmarks.parity_torchvision [--out FILE]`.
 
-Seven networks with the same random weights, ours converted from a checkpoint file, on three images of different sizes,
+Twelve networks with the same random weights, ours converted from a checkpoint file, on three images of different sizes,
 in one batch and one by one, and their losses on two annotated images with the same sampled regions. The largest
 differences and their tolerances go to benchmarks/results/. Run from the root of the checkout.
 """
@@ -50,14 +50,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     default = Path(__file__).parent / "results" / "parity_torchvision.json"
     parser.add_argument("--out", type=Path, default=default)
+    parser.add_argument("--networks", nargs="+", choices=NAMES, default=NAMES, help="others keep the rows of the file")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # for a fixed order of summation
+    kept = set(NAMES) - set(arguments.networks)
+    known = json.loads(arguments.out.read_text())["networks"] if kept else {}
     result = {
         "torchvision": torchvision.__version__,
         "torch": torch.__version__,
         "images": SIZES,
         "tolerances": TOLERANCES,
-        "networks": {name: compared(name) for name in NAMES},
+        "networks": known | {name: compared(name) for name in arguments.networks},
     }
     write_atomically(arguments.out, (json.dumps(result, indent=1) + "\n").encode())
     show(result["networks"])

@@ -94,6 +94,8 @@ def build_backbone(
     stride_in_1x1: bool = False,
     levels: Sequence[str] | None = None,
     padding: str | None = None,
+    ceil_pooling: Sequence[str] = (),
+    reduced_tail: bool = False,
 ) -> TorchvisionBackbone:
     """Build a torchvision network as a backbone.
 
@@ -118,6 +120,10 @@ def build_backbone(
         padding: Padding of AlexNet, GoogLeNet and Inception V3, whose windows torchvision leaves without. "same", the
             default, pads each by half its size, so that maps of ceil(size / stride) cells cover the image, as a
             detector needs; "valid" is torchvision's, which its classifiers need. The weights fit both.
+        ceil_pooling: Max poolings whose maps are rounded up to whole cells, by name, as SSD does with `features.16` of
+            VGG16.
+        reduced_tail: Whether the last stage of MobileNetV3 has half its channels, as SSDLite of torchvision; ImageNet
+            weights do not fit.
 
     Returns:
         The backbone.
@@ -126,10 +132,14 @@ def build_backbone(
         InputError: If an option is invalid or the weights do not fit.
     """
     layout = _layout(name) if levels is None else replace(_layout(name), stages=tuple(levels))
+    if reduced_tail:
+        layout = _reduced(name, layout, weights)
     check_options(norm, weights, trainable_stages, len(layout.stages) + 1)
     _check_padding(name, layout, padding)
     model = _with_weights(name, layout, weights)
     _check_levels(name, model, layout)
+    for pooling in ceil_pooling:
+        _round_up(name, model, pooling)
     if norm_eps is not None:
         _set_eps(model, norm_eps)
     if stride_in_1x1:
@@ -152,6 +162,21 @@ def _check_padding(name: str, layout: Layout, padding: str | None) -> None:
         raise InputError(f"backbone padding: the windows of {name} are padded as they are; leave it out")
     if padding not in (None, *PADDINGS):
         raise InputError(f"backbone padding: expected one of {', '.join(PADDINGS)}, got {padding!r}")
+
+
+def _reduced(name: str, layout: Layout, weights: str | Path | None) -> Layout:
+    if not name.startswith("mobilenet_v3"):
+        raise InputError(f"backbone reduced_tail: only MobileNetV3 has one, not {name}; leave it out")
+    if isinstance(weights, str) and not Path(weights).suffix:
+        raise InputError(f"backbone reduced_tail: weights {weights!r} are of the full network; use a file, or none")
+    return replace(layout, untrained_options={**layout.untrained_options, "reduced_tail": True})
+
+
+def _round_up(name: str, model: nn.Module, pooling: str) -> None:
+    pools = {other: module for other, module in model.named_modules() if isinstance(module, nn.MaxPool2d)}
+    if pooling not in pools:
+        raise InputError(f"backbone ceil_pooling: {name} has no max pooling {pooling!r}{nearest(pooling, list(pools))}")
+    pools[pooling].ceil_mode = True
 
 
 def _check_levels(name: str, model: nn.Module, layout: Layout) -> None:

@@ -13,7 +13,7 @@ from scenekit.detection.config import (
 from scenekit.detection.detector import TwoStageDetector
 from scenekit.detection.pooler import RoIPooler, build_pooler
 from scenekit.detection.rpn import RPNTrunk, StreamProposals
-from scenekit.detection.streams import region_stream
+from scenekit.detection.streams import region_stream, stream_options
 
 __all__ = [
     "PRESETS",
@@ -31,4 +31,5 @@ __all__ = [
     "TwoStageDetector",
     "build_pooler",
     "region_stream",
+    "stream_options",
 ]

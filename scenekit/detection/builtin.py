@@ -14,6 +14,8 @@ from scenekit.detection.evaluator import DetectionEvaluator
 from scenekit.detection.fast_rcnn import FastRCNNConfig, build_fast_rcnn
 from scenekit.detection.one_stage.fcos import FCOSConfig, build_fcos
 from scenekit.detection.one_stage.retinanet import RetinaNetConfig, build_retinanet
+from scenekit.detection.one_stage.ssd import SSDConfig, build_ssd
+from scenekit.detection.one_stage.yolo import YoloConfig, build_yolo, prepared
 from scenekit.detection.rpn import RPNTrunk, StreamProposals
 from scenekit.hooks.records import DetectorSpec
 from scenekit.hooks.specs import hookimpl
@@ -79,5 +81,7 @@ def scenekit_detectors() -> Iterable[DetectorSpec]:
         ),
         DetectorSpec("retinanet", "one stage on anchors, with the focal loss", build_retinanet, RetinaNetConfig),
         DetectorSpec("fcos", "one stage on locations, without anchors", build_fcos, FCOSConfig),
+        DetectorSpec("ssd", "one stage on default boxes of several maps", build_ssd, SSDConfig),
+        DetectorSpec("yolo", "one stage on a grid with base boxes", build_yolo, YoloConfig, prepare=prepared),
     ):
         yield replace(spec, evaluator=DetectionEvaluator, draw=on_canvas(draw_boxes))

@@ -58,6 +58,7 @@ class RPNTrunk(Provider):
     requires = (FEATURES,)
     provides = (RPN_FEATURES,)
     static = True
+    shared = True
 
     def __init__(self, core: Core, config: DetectorConfig) -> None:
         check_pyramid(core)

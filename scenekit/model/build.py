@@ -108,6 +108,7 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
         for name, values in config.tasks.items():
             with attempt():
                 spec, brought, head = _task_parts(name, values, core)
+                brought = [stage for stage in brought if not (stage.shared and stage.name in owners)]
                 stages += brought
                 owners |= {stage.name: spec for stage in brought}
                 tasks[name] = (spec, head)

@@ -206,6 +206,8 @@ class Provider(nn.Module):
     """Keys that it puts on the board."""
     static: bool = False
     """Whether no shape depends on what the images show, so that torch.compile may trace it; others run as they are."""
+    shared: bool = False
+    """Whether tasks that bring the same stage share the first one, such as the trunk of proposals."""
     axis_names: ParameterNames = _NO_NAMES
     """Set by a stage whose parameters have entries that stand for labels or other names."""
 

@@ -20,16 +20,19 @@ from scenekit.structures.images import ImageBatch, pad_batch
 
 
 def resized(source: Size, config: InputConfig, factor: float = 1.0) -> Size:
-    """Return the network size of an image: shorter side `min_size`, longer side at most `max_size`.
+    """Return the network size of an image: shorter side `min_size`, longer side at most `max_size`, or `fixed_size`.
 
     Args:
         source: (height, width) of the image, in pixels.
         config: The limits.
-        factor: What both limits are multiplied by.
+        factor: What these sizes are multiplied by.
 
     Returns:
         (height, width) in pixels, at least 1 each.
     """
+    if config.fixed_size is not None:
+        height, width = (max(1, round(side * factor)) for side in config.fixed_size)
+        return height, width
     scale = min(config.min_size * factor / min(source), config.max_size * factor / max(source))
     rounding = 0.5 if config.resampling == "antialiased" else 0.0
     height, width = (max(1, int(side * scale + rounding)) for side in source)

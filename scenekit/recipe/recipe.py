@@ -28,6 +28,9 @@ MOST_STEPS, MOST_IMAGES, MOST_WORKERS = 10**9, 2**16, 2**10
 """Upper limits of the length of a run, of the images of a batch and of the processes that load them."""
 
 
+Side = Annotated[int, Field(ge=1, le=LONGEST_SIDE)]
+
+
 class InputConfig(Config):
     """How images enter the network: resized, normalized and padded."""
 
@@ -35,6 +38,10 @@ class InputConfig(Config):
     """Length to which the shorter side is resized, in pixels, unless the longer side would exceed `max_size`."""
     max_size: int = Field(default=1333, ge=1, le=LONGEST_SIDE)
     """Upper limit of the longer side, in pixels."""
+    fixed_size: tuple[Side, Side] | None = None
+    """Height and width to which every image is resized, whatever its aspect ratio, as SSD; in place of `min_size` and
+    `max_size`.
+    """
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     """Mean of each channel that is subtracted, for values in 0..1."""
     std: tuple[Spread, Spread, Spread] = (0.229, 0.224, 0.225)

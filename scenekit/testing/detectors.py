@@ -118,7 +118,12 @@ def check_detector(
 
 def set_up(spec: DetectorSpec, options: Mapping[str, Any], vocabulary: Vocabulary) -> DetectorBench:
     """Build the detector in a small model."""
-    core = replace(core_of(vocabulary), detector=validated(spec.config, options, f"detector {spec.name!r}"))
+    config = validated(spec.config, options, f"detector {spec.name!r}")
+    if spec.prepare is not None:
+        labels = [row % len(vocabulary.things) for row in range(3)]
+        samples = (made_up(number, labels, (), vocabulary, labelled=True) for number in range(8))
+        config = spec.prepare(config, (sample.scene for sample in samples))
+    core = replace(core_of(vocabulary), detector=config)
     return DetectorBench(spec, core, model_with(spec, core))
 
 

@@ -1,9 +1,10 @@
-"""The data sets of a run, and the options that tasks determine from their ground truth (`TaskSpec.prepare`)."""
+"""The data sets of a run, and the options that detector and tasks determine from their ground truth (`prepare`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from scenekit.config import merged, validated
@@ -12,10 +13,13 @@ from scenekit.data.labelers import Labeler, labelled
 from scenekit.data.loader import Source
 from scenekit.data.scenes import spread_scenes
 from scenekit.errors import PluginError
-from scenekit.hooks import TaskSpec, naming_plugin, registry
-from scenekit.recipe import DatasetConfig, Recipe
+from scenekit.hooks import DetectorSpec, TaskSpec, naming_plugin, registry
+from scenekit.keys import OBJECTS
+from scenekit.model.preprocess import resized
+from scenekit.recipe import DatasetConfig, InputConfig, Recipe
 from scenekit.recipe.initial import with_initial
 from scenekit.scene import Scene
+from scenekit.structures.geometry import Geometry
 
 SCENES = 2000
 """Upper limit of the number of scenes, of all data sets together, that a task sees; the same number of each data set.
@@ -44,15 +48,23 @@ def open_source(config: DatasetConfig, labelers: Sequence[Labeler] = ()) -> Sour
 
 
 def prepares(recipe: Recipe) -> bool:
-    """Return whether any task of a recipe determines options from the ground truth.
+    """Return whether the detector or any task of a recipe determines options from the ground truth.
 
     Args:
         recipe: The recipe.
 
     Returns:
-        Whether a task has `prepare`.
+        Whether one of them has `prepare`.
     """
-    return any(registry().get("task", name).prepare is not None for name in recipe.model.tasks)
+    return any(spec.prepare is not None for _, spec in _records(recipe))
+
+
+def _records(recipe: Recipe) -> Iterator[tuple[str, TaskSpec | DetectorSpec]]:
+    """Yield the name and the record of the detector and of each task."""
+    if recipe.model.detector is not None:
+        yield recipe.model.detector, registry().get("detector", recipe.model.detector)
+    for name in recipe.model.tasks:
+        yield name, registry().get("task", name)
 
 
 def prepared(
@@ -61,7 +73,7 @@ def prepared(
     track: Track,
     attempt: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Recipe:
-    """Complete the options of every task from the ground truth, with the class names of the data sets.
+    """Complete the options of detector and tasks from the ground truth, with the class names of the data sets.
 
     Args:
         recipe: The recipe, completed by the configuration of the model that it starts from.
@@ -73,19 +85,45 @@ def prepared(
         The recipe with complete options; without the tasks whose attempt failed.
 
     Raises:
-        PluginError: If `prepare` of a task returns something else than its configuration.
+        PluginError: If `prepare` of one of them returns something else than its configuration.
     """
     tasks, share = {}, max(SCENES // len(sources), 1)
+
+    def scenes() -> Iterable[Scene]:
+        every = (scene for source in sources for scene in spread_scenes(source.data, share))
+        return track(every, sum(min(share, len(source.data)) for source in sources))
+
+    with attempt():
+        recipe = _with_detector(recipe, scenes)
     for name, values in recipe.model.tasks.items():
         with attempt():
             spec: TaskSpec = registry().get("task", name)
             if spec.prepare is None:
                 tasks[name] = values
             else:
-                scenes = (scene for source in sources for scene in spread_scenes(source.data, share))
-                count = sum(min(share, len(source.data)) for source in sources)
-                tasks[name] = _completed(spec, values, track(scenes, count))
+                tasks[name] = _completed(spec, values, scenes(), f"task {name!r}")
     return with_tasks(recipe, tasks)
+
+
+def _with_detector(recipe: Recipe, scenes: Callable[[], Iterable[Scene]]) -> Recipe:
+    """Return the recipe with the options of the detector completed."""
+    name, values = recipe.model.detector, recipe.model.detector_options
+    if name is None or (spec := registry().get("detector", name)).prepare is None:
+        return recipe
+    resized_objects = (_as_input(scene, recipe.model.input) for scene in scenes())
+    return _with_options(recipe, _completed(spec, values, resized_objects, f"detector {name!r}"))
+
+
+def _with_options(recipe: Recipe, options: Options) -> Recipe:
+    model = recipe.model.model_copy(update={"detector_options": dict(options)})
+    return recipe.model_copy(update={"model": model})
+
+
+def _as_input(scene: Scene, config: InputConfig) -> Scene:
+    """Return the objects of a scene in pixels of the network's input."""
+    geometry = Geometry.resize(scene.size, resized(scene.size, config))
+    objects = replace(scene.objects, boxes=geometry.boxes(scene.objects.boxes))
+    return Scene(geometry.size, scene.vocabulary, {OBJECTS: objects})
 
 
 def adopted(recipe: Recipe, before: Recipe) -> Recipe:
@@ -106,6 +144,9 @@ def adopted(recipe: Recipe, before: Recipe) -> Recipe:
         else values
         for name, values in recipe.model.tasks.items()
     }
+    detector = recipe.model.detector
+    if detector is not None and registry().get("detector", detector).prepare is not None:
+        recipe = _with_options(recipe, _filled(recipe.model.detector_options, before.model.detector_options))
     return with_tasks(recipe, tasks)
 
 
@@ -132,16 +173,14 @@ def _filled(values: Options, known: Options) -> dict[str, Any]:
     return filled
 
 
-def _completed(spec: TaskSpec, values: Options, scenes: Iterable[Scene]) -> dict[str, Any]:
+def _completed(spec: TaskSpec | DetectorSpec, values: Options, scenes: Iterable[Scene], owner: str) -> dict[str, Any]:
     """Return the written values, with the changes that `prepare` made."""
     assert spec.prepare is not None
-    config = validated(spec.config, values, f"task {spec.name!r}")
+    config = validated(spec.config, values, owner)
     with naming_plugin(spec):
         made: object = spec.prepare(config, scenes)
         if not isinstance(made, spec.config):
-            raise PluginError(
-                f"`prepare` of task {spec.name!r} must return a {spec.config.__name__}, got {type(made).__name__}"
-            )
+            raise PluginError(f"`prepare` of {owner} must return a {spec.config.__name__}, got {type(made).__name__}")
     return merged(values, _changes(config.model_dump(mode="json"), made.model_dump(mode="json")))
 
 

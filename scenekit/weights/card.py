@@ -181,7 +181,7 @@ def _network(model: SceneModel, size: int) -> Iterator[str]:
     pixels = config.input
     parameters = sum(parameter.numel() for parameter in model.parameters())
     rows = [
-        ("input", f"shorter side {pixels.min_size} pixels, longer side at most {pixels.max_size}"),
+        ("input", _size(pixels)),
         ("backbone", _with_options(config.backbone.name, config.backbone.options)),
         ("pyramid", _features(config.pyramid)),
         ("detector", _with_options(config.detector or "none", config.detector_options)),
@@ -190,6 +190,12 @@ def _network(model: SceneModel, size: int) -> Iterator[str]:
     ]
     yield "## Network"
     yield _table(("part", ""), rows)
+
+
+def _size(config: InputConfig) -> str:
+    if config.fixed_size is not None:
+        return f"{config.fixed_size[0]} x {config.fixed_size[1]} pixels (height, width)"
+    return f"shorter side {config.min_size} pixels, longer side at most {config.max_size}"
 
 
 def _features(pyramid: PyramidConfig | None) -> str:

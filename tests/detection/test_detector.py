@@ -324,5 +324,4 @@ def test_it_learns_to_find_boxes(kit: Any) -> None:
 
 
 def test_it_enters_by_the_hook() -> None:
-    (spec,) = scenekit_detectors()
-    assert spec.name == "faster_rcnn"
+    assert "faster_rcnn" in {spec.name for spec in scenekit_detectors()}

@@ -28,6 +28,11 @@ LOSSES = {
     "masks.mask": "loss_mask",
     "keypoints.keypoint": "loss_keypoint",
 }
+DENSE_LOSSES = {
+    "detection.classification": "classification",
+    "detection.box": "bbox_regression",
+    "detection.centerness": "bbox_ctrness",
+}
 
 
 def losses(pair: Twins) -> dict[str, tuple[float, float]]:
@@ -43,12 +48,13 @@ def losses(pair: Twins) -> dict[str, tuple[float, float]]:
     ours = model(batch, targets).losses
     theirs = _theirs(pair.theirs, samples)
     assert len(ours) == len(theirs)
-    return {name: (theirs[LOSSES[name]].item(), value.item()) for name, value in ours.items()}
+    names = DENSE_LOSSES if "classification" in theirs else LOSSES
+    return {name: (theirs[names[name]].item(), value.item()) for name, value in ours.items()}
 
 
 def _theirs(model: Any, samples: list[Sample]) -> dict[str, Tensor]:
     """In training mode, without which torchvision gives no losses, but with batch norms as they are."""
-    stages = {model.rpn: "proposals", model.roi_heads: "detection"}
+    stages = {model.rpn: "proposals", model.roi_heads: "detection"} if hasattr(model, "rpn") else {}
     before = {stage: stage.fg_bg_sampler for stage in stages}
     model.train()
     for module in model.modules():
@@ -86,7 +92,8 @@ class OurSampler:
 
 def _sample(pair: Twins, seed: int) -> Sample:
     """An image of the input's size with four objects: ellipses with seventeen points, some of them hidden."""
-    size = (pair.ours.config.input.min_size, pair.ours.config.input.min_size * 5 // 4)
+    config = pair.ours.config.input
+    size = config.fixed_size or (config.min_size, config.min_size * 5 // 4)
     source = torch.Generator().manual_seed(seed)
     corners = torch.rand(4, 2, 2, generator=source) * torch.tensor([0.5 * size[1], 0.5 * size[0]])
     boxes = torch.cat((corners[:, 0], corners[:, 0] + corners[:, 1] + 12), dim=1).round()

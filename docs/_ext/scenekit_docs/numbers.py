@@ -32,7 +32,7 @@ RESULT_FILES: Sequence[Result] = (
     Result(
         "parity_torchvision",
         "Parity with torchvision",
-        "Seven networks with the same random weights, on three images of different sizes, in one batch and one by "
+        "Twelve networks with the same random weights, on three images of different sizes, in one batch and one by "
         "one, and their losses with the same sampled regions: the largest differences from torchvision's models.",
         "python -m benchmarks.parity_torchvision",
     ),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from scenekit.detection import DetectorConfig, region_stream
+from scenekit.detection import DetectorConfig, region_stream, stream_options
 from scenekit.errors import InputError
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import CAPTIONS, PHRASE_CAPTIONS, PHRASE_PROPOSALS, PHRASES
@@ -40,7 +40,7 @@ def stages(core: Core, config: CaptionConfig) -> Sequence[Provider]:
     """
     if not config.phrases:
         return ()
-    options = core.detector
+    options = stream_options(core)
     if isinstance(options, DetectorConfig):
         own = {
             "detections": config.max_regions,

@@ -74,7 +74,7 @@ def _model(network: Network, state: Mapping[str, Tensor], eps: float, reason: st
     own = model.state_dict()
     # torchvision also fills in counters that old files lack.
     counters = {name: value for name, value in own.items() if name.endswith(".num_batches_tracked")}
-    fill(model, {**counters, **renamed(state)}, reason)
+    fill(model, {**counters, **renamed(state, network.names)}, reason)
     return model.eval()
 
 
@@ -91,7 +91,7 @@ def scenekit_weights() -> Iterator[WeightSource]:
     """Yield the source `torchvision`."""
     yield WeightSource(
         prefix="torchvision",
-        summary="Faster, Mask and Keypoint R-CNN of torchvision, published or from .pth files",
+        summary="detectors of torchvision, published or from .pth files",
         load=load,
         convert=convert,
         names=tuple(NETWORKS),

@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
-RULES: tuple[tuple[str, str], ...] = (
+Rules = tuple[tuple[str, str], ...]
+Numbered = tuple[tuple[str, str, Callable[[int], int | str]], ...]
+
+TRUNK: Rules = (
     (r"backbone\.body\.(\d+)\.", r"stages.backbone.net.backbone.body.features.\1."),  # MobileNet
     (r"backbone\.body\.", r"stages.backbone.net.backbone.body."),  # ResNet
     (r"backbone\.fpn\.(\w+)\.(\d+)\.(weight|bias)$", r"stages.backbone.net.fpn.net.\1.\2.0.\3"),  # files before 0.13
     (r"backbone\.fpn\.", r"stages.backbone.net.fpn.net."),
+)
+"""Names of a backbone with a feature pyramid."""
+
+RULES: Rules = (
+    *TRUNK,
     (r"rpn\.head\.conv\.(weight|bias)$", r"stages.rpn.convs.0.\1"),  # files before 0.13
     (r"rpn\.head\.conv\.(\d+)\.0\.", r"stages.rpn.convs.\1."),
     (r"rpn\.head\.cls_logits\.", r"stages.proposals.objectness."),
@@ -32,7 +41,7 @@ RULES: tuple[tuple[str, str], ...] = (
 )
 """(prefix of torchvision's name, our prefix); the first rule that matches applies."""
 
-NUMBERED: tuple[tuple[str, str, Callable[[int], int]], ...] = (
+NUMBERED: Numbered = (
     (r"roi_heads\.mask_head\.mask_fcn(\d+)\.", "heads.masks.convs.{}.0.", lambda number: number - 1),  # before 0.13
     (r"roi_heads\.keypoint_head\.(\d+)\.", "heads.keypoints.convs.{}.0.", lambda layer: layer // 2),  # ReLU counts
 )
@@ -49,31 +58,50 @@ REARRANGED: Mapping[str, Callable[[Tensor], Tensor]] = {
 """Background is torchvision's first class. Here it is the last, and has neither offsets nor a mask."""
 
 
-def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class Names:
+    """The names and the order of the classes of one kind of detector."""
+
+    rules: Rules
+    """(prefix of torchvision's name, our prefix); the first rule that matches applies."""
+    numbered: Numbered = ()
+    """(prefix of torchvision's name, our prefix, our number by torchvision's), where the numbers differ."""
+    rearranged: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    """By our prefix, what is done with the rows of a parameter."""
+    ignored: re.Pattern[str] = IGNORED
+    """Names of torchvision without a counterpart."""
+
+
+RCNN = Names(RULES, NUMBERED, REARRANGED)
+"""Faster, Mask and Keypoint R-CNN."""
+
+
+def renamed(state: Mapping[str, Tensor], names: Names = RCNN) -> dict[str, Tensor]:
     """Rename a state dict and reorder its classes; names that match no rule are kept.
 
     Args:
         state: torchvision's state dict.
+        names: Names of the kind of detector.
 
     Returns:
         Our state dict.
     """
-    kept = {_ours(name): value for name, value in state.items() if not IGNORED.fullmatch(name)}
-    return {name: _rearranged(name, value) for name, value in kept.items()}
+    kept = {_ours(name, names): value for name, value in state.items() if not names.ignored.fullmatch(name)}
+    return {name: _rearranged(name, value, names) for name, value in kept.items()}
 
 
-def _ours(name: str) -> str:
-    for pattern, template, number in NUMBERED:
+def _ours(name: str, names: Names) -> str:
+    for pattern, template, number in names.numbered:
         if match := re.match(pattern, name):
             return template.format(number(int(match[1]))) + name[match.end() :]
-    for pattern, replacement in RULES:
+    for pattern, replacement in names.rules:
         if match := re.match(pattern, name):
             return match.expand(replacement) + name[match.end() :]
     return name
 
 
-def _rearranged(name: str, value: Tensor) -> Tensor:
-    for prefix, rearrange in REARRANGED.items():
+def _rearranged(name: str, value: Tensor, names: Names) -> Tensor:
+    for prefix, rearrange in names.rearranged.items():
         if name.startswith(prefix):
             return rearrange(value)
     return value

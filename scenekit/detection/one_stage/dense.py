@@ -12,6 +12,7 @@ from dataclasses import replace
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 from torchvision.ops import batched_nms, box_iou, nms
 
 from scenekit.detection.assign import ground_truth_of, independent, match_detections, sample_regions
@@ -86,12 +87,15 @@ class DenseDetector(Provider):
         """
 
     @abstractmethod
-    def decode(self, offsets: Float[Tensor, "*M 4"], references: Float[Tensor, "*M 4"]) -> Float[Tensor, "*M 4"]:
-        """Decode boxes.
+    def decode(
+        self, predictions: Predictions, image: int | Int[Tensor, " M"], rows: Int[Tensor, " M"]
+    ) -> Float[Tensor, "M 4"]:
+        """Decode predicted boxes.
 
         Args:
-            offsets: Predicted offsets.
-            references: Reference box of each.
+            predictions: Predictions of the batch.
+            image: The image, or that of each row.
+            rows: Reference boxes.
 
         Returns:
             Boxes, xyxy in network pixels, not clipped.
@@ -121,16 +125,20 @@ class DenseDetector(Provider):
         """
         return self.class_scores(predictions.logits)
 
-    def class_logits(self, logits: Float[Tensor, "M K"]) -> Float[Tensor, "M _"]:
+    def class_logits(
+        self, predictions: Predictions, image: int | Int[Tensor, " M"], rows: Int[Tensor, " M"]
+    ) -> Float[Tensor, "M _"]:
         """Return logits of the classes, then background; beside independent sigmoids background has the logit 0.
 
         Args:
-            logits: Class logits.
+            predictions: Predictions of the batch.
+            image: The image, or that of each row.
+            rows: Reference boxes.
 
         Returns:
             Logits whose softmax for a single class and background is the sigmoid.
         """
-        return torch.cat((logits, logits.new_zeros(len(logits), 1)), dim=1)
+        return F.pad(predictions.logits[image, rows], (0, 1))
 
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
         """Put OBJECTS on the board.
@@ -183,7 +191,7 @@ class DenseDetector(Provider):
         self, predictions: Predictions, scores: Float[Tensor, "N C"], images: ImageBatch, image: int
     ) -> Regions:
         rows, labels = self.candidates(scores, predictions.counts)
-        boxes = self.decode(predictions.offsets[image, rows], predictions.references[rows])
+        boxes = self.decode(predictions, image, rows)
         image_index = torch.full_like(rows, image)
         boxes = clip_to_images(boxes, image_index, images.sizes)
         kept = self._suppress(boxes, scores[rows, labels], labels)
@@ -193,7 +201,7 @@ class DenseDetector(Provider):
             image_index[kept],
             labels=labels,
             scores=scores[rows, labels],
-            class_logits=self.class_logits(predictions.logits[image, rows]),
+            class_logits=self.class_logits(predictions, image, rows),
             class_boxes=boxes[:, None].expand(-1, self.classes, -1),
         )
 
@@ -275,37 +283,33 @@ class DenseDetector(Provider):
         Returns:
             The regions with labels and scores.
         """
-        rows = self.responsible(given.boxes, predictions.references, predictions.counts)
-        logits = predictions.logits[given.image_index, rows]
-        boxes = self.decode(predictions.offsets[given.image_index, rows], predictions.references[rows])
+        rows = self.responsible(given.boxes, predictions)
+        boxes = self.decode(predictions, given.image_index, rows)
         boxes = clip_to_images(boxes, given.image_index, images.sizes)
-        scores, labels = self.class_scores(logits).max(dim=1)
+        scores, labels = self.class_scores(predictions.logits[given.image_index, rows]).max(dim=1)
         classified = replace(
             given,
             labels=labels,
             scores=scores,
-            class_logits=self.class_logits(logits),
+            class_logits=self.class_logits(predictions, given.image_index, rows),
             class_boxes=boxes[:, None].expand(-1, self.classes, -1),
         )
         # A subset of the external regions, so that their features are pooled once.
         return replace(classified, parent=given.root, rows=given.root_rows)
 
-    def responsible(
-        self, boxes: Float[Tensor, "M 4"], references: Float[Tensor, "N 4"], counts: Sequence[int]
-    ) -> Int[Tensor, " M"]:
+    def responsible(self, boxes: Float[Tensor, "M 4"], predictions: Predictions) -> Int[Tensor, " M"]:
         """Return the reference box that is responsible for each box: by default that of the greatest IoU.
 
         Args:
             boxes: Boxes, xyxy in network pixels.
-            references: Reference boxes of all levels.
-            counts: Number of reference boxes of each level.
+            predictions: Predictions with their reference boxes.
 
         Returns:
             Rows of the reference boxes.
         """
         if not len(boxes):
             return torch.zeros(0, dtype=torch.int64, device=boxes.device)
-        return torch.cat([box_iou(part, references).argmax(dim=1) for part in boxes.split(CHUNK)])
+        return torch.cat([box_iou(part, predictions.references).argmax(dim=1) for part in boxes.split(CHUNK)])
 
 
 def class_weights(considered: Bool[Tensor, " N"], ground_truth: StreamTruth, image: int) -> Bool[Tensor, "N C"]:

@@ -199,11 +199,14 @@ class FCOSDetector(DenseDetector):
         """Compute the geometric means of the classes' scores and the centerness."""
         return (predictions.logits.sigmoid() * predictions.further.sigmoid()).sqrt()
 
-    def decode(self, offsets: Float[Tensor, "*M 4"], references: Float[Tensor, "*M 4"]) -> Float[Tensor, "*M 4"]:
+    def decode(
+        self, predictions: Predictions, image: int | Int[Tensor, " M"], rows: Int[Tensor, " M"]
+    ) -> Float[Tensor, "M 4"]:
         """Decode distances to the left, upper, right and lower side, in strides."""
-        point = (references[..., :2] + references[..., 2:]) / 2
-        size = references[..., 2:] - references[..., :2]
-        return torch.cat((point - offsets[..., :2] * size, point + offsets[..., 2:] * size), dim=-1)
+        distances, references = predictions.offsets[image, rows], predictions.references[rows]
+        point = (references[:, :2] + references[:, 2:]) / 2
+        size = references[:, 2:] - references[:, :2]
+        return torch.cat((point - distances[:, :2] * size, point + distances[:, 2:] * size), dim=1)
 
     def loss(self, predictions: Predictions, images: ImageBatch, ground_truth: StreamTruth) -> dict[str, Tensor]:
         """Compute focal loss, generalized IoU and cross-entropy of centerness, per positive location of the batch.
@@ -226,7 +229,7 @@ class FCOSDetector(DenseDetector):
             classes = one_hot(logits, rows, matched, ground_truth)
             sums["classification"].append((focal_loss(logits, classes, self.config.focal) * weights).sum())
             targets, references = ground_truth.regions.boxes[matched], predictions.references[rows]
-            boxes = self.decode(predictions.offsets[image, rows], references)
+            boxes = self.decode(predictions, image, rows)
             sums["box"].append(generalized_box_iou_loss(boxes, targets, reduction="sum"))
             central = F.binary_cross_entropy_with_logits(
                 predictions.further[image, rows, 0], centerness(references, targets), reduction="sum"
@@ -235,12 +238,11 @@ class FCOSDetector(DenseDetector):
             count += len(rows)
         return {name: torch.stack(values).sum() / max(count, 1) for name, values in sums.items()}
 
-    def responsible(
-        self, boxes: Float[Tensor, "M 4"], references: Float[Tensor, "N 4"], counts: Sequence[int]
-    ) -> Int[Tensor, " M"]:
+    def responsible(self, boxes: Float[Tensor, "M 4"], predictions: Predictions) -> Int[Tensor, " M"]:
         """Return the location nearest to the center of each box, on the level that predicts boxes of its size."""
         if not len(boxes):
             return torch.zeros(0, dtype=torch.int64, device=boxes.device)
+        references = predictions.references
         points, sizes = (references[:, :2] + references[:, 2:]) / 2, references[:, 2] - references[:, 0]
         lower, upper = level_range(sizes)
         centers, farthest = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).amax(dim=1) / 2

@@ -188,9 +188,11 @@ class RetinaNetDetector(DenseDetector):
         """Compute a score of each class for itself."""
         return logits.sigmoid()
 
-    def decode(self, offsets: Float[Tensor, "*M 4"], references: Float[Tensor, "*M 4"]) -> Float[Tensor, "*M 4"]:
+    def decode(
+        self, predictions: Predictions, image: int | Int[Tensor, " M"], rows: Int[Tensor, " M"]
+    ) -> Float[Tensor, "M 4"]:
         """Decode the offsets from anchors."""
-        return self.coder.decode(offsets, references)
+        return self.coder.decode(predictions.offsets[image, rows], predictions.references[rows])
 
     def loss(self, predictions: Predictions, images: ImageBatch, ground_truth: StreamTruth) -> dict[str, Tensor]:
         """Compute the means over annotated images of both losses, each divided by the image's positive anchors.
@@ -224,7 +226,8 @@ class RetinaNetDetector(DenseDetector):
         offsets, anchors = predictions.offsets[image, rows], predictions.references[rows]
         if self.config.box_loss == "l1":
             return (offsets - self.coder.encode(targets, anchors)).abs().sum()
-        overlap: Tensor = generalized_box_iou_loss(self.coder.decode(offsets, anchors), targets, reduction="sum")
+        boxes = self.decode(predictions, image, rows)
+        overlap: Tensor = generalized_box_iou_loss(boxes, targets, reduction="sum")
         return overlap
 
 

@@ -1,0 +1,280 @@
+"""SSD (Liu et al., SSD: Single Shot MultiBox Detector, 2016) and SSDLite (Sandler et al., MobileNetV2, 2018).
+
+Letters: B images, N default boxes, C classes, K = C + 1 with background, M candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.ops import box_iou
+
+from scenekit.detection.assign import assign
+from scenekit.detection.one_stage.config import OneStageConfig
+from scenekit.detection.one_stage.default_boxes import DefaultBoxConfig, DefaultBoxes
+from scenekit.detection.one_stage.dense import DenseDetector
+from scenekit.detection.one_stage.predictions import DENSE_PREDICTIONS, Predictions, pyramid_strides
+from scenekit.detection.one_stage.ssd_layers import FurtherMaps, prediction_layers
+from scenekit.keys import BACKBONE_FEATURES, FEATURES
+from scenekit.model.board import Board
+from scenekit.model.head import BACKGROUND, AxisNames, Core, Provider, rows_by_name
+from scenekit.model.targets import StreamTruth, Targets
+from scenekit.ops.boxes import BoxCoder
+from scenekit.ops.losses import covered_cross_entropy
+from scenekit.ops.matching import Matcher, Matches
+from scenekit.structures.features import FeaturePyramid
+from scenekit.structures.images import ImageBatch
+
+_SSD300: Mapping[str, Any] = {
+    "source": "backbone",
+    "scale": 20.0,
+    "dense": 1024,
+    "extra": [[512, 2], [256, 2], [256, 1], [256, 1]],
+    "boxes": {
+        "scales": [0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05],
+        "ratios": [[2], [2, 3], [2, 3], [2, 3], [2], [2]],
+        "steps": [8, 16, 32, 64, 100, 300],
+    },
+    "detections": 200,
+}
+_SSDLITE320: Mapping[str, Any] = {
+    "source": "backbone",
+    "lite": True,
+    "extra": [[512, 2], [256, 2], [256, 2], [128, 2]],
+    "boxes": {"smallest": 0.2, "largest": 0.95},
+    "score_threshold": 0.001,
+    "nms_threshold": 0.55,
+    "candidates": 300,
+    "detections": 300,
+}
+
+
+class SSDConfig(OneStageConfig):
+    """SSD on the feature pyramid, or on the backbone's maps as in the paper.
+
+    The option `preset` names the values of all options that are not set: `torchvision` is ssd300_vgg16,
+    `torchvision_lite` ssdlite320_mobilenet_v3_large; `default` is ours. Both need `model.pyramid: null` (or one beside
+    it) and an input of `model.input.fixed_size`.
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "default": {},
+        "torchvision": _SSD300,
+        "torchvision_lite": _SSDLITE320,
+    }
+
+    score_threshold: float = Field(default=0.01, ge=0, le=1)
+    """Scores of detections are above this."""
+    candidates: int = Field(default=400, ge=1)
+    """Upper limit of the predictions of each class of an image that enter NMS, best first."""
+    nms_threshold: float = Field(default=0.45, ge=0, le=1)
+    """IoU above which NMS suppresses a detection of the same class."""
+    source: Literal["pyramid", "backbone"] = "pyramid"
+    """Which maps predict: those of the shared pyramid, or those of the backbone as they are."""
+    scale: float | None = Field(default=None, gt=0)
+    """First length of the finest map's features after L2 normalization; null leaves them as they are."""
+    dense: int | None = Field(default=None, ge=1)
+    """Channels of two convolutions behind the last map, in place of VGG's fully connected layers; none if null."""
+    extra: tuple[tuple[int, int], ...] = ()
+    """Channels and stride of each further map; one of stride 1 loses its border."""
+    lite: bool = False
+    """Whether further maps and predictions are by depthwise separable convolutions with batch norm."""
+    boxes: DefaultBoxConfig = DefaultBoxConfig()
+    """Default boxes."""
+    foreground: float = Field(default=0.5, ge=0, le=1)
+    """IoU from which on a default box is positive; the best one of each ground-truth box always is."""
+    negatives: float = Field(default=3.0, ge=0)
+    """Negatives for each positive of an image: those of the greatest loss."""
+
+
+@dataclass(frozen=True)
+class BestBoxMatcher:
+    """Matching by IoU, where each ground-truth box also gets its best default box (section 2.2)."""
+
+    matcher: Matcher
+    """Matches all others."""
+
+    def __call__(
+        self, boxes: Float[Tensor, "N 4"], targets: Float[Tensor, "G 4"], crowd: Bool[Tensor, " G"]
+    ) -> Matches:
+        """Match the default boxes of one image to its ground truth.
+
+        Args:
+            boxes: Default boxes, xyxy in pixels.
+            targets: Ground-truth boxes, xyxy in pixels.
+            crowd: Which ground-truth boxes are crowds.
+
+        Returns:
+            The match of each default box.
+        """
+        matches = self.matcher(boxes, targets, crowd)
+        single = (~crowd).nonzero()[:, 0]
+        if len(single) == 0:
+            return matches
+        best = box_iou(targets[single], boxes).argmax(dim=1)
+        matched = matches.matched.index_put((best,), single)
+        return Matches(matched, matches.negative & (matched < 0))
+
+
+class SSDHead(Provider):
+    """The network: further maps, and a convolution for each map.
+
+    Args:
+        core: Channels and vocabulary of the model.
+        config: Options of the detector.
+    """
+
+    name = "ssd"
+    provides = (DENSE_PREDICTIONS,)
+    static = True
+
+    def __init__(self, core: Core, config: SSDConfig) -> None:
+        super().__init__()
+        channels = source_channels(core, config)
+        self.source = BACKBONE_FEATURES if config.source == "backbone" else FEATURES
+        self.requires = (self.source,)
+        self.steps = [stride for _, stride in config.extra]
+        self.maps = FurtherMaps(channels, config.scale, config.dense, config.extra, config.lite)
+        self.boxes = DefaultBoxes(config.boxes, len(self.maps.channels))
+        names, per_cell = (*core.vocabulary.things, BACKGROUND), self.boxes.per_cell
+        self.classification = prediction_layers(self.maps.channels, per_cell, len(names), config.lite)
+        self.offsets = prediction_layers(self.maps.channels, per_cell, 4, config.lite)
+        last = ".1" if config.lite else ""
+        self.axis_names = rows_by_name(
+            {f"classification.{level}{last}": AxisNames(names, each=each) for level, each in enumerate(per_cell)}
+        )
+
+    def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
+        """Put the dense predictions on the board.
+
+        Args:
+            board: The board with the maps.
+            targets: Targets of the batch; not used.
+
+        Returns:
+            No losses.
+        """
+        features: FeaturePyramid = board[self.source]
+        levels = zip(self.maps(features.maps), self.classification, self.offsets, strict=True)
+        maps = tuple(torch.cat((classes(level), offsets(level)), dim=1) for level, classes, offsets in levels)
+        strides = list(features.strides)
+        for step in self.steps:
+            strides.append(strides[-1] * step)
+        board.put(DENSE_PREDICTIONS, FeaturePyramid(maps, tuple(strides)))
+        return {}
+
+
+def source_channels(core: Core, config: SSDConfig) -> list[int]:
+    """Return the channels of each map that SSD reads.
+
+    Args:
+        core: Channels and levels of the model.
+        config: Options of the detector.
+
+    Returns:
+        The channels, fine to coarse.
+    """
+    if config.source == "backbone":
+        return [level.channels for level in core.levels]
+    return [core.channels] * len(pyramid_strides(core, "ssd"))
+
+
+class SSDDetector(DenseDetector):
+    """The stage that gives OBJECTS, with the losses `classification` and `box`.
+
+    Args:
+        core: Channels and vocabulary of the model.
+        config: Options of the detector.
+        boxes: Default boxes.
+    """
+
+    def __init__(self, core: Core, config: SSDConfig, boxes: DefaultBoxes) -> None:
+        super().__init__(core, config, columns=len(core.vocabulary.things) + 1)
+        self.config, self.boxes = config, boxes
+        self.coder = BoxCoder((10.0, 10.0, 5.0, 5.0))
+        self.matcher = BestBoxMatcher(Matcher(config.foreground, config.foreground))
+
+    def references(self, maps: FeaturePyramid, images: ImageBatch) -> Sequence[Float[Tensor, "_ 4"]]:
+        """Return the default boxes of each level."""
+        return self.boxes(maps.maps, images.padded_size)
+
+    def class_scores(self, logits: Float[Tensor, "*M K"]) -> Float[Tensor, "*M C"]:
+        """Compute the probabilities of the classes beside background."""
+        return logits.softmax(dim=-1)[..., :-1]
+
+    def class_logits(
+        self, predictions: Predictions, image: int | Int[Tensor, " M"], rows: Int[Tensor, " M"]
+    ) -> Float[Tensor, "M K"]:
+        """Return the logits as they are."""
+        return predictions.logits[image, rows]
+
+    def decode(
+        self, predictions: Predictions, image: int | Int[Tensor, " M"], rows: Int[Tensor, " M"]
+    ) -> Float[Tensor, "M 4"]:
+        """Decode the offsets from default boxes."""
+        return self.coder.decode(predictions.offsets[image, rows], predictions.references[rows])
+
+    def candidates(
+        self, scores: Float[Tensor, "N C"], counts: Sequence[int]
+    ) -> tuple[Int[Tensor, " M"], Int[Tensor, " M"]]:
+        """Choose the predictions of one image that enter NMS: the best ones of each class."""
+        best, rows = scores.topk(min(self.options.candidates, len(scores)), dim=0)
+        places, labels = (best > self.options.score_threshold).nonzero(as_tuple=True)
+        return rows[places, labels], labels
+
+    def loss(self, predictions: Predictions, images: ImageBatch, ground_truth: StreamTruth) -> dict[str, Tensor]:
+        """Compute cross-entropy of positives and hard negatives, and smooth L1 of offsets, per positive of the batch.
+
+        Args:
+            predictions: Predictions of the batch.
+            images: Images of the batch.
+            ground_truth: Ground truth of the objects.
+
+        Returns:
+            The losses `classification` and `box`.
+        """
+        sums: dict[str, list[Tensor]] = {"classification": [], "box": []}
+        count = 0
+        for image in range(len(images)):
+            matches = assign(self.matcher, predictions.references, ground_truth, image)
+            rows = (matches.matched >= 0).nonzero()[:, 0]
+            sums["classification"].append(self._class_loss(predictions.logits[image], matches, ground_truth, image))
+            targets = ground_truth.regions.boxes[matches.matched[rows]]
+            encoded = self.coder.encode(targets, predictions.references[rows])
+            sums["box"].append(F.smooth_l1_loss(predictions.offsets[image, rows], encoded, reduction="sum"))
+            count += len(rows)
+        return {name: torch.stack(values).sum() / max(count, 1) for name, values in sums.items()}
+
+    def _class_loss(
+        self, logits: Float[Tensor, "N K"], matches: Matches, ground_truth: StreamTruth, image: int
+    ) -> Float[Tensor, ""]:
+        """Return the loss of the positives of one image, and of the negatives of the greatest loss."""
+        assert ground_truth.regions.labels is not None
+        positive = matches.matched >= 0
+        labels = ground_truth.regions.labels.new_full((len(logits),), -1)
+        labels[positive] = ground_truth.regions.labels[matches.matched[positive]]
+        losses = covered_cross_entropy(logits, labels, ground_truth.covered[image].expand(len(logits), -1))
+        negative = losses[matches.negative]
+        hardest = negative.topk(min(int(self.config.negatives * int(positive.sum())), len(negative))).values
+        return losses[positive].sum() + hardest.sum()
+
+
+def build_ssd(core: Core, config: SSDConfig) -> Sequence[Provider]:
+    """Build the stages of SSD.
+
+    Args:
+        core: Channels, levels and vocabulary of the model.
+        config: Options of the detector.
+
+    Returns:
+        The network, and the stage that gives OBJECTS.
+    """
+    head = SSDHead(core, config)
+    return head, SSDDetector(core, config, head.boxes)

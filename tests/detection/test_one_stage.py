@@ -1,0 +1,331 @@
+"""One-stage detectors: what they share, and the parts of each against cases worked by hand and torchvision's parts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
+from torchvision.models.detection.image_list import ImageList
+
+import scenekit as sk
+from scenekit.detection.one_stage.config import DenseAnchorConfig
+from scenekit.detection.one_stage.default_boxes import DefaultBoxConfig, DefaultBoxes
+from scenekit.detection.one_stage.fcos import LocationMatcher, centerness
+from scenekit.detection.one_stage.predictions import Predictions
+from scenekit.detection.one_stage.retinanet import FocalConfig, focal_loss
+from scenekit.detection.one_stage.ssd import BestBoxMatcher
+from scenekit.detection.one_stage.yolo import YoloConfig, YoloDetector, covered_softmax
+from scenekit.errors import InputError
+from scenekit.hooks import registry
+from scenekit.keys import OBJECTS, PHRASES
+from scenekit.model.head import Core
+from scenekit.model.scene_model import SceneModel
+from scenekit.model.targets import StreamTruth
+from scenekit.ops.matching import Matcher
+from scenekit.recipe import ModelConfig
+from scenekit.scene import Objects
+from scenekit.structures import FeaturePyramid, ImageBatch, Regions
+from scenekit.testing.detectors import check_detector
+from scenekit.weights.transfer import named_axes
+from tests.tiny import CUP, PERSON, TASKS, VOCABULARY, batch, config, empty, sample
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "retinanet": {"tower": {"convs": 1}},
+    "fcos": {"tower": {"convs": 1}},
+    "ssd": {},
+    "yolo": {"priors": [[12, 16], [20, 30], [40, 40]]},
+}
+NAMES = tuple(OPTIONS)
+
+
+def built(name: str, tasks: Sequence[str] = (), more: dict[str, Any] | None = None, **options: Any) -> SceneModel:
+    torch.manual_seed(0)
+    values = {**config(tasks).model_dump(), "detector": name, "detector_options": {**OPTIONS[name], **options}}
+    values["tasks"] |= more or {}
+    return sk.build(ModelConfig.model_validate(values), VOCABULARY).eval()
+
+
+def class_gradient(model: SceneModel, losses: dict[str, Tensor], label: int) -> bool:
+    """Whether the logits of a class get any gradient."""
+    axes = named_axes(model)
+    layers = {name: p for name, p in model.named_parameters() if name in axes and name.endswith("bias")}
+    own = {name: layer for name, layer in layers.items() if name.startswith("stages.")}
+    gradients = torch.autograd.grad(losses["detection.classification"], list(own.values()), allow_unused=True)
+    each = [(axes[name][0].each, g) for name, g in zip(own, gradients, strict=True) if g is not None]
+    assert each
+    return any(bool(gradient[label * count : (label + 1) * count].any()) for count, gradient in each)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_rule_of_detectors_holds(name: str) -> None:
+    report = check_detector(registry().get("detector", name))
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_class_that_is_not_covered_is_not_trained(name: str) -> None:
+    model = built(name)
+    of_cups = sample(0, classes=frozenset({"cup"}), keys=())
+    of_cups = sk.Sample(of_cups.image, of_cups.scene.select(OBJECTS, torch.tensor([1])), of_cups.supervision, 0)
+    losses = model(*batch(model, [of_cups])).losses
+    assert class_gradient(model, losses, CUP) == (name != "yolo"), "of one class alone softmax is certain"
+    # SSD's softmax with a background that may be a person keeps the sum of both: persons compete with cups only there.
+    assert not class_gradient(model, losses, PERSON) or name == "ssd"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_image_that_is_not_annotated_in_full_gives_no_negatives(name: str) -> None:
+    model = built(name)
+    nothing: frozenset[Any] = frozenset()
+    losses = model(*batch(model, [empty(0)])).losses
+    assert name == "ssd" or any(float(loss.detach()) > 0 for loss in losses.values())
+    blank = empty(0)
+    partial = replace(blank, supervision=replace(blank.supervision, exhaustive=nothing))
+    losses = model(*batch(model, [partial])).losses
+    assert all(float(loss.detach()) == 0 for loss in losses.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tasks_run_on_its_objects(name: str) -> None:
+    model = built(name, tuple(TASKS))
+    losses = model(*batch(model, [sample(0), sample(1)])).losses
+    assert {"masks.mask", "keypoints.keypoint"} <= set(losses) and all(loss.isfinite() for loss in losses.values())
+    scene = model.predict(sample().image, threshold=0.0)
+    assert len(scene.objects) <= 100 and len(scene[sk.MASKS]) == len(scene.objects)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_learns_one_image(name: str) -> None:
+    """The loss of a few steps on one image falls, and what is detected is where the objects are."""
+    model = built(name, score_threshold=0.0)
+    one = batch(model, [sample(0)])
+    parameters = [p for n, p in model.named_parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(parameters, lr=3e-3)
+    first = None
+    for _ in range(12):
+        losses = model(*one).losses
+        total = torch.stack(list(losses.values())).sum()
+        first = float(total.detach()) if first is None else first
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+    assert first is not None and float(total.detach()) < 0.7 * first
+
+
+# Shared parts
+
+
+def test_captions_and_masks_on_retinanet_share_one_trunk_of_proposals() -> None:
+    captions = {"lstm": {"features": 16, "width": 16}, "max_tokens": 4}
+    model = built("retinanet", ("masks",), {"captions": captions})
+    assert list(model.stages) == ["backbone", "retinanet", "detection", "rpn", "phrase_proposals", "phrases"]
+    scene = model.predict(sample().image, threshold=0.0)
+    assert len(scene.regions(PHRASES)) and len(scene.objects)
+    plain = built("retinanet", ("masks",))
+    assert "rpn" not in plain.stages, "without a stream that needs it"
+
+
+def test_anchors_of_the_streams_follow_the_pyramid_unless_they_are_set() -> None:
+    captions = {"captions": {"lstm": {"features": 16, "width": 16}, "max_tokens": 4}}
+    stage: Any = built("retinanet", (), captions).stages["phrase_proposals"]
+    assert stage.anchors.config.sizes == ((32.0,), (64.0,), (128.0,), (256.0,), (512.0,))
+    with pytest.raises(InputError, match="anchors.sizes has 2 levels, expected 5"):
+        built("retinanet", (), captions, streams={"anchors": {"sizes": [[16], [32]]}})
+
+
+def test_anchors_are_four_strides_and_thirds_of_octaves_between() -> None:
+    sizes = DenseAnchorConfig().on_levels((8, 16)).sizes
+    expected = [32.0, 40.3175, 50.7968, 64.0, 80.6349, 101.5937]
+    assert [side for level in sizes for side in level] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_pyramid_to_read(name: str) -> None:
+    values = {"backbone": {"name": "mobilenet_v3_small"}, "pyramid": None, "detector": name}
+    with pytest.raises(InputError, match=f"detector '{name}' reads the feature pyramid, .*set model.pyramid"):
+        sk.build(ModelConfig.model_validate({**values, "detector_options": OPTIONS[name]}), VOCABULARY)
+
+
+def test_an_external_box_has_the_classes_of_its_anchor() -> None:
+    stage: Any = built("retinanet").stages["detection"]
+    references = torch.tensor([[0.0, 0, 10, 10], [20, 20, 40, 40], [20, 20, 60, 60]])
+    logits = torch.tensor([[[3.0, 0.0], [0.0, 2.0], [1.0, 0.0]]])
+    predictions = Predictions(logits, torch.zeros(1, 3, 4), torch.zeros(1, 3, 0), references, (3,))
+    given = Regions(torch.tensor([[22.0, 22, 44, 44]]), torch.tensor([0]))
+    labelled = stage.labelled(predictions, given, ImageBatch(torch.zeros(1, 3, 64, 64), ((64, 64),), ((64, 64),)))
+    assert labelled.labels.tolist() == [1] and float(labelled.scores) == pytest.approx(1 / (1 + math.exp(-2)))
+    assert torch.equal(labelled.boxes, given.boxes)
+    assert labelled.class_boxes.tolist() == [[[20.0, 20, 40, 40]] * 2]
+    assert labelled.class_logits.tolist() == [[0.0, 2.0, 0.0]]
+
+
+# RetinaNet
+
+
+def test_focal_loss_by_hand() -> None:
+    """-alpha (1 - p)^2 log p for a positive of p = 1/2 and a negative of p = 3/4."""
+    logits = torch.tensor([0.0, math.log(3)])
+    found = focal_loss(logits, torch.tensor([1.0, 0.0]), FocalConfig())
+    expected = [0.25 * 0.25 * math.log(2), 0.75 * 0.5625 * math.log(4)]
+    assert found.tolist() == pytest.approx(expected, rel=1e-6)
+
+
+# FCOS
+
+
+def squares(*rows: tuple[float, float, float]) -> Tensor:
+    """The reference boxes of locations (x, y) on a level of a stride."""
+    return torch.tensor([[x - s / 2, y - s / 2, x + s / 2, y + s / 2] for x, y, s in rows])
+
+
+def test_locations_by_hand() -> None:
+    """Strides 8 and 16: distances up to 64 belong to the first, larger ones to the second."""
+    boxes = torch.tensor([[0.0, 0, 60, 60], [20, 20, 44, 44], [0, 0, 200, 200]])
+    locations = squares((32, 32, 8), (56, 32, 8), (100, 100, 8), (100, 100, 16), (32, 20, 8))
+    matches = LocationMatcher(1.5)(locations, boxes, torch.zeros(3, dtype=torch.bool))
+    # In both small boxes: the smaller; too far from the center; on the wrong level; the large one; on the border.
+    assert matches.matched.tolist() == [1, -1, -1, 2, -1]
+    assert matches.negative.tolist() == [False, True, True, False, True]
+
+
+def test_locations_in_a_crowd_are_ignored() -> None:
+    boxes = torch.tensor([[0.0, 0, 60, 60], [90, 90, 110, 110]])
+    locations = squares((30, 30, 8), (100, 100, 8), (200, 200, 16))
+    matches = LocationMatcher(1.5)(locations, boxes, torch.tensor([True, False]))
+    assert matches.matched.tolist() == [-1, 1, -1] and matches.negative.tolist() == [False, False, True]
+
+
+def test_centerness_by_hand() -> None:
+    """At the center 1; at a quarter of the width and half of the height sqrt(1/3)."""
+    box = torch.tensor([[0.0, 0, 40, 20]]).expand(2, 4)
+    found = centerness(squares((20, 10, 8), (10, 10, 8)), box)
+    assert found.tolist() == pytest.approx([1.0, math.sqrt(1 / 3)])
+
+
+# SSD
+
+
+@pytest.mark.parametrize("steps", [None, (8, 16)])
+def test_default_boxes_are_torchvisions(steps: tuple[int, int] | None) -> None:
+    theirs = DefaultBoxGenerator([[2], [2, 3]], scales=[0.1, 0.4, 1.2], steps=None if steps is None else list(steps))
+    maps = [torch.zeros(1, 1, 13, 19), torch.zeros(1, 1, 7, 10)]
+    expected = theirs(ImageList(torch.zeros(1, 3, 100, 150), [(100, 150)]), maps)[0]
+    options = DefaultBoxConfig(scales=(0.1, 0.4, 1.2), ratios=((2.0,), (2.0, 3.0)), steps=steps)
+    found = torch.cat(DefaultBoxes(options, 2)(maps, (100, 150)))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+    assert DefaultBoxes(options, 2).per_cell == theirs.num_anchors_per_location()
+
+
+def test_default_boxes_for_another_number_of_levels() -> None:
+    with pytest.raises(InputError, match=r"boxes\.scales: expected 4 entries for 3 levels, got 2"):
+        DefaultBoxes(DefaultBoxConfig(scales=(0.1, 0.2)), 3)
+
+
+def test_each_ground_truth_box_gets_its_best_default_box() -> None:
+    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9], [50, 50, 60, 60], [90, 90, 99, 99]])
+    targets = torch.tensor([[0.0, 0, 10, 10], [50, 50, 80, 80]])
+    matches = BestBoxMatcher(Matcher(0.5, 0.5))(boxes, targets, torch.zeros(2, dtype=torch.bool))
+    assert matches.matched.tolist() == [0, 0, 1, -1] and matches.negative.tolist() == [False, False, False, True]
+
+
+def test_hard_negatives_by_hand() -> None:
+    """One positive and two negatives for it, those that look most like an object."""
+    stage: Any = built("ssd", negatives=2.0).stages["detection"]
+    references = torch.tensor([[0.0, 0, 10, 10], [30, 0, 40, 10], [60, 0, 70, 10], [90, 0, 99, 10]])
+    logits = torch.tensor([[[1.0, 0, 0], [2.0, 0, 0], [0, 0, 5.0], [0, 3.0, 0]]])
+    predictions = Predictions(logits, torch.zeros(1, 4, 4), torch.zeros(1, 4, 0), references, (4,))
+    yes = torch.ones(1, dtype=torch.bool)
+    regions = Regions(references[:1], torch.tensor([0]), labels=torch.tensor([0]))
+    truth = StreamTruth(regions, ~yes, yes, yes, yes[:, None].expand(1, 2))
+    images = ImageBatch(torch.zeros(1, 3, 16, 100), ((16, 100),), ((16, 100),))
+    losses = stage.loss(predictions, images, truth)
+    positive = math.log(math.e + 2) - 1
+    hard = math.log(math.exp(2) + 2) + math.log(math.exp(3) + 2)
+    assert float(losses["classification"]) == pytest.approx(positive + hard, rel=1e-6)
+    assert float(losses["box"]) == 0.0
+
+
+# YOLO
+
+
+@pytest.fixture
+def grid() -> tuple[YoloDetector, Predictions]:
+    """Two levels of strides 8 and 16 over 16 x 32 pixels, each with one prior; two classes."""
+    options = YoloConfig(levels=(8, 16), priors=((6.0, 10.0), (24.0, 12.0)))
+    stage = YoloDetector(Core(4, (8, 16), VOCABULARY), options)
+    maps = FeaturePyramid((torch.zeros(1, 7, 2, 4), torch.zeros(1, 7, 1, 2)), (8, 16))
+    references = stage.references(maps, ImageBatch(torch.zeros(1, 3, 16, 32), ((16, 32),), ((16, 32),)))
+    return stage, Predictions.read(maps, references, 2, 1)
+
+
+def test_the_grid_by_hand(grid: tuple[YoloDetector, Predictions]) -> None:
+    stage, predictions = grid
+    assert predictions.counts == (8, 2)
+    assert predictions.references[5].tolist() == [9.0, 7.0, 15.0, 17.0]  # row 1, column 1: center (12, 12)
+    assert predictions.references[9].tolist() == [12.0, 2.0, 36.0, 14.0]  # of the second level: center (24, 8)
+    predictions.offsets[0, 5] = torch.tensor([math.log(3), 0.0, math.log(2), 0.0])  # sigmoid 3/4, twice as wide
+    assert stage.decode(predictions, 0, torch.tensor([5])).tolist() == [pytest.approx([8.0, 7.0, 20.0, 17.0])]
+
+
+def test_the_cell_of_the_center_and_the_most_similar_prior(grid: tuple[YoloDetector, Predictions]) -> None:
+    stage, predictions = grid
+    boxes = torch.tensor([[10.0, 1, 16, 9], [1, 2, 25, 14], [28, 10, 32, 16]])
+    assert stage.responsible(boxes, predictions).tolist() == [1, 8, 7]
+
+
+def test_a_perfect_box_has_no_error(grid: tuple[YoloDetector, Predictions]) -> None:
+    stage, predictions = grid
+    predictions.offsets[0, 5] = torch.tensor([math.log(3), 0.0, math.log(2), 0.0])
+    predictions.further[0, :, 0] = -20.0
+    predictions.further[0, 5] = 20.0
+    yes = torch.ones(1, dtype=torch.bool)
+    target = Regions(torch.tensor([[8.0, 7, 20, 17]]), torch.tensor([0]), labels=torch.tensor([1]))
+    images = ImageBatch(torch.zeros(1, 3, 16, 32), ((16, 32),), ((16, 32),))
+    losses = stage.loss(predictions, images, StreamTruth(target, ~yes, yes, yes, yes[:, None].expand(1, 2)))
+    # IoU prefers the first prior for 12 x 10: 60 / 120 against 120 / 288.
+    assert float(losses["box"]) == pytest.approx(0.0, abs=1e-9)
+    assert float(losses["objectness"]) == pytest.approx(0.0, abs=1e-6)
+    assert float(losses["classification"]) == pytest.approx(math.log(2))
+
+
+def test_softmax_over_the_annotated_classes() -> None:
+    logits = torch.tensor([[1.0, 2.0, 50.0]], requires_grad=True)
+    loss = covered_softmax(logits, torch.tensor([0]), torch.tensor([True, True, False]))
+    assert loss.tolist() == [pytest.approx(math.log(1 + math.e))]
+    loss.sum().backward()
+    assert logits.grad is not None and float(logits.grad[0, 2]) == 0.0
+
+
+def scene(*sizes: tuple[float, float]) -> sk.Scene:
+    boxes = torch.tensor([[0.0, 0, width, height] for width, height in sizes])
+    return sk.Scene((100, 100), VOCABULARY, {OBJECTS: Objects(boxes, torch.zeros(len(boxes), dtype=torch.int64))})
+
+
+def test_priors_that_do_not_work() -> None:
+    spec = registry().get("detector", "yolo")
+    large = YoloConfig(levels=(8,), priors=((400.0, 300.0), (500.0, 90.0)))
+    with pytest.raises(InputError, match=r"fit no ground-truth box: the best IoU of 400 x 300, 500 x 90 is 0.00.*null"):
+        spec.prepare(large, [scene((8, 9), (12, 10))])
+    with pytest.raises(InputError, match="2 ground-truth boxes for 3 priors"):
+        spec.prepare(YoloConfig(levels=(8,), fitted=3), [scene((8, 9), (12, 10))])
+    with pytest.raises(ValueError, match="2 priors for 3 levels; expected as many for each level"):
+        YoloConfig(priors=((1.0, 2.0), (3.0, 4.0)))
+    with pytest.raises(ValueError, match="widths and heights above 0"):
+        YoloConfig(levels=(8,), priors=((1.0, 0.0),))
+    with pytest.raises(InputError, match=r"has no priors yet.*set model\.detector_options\.priors"):
+        built("yolo", priors=None, fitted=3)
+    with pytest.raises(InputError, match=r"levels name stride 128, the pyramid has \[4, 8, 16, 32, 64\]"):
+        built("yolo", levels=[8, 16, 128])
+
+
+def test_priors_that_are_fitted_are_complete() -> None:
+    spec = registry().get("detector", "yolo")
+    done = spec.prepare(YoloConfig(levels=(8,), fitted=2), [scene((8, 8), (40, 20)), scene((10, 10), (44, 24))])
+    assert done.priors == ((9.0, 9.0), (42.0, 22.0))
+    assert spec.prepare(done, [scene((8, 8), (40, 20))]) == done
