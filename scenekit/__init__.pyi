@@ -24,6 +24,7 @@ from .hooks import hookimpl as hookimpl
 from .hooks import registry as registry
 from .keys import AMODAL_MASKS as AMODAL_MASKS
 from .keys import ATTRIBUTES as ATTRIBUTES
+from .keys import BACKBONE_FEATURES as BACKBONE_FEATURES
 from .keys import BOXES3D as BOXES3D
 from .keys import CAPTIONS as CAPTIONS
 from .keys import CLASSIFICATION as CLASSIFICATION

@@ -71,8 +71,10 @@ WORDS_OF_FILE_FORMATS = {
     "scenekit/fields/relations.py": {"relations"},
     "scenekit/structures/vocabulary.py": {"attributes"},
     "scenekit/fields/attributes.py": {"attributes"},
+    "scenekit/detection/detector.py": {"classification"},
+    "scenekit/templates/detector/scenekit_example.py": {"classification"},
 }
-"""Where a word that also is a task's name belongs to a format that is read or measured."""
+"""Where a word that also is a task's name belongs to a format that is read or measured, or names a loss."""
 
 ONE_PASS = tuple(
     f"model/{name}.py" for name in ("scene_model", "region_selection", "plan", "head", "postprocess", "build", "board")

@@ -1,10 +1,11 @@
 """Pooling and layers of the heads that tell something of the whole image.
 
-Letters: B images, C channels of the map, S pooled side, F features.
+Letters: B images, C channels of the map, S pooled side, F features, K classes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -19,7 +20,9 @@ from scenekit.errors import InputError
 from scenekit.keys import BACKBONE_FEATURES
 from scenekit.model.board import Board
 from scenekit.model.head import Core
-from scenekit.structures import FeaturePyramid
+from scenekit.ops.losses import safe_mean
+from scenekit.structures import FeaturePyramid, ImageClasses, LocatedClasses, Vocabulary
+from scenekit.structures.image_classes import IMAGE_CLASSES
 from scenekit.structures.images import cropped
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "hardswish": nn.Hardswish, "gelu": nn.GELU}
@@ -98,3 +101,46 @@ class ImageLayers(nn.Module):
             for row, size in enumerate(images.sizes)
         ]
         return torch.cat(parts)
+
+
+def class_names(vocabulary: Vocabulary, task: str) -> tuple[str, ...]:
+    """Return the classes of images.
+
+    Args:
+        vocabulary: That of the model.
+        task: Name of the task, for the error message.
+
+    Returns:
+        Their names.
+
+    Raises:
+        InputError: If the vocabulary has none.
+    """
+    names: tuple[str, ...] = vocabulary.lists.get(IMAGE_CLASSES, ())
+    if not names:
+        raise InputError(
+            f"task {task!r} needs a vocabulary with the list {IMAGE_CLASSES!r}, but it has none; use a data set whose "
+            "images have a class, such as image_folder, or data.labelers: [largest_object], or leave the task out"
+        )
+    return names
+
+
+def cross_entropy(
+    logits: Float[Tensor, "B K"], targets: Sequence[ImageClasses | LocatedClasses | None], label_smoothing: float = 0.0
+) -> Float[Tensor, ""]:
+    """Compute the mean cross-entropy of the images that have a class.
+
+    Args:
+        logits: One row per image.
+        targets: Ground truth of each image; None or empty where it is unknown.
+        label_smoothing: Share of the target that is spread over all classes.
+
+    Returns:
+        The loss.
+    """
+    rows = [row for row, target in enumerate(targets) if target is not None and len(target)]
+    labels = torch.tensor([int(target.labels[0]) for target in targets if target is not None and len(target)])
+    each = F.cross_entropy(
+        logits[rows].float(), labels.to(logits.device, torch.int64), reduction="none", label_smoothing=label_smoothing
+    )
+    return safe_mean(each)

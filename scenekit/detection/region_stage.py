@@ -217,7 +217,7 @@ class RegionStage(Provider):
     def _survivors(
         self, boxes: Float[Tensor, "M 4"], scores: Float[Tensor, " M"], labels: Int[Tensor, " M"]
     ) -> tuple[Int[Tensor, " N"], Float[Tensor, " N"]]:
-        """Suppress within classes; return the rows that are left, best first, and their scores."""
+        """Return the rows that suppression within classes leaves, best first, and their scores."""
         config = self.config
         if config.suppression == "nms":
             kept: Tensor = batched_nms(boxes, scores, labels, config.nms_threshold)

@@ -27,10 +27,10 @@ def soft_nms(
     score_threshold: float = 0.001,
     limit: int | None = None,
 ) -> tuple[Int[Tensor, " S"], Float[Tensor, " S"]]:
-    """Suppress boxes of one image by lowering their scores (Bodla et al., Soft-NMS, 2017, section 3).
+    """Reduce the scores of boxes that overlap a better one (Bodla et al., Soft-NMS, 2017, section 3).
 
-    The best box is kept, the scores of the other boxes of its label are lowered by their IoU with it, and so on with
-    the best of the rest.
+    All are of one image. The best box is kept, the scores of the other boxes of its label are lowered by their IoU
+    with it, and so on with the best of the rest.
 
     ```python
     rows, scores = soft_nms(boxes, scores, labels, decay="linear", iou_threshold=0.3)

@@ -16,7 +16,7 @@ from scenekit.model.targets import Targets
 from scenekit.recipe import ModelConfig
 from scenekit.scene import Objects, Scene
 from scenekit.structures import IMAGE_CLASSES, ImageBatch, ImageClasses, LocatedClasses, Vocabulary
-from scenekit_plugins.classification import cross_entropy
+from scenekit_plugins.image_layers import cross_entropy
 from scenekit_plugins.localization import LocalizationConfig, Located, from_shares, to_shares
 
 WORDS = Vocabulary(("cat", "dog"), lists={IMAGE_CLASSES: ("cat", "dog", "bird")})
@@ -149,3 +149,24 @@ def test_labeler_without_objects_gives_no_class() -> None:
     (labeler,) = labelers_named(["largest_object"])
     scene = labeler(Scene((30, 40), Vocabulary(("cat",)), streams={OBJECTS: Objects.empty()}))
     assert len(scene[CLASSIFICATION]) == len(scene[LOCALIZATION]) == 0
+
+
+def test_beside_a_detector_on_the_shared_trunk() -> None:
+    """The class of the image needs no region: with it alone, neither pyramid heads nor proposals run."""
+    config = {
+        "input": {"min_size": 64, "max_size": 96},
+        "backbone": {"name": "mobilenet_v3_small"},
+        "pyramid": {"channels": 16},
+        "detector_options": {
+            "anchors": {"sizes": [[16.0], [32.0], [64.0], [128.0], [224.0]]},
+            "rpn": {"pre_nms_test": 30, "post_nms_test": 20},
+            "box_head": {"fcs": [32], "detections": 5},
+        },
+        "tasks": {"classification": {}, "localization": {}},
+    }
+    network = build(ModelConfig.model_validate(config), WORDS).eval()
+    image = torch.randint(0, 256, (3, 64, 80), dtype=torch.uint8)
+    scene, alone = network.predict(image), network.predict(image, tasks=["classification"])
+    assert OBJECTS in scene.streams and LOCALIZATION in scene
+    assert OBJECTS not in alone.streams
+    torch.testing.assert_close(scene[CLASSIFICATION].scores, alone[CLASSIFICATION].scores)

@@ -45,12 +45,9 @@ def build(
         InputError: If folders are missing or empty.
     """
 
-    from scenekit_datasets import roots
     from scenekit_datasets.image_folder.dataset import ImageFolder
     from scenekit_datasets.image_folder.listing import list_images
 
-    roots.check_faulty(faulty)
-    roots.check_exif(exif)
     listing = list_images(path_named(root), split, splits, classes, faulty)
     return ImageFolder(listing, faulty=faulty, exif=exif)
 

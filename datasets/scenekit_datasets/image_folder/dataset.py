@@ -8,7 +8,8 @@ from scenekit.data.sample import Sample, Supervision
 from scenekit.io.images import read_image
 from scenekit.keys import CLASSIFICATION
 from scenekit.scene import Scene
-from scenekit.structures import IMAGE_CLASSES, ImageClasses, Vocabulary
+from scenekit.structures import ImageClasses, Vocabulary
+from scenekit.structures.image_classes import IMAGE_CLASSES
 from scenekit_datasets.image_folder.listing import Listing
 from scenekit_datasets.roots import Exif, Faulty, check_index, skipping
 

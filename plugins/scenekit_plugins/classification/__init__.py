@@ -5,30 +5,23 @@ Letters: B images, K classes, k classes of one image.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from scenekit.errors import InputError
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import BACKBONE_FEATURES, CLASSIFICATION
 from scenekit.model.board import Board
 from scenekit.model.head import AxisNames, Core, Head, rows_by_name
 from scenekit.model.targets import Targets
-from scenekit.ops.losses import safe_mean
 from scenekit.scene import Scene
-from scenekit.structures import IMAGE_CLASSES, ImageClasses, LocatedClasses, Vocabulary
+from scenekit.structures import ImageClasses
 from scenekit.visualization.palette import label_color
 from scenekit.visualization.scene_canvas import Canvas
 from scenekit_plugins.classification.evaluator import ClassificationEvaluator
-from scenekit_plugins.image_layers import ImageLayers, ImageLayersConfig
-
-SHOWN = 3
-"""Upper limit of the classes that are written on the image."""
+from scenekit_plugins.image_layers import ImageLayers, ImageLayersConfig, class_names, cross_entropy
 
 
 class ClassificationConfig(ImageLayersConfig):
@@ -64,62 +57,20 @@ class ClassificationHead(Head[Float[Tensor, "B K"], list[ImageClasses]]):
         return [ImageClasses(*image) for image in zip(labels, scores, strict=True)]
 
 
-def class_names(vocabulary: Vocabulary, task: str) -> tuple[str, ...]:
-    """Return the classes of images.
-
-    Args:
-        vocabulary: That of the model.
-        task: Name of the task, for the error message.
-
-    Returns:
-        Their names.
-
-    Raises:
-        InputError: If the vocabulary has none.
-    """
-    names: tuple[str, ...] = vocabulary.lists.get(IMAGE_CLASSES, ())
-    if not names:
-        raise InputError(
-            f"task {task!r} needs a vocabulary with the list {IMAGE_CLASSES!r}, but it has none; use a data set whose "
-            "images have a class, such as image_folder, or data.labelers: [largest_object], or leave the task out"
-        )
-    return names
-
-
-def cross_entropy(
-    logits: Float[Tensor, "B K"], targets: Sequence[ImageClasses | LocatedClasses | None], label_smoothing: float = 0.0
-) -> Float[Tensor, ""]:
-    """Compute the mean cross-entropy of the images that have a class.
-
-    Args:
-        logits: One row per image.
-        targets: Ground truth of each image; None or empty where it is unknown.
-        label_smoothing: Share of the target that is spread over all classes.
-
-    Returns:
-        The loss.
-    """
-    rows = [row for row, target in enumerate(targets) if target is not None and len(target)]
-    labels = torch.tensor([int(target.labels[0]) for target in targets if target is not None and len(target)])
-    each = F.cross_entropy(
-        logits[rows].float(), labels.to(logits.device, torch.int64), reduction="none", label_smoothing=label_smoothing
-    )
-    return safe_mean(each)
-
-
 def draw_classification(canvas: Canvas, scene: Scene) -> None:
-    """Write the likeliest classes into the upper left corner.
+    """Write the best class into the upper left corner, with its score.
 
     Args:
         canvas: The image.
         scene: A scene with classes of the image.
     """
     classes, names = scene[CLASSIFICATION], class_names(scene.vocabulary, "classification")
-    height = scene.size[0]
-    scores = [""] * SHOWN if classes.scores is None else [f" {score:.2f}" for score in classes.scores.tolist()]
-    for place, (label, score) in enumerate(zip(classes.labels[:SHOWN].tolist(), scores, strict=False)):
-        corner = (0, place * height / 12, scene.size[1] / 3, (place + 1) * height / 12)
-        canvas.texts([(corner, names[label] + score, label_color(label))])
+    if not len(classes):
+        return
+    label = int(classes.labels[0])
+    score = "" if classes.scores is None else f" {classes.scores.tolist()[0]:.2f}"
+    height, width = scene.size
+    canvas.texts([((0, 0, width / 3, height / 12), names[label] + score, label_color(label))])
 
 
 @hookimpl

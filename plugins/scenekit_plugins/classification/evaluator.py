@@ -8,7 +8,8 @@ from scenekit.data.sample import Sample
 from scenekit.keys import CLASSIFICATION
 from scenekit.metrics.classification import ImageClassification
 from scenekit.scene import Scene
-from scenekit.structures import IMAGE_CLASSES, Vocabulary
+from scenekit.structures import Vocabulary
+from scenekit.structures.image_classes import IMAGE_CLASSES
 
 
 class ClassificationEvaluator:

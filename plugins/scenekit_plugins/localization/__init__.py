@@ -23,8 +23,7 @@ from scenekit.scene import Scene
 from scenekit.structures import ImageBatch, LocatedClasses
 from scenekit.visualization.palette import label_color
 from scenekit.visualization.scene_canvas import Canvas
-from scenekit_plugins.classification import class_names, cross_entropy
-from scenekit_plugins.image_layers import ImageLayers, ImageLayersConfig
+from scenekit_plugins.image_layers import ImageLayers, ImageLayersConfig, class_names, cross_entropy
 from scenekit_plugins.localization.evaluator import LocalizationEvaluator
 from scenekit_plugins.localization.largest_object import largest_object, names_of_things
 
@@ -69,13 +68,13 @@ class LocalizationHead(Head[Located, list[LocatedClasses]]):
 
     def loss(self, raw: Located, board: Board, targets: Targets) -> dict[str, Tensor]:
         """Compute cross-entropy of the class, and the weighted squared error of the box (L2), over annotated images."""
-        truth: Sequence[LocatedClasses | None] = targets[LOCALIZATION]
-        rows = [row for row, target in enumerate(truth) if target is not None and len(target)]
-        boxes = [target.boxes[:1] for target in truth if target is not None and len(target)]
+        annotated: Sequence[LocatedClasses | None] = targets[LOCALIZATION]
+        rows = [row for row, target in enumerate(annotated) if target is not None and len(target)]
+        boxes = [target.boxes[:1] for target in annotated if target is not None and len(target)]
         expected = to_shares(torch.cat([raw.boxes.new_zeros(0, 4), *boxes]), board.images, rows)
         squared = (raw.boxes[rows].float() - expected.float()).square().sum(dim=1)
         return {
-            "class": cross_entropy(raw.logits, truth),
+            "class": cross_entropy(raw.logits, annotated),
             "box": self.box_weight * safe_mean(squared),
         }
 

@@ -9,7 +9,8 @@ import torch
 
 from scenekit.keys import CLASSIFICATION, LOCALIZATION, Key
 from scenekit.scene import Scene
-from scenekit.structures import IMAGE_CLASSES, ImageClasses, LocatedClasses, Vocabulary
+from scenekit.structures import ImageClasses, LocatedClasses, Vocabulary
+from scenekit.structures.image_classes import IMAGE_CLASSES
 
 
 def largest_object(scene: Scene) -> Mapping[Key[Any, Any], Any]:

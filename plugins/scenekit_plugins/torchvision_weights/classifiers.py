@@ -16,7 +16,8 @@ from torchvision.transforms import InterpolationMode
 
 from scenekit.errors import InputError
 from scenekit.recipe import ModelConfig
-from scenekit.structures import IMAGE_CLASSES, Vocabulary
+from scenekit.structures import Vocabulary
+from scenekit.structures.image_classes import IMAGE_CLASSES
 
 BACKBONE = "stages.backbone.net.body."
 HEAD = "heads.classification."

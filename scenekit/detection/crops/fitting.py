@@ -45,7 +45,7 @@ class ImageRegions:
     """The proposals of one training image, and what they are examples of."""
 
     number: int
-    """Number of the image in a pass over the data."""
+    """Number of the image in a run over the data."""
     seed: int
     """Seed of its random numbers."""
     batch: ImageBatch
@@ -94,7 +94,7 @@ class Negatives:
 
 @dataclass
 class Examples:
-    """What one pass over the data collects, by class where it is a list."""
+    """What one run over the data collects, by class where it is a list."""
 
     positives: list[list[Float[Tensor, "_ D"]]]
     """Features of the ground-truth boxes."""

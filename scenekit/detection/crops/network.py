@@ -24,7 +24,7 @@ FRAME = 1
 
 
 def warp(pixels: Float[Tensor, "B 3 H W"], regions: Regions, size: int, context: int) -> Float[Tensor, "N 3 S S"]:
-    """Warp regions with some context to squares (Girshick et al., R-CNN, 2014, appendix A).
+    """Resize regions with some context to squares (Girshick et al., R-CNN, 2014, appendix A).
 
     The box is enlarged such that, in the crop, it has `context` pixels around it, and is resized without regard to its
     aspect ratio. Beyond the border of the image a crop shows the mean color, which is zero in normalized pixels.

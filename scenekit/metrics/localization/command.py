@@ -29,4 +29,4 @@ def localization(
         output.print_json(scores)
     else:
         totals = [(name, output.rounded(value)) for name, value in scores.items()]
-        output.print_table("localization", ("metric", "value"), totals)
+        output.print_table("single-object localization", ("metric", "value"), totals)
