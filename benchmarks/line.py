@@ -1,12 +1,13 @@
 """Train and measure every system of the line side by side: `python benchmarks/line.py [--quick] [--only NAME ...]`.
 
-The systems are the recipes in recipes/line, and variants of them. All learn from the same synthetic scenes, for the same
-number of steps, from the same trunk: the backbone of the shipped model `small`, below fresh layers. Each is evaluated on
-the first validation scenes, and then timed, image by image, on scenes that nothing has seen before, so that no cache
-holds their proposals. The runs are short: the metrics compare systems, and are not those of converged models.
+The systems are the recipes in recipes/line, and variants of them. All learn from the same synthetic scenes, for the
+same number of steps, from the same trunk: the backbone of the shipped model `small`, below fresh layers; segmenters
+without a shared trunk begin at random. Each is evaluated on the first validation scenes, and then timed, image by
+image, on scenes that nothing has seen before, so that no cache holds their proposals. The runs are short: the metrics
+compare systems, and are not those of converged models.
 
-Each system keeps its model and its row in a folder of its own below `--work`; finished ones are not repeated. Those that
-need a package that is not installed are left out, and named. `--quick` runs all of them with next to no training.
+Each system keeps its model and its row in a folder of its own below `--work`; finished ones are not repeated. Those
+that need a package that is not installed are left out, and named. `--quick` runs all with next to no training.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from scenekit.io.files import plain, write_atomically
 RECIPES = Path(__file__).resolve().parent.parent / "recipes" / "line"
 PROPOSING = ("rpn", "proposals")
 """Steps of a pass whose time counts as spent on proposals."""
-BACKBONE = "mobilenet_v2"
+TRUNK = ("name=mobilenet_v2", "weights={}", "options.norm=frozen")
 INPUT = ("model.input.mean=[0.5, 0.5, 0.5]", "model.input.std=[0.5, 0.5, 0.5]")
 """What the trunk expects."""
 SELECTIVE_SEARCH = "model.detector_options.proposals={name: selective_search, limit_train: 300, limit_test: 300}"
@@ -47,6 +48,8 @@ class System:
     """What differs from the recipe, as `a.b=value`."""
     package: str | None = None
     """Package that it needs."""
+    crops: bool = False
+    """Whether the trunk is one for crops, which the detector has for itself."""
 
     @property
     def missing(self) -> bool:
@@ -65,9 +68,9 @@ def upsampling(name: str) -> tuple[str, ...]:
 
 
 DETECTORS: Mapping[str, System] = {
-    "sliding window": System("sliding_window"),
-    "R-CNN, sliding windows": System("rcnn"),
-    "R-CNN, selective search": System("rcnn", (SELECTIVE_SEARCH,), "cv2"),
+    "sliding window": System("sliding_window", crops=True),
+    "R-CNN, sliding windows": System("rcnn", crops=True),
+    "R-CNN, selective search": System("rcnn", (SELECTIVE_SEARCH,), "cv2", crops=True),
     "Fast R-CNN, sliding windows": System("fast_rcnn"),
     "Fast R-CNN, selective search": System("fast_rcnn", (SELECTIVE_SEARCH,), "cv2"),
     "Faster R-CNN, one map, RoI pooling": System("faster_rcnn_single_map", pooling("pool")),
@@ -102,14 +105,14 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=600, help="number of training scenes")
     parser.add_argument("--images", type=int, default=100, help="number of evaluated images")
     parser.add_argument("--timed", type=int, default=10, help="number of timed images")
-    parser.add_argument("--size", type=int, nargs=2, default=(120, 160), help="height and width of the scenes")
+    parser.add_argument("--size", type=int, nargs=2, default=(144, 192), help="height and width of the scenes")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="only these systems")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--work", type=Path, default=Path("runs/line"))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "line.json")
     arguments = parser.parse_args()
     if arguments.quick:
-        arguments.steps, arguments.scenes, arguments.images, arguments.timed = 2, 4, 2, 1
+        arguments.steps, arguments.scenes, arguments.images, arguments.timed = 2, 16, 2, 1
         arguments.size, arguments.work = (64, 96), arguments.work / "quick"
     torch.set_num_threads(arguments.threads)
     began = time.perf_counter()
@@ -150,7 +153,7 @@ def measured(
 
 def recipe_of(system: System, trunk: Path, arguments: argparse.Namespace) -> sk.Recipe:
     """Return the recipe of a system with the trunk, the scenes and the steps that all share."""
-    size = f"[{', '.join(map(str, arguments.size))}]"
+    size, own = f"[{', '.join(map(str, arguments.size))}]", "detector_options.trunk" if system.crops else "backbone"
     shared = [
         f"train.steps={arguments.steps}",
         f"train.warmup={arguments.steps // 10}",
@@ -161,7 +164,7 @@ def recipe_of(system: System, trunk: Path, arguments: argparse.Namespace) -> sk.
         f"model.input.min_size={min(arguments.size)}",
         f"model.input.max_size={max(arguments.size)}",
         *INPUT,
-        f"model.backbone={{name: {BACKBONE}, weights: {trunk}, options: {{norm: frozen}}}}",
+        *(f"model.{own}.{option.format(trunk)}" for option in TRUNK),
     ]
     return sk.Recipe.load(RECIPES / f"{system.recipe}.yaml", [*shared, *system.options])
 
@@ -216,7 +219,7 @@ def parameters(model: sk.SceneModel) -> int:
 
 
 def expectations(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[dict[str, Any]]:
-    """Yield what the literature leads to expect, what was measured, and whether it holds; what was not run is left out."""
+    """Yield what the literature leads to expect, what was measured, and whether it holds, as far as it was run."""
     rows = {**found["detection"], **found["semantic"]}
     for text, names, value, least in EXPECTED:
         if all(name in rows for name in names):
