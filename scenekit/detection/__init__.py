@@ -11,6 +11,7 @@ from scenekit.detection.config import (
     ProposalConfig,
 )
 from scenekit.detection.detector import TwoStageDetector
+from scenekit.detection.one_stage.priors import kmeans_priors
 from scenekit.detection.pooler import RoIPooler, build_pooler
 from scenekit.detection.rpn import RPNTrunk, StreamProposals
 from scenekit.detection.streams import region_stream, stream_options
@@ -30,6 +31,7 @@ __all__ = [
     "StreamProposals",
     "TwoStageDetector",
     "build_pooler",
+    "kmeans_priors",
     "region_stream",
     "stream_options",
 ]

@@ -162,3 +162,20 @@ def test_auxiliary_classifiers_in_a_file_are_left_out(tmp_path: Path) -> None:
     loaded = build_backbone("googlenet", weights=tmp_path / "googlenet.pth").state_dict()
     assert torch.equal(loaded["body.conv1.conv.weight"], stored["conv1.conv.weight"])
     assert not any("aux" in key for key in loaded)
+
+
+def test_poolings_that_round_up() -> None:
+    body = build_backbone("vgg11", ceil_pooling=["features.5"]).body
+    pools = {name: module.ceil_mode for name, module in body.named_modules() if isinstance(module, nn.MaxPool2d)}
+    assert {name for name, rounds in pools.items() if rounds} == {"features.5"}
+    with pytest.raises(InputError, match=r"ceil_pooling: vgg11 has no max pooling 'features\.6'"):
+        build_backbone("vgg11", ceil_pooling=["features.6"])
+
+
+def test_the_reduced_tail_of_mobilenet() -> None:
+    full, reduced = (build_backbone("mobilenet_v3_large", reduced_tail=tail).levels[-1] for tail in (False, True))
+    assert (full.channels, reduced.channels) == (960, 480)
+    with pytest.raises(InputError, match="reduced_tail: only MobileNetV3 has one, not resnet18"):
+        build_backbone("resnet18", reduced_tail=True)
+    with pytest.raises(InputError, match="reduced_tail: weights 'DEFAULT' are of the full network"):
+        build_backbone("mobilenet_v3_large", weights="DEFAULT", reduced_tail=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scenekit.detection.one_stage.priors import check_priors, kmeans_priors, shape_iou
+from scenekit.detection import kmeans_priors
+from scenekit.detection.one_stage.priors import check_priors, shape_iou
 from scenekit.errors import InputError
 
 

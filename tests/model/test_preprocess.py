@@ -92,3 +92,11 @@ def test_plain_resampling_does_not_round_to_eight_bits():
     config = InputConfig(min_size=9, max_size=9, resampling="plain", mean=(0.0,) * 3, std=(1 / 255,) * 3)
     steps = make_batch([torch.tensor([0, 1], dtype=torch.uint8).expand(3, 1, 2)], config).pixels[0, 0, 0, :9]
     assert len(steps.unique()) > 2
+
+
+def test_a_fixed_size_ignores_the_aspect_ratio() -> None:
+    config = SMALL.model_copy(update={"fixed_size": (96, 64)})
+    assert resized((240, 320), config) == resized((50, 10), config) == (96, 64)
+    assert resized((240, 320), config, factor=0.5) == (48, 32)
+    batch = make_batch([torch.zeros(3, 120, 160, dtype=torch.uint8)], config)
+    assert batch.sizes == ((96, 64),) and batch.to_original(0).scale == (2.5, 1.25)

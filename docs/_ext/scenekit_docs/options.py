@@ -7,7 +7,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from scenekit.detection import DetectorConfig
+from scenekit.detection.config import PresetConfig
 from scenekit.detection.proposals import ProposalsConfig
 from scenekit.hooks import registry
 from scenekit_docs.markdown import code, page, table
@@ -124,13 +124,17 @@ def sentence(text: str) -> str:
 
 
 def presets() -> str:
-    """Return a table of the values that each preset of the two-stage detector sets."""
+    """Return a table of the values that each preset of each detector sets."""
+    found = registry()
+    configs = {name: found.get("detector", name).config for name in found.names("detector")}
     rows = [
-        (code(name), code(path), code(as_yaml(value)))
-        for name, changes in DetectorConfig.presets.items()
+        (code(detector), code(name), code(path), code(as_yaml(value)))
+        for detector, config in configs.items()
+        if issubclass(config, PresetConfig)
+        for name, changes in config.presets.items()
         for path, value in flat(changes)
     ]
-    return table(("preset", "key", "value"), rows)
+    return table(("detector", "preset", "key", "value"), rows)
 
 
 def flat(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

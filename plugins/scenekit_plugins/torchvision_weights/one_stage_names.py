@@ -28,7 +28,7 @@ def by_column(anchors: int, background: bool = True) -> Callable[[Tensor], Tenso
     """
 
     def rearrange(rows: Tensor) -> Tensor:
-        by_anchor = rows.unflatten(0, (anchors, -1))
+        by_anchor = _by_anchor(rows, anchors)
         return by_anchor[:, int(background) :].transpose(0, 1).flatten(0, 1)
 
     return rearrange
@@ -43,7 +43,11 @@ def background_last(anchors: int) -> Callable[[Tensor], Tensor]:
     Returns:
         The function, for a weight or a bias [A*K ...].
     """
-    return lambda rows: rows.unflatten(0, (anchors, -1)).roll(-1, dims=1).transpose(0, 1).flatten(0, 1)
+    return lambda rows: _by_anchor(rows, anchors).roll(-1, dims=1).transpose(0, 1).flatten(0, 1)
+
+
+def _by_anchor(rows: Tensor, anchors: int) -> Tensor:
+    return rows.reshape(anchors, -1, *rows.shape[1:])
 
 
 RETINANET = Names(
