@@ -190,3 +190,12 @@ def test_a_sample_that_cannot_be_flipped_is_moved_all_the_same():
     fixed = apply_all(steps, scenes.sample(mirrorable=False), random.Random(3))
     usual = apply_all(steps, scenes.sample(), random.Random(3))
     assert torch.equal(fixed.image, usual.image.flip(-1))
+
+
+def test_crop_of_the_input_keeps_the_middle() -> None:
+    """Of 12 columns those from 2 to 10 are kept."""
+    config = InputConfig(min_size=8, max_size=100, crop=8)
+    steps = augmentations(AugmentConfig(flip=0, color=0, scale=(1, 1)), config)
+    found = apply_all(steps, scenes.sample(), random.Random(0))
+    assert found.scene.size == (8, 8) and found.image[0, 0].tolist() == list(range(2, 10))
+    assert found.scene.objects.boxes.tolist() == [[0, 2, 3, 6], [6, 3, 8, 8]]

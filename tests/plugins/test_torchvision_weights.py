@@ -223,7 +223,7 @@ def test_the_published_file_is_known_by_its_checksum(
 
 def test_the_source_names_what_it_knows() -> None:
     source = registry().get("weights", "torchvision")
-    assert source.names == NAMES
+    assert set(NAMES) <= set(source.names)
     assert all(re.search(r"-[0-9a-f]{8}\.pth$", NETWORKS[name].weights.DEFAULT.url) for name in NAMES)
 
 
