@@ -135,7 +135,7 @@ def test_anchors_of_the_streams_follow_the_pyramid_unless_they_are_set() -> None
     captions = {"captions": {"lstm": {"features": 16, "width": 16}, "max_tokens": 4}}
     stage: Any = built("retinanet", (), captions).stages["phrase_proposals"]
     assert stage.anchors.config.sizes == ((32.0,), (64.0,), (128.0,), (256.0,), (512.0,))
-    with pytest.raises(InputError, match="anchors.sizes has 2 levels, expected 5"):
+    with pytest.raises(InputError, match=r"anchors.sizes has 2 levels, expected 5"):
         built("retinanet", (), captions, streams={"anchors": {"sizes": [[16], [32]]}})
 
 
