@@ -79,7 +79,7 @@ ONE_PASS = tuple(
 )
 """The modules through which every task goes."""
 
-KEYS_OF_THE_CORE = {"IMAGES", "FEATURES", "PROPOSALS", "OBJECTS", "Key", "Stream"}
+KEYS_OF_THE_CORE = {"IMAGES", "BACKBONE_FEATURES", "FEATURES", "PROPOSALS", "OBJECTS", "Key", "Stream"}
 
 KINDS_OF_VALUES = {
     *("SEMANTIC", "PANOPTIC", "DEPTH", "RELATIONS", "MASKS", "AMODAL_MASKS", "KEYPOINTS", "ATTRIBUTES", "CAPTIONS"),

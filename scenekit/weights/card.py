@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from scenekit.config import Config, explained
 from scenekit.errors import InputError
 from scenekit.model.scene_model import SceneModel
-from scenekit.recipe import DatasetConfig, PyramidConfig
+from scenekit.recipe import DatasetConfig, InputConfig, PyramidConfig
 from scenekit.structures.vocabulary import BUILT_IN_LISTS
 from scenekit.weights.transfer import named_axes
 

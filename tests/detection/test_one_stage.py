@@ -362,4 +362,4 @@ def test_a_joint_model_is_drawn() -> None:
     captions = {"lstm": {"features": 16, "width": 16}, "max_tokens": 4}
     model = built("retinanet", ("masks",), {"captions": captions}, score_threshold=0.0, detections=5)
     one = model.predict(sample().image, threshold=0.0)
-    assert one.draw().size[0] > 0
+    assert one.draw(image=sample().image).size[0] > 0
