@@ -181,11 +181,6 @@ class DetectorSpec:
     """As for tasks."""
     draw: Callable[[Canvas, Scene], None] | None = None
     """As for tasks."""
-    fit: Callable[[SceneModel, Iterable[tuple[ImageBatch, Targets]]], None] | None = None
-    """(model, batches of the training data): fits what is not learned by gradients, such as an SVM, after the last
-    step, and stores it in buffers of the stages."""
-    example: Mapping[str, Any] = field(default_factory=dict)
-    """Options of a small one, which `scenekit check` builds: those without a default at least."""
     prepare: Callable[[Any, Iterable[Scene]], Any] | None = None
     """(config, ground-truth objects of the training data in pixels of the network's input) -> config, completed with
     what must be known before the network is built, such as the sizes of base boxes."""

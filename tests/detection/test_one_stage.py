@@ -329,3 +329,38 @@ def test_priors_that_are_fitted_are_complete() -> None:
     done = spec.prepare(YoloConfig(levels=(8,), fitted=2), [scene((8, 8), (40, 20)), scene((10, 10), (44, 24))])
     assert done.priors == ((9.0, 9.0), (42.0, 22.0))
     assert spec.prepare(done, [scene((8, 8), (40, 20))]) == done
+
+
+def recipe(**options: Any) -> Recipe:
+    """A run of the grid detector whose input is twice as large as the images."""
+    model = {"input": {"min_size": 96, "max_size": 128}, "detector": "yolo", "detector_options": options}
+    return Recipe.parse({"model": model, "data": {"train": [{"name": "synthetic"}]}})
+
+
+class Two:
+    """Two images as a data set."""
+
+    vocabulary = VOCABULARY
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> sk.Sample:
+        return sample(index)
+
+
+def test_priors_are_fitted_to_boxes_of_the_input_before_the_model_is_built() -> None:
+    source = Source(Two(), "tiny", 1.0)
+    run = recipe(levels=[8], fitted=2)
+    done = prepared(run, [source], lambda scenes, count: scenes)
+    assert prepares(run) and done.model.detector_options["priors"] == [[36.0, 36.0], [40.0, 64.0]]
+    assert adopted(run, done).model.detector_options == done.model.detector_options, "a resumed run keeps them"
+    with pytest.raises(InputError, match="fit no ground-truth box"):
+        prepared(recipe(levels=[8], priors=[[900, 900]]), [source], lambda scenes, count: scenes)
+
+
+def test_a_joint_model_is_drawn() -> None:
+    captions = {"lstm": {"features": 16, "width": 16}, "max_tokens": 4}
+    model = built("retinanet", ("masks",), {"captions": captions}, score_threshold=0.0, detections=5)
+    one = model.predict(sample().image, threshold=0.0)
+    assert one.draw(image=sample().image).size[0] > 0

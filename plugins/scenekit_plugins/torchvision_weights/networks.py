@@ -179,7 +179,7 @@ def configured(network: Network, eps: float) -> ModelConfig:
     sizes = {"min_size": network.min_size, "max_size": network.max_size, "resampling": "plain"}
     return ModelConfig.model_validate(
         {
-            "input": sizes | network.input,
+            "input": {**sizes, **network.input},
             "backbone": {"name": network.backbone, "options": options},
             "pyramid": network.pyramid,
             "detector": network.detector_name,

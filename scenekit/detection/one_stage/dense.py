@@ -218,7 +218,7 @@ class DenseDetector(Provider):
             Reference boxes and labels.
         """
         chosen, start = [], 0
-        for level in scores.split(list(counts)):
+        for level in torch.split(scores, list(counts)):
             flat = level.flatten()
             above = (flat > self.options.score_threshold).nonzero()[:, 0]
             best = flat[above].topk(min(self.options.candidates, len(above))).indices
@@ -309,7 +309,7 @@ class DenseDetector(Provider):
         """
         if not len(boxes):
             return torch.zeros(0, dtype=torch.int64, device=boxes.device)
-        return torch.cat([box_iou(part, predictions.references).argmax(dim=1) for part in boxes.split(CHUNK)])
+        return torch.cat([box_iou(part, predictions.references).argmax(dim=1) for part in torch.split(boxes, CHUNK)])
 
 
 def class_weights(considered: Bool[Tensor, " N"], ground_truth: StreamTruth, image: int) -> Bool[Tensor, "N C"]:

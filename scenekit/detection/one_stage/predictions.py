@@ -56,13 +56,14 @@ class Predictions:
         """
         levels = [_by_reference(level.float(), columns + 4 + further) for level in maps.maps]
         every = torch.cat(levels, dim=1)
-        logits, offsets, rest = every.split((columns, 4, further), dim=2)
+        logits, offsets, rest = torch.split(every, [columns, 4, further], dim=2)
         return cls(logits, offsets, rest, torch.cat(list(references)), tuple(level.shape[1] for level in levels))
 
 
 def _by_reference(level: Float[Tensor, "B _ H W"], columns: int) -> Float[Tensor, "B _ columns"]:
     """Arrange a map [B columns*A H W] by cells, then the reference boxes of a cell."""
-    return level.unflatten(1, (columns, -1)).permute(0, 3, 4, 2, 1).flatten(1, 3)
+    batch, _, height, width = level.shape
+    return level.reshape(batch, columns, -1, height, width).permute(0, 3, 4, 2, 1).flatten(1, 3)
 
 
 def pyramid_strides(core: Core, detector: str) -> tuple[int, ...]:

@@ -119,6 +119,7 @@ def class_layer(channels: int, classes: int, each: int, prior: float) -> nn.Conv
         The layer.
     """
     layer = nn.Conv2d(channels, classes * each, kernel_size=3, padding=1).apply(init_normal)
+    assert layer.bias is not None
     nn.init.constant_(layer.bias, math.log(prior / (1 - prior)))
     return layer
 

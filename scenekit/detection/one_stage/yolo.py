@@ -122,6 +122,7 @@ class YoloLevel(nn.Module):
         self.classification, self.box, self.objectness = (
             nn.Conv2d(channels, each * priors, kernel_size=1).apply(init_normal) for each in (classes, 4, 1)
         )
+        assert self.objectness.bias is not None
         nn.init.constant_(self.objectness.bias, math.log(FIRST_OBJECTNESS / (1 - FIRST_OBJECTNESS)))
 
     def forward(self, features: Float[Tensor, "B F _ _"]) -> Float[Tensor, "B _ _ _"]:
