@@ -67,7 +67,7 @@ def test_heads_follow_the_vocabulary() -> None:
         ({"tasks": {"panoptic": {"overlap": "much"}}}, "task 'panoptic': 'overlap': input should be a valid number"),
         ({"tasks": {"panoptic": {}}}, "'panoptic' requires 'masks'"),
         ({"detector": "rcnnn"}, "unknown detector 'rcnnn'; did you mean 'rcnn'?"),
-        ({"detector_options": {"rpm": {}}}, "detector 'rcnn': unknown key 'rpm'; did you mean 'rpn'?"),
+        ({"detector_options": {"rpm": {}}}, "detector 'faster_rcnn': unknown key 'rpm'; did you mean 'rpn'?"),
         ({"detector_options": {"rpn": {"sample": 3}}}, "unknown key 'rpn.sample'; did you mean 'samples'?"),
         ({"detector_options": {"preset": "detectron"}}, "did you mean 'detectron2'?"),
         ({"backbone": {"name": "resnet5"}}, "did you mean 'resnet"),
