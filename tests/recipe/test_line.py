@@ -20,7 +20,7 @@ SMALL = (
     "model.input.min_size=64",
     "model.input.max_size=96",
     f"train.steps={STEPS}",
-    "train.batch_size=1",
+    "train.batch_size=2",
     "train.workers=0",
     "train.warmup=2",
 )
