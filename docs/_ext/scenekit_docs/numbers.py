@@ -166,7 +166,7 @@ RESULT_FILES: Sequence[Result] = (
     Result(
         "line",
         "The systems of the line",
-        "Every system trained on the same scenes for the same number of steps from the same trunk, and then timed image "
+        "Every system trained on the same scenes for the same number of steps from the same trunk, and timed image "
         "by image; what the literature leads to expect, and whether it holds.",
         "python benchmarks/line.py",
     ),
