@@ -31,7 +31,7 @@ from scenekit.scene import Scene
 from scenekit.training.balancing import LossWeights, make_balancer
 from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
-from scenekit.training.fitting import FitData, fit, fitting_detector
+from scenekit.training.fitting import FitData, check_classes, fit, fitting_detector
 from scenekit.training.freezing import freeze_except
 from scenekit.training.gradients import shared_parameters, task_gradient_norms
 from scenekit.training.learner import Learner
@@ -124,6 +124,8 @@ class Run:
         self.supervision = Supervision(self.model, self.config.only)
         self.step = 0
         self.fits = fitting_detector(self.recipe, self.model)
+        if self.fits is not None:
+            check_classes(self.fits, self.model.vocabulary.things, self.sources, self._tracked)
         check_measurable(self.model, due=self.val is not None)
         check_resumable(self.recipe)
         if checkpoint is not None:
