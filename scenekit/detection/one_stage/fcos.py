@@ -241,8 +241,6 @@ class FCOSDetector(DenseDetector):
 
     def responsible(self, boxes: Float[Tensor, "M 4"], predictions: Predictions) -> Int[Tensor, " M"]:
         """Return the location nearest to the center of each box, on the level that predicts boxes of its size."""
-        if not len(boxes):
-            return torch.zeros(0, dtype=torch.int64, device=boxes.device)
         references = predictions.references
         points, sizes = (references[:, :2] + references[:, 2:]) / 2, references[:, 2] - references[:, 0]
         lower, upper = level_range(sizes)
