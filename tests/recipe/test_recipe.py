@@ -144,4 +144,4 @@ def test_yaml_builds_no_objects(tmp_path):
 
 def test_shipped_recipes_are_valid(repository):
     for path in sorted((repository / "recipes").rglob("*.yaml")):
-        assert Recipe.load(path).model.tasks
+        assert Recipe.load(path).data.train

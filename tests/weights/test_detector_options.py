@@ -44,9 +44,10 @@ def test_every_detector_suppresses_across_classes_where_its_option_is(
     name: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = small(name)
-    monkeypatch.setattr(detector_options, "with_detector_options", lambda model, options: options)
-    assert suppresses_across_classes(model)
-    assert at(with_suppression(model, 0.7), path) == 0.7
+    given: list[Mapping[str, Any]] = []
+    monkeypatch.setattr(detector_options, "with_detector_options", lambda same, options: given.append(options) or same)
+    assert suppresses_across_classes(model) and with_suppression(model, 0.7) is model
+    assert at(given[0], path) == 0.7
 
 
 def test_the_model_has_the_same_weights_and_the_option() -> None:
