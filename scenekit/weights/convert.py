@@ -8,8 +8,10 @@ from pathlib import Path
 
 from scenekit.errors import InputError, nearest
 from scenekit.hooks import WeightSource, naming_plugin, registry
+from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.structures.vocabulary import Vocabulary
+from scenekit.weights.checkpoint import without_pretrained
 
 
 def convert(source: str, checkpoint: str | Path, labels: Sequence[str] | None = None) -> SceneModel:
