@@ -35,6 +35,8 @@ RECIPES = Path(__file__).resolve().parent.parent / "recipes" / "line"
 PROPOSING = ("rpn", "proposals")
 """Steps of a pass whose time counts as spent on proposals."""
 TRUNK = ("name=mobilenet_v2", "weights={}", "options.norm=frozen")
+CROP_LEVELS = "model.detector_options.trunk.options.levels=[features.13]"
+"""The last map that the networks on crops read: few channels of the trunk's coarser ones are active."""
 INPUT = ("model.input.mean=[0.5, 0.5, 0.5]", "model.input.std=[0.5, 0.5, 0.5]")
 """What the trunk expects."""
 SELECTIVE_SEARCH = "model.detector_options.proposals={name: selective_search, limit_train: 300, limit_test: 300}"
@@ -167,6 +169,7 @@ def recipe_of(system: System, trunk: Path, arguments: argparse.Namespace) -> sk.
         f"model.input.max_size={max(arguments.size)}",
         *INPUT,
         *(f"model.{own}.{option.format(trunk)}" for option in TRUNK),
+        *((CROP_LEVELS,) if system.crops else ()),
     ]
     return sk.Recipe.load(RECIPES / f"{system.recipe}.yaml", [*shared, *system.options])
 

@@ -72,6 +72,8 @@ WORDS_OF_FILE_FORMATS = {
     "scenekit/structures/vocabulary.py": {"attributes"},
     "scenekit/fields/attributes.py": {"attributes"},
     "scenekit/detection/detector.py": {"classification"},
+    "scenekit/detection/crops/stage.py": {"classification"},
+    **{f"scenekit/detection/one_stage/{name}.py": {"classification"} for name in ("fcos", "retinanet", "ssd", "yolo")},
     "scenekit/templates/detector/scenekit_example.py": {"classification"},
 }
 """Where a word that also is a task's name belongs to a format that is read or measured, or names a loss."""

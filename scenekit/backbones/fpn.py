@@ -133,11 +133,11 @@ class BackboneWithFPN(nn.Module):
 
     Args:
         backbone: The backbone.
-        fpn: The feature pyramid network for its levels, or what takes its place.
+        fpn: The feature pyramid network for its levels, or what takes its place; None for a backbone alone.
         chosen: Indices of the backbone's levels that it reads; all if None.
     """
 
-    def __init__(self, backbone: Backbone, fpn: FPN | SingleMap, chosen: Sequence[int] | None = None) -> None:
+    def __init__(self, backbone: Backbone, fpn: FPN | SingleMap | None, chosen: Sequence[int] | None = None) -> None:
         super().__init__()
         self.backbone = backbone
         self.fpn = fpn
@@ -146,12 +146,12 @@ class BackboneWithFPN(nn.Module):
     @property
     def levels(self) -> tuple[Level, ...]:
         """Channels, stride and offset of each map of the pyramid, fine to coarse."""
-        return self.fpn.levels
+        return () if self.fpn is None else self.fpn.levels
 
     @property
     def channels(self) -> int:
-        """Number of channels C, the same on every level."""
-        return self.levels[0].channels
+        """Number of channels C, the same on every level; 0 without a pyramid."""
+        return self.levels[0].channels if self.levels else 0
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -178,6 +178,8 @@ class BackboneWithFPN(nn.Module):
         Returns:
             The pyramid.
         """
+        if self.fpn is None:
+            return FeaturePyramid((), ())
         pyramid: FeaturePyramid = self.fpn([maps[index] for index in self.chosen])
         return pyramid
 

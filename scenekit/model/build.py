@@ -39,7 +39,7 @@ class Trunk(Provider):
     """The shared backbone and its pyramid.
 
     Args:
-        net: The networks; a backbone alone for a model without a pyramid.
+        net: The networks.
         provides: FEATURES, BACKBONE_FEATURES, or both: what stages and heads of the model read.
     """
 
@@ -47,7 +47,7 @@ class Trunk(Provider):
     requires = (IMAGES,)
     static = True
 
-    def __init__(self, net: BackboneWithFPN | Backbone, provides: Sequence[Key[Any, Any]] = (FEATURES,)) -> None:
+    def __init__(self, net: BackboneWithFPN, provides: Sequence[Key[Any, Any]] = (FEATURES,)) -> None:
         super().__init__()
         self.net = net
         self.provides = tuple(provides)
@@ -66,16 +66,12 @@ class Trunk(Provider):
 
     def _maps(self, pixels: Sequence[Float[Tensor, "B 3 H W"]]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
         """Return the maps of each key in turn."""
-        own: tuple[Tensor, ...] = self._backbone(for_convolutions(pixels[0]))
-        found = {BACKBONE_FEATURES: lambda: own, FEATURES: lambda: cast(BackboneWithFPN, self.net).pyramid(own).maps}
+        own: tuple[Tensor, ...] = self.net.backbone(for_convolutions(pixels[0]))
+        found = {BACKBONE_FEATURES: lambda: own, FEATURES: lambda: self.net.pyramid(own).maps}
         return tuple(level for key in self.provides for level in found[key]())
 
-    @property
-    def _backbone(self) -> Backbone:
-        return self.net if isinstance(self.net, Backbone) else self.net.backbone
-
     def _strides(self, key: Key[Any, Any]) -> tuple[int, ...]:
-        levels = (self._backbone if key == BACKBONE_FEATURES else self.net).levels
+        levels = (self.net.backbone if key == BACKBONE_FEATURES else self.net).levels
         return tuple(level.stride for level in levels)
 
     def _computes_batch_statistics(self) -> bool:
@@ -97,9 +93,8 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
     """
     detector = registry().get("detector", config.detector)
     options = validated(detector.config, config.detector_options, f"detector {config.detector!r}")
-    backbone = build_backbone(config)
-    net = backbone if config.pyramid is None else with_pyramid(backbone, config.pyramid)
-    core = core_of(net, vocabulary, options, config.input)
+    net = with_pyramid(build_backbone(config), config.pyramid)
+    core = Core(net.channels, net.strides, vocabulary, options, net.backbone.levels, config.input)
     stages = build_detector(detector, core, options)
     owners: dict[str, Any] = {stage.name: detector for stage in stages}
     pooler = no_pooler if config.detector is None else pooler_of(stages)
@@ -132,23 +127,6 @@ def _check_crop(config: ModelConfig, specs: Iterable[TaskSpec]) -> None:
     for spec in specs:
         if not all(key.field.follows_crops for key in spec.provides):
             raise InputError(f"model.input.crop: task {spec.name!r} needs the whole image; leave crop out")
-
-
-def core_of(net: BackboneWithFPN | Backbone, vocabulary: Vocabulary, detector: Config, images: InputConfig) -> Core:
-    """Return what stages and heads may know of the core.
-
-    Args:
-        net: Backbone and pyramid, or a backbone alone.
-        vocabulary: What labels mean.
-        detector: Options of the detector.
-        images: How images enter the network.
-
-    Returns:
-        The record.
-    """
-    if isinstance(net, Backbone):
-        return Core(0, (), vocabulary, detector, net.levels, images)
-    return Core(net.channels, net.strides, vocabulary, detector, net.backbone.levels, images)
 
 
 def _task_parts(name: str, values: Mapping[str, Any], core: Core) -> tuple[TaskSpec, list[Provider], Head[Any, Any]]:
@@ -277,12 +255,12 @@ def build_network(config: BackboneConfig, images: InputConfig, section: str) -> 
     return backbone
 
 
-def with_pyramid(backbone: Backbone, config: PyramidConfig) -> BackboneWithFPN:
+def with_pyramid(backbone: Backbone, config: PyramidConfig | None) -> BackboneWithFPN:
     """Build the pyramid on a backbone.
 
     Args:
         backbone: The backbone.
-        config: Its levels that are used, and the options of the pyramid.
+        config: Its levels that are used, and the options of the pyramid; None for none.
 
     Returns:
         Both.
@@ -290,6 +268,8 @@ def with_pyramid(backbone: Backbone, config: PyramidConfig) -> BackboneWithFPN:
     Raises:
         InputError: The backbone has no map of a stride in `levels`.
     """
+    if config is None:
+        return BackboneWithFPN(backbone, None)
     strides = [level.stride for level in backbone.levels]
     if missing := [stride for stride in config.levels or () if stride not in strides]:
         raise InputError(f"model.pyramid.levels: the backbone has maps of stride {strides}, none of {missing[0]}")

@@ -142,12 +142,13 @@ def required_keys(spec: TaskSpec) -> Keys:
         spec: The record of the task.
 
     Returns:
-        The images, its own keys, the streams of its ground truth, and with a stream FEATURES, which RoI features are
-        pooled from.
+        The images, its own keys, the streams of its ground truth, and FEATURES: with a stream, as RoI features are
+        pooled from them, and where it names no key at all.
     """
     learned = tuple(stream for stream in streams_of(spec.learns_from) if stream not in spec.provides)
-    pooled = (FEATURES,) if streams_of((*spec.needs, *spec.provides, *learned)) else ()
-    return tuple(dict.fromkeys((IMAGES, *pooled, *spec.needs, *learned)))
+    pools = bool(streams_of((*spec.needs, *spec.provides, *learned)))
+    features = (FEATURES,) if pools or not spec.requires else ()
+    return tuple(dict.fromkeys((IMAGES, *features, *spec.needs, *learned)))
 
 
 def streams_of(keys: Iterable[Key[Any, Any]]) -> tuple[Stream, ...]:

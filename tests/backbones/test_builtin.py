@@ -20,7 +20,7 @@ from scenekit.recipe import ModelConfig
 def test_every_network_is_registered_and_builds() -> None:
     found = collect([EntryPoint("backbones", "scenekit.backbones.builtin", "scenekit")])
     assert not found.failures
-    assert found.names("backbone") == sorted([*LAYOUTS, "timm/", "transformers/"])
+    assert found.names("backbone") == sorted([*LAYOUTS, "inception_v2", "timm/", "transformers/"])
     backbone = found.get("backbone", "resnet18").build(weights=None, norm="frozen", trainable_stages=3)
     assert isinstance(backbone, TorchvisionBackbone)
     assert backbone.levels[-1].channels == 512

@@ -69,7 +69,6 @@ def test_classes_may_be_chosen_in_their_order(folder: Path) -> None:
         (lambda root: (root / "cat").mkdir(), {"faulty": "skip"}, "no folder of a class has an image"),
         (lambda root: write(root / "cat/1.png"), {"classes": ["cats"]}, "no folder of the class 'cats'.*'cat'"),
         (lambda root: write(root / "cat/1.png"), {"classes": "cat"}, "classes must be names"),
-        (lambda root: write(root / "cat/1.png"), {"faulty": "keep"}, "faulty must be"),
         (lambda root: write(root / "cat/1.png"), {"splits": "lists"}, "splits must be"),
     ],
 )

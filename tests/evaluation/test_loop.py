@@ -57,7 +57,7 @@ def knowing(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
     asked: list[set[str]] = []
     truths = {bytes(sample(number).image.numpy()): sample(number).scene for number in range(4)}
 
-    def understand(_: SceneModel, image: torch.Tensor, tasks: Collection[str], camera: object) -> SimpleNamespace:
+    def understand(_: SceneModel, image: torch.Tensor, tasks: Collection[str], *origin: object) -> SimpleNamespace:
         asked.append(set(tasks))
         truth = truths[bytes(image.numpy())]
         return found(replace(truth, streams={OBJECTS: replace(truth.objects, scores=torch.tensor([0.9, 0.8]))}))

@@ -108,6 +108,16 @@ def test_stages_may_read_the_maps_of_the_backbone(pyramid: dict[str, Any] | None
     assert [level.channels for level in levels] == [features.shape[1] for features in read.maps]
 
 
+def test_the_backbone_is_handed_on_between_models_with_a_pyramid_and_without() -> None:
+    spec = DetectorSpec("raw", "reads the backbone", lambda core, config: [ReadsTheBackbone()])
+    with patch.dict(registry().records["detector"], {"raw": [(spec, Origin("raw", "tests", "0"))]}):
+        model = sk.build(changed(detector="raw", detector_options={}, pyramid=None, tasks={}), VOCABULARY)
+    other = sk.build(config(["semantic"]), VOCABULARY)
+    sk.transfer(other, model)
+    backbones = [part.stages["backbone"].net.backbone.state_dict() for part in (other, model)]
+    assert all(torch.equal(value, backbones[1][name]) for name, value in backbones[0].items())
+
+
 def test_heads_follow_the_vocabulary() -> None:
     model = sk.build(config(), VOCABULARY)
     assert model.heads["semantic"].predictor.out_channels == len(VOCABULARY.labels)

@@ -164,6 +164,13 @@ RESULT_FILES: Sequence[Result] = (
         "python benchmarks/joint_or_alone.py recipes/small.yaml --steps 100",
     ),
     Result(
+        "line",
+        "The systems of the line",
+        "Every system trained on the same scenes for the same number of steps from the same trunk, and timed image "
+        "by image; what the literature leads to expect, and whether it holds.",
+        "python benchmarks/line.py",
+    ),
+    Result(
         "synthetic_scenes",
         "Rendering a synthetic scene",
         "Seconds for one scene of 320x240 pixels with all its annotations, on one core.",

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from scenekit.config import Config
 from scenekit.hooks import TaskSpec
-from scenekit.keys import FEATURES
+from scenekit.keys import FEATURES, IMAGES
 from scenekit.ops.upsampling import Overlap
 
 Decoder = Literal["pyramid", "patches", "full_resolution", "encoder_decoder"]
@@ -155,4 +155,4 @@ def configured(spec: TaskSpec, config: SemanticConfig) -> TaskSpec:
     Returns:
         The changed record.
     """
-    return replace(spec, requires=(FEATURES,) if config.decoder == "pyramid" else ())
+    return replace(spec, requires=(FEATURES if config.decoder == "pyramid" else IMAGES,))

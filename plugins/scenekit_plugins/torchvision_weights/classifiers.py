@@ -19,7 +19,7 @@ from scenekit.recipe import ModelConfig
 from scenekit.structures import Vocabulary
 from scenekit.structures.image_classes import IMAGE_CLASSES
 
-BACKBONE = "stages.backbone.net.body."
+BACKBONE = "stages.backbone.net.backbone.body."
 HEAD = "heads.classification."
 
 LARGEST_SIDE = 8192

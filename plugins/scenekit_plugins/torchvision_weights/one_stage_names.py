@@ -106,12 +106,12 @@ def _ssd_rows(boxes: Sequence[int], layer: str) -> dict[str, Callable[[Tensor], 
 SSD300 = Names(
     rules=(
         (r"backbone\.scale_weight$", r"stages.ssd.maps.scale"),
-        (r"backbone\.features\.", r"stages.backbone.net.body.features."),
+        (r"backbone\.features\.", r"stages.backbone.net.backbone.body.features."),
         (r"backbone\.extra\.0\.7\.", r"stages.ssd.maps.fc."),
         *_SSD,
     ),
     numbered=(  # the first block begins with the fourth pooling of VGG16, its module 23
-        (r"backbone\.extra\.0\.(\d+)\.(?!\d)", "stages.backbone.net.body.features.{}.", lambda n: n + 23),
+        (r"backbone\.extra\.0\.(\d+)\.(?!\d)", "stages.backbone.net.backbone.body.features.{}.", lambda n: n + 23),
         (r"backbone\.extra\.([1-9])\.", "stages.ssd.maps.extra.{}.", lambda n: n - 1),
     ),
     rearranged=_ssd_rows(SSD300_BOXES, ""),
@@ -120,13 +120,15 @@ SSD300 = Names(
 
 SSDLITE = Names(
     rules=(
-        (r"backbone\.features\.0\.13\.", r"stages.backbone.net.body.features.13.block.0."),
-        (r"backbone\.features\.0\.", r"stages.backbone.net.body.features."),
-        (r"backbone\.features\.1\.0\.", r"stages.backbone.net.body.features.13.block."),
+        (r"backbone\.features\.0\.13\.", r"stages.backbone.net.backbone.body.features.13.block.0."),
+        (r"backbone\.features\.0\.", r"stages.backbone.net.backbone.body.features."),
+        (r"backbone\.features\.1\.0\.", r"stages.backbone.net.backbone.body.features.13.block."),
         (r"backbone\.extra\.", r"stages.ssd.maps.extra."),
         *_SSD,
     ),
-    numbered=((r"backbone\.features\.1\.([1-9])\.", "stages.backbone.net.body.features.{}.", lambda n: n + 13),),
+    numbered=(
+        (r"backbone\.features\.1\.([1-9])\.", "stages.backbone.net.backbone.body.features.{}.", lambda n: n + 13),
+    ),
     rearranged=_ssd_rows(SSDLITE_BOXES, "1."),
     ignored=re.compile(r"backbone\.features\..*\.num_batches_tracked"),
 )

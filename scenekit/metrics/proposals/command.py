@@ -19,7 +19,7 @@ def proposals(
     ] = None,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Recall of class-agnostic boxes: AR at 100, 300 and 1000, equal to pycocotools without classes."""
+    """Compute the recall of class-agnostic boxes: AR at 100, 300 and 1000, equal to pycocotools without classes."""
     from scenekit.metrics.notes import Notes
     from scenekit.metrics.proposals import score_proposal_files
 
