@@ -30,8 +30,8 @@ from .keys import CAPTIONS as CAPTIONS
 from .keys import CLASSIFICATION as CLASSIFICATION
 from .keys import DEPTH as DEPTH
 from .keys import FEATURES as FEATURES
-from .keys import IMAGES as IMAGES
 from .keys import IMAGE as IMAGE
+from .keys import IMAGES as IMAGES
 from .keys import KEYPOINTS as KEYPOINTS
 from .keys import LOCALIZATION as LOCALIZATION
 from .keys import MASKS as MASKS
