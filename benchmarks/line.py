@@ -3,8 +3,10 @@
 The systems are the recipes in recipes/line, and variants of them. All learn from the same synthetic scenes, for the
 same number of steps, from the same trunk: the backbone of the shipped model `small`, below fresh layers; segmenters
 without a shared trunk begin at random. Each is evaluated on the first validation scenes, and then timed, image by
-image, on scenes that nothing has seen before, so that no cache holds their proposals. The runs are short: the metrics
-compare systems, and are not those of converged models.
+image, on scenes that nothing has seen before, so that no cache holds their proposals. Nothing else should run then:
+where a core is busy, each parallel operation waits for its slower thread. That slows down systems of many small passes,
+those on crops, most: with two threads on a busy machine a crop took six to nine times as long as with `--threads 1`.
+The runs are short: the metrics compare systems, and are not those of converged models.
 
 Each system keeps its model and its row in a folder of its own below `--work`; finished ones are not repeated. Those
 that need a package that is not installed are left out, and named. `--quick` runs all with next to no training.

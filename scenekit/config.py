@@ -102,7 +102,12 @@ def explained(error: ValidationError, kind: type[Config]) -> str:
     Returns:
         The invalid values with their paths; unknown keys with the nearest known one.
     """
-    return "; ".join(_explain(detail, kind) for detail in error.errors())
+    details = error.errors()
+    places = [detail["loc"] for detail in details]
+    # A list with an invalid entry is also reported as one that is too short without it.
+    inside = {place[:depth] for place in places for depth in range(len(place))}
+    shown = [detail for detail in details if not (detail["type"] == "too_short" and detail["loc"] in inside)]
+    return "; ".join(_explain(detail, kind) for detail in shown)
 
 
 def _explain(error: Any, kind: type[Config]) -> str:

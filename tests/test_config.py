@@ -45,3 +45,16 @@ def test_numbers_must_be_finite_unless_their_field_says_otherwise(option: str, v
     with pytest.raises(InputError, match=rf"^here: '{option}.*input should be a finite number, got"):
         validated(Numbers, {option: value}, "here")
     assert validated(Numbers, {"endless": math.inf}, "here").endless == math.inf
+
+
+class Sides(Config):
+    """A list that may not be empty."""
+
+    sides: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
+
+
+def test_an_invalid_entry_does_not_make_its_list_too_short() -> None:
+    with pytest.raises(InputError, match=r"^sides: 'sides\.0': input should be greater than 0, got 0$"):
+        validated(Sides, {"sides": [0]}, "sides")
+    with pytest.raises(InputError, match="at least 1 item"):
+        validated(Sides, {"sides": []}, "sides")

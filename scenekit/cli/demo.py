@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scenekit.cli import output, scene_files
-from scenekit.cli.predict import check_files, suppression, unique_stems
+from scenekit.cli.predict import check_files, unique_stems
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -73,7 +73,7 @@ def demo(
 
 
 def one_class_each(network: SceneModel) -> SceneModel:
-    """Return the model without detections of the same thing as two classes, if its detector is scenekit's own.
+    """Return the model without detections of the same thing as two classes, if its detector has the option.
 
     Args:
         network: The model.
@@ -81,12 +81,9 @@ def one_class_each(network: SceneModel) -> SceneModel:
     Returns:
         The model, or one with the same parameters.
     """
-    from scenekit.detection.config import DetectorConfig
-    from scenekit.hooks import registry
-    from scenekit.weights.convert import with_detector_options
+    from scenekit.weights.detector_options import suppresses_across_classes, with_suppression
 
-    own = registry().get("detector", network.config.detector).config is DetectorConfig
-    return with_detector_options(network, suppression(SAME_THING) or {}) if own else network
+    return with_suppression(network, SAME_THING) if suppresses_across_classes(network) else network
 
 
 def own_images(names: Sequence[str]) -> Iterator[Subject]:

@@ -118,9 +118,13 @@ def predict(
     writer = results_at(results, out)
     import scenekit as sk
     from scenekit.cli.device import device_named
+    from scenekit.weights.detector_options import with_suppression
 
     with scene_files.recording_at(rerun) as recording:
-        network = sk.load(model, detector_options=suppression(across_classes)).to(device_named(device))
+        network = sk.load(model)
+        if across_classes is not None:
+            network = with_suppression(network, across_classes)
+        network = network.to(device_named(device))
         folder = None if out is None or writer is not None else output.make_folder(out)
         files = scene_files.Files(folder, graph, relations, all_relations, mesh, recording, writer)
         unreadable: list[str] = []
@@ -152,18 +156,6 @@ def results_at(format: str | None, folder: Path | None) -> ResultsWriter | None:
     from scenekit.evaluation.results import results_writer
 
     return results_writer(format, folder)
-
-
-def suppression(across_classes: float | None) -> dict[str, Any] | None:
-    """Return the options of the detector for suppression across classes.
-
-    Args:
-        across_classes: IoU above which detections of two classes are of the same thing; None without suppression.
-
-    Returns:
-        Options for `sk.load`.
-    """
-    return None if across_classes is None else {"box_head": {"across_classes": across_classes}}
 
 
 def print_scenes(scenes: Iterable[Scene], as_json: bool) -> None:

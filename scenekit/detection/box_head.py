@@ -6,13 +6,13 @@ S side of pooled features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from scenekit.detection.config import BoxHeadConfig
+from scenekit.detection.layers import fully_connected
 
 
 class BoxHead(nn.Module):
@@ -80,22 +80,3 @@ def _conv(before: int, after: int, config: BoxHeadConfig) -> nn.Sequential:
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
     return nn.Sequential(conv, *([nn.BatchNorm2d(after)] if normed else []), nn.ReLU())
-
-
-def fully_connected(dims: Sequence[int]) -> nn.Sequential:
-    """Build fully connected layers with ReLU.
-
-    Args:
-        dims: Number of inputs, then of the outputs of each layer.
-
-    Returns:
-        The layers.
-    """
-    return nn.Sequential(*(_fc(before, after) for before, after in pairwise(dims)))
-
-
-def _fc(before: int, after: int) -> nn.Sequential:
-    linear = nn.Linear(before, after)
-    nn.init.kaiming_uniform_(linear.weight, a=1)
-    nn.init.zeros_(linear.bias)
-    return nn.Sequential(linear, nn.ReLU())

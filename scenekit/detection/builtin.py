@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from scenekit.detection.config import DetectorConfig
 from scenekit.detection.crops.build import build_rcnn, build_sliding_window
 from scenekit.detection.crops.config import RCNNConfig, SlidingWindowDetectorConfig
 from scenekit.detection.crops.fitting import fit_rcnn
-from scenekit.detection.detector import TwoStageDetector
+from scenekit.detection.detector import build_faster_rcnn
 from scenekit.detection.evaluator import DetectionEvaluator
 from scenekit.detection.fast_rcnn import FastRCNNConfig, build_fast_rcnn
 from scenekit.detection.one_stage.fcos import FCOSConfig, build_fcos
 from scenekit.detection.one_stage.retinanet import RetinaNetConfig, build_retinanet
 from scenekit.detection.one_stage.ssd import SSDConfig, build_ssd
 from scenekit.detection.one_stage.yolo import YoloConfig, build_yolo, prepared
-from scenekit.detection.rpn import RPNTrunk, StreamProposals
 from scenekit.hooks.records import DetectorSpec
 from scenekit.hooks.specs import hookimpl
-from scenekit.model.head import Core, Provider
 from scenekit.visualization.draw import draw_boxes
 from scenekit.visualization.scene_canvas import on_canvas
-
-
-def build_stages(core: Core, config: DetectorConfig) -> Sequence[Provider]:
-    """Build the stages of the two-stage detector.
-
-    Args:
-        core: Channels, strides and vocabulary of the model.
-        config: Options of the detector.
-
-    Returns:
-        Trunk, proposals and second stage.
-    """
-    return RPNTrunk(core, config), StreamProposals(core, config), TwoStageDetector(core, config)
-
 
 _WINDOWS = {"scales": (24.0, 48.0), "ratios": (1.0,), "stride": 0.5}
 _CROPS = {
@@ -55,7 +39,7 @@ def scenekit_detectors() -> Iterable[DetectorSpec]:
     """
     for spec in (
         DetectorSpec(
-            "faster_rcnn", "region proposals, then a box head on pooled features", build_stages, DetectorConfig
+            "faster_rcnn", "region proposals, then a box head on pooled features", build_faster_rcnn, DetectorConfig
         ),
         DetectorSpec(
             "fast_rcnn",
@@ -70,6 +54,7 @@ def scenekit_detectors() -> Iterable[DetectorSpec]:
             build_rcnn,
             RCNNConfig,
             fit=fit_rcnn,
+            fits_every_class=True,
             example={**_CROPS, "proposals": _PROPOSALS},
         ),
         DetectorSpec(

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
 from scenekit.config import Config, merged
 from scenekit.errors import InputError, nearest
 
+Positive = Annotated[float, Field(gt=0)]
+Width = Annotated[int, Field(ge=1)]
+
 
 class AnchorConfig(Config):
     """Reference boxes of the region proposal network."""
 
-    sizes: tuple[tuple[float, ...], ...] = ((32.0,), (64.0,), (128.0,), (256.0,), (512.0,))
+    sizes: tuple[tuple[Positive, ...], ...] = ((32.0,), (64.0,), (128.0,), (256.0,), (512.0,))
     """Square roots of the anchors' areas, in pixels, per level from fine to coarse."""
-    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    ratios: tuple[Positive, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)
     """Aspect ratios, height / width."""
     rounded: bool = False
     """Whether anchors are rounded to whole pixels, as in torchvision."""
@@ -124,7 +127,7 @@ class DetectionConfig(Config):
     """Regions per image that the losses use."""
     positive_fraction: float = Field(default=0.25, ge=0, le=1)
     """Largest share of positives among the sampled regions."""
-    coder_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
+    coder_weights: tuple[Positive, Positive, Positive, Positive] = (10.0, 10.0, 5.0, 5.0)
     """Factors on the offsets x, y, width, height, as in Fast R-CNN."""
     score_threshold: float = Field(default=0.05, ge=0, le=1)
     """Scores of detections are above this."""
@@ -153,11 +156,11 @@ class BoxHeadConfig(DetectionConfig):
 
     size: int = Field(default=7, ge=1)
     """Side of the pooled features."""
-    convs: tuple[int, ...] = ()
+    convs: tuple[Width, ...] = ()
     """Widths of 3x3 convolutions."""
     conv_norm: Literal["batch"] | None = None
     """Normalization after each convolution."""
-    fcs: tuple[int, ...] = Field(default=(1024, 1024), min_length=1)
+    fcs: tuple[Width, ...] = Field(default=(1024, 1024), min_length=1)
     """Widths of fully connected layers."""
     smooth_l1_beta: float = Field(default=0.0, ge=0)
     """Where the loss of the offsets turns from L2 to L1; 0 is L1."""

@@ -18,9 +18,10 @@ from scenekit.detection.box_head import BoxHead, BoxPredictor
 from scenekit.detection.config import BoxHeadConfig, DetectorConfig, RegionConfig
 from scenekit.detection.pooler import build_pooler, check_pyramid
 from scenekit.detection.region_stage import RegionStage
+from scenekit.detection.rpn import RPNTrunk, StreamProposals
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, Key, Stream
 from scenekit.model.board import Board
-from scenekit.model.head import BACKGROUND, AxisNames, Core, rows_by_name
+from scenekit.model.head import BACKGROUND, AxisNames, Core, Provider, rows_by_name
 from scenekit.model.targets import StreamTruth
 from scenekit.ops.boxes import clip_to_images, large_enough
 from scenekit.ops.losses import covered_cross_entropy, safe_mean
@@ -44,7 +45,8 @@ class TwoStageDetector(RegionStage):
         config: Options of the detector; of one with a region proposal network, or of the second stage alone.
         stream: The stream that the stage provides.
         proposals: Key of the stream's proposals.
-        classes: Class names of the stream; the vocabulary's things if None."""
+        classes: Class names of the stream; the vocabulary's things if None.
+    """
 
     config: BoxHeadConfig
 
@@ -147,3 +149,16 @@ class TwoStageDetector(RegionStage):
         boxes = clip_to_images(boxes, regions.image_index[rows], images.sizes)
         kept = large_enough(boxes, 0.0)
         return replace(regions, boxes=regions.boxes.index_put((rows[kept],), boxes[kept]), parent=None, rows=None)
+
+
+def build_faster_rcnn(core: Core, config: DetectorConfig) -> Sequence[Provider]:
+    """Build the stages of Faster R-CNN.
+
+    Args:
+        core: Channels, strides and vocabulary of the model.
+        config: Options of the detector.
+
+    Returns:
+        Trunk, proposals and second stage.
+    """
+    return RPNTrunk(core, config), StreamProposals(core, config), TwoStageDetector(core, config)

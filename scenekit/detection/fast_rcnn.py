@@ -13,7 +13,7 @@ from pydantic import model_validator
 from scenekit.config import merged
 from scenekit.detection.config import RegionConfig
 from scenekit.detection.detector import TwoStageDetector
-from scenekit.detection.proposals import ProposalsConfig, build_proposals
+from scenekit.detection.proposals import ProposalsConfig, build_proposals, proposals_at_test
 from scenekit.detection.proposals.required import proposals_given
 from scenekit.model.head import Core, Provider
 
@@ -44,4 +44,6 @@ def build_fast_rcnn(core: Core, config: FastRCNNConfig) -> Sequence[Provider]:
     Returns:
         Proposals and second stage.
     """
-    return *build_proposals(core, config.proposals), TwoStageDetector(core, config)
+    detector = TwoStageDetector(core, config)
+    detector.proposals_at_test = proposals_at_test(config.proposals)
+    return *build_proposals(core, config.proposals), detector

@@ -20,6 +20,7 @@ from torchvision.ops import batched_nms
 from scenekit.detection.anchors import AnchorGenerator
 from scenekit.detection.assign import assign, ground_truth_of, sample
 from scenekit.detection.config import DetectorConfig
+from scenekit.detection.layers import init_normal
 from scenekit.detection.pooler import check_pyramid
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, RPN_FEATURES, Key, Stream
 from scenekit.model.board import Board
@@ -66,7 +67,7 @@ class RPNTrunk(Provider):
         channels = rpn_channels(core, config)
         inputs = (core.channels, *[channels] * (config.rpn.convs - 1))
         self.convs = nn.ModuleList(nn.Conv2d(before, channels, kernel_size=3, padding=1) for before in inputs)
-        self.apply(_init_normal)
+        self.apply(init_normal)
 
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
         """Put RPN_FEATURES on the board.
@@ -126,7 +127,7 @@ class StreamProposals(Provider):
         channels = rpn_channels(core, config)
         self.objectness = nn.Conv2d(channels, config.anchors.per_cell, kernel_size=1)
         self.deltas = nn.Conv2d(channels, config.anchors.per_cell * 4, kernel_size=1)
-        self.apply(_init_normal)
+        self.apply(init_normal)
 
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
         """Put the stream's proposals on the board, best first per image.
@@ -254,11 +255,3 @@ def _beside(anchors: Float[Tensor, "K 4"], images: ImageBatch) -> Bool[Tensor, "
     """Mark anchors whose center is in the padding of an image."""
     centers = (anchors[:, :2] + anchors[:, 2:]) / 2
     return (centers >= image_limits(images.sizes, anchors)[:, None, :2]).any(dim=2)
-
-
-def _init_normal(module: nn.Module) -> None:
-    """Initialize as the reference implementations: N(0, 0.01), biases zero."""
-    if isinstance(module, nn.Conv2d):
-        nn.init.normal_(module.weight, std=0.01)
-        assert module.bias is not None
-        nn.init.zeros_(module.bias)

@@ -187,6 +187,8 @@ class DetectorSpec:
     fit: Callable[[SceneModel, Iterable[tuple[ImageBatch, Targets]]], None] | None = None
     """(model, batches of the training data): fits what is not learned by gradients, such as an SVM, after the last
     step, and stores it in buffers of the stages."""
+    fits_every_class: bool = False
+    """Whether `fit` needs an object of every class: training data without one is refused before the first step."""
     example: Mapping[str, Any] = field(default_factory=dict)
     """Options of a small one, which `scenekit check` builds: those without a default at least."""
 

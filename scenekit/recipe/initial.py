@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from scenekit.config import merged
-from scenekit.recipe.recipe import ModelConfig, Recipe, detector_of_today
+from scenekit.recipe.model import ModelConfig, detector_of_today
+from scenekit.recipe.recipe import Recipe
 
 
 def with_initial(recipe: Recipe, initial: ModelConfig) -> Recipe:

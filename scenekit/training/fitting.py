@@ -9,20 +9,27 @@ import torch
 from rich.console import Console
 
 from scenekit.data.loader import Packed, Shard, Source, training_batches
+from scenekit.data.scenes import spread_scenes
 from scenekit.data.skipping import SkippedSamples
 from scenekit.data.transforms import augmentations
+from scenekit.errors import InputError, listed
 from scenekit.hooks import DetectorSpec, naming_plugin, registry
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import AugmentConfig, Recipe
+from scenekit.training.preparation import Track
 from scenekit.training.progress import tracked
 from scenekit.training.readiness import usable_workers
+
+SHOWN = 10
+"""Number of class names that a message lists."""
 
 
 @dataclass
 class FitData:
     """Batches of the training data of a run without augmentation, the same ones each time that they are iterated.
 
-    Of one data set each image occurs once; of several, as often as their weights in the recipe say.
+    Of one data set each image occurs once, but for those at the end that fill no batch; of several, as often as their
+    weights in the recipe say.
 
     Attributes:
         sources: The data sets.
@@ -84,6 +91,36 @@ def fitting_detector(recipe: Recipe, model: SceneModel) -> DetectorSpec | None:
     only = recipe.train.only
     trained = only is None or bool(set(only) & set(model.stages))
     return spec if spec.fit is not None and trained else None
+
+
+def check_classes(spec: DetectorSpec, things: Sequence[str], sources: Sequence[Source], track: Track) -> None:
+    """Check that there is an object of every class, where a detector is fitted to each of them.
+
+    Annotations are read until all classes have occurred.
+
+    Args:
+        spec: Record of the detector.
+        things: Class names of the model.
+        sources: Data sets of the run.
+        track: Shows the progress of reading the scenes.
+
+    Raises:
+        InputError: If a class has no object other than crowds.
+    """
+    if not spec.fits_every_class:
+        return
+    missing = dict.fromkeys(things)
+    scenes = (scene for source in sources for scene in spread_scenes(source.data, len(source.data)))
+    for scene in track(scenes, sum(len(source.data) for source in sources)):
+        for name, crowd in zip(scene.names(), scene.objects.crowd.tolist(), strict=True):
+            if not crowd:
+                missing.pop(name, None)
+        if not missing:
+            return
+    raise InputError(
+        f"detector {spec.name!r}: no image of data.train shows an object of {listed(missing, SHOWN)} (crowds do not "
+        "count), so that nothing can be fitted for it; remove the class from the data set, or add images"
+    )
 
 
 def fit(spec: DetectorSpec, model: SceneModel, data: FitData) -> None:

@@ -28,10 +28,10 @@ from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig, Recipe
 from scenekit.recipe.initial import with_initial
 from scenekit.scene import Scene
-from scenekit.training.balancing import LossWeights, make_balancer, task_of
+from scenekit.training.balancing import LossWeights, make_balancer
 from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
-from scenekit.training.fitting import FitData, fit, fitting_detector
+from scenekit.training.fitting import FitData, check_classes, fit, fitting_detector
 from scenekit.training.freezing import freeze_except
 from scenekit.training.gradients import shared_parameters, task_gradient_norms
 from scenekit.training.learner import Learner
@@ -42,6 +42,7 @@ from scenekit.training.progress import Reporter, reporting, tracked
 from scenekit.training.readiness import check_measurable, check_resumable, check_space, open_val, usable_workers
 from scenekit.training.run_folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder, clear_folder
 from scenekit.training.state import check_finite, clear_leftovers, load_state, replacing, save_checkpoint
+from scenekit.training.supervision import Supervision
 from scenekit.weights import load
 from scenekit.weights.card import EVALUATED, TRAINED_ON, evaluation_of
 from scenekit.weights.checkpoint import save_model, without_pretrained, writing
@@ -120,10 +121,11 @@ class Run:
         self.ema = None if self.config.ema is None else Ema(self.model, self.config.ema)
         self.skipped = SkippedSamples(sum(len(source.data) for source in self.sources), self.config.max_skipped)
         self.window = Window()
-        self.unsupervised: set[str] = set()
-        self.labelled: Counter[str] = Counter()
+        self.supervision = Supervision(self.model, self.config.only)
         self.step = 0
         self.fits = fitting_detector(self.recipe, self.model)
+        if self.fits is not None:
+            check_classes(self.fits, self.model.vocabulary.things, self.sources, self._tracked)
         check_measurable(self.model, due=self.val is not None)
         check_resumable(self.recipe)
         if checkpoint is not None:
@@ -253,8 +255,7 @@ class Run:
             syncing: AbstractContextManager[Any] = nullcontext() if last else self.accelerator.no_sync(self.learner)
             with syncing:
                 batch, targets = next(data)
-                for name, spec in self.model.specs.items():
-                    self.labelled[name] += len(targets.labelled_images(spec.learns_from))
+                self.supervision.count(targets)
                 losses = self.learner(batch.to(self.accelerator.device), targets.to(self.accelerator.device))
                 self.unchecked = self.weights.check_losses(self.unchecked, losses)
                 weighted = self.weights(losses)
@@ -286,15 +287,15 @@ class Run:
 
     def _log(self, rate: float, norms: Mapping[str, float], speed: float, reporter: Reporter) -> None:
         """Write one line of means since the previous line, over all processes."""
-        parts = [(self.window.sums, self.labelled)]
+        parts = [(self.window.sums, self.supervision.restart())]
         if self.accelerator.num_processes > 1:
             parts = gather_object(parts)
-        self.window, self.labelled = Window(), Counter()
+        self.window = Window()
         if not self.accelerator.is_main_process:
             return
         means = Window.merged([sums for sums, _ in parts]).means()
         loss, norm = means.pop("loss"), means.pop("grad_norm")
-        self._warn_of_unsupervised(means, sum((labelled for _, labelled in parts), Counter()))
+        self.supervision.warn(means, sum((labelled for _, labelled in parts), Counter()), self.step)
         record = {
             "step": self.step,
             "lr": rate,
@@ -307,27 +308,6 @@ class Run:
         self.log.write(record)
         reporter.show(record)
         registry().notify("scenekit_step_done", step=self.step, record=record)
-
-    def _warn_of_unsupervised(self, losses: Mapping[str, float], labelled: Mapping[str, int]) -> None:
-        """Warn, once each and with the reason, of tasks that had no loss since the previous line of the log."""
-        supervised = {task_of(name) for name in losses}
-        for name in self.model.tasks if self.config.only is None else self.config.only:
-            keys = self.model.specs[name].learns_from if name in self.model.specs else ()
-            if keys and name not in supervised | self.unsupervised:
-                self.unsupervised.add(name)
-                needed = ", ".join(key.name for key in keys)
-                if labelled.get(name):
-                    reason = f"{labelled[name]} had labels, but no region of the network matched a labelled object"
-                else:
-                    reason = "none had labels; do the data sets carry them?"
-                _log.warning(
-                    "task %s, which learns from %s, had nothing to learn from: of the images between the last line of"
-                    " the log and step %d %s",
-                    name,
-                    needed,
-                    self.step,
-                    reason,
-                )
 
     def _evaluate(self, val: Source) -> float:
         """Evaluate the model as it would be saved now, in the first process; return the seconds it took."""

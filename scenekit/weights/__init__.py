@@ -16,7 +16,8 @@ from scenekit.io.files import path_named
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig
 from scenekit.weights.checkpoint import MANIFEST, SUFFIX, load_model, read_config, save_model, usable
-from scenekit.weights.convert import convert, with_detector_options
+from scenekit.weights.convert import convert
+from scenekit.weights.detector_options import with_detector_options
 from scenekit.weights.hub import download, push_to_hub
 
 __all__ = ["config_of", "convert", "load", "load_model", "push_to_hub", "save_model", "shipped"]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from scenekit.config import merged
 from scenekit.errors import InputError, nearest
 from scenekit.hooks import WeightSource, naming_plugin, registry
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.structures.vocabulary import Vocabulary
-from scenekit.weights.checkpoint import fill, without_pretrained
+from scenekit.weights.checkpoint import without_pretrained
 
 
 def convert(source: str, checkpoint: str | Path, labels: Sequence[str] | None = None) -> SceneModel:
@@ -83,26 +81,6 @@ def renamed(model: SceneModel, labels: Sequence[str]) -> SceneModel:
     with_other_names = build(without_pretrained(model.config), vocabulary)
     with_other_names.load_state_dict(model.state_dict())
     return with_other_names
-
-
-def with_detector_options(model: SceneModel, options: Mapping[str, Any]) -> SceneModel:
-    """Return the same model with other options of the detector, such as thresholds.
-
-    Args:
-        model: The model.
-        options: The options to change, with sections as mappings.
-
-    Returns:
-        The model, on the same device, in evaluation mode.
-
-    Raises:
-        InputError: If an option is unknown or invalid, or changes the shape of parameters.
-    """
-    changed = merged(model.config.detector_options, options)
-    config = without_pretrained(model.config).model_copy(update={"detector_options": changed})
-    other = build(config, model.vocabulary)
-    fill(other, model.state_dict(), "detector options that change parameters need another model")
-    return other.to(model.device).eval()
 
 
 def with_labels(vocabulary: Vocabulary, labels: Sequence[str]) -> Vocabulary:

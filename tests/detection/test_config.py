@@ -43,6 +43,10 @@ def test_misspelt_names_are_named() -> None:
         {"box_head": {"size": 0}},
         {"box_head": {"nms_threshold": 7}},
         {"box_head": {"smooth_l1_beta": -1}},
+        {"box_head": {"fcs": [64, 0]}},
+        {"box_head": {"coder_weights": [10, 10, 0, 5]}},
+        {"anchors": {"sizes": [[32], [0]]}},
+        {"anchors": {"ratios": [1, -2]}},
     ],
 )
 def test_impossible_numbers_are_refused(options: dict[str, dict[str, float]]) -> None:

@@ -13,7 +13,8 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.ops import MultiScaleRoIAlign, box_iou
 
 from scenekit.detection import TwoStageDetector
-from scenekit.detection.builtin import build_stages, scenekit_detectors
+from scenekit.detection.builtin import scenekit_detectors
+from scenekit.detection.detector import build_faster_rcnn
 from scenekit.keys import OBJECTS, PROPOSALS
 from scenekit.model.targets import Targets
 from scenekit.structures import FeaturePyramid, Regions
@@ -305,7 +306,7 @@ def test_detections_of_one_thing_as_two_classes(kit: Any, across: float | None, 
 def test_it_learns_to_find_boxes(kit: Any) -> None:
     config = kit.config(rpn={"samples": 16, "post_nms_test": 80}, box_head={"score_threshold": 0.3})
     stages, features, targets = (
-        build_stages(kit.core, config),
+        build_faster_rcnn(kit.core, config),
         bumps(kit.features(1)),
         kit.targets(BOXES[:1], LABELS[:1]),
     )

@@ -16,6 +16,8 @@ from .. import tiny
 SINGLE = {"kind": "single", "levels": [16]}
 WINDOWS = {"name": "sliding_window", "sliding_window": {"scales": [16, 32], "ratios": [1.0, 2.0], "stride": 0.5}}
 
+ANCHORS = {"sizes": [[16], [24], [32], [48], [64]]}
+
 
 def model(detector: str, options: dict[str, Any], pyramid: Any = SINGLE, tasks: tuple[str, ...] = ()) -> Any:
     content = tiny.config(tasks).model_dump(mode="json", exclude_unset=True)
@@ -43,6 +45,18 @@ def test_fast_rcnn_learns_from_windows() -> None:
         optimizer.step()
         history.append(float(total.detach()))
     assert history[-1] < 0.6 * history[0]
+
+
+@pytest.mark.parametrize(
+    ("source", "limit"), [(WINDOWS, 20), ({"name": "rpn", "rpn": {"post_nms_test": 12}}, 12), (WINDOWS, None)]
+)
+def test_detections_in_training_are_those_of_the_proposals_of_inference(source: Any, limit: int | None) -> None:
+    proposals = {**source, "limit_train": 40, "limit_test": 20 if limit is not None else None}
+    proposals["rpn"] = {**source.get("rpn", {}), "anchors": ANCHORS}
+    small = {"trunk": {"name": "mobilenet_v3_small"}, "crops": {"cells": 1, "fcs": [8]}}
+    for name, options in (("fast_rcnn", {"box_head": {"fcs": [8]}}), ("rcnn", small)):
+        built = model(name, {"proposals": proposals, **options}, {"channels": 16})
+        assert built.stages["detection"].proposals_at_test == limit
 
 
 def test_faster_rcnn_on_one_map_has_nine_anchors_per_cell() -> None:

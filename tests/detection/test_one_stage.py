@@ -363,3 +363,23 @@ def test_a_joint_model_is_drawn() -> None:
     model = built("retinanet", ("masks",), {"captions": captions}, score_threshold=0.0, detections=5)
     one = model.predict(sample().image, threshold=0.0)
     assert one.draw(image=sample().image).size[0] > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("count", [0, 5])
+def test_external_boxes_are_classified_alike_in_chunks_of_any_size(
+    name: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = built(name)
+    corner = torch.rand(count, 2) * 30
+    boxes = torch.cat((corner, corner + 4 + torch.rand(count, 2) * 30), dim=1)
+    labelled = []
+    for chunk in (256, 2):
+        monkeypatch.setattr("scenekit.detection.one_stage.dense.CHUNK", chunk)
+        images, _ = batch(model, [sample()])
+        given = Regions(boxes, torch.zeros(count, dtype=torch.int64))
+        with torch.no_grad():
+            labelled.append(model(images, given={OBJECTS: given}).board[OBJECTS])
+    assert len(labelled[0]) == count
+    torch.testing.assert_close(labelled[0].class_logits, labelled[1].class_logits)
+    assert torch.equal(labelled[0].labels, labelled[1].labels)

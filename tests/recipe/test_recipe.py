@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from scenekit.errors import InputError
 from scenekit.recipe import ModelConfig, Recipe
-from scenekit.recipe.recipe import _say_renamed
+from scenekit.recipe.model import _say_renamed
 
 GOOD = """
 model: {tasks: {semantic: {}}}

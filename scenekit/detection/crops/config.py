@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from scenekit.config import Config
-from scenekit.detection.config import DetectionConfig, PoolerConfig
+from scenekit.detection.config import DetectionConfig, PoolerConfig, Positive, Width
 from scenekit.detection.proposals import ProposalsConfig, SlidingWindowConfig
 from scenekit.detection.proposals.required import proposals_given
 from scenekit.recipe import BackboneConfig
@@ -22,7 +22,7 @@ class CropConfig(Config):
     """Pixels at each side of a crop that show what surrounds the region."""
     cells: int = Field(default=3, ge=1)
     """Side to which the trunk's last map is averaged."""
-    fcs: tuple[int, ...] = Field(default=(1024, 1024), min_length=1)
+    fcs: tuple[Width, ...] = Field(default=(1024, 1024), min_length=1)
     """Widths of fully connected layers on it."""
     chunk: int = Field(default=64, ge=1)
     """Crops that go through the network at once at inference, which bounds the memory."""
@@ -39,7 +39,7 @@ class CropDetectionConfig(DetectionConfig):
 
     samples: int = Field(default=64, ge=1)
     """Regions per image that the losses use."""
-    coder_weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    coder_weights: tuple[Positive, Positive, Positive, Positive] = (1.0, 1.0, 1.0, 1.0)
     """Factors on the offsets x, y, width, height."""
     nms_threshold: float = Field(default=0.3, ge=0, le=1)
     """IoU above which NMS suppresses a detection of the same class."""

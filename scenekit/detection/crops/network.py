@@ -15,8 +15,8 @@ from torchvision.ops import roi_align
 
 from scenekit.backbones.adapter import idle_parameters
 from scenekit.backbones.base import Backbone
-from scenekit.detection.box_head import fully_connected
 from scenekit.detection.crops.config import CropConfig
+from scenekit.detection.layers import fully_connected
 from scenekit.structures.regions import Regions
 
 FRAME = 1

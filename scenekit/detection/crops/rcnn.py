@@ -14,6 +14,7 @@ from torch import Tensor
 
 from scenekit.detection.crops.config import RCNNConfig
 from scenekit.detection.crops.stage import CropStage
+from scenekit.detection.proposals import proposals_at_test
 from scenekit.model.board import Board
 from scenekit.model.head import AxisNames, Core
 from scenekit.structures.regions import Regions
@@ -45,6 +46,7 @@ class RCNN(CropStage):
     def __init__(self, core: Core, config: RCNNConfig) -> None:
         super().__init__(core, config)
         self.options = config
+        self.proposals_at_test = proposals_at_test(config.proposals)
         classes, net = self.classes, self.net
         self.register_buffer("fitted", torch.tensor(False))
         self.register_buffer("svm_weight", torch.zeros(classes, net.dim))

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from scenekit.config import Config
-from scenekit.detection.config import AnchorConfig, DetectorConfig, PoolerConfig, PresetConfig
+from scenekit.detection.config import AnchorConfig, DetectorConfig, PoolerConfig, Positive, PresetConfig
 
 
 class TrainingRegionConfig(Config):
@@ -55,10 +55,10 @@ class DenseAnchorConfig(Config):
     """Square root of the area of the smallest anchors of a level, in its strides."""
     octave: int = Field(default=3, ge=1)
     """Number n of sizes per level, each 2^(1/n) times the one before."""
-    sizes: tuple[tuple[float, ...], ...] | None = None
+    sizes: tuple[tuple[Positive, ...], ...] | None = None
     """Square roots of the anchors' areas, in pixels, per level from fine to coarse; in place of `scale` and `octave`.
     """
-    ratios: tuple[float, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)
+    ratios: tuple[Positive, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)
     """Aspect ratios, height / width."""
     rounded: bool = False
     """Whether anchors are rounded to whole pixels, as in torchvision."""

@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from scenekit.config import Config
+from scenekit.detection.config import Positive, Width
 from scenekit.errors import InputError
 from scenekit.structures.geometry import Size
 
@@ -25,11 +26,11 @@ class DefaultBoxConfig(Config):
     """Scale of the finest level, in parts of the image, where `scales` is null."""
     largest: float = Field(default=0.9, gt=0)
     """Scale of the coarsest level; those between are spaced evenly."""
-    scales: tuple[float, ...] | None = None
+    scales: tuple[Positive, ...] | None = None
     """Scale of each level, and one more."""
-    ratios: tuple[tuple[float, ...], ...] | None = None
+    ratios: tuple[tuple[Positive, ...], ...] | None = None
     """Aspect ratios of each level, each as width / height and as height / width; 2 and 3 on every level if null."""
-    steps: tuple[int, ...] | None = None
+    steps: tuple[Width, ...] | None = None
     """Pixels between the cells of each level; if null, the cells divide the image."""
     clip: bool = True
     """Whether no box is larger than the image."""

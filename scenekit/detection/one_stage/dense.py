@@ -283,7 +283,7 @@ class DenseDetector(Provider):
         Returns:
             The regions with labels and scores.
         """
-        rows = self.responsible(given.boxes, predictions)
+        rows = torch.cat([self.responsible(part, predictions) for part in torch.split(given.boxes, CHUNK)])
         boxes = self.decode(predictions, given.image_index, rows)
         boxes = clip_to_images(boxes, given.image_index, images.sizes)
         scores, labels = self.class_scores(predictions.logits[given.image_index, rows]).max(dim=1)
@@ -307,9 +307,8 @@ class DenseDetector(Provider):
         Returns:
             Rows of the reference boxes.
         """
-        if not len(boxes):
-            return torch.zeros(0, dtype=torch.int64, device=boxes.device)
-        return torch.cat([box_iou(part, predictions.references).argmax(dim=1) for part in torch.split(boxes, CHUNK)])
+        rows: Tensor = box_iou(boxes, predictions.references).argmax(dim=1)
+        return rows
 
 
 def class_weights(considered: Bool[Tensor, " N"], ground_truth: StreamTruth, image: int) -> Bool[Tensor, "N C"]:

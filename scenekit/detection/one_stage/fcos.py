@@ -21,9 +21,10 @@ from torchvision.ops import generalized_box_iou_loss
 from scenekit.detection.anchors import AnchorGenerator
 from scenekit.detection.assign import assign
 from scenekit.detection.config import AnchorConfig
+from scenekit.detection.layers import init_normal
 from scenekit.detection.one_stage.config import OneStageConfig
 from scenekit.detection.one_stage.dense import DenseDetector, class_weights
-from scenekit.detection.one_stage.predictions import DENSE_PREDICTIONS, Predictions, init_normal, pyramid_strides
+from scenekit.detection.one_stage.predictions import DENSE_PREDICTIONS, Predictions, pyramid_strides
 from scenekit.detection.one_stage.retinanet import FocalConfig, TowerConfig, class_layer, focal_loss, one_hot, tower
 from scenekit.keys import FEATURES
 from scenekit.model.board import Board
@@ -240,8 +241,6 @@ class FCOSDetector(DenseDetector):
 
     def responsible(self, boxes: Float[Tensor, "M 4"], predictions: Predictions) -> Int[Tensor, " M"]:
         """Return the location nearest to the center of each box, on the level that predicts boxes of its size."""
-        if not len(boxes):
-            return torch.zeros(0, dtype=torch.int64, device=boxes.device)
         references = predictions.references
         points, sizes = (references[:, :2] + references[:, 2:]) / 2, references[:, 2] - references[:, 0]
         lower, upper = level_range(sizes)

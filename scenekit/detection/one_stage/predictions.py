@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from scenekit.errors import InputError
 from scenekit.keys import Key
@@ -84,15 +84,3 @@ def pyramid_strides(core: Core, detector: str) -> tuple[int, ...]:
             f"detector {detector!r} reads the feature pyramid, which this model does not have; set model.pyramid"
         )
     return core.strides
-
-
-def init_normal(module: nn.Module) -> None:
-    """Initialize convolutions as the reference implementations: N(0, 0.01), biases zero.
-
-    Args:
-        module: One layer; layers of other types stay as they are.
-    """
-    if isinstance(module, nn.Conv2d):
-        nn.init.normal_(module.weight, std=0.01)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

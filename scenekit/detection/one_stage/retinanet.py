@@ -19,9 +19,10 @@ from scenekit.backbones.norm import group_norm
 from scenekit.config import Config
 from scenekit.detection.anchors import AnchorGenerator
 from scenekit.detection.assign import assign
+from scenekit.detection.layers import init_normal
 from scenekit.detection.one_stage.config import DenseAnchorConfig, OneStageConfig
 from scenekit.detection.one_stage.dense import DenseDetector, class_weights
-from scenekit.detection.one_stage.predictions import DENSE_PREDICTIONS, Predictions, init_normal, pyramid_strides
+from scenekit.detection.one_stage.predictions import DENSE_PREDICTIONS, Predictions, pyramid_strides
 from scenekit.keys import FEATURES
 from scenekit.model.board import Board
 from scenekit.model.head import AxisNames, Core, Provider, rows_by_name

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from torchvision.ops import box_iou
 
 from scenekit.detection.assign import assign
+from scenekit.detection.config import Width
 from scenekit.detection.one_stage.config import OneStageConfig
 from scenekit.detection.one_stage.default_boxes import DefaultBoxConfig, DefaultBoxes
 from scenekit.detection.one_stage.dense import DenseDetector
@@ -82,7 +83,7 @@ class SSDConfig(OneStageConfig):
     """First length of the finest map's features after L2 normalization; null leaves them as they are."""
     dense: int | None = Field(default=None, ge=1)
     """Channels of two convolutions behind the last map, in place of VGG's fully connected layers; none if null."""
-    extra: tuple[tuple[int, int], ...] = ()
+    extra: tuple[tuple[Width, Width], ...] = ()
     """Channels and stride of each further map; one of stride 1 loses its border."""
     lite: bool = False
     """Whether further maps and predictions are by depthwise separable convolutions with batch norm."""

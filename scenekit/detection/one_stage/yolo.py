@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import box_iou
 
+from scenekit.detection.layers import init_normal
 from scenekit.detection.one_stage.config import OneStageConfig
 from scenekit.detection.one_stage.dense import DenseDetector
-from scenekit.detection.one_stage.predictions import DENSE_PREDICTIONS, Predictions, init_normal, pyramid_strides
+from scenekit.detection.one_stage.predictions import DENSE_PREDICTIONS, Predictions, pyramid_strides
 from scenekit.detection.one_stage.priors import check_priors, kmeans_priors, shape_iou
 from scenekit.detection.one_stage.retinanet import TowerConfig, tower
 from scenekit.errors import InputError

@@ -1,6 +1,6 @@
 """Sources of class-agnostic candidate boxes (PROPOSALS), which a detector's options choose from by name."""
 
-from scenekit.detection.proposals.build import build_proposals
+from scenekit.detection.proposals.build import build_proposals, proposals_at_test
 from scenekit.detection.proposals.config import (
     FilesConfig,
     ProposalsConfig,
@@ -29,6 +29,7 @@ __all__ = [
     "build_proposals",
     "count_windows",
     "evaluate_proposals",
+    "proposals_at_test",
     "proposals_of",
     "windows",
 ]

@@ -35,6 +35,18 @@ def build_proposals(core: Core, config: ProposalsConfig) -> Sequence[Provider]:
     return (SourceProposals(_source(core, config), config.limit_train, config.limit_test),)
 
 
+def proposals_at_test(config: ProposalsConfig) -> int | None:
+    """Return how many proposals per image inference has at most.
+
+    Args:
+        config: The source and its options.
+
+    Returns:
+        The number; None for all that the source has.
+    """
+    return _rpn_options(config).rpn.post_nms_test if config.name == "rpn" else config.limit_test
+
+
 def _source(core: Core, config: ProposalsConfig) -> ProposalSource:
     if config.name == "selective_search":
         return SelectiveSearch(config.selective_search, core.input)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from scenekit.config import Config
-from scenekit.detection.config import AnchorConfig, ProposalConfig
-
-Positive = Annotated[float, Field(gt=0)]
+from scenekit.detection.config import AnchorConfig, Positive, ProposalConfig
 
 
 class SlidingWindowConfig(Config):
