@@ -32,11 +32,14 @@ def convert(
         raise InputError(f"--out: expected a file ending in .safetensors or a folder, got {out}")
     names = None if labels is None else read_labels(labels)
     from scenekit import weights
+    from scenekit.structures.image_classes import IMAGE_CLASSES
 
     model = weights.convert(source, checkpoint, names)
     weights.save_model(model, out, extra={"source": source})
     if as_json:
-        output.print_json({"model": str(out), "tasks": model.tasks, "classes": len(model.vocabulary.labels)})
+        vocabulary = model.vocabulary
+        classes = vocabulary.labels or vocabulary.lists.get(IMAGE_CLASSES, ())
+        output.print_json({"model": str(out), "tasks": model.tasks, "classes": len(classes)})
     else:
         output.print_text(f"wrote {out}; use it with: scenekit predict --model {out} IMAGE")
 

@@ -10,6 +10,7 @@ from scenekit.errors import InputError, nearest
 from scenekit.hooks import WeightSource, naming_plugin, registry
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
+from scenekit.structures.image_classes import IMAGE_CLASSES
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit.weights.checkpoint import without_pretrained
 
@@ -24,7 +25,8 @@ def convert(source: str, checkpoint: str | Path, labels: Sequence[str] | None = 
     Args:
         source: "prefix" or "prefix/name" of an installed weight source.
         checkpoint: Path of the checkpoint.
-        labels: Other class names, in the order of the file: those of the things, or of things and stuff.
+        labels: Other class names, in the order of the file: those of the things, or of things and stuff, or of images
+            where the network classifies these alone.
 
     Returns:
         The model, in evaluation mode.
@@ -69,7 +71,7 @@ def renamed(model: SceneModel, labels: Sequence[str]) -> SceneModel:
 
     Args:
         model: The model.
-        labels: Names of the things, or of things and stuff, in the order of the model.
+        labels: As for `with_labels`, in the order of the model.
 
     Returns:
         The model; skeletons and flip pairs are kept.
@@ -88,7 +90,8 @@ def with_labels(vocabulary: Vocabulary, labels: Sequence[str]) -> Vocabulary:
 
     Args:
         vocabulary: The vocabulary.
-        labels: Names of the things, or of things and stuff, in the vocabulary's order.
+        labels: Names of the things, or of things and stuff, in the vocabulary's order; of a vocabulary that has only
+            classes of images, their names.
 
     Returns:
         The renamed vocabulary.
@@ -96,6 +99,8 @@ def with_labels(vocabulary: Vocabulary, labels: Sequence[str]) -> Vocabulary:
     Raises:
         InputError: If the number of labels differs.
     """
+    if not vocabulary.labels and IMAGE_CLASSES in vocabulary.lists:
+        return _with_image_classes(vocabulary, labels)
     things, stuff = vocabulary.things, vocabulary.stuff
     if len(labels) not in (len(things), len(things) + len(stuff)):
         more = f" (or {len(things) + len(stuff)}, with the stuff)" if stuff else ""
@@ -108,3 +113,10 @@ def with_labels(vocabulary: Vocabulary, labels: Sequence[str]) -> Vocabulary:
         skeletons={names[thing]: skeleton for thing, skeleton in vocabulary.skeletons.items()},
         symmetry={names[thing]: order for thing, order in vocabulary.symmetry.items()},
     )
+
+
+def _with_image_classes(vocabulary: Vocabulary, labels: Sequence[str]) -> Vocabulary:
+    count = len(vocabulary.lists[IMAGE_CLASSES])
+    if len(labels) != count:
+        raise InputError(f"the checkpoint has {count} classes of images; expected as many labels, got {len(labels)}")
+    return replace(vocabulary, lists={**vocabulary.lists, IMAGE_CLASSES: tuple(labels)})

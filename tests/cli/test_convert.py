@@ -12,12 +12,20 @@ from safetensors.torch import load_file, save_file
 import scenekit as sk
 from scenekit.errors import InputError
 from scenekit.hooks import Origin, registry
+from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
+from scenekit.recipe import ModelConfig
+from scenekit.structures import Vocabulary
+from scenekit.weights.convert import renamed
 
 from .. import tiny
 from .conftest import Result
 
 Run, Refused = Callable[..., Result], Callable[..., str]
+
+
+CLASSIFIER = {"backbone": {"name": "mobilenet_v3_small"}, "pyramid": None, "detector": None}
+"""Of three classes of images, without objects."""
 
 
 class Zoo:
@@ -148,3 +156,13 @@ def faulty(model: Path, reason: str) -> None:
     with pytest.raises(InputError, match=reason) as caught:
         sk.load(str(model))
     assert "\n" not in str(caught.value)
+
+
+def test_labels_of_a_classifier_are_those_of_images() -> None:
+    config = ModelConfig.model_validate({**CLASSIFIER, "tasks": {"classification": {}}})
+    model = build(config, Vocabulary(things=(), lists={"image_classes": ("class 1", "class 2", "class 3")}))
+    other = renamed(model, ["cat", "dog", "fish"])
+    assert other.vocabulary.names("image_classes") == ("cat", "dog", "fish") and not other.vocabulary.things
+    assert torch.equal(other.heads["classification"].predictor.weight, model.heads["classification"].predictor.weight)
+    with pytest.raises(InputError, match="has 3 classes of images; expected as many labels, got 1"):
+        renamed(model, ["cat"])

@@ -24,7 +24,7 @@ SMALL = (
     "train.workers=0",
     "train.warmup=2",
 )
-SYNTHETIC = {"length": IMAGES, "size": [72, 96], "cache": False}
+SYNTHETIC = {"length": IMAGES, "size": [72, 96]}
 OF_DETECTOR = {
     "sliding_window": ("crops.size=32", "detection.samples=8", "limit=60"),
     "rcnn": ("crops.size=32", "detection.samples=8", "proposals.limit_test=60", "svm.start_negatives=4"),
@@ -32,17 +32,23 @@ OF_DETECTOR = {
 """Options of `model.detector_options` that make the most of the time."""
 
 
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """A folder in which each scene is generated once, for all recipes."""
+    return tmp_path_factory.mktemp("scenes")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_it_trains_is_evaluated_and_loads_again(path, tmp_path):
+def test_it_trains_is_evaluated_and_loads_again(path, tmp_path, scenes):
     assert path.read_text().startswith("# "), "a comment on top says which system it is"
     whole = Recipe.load(path)
     small = [f"model.detector_options.{option}" for option in OF_DETECTOR.get(str(whole.model.detector), ())]
     if whole.data.train[0].name == "synthetic":
-        small += [f"data.train.0.options.{name}={str(value).lower()}" for name, value in SYNTHETIC.items()]
+        small += [f"data.train.0.options.{name}={value}" for name, value in {**SYNTHETIC, "cache": scenes}.items()]
     model = train(Recipe.load(path, [*SMALL, *small]), out=tmp_path, device="cpu", progress=False)
     assert read_log(tmp_path / "log.jsonl")[-1]["step"] == STEPS
     loaded = load(tmp_path / "model")
     assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in model.state_dict().items())
-    results = evaluate(loaded, dataset("synthetic", "val", length=2, size=[72, 96], cache=False))
+    results = evaluate(loaded, dataset("synthetic", "val", length=2, size=[72, 96], cache=str(scenes)))
     assert results

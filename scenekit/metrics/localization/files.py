@@ -53,6 +53,6 @@ def _boxes(rows: list[list[str]], image: str, path: Path) -> Float[np.ndarray, "
     except ValueError:
         raise InputError(f"{path}: image {image!r}: expected a class and the four numbers x y width height") from None
     if not np.isfinite(boxes).all() or (boxes[:, 2:] <= 0).any():
-        raise InputError(f"{path}: image {image!r}: width and height of a box must be finite numbers above 0")
+        raise InputError(f"{path}: image {image!r}: expected finite numbers x y width height, the last two above 0")
     boxes[:, 2:] += boxes[:, :2]
     return boxes
