@@ -42,6 +42,13 @@ INPUT = ("model.input.mean=[0.5, 0.5, 0.5]", "model.input.std=[0.5, 0.5, 0.5]")
 SELECTIVE_SEARCH = "model.detector_options.proposals={name: selective_search, limit_train: 300, limit_test: 300}"
 
 
+QUICK: Mapping[str, Sequence[str]] = {
+    "rcnn": ("model.detector_options.proposals.limit_train=60", "model.detector_options.proposals.limit_test=60"),
+    "sliding_window": ("model.detector_options.limit=60",),
+}
+"""Options of recipes with `--quick`: fewer forward passes."""
+
+
 @dataclass(frozen=True)
 class System:
     """One row of the table."""
@@ -171,7 +178,8 @@ def recipe_of(system: System, trunk: Path, arguments: argparse.Namespace) -> sk.
         *(f"model.{own}.{option.format(trunk)}" for option in TRUNK),
         *((CROP_LEVELS,) if system.crops else ()),
     ]
-    return sk.Recipe.load(RECIPES / f"{system.recipe}.yaml", [*shared, *system.options])
+    fewer = QUICK.get(system.recipe, ()) if arguments.quick else ()
+    return sk.Recipe.load(RECIPES / f"{system.recipe}.yaml", [*shared, *system.options, *fewer])
 
 
 def row_of(table: str, recipe: sk.Recipe, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
