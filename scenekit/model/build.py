@@ -14,7 +14,7 @@ from scenekit.backbones.base import Backbone, Normalization
 from scenekit.backbones.fpn import SingleMap
 from scenekit.config import Config, validated
 from scenekit.errors import InputError, PluginError, collecting
-from scenekit.hooks import NO_DETECTOR, DetectorSpec, TaskSpec, naming_plugin, registry
+from scenekit.hooks import DetectorSpec, TaskSpec, naming_plugin, registry
 from scenekit.hooks.options import check_options
 from scenekit.keys import BACKBONE_FEATURES, FEATURES, IMAGES, OBJECTS, Key
 from scenekit.model.board import Board, Pooler
@@ -95,9 +95,9 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
     options = validated(detector.config, config.detector_options, f"detector {config.detector!r}")
     net = with_pyramid(build_backbone(config), config.pyramid)
     core = Core(net.channels, net.strides, vocabulary, options, net.backbone.levels, config.input)
-    stages = build_detector(detector, core, options)
+    stages = [] if config.detector is None else build_detector(detector, core, options)
     owners: dict[str, Any] = {stage.name: detector for stage in stages}
-    pooler = no_pooler if config.detector is None else pooler_of(stages)
+    pooler = pooler_of(stages) if stages else no_pooler
     tasks = {}
     with collecting() as attempt:
         for name, values in config.tasks.items():
@@ -184,8 +184,6 @@ def build_detector(spec: DetectorSpec, core: Core, options: Config) -> list[Prov
             raise PluginError(f"{owner} must return a list of Providers, got {type(stages).__name__}")
         for stage in stages:
             check_stage(stage, owner)
-        if spec is NO_DETECTOR:
-            return []
         if not any(OBJECTS in stage.provides for stage in stages):
             raise PluginError(f"{owner}: no stage provides sk.OBJECTS; name it in `provides` of the last one")
         pooler_of(stages, owner)

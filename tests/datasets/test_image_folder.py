@@ -82,6 +82,11 @@ def test_folders_that_cannot_be(
         build(str(root), **options)
 
 
+def test_options_are_checked_by_name(folder: Path) -> None:
+    with pytest.raises(InputError, match="'refuse' or 'skip', got 'keep'"):
+        sk.dataset("image_folder", root=str(folder), faulty="keep")
+
+
 def test_empty_class_is_skipped_with_its_label(folder: Path) -> None:
     (folder / "ant").mkdir()
     assert build(str(folder), faulty="skip").vocabulary.names("image_classes") == ("Cat", "bird", "dog")

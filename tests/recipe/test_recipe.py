@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from scenekit.errors import InputError
+from scenekit.hooks import registry
 from scenekit.recipe import ModelConfig, Recipe
 from scenekit.recipe.model import _say_renamed
 
@@ -145,4 +146,5 @@ def test_yaml_builds_no_objects(tmp_path):
 def test_shipped_recipes_are_valid(repository):
     for path in sorted((repository / "recipes").rglob("*.yaml")):
         model = Recipe.load(path).model
-        assert model.tasks or model.detector
+        assert model.tasks.keys() <= set(registry().names("task"))
+        assert model.detector in (None, *registry().names("detector"))

@@ -24,12 +24,10 @@ from scenekit.detection.config import AnchorConfig
 from scenekit.detection.layers import init_normal
 from scenekit.detection.one_stage.config import OneStageConfig
 from scenekit.detection.one_stage.dense import DenseDetector, class_weights
-from scenekit.detection.one_stage.predictions import DENSE_PREDICTIONS, Predictions, pyramid_strides
+from scenekit.detection.one_stage.predictions import LevelHead, Predictions, pyramid_strides
 from scenekit.detection.one_stage.retinanet import FocalConfig, TowerConfig, class_layer, focal_loss, one_hot, tower
-from scenekit.keys import FEATURES
-from scenekit.model.board import Board
 from scenekit.model.head import AxisNames, Core, Provider, rows_by_name
-from scenekit.model.targets import StreamTruth, Targets
+from scenekit.model.targets import StreamTruth
 from scenekit.ops.boxes import intersection_over_area
 from scenekit.ops.matching import Matches
 from scenekit.structures.features import FeaturePyramid
@@ -124,7 +122,7 @@ def level_range(sizes: Float[Tensor, " N"]) -> tuple[Float[Tensor, " N"], Float[
     return lower, (RANGE[1] * sizes).where(sizes < sizes.max(), torch.inf)
 
 
-class FCOSHead(Provider):
+class FCOSHead(LevelHead):
     """The network: a tower for the classes, one for distances and centerness; all levels share them.
 
     Args:
@@ -133,9 +131,6 @@ class FCOSHead(Provider):
     """
 
     name = "fcos"
-    requires = (FEATURES,)
-    provides = (DENSE_PREDICTIONS,)
-    static = True
 
     def __init__(self, core: Core, config: FCOSConfig) -> None:
         super().__init__()
@@ -147,21 +142,8 @@ class FCOSHead(Provider):
         )
         self.axis_names = rows_by_name({"classification": AxisNames(things)})
 
-    def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
-        """Put the dense predictions on the board.
-
-        Args:
-            board: The board with the pyramid.
-            targets: Targets of the batch; not used.
-
-        Returns:
-            No losses.
-        """
-        features: FeaturePyramid = board[FEATURES]
-        board.put(DENSE_PREDICTIONS, FeaturePyramid(tuple(map(self._level, features.maps)), features.strides))
-        return {}
-
-    def _level(self, features: Float[Tensor, "B F _ _"]) -> Float[Tensor, "B _ _ _"]:
+    def predict(self, features: Float[Tensor, "B F _ _"]) -> Float[Tensor, "B _ _ _"]:
+        """Compute class logits, distances and centerness."""
         boxes = self.box_tower(features)
         classes = self.classification(self.class_tower(features))
         return torch.cat((classes, F.relu(self.distances(boxes)), self.centerness(boxes)), dim=1)

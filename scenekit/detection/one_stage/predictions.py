@@ -1,11 +1,12 @@
 """What the network of a one-stage detector predicts for every cell.
 
-Letters: B images, A reference boxes per cell, K columns of class logits (with background where a detector has it), N
-reference boxes of all levels together, Q further numbers of each.
+Letters: B images, A reference boxes per cell, F channels of the pyramid, K columns of class logits (with background
+where a detector has it), N reference boxes of all levels together, Q further numbers of each.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +16,48 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.keys import Key
-from scenekit.model.head import Core
+from scenekit.keys import FEATURES, Key
+from scenekit.model.board import Board
+from scenekit.model.head import Core, Provider
+from scenekit.model.targets import Targets
 from scenekit.structures.features import FeaturePyramid
 
 DENSE_PREDICTIONS: Key[FeaturePyramid, Any] = Key(
     "dense_predictions", doc="class logits, then box offsets of the reference boxes of each cell, per level"
 )
+
+
+class LevelHead(Provider):
+    """A network on the feature pyramid whose layers all levels share."""
+
+    requires = (FEATURES,)
+    provides = (DENSE_PREDICTIONS,)
+    static = True
+
+    @abstractmethod
+    def predict(self, features: Float[Tensor, "B F _ _"]) -> Float[Tensor, "B _ _ _"]:
+        """Compute the predictions of one level.
+
+        Args:
+            features: The level of the pyramid.
+
+        Returns:
+            The predictions, in the order that DENSE_PREDICTIONS declares.
+        """
+
+    def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
+        """Put the dense predictions on the board.
+
+        Args:
+            board: The board with the pyramid.
+            targets: Targets of the batch; not used.
+
+        Returns:
+            No losses.
+        """
+        features: FeaturePyramid = board[FEATURES]
+        board.put(DENSE_PREDICTIONS, FeaturePyramid(tuple(map(self.predict, features.maps)), features.strides))
+        return {}
 
 
 @dataclass(frozen=True, eq=False)

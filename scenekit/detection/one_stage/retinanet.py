@@ -22,11 +22,9 @@ from scenekit.detection.assign import assign
 from scenekit.detection.layers import init_normal
 from scenekit.detection.one_stage.config import DenseAnchorConfig, OneStageConfig
 from scenekit.detection.one_stage.dense import DenseDetector, class_weights
-from scenekit.detection.one_stage.predictions import DENSE_PREDICTIONS, Predictions, pyramid_strides
-from scenekit.keys import FEATURES
-from scenekit.model.board import Board
+from scenekit.detection.one_stage.predictions import LevelHead, Predictions, pyramid_strides
 from scenekit.model.head import AxisNames, Core, Provider, rows_by_name
-from scenekit.model.targets import StreamTruth, Targets
+from scenekit.model.targets import StreamTruth
 from scenekit.ops.boxes import BoxCoder
 from scenekit.ops.matching import Matcher
 from scenekit.structures.features import FeaturePyramid
@@ -125,7 +123,7 @@ def class_layer(channels: int, classes: int, each: int, prior: float) -> nn.Conv
     return layer
 
 
-class RetinaNetHead(Provider):
+class RetinaNetHead(LevelHead):
     """The network: two towers that all levels share.
 
     Args:
@@ -135,9 +133,6 @@ class RetinaNetHead(Provider):
     """
 
     name = "retinanet"
-    requires = (FEATURES,)
-    provides = (DENSE_PREDICTIONS,)
-    static = True
 
     def __init__(self, core: Core, config: RetinaNetConfig, anchors: int) -> None:
         super().__init__()
@@ -147,21 +142,8 @@ class RetinaNetHead(Provider):
         self.offsets = nn.Conv2d(core.channels, 4 * anchors, kernel_size=3, padding=1).apply(init_normal)
         self.axis_names = rows_by_name({"classification": AxisNames(things, each=anchors)})
 
-    def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
-        """Put the dense predictions on the board.
-
-        Args:
-            board: The board with the pyramid.
-            targets: Targets of the batch; not used.
-
-        Returns:
-            No losses.
-        """
-        features: FeaturePyramid = board[FEATURES]
-        board.put(DENSE_PREDICTIONS, FeaturePyramid(tuple(map(self._level, features.maps)), features.strides))
-        return {}
-
-    def _level(self, features: Float[Tensor, "B F _ _"]) -> Float[Tensor, "B _ _ _"]:
+    def predict(self, features: Float[Tensor, "B F _ _"]) -> Float[Tensor, "B _ _ _"]:
+        """Compute class logits and box offsets."""
         classes = self.classification(self.class_tower(features))
         return torch.cat((classes, self.offsets(self.box_tower(features))), dim=1)
 
