@@ -120,11 +120,12 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="only these systems")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--work", type=Path, default=Path("runs/line"))
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "line.json")
+    parser.add_argument("--out", type=Path, help="results/line.json beside this file; line.json in --work with --quick")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.steps, arguments.scenes, arguments.images, arguments.timed = 2, 16, 2, 1
         arguments.size, arguments.work = (64, 96), arguments.work / "quick"
+    out = arguments.out or (arguments.work if arguments.quick else Path(__file__).parent / "results") / "line.json"
     torch.set_num_threads(arguments.threads)
     began = time.perf_counter()
     trunk = written_trunk(arguments.work)
@@ -133,7 +134,7 @@ def main() -> None:
     result = {**machine(torch.device("cpu")), **facts, "size": list(arguments.size), **found}
     result["what the literature expects"] = list(expectations(found))
     result["seconds"] = round(time.perf_counter() - began)
-    write_atomically(arguments.out, (json.dumps(plain(result), indent=1) + "\n").encode())
+    write_atomically(out, (json.dumps(plain(result), indent=1) + "\n").encode())
 
 
 def written_trunk(work: Path) -> Path:
@@ -156,7 +157,7 @@ def measured(
         if system.missing:
             print(f"{name}: left out, as {system.package} is not installed", flush=True)
             continue
-        folder = arguments.work / f"{name.replace(',', '').replace(' ', '_')}-{arguments.steps}"
+        folder = arguments.work / f"{name.replace(',', '').replace(' ', '_')}-{arguments.steps}-{arguments.images}"
         row = row_of(table, recipe_of(system, trunk, arguments), folder, arguments)
         print(f"{name}: {json.dumps(row)}", flush=True)
         yield name, row
@@ -193,16 +194,16 @@ def row_of(table: str, recipe: sk.Recipe, folder: Path, arguments: argparse.Name
         metrics = sk.evaluate(model, scenes, tasks=[table], limit=arguments.images)[table]
         unseen = range(arguments.images, arguments.images + arguments.timed)
         row = {metric: metrics[metric] for metric in METRICS[table]}
-        row |= costs(model, table, [scenes[index].image for index in unseen])
+        row |= costs(model, [scenes[index].image for index in unseen])
         row |= {"training seconds": round(seconds), "parameters (M)": parameters(model) / 1e6}
         write_atomically(file, json.dumps(plain(row)).encode())
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found
 
 
-def costs(model: sk.SceneModel, table: str, images: Sequence[torch.Tensor]) -> dict[str, float]:
+def costs(model: sk.SceneModel, images: Sequence[torch.Tensor]) -> dict[str, float]:
     """Return what one image costs: forward passes of a trunk, seconds, and the share of them spent on proposals."""
-    model.predict(images[0].flip(2), tasks=None)  # the first pass allocates memory
+    model.predict(images[0].flip(2))  # the first pass allocates memory
     totals, shares, passes = [], [], []
     for image in images:
         began = time.perf_counter()
