@@ -217,7 +217,9 @@ def _manifest_text(folder: Path) -> str:
         raise InputError(f"{expected}; there is no such folder")
     path = folder / MANIFEST
     if not path.is_file():
-        raise InputError(f"{expected}; {MANIFEST} is missing")
+        inner = next(folder.glob(f"*/{MANIFEST}"), None)  # the folder of a run holds its model
+        hint = f"; did you mean {inner.parent}?" if inner else ""
+        raise InputError(f"{expected}; {MANIFEST} is missing{hint}")
     return read_text(path)
 
 
