@@ -31,6 +31,14 @@ def test_a_fraction_with_indices(formulas: ModuleType) -> None:
     assert "".join(over.itertext()) == "ezk" and "".join(under.itertext()) == "∑jezj"
 
 
+def test_the_brackets_of_a_matrix_are_as_high_as_the_matrix(formulas: ModuleType) -> None:
+    math = ElementTree.fromstring(
+        formulas.to_mathml(r"X = \begin{bmatrix} a \\ b \end{bmatrix} \begin{bmatrix} c \end{bmatrix}")
+    )
+    rows = [row for row in math.iter(f"{NAMESPACE}mrow") if row.find(f"{NAMESPACE}mtable") is not None]
+    assert [[child.tag.removeprefix(NAMESPACE) for child in row] for row in rows] == [["mo", "mtable", "mo"]] * 2
+
+
 @pytest.mark.parametrize("latex", [r"\left( a", r"\nosuch{a}", r"a}", r"\begin{aligned}a &= b\end{aligned}", r"a_b_c"])
 def test_what_is_not_converted_is_an_error_that_shows_the_formula(formulas: ModuleType, latex: str) -> None:
     with pytest.raises(ValueError, match="formula") as error:

@@ -10,6 +10,9 @@ from latex2mathml.converter import convert
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
+MATRIX = re.compile(r"\\begin\{(\w*matrix|cases)\}.*?\\end\{\1\}", re.DOTALL)
+"""What gets a row of its own: brackets stretch to the height of the row that they stand in."""
+
 LEFT_OVER = re.compile(r">[^<]*[\\{}]|>&<")
 """What the converter leaves of a command, a brace or an alignment that it does not know; it escapes those it means."""
 
@@ -21,7 +24,7 @@ def to_mathml(latex: str, display: str = "inline") -> str:
         ValueError: If the formula is malformed, or has a command that the converter does not know.
     """
     try:
-        mathml: str = convert(latex, display=display)
+        mathml: str = convert(MATRIX.sub(r"{\g<0>}", latex), display=display)
     except Exception as error:  # its exceptions have no base class, and no message
         raise ValueError(f"formula {latex!r}: {type(error).__name__}") from error
     if LEFT_OVER.search(mathml):
