@@ -52,6 +52,10 @@ class ClassesField(ImageField[list[Classes], Classes], Generic[Classes]):
             cells["score"] = [f"{score:.2f}" for score in item.scores.tolist()]
         return cells
 
+    def summary(self, item: Classes, frame: Frame) -> str:
+        """Return the best class with its score."""
+        return " ".join(cells[0] for cells in self.columns(item, frame).values() if cells)
+
     def encode(self, item: Classes, vocabulary: Vocabulary) -> Any:
         names = vocabulary.names(IMAGE_CLASSES)
         columns: dict[str, list[Any]] = {
