@@ -52,10 +52,7 @@ def data(
         list[str] | None,
         typer.Option("--set", "--option", metavar="KEY=VALUE", help="For the data set, as root=/data; repeatable."),
     ] = None,
-    labelers: Annotated[
-        str | None,
-        typer.Option("--labelers", metavar="NAMES", help="Add what these derive, as data.labelers of a recipe does."),
-    ] = None,
+    labelers: output.LabelersOption = None,
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=0, help="Inspect N samples, spread evenly; 0: all.")
     ] = 1000,
@@ -80,9 +77,8 @@ def data(
     from scenekit.data.labelers import labelers_named, labelled
     from scenekit.errors import InputError
 
-    names = [] if labelers is None else [each.strip() for each in labelers.split(",") if each.strip()]
     samples = sk.dataset(name, split=split, **parsed_options(option or (), "--set"))
-    samples = labelled(samples, labelers_named(names))
+    samples = labelled(samples, labelers_named(output.labeler_names(labelers)))
     total = min(limit or len(samples), len(samples))
     shown = set(spread(total, drawn)) if out is not None else set()
     kept: list[Sample] = []
