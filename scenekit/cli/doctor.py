@@ -184,7 +184,14 @@ def print_inspection(inspection: Inspection, page: Path | None) -> None:
         (name, entry.images, entry.supervised, entry.rows or "") for name, entry in sorted(inspection.labels.items())
     ]
     output.print_table("labels", ("key", "images", "supervised", "rows"), labels)
-    output.print_table("objects by size", ("size", "objects"), [(name, inspection.sizes[name]) for name in SIZES])
+    if any(inspection.sizes.values()):
+        output.print_table("objects by size", ("size", "objects"), [(name, inspection.sizes[name]) for name in SIZES])
+    if inspection.names:
+        frequent = [
+            (kind, listed((f"{count} {name}" for name, count in counts.most_common()), 5))
+            for kind, counts in inspection.names.items()
+        ]
+        output.print_table("names, the most frequent first", ("list", "names"), frequent)
     if flips := inspection.vocabulary.flip_pairs:
         exchanged = [(kind, listed((f"{a} / {b}" for a, b in pairs), 5)) for kind, pairs in flips.items()]
         output.print_table("names that a flip exchanges", ("list", "names"), exchanged)

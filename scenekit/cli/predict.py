@@ -238,7 +238,8 @@ def scene_of(
         The scene.
     """
     camera = None if focal is None else pinhole(focal, *image.shape[1:])
-    return predict(image, given=regions(name, stem), camera=camera)
+    # By its path, by which a model may look up proposals of a file.
+    return predict(name, given=regions(name, stem), camera=camera)
 
 
 def regions_from(given: Path | None, proposals: Path | None, images: Sequence[str]) -> Callable[[str, str], Any]:

@@ -64,8 +64,8 @@ class Labeler:
         for kind, names in lists.items():
             if vocabulary.lists.get(kind, names) != names:
                 raise InputError(
-                    f"labeler {self.spec.name!r} has the names {', '.join(names)} for the list {kind!r}, but the data "
-                    f"set has {', '.join(vocabulary.lists[kind])}; leave the labeler out, or make them the same"
+                    f"labeler {self.spec.name!r} has {', '.join(names) or 'no names'} for the list {kind!r}, but the "
+                    f"data set has {', '.join(vocabulary.lists[kind])}; leave the labeler out, or make them the same"
                 )
         if lists.keys() <= vocabulary.lists.keys():
             return vocabulary

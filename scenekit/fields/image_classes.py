@@ -54,7 +54,8 @@ class ClassesField(ImageField[list[Classes], Classes], Generic[Classes]):
 
     def summary(self, item: Classes, frame: Frame) -> str:
         """Return the best class with its score."""
-        return " ".join(cells[0] for cells in self.columns(item, frame).values() if cells)
+        cells = self.columns(item, frame)
+        return " ".join(str(column[0]) for column in cells.values() if column)
 
     def encode(self, item: Classes, vocabulary: Vocabulary) -> Any:
         names = vocabulary.names(IMAGE_CLASSES)

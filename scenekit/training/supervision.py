@@ -11,7 +11,7 @@ from scenekit.data.loader import Source
 from scenekit.data.scenes import spread_scenes
 from scenekit.errors import InputError
 from scenekit.hooks import registry
-from scenekit.keys import Key
+from scenekit.keys import OBJECTS, Key
 from scenekit.model.scene_model import SceneModel
 from scenekit.model.targets import Targets
 from scenekit.training.balancing import task_of
@@ -21,10 +21,10 @@ _log = logging.getLogger(__name__)
 
 
 def check_labels(model: SceneModel, only: Iterable[str] | None, sources: Sequence[Source], track: Track) -> None:
-    """Check that a model without a detector has labels to learn from, before the first step.
+    """Check that a model has labels to learn from, before the first step.
 
-    Annotations are read until an image has a label of one of the tasks, of each data set at most `SCENES` images,
-    spread evenly. A detector learns from objects; a task beside it that has no labels is named by a warning.
+    Annotations are read until an image has a label of one of the tasks, or an object for the detector, of each data set
+    at most `SCENES` images, spread evenly. A task that alone has no labels is named by a warning during the run.
 
     Args:
         model: The model that is trained.
@@ -35,26 +35,29 @@ def check_labels(model: SceneModel, only: Iterable[str] | None, sources: Sequenc
     Raises:
         InputError: If no image has a label of any task; the message says which tasks and data sets would do.
     """
-    trained = {name: spec for name, spec in model.specs.items() if only is None or name in only}
-    wanted = dict.fromkeys(key for spec in trained.values() for key in spec.learns_from)
-    if model.config.detector is not None or not wanted:
+    learns = {name: spec.learns_from for name, spec in model.specs.items() if only is None or name in only}
+    detects = model.config.detector is not None and (only is None or not model.stages.keys().isdisjoint(only))
+    if detects:
+        learns["detection"] = (OBJECTS,)
+    wanted = dict.fromkeys(key for keys in learns.values() for key in keys)
+    if not wanted:
         return
     found: set[Key[Any, Any]] = set()
     scenes = (scene for source in sources for scene in spread_scenes(source.data, SCENES))
     for scene in track(scenes, sum(min(SCENES, len(source.data)) for source in sources)):
-        found.update(scene.values)
+        found.update(scene.values, (stream for stream, regions in scene.streams.items() if len(regions)))
         if not found.isdisjoint(wanted):
             return
-    tasks, keys = (" and ".join(names) for names in (trained, (key.name for key in wanted)))
+    each = "; ".join(f"{name} learns from {' and '.join(key.name for key in keys)}" for name, keys in learns.items())
     raise InputError(
-        f"nothing to learn from: {tasks} learns from {keys}, which no image of "
-        f"{' and '.join(source.name for source in sources)} has; {_remedy(wanted, found)}"
+        f"nothing to learn from: {each}; no image of {' and '.join(source.name for source in sources)} has any of it. "
+        f"Name {_remedy(wanted, found)}"
     )
 
 
 def _remedy(wanted: Collection[Key[Any, Any]], found: Collection[Key[Any, Any]]) -> str:
     """Return what to do: another data set, one that a labeler derives the labels from, or another task."""
-    ways = [f"name a data set with {' or '.join(key.name for key in wanted)}"]
+    ways = [f"a data set with {' or '.join(key.name for key in wanted)}"]
     for name in registry().names("labeler"):
         spec = registry().get("labeler", name)
         if not set(spec.provides).isdisjoint(wanted):

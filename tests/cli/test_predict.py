@@ -119,6 +119,26 @@ def test_proposals_of_a_file_are_classified(run, tiny_model, photo, tmp_path) ->
     torch.testing.assert_close(torch.tensor(scene["objects"]["boxes"]), expected.objects.boxes, atol=0.02, rtol=0)
 
 
+def test_a_model_with_proposals_of_a_file_finds_the_image_by_its_path(run, photo, tmp_path) -> None:
+    config = {
+        "input": {"min_size": 64, "max_size": 96},
+        "backbone": {"name": "mobilenet_v3_small"},
+        "pyramid": {"kind": "single", "levels": [16], "channels": 16},
+        "detector": "fast_rcnn",
+        "detector_options": {
+            "proposals": {
+                "name": "files",
+                "files": {"path": str(proposals_of(photo.name, tmp_path / "p.json"))},
+            },
+            "box_head": {"fcs": [8]},
+        },
+    }
+    model = sk.build(sk.ModelConfig.model_validate(config), sk.Vocabulary(("a",)))
+    save_model(model, tmp_path / "model")
+    result = run("predict", photo, "--model", tmp_path / "model", "--threshold", "0", "--json")
+    assert result.status == 0 and result.json[0]["objects"]["names"]
+
+
 def test_proposals_that_cannot_be_classified(refused, tiny_model, photo, tmp_path) -> None:
     file = proposals_of(photo.name, tmp_path / "p.json")
     options = ("predict", photo, "--model", tiny_model)

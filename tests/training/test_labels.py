@@ -19,14 +19,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-def recipe(folder: Path, **tasks: Any) -> Recipe:
+def recipe(folder: Path, detector: str | None = None, **tasks: Any) -> Recipe:
     return Recipe.parse(
         {
             "model": {
                 "input": {"min_size": 32, "max_size": 64},
                 "backbone": {"name": "mobilenet_v3_small", "options": {"norm": "frozen"}},
-                "pyramid": None,
-                "detector": None,
+                "pyramid": None if detector is None else {"channels": 16},
+                "detector": detector,
                 "tasks": {name: {"hidden": [4], "pooled": 1} for name in tasks},
             },
             "data": {"train": [{"name": "image_folder", "options": {"root": str(folder)}}]},
@@ -39,11 +39,18 @@ def test_localization_without_boxes_is_refused_and_told_what_would_do(folder: Pa
     with pytest.raises(InputError) as raised:
         train(recipe(folder, localization=1), out=tmp_path / "run", device="cpu", progress=False)
     assert str(raised.value) == (
-        "nothing to learn from: localization learns from localization, which no image of image_folder/train has; name "
-        "a data set with localization, or one with objects and data.labelers: [largest_object], or the task "
+        "nothing to learn from: localization learns from localization; no image of image_folder/train has any of it. "
+        "Name a data set with localization, or one with objects and data.labelers: [largest_object], or the task "
         "classification, which learns from what there is"
     )
     assert not (tmp_path / "run").exists(), "nothing was written"
+
+
+def test_a_detector_without_objects_is_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"detection learns from objects; .* Name a data set with objects, or the task cl"
+    ):
+        train(recipe(folder, detector="retinanet"), out=tmp_path / "run", device="cpu", progress=False)
 
 
 def test_one_task_with_labels_suffices(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -50,7 +50,7 @@ def score_class_files(ground_truth: Path, prediction: Path, notes: Notes | None 
 def _note_unknown(
     notes: Notes, ground_truth: Path, prediction: Path, known: Collection[str], counts: Mapping[str, int]
 ) -> None:
-    """Note predicted classes that no image has: the ground truth is a part of a data set, or names differ."""
+    """Report predicted classes that no image has: the ground truth is a part of a data set, or names differ."""
     unknown = [name for name in counts if name not in known]
     shown = listed(map(repr, unknown), SHOWN)
     if len(unknown) == len(counts):
