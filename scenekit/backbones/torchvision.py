@@ -20,12 +20,15 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.models.resnet import Bottleneck
 
 from scenekit.backbones.base import Backbone, Level
-from scenekit.backbones.layouts import AUXILIARY, LAYOUTS, Layout
+from scenekit.backbones.layouts import LAYOUTS, Layout
 from scenekit.backbones.norm import apply_norm, check_options, freeze
 from scenekit.backbones.padding import pad_graph, pad_modules
 from scenekit.backbones.state import load_state, read_state
 from scenekit.backbones.tracing import trace_levels
 from scenekit.errors import InputError, nearest
+
+AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
+"""Beginnings of the names of parameters of auxiliary classifiers, which only the training of a classifier needs."""
 
 PADDINGS = ("same", "valid")
 PROBE = (1, 3, 384, 384)
