@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +17,6 @@ from scenekit.errors import InputError
 from scenekit.io.files import short_name
 
 if TYPE_CHECKING:
-    from torch import Tensor
 
     from scenekit.evaluation.results import ResultsWriter
     from scenekit.model.scene_model import SceneModel
@@ -187,7 +185,7 @@ def print_scenes(scenes: Iterable[Scene], as_json: bool) -> None:
 
 def predicted(
     named: Iterable[tuple[str, str]],
-    predict: Callable[[Tensor, str, str], Scene],
+    predict: Callable[[str, str], Scene],
     unreadable: list[str],
     write: Callable[[Scene, str], None],
 ) -> Iterator[Scene]:
@@ -195,50 +193,59 @@ def predicted(
 
     Args:
         named: (path of the image, stem of its files).
-        predict: Predicts the scene of an image, its path and the stem of its files.
+        predict: Predicts the scene of an image by its path and the stem of its files.
         unreadable: Gets the paths of images that cannot be read, which are reported and skipped.
         write: Writes the files of a scene.
 
     Yields:
         The scenes.
     """
-    from scenekit.io.images import read_image
-
     for name, stem in named:
         try:
-            image = read_image(name)
+            scene = predict(name, stem)
         except InputError as error:
+            if is_readable(name):
+                raise
             output.print_error(error)
             unreadable.append(name)
             continue
-        scene = replace(predict(image, name, stem), path=name)
         write(scene, stem)
         yield scene
+
+
+def is_readable(name: str) -> bool:
+    """Return whether an image can be read."""
+    from scenekit.io.images import read_image
+
+    try:
+        read_image(name)
+    except InputError:
+        return False
+    return True
 
 
 def scene_of(
     predict: Callable[..., Scene],
     regions: Callable[[str, str], Any],
     focal: float | None,
-    image: Tensor,
     name: str,
     stem: str,
 ) -> Scene:
-    """Predict the scene of an image.
+    """Predict the scene of an image, by its path, by which a model may look up proposals of a file.
 
     Args:
         predict: `SceneModel.predict` with tasks and threshold.
         regions: See `regions_from`.
         focal: Focal length in pixels of a camera that looks along the center of the image; None without one.
-        image: The image.
         name: Path of the image.
         stem: Name of the scene file, without suffix.
 
     Returns:
         The scene.
     """
-    camera = None if focal is None else pinhole(focal, *image.shape[1:])
-    # By its path, by which a model may look up proposals of a file.
+    from scenekit.io.images import image_size
+
+    camera = None if focal is None else pinhole(focal, *image_size(Path(name)))
     return predict(name, given=regions(name, stem), camera=camera)
 
 

@@ -24,7 +24,8 @@ def check_labels(model: SceneModel, only: Iterable[str] | None, sources: Sequenc
     """Check that a model has labels to learn from, before the first step.
 
     Annotations are read until an image has a label of one of the tasks, or an object for the detector, of each data set
-    at most `SCENES` images, spread evenly. A task that alone has no labels is named by a warning during the run.
+    at most `SCENES` images, spread evenly; where that is not all of them, nothing is refused. A task that alone has no
+    labels is named by a warning during the run.
 
     Args:
         model: The model that is trained.
@@ -48,6 +49,8 @@ def check_labels(model: SceneModel, only: Iterable[str] | None, sources: Sequenc
         found.update(scene.values, (stream for stream, regions in scene.streams.items() if len(regions)))
         if not found.isdisjoint(wanted):
             return
+    if any(len(source.data) > SCENES for source in sources):
+        return
     each = "; ".join(f"{name} learns from {' and '.join(key.name for key in keys)}" for name, keys in learns.items())
     raise InputError(
         f"nothing to learn from: {each}; no image of {' and '.join(source.name for source in sources)} has any of it. "
