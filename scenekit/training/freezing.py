@@ -19,12 +19,17 @@ def freeze_except(model: SceneModel, learning: Collection[str]) -> None:
         learning: Names of the tasks and stages that are trained.
 
     Raises:
-        InputError: If the model has no task or stage of a name.
+        InputError: If the model has no task or stage of a name, or none of those named has weights.
     """
     parts = {**dict(model.stages.items()), **dict(model.heads.items())}
     for name in learning:
         if name not in parts:
             raise InputError(f"train.only: this model has no task or stage {name!r}{nearest(name, list(parts))}")
+    with_weights = [name for name, part in parts.items() if any(True for _ in part.parameters())]
+    if not set(learning) & set(with_weights):
+        raise InputError(
+            f"train.only: {', '.join(learning)} has no weights to train; those with weights are {', '.join(with_weights)}"
+        )
     for name, part in parts.items():
         if name not in learning:
             part.requires_grad_(False).eval()

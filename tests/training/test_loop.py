@@ -271,6 +271,13 @@ def test_the_log_is_json(tmp_path):
         assert {"step", "lr", "loss", "losses", "weighted", "grad_norm", "images_per_second"} == set(json.loads(line))
 
 
+def test_a_part_without_weights_cannot_be_trained(tmp_path):
+    model = run(toy.recipe(steps=1, ema=None), tmp_path)
+    model.heads["masks"] = torch.nn.Identity()
+    with pytest.raises(InputError, match="train.only: masks has no weights to train; those with weights are backbone"):
+        freeze_except(model, ["masks"])
+
+
 def test_a_task_is_taught_while_all_else_stays(tmp_path):
     first = run(toy.recipe(steps=2, ema=None), tmp_path / "before")
     before = {name: value.clone() for name, value in first.state_dict().items()}
