@@ -22,12 +22,13 @@ from torchvision.models.resnet import Bottleneck
 from scenekit.backbones.base import Backbone, Level
 from scenekit.backbones.layouts import AUXILIARY, LAYOUTS, Layout
 from scenekit.backbones.norm import apply_norm, check_options, freeze
-from scenekit.backbones.padding import pad_graph, pad_modules
+from scenekit.backbones.padding import pad_graph, pad_like_tensorflow, pad_modules
 from scenekit.backbones.state import load_state, read_state
 from scenekit.backbones.tracing import trace_levels
 from scenekit.errors import InputError, nearest
 
-PADDINGS = ("same", "valid")
+TENSORFLOW = "tensorflow"
+PADDINGS = ("same", "valid", TENSORFLOW)
 PROBE = (1, 3, 384, 384)
 """Shape of the test image from which the levels are determined: large enough for the networks without padding."""
 
@@ -38,7 +39,8 @@ class TorchvisionBackbone(Backbone):
     Args:
         model: The classifier.
         layout: Modules whose outputs are the levels.
-        padding: Padding of the windows of a network that has them without: "same" or, as torchvision, "valid".
+        padding: Padding of the windows: "valid" as torchvision, "same" for those that torchvision leaves without, or
+            "tensorflow" for those of TensorFlow's networks.
     """
 
     def __init__(self, model: nn.Module, layout: Layout, padding: str = "valid") -> None:
@@ -48,6 +50,8 @@ class TorchvisionBackbone(Backbone):
         self.body: nn.Module = create_feature_extractor(model, list(layout.stages))
         if padding == "same":
             pad_graph(self.body)
+        if padding == TENSORFLOW:
+            pad_like_tensorflow(self.body)
         self.levels = self._traced()
 
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
@@ -119,7 +123,9 @@ def build_backbone(
             the stages.
         padding: Padding of AlexNet, GoogLeNet and Inception V3, whose windows torchvision leaves without. "same", the
             default, pads each by half its size, so that maps of ceil(size / stride) cells cover the image, as a
-            detector needs; "valid" is torchvision's, which its classifiers need. The weights fit both.
+            detector needs; "valid" is torchvision's, which its classifiers need. The weights fit both. "tensorflow",
+            for every network of convolutions and max poolings, is TensorFlow's "SAME": a stride of 2 pads an even size
+            at the right and bottom alone. Weights from TensorFlow need it, or features shift by up to 31 pixels.
         ceil_pooling: Max poolings whose maps are rounded up to whole cells, by name, as SSD does with `features.16` of
             VGG16.
         reduced_tail: Whether the last stage of MobileNetV3 has half its channels, as SSDLite of torchvision; ImageNet
@@ -148,7 +154,7 @@ def build_backbone(
     apply_norm(model, norm)
     if trainable_stages is not None:
         freeze(model, [module for part in parts[: len(parts) - trainable_stages] for module in part])
-    return TorchvisionBackbone(model, layout, (padding or "same") if layout.unpadded else "valid")
+    return TorchvisionBackbone(model, layout, padding or ("same" if layout.unpadded else "valid"))
 
 
 def _layout(name: str) -> Layout:
@@ -158,10 +164,12 @@ def _layout(name: str) -> Layout:
 
 
 def _check_padding(name: str, layout: Layout, padding: str | None) -> None:
-    if padding is not None and not layout.unpadded:
-        raise InputError(f"backbone padding: the windows of {name} are padded as they are; leave it out")
     if padding not in (None, *PADDINGS):
         raise InputError(f"backbone padding: expected one of {', '.join(PADDINGS)}, got {padding!r}")
+    if padding not in (None, TENSORFLOW) and not layout.unpadded:
+        raise InputError(
+            f"backbone padding: the windows of {name} are padded as they are; leave it out, or set {TENSORFLOW!r}"
+        )
 
 
 def _reduced(name: str, layout: Layout, weights: str | Path | None) -> Layout:
