@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -29,7 +31,16 @@ class DefaultBoxConfig(Config):
     scales: tuple[Positive, ...] | None = None
     """Scale of each level, and one more."""
     ratios: tuple[tuple[Positive, ...], ...] | None = None
-    """Aspect ratios of each level, each as width / height and as height / width; 2 and 3 on every level if null."""
+    """Aspect ratios of each level, each as width / height and as height / width; 2 and 3 on every level if null, only 2
+    on a finest level with `reduced`.
+    """
+    reduced: float | None = Field(default=None, gt=0)
+    """Scale of the only square of the finest level, in place of its two; null keeps both."""
+    unit: Literal["sides", "shorter_side"] | Width = "sides"
+    """What scales are parts of: "sides", the width and the height of the image; "shorter_side", so that squares are
+    squares in every image; or a number of pixels: with the side on which weights were trained, boxes keep their size in
+    pixels on images of any size.
+    """
     steps: tuple[Width, ...] | None = None
     """Pixels between the cells of each level; if null, the cells divide the image."""
     clip: bool = True
@@ -52,14 +63,18 @@ class DefaultBoxes:
         step = (config.largest - config.smallest) / max(levels - 1, 1)
         even = (*(config.smallest + step * level for level in range(levels)), 1.0)
         scales = even if config.scales is None else config.scales
-        ratios = ((2.0, 3.0),) * levels if config.ratios is None else config.ratios
+        first = (2.0, 3.0) if config.reduced is None else (2.0,)
+        ratios = (first, *((2.0, 3.0),) * (levels - 1)) if config.ratios is None else config.ratios
         counts = {"scales": (len(scales), levels + 1), "ratios": (len(ratios), levels)}
         if config.steps is not None:
             counts["steps"] = (len(config.steps), levels)
         for name, (count, expected) in counts.items():
             if count != expected:
                 raise InputError(f"boxes.{name}: expected {expected} entries for {levels} levels, got {count}")
-        self.shapes = [_shapes(scales[level], scales[level + 1], ratios[level]) for level in range(levels)]
+        squares: list[tuple[float, ...]] = [(own, math.sqrt(own * following)) for own, following in pairwise(scales)]
+        if config.reduced is not None:
+            squares[0] = (config.reduced,)
+        self.shapes = [_shapes(scales[level], squares[level], ratios[level]) for level in range(levels)]
 
     @property
     def per_cell(self) -> list[int]:
@@ -77,14 +92,17 @@ class DefaultBoxes:
         y, x = ((torch.arange(cells) + 0.5) / count for cells, count in zip(grid, counts, strict=True))
         centers = torch.cartesian_prod(y, x).flip(1)[:, None]
         shapes = torch.tensor(self.shapes[level])
-        half = 0.5 * (shapes.clamp(max=1) if self.config.clip else shapes)
         height, width = padded_size
+        unit = self.config.unit
+        if unit != "sides":
+            pixels = min(padded_size) if unit == "shorter_side" else unit
+            shapes = shapes * torch.tensor([pixels / width, pixels / height])
+        half = 0.5 * (shapes.clamp(max=1) if self.config.clip else shapes)
         boxes = torch.cat((centers - half, centers + half), dim=2).flatten(0, 1)
         return boxes * boxes.new_tensor([width, height, width, height])
 
 
-def _shapes(scale: float, following: float, ratios: Sequence[float]) -> list[tuple[float, float]]:
-    """Return widths and heights: two squares, then for each ratio the broad and the tall box."""
-    between = math.sqrt(scale * following)
+def _shapes(scale: float, squares: Sequence[float], ratios: Sequence[float]) -> list[tuple[float, float]]:
+    """Return widths and heights: squares, then for each ratio the broad and the tall box."""
     pairs = [(scale * math.sqrt(ratio), scale / math.sqrt(ratio)) for ratio in ratios]
-    return [(scale, scale), (between, between), *(shape for w, h in pairs for shape in ((w, h), (h, w)))]
+    return [*((side, side) for side in squares), *(shape for w, h in pairs for shape in ((w, h), (h, w)))]
