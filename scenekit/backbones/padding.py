@@ -7,7 +7,7 @@ Letters: B images, C channels, H W cells.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -66,7 +66,13 @@ def _half(kernel: int) -> int:
 
 
 class TensorflowConv2d(nn.Conv2d):
-    """A convolution with TensorFlow's padding "SAME"; its own `padding` is not used."""
+    """A convolution with TensorFlow's padding "SAME"; its own `padding` is not used.
+
+    Attributes:
+        begins: Cells of padding before rows and columns, where they do not depend on the size.
+    """
+
+    begins: tuple[int, int] | None = None
 
     def forward(self, input: Float[Tensor, "B _ _ _"]) -> Float[Tensor, "B _ _ _"]:
         """Pad and convolve.
@@ -77,13 +83,20 @@ class TensorflowConv2d(nn.Conv2d):
         Returns:
             Features of ceil(size / stride) cells along each axis.
         """
-        even, rest = tensorflow_padding(input, self.kernel_size, self.stride, self.dilation)
+        ends = tensorflow_padding(input.shape[2:], self.kernel_size, self.stride, self.dilation, self.begins)
+        even, rest = _divided(ends)
         padded = F.pad(input, rest) if any(rest) else input
         return F.conv2d(padded, self.weight, self.bias, self.stride, even, self.dilation, self.groups)
 
 
 class TensorflowMaxPool2d(nn.MaxPool2d):
-    """A max pooling with TensorFlow's padding "SAME"; its own `padding` and `ceil_mode` are not used."""
+    """A max pooling with TensorFlow's padding "SAME"; its own `padding` and `ceil_mode` are not used.
+
+    Attributes:
+        begins: Cells of padding before rows and columns, where they do not depend on the size.
+    """
+
+    begins: tuple[int, int] | None = None
 
     def forward(self, input: Float[Tensor, "B C _ _"]) -> Float[Tensor, "B C _ _"]:
         """Pad and pool.
@@ -95,34 +108,73 @@ class TensorflowMaxPool2d(nn.MaxPool2d):
             Features of ceil(size / stride) cells along each axis.
         """
         kernel, stride, dilation = (_pair(value) for value in (self.kernel_size, self.stride, self.dilation))
-        even, rest = tensorflow_padding(input, kernel, stride, dilation)
+        even, rest = _divided(tensorflow_padding(input.shape[2:], kernel, stride, dilation, self.begins))
         padded = F.pad(input, rest, value=-torch.inf) if any(rest) else input
         pooled: Tensor = F.max_pool2d(padded, kernel, stride, even, dilation)
         return pooled
 
 
+Ends = tuple[tuple[int, int], tuple[int, int]]
+"""Cells of padding before and behind rows, and before and behind columns."""
+
+
 def tensorflow_padding(
-    features: Float[Tensor, "B C H W"], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
-) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
+    size: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    begins: Sequence[int] | None = None,
+) -> Ends:
     """Return how TensorFlow's "SAME" pads windows: (ceil(n / s) - 1) s + (k - 1) d + 1 - n cells in all, if positive.
 
     Half of them, rounded down, come before the first cell and the others behind the last. Windows of 3 cells and
     stride 2 are so padded at the right and bottom alone where the size is even.
 
     Args:
-        features: What the windows see.
+        size: Height and width n of the map that the windows see.
         kernel: Height and width k of the windows.
         stride: Steps s between them.
         dilation: Steps d between their cells.
+        begins: Cells before rows and columns, in place of the half.
 
     Returns:
-        The padding of both sides along rows and columns where it is even, and what is to be padded before (left,
-        right, top, bottom) where it is not.
+        The padding before and behind, along rows and along columns.
     """
     ends = []
-    for size, window, step, hole in zip(features.shape[2:], kernel, stride, dilation, strict=True):
-        total = max((-(-size // step) - 1) * step + (window - 1) * hole + 1 - size, 0)
-        ends.append((total // 2, total - total // 2))
+    for axis, (cells, window, step, hole) in enumerate(zip(size, kernel, stride, dilation, strict=True)):
+        total = max((-(-cells // step) - 1) * step + (window - 1) * hole + 1 - cells, 0)
+        before = total // 2 if begins is None else begins[axis]
+        ends.append((before, max(total - before, 0)))
+    rows, columns = ends
+    return rows, columns
+
+
+def begin_as_in(model: nn.Module, run: Callable[[], object]) -> None:
+    """Let the windows of a network with TensorFlow's padding begin on maps of all sizes where they do in one run.
+
+    Where windows begin depends on whether sizes are even, so that on images of another size than those of its training
+    a network would see everything shifted.
+
+    Args:
+        model: The network, which is changed.
+        run: Function that runs it on an image of the size of its training.
+    """
+
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(module, TensorflowConv2d | TensorflowMaxPool2d)
+        windows = (_pair(value) for value in (module.kernel_size, module.stride, module.dilation))
+        (top, _), (left, _) = tensorflow_padding(inputs[0].shape[2:], *windows)
+        module.begins = (top, left)
+
+    padded = [module for module in model.modules() if isinstance(module, TensorflowConv2d | TensorflowMaxPool2d)]
+    hooks = [module.register_forward_pre_hook(keep) for module in padded]
+    run()
+    for hook in hooks:
+        hook.remove()
+
+
+def _divided(ends: Ends) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
+    """Return the padding of both sides along rows and columns if it is even, else what is to be padded before."""
     (top, bottom), (left, right) = ends
     if (top, left) == (bottom, right):
         return (top, left), (0, 0, 0, 0)

@@ -172,6 +172,23 @@ def test_tensorflows_padding_covers_the_image_and_changes_no_parameter(name: str
             assert tuple(features.shape[2:]) == (-(-75 // level.stride), -(-101 // level.stride))
 
 
+def test_features_keep_their_place_on_images_of_other_sizes() -> None:
+    """Sides of 300 and 364 pixels have the same parities all the way down; on 320 only the option keeps them."""
+    torch.manual_seed(0)
+    plain = build_backbone("mobilenet_v2", padding="tensorflow").eval()
+    fixed = build_backbone("mobilenet_v2", padding="tensorflow", trained_side=300).eval()
+    fixed.load_state_dict(plain.state_dict())
+    pixels = torch.rand(1, 3, 364, 364)
+    with torch.inference_mode():
+        for own, kept in zip(plain(pixels), fixed(pixels), strict=True):
+            assert torch.equal(own, kept)
+        beginning = plain(pixels)[1][..., :20, :20]  # of cells of 8 pixels whose windows are within 320
+        assert torch.allclose(fixed(pixels[..., :320, :320])[1][..., :20, :20], beginning, atol=1e-5)
+        assert not torch.allclose(plain(pixels[..., :320, :320])[1][..., :20, :20], beginning, atol=1e-5)
+    with pytest.raises(InputError, match="trained_side: expected pixels, with padding: tensorflow, got 300 with None"):
+        build_backbone("mobilenet_v2", trained_side=300)
+
+
 def test_a_copy_with_tensorflows_padding_computes_the_same() -> None:
     backbone = build_backbone("mobilenet_v2", padding="tensorflow").eval()
     pixels = torch.rand(1, 3, 60, 70)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from scenekit.backbones.padding import TensorflowConv2d, TensorflowMaxPool2d, pad_like_tensorflow
+from scenekit.backbones.padding import TensorflowConv2d, TensorflowMaxPool2d, begin_as_in, pad_like_tensorflow
 
 
 def row(*values: float) -> torch.Tensor:
@@ -51,3 +51,14 @@ def test_what_is_replaced() -> None:
     pad_like_tensorflow(network)
     assert [type(module) for module in network] == [TensorflowConv2d, TensorflowMaxPool2d, nn.ReLU]
     assert network[0].weight is weight and network[0].bias is not None
+
+
+@pytest.mark.parametrize(
+    ("trained", "expected"),
+    [(4, {4: (6, 7), 5: (6, 12, 5)}), (5, {4: (3, 9), 5: (3, 9, 9)})],  # of 1 2 3 4 (5)
+)
+def test_windows_that_begin_as_in_training(trained: int, expected: dict[int, tuple[float, ...]]) -> None:
+    module = sums(3, 2)
+    begin_as_in(module, lambda: module(row(*range(1, trained + 1))))
+    for size, values in expected.items():
+        assert module(row(*range(1, size + 1))).flatten().tolist() == list(values)

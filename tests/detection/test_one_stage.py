@@ -15,13 +15,14 @@ from torchvision.models.detection.image_list import ImageList
 
 import scenekit as sk
 from scenekit.backbones.base import Level
+from scenekit.backbones.padding import TensorflowConv2d
 from scenekit.data.loader import Source
 from scenekit.detection.one_stage.config import DenseAnchorConfig
 from scenekit.detection.one_stage.default_boxes import DefaultBoxConfig, DefaultBoxes
 from scenekit.detection.one_stage.fcos import LocationMatcher, centerness
 from scenekit.detection.one_stage.predictions import Predictions
 from scenekit.detection.one_stage.retinanet import FocalConfig, focal_loss
-from scenekit.detection.one_stage.ssd import BestBoxMatcher, SSDConfig, sigmoid_cross_entropy, source_maps
+from scenekit.detection.one_stage.ssd import BestBoxMatcher, SSDConfig, SSDHead, sigmoid_cross_entropy, source_maps
 from scenekit.detection.one_stage.yolo import YoloConfig, YoloDetector, covered_softmax
 from scenekit.errors import InputError
 from scenekit.hooks import registry
@@ -228,7 +229,7 @@ def test_default_boxes_are_torchvisions(steps: tuple[int, int] | None) -> None:
     maps = [torch.zeros(1, 1, 13, 19), torch.zeros(1, 1, 7, 10)]
     expected = theirs(ImageList(torch.zeros(1, 3, 100, 150), [(100, 150)]), maps)[0]
     options = DefaultBoxConfig(scales=(0.1, 0.4, 1.2), ratios=((2.0,), (2.0, 3.0)), steps=steps)
-    found = torch.cat(DefaultBoxes(options, 2)(maps, (100, 150)))
+    found = torch.cat(DefaultBoxes(options, 2)(FeaturePyramid(tuple(maps), (8, 16)), (100, 150)))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
     assert DefaultBoxes(options, 2).per_cell == theirs.num_anchors_per_location()
 
@@ -312,7 +313,8 @@ def test_default_boxes_of_tensorflow_by_hand() -> None:
     options = SSDConfig.preset("tensorflow").boxes
     boxes = DefaultBoxes(options, 6)
     assert boxes.per_cell == [3, 6, 6, 6, 6, 6]
-    maps = [torch.zeros(1, 1, 2, 3), *(torch.zeros(1, 1, 1, 1) for _ in range(5))]
+    grids = (torch.zeros(1, 1, 2, 3), *(torch.zeros(1, 1, 1, 1) for _ in range(5)))
+    maps = FeaturePyramid(grids, (100, 200, 400, 800, 1600, 3200))
     first, second, *_, last = boxes(maps, (200, 300))  # of the shorter side of 200
     sizes = [part[:, 2:] - part[:, :2] for part in (first, second, last)]
     assert first[3].tolist() == pytest.approx([140.0, 40, 160, 60])  # the second cell, whose center is (150, 50)
@@ -323,14 +325,37 @@ def test_default_boxes_of_tensorflow_by_hand() -> None:
     )
     assert sizes[2][1].tolist() == pytest.approx([200 * math.sqrt(0.95)] * 2, rel=1e-5)
     assert sizes[2][4].tolist() == pytest.approx([190 * math.sqrt(3), 190 / math.sqrt(3)], rel=1e-5)  # not clipped
-    of_300 = DefaultBoxes(options.model_copy(update={"unit": 300}), 6)(maps, (200, 300))
-    assert (of_300[1][0, 2:] - of_300[1][0, :2]).tolist() == pytest.approx([105, 105])
+
+
+def test_default_boxes_of_a_training_on_images_of_300_pixels() -> None:
+    """There cells of stride 16 were 300 / 19 apart, about the middle 150; elsewhere they are at 150 + 16 k."""
+    boxes = DefaultBoxes(SSDConfig.preset("tensorflow").boxes, 2, trained_side=300)
+    maps = FeaturePyramid((torch.zeros(1, 1, 28, 19), torch.zeros(1, 1, 14, 10)), (16, 32))
+    first, second = boxes(maps, (448, 300))
+    centers = (first[::3, :2] + first[::3, 2:]) / 2
+    assert centers[0].tolist() == pytest.approx([150 / 19, 6], rel=1e-5)
+    assert centers[9 * 19 + 9].tolist() == pytest.approx([150, 150], rel=1e-5)
+    assert centers[-1].tolist() == pytest.approx([300 - 150 / 19, 6 + 27 * 16], rel=1e-5)
+    assert (first[0, 2:] - first[0, :2]).tolist() == pytest.approx([30, 30], rel=1e-5)
+    assert float(second[0, 1] + second[0, 3]) / 2 == pytest.approx(6, rel=1e-4)  # 150 - 4.5 x 32
+
+
+def test_further_maps_begin_as_in_training() -> None:
+    """Of 10 cells, as 300 pixels have: 10 and 2 are even, 5 and 3 are not."""
+    stage: Any = SSDHead(
+        Core(0, (), VOCABULARY, levels=(Level(8, 16, 8.0), Level(8, 32, 16.0))),
+        SSDConfig.preset("tensorflow", trained_side=300),
+    )
+    begins = [module.begins for module in stage.maps.modules() if isinstance(module, TensorflowConv2d)]
+    assert [own for own in begins[1::2]] == [(0, 0), (1, 1), (1, 1), (0, 0)]
+    assert stage.training and all(block.training for block in stage.maps.extra)
 
 
 def test_maps_that_predict_by_stride() -> None:
     core = Core(16, (4, 8, 16), VOCABULARY, levels=(Level(8, 8, 4.0), Level(24, 16, 8.0), Level(48, 32, 16.0)))
-    assert source_maps(core, SSDConfig(levels=(8, 16))) == [(1, 16), (2, 16)]
-    assert source_maps(core, SSDConfig(source="backbone", levels=(16, 32))) == [(1, 24), (2, 48)]
+    read = {source: source_maps(core, SSDConfig(source=source, levels=(8, 16))) for source in ("pyramid", "backbone")}
+    channels = {source: [(index, level.channels) for index, level in maps] for source, maps in read.items()}
+    assert channels == {"pyramid": [(1, 16), (2, 16)], "backbone": [(0, 8), (1, 24)]}
     with pytest.raises(
         InputError, match=r"stride 32, of which the pyramid has 0 maps, .*\[4, 8, 16\]; .* model\.pyramid"
     ):

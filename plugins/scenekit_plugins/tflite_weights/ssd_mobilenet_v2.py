@@ -42,6 +42,7 @@ CONFIG: Mapping[str, Any] = {
         "options": {
             "norm": "frozen",
             "padding": "tensorflow",
+            "trained_side": 300,
             # Strides 4 to 32. Those of 16 and 32 predict; the others are there for a pyramid.
             "levels": ["features.3", "features.6", "features.14.conv.0", "features.18"],
         },
@@ -51,7 +52,7 @@ CONFIG: Mapping[str, Any] = {
     "detector_options": {
         "preset": "tensorflow",
         "norm": None,  # the file has batch norm folded into convolutions
-        "boxes": {"unit": 300},  # on larger images the network finds objects of the sizes that it was trained on
+        "trained_side": 300,
     },
 }
 

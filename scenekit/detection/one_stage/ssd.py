@@ -5,6 +5,7 @@ Letters: B images, N default boxes, C classes, K columns of class logits (C + 1 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import box_iou
 
+from scenekit.backbones.base import Level
 from scenekit.detection.assign import assign
 from scenekit.detection.config import Width
 from scenekit.detection.one_stage.config import OneStageConfig
@@ -116,6 +118,11 @@ class SSDConfig(OneStageConfig):
     """Side of the windows of the convolutions that predict, where they are not `lite`."""
     boxes: DefaultBoxConfig = DefaultBoxConfig()
     """Default boxes."""
+    trained_side: Width | None = None
+    """Side in pixels of the square images on which the weights were trained. On images of other sizes, default boxes
+    then have the sizes in pixels and the places that the network learned, and windows of `padding: tensorflow` begin
+    where they began. If null, default boxes are parts of each image.
+    """
     foreground: float = Field(default=0.5, ge=0, le=1)
     """IoU from which on a default box is positive; the best one of each ground-truth box always is."""
     negatives: float = Field(default=3.0, ge=0)
@@ -191,9 +198,11 @@ class SSDHead(Provider):
         self.requires = (self.source,)
         self.chosen = [index for index, _ in sources]
         self.steps = [stride for _, stride in config.extra]
-        channels = [width for _, width in sources]
-        self.maps = FurtherMaps(channels, config.scale, config.dense, config.extra, config.style)
-        self.boxes = DefaultBoxes(config.boxes, len(self.maps.channels))
+        channels = [level.channels for _, level in sources]
+        side, coarsest = config.trained_side, sources[-1][1].stride
+        cells = None if side is None else math.ceil(side / coarsest)
+        self.maps = FurtherMaps(channels, config.scale, config.dense, config.extra, config.style, cells)
+        self.boxes = DefaultBoxes(config.boxes, len(self.maps.channels), config.trained_side)
         names, per_cell = (*core.vocabulary.things, *((BACKGROUND,) if config.background else ())), self.boxes.per_cell
         self.classification = prediction_layers(self.maps.channels, per_cell, len(names), config.style)
         if config.scores == "sigmoid":
@@ -226,7 +235,7 @@ class SSDHead(Provider):
         return {}
 
 
-def source_maps(core: Core, config: SSDConfig) -> list[tuple[int, int]]:
+def source_maps(core: Core, config: SSDConfig) -> list[tuple[int, Level]]:
     """Return which maps SSD reads.
 
     Args:
@@ -234,17 +243,15 @@ def source_maps(core: Core, config: SSDConfig) -> list[tuple[int, int]]:
         config: Options of the detector.
 
     Returns:
-        Index and channels of each map of the source, fine to coarse.
+        Index and level of each map of the source, fine to coarse.
 
     Raises:
         InputError: If the source has no map of a stride in `levels`, or more than one.
     """
-    if config.source == "backbone":
-        widths = [level.channels for level in core.levels]
-        strides = [level.stride for level in core.levels]
-    else:
-        strides = list(pyramid_strides(core, "ssd"))
-        widths = [core.channels] * len(strides)
+    levels = list(core.levels)
+    if config.source == "pyramid":
+        levels = [Level(core.channels, stride, stride / 2) for stride in pyramid_strides(core, "ssd")]
+    strides = [level.stride for level in levels]
     for stride in config.levels or ():
         if (count := strides.count(stride)) != 1:
             where = "model.backbone.options.levels" if config.source == "backbone" else "model.pyramid"
@@ -252,11 +259,8 @@ def source_maps(core: Core, config: SSDConfig) -> list[tuple[int, int]]:
                 f"detector 'ssd': levels name stride {stride}, of which the {config.source} has {count} maps, among "
                 f"strides {strides}; set model.detector_options.levels, or {where}"
             )
-    return [
-        (index, width)
-        for index, (stride, width) in enumerate(zip(strides, widths, strict=True))
-        if config.levels is None or stride in config.levels
-    ]
+    chosen = strides if config.levels is None else config.levels
+    return [(index, level) for index, level in enumerate(levels) if level.stride in chosen]
 
 
 class SSDDetector(DenseDetector):
@@ -276,7 +280,7 @@ class SSDDetector(DenseDetector):
 
     def references(self, maps: FeaturePyramid, images: ImageBatch) -> Sequence[Float[Tensor, "_ 4"]]:
         """Return the default boxes of each level."""
-        return self.boxes(maps.maps, images.padded_size)
+        return self.boxes(maps, images.padded_size)
 
     def class_scores(self, logits: Float[Tensor, "*M K"]) -> Float[Tensor, "*M C"]:
         """Compute the probabilities of the classes beside background."""

@@ -15,10 +15,11 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 from torchvision.ops import Conv2dNormActivation
 
-from scenekit.backbones.padding import pad_like_tensorflow
+from scenekit.backbones.padding import begin_as_in, pad_like_tensorflow
 from scenekit.detection.layers import init_normal
 
 PRIOR = 0.01
@@ -53,6 +54,8 @@ class FurtherMaps(nn.Module):
         extra: Channels and stride of each coarser map; with stride 1 the map loses its border, unless padding is
             TensorFlow's.
         style: How they are computed.
+        trained_cells: Cells along a side of the last map of the trunk on the images of the training, if windows with
+            TensorFlow's padding are to begin where they did on these.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class FurtherMaps(nn.Module):
         dense: int | None,
         extra: Sequence[tuple[int, int]],
         style: LayerStyle,
+        trained_cells: int | None = None,
     ) -> None:
         super().__init__()
         self.scale = None if scale is None else nn.Parameter(torch.full((channels[0],), scale))
@@ -73,6 +77,8 @@ class FurtherMaps(nn.Module):
         )
         if style.padding == "tensorflow":
             pad_like_tensorflow(self.extra)
+            if trained_cells is not None:
+                begin_as_in(self.extra, lambda: self._run_on_meta(widths[0], trained_cells))
         self.channels = (*channels[:-1], *widths)
 
     def forward(self, maps: Sequence[Float[Tensor, "B _ _ _"]]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
@@ -92,6 +98,14 @@ class FurtherMaps(nn.Module):
         for block in self.extra:
             every.append(block(every[-1]))
         return tuple(every)
+
+    def _run_on_meta(self, channels: int, cells: int) -> None:
+        """Run the coarser maps without computing anything or changing batch statistics."""
+        features = torch.zeros(1, channels, cells, cells, device="meta")
+        for block in self.extra:
+            meta = {name: value.to("meta") for name, value in block.state_dict().items()}
+            features = functional_call(block.eval(), meta, (features,))
+            block.train()
 
 
 def prediction_layers(
