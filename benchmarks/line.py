@@ -2,14 +2,15 @@
 
 The systems are the recipes in recipes/line, and variants of them. All learn from the same synthetic scenes, for the
 same number of steps, from the same trunk: the backbone of the shipped model `small`, below fresh layers; segmenters
-without a shared trunk begin at random. Each is evaluated on the first validation scenes, and then timed, image by
-image, on scenes that nothing has seen before, so that no cache holds their proposals. Nothing else should run then:
-where a core is busy, each parallel operation waits for its slower thread. That slows down systems of many small passes,
-those on crops, most: with two threads on a busy machine a crop took six to nine times as long as with `--threads 1`.
-The runs are short: the metrics compare systems, and are not those of converged models.
+without a shared trunk begin at random. Each is evaluated on the first validation scenes. After the last one all are
+timed, image by image, on scenes that nothing has seen before, so that no cache holds their proposals. Nothing else
+should run then. With more than one thread that matters most: where a core is busy, each parallel operation waits for
+its slower thread, and a crop took six to nine times as long. The runs are short: the metrics compare systems, and are
+not those of converged models.
 
-Each system keeps its model and its row in a folder of its own below `--work`; finished ones are not repeated. Those
-that need a package that is not installed are left out, and named. `--quick` runs all with next to no training.
+Each system keeps its model and its metrics in a folder of its own below `--work`; only those that are missing are
+trained, while the times are measured anew by every run. Those that need a package that is not installed are left out,
+and named. `--quick` runs all with next to no training.
 """
 
 from __future__ import annotations
@@ -105,6 +106,7 @@ SEGMENTERS: Mapping[str, System] = {
     "shared pyramid": System("semantic_pyramid"),
 }
 TABLES: Mapping[str, Mapping[str, System]] = {"detection": DETECTORS, "semantic": SEGMENTERS}
+METRICS_FILE = "row.json"
 METRICS: Mapping[str, tuple[str, ...]] = {"detection": ("AP50", "AP75", "AP"), "semantic": ("mIoU", "pACC")}
 
 
@@ -118,7 +120,7 @@ def main() -> None:
     parser.add_argument("--timed", type=int, default=10, help="number of timed images")
     parser.add_argument("--size", type=int, nargs=2, default=(144, 192), help="height and width of the scenes")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="only these systems")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, default=Path("runs/line"))
     parser.add_argument("--out", type=Path, help="results/line.json beside this file; line.json in --work with --quick")
     arguments = parser.parse_args()
@@ -129,7 +131,13 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     began = time.perf_counter()
     trunk = written_trunk(arguments.work)
-    found = {table: dict(measured(table, systems, trunk, arguments)) for table, systems in TABLES.items()}
+    chosen = {table: selected(systems, arguments.only) for table, systems in TABLES.items()}
+    folders = {
+        name: trained(table, name, recipe_of(system, trunk, arguments), arguments)
+        for table, systems in chosen.items()
+        for name, system in systems.items()
+    }
+    found = {table: {name: timed(name, folders[name], arguments) for name in chosen[table]} for table in chosen}
     facts = {"steps": arguments.steps, "scenes": arguments.scenes, "images": arguments.images}
     result = {**machine(torch.device("cpu")), **facts, "size": list(arguments.size), **found}
     result["what the literature expects"] = list(expectations(found))
@@ -147,20 +155,13 @@ def written_trunk(work: Path) -> Path:
     return path
 
 
-def measured(
-    table: str, systems: Mapping[str, System], trunk: Path, arguments: argparse.Namespace
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the row of each system of a table by its name."""
-    for name, system in systems.items():
-        if arguments.only and name not in arguments.only:
-            continue
+def selected(systems: Mapping[str, System], only: Sequence[str] | None) -> dict[str, System]:
+    """Return the systems to run, by name; print those whose package is not installed."""
+    wanted = {name: system for name, system in systems.items() if not only or name in only}
+    for name, system in wanted.items():
         if system.missing:
             print(f"{name}: left out, as {system.package} is not installed", flush=True)
-            continue
-        folder = arguments.work / f"{name.replace(',', '').replace(' ', '_')}-{arguments.steps}-{arguments.images}"
-        row = row_of(table, recipe_of(system, trunk, arguments), folder, arguments)
-        print(f"{name}: {json.dumps(row)}", flush=True)
-        yield name, row
+    return {name: system for name, system in wanted.items() if not system.missing}
 
 
 def recipe_of(system: System, trunk: Path, arguments: argparse.Namespace) -> sk.Recipe:
@@ -183,22 +184,31 @@ def recipe_of(system: System, trunk: Path, arguments: argparse.Namespace) -> sk.
     return sk.Recipe.load(RECIPES / f"{system.recipe}.yaml", [*shared, *system.options, *fewer])
 
 
-def row_of(table: str, recipe: sk.Recipe, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the measurements of one system."""
-    file = folder / "row.json"
-    if not file.exists():
+def trained(table: str, name: str, recipe: sk.Recipe, arguments: argparse.Namespace) -> Path:
+    """Train and evaluate one system, unless that is done already; return the folder with its model and metrics."""
+    folder: Path = arguments.work / f"{name.replace(',', '').replace(' ', '_')}-{arguments.steps}-{arguments.images}"
+    if not (folder / METRICS_FILE).exists():
         began = time.perf_counter()
-        model = sk.train(recipe, out=folder, resume=True, progress=False).eval()
+        model = sk.train(recipe, out=folder, resume=True, progress=False)
         seconds = time.perf_counter() - began
         scenes = sk.dataset("synthetic", split="val", size=arguments.size)
         metrics = sk.evaluate(model, scenes, tasks=[table], limit=arguments.images)[table]
-        unseen = range(arguments.images, arguments.images + arguments.timed)
-        row = {metric: metrics[metric] for metric in METRICS[table]}
-        row |= costs(model, [scenes[index].image for index in unseen])
-        row |= {"training seconds": round(seconds), "parameters (M)": parameters(model) / 1e6}
-        write_atomically(file, json.dumps(plain(row)).encode())
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found
+        row = {metric: metrics[metric] for metric in METRICS[table]} | {"training seconds": round(seconds)}
+        print(f"{name}: {json.dumps(row)}", flush=True)
+        write_atomically(folder / METRICS_FILE, json.dumps(plain(row)).encode())
+    return folder
+
+
+def timed(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the row of a trained system: its metrics, and what an image costs."""
+    model = sk.load(folder / "model")
+    metrics: dict[str, Any] = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
+    scenes = sk.dataset("synthetic", split="val", size=arguments.size)
+    unseen = range(arguments.images, arguments.images + arguments.timed)
+    row = {**metrics, **costs(model, [scenes[index].image for index in unseen])}
+    row["parameters (M)"] = parameters(model) / 1e6
+    print(f"{name}: {json.dumps(row)}", flush=True)
+    return row
 
 
 def costs(model: sk.SceneModel, images: Sequence[torch.Tensor]) -> dict[str, float]:

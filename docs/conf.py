@@ -24,7 +24,8 @@ default_role = "code"
 python_maximum_signature_line_length = 90
 
 smartquotes = False
-myst_enable_extensions = ["attrs_block", "colon_fence", "deflist"]
+myst_enable_extensions = ["amsmath", "attrs_block", "colon_fence", "deflist", "dollarmath"]
+html_math_renderer = "mathml"  # of scenekit_docs.formulas
 myst_heading_anchors = 3
 nb_execution_mode = "cache"  # `make docs` starts without one
 nb_execution_in_temp = True

@@ -376,37 +376,6 @@ def check_row_count(key: Key[Any, Any], value: Any, count: int) -> None:
         raise InputError(f"{key.name} has {len(value)} rows for {count} {key.of.name}; one row each is expected")
 
 
-def invalid_boxes(regions: Objects, size: Size, things: int | None) -> dict[int, str]:
-    """Find regions with an invalid box or label.
-
-    Args:
-        regions: The regions of one image.
-        size: Height and width of the image, in pixels.
-        things: The number of labels; None where labels have no meaning.
-
-    Returns:
-        What is wrong, by row; boxes that merely reach over the border are valid.
-    """
-    checks = {
-        "NaN or infinite": ~regions.boxes.isfinite().all(dim=1),
-        "reversed": (regions.boxes[:, 2:] < regions.boxes[:, :2]).any(dim=1),
-        "empty": (regions.boxes[:, 2:] == regions.boxes[:, :2]).any(dim=1),
-        "outside the image": _outside(regions.boxes, size),
-    }
-    if things is not None:
-        checks["of an unknown label"] = (regions.labels < 0) | (regions.labels >= things)
-    problems: dict[int, str] = {}
-    for problem, rows in checks.items():
-        for row in rows.nonzero()[:, 0].tolist():
-            problems.setdefault(row, problem)
-    return problems
-
-
-def _outside(boxes: Tensor, size: Size) -> Bool[Tensor, " N"]:
-    height, width = size
-    return (boxes[:, 0] >= width) | (boxes[:, 1] >= height) | (boxes[:, 2] <= 0) | (boxes[:, 3] <= 0)
-
-
 def _move(regions: Objects, geometry: Geometry) -> Objects:
     """Move boxes with the image; areas shrink with the share of the box that is cut away."""
     whole = geometry.boxes(regions.boxes)

@@ -9,9 +9,6 @@ from typing import Any
 
 from torch import nn
 
-AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
-"""Beginnings of the names of parameters of auxiliary classifiers, which only the training of a classifier needs."""
-
 
 @dataclass(frozen=True)
 class Layout:

@@ -20,7 +20,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.models.resnet import Bottleneck
 
 from scenekit.backbones.base import Backbone
-from scenekit.backbones.layouts import AUXILIARY, LAYOUTS, Layout
+from scenekit.backbones.layouts import LAYOUTS, Layout
 from scenekit.backbones.norm import apply_norm, check_options, freeze
 from scenekit.backbones.padding import begin_as_in, pad_graph, pad_like_tensorflow, pad_modules
 from scenekit.backbones.state import load_state, read_state
@@ -28,6 +28,9 @@ from scenekit.backbones.tracing import trace_levels
 from scenekit.errors import InputError, nearest
 
 Traced = TypeVar("Traced")
+
+AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
+"""Beginnings of the names of parameters of auxiliary classifiers, which only the training of a classifier needs."""
 
 TENSORFLOW = "tensorflow"
 PADDINGS = ("same", "valid", TENSORFLOW)

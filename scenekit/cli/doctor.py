@@ -52,10 +52,7 @@ def data(
         list[str] | None,
         typer.Option("--set", "--option", metavar="KEY=VALUE", help="For the data set, as root=/data; repeatable."),
     ] = None,
-    labelers: Annotated[
-        str | None,
-        typer.Option("--labelers", metavar="NAMES", help="Add what these derive, as data.labelers of a recipe does."),
-    ] = None,
+    labelers: output.LabelersOption = None,
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=0, help="Inspect N samples, spread evenly; 0: all.")
     ] = 1000,
@@ -80,9 +77,8 @@ def data(
     from scenekit.data.labelers import labelers_named, labelled
     from scenekit.errors import InputError
 
-    names = [] if labelers is None else [each.strip() for each in labelers.split(",") if each.strip()]
     samples = sk.dataset(name, split=split, **parsed_options(option or (), "--set"))
-    samples = labelled(samples, labelers_named(names))
+    samples = labelled(samples, labelers_named(output.labeler_names(labelers)))
     total = min(limit or len(samples), len(samples))
     shown = set(spread(total, drawn)) if out is not None else set()
     kept: list[Sample] = []
@@ -188,7 +184,14 @@ def print_inspection(inspection: Inspection, page: Path | None) -> None:
         (name, entry.images, entry.supervised, entry.rows or "") for name, entry in sorted(inspection.labels.items())
     ]
     output.print_table("labels", ("key", "images", "supervised", "rows"), labels)
-    output.print_table("objects by size", ("size", "objects"), [(name, inspection.sizes[name]) for name in SIZES])
+    if any(inspection.sizes.values()):
+        output.print_table("objects by size", ("size", "objects"), [(name, inspection.sizes[name]) for name in SIZES])
+    if inspection.names:
+        frequent = [
+            (kind, listed((f"{count} {name}" for name, count in counts.most_common()), 5))
+            for kind, counts in inspection.names.items()
+        ]
+        output.print_table("names, the most frequent first", ("list", "names"), frequent)
     if flips := inspection.vocabulary.flip_pairs:
         exchanged = [(kind, listed((f"{a} / {b}" for a, b in pairs), 5)) for kind, pairs in flips.items()]
         output.print_table("names that a flip exchanges", ("list", "names"), exchanged)

@@ -39,6 +39,7 @@ def evaluate(
             "--option", "--set", metavar="KEY=VALUE", help="For the data set, such as root=/data/coco; repeatable."
         ),
     ] = None,
+    labelers: output.LabelersOption = None,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N samples.")] = None,
     tasks: output.TasksOption = None,
     strict: Annotated[
@@ -75,10 +76,11 @@ def evaluate(
     from scenekit.cli.device import device_named
     from scenekit.data.labelers import labelers_named, labelled
 
-    chosen, labelers = data_config(model, data, split, options)
+    chosen, recorded = data_config(model, data, split, options)
     opened = sk.dataset(chosen.name, split=chosen.split, **chosen.options)
     writers = results_of(chosen.name, predictions, opened)
-    samples = labelled(opened, labelers_named(labelers))
+    names = recorded if labelers is None else output.labeler_names(labelers)
+    samples = labelled(opened, labelers_named(names))
     network = sk.load(model).to(device_named(device))
     total = len(samples) if limit is None else min(limit, len(samples))
     with output.progress_bar("evaluating", total) as done:

@@ -47,6 +47,24 @@ ThresholdOption = Annotated[
 ]
 
 
+LabelersOption = Annotated[
+    str | None,
+    typer.Option("--labelers", metavar="A,B,...", help="Add what these derive, as data.labelers of a recipe does."),
+]
+
+
+def labeler_names(text: str | None) -> list[str]:
+    """Split the names of labelers.
+
+    Args:
+        text: Names, separated by commas; None for none.
+
+    Returns:
+        The names.
+    """
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
 def task_names(text: str | None) -> list[str] | None:
     """Parse the option --tasks.
 

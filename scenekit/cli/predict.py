@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,9 +17,8 @@ from scenekit.errors import InputError
 from scenekit.io.files import short_name
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from scenekit.evaluation.results import ResultsWriter
+    from scenekit.model.scene_model import SceneModel
     from scenekit.scene import Scene
     from scenekit.structures.cameras import Camera
 
@@ -95,6 +93,15 @@ def predict(
             help="Run tasks on the objects of the scene files in this folder, named as by --out, without detection.",
         ),
     ] = None,
+    proposals: Annotated[
+        Path | None,
+        typer.Option(
+            "--proposals",
+            metavar="FILE",
+            help="Classify the boxes of this file, as `scenekit proposals --file-names` writes it, in place of the"
+            " model's own proposals.",
+        ),
+    ] = None,
     focal: Annotated[
         float | None,
         typer.Option(
@@ -111,8 +118,11 @@ def predict(
     """
     wanted = output.task_names(tasks)
     stems = unique_stems(images)
+    if given is not None and proposals is not None:
+        raise InputError("--given and --proposals: name one of them; objects that are given need no proposals")
     known = [] if given is None else [str(given / f"{stem}.json") for stem in stems]
     check_files([*images, *known])
+    regions = regions_from(given, proposals, images)
     scene_files.check_target("--graph", graph, len(images), scene_files.graph_format)
     scene_files.check_target("--mesh", mesh, len(images), scene_files.mesh_format)
     writer = results_at(results, out)
@@ -129,7 +139,8 @@ def predict(
         files = scene_files.Files(folder, graph, relations, all_relations, mesh, recording, writer)
         unreadable: list[str] = []
         named = output.progress(list(zip(images, stems, strict=True)), "predicting")
-        predict = partial(scene_of, partial(network.predict, tasks=wanted, threshold=threshold), given, focal)
+        check_proposals(network, proposals)
+        predict = partial(scene_of, partial(network.predict, tasks=wanted, threshold=threshold), regions, focal)
         print_scenes(predicted(named, predict, unreadable, files.write), as_json)
         files.finish()
     if unreadable:
@@ -173,7 +184,7 @@ def print_scenes(scenes: Iterable[Scene], as_json: bool) -> None:
 
 def predicted(
     named: Iterable[tuple[str, str]],
-    predict: Callable[[Tensor, str], Scene],
+    predict: Callable[[str, str], Scene],
     unreadable: list[str],
     write: Callable[[Scene, str], None],
 ) -> Iterator[Scene]:
@@ -181,44 +192,116 @@ def predicted(
 
     Args:
         named: (path of the image, stem of its files).
-        predict: Predicts the scene of an image.
+        predict: Predicts the scene of an image by its path and the stem of its files.
         unreadable: Gets the paths of images that cannot be read, which are reported and skipped.
         write: Writes the files of a scene.
 
     Yields:
         The scenes.
     """
-    from scenekit.io.images import read_image
-
     for name, stem in named:
         try:
-            image = read_image(name)
+            scene = predict(name, stem)
         except InputError as error:
+            if is_readable(name):
+                raise
             output.print_error(error)
             unreadable.append(name)
             continue
-        scene = replace(predict(image, stem), path=name)
         write(scene, stem)
         yield scene
 
 
-def scene_of(predict: Callable[..., Scene], given: Path | None, focal: float | None, image: Tensor, stem: str) -> Scene:
-    """Predict the scene of an image.
+def is_readable(name: str) -> bool:
+    """Return whether an image can be read."""
+    from scenekit.io.images import read_image
+
+    try:
+        read_image(name)
+    except InputError:
+        return False
+    return True
+
+
+def scene_of(
+    predict: Callable[..., Scene],
+    regions: Callable[[str, str], Any],
+    focal: float | None,
+    name: str,
+    stem: str,
+) -> Scene:
+    """Predict the scene of an image, by its path, by which a model may look up proposals of a file.
 
     Args:
         predict: `SceneModel.predict` with tasks and threshold.
-        given: Folder of scene files with the objects to use instead of detection; None to detect.
+        regions: See `regions_from`.
         focal: Focal length in pixels of a camera that looks along the center of the image; None without one.
-        image: The image.
+        name: Path of the image.
         stem: Name of the scene file, without suffix.
 
     Returns:
         The scene.
     """
+    from scenekit.io.images import image_size
+
+    camera = None if focal is None else pinhole(focal, *image_size(Path(name)))
+    return predict(name, given=regions(name, stem), camera=camera)
+
+
+def regions_from(given: Path | None, proposals: Path | None, images: Sequence[str]) -> Callable[[str, str], Any]:
+    """Return what looks up the external regions of an image.
+
+    Args:
+        given: Folder of scene files with the objects to use instead of detection.
+        proposals: File of boxes to use instead of the model's proposals.
+        images: Paths of the images.
+
+    Returns:
+        (path of the image, name of the scene file without suffix) -> `given` of `SceneModel.predict`.
+
+    Raises:
+        InputError: If the file of boxes is invalid, or does not name one of the images.
+    """
+    import torch
+
+    import scenekit as sk
+    from scenekit.io.proposal_files import read_proposals
+
+    if proposals is None:
+        return lambda name, stem: None if given is None else sk.Scene.load(given / f"{stem}.json")
+    table = read_proposals(proposals)
+    rows = {name: table.rows[own] for name in images if (own := table.name_of(None, name)) is not None}
+    for name in images:
+        if name not in rows:
+            raise InputError(
+                f"{proposals}: no entry has the 'file_name' {name!r}, or the end of that path; write the file with"
+                " `scenekit proposals --file-names`"
+            )
+
+    def boxes_of(name: str, stem: str) -> dict[Any, Any]:
+        boxes, scores = (torch.from_numpy(values[rows[name]]).float() for values in (table.boxes, table.scores))
+        return {sk.PROPOSALS: sk.Objects(boxes, torch.zeros(len(boxes), dtype=torch.int64), scores=scores)}
+
+    return boxes_of
+
+
+def check_proposals(network: SceneModel, proposals: Path | None) -> None:
+    """Check that a model reads proposals, where there is a file of them.
+
+    Args:
+        network: The model.
+        proposals: The file, if any.
+
+    Raises:
+        InputError: If it does not.
+    """
     import scenekit as sk
 
-    camera = None if focal is None else pinhole(focal, *image.shape[1:])
-    return predict(image, given=None if given is None else sk.Scene.load(given / f"{stem}.json"), camera=camera)
+    if proposals is not None and all(sk.PROPOSALS not in step.requires for step in network.plan.steps.values()):
+        raise InputError(
+            f"--proposals is for a model that classifies proposals; the detector of this one is"
+            f" {network.config.detector!r}; choose one with fast_rcnn, rcnn or faster_rcnn"
+        )
 
 
 def pinhole(focal: float, height: int, width: int) -> Camera:
@@ -285,7 +368,7 @@ def unique_stems(names: Sequence[str]) -> list[str]:
 
 
 def summary(scene: Scene) -> tuple[Any, ...]:
-    """Return a row of text: the image, its number of objects by class, and its other keys.
+    """Return a row of text: the image, its number of objects by class, and its other keys with what their fields show.
 
     Args:
         scene: The scene.
@@ -294,4 +377,5 @@ def summary(scene: Scene) -> tuple[Any, ...]:
         The cells of the row.
     """
     objects = ", ".join(f"{count} {name}" for name, count in scene.counts().items()) or "none"
-    return scene.path, objects, ", ".join(sorted(key.name for key in scene.values))
+    shown = {key.name: key.field.summary(value, scene.frame(key)) for key, value in scene.values.items()}
+    return scene.path, objects, ", ".join(f"{name}: {text}" if text else name for name, text in sorted(shown.items()))

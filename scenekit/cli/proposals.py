@@ -41,6 +41,14 @@ def proposals(
         typer.Option("--set", metavar="KEY=VALUE", help="For the data set, such as root=/data/coco; repeatable."),
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N samples.")] = None,
+    file_names: Annotated[
+        bool,
+        typer.Option(
+            "--file-names",
+            help="Name the file of each image beside its id, for `predict --proposals` and for several data sets, whose"
+            " ids may be the same.",
+        ),
+    ] = False,
     device: output.DeviceOption = "auto",
     as_json: output.JsonOption = False,
 ) -> None:
@@ -64,7 +72,7 @@ def proposals(
     count = len(data) if limit is None else min(limit, len(data))
     skipped = SkippedSamples(len(data))
     samples = output.progress(islice(usable(data, skipped, name), count), "proposing", count)
-    boxes = write_proposals(out, entries(chosen, samples, number))
+    boxes = write_proposals(out, entries(chosen, samples, number, file_names))
     skipped.report()
     images = min(count, len(data) - len(skipped.samples))
     if as_json:
@@ -110,19 +118,25 @@ def opened(name: str, device: str) -> SceneModel:
 
 
 def entries(
-    source: SceneModel | ProposalsConfig, samples: Iterable[Sample], number: int
-) -> Iterator[tuple[int, Any, Any]]:
+    source: SceneModel | ProposalsConfig, samples: Iterable[Sample], number: int, file_names: bool = False
+) -> Iterator[tuple[int, str | None, Any, Any]]:
     """Yield what is written of each image.
 
     Args:
         source: A model, or the options of a source.
         samples: The images.
         number: Proposals per image, best first.
+        file_names: Whether images are named by their files, too.
 
     Yields:
-        Id, boxes in pixels of the image, and scores.
+        Id, file, boxes in pixels of the image, and scores.
     """
     from scenekit.detection.proposals import proposals_of
 
     for sample, found in proposals_of(source, samples):
-        yield sample.id, found.boxes[:number].numpy(), found.scores[:number].numpy()
+        yield (
+            sample.id,
+            sample.scene.path if file_names else None,
+            found.boxes[:number].numpy(),
+            found.scores[:number].numpy(),
+        )

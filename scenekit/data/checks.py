@@ -18,7 +18,8 @@ from scenekit.data.selection import keep_regions
 from scenekit.errors import InputError, listed, warn_once
 from scenekit.fields.frame import Issue, Validated
 from scenekit.keys import OBJECTS, Key, Stream
-from scenekit.scene import Objects, Scene, invalid_boxes
+from scenekit.scene import Objects, Scene
+from scenekit.structures.objects import invalid_boxes
 
 _log = logging.getLogger(__name__)
 

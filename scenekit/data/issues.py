@@ -16,7 +16,8 @@ from scenekit.data.sample import Sample
 from scenekit.fields.bounds import SLACK
 from scenekit.io.images import TURNS, orientation_of
 from scenekit.keys import OBJECTS
-from scenekit.scene import Objects, Scene, invalid_boxes
+from scenekit.scene import Objects, Scene
+from scenekit.structures.objects import invalid_boxes
 from scenekit.structures.tensors import repeats, row_numbers
 
 BORDER = 0.05

@@ -63,9 +63,10 @@ class Labeler:
         lists = self.spec.lists(vocabulary) if callable(self.spec.lists) else self.spec.lists
         for kind, names in lists.items():
             if vocabulary.lists.get(kind, names) != names:
+                own = f"the names {', '.join(names)}" if names else "no names"
                 raise InputError(
-                    f"labeler {self.spec.name!r} has the names {', '.join(names)} for the list {kind!r}, but the data "
-                    f"set has {', '.join(vocabulary.lists[kind])}; leave the labeler out, or make them the same"
+                    f"labeler {self.spec.name!r} has {own} for the list {kind!r}, but the data set has "
+                    f"{', '.join(vocabulary.lists[kind])}; leave the labeler out, or make them the same"
                 )
         if lists.keys() <= vocabulary.lists.keys():
             return vocabulary

@@ -1,4 +1,4 @@
-"""How many images had labels and predictions of a task: why a task was not measured."""
+"""How many images had labels and predictions of a task: why its metrics are missing, or 0."""
 
 from __future__ import annotations
 
@@ -45,25 +45,27 @@ class Coverage:
         self.annotated += annotated
         self.predicted += annotated and _holds_any(prediction, self.keys)
 
-    def reason(self, result: Mapping[str, Any]) -> str | None:
-        """Return why the task was not measured.
+    def remark(self, result: Mapping[str, Any]) -> str | None:
+        """Return why the metrics of the task are missing, or those of a model without predictions.
 
         Args:
             result: The metrics.
 
         Returns:
-            The reason as a clause; None where the task was measured, and for additional measures.
+            What to say of the task; None where there is nothing to explain, and for additional measures.
         """
         if not self.keys:
             return None
         names = " or ".join("boxes" if key is OBJECTS else key.name for key in self.keys)
         if not self.annotated:
-            return f"none of the {self.images} images has ground truth of {names}"
+            return f"was not measured: none of the {self.images} images has ground truth of {names}"
         annotated = f"{self.annotated} of {self.images} images have ground truth of {names}"
         if not self.predicted:
-            return f"{annotated}, but the model predicts none in any of these"
+            found = "predicted nothing" if was_measured(result) else "was not measured"
+            return f"{found}: {annotated}, but the model predicts none in any of these"
         if not was_measured(result):
-            return f"{annotated}, but its evaluator skips all of them (AP needs images that annotate every instance)"
+            skipped = "its evaluator skips all of them (AP needs images that annotate every instance)"
+            return f"was not measured: {annotated}, but {skipped}"
         return None
 
 

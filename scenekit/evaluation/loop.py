@@ -151,8 +151,8 @@ def evaluate(
             with naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}"):
                 results |= measure.results()
     for measure in measures:
-        if reason := measure.coverage.reason(results[measure.task]):
-            warn_once(_log, f"task {measure.task} was not measured: {reason}")
+        if remark := measure.coverage.remark(results[measure.task]):
+            warn_once(_log, f"task {measure.task} {remark}")
     registry().notify("scenekit_evaluated", step=step, results=results)
     return results
 

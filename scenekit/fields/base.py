@@ -332,6 +332,18 @@ class Field(Generic[Batch, Item]):
         """
         return {"": [brief(entry) for entry in self.describe(item, frame.vocabulary, SHOWN_FROM)]}
 
+    def summary(self, item: Any, frame: Frame) -> str:
+        """Return what the one line of an image that `scenekit predict` prints shows of the value, such as a class name.
+
+        Args:
+            item: The value of one image.
+            frame: The image.
+
+        Returns:
+            A few words; by default none, so that only the name of the key is shown.
+        """
+        return ""
+
     def example(self, frame: Frame, shape: Shape = None) -> Any:
         """Return made-up ground truth, so that `scenekit check` needs no data set.
 

@@ -52,6 +52,11 @@ class ClassesField(ImageField[list[Classes], Classes], Generic[Classes]):
             cells["score"] = [f"{score:.2f}" for score in item.scores.tolist()]
         return cells
 
+    def summary(self, item: Classes, frame: Frame) -> str:
+        """Return the best class with its score."""
+        cells = self.columns(item, frame)
+        return " ".join(str(column[0]) for column in cells.values() if column)
+
     def encode(self, item: Classes, vocabulary: Vocabulary) -> Any:
         names = vocabulary.names(IMAGE_CLASSES)
         columns: dict[str, list[Any]] = {

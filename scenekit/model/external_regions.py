@@ -15,9 +15,10 @@ from torch import Tensor
 
 from scenekit.errors import InputError, PluginError, nearest
 from scenekit.keys import OBJECTS, PROPOSALS, Key, Stream
-from scenekit.scene import Objects, Scene, invalid_boxes
+from scenekit.scene import Objects, Scene
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.images import ImageBatch
+from scenekit.structures.objects import invalid_boxes
 from scenekit.structures.regions import Regions
 from scenekit.structures.vocabulary import Vocabulary, translation
 

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from scenekit.errors import InputError
+from scenekit.structures.geometry import Size
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,3 +65,34 @@ class Objects:
             No regions.
         """
         return cls(torch.zeros((0, 4)), torch.zeros(0, dtype=torch.int64))
+
+
+def invalid_boxes(regions: Objects, size: Size, things: int | None) -> dict[int, str]:
+    """Find regions with an invalid box or label.
+
+    Args:
+        regions: The regions of one image.
+        size: Height and width of the image, in pixels.
+        things: The number of labels; None where labels have no meaning.
+
+    Returns:
+        What is wrong, by row; boxes that merely reach over the border are valid.
+    """
+    checks = {
+        "NaN or infinite": ~regions.boxes.isfinite().all(dim=1),
+        "reversed": (regions.boxes[:, 2:] < regions.boxes[:, :2]).any(dim=1),
+        "empty": (regions.boxes[:, 2:] == regions.boxes[:, :2]).any(dim=1),
+        "outside the image": _outside(regions.boxes, size),
+    }
+    if things is not None:
+        checks["of an unknown label"] = (regions.labels < 0) | (regions.labels >= things)
+    problems: dict[int, str] = {}
+    for problem, rows in checks.items():
+        for row in rows.nonzero()[:, 0].tolist():
+            problems.setdefault(row, problem)
+    return problems
+
+
+def _outside(boxes: Tensor, size: Size) -> Bool[Tensor, " N"]:
+    height, width = size
+    return (boxes[:, 0] >= width) | (boxes[:, 1] >= height) | (boxes[:, 2] <= 0) | (boxes[:, 3] <= 0)

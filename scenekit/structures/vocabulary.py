@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
-import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
@@ -18,43 +16,14 @@ from torch import Tensor
 
 from scenekit.errors import InputError, nearest
 from scenekit.structures.sides import FlippedNames, exchanged, flipped_names
+from scenekit.structures.skeletons import Skeleton as Skeleton
+from scenekit.structures.skeletons import name_pairs, refuse_unknown, union
 
 BUILT_IN_LISTS = ("labels", "things", "stuff", "predicates", "attributes")
 """Lists of names that every vocabulary has."""
 
 POINTS = "points of the skeleton"
 """What stands for the list of a skeleton's points."""
-
-
-@dataclass(frozen=True)
-class Skeleton:
-    """Named keypoints of one kind of object."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-
-    points: tuple[str, ...]
-    """Names of the keypoints."""
-    edges: tuple[tuple[str, str], ...] = ()
-    """Limbs to draw, as pairs of names."""
-    mirror: tuple[tuple[str, str], ...] = ()
-    """(left, right) names that are exchanged by a flip; by default those that name a side, such as left_eye."""
-    sigmas: tuple[float, ...] = ()
-    """OKS falloff per keypoint (COCO's k_i / 2)."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "mirror", _pairs("the mirror pairs of a skeleton", self.mirror))
-        _refuse_unknown("the edges and mirror pairs of a skeleton", self.edges + self.mirror, self.points)
-        if not self.mirror:
-            object.__setattr__(self, "mirror", flipped_names(tuple(self.points)).pairs)
-        if self.sigmas and len(self.sigmas) != len(self.points):
-            raise InputError(f"a skeleton of {len(self.points)} points needs as many sigmas, got {len(self.sigmas)}")
-        if not all(0 < sigma < math.inf for sigma in self.sigmas):
-            raise InputError(f"the sigmas of a skeleton must be finite numbers above 0, got {list(self.sigmas)}")
-
-    @property
-    def mirror_order(self) -> tuple[int, ...]:
-        """Keypoint that each one becomes in a flipped image, as indices."""
-        return flipped_names(self.points, self.mirror).order
 
 
 @dataclass(frozen=True)
@@ -101,10 +70,10 @@ class Vocabulary:
             if repeated := [name for name, count in Counter(names).items() if count > 1]:
                 raise InputError(f"{kind} of a vocabulary must be unique, got {sorted(repeated)} more than once")
         for kind in ("mirror_predicates", "mirror_words"):
-            object.__setattr__(self, kind, _pairs(f"{kind} of a vocabulary", getattr(self, kind)))
-        _refuse_unknown("the mirror predicates of a vocabulary", self.mirror_predicates, self.predicates)
-        _refuse_unknown("the skeletons of a vocabulary", [tuple(self.skeletons)], self.things)
-        _refuse_unknown("the symmetry of a vocabulary", [tuple(self.symmetry)], self.things)
+            object.__setattr__(self, kind, name_pairs(f"{kind} of a vocabulary", getattr(self, kind)))
+        refuse_unknown("the mirror predicates of a vocabulary", self.mirror_predicates, self.predicates)
+        refuse_unknown("the skeletons of a vocabulary", [tuple(self.skeletons)], self.things)
+        refuse_unknown("the symmetry of a vocabulary", [tuple(self.symmetry)], self.things)
         if wrong := {name: n for name, n in self.symmetry.items() if type(n) is not int or n < 0}:
             raise InputError(f"symmetry must be 0 (any rotation) or n (rotations by 360 / n degrees); got {wrong}")
 
@@ -174,7 +143,7 @@ class Vocabulary:
         None without any. Keypoints of objects have a place for each of these points, at which a point that their class
         lacks is absent.
         """
-        return _union(tuple(self.skeletons[name] for name in self.things if name in self.skeletons))
+        return union(tuple(self.skeletons[name] for name in self.things if name in self.skeletons))
 
     def points_of(self, thing: str) -> tuple[int, ...]:
         """Return the places of the keypoints of a thing among those of `skeleton`.
@@ -299,51 +268,6 @@ class Vocabulary:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
             raise InputError(f"{place}: {first['msg'].removeprefix('Value error, ')}".removeprefix(": ")) from error
-
-
-def _pairs(what: str, pairs: Any) -> tuple[tuple[str, str], ...]:
-    """Return pairs of names as tuples."""
-    for pair in pairs:
-        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(w, str) and w for w in pair):
-            raise InputError(f"{what} must be pairs of names such as (left, right), got {pair!r}")
-    return tuple((left, right) for left, right in pairs)
-
-
-@functools.lru_cache
-def _union(skeletons: tuple[Skeleton, ...]) -> Skeleton | None:
-    """Return the union of skeletons by the names of their points; without falloffs where one of its points has none."""
-    different = list(dict.fromkeys(skeletons))
-    if len(different) <= 1:
-        return next(iter(different), None)
-    points = tuple(dict.fromkeys(name for skeleton in different for name in skeleton.points))
-    sigmas: dict[str, float] = {}
-    partners: dict[str, str] = {}
-    for skeleton in different:
-        own = dict(zip(skeleton.points, skeleton.sigmas, strict=False))
-        _add_agreeing(sigmas, own, "sigma")
-        _add_agreeing(partners, {a: b for pair in skeleton.mirror for a, b in (pair, pair[::-1])}, "mirror point")
-    return Skeleton(
-        points,
-        tuple(dict.fromkeys(edge for skeleton in different for edge in skeleton.edges)),
-        tuple(dict.fromkeys(pair for skeleton in different for pair in skeleton.mirror)),
-        tuple(sigmas[name] for name in points) if len(sigmas) == len(points) else (),
-    )
-
-
-def _add_agreeing(known: dict[str, Any], more: Mapping[str, Any], what: str) -> None:
-    for name, value in more.items():
-        if known.setdefault(name, value) != value:
-            raise InputError(
-                f"the keypoint {name!r} has the {what} {known[name]!r} in one skeleton and {value!r} in another; "
-                "rename it in one, or give both the same"
-            )
-
-
-def _refuse_unknown(what: str, groups: Iterable[Sequence[str]], known: Collection[str]) -> None:
-    present = set(known)
-    for name in (name for group in groups for name in group):
-        if name not in present:
-            raise InputError(f"{what} name {name!r}{nearest(name, known)}")
 
 
 def _lists(value: Any) -> Any:

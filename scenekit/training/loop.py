@@ -42,7 +42,7 @@ from scenekit.training.progress import Reporter, reporting, tracked
 from scenekit.training.readiness import check_measurable, check_resumable, check_space, open_val, usable_workers
 from scenekit.training.run_folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder, clear_folder
 from scenekit.training.state import check_finite, clear_leftovers, load_state, replacing, save_checkpoint
-from scenekit.training.supervision import Supervision
+from scenekit.training.supervision import Supervision, check_labels
 from scenekit.weights import load
 from scenekit.weights.card import EVALUATED, TRAINED_ON, evaluation_of
 from scenekit.weights.checkpoint import save_model, without_pretrained, writing
@@ -126,6 +126,7 @@ class Run:
         self.fits = fitting_detector(self.recipe, self.model)
         if self.fits is not None:
             check_classes(self.fits, self.model.vocabulary.things, self.sources, self._tracked)
+        check_labels(self.model, self.config.only, self.sources, self._tracked)
         check_measurable(self.model, due=self.val is not None)
         check_resumable(self.recipe)
         if checkpoint is not None:

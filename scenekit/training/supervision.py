@@ -4,13 +4,70 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
+from scenekit.data.loader import Source
+from scenekit.data.scenes import spread_scenes
+from scenekit.errors import InputError
+from scenekit.hooks import registry
+from scenekit.keys import OBJECTS, Key
 from scenekit.model.scene_model import SceneModel
 from scenekit.model.targets import Targets
 from scenekit.training.balancing import task_of
+from scenekit.training.preparation import SCENES, Track
 
 _log = logging.getLogger(__name__)
+
+
+def check_labels(model: SceneModel, only: Iterable[str] | None, sources: Sequence[Source], track: Track) -> None:
+    """Check that a model has labels to learn from, before the first step.
+
+    Annotations are read until an image has a label of one of the tasks, or an object for the detector, of each data set
+    at most `SCENES` images, spread evenly; where that is not all of them, nothing is refused. A task that alone has no
+    labels is named by a warning during the run.
+
+    Args:
+        model: The model that is trained.
+        only: Tasks (or stages) that are trained; None for all.
+        sources: Data sets of the run.
+        track: Shows the progress of reading the scenes.
+
+    Raises:
+        InputError: If no image has a label of any task; the message says which tasks and data sets would do.
+    """
+    learns = {name: spec.learns_from for name, spec in model.specs.items() if only is None or name in only}
+    detects = model.config.detector is not None and (only is None or not model.stages.keys().isdisjoint(only))
+    if detects:
+        learns["detection"] = (OBJECTS,)
+    wanted = dict.fromkeys(key for keys in learns.values() for key in keys)
+    if not wanted:
+        return
+    found: set[Key[Any, Any]] = set()
+    scenes = (scene for source in sources for scene in spread_scenes(source.data, SCENES))
+    for scene in track(scenes, sum(min(SCENES, len(source.data)) for source in sources)):
+        found.update(scene.values, (stream for stream, regions in scene.streams.items() if len(regions)))
+        if not found.isdisjoint(wanted):
+            return
+    if any(len(source.data) > SCENES for source in sources):
+        return
+    each = "; ".join(f"{name} learns from {' and '.join(key.name for key in keys)}" for name, keys in learns.items())
+    raise InputError(
+        f"nothing to learn from: {each}; no image of {' and '.join(source.name for source in sources)} has any of it. "
+        f"Name {_remedy(wanted, found)}"
+    )
+
+
+def _remedy(wanted: Collection[Key[Any, Any]], found: Collection[Key[Any, Any]]) -> str:
+    """Return what to do: another data set, one that a labeler derives the labels from, or another task."""
+    ways = [f"a data set with {' or '.join(key.name for key in wanted)}"]
+    for name in registry().names("labeler"):
+        spec = registry().get("labeler", name)
+        if not set(spec.provides).isdisjoint(wanted):
+            ways.append(f"one with {' and '.join(key.name for key in spec.needs)} and data.labelers: [{name}]")
+    tasks = (name for name in registry().names("task") if set(registry().get("task", name).learns_from) & set(found))
+    ways += [f"the task {name}, which learns from what there is" for name in tasks]
+    return ", or ".join(ways)
 
 
 class Supervision:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -217,7 +217,9 @@ def _manifest_text(folder: Path) -> str:
         raise InputError(f"{expected}; there is no such folder")
     path = folder / MANIFEST
     if not path.is_file():
-        raise InputError(f"{expected}; {MANIFEST} is missing")
+        inner = next(folder.glob(f"*/{MANIFEST}"), None)  # the folder of a run holds its model
+        hint = f"; did you mean {inner.parent}?" if inner else ""
+        raise InputError(f"{expected}; {MANIFEST} is missing{hint}")
     return read_text(path)
 
 
@@ -339,16 +341,18 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
 
 
-def fill(model: SceneModel, state: Mapping[str, Tensor], reason: str) -> None:
+def fill(model: SceneModel, state: Mapping[str, Tensor], reason: str, likely: Callable[[], str] | None = None) -> None:
     """Load every parameter of a model.
 
     Args:
         model: The model.
         state: Values by name of the parameters.
         reason: What the error message begins with.
+        likely: Returns the likely cause and what to do, where the names are not those of the file that the user has:
+            the message then counts parameters and ends with this.
 
     Raises:
-        InputError: If parameters are missing, unknown or of another shape; the message lists them.
+        InputError: If parameters are missing, unknown or of another shape; the message lists or counts them.
     """
     own = model.state_dict()
     findings = {
@@ -356,7 +360,10 @@ def fill(model: SceneModel, state: Mapping[str, Tensor], reason: str) -> None:
         "unknown": [name for name in state if name not in own],
         "of another shape": [n for n, v in state.items() if n in own and v.shape != own[n].shape],
     }
-    issues = [f"{listed(names, SHOWN)} {what}" for what, names in findings.items() if names]
+    counted = likely is not None
+    issues = [f"{len(names) if counted else listed(names, SHOWN)} {what}" for what, names in findings.items() if names]
+    if issues and likely is not None:
+        raise InputError(f"{reason}: parameters do not fit ({', '.join(issues)}); {likely()}")
     if issues:
         raise InputError(f"{reason}: {'; '.join(issues)}")
     model.load_state_dict(dict(state))

@@ -22,13 +22,14 @@ CHEAP = (
     "vgg11",
     "googlenet",
 )
-OTHER_VGGS = {name for name in LAYOUTS if name.startswith("vgg")} - {"vgg11", "vgg16_bn"}
+SLOW = ("vgg16_bn", "inception_v3", "resnet50", "resnext50_32x4d")
+"""What else differs in kind, not in depth or width alone."""
 
 
 def marks(name: str) -> list[pytest.MarkDecorator]:
-    if name in OTHER_VGGS:
-        return [pytest.mark.all_backbones]
-    return [] if name in CHEAP else [pytest.mark.slow]
+    if name in CHEAP:
+        return []
+    return [pytest.mark.slow] if name in SLOW else [pytest.mark.all_backbones]
 
 
 EVERY = [pytest.param(name, marks=marks(name)) for name in LAYOUTS]

@@ -147,3 +147,12 @@ def test_derived_labels_are_counted(run: Callable[..., Any]) -> None:
     plain, derived = (run(*arguments, *more).json for more in ((), ("--labelers", "visibility")))
     assert "visibility" not in plain["labels"]
     assert derived["labels"]["visibility"] == derived["labels"]["amodal_masks"] | {"supervised": 2}
+
+
+def test_classes_of_images_are_counted(run, tmp_path: Path) -> None:
+    """Without objects there is no table of their sizes."""
+    for name in ("cat/1.png", "cat/2.png", "dog/1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (20, 10)).save(tmp_path / name)
+    result = run("doctor", "data", "image_folder", "--set", f"root={tmp_path}")
+    assert result.status == 0 and "2 cat, 1 dog" in result.out and "objects by size" not in result.out

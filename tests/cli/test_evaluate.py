@@ -2,13 +2,16 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import scenekit as sk
 from scenekit.cli.evaluate import data_config, parsed_options, print_results
 from scenekit.errors import InputError
 from scenekit.recipe import Recipe
+from scenekit.weights import save_model
 
 SCENES = ("--option", "size=[64, 96]", "--option", "cache=false")
 
@@ -83,3 +86,18 @@ def test_the_recipe_of_the_run_gives_data_and_labelers(tmp_path: Path) -> None:
     chosen, labelers = data_config(str(tmp_path / "model"), None, None, {"length": 2})
     assert (chosen.split, chosen.options, labelers) == ("val", {"length": 2}, ("visibility",))
     assert data_config(str(tmp_path / "model"), "coco", None, {})[1] == ()
+
+
+def test_labelers_derive_what_a_named_data_set_lacks(run, vocabulary, tmp_path: Path) -> None:
+    config = {
+        "input": {"min_size": 32, "max_size": 64},
+        "backbone": {"name": "mobilenet_v3_small"},
+        "pyramid": None,
+        "detector": None,
+        "tasks": {"classification": {}},
+    }
+    named = replace(vocabulary, lists={"image_classes": vocabulary.things})
+    save_model(sk.build(sk.ModelConfig.model_validate(config), named), tmp_path / "model")
+    options = ("--model", tmp_path / "model", "--data", "synthetic", "--set", "cache=false", "--limit", "1", "--json")
+    assert run("evaluate", *options, "--labelers", "largest_object").json["classification"]["images"] == 1
+    assert run("evaluate", *options).json["classification"]["images"] == 0

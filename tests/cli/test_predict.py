@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from pycocotools import mask as coco_masks
 
 import scenekit as sk
 from scenekit.cli.predict import unique_stems
+from scenekit.weights import save_model
 
 
 @pytest.fixture
@@ -83,6 +85,72 @@ def test_given_scenes_say_where_the_objects_are(run, refused, tiny_model, photo,
     assert again["objects"]["labels"] == found["objects"]["labels"] and len(again["masks"]) == 5
     np.testing.assert_allclose(again["objects"]["boxes"], found["objects"]["boxes"], atol=1e-3)
     assert "nowhere/photo.json: no such file" in refused(*common, "--given", tmp_path / "nowhere")
+
+
+def test_the_class_of_the_image_is_in_its_line(run, photo, tmp_path) -> None:
+    """A classifier of one class is sure of it."""
+    config = {
+        "input": {"min_size": 32, "max_size": 64},
+        "backbone": {"name": "mobilenet_v3_small"},
+        "pyramid": None,
+        "detector": None,
+        "tasks": {"classification": {}},
+    }
+    one = sk.Vocabulary(things=(), lists={"image_classes": ("tiger",)})
+    save_model(sk.build(sk.ModelConfig.model_validate(config), one), tmp_path / "classifier")
+    assert "classification: tiger 1.00" in run("predict", photo, "--model", tmp_path / "classifier").out
+
+
+def proposals_of(name: str, path: Path) -> Path:
+    """Write two boxes of an image, the better one last."""
+    boxes = {0.5: [4, 6, 30, 20], 1.0: [10, 2, 40, 33.5]}
+    path.write_text(json.dumps([{"file_name": name, "bbox": box, "score": score} for score, box in boxes.items()]))
+    return path
+
+
+def test_proposals_of_a_file_are_classified(run, tiny_model, photo, tmp_path) -> None:
+    """The same objects as with these boxes given, best first; nothing else is proposed."""
+    file = proposals_of(photo.name, tmp_path / "p.json")
+    scene = run("predict", photo, "--model", tiny_model, "--proposals", file, "--threshold", "0", "--json").json[0]
+    network = sk.load(tiny_model)
+    boxes = [[10, 2, 50, 35.5], [4, 6, 34, 26]]
+    expected = network.predict(photo, given={sk.PROPOSALS: boxes}, threshold=0.0)
+    assert len(expected.objects) and scene["objects"]["names"] == expected.names()
+    torch.testing.assert_close(torch.tensor(scene["objects"]["boxes"]), expected.objects.boxes, atol=0.02, rtol=0)
+
+
+def test_a_model_with_proposals_of_a_file_finds_the_image_by_its_path(run, photo, tmp_path) -> None:
+    config = {
+        "input": {"min_size": 64, "max_size": 96},
+        "backbone": {"name": "mobilenet_v3_small"},
+        "pyramid": {"kind": "single", "levels": [16], "channels": 16},
+        "detector": "fast_rcnn",
+        "detector_options": {
+            "proposals": {
+                "name": "files",
+                "files": {"path": str(proposals_of(photo.name, tmp_path / "p.json"))},
+            },
+            "box_head": {"fcs": [8]},
+        },
+    }
+    model = sk.build(sk.ModelConfig.model_validate(config), sk.Vocabulary(("a",)))
+    save_model(model, tmp_path / "model")
+    result = run("predict", photo, "--model", tmp_path / "model", "--threshold", "0", "--json")
+    assert result.status == 0 and result.json[0]["objects"]["names"]
+
+
+def test_proposals_that_cannot_be_classified(refused, tiny_model, photo, tmp_path) -> None:
+    file = proposals_of(photo.name, tmp_path / "p.json")
+    options = ("predict", photo, "--model", tiny_model)
+    assert "name one of them" in refused(*options, "--proposals", file, "--given", tmp_path)
+    other = proposals_of("other.jpg", tmp_path / "other.json")
+    assert "no entry has the 'file_name'" in refused(*options, "--proposals", other)
+    assert "no such file" in refused(*options, "--proposals", tmp_path / "none.json")
+    config = {"input": {"min_size": 64, "max_size": 96}, "backbone": {"name": "mobilenet_v3_small"}, "detector": "fcos"}
+    fcos = sk.ModelConfig.model_validate({**config, "pyramid": {"channels": 16}})
+    save_model(sk.build(fcos, sk.Vocabulary(("a",))), tmp_path / "fcos")
+    message = refused("predict", photo, "--model", tmp_path / "fcos", "--proposals", file)
+    assert "--proposals is for a model that classifies proposals; the detector of this one is 'fcos'" in message
 
 
 def test_refusals(refused, tiny_model, photo, tmp_path) -> None:

@@ -66,6 +66,26 @@ def test_bad_input(run, tmp_path: Path, options: tuple[str, ...], message: str) 
     assert not list(tmp_path.iterdir())
 
 
+def test_the_drawing_is_a_png_in_a_folder_that_is_made(run, refused, tmp_path: Path, ground_truth: Path) -> None:
+    box = {"image_id": 0, "bbox": [0, 0, 9, 9], "score": 1}
+    (tmp_path / "p.json").write_text(json.dumps([box]))
+    score = ("score", "proposals", ground_truth, tmp_path / "p.json", "--plot")
+    assert "expected a name that ends in .png" in refused(*score, tmp_path / "recall.pdf")
+    assert run(*score, tmp_path / "new" / "recall.png").status == 0
+    assert Image.open(tmp_path / "new" / "recall.png").format == "PNG"
+
+
+def test_files_are_named_where_asked(run, tmp_path: Path) -> None:
+    """Synthetic scenes have no file, a folder of images has."""
+    (tmp_path / "images" / "cat").mkdir(parents=True)
+    Image.new("RGB", (60, 40)).save(tmp_path / "images" / "cat" / "a.png")
+    data = ("image_folder", "--set", f"root={tmp_path / 'images'}", "--split", "train", "--source", "sliding_window")
+    for option, file in (((), None), (("--file-names",), str(tmp_path / "images" / "cat" / "a.png"))):
+        assert run("proposals", *data, "--number", "1", *option, "-o", tmp_path / "p.json").status == 0
+        (entry,) = json.loads((tmp_path / "p.json").read_text())
+        assert (entry["image_id"], entry.get("file_name")) == (0, file)
+
+
 def test_a_folder_that_is_missing_is_reported(run, tmp_path: Path) -> None:
     out = tmp_path / "none" / "p.json"
     result = run("proposals", "synthetic", *SMALL, "--source", "sliding_window", "-o", out)

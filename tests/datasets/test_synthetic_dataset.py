@@ -1,6 +1,7 @@
 """Synthetic scenes as samples, and the cache on disk."""
 
 import errno
+import itertools
 import json
 import multiprocessing
 
@@ -273,8 +274,21 @@ def test_only_a_cache_that_was_asked_for_is_an_error(tmp_path, monkeypatch, capl
 
 
 def test_sizes_and_kinds_do_not_mix(tmp_path):
-    paths = {scene_path(tmp_path, 3, 4, size, amodal) for size in (SIZE, (240, 320)) for amodal in (False, True)}
-    assert len(paths) == 4
+    kinds = itertools.product((SIZE, (240, 320)), (False, True), (False, True))
+    assert len({scene_path(tmp_path, 3, 4, size, amodal, single) for size, amodal, single in kinds}) == 8
+
+
+def test_scenes_with_a_single_object(tmp_path):
+    """One object with a few percent of the image, of many classes, with every label; the cache keeps them apart."""
+    data = SyntheticDataset("val", length=12, size=SIZE, cache=str(tmp_path), single=True)
+    scenes = [data[index].scene for index in range(12)]
+    assert all(len(scene.objects) == 1 and set(scene.values) == set(KEYS) for scene in scenes)
+    assert all(scene.objects.area[0] >= 0.02 * SIZE[0] * SIZE[1] for scene in scenes)
+    assert all(len(scene[RELATIONS]) == 0 and len(scene.regions(PHRASES)) == 1 for scene in scenes)
+    assert len({int(scene.objects.labels[0]) for scene in scenes}) >= 5
+    again = SyntheticDataset("val", length=12, size=SIZE, cache=False, single=True)
+    assert torch.equal(again[3].image, data[3].image)
+    assert len(SyntheticDataset("val", length=12, size=SIZE, cache=str(tmp_path), keys=[])[3].scene.objects) > 1
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):

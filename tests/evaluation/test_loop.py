@@ -208,7 +208,8 @@ def test_what_is_no_evaluator_is_refused(model: SceneModel) -> None:
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if "was not measured" in record.getMessage()]
+    messages = (record.getMessage() for record in caplog.records)
+    return [message for message in messages if "was not measured" in message or "predicted nothing" in message]
 
 
 def test_images_with_labels_and_with_predictions_are_counted_apart(
@@ -238,7 +239,8 @@ def test_a_detector_without_detections_is_named_as_the_reason(
     monkeypatch.setattr(passes, "Passes", lambda *_: found(empty))
     warn_once.cache_clear()
     evaluate(model, [sample(0)], tasks=["masks"])
-    assert "1 of 1 images have ground truth of masks, but the model predicts none" in warnings_of(caplog)[0]
+    expected = "task masks predicted nothing: 1 of 1 images have ground truth of masks, but the model predicts none"
+    assert warnings_of(caplog)[0].startswith(expected)
 
 
 def test_tasks_that_cannot_be_measured_are_named(model: SceneModel) -> None:

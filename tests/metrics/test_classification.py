@@ -7,6 +7,7 @@ import pytest
 
 from scenekit.errors import InputError
 from scenekit.metrics.classification import ImageClassification, score_class_files
+from scenekit.metrics.notes import Notes
 
 
 def test_a_case_worked_by_hand() -> None:
@@ -42,6 +43,16 @@ def test_labels_that_cannot_be(predicted: list[int]) -> None:
         ImageClassification(("a", "b")).update(0, predicted)
 
 
+def test_predicted_classes_that_no_image_has_are_noted(tmp_path: Path) -> None:
+    """One image of two is right; "cta" may be a slip, a second best class of a model with more classes is none."""
+    notes = Notes()
+    scores = score_class_files(*files(tmp_path, "a cat\nb cat\n", "a cat bird\nb cta\n"), notes)
+    assert scores["top1"] == 0.5
+    assert notes.lines() == [
+        f"{tmp_path / 'pred.txt'} has 2 classes that no image of {tmp_path / 'gt.txt'} has: 'bird', 'cta'"
+    ]
+
+
 def files(tmp_path: Path, truth: str, prediction: str) -> tuple[Path, Path]:
     (tmp_path / "gt.txt").write_text(truth)
     (tmp_path / "pred.txt").write_text(prediction)
@@ -55,6 +66,11 @@ def files(tmp_path: Path, truth: str, prediction: str) -> tuple[Path, Path]:
         ("a\n", "a cat", "line 1: expected an image and its class"),
         ("a cat\na dog\n", "a cat", "'a' has 2 lines"),
         ("a cat\n", "b cat\n", "1 images have no ground truth, such as 'b'"),
+        (
+            "a cat\nb dog\n",
+            "a 0\nb 1\n",
+            r"no image of .* has any of the predicted classes \('0', '1'\); .*'cat', 'dog'",
+        ),
     ],
 )
 def test_files_that_cannot_be_scored(tmp_path: Path, truth: str, prediction: str, told: str) -> None:

@@ -161,7 +161,12 @@ def test_invalid_files_are_refused_by_entry(write: Any, content: Any, message: s
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     boxes, scores = np.array([[1.004, 2, 31.5, 42], [0, 0, 5, 6], [3, 3, 3.001, 9]]), np.array([0.25, 0.75, 0.5])
     path = tmp_path / "p.json"
-    count = write_proposals(path, [(3, boxes, scores), ("b.jpg", boxes[:1], scores[:1]), (4, boxes[:0], scores[:0])])
+    images = [
+        (3, None, boxes, scores),
+        (None, "b.jpg", boxes[:1], scores[:1]),
+        (4, None, boxes[:0], scores[:0]),
+    ]
+    count = write_proposals(path, images)
     table = read_proposals(path)
     assert count == 3 and set(table.rows) == {3, "b.jpg"}  # without the box that is too thin to be written
     assert np.allclose(table.boxes[table.rows[3]], boxes[[1, 0]], atol=0.01), "best first"
@@ -169,9 +174,22 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*")), "no draft is left"
 
 
+def test_entries_with_both_names(tmp_path: Path) -> None:
+    """The file decides: image 0 of val is not image 0 of train. An id counts for data without files or full paths."""
+    box, score = np.array([[0, 0, 5, 6.0]]), np.array([1.0])
+    write_proposals(tmp_path / "p.json", [(0, "val/cat/0.jpg", box, score), (1, "val/dog/0.jpg", box, score)])
+    table = read_proposals(tmp_path / "p.json")
+    assert table.name_of(0, "/data/val/cat/0.jpg") == table.name_of(None, "val/cat/0.jpg") == "val/cat/0.jpg"
+    assert table.name_of(0, "/data/train/cat/0.jpg") is None
+    assert table.name_of(0, None) == table.name_of(0, "0.jpg") == "val/cat/0.jpg", "as ground truth files name images"
+    write_proposals(tmp_path / "p.json", [(0, "train/a.jpg", box, score), (0, "val/a.jpg", box, score)])
+    table = read_proposals(tmp_path / "p.json")
+    assert table.name_of(0, "train/a.jpg") == "train/a.jpg" and table.name_of(0, None) is None, "an id of two images"
+
+
 def test_an_interrupted_write_leaves_no_file(tmp_path: Path) -> None:
     def images() -> Any:
-        yield 1, np.array([[0, 0, 5, 5.0]]), np.array([1.0])
+        yield 1, None, np.array([[0, 0, 5, 5.0]]), np.array([1.0])
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -127,6 +128,15 @@ def test_it_is_drawn_and_stored(task: str) -> None:
     scene = model(task).predict(torch.randint(0, 256, (3, 64, 80), dtype=torch.uint8))
     assert scene.draw(torch.zeros(3, 64, 80, dtype=torch.uint8)).size[0] >= 80
     assert scene.to_json()[task][0]["name"] in WORDS.names(IMAGE_CLASSES)
+
+
+def test_the_class_stands_in_the_upper_left_corner() -> None:
+    """A black image of 300 x 400 pixels: the plate begins at its corner, and leaves the rest as it is."""
+    scene = Scene((300, 400), WORDS, values={CLASSIFICATION: ImageClasses.of(2)})
+    drawn = np.asarray(scene.draw(torch.zeros(3, 300, 400, dtype=torch.uint8)))
+    rows, columns = np.nonzero(drawn.any(axis=2))
+    assert rows.min() <= 1 and columns.min() <= 1, "the corners of a plate are round"
+    assert rows.max() < len(drawn) / 8 and columns.max() < drawn.shape[1] / 4
 
 
 def ground_truth(*, crowd: bool) -> Scene:

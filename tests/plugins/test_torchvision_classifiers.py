@@ -15,8 +15,11 @@ from scenekit.keys import CLASSIFICATION
 from scenekit.model.build import build
 from scenekit.model.preprocess import make_batch
 from scenekit.model.scene_model import SceneModel
+from scenekit.structures import IMAGE_CLASSES, Vocabulary
+from scenekit.weights import convert as convert_named
 from scenekit_plugins.torchvision_weights import classifiers, convert, load
 from scenekit_plugins.torchvision_weights.classifiers import CLASSIFIERS
+from scenekit_plugins.torchvision_weights.likeness import likely_cause, most_alike
 
 CHEAP = ("resnet18", "mobilenet_v3_small", "efficientnet_b0", "googlenet")
 """One for each kind of classifier among the small networks: alone, with hidden layers, with dropout, unpadded."""
@@ -110,8 +113,10 @@ def test_published_weights_without_a_classifier_are_refused() -> None:
 def test_files_of_other_networks_are_refused(tmp_path: Path) -> None:
     state = reference("resnet18", 3).state_dict()
     torch.save(state, tmp_path / "w.pth")
-    with pytest.raises(InputError, match=r"w\.pth: not the weights of torchvision's mobilenet_v2"):
+    with pytest.raises(InputError, match=r"w\.pth: not the weights of .*mobilenet_v2: .* missing") as raised:
         convert("mobilenet_v2", tmp_path / "w.pth")
+    assert "another architecture: its parameters are those of resnet18, use torchvision/resnet18" in str(raised.value)
+    assert "stages.backbone" not in str(raised.value), "the names of our parameters are not those of the file"
     trunk = {name: value for name, value in state.items() if not name.startswith("fc.")}
     torch.save(trunk, tmp_path / "trunk.pth")
     with pytest.raises(InputError, match="they have no classifier"):
@@ -120,6 +125,34 @@ def test_files_of_other_networks_are_refused(tmp_path: Path) -> None:
         convert("resnet18", tmp_path / "nothing.pth")
     with pytest.raises(InputError, match=r"unknown network 'resnet19'.*resnet1"):
         convert("resnet19", tmp_path / "w.pth")
+
+
+def test_the_network_of_a_file_is_told_by_names_and_shapes() -> None:
+    """ResNeXt-50 has the names of ResNet-50; old files lack counters, and those without training the auxiliary part."""
+    with torch.device("meta"):
+        resnext = get_model("resnext50_32x4d", num_classes=3).state_dict()
+        googlenet = get_model("googlenet", init_weights=False).state_dict()
+    assert most_alike(resnext) == "resnext50_32x4d"
+    assert most_alike({n: v for n, v in googlenet.items() if not n.endswith("num_batches_tracked")}) == "googlenet"
+    assert most_alike({n: v for n, v in googlenet.items() if not n.startswith("aux")}) == "googlenet"
+    assert most_alike({"fc.weight": torch.zeros(2, 3)}) is None
+    assert "contradict each other" in likely_cause("resnext50_32x4d", resnext)
+
+
+def test_classes_of_one_name_stay_apart(tmp_path: Path) -> None:
+    """ImageNet's lists have the crane and the maillot twice: torchvision tells them apart, other lists are refused."""
+    torch.save(reference("resnet18", 1000).state_dict(), tmp_path / "w.pth")
+    source = convert("resnet18", tmp_path / "w.pth")
+    names = source.vocabulary.lists[IMAGE_CLASSES]
+    classes = ("crane", "maillot tank suit", "my own", "maillot", "crane bird")
+    target = sk.build(source.config, Vocabulary(things=(), lists={IMAGE_CLASSES: classes}))
+    sk.transfer(source, target)
+    weights = [model.heads["classification"].predictor.weight for model in (source, target)]
+    for row, name in enumerate(classes):
+        assert name == "my own" or torch.equal(weights[1][row], weights[0][names.index(name)])
+    doubled = ["crane" if name == "crane bird" else name for name in names]
+    with pytest.raises(InputError, match=r"must be unique, got \['crane'\] more than once"):
+        convert_named("torchvision/resnet18", tmp_path / "w.pth", doubled)
 
 
 def test_published_weights_come_through_torchvisions_download(monkeypatch: pytest.MonkeyPatch) -> None:

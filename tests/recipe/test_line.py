@@ -20,7 +20,7 @@ SMALL = (
     "model.input.min_size=64",
     "model.input.max_size=96",
     f"train.steps={STEPS}",
-    "train.batch_size=2",
+    "train.batch_size=1",
     "train.workers=0",
     "train.warmup=2",
 )
@@ -50,5 +50,5 @@ def test_it_trains_is_evaluated_and_loads_again(path, tmp_path, scenes):
     assert read_log(tmp_path / "log.jsonl")[-1]["step"] == STEPS
     loaded = load(tmp_path / "model")
     assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in model.state_dict().items())
-    results = evaluate(loaded, dataset("synthetic", "val", length=2, size=[72, 96], cache=str(scenes)))
+    results = evaluate(loaded, dataset("synthetic", "val", length=1, size=[72, 96], cache=str(scenes)))
     assert results

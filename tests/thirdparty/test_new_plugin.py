@@ -19,16 +19,17 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     return said.err
 
 
-CHECKED = {"object": (), "image": (), "pair": (), "detector": ("--detector",), "dataset": ("--data",)}
-"""Kinds that `scenekit check` knows, and how it is told the name."""
+def written(kind: Kind, name: str, out: Path) -> Path:
+    """The folder that `new-plugin` writes."""
+    with pytest.raises(SystemExit) as leaving:
+        main(["new-plugin", name, "--kind", kind, "--out", str(out)])
+    assert leaving.value.code == 0
+    return out / f"scenekit-{name.replace('_', '-')}"
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_it_works_at_once(kind: Kind, tmp_path: Path, install: Callable[..., Path], python: Callable) -> None:
-    with pytest.raises(SystemExit) as leaving:
-        main(["new-plugin", "shelf-life", "--kind", kind, "--out", str(tmp_path)])
-    folder = tmp_path / "scenekit-shelf-life"
-    assert leaving.value.code == 0
+def test_its_own_test_passes(kind: Kind, tmp_path: Path, install: Callable[..., Path], python: Callable) -> None:
+    folder = written(kind, "shelf-life", tmp_path)
     assert {path.name for path in folder.iterdir()} == {
         "README.md",
         "pyproject.toml",
@@ -37,27 +38,36 @@ def test_it_works_at_once(kind: Kind, tmp_path: Path, install: Callable[..., Pat
     }
     left = [path for path in folder.iterdir() if re.search(r"example(?!=)", path.read_text(), re.IGNORECASE)]
     assert not left, "`example=` is an argument of sk.Key"
-    site = install(folder)
-    done = python(site, "-m", "pytest", "-q", "-p", "no:cacheprovider", folder)
+    done = python(install(folder), "-m", "pytest", "-q", "-p", "no:cacheprovider", folder)
     assert done.returncode == 0 and " passed" in done.stdout, done.stdout + done.stderr
-    if kind in CHECKED:
-        listing = python(site, "-m", "scenekit", "plugins", "--json").stdout
-        assert "shelf_life" in listing and not json.loads(listing)["failures"]
-    else:
-        command = ("score", "shelf_life") if kind == Kind.METRIC else ("shelf_life",)
-        done = python(site, "-m", "scenekit", *command, "--help")
-        assert done.returncode == 0 and "Print " in done.stdout, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("kind", [Kind.OBJECT, Kind.DETECTOR, Kind.DATASET])
-def test_the_check_finds_it_by_name(kind: Kind, tmp_path: Path, install: Callable[..., Path], python: Callable) -> None:
-    with pytest.raises(SystemExit):
-        main(["new-plugin", "shelf_life", "--kind", kind, "--out", str(tmp_path)])
-    site = install(tmp_path / "scenekit-shelf-life")
-    done = python(site, "-m", "scenekit", "check", *CHECKED[kind], "shelf_life", "--json")
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, install: Callable[..., Path]) -> Path:
+    """One installation with a plugin of each kind, each under its own name."""
+    out = tmp_path_factory.mktemp("plugins")
+    return install(*(written(kind, f"shelf_{kind}", out) for kind in Kind))
+
+
+def test_all_kinds_are_listed(site: Path, python: Callable) -> None:
+    listing = python(site, "-m", "scenekit", "plugins", "--json").stdout
+    assert all(f"shelf_{kind}" in listing for kind in Kind if kind not in (Kind.METRIC, Kind.COMMAND))
+    assert not json.loads(listing)["failures"]
+
+
+def test_the_check_finds_them_by_name(site: Path, python: Callable) -> None:
+    names = ("shelf_object", "--detector", "shelf_detector", "--data", "shelf_dataset")
+    done = python(site, "-m", "scenekit", "check", *names, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    (report,) = json.loads(done.stdout)["reports"]
-    assert report["ok"] and report["name"] == "shelf_life" and len(report["passed"]) > 5
+    reports = json.loads(done.stdout)["reports"]
+    assert [report["name"] for report in reports] == ["shelf_object", "shelf_detector", "shelf_dataset"]
+    assert all(report["ok"] and len(report["passed"]) > 5 for report in reports)
+
+
+@pytest.mark.parametrize("command", [("score", "shelf_metric"), ("shelf_command",)], ids=lambda names: names[-1])
+def test_its_command_has_a_help(command: tuple[str, ...], site: Path, python: Callable) -> None:
+    done = python(site, "-m", "scenekit", *command, "--help")
+    assert done.returncode == 0 and "Print " in done.stdout, done.stdout + done.stderr
 
 
 def test_data_is_short_for_kind_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -104,7 +104,9 @@ def test_remarks_that_are_none(folder):
 
 def test_missing(tmp_path, folder):
     refused(tmp_path / "nothing", "there is no such folder")
-    refused(tmp_path, "manifest.json is missing")
+    (tmp_path / "empty").mkdir()
+    refused(tmp_path / "empty", "manifest.json is missing$")
+    refused(tmp_path, f"manifest.json is missing; did you mean {folder}")
     (folder / "model.safetensors").unlink()
     refused(folder, "no such file")
 

@@ -37,6 +37,7 @@ def build(
     keys: Sequence[str] | None = None,
     cache: str | bool | None = None,
     voxels: int = 24,
+    single: bool = False,
 ) -> Dataset[Sample]:
     """Open a split of synthetic scenes.
 
@@ -48,6 +49,7 @@ def build(
         keys: Names of the labels to load; all, if None, except "amodal_masks".
         cache: Folder for generated scenes; False for none; None for the user's cache folder.
         voxels: Cells along each side of occupancy grids.
+        single: Whether each scene has one object alone, as single-object localization needs it.
 
     Returns:
         The data set.
@@ -57,7 +59,7 @@ def build(
     """
     from scenekit_datasets.synthetic.dataset import SyntheticDataset
 
-    return SyntheticDataset(split, length, seed, size, keys, cache, voxels)
+    return SyntheticDataset(split, length, seed, size, keys, cache, voxels, single)
 
 
 @hookimpl

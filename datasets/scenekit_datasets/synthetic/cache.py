@@ -52,7 +52,7 @@ ARRAYS = (
 MAPS = {"instance": np.int8, "semantic": np.uint8, "panoptic": np.uint8}
 
 
-def scene_path(root: Path, seed: int, index: int, size: tuple[int, int], amodal: bool) -> Path:
+def scene_path(root: Path, seed: int, index: int, size: tuple[int, int], amodal: bool, single: bool = False) -> Path:
     """Return the file of a scene; its name holds all that the scene depends on, with 1,000 scenes per folder.
 
     Args:
@@ -61,15 +61,18 @@ def scene_path(root: Path, seed: int, index: int, size: tuple[int, int], amodal:
         index: Index of the scene.
         size: (height, width) of the image in pixels.
         amodal: Whether it has amodal masks.
+        single: Whether it has a single object.
 
     Returns:
         The path.
     """
-    kind = f"v{VERSION}-{size[0]}x{size[1]}" + ("-amodal" if amodal else "")
+    kind = f"v{VERSION}-{size[0]}x{size[1]}" + ("-single" if single else "") + ("-amodal" if amodal else "")
     return root / kind / f"seed{seed}" / f"{index // 1000:04d}" / f"{index:08d}.zip"
 
 
-def cached(root: Path, seed: int, index: int, size: tuple[int, int], amodal: bool = False) -> SyntheticScene:
+def cached(
+    root: Path, seed: int, index: int, size: tuple[int, int], amodal: bool = False, single: bool = False
+) -> SyntheticScene:
     """Load a scene, or generate and store it; a damaged file is replaced.
 
     Where nothing can be written (a full disk, missing permissions), one warning says so, and nothing is stored.
@@ -80,15 +83,16 @@ def cached(root: Path, seed: int, index: int, size: tuple[int, int], amodal: boo
         index: Index of the scene.
         size: (height, width) of the image in pixels.
         amodal: Whether it has amodal masks.
+        single: Whether it has a single object.
 
     Returns:
         The scene.
     """
-    path = scene_path(root, seed, index, size, amodal)
+    path = scene_path(root, seed, index, size, amodal, single)
     try:
         return load(path)
     except DAMAGED:
-        scene = generate(seed, index, size, amodal)
+        scene = generate(seed, index, size, amodal, single)
     try:
         save(path, scene)
     except OSError as error:
@@ -102,7 +106,13 @@ def _warn_once(root: Path, reason: str | None) -> None:
 
 
 def cached_voxels(
-    root: Path, seed: int, index: int, size: tuple[int, int], side: int, make: Callable[[], Bool[Tensor, "N V V V"]]
+    root: Path,
+    seed: int,
+    index: int,
+    size: tuple[int, int],
+    side: int,
+    make: Callable[[], Bool[Tensor, "N V V V"]],
+    single: bool = False,
 ) -> Bool[Tensor, "N V V V"]:
     """Load the occupancy grids of a scene's objects, or compute and store them.
 
@@ -113,11 +123,12 @@ def cached_voxels(
         size: (height, width) of the image in pixels.
         side: Cells along each side of the grids.
         make: Function that computes them.
+        single: Whether the scene has a single object.
 
     Returns:
         The grids.
     """
-    scene = scene_path(root, seed, index, size, amodal=False)
+    scene = scene_path(root, seed, index, size, amodal=False, single=single)
     path = scene.with_name(f"{scene.stem}-voxels{side}-v{VOXEL_VERSION}.npy")
     try:
         return unpacked(np.load(path, allow_pickle=False), side)

@@ -109,6 +109,7 @@ class SyntheticDataset(Dataset[Sample]):
         keys: Names of the labels to load; all, if None, except "amodal_masks".
         cache: Folder for generated scenes; False for none; None for the user's cache folder.
         voxels: Cells along each side of occupancy grids.
+        single: Whether each scene has one object alone, as single-object localization needs it.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class SyntheticDataset(Dataset[Sample]):
         keys: Sequence[str] | None = None,
         cache: str | Path | bool | None = None,
         voxels: int = CELLS,
+        single: bool = False,
     ) -> None:
         require_embree()
         self.length = _checked_length(split, length)
@@ -128,7 +130,7 @@ class SyntheticDataset(Dataset[Sample]):
         self.keys = _checked_keys(keys)
         if not 1 <= voxels <= 256:
             raise InputError(f"voxels, the cells along each side of a grid, must be from 1 to 256, got {voxels}")
-        self.voxels = voxels
+        self.voxels, self.single = voxels, single
         self.root = cache_folder(cache, "synthetic", "synthetic scenes", "they are generated again each time")
         self.split = split
         self.vocabulary = synthetic_vocabulary()
@@ -160,14 +162,16 @@ class SyntheticDataset(Dataset[Sample]):
         """
         amodal = AMODAL_MASKS in self.keys
         if self.root is None:
-            return generate(self.seed, index, self.size, amodal)
-        return cached(self.root, self.seed, index, self.size, amodal)
+            return generate(self.seed, index, self.size, amodal, self.single)
+        return cached(self.root, self.seed, index, self.size, amodal, self.single)
 
     def _voxels(self, made: SyntheticScene, index: int) -> Tensor:
         """Return occupancy grids [N V V V], stored beside the scene, as computing them takes longer than loading it."""
         if self.root is None:
             return voxels_of(made, self.voxels)
-        return cached_voxels(self.root, self.seed, index, self.size, self.voxels, lambda: voxels_of(made, self.voxels))
+        return cached_voxels(
+            self.root, self.seed, index, self.size, self.voxels, lambda: voxels_of(made, self.voxels), self.single
+        )
 
 
 MOST_SCENES = 10**7

@@ -30,6 +30,8 @@ SMALLEST = 40 / (240 * 320)
 """Objects that show less than this part of the image are removed from the scene (40 pixels of 240 x 320)."""
 
 FEWEST = 2
+SMALLEST_SINGLE = 0.02
+"""The object of a scene with a single one shows at least this part of the image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,26 +112,29 @@ def _without(objects: list[Placed], hidden: set[int]) -> list[Placed]:
     return [replace(objects[i], host=number.get(objects[i].host, -1)) for i in kept]
 
 
-def _settle(stage: Stage, objects: list[Placed], size: tuple[int, int]) -> tuple[Renderer, Surface]:
-    """Remove objects that are hardly visible until all remaining ones are visible."""
+def _settle(stage: Stage, objects: list[Placed], size: tuple[int, int], least: float) -> tuple[Renderer, Surface]:
+    """Remove objects that show less than the part `least` of the image until all remaining ones show more."""
     rays = pixel_rays(size, stage.view.focal * size[1])
     while True:
         renderer = Renderer(stage, objects)
         surface = renderer.surface(rays)
         areas = np.bincount(surface.owner[surface.owner >= 0], minlength=len(objects))[: len(objects)]
-        hidden = set(np.flatnonzero(areas < SMALLEST * size[0] * size[1]).tolist())
+        hidden = set(np.flatnonzero(areas < least * size[0] * size[1]).tolist())
         if not hidden:
             return renderer, surface
         objects = _without(objects, hidden)
 
 
-def compose(seed: int, index: int, size: tuple[int, int] = (240, 320)) -> tuple[Renderer, Surface]:
-    """Create the geometry of a scene with at least two visible objects.
+def compose(
+    seed: int, index: int, size: tuple[int, int] = (240, 320), single: bool = False
+) -> tuple[Renderer, Surface]:
+    """Create the geometry of a scene with at least two visible objects, or with a single one.
 
     Args:
         seed: Seed of the scene.
         index: Index of the scene.
         size: (height, width) of the image in pixels.
+        single: Whether one object that stands on the ground is kept alone.
 
     Returns:
         (scene, surfaces at the pixel centers).
@@ -142,13 +147,19 @@ def compose(seed: int, index: int, size: tuple[int, int] = (240, 320)) -> tuple[
     while True:
         dice = Dice("scenekit synthetic", seed, index, attempt)
         stage = random_stage(dice)
-        renderer, surface = _settle(stage, arrange(dice, stage), size)
-        if len(renderer.objects) >= FEWEST:
+        objects = arrange(dice, stage)
+        if single:
+            grounded = [placed for placed in objects if placed.host < 0]
+            objects = [dice.pick(grounded)] if grounded else []
+        renderer, surface = _settle(stage, objects, size, SMALLEST_SINGLE if single else SMALLEST)
+        if len(renderer.objects) >= (1 if single else FEWEST):
             return renderer, surface
         attempt += 1
 
 
-def generate(seed: int, index: int, size: tuple[int, int] = (240, 320), amodal: bool = False) -> SyntheticScene:
+def generate(
+    seed: int, index: int, size: tuple[int, int] = (240, 320), amodal: bool = False, single: bool = False
+) -> SyntheticScene:
     """Generate a scene with all labels; the same arguments give the same scene on every machine.
 
     Args:
@@ -156,6 +167,7 @@ def generate(seed: int, index: int, size: tuple[int, int] = (240, 320), amodal: 
         index: Index of the scene.
         size: (height, width) of the image in pixels.
         amodal: Whether to compute amodal masks, which costs one rendering per object.
+        single: Whether the scene has a single object.
 
     Returns:
         The scene.
@@ -163,7 +175,7 @@ def generate(seed: int, index: int, size: tuple[int, int] = (240, 320), amodal: 
     Raises:
         InputError: If embree is missing.
     """
-    renderer, surface = compose(seed, index, size)
+    renderer, surface = compose(seed, index, size, single)
     stage, objects = renderer.stage, renderer.objects
     labels = annotate.object_labels(objects)
     instance = np.where(surface.owner < len(objects), surface.owner, -1).astype(np.int32).reshape(size)

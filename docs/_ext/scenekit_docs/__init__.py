@@ -10,9 +10,10 @@ if TYPE_CHECKING:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Set up the extension; called by Sphinx."""
-    from scenekit_docs import directives, docstrings, notebooks
+    from scenekit_docs import directives, docstrings, formulas, notebooks
 
     directives.setup(app)
     docstrings.setup(app)
+    formulas.setup(app)
     notebooks.setup(app)
     return {"parallel_read_safe": True}

@@ -69,8 +69,7 @@ def draw_classification(canvas: Canvas, scene: Scene) -> None:
         return
     label = int(classes.labels[0])
     score = "" if classes.scores is None else f" {classes.scores.tolist()[0]:.2f}"
-    height, width = scene.size
-    canvas.texts([((0, 0, width / 3, height / 12), names[label] + score, label_color(label))])
+    canvas.texts([((0, 0, 0, 0), names[label] + score, label_color(label))])
 
 
 @hookimpl

@@ -17,6 +17,8 @@ from scenekit_plugins.detectron2_weights.names import renamed
 
 ZOO = "https://github.com/facebookresearch/detectron2/blob/main/MODEL_ZOO.md"
 
+OTHER = "it is most likely of another architecture, or a part of it was changed; those of the model zoo are converted"
+
 
 def convert(name: str, file: Path) -> SceneModel:
     """Convert a checkpoint of detectron2; names and shapes of its parameters determine the network.
@@ -36,7 +38,7 @@ def convert(name: str, file: Path) -> SceneModel:
         raise InputError(f"detectron2/{name}: the network is determined from the file; use detectron2 without a name")
     state = read_checkpoint(file)
     model = build(*infer(state, file))
-    fill(model, renamed(state, file), f"{file}: differs from the networks that are converted")
+    fill(model, renamed(state, file), f"{file}: differs from the networks that are converted", likely=lambda: OTHER)
     return model.eval()
 
 

@@ -18,6 +18,7 @@ from scenekit.model.scene_model import SceneModel
 from scenekit.weights.checkpoint import fill
 from scenekit_plugins.torchvision_weights import classifiers
 from scenekit_plugins.torchvision_weights.classifiers import CLASSIFIERS
+from scenekit_plugins.torchvision_weights.likeness import likely_cause
 from scenekit_plugins.torchvision_weights.names import renamed
 from scenekit_plugins.torchvision_weights.networks import NETWORKS, Network, configured, vocabulary
 
@@ -39,7 +40,7 @@ def load(name: str) -> SceneModel:
         weights = classifiers.published(name).DEFAULT
         return _classifier(name, weights, _downloaded(name, weights), reason)
     network = _network(name)
-    return _model(network, _downloaded(name, network.weights.DEFAULT), network.published_eps, reason)
+    return _model(name, network, _downloaded(name, network.weights.DEFAULT), network.published_eps, reason)
 
 
 def convert(name: str, file: Path) -> SceneModel:
@@ -61,7 +62,7 @@ def convert(name: str, file: Path) -> SceneModel:
     network = _network(name)
     state = read_state(file)
     eps = network.published_eps if _is_published(file, network.weights.DEFAULT) else network.eps
-    return _model(network, state, eps, f"{file}: not the weights of torchvision's {name}")
+    return _model(name, network, state, eps, f"{file}: not the weights of torchvision's {name}")
 
 
 def _network(name: str) -> Network:
@@ -86,16 +87,18 @@ def _classifier(name: str, weights: WeightsEnum, state: Mapping[str, Tensor], re
     vocabulary = classifiers.vocabulary(weights, state, reason)
     model = build(classifiers.configured(name, weights, state), vocabulary)
     counters = {name: value for name, value in model.state_dict().items() if name.endswith(".num_batches_tracked")}
-    fill(model, {**counters, **classifiers.renamed(state)}, reason)
+    fill(model, {**counters, **classifiers.renamed(state)}, reason, likely=lambda: likely_cause(name, state))
     return model.eval()
 
 
-def _model(network: Network, state: Mapping[str, Tensor], eps: float, reason: str) -> SceneModel:
+def _model(name: str, network: Network, state: Mapping[str, Tensor], eps: float, reason: str) -> SceneModel:
+    if network.classes[0] not in state:
+        raise InputError(f"{reason}: {network.classes[0]} is missing; {likely_cause(name, state)}")
     model = build(configured(network, eps), vocabulary(network, state, reason))
     own = model.state_dict()
     # torchvision also fills in counters that old files lack.
     counters = {name: value for name, value in own.items() if name.endswith(".num_batches_tracked")}
-    fill(model, {**counters, **renamed(state, network.names)}, reason)
+    fill(model, {**counters, **renamed(state, network.names)}, reason, likely=lambda: likely_cause(name, state))
     return model.eval()
 
 

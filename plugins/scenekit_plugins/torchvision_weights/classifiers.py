@@ -14,6 +14,7 @@ from torch import Tensor
 from torchvision.models import WeightsEnum, get_model_weights
 from torchvision.transforms import InterpolationMode
 
+from scenekit.backbones.torchvision import AUXILIARY
 from scenekit.errors import InputError
 from scenekit.recipe import ModelConfig
 from scenekit.structures import Vocabulary
@@ -24,9 +25,6 @@ HEAD = "heads.classification."
 
 LARGEST_SIDE = 8192
 """Upper limit of the longer side after resizing, in pixels; torchvision has none."""
-
-AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
-"""Classifiers of GoogLeNet and Inception V3 that only their training needs."""
 
 
 @dataclass(frozen=True)

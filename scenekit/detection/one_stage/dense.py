@@ -6,8 +6,9 @@ Letters: B images, N reference boxes, K columns of class logits, C foreground cl
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -31,6 +32,15 @@ from scenekit.structures.regions import Regions
 
 CHUNK = 256
 """External boxes that are compared with all reference boxes at once."""
+
+
+class LossSums(NamedTuple):
+    """The losses of one image."""
+
+    sums: Mapping[str, Tensor]
+    """Sums over its reference boxes, by name."""
+    positives: int
+    """How many reference boxes are matched to an object."""
 
 
 class DenseDetector(Provider):
@@ -102,8 +112,20 @@ class DenseDetector(Provider):
         """
 
     @abstractmethod
+    def loss_sums(self, predictions: Predictions, ground_truth: StreamTruth, image: int) -> LossSums:
+        """Sum the losses of one image.
+
+        Args:
+            predictions: Predictions of the batch.
+            ground_truth: Ground truth of the objects.
+            image: Number of the image in the batch.
+
+        Returns:
+            The sums, and by how many positives they are to be divided.
+        """
+
     def loss(self, predictions: Predictions, images: ImageBatch, ground_truth: StreamTruth) -> dict[str, Tensor]:
-        """Compute the losses.
+        """Compute the losses: by default the sums over the batch, divided by the positives of the batch.
 
         Args:
             predictions: Predictions of the batch.
@@ -113,6 +135,9 @@ class DenseDetector(Provider):
         Returns:
             Losses by name.
         """
+        parts = [self.loss_sums(predictions, ground_truth, image) for image in range(len(images))]
+        positives = max(sum(part.positives for part in parts), 1)
+        return {name: torch.stack([part.sums[name] for part in parts]).sum() / positives for name in parts[0].sums}
 
     def scores(self, predictions: Predictions) -> Float[Tensor, "B N C"]:
         """Compute the scores by which detections are ranked: those of the classes, by default.

@@ -23,9 +23,9 @@ from scenekit.detection.assign import assign
 from scenekit.detection.config import AnchorConfig
 from scenekit.detection.layers import init_normal
 from scenekit.detection.one_stage.config import OneStageConfig
-from scenekit.detection.one_stage.dense import DenseDetector, class_weights
+from scenekit.detection.one_stage.dense import DenseDetector, LossSums
 from scenekit.detection.one_stage.predictions import LevelHead, Predictions, pyramid_strides
-from scenekit.detection.one_stage.retinanet import FocalConfig, TowerConfig, class_layer, focal_loss, one_hot, tower
+from scenekit.detection.one_stage.retinanet import FocalConfig, TowerConfig, class_layer, focal_class_loss, tower
 from scenekit.model.head import AxisNames, Core, Provider, rows_by_name
 from scenekit.model.targets import StreamTruth
 from scenekit.ops.boxes import intersection_over_area
@@ -191,35 +191,19 @@ class FCOSDetector(DenseDetector):
         size = references[:, 2:] - references[:, :2]
         return torch.cat((point - distances[:, :2] * size, point + distances[:, 2:] * size), dim=1)
 
-    def loss(self, predictions: Predictions, images: ImageBatch, ground_truth: StreamTruth) -> dict[str, Tensor]:
-        """Compute focal loss, generalized IoU and cross-entropy of centerness, per positive location of the batch.
-
-        Args:
-            predictions: Predictions of the batch.
-            images: Images of the batch.
-            ground_truth: Ground truth of the objects.
-
-        Returns:
-            The losses `classification`, `box` and `centerness`.
-        """
-        sums: dict[str, list[Tensor]] = {"classification": [], "box": [], "centerness": []}
-        count = 0
-        for image in range(len(images)):
-            matches = assign(self.matcher, predictions.references, ground_truth, image)
-            rows = (matches.matched >= 0).nonzero()[:, 0]
-            logits, matched = predictions.logits[image], matches.matched[rows]
-            weights = class_weights(matches.negative | (matches.matched >= 0), ground_truth, image)
-            classes = one_hot(logits, rows, matched, ground_truth)
-            sums["classification"].append((focal_loss(logits, classes, self.config.focal) * weights).sum())
-            targets, references = ground_truth.regions.boxes[matched], predictions.references[rows]
-            boxes = self.decode(predictions, image, rows)
-            sums["box"].append(generalized_box_iou_loss(boxes, targets, reduction="sum"))
-            central = F.binary_cross_entropy_with_logits(
+    def loss_sums(self, predictions: Predictions, ground_truth: StreamTruth, image: int) -> LossSums:
+        """Sum focal loss, generalized IoU and cross-entropy of centerness."""
+        matches = assign(self.matcher, predictions.references, ground_truth, image)
+        rows = (matches.matched >= 0).nonzero()[:, 0]
+        targets, references = ground_truth.regions.boxes[matches.matched[rows]], predictions.references[rows]
+        sums = {
+            "classification": focal_class_loss(predictions, matches, ground_truth, image, self.config.focal),
+            "box": generalized_box_iou_loss(self.decode(predictions, image, rows), targets, reduction="sum"),
+            "centerness": F.binary_cross_entropy_with_logits(
                 predictions.further[image, rows, 0], centerness(references, targets), reduction="sum"
-            )
-            sums["centerness"].append(central)
-            count += len(rows)
-        return {name: torch.stack(values).sum() / max(count, 1) for name, values in sums.items()}
+            ),
+        }
+        return LossSums(sums, len(rows))
 
     def responsible(self, boxes: Float[Tensor, "M 4"], predictions: Predictions) -> Int[Tensor, " M"]:
         """Return the location nearest to the center of each box, on the level that predicts boxes of its size."""

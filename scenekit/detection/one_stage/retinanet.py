@@ -21,12 +21,12 @@ from scenekit.detection.anchors import AnchorGenerator
 from scenekit.detection.assign import assign
 from scenekit.detection.layers import init_normal
 from scenekit.detection.one_stage.config import DenseAnchorConfig, OneStageConfig
-from scenekit.detection.one_stage.dense import DenseDetector, class_weights
+from scenekit.detection.one_stage.dense import DenseDetector, LossSums, class_weights
 from scenekit.detection.one_stage.predictions import LevelHead, Predictions, pyramid_strides
 from scenekit.model.head import AxisNames, Core, Provider, rows_by_name
 from scenekit.model.targets import StreamTruth
 from scenekit.ops.boxes import BoxCoder
-from scenekit.ops.matching import Matcher
+from scenekit.ops.matching import Matcher, Matches
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.images import ImageBatch
 
@@ -179,30 +179,23 @@ class RetinaNetDetector(DenseDetector):
         return self.coder.decode(predictions.offsets[image, rows], predictions.references[rows])
 
     def loss(self, predictions: Predictions, images: ImageBatch, ground_truth: StreamTruth) -> dict[str, Tensor]:
-        """Compute the means over annotated images of both losses, each divided by the image's positive anchors.
-
-        Args:
-            predictions: Predictions of the batch.
-            images: Images of the batch.
-            ground_truth: Ground truth of the objects.
-
-        Returns:
-            The losses `classification` and `box`.
-        """
-        pairs = [self._loss_in(predictions, ground_truth, image) for image in range(len(images))]
-        classification, box = (torch.stack(column).sum() for column in zip(*pairs, strict=True))
+        """Compute the means over annotated images of both losses, each divided by the image's positive anchors."""
+        parts = [self.loss_sums(predictions, ground_truth, image) for image in range(len(images))]
         count = ground_truth.supervised.sum().clamp(min=1)
-        return {"classification": classification / count, "box": box / count}
+        return {
+            name: torch.stack([part.sums[name] / max(part.positives, 1) for part in parts]).sum() / count
+            for name in parts[0].sums
+        }
 
-    def _loss_in(self, predictions: Predictions, ground_truth: StreamTruth, image: int) -> tuple[Tensor, Tensor]:
+    def loss_sums(self, predictions: Predictions, ground_truth: StreamTruth, image: int) -> LossSums:
+        """Sum the focal loss of the classes, and the loss of the boxes."""
         matches = assign(self.matcher, predictions.references, ground_truth, image)
         rows = (matches.matched >= 0).nonzero()[:, 0]
-        weights = class_weights(matches.negative | (matches.matched >= 0), ground_truth, image)
-        classes = one_hot(predictions.logits[image], rows, matches.matched[rows], ground_truth)
-        focal = focal_loss(predictions.logits[image], classes, self.config.focal)
-        boxes = self._box_loss(predictions, image, rows, ground_truth.regions.boxes[matches.matched[rows]])
-        count = max(len(rows), 1)
-        return (focal * weights).sum() / count, boxes / count
+        sums = {
+            "classification": focal_class_loss(predictions, matches, ground_truth, image, self.config.focal),
+            "box": self._box_loss(predictions, image, rows, ground_truth.regions.boxes[matches.matched[rows]]),
+        }
+        return LossSums(sums, len(rows))
 
     def _box_loss(
         self, predictions: Predictions, image: int, rows: Int[Tensor, " P"], targets: Float[Tensor, "P 4"]
@@ -213,6 +206,27 @@ class RetinaNetDetector(DenseDetector):
         boxes = self.decode(predictions, image, rows)
         overlap: Tensor = generalized_box_iou_loss(boxes, targets, reduction="sum")
         return overlap
+
+
+def focal_class_loss(
+    predictions: Predictions, matches: Matches, ground_truth: StreamTruth, image: int, config: FocalConfig
+) -> Float[Tensor, ""]:
+    """Sum the focal loss of the class scores of one image that have a target.
+
+    Args:
+        predictions: Predictions of the batch.
+        matches: The match of each reference box.
+        ground_truth: Ground truth of the objects.
+        image: Number of the image in the batch.
+        config: Options of the loss.
+
+    Returns:
+        The sum.
+    """
+    positive = matches.matched >= 0
+    rows, logits = positive.nonzero()[:, 0], predictions.logits[image]
+    weights = class_weights(matches.negative | positive, ground_truth, image)
+    return (focal_loss(logits, one_hot(logits, rows, matches.matched[rows], ground_truth), config) * weights).sum()
 
 
 def one_hot(

@@ -22,7 +22,7 @@ from scenekit.detection.assign import assign
 from scenekit.detection.config import Width
 from scenekit.detection.one_stage.config import OneStageConfig
 from scenekit.detection.one_stage.default_boxes import DefaultBoxConfig, DefaultBoxes
-from scenekit.detection.one_stage.dense import DenseDetector
+from scenekit.detection.one_stage.dense import DenseDetector, LossSums
 from scenekit.detection.one_stage.predictions import DENSE_PREDICTIONS, Predictions, pyramid_strides
 from scenekit.detection.one_stage.ssd_layers import FurtherMaps, LayerStyle, init_prior, prediction_layers
 from scenekit.errors import InputError
@@ -308,31 +308,21 @@ class SSDDetector(DenseDetector):
         places, labels = (best > self.options.score_threshold).nonzero(as_tuple=True)
         return rows[places, labels], labels
 
-    def loss(self, predictions: Predictions, images: ImageBatch, ground_truth: StreamTruth) -> dict[str, Tensor]:
-        """Compute cross-entropy of positives and hard negatives, and smooth L1 of offsets, per positive of the batch.
+    def loss_sums(self, predictions: Predictions, ground_truth: StreamTruth, image: int) -> LossSums:
+        """Sum cross-entropy of positives and hard negatives, and smooth L1 of offsets.
 
-        Negatives are those of the greatest loss, `negatives` for each positive of an image and at least
+        Negatives are those of the greatest loss, `negatives` for each positive of the image and at least
         `min_negatives`.
-
-        Args:
-            predictions: Predictions of the batch.
-            images: Images of the batch.
-            ground_truth: Ground truth of the objects.
-
-        Returns:
-            The losses `classification` and `box`.
         """
-        sums: dict[str, list[Tensor]] = {"classification": [], "box": []}
-        count = 0
-        for image in range(len(images)):
-            matches = assign(self.matcher, predictions.references, ground_truth, image)
-            rows = (matches.matched >= 0).nonzero()[:, 0]
-            sums["classification"].append(self._class_loss(predictions.logits[image], matches, ground_truth, image))
-            targets = ground_truth.regions.boxes[matches.matched[rows]]
-            encoded = self.coder.encode(targets, predictions.references[rows])
-            sums["box"].append(F.smooth_l1_loss(predictions.offsets[image, rows], encoded, reduction="sum"))
-            count += len(rows)
-        return {name: torch.stack(values).sum() / max(count, 1) for name, values in sums.items()}
+        matches = assign(self.matcher, predictions.references, ground_truth, image)
+        rows = (matches.matched >= 0).nonzero()[:, 0]
+        targets = ground_truth.regions.boxes[matches.matched[rows]]
+        encoded = self.coder.encode(targets, predictions.references[rows])
+        sums = {
+            "classification": self._class_loss(predictions.logits[image], matches, ground_truth, image),
+            "box": F.smooth_l1_loss(predictions.offsets[image, rows], encoded, reduction="sum"),
+        }
+        return LossSums(sums, len(rows))
 
     def _class_loss(
         self, logits: Float[Tensor, "N K"], matches: Matches, ground_truth: StreamTruth, image: int

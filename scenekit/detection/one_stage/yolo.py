@@ -22,7 +22,7 @@ from torchvision.ops import box_iou
 
 from scenekit.detection.layers import init_normal
 from scenekit.detection.one_stage.config import OneStageConfig
-from scenekit.detection.one_stage.dense import DenseDetector
+from scenekit.detection.one_stage.dense import DenseDetector, LossSums
 from scenekit.detection.one_stage.predictions import DENSE_PREDICTIONS, Predictions, pyramid_strides
 from scenekit.detection.one_stage.priors import check_priors, kmeans_priors, shape_iou
 from scenekit.detection.one_stage.retinanet import TowerConfig, tower
@@ -32,7 +32,6 @@ from scenekit.model.board import Board
 from scenekit.model.head import AxisNames, Core, Provider, rows_by_name
 from scenekit.model.targets import StreamTruth, Targets
 from scenekit.ops.boxes import MAX_LOG_SCALE, intersection_over_area
-from scenekit.ops.losses import safe_mean
 from scenekit.scene import Scene
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.images import ImageBatch
@@ -262,33 +261,12 @@ class YoloDetector(DenseDetector):
             start += count
         return rows
 
-    def loss(self, predictions: Predictions, images: ImageBatch, ground_truth: StreamTruth) -> dict[str, Tensor]:
-        """Compute cross-entropy of the classes, squared errors of corrections, and cross-entropy of the objectness.
+    def loss_sums(self, predictions: Predictions, ground_truth: StreamTruth, image: int) -> LossSums:
+        """Sum cross-entropy of the classes, squared errors of corrections, and cross-entropy of the objectness.
 
         The target of the objectness is the IoU of the predicted box. An image whose annotations do not cover
         all classes gives no negatives, as an object of another class may be anywhere.
-
-        Args:
-            predictions: Predictions of the batch.
-            images: Images of the batch.
-            ground_truth: Ground truth of the objects.
-
-        Returns:
-            The losses `classification`, `box` and `objectness`.
         """
-        parts = [self._loss_in(predictions, ground_truth, image) for image in range(len(images))]
-        classification, box, objectness = (torch.cat(column) for column in zip(*parts, strict=True))
-        count = len(box)
-        return {
-            "classification": safe_mean(classification),
-            "box": safe_mean(box.sum(dim=1)),
-            "objectness": safe_mean(objectness, count=count),
-        }
-
-    def _loss_in(
-        self, predictions: Predictions, ground_truth: StreamTruth, image: int
-    ) -> tuple[Float[Tensor, " P"], Float[Tensor, "P 4"], Float[Tensor, " N"]]:
-        """Return the losses of one image: of each positive prior, and the objectness of all."""
         assert ground_truth.regions.labels is not None
         annotated = (ground_truth.regions.image_index == image) & ground_truth.supervised[image]
         matched = (annotated & ~ground_truth.crowd).nonzero()[:, 0]
@@ -301,16 +279,17 @@ class YoloDetector(DenseDetector):
             negative = self._negative(boxes, overlaps, ground_truth, image, annotated)
             wanted = torch.zeros_like(boxes[:, 0]).index_put((rows,), overlaps[rows, torch.arange(len(rows))])
         weights = (negative * self.config.no_object).index_fill(0, rows, 1.0)
-        objectness = F.binary_cross_entropy_with_logits(
-            predictions.further[image, :, 0], wanted, weight=weights, reduction="none"
+        classes = covered_softmax(
+            predictions.logits[image, rows], ground_truth.regions.labels[matched], ground_truth.covered[image]
         )
-        return (
-            covered_softmax(
-                predictions.logits[image, rows], ground_truth.regions.labels[matched], ground_truth.covered[image]
+        sums = {
+            "classification": classes.sum(),
+            "box": self._box_errors(predictions, image, rows, targets).sum(),
+            "objectness": F.binary_cross_entropy_with_logits(
+                predictions.further[image, :, 0], wanted, weight=weights, reduction="sum"
             ),
-            self._box_errors(predictions, image, rows, targets),
-            objectness,
-        )
+        }
+        return LossSums(sums, len(rows))
 
     def _negative(
         self,

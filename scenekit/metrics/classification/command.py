@@ -21,9 +21,12 @@ def classification(
     a prediction counts as wrong.
     """
     from scenekit.metrics.classification import score_class_files
+    from scenekit.metrics.notes import Notes
 
-    scores = score_class_files(ground_truth, prediction)
+    notes = Notes()
+    scores = score_class_files(ground_truth, prediction, notes)
+    output.print_notes(notes)
     if as_json:
-        output.print_json(scores)
+        output.print_json(notes.beside(scores))
     else:
         output.print_scores("image classification", scores, ("top1", "top5", "images"))

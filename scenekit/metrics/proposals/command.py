@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from scenekit.cli import output
+from scenekit.errors import InputError
 
 
 def proposals(
@@ -23,6 +24,10 @@ def proposals(
     from scenekit.metrics.notes import Notes
     from scenekit.metrics.proposals import score_proposal_files
 
+    if plot is not None and plot.suffix.lower() != ".png":
+        raise InputError(f"--plot {plot}: the drawing is a PNG; expected a name that ends in .png")
+    if plot is not None:
+        output.make_folder(plot.parent)
     notes = Notes()
     with output.console.status("scoring"):
         scores = score_proposal_files(ground_truth, proposed, notes)
