@@ -41,7 +41,7 @@ class Layout:
         for child, _ in model.get_submodule(parent).named_children():
             name = f"{parent}.{child}" if parent else child
             parts[-1].append(name)
-            if name in (self.stem, *self.stages):
+            if any(f"{end}.".startswith(f"{name}.") for end in (self.stem, *self.stages)):  # a level may lie within
                 parts.append([])
         return parts[:-1]  # after the last stage come the pooling and the classifier
 

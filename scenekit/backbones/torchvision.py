@@ -9,7 +9,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -19,18 +19,21 @@ from torchvision.models import VGG, get_model, get_model_weights
 from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.models.resnet import Bottleneck
 
-from scenekit.backbones.base import Backbone, Level
+from scenekit.backbones.base import Backbone
 from scenekit.backbones.layouts import LAYOUTS, Layout
 from scenekit.backbones.norm import apply_norm, check_options, freeze
-from scenekit.backbones.padding import pad_graph, pad_modules
+from scenekit.backbones.padding import begin_as_in, pad_graph, pad_like_tensorflow, pad_modules
 from scenekit.backbones.state import load_state, read_state
 from scenekit.backbones.tracing import trace_levels
 from scenekit.errors import InputError, nearest
 
+Traced = TypeVar("Traced")
+
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 """Beginnings of the names of parameters of auxiliary classifiers, which only the training of a classifier needs."""
 
-PADDINGS = ("same", "valid")
+TENSORFLOW = "tensorflow"
+PADDINGS = ("same", "valid", TENSORFLOW)
 PROBE = (1, 3, 384, 384)
 """Shape of the test image from which the levels are determined: large enough for the networks without padding."""
 
@@ -41,17 +44,26 @@ class TorchvisionBackbone(Backbone):
     Args:
         model: The classifier.
         layout: Modules whose outputs are the levels.
-        padding: Padding of the windows of a network that has them without: "same" or, as torchvision, "valid".
+        padding: Padding of the windows: "valid" as torchvision, "same" for those that torchvision leaves without, or
+            "tensorflow" for those of TensorFlow's networks.
+        trained_side: Side of the images of TensorFlow's training, in pixels; None for windows that begin where
+            TensorFlow's do on each image.
     """
 
-    def __init__(self, model: nn.Module, layout: Layout, padding: str = "valid") -> None:
+    def __init__(
+        self, model: nn.Module, layout: Layout, padding: str = "valid", trained_side: int | None = None
+    ) -> None:
         super().__init__()
         if padding == "same":
             pad_modules(model)
         self.body: nn.Module = create_feature_extractor(model, list(layout.stages))
         if padding == "same":
             pad_graph(self.body)
-        self.levels = self._traced()
+        if padding == TENSORFLOW:
+            pad_like_tensorflow(self.body)
+        if trained_side is not None:
+            begin_as_in(self.body, lambda: self._on_meta(lambda maps: maps(_meta(1, 3, trained_side, trained_side))))
+        self.levels = self._on_meta(lambda maps: trace_levels(maps, _meta(*PROBE)))
 
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
         """Compute the feature maps.
@@ -75,16 +87,18 @@ class TorchvisionBackbone(Backbone):
             module.training = modes.get(name, self.training)
         return copied
 
-    def _traced(self) -> tuple[Level, ...]:
-        """Return the levels, from a pass on the meta device: nothing is computed and batch statistics stay."""
+    def _on_meta(self, use: Callable[[Callable[[Tensor], list[Tensor]]], Traced]) -> Traced:
+        """Call a function with the network on the meta device: nothing is computed and batch statistics stay."""
         was_training = self.training
         self.eval()
         meta = {name: value.to("meta") for name, value in self.body.state_dict().items()}
-        levels = trace_levels(
-            lambda pixels: list(functional_call(self.body, meta, (pixels,)).values()), torch.zeros(PROBE, device="meta")
-        )
+        result = use(lambda pixels: list(functional_call(self.body, meta, (pixels,)).values()))
         self.train(was_training)
-        return levels
+        return result
+
+
+def _meta(*shape: int) -> Tensor:
+    return torch.zeros(shape, device="meta")
 
 
 def build_backbone(
@@ -97,6 +111,7 @@ def build_backbone(
     stride_in_1x1: bool = False,
     levels: Sequence[str] | None = None,
     padding: str | None = None,
+    trained_side: int | None = None,
     ceil_pooling: Sequence[str] = (),
     reduced_tail: bool = False,
 ) -> TorchvisionBackbone:
@@ -122,7 +137,12 @@ def build_backbone(
             the stages.
         padding: Padding of AlexNet, GoogLeNet and Inception V3, whose windows torchvision leaves without. "same", the
             default, pads each by half its size, so that maps of ceil(size / stride) cells cover the image, as a
-            detector needs; "valid" is torchvision's, which its classifiers need. The weights fit both.
+            detector needs; "valid" is torchvision's, which its classifiers need. The weights fit both. "tensorflow",
+            for every network of convolutions and max poolings, is TensorFlow's "SAME": a stride of 2 pads an even size
+            at the right and bottom alone. Weights from TensorFlow need it, or features shift by up to 31 pixels.
+        trained_side: With padding "tensorflow", the side in pixels of the square images of the training. Where
+            TensorFlow's windows begin depends on the size of the image; with this option they begin on all images where
+            they did on those, so that features do not shift on other sizes.
         ceil_pooling: Max poolings whose maps are rounded up to whole cells, by name, as SSD does with `features.16` of
             VGG16.
         reduced_tail: Whether the last stage of MobileNetV3 has half its channels, as SSDLite of torchvision; ImageNet
@@ -138,7 +158,7 @@ def build_backbone(
     if reduced_tail:
         layout = _reduced(name, layout, weights)
     check_options(norm, weights, trainable_stages, len(layout.stages) + 1)
-    _check_padding(name, layout, padding)
+    _check_padding(name, layout, padding, trained_side)
     model = _with_weights(name, layout, weights)
     _check_levels(name, model, layout)
     for pooling in ceil_pooling:
@@ -151,7 +171,7 @@ def build_backbone(
     apply_norm(model, norm)
     if trainable_stages is not None:
         freeze(model, [module for part in parts[: len(parts) - trainable_stages] for module in part])
-    return TorchvisionBackbone(model, layout, (padding or "same") if layout.unpadded else "valid")
+    return TorchvisionBackbone(model, layout, padding or ("same" if layout.unpadded else "valid"), trained_side)
 
 
 def _layout(name: str) -> Layout:
@@ -160,11 +180,17 @@ def _layout(name: str) -> Layout:
     return LAYOUTS[name]
 
 
-def _check_padding(name: str, layout: Layout, padding: str | None) -> None:
-    if padding is not None and not layout.unpadded:
-        raise InputError(f"backbone padding: the windows of {name} are padded as they are; leave it out")
+def _check_padding(name: str, layout: Layout, padding: str | None, trained_side: int | None) -> None:
     if padding not in (None, *PADDINGS):
         raise InputError(f"backbone padding: expected one of {', '.join(PADDINGS)}, got {padding!r}")
+    if padding not in (None, TENSORFLOW) and not layout.unpadded:
+        raise InputError(
+            f"backbone padding: the windows of {name} are padded as they are; leave it out, or set {TENSORFLOW!r}"
+        )
+    if trained_side is not None and (padding != TENSORFLOW or trained_side < 1):
+        raise InputError(
+            f"backbone trained_side: expected pixels, with padding: {TENSORFLOW}, got {trained_side} with {padding!r}"
+        )
 
 
 def _reduced(name: str, layout: Layout, weights: str | Path | None) -> Layout:

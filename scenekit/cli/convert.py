@@ -23,7 +23,10 @@ def convert(
         Path, typer.Option("--out", "-o", metavar="PATH", help="A file ending in .safetensors, or a folder.")
     ],
     labels: Annotated[
-        Path | None, typer.Option("--labels", metavar="FILE", help="Class names, one per line, in their order.")
+        Path | None,
+        typer.Option(
+            "--labels", metavar="FILE", help="Class names, one per line, in their order; ??? first is background."
+        ),
     ] = None,
     as_json: output.JsonOption = False,
 ) -> None:

@@ -17,7 +17,6 @@ from scenekit.errors import InputError
 from scenekit.io.files import short_name
 
 if TYPE_CHECKING:
-
     from scenekit.evaluation.results import ResultsWriter
     from scenekit.model.scene_model import SceneModel
     from scenekit.scene import Scene

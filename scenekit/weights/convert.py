@@ -14,6 +14,9 @@ from scenekit.structures.image_classes import IMAGE_CLASSES
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit.weights.checkpoint import without_pretrained
 
+BACKGROUND_LABEL = "???"
+"""What stands for background in the label files of TensorFlow, in the first line."""
+
 
 def convert(source: str, checkpoint: str | Path, labels: Sequence[str] | None = None) -> SceneModel:
     """Convert a checkpoint of another library.
@@ -26,7 +29,8 @@ def convert(source: str, checkpoint: str | Path, labels: Sequence[str] | None = 
         source: "prefix" or "prefix/name" of an installed weight source.
         checkpoint: Path of the checkpoint.
         labels: Other class names, in the order of the file: those of the things, or of things and stuff, or of images
-            where the network classifies these alone.
+            where the network classifies these alone. A first one of "???" is background, as in TensorFlow's label
+            files.
 
     Returns:
         The model, in evaluation mode.
@@ -90,8 +94,8 @@ def with_labels(vocabulary: Vocabulary, labels: Sequence[str]) -> Vocabulary:
 
     Args:
         vocabulary: The vocabulary.
-        labels: Names of the things, or of things and stuff, in the vocabulary's order; of a vocabulary that has only
-            classes of images, their names.
+        labels: Names of the things, or of things and stuff, in the vocabulary's order, behind background where that
+            is named; of a vocabulary that has only classes of images, their names.
 
     Returns:
         The renamed vocabulary.
@@ -102,6 +106,8 @@ def with_labels(vocabulary: Vocabulary, labels: Sequence[str]) -> Vocabulary:
     if not vocabulary.labels and IMAGE_CLASSES in vocabulary.lists:
         return _with_image_classes(vocabulary, labels)
     things, stuff = vocabulary.things, vocabulary.stuff
+    if [*labels[:1]] == [BACKGROUND_LABEL]:
+        labels = labels[1:]
     if len(labels) not in (len(things), len(things) + len(stuff)):
         more = f" (or {len(things) + len(stuff)}, with the stuff)" if stuff else ""
         raise InputError(f"the checkpoint has {len(things)} classes; expected as many labels{more}, got {len(labels)}")

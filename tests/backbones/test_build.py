@@ -1,5 +1,6 @@
 """Norms, frozen stages and refused options of `build_backbone`."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -149,11 +150,59 @@ def test_padded_windows_cover_the_image(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "padding", "told"),
-    [("resnet18", "same", "resnet18 are padded as they are"), ("alexnet", "full", "expected one of same, valid")],
+    [
+        ("resnet18", "same", "resnet18 are padded as they are; leave it out, or set 'tensorflow'"),
+        ("alexnet", "full", "expected one of same, valid, tensorflow"),
+        ("inception_v3", "tensorflow", "has poolings that cannot be padded so"),
+    ],
 )
 def test_padding_that_cannot_be(name: str, padding: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
         build_backbone(name, padding=padding)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "vgg11", "alexnet"])
+def test_tensorflows_padding_covers_the_image_and_changes_no_parameter(name: str) -> None:
+    plain, padded = build_backbone(name).eval(), build_backbone(name, padding="tensorflow").eval()
+    assert [(key, value.shape) for key, value in padded.state_dict().items()] == [
+        (key, value.shape) for key, value in plain.state_dict().items()
+    ]
+    with torch.inference_mode():
+        for features, level in zip(padded(torch.rand(1, 3, 75, 101)), padded.levels, strict=True):
+            assert tuple(features.shape[2:]) == (-(-75 // level.stride), -(-101 // level.stride))
+
+
+def test_features_keep_their_place_on_images_of_other_sizes() -> None:
+    """Sides of 300 and 364 pixels have the same parities all the way down; on 320 only the option keeps them."""
+    torch.manual_seed(0)
+    plain = build_backbone("mobilenet_v2", padding="tensorflow").eval()
+    fixed = build_backbone("mobilenet_v2", padding="tensorflow", trained_side=300).eval()
+    fixed.load_state_dict(plain.state_dict())
+    pixels = torch.rand(1, 3, 364, 364)
+    with torch.inference_mode():
+        for own, kept in zip(plain(pixels), fixed(pixels), strict=True):
+            assert torch.equal(own, kept)
+        beginning = plain(pixels)[1][..., :20, :20]  # of cells of 8 pixels whose windows are within 320
+        assert torch.allclose(fixed(pixels[..., :320, :320])[1][..., :20, :20], beginning, atol=1e-5)
+        assert not torch.allclose(plain(pixels[..., :320, :320])[1][..., :20, :20], beginning, atol=1e-5)
+    with pytest.raises(InputError, match="trained_side: expected pixels, with padding: tensorflow, got 300 with None"):
+        build_backbone("mobilenet_v2", trained_side=300)
+
+
+def test_a_copy_with_tensorflows_padding_computes_the_same() -> None:
+    backbone = build_backbone("mobilenet_v2", padding="tensorflow").eval()
+    pixels = torch.rand(1, 3, 60, 70)
+    with torch.inference_mode():
+        for own, copied in zip(backbone(pixels), deepcopy(backbone)(pixels), strict=True):
+            assert torch.equal(own, copied)
+
+
+def test_levels_within_a_block_end_the_stage_of_that_block() -> None:
+    levels = ["features.3", "features.6", "features.14.conv.0", "features.18"]
+    backbone = build_backbone("mobilenet_v2", levels=levels, trainable_stages=1)
+    assert [(level.channels, level.stride) for level in backbone.levels] == [(24, 4), (32, 8), (576, 16), (1280, 32)]
+    free = {key.split(".")[2] for key, parameter in backbone.named_parameters() if parameter.requires_grad}
+    assert free == {"15", "16", "17", "18"}
 
 
 def test_auxiliary_classifiers_in_a_file_are_left_out(tmp_path: Path) -> None:

@@ -118,6 +118,7 @@ def test_features_move_with_the_image_away_from_its_border() -> None:
 
 
 PADDED = [*((name, "valid") for name in CHEAP), ("alexnet", "same"), ("googlenet", "same")]
+PADDED += [(name, "tensorflow") for name in ("mobilenet_v2", "efficientnet_b0", "convnext_tiny")]
 """Networks with the padding of their windows; the slow ones beside them."""
 UNPADDED = [pytest.param("inception_v3", padding, marks=pytest.mark.slow) for padding in ("valid", "same")]
 
@@ -127,7 +128,7 @@ def test_cells_are_centred_where_the_level_says(name: str, padding: str) -> None
     """A cell of the averaging network weighs pixels symmetrically about its centre: their centroid is that centre."""
     backbone = TorchvisionBackbone(averaging(untrained(name, LAYOUTS[name])), LAYOUTS[name], padding).eval().double()
     averaging_functions(backbone.body)
-    height = 32 if padding == "same" or not LAYOUTS[name].unpadded else 96
+    height = 32 if padding != "valid" or not LAYOUTS[name].unpadded else 96
     pixels = torch.zeros(1, 3, height, 3072, dtype=torch.float64, requires_grad=True)
     middle = torch.arange(3072) + 0.5
     for features, level in zip(backbone(pixels), backbone.levels, strict=True):

@@ -75,6 +75,12 @@ def test_a_file_or_a_folder_that_loads(run: Run, checkpoint: Path, tmp_path: Pat
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
 
+def test_a_label_file_that_begins_with_background(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("???\nmug\nhuman\n")
+    run("convert", "acme/street", checkpoint, "-o", tmp_path / "model", "--labels", tmp_path / "labels.txt")
+    assert sk.load(tmp_path / "model").vocabulary.things == ("mug", "human")
+
+
 def test_json(run: Run, checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "model.safetensors"
     told = run("convert", "acme/street", checkpoint, "--out", out, "--json").json

@@ -14,13 +14,15 @@ from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.image_list import ImageList
 
 import scenekit as sk
+from scenekit.backbones.base import Level
+from scenekit.backbones.padding import TensorflowConv2d
 from scenekit.data.loader import Source
 from scenekit.detection.one_stage.config import DenseAnchorConfig
 from scenekit.detection.one_stage.default_boxes import DefaultBoxConfig, DefaultBoxes
 from scenekit.detection.one_stage.fcos import LocationMatcher, centerness
 from scenekit.detection.one_stage.predictions import Predictions
 from scenekit.detection.one_stage.retinanet import FocalConfig, focal_loss
-from scenekit.detection.one_stage.ssd import BestBoxMatcher
+from scenekit.detection.one_stage.ssd import BestBoxMatcher, SSDConfig, SSDHead, sigmoid_cross_entropy, source_maps
 from scenekit.detection.one_stage.yolo import YoloConfig, YoloDetector, covered_softmax
 from scenekit.errors import InputError
 from scenekit.hooks import registry
@@ -32,6 +34,7 @@ from scenekit.ops.matching import Matcher
 from scenekit.recipe import ModelConfig, Recipe
 from scenekit.scene import Objects
 from scenekit.structures import FeaturePyramid, ImageBatch, Regions
+from scenekit.testing.detectors import check_detector
 from scenekit.training.preparation import adopted, prepared, prepares
 from scenekit.weights.transfer import named_axes
 from tests.tiny import TASKS, VOCABULARY, batch, config, empty, sample
@@ -43,6 +46,17 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "yolo": {"priors": [[12, 16], [20, 30], [40, 40]]},
 }
 NAMES = tuple(OPTIONS)
+SIGMOID: dict[str, Any] = {
+    "scores": "sigmoid",
+    "min_negatives": 3,
+    "norm": "batch",
+    "activation": "relu6",
+    "padding": "tensorflow",
+    "prediction_kernel": 1,
+    "extra": [[16, 2]],
+    "boxes": {"smallest": 0.2, "reduced": 0.1, "unit": "shorter_side", "clip": False},
+}
+"""SSD as TensorFlow has it, on a pyramid, so that it is as small as the others."""
 
 
 def built(name: str, tasks: Sequence[str] = (), more: dict[str, Any] | None = None, **options: Any) -> SceneModel:
@@ -209,7 +223,7 @@ def test_default_boxes_are_torchvisions(steps: tuple[int, int] | None) -> None:
     maps = [torch.zeros(1, 1, 13, 19), torch.zeros(1, 1, 7, 10)]
     expected = theirs(ImageList(torch.zeros(1, 3, 100, 150), [(100, 150)]), maps)[0]
     options = DefaultBoxConfig(scales=(0.1, 0.4, 1.2), ratios=((2.0,), (2.0, 3.0)), steps=steps)
-    found = torch.cat(DefaultBoxes(options, 2)(maps, (100, 150)))
+    found = torch.cat(DefaultBoxes(options, 2)(FeaturePyramid(tuple(maps), (8, 16)), (100, 150)))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
     assert DefaultBoxes(options, 2).per_cell == theirs.num_anchors_per_location()
 
@@ -224,6 +238,125 @@ def test_each_ground_truth_box_gets_its_best_default_box() -> None:
     targets = torch.tensor([[0.0, 0, 10, 10], [50, 50, 80, 80]])
     matches = BestBoxMatcher(Matcher(0.5, 0.5))(boxes, targets, torch.zeros(2, dtype=torch.bool))
     assert matches.matched.tolist() == [0, 0, 1, -1] and matches.negative.tolist() == [False, False, False, True]
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_every_rule_of_detectors_holds_with_sigmoids(background: bool) -> None:
+    report = check_detector(registry().get("detector", "ssd"), options={**SIGMOID, "background": background})
+    assert report.ok, str(report)
+
+
+def test_softmax_needs_a_background() -> None:
+    with pytest.raises(ValueError, match="background: softmax scores need it; set scores: sigmoid"):
+        SSDConfig(background=False)
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_sigmoids_of_ssd(background: bool) -> None:
+    """Scores and logits leave the column of background alone; classes are trained where they are annotated."""
+    model = built("ssd", **SIGMOID, background=background)
+    stage: Any = model.stages["detection"]
+    logits = torch.tensor([[[1.0, -2.0, 7.0]]])[..., : 2 + background]
+    predictions = Predictions(logits, torch.zeros(1, 1, 4), torch.zeros(1, 1, 0), torch.tensor([[0.0, 0, 9, 9]]), (1,))
+    assert stage.scores(predictions).flatten().tolist() == pytest.approx(
+        [1 / (1 + math.exp(-1)), 1 / (1 + math.exp(2))]
+    )
+    assert stage.class_logits(predictions, 0, torch.tensor([0])).tolist() == [[1.0, -2.0, 0.0]]
+    of_cups = sample(0, classes=frozenset({"cup"}), keys=())
+    of_cups = sk.Sample(of_cups.image, of_cups.scene.select(OBJECTS, torch.tensor([1])), of_cups.supervision, 0)
+    assert class_gradients(model, model(*batch(model, [of_cups])).losses) == [True, False]
+    losses = model(*batch(model, [empty(0)])).losses
+    assert float(losses["detection.classification"].detach()) > 0, "of the negatives that every image has"
+
+
+def test_sigmoids_are_low_before_training() -> None:
+    stage: Any = built("ssd", **SIGMOID).stages["ssd"]
+    for layer in stage.classification:
+        assert layer.bias.tolist() == pytest.approx([-math.log(99)] * len(layer.bias), rel=1e-6)
+        assert float(layer.weight.detach().std()) == pytest.approx(0.01, rel=0.3)
+
+
+def test_cross_entropy_of_sigmoids_by_hand() -> None:
+    """A row of the first class, a negative, and both where the second class is not annotated."""
+    logits = torch.tensor([[0.0, math.log(3), math.log(3)]]).expand(4, 3)  # probabilities 1/2, 3/4 and 3/4
+    covered = torch.tensor([[True, True], [True, True], [True, False], [True, False]])
+    found = sigmoid_cross_entropy(logits, torch.tensor([0, -1, 0, -1]), covered)
+    two, four = math.log(2), math.log(4)
+    expected = [two + four + four, two + four + math.log(4 / 3), two + four, two]
+    assert found.tolist() == pytest.approx(expected, rel=1e-6)
+    without = sigmoid_cross_entropy(logits[:, :2], torch.tensor([0, -1, 0, -1]), covered)
+    assert without.tolist() == pytest.approx([two + four, two + four, two, two], rel=1e-6)
+
+
+def test_it_learns_one_image_with_sigmoids() -> None:
+    model = built("ssd", **SIGMOID)
+    one = batch(model, [sample(0)])
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=3e-3)
+    totals = []
+    for _ in range(12):
+        total = torch.stack(list(model(*one).losses.values())).sum()
+        totals.append(float(total.detach()))
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+    assert totals[-1] < 0.95 * totals[0]
+
+
+def test_default_boxes_of_tensorflow_by_hand() -> None:
+    """The finest level has 0.1 and 0.2 with 2 and 1/2; the next 0.35, the square between it and 0.5, and pairs."""
+    options = SSDConfig.preset("tensorflow").boxes
+    boxes = DefaultBoxes(options, 6)
+    assert boxes.per_cell == [3, 6, 6, 6, 6, 6]
+    grids = (torch.zeros(1, 1, 2, 3), *(torch.zeros(1, 1, 1, 1) for _ in range(5)))
+    maps = FeaturePyramid(grids, (100, 200, 400, 800, 1600, 3200))
+    first, second, *_, last = boxes(maps, (200, 300))  # of the shorter side of 200
+    sizes = [part[:, 2:] - part[:, :2] for part in (first, second, last)]
+    assert first[3].tolist() == pytest.approx([140.0, 40, 160, 60])  # the second cell, whose center is (150, 50)
+    assert sizes[0][1].tolist() == pytest.approx([40 * math.sqrt(2), 40 / math.sqrt(2)])
+    between = 200 * math.sqrt(0.35 * 0.5)
+    assert sizes[1][:3].flatten().tolist() == pytest.approx(
+        [70, 70, between, between, 70 * math.sqrt(2), 70 / math.sqrt(2)], rel=1e-5
+    )
+    assert sizes[2][1].tolist() == pytest.approx([200 * math.sqrt(0.95)] * 2, rel=1e-5)
+    assert sizes[2][4].tolist() == pytest.approx([190 * math.sqrt(3), 190 / math.sqrt(3)], rel=1e-5)  # not clipped
+
+
+def test_default_boxes_of_a_training_on_images_of_300_pixels() -> None:
+    """There cells of stride 16 were 300 / 19 apart, about the middle 150; elsewhere they are at 150 + 16 k."""
+    boxes = DefaultBoxes(SSDConfig.preset("tensorflow").boxes, 2, trained_side=300)
+    maps = FeaturePyramid((torch.zeros(1, 1, 28, 19), torch.zeros(1, 1, 14, 10)), (16, 32))
+    first, second = boxes(maps, (448, 300))
+    centers = (first[::3, :2] + first[::3, 2:]) / 2
+    assert centers[0].tolist() == pytest.approx([150 / 19, 6], rel=1e-5)
+    assert centers[9 * 19 + 9].tolist() == pytest.approx([150, 150], rel=1e-5)
+    assert centers[-1].tolist() == pytest.approx([300 - 150 / 19, 6 + 27 * 16], rel=1e-5)
+    assert (first[0, 2:] - first[0, :2]).tolist() == pytest.approx([30, 30], rel=1e-5)
+    assert float(second[0, 1] + second[0, 3]) / 2 == pytest.approx(6, rel=1e-4)  # 150 - 4.5 x 32
+
+
+def test_further_maps_begin_as_in_training() -> None:
+    """Of 10 cells, as 300 pixels have: 10 and 2 are even, 5 and 3 are not."""
+    stage: Any = SSDHead(
+        Core(0, (), VOCABULARY, levels=(Level(8, 16, 8.0), Level(8, 32, 16.0))),
+        SSDConfig.preset("tensorflow", trained_side=300),
+    )
+    begins = [module.begins for module in stage.maps.modules() if isinstance(module, TensorflowConv2d)]
+    assert [own for own in begins[1::2]] == [(0, 0), (1, 1), (1, 1), (0, 0)]
+    assert stage.training and all(block.training for block in stage.maps.extra)
+
+
+def test_maps_that_predict_by_stride() -> None:
+    core = Core(16, (4, 8, 16), VOCABULARY, levels=(Level(8, 8, 4.0), Level(24, 16, 8.0), Level(48, 32, 16.0)))
+    read = {source: source_maps(core, SSDConfig(source=source, levels=(8, 16))) for source in ("pyramid", "backbone")}
+    channels = {source: [(index, level.channels) for index, level in maps] for source, maps in read.items()}
+    assert channels == {"pyramid": [(1, 16), (2, 16)], "backbone": [(0, 8), (1, 24)]}
+    with pytest.raises(
+        InputError, match=r"stride 32, of which the pyramid has 0 maps, .*\[4, 8, 16\]; .* model\.pyramid"
+    ):
+        source_maps(core, SSDConfig(levels=(32,)))
+    twice = replace(core, levels=(*core.levels, Level(50, 32, 16.0)))
+    with pytest.raises(InputError, match=r"the backbone has 2 maps, .* model\.backbone\.options\.levels"):
+        source_maps(twice, SSDConfig(source="backbone", levels=(32,)))
 
 
 def test_hard_negatives_by_hand() -> None:
