@@ -14,8 +14,8 @@ from scenekit.errors import InputError, listed, nearest, repr_of
 from scenekit.io.files import read_text
 from scenekit.io.yaml_text import load_yaml
 from scenekit.recipe.renaming import (
+    FURTHER,
     LABELS,
-    SKELETON,
     Name,
     Renaming,
     Target,
@@ -51,7 +51,7 @@ class NameLists(Config):
     @property
     def by_list(self) -> dict[str, tuple[str, ...]]:
         """All lists by name; "labels" are things, then stuff."""
-        own = {kind: getattr(self, kind) for kind in ("predicates", "attributes", SKELETON)}
+        own = {kind: getattr(self, kind) for kind in FURTHER}
         return {LABELS: (*self.things, *self.stuff), **own, **self.lists}
 
 

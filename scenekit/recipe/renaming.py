@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 
 from scenekit.errors import InputError, nearest, repr_of
 from scenekit.structures.label_map import CLASSES
-from scenekit.structures.vocabulary import POINTS, Vocabulary, names_if_any
+from scenekit.structures.vocabulary import BUILT_IN_LISTS, POINTS, Vocabulary, names_if_any
 
 Target: TypeAlias = str | tuple[str | None, ...] | None
 """What a name becomes: a class; null for nothing; or a list, the class and others that the object may be instead."""
@@ -19,6 +19,9 @@ LABELS = "labels"
 
 SKELETON = "points"
 """The list of the names of keypoints, in files."""
+
+FURTHER = (*(kind for kind in BUILT_IN_LISTS if kind not in CLASSES), SKELETON)
+"""The lists that every label space has beside its classes."""
 
 
 def checked_name(value: object) -> object:

@@ -13,6 +13,7 @@ from scenekit.config import Config, validated
 from scenekit.io.files import read_text
 from scenekit.io.yaml_text import load_yaml
 from scenekit.recipe.renaming import LABELS
+from scenekit.structures.vocabulary import BUILT_IN_LISTS
 
 NAMES = Path(__file__).with_name("names.yaml")
 """The reviewed list of names."""
@@ -82,7 +83,10 @@ class Lists(Config):
     @property
     def groups(self) -> dict[str, tuple[tuple[str, ...], ...]]:
         """Names of one meaning, by list."""
-        return {LABELS: self.same, "predicates": self.predicates, "attributes": self.attributes}
+        return {
+            LABELS: self.same,
+            **{kind: getattr(self, kind) for kind in BUILT_IN_LISTS if kind in Lists.model_fields},
+        }
 
 
 class Meanings:

@@ -12,6 +12,7 @@ from scenekit.errors import InputError, listed
 from scenekit.recipe import DatasetConfig, LabelSpace
 from scenekit.recipe.label_space import called
 from scenekit.recipe.renaming import (
+    FURTHER,
     LABELS,
     SKELETON,
     Targets,
@@ -24,7 +25,7 @@ from scenekit.recipe.renaming import (
 )
 from scenekit.scene import Scene
 from scenekit.structures.label_map import LabelMap, translated
-from scenekit.structures.vocabulary import POINTS, Vocabulary
+from scenekit.structures.vocabulary import BUILT_IN_LISTS, POINTS, Vocabulary
 
 SHOWN = 5
 """How many names a message spells out."""
@@ -99,7 +100,7 @@ def label_map(vocabulary: Vocabulary, space: LabelSpace, section: str) -> LabelM
         InputError: If the label space lacks the section, or the section one of the names.
     """
     targets = space.section(section).targets
-    for kind in (LABELS, "predicates", "attributes", SKELETON, *vocabulary.lists):
+    for kind in (LABELS, *FURTHER, *vocabulary.lists):
         known = targets.get(kind, {})
         if missing := [name for name in names_of(vocabulary, kind) if name not in known]:
             raise InputError(
@@ -107,7 +108,7 @@ def label_map(vocabulary: Vocabulary, space: LabelSpace, section: str) -> LabelM
                 "`scenekit labels merge` again with this data set, which adds them to the file"
             )
     lists = space.vocabulary
-    classes = {kind: getattr(lists, kind) for kind in ("things", "stuff", "predicates", "attributes")}
+    classes = {kind: getattr(lists, kind) for kind in BUILT_IN_LISTS[1:]}
     names = _first_names(targets)
     new = translated(vocabulary, names, {**classes, **lists.lists})
     return LabelMap(vocabulary, new, names, _alternatives(targets))

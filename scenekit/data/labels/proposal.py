@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from scenekit.data.labels.meaning import Meanings, key_of, meanings, tidy
 from scenekit.errors import listed
 from scenekit.recipe.label_space import ASK, DataNames, LabelSpace
-from scenekit.recipe.renaming import LABELS, SKELETON, Target, first_of, names_of, others_of, targets_of
+from scenekit.recipe.renaming import FURTHER, LABELS, Target, first_of, names_of, others_of, targets_of
 from scenekit.structures.vocabulary import Vocabulary
 
 Kinds: TypeAlias = Literal["split", "thing", "stuff", "ask"]
@@ -77,7 +77,7 @@ def propose(
         kinds,
     )
     further = dict.fromkeys(kind for vocabulary in vocabularies.values() for kind in vocabulary.lists)
-    for kind in ("predicates", "attributes", SKELETON, *further):
+    for kind in (*FURTHER, *further):
         named = [Named(section, name) for section, v in vocabularies.items() for name in names_of(v, kind)]
         draft.add_names(kind, named)
     return Proposal(draft.finished(tuple(vocabularies)), draft.reasons)
@@ -154,13 +154,13 @@ class Draft:
             The label space with all names.
         """
         answered = {name for name in self.space.kinds}
-        further = {kind: tuple(names) for kind, names in self.lists.items() if kind not in _OWN and names}
+        further = {kind: tuple(names) for kind, names in self.lists.items() if kind not in FURTHER and names}
         data = dict(self.space.data)
         data |= {section: self._data(section) for section in dict.fromkeys((*data, *sections))}
         return LabelSpace(
             things=tuple(name for name in self.sides[True] if name not in answered),
             stuff=tuple(name for name in self.sides[False] if name not in self.kinds),
-            **{kind: tuple(self.lists[kind]) for kind in _OWN},
+            **{kind: tuple(self.lists[kind]) for kind in FURTHER},
             lists=further,
             kinds=self.kinds,
             data=data,
@@ -171,11 +171,11 @@ class Draft:
         targets, things = self.targets.get(section, {}), self.things.get(section, set())
         classes = targets.get(LABELS, {})
         before = self.space.data.get(section, DataNames())
-        further = {kind: tuple(names) for kind, names in targets.items() if kind not in (*_OWN, LABELS) and names}
+        further = {kind: tuple(names) for kind, names in targets.items() if kind not in (*FURTHER, LABELS) and names}
         return DataNames(
             things=tuple(name for name in classes if name in things),
             stuff=tuple(name for name in classes if name not in things),
-            **{kind: tuple(targets.get(kind, ())) for kind in _OWN},
+            **{kind: tuple(targets.get(kind, ())) for kind in FURTHER},
             lists=further,
             rename=_renaming(targets, targets_of(before.rename)),
         )
@@ -297,9 +297,6 @@ class Draft:
                     self._set(
                         Named(section, name), LABELS, (chosen, *others_of(target), *others), "may be any of these"
                     )
-
-
-_OWN = ("predicates", "attributes", SKELETON)
 
 
 def _renaming(
