@@ -40,7 +40,7 @@ def merge(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="RECIPE | NAME [KEY=VALUE...] ...",
+            metavar="SOURCES",
             help="Recipes, or data sets by name, each followed by its options: coco root=/data/coco kitti "
             "root=/data/kitti split=val. With labels=SECTION a data set has another name in the file.",
         ),

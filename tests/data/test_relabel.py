@@ -12,6 +12,7 @@ from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError, warn_once
 from scenekit.fields.semantic import IGNORE
 from scenekit.keys import ATTRIBUTES, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC
+from scenekit.ops.losses import covered_cross_entropy
 from scenekit.recipe import InputConfig
 from scenekit.structures.label_map import LabelMap
 from scenekit.structures.panoptic import Panoptic, Segment
@@ -214,7 +215,7 @@ def test_alternatives_of_an_object_are_not_covered_in_its_image() -> None:
     assert mapped(without_cat, labels).supervision.classes == {"cat", "dog"}
 
 
-def test_a_class_that_may_be_covered_gives_no_gradient() -> None:
+def test_an_alternative_is_never_pushed_down() -> None:
     """In a batch the alternative is ignored, as an object and as background."""
     names = {"labels": {"cat": "animal", "dog": "cat"}}
     finer = Vocabulary(things=("animal", "cat", "mouse"))
@@ -224,6 +225,13 @@ def test_a_class_that_may_be_covered_gives_no_gradient() -> None:
     truth = targets.streams[OBJECTS]
     assert truth.covered.tolist() == [[True, False, False]]
     assert truth.regions.labels.tolist() == [0, 1] and truth.crowd.tolist() == [False, True]
+    logits = torch.zeros(2, 4, requires_grad=True)  # animal, cat, mouse, background
+    rows = torch.tensor([0, -1])  # an animal, and background
+    covered_cross_entropy(logits, rows, truth.covered.expand(2, -1)).sum().backward()
+    assert logits.grad is not None
+    torch.testing.assert_close(logits.grad[0], torch.tensor([-0.5, 0.0, 0.0, 0.5]))
+    # -log(p background + p cat + p mouse) = -log(3/4): the cat gets 1/4 - 1/3
+    torch.testing.assert_close(logits.grad[1], torch.tensor([1 / 4, -1 / 12, -1 / 12, -1 / 12]))
 
 
 def test_panoptic_segments_follow_the_kind_of_their_class() -> None:
