@@ -117,7 +117,6 @@ def configs_of(sources: Sequence[str]) -> Iterator[DatasetConfig]:
         InputError: If an argument is none of these.
     """
     from scenekit.hooks import registry
-    from scenekit.recipe import Recipe
 
     pending: list[str] = []
     for source in sources:
@@ -128,7 +127,7 @@ def configs_of(sources: Sequence[str]) -> Iterator[DatasetConfig]:
             yield config_of(pending)
         pending = []
         if Path(source).suffix in (".yaml", ".yml"):
-            yield from Recipe.load(source).data.entries
+            yield from entries_of(source)
         elif "=" in source:
             raise InputError(f"{source!r} is an option of no data set; write the name of the data set before it")
         else:
@@ -136,6 +135,23 @@ def configs_of(sources: Sequence[str]) -> Iterator[DatasetConfig]:
             pending = [source]
     if pending:
         yield config_of(pending)
+
+
+def entries_of(path: str) -> tuple[DatasetConfig, ...]:
+    """Return the data sets of a recipe, whose label file may still lack them or not exist.
+
+    Args:
+        path: Path of the recipe.
+
+    Returns:
+        Its data sets.
+    """
+    from scenekit.recipe import Recipe, read_content
+
+    content = read_content(path)
+    if isinstance(data := content.get("data"), dict):
+        content["data"] = {name: value for name, value in data.items() if name != "labels"}
+    return Recipe.parse(content, path).data.entries
 
 
 def config_of(words: Sequence[str]) -> DatasetConfig:

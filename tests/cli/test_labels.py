@@ -104,3 +104,12 @@ def test_mistakes(refused, recipe: Path, tmp_path: Path) -> None:
     broken.write_text("things: [a]\ndata: {a: {}, b: {}, c: {}}")
     assert "does not know classes of 'a': 'person', 'cup'" in refused("train", recipe_with, "--out", tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_may_name_the_file_that_is_to_be_made(run, recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "labels.yaml"
+    recipe.write_text(f"{recipe.read_text()}  labels: {out}\n")
+    assert run("labels", "merge", recipe, "-o", out).status == 0
+    out.write_text("things: [person]\ndata: {a: {things: [person]}}\n")  # lacks names and data sets
+    assert run("labels", "merge", recipe, "-o", out).status == 0
+    assert LabelSpace.load(out).things == ("person", "cup", "bat")

@@ -18,8 +18,8 @@ from scenekit.structures.vocabulary import BUILT_IN_LISTS
 NAMES = Path(__file__).with_name("names.yaml")
 """The reviewed list of names."""
 
-ENDINGS = ("other merged", "merged", "other", "stuff")
-"""Endings of the names of COCO's stuff that say how it was put together, not what it is."""
+ENDINGS = ("other merged", "merged", "other", "stuff", "thing")
+"""Endings of the names of COCO's stuff, and of classes of a label space, that do not say what it is."""
 
 IRREGULAR = {
     "men": "man",

@@ -240,7 +240,8 @@ class Draft:
             for name, target in targets.get(LABELS, {}).items():
                 right_side = (name in self.things.get(section, ())) is side
                 first = first_of(target)
-                if right_side and self.words.of(name) == meaning and first in self.sides[side]:
+                same = right_side and self.words.of(name) == meaning
+                if same and first in self.sides[side] and meaning not in self.words.merge.get(self.words.of(first), ()):
                     names.append(first)
         return next(iter(names), None)
 
@@ -278,25 +279,24 @@ class Draft:
 
     def _add_alternatives(self, new: set[tuple[str, str]]) -> None:
         """Name for broader classes the narrower ones that a data set does not tell apart; for known names new ones."""
-        things = {self.words.of(name): name for name in reversed(self.sides[True])}
         for section, targets in self.targets.items():
             classes = targets.get(LABELS, {})
             own = {first_of(target) for target in classes.values()}
             for name in [name for name in classes if name in self.things.get(section, ())]:
-                target, is_new = classes[name], (section, name) in new
-                chosen = first_of(target)
-                if chosen is None or chosen == ASK or self.words.of(name) != self.words.of(chosen):
-                    continue
-                narrower = (things.get(meaning) for meaning in self.words.finer.get(self.words.of(chosen), ()))
-                others = [
-                    other
-                    for other in narrower
-                    if other is not None and other not in own and (is_new or other in self.added)
-                ]
-                if others := [other for other in others if other not in others_of(target)]:
-                    self._set(
-                        Named(section, name), LABELS, (chosen, *others_of(target), *others), "may be any of these"
-                    )
+                target, known = classes[name], (section, name) not in new
+                others = [other for other in self._narrower(name, target) if other not in own]
+                if others := [other for other in others if not known or other in self.added]:
+                    every = (first_of(target), *others_of(target), *others)
+                    self._set(Named(section, name), LABELS, every, "may be any of these")
+
+    def _narrower(self, name: str, target: Target) -> list[str]:
+        """Return further things that objects of a name may be: the kinds of its class, if it means just that."""
+        meaning, chosen = self.words.of(name), first_of(target)
+        if chosen is None or chosen == ASK or self.words.of(chosen) != meaning:
+            return []
+        things = {self.words.of(thing): thing for thing in reversed(self.sides[True])}
+        kinds = [things[kind] for kind in self.words.finer.get(meaning, ()) if kind in things]
+        return [kind for kind in kinds if kind not in others_of(target)]
 
 
 def _renaming(

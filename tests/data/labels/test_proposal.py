@@ -118,7 +118,10 @@ def test_a_narrower_name_alone_stays_a_class() -> None:
     """Those of the data set that are no man have no label there: `person` would be wrong background."""
     space = propose({"a": Vocabulary(("man",)), "b": Vocabulary(("person", "man"))}).space
     assert space.things == ("man", "person") and space.data["a"].rename == {} == space.data["b"].rename
-    assert propose({"b": Vocabulary(("person", "man"))}).space.data["b"].rename == {"man": "person"}
+    both = propose({"b": Vocabulary(("person", "man"))}).space
+    assert both.data["b"].rename == {"man": "person"}
+    later = propose({"a": Vocabulary(("man",))}, both).space
+    assert later.things == ("person", "man") and later.data["a"].rename == {}
 
 
 def test_the_answer_may_be_one_kind() -> None:
