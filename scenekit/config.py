@@ -133,9 +133,13 @@ def _reason(error: Any) -> str:
 def _fields_at(location: Sequence[str | int], kind: type[Config]) -> list[str]:
     """Return the field names of the section at `location` of a `kind`."""
     section: type[Config] | None = kind
+    is_key = False
     for name in location:
-        if isinstance(name, str) and section is not None:
-            section = _section(typing.get_type_hints(section).get(name))
+        if isinstance(name, str) and section is not None and not is_key:
+            annotation = typing.get_type_hints(section).get(name)
+            section, is_key = _section(annotation), typing.get_origin(annotation) is dict
+        else:
+            is_key = False
     return list(section.model_fields) if section is not None else []
 
 

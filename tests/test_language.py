@@ -29,7 +29,7 @@ VERBS = frozenset(
     Forward Freeze Gather Generate Get Group Guard Handle Hide Hold Ignore Import Index Infer Initialize Insert
     Inspect Interpolate Invert Iterate Join Keep Label Lay Let Limit Link List Load Locate Log Look Make Map Mark
     Mask Match Measure Merge Mix Move Multiply Name Normalize Number Observe Offset Open Order Pack Pad Pair Parse
-    Paste Patch Permute Pick Place Plan Plot Pool Postprocess Predict Prepare Preprocess Print Produce Project
+    Paste Patch Permute Pick Place Plan Plot Pool Postprocess Predict Prepare Preprocess Print Produce Project Propose
     Provide Push Put Raise Rank Read Record Reduce Refine Register Relabel Release Remap Remove Rename Render
     Renumber Reorder Repeat Replace Report Require Resample Rescale Reset Reshape Resize Resolve Restore Restrict
     Return Rotate Round Run Sample Save Scale Score Search Select Send Separate Serialize Set Share Show Shuffle

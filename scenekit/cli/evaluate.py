@@ -14,7 +14,7 @@ from scenekit.errors import InputError
 if TYPE_CHECKING:
     from scenekit.data.datasets import SampleSet
     from scenekit.evaluation.results import ResultsEvaluator
-    from scenekit.recipe import DatasetConfig, LabelerConfig
+    from scenekit.recipe import DataConfig
 
 WRITTEN = "predictions"
 """The name among the results of the files that were written."""
@@ -40,6 +40,14 @@ def evaluate(
         ),
     ] = None,
     labelers: output.LabelersOption = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels",
+            metavar="FILE",
+            help="A label file that has the data set. Default: that of the recipe that trained the model.",
+        ),
+    ] = None,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N samples.")] = None,
     tasks: output.TasksOption = None,
     strict: Annotated[
@@ -75,12 +83,14 @@ def evaluate(
     import scenekit as sk
     from scenekit.cli.device import device_named
     from scenekit.data.labelers import labelers_named, labelled
+    from scenekit.data.labels.opening import opened
 
-    chosen, recorded = data_config(model, data, split, options)
-    opened = sk.dataset(chosen.name, split=chosen.split, **chosen.options)
-    writers = results_of(chosen.name, predictions, opened)
-    names = recorded if labelers is None else output.labeler_names(labelers)
-    samples = labelled(opened, labelers_named(names))
+    chosen = data_config(model, data, split, options, labels)
+    (entry,) = chosen.train
+    named = opened(entry, chosen.label_space)
+    writers = results_of(entry.name, predictions, named)
+    names = chosen.labelers if labelers is None else output.labeler_names(labelers)
+    samples = labelled(named, labelers_named(names))
     network = sk.load(model).to(device_named(device))
     total = len(samples) if limit is None else min(limit, len(samples))
     with output.progress_bar("evaluating", total) as done:
@@ -108,22 +118,26 @@ def results_of(name: str, folder: Path | None, data: SampleSet) -> dict[str, Res
     Args:
         name: The name of the data set.
         folder: Where to write; None to write nothing.
-        data: The data set.
+        data: The data set; predictions are written in its own names.
 
     Returns:
         The evaluator that writes, by name.
     """
-    from scenekit.evaluation.results import FALLBACK, ResultsEvaluator, results_formats, results_writer
+    from scenekit.data.labels.opening import MappedSet
+    from scenekit.evaluation.results import FALLBACK, RenamedWriter, ResultsEvaluator, results_formats, results_writer
 
     if folder is None:
         return {}
     format = name if name in results_formats() else FALLBACK
+    if isinstance(data, MappedSet):
+        own = results_writer(format, folder, data.data)
+        return {WRITTEN: ResultsEvaluator(RenamedWriter(own, data.labels.inverted))}
     return {WRITTEN: ResultsEvaluator(results_writer(format, folder, data))}
 
 
 def data_config(
-    model: str, data: str | None, split: str | None, options: Mapping[str, Any]
-) -> tuple[DatasetConfig, tuple[str | LabelerConfig, ...]]:
+    model: str, data: str | None, split: str | None, options: Mapping[str, Any], labels: Path | None = None
+) -> DataConfig:
     """Return the data set to measure on: `data.val` of the recipe of the model's run, unless `data` names another.
 
     Args:
@@ -131,20 +145,29 @@ def data_config(
         data: The data set that `--data` names.
         split: Replaces that of the recipe.
         options: Added to those of the recipe.
+        labels: A label file that has the data set; by default that of the recipe, if it does.
 
     Returns:
-        The data set, its split and options, and the labelers of the recipe; none for a data set that `data` names.
+        The data set, as the only one, with the labelers of the recipe, none for a data set that `data` names, and the
+        label space.
 
     Raises:
         InputError: The recipe has no `data.val`.
     """
-    from scenekit.recipe import DatasetConfig, Recipe
+    from scenekit.config import validated
+    from scenekit.recipe import DataConfig, DatasetConfig, Recipe
     from scenekit.training.run_folder import recipe_of
 
-    path = recipe_of(Path(model)) if data is None else None
-    if path is None:
-        return DatasetConfig(name=data or "synthetic", split=split or "val", options=dict(options)), ()
-    recipe = Recipe.load(path)
+    path = recipe_of(Path(model))
+    recipe = None if path is None else Recipe.load(path)
+    space: Any = None if labels is None else str(labels)
+    if recipe is None or data is not None:
+        entry = DatasetConfig(name=data or "synthetic", split=split or "val", options=dict(options))
+        known = None if recipe is None else recipe.data.label_space
+        if space is None and known is not None and entry.section in known.data:
+            output.print_note(f"{entry.name} in the label space of {path}; --labels names another file")
+            space = known
+        return validated(DataConfig, {"train": [entry], "labels": space}, "data")
     val = recipe.data.val
     if val is None:
         raise InputError(f"{path} has no data.val to measure on; name a data set with --data")
@@ -152,7 +175,8 @@ def data_config(
         f"evaluating on {val.name}/{split or val.split}, data.val of {path}; --data selects another data set"
     )
     update = {"split": split or val.split, "options": {**val.options, **options}}
-    return val.model_copy(update=update), recipe.data.labelers
+    data_of = {"train": [val.model_copy(update=update)], "labelers": recipe.data.labelers}
+    return validated(DataConfig, {**data_of, "labels": recipe.data.labels if space is None else space}, "data")
 
 
 def parsed_options(texts: Sequence[str], flag: str = "--option") -> dict[str, Any]:

@@ -76,13 +76,10 @@ def _streams(keys: Collection[Key[Any, Any]]) -> list[Stream]:
 
 def _prepared(sample: Sample, vocabulary: Vocabulary, streams: Sequence[Stream]) -> Sample:
     """Translate labels to the model's vocabulary and drop regions without area, such as those that a crop cut off."""
-    covered = sample.supervision.classes
-    if covered is None:
-        covered = frozenset(sample.scene.vocabulary.things)
     sample = relabeled(sample, vocabulary)
     for stream in streams:
         sample = without_empty(sample, stream)
-    return replace(sample, supervision=replace(sample.supervision, classes=covered))
+    return sample
 
 
 def _supervises(sample: Sample, key: Key[Any, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Translating labels from one vocabulary to another, by name."""
+"""Translating labels from one vocabulary to another: by name, or as a label map says."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from scenekit.data.sample import Sample
-from scenekit.data.selection import keep_regions
 from scenekit.errors import InputError, listed, warn_once
 from scenekit.keys import OBJECTS, Key
-from scenekit.structures.vocabulary import BUILT_IN_LISTS, Vocabulary, names_if_any, translation
+from scenekit.scene import Scene
+from scenekit.structures.label_map import LabelMap
+from scenekit.structures.vocabulary import BUILT_IN_LISTS, Vocabulary, names_if_any
 
 _log = logging.getLogger(__name__)
 
@@ -27,19 +28,49 @@ def relabeled(sample: Sample, vocabulary: Vocabulary) -> Sample:
         vocabulary: The vocabulary that its integers shall refer to.
 
     Returns:
-        The sample without labels that `vocabulary` does not name.
+        The sample without labels that `vocabulary` does not name; it covers the things of both vocabularies at most.
     """
     old = sample.scene.vocabulary
-    if old == vocabulary:
-        return sample
-    labels = translation(old.things, vocabulary.things)[sample.scene.objects.labels]
-    if OBJECTS in sample.scene.streams:
-        sample = keep_regions(sample, OBJECTS, labels >= 0)
-    scene = sample.scene
-    objects = replace(scene.objects, labels=labels[labels >= 0])
+    return sample if old == vocabulary else mapped(sample, LabelMap(old, vocabulary))
+
+
+def mapped(sample: Sample, labels: LabelMap) -> Sample:
+    """Translate the ground truth to another vocabulary, in which several names may be one.
+
+    Args:
+        sample: The sample.
+        labels: What the names of its vocabulary become.
+
+    Returns:
+        The sample without labels that become nothing. It covers what the things become that it covered, without the
+        alternatives of its objects.
+    """
+    things = labels.old.things
+    covered = things if sample.supervision.classes is None else sample.supervision.classes
+    present = set(sample.scene.objects.labels.tolist())
+    doubtful = {name for label, name in enumerate(things) if name in labels.alternatives and label in present}
+    classes = labels.classes(covered).difference(*(labels.alternatives[name] for name in doubtful))
+    supervision = replace(sample.supervision, classes=classes)
+    return replace(sample, scene=mapped_scene(sample.scene, labels), supervision=supervision)
+
+
+def mapped_scene(scene: Scene, labels: LabelMap) -> Scene:
+    """Translate a scene to another vocabulary, in which several names may be one.
+
+    Args:
+        scene: The scene.
+        labels: What the names of its vocabulary become.
+
+    Returns:
+        The scene without labels that become nothing.
+    """
+    if OBJECTS in scene.streams:
+        kept = labels.apply("things", scene.objects.labels) >= 0
+        scene = scene if bool(kept.all()) else scene.select(OBJECTS, kept)
+    objects = replace(scene.objects, labels=labels.apply("things", scene.objects.labels))
     streams = {stream: objects if stream == OBJECTS else regions for stream, regions in scene.streams.items()}
-    values = {key: key.field.relabel(value, old, vocabulary) for key, value in scene.values.items()}
-    return replace(sample, scene=replace(scene, vocabulary=vocabulary, streams=streams, values=values))
+    values = {key: key.field.relabel(value, labels) for key, value in scene.values.items()}
+    return replace(scene, vocabulary=labels.new, streams=streams, values=values)
 
 
 def check_names(

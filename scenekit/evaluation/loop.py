@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -252,7 +252,4 @@ def _ground_truth(sample: Sample, vocabulary: Vocabulary, strict: bool) -> Sampl
     from scenekit.data.checks import checked
     from scenekit.data.relabel import relabeled
 
-    sample = checked(sample, strict=strict)
-    covered = sample.supervision.classes
-    covered = frozenset(sample.scene.vocabulary.things) if covered is None else covered
-    return relabeled(replace(sample, supervision=replace(sample.supervision, classes=covered)), vocabulary)
+    return relabeled(checked(sample, strict=strict), vocabulary)

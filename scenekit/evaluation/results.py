@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from scenekit.data.datasets import SampleSet
     from scenekit.data.sample import Sample
     from scenekit.scene import Scene
+    from scenekit.structures.label_map import LabelMap
 
 FALLBACK = "coco"
 """The format of data sets that have none of their own."""
@@ -82,6 +83,38 @@ class ResultsEvaluator:
             `files`: the paths.
         """
         return {"files": [str(path) for path in self.writer.finish()]}
+
+
+class RenamedWriter:
+    """A writer of predictions in the names of a data set, for a model that has other names.
+
+    Args:
+        writer: Writes them.
+        labels: What the names of the model become.
+    """
+
+    def __init__(self, writer: ResultsWriter, labels: LabelMap) -> None:
+        self.writer, self.labels = writer, labels
+
+    def add(self, scene: Scene, id: int, name: str) -> None:
+        """Add one image; predictions of classes that the data set lacks are dropped.
+
+        Args:
+            scene: Its predictions, in original pixels.
+            id: Its id in the data set, or its number.
+            name: Its path or another name.
+        """
+        from scenekit.data.relabel import mapped_scene
+
+        self.writer.add(mapped_scene(scene, self.labels), id, name)
+
+    def finish(self) -> list[Path]:
+        """Write what is not written yet.
+
+        Returns:
+            Paths of the files.
+        """
+        return self.writer.finish()
 
 
 def results_formats() -> list[str]:

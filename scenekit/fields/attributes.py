@@ -13,8 +13,9 @@ from scenekit.fields.base import Field, Shape
 from scenekit.fields.conversion import tensor_of
 from scenekit.fields.frame import Columns, Frame, Issue, Validated, rows_in, without_rows
 from scenekit.structures.geometry import Geometry, Size
-from scenekit.structures.tensors import columns_at, row_numbers
-from scenekit.structures.vocabulary import Vocabulary, one_sided_names, translation
+from scenekit.structures.label_map import LabelMap
+from scenekit.structures.tensors import row_numbers
+from scenekit.structures.vocabulary import Vocabulary, one_sided_names
 
 MOST_SHOWN, LIKELY = 6, 0.5
 """Attributes that a table shows of an object, and the least probability of each."""
@@ -62,9 +63,9 @@ class AttributeField(Field[Tensor, Tensor]):
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Tensor:
         return tensor_of(data, len(vocabulary.attributes))
 
-    def relabel(self, item: Tensor, old: Vocabulary, new: Vocabulary) -> Tensor:
+    def relabel(self, item: Tensor, labels: LabelMap) -> Tensor:
         """Return the columns of the new vocabulary; attributes that the old one lacks are unknown."""
-        return columns_at(item, translation(new.attributes, old.attributes), torch.nan)
+        return labels.held("attributes", item)
 
     def validate(self, item: Tensor, frame: Frame) -> Validated:
         """Drop rows with a number that is not a probability, and a table of another width."""

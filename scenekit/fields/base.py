@@ -18,6 +18,7 @@ from scenekit.fields.conversion import brief, floats, scattered, tensor_of
 from scenekit.fields.frame import Columns, Edges, Frame, Issue, Validated, rows_in, without_rows
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.label_map import LabelMap
 from scenekit.structures.meshes import Meshes
 from scenekit.structures.sides import other_side
 from scenekit.structures.tensors import row_numbers
@@ -207,16 +208,16 @@ class Field(Generic[Batch, Item]):
         """
         return item
 
-    def relabel(self, item: Any, old: Vocabulary, new: Vocabulary) -> Any:
-        """Return the value with the integers of another vocabulary, translated by name.
+    def relabel(self, item: Any, labels: LabelMap) -> Any:
+        """Return the value with the integers of another vocabulary; several names may become one.
 
         Args:
             item: The value of one image.
-            old: The vocabulary that its integers refer to.
-            new: The vocabulary that they shall refer to.
+            labels: What the names of its vocabulary become in the other one; `labels.index("predicates")` holds the new
+                index of each predicate, -1 where it becomes nothing.
 
         Returns:
-            The value without what `new` has no name for.
+            The value without what the other vocabulary has no name for.
         """
         return item
 

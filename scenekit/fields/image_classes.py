@@ -19,8 +19,9 @@ from scenekit.fields.frame import Columns, Frame, Issue, Validated, rows_in
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.image_classes import IMAGE_CLASSES, ImageClasses, LocatedClasses
-from scenekit.structures.tensors import map_tensors, row_numbers
-from scenekit.structures.vocabulary import Vocabulary, flip_labels, list_translation, names_if_any, one_sided_names
+from scenekit.structures.label_map import LabelMap
+from scenekit.structures.tensors import map_tensors, repeats, row_numbers
+from scenekit.structures.vocabulary import Vocabulary, flip_labels, names_if_any, one_sided_names
 
 Classes = TypeVar("Classes", ImageClasses, LocatedClasses)
 
@@ -77,10 +78,12 @@ class ClassesField(ImageField[list[Classes], Classes], Generic[Classes]):
         """
         return {} if item.scores is None else {"score": item.scores.detach().cpu()}
 
-    def relabel(self, item: Classes, old: Vocabulary, new: Vocabulary) -> Classes:
-        """Return the classes that the new vocabulary has, with its labels."""
-        labels = list_translation(IMAGE_CLASSES, old, new)[item.labels.cpu()].to(item.labels.device)
-        return _chosen(replace(item, labels=labels), labels >= 0)
+    def relabel(self, item: Classes, labels: LabelMap) -> Classes:
+        """Return the classes that the new vocabulary has, with its labels; of those that become one, the best."""
+        relabelled = labels.apply(IMAGE_CLASSES, item.labels)
+        kept = relabelled >= 0
+        kept[[row for row, _ in repeats(relabelled[:, None])]] = False
+        return _chosen(replace(item, labels=relabelled), kept)
 
     def validate(self, item: Classes, frame: Frame) -> Validated:
         """Drop classes with an unknown label, and those of which a number is not finite."""

@@ -16,8 +16,9 @@ from scenekit.fields.frame import Columns, Frame, Issue, Validated, rows_in
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.keypoints import ABSENT, VISIBLE, Keypoints
+from scenekit.structures.label_map import LabelMap
 from scenekit.structures.tensors import row_numbers
-from scenekit.structures.vocabulary import POINTS, Vocabulary, one_sided_names, translation
+from scenekit.structures.vocabulary import POINTS, Vocabulary, one_sided_names
 
 
 class KeypointField(Field[Keypoints, Keypoints]):
@@ -78,11 +79,14 @@ class KeypointField(Field[Keypoints, Keypoints]):
             scores_of([row["scores"] for row in data]),
         )
 
-    def relabel(self, item: Keypoints, old: Vocabulary, new: Vocabulary) -> Keypoints:
+    def relabel(self, item: Keypoints, labels: LabelMap) -> Keypoints:
         """Return the points in the order of the new skeleton; points that the old one lacks are absent."""
-        if old.skeleton is None or new.skeleton is None or old.skeleton.points == new.skeleton.points:
+        if labels.old.skeleton is None or labels.new.skeleton is None:
             return item
-        places = translation(new.skeleton.points, old.skeleton.points)
+        places = labels.sources(POINTS)
+        count = len(labels.old.skeleton.points)
+        if item.xy.shape[1] != count or places.tolist() == list(range(count)):
+            return item
         picked = places.clamp(min=0)
         return Keypoints(item.xy[:, picked], item.visibility[:, picked] * (places >= 0))
 

@@ -11,8 +11,9 @@ from torch import Tensor
 from scenekit.fields.base import Field, ImageField, Shape
 from scenekit.fields.frame import Columns, Frame, Issue, Validated, without_rows
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.label_map import LabelMap
 from scenekit.structures.tensors import row_numbers
-from scenekit.structures.vocabulary import Vocabulary, flip_labels, list_translation, one_sided_names
+from scenekit.structures.vocabulary import Vocabulary, flip_labels, one_sided_names
 
 UNKNOWN = -1
 """An unknown label; losses ignore it."""
@@ -57,9 +58,9 @@ class LabelField(Field[Tensor, Tensor]):
         names = frame.vocabulary.names(self.names)
         return {"": ["" if label == UNKNOWN else names[label] for label in item.tolist()]}
 
-    def relabel(self, item: Tensor, old: Vocabulary, new: Vocabulary) -> Tensor:
+    def relabel(self, item: Tensor, labels: LabelMap) -> Tensor:
         """Return the new labels, `UNKNOWN` where there is none."""
-        return _relabelled(item, self.names, old, new)
+        return labels.apply(self.names, item)
 
     def validate(self, item: Tensor, frame: Frame) -> Validated:
         """Drop rows whose label the vocabulary does not name."""
@@ -119,9 +120,9 @@ class ImageLabelField(ImageField[Tensor, Tensor]):
         """Return the name of the label."""
         return {"": ["unknown" if int(item) == UNKNOWN else frame.vocabulary.names(self.names)[int(item)]]}
 
-    def relabel(self, item: Tensor, old: Vocabulary, new: Vocabulary) -> Tensor:
+    def relabel(self, item: Tensor, labels: LabelMap) -> Tensor:
         """Return the new label, `UNKNOWN` where there is none."""
-        return _relabelled(item, self.names, old, new)
+        return labels.apply(self.names, item)
 
     def validate(self, item: Tensor, frame: Frame) -> Validated:
         """Drop a label that the vocabulary does not name."""
@@ -142,11 +143,6 @@ class ImageLabelField(ImageField[Tensor, Tensor]):
 
 def _entry(label: int, names: Sequence[str]) -> dict[str, Any]:
     return {"label": label, "name": None if label == UNKNOWN else names[label]}
-
-
-def _relabelled(item: Tensor, names: str, old: Vocabulary, new: Vocabulary) -> Tensor:
-    labels = torch.cat((list_translation(names, old, new), torch.tensor([UNKNOWN])))
-    return labels[torch.where(item == UNKNOWN, len(labels) - 1, item)]
 
 
 def _unknown(label: int, count: int, names: str, row: int | None) -> Issue:

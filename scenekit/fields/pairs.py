@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from scenekit.errors import InputError
@@ -16,9 +16,10 @@ from scenekit.fields.conversion import brief, scores_of
 from scenekit.fields.frame import Columns, Edges, Frame, Issue, Swatch, Validated, rows_in
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.label_map import LabelMap
 from scenekit.structures.pairs import Pairs
 from scenekit.structures.tensors import repeats, row_numbers
-from scenekit.structures.vocabulary import Vocabulary, flip_labels, list_translation, one_sided_names
+from scenekit.structures.vocabulary import Vocabulary, flip_labels, one_sided_names
 
 
 class PairField(ImageField[list[Pairs], Pairs]):
@@ -87,12 +88,15 @@ class PairField(ImageField[list[Pairs], Pairs]):
         """Return the pairs of objects that are left, with their new rows."""
         return item.remapped(index_map)
 
-    def relabel(self, item: Pairs, old: Vocabulary, new: Vocabulary) -> Pairs:
-        """Return the pairs that the new vocabulary has a name for."""
+    def relabel(self, item: Pairs, labels: LabelMap) -> Pairs:
+        """Return the pairs that the new vocabulary has a name for, each once."""
         if item.label is None or self.names is None:
             return item
-        label = list_translation(self.names, old, new)[item.label]
-        return replace(item, label=label)[label >= 0]
+        label = labels.apply(self.names, item.label)
+        kept = label >= 0
+        if labels.merges(self.names):
+            kept &= first_of_each((item.subject, item.object, label))
+        return replace(item, label=label)[kept]
 
     def validate(self, item: Pairs, frame: Frame) -> Validated:
         """Drop pairs of missing objects or of an object with itself, with unknown names or numbers, and repetitions."""
@@ -213,6 +217,20 @@ def repeated(noun: str, columns: Sequence[Int[Tensor, " R"]]) -> Iterator[Issue]
     """
     for row, first in repeats(torch.stack(list(columns), dim=1)):
         yield Issue(f"{noun} that repeat another one", f"it repeats number {first}", entry=row)
+
+
+def first_of_each(columns: Sequence[Int[Tensor, " R"]]) -> Bool[Tensor, " R"]:
+    """Mark the pairs that repeat no earlier one, such as after several names became one.
+
+    Args:
+        columns: The columns to compare.
+
+    Returns:
+        True for the first of equal pairs.
+    """
+    first = torch.ones(len(columns[0]), dtype=torch.bool)
+    first[[row for row, _ in repeats(torch.stack(list(columns), dim=1))]] = False
+    return first
 
 
 def without_entries(count: int, issues: Iterable[Issue]) -> tuple[Tensor, list[Issue]]:

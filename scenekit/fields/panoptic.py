@@ -17,9 +17,10 @@ from scenekit.fields.frame import Columns, Frame, Issue, Swatch, Validated, bitm
 from scenekit.fields.maps import label_columns, other_size, shares_of, transform_map
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.label_map import LabelMap
 from scenekit.structures.masks import Masks
 from scenekit.structures.panoptic import Panoptic, Segment
-from scenekit.structures.vocabulary import Vocabulary, flip_labels, one_sided_names, translation
+from scenekit.structures.vocabulary import Vocabulary, flip_labels, one_sided_names
 
 SEGMENT = TypeAdapter(Segment)
 """Checks the fields of a segment of JSON."""
@@ -91,11 +92,16 @@ class PanopticField(ImageField[list[Panoptic], Panoptic]):
         )
         return Panoptic(item.ids, tuple(segments))
 
-    def relabel(self, item: Panoptic, old: Vocabulary, new: Vocabulary) -> Panoptic:
-        """Return segments with the new labels; void where there is none."""
-        labels = translation(old.labels, new.labels).tolist()
-        left = [replace(s, label=labels[s.label]) for s in item.segments if labels[s.label] >= 0]
-        return _only(item, left)
+    def relabel(self, item: Panoptic, labels: LabelMap) -> Panoptic:
+        """Return segments with the new labels; void where there is none.
+
+        Stuff that becomes a thing is a crowd of such things. Segments that become stuff of one name are one segment.
+        """
+        names = torch.tensor([segment.label for segment in item.segments], dtype=torch.int64)
+        segments = zip(item.segments, labels.apply("labels", names).tolist(), strict=True)
+        left = [_relabelled(segment, label, len(labels.new.things)) for segment, label in segments if label >= 0]
+        kept = _only(item, left)
+        return _with_stuff_united(kept) if labels.merges("labels") else kept
 
     def validate(self, item: Panoptic, frame: Frame) -> Validated:
         """Drop segments with an unknown label, and the object of those that name a missing one."""
@@ -124,6 +130,25 @@ class PanopticField(ImageField[list[Panoptic], Panoptic]):
         """Yield the number of segments, and the share of the image without one."""
         yield "segments an image", torch.tensor([len(item.segments)])
         yield "share without a segment", (item.ids == 0).float().mean()[None]
+
+
+def _relabelled(segment: Segment, label: int, things: int) -> Segment:
+    """Return a segment with a new label, which is a thing's below the number of `things`."""
+    if label >= things:
+        return replace(segment, label=label, is_thing=False, object=None, crowd=False)
+    return replace(segment, label=label, is_thing=True, crowd=segment.crowd or not segment.is_thing)
+
+
+def _with_stuff_united(item: Panoptic) -> Panoptic:
+    """Return the segments with one for each kind of stuff, the first of its name."""
+    first: dict[int, Segment] = {}
+    ids, segments = item.ids, []
+    for segment in item.segments:
+        if segment.is_thing or first.setdefault(segment.label, segment) is segment:
+            segments.append(segment)
+        else:
+            ids = torch.where(ids == segment.id, first[segment.label].id, ids)
+    return Panoptic(ids, tuple(segments))
 
 
 def _row_or_none(row: int) -> int | None:

@@ -15,12 +15,12 @@ from scenekit.errors import InputError
 from scenekit.fields.base import ImageField, Shape
 from scenekit.fields.conversion import scores_of
 from scenekit.fields.frame import Columns, Edges, Frame, Issue, Validated, rows_in
-from scenekit.fields.pairs import end_columns, misplaced_ends, repeated, unknown_names, without_entries
+from scenekit.fields.pairs import end_columns, first_of_each, misplaced_ends, repeated, unknown_names, without_entries
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.label_map import LabelMap
 from scenekit.structures.relations import Relations
-from scenekit.structures.tensors import columns_at
-from scenekit.structures.vocabulary import Vocabulary, flip_labels, one_sided_names, translation
+from scenekit.structures.vocabulary import Vocabulary, flip_labels, one_sided_names
 
 
 class RelationField(ImageField[list[Relations], Relations]):
@@ -102,22 +102,26 @@ class RelationField(ImageField[list[Relations], Relations]):
         """Return the relations of objects that are left, with their new rows."""
         return item.remapped(index_map)
 
-    def relabel(self, item: Relations, old: Vocabulary, new: Vocabulary) -> Relations:
-        """Return those that the new vocabulary has a predicate for; its further predicates are improbable.
+    def relabel(self, item: Relations, labels: LabelMap) -> Relations:
+        """Return those that the new vocabulary has a predicate for, each once; its further predicates are improbable.
 
         Labels that a predictor gave the objects stay if the new vocabulary has all of them.
         """
-        predicate = translation(old.predicates, new.predicates)[item.predicate]
-        left = replace(item, predicate=predicate)[predicate >= 0]
+        if not len(item.subject) == len(item.object) == len(item.predicate):
+            return item  # `validate` refuses it
+        predicate = labels.apply("predicates", item.predicate)
+        kept = predicate >= 0
+        if labels.merges("predicates"):
+            kept &= first_of_each((item.subject, item.object, predicate))
+        left = replace(item, predicate=predicate)[kept]
         if left.probabilities is not None:
-            places = translation(new.predicates, old.predicates)
-            left = replace(left, probabilities=columns_at(left.probabilities, places, 0.0))
+            left = replace(left, probabilities=labels.summed("predicates", left.probabilities))
         if left.labels is None:
             return left
-        labels = translation(old.things, new.things)[left.labels]
-        if bool((labels < 0).any()):
+        relabelled = labels.apply("things", left.labels)
+        if bool((relabelled < 0).any()):
             return replace(left, labels=None, label_scores=None)
-        return replace(left, labels=labels)
+        return replace(left, labels=relabelled)
 
     def validate(self, item: Relations, frame: Frame) -> Validated:
         """Drop relations of missing objects or of an object to itself, with an unknown predicate, and repetitions."""

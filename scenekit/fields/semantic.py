@@ -13,11 +13,11 @@ from scenekit.fields.base import ImageField, Shape
 from scenekit.fields.frame import Columns, Frame, Issue, Swatch, Validated, bitmaps_of, rows_in
 from scenekit.fields.maps import label_columns, other_size, pad_maps, shares_of, transform_map
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.label_map import LabelMap
 from scenekit.structures.masks import Masks
 from scenekit.structures.vocabulary import (
     Vocabulary,
     flip_labels,
-    list_translation,
     names_if_any,
     one_sided_names,
 )
@@ -84,10 +84,9 @@ class SemanticField(ImageField[Tensor, Tensor]):
             labels[Masks.from_json([entry["mask"]], size).dense[0]] = entry["label"]
         return labels
 
-    def relabel(self, item: Tensor, old: Vocabulary, new: Vocabulary) -> Tensor:
+    def relabel(self, item: Tensor, labels: LabelMap) -> Tensor:
         """Return the map with the new labels, `IGNORE` where there is none."""
-        labels = torch.cat((list_translation(self.names, old, new), torch.tensor([IGNORE])))
-        return labels[torch.where(item == IGNORE, len(labels) - 1, item)]
+        return labels.apply(self.names, item)
 
     def validate(self, item: Tensor, frame: Frame) -> Validated:
         """Ignore pixels with an unknown label."""

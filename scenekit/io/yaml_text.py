@@ -18,12 +18,13 @@ LARGEST = 2**63
 """Integers from here on, and below its negative, fit no 64 bits."""
 
 
-def load_yaml(text: str, origin: str) -> Any:
+def load_yaml(text: str, origin: str, names: bool = False) -> Any:
     """Parse one YAML document of plain data.
 
     Args:
         text: The document.
         origin: What error messages begin with, such as the path of the file.
+        names: Whether all that stands without quotes is text, but for null: `on`, `no` and `1` are names, too.
 
     Returns:
         Nested dictionaries, lists and values.
@@ -34,7 +35,7 @@ def load_yaml(text: str, origin: str) -> Any:
     """
     try:
         _check_depth(text)
-        loader = _Loader(text)
+        loader = (_NameLoader if names else _Loader)(text)
         node = loader.get_single_node()
         if node is None:
             return None
@@ -73,6 +74,16 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_int)
+
+
+class _NameLoader(_Loader):
+    """A loader for which everything but null is text."""
+
+
+_NameLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag == "tag:yaml.org,2002:null"]
+    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
+}
 
 
 def _check_depth(text: str) -> None:

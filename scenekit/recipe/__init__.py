@@ -1,5 +1,6 @@
 """Recipes: the pydantic model of a run, its JSON schema, and where each value comes from."""
 
+from scenekit.recipe.label_space import LabelSpace
 from scenekit.recipe.model import BackboneConfig, InputConfig, ModelConfig, PyramidConfig
 from scenekit.recipe.recipe import (
     AugmentConfig,
@@ -17,6 +18,7 @@ __all__ = [
     "DataConfig",
     "DatasetConfig",
     "InputConfig",
+    "LabelSpace",
     "LabelerConfig",
     "ModelConfig",
     "PyramidConfig",

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from scenekit.config import Config, validated
 from scenekit.errors import InputError, one_line, repr_of
 from scenekit.io.files import write_atomically
 from scenekit.io.yaml_text import DEEPEST, load_yaml
+from scenekit.recipe.label_space import LabelSpace
 from scenekit.recipe.model import ModelConfig
+from scenekit.recipe.renaming import Renaming, problems_of
 
 LossWeight = Annotated[float, Field(ge=0)]
 
@@ -32,6 +34,25 @@ class DatasetConfig(Config):
     """Options of the data set's builder."""
     weight: float = Field(default=1.0, gt=0, le=1e9)
     """Share of the mixture, relative to the other data sets."""
+    rename: Renaming = Field(default_factory=dict)
+    """Names of the data set that become other names, as `{man: person, woman: person}`; null for none, so that its
+    labels are dropped. Below `predicates`, `attributes` or another list, names of that list. For several data sets at
+    once, `data.labels` names a file.
+    """
+    labels: str | None = None
+    """Section of the label file that names its classes; if null, that of its `name`."""
+
+    @field_validator("rename")
+    @classmethod
+    def _straight(cls, rename: dict[str, Any]) -> dict[str, Any]:
+        for problem in problems_of(rename):
+            raise ValueError(problem)
+        return rename
+
+    @property
+    def section(self) -> str:
+        """The section of the label file that names its classes."""
+        return self.name if self.labels is None else self.labels
 
 
 class LabelerConfig(Config):
@@ -41,6 +62,15 @@ class LabelerConfig(Config):
     """Name of a registered labeler."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the labeler's builder."""
+
+
+def _as_label_space(value: object) -> object:
+    """Return the content of a label file as a label space, so that its errors are one line; the path of one stays."""
+    if value is None or isinstance(value, str | LabelSpace):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError("expected the path of a label file")
+    return LabelSpace.parse(value, "the label space")
 
 
 class DataConfig(Config):
@@ -55,12 +85,42 @@ class DataConfig(Config):
     without options.
     """
 
+    labels: Annotated[str | LabelSpace | None, BeforeValidator(_as_label_space)] = None
+    """File of the label space of all these data sets, which `scenekit labels merge` proposes, or its content. If null,
+    data sets are joined by the names of their classes.
+    """
+
     @field_validator("train")
     @classmethod
     def _some(cls, train: tuple[DatasetConfig, ...]) -> tuple[DatasetConfig, ...]:
         if not train:
             raise ValueError("expected at least one data set")
         return train
+
+    @model_validator(mode="after")
+    def _labelled(self) -> DataConfig:
+        space = self.label_space
+        if space is None:
+            return self
+        try:
+            space.check_answered()
+            for entry in self.entries:
+                space.section(entry.section)
+        except InputError as error:
+            raise InputError(f"{self.labels if isinstance(self.labels, str) else 'labels'}: {error}") from None
+        if renaming := next((entry.name for entry in self.entries if entry.rename), None):
+            raise InputError(f"{renaming!r} has `rename` beside the label file; write what its names become there")
+        return self
+
+    @property
+    def entries(self) -> tuple[DatasetConfig, ...]:
+        """All data sets, those to train on first."""
+        return self.train if self.val is None else (*self.train, self.val)
+
+    @property
+    def label_space(self) -> LabelSpace | None:
+        """The label space of the data sets, read from its file; None where they are joined by name."""
+        return LabelSpace.load(self.labels) if isinstance(self.labels, str) else self.labels
 
 
 class AugmentConfig(Config):

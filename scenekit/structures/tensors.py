@@ -106,20 +106,6 @@ def repeats(rows: Tensor) -> list[tuple[int, int]]:
     return [(row, int(first[row])) for row in row_numbers(first < order)]
 
 
-def columns_at(values: Tensor, places: Int[Tensor, " n"], blank: float) -> Tensor:
-    """Select columns of a table.
-
-    Args:
-        values: The table [N A].
-        places: Indices of columns, -1 for a blank one.
-        blank: Value of blank columns.
-
-    Returns:
-        The columns [N n].
-    """
-    return torch.cat((values, values.new_full((len(values), 1), blank)), dim=1)[:, places]
-
-
 def gathered(offset: Int[Tensor, " O"], groups: Int[Tensor, " M"]) -> tuple[Int[Tensor, " R"], Int[Tensor, " P"]]:
     """Return the rows of selected groups, one group after the other, and the offsets of the groups among them.
 

@@ -220,7 +220,10 @@ class Vocabulary:
                 in each.
         """
         if mixed := (set(self.things) & set(other.stuff)) | (set(self.stuff) & set(other.things)):
-            raise InputError(f"{sorted(mixed)} are things in one vocabulary and stuff in the other; rename them in one")
+            raise InputError(
+                f"{sorted(mixed)} are things in one vocabulary and stuff in the other; rename them in one, or join the "
+                "data sets by a label file (`scenekit labels merge`)"
+            )
         for what in ("skeletons", "symmetry"):
             mine, theirs = getattr(self, what), getattr(other, what)
             for name in mine.keys() & theirs.keys():
@@ -301,20 +304,6 @@ def names_if_any(vocabulary: Vocabulary, kind: str) -> tuple[str, ...]:
         The names.
     """
     return vocabulary.names(kind) if kind in BUILT_IN_LISTS or kind in vocabulary.lists else ()
-
-
-def list_translation(kind: str, old: Vocabulary, new: Vocabulary) -> Int[Tensor, " n"]:
-    """Map indices of a list to those of another vocabulary, as `translation` does.
-
-    Args:
-        kind: The list, as for `Vocabulary.names`.
-        old: Vocabulary of the present indices.
-        new: Vocabulary of the new indices.
-
-    Returns:
-        For each old name its index in the new list, -1 where it is missing.
-    """
-    return translation(names_if_any(old, kind), names_if_any(new, kind))
 
 
 def flip_labels(

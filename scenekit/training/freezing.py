@@ -28,7 +28,8 @@ def freeze_except(model: SceneModel, learning: Collection[str]) -> None:
     with_weights = [name for name, part in parts.items() if any(True for _ in part.parameters())]
     if not set(learning) & set(with_weights):
         raise InputError(
-            f"train.only: {', '.join(learning)} has no weights to train; those with weights are {', '.join(with_weights)}"
+            f"train.only: {', '.join(learning)} has no weights to train;"
+            f" parts with weights are {', '.join(with_weights)}"
         )
     for name, part in parts.items():
         if name not in learning:

@@ -28,6 +28,8 @@ from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig, Recipe
 from scenekit.recipe.initial import with_initial
 from scenekit.scene import Scene
+from scenekit.structures.label_map import joined
+from scenekit.structures.vocabulary import Vocabulary
 from scenekit.training.balancing import LossWeights, make_balancer
 from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
@@ -37,7 +39,7 @@ from scenekit.training.gradients import shared_parameters, task_gradient_norms
 from scenekit.training.learner import Learner
 from scenekit.training.log import Log, Window, read_log
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
-from scenekit.training.preparation import open_source, prepared, prepares
+from scenekit.training.preparation import open_source, prepared, prepares, with_label_space
 from scenekit.training.progress import Reporter, reporting, tracked
 from scenekit.training.readiness import check_measurable, check_resumable, check_space, open_val, usable_workers
 from scenekit.training.run_folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder, clear_folder
@@ -82,6 +84,7 @@ def train(
     Raises:
         InputError: If the recipe or the data cannot be used, or the losses are no longer finite.
     """
+    recipe = with_label_space(recipe)
     folder = path_named(recipe.out if out is None else out)
     with writing(folder):
         recipe, checkpoint = check_folder(folder, recipe, resume)
@@ -105,7 +108,8 @@ class Run:
         self.recipe, self.config, self.out, self.accelerator = recipe, recipe.train, out, accelerator
         self.strict, self.progress = strict, progress
         labelers = labelers_named(recipe.data.labelers)
-        self.sources = [open_source(config, labelers) for config in recipe.data.train]
+        space = recipe.data.label_space
+        self.sources = [open_source(config, labelers, space) for config in recipe.data.train]
         self.val = open_val(recipe, labelers)
         self.transferred: Transfer | None = None
         self.model = self._fresh() if checkpoint is None else self._built(without_pretrained(recipe.model))
@@ -195,7 +199,8 @@ class Run:
 
     def _built(self, config: ModelConfig) -> SceneModel:
         vocabularies = [source.data.vocabulary for source in self.sources]
-        vocabulary = reduce(lambda first, second: first.merged(second), vocabularies)
+        join = Vocabulary.merged if self.recipe.data.labels is None else joined
+        vocabulary = reduce(join, vocabularies)
         seed_step(self.config.seed, -1, 0)  # the same fresh weights in every process
         return build(config, vocabulary)
 

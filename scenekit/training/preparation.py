@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from scenekit.config import merged, validated
-from scenekit.data.datasets import dataset
 from scenekit.data.labelers import Labeler, labelled
+from scenekit.data.labels.opening import opened
 from scenekit.data.loader import Source
 from scenekit.data.scenes import spread_scenes
 from scenekit.errors import PluginError
 from scenekit.hooks import DetectorSpec, TaskSpec, naming_plugin, registry
 from scenekit.keys import OBJECTS
 from scenekit.model.preprocess import resized
-from scenekit.recipe import DatasetConfig, InputConfig, Recipe
+from scenekit.recipe import DatasetConfig, InputConfig, LabelSpace, Recipe
 from scenekit.recipe.initial import with_initial
 from scenekit.scene import Scene
 from scenekit.structures.geometry import Geometry
@@ -30,12 +30,13 @@ Track: TypeAlias = Callable[[Iterator[Scene], int], Iterable[Scene]]
 """Shows the progress of reading a number of scenes."""
 
 
-def open_source(config: DatasetConfig, labelers: Sequence[Labeler] = ()) -> Source:
+def open_source(config: DatasetConfig, labelers: Sequence[Labeler] = (), space: LabelSpace | None = None) -> Source:
     """Open a data set of a recipe.
 
     Args:
         config: The data set's entry in the recipe.
-        labelers: Labelers that derive further ground truth.
+        labelers: Labelers that derive further ground truth, from that in the names of the label space.
+        space: The label space of the recipe.
 
     Returns:
         The data set with its name and weight.
@@ -43,8 +44,23 @@ def open_source(config: DatasetConfig, labelers: Sequence[Labeler] = ()) -> Sour
     Raises:
         InputError: If the data set or one of its options is unknown, or its files cannot be used.
     """
-    data = labelled(dataset(config.name, config.split, **config.options), labelers)
+    data = labelled(opened(config, space), labelers)
     return Source(data, f"{config.name}/{config.split}", config.weight)
+
+
+def with_label_space(recipe: Recipe) -> Recipe:
+    """Return a recipe that holds its label space, so that it means the same wherever and whenever it is read.
+
+    Args:
+        recipe: The recipe.
+
+    Returns:
+        The recipe with the content of its label file; the recipe itself without one.
+    """
+    if not isinstance(recipe.data.labels, str):
+        return recipe
+    data = recipe.data.model_copy(update={"labels": recipe.data.label_space})
+    return recipe.model_copy(update={"data": data})
 
 
 def prepares(recipe: Recipe) -> bool:

@@ -41,7 +41,7 @@ def open_val(recipe: Recipe, labelers: Sequence[Labeler]) -> Source | None:
     if val is None:
         return None
     try:
-        source = open_source(val, labelers)
+        source = open_source(val, labelers, recipe.data.label_space)
     except InputError as error:
         if due:
             raise

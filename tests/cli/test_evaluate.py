@@ -83,9 +83,10 @@ def test_the_recipe_of_the_run_gives_data_and_labelers(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     data = {"train": [{"name": "synthetic"}], "val": {"name": "synthetic", "split": "val"}, "labelers": ["visibility"]}
     Recipe.parse({"data": data}).save(tmp_path / "recipe.yaml")
-    chosen, labelers = data_config(str(tmp_path / "model"), None, None, {"length": 2})
+    found = data_config(str(tmp_path / "model"), None, None, {"length": 2})
+    (chosen,), labelers = found.train, found.labelers
     assert (chosen.split, chosen.options, labelers) == ("val", {"length": 2}, ("visibility",))
-    assert data_config(str(tmp_path / "model"), "coco", None, {})[1] == ()
+    assert data_config(str(tmp_path / "model"), "coco", None, {}).labelers == ()
 
 
 def test_labelers_derive_what_a_named_data_set_lacks(run, vocabulary, tmp_path: Path) -> None:

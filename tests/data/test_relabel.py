@@ -6,11 +6,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from scenekit.data.relabel import check_names, relabeled
+from scenekit.data.collate import collate
+from scenekit.data.relabel import check_names, mapped, relabeled
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError, warn_once
 from scenekit.fields.semantic import IGNORE
 from scenekit.keys import ATTRIBUTES, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC
+from scenekit.ops.losses import covered_cross_entropy
+from scenekit.recipe import InputConfig
+from scenekit.structures.label_map import LabelMap
 from scenekit.structures.panoptic import Panoptic, Segment
 from scenekit.structures.relations import Relations
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
@@ -163,3 +167,89 @@ def test_words_that_nobody_asks_for_are_not_told(told):
     silent = replace(sample, supervision=Supervision())
     check_names(silent, Vocabulary(("cat",)), EVERYTHING, strict=True)
     assert told.messages == []
+
+
+PETS = Vocabulary(
+    things=("animal", "ball"),
+    stuff=("sky", "ground"),
+    predicates=("beside",),
+    skeletons={"animal": scenes.EYES},
+)
+TO_PETS = LabelMap(
+    scenes.VOCABULARY,
+    PETS,
+    {
+        "labels": {"cat": "animal", "dog": "animal", "grass": "ground"},
+        "predicates": {"left of": "beside", "right of": "beside"},
+    },
+)
+
+
+def test_several_names_become_one() -> None:
+    sample = scenes.sample()
+    both = Relations(*torch.tensor([[0, 0, 1], [1, 1, 0], [0, 1, 2]]))
+    values = {**sample.scene.values, RELATIONS: both}
+    scene = mapped(replace(sample, scene=replace(sample.scene, values=values)), TO_PETS).scene
+    assert scene.vocabulary == PETS and scene.names() == ["animal", "animal"] and len(scene[MASKS]) == 2
+    relations = scene[RELATIONS]  # left of and right of are one relation now; "on" is none
+    assert torch.stack((relations.subject, relations.object, relations.predicate)).tolist() == [[0], [1], [0]]
+    assert (scene[SEMANTIC][4:, :-1] == PETS.label("ground")).all() and (scene[SEMANTIC][:, -1] == IGNORE).all()
+    assert torch.equal(scene[KEYPOINTS].xy, sample.scene[KEYPOINTS].xy)
+
+
+def test_covered_is_what_the_covered_classes_become() -> None:
+    assert mapped(scenes.sample(), TO_PETS).supervision.classes == {"animal"}  # not the ball
+    only_cats = scenes.sample(classes=frozenset({"cat"}))
+    assert mapped(only_cats, TO_PETS).supervision.classes == {"animal"}
+    assert mapped(scenes.sample(classes=frozenset()), TO_PETS).supervision.classes == frozenset()
+    assert relabeled(scenes.sample(), OTHER).supervision.classes == {"cat", "dog"}  # no horse in the data
+
+
+def test_alternatives_of_an_object_are_not_covered_in_its_image() -> None:
+    """An animal may be a cat: where there is one, an unlabelled or other region may be one, too."""
+    finer = Vocabulary(things=("cat", "dog", "animal"))
+    labels = LabelMap(scenes.VOCABULARY, finer, {}, {"cat": frozenset({"dog"}), "dog": frozenset()})
+    assert mapped(scenes.sample(), labels).supervision.classes == {"cat"}
+    sample = scenes.sample()
+    without_cat = replace(sample, scene=sample.scene.select(OBJECTS, torch.tensor([1])))
+    assert mapped(without_cat, labels).supervision.classes == {"cat", "dog"}
+
+
+def test_an_alternative_is_never_pushed_down() -> None:
+    """In a batch the alternative is ignored, as an object and as background."""
+    names = {"labels": {"cat": "animal", "dog": "cat"}}
+    finer = Vocabulary(things=("animal", "cat", "mouse"))
+    labels = LabelMap(scenes.VOCABULARY, finer, names, {"cat": frozenset({"cat"})})
+    sample = mapped(scenes.sample(), labels)
+    _, targets = collate([sample], vocabulary=finer, keys=[MASKS], config=InputConfig())
+    truth = targets.streams[OBJECTS]
+    assert truth.covered.tolist() == [[True, False, False]]
+    assert truth.regions.labels.tolist() == [0, 1] and truth.crowd.tolist() == [False, True]
+    logits = torch.zeros(2, 4, requires_grad=True)  # animal, cat, mouse, background
+    rows = torch.tensor([0, -1])  # an animal, and background
+    covered_cross_entropy(logits, rows, truth.covered.expand(2, -1)).sum().backward()
+    assert logits.grad is not None
+    torch.testing.assert_close(logits.grad[0], torch.tensor([-0.5, 0.0, 0.0, 0.5]))
+    # -log(p background + p cat + p mouse) = -log(3/4): the cat gets 1/4 - 1/3
+    torch.testing.assert_close(logits.grad[1], torch.tensor([1 / 4, -1 / 12, -1 / 12, -1 / 12]))
+
+
+def test_panoptic_segments_follow_the_kind_of_their_class() -> None:
+    ids = torch.tensor([[1, 2], [3, 4]])
+    segments = (Segment(1, 0, True, object=0), Segment(2, 1, True), Segment(3, 2, False), Segment(4, 3, False))
+    names = {"labels": {"cat": "stuff", "dog": "stuff", "grass": "thing", "sky": "stuff"}}
+    labels = LabelMap(scenes.VOCABULARY, Vocabulary(("thing",), ("stuff",)), names)
+    panoptic = PANOPTIC.field.relabel(Panoptic(ids, segments), labels)
+    assert panoptic.segments == (Segment(1, 1, False), Segment(3, 0, True, crowd=True))
+    assert panoptic.ids.tolist() == [[1, 1], [3, 1]]  # stuff of one name is one segment
+
+
+def test_labels_that_cannot_be_are_left_to_the_checks() -> None:
+    sample = scenes.sample()
+    values = {RELATIONS: Relations(*torch.tensor([[0, 1], [1, 0], [0, 9]]))}
+    wrong = replace(
+        sample.scene, values=values, streams={OBJECTS: replace(sample.scene.objects, labels=torch.tensor([0, 7]))}
+    )
+    scene = mapped(replace(sample, scene=wrong), TO_PETS).scene
+    assert scene.objects.labels.tolist() == [0, 7] and scene[RELATIONS].predicate.tolist() == [0, 7]
+    assert len(RELATIONS.field.validate(scene[RELATIONS], scene.frame(RELATIONS)).issues) == 1

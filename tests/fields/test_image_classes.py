@@ -6,6 +6,7 @@ from scenekit.fields.frame import Frame
 from scenekit.keys import CLASSIFICATION, LOCALIZATION
 from scenekit.scene import Scene
 from scenekit.structures import IMAGE_CLASSES, Geometry, ImageClasses, LocatedClasses, Vocabulary
+from scenekit.structures.label_map import LabelMap
 
 WORDS = Vocabulary((), lists={IMAGE_CLASSES: ("left glove", "right glove", "cat")})
 FRAME = Frame((40, 60), WORDS)
@@ -48,7 +49,7 @@ def test_json_round_trip() -> None:
 def test_relabelling_goes_by_name() -> None:
     new = Vocabulary((), lists={IMAGE_CLASSES: ("dog", "cat")})
     item = ImageClasses(torch.tensor([2, 0]), torch.tensor([0.75, 0.25]))
-    found = CLASSIFICATION.field.relabel(item, WORDS, new)
+    found = CLASSIFICATION.field.relabel(item, LabelMap(WORDS, new))
     assert found.labels.tolist() == [1] and found.scores.tolist() == [0.75]
 
 

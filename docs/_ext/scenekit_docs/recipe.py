@@ -78,7 +78,7 @@ def type_name(annotation: Any) -> str:
     if origin is dict:
         return f"mapping of {type_name(inner[0])} to {type_name(inner[1])}"
     if inner:
-        return " or ".join(type_name(part) for part in inner)
+        return " or ".join(dict.fromkeys(type_name(part) for part in inner))
     names = {type(None): "null", Any: "anything", str: "string", bool: "true or false"}
     return names.get(annotation) or ("section" if issubclass(annotation, Config) else annotation.__name__)
 
