@@ -248,7 +248,13 @@ def expectations(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterat
     for text, names, value, least in EXPECTED:
         if all(name in rows for name in names):
             number = value(*(rows[name] for name in names))
-            yield {"expected": text, "measured": number, "holds": number >= least}
+            holds = number >= least
+            yield {
+                "expected": text,
+                "measured": number,
+                "holds": holds,
+                "why not": "" if holds else REASONS.get(text, ""),
+            }
 
 
 def times(slow: Mapping[str, Any], fast: Mapping[str, Any]) -> float:
@@ -262,6 +268,7 @@ def lead(metric: str) -> Any:
 
 
 FASTER = "Faster R-CNN, FPN"
+PATCHES = "patches take at least 10 times as long as the shared pyramid"
 EXPECTED: Sequence[tuple[str, tuple[str, ...], Any, float]] = (
     ("R-CNN takes at least 10 times as long as Faster R-CNN", ("R-CNN, selective search", FASTER), times, 10),
     (
@@ -292,9 +299,14 @@ EXPECTED: Sequence[tuple[str, tuple[str, ...], Any, float]] = (
         lead("AP"),
         0.0,
     ),
-    ("patches take longer than the shared pyramid (times)", ("patches", "shared pyramid"), times, 10),
+    (PATCHES, ("patches", "shared pyramid"), times, 10),
 )
 """A text, the rows that it compares, what is computed of them, and the least value with which it holds."""
+REASONS: Mapping[str, str] = {
+    PATCHES: "only every fourth pixel of a row and of a column has a crop, all crops of an image are one batch, and"
+    " their network has 16 thousand parameters, the pyramid and its trunk 2.8 million",
+}
+"""Why an expectation may not hold here."""
 
 
 if __name__ == "__main__":
