@@ -274,9 +274,7 @@ def test_the_log_is_json(tmp_path):
 def test_a_part_without_weights_cannot_be_trained(tmp_path):
     model = run(toy.recipe(steps=1, ema=None), tmp_path)
     model.heads["masks"] = torch.nn.Identity()
-    with pytest.raises(
-        InputError, match="masks has no weights to train; parts with weights are backbone"
-    ):
+    with pytest.raises(InputError, match="masks has no weights to train; parts with weights are backbone"):
         freeze_except(model, ["masks"])
 
 
