@@ -241,6 +241,21 @@ class Vocabulary:
         }
         return Vocabulary(**joined, skeletons=skeletons, symmetry=symmetry, lists=lists)
 
+    def differing(self, other: Vocabulary) -> list[str]:
+        """Return what keeps this vocabulary and another one from being those of one model.
+
+        Args:
+            other: The other vocabulary.
+
+        Returns:
+            "things" and "stuff" where they are not the same, and the lists that both have, with other names.
+        """
+        optional = ("predicates", "attributes", "skeletons")
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in optional}
+        pairs |= {name: (names, other.lists.get(name, ())) for name, names in self.lists.items()}
+        classes = [name for name in ("things", "stuff") if getattr(self, name) != getattr(other, name)]
+        return classes + [name for name, (mine, theirs) in pairs.items() if mine and theirs and mine != theirs]
+
     def completed(self, other: Vocabulary) -> Vocabulary:
         """Return this vocabulary with those lists of another one that it has none of.
 

@@ -65,6 +65,7 @@ def test_the_classes_of_the_model_stay() -> None:
     found = model.completed(data)
     assert (found.things, found.stuff, found.attributes) == (("cup", "person"), ("sky",), ("red",))
     assert found.predicates == ("on",) and found.skeletons == {"person": corners}
+    assert model.differing(data) == ["things", "stuff", "attributes"] and not found.differing(model)
 
 
 @pytest.mark.parametrize(
