@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from scenekit.cli import output
+from scenekit.errors import InputError
 from scenekit.io.files import path_named
 
 
@@ -19,6 +20,23 @@ def train(
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FOLDER", help="Folder to write to; default: `out` of the recipe.")
+    ] = None,
+    add_task: Annotated[
+        str | None,
+        typer.Option(
+            "--add-task",
+            metavar="NAME",
+            help="Add this task to the model that --to names; all that the model predicts stays the same.",
+        ),
+    ] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="MODEL", help="The model to add the task to.")] = None,
+    freeze: Annotated[
+        str | None,
+        typer.Option(
+            "--freeze",
+            metavar="NAMES",
+            help="With --add-task: what stays as it is, such as trunk,detection. Default: all of the model.",
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in that folder exactly where it stopped.")
@@ -33,6 +51,12 @@ def train(
     import scenekit as sk
 
     plan = sk.Recipe.load(recipe, overrides or ())
+    if (add_task is None) != (to is None) or (freeze is not None and add_task is None):
+        raise InputError("--add-task NAME and --to MODEL belong together, and --freeze NAMES goes with them")
+    if add_task is not None and to is not None:
+        from scenekit.training.adding import with_added_task
+
+        plan = with_added_task(plan, add_task, to, None if freeze is None else freeze.split(","))
     folder = path_named(plan.out if out is None else out)
     sk.train(plan, out=folder, resume=resume, device=device, strict=strict)
     model = folder / "model"

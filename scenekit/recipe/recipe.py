@@ -197,6 +197,10 @@ class TrainConfig(Config):
     """Tasks (or stages of the core) that are trained. All other weights stay as the recipe's `init` has them, to the
     bit: so a task is added to a model without changing the others, and a step is faster.
     """
+    freeze: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Tasks and stages that stay as `init` has them, to the bit, while all others are trained; `trunk` stands for the
+    backbone with its pyramid, `detection` for all stages that objects depend on.
+    """
     balancer: str = "static"
     """Name of the registered balancer that combines the losses of all tasks."""
     balancer_options: dict[str, Any] = Field(default_factory=dict)
@@ -218,6 +222,10 @@ class Recipe(Config):
     the options of the initial model. Its weights are taken wherever they fit, rows of classes by class name. If null,
     the weights are fresh, those of the backbone as `model.backbone.weights` says.
     """
+    vocabulary: Literal["data", "init"] = "data"
+    """Whose names the model has: those of all its data sets, or those of `init`, so that what it predicts already keeps
+    its classes; lists that the initial model has none of, such as attributes, are those of the data then.
+    """
     model: ModelConfig = Field(default_factory=ModelConfig)
     """The model."""
     data: DataConfig
@@ -237,8 +245,13 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _grounded(self) -> Recipe:
-        if self.train.only is not None and self.init is None:
-            raise ValueError("train.only needs a model that keeps its other weights; set init")
+        for name in ("only", "freeze"):
+            if getattr(self.train, name) is not None and self.init is None:
+                raise ValueError(f"train.{name} needs a model that keeps its other weights; set init")
+        if self.train.only is not None and self.train.freeze is not None:
+            raise ValueError("train.only and train.freeze: set one of them")
+        if self.vocabulary == "init" and self.init is None:
+            raise ValueError("vocabulary: init needs a model whose names are kept; set init")
         return self
 
     @classmethod

@@ -6,7 +6,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
@@ -240,6 +240,44 @@ class Vocabulary:
             for kind in (*self.lists, *other.lists)
         }
         return Vocabulary(**joined, skeletons=skeletons, symmetry=symmetry, lists=lists)
+
+    def differing(self, other: Vocabulary) -> list[str]:
+        """Return what keeps this vocabulary and another one from being those of one model.
+
+        Args:
+            other: The other vocabulary.
+
+        Returns:
+            "things" and "stuff" where they are not the same, and the lists that both have, with other names.
+        """
+        optional = ("predicates", "attributes", "skeletons")
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in optional}
+        pairs |= {name: (names, other.lists.get(name, ())) for name, names in self.lists.items()}
+        classes = [name for name in ("things", "stuff") if getattr(self, name) != getattr(other, name)]
+        return classes + [name for name, (mine, theirs) in pairs.items() if mine and theirs and mine != theirs]
+
+    def completed(self, other: Vocabulary) -> Vocabulary:
+        """Return this vocabulary with those lists of another one that it has none of.
+
+        Classes stay as they are, so that labels keep their meaning; skeletons and symmetry are taken for these.
+
+        Args:
+            other: The other vocabulary.
+
+        Returns:
+            The vocabulary with further predicates, attributes, skeletons, symmetry and lists of plugins.
+        """
+        further: dict[str, Any] = {"lists": {**other.lists, **self.lists}}
+        if not self.predicates:
+            further |= {"predicates": other.predicates, "mirror_predicates": other.mirror_predicates}
+        if not self.attributes:
+            further["attributes"] = other.attributes
+        for name in ("skeletons", "symmetry"):
+            if not getattr(self, name):
+                theirs = getattr(other, name)
+                further[name] = {thing: theirs[thing] for thing in self.things if thing in theirs}
+        words = tuple(dict.fromkeys((*self.mirror_words, *other.mirror_words)))
+        return replace(self, **further, mirror_words=words)
 
     def to_json(self) -> dict[str, Any]:
         """Convert to lists and dictionaries.

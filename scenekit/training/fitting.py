@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -77,19 +77,19 @@ class FitData:
         )
 
 
-def fitting_detector(recipe: Recipe, model: SceneModel) -> DetectorSpec | None:
+def fitting_detector(recipe: Recipe, model: SceneModel, learning: Collection[str] | None) -> DetectorSpec | None:
     """Return the detector of a run if it is to be fitted after the last step.
 
     Args:
         recipe: The recipe of the run.
         model: The model that is trained.
+        learning: Tasks and stages that are trained; None for all.
 
     Returns:
-        The record; None where the detector fits nothing, or `train.only` leaves it as it is.
+        The record; None where the detector fits nothing, or stays as it is.
     """
     spec: DetectorSpec = registry().get("detector", recipe.model.detector)
-    only = recipe.train.only
-    trained = only is None or bool(set(only) & set(model.stages))
+    trained = learning is None or bool(set(learning) & set(model.stages))
     return spec if spec.fit is not None and trained else None
 
 

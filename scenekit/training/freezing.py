@@ -4,8 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from torch import nn
+
 from scenekit.errors import InputError, nearest
+from scenekit.keys import OBJECTS
 from scenekit.model.scene_model import SceneModel
+from scenekit.recipe import TrainConfig
+
+TRUNK, DETECTION = "trunk", "detection"
+"""Names that `train.freeze` has for the backbone with its pyramid, and for all stages that objects depend on."""
+
+
+def learning_parts(model: SceneModel, config: TrainConfig) -> tuple[str, ...] | None:
+    """Return which tasks and stages are trained.
+
+    Args:
+        model: The model.
+        config: The recipe's training section.
+
+    Returns:
+        Their names; None for all of them.
+
+    Raises:
+        InputError: If `train.freeze` names something that the model does not have.
+    """
+    if config.freeze is None:
+        return config.only
+    frozen = {part for name in config.freeze for part in _named(model, name)}
+    return tuple(part for part in _parts(model) if part not in frozen)
+
+
+def _named(model: SceneModel, name: str) -> list[str]:
+    """Return the parts that a name of `train.freeze` stands for."""
+    parts = list(_parts(model))
+    if name == TRUNK:
+        return ["backbone"]
+    if name == DETECTION:
+        providers = [step.name for step in model.plan.steps.values() if OBJECTS in step.provides]
+        return [part for part in model.plan.needed(providers) if part in model.stages and part != "backbone"]
+    if name not in parts:
+        known = [TRUNK, DETECTION, *parts]
+        raise InputError(f"train.freeze: this model has no task or stage {name!r}{nearest(name, known)}")
+    return [name]
+
+
+def _parts(model: SceneModel) -> dict[str, nn.Module]:
+    return {**dict(model.stages.items()), **dict(model.heads.items())}
 
 
 def freeze_except(model: SceneModel, learning: Collection[str]) -> None:
@@ -21,7 +65,7 @@ def freeze_except(model: SceneModel, learning: Collection[str]) -> None:
     Raises:
         InputError: If the model has no task or stage of a name, or none of those named has weights.
     """
-    parts = {**dict(model.stages.items()), **dict(model.heads.items())}
+    parts = _parts(model)
     for name in learning:
         if name not in parts:
             raise InputError(f"train.only: this model has no task or stage {name!r}{nearest(name, list(parts))}")

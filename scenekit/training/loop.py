@@ -34,7 +34,7 @@ from scenekit.training.balancing import LossWeights, make_balancer
 from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
 from scenekit.training.fitting import FitData, check_classes, fit, fitting_detector
-from scenekit.training.freezing import freeze_except
+from scenekit.training.freezing import freeze_except, learning_parts
 from scenekit.training.gradients import shared_parameters, task_gradient_norms
 from scenekit.training.learner import Learner
 from scenekit.training.log import Log, Window, read_log
@@ -45,7 +45,7 @@ from scenekit.training.readiness import check_measurable, check_resumable, check
 from scenekit.training.run_folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder, clear_folder
 from scenekit.training.state import check_finite, clear_leftovers, load_state, replacing, save_checkpoint
 from scenekit.training.supervision import Supervision, check_labels
-from scenekit.weights import load
+from scenekit.weights import described, load
 from scenekit.weights.card import EVALUATED, TRAINED_ON, evaluation_of
 from scenekit.weights.checkpoint import save_model, without_pretrained, writing
 from scenekit.weights.transfer import Transfer, transfer
@@ -117,20 +117,21 @@ class Run:
         self.weights.check([*self.model.stages, *self.model.heads])
         self.unchecked = frozenset(name for name in self.config.loss_weights if "." in name)
         self.balancer = make_balancer(self.config.balancer, self.config.balancer_options)
-        learner = Learner(self.model, self.config.only).train()
-        if self.config.only is not None:
-            freeze_except(self.model, self.config.only)
+        learning = learning_parts(self.model, self.config)
+        learner = Learner(self.model, learning).train()
+        if learning is not None:
+            freeze_except(self.model, learning)
         self.learner, self.optimizer = accelerator.prepare(learner, build_optimizer(self.model, self.config))
         self.shared = shared_parameters(self.model)
         self.ema = None if self.config.ema is None else Ema(self.model, self.config.ema)
         self.skipped = SkippedSamples(sum(len(source.data) for source in self.sources), self.config.max_skipped)
         self.window = Window()
-        self.supervision = Supervision(self.model, self.config.only)
+        self.supervision = Supervision(self.model, learning)
         self.step = 0
-        self.fits = fitting_detector(self.recipe, self.model)
+        self.fits = fitting_detector(self.recipe, self.model, learning)
         if self.fits is not None:
             check_classes(self.fits, self.model.vocabulary.things, self.sources, self._tracked)
-        check_labels(self.model, self.config.only, self.sources, self._tracked)
+        check_labels(self.model, learning, self.sources, self._tracked)
         check_measurable(self.model, due=self.val is not None)
         check_resumable(self.recipe)
         if checkpoint is not None:
@@ -201,6 +202,8 @@ class Run:
         vocabularies = [source.data.vocabulary for source in self.sources]
         join = Vocabulary.merged if self.recipe.data.labels is None else joined
         vocabulary = reduce(join, vocabularies)
+        if self.recipe.vocabulary == "init" and self.recipe.init is not None:
+            vocabulary = described(self.recipe.init)[1].completed(vocabulary)
         seed_step(self.config.seed, -1, 0)  # the same fresh weights in every process
         return build(config, vocabulary)
 

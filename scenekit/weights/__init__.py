@@ -15,12 +15,13 @@ from scenekit.hooks import WeightSource, naming_plugin, registry
 from scenekit.io.files import path_named
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig
+from scenekit.structures.vocabulary import Vocabulary
 from scenekit.weights.checkpoint import MANIFEST, SUFFIX, load_model, read_config, save_model, usable
 from scenekit.weights.convert import convert
 from scenekit.weights.detector_options import with_detector_options
 from scenekit.weights.hub import download, push_to_hub
 
-__all__ = ["config_of", "convert", "load", "load_model", "push_to_hub", "save_model", "shipped"]
+__all__ = ["config_of", "convert", "described", "load", "load_model", "push_to_hub", "save_model", "shipped"]
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -90,8 +91,25 @@ def config_of(name: str | os.PathLike[str]) -> ModelConfig:
     Raises:
         InputError: There is no such model.
     """
-    path = _path_of(name)
-    return load(name).config if path is None else read_config(path)[0]
+    return described(name)[0]
+
+
+def described(name: str | os.PathLike[str]) -> tuple[ModelConfig, Vocabulary]:
+    """Return the configuration and the vocabulary of a model, as `config_of` does.
+
+    Args:
+        name: The model, as `load` takes it.
+
+    Returns:
+        Both.
+
+    Raises:
+        InputError: There is no such model.
+    """
+    if (path := _path_of(name)) is not None:
+        return read_config(path)
+    model = load(name)
+    return model.config, model.vocabulary
 
 
 def _path_of(name: str | os.PathLike[str]) -> Path | None:

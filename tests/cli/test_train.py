@@ -49,6 +49,21 @@ def test_a_run_is_measured_on_the_val_data_of_its_recipe(run, recipe, tmp_path) 
     assert "synthetic/val" in run("evaluate", "--model", model, "--tasks", "semantic", "--split", "val").err
 
 
+def test_a_task_is_added_to_a_model(run, refused, recipe, tmp_path) -> None:
+    alone = ("--set", "model.tasks={semantic: {channels: 8, norm_groups: 2}}", "--set", "train.steps=1")
+    run("train", recipe, "--out", tmp_path / "run", *alone, "--device", "cpu")
+    adding = ("--add-task", "masks", "--to", tmp_path / "run" / "model", "--device", "cpu")
+    out = ("--out", tmp_path / "more")
+    assert run("train", recipe, *out, *adding, "--set", "train.steps=1").status == 0
+    assert run("train", recipe, *out, *adding, "--resume", "--json").json["steps"] == 2
+    written = yaml.safe_load((tmp_path / "more" / "recipe.yaml").read_text())
+    assert list(written["model"]["tasks"]) == ["semantic", "masks"] and written["vocabulary"] == "init"
+    assert written["train"]["freeze"] == ["backbone", "rpn", "proposals", "detection", "semantic"]
+    assert "belong together" in refused("train", recipe, "--add-task", "masks")
+    assert "belong together" in refused("train", recipe, "--freeze", "trunk")
+    assert "has the task 'semantic' already" in refused("train", recipe, "--add-task", "semantic", *adding[2:])
+
+
 def test_refusals(refused, recipe, tmp_path) -> None:
     out = ("--out", tmp_path / "run")
     assert "no such recipe" in refused("train", tmp_path / "none.yaml")

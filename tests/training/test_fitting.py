@@ -113,7 +113,7 @@ def test_a_class_without_positives_among_the_fitted_images_is_named(tmp_path, mo
 
 def test_parts_that_stay_as_they_are_are_not_fitted(tmp_path):
     first = run(recipe(), tmp_path / "first")
-    assert fitting.fitting_detector(recipe(), first).name == "rcnn"
+    assert fitting.fitting_detector(recipe(), first, None).name == "rcnn"
     more = recipe().model_dump(mode="json")
     more["model"] |= {"pyramid": {"channels": 16}, "tasks": {"masks": {"channels": 16, "convs": 1}}}
     more |= {"init": str(tmp_path / "first" / "model"), "train": {**more["train"], "only": ["masks"]}}
