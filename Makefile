@@ -22,7 +22,7 @@ test: lint
 
 docs: $(DOCS_READY)
 	rm -rf docs/_build
-	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
+	$(BIN)/python -m sphinx -b html -W --keep-going -q -j $(WORKERS) -D nb_execution_mode=force docs docs/_build/html
 	@echo "built docs/_build/html/index.html"
 
 lint: $(READY)
