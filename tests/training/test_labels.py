@@ -59,6 +59,6 @@ def test_one_task_with_labels_suffices(folder: Path, tmp_path: Path, caplog: pyt
     model = train(both, out=tmp_path / "run", device="cpu", progress=False)
     assert model.tasks == ("classification", "localization")
     assert "task localization, which learns from localization, had nothing to learn from" in caplog.text
-    only = both.model_copy(update={"train": both.train.model_copy(update={"only": ["localization"]})})
+    only = both.model_copy(update={"train": both.train.model_copy(update={"only": ("localization",)})})
     with pytest.raises(InputError, match="nothing to learn from: localization learns from"):
         train(only, out=tmp_path / "only", device="cpu", progress=False)
