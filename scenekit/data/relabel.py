@@ -64,10 +64,11 @@ def mapped_scene(scene: Scene, labels: LabelMap) -> Scene:
     Returns:
         The scene without labels that become nothing.
     """
-    if OBJECTS in scene.streams:
-        kept = labels.apply("things", scene.objects.labels) >= 0
-        scene = scene if bool(kept.all()) else scene.select(OBJECTS, kept)
-    objects = replace(scene.objects, labels=labels.apply("things", scene.objects.labels))
+    things = labels.apply("things", scene.objects.labels)
+    kept = things >= 0
+    if not bool(kept.all()):
+        scene = scene.select(OBJECTS, kept)
+    objects = replace(scene.objects, labels=things[kept])
     streams = {stream: objects if stream == OBJECTS else regions for stream, regions in scene.streams.items()}
     values = {key: key.field.relabel(value, labels) for key, value in scene.values.items()}
     return replace(scene, vocabulary=labels.new, streams=streams, values=values)

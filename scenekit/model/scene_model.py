@@ -106,6 +106,16 @@ class SceneModel(nn.Module):
         return not self.plan.readers(stage.name) and not set(stage.provides) <= {FEATURES, BACKBONE_FEATURES}
 
     @property
+    def parts(self) -> dict[str, nn.Module]:
+        """Stages and heads by name; all weights are theirs."""
+        return {**dict(self.stages.items()), **dict(self.heads.items())}
+
+    @property
+    def core_stages(self) -> tuple[str, ...]:
+        """Names of the stages that no task brings: the backbone, and those of the detector."""
+        return tuple(name for name in self.stages if not isinstance(self._owners.get(name), TaskSpec))
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks on top of the core."""
         return tuple(self.specs)

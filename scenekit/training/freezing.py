@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from torch import nn
-
 from scenekit.errors import InputError, nearest
 from scenekit.keys import OBJECTS
 from scenekit.model.scene_model import SceneModel
@@ -31,25 +29,20 @@ def learning_parts(model: SceneModel, config: TrainConfig) -> tuple[str, ...] | 
     if config.freeze is None:
         return config.only
     frozen = {part for name in config.freeze for part in _named(model, name)}
-    return tuple(part for part in _parts(model) if part not in frozen)
+    return tuple(part for part in model.parts if part not in frozen)
 
 
 def _named(model: SceneModel, name: str) -> list[str]:
     """Return the parts that a name of `train.freeze` stands for."""
-    parts = list(_parts(model))
     if name == TRUNK:
         return ["backbone"]
     if name == DETECTION:
         providers = [step.name for step in model.plan.steps.values() if OBJECTS in step.provides]
         return [part for part in model.plan.needed(providers) if part in model.stages and part != "backbone"]
-    if name not in parts:
-        known = [TRUNK, DETECTION, *parts]
+    if name not in model.parts:
+        known = [TRUNK, DETECTION, *model.parts]
         raise InputError(f"train.freeze: this model has no task or stage {name!r}{nearest(name, known)}")
     return [name]
-
-
-def _parts(model: SceneModel) -> dict[str, nn.Module]:
-    return {**dict(model.stages.items()), **dict(model.heads.items())}
 
 
 def freeze_except(model: SceneModel, learning: Collection[str]) -> None:
@@ -65,16 +58,14 @@ def freeze_except(model: SceneModel, learning: Collection[str]) -> None:
     Raises:
         InputError: If the model has no task or stage of a name, or none of those named has weights.
     """
-    parts = _parts(model)
+    parts = model.parts
     for name in learning:
         if name not in parts:
             raise InputError(f"train.only: this model has no task or stage {name!r}{nearest(name, list(parts))}")
     with_weights = [name for name, part in parts.items() if any(True for _ in part.parameters())]
     if not set(learning) & set(with_weights):
-        raise InputError(
-            f"train.only: {', '.join(learning)} has no weights to train;"
-            f" parts with weights are {', '.join(with_weights)}"
-        )
+        what = f"{', '.join(learning)} has no weights to train" if learning else "train.freeze leaves nothing to train"
+        raise InputError(f"{what}; parts with weights are {', '.join(with_weights)}")
     for name, part in parts.items():
         if name not in learning:
             part.requires_grad_(False).eval()

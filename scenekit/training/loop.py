@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial, reduce
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,6 @@ from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig, Recipe
 from scenekit.recipe.initial import with_initial
 from scenekit.scene import Scene
-from scenekit.structures.label_map import joined
-from scenekit.structures.vocabulary import Vocabulary
 from scenekit.training.balancing import LossWeights, make_balancer
 from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
@@ -39,13 +37,13 @@ from scenekit.training.gradients import shared_parameters, task_gradient_norms
 from scenekit.training.learner import Learner
 from scenekit.training.log import Log, Window, read_log
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
-from scenekit.training.preparation import open_source, prepared, prepares, with_label_space
+from scenekit.training.preparation import open_source, prepared, prepares, vocabulary_of, with_label_space
 from scenekit.training.progress import Reporter, reporting, tracked
 from scenekit.training.readiness import check_measurable, check_resumable, check_space, open_val, usable_workers
 from scenekit.training.run_folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder, clear_folder
 from scenekit.training.state import check_finite, clear_leftovers, load_state, replacing, save_checkpoint
 from scenekit.training.supervision import Supervision, check_labels
-from scenekit.weights import described, load
+from scenekit.weights import load
 from scenekit.weights.card import EVALUATED, TRAINED_ON, evaluation_of
 from scenekit.weights.checkpoint import save_model, without_pretrained, writing
 from scenekit.weights.transfer import Transfer, transfer
@@ -199,11 +197,7 @@ class Run:
         return model
 
     def _built(self, config: ModelConfig) -> SceneModel:
-        vocabularies = [source.data.vocabulary for source in self.sources]
-        join = Vocabulary.merged if self.recipe.data.labels is None else joined
-        vocabulary = reduce(join, vocabularies)
-        if self.recipe.vocabulary == "init" and self.recipe.init is not None:
-            vocabulary = described(self.recipe.init)[1].completed(vocabulary)
+        vocabulary = vocabulary_of(self.recipe, self.sources)
         seed_step(self.config.seed, -1, 0)  # the same fresh weights in every process
         return build(config, vocabulary)
 

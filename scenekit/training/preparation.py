@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import reduce
 from typing import Any, TypeAlias
 
 from scenekit.config import merged, validated
@@ -20,6 +21,9 @@ from scenekit.recipe import DatasetConfig, InputConfig, LabelSpace, Recipe
 from scenekit.recipe.initial import with_initial
 from scenekit.scene import Scene
 from scenekit.structures.geometry import Geometry
+from scenekit.structures.label_map import joined
+from scenekit.structures.vocabulary import Vocabulary
+from scenekit.weights import described
 
 SCENES = 2000
 """Upper limit of the number of scenes, of all data sets together, that a task sees; the same number of each data set.
@@ -61,6 +65,26 @@ def with_label_space(recipe: Recipe) -> Recipe:
         return recipe
     data = recipe.data.model_copy(update={"labels": recipe.data.label_space})
     return recipe.model_copy(update={"data": data})
+
+
+def vocabulary_of(recipe: Recipe, sources: Sequence[Source]) -> Vocabulary:
+    """Return the names of the model of a run.
+
+    Args:
+        recipe: The recipe of the run.
+        sources: Its data sets.
+
+    Returns:
+        The names of all data sets; where the recipe keeps those of `init`, these with the lists that they lack.
+
+    Raises:
+        InputError: If the data sets contradict each other, or there is no model `init`.
+    """
+    join = Vocabulary.merged if recipe.data.labels is None else joined
+    vocabulary = reduce(join, (source.data.vocabulary for source in sources))
+    if recipe.vocabulary == "init" and recipe.init is not None:
+        return described(recipe.init)[1].completed(vocabulary)
+    return vocabulary
 
 
 def prepares(recipe: Recipe) -> bool:

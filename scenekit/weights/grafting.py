@@ -69,7 +69,7 @@ def graft(scions: Sequence[Scion]) -> tuple[SceneModel, dict[str, str]]:
     models = [load(scion.name) for scion in scions]
     first, base = scions[0], models[0]
     vocabulary = base.vocabulary
-    owners = {name: (first, base) for name in _core_of(base)}
+    owners = {name: (first, base) for name in base.core_stages}
     for scion, model in zip(scions, models, strict=True):
         if model is not base:
             _check_alike(first.name, base, scion.name, model)
@@ -83,14 +83,9 @@ def graft(scions: Sequence[Scion]) -> tuple[SceneModel, dict[str, str]]:
             owners |= dict(_brought(task, scion, model, owners))
     tasks = {name: model.config.tasks[name] for name, (_, model) in owners.items() if name in model.specs}
     joint = build(base.config.model_copy(update={"tasks": tasks}), vocabulary)
-    for name, part in _parts(joint).items():
-        part.load_state_dict(_parts(owners[name][1])[name].state_dict())
+    for name, part in joint.parts.items():
+        part.load_state_dict(owners[name][1].parts[name].state_dict())
     return joint.eval(), {name: scion.name for name, (scion, _) in owners.items()}
-
-
-def _core_of(model: SceneModel) -> list[str]:
-    """Return the stages that are there whatever the tasks: those that no task brings."""
-    return [name for name in build(model.config.model_copy(update={"tasks": {}}), model.vocabulary).stages]
 
 
 def _tasks_of(scion: Scion, model: SceneModel, core: Sequence[str]) -> Iterator[str]:
@@ -135,7 +130,7 @@ def _brought(
             yield name, (scion, model)
             continue
         owner, other = owners[name]
-        if differing := _differences(_parts(model)[name], _parts(other)[name]):
+        if differing := _differences(model.parts[name], other.parts[name]):
             shown = listed(differing, 2)
             raise InputError(
                 f"{task!r} of {scion.name} reads {name!r}, whose weights differ in {owner.name}: {shown}; only"
@@ -151,7 +146,3 @@ def _differences(first: nn.Module, second: nn.Module) -> list[str]:
 
 def _equal(first: Tensor | None, second: Tensor | None) -> bool:
     return first is not None and second is not None and torch.equal(first, second)
-
-
-def _parts(model: SceneModel) -> dict[str, nn.Module]:
-    return {**dict(model.stages.items()), **dict(model.heads.items())}

@@ -96,7 +96,7 @@ def related(number: int, supervised: bool = True) -> Sample:
 def runs(model: SceneModel) -> Iterator[Counter[str]]:
     """How often each stage and head runs."""
     counted: Counter[str] = Counter()
-    parts = {**dict(model.stages.items()), **dict(model.heads.items())}
+    parts = model.parts
     hooks = [part.register_forward_hook(lambda *_, name=name: counted.update([name])) for name, part in parts.items()]
     yield counted
     for hook in hooks:

@@ -87,3 +87,10 @@ def test_names_that_are_not_there(model: Path, tmp_path: Path) -> None:
     added = with_added_task(recipe(("keypoints",)), "keypoints", str(model), ["trunc"])
     with pytest.raises(InputError, match=re.escape("train.freeze: this model has no task or stage 'trunc'; did you")):
         train(added, out=tmp_path, device="cpu", progress=False)
+
+
+def test_nothing_is_left_to_train(model: Path, tmp_path: Path) -> None:
+    everything = ["trunk", "detection", "semantic", "masks", "keypoints"]
+    added = with_added_task(recipe(("keypoints",)), "keypoints", str(model), everything)
+    with pytest.raises(InputError, match=r"train\.freeze leaves nothing to train; parts with weights are backbone, "):
+        train(added, out=tmp_path, device="cpu", progress=False)

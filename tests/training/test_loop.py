@@ -282,8 +282,9 @@ def test_a_task_is_taught_while_all_else_stays(tmp_path):
     first = run(toy.recipe(steps=2, ema=None), tmp_path / "before")
     before = {name: value.clone() for name, value in first.state_dict().items()}
     freeze_except(first.train(), ["masks"])
-    parts = {**first.stages, **first.heads}
-    assert [name for name, part in parts.items() if any(module.training for module in part.modules())] == ["masks"]
+    assert [name for name, part in first.parts.items() if any(module.training for module in part.modules())] == [
+        "masks"
+    ]
     start = {**toy.recipe(steps=3, ema=0.9).model_dump(mode="json"), "init": str(tmp_path / "before" / "model")}
     more = changed(Recipe.parse(start), train={"only": ["masks"]})
     after = run(more, tmp_path / "after").state_dict()
