@@ -90,17 +90,12 @@ def _sources_of(kind: str, name: str, data: Mapping[str, DataNames]) -> dict[str
 
 
 def _of_section(kind: str, name: str, data: DataNames) -> Sources:
-    is_class = kind in ("things", "stuff")
-    targets = data.targets.get(LABELS if is_class else kind, {})
+    targets = data.targets.get(LABELS if kind in ("things", "stuff") else kind, {})
     own = [each for each, target in targets.items() if first_of(target) == name and name != ASK]
     within = [each for each, target in targets.items() if name in others_of(target)]
-    if not is_class:
-        return Sources(tuple(own), (), tuple(within))
-    things = {*data.things}
-    if kind == "stuff":
-        return Sources(tuple(own), (), tuple(within))
-    named, maps = [each for each in own if each in things], [each for each in own if each not in things]
-    return Sources(tuple(named), tuple(maps), tuple(within))
+    things = data.things if kind == "things" else own
+    maps = [each for each in own if each not in things]
+    return Sources(tuple(each for each in own if each in things), tuple(maps), tuple(within))
 
 
 def by_name(data: Mapping[str, tuple[Vocabulary, Mapping[str, Any]]], joined: Vocabulary) -> LabelSpace:
