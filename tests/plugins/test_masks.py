@@ -75,6 +75,17 @@ def test_masks_of_other_classes_get_no_gradient() -> None:
     assert logits.grad is not None and logits.grad[:, CUP].any() and not logits.grad[:, PERSON].any()
 
 
+def test_shared_mask_is_that_of_every_class() -> None:
+    ours, objects = head(agnostic=True), regions([[0, 0, 8, 8], [0, 0, 8, 8]], [CUP, PERSON], matched=[0, 0])
+    view = board(pyramid(64, 64), objects)
+    raw = ours(view)
+    assert raw.shape == (2, 1, 14, 14) and ours.axis_names == {}
+    torch.testing.assert_close(ours.decode(raw, view), raw[:, 0].sigmoid())
+    logits = torch.zeros(2, 1, 14, 14, requires_grad=True)
+    ours.loss(logits, view, targets({MASKS: left_half()}, objects))["mask"].backward()
+    assert logits.grad is not None and logits.grad.flatten(1).any(dim=1).all()
+
+
 def test_network_learns_and_stands_no_regions() -> None:
     ours, objects = head(), regions([[4, 4, 40, 30], [10, 20, 30, 60]], [PERSON, CUP])
     view = board(pyramid(64, 64), objects)

@@ -1,6 +1,6 @@
 """Instance masks (He et al., Mask R-CNN, 2017).
 
-Letters: N regions, K classes (things), C channels, S pooled side, M mask side, G ground-truth rows, H W pixels.
+Letters: N regions, K classes (things; 1 where they share a mask), C channels, S pooled side, M mask side, G ground-truth rows, H W pixels.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -43,6 +43,9 @@ class MaskConfig(Config):
     """Channels of these convolutions."""
     conv_norm: Norm | None = None
     """Normalization after each convolution."""
+    agnostic: bool = False
+    """Whether there is one mask for all classes instead of one per class: less to learn, and learned from all of them.
+    """
     binary_targets: bool = False
     """Whether resampled targets are rounded to 0 or 1 (detectron2) instead of soft (torchvision)."""
     aligned_targets: bool = True
@@ -54,15 +57,16 @@ class MaskConfig(Config):
 
 
 class MaskHead(Head[Float[Tensor, "N K M M"], Float[Tensor, "N M M"]]):
-    """A fully convolutional network on RoI features with one mask per class."""
+    """A fully convolutional network on RoI features with one mask per class, or one for all of them."""
 
     def __init__(self, core: Core, config: MaskConfig) -> None:
         super().__init__()
         self.config = config
         self.convs = conv_stack(core.channels, config.channels, config.convs, config.conv_norm)
         self.deconv = nn.ConvTranspose2d(config.channels, config.channels, kernel_size=2, stride=2)
-        self.predictor = nn.Conv2d(config.channels, len(core.vocabulary.things), kernel_size=1)
-        self.axis_names = rows_by_name({"predictor": AxisNames(core.vocabulary.things)})
+        things = core.vocabulary.things
+        self.predictor = nn.Conv2d(config.channels, 1 if config.agnostic else len(things), kernel_size=1)
+        self.axis_names = {} if config.agnostic else rows_by_name({"predictor": AxisNames(things)})
         init_for_relu(self)
 
     def forward(self, board: Board) -> Float[Tensor, "N K M M"]:
@@ -78,12 +82,16 @@ class MaskHead(Head[Float[Tensor, "N K M M"], Float[Tensor, "N M M"]]):
         target = crop_masks(bitmaps, rows, regions.boxes, raw.shape[-1], self.config.aligned_targets)
         if self.config.binary_targets:
             target = (target >= 0.5).to(target)
-        own = raw[torch.arange(len(raw), device=raw.device), regions.labels].float()
+        own = self._of_class(raw, regions.labels)
         return {"mask": safe_mean(F.binary_cross_entropy_with_logits(own, target, reduction="none"))}
 
     def decode(self, raw: Float[Tensor, "N K M M"], board: Board) -> Float[Tensor, "N M M"]:
-        labels = board[OBJECTS].labels
-        return raw[torch.arange(len(raw), device=raw.device), labels].float().sigmoid()
+        return self._of_class(raw, board[OBJECTS].labels).sigmoid()
+
+    def _of_class(self, raw: Float[Tensor, "N K M M"], labels: Int[Tensor, " N"]) -> Float[Tensor, "N M M"]:
+        """Return the logits of each region's class."""
+        own = raw[:, 0] if self.config.agnostic else raw[torch.arange(len(raw), device=raw.device), labels]
+        return own.float()
 
     def finish(self, value: Float[Tensor, "N M M"], scene: Scene, geometry: Geometry) -> Masks:
         config = self.config
