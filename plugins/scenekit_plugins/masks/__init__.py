@@ -1,7 +1,7 @@
 """Instance masks (He et al., Mask R-CNN, 2017).
 
-Letters: N regions, K classes (things; 1 where they share a mask), C channels, S pooled side, M mask side, G ground-truth
-rows, H W pixels.
+Letters: N regions, K classes (things; 1 where they share a mask), C channels, S pooled side, M mask side, G rows of the
+ground truth, H W pixels.
 """
 
 from __future__ import annotations
