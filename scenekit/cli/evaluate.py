@@ -45,7 +45,7 @@ def evaluate(
         typer.Option(
             "--labels",
             metavar="FILE",
-            help="A label file that has the data set. Default: that of the recipe that trained the model.",
+            help="A label file that has the data set. Default: that of the model's training.",
         ),
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N samples.")] = None,
@@ -145,7 +145,8 @@ def data_config(
         data: The data set that `--data` names.
         split: Replaces that of the recipe.
         options: Added to those of the recipe.
-        labels: A label file that has the data set; by default that of the recipe, if it does.
+        labels: A label file that has the data set; by default the label space of the recipe, or else the one in the
+            model's manifest, if it does.
 
     Returns:
         The data set, as the only one, with the labelers of the recipe, none for a data set that `data` names, and the
@@ -157,15 +158,16 @@ def data_config(
     from scenekit.config import validated
     from scenekit.recipe import DataConfig, DatasetConfig, Recipe
     from scenekit.training.run_folder import recipe_of
+    from scenekit.weights import label_space_of
 
     path = recipe_of(Path(model))
     recipe = None if path is None else Recipe.load(path)
     space: Any = None if labels is None else str(labels)
     if recipe is None or data is not None:
         entry = DatasetConfig(name=data or "synthetic", split=split or "val", options=dict(options))
-        known = None if recipe is None else recipe.data.label_space
+        known = label_space_of(model) if recipe is None else recipe.data.label_space
         if space is None and known is not None and entry.section in known.data:
-            output.print_note(f"{entry.name} in the label space of {path}; --labels names another file")
+            output.print_note(f"{entry.name} in the label space of {path or model}; --labels names another file")
             space = known
         return validated(DataConfig, {"train": [entry], "labels": space}, "data")
     val = recipe.data.val

@@ -27,6 +27,7 @@ from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig, Recipe
 from scenekit.recipe.initial import with_initial
+from scenekit.recipe.label_space import plain_space
 from scenekit.scene import Scene
 from scenekit.training.balancing import LossWeights, make_balancer
 from scenekit.training.devices import accelerator_for, seed_step
@@ -44,7 +45,7 @@ from scenekit.training.run_folder import EVALUATIONS, LOG, MODEL, RECIPE, check_
 from scenekit.training.state import check_finite, clear_leftovers, load_state, replacing, save_checkpoint
 from scenekit.training.supervision import Supervision, check_labels
 from scenekit.weights import load
-from scenekit.weights.card import EVALUATED, TRAINED_ON, evaluation_of
+from scenekit.weights.card import EVALUATED, LABEL_SPACE, TRAINED_ON, evaluation_of
 from scenekit.weights.checkpoint import save_model, without_pretrained, writing
 from scenekit.weights.transfer import Transfer, transfer
 
@@ -385,8 +386,12 @@ class Run:
         return self.model.eval()
 
     def _manifest_entries(self) -> dict[str, Any]:
-        """Return entries for the finished model's manifest: its steps, its data, and the last evaluation."""
-        entries = {"step": self.step, TRAINED_ON: [source.name for source in self.sources]}
+        """Return entries for the finished model's manifest: its steps, its data and their label space, and the last
+        evaluation.
+        """
+        entries: dict[str, Any] = {"step": self.step, TRAINED_ON: [source.name for source in self.sources]}
+        if (space := self.recipe.data.label_space) is not None:
+            entries[LABEL_SPACE] = plain_space(space)
         measured = [record for record in read_log(self.out / EVALUATIONS) if record["step"] == self.step]
         if self.val is None or not measured:
             return entries

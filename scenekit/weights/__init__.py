@@ -10,18 +10,30 @@ from typing import Any
 
 import torch
 
+from scenekit.config import validated
 from scenekit.errors import InputError, nearest
 from scenekit.hooks import WeightSource, naming_plugin, registry
 from scenekit.io.files import path_named
 from scenekit.model.scene_model import SceneModel
-from scenekit.recipe import ModelConfig
+from scenekit.recipe import LabelSpace, ModelConfig
 from scenekit.structures.vocabulary import Vocabulary
-from scenekit.weights.checkpoint import MANIFEST, SUFFIX, load_model, read_config, save_model, usable
+from scenekit.weights.card import LABEL_SPACE
+from scenekit.weights.checkpoint import MANIFEST, SUFFIX, load_model, read_config, read_manifest, save_model, usable
 from scenekit.weights.convert import convert
 from scenekit.weights.detector_options import with_detector_options
 from scenekit.weights.hub import download, push_to_hub
 
-__all__ = ["config_of", "convert", "described", "load", "load_model", "push_to_hub", "save_model", "shipped"]
+__all__ = [
+    "config_of",
+    "convert",
+    "described",
+    "label_space_of",
+    "load",
+    "load_model",
+    "push_to_hub",
+    "save_model",
+    "shipped",
+]
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -110,6 +122,23 @@ def described(name: str | os.PathLike[str]) -> tuple[ModelConfig, Vocabulary]:
         return read_config(path)
     model = load(name)
     return model.config, model.vocabulary
+
+
+def label_space_of(name: str | os.PathLike[str]) -> LabelSpace | None:
+    """Return the label space of the data that a model was trained on.
+
+    Args:
+        name: The model, as `load` takes it.
+
+    Returns:
+        The label space; None where the model has none, or is none of scenekit's own files.
+
+    Raises:
+        InputError: If its manifest cannot be read.
+    """
+    path = _path_of(name)
+    content = None if path is None else read_manifest(path).get("extra", {}).get(LABEL_SPACE)
+    return None if content is None else validated(LabelSpace, content, f"{path}: labels of the manifest")
 
 
 def _path_of(name: str | os.PathLike[str]) -> Path | None:

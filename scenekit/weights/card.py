@@ -19,8 +19,8 @@ from scenekit.weights.transfer import named_axes
 PIPELINE = "object-detection"
 """The hub's category of a model: it allows one each, and every model here has a detector."""
 
-EVALUATED, TRAINED_ON = "evaluations", "trained_on"
-"""Entries of a manifest's `extra` that the card shows: a list of Evaluation, and names of data sets."""
+EVALUATED, TRAINED_ON, LABEL_SPACE = "evaluations", "trained_on", "labels"
+"""Entries of a manifest's `extra`: a list of Evaluation, names of data sets, and the label space of the training data."""
 
 
 class Evaluation(Config):

@@ -20,6 +20,8 @@ from scenekit.errors import InputError
 from scenekit.recipe import DatasetConfig, LabelSpace, Recipe
 from scenekit.recipe.label_space import plain_space
 from scenekit.structures.label_map import joined
+from scenekit.weights import label_space_of
+from scenekit.weights.checkpoint import save_model
 from tests import tiny
 from tests.data.labels import coco_files
 
@@ -105,6 +107,7 @@ def test_a_run_in_a_label_space(files: dict[str, str], tmp_path: Path) -> None:
     assert stored.data.labels == SPACE
     chosen = data_config(str(tmp_path / "run" / "model"), None, None, {})
     assert chosen.label_space == SPACE and chosen.train[0].section == "b"
+    assert label_space_of(tmp_path / "run" / "model") == SPACE
     path.write_text(written(SPACE, {}))
     more = plan.model_copy(update={"train": plan.train.model_copy(update={"steps": 3})})
     sk.train(more, out=tmp_path / "run", resume=True, device="cpu", progress=False)
@@ -112,6 +115,13 @@ def test_a_run_in_a_label_space(files: dict[str, str], tmp_path: Path) -> None:
     path.write_text(written(edited, {}))
     with pytest.raises(InputError, match=r"another recipe: data\.labels\.things changed"):
         sk.train(more, out=tmp_path / "run", resume=True, device="cpu", progress=False)
+
+
+def test_a_model_without_its_run_is_measured_in_its_label_space(tmp_path: Path) -> None:
+    space = LabelSpace.model_validate({**plain_space(SPACE), "data": {"coco": plain_space(SPACE)["data"]["b"]}})
+    save_model(sk.build(tiny.config(()), tiny.VOCABULARY), tmp_path / "model", extra={"labels": plain_space(space)})
+    assert data_config(str(tmp_path / "model"), "coco", None, {}).label_space == space
+    assert data_config(str(tmp_path / "model"), "kitti", None, {}).label_space is None
 
 
 def test_predictions_are_written_in_the_names_of_the_data_set(files: dict[str, str], tmp_path: Path) -> None:
