@@ -20,7 +20,7 @@ PIPELINE = "object-detection"
 """The hub's category of a model: it allows one each, and every model here has a detector."""
 
 EVALUATED, TRAINED_ON, LABEL_SPACE = "evaluations", "trained_on", "labels"
-"""Entries of a manifest's `extra`: a list of Evaluation, names of data sets, and the label space of the training data."""
+"""Entries of a manifest's `extra`: a list of Evaluation, names of data sets, and the label space of the training."""
 
 
 class Evaluation(Config):
