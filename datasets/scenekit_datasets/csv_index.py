@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Int
 
 from scenekit.errors import InputError, listed
+from scenekit.io.records import brief
 from scenekit_datasets.stored_index import Arrays, stored_arrays
 
 FORMAT = 1
@@ -46,6 +47,18 @@ class CsvIndex:
     """Byte offset of the beginning of each span of adjacent rows of one value."""
     ends: Int[np.ndarray, " S"]
     """Byte offset of the end of each span."""
+    occurring: np.ndarray
+    """Values of a further column, as bytes, sorted, each once."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Values of the column that it is indexed by."""
+        return tuple(value.decode() for value in self.values.tolist())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Values of the further column."""
+        return tuple(value.decode() for value in self.occurring.tolist())
 
     def rows(self, value: str) -> list[Row]:
         """Read the rows of a value.
@@ -76,7 +89,9 @@ class CsvIndex:
             raise InputError(f"{self.path} has changed since it was opened; open the data set again") from None
 
 
-def open_csv(path: Path, column: str, required: Sequence[str], cache: Path | None = None) -> CsvIndex:
+def open_csv(
+    path: Path, column: str, required: Sequence[str], cache: Path | None = None, names: str | None = None
+) -> CsvIndex:
     """Index a file, or load its stored index.
 
     Args:
@@ -84,6 +99,7 @@ def open_csv(path: Path, column: str, required: Sequence[str], cache: Path | Non
         column: The column to index by.
         required: Names of columns that it must have.
         cache: Folder of stored indices, None for none.
+        names: A column whose values are collected.
 
     Returns:
         The index.
@@ -93,10 +109,12 @@ def open_csv(path: Path, column: str, required: Sequence[str], cache: Path | Non
     """
     with opened(path) as file:
         _, _, columns = next(read_rows(file, path), (0, 0, []))
-    if missing := [name for name in dict.fromkeys((column, *required)) if name not in columns]:
+    further = () if names is None else (names,)
+    if missing := [name for name in dict.fromkeys((column, *required, *further)) if name not in columns]:
         found = listed(columns, SHOWN) if columns else "none: it is empty"
         raise InputError(f"{path} lacks the columns {', '.join(missing)}; its columns are {found}")
-    stored = stored_arrays({"csv": path}, cache, FORMAT, lambda: _build(path, columns.index(column), len(columns)))
+    indexed = {f"csv by {column}, {names}": path}
+    stored = stored_arrays(indexed, cache, FORMAT, lambda: _build(path, columns, column, names))
     return CsvIndex(path, tuple(columns), **stored)
 
 
@@ -159,17 +177,23 @@ class _Lines:
             encoding = "utf-8"
 
 
-def _build(path: Path, column: int, columns: int) -> Arrays:
+def _build(path: Path, columns: Sequence[str], column: str, names: str | None) -> Arrays:
     """Return the arrays of the index: spans of adjacent rows, sorted by value."""
+    by, further = columns.index(column), None if names is None else columns.index(names)
     numbers: dict[bytes, int] = {}
+    occurring: set[bytes] = set()
     of_span, starts, ends = array("q"), array("q"), array("q")
     with opened(path) as file:
         rows = read_rows(file, path)
         next(rows)
         for start, end, row in rows:
-            if len(row) != columns:
-                raise InputError(f"{path}: the row at byte {start} has {len(row)} values, expected {columns}: {row}")
-            number = numbers.setdefault(row[column].encode(), len(numbers))
+            if len(row) != len(columns):
+                raise InputError(
+                    f"{path}: the row at byte {start} has {len(row)} values, expected {len(columns)}: {brief(row)}"
+                )
+            number = numbers.setdefault(row[by].encode(), len(numbers))
+            if further is not None:
+                occurring.add(row[further].encode())
             if of_span and of_span[-1] == number and ends[-1] == start:
                 ends[-1] = end
             else:
@@ -184,6 +208,7 @@ def _build(path: Path, column: int, columns: int) -> Arrays:
     order = np.argsort(sorted_spans, kind="stable")
     return {
         "values": values[by_value],
+        "occurring": np.array(sorted(occurring), dtype=np.bytes_),
         "offsets": np.searchsorted(sorted_spans[order], np.arange(len(values) + 1)),
         "starts": np.array(starts, dtype=np.int64)[order],
         "ends": np.array(ends, dtype=np.int64)[order],
