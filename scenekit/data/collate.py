@@ -93,7 +93,7 @@ def _stream_truth(samples: Sequence[Sample], stream: Stream, vocabulary: Vocabul
     covered = torch.stack([_covered(sample, stream, vocabulary) for sample in samples])
     crowd = torch.cat([part.crowd | part.ignore for part in parts])
     if stream == OBJECTS:
-        crowd = crowd | ~covered[image_index, labels]
+        crowd = crowd | ~(covered | _partial(samples, vocabulary))[image_index, labels]
     return StreamTruth(
         regions=Regions(torch.cat([part.boxes for part in parts]).float(), image_index, labels),
         crowd=crowd,
@@ -109,11 +109,17 @@ def _exhaustive(sample: Sample, stream: Stream) -> bool:
 
 def _covered(sample: Sample, stream: Stream, vocabulary: Vocabulary) -> Bool[Tensor, " C"]:
     """Return which things the labels of an image cover; of a stream other than OBJECTS all or nothing."""
-    labelled, classes = stream in sample.supervision.streams, sample.supervision.classes
+    labelled = stream in sample.supervision.streams
     if stream != OBJECTS:
         return torch.tensor([labelled])
-    covered = [labelled and (classes is None or name in classes) for name in vocabulary.things]
+    covered = [labelled and sample.supervision.covers(name) for name in vocabulary.things]
     return torch.tensor(covered, dtype=torch.bool)  # a vocabulary may have no things
+
+
+def _partial(samples: Sequence[Sample], vocabulary: Vocabulary) -> Bool[Tensor, "B C"]:
+    """Return the things of which only some instances are labelled, in each image."""
+    partial = [[name in sample.supervision.partial for name in vocabulary.things] for sample in samples]
+    return torch.tensor(partial, dtype=torch.bool)
 
 
 def _pack_images(samples: Sequence[Sample], key: Key[Any, Any], size: Size) -> tuple[Any, Bool[Tensor, " B"]]:

@@ -67,8 +67,11 @@ def flipped_supervision(supervision: Supervision, vocabulary: Vocabulary) -> Sup
     """
     names = vocabulary.flipped("things")
     lost = {names.names[place] for place in names.one_sided}
-    if supervision.classes is None and not lost:
+    if supervision.classes is None and not supervision.partial and not lost:
         return supervision
     becomes = {name: names.names[place] for name, place in zip(names.names, names.order, strict=True)}
     covered = set(becomes if supervision.classes is None else supervision.classes) - lost
-    return replace(supervision, classes=frozenset(becomes.get(name, name) for name in covered))
+    classes, partial = (
+        frozenset(becomes.get(name, name) for name in kept) for kept in (covered, supervision.partial - lost)
+    )
+    return replace(supervision, classes=classes, partial=partial)

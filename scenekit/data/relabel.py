@@ -43,14 +43,15 @@ def mapped(sample: Sample, labels: LabelMap) -> Sample:
 
     Returns:
         The sample without labels that become nothing. It covers what the things become that it covered, without the
-        alternatives of its objects.
+        alternatives of its objects; in part, if several things become one of which it covered some.
     """
     things = labels.old.things
-    covered = things if sample.supervision.classes is None else sample.supervision.classes
+    covered = {name for name in things if sample.supervision.covers(name)}
     present = set(sample.scene.objects.labels.tolist())
     doubtful = {name for label, name in enumerate(things) if name in labels.alternatives and label in present}
     classes = labels.classes(covered).difference(*(labels.alternatives[name] for name in doubtful))
-    supervision = replace(sample.supervision, classes=classes)
+    partial = labels.classes(sample.supervision.partial) | (classes & labels.classes(set(things) - covered))
+    supervision = replace(sample.supervision, classes=classes - partial, partial=partial)
     return replace(sample, scene=mapped_scene(sample.scene, labels), supervision=supervision)
 
 

@@ -26,8 +26,22 @@ class Supervision:
     """Streams whose regions are labelled."""
     exhaustive: frozenset[Stream] = field(default_factory=lambda: frozenset({OBJECTS}))
     """Those of `streams` whose every instance is labelled."""
+    partial: frozenset[str] = frozenset()
+    """Names of classes of which only some instances are labelled: these are positives, and other regions may well be of
+    the class; it is not covered."""
     mirrorable: bool = True
     """Whether the image may be flipped; one with a name or text whose side cannot be exchanged is not, in any case."""
+
+    def covers(self, name: str) -> bool:
+        """Return whether the detection labels cover a class, so that a region without its label is not of it.
+
+        Args:
+            name: Name of the class.
+
+        Returns:
+            True if so.
+        """
+        return name not in self.partial and (self.classes is None or name in self.classes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -58,8 +58,7 @@ class CocoEvaluator:
         supervision = sample.supervision
         complete = OBJECTS in supervision.streams & supervision.exhaustive
         if complete and (self.key is None or self.key in supervision.keys):
-            classes = supervision.classes
-            labels = [label for label, name in self.ap.categories.items() if classes is None or name in classes]
+            labels = [label for label, name in self.ap.categories.items() if supervision.covers(name)]
             targets, predictions = (self.objects(_only(scene, labels)) for scene in (sample.scene, prediction))
             self.ap.update(sample.id, sample.scene.size, targets, predictions)
 

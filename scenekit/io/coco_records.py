@@ -126,7 +126,8 @@ class CocoReader:
             record: Its entry.
 
         Returns:
-            The entry with `id` and, where the file has them, `height` and `width` as integers.
+            The entry with `id` and, where the file has them, `height` and `width` as integers. LVIS's files name images
+            by `coco_url` alone, whose last folder and name become `file_name`.
 
         Raises:
             InputError: If one of these is invalid.
@@ -140,6 +141,8 @@ class CocoReader:
                 raise InputError(f"{record}: 'height' and 'width' must be 1 or more, not {size}")
             else:
                 data[name] = record.integer(name)
+        if data.get("file_name") is None and isinstance(data.get("coco_url"), str):
+            data["file_name"] = "/".join(data["coco_url"].split("/")[-2:])
         return record.with_data(data)
 
     def category(self, record: Record) -> Record:

@@ -155,7 +155,7 @@ def supervision(bench: DatasetBench) -> None:
             raise RuleError(f"sample {index} supervises {', '.join(missing)}, which its scene lacks")
         if stray := sorted(stream.name for stream in claims.exhaustive - claims.streams):
             raise RuleError(f"sample {index} is exhaustive for {', '.join(stray)}, which is not among its streams")
-        if unknown := sorted((claims.classes or frozenset()) - set(scene.vocabulary.things)):
+        if unknown := sorted(((claims.classes or frozenset()) | claims.partial) - set(scene.vocabulary.things)):
             raise RuleError(f"sample {index} covers {', '.join(unknown)}, which its vocabulary lacks")
 
 

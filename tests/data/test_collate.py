@@ -56,6 +56,14 @@ def test_coverage_by_name():
     assert truth.crowd.tolist() == [False, False, False, True, False]
 
 
+def test_labelled_instances_of_a_class_that_is_covered_in_part_are_positives():
+    """The cat is a positive, other regions may be cats; the dog of the second image is neither."""
+    both = scenes.sample(partial=frozenset({"cat"})), scenes.sample(classes=frozenset(), partial=frozenset({"cat"}))
+    truth = packed(*both)[1].streams[OBJECTS]
+    assert truth.covered.tolist() == [[False, False, True], [False, False, False]]
+    assert truth.crowd.tolist() == [False, False, False, True]
+
+
 def test_row_values_of_unlabelled_images_are_blank():
     _, targets = packed(horses(2), scenes.sample())
     assert targets[MASKS].shape == (4, 16, 16) and targets[MASKS].dtype == torch.uint8

@@ -86,6 +86,13 @@ def test_classes_change_places() -> None:
     assert flipped(result).scene.names() == ["left_shoe", "right_shoe"]
 
 
+def test_classes_that_are_covered_in_part_change_places() -> None:
+    """Where some left shoes are labelled, some right ones are in the flipped image."""
+    result = flipped(sample({}, (0, 1), partial=frozenset({"left_shoe"}))).supervision
+    assert result.partial == {"right_shoe"}
+    assert result.covers("left_shoe") and not result.covers("right_shoe")
+
+
 @pytest.mark.parametrize("classes", [None, frozenset(VOCABULARY.things)])
 def test_a_class_without_a_counterpart_is_not_covered_in_the_flipped_image(classes: frozenset[str] | None) -> None:
     """An image without left turn signs may have right ones, which no class says; flipped they are left ones."""

@@ -199,8 +199,6 @@ def test_several_names_become_one() -> None:
 
 def test_covered_is_what_the_covered_classes_become() -> None:
     assert mapped(scenes.sample(), TO_PETS).supervision.classes == {"animal"}  # not the ball
-    only_cats = scenes.sample(classes=frozenset({"cat"}))
-    assert mapped(only_cats, TO_PETS).supervision.classes == {"animal"}
     assert mapped(scenes.sample(classes=frozenset()), TO_PETS).supervision.classes == frozenset()
     assert relabeled(scenes.sample(), OTHER).supervision.classes == {"cat", "dog"}  # no horse in the data
 
@@ -253,3 +251,20 @@ def test_labels_that_cannot_be_are_left_to_the_checks() -> None:
     scene = mapped(replace(sample, scene=wrong), TO_PETS).scene
     assert scene.objects.labels.tolist() == [0, 7] and scene[RELATIONS].predicate.tolist() == [0, 7]
     assert len(RELATIONS.field.validate(scene[RELATIONS], scene.frame(RELATIONS)).issues) == 1
+
+
+def test_a_class_of_several_of_which_some_are_covered_is_covered_in_part():
+    """Where all dogs but only some cats are annotated, an unlabelled region may be an animal."""
+    animals = LabelMap(
+        scenes.VOCABULARY, Vocabulary(things=("animal",)), {"labels": {"cat": "animal", "dog": "animal"}}
+    )
+    every, dogs, some = frozenset({"cat", "dog"}), frozenset({"dog"}), frozenset({"cat"})
+    claims = {
+        (every, frozenset()): ({"animal"}, set()),
+        (dogs, frozenset()): (set(), {"animal"}),
+        (None, some): (set(), {"animal"}),
+        (frozenset(), frozenset()): (set(), set()),
+    }
+    for (classes, partial), expected in claims.items():
+        found = mapped(scenes.sample(classes=classes, partial=partial), animals).supervision
+        assert (found.classes, found.partial) == expected

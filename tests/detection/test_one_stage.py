@@ -85,6 +85,22 @@ def test_a_class_that_is_not_covered_is_not_trained(name: str) -> None:
     assert person == (name == "ssd"), "only its background may be one of the others"
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "yolo"])
+def test_a_class_that_is_covered_in_part_is_trained_on_its_objects_alone(name: str) -> None:
+    model = built(name)
+    only = sample(0, classes=frozenset(), partial=frozenset({"cup"}), keys=())
+    of_cups = sk.Sample(only.image, only.scene.select(OBJECTS, torch.tensor([1])), only.supervision, 0)
+    cup, _ = class_gradients(model, model(*batch(model, [of_cups])).losses)
+    assert cup
+    without = sk.Sample(
+        only.image, only.scene.select(OBJECTS, torch.tensor([], dtype=torch.int64)), only.supervision, 0
+    )
+    losses = model(*batch(model, [without])).losses
+    assert float(losses["detection.classification"].detach()) == 0 or name == "ssd"
+    if name == "ssd":
+        assert not any(class_gradients(model, losses)), "background may be any class"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_image_that_is_not_annotated_in_full_gives_no_negatives(name: str) -> None:
     model = built(name)
@@ -277,15 +293,16 @@ def test_sigmoids_are_low_before_training() -> None:
 
 
 def test_cross_entropy_of_sigmoids_by_hand() -> None:
-    """A row of the first class, a negative, and both where the second class is not annotated."""
-    logits = torch.tensor([[0.0, math.log(3), math.log(3)]]).expand(4, 3)  # probabilities 1/2, 3/4 and 3/4
-    covered = torch.tensor([[True, True], [True, True], [True, False], [True, False]])
-    found = sigmoid_cross_entropy(logits, torch.tensor([0, -1, 0, -1]), covered)
+    """A row of the first class, a negative, both where the second class is not annotated, the first where none is."""
+    logits = torch.tensor([[0.0, math.log(3), math.log(3)]]).expand(5, 3)  # probabilities 1/2, 3/4 and 3/4
+    covered = torch.tensor([[True, True], [True, True], [True, False], [True, False], [False, False]])
+    labels = torch.tensor([0, -1, 0, -1, 0])
+    found = sigmoid_cross_entropy(logits, labels, covered)
     two, four = math.log(2), math.log(4)
-    expected = [two + four + four, two + four + math.log(4 / 3), two + four, two]
+    expected = [two + four + four, two + four + math.log(4 / 3), two + four, two, two + four]
     assert found.tolist() == pytest.approx(expected, rel=1e-6)
-    without = sigmoid_cross_entropy(logits[:, :2], torch.tensor([0, -1, 0, -1]), covered)
-    assert without.tolist() == pytest.approx([two + four, two + four, two, two], rel=1e-6)
+    without = sigmoid_cross_entropy(logits[:, :2], labels, covered)
+    assert without.tolist() == pytest.approx([two + four, two + four, two, two, two], rel=1e-6)
 
 
 def test_it_learns_one_image_with_sigmoids() -> None:

@@ -20,7 +20,7 @@ from scenekit.io.records import Record
 from scenekit_datasets.coco.further_keys import PREFIX, names_in
 from scenekit_datasets.coco.image_validation import panoptic_entry, validated_image
 from scenekit_datasets.coco.labels import has_points
-from scenekit_datasets.coco.supervision import claimed_names
+from scenekit_datasets.coco.supervision import claimed_names, federated_ids
 from scenekit_datasets.coco.validation import Context, annotated, flags_of, has_visibilities, is_flag, validated
 from scenekit_datasets.json_index import Entry, Spans, record_of
 
@@ -88,6 +88,7 @@ class Images:
         self.label_issues: list[str] = []
         self.predicates: dict[str, int] = {}
         self.claimed: dict[tuple[str, str], str] = {}
+        self.federated: dict[tuple[str, int], str] = {}
         self.segments = Segments()
         self.relations = array("q")
 
@@ -122,6 +123,8 @@ class Images:
         image, issues = validated_image(self.reader.image(record), self.reader)
         for claim in claimed_names(image.data, image):
             self.claimed.setdefault(claim, str(image))
+        for reference in federated_ids(image):
+            self.federated.setdefault(reference, str(image))
         if "panoptic" in image.data:
             self.segments.add(len(self.ids), self.reader.panoptic(panoptic_entry(image)))
         height, width = image.data.get("height", 0), image.data.get("width", 0)
@@ -131,7 +134,7 @@ class Images:
             self.predicates.setdefault(relation.text("predicate"), len(self.ids))
             ends = relation.integer("subject_id"), relation.integer("object_id")
             self.relations.extend((image.data["id"], relation.index, *ends))
-        return image.data["id"], height, width, record.text("file_name")
+        return image.data["id"], height, width, image.text("file_name")
 
 
 class Annotations:

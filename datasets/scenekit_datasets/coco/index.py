@@ -23,6 +23,7 @@ from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.coco.columns import Annotations, Images, add_issues, first_of_each
 from scenekit_datasets.coco.label_issues import (
     attribute_issues,
+    federated_issues,
     label_issues,
     predicate_issues,
     segment_issues,
@@ -243,6 +244,7 @@ def _sound(categories: Mapping[int, Category], images: Images, annotations: Anno
     _check_annotations(annotations, of_image, sizes, categories)
     good = _without(annotations.issues, len(of_image))
     labels = [*images.label_issues, *segment_issues(images, categories), *annotations.label_issues]
+    labels += federated_issues(images, categories)
     labels += label_issues(annotations, sizes[of_image], categories)
     report([*images.issues.values(), *annotations.issues.values()], faulty)
     report(labels, faulty, "left out")

@@ -121,6 +121,23 @@ def segment_issues(images: Images, categories: Mapping[int, Category]) -> list[s
     ]
 
 
+def federated_issues(images: Images, categories: Mapping[int, Category]) -> list[str]:
+    """Return issues of ids, in the fields of LVIS, of categories that the file does not list.
+
+    Args:
+        images: Columns of the images.
+        categories: Categories by id.
+
+    Returns:
+        One message per id and field, that of its first image.
+    """
+    return [
+        f"{where}: {field!r} has {id}, which 'categories' does not list"
+        for (field, id), where in images.federated.items()
+        if id not in categories
+    ]
+
+
 def warn_of_foreign(annotations: Annotations) -> None:
     """Warn of fields that have the name of a label and another form.
 

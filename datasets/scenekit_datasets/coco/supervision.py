@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scenekit.data.sample import Supervision
 from scenekit.errors import InputError, nearest
-from scenekit.io.records import brief
+from scenekit.io.records import Record, brief
 from scenekit.keys import OBJECTS, PHRASES, Key, Stream, key_named
 from scenekit.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from scenekit_datasets.coco.records import ImageEntry
 
 
-CLAIMS = ("supervises", "classes", "exhaustive", "mirrorable")
+NEGATIVE, NOT_EXHAUSTIVE = "neg_category_ids", "not_exhaustive_category_ids"
+"""Fields of an image of LVIS: categories that it does not show, and those that are not annotated exhaustively in it."""
+
+CLAIMS = ("supervises", "classes", "partial", "exhaustive", "mirrorable")
 """Fields of an image or of the whole file that say what its labels supervise."""
 
 
@@ -24,7 +27,9 @@ def supervision_of(entry: ImageEntry, scene: Scene) -> Supervision:
     """Determine what an image supervises, from the labels in the files and their explicit fields.
 
     Fields, of an image or of the whole file: `supervises` (names of keys and streams), `classes` (names of things whose
-    instances are annotated), `exhaustive` (false, or the names of the streams that are), `mirrorable`.
+    instances are annotated), `partial` (names of things of which only some instances are annotated), `exhaustive`
+    (false, or the names of the streams that are), `mirrorable`. In images of LVIS, ids of categories stand for
+    `classes` and `partial`.
 
     Args:
         entry: Entries of the image.
@@ -45,12 +50,14 @@ def supervision_of(entry: ImageEntry, scene: Scene) -> Supervision:
     if named is not None:
         keys = frozenset(key for key in keys if key.name in named)
         streams = frozenset(s for s in streams if s.name in named or any(key.of == s for key in keys))
+    classes, partial = _classes(entry, scene)
     return Supervision(
         keys=keys,
-        classes=_classes(entry, scene),
+        classes=classes,
         streams=streams,
         exhaustive=_exhaustive(entry, streams),
         mirrorable=bool(_claim(entry, "mirrorable", True)),
+        partial=partial,
     )
 
 
@@ -76,6 +83,25 @@ def claimed_names(data: Mapping[str, Any], where: object) -> Iterator[tuple[str,
         yield from ((field, name) for name in (value if isinstance(value, list) else ()))
 
 
+def federated_ids(image: Record) -> Iterator[tuple[str, int]]:
+    """Read the fields of an image of LVIS that have ids of categories.
+
+    Args:
+        image: Its entry.
+
+    Yields:
+        Field and id.
+
+    Raises:
+        InputError: If a field is invalid.
+    """
+    for field in (NEGATIVE, NOT_EXHAUSTIVE):
+        ids = image.data.get(field, [])
+        if not isinstance(ids, list) or not all(type(id) is int for id in ids):
+            raise InputError(f"{image}: {field!r} must be a list of ids of categories, not {brief(ids)}")
+        yield from ((field, id) for id in ids)
+
+
 def claim_issues(
     claimed: Iterable[tuple[str, str, object]], vocabulary: Vocabulary, keys: Iterable[Key[Any, Any]]
 ) -> Iterator[str]:
@@ -92,6 +118,7 @@ def claim_issues(
     streams = (OBJECTS.name, PHRASES.name)
     names = {
         "classes": vocabulary.things,
+        "partial": vocabulary.things,
         "exhaustive": streams,
         "supervises": (*streams, *(key.name for key in keys)),
     }
@@ -104,6 +131,7 @@ def claim_issues(
 _EXPECTED = {
     "supervises": "a list of names of keys and streams",
     "classes": "a list of names of things",
+    "partial": "a list of names of things",
     "exhaustive": "true, false or a list of names of streams",
     "mirrorable": "true or false",
 }
@@ -119,11 +147,27 @@ def _covered(entry: ImageEntry) -> frozenset[str]:
     return frozenset(name for index in entry.indices for name in index.things)
 
 
-def _classes(entry: ImageEntry, scene: Scene) -> frozenset[str] | None:
-    """Return the things that the files of this image cover; None for all."""
+def _classes(entry: ImageEntry, scene: Scene) -> tuple[frozenset[str] | None, frozenset[str]]:
+    """Return the things that the files of this image cover (None for all), and those that they cover in part."""
+    if NEGATIVE in entry.image.data:
+        return _federated(entry, scene)
     named = _claim(entry, "classes")
     classes = _covered(entry) if named is None else frozenset(named)
-    return None if classes == frozenset(scene.vocabulary.things) else classes
+    partial = frozenset(_claim(entry, "partial", ()))
+    return None if classes == frozenset(scene.vocabulary.things) else classes, partial
+
+
+def _federated(entry: ImageEntry, scene: Scene) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the things of an image of LVIS that were verified, and those of which not all instances are annotated."""
+    present = frozenset(scene.vocabulary.things[label] for label in scene.objects.labels.unique().tolist())
+    absent, partial = (_names_of(entry, field) for field in (NEGATIVE, NOT_EXHAUSTIVE))
+    return (present | absent) - partial, partial
+
+
+def _names_of(entry: ImageEntry, field: str) -> frozenset[str]:
+    """Return the names of categories of which a field of LVIS has the ids; others were reported with the index."""
+    categories, ids = entry.indices[0].categories, entry.image.data.get(field, [])
+    return frozenset(categories[id].name for id in ids if id in categories)
 
 
 def _exhaustive(entry: ImageEntry, streams: frozenset[Stream]) -> frozenset[Stream]:

@@ -8,35 +8,26 @@ Letters: I images, O names of objects.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import logging
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Int
 
 from scenekit.errors import InputError
-from scenekit.io.files import write_atomically
 from scenekit.io.records import Record
 from scenekit_datasets.json_index import Entry, Spans, list_entries, record_of
+from scenekit_datasets.stored_index import Arrays, stored_arrays
 from scenekit_datasets.visual_genome.layout import LISTS
 from scenekit_datasets.visual_genome.names import KINDS, Names, normalized, read_aliases
 
-_log = logging.getLogger(__name__)
-
 FORMAT = 1
 """Version of the stored index; another one is built again."""
-
-LARGE = 100_000_000
-"""Total bytes of the files above which a message says that indexing takes a while."""
 
 ABSENT = -1
 
@@ -111,44 +102,11 @@ def open_index(files: Mapping[str, Path], cache: Path | None) -> Index:
         InputError: If a file cannot be read.
     """
     names = Names(read_aliases(files.get("object_alias")), read_aliases(files.get("relationship_alias")))
-    path = None if cache is None else cache / f"{_fingerprint(files)}.npz"
-    stored = None if path is None else _load(path)
-    if stored is None:
-        total = sum(path.stat().st_size for path in files.values())
-        if total > LARGE:
-            _log.warning("indexing %.1f GB of annotations once; this takes a while", total / 1e9)
-        stored = _build(files, names)
-        if path is not None:
-            buffer = io.BytesIO()
-            np.savez(buffer, **stored)  # type: ignore[arg-type]  # of names that are not known here
-            write_atomically(path, buffer.getvalue())
+    stored = stored_arrays(files, cache, FORMAT, lambda: _build(files, names))
     return _index(files, names, stored)
 
 
-def _fingerprint(files: Mapping[str, Path]) -> str:
-    """Return a digest of the files' paths, sizes and times."""
-    stats = [(name, str(path.resolve()), path.stat()) for name, path in sorted(files.items())]
-    facts = [FORMAT, *([name, path, stat.st_size, stat.st_mtime_ns] for name, path, stat in stats)]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
-
-
-Stored = dict[str, np.ndarray]
-"""The arrays of an index; its texts are one of them, as bytes of JSON."""
-
-
-def _load(path: Path) -> Stored | None:
-    """Return the stored index; None without one that can be read."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        _log.warning("the stored index %s cannot be read (%s); building it again", path, error)
-        return None
-
-
-def _index(files: Mapping[str, Path], names: Names, stored: Stored) -> Index:
+def _index(files: Mapping[str, Path], names: Names, stored: Arrays) -> Index:
     texts = json.loads(stored["texts"].tobytes())
     return Index(
         files,
@@ -259,7 +217,7 @@ def image_id(record: Record) -> int:
     return record.integer("image_id" if "image_id" in record.data else "id")
 
 
-def _build(files: Mapping[str, Path], names: Names) -> Stored:
+def _build(files: Mapping[str, Path], names: Names) -> Arrays:
     builder = _IndexBuilder(files, names)
     for entry in list_entries(files["image_data"]):
         with _collecting(builder.issues):
@@ -275,7 +233,7 @@ def _build(files: Mapping[str, Path], names: Names) -> Stored:
     return {"ids": ids, "sizes": np.array(builder.sizes), **spans, **_columns(builder)}
 
 
-def _columns(builder: _IndexBuilder) -> Stored:
+def _columns(builder: _IndexBuilder) -> Arrays:
     """Return objects in the order of the images, by names in the order of their frequency; and all texts."""
     ordered = {kind: counter.ordered() for kind, counter in builder.counters.items()}
     numbers = builder.counters["objects"].numbers

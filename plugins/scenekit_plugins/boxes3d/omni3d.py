@@ -69,7 +69,7 @@ class Omni3DEvaluator:
         targets = self._targets(scene, camera)
         predictions = _predictions(prediction, prediction.camera or camera)
         for label, name in enumerate(self.ap.categories):
-            if supervision.classes is None or name in supervision.classes:
+            if supervision.covers(name):
                 rows = scene.objects.labels == label, (prediction.objects.labels == label) & counted
                 if any(chosen.any() for chosen in rows):
                     target_rows, predicted_rows = (chosen.nonzero()[:, 0].numpy() for chosen in rows)

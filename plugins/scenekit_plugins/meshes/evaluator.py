@@ -149,8 +149,7 @@ class MeshEvaluator:
     def _judge(self, sample: sk.Sample, prediction: sk.Scene, table: Float[np.ndarray, "D G M"]) -> None:
         """Add the detections of each kind, right or wrong."""
         objects, detections = sample.scene.objects, prediction.objects
-        classes = sample.supervision.classes
-        covered = torch.tensor([classes is None or name in classes for name in self.things], dtype=torch.bool)
+        covered = torch.tensor([sample.supervision.covers(name) for name in self.things], dtype=torch.bool)
         ignored = ~_countable(sample.scene) | ~covered[objects.labels]
         kept = prediction.rows_with(sk.MESHES) & covered[detections.labels]
         annotated = sample.scene.rows_with(sk.MESHES) & has_surface(_on_cpu(sample.scene))

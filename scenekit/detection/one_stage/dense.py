@@ -336,15 +336,23 @@ class DenseDetector(Provider):
         return rows
 
 
-def class_weights(considered: Bool[Tensor, " N"], ground_truth: StreamTruth, image: int) -> Bool[Tensor, "N C"]:
-    """Return which class scores of one image are trained: of the reference boxes that are, those of covered classes.
+def class_weights(
+    negative: Bool[Tensor, " N"], targets: Float[Tensor, "N C"], ground_truth: StreamTruth, image: int
+) -> Bool[Tensor, "N C"]:
+    """Return which class scores of one image are trained: of positives and negatives those of covered classes.
+
+    The score of a positive's own class is trained in any case: of a class that is not covered, some objects may be
+    labelled.
 
     Args:
-        considered: Reference boxes that are positive or negative.
+        negative: Reference boxes that are negative.
+        targets: Target of every class score, 1 for the class of a positive.
         ground_truth: Ground truth of the objects.
         image: Number of the image in the batch.
 
     Returns:
         True where a score has a target.
     """
-    return considered[:, None] & ground_truth.covered[image][None]
+    own = targets > 0
+    considered = negative | own.any(dim=1)
+    return own | (considered[:, None] & ground_truth.covered[image][None])

@@ -225,8 +225,9 @@ def focal_class_loss(
     """
     positive = matches.matched >= 0
     rows, logits = positive.nonzero()[:, 0], predictions.logits[image]
-    weights = class_weights(matches.negative | positive, ground_truth, image)
-    return (focal_loss(logits, one_hot(logits, rows, matches.matched[rows], ground_truth), config) * weights).sum()
+    targets = one_hot(logits, rows, matches.matched[rows], ground_truth)
+    weights = class_weights(matches.negative, targets, ground_truth, image)
+    return (focal_loss(logits, targets, config) * weights).sum()
 
 
 def one_hot(

@@ -345,8 +345,8 @@ def sigmoid_cross_entropy(
 ) -> Float[Tensor, " N"]:
     """Compute the sum of the cross-entropies of each row's sigmoids when only some classes are annotated.
 
-    The logits of other classes get no gradient, nor does that of background, where there is one, in a row without a
-    class: such a row may show a class that is not annotated.
+    The logits of other classes get no gradient, except that of a row's own class, nor does that of background, where
+    there is one, in a row without a class: such a row may show a class that is not annotated.
 
     Args:
         logits: Logits of the classes, then of background, if there is such a column.
@@ -357,8 +357,9 @@ def sigmoid_cross_entropy(
         The loss of each row.
     """
     classes = covered.shape[1]
-    targets = F.one_hot(labels.where(labels >= 0, classes), classes + 1)[:, : logits.shape[1]].to(logits)
-    known = F.pad(covered, (0, 1))
+    own = F.one_hot(labels.where(labels >= 0, classes), classes + 1)
+    targets = own[:, : logits.shape[1]].to(logits)
+    known = F.pad(covered, (0, 1)) | own.bool()
     known[:, classes] = covered.all(dim=1) | (labels >= 0)
     losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     return (losses * known[:, : logits.shape[1]]).sum(dim=1)
