@@ -19,6 +19,7 @@ HEADINGS = {
     "weights": "weights",
 }
 KEY_LISTS = ("requires", "needs", "uses", "provides", "learns_from")
+TEXTS = ("url", "licence")
 MORE = ("stages", "configure", "prepare")
 
 
@@ -51,10 +52,11 @@ def inventory(found: Registry) -> dict[str, list[dict[str, Any]]]:
 
 
 def described(record: Any) -> dict[str, Any]:
-    """Return the summary, and of a task the names of its keys and whether it has more than a head."""
+    """Return the summary, of a data set its source, and of a task its keys and whether it has more than a head."""
     lists = {name: [key.name for key in getattr(record, name)] for name in KEY_LISTS if hasattr(record, name)}
     more = {name: getattr(record, name) is not None for name in MORE if hasattr(record, name)}
-    return {"summary": record.summary, **lists, **more}
+    texts = {name: getattr(record, name) for name in ("summary", *TEXTS) if hasattr(record, name)}
+    return {**texts, **lists, **more}
 
 
 def failures(found: Registry) -> list[dict[str, Any]]:

@@ -212,6 +212,10 @@ class DatasetSpec:
     results: Callable[[Path, Any], ResultsWriter] | None = None
     """(folder, data) -> a writer of predictions in the format of the data set; `data` is the data set, whose ids the
     files then have, or None."""
+    url: str = ""
+    """Page of the official download; empty for a format that people fill with data of their own."""
+    licence: str = ""
+    """Licences of annotations and images, in one line."""
 
 
 @dataclass(frozen=True)

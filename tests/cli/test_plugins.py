@@ -80,3 +80,10 @@ def test_json_lists_tasks_and_failures(found: Registry, capsys: pytest.CaptureFi
 def test_tables(found: Registry, capsys: pytest.CaptureFixture[str]) -> None:
     text = run(capsys)
     assert "shapes" in text and "outlines" in text and "frobnicate" in text and "backbones" not in text
+
+
+def test_json_says_where_data_sets_are_from(capsys: pytest.CaptureFixture[str]) -> None:
+    datasets = {entry["name"]: entry for entry in json.loads(run(capsys, "--json"))["datasets"]}
+    assert datasets["kitti"]["url"].startswith("https://www.cvlibs.net/")
+    assert "CC BY-NC-SA 3.0" in datasets["kitti"]["licence"]
+    assert datasets["image_folder"]["url"] == datasets["image_folder"]["licence"] == ""

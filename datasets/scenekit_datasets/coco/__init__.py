@@ -132,4 +132,6 @@ def scenekit_datasets() -> Iterator[DatasetSpec]:
         summary="COCO's files, and JSON in their style with labels of every kind",
         build=build,
         results=results,
+        url="https://cocodataset.org/#download",
+        licence="COCO's annotations CC BY 4.0; images under the licence of each, which the files name",
     )

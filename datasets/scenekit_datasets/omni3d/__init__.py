@@ -123,5 +123,10 @@ def scenekit_datasets() -> Iterator[DatasetSpec]:
         Its record.
     """
     yield DatasetSpec(
-        "omni3d", summary="Omni3D's files, and JSON in their style: boxes in metres", build=build, results=results
+        "omni3d",
+        summary="Omni3D's files, and JSON in their style: boxes in metres",
+        build=build,
+        results=results,
+        url="https://github.com/facebookresearch/omni3d/blob/main/DATA.md",
+        licence="repository CC BY-NC 4.0; annotations and images also under those of the data sets that they are from",
     )

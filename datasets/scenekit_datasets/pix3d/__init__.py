@@ -78,4 +78,6 @@ def scenekit_datasets() -> Iterator[DatasetSpec]:
         summary="Pix3D's folder: images of furniture with masks, models and their poses",
         build=build,
         splits=("train", "val", "test", "all"),
+        url="http://pix3d.csail.mit.edu",
+        licence="annotations CC BY 4.0; images and models of other sites, whose rights are not stated",
     )

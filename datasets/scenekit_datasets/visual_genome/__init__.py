@@ -123,4 +123,6 @@ def scenekit_datasets() -> Iterator[DatasetSpec]:
         summary="Visual Genome's files: objects, attributes, relations, described regions",
         build=build,
         splits=("train", "val", "test", "all"),
+        url="https://homes.cs.washington.edu/~ranjay/visualgenome/api.html",
+        licence="annotations CC BY 4.0; images of Flickr under Creative Commons licences that the files do not name",
     )

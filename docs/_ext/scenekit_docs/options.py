@@ -61,7 +61,14 @@ def of_builder(records: Sequence[Any]) -> str:
     title = code(name) if len(records) == 1 else f"{code(name)} to {code(records[-1].name)}"
     listed = sentence(first.summary) if len(records) == 1 else ", ".join(code(record.name) for record in records) + "."
     splits = f"Splits: {', '.join(map(code, first.splits))}." if hasattr(first, "splits") else ""
-    return page(f"## {title}", listed, splits, documented(builder(first.build)), parameters(first))
+    return page(f"## {title}", listed, splits, source(first), documented(builder(first.build)), parameters(first))
+
+
+def source(record: Any) -> str:
+    """Return where a data set can be downloaded and under which licence, as far as its record states it."""
+    url, licence = getattr(record, "url", ""), getattr(record, "licence", "")
+    lines = ([f"Download: <{url}>."] if url else []) + ([f"Licence: {licence}."] if licence else [])
+    return " ".join(lines)
 
 
 def builder(build: Callable[..., Any]) -> Callable[..., Any]:
