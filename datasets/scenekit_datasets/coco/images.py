@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from PIL import Image
 from torch import Tensor
 
 from scenekit.errors import InputError, warn_once
@@ -26,6 +25,7 @@ from scenekit.scene import Objects
 from scenekit.structures import Camera, Captions, Masks, Panoptic, Relations, Segment
 from scenekit.structures.geometry import Size
 from scenekit_datasets.coco.labels import Frame, Row, matrix_of, place_of, texts_of
+from scenekit_datasets.label_maps import read_label_map
 from scenekit_datasets.roots import Faulty, located_file, report
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def label_map(path: Path, labels: Mapping[int, int], size: Size, offset: int = 0
     Raises:
         InputError: If the file cannot be read, has another size, or holds unknown values.
     """
-    values = _grey(path, size)
+    values = read_label_map(path, size)
     table = np.full(65536, -2, dtype=np.int64)
     table[list(UNLABELLED)] = IGNORE
     for id, label in labels.items():
@@ -183,7 +183,7 @@ def depth_of(path: Path, scale: float, size: Size) -> Float[Tensor, "H W"]:
         InputError: If the file cannot be read or the scale is invalid.
     """
     check_scale(path, scale)
-    values = torch.from_numpy(_grey(path, size).astype(np.float32))
+    values = torch.from_numpy(read_label_map(path, size).astype(np.float32))
     return torch.where(values > 0, values * scale, torch.nan)
 
 
@@ -288,21 +288,6 @@ def check_scale(where: object, scale: Any) -> None:
     """
     if not is_number(scale) or scale <= 0:
         raise InputError(f"{where}: its 'scale', metres a step, must be a number above 0, not {brief(scale)}")
-
-
-def _grey(path: Path, size: Size) -> Int[np.ndarray, "H W"]:
-    """Read an image with one number per pixel; of a palette its index."""
-    try:
-        with Image.open(path) as image:
-            values = np.asarray(image)
-    except FileNotFoundError:
-        raise InputError(f"no such file: {path}") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot read {path} as an image: {error}") from None
-    if values.ndim != 2 or values.dtype.kind not in "iu" or values.shape != tuple(size):
-        expected = f"one whole number a pixel, {list(size)} (height, width)"
-        raise InputError(f"{path}: expected {expected}; got {list(values.shape)} of {values.dtype}")
-    return values.astype(np.int64)
 
 
 def file_of(record: Record, field: str) -> tuple[str, Mapping[str, Any]]:
