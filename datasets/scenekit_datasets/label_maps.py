@@ -60,7 +60,7 @@ def read_pixels(path: Path) -> np.ndarray:
 
 
 def masks_in(ids: Int[np.ndarray, "H W"], wanted: Sequence[int]) -> Masks:
-    """Encode the masks of instances in one pass over a map, however many there are.
+    """Encode the masks of instances, all from one scan of a map.
 
     Args:
         ids: The instance of each pixel.

@@ -1,7 +1,7 @@
 """The labels of the maps of instances and classes.
 
 A pixel is the id of its class, or 1000 times that id plus the number of the instance. A class with instances without
-such a number is a group that nobody could divide.
+such a number is a group that could not be divided.
 
 Letters: H W pixels.
 """
