@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import Bool, Int
-from PIL import Image
+import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from scenekit.errors import InputError
 from scenekit.keys import Key
 from scenekit.scene import Objects
+from scenekit.structures import Boxes3D
 from scenekit.structures.geometry import Size
+
+Box3D = tuple[Float[Tensor, " 3"], Float[Tensor, " 3"], Float[Tensor, "3 3"]]
+"""Center, size (metres) and rotation of a 3D box, as `Boxes3D` has them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,27 +48,19 @@ def clipped(box: Sequence[float | int], size: Size) -> tuple[float, float, float
     return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 
-def index_map(path: Path, size: Size) -> Int[np.ndarray, "H W"]:
-    """Read an image with one whole number per pixel; of a palette its index.
+def boxes3d_of(boxes: Sequence[Box3D | None]) -> Boxes3D:
+    """Create 3D boxes, NaN where there is none.
 
     Args:
-        path: The file.
-        size: Expected (height, width) in pixels.
+        boxes: The boxes, None for an object without one.
 
     Returns:
-        The numbers.
-
-    Raises:
-        InputError: If it cannot be read, has another size, or more than a number per pixel.
+        A row for each object.
     """
-    try:
-        with Image.open(path) as image:
-            values = np.asarray(image)
-    except FileNotFoundError:
-        raise InputError(f"no such file: {path}") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot read {path} as an image: {error}") from None
-    if values.ndim != 2 or values.dtype.kind not in "iu" or values.shape != tuple(size):
-        expected = f"one whole number a pixel, {list(size)} (height, width)"
-        raise InputError(f"{path}: expected {expected}; got {list(values.shape)} of {values.dtype}")
-    return values.astype(np.int64)
+    nothing = (torch.full((3,), torch.nan), torch.full((3,), torch.nan), torch.full((3, 3), torch.nan))
+    columns = list(zip(*(box or nothing for box in boxes), strict=True)) or [(), (), ()]
+    center, size, rotation = (
+        torch.stack(column) if column else torch.zeros((0, *part.shape))
+        for column, part in zip(columns, nothing, strict=True)
+    )
+    return Boxes3D(center, size, rotation)

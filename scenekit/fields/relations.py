@@ -79,10 +79,11 @@ class RelationField(ImageField[list[Relations], Relations]):
             {"subject": s, "object": o, "predicate": p, "name": names[p], "score": score}
             for s, o, p, score in zip(*columns, strict=True)
         ]
-        if item.probabilities is None:
-            return entries
-        probabilities = plain(item.probabilities.tolist())
-        return [{**entry, "probabilities": row} for entry, row in zip(entries, probabilities, strict=True)]
+        for name, column in (("probabilities", item.probabilities), ("count", item.count)):
+            if column is not None:
+                values = plain(column.tolist())
+                entries = [{**entry, name: value} for entry, value in zip(entries, values, strict=True)]
+        return entries
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Relations:
         rows, objects = (data["relations"], data["objects"]) if isinstance(data, dict) else (data, None)
@@ -91,7 +92,12 @@ class RelationField(ImageField[list[Relations], Relations]):
         )
         probabilities = [row.get("probabilities") for row in rows]
         relations = Relations(
-            subject, target, predicate, scores_of([row["score"] for row in rows]), scores_of(probabilities)
+            subject,
+            target,
+            predicate,
+            scores_of([row["score"] for row in rows]),
+            scores_of(probabilities),
+            count=torch.tensor([row["count"] for row in rows]) if rows and "count" in rows[0] else None,
         )
         if objects is None:
             return relations

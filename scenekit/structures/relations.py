@@ -30,6 +30,8 @@ class Relations:
     """Labels that the predictor assigns to all objects of the scene."""
     label_scores: Float[Tensor, " N"] | None = None
     """Confidence of these labels."""
+    count: Int[Tensor, " R"] | None = None
+    """How often the annotations list each relation, for protocols that count repetitions; None for once."""
 
     def __len__(self) -> int:
         return int(self.subject.shape[0])
@@ -72,4 +74,4 @@ class Relations:
         return replace(left, labels=labels, label_scores=scores)
 
 
-_ROW_FIELDS = ("subject", "object", "predicate", "score", "probabilities")
+_ROW_FIELDS = ("subject", "object", "predicate", "score", "probabilities", "count")

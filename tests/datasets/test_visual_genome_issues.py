@@ -153,7 +153,7 @@ def test_a_changed_file_is_reported(tmp_path: Path) -> None:
         ({"vocabulary": {"object": 3}}, "vocabulary has 'object'; did you mean 'objects'"),
         ({"vocabulary": {"objects": "man"}}, "vocabulary: 'objects' must be names, or how many"),
         ({"split": "val"}, "no official splits: give splits=FILE"),
-        ({"split": "val", "splits": "split.h5"}, "HDF5 is not supported; save its array"),
+        ({"split": "val", "splits": "split.h5"}, "no such file: split.h5"),
         ({"vocabulary": {"objects": ["man"], "attributes": ["x", "x"]}}, "must be unique"),
     ],
 )

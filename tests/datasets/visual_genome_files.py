@@ -81,5 +81,5 @@ def write(root: Path, data: dict[str, Any]) -> Path:
     for entry in data["image_data"]:
         path = root / "/".join(entry["url"].split("/")[-2:])
         path.parent.mkdir(exist_ok=True)
-        Image.fromarray(np.full((*SIZE, 3), 40 * entry["image_id"], np.uint8)).save(path)
+        Image.fromarray(np.full((*SIZE, 3), 40 * entry["image_id"] % 256, np.uint8)).save(path)
     return root

@@ -25,7 +25,7 @@ from scenekit.scene import Objects
 from scenekit.structures import Camera, Captions, Masks, Panoptic, Relations, Segment
 from scenekit.structures.geometry import Size
 from scenekit_datasets.coco.labels import Frame, Row, matrix_of, place_of, texts_of
-from scenekit_datasets.image_labels import index_map
+from scenekit_datasets.label_maps import read_label_map
 from scenekit_datasets.roots import Faulty, located_file, report
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def label_map(path: Path, labels: Mapping[int, int], size: Size, offset: int = 0
     Raises:
         InputError: If the file cannot be read, has another size, or holds unknown values.
     """
-    values = index_map(path, size)
+    values = read_label_map(path, size)
     table = np.full(65536, -2, dtype=np.int64)
     table[list(UNLABELLED)] = IGNORE
     for id, label in labels.items():
@@ -183,7 +183,7 @@ def depth_of(path: Path, scale: float, size: Size) -> Float[Tensor, "H W"]:
         InputError: If the file cannot be read or the scale is invalid.
     """
     check_scale(path, scale)
-    values = torch.from_numpy(index_map(path, size).astype(np.float32))
+    values = torch.from_numpy(read_label_map(path, size).astype(np.float32))
     return torch.where(values > 0, values * scale, torch.nan)
 
 

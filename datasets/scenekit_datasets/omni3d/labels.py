@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from scenekit.errors import InputError
@@ -20,16 +19,12 @@ from scenekit.metrics.omni3d.average_precision import Omni3DFilter
 from scenekit.metrics.omni3d.files import KINDS, Boxes2D, box_of, is_ignored, matched_box
 from scenekit.ops.rotations import is_rotation
 from scenekit.scene import Objects
-from scenekit.structures import Boxes3D
 from scenekit.structures.geometry import Size
-from scenekit_datasets.image_labels import Labels, clipped
+from scenekit_datasets.image_labels import Box3D, Labels, boxes3d_of, clipped
 from scenekit_datasets.omni3d.index import matrix_of
 
 ABSENT = -1
 """Omni3D's value for anything unknown."""
-
-Box3D = tuple[Float[Tensor, " 3"], Float[Tensor, " 3"], Float[Tensor, "3 3"]]
-"""Center, size (metres) and rotation."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +78,7 @@ def labels_of(rows: Sequence[Row], size: Size, rules: Rules) -> Labels:
     records = [entry.row.record for entry in kept]
     there = torch.tensor([entry.box3d is not None for entry in kept], dtype=torch.bool)
     values = {
-        BOXES3D: _boxes3d([entry.box3d for entry in kept]),
+        BOXES3D: boxes3d_of([entry.box3d for entry in kept]),
         TRUNCATION: torch.tensor([_share(record, "truncation") for record in records], dtype=torch.float32),
         VISIBILITY: torch.tensor([_share(record, "visibility") for record in records], dtype=torch.float32),
     }
@@ -166,17 +161,6 @@ def _share(record: Record, name: str) -> float:
     if not is_number(value) or value == ABSENT:
         return float("nan")
     return min(max(float(value), 0.0), 1.0)
-
-
-def _boxes3d(boxes: Sequence[Box3D | None]) -> Boxes3D:
-    """Create 3D boxes, NaN where there is none."""
-    nothing = (torch.full((3,), torch.nan), torch.full((3,), torch.nan), torch.full((3, 3), torch.nan))
-    columns = list(zip(*(box or nothing for box in boxes), strict=True)) or [(), (), ()]
-    center, size, rotation = (
-        torch.stack(column) if column else torch.zeros((0, *part.shape))
-        for column, part in zip(columns, nothing, strict=True)
-    )
-    return Boxes3D(center, size, rotation)
 
 
 def _objects(entries: Sequence[_Object]) -> Objects:

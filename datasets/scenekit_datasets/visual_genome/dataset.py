@@ -15,10 +15,9 @@ from scenekit.errors import InputError, nearest
 from scenekit.keys import ATTRIBUTES, OBJECTS, PHRASE_CAPTIONS, PHRASES, RELATIONS, Key, Stream
 from scenekit.scene import Scene
 from scenekit_datasets.roots import Exif, Faulty, ImageReporter, check_index, image_of_size, report, skipping
-from scenekit_datasets.visual_genome.image import ImageReader, Rules, with_known_object
+from scenekit_datasets.visual_genome.image import ImageReader
 from scenekit_datasets.visual_genome.index import Index
 from scenekit_datasets.visual_genome.layout import located
-from scenekit_datasets.visual_genome.names import NameIndex
 
 _log = logging.getLogger(__name__)
 
@@ -30,36 +29,29 @@ class VisualGenome(Dataset[Sample]):
     """The images of an index that are in a split.
 
     Args:
-        index: Index of the files.
+        reader: Creates the labels.
         images: Folder of the images.
-        name_index: The vocabulary.
-        rules: How labels are created.
-        chosen: Which images of the index are in the split.
+        chosen: Which images of the reader's index are in the split.
         exhaustive: Streams that count as annotated exhaustively.
-        drop_empty: Whether to skip images without an object in the vocabulary.
         faulty: Whether to refuse faulty entries or to skip them.
         exif: Whether to apply EXIF orientations of images.
     """
 
     def __init__(
         self,
-        index: Index,
+        reader: ImageReader,
         images: Path,
-        name_index: NameIndex,
-        rules: Rules,
         *,
         chosen: np.ndarray,
         exhaustive: Collection[str] = (),
-        drop_empty: bool = False,
         faulty: Faulty = "skip",
         exif: Exif = "apply",
     ) -> None:
         self.exif: Exif = exif
-        self.index, self.vocabulary, self.rules, self.faulty = index, name_index.vocabulary, rules, faulty
-        self.reader = ImageReader(index, name_index, rules)
+        self.reader, self.index, self.faulty = reader, reader.index, faulty
+        self.vocabulary, self.rules = reader.name_index.vocabulary, reader.rules
         self.exhaustive = streams_named(exhaustive)
-        if drop_empty:
-            chosen = chosen & with_known_object(index, name_index.things)
+        index = self.index
         report([*index.issues, *(index.gaps() if faulty == "refuse" else ())], faulty)
         for gap in index.gaps():
             _log.warning("%s; these images lack its labels", gap)

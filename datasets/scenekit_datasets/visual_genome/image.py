@@ -20,7 +20,7 @@ from scenekit.keys import ATTRIBUTES, OBJECTS, PHRASE_CAPTIONS, PHRASES, RELATIO
 from scenekit.scene import Objects, Scene
 from scenekit.structures import Captions, Relations
 from scenekit.structures.geometry import Size
-from scenekit_datasets.image_labels import clipped
+from scenekit_datasets.image_labels import Labels, clipped
 from scenekit_datasets.visual_genome.index import Index
 from scenekit_datasets.visual_genome.names import NameIndex, Names, normalized
 from scenekit_datasets.visual_genome.objects import Thing, merged_things, read_thing, same_thing, sound
@@ -81,16 +81,31 @@ class ImageReader:
         values: dict[Key[Any, Any], Any] = {}
         valid: dict[Key[Any, Any], Any] = {}
         size = self.size(place)
-        if self.name_index.things and (listed := self._records("objects", place, issues)) is not None:
-            graph = _Graph(self, place, issues)
-            graph.read(listed, *(self._records(name, place, issues) for name in ("relationships", "attributes")))
-            streams[OBJECTS] = graph.objects
-            values.update(graph.values)
-            valid.update(graph.valid)
+        if self.name_index.things and (labels := self.labels(place, issues)) is not None:
+            streams[OBJECTS] = labels.objects
+            values.update(labels.values)
+            valid.update(labels.valid)
         phrases = self._records("region_descriptions", place, issues) if PHRASE_CAPTIONS in self.rules.keys else None
         if phrases is not None:
             streams[PHRASES], values[PHRASE_CAPTIONS] = phrases_of(phrases, size, issues)
         return Scene(size, self.name_index.vocabulary, streams, values, valid, None, path), issues
+
+    def labels(self, place: int, issues: list[str]) -> Labels | None:
+        """Create the objects of an image, their relations and attributes.
+
+        Args:
+            place: Row of the image.
+            issues: Issues, to which those of the entries are added.
+
+        Returns:
+            The labels; None for an image without annotated objects.
+        """
+        listed = self._records("objects", place, issues)
+        if listed is None:
+            return None
+        graph = _Graph(self, place, issues)
+        graph.read(listed, *(self._records(name, place, issues) for name in ("relationships", "attributes")))
+        return Labels(graph.objects, graph.values, graph.valid, issues)
 
     def size(self, place: int) -> Size:
         """Return the size of an image.

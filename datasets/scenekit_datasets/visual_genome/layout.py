@@ -18,27 +18,29 @@ FOLDERS = ("", "VG_100K", "VG_100K_2", "images", "images/VG_100K", "images/VG_10
 """Folders of images that are not where their address says."""
 
 
-def find_files(root: Path) -> dict[str, Path]:
+def find_files(root: Path, lists: Sequence[str] = LISTS, required: bool = True) -> dict[str, Path]:
     """Find the files below the root: NAME.json, else the last of NAME_v*.json.
 
     Args:
         root: The root.
+        lists: The lists to find.
+        required: Whether one of the lists must exist.
 
     Returns:
         Files by what they hold.
 
     Raises:
-        InputError: If image_data or all of the lists are missing.
+        InputError: If image_data or all of the required lists are missing.
     """
     if not root.is_dir():
         raise InputError(f"{root} is not a Visual Genome root: expected a folder with image_data.json and others")
-    named = [(name, _newest(root, name, ".json")) for name in ("image_data", *LISTS)]
+    named = [(name, _newest(root, name, ".json")) for name in ("image_data", *lists)]
     named += [(name, _newest(root, name, ".txt")) for name in ALIASES]
     files = {name: path for name, path in named if path is not None}
     if "image_data" not in files:
         raise InputError(f"{root} has no image_data.json, which lists the images and their sizes")
-    if not set(LISTS) & set(files):
-        raise InputError(f"{root} has none of {', '.join(f'{name}.json' for name in LISTS)}")
+    if required and not set(lists) & set(files):
+        raise InputError(f"{root} has none of {', '.join(f'{name}.json' for name in lists)}")
     return files
 
 

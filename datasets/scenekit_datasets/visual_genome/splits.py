@@ -17,6 +17,7 @@ from scenekit.errors import InputError
 from scenekit.io.files import read_text
 from scenekit.io.records import brief, parse_json, read_json
 from scenekit_datasets.roots import Faulty, report, with_split
+from scenekit_datasets.visual_genome.h5_file import read_split
 
 ALL = "all"
 """The split that is the whole data set."""
@@ -36,7 +37,7 @@ def in_split(
     """Return which images are in a split.
 
     The file is JSON with lists of ids by split (densecap_splits.json), a list of ids (JSON, or text with one per line)
-    whose path has `{split}`, or an array of a 0 (train), 1 (val) or 2 (test) for each image (JSON or .npy).
+    whose path has `{split}`, or an array of a 0 (train), 1 (val) or 2 (test) for each image (JSON, .npy, .h5).
 
     Args:
         ids: Ids of the images, in the order of image_data.json.
@@ -57,7 +58,8 @@ def in_split(
     if splits is None:
         raise InputError(
             "Visual Genome has no official splits: give splits=FILE (densecap_splits.json, a list of ids in a file with"
-            " {split} in its name, or VG150's array as .npy), splits=hash for a division by checksum, or split=all"
+            " {split} in its name, or VG150's VG-SGG.h5), splits=hash for a division by checksum, split=all, or h5=FILE"
+            " for VG150's own objects and splits"
         )
     if splits == HASH:
         return _by_hash(ids, split)
@@ -81,8 +83,7 @@ def _by_hash(ids: Int[np.ndarray, " I"], split: str) -> Bool[np.ndarray, " I"]:
 
 def _content(path: Path) -> Any:
     if path.suffix in (".h5", ".hdf5"):
-        how = f"numpy.save('split.npy', h5py.File('{path.name}')['split'][:])"
-        raise InputError(f"{path}: HDF5 is not supported; save its array once with {how}, and pass that file")
+        return read_split(path).tolist()
     try:
         if path.suffix == ".npy":
             return np.load(path, allow_pickle=False).tolist()
@@ -111,7 +112,22 @@ def _by_array(
 ) -> Bool[np.ndarray, " I"]:
     numbers = np.full(len(ids), -1)
     numbers[np.ones(len(ids), dtype=bool) if len(array) == len(ids) else ~np.isin(ids, CORRUPTED)] = array
-    if not (array == _NUMBERS["val"]).any():
+    return with_number(numbers, split, validation)
+
+
+def with_number(numbers: Int[np.ndarray, " I"], split: str, validation: int) -> Bool[np.ndarray, " I"]:
+    """Return which images have the number of a split.
+
+    Args:
+        numbers: 0 for train, 1 for val, 2 for test, -1 for none.
+        split: Name of the split.
+        validation: Number of first training images that are val where no image has a 1.
+
+    Returns:
+        True for each image in the split.
+    """
+    numbers = numbers.copy()
+    if not (numbers == _NUMBERS["val"]).any():
         numbers[(numbers == _NUMBERS["train"]).nonzero()[0][:validation]] = _NUMBERS["val"]
     mask: Bool[np.ndarray, " I"] = numbers == _NUMBERS[split]
     return mask

@@ -15,7 +15,7 @@ from scenekit.fields.semantic import IGNORE
 from scenekit.scene import Objects
 from scenekit.structures import Masks
 from scenekit.structures.geometry import Size
-from scenekit_datasets.image_labels import index_map
+from scenekit_datasets.label_maps import read_label_map
 
 VOID = 255
 """Value of pixels at the borders of objects."""
@@ -41,7 +41,7 @@ def semantic_of(path: Path, size: Size, classes: int) -> Int[Tensor, "H W"]:
     table = np.full(VOID + 1, IGNORE - 1)
     table[1 : classes + 1] = np.arange(classes)
     table[[0, VOID]] = classes, IGNORE
-    values = index_map(path, size)
+    values = read_label_map(path, size)
     labels = table[values.clip(0, VOID)]
     if (unknown := (labels < IGNORE) | (values > VOID)).any():
         value = int(values[unknown][0])
@@ -66,7 +66,7 @@ def masks_of(
     Raises:
         InputError: If it cannot be read or has another size.
     """
-    values = torch.from_numpy(index_map(path, (semantic.shape[0], semantic.shape[1])))
+    values = torch.from_numpy(read_label_map(path, (semantic.shape[0], semantic.shape[1])))
     dense = torch.zeros((len(objects), *values.shape), dtype=torch.bool)
     there = torch.zeros(len(objects), dtype=torch.bool)
     for number in sorted(set(values.unique().tolist()) - {0, VOID}):

@@ -140,10 +140,12 @@ def graph_truth(scene: Scene) -> GraphTruth:
         scene: The ground truth.
 
     Returns:
-        Boxes that include the last pixel; labels and predicates counted from 1.
+        Boxes that include the last pixel; labels and predicates counted from 1; relations as often as they are listed.
     """
     relations, objects = scene[RELATIONS], scene.objects
     rows = torch.stack((relations.subject, relations.object, relations.predicate + 1), dim=1)
+    if relations.count is not None:
+        rows = rows.repeat_interleave(relations.count, dim=0)
     return GraphTruth.of(_inclusive(objects.boxes), objects.labels + 1, rows)
 
 
