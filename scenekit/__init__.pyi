@@ -44,6 +44,7 @@ from .keys import PHRASES as PHRASES
 from .keys import PROPOSALS as PROPOSALS
 from .keys import RELATIONS as RELATIONS
 from .keys import SEMANTIC as SEMANTIC
+from .keys import TEACHER_SCORE as TEACHER_SCORE
 from .keys import TRUNCATION as TRUNCATION
 from .keys import VISIBILITY as VISIBILITY
 from .keys import VOXELS as VOXELS

@@ -205,6 +205,11 @@ VISIBILITY: Key[Any, Any] = Key(
     doc="share of the object that nothing hides, 0..1, NaN unknown [N]",
     field=Field(nan_is_unknown=True),
 )
+TEACHER_SCORE: Key[Any, Any] = Key(
+    "teacher_score",
+    of=OBJECTS,
+    doc="score of an object that no person annotated but a teacher detected, 0..1 [N]; see `data.train[].teacher`",
+)
 OCCLUSION: Key[Any, Any] = Key(
     "kitti.occluded",
     of=OBJECTS,

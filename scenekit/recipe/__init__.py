@@ -8,6 +8,7 @@ from scenekit.recipe.recipe import (
     DatasetConfig,
     LabelerConfig,
     Recipe,
+    TeacherConfig,
     TrainConfig,
     read_content,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "ModelConfig",
     "PyramidConfig",
     "Recipe",
+    "TeacherConfig",
     "TrainConfig",
     "read_content",
 ]

@@ -23,6 +23,20 @@ MOST_STEPS, MOST_IMAGES, MOST_WORKERS = 10**9, 2**16, 2**10
 """Upper limits of the length of a run, of the images of a batch and of the processes that load them."""
 
 
+class TeacherConfig(Config):
+    """A model whose detections are labels of the classes that a data set does not annotate (pseudo-labels)."""
+
+    model: str
+    """The model, as `scenekit.load` knows it."""
+    threshold: float = Field(default=0.5, gt=0, le=1)
+    """Smallest score of a detection."""
+    classes: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Its classes that are used; if null, all that the data knows: those of the label space, or without one its own.
+    """
+    overlap: float = Field(default=0.5, ge=0, le=1)
+    """IoU with an annotated object above which a detection is left out: it is that object."""
+
+
 class DatasetConfig(Config):
     """One data set of a run."""
 
@@ -41,6 +55,8 @@ class DatasetConfig(Config):
     """
     labels: str | None = None
     """Section of the label file that names its classes; if null, that of its `name`."""
+    teacher: TeacherConfig | None = None
+    """A model that labels what the data set does not annotate; of `data.train` only."""
 
     @field_validator("rename")
     @classmethod
@@ -110,6 +126,12 @@ class DataConfig(Config):
             raise InputError(f"{self.labels if isinstance(self.labels, str) else 'labels'}: {error}") from None
         if renaming := next((entry.name for entry in self.entries if entry.rename), None):
             raise InputError(f"{renaming!r} has `rename` beside the label file; write what its names become there")
+        return self
+
+    @model_validator(mode="after")
+    def _untaught(self) -> DataConfig:
+        if self.val is not None and self.val.teacher is not None:
+            raise ValueError("data.val: a teacher's detections are no ground truth; leave `teacher` out")
         return self
 
     @property

@@ -23,6 +23,7 @@ from scenekit.scene import Scene
 from scenekit.structures.geometry import Geometry
 from scenekit.structures.label_map import joined
 from scenekit.structures.vocabulary import Vocabulary
+from scenekit.training.teaching import with_teacher
 from scenekit.weights import described
 
 SCENES = 2000
@@ -48,7 +49,7 @@ def open_source(config: DatasetConfig, labelers: Sequence[Labeler] = (), space: 
     Raises:
         InputError: If the data set or one of its options is unknown, or its files cannot be used.
     """
-    data = labelled(opened(config, space), labelers)
+    data = with_teacher(labelled(opened(config, space), labelers), config.teacher, space)
     return Source(data, f"{config.name}/{config.split}", config.weight)
 
 
