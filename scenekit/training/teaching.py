@@ -73,8 +73,11 @@ class TaughtSet:
 
     def _detect(self, sample: Sample) -> Objects:
         """Return the detections of the classes that are used, with labels of the data set."""
-        found = self.teacher.predict(sample.image, tasks=(), threshold=self.config.threshold)
-        things = self.vocabulary.things
+        network, threshold, things = self.teacher, self.config.threshold, self.vocabulary.things
+        providers = [name for name, step in network.plan.steps.items() if OBJECTS in step.provides]
+        with torch.inference_mode():
+            outputs = network(network.preprocess([sample.image]), tasks=providers, threshold=threshold)
+            (found,) = network.scenes(outputs, tasks=(), threshold=threshold)
         labels = torch.tensor([things.index(name) if name in self.classes else -1 for name in found.names()])
         objects = replace(found.objects, labels=labels.long())
         return objects[(labels >= 0).nonzero()[:, 0]]

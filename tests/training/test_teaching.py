@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -17,7 +16,6 @@ from scenekit.keys import MASKS, OBJECTS, TEACHER_SCORE
 from scenekit.recipe import DataConfig, LabelSpace, TeacherConfig
 from scenekit.scene import Objects
 from scenekit.structures import Vocabulary
-from scenekit.training import teaching
 from scenekit.training.teaching import TaughtSet, with_teacher
 from scenekit.weights.checkpoint import save_model
 from tests import tiny
@@ -42,20 +40,6 @@ class OneSample:
         return self.sample
 
 
-class Teacher:
-    """A model that detects the same objects in every image."""
-
-    def __init__(self, boxes: list[list[float]], names: list[str]) -> None:
-        self.boxes, self.found, self.asked = boxes, names, 0
-
-    def predict(self, image: Any, tasks: Any, threshold: float) -> Any:
-        self.asked += 1
-        things = tuple(dict.fromkeys(self.found))
-        labels = torch.tensor([things.index(name) for name in self.found])
-        objects = Objects(torch.tensor(self.boxes), labels, torch.linspace(0.9, 0.6, len(labels)))
-        return sk.Scene(tuple(image.shape[1:]), Vocabulary(things), {OBJECTS: objects})
-
-
 @pytest.fixture
 def sample() -> Sample:
     """A cup with a mask, in an image of which only cups are annotated."""
@@ -65,20 +49,17 @@ def sample() -> Sample:
     return replace(sample, scene=scene, supervision=Supervision(frozenset({MASKS}), frozenset({"cup"})))
 
 
-def taught_set(sample: Sample, teacher: Teacher, monkeypatch: pytest.MonkeyPatch, **options: Any) -> TaughtSet:
-    network = sk.build(tiny.config(()), tiny.VOCABULARY)
-    monkeypatch.setattr(network, "predict", teacher.predict)
-    monkeypatch.setattr(teaching, "load", lambda name: network)
-    return TaughtSet(OneSample(sample), TeacherConfig(model="teacher", **options), ("person", "cup", "dog"))
+def taught_set(sample: Sample, boxes: list[list[float]], labels: list[int]) -> TaughtSet:
+    """A data set with a teacher that detected these boxes, with scores of 0.9 and less."""
+    detected = Objects(torch.tensor(boxes), torch.tensor(labels), 0.9 - 0.1 * torch.arange(len(labels)))
+    config = TeacherConfig(model="never loaded")
+    return TaughtSet(OneSample(sample), config, ("person", "cup", "dog"), {0: detected})
 
 
-def test_detections_of_other_classes_are_positives_and_no_class_is_covered_by_them(
-    sample: Sample, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_detections_of_other_classes_are_positives_and_no_class_is_covered_by_them(sample: Sample) -> None:
     (own,) = sample.scene.objects.boxes.tolist()
     far = [own[2] + 1.0, own[3] + 1.0, own[2] + 9.0, own[3] + 9.0]
-    teacher = Teacher([far, far, own, far], ["person", "dog", "dog", "cup"])
-    data = taught_set(sample, teacher, monkeypatch)
+    data = taught_set(sample, [far, far, own, far], [PERSON, DOG, DOG, CUP])
     found = data[0]
     # Not the second dog, which is the annotated cup; not the second cup: all of them are annotated.
     assert found.scene.names() == ["cup", "person", "dog"] and data.vocabulary.things == ("cup", "person", "dog")
@@ -88,17 +69,14 @@ def test_detections_of_other_classes_are_positives_and_no_class_is_covered_by_th
     assert found.scene.rows_with(MASKS).tolist() == [True, False, False]
     assert data.scene(0).names() == ["cup"] and TEACHER_SCORE not in data.scene(0)
     assert TEACHER_SCORE not in found.supervision.keys
-    data[0]
-    assert teacher.asked == 1
     _, targets = collate([found], vocabulary=data.vocabulary, keys=(OBJECTS, MASKS), config=tiny.config(()).input)
     truth = targets.streams[OBJECTS]
     assert truth.covered.tolist() == [[True, False, False]] and not truth.crowd.any()
     assert targets.valid[MASKS].tolist() == [True, False, False]
 
 
-def test_an_image_without_labels(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = taught_set(tiny.unlabelled(0), Teacher([[1.0, 1.0, 9.0, 9.0]], ["person"]), monkeypatch)
-    found = data[0]
+def test_an_image_without_labels() -> None:
+    found = taught_set(tiny.unlabelled(0), [[1.0, 1.0, 9.0, 9.0]], [PERSON])[0]
     assert found.scene.names() == ["person"] and found.supervision.streams == {OBJECTS}
     assert OBJECTS not in found.supervision.exhaustive and found.supervision.classes == frozenset()
 
@@ -107,6 +85,20 @@ def test_an_image_without_labels(monkeypatch: pytest.MonkeyPatch) -> None:
 def model(tmp_path: Path) -> str:
     save_model(sk.build(tiny.config(()), Vocabulary(("dog", "person"))), tmp_path / "teacher")
     return str(tmp_path / "teacher")
+
+
+def test_the_teacher_sees_each_image_once(sample: Sample, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its boxes and scores are those that it predicts, and its labels become those of the data set."""
+    data = with_teacher(OneSample(sample), TeacherConfig(model=model, threshold=1e-3, overlap=1.0), None)
+    assert isinstance(data, TaughtSet)
+    expected = sk.load(model).predict(sample.image, threshold=1e-3)
+    persons = (expected.objects.labels == 1).nonzero()[:, 0]
+    found = data[0].scene
+    assert len(persons) > 0 and found.names()[1:] == ["person"] * len(persons)
+    torch.testing.assert_close(found.objects.boxes[1:], expected.objects.boxes[persons])
+    torch.testing.assert_close(found[TEACHER_SCORE][1:], expected.objects.scores[persons])
+    monkeypatch.setattr(TaughtSet, "teacher", None)
+    assert data[0].scene.names() == found.names()
 
 
 def test_which_classes_are_used(sample: Sample, model: str) -> None:
