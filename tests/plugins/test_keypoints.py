@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from scenekit.keys import KEYPOINTS, OBJECTS
 from scenekit.model.head import Core
 from scenekit.scene import Objects, Scene
 from scenekit.structures import Geometry, Keypoints, Vocabulary
-from scenekit_plugins.keypoints import KeypointConfig, KeypointHead, heatmap_cells
+from scenekit_plugins.keypoints import KeypointConfig, KeypointHead, gaussians, heatmap_cells
 from tests.plugins.kit import CORE, PERSON, SKELETON, VOCABULARY, board, finite_gradients, pyramid, regions, targets
 
 K = len(SKELETON.points)
@@ -69,6 +70,24 @@ def test_loss_is_cross_entropy_over_the_cells_of_labelled_points_inside() -> Non
     # Region 0 is one pixel a cell and has the second row; region 1 half a pixel a cell, its third point lies outside.
     expected = [log_p[0, 0, 2, 1], log_p[0, 1, 9, 9], log_p[1, 0, 14, 7]]
     torch.testing.assert_close(loss["keypoint"], -torch.stack(expected).mean())
+
+
+def test_gaussian_targets() -> None:
+    """Around cell (2, 1) of a map of 5 x 5: exp(-d^2 / 2) of the distance in cells, normalized over the map."""
+    (target,) = gaussians(torch.tensor([2 * 5 + 1]), 5, sigma=1.0).unflatten(1, (5, 5))
+    expected = torch.tensor([[math.exp(-((y - 2) ** 2 + (x - 1) ** 2) / 2) for x in range(5)] for y in range(5)])
+    torch.testing.assert_close(target, expected / expected.sum())
+
+
+def test_loss_with_gaussian_targets_is_least_where_the_map_is_the_gaussian() -> None:
+    objects = regions([[0, 0, 28, 28]], [PERSON])
+    truth = Keypoints(torch.tensor([[[3.5, 7.0], [5.0, 5.0], [20.0, 2.0]]]), torch.tensor([[2, 2, 2]]))
+    view, found = board(pyramid(64, 64), objects), targets({KEYPOINTS: truth}, objects)
+    cells, _ = heatmap_cells(truth, objects.boxes, SIDE, hidden=True)
+    best = gaussians(cells[0], SIDE, 2.0).clamp(min=1e-30)
+    least = head(sigma=2.0).loss(best.log().view(1, K, SIDE, SIDE), view, found)["keypoint"]
+    torch.testing.assert_close(least, -(best * best.log()).sum(dim=1).mean())
+    assert head(sigma=2.0).loss(torch.randn(1, K, SIDE, SIDE), view, found)["keypoint"] > least
 
 
 def test_no_labelled_point_gives_zero_and_no_gradient() -> None:

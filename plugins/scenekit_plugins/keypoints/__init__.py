@@ -1,6 +1,7 @@
 """Keypoints as one-hot heat maps over RoI features (He et al., Mask R-CNN, 2017, section 5).
 
-Letters: N regions, L classes, K points of the skeleton, C channels, S pooled side, M side of a heat map.
+Letters: N regions, L classes, K points of the skeleton, C channels, S pooled side, M side of a heat map,
+P trained points.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ class KeypointConfig(Config):
     """Channels of these convolutions."""
     hidden_points: bool = True
     """Whether annotated but occluded points are trained too, as in COCO's models."""
+    sigma: float = Field(default=0.0, ge=0)
+    """Standard deviation of the targets, in cells of the map: a Gaussian around the point (Xiao et al., Simple Baselines,
+    2018); 0 for the cell alone, as in Mask R-CNN.
+    """
     score: Literal["probability", "logit"] = "probability"
     """Score of a point: the probability at the peak of its map (detectron2) or the logit there (torchvision)."""
 
@@ -75,8 +80,9 @@ class KeypointHead(Head[Float[Tensor, "N K M M"], Keypoints]):
         """Compute cross-entropy over the cells of the map, for each annotated point inside its box."""
         regions: Regions = board[OBJECTS]
         cells, inside = heatmap_cells(targets[KEYPOINTS], regions.boxes, raw.shape[-1], self.config.hidden_points)
-        logits = raw.float().flatten(2)[inside]
-        return {"keypoint": safe_mean(F.cross_entropy(logits, cells[inside], reduction="none"))}
+        logits, cells = raw.float().flatten(2)[inside], cells[inside]
+        target = cells if self.config.sigma == 0 else gaussians(cells, raw.shape[-1], self.config.sigma)
+        return {"keypoint": safe_mean(F.cross_entropy(logits, target, reduction="none"))}
 
     def decode(self, raw: Float[Tensor, "N K M M"], board: Board) -> Keypoints:
         """Return the peak of each map, resampled to the size of the box, and its score.
@@ -109,6 +115,24 @@ def points_by_label(vocabulary: Vocabulary) -> Bool[Tensor, "L K"]:
     points = vocabulary.skeleton.points if vocabulary.skeleton is not None else ()
     own = [vocabulary.points_of(thing) or range(len(points)) for thing in vocabulary.labels]
     return torch.tensor([[place in places for place in range(len(points))] for places in own], dtype=torch.bool)
+
+
+def gaussians(cells: Int[Tensor, " P"], side: int, sigma: float) -> Float[Tensor, "P _"]:
+    """Return a Gaussian around each cell of a map, which sums to 1.
+
+    Args:
+        cells: Numbers of the cells, row by row.
+        side: Side M of the map.
+        sigma: Standard deviation in cells.
+
+    Returns:
+        The values of the M * M cells.
+    """
+    line = torch.arange(side, device=cells.device)
+    rows, columns = (
+        (-((line - place[:, None]) ** 2) / (2 * sigma**2)).softmax(dim=1) for place in (cells // side, cells % side)
+    )
+    return (rows[:, :, None] * columns[:, None, :]).flatten(1)
 
 
 def heatmap_cells(
