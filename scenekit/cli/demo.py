@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 SAME_THING = 0.7
 """IoU above which objects of two classes are one thing in the demo."""
 
+FOR_IMAGES, FOR_SCENES = "photo", "small"
+"""The shipped models for photographs and for synthetic scenes."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -46,7 +49,14 @@ def demo(
     ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to write to.")] = Path("demo"),
     count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="Number of synthetic scenes.")] = 4,
-    model: output.ModelOption = "small",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help=f"As for predict. Default: {FOR_IMAGES} for your images, {FOR_SCENES} for synthetic scenes.",
+        ),
+    ] = None,
     threshold: output.ThresholdOption = 0.5,
     device: output.DeviceOption = "auto",
     as_json: output.JsonOption = False,
@@ -57,7 +67,8 @@ def demo(
     from scenekit.cli.device import device_named
     from scenekit.visualization import write_report
 
-    network = one_class_each(sk.load(model)).to(device_named(device))
+    name = model or (FOR_IMAGES if image else FOR_SCENES)
+    network = one_class_each(sk.load(name)).to(device_named(device))
     subjects = list(own_images(image) if image else synthetic_scenes(count))
     output.make_folder(out)
     run(network, subjects[0], threshold)  # the first pass is slower and must not be timed
@@ -67,7 +78,7 @@ def demo(
     for entry in entries:
         save(entry, out)
     report = out / "report.html"
-    info = {"model": model, "tasks": network.tasks, "device": network.device.type, "threshold": threshold}
+    info = {"model": name, "tasks": network.tasks, "device": network.device.type, "threshold": threshold}
     write_report(report, entries, title="Predictions of scenekit", model_info=info)
     print_summary(report, entries, as_json)
 

@@ -44,8 +44,8 @@ class KeypointConfig(Config):
     hidden_points: bool = True
     """Whether annotated but occluded points are trained too, as in COCO's models."""
     sigma: float = Field(default=0.0, ge=0)
-    """Standard deviation of the targets, in cells of the map: a Gaussian around the point (Xiao et al., Simple Baselines,
-    2018); 0 for the cell alone, as in Mask R-CNN.
+    """Standard deviation of the targets, in cells of the map: a Gaussian around the point (Xiao et al., Simple
+    Baselines, 2018); 0 for the cell alone, as in Mask R-CNN.
     """
     score: Literal["probability", "logit"] = "probability"
     """Score of a point: the probability at the peak of its map (detectron2) or the logit there (torchvision)."""
