@@ -38,7 +38,14 @@ from scenekit.training.gradients import shared_parameters, task_gradient_norms
 from scenekit.training.learner import Learner
 from scenekit.training.log import Log, Window, read_log
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
-from scenekit.training.preparation import open_source, prepared, prepares, vocabulary_of, with_label_space
+from scenekit.training.preparation import (
+    open_mixture,
+    prepared,
+    prepares,
+    vocabulary_of,
+    with_label_space,
+    with_steps,
+)
 from scenekit.training.progress import Reporter, reporting, tracked
 from scenekit.training.readiness import check_measurable, check_resumable, check_space, open_val, usable_workers
 from scenekit.training.run_folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder, clear_folder
@@ -104,11 +111,11 @@ class Run:
         strict: bool,
         progress: bool,
     ) -> None:
-        self.recipe, self.config, self.out, self.accelerator = recipe, recipe.train, out, accelerator
-        self.strict, self.progress = strict, progress
+        self.out, self.accelerator, self.strict, self.progress = out, accelerator, strict, progress
         labelers = labelers_named(recipe.data.labelers)
-        space = recipe.data.label_space
-        self.sources = [open_source(config, labelers, space) for config in recipe.data.train]
+        self.sources = open_mixture(recipe, labelers)
+        self.recipe = recipe = with_steps(recipe, self.sources, accelerator.num_processes)
+        self.config = recipe.train
         self.val = open_val(recipe, labelers)
         self.transferred: Transfer | None = None
         self.model = self._fresh() if checkpoint is None else self._built(without_pretrained(recipe.model))

@@ -12,6 +12,7 @@ from scenekit.config import merged, validated
 from scenekit.data.labelers import Labeler, labelled
 from scenekit.data.labels.opening import opened
 from scenekit.data.loader import Source
+from scenekit.data.mixing import mixture_weights, steps_of
 from scenekit.data.scenes import spread_scenes
 from scenekit.errors import PluginError
 from scenekit.hooks import DetectorSpec, TaskSpec, naming_plugin, registry
@@ -51,6 +52,45 @@ def open_source(config: DatasetConfig, labelers: Sequence[Labeler] = (), space: 
     """
     data = with_teacher(labelled(opened(config, space), labelers), config.teacher, space)
     return Source(data, f"{config.name}/{config.split}", config.weight)
+
+
+def open_mixture(recipe: Recipe, labelers: Sequence[Labeler] = ()) -> list[Source]:
+    """Open the data sets that a recipe trains on, with their weights in the mixture.
+
+    Args:
+        recipe: The recipe.
+        labelers: Labelers that derive further ground truth.
+
+    Returns:
+        The data sets.
+
+    Raises:
+        InputError: If a data set cannot be opened.
+    """
+    space = recipe.data.label_space
+    sources = [open_source(config, labelers, space) for config in recipe.data.train]
+    lengths = [len(source.data) for source in sources]
+    weights = mixture_weights(lengths, [source.weight for source in sources], recipe.data.temperature)
+    return [replace(source, weight=weight) for source, weight in zip(sources, weights, strict=True)]
+
+
+def with_steps(recipe: Recipe, sources: Sequence[Source], processes: int = 1) -> Recipe:
+    """Return a recipe whose `steps` are those of its `epochs`.
+
+    Args:
+        recipe: The recipe.
+        sources: The data sets that it trains on.
+        processes: The number of processes that share the work.
+
+    Returns:
+        The changed recipe; the recipe itself where it counts in steps.
+    """
+    train = recipe.train
+    if train.epochs is None:
+        return recipe
+    images = train.batch_size * train.accumulate * processes
+    steps = steps_of(train.epochs, sum(len(source.data) for source in sources), images)
+    return recipe.model_copy(update={"train": train.model_copy(update={"steps": steps})})
 
 
 def with_label_space(recipe: Recipe) -> Recipe:

@@ -13,13 +13,13 @@ from scenekit.training.state import CHECKPOINTS, checkpoints
 
 RECIPE, LOG, EVALUATIONS, MODEL = "recipe.yaml", "log.jsonl", "evaluations.jsonl", "model"
 
-_FREE_TRAINING = ("steps", "workers", "save_every", "keep", "evaluate_every", "evaluate_limit")
+_FREE_TRAINING = ("steps", "epochs", "workers", "save_every", "keep", "evaluate_every", "evaluate_limit")
 FREE = frozenset({"out", "data.val", *(f"train.{name}" for name in _FREE_TRAINING)})
 """Entries of a recipe that may change when a run is resumed.
 
-All others determine the weights; of these only `train.steps` does. A run may be resumed for more (or fewer) steps than
-planned: every schedule but "constant" is then, from the checkpoint on, the one of the new length, so that the weights
-differ from those of a run that had the new length from its beginning.
+All others determine the weights; of these only `train.steps` (or `train.epochs`) does. A run may be resumed for more
+(or fewer) steps than planned: every schedule but "constant" is then, from the checkpoint on, the one of the new length,
+so that the weights differ from those of a run that had the new length from its beginning.
 """
 
 
