@@ -30,6 +30,7 @@ from scenekit.recipe.initial import with_initial
 from scenekit.recipe.label_space import plain_space
 from scenekit.scene import Scene
 from scenekit.training.balancing import LossWeights, make_balancer
+from scenekit.training.coverage import RunCoverage, announce, run_coverage
 from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
 from scenekit.training.fitting import FitData, check_classes, fit, fitting_detector
@@ -50,7 +51,7 @@ from scenekit.training.progress import Reporter, reporting, tracked
 from scenekit.training.readiness import check_measurable, check_resumable, check_space, open_val, usable_workers
 from scenekit.training.run_folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder, clear_folder
 from scenekit.training.state import check_finite, clear_leftovers, load_state, replacing, save_checkpoint
-from scenekit.training.supervision import Supervision, check_labels
+from scenekit.training.supervision import Supervision, check_labels, learned_keys
 from scenekit.weights import load
 from scenekit.weights.card import EVALUATED, LABEL_SPACE, TRAINED_ON, evaluation_of
 from scenekit.weights.checkpoint import save_model, without_pretrained, writing
@@ -168,6 +169,8 @@ class Run:
             with reporting(self.progress and main, self.config.steps, self.step) as reporter:
                 if self.transferred is not None:
                     reporter.announce(f"weights of {self.recipe.init}:\n{self.transferred}")
+                if main:
+                    announce(self._coverage(), self.out, reporter)
                 self._train(self._batches(), reporter)
             self._complete()
             reason = "finished"
@@ -215,6 +218,11 @@ class Run:
             return make()
         shared = [make().model_dump(mode="json") if self.accelerator.is_main_process else None]
         return Recipe.parse(broadcast_object_list(shared)[0])
+
+    def _coverage(self) -> RunCoverage:
+        learns = learned_keys(self.model, learning_parts(self.model, self.config))
+        processes = self.accelerator.num_processes
+        return run_coverage(self.model.specs, learns, self.sources, self.config, processes=processes)
 
     def _tracked(self, scenes: Iterator[Scene], count: int) -> Iterator[Scene]:
         return tracked(scenes, "reading labels", count, self.progress)

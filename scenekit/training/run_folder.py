@@ -1,4 +1,4 @@
-"""The folder of a run: `recipe.yaml`, `log.jsonl`, `evaluations.jsonl`, `checkpoints/` and, in the end, `model/`."""
+"""The folder of a run: recipe, coverage, log, evaluations, interference, skipped samples, checkpoints, model."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from scenekit.training.preparation import adopted
 from scenekit.training.state import CHECKPOINTS, checkpoints
 
 RECIPE, LOG, EVALUATIONS, MODEL = "recipe.yaml", "log.jsonl", "evaluations.jsonl", "model"
+COVERAGE, INTERFERENCE, SKIPPED = "coverage.json", "interference.jsonl", "skipped.json"
 
 _FREE_TRAINING = ("steps", "epochs", "workers", "save_every", "keep", "evaluate_every", "evaluate_limit")
 FREE = frozenset({"out", "data.val", *(f"train.{name}" for name in _FREE_TRAINING)})
@@ -75,7 +76,7 @@ def clear_folder(out: Path) -> None:
     Args:
         out: Folder of the run.
     """
-    for name in (RECIPE, LOG, EVALUATIONS):
+    for name in (RECIPE, LOG, EVALUATIONS, COVERAGE, INTERFERENCE, SKIPPED):
         (out / name).unlink(missing_ok=True)
 
 
