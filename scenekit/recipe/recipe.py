@@ -212,6 +212,10 @@ class TrainConfig(Config):
     """Steps between two lines of the log."""
     grad_norm_every: int = Field(default=10, ge=0)
     """The log holds the gradient norm of each task in every so many of its lines; 0: never."""
+    interference_every: int = Field(default=0, ge=0)
+    """Steps between two records of how the tasks' gradients agree at the feature pyramid, for `scenekit report`; each
+    costs one more backward pass per task down to there; 0: never.
+    """
     save_every: int = Field(default=200, ge=1)
     """Steps between two checkpoints."""
     keep: int = Field(default=2, ge=1)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from torch import Tensor
 
 from scenekit.config import validated
@@ -199,7 +200,6 @@ def run_coverage(
     sources: Sequence[Source],
     train: TrainConfig,
     *,
-    processes: int = 1,
     limit: int | None = MOST,
     seconds: float = SECONDS,
 ) -> RunCoverage:
@@ -210,7 +210,6 @@ def run_coverage(
         learns_from: What each task that is trained learns from; the detector's is OBJECTS.
         sources: The data sets, with their weights in the mixture.
         train: The length of the run.
-        processes: The number of processes that share the work.
         limit: Upper limit of the images that are read of each data set, evenly spread; None for all.
         seconds: Upper limit of the processor's time for each data set, from the first images on.
 
@@ -219,7 +218,7 @@ def run_coverage(
     """
     keys = tuple(dict.fromkeys(key for own in learns_from.values() for key in own))
     total = sum(source.weight for source in sources)
-    drawn = train.steps * train.batch_size * train.accumulate * processes
+    drawn = train.steps * train.batch_size * train.accumulate * PartialState().num_processes
     sets: list[SetCoverage] = []
     for source in sources:
         share = source.weight / total

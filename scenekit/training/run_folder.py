@@ -14,7 +14,10 @@ from scenekit.training.state import CHECKPOINTS, checkpoints
 RECIPE, LOG, EVALUATIONS, MODEL = "recipe.yaml", "log.jsonl", "evaluations.jsonl", "model"
 COVERAGE, INTERFERENCE, SKIPPED = "coverage.json", "interference.jsonl", "skipped.json"
 
-_FREE_TRAINING = ("steps", "epochs", "workers", "save_every", "keep", "evaluate_every", "evaluate_limit")
+_FREE_TRAINING = (
+    *("steps", "epochs", "workers", "save_every", "keep"),
+    *("evaluate_every", "evaluate_limit", "interference_every"),
+)
 FREE = frozenset({"out", "data.val", *(f"train.{name}" for name in _FREE_TRAINING)})
 """Entries of a recipe that may change when a run is resumed.
 
