@@ -123,9 +123,14 @@ class RunCoverage:
     """The data sets."""
 
     @property
+    def unsupervised(self) -> list[str]:
+        """The tasks that no image that was read supervises."""
+        return [name for name, keys in self.needed.items() if not any(map(self._images, keys))]
+
+    @property
     def warnings(self) -> list[str]:
-        """A sentence for each task that no image supervises."""
-        return [self._warning(name, keys) for name, keys in self.needed.items() if not any(map(self._images, keys))]
+        """A sentence for each task that is not supervised."""
+        return [self._warning(name, self.needed[name]) for name in self.unsupervised]
 
     def rows(self) -> Iterator[tuple[str, ...]]:
         """Yield the lines of the table, without the data sets that lack a key.

@@ -178,8 +178,7 @@ class Run:
                 if self.transferred is not None:
                     reporter.announce(f"weights of {self.recipe.init}:\n{self.transferred}")
                 if main:
-                    learns = learned_keys(self.model, self.learning)
-                    announce(run_coverage(self.model.specs, learns, self.sources, self.config), self.out, reporter)
+                    self._announce_coverage(reporter)
                 self._train(self._batches(), reporter)
             self._complete()
             reason = "finished"
@@ -195,6 +194,12 @@ class Run:
             if main:
                 registry().notify("scenekit_run_ended", step=self.step, reason=reason)
         return self._finish()
+
+    def _announce_coverage(self, reporter: Reporter) -> None:
+        learns = learned_keys(self.model, self.learning)
+        coverage = run_coverage(self.model.specs, learns, self.sources, self.config)
+        announce(coverage, self.out, reporter)
+        self.supervision.warned.update(coverage.unsupervised)  # once is enough
 
     def _fresh(self) -> SceneModel:
         """Build the model that a run starts with; options of `init` and of its tasks are added to the recipe."""
