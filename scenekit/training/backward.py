@@ -10,11 +10,12 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from scenekit.errors import InputError
+from scenekit.evaluation.loop import DETECTION
 from scenekit.model.scene_model import SceneModel
 from scenekit.model.targets import Targets
 from scenekit.recipe import TrainConfig
 from scenekit.structures.images import ImageBatch
-from scenekit.training.balancing import Losses, LossWeights, StatefulBalancer, averaged, make_balancer
+from scenekit.training.balancing import Losses, LossWeights, StatefulBalancer, averaged, make_balancer, task_of
 from scenekit.training.gradient_balancers import GradientBalancer
 from scenekit.training.gradients import TrunkGradients
 
@@ -38,10 +39,12 @@ class Backward:
         self.accelerator, self.parts = accelerator, config.accumulate
         self.weights = LossWeights(model.loss_weights, config.loss_weights)
         self.weights.check([*model.stages, *model.heads])
+        self.tasks = {**dict.fromkeys(model.core_stages, DETECTION), **model.task_stages}
         self.unchecked = frozenset(name for name in config.loss_weights if "." in name)
         self.balancer = make_balancer(config.balancer, config.balancer_options)
         if isinstance(self.balancer, StatefulBalancer):
-            self.balancer.start(list(model.parts) if learning is None else learning)
+            trained = model.parts if learning is None else learning
+            self.balancer.start(list(dict.fromkeys(self.tasks.get(part, part) for part in trained)))
             self.balancer.to(accelerator.device)
         self.trunk: TrunkGradients | None = None
         if isinstance(self.balancer, GradientBalancer):
@@ -54,13 +57,13 @@ class Backward:
         return [parameter for parameter in own if parameter.requires_grad]
 
     def weighted(self, losses: Losses) -> dict[str, Tensor]:
-        """Return the losses of a batch times their fixed weights.
+        """Return the losses of a batch times their fixed weights, those of stages under the task that they serve.
 
         Args:
-            losses: Losses by "task.loss".
+            losses: Losses by "task.loss" or "stage.loss".
 
         Returns:
-            The weighted losses.
+            The weighted losses by "task.loss" or "task.stage.loss"; those of the detector are of the task "detection".
 
         Raises:
             InputError: If there is none, or a weight belongs to none of them.
@@ -68,7 +71,7 @@ class Backward:
         self.unchecked = self.weights.check_losses(self.unchecked, losses)
         if not losses:
             raise InputError("the model has no losses; give model.tasks a task that learns")
-        return self.weights(losses)
+        return self._grouped(losses)
 
     def __call__(self, weighted: Losses) -> float:
         """Add the gradients of one part of a step.
@@ -111,10 +114,15 @@ class Backward:
 
         def again() -> Losses:
             seed()
-            return self.weights(self.accelerator.unwrap_model(learner)(batch, targets))
+            return self._grouped(self.accelerator.unwrap_model(learner)(batch, targets))
 
         if isinstance(self.balancer, StatefulBalancer):
             self.balancer.after_step(again)
+
+    def _grouped(self, losses: Losses) -> dict[str, Tensor]:
+        tasks = {name: self.tasks.get(task_of(name), task_of(name)) for name in losses}
+        weighted = self.weights(losses)
+        return {name if tasks[name] == task_of(name) else f"{tasks[name]}.{name}": weighted[name] for name in losses}
 
     def state(self) -> dict[str, Any] | None:
         """Return the state of the balancer; None where it has none."""

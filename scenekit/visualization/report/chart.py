@@ -10,12 +10,12 @@ from typing import TypeAlias
 
 from scenekit.visualization.palette import label_color, to_hex
 
-Points: TypeAlias = Sequence[tuple[float, float]]
+Points: TypeAlias = Sequence[tuple[int | float, int | float]]
 
-SIZE = (380, 210)
+SIZE = (380.0, 210.0)
 """Width and height of a chart, in units that are pixels on a narrow screen."""
 
-MARGIN = (46, 10, 12, 24)
+MARGIN = (46.0, 10.0, 20.0, 24.0)
 """Left, top, right and bottom of the axes: room for the numbers."""
 
 MOST_POINTS = 240
@@ -45,6 +45,8 @@ class Axis:
     """Where the last number is drawn."""
     logarithmic: bool = False
     """Whether equal distances are equal factors."""
+    least: float = 0.0
+    """Least distance of two numbers that stand at the axis."""
 
     def place(self, value: float) -> float:
         """Return where a number is drawn.
@@ -61,7 +63,7 @@ class Axis:
     @property
     def ticks(self) -> list[float]:
         """Round numbers within the range."""
-        return powers(self.low, self.high) if self.logarithmic else round_numbers(self.low, self.high)
+        return powers(self.low, self.high) if self.logarithmic else round_numbers(self.low, self.high, self.least)
 
 
 def chart(title: str, lines: Mapping[str, Points], *, y_range: tuple[float, float] | None = None) -> str:
@@ -75,10 +77,9 @@ def chart(title: str, lines: Mapping[str, Points], *, y_range: tuple[float, floa
     Returns:
         A figure; empty text where there is no point.
     """
-    shown = {
-        name: thinned([point for point in points if all(map(math.isfinite, point))]) for name, points in lines.items()
-    }
-    shown = {name: points for name, points in shown.items() if points}
+    floats = {name: [(float(step), float(value)) for step, value in points] for name, points in lines.items()}
+    finite = {name: [point for point in points if all(map(math.isfinite, point))] for name, points in floats.items()}
+    shown = {name: thinned(points) for name, points in finite.items() if points}
     if not shown:
         return ""
     x, y = axes(list(shown.values()), y_range)
@@ -87,7 +88,7 @@ def chart(title: str, lines: Mapping[str, Points], *, y_range: tuple[float, floa
     names = "".join(f'<li><i style="background:{colors[name]}"></i>{escape(name)}</li>' for name in shown)
     width, height = SIZE
     return (
-        f'<figure class="chart"><figcaption>{escape(title)}</figcaption><svg viewBox="0 0 {width} {height}" role="img" '
+        f'<figure class="chart"><figcaption>{escape(title)}</figcaption><svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
         f'aria-label="{escape(title)}">{grid(x, y)}{drawn}</svg><ul class="legend">{names}</ul></figure>'
     )
 
@@ -108,7 +109,7 @@ def axes(lines: Sequence[Points], y_range: tuple[float, float] | None) -> tuple[
     logarithmic = y_range is None and least > 0 and most / least >= DECADES
     low, high = y_range or ((least, most) if logarithmic else (min(least, 0.0), max(most, 0.0)))
     left, top, right, bottom = MARGIN
-    horizontal = Axis(*widened(min(steps), max(steps)), left, SIZE[0] - right)
+    horizontal = Axis(*widened(min(steps), max(steps)), left, SIZE[0] - right, least=1.0)
     return horizontal, Axis(*widened(low, high), SIZE[1] - bottom, top, logarithmic)
 
 
@@ -123,7 +124,7 @@ def grid(x: Axis, y: Axis) -> str:
     beside = "".join(
         f'<text x="{x.start - 6:.0f}" y="{y.place(v) + 4:.1f}" class="at-y">{tick(v)}</text>' for v in y.ticks
     )
-    below = "".join(f'<text x="{x.place(v):.1f}" y="{SIZE[1] - 7}" class="at-x">{tick(v)}</text>' for v in x.ticks)
+    below = "".join(f'<text x="{x.place(v):.1f}" y="{SIZE[1] - 7:.0f}" class="at-x">{tick(v)}</text>' for v in x.ticks)
     return f'<g class="grid">{rules}</g>{beside}{below}'
 
 
@@ -143,9 +144,9 @@ def thinned(points: Points, most: int = MOST_POINTS) -> Points:
     return points if each <= 1 else [(group[-1][0], sum(value for _, value in group) / len(group)) for group in groups]
 
 
-def round_numbers(low: float, high: float) -> list[float]:
-    """Return multiples of 1, 2 or 5 times a power of ten in a range."""
-    rough = (high - low) / TICKS
+def round_numbers(low: float, high: float, least: float = 0.0) -> list[float]:
+    """Return multiples of 1, 2 or 5 times a power of ten in a range, at least so far from each other."""
+    rough = max((high - low) / TICKS, least)
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -153,9 +154,12 @@ def round_numbers(low: float, high: float) -> list[float]:
 
 
 def powers(low: float, high: float) -> list[float]:
-    """Return powers of ten in a range, at most about `TICKS` of them."""
-    first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
-    return [10.0**exponent for exponent in range(first, last + 1, (last - first) // TICKS + 1)]
+    """Return powers of ten in a range, with 2 and 5 times them where they are few."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    factors = (1, 2, 5) if last - first < TICKS - 1 else (1,)
+    step = (last - first) // (TICKS + 1) + 1
+    numbers = (factor * 10.0**exponent for exponent in range(first, last + 1, step) for factor in factors)
+    return [number for number in numbers if low * (1 - 1e-9) <= number <= high * (1 + 1e-9)]
 
 
 def tick(value: float) -> str:

@@ -13,6 +13,9 @@ from scenekit.visualization.report.tables import Column, table
 
 Records: TypeAlias = Sequence[Mapping[str, Any]]
 
+LEAST_LOST = 0.05
+"""Pairs in which the payer loses less are no conflict."""
+
 MOST_PAIRS = 6
 """Pairs whose cosine is drawn over time: the most negative ones."""
 
@@ -66,7 +69,8 @@ def _seen(records: Records, a: str, b: str) -> Iterator[tuple[float, float, floa
     for record in records:
         if a in record["tasks"] and b in record["tasks"]:
             i, j = record["tasks"].index(a), record["tasks"].index(b)
-            yield record["step"], record["cosines"][i][j], record["norms"][i], record["norms"][j]
+            norms, cosines = record["norms"], record["cosines"]
+            yield float(record["step"]), float(cosines[i][j]), float(norms[i]), float(norms[j])
 
 
 def _pair(a: str, b: str, seen: Sequence[tuple[float, float, float, float]]) -> Pair | None:
@@ -81,8 +85,9 @@ def _pair(a: str, b: str, seen: Sequence[tuple[float, float, float, float]]) -> 
 
 
 def conflicts_of(pairs: Sequence[Pair]) -> list[Pair]:
-    """Return the pairs with a negative mean cosine that cost the payer something, the dearest first."""
-    return sorted((pair for pair in pairs if pair.cosine < 0 and pair.lost > 0), key=lambda pair: -pair.lost)
+    """Return the pairs that point apart on average and in most records, those that cost the payer most first."""
+    found = [pair for pair in pairs if pair.conflicting > 0.5 and pair.cosine < 0 and pair.lost >= LEAST_LOST]
+    return sorted(found, key=lambda pair: -pair.lost)
 
 
 def interference_view(records: Records) -> str:
@@ -97,7 +102,9 @@ def interference_view(records: Records) -> str:
     pairs = pairs_of(records)
     said = "".join(f"<li>{escape(pair.sentence)}</li>" for pair in conflicts_of(pairs))
     conflicts = (
-        f'<ul class="conflicts">{said}</ul>' if said else '<p class="note">No pair of tasks conflicts on average.</p>'
+        f'<ul class="conflicts">{said}</ul>'
+        if said
+        else f'<p class="note">No task loses {LEAST_LOST:.0%} or more of its gain to another one.</p>'
     )
     lines = {
         f"{pair.payer}, {pair.winner}": [
@@ -105,9 +112,10 @@ def interference_view(records: Records) -> str:
         ]
         for pair in pairs[:MOST_PAIRS]
     }
-    over_time = chart("cosine over steps, of the pairs that agree least", lines, y_range=(-1.0, 1.0))
+    largest = max((abs(cosine) for points in lines.values() for _, cosine in points), default=1.0)
+    over_time = chart("cosine over steps, of the pairs that agree least", lines, y_range=(-largest, largest))
     matrix = f"<section><h3>Mean cosine</h3>{matrix_table(pairs)}</section>"
-    return f'{conflicts}<div class="beside">{matrix}{over_time}</div>'
+    return f'{conflicts}<div class="halves">{matrix}{over_time}</div>'
 
 
 def matrix_table(pairs: Sequence[Pair]) -> str:
@@ -116,7 +124,7 @@ def matrix_table(pairs: Sequence[Pair]) -> str:
     cosines = {frozenset((pair.payer, pair.winner)): pair.cosine for pair in pairs}
     columns = [Column("", [escape(task) for task in tasks])]
     for column in tasks:
-        cells = [cell(cosines.get(frozenset((row, column))) if row != column else 1.0) for row in tasks]
+        cells = [cell(cosines.get(frozenset((row, column)))) for row in tasks]
         columns.append(Column(column, cells, numeric=True))
     return f'<div class="matrix">{table(columns)}</div>'
 
