@@ -44,10 +44,10 @@ def mixture_weights(lengths: Sequence[int], weights: Sequence[float], temperatur
 
 
 def steps_of(epochs: float, samples: int, images: int) -> int:
-    """Return the number of steps that draw as many images as some passes over the data, rounded up.
+    """Return the number of steps that draw as many images as some epochs have, rounded up.
 
     Args:
-        epochs: The number of passes.
+        epochs: The number of epochs, each of as many images as all data sets have together.
         samples: The number of samples of all data sets together.
         images: The number of images of one step, in all processes together.
 

@@ -185,7 +185,14 @@ def weighted_sum(losses: Losses, weights: Mapping[str, Tensor | float]) -> Float
 
 
 def averaged(value: Tensor) -> Tensor:
-    """Return the mean of a tensor over all processes of a run."""
+    """Return the mean of a tensor over all processes of a run.
+
+    Args:
+        value: The tensor of this process, of the same shape in all of them.
+
+    Returns:
+        The mean; the tensor itself where there is one process.
+    """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.all_reduce(value := value.clone())
         value = value / torch.distributed.get_world_size()

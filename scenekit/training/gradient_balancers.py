@@ -24,7 +24,14 @@ class GradientBalancer(StatefulBalancer):
     """A balancer of gradients: heads learn from the sum of the losses, the trunk from a weighted sum of gradients."""
 
     def forward(self, losses: Losses) -> Float[Tensor, ""]:
-        """Return the sum of the losses, whose gradient heads and stages learn from."""
+        """Return the sum of the losses, whose gradient heads and stages learn from.
+
+        Args:
+            losses: Weighted losses by "task.loss"; at least one.
+
+        Returns:
+            The sum.
+        """
         return total(losses)
 
     @abstractmethod
