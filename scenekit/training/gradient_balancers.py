@@ -80,6 +80,9 @@ class GradNorm(GradientBalancer):
         lr: Learning rate of the weights.
     """
 
+    weights: Float[Tensor, " T"]
+    first: Float[Tensor, " T"]
+
     def __init__(self, alpha: Annotated[float, Field(ge=0)] = 1.5, lr: Positive = 0.025) -> None:
         super().__init__()
         self.alpha, self.lr = alpha, lr

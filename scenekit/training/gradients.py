@@ -192,6 +192,6 @@ class TrunkGradients:
 
     def _write(self, combined: Float[Tensor, " P"]) -> None:
         sizes = [parameter.numel() for parameter in self.parameters]
-        for parameter, part in zip(self.parameters, combined.split(sizes), strict=True):
+        for parameter, part in zip(self.parameters, torch.split(combined, sizes), strict=True):
             if parameter.grad is not None:
                 parameter.grad.copy_(part.view_as(parameter))

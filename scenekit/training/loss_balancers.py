@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -48,6 +48,10 @@ class DynamicWeightAverage(StatefulBalancer):
         temperature: The higher, the more equal the weights.
         window: Steps of a window.
     """
+
+    sums: Float[Tensor, "2 T"]
+    before: Float[Tensor, "2 T"]
+    batches: Int[Tensor, ""]
 
     def __init__(self, temperature: Positive = 2.0, window: Annotated[int, Field(ge=1)] = 50) -> None:
         super().__init__()

@@ -166,9 +166,9 @@ RESULT_FILES: Sequence[Result] = (
     Result(
         "balancing",
         "Balancing the losses of tasks",
-        "Tasks trained jointly on synthetic scenes with four ways to weight their losses, from the same trunk, with the "
-        "same scenes: mean and standard deviation over the seeds. The runs are short: the metrics compare the ways, and "
-        "are not those of a converged model; differences within the spread are none.",
+        "Tasks trained jointly on synthetic scenes with four ways to weight their losses, from the same trunk, with "
+        "the same scenes: mean and standard deviation over the seeds. The runs are short: the metrics compare the "
+        "ways, and are not those of a converged model; differences within the spread are none.",
         "python benchmarks/balancing.py",
     ),
     Result(

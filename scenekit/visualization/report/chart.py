@@ -88,8 +88,9 @@ def chart(title: str, lines: Mapping[str, Points], *, y_range: tuple[float, floa
     names = "".join(f'<li><i style="background:{colors[name]}"></i>{escape(name)}</li>' for name in shown)
     width, height = SIZE
     return (
-        f'<figure class="chart"><figcaption>{escape(title)}</figcaption><svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
-        f'aria-label="{escape(title)}">{grid(x, y)}{drawn}</svg><ul class="legend">{names}</ul></figure>'
+        f'<figure class="chart"><figcaption>{escape(title)}</figcaption>'
+        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(title)}">{grid(x, y)}{drawn}</svg>'
+        f'<ul class="legend">{names}</ul></figure>'
     )
 
 
