@@ -1,4 +1,4 @@
-"""`scenekit doctor`: the environment; `scenekit doctor data`: the content of a data set."""
+"""`scenekit doctor`: the environment; below it the content of a data set, and the ground truth of a recipe."""
 
 from __future__ import annotations
 
@@ -99,6 +99,44 @@ def data(
     if strict and inspection.refused.count:
         raise InputError(f"{inspection.refused.places[0]}; {inspection.refused.count:,} samples in all are invalid")
     if UNREADABLE in inspection.findings:
+        raise typer.Exit(BROKEN)
+
+
+@app.command()
+def coverage(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe in YAML, such as recipes/small.yaml.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="A.B=VALUE", help="Replace one entry of the recipe; repeatable."),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit", metavar="N", min=0, help="Read N images of each data set; 0: all. Default: a few seconds."
+        ),
+    ] = None,
+    as_json: output.JsonOption = False,
+) -> None:
+    """Show which task of a recipe has ground truth in which of its data sets, as a run does before its first step.
+
+    Numbers of data sets that are not read as a whole are estimates; --limit 0 counts. Exit status 1 if no image that
+    was read supervises a task.
+    """
+    import math
+
+    import scenekit as sk
+    from scenekit.training.coverage import COLUMNS, MIXTURE_COLUMNS, coverage_of
+
+    plan = sk.Recipe.load(recipe, overrides or ())
+    found = coverage_of(plan) if limit is None else coverage_of(plan, limit or None, math.inf)
+    if as_json:
+        output.print_json(found.to_json())
+    else:
+        output.print_table("ground truth by task and data set", COLUMNS, found.rows())
+        output.print_table("data sets", MIXTURE_COLUMNS, found.mixture())
+        for warning in found.warnings:
+            output.print_text(warning)
+    if found.warnings:
         raise typer.Exit(BROKEN)
 
 

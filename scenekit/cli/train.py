@@ -61,7 +61,8 @@ def train(
     sk.train(plan, out=folder, resume=resume, device=device, strict=strict)
     model = folder / "model"
     if as_json:
-        output.print_json({"model": str(model), "log": str(folder / "log.jsonl"), "steps": plan.train.steps})
+        steps = sk.Recipe.load(folder / "recipe.yaml").train.steps  # those of its epochs, if it has these
+        output.print_json({"model": str(model), "log": str(folder / "log.jsonl"), "steps": steps})
     else:
         data = "" if plan.data.val else " --data NAME"
         output.print_text(f"wrote {model}; measure it with: scenekit evaluate --model {model}{data}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,40 @@ class Draw:
     """The number of the sample in it."""
     epoch: int
     """How many times the sample was drawn before."""
+
+
+def mixture_weights(lengths: Sequence[int], weights: Sequence[float], temperature: float | None) -> list[float]:
+    """Compute the weights of data sets in a mixture from their sizes, as `weight * size ** (1 / temperature)`.
+
+    A temperature of 1 gives every sample of data sets of equal weight the same probability; a higher one moves the
+    shares towards those of the weights alone.
+
+    Args:
+        lengths: The number of samples of each data set.
+        weights: The weight of each data set.
+        temperature: The temperature, above 0; None for the weights alone.
+
+    Returns:
+        The weight of each data set in the mixture.
+    """
+    if temperature is None:
+        return list(weights)
+    largest = max(*lengths, 1)  # so that no power overflows
+    return [weight * (length / largest) ** (1 / temperature) for length, weight in zip(lengths, weights, strict=True)]
+
+
+def steps_of(epochs: float, samples: int, images: int) -> int:
+    """Return the number of steps that draw as many images as some epochs have, rounded up.
+
+    Args:
+        epochs: The number of epochs, each of as many images as all data sets have together.
+        samples: The number of samples of all data sets together.
+        images: The number of images of one step, in all processes together.
+
+    Returns:
+        The number of steps, at least 1.
+    """
+    return max(math.ceil(epochs * samples / images), 1)
 
 
 def draws(lengths: Sequence[int], weights: Sequence[float], seed: int) -> Iterator[Draw]:

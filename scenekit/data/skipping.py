@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from scenekit.data.datasets import SampleSet
 from scenekit.data.sample import Sample
 from scenekit.data.transforms import rng_for
 from scenekit.errors import InputError, SkippedSampleError, listed, warn_once
+from scenekit.io.files import write_atomically
+from scenekit.io.records import read_json
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +75,26 @@ class SkippedSamples:
         if self.samples:
             reasons = listed(map(str, self.samples.values()), SHOWN, "; ")
             _log.warning("%d of %d samples were skipped: %s", len(self.samples), self.total, reasons)
+
+    def save(self, path: Path) -> None:
+        """Write the skipped samples as JSON, if there are any.
+
+        Args:
+            path: Path of the file.
+        """
+        if self.samples:
+            data = {"total": self.total, "skipped": [asdict(sample) for sample in self.samples.values()]}
+            write_atomically(path, (json.dumps(data, indent=1) + "\n").encode())
+
+    def load(self, path: Path) -> None:
+        """Add the samples of a file that the run wrote before it stopped.
+
+        Args:
+            path: Path of the file, which need not be there.
+        """
+        if path.is_file():
+            found = (Skipped(**entry) for entry in read_json(path)["skipped"])
+            self.samples |= {(sample.origin, sample.index): sample for sample in found}
 
 
 def usable(data: SampleSet, skipped: SkippedSamples, origin: str = "the data set") -> Iterator[Sample]:

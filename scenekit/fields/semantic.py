@@ -52,6 +52,11 @@ class SemanticField(ImageField[Tensor, Tensor]):
         """Yield class names without a counterpart."""
         yield from one_sided_names(item, self.names, frame.vocabulary)
 
+    def occurrences(self, item: Tensor, frame: Frame) -> Iterator[tuple[str, str]]:
+        """Yield the name of each label that any pixel has."""
+        names = names_if_any(frame.vocabulary, self.names)
+        yield from ((self.names, names[label]) for label in torch.unique(item).tolist() if 0 <= label < len(names))
+
     def columns(self, item: Tensor, frame: Frame) -> Columns:
         """Return the labels with their share of the image, the largest first."""
         names = names_if_any(frame.vocabulary, self.names)

@@ -254,7 +254,7 @@ class BalancerSpec:
     summary: str
     """One line for `scenekit plugins`."""
     build: Callable[..., Any]
-    """(**options) -> a callable from the losses by name to one scalar loss."""
+    """(**options) -> a callable from the losses by name to one scalar loss, such as a `StatefulBalancer`."""
 
 
 @dataclass(frozen=True)

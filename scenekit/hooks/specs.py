@@ -102,7 +102,7 @@ def scenekit_balancers() -> Iterable[BalancerSpec]:
     ```python
     @sk.hookimpl
     def scenekit_balancers():
-        yield sk.BalancerSpec(name="uncertainty", summary="learned weights", build=UncertaintyWeights)
+        yield sk.BalancerSpec(name="acme_weights", summary="weights by the hour", build=weights_by_the_hour)
     ```
     """
     raise NotImplementedError

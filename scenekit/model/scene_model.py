@@ -116,6 +116,12 @@ class SceneModel(nn.Module):
         return tuple(name for name in self.stages if not isinstance(self._owners.get(name), TaskSpec))
 
     @property
+    def task_stages(self) -> dict[str, str]:
+        """The task that brings a stage, by name of the stage; those of the core are left out."""
+        owned = {name: self._owners.get(name) for name in self.stages}
+        return {name: owner.name for name, owner in owned.items() if isinstance(owner, TaskSpec)}
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks on top of the core."""
         return tuple(self.specs)

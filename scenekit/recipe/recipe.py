@@ -47,7 +47,8 @@ class DatasetConfig(Config):
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the data set's builder."""
     weight: float = Field(default=1.0, gt=0, le=1e9)
-    """Share of the mixture, relative to the other data sets."""
+    """Share of the mixture, relative to the other data sets; times a power of their sizes if `data.temperature` is set.
+    """
     rename: Renaming = Field(default_factory=dict)
     """Names of the data set that become other names, as `{man: person, woman: person}`; null for none, so that its
     labels are dropped. Below `predicates`, `attributes` or another list, names of that list. For several data sets at
@@ -93,9 +94,13 @@ class DataConfig(Config):
     """The data that a run trains and is evaluated on."""
 
     train: tuple[DatasetConfig, ...]
-    """Data sets to train on; images are drawn from all of them."""
+    """Data sets to train on; each image of a batch is drawn from one of them."""
     val: DatasetConfig | None = None
     """Data set to evaluate on during training, if `train.evaluate_every` is set."""
+    temperature: float | None = Field(default=None, gt=0)
+    """If set, the share of a data set also follows its size: `weight * size ** (1 / temperature)`. 1 draws each image
+    equally often, a high temperature each data set; if null, the size does not count.
+    """
     labelers: tuple[str | LabelerConfig, ...] = ()
     """Labelers that derive further ground truth for the samples of all these data sets; a name alone stands for one
     without options.
@@ -172,6 +177,10 @@ class TrainConfig(Config):
 
     steps: int = Field(default=1000, ge=1, le=MOST_STEPS)
     """Number of optimizer steps."""
+    epochs: float | None = Field(default=None, gt=0, le=1e6)
+    """Length of the run in place of `steps`: it draws this many times as many images as all data sets have together.
+    How often each single one is passed follows from its share of the mixture.
+    """
     batch_size: int = Field(default=8, ge=1, le=MOST_IMAGES)
     """Images per forward pass in every process."""
     accumulate: int = Field(default=1, ge=1, le=MOST_IMAGES)
@@ -203,6 +212,10 @@ class TrainConfig(Config):
     """Steps between two lines of the log."""
     grad_norm_every: int = Field(default=10, ge=0)
     """The log holds the gradient norm of each task in every so many of its lines; 0: never."""
+    interference_every: int = Field(default=0, ge=0)
+    """Steps between two records of how the tasks' gradients agree at the feature pyramid, for `scenekit report`; each
+    costs one more backward pass per task down to there; 0: never.
+    """
     save_every: int = Field(default=200, ge=1)
     """Steps between two checkpoints."""
     keep: int = Field(default=2, ge=1)

@@ -1,16 +1,20 @@
-"""Combining the losses of several tasks: each is weighted, then a balancer computes one scalar from them."""
+"""Combining the losses of several tasks: each is weighted, then a balancer computes one scalar from them.
+
+Letters: T tasks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
+import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from scenekit.errors import InputError, nearest
-from scenekit.hooks import BalancerSpec, hookimpl, naming_plugin, registry
+from scenekit.hooks import BalancerSpec, naming_plugin, registry
 from scenekit.hooks.options import check_options
 from scenekit.training.log import UNLABELLED
 
@@ -106,23 +110,93 @@ def total(losses: Losses) -> Float[Tensor, ""]:
     return first
 
 
-def static() -> Balancer:
-    """Build the default balancer: the sum of the weighted losses.
+class StatefulBalancer(nn.Module):
+    """A balancer with a state: the run trains its parameters with those of the model, and keeps its state dictionary.
+
+    Buffers and parameters that have an entry per task are made in `start`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tasks: tuple[str, ...] = ()
+
+    def start(self, tasks: Sequence[str]) -> None:
+        """Create the state, before the first step and before a state is loaded.
+
+        Args:
+            tasks: Names of the tasks and stages that are trained: all that losses may begin with.
+        """
+        self.tasks = tuple(tasks)
+
+    def after_step(self, losses: Callable[[], Losses]) -> None:
+        """Update the state after a step of the optimizer; by default nothing happens.
+
+        Args:
+            losses: Computes the weighted losses of the step's last batch again, with the new weights and without
+                gradients: one more forward pass.
+        """
+
+    def means(self, losses: Losses) -> tuple[Float[Tensor, " T"], Float[Tensor, " T"]]:
+        """Compute the loss of each task, as a number, over all processes.
+
+        Args:
+            losses: Weighted losses by "task.loss".
+
+        Returns:
+            The sum of each task's losses, and 1 where it has any; 0 and 0 where the batch has no labels of the task.
+        """
+        own = by_task(losses)
+        device = next(iter(losses.values())).device
+        sums = torch.stack(
+            [own[task].detach() if task in own else torch.zeros((), device=device) for task in self.tasks]
+        )
+        there = torch.tensor([float(task in own) for task in self.tasks], device=device)
+        sums, there = averaged(torch.stack((sums.float(), there)))
+        return sums / there.clamp(min=1e-12), (there > 0).float()
+
+
+def by_task(losses: Losses) -> dict[str, Float[Tensor, ""]]:
+    """Return the sum of the losses of each task that has labels in a batch.
+
+    Args:
+        losses: Weighted losses by "task.loss".
 
     Returns:
-        The balancer.
+        The sum by task; the zeros of heads without labels are left out.
     """
-    return total
+    sums: dict[str, Tensor] = {}
+    for name, loss in losses.items():
+        if not name.endswith(UNLABELLED):
+            sums[task_of(name)] = sums[task_of(name)] + loss if task_of(name) in sums else loss
+    return sums
 
 
-@hookimpl
-def scenekit_balancers() -> Iterable[BalancerSpec]:
-    """Yield the built-in balancer.
+def weighted_sum(losses: Losses, weights: Mapping[str, Tensor | float]) -> Float[Tensor, ""]:
+    """Return the sum of the losses, each times the weight of its task.
 
-    Yields:
-        The balancer.
+    Args:
+        losses: Weighted losses by "task.loss"; at least one.
+        weights: Weights by task; a task without one has weight 1.
+
+    Returns:
+        The sum.
     """
-    yield BalancerSpec("static", "sum of the losses, with the fixed weights of tasks and recipe", static)
+    return total({name: loss * weights.get(task_of(name), 1.0) for name, loss in losses.items()})
+
+
+def averaged(value: Tensor) -> Tensor:
+    """Return the mean of a tensor over all processes of a run.
+
+    Args:
+        value: The tensor of this process, of the same shape in all of them.
+
+    Returns:
+        The mean; the tensor itself where there is one process.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(value := value.clone())
+        value = value / torch.distributed.get_world_size()
+    return value
 
 
 def make_balancer(name: str, options: Mapping[str, Any]) -> Balancer:

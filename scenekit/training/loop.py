@@ -29,30 +29,45 @@ from scenekit.recipe import ModelConfig, Recipe
 from scenekit.recipe.initial import with_initial
 from scenekit.recipe.label_space import plain_space
 from scenekit.scene import Scene
-from scenekit.training.balancing import LossWeights, make_balancer
+from scenekit.training.backward import Backward
+from scenekit.training.coverage import announce, run_coverage
 from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
 from scenekit.training.fitting import FitData, check_classes, fit, fitting_detector
 from scenekit.training.freezing import freeze_except, learning_parts
-from scenekit.training.gradients import shared_parameters, task_gradient_norms
+from scenekit.training.gradients import GradientWatch
 from scenekit.training.learner import Learner
 from scenekit.training.log import Log, Window, read_log
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
-from scenekit.training.preparation import open_source, prepared, prepares, vocabulary_of, with_label_space
+from scenekit.training.preparation import (
+    open_mixture,
+    prepared,
+    prepares,
+    started_from,
+    vocabulary_of,
+    with_label_space,
+    with_steps,
+)
 from scenekit.training.progress import Reporter, reporting, tracked
 from scenekit.training.readiness import check_measurable, check_resumable, check_space, open_val, usable_workers
-from scenekit.training.run_folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder, clear_folder
+from scenekit.training.run_folder import (
+    EVALUATIONS,
+    INTERFERENCE,
+    LOG,
+    MODEL,
+    RECIPE,
+    SKIPPED,
+    check_folder,
+    clear_folder,
+)
 from scenekit.training.state import check_finite, clear_leftovers, load_state, replacing, save_checkpoint
-from scenekit.training.supervision import Supervision, check_labels
+from scenekit.training.supervision import Supervision, check_labels, learned_keys
 from scenekit.weights import load
 from scenekit.weights.card import EVALUATED, LABEL_SPACE, TRAINED_ON, evaluation_of
 from scenekit.weights.checkpoint import save_model, without_pretrained, writing
-from scenekit.weights.transfer import Transfer, transfer
+from scenekit.weights.transfer import Transfer
 
 _log = logging.getLogger(__name__)
-
-LEAST_SHARE = 0.5
-"""Of the parameters in parts that both models have, what `init` must give at least: less is most likely an error."""
 
 
 def train(
@@ -104,24 +119,22 @@ class Run:
         strict: bool,
         progress: bool,
     ) -> None:
-        self.recipe, self.config, self.out, self.accelerator = recipe, recipe.train, out, accelerator
-        self.strict, self.progress = strict, progress
+        self.out, self.accelerator, self.strict, self.progress = out, accelerator, strict, progress
         labelers = labelers_named(recipe.data.labelers)
-        space = recipe.data.label_space
-        self.sources = [open_source(config, labelers, space) for config in recipe.data.train]
+        self.sources = open_mixture(recipe, labelers)
+        self.recipe = recipe = with_steps(recipe, self.sources, accelerator.num_processes)
+        self.config = recipe.train
         self.val = open_val(recipe, labelers)
         self.transferred: Transfer | None = None
         self.model = self._fresh() if checkpoint is None else self._built(without_pretrained(recipe.model))
-        self.weights = LossWeights(self.model.loss_weights, self.config.loss_weights)
-        self.weights.check([*self.model.stages, *self.model.heads])
-        self.unchecked = frozenset(name for name in self.config.loss_weights if "." in name)
-        self.balancer = make_balancer(self.config.balancer, self.config.balancer_options)
-        learning = learning_parts(self.model, self.config)
+        self.learning = learning = learning_parts(self.model, self.config)
         learner = Learner(self.model, learning).train()
         if learning is not None:
             freeze_except(self.model, learning)
-        self.learner, self.optimizer = accelerator.prepare(learner, build_optimizer(self.model, self.config))
-        self.shared = shared_parameters(self.model)
+        self.backward = Backward(self.model, self.config, accelerator, learning)
+        optimizer = build_optimizer(self.model, self.config, self.backward.parameters)
+        self.learner, self.optimizer = accelerator.prepare(learner, optimizer)
+        self.watch = GradientWatch(self.model, self.config)
         self.ema = None if self.config.ema is None else Ema(self.model, self.config.ema)
         self.skipped = SkippedSamples(sum(len(source.data) for source in self.sources), self.config.max_skipped)
         self.window = Window()
@@ -155,12 +168,17 @@ class Run:
             self.recipe.save(self.out / RECIPE)
             self.log = Log(self.out / LOG, self.step)
             self.evaluations = Log(self.out / EVALUATIONS, self.step)
+            self.watch.open(self.out / INTERFERENCE, self.step)
+            if self.step:
+                self.skipped.load(self.out / SKIPPED)
             registry().notify("scenekit_run_started", recipe=self.recipe, folder=str(self.out))
         reason = "interrupted"
         try:
             with reporting(self.progress and main, self.config.steps, self.step) as reporter:
                 if self.transferred is not None:
                     reporter.announce(f"weights of {self.recipe.init}:\n{self.transferred}")
+                if main:
+                    self._announce_coverage(reporter)
                 self._train(self._batches(), reporter)
             self._complete()
             reason = "finished"
@@ -169,11 +187,19 @@ class Run:
             raise
         finally:
             self.skipped.report()
+            if main:
+                self.skipped.save(self.out / SKIPPED)
             if main and self.step == 0:
                 clear_folder(self.out)
             if main:
                 registry().notify("scenekit_run_ended", step=self.step, reason=reason)
         return self._finish()
+
+    def _announce_coverage(self, reporter: Reporter) -> None:
+        learns = learned_keys(self.model, self.learning)
+        coverage = run_coverage(self.model.specs, learns, self.sources, self.config)
+        announce(coverage, self.out, reporter)
+        self.supervision.warned.update(coverage.unsupervised)  # once is enough
 
     def _fresh(self) -> SceneModel:
         """Build the model that a run starts with; options of `init` and of its tasks are added to the recipe."""
@@ -187,13 +213,7 @@ class Run:
             with attempt():
                 model = self._built(self.recipe.model)
         if initial is not None:
-            self.transferred = transfer(initial, model)
-            if self.transferred.share < LEAST_SHARE:
-                raise InputError(
-                    f"init: only {self.transferred.share:.0%} of the parameters that {name!r} and this model share "
-                    f"fit; leave `model` out of the recipe to take that of {name!r}, or adapt it: "
-                    "`scenekit recipe show` prints the origin of each value"
-                )
+            self.transferred = started_from(initial, model, str(name))
             _log.info("start from %s; %s", name, self.transferred)
         return model
 
@@ -250,9 +270,9 @@ class Run:
     def _train_step(self, data: Iterator[Packed]) -> tuple[float, dict[str, float]]:
         """Take one optimizer step; return its learning rate and, when they are due, gradient norms by task."""
         rate = set_learning_rate(self.optimizer, self.config, self.step)
-        seed_step(self.config.seed, self.step, self.accelerator.process_index)
+        seed = partial(seed_step, self.config.seed, self.step, self.accelerator.process_index)
+        seed()
         norms: dict[str, float] = {}
-        every = self.config.log_every * self.config.grad_norm_every  # the norms are due
         for part in range(self.config.accumulate):
             last = part == self.config.accumulate - 1
             # Processes synchronize their gradients in the last part of a step only.
@@ -260,18 +280,16 @@ class Run:
             with syncing:
                 batch, targets = next(data)
                 self.supervision.count(targets)
-                losses = self.learner(batch.to(self.accelerator.device), targets.to(self.accelerator.device))
-                self.unchecked = self.weights.check_losses(self.unchecked, losses)
-                weighted = self.weights(losses)
-                if last and every > 0 and (self.step + 1) % every == 0:
-                    norms = task_gradient_norms(weighted, self.shared)
-                if not weighted:
-                    raise InputError("the model has no losses; give model.tasks a task that learns")
-                loss = self.balancer(weighted)
-                self.accelerator.backward(loss / self.config.accumulate)
-            raw = {name: float(value.detach()) for name, value in losses.items()}
-            self.window.add({**raw, "loss": float(loss.detach())})
+                batch, targets = batch.to(self.accelerator.device), targets.to(self.accelerator.device)
+                losses = self.learner(batch, targets)
+                weighted = self.backward.weighted(losses)
+                if last:
+                    norms = self.watch(weighted, self.step + 1)
+                loss = self.backward(weighted)
+            self.window.add({**{name: float(value.detach()) for name, value in losses.items()}, "loss": loss})
+        self.backward.finish(weighted, f"balancer/{self.config.seed}/{self.step}")
         self._optimizer_step()
+        self.backward.after_step(self.learner, batch, targets, seed)
         return rate, norms
 
     def _optimizer_step(self) -> None:
@@ -305,7 +323,7 @@ class Run:
             "lr": rate,
             "loss": loss,
             "losses": means,
-            "weighted": {name: value * self.weights.weight(name) for name, value in means.items()},
+            "weighted": {name: value * self.backward.weights.weight(name) for name, value in means.items()},
             "grad_norm": {"total": norm, **norms},
             "images_per_second": speed,
         }
@@ -339,6 +357,7 @@ class Run:
                 "ema": None if self.ema is None else self.ema.average,
                 "scaler": None if scaler is None else scaler.state_dict(),
                 "window": self.window.sums,
+                "balancer": self.backward.state(),
             }
             with self._averaged():
                 save_checkpoint(self.out, self.step, self.model, state, self.config.keep)
@@ -356,6 +375,7 @@ class Run:
             self.ema.load(state["ema"])
         if self.accelerator.scaler is not None and state["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.backward.restore(state.get("balancer"))
         self.window = Window(state["window"])
         self.step = state["step"]
 

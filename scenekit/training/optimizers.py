@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -13,17 +15,22 @@ MOMENTUM = 0.9
 """Momentum of stochastic gradient descent."""
 
 
-def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+def build_optimizer(
+    model: nn.Module, config: TrainConfig, balancer: Sequence[nn.Parameter] = ()
+) -> torch.optim.Optimizer:
     """Build AdamW or SGD with momentum; each parameter group holds its share of the peak learning rate as `factor`.
 
     Args:
         model: The model.
         config: The recipe's training section.
+        balancer: Parameters of the balancer, which do not decay.
 
     Returns:
         The optimizer.
     """
     groups = parameter_groups(model, config)
+    if balancer:
+        groups.append({"params": list(balancer), "factor": 1.0, "weight_decay": 0.0})
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr)
     return torch.optim.SGD(groups, lr=config.lr, momentum=MOMENTUM)

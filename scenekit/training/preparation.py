@@ -12,11 +12,13 @@ from scenekit.config import merged, validated
 from scenekit.data.labelers import Labeler, labelled
 from scenekit.data.labels.opening import opened
 from scenekit.data.loader import Source
+from scenekit.data.mixing import mixture_weights, steps_of
 from scenekit.data.scenes import spread_scenes
-from scenekit.errors import PluginError
+from scenekit.errors import InputError, PluginError
 from scenekit.hooks import DetectorSpec, TaskSpec, naming_plugin, registry
 from scenekit.keys import OBJECTS
 from scenekit.model.preprocess import resized
+from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import DatasetConfig, InputConfig, LabelSpace, Recipe
 from scenekit.recipe.initial import with_initial
 from scenekit.scene import Scene
@@ -25,10 +27,14 @@ from scenekit.structures.label_map import joined
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit.training.teaching import with_teacher
 from scenekit.weights import described
+from scenekit.weights.transfer import Transfer, transfer
 
 SCENES = 2000
 """Upper limit of the number of scenes, of all data sets together, that a task sees; the same number of each data set.
 """
+
+LEAST_SHARE = 0.5
+"""Of the parameters in parts that both models have, what `init` must give at least: less is most likely an error."""
 
 Options: TypeAlias = Mapping[str, Any]
 Track: TypeAlias = Callable[[Iterator[Scene], int], Iterable[Scene]]
@@ -51,6 +57,45 @@ def open_source(config: DatasetConfig, labelers: Sequence[Labeler] = (), space: 
     """
     data = with_teacher(labelled(opened(config, space), labelers), config.teacher, space)
     return Source(data, f"{config.name}/{config.split}", config.weight)
+
+
+def open_mixture(recipe: Recipe, labelers: Sequence[Labeler] = ()) -> list[Source]:
+    """Open the data sets that a recipe trains on, with their weights in the mixture.
+
+    Args:
+        recipe: The recipe.
+        labelers: Labelers that derive further ground truth.
+
+    Returns:
+        The data sets.
+
+    Raises:
+        InputError: If a data set cannot be opened.
+    """
+    space = recipe.data.label_space
+    sources = [open_source(config, labelers, space) for config in recipe.data.train]
+    lengths = [len(source.data) for source in sources]
+    weights = mixture_weights(lengths, [source.weight for source in sources], recipe.data.temperature)
+    return [replace(source, weight=weight) for source, weight in zip(sources, weights, strict=True)]
+
+
+def with_steps(recipe: Recipe, sources: Sequence[Source], processes: int = 1) -> Recipe:
+    """Return a recipe whose `steps` are those of its `epochs`.
+
+    Args:
+        recipe: The recipe.
+        sources: The data sets that it trains on.
+        processes: The number of processes that share the work.
+
+    Returns:
+        The changed recipe; the recipe itself where it counts in steps.
+    """
+    train = recipe.train
+    if train.epochs is None:
+        return recipe
+    images = train.batch_size * train.accumulate * processes
+    steps = steps_of(train.epochs, sum(len(source.data) for source in sources), images)
+    return recipe.model_copy(update={"train": train.model_copy(update={"steps": steps})})
 
 
 def with_label_space(recipe: Recipe) -> Recipe:
@@ -165,6 +210,30 @@ def _as_input(scene: Scene, config: InputConfig) -> Scene:
     geometry = Geometry.resize(scene.size, resized(scene.size, config))
     objects = replace(scene.objects, boxes=geometry.boxes(scene.objects.boxes))
     return Scene(geometry.size, scene.vocabulary, {OBJECTS: objects})
+
+
+def started_from(initial: SceneModel, model: SceneModel, name: str) -> Transfer:
+    """Copy the weights of the model that a run starts from.
+
+    Args:
+        initial: That model.
+        model: The model that is trained.
+        name: What the recipe calls `initial`.
+
+    Returns:
+        What was copied.
+
+    Raises:
+        InputError: If hardly anything fits.
+    """
+    found = transfer(initial, model)
+    if found.share < LEAST_SHARE:
+        raise InputError(
+            f"init: only {found.share:.0%} of the parameters that {name!r} and this model share fit; leave `model` out "
+            f"of the recipe to take that of {name!r}, or adapt it: `scenekit recipe show` prints the origin of each "
+            "value"
+        )
+    return found
 
 
 def adopted(recipe: Recipe, before: Recipe) -> Recipe:

@@ -7,9 +7,14 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
+from rich.table import Table
 
 T = TypeVar("T")
+
+FILE_WIDTH = 160
+"""Columns of tables that do not go to a terminal."""
 
 
 class Reporter:
@@ -35,6 +40,22 @@ class Reporter:
             text: The message.
         """
         self.console.print(text, markup=False, soft_wrap=True)
+
+    def show_table(self, title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+        """Print a table above the bar.
+
+        Args:
+            title: Title above the table.
+            columns: Names of the columns.
+            rows: Cells of each row.
+        """
+        table = Table(title=title, title_justify="left")
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*map(escape, row))
+        wide = None if self.console.is_terminal else FILE_WIDTH
+        self.console.print(table, width=wide, crop=False, soft_wrap=wide is not None)
 
     def advance(self, step: int) -> None:
         """Update the number of finished steps.

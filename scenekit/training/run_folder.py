@@ -1,4 +1,4 @@
-"""The folder of a run: `recipe.yaml`, `log.jsonl`, `evaluations.jsonl`, `checkpoints/` and, in the end, `model/`."""
+"""The folder of a run: recipe, coverage, log, evaluations, interference, skipped samples, checkpoints, model."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from scenekit.training.preparation import adopted
 from scenekit.training.state import CHECKPOINTS, checkpoints
 
 RECIPE, LOG, EVALUATIONS, MODEL = "recipe.yaml", "log.jsonl", "evaluations.jsonl", "model"
+COVERAGE, INTERFERENCE, SKIPPED = "coverage.json", "interference.jsonl", "skipped.json"
 
-_FREE_TRAINING = ("steps", "workers", "save_every", "keep", "evaluate_every", "evaluate_limit")
+_FREE_TRAINING = (
+    *("steps", "epochs", "workers", "save_every", "keep"),
+    *("evaluate_every", "evaluate_limit", "interference_every"),
+)
 FREE = frozenset({"out", "data.val", *(f"train.{name}" for name in _FREE_TRAINING)})
 """Entries of a recipe that may change when a run is resumed.
 
-All others determine the weights; of these only `train.steps` does. A run may be resumed for more (or fewer) steps than
-planned: every schedule but "constant" is then, from the checkpoint on, the one of the new length, so that the weights
-differ from those of a run that had the new length from its beginning.
+All others determine the weights; of these only `train.steps` (or `train.epochs`) does. A run may be resumed for more
+(or fewer) steps than planned: every schedule but "constant" is then, from the checkpoint on, the one of the new length,
+so that the weights differ from those of a run that had the new length from its beginning.
 """
 
 
@@ -75,7 +79,7 @@ def clear_folder(out: Path) -> None:
     Args:
         out: Folder of the run.
     """
-    for name in (RECIPE, LOG, EVALUATIONS):
+    for name in (RECIPE, LOG, EVALUATIONS, COVERAGE, INTERFERENCE, SKIPPED):
         (out / name).unlink(missing_ok=True)
 
 

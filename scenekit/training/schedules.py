@@ -46,3 +46,16 @@ def lr_factor(config: TrainConfig, step: int) -> float:
 def _cosine(progress: float) -> float:
     """Return a half cosine wave from 1 at progress 0 to 0 at 1."""
     return (1 + math.cos(math.pi * progress)) / 2
+
+
+def falls_on(step: int, every: int) -> bool:
+    """Return whether something that is due every so many steps is due after a step.
+
+    Args:
+        step: Number of finished steps.
+        every: Steps between two times; 0 for never.
+
+    Returns:
+        Whether it is due.
+    """
+    return every > 0 and step % every == 0

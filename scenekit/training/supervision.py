@@ -10,6 +10,7 @@ from typing import Any
 from scenekit.data.loader import Source
 from scenekit.data.scenes import spread_scenes
 from scenekit.errors import InputError
+from scenekit.evaluation.loop import DETECTION
 from scenekit.hooks import registry
 from scenekit.keys import OBJECTS, Key
 from scenekit.model.scene_model import SceneModel
@@ -36,10 +37,7 @@ def check_labels(model: SceneModel, only: Iterable[str] | None, sources: Sequenc
     Raises:
         InputError: If no image has a label of any task; the message says which tasks and data sets would do.
     """
-    learns = {name: spec.learns_from for name, spec in model.specs.items() if only is None or name in only}
-    detects = model.config.detector is not None and (only is None or not model.stages.keys().isdisjoint(only))
-    if detects:
-        learns["detection"] = (OBJECTS,)
+    learns = learned_keys(model, only)
     wanted = dict.fromkeys(key for keys in learns.values() for key in keys)
     if not wanted:
         return
@@ -56,6 +54,21 @@ def check_labels(model: SceneModel, only: Iterable[str] | None, sources: Sequenc
         f"nothing to learn from: {each}; no image of {' and '.join(source.name for source in sources)} has any of it. "
         f"Name {_remedy(wanted, found)}"
     )
+
+
+def learned_keys(model: SceneModel, only: Iterable[str] | None) -> dict[str, tuple[Key[Any, Any], ...]]:
+    """Return what each task that is trained learns from.
+
+    Args:
+        model: The model that is trained.
+        only: Tasks (or stages) that are trained; None for all.
+
+    Returns:
+        Keys by task; those of the detector, if it is trained, under its own name.
+    """
+    learns = {name: spec.learns_from for name, spec in model.specs.items() if only is None or name in only}
+    detects = model.config.detector is not None and (only is None or not model.stages.keys().isdisjoint(only))
+    return {DETECTION: (OBJECTS,), **learns} if detects else learns
 
 
 def _remedy(wanted: Collection[Key[Any, Any]], found: Collection[Key[Any, Any]]) -> str:

@@ -156,3 +156,16 @@ def test_classes_of_images_are_counted(run, tmp_path: Path) -> None:
         Image.new("RGB", (20, 10)).save(tmp_path / name)
     result = run("doctor", "data", "image_folder", "--set", f"root={tmp_path}")
     assert result.status == 0 and "2 cat, 1 dog" in result.out and "objects by size" not in result.out
+
+
+def test_coverage_of_a_recipe(run: Callable[..., Any], file: Path) -> None:
+    recipe = file.parent / "recipe.yaml"
+    options = f"{{annotations: {file}, images: {file.parent}}}"
+    recipe.write_text(f"model: {{tasks: {{keypoints: {{}}}}}}\ndata: {{train: [{{name: coco, options: {options}}}]}}\n")
+    result = run("doctor", "coverage", str(recipe))
+    assert result.status == 1  # nothing has keypoints
+    assert "coco/train" in result.out and "nothing supervises the task keypoints: of 3 images none has" in result.out
+    found = run("doctor", "coverage", str(recipe), "--set", "model.tasks={}", "--limit", "0", "--json")
+    assert found.status == 0 and found.json["warnings"] == []
+    boxes = {"images": 1, "instances": 2, "classes": ["cat"], "estimated_from": None}
+    assert found.json["tasks"] == {"detection": {"boxes": {"coco/train": boxes}}}

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from scenekit.data.mixing import Draw, batches, draws, shuffled
+from scenekit.data.mixing import Draw, batches, draws, mixture_weights, shuffled, steps_of
 from scenekit.errors import InputError
 
 
@@ -54,3 +54,21 @@ def test_an_empty_data_set_is_named():
     with pytest.raises(InputError, match=r"at least one sample.*\[4, 0\]"):
         next(draws([4, 0], [1.0, 1.0], seed=0))
     assert Draw(0, 1, 2) == Draw(0, 1, 2)
+
+
+def test_temperature_moves_shares_from_sizes_to_weights():
+    sizes, weights = [100, 400], [1.0, 3.0]
+    assert mixture_weights(sizes, weights, None) == weights
+    small, large = mixture_weights(sizes, weights, 1.0)
+    assert large / small == pytest.approx(3 * 4)  # every image of the second one three times as often
+    small, large = mixture_weights(sizes, weights, 2.0)
+    assert large / small == pytest.approx(3 * 2)  # the root of 4
+    small, large = mixture_weights(sizes, weights, 1e9)
+    assert large / small == pytest.approx(3)
+    assert mixture_weights([10**6, 10], [1.0, 1.0], 0.01) == [1.0, pytest.approx(0)]  # no overflow
+
+
+def test_steps_of_passes_over_the_data():
+    assert steps_of(1.0, 100, 8) == 13  # the last step draws four images of the second pass
+    assert steps_of(2.0, 100, 8) == 25
+    assert steps_of(0.5, 3, 8) == 1

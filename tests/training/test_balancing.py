@@ -5,7 +5,8 @@ import torch
 
 from scenekit.errors import InputError
 from scenekit.hooks import BalancerSpec, Origin, registry
-from scenekit.training.balancing import LossWeights, make_balancer, static, total
+from scenekit.training.balancers import static
+from scenekit.training.balancing import LossWeights, by_task, make_balancer, total, weighted_sum
 
 
 def test_weights_by_loss_and_by_task():
@@ -52,3 +53,11 @@ def test_a_fault_inside_a_balancer_is_not_taken_for_wrong_options(monkeypatch):
         make_balancer("broken", {})
     with pytest.raises(TypeError, match="a fault of its own"):
         make_balancer("broken", {"rate": 2.0})
+
+
+def test_tasks_without_labels_have_no_loss_but_take_part():
+    losses = {"a.x": torch.tensor(2.0), "a.y": torch.tensor(1.0), "b.unlabelled": torch.tensor(0.0)}
+    assert {task: loss.item() for task, loss in by_task(losses).items()} == {"a": 3.0}
+    leaf = torch.zeros((), requires_grad=True)
+    assert weighted_sum({"a.x": torch.tensor(2.0), "b.unlabelled": leaf}, {"a": 0.5}).requires_grad
+    assert weighted_sum(losses, {"a": 0.5}).item() == 1.5

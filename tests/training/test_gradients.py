@@ -6,7 +6,7 @@ from torch import nn
 
 from scenekit.backbones.base import Level
 from scenekit.backbones.fpn import FPN
-from scenekit.training.gradients import shared_parameters, task_gradient_norms
+from scenekit.training.gradients import interference, norms_of, shared_parameters, task_gradients
 
 
 def test_norms_are_those_of_separate_backward_passes():
@@ -24,7 +24,7 @@ def test_norms_are_those_of_separate_backward_passes():
             "c.unlabelled": 0 * net["head"].bias.sum(),
         }
 
-    norms = task_gradient_norms(losses(), shared)
+    norms = norms_of(task_gradients(losses(), shared))
     for task in ("a", "b"):
         net.zero_grad()
         sum(loss for name, loss in losses().items() if name.startswith(task)).backward()
@@ -36,10 +36,18 @@ def test_norms_are_those_of_separate_backward_passes():
 def test_the_real_backward_pass_still_works_and_gradients_stay_clean():
     net = FPN([Level(4, 4, 1.5)], 4)
     loss = net([torch.randn(1, 4, 8, 8)]).maps[0].sum()
-    task_gradient_norms({"a.x": loss}, list(net.parameters()))
+    task_gradients({"a.x": loss}, list(net.parameters()))
     assert all(parameter.grad is None for parameter in net.parameters())
     loss.backward()
 
 
 def test_nothing_shared():
-    assert task_gradient_norms({"a.x": torch.ones((), requires_grad=True)}, []) == {}
+    assert task_gradients({"a.x": torch.ones((), requires_grad=True)}, []) == {}
+
+
+def test_interference_of_three_tasks():
+    gradients = {"a": torch.tensor([3.0, 4.0]), "b": torch.tensor([0.0, -2.0]), "c": torch.zeros(2)}
+    found = interference(gradients)
+    assert (found["tasks"], found["norms"]) == (["a", "b"], [5.0, 2.0])  # c has nothing to learn from in this batch
+    assert found["cosines"] == [pytest.approx([1.0, -0.8]), pytest.approx([-0.8, 1.0])]
+    assert interference({"c": torch.zeros(2)}) == {"tasks": [], "norms": [], "cosines": []}

@@ -135,11 +135,14 @@ def test_accumulating_uses_the_same_images(tmp_path):
 
 
 def test_a_model_that_learns_from_part_of_the_data(tmp_path, caplog):
-    data = [{"name": "toys", "options": {"labelled": ["semantic"]}}, {"name": "toys", "options": {"labelled": []}}]
+    never = {"name": "toys", "options": {"labelled": ["masks"]}, "weight": 1e-9}
+    data = [{"name": "toys", "options": {"labelled": ["semantic"]}}, never]
     run(changed(toy.recipe(steps=3, batch_size=1), data={"train": data}), tmp_path)
     assert all("masks.mask" not in record["losses"] for record in losses(tmp_path))
     warnings = [record.getMessage() for record in caplog.records if "task masks" in record.getMessage()]
     assert len(warnings) == 1 and "which learns from masks" in warnings[0] and "none had labels" in warnings[0]
+    warnings = [record.getMessage() for record in caplog.records if "task keypoints" in record.getMessage()]
+    assert warnings == ["nothing supervises the task keypoints: of 64 images none has keypoints"]
 
 
 def test_labels_that_no_region_matches_are_not_called_missing(tmp_path, caplog, monkeypatch):

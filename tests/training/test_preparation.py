@@ -11,7 +11,7 @@ from scenekit.hooks import Origin, TaskSpec, registry
 from scenekit.recipe import Recipe
 from scenekit.training import preparation as preparing
 from scenekit.training.loop import train
-from scenekit.training.preparation import adopted, with_tasks
+from scenekit.training.preparation import adopted, open_mixture, with_steps, with_tasks
 from scenekit.weights import load
 
 from . import toy
@@ -121,3 +121,30 @@ def test_a_task_that_gives_something_else(tmp_path, monkeypatch):
     monkeypatch.setitem(registry().records["task"], "wrong", [(wrong, Origin("wrong", "acme", "1"))])
     with pytest.raises(PluginError, match=r"`prepare` of task 'wrong' must return a TallyConfig, got dict .*acme"):
         run(with_tasks(recipe(), {"wrong": {}}), tmp_path)
+
+
+def test_epochs_count_all_data_sets_together_in_steps_of_all_processes():
+    two = recipe().model_copy(update={"train": recipe().train.model_copy(update={"epochs": 2.0, "batch_size": 3})})
+    sources = open_mixture(two)
+    assert with_steps(two, sources).train.steps == 22  # 2 * (32 + 1) images in steps of 3
+    assert with_steps(two, sources, processes=2).train.steps == 11
+    assert with_steps(recipe(), sources).train.steps == 2
+
+
+def test_temperature_weights_the_mixture_by_size():
+    by_size = recipe(data={**recipe().data.model_dump(), "temperature": 1})
+    large, small = open_mixture(by_size)
+    assert large.weight / small.weight == pytest.approx(32)
+    assert [source.weight for source in open_mixture(recipe())] == [1.0, 1.0]
+
+
+def test_a_run_of_epochs_is_resumed_exactly_and_for_more_of_them(tmp_path):
+    def epochs(count):
+        return recipe(train={**recipe().train.model_dump(), "epochs": count, "batch_size": 11, "schedule": "constant"})
+
+    whole = run(epochs(2), tmp_path / "whole").state_dict()  # 6 steps
+    run(epochs(1), tmp_path / "cut")
+    stored = Recipe.load(tmp_path / "cut" / "recipe.yaml").train
+    assert (stored.epochs, stored.steps) == (1, 3)
+    again = run(epochs(2), tmp_path / "cut", resume=True).state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in whole.items())

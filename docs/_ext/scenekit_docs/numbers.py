@@ -164,6 +164,14 @@ RESULT_FILES: Sequence[Result] = (
         "python benchmarks/joint_or_alone.py recipes/small.yaml --steps 100",
     ),
     Result(
+        "balancing",
+        "Balancing the losses of tasks",
+        "Tasks trained jointly on synthetic scenes with four ways to weight their losses, from the same trunk, with "
+        "the same scenes: mean and standard deviation over the seeds. The runs are short: the metrics compare the "
+        "ways, and are not those of a converged model; differences within the spread are none.",
+        "python benchmarks/balancing.py",
+    ),
+    Result(
         "line",
         "The systems of the line",
         "Every system trained on the same scenes for the same number of steps from the same trunk, and timed image "

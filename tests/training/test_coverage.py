@@ -1,0 +1,113 @@
+"""Which task has ground truth in which data set: against counts of the toys, and in bounded time."""
+
+import json
+import logging
+import math
+from collections import Counter
+
+import pytest
+
+from scenekit.data.loader import Source
+from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, SEMANTIC
+from scenekit.recipe import Recipe
+from scenekit.training import coverage
+from scenekit.training.coverage import counted, coverage_of, scattered, unique
+from scenekit.training.loop import train
+
+from . import toy
+
+
+@pytest.fixture(autouse=True)
+def toys():
+    toy.register()
+
+
+def mixed(**train) -> Recipe:
+    """Twelve fully labelled toys, and four with masks alone that are drawn three times as often."""
+    content = toy.recipe(steps=2, **train).model_dump(mode="json")
+    content["data"]["train"] = [
+        {"name": "toys", "options": {"count": 12}},
+        {"name": "toys", "options": {"count": 4, "labelled": ["masks"]}, "weight": 3},
+    ]
+    return Recipe.parse(content)
+
+
+def test_numbers_are_those_of_the_data_sets():
+    found = coverage_of(mixed()).to_json()
+    scenes = [toy.Toys()[index].scene for index in range(12)]
+    names = Counter(name for scene in scenes for name in scene.names())
+    boxes = found["tasks"]["detection"]["boxes"]["toys/train"]
+    assert boxes == {"images": 12, "instances": names.total(), "classes": sorted(names), "estimated_from": None}
+    own = found["tasks"]["keypoints"]["keypoints"]
+    squares = sum("square" in scene.names() for scene in scenes)
+    assert (own["toys/train"]["images"], own["toys/train"]["instances"]) == (squares, names["square"])
+    assert own["toys/train"]["classes"] == ["square"]
+    assert own["toys/train (2)"] == {"images": 0, "instances": None, "classes": [], "estimated_from": None}
+    semantic = found["tasks"]["semantic"]["semantic"]["toys/train"]
+    assert (semantic["images"], semantic["instances"]) == (12, None)
+    assert semantic["classes"] == ["disc", "floor", "square"]
+    assert [(each["share"], each["drawn"]) for each in found["data"]] == [(0.25, 1), (0.75, 3)]
+    assert found["warnings"] == []
+
+
+def test_a_part_of_the_images_gives_estimates_that_say_so():
+    found = coverage_of(mixed(), limit=3)
+    count = found.sets[0].counts[OBJECTS]
+    read = [toy.Toys()[index].scene for index in (0, 4, 8)]
+    assert count.instances == sum(len(scene.objects) for scene in read)
+    data = found.to_json()["tasks"]["detection"]["boxes"]["toys/train"]
+    assert (data["instances"], data["estimated_from"]) == (4 * count.instances, 3)
+    row = next(found.rows())
+    assert row == ("detection", "boxes", "toys/train", "≈ 12", f"≈ {4 * count.instances}", "2", "3 of 12")
+
+
+def test_the_time_is_bounded(monkeypatch):
+    monkeypatch.setattr(coverage, "LEAST", 2)
+    assert counted(Source(toy.Toys(500)), [MASKS], None, 0.0)[0] == 2
+    assert counted(Source(toy.Toys(30)), [MASKS], None, math.inf)[0] == 30
+
+
+def test_images_that_cannot_be_read_are_left_out():
+    class Broken(toy.Toys):
+        def __getitem__(self, index):
+            if index % 2:
+                raise ValueError("not an image")
+            return super().__getitem__(index)
+
+    read, counts = counted(Source(Broken(6)), [SEMANTIC, KEYPOINTS], None, math.inf)
+    assert (read, counts[SEMANTIC].images) == (3, 3)
+
+
+def test_any_first_part_is_spread_over_all():
+    assert list(scattered(range(8))) == [0, 4, 2, 6, 1, 3, 5, 7]
+    for length in range(20):
+        assert sorted(scattered(range(length))) == list(range(length))
+
+
+def test_equal_names_are_numbered():
+    assert unique("coco/train", ["kitti/train"]) == "coco/train"
+    assert unique("coco/train", ["coco/train", "coco/train (2)"]) == "coco/train (3)"
+
+
+def test_a_run_writes_and_shows_it_and_warns(tmp_path, caplog, capsys):
+    content = mixed().model_dump(mode="json")
+    content["data"]["train"] = content["data"]["train"][1:]
+    with caplog.at_level(logging.WARNING):
+        train(Recipe.parse(content), out=tmp_path, device="cpu")
+    found = json.loads((tmp_path / "coverage.json").read_text())
+    assert [warning.split(":")[0] for warning in found["warnings"]] == [
+        "nothing supervises the task semantic",
+        "nothing supervises the task keypoints",
+    ]
+    assert all(warning in caplog.messages for warning in found["warnings"])
+    assert "of 4 images none has semantic" in found["warnings"][0]
+    shown = capsys.readouterr().err
+    assert "ground truth by task and data set" in shown and "toys/train" in shown
+    assert "drawn in this run" not in shown  # there is no mixture
+
+
+def test_parts_that_are_not_trained_are_left_out():
+    only = mixed().model_copy(update={"train": mixed().train.model_copy(update={"only": ("masks",)})})
+    assert list(coverage_of(only).learns_from) == ["masks"]
+    frozen = mixed().model_copy(update={"train": mixed().train.model_copy(update={"freeze": ("detection", "masks")})})
+    assert list(coverage_of(frozen).learns_from) == ["semantic", "keypoints"]
