@@ -39,7 +39,14 @@ from scenekit.training.log import Log, Window, read_log
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
 from scenekit.training.preparation import open_source, prepared, prepares, vocabulary_of, with_label_space
 from scenekit.training.progress import Reporter, reporting, tracked
-from scenekit.training.readiness import check_measurable, check_resumable, check_space, open_val, usable_workers
+from scenekit.training.readiness import (
+    check_background,
+    check_measurable,
+    check_resumable,
+    check_space,
+    open_val,
+    usable_workers,
+)
 from scenekit.training.run_folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder, clear_folder
 from scenekit.training.state import check_finite, clear_leftovers, load_state, replacing, save_checkpoint
 from scenekit.training.supervision import Supervision, check_labels
@@ -130,6 +137,7 @@ class Run:
         if self.fits is not None:
             check_classes(self.fits, self.model.vocabulary.things, self.sources, self._tracked)
         check_labels(self.model, learning, self.sources, self._tracked)
+        check_background(self.model, learning, self.recipe, self.sources)
         check_measurable(self.model, due=self.val is not None)
         check_resumable(self.recipe)
         if checkpoint is not None:
