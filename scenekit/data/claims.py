@@ -36,5 +36,5 @@ def spread_claims(data: SampleSet, vocabulary: Vocabulary, limit: int = IMAGES) 
                 sample = relabeled(data[place * len(data) // count], vocabulary)
         except (InputError, PluginError):
             continue
-        claims = sample.supervision
-        yield replace(claims, classes=frozenset(vocabulary.things) if claims.classes is None else claims.classes)
+        claims, things = sample.supervision, frozenset(vocabulary.things)
+        yield replace(claims, classes=things if claims.classes is None else claims.classes)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import warn_once
 from scenekit.keys import OBJECTS
-from scenekit.structures.vocabulary import Vocabulary, one_sided_names
+from scenekit.structures.vocabulary import FlippedNames, Vocabulary, one_sided_names
 
 _log = logging.getLogger(__name__)
 
@@ -65,10 +65,17 @@ def flipped_supervision(supervision: Supervision, vocabulary: Vocabulary) -> Sup
     Returns:
         The supervision with the covered classes of the flipped image.
     """
-    names = vocabulary.flipped("things")
+    return replace(
+        supervision,
+        classes=_flipped_classes(supervision.classes, vocabulary.flipped("things")),
+        map_classes=_flipped_classes(supervision.map_classes, vocabulary.flipped("labels")),
+    )
+
+
+def _flipped_classes(covered: frozenset[str] | None, names: FlippedNames) -> frozenset[str] | None:
     lost = {names.names[place] for place in names.one_sided}
-    if supervision.classes is None and not lost:
-        return supervision
+    if covered is None and not lost:
+        return None
     becomes = {name: names.names[place] for name, place in zip(names.names, names.order, strict=True)}
-    covered = set(becomes if supervision.classes is None else supervision.classes) - lost
-    return replace(supervision, classes=frozenset(becomes.get(name, name) for name in covered))
+    kept = set(becomes if covered is None else covered) - lost
+    return frozenset(becomes.get(name, name) for name in kept)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -42,16 +42,25 @@ def mapped(sample: Sample, labels: LabelMap) -> Sample:
         labels: What the names of its vocabulary become.
 
     Returns:
-        The sample without labels that become nothing. It covers what the things become that it covered, without the
-        alternatives of its objects.
+        The sample without labels that become nothing. It covers what the classes become that it covered, without the
+        alternatives of its objects, and of what only maps may show.
     """
-    things = labels.old.things
-    covered = things if sample.supervision.classes is None else sample.supervision.classes
-    present = set(sample.scene.objects.labels.tolist())
-    doubtful = {name for label, name in enumerate(things) if name in labels.alternatives and label in present}
-    classes = labels.classes(covered).difference(*(labels.alternatives[name] for name in doubtful))
-    supervision = replace(sample.supervision, classes=classes)
+    claims, found = sample.supervision, set(sample.scene.objects.labels.tolist())
+    present = {name for label, name in enumerate(labels.old.things) if label in found}
+    unseen = labels.old.stuff if OBJECTS in claims.streams else labels.old.labels
+    supervision = replace(
+        claims,
+        classes=_still_covered("things", claims.classes, labels, present),
+        map_classes=_still_covered("labels", claims.map_classes, labels, present.union(unseen)),
+    )
     return replace(sample, scene=mapped_scene(sample.scene, labels), supervision=supervision)
+
+
+def _still_covered(kind: str, covered: frozenset[str] | None, labels: LabelMap, present: Set[str]) -> frozenset[str]:
+    """Return what covered names of a list become, without the alternatives of those that an image may show."""
+    doubtful = present & labels.alternatives.keys()
+    names = labels.old.names(kind) if covered is None else covered
+    return labels.classes(names, kind).difference(*(labels.alternatives[name] for name in doubtful))
 
 
 def mapped_scene(scene: Scene, labels: LabelMap) -> Scene:

@@ -28,6 +28,8 @@ class Supervision:
     """Those of `streams` whose every instance is labelled."""
     mirrorable: bool = True
     """Whether the image may be flipped; one with a name or text whose side cannot be exchanged is not, in any case."""
+    map_classes: frozenset[str] | None = None
+    """Names of the things and stuff that label maps cover; None for all of the scene's vocabulary."""
 
 
 @dataclass(frozen=True, eq=False)

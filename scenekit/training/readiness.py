@@ -86,8 +86,9 @@ def check_background(
         recipe: The recipe of the run.
         sources: Its data sets.
     """
-    parts = [part for name, part in model.stages.items() if learning is None or name in learning]
-    streams = {key for part in parts for key in part.provides if isinstance(key, Stream)}
+    stages = [name for name in model.stages if learning is None or name in learning]
+    steps = [step for name, step in model.plan.steps.items() if name in stages]
+    streams = {key for step in steps for key in step.provides if isinstance(key, Stream)}
     labelled: dict[Stream, list[int]] = {}
     for number, source in enumerate(sources):
         for claims in spread_claims(source.data, model.vocabulary):

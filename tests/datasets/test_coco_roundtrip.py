@@ -89,7 +89,11 @@ def test_claims_survive(originals: list[Sample], tmp_path: Path) -> None:
     scene[sk.ATTRIBUTES][0, 1] = torch.nan
     scene.objects.crowd[0] = scene.objects.ignore[-1] = True
     claims = sk.Supervision(
-        frozenset({sk.MASKS, sk.ATTRIBUTES}), frozenset({"person", "chair"}), exhaustive=frozenset(), mirrorable=False
+        frozenset({sk.MASKS, sk.ATTRIBUTES}),
+        frozenset({"person", "chair"}),
+        exhaustive=frozenset(),
+        mirrorable=False,
+        map_classes=frozenset({"person", scene.vocabulary.stuff[0]}),
     )
     path = write_coco([Sample(sample.image, scene, claims, 7)], tmp_path)
     after = sk.dataset("coco", annotations=str(path))[0]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scenekit_datasets.coco.records import ImageEntry
 
 
-CLAIMS = ("supervises", "classes", "exhaustive", "mirrorable")
+CLAIMS = ("supervises", "classes", "map_classes", "exhaustive", "mirrorable")
 """Fields of an image or of the whole file that say what its labels supervise."""
 
 
@@ -24,7 +24,8 @@ def supervision_of(entry: ImageEntry, scene: Scene) -> Supervision:
     """Determine what an image supervises, from the labels in the files and their explicit fields.
 
     Fields, of an image or of the whole file: `supervises` (names of keys and streams), `classes` (names of things whose
-    instances are annotated), `exhaustive` (false, or the names of the streams that are), `mirrorable`.
+    instances are annotated), `map_classes` (names of things and stuff that label maps cover), `exhaustive` (false, or
+    the names of the streams that are), `mirrorable`.
 
     Args:
         entry: Entries of the image.
@@ -51,6 +52,7 @@ def supervision_of(entry: ImageEntry, scene: Scene) -> Supervision:
         streams=streams,
         exhaustive=_exhaustive(entry, streams),
         mirrorable=bool(_claim(entry, "mirrorable", True)),
+        map_classes=None if (covered := _claim(entry, "map_classes")) is None else frozenset(covered),
     )
 
 
@@ -92,6 +94,7 @@ def claim_issues(
     streams = (OBJECTS.name, PHRASES.name)
     names = {
         "classes": vocabulary.things,
+        "map_classes": vocabulary.labels,
         "exhaustive": streams,
         "supervises": (*streams, *(key.name for key in keys)),
     }
@@ -104,6 +107,7 @@ def claim_issues(
 _EXPECTED = {
     "supervises": "a list of names of keys and streams",
     "classes": "a list of names of things",
+    "map_classes": "a list of names of things and stuff",
     "exhaustive": "true, false or a list of names of streams",
     "mirrorable": "true or false",
 }
