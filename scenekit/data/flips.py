@@ -9,7 +9,8 @@ from dataclasses import replace
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import warn_once
 from scenekit.keys import OBJECTS
-from scenekit.structures.vocabulary import FlippedNames, Vocabulary, one_sided_names
+from scenekit.structures.sides import FlippedNames
+from scenekit.structures.vocabulary import Vocabulary, one_sided_names
 
 _log = logging.getLogger(__name__)
 

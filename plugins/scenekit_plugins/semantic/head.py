@@ -128,6 +128,6 @@ class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
 def _within(
     covered: Bool[Tensor, "B L"], logits: Float[Tensor, "B L H W"], labels: Int[Tensor, "B H W"]
 ) -> tuple[Float[Tensor, "B L H W"], Int[Tensor, "B H W"]]:
-    """Leave the classes that an image does not cover out of its softmax, and ignore pixels of them."""
+    """Return logits that keep the classes which an image does not cover out of its softmax, and labels without them."""
     known = covered.gather(1, labels.clamp(min=0).flatten(1)).view_as(labels)
     return logits.masked_fill(~covered[:, :, None, None], -torch.inf), labels.where(known, IGNORE)
