@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
     from scenekit.backbones.base import Backbone
-    from scenekit.data.sample import Sample
+    from scenekit.data.sample import Sample, Supervision
     from scenekit.evaluation.evaluator import Evaluator
     from scenekit.evaluation.results import ResultsWriter
     from scenekit.model.head import Core, Head, Provider
@@ -184,6 +184,9 @@ class DetectorSpec:
     prepare: Callable[[Any, Iterable[Scene]], Any] | None = None
     """(config, ground-truth objects of the training data in pixels of the network's input) -> config, completed with
     what must be known before the network is built, such as the sizes of base boxes."""
+    adapt: Callable[[Any, Sequence[Supervision]], Any] | None = None
+    """(config, what some images of each training data set supervise, with named classes) -> config, adapted to which
+    classes are covered together. Options that the recipe itself sets stay."""
     fit: Callable[[SceneModel, Iterable[tuple[ImageBatch, Targets]]], None] | None = None
     """(model, batches of the training data): fits what is not learned by gradients, such as an SVM, after the last
     step, and stores it in buffers of the stages."""

@@ -184,13 +184,14 @@ class Run:
 
     def _fresh(self) -> SceneModel:
         """Build the model that a run starts with; options of `init` and of its tasks are added to the recipe."""
-        name = self.recipe.init
+        name, own = self.recipe.init, self.recipe.model.detector_options
         initial = None if name is None else load(name)
         if initial is not None:
             self.recipe = with_initial(self.recipe, initial.config)
         with collecting() as attempt:  # what several tasks miss is named at once
             if prepares(self.recipe):
-                self.recipe = self._synchronized(lambda: prepared(self.recipe, self.sources, self._tracked, attempt))
+                make = partial(prepared, self.recipe, self.sources, self._tracked, attempt, own)
+                self.recipe = self._synchronized(make)
             with attempt():
                 model = self._built(self.recipe.model)
         if initial is not None:
