@@ -39,15 +39,15 @@ def coverage_groups(claims: Iterable[Supervision]) -> tuple[tuple[str, ...], ...
     Returns:
         The groups, the largest first; none where one objectness is enough: every image covers the same, or no two do.
     """
-    whole, partial = set(), set()
-    for it in claims:
-        if it.classes is not None and OBJECTS in it.streams:
-            whole.add(it.classes) if OBJECTS in it.exhaustive else partial.update(it.classes)
+    known = [it for it in claims if OBJECTS in it.streams]
+    whole = {it.classes or frozenset() for it in known if OBJECTS in it.exhaustive}
+    covered, every = (frozenset[str]().union(*sets) for sets in (whole, [it.classes or () for it in known]))
     groups: dict[tuple[bool, ...], list[str]] = defaultdict(list)
-    for name in sorted(frozenset().union(*whole)):
-        groups[tuple(name in covered for covered in whole)].append(name)
-    alone = len(groups) < 2 and partial <= frozenset().union(*whole)
-    return () if alone or len(groups) > MOST else tuple(sorted(map(tuple, groups.values()), key=lambda g: (-len(g), g)))
+    for name in sorted(covered):
+        groups[tuple(name in each for each in whole)].append(name)
+    if len(groups) > MOST or (len(groups) < 2 and every == covered) or not groups:
+        return ()
+    return tuple(sorted(map(tuple, groups.values()), key=lambda group: (-len(group), group)))
 
 
 def grouped(config: DetectorConfig, claims: Iterable[Supervision]) -> DetectorConfig:

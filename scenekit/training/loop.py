@@ -16,11 +16,10 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast, broadcast_object_list, gather_object
 
 from scenekit.data.labelers import labelers_named
-from scenekit.data.loader import Packed, Shard, Source, training_batches
+from scenekit.data.loader import Packed, Shard, training_batches
 from scenekit.data.skipping import SkippedSamples
 from scenekit.data.transforms import augmentations
 from scenekit.errors import InputError, collecting, one_line, summary
-from scenekit.evaluation.loop import evaluate
 from scenekit.hooks import naming_plugin, registry
 from scenekit.io.files import path_named
 from scenekit.model.build import build
@@ -31,11 +30,12 @@ from scenekit.scene import Scene
 from scenekit.training.balancing import LossWeights, make_balancer
 from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
+from scenekit.training.evaluating import evaluated, last_evaluations, open_val
 from scenekit.training.fitting import FitData, check_classes, fit, fitting_detector
 from scenekit.training.freezing import freeze_except, learning_parts
 from scenekit.training.gradients import shared_parameters, task_gradient_norms
 from scenekit.training.learner import Learner
-from scenekit.training.log import Log, Window, read_log
+from scenekit.training.log import Log, Window
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
 from scenekit.training.preparation import open_source, prepared, prepares, vocabulary_of, with_label_space
 from scenekit.training.progress import Reporter, reporting, tracked
@@ -44,14 +44,13 @@ from scenekit.training.readiness import (
     check_measurable,
     check_resumable,
     check_space,
-    open_val,
     usable_workers,
 )
 from scenekit.training.run_folder import EVALUATIONS, LOG, MODEL, RECIPE, check_folder, clear_folder
 from scenekit.training.state import check_finite, clear_leftovers, load_state, replacing, save_checkpoint
 from scenekit.training.supervision import Supervision, check_labels
 from scenekit.weights import load
-from scenekit.weights.card import EVALUATED, TRAINED_ON, evaluation_of
+from scenekit.weights.card import EVALUATED, TRAINED_ON
 from scenekit.weights.checkpoint import save_model, without_pretrained, writing
 from scenekit.weights.transfer import Transfer, transfer
 
@@ -138,7 +137,7 @@ class Run:
             check_classes(self.fits, self.model.vocabulary.things, self.sources, self._tracked)
         check_labels(self.model, learning, self.sources, self._tracked)
         check_background(self.model, learning, self.recipe, self.sources)
-        check_measurable(self.model, due=self.val is not None)
+        check_measurable(self.model, due=bool(self.val))
         check_resumable(self.recipe)
         if checkpoint is not None:
             self._restore(load_state(checkpoint))
@@ -249,8 +248,8 @@ class Run:
             if self._due(self.config.save_every):
                 self._save()
             unfitted = self.fits is not None and self.step == self.config.steps  # evaluated once it is fitted
-            if self.val is not None and self._due(self.config.evaluate_every) and not unfitted:
-                began += self._evaluate(self.val)  # not a part of the speed
+            if self.val and self._due(self.config.evaluate_every) and not unfitted:
+                began += self._evaluate()  # not a part of the speed
 
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.config.steps
@@ -321,15 +320,13 @@ class Run:
         reporter.show(record)
         registry().notify("scenekit_step_done", step=self.step, record=record)
 
-    def _evaluate(self, val: Source) -> float:
+    def _evaluate(self) -> float:
         """Evaluate the model as it would be saved now, in the first process; return the seconds it took."""
         began = time.perf_counter()
         if self.accelerator.is_main_process:
             with self._averaged():
-                limit, share = self.config.evaluate_limit, self.config.max_skipped
-                run = partial(evaluate, limit=limit, max_skipped=share, step=self.step, strict=self.strict)
-                results = run(self.model, val.data)
-            self.evaluations.write({"step": self.step, "results": results})
+                for record in evaluated(self.model, self.val, self.recipe, self.step, self.strict):
+                    self.evaluations.write(record)
         self.accelerator.wait_for_everyone()
         return time.perf_counter() - began
 
@@ -382,8 +379,8 @@ class Run:
         if self.accelerator.num_processes > 1:
             self.model.load_state_dict(broadcast(self.model.state_dict()))
         self.ema = None  # the model is the average now, and has more than it
-        if self.val is not None and self._due(self.config.evaluate_every):
-            self._evaluate(self.val)
+        if self.val and self._due(self.config.evaluate_every):
+            self._evaluate()
 
     def _finish(self) -> SceneModel:
         check_finite(self.model.state_dict(), self.step)
@@ -394,12 +391,7 @@ class Run:
         return self.model.eval()
 
     def _manifest_entries(self) -> dict[str, Any]:
-        """Return entries for the finished model's manifest: its steps, its data, and the last evaluation."""
+        """Return entries for the finished model's manifest: its steps, its data, and the last evaluations."""
         entries = {"step": self.step, TRAINED_ON: [source.name for source in self.sources]}
-        measured = [record for record in read_log(self.out / EVALUATIONS) if record["step"] == self.step]
-        if self.val is None or not measured:
-            return entries
-        assert self.recipe.data.val is not None
-        images = min(self.config.evaluate_limit, len(self.val.data))
-        evaluation = evaluation_of(self.recipe.data.val, measured[-1]["results"], images)
-        return {**entries, EVALUATED: [evaluation.model_dump(mode="json")]}
+        records = last_evaluations(self.out / EVALUATIONS, self.val, self.recipe, self.step)
+        return {**entries, EVALUATED: records} if records else entries

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from scenekit.data.claims import spread_claims
-from scenekit.data.labelers import Labeler
 from scenekit.data.loader import Source
 from scenekit.errors import InputError, one_line, warn_once
 from scenekit.evaluation.loop import evaluators
@@ -20,39 +19,12 @@ from scenekit.io.yaml_text import load_yaml
 from scenekit.keys import Stream
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import DatasetConfig, Recipe
-from scenekit.training.preparation import open_source
 from scenekit.training.run_folder import differences
 
 _log = logging.getLogger(__name__)
 
 COPIES = {"adamw": 4, "sgd": 3}
 """Copies of each parameter in a checkpoint, by optimizer: of the model, of the run, and what the optimizer keeps."""
-
-
-def open_val(recipe: Recipe, labelers: Sequence[Labeler]) -> Source | None:
-    """Open the data set that a run is evaluated on.
-
-    Args:
-        recipe: The recipe of the run.
-        labelers: Labelers that derive further ground truth.
-
-    Returns:
-        The data set; None where the run evaluates nothing. It is opened then, too: a warning says why it cannot be.
-
-    Raises:
-        InputError: If evaluations are due, and the data set cannot be opened.
-    """
-    val, due = recipe.data.val, recipe.train.evaluate_every > 0
-    if val is None:
-        return None
-    try:
-        source = open_source(val, labelers, recipe.data.label_space)
-    except InputError as error:
-        if due:
-            raise
-        _log.warning("data.val cannot be opened, so that the model cannot be evaluated on it: %s", error)
-        return None
-    return source if due else None
 
 
 def check_measurable(model: SceneModel, due: bool) -> None:
