@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from scenekit.errors import InputError, nearest
 from scenekit.keys import OBJECTS
@@ -30,6 +30,21 @@ def learning_parts(model: SceneModel, config: TrainConfig) -> tuple[str, ...] | 
         return config.only
     frozen = {part for name in config.freeze for part in _named(model, name)}
     return tuple(part for part in model.parts if part not in frozen)
+
+
+def frozen_tasks(tasks: Iterable[str], config: TrainConfig) -> list[str]:
+    """Return which tasks of the initial model a run does not train.
+
+    Args:
+        tasks: Names of its tasks.
+        config: The recipe's training section.
+
+    Returns:
+        Names of tasks.
+    """
+    if config.only is not None:
+        return [name for name in tasks if name not in config.only]
+    return [name for name in tasks if name in (config.freeze or ())]
 
 
 def _named(model: SceneModel, name: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial, reduce
@@ -118,6 +118,7 @@ def prepared(
     track: Track,
     attempt: Callable[[], AbstractContextManager[None]] = nullcontext,
     own: Options | None = None,
+    frozen: Collection[str] = (),
 ) -> Recipe:
     """Complete the options of detector and tasks from the ground truth, with the class names of the data sets.
 
@@ -128,6 +129,7 @@ def prepared(
         attempt: A context manager for what is done for a task, see `errors.collecting`.
         own: Options of the detector that the recipe itself sets, instead of the model that it starts from; None for
             all.
+        frozen: Tasks that stay as they are, options included.
 
     Returns:
         The recipe with complete options; without the tasks whose attempt failed.
@@ -147,7 +149,7 @@ def prepared(
     for name, values in recipe.model.tasks.items():
         with attempt():
             spec: TaskSpec = registry().get("task", name)
-            if spec.prepare is None:
+            if spec.prepare is None or name in frozen:
                 tasks[name] = values
             else:
                 tasks[name] = _completed(spec, values, partial(_prepared, spec, scenes()), f"task {name!r}")
