@@ -12,7 +12,7 @@ from scenekit.errors import InputError, PluginError
 from scenekit.hooks import naming_plugin
 from scenekit.structures.vocabulary import Vocabulary
 
-IMAGES = 16
+IMAGES = 8
 """Number of images of a data set that are read for it; their supervision seldom differs."""
 
 

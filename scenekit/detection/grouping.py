@@ -1,6 +1,6 @@
 """Classes that the same images cover, in groups with an objectness each.
 
-An anchor in an image of KITTI may lie on a chair that nobody annotated there. As an object of the classes that KITTI
+An anchor in an image of KITTI may lie on a chair without an annotation. As an object of the classes that KITTI
 covers it is a negative, as one of the classes that COCO covers besides it is none. So there is an objectness for each
 group of classes that the same images cover, whose negatives are from these images alone. Classes that no image covers
 exhaustively share the last objectness; nothing says what is background for them, so every exhaustive image does.

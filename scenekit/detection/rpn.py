@@ -127,8 +127,8 @@ class StreamProposals(Provider):
         self.anchors = AnchorGenerator(config.anchors, len(core.strides))
         self.coder = BoxCoder()
         self.matcher = Matcher(config.rpn.foreground, config.rpn.background, low_quality=True)
-        of_objects = stream == OBJECTS
-        self.groups = ObjectnessGroups(core.vocabulary.things, config.rpn.groups if of_objects else ())
+        groups = config.rpn.groups if stream == OBJECTS else ()
+        self.groups = ObjectnessGroups(core.vocabulary.things, groups)
         channels, each = rpn_channels(core, config), config.anchors.per_cell
         self.objectness = nn.Conv2d(channels, len(self.groups) * each, kernel_size=1)
         self.deltas = nn.Conv2d(channels, each * 4, kernel_size=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from scenekit.errors import InputError, nearest
 from scenekit.keys import OBJECTS
@@ -32,19 +32,22 @@ def learning_parts(model: SceneModel, config: TrainConfig) -> tuple[str, ...] | 
     return tuple(part for part in model.parts if part not in frozen)
 
 
-def frozen_tasks(tasks: Iterable[str], config: TrainConfig) -> list[str]:
-    """Return which tasks of the initial model a run does not train.
+def frozen_parts(initial: SceneModel, config: TrainConfig) -> frozenset[str]:
+    """Return which parts of the initial model a run does not train.
 
     Args:
-        tasks: Names of its tasks.
+        initial: The model that the run starts from.
         config: The recipe's training section.
 
     Returns:
-        Names of tasks.
+        Their names; `DETECTION` where any stage that objects depend on is among them.
     """
+    known = {TRUNK, DETECTION, *initial.parts}
+    named = (name for name in config.freeze or () if name in known)  # the others are of the new model
+    frozen = frozenset(part for name in named for part in _named(initial, name))
     if config.only is not None:
-        return [name for name in tasks if name not in config.only]
-    return [name for name in tasks if name in (config.freeze or ())]
+        frozen = frozenset(initial.parts) - frozenset(config.only)
+    return frozen | {DETECTION} if frozen.intersection(_named(initial, DETECTION)) else frozen
 
 
 def _named(model: SceneModel, name: str) -> list[str]:

@@ -32,7 +32,7 @@ from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
 from scenekit.training.evaluating import evaluated, last_evaluations, open_val
 from scenekit.training.fitting import FitData, check_classes, fit, fitting_detector
-from scenekit.training.freezing import freeze_except, frozen_tasks, learning_parts
+from scenekit.training.freezing import freeze_except, frozen_parts, learning_parts
 from scenekit.training.gradients import shared_parameters, task_gradient_norms
 from scenekit.training.learner import Learner
 from scenekit.training.log import Log, Window
@@ -189,7 +189,7 @@ class Run:
             self.recipe = with_initial(self.recipe, initial.config)
         with collecting() as attempt:  # what several tasks miss is named at once
             if prepares(self.recipe):
-                frozen = () if initial is None else frozen_tasks(initial.config.tasks, self.config)
+                frozen = frozenset() if initial is None else frozen_parts(initial, self.config)
                 make = partial(prepared, self.recipe, self.sources, self._tracked, attempt, own, frozen)
                 self.recipe = self._synchronized(make)
             with attempt():

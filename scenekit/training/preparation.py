@@ -24,6 +24,7 @@ from scenekit.scene import Scene
 from scenekit.structures.geometry import Geometry
 from scenekit.structures.label_map import joined
 from scenekit.structures.vocabulary import Vocabulary
+from scenekit.training.freezing import DETECTION
 from scenekit.weights import described
 
 SCENES = 2000
@@ -129,7 +130,7 @@ def prepared(
         attempt: A context manager for what is done for a task, see `errors.collecting`.
         own: Options of the detector that the recipe itself sets, instead of the model that it starts from; None for
             all.
-        frozen: Tasks that stay as they are, options included.
+        frozen: Tasks, and `DETECTION` for the detector, that stay as they are, options included.
 
     Returns:
         The recipe with complete options; without the tasks whose attempt failed.
@@ -145,7 +146,8 @@ def prepared(
 
     with attempt():
         recipe = _with_detector(recipe, scenes)
-        recipe = _adapted(recipe, sources, recipe.model.detector_options if own is None else own)
+        if DETECTION not in frozen:
+            recipe = _adapted(recipe, sources, recipe.model.detector_options if own is None else own)
     for name, values in recipe.model.tasks.items():
         with attempt():
             spec: TaskSpec = registry().get("task", name)

@@ -104,6 +104,20 @@ def test_groups_follow_the_data_of_a_run_that_starts_from_another_model(tmp_path
     assert len(again.stages["proposals"].groups) == 1 and list(groups_of(again)) == []
 
 
+@pytest.mark.parametrize("part", ["detection", "rpn"])
+def test_a_frozen_detector_stays_as_it_is(tmp_path, part):
+    """So that what it finds does so to the bit; and a frozen task keeps its options."""
+    content = partial_recipe(groups=[]).model_dump(mode="json")
+    content["model"]["tasks"] = {"tally": {}}
+    model = run(Recipe.parse(content), tmp_path / "whole")
+    later = partial_recipe(str(tmp_path / "whole" / "model")).model_dump(mode="json")
+    later["model"]["tasks"] = {"tally": {}, "semantic": {"channels": 16, "norm_groups": 4}}
+    later["train"]["freeze"] = ["trunk", part, "tally"]
+    found = run(Recipe.parse(later), tmp_path / "more")
+    assert len(found.stages["proposals"].groups) == 1 and len(toy.TallyHead.prepared) == 1
+    assert found.config.tasks["tally"] == model.config.tasks["tally"]
+
+
 def test_at_most_so_many_scenes_evenly_from_each_data_set(tmp_path, monkeypatch):
     monkeypatch.setattr(preparing, "SCENES", 8)
     run(recipe(), tmp_path)
