@@ -13,6 +13,9 @@ from scenekit.errors import InputError, nearest, one_line, repr_of
 
 C = TypeVar("C", bound="Config")
 
+ONE, SEVERAL = "(one)", "(several)"
+"""Tags of the branches of an entry that is a section or a list of them; messages leave them out."""
+
 
 class Config(BaseModel):
     """Base class of every configuration: frozen, unknown keys and numbers that are not finite refused.
@@ -112,7 +115,7 @@ def explained(error: ValidationError, kind: type[Config]) -> str:
 
 def _explain(error: Any, kind: type[Config]) -> str:
     """Explain one detail of a validation error."""
-    location = error["loc"]
+    location = tuple(part for part in error["loc"] if part not in (ONE, SEVERAL))
     path = ".".join(map(str, location))
     if error["type"] == "extra_forbidden":
         return f"unknown key {repr_of(path)}{nearest(str(location[-1]), _fields_at(location[:-1], kind))}"

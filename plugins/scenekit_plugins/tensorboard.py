@@ -46,15 +46,16 @@ class TensorBoard:
         self._write({name: value for name, value in record.items() if name != "step"}, step)
 
     @sk.hookimpl
-    def scenekit_evaluated(self, step: int | None, results: Mapping[str, Mapping[str, Any]]) -> None:
+    def scenekit_evaluated(self, step: int | None, results: Mapping[str, Mapping[str, Any]], data: str | None) -> None:
         """Write an evaluation during training; others have no step and are skipped.
 
         Args:
             step: Number of finished steps; None outside of training.
             results: Metrics by task and name.
+            data: Name of the data set where there are several.
         """
         if step is not None:
-            self._write({"evaluation": results}, step)
+            self._write({"evaluation": results if data is None else {data: results}}, step)
 
     @sk.hookimpl
     def scenekit_run_ended(self) -> None:

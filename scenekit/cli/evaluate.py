@@ -84,31 +84,41 @@ def evaluate(
     from scenekit.cli.device import device_named
     from scenekit.data.labelers import labelers_named, labelled
     from scenekit.data.labels.opening import opened
+    from scenekit.recipe.recipe import entry_names
 
     chosen = data_config(model, data, split, options, labels)
-    (entry,) = chosen.train
-    named = opened(entry, chosen.label_space)
-    writers = results_of(entry.name, predictions, named)
-    names = chosen.labelers if labelers is None else output.labeler_names(labelers)
-    samples = labelled(named, labelers_named(names))
-    network = sk.load(model).to(device_named(device))
-    total = len(samples) if limit is None else min(limit, len(samples))
-    with output.progress_bar("evaluating", total) as done:
-        results = sk.evaluate(
-            network,
-            samples,
-            tasks=wanted,
-            limit=limit,
-            on_sample=done,
-            strict=strict,
-            evaluators=writers,
-            max_detections=max_dets,
-        )
-    if writers:
-        output.print_note(f"wrote {', '.join(results[WRITTEN]['files'])}")
+    makers = labelers_named(chosen.labelers if labelers is None else output.labeler_names(labelers))
+    sets = [opened(entry, chosen.label_space) for entry in chosen.train]
+    network, every = sk.load(model).to(device_named(device)), {}
+    for entry, name, named in zip(chosen.train, entry_names(chosen.train), sets, strict=True):
+        folder = predictions / name if predictions is not None and len(sets) > 1 else predictions
+        writers, samples = results_of(entry.name, folder, named), labelled(named, makers)
+        total = len(samples) if limit is None else min(limit, len(samples))
+        with output.progress_bar("evaluating", total) as done:
+            every[name] = sk.evaluate(
+                network,
+                samples,
+                tasks=wanted,
+                limit=limit,
+                on_sample=done,
+                strict=strict,
+                evaluators=writers,
+                max_detections=max_dets,
+                name=name if len(sets) > 1 else None,
+            )
+        if writers:
+            output.print_note(f"wrote {', '.join(every[name][WRITTEN]['files'])}")
+    _show(every, as_json)
+
+
+def _show(every: Mapping[str, Mapping[str, Mapping[str, Any]]], as_json: bool) -> None:
+    """Print the results on each data set, under its name where there are several."""
     if as_json:
-        output.print_json(results)
-    else:
+        output.print_json(every if len(every) > 1 else next(iter(every.values())))
+        return
+    for name, results in every.items():
+        if len(every) > 1:
+            output.print_text(f"{name}:")
         print_results(results)
 
 
@@ -138,22 +148,22 @@ def results_of(name: str, folder: Path | None, data: SampleSet) -> dict[str, Res
 def data_config(
     model: str, data: str | None, split: str | None, options: Mapping[str, Any], labels: Path | None = None
 ) -> DataConfig:
-    """Return the data set to measure on: `data.val` of the recipe of the model's run, unless `data` names another.
+    """Return the data sets to measure on: `data.val` of the recipe of the model's run, unless `data` names another.
 
     Args:
         model: The model, as `--model` names it.
         data: The data set that `--data` names.
-        split: Replaces that of the recipe.
-        options: Added to those of the recipe.
+        split: Replaces that of the recipe, if that has a single one.
+        options: Added to those of the recipe, if that has a single one.
         labels: A label file that has the data set; by default the label space of the recipe, or else the one in the
             model's manifest, if it does.
 
     Returns:
-        The data set, as the only one, with the labelers of the recipe, none for a data set that `data` names, and the
-        label space.
+        The data sets, as those to train on, with the labelers of the recipe, none for a data set that `data` names, and
+        the label space.
 
     Raises:
-        InputError: The recipe has no `data.val`.
+        InputError: The recipe has no `data.val`, or several that would get the same split or options.
     """
     from scenekit.config import validated
     from scenekit.recipe import DataConfig, DatasetConfig, Recipe
@@ -170,14 +180,17 @@ def data_config(
             output.print_note(f"{entry.name} in the label space of {path or model}; --labels names another file")
             space = known
         return validated(DataConfig, {"train": [entry], "labels": space}, "data")
-    val = recipe.data.val
-    if val is None:
+    val = recipe.data.val_entries
+    if not val:
         raise InputError(f"{path} has no data.val to measure on; name a data set with --data")
-    output.print_note(
-        f"evaluating on {val.name}/{split or val.split}, data.val of {path}; --data selects another data set"
-    )
-    update = {"split": split or val.split, "options": {**val.options, **options}}
-    data_of = {"train": [val.model_copy(update=update)], "labelers": recipe.data.labelers}
+    if len(val) > 1 and (split or options):
+        raise InputError(f"{path} has several data sets in data.val; --split and --set need one that --data names")
+    chosen = [
+        each.model_copy(update={"split": split or each.split, "options": {**each.options, **options}}) for each in val
+    ]
+    named = " and ".join(f"{each.name}/{each.split}" for each in chosen)
+    output.print_note(f"evaluating on {named}, data.val of {path}; --data selects another data set")
+    data_of = {"train": chosen, "labelers": recipe.data.labelers}
     return validated(DataConfig, {**data_of, "labels": recipe.data.labels if space is None else space}, "data")
 
 

@@ -1,6 +1,6 @@
 """Packing samples of any data sets into one batch with its targets.
 
-Letters: G ground-truth regions of all images, B images, C classes (things), H W padded pixels.
+Letters: G ground-truth regions of all images, B images, C classes (things), L things and stuff, H W padded pixels.
 """
 
 from __future__ import annotations
@@ -60,13 +60,15 @@ def collate(
         seeds=seeds,
     )
     regions = {stream: _stream_truth(samples, stream, vocabulary) for stream in streams}
-    values, valid = {}, {}
+    values, valid, covered = {}, {}, {}
     for key in keys:
         if not isinstance(key, Stream) and any(_supervises(sample, key) for sample in samples):
             pack_key = _pack_images if key.of is None else _pack_rows
             values[key], valid[key] = pack_key(samples, key, batch.padded_size)
+            if key.of is None and {"things", "stuff"} <= {*key.field.lists}:
+                covered[key] = torch.stack([_covered_by_maps(sample, vocabulary) for sample in samples])
     batch = replace(batch, origins=tuple(sample.origin for sample in samples))
-    return batch, Targets(regions, values, valid)
+    return batch, Targets(regions, values, valid, covered)
 
 
 def _streams(keys: Collection[Key[Any, Any]]) -> list[Stream]:
@@ -109,17 +111,25 @@ def _exhaustive(sample: Sample, stream: Stream) -> bool:
 
 def _covered(sample: Sample, stream: Stream, vocabulary: Vocabulary) -> Bool[Tensor, " C"]:
     """Return which things the labels of an image cover; of a stream other than OBJECTS all or nothing."""
-    labelled = stream in sample.supervision.streams
+    claims, things = sample.supervision, vocabulary.things
+    labelled = stream in claims.streams
     if stream != OBJECTS:
         return torch.tensor([labelled])
-    covered = [labelled and sample.supervision.covers(name) for name in vocabulary.things]
-    return torch.tensor(covered, dtype=torch.bool)  # a vocabulary may have no things
+    return _among(things, claims.classes) & ~_among(things, claims.partial) & labelled
+
+
+def _covered_by_maps(sample: Sample, vocabulary: Vocabulary) -> Bool[Tensor, " L"]:
+    return _among(vocabulary.labels, sample.supervision.map_classes)
+
+
+def _among(names: Sequence[str], covered: Collection[str] | None) -> Bool[Tensor, " _"]:
+    """Mark the names that are covered; a vocabulary may have none."""
+    return torch.tensor([covered is None or name in covered for name in names], dtype=torch.bool)
 
 
 def _partial(samples: Sequence[Sample], vocabulary: Vocabulary) -> Bool[Tensor, "B C"]:
     """Return the things of which only some instances are labelled, in each image."""
-    partial = [[name in sample.supervision.partial for name in vocabulary.things] for sample in samples]
-    return torch.tensor(partial, dtype=torch.bool)
+    return torch.stack([_among(vocabulary.things, sample.supervision.partial) for sample in samples])
 
 
 def _pack_images(samples: Sequence[Sample], key: Key[Any, Any], size: Size) -> tuple[Any, Bool[Tensor, " B"]]:

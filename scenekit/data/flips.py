@@ -9,6 +9,7 @@ from dataclasses import replace
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import warn_once
 from scenekit.keys import OBJECTS
+from scenekit.structures.sides import FlippedNames
 from scenekit.structures.vocabulary import Vocabulary, one_sided_names
 
 _log = logging.getLogger(__name__)
@@ -65,13 +66,23 @@ def flipped_supervision(supervision: Supervision, vocabulary: Vocabulary) -> Sup
     Returns:
         The supervision with the covered classes of the flipped image.
     """
-    names = vocabulary.flipped("things")
-    lost = {names.names[place] for place in names.one_sided}
-    if supervision.classes is None and not supervision.partial and not lost:
-        return supervision
-    becomes = {name: names.names[place] for name, place in zip(names.names, names.order, strict=True)}
-    covered = set(becomes if supervision.classes is None else supervision.classes) - lost
-    classes, partial = (
-        frozenset(becomes.get(name, name) for name in kept) for kept in (covered, supervision.partial - lost)
+    things, labels = vocabulary.flipped("things"), vocabulary.flipped("labels")
+    return replace(
+        supervision,
+        classes=_flipped_coverage(supervision.classes, things),
+        partial=_flipped(supervision.partial, things),
+        map_classes=_flipped_coverage(supervision.map_classes, labels),
     )
-    return replace(supervision, classes=classes, partial=partial)
+
+
+def _flipped_coverage(covered: frozenset[str] | None, names: FlippedNames) -> frozenset[str] | None:
+    """Return what is covered in the flipped image; None for all names."""
+    if covered is None and not names.one_sided:
+        return None
+    return _flipped(frozenset(names.names) if covered is None else covered, names)
+
+
+def _flipped(found: frozenset[str], names: FlippedNames) -> frozenset[str]:
+    lost = {names.names[place] for place in names.one_sided}
+    becomes = {name: names.names[place] for name, place in zip(names.names, names.order, strict=True)}
+    return frozenset(becomes.get(name, name) for name in found - lost)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -42,17 +42,30 @@ def mapped(sample: Sample, labels: LabelMap) -> Sample:
         labels: What the names of its vocabulary become.
 
     Returns:
-        The sample without labels that become nothing. It covers what the things become that it covered, without the
-        alternatives of its objects; in part, if several things become one of which it covered some.
+        The sample without labels that become nothing. It covers what the classes become that it covered, without the
+        alternatives of its objects, and of what only maps may show; in part, if several things become one of which it
+        covered some.
     """
-    things = labels.old.things
-    covered = {name for name in things if sample.supervision.covers(name)}
-    present = set(sample.scene.objects.labels.tolist())
-    doubtful = {name for label, name in enumerate(things) if name in labels.alternatives and label in present}
-    classes = labels.classes(covered).difference(*(labels.alternatives[name] for name in doubtful))
-    partial = labels.classes(sample.supervision.partial) | (classes & labels.classes(set(things) - covered))
-    supervision = replace(sample.supervision, classes=classes - partial, partial=partial)
+    claims, found = sample.supervision, set(sample.scene.objects.labels.tolist())
+    present = {name for label, name in enumerate(labels.old.things) if label in found}
+    unseen = labels.old.stuff if OBJECTS in claims.streams else labels.old.labels
+    covered = frozenset(name for name in labels.old.things if claims.covers(name))
+    classes = _still_covered("things", covered, labels, present)
+    partial = labels.classes(claims.partial) | (classes & labels.classes(set(labels.old.things) - covered))
+    supervision = replace(
+        claims,
+        classes=classes - partial,
+        partial=partial,
+        map_classes=_still_covered("labels", claims.map_classes, labels, present.union(unseen)),
+    )
     return replace(sample, scene=mapped_scene(sample.scene, labels), supervision=supervision)
+
+
+def _still_covered(kind: str, covered: frozenset[str] | None, labels: LabelMap, present: Set[str]) -> frozenset[str]:
+    """Return what covered names of a list become, without the alternatives of those that an image may show."""
+    doubtful = present & labels.alternatives.keys()
+    names = labels.old.names(kind) if covered is None else covered
+    return labels.classes(names, kind).difference(*(labels.alternatives[name] for name in doubtful))
 
 
 def mapped_scene(scene: Scene, labels: LabelMap) -> Scene:

@@ -31,6 +31,8 @@ class Supervision:
     the class; it is not covered."""
     mirrorable: bool = True
     """Whether the image may be flipped; one with a name or text whose side cannot be exchanged is not, in any case."""
+    map_classes: frozenset[str] | None = None
+    """Names of the things and stuff that label maps cover; None for all of the scene's vocabulary."""
 
     def covers(self, name: str) -> bool:
         """Return whether the detection labels cover a class, so that a region without its label is not of it.

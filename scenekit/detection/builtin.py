@@ -12,6 +12,7 @@ from scenekit.detection.crops.fitting import fit_rcnn
 from scenekit.detection.detector import build_faster_rcnn
 from scenekit.detection.evaluator import DetectionEvaluator
 from scenekit.detection.fast_rcnn import FastRCNNConfig, build_fast_rcnn
+from scenekit.detection.grouping import grouped
 from scenekit.detection.one_stage.fcos import FCOSConfig, build_fcos
 from scenekit.detection.one_stage.retinanet import RetinaNetConfig, build_retinanet
 from scenekit.detection.one_stage.ssd import SSDConfig, build_ssd
@@ -39,7 +40,11 @@ def scenekit_detectors() -> Iterable[DetectorSpec]:
     """
     for spec in (
         DetectorSpec(
-            "faster_rcnn", "region proposals, then a box head on pooled features", build_faster_rcnn, DetectorConfig
+            "faster_rcnn",
+            "region proposals, then a box head on pooled features",
+            build_faster_rcnn,
+            DetectorConfig,
+            adapt=grouped,
         ),
         DetectorSpec(
             "fast_rcnn",

@@ -76,6 +76,18 @@ class ProposalConfig(Config):
     """Largest share of positives among the sampled anchors."""
     smooth_l1_beta: float = Field(default=0.0, ge=0)
     """Where the loss of the offsets turns from L2 to L1; 0 is L1."""
+    groups: tuple[tuple[str, ...], ...] = ()
+    """Classes with an objectness of their own, which has negatives only in images that cover all classes of the group;
+    all other classes share one more. A proposal has the greatest. A run determines them by what its data sets cover,
+    unless the recipe sets them.
+    """
+
+    @model_validator(mode="after")
+    def _grouped_once(self) -> ProposalConfig:
+        names = [name for group in self.groups for name in group]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"groups: {twice!r} is named twice; leave one of them out")
+        return self
 
 
 class PoolerConfig(Config):

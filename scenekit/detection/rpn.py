@@ -3,7 +3,7 @@
 Ren et al., Faster R-CNN, 2015, on a feature pyramid (Lin et al., 2017).
 
 Letters: B images, C channels, A anchors per cell, K anchors of a level (or of all), T candidates kept for NMS, S
-sampled anchors of the batch, G ground-truth boxes.
+sampled anchors of the batch, G groups of classes with an objectness each.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from torchvision.ops import batched_nms
 from scenekit.detection.anchors import AnchorGenerator
 from scenekit.detection.assign import assign, ground_truth_of, sample
 from scenekit.detection.config import DetectorConfig
+from scenekit.detection.grouping import ObjectnessGroups
 from scenekit.detection.layers import init_normal
 from scenekit.detection.pooler import check_pyramid
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, RPN_FEATURES, Key, Stream
 from scenekit.model.board import Board
-from scenekit.model.head import Core, Provider, stage_name
+from scenekit.model.head import Core, Provider, rows_by_name, stage_name
 from scenekit.model.targets import StreamTruth, Targets
 from scenekit.ops.boxes import BoxCoder, image_limits, large_enough
 from scenekit.ops.losses import safe_mean
@@ -94,7 +95,9 @@ class AnchorPredictions:
     """Predictions for the anchors of one level, in the anchors' order."""
 
     logits: Float[Tensor, "B K"]
-    """Objectness."""
+    """Objectness: the greatest of those of all groups."""
+    grouped: Float[Tensor, "B K G"]
+    """Objectness of each group of classes."""
     deltas: Float[Tensor, "B K 4"]
     """Offsets from the anchors."""
 
@@ -124,9 +127,12 @@ class StreamProposals(Provider):
         self.anchors = AnchorGenerator(config.anchors, len(core.strides))
         self.coder = BoxCoder()
         self.matcher = Matcher(config.rpn.foreground, config.rpn.background, low_quality=True)
-        channels = rpn_channels(core, config)
-        self.objectness = nn.Conv2d(channels, config.anchors.per_cell, kernel_size=1)
-        self.deltas = nn.Conv2d(channels, config.anchors.per_cell * 4, kernel_size=1)
+        groups = config.rpn.groups if stream == OBJECTS else ()
+        self.groups = ObjectnessGroups(core.vocabulary.things, groups)
+        channels, each = rpn_channels(core, config), config.anchors.per_cell
+        self.objectness = nn.Conv2d(channels, len(self.groups) * each, kernel_size=1)
+        self.deltas = nn.Conv2d(channels, each * 4, kernel_size=1)
+        self.axis_names = rows_by_name({"objectness": self.groups.axis_names(each)})
         self.apply(init_normal)
 
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
@@ -145,7 +151,7 @@ class StreamProposals(Provider):
         board.put(self.key, self.propose(levels, anchors, board.images, learning=targets is not None))
         if targets is None:
             return {}
-        ground_truth = ground_truth_of(targets, self.stream, board.images, classes=0)
+        ground_truth = ground_truth_of(targets, self.stream, board.images, self.groups.needed.shape[1])
         return self.loss(levels, anchors, board.images, ground_truth)
 
     def predict(self, features: Float[Tensor, "B C _ _"]) -> AnchorPredictions:
@@ -157,9 +163,10 @@ class StreamProposals(Provider):
         Returns:
             Predictions for the level's anchors.
         """
-        logits = self.objectness(features).permute(0, 2, 3, 1).flatten(1)
+        grouped = self.objectness(features).unflatten(1, (len(self.groups), -1))
+        grouped = grouped.permute(0, 3, 4, 2, 1).flatten(1, 3).float()
         deltas = self.deltas(features).permute(0, 2, 3, 1).reshape(len(features), -1, 4)
-        return AnchorPredictions(logits.float(), deltas.float())
+        return AnchorPredictions(grouped.amax(dim=2), grouped, deltas.float())
 
     @torch.no_grad()
     def propose(
@@ -221,6 +228,9 @@ class StreamProposals(Provider):
     ) -> dict[str, Tensor]:
         """Compute binary cross-entropy of sampled anchors' objectness and (smooth) L1 of positive ones' offsets.
 
+        An anchor is a positive of the group of its class alone, and a negative of the groups that its image has
+        negatives of; for the others it gives neither loss nor gradient.
+
         Args:
             levels: Predictions of each level.
             anchors: Anchors of each level in network pixels.
@@ -230,13 +240,16 @@ class StreamProposals(Provider):
         Returns:
             The losses `objectness` and `rpn_box`.
         """
-        every = torch.cat(anchors)
+        every, complete = torch.cat(anchors), self.groups.complete(ground_truth)
+        ground_truth = replace(ground_truth, exhaustive=complete.any(dim=1))
         samples = [self._sample(every, images, ground_truth, image) for image in range(len(images))]
         image_index = torch.cat([torch.full_like(rows, image) for image, (rows, _) in enumerate(samples)])
         rows, matched = (torch.cat(column) for column in zip(*samples, strict=True))
         positive = matched >= 0
-        logits = torch.cat([level.logits for level in levels], dim=1)[image_index, rows]
-        objectness = F.binary_cross_entropy_with_logits(logits, positive.to(logits.dtype), reduction="none")
+        wanted = self.groups.positives(ground_truth, matched)
+        taught = wanted | (complete[image_index] & ~positive[:, None])
+        logits = torch.cat([level.grouped for level in levels], dim=1)[image_index, rows][taught]
+        objectness = F.binary_cross_entropy_with_logits(logits, wanted[taught].to(logits.dtype), reduction="none")
         deltas = torch.cat([level.deltas for level in levels], dim=1)[image_index[positive], rows[positive]]
         encoded = self.coder.encode(ground_truth.regions.boxes[matched[positive]], every[rows[positive]])
         offsets = F.smooth_l1_loss(deltas, encoded, beta=self.config.smooth_l1_beta, reduction="none")

@@ -81,6 +81,7 @@ def evaluate(
     evaluators: Mapping[str, Evaluator | EvaluatorFactory] | None = None,
     max_detections: int | None = None,
     max_skipped: float | None = None,
+    name: str | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Measure a model on a data set, an image at a time.
 
@@ -105,6 +106,7 @@ def evaluate(
         max_detections: Replaces these limits: of the detector per image, of COCO's AP per image and class.
         max_skipped: The share of the samples of a data set that may turn out unusable when they are read; these are
             left out of predictions and ground truth alike, and a warning lists them with the reasons. None for half.
+        name: Name of the data set, for observers, where there are several.
 
     Returns:
         Metrics by task and usual name: fractions where the name or the page of the task says nothing else.
@@ -153,7 +155,7 @@ def evaluate(
     for measure in measures:
         if remark := measure.coverage.remark(results[measure.task]):
             warn_once(_log, f"task {measure.task} {remark}")
-    registry().notify("scenekit_evaluated", step=step, results=results)
+    registry().notify("scenekit_evaluated", step=step, results=results, data=name)
     return results
 
 

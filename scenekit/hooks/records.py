@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
     from scenekit.backbones.base import Backbone
-    from scenekit.data.sample import Sample
+    from scenekit.data.sample import Sample, Supervision
     from scenekit.evaluation.evaluator import Evaluator
     from scenekit.evaluation.results import ResultsWriter
     from scenekit.model.head import Core, Head, Provider
@@ -80,6 +80,9 @@ class TaskSpec:
     """At most so many rows an image, best scores first."""
     learns_from: tuple[Key[Any, Any], ...] = ()
     """Keys of the ground truth that the head needs; rows without them are left out. Of several streams one suffices."""
+    reads: tuple[Key[Any, Any], ...] = ()
+    """Further keys of the ground truth that the loss reads to place what it learns, annotated or not, such as the 3D
+    boxes that shapes lie in; nothing is learned from a batch without them."""
     loss_weights: Mapping[str, float] = field(default_factory=dict)
     """Factor by name of the loss, 1 by default."""
     evaluator: Callable[[Vocabulary], Evaluator] | None = None
@@ -106,10 +109,10 @@ class TaskSpec:
     """(record, config) -> the record as these options make it."""
     prepare: Callable[[Any, Iterable[Scene]], Any] | None = None
     """(config, ground-truth scenes of the training data) -> config, completed with what must be known before the
-    network is built, such as a tokenizer; a complete config is returned without a look at the scenes."""
+    network is built, such as a tokenizer; a config that is complete for the scenes is returned as it is."""
 
     def __post_init__(self) -> None:
-        for name in ("provides", "requires", "uses", "learns_from"):
+        for name in ("provides", "requires", "uses", "learns_from", "reads"):
             _check_keys(f"task {self.name!r}", name, getattr(self, name))
         if not self.provides:
             raise PluginError(
@@ -184,6 +187,9 @@ class DetectorSpec:
     prepare: Callable[[Any, Iterable[Scene]], Any] | None = None
     """(config, ground-truth objects of the training data in pixels of the network's input) -> config, completed with
     what must be known before the network is built, such as the sizes of base boxes."""
+    adapt: Callable[[Any, Sequence[Supervision]], Any] | None = None
+    """(config, what some images of each training data set supervise, with named classes) -> config, adapted to which
+    classes are covered together. Options that the recipe itself sets stay."""
     fit: Callable[[SceneModel, Iterable[tuple[ImageBatch, Targets]]], None] | None = None
     """(model, batches of the training data): fits what is not learned by gradients, such as an SVM, after the last
     step, and stores it in buffers of the stages."""

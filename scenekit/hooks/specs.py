@@ -146,8 +146,9 @@ def scenekit_step_done(step: int, record: Mapping[str, Any]) -> None:
 
 
 @hookspec
-def scenekit_evaluated(step: int | None, results: Mapping[str, Mapping[str, float]]) -> None:
+def scenekit_evaluated(step: int | None, results: Mapping[str, Mapping[str, float]], data: str | None) -> None:
     """Observe an evaluation; `results` by task, then by metric. Called after each; `step` is None outside of training.
+    `data` names the data set where a run is evaluated on several.
 
     ```python
     @sk.hookimpl

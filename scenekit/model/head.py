@@ -66,6 +66,10 @@ class AxisNames:
     """The axis."""
     each: int = 1
     """How many consecutive entries each name has."""
+    members: tuple[frozenset[str], ...] = ()
+    """What each name stands for, where names are groups: a group takes over the group of the source that has the most
+    of its members, or else the one that has none, which stands for all others.
+    """
 
     def __post_init__(self) -> None:
         if repeated := {name for name in self.names if self.names.count(name) > 1}:

@@ -103,6 +103,8 @@ class RegionSelector:
             for key in spec.learns_from:
                 if key.of == stream:
                     keep = keep & self._targets.learnable(key, regions)
+            if any(key.of == stream and key not in self._targets.values for key in spec.reads):
+                keep = torch.zeros_like(keep)
         return self._limited(spec, stream, regions, keep)
 
     def _candidates(self, stream: Stream, policy: Policy) -> tuple[Regions, Bool[Tensor, " N"]]:

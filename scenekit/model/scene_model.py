@@ -129,7 +129,7 @@ class SceneModel(nn.Module):
     @property
     def learns_from(self) -> tuple[Key[Any, Any], ...]:
         """Ground truth that the heads need."""
-        return tuple(dict.fromkeys(key for spec in self.specs.values() for key in spec.learns_from))
+        return tuple(dict.fromkeys(key for spec in self.specs.values() for key in (*spec.learns_from, *spec.reads)))
 
     @property
     def loss_weights(self) -> dict[str, float]:

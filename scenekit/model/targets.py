@@ -61,6 +61,8 @@ class Targets:
     """Packed values by key."""
     valid: Mapping[Key[Any, Any], Bool[Tensor, " _"]] = field(default_factory=dict)
     """What is annotated, by key: rows of the key's stream, or images."""
+    covered: Mapping[Key[Any, Any], Bool[Tensor, "B _"]] = field(default_factory=dict)
+    """Of label maps, by key: the things and stuff that each image covers; all of them where a key is missing."""
     matched: Mapping[Stream, Int[Tensor, " _"]] = field(default_factory=dict)
     """The row of the ground truth of each region of a head, by stream; -1 without a match."""
 

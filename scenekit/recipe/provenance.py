@@ -112,7 +112,8 @@ def _fill_built(recipe: Recipe, values: dict[str, Any]) -> None:
     build = registry().get("balancer", train.balancer).build
     values["train"]["balancer_options"] = with_defaults(build, train.balancer_options, owner)
     data = values["data"]
-    for entry in (*data["train"], *([data["val"]] if data["val"] is not None else [])):
+    val = data["val"] if isinstance(data["val"], list) else [] if data["val"] is None else [data["val"]]
+    for entry in (*data["train"], *val):
         build = registry().get("dataset", entry["name"]).build
         entry["options"] = with_defaults(build, entry["options"], f"data set {entry['name']!r}", ("split",))
     for labeler in data["labelers"]:

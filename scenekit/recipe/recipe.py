@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from scenekit.config import Config, validated
+from scenekit.config import ONE, SEVERAL, Config, validated
 from scenekit.errors import InputError, one_line, repr_of
 from scenekit.io.files import write_atomically
 from scenekit.io.yaml_text import DEEPEST, load_yaml
@@ -72,6 +72,20 @@ class DatasetConfig(Config):
         return self.name if self.labels is None else self.labels
 
 
+def entry_names(entries: Sequence[DatasetConfig]) -> tuple[str, ...]:
+    """Return a name for each of several data sets: section and split, with a number where others have the same.
+
+    Args:
+        entries: The data sets.
+
+    Returns:
+        Such as "coco/val" and "coco/val (2)".
+    """
+    names = [f"{entry.section}/{entry.split}" for entry in entries]
+    before = [names[:place].count(name) for place, name in enumerate(names)]
+    return tuple(f"{name} ({count + 1})" if count else name for name, count in zip(names, before, strict=True))
+
+
 class LabelerConfig(Config):
     """A labeler of a run."""
 
@@ -95,8 +109,13 @@ class DataConfig(Config):
 
     train: tuple[DatasetConfig, ...]
     """Data sets to train on; each image of a batch is drawn from one of them."""
-    val: DatasetConfig | None = None
-    """Data set to evaluate on during training, if `train.evaluate_every` is set."""
+    val: Annotated[
+        Annotated[DatasetConfig | None, Tag(ONE)] | Annotated[tuple[DatasetConfig, ...], Tag(SEVERAL)],
+        Discriminator(lambda value: SEVERAL if isinstance(value, list | tuple) else ONE),
+    ] = None
+    """Data set to evaluate on during training, if `train.evaluate_every` is set; or a list of them, of which each has
+    its results under its name.
+    """
     temperature: float | None = Field(default=None, gt=0)
     """If set, the share of a data set also follows its size: `weight * size ** (1 / temperature)`. 1 draws each image
     equally often, a high temperature each data set; if null, the size does not count.
@@ -135,14 +154,24 @@ class DataConfig(Config):
 
     @model_validator(mode="after")
     def _untaught(self) -> DataConfig:
-        if self.val is not None and self.val.teacher is not None:
+        if any(entry.teacher is not None for entry in self.val_entries):
             raise ValueError("data.val: a teacher's detections are no ground truth; leave `teacher` out")
         return self
 
     @property
     def entries(self) -> tuple[DatasetConfig, ...]:
         """All data sets, those to train on first."""
-        return self.train if self.val is None else (*self.train, self.val)
+        return (*self.train, *self.val_entries)
+
+    @property
+    def val_entries(self) -> tuple[DatasetConfig, ...]:
+        """The data sets to evaluate on."""
+        return self.val if isinstance(self.val, tuple) else () if self.val is None else (self.val,)
+
+    @property
+    def val_names(self) -> tuple[str, ...]:
+        """The names of the results on `val`."""
+        return entry_names(self.val_entries)
 
     @property
     def label_space(self) -> LabelSpace | None:
@@ -274,7 +303,7 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _measurable(self) -> Recipe:
-        if self.train.evaluate_every and self.data.val is None:
+        if self.train.evaluate_every and not self.data.val_entries:
             raise ValueError("train.evaluate_every needs a data set to evaluate on; set data.val")
         return self
 

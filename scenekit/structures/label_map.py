@@ -174,16 +174,18 @@ class LabelMap:
         first = {name: old[source] if source >= 0 else None for name, source in found}
         return {name: name if name in old and self.renamed(kind, name) == name else it for name, it in first.items()}
 
-    def classes(self, things: Iterable[str]) -> frozenset[str]:
-        """Return the new things that old things become.
+    def classes(self, names: Iterable[str], kind: str = "things") -> frozenset[str]:
+        """Return the new names that old names become.
 
         Args:
-            things: Old things.
+            names: Old names.
+            kind: Their list, as for `Vocabulary.names`.
 
         Returns:
             Names of the new vocabulary.
         """
-        return frozenset(name for thing in things if (name := self.renamed("things", thing)) in self.new.things)
+        new = self.new.names(kind)
+        return frozenset(name for old in names if (name := self.renamed(kind, old)) in new)
 
 
 def translated(old: Vocabulary, names: Names, lists: Mapping[str, Sequence[str]] | None = None) -> Vocabulary:

@@ -157,6 +157,8 @@ def supervision(bench: DatasetBench) -> None:
             raise RuleError(f"sample {index} is exhaustive for {', '.join(stray)}, which is not among its streams")
         if unknown := sorted(((claims.classes or frozenset()) | claims.partial) - set(scene.vocabulary.things)):
             raise RuleError(f"sample {index} covers {', '.join(unknown)}, which its vocabulary lacks")
+        if unknown := sorted((claims.map_classes or frozenset()) - set(scene.vocabulary.labels)):
+            raise RuleError(f"maps of sample {index} cover {', '.join(unknown)}, which its vocabulary lacks")
 
 
 @check("fix the annotations, or let the data set leave them out; `scenekit doctor data` lists them all")

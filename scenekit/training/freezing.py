@@ -32,6 +32,24 @@ def learning_parts(model: SceneModel, config: TrainConfig) -> tuple[str, ...] | 
     return tuple(part for part in model.parts if part not in frozen)
 
 
+def frozen_parts(initial: SceneModel, config: TrainConfig) -> frozenset[str]:
+    """Return which parts of the initial model a run does not train.
+
+    Args:
+        initial: The model that the run starts from.
+        config: The recipe's training section.
+
+    Returns:
+        Their names; `DETECTION` where any stage that objects depend on is among them.
+    """
+    known = {TRUNK, DETECTION, *initial.parts}
+    named = (name for name in config.freeze or () if name in known)  # the others are of the new model
+    frozen = frozenset(part for name in named for part in _named(initial, name))
+    if config.only is not None:
+        frozen = frozenset(initial.parts) - frozenset(config.only)
+    return frozen | {DETECTION} if frozen.intersection(_named(initial, DETECTION)) else frozen
+
+
 def _named(model: SceneModel, name: str) -> list[str]:
     """Return the parts that a name of `train.freeze` stands for."""
     if name == TRUNK:

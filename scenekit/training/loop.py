@@ -16,11 +16,10 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast, broadcast_object_list, gather_object
 
 from scenekit.data.labelers import labelers_named
-from scenekit.data.loader import Packed, Shard, Source, training_batches
+from scenekit.data.loader import Packed, Shard, training_batches
 from scenekit.data.skipping import SkippedSamples
 from scenekit.data.transforms import augmentations
 from scenekit.errors import InputError, collecting, one_line, summary
-from scenekit.evaluation.loop import evaluate
 from scenekit.hooks import naming_plugin, registry
 from scenekit.io.files import path_named
 from scenekit.model.build import build
@@ -33,11 +32,12 @@ from scenekit.training.backward import Backward
 from scenekit.training.coverage import announce, run_coverage
 from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
+from scenekit.training.evaluating import evaluated, last_evaluations, open_val
 from scenekit.training.fitting import FitData, check_classes, fit, fitting_detector
-from scenekit.training.freezing import freeze_except, learning_parts
+from scenekit.training.freezing import freeze_except, frozen_parts, learning_parts
 from scenekit.training.gradients import GradientWatch
 from scenekit.training.learner import Learner
-from scenekit.training.log import Log, Window, read_log
+from scenekit.training.log import Log, Window
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
 from scenekit.training.preparation import (
     open_mixture,
@@ -49,7 +49,13 @@ from scenekit.training.preparation import (
     with_steps,
 )
 from scenekit.training.progress import Reporter, reporting, tracked
-from scenekit.training.readiness import check_measurable, check_resumable, check_space, open_val, usable_workers
+from scenekit.training.readiness import (
+    check_background,
+    check_measurable,
+    check_resumable,
+    check_space,
+    usable_workers,
+)
 from scenekit.training.run_folder import (
     EVALUATIONS,
     INTERFERENCE,
@@ -63,7 +69,7 @@ from scenekit.training.run_folder import (
 from scenekit.training.state import check_finite, clear_leftovers, load_state, replacing, save_checkpoint
 from scenekit.training.supervision import Supervision, check_labels, learned_keys
 from scenekit.weights import load
-from scenekit.weights.card import EVALUATED, LABEL_SPACE, TRAINED_ON, evaluation_of
+from scenekit.weights.card import EVALUATED, LABEL_SPACE, TRAINED_ON
 from scenekit.weights.checkpoint import save_model, without_pretrained, writing
 from scenekit.weights.transfer import Transfer
 
@@ -144,7 +150,8 @@ class Run:
         if self.fits is not None:
             check_classes(self.fits, self.model.vocabulary.things, self.sources, self._tracked)
         check_labels(self.model, learning, self.sources, self._tracked)
-        check_measurable(self.model, due=self.val is not None)
+        check_background(self.model, learning, self.recipe, self.sources)
+        check_measurable(self.model, due=bool(self.val))
         check_resumable(self.recipe)
         if checkpoint is not None:
             self._restore(load_state(checkpoint))
@@ -203,13 +210,15 @@ class Run:
 
     def _fresh(self) -> SceneModel:
         """Build the model that a run starts with; options of `init` and of its tasks are added to the recipe."""
-        name = self.recipe.init
+        name, own = self.recipe.init, self.recipe.model.detector_options
         initial = None if name is None else load(name)
         if initial is not None:
             self.recipe = with_initial(self.recipe, initial.config)
         with collecting() as attempt:  # what several tasks miss is named at once
             if prepares(self.recipe):
-                self.recipe = self._synchronized(lambda: prepared(self.recipe, self.sources, self._tracked, attempt))
+                frozen = frozenset() if initial is None else frozen_parts(initial, self.config)
+                make = partial(prepared, self.recipe, self.sources, self._tracked, attempt, own, frozen)
+                self.recipe = self._synchronized(make)
             with attempt():
                 model = self._built(self.recipe.model)
         if initial is not None:
@@ -261,8 +270,8 @@ class Run:
             if self._due(self.config.save_every):
                 self._save()
             unfitted = self.fits is not None and self.step == self.config.steps  # evaluated once it is fitted
-            if self.val is not None and self._due(self.config.evaluate_every) and not unfitted:
-                began += self._evaluate(self.val)  # not a part of the speed
+            if self.val and self._due(self.config.evaluate_every) and not unfitted:
+                began += self._evaluate()  # not a part of the speed
 
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.config.steps
@@ -331,15 +340,13 @@ class Run:
         reporter.show(record)
         registry().notify("scenekit_step_done", step=self.step, record=record)
 
-    def _evaluate(self, val: Source) -> float:
+    def _evaluate(self) -> float:
         """Evaluate the model as it would be saved now, in the first process; return the seconds it took."""
         began = time.perf_counter()
         if self.accelerator.is_main_process:
             with self._averaged():
-                limit, share = self.config.evaluate_limit, self.config.max_skipped
-                run = partial(evaluate, limit=limit, max_skipped=share, step=self.step, strict=self.strict)
-                results = run(self.model, val.data)
-            self.evaluations.write({"step": self.step, "results": results})
+                for record in evaluated(self.model, self.val, self.recipe, self.step, self.strict):
+                    self.evaluations.write(record)
         self.accelerator.wait_for_everyone()
         return time.perf_counter() - began
 
@@ -394,8 +401,8 @@ class Run:
         if self.accelerator.num_processes > 1:
             self.model.load_state_dict(broadcast(self.model.state_dict()))
         self.ema = None  # the model is the average now, and has more than it
-        if self.val is not None and self._due(self.config.evaluate_every):
-            self._evaluate(self.val)
+        if self.val and self._due(self.config.evaluate_every):
+            self._evaluate()
 
     def _finish(self) -> SceneModel:
         check_finite(self.model.state_dict(), self.step)
@@ -407,15 +414,10 @@ class Run:
 
     def _manifest_entries(self) -> dict[str, Any]:
         """Return entries for the finished model's manifest: its steps, its data and their label space, and the last
-        evaluation.
+        evaluations.
         """
         entries: dict[str, Any] = {"step": self.step, TRAINED_ON: [source.name for source in self.sources]}
         if (space := self.recipe.data.label_space) is not None:
             entries[LABEL_SPACE] = plain_space(space)
-        measured = [record for record in read_log(self.out / EVALUATIONS) if record["step"] == self.step]
-        if self.val is None or not measured:
-            return entries
-        assert self.recipe.data.val is not None
-        images = min(self.config.evaluate_limit, len(self.val.data))
-        evaluation = evaluation_of(self.recipe.data.val, measured[-1]["results"], images)
-        return {**entries, EVALUATED: [evaluation.model_dump(mode="json")]}
+        records = last_evaluations(self.out / EVALUATIONS, self.val, self.recipe, self.step)
+        return {**entries, EVALUATED: records} if records else entries

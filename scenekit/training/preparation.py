@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, TypeAlias
 
-from scenekit.config import merged, validated
+from scenekit.config import Config, merged, validated
+from scenekit.data.claims import spread_claims
 from scenekit.data.labelers import Labeler, labelled
 from scenekit.data.labels.opening import opened
 from scenekit.data.loader import Source
@@ -25,6 +26,7 @@ from scenekit.scene import Scene
 from scenekit.structures.geometry import Geometry
 from scenekit.structures.label_map import joined
 from scenekit.structures.vocabulary import Vocabulary
+from scenekit.training.freezing import DETECTION
 from scenekit.training.teaching import with_teacher
 from scenekit.weights import described
 from scenekit.weights.transfer import Transfer, transfer
@@ -140,9 +142,13 @@ def prepares(recipe: Recipe) -> bool:
         recipe: The recipe.
 
     Returns:
-        Whether one of them has `prepare`.
+        Whether one of them has `prepare` or `adapt`.
     """
-    return any(spec.prepare is not None for _, spec in _records(recipe))
+    return any(_determines(spec) for _, spec in _records(recipe))
+
+
+def _determines(spec: TaskSpec | DetectorSpec) -> bool:
+    return spec.prepare is not None or (isinstance(spec, DetectorSpec) and spec.adapt is not None)
 
 
 def _records(recipe: Recipe) -> Iterator[tuple[str, TaskSpec | DetectorSpec]]:
@@ -158,6 +164,8 @@ def prepared(
     sources: Sequence[Source],
     track: Track,
     attempt: Callable[[], AbstractContextManager[None]] = nullcontext,
+    own: Options | None = None,
+    frozen: Collection[str] = (),
 ) -> Recipe:
     """Complete the options of detector and tasks from the ground truth, with the class names of the data sets.
 
@@ -166,12 +174,15 @@ def prepared(
         sources: Data sets of the run.
         track: Shows the progress of reading the scenes.
         attempt: A context manager for what is done for a task, see `errors.collecting`.
+        own: Options of the detector that the recipe itself sets, instead of the model that it starts from; None for
+            all.
+        frozen: Tasks, and `DETECTION` for the detector, that stay as they are, options included.
 
     Returns:
         The recipe with complete options; without the tasks whose attempt failed.
 
     Raises:
-        PluginError: If `prepare` of one of them returns something else than its configuration.
+        PluginError: If `prepare` or `adapt` of one of them returns something else than its configuration.
     """
     tasks, share = {}, max(SCENES // len(sources), 1)
 
@@ -181,13 +192,15 @@ def prepared(
 
     with attempt():
         recipe = _with_detector(recipe, scenes)
+        if DETECTION not in frozen:
+            recipe = _adapted(recipe, sources, recipe.model.detector_options if own is None else own)
     for name, values in recipe.model.tasks.items():
         with attempt():
             spec: TaskSpec = registry().get("task", name)
-            if spec.prepare is None:
+            if spec.prepare is None or name in frozen:
                 tasks[name] = values
             else:
-                tasks[name] = _completed(spec, values, scenes(), f"task {name!r}")
+                tasks[name] = _completed(spec, values, partial(_prepared, spec, scenes()), f"task {name!r}")
     return with_tasks(recipe, tasks)
 
 
@@ -197,7 +210,27 @@ def _with_detector(recipe: Recipe, scenes: Callable[[], Iterable[Scene]]) -> Rec
     if name is None or (spec := registry().get("detector", name)).prepare is None:
         return recipe
     resized_objects = (_as_input(scene, recipe.model.input) for scene in scenes())
-    return _with_options(recipe, _completed(spec, values, resized_objects, f"detector {name!r}"))
+    return _with_options(recipe, _completed(spec, values, partial(_prepared, spec, resized_objects), _owner(name)))
+
+
+def _adapted(recipe: Recipe, sources: Sequence[Source], own: Options) -> Recipe:
+    """Return the recipe with a detector for what its data covers, and with what it sets itself."""
+    name = recipe.model.detector
+    if name is None or (adapt := registry().get("detector", name).adapt) is None:
+        return recipe
+    spec, names = registry().get("detector", name), vocabulary_of(recipe, sources)
+    claims = [claims for source in sources for claims in spread_claims(source.data, names)]
+    options = _completed(spec, recipe.model.detector_options, lambda config: adapt(config, claims), _owner(name))
+    return _with_options(recipe, merged(options, own))
+
+
+def _prepared(spec: TaskSpec | DetectorSpec, scenes: Iterable[Scene], config: Config) -> object:
+    assert spec.prepare is not None
+    return spec.prepare(config, scenes)
+
+
+def _owner(detector: str) -> str:
+    return f"detector {detector!r}"
 
 
 def _with_options(recipe: Recipe, options: Options) -> Recipe:
@@ -255,7 +288,7 @@ def adopted(recipe: Recipe, before: Recipe) -> Recipe:
         for name, values in recipe.model.tasks.items()
     }
     detector = recipe.model.detector
-    if detector is not None and registry().get("detector", detector).prepare is not None:
+    if detector is not None and _determines(registry().get("detector", detector)):
         recipe = _with_options(recipe, _filled(recipe.model.detector_options, before.model.detector_options))
     return with_tasks(recipe, tasks)
 
@@ -283,12 +316,13 @@ def _filled(values: Options, known: Options) -> dict[str, Any]:
     return filled
 
 
-def _completed(spec: TaskSpec | DetectorSpec, values: Options, scenes: Iterable[Scene], owner: str) -> dict[str, Any]:
-    """Return the written values, with the changes that `prepare` made."""
-    assert spec.prepare is not None
+def _completed(
+    spec: TaskSpec | DetectorSpec, values: Options, complete: Callable[[Config], object], owner: str
+) -> dict[str, Any]:
+    """Return the written values, with the changes that a function of the record makes."""
     config = validated(spec.config, values, owner)
     with naming_plugin(spec):
-        made: object = spec.prepare(config, scenes)
+        made = complete(config)
         if not isinstance(made, spec.config):
             raise PluginError(f"`prepare` of {owner} must return a {spec.config.__name__}, got {type(made).__name__}")
     return merged(values, _changes(config.model_dump(mode="json"), made.model_dump(mode="json")))

@@ -2,52 +2,29 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import Any
 
-from scenekit.data.labelers import Labeler
+from scenekit.data.claims import spread_claims
 from scenekit.data.loader import Source
 from scenekit.errors import InputError, one_line, warn_once
 from scenekit.evaluation.loop import evaluators
+from scenekit.hooks import registry
 from scenekit.io.yaml_text import load_yaml
+from scenekit.keys import Stream
 from scenekit.model.scene_model import SceneModel
-from scenekit.recipe import Recipe
-from scenekit.training.preparation import open_source
+from scenekit.recipe import DatasetConfig, Recipe
 from scenekit.training.run_folder import differences
 
 _log = logging.getLogger(__name__)
 
 COPIES = {"adamw": 4, "sgd": 3}
 """Copies of each parameter in a checkpoint, by optimizer: of the model, of the run, and what the optimizer keeps."""
-
-
-def open_val(recipe: Recipe, labelers: Sequence[Labeler]) -> Source | None:
-    """Open the data set that a run is evaluated on.
-
-    Args:
-        recipe: The recipe of the run.
-        labelers: Labelers that derive further ground truth.
-
-    Returns:
-        The data set; None where the run evaluates nothing. It is opened then, too: a warning says why it cannot be.
-
-    Raises:
-        InputError: If evaluations are due, and the data set cannot be opened.
-    """
-    val, due = recipe.data.val, recipe.train.evaluate_every > 0
-    if val is None:
-        return None
-    try:
-        source = open_source(val, labelers, recipe.data.label_space)
-    except InputError as error:
-        if due:
-            raise
-        _log.warning("data.val cannot be opened, so that the model cannot be evaluated on it: %s", error)
-        return None
-    return source if due else None
 
 
 def check_measurable(model: SceneModel, due: bool) -> None:
@@ -66,6 +43,52 @@ def check_measurable(model: SceneModel, due: bool) -> None:
         if due:
             raise
         _log.warning("the model that this run trains cannot be evaluated: %s", one_line(error))
+
+
+def check_background(
+    model: SceneModel, learning: Collection[str] | None, recipe: Recipe, sources: Sequence[Source]
+) -> None:
+    """Warn of streams that learn no background, since no image is annotated exhaustively for them.
+
+    Some images of each data set are read for it.
+
+    Args:
+        model: The model that is trained.
+        learning: Tasks and stages that are trained; None for all.
+        recipe: The recipe of the run.
+        sources: Its data sets.
+    """
+    stages = [name for name in model.stages if learning is None or name in learning]
+    steps = [step for name, step in model.plan.steps.items() if name in stages]
+    streams = {key for step in steps for key in step.provides if isinstance(key, Stream)}
+    labelled: dict[Stream, list[int]] = {}
+    for number, source in enumerate(sources):
+        for claims in spread_claims(source.data, model.vocabulary):
+            streams -= claims.exhaustive & claims.streams
+            for stream in streams & claims.streams:
+                labelled.setdefault(stream, []).append(number)
+            if not streams:
+                return
+    for stream in sorted(streams & labelled.keys(), key=lambda stream: stream.name):
+        _warn_of_no_background(stream, [recipe.data.train[number] for number in dict.fromkeys(labelled[stream])])
+
+
+def _warn_of_no_background(stream: Stream, entries: Sequence[DatasetConfig]) -> None:
+    able = dict.fromkeys(it.name for it in entries if "exhaustive" in inspect.signature(_builder(it)).parameters)
+    option = f"set the option `exhaustive` of {' or '.join(able)} if nearly all of them are annotated, or "
+    _log.warning(
+        "no image of %s is exhaustive for %s, so that nothing teaches what is background there, and all proposals get "
+        "high scores; %sadd a data set that is exhaustive for %s",
+        " and ".join(f"{entry.name}/{entry.split}" for entry in entries),
+        stream.name,
+        option if able else "",
+        stream.name,
+    )
+
+
+def _builder(entry: DatasetConfig) -> Callable[..., Any]:
+    builder: Callable[..., Any] = registry().get("dataset", entry.name).build
+    return builder
 
 
 def check_resumable(recipe: Recipe) -> None:

@@ -48,13 +48,16 @@ class Evaluation(Config):
         return {name: float(value) for name, value in numbers.items() if math.isfinite(value)}
 
 
-def evaluation_of(config: DatasetConfig, results: Mapping[str, Mapping[str, Any]], images: int) -> Evaluation:
+def evaluation_of(
+    config: DatasetConfig, results: Mapping[str, Mapping[str, Any]], images: int, name: str | None = None
+) -> Evaluation:
     """Return the record of an evaluation on the first images of a recipe's data set.
 
     Args:
         config: The data set's entry in the recipe.
         results: Metrics by task and name.
         images: Number of images that were evaluated.
+        name: Name of the data set in the card; by default its name and split.
 
     Returns:
         The record.
@@ -63,7 +66,8 @@ def evaluation_of(config: DatasetConfig, results: Mapping[str, Mapping[str, Any]
     command += [f"--option {name}={value}" for name, value in config.options.items() if isinstance(value, int | float)]
     command.append(f"--limit {images}")
     values = {task: dict(metrics) for task, metrics in results.items()}
-    return Evaluation(data=f"{config.name}/{config.split}", results=values, images=images, command=" ".join(command))
+    data = f"{config.name}/{config.split}" if name is None else name
+    return Evaluation(data=data, results=values, images=images, command=" ".join(command))
 
 
 def evaluations_in(manifest: Mapping[str, Any]) -> list[Evaluation]:

@@ -149,19 +149,22 @@ def _copy(
     named = [axis.axis for axis in target_axes]
     if _without(source.shape, named) != _without(target.shape, named):
         return f"the shape is {list(source.shape)} in the source, {list(target.shape)} here"
-    parts = [_split(theirs, own) for theirs, own in zip(source_axes, target_axes, strict=True)]
-    if not all(part.taken for part in parts):
+    matches = [_matches(theirs, own) for theirs, own in zip(source_axes, target_axes, strict=True)]
+    if not all(matches):
         return "the source has none of its names"
     values = source.to(target)
     places = [torch.arange(size) for size in target.shape]
-    for theirs, own, part in zip(source_axes, target_axes, parts, strict=True):
-        values = values.index_select(own.axis, _entries(theirs, part.taken).to(values.device))
-        places[own.axis] = _entries(own, part.taken)
+    for theirs, own, match in zip(source_axes, target_axes, matches, strict=True):
+        values = values.index_select(own.axis, _entries(theirs, match.values()).to(values.device))
+        places[own.axis] = _entries(own, match)
     if named:
         target[torch.meshgrid(*places, indexing="ij")] = values
     else:
         target.copy_(values)
-    return Part(_joined(part.taken for part in parts), _joined(part.fresh for part in parts))
+    fresh = (
+        tuple(name for name in own.names if name not in match) for own, match in zip(target_axes, matches, strict=True)
+    )
+    return Part(_joined(tuple(match) for match in matches), _joined(fresh))
 
 
 def _without(shape: Sequence[int], axes: Sequence[int]) -> list[int]:
@@ -169,9 +172,17 @@ def _without(shape: Sequence[int], axes: Sequence[int]) -> list[int]:
     return [size for axis, size in enumerate(shape) if axis not in axes]
 
 
-def _split(source: AxisNames, target: AxisNames) -> Part:
-    taken = tuple(name for name in target.names if name in source.names)
-    return Part(taken, tuple(name for name in target.names if name not in source.names))
+def _matches(source: AxisNames, target: AxisNames) -> dict[str, str]:
+    """Return the names of the target that take entries, with the names of the source that have them."""
+    if not (source.members and target.members):
+        return {name: name for name in target.names if name in source.names}
+    return {name: _nearest(group, source) for name, group in zip(target.names, target.members, strict=True)}
+
+
+def _nearest(group: frozenset[str], source: AxisNames) -> str:
+    """Return the name of the group that has the most of some members, or else of the one that has none."""
+    shared = [(len(group & members), not members) for members in source.members]
+    return source.names[shared.index(max(shared))]
 
 
 def _entries(axis: AxisNames, names: Iterable[str]) -> Tensor:

@@ -102,3 +102,19 @@ def test_labelers_derive_what_a_named_data_set_lacks(run, vocabulary, tmp_path: 
     options = ("--model", tmp_path / "model", "--data", "synthetic", "--set", "cache=false", "--limit", "1", "--json")
     assert run("evaluate", *options, "--labelers", "largest_object").json["classification"]["images"] == 1
     assert run("evaluate", *options).json["classification"]["images"] == 0
+
+
+def test_several_data_sets_of_a_recipe_are_measured_under_their_names(run, vocabulary, tmp_path: Path) -> None:
+    config = {"backbone": {"name": "mobilenet_v3_small"}, "pyramid": {"channels": 16}, "input": {"min_size": 32}}
+    save_model(sk.build(sk.ModelConfig.model_validate(config), vocabulary), tmp_path / "model")
+    options = {"cache": False, "length": 1, "size": [48, 64]}
+    val = [{"name": "synthetic", "split": split, "options": options} for split in ("val", "test")]
+    Recipe.parse({"data": {"train": [{"name": "synthetic"}], "val": val}}).save(tmp_path / "recipe.yaml")
+    result = run("evaluate", "--model", tmp_path / "model", "--json", "--predictions", tmp_path / "out")
+    assert {name: list(found) for name, found in result.json.items()} == {
+        "synthetic/val": ["detection", "predictions"],
+        "synthetic/test": ["detection", "predictions"],
+    }
+    assert sorted(path.name for path in (tmp_path / "out" / "synthetic").iterdir()) == ["test", "val"]
+    text = run("evaluate", "--model", tmp_path / "model").out
+    assert "synthetic/val:" in text and "synthetic/test:" in text

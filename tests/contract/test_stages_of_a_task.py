@@ -172,7 +172,7 @@ def test_preparing_that_is_done_again_and_again() -> None:
     def again(config: Options, scenes: Iterable[Scene]) -> Options:
         return prepare(config.model_copy(update={"words": None}), scenes)
 
-    assert "looks at the scenes although the config is complete" in reason("prepares", prepare=again)
+    assert "changes a config that is complete" in reason("prepares", prepare=again)
 
 
 def test_preparing_that_differs_from_time_to_time() -> None:

@@ -64,6 +64,20 @@ def test_labelled_instances_of_a_class_that_is_covered_in_part_are_positives():
     assert truth.crowd.tolist() == [False, False, False, True]
 
 
+def test_coverage_of_maps():
+    """Of things and stuff: those that the data set has, or that the sample claims; a model without maps needs none."""
+    _, targets = packed(scenes.sample(), horses(), scenes.sample(map_classes=frozenset({"dog", "sky"})))
+    assert MERGED.labels == ("horse", "cat", "dog", "sky", "grass")
+    assert targets.covered[SEMANTIC].tolist() == [
+        [False, True, True, True, True],
+        [True, False, False, False, False],
+        [False, False, True, True, False],
+    ]
+    assert packed(scenes.sample(), keys=(MASKS,))[1].covered == {}
+    alone = collate([scenes.sample()], vocabulary=scenes.VOCABULARY, keys=(SEMANTIC,), config=CONFIG)[1]
+    assert alone.covered[SEMANTIC].all()
+
+
 def test_row_values_of_unlabelled_images_are_blank():
     _, targets = packed(horses(2), scenes.sample())
     assert targets[MASKS].shape == (4, 16, 16) and targets[MASKS].dtype == torch.uint8

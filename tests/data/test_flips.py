@@ -97,6 +97,8 @@ def test_classes_that_are_covered_in_part_change_places() -> None:
 def test_a_class_without_a_counterpart_is_not_covered_in_the_flipped_image(classes: frozenset[str] | None) -> None:
     """An image without left turn signs may have right ones, which no class says; flipped they are left ones."""
     assert flipped(sample({}, (0, 1), classes=classes)).supervision.classes == {"left_shoe", "ball", "right_shoe"}
+    of_maps = flipped(sample({}, (0, 1), map_classes=frozenset({"left_shoe", "sky", "right verge"})))
+    assert of_maps.supervision.map_classes == {"right_shoe", "sky"}
 
 
 @pytest.mark.parametrize(

@@ -213,6 +213,21 @@ def test_alternatives_of_an_object_are_not_covered_in_its_image() -> None:
     assert mapped(without_cat, labels).supervision.classes == {"cat", "dog"}
 
 
+def test_maps_cover_what_their_names_become() -> None:
+    """Of things and stuff; any image may show stuff, and things where there are objects of them, or none at all."""
+    finer = Vocabulary(things=("cat", "dog", "kitten"), stuff=("grass", "sky", "cloud"))
+    alternatives = {"cat": frozenset({"kitten"}), "sky": frozenset({"cloud"})}
+    names = {"labels": {"cat": "cat", "dog": "kitten"}}
+    labels = LabelMap(scenes.VOCABULARY, finer, names, alternatives)
+    sample = scenes.sample()
+    assert mapped(sample, labels).supervision.map_classes == {"cat", "grass", "sky"}
+    without_cat = replace(sample, scene=sample.scene.select(OBJECTS, torch.tensor([1])))
+    assert mapped(without_cat, labels).supervision.map_classes == {"cat", "kitten", "grass", "sky"}
+    maps_alone = replace(without_cat, supervision=replace(sample.supervision, streams=frozenset()))
+    assert mapped(maps_alone, labels).supervision.map_classes == {"cat", "grass", "sky"}
+    assert relabeled(sample, OTHER).supervision.map_classes == {"cat", "dog", "sky"}
+
+
 def test_an_alternative_is_never_pushed_down() -> None:
     """In a batch the alternative is ignored, as an object and as background."""
     names = {"labels": {"cat": "animal", "dog": "cat"}}

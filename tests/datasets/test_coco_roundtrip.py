@@ -94,6 +94,7 @@ def test_claims_survive(originals: list[Sample], tmp_path: Path) -> None:
         exhaustive=frozenset(),
         partial=frozenset({"mug"}),
         mirrorable=False,
+        map_classes=frozenset({"person", scene.vocabulary.stuff[0]}),
     )
     path = write_coco([Sample(sample.image, scene, claims, 7)], tmp_path)
     after = sk.dataset("coco", annotations=str(path))[0]

@@ -9,6 +9,7 @@ import pytest
 import scipy.io
 import torch
 
+import scenekit as sk
 from scenekit.data.collate import collate
 from scenekit.data.datasets import dataset
 from scenekit.data.issues import issues_of
@@ -20,6 +21,8 @@ from scenekit.structures.geometry import Geometry
 from scenekit.structures.voxels import cell_centers, voxelize
 from scenekit_datasets.pix3d import build
 from scenekit_datasets.pix3d.models import load_model
+from scenekit_plugins.boxes3d.priors import priors_of
+from tests import tiny
 
 from . import pix3d_files as files
 
@@ -123,6 +126,24 @@ def test_batches(folder: Path) -> None:
     )
     assert targets[VOXELS].shape == (2, 8, 8, 8) and len(targets[MESHES]) == len(targets[BOXES3D]) == 2
     assert not targets.streams[OBJECTS].exhaustive.any()
+
+
+def test_boxes_without_a_unit_place_shapes_and_teach_no_sizes(folder: Path) -> None:
+    """Meshes learn from them, 3D boxes and their priors do not, unless lengths count as metres."""
+    tasks = {"boxes3d": {}, "meshes": {"voxels": {"channels": 8, "pooled": 4}, "refinement": {"stages": 0}}}
+    config = tiny.config(()).model_copy(update={"tasks": tasks})
+    model = sk.build(config, build(str(folder)).vocabulary)
+    for metric in (False, True):
+        data = build(str(folder), voxels=8, metric=metric)
+        batch, targets = collate(
+            [data[0], data[1]], vocabulary=data.vocabulary, keys=model.learns_from, config=model.config.input
+        )
+        assert bool(targets[BOXES3D].center.isfinite().all()) and (BOXES3D in targets) is metric
+        names = {name for name in model(batch, targets).losses if not name.endswith(".unlabelled")}
+        assert {"meshes.extent", "meshes.voxel"} <= names and any(
+            name.startswith("boxes3d.") for name in names
+        ) is metric
+        assert bool(priors_of([data[0].scene], None).sizes) is metric
 
 
 def test_choices(folder: Path, tmp_path: Path) -> None:

@@ -67,12 +67,16 @@ def test_objects_relations_attributes_and_phrases(opened: Open) -> None:
 
 
 def test_what_is_supervised(opened: Open) -> None:
-    """Nothing is exhaustive; attributes where some are listed; what a file has no entry for is not labelled."""
+    """Phrases are exhaustive as DenseCap has them, unless the option says otherwise; objects are not.
+
+    Attributes are supervised where some are listed; what a file has no entry for is not labelled.
+    """
     data = documents()
     del data["relationships"][2], data["objects"][2], data["attributes"]
     samples = list(map(opened(data).__getitem__, range(3)))
     assert samples[0].supervision.streams == {sk.OBJECTS, sk.PHRASES}
-    assert samples[0].supervision.exhaustive == frozenset() and samples[0].supervision.classes is None
+    assert samples[0].supervision.exhaustive == {sk.PHRASES} and samples[0].supervision.classes is None
+    assert opened(exhaustive=[])[0].supervision.exhaustive == frozenset()
     assert samples[0].supervision.keys == {sk.RELATIONS, sk.PHRASE_CAPTIONS} and samples[0].supervision.mirrorable
     assert samples[2].supervision.keys == {sk.PHRASE_CAPTIONS} and samples[2].supervision.streams == {sk.PHRASES}
     everything = opened(exhaustive=["objects", "phrases"], keys=["relations"])[0].supervision

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from scenekit.keys import SEMANTIC
 from scenekit.model.head import Core
 from scenekit.scene import Scene
 from scenekit.structures import Geometry
+from scenekit_plugins.semantic.classes import Classes
 from scenekit_plugins.semantic.config import SemanticConfig
 from scenekit_plugins.semantic.pyramid import PyramidHead
 from tests.plugins.kit import CORE, CUP, FLOOR, PERSON, VOCABULARY, WALL, board, finite_gradients, pyramid, targets
@@ -78,6 +80,54 @@ def test_ignored_pixels_give_no_gradient() -> None:
     assert logits.grad[..., :4].abs().sum() > 0
     # The column beside the border still takes part in interpolating labelled pixels.
     assert logits.grad[..., 5:].abs().sum() == 0
+
+
+@pytest.mark.parametrize("loss_at", ["input", "logits"])
+def test_classes_that_an_image_does_not_cover_get_exactly_no_gradient(loss_at: str) -> None:
+    """The softmax of the second image has the covered classes alone; a pixel of another one counts as unlabelled."""
+    ours, logits = head(loss_at=loss_at), torch.randn(2, LABELS, 8, 8, requires_grad=True)
+    labels = torch.full((2, 32, 32), FLOOR)
+    labels[1, :16] = PERSON
+    labels[1, :, 16:] = WALL
+    covered = torch.ones(2, LABELS, dtype=torch.bool)
+    covered[1, [CUP, WALL]] = False
+    given = replace(targets({SEMANTIC: labels}), covered={SEMANTIC: covered})
+    loss = ours.loss(logits, board(pyramid(32, 32)), given)["pixel"]
+    loss.backward()
+    assert logits.grad is not None and bool((logits.grad[0] != 0).all())
+    assert torch.equal(logits.grad[1, [CUP, WALL]], torch.zeros(2, 8, 8))
+    assert bool((logits.grad[1, [PERSON, FLOOR], :, :4] != 0).all())
+    if loss_at == "logits":
+        kept = [PERSON, FLOOR]
+        first = -logits[0].log_softmax(0)[FLOOR].flatten()
+        second = -logits[1, kept].log_softmax(0)[[0] * 4 + [1] * 4, range(8), :4].flatten()
+        torch.testing.assert_close(loss, torch.cat((first, second)).mean())
+
+
+def test_an_image_that_covers_nothing_gives_no_gradient() -> None:
+    logits = torch.randn(1, LABELS, 8, 8, requires_grad=True)
+    given = replace(
+        targets({SEMANTIC: torch.full((1, 32, 32), FLOOR)}), covered={SEMANTIC: torch.zeros(1, LABELS).bool()}
+    )
+    loss = head().loss(logits, board(pyramid(32, 32)), given)["pixel"]
+    loss.backward()
+    assert float(loss.detach()) == 0 and logits.grad is not None and not bool(logits.grad.any())
+
+
+def test_full_coverage_changes_no_bit() -> None:
+    ours, logits = head(), torch.randn(1, LABELS, 8, 8)
+    given = targets({SEMANTIC: torch.randint(LABELS, (1, 32, 32))})
+    known = replace(given, covered={SEMANTIC: torch.ones(1, LABELS, dtype=torch.bool)})
+    losses = [ours.loss(logits, board(pyramid(32, 32)), each)["pixel"] for each in (given, known)]
+    assert torch.equal(*losses)
+
+
+def test_things_together_are_covered_where_any_thing_is() -> None:
+    classes = Classes.of(VOCABULARY, "together")
+    stuff = len(VOCABULARY.stuff)
+    labels = torch.zeros(2, LABELS, dtype=torch.bool)
+    labels[0, PERSON] = labels[1, WALL] = True
+    assert classes.covered(labels).tolist() == [[True] + [False] * stuff, [False, *labels[1, -stuff:].tolist()]]
 
 
 @pytest.mark.parametrize("loss_at", ["input", "logits"])

@@ -45,8 +45,8 @@ def test_numbers_by_path(writers: list[Writer]) -> None:
     board = TensorBoard()
     board.scenekit_run_started("runs/a")
     board.scenekit_step_done(3, {"step": 3, "lr": 0.5, "losses": {"masks.mask": 2}, "note": "text"})
-    board.scenekit_evaluated(4, {"detection": {"AP": 0.25, "per_class": {"cup": {"AP": 0.5}}}})
-    board.scenekit_evaluated(None, {"detection": {"AP": 1.0}})
+    board.scenekit_evaluated(4, {"detection": {"AP": 0.25, "per_class": {"cup": {"AP": 0.5}}}}, None)
+    board.scenekit_evaluated(None, {"detection": {"AP": 1.0}}, None)
     board.scenekit_run_ended()
     (writer,) = writers
     assert writer.folder == str(Path("runs/a/tensorboard")) and writer.closed

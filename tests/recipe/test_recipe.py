@@ -64,6 +64,8 @@ def test_overrides(recipe):
         ("model.input.min_sizes=3", r"unknown key 'model.input.min_sizes'; did you mean 'min_size'\?"),
         ("data.train.0.splitt=val", r"unknown key 'data.train.0.splitt'; did you mean 'split'\?"),
         ("data.val.nam=coco", r"unknown key 'data.val.nam'; did you mean 'name'\?"),
+        ("data.val=[{name: a}, {nam: b}]", r"unknown key 'data.val.1.nam'; did you mean 'name'\?"),
+        ("data.val=3", "'data.val': input should be .*, got 3"),
         ("train.steps=many", "'train.steps': .*integer.* got 'many'"),
         ("train.steps=0", "'train.steps': .*greater than or equal to 1, got 0"),
         ("model.input.min_size=-5", "'model.input.min_size': .*greater than or equal to 1, got -5"),
@@ -148,3 +150,18 @@ def test_shipped_recipes_are_valid(repository):
         model = Recipe.load(path).model
         assert model.tasks.keys() <= set(registry().names("task"))
         assert model.detector in (None, *registry().names("detector"))
+
+
+def test_one_data_set_to_evaluate_on_or_several():
+    """A single one is written as it was; of several each has a name of its own."""
+    train = [{"name": "synthetic"}]
+    one = Recipe.parse({"data": {"train": train, "val": {"name": "coco", "split": "val"}}})
+    assert isinstance(one.model_dump(mode="json")["data"]["val"], dict) and one.data.val_names == ("coco/val",)
+    val = [{"name": "coco"}, {"name": "coco", "labels": "ours"}, {"name": "coco"}, {"name": "kitti"}]
+    several = Recipe.parse({"data": {"train": train, "val": val}})
+    assert several.data.val_names == ("coco/train", "ours/train", "coco/train (2)", "kitti/train")
+    assert Recipe.parse(several.model_dump(mode="json")) == several and len(several.data.entries) == 5
+    for nothing in (None, []):
+        assert Recipe.parse({"data": {"train": train, "val": nothing}}).data.val_entries == ()
+        with pytest.raises(InputError, match=r"set data\.val"):
+            Recipe.parse({"data": {"train": train, "val": nothing}, "train": {"evaluate_every": 1}})

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from scenekit.cli.evaluate import data_config
 from scenekit.errors import InputError
 from scenekit.hooks import Origin, hookimpl, registry
 from scenekit.model.targets import Targets
@@ -112,6 +113,27 @@ def test_measuring_on_the_way(tmp_path):
     assert evaluation["command"] == "scenekit evaluate --model NAME --data toys --split val --limit 3"
     run(plain, tmp_path / "plain")
     assert losses(tmp_path / "measured") == losses(tmp_path / "plain")  # measuring disturbs nothing
+
+
+def test_each_of_several_data_sets_has_its_results_under_its_name(tmp_path):
+    """A line each in the log, an entry each in the manifest; `scenekit evaluate` measures on all of them again."""
+    val = [{"name": "toys", "split": "val", "options": {"count": 3}}, {"name": "toys", "split": "val"}]
+    sections = {"data": {"val": val}, "train": {"evaluate_every": 1, "evaluate_limit": 4}}
+    run(changed(toy.recipe(steps=2), **sections), tmp_path)
+    records = read_log(tmp_path / "evaluations.jsonl")
+    assert [(record["step"], record["data"]) for record in records] == [
+        (1, "toys/val"),
+        (1, "toys/val (2)"),
+        (2, "toys/val"),
+        (2, "toys/val (2)"),
+    ]
+    found = read_manifest(tmp_path / "model")["extra"]["evaluations"]
+    assert [(entry["data"], entry["images"]) for entry in found] == [("toys/val", 3), ("toys/val (2)", 4)]
+    assert [entry["results"] for entry in found] == [record["results"] for record in records[2:]]
+    chosen = data_config(str(tmp_path / "model"), None, None, {})
+    assert [entry.options for entry in chosen.train] == [{"count": 3}, {}]
+    with pytest.raises(InputError, match=r"several data sets in data\.val; --split and --set need one"):
+        data_config(str(tmp_path / "model"), None, "train", {})
 
 
 def test_only_the_last_checkpoints_stay(tmp_path):

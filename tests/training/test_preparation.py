@@ -68,6 +68,56 @@ def test_a_run_that_stopped_before_its_first_checkpoint_begins_with_what_it_knew
     assert model.config.tasks["tally"]["kinds"] == {"disc": 1, "square": 2} and not toy.TallyHead.prepared
 
 
+def partial_recipe(init: str | None = None, **rpn: Any) -> Recipe:
+    """Two data sets, of which one covers squares alone."""
+    content = toy.recipe(steps=2, save_every=1, batch_size=2).model_dump(mode="json")
+    content["model"]["tasks"] = {}
+    content["model"]["detector_options"]["rpn"] |= rpn
+    content["data"]["train"] = [{"name": "toys"}, {"name": "toys", "options": {"covers": ["square"]}}]
+    return Recipe.parse({**content, "init": init})
+
+
+def groups_of(model: Any) -> Any:
+    return model.config.detector_options["rpn"].get("groups", ())
+
+
+def test_the_detector_learns_what_is_covered_together(tmp_path):
+    """The groups are found once; a run that goes on, and a model that is loaded, have them."""
+    model = run(partial_recipe(), tmp_path / "run")
+    assert [list(group) for group in groups_of(model)] == [["disc"], ["square"]]
+    assert len(load(tmp_path / "run" / "model").stages["proposals"].groups) == 2
+    longer = partial_recipe()
+    longer = longer.model_copy(update={"train": longer.train.model_copy(update={"steps": 3})})
+    assert [list(group) for group in groups_of(run(longer, tmp_path / "run", resume=True))] == [["disc"], ["square"]]
+    assert groups_of(run(partial_recipe(groups=[]), tmp_path / "own")) == []
+
+
+def test_groups_follow_the_data_of_a_run_that_starts_from_another_model(tmp_path):
+    """From one objectness to two and back: each begins as what it was, and none is left that no data teaches."""
+    plain = partial_recipe(groups=[])
+    run(plain, tmp_path / "whole")
+    apart = run(partial_recipe(str(tmp_path / "whole" / "model")), tmp_path / "apart")
+    assert len(apart.stages["proposals"].groups) == 2
+    content = partial_recipe(str(tmp_path / "apart" / "model")).model_dump(mode="json")
+    content["data"]["train"] = [{"name": "toys"}]
+    again = run(Recipe.parse(content), tmp_path / "again")
+    assert len(again.stages["proposals"].groups) == 1 and list(groups_of(again)) == []
+
+
+@pytest.mark.parametrize("part", ["detection", "rpn"])
+def test_a_frozen_detector_stays_as_it_is(tmp_path, part):
+    """So that what it finds does so to the bit; and a frozen task keeps its options."""
+    content = partial_recipe(groups=[]).model_dump(mode="json")
+    content["model"]["tasks"] = {"tally": {}}
+    model = run(Recipe.parse(content), tmp_path / "whole")
+    later = partial_recipe(str(tmp_path / "whole" / "model")).model_dump(mode="json")
+    later["model"]["tasks"] = {"tally": {}, "semantic": {"channels": 16, "norm_groups": 4}}
+    later["train"]["freeze"] = ["trunk", part, "tally"]
+    found = run(Recipe.parse(later), tmp_path / "more")
+    assert len(found.stages["proposals"].groups) == 1 and len(toy.TallyHead.prepared) == 1
+    assert found.config.tasks["tally"] == model.config.tasks["tally"]
+
+
 def test_at_most_so_many_scenes_evenly_from_each_data_set(tmp_path, monkeypatch):
     monkeypatch.setattr(preparing, "SCENES", 8)
     run(recipe(), tmp_path)

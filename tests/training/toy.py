@@ -35,12 +35,16 @@ COLORS = torch.tensor([[230, 60, 60], [60, 60, 230]], dtype=torch.uint8)
 
 @dataclass(frozen=True)
 class Toys:
-    """`count` images of `side` pixels with up to three objects; `labelled` names the keys that are supervised."""
+    """`count` images of `side` pixels with up to three objects; `labelled` names the keys that are supervised.
+
+    `covers` names the things that are annotated; None for all.
+    """
 
     count: int = 32
     side: int = 64
     labelled: Collection[str] = ("masks", "semantic", "keypoints")
     vocabulary: Vocabulary = VOCABULARY
+    covers: Collection[str] | None = None
 
     def __len__(self) -> int:
         return self.count
@@ -67,7 +71,8 @@ class Toys:
             {keys[name]: values[keys[name]] for name in self.labelled},
             {KEYPOINTS: names == 0} if "keypoints" in self.labelled else {},
         )
-        return Sample(image, scene, Supervision(frozenset(keys[name] for name in self.labelled)), index)
+        covered = None if self.covers is None else frozenset(self.covers)
+        return Sample(image, scene, Supervision(frozenset(keys[name] for name in self.labelled), covered), index)
 
     def _shape(self, rng: random.Random, column: int) -> tuple[int, torch.Tensor]:
         """A label and its pixels, in its own third of the image so that nothing overlaps."""
@@ -172,8 +177,14 @@ def scenekit_datasets() -> list[DatasetSpec]:
     return [DatasetSpec("toys", "squares and discs", _build)]
 
 
-def _build(split: str, count: int = 32, side: int = 64, labelled: Collection[str] = Toys.labelled) -> Toys:
-    return Toys(count, side, tuple(labelled))
+def _build(
+    split: str,
+    count: int = 32,
+    side: int = 64,
+    labelled: Collection[str] = Toys.labelled,
+    covers: Collection[str] | None = None,
+) -> Toys:
+    return Toys(count, side, tuple(labelled), covers=covers)
 
 
 def register() -> None:

@@ -215,6 +215,8 @@ def _claims(sample: Sample) -> Fields:
         out["classes"] = sorted(supervision.classes)
     if supervision.partial:
         out["partial"] = sorted(supervision.partial)
+    if supervision.map_classes is not None:
+        out["map_classes"] = sorted(supervision.map_classes)
     if supervision.exhaustive != supervision.streams:
         out["exhaustive"] = sorted(stream.name for stream in supervision.exhaustive)
     return out if supervision.mirrorable else {**out, "mirrorable": False}

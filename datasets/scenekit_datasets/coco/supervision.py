@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NEGATIVE, NOT_EXHAUSTIVE = "neg_category_ids", "not_exhaustive_category_ids"
 """Fields of an image of LVIS: categories that it does not show, and those that are not annotated exhaustively in it."""
 
-CLAIMS = ("supervises", "classes", "partial", "exhaustive", "mirrorable")
+CLAIMS = ("supervises", "classes", "partial", "map_classes", "exhaustive", "mirrorable")
 """Fields of an image or of the whole file that say what its labels supervise."""
 
 
@@ -27,9 +27,9 @@ def supervision_of(entry: ImageEntry, scene: Scene) -> Supervision:
     """Determine what an image supervises, from the labels in the files and their explicit fields.
 
     Fields, of an image or of the whole file: `supervises` (names of keys and streams), `classes` (names of things whose
-    instances are annotated), `partial` (names of things of which only some instances are annotated), `exhaustive`
-    (false, or the names of the streams that are), `mirrorable`. In images of LVIS, ids of categories stand for
-    `classes` and `partial`.
+    instances are annotated), `partial` (names of things of which only some instances are annotated), `map_classes`
+    (names of things and stuff that label maps cover), `exhaustive` (false, or the names of the streams that are),
+    `mirrorable`. In images of LVIS, ids of categories stand for `classes` and `partial`.
 
     Args:
         entry: Entries of the image.
@@ -58,6 +58,7 @@ def supervision_of(entry: ImageEntry, scene: Scene) -> Supervision:
         exhaustive=_exhaustive(entry, streams),
         mirrorable=bool(_claim(entry, "mirrorable", True)),
         partial=partial,
+        map_classes=None if (covered := _claim(entry, "map_classes")) is None else frozenset(covered),
     )
 
 
@@ -119,6 +120,7 @@ def claim_issues(
     names = {
         "classes": vocabulary.things,
         "partial": vocabulary.things,
+        "map_classes": vocabulary.labels,
         "exhaustive": streams,
         "supervises": (*streams, *(key.name for key in keys)),
     }
@@ -132,6 +134,7 @@ _EXPECTED = {
     "supervises": "a list of names of keys and streams",
     "classes": "a list of names of things",
     "partial": "a list of names of things",
+    "map_classes": "a list of names of things and stuff",
     "exhaustive": "true, false or a list of names of streams",
     "mirrorable": "true or false",
 }

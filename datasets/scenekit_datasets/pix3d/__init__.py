@@ -26,6 +26,7 @@ def build(
     leave_out: Sequence[str] = (),
     keys: Sequence[str] | None = None,
     voxels: int = 24,
+    metric: bool = False,
     annotations: str = "pix3d.json",
     faulty: Literal["refuse", "skip"] = "refuse",
     exif: Literal["apply", "ignore"] = "apply",
@@ -43,6 +44,8 @@ def build(
         leave_out: Flags of images to skip: truncated, occluded, slightly_occluded.
         keys: Names of the labels to load beside objects: masks, boxes3d, meshes, voxels; all, if None.
         voxels: Cells along each side of occupancy grids, from voxel.mat where it exists, else from the model.
+        metric: Whether lengths count as metres, so that 3D boxes are learned and measured; else they only say where
+            the shapes lie, since the models have no unit.
         annotations: Name of the JSON file.
         faulty: "refuse" faulty entries, or "skip" them with a warning.
         exif: Whether to "apply" EXIF orientations, so that images are upright, or to "ignore" them, for labels of the
@@ -63,7 +66,16 @@ def build(
     wanted = roots.keys_named(keys, KEYS, "Pix3D has")
     index = read_index(path_named(root), annotations, faulty)
     chosen = in_split(index, split, splits, faulty)
-    return Pix3D(chosen, categories=categories, leave_out=leave_out, keys=wanted, side=voxels, faulty=faulty, exif=exif)
+    return Pix3D(
+        chosen,
+        categories=categories,
+        leave_out=leave_out,
+        keys=wanted,
+        side=voxels,
+        metric=metric,
+        faulty=faulty,
+        exif=exif,
+    )
 
 
 @hookimpl

@@ -36,6 +36,7 @@ class Pix3D(Dataset[Sample]):
         leave_out: Flags of images to skip.
         keys: Labels to load beside objects.
         side: Cells along each side of occupancy grids.
+        metric: Whether 3D boxes count as annotated, with lengths in metres.
         faulty: Whether to refuse faulty entries or to skip them.
         exif: Whether to apply EXIF orientations of images.
     """
@@ -48,6 +49,7 @@ class Pix3D(Dataset[Sample]):
         leave_out: Collection[str] = (),
         keys: Collection[Key[Any, Any]] = KEYS,
         side: int = 24,
+        metric: bool = False,
         faulty: Faulty = "refuse",
         exif: Exif = "apply",
     ) -> None:
@@ -60,7 +62,7 @@ class Pix3D(Dataset[Sample]):
         self.entries = [e for e in index.entries if e.category in self.things and not e.flags & flags]
         if not self.entries:
             raise InputError(f"no image of {index.path} is left; check the options categories and leave_out")
-        self.keys, self.side, self.faulty = frozenset(keys), side, faulty
+        self.keys, self.side, self.metric, self.faulty = frozenset(keys), side, metric, faulty
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -90,12 +92,14 @@ class Pix3D(Dataset[Sample]):
         matrix = torch.tensor([[entry.focal, 0.0, width / 2], [0.0, entry.focal, height / 2], [0.0, 0.0, 1.0]])
         masks = read_mask(entry)
         objects = Objects(torch.tensor([entry.box]), torch.tensor([self.things.index(entry.category)]), area=masks.area)
-        values = {**self._shape(entry), MASKS: masks}
+        shape = {**self._shape(entry), MASKS: masks}
+        values = {key: shape[key] for key in KEYS if key in self.keys and key in shape}
         return Scene(
             size=entry.size,
             vocabulary=self.vocabulary,
             streams={OBJECTS: objects},
-            values={key: values[key] for key in KEYS if key in self.keys and key in values},
+            values=values,
+            valid={} if self.metric or BOXES3D not in values else {BOXES3D: torch.tensor([False])},
             camera=Camera(matrix),
             path=str(entry.image),
         )

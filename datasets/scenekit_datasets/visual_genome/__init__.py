@@ -29,7 +29,7 @@ def build(
     unrelated: bool = False,
     images: str | None = None,
     keys: Sequence[str] | None = None,
-    exhaustive: Sequence[str] = (),
+    exhaustive: Sequence[str] = ("phrases",),
     unlisted: Literal["absent", "unknown"] = "absent",
     merge: bool = True,
     min_area: float = 0.0,
@@ -60,8 +60,9 @@ def build(
         images: Folder of VG_100K and VG_100K_2, or of the images; the root, if None.
         keys: Names of the labels to load beside objects: attributes, relations, phrase_captions; all that exist, if
             None.
-        exhaustive: Streams, objects or phrases, whose unannotated regions count as background; neither is annotated
-            exhaustively, but training on Visual Genome alone needs it.
+        exhaustive: Streams, objects or phrases, whose unannotated regions count as background: phrases, as DenseCap is
+            trained, with some fifty descriptions an image; not objects, of which most are not annotated, but training
+            on Visual Genome alone needs it.
         unlisted: Whether attributes that are not listed are "absent" or "unknown", for objects with attributes; for
             others all are unknown.
         merge: Whether to merge objects that were annotated twice, as in the preparation of VG150; not those of `h5`.

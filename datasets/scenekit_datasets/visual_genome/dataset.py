@@ -99,7 +99,7 @@ class VisualGenome(Dataset[Sample]):
         return self.reader.read(self.places[index], str(self.paths[index]))
 
     def _supervision(self, scene: Scene) -> Supervision:
-        """Return the supervision; annotations are sparse, so nothing is exhaustive unless the options say so."""
+        """Return the supervision; what is exhaustive is as the options say, since nothing is in the strict sense."""
         streams = frozenset(scene.streams)
         return Supervision(
             keys=frozenset(scene.values),

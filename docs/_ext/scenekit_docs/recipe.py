@@ -25,7 +25,7 @@ def sections(model: type[Config], path: str = "") -> Iterator[tuple[str, type[Co
     """Yield `model` and its nested models with their paths."""
     yield path, model
     for name, field in model.model_fields.items():
-        for inner in models_in(field.annotation):
+        for inner in dict.fromkeys(models_in(field.annotation)):
             yield from sections(inner, f"{path}.{name}".strip("."))
 
 

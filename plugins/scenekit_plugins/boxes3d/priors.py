@@ -30,7 +30,7 @@ Rows = Float[Tensor, "K 5"]
 
 
 def prepared(config: Boxes3DConfig, scenes: Iterable[Scene]) -> Boxes3DConfig:
-    """Return the configuration with priors computed from scenes, unless it has some.
+    """Return the configuration with priors computed from scenes, of those classes for which it has none.
 
     Args:
         config: Options of the head.
@@ -39,10 +39,16 @@ def prepared(config: Boxes3DConfig, scenes: Iterable[Scene]) -> Boxes3DConfig:
     Returns:
         The options with priors.
     """
-    if config.priors is not None:
-        return config
     bins = config.code.depth_bins if config.code.needs_depths else None
-    return config.model_copy(update={"priors": priors_of(scenes, bins)})
+    measured, known = priors_of(scenes, bins), config.priors
+    return config.model_copy(update={"priors": measured if known is None else _completed(known, measured)})
+
+
+def _completed(known: Priors, measured: Priors) -> Priors:
+    """Return known priors with the measured ones of further classes."""
+    sizes = {name: size for name, size in measured.sizes.items() if name not in known.sizes}
+    depths = {name: depth for name, depth in measured.depths.items() if name in sizes}
+    return known.model_copy(update={"sizes": {**known.sizes, **sizes}, "depths": {**depths, **known.depths}})
 
 
 def priors_of(scenes: Iterable[Scene], bins: int | None) -> Priors:

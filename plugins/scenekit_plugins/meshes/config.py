@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from scenekit.config import Config
 from scenekit.errors import InputError, nearest
 from scenekit.hooks import TaskSpec
-from scenekit.keys import BOXES3D, MESHES, VOXELS
+from scenekit.keys import MESHES, VOXELS
 from scenekit.structures import Vocabulary
 
 
@@ -128,7 +128,7 @@ def configured(spec: TaskSpec, config: MeshConfig) -> TaskSpec:
     Returns:
         The changed record.
     """
-    keys = (MESHES, VOXELS, BOXES3D) if config.sphere is None else (MESHES, BOXES3D)
+    keys = (MESHES, VOXELS) if config.sphere is None else (MESHES,)
     applies = spec.applies_to if config.classes is None else partial(labels_of, config.classes)
     return replace(spec, learns_from=keys, applies_to=applies, max_regions=config.max_regions)
 

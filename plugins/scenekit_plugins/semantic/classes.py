@@ -1,4 +1,4 @@
-"""What the classes of a semantic head stand for. Letters: B images, H W pixels."""
+"""What the classes of a semantic head stand for. Letters: B images, L labels, C classes of the head, H W pixels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from scenekit.fields.semantic import IGNORE
@@ -50,6 +50,18 @@ class Classes:
             Classes of the head.
         """
         return torch.where(labels == IGNORE, IGNORE, (labels - self.merged + 1).clamp(min=0))
+
+    def covered(self, labels: Bool[Tensor, "B L"]) -> Bool[Tensor, "B C"]:
+        """Convert coverage of labels to coverage of classes; all things together are covered where any of them is.
+
+        Args:
+            labels: Which labels of the vocabulary each image covers.
+
+        Returns:
+            Which classes of the head each image covers.
+        """
+        merged, rest = labels[:, : self.merged], labels[:, self.merged :]
+        return torch.cat((merged.any(dim=1, keepdim=True), rest), dim=1)
 
     def to_labels(self, classes: Int[Tensor, "H W"]) -> Int[Tensor, "H W"]:
         """Convert classes to labels; IGNORE for a class of several labels.

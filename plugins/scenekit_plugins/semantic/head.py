@@ -1,7 +1,7 @@
 """What all semantic heads have in common: classes, loss and label maps, whichever network makes the logits.
 
 Letters: B images, L classes of the head (labels, or stuff and one for all things), C channels, h w cells of the logits,
-H W pixels.
+H W pixels of logits at the resolution of the loss.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -99,8 +100,9 @@ class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
         return [self.logits(maps)]
 
     def loss(self, raw: Float[Tensor, "B L h w"], board: Board, targets: Targets) -> dict[str, Tensor]:
-        """Compute cross-entropy over annotated pixels."""
+        """Compute cross-entropy over annotated pixels, of the classes that the image's labels cover."""
         height, width = (side * self.stride for side in raw.shape[2:])
+        covered = self.classes.covered(targets.covered[SEMANTIC]) if SEMANTIC in targets.covered else None
         labels = self.classes.from_labels(targets[SEMANTIC])
         # The logits cover the image with whole cells, so that the last ones may extend beyond it.
         labels = F.pad(labels, (0, width - labels.shape[2], 0, height - labels.shape[1]), value=IGNORE)
@@ -109,6 +111,8 @@ class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
         else:
             logits, half = raw.float(), self.stride // 2
             labels = labels[:, half :: self.stride, half :: self.stride]
+        if covered is not None and not bool(covered.all()):
+            logits, labels = _within(covered, logits, labels)
         each = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")
         return {"pixel": safe_mean(each[labels != IGNORE])}
 
@@ -119,3 +123,11 @@ class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
         """Resize logits to the original image, without padding, and return the best label per pixel."""
         best = best_labels(value.float(), self.stride, geometry.source, geometry.size)
         return self.classes.to_labels(best).cpu()
+
+
+def _within(
+    covered: Bool[Tensor, "B L"], logits: Float[Tensor, "B L H W"], labels: Int[Tensor, "B H W"]
+) -> tuple[Float[Tensor, "B L H W"], Int[Tensor, "B H W"]]:
+    """Return logits that keep the classes which an image does not cover out of its softmax, and labels without them."""
+    known = covered.gather(1, labels.clamp(min=0).flatten(1)).view_as(labels)
+    return logits.masked_fill(~covered[:, :, None, None], -torch.inf), labels.where(known, IGNORE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -54,14 +53,25 @@ def test_a_class_never_seen_is_as_all_others_together_and_nothing_is_one_metre()
     assert unknown.tolist() == [[1.0] * 3] * 2
 
 
-def test_what_is_complete_is_not_looked_for_again() -> None:
-    def never() -> Iterator[Scene]:
-        raise AssertionError("the scenes were looked at")
-        yield
-
+def test_classes_that_priors_do_not_know_are_measured() -> None:
+    """Those of a model that another run starts from stay as they are, whatever its data says of them."""
+    first, second = VOCABULARY.things[:2]
     config = prepared(Boxes3DConfig(), [scene([0], [[2.0, 1, 4]], [5.0])])
-    assert config.priors is not None and prepared(config, never()) is config
+    assert config.priors is not None and config.priors.sizes.keys() == {first}
     assert Boxes3DConfig.model_validate(config.model_dump(mode="json")) == config
+    assert prepared(config, [scene([0], [[3.0, 3, 3]], [5.0])]) == config
+    more = prepared(config, [scene([0, 1], [[3.0, 3, 3], [0.5, 1, 0.5]], [5.0, 2.0])]).priors
+    assert more is not None and more.other_sizes == config.priors.other_sizes
+    assert more.sizes[first] == config.priors.sizes[first] and more.sizes[second].mean == (0.5, 1.0, 0.5)
+
+
+def test_depths_of_further_classes_are_measured_as_well() -> None:
+    first, second = VOCABULARY.things[:2]
+    clusters = Boxes3DConfig(code=CodeConfig(depth="clusters", depth_bins=1))
+    known = prepared(clusters, [scene([0], [[1.0, 1, 1]], [2.0])])
+    more = prepared(known, [scene([0, 1], [[1.0, 1, 1]] * 2, [8.0, 4.0])]).priors
+    assert known.priors is not None and more is not None
+    assert more.depths[first] == known.priors.depths[first] and more.depths[second].mean == pytest.approx([4.0])
 
 
 def test_depths_in_bins_are_those_of_any_resolution_and_focal_length() -> None:

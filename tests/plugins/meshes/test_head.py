@@ -303,9 +303,14 @@ def test_regions_that_are_not_refined_have_no_mesh_meanwhile() -> None:
 
 def test_options_make_the_record() -> None:
     plain, chosen, spheres = spec_for(), spec_for(classes=["cup"], max_regions=7), spec_for(sphere=2)
-    assert plain.applies_to is None and plain.learns_from == (MESHES, VOXELS, BOXES3D) and plain.uses == (BOXES3D,)
+    assert (
+        plain.applies_to is None
+        and plain.learns_from == (MESHES, VOXELS)
+        and plain.reads == (BOXES3D,)
+        and plain.uses == (BOXES3D,)
+    )
     assert chosen.applies_to is not None and chosen.applies_to(VOCABULARY) == (CUP,) and chosen.max_regions == 7
-    assert spheres.learns_from == (MESHES, BOXES3D)
+    assert spheres.learns_from == (MESHES,)
     unknown = spec_for(classes=["cupp"]).applies_to
     with pytest.raises(InputError, match=r"no thing 'cupp'.*cup"):
         assert unknown is not None and unknown(VOCABULARY)
