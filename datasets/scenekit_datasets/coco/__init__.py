@@ -54,7 +54,7 @@ def build(
     Args:
         split: Name of the split.
         annotations: A JSON file, or several that are joined by the ids of images and annotations.
-        images: Folder of the images; that of the first file, if None.
+        images: Folder of the images; if None, that of the first file, or images/ beside its folder annotations/.
         root: Folder with train2017/ and annotations/.
         parts: Annotation files below `root`: instances, person_keypoints, panoptic, stuff, image_info.
         year: Year of the files below `root`.
