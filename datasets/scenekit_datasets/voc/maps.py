@@ -69,7 +69,7 @@ def masks_of(
     values = torch.from_numpy(read_label_map(path, (semantic.shape[0], semantic.shape[1])))
     dense = torch.zeros((len(objects), *values.shape), dtype=torch.bool)
     there = torch.zeros(len(objects), dtype=torch.bool)
-    for number in sorted(set(values.unique().tolist()) - {0, VOID}):
+    for number in sorted(set(values.flatten().tolist()) - {0, VOID}):
         mask = values == number
         label = int(semantic[mask].mode().values)
         overlaps = box_iou(Masks.from_dense(mask[None]).boxes, objects.boxes)[0]
