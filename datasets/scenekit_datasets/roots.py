@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from jaxtyping import UInt8
 from torch import Tensor
@@ -25,8 +27,17 @@ _log = logging.getLogger(__name__)
 SHOWN = 5
 """How many issues a message lists."""
 
+UPLOAD = re.compile(r"^[0-9a-f]{8}-")
+"""What Label Studio puts before the names of uploaded files."""
+
+IMAGES = "images"
+"""Option that names the folder of the images."""
+
 MAX_REPORTED = 20
 """Images whose issues are listed in warnings."""
+
+SPELLINGS = {"val": ("val", "valid", "validation")}
+"""Names that a split has in paths."""
 
 Faulty = Literal["refuse", "skip"]
 """What to do with faulty entries: raise InputError, or skip them with a warning."""
@@ -163,16 +174,19 @@ def with_split(name: str | Path, split: str) -> Path:
         split: Name of the split.
 
     Returns:
-        The path.
+        The path; of the split val the one with "valid" or "validation", where only that exists.
 
     Raises:
         InputError: If no file can have the name.
     """
-    return path_named(str(name).replace("{split}", split))
+    paths = [path_named(str(name).replace("{split}", each)) for each in SPELLINGS.get(split, (split,))]
+    return next((path for path in paths if path.exists()), paths[0])
 
 
-def located(names: Sequence[str], folder: Path, option: str = "images") -> list[str | None]:
-    """Find files below a folder, also those whose name is that of another system, or lacks its folder.
+def located(names: Sequence[str], folder: Path, option: str = IMAGES) -> list[str | None]:
+    """Find files below a folder, also those whose name is that of another system, or has another folder or none.
+
+    Where none of the images is found, files anywhere below the folder count that have the name without its folders.
 
     Args:
         names: Paths as an annotation file has them.
@@ -189,6 +203,8 @@ def located(names: Sequence[str], folder: Path, option: str = "images") -> list[
         raise InputError(f"{folder} is not a folder; name the one with these files with {option}=")
     listing = functools.cache(lambda parent: names_in(folder / parent))
     found = {name: next((n for n in _spellings(name) if _is_in(n, listing)), None) for name in names}
+    if names and option == IMAGES and not any(found.values()):
+        found = _by_last_part(names, folder)
     shared = {place for place, count in Counter(found.values()).items() if count > 1}
     found = {name: None if place in shared and place != name else place for name, place in found.items()}
     moved = [name for name, place in found.items() if place not in (None, name)]
@@ -231,14 +247,30 @@ def lacking(name: str, folder: Path) -> str:
     return f"{repr_of(name)}, which {folder} lacks{hint}"
 
 
+def _by_last_part(names: Iterable[str], folder: Path) -> dict[str, str | None]:
+    """Find files by their names without folders, where no two files have the same one."""
+    places: dict[str, str | None] = {}
+    for parent, folders, files in os.walk(folder):
+        folders.sort()
+        for file in files:
+            place = (Path(parent).relative_to(folder) / file).as_posix()
+            places[file] = None if file in places else place
+    return {name: next((places[last] for last in _last_parts(name) if places.get(last)), None) for name in names}
+
+
+def _last_parts(name: str) -> Iterator[str]:
+    """Yield a name without its folders: as it is, decoded as a part of a URL, without the prefix of an upload."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    yield from (last, unquote(last), UPLOAD.sub("", unquote(last)))
+
+
 def _spellings(name: str) -> Iterator[str]:
-    """Yield places below the folder: the name, or ends of one that leads out of it or is of Windows; Cityscapes'."""
+    """Yield places below the folder: the name and its ends; Cityscapes'."""
     if _is_below(name):
         yield name
-    else:
-        path = PureWindowsPath(name) if "\\" in name else PurePosixPath(name)
-        parts = [part for part in path.parts if part not in ("..", path.anchor)]
-        yield from ("/".join(parts[start:]) for start in range(len(parts)))
+    path = PureWindowsPath(name) if "\\" in name else PurePosixPath(name)
+    parts = [part for part in path.parts if part not in ("..", path.anchor)]
+    yield from ("/".join(parts[start:]) for start in range(len(parts)))
     city, _, rest = name.partition("_")
     if _is_below(name) and rest.endswith("leftImg8bit.png"):
         for plain in (name, name.replace("_gtFine_", "_")):

@@ -26,7 +26,7 @@ NO_AREA = "has a polygon of less than three points, which has no area and is lef
 
 
 def flat_polygons(value: Any) -> int:
-    """Count the polygons of less than three points, which have no area.
+    """Count the polygons of one or two points, which have no area; empty ones are what programs write for no mask.
 
     Args:
         value: The mask of a file.
@@ -34,18 +34,21 @@ def flat_polygons(value: Any) -> int:
     Returns:
         Their number; 0 for run lengths.
     """
-    return sum(map(_is_short, _polygons(value))) if isinstance(value, list) else 0
+    return sum(bool(polygon) and _is_short(polygon) for polygon in _polygons(value)) if isinstance(value, list) else 0
 
 
 def with_area(value: Any) -> Any:
-    """Drop polygons of less than three points; pycocotools would draw those of two as boxes.
+    """Drop polygons of less than three points, of which pycocotools would draw those of two as boxes.
 
     Args:
         value: The mask of a file.
 
     Returns:
-        A list of the other polygons, also of a single one that is in no list; any other value as it is.
+        A list of the other polygons, also of a single one that is in no list; run lengths, also if they are the only
+        entry of a list; any other value as it is.
     """
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+        return value[0]
     return [polygon for polygon in _polygons(value) if not _is_short(polygon)] if isinstance(value, list) else value
 
 

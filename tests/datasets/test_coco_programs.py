@@ -298,3 +298,143 @@ def test_an_image_that_is_cut_off(tmp_path: Path) -> None:
     with pytest.raises(SkippedSampleError, match=r"1\.png"):
         data[0]
     assert data[1].id == 2
+
+
+def save_image(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((8, 10, 3), np.uint8)).save(path)
+
+
+CVAT: dict[str, Any] = {
+    "licenses": [{"name": "", "id": 0, "url": ""}],
+    "info": {"contributor": "", "date_created": "", "description": "", "url": "", "version": "", "year": ""},
+    "categories": [
+        {"id": 1, "name": "cat", "supercategory": "", "keypoints": ["1", "2"], "skeleton": [[1, 2]]},
+        {"id": 2, "name": "dog", "supercategory": ""},
+    ],
+    "images": [
+        {
+            "id": 1,
+            "width": 10,
+            "height": 8,
+            "file_name": "batch/1.png",
+            "license": 0,
+            "flickr_url": "",
+            "coco_url": "",
+            "date_captured": 0,
+        }
+    ],
+    "annotations": [
+        {
+            "id": 1,
+            "image_id": 1,
+            "category_id": 1,
+            "segmentation": [],
+            "area": 12.0,
+            "bbox": [1.0, 2.0, 3.0, 4.0],
+            "iscrowd": 0,
+            "attributes": {"occluded": False, "rotation": 0.0, "track_id": 0, "keyframe": True},
+            "keypoints": [1.0, 2.0, 2, 3.0, 4.0, 1],
+            "num_keypoints": 2,
+        },
+        {
+            "id": 2,
+            "image_id": 1,
+            "category_id": 2,
+            "segmentation": {"counts": [10, 10, 60], "size": [8, 10]},
+            "area": 10.0,
+            "bbox": [1.0, 2.0, 2.0, 8.0],
+            "iscrowd": 1,
+            "attributes": {"occluded": True},
+        },
+    ],
+}
+
+
+@pytest.mark.parametrize("place", ["images/batch/1.png", "images/default/batch/1.png", "images/default/1.png"])
+def test_an_export_of_cvat(tmp_path: Path, place: str) -> None:
+    """annotations/instances_default.json beside images/, with boxes, a brush mask, keypoints and a track."""
+    save_image(tmp_path / place)
+    path = tmp_path / "annotations" / "instances_default.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(CVAT))
+    data = opened(path)
+    scene = data[0].scene
+    assert scene.path == str(tmp_path / place) and scene.names() == ["cat", "dog"]
+    assert data.vocabulary.attributes == ("occluded",) and scene[sk.ATTRIBUTES].tolist() == [[0.0], [1.0]]
+    assert scene.rows_with(sk.MASKS).tolist() == [False, True] and scene[sk.MASKS].area.tolist() == [0, 10]
+    assert scene.rows_with(sk.KEYPOINTS).tolist() == [True, False]
+    assert scene.objects.crowd.tolist() == [False, True]
+
+
+def test_an_export_of_roboflow(tmp_path: Path) -> None:
+    """Folders train, valid and test, each with its images and _annotations.coco.json; ids from 0."""
+    for split in ("train", "valid", "test"):
+        name = f"{split}_jpg.rf.0a1b2c3d4e5f.png"
+        save_image(tmp_path / split / name)
+        image = {"id": 0, "license": 1, "file_name": name, "height": 8, "width": 10, "extra": {"name": "1.jpg"}}
+        objects = [
+            {"id": n, "image_id": 0, "category_id": n + 1, "bbox": [n, 2, 3, 4.5], "area": 13.5, "segmentation": mask}
+            for n, mask in enumerate(([], [[]]))
+        ]
+        groups = [{"id": n, "name": name, "supercategory": "pets"} for n, name in ((1, "cat"), (2, "dog"))]
+        categories = [{"id": 0, "name": "pets", "supercategory": "none"}, *groups]
+        document = {"info": {"year": "2024"}, "licenses": [{"id": 1}], "categories": categories, "images": [image]}
+        text = json.dumps({**document, "annotations": objects})
+        (tmp_path / split / "_annotations.coco.json").write_text(text)
+    for split in ("train", "val", "test"):
+        data = sk.dataset("coco", split=split, annotations=str(tmp_path / "{split}" / "_annotations.coco.json"))
+        scene = data[0].scene
+        assert scene.names() == ["cat", "dog"] and data.vocabulary.things == ("cat", "dog")
+        assert sk.MASKS not in scene and scene.objects.boxes[1].tolist() == [1, 2, 4, 6.5]
+        assert ("valid" in str(scene.path)) == (split == "val")
+
+
+UPLOADS = {
+    "images/3f2a1b9c-my%20cat.png": "images/3f2a1b9c-my%20cat.png",
+    "images\\3f2a1b9c-cat.png": "images/3f2a1b9c-cat.png",
+    "/data/upload/7/3f2a1b9c-cat.png": "images/3f2a1b9c-cat.png",
+    "../../label-studio/media/upload/7/3f2a1b9c-cat.png": "cat.png",
+    "3f2a1b9c-my%20cat.png": "originals/my cat.png",
+    "/data/local-files/?d=pets/cat.png": "pets/cat.png",
+    "https://example.org/pets/my%20cat.png": "my cat.png",
+}
+
+
+@pytest.mark.parametrize("name", UPLOADS)
+def test_an_export_of_label_studio(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """result.json with names of uploads, ids from 0, sizes that are null, and run lengths in a list."""
+    save_image(tmp_path / UPLOADS[name])
+    objects = [
+        {"id": 0, "image_id": 0, "category_id": 0, "segmentation": [], "bbox": [1, 2, 3, 4], "ignore": 0, "iscrowd": 0},
+        {"id": 1, "image_id": 0, "category_id": 0, "segmentation": [{"counts": [10, 10, 60], "size": [8, 10]}]},
+    ]
+    images = [{"width": None, "height": None, "id": 0, "file_name": name}]
+    document = {"images": images, "categories": [{"id": 0, "name": "cat"}], "annotations": objects, "info": {}}
+    (tmp_path / "result.json").write_text(json.dumps(document))
+    with caplog.at_level(logging.WARNING):
+        scene = opened(tmp_path / "result.json")[0].scene
+    assert scene.path == str(tmp_path / UPLOADS[name]) and scene.size == (8, 10)
+    assert scene.names() == ["cat", "cat"] and scene.rows_with(sk.MASKS).tolist() == [False, True]
+    assert ("have another name" in caplog.text) == (name != UPLOADS[name])
+
+
+def test_names_without_folders_that_several_files_have_are_refused(tmp_path: Path) -> None:
+    save_image(tmp_path / "a" / "1.png", tmp_path / "b" / "1.png", tmp_path / "b" / "2.png")
+    document = {**CVAT, "images": [{**CVAT["images"][0], "file_name": "1.png"}]}
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    with pytest.raises(sk.InputError, match=r"'file_name' is '1\.png', which"):
+        opened(tmp_path / "a.json")
+    document["images"][0]["file_name"] = "2.png"
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    assert opened(tmp_path / "a.json")[0].scene.path == str(tmp_path / "b" / "2.png")
+
+
+def test_names_of_some_images_are_looked_up_where_they_say(tmp_path: Path) -> None:
+    """Where others are found, a missing image is missing, although a file elsewhere has its name."""
+    save_image(tmp_path / "1.png", tmp_path / "masks" / "2.png")
+    images = [{**CVAT["images"][0], "id": n, "file_name": f"{n}.png"} for n in (1, 2)]
+    (tmp_path / "a.json").write_text(json.dumps({**CVAT, "images": images}))
+    with pytest.raises(sk.InputError, match=r"'file_name' is '2\.png', which"):
+        opened(tmp_path / "a.json")

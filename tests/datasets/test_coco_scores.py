@@ -101,7 +101,10 @@ SAME: dict[str, Change] = {
     "segmentation an empty object": cup(segmentation={}),
     "segmentation a list of numbers": cup(segmentation=SQUARE, area=None),
     "segmentation of two polygons": cup(segmentation=[SQUARE, [40, 40, 44, 40, 44, 44]], area=None),
+    "an empty polygon": cup(segmentation=[[]], area=None),
+    "an empty polygon beside others": cup(segmentation=[[], SQUARE], area=None),
     "run lengths": rle(RUNS),
+    "run lengths in a list": cup(segmentation=[{"size": [HEIGHT, WIDTH], "counts": RUNS}], bbox=None, area=None),
     "compressed run lengths": rle(compressed()),
     "run lengths of a float size": rle(RUNS, (float(HEIGHT), float(WIDTH))),
     "bbox missing": without("bbox"),
@@ -135,8 +138,6 @@ LEFT_OUT: dict[str, Change] = {
     "two points beside others": cup(segmentation=[TWO_POINTS, SQUARE], area=None),
     "two points beside others, bbox missing": cup(segmentation=[TWO_POINTS, SQUARE], bbox=None),
     "one point": cup(segmentation=[[12, 12]]),
-    "an empty polygon": cup(segmentation=[[]]),
-    "an empty polygon beside others": cup(segmentation=[[], SQUARE]),
     "bbox outside": cup(bbox=[90, 10, 20, 20]),
 }
 """The data set refuses the file, or with faulty="skip" reads what the scorer reads with a note."""

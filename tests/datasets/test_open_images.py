@@ -237,3 +237,31 @@ def test_names_that_cannot_be(root: Path, name: str, content: str, message: str)
     (root / name).write_text(content)
     with pytest.raises(sk.InputError, match=message):
         opened(root)
+
+
+def test_real_images_as_the_json_of_the_samples_has_them(samples: Path, tmp_path: Path) -> None:
+    """Photographs of Open Images, whose boxes and verified classes are written as CSV: both readers agree."""
+    folder = samples / "real_detection" / "openimages_cc"
+    reference: Any = sk.dataset("coco", annotations=str(folder / "all.json"), images=str(folder / "images"))
+    things = reference.vocabulary.things
+    table(tmp_path / "class-descriptions-boxable.csv", "", [[f"/m/{name}", name] for name in things])
+    boxes, labels = [], []
+    for place in range(len(reference)):
+        sample = reference[place]
+        (height, width), id = sample.scene.size, Path(str(sample.scene.path)).stem
+        for (x0, y0, x1, y1), name in zip(sample.scene.objects.boxes.tolist(), sample.scene.names(), strict=True):
+            sides = (x0 / width, x1 / width, y0 / height, y1 / height)
+            boxes.append([id, "xclick", f"/m/{name}", 1, *sides, 0, 0, 0, 0, 0])
+        covered = things if sample.supervision.classes is None else sample.supervision.classes
+        labels += [[id, "verification", f"/m/{name}", int(name in sample.scene.names())] for name in covered]
+    table(tmp_path / "validation-annotations-bbox.csv", BOX, boxes)
+    columns = "ImageID Source LabelName Confidence"
+    table(tmp_path / "validation-annotations-human-imagelabels-boxable.csv", columns, labels)
+    data = opened(tmp_path, split="val", images=str(folder / "images"))
+    found = dict(zip(data.listing.ids, data, strict=True))
+    assert len(found) == len(reference)
+    for sample in reference:
+        other = found[Path(str(sample.scene.path)).stem]
+        assert torch.equal(sample.image, other.image) and other.scene.names() == sample.scene.names()
+        torch.testing.assert_close(other.scene.objects.boxes, sample.scene.objects.boxes, atol=1e-3, rtol=0)
+        assert all(sample.supervision.covers(name) == other.supervision.covers(name) for name in things)

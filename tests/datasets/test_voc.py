@@ -109,7 +109,7 @@ def test_label_maps_against_torchvision(root: Path) -> None:
     reference = VOCSegmentation(str(root.parent), year="2012", image_set="train")
     data = opened(root, image_set="Segmentation")
     assert len(data) == len(reference) == 1
-    values = torch.from_numpy(np.asarray(reference[0][1])).long()
+    values = torch.from_numpy(np.array(reference[0][1])).long()
     semantic = data[0].scene[SEMANTIC]
     background = data.vocabulary.label("background")
     torch.testing.assert_close(

@@ -1,4 +1,4 @@
-"""COCO's annotation files, and JSON in their style with labels of every kind: the way to train on your own data.
+"""COCO's and LVIS's annotation files, and JSON in their style with labels of every kind: train on your own data.
 
 Everything is imported at first use, so that the discovery of plugins stays fast.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from scenekit.errors import InputError
 from scenekit.hooks.records import DatasetSpec
 from scenekit.hooks.specs import hookimpl
+from scenekit_datasets.coco.lvis import build_lvis
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +55,7 @@ def build(
     Args:
         split: Name of the split.
         annotations: A JSON file, or several that are joined by the ids of images and annotations.
-        images: Folder of the images; that of the first file, if None.
+        images: Folder of the images; if None, that of the first file, or images/ beside its folder annotations/.
         root: Folder with train2017/ and annotations/.
         parts: Annotation files below `root`: instances, person_keypoints, panoptic, stuff, image_info.
         year: Year of the files below `root`.
@@ -122,10 +123,10 @@ def results(folder: Path, data: Any = None) -> ResultsWriter:
 
 @hookimpl
 def scenekit_datasets() -> Iterator[DatasetSpec]:
-    """Yield the data set `coco`.
+    """Yield the data sets `coco` and `lvis`.
 
     Returns:
-        Its record.
+        Their records.
     """
     yield DatasetSpec(
         "coco",
@@ -134,4 +135,13 @@ def scenekit_datasets() -> Iterator[DatasetSpec]:
         results=results,
         url="https://cocodataset.org/#download",
         licence="COCO's annotations CC BY 4.0; images under the licence of each, which the files name",
+    )
+    yield DatasetSpec(
+        "lvis",
+        summary="LVIS's files: masks of some 1,200 classes on COCO's images, each of which covers some of them",
+        build=build_lvis,
+        splits=("train", "val"),
+        results=results,
+        url="https://www.lvisdataset.org/dataset",
+        licence="annotations CC BY 4.0; images of COCO, each under its own licence",
     )

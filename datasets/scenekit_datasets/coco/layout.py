@@ -43,7 +43,7 @@ def named(annotations: str | Sequence[str], images: str | None, split: str) -> t
 
     Args:
         annotations: One or several files.
-        images: Folder of images; that of the first file, if None.
+        images: Folder of images; if None, that of the first file, or images/ beside its folder annotations/.
         split: Name of the split.
 
     Returns:
@@ -56,7 +56,16 @@ def named(annotations: str | Sequence[str], images: str | None, split: str) -> t
     if not names:
         raise InputError("annotations must name a JSON file, or several")
     files = [with_split(name, split) for name in names]
-    return (files[0].parent if images is None else with_split(images, split)), files
+    return (_images_of(files[0]) if images is None else with_split(images, split)), files
+
+
+def _images_of(annotations: Path) -> Path:
+    """Return the folder of images of a file: its own, or those of CVAT's exports."""
+    if annotations.parent.name != "annotations":
+        return annotations.parent
+    beside = annotations.parent.with_name("images")
+    subset = beside / annotations.stem.rpartition("_")[2]  # images/default of annotations/instances_default.json
+    return next((folder for folder in (subset, beside) if folder.is_dir()), annotations.parent)
 
 
 def maps_of(annotations: Path, maps: str | None, split: str) -> Path:

@@ -162,7 +162,7 @@ def _classes(entry: ImageEntry, scene: Scene) -> tuple[frozenset[str] | None, fr
 
 def _federated(entry: ImageEntry, scene: Scene) -> tuple[frozenset[str], frozenset[str]]:
     """Return the things of an image of LVIS that were verified, and those of which not all instances are annotated."""
-    present = frozenset(scene.vocabulary.things[label] for label in scene.objects.labels.unique().tolist())
+    present = frozenset(scene.vocabulary.things[label] for label in scene.objects.labels.tolist())
     absent, partial = (_names_of(entry, field) for field in (NEGATIVE, NOT_EXHAUSTIVE))
     return (present | absent) - partial, partial
 

@@ -17,6 +17,9 @@ from scenekit.io.records import Record, brief, is_number
 from scenekit.structures.geometry import Size
 from scenekit_datasets.coco.labels import box3d_of, place_of, texts_of
 
+TRACK = frozenset({"track_id", "keyframe"})
+"""Entries of `attributes` in which CVAT writes the track of an object in a video; they are no attributes."""
+
 
 @dataclass(frozen=True)
 class Context:
@@ -75,11 +78,12 @@ def flags_of(held: Any) -> Mapping[str, Any]:
         held: The field `attributes`.
 
     Returns:
-        Their values; nothing for a field of another program.
+        Their values, without those of tracks; nothing for a field of another program.
     """
     if isinstance(held, list):
         return dict.fromkeys(held, 1) if all(isinstance(name, str) for name in held) else {}
-    return {name: value for name, value in held.items() if value is not None} if isinstance(held, dict) else {}
+    named = held.items() if isinstance(held, dict) else ()
+    return {name: value for name, value in named if value is not None and name not in TRACK}
 
 
 def is_flag(value: Any) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxtyping import Bool
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from scenekit.data.sample import Sample, Supervision
@@ -94,19 +96,21 @@ class OpenImages(Dataset[Sample]):
 
     def _scene(self, index: int, size: Size) -> Scene:
         id, issues = self.listing.ids[index], list[str]()
+        values: dict[Key[Any, Any], Any] = {}
+        valid: dict[Key[Any, Any], Bool[Tensor, " N"]] = {}
         boxes = read_boxes(self.tables.boxes.rows(id), self.names, self._where(self.tables.boxes, id), issues)
-        scene = Scene(size, self.vocabulary, {OBJECTS: objects_of(boxes, size)}, path=str(self.listing.paths[index]))
         relations = self._rows(self.tables.relations, id)
         where = self._where(self.tables.relations, id)
         if ATTRIBUTES in self.keys and boxes:
-            scene.values[ATTRIBUTES] = attributes_of(boxes, relations, self.names, where, issues)
+            values[ATTRIBUTES] = attributes_of(boxes, relations, self.names, where, issues)
         if RELATIONS in self.keys and relations:
-            scene.values[RELATIONS] = relations_of(boxes, relations, self.names, where, issues)
+            values[RELATIONS] = relations_of(boxes, relations, self.names, where, issues)
         if MASKS in self.keys and (rows := self._rows(self.tables.masks, id)):
             place = self._where(self.tables.masks, id)
-            scene.values[MASKS], scene.valid[MASKS] = masks_of(boxes, rows, self.masks, self.names, size, place, issues)
+            values[MASKS], valid[MASKS] = masks_of(boxes, rows, self.masks, self.names, size, place, issues)
         self.reporter.report(index, issues)
-        return scene
+        path = str(self.listing.paths[index])
+        return Scene(size, self.vocabulary, {OBJECTS: objects_of(boxes, size)}, values, valid, path=path)
 
     def _supervision(self, index: int, scene: Scene) -> Supervision:
         """Return the classes that were verified; annotators drew every instance of those with boxes.

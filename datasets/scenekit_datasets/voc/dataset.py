@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch.utils.data import Dataset
@@ -96,7 +97,7 @@ class VOC(Dataset[Sample]):
         with skipping(self.faulty):
             scene = self._with_objects(files, issues)
             if files.classes is not None and self.keys & {SEMANTIC, MASKS}:
-                self._add_maps(scene, files, issues)
+                scene = self._with_maps(scene, files, issues)
             self.reporter.report(index, issues)
         return scene
 
@@ -111,18 +112,19 @@ class VOC(Dataset[Sample]):
         values = {key: value for key, value in labels.values.items() if key in self.keys}
         return Scene(size, self.vocabulary, {OBJECTS: labels.objects}, values, path=str(files.image))
 
-    def _add_maps(self, scene: Scene, files: ImageFiles, issues: list[str]) -> None:
+    def _with_maps(self, scene: Scene, files: ImageFiles, issues: list[str]) -> Scene:
         """Add the labels of pixels; those of damaged files are issues."""
         assert files.classes is not None
+        values, valid = dict(scene.values), dict(scene.valid)
         try:
             semantic = semantic_of(files.classes, scene.size, len(self.rules.classes))
             if SEMANTIC in self.keys:
-                scene.values[SEMANTIC] = semantic
+                values[SEMANTIC] = semantic
             if MASKS in self.keys and files.objects is not None and OBJECTS in scene.streams:
-                masks, there = masks_of(files.objects, semantic, scene.objects, issues)
-                scene.values[MASKS], scene.valid[MASKS] = masks, there
+                values[MASKS], valid[MASKS] = masks_of(files.objects, semantic, scene.objects, issues)
         except InputError as error:
             issues.append(str(error))
+        return replace(scene, values=values, valid=valid)
 
     def _has_objects(self, files: ImageFiles) -> bool:
         if files.annotation is None:

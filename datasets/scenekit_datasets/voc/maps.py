@@ -15,7 +15,7 @@ from scenekit.fields.semantic import IGNORE
 from scenekit.scene import Objects
 from scenekit.structures import Masks
 from scenekit.structures.geometry import Size
-from scenekit_datasets.label_maps import read_label_map
+from scenekit_datasets.label_maps import masks_in, read_label_map
 
 VOID = 255
 """Value of pixels at the borders of objects."""
@@ -66,17 +66,18 @@ def masks_of(
     Raises:
         InputError: If it cannot be read or has another size.
     """
-    values = torch.from_numpy(read_label_map(path, (semantic.shape[0], semantic.shape[1])))
-    dense = torch.zeros((len(objects), *values.shape), dtype=torch.bool)
+    size = (semantic.shape[0], semantic.shape[1])
+    ids = read_label_map(path, size)
+    numbers = [number for number in np.unique(ids).tolist() if number not in (0, VOID)]
+    masks, found = masks_in(ids, numbers), list(Masks.empty(len(objects), size).rles)
+    overlaps = box_iou(masks.boxes, objects.boxes)
     there = torch.zeros(len(objects), dtype=torch.bool)
-    for number in sorted(set(values.unique().tolist()) - {0, VOID}):
-        mask = values == number
-        label = int(semantic[mask].mode().values)
-        overlaps = box_iou(Masks.from_dense(mask[None]).boxes, objects.boxes)[0]
-        overlaps = overlaps.masked_fill((objects.labels != label) | there, 0.0)
-        best = int(overlaps.argmax()) if len(objects) else -1
-        if best < 0 or overlaps[best] < SAME:
+    for row, number in enumerate(numbers):
+        label = int(semantic[torch.from_numpy(ids == number)].mode().values)
+        of_class = overlaps[row].masked_fill((objects.labels != label) | there, 0.0)
+        best = int(of_class.argmax()) if len(objects) else -1
+        if best < 0 or of_class[best] < SAME:
             issues.append(f"{path}: object {number} has no box in the annotation")
             continue
-        dense[best], there[best] = mask, True
-    return Masks.from_dense(dense), there
+        found[best], there[best] = masks.rles[row], True
+    return Masks(tuple(found), size), there

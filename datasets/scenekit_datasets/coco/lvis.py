@@ -1,27 +1,20 @@
-"""LVIS (Gupta et al. 2019): masks of some 1,200 classes on COCO's images, of which each image covers some.
-
-Everything is imported at first use, so that the discovery of plugins stays fast.
-"""
+"""LVIS (Gupta et al. 2019): masks of some 1,200 classes on COCO's images, of which each image covers some."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
 from scenekit.errors import InputError
-from scenekit.hooks.records import DatasetSpec
-from scenekit.hooks.specs import hookimpl
+from scenekit.io.files import path_named
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch.utils.data import Dataset
 
     from scenekit.data.sample import Sample
-    from scenekit.evaluation.results import ResultsWriter
 
 
-def build(
+def build_lvis(
     root: str | None = None,
     split: str = "train",
     annotations: str | None = None,
@@ -52,11 +45,11 @@ def build(
     Raises:
         InputError: If files are missing, or entries faulty and refused.
     """
-    from scenekit_datasets.coco import build as build_coco
+    from scenekit_datasets.coco import build
 
     if (root is None) == (annotations is None):
         raise InputError("data set 'lvis' needs either root=FOLDER or annotations=FILE.json")
-    return build_coco(
+    return build(
         split,
         annotations=annotations if root is None else _annotations(root),
         images=images or root,
@@ -69,43 +62,8 @@ def build(
 
 def _annotations(root: str) -> str:
     """Return the path of the JSON files below a root."""
-    from scenekit.io.files import path_named
-
     folder = path_named(root)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; expected one with lvis_v1_train.json and COCO's train2017/")
     below = folder / "annotations"
     return str((below if any(below.glob("lvis_v1_*.json")) else folder) / "lvis_v1_{split}.json")
-
-
-def results(folder: Path, data: Any = None) -> ResultsWriter:
-    """Make a writer of predictions in COCO's format, which LVIS's server takes as well.
-
-    Args:
-        folder: Where to write.
-        data: The data set that they are of, or None.
-
-    Returns:
-        The writer.
-    """
-    from scenekit_datasets.coco.results import CocoResults
-
-    return CocoResults(folder, data)
-
-
-@hookimpl
-def scenekit_datasets() -> Iterator[DatasetSpec]:
-    """Yield the data set `lvis`.
-
-    Returns:
-        Its record.
-    """
-    yield DatasetSpec(
-        "lvis",
-        summary="LVIS's files: masks of some 1,200 classes on COCO's images, each of which covers some of them",
-        build=build,
-        splits=("train", "val"),
-        results=results,
-        url="https://www.lvisdataset.org/dataset",
-        licence="annotations CC BY 4.0; images of COCO, each under its own licence",
-    )
