@@ -22,7 +22,7 @@ from scenekit.backbones.adapter import AdaptedBackbone, Maps, probe
 from scenekit.backbones.base import Level, Normalization
 from scenekit.backbones.norm import frozen_copy, replace_batch_norm
 from scenekit.backbones.patches import PatchGrid
-from scenekit.backbones.pretrained import configuration, create, library, normalization_of
+from scenekit.backbones.pretrained import check_settings, configuration, create, library, normalization_of
 from scenekit.errors import InputError, one_line
 
 NO_NORMALIZATION = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -166,8 +166,9 @@ def detector_configuration(name: str, settings: Mapping[str, Any], labels: Seque
         The configuration of transformers.
 
     Raises:
-        InputError: If transformers refuses the entries.
+        InputError: If an entry is unknown, or transformers refuses it.
     """
+    check_settings(name, settings)
     try:
         return configuration(name, settings, **({} if labels is None else {"id2label": dict(enumerate(labels))}))
     except Exception as error:  # networks refuse settings each in its own way
@@ -216,7 +217,7 @@ def build_encoder(
     config = detector_configuration(name, settings)
     prefixes = tuple(f"model.{part}." for part in family.parts)
     network: Any = create_detector(config, weights, place, lambda key: not key.startswith(prefixes))
-    body = Encoder(network.model, family)
+    body = Encoder(network.model, family).eval()  # in training, some look at values, which the test image has not
     if frozen_norm:
         replace_batch_norm(body, frozen_copy)
     known = None if weights is None else normalization_of(str(weights))

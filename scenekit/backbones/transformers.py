@@ -74,7 +74,6 @@ def build_transformers(
             f"backbone trainable_stages: networks of transformers are trained whole (null) or not at all (0), got "
             f"{trainable_stages}"
         )
-    check_settings(name, config or {})
     build = build_encoder if name in FAMILIES else _build_backbone
     return build(name, config or {}, weights, norm == "frozen", trainable_stages == 0)
 
@@ -82,6 +81,7 @@ def build_transformers(
 def _build_backbone(
     name: str, settings: Mapping[str, Any], weights: str | Path | None, frozen_norm: bool, frozen: bool
 ) -> AdaptedBackbone:
+    check_settings(name, settings)
     patches = _patches(name, settings)
     levels, indices = _layout(name, settings, patches)
     chosen = fitting(levels, f"transformers/{name}")

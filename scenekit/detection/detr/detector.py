@@ -118,7 +118,7 @@ class DetrDetector(WholeImageDetector[QueryPredictions]):
             Scores, logits and boxes of each region.
         """
         rows = torch.zeros_like(given.image_index)
-        for image in given.image_index.unique().tolist():
+        for image in range(len(predictions.boxes)):
             own = given.image_index == image
             rows[own] = box_iou(given.boxes[own], predictions.boxes[image]).argmax(dim=1)
         logits = self.class_logits(predictions.logits[given.image_index, rows])

@@ -41,7 +41,7 @@ _DINOV2 = {
 _HYBRID = {
     "backbone_config": _HGNET,
     "d_model": 32,
-    "num_queries": 20,
+    "num_queries": 10,
     "num_denoising": 0,
     "encoder_hidden_dim": 32,
     "encoder_in_channels": [24, 32, 48],
@@ -55,7 +55,7 @@ _HYBRID = {
 _WINDOWED = {
     "backbone_config": _DINOV2,
     "d_model": 32,
-    "num_queries": 20,
+    "num_queries": 10,
     "group_detr": 2,
     "c2f_num_blocks": 1,
     "decoder_n_points": 2,
