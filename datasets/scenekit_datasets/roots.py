@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from scenekit.errors import InputError, SkippedSampleError, listed, nearest, one_line, repr_of, warn_once
-from scenekit.io.files import cache_folder, path_named
+from scenekit.io.files import path_named, user_cache
 from scenekit.io.images import TURNS, orientation_of, read_image
 from scenekit.keys import Key
 from scenekit.structures.geometry import Size
@@ -309,7 +309,7 @@ def cache_folder(cache: str | Path | bool | None, name: str, what: str, instead:
         return None
     asked = cache is not None
     if cache is None or cache is True:
-        cache = cache_folder() / name
+        cache = user_cache() / name
     try:
         folder = path_named(cache)
         folder.mkdir(parents=True, exist_ok=True)

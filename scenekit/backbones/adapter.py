@@ -75,8 +75,8 @@ class SimplePyramid(nn.Module):
 class AdaptedBackbone(Backbone):
     """A network of another library as a backbone.
 
-    Parameters keep the names of the library, below `body`. A network with one map gets a `SimplePyramid`. Those on which
-    no map depends (mask tokens, norms behind the last stage) are frozen.
+    Parameters keep the names of the library, below `body`. A network with one map gets a `SimplePyramid`. Parameters on
+    which no map depends (mask tokens, norms behind the last stage) are frozen.
 
     Args:
         body: The network.

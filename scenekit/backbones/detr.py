@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from scenekit.backbones.adapter import AdaptedBackbone, Maps, probe
+from scenekit.backbones.adapter import AdaptedBackbone, Maps
 from scenekit.backbones.base import Level, Normalization
 from scenekit.backbones.norm import frozen_copy, replace_batch_norm
 from scenekit.backbones.patches import PatchGrid
@@ -221,13 +221,6 @@ def build_encoder(
     if frozen_norm:
         replace_batch_norm(body, frozen_copy)
     known = None if weights is None else normalization_of(str(weights))
-    return AdaptedBackbone(body, list, _levels(config, family), known, family.patches(config), frozen)
-
-
-def _levels(config: Any, family: Family) -> tuple[Level, ...]:
-    """Return the levels of the maps, traced where they are not those of patches."""
-    if family.patches(config) is not None:
-        return tuple(Level(channels, stride, stride / 2) for channels, stride in family.shapes(config))
-    with torch.device("meta"):
-        network: Any = library().AutoModelForObjectDetection.from_config(config)
-    return probe(Encoder(network.model, family), list)
+    # Where the decoder takes the centers of cells to be.
+    levels = [Level(channels, stride, stride / 2) for channels, stride in family.shapes(config)]
+    return AdaptedBackbone(body, list, levels, known, family.patches(config), frozen)

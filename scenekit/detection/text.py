@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from scenekit.backbones.pretrained import downloading, library, note_licence, quiet
 from scenekit.config import Config
 from scenekit.errors import InputError
-from scenekit.io.files import cache_folder, write_atomically
+from scenekit.io.files import user_cache, write_atomically
 
 MODELS: Mapping[str, tuple[str, str]] = {
     "clip": ("CLIPTextModelWithProjection", "text_embeds"),
@@ -78,7 +78,7 @@ def text_embeddings(names: Sequence[str], config: TextConfig) -> Float[Tensor, "
     """
     if config.weights is None or not names:
         return torch.zeros(len(names), config.dim)
-    file = cache_folder() / "text" / f"{_fingerprint(names, config)}.npy"
+    file = user_cache() / "text" / f"{_fingerprint(names, config)}.npy"
     embeddings = _stored(file)
     if embeddings is None:
         embeddings = encode([template.format(name) for name in names for template in config.templates], config.weights)

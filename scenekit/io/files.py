@@ -42,7 +42,7 @@ def path_named(name: str | os.PathLike[str]) -> Path:
     return path
 
 
-def cache_folder() -> Path:
+def user_cache() -> Path:
     """Return the folder in which scenekit stores what can be computed again; it need not exist.
 
     Returns:

@@ -32,8 +32,9 @@ def add_labels(model: SceneModel, names: Sequence[str], text: str) -> SceneModel
     model = sk.add_labels(sk.load("runs/open/model"), ["zebra", "kite"], text="google/siglip2-base-patch16-224")
     ```
 
-    All weights stay as they are; detections of a new class are as good as the embeddings of class names generalize. Parts
-    of other heads that belong to a class, such as the mask of each, are random for a new one, and a warning names them.
+    All weights stay as they are; detections of a new class are as good as the embeddings of class names generalize.
+    Parts of other heads that belong to a class, such as the mask of each, are random for a new one, and a warning names
+    them.
 
     Args:
         model: A model trained with the option `box_head.text` of its detector.

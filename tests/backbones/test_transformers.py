@@ -136,7 +136,9 @@ def test_encoders_of_detectors(name: str, tmp_path: Path) -> None:
 
 def test_a_licence_that_is_not_permissive_is_noted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = {**SMALL, "patch_size": 16, "intermediate_size": 24}
-    transformers.AutoModel.from_config(transformers.AutoConfig.for_model("dinov3_vit", **config)).save_pretrained(tmp_path)
+    transformers.AutoModel.from_config(transformers.AutoConfig.for_model("dinov3_vit", **config)).save_pretrained(
+        tmp_path
+    )
     build_transformers("dinov3_vit", config=config, weights=tmp_path)
     build_transformers("dinov2", config={**SMALL, "patch_size": 16})
     notes = [record.message for record in caplog.records]

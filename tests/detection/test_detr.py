@@ -33,6 +33,12 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return stored(request.param, tmp_path_factory.mktemp(request.param))
 
 
+@pytest.fixture(scope="module", params=["rf_detr", "d_fine"])
+def one_of_two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a detector with patches, and of one without."""
+    return stored(request.param, tmp_path_factory.mktemp(request.param))
+
+
 def stored(name: str, path: Path) -> Path:
     torch.manual_seed(1)
     config = transformers.AutoConfig.for_model(name, **EXAMPLES[name]["config"], id2label=LABELS)
@@ -110,12 +116,12 @@ def test_it_detects_the_same_beside_another_trunk(folder: Path) -> None:
 
 
 def test_a_saved_model_needs_neither_network_nor_folder(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    one_of_two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number, model in enumerate(
         (
-            sk.load(f"transformers/{folder}"),
-            build(completed(beside(folder, kind_of(folder))), tiny.VOCABULARY).eval(),
+            sk.load(f"transformers/{one_of_two}"),
+            build(completed(beside(one_of_two, kind_of(one_of_two))), tiny.VOCABULARY).eval(),
         )
     ):
         save_model(model, tmp_path / f"{number}.safetensors")
@@ -127,9 +133,9 @@ def test_a_saved_model_needs_neither_network_nor_folder(
         assert torch.equal(before.boxes, after.boxes) and torch.equal(before.labels, after.labels)
 
 
-def test_tasks_learn_on_it_while_it_stays(folder: Path) -> None:
+def test_tasks_learn_on_it_while_it_stays(one_of_two: Path) -> None:
     """On maps of its own encoder through a pyramid, which learns; neither encoder nor decoder changes."""
-    model = sk.load(f"transformers/{folder}")
+    model = sk.load(f"transformers/{one_of_two}")
     config = model.config.model_dump()
     config |= {"pyramid": {"channels": 16}, "tasks": {"masks": dict(tiny.TASKS["masks"])}}
     task = build(ModelConfig.model_validate(config), tiny.VOCABULARY).train()
@@ -219,7 +225,9 @@ def test_an_encoder_that_would_be_trained_alone_is_refused() -> None:
 
 
 def test_weights_of_something_else(rt_detr: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="are of transformers/rt_detr_v2; set model.detector: transformers/rt_detr_v2"):
+    with pytest.raises(
+        InputError, match=r"are of transformers/rt_detr_v2; set model\.detector: transformers/rt_detr_v2"
+    ):
         prepared("d_fine", DetrConfig(weights=str(rt_detr)), ())
     transformers.AutoConfig.for_model("swin").save_pretrained(tmp_path)
     with pytest.raises(InputError, match="are of transformers/swin; detectors are d_fine, deimv2"):
