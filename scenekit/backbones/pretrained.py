@@ -124,7 +124,8 @@ def settings_of(config: Any) -> dict[str, Any]:
         The entries in JSON's types.
     """
     entries: dict[str, Any] = json.loads(config.to_json_string(use_diff=True))
-    return {name: value for name, value in entries.items() if name not in BOOKKEEPING}
+    known = configuration(config.model_type, {}).to_dict()  # files may have entries of other versions
+    return {name: value for name, value in entries.items() if name in known and name not in BOOKKEEPING}
 
 
 def create(auto: Any, config: Any, weights: str | Path | None, fresh: Callable[[str], bool], place: str) -> nn.Module:
@@ -165,7 +166,7 @@ def _pretrained(auto: Any, config: Any, weights: str, fresh: Callable[[str], boo
         kind = type(auto.from_config(config))  # AutoBackbone.from_pretrained asks the hub about local folders, too
     with downloading(weights), quiet():
         network, report = kind.from_pretrained(
-            weights, config=config, output_loading_info=True, ignore_mismatched_sizes=True
+            weights, config=config, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True
         )
     missing = [key for key in report["missing_keys"] if not fresh(key)]
     mismatched = [key for key, *_ in report["mismatched_keys"] if not fresh(key)]

@@ -114,7 +114,12 @@ def encode(texts: Sequence[str], weights: str) -> Float[Tensor, "T E"]:
     kind, output = MODELS[config.model_type]
     with downloading(weights), quiet():
         tokenizer = transformers.AutoTokenizer.from_pretrained(weights)
-        network = getattr(transformers, kind).from_pretrained(weights).eval()
+        network, report = getattr(transformers, kind).from_pretrained(
+            weights, dtype=torch.float32, output_loading_info=True
+        )
+    if report["missing_keys"]:
+        raise InputError(f"text encoder {weights!r}: {len(report['missing_keys'])} parameters are missing")
+    network.eval()
     length = network.config.max_position_embeddings
     parts = []
     for start in range(0, len(texts), CHUNK):
