@@ -44,20 +44,20 @@ class SimplePyramid(nn.Module):
     def __init__(self, plain: Level) -> None:
         super().__init__()
         channels, half, quarter = plain.channels, plain.channels // 2, plain.channels // 4
-        self.finest = nn.Sequential(
-            nn.ConvTranspose2d(channels, half, 2, stride=2),
-            nn.GroupNorm(1, half),
-            nn.GELU(),
-            nn.ConvTranspose2d(half, quarter, 2, stride=2),
-        )
+        self.finest = None
+        shapes = [(half, plain.stride // 2), (channels, plain.stride), (channels, plain.stride * 2)]
+        if plain.stride % 4 == 0:
+            shapes = [(quarter, plain.stride // 4), *shapes]
+            self.finest = nn.Sequential(
+                nn.ConvTranspose2d(channels, half, 2, stride=2),
+                nn.GroupNorm(1, half),
+                nn.GELU(),
+                nn.ConvTranspose2d(half, quarter, 2, stride=2),
+            )
         self.finer = nn.ConvTranspose2d(channels, half, 2, stride=2)
         self.coarser = nn.MaxPool2d(2, ceil_mode=True)
-        finest = [] if plain.stride % 4 else [(quarter, plain.stride // 4)]
-        if not finest:
-            del self.finest
-        own = (*finest, (half, plain.stride // 2), (channels, plain.stride), (channels, plain.stride * 2))
         # Cells are subdivided or merged around the same center.
-        self.levels = tuple(Level(size, stride, plain.offset + (stride - plain.stride) / 2) for size, stride in own)
+        self.levels = tuple(Level(size, stride, plain.offset + (stride - plain.stride) / 2) for size, stride in shapes)
 
     def forward(self, features: Float[Tensor, "B C _ _"]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
         """Compute the pyramid.
@@ -69,7 +69,7 @@ class SimplePyramid(nn.Module):
             One map for each of `levels`.
         """
         maps = (self.finer(features), features, self.coarser(features))
-        return (self.finest(features), *maps) if len(self.levels) > len(maps) else maps
+        return maps if self.finest is None else (self.finest(features), *maps)
 
 
 class AdaptedBackbone(Backbone):

@@ -57,9 +57,9 @@ def stored(kind: str, folder: Path, seed: int = 1) -> Path:
     sizes = {"hidden_size": DIM, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
     sizes |= {"vocab_size": len(words), "max_position_embeddings": 10}
     if kind == "clip":
-        ids = {"bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0}
+        ids = {"bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0, "projection_dim": DIM}
         seen = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
-        seen |= {"image_size": 8, "patch_size": 4}
+        seen |= {"image_size": 8, "patch_size": 4, "projection_dim": DIM}
         config = transformers.CLIPConfig(text_config=sizes | ids, vision_config=seen, projection_dim=DIM)
         network = transformers.CLIPModel(config)  # as published: text and images
     else:
