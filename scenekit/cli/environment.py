@@ -253,7 +253,7 @@ def cache_folders() -> Iterator[Folder]:
     import torch
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    places = {"scenekit": user_cache(), "torch hub": torch.hub.get_dir(), "Hugging Face hub": HF_HUB_CACHE}
+    places = {"scenekit": str(user_cache()), "torch hub": torch.hub.get_dir(), "Hugging Face hub": HF_HUB_CACHE}
     for purpose, place in places.items():
         path = Path(place).expanduser()
         yield Folder(purpose, str(path), path.is_dir(), _writable(path))

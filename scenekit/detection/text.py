@@ -82,7 +82,7 @@ def text_embeddings(names: Sequence[str], config: TextConfig) -> Float[Tensor, "
     embeddings = _stored(file)
     if embeddings is None:
         embeddings = encode([template.format(name) for name in names for template in config.templates], config.weights)
-        embeddings = F.normalize(embeddings.unflatten(0, (len(names), -1)).mean(dim=1), dim=1)
+        embeddings = F.normalize(embeddings.reshape(len(names), -1, embeddings.shape[1]).mean(dim=1), dim=1)
         _store(file, embeddings)
     if embeddings.shape[1] != config.dim:
         raise InputError(
