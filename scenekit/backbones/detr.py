@@ -9,7 +9,7 @@ Letters: B images, C channels, H W input pixels.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -105,16 +105,7 @@ FAMILIES: Mapping[str, Family] = {
     "rt_detr": _HYBRID,
     "rt_detr_v2": _HYBRID,
     "d_fine": _HYBRID,
-    "deimv2": Family(
-        parts=("conv_encoder", "encoder"),
-        maps=_deimv2_maps,
-        passed=_hybrid_output,
-        shapes=_hybrid_shapes,
-        patches=lambda config: None,
-        size=_HYBRID.size,
-        normalization=NO_NORMALIZATION,
-        resampling="antialiased",
-    ),
+    "deimv2": replace(_HYBRID, parts=("conv_encoder", "encoder"), maps=_deimv2_maps),
     "rf_detr": Family(
         parts=("backbone",),
         maps=_rf_detr_maps,
