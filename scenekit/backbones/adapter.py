@@ -44,7 +44,7 @@ class SimplePyramid(nn.Module):
     def __init__(self, plain: Level) -> None:
         super().__init__()
         channels, half, quarter = plain.channels, plain.channels // 2, plain.channels // 4
-        self.finest = None
+        self.finest: nn.Sequential | None = None
         shapes = [(half, plain.stride // 2), (channels, plain.stride), (channels, plain.stride * 2)]
         if plain.stride % 4 == 0:
             shapes = [(quarter, plain.stride // 4), *shapes]
