@@ -85,6 +85,7 @@ from .visualization.export.mesh_scene import save_mesh as save_mesh
 from .weights import load as load
 from .weights import push_to_hub as push_to_hub
 from .weights.card import Evaluation as Evaluation
+from .weights.labels import add_labels as add_labels
 from .weights.transfer import Transfer as Transfer
 from .weights.transfer import transfer as transfer
 

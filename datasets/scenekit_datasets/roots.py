@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from scenekit.errors import InputError, SkippedSampleError, listed, nearest, one_line, repr_of, warn_once
-from scenekit.io.files import path_named
+from scenekit.io.files import path_named, user_cache
 from scenekit.io.images import TURNS, orientation_of, read_image
 from scenekit.keys import Key
 from scenekit.structures.geometry import Size
@@ -341,8 +341,7 @@ def cache_folder(cache: str | Path | bool | None, name: str, what: str, instead:
         return None
     asked = cache is not None
     if cache is None or cache is True:
-        base = os.environ.get("SCENEKIT_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "scenekit"
-        cache = os.path.join(base, name)
+        cache = user_cache() / name
     try:
         folder = path_named(cache)
         folder.mkdir(parents=True, exist_ok=True)

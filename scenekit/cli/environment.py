@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, entry_points, requires, ver
 from pathlib import Path
 
 from scenekit.errors import summary
+from scenekit.io.files import user_cache
 
 DISTRIBUTION = "scenekit"
 
@@ -252,8 +253,7 @@ def cache_folders() -> Iterator[Folder]:
     import torch
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    own = os.environ.get("SCENEKIT_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / DISTRIBUTION
-    places = {"scenekit": own, "torch hub": torch.hub.get_dir(), "Hugging Face hub": HF_HUB_CACHE}
+    places = {"scenekit": str(user_cache()), "torch hub": torch.hub.get_dir(), "Hugging Face hub": HF_HUB_CACHE}
     for purpose, place in places.items():
         path = Path(place).expanduser()
         yield Folder(purpose, str(path), path.is_dir(), _writable(path))

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 from scenekit.detection.config import DetectorConfig
 from scenekit.detection.crops.build import build_rcnn, build_sliding_window
 from scenekit.detection.crops.config import RCNNConfig, SlidingWindowDetectorConfig
 from scenekit.detection.crops.fitting import fit_rcnn
 from scenekit.detection.detector import build_faster_rcnn
+from scenekit.detection.detr import stored
+from scenekit.detection.detr.config import DetrConfig
+from scenekit.detection.detr.detector import build_detr
+from scenekit.detection.detr.examples import EXAMPLES as DETR_EXAMPLES
 from scenekit.detection.evaluator import DetectionEvaluator
 from scenekit.detection.fast_rcnn import FastRCNNConfig, build_fast_rcnn
 from scenekit.detection.grouping import grouped
@@ -22,6 +27,13 @@ from scenekit.hooks.specs import hookimpl
 from scenekit.visualization.draw import draw_boxes
 from scenekit.visualization.scene_canvas import on_canvas
 
+DETR_TITLES = {
+    "rf_detr": "RF-DETR",
+    "d_fine": "D-FINE",
+    "deimv2": "DEIMv2",
+    "rt_detr": "RT-DETR",
+    "rt_detr_v2": "RT-DETRv2",
+}
 _WINDOWS = {"scales": (24.0, 48.0), "ratios": (1.0,), "stride": 0.5}
 _CROPS = {
     "trunk": {"name": "mobilenet_v3_small"},
@@ -73,5 +85,16 @@ def scenekit_detectors() -> Iterable[DetectorSpec]:
         DetectorSpec("fcos", "one stage on locations, without anchors", build_fcos, FCOSConfig),
         DetectorSpec("ssd", "one stage on default boxes of several maps", build_ssd, SSDConfig),
         DetectorSpec("yolo", "one stage on a grid with base boxes", build_yolo, YoloConfig, prepare=prepared),
+        *(
+            DetectorSpec(
+                f"transformers/{name}",
+                f"{title} of transformers, trained elsewhere (extra `transformers`)",
+                partial(build_detr, name),
+                DetrConfig,
+                prepare=partial(stored.prepared, name),
+                example=DETR_EXAMPLES[name],
+            )
+            for name, title in DETR_TITLES.items()
+        ),
     ):
         yield replace(spec, evaluator=DetectionEvaluator, draw=on_canvas(draw_boxes))

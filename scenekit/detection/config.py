@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from scenekit.config import Config, merged
+from scenekit.detection.text import TextConfig
 from scenekit.errors import InputError, nearest
 
 Positive = Annotated[float, Field(gt=0)]
@@ -174,6 +175,8 @@ class BoxHeadConfig(DetectionConfig):
     """Normalization after each convolution."""
     fcs: tuple[Width, ...] = Field(default=(1024, 1024), min_length=1)
     """Widths of fully connected layers."""
+    text: TextConfig | None = None
+    """Class weights from embeddings of class names; null for learned ones, one for each class."""
     smooth_l1_beta: float = Field(default=0.0, ge=0)
     """Where the loss of the offsets turns from L2 to L1; 0 is L1."""
     train_on_pred_boxes: bool = False

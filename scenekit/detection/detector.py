@@ -19,6 +19,7 @@ from scenekit.detection.config import BoxHeadConfig, DetectorConfig, RegionConfi
 from scenekit.detection.pooler import build_pooler, check_pyramid
 from scenekit.detection.region_stage import RegionStage
 from scenekit.detection.rpn import RPNTrunk, StreamProposals
+from scenekit.detection.text import TextBoxPredictor
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, Key, Stream
 from scenekit.model.board import Board
 from scenekit.model.head import BACKGROUND, AxisNames, Core, Provider, rows_by_name
@@ -64,6 +65,12 @@ class TwoStageDetector(RegionStage):
         self.proposals_at_test = config.rpn.post_nms_test if isinstance(config, DetectorConfig) else None
         self.pooler = build_pooler(config)
         self.head = BoxHead(core.channels, config.box_head)
+        text = config.box_head.text if stream == OBJECTS else None
+        self.predictor: BoxPredictor | TextBoxPredictor
+        if text is not None:
+            self.predictor = TextBoxPredictor(self.head.dim, self.names, text)
+            self.axis_names = {"predictor.text": (AxisNames(self.names),)}
+            return
         self.predictor = BoxPredictor(self.head.dim, self.classes)
         self.axis_names = rows_by_name(
             {
@@ -96,6 +103,8 @@ class TwoStageDetector(RegionStage):
         Returns:
             The regions for the heads, with refined boxes where `train_on_pred_boxes` is set, and the losses.
         """
+        if isinstance(self.predictor, TextBoxPredictor):
+            self.predictor.check_ready()
         logits, deltas = self.predict(board, regions)
         losses = self.loss(logits, deltas, regions, ground_truth)
         refined = self.corrected(regions, deltas, board.images) if self.config.train_on_pred_boxes else regions

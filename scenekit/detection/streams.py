@@ -8,7 +8,7 @@ from typing import Any
 from scenekit.config import Config
 from scenekit.detection.config import AnchorConfig, DetectorConfig
 from scenekit.detection.detector import TwoStageDetector
-from scenekit.detection.one_stage.config import OneStageConfig
+from scenekit.detection.one_stage.config import WholeImageConfig
 from scenekit.detection.rpn import RPNTrunk, StreamProposals
 from scenekit.errors import InputError
 from scenekit.keys import Key, Stream
@@ -23,10 +23,10 @@ def stream_options(core: Core) -> Config:
         core: Strides and detector of the model.
 
     Returns:
-        Those of a two-stage detector itself; the section `streams` of a one-stage detector, or its default on the
-        levels of the pyramid; of other detectors their own options, which `region_stream` refuses.
+        Those of a two-stage detector itself; the section `streams` of a detector without proposals, or its default on
+        the levels of the pyramid; of other detectors their own options, which `region_stream` refuses.
     """
-    if not isinstance(core.detector, OneStageConfig):
+    if not isinstance(core.detector, WholeImageConfig):
         return core.detector
     sizes = tuple((8.0 * stride,) for stride in core.strides)
     return core.detector.streams or DetectorConfig(anchors=AnchorConfig(sizes=sizes))
@@ -55,14 +55,14 @@ def region_stream(
     Raises:
         InputError: If the model's detector has no region proposals, and no options for them.
     """
-    if isinstance(core.detector, OneStageConfig) and config is core.detector:
+    if isinstance(core.detector, WholeImageConfig) and config is core.detector:
         config = stream_options(core)
     if not isinstance(config, DetectorConfig):
         raise InputError(
             f"the stream {stream.name!r} needs the proposals of a two-stage detector, which this model does not have; "
             f"set model.detector: faster_rcnn, or leave out the task that provides {stream.name!r}"
         )
-    trunk = (RPNTrunk(core, config),) if isinstance(core.detector, OneStageConfig) else ()
+    trunk = (RPNTrunk(core, config),) if isinstance(core.detector, WholeImageConfig) else ()
     return (
         *trunk,
         StreamProposals(core, config, stream, proposals),

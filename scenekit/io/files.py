@@ -42,6 +42,16 @@ def path_named(name: str | os.PathLike[str]) -> Path:
     return path
 
 
+def user_cache() -> Path:
+    """Return the folder in which scenekit stores what can be computed again; it need not exist.
+
+    Returns:
+        SCENEKIT_CACHE, or `scenekit` in the user's folder for caches.
+    """
+    named = os.environ.get("SCENEKIT_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "scenekit"
+    return Path(named).expanduser()
+
+
 def read_text(path: str | Path) -> str:
     """Read a text file in UTF-8; a byte order mark at its beginning is no part of the text.
 

@@ -80,6 +80,7 @@ def _alternatives(name: str, default: Any, options: str, schemas: Iterable[tuple
 
 def _embedded(kind: type[Config], prefix: str, parts: Schema) -> Schema:
     """Return the schema of a configuration; its parts are added to `parts` under names of their own."""
+    prefix = prefix.replace("/", ".")  # a slash would lead a reference further down
     schema = kind.model_json_schema(ref_template=f"#/$defs/{prefix}.{{model}}")
     for name, part in schema.pop("$defs", {}).items():
         parts[f"{prefix}.{name}"] = part

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from scenekit.errors import InputError
 from scenekit.hooks import registry
-from scenekit.recipe import ModelConfig, Recipe
+from scenekit.recipe import LabelSpace, ModelConfig, Recipe
 from scenekit.recipe.model import _say_renamed
 
 GOOD = """
@@ -146,7 +146,9 @@ def test_yaml_builds_no_objects(tmp_path):
 
 
 def test_shipped_recipes_are_valid(repository):
-    for path in sorted((repository / "recipes").rglob("*.yaml")):
+    labels = sorted((repository / "recipes").rglob("*_labels.yaml"))
+    assert all(LabelSpace.load(path).things for path in labels)
+    for path in sorted({*(repository / "recipes").rglob("*.yaml")} - {*labels}):
         model = Recipe.load(path).model
         assert model.tasks.keys() <= set(registry().names("task"))
         assert model.detector in (None, *registry().names("detector"))

@@ -25,16 +25,19 @@ def page_of_kind(kind: str) -> str:
     found = registry()
     records = [found.get(kind, name) for name in found.names(kind)]
     if kind in PLACES:
-        return page(*(of_config(kind, record) for record in records))
+        alike = groupby(records, lambda record: (record.config, builder(record.build)))
+        return page(*(of_config(kind, list(group)) for _, group in alike))
     return page(*(of_builder(list(group)) for _, group in groupby(records, lambda record: builder(record.build))))
 
 
-def of_config(kind: str, record: Any) -> str:
-    """Return the section of a record whose options are a pydantic model: one table per section of the model."""
-    place = PLACES[kind].format(record.name)
-    models = list(sections(record.config, place))
+def of_config(kind: str, records: Sequence[Any]) -> str:
+    """Return the section of records whose options are one pydantic model: one table per section of the model."""
+    first = records[0]
+    place = PLACES[kind].format(first.name)
+    models = list(sections(first.config, place))
     parts = [section(path, model).replace("## ", "### ", 1) for path, model in models]
-    return page(f"## {code(record.name)}", f"{sentence(record.summary)} {keys(record)}", *parts)
+    title = ", ".join(code(record.name) for record in records)
+    return page(f"## {title}", f"{sentence(first.summary)} {keys(first)}", *parts)
 
 
 def sources_of_proposals() -> str:

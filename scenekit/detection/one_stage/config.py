@@ -25,15 +25,11 @@ class TrainingRegionConfig(Config):
         return 1.0
 
 
-class OneStageConfig(PresetConfig):
-    """Options of a one-stage detector: what becomes a detection, and what other tasks get."""
+class WholeImageConfig(PresetConfig):
+    """Options of a detector that needs no proposals: what becomes a detection, and what other tasks get."""
 
     score_threshold: float = Field(default=0.05, ge=0, le=1)
     """Scores of detections are above this."""
-    candidates: int = Field(default=1000, ge=1)
-    """Upper limit of the predictions of each level of an image that enter NMS, best first."""
-    nms_threshold: float = Field(default=0.5, ge=0, le=1)
-    """IoU above which NMS suppresses a detection of the same class."""
     across_classes: float | None = Field(default=None, ge=0, le=1)
     """IoU above which a detection of another class is suppressed, too; null keeps both, as the metrics expect."""
     detections: int = Field(default=100, ge=1)
@@ -46,6 +42,15 @@ class OneStageConfig(PresetConfig):
     """Proposal network and box head of region streams that tasks bring, such as the phrases of captions; built where a
     task brings one. If null, the defaults, with anchors of 8 strides on each level.
     """
+
+
+class OneStageConfig(WholeImageConfig):
+    """Options of a one-stage detector, whose predictions are suppressed by better ones."""
+
+    candidates: int = Field(default=1000, ge=1)
+    """Upper limit of the predictions of each level of an image that enter NMS, best first."""
+    nms_threshold: float = Field(default=0.5, ge=0, le=1)
+    """IoU above which NMS suppresses a detection of the same class."""
 
 
 class DenseAnchorConfig(Config):

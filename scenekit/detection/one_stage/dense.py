@@ -7,25 +7,21 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.ops import batched_nms, box_iou, nms
+from torchvision.ops import batched_nms, box_iou
 
-from scenekit.detection.assign import ground_truth_of, independent, match_detections, sample_regions
 from scenekit.detection.one_stage.config import OneStageConfig
 from scenekit.detection.one_stage.predictions import DENSE_PREDICTIONS, Predictions
-from scenekit.detection.pooler import RoIPooler
-from scenekit.keys import OBJECTS
+from scenekit.detection.one_stage.whole_image import Classified, WholeImageDetector
 from scenekit.model.board import Board
-from scenekit.model.head import Core, Provider
-from scenekit.model.targets import StreamTruth, Targets
-from scenekit.ops.boxes import clip_to_images, large_enough
-from scenekit.ops.matching import Matcher
+from scenekit.model.head import Core
+from scenekit.model.targets import StreamTruth
+from scenekit.ops.boxes import clip_to_images
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
@@ -43,35 +39,25 @@ class LossSums(NamedTuple):
     """How many reference boxes are matched to an object."""
 
 
-class DenseDetector(Provider):
+class DenseDetector(WholeImageDetector[Predictions]):
     """A stage that turns dense predictions into OBJECTS; a subclass says how boxes, scores and losses are computed.
 
-    Without targets OBJECTS are the detections. With targets they are what other tasks are trained on: detections that
-    match ground truth, with the boxes as predicted, and the ground-truth boxes. An external region keeps its box and
-    gets the class scores of the reference box that is responsible for it in training: the network learns its classes
-    there. `class_boxes` are the same box for each class, as these detectors predict one.
+    An external region gets the class scores of the reference box that is responsible for it in training: the network
+    learns its classes there.
 
     Args:
         core: Channels, strides and vocabulary of the model.
         config: Options of the detector.
         columns: Number of class logits K of each reference box; that of the classes if None.
         further: Number of further logits of each reference box.
-
-    Attributes:
-        max_detections: Replaces the option `detections`, the limit per image, where it is not None.
     """
 
-    name = "detection"
     requires = (DENSE_PREDICTIONS,)
-    provides = (OBJECTS,)
+    options: OneStageConfig
 
     def __init__(self, core: Core, config: OneStageConfig, columns: int | None = None, further: int = 0) -> None:
-        super().__init__()
-        self.options = config
-        self.classes = len(core.vocabulary.things)
+        super().__init__(core, config)
         self.columns, self.further = self.classes if columns is None else columns, further
-        self.max_detections: int | None = None
-        self.pooler = RoIPooler(config.pooler)
 
     @abstractmethod
     def references(self, maps: FeaturePyramid, images: ImageBatch) -> Sequence[Float[Tensor, "_ 4"]]:
@@ -165,27 +151,6 @@ class DenseDetector(Provider):
         """
         return F.pad(predictions.logits[image, rows], (0, 1))
 
-    def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
-        """Put OBJECTS on the board.
-
-        Args:
-            board: The board with the dense predictions.
-            targets: Targets of the batch, if there are any.
-
-        Returns:
-            The losses, if there are targets.
-        """
-        predictions = self.predictions(board)
-        if OBJECTS in board.given:
-            board.put(OBJECTS, self.labelled(predictions, board.given[OBJECTS], board.images))
-            return {}
-        if targets is None:
-            board.put(OBJECTS, self.detect(predictions, board.images))
-            return {}
-        ground_truth = ground_truth_of(targets, OBJECTS, board.images, self.classes)
-        board.put(OBJECTS, self.training_regions(predictions, board.images, ground_truth))
-        return self.loss(predictions, board.images, ground_truth)
-
     def predictions(self, board: Board) -> Predictions:
         """Read the predictions from the board.
 
@@ -257,70 +222,24 @@ class DenseDetector(Provider):
     ) -> Int[Tensor, " _"]:
         """Return the candidates of one image that survive NMS, best first, and are not empty."""
         kept: Tensor = batched_nms(boxes, scores, labels, self.options.nms_threshold)
-        if self.options.across_classes is not None:
-            kept = kept[nms(boxes[kept], scores[kept], self.options.across_classes)]
-        kept = kept[: self.max_detections or self.options.detections]
-        return kept[large_enough(boxes[kept], 0.0)]
+        return self.best(kept, boxes, scores)
 
-    @torch.no_grad()
-    def training_regions(self, predictions: Predictions, images: ImageBatch, ground_truth: StreamTruth) -> Regions:
-        """Return the regions on which other tasks are trained.
-
-        Args:
-            predictions: Predictions of the batch.
-            images: Images of the batch.
-            ground_truth: Ground truth of the objects.
-
-        Returns:
-            Detections that match ground truth, and its boxes, with `labels` and `matched`.
-        """
-        matcher = Matcher(self.options.regions.foreground, 0.0)
-        detections = self.detect(predictions, images)
-        sampled = sample_regions(matcher, detections, ground_truth, self.options.regions, images, self.name)
-        assert sampled.matched is not None
-        return independent(sampled, (sampled.matched >= 0).nonzero()[:, 0])
-
-    @torch.no_grad()
-    def detections(self, board: Board, targets: Targets) -> Regions:
-        """Detect objects while there are targets: the regions on which a head with Policy.DETECTIONS is trained.
-
-        Args:
-            board: The board with the dense predictions.
-            targets: Targets of the batch.
-
-        Returns:
-            Detections; `matched` is the row of the ground truth of the same label with the greatest IoU, -1 without a
-            match.
-        """
-        detections = self.detect(self.predictions(board), board.images)
-        ground_truth = ground_truth_of(targets, OBJECTS, board.images, self.classes)
-        matched = match_detections(detections, ground_truth, len(board.images), self.options.regions.foreground)
-        return replace(detections, matched=matched)
-
-    def labelled(self, predictions: Predictions, given: Regions, images: ImageBatch) -> Regions:
-        """Classify external regions without moving them.
+    def classify(self, predictions: Predictions, given: Regions) -> Classified:
+        """Return what the reference boxes predict that are responsible for external regions.
 
         Args:
             predictions: Predictions of the batch.
             given: External regions.
-            images: Images of the batch.
 
         Returns:
-            The regions with labels and scores.
+            Scores, logits and boxes of each region.
         """
         rows = torch.cat([self.responsible(part, predictions) for part in torch.split(given.boxes, CHUNK)])
-        boxes = self.decode(predictions, given.image_index, rows)
-        boxes = clip_to_images(boxes, given.image_index, images.sizes)
-        scores, labels = self.class_scores(predictions.logits[given.image_index, rows]).max(dim=1)
-        classified = replace(
-            given,
-            labels=labels,
-            scores=scores,
-            class_logits=self.class_logits(predictions, given.image_index, rows),
-            class_boxes=boxes[:, None].expand(-1, self.classes, -1),
+        return Classified(
+            scores=self.class_scores(predictions.logits[given.image_index, rows]),
+            logits=self.class_logits(predictions, given.image_index, rows),
+            boxes=self.decode(predictions, given.image_index, rows),
         )
-        # A subset of the external regions, so that their features are pooled once.
-        return replace(classified, parent=given.root, rows=given.root_rows)
 
     def responsible(self, boxes: Float[Tensor, "M 4"], predictions: Predictions) -> Int[Tensor, " M"]:
         """Return the reference box that is responsible for each box: by default that of the greatest IoU.
