@@ -14,6 +14,7 @@ from scenekit_plugins.boxes3d.evaluator import Boxes3DEvaluator
 from scenekit_plugins.boxes3d.head import Boxes3DHead
 from scenekit_plugins.boxes3d.priors import prepared
 from scenekit_plugins.boxes3d.recording import record_boxes3d
+from scenekit_plugins.class_option import applying_to
 
 
 @hookimpl
@@ -32,4 +33,5 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         views={"birds-eye": draw_birds_eye},
         record=record_boxes3d,
         prepare=prepared,
+        configure=lambda spec, config: applying_to(spec, config.classes),
     )

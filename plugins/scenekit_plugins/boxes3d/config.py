@@ -140,6 +140,10 @@ class Boxes3DConfig(Config):
     """Priors by class; if null, they are computed from the training data (see `scenekit_plugins.boxes3d.priors`).
     Classes without boxes there get those of all classes together, and without any data 1 m in each direction.
     """
+    classes: tuple[str, ...] | None = None
+    """Names of the things that get a box; all if null. Name those that the data has boxes of, where it lacks them for
+    others: these would get boxes that nothing taught.
+    """
     kitti: Mapping[str, str] | None = None
     """With this option the evaluation adds AP by KITTI's protocol for Car, Pedestrian and Cyclist. It maps class names
     to KITTI's, such as {"person": "Pedestrian"}; names that differ by case only need no entry.

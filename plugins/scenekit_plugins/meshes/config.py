@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from scenekit.config import Config
-from scenekit.errors import InputError, nearest
 from scenekit.hooks import TaskSpec
 from scenekit.keys import MESHES, VOXELS
-from scenekit.structures import Vocabulary
+from scenekit_plugins.class_option import applying_to
 
 
 class VoxelConfig(Config):
@@ -129,24 +126,4 @@ def configured(spec: TaskSpec, config: MeshConfig) -> TaskSpec:
         The changed record.
     """
     keys = (MESHES, VOXELS) if config.sphere is None else (MESHES,)
-    applies = spec.applies_to if config.classes is None else partial(labels_of, config.classes)
-    return replace(spec, learns_from=keys, applies_to=applies, max_regions=config.max_regions)
-
-
-def labels_of(classes: Sequence[str], vocabulary: Vocabulary) -> tuple[int, ...]:
-    """Return the labels of things.
-
-    Args:
-        classes: Names of the things.
-        vocabulary: The vocabulary.
-
-    Returns:
-        Their labels.
-
-    Raises:
-        InputError: If the vocabulary has no such thing.
-    """
-    for name in classes:
-        if name not in vocabulary.things:
-            raise InputError(f"meshes.classes: the vocabulary has no thing {name!r}{nearest(name, vocabulary.things)}")
-    return tuple(vocabulary.things.index(name) for name in classes)
+    return applying_to(replace(spec, learns_from=keys, max_regions=config.max_regions), config.classes)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from scenekit.detection import RoIPooler
 from scenekit.errors import InputError
+from scenekit.hooks import registry
 from scenekit.keys import BOXES3D, FEATURES, OBJECTS
 from scenekit.model.board import Board
 from scenekit.model.head import Core
@@ -267,3 +268,13 @@ def test_weights_follow_the_names_of_classes() -> None:
         for part in ("weight", "bias")
     }
     assert names["network.predictors.depth.bias"][0].names[:2] == ("car (bin 0)", "ball (bin 0)")
+
+
+def test_classes_that_get_a_box() -> None:
+    """Those that the options name; the record of the task says so to the core."""
+    spec = registry().get("task", "boxes3d")
+    assert spec.configure(spec, Boxes3DConfig()).applies_to is None
+    chosen = spec.configure(spec, Boxes3DConfig(classes=("car",))).applies_to
+    assert chosen(Vocabulary(("cup", "car"))) == (1,)
+    with pytest.raises(InputError, match=r"boxes3d\.classes: the vocabulary has no thing 'car'"):
+        chosen(Vocabulary(("cup",)))
