@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -115,6 +116,20 @@ def test_labels(run: Run, refused: Refused, checkpoint: Path, tmp_path: Path) ->
         "convert", "acme/street", checkpoint, "-o", tmp_path / "none", "--labels", tmp_path / "labels.md"
     )
     assert not (tmp_path / "none").exists()
+
+
+def test_an_entry_of_the_file(run: Run, refused: Refused, checkpoint: Path, tmp_path: Path) -> None:
+    """The source itself reads plain state dicts only."""
+    state = torch.load(checkpoint, weights_only=True)
+    first = next(iter(state))
+    averaged = {"n_averaged": torch.tensor(3)}
+    averaged |= {f"module.{name}": value + (name == first) for name, value in state.items()}
+    torch.save({"model": state, "model_ema": averaged, "args": argparse.Namespace(lr=0.1)}, checkpoint)
+    for entry, added in (("model", 0), ("model_ema", 1)):
+        run("convert", "acme/street", checkpoint, "-o", tmp_path / entry, "--entry", entry)
+        assert torch.equal(sk.load(tmp_path / entry).state_dict()[first], state[first] + added)
+    told = refused("convert", "acme/street", checkpoint, "-o", tmp_path / "none", "--entry", "ema")
+    assert "has no weights under 'ema', but under model, model_ema; did you mean 'model_ema'?" in told
 
 
 def test_bad_input(refused: Refused, checkpoint: Path, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def _backbone(shapes: Shapes) -> str:
     if f"{BACKBONE}.base_layer.0.weight" in shapes:
         raise shapes.refusal("the trunk of this one is a DLA, which is not converted; use cubercnn_Res34_FPN")
     if f"{BACKBONE}.layer3.0.conv1.weight" not in shapes:
-        raise shapes.refusal("the trunk of this one has another kind")
+        raise shapes.refusal("the trunk of this one is not a ResNet of torchvision")
     blocks = shapes.count(f"{BACKBONE}.layer3.{{}}.conv1.weight", first=0)
     kind = blocks, f"{BACKBONE}.layer3.0.conv3.weight" in shapes
     if kind not in BACKBONES:
