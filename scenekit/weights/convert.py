@@ -71,7 +71,10 @@ def _alone(path: Path, entry: str | None) -> Iterator[Path]:
     with TemporaryDirectory() as folder:
         file = Path(folder) / path.name
         torch.save(read_state(path, entry=entry), file)
-        yield file
+        try:
+            yield file
+        except InputError as error:
+            raise InputError(str(error).replace(str(file), f"{path} ({entry})")) from error
 
 
 def weight_source(prefix: str) -> WeightSource:

@@ -164,7 +164,8 @@ def relabeled(config: Boxes3DConfig, names: Mapping[str, str]) -> Boxes3DConfig:
     def moved(entries: Mapping[str, Any]) -> dict[str, Any]:
         return {names.get(name, name): entry for name, entry in entries.items()}
 
-    priors, changes = config.priors, {}
+    priors = config.priors
+    changes: dict[str, Any] = {}
     if priors is not None:
         by_class = {part: moved(getattr(priors, part)) for part in ("sizes", "depths") if getattr(priors, part)}
         changes["priors"] = priors.model_copy(update=by_class)

@@ -22,10 +22,10 @@ from scenekit_plugins.detectron2_weights.shapes import Shapes
 MEAN = (103.530, 116.280, 123.675)
 """PIXEL_MEAN of blue, green and red, of values in 0..255."""
 
-MSRA = {"std": (1.0, 1.0, 1.0), "stride_in_1x1": True}
+MSRA: Mapping[str, Any] = {"std": (1.0, 1.0, 1.0), "stride_in_1x1": True}
 """Options of networks with MSRA's ImageNet weights, in which the deviation of the pixels is part of conv1."""
 
-FB = {"std": (57.375, 57.120, 58.395), "stride_in_1x1": False}
+FB: Mapping[str, Any] = {"std": (57.375, 57.120, 58.395), "stride_in_1x1": False}
 """Options of networks with ResNeXt's own weights."""
 
 BACKBONES: Mapping[tuple[int, int, int], tuple[str, Mapping[str, Any]]] = {
@@ -35,13 +35,13 @@ BACKBONES: Mapping[tuple[int, int, int], tuple[str, Mapping[str, Any]]] = {
 }
 """Our name of a backbone and its options, by the blocks in res4, and the groups and channels per group in res2."""
 
+EXPECTED = "a Faster, Mask or Keypoint R-CNN or a Panoptic FPN of detectron2 with a pyramid"
+"""What is converted, for error messages."""
+
 BACKBONE, FPN, RPN, ROI = "backbone.bottom_up", "backbone.fpn", "proposal_generator.rpn_head", "roi_heads"
 
 KEYPOINTS, SEMANTIC = f"{ROI}.keypoint_head.score_lowres.weight", "sem_seg_head.predictor.weight"
 """Last layers of two heads."""
-
-
-EXPECTED = "a Faster, Mask or Keypoint R-CNN or a Panoptic FPN of detectron2 with a pyramid"
 
 
 def infer(state: Mapping[str, Tensor], file: Path) -> tuple[ModelConfig, Vocabulary]:

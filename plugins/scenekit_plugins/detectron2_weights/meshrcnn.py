@@ -6,18 +6,17 @@ Options that a state dict does not show are those of the configurations for Pix3
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from scenekit.config import merged
 from scenekit.recipe import ModelConfig
 from scenekit.structures import Vocabulary
 from scenekit_plugins import coco
 from scenekit_plugins.detectron2_weights import architecture
-from scenekit_plugins.detectron2_weights.architecture import ROI, class_count, pooled_side
+from scenekit_plugins.detectron2_weights.architecture import ROI, box_head, class_count, pooled_side
 from scenekit_plugins.detectron2_weights.names import MOST_CONVS
 from scenekit_plugins.detectron2_weights.shapes import Shapes
 
@@ -29,9 +28,9 @@ CLASSES = ("bed", "bookcase", "chair", "desk", "misc", "sofa", "table", "tool", 
 DETECTOR: Mapping[str, Any] = {
     "rpn": {"smooth_l1_beta": 1 / 9, "background": 0.5},
     "pooler": {"aligned": False, "sampling_ratio": 2},
-    "box_head": {"smooth_l1_beta": 1.0, "samples": 64},
 }
-"""Options that differ from detectron2's."""
+BOX_HEAD: Mapping[str, Any] = {"smooth_l1_beta": 1.0, "samples": 64}
+"""Options of the detector and its box head that differ from detectron2's."""
 
 EXTENT, VOXELS, MESHES = f"{ROI}.z_head", f"{ROI}.voxel_head", f"{ROI}.mesh_head"
 
@@ -46,19 +45,24 @@ MOST_STAGES = 8
 class Variant:
     """One of the configurations of Mesh R-CNN."""
 
-    voxels: bool
-    """Whether voxels are predicted."""
-    refined: bool
+    refined: bool = True
     """Whether meshes are refined."""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """Options of the task that no parameter shows."""
+    sphere: int | None = None
+    """Subdivisions of the sphere that is the initial mesh; None for voxels."""
+    subdivide: bool = False
+    """Whether faces are split between stages of the refinement."""
+
+    @property
+    def heads(self) -> tuple[bool, bool]:
+        """Whether it has a head for voxels, and one for meshes."""
+        return self.sphere is None, self.refined
 
 
 VARIANTS: Mapping[str, Variant] = {
-    "meshrcnn_R50_FPN": Variant(voxels=True, refined=True),
-    "voxelrcnn_R50_FPN": Variant(voxels=True, refined=False),
-    "sphereinit_R50_FPN": Variant(voxels=False, refined=True, options={"sphere": 4}),
-    "pixel2mesh_R50_FPN": Variant(voxels=False, refined=True, options={"sphere": 2, "refinement": {"subdivide": True}}),
+    "meshrcnn_R50_FPN": Variant(),
+    "voxelrcnn_R50_FPN": Variant(refined=False),
+    "sphereinit_R50_FPN": Variant(sphere=4),
+    "pixel2mesh_R50_FPN": Variant(sphere=2, subdivide=True),
 }
 """By the names of their configurations."""
 
@@ -78,16 +82,17 @@ def infer(name: str, state: Mapping[str, Tensor], file: Path) -> tuple[ModelConf
         InputError: If the network cannot be converted, or is not of this configuration.
     """
     shapes = Shapes(state, file, EXPECTED)
-    meshes = _options(_variant(name, shapes), shapes)
-    changes = {"detector_options": DETECTOR, "tasks": {"meshes": meshes}}
-    config = ModelConfig.model_validate(merged(architecture.options(shapes), changes))
-    return config, coco.vocabulary(CLASSES, class_count(shapes), points=None)
+    variant = _variant(name, shapes)
+    options = architecture.options(shapes)
+    options["detector_options"] |= {**DETECTOR, "box_head": {**box_head(shapes), **BOX_HEAD}}
+    options["tasks"]["meshes"] = _meshes(variant, shapes)
+    return ModelConfig.model_validate(options), coco.vocabulary(CLASSES, class_count(shapes), points=None)
 
 
 def _variant(name: str, shapes: Shapes) -> Variant:
     """Return the configuration of this name, or the only one with these heads if there is no name."""
     heads = f"{VOXELS}.predictor.weight" in shapes, f"{MESHES}.stages.0.bottleneck.weight" in shapes
-    alike = [known for known, variant in VARIANTS.items() if (variant.voxels, variant.refined) == heads]
+    alike = [known for known, variant in VARIANTS.items() if variant.heads == heads]
     if not alike:
         raise shapes.refusal(
             "this network has no voxel or mesh head; if it is of detectron2, use the source detectron2"
@@ -99,20 +104,17 @@ def _variant(name: str, shapes: Shapes) -> Variant:
     return VARIANTS[name or alike[0]]
 
 
-def _options(variant: Variant, shapes: Shapes) -> dict[str, Any]:
+def _meshes(variant: Variant, shapes: Shapes) -> dict[str, Any]:
     """Return the options of the task `meshes`."""
-    options: dict[str, Any] = {
-        "extent": {
-            "pooled": pooled_side(shapes, f"{EXTENT}.z_fc1.weight"),
-            "fcs": shapes.fcs(f"{EXTENT}.z_fc{{}}.weight"),
-            "agnostic": shapes.outputs(f"{EXTENT}.z_pred.weight") != class_count(shapes),
-            "beta": 1.0,
-        },
-        "refinement": _refinement(shapes) if variant.refined else {"stages": 0},
+    extent = {
+        "pooled": pooled_side(shapes, f"{EXTENT}.z_fc1.weight"),
+        "fcs": shapes.fcs(f"{EXTENT}.z_fc{{}}.weight"),
+        "agnostic": shapes.outputs(f"{EXTENT}.z_pred.weight") != class_count(shapes),
+        "beta": 1.0,
     }
-    if variant.voxels:
-        options |= _voxels(shapes)
-    return merged(options, variant.options)
+    start = _voxels(shapes) if variant.sphere is None else {"sphere": variant.sphere}
+    refinement = {**_refinement(shapes), "subdivide": variant.subdivide} if variant.refined else {"stages": 0}
+    return {"extent": extent, "refinement": refinement, **start}
 
 
 def _voxels(shapes: Shapes) -> dict[str, Any]:
