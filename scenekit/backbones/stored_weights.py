@@ -120,8 +120,8 @@ def weights_in(content: object, path: Path, own: Collection[str] = (), entry: st
             " alone: torch.save(model.state_dict(), FILE)"
         )
     if entry is not None and entry not in states:
-        found = f"under {listed(sorted(states), SHOWN)}" if any(states) else "as they are, without a name"
-        raise InputError(f"weights file {path} has no weights under {entry!r}, but {found}{nearest(entry, states)}")
+        hint = nearest(entry, states) if any(states) else "; there they have no name, leave it out"
+        raise InputError(f"weights file {path} has no weights under {entry!r}{hint}")
     name = min(states, key=_rank) if entry is None else entry
     if len(states) > 1 and entry is None:
         if _rank(name) == len(HOMES):
