@@ -20,7 +20,7 @@ from scenekit.backbones.norm import group_norm
 from scenekit.errors import InputError
 from scenekit.structures.features import FeaturePyramid
 
-Extra = Literal["pool", "conv", "conv_backbone"]
+Extra = Literal["pool", "pool_backbone", "conv", "conv_backbone"]
 
 _NORMS: dict[str | None, Callable[[int], nn.Module] | None] = {None: None, "batch": nn.BatchNorm2d, "group": group_norm}
 
@@ -31,8 +31,10 @@ class FPN(nn.Module):
     Args:
         levels: Levels of the backbone, fine to coarse.
         channels: Channels of the pyramid.
-        extra: Additional coarse levels: "pool" a P6 of every second cell of P5 (Faster R-CNN), "conv" a P6 and P7 by
-            strided convolutions on P5 (FCOS), "conv_backbone" by the same on the backbone's C5 (RetinaNet), or None.
+        extra: Additional coarse levels: "pool" a P6 of every second cell of P5 (Faster R-CNN), "pool_backbone" a P6 of
+            every second cell of the backbone's C5, projected and merged into P5 like the other levels (Cube R-CNN),
+            "conv" a P6 and P7 by strided convolutions on P5 (FCOS), "conv_backbone" by the same on C5 (RetinaNet), or
+            None.
         norm: Normalization behind each convolution of P2 to P5.
         slim: Whether the 3x3 output convolutions are depthwise-separable, for small models on a CPU.
 
@@ -52,6 +54,9 @@ class FPN(nn.Module):
     ) -> None:
         super().__init__()
         _check_levels(levels)
+        self.pools_backbone = extra == "pool_backbone"
+        if self.pools_backbone:
+            levels, extra = (*levels, _halved(levels[-1])), None
         self.net: nn.Module = FeaturePyramidNetwork(
             [level.channels for level in levels],
             channels,
@@ -61,9 +66,10 @@ class FPN(nn.Module):
         if slim:
             self.net.layer_blocks = nn.ModuleList(_separable(channels, _NORMS[norm]) for _ in levels)
         own = [Level(channels, level.stride, level.offset) for level in levels]
-        added = {None: 0, "pool": 1}.get(extra, 2)  # extra blocks stride from cell 0, so its center stays
-        more = [Level(channels, own[-1].stride * 2**step, own[-1].offset) for step in range(1, added + 1)]
-        self.levels = (*own, *more)
+        added = {None: 0, "pool": 1}.get(extra, 2)
+        for _ in range(added):
+            own.append(_halved(own[-1]))
+        self.levels = tuple(own)
 
     def forward(self, maps: Sequence[Float[Tensor, "B _ _ _"]]) -> FeaturePyramid:
         """Compute the pyramid.
@@ -74,6 +80,8 @@ class FPN(nn.Module):
         Returns:
             One map [B C _ _] for each of `levels`.
         """
+        if self.pools_backbone:
+            maps = (*maps, maps[-1][:, :, ::2, ::2])
         named = OrderedDict((str(index), features) for index, features in enumerate(maps))
         return FeaturePyramid(tuple(self.net(named).values()), tuple(level.stride for level in self.levels))
 
@@ -92,6 +100,11 @@ def _check_levels(levels: Sequence[Level]) -> None:
                 f"a feature pyramid needs maps that cover the image, but that of stride {level.stride} begins "
                 f"{level.offset:g} pixels inside it; set model.backbone.options.padding: same"
             )
+
+
+def _halved(level: Level) -> Level:
+    """Return the level of every second cell: the first is cell 0, so that its center stays."""
+    return Level(level.channels, level.stride * 2, level.offset)
 
 
 def _coarser(extra: Extra | None, backbone: int, channels: int) -> ExtraFPNBlock | None:

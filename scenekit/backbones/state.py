@@ -14,7 +14,7 @@ SHOWN = 4
 """How many keys an error lists before it only counts."""
 
 
-def read_state(path: Path, own: Collection[str] = ()) -> dict[str, Tensor]:
+def read_state(path: Path, own: Collection[str] = (), entry: str | None = None) -> dict[str, Tensor]:
     """Read a state dict from a safetensors or a PyTorch file; no code in it is run.
 
     The state dict may stand beside an optimizer and other entries under a name such as `model` or `state_dict`, and
@@ -24,6 +24,7 @@ def read_state(path: Path, own: Collection[str] = ()) -> dict[str, Tensor]:
     Args:
         path: The file.
         own: Names of the network's parameters, where they are known: these keep what looks like a prefix.
+        entry: Name under which the weights are; None for the usual ones.
 
     Returns:
         Tensors by name.
@@ -33,7 +34,7 @@ def read_state(path: Path, own: Collection[str] = ()) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise InputError(f"weights file {path} does not exist; name a .safetensors or .pth file")
-    return weights_in(read_content(path), path, own)
+    return weights_in(read_content(path), path, own, entry)
 
 
 def load_state(model: nn.Module, state: dict[str, Tensor], within: Sequence[str], fit: str) -> None:

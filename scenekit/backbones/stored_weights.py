@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from scenekit.errors import InputError, listed, one_line, warn_once
+from scenekit.errors import InputError, listed, nearest, one_line, warn_once
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ AVERAGED = ("ema", "average", "swa")
 HOMES = ("model", "state_dict", "model_state_dict", "model_state", "network", "net", "params", "weights", "module")
 """Names under which weights are stored, the most usual first."""
 
-OTHERS = ("optim", "sched", "scaler", "criterion", "rng")
+OTHERS = ("optim", "sched", "scaler", "criterion", "rng", "callback")
 """Parts of the names of entries that are no weights of a network though they may hold tensors."""
 
 WRAPPERS = ("module.", "_orig_mod.", "ema_model.", "model.")
@@ -95,7 +95,7 @@ def _classes(path: Path) -> list[str]:
     return torch.serialization.get_unsafe_globals_in_checkpoint(path) if zipfile.is_zipfile(path) else []
 
 
-def weights_in(content: object, path: Path, own: Collection[str] = ()) -> dict[str, Tensor]:
+def weights_in(content: object, path: Path, own: Collection[str] = (), entry: str | None = None) -> dict[str, Tensor]:
     """Find the weights in the content of a file, and remove the prefixes of wrappers from their names.
 
     An average over the training goes before the weights of the last step; where there is a choice, a warning says
@@ -105,12 +105,13 @@ def weights_in(content: object, path: Path, own: Collection[str] = ()) -> dict[s
         content: The content.
         path: The file, for messages.
         own: Names of the network's parameters, which keep what looks like a prefix.
+        entry: Name under which the weights are, with dots between levels; None for the usual ones.
 
     Returns:
         Tensors by name.
 
     Raises:
-        InputError: If there are no weights, or several whose names do not say which to use.
+        InputError: If there are no weights, none under this name, or several whose names do not say which to use.
     """
     states = dict(_states(content))
     if not states:
@@ -118,8 +119,11 @@ def weights_in(content: object, path: Path, own: Collection[str] = ()) -> dict[s
             f"weights file {path}: expected a state dict (tensors by name), got {_summary(content)}; save the weights"
             " alone: torch.save(model.state_dict(), FILE)"
         )
-    name = min(states, key=_rank)
-    if len(states) > 1:
+    if entry is not None and entry not in states:
+        hint = nearest(entry, states) if any(states) else "; there they have no name, leave it out"
+        raise InputError(f"weights file {path} has no weights under {entry!r}{hint}")
+    name = min(states, key=_rank) if entry is None else entry
+    if len(states) > 1 and entry is None:
         if _rank(name) == len(HOMES):
             raise InputError(
                 f"weights file {path} has weights under {listed(sorted(states), SHOWN)}; save the right ones alone:"

@@ -28,6 +28,12 @@ def convert(
             "--labels", metavar="FILE", help="Class names, one per line, in their order; ??? first is background."
         ),
     ] = None,
+    entry: Annotated[
+        str | None,
+        typer.Option(
+            "--entry", metavar="NAME", help="Entry of the file with the weights, such as model; averages go first."
+        ),
+    ] = None,
     as_json: output.JsonOption = False,
 ) -> None:
     """Convert another library's checkpoint to a model for --model and sk.load."""
@@ -37,7 +43,7 @@ def convert(
     from scenekit import weights
     from scenekit.structures.image_classes import IMAGE_CLASSES
 
-    model = weights.convert(source, checkpoint, names)
+    model = weights.convert(source, checkpoint, names, entry)
     weights.save_model(model, out, extra={"source": source})
     if as_json:
         vocabulary = model.vocabulary

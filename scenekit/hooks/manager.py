@@ -250,7 +250,7 @@ def _check_record(hook: str, record: Any, record_type: type[Any]) -> None:
     for part in ("build", "load"):
         if hasattr(record, part) and not callable(made := getattr(record, part)):
             raise PluginError(f"`{part}` of {name!r} must be a function, got {type(made).__name__}")
-    for part in ("stages", "configure", "prepare"):
+    for part in ("stages", "configure", "prepare", "relabel"):
         if (made := getattr(record, part, None)) is not None and not callable(made):
             raise PluginError(f"`{part}` of {name!r} must be a function, got {type(made).__name__}")
     config = getattr(record, "config", Config)

@@ -110,6 +110,8 @@ class TaskSpec:
     prepare: Callable[[Any, Iterable[Scene]], Any] | None = None
     """(config, ground-truth scenes of the training data) -> config, completed with what must be known before the
     network is built, such as a tokenizer; a config that is complete for the scenes is returned as it is."""
+    relabel: Callable[[Any, Mapping[str, str]], Any] | None = None
+    """(config, new class names by old ones) -> config, for options that name classes."""
 
     def __post_init__(self) -> None:
         for name in ("provides", "requires", "uses", "learns_from", "reads"):

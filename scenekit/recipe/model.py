@@ -71,7 +71,7 @@ class PyramidConfig(Config):
     """Strides, in pixels, of the backbone's maps that are used; all if null."""
     channels: int = Field(default=256, ge=1)
     """Channels of every level."""
-    extra: Literal["pool", "conv", "conv_backbone"] | None = "pool"
+    extra: Literal["pool", "pool_backbone", "conv", "conv_backbone"] | None = "pool"
     """How coarser levels are added (see `FPN`)."""
     norm: Literal["batch", "group"] | None = None
     """Normalization after each convolution."""

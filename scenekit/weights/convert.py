@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import torch
+
+from scenekit.backbones.state import read_state
+from scenekit.config import validated
 from scenekit.errors import InputError, nearest
-from scenekit.hooks import WeightSource, naming_plugin, registry
+from scenekit.hooks import TaskSpec, WeightSource, naming_plugin, registry
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
+from scenekit.recipe import ModelConfig
 from scenekit.structures.image_classes import IMAGE_CLASSES
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit.weights.checkpoint import without_pretrained
@@ -18,7 +25,9 @@ BACKGROUND_LABEL = "???"
 """What stands for background in the label files of TensorFlow, in the first line."""
 
 
-def convert(source: str, checkpoint: str | Path, labels: Sequence[str] | None = None) -> SceneModel:
+def convert(
+    source: str, checkpoint: str | Path, labels: Sequence[str] | None = None, entry: str | None = None
+) -> SceneModel:
     """Convert a checkpoint of another library.
 
     ```python
@@ -31,13 +40,15 @@ def convert(source: str, checkpoint: str | Path, labels: Sequence[str] | None = 
         labels: Other class names, in the order of the file: those of the things, or of things and stuff, or of images
             where the network classifies these alone. A first one of "???" is background, as in TensorFlow's label
             files.
+        entry: Name under which a PyTorch file has the weights, such as "model_ema"; None for the average where there
+            is one, and else for the weights.
 
     Returns:
         The model, in evaluation mode.
 
     Raises:
-        InputError: If the source or the file does not exist, the file is damaged or of another network, or the number
-            of labels differs.
+        InputError: If the source, the file or the entry does not exist, the file is damaged or of another network, or
+            the number of labels differs.
     """
     prefix, _, name = source.partition("/")
     reader = weight_source(prefix)
@@ -46,9 +57,24 @@ def convert(source: str, checkpoint: str | Path, labels: Sequence[str] | None = 
     path = Path(checkpoint)
     if not path.is_file():
         raise InputError(f"{path}: {'expected a file, got a folder' if path.is_dir() else 'no such file'}")
-    with naming_plugin(reader):
-        model = reader.convert(name, path)
+    with naming_plugin(reader), _alone(path, entry) as file:
+        model = reader.convert(name, file)
     return (model if labels is None else renamed(model, labels)).eval()
+
+
+@contextmanager
+def _alone(path: Path, entry: str | None) -> Iterator[Path]:
+    """Store the weights under a name in a temporary file of their own, which a source of any plugin can read."""
+    if entry is None:
+        yield path
+        return
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / path.name
+        torch.save(read_state(path, entry=entry), file)
+        try:
+            yield file
+        except InputError as error:
+            raise InputError(str(error).replace(str(file), f"{path} ({entry})")) from error
 
 
 def weight_source(prefix: str) -> WeightSource:
@@ -78,15 +104,27 @@ def renamed(model: SceneModel, labels: Sequence[str]) -> SceneModel:
         labels: As for `with_labels`, in the order of the model.
 
     Returns:
-        The model; skeletons and flip pairs are kept.
+        The model; skeletons, flip pairs, and options of tasks that name classes are kept.
 
     Raises:
         InputError: If the number of labels differs.
     """
     vocabulary = with_labels(model.vocabulary, labels)
-    with_other_names = build(without_pretrained(model.config), vocabulary)
+    names = dict(zip(model.vocabulary.labels, vocabulary.labels, strict=True))
+    with_other_names = build(_relabeled(without_pretrained(model.config), names), vocabulary)
     with_other_names.load_state_dict(model.state_dict())
     return with_other_names
+
+
+def _relabeled(config: ModelConfig, names: Mapping[str, str]) -> ModelConfig:
+    """Return a configuration whose tasks have other class names in their options."""
+    tasks = dict(config.tasks)
+    for name, values in config.tasks.items():
+        spec: TaskSpec = registry().get("task", name)
+        if spec.relabel is not None:
+            options = spec.relabel(validated(spec.config, values, f"task {name!r}"), names)
+            tasks[name] = options.model_dump(mode="json", exclude_unset=True)
+    return config.model_copy(update={"tasks": tasks})
 
 
 def with_labels(vocabulary: Vocabulary, labels: Sequence[str]) -> Vocabulary:

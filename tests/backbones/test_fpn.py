@@ -33,6 +33,7 @@ def test_top_down_pathway_by_hand() -> None:
     [
         (None, (4, 8, 16, 32)),
         ("pool", (4, 8, 16, 32, 64)),
+        ("pool_backbone", (4, 8, 16, 32, 64)),
         ("conv", (4, 8, 16, 32, 64, 128)),
         ("conv_backbone", (4, 8, 16, 32, 64, 128)),
     ],
@@ -54,6 +55,18 @@ def test_each_level_has_the_declared_stride_and_channels(
 def test_p6_takes_every_second_cell_of_p5() -> None:
     pyramid = FPN(LEVELS, 8)(maps(128, 192))
     assert torch.equal(pyramid.maps[4], pyramid.maps[3][:, :, ::2, ::2])
+
+
+def test_p6_of_the_backbone_is_merged_by_hand() -> None:
+    """With kernels that only copy the middle pixel, P6 is every second cell of C5, and P5 = C5 + P6 upsampled."""
+    fpn = FPN([Level(1, 32, 0.5)], channels=1, extra="pool_backbone")
+    for module in fpn.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.dirac_(module.weight)
+    pyramid = fpn([torch.tensor([[[[1.0, 2, 3, 4], [5, 6, 7, 8]]]])])
+    assert pyramid.maps[0].tolist() == [[[[2, 3, 6, 7], [6, 7, 10, 11]]]]
+    assert pyramid.maps[1].tolist() == [[[[1, 3]]]]
+    assert [(level.stride, level.offset) for level in fpn.levels] == [(32, 0.5), (64, 0.5)]
 
 
 @pytest.mark.parametrize(("extra", "source"), [("conv", "pyramid"), ("conv_backbone", "backbone")])

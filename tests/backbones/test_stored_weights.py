@@ -84,6 +84,35 @@ def test_an_average_goes_first_and_a_warning_says_so(
     assert f"the weights under {name!r} are used, not those under 'model'" in caplog.text
 
 
+def test_an_entry_that_is_asked_for_goes_before_all(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    torch.save({"model": STATE, "ema": {"module": OTHER}}, path := tmp_path / "checkpoint.pth")
+    assert_equal(read_state(path, entry="model"), STATE)
+    assert_equal(read_state(path, entry="ema.module"), OTHER)
+    assert not caplog.text
+    with pytest.raises(InputError, match=r"no weights under 'modle'; did you mean 'model'"):
+        read_state(path, entry="modle")
+    torch.save(STATE, path)
+    with pytest.raises(InputError, match="no weights under 'model'; there they have no name, leave it out"):
+        read_state(path, entry="model")
+
+
+def test_checkpoints_of_lightning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stopping = {"wait_count": 0, "best_score": torch.tensor(0.5), "patience": 3}
+    saved = {"best_model_score": torch.tensor(0.5), "best_k_models": {"a.ckpt": torch.tensor(0.5)}}
+    content = {
+        "epoch": 3,
+        "pytorch-lightning_version": "2.5.0",
+        "state_dict": OrderedDict({f"model.{name}": value for name, value in STATE.items()}),
+        "loops": {"fit_loop": {"state_dict": {}, "epoch_progress": {"total": {"ready": 4}}}},
+        "callbacks": {"EarlyStopping{'monitor': 'loss'}": stopping, "ModelCheckpoint": saved},
+        "optimizer_states": [OPTIMIZER],
+        "hparams_name": "kwargs",
+        "hyper_parameters": {"lr": 0.1, "settings": Settings()},
+    }
+    assert_equal(read(tmp_path, content), STATE)
+    assert not caplog.text
+
+
 def test_averages_of_torch_and_of_ema_pytorch(tmp_path: Path) -> None:
     averaged = torch.optim.swa_utils.AveragedModel(nn.Linear(2, 2))
     assert set(read(tmp_path, {"model_ema": averaged.state_dict()})) == {"weight", "bias"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def unavailable(name: str) -> SceneModel:
 
 def read(name: str, file: Path) -> SceneModel:
     if name != "street":
-        raise InputError(f"acme knows street, not {name!r}")
+        raise InputError(f"acme knows street, not {name!r}, but {file} may be of another one")
     model = sk.build(tiny.config(("masks", "keypoints")), tiny.VOCABULARY)
     model.load_state_dict(torch.load(file, weights_only=True))
     return model
@@ -117,12 +118,29 @@ def test_labels(run: Run, refused: Refused, checkpoint: Path, tmp_path: Path) ->
     assert not (tmp_path / "none").exists()
 
 
+def test_an_entry_of_the_file(run: Run, refused: Refused, checkpoint: Path, tmp_path: Path) -> None:
+    """The source itself reads plain state dicts only."""
+    state = torch.load(checkpoint, weights_only=True)
+    first = next(iter(state))
+    averaged = {"n_averaged": torch.tensor(3)}
+    averaged |= {f"module.{name}": value + (name == first) for name, value in state.items()}
+    torch.save({"model": state, "model_ema": averaged, "args": argparse.Namespace(lr=0.1)}, checkpoint)
+    for entry, added in (("model", 0), ("model_ema", 1)):
+        run("convert", "acme/street", checkpoint, "-o", tmp_path / entry, "--entry", entry)
+        assert torch.equal(sk.load(tmp_path / entry).state_dict()[first], state[first] + added)
+    told = refused("convert", "acme/street", checkpoint, "-o", tmp_path / "none", "--entry", "ema")
+    assert f"weights file {checkpoint} " in told
+    assert "has no weights under 'ema'; did you mean 'model_ema'?" in told
+
+
 def test_bad_input(refused: Refused, checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "model.safetensors"
     assert "unknown source of weights 'acne'; did you mean 'acme'?" in refused(
         "convert", "acne/street", checkpoint, "-o", out
     )
     assert "acme knows street, not ''" in refused("convert", "acme", checkpoint, "-o", out)
+    torch.save({"model": torch.load(checkpoint, weights_only=True)}, checkpoint)
+    assert f"but {checkpoint} (model) may be" in refused("convert", "acme", checkpoint, "-o", out, "--entry", "model")
     assert "loaded by name, not converted" in refused("convert", "closed", checkpoint, "-o", out)
     assert "none.pth: no such file" in refused("convert", "acme/street", tmp_path / "none.pth", "-o", out)
     assert "expected a file, got a folder" in refused("convert", "acme/street", tmp_path, "-o", out)

@@ -180,7 +180,7 @@ def test_what_builds_is_a_function(install: Install, kind: str) -> None:
     assert f"bad of acme 1.2: PluginError: `{made_by}` of " in failure and "must be a function, got int" in failure
 
 
-@pytest.mark.parametrize("part", ["stages", "configure", "prepare"])
+@pytest.mark.parametrize("part", ["stages", "configure", "prepare", "relabel"])
 def test_what_else_a_task_brings_is_a_function_too(install: Install, part: str) -> None:
     record = copy.copy(RECORDS["task"])
     object.__setattr__(record, part, 7)

@@ -17,7 +17,7 @@ from scenekit.detection import DetectorConfig
 from scenekit.errors import InputError
 from scenekit.model.build import build
 from scenekit.weights.checkpoint import fill
-from scenekit_plugins import detectron2_weights
+from scenekit_plugins.detectron2_weights import DETECTRON2
 from scenekit_plugins.detectron2_weights.architecture import infer
 from scenekit_plugins.detectron2_weights.names import renamed
 from tests.plugins import detectron2_parity as parity
@@ -200,7 +200,7 @@ def test_names_of_models_are_not_downloaded() -> None:
 
 def test_the_file_needs_no_name_beside_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the network is determined from the file"):
-        detectron2_weights.convert("mask_rcnn", tmp_path / "model_final.pkl")
+        DETECTRON2.convert("mask_rcnn", tmp_path / "model_final.pkl")
 
 
 def test_reference_shapes_are_those_written_down_here() -> None:

@@ -8,7 +8,7 @@ from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import BOXES3D
 from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.boxes3d.birds_eye import draw_birds_eye
-from scenekit_plugins.boxes3d.config import Boxes3DConfig
+from scenekit_plugins.boxes3d.config import Boxes3DConfig, relabeled
 from scenekit_plugins.boxes3d.draw import draw_boxes3d
 from scenekit_plugins.boxes3d.evaluator import Boxes3DEvaluator
 from scenekit_plugins.boxes3d.head import Boxes3DHead
@@ -34,4 +34,5 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         record=record_boxes3d,
         prepare=prepared,
         configure=lambda spec, config: applying_to(spec, config.classes),
+        relabel=relabeled,
     )

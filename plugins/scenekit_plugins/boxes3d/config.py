@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -148,3 +148,29 @@ class Boxes3DConfig(Config):
     """With this option the evaluation adds AP by KITTI's protocol for Car, Pedestrian and Cyclist. It maps class names
     to KITTI's, such as {"person": "Pedestrian"}; names that differ by case only need no entry.
     """
+
+
+def relabeled(config: Boxes3DConfig, names: Mapping[str, str]) -> Boxes3DConfig:
+    """Return the options with other class names.
+
+    Args:
+        config: The options.
+        names: New names by old ones.
+
+    Returns:
+        The options.
+    """
+
+    def moved(entries: Mapping[str, Any]) -> dict[str, Any]:
+        return {names.get(name, name): entry for name, entry in entries.items()}
+
+    priors = config.priors
+    changes: dict[str, Any] = {}
+    if priors is not None:
+        by_class = {part: moved(getattr(priors, part)) for part in ("sizes", "depths") if getattr(priors, part)}
+        changes["priors"] = priors.model_copy(update=by_class)
+    if config.kitti is not None:
+        changes["kitti"] = moved(config.kitti)
+    if config.classes is not None:
+        changes["classes"] = tuple(names.get(name, name) for name in config.classes)
+    return config.model_copy(update=changes)

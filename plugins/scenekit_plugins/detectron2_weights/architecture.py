@@ -17,14 +17,15 @@ from scenekit.errors import InputError
 from scenekit.recipe import ModelConfig
 from scenekit.structures import Vocabulary
 from scenekit_plugins import coco
+from scenekit_plugins.detectron2_weights.shapes import Shapes
 
 MEAN = (103.530, 116.280, 123.675)
 """PIXEL_MEAN of blue, green and red, of values in 0..255."""
 
-MSRA = {"std": (1.0, 1.0, 1.0), "stride_in_1x1": True}
+MSRA: Mapping[str, Any] = {"std": (1.0, 1.0, 1.0), "stride_in_1x1": True}
 """Options of networks with MSRA's ImageNet weights, in which the deviation of the pixels is part of conv1."""
 
-FB = {"std": (57.375, 57.120, 58.395), "stride_in_1x1": False}
+FB: Mapping[str, Any] = {"std": (57.375, 57.120, 58.395), "stride_in_1x1": False}
 """Options of networks with ResNeXt's own weights."""
 
 BACKBONES: Mapping[tuple[int, int, int], tuple[str, Mapping[str, Any]]] = {
@@ -34,7 +35,10 @@ BACKBONES: Mapping[tuple[int, int, int], tuple[str, Mapping[str, Any]]] = {
 }
 """Our name of a backbone and its options, by the blocks in res4, and the groups and channels per group in res2."""
 
-BACKBONE, RPN, ROI = "backbone.bottom_up", "proposal_generator.rpn_head", "roi_heads"
+EXPECTED = "a Faster, Mask or Keypoint R-CNN or a Panoptic FPN of detectron2 with a pyramid"
+"""What is converted, for error messages."""
+
+BACKBONE, FPN, RPN, ROI = "backbone.bottom_up", "backbone.fpn", "proposal_generator.rpn_head", "roi_heads"
 
 KEYPOINTS, SEMANTIC = f"{ROI}.keypoint_head.score_lowres.weight", "sem_seg_head.predictor.weight"
 """Last layers of two heads."""
@@ -53,11 +57,25 @@ def infer(state: Mapping[str, Tensor], file: Path) -> tuple[ModelConfig, Vocabul
     Raises:
         InputError: If the network is of a kind that cannot be converted.
     """
-    shapes = _Shapes(state, file)
+    shapes = Shapes(state, file, EXPECTED)
+    return ModelConfig.model_validate(options(shapes)), _vocabulary(shapes)
+
+
+def options(shapes: Shapes) -> dict[str, Any]:
+    """Return the configuration of a detector of detectron2, with the tasks that it has heads for.
+
+    Args:
+        shapes: Sizes of the checkpoint's tensors.
+
+    Returns:
+        The configuration as plain data.
+
+    Raises:
+        InputError: If the network is of a kind that cannot be converted.
+    """
     shapes.outputs(f"{RPN}.conv.weight")
     name, kind = _backbone(shapes)
-    channels = shapes.outputs("backbone.fpn_output2.weight")
-    config = {
+    return {
         "input": {
             "bgr": True,
             "mean": [value / 255 for value in MEAN],
@@ -67,48 +85,13 @@ def infer(state: Mapping[str, Tensor], file: Path) -> tuple[ModelConfig, Vocabul
             "name": name,
             "options": {"norm": "frozen", "trainable_stages": 3, "stride_in_1x1": kind["stride_in_1x1"]},
         },
-        "pyramid": {"channels": channels},
-        "detector_options": {"preset": "detectron2", "box_head": _box_head(shapes, channels)},
+        "pyramid": {"channels": shapes.outputs(f"{FPN}_output2.weight")},
+        "detector_options": {"preset": "detectron2", "box_head": box_head(shapes)},
         "tasks": _tasks(shapes),
     }
-    return ModelConfig.model_validate(config), _vocabulary(shapes)
 
 
-class _Shapes:
-    """Sizes of a checkpoint's tensors; a missing or empty one raises an error that names the file."""
-
-    def __init__(self, state: Mapping[str, Tensor], file: Path) -> None:
-        self.state, self.file = state, file
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.state
-
-    def outputs(self, name: str) -> int:
-        """Return the number of outputs of a layer."""
-        return self._size(name, axis=0)
-
-    def inputs(self, name: str) -> int:
-        """Return the number of inputs of each output (of its group)."""
-        return self._size(name, axis=1)
-
-    def count(self, template: str, first: int) -> int:
-        """Count consecutive numbers from `first` on for which a layer of this name exists."""
-        number = first
-        while template.format(number) in self:
-            number += 1
-        return number - first
-
-    def _size(self, name: str, axis: int) -> int:
-        shape = self.state[name].shape if name in self else ()
-        if len(shape) <= axis or not all(shape):
-            raise InputError(
-                f"{self.file}: expected a Faster, Mask or Keypoint R-CNN or a Panoptic FPN of detectron2 with a "
-                f"pyramid; this network has {'an empty' if name in self else 'no'} {name}"
-            )
-        return int(shape[axis])
-
-
-def _backbone(shapes: _Shapes) -> tuple[str, Mapping[str, Any]]:
+def _backbone(shapes: Shapes) -> tuple[str, Mapping[str, Any]]:
     blocks = shapes.count(f"{BACKBONE}.res4.{{}}.conv1.weight", first=0)
     per_group = shapes.inputs(f"{BACKBONE}.res2.0.conv2.weight")
     groups = shapes.outputs(f"{BACKBONE}.res2.0.conv2.weight") // per_group
@@ -120,18 +103,41 @@ def _backbone(shapes: _Shapes) -> tuple[str, Mapping[str, Any]]:
     return BACKBONES[blocks, groups, per_group]
 
 
-def _box_head(shapes: _Shapes, channels: int) -> dict[str, Any]:
-    cells = shapes.inputs(f"{ROI}.box_head.fc1.weight") // channels
-    return {"size": math.isqrt(cells), "fcs": [shapes.outputs(f"{ROI}.box_head.fc{layer}.weight") for layer in (1, 2)]}
+def box_head(shapes: Shapes) -> dict[str, Any]:
+    """Return the options of the box head: two fully connected layers on pooled features.
+
+    Args:
+        shapes: Sizes of the checkpoint's tensors.
+
+    Returns:
+        The options.
+    """
+    return {
+        "size": pooled_side(shapes, f"{ROI}.box_head.fc1.weight"),
+        "fcs": [shapes.outputs(f"{ROI}.box_head.fc{layer}.weight") for layer in (1, 2)],
+    }
 
 
-def _tasks(shapes: _Shapes) -> dict[str, dict[str, Any]]:
+def pooled_side(shapes: Shapes, first: str) -> int:
+    """Return the side of the pooled features that a region head reads.
+
+    Args:
+        shapes: Sizes of the checkpoint's tensors.
+        first: Name of its first fully connected layer's weights.
+
+    Returns:
+        The side.
+    """
+    return math.isqrt(shapes.inputs(first) // shapes.outputs(f"{FPN}_output2.weight"))
+
+
+def _tasks(shapes: Shapes) -> dict[str, dict[str, Any]]:
     """Return the tasks of the checkpoint, with the options of their detectron2 configuration."""
     tasks: dict[str, dict[str, Any]] = {}
     if f"{ROI}.mask_head.predictor.weight" in shapes:
-        tasks["masks"] = {**_convs(shapes, f"{ROI}.mask_head.mask_fcn{{}}.weight"), "binary_targets": True}
+        tasks["masks"] = {**shapes.convs(f"{ROI}.mask_head.mask_fcn{{}}.weight"), "binary_targets": True}
     if KEYPOINTS in shapes:
-        tasks["keypoints"] = _convs(shapes, f"{ROI}.keypoint_head.conv_fcn{{}}.weight")
+        tasks["keypoints"] = shapes.convs(f"{ROI}.keypoint_head.conv_fcn{{}}.weight")
     if SEMANTIC in shapes:
         tasks["semantic"] = {"channels": shapes.inputs(SEMANTIC), "things": "together"}
     if {"masks", "semantic"} <= tasks.keys():
@@ -139,17 +145,27 @@ def _tasks(shapes: _Shapes) -> dict[str, dict[str, Any]]:
     return tasks
 
 
-def _convs(shapes: _Shapes, template: str) -> dict[str, Any]:
-    """Return number and channels of a region head's convolutions."""
-    return {"convs": shapes.count(template, first=1), "channels": shapes.outputs(template.format(1))}
-
-
-def _vocabulary(shapes: _Shapes) -> Vocabulary:
+def _vocabulary(shapes: Shapes) -> Vocabulary:
     """Return COCO's class names if the number of classes is COCO's, otherwise `class 1` and so on."""
-    classes = shapes.outputs(f"{ROI}.box_predictor.cls_score.weight") - 1  # the last row is background
-    if shapes.outputs(f"{ROI}.box_predictor.bbox_pred.weight") != 4 * classes:
-        raise InputError(f"{shapes.file}: expected four offsets for each of {classes} classes, got another number")
     points = shapes.inputs(KEYPOINTS) if KEYPOINTS in shapes else None  # a transposed convolution: outputs on axis 1
     count = shapes.outputs(SEMANTIC) - 1 if SEMANTIC in shapes else 0  # the first row is all things together
     stuff = coco.known_or_numbered(coco.STUFF, "stuff", count)
-    return coco.vocabulary(coco.THINGS, classes, points, stuff)
+    return coco.vocabulary(coco.THINGS, class_count(shapes), points, stuff)
+
+
+def class_count(shapes: Shapes) -> int:
+    """Return the number of classes of the box head.
+
+    Args:
+        shapes: Sizes of the checkpoint's tensors.
+
+    Returns:
+        The number.
+
+    Raises:
+        InputError: If it has another number of offsets.
+    """
+    classes = shapes.outputs(f"{ROI}.box_predictor.cls_score.weight") - 1  # the last row is background
+    if shapes.outputs(f"{ROI}.box_predictor.bbox_pred.weight") != 4 * classes:
+        raise InputError(f"{shapes.file}: expected four offsets for each of {classes} classes, got another number")
+    return classes

@@ -20,16 +20,25 @@ MOST_BLOCKS = 23
 MOST_CONVS = 8
 """Convolutions in the longest region head, that of the keypoints."""
 
+KINDS = (
+    "Faster, Mask or Keypoint R-CNN or Panoptic FPN on R50, R101 or X101-FPN; Mesh R-CNN and Cube R-CNN have sources "
+    "of their own, meshrcnn and cubercnn"
+)
+
 IGNORED = re.compile(r"pixel_(mean|std)|.*\.cell_anchors\.\d+|.*\.num_batches_tracked")
 """Values that the configuration holds, and a counter that is not used."""
 
 
-def renamed(state: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
+def renamed(
+    state: Mapping[str, Tensor], file: Path, modules: Mapping[str, str] | None = None, kinds: str = KINDS
+) -> dict[str, Tensor]:
     """Rename a state dict.
 
     Args:
-        state: detectron2's state dict.
+        state: detectron2's state dict, or that of a network built on it.
         file: Path of the checkpoint, for error messages.
+        modules: Names of modules and ours; detectron2's if None.
+        kinds: What is converted, for error messages.
 
     Returns:
         Our state dict.
@@ -37,27 +46,27 @@ def renamed(state: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
     Raises:
         InputError: If it holds entries that no module of ours has.
     """
+    modules = MODULES if modules is None else modules
     kept = {name: value for name, value in state.items() if not IGNORED.fullmatch(name)}
-    unknown = [name for name in kept if name.rpartition(".")[0] not in MODULES]
+    unknown = [name for name in kept if name.rpartition(".")[0] not in modules]
     if unknown:
         raise InputError(
             f"{file}: {len(unknown)} entries belong to a network that cannot be converted, such as {unknown[0]!r}; "
-            "expected Faster, Mask or Keypoint R-CNN or Panoptic FPN on R50, R101 or X101-FPN"
+            f"expected {kinds}"
         )
-    return {_ours(name): value for name, value in kept.items()}
+    pairs = ((name.rpartition("."), value) for name, value in kept.items())
+    return {f"{modules[module]}.{leaf}": value for (module, _, leaf), value in pairs}
 
 
-def _ours(name: str) -> str:
-    module, _, leaf = name.rpartition(".")
-    return f"{MODULES[module]}.{leaf}"
+def detector(levels: int) -> Iterator[tuple[str, str]]:
+    """Yield pairs of detectron2's name and ours of the modules between the backbone and the other tasks.
 
-
-def _modules() -> Iterator[tuple[str, str]]:
-    """Yield pairs of detectron2's name and ours."""
-    yield from _backbone("backbone.bottom_up", "stages.backbone.net.backbone.body")
-    for level in (2, 3, 4, 5):
-        yield f"backbone.fpn_lateral{level}", f"stages.backbone.net.fpn.net.inner_blocks.{level - 2}.0"
-        yield f"backbone.fpn_output{level}", f"stages.backbone.net.fpn.net.layer_blocks.{level - 2}.0"
+    Args:
+        levels: Number of levels of the pyramid that have convolutions, from stride 4 on.
+    """
+    for level in range(levels):
+        yield f"backbone.fpn_lateral{level + 2}", f"stages.backbone.net.fpn.net.inner_blocks.{level}.0"
+        yield f"backbone.fpn_output{level + 2}", f"stages.backbone.net.fpn.net.layer_blocks.{level}.0"
     yield "proposal_generator.rpn_head.conv", "stages.rpn.convs.0"
     yield "proposal_generator.rpn_head.objectness_logits", "stages.proposals.objectness"
     yield "proposal_generator.rpn_head.anchor_deltas", "stages.proposals.deltas"
@@ -65,6 +74,12 @@ def _modules() -> Iterator[tuple[str, str]]:
     yield "roi_heads.box_head.fc2", "stages.detection.head.fcs.1.0"
     yield "roi_heads.box_predictor.cls_score", "stages.detection.predictor.classification"
     yield "roi_heads.box_predictor.bbox_pred", "stages.detection.predictor.deltas"
+
+
+def _modules() -> Iterator[tuple[str, str]]:
+    """Yield pairs of detectron2's name and ours."""
+    yield from _backbone("backbone.bottom_up", "stages.backbone.net.backbone.body")
+    yield from detector(levels=4)
     for index in range(MOST_CONVS):
         yield f"roi_heads.mask_head.mask_fcn{index + 1}", f"heads.masks.convs.{index}.0"
         yield f"roi_heads.keypoint_head.conv_fcn{index + 1}", f"heads.keypoints.convs.{index}.0"

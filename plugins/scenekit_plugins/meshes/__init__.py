@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import BOXES3D, MESHES, VOXELS
 from scenekit.visualization.scene_canvas import on_canvas
-from scenekit_plugins.meshes.config import MeshConfig, configured
+from scenekit_plugins.meshes.config import MeshConfig, configured, relabeled
 from scenekit_plugins.meshes.draw import draw_meshes
 from scenekit_plugins.meshes.evaluator import MeshEvaluator
 from scenekit_plugins.meshes.head import MeshHead
@@ -30,4 +30,5 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         draw=on_canvas(draw_meshes),
         draw_apart=True,
         configure=configured,
+        relabel=relabeled,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -127,3 +128,18 @@ def configured(spec: TaskSpec, config: MeshConfig) -> TaskSpec:
     """
     keys = (MESHES, VOXELS) if config.sphere is None else (MESHES,)
     return applying_to(replace(spec, learns_from=keys, max_regions=config.max_regions), config.classes)
+
+
+def relabeled(config: MeshConfig, names: Mapping[str, str]) -> MeshConfig:
+    """Return the options with other class names.
+
+    Args:
+        config: The options.
+        names: New names by old ones.
+
+    Returns:
+        The options.
+    """
+    if config.classes is None:
+        return config
+    return config.model_copy(update={"classes": tuple(names.get(name, name) for name in config.classes)})
