@@ -35,34 +35,34 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Licence:
-    """A licence of weights that is not permissive."""
+class License:
+    """A license of weights that is not permissive."""
 
     word: str
     """What the name of the weights or a type of network in their configuration contains."""
     name: str
-    """Name of the licence."""
+    """Name of the license."""
     terms: str
     """What it says, in a few words."""
     address: str
     """Where it stands."""
 
 
-LICENCES = (
-    Licence(
+LICENSES = (
+    License(
         "dinov3",
         "DINOv3 License",
         "commercial use is allowed, redistribution and some uses are restricted",
         "https://ai.meta.com/resources/models-and-libraries/dinov3-license",
     ),
-    Licence(
+    License(
         "eupe",
         "FAIR Noncommercial Research License",
         "no commercial use",
         "https://github.com/facebookresearch/EUPE",
     ),
 )
-"""Licences that a note is logged of; models that are trained on such weights fall under them, too."""
+"""Licenses that a note is logged of; models that are trained on such weights fall under them, too."""
 
 
 def library() -> ModuleType:
@@ -147,7 +147,7 @@ def create(auto: Any, config: Any, weights: str | Path | None, fresh: Callable[[
     if weights is None:
         network: nn.Module = auto.from_config(config)
         return network
-    note_licence(weights, config)
+    note_license(weights, config)
     if Path(weights).suffix in FILES or Path(weights).is_file():
         network = auto.from_config(config)
         own = network.state_dict()
@@ -198,7 +198,7 @@ def downloading(weights: str) -> Iterator[None]:
     except Exception as error:  # downloads fail in as many ways as there are places to download from
         if "gated" in str(error).lower():
             raise InputError(
-                f"weights {weights!r} are given only to those who accept their licence: accept it at "
+                f"weights {weights!r} are given only to those who accept their license: accept it at "
                 f"https://huggingface.co/{weights}, then run `hf auth login`; or download them yourself and name the "
                 "folder as weights"
             ) from error
@@ -207,17 +207,17 @@ def downloading(weights: str) -> Iterator[None]:
         ) from error
 
 
-def note_licence(weights: str | Path, config: Any) -> None:
-    """Log once which licence weights have, if it is not permissive.
+def note_license(weights: str | Path, config: Any) -> None:
+    """Log once which license weights have, if it is not permissive.
 
     Args:
         weights: Folder, file, or name on the hub.
         config: Configuration of the network.
     """
     names = f"{weights} {json.dumps(config.to_dict(), default=str)}".lower()
-    for licence in LICENCES:
-        if licence.word in names:
-            warn_once(_log, f"weights {weights}: {licence.name} ({licence.terms}), see {licence.address}")
+    for license in LICENSES:
+        if license.word in names:
+            warn_once(_log, f"weights {weights}: {license.name} ({license.terms}), see {license.address}")
 
 
 def _difference(weights: str, config: Any, place: str) -> str:

@@ -19,7 +19,7 @@ HEADINGS = {
     "weights": "weights",
 }
 KEY_LISTS = ("requires", "needs", "uses", "provides", "learns_from")
-TEXTS = ("url", "licence")
+TEXTS = ("url", "license")
 MORE = ("stages", "configure", "prepare")
 
 

@@ -20,7 +20,7 @@ from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scenekit.backbones.pretrained import downloading, library, note_licence, quiet
+from scenekit.backbones.pretrained import downloading, library, note_license, quiet
 from scenekit.config import Config
 from scenekit.errors import InputError
 from scenekit.io.files import user_cache, write_atomically
@@ -110,7 +110,7 @@ def encode(texts: Sequence[str], weights: str) -> Float[Tensor, "T E"]:
         config = transformers.AutoConfig.from_pretrained(weights)
     if config.model_type not in MODELS:
         raise InputError(f"text encoder {weights!r}: expected CLIP, SigLIP or SigLIP 2, got {config.model_type}")
-    note_licence(weights, config)
+    note_license(weights, config)
     kind, output = MODELS[config.model_type]
     with downloading(weights), quiet():
         tokenizer = transformers.AutoTokenizer.from_pretrained(weights)

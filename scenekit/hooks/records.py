@@ -222,8 +222,8 @@ class DatasetSpec:
     files then have, or None."""
     url: str = ""
     """Page of the official download; empty for a format that people fill with data of their own."""
-    licence: str = ""
-    """Licences of annotations and images, in one line."""
+    license: str = ""
+    """Licenses of annotations and images, in one line."""
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def test_encoders_of_detectors(name: str, tmp_path: Path) -> None:
         assert all(map(torch.equal, maps, output.encoder_last_hidden_state))
 
 
-def test_a_licence_that_is_not_permissive_is_noted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_license_that_is_not_permissive_is_noted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = {**SMALL, "patch_size": 16, "intermediate_size": 24}
     transformers.AutoModel.from_config(transformers.AutoConfig.for_model("dinov3_vit", **config)).save_pretrained(
         tmp_path

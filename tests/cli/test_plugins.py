@@ -85,5 +85,5 @@ def test_tables(found: Registry, capsys: pytest.CaptureFixture[str]) -> None:
 def test_json_says_where_data_sets_are_from(capsys: pytest.CaptureFixture[str]) -> None:
     datasets = {entry["name"]: entry for entry in json.loads(run(capsys, "--json"))["datasets"]}
     assert datasets["kitti"]["url"].startswith("https://www.cvlibs.net/")
-    assert "CC BY-NC-SA 3.0" in datasets["kitti"]["licence"]
-    assert datasets["image_folder"]["url"] == datasets["image_folder"]["licence"] == ""
+    assert "CC BY-NC-SA 3.0" in datasets["kitti"]["license"]
+    assert datasets["image_folder"]["url"] == datasets["image_folder"]["license"] == ""

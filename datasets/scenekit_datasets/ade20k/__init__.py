@@ -67,5 +67,5 @@ def scenekit_datasets() -> Iterator[DatasetSpec]:
         summary="ADE20K's challenges and full release: semantic maps of 150 classes, instances of 100",
         build=build,
         url="http://sceneparsing.csail.mit.edu",
-        licence="annotations BSD-3-Clause; images for non-commercial research and education only",
+        license="annotations BSD-3-Clause; images for non-commercial research and education only",
     )

@@ -66,5 +66,5 @@ def scenekit_datasets() -> Iterator[DatasetSpec]:
         build=build,
         splits=("train", "val", "test", "train_extra"),
         url="https://www.cityscapes-dataset.com/downloads/",
-        licence="Cityscapes' terms: free for non-commercial purposes, after registration; no redistribution",
+        license="Cityscapes' terms: free for non-commercial purposes, after registration; no redistribution",
     )

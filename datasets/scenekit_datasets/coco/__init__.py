@@ -134,7 +134,7 @@ def scenekit_datasets() -> Iterator[DatasetSpec]:
         build=build,
         results=results,
         url="https://cocodataset.org/#download",
-        licence="COCO's annotations CC BY 4.0; images under the licence of each, which the files name",
+        license="COCO's annotations CC BY 4.0; images under the license of each, which the files name",
     )
     yield DatasetSpec(
         "lvis",
@@ -143,5 +143,5 @@ def scenekit_datasets() -> Iterator[DatasetSpec]:
         splits=("train", "val"),
         results=results,
         url="https://www.lvisdataset.org/dataset",
-        licence="annotations CC BY 4.0; images of COCO, each under its own licence",
+        license="annotations CC BY 4.0; images of COCO, each under its own license",
     )

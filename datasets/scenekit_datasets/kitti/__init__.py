@@ -100,5 +100,5 @@ def scenekit_datasets() -> Iterator[DatasetSpec]:
         splits=("train", "val", "trainval", "test"),
         results=results,
         url="https://www.cvlibs.net/datasets/kitti/eval_object.php?obj_benchmark=3d",
-        licence="annotations and images CC BY-NC-SA 3.0",
+        license="annotations and images CC BY-NC-SA 3.0",
     )

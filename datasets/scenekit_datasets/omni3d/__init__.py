@@ -128,5 +128,5 @@ def scenekit_datasets() -> Iterator[DatasetSpec]:
         build=build,
         results=results,
         url="https://github.com/facebookresearch/omni3d/blob/main/DATA.md",
-        licence="repository CC BY-NC 4.0; annotations and images also under those of the data sets that they are from",
+        license="repository CC BY-NC 4.0; annotations and images also under those of the data sets that they are from",
     )

@@ -82,5 +82,5 @@ def scenekit_datasets() -> Iterator[DatasetSpec]:
         summary="Open Images' files: boxes of 600 classes, masks, relations, attributes; which classes were verified",
         build=build,
         url="https://storage.googleapis.com/openimages/web/download_v7.html",
-        licence="annotations CC BY 4.0; images listed as CC BY 2.0",
+        license="annotations CC BY 4.0; images listed as CC BY 2.0",
     )

@@ -91,5 +91,5 @@ def scenekit_datasets() -> Iterator[DatasetSpec]:
         build=build,
         splits=("train", "val", "test", "all"),
         url="http://pix3d.csail.mit.edu",
-        licence="annotations CC BY 4.0; images and models of other sites, whose rights are not stated",
+        license="annotations CC BY 4.0; images and models of other sites, whose rights are not stated",
     )

@@ -125,5 +125,5 @@ def scenekit_datasets() -> Iterator[DatasetSpec]:
         build=build,
         splits=("train", "val", "test", "all"),
         url="https://homes.cs.washington.edu/~ranjay/visualgenome/api.html",
-        licence="annotations CC BY 4.0; images of Flickr under Creative Commons licences that the files do not name",
+        license="annotations CC BY 4.0; images of Flickr under Creative Commons licenses that the files do not name",
     )

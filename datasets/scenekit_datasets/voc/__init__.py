@@ -80,5 +80,5 @@ def scenekit_datasets() -> Iterator[DatasetSpec]:
         build=build,
         splits=("train", "val", "trainval", "test"),
         url="http://host.robots.ox.ac.uk/pascal/VOC/voc2012/",
-        licence="no licence is stated; images of Flickr under its terms of use",
+        license="no license is stated; images of Flickr under its terms of use",
     )

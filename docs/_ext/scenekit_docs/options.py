@@ -68,9 +68,9 @@ def of_builder(records: Sequence[Any]) -> str:
 
 
 def source(record: Any) -> str:
-    """Return where a data set can be downloaded and under which licence, as far as its record states it."""
-    url, licence = getattr(record, "url", ""), getattr(record, "licence", "")
-    lines = ([f"Download: <{url}>."] if url else []) + ([f"Licence: {licence}."] if licence else [])
+    """Return where a data set can be downloaded and under which license, as far as its record states it."""
+    url, license = getattr(record, "url", ""), getattr(record, "license", "")
+    lines = ([f"Download: <{url}>."] if url else []) + ([f"License: {license}."] if license else [])
     return " ".join(lines)
 
 
