@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from accelerate import PartialState
 from torch import Tensor
 
 from scenekit.config import validated
+from scenekit.data import checks
 from scenekit.data.inspection import spread
 from scenekit.data.labelers import labelers_named
 from scenekit.data.loader import Source
@@ -63,12 +64,12 @@ class KeyCount:
         """
         if isinstance(key, Stream):
             self._add(len(scene.regions(key)), class_names(scene) if key == OBJECTS else [])
-        elif key in scene.values:
-            value, frame = scene.values[key], scene.frame(key)
+        elif key in scene.values and (valid := without_faults(scene, key)) is not None:
+            value, frame = valid.values[key], valid.frame(key)
             names = [name for _, name in key.field.occurrences(value, frame)]
             if key.of is not None:
-                rows = scene.rows_with(key)
-                own = class_names(scene, rows) if key.of == OBJECTS and not names else names
+                rows = valid.rows_with(key)
+                own = class_names(valid, rows) if key.of == OBJECTS and not names else names
                 self._add(int(rows.sum()), own)
             else:
                 self._add(len(value) if isinstance(value, Sized) and not isinstance(value, Tensor) else None, names)
@@ -338,6 +339,15 @@ def scattered(numbers: Sequence[int]) -> Iterator[int]:
 def own_keys(keys: tuple[Key[Any, Any], ...], spec: TaskSpec | None) -> tuple[Key[Any, Any], ...]:
     """Return those of the keys that a task predicts itself; all of them where it predicts none."""
     return tuple(key for key in keys if spec is not None and key in spec.provides) or keys
+
+
+def without_faults(scene: Scene, key: Key[Any, Any]) -> Scene | None:
+    """Return a scene with the valid part of a value; None where nothing of it can be used."""
+    value, valid, issues = checks.validated(scene, key)
+    if value is None or not issues:
+        return None if value is None else scene
+    rows = {} if valid is None else {key: valid}
+    return replace(scene, values={**scene.values, key: value}, valid={**scene.valid, **rows})
 
 
 def class_names(scene: Scene, rows: Tensor | None = None) -> list[str]:

@@ -84,7 +84,7 @@ def test_a_run_that_is_interrupted_while_it_fits_resumes_there(tmp_path, monkeyp
 def test_it_is_evaluated_once_it_is_fitted(tmp_path, monkeypatch):
     order = []
     monkeypatch.setattr("scenekit.training.loop.fit", lambda *_: order.append("fit"))
-    monkeypatch.setattr("scenekit.training.loop.evaluate", lambda *_, **__: order.append("evaluate") or {})
+    monkeypatch.setattr("scenekit.training.evaluating.evaluate", lambda *_, **__: order.append("evaluate") or {})
     whole = recipe(2, data={"val": {"name": "toys", "split": "val"}}, train={"evaluate_every": 1})
     run(whole, tmp_path)
     assert order == ["evaluate", "fit", "evaluate"]
