@@ -32,7 +32,6 @@ METRICS: Mapping[str, tuple[str, ...]] = {
     "panoptic": ("PQ", "SQ", "RQ"),
     "boxes3d": ("AP3D@25",),
     "attributes": ("given/mAP",),
-    "relations": ("predcls/R@50", "sgdet/R@50"),
 }
 PER_CLASS = {"detection": "AP50", "masks": "AP50"}
 """Metrics that are shown for each class as well."""
