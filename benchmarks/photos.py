@@ -57,19 +57,19 @@ def main() -> None:
     began = time.perf_counter()
     device = torch.device(arguments.device)
     options = {"annotations": str(arguments.folder / "val.json"), "images": str(arguments.folder / "images")}
-    models = {
-        model: {
-            "photographs": numbers(measured(model, "coco", options, None, device)),
-            "synthetic": numbers(measured(model, "synthetic", {}, arguments.synthetic, device)),
-        }
-        for model in arguments.models
+    metrics: dict[str, dict[str, float]] = {}
+    for model in arguments.models:
+        metrics[f"{model}, photographs"] = numbers(measured(model, "coco", options, None, device))
+        metrics[f"{model}, synthetic"] = numbers(measured(model, "synthetic", {}, arguments.synthetic, device))
+    first = metrics[f"{arguments.models[0]}, photographs"]
+    targets = {
+        name: {"value": first.get(name, 0.0), "target": target, "met": first.get(name, 0.0) >= target}
+        for name, target in TARGETS.items()
     }
-    first = models[arguments.models[0]]["photographs"]
-    met = {name: first.get(name, 0.0) >= target for name, target in TARGETS.items()}
     facts = {"seconds": round(time.perf_counter() - began), "synthetic scenes": arguments.synthetic}
-    result = {**machine(device), **facts, "models": models, "targets": TARGETS, "met": met}
+    result = {**machine(device), **facts, "targets": targets, "metrics": by_metric(metrics)}
     write_atomically(arguments.out, (json.dumps(plain(result), indent=1) + "\n").encode())
-    show(models)
+    show(metrics)
 
 
 def measured(model: str, data: str, options: dict[str, Any], limit: int | None, device: torch.device) -> Results:
@@ -99,13 +99,17 @@ def numbers(results: Results) -> dict[str, float]:
     return {name: round(value, 4) for name, value in found.items() if value is not None and math.isfinite(value)}
 
 
-def show(models: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
+def by_metric(columns: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
+    """Return a row for each metric, with a column for each model and kind of image."""
+    names = dict.fromkeys(name for values in columns.values() for name in values)
+    return {name: {column: values.get(name) for column, values in columns.items()} for name in names}
+
+
+def show(columns: Mapping[str, Mapping[str, float]]) -> None:
     """Print a column for each model and kind of image."""
-    columns = {f"{model}, {kind}": values for model, kinds in models.items() for kind, values in kinds.items()}
     print(f"\n{'metric':40}" + "".join(f"{column:>22}" for column in columns))
-    for name in dict.fromkeys(name for values in columns.values() for name in values):
-        cells = [values.get(name) for values in columns.values()]
-        print(f"{name:40}" + "".join(f"{'' if cell is None else f'{cell:.4f}':>22}" for cell in cells))
+    for name, found in by_metric(columns).items():
+        print(f"{name:40}" + "".join(f"{'' if cell is None else f'{cell:.4f}':>22}" for cell in found.values()))
 
 
 if __name__ == "__main__":

@@ -156,6 +156,13 @@ RESULT_FILES: Sequence[Result] = (
         "--before benchmarks/results/small_val_second_run.json",
     ),
     Result(
+        "photos",
+        "Photographs",
+        "The shipped models on photographs of COCO's validation split, over the classes that a model shares with it, "
+        "and on the first synthetic validation scenes.",
+        "python benchmarks/photos.py FOLDER --synthetic 100",
+    ),
+    Result(
         "joint_or_alone",
         "Joint and single-task training",
         "All tasks of `small` trained jointly, and each alone with the tasks that it requires, for the same number of "
