@@ -280,4 +280,6 @@ def number(value: Any) -> str:
     if isinstance(value, list):
         plain = all(isinstance(entry, int | float) for entry in value)
         return (" x " if plain else ", ").join(map(number, value))
+    if value is None:
+        return ""
     return code(value) if isinstance(value, str) and "/" in value else str(value)
