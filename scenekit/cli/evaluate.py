@@ -84,7 +84,7 @@ def evaluate(
     from scenekit.cli.device import device_named
     from scenekit.data.labelers import labelers_named, labelled
     from scenekit.data.labels.opening import opened
-    from scenekit.recipe.recipe import entry_names
+    from scenekit.recipe.data import entry_names
 
     chosen = data_config(model, data, split, options, labels)
     makers = labelers_named(chosen.labelers if labelers is None else output.labeler_names(labelers))

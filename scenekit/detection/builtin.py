@@ -43,6 +43,18 @@ _CROPS = {
 _PROPOSALS = {"name": "sliding_window", "sliding_window": _WINDOWS}
 
 
+def of_transformers(name: str) -> DetectorSpec:
+    """Return the record of a detector of transformers, by its model type."""
+    return DetectorSpec(
+        f"transformers/{name}",
+        f"{DETR_TITLES[name]} of transformers, trained elsewhere (extra `transformers`)",
+        partial(build_detr, name),
+        DetrConfig,
+        prepare=partial(stored.prepared, name),
+        example=DETR_EXAMPLES[name],
+    )
+
+
 @hookimpl
 def scenekit_detectors() -> Iterable[DetectorSpec]:
     """Yield the detectors that classify regions, then the one-stage detectors.
@@ -85,16 +97,6 @@ def scenekit_detectors() -> Iterable[DetectorSpec]:
         DetectorSpec("fcos", "one stage on locations, without anchors", build_fcos, FCOSConfig),
         DetectorSpec("ssd", "one stage on default boxes of several maps", build_ssd, SSDConfig),
         DetectorSpec("yolo", "one stage on a grid with base boxes", build_yolo, YoloConfig, prepare=prepared),
-        *(
-            DetectorSpec(
-                f"transformers/{name}",
-                f"{title} of transformers, trained elsewhere (extra `transformers`)",
-                partial(build_detr, name),
-                DetrConfig,
-                prepare=partial(stored.prepared, name),
-                example=DETR_EXAMPLES[name],
-            )
-            for name, title in DETR_TITLES.items()
-        ),
+        *map(of_transformers, DETR_TITLES),
     ):
         yield replace(spec, evaluator=DetectionEvaluator, draw=on_canvas(draw_boxes))

@@ -85,7 +85,7 @@ class SetCoverage:
     """What was read of one data set of a mixture."""
 
     name: str
-    """Its name, numbered where several have the same."""
+    """Its name."""
     samples: int
     """Its number of samples."""
     share: float
@@ -229,8 +229,7 @@ def run_coverage(
     for source in sources:
         share = source.weight / total
         read, counts = counted(source, keys, limit, seconds)
-        name = unique(source.name, [each.name for each in sets])
-        sets.append(SetCoverage(name, len(source.data), share, round(share * drawn), read, counts))
+        sets.append(SetCoverage(source.name, len(source.data), share, round(share * drawn), read, counts))
     needed = {name: own_keys(keys, specs.get(name)) for name, keys in learns_from.items() if keys}
     return RunCoverage(learns_from, needed, sets)
 
@@ -360,9 +359,3 @@ def class_names(scene: Scene, rows: Tensor | None = None) -> list[str]:
 def key_name(key: Key[Any, Any]) -> str:
     """Return the name of a key as people say it."""
     return "boxes" if key == OBJECTS else key.name
-
-
-def unique(name: str, taken: Sequence[str]) -> str:
-    """Return a name, numbered if it is taken."""
-    names = (name if number == 1 else f"{name} ({number})" for number in range(1, len(taken) + 2))
-    return next(each for each in names if each not in taken)

@@ -21,6 +21,7 @@ from scenekit.keys import OBJECTS
 from scenekit.model.preprocess import resized
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import DatasetConfig, InputConfig, LabelSpace, Recipe
+from scenekit.recipe.data import entry_names
 from scenekit.recipe.initial import with_initial
 from scenekit.scene import Scene
 from scenekit.structures.geometry import Geometry
@@ -69,16 +70,17 @@ def open_mixture(recipe: Recipe, labelers: Sequence[Labeler] = ()) -> list[Sourc
         labelers: Labelers that derive further ground truth.
 
     Returns:
-        The data sets.
+        The data sets, each with a name of its own.
 
     Raises:
         InputError: If a data set cannot be opened.
     """
-    space = recipe.data.label_space
+    space, names = recipe.data.label_space, entry_names(recipe.data.train)
     sources = [open_source(config, labelers, space) for config in recipe.data.train]
     lengths = [len(source.data) for source in sources]
     weights = mixture_weights(lengths, [source.weight for source in sources], recipe.data.temperature)
-    return [replace(source, weight=weight) for source, weight in zip(sources, weights, strict=True)]
+    own = zip(sources, names, weights, strict=True)
+    return [replace(source, name=name, weight=weight) for source, name, weight in own]
 
 
 def with_steps(recipe: Recipe, sources: Sequence[Source], processes: int = 1) -> Recipe:

@@ -113,7 +113,7 @@ def test_gradient_of_each_class(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("wrong", "ap"), [(1, 0.5), (2, 1.0)])
 def test_only_covered_classes_are_evaluated(tmp_path: Path, wrong: int, ap: float) -> None:
-    """A better-scored false apple costs half where there is none for sure, and nothing where nobody looked for one."""
+    """A better-scored false apple costs half where there is none for sure, and nothing where that was not verified."""
     data: Any = sk.dataset("lvis", root=str(layout(tmp_path, document())), split="val")
     evaluator = DetectionEvaluator(data.vocabulary)
     for index, score in ((0, 0.5), (wrong, 0.9)):

@@ -11,7 +11,7 @@ from scenekit.data.loader import Source
 from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, SEMANTIC
 from scenekit.recipe import Recipe
 from scenekit.training import coverage
-from scenekit.training.coverage import counted, coverage_of, scattered, unique
+from scenekit.training.coverage import counted, coverage_of, scattered
 from scenekit.training.loop import train
 
 from . import toy
@@ -85,8 +85,13 @@ def test_any_first_part_is_spread_over_all():
 
 
 def test_equal_names_are_numbered():
-    assert unique("coco/train", ["kitti/train"]) == "coco/train"
-    assert unique("coco/train", ["coco/train", "coco/train (2)"]) == "coco/train (3)"
+    """Names are those of the recipe: the section of the label file where an entry names one."""
+    content = mixed().model_dump(mode="json")
+    entry = content["data"]["train"][0]
+    content["data"]["train"] = [entry, {**entry, "labels": "mine"}, entry, entry]
+    name = f"{entry['name']}/{entry['split']}"
+    found = [each.name for each in coverage_of(Recipe.parse(content)).sets]
+    assert found == [name, f"mine/{entry['split']}", f"{name} (2)", f"{name} (3)"]
 
 
 def test_a_run_writes_and_shows_it_and_warns(tmp_path, caplog, capsys):
