@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,9 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, warn_once
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -36,6 +39,8 @@ def accelerator_for(precision: str, device: str | None) -> Iterator[Accelerator]
     tolerant = DistributedDataParallelKwargs(find_unused_parameters=True)
     AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
     accelerator = Accelerator(mixed_precision=precision, cpu=on_cpu, kwargs_handlers=[tolerant])
+    if precision == "bf16" and accelerator.device.type == "cpu" and not fast_bfloat16():
+        warn_once(_log, "this processor has no instructions for bfloat16: train.precision: bf16 is slower here than no")
     try:
         yield accelerator
     finally:
@@ -59,6 +64,12 @@ def _select(device: str | None) -> bool:
             raise InputError(f"device {device!r} does not exist; there are {torch.accelerator.device_count()}")
         torch.accelerator.set_device_index(wanted.index)
     return False
+
+
+def fast_bfloat16() -> bool:
+    """Return whether the CPU computes in bfloat16, or torch does not say (before 2.11)."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return not capabilities or any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:

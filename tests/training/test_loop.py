@@ -9,10 +9,11 @@ import torch
 from safetensors.torch import load_file
 
 from scenekit.cli.evaluate import data_config
-from scenekit.errors import InputError
+from scenekit.errors import InputError, warn_once
 from scenekit.hooks import Origin, hookimpl, registry
 from scenekit.model.targets import Targets
 from scenekit.recipe import Recipe
+from scenekit.training.devices import accelerator_for
 from scenekit.training.freezing import freeze_except
 from scenekit.training.log import read_log
 from scenekit.training.loop import train
@@ -142,11 +143,19 @@ def test_only_the_last_checkpoints_stay(tmp_path):
     assert not [path for path in (tmp_path / "checkpoints").iterdir() if path.name.startswith(".")]
 
 
-@pytest.mark.parametrize("precision", ["bf16"])
-def test_mixed_precision(tmp_path, precision):
-    run(toy.recipe(steps=2, precision=precision), tmp_path)
+def test_mixed_precision(tmp_path):
+    run(toy.recipe(steps=2, precision="bf16"), tmp_path)
     assert all(torch.tensor(record["loss"]).isfinite() for record in losses(tmp_path))
     run(toy.recipe(steps=1), tmp_path / "full")  # the next run of the same process may want another precision
+
+
+@pytest.mark.parametrize(("capabilities", "warned"), [({"avx2": True}, 1), ({"avx512_bf16": True}, 0), ({}, 0)])
+def test_a_processor_without_bfloat16_is_slow_in_it(capabilities, warned, caplog, monkeypatch):
+    warn_once.cache_clear()
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    with accelerator_for("bf16", "cpu"):
+        pass
+    assert [record.levelname for record in caplog.records if "bfloat16" in record.getMessage()] == ["WARNING"] * warned
 
 
 def test_accumulating_uses_the_same_images(tmp_path):
