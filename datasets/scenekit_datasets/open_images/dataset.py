@@ -134,13 +134,12 @@ class OpenImages(Dataset[Sample]):
         )
 
     def _absent(self, id: str) -> set[int]:
-        """Return the classes that were verified to be absent, and the narrower ones."""
+        """Return the classes that were verified to be absent, and the narrower ones, unless others saw them."""
         labels = self.names.labels
-        rows = self._rows(self.tables.labels, id)
-        absent = {
-            labels[row["LabelName"]] for row in rows if row["LabelName"] in labels and _is_zero(row["Confidence"])
-        }
-        return absent.union(*(self.names.below(label) for label in absent))
+        rows = [row for row in self._rows(self.tables.labels, id) if row["LabelName"] in labels]
+        absent = {labels[row["LabelName"]] for row in rows if _is_zero(row["Confidence"])}
+        seen = {labels[row["LabelName"]] for row in rows if not _is_zero(row["Confidence"])}
+        return absent.union(*(self.names.below(label) for label in absent)) - seen
 
     @staticmethod
     def _rows(table: CsvIndex | None, id: str) -> list[Row]:
