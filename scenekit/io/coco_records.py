@@ -309,7 +309,7 @@ def unused_roots(categories: Iterable[Record], used: Collection[int]) -> list[Re
 def _rotation(data: Mapping[str, Any]) -> float:
     """Return the angle of a box without a mask in degrees, of CVAT an attribute that is a floating point number."""
     value = held.get("rotation") if isinstance(held := data.get("attributes"), dict) else None
-    return value if isinstance(value, float) and is_number(value) and not any(map(data.get, MASKS)) else 0.0
+    return value if isinstance(value, float) and is_number(value) and not any(data.get(m) for m in MASKS) else 0.0
 
 
 def box_of(record: Record) -> list[float]:
