@@ -77,7 +77,7 @@ def data(
     from scenekit.data.labelers import labelers_named, labelled
     from scenekit.errors import InputError
 
-    samples = sk.dataset(name, split=split, **parsed_options(option or (), "--set"))
+    samples = sk.dataset(name, **{"split": split, **parsed_options(option or (), "--set")})
     samples = labelled(samples, labelers_named(output.labeler_names(labelers)))
     total = min(limit or len(samples), len(samples))
     shown = set(spread(total, drawn)) if out is not None else set()

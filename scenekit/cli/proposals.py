@@ -68,7 +68,7 @@ def proposals(
     from scenekit.io.proposal_files import write_proposals
 
     chosen = source_config(source, options) if source is not None else opened(model or "", device)
-    data = sk.dataset(name, split=split, **parsed_options(option or (), "--set"))
+    data = sk.dataset(name, **{"split": split, **parsed_options(option or (), "--set")})
     count = len(data) if limit is None else min(limit, len(data))
     skipped = SkippedSamples(len(data))
     samples = output.progress(islice(usable(data, skipped, name), count), "proposing", count)

@@ -159,6 +159,22 @@ def mask_box(value: Any) -> list[float]:
     return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
 
 
+def box_around(box: Sequence[float], degrees: float) -> list[float]:
+    """Compute the upright box around one that is rotated about its center.
+
+    Args:
+        box: x, y, width, height in pixels, before the rotation.
+        degrees: Angle.
+
+    Returns:
+        x, y, width, height in pixels.
+    """
+    x, y, width, height = map(float, box)
+    cosine, sine = abs(math.cos(math.radians(degrees))), abs(math.sin(math.radians(degrees)))
+    wide, high = width * cosine + height * sine, width * sine + height * cosine
+    return [x + (width - wide) / 2, y + (height - high) / 2, wide, high]
+
+
 def _compressed(rle: Mapping[str, Any], size: Sequence[int]) -> RunLengths:
     """Return sound run lengths in their compressed form."""
     counts = rle["counts"]

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 from pycocotools import mask as coco_mask
 
 from scenekit.errors import InputError
-from scenekit.io.coco_masks import RunLengths, check_mask, mask_box, with_area
-from scenekit.io.records import Record, brief, whole_number
+from scenekit.io.coco_masks import RunLengths, box_around, check_mask, mask_box, with_area
+from scenekit.io.records import Record, brief, is_number, whole_number
 
 FIRST_TEXT = 10**12
 """Number of the first id that is text and no number; ids of files that number their entries are smaller."""
@@ -169,8 +170,8 @@ class CocoReader:
         Returns:
             The entry with `id`, `image_id` and `category_id` as integers, masks in one of the forms that `run_lengths`
             reads, without polygons of less than three points (`coco_masks.flat_polygons`), and of annotations `bbox`
-            (x, y, width, height in pixels), that of the mask where it has none; without fields that are null, masks of
-            annotations that are empty, and the id of a result.
+            (x, y, width, height in pixels): that of the mask where it has none, upright where CVAT rotated it; without
+            fields that are null, masks of annotations that are empty, and the id of a result.
 
         Raises:
             InputError: If one of these is invalid, or an annotation has neither a box nor a mask.
@@ -192,7 +193,9 @@ class CocoReader:
             data.pop("bbox", None)
             data |= {"bbox": box_of(read)} if numbered else {}
         else:
-            read.numbers("bbox", 4)
+            box, degrees = read.numbers("bbox", 4), _rotation(data)
+            if numbered and degrees and min(box[2:]) >= 0:
+                data["bbox"] = box_around(box, degrees)
         return read
 
     def panoptic(self, record: Record) -> Record:
@@ -301,6 +304,12 @@ def unused_roots(categories: Iterable[Record], used: Collection[int]) -> list[Re
         return is_top and any(other.data.get("supercategory") == name for other in entries if other is not entry)
 
     return [entry for entry in entries if used and is_root(entry)]
+
+
+def _rotation(data: Mapping[str, Any]) -> float:
+    """Return the angle of a box without a mask in degrees, of CVAT an attribute that is a floating point number."""
+    value = held.get("rotation") if isinstance(held := data.get("attributes"), dict) else None
+    return value if isinstance(value, float) and is_number(value) and not any(data.get(m) for m in MASKS) else 0.0
 
 
 def box_of(record: Record) -> list[float]:

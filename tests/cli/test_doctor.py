@@ -114,6 +114,7 @@ def test_refusals(refused: Callable[..., str], file: Path) -> None:
     )
     assert "--set expects KEY=VALUE" in refused("doctor", "data", "coco", "--set", "annotations")
     assert "no split 'dev'" in refused("doctor", "data", "coco", "--set", f"annotations={file}", "--split", "dev")
+    assert "no split 'dev'" in refused("doctor", "data", "coco", "--set", f"annotations={file}", "--set", "split=dev")
 
 
 def test_what_is_exported_can_be_looked_at(run: Callable[..., Any], file: Path, tmp_path: Path) -> None:

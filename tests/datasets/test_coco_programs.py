@@ -57,6 +57,16 @@ def test_attributes_of_cvat(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     assert message.endswith("left out: 'colour', 'rotation'")
 
 
+def test_rotated_boxes_of_cvat(tmp_path: Path) -> None:
+    """`bbox` is the rectangle before the rotation; one with a mask is as the mask."""
+    turned = [{"bbox": [2, 2, 4, 2], "attributes": {"rotation": degrees}} for degrees in (90.0, 180.0, 45.0, 0.0)]
+    masked = {**turned[0], "segmentation": [SQUARE]}
+    boxes = opened(file(tmp_path, [*turned, masked]))[0].scene.objects.boxes
+    half = 6 / 2**0.5 / 2  # a rectangle of 4 by 2 that is turned by 45 degrees is 6 / sqrt(2) wide and high
+    expected = [[3, 1, 5, 5], [2, 2, 6, 4], [4 - half, 3 - half, 4 + half, 3 + half], [2, 2, 6, 4], [2, 2, 6, 4]]
+    torch.testing.assert_close(boxes, torch.tensor(expected))
+
+
 def test_attributes_without_any_flag_are_no_labels(tmp_path: Path) -> None:
     scene = opened(file(tmp_path, [{"attributes": {"colour": "blue"}}, {"attributes": [{"name": "blue"}]}]))[0].scene
     assert sk.ATTRIBUTES not in scene and len(scene.objects) == 2

@@ -15,6 +15,7 @@ from PIL import Image
 
 import scenekit as sk
 from scenekit.hooks import registry
+from scenekit.io.images import ORIENTATION
 from scenekit.keys import ATTRIBUTES, MASKS, OBJECTS, RELATIONS
 from scenekit.testing.datasets import check_dataset
 
@@ -148,6 +149,24 @@ def test_the_hierarchy_widens_what_is_covered(root: Path) -> None:
     assert of_image(data, SECOND).supervision.classes == {"Person", "Man", "Woman"}
     first = of_image(data, FIRST).supervision
     assert (first.classes, first.partial) == ({"Man", "Chair", "Bus", "Woman"}, {"Person"})
+
+
+def test_labels_that_contradict_each_other(root: Path) -> None:
+    """Several people verify an image: one who saw a man outweighs one who saw no person."""
+    (root / "bbox_labels_600_hierarchy.json").write_text(json.dumps(TREE))
+    rows = [*VERIFIED, verified(SECOND, "Man", 1), verified(SECOND, "Bus", 0), verified(SECOND, "Bus", 1)]
+    columns = "ImageID Source LabelName Confidence"
+    table(root / "train-annotations-human-imagelabels-boxable.csv", columns, rows)
+    assert of_image(opened(root), SECOND).supervision.classes == {"Person", "Woman"}
+
+
+def test_boxes_are_of_the_images_as_they_are_stored(root: Path) -> None:
+    """The official files of images say by which angle an image and its boxes are to be rotated together."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(root / "train_0" / f"{FIRST}.jpg", exif=exif)
+    assert of_image(opened(root), FIRST).scene.size == SIZE
+    assert of_image(opened(root, exif="apply"), FIRST).scene.size == SIZE[::-1]
 
 
 def test_boxes_alone(root: Path) -> None:

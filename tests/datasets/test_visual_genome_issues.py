@@ -171,7 +171,7 @@ def test_options(tmp_path: Path, options: dict[str, Any], message: str) -> None:
         ("a_{split}.txt", "one", "expected an array of numbers, or ids one per line"),
         ("a_{split}.npy", "one", "expected an array of numbers, or ids one per line"),
         ("absent.json", None, "no such file"),
-        ("absent.npy", None, "cannot read"),
+        ("absent.npy", None, "absent.npy, which splits names"),
         ("a_{split}.json", "[1, 77]", "image id 77 is not in image_data.json"),
     ],
 )

@@ -135,6 +135,8 @@ def test_years_are_joined(root: Path) -> None:
         opened(root, years=[2010])
     with pytest.raises(sk.InputError, match=r"no such file: .*VOC2012/ImageSets/Main/val\.txt"):
         opened(root, split="val")
+    with pytest.raises(sk.InputError, match=r"VOC2012 is one of them; leave out the option years"):
+        opened(root / "VOC2012", years=[2012])
     with pytest.raises(sk.InputError, match=r"expected VOC2007 or VOC2012"):
         opened(root.parent)
 

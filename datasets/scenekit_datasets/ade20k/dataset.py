@@ -6,24 +6,23 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset
 
-from scenekit.data.sample import Sample, Supervision
-from scenekit.io.images import read_image
+from scenekit.data.sample import Sample
 from scenekit.keys import MASKS, OBJECTS, PANOPTIC, SEMANTIC, Key, Stream
 from scenekit.scene import Objects, Scene
 from scenekit.structures import Masks
 from scenekit_datasets.ade20k.classes import Classes
 from scenekit_datasets.ade20k.layout import Image
 from scenekit_datasets.ade20k.segments import Segments, read_segments
+from scenekit_datasets.file_dataset import FileDataset, exhaustive
 from scenekit_datasets.label_maps import masks_in
-from scenekit_datasets.roots import Exif, Faulty, check_index, skipping
+from scenekit_datasets.roots import Exif, Faulty
 
 KEYS: tuple[Key[Any, Any], ...] = (MASKS, SEMANTIC, PANOPTIC)
 """Labels of the files beside objects."""
 
 
-class ADE20K(Dataset[Sample]):
+class ADE20K(FileDataset):
     """Images with their label maps.
 
     Args:
@@ -43,37 +42,20 @@ class ADE20K(Dataset[Sample]):
         faulty: Faulty = "refuse",
         exif: Exif = "apply",
     ) -> None:
+        super().__init__(faulty, exif)
         self.images, self.classes, self.keys = tuple(images), classes, frozenset(keys)
         self.vocabulary = classes.vocabulary
-        self.faulty: Faulty = faulty
-        self.exif: Exif = exif
         numbers = [files.id for files in self.images]
         self.ids = numbers if len(set(numbers)) == len(numbers) else list(range(len(numbers)))
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> Sample:
-        """Load one sample.
-
-        Args:
-            index: Index of the image.
-
-        Returns:
-            The sample.
-
-        Raises:
-            InputError: If a file is damaged; SkippedSampleError for faulty="skip".
-        """
-        check_index(index, len(self))
+    def _sample(self, index: int) -> Sample:
         files = self.images[index]
-        with skipping(self.faulty):
-            image = read_image(files.image, upright=self.exif == "apply")
-            scene = self._scene(files, (int(image.shape[1]), int(image.shape[2])))
-        streams = frozenset(scene.streams)
-        return Sample(
-            image, scene, Supervision(frozenset(scene.values), streams=streams, exhaustive=streams), self.ids[index]
-        )
+        image = self._image(files.image)
+        scene = self._scene(files, (int(image.shape[1]), int(image.shape[2])))
+        return Sample(image, scene, exhaustive(scene), self.ids[index])
 
     def _scene(self, files: Image, size: tuple[int, int]) -> Scene:
         segments = read_segments(files, size, self.classes)

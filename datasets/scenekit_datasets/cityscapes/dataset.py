@@ -6,11 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from torch.utils.data import Dataset
-
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError
-from scenekit.io.images import read_image
 from scenekit.keys import BOXES3D, MASKS, OBJECTS, PANOPTIC, SEMANTIC, TRUNCATION, VISIBILITY, Key
 from scenekit.scene import Scene
 from scenekit.structures import Camera
@@ -20,14 +17,15 @@ from scenekit_datasets.cityscapes.classes import VOCABULARY
 from scenekit_datasets.cityscapes.labels import VEHICLES, labels_of
 from scenekit_datasets.cityscapes.layout import Image
 from scenekit_datasets.cityscapes.segments import read_segments
+from scenekit_datasets.file_dataset import FileDataset
 from scenekit_datasets.image_labels import Labels
-from scenekit_datasets.roots import Faulty, ImageReporter, check_index, skipping
+from scenekit_datasets.roots import Faulty, ImageReporter
 
 KEYS: tuple[Key[Any, Any], ...] = (MASKS, SEMANTIC, PANOPTIC, BOXES3D, TRUNCATION, VISIBILITY)
 """Labels of the files beside objects."""
 
 
-class Cityscapes(Dataset[Sample]):
+class Cityscapes(FileDataset):
     """Images with maps of instances and 3D boxes of vehicles, as far as they exist.
 
     Args:
@@ -45,31 +43,18 @@ class Cityscapes(Dataset[Sample]):
         exhaustive: bool = True,
         faulty: Faulty = "refuse",
     ) -> None:
+        super().__init__(faulty)
         self.images, self.keys, self.exhaustive = tuple(images), frozenset(keys), exhaustive
         self.vocabulary = VOCABULARY
-        self.faulty: Faulty = faulty
         self.reporter = ImageReporter(faulty)
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> Sample:
-        """Load one sample.
-
-        Args:
-            index: Index of the image.
-
-        Returns:
-            The sample.
-
-        Raises:
-            InputError: If a file is damaged (SkippedSampleError for faulty="skip"), or an entry faulty and refused.
-        """
-        check_index(index, len(self))
+    def _sample(self, index: int) -> Sample:
         files = self.images[index]
-        with skipping(self.faulty):
-            image = read_image(files.image)
-            scene = self._scene(index, files, (int(image.shape[1]), int(image.shape[2])))
+        image = self._image(files.image)
+        scene = self._scene(index, files, (int(image.shape[1]), int(image.shape[2])))
         streams = frozenset(scene.streams)
         supervision = Supervision(
             keys=frozenset(scene.values),

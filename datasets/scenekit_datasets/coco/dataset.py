@@ -8,8 +8,6 @@ from functools import reduce
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from torch.utils.data import Dataset
-
 from scenekit.data.sample import Sample
 from scenekit.errors import InputError
 from scenekit.keys import DEPTH, MASKS, OBJECTS, PANOPTIC, PHRASE_CAPTIONS, PHRASES, RELATIONS, SEMANTIC, Key
@@ -36,6 +34,7 @@ from scenekit_datasets.coco.index import Index
 from scenekit_datasets.coco.labels import ROW_LABELS, Frame, carried, objects_of
 from scenekit_datasets.coco.records import ImageEntry, Source, entry_of
 from scenekit_datasets.coco.supervision import claim_issues, claimed_names, supervision_of
+from scenekit_datasets.file_dataset import FileDataset
 from scenekit_datasets.roots import (
     Exif,
     Faulty,
@@ -63,7 +62,7 @@ class SemanticMaps:
     """Category ids minus values of the maps."""
 
 
-class CocoDataset(Dataset[Sample]):
+class CocoDataset(FileDataset):
     """The images of the first file, with the labels of all files.
 
     Args:
@@ -87,14 +86,13 @@ class CocoDataset(Dataset[Sample]):
         faulty: Faulty = "refuse",
         exif: Exif = "apply",
     ) -> None:
-        self.exif: Exif = exif
+        super().__init__(faulty, exif)
         self.sources = tuple(sources)
         self.images = images
         fields = {field for source in sources for field in source.index.fields}
         self.further = keys_in(fields)
         self.keys = keys_named(keys, (*KEYS, *self.further), "COCO-style files have")
         self.semantic = semantic
-        self.faulty = faulty
         self.vocabulary = joined_vocabulary([source.index for source in sources])
         first = sources[0].index
         if faulty == "refuse":
@@ -117,13 +115,11 @@ class CocoDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, index: int) -> Sample:
-        check_index(index, len(self))
-        with skipping(self.faulty):
-            entry, path = self._entry(index)
-            image = image_of_size(path, _size(entry), entry.image, self.exif)
-            scene = self._scene(entry, path)
-            return Sample(image, scene, supervision_of(entry, scene), int(self.ids[index]))
+    def _sample(self, index: int) -> Sample:
+        entry, path = self._entry(index)
+        image = image_of_size(path, _size(entry), entry.image, self.exif)
+        scene = self._scene(entry, path)
+        return Sample(image, scene, supervision_of(entry, scene), int(self.ids[index]))
 
     def scene(self, index: int) -> Scene:
         """Return the labels of an image without reading the image.

@@ -44,7 +44,6 @@ def build(
     Raises:
         InputError: If folders are missing or empty.
     """
-
     from scenekit_datasets.image_folder.dataset import ImageFolder
     from scenekit_datasets.image_folder.listing import list_images
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from torch.utils.data import Dataset
-
 from scenekit.data.sample import Sample, Supervision
-from scenekit.io.images import read_image
 from scenekit.keys import CLASSIFICATION
 from scenekit.scene import Scene
 from scenekit.structures import ImageClasses, Vocabulary
 from scenekit.structures.image_classes import IMAGE_CLASSES
+from scenekit_datasets.file_dataset import FileDataset
 from scenekit_datasets.image_folder.listing import Listing
-from scenekit_datasets.roots import Exif, Faulty, check_index, skipping
+from scenekit_datasets.roots import Exif, Faulty
 
 
-class ImageFolder(Dataset[Sample]):
+class ImageFolder(FileDataset):
     """Images with one class each; nothing in them is annotated beside.
 
     Args:
@@ -24,31 +22,17 @@ class ImageFolder(Dataset[Sample]):
     """
 
     def __init__(self, listing: Listing, *, faulty: Faulty = "refuse", exif: Exif = "apply") -> None:
+        super().__init__(faulty, exif)
         self.listing = listing
         self.vocabulary = Vocabulary(things=(), lists={IMAGE_CLASSES: listing.classes})
-        self.faulty: Faulty = faulty
-        self.exif: Exif = exif
 
     def __len__(self) -> int:
         return len(self.listing.images)
 
-    def __getitem__(self, index: int) -> Sample:
-        """Load one sample.
-
-        Args:
-            index: Index of the image.
-
-        Returns:
-            The sample.
-
-        Raises:
-            InputError: If the image is damaged; SkippedSampleError for faulty="skip".
-        """
-        check_index(index, len(self))
+    def _sample(self, index: int) -> Sample:
         name, label = self.listing.images[index]
         path = self.listing.folder / name
-        with skipping(self.faulty):
-            image = read_image(path, upright=self.exif == "apply")
+        image = self._image(path)
         scene = Scene(
             size=(int(image.shape[1]), int(image.shape[2])),
             vocabulary=self.vocabulary,

@@ -9,27 +9,26 @@ from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from scenekit.data.sample import Sample, Supervision
+from scenekit.data.sample import Sample
 from scenekit.errors import InputError
 from scenekit.io.files import read_text
-from scenekit.io.images import read_image
 from scenekit.keys import BOXES3D, DEPTH, OBJECTS, OCCLUSION, TRUNCATION, Key
 from scenekit.scene import Scene
 from scenekit.structures.geometry import Size
 from scenekit.structures.vocabulary import Vocabulary
+from scenekit_datasets.file_dataset import FileDataset, exhaustive
 from scenekit_datasets.kitti.calibration import Calibration, read_calibration
 from scenekit_datasets.kitti.labels import Rules, read_labels
 from scenekit_datasets.kitti.layout import SCANS, Image
 from scenekit_datasets.kitti.scans import depth_of, read_scan
-from scenekit_datasets.roots import Exif, Faulty, check_index, report, skipping
+from scenekit_datasets.roots import Exif, Faulty, report
 
 KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, OCCLUSION, DEPTH)
 """Labels of the files beside objects."""
 
 
-class Kitti(Dataset[Sample]):
+class Kitti(FileDataset):
     """Images with their calibration and, where they exist, labels and laser scans.
 
     Args:
@@ -51,8 +50,8 @@ class Kitti(Dataset[Sample]):
         faulty: Faulty = "refuse",
         exif: Exif = "apply",
     ) -> None:
-        self.exif: Exif = exif
-        self.rules, self.keys, self.faulty = rules, frozenset(keys), faulty
+        super().__init__(faulty, exif)
+        self.rules, self.keys = rules, frozenset(keys)
         self.vocabulary = Vocabulary(rules.classes.things)
         self.images = [files for files in images if not drop_empty or self._has_objects(files)]
         if not self.images:
@@ -65,27 +64,13 @@ class Kitti(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> Sample:
-        """Load one sample.
-
-        Args:
-            index: Index of the image.
-
-        Returns:
-            The sample.
-
-        Raises:
-            InputError: If a file is damaged (SkippedSampleError for faulty="skip"), or an object faulty and refused.
-        """
-        check_index(index, len(self))
+    def _sample(self, index: int) -> Sample:
         files = self.images[index]
-        with skipping(self.faulty):
-            image: Tensor = read_image(files.image, upright=self.exif == "apply")
-            scene = self._scene(files, (int(image.shape[1]), int(image.shape[2])))
+        image = self._image(files.image)
+        scene = self._scene(files, (int(image.shape[1]), int(image.shape[2])))
         id = self.ids[index]
         assert id is not None
-        streams = frozenset(scene.streams)
-        return Sample(image, scene, Supervision(frozenset(scene.values), streams=streams, exhaustive=streams), id)
+        return Sample(image, scene, exhaustive(scene), id)
 
     def _scene(self, files: Image, size: Size) -> Scene:
         calibration = read_calibration(files.calibration)

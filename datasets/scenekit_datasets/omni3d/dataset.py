@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset
 
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError
@@ -15,6 +14,7 @@ from scenekit.keys import BOXES3D, OBJECTS, TRUNCATION, VISIBILITY, Key
 from scenekit.scene import Scene
 from scenekit.structures import Camera
 from scenekit.structures.vocabulary import Vocabulary
+from scenekit_datasets.file_dataset import FileDataset
 from scenekit_datasets.image_labels import Labels
 from scenekit_datasets.omni3d.index import IGNORED_NAMES, Index
 from scenekit_datasets.omni3d.labels import Row, Rules, labels_of
@@ -28,7 +28,6 @@ from scenekit_datasets.roots import (
     lacking,
     located,
     report,
-    skipping,
 )
 
 KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, VISIBILITY)
@@ -38,7 +37,7 @@ Place = tuple[int, int]
 """Index of a file, and of an image in it."""
 
 
-class Omni3D(Dataset[Sample]):
+class Omni3D(FileDataset):
     """The images of all files.
 
     Args:
@@ -64,9 +63,9 @@ class Omni3D(Dataset[Sample]):
         faulty: Faulty = "skip",
         exif: Exif = "apply",
     ) -> None:
-        self.exif: Exif = exif
+        super().__init__(faulty, exif)
         self.indices, self.images, self.classes, self.rules = tuple(indices), images, classes, rules
-        self.exhaustive, self.faulty = exhaustive, faulty
+        self.exhaustive = exhaustive
         self.vocabulary = Vocabulary(classes.things)
         refuse_repeated(self.indices)
         self.files = {place: path for place, path in self._files() if not drop_empty or self._has_objects(place)}
@@ -91,25 +90,12 @@ class Omni3D(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, index: int) -> Sample:
-        """Load one sample.
-
-        Args:
-            index: Index of the image.
-
-        Returns:
-            The sample.
-
-        Raises:
-            InputError: If the image is damaged (SkippedSampleError for faulty="skip"), or an entry faulty and refused.
-        """
-        check_index(index, len(self))
+    def _sample(self, index: int) -> Sample:
         file, place = self.places[index]
         source, id = self.indices[file], int(self.indices[file].ids[place])
-        with skipping(self.faulty):
-            scene, issues = self._read(index)
-            self.reporter.report(index, issues)
-            image = image_of_size(Path(str(scene.path)), scene.size, f"{source.path}: image id {id}", self.exif)
+        scene, issues = self._read(index)
+        self.reporter.report(index, issues)
+        image = image_of_size(Path(str(scene.path)), scene.size, f"{source.path}: image id {id}", self.exif)
         return Sample(image, scene, self._supervision(scene, source), id)
 
     def scene(self, index: int) -> Scene:

@@ -26,7 +26,7 @@ def build(
     keys: Sequence[str] | None = None,
     drop_empty: bool = False,
     faulty: Literal["refuse", "skip"] = "skip",
-    exif: Literal["apply", "ignore"] = "apply",
+    exif: Literal["apply", "ignore"] = "ignore",
     cache: str | bool | None = None,
 ) -> Dataset[Sample]:
     """Open the official files of versions 4 to 7.
@@ -41,7 +41,8 @@ def build(
         keys: Names of the labels to load beside objects: masks, attributes, relations; all that exist, if None.
         drop_empty: Whether to skip images without boxes.
         faulty: "skip" faulty rows and missing files with a warning, or "refuse" them.
-        exif: Whether to "apply" EXIF orientations, or to "ignore" them, for labels of the images as they are stored.
+        exif: Whether to "ignore" EXIF orientations, since the official labels are of the images as they are stored, or
+            to "apply" them.
         cache: Folder for the indices; False for none; None for the user's cache folder.
 
     Returns:

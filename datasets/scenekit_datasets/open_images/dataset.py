@@ -9,14 +9,14 @@ from typing import Any
 
 from jaxtyping import Bool
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from scenekit.data.sample import Sample, Supervision
-from scenekit.io.images import image_size, read_image
+from scenekit.io.images import image_size
 from scenekit.keys import ATTRIBUTES, MASKS, OBJECTS, RELATIONS, Key
 from scenekit.scene import Scene
 from scenekit.structures.geometry import Size
 from scenekit_datasets.csv_index import CsvIndex, Row
+from scenekit_datasets.file_dataset import FileDataset
 from scenekit_datasets.open_images.labels import attributes_of, masks_of, objects_of, read_boxes, relations_of
 from scenekit_datasets.open_images.layout import Listing, Tables
 from scenekit_datasets.open_images.names import Names
@@ -29,7 +29,7 @@ MACHINE = "activemil"
 """Source of boxes that a machine drew, one of a class."""
 
 
-class OpenImages(Dataset[Sample]):
+class OpenImages(FileDataset):
     """The images of a split that are there.
 
     Args:
@@ -51,34 +51,20 @@ class OpenImages(Dataset[Sample]):
         *,
         keys: Collection[Key[Any, Any]],
         faulty: Faulty = "skip",
-        exif: Exif = "apply",
+        exif: Exif = "ignore",
     ) -> None:
+        super().__init__(faulty, exif)
         self.tables, self.names, self.listing, self.masks = tables, names, listing, tuple(masks)
         self.vocabulary = names.vocabulary
         self.keys = frozenset(keys)
-        self.faulty: Faulty = faulty
-        self.exif: Exif = exif
         self.reporter = ImageReporter(faulty)
 
     def __len__(self) -> int:
         return len(self.listing.ids)
 
-    def __getitem__(self, index: int) -> Sample:
-        """Load one sample.
-
-        Args:
-            index: Index of the image.
-
-        Returns:
-            The sample.
-
-        Raises:
-            InputError: If its image is damaged (SkippedSampleError for faulty="skip"), or rows are faulty and refused.
-        """
-        check_index(index, len(self))
-        with skipping(self.faulty):
-            image = read_image(self.listing.paths[index], upright=self.exif == "apply")
-            scene = self._scene(index, (int(image.shape[1]), int(image.shape[2])))
+    def _sample(self, index: int) -> Sample:
+        image = self._image(self.listing.paths[index])
+        scene = self._scene(index, (int(image.shape[1]), int(image.shape[2])))
         return Sample(image, scene, self._supervision(index, scene), self.listing.numbers[index])
 
     def scene(self, index: int) -> Scene:
@@ -134,13 +120,12 @@ class OpenImages(Dataset[Sample]):
         )
 
     def _absent(self, id: str) -> set[int]:
-        """Return the classes that were verified to be absent, and the narrower ones."""
+        """Return the classes that were verified to be absent, and the narrower ones, unless others saw them."""
         labels = self.names.labels
-        rows = self._rows(self.tables.labels, id)
-        absent = {
-            labels[row["LabelName"]] for row in rows if row["LabelName"] in labels and _is_zero(row["Confidence"])
-        }
-        return absent.union(*(self.names.below(label) for label in absent))
+        rows = [row for row in self._rows(self.tables.labels, id) if row["LabelName"] in labels]
+        absent = {labels[row["LabelName"]] for row in rows if _is_zero(row["Confidence"])}
+        seen = {labels[row["LabelName"]] for row in rows if not _is_zero(row["Confidence"])}
+        return absent.union(*(self.names.below(label) for label in absent)) - seen
 
     @staticmethod
     def _rows(table: CsvIndex | None, id: str) -> list[Row]:

@@ -167,7 +167,7 @@ def masks_of(
     Returns:
         (masks, which boxes have one).
     """
-    dense = torch.zeros((len(boxes), *size), dtype=torch.bool)
+    masks = list(Masks.empty(len(boxes), size).rles)
     there = torch.zeros(len(boxes), dtype=torch.bool)
     for row in rows:
         if row["LabelName"] not in names.labels:
@@ -177,11 +177,11 @@ def masks_of(
             place = _place(boxes, names.labels[row["LabelName"]], box)
             if place is None:
                 raise InputError(f"mask {row['MaskPath']} has a box that the file of boxes lacks")
-            dense[place] = torch.from_numpy(read_mask(row["MaskPath"], folders, size))
-            there[place] = True
+            mask = torch.from_numpy(read_mask(row["MaskPath"], folders, size))
+            masks[place], there[place] = Masks.from_dense(mask[None]).rles[0], True
         except InputError as error:
             issues.append(f"{where}: {error}")
-    return Masks.from_dense(dense), there
+    return Masks(tuple(masks), size), there
 
 
 def read_mask(name: str, folders: Sequence[Path], size: Size) -> Bool[np.ndarray, "H W"]:

@@ -173,10 +173,7 @@ def locate_images(tables: Tables, folder: Path, files: Files, *, faulty: Faulty,
     missing = [id for _, id, path in rows if path is None]
     found = [(number, id, path) for number, id, path in rows if path is not None]
     if missing and (faulty == "refuse" or not found):
-        report(
-            [f"{folder}: no image {missing[0]}.jpg, nor {len(missing) - 1} others of {len(rows)} that are listed"],
-            faulty,
-        )
+        report([f"{folder}: no image {missing[0]}.jpg; {len(missing)} of {len(rows)} listed are missing"], faulty)
     if not found:
         raise InputError(
             f"no image is left of {len(rows)} that {files.boxes} and others list; see images= and drop_empty"

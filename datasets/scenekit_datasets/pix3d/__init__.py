@@ -57,7 +57,6 @@ def build(
     Raises:
         InputError: If files are missing, or entries faulty and refused.
     """
-
     from scenekit_datasets import roots
     from scenekit_datasets.pix3d.dataset import KEYS, Pix3D
     from scenekit_datasets.pix3d.index import read_index

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError, nearest
@@ -16,9 +15,10 @@ from scenekit.keys import BOXES3D, MASKS, MESHES, OBJECTS, VOXELS, Key
 from scenekit.scene import Objects, Scene
 from scenekit.structures import Camera, Masks
 from scenekit.structures.vocabulary import Vocabulary
+from scenekit_datasets.file_dataset import FileDataset
 from scenekit_datasets.pix3d.index import FLAGS, Entry, Index
 from scenekit_datasets.pix3d.models import in_camera, load_model
-from scenekit_datasets.roots import Exif, Faulty, check_index, image_of_size, report, skipping
+from scenekit_datasets.roots import Exif, Faulty, image_of_size, report
 
 KEYS: tuple[Key[Any, Any], ...] = (MASKS, BOXES3D, MESHES, VOXELS)
 """Labels beside the object's box."""
@@ -27,7 +27,7 @@ SHAPES = frozenset({BOXES3D, MESHES, VOXELS})
 """Labels that need the model."""
 
 
-class Pix3D(Dataset[Sample]):
+class Pix3D(FileDataset):
     """Images with one annotated object each; other objects in them are not annotated.
 
     Args:
@@ -53,7 +53,7 @@ class Pix3D(Dataset[Sample]):
         faulty: Faulty = "refuse",
         exif: Exif = "apply",
     ) -> None:
-        self.exif: Exif = exif
+        super().__init__(faulty, exif)
         if not 1 <= side <= 256:
             raise InputError(f"voxels, the cells along each side of a grid, must be from 1 to 256, got {side}")
         self.things = _categories(index, categories)
@@ -62,28 +62,15 @@ class Pix3D(Dataset[Sample]):
         self.entries = [e for e in index.entries if e.category in self.things and not e.flags & flags]
         if not self.entries:
             raise InputError(f"no image of {index.path} is left; check the options categories and leave_out")
-        self.keys, self.side, self.metric, self.faulty = frozenset(keys), side, metric, faulty
+        self.keys, self.side, self.metric = frozenset(keys), side, metric
 
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __getitem__(self, index: int) -> Sample:
-        """Load one sample; where damaged models and grids are skipped, it has no shape.
-
-        Args:
-            index: Index of the image.
-
-        Returns:
-            The sample.
-
-        Raises:
-            InputError: If a file is damaged; SkippedSampleError for faulty="skip".
-        """
-        check_index(index, len(self))
+    def _sample(self, index: int) -> Sample:
         entry = self.entries[index]
-        with skipping(self.faulty):
-            image = image_of_size(entry.image, entry.size, f"image {entry.name}", self.exif)
-            scene = self._scene(entry)
+        image = image_of_size(entry.image, entry.size, f"image {entry.name}", self.exif)
+        scene = self._scene(entry)
         claims = Supervision(frozenset(scene.values), exhaustive=frozenset())
         return Sample(image, scene, claims, entry.place)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Dataset
 
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError, nearest
 from scenekit.keys import ATTRIBUTES, OBJECTS, PHRASE_CAPTIONS, PHRASES, RELATIONS, Key, Stream
 from scenekit.scene import Scene
-from scenekit_datasets.roots import Exif, Faulty, ImageReporter, check_index, image_of_size, report, skipping
+from scenekit_datasets.file_dataset import FileDataset
+from scenekit_datasets.roots import Exif, Faulty, ImageReporter, check_index, image_of_size, report
 from scenekit_datasets.visual_genome.image import ImageReader
 from scenekit_datasets.visual_genome.index import Index
 from scenekit_datasets.visual_genome.layout import located
@@ -25,7 +25,7 @@ KEYS: tuple[Key[Any, Any], ...] = (ATTRIBUTES, RELATIONS, PHRASE_CAPTIONS)
 """Labels of the files beside objects."""
 
 
-class VisualGenome(Dataset[Sample]):
+class VisualGenome(FileDataset):
     """The images of an index that are in a split.
 
     Args:
@@ -47,8 +47,8 @@ class VisualGenome(Dataset[Sample]):
         faulty: Faulty = "skip",
         exif: Exif = "apply",
     ) -> None:
-        self.exif: Exif = exif
-        self.reader, self.index, self.faulty = reader, reader.index, faulty
+        super().__init__(faulty, exif)
+        self.reader, self.index = reader, reader.index
         self.vocabulary, self.rules = reader.name_index.vocabulary, reader.rules
         self.exhaustive = streams_named(exhaustive)
         index = self.index
@@ -63,13 +63,11 @@ class VisualGenome(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, index: int) -> Sample:
-        check_index(index, len(self))
+    def _sample(self, index: int) -> Sample:
         id = int(self.index.ids[self.places[index]])
-        with skipping(self.faulty):
-            scene, issues = self._read(index)
-            self.reporter.report(index, issues)
-            image = image_of_size(self.paths[index], scene.size, f"image {id} of image_data.json", self.exif)
+        scene, issues = self._read(index)
+        self.reporter.report(index, issues)
+        image = image_of_size(self.paths[index], scene.size, f"image {id} of image_data.json", self.exif)
         return Sample(image, scene, self._supervision(scene), id)
 
     def scene(self, index: int) -> Scene:

@@ -89,6 +89,8 @@ def _content(path: Path) -> Any:
             return np.load(path, allow_pickle=False).tolist()
         if path.suffix == ".txt":
             return [parse_json(line, path) for line in read_text(path).split()]
+    except FileNotFoundError:
+        raise InputError(f"no such file: {path}, which splits names; splits=hash needs none") from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     except ValueError as error:

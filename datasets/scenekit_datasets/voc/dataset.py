@@ -6,14 +6,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from torch.utils.data import Dataset
-
-from scenekit.data.sample import Sample, Supervision
+from scenekit.data.sample import Sample
 from scenekit.errors import InputError
 from scenekit.io.images import image_size
 from scenekit.keys import ATTRIBUTES, MASKS, OBJECTS, SEMANTIC, Key
 from scenekit.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
+from scenekit_datasets.file_dataset import FileDataset, exhaustive
 from scenekit_datasets.roots import Exif, Faulty, ImageReporter, check_index, image_of_size, skipping
 from scenekit_datasets.voc.annotation import FLAGS, Rules, labels_of, read_annotation, size_of
 from scenekit_datasets.voc.layout import ImageFiles
@@ -26,7 +25,7 @@ BACKGROUND = "background"
 """The kind of stuff of all pixels that belong to no class."""
 
 
-class VOC(Dataset[Sample]):
+class VOC(FileDataset):
     """The images of a split.
 
     Args:
@@ -48,9 +47,8 @@ class VOC(Dataset[Sample]):
         faulty: Faulty = "skip",
         exif: Exif = "apply",
     ) -> None:
+        super().__init__(faulty, exif)
         self.rules, self.keys = rules, frozenset(keys)
-        self.faulty: Faulty = faulty
-        self.exif: Exif = exif
         mapped = SEMANTIC in self.keys and any(files.classes for files in images)
         self.vocabulary = Vocabulary(rules.classes, stuff=(BACKGROUND,) if mapped else (), attributes=FLAGS)
         self.reporter = ImageReporter(faulty)
@@ -63,25 +61,11 @@ class VOC(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> Sample:
-        """Load one sample.
-
-        Args:
-            index: Index of the image.
-
-        Returns:
-            The sample.
-
-        Raises:
-            InputError: If a file is damaged (SkippedSampleError for faulty="skip"), or labels are faulty and refused.
-        """
-        check_index(index, len(self))
+    def _sample(self, index: int) -> Sample:
         files = self.images[index]
-        with skipping(self.faulty):
-            scene = self.scene(index)
-            image = image_of_size(files.image, scene.size, files.annotation or files.image, self.exif)
-        streams = frozenset(scene.streams)
-        return Sample(image, scene, Supervision(frozenset(scene.values), streams=streams, exhaustive=streams), index)
+        scene = self.scene(index)
+        image = image_of_size(files.image, scene.size, files.annotation or files.image, self.exif)
+        return Sample(image, scene, exhaustive(scene), index)
 
     def scene(self, index: int) -> Scene:
         """Return the labels of an image without reading the image.

@@ -80,6 +80,8 @@ def folders_of(root: Path, years: Sequence[int] | None, split: str, image_set: s
     if (root / IMAGES).is_dir() and years is None:
         return [root]
     there = sorted(path for path in root.glob("VOC*") if (path / IMAGES).is_dir())
+    if not there and (root / IMAGES).is_dir():
+        raise InputError(f"years are folders of VOCdevkit, but {root} is one of them; leave out the option years")
     if not there:
         raise InputError(f"expected VOC2007 or VOC2012 with {IMAGES}, or {IMAGES} itself, but {root} has neither")
     by_name = {path.name: path for path in there}
