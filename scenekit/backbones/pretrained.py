@@ -195,6 +195,8 @@ def downloading(weights: str) -> Iterator[None]:
     """
     try:
         yield
+    except InputError:
+        raise
     except Exception as error:  # downloads fail in as many ways as there are places to download from
         if "gated" in str(error).lower():
             raise InputError(
@@ -226,7 +228,10 @@ def _difference(weights: str, config: Any, place: str) -> str:
     if theirs.get("model_type") != ours["model_type"]:
         return f"; they are of transformers/{theirs.get('model_type')}"
     other = {key: theirs[key] for key in ours if key in theirs and theirs[key] != ours[key] and key not in BOOKKEEPING}
-    return f"; set {place} to that of the weights: {other}" if other else ""
+    if other:
+        return f"; set {place} to that of the weights: {other}"
+    classes, named = (len(entries.get("id2label") or ()) for entries in (theirs, ours))
+    return f"; they have {classes} classes, `labels` must name all of them, not {named}" if classes != named else ""
 
 
 def processor_of(weights: str) -> Any:

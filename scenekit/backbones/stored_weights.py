@@ -77,7 +77,7 @@ def read_content(path: Path) -> Any:
             return _loaded(path, SkippedMapping)
     except Exception as error:  # a damaged file raises errors of many types
         reason = one_line(error)
-        if isinstance(error, pickle.UnpicklingError):  # whose message advises to read it in a way that runs code
+        if isinstance(error, pickle.UnpicklingError | KeyError):  # advice to run code in it, or a byte that is unknown
             reason = "not written by torch.save, or it holds more than tensors"
         raise InputError(
             f"weights file {path} is cut off or not a weights file ({reason}); copy it again, or save the weights"

@@ -12,7 +12,7 @@ from scenekit.detection.crops.config import RCNNConfig, SlidingWindowDetectorCon
 from scenekit.detection.crops.fitting import fit_rcnn
 from scenekit.detection.detector import build_faster_rcnn
 from scenekit.detection.detr import stored
-from scenekit.detection.detr.config import DetrConfig
+from scenekit.detection.detr.config import DetrConfig, relabeled
 from scenekit.detection.detr.detector import build_detr
 from scenekit.detection.detr.examples import EXAMPLES as DETR_EXAMPLES
 from scenekit.detection.evaluator import DetectionEvaluator
@@ -52,6 +52,7 @@ def of_transformers(name: str) -> DetectorSpec:
         DetrConfig,
         prepare=partial(stored.prepared, name),
         example=DETR_EXAMPLES[name],
+        relabel=relabeled,
     )
 
 

@@ -199,6 +199,8 @@ class DetectorSpec:
     """Whether `fit` needs an object of every class: training data without one is refused before the first step."""
     example: Mapping[str, Any] = field(default_factory=dict)
     """Options of a small one, which `scenekit check` builds: those without a default at least."""
+    relabel: Callable[[Any, Mapping[str, str]], Any] | None = None
+    """As for tasks."""
 
 
 NO_DETECTOR = DetectorSpec("none", "a model without objects", build=lambda core, config: [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scenekit.errors import InputError
-from scenekit.hooks import registry
+from scenekit.hooks import TaskSpec, registry
 from scenekit.recipe import ModelConfig, Recipe
 from scenekit.weights import load
 
@@ -26,10 +26,15 @@ def with_added_task(recipe: Recipe, task: str, model: str, freeze: Sequence[str]
         The recipe.
 
     Raises:
-        InputError: If there is no such task or model, the model has the task already, or the recipe says otherwise what
-            is trained.
+        InputError: If there is no such task or model, the task learns nothing, the model has it already, or the recipe
+            says otherwise what is trained.
     """
-    registry().get("task", task)
+    spec: TaskSpec = registry().get("task", task)
+    if not spec.learns_from:
+        raise InputError(
+            f"--add-task: {task!r} has no weights to train; name it below model.tasks of a recipe with init: {model}, "
+            "beside a task that is trained (train.only)"
+        )
     initial = load(model)
     if task in initial.config.tasks:
         raise InputError(f"--add-task: {model} has the task {task!r} already; train it with init: {model} in a recipe")

@@ -73,7 +73,8 @@ class GradNorm(GradientBalancer):
 
     A task's target is the mean norm times (its loss / its first loss, relative to the mean of that ratio) ** alpha
     (Chen et al., ICML 2018). Each step moves the weights by lr times the gradient of the distance to the targets, in
-    units of the mean norm; then they are scaled to the mean 1.
+    units of the mean norm; then those of the tasks in the batch are scaled to the sum that they had, which keeps the
+    mean of all at 1. The first loss is the first above 0; a task without one is as far as the mean.
 
     Args:
         alpha: 0 makes all norms equal; the higher, the more a task counts that learns slowly.
@@ -97,14 +98,14 @@ class GradNorm(GradientBalancer):
         self, gramian: Float[Tensor, "T T"], losses: Float[Tensor, " T"], tasks: Sequence[str]
     ) -> Float[Tensor, " T"]:
         rows = torch.tensor([self.tasks.index(task) for task in tasks])
-        self.first[rows] = torch.where(self.first[rows].isnan(), losses, self.first[rows])
+        self.first[rows] = torch.where(self.first[rows].isnan() & (losses > 0), losses, self.first[rows])
         weights, norms = self.weights[rows], gramian.diagonal().clamp(min=0).sqrt()
         own = weights * norms
         mean = own.mean().clamp(min=1e-12)
-        rate = (losses / self.first[rows]).clamp(min=0)
+        rate = (losses / self.first[rows]).nan_to_num(1.0).clamp(min=0)
         target = mean * (rate / rate.mean().clamp(min=1e-12)) ** self.alpha
         moved = (weights - self.lr * (own - target).sign() * norms / mean).clamp(min=1e-3)
-        self.weights[rows] = moved * len(tasks) / moved.sum()
+        self.weights[rows] = moved * weights.sum() / moved.sum()
         return self.weights[rows].clone()
 
 

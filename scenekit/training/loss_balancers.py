@@ -23,7 +23,8 @@ class UncertaintyWeights(StatefulBalancer):
     """Learned weights: the sum of exp(-s) L + s over the tasks with labels, with a parameter s per task.
 
     s is the logarithm of a task's variance (Kendall, Gal and Cipolla, CVPR 2018); it is learned by the optimizer of the
-    run, without weight decay. At s = 0, where it starts, the sum is the static one.
+    run, without weight decay. At s = 0, where it starts, the sum is the static one. Where a loss is not above 0, no s
+    is the best: it stays as it is, and only the loss is learned from.
     """
 
     def start(self, tasks: Sequence[str]) -> None:
@@ -33,16 +34,19 @@ class UncertaintyWeights(StatefulBalancer):
 
     def forward(self, losses: Losses) -> Float[Tensor, ""]:
         """Return the weighted sum of the losses with its regularization."""
-        own = dict(zip(self.tasks, self.log_variance, strict=True))
-        there = torch.stack([own[task] for task in by_task(losses)] or [0 * self.log_variance.sum()])
-        return weighted_sum(losses, {task: torch.exp(-s) for task, s in own.items()}) + there.sum()
+        labelled, zero = by_task(losses), torch.zeros_like(self.log_variance[0])
+        values = torch.stack([labelled.get(task, zero).detach() for task in self.tasks])
+        there = torch.tensor([task in labelled for task in self.tasks], device=values.device)
+        own = torch.where(values > 0, self.log_variance, self.log_variance.detach())
+        weights = dict(zip(self.tasks, torch.exp(-own), strict=True))
+        return weighted_sum(losses, weights) + (own * there).sum()
 
 
 class DynamicWeightAverage(StatefulBalancer):
     """Weights by how slowly each loss fell: T softmax(r / temperature), r the ratio of a task's last two mean losses.
 
     The means are over windows of steps (over epochs in Liu, Johns and Davison, CVPR 2019); all weights are 1 until two
-    windows are complete. A task without labels in a window has r = 1.
+    windows are complete. A task without labels in a window, or with a mean that is not above 0, has r = 1.
 
     Args:
         temperature: The higher, the more equal the weights.
@@ -79,7 +83,7 @@ class DynamicWeightAverage(StatefulBalancer):
         Returns:
             Weights by task.
         """
-        ratios = (self.before[1] / self.before[0]).nan_to_num(1.0, 1.0, 1.0)
+        ratios = torch.where((self.before > 0).all(dim=0), self.before[1] / self.before[0], 1.0)
         own = torch.stack([ratios[self.tasks.index(task)] for task in labelled] or [ratios.new_ones(())])
         shares = torch.softmax(own / self.temperature, dim=0) * len(own)
         return dict(zip(labelled, shares.tolist(), strict=False))
@@ -98,7 +102,7 @@ class Famo(StatefulBalancer):
 
     With z = softmax(w) the weight of a loss is z / L, scaled to the mean 1; after the step, Adam moves w against the
     decrease of log L (Liu, Feng, Stone and Liu, NeurIPS 2023). That takes one more forward pass per step on its last
-    batch. Losses must be above 0.
+    batch. A loss of 0 counts as one without labels; losses below 0 are an error.
 
     Args:
         lr: Learning rate of w.
@@ -143,9 +147,9 @@ class Famo(StatefulBalancer):
 
     def _positive(self, losses: Losses) -> tuple[Float[Tensor, " T"], Float[Tensor, " T"]]:
         values, there = (each.to(self.logits.device) for each in self.means(losses))
-        for task, value, own in zip(self.tasks, values.tolist(), there.tolist(), strict=True):
-            if own and value <= 0:
+        for task, value in zip(self.tasks, values.tolist(), strict=True):
+            if value < 0:
                 raise InputError(
                     f"balancer 'famo' needs losses above 0, but that of {task} is {value:.3g}; name another balancer"
                 )
-        return values, there
+        return values, there * (values > 0)

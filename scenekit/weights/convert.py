@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 
 from scenekit.backbones.state import read_state
-from scenekit.config import validated
+from scenekit.config import Config, validated
 from scenekit.errors import InputError, nearest
-from scenekit.hooks import TaskSpec, WeightSource, naming_plugin, registry
+from scenekit.hooks import DetectorSpec, TaskSpec, WeightSource, naming_plugin, registry
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import ModelConfig
@@ -104,7 +105,7 @@ def renamed(model: SceneModel, labels: Sequence[str]) -> SceneModel:
         labels: As for `with_labels`, in the order of the model.
 
     Returns:
-        The model; skeletons, flip pairs, and options of tasks that name classes are kept.
+        The model; skeletons, flip pairs, and options of detector and tasks that name classes are kept.
 
     Raises:
         InputError: If the number of labels differs.
@@ -117,14 +118,25 @@ def renamed(model: SceneModel, labels: Sequence[str]) -> SceneModel:
 
 
 def _relabeled(config: ModelConfig, names: Mapping[str, str]) -> ModelConfig:
-    """Return a configuration whose tasks have other class names in their options."""
-    tasks = dict(config.tasks)
-    for name, values in config.tasks.items():
-        spec: TaskSpec = registry().get("task", name)
-        if spec.relabel is not None:
-            options = spec.relabel(validated(spec.config, values, f"task {name!r}"), names)
-            tasks[name] = options.model_dump(mode="json", exclude_unset=True)
-    return config.model_copy(update={"tasks": tasks})
+    """Return a configuration whose detector and tasks have other class names in their options."""
+    tasks = {
+        name: _with_names(registry().get("task", name), options, names, f"task {name!r}")
+        for name, options in config.tasks.items()
+    }
+    if config.detector is None:
+        return config.model_copy(update={"tasks": tasks})
+    detector = registry().get("detector", config.detector)
+    options = _with_names(detector, config.detector_options, names, "model.detector_options")
+    return config.model_copy(update={"tasks": tasks, "detector_options": options})
+
+
+def _with_names(
+    spec: TaskSpec | DetectorSpec, options: Mapping[str, Any], names: Mapping[str, str], place: str
+) -> dict[str, Any]:
+    if spec.relabel is None:
+        return dict(options)
+    relabeled: Config = spec.relabel(validated(spec.config, options, place), names)
+    return relabeled.model_dump(mode="json", exclude_unset=True)
 
 
 def with_labels(vocabulary: Vocabulary, labels: Sequence[str]) -> Vocabulary:

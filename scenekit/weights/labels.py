@@ -38,7 +38,7 @@ def add_labels(model: SceneModel, names: Sequence[str], text: str) -> SceneModel
 
     Args:
         model: A model trained with the option `box_head.text` of its detector.
-        names: The new classes.
+        names: The new classes, or the name of one.
         text: The text encoder with which it was trained: a folder, or a name on the Hugging Face hub.
 
     Returns:
@@ -48,6 +48,7 @@ def add_labels(model: SceneModel, names: Sequence[str], text: str) -> SceneModel
         InputError: If the model has a weight per class, has a class of a name already, or was trained with another text
             encoder.
     """
+    names = (names,) if isinstance(names, str) else names
     if TEXT not in model.state_dict():
         raise InputError(
             "only a box head that classifies by the embeddings of class names can detect further classes; train with "

@@ -156,6 +156,12 @@ class Payload:
         return open, (str(self.path), "w")
 
 
+def test_a_text_is_not_a_weights_file(tmp_path: Path) -> None:
+    (tmp_path / "weights.pth").write_text("hello")
+    with pytest.raises(InputError, match=r"not a weights file \(not written by torch.save"):
+        read_state(tmp_path / "weights.pth")
+
+
 def test_code_beside_the_weights_is_not_run(tmp_path: Path) -> None:
     assert_equal(read(tmp_path, {"model": STATE, "args": Payload(tmp_path / "witness")}), STATE)
     assert not (tmp_path / "witness").exists()

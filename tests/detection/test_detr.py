@@ -17,7 +17,7 @@ from scenekit.detection.detr.stored import prepared
 from scenekit.errors import InputError
 from scenekit.model.build import build
 from scenekit.recipe import ModelConfig
-from scenekit.weights import load_model, save_model
+from scenekit.weights import convert, load_model, save_model
 from tests import tiny
 
 transformers = pytest.importorskip("transformers")
@@ -224,11 +224,24 @@ def test_an_encoder_that_would_be_trained_alone_is_refused() -> None:
         model(*tiny.batch(model, [tiny.sample(0, SIZE)]))
 
 
+def test_classes_of_a_converted_detector_get_other_names(rt_detr: Path) -> None:
+    """Names that the detector has for other classes are no exception."""
+    model, renamed = (
+        convert("transformers", rt_detr / "model.safetensors", labels) for labels in (None, ["cup", "dog"])
+    )
+    assert (model.vocabulary.things, renamed.vocabulary.things) == (("person", "cup"), ("cup", "dog"))
+    first, second = (each.predict(image(), threshold=0.05).objects for each in (model, renamed))
+    assert len(first) and torch.equal(first.labels, second.labels) and torch.equal(first.scores, second.scores)
+
+
 def test_weights_of_something_else(rt_detr: Path, tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"are of transformers/rt_detr_v2; set model\.detector: transformers/rt_detr_v2"
     ):
         prepared("d_fine", DetrConfig(weights=str(rt_detr)), ())
+    options = completed(beside(rt_detr, "rt_detr_v2", labels=["person", "cup"]))
+    with pytest.raises(InputError, match="they have 4 classes, `labels` must name all of them, not 2"):
+        build(options, tiny.VOCABULARY)
     transformers.AutoConfig.for_model("swin").save_pretrained(tmp_path)
     with pytest.raises(InputError, match="are of transformers/swin; detectors are d_fine, deimv2"):
         sk.load(f"transformers/{tmp_path}")
@@ -240,3 +253,5 @@ def test_transformers_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(InputError, match=r'need its package .*; pip install "scenekit\[transformers\]"'):
         build(model_on_encoder(backbone={"name": "mobilenet_v3_small"}), tiny.VOCABULARY)
+    with pytest.raises(InputError, match=r"^networks of transformers need its package"):
+        sk.load("transformers/anything")

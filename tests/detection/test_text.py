@@ -160,6 +160,10 @@ def test_a_class_is_added_by_its_name(clip: Path) -> None:
         assert int(predictor(features)[0][0, :3].argmax()) == 2
 
 
+def test_one_name_is_one_class(clip: Path) -> None:
+    assert sk.add_labels(model_with(clip), "zebra", text=str(clip)).vocabulary.things == ("cup", "person", "zebra")
+
+
 def test_what_cannot_be_added(clip: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"train with\s+model.detector_options.box_head.text"):
         sk.add_labels(build(tiny.config(()), tiny.VOCABULARY), ["zebra"], text=str(clip))

@@ -72,6 +72,7 @@ def test_the_classes_of_the_model_stay() -> None:
     ("changes", "task", "message"),
     [
         ({}, "masks", "has the task 'masks' already"),
+        ({}, "panoptic", "'panoptic' has no weights to train; name it below model.tasks of a recipe"),
         ({}, "keypoint", "keypoint.*did you mean 'keypoints'"),
         ({"only": ("masks",)}, "keypoints", "leave train.only and train.freeze out"),
     ],

@@ -97,6 +97,22 @@ def test_gradnorm_favors_the_task_that_has_fallen_less():
     assert a < 1 < b
 
 
+def test_gradnorm_of_a_batch_with_one_task_keeps_what_was_learned():
+    balancer = make_balancer("gradnorm", {})
+    balancer.start(["a", "b"])
+    balancer.weights = torch.tensor([1.6, 0.4])
+    assert balancer.weigh(torch.ones(1, 1), torch.ones(1), ["b"]).tolist() == pytest.approx([0.4])
+    assert balancer.weights.tolist() == pytest.approx([1.6, 0.4])
+
+
+def test_gradnorm_takes_the_first_loss_above_0():
+    balancer = make_balancer("gradnorm", {"alpha": 1.0})
+    balancer.start(["a", "b"])
+    for first in (0.0, 2.0):
+        assert balancer.weigh(torch.eye(2), torch.tensor([first, 1.0]), ["a", "b"]).tolist() == [1.0, 1.0]
+    assert balancer.first.tolist() == [2.0, 1.0]
+
+
 def test_without_torchjd_a_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchjd", None)
     monkeypatch.setitem(sys.modules, "torchjd.aggregation", None)

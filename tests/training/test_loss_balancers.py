@@ -47,6 +47,14 @@ def test_uncertainty_of_a_task_without_labels_stays():
     assert balancer.log_variance.grad.tolist() == [-1.0, 0.0]
 
 
+def test_uncertainty_does_not_grow_on_a_loss_below_0():
+    balancer = started("uncertainty")
+    balancer.log_variance.data = torch.tensor([0.5, 0.0])
+    assert balancer(losses(-1.0, 2.0)).item() == pytest.approx(-math.exp(-0.5) + 0.5 + 2.0)
+    assert weights(balancer, a=-1.0, b=2.0) == [pytest.approx(math.exp(-0.5)), 1.0]
+    assert balancer.log_variance.grad.tolist() == [0.0, 1 - 2.0]  # exp(-s) L + s has no minimum for L < 0
+
+
 def test_dwa_favors_the_loss_that_fell_less():
     balancer = started("dwa", temperature=2.0, window=1)
     assert weights(balancer, a=4.0, b=1.0) == weights(balancer, a=2.0, b=1.0) == [1.0, 1.0]
@@ -61,6 +69,13 @@ def test_dwa_compares_means_of_windows_and_shares_among_those_with_labels():
     assert balancer.weights(["a"]) == {"a": 1.0}
     slow, fast = math.exp(1.0), math.exp(0.5)
     assert balancer.weights(["a", "b"])["b"] == pytest.approx(2 * slow / (fast + slow))
+
+
+def test_dwa_has_no_ratio_of_losses_that_are_not_above_0():
+    balancer = started("dwa", window=1)
+    for a in (0.1, -0.2, -0.9):
+        balancer(losses(a, 1.0))
+        assert balancer.weights(["a", "b"]) == {"a": 1.0, "b": 1.0}
 
 
 def test_famo_weights_by_the_inverse_loss_and_then_by_what_a_step_changed():
@@ -82,6 +97,16 @@ def test_famo_keeps_the_state_of_its_optimizer():
         balancer(losses(1.0, 0.5))
         balancer.after_step(lambda: losses(0.9, 0.2))
     assert torch.equal(second.logits, third.logits)
+
+
+def test_a_loss_of_0_is_none_for_famo():
+    """Such as that of a map without annotated pixels."""
+    balancer = started("famo")
+    found = {"a.x": torch.tensor(0.0, requires_grad=True), "b.x": torch.tensor(3.0, requires_grad=True)}
+    balancer(found).backward()
+    assert [loss.grad.item() for loss in found.values()] == [0.0, pytest.approx(1.0)]
+    balancer.after_step(lambda: found)
+    assert balancer.logits.isfinite().all()
 
 
 def test_famo_refuses_losses_whose_logarithm_does_not_exist():

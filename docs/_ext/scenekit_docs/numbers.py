@@ -79,6 +79,14 @@ RESULT_FILES: Sequence[Result] = (
         "OMP_NUM_THREADS=1 python benchmarks/scenes_and_samples.py",
     ),
     Result(
+        "cached_features",
+        "Features of a frozen trunk from a file, on a CPU",
+        "Training steps of one new head on one image, with trunk and detector frozen: milliseconds of processor time "
+        "of the step, of the trunk in it, and of reading its features in float16 from a file in memory. The speedup is "
+        "that of a step that reads features, for images that are never augmented, without the loading of images.",
+        "python benchmarks/cached_features.py",
+    ),
+    Result(
         "half_precision",
         "Half precision, on a CPU",
         "All tasks of `small` with weights in float32, bfloat16 and float16 on synthetic images: medians of alternating"

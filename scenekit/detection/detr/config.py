@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from scenekit.detection.one_stage.config import WholeImageConfig
@@ -33,3 +34,18 @@ class DetrConfig(WholeImageConfig):
     """Mean that is subtracted from each channel, for values in 0..1, with `source: images`; null for the usual one."""
     std: tuple[Spread, Spread, Spread] | None = None
     """Standard deviation by which each channel is divided, in the same way."""
+
+
+def relabeled(config: DetrConfig, names: Mapping[str, str]) -> DetrConfig:
+    """Return a configuration whose network predicts classes of other names.
+
+    Args:
+        config: The configuration.
+        names: New names by old ones.
+
+    Returns:
+        The configuration with the new names.
+    """
+    if config.labels is None:
+        return config
+    return config.model_copy(update={"labels": tuple(names.get(label, label) for label in config.labels)})
