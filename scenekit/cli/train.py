@@ -56,7 +56,8 @@ def train(
     if add_task is not None and to is not None:
         from scenekit.training.adding import with_added_task
 
-        plan = with_added_task(plan, add_task, to, None if freeze is None else freeze.split(","))
+        frozen = None if freeze is None else [name.strip() for name in freeze.split(",")]
+        plan = with_added_task(plan, add_task, to, frozen)
     folder = path_named(plan.out if out is None else out)
     sk.train(plan, out=folder, resume=resume, device=device, strict=strict)
     model = folder / "model"

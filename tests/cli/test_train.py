@@ -59,6 +59,8 @@ def test_a_task_is_added_to_a_model(run, refused, recipe, tmp_path) -> None:
     written = yaml.safe_load((tmp_path / "more" / "recipe.yaml").read_text())
     assert list(written["model"]["tasks"]) == ["semantic", "masks"] and written["vocabulary"] == "init"
     assert written["train"]["freeze"] == ["backbone", "rpn", "proposals", "detection", "semantic"]
+    other = ("--out", tmp_path / "other", *adding)
+    assert "no task or stage 'semantik'" in refused("train", recipe, *other, "--freeze", "trunk, semantik")
     assert "belong together" in refused("train", recipe, "--add-task", "masks")
     assert "belong together" in refused("train", recipe, "--freeze", "trunk")
     assert "has the task 'semantic' already" in refused("train", recipe, "--add-task", "semantic", *adding[2:])
