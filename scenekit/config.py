@@ -125,10 +125,17 @@ def _explain(error: Any, kind: type[Config]) -> str:
     return f"{repr(path) + ': ' if path else ''}{_reason(error)}{got}"
 
 
+_EXPECTED = {
+    **dict.fromkeys(("sequence_str", "tuple_type", "list_type"), "a list"),
+    **dict.fromkeys(("dict_type", "mapping_type", "model_type"), "a section of names with values"),
+}
+"""What is expected, in place of words of Python, by the type of an error."""
+
+
 def _reason(error: Any) -> str:
     """Return what one detail of a validation error expects."""
-    if error["type"] == "sequence_str":
-        return "input should be a list"
+    if error["type"] in _EXPECTED:
+        return f"input should be {_EXPECTED[error['type']]}"
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{message[0].lower()}{message[1:]}"
 

@@ -125,15 +125,15 @@ def coverage(
     import math
 
     import scenekit as sk
-    from scenekit.training.coverage import COLUMNS, MIXTURE_COLUMNS, coverage_of
+    from scenekit.training.coverage import COLUMNS, MIXTURE_COLUMNS, MIXTURE_TITLE, TITLE, coverage_of
 
     plan = sk.Recipe.load(recipe, overrides or ())
     found = coverage_of(plan) if limit is None else coverage_of(plan, limit or None, math.inf)
     if as_json:
         output.print_json(found.to_json())
     else:
-        output.print_table("ground truth by task and data set", COLUMNS, found.rows())
-        output.print_table("data sets", MIXTURE_COLUMNS, found.mixture())
+        output.print_table(TITLE, COLUMNS, found.rows())
+        output.print_table(MIXTURE_TITLE, MIXTURE_COLUMNS, found.mixture())
         for warning in found.warnings:
             output.print_text(warning)
     if found.warnings:

@@ -210,14 +210,9 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[obje
         columns: Names of the columns.
         rows: Cells of each row; None is an empty cell.
     """
-    from rich.markup import escape
-    from rich.table import Table
+    from scenekit.io.text_tables import text_table
 
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))  # [x] is no markup here
+    table = text_table(title, columns, rows)
     Console(file=results(), highlight=False, width=None if results().isatty() else PIPE_WIDTH).print(table)
 
 

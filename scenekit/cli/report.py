@@ -26,6 +26,7 @@ def report(
     from scenekit.io.files import path_named
     from scenekit.io.records import read_json
     from scenekit.recipe import Recipe
+    from scenekit.recipe.data import entry_names
     from scenekit.training.log import read_log
     from scenekit.training.run_folder import COVERAGE, EVALUATIONS, INTERFERENCE, LOG, RECIPE, SKIPPED
     from scenekit.visualization.report.interference import conflicts_of, pairs_of
@@ -45,7 +46,7 @@ def report(
     facts = {
         "steps": f"{log[-1]['step']:,} of {recipe.train.steps:,}",
         "tasks": list(recipe.model.tasks),
-        "data": [f"{entry.name}/{entry.split}" for entry in recipe.data.train],
+        "data": list(entry_names(recipe.data.train)),
         "balancer": recipe.train.balancer,
         "images per step": recipe.train.batch_size * recipe.train.accumulate,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -71,10 +72,12 @@ class SkippedSamples:
             )
 
     def report(self) -> None:
-        """Warn of all skipped samples together, with their reasons."""
+        """Warn of all skipped samples together: how many of each data set, and a line with the reason for each."""
         if self.samples:
-            reasons = listed(map(str, self.samples.values()), SHOWN, "; ")
-            _log.warning("%d of %d samples were skipped: %s", len(self.samples), self.total, reasons)
+            counts = Counter(origin for origin, _ in self.samples)
+            each = ", ".join(f"{count} of {origin}" for origin, count in counts.items())
+            reasons = listed(map(str, self.samples.values()), SHOWN, "\n  ")
+            _log.warning("%d of %d samples were skipped (%s):\n  %s", len(self.samples), self.total, each, reasons)
 
     def save(self, path: Path) -> None:
         """Write the skipped samples as JSON, if there are any.

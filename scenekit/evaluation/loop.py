@@ -106,7 +106,7 @@ def evaluate(
         max_detections: Replaces these limits: of the detector per image, of COCO's AP per image and class.
         max_skipped: The share of the samples of a data set that may turn out unusable when they are read; these are
             left out of predictions and ground truth alike, and a warning lists them with the reasons. None for half.
-        name: Name of the data set, for observers, where there are several.
+        name: Name of the data set, for observers and messages, where there are several.
 
     Returns:
         Metrics by task and usual name: fractions where the name or the page of the task says nothing else.
@@ -135,7 +135,7 @@ def evaluate(
     skipped = SkippedSamples(
         0 if isinstance(data, Iterable) else len(data), MAX_SKIPPED if max_skipped is None else max_skipped
     )
-    samples = data if isinstance(data, Iterable) else usable(data, skipped)
+    samples = data if isinstance(data, Iterable) else usable(data, skipped, name or "the data set")
     with limited_to(max_detections, [*model.stages.values(), *(measure.evaluator for measure in measures)]):
         for done, sample in enumerate(islice(samples, limit), start=1):
             check_names(sample, model.vocabulary, keys, strict=strict)

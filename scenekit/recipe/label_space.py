@@ -178,6 +178,8 @@ class LabelSpace(NameLists):
 def _problems(space: LabelSpace) -> Iterator[str]:
     """Yield what contradicts itself in a label space."""
     classes = space.vocabulary.by_list
+    if both := next((name for name in space.vocabulary.things if name in space.vocabulary.stuff), None):
+        yield f"{both!r} is among the things and the stuff; a class is one of them, leave it out of the other"
     for kind, names in classes.items():
         if twice := _repeated(names):
             yield f"{twice!r} is named twice among the {called(kind)}; leave one of them out"
@@ -192,7 +194,10 @@ def _problems_of(data: DataNames, classes: Mapping[str, tuple[str, ...]]) -> Ite
         if twice := _repeated(names):
             yield f"{twice!r} is named twice among the {called(kind)}; leave one of them out"
     for kind, renamed in targets_of(data.rename).items():
-        known = named.get(kind, ())
+        if kind not in named:
+            yield f"rename: {kind!r} names no list; expected a class, or names below one of {', '.join(sorted(named))}"
+            continue
+        known = named[kind]
         for name in renamed:
             if name not in known:
                 yield f"rename: {name!r} is none of its {called(kind)}{nearest(name, known)}"

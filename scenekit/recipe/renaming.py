@@ -39,7 +39,7 @@ def checked_name(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("YAML reads on, off, yes and no as true or false; write this name in quotes")
     if not isinstance(value, str) or not value:
-        raise ValueError(f"expected a name as text, in quotes if need be, got {repr_of(value)}")
+        raise ValueError("expected a name as text, in quotes if need be")
     return value
 
 
@@ -50,7 +50,7 @@ def _checked(value: object) -> object:
     """Return a renaming whose names are text."""
     if isinstance(value, Mapping):
         for name, target in value.items():
-            checked_name(name)
+            _check_name(name)
             if isinstance(target, Mapping):
                 if any(isinstance(below, Mapping) for below in target.values()):
                     raise ValueError(f"{name!r}: expected names and what they become")
@@ -60,12 +60,19 @@ def _checked(value: object) -> object:
     return value
 
 
+def _check_name(name: object) -> None:
+    try:
+        checked_name(name)
+    except ValueError as error:
+        raise ValueError(f"{error}, got {repr_of(name)}") from None
+
+
 def _check_target(name: str, target: object) -> None:
     entries = target if isinstance(target, list | tuple) else [target]
     try:
         for entry in entries:
             if entry is not None:
-                checked_name(entry)
+                _check_name(entry)
     except ValueError as error:
         raise ValueError(f"{name!r}: {error}") from None
     if not entries or len(set(entries)) < len(entries):

@@ -204,7 +204,7 @@ class Run:
 
     def _announce_coverage(self, reporter: Reporter) -> None:
         learns = learned_keys(self.model, self.learning)
-        coverage = run_coverage(self.model.specs, learns, self.sources, self.config)
+        coverage = run_coverage(self.model.specs, learns, self.sources, self.model.vocabulary, self.config)
         announce(coverage, self.out, reporter)
         self.supervision.warned.update(coverage.unsupervised)  # once is enough
 
@@ -368,6 +368,7 @@ class Run:
             }
             with self._averaged():
                 save_checkpoint(self.out, self.step, self.model, state, self.config.keep)
+            self.skipped.save(self.out / SKIPPED)  # a run that is killed is resumed with them
         self.accelerator.wait_for_everyone()
 
     def _restore(self, state: Mapping[str, Any]) -> None:

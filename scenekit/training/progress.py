@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
-from rich.table import Table
+
+from scenekit.io.text_tables import text_table
 
 T = TypeVar("T")
 
 FILE_WIDTH = 160
-"""Columns of tables that do not go to a terminal."""
+"""Columns of what does not go to a terminal."""
 
 
 class Reporter:
@@ -49,13 +49,7 @@ class Reporter:
             columns: Names of the columns.
             rows: Cells of each row.
         """
-        table = Table(title=title, title_justify="left")
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        for row in rows:
-            table.add_row(*map(escape, row))
-        wide = None if self.console.is_terminal else FILE_WIDTH
-        self.console.print(table, width=wide, crop=False, soft_wrap=wide is not None)
+        self.console.print(text_table(title, columns, rows), crop=False)
 
     def advance(self, step: int) -> None:
         """Update the number of finished steps.
@@ -105,6 +99,9 @@ def reporting(shown: bool, steps: int, start: int) -> Iterator[Reporter]:
     Yields:
         The reporter.
     """
-    reporter = Reporter(Console(stderr=True, highlight=False, quiet=not shown), steps, start)
+    console = Console(stderr=True, highlight=False, quiet=not shown)
+    if not console.is_terminal:
+        console.width = FILE_WIDTH
+    reporter = Reporter(console, steps, start)
     with reporter.bar:
         yield reporter

@@ -60,6 +60,19 @@ class TaughtSet:
             self.detected[index] = self._detect(sample)
         return taught(sample, self.detected[index], self.config, self.classes)
 
+    def annotated(self, index: int) -> Sample:
+        """Return a sample without the teacher's objects, which it need not be loaded for.
+
+        Args:
+            index: The number of the sample.
+
+        Returns:
+            The sample; it supervises the same.
+        """
+        sample = relabeled(self.data[index], self.vocabulary)
+        nothing = sample.scene.objects[torch.zeros(0, dtype=torch.int64)]
+        return taught(sample, nothing, self.config, self.classes)
+
     def scene(self, index: int) -> Scene:
         """Return the ground truth of one image, which is without the teacher's objects.
 

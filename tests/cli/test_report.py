@@ -28,6 +28,14 @@ def test_a_run_without_interference(run: Callable[..., Any], folder: Path) -> No
     assert "20 of 1,000" in page and "synthetic/train" in page and "static" in page
 
 
+def test_data_sets_have_the_names_of_the_recipe(run: Callable[..., Any], folder: Path) -> None:
+    entries = [{"name": "coco", "labels": name} for name in ("house", "road")]
+    Recipe.parse({"data": {"train": entries}}).save(folder / "recipe.yaml")
+    assert run("report", str(folder)).status == 0
+    page = (folder / "report.html").read_text()
+    assert "house/train" in page and "road/train" in page
+
+
 def test_conflicts_are_printed(run: Callable[..., Any], folder: Path) -> None:
     record = {"step": 10, "tasks": ["a", "b"], "norms": [1.0, 2.0], "cosines": [[1.0, -0.5], [-0.5, 1.0]]}
     (folder / "interference.jsonl").write_text(json.dumps(record) + "\n")

@@ -48,7 +48,20 @@ def test_skipped_samples_are_listed_once_with_their_reasons(caplog: pytest.LogCa
         for _ in range(3):
             skipped.add(Skipped("farm/train", 3, "3.png is cut off"))
         skipped.report()
-    assert caplog.messages[-1] == "1 of 10 samples were skipped: sample 3 of farm/train: 3.png is cut off"
+    assert caplog.messages[-1].splitlines() == [
+        "1 of 10 samples were skipped (1 of farm/train):",
+        "  sample 3 of farm/train: 3.png is cut off",
+    ]
+
+
+def test_a_long_list_has_a_line_per_sample(caplog: pytest.LogCaptureFixture) -> None:
+    skipped = SkippedSamples(total=100)
+    for number in range(12):
+        skipped.add(Skipped("coco/train" if number < 9 else "kitti/train", number, "cut off"))
+    skipped.report()
+    first, *lines = caplog.messages[-1].splitlines()
+    assert first == "12 of 100 samples were skipped (9 of coco/train, 3 of kitti/train):"
+    assert lines[9:] == ["  sample 9 of kitti/train: cut off", " and 2 more"]
 
 
 def test_a_run_ends_when_more_samples_are_lost_than_its_limit() -> None:

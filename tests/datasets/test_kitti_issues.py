@@ -186,7 +186,7 @@ def test_r0_rect_is_needed_for_scans_alone(made: Path) -> None:
         ({"split": "vale"}, "has no split 'vale'; did you mean 'val'"),
         ({"splits": "nowhere.txt"}, "no such file: nowhere.txt"),
         ({"classes": []}, "expected names of classes such as"),
-        ({"classes": "Car"}, "input should be a list or input should be a valid dictionary"),
+        ({"classes": "Car"}, "input should be a list or input should be a section of names with values"),
         ({"keys": ["boxes"]}, "KITTI has no labels 'boxes'; did you mean 'boxes3d'"),
         ({"keys": ["depth"]}, "keys names 'depth', but "),
         ({"difficulty": "hart"}, "input should be 'easy', 'moderate' or 'hard', got 'hart'"),

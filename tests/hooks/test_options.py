@@ -40,7 +40,7 @@ def test_values_are_converted_to_what_the_annotations_name():
     ("option", "value", "expected"),
     [
         ("root", 5, "valid string, got 5"),
-        ("size", 320, "valid tuple, got 320"),
+        ("size", 320, "input should be a list, got 320"),
         ("size", [1, 2, 3], "at most 2 items"),
         ("size", ["x", 1], "valid integer"),
         ("scale", float("inf"), "finite number, got inf"),

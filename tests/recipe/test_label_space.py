@@ -66,7 +66,7 @@ def test_answers_put_a_class_in_its_place() -> None:
     ("old", "new", "message"),
     [
         ("person, cup,", "person, cup, person,", "'person' is named twice among the classes; leave one of them out"),
-        ("stuff: [sky]\npred", "stuff: [cup]\npred", "'cup' is named twice among the classes"),
+        ("stuff: [sky]\npred", "stuff: [cup]\npred", "'cup' is among the things and the stuff; a class is one"),
         ("[ON, no]", "[ON, no, ON]", "data.visual_genome: 'ON' is named twice among the predicates"),
         ("man: person", "man: person\n      man: mug", "the key 'man' occurs twice in line 1"),
         ("cup: [cup, mug]", "cup: [cup, cup]", "'cup': expected different classes"),
@@ -100,7 +100,18 @@ def test_answers_put_a_class_in_its_place() -> None:
         ("ON: on", "ON: ask", "not answered yet: data.visual_genome.rename.predicates.ON"),
         ("things: [person", "kinds: {tree: ask}\nthings: [person", "not answered yet: kinds.tree"),
         ("rename: {cup", "renam: {cup", "unknown key 'data.coco.renam'; did you mean 'rename'?"),
-        ("predicates: [on, no]\n", "predicates: {on: no}\n", "'predicates': input should be a valid tuple"),
+        ("predicates: [on, no]\n", "predicates: {on: no}\n", "'predicates': input should be a list"),
+        (
+            "things: [person",
+            "things: [null, person",
+            "'things.0': expected a name as text, in quotes if need be, got None",
+        ),
+        (
+            "    rename: {cup: [cup, mug]}",
+            "    rename: {cup: {a: b}}",
+            "rename: 'cup' names no list; expected a class, or",
+        ),
+        ("  coco:", "  kitti: [a]\n  coco:", "'data.kitti': input should be a section of names with values"),
         ("data:", "data", "expected YAML"),
         ("  visual_genome:", "  visual_genom:", "data has no data set 'visual_genome'"),
         ("  visual_genome:", "  visual_genom:", "; did you mean 'visual_genom'?"),
@@ -145,7 +156,7 @@ def test_another_section_may_serve(tmp_path: Path) -> None:
         ({"a": 3}, "'a': expected a name as text"),
         ({"a": []}, "'a': expected different classes"),
         ({"a": {"b": {"c": "d"}}}, "'a': expected names and what they become"),
-        (["a"], "input should be a valid dictionary"),
+        (["a"], "input should be a section of names with values"),
     ],
 )
 def test_renaming_that_cannot_be(rename: Any, message: str) -> None:

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 import scenekit as sk
-from scenekit.errors import InputError
+from scenekit.data.skipping import SkippedSamples
+from scenekit.errors import InputError, SkippedSampleError
 from scenekit.hooks import DatasetSpec, Origin, hookimpl, registry
 from scenekit.keys import ATTRIBUTES, CAPTIONS, OBJECTS, PHRASE_CAPTIONS, PHRASES, RELATIONS, Key
 from scenekit.recipe import Recipe
@@ -150,3 +151,25 @@ def test_doctor_tells_and_refuses(run: Callable[..., Any]) -> None:  # noqa: F81
     strict = run("doctor", "data", "spoiled", "--strict")
     assert strict.status == 2 and strict.err.count("\n") == 1
     assert "image 0 of the data set: relations 0: it names object 9" in strict.err and "10 samples in all" in strict.err
+
+
+def test_checkpoints_keep_the_list_of_skipped_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is killed, and so reports nothing, is resumed with the samples that it skipped."""
+    toy.register()
+    sample_of, saved, save = toy.Toys.__getitem__, [], SkippedSamples.save
+
+    def damaged(self: toy.Toys, index: int) -> Any:
+        if index == 0:
+            raise SkippedSampleError("0.png is cut off")
+        return sample_of(self, index)
+
+    def recorded(self: SkippedSamples, path: Path) -> None:
+        saved.append(len(self.samples))
+        save(self, path)
+
+    monkeypatch.setattr(toy.Toys, "__getitem__", damaged)
+    monkeypatch.setattr(SkippedSamples, "save", recorded)
+    content = toy.recipe(steps=2, save_every=1).model_dump(mode="json")
+    content["data"]["train"] = [{"name": "toys", "options": {"count": 2}}]
+    sk.train(Recipe.parse(content), out=tmp_path / "run", device="cpu")
+    assert len(saved) == 3 and saved[-2:] == [1, 1], "with each checkpoint, and at the end"

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import scenekit as sk
+from scenekit.data.claims import spread_claims
 from scenekit.data.collate import collate
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError
@@ -73,6 +74,15 @@ def test_detections_of_other_classes_are_positives_and_no_class_is_covered_by_th
     truth = targets.streams[OBJECTS]
     assert truth.covered.tolist() == [[True, False, False]] and not truth.crowd.any()
     assert targets.valid[MASKS].tolist() == [True, False, False]
+
+
+def test_what_it_supervises_is_known_without_the_teacher(sample: Sample) -> None:
+    """The groups of the detector are found in the first process, which loads no teacher for it."""
+    data = taught_set(sample, [[1.0, 1.0, 9.0, 9.0]], [PERSON])
+    untouched = replace(data, detected={})
+    (claims,) = spread_claims(untouched, data.vocabulary)
+    assert untouched.annotated(0).supervision == data[0].supervision
+    assert (claims.classes, claims.partial) == ({"cup"}, {"person", "dog"}) and not untouched.detected
 
 
 def test_an_image_without_labels() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from scenekit.visualization.report.chart import Axis, chart, powers, round_numbers, thinned, tick
 from scenekit.visualization.report.interference import conflicts_of, norm_lines, pairs_of
-from scenekit.visualization.report.run import RunRecords, measured, write_run_report
+from scenekit.visualization.report.run import RunRecords, measured, metric_charts, write_run_report
 from tests.visualization.test_report import Page
 
 LOG = [
@@ -92,6 +92,16 @@ def test_a_run_with_a_log_alone_has_its_losses_and_norms(tmp_path):
 def test_metrics_of_one_data_set_or_of_several():
     results = {"masks": {"AP": 0.5, "per_class": {"cat": {"AP": 1.0}}}, "coco/val": {"detection": {"AP": 0.25}}}
     assert list(measured(results)) == [("masks", {"AP": 0.5}), ("coco/val, detection", {"AP": 0.25})]
+
+
+def test_several_data_sets_have_charts_of_their_own():
+    """As the log has them: a line each, null where nothing was measured, which a count alone does not change."""
+    evaluations = [
+        {"step": 20, "data": "coco/val", "results": {"panoptic": {"PQ": 0.5, "n": 7}}},
+        {"step": 20, "data": "kitti/train", "results": {"panoptic": {"PQ": None, "n": 0}, "detection": {"AP": 0.25}}},
+    ]
+    titles = [figure.split("</figcaption>")[0] for figure in metric_charts(evaluations)]
+    assert [title.split(">")[-1] for title in titles] == ["coco/val, panoptic", "kitti/train, detection"]
 
 
 def test_charts_leave_out_what_is_no_number():

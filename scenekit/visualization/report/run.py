@@ -90,19 +90,20 @@ def loss_charts(log: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def metric_charts(evaluations: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return a chart of the first metrics of each task that was evaluated."""
+    """Return a chart of the first metrics of each task that was evaluated, on each data set where there are several."""
     lines: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for evaluation in evaluations:
-        for group, metrics in measured(evaluation["results"]):
+        for group, metrics in measured(evaluation["results"], evaluation.get("data", "")):
             for name, value in list(metrics.items())[:MOST_METRICS]:
                 lines.setdefault(group, {}).setdefault(name, []).append((evaluation["step"], value))
     return [chart(group, own) for group, own in lines.items()]
 
 
 def measured(results: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, float]]]:
-    """Yield each task, below each data set where there are several, with its metrics that are numbers."""
+    """Yield each task that was measured, under the name of the data set if it has one, with its metrics."""
     own = {name: float(value) for name, value in results.items() if isinstance(value, int | float)}
-    if own and path:
+    counts_alone = None in results.values() and not any(isinstance(value, float) for value in results.values())
+    if own and path and not counts_alone:
         yield path, own
     for name, value in results.items():
         if isinstance(value, Mapping) and name != PER_CLASS:
@@ -137,7 +138,8 @@ def coverage_view(coverage: Mapping[str, Any]) -> str:
         *(Column(name, [estimate(row[3], name) for row in rows], numeric=True) for name in ("images", "instances")),
         Column("classes", [str(len(row[3]["classes"]) or "") for row in rows], numeric=True),
     ]
-    note = '<p class="note">≈ is estimated from a part of the images, which coverage.json names.</p>'
+    estimated = any(row[3]["estimated_from"] is not None for row in rows)
+    note = '<p class="note">≈ is estimated from a part of the images.</p>' if estimated else ""
     found = section("By task and data set", table(columns) + note)
     listed = f'<ul class="conflicts">{warnings}</ul>' if warnings else ""
     return f'{listed}<div class="tables">{found}{section("Mixture", mixture_table(coverage["data"]))}</div>'
