@@ -62,6 +62,7 @@ FACADES = {
 
 WORDS_OF_FILE_FORMATS = {
     "scenekit/data/relabel.py": {"attributes"},
+    "scenekit/io/coco_records.py": {"attributes"},
     "scenekit/metrics/coco/average_precision.py": {"keypoints"},
     "scenekit/metrics/coco/files.py": {"keypoints"},
     "scenekit/metrics/dense_captions/files.py": {"captions"},

@@ -53,7 +53,7 @@ def evaluate(
     strict: Annotated[
         bool,
         typer.Option(
-            "--strict", help="Refuse faulty annotations and unknown words instead of leaving them out with a warning."
+            "--strict", help="Refuse images that cannot be read, faulty annotations and unknown words, else left out."
         ),
     ] = False,
     max_dets: Annotated[

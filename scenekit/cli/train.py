@@ -42,7 +42,10 @@ def train(
         bool, typer.Option("--resume", help="Continue the run in that folder exactly where it stopped.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse invalid annotations instead of dropping them with a warning.")
+        bool,
+        typer.Option(
+            "--strict", help="Refuse samples that cannot be read and invalid annotations instead of skipping them."
+        ),
     ] = False,
     device: output.DeviceOption = "auto",
     as_json: output.JsonOption = False,

@@ -15,9 +15,9 @@ from scenekit.data.collate import collate
 from scenekit.data.datasets import SampleSet
 from scenekit.data.mixing import Draw, batches, draws
 from scenekit.data.sample import Sample
-from scenekit.data.skipping import Skipped, SkippedSamples, candidates
+from scenekit.data.skipping import Skipped, SkippedSamples, candidates, skipping
 from scenekit.data.transforms import RandomCrop, Transform, apply_all, rng_for
-from scenekit.errors import InputError, PluginError, SkippedSampleError
+from scenekit.errors import InputError, PluginError
 from scenekit.hooks import naming_plugin
 from scenekit.keys import Key
 from scenekit.model.targets import Targets
@@ -94,20 +94,18 @@ class BatchSet(Dataset[Loaded]):
             return Loaded(error, skipped)
 
     def _sample(self, draw: Draw, skipped: list[Skipped]) -> Sample:
-        source = self.sources[draw.source]
-        sample = _trimmed(self._usable(draw, skipped), self.keys, self.transforms)
-        sample = checked(sample, origin=source.name, strict=self.strict)
+        sample = self._usable(draw, skipped)
         return apply_all(self.transforms, sample, self._rng(draw, "augment"))
 
     def _usable(self, draw: Draw, skipped: list[Skipped]) -> Sample:
         """Return the sample of a draw, or the first usable one of those that stand in for it."""
         source = self.sources[draw.source]
         for index in candidates(draw.index, len(source.data), self.seed, draw.epoch, draw.source):
-            try:
+            with skipping(source.name, index, skipped.append, strict=self.strict):
                 with naming_plugin(None, f"in data set {source.name}"):
-                    return source.data[index]
-            except SkippedSampleError as error:
-                skipped.append(Skipped(source.name, index, str(error)))
+                    sample = source.data[index]
+                sample = _trimmed(sample, self.keys, self.transforms)
+                return checked(sample, origin=source.name, strict=self.strict)
         raise InputError(f"{skipped[-1]}; no other sample that was tried in its place can be used")
 
     def _rng(self, draw: Draw, purpose: str) -> random.Random:
@@ -167,7 +165,7 @@ def training_batches(
         A batch and its targets.
 
     Raises:
-        InputError: An annotation is invalid and `strict` is set, or too many samples are unusable.
+        InputError: A sample or an annotation is invalid and `strict` is set, or too many samples are unusable.
     """
     skipped = SkippedSamples(sum(len(source.data) for source in sources)) if skipped is None else skipped
     data = BatchSet(sources, transforms, frozenset(model.learns_from), Packer.of(model), seed, strict)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from scenekit.data.datasets import SampleSet
 from scenekit.data.sample import Sample
 from scenekit.data.transforms import rng_for
-from scenekit.errors import InputError, SkippedSampleError, listed, warn_once
+from scenekit.errors import InputError, PluginError, SkippedSampleError, listed, summary, warn_once
 from scenekit.io.files import write_atomically
 from scenekit.io.records import read_json
 
@@ -100,26 +101,51 @@ class SkippedSamples:
             self.samples |= {(sample.origin, sample.index): sample for sample in found}
 
 
-def usable(data: SampleSet, skipped: SkippedSamples, origin: str = "the data set") -> Iterator[Sample]:
+@contextmanager
+def skipping(origin: str, index: int, add: Callable[[Skipped], None], strict: bool = False) -> Iterator[None]:
+    """Skip a sample that cannot be read or used, whatever its data set raises but PluginError: one image ends no run.
+
+    Args:
+        origin: Name of the data set in messages.
+        index: The number of the sample.
+        add: Called with a sample that is skipped.
+        strict: Whether only samples are skipped that the data set says to skip; other errors are raised.
+
+    Yields:
+        Nothing.
+    """
+    try:
+        yield
+    except SkippedSampleError as error:
+        add(Skipped(origin, index, str(error)))
+    except Exception as error:
+        if strict or isinstance(error, PluginError):
+            raise
+        add(Skipped(origin, index, str(error) if isinstance(error, InputError) else summary(error)))
+
+
+def usable(
+    data: SampleSet, skipped: SkippedSamples, origin: str = "the data set", strict: bool = False
+) -> Iterator[Sample]:
     """Yield the samples of a data set that can be used, in its order.
 
     Args:
         data: The data set.
         skipped: Where the others are added.
         origin: Its name in messages.
+        strict: Whether only samples are skipped that the data set says to skip; other errors are raised.
 
     Yields:
         The samples.
 
     Raises:
-        InputError: A sample is refused, or more samples are skipped than the limit.
+        InputError: A sample is refused and `strict` is set, or more samples are skipped than the limit.
     """
     for index in range(len(data)):
-        try:
+        sample = None
+        with skipping(origin, index, skipped.add, strict):
             sample = data[index]
-        except SkippedSampleError as error:
-            skipped.add(Skipped(origin, index, str(error)))
-        else:
+        if sample is not None:
             yield sample
 
 

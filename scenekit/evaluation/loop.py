@@ -97,8 +97,8 @@ def evaluate(
         limit: Only the first images are measured.
         on_sample: Called after each image with the number of images that are done.
         step: How far the model's training is, for observers.
-        strict: Faulty annotations, and class names that the model does not know, are an error; else they are left
-            out with a warning.
+        strict: Samples that cannot be read, faulty annotations, and class names that the model does not know are an
+            error; else they are left out with a warning.
         evaluators: By name, evaluators that are measured too: a class or another function (vocabulary) -> Evaluator,
             or an evaluator. Under the name of a task, or "detection", it replaces the task's own; under any other name
             it is an additional measure of the Scene that holds the predictions of all tasks asked for (of all tasks of
@@ -135,7 +135,7 @@ def evaluate(
     skipped = SkippedSamples(
         0 if isinstance(data, Iterable) else len(data), MAX_SKIPPED if max_skipped is None else max_skipped
     )
-    samples = data if isinstance(data, Iterable) else usable(data, skipped, name or "the data set")
+    samples = data if isinstance(data, Iterable) else usable(data, skipped, name or "the data set", strict)
     with limited_to(max_detections, [*model.stages.values(), *(measure.evaluator for measure in measures)]):
         for done, sample in enumerate(islice(samples, limit), start=1):
             check_names(sample, model.vocabulary, keys, strict=strict)

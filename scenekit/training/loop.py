@@ -96,7 +96,8 @@ def train(
             a checkpoint the run starts from its beginning.
         device: "cpu", "cuda", "cuda:1", "mps"; None or "auto" for the best available one.
         progress: Whether progress is shown on standard error.
-        strict: Whether invalid annotations raise an error; otherwise they are dropped with a warning.
+        strict: Whether samples that cannot be read and invalid annotations raise an error; otherwise they are skipped
+            with a warning.
 
     Returns:
         The trained model, in evaluation mode.

@@ -10,7 +10,7 @@ import pytest
 from scenekit.data.sample import Sample
 from scenekit.data.scenes import spread_scenes
 from scenekit.data.skipping import Skipped, SkippedSamples, candidates, usable
-from scenekit.errors import InputError, SkippedSampleError
+from scenekit.errors import InputError, PluginError, SkippedSampleError
 
 from .test_loader import Farm, load, same
 
@@ -81,10 +81,33 @@ def test_other_readers_leave_them_out() -> None:
     assert len(list(spread_scenes(Damaged(), 10))) == 9
 
 
-def test_other_errors_end_the_run() -> None:
-    class Refusing(Farm):
-        def __getitem__(self, index: int) -> Sample:
-            raise InputError("broken")
+@dataclass(frozen=True)
+class Broken(Farm):
+    """A farm whose code fails at one image."""
 
-    with pytest.raises(InputError, match="broken"):
-        load(Refusing(), stop=1)
+    error: type[Exception] = InputError
+
+    def __getitem__(self, index: int) -> Sample:
+        if index == 3:
+            raise self.error("3.png is cut off")
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("error", [InputError, OSError, KeyError])
+def test_whatever_reading_a_sample_raises_ends_no_run(error: type[Exception]) -> None:
+    assert same(load(Broken(error=error), stop=5), load(Damaged(), stop=5))
+    skipped = SkippedSamples(total=10)
+    assert len(list(usable(Broken(error=error), skipped))) == 9
+    assert "3.png is cut off" in skipped.samples["the data set", 3].reason
+
+
+def test_strict_runs_end_at_the_first_such_sample() -> None:
+    with pytest.raises(InputError, match=r"3\.png is cut off"):
+        load(Broken(), stop=5, strict=True)
+    with pytest.raises(InputError, match=r"3\.png is cut off"):
+        list(usable(Broken(), SkippedSamples(total=10), strict=True))
+
+
+def test_a_plugin_that_would_end_the_program_is_named() -> None:
+    with pytest.raises(PluginError, match="SystemExit"):
+        load(Broken(error=SystemExit), stop=5)  # type: ignore[arg-type]
