@@ -32,9 +32,9 @@ def covered_cross_entropy(
 ) -> Float[Tensor, " N"]:
     """Compute the softmax cross-entropy of each row when only some classes are annotated.
 
-    A foreground row takes softmax over background and the covered classes alone, so that the logits of the others get
-    no gradient. A background row may well show a class that is not covered: its loss is -log(p_background + sum of p
-    over uncovered classes). With all classes covered both are plain cross-entropy.
+    The softmax is over background, the covered classes and the row's own class, so that the logits of the others get no
+    gradient. A background row may well show a class that is not covered, and says nothing of it. With all classes
+    covered this is plain cross-entropy.
 
     Args:
         logits: Scores of the classes, then background.
@@ -44,16 +44,9 @@ def covered_cross_entropy(
     Returns:
         The loss of each row.
     """
-    background = labels < 0
-    own = F.one_hot(labels.where(~background, logits.shape[1] - 1), logits.shape[1]).bool()
-    open_ = F.pad(~covered, (0, 1), value=True)
-    right = torch.where(background[:, None], open_, own)
-    shown = background[:, None] | own | F.pad(covered, (0, 1), value=True)
-    return _logsumexp(logits, shown) - _logsumexp(logits, right)
-
-
-def _logsumexp(logits: Float[Tensor, "N K"], columns: Bool[Tensor, "N K"]) -> Float[Tensor, " N"]:
-    return logits.masked_fill(~columns, -torch.inf).logsumexp(dim=1)
+    targets = labels.where(labels >= 0, covered.shape[1])
+    shown = F.pad(covered, (0, 1), value=True) | F.one_hot(targets, logits.shape[1]).bool()
+    return F.cross_entropy(logits.masked_fill(~shown, -torch.inf), targets, reduction="none")
 
 
 def effective_number(count: Float[Tensor, "*S"], beta: float) -> Float[Tensor, "*S"]:

@@ -127,7 +127,7 @@ def test_one_group_of_all_classes_changes_no_bit(kit: Any) -> None:
 
 
 def test_the_box_head_takes_softmax_over_covered_classes(kit: Any) -> None:
-    """A region of a covered class moves no other one; background leaves uncovered classes their odds against it."""
+    """No region moves a class that is not covered, background no more than others."""
     stage = kit.stages(kit.config())[2]
     truth = kit.targets(BOXES, labels=[[0, 1]], covered=[0, 1]).streams[OBJECTS]
     logits = torch.randn(3, 6, requires_grad=True)
@@ -135,10 +135,8 @@ def test_the_box_head_takes_softmax_over_covered_classes(kit: Any) -> None:
     losses = stage.loss(logits, torch.zeros(3, 5, 4, requires_grad=True), regions, truth)
     losses["classification"].backward()
     assert logits.grad is not None
-    assert torch.equal(logits.grad[:2, 2:5], torch.zeros(2, 3))
-    odds = logits.grad[2, 2:] / logits.softmax(dim=1)[2, 2:]
-    torch.testing.assert_close(odds, odds[:1].expand(4))
-    assert bool((odds < 0).all() and (logits.grad[2, :2] > 0).all())
+    assert torch.equal(logits.grad[:, 2:5], torch.zeros(3, 3))
+    assert bool((logits.grad[2, :2] > 0).all()) and float(logits.grad[2, 5]) < 0
 
 
 def three_regions(labels: torch.Tensor) -> Any:

@@ -14,7 +14,7 @@ from scenekit.data.sample import Sample
 from scenekit.errors import SkippedSampleError
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
-from scenekit.recipe import Recipe
+from scenekit.recipe import Recipe, TeacherConfig
 from scenekit.training.readiness import check_background
 
 from . import toy
@@ -71,4 +71,23 @@ def test_no_warning(model: SceneModel, case: str, caplog: pytest.LogCaptureFixtu
     some = Sparse(count=2, exhaustive=frozenset({1} if case != "frozen" else ()))
     learning = ("semantic",) if case == "frozen" else None
     check_background(model, learning, recipe("pix3d", "pix3d"), [Source(Sparse(count=3), "a"), Source(some, "b")])
+    assert not list(warnings_of(caplog))
+
+
+def test_classes_that_a_teacher_alone_labels_are_named(model: SceneModel, caplog: pytest.LogCaptureFixture) -> None:
+    class Taught(toy.Toys):
+        def __getitem__(self, index: int) -> Sample:
+            sample = super().__getitem__(index)
+            first = frozenset(toy.VOCABULARY.things[:1])
+            return replace(sample, supervision=replace(sample.supervision, partial=first))
+
+    taught = recipe("omni3d", "pix3d")
+    entry = taught.data.train[0].model_copy(update={"teacher": TeacherConfig(model="small")})
+    both = taught.model_copy(update={"data": taught.data.model_copy(update={"train": (entry, taught.data.train[1])})})
+    alone = both.model_copy(update={"data": both.data.model_copy(update={"train": (entry,)})})
+    check_background(model, None, alone, [Source(Taught(count=3), "a")])
+    (warning,) = warnings_of(caplog)
+    assert warning.startswith(f"only a teacher labels {toy.VOCABULARY.things[0]}, so that nothing teaches")
+    caplog.clear()
+    check_background(model, None, both, [Source(Taught(count=3), "a"), Source(toy.Toys(count=3), "b")])
     assert not list(warnings_of(caplog))
