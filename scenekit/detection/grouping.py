@@ -10,7 +10,7 @@ Letters: B images, C classes, G groups, S sampled anchors.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -33,6 +33,8 @@ REST = "(all other classes)"
 def coverage_groups(claims: Iterable[Supervision]) -> tuple[tuple[str, ...], ...]:
     """Return the groups of classes that the same images cover exhaustively.
 
+    Where images differ too much, as in a federated data set, only what several of them cover alike counts.
+
     Args:
         claims: What images of the training data supervise, with named classes.
 
@@ -40,14 +42,18 @@ def coverage_groups(claims: Iterable[Supervision]) -> tuple[tuple[str, ...], ...
         The groups, the largest first; none where one objectness is enough: every image covers the same, or no two do.
     """
     known = [it for it in claims if OBJECTS in it.streams]
-    whole = {it.classes or frozenset() for it in known if OBJECTS in it.exhaustive}
-    covered, every = (frozenset[str]().union(*sets) for sets in (whole, [it.classes or () for it in known]))
-    groups: dict[tuple[bool, ...], list[str]] = defaultdict(list)
-    for name in sorted(covered):
-        groups[tuple(name in each for each in whole)].append(name)
-    if len(groups) > MOST or (len(groups) < 2 and every == covered) or not groups:
-        return ()
-    return tuple(sorted(map(tuple, groups.values()), key=lambda group: (-len(group), group)))
+    every = frozenset[str]().union(*(it.classes or () for it in known))
+    images = Counter(it.classes or frozenset() for it in known if OBJECTS in it.exhaustive)
+    for least in (1, 2):
+        whole = [covered for covered, count in images.items() if count >= least]
+        covered = frozenset[str]().union(*whole)
+        groups: dict[tuple[bool, ...], list[str]] = defaultdict(list)
+        for name in sorted(covered):
+            groups[tuple(name in each for each in whole)].append(name)
+        if len(groups) <= MOST:
+            alike = len(groups) < 2 and every == covered
+            return () if alike else tuple(sorted(map(tuple, groups.values()), key=lambda it: (-len(it), it)))
+    return ()
 
 
 def grouped(config: DetectorConfig, claims: Iterable[Supervision]) -> DetectorConfig:

@@ -45,6 +45,14 @@ def test_groups_are_classes_that_the_same_images_cover(claims: list[Supervision]
     assert coverage_groups(claims) == expected
 
 
+def test_a_federated_data_set_leaves_the_groups_of_the_others() -> None:
+    """Each of its images covers classes of its own; with one more than `MOST` of them all would share an objectness."""
+    names = [f"class {number}" for number in range(MOST + 1)]
+    federated = [Supervision(classes=frozenset({name, "a"})) for name in names]
+    assert coverage_groups(federated) == ()
+    assert coverage_groups([*federated, claim("ab"), claim("ab"), claim("abc"), claim("abc")]) == (("a", "b"), ("c",))
+
+
 def test_options() -> None:
     assert grouped(DetectorConfig(), [claim("abc"), claim("ab")]).rpn.groups == (("a", "b"), ("c",))
     with pytest.raises(InputError, match=r"groups: 'b' is named twice; leave one of them out"):
