@@ -6,26 +6,24 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from accelerate.utils import broadcast, broadcast_object_list, gather_object
+from accelerate.utils import broadcast, gather_object
 
 from scenekit.data.labelers import labelers_named
 from scenekit.data.loader import Packed, Shard, training_batches
 from scenekit.data.skipping import SkippedSamples
 from scenekit.data.transforms import augmentations
-from scenekit.errors import InputError, collecting, one_line, summary
+from scenekit.errors import InputError, one_line, summary
 from scenekit.hooks import naming_plugin, registry
 from scenekit.io.files import path_named
-from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
-from scenekit.recipe import ModelConfig, Recipe
-from scenekit.recipe.initial import with_initial
+from scenekit.recipe import Recipe
 from scenekit.recipe.label_space import plain_space
 from scenekit.scene import Scene
 from scenekit.training.backward import Backward
@@ -34,17 +32,13 @@ from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
 from scenekit.training.evaluating import evaluated, last_evaluations, open_val
 from scenekit.training.fitting import FitData, check_classes, fit, fitting_detector
-from scenekit.training.freezing import freeze_except, frozen_parts, learning_parts
+from scenekit.training.freezing import freeze_except, learning_parts
 from scenekit.training.gradients import GradientWatch
 from scenekit.training.learner import Learner
 from scenekit.training.log import Log, Window
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
 from scenekit.training.preparation import (
     open_mixture,
-    prepared,
-    prepares,
-    started_from,
-    vocabulary_of,
     with_label_space,
     with_steps,
 )
@@ -66,12 +60,11 @@ from scenekit.training.run_folder import (
     check_folder,
     clear_folder,
 )
+from scenekit.training.starting import continued, started
 from scenekit.training.state import check_finite, clear_leftovers, load_state, replacing, save_checkpoint
 from scenekit.training.supervision import Supervision, check_labels, learned_keys
-from scenekit.weights import load
 from scenekit.weights.card import EVALUATED, LABEL_SPACE, TRAINED_ON
-from scenekit.weights.checkpoint import save_model, without_pretrained, writing
-from scenekit.weights.transfer import Transfer
+from scenekit.weights.checkpoint import save_model, writing
 
 _log = logging.getLogger(__name__)
 
@@ -132,8 +125,9 @@ class Run:
         self.recipe = recipe = with_steps(recipe, self.sources, accelerator.num_processes)
         self.config = recipe.train
         self.val = open_val(recipe, labelers)
-        self.transferred: Transfer | None = None
-        self.model = self._fresh() if checkpoint is None else self._built(without_pretrained(recipe.model))
+        fresh = checkpoint is None
+        start = started(recipe, self.sources, self._tracked, accelerator) if fresh else continued(recipe, self.sources)
+        self.recipe, self.model, self.transferred = start.recipe, start.model, start.transferred
         self.learning = learning = learning_parts(self.model, self.config)
         learner = Learner(self.model, learning).train()
         if learning is not None:
@@ -208,36 +202,6 @@ class Run:
         coverage = run_coverage(self.model.specs, learns, self.sources, self.model.vocabulary, self.config)
         announce(coverage, self.out, reporter)
         self.supervision.warned.update(coverage.unsupervised)  # once is enough
-
-    def _fresh(self) -> SceneModel:
-        """Build the model that a run starts with; options of `init` and of its tasks are added to the recipe."""
-        name, own = self.recipe.init, self.recipe.model.detector_options
-        initial = None if name is None else load(name)
-        if initial is not None:
-            self.recipe = with_initial(self.recipe, initial.config)
-        with collecting() as attempt:  # what several tasks miss is named at once
-            if prepares(self.recipe):
-                frozen = frozenset() if initial is None else frozen_parts(initial, self.config)
-                make = partial(prepared, self.recipe, self.sources, self._tracked, attempt, own, frozen)
-                self.recipe = self._synchronized(make)
-            with attempt():
-                model = self._built(self.recipe.model)
-        if initial is not None:
-            self.transferred = started_from(initial, model, str(name))
-            _log.info("start from %s; %s", name, self.transferred)
-        return model
-
-    def _built(self, config: ModelConfig) -> SceneModel:
-        vocabulary = vocabulary_of(self.recipe, self.sources)
-        seed_step(self.config.seed, -1, 0)  # the same fresh weights in every process
-        return build(config, vocabulary)
-
-    def _synchronized(self, make: Callable[[], Recipe]) -> Recipe:
-        """Return the result of the first process in all processes."""
-        if self.accelerator.num_processes == 1:
-            return make()
-        shared = [make().model_dump(mode="json") if self.accelerator.is_main_process else None]
-        return Recipe.parse(broadcast_object_list(shared)[0])
 
     def _tracked(self, scenes: Iterator[Scene], count: int) -> Iterator[Scene]:
         return tracked(scenes, "reading labels", count, self.progress)

@@ -15,11 +15,10 @@ from scenekit.data.labels.opening import opened
 from scenekit.data.loader import Source
 from scenekit.data.mixing import mixture_weights, steps_of
 from scenekit.data.scenes import spread_scenes
-from scenekit.errors import InputError, PluginError
+from scenekit.errors import PluginError
 from scenekit.hooks import DetectorSpec, TaskSpec, naming_plugin, registry
 from scenekit.keys import OBJECTS
 from scenekit.model.preprocess import resized
-from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import DatasetConfig, InputConfig, LabelSpace, Recipe
 from scenekit.recipe.data import entry_names
 from scenekit.recipe.initial import with_initial
@@ -30,14 +29,10 @@ from scenekit.structures.vocabulary import Vocabulary
 from scenekit.training.freezing import DETECTION
 from scenekit.training.teaching import with_teacher
 from scenekit.weights import described
-from scenekit.weights.transfer import Transfer, transfer
 
 SCENES = 2000
 """Upper limit of the number of scenes, of all data sets together, that a task sees; the same number of each data set.
 """
-
-LEAST_SHARE = 0.5
-"""Of the parameters in parts that both models have, what `init` must give at least: less is most likely an error."""
 
 Options: TypeAlias = Mapping[str, Any]
 Track: TypeAlias = Callable[[Iterator[Scene], int], Iterable[Scene]]
@@ -245,30 +240,6 @@ def _as_input(scene: Scene, config: InputConfig) -> Scene:
     geometry = Geometry.resize(scene.size, resized(scene.size, config))
     objects = replace(scene.objects, boxes=geometry.boxes(scene.objects.boxes))
     return Scene(geometry.size, scene.vocabulary, {OBJECTS: objects})
-
-
-def started_from(initial: SceneModel, model: SceneModel, name: str) -> Transfer:
-    """Copy the weights of the model that a run starts from.
-
-    Args:
-        initial: That model.
-        model: The model that is trained.
-        name: What the recipe calls `initial`.
-
-    Returns:
-        What was copied.
-
-    Raises:
-        InputError: If hardly anything fits.
-    """
-    found = transfer(initial, model)
-    if found.share < LEAST_SHARE:
-        raise InputError(
-            f"init: only {found.share:.0%} of the parameters that {name!r} and this model share fit; leave `model` out "
-            f"of the recipe to take that of {name!r}, or adapt it: `scenekit recipe show` prints the origin of each "
-            "value"
-        )
-    return found
 
 
 def adopted(recipe: Recipe, before: Recipe) -> Recipe:
