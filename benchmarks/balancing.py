@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from joint_or_alone import step_of, with_tasks
+from joint_or_alone import with_tasks
 from line import System, recipe_of, written_trunk
 from measuring import machine
 from task_table import LOWER_IS_BETTER
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def result_of(name: str, seed: int, trunk: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return metrics and seconds per step of one run, trained unless that is done already."""
+    """Return the metrics of one run, trained unless that is done already."""
     folder = arguments.work / f"{name.replace(' ', '_')}-{arguments.steps}-{arguments.images}-seed{seed}"
     file = folder / "result.json"
     if not file.exists():
@@ -96,7 +96,7 @@ def result_of(name: str, seed: int, trunk: Path, arguments: argparse.Namespace) 
         scenes = sk.dataset("synthetic", split="val", size=arguments.size)
         metrics = sk.evaluate(model, scenes, limit=arguments.images)
         row = {f"{task} {metric}": metrics[task].get(metric) for task, metric in METRICS.items()}
-        write_atomically(file, json.dumps(plain({**row, "seconds per step": step_of(folder)})).encode())
+        write_atomically(file, json.dumps(plain(row)).encode())
     row = json.loads(file.read_text(encoding="utf-8"))
     print(f"{name}, seed {seed}: {json.dumps(row)}", flush=True)
     return dict(row)
@@ -133,7 +133,7 @@ def wins(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any
     plain_sum = found.get(SUM)
     if plain_sum is None:
         return []
-    metrics = [name for name in plain_sum[0] if name != "seconds per step"]
+    metrics = list(plain_sum[0])
     lines = []
     for name, rows in found.items():
         pairs = {metric: gains(metric, rows, plain_sum) for metric in metrics}
