@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,7 +71,6 @@ def main() -> None:
         arguments.size, arguments.work = (64, 96), arguments.work / "quick"
     results = arguments.work if arguments.quick else Path(__file__).parent / "results"
     torch.set_num_threads(arguments.threads)
-    began = time.perf_counter()
     trunk = written_trunk(arguments.work)
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in WAYS if name in (arguments.only or WAYS)}
     if find_spec("torchjd") is None and found.pop("pcgrad", None) is not None:
@@ -83,7 +81,7 @@ def main() -> None:
     facts = {name: getattr(arguments, name) for name in ("steps", "batch", "scenes", "images")}
     result = {**machine(torch.device("cpu")), **facts, "size": list(arguments.size), "seeds": len(arguments.seeds)}
     result |= {"balancing": {name: row_of(rows) for name, rows in found.items()}}
-    result |= {"wins over the plain sum": list(wins(found)), "seconds": round(time.perf_counter() - began)}
+    result |= {"wins over the plain sum": list(wins(found))}
     write_atomically(arguments.out or results / "balancing.json", (json.dumps(plain(result), indent=1) + "\n").encode())
 
 
