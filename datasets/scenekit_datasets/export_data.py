@@ -45,7 +45,9 @@ def export_data(
     count = len(data) if limit is None else min(limit, len(data))
     skipped = SkippedSamples(len(data))
     output.make_folder(out)
-    path = writers[style](output.progress(islice(usable(data, skipped, name), count), "writing", count), out)
+    path = writers[style](
+        output.progress(islice(usable(data, skipped, name, strict=True), count), "writing", count), out
+    )
     skipped.report()
     if as_json:
         written = min(count, len(data) - len(skipped.samples))

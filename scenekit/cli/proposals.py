@@ -71,7 +71,7 @@ def proposals(
     data = sk.dataset(name, **{"split": split, **parsed_options(option or (), "--set")})
     count = len(data) if limit is None else min(limit, len(data))
     skipped = SkippedSamples(len(data))
-    samples = output.progress(islice(usable(data, skipped, name), count), "proposing", count)
+    samples = output.progress(islice(usable(data, skipped, name, strict=True), count), "proposing", count)
     boxes = write_proposals(out, entries(chosen, samples, number, file_names))
     skipped.report()
     images = min(count, len(data) - len(skipped.samples))

@@ -195,7 +195,7 @@ class CocoReader:
         else:
             box, degrees = read.numbers("bbox", 4), _rotation(data)
             if numbered and degrees and min(box[2:]) >= 0:
-                data["bbox"] = box_around(box, degrees)
+                data["bbox"] = box_around([float(value) for value in box], degrees)
         return read
 
     def panoptic(self, record: Record) -> Record:

@@ -71,7 +71,7 @@ def evaluate_proposals(
         evaluate_proposals(sk.load("small"), sk.dataset("synthetic", split="val"), limit=50)["AR100"]
         ```
     """
-    samples = data if isinstance(data, Iterable) else usable(data, SkippedSamples(len(data)))
+    samples = data if isinstance(data, Iterable) else usable(data, SkippedSamples(len(data)), strict=True)
     recall = ProposalRecall()
     for done, (sample, found) in enumerate(proposals_of(source, islice(samples, limit)), start=1):
         objects = sample.scene.objects
