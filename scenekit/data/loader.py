@@ -82,7 +82,7 @@ class BatchSet(Dataset[Loaded]):
     seed: int
     """The seed of the run."""
     strict: bool = False
-    """Whether to refuse invalid annotations."""
+    """Whether to refuse samples that cannot be read, and invalid annotations."""
 
     def __getitem__(self, batch: list[Draw]) -> Loaded:
         """Load, check, augment and pack; what is random depends on (seed, epoch, source, index) alone."""
@@ -158,7 +158,7 @@ def training_batches(
         seed: The seed of the run.
         shard: The batches of the process.
         workers: The number of worker processes; 0 loads in this process.
-        strict: Whether to refuse invalid annotations.
+        strict: Whether to refuse samples that cannot be read, and invalid annotations.
         skipped: Where samples are added that turn out unusable, and that others of their data set stand in for.
 
     Yields:

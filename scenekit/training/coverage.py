@@ -55,7 +55,7 @@ class SetCoverage:
     read: int
     """Images that were read."""
     unreadable: int
-    """Images that could not be read; a run skips them, or ends at them."""
+    """Images that could not be read; a run skips them, unless it is strict."""
     counts: Mapping[Lesson, KeyCount]
     """Labels of these by what a task learns from."""
 

@@ -51,7 +51,7 @@ def check_measurable(model: SceneModel, due: bool) -> None:
 def check_background(
     model: SceneModel, learning: Collection[str] | None, recipe: Recipe, sources: Sequence[Source]
 ) -> None:
-    """Warn of streams and of classes that learn no background, since no image is annotated exhaustively for them.
+    """Warn of streams that learn no background, since no image is annotated exhaustively for them.
 
     Some images of each data set are read for it.
 
@@ -64,23 +64,34 @@ def check_background(
     stages = [name for name in model.stages if learning is None or name in learning]
     steps = [step for name, step in model.plan.steps.items() if name in stages]
     streams = {key for step in steps for key in step.provides if isinstance(key, Stream)}
-    if not streams:
+    if OBJECTS in streams:
+        _check_taught(model, recipe, sources)
+    labelled: dict[Stream, list[int]] = {}
+    for number, source in enumerate(sources):
+        for claims in spread_claims(source.data, model.vocabulary):
+            streams -= claims.exhaustive & claims.streams
+            for stream in streams & claims.streams:
+                labelled.setdefault(stream, []).append(number)
+            if not streams:
+                return
+    for stream in sorted(streams & labelled.keys(), key=lambda stream: stream.name):
+        _warn_of_no_background(stream, [recipe.data.train[number] for number in dict.fromkeys(labelled[stream])])
+
+
+def _check_taught(model: SceneModel, recipe: Recipe, sources: Sequence[Source]) -> None:
+    """Warn of classes that only teachers label: they have positives alone. Without a teacher nothing is read."""
+    teachers = [entry.teacher is not None for entry in recipe.data.train]
+    if not any(teachers):
         return
     claims = [list(spread_claims(source.data, model.vocabulary)) for source in sources]
-    every = [each for own in claims for each in own]
-    for stream in sorted(streams, key=lambda stream: stream.name):
-        labelled = [number for number, own in enumerate(claims) if any(stream in each.streams for each in own)]
-        if labelled and not any(stream in each.exhaustive & each.streams for each in every):
-            _warn_of_no_background(stream, [recipe.data.train[number] for number in labelled])
-    if OBJECTS in streams:
-        covered = {name for each in every if OBJECTS in each.exhaustive for name in each.classes or ()}
-        taught = [own for own, entry in zip(claims, recipe.data.train, strict=True) if entry.teacher is not None]
-        if alone := sorted({name for own in taught for each in own for name in each.partial} - covered):
-            _log.warning(
-                "only a teacher labels %s, so that nothing teaches what is none of these, and any region may get their "
-                "scores; name other `classes` of the teacher, or add a data set that covers them",
-                listed(alone, SHOWN),
-            )
+    covered = {name for own in claims for each in own if OBJECTS in each.exhaustive for name in each.classes or ()}
+    taught = {name for own, has in zip(claims, teachers, strict=True) if has for each in own for name in each.partial}
+    if alone := sorted(taught - covered):
+        _log.warning(
+            "only a teacher labels %s, so that nothing teaches what is none of these, and any region may get their "
+            "scores; name other `classes` of the teacher, or add a data set that covers them",
+            listed(alone, SHOWN),
+        )
 
 
 def _warn_of_no_background(stream: Stream, entries: Sequence[DatasetConfig]) -> None:

@@ -74,7 +74,7 @@ def started(recipe: Recipe, sources: Sequence[Source], track: Track, accelerator
 
 
 def continued(recipe: Recipe, sources: Sequence[Source]) -> Start:
-    """Build the model of a run that goes on from a checkpoint, whose weights are still to be loaded.
+    """Build the model of a run that continues from a checkpoint, whose weights are still to be loaded.
 
     Args:
         recipe: The completed recipe.
