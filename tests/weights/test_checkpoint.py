@@ -12,6 +12,7 @@ from scenekit.recipe import ModelConfig
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
 from scenekit.weights import checkpoint as checkpoint_module
 from scenekit.weights import load, load_model, save_model, shipped
+from scenekit.weights.fingerprints import fingerprint
 
 from ..training import toy
 
@@ -137,7 +138,7 @@ def test_packages_that_are_no_names(folder):
 
 def test_no_safetensors(folder):
     (folder / "model.safetensors").write_bytes(b"something else")
-    edit(folder, weights=checkpoint_module._fingerprint(folder / "model.safetensors"))
+    edit(folder, weights=fingerprint(folder / "model.safetensors"))
     refused(folder, "expected weights in safetensors format")
 
 

@@ -43,7 +43,7 @@ class VoxelNetwork(nn.Module):
             part.reshape(self.classes, self.cells, -1)[rows] for part in (self.predictor.weight, self.predictor.bias)
         )
         flat = torch.baddbmm(bias, weight, hidden.flatten(2))
-        return flat.reshape(len(flat), self.cells, *hidden.shape[2:])
+        return flat.reshape(flat.shape[0], self.cells, *hidden.shape[2:])
 
 
 def _conv(before: int, after: int, norm_groups: int | None) -> nn.Sequential:
