@@ -6,14 +6,15 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from scenekit.model.timing import StepTimer
-from scenekit.structures.tensors import tensors_in
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Count:
     peak: int | None
 
 
+@runtime_checkable
 class PeakMemory(Protocol):
     """The most memory that a pass held since `restart`."""
 
@@ -53,10 +55,9 @@ class LiveTensors(TorchDispatchMode):
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operator, and count the storages of its results, those of views and arguments aside."""
         result = function(*args, **(kwargs or {}))
-        known = {tensor.untyped_storage()._cdata for tensor in tensors_in((args, kwargs))}
-        for tensor in tensors_in(result):
-            storage = tensor.untyped_storage()
-            if storage._cdata not in known:
+        known = {leaf.untyped_storage()._cdata for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor) and (storage := leaf.untyped_storage())._cdata not in known:
                 known.add(storage._cdata)
                 self._bytes += storage.nbytes()
                 weakref.finalize(storage, self._release, storage.nbytes()).atexit = False

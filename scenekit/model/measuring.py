@@ -219,7 +219,7 @@ class Budget:
     ledger: Ledger | None
 
     @classmethod
-    def of(cls, budget: float | str | None, ledger: Ledger | None, given: object) -> Budget | None:
+    def of(cls, budget: object, ledger: object, given: object) -> Budget | None:
         """Check what a caller of `predict` names.
 
         Args:
@@ -233,7 +233,7 @@ class Budget:
         Raises:
             InputError: The budget is no time, there is a ledger without one, or there are external regions.
         """
-        if ledger is not None and (budget is None or not isinstance(ledger, Ledger)):
+        if not isinstance(ledger, Ledger | None) or (ledger is not None and budget is None):
             raise InputError("ledger: expected what sk.cost(model) returns, and a budget beside it, such as '60ms'")
         if budget is not None and given is not None:
             raise InputError("budget: a ledger has no costs of external regions; name tasks in place of a budget")
@@ -252,11 +252,14 @@ class Budget:
             The choice.
 
         Raises:
-            InputError: Nothing fits.
+            InputError: Nothing fits, or the ledger is of another model.
         """
         if tasks is None and not model.tasks:
             raise InputError("budget: this model has no tasks to choose from; leave the budget out")
         ledger = self.ledger or kept_ledger(model, pixels, threshold)
+        parts = {*model.core_stages, *(model.tasks if tasks is None else tasks)}
+        if not parts <= set(ledger.rows) <= set(model.plan.steps) or ledger.device != str(model.device):
+            raise InputError("ledger: it is of another model, device or choice of tasks; measure: sk.cost(model)")
         choice = ledger.within(self.seconds, tasks)
         if choice.left_out:
             warn_once(
