@@ -78,11 +78,12 @@ def cost(
         pixels = pixels_of(image, resized)
         with output.progress_bar("measuring", None):
             ledger = sk.cost(network, pixels, tasks=wanted, threshold=threshold)
-        runs = {} if limit is None else {"budget": budgeted(network, pixels, ledger, limit, wanted)}
-        ledgers.append({**ledger.to_json(), **runs})
         if not as_json:
             print_ledger(model, ledger)
+        runs = {} if limit is None else {"budget": budgeted(network, pixels, ledger, limit, wanted)}
+        if not as_json:
             print_budget(**runs)
+        ledgers.append({**ledger.to_json(), **runs})
     if as_json:
         output.print_json({"model": model, "ledgers": ledgers})
 

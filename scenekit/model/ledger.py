@@ -157,10 +157,9 @@ class Ledger:
         if tasks is None:
             alone["the core without tasks"] = self.seconds(self.core)
         cheapest = min(alone, key=lambda name: alone[name])
-        return (
-            f"budget: nothing fits into {milliseconds(limit)}; {cheapest} takes {milliseconds(alone[cheapest])}: allow "
-            "that much" + (", and name the task in `tasks`" if tasks is None and "alone" in cheapest else "")
-        )
+        ask = ", and ask for that task" if tasks is None and cheapest.endswith("alone") else ""
+        cost = milliseconds(alone[cheapest])
+        return f"budget: nothing fits into {milliseconds(limit)}; {cheapest} takes {cost}: allow that much{ask}"
 
     def to_json(self) -> dict[str, Any]:
         """Encode the ledger as plain JSON, with times in milliseconds.

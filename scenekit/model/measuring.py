@@ -108,7 +108,8 @@ def measured(model: SceneModel, pixels: Pixels, tasks: Sequence[str] | None, thr
     wanted = [name for name in needed if name in model.specs]
     core = [name for name in model.plan.order if name in model.core_stages]
     parts = {CORE: core, **{name: [name] for name in wanted}, TOGETHER: [*core, *wanted]}
-    with evaluating(model), torch.no_grad():
+    # In inference mode the counter of operations splits some of them, which then hold more memory.
+    with evaluating(model), torch.inference_mode(False), torch.no_grad():
         counted = {name: _counted(model, pixels, run, threshold) for name, run in parts.items()}  # warms up, too
         timed: dict[str, list[Pass]] = {name: [] for name in parts}
         for _ in range(repeats):  # alternating, so that other load on the machine affects all of them

@@ -65,6 +65,13 @@ def test_costs_are_sizes(ledger: Ledger) -> None:
         assert 0 <= row.marginal_memory <= row.alone_memory <= ledger.together_memory
 
 
+def test_inference_mode_changes_no_count(model: SceneModel, ledger: Ledger) -> None:
+    with torch.inference_mode():
+        again = sk.cost(model, sample().image, tasks=["keypoints"], threshold=0.0, repeats=1)
+    row, known = again.rows["keypoints"], ledger.rows["keypoints"]
+    assert (row.flops, row.alone_memory) == (known.flops, known.alone_memory)
+
+
 def test_operations_of_the_rpn_are_those_of_its_convolution(model: SceneModel, ledger: Ledger) -> None:
     """A convolution 3 x 3 from 16 to 16 channels at every cell of strides 4 to 64, twice for multiply and add."""
     cells = sum((-(-64 // stride)) * (-(-96 // stride)) for stride in (4, 8, 16, 32, 64))
@@ -106,6 +113,13 @@ def test_the_cheapest_tasks_come_first() -> None:
     assert choice.run == ("core", "a", "b", "both")
     assert LEDGER.within(0.0355).left_out == ("both", "c")
     assert LEDGER.within("10.5ms").tasks == () and LEDGER.within("10.5ms").run == ("core",)
+
+
+def test_a_task_without_the_whole_core_is_named() -> None:
+    rows = {**LEDGER.rows, "light": Row("light", True, (), 0, 0, 0.002, 0.0, None, None)}
+    with pytest.raises(InputError, match="'light' alone takes 3.0 ms: allow that much, and ask for that task$"):
+        replace(LEDGER, rows=rows).within("5ms")
+    assert replace(LEDGER, rows=rows).within("5ms", ["light"]).run == ("light",)
 
 
 def test_named_tasks_come_in_their_order() -> None:
