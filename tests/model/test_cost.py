@@ -117,7 +117,7 @@ def test_the_cheapest_tasks_come_first() -> None:
 
 def test_a_task_without_the_whole_core_is_named() -> None:
     rows = {**LEDGER.rows, "light": Row("light", True, (), 0, 0, 0.002, 0.0, None, None)}
-    with pytest.raises(InputError, match="'light' alone takes 3.0 ms: allow that much, and ask for that task$"):
+    with pytest.raises(InputError, match=r"'light' alone takes 3.0 ms: allow that much, and ask for that task$"):
         replace(LEDGER, rows=rows).within("5ms")
     assert replace(LEDGER, rows=rows).within("5ms", ["light"]).run == ("light",)
 
