@@ -73,9 +73,8 @@ def test_a_budget_says_what_fits_and_runs_it(run, tiny_model, measured) -> None:
     result = run("cost", tiny_model, "--budget", "30ms")
     assert result.status == 0 and "within 30.0 ms: semantic\nleft out: masks\n27.0 ms by the ledger, " in result.out
     assert measured == [(240, 320)]  # the rendered scene
-    (ledger,) = json.loads(run("cost", tiny_model, "--budget", "54ms", "--tasks", "masks,semantic", "--json").out)[
-        "ledgers"
-    ]
+    result = run("cost", tiny_model, "--budget", "54ms", "--tasks", "masks,semantic", "--json")
+    (ledger,) = result.json["ledgers"]
     assert ledger["budget"]["tasks"] == ["masks"] and ledger["budget"]["left_out"] == ["semantic"]
 
 
