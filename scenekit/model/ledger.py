@@ -122,7 +122,7 @@ class Ledger:
         needed = {other for name in parts for other in (name, *self.rows[name].requires)}
         return self.preprocess + self.rest + sum(row.marginal for name, row in self.rows.items() if name in needed)
 
-    def within(self, budget: float | str, tasks: Sequence[str] | None = None) -> Choice:
+    def within(self, budget: float | str, tasks: str | Sequence[str] | None = None) -> Choice:
         """Choose tasks whose pass costs at most a budget, by the numbers of this ledger.
 
         Named tasks are considered in the order of their names. Without names the core always runs, and the task
@@ -131,7 +131,7 @@ class Ledger:
 
         Args:
             budget: Seconds as a number, or text such as "60ms".
-            tasks: Names of tasks; all, if None.
+            tasks: Names of tasks, or a single one; all, if None.
 
         Returns:
             The choice.
@@ -140,6 +140,7 @@ class Ledger:
             InputError: The budget is no time, there is no such task, or nothing fits.
         """
         limit = seconds_of(budget)
+        tasks = [tasks] if isinstance(tasks, str) else tasks
         run = list(self.core) if tasks is None else []
         waiting = list(self.tasks if tasks is None else dict.fromkeys(tasks))
         left_out: list[str] = []

@@ -46,7 +46,7 @@ def cost(
     image: ImageSource | None = None,
     *,
     size: Size | None = None,
-    tasks: Sequence[str] | None = None,
+    tasks: str | Sequence[str] | None = None,
     threshold: float = 0.5,
     repeats: int = 5,
 ) -> Ledger:
@@ -59,17 +59,20 @@ def cost(
         model: The model.
         image: An image in any form that `predict` accepts; by default a rendered scene with about ten objects.
         size: (height, width) in pixels that the image is resized to first; by default its own.
-        tasks: Tasks to measure, and those that they require; all, if None.
+        tasks: Tasks to measure, or a single one, and those that they require; all, if None.
         threshold: As for `predict`: no head gets objects that score less.
-        repeats: Number of timed passes for each task, after one that warms up.
+        repeats: Number of timed passes for each task, from 1, after one that warms up.
 
     Returns:
         The ledger.
 
     Raises:
-        InputError: The image cannot be read, its size is invalid, or the model has no such task.
+        InputError: The image cannot be read, its size or `repeats` is invalid, or the model has no such task.
     """
-    return measured(model, pixels_of(image, size), tasks, threshold, repeats)
+    if repeats < 1:
+        raise InputError(f"repeats: expected a whole number from 1, got {repeats!r}")
+    names = [tasks] if isinstance(tasks, str) else tasks
+    return measured(model, pixels_of(image, size), names, threshold, repeats)
 
 
 def pixels_of(image: ImageSource | None, size: Size | None) -> Pixels:

@@ -127,7 +127,7 @@ def test_named_tasks_come_in_their_order() -> None:
     assert choice.tasks == choice.run == ("c",) and choice.left_out == ("b", "a")
     assert LEDGER.within("50ms", ["c", "b", "a"]).run == ("c", "a")
     assert LEDGER.within("40ms", ["both", "c"]).run == ("both",)
-    assert LEDGER.within("40ms", []).run == ()
+    assert LEDGER.within("40ms", []).run == () and LEDGER.within("40ms", "c").run == ("c",)
 
 
 @pytest.mark.parametrize(
@@ -232,4 +232,16 @@ def test_sizes_that_are_none(model: SceneModel, size: Any) -> None:
 
 def test_an_unknown_task(model: SceneModel) -> None:
     with pytest.raises(InputError, match="no task 'mask'; did you mean 'masks'"):
-        sk.cost(model, tasks=["mask"])
+        sk.cost(model, tasks="mask")
+
+
+def test_no_passes(model: SceneModel) -> None:
+    with pytest.raises(InputError, match="repeats: expected a whole number from 1, got 0"):
+        sk.cost(model, repeats=0)
+
+
+@pytest.mark.parametrize("names", ["masks", None, [1]])
+def test_what_was_left_out_is_a_list_of_names(names: object) -> None:
+    data = {**sample().scene.to_json(), "left_out": names}
+    with pytest.raises(InputError, match="left_out: expected a list of names"):
+        sk.Scene.from_json(data)
