@@ -27,26 +27,39 @@ def written(kind: Kind, name: str, out: Path) -> Path:
     return out / f"scenekit-{name.replace('_', '-')}"
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_its_own_test_passes(kind: Kind, tmp_path: Path, install: Callable[..., Path], python: Callable) -> None:
-    folder = written(kind, "shelf-life", tmp_path)
-    assert {path.name for path in folder.iterdir()} == {
-        "README.md",
-        "pyproject.toml",
-        "scenekit_shelf_life.py",
-        "test_shelf_life.py",
-    }
-    left = [path for path in folder.iterdir() if re.search(r"example(?!=)", path.read_text(), re.IGNORECASE)]
-    assert not left, "`example=` is an argument of sk.Key"
-    done = python(install(folder), "-m", "pytest", "-q", "-p", "no:cacheprovider", folder)
-    assert done.returncode == 0 and " passed" in done.stdout, done.stdout + done.stderr
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, Path]:
+    """A new plugin of each kind, each under its own name."""
+    out = tmp_path_factory.mktemp("plugins")
+    return {kind: written(kind, f"shelf-{kind}", out) for kind in Kind}
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, install: Callable[..., Path]) -> Path:
-    """One installation with a plugin of each kind, each under its own name."""
-    out = tmp_path_factory.mktemp("plugins")
-    return install(*(written(kind, f"shelf_{kind}", out) for kind in Kind))
+def site(folders: dict[Kind, Path], install: Callable[..., Path]) -> Path:
+    """One installation with all of them."""
+    return install(*folders.values())
+
+
+@pytest.fixture(scope="module")
+def tested(folders: dict[Kind, Path], site: Path, python: Callable) -> str:
+    """The report on the tests of all of them."""
+    return python(site, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", *folders.values()).stdout
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_its_own_test_passes(kind: Kind, folders: dict[Kind, Path], tested: str) -> None:
+    folder = folders[kind]
+    test = f"test_shelf_{kind}.py"
+    assert {path.name for path in folder.iterdir()} == {
+        "README.md",
+        "pyproject.toml",
+        f"scenekit_shelf_{kind}.py",
+        test,
+    }
+    left = [path for path in folder.iterdir() if re.search(r"example(?!=)", path.read_text(), re.IGNORECASE)]
+    assert not left, "`example=` is an argument of sk.Key"
+    outcomes = re.findall(rf"^([A-Z]+) .*\b{test}", tested, re.MULTILINE)
+    assert outcomes and set(outcomes) == {"PASSED"}, tested
 
 
 def test_all_kinds_are_listed(site: Path, python: Callable) -> None:
