@@ -28,7 +28,15 @@ SMALL = (
 SYNTHETIC = {"length": IMAGES, "size": [72, 96]}
 OF_DETECTOR = {
     "sliding_window": ("crops.size=32", "detection.samples=8", "limit=60"),
-    "rcnn": ("crops.size=32", "detection.samples=8", "proposals.limit_test=60", "svm.start_negatives=4"),
+    "rcnn": (
+        "crops.size=32",
+        "detection.samples=8",
+        "proposals.limit_train=60",
+        "proposals.limit_test=60",
+        "svm.start_negatives=4",
+    ),
+    "faster_rcnn": ("box_head.detections=10",),
+    "retinanet": ("detections=10",),
 }
 """Options of `model.detector_options` that make the most of the time."""
 

@@ -62,17 +62,23 @@ def test_its_own_test_passes(kind: Kind, folders: dict[Kind, Path], tested: str)
     assert outcomes and set(outcomes) == {"PASSED"}, tested
 
 
-def test_all_kinds_are_listed(site: Path, python: Callable) -> None:
-    listing = python(site, "-m", "scenekit", "plugins", "--json").stdout
+@pytest.fixture(scope="module")
+def answered(site: Path, answers: Callable) -> list[tuple[int, str]]:
+    """What the program says of all of them."""
+    names = ("shelf_object", "--detector", "shelf_detector", "--data", "shelf_dataset")
+    return answers(site, ["plugins", "--json"], ["check", *names, "--json"])
+
+
+def test_all_kinds_are_listed(answered: list[tuple[int, str]]) -> None:
+    _, listing = answered[0]
     assert all(f"shelf_{kind}" in listing for kind in Kind if kind not in (Kind.METRIC, Kind.COMMAND))
     assert not json.loads(listing)["failures"]
 
 
-def test_the_check_finds_them_by_name(site: Path, python: Callable) -> None:
-    names = ("shelf_object", "--detector", "shelf_detector", "--data", "shelf_dataset")
-    done = python(site, "-m", "scenekit", "check", *names, "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    reports = json.loads(done.stdout)["reports"]
+def test_the_check_finds_them_by_name(answered: list[tuple[int, str]]) -> None:
+    status, out = answered[1]
+    reports = json.loads(out)["reports"]
+    assert status == 0, out
     assert [report["name"] for report in reports] == ["shelf_object", "shelf_detector", "shelf_dataset"]
     assert all(report["ok"] and len(report["passed"]) > 5 for report in reports)
 
