@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from scenekit.model.head import Core, Head, Provider
     from scenekit.model.scene_model import SceneModel
     from scenekit.model.targets import Targets
+    from scenekit.runtimes.quantization import Quantized
     from scenekit.scene import Scene
     from scenekit.structures.images import ImageBatch
     from scenekit.structures.vocabulary import Vocabulary
@@ -304,6 +305,10 @@ class RuntimeSpec:
     """Modules that `write` imports."""
     runs_with: tuple[str, ...] = ()
     """Modules that `open` imports."""
+    quantize: Callable[[Path, Sequence[Sequence[Tensor]]], Quantized] | None = None
+    """(path, what goes in, call by call) -> what is in int8 now: replaces a file of `write` by one in int8; None for a
+    format without int8.
+    """
 
 
 def _check_keys(owner: str, field_name: str, keys: object) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from scenekit.errors import InputError
 from scenekit.hooks import hookimpl
 from scenekit.hooks.records import RuntimeSpec
+from scenekit.runtimes.quantization import quantize_onnx
 from scenekit.runtimes.running import Runner
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ def scenekit_runtimes() -> Iterable[RuntimeSpec]:
         open_onnx,
         writes_with=("onnx", "onnxscript"),
         runs_with=("onnxruntime",),
+        quantize=quantize_onnx,
     )
     yield RuntimeSpec(
         "openvino",

@@ -116,14 +116,23 @@ def networks_of(
     found: list[Network] = []
     left = dict(_within("", model, outlines))
     while left:
-        networks = _called(left, run)
+        networks = called(left, run)
         refused = [network for network in networks if not usable(network)]
         found += [network for network in networks if network not in refused]
         left = {name: module for network in refused for name, module in _within(network.name, network.module, outlines)}
     return found
 
 
-def _called(modules: Mapping[str, nn.Module], run: Callable[[], object]) -> list[Network]:
+def called(modules: Mapping[str, nn.Module], run: Callable[[], object]) -> list[Network]:
+    """Return modules with their calls in some passes.
+
+    Args:
+        modules: The modules by name.
+        run: The passes.
+
+    Returns:
+        The modules, in their order.
+    """
     calls: dict[nn.Module, list[Call]] = {module: [] for module in modules.values()}
     with _observed(modules.values(), lambda module, call: calls[module].append(call)):
         run()

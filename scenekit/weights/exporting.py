@@ -5,7 +5,7 @@ It is a checkpoint whose manifest lists the networks too, with the checksum of e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,16 +13,20 @@ from pathlib import Path
 from scenekit.config import merged, validated
 from scenekit.errors import InputError
 from scenekit.hooks import RuntimeSpec, naming_plugin, registry
+from scenekit.io.images import ImageSource
 from scenekit.model.scene_model import SceneModel
 from scenekit.recipe import InputConfig
 from scenekit.runtimes.examples import passes
 from scenekit.runtimes.formats import check_installed
-from scenekit.runtimes.networks import Network, networks_of
+from scenekit.runtimes.networks import Network, called, networks_of
 from scenekit.runtimes.programs import check_parity, program_of
 from scenekit.runtimes.running import RunNetwork
 from scenekit.weights.checkpoint import save_model, writing
 from scenekit.weights.fingerprints import fingerprint
 from scenekit.weights.networks import NETWORKS, Exported, ExportedNetwork
+
+LEAST_SCORE = 0.05
+"""Smallest score of the objects that networks are calibrated on: those that count for average precision."""
 
 
 @dataclass
@@ -57,6 +61,7 @@ def export(
     folder: Path,
     format: str = "onnx",
     size: tuple[int, int] | None = None,
+    calibration: Sequence[ImageSource] = (),
     progress: Callable[[str], object] = lambda name: None,
 ) -> Export:
     """Write a model whose networks run in another runtime.
@@ -67,16 +72,19 @@ def export(
         format: Name of a runtime: onnx, openvino, pt2, or one of a plugin.
         size: Height and width in pixels that images are resized to, so that the networks take this size alone; None for
             sizes as the model has them.
+        calibration: Images on which activations are measured for networks in int8; none for float.
         progress: Called with the name of each network before it is exported.
 
     Returns:
         What was exported.
 
     Raises:
-        InputError: There is no such format, its packages are missing, or the folder cannot be written.
+        InputError: There is no such format, it has no int8, its packages are missing, or the folder cannot be written.
     """
     spec: RuntimeSpec = registry().get("runtime", format)
     check_installed(spec, (*spec.writes_with, *spec.runs_with))
+    if calibration and spec.quantize is None:
+        raise InputError(f"format {format!r} has no int8; use onnx, or leave out --int8")
     if size is not None:
         options = merged(model.config.input.model_dump(), {"fixed_size": size})
         images = validated(InputConfig, options, "the size of the images")
@@ -85,9 +93,34 @@ def export(
         (folder / NETWORKS).mkdir(parents=True, exist_ok=True)
     done = Export()
     networks_of(model, partial(passes, model), partial(_written, done, spec, folder, progress))
+    if calibration:
+        _quantize(done, spec, model, folder, calibration, progress)
     exported = Exported(format=format, files=done.networks)
     save_model(model, folder, entries={NETWORKS: exported.model_dump()})
     return done
+
+
+def _quantize(
+    done: Export,
+    spec: RuntimeSpec,
+    model: SceneModel,
+    folder: Path,
+    images: Sequence[ImageSource],
+    progress: Callable[[str], object],
+) -> None:
+    """Replace the files of networks that the images reach by ones in int8."""
+    assert spec.quantize is not None
+    modules = {name: model.get_submodule(name) for name in done.networks}
+    for network in called(modules, lambda: model.predict(list(images), threshold=LEAST_SCORE)):
+        calls = [call.tensors for call in network.calls if all(tensor.numel() for tensor in call.tensors)]
+        if not calls:
+            continue
+        progress(f"{network.name} in int8")
+        path = folder / NETWORKS / done.networks[network.name].file
+        with naming_plugin(spec), writing(path):
+            quantized = spec.quantize(path, calls)
+        changed = {"int8": quantized, **fingerprint(path)}
+        done.networks[network.name] = done.networks[network.name].model_copy(update=changed)
 
 
 def _written(

@@ -14,6 +14,7 @@ from scenekit.errors import InputError
 from scenekit.hooks import RuntimeSpec, registry
 from scenekit.model.scene_model import SceneModel
 from scenekit.runtimes.formats import check_installed
+from scenekit.runtimes.quantization import Quantized, has_int8
 from scenekit.runtimes.running import RunNetwork
 from scenekit.weights.fingerprints import check_fingerprint
 
@@ -32,6 +33,8 @@ class ExportedNetwork(Config):
     """Size of the file."""
     sha256: str
     """Checksum of the file."""
+    int8: Quantized | None = None
+    """What of it is in int8."""
 
 
 class Exported(Config):
@@ -65,6 +68,8 @@ def load_networks(model: SceneModel, folder: Path, entry: Mapping[str, Any], dev
     for name, about in exported.files.items():
         path = folder / NETWORKS / Path(about.file).name
         check_fingerprint(path, about.model_dump())
+        if about.int8 is not None and about.int8.full_range and not has_int8():
+            raise InputError(f"{path}: in int8 for CPUs with VNNI, which this one lacks; export --int8 on this machine")
         if name not in modules:
             raise InputError(f"{path}: the model has no network {name!r}; export the model again")
         modules[name].forward = RunNetwork(name, modules[name], partial(spec.open, path), about.sizes)

@@ -43,12 +43,18 @@ def test_the_folder_is_a_model(run: Run, saved: Path, tmp_path: Path) -> None:
         (["--size", "64x64", "--dynamic"], "--size and --dynamic exclude each other"),
         (["--format", "onxx"], "unknown runtime 'onxx'"),
         (["--tasks", "mask"], "no task 'mask'"),
+        (["--int8"], "--int8 and --calibrate DATA go together"),
+        (["--int8", "--calibrate", "nowhere"], "--calibrate: expected a folder of images or synthetic, got 'nowhere'"),
+        (["--int8", "--calibrate", "{empty}"], "has no images"),
     ],
 )
 def test_what_cannot_be_exported_is_one_line(
     run: Run, saved: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    result = run("export", saved, "-o", tmp_path / "out", *arguments)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    named = [argument.format(empty=empty) for argument in arguments]
+    result = run("export", saved, "-o", tmp_path / "out", *named)
     assert result.status == 2 and message in result.err and len(result.err.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import scenekit as sk
 from scenekit.errors import InputError
 from scenekit.keys import KEYPOINTS, MASKS, SEMANTIC
+from scenekit.runtimes.quantization import TOLERANCE, quantize_onnx
 from scenekit.runtimes.running import RunNetwork
 from scenekit.weights.exporting import Export, export
 from tests.training import toy
@@ -142,3 +144,53 @@ def test_a_missing_runtime_is_named(exported: tuple[Path, Export], monkeypatch: 
 def test_an_exported_model_cannot_be_moved_to_a_gpu(exported: tuple[Path, Export]) -> None:
     with pytest.raises(InputError, match=r"run on the CPU alone.*--device cpu"):
         sk.load(exported[0], device="meta")
+
+
+@pytest.fixture(scope="module")
+def quantized(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Export]:
+    folder = tmp_path_factory.mktemp("int8") / "model"
+    return folder, export(built("masks"), folder, size=(64, 64), calibration=[image(64, 64, seed) for seed in range(3)])
+
+
+def test_networks_in_int8_are_near_those_in_float(quantized: tuple[Path, Export]) -> None:
+    folder, done = quantized
+    heads = done.networks["heads.masks"].int8
+    assert heads is not None and heads.layers == heads.of > 0 and 0 < heads.error <= TOLERANCE
+    actual, expected = sk.load(folder).predict(image(64, 64), threshold=0.0), built("masks")
+    expected.config = expected.config.model_copy(update={"input": sk.load(folder).config.input})
+    wanted = expected.predict(image(64, 64), threshold=0.0)
+    assert not torch.equal(actual.objects.scores[:5], wanted.objects.scores[:5])
+    torch.testing.assert_close(actual.objects.scores[:5], wanted.objects.scores[:5], rtol=0.05, atol=0.02)
+
+
+def test_layers_that_lose_too_much_stay_in_float(
+    tmp_path: Path,
+) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1)).eval()
+    with torch.no_grad():
+        for layer in (net[0], net[2], net[4]):
+            layer.weight.abs_()
+            layer.bias.zero_()
+        net[2].weight[0] *= 1e4  # its range leaves nothing of the other channels
+        net[4].weight[:, 0] = 0.0
+    path = tmp_path / "net.onnx"
+    torch.onnx.export(net, (torch.rand(1, 3, 4, 4),), path, dynamo=True, verbose=False)
+    before = path.read_bytes()
+    found = quantize_onnx(path, [(torch.rand(1, 3, 4, 4),) for _ in range(3)])
+    assert found.of == 3 and found.layers == 1 and found.error <= TOLERANCE
+    assert path.read_bytes() != before
+
+
+def test_weights_of_8_bits_are_refused_where_sums_overflow(
+    quantized: tuple[Path, Export], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(quantized[0], tmp_path / "copy"))
+    edit(folder, lambda entry: entry["files"]["heads.masks"]["int8"].update(full_range=True))
+    monkeypatch.setattr("scenekit.weights.networks.has_int8", lambda: False)
+    with pytest.raises(InputError, match="int8 for CPUs with VNNI, which this one lacks"):
+        sk.load(folder)
+
+
+def test_a_format_without_int8_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="format 'pt2' has no int8; use onnx"):
+        export(built("masks"), tmp_path, "pt2", calibration=[image()])
