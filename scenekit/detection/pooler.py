@@ -40,7 +40,7 @@ class RoIPooler:
         levels = self.level_of(regions.boxes, features.strides[: len(maps)])
         # Coordinates in half precision would be off by pixels, and the operators want one type for both.
         precise = torch.promote_types(maps[0].dtype, rois.dtype)
-        maps, rois, strides = [features.to(precise) for features in maps], rois.to(precise), features.strides
+        maps, rois, strides = tuple(part.to(precise) for part in maps), rois.to(precise), features.strides
         return self._pool(maps, strides[: len(maps)], rois, levels, size).to(features.maps[0].dtype)
 
     def level_of(self, boxes: Float[Tensor, "N 4"], strides: Sequence[int]) -> Int[Tensor, " N"]:
