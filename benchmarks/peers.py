@@ -57,7 +57,7 @@ def write_twins(folder: Path) -> None:
 
 def inference(whose: str, folder: Path, device: torch.device, batch: int) -> Callable[[], Any]:
     """Return the inference step: from images in memory to masks in the original images."""
-    images = [_image(seed).to(device) for seed in range(batch)]
+    images = [image(seed).to(device) for seed in range(batch)]
     precision = _precision(device)
     if whose == "theirs":
         theirs = _theirs(folder, device).eval()
@@ -83,7 +83,7 @@ def training(whose: str, folder: Path, device: torch.device, batch: int) -> Call
     precision = _precision(device)
     if whose == "theirs":
         theirs = _theirs(folder, device).train()
-        images = [_image(seed).to(device) for seed in range(batch)]
+        images = [image(seed).to(device) for seed in range(batch)]
         targets = [_their_target(seed, device) for seed in range(batch)]
         return _stepper(theirs, lambda: theirs(images, targets), precision)
     ours = _ours(folder, device).train()
@@ -153,7 +153,7 @@ def _fill(theirs: Any) -> None:
     layers = {name: layer for name, layer in theirs.named_modules() if name in SPREAD}
     for name, layer in layers.items():
         _scale_once(layer, SPREAD[name])
-    theirs.eval()([_image(0)])
+    theirs.eval()([image(0)])
 
 
 def _scale_once(layer: nn.Module, spread: float) -> None:
@@ -169,7 +169,7 @@ def _scale_once(layer: nn.Module, spread: float) -> None:
     handle = layer.register_forward_hook(hook)
 
 
-def _image(seed: int) -> Tensor:
+def image(seed: int) -> Tensor:
     """Draw smooth blobs of color with noise, [3 H W] in 0..1."""
     source = torch.Generator().manual_seed(seed)
     coarse = torch.rand(1, 3, 12, 16, generator=source)
@@ -191,8 +191,8 @@ def _ground_truth(seed: int) -> tuple[Tensor, Tensor, Tensor]:
 def _our_sample(seed: int, vocabulary: sk.Vocabulary) -> sk.Sample:
     boxes, labels, disks = _ground_truth(seed)
     scene = sk.Scene(SIZE, vocabulary, {sk.OBJECTS: Objects(boxes, labels)}, {sk.MASKS: sk.Masks.from_dense(disks)})
-    image = (_image(seed) * 255).round().to(torch.uint8)
-    return sk.Sample(image, scene, sk.Supervision(frozenset({sk.MASKS})), seed)
+    pixels = (image(seed) * 255).round().to(torch.uint8)
+    return sk.Sample(pixels, scene, sk.Supervision(frozenset({sk.MASKS})), seed)
 
 
 def _their_target(seed: int, device: torch.device) -> dict[str, Tensor]:

@@ -104,6 +104,10 @@ class ReplayedBoard(KeepingBoard):
 
     reads: tuple[Read, ...]
 
+    @property
+    def _store(self) -> Any:  # type: ignore[override]
+        raise BoardError("it reads more of the board than values, RoI features and images")
+
     def __post_init__(self) -> None:
         vars(self).update(coming=cycle(self.reads), puts={})
 

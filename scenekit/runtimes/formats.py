@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
@@ -15,6 +14,7 @@ from torch import Tensor
 from scenekit.errors import InputError
 from scenekit.hooks import hookimpl
 from scenekit.hooks.records import RuntimeSpec
+from scenekit.runtimes.programs import quietly
 from scenekit.runtimes.quantization import quantize_onnx
 from scenekit.runtimes.running import Runner
 
@@ -46,9 +46,8 @@ def threads() -> int:
 
 def write_onnx(program: ExportedProgram, path: Path) -> None:
     """Write a program as ONNX."""
-    for name in ("onnxscript", "onnx_ir"):  # they report each optimization that does not apply
-        logging.getLogger(name).setLevel(logging.ERROR)
-    converted = torch.onnx.export(program, dynamo=True, opset_version=OPSET, verbose=False)
+    with quietly():
+        converted = torch.onnx.export(program, dynamo=True, opset_version=OPSET, verbose=False)
     assert converted is not None
     converted.save(str(path))
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from typing import Any
 
 import torch
@@ -57,11 +61,24 @@ def program_of(network: Network) -> ExportedProgram:
     example = network.example
     shapes = tuple({axis: Dim.AUTO for axis, size in enumerate(sizes) if size is None} for sizes in network.sizes)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), quietly():
             flat = Flat(network.module, example.inputs).eval()
             return torch.export.export(flat, example.tensors, dynamic_shapes=(shapes,), strict=False)
     except Exception as error:  # torch.export raises errors of many kinds
         raise InputError(f"{network.name}: torch.export does not follow it ({one_line(error)})") from error
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep off the terminal what torch prints of each module that it cannot follow, and of each optimization."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with redirect_stderr(StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
 
 
 @torch.no_grad()
