@@ -6,7 +6,7 @@ What it reads goes in, what it returns or puts comes out.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 from typing import Any
 
@@ -18,6 +18,21 @@ from scenekit.model.board import Board
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
+
+
+def as_input(value: Any) -> Any:
+    """Return what of a value goes into a network: of a batch of images not their cameras, of which each may have one.
+
+    A network that reads cameras gives other results without them, so that it is refused.
+
+    Args:
+        value: An argument, or what was read from a board.
+
+    Returns:
+        The value, whose tensors go in.
+    """
+    return replace(value, cameras=None) if isinstance(value, ImageBatch) else value
+
 
 OTHER_REGIONS = "regions of this pass alone"
 
@@ -83,8 +98,9 @@ class RecordedBoard(KeepingBoard):
 
     def _answer(self, question: str, read: Callable[[Board], Any]) -> Any:
         self.asked.append(read)
-        self.reads.append(Read(question, read(self.board)))
-        return self.reads[-1].answer
+        answer = read(self.board)
+        self.reads.append(Read(question, as_input(answer)))
+        return answer
 
     def put(self, key: Key[Any, Any], value: Any, rows: Regions | None = None) -> None:
         """Keep a value."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from scenekit.keys import OBJECTS
 from scenekit.model.prediction import evaluating
 from scenekit.model.scene_model import SceneModel
+from scenekit.structures.cameras import Camera
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
 
@@ -29,7 +30,9 @@ def passes(model: SceneModel) -> None:
     detects = any(OBJECTS in model.plan.steps[name].provides for name in model.stages)
     with evaluating(model):
         for (count, height, width), objects in zip(SIZES, PER_CLASS, strict=True):
-            batch = model.preprocess([_image(seed, height, width) for seed in range(count)])
+            images = [_image(seed, height, width) for seed in range(count)]
+            cameras = [Camera.pinhole(focal=width * (1.0 + seed), height=height, width=width) for seed in range(count)]
+            batch = model.preprocess(images, cameras)
             model(batch)
             if detects and model.vocabulary.things:
                 model(batch, given={OBJECTS: _objects(batch, len(model.vocabulary.things), objects)})

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from scenekit.model.board import Board
-from scenekit.runtimes.boards import KeepingBoard, RecordedBoard
+from scenekit.runtimes.boards import KeepingBoard, RecordedBoard, as_input
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.tensors import tensors_in
 
@@ -180,7 +180,7 @@ def _recorded(value: Any) -> Any:
 
 
 def _replayed(value: Any) -> Any:
-    return value.replayed if isinstance(value, RecordedBoard) else value
+    return value.replayed if isinstance(value, RecordedBoard) else as_input(value)
 
 
 def _outline_of(call: Call) -> Any:

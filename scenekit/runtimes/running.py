@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from scenekit.errors import InputError
 from scenekit.model.board import Board
-from scenekit.runtimes.boards import RecordedBoard
+from scenekit.runtimes.boards import RecordedBoard, as_input
 from scenekit.runtimes.networks import Inputs, Sizes, computed, each_argument, values_of
 from scenekit.structures.tensors import map_tensors, tensors_in
 
@@ -58,8 +58,9 @@ class RunNetwork:
         if self._form is None:
             self._form = map_tensors(lambda tensor: tensor.to("meta"), self._in_torch(inputs))
         boards = [value for value in values_of(inputs) if isinstance(value, Board)]
-        answers = iter([[read(board) for read in asked] for board, asked in zip(boards, self._asked, strict=True)])
-        known = [next(answers) if isinstance(value, Board) else value for value in values_of(inputs)]
+        pairs = zip(boards, self._asked, strict=True)
+        answers = iter([[as_input(read(board)) for read in asked] for board, asked in pairs])
+        known = [next(answers) if isinstance(value, Board) else as_input(value) for value in values_of(inputs)]
         tensors = [tensor.contiguous() for tensor in tensors_in(known)]
         self._check(tensors)
         if any(tensor.numel() == 0 for tensor in tensors):
@@ -80,6 +81,10 @@ class RunNetwork:
         return output
 
     def _check(self, tensors: Sequence[Tensor]) -> None:
+        if len(tensors) != len(self.sizes):
+            raise InputError(
+                f"{self.name} was exported for {len(self.sizes)} tensors, got {len(tensors)}; export it again"
+            )
         for tensor, sizes in zip(tensors, self.sizes, strict=True):
             if tensor.device.type != "cpu":
                 raise InputError(

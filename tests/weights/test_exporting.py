@@ -70,6 +70,12 @@ def test_an_exported_model_predicts_the_same(
         assert_same(loaded.predict(image(*size, seed), threshold=0.0), model.predict(image(*size, seed), threshold=0.0))
 
 
+def test_images_may_have_cameras(model: sk.SceneModel, exported: tuple[Path, Export]) -> None:
+    camera = sk.Camera.pinhole(focal=70.0, height=48, width=64)
+    actual, expected = (each.predict(image(), threshold=0.0, camera=camera) for each in (sk.load(exported[0]), model))
+    assert_same(actual, expected)
+
+
 def test_its_networks_do_not_run_in_torch(exported: tuple[Path, Export], monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = sk.load(exported[0])
     expected = loaded.predict(image(), threshold=0.0)
