@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 from torchvision.ops import roi_align, roi_pool
 
 from scenekit.detection.config import PoolerConfig, RegionConfig
@@ -45,6 +46,14 @@ class RoIPooler:
         place = torch.cat(by_level).argsort()
         return torch.cat(pooled).index_select(0, place)
 
+    def fixed(self) -> RoIPooler:
+        """Return the pooler for passes with fixed shapes.
+
+        Returns:
+            A pooler of the same features.
+        """
+        return StackedPooler(self.config)
+
     def level_of(self, boxes: Float[Tensor, "N 4"], strides: Sequence[int]) -> Int[Tensor, " N"]:
         """Assign each box to the level from which it is pooled.
 
@@ -64,7 +73,7 @@ class RoIPooler:
         octaves = boxes.new_tensor([math.log2(stride) for stride in strides])
         level = (config.canonical_level + octave).floor().clamp(octaves[0], octaves[-1])
         # Of levels that share a stride the first is chosen.
-        return torch.searchsorted(octaves, level)
+        return (octaves < level[:, None]).sum(dim=1)
 
     def _pool(
         self, features: Float[Tensor, "B C H W"], rois: Float[Tensor, "N 5"], stride: int, size: int
@@ -78,6 +87,30 @@ class RoIPooler:
             ratio, aligned = self.config.sampling_ratio, self.config.aligned
             pooled = roi_align(values, boxes, size, spatial_scale=1 / stride, sampling_ratio=ratio, aligned=aligned)
         return pooled.to(features.dtype)
+
+
+class StackedPooler(RoIPooler):
+    """The same pooling with shapes that do not depend on the boxes: levels are padded to one size and stacked.
+
+    Each box then is one of the image of its level, in units of its cells. Levels are padded with their edge, as RoIAlign
+    repeats it beyond the border.
+    """
+
+    def __call__(self, features: FeaturePyramid, regions: Regions, size: int) -> Float[Tensor, "N C S S"]:
+        """Pool every region of one image at `size` x `size`."""
+        maps = features.maps[: self.config.levels]
+        height, width = (max(side) for side in zip(*(level.shape[2:] for level in maps), strict=True))
+        stack = torch.cat(
+            [
+                F.pad(level, (0, width - level.shape[3], 0, height - level.shape[2]), mode="replicate")
+                for level in maps
+            ]
+        )
+        strides = features.strides[: len(maps)]
+        levels = self.level_of(regions.boxes, strides)
+        scales = regions.boxes.new_tensor([1 / stride for stride in strides])[levels]
+        rois = torch.cat((levels[:, None].to(regions.boxes.dtype), regions.boxes * scales[:, None]), dim=1)
+        return self._pool(stack, rois, 1, size)
 
 
 def build_pooler(config: RegionConfig) -> RoIPooler:
