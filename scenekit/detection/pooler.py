@@ -92,8 +92,8 @@ class RoIPooler:
 class StackedPooler(RoIPooler):
     """The same pooling with shapes that do not depend on the boxes: levels are padded to one size and stacked.
 
-    Each box then is one of the image of its level, in units of its cells. Levels are padded with their edge, as RoIAlign
-    repeats it beyond the border.
+    Each box then is one of the image of its level, in units of its cells. Levels are padded with their edge, which
+    RoIAlign repeats beyond the border.
     """
 
     def __call__(self, features: FeaturePyramid, regions: Regions, size: int) -> Float[Tensor, "N C S S"]:
@@ -101,10 +101,7 @@ class StackedPooler(RoIPooler):
         maps = features.maps[: self.config.levels]
         height, width = (max(side) for side in zip(*(level.shape[2:] for level in maps), strict=True))
         stack = torch.cat(
-            [
-                F.pad(level, (0, width - level.shape[3], 0, height - level.shape[2]), mode="replicate")
-                for level in maps
-            ]
+            [F.pad(level, (0, width - level.shape[3], 0, height - level.shape[2]), mode="replicate") for level in maps]
         )
         strides = features.strides[: len(maps)]
         levels = self.level_of(regions.boxes, strides)

@@ -30,7 +30,6 @@ from scenekit.ops.suppression import nms_mask, soft_nms
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
 
-
 CANDIDATES = 20
 """How many candidates enter NMS for each detection, in passes with fixed shapes."""
 
@@ -211,9 +210,7 @@ class RegionStage(Provider):
         """
         assert proposals.valid is not None
         config, scores = self.config, self.scores(logits)
-        every = clip_to_images(
-            self.coder.decode(deltas, proposals.boxes[:, None]), proposals.image_index, images.sizes
-        )
+        every = clip_to_images(self.coder.decode(deltas, proposals.boxes[:, None]), proposals.image_index, images.sizes)
         usable = (scores > config.score_threshold) & ((every[..., 2:] - every[..., :2]) >= config.min_box_size).all(-1)
         usable = usable & proposals.valid[:, None]
         best, keep = best_rows(scores.flatten(), usable.flatten(), CANDIDATES * count)

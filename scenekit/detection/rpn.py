@@ -188,10 +188,14 @@ class StreamProposals(Provider):
         found = self._candidates(levels, anchors, board.images, self.config.pre_nms_test)
         kept = [
             nms_mask(boxes, scores, self.config.nms_threshold)
-            for boxes, scores in zip(found.boxes[0].split(found.counts), found.scores[0].split(found.counts), strict=True)
+            for boxes, scores in zip(
+                found.boxes[0].split(found.counts), found.scores[0].split(found.counts), strict=True
+            )
         ]
         keep = torch.cat(kept) & found.usable[0]
-        board.put(self.key, padded_regions(found.boxes[0], found.scores[0], keep, self.config.post_nms_test, board.images))
+        board.put(
+            self.key, padded_regions(found.boxes[0], found.scores[0], keep, self.config.post_nms_test, board.images)
+        )
 
     def predict(self, features: Float[Tensor, "B C _ _"]) -> AnchorPredictions:
         """Compute objectness and offsets of one level.

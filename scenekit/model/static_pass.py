@@ -10,13 +10,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scenekit.errors import InputError
-from scenekit.keys import OBJECTS, Key
+from scenekit.keys import OBJECTS
 from scenekit.model.board import Board, FixedPooler
 from scenekit.model.head import Head
 from scenekit.model.one_pass import OnePass
@@ -26,6 +25,14 @@ from scenekit.model.timing import StepTimer
 from scenekit.structures.geometry import Size
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
+
+OBJECT_DOCS = {
+    "boxes": "boxes of the objects, xyxy in pixels of the resized image, best first",
+    "scores": "their scores, 0..1",
+    "labels": "their classes, by place among the things of the vocabulary",
+    "valid": "which rows are objects; the others are padding, whose values mean nothing",
+}
+"""What the outputs of the detector are."""
 
 NO_FORM = "it has no form with fixed shapes"
 
@@ -86,7 +93,9 @@ class WholeModel(nn.Module):
             if name in self.left_out:
                 raise InputError(f"task {name!r} cannot be part of a whole graph: {self.left_out[name]}; leave it out")
 
-    def forward(self, pixels: Float[Tensor, "1 3 H W"], camera: Float[Tensor, "1 3 3"] | None = None) -> dict[str, Tensor]:
+    def forward(
+        self, pixels: Float[Tensor, "1 3 H W"], camera: Float[Tensor, "1 3 3"] | None = None
+    ) -> dict[str, Tensor]:
         """Run the pass.
 
         Args:
@@ -127,12 +136,24 @@ class WholeModel(nn.Module):
         model = self.model
         pooler = model.pooler.fixed() if isinstance(model.pooler, FixedPooler) else model.pooler
         board = Board(images, pooler)
-        providers = {key: stage for stage in model.stages.values() for key in stage.provides}
-        selector = RegionSelector(board, None, model.vocabulary, providers, self.threshold)
+        selector = RegionSelector(board, None, model.vocabulary, {}, self.threshold)
         timer = StepTimer(images.pixels.device)
         network = OnePass(model.plan, model.stages, {}, model.specs, model.heads, selector, timer)
         network.run_padded(self.order, self.rows)
         return dict(self._outputs(board))
+
+    def doc(self, output: str) -> str:
+        """Return what an output is.
+
+        Args:
+            output: Its name.
+
+        Returns:
+            One line; that of the key for values of tasks.
+        """
+        keys = [key for name in self.tasks for key in self.model.specs[name].provides]
+        docs = {key.name.replace(".", "_"): key.doc for key in keys} | OBJECT_DOCS
+        return next(doc for name, doc in docs.items() if output == name or output.startswith(f"{name}_"))
 
     def _outputs(self, board: Board) -> Iterator[tuple[str, Tensor]]:
         if OBJECTS in board:
