@@ -47,6 +47,7 @@ FLOORS = (
     "graph",
     "visualization",
     "detection",
+    "runtimes",
     "weights",
     "training",
     "testing",

@@ -186,16 +186,11 @@ class StreamProposals(Provider):
         levels = [self.predict(level) for level in features.maps]
         anchors = self.anchors(features, board.images.padded_size)
         found = self._candidates(levels, anchors, board.images, self.config.pre_nms_test)
-        kept = [
-            nms_mask(boxes, scores, self.config.nms_threshold)
-            for boxes, scores in zip(
-                found.boxes[0].split(found.counts), found.scores[0].split(found.counts), strict=True
-            )
-        ]
-        keep = torch.cat(kept) & found.usable[0]
-        board.put(
-            self.key, padded_regions(found.boxes[0], found.scores[0], keep, self.config.post_nms_test, board.images)
-        )
+        boxes, usable = found.boxes[0], found.usable[0]
+        scores = found.scores[0].where(usable, -1.0)  # those that are not usable come last, and suppress none
+        parts = zip(torch.split(boxes, found.counts), torch.split(scores, found.counts), strict=True)
+        kept = torch.cat([nms_mask(*level, self.config.nms_threshold) for level in parts])
+        board.put(self.key, padded_regions(boxes, scores, kept & usable, self.config.post_nms_test, board.images))
 
     def predict(self, features: Float[Tensor, "B C _ _"]) -> AnchorPredictions:
         """Compute objectness and offsets of one level.

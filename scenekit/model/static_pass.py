@@ -85,7 +85,7 @@ class WholeModel(nn.Module):
         super().__init__()
         self.model, self.size, self.threshold = model, size, threshold
         self.rows = detections or 2**31
-        self.left_out = _left_out(model)
+        self.left_out: dict[str, str] = _left_out(model)
         self.tasks = tuple(name for name in model.tasks if name not in self.left_out) if tasks is None else tuple(tasks)
         objects = [name for name, stage in model.stages.items() if OBJECTS in stage.provides]
         self.order = model.plan.needed([*self.tasks, *objects])

@@ -80,6 +80,17 @@ def test_what_stands_in_padding_changes_no_valid_row(model: SceneModel, monkeypa
         assert torch.equal(value[rows].nan_to_num(-7), after[name][rows].nan_to_num(-7)), name
 
 
+def test_only_a_task_that_reads_the_camera_makes_it_an_input(model: SceneModel) -> None:
+    asked = []
+    for task in ("masks", "boxes3d"):
+        whole_model = WholeModel(model, SIZE, tasks=(task,))
+        images = whole_model.batch(picture()[None] / 255)
+        with torch.no_grad():
+            whole_model.run(images)
+        asked.append(images.asked)
+    assert asked == [set(), {"camera"}]
+
+
 def test_fewer_rows_keep_the_best(model: SceneModel) -> None:
     image = picture()
     many, few = whole(model, image, tasks=("masks",)), whole(model, image, tasks=("masks",), detections=3)
