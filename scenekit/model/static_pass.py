@@ -71,7 +71,7 @@ class WholeModel(nn.Module):
         left_out: Why each other task of the model cannot run, by name.
 
     Raises:
-        InputError: The model lacks a task, or one that is asked for cannot run.
+        InputError: The model lacks a task, one that is asked for cannot run, or a number is below 1.
     """
 
     def __init__(
@@ -83,6 +83,8 @@ class WholeModel(nn.Module):
         threshold: float = 0.0,
     ) -> None:
         super().__init__()
+        if min(*size, 1 if detections is None else detections) < 1:
+            raise InputError(f"a whole graph needs sides and detections of at least 1, got {size} and {detections}")
         self.model, self.size, self.threshold = model, size, threshold
         self.rows = detections or 2**31
         self.left_out: dict[str, str] = _left_out(model)

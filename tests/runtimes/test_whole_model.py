@@ -119,6 +119,20 @@ def test_tasks_without_fixed_shapes_are_left_out_by_name(model: SceneModel) -> N
         WholeModel(model, SIZE, tasks=("mask",))
 
 
+def test_sizes_and_rows_are_at_least_one(model: SceneModel) -> None:
+    for size, rows in (((0, 64), None), (SIZE, 0)):
+        with pytest.raises(InputError, match="sides and detections of at least 1"):
+            WholeModel(model, size, detections=rows)
+
+
+def test_a_detector_without_fixed_shapes_is_named(model: SceneModel) -> None:
+    soft = build()
+    stage = soft.stages["detection"]
+    stage.config = stage.config.model_copy(update={"suppression": "soft_nms"})
+    with pytest.raises(InputError, match="soft_nms has no form with fixed shapes; set nms"):
+        whole(soft, picture())
+
+
 def test_a_stack_of_levels_is_pooled_as_the_levels_are() -> None:
     strides = (4, 8, 16, 32)
     features = FeaturePyramid(tuple(torch.randn(1, 3, 256 // s, 320 // s) for s in strides), strides)
