@@ -112,7 +112,7 @@ def write_whole(graph: WholeGraph, folder: Path) -> Path:
             graph.program,
             dynamo=True,
             opset_version=OPSET,
-            optimize=False,  # it takes minutes, and runtimes optimize by themselves
+            optimize=False,  # matching patterns takes minutes, and runtimes do it by themselves
             verbose=False,
             input_names=list(graph.inputs),
             output_names=list(graph.outputs),
@@ -120,6 +120,9 @@ def write_whole(graph: WholeGraph, folder: Path) -> Path:
     except Exception as error:  # a converter of a third party raises what it likes
         raise InputError(f"ONNX has no counterpart of a part of the model ({one_line(error)})") from error
     assert converted is not None
+    optimizer = import_module("onnxscript.optimizer")
+    optimizer.fold_constants(converted.model)
+    optimizer.remove_unused_nodes(converted.model)
     folder.mkdir(parents=True, exist_ok=True)
     with drafted(folder / "whole.onnx") as draft:
         converted.save(str(draft))

@@ -51,7 +51,7 @@ def best_of_padded(
         labels: New labels of the objects and their scores.
 
     Returns:
-        The relations; those of padding come last, with a score of 0, and all their rows are -1.
+        The relations; those of padding come last, with a score and probabilities of 0, and rows of -1.
     """
     valid = graph.objects.valid
     assert valid is not None
@@ -61,7 +61,8 @@ def best_of_padded(
     named = named_by_root(found, graph.objects, labels)
     there = valid[found.subject] & valid[found.object]
     columns = {name: getattr(named, name).where(there, -1) for name in ("subject", "object", "predicate")}
-    return replace(named, **columns)
+    assert named.probabilities is not None
+    return replace(named, **columns, probabilities=named.probabilities.where(there[:, None], 0.0))
 
 
 def named_by_root(relations: Relations, objects: Regions, labels: Labels | None) -> Relations:
