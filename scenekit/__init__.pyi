@@ -18,6 +18,7 @@ from .hooks import DatasetSpec as DatasetSpec
 from .hooks import DetectorSpec as DetectorSpec
 from .hooks import LabelerSpec as LabelerSpec
 from .hooks import Policy as Policy
+from .hooks import RuntimeSpec as RuntimeSpec
 from .hooks import TaskSpec as TaskSpec
 from .hooks import WeightSource as WeightSource
 from .hooks import hookimpl as hookimpl
@@ -58,6 +59,7 @@ from .model.head import Core as Core
 from .model.head import Head as Head
 from .model.head import Provider as Provider
 from .model.head import rows_by_name as rows_by_name
+from .model.measuring import cost as cost
 from .model.scene_model import SceneModel as SceneModel
 from .model.targets import StreamTruth as StreamTruth
 from .model.targets import Targets as Targets

@@ -42,7 +42,7 @@ from scenekit.structures.relations import Relations
 Batch = TypeVar("Batch")
 Item = TypeVar("Item")
 
-RESERVED = ("format_version", "image", "vocabulary")
+RESERVED = ("format_version", "image", "vocabulary", "left_out")
 """Entries of a scene's JSON that belong to no key."""
 
 PLUGIN_GROUP = "scenekit"

@@ -32,6 +32,7 @@ from scenekit.scene_json import (
     check_value,
     image_from_json,
     json_text,
+    names_from_json,
     read_rows,
     reading,
     regions_from_json,
@@ -69,6 +70,8 @@ class Scene:
     """The file of the image, if any."""
     unknown: Mapping[str, Any] = field(default_factory=dict)
     """JSON entries of keys that are not installed here, kept for a round trip."""
+    left_out: tuple[str, ...] = ()
+    """Names of tasks that `predict` was asked for and left out, as they do not fit its budget."""
 
     def __post_init__(self) -> None:
         if self.camera is not None:
@@ -210,6 +213,8 @@ class Scene:
         for key, value in self.values.items():
             entries = key.field.encode(value, self.vocabulary)
             data[key.name] = blanked(entries, self.valid[key].tolist()) if key in self.valid else entries
+        if self.left_out:
+            data["left_out"] = list(self.left_out)
         return {**data, **{name: entry for name, entry in self.unknown.items() if name not in data}}
 
     @classmethod
@@ -247,7 +252,8 @@ class Scene:
                     values[key], rows = read_rows(key, entry, size, vocabulary)
                     if rows is not None:
                         valid[key] = rows
-        return cls(size, vocabulary, streams, values, valid, camera, path, unknown)._checked()
+        left_out = names_from_json("left_out", data.get("left_out", []))
+        return cls(size, vocabulary, streams, values, valid, camera, path, unknown, left_out)._checked()
 
     def _checked(self) -> Scene:
         """Return the scene, if it can be saved again, drawn and made a graph; an InputError names the entry."""

@@ -153,6 +153,13 @@ def image_from_json(entry: Any) -> tuple[Size, str | None, Camera | None]:
     return size, path, Camera(torch.tensor(camera["matrix"], dtype=torch.float32), bool(camera["assumed"]))
 
 
+def names_from_json(name: str, entry: Any) -> tuple[str, ...]:
+    """Return a list of names."""
+    if not isinstance(entry, list) or not all(isinstance(part, str) for part in entry):
+        raise InputError(f"{name}: expected a list of names, got {brief(entry)}")
+    return tuple(entry)
+
+
 def check_labels(labels: Tensor, names: tuple[str, ...]) -> None:
     """Raise InputError unless all labels are in the vocabulary; a negative one would count from its end."""
     wrong = labels[(labels < 0) | (labels >= len(names))].tolist()

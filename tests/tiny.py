@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from scenekit.data.collate import collate
 from scenekit.data.sample import Sample, Supervision
@@ -129,6 +129,12 @@ def unlabelled(number: int = 0) -> Sample:
     """An image about which nothing is said."""
     nothing: frozenset[Any] = frozenset()
     return sample(number, keys=(), streams=nothing, exhaustive=nothing)
+
+
+def same_weights(model: nn.Module, other: nn.Module) -> bool:
+    """Whether `other` has every value of the state of `model`, to the bit."""
+    state = other.state_dict()
+    return all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
 
 def batch(model: SceneModel, samples: Sequence[Sample]) -> tuple[ImageBatch, Targets]:

@@ -6,7 +6,7 @@ Letters: B images, H W input pixels.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ from torchvision.models import VGG, get_model, get_model_weights
 from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.models.resnet import Bottleneck
 
-from scenekit.backbones.base import Backbone
+from scenekit.backbones.base import Backbone, Level
 from scenekit.backbones.layouts import LAYOUTS, Layout
 from scenekit.backbones.norm import apply_norm, check_options, freeze
 from scenekit.backbones.padding import begin_as_in, pad_graph, pad_like_tensorflow, pad_modules
@@ -37,6 +37,9 @@ PADDINGS = ("same", "valid", TENSORFLOW)
 PROBE = (1, 3, 384, 384)
 """Shape of the test image from which the levels are determined: large enough for the networks without padding."""
 
+_TRACED: dict[Hashable, tuple[Level, ...]] = {}
+"""Levels by the options that decide on them: tracing takes about as long as all the rest of building a network."""
+
 
 class TorchvisionBackbone(Backbone):
     """A torchvision classifier without its head. Parameters keep torchvision's names, below `body`.
@@ -48,10 +51,16 @@ class TorchvisionBackbone(Backbone):
             "tensorflow" for those of TensorFlow's networks.
         trained_side: Side of the images of TensorFlow's training, in pixels; None for windows that begin where
             TensorFlow's do on each image.
+        levels: Level of each map; determined by tracing if None.
     """
 
     def __init__(
-        self, model: nn.Module, layout: Layout, padding: str = "valid", trained_side: int | None = None
+        self,
+        model: nn.Module,
+        layout: Layout,
+        padding: str = "valid",
+        trained_side: int | None = None,
+        levels: tuple[Level, ...] | None = None,
     ) -> None:
         super().__init__()
         if padding == "same":
@@ -63,7 +72,7 @@ class TorchvisionBackbone(Backbone):
             pad_like_tensorflow(self.body)
         if trained_side is not None:
             begin_as_in(self.body, lambda: self._on_meta(lambda maps: maps(_meta(1, 3, trained_side, trained_side))))
-        self.levels = self._on_meta(lambda maps: trace_levels(maps, _meta(*PROBE)))
+        self.levels = levels or self._on_meta(lambda maps: trace_levels(maps, _meta(*PROBE)))
 
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
         """Compute the feature maps.
@@ -171,7 +180,11 @@ def build_backbone(
     apply_norm(model, norm)
     if trainable_stages is not None:
         freeze(model, [module for part in parts[: len(parts) - trainable_stages] for module in part])
-    return TorchvisionBackbone(model, layout, padding or ("same" if layout.unpadded else "valid"), trained_side)
+    padding = padding or ("same" if layout.unpadded else "valid")
+    decisive = (name, layout.stages, padding, trained_side, tuple(ceil_pooling), stride_in_1x1, reduced_tail)
+    backbone = TorchvisionBackbone(model, layout, padding, trained_side, _TRACED.get(decisive))
+    _TRACED[decisive] = backbone.levels
+    return backbone
 
 
 def _layout(name: str) -> Layout:

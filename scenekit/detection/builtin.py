@@ -34,13 +34,17 @@ DETR_TITLES = {
     "rt_detr": "RT-DETR",
     "rt_detr_v2": "RT-DETRv2",
 }
-_WINDOWS = {"scales": (24.0, 48.0), "ratios": (1.0,), "stride": 0.5}
+_WINDOWS = {"scales": (32.0, 48.0), "ratios": (1.0,), "stride": 0.5}
 _CROPS = {
     "trunk": {"name": "mobilenet_v3_small"},
     "crops": {"size": 32, "context": 2, "cells": 1, "fcs": (16,)},
     "detection": {"samples": 16, "detections": 8},
 }
 _PROPOSALS = {"name": "sliding_window", "sliding_window": _WINDOWS}
+_RPN = {"pre_nms_train": 60, "post_nms_train": 40, "pre_nms_test": 40, "post_nms_test": 16, "samples": 32}
+_BOX_HEAD = {"fcs": (32,), "samples": 16, "detections": 8}
+_DENSE = {"candidates": 40, "detections": 8}
+_TOWER = {"tower": {"convs": 1}}
 
 
 def of_transformers(name: str) -> DetectorSpec:
@@ -70,13 +74,14 @@ def scenekit_detectors() -> Iterable[DetectorSpec]:
             build_faster_rcnn,
             DetectorConfig,
             adapt=grouped,
+            example={"rpn": _RPN, "box_head": _BOX_HEAD},
         ),
         DetectorSpec(
             "fast_rcnn",
             "external proposals, then a box head on pooled features",
             build_fast_rcnn,
             FastRCNNConfig,
-            example={"proposals": _PROPOSALS, "box_head": {"fcs": (32,), "samples": 16, "detections": 8}},
+            example={"proposals": _PROPOSALS, "box_head": _BOX_HEAD},
         ),
         DetectorSpec(
             "rcnn",
@@ -94,10 +99,20 @@ def scenekit_detectors() -> Iterable[DetectorSpec]:
             SlidingWindowDetectorConfig,
             example={**_CROPS, "windows": _WINDOWS},
         ),
-        DetectorSpec("retinanet", "one stage on anchors, with the focal loss", build_retinanet, RetinaNetConfig),
-        DetectorSpec("fcos", "one stage on locations, without anchors", build_fcos, FCOSConfig),
-        DetectorSpec("ssd", "one stage on default boxes of several maps", build_ssd, SSDConfig),
-        DetectorSpec("yolo", "one stage on a grid with base boxes", build_yolo, YoloConfig, prepare=prepared),
+        DetectorSpec(
+            "retinanet",
+            "one stage on anchors, with the focal loss",
+            build_retinanet,
+            RetinaNetConfig,
+            example={**_DENSE, **_TOWER},
+        ),
+        DetectorSpec(
+            "fcos", "one stage on locations, without anchors", build_fcos, FCOSConfig, example={**_DENSE, **_TOWER}
+        ),
+        DetectorSpec("ssd", "one stage on default boxes of several maps", build_ssd, SSDConfig, example=_DENSE),
+        DetectorSpec(
+            "yolo", "one stage on a grid with base boxes", build_yolo, YoloConfig, prepare=prepared, example=_DENSE
+        ),
         *map(of_transformers, DETR_TITLES),
     ):
         yield replace(spec, evaluator=DetectionEvaluator, draw=on_canvas(draw_boxes))

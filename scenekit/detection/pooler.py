@@ -9,14 +9,16 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torchvision
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.ops import roi_align, roi_pool
+from torchvision.ops import roi_pool
 
 from scenekit.detection.config import PoolerConfig, RegionConfig
 from scenekit.errors import InputError
 from scenekit.model.head import Core
+from scenekit.ops.roi_align import roi_align
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.regions import Regions
 
@@ -38,13 +40,10 @@ class RoIPooler:
         maps = features.maps[: self.config.levels]
         rois = torch.cat((regions.image_index[:, None].to(regions.boxes.dtype), regions.boxes), dim=1)
         levels = self.level_of(regions.boxes, features.strides[: len(maps)])
-        by_level = [(levels == level).nonzero()[:, 0] for level in range(len(maps))]
-        pooled = [
-            self._pool(features_of_level, rois[rows], stride, size)
-            for features_of_level, rows, stride in zip(maps, by_level, features.strides, strict=False)
-        ]
-        place = torch.cat(by_level).argsort()
-        return torch.cat(pooled).index_select(0, place)
+        # Coordinates in half precision would be off by pixels, and the operators want one type for both.
+        precise = torch.promote_types(maps[0].dtype, rois.dtype)
+        maps, rois, strides = tuple(part.to(precise) for part in maps), rois.to(precise), features.strides
+        return self._pool(maps, strides[: len(maps)], rois, levels, size).to(features.maps[0].dtype)
 
     def fixed(self) -> RoIPooler:
         """Return the pooler for passes with fixed shapes.
@@ -76,17 +75,20 @@ class RoIPooler:
         return (octaves < level[:, None]).sum(dim=1)
 
     def _pool(
-        self, features: Float[Tensor, "B C H W"], rois: Float[Tensor, "N 5"], stride: int, size: int
+        self,
+        maps: Sequence[Float[Tensor, "B C _ _"]],
+        strides: Sequence[int],
+        rois: Float[Tensor, "N 5"],
+        levels: Int[Tensor, " N"],
+        size: int,
     ) -> Float[Tensor, "N C S S"]:
-        # Coordinates in half precision would be off by pixels, and the operators want one type for both.
-        precise = torch.promote_types(features.dtype, rois.dtype)
-        values, boxes = features.to(precise), rois.to(precise)
-        if self.config.kind == "pool":
-            pooled: Tensor = roi_pool(values, boxes, output_size=size, spatial_scale=1 / stride)
-        else:
-            ratio, aligned = self.config.sampling_ratio, self.config.aligned
-            pooled = roi_align(values, boxes, size, spatial_scale=1 / stride, sampling_ratio=ratio, aligned=aligned)
-        return pooled.to(features.dtype)
+        if self.config.kind == "align":
+            return roi_align(maps, strides, rois, levels, size, self.config.sampling_ratio, self.config.aligned)
+        pooled = maps[0].new_empty((len(rois), maps[0].shape[1], size, size))
+        for level, (features, stride) in enumerate(zip(maps, strides, strict=True)):
+            rows = (levels == level).nonzero()[:, 0]
+            pooled[rows] = roi_pool(features, rois[rows], output_size=size, spatial_scale=1 / stride)
+        return pooled
 
 
 class StackedPooler(RoIPooler):
@@ -107,7 +109,11 @@ class StackedPooler(RoIPooler):
         levels = self.level_of(regions.boxes, strides)
         scales = regions.boxes.new_tensor([1 / stride for stride in strides])[levels]
         rois = torch.cat((levels[:, None].to(regions.boxes.dtype), regions.boxes * scales[:, None]), dim=1)
-        return self._pool(stack, rois, 1, size)
+        if self.config.kind == "pool":
+            pooled: Tensor = roi_pool(stack, rois, output_size=size, spatial_scale=1.0)
+            return pooled
+        ratio, aligned = self.config.sampling_ratio, self.config.aligned
+        return torchvision.ops.roi_align(stack, rois, size, spatial_scale=1.0, sampling_ratio=ratio, aligned=aligned)
 
 
 def build_pooler(config: RegionConfig) -> RoIPooler:

@@ -12,6 +12,7 @@ from scenekit.hooks.records import (
     DetectorSpec,
     LabelerSpec,
     Policy,
+    RuntimeSpec,
     TaskSpec,
     WeightSource,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "Origin",
     "Policy",
     "Registry",
+    "RuntimeSpec",
     "TaskSpec",
     "WeightSource",
     "hookimpl",

@@ -23,6 +23,7 @@ from scenekit.hooks.records import (
     DatasetSpec,
     DetectorSpec,
     LabelerSpec,
+    RuntimeSpec,
     TaskSpec,
     WeightSource,
 )
@@ -37,6 +38,7 @@ KINDS: Mapping[str, tuple[str, type[Any]]] = {
     "labeler": ("scenekit_labelers", LabelerSpec),
     "balancer": ("scenekit_balancers", BalancerSpec),
     "weights": ("scenekit_weights", WeightSource),
+    "runtime": ("scenekit_runtimes", RuntimeSpec),
 }
 """Kinds of records: the hook that returns them and their type."""
 
@@ -247,7 +249,7 @@ def _check_record(hook: str, record: Any, record_type: type[Any]) -> None:
         raise PluginError(f"{name!r} is written for API {api}, this scenekit has {API_VERSION}; update one")
     if not isinstance(name, str) or not name or "." in name:
         raise PluginError(f"{hook} must return records whose name is a text without dots, got {name!r}")
-    for part in ("build", "load"):
+    for part in ("build", "load", "write", "open"):
         if hasattr(record, part) and not callable(made := getattr(record, part)):
             raise PluginError(f"`{part}` of {name!r} must be a function, got {type(made).__name__}")
     for part in ("stages", "configure", "prepare", "relabel"):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from PIL import Image
+    from torch import Tensor
+    from torch.export import ExportedProgram
     from torch.utils.data import Dataset
 
     from scenekit.backbones.base import Backbone
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from scenekit.model.head import Core, Head, Provider
     from scenekit.model.scene_model import SceneModel
     from scenekit.model.targets import Targets
+    from scenekit.runtimes.quantization import Quantized
     from scenekit.scene import Scene
     from scenekit.structures.images import ImageBatch
     from scenekit.structures.vocabulary import Vocabulary
@@ -282,6 +285,30 @@ class WeightSource:
     where the file determines the network."""
     names: tuple[str, ...] = ()
     """Known names, for messages and the help."""
+
+
+@dataclass(frozen=True)
+class RuntimeSpec:
+    """A format of exported networks, and what runs them."""
+
+    name: str
+    """The value of `scenekit export --format`."""
+    summary: str
+    """One line for `scenekit plugins`."""
+    suffix: str
+    """How its files end."""
+    write: Callable[[ExportedProgram, Path], None]
+    """(program of torch.export, path): writes it."""
+    open: Callable[[Path], Callable[[Sequence[Tensor]], Sequence[Tensor]]]
+    """(path) -> a function from the tensors that go in to those that come out, on the CPU."""
+    writes_with: tuple[str, ...] = ()
+    """Modules that `write` imports."""
+    runs_with: tuple[str, ...] = ()
+    """Modules that `open` imports."""
+    quantize: Callable[[Path, Sequence[Sequence[Tensor]]], Quantized] | None = None
+    """(path, what goes in, call by call) -> what is in int8 now: replaces a file of `write` by one in int8; None for a
+    format without int8.
+    """
 
 
 def _check_keys(owner: str, field_name: str, keys: object) -> None:

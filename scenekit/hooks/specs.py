@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         DatasetSpec,
         DetectorSpec,
         LabelerSpec,
+        RuntimeSpec,
         TaskSpec,
         WeightSource,
     )
@@ -116,6 +117,19 @@ def scenekit_weights() -> Iterable[WeightSource]:
     @sk.hookimpl
     def scenekit_weights():
         yield sk.WeightSource(prefix="acme", summary="models of the acme zoo", load=load_acme)
+    ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def scenekit_runtimes() -> Iterable[RuntimeSpec]:
+    """Return formats of exported networks with what runs them. Called once, at first use.
+
+    ```python
+    @sk.hookimpl
+    def scenekit_runtimes():
+        yield sk.RuntimeSpec(name="acme", summary="the acme accelerator", suffix=".acme", write=write, open=open_acme)
     ```
     """
     raise NotImplementedError

@@ -16,6 +16,7 @@ from scenekit.keys import OBJECTS, Key, Stream
 from scenekit.model.board import Board
 from scenekit.model.head import Head
 from scenekit.model.plan import Plan
+from scenekit.model.timing import StepTimer
 from scenekit.model.watch import Watch
 from scenekit.scene import Objects, Scene, check_row_count
 from scenekit.structures.cameras import Camera
@@ -37,12 +38,14 @@ class Finisher:
         specs: Tasks by name.
         heads: Their heads by name.
         vocabulary: What labels mean.
+        timer: Measures what each head does.
     """
 
     plan: Plan
     specs: Mapping[str, TaskSpec]
     heads: Mapping[str, Any]
     vocabulary: Vocabulary
+    timer: StepTimer
 
     def scene(
         self,
@@ -83,7 +86,7 @@ class Finisher:
         watch.add("the regions of the scene", scene.streams)
         for name in self.plan.order:
             if name in self.specs and all(key in board for key in self.specs[name].provides):
-                with naming_plugin(self.specs[name]):
+                with naming_plugin(self.specs[name]), self.timer.step(name):
                     for key, value, rows in self._finished(name, board, index, kept, scene):
                         values[key] = value
                         valid.update({} if rows is None else {key: rows})

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -26,6 +26,7 @@ from scenekit.scene import Scene
 from scenekit.structures.cameras import Camera
 
 if TYPE_CHECKING:
+    from scenekit.model.measuring import Budget
     from scenekit.model.scene_model import SceneModel
 
 OnError: TypeAlias = Literal["raise", "return"]
@@ -43,9 +44,21 @@ class Request:
     """Images that are read and run together."""
     on_error: OnError
     """Whether an unusable image ends it, or has its error in place of its scene."""
+    budget: Budget | None = None
+    """What limits the tasks, if anything."""
+    left_out: tuple[str, ...] = ()
+    """Tasks that the budget has left out."""
 
     @classmethod
-    def of(cls, model: SceneModel, tasks: object, threshold: object, batch_size: object, on_error: object) -> Request:
+    def of(
+        cls,
+        model: SceneModel,
+        tasks: object,
+        threshold: object,
+        batch_size: object,
+        on_error: object,
+        budget: Budget | None = None,
+    ) -> Request:
         """Check what does not depend on an image.
 
         Args:
@@ -54,6 +67,7 @@ class Request:
             threshold: A number.
             batch_size: A whole number from 1.
             on_error: "raise" or "return".
+            budget: A limit of time, which is that of an image by itself.
 
         Returns:
             The request.
@@ -69,7 +83,14 @@ class Request:
             raise InputError(f"batch_size: expected a whole number from 1, got {batch_size!r}")
         if on_error not in ("raise", "return"):
             raise InputError(f"on_error: expected 'raise' or 'return', got {on_error!r}")
-        return cls(names, float(threshold), int(batch_size), on_error)
+        return cls(names, float(threshold), 1 if budget else int(batch_size), on_error, budget)
+
+    def within_budget(self, model: SceneModel, pixels: Pixels) -> Request:
+        """Return the request with the tasks that the budget allows for an image."""
+        if self.budget is None:
+            return self
+        choice = self.budget.choice(model, pixels, self.tasks, self.threshold)
+        return replace(self, tasks=choice.run, left_out=choice.left_out)
 
 
 def _task_names(tasks: object) -> tuple[str, ...] | None:
@@ -197,7 +218,7 @@ class Predictor:
     @torch.no_grad()
     def _scenes(self, images: Sequence[_Ready]) -> list[Scene]:
         """Run one pass; external regions only where this is a single image."""
-        model, request = self.model, self.request
+        model, request = self.model, self.request.within_budget(self.model, images[0].pixels)
         cameras = [image.camera for image in images]
         with evaluating(model):
             batch = model.preprocess([image.pixels for image in images], cameras)
@@ -206,7 +227,9 @@ class Predictor:
             regions = None if given is None else given_regions(as_given(given), batch, model.vocabulary)
             outputs = model(batch, given=regions, tasks=request.tasks, threshold=request.threshold)
             # The cameras as they are known, not as they result from resizing twice.
-            return model.scenes(outputs, request.tasks, request.threshold, cameras, [image.path for image in images])
+            paths = [image.path for image in images]
+            scenes = model.scenes(outputs, request.tasks, request.threshold, cameras, paths)
+        return [replace(scene, left_out=request.left_out) for scene in scenes] if request.left_out else scenes
 
 
 _evaluating: WeakKeyDictionary[nn.Module, tuple[int, list[nn.Module]]] = WeakKeyDictionary()

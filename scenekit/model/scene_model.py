@@ -20,6 +20,8 @@ from scenekit.keys import BACKBONE_FEATURES, FEATURES, IMAGES, Key, Stream
 from scenekit.model.board import Board, Pooler
 from scenekit.model.external_regions import Given, complete_keys
 from scenekit.model.head import Core, Head, Provider
+from scenekit.model.ledger import Ledger
+from scenekit.model.measuring import Budget
 from scenekit.model.one_pass import OnePass
 from scenekit.model.parts import Part, given_for, merged
 from scenekit.model.plan import Plan, Step, required_keys
@@ -154,6 +156,7 @@ class SceneModel(nn.Module):
         given: Mapping[Key[Any, Any], Any] | None = None,
         tasks: Collection[str] | None = None,
         threshold: float = 0.0,
+        timer: StepTimer | None = None,
     ) -> Outputs:
         """Run one pass: without targets every task decodes, with them the losses are computed.
 
@@ -165,6 +168,7 @@ class SceneModel(nn.Module):
                 run.
             tasks: Tasks to run, with what they require; all, if None. The outputs of a task do not depend on it.
             threshold: No head gets regions that score less.
+            timer: Measures the steps; a new one by default.
 
         Returns:
             The board, the losses, and the seconds of each step.
@@ -176,7 +180,7 @@ class SceneModel(nn.Module):
         """
         given = given or {}
         order = self.plan.needed(self._ends if tasks is None else tasks, complete_keys(given))
-        timer = StepTimer(batch.pixels.device)
+        timer = timer or StepTimer(batch.pixels.device)
         losses: dict[str, Tensor] = {}
         parts = eagerly(self._parts, batch.to(batch.pixels.device, self.dtype), given, targets is None)
         for part in parts:
@@ -224,6 +228,7 @@ class SceneModel(nn.Module):
         threshold: float = 0.0,
         cameras: Sequence[Camera | None] | None = None,
         paths: Sequence[str | None] | None = None,
+        timer: StepTimer | None = None,
     ) -> list[Scene]:
         """Postprocess the outputs of a pass without targets into a Scene for each image, in original pixels.
 
@@ -233,11 +238,13 @@ class SceneModel(nn.Module):
             threshold: Objects that score less are left out.
             cameras: Those of the original images, where they are known; by default those of the batch.
             paths: Where the images are from.
+            timer: Measures how long each task takes here; a new one by default.
 
         Returns:
             One scene for each image of the batch.
         """
-        finisher = Finisher(self.plan, self.specs, dict(self.heads.items()), self.vocabulary)
+        timer = timer or StepTimer(self.device)
+        finisher = Finisher(self.plan, self.specs, dict(self.heads.items()), self.vocabulary, timer)
         keys = {key for name in (self.tasks if tasks is None else tasks) for key in self.plan.steps[name].provides}
         images = [None] * len(outputs.images)
         cameras, paths = cameras or images, paths or images
@@ -257,6 +264,9 @@ class SceneModel(nn.Module):
         threshold: float = ...,
         given: Given | None = ...,
         camera: CameraLike | None = ...,
+        *,
+        budget: float | str | None = ...,
+        ledger: Ledger | None = ...,
     ) -> Scene: ...
     @overload
     def predict(
@@ -269,6 +279,8 @@ class SceneModel(nn.Module):
         *,
         batch_size: int = ...,
         on_error: Literal["raise"] | None = ...,
+        budget: float | str | None = ...,
+        ledger: Ledger | None = ...,
     ) -> list[Scene]: ...
     @overload
     def predict(
@@ -281,6 +293,8 @@ class SceneModel(nn.Module):
         *,
         batch_size: int = ...,
         on_error: Literal["return"],
+        budget: float | str | None = ...,
+        ledger: Ledger | None = ...,
     ) -> list[Scene | InputError]: ...
     @overload
     def predict(
@@ -293,6 +307,8 @@ class SceneModel(nn.Module):
         *,
         batch_size: int = ...,
         on_error: Literal["return"] | None = ...,
+        budget: float | str | None = ...,
+        ledger: Ledger | None = ...,
     ) -> Iterator[Scene | InputError]: ...
     @overload
     def predict(
@@ -305,6 +321,8 @@ class SceneModel(nn.Module):
         *,
         batch_size: int = ...,
         on_error: Literal["raise"],
+        budget: float | str | None = ...,
+        ledger: Ledger | None = ...,
     ) -> Iterator[Scene]: ...
     def predict(
         self,
@@ -316,6 +334,8 @@ class SceneModel(nn.Module):
         *,
         batch_size: Any = 1,
         on_error: Any = None,
+        budget: Any = None,
+        ledger: Any = None,
     ) -> Scene | list[Scene] | list[Scene | InputError] | Iterator[Scene] | Iterator[Scene | InputError]:
         """Predict the Scene of one image, of a list of images, or of an iterator (lazily).
 
@@ -339,17 +359,24 @@ class SceneModel(nn.Module):
             on_error: What an unusable one of several images does. "raise": its error ends the call. "return": the
                 InputError stands in the place of its Scene, and the others go on. By default "return" for an iterator,
                 such as the frames of a camera, and else "raise".
+            budget: The time that each image may take, as seconds or as text such as "60ms": only tasks that fit by the
+                ledger run, one image at a time. With `tasks` the first ones have priority; without, the core runs, and
+                the cheapest tasks have. What does not fit is in `left_out` of the Scene, and logged once.
+            ledger: What `sk.cost(model)` returned. By default it is measured on the first image of its size, which
+                takes many passes, and kept with the model.
 
         Returns:
             A scene for each image, in original pixels.
 
         Raises:
-            InputError: An image cannot be read, the model has no such task, or external regions cannot be of the image.
+            InputError: An image cannot be read, the model has no such task, external regions cannot be of the image, or
+                nothing fits the budget.
         """
         collection = several(images)
         as_list = isinstance(collection, Sequence)
         default = "raise" if collection is None or as_list else "return"
-        request = Request.of(self, tasks, threshold, batch_size, default if on_error is None else on_error)
+        on_error = default if on_error is None else on_error
+        request = Request.of(self, tasks, threshold, batch_size, on_error, Budget.of(budget, ledger, given))
         if collection is None:
             return Predictor(self, request).one(images, given, camera)
         scenes = Predictor(self, request).each(collection, given, camera)

@@ -217,7 +217,7 @@ def by_size(
     Returns:
         The maps of the whole batch, padded with zeros.
     """
-    if set(images.groups) == {images.padded_size}:
+    if torch.compiler.is_exporting() or set(images.groups) == {images.padded_size}:  # a program is for one size
         return tuple(function(maps))
     parts = [
         function([cropped(level[list(rows)], size, images.padded_size) for level in maps])

@@ -1,7 +1,7 @@
 """Edges and neighbors of packed meshes.
 
-Letters: N meshes, O = N + 1, V vertices, F faces, E edges, I edges of all faces, P pairs of them, packed over the
-batch.
+Letters: N meshes, O = N + 1, V vertices, F faces, E edges, L = 2 E their ends, I edges of all faces, P pairs of them,
+packed over the batch.
 """
 
 from __future__ import annotations
@@ -67,6 +67,14 @@ class Topology:
         low, high = torch.minimum(one, other), torch.maximum(one, other)
         numbers, inverse = torch.unique(low * count + high, return_inverse=True)
         return torch.stack((numbers // count, numbers % count), dim=1), inverse.view(-1, 3)
+
+    @cached_property
+    def neighbors(self) -> tuple[Int[Tensor, " L"], Int[Tensor, " _"]]:
+        """(vertices at the other ends of the edges of each vertex, where those of each vertex begin and the total)."""
+        low, high = self.edges.unbind(dim=1)
+        ends = torch.cat((low, high))
+        counts = torch.bincount(ends, minlength=int(self.verts_offset[-1]))
+        return torch.cat((high, low))[ends.argsort()], F.pad(counts.cumsum(0), (1, 0))
 
     @cached_property
     def edges_beside_faces(self) -> tuple[Int[Tensor, " I"], Int[Tensor, " I"]]:

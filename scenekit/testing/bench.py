@@ -304,4 +304,6 @@ def own_options(spec: TaskSpec, options: Mapping[str, Any]) -> Config:
 def _shrunk(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _shrunk(entry) for name, entry in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(_shrunk, value))
     return min(value, LARGEST) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, cast
 
 import torch
@@ -75,10 +76,23 @@ class DetectorBench:
             outputs: Outputs = self.model(*self.batch(samples))
         return outputs
 
-    def losses(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
+    @cached_property
+    def learned(self) -> Outputs:
+        """What one pass with targets gives for the usual samples, for all rules that look at it alone."""
+        return self.learn(self.samples())
+
+    @cached_property
+    def detected(self) -> Regions:
+        """What is detected on the usual samples, for all rules that look at it alone."""
+        return self.detect(self.samples())
+
+    def own_losses(self, outputs: Outputs) -> dict[str, Tensor]:
         """Return the losses of the detector's own stages."""
-        losses = self.learn(samples).losses
-        return {name: loss for name, loss in losses.items() if name.partition(".")[0] in self.stages}
+        return {name: loss for name, loss in outputs.losses.items() if name.partition(".")[0] in self.stages}
+
+    def losses(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
+        """Return the losses of the detector's own stages on samples."""
+        return self.own_losses(self.learn(samples))
 
     def detect(self, samples: Sequence[Sample], model: SceneModel | None = None) -> Regions:
         """Return the detections on images without targets."""
@@ -158,8 +172,7 @@ def runs(bench: DetectorBench) -> None:
 )
 def detections(bench: DetectorBench) -> None:
     """Without targets, objects have labels of the vocabulary, scores, finite boxes, and stand image by image."""
-    samples = bench.samples()
-    detected = bench.detect(samples)
+    samples, detected = bench.samples(), bench.detected
     if detected.labels is None or detected.scores is None:
         raise RuleError("detections have no labels or no scores")
     if not detected.boxes.isfinite().all() or not (detected.boxes[:, 2:] > detected.boxes[:, :2]).all():
@@ -188,9 +201,8 @@ def _check_classes(detected: Regions, things: int) -> None:
 )
 def training_regions(bench: DetectorBench) -> None:
     """With targets, objects are matched to rows of the ground truth of their own image, some of them at least."""
-    samples = bench.samples()
-    outputs, (_, targets) = bench.learn(samples), bench.batch(samples)
-    regions: Regions = outputs.board[OBJECTS]
+    _, targets = bench.batch(bench.samples())
+    regions: Regions = bench.learned.board[OBJECTS]
     _check_matched(regions, targets)
     if regions.matched is not None and not bool((regions.matched >= 0).any()):
         raise RuleError("no region is matched to ground truth, so that no head would learn; add the ground-truth boxes")
@@ -210,10 +222,9 @@ def _check_matched(regions: Regions, targets: Targets) -> None:
 @check("let `detections(board, targets)` return de-duplicated regions with labels, scores and `matched`")
 def detections_to_learn_on(bench: DetectorBench) -> None:
     """Tasks with Policy.DETECTIONS, such as relations, can learn on what it detects."""
-    samples = bench.samples()
-    outputs, (_, targets) = bench.learn(samples), bench.batch(samples)
+    _, targets = bench.batch(bench.samples())
     stage = bench.provider
-    board = outputs.board.view(stage.name, (*stage.requires, *stage.provides), {})
+    board = bench.learned.board.view(stage.name, (*stage.requires, *stage.provides), {})
     try:
         detected = stage.detections(board, targets)
     except InputError as error:
@@ -253,7 +264,7 @@ def gradients(bench: DetectorBench) -> None:
     learning = trainable(nn.ModuleDict(dict(bench.stages)))
     if not learning:
         raise SkipError("it has no parameters that learn")
-    total = torch.stack([*bench.losses(bench.samples()).values()]).sum()
+    total = torch.stack([*bench.own_losses(bench.learned).values()]).sum()
     gradients = torch.autograd.grad(total, list(learning.values()), allow_unused=True)
     if missing := [name for name, gradient in zip(learning, gradients, strict=True) if gradient is None]:
         raise RuleError(f"no gradient reaches {', '.join(missing)}")
@@ -302,9 +313,9 @@ def pools(bench: DetectorBench) -> None:
 def deterministic(bench: DetectorBench) -> None:
     """Two passes of one batch give the same losses and the same detections."""
     samples = bench.samples()
-    if differing := difference(bench.losses(samples), bench.losses(samples)):
+    if differing := difference(bench.own_losses(bench.learned), bench.losses(samples)):
         raise RuleError(f"two passes give different losses ({differing})")
-    if differing := difference(bench.detect(samples), bench.detect(samples)):
+    if differing := difference(bench.detected, bench.detect(samples)):
         raise RuleError(f"two passes give different detections ({differing})")
 
 
@@ -314,7 +325,7 @@ def state_dict(bench: DetectorBench) -> None:
     with seeded(2):
         again = model_with(bench.spec, bench.core)
     again.load_state_dict(bench.model.state_dict())
-    if differing := difference(bench.detect(bench.samples()), bench.detect(bench.samples(), again)):
+    if differing := difference(bench.detected, bench.detect(bench.samples(), again)):
         raise RuleError(f"a fresh detector with the same state_dict gives something else ({differing})")
 
 

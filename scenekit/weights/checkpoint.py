@@ -5,7 +5,6 @@ A folder holds them as `model.safetensors` and `manifest.json`; one `.safetensor
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +29,8 @@ from scenekit.recipe import ModelConfig
 from scenekit.scene_json import reading
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit.weights.bounds import BuildBound
+from scenekit.weights.fingerprints import check_fingerprint, fingerprint
+from scenekit.weights.networks import NETWORKS, load_networks
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +53,12 @@ SHOWN = 3
 
 
 def save_model(
-    model: SceneModel, path: str | Path, *, dtype: torch.dtype | None = None, extra: Mapping[str, Any] | None = None
+    model: SceneModel,
+    path: str | Path,
+    *,
+    dtype: torch.dtype | None = None,
+    extra: Mapping[str, Any] | None = None,
+    entries: Mapping[str, Any] | None = None,
 ) -> None:
     """Write weights and manifest to a folder, or to one file if the path ends in `.safetensors`.
 
@@ -63,14 +69,15 @@ def save_model(
         model: The model.
         path: Path of the folder or file.
         dtype: Type in which floating-point weights are stored, such as torch.float16; their own if None.
-        extra: Further entries of the manifest.
+        extra: Further information, as the entry "extra" of the manifest.
+        entries: Further entries of the manifest.
 
     Raises:
         InputError: If the files cannot be written.
     """
     path = Path(path)
     state = {name: _stored(value, dtype) for name, value in model.state_dict().items()}
-    manifest = _manifest(model, extra)
+    manifest = {**_manifest(model, extra), **(entries or {})}
     folder = path.parent if is_one_file(path) else path
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +85,7 @@ def save_model(
         _write_weights(path, state, {HEADER: json.dumps(manifest)})
         return
     _write_weights(folder / WEIGHTS, state)
-    manifest["weights"] = _fingerprint(folder / WEIGHTS)
+    manifest["weights"] = fingerprint(folder / WEIGHTS)
     write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
 
 
@@ -127,7 +134,7 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneMod
     manifest = read_manifest(path)
     config, vocabulary = read_config(path)
     if not is_one_file(path):
-        _check_fingerprint(path / WEIGHTS, manifest["weights"])
+        check_fingerprint(path / WEIGHTS, manifest["weights"])
     state = _read_weights(path if is_one_file(path) else path / WEIGHTS)
     with BuildBound(state, str(_home(path))):
         model, missing = _built(config, vocabulary, manifest.get("packages", {}))
@@ -136,6 +143,8 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneMod
         parts = {f"{kind}.{name}" for kind in ("stages", "heads") for name in getattr(model, kind)}
         state = {name: value for name, value in state.items() if ".".join(name.split(".")[:2]) in parts}
     fill(model, state, f"{path}: the weights are of another model than the manifest describes")
+    if NETWORKS in manifest:
+        load_networks(model, path, manifest[NETWORKS], torch.device(device))
     return model.to(device).eval()
 
 
@@ -192,7 +201,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     missing = [name for name in entries if name not in manifest]
     if missing:
         raise InputError(f"{home}: {missing[0]!r} is missing; save the model again")
-    for name in (*entries, *manifest.keys() & {"extra", "packages"}):
+    for name in (*entries, *manifest.keys() & {"extra", "packages", NETWORKS}):
         if not isinstance(manifest[name], dict):
             raise InputError(f"{home}: {name!r} must be a JSON object, got {type(manifest[name]).__name__}")
     for task, package in manifest.get("packages", {}).items():
@@ -316,21 +325,6 @@ def _write_weights(path: Path, state: Mapping[str, Tensor], metadata: dict[str, 
         mode = draft.stat().st_mode  # of any new file; safetensors makes one that only its owner may read
         save_file(dict(state), draft, metadata)
         draft.chmod(mode)
-
-
-def _fingerprint(path: Path) -> dict[str, Any]:
-    with open(path, "rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def _check_fingerprint(path: Path, expected: Mapping[str, Any]) -> None:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; a model needs it beside its {MANIFEST}")
-    actual = _fingerprint(path)
-    if actual["bytes"] != expected.get("bytes"):
-        raise InputError(f"{path}: expected {expected.get('bytes')} bytes, got {actual['bytes']}; the file is cut off")
-    if actual["sha256"] != expected.get("sha256"):
-        raise InputError(f"{path}: the checksum is not that of {MANIFEST}; the two files do not belong together")
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

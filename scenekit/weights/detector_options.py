@@ -11,6 +11,7 @@ from scenekit.hooks import registry
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.weights.checkpoint import fill, without_pretrained
+from scenekit.weights.networks import keep_networks
 
 ACROSS_CLASSES = "across_classes"
 
@@ -32,6 +33,7 @@ def with_detector_options(model: SceneModel, options: Mapping[str, Any]) -> Scen
     config = without_pretrained(model.config).model_copy(update={"detector_options": changed})
     other = build(config, model.vocabulary)
     fill(other, model.state_dict(), "detector options that change parameters need another model")
+    keep_networks(model, other)
     return other.to(model.device).eval()
 
 

@@ -161,7 +161,7 @@ def test_passes_are_counted_per_image(name: str) -> None:
     samples = [checked.samples(1)[0]] * 2
     checked.detect(samples)
     height, width = checked.batch(samples)[0].sizes[0]
-    windows = sum((1 + int((height - s) / (s / 2))) * (1 + int((width - s) / (s / 2))) for s in (24, 48))
+    windows = sum((1 + int((height - s) / (s / 2))) * (1 + int((width - s) / (s / 2))) for s in (32, 48))
     assert checked.provider.passes == windows
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 from scenekit.data.datasets import dataset
 from scenekit.evaluation.loop import evaluate
@@ -12,8 +11,10 @@ from scenekit.training.log import read_log
 from scenekit.training.loop import train
 from scenekit.weights import load
 
+from ..tiny import same_weights
+
 RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes" / "line").glob("*.yaml"))
-STEPS = 20
+STEPS = 4
 IMAGES = 16
 """Scenes that are trained on; in the first ones every class occurs."""
 SMALL = (
@@ -22,12 +23,20 @@ SMALL = (
     f"train.steps={STEPS}",
     "train.batch_size=1",
     "train.workers=0",
-    "train.warmup=2",
+    "train.warmup=1",
 )
 SYNTHETIC = {"length": IMAGES, "size": [72, 96]}
 OF_DETECTOR = {
     "sliding_window": ("crops.size=32", "detection.samples=8", "limit=60"),
-    "rcnn": ("crops.size=32", "detection.samples=8", "proposals.limit_test=60", "svm.start_negatives=4"),
+    "rcnn": (
+        "crops.size=32",
+        "detection.samples=8",
+        "proposals.limit_train=60",
+        "proposals.limit_test=60",
+        "svm.start_negatives=4",
+    ),
+    "faster_rcnn": ("box_head.detections=10",),
+    "retinanet": ("detections=10",),
 }
 """Options of `model.detector_options` that make the most of the time."""
 
@@ -49,6 +58,6 @@ def test_it_trains_is_evaluated_and_loads_again(path, tmp_path, scenes):
     model = train(Recipe.load(path, [*SMALL, *small]), out=tmp_path, device="cpu", progress=False)
     assert read_log(tmp_path / "log.jsonl")[-1]["step"] == STEPS
     loaded = load(tmp_path / "model")
-    assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in model.state_dict().items())
+    assert same_weights(model, loaded)
     results = evaluate(loaded, dataset("synthetic", "val", length=1, size=[72, 96], cache=str(scenes)))
     assert results

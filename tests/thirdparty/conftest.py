@@ -1,5 +1,6 @@
 """Distributions of third parties, really installed, and the program run where they are."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,24 @@ from pathlib import Path
 import pytest
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+Answers = list[tuple[int, str]]
+
+PROGRAM = """
+import contextlib, io, json, sys
+from scenekit.cli.main import main
+
+answers = []
+for arguments in json.loads(sys.argv[1]):
+    status, out = 0, io.StringIO()
+    try:
+        with contextlib.redirect_stdout(out):
+            main(arguments)
+    except SystemExit as leaving:
+        status = leaving.code or 0
+    answers.append((status, out.getvalue()))
+print(json.dumps(answers))
+"""
+"""Runs commands one after the other: most of the time of a process is spent on its imports."""
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +55,15 @@ def python() -> Run:
         return subprocess.run(command, env=environment, cwd=cwd or site, capture_output=True, text=True, timeout=300)
 
     return python
+
+
+@pytest.fixture(scope="session")
+def answers(python: Run) -> Callable[..., Answers]:
+    """Runs commands of the program in one process: `answers(site, ["plugins", "--json"], ...)`; status and output."""
+
+    def answers(site: Path, *commands: Sequence[str]) -> Answers:
+        done = python(site, "-c", PROGRAM, json.dumps(commands))
+        assert done.returncode == 0, done.stderr
+        return [(status, out) for status, out in json.loads(done.stdout)]
+
+    return answers

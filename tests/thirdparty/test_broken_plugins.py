@@ -125,8 +125,14 @@ def site(install: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory)
     return install(source, Path(__file__).with_name("scenekit-distance"))
 
 
-def test_each_is_listed_with_its_distribution_and_cause(site: Path, python: Callable) -> None:
-    listing = json.loads(python(site, "-m", "scenekit", "plugins", "--json").stdout)
+@pytest.fixture(scope="module")
+def answered(site: Path, answers: Callable) -> list[tuple[int, str]]:
+    """What the program says of plugins and of one that breaks a rule."""
+    return answers(site, ["plugins", "--json"], ["check", "late", "--json"])
+
+
+def test_each_is_listed_with_its_distribution_and_cause(answered: list[tuple[int, str]]) -> None:
+    listing = json.loads(answered[0][1])
     found = {entry["plugin"]: entry for entry in listing["failures"]}
     assert set(found) == set(CAUSES)
     for plugin, cause in CAUSES.items():
@@ -165,8 +171,8 @@ def test_commands_that_cannot_run_are_named_and_the_others_run(site: Path, pytho
         assert f"the command '{command}' of acme-broken 1.2 cannot be imported" in done.stderr and cause in done.stderr
 
 
-def test_a_check_names_the_plugin(site: Path, python: Callable) -> None:
-    done = python(site, "-m", "scenekit", "check", "late", "--json")
-    (report,) = json.loads(done.stdout)["reports"]
-    assert done.returncode == 1 and [finding["check"] for finding in report["findings"]] == ["shapes"]
+def test_a_check_names_the_plugin(answered: list[tuple[int, str]]) -> None:
+    status, out = answered[1]
+    (report,) = json.loads(out)["reports"]
+    assert status == 1 and [finding["check"] for finding in report["findings"]] == ["shapes"]
     assert "plugin late of acme-broken 1.2" in report["findings"][0]["reason"]

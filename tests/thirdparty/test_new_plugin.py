@@ -27,39 +27,58 @@ def written(kind: Kind, name: str, out: Path) -> Path:
     return out / f"scenekit-{name.replace('_', '-')}"
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_its_own_test_passes(kind: Kind, tmp_path: Path, install: Callable[..., Path], python: Callable) -> None:
-    folder = written(kind, "shelf-life", tmp_path)
-    assert {path.name for path in folder.iterdir()} == {
-        "README.md",
-        "pyproject.toml",
-        "scenekit_shelf_life.py",
-        "test_shelf_life.py",
-    }
-    left = [path for path in folder.iterdir() if re.search(r"example(?!=)", path.read_text(), re.IGNORECASE)]
-    assert not left, "`example=` is an argument of sk.Key"
-    done = python(install(folder), "-m", "pytest", "-q", "-p", "no:cacheprovider", folder)
-    assert done.returncode == 0 and " passed" in done.stdout, done.stdout + done.stderr
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, Path]:
+    """A new plugin of each kind, each under its own name."""
+    out = tmp_path_factory.mktemp("plugins")
+    return {kind: written(kind, f"shelf-{kind}", out) for kind in Kind}
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, install: Callable[..., Path]) -> Path:
-    """One installation with a plugin of each kind, each under its own name."""
-    out = tmp_path_factory.mktemp("plugins")
-    return install(*(written(kind, f"shelf_{kind}", out) for kind in Kind))
+def site(folders: dict[Kind, Path], install: Callable[..., Path]) -> Path:
+    """One installation with all of them."""
+    return install(*folders.values())
 
 
-def test_all_kinds_are_listed(site: Path, python: Callable) -> None:
-    listing = python(site, "-m", "scenekit", "plugins", "--json").stdout
+@pytest.fixture(scope="module")
+def tested(folders: dict[Kind, Path], site: Path, python: Callable) -> str:
+    """The report on the tests of all of them."""
+    return python(site, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", *folders.values()).stdout
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_its_own_test_passes(kind: Kind, folders: dict[Kind, Path], tested: str) -> None:
+    folder = folders[kind]
+    test = f"test_shelf_{kind}.py"
+    assert {path.name for path in folder.iterdir()} == {
+        "README.md",
+        "pyproject.toml",
+        f"scenekit_shelf_{kind}.py",
+        test,
+    }
+    left = [path for path in folder.iterdir() if re.search(r"example(?!=)", path.read_text(), re.IGNORECASE)]
+    assert not left, "`example=` is an argument of sk.Key"
+    outcomes = re.findall(rf"^([A-Z]+) .*\b{test}", tested, re.MULTILINE)
+    assert outcomes and set(outcomes) == {"PASSED"}, tested
+
+
+@pytest.fixture(scope="module")
+def answered(site: Path, answers: Callable) -> list[tuple[int, str]]:
+    """What the program says of all of them."""
+    names = ("shelf_object", "--detector", "shelf_detector", "--data", "shelf_dataset")
+    return answers(site, ["plugins", "--json"], ["check", *names, "--json"])
+
+
+def test_all_kinds_are_listed(answered: list[tuple[int, str]]) -> None:
+    _, listing = answered[0]
     assert all(f"shelf_{kind}" in listing for kind in Kind if kind not in (Kind.METRIC, Kind.COMMAND))
     assert not json.loads(listing)["failures"]
 
 
-def test_the_check_finds_them_by_name(site: Path, python: Callable) -> None:
-    names = ("shelf_object", "--detector", "shelf_detector", "--data", "shelf_dataset")
-    done = python(site, "-m", "scenekit", "check", *names, "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    reports = json.loads(done.stdout)["reports"]
+def test_the_check_finds_them_by_name(answered: list[tuple[int, str]]) -> None:
+    status, out = answered[1]
+    reports = json.loads(out)["reports"]
+    assert status == 0, out
     assert [report["name"] for report in reports] == ["shelf_object", "shelf_detector", "shelf_dataset"]
     assert all(report["ok"] and len(report["passed"]) > 5 for report in reports)
 

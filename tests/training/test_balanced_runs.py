@@ -4,7 +4,6 @@ import json
 
 import pytest
 import torch
-from torch import nn
 
 from scenekit.errors import InputError, SkippedSampleError
 from scenekit.recipe import Recipe
@@ -12,6 +11,7 @@ from scenekit.training.log import read_log
 from scenekit.training.loop import train
 from scenekit.training.state import checkpoints
 
+from ..tiny import same_weights
 from . import toy
 
 
@@ -26,10 +26,6 @@ def run(recipe, out, **options):
 
 def losses(out):
     return [{k: v for k, v in record.items() if k != "images_per_second"} for record in read_log(out / "log.jsonl")]
-
-
-def same(first: nn.Module, second: nn.Module) -> bool:
-    return all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
 
 
 @pytest.mark.parametrize(
@@ -47,9 +43,9 @@ def test_a_balanced_run_is_resumed_exactly(tmp_path, name, options):
     middle = checkpoints(tmp_path / "whole")[0]
     middle.rename(tmp_path / "cut" / "checkpoints" / middle.name)
     again = run(recipe, tmp_path / "cut", resume=True)
-    assert same(whole, again) and losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    assert same_weights(whole, again) and losses(tmp_path / "cut") == losses(tmp_path / "whole")
     plain = run(toy.recipe(steps=4, save_every=2, accumulate=2), tmp_path / "plain")
-    assert not same(whole, plain)
+    assert not same_weights(whole, plain)
 
 
 def test_heads_learn_from_the_sum_whatever_the_trunk_does(tmp_path):
@@ -67,7 +63,7 @@ def test_recording_the_interference_changes_nothing(tmp_path):
     options = {"steps": 4, "accumulate": 2, "grad_norm_every": 0}
     plain = run(toy.recipe(**options), tmp_path / "plain")
     watched = run(toy.recipe(**options, interference_every=2), tmp_path / "watched")
-    assert same(plain, watched) and losses(tmp_path / "plain") == losses(tmp_path / "watched")
+    assert same_weights(plain, watched) and losses(tmp_path / "plain") == losses(tmp_path / "watched")
     assert not (tmp_path / "plain" / "interference.jsonl").exists()
     records = read_log(tmp_path / "watched" / "interference.jsonl")
     assert [record["step"] for record in records] == [2, 4]

@@ -21,6 +21,7 @@ from scenekit.training.state import checkpoints, load_state
 from scenekit.weights import load
 from scenekit.weights.checkpoint import read_manifest
 
+from ..tiny import same_weights
 from . import toy
 
 
@@ -55,7 +56,7 @@ def test_a_run_learns_and_leaves_everything_behind(tmp_path):
     assert set(records[0]["grad_norm"]) == {"total"}
     assert {"total", "semantic", "masks", "keypoints", "detection"} <= set(records[9]["grad_norm"])
     loaded = load(tmp_path / "run" / "model")
-    assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in model.state_dict().items())
+    assert same_weights(model, loaded)
     assert not model.training
     assert Recipe.load(tmp_path / "run" / "recipe.yaml") == recipe
 
@@ -80,7 +81,7 @@ def test_resuming_in_the_middle_of_a_log_window(tmp_path):
     second.rename(tmp_path / "cut" / "checkpoints" / second.name)
     again = run(whole, tmp_path / "cut", resume=True)
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
-    assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
+    assert same_weights(model, again)
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path):

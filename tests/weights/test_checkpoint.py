@@ -12,7 +12,9 @@ from scenekit.recipe import ModelConfig
 from scenekit.structures.vocabulary import Skeleton, Vocabulary
 from scenekit.weights import checkpoint as checkpoint_module
 from scenekit.weights import load, load_model, save_model, shipped
+from scenekit.weights.fingerprints import fingerprint
 
+from .. import tiny
 from ..training import toy
 
 VOCABULARY = Vocabulary(("cat", "dog"), ("sky",), skeletons={"cat": Skeleton(("nose",), sigmas=(0.1,))})
@@ -53,7 +55,7 @@ def refused(folder, message):
 def test_round_trip(model, folder):
     loaded = load(folder)
     assert loaded.config == CONFIG and loaded.vocabulary == VOCABULARY and not loaded.training
-    assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in model.state_dict().items())
+    assert tiny.same_weights(model, loaded)
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["format_version"] == 1 and manifest["extra"] == {"AP": 0.5} and "scenekit" in manifest
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "model.safetensors"]
@@ -137,7 +139,7 @@ def test_packages_that_are_no_names(folder):
 
 def test_no_safetensors(folder):
     (folder / "model.safetensors").write_bytes(b"something else")
-    edit(folder, weights=checkpoint_module._fingerprint(folder / "model.safetensors"))
+    edit(folder, weights=fingerprint(folder / "model.safetensors"))
     refused(folder, "expected weights in safetensors format")
 
 
@@ -216,8 +218,7 @@ def test_a_task_that_is_not_installed_is_left_out(tmp_path, caplog, monkeypatch)
         assert loaded.tasks == ("semantic",) and "phrases" not in loaded.stages
         (record,) = caplog.records
         assert f"left out: 'captions' of {package}; install" in record.getMessage()
-        for key, value in loaded.state_dict().items():
-            assert torch.equal(value, whole.state_dict()[key])
+        assert tiny.same_weights(loaded, whole)
 
 
 def test_a_task_that_requires_a_missing_one_is_refused(tmp_path, monkeypatch):

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-import torch
 
 import scenekit as sk
 from scenekit.errors import InputError
@@ -53,7 +52,7 @@ def test_every_detector_suppresses_across_classes_where_its_option_is(
 def test_the_model_has_the_same_weights_and_the_option() -> None:
     model = sk.build(tiny.config(()), tiny.VOCABULARY)
     other = with_suppression(model, 0.6)
-    assert all(torch.equal(value, other.state_dict()[key]) for key, value in model.state_dict().items())
+    assert tiny.same_weights(model, other)
     assert other.stages["detection"].config.across_classes == 0.6 and not other.training
 
 

@@ -102,13 +102,13 @@ class CubeNetwork(nn.Module):
     def forward(self, features: Float[Tensor, "N D"]) -> ClassNumbers:
         hidden = {name: tower(features) for name, tower in self.towers.items()}
         values = {k: layer(hidden.get("shared", hidden.get(k))).float() for k, layer in self.predictors.items()}
-        rows, classes = len(features), self.classes
-        certain = values["deltas"].new_zeros(rows, classes)
+        deltas = values["deltas"].unflatten(1, (self.classes, 2))
+        certain = torch.zeros_like(deltas[..., 0])
         return ClassNumbers(
-            deltas=values["deltas"].reshape(rows, classes, 2),
-            depth=values["depth"].reshape(rows, self.bins, classes),
-            size=values["size"].reshape(rows, classes, 3),
-            pose=values["pose"].reshape(rows, classes, self.pose),
+            deltas=deltas,
+            depth=values["depth"].unflatten(1, (self.bins, self.classes)),
+            size=values["size"].unflatten(1, (self.classes, 3)),
+            pose=values["pose"].unflatten(1, (self.classes, self.pose)),
             uncertainty=values["uncertainty"].clamp(min=LEAST_UNCERTAINTY) if "uncertainty" in values else certain,
         )
 

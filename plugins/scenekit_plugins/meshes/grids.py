@@ -99,11 +99,11 @@ def whole(cells: Bool[Tensor, "N S S S"], probabilities: Float[Tensor, "N S S S"
     Returns:
         Which cells are solid then. The mesh around them is closed, with two faces at each edge.
     """
-    parts = [_without_specks(grid) for grid in cells.cpu().numpy()]
-    solids = torch.from_numpy(np.stack(parts)).to(cells.device) if parts else cells
-    while bool((added := _beside_diagonals(solids, probabilities)).any()):
-        solids = solids | added
-    return solids
+    likely = probabilities.cpu().numpy()
+    solids = np.array([_without_specks(grid) for grid in cells.cpu().numpy()], dtype=bool).reshape(cells.shape)
+    while len(added := _beside_diagonals(solids, likely)):
+        solids.reshape(-1)[added] = True
+    return torch.from_numpy(solids).to(cells.device)
 
 
 def _without_specks(cells: Bool[np.ndarray, "S S S"]) -> Bool[np.ndarray, "S S S"]:
@@ -116,27 +116,26 @@ def _without_specks(cells: Bool[np.ndarray, "S S S"]) -> Bool[np.ndarray, "S S S
 
 
 def _beside_diagonals(
-    cells: Bool[Tensor, "N S S S"], probabilities: Float[Tensor, "N S S S"]
-) -> Bool[Tensor, "N S S S"]:
+    cells: Bool[np.ndarray, "N S S S"], likely: Float[np.ndarray, "N S S S"]
+) -> Int[np.ndarray, " M"]:
     """Return empty cells to fill: of each square of four, two of which touch along an edge only, the likelier one."""
-    added = torch.zeros_like(cells)
+    chosen = []
     for one, other in ((1, 2), (1, 3), (2, 3)):
-        corners = [(i, j) for i in (0, 1) for j in (0, 1)]
-        (a, b, c, d), likely = ([_corner(grid, one, other, *ij) for ij in corners] for grid in (cells, probabilities))
-        views = [_corner(added, one, other, *ij) for ij in corners]
-        for full, empty in (((a, d), (1, 2)), ((b, c), (0, 3))):
-            first, second = ((a, b, c, d)[place] for place in empty)
-            touching = full[0] & full[1] & ~first & ~second
-            prefer = likely[empty[0]] >= likely[empty[1]]
-            views[empty[0]] |= touching & prefer
-            views[empty[1]] |= touching & ~prefer
-    return added
+        a, b, c, d = (_corner(cells, one, other, i, j) for i in (0, 1) for j in (0, 1))
+        squares = np.ravel_multi_index(np.nonzero((a == d) & (b == c) & (a != b)), cells.shape)  # their first cells
+        down, right = cells.strides[one], cells.strides[other]  # in cells of one byte
+        falling = cells.take(squares)  # a and d are solid, not b and c
+        first, second = squares + right * falling, squares + down + right * ~falling
+        chosen.append(np.where(likely.take(first) >= likely.take(second), first, second))
+    return np.concatenate(chosen)
 
 
-def _corner(grid: Tensor, one: int, other: int, i: int, j: int) -> Tensor:
+def _corner(grid: Bool[np.ndarray, "N S S S"], one: int, other: int, i: int, j: int) -> Bool[np.ndarray, "N _ _ _"]:
     """Return a view of the cells at corner (i, j) of all squares of four along two axes."""
     size = grid.shape[one] - 1
-    return grid.narrow(one, i, size).narrow(other, j, size)
+    window = [slice(None)] * 4
+    window[one], window[other] = slice(i, i + size), slice(j, j + size)
+    return grid[tuple(window)]
 
 
 def confidence(cells: Bool[Tensor, "N S S S"], probabilities: Float[Tensor, "N S S S"]) -> Float[Tensor, " N"]:

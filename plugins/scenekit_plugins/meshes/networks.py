@@ -43,7 +43,7 @@ class VoxelNetwork(nn.Module):
             part.reshape(self.classes, self.cells, -1)[rows] for part in (self.predictor.weight, self.predictor.bias)
         )
         flat = torch.baddbmm(bias, weight, hidden.flatten(2))
-        return flat.reshape(len(flat), self.cells, *hidden.shape[2:])
+        return flat.reshape(flat.shape[0], self.cells, *hidden.shape[2:])
 
 
 def _conv(before: int, after: int, norm_groups: int | None) -> nn.Sequential:
@@ -85,14 +85,15 @@ class RefinementStage(nn.Module):
         self, features: Float[Tensor, "N C S S"], meshes: Meshes, known: Float[Tensor, "V _"] | None
     ) -> tuple[Meshes, Float[Tensor, "V F"]]:
         """Return the moved meshes and the features of their vertices; `known` are those of the previous stage."""
+        # A linear layer before interpolation is the same as after it, and there are fewer pixels than vertices.
+        narrow = self.bottleneck(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         # In full precision: half precision would sample the features beside the vertices.
-        aligned = vert_align(features.float(), meshes, return_packed=True, padding_mode="border", align_corners=True)
-        aligned = aligned.to(features.dtype)
-        places, edges = meshes.verts.to(aligned.dtype), meshes.edges_packed()
-        parts = (known, F.relu(self.bottleneck(aligned)), places)
-        state = torch.cat([part for part in parts if part is not None], dim=1)
+        aligned = vert_align(narrow.float(), meshes, return_packed=True, padding_mode="border", align_corners=True)
+        aligned = F.relu(aligned.to(narrow.dtype))
+        places = meshes.verts.to(aligned.dtype)
+        state = torch.cat([part for part in (known, aligned, places) if part is not None], dim=1)
         for conv in self.gconvs:
-            state = torch.cat((F.relu(conv(state, edges)), places), dim=1)
+            state = torch.cat((F.relu_(conv(state, meshes)), places), dim=1)
         moved = meshes.with_verts(meshes.verts + torch.tanh(self.offset(state)).float())
         return moved, state[:, :-3]
 
@@ -108,6 +109,7 @@ class Refinement(nn.Module):
 
     def forward(self, features: Float[Tensor, "N C S S"], meshes: Meshes) -> tuple[Meshes, ...]:
         """Return the meshes after each stage."""
+        features = features.contiguous(memory_format=torch.channels_last)
         done: list[Meshes] = []
         known = None
         for stage in self.stages:

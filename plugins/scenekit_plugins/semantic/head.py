@@ -96,7 +96,8 @@ class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
         return logits
 
     def _counted(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        self.passes += self.count_passes(maps)
+        if not torch.compiler.is_exporting():
+            self.passes += self.count_passes(maps)
         return [self.logits(maps)]
 
     def loss(self, raw: Float[Tensor, "B L h w"], board: Board, targets: Targets) -> dict[str, Tensor]:

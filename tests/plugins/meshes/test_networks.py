@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from scenekit.structures import Meshes
 from scenekit_plugins.meshes.head import decode_extents, own_class
@@ -110,3 +111,21 @@ def test_a_fresh_refinement_leaves_meshes_where_they_are() -> None:
     start = meshes_of(case(NAME, "mesh|MeshRCNNGraphConvHead|ico"), "init_")
     stages = Refinement(6, 8, 2, 2, subdivide=False)(torch.randn(3, 6, 5, 5), start)
     assert all(torch.equal(stage.verts, start.verts) for stage in stages)
+
+
+class Sorts(TorchDispatchMode):
+    """Counts sorts."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func.overloadpacket is torch.ops.aten.sort
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_edges_of_meshes_are_sorted_once_for_all_convolutions_and_their_gradients() -> None:
+    known = case(NAME, "mesh|MeshRCNNGraphConvHead|ico")
+    refinement = Refinement(6, 8, stages=3, convs=2, subdivide=False)
+    with Sorts() as sorts:
+        sum(stage.verts.sum() for stage in refinement(known["x"], meshes_of(known, "init_"))).backward()  # type: ignore[union-attr]
+    assert sorts.count == 1

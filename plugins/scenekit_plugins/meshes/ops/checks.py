@@ -86,11 +86,11 @@ def check_edges(edges: Tensor) -> None:
         raise InputError(f"edges must be [E 2], got {list(edges.shape)}")
 
 
-def check_maps(maps: Sequence[Tensor], points: Tensor) -> None:
+def check_maps(maps: Sequence[Tensor], points: Tensor | Meshes) -> None:
     """Raise unless `vert_align` can sample these feature maps at these points."""
     if not maps:
         raise InputError("at least one feature map [N C H W] expected, got none")
-    if points.ndim != 3 or points.shape[-1] < 2:
+    if isinstance(points, Tensor) and (points.ndim != 3 or points.shape[-1] < 2):
         raise InputError(f"vertices must be [N V 3] or Meshes, got a tensor of shape {list(points.shape)}")
     for map in maps:
         if map.ndim != 4 or len(map) != len(points):

@@ -23,7 +23,8 @@ class GraphConv(nn.Module):
     """y_i = w0(x_i) + sum over the neighbors j of w1(x_j), both with a bias: eq. 1 of Gkioxari et al., Mesh R-CNN.
 
     `init` "normal" draws weights with a standard deviation of 0.01 and no bias; "zero" makes all weights zero and
-    leaves the biases as torch draws them. `directed`: an edge (a, b) adds to a alone, what b has.
+    leaves the biases as torch draws them. `directed`: an edge (a, b) adds to a alone, what b has. Meshes in place of
+    edges stand for their own.
     """
 
     def __init__(self, input_dim: int, output_dim: int, init: str = "normal", directed: bool = False) -> None:
@@ -38,12 +39,12 @@ class GraphConv(nn.Module):
                 nn.init.normal_(linear.weight, std=0.01)
                 nn.init.zeros_(linear.bias)
 
-    def forward(self, verts: Float[Tensor, "V C"], edges: Int[Tensor, "E 2"]) -> Float[Tensor, "V K"]:
+    def forward(self, verts: Float[Tensor, "V C"], edges: Int[Tensor, "E 2"] | Meshes) -> Float[Tensor, "V K"]:
         """Compute new features of vertices from the rows that each edge joins."""
         if verts.ndim != 2 or verts.shape[1] != self.input_dim:
             raise InputError(f"features must be [V {self.input_dim}], got {list(verts.shape)}")
         own: Tensor = self.w0(verts)
-        return own + ops.gather_scatter(self.w1(verts), edges, self.directed)
+        return own.add_(ops.gather_scatter(self.w1(verts), edges, self.directed))
 
 
 class SubdivideMeshes(nn.Module):

@@ -76,7 +76,7 @@ def vert_align(
 ) -> Tensor:
     """Compute `sampling.vert_align`."""
     maps = [feats] if isinstance(feats, Tensor) else list(feats)
-    check_maps(maps, verts.verts_padded() if isinstance(verts, Meshes) else verts)
+    check_maps(maps, verts)
     points = verts.to_pytorch3d() if isinstance(verts, Meshes) else verts
     found: Tensor = pytorch3d.ops.vert_align(maps, points, return_packed, interp_mode, padding_mode, align_corners)
     return found if return_packed or isinstance(verts, Tensor) else found * verts.verts_mask()[..., None]
@@ -109,8 +109,9 @@ def mesh_face_areas_normals(verts: Tensor, faces: Tensor) -> tuple[Tensor, Tenso
     return areas, normals
 
 
-def gather_scatter(input: Tensor, edges: Tensor, directed: bool = False, backward: bool = False) -> Tensor:
+def gather_scatter(input: Tensor, edges: Tensor | Meshes, directed: bool = False, backward: bool = False) -> Tensor:
     """Compute `graph.gather_scatter`."""
+    edges = edges.edges_packed() if isinstance(edges, Meshes) else edges
     check_edges(edges)
     edges = edges.flip(1) if directed and backward else edges
     found: Tensor = pytorch3d.ops.graph_conv.gather_scatter(input, edges, directed)

@@ -15,6 +15,9 @@ from scenekit.ops.triangles import face_areas_normals
 from scenekit.structures import Meshes
 from scenekit_plugins.meshes.ops.checks import check_maps, check_sampled
 
+_OFTEN = (True, "bilinear", "border", True)
+"""How Mesh R-CNN samples at packed vertices: return_packed, interp_mode, padding_mode, align_corners."""
+
 
 def mesh_face_areas_normals(
     verts: Float[Tensor, "V 3"], faces: Int[Tensor, "F 3"]
@@ -37,8 +40,10 @@ def vert_align(
     whose rows without a vertex are zeros; with `return_packed` the rows of all meshes follow one another.
     """
     maps = [feats] if isinstance(feats, Tensor) else list(feats)
+    check_maps(maps, verts)
+    if isinstance(verts, Meshes) and (return_packed, interp_mode, padding_mode, align_corners) == _OFTEN:
+        return torch.cat([_interpolated(map, verts) for map in maps], dim=1)
     points = verts.verts_padded() if isinstance(verts, Meshes) else verts
-    check_maps(maps, points)
     grid = points[:, None, :, :2]
     sampled = [
         F.grid_sample(map, grid.to(map.dtype), mode=interp_mode, padding_mode=padding_mode, align_corners=align_corners)
@@ -49,6 +54,21 @@ def vert_align(
         return found.flatten(0, 1) if return_packed else found
     mask = verts.verts_mask()
     return found[mask] if return_packed else found * mask[..., None]
+
+
+def _interpolated(map: Float[Tensor, "N C H W"], meshes: Meshes) -> Float[Tensor, "V C"]:
+    """Return bilinear features at packed vertices, those of the border beyond it: a sum of four rows of pixels each."""
+    height, width = map.shape[2:]
+    last = map.new_tensor([width - 1, height - 1])
+    places = torch.minimum(((meshes.verts[:, :2].to(map.dtype) + 1) / 2 * last).clamp(min=0), last)
+    low = places.detach().nan_to_num().floor()  # a vertex that is NaN has features that are
+    x, y = (places - low).unbind(dim=1)
+    (left, top), (right, bottom) = low.long().unbind(dim=1), torch.minimum(low + 1, last).long().unbind(dim=1)
+    corners = torch.stack((top * width + left, top * width + right, bottom * width + left, bottom * width + right), 1)
+    rows = corners + (meshes.verts_packed_to_mesh_idx() * height * width)[:, None]
+    weights = torch.stack(((1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y), dim=1)
+    pixels = map.permute(0, 2, 3, 1).reshape(-1, map.shape[1])
+    return F.embedding_bag(rows, pixels, mode="sum", per_sample_weights=weights)
 
 
 @overload

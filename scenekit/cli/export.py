@@ -1,0 +1,146 @@
+"""`scenekit export`: a model whose networks run in another runtime."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scenekit.cli import output
+from scenekit.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scenekit.io.images import ImageSource
+    from scenekit.model.scene_model import SceneModel
+    from scenekit.weights.exporting import Export
+    from scenekit.weights.networks import ExportedNetwork
+
+CALIBRATION = 24
+"""How many images the calibration uses."""
+
+
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model such as small, or a checkpoint.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="A new or empty folder.")],
+    format: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="onnx, openvino, pt2, or the format of a plugin.")
+    ] = "onnx",
+    size: Annotated[
+        str | None,
+        typer.Option("--size", metavar="HxW", help="Resize images to this size in pixels, and take no other one."),
+    ] = None,
+    dynamic: Annotated[bool, typer.Option("--dynamic", help="Take images of any size, as without --size.")] = False,
+    tasks: output.TasksOption = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Compute in int8 where a network loses little by it.")] = False,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(
+            "--calibrate",
+            metavar="DATA",
+            help=f"For --int8: a folder of images like those to come, of which {CALIBRATION} are used, or synthetic.",
+        ),
+    ] = None,
+    as_json: output.JsonOption = False,
+) -> None:
+    """Export the networks of a model; the folder is a model for --model and for scenekit.load."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"--out: {out} exists and is not an empty folder; name another one, or delete it")
+    if dynamic and size is not None:
+        raise InputError("--size and --dynamic exclude each other; name one of them")
+    if int8 != (calibrate is not None):
+        raise InputError("--int8 and --calibrate DATA go together: name images like those that the model will see")
+    sides = None if size is None else parse_size(size)
+    names = output.task_names(tasks)
+    from scenekit.weights import load
+    from scenekit.weights.exporting import export as write
+    from scenekit.weights.grafting import CORE, Scion, graft
+
+    images = [] if calibrate is None else calibration_images(calibrate)
+    source = load(model) if names is None else graft([Scion(model, (*CORE, *names))])[0]
+    with output.console.status("exporting") as status:
+        done = write(source, out, format, sides, images, lambda name: status.update(f"exporting {name}"))
+    left = done.left_in(source)
+    if as_json:
+        networks = {name: about.model_dump() for name, about in done.networks.items()}
+        output.print_json(
+            {"model": str(out), "format": format, "networks": networks, "refused": done.refused, "in_torch": left}
+        )
+        return
+    columns = (
+        "part",
+        "networks",
+        "MB",
+        "weights left to torch",
+        *(("layers in int8", "largest error") if int8 else ()),
+    )
+    output.print_table("", columns, _rows(source, done, left))
+    output.print_text(f"wrote {out}; use it with: scenekit predict --model {out} IMAGE")
+
+
+def _rows(model: SceneModel, done: Export, left: dict[str, float]) -> list[tuple[str, ...]]:
+    """Return a row for each stage and head that has weights."""
+    rows: list[tuple[str, ...]] = []
+    for kind, parts in (("stages", model.stages), ("heads", model.heads)):
+        for name in (name for name, part in parts.items() if any(True for _ in part.parameters())):
+            files = [about for own, about in done.networks.items() if f"{own}.".startswith(f"{kind}.{name}.")]
+            size = sum(about.bytes for about in files) / 1e6
+            rows.append((name, str(len(files)), f"{size:.2f}", f"{left[name]:.0%}", *_in_int8(files)))
+    return rows
+
+
+def _in_int8(files: Sequence[ExportedNetwork]) -> tuple[str, ...]:
+    parts = [about.int8 for about in files if about.int8 is not None]
+    if not parts:
+        return ()
+    layers, possible = sum(part.layers for part in parts), sum(part.of for part in parts)
+    return f"{layers} of {possible}", f"{max(part.error for part in parts):.1%}"
+
+
+def calibration_images(data: str) -> list[ImageSource]:
+    """Return images for the calibration, spread evenly over a folder, or synthetic ones.
+
+    Args:
+        data: A folder, or "synthetic".
+
+    Returns:
+        At most `CALIBRATION` images.
+
+    Raises:
+        InputError: There is no such folder, or it has no images.
+    """
+    if data == "synthetic":
+        from scenekit.data.datasets import dataset
+
+        scenes = dataset("synthetic", "train")
+        return [scenes[index].image for index in range(CALIBRATION)]
+    from PIL import Image
+
+    folder, known = Path(data), Image.registered_extensions()
+    if not folder.is_dir():
+        raise InputError(f"--calibrate: expected a folder of images or synthetic, got {data!r}")
+    images = sorted(path for path in folder.iterdir() if path.suffix.lower() in known)
+    if not images:
+        raise InputError(f"--calibrate: {folder} has no images; expected files such as .jpg and .png")
+    count = min(CALIBRATION, len(images))
+    return [images[place * len(images) // count] for place in range(count)]
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Parse the option --size.
+
+    Args:
+        text: Height and width, as 480x640.
+
+    Returns:
+        Both, in pixels.
+
+    Raises:
+        InputError: It is no size.
+    """
+    if (found := re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)) is None:
+        raise InputError(f"--size: expected height and width in pixels, such as 480x640, got {text!r}")
+    return int(found[1]), int(found[2])

@@ -1,0 +1,64 @@
+"""`scenekit export`: a folder that predicts, and one line with exit status 2 where that cannot be."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+import scenekit as sk
+from scenekit.weights import save_model
+from tests.training import toy
+
+toy.register()
+Run = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("toy") / "model"
+    save_model(sk.build(toy.recipe(steps=1).model, toy.VOCABULARY), folder)
+    return folder
+
+
+def test_the_folder_is_a_model(run: Run, saved: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run("export", saved, "-o", out, "--format", "pt2", "--size", "64x64", "--tasks", "masks", "--json")
+    assert result.status == 0, result.err
+    assert "heads.masks" in result.json["networks"] and result.json["in_torch"]["masks"] == 0.0
+    photo = tmp_path / "photo.png"
+    Image.effect_noise((80, 60), 90).convert("RGB").save(photo)
+    predicted = run("predict", photo, "--model", out, "--device", "cpu", "--threshold", "0", "--json")
+    assert predicted.status == 0, predicted.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--size", "480"], "--size: expected height and width in pixels, such as 480x640, got '480'"),
+        (["--size", "0x64"], "fixed_size"),
+        (["--size", "64x64", "--dynamic"], "--size and --dynamic exclude each other"),
+        (["--format", "onxx"], "unknown runtime 'onxx'"),
+        (["--tasks", "mask"], "no task 'mask'"),
+        (["--int8"], "--int8 and --calibrate DATA go together"),
+        (["--int8", "--calibrate", "nowhere"], "--calibrate: expected a folder of images or synthetic, got 'nowhere'"),
+        (["--int8", "--calibrate", "{empty}"], "has no images"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_line(
+    run: Run, saved: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    named = [argument.format(empty=empty) for argument in arguments]
+    result = run("export", saved, "-o", tmp_path / "out", *named)
+    assert result.status == 2 and message in result.err and len(result.err.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_with_files_is_left_alone(run: Run, saved: Path) -> None:
+    result = run("export", saved, "-o", saved)
+    assert result.status == 2 and "exists and is not an empty folder" in result.err

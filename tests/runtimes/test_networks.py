@@ -1,0 +1,141 @@
+"""Which modules of a model are networks, worked out by hand on small modules."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from scenekit.errors import BoardError, InputError
+from scenekit.keys import OBJECTS
+from scenekit.model.board import Board
+from scenekit.runtimes.boards import RecordedBoard
+from scenekit.runtimes.networks import Network, computed, networks_of
+from scenekit.runtimes.programs import check_parity, program_of
+from scenekit.runtimes.running import RunNetwork
+from scenekit.structures import ImageBatch
+
+
+class Block(nn.Module):
+    """Two layers; calls with a label among their arguments differ by it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Sequential(nn.Linear(4, 4), nn.ReLU()), nn.Conv1d(1, 1, 1)
+
+    def forward(self, values: Tensor, label: str = "") -> Tensor:
+        return self.second(self.first(values)[:, None])[:, 0]
+
+
+class Model(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.unused, self.layer = Block(), Block(), nn.Linear(4, 2)
+
+
+def passes(model: Model, *labels: str) -> None:
+    for rows, label in zip((3, 5), labels, strict=True):
+        model.layer(model.body(torch.ones(rows, 4), label))
+
+
+def names(model: Model, *labels: str) -> list[str]:
+    return [network.name for network in networks_of(model, lambda: passes(model, *labels))]
+
+
+def test_the_largest_module_is_a_network_and_a_layer_alone_is_none() -> None:
+    assert names(Model(), "", "") == ["body"]
+
+
+def test_calls_that_differ_in_more_than_tensors_are_no_network() -> None:
+    assert names(Model(), "a", "b") == ["body.first", "body.second"]
+
+
+def test_what_is_refused_is_looked_into() -> None:
+    model = Model()
+    asked: list[str] = []
+
+    def usable(network: Network) -> bool:
+        asked.append(network.name)
+        return network.name != "body"
+
+    found = networks_of(model, lambda: passes(model, "", ""), usable)
+    assert [network.name for network in found] == ["body.first", "body.second"]
+    assert asked == ["body", "body.first", "body.second"]
+
+
+def test_sizes_are_open_where_calls_differ_and_for_rows() -> None:
+    model = Model()
+    (network,) = networks_of(model, lambda: passes(model, "", ""))
+    assert network.sizes == ((None, 4),)
+    assert [len(call.tensors[0]) for call in network.calls] == [3, 5]
+    assert len(network.example.tensors[0]) == 5
+
+
+def test_a_program_gives_what_torch_gives_and_another_one_is_refused() -> None:
+    model = Model()
+    (network,) = networks_of(model, lambda: passes(model, "", ""))
+    program = program_of(network).module()
+    check_parity(network, RunNetwork("body", model.body, lambda: lambda tensors: program(*tensors), network.sizes))
+    with pytest.raises(InputError, match="body: output 0 differs"):
+        check_parity(network, RunNetwork("body", model.body, lambda: zeros, network.sizes))
+
+
+def zeros(tensors: Sequence[Tensor]) -> list[Tensor]:
+    return [torch.zeros(len(tensors[0]), 4)]
+
+
+class OfRows(nn.Module):
+    """A network that takes the number of rows for a constant."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self.layers(values).reshape(len(values), 2, 2)
+
+
+def test_a_network_with_its_size_built_in_is_refused() -> None:
+    module = OfRows()
+    model = nn.ModuleDict({"net": module})
+    (network,) = networks_of(model, lambda: [module(torch.ones(rows, 4)) for rows in (3, 5)])
+    program = program_of(network).module()
+    with pytest.raises(InputError, match="net: does not run"):
+        check_parity(network, RunNetwork("net", module, lambda: lambda tensors: program(*tensors), network.sizes))
+
+
+def board() -> Board:
+    images = ImageBatch(torch.ones(2, 3, 8, 8), ((8, 8), (8, 8)), ((8, 8), (8, 8)))
+    return Board(images, lambda features, regions, size: torch.zeros(len(regions), 1, size, size))
+
+
+def test_a_recorded_board_answers_again_in_order() -> None:
+    recorded = RecordedBoard(board())
+    pixels = recorded.images.pixels
+    replayed = recorded.replayed
+    for _ in range(2):
+        assert replayed.images.pixels is pixels
+    with pytest.raises(BoardError, match="no read that every pass repeats"):
+        replayed.pool(OBJECTS, 7)
+
+
+class Reader(nn.Module):
+    """A head: reads the images, returns their mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 1)
+
+    def forward(self, board: Board) -> Tensor:
+        return self.conv(board.images.pixels).mean((2, 3))
+
+
+def test_a_head_that_reads_a_board_is_a_network_of_what_it_reads() -> None:
+    head = Reader()
+    (network,) = networks_of(nn.ModuleDict({"head": head}), lambda: head(board()))
+    assert network.sizes == ((None, 3, 8, 8),)
+    run = RunNetwork("head", head, lambda: lambda tensors: [tensors[0].sum((2, 3))[:, :2]], network.sizes)
+    assert torch.equal(run(board()), torch.full((2, 2), 64.0))
+    result, puts = computed(head, network.calls[0].inputs)
+    torch.testing.assert_close(result, head(board()))
+    assert puts == [{}]
