@@ -111,9 +111,10 @@ class StackedPooler(RoIPooler):
         rois = torch.cat((levels[:, None].to(regions.boxes.dtype), regions.boxes * scales[:, None]), dim=1)
         if self.config.kind == "pool":
             pooled: Tensor = roi_pool(stack, rois, output_size=size, spatial_scale=1.0)
-            return pooled
-        ratio, aligned = self.config.sampling_ratio, self.config.aligned
-        return torchvision.ops.roi_align(stack, rois, size, spatial_scale=1.0, sampling_ratio=ratio, aligned=aligned)
+        else:
+            ratio, aligned = self.config.sampling_ratio, self.config.aligned
+            pooled = torchvision.ops.roi_align(stack, rois, size, 1.0, ratio, aligned)
+        return pooled
 
 
 def build_pooler(config: RegionConfig) -> RoIPooler:

@@ -87,9 +87,9 @@ class WholeModel(nn.Module):
             raise InputError(f"a whole graph needs sides and detections of at least 1, got {size} and {detections}")
         self.model, self.size, self.threshold = model, size, threshold
         self.rows = detections or 2**31
-        self.left_out: dict[str, str] = _left_out(model)
+        self.left_out = _left_out(model)
         self.tasks = tuple(name for name in model.tasks if name not in self.left_out) if tasks is None else tuple(tasks)
-        objects = [name for name, stage in model.stages.items() if OBJECTS in stage.provides]
+        objects = [name for name in model.stages if OBJECTS in model.plan.steps[name].provides]
         self.order = model.plan.needed([*self.tasks, *objects])
         for name in self.tasks:
             if name in self.left_out:
