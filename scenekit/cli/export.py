@@ -44,6 +44,14 @@ def export(
             help=f"For --int8: a folder of images like those to come, of which {CALIBRATION} are used, or synthetic.",
         ),
     ] = None,
+    whole: Annotated[
+        bool,
+        typer.Option("--whole", help="One ONNX file that runs without scenekit; with --size."),
+    ] = False,
+    detections: Annotated[
+        int | None,
+        typer.Option("--detections", metavar="N", min=1, help="For --whole: rows of objects; all by default."),
+    ] = None,
     as_json: output.JsonOption = False,
 ) -> None:
     """Export the networks of a model; the folder is a model for --model and for scenekit.load."""
@@ -55,6 +63,13 @@ def export(
         raise InputError("--int8 and --calibrate DATA go together: name images like those that the model will see")
     sides = None if size is None else parse_size(size)
     names = output.task_names(tasks)
+    if detections is not None and not whole:
+        raise InputError("--detections is for --whole alone")
+    if whole:
+        if sides is None or format != "onnx" or int8:
+            raise InputError("--whole writes ONNX in float for images of one size: give --size, such as 480x640, alone")
+        write_one_file(model, out, sides, names, detections, as_json)
+        return
     from scenekit.weights import load
     from scenekit.weights.exporting import export as write
     from scenekit.weights.grafting import CORE, Scion, graft
@@ -79,6 +94,35 @@ def export(
     )
     output.print_table("", columns, _rows(source, done, left))
     output.print_text(f"wrote {out}; use it with: scenekit predict --model {out} IMAGE")
+
+
+def write_one_file(
+    model: str, out: Path, size: tuple[int, int], tasks: Sequence[str] | None, detections: int | None, as_json: bool
+) -> None:
+    """Write a model as one graph, and print what it holds.
+
+    Args:
+        model: Name or path of the model.
+        out: Folder to write to.
+        size: Height and width of the images, in pixels.
+        tasks: Names of its tasks; all that can be part of it, if None.
+        detections: Rows of objects.
+        as_json: Whether to print JSON.
+    """
+    from scenekit.runtimes.whole import export_whole, write_whole
+    from scenekit.weights import load
+
+    with output.console.status("exporting"):
+        graph = export_whole(load(model), size, detections, tasks)
+        path = write_whole(graph, out)
+    if as_json:
+        output.print_json({"model": str(path), "outputs": list(graph.outputs), "left_out": dict(graph.left_out)})
+        return
+    outputs = [(name, " x ".join(map(str, tensor.shape))) for name, tensor in graph.outputs.items()]
+    output.print_table("", ("output", "shape"), outputs)
+    for name, reason in graph.left_out.items():
+        output.print_text(f"left out {name}: {reason}")
+    output.print_text(f"wrote {path}, and whole.json, which describes it")
 
 
 def _rows(model: SceneModel, done: Export, left: dict[str, float]) -> list[tuple[str, ...]]:

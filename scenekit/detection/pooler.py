@@ -9,8 +9,10 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torchvision
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 from torchvision.ops import roi_pool
 
 from scenekit.detection.config import PoolerConfig, RegionConfig
@@ -43,6 +45,14 @@ class RoIPooler:
         maps, rois, strides = tuple(part.to(precise) for part in maps), rois.to(precise), features.strides
         return self._pool(maps, strides[: len(maps)], rois, levels, size).to(features.maps[0].dtype)
 
+    def fixed(self) -> RoIPooler:
+        """Return the pooler for passes with fixed shapes.
+
+        Returns:
+            A pooler of the same features.
+        """
+        return StackedPooler(self.config)
+
     def level_of(self, boxes: Float[Tensor, "N 4"], strides: Sequence[int]) -> Int[Tensor, " N"]:
         """Assign each box to the level from which it is pooled.
 
@@ -62,7 +72,7 @@ class RoIPooler:
         octaves = boxes.new_tensor([math.log2(stride) for stride in strides])
         level = (config.canonical_level + octave).floor().clamp(octaves[0], octaves[-1])
         # Of levels that share a stride the first is chosen.
-        return torch.searchsorted(octaves, level)
+        return (octaves < level[:, None]).sum(dim=1)
 
     def _pool(
         self,
@@ -78,6 +88,32 @@ class RoIPooler:
         for level, (features, stride) in enumerate(zip(maps, strides, strict=True)):
             rows = (levels == level).nonzero()[:, 0]
             pooled[rows] = roi_pool(features, rois[rows], output_size=size, spatial_scale=1 / stride)
+        return pooled
+
+
+class StackedPooler(RoIPooler):
+    """The same pooling with shapes that do not depend on the boxes: levels are padded to one size and stacked.
+
+    Each box then is one of the image of its level, in units of its cells. Levels are padded with their edge, which
+    RoIAlign repeats beyond the border.
+    """
+
+    def __call__(self, features: FeaturePyramid, regions: Regions, size: int) -> Float[Tensor, "N C S S"]:
+        """Pool every region of one image at `size` x `size`."""
+        maps = features.maps[: self.config.levels]
+        height, width = (max(side) for side in zip(*(level.shape[2:] for level in maps), strict=True))
+        stack = torch.cat(
+            [F.pad(level, (0, width - level.shape[3], 0, height - level.shape[2]), mode="replicate") for level in maps]
+        )
+        strides = features.strides[: len(maps)]
+        levels = self.level_of(regions.boxes, strides)
+        scales = regions.boxes.new_tensor([1 / stride for stride in strides])[levels]
+        rois = torch.cat((levels[:, None].to(regions.boxes.dtype), regions.boxes * scales[:, None]), dim=1)
+        if self.config.kind == "pool":
+            pooled: Tensor = roi_pool(stack, rois, output_size=size, spatial_scale=1.0)
+        else:
+            ratio, aligned = self.config.sampling_ratio, self.config.aligned
+            pooled = torchvision.ops.roi_align(stack, rois, size, 1.0, ratio, aligned)
         return pooled
 
 

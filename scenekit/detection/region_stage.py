@@ -18,15 +18,20 @@ from torchvision.ops import batched_nms, nms
 
 from scenekit.detection.assign import ground_truth_of, independent, match_detections, sample_regions
 from scenekit.detection.config import DetectionConfig
+from scenekit.detection.padding import best_rows, blanked
+from scenekit.errors import InputError
 from scenekit.keys import OBJECTS, PROPOSALS, Key, Stream
 from scenekit.model.board import Board
 from scenekit.model.head import Core, Provider, stage_name
 from scenekit.model.targets import StreamTruth, Targets
 from scenekit.ops.boxes import BoxCoder, clip_to_images, large_enough
 from scenekit.ops.matching import Matcher
-from scenekit.ops.suppression import soft_nms
+from scenekit.ops.suppression import nms_mask, soft_nms
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
+
+CANDIDATES = 20
+"""How many candidates enter NMS for each detection, in passes with fixed shapes."""
 
 
 class RegionStage(Provider):
@@ -163,6 +168,69 @@ class RegionStage(Provider):
         """
         logits, deltas = self.predict(board, proposals)
         return self.decode(logits, deltas, proposals, board.images)
+
+    def padded(self, board: Board, rows: int) -> None:
+        """Put detections of one image on the board: at most `rows`, which are exactly as many, padded.
+
+        Of all classes together, the `CANDIDATES` times as many best ones enter NMS.
+
+        Args:
+            board: The board with what the stage requires.
+            rows: Number of rows.
+
+        Raises:
+            InputError: The stage suppresses otherwise than by NMS.
+        """
+        if self.config.suppression != "nms":
+            raise InputError(f"{self.name!r}: {self.config.suppression} has no form with fixed shapes; set nms")
+        proposals: Regions = board[self.proposals]
+        logits, deltas = self.predict(board, proposals)
+        count = min(rows, self.max_detections or self.config.detections)
+        board.put(self.stream, self.decode_padded(logits, deltas, proposals, board.images, count))
+
+    def decode_padded(
+        self,
+        logits: Float[Tensor, "P K"],
+        deltas: Float[Tensor, "P C 4"],
+        proposals: Regions,
+        images: ImageBatch,
+        count: int,
+    ) -> Regions:
+        """Refine, clip, threshold, suppress within classes, and keep the best of one image, as `decode` does.
+
+        Args:
+            logits: Class logits of the proposals.
+            deltas: Offsets of the proposals per class.
+            proposals: Proposals of one image.
+            images: The image.
+            count: Number of detections.
+
+        Returns:
+            Detections, best first, then padding.
+        """
+        assert proposals.valid is not None
+        config, scores = self.config, self.scores(logits)
+        every = clip_to_images(self.coder.decode(deltas, proposals.boxes[:, None]), proposals.image_index, images.sizes)
+        usable = (scores > config.score_threshold) & ((every[..., 2:] - every[..., :2]) >= config.min_box_size).all(-1)
+        usable = usable & proposals.valid[:, None]
+        best, keep = best_rows(scores.flatten(), usable.flatten(), CANDIDATES * count)
+        rows, labels = best // self.classes, best % self.classes
+        boxes, scores = every.flatten(0, 1)[best], scores.flatten()[best].where(keep, -1.0)
+        apart = boxes + (labels * (max(images.padded_size) + 1))[:, None]  # boxes of different classes do not overlap
+        keep = keep & nms_mask(apart, scores, config.nms_threshold)
+        if config.across_classes is not None:
+            keep = keep & nms_mask(boxes, scores.where(keep, -1.0), config.across_classes)
+        kept, valid = best_rows(scores, keep, count)
+        found = Regions(
+            boxes[kept],
+            torch.zeros_like(kept),
+            labels=labels[kept],
+            scores=scores[kept],
+            class_logits=logits[rows[kept]],
+            class_boxes=every[rows[kept]],
+            valid=valid & large_enough(boxes[kept], 0.0),
+        )
+        return blanked(found, images)
 
     def decode(
         self,

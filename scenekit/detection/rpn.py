@@ -22,6 +22,7 @@ from scenekit.detection.assign import assign, ground_truth_of, sample
 from scenekit.detection.config import DetectorConfig
 from scenekit.detection.grouping import ObjectnessGroups
 from scenekit.detection.layers import init_normal
+from scenekit.detection.padding import padded_regions
 from scenekit.detection.pooler import check_pyramid
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, RPN_FEATURES, Key, Stream
 from scenekit.model.board import Board
@@ -30,6 +31,7 @@ from scenekit.model.targets import StreamTruth, Targets
 from scenekit.ops.boxes import BoxCoder, image_limits, large_enough
 from scenekit.ops.losses import safe_mean
 from scenekit.ops.matching import Matcher
+from scenekit.ops.suppression import nms_mask
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.regions import Regions
@@ -102,6 +104,25 @@ class AnchorPredictions:
     """Offsets from the anchors."""
 
 
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """The best anchors of all levels, decoded, before NMS."""
+
+    boxes: Float[Tensor, "B T 4"]
+    """Boxes within the images, in network pixels."""
+    scores: Float[Tensor, "B T"]
+    """Objectness, 0..1."""
+    usable: Bool[Tensor, "B T"]
+    """Which ones enter NMS."""
+    counts: list[int]
+    """How many are of each level, level by level."""
+
+    @property
+    def levels(self) -> Float[Tensor, " T"]:
+        """Level of each candidate."""
+        return torch.cat([self.scores.new_full((count,), level) for level, count in enumerate(self.counts)])
+
+
 class StreamProposals(Provider):
     """Region proposals of one stream, with losses `objectness` and `rpn_box` against the stream's ground truth.
 
@@ -154,6 +175,23 @@ class StreamProposals(Provider):
         ground_truth = ground_truth_of(targets, self.stream, board.images, self.groups.needed.shape[1])
         return self.loss(levels, anchors, board.images, ground_truth)
 
+    def padded(self, board: Board, rows: int) -> None:
+        """Put the proposals of one image on the board: as many as inference has at most, padded.
+
+        Args:
+            board: The board with RPN_FEATURES.
+            rows: Rows of the detections; not used.
+        """
+        features: FeaturePyramid = board[RPN_FEATURES]
+        levels = [self.predict(level) for level in features.maps]
+        anchors = self.anchors(features, board.images.padded_size)
+        found = self._candidates(levels, anchors, board.images, self.config.pre_nms_test)
+        boxes, usable = found.boxes[0], found.usable[0]
+        scores = found.scores[0].where(usable, -1.0)  # those that are not usable come last, and suppress none
+        parts = zip(torch.split(boxes, found.counts), torch.split(scores, found.counts), strict=True)
+        kept = torch.cat([nms_mask(*level, self.config.nms_threshold) for level in parts])
+        board.put(self.key, padded_regions(boxes, scores, kept & usable, self.config.post_nms_test, board.images))
+
     def predict(self, features: Float[Tensor, "B C _ _"]) -> AnchorPredictions:
         """Compute objectness and offsets of one level.
 
@@ -195,21 +233,28 @@ class StreamProposals(Provider):
                 replace(level, logits=level.logits.masked_fill(_beside(boxes, images), -math.inf))
                 for level, boxes in zip(levels, anchors, strict=True)
             ]
-        parts = [self._best(level, boxes, before) for level, boxes in zip(levels, anchors, strict=True)]
+        found = self._candidates(levels, anchors, images, before)
+        kept = []
+        for image, keep in enumerate(found.usable):
+            own, own_scores = found.boxes[image, keep], found.scores[image, keep]
+            rows = batched_nms(own, own_scores, found.levels[keep], config.nms_threshold)[:after]
+            image_index = torch.full_like(rows, image)
+            kept.append(Regions(own[rows], image_index, scores=own_scores[rows]))
+        return Regions.cat(kept)
+
+    def _candidates(
+        self, levels: list[AnchorPredictions], anchors: list[Float[Tensor, "_ 4"]], images: ImageBatch, count: int
+    ) -> Candidates:
+        """Decode and clip the best anchors of each level."""
+        parts = [self._best(level, boxes, count) for level, boxes in zip(levels, anchors, strict=True)]
         boxes = torch.cat([boxes for boxes, _ in parts], dim=1)
         logits = torch.cat([logits for _, logits in parts], dim=1)
         scores = logits.sigmoid()
         limits = image_limits(images.sizes, boxes)[:, None]
         boxes = boxes.clamp(min=0).minimum(limits)
-        usable = large_enough(boxes, config.min_box_size) & (scores >= config.score_threshold) & logits.isfinite()
-        level_index = torch.cat([scores.new_full((part[1].shape[1],), level) for level, part in enumerate(parts)])
-        kept = []
-        for image, keep in enumerate(usable):
-            own, own_scores = boxes[image, keep], scores[image, keep]
-            rows = batched_nms(own, own_scores, level_index[keep], config.nms_threshold)[:after]
-            image_index = torch.full_like(rows, image)
-            kept.append(Regions(own[rows], image_index, scores=own_scores[rows]))
-        return Regions.cat(kept)
+        large = large_enough(boxes, self.config.min_box_size)
+        usable = large & (scores >= self.config.score_threshold) & logits.isfinite()
+        return Candidates(boxes, scores, usable, [part.shape[1] for _, part in parts])
 
     def _best(
         self, level: AnchorPredictions, anchors: Float[Tensor, "K 4"], count: int

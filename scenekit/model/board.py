@@ -23,6 +23,14 @@ from scenekit.structures.regions import Regions
 
 
 @runtime_checkable
+class FixedPooler(Protocol):
+    """A pooler that has a form for passes with fixed shapes."""
+
+    def fixed(self) -> Pooler:
+        """Return a pooler of the same features, none of whose shapes depends on the boxes."""
+
+
+@runtime_checkable
 class Pooler(Protocol):
     """RoI features of boxes: a pure function of each row, so that pooling some rows now and some later is the same."""
 
@@ -56,6 +64,16 @@ class PoolMemo:
         places = self._place[rows]
         all_in_order = torch.arange(len(self._pooled), device=places.device)
         return self._pooled if torch.equal(places, all_in_order) else self._pooled[places]
+
+
+class PaddedPoolMemo(PoolMemo):
+    """Features of regions with a fixed number of rows: all are pooled at once, so that no shape depends on values."""
+
+    def rows(self, regions: Regions) -> Float[Tensor, "N C S S"]:
+        """Return the features of `regions`, a subset of the root."""
+        if self._pooled is None:
+            self._pooled = self._pooler(self._features, self._root, self._size)
+        return self._pooled if regions.rows is None else self._pooled[regions.rows]
 
 
 ForOtherRows: TypeAlias = Callable[[Key[Any, Any], Regions], Mapping[Key[Any, Any], tuple[Any, Regions]]]
@@ -194,6 +212,17 @@ class Board:
         """
         self._store.compute |= dict.fromkeys(keys, compute)
 
+    def of_root(self, key: Key[Any, Any]) -> Any:
+        """Return a row value on all rows of the regions that its rows are taken from; rows without it are blank.
+
+        Args:
+            key: The key.
+
+        Returns:
+            The value.
+        """
+        return _over_root(key, self[key], self.rows_of(key))
+
     def rows_of(self, key: Key[Any, Any]) -> Regions:
         """Return the regions that the value of a row key belongs to, row by row.
 
@@ -229,7 +258,8 @@ class Board:
         root = boxes.root
         memo_key = (id(root), size, source.name)
         if memo_key not in self._store.pools:
-            self._store.pools[memo_key] = PoolMemo(self._store.pooler, self._features(source), root, size)
+            memo_of = PoolMemo if root.valid is None else PaddedPoolMemo
+            self._store.pools[memo_key] = memo_of(self._store.pooler, self._features(source), root, size)
         memo = self._store.pools[memo_key]
         before, features = memo.pooled, memo.rows(boxes)
         if memo.pooled is not before:
@@ -251,8 +281,7 @@ class Board:
             return value
         if own.root is not theirs.root:
             value, theirs = self._on_other_rows(key, own.root)
-        full = key.field.scatter(value, theirs.root_rows, len(own.root))
-        return key.field.select(full, own.root_rows)
+        return key.field.select(_over_root(key, value, theirs), own.root_rows)
 
     def _on_other_rows(self, key: Key[Any, Any], root: Regions) -> tuple[Any, Regions]:
         place = (key, id(root))
@@ -282,6 +311,15 @@ class Board:
         if key.shape is not None and isinstance(value, Tensor) and not _fits(value, key.shape, len(self.images)):
             expected = " ".join(map(str, key.shape))
             raise WrongShapeError(f"{self._owner} put {key.name!r} of shape {list(value.shape)}, expected [{expected}]")
+
+
+def _over_root(key: Key[Any, Any], value: Any, rows: Regions) -> Any:
+    """Spread a row value over the root of its rows; rows that do not carry it, and padding, are blank."""
+    count = len(rows.root)
+    if rows.valid is None:
+        return key.field.scatter(value, rows.root_rows, count)
+    beyond = key.field.scatter(value, rows.root_rows.where(rows.valid, count), count + 1)
+    return key.field.select(beyond, torch.arange(count, device=rows.boxes.device))
 
 
 def _count(value: Any) -> int:

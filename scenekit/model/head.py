@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from scenekit.model.board import Board
     from scenekit.model.targets import Targets
     from scenekit.scene import Scene
+    from scenekit.structures.images import ImageBatch
     from scenekit.structures.regions import Regions
 
 Raw = TypeVar("Raw")
@@ -158,6 +159,18 @@ class Head(nn.Module, Generic[Raw, Out]):
             return {key: _follow(key, part, geometry, scene.vocabulary) for key, part in value.items()}
         return _follow(self.provides[0], value, geometry, scene.vocabulary)
 
+    def exported(self, value: Any, images: ImageBatch) -> Any:
+        """Return what a whole exported graph gives for a value, in network pixels: by default the value.
+
+        Args:
+            value: What `decode` returned.
+            images: Images of the batch.
+
+        Returns:
+            A tensor, or a nested value of tensors, each of which gets a name.
+        """
+        return value
+
     def baseline(self) -> Head[Any, Any] | None:
         """Return a head that solves the task without the network, such as from counts of the training data.
 
@@ -226,6 +239,22 @@ class Provider(nn.Module):
         Returns:
             Scalar losses by name; empty without targets.
         """
+
+    def padded(self, board: Board, rows: int) -> None:
+        """Run the stage at inference with shapes that do not depend on what the images show.
+
+        By default a `static` stage runs as it is.
+
+        Args:
+            board: The view of this stage.
+            rows: Rows of its stream for each image: those beyond its regions are padding, which `Regions.valid` marks.
+
+        Raises:
+            InputError: The stage has no such form.
+        """
+        if not self.static:
+            raise InputError(f"{self.name!r} has no form with fixed shapes; export the networks instead of the whole")
+        self(board)
 
     def detections(self, board: Board, targets: Targets) -> Regions:
         """Return the de-duplicated regions that heads with Policy.DETECTIONS learn on; called at most once a pass.

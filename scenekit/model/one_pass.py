@@ -87,6 +87,23 @@ class OnePass:
             losses |= {f"{name}.{loss}": value for loss, value in own.items()}
         return losses
 
+    def run_padded(self, order: Sequence[str], rows: int) -> None:
+        """Run steps without targets and with shapes that do not depend on the images, so that torch.export follows.
+
+        Args:
+            order: Names of the steps.
+            rows: Rows of each stream for each image.
+        """
+        board = self.selector.board
+        for name in order:
+            with naming_plugin(self.specs.get(name, self.owners.get(name))):
+                if name in self.stages:
+                    stage = cast(Provider, self.stages[name])
+                    stage.padded(board.view(name, (*stage.requires, *stage.provides), {}), rows)
+                else:
+                    own = self.selector.inference_regions(self.specs[name], self._follows(name))
+                    self._put(self._work(name, board, own), board)
+
     def _follows(self, name: str) -> tuple[Stream, ...]:
         return streams_of(self.plan.reads(name))
 

@@ -6,7 +6,7 @@ Letters: N regions of a stream in the whole batch.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -137,6 +137,8 @@ class RegionSelector:
         if spec.applies_to is not None and stream == OBJECTS and regions.labels is not None:
             labels = torch.tensor(spec.applies_to(self.vocabulary), dtype=torch.int64, device=keep.device)
             keep = keep & torch.isin(regions.labels, labels)
+        if regions.valid is not None:
+            return padded(regions, keep & regions.valid, spec.max_regions)
         if spec.max_regions is not None:
             keep = best(regions, keep, spec.max_regions)
         return regions if bool(keep.all()) else regions.subset(keep)
@@ -144,6 +146,23 @@ class RegionSelector:
 
 def _all_of(regions: Regions) -> Bool[Tensor, " N"]:
     return torch.ones_like(regions.image_index, dtype=torch.bool)
+
+
+def padded(regions: Regions, keep: Bool[Tensor, " N"], limit: int | None) -> Regions:
+    """Return a fixed number of rows of one image, in which `valid` marks the kept ones.
+
+    Args:
+        regions: Regions of one image, best first.
+        keep: The rows to keep.
+        limit: At most so many are kept: the first; None for all.
+
+    Returns:
+        The regions, a subset.
+    """
+    rows = torch.arange(len(regions), device=keep.device)
+    if limit is not None and limit < len(regions):
+        rows = (keep.to(rows) * len(regions) - rows).topk(limit).indices
+    return replace(regions.subset(rows), valid=keep[rows])
 
 
 def best(regions: Regions, candidates: Bool[Tensor, " N"], limit: int) -> Bool[Tensor, " N"]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torchvision.ops import box_iou
+from torchvision.ops import box_iou, nms
 
 Decay = Literal["linear", "gaussian"]
 
@@ -66,6 +66,20 @@ def soft_nms(
     if not rows:
         return labels.new_zeros(0, dtype=torch.int64), scores.new_zeros(0)
     return torch.stack(rows), torch.stack(kept)
+
+
+def nms_mask(boxes: Float[Tensor, "N 4"], scores: Float[Tensor, " N"], threshold: float) -> Bool[Tensor, " N"]:
+    """Mark the boxes that NMS keeps, so that the shape of the result does not depend on them.
+
+    Args:
+        boxes: Boxes, xyxy in pixels.
+        scores: Their scores.
+        threshold: IoU above which a box suppresses those with lower scores.
+
+    Returns:
+        True for the boxes to keep.
+    """
+    return torch.zeros_like(scores, dtype=torch.bool).index_fill(0, nms(boxes, scores, threshold), True)
 
 
 def _factors(iou: Float[Tensor, " N"], decay: Decay, iou_threshold: float, sigma: float) -> Float[Tensor, " N"]:

@@ -32,6 +32,8 @@ class Regions:
     """One refined box per class."""
     matched: Int[Tensor, " N"] | None = None
     """Row of the ground truth that a region is matched to, -1 for none."""
+    valid: Bool[Tensor, " N"] | None = None
+    """Which rows are regions, of a pass with a fixed number of rows, whose others are padding; None: all."""
     parent: Regions | None = None
     """The regions that these are a subset of; never itself a subset."""
     rows: Int[Tensor, " N"] | None = None

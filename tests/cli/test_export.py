@@ -43,6 +43,10 @@ def test_the_folder_is_a_model(run: Run, saved: Path, tmp_path: Path) -> None:
         (["--size", "64x64", "--dynamic"], "--size and --dynamic exclude each other"),
         (["--format", "onxx"], "unknown runtime 'onxx'"),
         (["--tasks", "mask"], "no task 'mask'"),
+        (["--whole"], "--whole writes ONNX in float for images of one size: give --size, such as 480x640, alone"),
+        (["--whole", "--size", "64x64", "--format", "pt2"], "--whole writes ONNX in float"),
+        (["--whole", "--size", "64x64", "--tasks", "mask"], "no task 'mask'"),
+        (["--detections", "5"], "--detections is for --whole alone"),
         (["--int8"], "--int8 and --calibrate DATA go together"),
         (["--int8", "--calibrate", "nowhere"], "--calibrate: expected a folder of images or synthetic, got 'nowhere'"),
         (["--int8", "--calibrate", "{empty}"], "has no images"),
@@ -62,3 +66,15 @@ def test_what_cannot_be_exported_is_one_line(
 def test_a_folder_with_files_is_left_alone(run: Run, saved: Path) -> None:
     result = run("export", saved, "-o", saved)
     assert result.status == 2 and "exists and is not an empty folder" in result.err
+
+
+@pytest.mark.slow
+def test_a_model_becomes_one_file(run: Run, saved: Path, tmp_path: Path) -> None:
+    for package in ("onnx", "onnxscript"):
+        pytest.importorskip(package, reason=f"the extra `export` is not installed: no {package}")
+    out = tmp_path / "out"
+    options = ("--whole", "--size", "64x64", "--tasks", "masks", "--detections", "4", "--json")
+    result = run("export", saved, "-o", out, *options)
+    assert result.status == 0, result.err
+    assert result.json["outputs"] == ["boxes", "scores", "labels", "valid", "masks"]
+    assert sorted(path.name for path in out.iterdir()) == ["whole.json", "whole.onnx"]

@@ -231,4 +231,5 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         evaluator=AttributeEvaluator,
         draw=on_canvas(draw_attributes),
         draw_apart=True,
+        static=True,
     )

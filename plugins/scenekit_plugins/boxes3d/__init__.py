@@ -35,4 +35,5 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         prepare=prepared,
         configure=lambda spec, config: applying_to(spec, config.classes),
         relabel=relabeled,
+        static=True,
     )

@@ -29,6 +29,7 @@ from scenekit.structures.keypoints import ABSENT, VISIBLE
 from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.keypoints.draw import draw_keypoints
 from scenekit_plugins.keypoints.evaluator import KeypointEvaluator
+from scenekit_plugins.keypoints.peaks import heatmap_peaks
 from scenekit_plugins.layers import conv_stack, init_for_relu
 
 
@@ -97,7 +98,10 @@ class KeypointHead(Head[Float[Tensor, "N K M M"], Keypoints]):
             visibility = torch.where(self.own_points[regions.labels], visibility, ABSENT)
         if len(raw) == 0:
             return Keypoints(raw.new_zeros((0, raw.shape[1], 2)), visibility, raw.new_zeros((0, raw.shape[1])))
-        points, peaks = heatmaps_to_keypoints(raw.float(), regions.boxes)
+        if regions.valid is None:
+            points, peaks = heatmaps_to_keypoints(raw.float(), regions.boxes)
+        else:
+            points, peaks = heatmap_peaks(raw.float(), regions.boxes, max(board.images.padded_size))
         if self.config.score == "logit":
             return Keypoints(points[..., :2], visibility, peaks)
         return Keypoints(points[..., :2], visibility, (peaks - raw.float().flatten(2).logsumexp(-1)).exp())
@@ -177,4 +181,5 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         evaluator=KeypointEvaluator,
         draw=on_canvas(draw_keypoints),
         hub_tag="keypoint-detection",
+        static=True,
     )

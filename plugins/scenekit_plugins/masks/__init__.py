@@ -140,6 +140,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         draw_covers=Coverage.AREAS,
         hub_tag="image-segmentation",
         record=record_masks,
+        static=True,
     )
 
 

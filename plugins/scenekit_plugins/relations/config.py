@@ -130,4 +130,5 @@ def configured(spec: TaskSpec, config: RelationConfig) -> TaskSpec:
     if network is not None:
         uses = ((BOXES3D,) if network.boxes3d or network.pairs3d else ()) + ((MASKS,) if network.masks else ())
     policy = Policy.DETECTIONS if config.learn_on == "detections" else Policy.FOREGROUND
-    return replace(spec, uses=uses, streams={OBJECTS: policy}, max_regions=config.max_objects)
+    static = config.predictor != "imp"  # its messages would have to leave padding out
+    return replace(spec, uses=uses, streams={OBJECTS: policy}, max_regions=config.max_objects, static=static)

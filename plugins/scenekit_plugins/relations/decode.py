@@ -12,7 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from scenekit.structures import Regions, Relations
-from scenekit_plugins.relations.triplets import best_labels, ranked, suppressed_labels
+from scenekit_plugins.relations.predictor import Graph
+from scenekit_plugins.relations.triplets import best_labels, ranked, suppressed_labels, suppressed_labels_of_valid
 
 Labels = tuple[Int[Tensor, " N"], Float[Tensor, " N"]]
 """Labels of objects, and their scores."""
@@ -35,6 +36,33 @@ def best_relations(
     best = ranked(scores, pairs, probabilities)
     subject, target = best.pairs[:limit].unbind(1)
     return Relations(subject, target, best.predicate[:limit] - 1, best.score[:limit], best.probabilities[:limit, 1:])
+
+
+def best_of_padded(
+    scores: Float[Tensor, " N"], graph: Graph, probabilities: Float[Tensor, "K Q"], limit: int, labels: Labels | None
+) -> Relations:
+    """Return the best triplets of one image with a fixed number of objects, in rows of the regions they are taken from.
+
+    Args:
+        scores: Scores of the objects.
+        graph: The objects, some of them padding, and the pairs.
+        probabilities: Probabilities of the predicates.
+        limit: Number of triplets.
+        labels: New labels of the objects and their scores.
+
+    Returns:
+        The relations; those of padding come last, with a score and probabilities of 0, and rows of -1.
+    """
+    valid = graph.objects.valid
+    assert valid is not None
+    if labels is not None:
+        labels = labels[0].where(valid, -1), labels[1].where(valid, 0.0)
+    found = best_relations(scores.where(valid, 0.0), graph.pairs, probabilities, limit)
+    named = named_by_root(found, graph.objects, labels)
+    there = valid[found.subject] & valid[found.object]
+    columns = {name: getattr(named, name).where(there, -1) for name in ("subject", "object", "predicate")}
+    assert named.probabilities is not None
+    return replace(named, **columns, probabilities=named.probabilities.where(there[:, None], 0.0))
 
 
 def named_by_root(relations: Relations, objects: Regions, labels: Labels | None) -> Relations:
@@ -91,8 +119,11 @@ def new_labels(objects: Regions, logits: Float[Tensor, "N _"], distinct: bool) -
     labels = best_labels(shares) - 1
     if not distinct and objects.class_boxes is not None and objects.labels is not None:
         boxes = torch.cat((objects.boxes[:, None], objects.class_boxes), dim=1)
-        for image in set(objects.image_index.tolist()):
-            rows = (objects.image_index == image).nonzero()[:, 0]
-            labels[rows] = suppressed_labels(shares[rows], boxes[rows]) - 1
+        if objects.valid is not None:
+            labels = suppressed_labels_of_valid(shares, boxes, objects.valid) - 1
+        else:
+            for image in set(objects.image_index.tolist()):
+                rows = (objects.image_index == image).nonzero()[:, 0]
+                labels[rows] = suppressed_labels(shares[rows], boxes[rows]) - 1
         labels = torch.where(labels < 0, objects.labels, labels)
     return labels, shares.gather(1, labels[:, None] + 1)[:, 0]

@@ -6,6 +6,7 @@ Letters: N objects of the batch, M ordered pairs, U different union boxes, S sid
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -114,7 +115,7 @@ def _exists(boxes: Boxes3D) -> Bool[Tensor, " N"]:
 
 
 def unions(regions: Regions, pairs: Int[Tensor, "M 2"]) -> tuple[Regions, Int[Tensor, " M"]]:
-    """Compute the boxes around both objects of each pair, once for both orders.
+    """Compute the boxes around both objects of each pair, once for both orders (of padded objects for each pair).
 
     Args:
         regions: The boxes.
@@ -124,12 +125,19 @@ def unions(regions: Regions, pairs: Int[Tensor, "M 2"]) -> tuple[Regions, Int[Te
         The union boxes, and the row there of each pair.
     """
     ends = pairs.sort(dim=1).values
+    if regions.valid is not None:
+        boxes = _around(regions, ends[:, 0], ends[:, 1])
+        return replace(boxes, valid=regions.valid[ends].all(dim=1)), torch.arange(len(pairs), device=pairs.device)
     codes, rows = torch.unique(ends[:, 0] * len(regions) + ends[:, 1], return_inverse=True)
     count = max(len(regions), 1)
     a, b = torch.div(codes, count, rounding_mode="floor"), codes % count
+    return _around(regions, a, b), rows
+
+
+def _around(regions: Regions, a: Int[Tensor, " U"], b: Int[Tensor, " U"]) -> Regions:
     low = torch.minimum(regions.boxes[a, :2], regions.boxes[b, :2])
     high = torch.maximum(regions.boxes[a, 2:], regions.boxes[b, 2:])
-    return Regions(torch.cat((low, high), dim=1), regions.image_index[a]), rows
+    return Regions(torch.cat((low, high), dim=1), regions.image_index[a])
 
 
 def pair_rasters(boxes: Float[Tensor, "N 4"], pairs: Int[Tensor, "M 2"], side: int) -> Float[Tensor, "M 2 side side"]:

@@ -24,7 +24,14 @@ from scenekit.scene import Scene
 from scenekit.structures import Geometry, Regions, Relations
 from scenekit_plugins.relations.config import RelationConfig
 from scenekit_plugins.relations.counts import PredicateCounts
-from scenekit_plugins.relations.decode import Labels, best_relations, known_labels, named_by_root, new_labels
+from scenekit_plugins.relations.decode import (
+    Labels,
+    best_of_padded,
+    best_relations,
+    known_labels,
+    named_by_root,
+    new_labels,
+)
 from scenekit_plugins.relations.evaluator import SceneGraphEvaluator
 from scenekit_plugins.relations.frequency import frequency_logits
 from scenekit_plugins.relations.geometry import pair_numbers
@@ -38,7 +45,7 @@ from scenekit_plugins.relations.losses import (
     sampled_pairs,
 )
 from scenekit_plugins.relations.message_passing import MessagePassingPredictor
-from scenekit_plugins.relations.pairs import PairScorer, all_pairs, best_of_group
+from scenekit_plugins.relations.pairs import PairScorer, all_pairs, best_of_group, pairs_of_one
 from scenekit_plugins.relations.predictor import Graph, PairPredictions, Predictor
 from scenekit_plugins.relations.transformer import TransformerPredictor
 
@@ -80,7 +87,8 @@ class RelationHead(Head[RawRelations, list[Relations]]):
         objects: Regions = board[OBJECTS]
         precision = board.images.pixels.dtype
         classes = class_shares(objects, len(self.core.vocabulary.things)).to(precision)
-        candidates = all_pairs(objects.image_index)
+        padded = objects.valid is not None
+        candidates = pairs_of_one(len(objects), objects.boxes.device) if padded else all_pairs(objects.image_index)
         geometry = pair_numbers(objects, candidates, board.images.sizes).to(precision)
         relatedness = None if self.scorer is None else self.scorer(classes, candidates, geometry)
         rows = self._best(objects, candidates, relatedness)
@@ -97,6 +105,9 @@ class RelationHead(Head[RawRelations, list[Relations]]):
         else:
             related = relatedness.detach().sigmoid()
         pair_score = related * scores[candidates].prod(dim=1)
+        if objects.valid is not None:
+            there = objects.valid[candidates].all(dim=1)
+            return pair_score.where(there, -1.0).topk(min(self.config.max_pairs, len(candidates))).indices
         return best_of_group(pair_score, objects.image_index[candidates[:, 0]], self.config.max_pairs)
 
     def _predictions(self, board: Board, graph: Graph) -> PairPredictions:
@@ -135,6 +146,8 @@ class RelationHead(Head[RawRelations, list[Relations]]):
         new = self._new_labels(raw, distinct=OBJECTS in board.given)
         _, scores = known_labels(graph.objects) if new is None else new
         probabilities = logits.sigmoid() if self.config.predicates == "sigmoid" else logits.softmax(dim=1)
+        if graph.objects.valid is not None:
+            return [best_of_padded(scores, graph, probabilities, self.config.max_relations, new)]
         own = [(graph.pair_image == image).nonzero()[:, 0] for image in range(len(board.images))]
         best = [
             best_relations(scores, graph.pairs[rows], probabilities[rows], self.config.max_relations) for rows in own

@@ -29,6 +29,21 @@ def all_pairs(image_index: Int[Tensor, " N"]) -> Int[Tensor, "M 2"]:
     return same.nonzero()
 
 
+def pairs_of_one(count: int, device: torch.device) -> Int[Tensor, "M 2"]:
+    """Return every ordered pair of different objects of a single image.
+
+    Args:
+        count: Number of objects.
+        device: Where the result is to be.
+
+    Returns:
+        Rows of subjects and objects.
+    """
+    places = torch.arange(count * (count - 1), device=device)
+    subject, target = places // max(count - 1, 1), places % max(count - 1, 1)
+    return torch.stack((subject, target + (target >= subject)), dim=1)
+
+
 def place_in_group(group: Int[Tensor, " M"]) -> Int[Tensor, " M"]:
     """Count the preceding rows of each row's group.
 

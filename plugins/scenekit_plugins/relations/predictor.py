@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from scenekit.model.board import Board
@@ -28,6 +28,11 @@ class Graph:
     """Rows of subjects and objects, images in order."""
     geometry: Float[Tensor, "K G"]
     """Geometry of the pairs."""
+
+    @property
+    def valid(self) -> Bool[Tensor, " K"] | None:
+        """Which pairs are of objects that are no padding; None for objects without padding."""
+        return None if self.objects.valid is None else self.objects.valid[self.pairs].all(dim=1)
 
     @property
     def pair_image(self) -> Int[Tensor, " K"]:

@@ -63,8 +63,8 @@ class TransformerPredictor(Predictor):
         }
 
     def forward(self, board: Board, graph: Graph) -> PairPredictions:
-        objects = Packed(graph.objects.image_index, len(board.images))
-        pairs = Packed(graph.pair_image, len(board.images))
+        objects = packing(graph.objects.image_index, len(board.images), graph.objects.valid)
+        pairs = packing(graph.pair_image, len(board.images), graph.valid)
         context = objects.pack(self.objects(board, graph))
         context = self.object_context(context, src_key_padding_mask=objects.padding)
         node = objects.unpack(context)
@@ -168,6 +168,36 @@ class Packed:
             Rows of the batch.
         """
         return packed[self.image_index, self.place]
+
+
+class OneImageRows(Packed):
+    """Rows of one image, some of which are padding already."""
+
+    def __init__(self, valid: Bool[Tensor, " N"]) -> None:
+        # Attention over no rows gives NaN: an empty image has its first row.
+        self.padding = ~torch.cat((torch.ones_like(valid[:1]), valid[1:]))[None]
+
+    def pack(self, rows: Float[Tensor, "N D"]) -> Float[Tensor, "1 N D"]:
+        """Add the dimension of images."""
+        return rows[None]
+
+    def unpack(self, packed: Float[Tensor, "1 N D"]) -> Float[Tensor, "N D"]:
+        """Remove it."""
+        return packed[0]
+
+
+def packing(image_index: Int[Tensor, " N"], images: int, valid: Bool[Tensor, " N"] | None) -> Packed:
+    """Return how rows are packed by image.
+
+    Args:
+        image_index: Image of each row.
+        images: Number of images.
+        valid: Which rows of a single image are no padding; None for rows without padding.
+
+    Returns:
+        The packing.
+    """
+    return Packed(image_index, images) if valid is None else OneImageRows(valid)
 
 
 def _present(board: Board, key: Key[Any, Any]) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -84,6 +84,38 @@ def suppressed_labels(
         labels[row] = label
         left[:, label] = left[:, label].masked_fill(overlaps[label, row], 0.0)
         left[row] = -1.0
+    return labels
+
+
+def suppressed_labels_of_valid(
+    probabilities: Float[Tensor, "N C"],
+    class_boxes: Float[Tensor, "N C 4"],
+    valid: Bool[Tensor, " N"],
+    threshold: float = 0.3,
+) -> Int[Tensor, " N"]:
+    """Return what `suppressed_labels` does for the valid objects, with shapes that do not depend on how many these are.
+
+    Args:
+        probabilities: Probabilities of the classes.
+        class_boxes: Boxes of the objects for each class, in pixels.
+        valid: Which rows are objects; the others are padding.
+        threshold: IoU from which on two boxes overlap.
+
+    Returns:
+        The classes; 0 for padding.
+    """
+    N, C = probabilities.shape
+    left = probabilities.masked_fill(~valid[:, None], -1.0)
+    labels = torch.zeros(N, dtype=torch.long, device=left.device)
+    overlaps = ((_class_overlaps(class_boxes) >= threshold) & valid).flatten(0, 1)  # by class, then object
+    rows, classes = (torch.arange(count, device=left.device) for count in (N, C))
+    for step in range(N):
+        best = left.flatten().argmax()
+        row, label = best // C, best % C
+        chosen = (rows == row) & (step < valid.sum())
+        labels = torch.where(chosen, label, labels)
+        beaten = overlaps.index_select(0, (label * N + row)[None])[0]
+        left = left.masked_fill(beaten[:, None] & (classes == label), 0.0).masked_fill(chosen[:, None], -1.0)
     return labels
 
 

@@ -63,7 +63,7 @@ class Classes:
         merged, rest = labels[:, : self.merged], labels[:, self.merged :]
         return torch.cat((merged.any(dim=1, keepdim=True), rest), dim=1)
 
-    def to_labels(self, classes: Int[Tensor, "H W"]) -> Int[Tensor, "H W"]:
+    def to_labels(self, classes: Int[Tensor, "*B H W"]) -> Int[Tensor, "*B H W"]:
         """Convert classes to labels; IGNORE for a class of several labels.
 
         Args:

@@ -148,6 +148,8 @@ class SemanticConfig(Config):
 def configured(spec: TaskSpec, config: SemanticConfig) -> TaskSpec:
     """Return the record of the task for its options: decoders but "pyramid" read the images alone.
 
+    The shapes of all are fixed but those of "patches", which classifies crops in groups.
+
     Args:
         spec: The record.
         config: Options of the task.
@@ -155,4 +157,5 @@ def configured(spec: TaskSpec, config: SemanticConfig) -> TaskSpec:
     Returns:
         The changed record.
     """
-    return replace(spec, requires=(FEATURES if config.decoder == "pyramid" else IMAGES,))
+    requires = (FEATURES if config.decoder == "pyramid" else IMAGES,)
+    return replace(spec, requires=requires, static=config.decoder != "patches" or config.patches.shared)

@@ -22,7 +22,7 @@ from scenekit.model.targets import Targets
 from scenekit.ops.layout import for_convolutions
 from scenekit.ops.losses import safe_mean
 from scenekit.scene import Scene
-from scenekit.structures import Geometry, by_size
+from scenekit.structures import Geometry, ImageBatch, by_size
 from scenekit_plugins.semantic.classes import Classes
 from scenekit_plugins.semantic.config import SemanticConfig
 from scenekit_plugins.semantic.label_maps import best_labels
@@ -119,6 +119,12 @@ class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
 
     def decode(self, raw: Float[Tensor, "B L h w"], board: Board) -> Float[Tensor, "B L h w"]:
         return raw
+
+    def exported(self, value: Float[Tensor, "B L h w"], images: ImageBatch) -> Int[Tensor, "B H W"]:
+        """Return the best label of each pixel of the network's input, without padding; IGNORE as in `Classes`."""
+        height, width = images.sizes[0]
+        logits = F.interpolate(value.float(), scale_factor=float(self.stride), mode="bilinear", align_corners=False)
+        return self.classes.to_labels(logits[:, :, :height, :width].argmax(dim=1))
 
     def finish(self, value: Float[Tensor, "L h w"], scene: Scene, geometry: Geometry) -> Int[Tensor, "H W"]:
         """Resize logits to the original image, without padding, and return the best label per pixel."""
