@@ -55,44 +55,74 @@ def export(
     as_json: output.JsonOption = False,
 ) -> None:
     """Export the networks of a model; the folder is a model for --model and for scenekit.load."""
+    check_options(out, size, dynamic, int8, calibrate)
+    sides = None if size is None else parse_size(size)
+    names = output.task_names(tasks)
+    if whole or detections is not None:
+        if not whole or sides is None or format != "onnx" or int8:
+            raise InputError("--whole [--detections N] writes ONNX in float for one size: give --size, such as 480x640")
+        write_one_file(model, out, sides, names, detections, as_json)
+    else:
+        images = [] if calibrate is None else calibration_images(calibrate)
+        write_networks(model, out, format, sides, names, images, as_json)
+
+
+def check_options(out: Path, size: str | None, dynamic: bool, int8: bool, calibrate: str | None) -> None:
+    """Check options that depend on each other.
+
+    Args:
+        out: The option --out.
+        size: The option --size.
+        dynamic: The option --dynamic.
+        int8: The option --int8.
+        calibrate: The option --calibrate.
+
+    Raises:
+        InputError: They do not go together, or the folder has files.
+    """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"--out: {out} exists and is not an empty folder; name another one, or delete it")
     if dynamic and size is not None:
         raise InputError("--size and --dynamic exclude each other; name one of them")
     if int8 != (calibrate is not None):
         raise InputError("--int8 and --calibrate DATA go together: name images like those that the model will see")
-    sides = None if size is None else parse_size(size)
-    names = output.task_names(tasks)
-    if detections is not None and not whole:
-        raise InputError("--detections is for --whole alone")
-    if whole:
-        if sides is None or format != "onnx" or int8:
-            raise InputError("--whole writes ONNX in float for images of one size: give --size, such as 480x640, alone")
-        write_one_file(model, out, sides, names, detections, as_json)
-        return
+
+
+def write_networks(
+    model: str,
+    out: Path,
+    format: str,
+    size: tuple[int, int] | None,
+    tasks: Sequence[str] | None,
+    images: Sequence[ImageSource],
+    as_json: bool,
+) -> None:
+    """Write the networks of a model, and print a row for each of its parts.
+
+    Args:
+        model: Name or path of the model.
+        out: Folder to write to.
+        format: Name of a runtime.
+        size: Height and width of the images, in pixels; None for any.
+        tasks: Names of its tasks; all, if None.
+        images: Images for the calibration of int8; none for float.
+        as_json: Whether to print JSON.
+    """
     from scenekit.weights import load
-    from scenekit.weights.exporting import export as write
+    from scenekit.weights.exporting import export
     from scenekit.weights.grafting import CORE, Scion, graft
 
-    images = [] if calibrate is None else calibration_images(calibrate)
-    source = load(model) if names is None else graft([Scion(model, (*CORE, *names))])[0]
+    source = load(model) if tasks is None else graft([Scion(model, (*CORE, *tasks))])[0]
     with output.console.status("exporting") as status:
-        done = write(source, out, format, sides, images, lambda name: status.update(f"exporting {name}"))
+        done = export(source, out, format, size, images, lambda name: status.update(f"exporting {name}"))
     left = done.left_in(source)
     if as_json:
         networks = {name: about.model_dump() for name, about in done.networks.items()}
-        output.print_json(
-            {"model": str(out), "format": format, "networks": networks, "refused": done.refused, "in_torch": left}
-        )
+        result = {"model": str(out), "format": format, "networks": networks, "refused": done.refused, "in_torch": left}
+        output.print_json(result)
         return
-    columns = (
-        "part",
-        "networks",
-        "MB",
-        "weights left to torch",
-        *(("layers in int8", "largest error") if int8 else ()),
-    )
-    output.print_table("", columns, _rows(source, done, left))
+    quantized = ("layers in int8", "largest error") if images else ()
+    output.print_table("", ("part", "networks", "MB", "weights left to torch", *quantized), _rows(source, done, left))
     output.print_text(f"wrote {out}; use it with: scenekit predict --model {out} IMAGE")
 
 
