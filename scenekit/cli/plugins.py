@@ -17,6 +17,7 @@ HEADINGS = {
     "labeler": "labelers",
     "balancer": "balancers",
     "weights": "weights",
+    "runtime": "runtimes",
 }
 KEY_LISTS = ("requires", "needs", "uses", "provides", "learns_from")
 TEXTS = ("url", "license")
@@ -24,7 +25,7 @@ MORE = ("stages", "configure", "prepare")
 
 
 def plugins(as_json: JsonOption = False) -> None:
-    """List tasks, backbones, detectors, data sets, balancers and weights, and the plugins that failed."""
+    """List tasks, backbones, detectors, data sets, balancers, weights and runtimes, and the plugins that failed."""
     from scenekit.hooks import registry
 
     found = registry()
