@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from scenekit.config import Config
+from scenekit.runtimes.programs import quietly
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,7 +65,7 @@ def quantize_onnx(path: Path, calls: Sequence[Sequence[Tensor]]) -> Quantized:
         search = _Search.of(path, calls, Path(folder))
         best = search.run()
         if best.layers:
-            search.result.replace(path)
+            shutil.copyfile(search.result, path)
         return best
 
 
@@ -98,8 +99,9 @@ class _Search:
 
     def run(self) -> Quantized:
         """Find the most layers whose network is within the tolerance: all, or those that lose least on their own."""
-        error = self.error_of(self.names)
-        if error <= TOLERANCE or not self.names:
+        if not self.names:
+            return self._quantized(0, 0.0)
+        if (error := self.error_of(self.names)) <= TOLERANCE:
             return self._quantized(len(self.names), error)
         alone = {name: self.error_of([name]) for name in self.names}
         ranked = sorted(self.names, key=alone.__getitem__)
@@ -117,19 +119,19 @@ class _Search:
         import numpy as np
         from onnxruntime.quantization import QuantType, quantize_static
 
-        logging.getLogger().addFilter(_no_advice)
-        quantize_static(
-            self.source,
-            self.result,
-            _Reader(self.feeds),
-            op_types_to_quantize=list(LAYERS),
-            nodes_to_quantize=list(names),
-            per_channel=True,
-            reduce_range=not has_int8(),
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibration_cache_path=self.ranges,
-        )
+        with quietly():
+            quantize_static(
+                self.source,
+                self.result,
+                _Reader(self.feeds),
+                op_types_to_quantize=list(LAYERS),
+                nodes_to_quantize=list(names),
+                per_channel=True,
+                reduce_range=not has_int8(),
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibration_cache_path=self.ranges,
+            )
         session = _session(self.result)
         errors = []
         for feed, expected in zip(self.feeds, self.expected, strict=True):
@@ -156,7 +158,3 @@ def _session(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def _no_advice(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith("Please consider")
