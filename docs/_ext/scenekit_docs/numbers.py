@@ -58,6 +58,13 @@ RESULT_FILES: Sequence[Result] = (
         "python benchmarks/speed.py --parts tasks --out benchmarks/results/speed_tasks_cpu.json",
     ),
     Result(
+        "runtimes_small_cpu",
+        "All tasks in other runtimes, on a CPU",
+        "All tasks of `small` in torch, and with its networks in ONNX Runtime, in float and in int8. Medians of "
+        "alternating runs over 20 images.",
+        "python benchmarks/runtimes.py --parts small --out benchmarks/results/runtimes_small_cpu.json",
+    ),
+    Result(
         "speed_cuda",
         "Speed on a GPU",
         "The same in bfloat16 and channels-last, for batches of 1 and 8, timed by CUDA events.",
