@@ -58,6 +58,14 @@ RESULT_FILES: Sequence[Result] = (
         "python benchmarks/speed.py --parts tasks --out benchmarks/results/speed_tasks_cpu.json",
     ),
     Result(
+        "runtimes_maskrcnn_cpu",
+        "Mask R-CNN in other runtimes, on a CPU",
+        "Mask R-CNN R50-FPN for an image of 800 x 1066, with the same weights in torchvision and in scenekit, whose "
+        "networks run in torch, ONNX Runtime, OpenVINO and int8. Medians of alternating runs.",
+        "python benchmarks/runtimes.py --parts maskrcnn --repeats 3 "
+        "--out benchmarks/results/runtimes_maskrcnn_cpu.json",
+    ),
+    Result(
         "runtimes_small_cpu",
         "All tasks in other runtimes, on a CPU",
         "All tasks of `small` in torch, and with its networks in ONNX Runtime, in float and in int8. Medians of "
