@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 import time
 from collections.abc import Sequence
@@ -13,7 +12,6 @@ import typer
 
 from scenekit.cli import output
 from scenekit.cli.predict import check_files
-from scenekit.errors import InputError
 
 if TYPE_CHECKING:
     from scenekit.io.images import Pixels
@@ -64,7 +62,7 @@ def cost(
     from decoded pixels to the scene; they depend on the number of objects in the image. Memory is the peak of tensors
     beside the model.
     """
-    sizes: Sequence[tuple[int, int] | None] = [parsed_size(text) for text in size or ()] or [None]
+    sizes: Sequence[tuple[int, int] | None] = [output.parse_size(text) for text in size or ()] or [None]
     wanted = output.task_names(tasks)
     check_files([] if image is None else [str(image)])
     import scenekit as sk
@@ -86,24 +84,6 @@ def cost(
         ledgers.append({**ledger.to_json(), **runs})
     if as_json:
         output.print_json({"model": model, "ledgers": ledgers})
-
-
-def parsed_size(text: str) -> tuple[int, int]:
-    """Parse a value of --size.
-
-    Args:
-        text: Such as 480x640.
-
-    Returns:
-        Height and width.
-
-    Raises:
-        InputError: It is no size.
-    """
-    match = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", text.strip())
-    if match is None:
-        raise InputError(f"--size: expected height x width in pixels, such as 480x640, got {text!r}")
-    return int(match[1]), int(match[2])
 
 
 def budgeted(

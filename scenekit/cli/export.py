@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,7 +55,7 @@ def export(
 ) -> None:
     """Export the networks of a model; the folder is a model for --model and for scenekit.load."""
     check_options(out, size, dynamic, int8, calibrate)
-    sides = None if size is None else parse_size(size)
+    sides = None if size is None else output.parse_size(size)
     names = output.task_names(tasks)
     if whole or detections is not None:
         if not whole or sides is None or format != "onnx" or int8:
@@ -139,9 +138,10 @@ def write_one_file(
         detections: Rows of objects.
         as_json: Whether to print JSON.
     """
-    from scenekit.runtimes.whole import export_whole, write_whole
+    from scenekit.runtimes.whole import check_writable, export_whole, write_whole
     from scenekit.weights import load
 
+    check_writable()
     with output.console.status("exporting"):
         graph = export_whole(load(model), size, detections, tasks)
         path = write_whole(graph, out)
@@ -201,20 +201,3 @@ def calibration_images(data: str) -> list[ImageSource]:
         raise InputError(f"--calibrate: {folder} has no images; expected files such as .jpg and .png")
     count = min(CALIBRATION, len(images))
     return [images[place * len(images) // count] for place in range(count)]
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Parse the option --size.
-
-    Args:
-        text: Height and width, as 480x640.
-
-    Returns:
-        Both, in pixels.
-
-    Raises:
-        InputError: It is no size.
-    """
-    if (found := re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)) is None:
-        raise InputError(f"--size: expected height and width in pixels, such as 480x640, got {text!r}")
-    return int(found[1]), int(found[2])

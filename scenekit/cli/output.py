@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -83,6 +84,23 @@ def task_names(text: str | None) -> list[str] | None:
     if not names:
         raise InputError(f"--tasks expects comma-separated names such as masks,keypoints, not {text!r}")
     return list(dict.fromkeys(names))
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Parse a value of the option --size.
+
+    Args:
+        text: Height and width, as 480x640.
+
+    Returns:
+        Both, in pixels.
+
+    Raises:
+        InputError: It is no size.
+    """
+    if (match := re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", text.strip())) is None:
+        raise InputError(f"--size: expected height x width in pixels, such as 480x640, got {text!r}")
+    return int(match[1]), int(match[2])
 
 
 def print_json(value: object) -> None:

@@ -15,16 +15,17 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from scenekit.errors import InputError, one_line
+from scenekit.hooks import RuntimeSpec, registry
 from scenekit.io.files import drafted, write_atomically
 from scenekit.model.prediction import evaluating
 from scenekit.model.scene_model import SceneModel
 from scenekit.model.static_pass import WholeModel
+from scenekit.runtimes.formats import OPSET, check_installed
 from scenekit.runtimes.lowering import Lowering
 from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Size
 
 FORMAT_VERSION = 1
-OPSET = 20
 PIXELS = "RGB values of the image, resized to the size of the graph, 0..1; it normalizes them itself"
 CAMERA = "intrinsics K in pixels of the resized image: x right, y down, pixel (0, 0) covers [0, 1) x [0, 1)"
 
@@ -89,6 +90,16 @@ def export_whole(
     return WholeGraph(program, examples, outputs, whole.left_out, _about(whole, examples, outputs))
 
 
+def check_writable() -> None:
+    """Check that the packages that write ONNX are installed.
+
+    Raises:
+        InputError: One is missing.
+    """
+    spec: RuntimeSpec = registry().get("runtime", "onnx")
+    check_installed(spec, spec.writes_with)
+
+
 def write_whole(graph: WholeGraph, folder: Path) -> Path:
     """Write a graph as `whole.onnx`, and what its user needs to know beside it as `whole.json`.
 
@@ -102,11 +113,7 @@ def write_whole(graph: WholeGraph, folder: Path) -> Path:
     Raises:
         InputError: Packages of the extra `export` are missing, or ONNX has no counterpart of a part of the graph.
     """
-    for package in ("onnx", "onnxscript"):
-        try:
-            import_module(package)
-        except ImportError as error:
-            raise InputError(f"whole.onnx needs {package} ({error}): pip install 'scenekit[export]'") from error
+    check_writable()
     try:
         converted = torch.onnx.export(
             graph.program,

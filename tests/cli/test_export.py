@@ -38,7 +38,7 @@ def test_the_folder_is_a_model(run: Run, saved: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--size", "480"], "--size: expected height and width in pixels, such as 480x640, got '480'"),
+        (["--size", "480"], "--size: expected height x width in pixels, such as 480x640, got '480'"),
         (["--size", "0x64"], "fixed_size"),
         (["--size", "64x64", "--dynamic"], "--size and --dynamic exclude each other"),
         (["--format", "onxx"], "unknown runtime 'onxx'"),

@@ -97,7 +97,7 @@ def test_packages_that_are_missing_are_named(
     graph: WholeGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(InputError, match=r"whole.onnx needs onnx .*pip install 'scenekit\[export\]'"):
+    with pytest.raises(InputError, match=r"format 'onnx' needs onnx: pip install 'scenekit\[export\]'"):
         write_whole(graph, tmp_path)
 
 
