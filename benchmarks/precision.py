@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -67,12 +68,13 @@ def evaluated(name: str, model: sk.SceneModel, images: int) -> Results:
 
 
 def table(results: Mapping[str, Results]) -> dict[str, dict[str, float]]:
-    """Return the main metrics by precision."""
-    return {
+    """Return the main metrics by precision, but those that the scenes say nothing about."""
+    rows = {
         f"{task} {metric}": {name: round(float(own[task][metric]), 4) for name, own in results.items()}
         for task, metrics in MAIN_METRICS.items()
         for metric in metrics
     }
+    return {name: row for name, row in rows.items() if all(map(math.isfinite, row.values()))}
 
 
 if __name__ == "__main__":

@@ -110,6 +110,13 @@ RESULT_FILES: Sequence[Result] = (
         "OMP_NUM_THREADS=1 python benchmarks/half_precision.py",
     ),
     Result(
+        "precision",
+        "Every task in other precisions, on a CPU",
+        "All tasks of `small` on the 500 validation scenes with weights in float32 and bfloat16, and with networks in "
+        "int8: quantized after training by ONNX Runtime, calibrated on 24 images, layers that lose too much in float.",
+        "python benchmarks/precision.py --threads 1",
+    ),
+    Result(
         "scene_graph_recall",
         "Time of scene-graph recall",
         "All metrics on generated images with the published settings of Visual Genome: 80 objects, all ordered "
