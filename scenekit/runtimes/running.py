@@ -99,7 +99,7 @@ class RunNetwork:
 
 
 def _laid_out_as(form: Tensor, result: Tensor) -> Tensor:
-    """Return a result in the memory layout that the module's own has: RoIAlign sums the pixels of channels-last maps."""
+    """Return a result in the memory layout of the module's own, as RoIAlign sums pixels of channels-last maps."""
     last = form.dim() == 4 and form.is_contiguous(memory_format=torch.channels_last)
     return result.contiguous(memory_format=torch.channels_last) if last else result
 
