@@ -5,7 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class PyramidConv2d(nn.Conv2d):
+    """A convolution with the same weights on all levels of a pyramid."""
+
+    def forward(  # type: ignore[override]  # of all levels at once, as one network that another runtime may run
+        self, maps: Sequence[Float[Tensor, "B _ _ _"]]
+    ) -> tuple[Float[Tensor, "B _ _ _"], ...]:
+        """Return the result of each level.
+
+        Args:
+            maps: The maps of the levels.
+
+        Returns:
+            Maps of the same levels.
+        """
+        return tuple(map(super().forward, maps))
 
 
 def fully_connected(dims: Sequence[int]) -> nn.Sequential:

@@ -37,7 +37,8 @@ class RoIPooler:
 
     def __call__(self, features: FeaturePyramid, regions: Regions, size: int) -> Float[Tensor, "N C S S"]:
         """Pool every region at `size` x `size`; rows keep their order."""
-        maps = features.maps[: self.config.levels]
+        by_pixel = features.maps[0].device.type == "cpu" and not torch.is_grad_enabled()  # as RoIAlign reads them there
+        maps = (features.channels_last if by_pixel else features.maps)[: self.config.levels]
         rois = torch.cat((regions.image_index[:, None].to(regions.boxes.dtype), regions.boxes), dim=1)
         levels = self.level_of(regions.boxes, features.strides[: len(maps)])
         # Coordinates in half precision would be off by pixels, and the operators want one type for both.

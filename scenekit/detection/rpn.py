@@ -21,7 +21,7 @@ from scenekit.detection.anchors import AnchorGenerator
 from scenekit.detection.assign import assign, ground_truth_of, sample
 from scenekit.detection.config import DetectorConfig
 from scenekit.detection.grouping import ObjectnessGroups
-from scenekit.detection.layers import init_normal
+from scenekit.detection.layers import PyramidConv2d, init_normal
 from scenekit.detection.padding import padded_regions
 from scenekit.detection.pooler import check_pyramid
 from scenekit.keys import FEATURES, OBJECTS, PROPOSALS, RPN_FEATURES, Key, Stream
@@ -151,8 +151,8 @@ class StreamProposals(Provider):
         groups = config.rpn.groups if stream == OBJECTS else ()
         self.groups = ObjectnessGroups(core.vocabulary.things, groups)
         channels, each = rpn_channels(core, config), config.anchors.per_cell
-        self.objectness = nn.Conv2d(channels, len(self.groups) * each, kernel_size=1)
-        self.deltas = nn.Conv2d(channels, each * 4, kernel_size=1)
+        self.objectness = PyramidConv2d(channels, len(self.groups) * each, kernel_size=1)
+        self.deltas = PyramidConv2d(channels, each * 4, kernel_size=1)
         self.axis_names = rows_by_name({"objectness": self.groups.axis_names(each)})
         self.apply(init_normal)
 
@@ -167,7 +167,7 @@ class StreamProposals(Provider):
             The losses, if there are targets.
         """
         features: FeaturePyramid = board[RPN_FEATURES]
-        levels = [self.predict(level) for level in features.maps]
+        levels = self.predict(features)
         anchors = self.anchors(features, board.images.padded_size)
         board.put(self.key, self.propose(levels, anchors, board.images, learning=targets is not None))
         if targets is None:
@@ -183,7 +183,7 @@ class StreamProposals(Provider):
             rows: Rows of the detections; not used.
         """
         features: FeaturePyramid = board[RPN_FEATURES]
-        levels = [self.predict(level) for level in features.maps]
+        levels = self.predict(features)
         anchors = self.anchors(features, board.images.padded_size)
         found = self._candidates(levels, anchors, board.images, self.config.pre_nms_test)
         boxes, usable = found.boxes[0], found.usable[0]
@@ -192,19 +192,23 @@ class StreamProposals(Provider):
         kept = torch.cat([nms_mask(*level, self.config.nms_threshold) for level in parts])
         board.put(self.key, padded_regions(boxes, scores, kept & usable, self.config.post_nms_test, board.images))
 
-    def predict(self, features: Float[Tensor, "B C _ _"]) -> AnchorPredictions:
-        """Compute objectness and offsets of one level.
+    def predict(self, features: FeaturePyramid) -> list[AnchorPredictions]:
+        """Compute objectness and offsets.
 
         Args:
-            features: RPN_FEATURES of the level.
+            features: RPN_FEATURES.
 
         Returns:
-            Predictions for the level's anchors.
+            Predictions for the anchors of each level.
         """
-        grouped = self.objectness(features).unflatten(1, (len(self.groups), -1))
+        return list(map(self._in_order, self.objectness(features.maps), self.deltas(features.maps)))
+
+    def _in_order(self, objectness: Float[Tensor, "B _ _ _"], deltas: Float[Tensor, "B _ _ _"]) -> AnchorPredictions:
+        """Return what is predicted for the anchors of one level, in their order."""
+        grouped: Tensor = objectness.unflatten(1, (len(self.groups), -1))  # type: ignore[no-untyped-call]
         grouped = grouped.permute(0, 3, 4, 2, 1).flatten(1, 3).float()
-        deltas = self.deltas(features).permute(0, 2, 3, 1).reshape(len(features), -1, 4)
-        return AnchorPredictions(grouped.amax(dim=2), grouped, deltas.float())
+        offsets = deltas.permute(0, 2, 3, 1).reshape(len(deltas), -1, 4)
+        return AnchorPredictions(grouped.amax(dim=2), grouped, offsets.float())
 
     @torch.no_grad()
     def propose(

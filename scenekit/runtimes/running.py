@@ -67,7 +67,7 @@ class RunNetwork:
             result, puts = self._in_torch(inputs)
         else:
             results = iter(self.runner(tensors))
-            result, puts = map_tensors(lambda form: _laid_out_as(form, next(results)), self._form)
+            result, puts = map_tensors(lambda _: next(results), self._form)
         for board, values in zip(boards, puts, strict=True):
             for key, value in values.items():
                 board.put(key, value)
@@ -96,12 +96,6 @@ class RunNetwork:
                     f"{self.name} was exported for sizes {expected}, got {' x '.join(map(str, tensor.shape))}; export "
                     "the model without --size, or for this one"
                 )
-
-
-def _laid_out_as(form: Tensor, result: Tensor) -> Tensor:
-    """Return a result in the memory layout of the module's own, as RoIAlign sums pixels of channels-last maps."""
-    last = form.dim() == 4 and form.is_contiguous(memory_format=torch.channels_last)
-    return result.contiguous(memory_format=torch.channels_last) if last else result
 
 
 def _recorded(value: Any) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -21,3 +23,8 @@ class FeaturePyramid:
     def channels(self) -> int:
         """Number of channels C of a pyramid, the same on every level."""
         return int(self.maps[0].shape[1])
+
+    @cached_property
+    def channels_last(self) -> tuple[Float[Tensor, "B _ _ _"], ...]:
+        """The maps in channels-last memory layout, converted once."""
+        return tuple(level.contiguous(memory_format=torch.channels_last) for level in self.maps)

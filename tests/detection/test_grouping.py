@@ -108,7 +108,7 @@ def test_the_loss_by_hand(kit: Any) -> None:
     targets = kit.targets([[BOXES[0][0]]], labels=[[0]], covered=[0, 1])
     losses, stage, board = rpn(kit, GROUPS, targets)
     features = board[stage.requires[0]]
-    levels = [stage.predict(level).grouped for level in features.maps]
+    levels = [level.grouped for level in stage.predict(features)]
     logits = torch.cat(levels, dim=1)[0]
     anchors = torch.cat(stage.anchors(features, (96, 128)))
     matches = stage.matcher(anchors, targets.streams[OBJECTS].regions.boxes, torch.zeros(1, dtype=torch.bool))
@@ -121,8 +121,8 @@ def test_the_loss_by_hand(kit: Any) -> None:
 
 def test_proposals_are_ranked_by_the_greatest_objectness(kit: Any) -> None:
     _, stage, board = rpn(kit, GROUPS, kit.targets(BOXES, labels=[[0, 1]]))
-    level = stage.predict(board[stage.requires[0]].maps[0])
-    assert level.grouped.shape == (*level.logits.shape, 3) and torch.equal(level.logits, level.grouped.amax(dim=2))
+    for level in stage.predict(board[stage.requires[0]]):
+        assert level.grouped.shape == (*level.logits.shape, 3) and torch.equal(level.logits, level.grouped.amax(dim=2))
 
 
 def test_one_group_of_all_classes_changes_no_bit(kit: Any) -> None:

@@ -88,6 +88,20 @@ def test_coordinates_stay_precise_with_half_precision_features() -> None:
     torch.testing.assert_close(pooled.float(), RoIPooler()(features, found, 7), atol=0.05, rtol=0.02)
 
 
+def test_without_gradients_maps_get_their_layout_once() -> None:
+    """RoIAlign sums pixels of channels-last maps; converting them anew for each head would take most of its time."""
+    maps, found = tuple(level.requires_grad_() for level in pyramid().maps), regions()
+    features = FeaturePyramid(maps, STRIDES)
+    with torch.no_grad():
+        first = RoIPooler()(features, found, 7)
+        converted = features.channels_last
+        assert torch.equal(RoIPooler()(features, found, 7), first)
+    assert features.channels_last is converted
+    assert all(level.is_contiguous(memory_format=torch.channels_last) for level in converted)
+    RoIPooler()(features, found, 7).sum().backward()  # conversions without gradients are not those of training
+    assert maps[0].grad is not None and bool(maps[0].grad.any())
+
+
 def test_gradient_is_right() -> None:
     features, found = pyramid(1, torch.float64), regions(6, 1)
     level = features.maps[4][:, :1, :3, :3].clone().requires_grad_()

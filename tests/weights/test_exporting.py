@@ -10,7 +10,7 @@ from torch import nn
 
 import scenekit as sk
 from scenekit.errors import InputError
-from scenekit.keys import FEATURES, KEYPOINTS, MASKS, SEMANTIC
+from scenekit.keys import KEYPOINTS, MASKS, SEMANTIC
 from scenekit.runtimes.quantization import TOLERANCE, quantize_onnx
 from scenekit.runtimes.running import RunNetwork
 from scenekit.weights.exporting import Export, export
@@ -68,16 +68,6 @@ def test_an_exported_model_predicts_the_same(
     loaded = sk.load(exported[0])
     for seed in range(2):  # the first pass learns the form of the results
         assert_same(loaded.predict(image(*size, seed), threshold=0.0), model.predict(image(*size, seed), threshold=0.0))
-
-
-def test_maps_keep_their_memory_layout(exported: tuple[Path, Export]) -> None:
-    """RoIAlign copies maps that are not channels-last, once for each head."""
-    loaded = sk.load(exported[0])
-    batch = loaded.preprocess([image()])
-    with torch.no_grad():
-        for _ in range(2):  # the first pass runs in torch as well
-            features = loaded(batch).board[FEATURES]
-            assert all(level.is_contiguous(memory_format=torch.channels_last) for level in features.maps)
 
 
 def test_images_may_have_cameras(model: sk.SceneModel, exported: tuple[Path, Export]) -> None:
