@@ -49,9 +49,9 @@ def overlapped(calls: Iterable[Call[T]], worker: Worker | None, ahead: int = 1) 
     """Yield the results of calls in their order, each while the worker runs up to `ahead` later ones.
 
     Args:
-        calls: The calls, which are taken in the thread that asks for the results.
+        calls: The calls; the iterable runs in the thread that asks for the results.
         worker: The thread that runs them; None for the one that asks.
-        ahead: Number of calls that are taken before the result of one is asked for.
+        ahead: Number of later calls that are submitted before the result of one is waited for.
 
     Yields:
         What they return.

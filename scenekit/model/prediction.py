@@ -180,8 +180,9 @@ class Predictor:
         Returns:
             The scene.
         """
-        ready = self._prepared(_Asked(image, given, camera))
-        (scene,) = self._finished([ready], self._passed([ready]))
+        with evaluating(self.model):
+            ready = self._prepared(_Asked(image, given, camera))
+            (scene,) = self._finished([ready], self._passed([ready]))
         return scene
 
     def each(self, images: Iterable[Any], given: Any, camera: Any) -> Iterator[Scene | InputError]:
@@ -278,7 +279,8 @@ class Predictor:
         batch = ImageBatch.cat([image.batch for image in images]).to(model.device, model.dtype)
         regions = None if given is None else given_regions(as_given(given), batch, model.vocabulary)
         with evaluating(model):
-            return model(batch, given=regions, tasks=request.tasks, threshold=request.threshold)
+            outputs: Outputs = model(batch, given=regions, tasks=request.tasks, threshold=request.threshold)
+        return outputs
 
     @torch.no_grad()
     def _finished(self, images: Sequence[_Ready], outputs: Outputs) -> list[Scene]:

@@ -357,10 +357,10 @@ class SceneModel(nn.Module):
             camera: The camera of the image, or its matrix K [3 3], in original pixels; of several images one for all,
                 or one each. By default that of a given Scene, and else the one that `Camera.default` assumes; the
                 result's `camera` then has `assumed`.
-            batch_size: How many of several images the network runs on at a time, which is faster on a GPU and changes no
-                result. Of an iterator no more are taken at once. Of a list, images that are padded to one size run
-                together, for which one may wait until 4 times as many are read; images are read, and scenes finished,
-                in other threads while the network runs. Images with external regions run one by one.
+            batch_size: How many of several images the network runs on at a time, which is faster and changes no result
+                but by rounding. Of an iterator no more are read at once. Of a list, images that are padded to one size
+                run together, and one waits for others of its size until 4 times as many are read; images are read, and
+                scenes finished, in other threads while the network runs. Images with external regions run one by one.
             on_error: What an unusable one of several images does. "raise": its error ends the call. "return": the
                 InputError stands in the place of its Scene, and the others go on. By default "return" for an iterator,
                 such as the frames of a camera, and else "raise".

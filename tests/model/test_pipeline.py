@@ -110,7 +110,8 @@ def test_an_error_is_raised_where_the_result_is_due() -> None:
 
 def test_what_is_not_asked_for_is_dropped() -> None:
     """The call that is running ends; those behind it never run."""
-    began, release, ran = threading.Event(), threading.Event(), []
+    began, release = threading.Event(), threading.Event()
+    ran: list[int] = []
 
     def slow() -> None:
         began.set()

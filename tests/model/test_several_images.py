@@ -71,7 +71,7 @@ def head_of(model: SceneModel) -> Marked:
     return head
 
 
-def images_of(sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
+def images_of(sizes: Sequence[tuple[int, int]]) -> list[Any]:
     return [sample(number, size).image for number, size in enumerate(sizes)]
 
 
@@ -143,7 +143,7 @@ def test_of_a_list_a_bounded_number_of_images_is_read_ahead(marked: SceneModel) 
         def __len__(self) -> int:
             return 60
 
-        def __getitem__(self, place: Any) -> Tensor:
+        def __getitem__(self, place: Any) -> Any:
             if place >= 60:
                 raise IndexError(place)
             assert threading.current_thread() is threading.main_thread()
