@@ -45,6 +45,7 @@ class PoolMemo:
         self._pooler, self._features, self._root, self._size = pooler, features, root, size
         self._place = torch.full((len(root),), -1, device=root.boxes.device)
         self._pooled: Tensor | None = None
+        self._whole = False
 
     @property
     def pooled(self) -> Tensor | None:
@@ -53,6 +54,10 @@ class PoolMemo:
 
     def rows(self, regions: Regions) -> Float[Tensor, "N C S S"]:
         """Return the features of `regions`, a subset of the root; only rows that are not pooled yet are computed."""
+        if self._pooled is None and regions.rows is None:
+            self._pooled, self._whole = self._pooler(self._features, self._root, self._size), True
+        if self._whole and self._pooled is not None:
+            return self._pooled if regions.rows is None else self._pooled[regions.rows]
         rows = regions.root_rows
         missing = (self._place[rows] < 0).nonzero()[:, 0]
         if len(missing) or self._pooled is None:

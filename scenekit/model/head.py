@@ -146,6 +146,9 @@ class Head(nn.Module, Generic[Raw, Out]):
     def finish(self, value: Any, scene: Scene, geometry: Geometry) -> Any:
         """Postprocess one image's part of what `decode` returned; by default each key's field follows the geometry.
 
+        It may run in another thread than the network, which then runs on the next images: it reads its arguments, not
+        what another method has stored in the head.
+
         Args:
             value: The image's part, in network pixels; by key where the task provides several.
             scene: A view of the image so far in original pixels: the keys that the task declares, and the regions of

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -22,12 +23,19 @@ from scenekit.io.images import Pixels, read_image
 from scenekit.keys import OBJECTS
 from scenekit.model.external_regions import as_given, given_regions
 from scenekit.model.image_inputs import with_cameras, with_regions
+from scenekit.model.pipeline import Call, Worker, grouped, overlapped, workers
+from scenekit.model.preprocess import make_batch
 from scenekit.scene import Scene
 from scenekit.structures.cameras import Camera
+from scenekit.structures.geometry import Size
+from scenekit.structures.images import ImageBatch
 
 if TYPE_CHECKING:
     from scenekit.model.measuring import Budget
-    from scenekit.model.scene_model import SceneModel
+    from scenekit.model.scene_model import Outputs, SceneModel
+
+AHEAD = 4
+"""Batches that images may be read ahead of one that waits for others of its size."""
 
 OnError: TypeAlias = Literal["raise", "return"]
 
@@ -127,23 +135,26 @@ class _Asked:
     image: Any
     given: Any
     camera: Any
+    number: int = 0
     name: str | None = None
-
-    def read(self) -> _Ready:
-        """Read the image and its camera."""
-        scene = self.given.get(OBJECTS) if isinstance(self.given, Mapping) else self.given
-        camera = scene.camera if self.camera is None and isinstance(scene, Scene) else self.camera
-        path = os.fspath(self.image) if isinstance(self.image, str | os.PathLike) else None
-        pixels = read_image(self.image, name=self.name if path is None else None)
-        return _Ready(pixels, self.given, None if camera is None else Camera.of(camera), path)
 
 
 @dataclass(frozen=True, eq=False)
 class _Ready:
-    pixels: Pixels
+    """An image as the network reads it."""
+
+    number: int
+    batch: ImageBatch
     given: Any
     camera: Camera | None
     path: str | None
+    request: Request
+
+
+@dataclass(frozen=True)
+class _Unusable:
+    number: int
+    error: InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,11 +180,16 @@ class Predictor:
         Returns:
             The scene.
         """
-        (scene,) = self._scenes([_Asked(image, given, camera).read()])
+        with evaluating(self.model):
+            ready = self._prepared(_Asked(image, given, camera))
+            (scene,) = self._finished([ready], self._passed([ready]))
         return scene
 
     def each(self, images: Iterable[Any], given: Any, camera: Any) -> Iterator[Scene | InputError]:
-        """Predict the scene of each image, lazily, a batch at a time.
+        """Predict the scene of each image, lazily.
+
+        Of an iterator no more images are taken than one batch holds. Of a sequence later images are read, and earlier
+        ones finished, in other threads while the network runs.
 
         Args:
             images: The images.
@@ -184,52 +200,102 @@ class Predictor:
             Scenes in the order of the images; errors of unusable ones where the request has them returned.
         """
         known = with_cameras(with_regions(images, given), camera)
-        numbered = (_Asked(*parts, name=f"image {number}") for number, parts in enumerate(known))
-        while chunk := list(islice(numbered, self.request.batch_size)):
-            yield from self._chunk(chunk)
+        asked = (_Asked(*parts, number, f"image {number}") for number, parts in enumerate(known))
+        for result in self._ahead(asked) if isinstance(images, Sequence) else self._stepwise(asked):
+            if isinstance(result, InputError) and self.request.on_error == "raise":
+                raise result
+            yield result
 
-    def _chunk(self, chunk: Sequence[_Asked]) -> list[Scene | InputError]:
-        results: dict[int, Scene | InputError] = {}
-        ready: dict[int, _Ready] = {}
-        for place, asked in enumerate(chunk):
-            try:
-                ready[place] = asked.read()
-            except InputError as error:
-                results[place] = self._failed(error)
-        together = [place for place, image in ready.items() if image.given is None]
-        for places in (together, *([place] for place in ready.keys() - set(together))):
-            results |= self._run({place: ready[place] for place in places})
-        return [results[place] for place in sorted(results)]
+    def _stepwise(self, asked: Iterator[_Asked]) -> Iterator[Scene | InputError]:
+        """Yield the results of one batch after the other."""
+        while chunk := list(islice(asked, self.request.batch_size)):
+            yield from self._results(chunk, chunk[0].number)
 
-    def _run(self, images: Mapping[int, _Ready]) -> dict[int, Scene | InputError]:
-        """Run images together; where that fails, each on its own."""
+    def _ahead(self, asked: Iterator[_Asked]) -> Iterator[Scene | InputError]:
+        """Yield the results of images while later ones are read; a budget is that of an image by itself."""
+        count = 0 if self.request.budget else 2
+        with evaluating(self.model), workers(count, self.model.device) as started:
+            yield from self._results(asked, 0, *started)
+
+    def _results(
+        self, asked: Iterable[_Asked], first: int, reader: Worker | None = None, finisher: Worker | None = None
+    ) -> Iterator[Scene | InputError]:
+        size = self.request.batch_size
+        images = overlapped((partial(self._read, one) for one in asked), reader, ahead=size)
+        passes = (self._run(batch) for batch in grouped(images, _size, size, AHEAD * size))
+        waiting: dict[int, Scene | InputError] = {}
+        for done in overlapped(passes, finisher):
+            waiting |= done
+            while first in waiting:
+                yield waiting.pop(first)
+                first += 1
+
+    def _read(self, asked: _Asked) -> _Ready | _Unusable:
         try:
-            return dict(zip(images, self._scenes(list(images.values())), strict=True)) if images else {}
+            return self._prepared(asked)
         except InputError as error:
-            if len(images) == 1:
-                return dict.fromkeys(images, self._failed(error))
-        return {place: scene for own in images for place, scene in self._run({own: images[own]}).items()}
+            return _Unusable(asked.number, error)
 
-    def _failed(self, error: InputError) -> InputError:
-        if self.request.on_error == "raise":
-            raise error
-        return error
+    def _run(self, images: Sequence[_Ready | _Unusable]) -> Call[dict[int, Scene | InputError]]:
+        """Run the network on images, and return what finishes them; where that fails, on each by itself."""
+        ready = [image for image in images if isinstance(image, _Ready)]
+        failed: dict[int, Scene | InputError] = {
+            image.number: image.error for image in images if isinstance(image, _Unusable)
+        }
+        if not ready:
+            return lambda: failed
+        try:
+            return partial(self._finish, ready, self._passed(ready))
+        except InputError as error:
+            failed = self._one_by_one(ready, error)
+            return lambda: failed
+
+    def _finish(self, images: Sequence[_Ready], outputs: Outputs) -> dict[int, Scene | InputError]:
+        try:
+            return dict(zip((image.number for image in images), self._finished(images, outputs), strict=True))
+        except InputError as error:
+            return self._one_by_one(images, error)
+
+    def _one_by_one(self, images: Sequence[_Ready], error: InputError) -> dict[int, Scene | InputError]:
+        """Run images that fail together each by itself, so that the error is that of its image."""
+        if len(images) == 1:
+            return {images[0].number: error}
+        return {number: result for image in images for number, result in self._run([image])().items()}
+
+    def _prepared(self, asked: _Asked) -> _Ready:
+        """Read an image and its camera, and resize it."""
+        scene = asked.given.get(OBJECTS) if isinstance(asked.given, Mapping) else asked.given
+        camera = scene.camera if asked.camera is None and isinstance(scene, Scene) else asked.camera
+        path = os.fspath(asked.image) if isinstance(asked.image, str | os.PathLike) else None
+        pixels = read_image(asked.image, name=asked.name if path is None else None)
+        known = None if camera is None else Camera.of(camera)
+        batch = make_batch([pixels], self.model.config.input, cameras=[known]).named([path])
+        return _Ready(asked.number, batch, asked.given, known, path, self.request.within_budget(self.model, pixels))
 
     @torch.no_grad()
-    def _scenes(self, images: Sequence[_Ready]) -> list[Scene]:
+    def _passed(self, images: Sequence[_Ready]) -> Outputs:
         """Run one pass; external regions only where this is a single image."""
-        model, request = self.model, self.request.within_budget(self.model, images[0].pixels)
-        cameras = [image.camera for image in images]
+        model, request, given = self.model, images[0].request, images[0].given
+        batch = ImageBatch.cat([image.batch for image in images]).to(model.device, model.dtype)
+        regions = None if given is None else given_regions(as_given(given), batch, model.vocabulary)
         with evaluating(model):
-            batch = model.preprocess([image.pixels for image in images], cameras)
-            batch = batch.named([image.path for image in images])
-            given = images[0].given
-            regions = None if given is None else given_regions(as_given(given), batch, model.vocabulary)
-            outputs = model(batch, given=regions, tasks=request.tasks, threshold=request.threshold)
-            # The cameras as they are known, not as they result from resizing twice.
-            paths = [image.path for image in images]
+            outputs: Outputs = model(batch, given=regions, tasks=request.tasks, threshold=request.threshold)
+        return outputs
+
+    @torch.no_grad()
+    def _finished(self, images: Sequence[_Ready], outputs: Outputs) -> list[Scene]:
+        """Postprocess a pass."""
+        model, request = self.model, images[0].request
+        # The cameras as they are known, not as they result from resizing twice.
+        cameras, paths = [image.camera for image in images], [image.path for image in images]
+        with evaluating(model):
             scenes = model.scenes(outputs, request.tasks, request.threshold, cameras, paths)
         return [replace(scene, left_out=request.left_out) for scene in scenes] if request.left_out else scenes
+
+
+def _size(image: _Ready | _Unusable) -> Size | None:
+    """Return the size that an image is padded to, None for one that runs by itself."""
+    return image.batch.padded_size if isinstance(image, _Ready) and image.given is None else None
 
 
 _evaluating: WeakKeyDictionary[nn.Module, tuple[int, list[nn.Module]]] = WeakKeyDictionary()

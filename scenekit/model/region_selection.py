@@ -43,6 +43,7 @@ class RegionSelector:
     providers: Mapping[Stream, Provider]
     threshold: float = 0.0
     _detections: dict[Stream, Regions] = field(default_factory=dict)
+    _selected: dict[tuple[Stream, tuple[int, ...] | None, int | None], Regions] = field(default_factory=dict)
 
     def training_regions(self, spec: TaskSpec, streams: Iterable[Stream]) -> Rows:
         """Return the rows that a head learns from.
@@ -62,6 +63,8 @@ class RegionSelector:
     def inference_regions(self, spec: TaskSpec, streams: Iterable[Stream]) -> Rows:
         """Return the rows that a head predicts for without targets: all that its task applies to.
 
+        Tasks with equal limits share them, so that the values of one need no reordering for another.
+
         Args:
             spec: The task of the head.
             streams: Streams that the head follows.
@@ -69,8 +72,7 @@ class RegionSelector:
         Returns:
             Regions by stream.
         """
-        regions: dict[Stream, Regions] = {stream: self.board[stream] for stream in streams}
-        return {s: self._limited(spec, s, rows, _all_of(rows)) for s, rows in regions.items()}
+        return {stream: self._inference_regions(spec, stream) for stream in streams}
 
     def decoding_regions(self, spec: TaskSpec, streams: Iterable[Stream], policies: Mapping[Stream, Policy]) -> Rows:
         """Return the rows that a head decodes during training, annotated or not, for tasks that read its values.
@@ -95,6 +97,14 @@ class RegionSelector:
             return False
         teaching = [_teaches(stream, keys, self._targets, rows) for stream, keys in by_stream.items() if stream]
         return any(teaching) or (bool(spec.learns_from) and not teaching)
+
+    def _inference_regions(self, spec: TaskSpec, stream: Stream) -> Regions:
+        labels = None if spec.applies_to is None or stream != OBJECTS else tuple(spec.applies_to(self.vocabulary))
+        limits = stream, labels, spec.max_regions
+        if limits not in self._selected:
+            regions: Regions = self.board[stream]
+            self._selected[limits] = self._limited(spec, stream, regions, _all_of(regions))
+        return self._selected[limits]
 
     def _training_regions(self, spec: TaskSpec, stream: Stream) -> Regions:
         policy = spec.streams.get(stream, Policy.FOREGROUND)

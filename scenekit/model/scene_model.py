@@ -203,6 +203,10 @@ class SceneModel(nn.Module):
             parts.append(Part(images, board))
         return tuple(parts)
 
+    def _check_weights(self) -> None:
+        if self.device.type == "meta":
+            raise InputError("the model is on the meta device, without weights; load it on a device, such as 'cpu'")
+
     def preprocess(self, images: Sequence[ImageSource], cameras: Sequence[Camera | None] | None = None) -> ImageBatch:
         """Read, resize, normalize and pad images into one batch of the model's device and type.
 
@@ -216,8 +220,7 @@ class SceneModel(nn.Module):
         Raises:
             InputError: An image cannot be read, or the model has no weights yet.
         """
-        if self.device.type == "meta":
-            raise InputError("the model is on the meta device, without weights; load it on a device, such as 'cpu'")
+        self._check_weights()
         pixels = [read_image(image) for image in images]
         return make_batch(pixels, self.config.input, cameras=cameras).to(self.device, self.dtype)
 
@@ -354,8 +357,10 @@ class SceneModel(nn.Module):
             camera: The camera of the image, or its matrix K [3 3], in original pixels; of several images one for all,
                 or one each. By default that of a given Scene, and else the one that `Camera.default` assumes; the
                 result's `camera` then has `assumed`.
-            batch_size: How many of several images are read and run together, which is faster on a GPU and changes no
-                result. Images with external regions run one by one.
+            batch_size: How many of several images the network runs on at a time, which is faster and changes no result
+                but by rounding. Of an iterator no more are read at once. Of a list, images that are padded to one size
+                run together, and one waits for others of its size until 4 times as many are read; images are read, and
+                scenes finished, in other threads while the network runs. Images with external regions run one by one.
             on_error: What an unusable one of several images does. "raise": its error ends the call. "return": the
                 InputError stands in the place of its Scene, and the others go on. By default "return" for an iterator,
                 such as the frames of a camera, and else "raise".
@@ -376,6 +381,7 @@ class SceneModel(nn.Module):
         as_list = isinstance(collection, Sequence)
         default = "raise" if collection is None or as_list else "return"
         on_error = default if on_error is None else on_error
+        self._check_weights()
         request = Request.of(self, tasks, threshold, batch_size, on_error, Budget.of(budget, ledger, given))
         if collection is None:
             return Predictor(self, request).one(images, given, camera)

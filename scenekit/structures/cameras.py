@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TypeAlias
 
 import numpy as np
@@ -41,11 +43,12 @@ class Camera:
     """Whether the focal length is a guess, so that metric values are only up to that guess."""
 
     def __post_init__(self) -> None:
-        focal = (float(self.matrix[0, 0]), float(self.matrix[1, 1]))
-        if not (torch.isfinite(self.matrix).all() and min(focal) > 0):
+        rows = self.matrix.tolist()  # all values at once: each by itself would wait for the device
+        focal = (rows[0][0], rows[1][1])
+        if not (all(map(math.isfinite, chain.from_iterable(rows))) and min(focal) > 0):
             raise InputError(f"camera intrinsics must be finite, with focal lengths above 0, got fx, fy = {focal}")
-        if (last := self.matrix[2].tolist()) != [0.0, 0.0, 1.0]:
-            raise InputError(f"the last row of a camera matrix must be 0 0 1, got {last}; is the matrix transposed?")
+        if rows[2] != [0.0, 0.0, 1.0]:
+            raise InputError(f"the last row of a camera matrix must be 0 0 1, got {rows[2]}; is the matrix transposed?")
 
     @classmethod
     def of(cls, camera: object) -> Camera:

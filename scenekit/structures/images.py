@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -164,6 +166,32 @@ class ImageBatch:
             divisor=self.divisor,
             origins=None if self.origins is None else tuple(self.origins[image] for image in images),
             wholes=None if self.wholes is None else tuple(self.wholes[image] for image in images),
+        )
+
+    @staticmethod
+    def cat(batches: Sequence[ImageBatch]) -> ImageBatch:
+        """Concatenate batches of one padded size and divisor; a field is kept only where every batch has it.
+
+        Args:
+            batches: Batches, at least one.
+
+        Returns:
+            All images in order.
+        """
+        if len(batches) == 1:
+            return batches[0]
+        names = ("sizes", "original_sizes", "cameras", "seeds", "origins", "wholes")
+        columns = {name: [getattr(batch, name) for batch in batches] for name in names}
+        joined: dict[str, Any] = {
+            name: None if any(part is None for part in column) else tuple(chain.from_iterable(column))
+            for name, column in columns.items()
+        }
+        shared = [name for name in batches[0].inputs if all(name in batch.inputs for batch in batches)]
+        return ImageBatch(
+            pixels=torch.cat([batch.pixels for batch in batches]),
+            inputs={name: torch.cat([batch.inputs[name] for batch in batches]) for name in shared},
+            divisor=batches[0].divisor,
+            **joined,
         )
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> ImageBatch:

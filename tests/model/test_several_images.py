@@ -1,0 +1,210 @@
+"""How `predict` works on several images: together, ahead of time and in other threads, with the same results."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import scenekit as sk
+from scenekit.errors import InputError
+from scenekit.hooks import TaskSpec
+from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, PANOPTIC, SEMANTIC, Key
+from scenekit.model.board import Board
+from scenekit.model.prediction import AHEAD, Predictor, Request
+from scenekit.model.scene_model import SceneModel
+from scenekit.scene import Scene
+from tests.model.test_pipeline import running
+from tests.tiny import VOCABULARY, config, extended, sample
+
+MARK: Key[Any, Any] = Key("test.several.mark", doc="the width of the image")
+WIDE, HIGH = (48, 64), (64, 48)
+
+
+@pytest.fixture(scope="module")
+def model() -> SceneModel:
+    torch.manual_seed(0)
+    return sk.build(config(), VOCABULARY).eval()
+
+
+class Marked(sk.Head[Tensor, Tensor]):
+    """Records the batches of its network and the threads that finish; images of 50 pixels cannot be finished."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[tuple[tuple[int, int], ...]] = []
+        self.threads: list[threading.Thread] = []
+
+    def forward(self, board: Board) -> Tensor:
+        self.batches.append(board.images.original_sizes)
+        return torch.tensor([float(width) for _, width in board.images.original_sizes])
+
+    def loss(self, raw: Tensor, board: Board, targets: Any) -> dict[str, Tensor]:
+        return {}
+
+    def decode(self, raw: Tensor, board: Board) -> Tensor:
+        return raw
+
+    def finish(self, value: Any, scene: Any, geometry: Any) -> Tensor:
+        self.threads.append(threading.current_thread())
+        if scene.size[1] == 50:
+            raise InputError(f"an image of {scene.size[1]} pixels")
+        if scene.size[1] == 51:
+            raise ZeroDivisionError
+        return torch.tensor(scene.size[1])
+
+
+@pytest.fixture
+def marked(model: SceneModel) -> SceneModel:
+    """A model whose only other tasks are those of `model`."""
+    return extended(model, TaskSpec("mark", "", (MARK,), lambda core, options: Marked()))
+
+
+def head_of(model: SceneModel) -> Marked:
+    head = model.heads["mark"]
+    assert isinstance(head, Marked)
+    return head
+
+
+def images_of(sizes: Sequence[tuple[int, int]]) -> list[Any]:
+    return [sample(number, size).image for number, size in enumerate(sizes)]
+
+
+def equal(first: Scene, second: Scene) -> None:
+    """To the bit."""
+    for name in ("boxes", "scores", "labels"):
+        assert torch.equal(getattr(first.objects, name), getattr(second.objects, name))
+    torch.testing.assert_close(first[KEYPOINTS].xy, second[KEYPOINTS].xy, rtol=0, atol=0, equal_nan=True)
+    assert torch.equal(first[SEMANTIC], second[SEMANTIC]) and first[MASKS].rles == second[MASKS].rles
+    assert torch.equal(first[PANOPTIC].ids, second[PANOPTIC].ids) and len(first.objects) > 0
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_lists_are_predicted_as_their_images_are(model: SceneModel, inference: bool) -> None:
+    """To the bit, by threads that share the mode of this one."""
+    images = images_of([WIDE, HIGH, WIDE, (96, 64), HIGH])
+    with torch.inference_mode() if inference else nullcontext():
+        scenes = model.predict(images, threshold=0.0)
+        for scene, image in zip(scenes, images, strict=True):
+            equal(scene, model.predict(image, threshold=0.0))
+        assert scenes[0].objects.boxes.is_inference() == inference and not scenes[0].objects.boxes.requires_grad
+    assert running() == []
+
+
+def test_images_of_a_list_run_with_those_of_their_size(marked: SceneModel) -> None:
+    """To the bit as the pass of these images."""
+    images = images_of([WIDE, HIGH] * 3)
+    scenes = marked.predict(images, threshold=0.0, batch_size=3)
+    assert head_of(marked).batches == [(WIDE,) * 3, (HIGH,) * 3]
+    assert [scene.size for scene in scenes] == [WIDE, HIGH] * 3
+    with torch.no_grad():
+        outputs = marked(marked.preprocess(images[1::2]))
+    for scene, expected in zip(scenes[1::2], marked.scenes(outputs), strict=True):
+        equal(scene, expected)
+
+
+def test_an_image_waits_for_others_of_its_size_for_a_few_batches(marked: SceneModel) -> None:
+    """The size is that of the padded network input, which 48 x 64 and 46 x 64 share."""
+    sizes = [HIGH, *[WIDE, (46, 64)] * 8, HIGH]
+    scenes = marked.predict(images_of(sizes), tasks="mark", batch_size=2)
+    batches = head_of(marked).batches
+    assert [scene.size for scene in scenes] == sizes
+    assert AHEAD == 4 and [len(batch) for batch in batches] == [2, 2, 2, 1, 2, 2, 2, 2, 2, 1]  # eight others are read
+    assert batches[3] == batches[-1] == (HIGH,) and batches[0] == (WIDE, (46, 64))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_of_an_iterator_no_more_images_are_taken_than_a_batch_holds(marked: SceneModel, size: int) -> None:
+    taken: list[int] = []
+
+    def frames() -> Iterator[Tensor]:
+        for number, image in enumerate(images_of([WIDE, HIGH, WIDE, WIDE, HIGH, WIDE, HIGH])):
+            taken.append(number)
+            yield image
+
+    results = marked.predict(frames(), tasks="mark", batch_size=size)
+    for number, scene in enumerate(results):
+        assert isinstance(scene, Scene) and scene.size == ([WIDE, HIGH, WIDE, WIDE, HIGH, WIDE, HIGH][number])
+        assert len(taken) == min(7, (number // size + 1) * size)
+    assert set(head_of(marked).threads) == {threading.current_thread()}
+
+
+def test_of_a_list_a_bounded_number_of_images_is_read_ahead(marked: SceneModel) -> None:
+    class Images(Sequence[Tensor]):
+        """Knows how far it was read."""
+
+        read = 0
+
+        def __len__(self) -> int:
+            return 60
+
+        def __getitem__(self, place: Any) -> Any:
+            if place >= 60:
+                raise IndexError(place)
+            assert threading.current_thread() is threading.main_thread()
+            self.read = max(self.read, place + 1)
+            return sample(0, WIDE if place else HIGH).image
+
+    images = Images()
+    request = Request.of(marked, "mark", 0.5, 2, "raise")
+    results = Predictor(marked, request).each(images, None, None)
+    ahead = [images.read - number for number, _ in enumerate(results)]
+    # The first one waits for others of its size; two batches are in work, and a batch is being read.
+    assert max(ahead) == ahead[0] <= AHEAD * 2 + 3 * 2 and max(ahead[20:]) <= 4 * 2
+    assert len(ahead) == 60 and running() == []
+
+
+def test_threads_end_when_nothing_more_is_asked_for(marked: SceneModel) -> None:
+    request = Request.of(marked, "mark", 0.5, 1, "raise")
+    results = Predictor(marked, request).each(images_of([WIDE] * 20), None, None)
+    next(results)
+    assert running() != []
+    results.close()  # type: ignore[attr-defined]
+    assert running() == [] and len(head_of(marked).batches) < 6
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_errors_are_in_the_place_of_their_images(marked: SceneModel, size: int) -> None:
+    """Of reading and of finishing, alone and beside images that can be used."""
+    images: list[Any] = images_of([WIDE, (40, 50), HIGH, WIDE, HIGH, WIDE])
+    images[3] = torch.zeros(2, 2, 2)
+    given = [None] * 5 + [{OBJECTS: torch.tensor([[500.0, 500.0, 600.0, 600.0]])}]
+    for sequence in (images, iter(images)):
+        results = marked.predict(sequence, tasks="mark", given=given, batch_size=size, on_error="return")
+        texts = [str(one) if isinstance(one, InputError) else one.size for one in results]
+        assert [texts[0], texts[2], texts[4]] == [WIDE, HIGH, HIGH]
+        assert "an image of 50 pixels" in str(texts[1])
+        assert str(texts[3]).startswith("image 3: expected a tensor") and str(texts[5]).startswith("given objects: box")
+    with pytest.raises(InputError, match="an image of 50 pixels"):  # the first one, though the fourth is read earlier
+        marked.predict(images, tasks="mark", given=given, batch_size=size)
+    before = list(marked.predict(images[:3], tasks="mark", batch_size=size, on_error="return"))
+    assert [isinstance(one, Scene) for one in before] == [True, False, True] and running() == []
+
+
+def test_other_errors_end_it_in_this_thread(marked: SceneModel) -> None:
+    with pytest.raises(ZeroDivisionError):
+        marked.predict(images_of([WIDE, (40, 51), WIDE, WIDE]), tasks="mark")
+    assert running() == [] and not any(module.training for module in marked.modules())
+
+
+def test_a_model_that_learns_is_back_in_its_mode(marked: SceneModel) -> None:
+    marked.train()
+    try:
+        marked.predict(images_of([WIDE, HIGH]), tasks="mark", batch_size=2)
+        assert all(module.training for module in marked.modules())
+    finally:
+        marked.eval()
+
+
+def test_a_budget_is_that_of_an_image_by_itself(marked: SceneModel) -> None:
+    """Nothing else runs meanwhile."""
+    ledger = sk.cost(marked, sample().image, tasks="mark", repeats=1)
+    head_of(marked).threads.clear()
+    scenes = marked.predict(images_of([WIDE, WIDE]), tasks="mark", budget=1000.0, ledger=ledger, batch_size=2)
+    assert len(scenes) == 2 and set(head_of(marked).threads) == {threading.current_thread()}
+    assert all(len(batch) == 1 for batch in head_of(marked).batches)
