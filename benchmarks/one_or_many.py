@@ -1,4 +1,4 @@
-"""Compare one joint network with a network per output: `python benchmarks/one_or_many.py [--repeats 3]`.
+"""Compare one joint network with a network per output: `python benchmarks/one_or_many.py [--repeats 5]`.
 
 `networks`: published networks, the smallest official size of each (`published.py`), at their official input sizes.
 `ours`: the shipped `small`, and the same outputs with full-size heads on a ResNet-50 with a feature pyramid, at 384 x
@@ -61,7 +61,7 @@ def main() -> None:
     """Measure, print and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "one_or_many.json")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

@@ -87,8 +87,8 @@ RESULT_FILES: Sequence[Result] = (
         "How cost grows",
         "All tasks of `small` from decoded pixels to Scenes: for batches of images, for numbers of external objects, "
         "for boxes and so many tasks more, and for images of so many pixels. Medians of alternating runs, and the "
-        "exponent of a power law of time, over all amounts and over the upper half of them. `memory kept`: again, with "
-        "glibc keeping freed memory in the process.",
+        "exponent of a power law of time, over all amounts and over the upper half of them. With memory kept: glibc "
+        "keeps freed memory in the process.",
         "python benchmarks/growth.py",
     ),
     Result(
