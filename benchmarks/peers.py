@@ -152,11 +152,11 @@ def _fill(theirs: Any) -> None:
             module.weight.fill_(0.2)
     layers = {name: layer for name, layer in theirs.named_modules() if name in SPREAD}
     for name, layer in layers.items():
-        _scale_once(layer, SPREAD[name])
+        scale_once(layer, SPREAD[name])
     theirs.eval()([image(0)])
 
 
-def _scale_once(layer: nn.Module, spread: float) -> None:
+def scale_once(layer: nn.Module, spread: float) -> None:
     """Scale the layer at its next call so that the standard deviation of its outputs is `spread`."""
 
     def hook(layer: Any, _inputs: Any, output: Tensor) -> Tensor:

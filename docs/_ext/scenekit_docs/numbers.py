@@ -73,6 +73,25 @@ RESULT_FILES: Sequence[Result] = (
         "python benchmarks/runtimes.py --parts small --out benchmarks/results/runtimes_small_cpu.json",
     ),
     Result(
+        "one_or_many",
+        "One joint network, or a network per output",
+        "One pass for several tasks against the sum of published networks, one for each of its outputs: of those in "
+        "the smallest official size, at their official input size, the fastest whose input is not smaller than ours. "
+        "All from one image in memory to postprocessed outputs, for the same number of objects and persons; on "
+        "ResNet-50 all objects get keypoints. All weights but those of `small` are random, so only time and parameters "
+        "are compared, not accuracy. Medians of alternating runs.",
+        "python benchmarks/one_or_many.py",
+    ),
+    Result(
+        "growth",
+        "How cost grows",
+        "All tasks of `small` from decoded pixels to Scenes: for batches of images, for numbers of external objects, "
+        "for boxes and so many tasks more, and for images of so many pixels. Medians of alternating runs, and the "
+        "exponent of a power law of time, over all amounts and over the upper half of them. With memory kept: glibc "
+        "keeps freed memory in the process.",
+        "python benchmarks/growth.py",
+    ),
+    Result(
         "speed_cuda",
         "Speed on a GPU",
         "The same in bfloat16 and channels-last, for batches of 1 and 8, timed by CUDA events.",
