@@ -22,7 +22,7 @@ from torchvision.models.resnet import Bottleneck
 
 from scenekit.backbones.base import Backbone, Level
 from scenekit.backbones.layouts import LAYOUTS, Layout
-from scenekit.backbones.norm import apply_norm, check_options, freeze
+from scenekit.backbones.norm import apply_norm, check_options, freeze, overwrite_convolutions
 from scenekit.backbones.padding import begin_as_in, pad_graph, pad_like_tensorflow, pad_modules
 from scenekit.backbones.recomputation import TracedParts, recomputing
 from scenekit.backbones.state import load_state, read_state
@@ -72,6 +72,7 @@ class TorchvisionBackbone(Backbone):
             pad_graph(self.body)
         if padding == TENSORFLOW:
             pad_like_tensorflow(self.body)
+        overwrite_convolutions(self.body)
         if trained_side is not None:
             begin_as_in(self.body, lambda: self._on_meta(lambda maps: maps(_meta(1, 3, trained_side, trained_side))))
         self.levels = levels or self._on_meta(lambda maps: trace_levels(maps, _meta(*PROBE)))
