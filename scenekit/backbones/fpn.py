@@ -74,7 +74,7 @@ class FPN(nn.Module):
         self.pools_backbone = extra == "pool_backbone"
         if self.pools_backbone:
             levels, extra = (*levels, _halved(levels[-1])), None
-        self.net: nn.Module = FeaturePyramidNetwork(
+        self.net = FeaturePyramidNetwork(
             [level.channels for level in levels],
             channels,
             extra_blocks=_coarser(extra, levels[-1].channels, channels),
@@ -116,9 +116,11 @@ def _added(fine: Float[Tensor, "B C _ _"], coarse: Float[Tensor, "B C _ _"] | No
         return fine
     height, width = coarse.shape[2:]
     rows, columns = fine.shape[2] // height, fine.shape[3] // width
-    if torch.is_grad_enabled() or tuple(fine.shape[2:]) != (height * rows, width * columns):
+    spread = torch.is_grad_enabled() or torch.compiler.is_compiling()
+    if spread or tuple(fine.shape[2:]) != (height * rows, width * columns):
         return fine.add_(F.interpolate(coarse, size=fine.shape[2:], mode="nearest"))
-    fine.unflatten(3, (width, columns)).unflatten(2, (height, rows)).add_(coarse[:, :, :, None, :, None])
+    cells = fine.view(*fine.shape[:2], height, rows, width, columns)
+    cells.add_(coarse[:, :, :, None, :, None])
     return fine
 
 

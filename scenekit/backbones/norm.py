@@ -39,7 +39,7 @@ def group_norm(channels: int) -> nn.GroupNorm:
 
 
 class FusedFrozenBatchNorm2d(FrozenBatchNorm2d):  # type: ignore[misc]
-    """torchvision's frozen batch norm with fewer passes over its features in either direction.
+    """torchvision's frozen batch norm, computed with fewer operations and less memory.
 
     Attributes:
         overwrites: Whether its input is overwritten, because nothing else reads it.
@@ -65,7 +65,7 @@ class FusedFrozenBatchNorm2d(FrozenBatchNorm2d):  # type: ignore[misc]
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         scale = self.weight * (self.running_var + self.eps).rsqrt()
         shift = self.bias - self.running_mean * scale
-        mapped: Tensor = _Affine.apply(x, scale[:, None, None], shift[:, None, None], self.overwrites)  # type: ignore[no-untyped-call]
+        mapped: Tensor = _Affine.apply(x, scale[:, None, None], shift[:, None, None], self.overwrites)
         return mapped
 
 
@@ -81,7 +81,7 @@ class _Affine(torch.autograd.Function):
         return (x * scale).add_(shift)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (scale,) = ctx.saved_tensors
         return grad * scale, None, None, None
 
@@ -95,7 +95,8 @@ def overwrite_convolutions(body: nn.Module) -> None:
     graphs = [getattr(body, name) for name in ("train_graph", "eval_graph")]
     alone = [{str(node.target) for node in graph.nodes if _normalizes_alone(node, body)} for graph in graphs]
     for name in set.intersection(*alone):
-        body.get_submodule(name).overwrites = True
+        norm: Any = body.get_submodule(name)
+        norm.overwrites = True
     for module in body.modules():
         if isinstance(module, nn.Sequential):
             for before, after in pairwise(module):
