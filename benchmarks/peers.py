@@ -20,12 +20,15 @@ from torchvision.ops import FrozenBatchNorm2d
 import scenekit as sk
 from scenekit.data.collate import collate
 from scenekit.scene import Objects
+from scenekit.training.recomputation import recomputing_trunks, trunks_of
 from scenekit.weights import convert, load, save_model
 
 NAME = "maskrcnn_resnet50_fpn"
 SIZE = (800, 1066)
 DETECTIONS = 40
 LEARNING_STAGES = 3
+RECOMPUTED = "recomputed"
+"""Ours with gradient checkpointing."""
 SPREAD = {
     "rpn.head.cls_logits": 1.0,
     "rpn.head.bbox_pred": 0.3,
@@ -79,7 +82,10 @@ def inference(whose: str, folder: Path, device: torch.device, batch: int) -> Cal
 
 
 def training(whose: str, folder: Path, device: torch.device, batch: int) -> Callable[[], Any]:
-    """Return the training step: preprocessing of images and targets, losses, gradients, and SGD with momentum."""
+    """Return the training step: preprocessing of images and targets, losses, gradients, and SGD with momentum.
+
+    That of "recomputed" is ours with gradient checkpointing.
+    """
     precision = _precision(device)
     if whose == "theirs":
         theirs = _theirs(folder, device).train()
@@ -97,7 +103,15 @@ def training(whose: str, folder: Path, device: torch.device, batch: int) -> Call
         found: Mapping[str, Tensor] = ours(*(part.to(device) for part in packed)).losses
         return found
 
-    return _stepper(ours, losses, precision)
+    if whose != RECOMPUTED:
+        return _stepper(ours, losses, precision)
+    trunks = trunks_of(ours)
+
+    def recomputed() -> Mapping[str, Tensor]:
+        with recomputing_trunks(trunks):
+            return losses()
+
+    return _stepper(ours, recomputed, precision)
 
 
 def _stepper(

@@ -6,10 +6,13 @@ Letters: B images, H W input pixels.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from scenekit.backbones.recomputation import parts, recomputing
 
 
 @dataclass(frozen=True)
@@ -58,3 +61,13 @@ class Backbone(nn.Module, ABC):
         Returns:
             One map [B C H/stride W/stride] (rounded up or down) for each of `levels`, in their order.
         """
+
+    def recomputed(self) -> AbstractContextManager[None]:
+        """Return a context within which activations are computed again in the backward pass instead of kept.
+
+        By default those within its parts, which are called as modules; a network of functions overrides it.
+
+        Returns:
+            The context.
+        """
+        return recomputing(parts(self))

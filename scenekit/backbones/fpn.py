@@ -5,13 +5,14 @@ Letters: B images, C channels of the pyramid, H W input pixels.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxPool, LastLevelP6P7
 
@@ -23,6 +24,22 @@ from scenekit.structures.features import FeaturePyramid
 Extra = Literal["pool", "pool_backbone", "conv", "conv_backbone"]
 
 _NORMS: dict[str | None, Callable[[int], nn.Module] | None] = {None: None, "batch": nn.BatchNorm2d, "group": group_norm}
+
+
+class OwnMaps(list[Tensor]):
+    """Maps that belong to the function that they are passed to: it takes them out, so that each is freed once read."""
+
+
+def owned(maps: Iterable[Tensor]) -> list[Tensor]:
+    """Return maps for a function that they belong to; with gradients, which need them all the same, a plain list.
+
+    Args:
+        maps: The maps.
+
+    Returns:
+        A list of them.
+    """
+    return list(maps) if torch.is_grad_enabled() or torch.compiler.is_compiling() else OwnMaps(maps)
 
 
 class FPN(nn.Module):
@@ -57,7 +74,7 @@ class FPN(nn.Module):
         self.pools_backbone = extra == "pool_backbone"
         if self.pools_backbone:
             levels, extra = (*levels, _halved(levels[-1])), None
-        self.net: nn.Module = FeaturePyramidNetwork(
+        self.net = FeaturePyramidNetwork(
             [level.channels for level in levels],
             channels,
             extra_blocks=_coarser(extra, levels[-1].channels, channels),
@@ -71,7 +88,7 @@ class FPN(nn.Module):
             own.append(_halved(own[-1]))
         self.levels = tuple(own)
 
-    def forward(self, maps: Sequence[Float[Tensor, "B _ _ _"]]) -> FeaturePyramid:
+    def forward(self, maps: Iterable[Float[Tensor, "B _ _ _"]]) -> FeaturePyramid:
         """Compute the pyramid.
 
         Args:
@@ -80,10 +97,31 @@ class FPN(nn.Module):
         Returns:
             One map [B C _ _] for each of `levels`.
         """
+        unread = maps if isinstance(maps, OwnMaps) else list(maps)
         if self.pools_backbone:
-            maps = (*maps, maps[-1][:, :, ::2, ::2])
-        named = OrderedDict((str(index), features) for index, features in enumerate(maps))
-        return FeaturePyramid(tuple(self.net(named).values()), tuple(level.stride for level in self.levels))
+            unread.append(unread[-1][:, :, ::2, ::2])
+        coarsest, above = unread[-1], None
+        results: list[Tensor] = []
+        for project, smooth in zip(reversed(self.net.inner_blocks), reversed(self.net.layer_blocks), strict=True):
+            above = _added(project(unread.pop()), above)
+            results.insert(0, smooth(above))
+        if self.net.extra_blocks is not None:
+            results, _ = self.net.extra_blocks(results, [coarsest], [])
+        return FeaturePyramid(tuple(results), tuple(level.stride for level in self.levels))
+
+
+def _added(fine: Float[Tensor, "B C _ _"], coarse: Float[Tensor, "B C _ _"] | None) -> Float[Tensor, "B C _ _"]:
+    """Add a coarse map to a fine one, in place: each cell to all cells that lie in it."""
+    if coarse is None:
+        return fine
+    height, width = coarse.shape[2:]
+    rows, columns = fine.shape[2] // height, fine.shape[3] // width
+    spread = torch.is_grad_enabled() or torch.compiler.is_compiling()
+    if spread or tuple(fine.shape[2:]) != (height * rows, width * columns):
+        return fine.add_(F.interpolate(coarse, size=fine.shape[2:], mode="nearest"))
+    cells = fine.view(*fine.shape[:2], height, rows, width, columns)
+    cells.add_(coarse[:, :, :, None, :, None])
+    return fine
 
 
 def _check_levels(levels: Sequence[Level]) -> None:
@@ -129,7 +167,7 @@ class SingleMap(nn.Module):
         super().__init__()
         self.levels = (levels[-1],)
 
-    def forward(self, maps: Sequence[Float[Tensor, "B _ _ _"]]) -> FeaturePyramid:
+    def forward(self, maps: Iterable[Float[Tensor, "B _ _ _"]]) -> FeaturePyramid:
         """Return the last map.
 
         Args:
@@ -138,7 +176,7 @@ class SingleMap(nn.Module):
         Returns:
             A pyramid of one level.
         """
-        return FeaturePyramid((maps[-1],), (self.levels[0].stride,))
+        return FeaturePyramid((list(maps)[-1],), (self.levels[0].stride,))
 
 
 class BackboneWithFPN(nn.Module):
@@ -180,9 +218,9 @@ class BackboneWithFPN(nn.Module):
         Returns:
             The pyramid.
         """
-        return self.pyramid(self.backbone(pixels))
+        return self.pyramid(owned(self.backbone(pixels)))
 
-    def pyramid(self, maps: Sequence[Float[Tensor, "B _ _ _"]]) -> FeaturePyramid:
+    def pyramid(self, maps: Iterable[Float[Tensor, "B _ _ _"]]) -> FeaturePyramid:
         """Compute the feature pyramid from the maps of the backbone.
 
         Args:
@@ -193,7 +231,10 @@ class BackboneWithFPN(nn.Module):
         """
         if self.fpn is None:
             return FeaturePyramid((), ())
-        pyramid: FeaturePyramid = self.fpn([maps[index] for index in self.chosen])
+        chosen = owned(features for index, features in enumerate(maps) if index in self.chosen)
+        if isinstance(maps, OwnMaps):
+            maps.clear()
+        pyramid: FeaturePyramid = self.fpn(chosen)
         return pyramid
 
 

@@ -6,7 +6,8 @@ Letters: B images, H W input pixels.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,8 +22,9 @@ from torchvision.models.resnet import Bottleneck
 
 from scenekit.backbones.base import Backbone, Level
 from scenekit.backbones.layouts import LAYOUTS, Layout
-from scenekit.backbones.norm import apply_norm, check_options, freeze
+from scenekit.backbones.norm import apply_norm, check_options, freeze, overwrite_convolutions
 from scenekit.backbones.padding import begin_as_in, pad_graph, pad_like_tensorflow, pad_modules
+from scenekit.backbones.recomputation import TracedParts, recomputing
 from scenekit.backbones.state import load_state, read_state
 from scenekit.backbones.tracing import trace_levels
 from scenekit.errors import InputError, nearest
@@ -70,9 +72,11 @@ class TorchvisionBackbone(Backbone):
             pad_graph(self.body)
         if padding == TENSORFLOW:
             pad_like_tensorflow(self.body)
+        overwrite_convolutions(self.body)
         if trained_side is not None:
             begin_as_in(self.body, lambda: self._on_meta(lambda maps: maps(_meta(1, 3, trained_side, trained_side))))
         self.levels = levels or self._on_meta(lambda maps: trace_levels(maps, _meta(*PROBE)))
+        self._parts: TracedParts | None = None
 
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
         """Compute the feature maps.
@@ -83,7 +87,22 @@ class TorchvisionBackbone(Backbone):
         Returns:
             One map for each of `levels`.
         """
-        return tuple(self.body(pixels).values())
+        run = self._parts if self._parts is not None and self.body.training else self.body
+        return tuple(run(pixels).values())
+
+    @contextmanager
+    def recomputed(self) -> Iterator[None]:
+        """Compute activations again in the backward pass instead of keeping them, within the context.
+
+        It holds for training mode; tracing has dissolved the blocks of the network, which is cut anew.
+        """
+        body: Any = self.body
+        self._parts = TracedParts.of(body.train_graph, body)
+        try:
+            with recomputing(part for _, part, _ in self._parts.parts):
+                yield
+        finally:
+            self._parts = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TorchvisionBackbone:
         """Copy the backbone with the mode of every module: a traced network's copy is in training mode otherwise."""

@@ -88,7 +88,7 @@ class RPNTrunk(Provider):
 
     def _level(self, features: Float[Tensor, "B C _ _"]) -> Float[Tensor, "B D _ _"]:
         for conv in self.convs:
-            features = F.relu(conv(features))
+            features = F.relu(conv(features), inplace=True)
         return features
 
 

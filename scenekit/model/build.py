@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from scenekit.backbones import FPN, BackboneWithFPN
 from scenekit.backbones.base import Backbone, Normalization
-from scenekit.backbones.fpn import SingleMap
+from scenekit.backbones.fpn import SingleMap, owned
 from scenekit.config import Config, validated
 from scenekit.errors import InputError, PluginError, collecting
 from scenekit.hooks import DetectorSpec, TaskSpec, naming_plugin, registry
@@ -66,9 +66,11 @@ class Trunk(Provider):
 
     def _maps(self, pixels: Sequence[Float[Tensor, "B 3 H W"]]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
         """Return the maps of each key in turn."""
-        own: tuple[Tensor, ...] = self.net.backbone(for_convolutions(pixels[0]))
-        found = {BACKBONE_FEATURES: lambda: own, FEATURES: lambda: self.net.pyramid(own).maps}
-        return tuple(level for key in self.provides for level in found[key]())
+        unread = owned(self.net.backbone(for_convolutions(pixels[0])))
+        found = {BACKBONE_FEATURES: tuple(unread)} if BACKBONE_FEATURES in self.provides else {}
+        if FEATURES in self.provides:
+            found[FEATURES] = self.net.pyramid(unread).maps
+        return tuple(level for key in self.provides for level in found[key])
 
     def _strides(self, key: Key[Any, Any]) -> tuple[int, ...]:
         levels = (self.net.backbone if key == BACKBONE_FEATURES else self.net).levels

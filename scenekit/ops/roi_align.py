@@ -94,7 +94,7 @@ def _summed(
     features: Float[Tensor, "B C _ _"], pixels: Int[Tensor, "N S S P P"], weights: Float[Tensor, "N S S P P"]
 ) -> Float[Tensor, "N C S S"]:
     """Return the weighted sum of the pixels of each bin."""
-    rows = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
+    rows = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1]).contiguous()
     pixels, weights = pixels.flatten(3), weights.flatten(3).to(rows.dtype)
     sums = F.embedding_bag(pixels.flatten(0, 2), rows, mode="sum", per_sample_weights=weights.flatten(0, 2))
     return sums.view(*pixels.shape[:3], rows.shape[1]).permute(0, 3, 1, 2)

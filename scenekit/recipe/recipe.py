@@ -59,6 +59,10 @@ class TrainConfig(Config):
     """Batches whose gradients one optimizer step accumulates."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """Mixed precision: none, bfloat16 or float16."""
+    gradient_checkpointing: bool = False
+    """Whether backbone and feature pyramid compute their activations again in the backward pass instead of keeping
+    them: less memory and slower steps, with the same weights to the bit.
+    """
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """AdamW, or stochastic gradient descent with momentum."""
     lr: float = Field(default=1e-3, gt=0)

@@ -127,6 +127,32 @@ def gradients(bench: BackboneBench) -> None:
         raise RuleError("gradients are not finite")
 
 
+@check("draw random numbers from torch alone, keep no state but buffers, and change no input; or override `recomputed`")
+def recomputation(bench: BackboneBench) -> None:
+    """Gradients and buffers are the same to the bit where activations are computed again in the backward pass."""
+    if not any(value.requires_grad for value in bench.backbone.parameters()):
+        raise SkipError("it has no parameters that learn")
+    state = {name: value.clone() for name, value in bench.backbone.state_dict().items()}
+    kept = _learned(bench.backbone)
+    bench.backbone.load_state_dict(state)
+    with bench.backbone.recomputed():
+        recomputed = _learned(bench.backbone)
+    bench.backbone.load_state_dict(state)
+    if differing := [name for name, value in kept.items() if not torch.equal(value, recomputed[name])]:
+        raise RuleError(f"{differing[0]} differs where activations are computed again ({len(differing)} in all)")
+
+
+def _learned(backbone: Backbone) -> dict[str, Tensor]:
+    """Return the gradients of a backward pass in training mode, and the buffers behind it."""
+    learning = {name: value for name, value in backbone.named_parameters() if value.requires_grad}
+    with seeded(3):
+        maps = backbone.train()(torch.rand(2, 3, *SIZES[1]))
+        total = torch.stack([each.square().mean() for each in maps]).sum()
+    gradients = torch.autograd.grad(total, list(learning.values()), allow_unused=True)
+    found = {name: value for name, value in zip(learning, gradients, strict=True) if value is not None}
+    return {**found, **{name: value.clone() for name, value in backbone.named_buffers()}}
+
+
 @check("register all that the maps depend on: nn.Parameter, register_buffer, or a number from the options")
 def state_dict(bench: BackboneBench) -> None:
     """A fresh backbone with the stored weights gives the same maps."""
@@ -146,5 +172,5 @@ def normalization(bench: BackboneBench) -> None:
         raise RuleError(f"`normalization` must be a Normalization with positive std, got {expected!r}")
 
 
-BACKBONE_CHECKS = (levels, maps, images_apart, gradients, state_dict, normalization)
+BACKBONE_CHECKS = (levels, maps, images_apart, gradients, recomputation, state_dict, normalization)
 """All checks of a backbone, in order."""

@@ -50,6 +50,7 @@ from scenekit.training.readiness import (
     check_space,
     usable_workers,
 )
+from scenekit.training.recomputation import recomputing_trunks, trunks_of
 from scenekit.training.run_folder import (
     EVALUATIONS,
     INTERFERENCE,
@@ -136,6 +137,7 @@ class Run:
         optimizer = build_optimizer(self.model, self.config, self.backward.parameters)
         self.learner, self.optimizer = accelerator.prepare(learner, optimizer)
         self.watch = GradientWatch(self.model, self.config)
+        self.recomputed = trunks_of(self.model) if self.config.gradient_checkpointing else []
         self.ema = None if self.config.ema is None else Ema(self.model, self.config.ema)
         self.skipped = SkippedSamples(sum(len(source.data) for source in self.sources), self.config.max_skipped)
         self.window = Window()
@@ -181,7 +183,8 @@ class Run:
                     reporter.announce(f"weights of {self.recipe.init}:\n{self.transferred}")
                 if main:
                     self._announce_coverage(reporter)
-                self._train(self._batches(), reporter)
+                with recomputing_trunks(self.recomputed):
+                    self._train(self._batches(), reporter)
             self._complete()
             reason = "finished"
         except Exception as error:

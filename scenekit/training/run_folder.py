@@ -16,7 +16,7 @@ COVERAGE, INTERFERENCE, SKIPPED = "coverage.json", "interference.jsonl", "skippe
 
 _FREE_TRAINING = (
     *("steps", "epochs", "workers", "save_every", "keep"),
-    *("evaluate_every", "evaluate_limit", "interference_every"),
+    *("evaluate_every", "evaluate_limit", "interference_every", "gradient_checkpointing"),
 )
 FREE = frozenset({"out", "data.val", *(f"train.{name}" for name in _FREE_TRAINING)})
 """Entries of a recipe that may change when a run is resumed.

@@ -271,6 +271,29 @@ class Idle(Pyramid):
         self.idle = nn.Parameter(torch.zeros(1))
 
 
+class Counting(nn.Module):
+    """Two convolutions whose result depends on how often they were called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convs = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1))
+        self.calls = 0
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        self.calls += 1
+        scaled: Tensor = self.convs[1](self.convs[0](pixels) * self.calls)
+        return scaled
+
+
+class RemembersCalls(Pyramid):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = Counting()
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        return super().forward(self.first(pixels))
+
+
 class Unregistered(Pyramid):
     def __init__(self) -> None:
         super().__init__()
@@ -289,6 +312,7 @@ BROKEN_BACKBONES: dict[str, type[Backbone]] = {
     "maps": OtherChannels,
     "images_apart": MixesImages,
     "gradients": Idle,
+    "recomputation": RemembersCalls,
     "state_dict": Unregistered,
     "normalization": NoDeviation,
 }

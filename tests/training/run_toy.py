@@ -20,6 +20,7 @@ def main(out: str, options: dict) -> None:
     toy.register()
     content = toy.recipe(options.pop("steps"), **options.pop("train", {})).model_dump(mode="json")
     content["model"]["tasks"] |= options.pop("tasks", {})
+    content["model"]["backbone"] = options.pop("backbone", content["model"]["backbone"])
     content["data"]["train"] = options.pop("data", content["data"]["train"])
     model = train(Recipe.parse(content), out=out, device="cpu", **options)
     weights = b"".join(value.numpy().tobytes() for value in model.state_dict().values())

@@ -24,6 +24,15 @@ def start(out, environment=None, **options):
     return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def start_two(out, **options):
+    """Two processes that share the work."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "1"}
+    return [start(out, {**shared, "RANK": str(n), "LOCAL_RANK": str(n)}, **options) for n in range(2)]
+
+
 def finished(process):
     """The checksum of the weights that the process printed last."""
     output, errors = process.communicate(timeout=LIMIT_S)
@@ -67,13 +76,18 @@ def test_two_processes_where_one_has_no_labels_for_a_head(tmp_path):
     assert {(0, 1), (1, 0)} & set(sources), "in no step the two processes would have different labels"
     train = {"batch_size": 1, "seed": 1, "grad_norm_every": 1}
     options = {"steps": 6, "train": train, "data": data, "tasks": {"tally": {}}}
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "1"}
-    processes = [start(tmp_path, {**shared, "RANK": str(n), "LOCAL_RANK": str(n)}, **options) for n in range(2)]
-    first, second = [finished(process) for process in processes]
+    first, second = [finished(process) for process in start_two(tmp_path, **options)]
     assert first == second, "the processes ended with different weights"
     for record, pair in zip(losses(tmp_path), sources, strict=True):
         assert ("semantic.pixel" in record["losses"]) == (0 in pair)
         assert ("masks.mask" in record["losses"]) == (1 in pair)
+
+
+@pytest.mark.slow
+def test_two_processes_with_gradient_checkpointing_have_the_weights_of_those_without(tmp_path):
+    found = []
+    for recomputed in (False, True):
+        train = {"batch_size": 1, "gradient_checkpointing": recomputed}
+        processes = start_two(tmp_path / str(recomputed), steps=2, train=train, backbone={"name": "resnet18"})
+        found.append([finished(process) for process in processes])
+    assert found[0] == found[1]  # process by process: each has batch statistics of its own

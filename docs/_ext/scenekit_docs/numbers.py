@@ -46,9 +46,9 @@ RESULT_FILES: Sequence[Result] = (
     Result(
         "speed_cpu",
         "Speed of Mask R-CNN and start-up, on a CPU",
-        "Mask R-CNN R50-FPN in torchvision and in scenekit, with the same weights and image, and the time to start "
-        "a process. Medians of alternating runs.",
-        "python benchmarks/speed.py --parts torchvision start --repeats 3",
+        "Mask R-CNN R50-FPN in torchvision and in scenekit, with the same weights and image, its training step with "
+        "and without gradient checkpointing, and the time to start a process. Medians of alternating runs.",
+        "python benchmarks/speed.py --parts torchvision start --repeats 7",
     ),
     Result(
         "speed_tasks_cpu",

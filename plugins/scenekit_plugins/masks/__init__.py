@@ -72,7 +72,7 @@ class MaskHead(Head[Float[Tensor, "N K M M"], Float[Tensor, "N M M"]]):
 
     def forward(self, board: Board) -> Float[Tensor, "N K M M"]:
         features = board.pool(OBJECTS, size=self.config.pooled)
-        logits: Tensor = self.predictor(F.relu(self.deconv(self.convs(features))))
+        logits: Tensor = self.predictor(F.relu(self.deconv(self.convs(features)), inplace=True))
         return logits
 
     def loss(self, raw: Float[Tensor, "N K M M"], board: Board, targets: Targets) -> dict[str, Tensor]:
