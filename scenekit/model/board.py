@@ -268,7 +268,7 @@ class Board:
 
     @untraced
     def release(self, regions: Regions) -> None:
-        """Free the RoI features of regions; where they are read again, they are pooled again.
+        """Remove the RoI features of regions; where they are read again, they are pooled again.
 
         Args:
             regions: Regions, or a subset of them.

@@ -34,7 +34,7 @@ class Watch:
         self._seen[name if place is None else place] = (name, tensors)
 
     def remove(self, place: Hashable) -> None:
-        """Forget the value of a place.
+        """Remove the value of a place.
 
         Args:
             place: As in `add`.
