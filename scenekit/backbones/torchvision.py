@@ -6,6 +6,7 @@ Letters: B images, H W input pixels.
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,9 +17,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.fx import Node
 from torchvision.models import VGG, get_model, get_model_weights
 from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.models.resnet import Bottleneck
+from torchvision.ops import FrozenBatchNorm2d
 
 from scenekit.backbones.base import Backbone, Level
 from scenekit.backbones.layouts import LAYOUTS, Layout
@@ -73,6 +76,7 @@ class TorchvisionBackbone(Backbone):
         if padding == TENSORFLOW:
             pad_like_tensorflow(self.body)
         overwrite_convolutions(self.body)
+        _add_in_place(self.body)
         if trained_side is not None:
             begin_as_in(self.body, lambda: self._on_meta(lambda maps: maps(_meta(1, 3, trained_side, trained_side))))
         self.levels = levels or self._on_meta(lambda maps: trace_levels(maps, _meta(*PROBE)))
@@ -127,6 +131,23 @@ class TorchvisionBackbone(Backbone):
 
 def _meta(*shape: int) -> Tensor:
     return torch.zeros(shape, device="meta")
+
+
+def _add_in_place(body: nn.Module) -> None:
+    """Let shortcuts be added in place, as torchvision does: tracing made new maps of the sums."""
+    traced: Any = body
+    for graph in (traced.train_graph, traced.eval_graph):
+        for node in graph.nodes:
+            if node.target is operator.add and _is_fresh(node.args[0], traced):
+                node.target = operator.iadd
+    traced.recompile()
+
+
+def _is_fresh(value: object, body: nn.Module) -> bool:
+    """Return whether a value is the output of a batch norm, and read once."""
+    if not isinstance(value, Node) or value.op != "call_module" or len(value.users) != 1:
+        return False
+    return isinstance(body.get_submodule(str(value.target)), nn.BatchNorm2d | FrozenBatchNorm2d)
 
 
 def build_backbone(

@@ -167,6 +167,7 @@ class RegionStage(Provider):
             Detections, best first within each image, images in order.
         """
         logits, deltas = self.predict(board, proposals)
+        board.release(proposals)  # heads follow the detections, which are elsewhere
         return self.decode(logits, deltas, proposals, board.images)
 
     def padded(self, board: Board, rows: int) -> None:

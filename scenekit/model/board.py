@@ -271,6 +271,17 @@ class Board:
             self._store.watch.add(f"RoI features of side {size} pooled from {source.name!r}", memo.pooled, memo_key)
         return features
 
+    @untraced
+    def release(self, regions: Regions) -> None:
+        """Remove the RoI features of regions; where they are read again, they are pooled again.
+
+        Args:
+            regions: Regions, or a subset of them.
+        """
+        for place in [place for place in self._store.pools if place[0] == id(regions.root)]:
+            del self._store.pools[place]
+            self._store.watch.remove(place)
+
     def _features(self, source: Key[FeaturePyramid, Any]) -> FeaturePyramid:
         """Return a pyramid: each step that may pool regions may read FEATURES; any other source must be declared."""
         if source == FEATURES and source in self._store.values:

@@ -33,6 +33,14 @@ class Watch:
         tensors = [(tensor, tensor._version) for tensor in tensors_in(value) if not tensor.is_inference()]
         self._seen[name if place is None else place] = (name, tensors)
 
+    def remove(self, place: Hashable) -> None:
+        """Remove the value of a place.
+
+        Args:
+            place: As in `add`.
+        """
+        self._seen.pop(place, None)
+
     @untraced
     def check(self, owner: str) -> None:
         """Check that nothing was changed since.

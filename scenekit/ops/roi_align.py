@@ -14,6 +14,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+CHUNK = 128
+"""Regions whose sums are held at a time, where no gradient is recorded."""
+
 
 def roi_align(
     maps: Sequence[Float[Tensor, "B C _ _"]],
@@ -47,10 +50,10 @@ def roi_align(
     for level, (features, stride) in enumerate(zip(maps, strides, strict=True)):
         rows = (levels == level).nonzero()[:, 0]
         if bins is None:
-            part = torchvision.ops.roi_align(features, rois[rows], size, 1 / stride, sampling_ratio, aligned)
-        else:
-            part = _summed(features, *(of_all[rows] for of_all in bins))
-        pooled[rows] = part
+            pooled[rows] = torchvision.ops.roi_align(features, rois[rows], size, 1 / stride, sampling_ratio, aligned)
+            continue
+        for own in (rows,) if torch.is_grad_enabled() else torch.split(rows, CHUNK):  # sums are copied: a few at a time
+            pooled[own] = _summed(features, *(of_all[own] for of_all in bins))
     return pooled
 
 

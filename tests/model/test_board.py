@@ -166,6 +166,17 @@ def test_each_row_is_pooled_once() -> None:
     assert again[:, 0, 0, 0].tolist() == [12.0]
 
 
+def test_released_features_are_pooled_again() -> None:
+    pooler = FakePooler()
+    board = filled(pooler)
+    first = board.pool(OBJECTS, size=7)
+    board.release(board[OBJECTS].subset(torch.tensor([1])))
+    assert torch.equal(board.pool(OBJECTS, size=7), first)
+    assert sorted(pooler.rows) == [0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0]
+    first.zero_()  # no longer a value of the board, so that it may be changed
+    board.check_unchanged("the test")
+
+
 def test_other_sizes_sources_and_regions_are_pooled_apart() -> None:
     pooler = FakePooler()
     board = filled(pooler)
