@@ -4,6 +4,8 @@
 which scenekit also takes with gradient checkpointing.
 `tasks`: the shipped model `small` on held-out synthetic scenes, from memory to the finished Scene, with a score
 threshold of 0.5: all tasks in one pass against one network per task, and the dense tasks against boxes and masks alone.
+`batches`: lists of images that `small` predicts, four at a time against one at a time: held-out scenes in memory, the
+same as JPEG files of mixed sizes, and as photographs of several megapixels.
 `start`: fresh processes that import scenekit and print its help.
 
 Times are medians of alternating runs; peak memory is measured in fresh processes. On a GPU everything is bfloat16 and
@@ -20,19 +22,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import peers
 import torch
 from measuring import Row, Run, answer_of, interleaved, machine, milliseconds, peak_of
+from PIL import Image
 
 import scenekit as sk
 from scenekit.io.files import write_atomically
 from scenekit.keys import OBJECTS
 
-PARTS = ("torchvision", "tasks", "start")
+PARTS = ("torchvision", "tasks", "batches", "start")
 WORK = {"inference": peers.inference, "training": peers.training}
 WHOSE = ("ours", "theirs")
 TARGETS = {"inference": (1.05, 0.9), "training": (1.0, 1.0), peers.RECOMPUTED: (1.3, 0.9)}
@@ -44,6 +47,11 @@ SEPARATE = tuple(
     (task,) for task in ("masks", "keypoints", "semantic", "attributes", "captions", "relations", "boxes3d", "meshes")
 )
 """The networks that the joint one replaces; all but `semantic` detect boxes as well."""
+BATCH = 4
+SHAPES = (320, 240), (240, 320), (320, 320), (256, 192)
+"""Widths and heights of files of mixed sizes."""
+LARGE = (2400, 1800)
+"""Width and height of files of photographs."""
 
 
 def main() -> None:
@@ -74,7 +82,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     details: dict[str, Any] = {}
     print(f"{'measured':44} {'value':>9} {'against':>9}      {'ratio':>6} {'target':>6}")
-    parts = {"torchvision": against_torchvision, "tasks": all_tasks, "start": starting}
+    parts = {"torchvision": against_torchvision, "tasks": all_tasks, "batches": in_batches, "start": starting}
     for name in arguments.parts:
         for row in parts[name](arguments, details):
             rows[row.measured] = row.to_json()
@@ -153,6 +161,39 @@ def all_tasks(arguments: argparse.Namespace, details: dict[str, Any]) -> Iterato
         separate = sum(ms[f"network of {name}"] for name in parts)
         yield Row(f"small, {' + '.join(PIXELS)} to boxes + masks, batch {batch}", ms["pixels"], ms["masks"], "ms", 1.4)
         yield Row(f"small, all tasks to separate, batch {batch}", ms["all tasks"], separate, "ms", 0.45)
+
+
+def in_batches(arguments: argparse.Namespace, details: dict[str, Any]) -> Iterator[Row]:
+    """Yield rows of lists that `small` predicts in batches, to one image at a time: at most as long."""
+    model = placed(sk.load("small"), arguments.device)
+    data = sk.dataset("synthetic", "test")
+    scenes = [data[index].image for index in range(arguments.images)]
+    with tempfile.TemporaryDirectory() as name:
+        sources: dict[str, list[Any]] = {
+            "in memory": list(scenes),
+            "files of mixed sizes": written(scenes, Path(name) / "mixed", SHAPES),
+            "large files": written(scenes[: 2 * BATCH], Path(name) / "large", (LARGE,)),
+        }
+        for source, images in sources.items():
+            runs: dict[str, Run] = {
+                "batches": lambda images=images: model.predict(images, batch_size=BATCH),
+                "list": lambda images=images: model.predict(images),
+                "alone": lambda images=images: [model.predict(image) for image in images],
+            }
+            seconds = interleaved(runs, arguments.repeats, arguments.device)
+            ms = {name: milliseconds(values) / len(images) for name, values in seconds.items()}
+            details[f"small, {source}: ms per image"] = {name: round(value, 2) for name, value in ms.items()}
+            yield Row(f"small, {source}, list to one by one", ms["list"], ms["alone"], "ms", 1.0)
+            yield Row(f"small, {source}, batch {BATCH} to one by one", ms["batches"], ms["alone"], "ms", 1.0)
+
+
+def written(images: Sequence[torch.Tensor], folder: Path, shapes: Sequence[tuple[int, int]]) -> list[Path]:
+    """Write images as JPEG files of these widths and heights in turn."""
+    folder.mkdir()
+    for number, image in enumerate(images):
+        picture = Image.fromarray(image.permute(1, 2, 0).numpy()).resize(shapes[number % len(shapes)])
+        picture.save(folder / f"{number:03}.jpg", quality=90)
+    return sorted(folder.iterdir())
 
 
 def part_of(model: sk.SceneModel, tasks: Collection[str]) -> sk.SceneModel:

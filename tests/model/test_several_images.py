@@ -17,8 +17,11 @@ from scenekit.hooks import TaskSpec
 from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, PANOPTIC, SEMANTIC, Key
 from scenekit.model.board import Board
 from scenekit.model.prediction import AHEAD, Predictor, Request
+from scenekit.model.preprocess import make_batch
+from scenekit.model.region_selection import RegionSelector
 from scenekit.model.scene_model import SceneModel
 from scenekit.scene import Scene
+from scenekit.structures import ImageBatch
 from tests.model.test_pipeline import running
 from tests.tiny import VOCABULARY, config, extended, sample
 
@@ -208,3 +211,31 @@ def test_a_budget_is_that_of_an_image_by_itself(marked: SceneModel) -> None:
     scenes = marked.predict(images_of([WIDE, WIDE]), tasks="mark", budget=1000.0, ledger=ledger, batch_size=2)
     assert len(scenes) == 2 and set(head_of(marked).threads) == {threading.current_thread()}
     assert all(len(batch) == 1 for batch in head_of(marked).batches)
+
+
+def test_prepared_images_are_concatenated_to_the_batch_of_all() -> None:
+    images, options = images_of([WIDE, WIDE]), config().input
+    cameras = [sk.Camera.pinhole(60.0, *WIDE), None]
+    whole = make_batch(images, options, cameras=cameras).named(["a", None])
+    alone = [make_batch([image], options, cameras=[camera]) for image, camera in zip(images, cameras, strict=True)]
+    joined = ImageBatch.cat([alone[0].named(["a"]), alone[1].named([None])])
+    assert torch.equal(joined.pixels, whole.pixels) and len(joined) == 2
+    assert (joined.sizes, joined.original_sizes, joined.divisor) == (whole.sizes, whole.original_sizes, whole.divisor)
+    assert joined.origins == whole.origins and joined.cameras is not None and whole.cameras is not None
+    assert joined.cameras[1] is None and torch.equal(joined.camera(0).matrix, whole.camera(0).matrix)
+    assert ImageBatch.cat([whole, alone[1]]).origins is None and ImageBatch.cat([whole]) is whole
+
+
+def test_tasks_with_equal_limits_have_the_same_rows(model: SceneModel) -> None:
+    """Those of persons, and those above the threshold."""
+    with torch.no_grad():
+        outputs = model(model.preprocess([sample().image]), threshold=0.2)
+    board = outputs.parts[0].board
+    objects, masks = board[OBJECTS], board.rows_of(MASKS)
+    selector = RegionSelector(board, None, VOCABULARY, {}, 0.2)
+    rows = {name: selector.inference_regions(model.specs[name], [OBJECTS])[OBJECTS] for name in ("masks", "keypoints")}
+    assert selector.inference_regions(model.specs["masks"], [OBJECTS])[OBJECTS] is rows["masks"]
+    assert torch.equal(rows["masks"].boxes, objects.boxes[objects.scores >= 0.2])
+    assert torch.equal(rows["masks"].root_rows, masks.root_rows)
+    labels = rows["keypoints"].labels
+    assert labels is not None and set(labels.tolist()) <= {1} and rows["keypoints"] is not rows["masks"]
