@@ -58,6 +58,13 @@ RESULT_FILES: Sequence[Result] = (
         "python benchmarks/speed.py --parts tasks --out benchmarks/results/speed_tasks_cpu.json",
     ),
     Result(
+        "speed_batches_cpu",
+        "Lists and batches, on a CPU",
+        "All tasks of `small` on a list of images in memory, of mixed files and of large files, against one image at a "
+        "time. Medians of alternating runs.",
+        "python benchmarks/speed.py --parts batches --out benchmarks/results/speed_batches_cpu.json",
+    ),
+    Result(
         "runtimes_maskrcnn_cpu",
         "Mask R-CNN in other runtimes, on a CPU",
         "Mask R-CNN R50-FPN for an image of 800 x 1066, with the same weights in torchvision and in scenekit, whose "
