@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -192,7 +193,7 @@ def print_networks(model: SceneModel, done: ExportResult, left: dict[str, float]
     rows = [(*row, *[""] * (len(columns) - len(row))) for row in _rows(model, done, left)]
     output.print_table("", columns, rows)
     if done.refused:
-        reason = next(iter(done.refused.values()))[:LONGEST_REASON]
+        reason = shorten(next(iter(done.refused.values())), LONGEST_REASON, placeholder=" ...")
         output.print_note(
             f"{len(done.refused)} modules are no network as a whole, only in parts or not at all, such as {reason}; "
             "--json lists all"
