@@ -64,11 +64,11 @@ def demo(
     """Run every task on held-out synthetic scenes, or on your images, and write a report in one HTML file."""
     check_files(image or ())
     import scenekit as sk
-    from scenekit.cli.device import device_named
+    from scenekit.cli.device import on_device
     from scenekit.visualization import write_report
 
     name = model or (FOR_IMAGES if image else FOR_SCENES)
-    network = one_class_each(sk.load(name)).to(device_named(device))
+    network = on_device(one_class_each(sk.load(name)), device)
     subjects = list(own_images(image) if image else synthetic_scenes(count))
     output.make_folder(out)
     run(network, subjects[0], threshold)  # the first pass is slower and must not be timed

@@ -3,6 +3,28 @@
 import torch
 
 from scenekit.errors import InputError
+from scenekit.model.scene_model import SceneModel
+from scenekit.weights.exported import is_exported
+
+
+def on_device(model: SceneModel, text: str) -> SceneModel:
+    """Move a model to a device of this machine.
+
+    Args:
+        model: The model.
+        text: A device, or auto: a GPU where there is one, but the CPU for an exported model.
+
+    Returns:
+        The model.
+
+    Raises:
+        InputError: If there is no such kind of device, this machine lacks it, or the model runs on the CPU alone.
+    """
+    exported = is_exported(model)
+    device = device_named("cpu" if exported and text == "auto" else text)
+    if exported and device.type != "cpu":
+        raise InputError(f"--device: exported networks run on the CPU alone, got {text!r}; leave it out, or name cpu")
+    return model.to(device)
 
 
 def device_named(text: str) -> torch.device:

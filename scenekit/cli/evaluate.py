@@ -81,7 +81,7 @@ def evaluate(
     """Measure tasks by their usual metrics; `detection` names the boxes among them."""
     wanted, options = output.task_names(tasks), parsed_options(option or ())
     import scenekit as sk
-    from scenekit.cli.device import device_named
+    from scenekit.cli.device import on_device
     from scenekit.data.labelers import labelers_named, labelled
     from scenekit.data.labels.opening import opened
     from scenekit.recipe.data import entry_names
@@ -89,7 +89,7 @@ def evaluate(
     chosen = data_config(model, data, split, options, labels)
     makers = labelers_named(chosen.labelers if labelers is None else output.labeler_names(labelers))
     sets = [opened(entry, chosen.label_space) for entry in chosen.train]
-    network, every = sk.load(model).to(device_named(device)), {}
+    network, every = on_device(sk.load(model), device), {}
     for entry, name, named in zip(chosen.train, entry_names(chosen.train), sets, strict=True):
         folder = predictions / name if predictions is not None and len(sets) > 1 else predictions
         writers, samples = results_of(entry.name, folder, named), labelled(named, makers)

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scenekit.cli import output
-from scenekit.errors import InputError
+from scenekit.errors import InputError, nearest
+from scenekit.io.files import new_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scenekit.io.images import ImageSource
     from scenekit.model.scene_model import SceneModel
-    from scenekit.weights.exporting import Export
-    from scenekit.weights.networks import ExportedNetwork
+    from scenekit.weights.exported import ExportedNetwork
+    from scenekit.weights.exporting import ExportResult
 
 CALIBRATION = 24
 """How many images the calibration uses."""
+
+LONGEST_REASON = 200
+"""How many characters of the reason for a refused module are shown."""
+
+CalibrateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--calibrate",
+        metavar="DATA",
+        help=f"For --int8: a folder of images like those to come, of which {CALIBRATION} are used, or synthetic.",
+    ),
+]
 
 
 def export(
@@ -32,17 +46,10 @@ def export(
         str | None,
         typer.Option("--size", metavar="HxW", help="Resize images to this size in pixels, and take no other one."),
     ] = None,
-    dynamic: Annotated[bool, typer.Option("--dynamic", help="Take images of any size, as without --size.")] = False,
+    dynamic: Annotated[bool, typer.Option("--dynamic", help="Take images of any size, the default.")] = False,
     tasks: output.TasksOption = None,
     int8: Annotated[bool, typer.Option("--int8", help="Compute in int8 where a network loses little by it.")] = False,
-    calibrate: Annotated[
-        str | None,
-        typer.Option(
-            "--calibrate",
-            metavar="DATA",
-            help=f"For --int8: a folder of images like those to come, of which {CALIBRATION} are used, or synthetic.",
-        ),
-    ] = None,
+    calibrate: CalibrateOption = None,
     whole: Annotated[
         bool,
         typer.Option("--whole", help="One ONNX file that runs without scenekit; with --size."),
@@ -54,19 +61,18 @@ def export(
     as_json: output.JsonOption = False,
 ) -> None:
     """Export the networks of a model; the folder is a model for --model and for scenekit.load."""
-    check_options(out, size, dynamic, int8, calibrate)
+    out = check_options(out, size, dynamic, int8, calibrate)
+    check_whole(whole, size, format, int8, detections)
     sides = None if size is None else output.parse_size(size)
     names = output.task_names(tasks)
-    if whole or detections is not None:
-        if not whole or sides is None or format != "onnx" or int8:
-            raise InputError("--whole [--detections N] writes ONNX in float for one size: give --size, such as 480x640")
+    if whole and sides is not None:
+        check_tasks(model, names)
         write_one_file(model, out, sides, names, detections, as_json)
     else:
-        images = [] if calibrate is None else calibration_images(calibrate)
-        write_networks(model, out, format, sides, names, images, as_json)
+        write_networks(model, out, format, sides, names, calibrate, as_json)
 
 
-def check_options(out: Path, size: str | None, dynamic: bool, int8: bool, calibrate: str | None) -> None:
+def check_options(out: Path, size: str | None, dynamic: bool, int8: bool, calibrate: str | None) -> Path:
     """Check options that depend on each other.
 
     Args:
@@ -76,15 +82,60 @@ def check_options(out: Path, size: str | None, dynamic: bool, int8: bool, calibr
         int8: The option --int8.
         calibrate: The option --calibrate.
 
+    Returns:
+        The folder to write.
+
     Raises:
         InputError: They do not go together, or the folder has files.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"--out: {out} exists and is not an empty folder; name another one, or delete it")
     if dynamic and size is not None:
         raise InputError("--size and --dynamic exclude each other; name one of them")
     if int8 != (calibrate is not None):
         raise InputError("--int8 and --calibrate DATA go together: name images like those that the model will see")
+    return new_folder(out)
+
+
+def check_whole(whole: bool, size: str | None, format: str, int8: bool, detections: int | None) -> None:
+    """Check options that go with --whole, or do not.
+
+    Args:
+        whole: The option --whole.
+        size: The option --size.
+        format: The option --format.
+        int8: The option --int8.
+        detections: The option --detections.
+
+    Raises:
+        InputError: They do not go together.
+    """
+    if detections is not None and not whole:
+        raise InputError("--detections is an option of --whole; leave it out, or add --whole")
+    if whole and format != "onnx":
+        raise InputError(f"--whole writes ONNX, not {format!r}; leave out --format")
+    if whole and int8:
+        raise InputError("--whole writes float, no int8; leave out --int8 and --calibrate")
+    if whole and size is None:
+        raise InputError("--whole writes a graph for one size: give --size, such as 480x640")
+
+
+def check_tasks(model: str, names: Sequence[str] | None) -> None:
+    """Check names of tasks before the weights of a model on this disk are read.
+
+    Args:
+        model: Name or path of the model.
+        names: Names of tasks, or `detection`; None for all.
+
+    Raises:
+        InputError: The model lacks one.
+    """
+    from scenekit.weights import config_of, path_on_disk
+
+    if names is None or path_on_disk(model) is None:
+        return
+    known = [*config_of(model).tasks, "detection"]
+    for name in names:
+        if name not in known:
+            raise InputError(f"{model} has no task {name!r}{nearest(name, known)}")
 
 
 def write_networks(
@@ -93,7 +144,7 @@ def write_networks(
     format: str,
     size: tuple[int, int] | None,
     tasks: Sequence[str] | None,
-    images: Sequence[ImageSource],
+    calibrate: str | None,
     as_json: bool,
 ) -> None:
     """Write the networks of a model, and print a row for each of its parts.
@@ -104,14 +155,18 @@ def write_networks(
         format: Name of a runtime.
         size: Height and width of the images, in pixels; None for any.
         tasks: Names of its tasks; all, if None.
-        images: Images for the calibration of int8; none for float.
+        calibrate: Where images for the calibration of int8 are from; None for float.
         as_json: Whether to print JSON.
     """
     from scenekit.weights import load
-    from scenekit.weights.exporting import export
-    from scenekit.weights.grafting import CORE, Scion, graft
+    from scenekit.weights.exporting import export, runtime_for
+    from scenekit.weights.grafting import limited_to
 
-    source = load(model) if tasks is None else graft([Scion(model, (*CORE, *tasks))])[0]
+    runtime_for(format, size, int8=calibrate is not None)
+    check_tasks(model, tasks)
+    images = [] if calibrate is None else calibration_images(calibrate)
+    source = load(model, networks=False)
+    source = source if tasks is None else limited_to(tasks, source, model)
     with output.console.status("exporting") as status:
         done = export(source, out, format, size, images, lambda name: status.update(f"exporting {name}"))
     left = done.left_in(source)
@@ -119,10 +174,30 @@ def write_networks(
         networks = {name: about.model_dump() for name, about in done.networks.items()}
         result = {"model": str(out), "format": format, "networks": networks, "refused": done.refused, "in_torch": left}
         output.print_json(result)
-        return
-    quantized = ("layers in int8", "largest error") if images else ()
-    output.print_table("", ("part", "networks", "MB", "weights left to torch", *quantized), _rows(source, done, left))
-    output.print_text(f"wrote {out}; use it with: scenekit predict --model {out} IMAGE")
+    else:
+        print_networks(source, done, left)
+        output.print_text(f"wrote {out}; use it with: scenekit predict --model {out} IMAGE")
+
+
+def print_networks(model: SceneModel, done: ExportResult, left: dict[str, float]) -> None:
+    """Print a row for each part of a model, and a note if modules were refused.
+
+    Args:
+        model: The model that was exported.
+        done: What was exported.
+        left: The share of the weights of each part that torch still runs.
+    """
+    quantized = any(about.int8 is not None for about in done.networks.values())
+    columns = ["part", "networks", "MB", "weights left to torch"]
+    columns += ["layers in int8", "largest error"] if quantized else []
+    rows = [(*row, *[""] * (len(columns) - len(row))) for row in _rows(model, done, left)]
+    output.print_table("", columns, rows)
+    if done.refused:
+        reason = shorten(next(iter(done.refused.values())), LONGEST_REASON, placeholder=" ...")
+        output.print_note(
+            f"{len(done.refused)} modules are no network as a whole, only in parts or not at all, such as {reason}; "
+            "--json lists all"
+        )
 
 
 def write_one_file(
@@ -143,7 +218,7 @@ def write_one_file(
 
     check_writable()
     with output.console.status("exporting"):
-        graph = export_whole(load(model), size, detections, tasks)
+        graph = export_whole(load(model, networks=False), size, detections, tasks)
         path = write_whole(graph, out)
     if as_json:
         output.print_json({"model": str(path), "outputs": list(graph.outputs), "left_out": dict(graph.left_out)})
@@ -155,13 +230,13 @@ def write_one_file(
     output.print_text(f"wrote {path}, and whole.json, which describes it")
 
 
-def _rows(model: SceneModel, done: Export, left: dict[str, float]) -> list[tuple[str, ...]]:
+def _rows(model: SceneModel, done: ExportResult, left: dict[str, float]) -> list[tuple[str, ...]]:
     """Return a row for each stage and head that has weights."""
     rows: list[tuple[str, ...]] = []
     for kind, parts in (("stages", model.stages), ("heads", model.heads)):
         for name in (name for name, part in parts.items() if any(True for _ in part.parameters())):
             files = [about for own, about in done.networks.items() if f"{own}.".startswith(f"{kind}.{name}.")]
-            size = sum(about.bytes for about in files) / 1e6
+            size = sum(about.size for about in files) / 1e6
             rows.append((name, str(len(files)), f"{size:.2f}", f"{left[name]:.0%}", *_in_int8(files)))
     return rows
 

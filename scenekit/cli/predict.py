@@ -127,14 +127,14 @@ def predict(
     scene_files.check_target("--mesh", mesh, len(images), scene_files.mesh_format)
     writer = results_at(results, out)
     import scenekit as sk
-    from scenekit.cli.device import device_named
+    from scenekit.cli.device import on_device
     from scenekit.weights.detector_options import with_suppression
 
     with scene_files.recording_at(rerun) as recording:
         network = sk.load(model)
         if across_classes is not None:
             network = with_suppression(network, across_classes)
-        network = network.to(device_named(device))
+        network = on_device(network, device)
         folder = None if out is None or writer is not None else output.make_folder(out)
         files = scene_files.Files(folder, graph, relations, all_relations, mesh, recording, writer)
         unreadable: list[str] = []

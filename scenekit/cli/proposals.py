@@ -112,9 +112,9 @@ def opened(name: str, device: str) -> SceneModel:
         The model on that device.
     """
     import scenekit as sk
-    from scenekit.cli.device import device_named
+    from scenekit.cli.device import on_device
 
-    return sk.load(name).to(device_named(device))
+    return on_device(sk.load(name), device)
 
 
 def entries(

@@ -298,9 +298,13 @@ class RuntimeSpec:
     suffix: str
     """How its files end."""
     write: Callable[[ExportedProgram, Path], None]
-    """(program of torch.export, path): writes it."""
+    """(program of torch.export, path): writes it, with further files beside it where the format has them: the folder is
+    its own. OSError if the disk does not take it; after any other error torch keeps the network, or parts of it.
+    """
     open: Callable[[Path], Callable[[Sequence[Tensor]], Sequence[Tensor]]]
-    """(path) -> a function from the tensors that go in to those that come out, on the CPU."""
+    """(path) -> a function from the tensors that go in to those that come out, on the CPU, always with the same
+    results: they are compared with torch, to 1e-3 of the largest value.
+    """
     writes_with: tuple[str, ...] = ()
     """Modules that `write` imports."""
     runs_with: tuple[str, ...] = ()

@@ -127,6 +127,15 @@ def scenekit_runtimes() -> Iterable[RuntimeSpec]:
     """Return formats of exported networks with what runs them. Called once, at first use.
 
     ```python
+    def write(program, path):
+        stream = io.BytesIO()
+        torch.export.save(program, stream)
+        path.write_bytes(stream.getvalue())  # and further files beside it, if the format has them
+
+    def open_acme(path):
+        module = torch.export.load(io.BytesIO(path.read_bytes())).module()
+        return lambda tensors: module(*tensors)
+
     @sk.hookimpl
     def scenekit_runtimes():
         yield sk.RuntimeSpec(name="acme", summary="the acme accelerator", suffix=".acme", write=write, open=open_acme)

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import math
 import os
+import shutil
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
@@ -102,8 +103,7 @@ def drafted(path: str | Path) -> Iterator[Path]:
         InputError: If the folder cannot be written.
     """
     target = Path(path)
-    # Not the name of the target and more, which may be as long as a file system permits.
-    draft = target.with_name(f".{zlib.crc32(os.fsencode(target.name)):08x}.{os.getpid()}.{threading.get_ident()}")
+    draft = target.parent / _draft_name(target)
     try:
         yield draft
         draft.replace(target)
@@ -112,6 +112,69 @@ def drafted(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it was never written where the folder cannot be
             draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def drafted_folder(path: str | Path) -> Iterator[Path]:
+    """Provide a folder to write to, which becomes the target on success and is removed otherwise.
+
+    It is beside the target, or in it where the target is there and empty: a mounted folder cannot be replaced.
+
+    Args:
+        path: The target, a new or empty folder.
+
+    Returns:
+        A context manager that gives the folder to write to.
+
+    Raises:
+        InputError: If the target has files, or cannot be written; the message names the target, also of errors that
+            are raised within the context.
+    """
+    target = new_folder(path)
+    exists = target.is_dir()
+    draft = (target if exists else target.parent) / _draft_name(target)
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+        if exists:
+            for entry in sorted(draft.iterdir()):
+                entry.replace(target / entry.name)
+        else:
+            draft.replace(target)
+    except InputError as error:
+        error.args = (str(error).replace(str(draft), str(target)),)
+        raise
+    except OSError as error:
+        raise unwritable(target, error) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def new_folder(name: str | os.PathLike[str]) -> Path:
+    """Return the path of a folder that is to be written.
+
+    Args:
+        name: The name that a user gives.
+
+    Returns:
+        The path, at which there is no folder, or one without files.
+
+    Raises:
+        InputError: If there are files, or no folder can have the name.
+    """
+    path = path_named(name)
+    try:
+        taken = os.path.lexists(path) and (not path.is_dir() or any(path.iterdir()))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    if taken:
+        raise InputError(f"{path} exists and is not an empty folder; name another one, or delete it")
+    return path
+
+
+def _draft_name(target: Path) -> str:
+    """Return not the name of the target and more, which may be as long as a file system permits."""
+    return f".{zlib.crc32(os.fsencode(target.name)):08x}.{os.getpid()}.{threading.get_ident()}"
 
 
 def unwritable(path: Path, error: BaseException) -> InputError:

@@ -34,6 +34,19 @@ def as_input(value: Any) -> Any:
     return replace(value, cameras=None) if isinstance(value, ImageBatch) else value
 
 
+def recorded(value: Any, puts_on: bool = True) -> Any:
+    """Return a board that notes what is read from it in place of one; other values stay as they are.
+
+    Args:
+        value: An argument.
+        puts_on: Whether what is put goes to the board itself, too.
+
+    Returns:
+        A `RecordedBoard`, or the value.
+    """
+    return RecordedBoard(value, puts_on) if isinstance(value, Board) else value
+
+
 OTHER_REGIONS = "regions of this pass alone"
 
 
@@ -58,14 +71,32 @@ class KeepingBoard(Board):
         return self._answer(key.name, lambda board: board[key])
 
     def pool(self, regions: Stream | Regions, size: int, source: Key[FeaturePyramid, Any] = FEATURES) -> Tensor:
-        """Return RoI features."""
+        """Return RoI features.
+
+        Args:
+            regions: A stream, or regions, which no network reads.
+            size: Side of the features.
+            source: The maps that they are from.
+
+        Returns:
+            The features.
+        """
         whose = regions.name if isinstance(regions, Stream) else OTHER_REGIONS
         question = f"{whose} pooled at {size} from {source.name}"
         features: Tensor = self._answer(question, lambda board: board.pool(regions, size, source))
         return features
 
     def put(self, key: Key[Any, Any], value: Any, rows: Regions | None = None) -> None:
-        """Keep a value."""
+        """Keep a value.
+
+        Args:
+            key: Its key.
+            value: The value.
+            rows: Selected regions that it belongs to; None for all of the key.
+
+        Raises:
+            BoardError: It is for selected regions.
+        """
         if rows is not None:
             raise BoardError(f"{key.name!r} is put for selected regions, which no network does")
         self.puts[key] = value
@@ -103,7 +134,16 @@ class RecordedBoard(KeepingBoard):
         return answer
 
     def put(self, key: Key[Any, Any], value: Any, rows: Regions | None = None) -> None:
-        """Keep a value."""
+        """Keep a value, and put it on the board if `puts_on`.
+
+        Args:
+            key: Its key.
+            value: The value.
+            rows: None.
+
+        Raises:
+            BoardError: It is for selected regions.
+        """
         super().put(key, value, rows)
         if self.puts_on:
             self.board.put(key, value)

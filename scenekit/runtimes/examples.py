@@ -21,7 +21,7 @@ PER_CLASS = (2, 1, 0)
 
 
 @torch.no_grad()
-def passes(model: SceneModel) -> None:
+def run_examples(model: SceneModel) -> None:
     """Run a model on images of different sizes: as it detects, and on objects of every class.
 
     Args:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from scenekit.errors import InputError
-from scenekit.hooks import hookimpl
+from scenekit.errors import InputError, one_line
+from scenekit.hooks import hookimpl, registry
 from scenekit.hooks.records import RuntimeSpec
 from scenekit.runtimes.programs import quietly
 from scenekit.runtimes.quantization import quantize_onnx
@@ -23,9 +24,12 @@ if TYPE_CHECKING:
 
 OPSET = 20
 
+OWN = "scenekit"
+"""The distribution of the built-in formats, whose packages have the names of their modules."""
+
 
 def check_installed(spec: RuntimeSpec, modules: Sequence[str]) -> None:
-    """Check that the packages of a format are there.
+    """Check that the packages which a format needs are installed.
 
     Args:
         spec: The format.
@@ -35,17 +39,31 @@ def check_installed(spec: RuntimeSpec, modules: Sequence[str]) -> None:
         InputError: One is missing.
     """
     if missing := [name for name in modules if find_spec(name) is None]:
-        names = " ".join(missing)
-        raise InputError(f"format {spec.name!r} needs {names}: pip install 'scenekit[export]', or pip install {names}")
+        names, origin = " ".join(missing), registry().owner(spec)
+        own = origin is None or origin.distribution == OWN
+        install = f"pip install 'scenekit[export]', or pip install {names}" if own else f"install what {origin} needs"
+        raise InputError(f"format {spec.name!r} needs {'' if own else 'the modules '}{names}: {install}")
 
 
 def threads() -> int:
-    """Return how many threads a runtime gets: as many as torch has."""
+    """Return how many threads a runtime gets.
+
+    Returns:
+        As many as torch has.
+    """
     return torch.get_num_threads()
 
 
 def write_onnx(program: ExportedProgram, path: Path) -> None:
-    """Write a program as ONNX."""
+    """Write a program as ONNX.
+
+    Args:
+        program: The program.
+        path: Path of the file; weights of more than 2 GB are beside it.
+
+    Raises:
+        OSError: The file cannot be written; ONNX raises its own errors where it has no counterpart of an operator.
+    """
     with quietly():
         converted = torch.onnx.export(program, dynamo=True, opset_version=OPSET, verbose=False)
     assert converted is not None
@@ -53,7 +71,14 @@ def write_onnx(program: ExportedProgram, path: Path) -> None:
 
 
 def open_onnx(path: Path) -> Runner:
-    """Open a file of `write_onnx` in ONNX Runtime."""
+    """Open a file of `write_onnx` in ONNX Runtime.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        What runs it on the CPU.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -71,34 +96,69 @@ def open_onnx(path: Path) -> Runner:
 
 
 def write_openvino(program: ExportedProgram, path: Path) -> None:
-    """Write a program in OpenVINO's format: `path`, and the weights beside it."""
+    """Write a program in OpenVINO's format.
+
+    Args:
+        program: The program.
+        path: Path of the graph; the weights are beside it, in a file that ends in `.bin`.
+
+    Raises:
+        OSError: The files cannot be written; OpenVINO raises its own errors where it lacks an operator.
+    """
     import openvino
 
-    openvino.save_model(openvino.convert_model(program), path, compress_to_fp16=False)
+    converted = openvino.convert_model(program)
+    try:
+        openvino.save_model(converted, path, compress_to_fp16=False)
+    except RuntimeError as error:  # OpenVINO's error of a full disk, too
+        raise OSError(f"OpenVINO does not write it: {one_line(error)}") from error
 
 
 def open_openvino(path: Path) -> Runner:
-    """Open a file of `write_openvino`."""
+    """Open a file of `write_openvino`.
+
+    Args:
+        path: Path of the graph.
+
+    Returns:
+        What runs it on the CPU.
+    """
     import openvino
 
     options = {"INFERENCE_NUM_THREADS": threads(), "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     compiled = openvino.Core().compile_model(path, "CPU", options)
 
     def run(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
-        found = compiled([tensor.numpy() for tensor in tensors])
-        return [torch.from_numpy(found[output].copy()) for output in compiled.outputs]
+        results = compiled([tensor.numpy() for tensor in tensors])
+        return [torch.from_numpy(results[output].copy()) for output in compiled.outputs]
 
     return run
 
 
 def write_program(program: ExportedProgram, path: Path) -> None:
-    """Write a program of torch.export."""
-    with open(path, "wb") as file:
-        torch.export.save(program, file)
+    """Write a program of torch.export.
+
+    Args:
+        program: The program.
+        path: Path of the file.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    stream = BytesIO()  # torch ends the process where a file cannot be written
+    torch.export.save(program, stream)
+    path.write_bytes(stream.getvalue())
 
 
 def open_program(path: Path) -> Runner:
-    """Open a file of `write_program`."""
+    """Open a file of `write_program`.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        What runs it in torch.
+    """
     module = torch.export.load(path).module()
     return lambda tensors: module(*tensors)
 

@@ -15,8 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scenekit.model.board import Board
-from scenekit.runtimes.boards import KeepingBoard, RecordedBoard, as_input
+from scenekit.runtimes.boards import KeepingBoard, RecordedBoard, as_input, recorded
 from scenekit.structures.images import ImageBatch
 from scenekit.structures.tensors import tensors_in
 
@@ -69,12 +68,27 @@ class Network:
 
 
 def each_argument(function: Callable[[Any], Any], inputs: Inputs) -> Inputs:
-    """Return the result of a function for each argument."""
+    """Return the result of a function for each argument.
+
+    Args:
+        function: The function.
+        inputs: Arguments.
+
+    Returns:
+        The results in the places of the arguments.
+    """
     return tuple(map(function, inputs[0])), {name: function(value) for name, value in inputs[1].items()}
 
 
 def values_of(inputs: Inputs) -> tuple[Any, ...]:
-    """Return the arguments without their names."""
+    """Return the arguments without their names.
+
+    Args:
+        inputs: Arguments.
+
+    Returns:
+        Positional arguments, then the values of keyword arguments.
+    """
     return *inputs[0], *inputs[1].values()
 
 
@@ -93,7 +107,15 @@ def computed(module: Callable[..., Any], inputs: Inputs) -> tuple[Any, list[dict
 
 
 def with_puts(result: Any, inputs: Inputs) -> tuple[Any, list[dict[Any, Any]]]:
-    """Return the result of a module together with what it put on the boards among its arguments."""
+    """Return the result of a module together with what it put on the boards among its arguments.
+
+    Args:
+        result: What it returned.
+        inputs: Its arguments.
+
+    Returns:
+        The result, and the values by key for each board.
+    """
     return result, [value.puts for value in values_of(inputs) if isinstance(value, KeepingBoard)]
 
 
@@ -113,17 +135,17 @@ def networks_of(
     outlines: dict[nn.Module, set[Any]] = {}
     with _observed(model.modules(), lambda module, call: outlines.setdefault(module, set()).add(_outline_of(call))):
         run()
-    found: list[Network] = []
+    networks: list[Network] = []
     left = dict(_within("", model, outlines))
     while left:
-        networks = called(left, run)
-        refused = [network for network in networks if not usable(network)]
-        found += [network for network in networks if network not in refused]
+        largest = with_calls(left, run)
+        refused = [network for network in largest if not usable(network)]
+        networks += [network for network in largest if network not in refused]
         left = {name: module for network in refused for name, module in _within(network.name, network.module, outlines)}
-    return found
+    return networks
 
 
-def called(modules: Mapping[str, nn.Module], run: Callable[[], object]) -> list[Network]:
+def with_calls(modules: Mapping[str, nn.Module], run: Callable[[], object]) -> list[Network]:
     """Return modules with their calls in some passes.
 
     Args:
@@ -162,7 +184,7 @@ def _observed(modules: Iterable[nn.Module], observe: Callable[[nn.Module, Call],
     """Call a function with each call of some modules."""
 
     def before(module: nn.Module, arguments: Any, named: Any) -> Any:
-        return each_argument(_recorded, (arguments, named))
+        return each_argument(recorded, (arguments, named))
 
     def after(module: nn.Module, arguments: Any, named: Any, result: Any) -> None:
         inputs = (arguments, named)
@@ -173,10 +195,6 @@ def _observed(modules: Iterable[nn.Module], observe: Callable[[nn.Module, Call],
             stack.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
             stack.callback(module.register_forward_hook(after, with_kwargs=True).remove)
         yield
-
-
-def _recorded(value: Any) -> Any:
-    return RecordedBoard(value) if isinstance(value, Board) else value
 
 
 def _replayed(value: Any) -> Any:

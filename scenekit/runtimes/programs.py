@@ -21,6 +21,10 @@ TOLERANCE = 1e-3
 """Largest difference between runtimes, as a part of the largest value."""
 
 
+class RefusedError(InputError):
+    """A module that cannot be one network; those within it may be."""
+
+
 class Flat(nn.Module):
     """A network whose arguments and results are tensors alone.
 
@@ -56,7 +60,7 @@ def program_of(network: Network) -> ExportedProgram:
         The program.
 
     Raises:
-        InputError: torch.export cannot follow it.
+        RefusedError: torch.export cannot follow it.
     """
     example = network.example
     shapes = tuple({axis: Dim.AUTO for axis, size in enumerate(sizes) if size is None} for sizes in network.sizes)
@@ -65,7 +69,7 @@ def program_of(network: Network) -> ExportedProgram:
             flat = Flat(network.module, example.inputs).eval()
             return torch.export.export(flat, example.tensors, dynamic_shapes=(shapes,), strict=False)
     except Exception as error:  # torch.export raises errors of many kinds
-        raise InputError(f"{network.name}: torch.export does not follow it ({one_line(error)})") from error
+        raise RefusedError(f"{network.name}: torch.export does not follow it ({one_line(error)})") from error
 
 
 @contextmanager
@@ -90,14 +94,14 @@ def check_parity(network: Network, run: Callable[..., Any]) -> None:
         run: Runs it in place of the module.
 
     Raises:
-        InputError: It fails, or an output differs by more than `TOLERANCE` of the largest value.
+        RefusedError: It fails, or an output differs by more than `TOLERANCE` of the largest value.
     """
     for call in network.calls:
         try:
             results = list(tensors_in(computed(run, map_tensors(Tensor.contiguous, call.inputs))))
         except Exception as error:  # runtimes raise errors of their own
-            raise InputError(f"{network.name}: does not run ({one_line(error)})") from error
+            raise RefusedError(f"{network.name}: does not run ({one_line(error)})") from error
         for number, (own, expected) in enumerate(zip(results, tensors_in(call.output), strict=True)):
             limit = TOLERANCE * float(expected.abs().max()) if expected.numel() else 0.0
             if own.shape != expected.shape or not bool(((own - expected).abs() <= limit).all()):
-                raise InputError(f"{network.name}: output {number} differs from that of torch")
+                raise RefusedError(f"{network.name}: output {number} differs from that of torch")

@@ -23,7 +23,7 @@ Feed = dict[str, "NDArray[Any]"]
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """Operators that are computed in int8."""
 
-TOLERANCE = 0.05
+LARGEST_ERROR = 0.05
 """Largest error of any output of a network, as a part of its root mean square."""
 
 
@@ -36,16 +36,20 @@ class Quantized(Config):
     """How many could be."""
     error: float
     """Error of the worst output, as a part of its root mean square."""
-    full_range: bool
-    """Whether weights have 8 bits, for CPUs with VNNI alone, or 7."""
+    needs_vnni: bool = False
+    """Whether sums of its products overflow on a CPU without VNNI, which refuses to load it."""
 
 
 def has_int8() -> bool:
-    """Return whether the CPU multiplies sums of bytes in one instruction (VNNI on x86)."""
-    known: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    if known.get("architecture") not in ("x86_64", None):
+    """Return whether the CPU sums products of bytes in one instruction (VNNI on x86).
+
+    Returns:
+        Whether it does; True for other processors than x86, where no such sum overflows.
+    """
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    if capabilities.get("architecture") not in ("x86_64", None):
         return True
-    return any(known.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))
+    return any(capabilities.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))
 
 
 def quantize_onnx(path: Path, calls: Sequence[Sequence[Tensor]]) -> Quantized:
@@ -85,6 +89,16 @@ class _Search:
 
     @classmethod
     def of(cls, path: Path, calls: Sequence[Sequence[Tensor]], folder: Path) -> _Search:
+        """Prepare the search for the layers of a network that can be in int8.
+
+        Args:
+            path: The float network.
+            calls: What goes in.
+            folder: Where to write what is tried.
+
+        Returns:
+            The search.
+        """
         import onnx
         from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -98,24 +112,35 @@ class _Search:
         return cls(source, folder / "int8.onnx", folder / "ranges.json", feeds, expected, names)
 
     def run(self) -> Quantized:
-        """Find the most layers whose network is within the tolerance: all, or those that lose least on their own."""
+        """Find the most layers whose network is within the tolerance: all, or those that lose least on their own.
+
+        Returns:
+            What is in int8 in `result`.
+        """
         if not self.names:
             return self._quantized(0, 0.0)
-        if (error := self.error_of(self.names)) <= TOLERANCE:
+        if (error := self.error_of(self.names)) <= LARGEST_ERROR:
             return self._quantized(len(self.names), error)
         alone = {name: self.error_of([name]) for name in self.names}
         ranked = sorted(self.names, key=alone.__getitem__)
         low, high = 0, len(ranked)  # `low` layers are within the tolerance, `high` are not
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if self.error_of(ranked[:middle]) <= TOLERANCE else (low, middle)
+            low, high = (middle, high) if self.error_of(ranked[:middle]) <= LARGEST_ERROR else (low, middle)
         return self._quantized(low, self.error_of(ranked[:low]) if low else 0.0)
 
     def _quantized(self, layers: int, error: float) -> Quantized:
-        return Quantized(layers=layers, of=len(self.names), error=error, full_range=has_int8())
+        return Quantized(layers=layers, of=len(self.names), error=error, needs_vnni=bool(layers) and has_int8())
 
     def error_of(self, names: Sequence[str]) -> float:
-        """Write the network with some layers in int8 and return its error."""
+        """Write the network with some layers in int8 and measure its error.
+
+        Args:
+            names: The layers.
+
+        Returns:
+            Error of the worst output, as a part of its root mean square.
+        """
         import numpy as np
         from onnxruntime.quantization import QuantType, quantize_static
 

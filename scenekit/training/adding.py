@@ -35,7 +35,7 @@ def with_added_task(recipe: Recipe, task: str, model: str, freeze: Sequence[str]
             f"--add-task: {task!r} has no weights to train; name it below model.tasks of a recipe with init: {model}, "
             "beside a task that is trained (train.only)"
         )
-    initial = load(model)
+    initial = load(model, networks=False)
     if task in initial.config.tasks:
         raise InputError(f"--add-task: {model} has the task {task!r} already; train it with init: {model} in a recipe")
     if recipe.train.only is not None or recipe.train.freeze is not None:

@@ -57,7 +57,7 @@ def started(recipe: Recipe, sources: Sequence[Source], track: Track, accelerator
         InputError: The model cannot be built, or `init` gives too little.
     """
     name, own = recipe.init, recipe.model.detector_options
-    initial = None if name is None else load(name)
+    initial = None if name is None else load(name, networks=False)
     if initial is not None:
         recipe = with_initial(recipe, initial.config)
     with collecting() as attempt:  # what several tasks miss is named at once

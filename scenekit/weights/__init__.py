@@ -30,6 +30,7 @@ __all__ = [
     "label_space_of",
     "load",
     "load_model",
+    "path_on_disk",
     "push_to_hub",
     "save_model",
     "shipped",
@@ -51,6 +52,7 @@ def load(
     name: str | os.PathLike[str],
     device: torch.device | str = "cpu",
     detector_options: Mapping[str, Any] | None = None,
+    networks: bool = True,
 ) -> SceneModel:
     """Load a model for inference.
 
@@ -64,6 +66,8 @@ def load(
         device: Device that the model is moved to.
         detector_options: Options of the detector that differ from the model's own, such as
             `{"box_head": {"across_classes": 0.7}}`, which removes detections of the same thing as two classes.
+        networks: Whether networks of an export run in their runtime; otherwise torch runs them with the same weights,
+            on any device, as training and another export need it.
 
     Returns:
         The model, in evaluation mode.
@@ -71,21 +75,21 @@ def load(
     Raises:
         InputError: If there is no such model or device, or an option of the detector is unknown.
     """
-    model = _loaded(name, device)
+    model = _loaded(name, device, networks)
     return model if not detector_options else with_detector_options(model, detector_options)
 
 
-def _loaded(name: str | os.PathLike[str], device: torch.device | str) -> SceneModel:
+def _loaded(name: str | os.PathLike[str], device: torch.device | str, networks: bool) -> SceneModel:
     text, device = os.fspath(name), usable(device)
-    if (path := _path_of(name)) is not None:
-        return load_model(path, device)
+    if (path := path_on_disk(name)) is not None:
+        return load_model(path, device, networks)
     prefix = text.partition("/")[0]
     if "/" in text and prefix in registry().names("weights"):
         source: WeightSource = registry().get("weights", prefix)
         with naming_plugin(source):
             return source.load(text.partition("/")[2]).to(device).eval()
     if _HUB_ID.fullmatch(text):
-        return load_model(download(text), device)
+        return load_model(download(text), device, networks)
     raise InputError(
         f"unknown model {text!r}; expected a shipped one, a path, or owner/name of the hub{nearest(text, shipped())}"
     )
@@ -118,7 +122,7 @@ def described(name: str | os.PathLike[str]) -> tuple[ModelConfig, Vocabulary]:
     Raises:
         InputError: There is no such model.
     """
-    if (path := _path_of(name)) is not None:
+    if (path := path_on_disk(name)) is not None:
         return read_config(path)
     model = load(name)
     return model.config, model.vocabulary
@@ -136,13 +140,23 @@ def label_space_of(name: str | os.PathLike[str]) -> LabelSpace | None:
     Raises:
         InputError: If its manifest cannot be read.
     """
-    path = _path_of(name)
+    path = path_on_disk(name)
     content = None if path is None else read_manifest(path).get("extra", {}).get(LABEL_SPACE)
     return None if content is None else validated(LabelSpace, content, f"{path}: labels of the manifest")
 
 
-def _path_of(name: str | os.PathLike[str]) -> Path | None:
-    """Return the folder or file of a model that is on disk; None where it is not."""
+def path_on_disk(name: str | os.PathLike[str]) -> Path | None:
+    """Return where a model is on disk.
+
+    Args:
+        name: The model, as `load` takes it.
+
+    Returns:
+        Its folder or file, which may be missing; None for a model of another library or of the hub.
+
+    Raises:
+        InputError: No file can have the name.
+    """
     text = os.fspath(name)
     if text in shipped():
         return shipped()[text]

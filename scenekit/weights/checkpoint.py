@@ -29,8 +29,8 @@ from scenekit.recipe import ModelConfig
 from scenekit.scene_json import reading
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit.weights.bounds import BuildBound
+from scenekit.weights.exported import NETWORKS, load_networks
 from scenekit.weights.fingerprints import check_fingerprint, fingerprint
-from scenekit.weights.networks import NETWORKS, load_networks
 
 _log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def _manifest(model: SceneModel, extra: Mapping[str, Any] | None) -> dict[str, A
     }
 
 
-def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneModel:
+def load_model(path: str | Path, device: torch.device | str = "cpu", networks: bool = True) -> SceneModel:
     """Load the model in the folder or the file that `save_model` wrote, in float32, ready for inference.
 
     Tasks whose plugin is not installed are left out, with one warning that names them and the packages to install.
@@ -122,6 +122,8 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneMod
     Args:
         path: The folder, or a file that ends in `.safetensors`.
         device: Where its parameters go.
+        networks: Whether networks of an export run in their runtime; otherwise torch runs them with the same weights,
+            and their files are not needed.
 
     Returns:
         The model.
@@ -143,7 +145,7 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> SceneMod
         parts = {f"{kind}.{name}" for kind in ("stages", "heads") for name in getattr(model, kind)}
         state = {name: value for name, value in state.items() if ".".join(name.split(".")[:2]) in parts}
     fill(model, state, f"{path}: the weights are of another model than the manifest describes")
-    if NETWORKS in manifest:
+    if networks and NETWORKS in manifest:
         load_networks(model, path, manifest[NETWORKS], torch.device(device))
     return model.to(device).eval()
 

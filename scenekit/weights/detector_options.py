@@ -11,7 +11,7 @@ from scenekit.hooks import registry
 from scenekit.model.build import build
 from scenekit.model.scene_model import SceneModel
 from scenekit.weights.checkpoint import fill, without_pretrained
-from scenekit.weights.networks import keep_networks
+from scenekit.weights.exported import keep_networks
 
 ACROSS_CLASSES = "across_classes"
 

@@ -66,7 +66,37 @@ def graft(scions: Sequence[Scion]) -> tuple[SceneModel, dict[str, str]]:
     Raises:
         InputError: If a model lacks a part, two give the same task, or what a task reads differs.
     """
-    models = [load(scion.name) for scion in scions]
+    return _joint(scions, [load(scion.name, networks=False) for scion in scions])
+
+
+def limited_to(tasks: Sequence[str], model: SceneModel, name: str) -> SceneModel:
+    """Return a model that has only some tasks of another one.
+
+    Args:
+        tasks: The tasks; `detection` alone for a model without any.
+        model: The other model.
+        name: Its name, for messages.
+
+    Returns:
+        The model, in evaluation mode.
+
+    Raises:
+        InputError: If the other model lacks a task, or they read what one that is not named predicts.
+    """
+    known = [*model.specs, *(step for step in CORE if step in model.plan.steps)]
+    for task in tasks:
+        if task not in known:
+            raise InputError(f"{name} has no task {task!r}{nearest(task, known)}")
+    if unnamed := [each for each in model.plan.needed(tasks) if each in model.specs and each not in tasks]:
+        raise InputError(
+            f"{', '.join(tasks)}: what {', '.join(unnamed)} predicts is read; name all of them: "
+            f"--tasks {','.join((*tasks, *unnamed))}"
+        )
+    return _joint([Scion(name, (*CORE, *(task for task in tasks if task in model.specs)))], [model])[0]
+
+
+def _joint(scions: Sequence[Scion], models: Sequence[SceneModel]) -> tuple[SceneModel, dict[str, str]]:
+    """Join tasks of loaded models."""
     first, base = scions[0], models[0]
     vocabulary = base.vocabulary
     owners = {name: (first, base) for name in base.core_stages}

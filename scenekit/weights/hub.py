@@ -18,8 +18,12 @@ from scenekit.io.files import path_named, plain, write_atomically
 from scenekit.model.scene_model import SceneModel
 from scenekit.weights.card import Evaluation, model_card, with_evaluations
 from scenekit.weights.checkpoint import MANIFEST, WEIGHTS, load_model, read_manifest, save_model
+from scenekit.weights.exported import NETWORKS, copy_networks
 
 CARD = "README.md"
+
+EXPORTED = f"{NETWORKS}/*"
+"""Pattern of the files of an export, in folders at any depth."""
 
 LOGIN = "log in with `hf auth login`, or set HF_TOKEN"
 
@@ -39,7 +43,8 @@ def push_to_hub(
     """Upload weights, manifest and model card as one commit.
 
     Args:
-        model: The model, or the path of a saved one, whose manifest keeps its record of the training.
+        model: The model, or the path of a saved one, whose manifest keeps its record of the training. The networks of
+            an exported one are uploaded, too, if it is named by its folder and `dtype` is None.
         repository: "owner/name"; created if it does not exist.
         revision: Branch; created if it does not exist.
         message: Commit message.
@@ -71,7 +76,8 @@ def push_to_hub(
                 folder_path=folder,
                 revision=revision,
                 commit_message=message or "A scenekit model",
-                allow_patterns=[MANIFEST, WEIGHTS, CARD],
+                allow_patterns=[MANIFEST, WEIGHTS, CARD, EXPORTED],
+                delete_patterns=[EXPORTED],  # of an earlier commit
             )
     return str(commit.commit_url)
 
@@ -93,21 +99,24 @@ def download(name: str) -> Path:
 
     repository, _, revision = name.partition("@")
     with _hub_errors(f"{name}: no such folder, and", revision):
-        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=[MANIFEST, WEIGHTS]))
+        patterns = [MANIFEST, WEIGHTS, EXPORTED]
+        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=patterns))
 
 
 def _staged(model: SceneModel | str | os.PathLike[str], folder: Path, dtype: torch.dtype | None) -> SceneModel:
-    """Write weights and manifest to `folder`, those of a saved model unchanged; return the model."""
+    """Write the files of a model to `folder`, those of a saved one unchanged; return the model."""
     if isinstance(model, SceneModel):
         save_model(model, folder, dtype=dtype)
         return model
     path = path_named(model)
-    loaded = load_model(path)
+    loaded, manifest = load_model(path, networks=False), read_manifest(path)
     if path.is_dir() and dtype is None:
         for name in (MANIFEST, WEIGHTS):
             shutil.copyfile(path / name, folder / name)
+        if NETWORKS in manifest:
+            copy_networks(path, folder, manifest[NETWORKS])
     else:
-        save_model(loaded, folder, dtype=dtype, extra=read_manifest(path).get("extra"))
+        save_model(loaded, folder, dtype=dtype, extra=manifest.get("extra"))
     return loaded
 
 

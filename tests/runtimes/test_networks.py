@@ -1,18 +1,25 @@
 """Which modules of a model are networks, worked out by hand on small modules."""
 
+import io
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+import scenekit as sk
 from scenekit.errors import BoardError, InputError
+from scenekit.hooks import specs
 from scenekit.keys import OBJECTS
 from scenekit.model.board import Board
 from scenekit.runtimes.boards import RecordedBoard
 from scenekit.runtimes.networks import Network, computed, networks_of
 from scenekit.runtimes.programs import check_parity, program_of
-from scenekit.runtimes.running import RunNetwork
+from scenekit.runtimes.running import ReplacedForward, Runner
 from scenekit.structures import ImageBatch
 
 
@@ -75,9 +82,21 @@ def test_a_program_gives_what_torch_gives_and_another_one_is_refused() -> None:
     model = Model()
     (network,) = networks_of(model, lambda: passes(model, "", ""))
     program = program_of(network).module()
-    check_parity(network, RunNetwork("body", model.body, lambda: lambda tensors: program(*tensors), network.sizes))
+    check_parity(network, ReplacedForward("body", model.body, lambda: lambda tensors: program(*tensors), network.sizes))
     with pytest.raises(InputError, match="body: output 0 differs"):
-        check_parity(network, RunNetwork("body", model.body, lambda: zeros, network.sizes))
+        check_parity(network, ReplacedForward("body", model.body, lambda: zeros, network.sizes))
+
+
+def test_the_example_of_a_runtime_runs(tmp_path: Path) -> None:
+    model = Model()
+    (network,) = networks_of(model, lambda: passes(model, "", ""))
+    example = dedent(str(specs.scenekit_runtimes.__doc__).split("```")[1].removeprefix("python"))
+    names: dict[str, Any] = {"io": io, "torch": torch, "sk": sk}
+    exec(example, names)
+    (spec,) = names["scenekit_runtimes"]()
+    spec.write(program_of(network), tmp_path / "body.acme")
+    load = partial(spec.open, tmp_path / "body.acme")
+    check_parity(network, ReplacedForward("body", model.body, load, network.sizes))
 
 
 def zeros(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -101,7 +120,22 @@ def test_a_network_with_its_size_built_in_is_refused() -> None:
     (network,) = networks_of(model, lambda: [module(torch.ones(rows, 4)) for rows in (3, 5)])
     program = program_of(network).module()
     with pytest.raises(InputError, match="net: does not run"):
-        check_parity(network, RunNetwork("net", module, lambda: lambda tensors: program(*tensors), network.sizes))
+        check_parity(network, ReplacedForward("net", module, lambda: lambda tensors: program(*tensors), network.sizes))
+
+
+@pytest.mark.parametrize(
+    ("results", "values", "message"),
+    [
+        (lambda tensors: [][0], torch.ones(3, 4), r"body: its runtime fails \(list index out of range\)"),
+        (lambda tensors: [], torch.ones(3, 4), "body: expected 1 results, got 0; export the model again"),
+        (lambda tensors: list(tensors), torch.ones(3, 4).double(), "runs in float32, got torch.float64"),
+    ],
+)
+def test_a_runtime_that_fails_is_one_line(results: Runner, values: Tensor, message: str) -> None:
+    module = Block().eval().to(values.dtype)
+    run = ReplacedForward("body", module, lambda: results, ((None, 4),))
+    with torch.no_grad(), pytest.raises(InputError, match=message):
+        run(values)
 
 
 def board() -> Board:
@@ -131,11 +165,12 @@ class Reader(nn.Module):
 
 
 def test_a_head_that_reads_a_board_is_a_network_of_what_it_reads() -> None:
-    head = Reader()
+    head = Reader().eval()
     (network,) = networks_of(nn.ModuleDict({"head": head}), lambda: head(board()))
     assert network.sizes == ((None, 3, 8, 8),)
-    run = RunNetwork("head", head, lambda: lambda tensors: [tensors[0].sum((2, 3))[:, :2]], network.sizes)
-    assert torch.equal(run(board()), torch.full((2, 2), 64.0))
+    run = ReplacedForward("head", head, lambda: lambda tensors: [tensors[0].sum((2, 3))[:, :2]], network.sizes)
+    with torch.no_grad():
+        assert torch.equal(run(board()), torch.full((2, 2), 64.0))
     result, puts = computed(head, network.calls[0].inputs)
     torch.testing.assert_close(result, head(board()))
     assert puts == [{}]

@@ -179,6 +179,8 @@ class Handler(BaseHTTPRequestHandler):
                 message = value["summary"]
             elif key == "file":
                 files[value["path"]] = base64.b64decode(value["content"])
+            elif key == "deletedFile":
+                del files[value["path"]]
             else:
                 files[value["path"]] = self.server.objects[value["oid"]]
         sha = hashlib.sha1(self.body + before.sha.encode()).hexdigest()

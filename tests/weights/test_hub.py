@@ -17,6 +17,8 @@ from scenekit.errors import InputError
 from scenekit.model.build import build
 from scenekit.weights import load, push_to_hub, save_model
 from scenekit.weights.card import Evaluation
+from scenekit.weights.fingerprints import fingerprint
+from scenekit.weights.hub import download
 
 from .. import tiny
 from . import hub_server
@@ -104,6 +106,26 @@ def test_a_saved_model_goes_up_as_it_is(hub, model, tmp_path):
     front = yaml.safe_load(files["README.md"].decode().split("---\n")[1])
     assert front["license"] == "apache-2.0"
     assert front["model-index"][0]["results"][0]["metrics"] == [{"type": "AP", "name": "detection AP", "value": 0.25}]
+
+
+def test_networks_of_an_export_go_there_and_back(hub, model, tmp_path):
+    folder, path = tmp_path / "model", tmp_path / "model" / "networks" / "heads.masks" / "network.acme"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"graph")
+    about = {"files": {"network.acme": fingerprint(path)}, "sizes": []}
+    entry = {"format": "acme", "networks": {"heads.masks": about}}
+    save_model(model, folder, entries={"networks": entry})
+    push_to_hub(folder, NAME, token=TOKEN)
+    assert hub.repositories[NAME].branches["main"][-1].files["networks/heads.masks/network.acme"] == b"graph"
+    assert same_weights(load(NAME, networks=False), model)
+    assert (download(NAME) / "networks" / "heads.masks" / "network.acme").read_bytes() == b"graph"
+    with pytest.raises(InputError, match="unknown runtime 'acme'"):
+        load(NAME)
+    push_to_hub(model, NAME, token=TOKEN)
+    assert set(hub.repositories[NAME].branches["main"][-1].files) == {"model.safetensors", "manifest.json", "README.md"}
+    path.write_bytes(b"other")
+    with pytest.raises(InputError, match=r"the checksum is not that of manifest.json"):
+        push_to_hub(folder, NAME, token=TOKEN)
 
 
 def test_evaluations_go_into_manifest_and_card(hub, model):
