@@ -95,7 +95,7 @@ static std::vector<std::int64_t> shape_of(const OrtValue* value) {
     return shape;
 }
 
-static void detect(const char* model, const char* picture) {
+static void detect(const char* model, const char* path) {
     OrtEnv* environment;
     OrtSessionOptions* options;
     OrtSession* session;
@@ -103,7 +103,7 @@ static void detect(const char* model, const char* picture) {
     check(ort->CreateSessionOptions(&options));
     check(ort->CreateSession(environment, model, options, &session));
 
-    Image image = read_ppm(picture);
+    Image image = read_ppm(path);
     // Without calibration: a focal length as long as the longer side.
     const float focal = static_cast<float>(std::max(image.height, image.width));
     std::vector<float> K = {focal, 0, image.width / 2.0f, 0, focal, image.height / 2.0f, 0, 0, 1};

@@ -9,6 +9,7 @@ import typer
 
 from scenekit.cli import output
 from scenekit.errors import InputError
+from scenekit.io.files import path_named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,16 +52,21 @@ def export(
         int | None,
         typer.Option("--detections", metavar="N", min=1, help="For --whole: rows of objects; all by default."),
     ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold", min=0.0, max=1.0, help="For --whole: objects that score less are padding; none by default."
+        ),
+    ] = None,
     as_json: output.JsonOption = False,
 ) -> None:
     """Export the networks of a model; the folder is a model for --model and for scenekit.load."""
+    check_whole(whole, size, format, int8, detections, threshold)
     check_options(out, size, dynamic, int8, calibrate)
     sides = None if size is None else output.parse_size(size)
     names = output.task_names(tasks)
-    if whole or detections is not None:
-        if not whole or sides is None or format != "onnx" or int8:
-            raise InputError("--whole [--detections N] writes ONNX in float for one size: give --size, such as 480x640")
-        write_one_file(model, out, sides, names, detections, as_json)
+    if whole and sides is not None:
+        write_one_file(model, out, sides, names, detections, threshold or 0.0, as_json)
     else:
         images = [] if calibrate is None else calibration_images(calibrate)
         write_networks(model, out, format, sides, names, images, as_json)
@@ -79,12 +85,40 @@ def check_options(out: Path, size: str | None, dynamic: bool, int8: bool, calibr
     Raises:
         InputError: They do not go together, or the folder has files.
     """
+    out = path_named(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"--out: {out} exists and is not an empty folder; name another one, or delete it")
     if dynamic and size is not None:
         raise InputError("--size and --dynamic exclude each other; name one of them")
     if int8 != (calibrate is not None):
         raise InputError("--int8 and --calibrate DATA go together: name images like those that the model will see")
+
+
+def check_whole(
+    whole: bool, size: str | None, format: str, int8: bool, detections: int | None, threshold: float | None
+) -> None:
+    """Check options that go with --whole, or do not.
+
+    Args:
+        whole: The option --whole.
+        size: The option --size.
+        format: The option --format.
+        int8: The option --int8.
+        detections: The option --detections.
+        threshold: The option --threshold.
+
+    Raises:
+        InputError: They do not go together.
+    """
+    for name, value in {"--detections": detections, "--threshold": threshold}.items():
+        if value is not None and not whole:
+            raise InputError(f"{name} is an option of --whole; leave it out, or add --whole")
+    if whole and format != "onnx":
+        raise InputError(f"--whole writes ONNX, not {format!r}; leave out --format")
+    if whole and int8:
+        raise InputError("--whole writes float, no int8; leave out --int8 and --calibrate")
+    if whole and size is None:
+        raise InputError("--whole writes a graph for one size: give --size, such as 480x640")
 
 
 def write_networks(
@@ -126,7 +160,13 @@ def write_networks(
 
 
 def write_one_file(
-    model: str, out: Path, size: tuple[int, int], tasks: Sequence[str] | None, detections: int | None, as_json: bool
+    model: str,
+    out: Path,
+    size: tuple[int, int],
+    tasks: Sequence[str] | None,
+    detections: int | None,
+    threshold: float,
+    as_json: bool,
 ) -> None:
     """Write a model as one graph, and print what it holds.
 
@@ -136,14 +176,16 @@ def write_one_file(
         size: Height and width of the images, in pixels.
         tasks: Names of its tasks; all that can be part of it, if None.
         detections: Rows of objects.
+        threshold: Objects that score less are padding.
         as_json: Whether to print JSON.
     """
+    from scenekit.io.files import created
     from scenekit.runtimes.whole import check_writable, export_whole, write_whole
     from scenekit.weights import load
 
     check_writable()
-    with output.console.status("exporting"):
-        graph = export_whole(load(model), size, detections, tasks)
+    with created(out), output.console.status("exporting"):  # before work that takes minutes
+        graph = export_whole(load(model), size, detections, tasks, threshold)
         path = write_whole(graph, out)
     if as_json:
         output.print_json({"model": str(path), "outputs": list(graph.outputs), "left_out": dict(graph.left_out)})
