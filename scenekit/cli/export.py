@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 CALIBRATION = 24
 """How many images the calibration uses."""
 
+WholeThresholdOption = Annotated[
+    float | None,
+    typer.Option("--threshold", min=0.0, max=1.0, help="For --whole: objects that score less are padding; default: 0."),
+]
+
 
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model such as small, or a checkpoint.")],
@@ -52,12 +57,7 @@ def export(
         int | None,
         typer.Option("--detections", metavar="N", min=1, help="For --whole: rows of objects; all by default."),
     ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            "--threshold", min=0.0, max=1.0, help="For --whole: objects that score less are padding; none by default."
-        ),
-    ] = None,
+    threshold: WholeThresholdOption = None,
     as_json: output.JsonOption = False,
 ) -> None:
     """Export the networks of a model; the folder is a model for --model and for scenekit.load."""

@@ -107,13 +107,7 @@ def measured(
     wanted = [name for name in needed if name in model.specs]
     core = [name for name in model.plan.order if name in model.core_stages]
     parts = {CORE: core, **{name: [name] for name in wanted}, TOGETHER: [*core, *wanted]}
-    # In inference mode the counter of operations splits some of them, which then hold more memory.
-    with evaluating(model), torch.inference_mode(False), torch.no_grad():
-        counted = {name: _counted(model, pixels, run, threshold) for name, run in parts.items()}  # warms up, too
-        timed: dict[str, list[Pass]] = {name: [] for name in parts}
-        for _ in range(repeats):  # alternating, so that other load on the machine affects all of them
-            for name, run in parts.items():
-                timed[name].append(Pass.of(model, pixels, run, threshold, partial(StepTimer, model.device)))
+    counted, timed = _passes(model, pixels, parts, threshold, repeats)
     example, whole = counted[TOGETHER], timed[TOGETHER]
     in_torch = not _elsewhere(model, model.plan.needed(parts[TOGETHER]))
     return Ledger(
@@ -187,6 +181,20 @@ class Pass:
         """
         timers = (timer for timer in (self.network, self.finish) if isinstance(timer, StepCounter))
         return [count for timer in timers for name, count in timer.counts.items() if steps is None or name in steps]
+
+
+def _passes(
+    model: SceneModel, pixels: Pixels, parts: Mapping[str, Sequence[str]], threshold: float, repeats: int
+) -> tuple[dict[str, Pass], dict[str, list[Pass]]]:
+    """Return a counted pass, and timed ones, of the parts under each name."""
+    # In inference mode the counter of operations splits some of them, which then hold more memory.
+    with evaluating(model), torch.inference_mode(False), torch.no_grad():
+        counted = {name: _counted(model, pixels, run, threshold) for name, run in parts.items()}  # warms up, too
+        timed: dict[str, list[Pass]] = {name: [] for name in parts}
+        for _ in range(repeats):  # alternating, so that other load on the machine affects all of them
+            for name, run in parts.items():
+                timed[name].append(Pass.of(model, pixels, run, threshold, partial(StepTimer, model.device)))
+    return counted, timed
 
 
 def _counted(model: SceneModel, pixels: Pixels, parts: Sequence[str], threshold: float) -> Pass:

@@ -91,11 +91,7 @@ def export_whole(
         outputs = whole.run(images)
         if "camera" not in images.asked:
             del examples["camera"]
-        try:
-            with Lowering():
-                program = torch.export.export(_Inputs(whole), tuple(examples.values()), strict=False)
-        except Exception as error:  # torch.export raises errors of many kinds
-            raise InputError(f"torch.export does not follow the model as a whole ({one_line(error)})") from error
+        program = _program(whole, examples)
     return WholeGraph(program, examples, outputs, whole.left_out, _about(whole, examples, outputs))
 
 
@@ -150,6 +146,14 @@ def _in_onnx(graph: WholeGraph) -> ONNXProgram:
     optimizer.fold_constants(converted.model)
     optimizer.remove_unused_nodes(converted.model)
     return converted
+
+
+def _program(whole: WholeModel, inputs: Mapping[str, Tensor]) -> ExportedProgram:
+    try:
+        with Lowering():
+            return torch.export.export(_Inputs(whole), tuple(inputs.values()), strict=False)
+    except Exception as error:  # torch.export raises errors of many kinds
+        raise InputError(f"torch.export does not follow the model as a whole ({one_line(error)})") from error
 
 
 class _Inputs(nn.Module):
