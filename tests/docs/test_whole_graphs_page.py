@@ -23,7 +23,7 @@ SIZE = (30, 40)
 
 def program(repository: Path) -> str:
     blocks = re.findall(r"```python\n(.*?)```", (repository / "docs" / "whole_graphs.md").read_text(), re.DOTALL)
-    (block,) = (block for block in blocks if "InferenceSession" in block)
+    (block,) = (str(block) for block in blocks if "InferenceSession" in block)
     return block
 
 
