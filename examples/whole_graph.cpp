@@ -1,6 +1,6 @@
 // Detects objects in an image with a whole graph of scenekit (`whole.onnx`) and ONNX Runtime's C API alone.
 //
-//   c++ -std=c++17 -O2 examples/whole_graph.cpp -I $ORT/include -L $ORT/lib -lonnxruntime -o whole_graph
+//   c++ -std=c++17 -O2 examples/whole_graph.cpp -I $ORT/include -L $ORT/lib -Wl,-rpath,$ORT/lib -lonnxruntime -o whole_graph
 //   ./whole_graph out/whole.onnx image.ppm
 //
 // The image is a binary PPM of the size of the graph. A line is written for each object: its class (its place among the
@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
+#include <limits>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -32,11 +33,19 @@ struct Image {
     std::vector<float> pixels;  // channel, row, column; 0..1
 };
 
+static std::int64_t header_number(std::istream& file) {
+    while ((file >> std::ws).peek() == '#') file.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+    std::int64_t number = 0;
+    file >> number;
+    return number;
+}
+
 static Image read_ppm(const char* path) {
     std::ifstream file(path, std::ios::binary);
     std::string magic;
-    std::int64_t width = 0, height = 0, most = 0;
-    if (!(file >> magic >> width >> height >> most) || magic != "P6" || most != 255)
+    file >> magic;
+    const std::int64_t width = header_number(file), height = header_number(file), most = header_number(file);
+    if (!file || magic != "P6" || width < 1 || height < 1 || most != 255)
         throw std::runtime_error(std::string(path) + ": expected a binary PPM with 255 levels");
     file.get();
     std::vector<unsigned char> bytes(3 * width * height);
@@ -49,20 +58,20 @@ static Image read_ppm(const char* path) {
     return image;
 }
 
-static std::vector<std::string> names(const OrtSession* session, bool inputs) {
+static std::vector<std::string> names_of(const OrtSession* session, bool inputs) {
     OrtAllocator* allocator;
     check(ort->GetAllocatorWithDefaultOptions(&allocator));
     std::size_t count;
     check(inputs ? ort->SessionGetInputCount(session, &count) : ort->SessionGetOutputCount(session, &count));
-    std::vector<std::string> found;
+    std::vector<std::string> names;
     for (std::size_t place = 0; place < count; ++place) {
         char* name;
         check(inputs ? ort->SessionGetInputName(session, place, allocator, &name)
                      : ort->SessionGetOutputName(session, place, allocator, &name));
-        found.emplace_back(name);
+        names.emplace_back(name);
         check(ort->AllocatorFree(allocator, name));
     }
-    return found;
+    return names;
 }
 
 static OrtValue* tensor(std::vector<float>& values, const std::vector<std::int64_t>& shape) {
@@ -79,9 +88,9 @@ static OrtValue* tensor(std::vector<float>& values, const std::vector<std::int64
 
 template <typename T>
 static const T* data(OrtValue* value) {
-    void* found;
-    check(ort->GetTensorMutableData(value, &found));
-    return static_cast<const T*>(found);
+    void* values;
+    check(ort->GetTensorMutableData(value, &values));
+    return static_cast<const T*>(values);
 }
 
 static std::vector<std::int64_t> shape_of(const OrtValue* value) {
@@ -95,7 +104,7 @@ static std::vector<std::int64_t> shape_of(const OrtValue* value) {
     return shape;
 }
 
-static void detect(const char* model, const char* picture) {
+static void detect(const char* model, const char* path) {
     OrtEnv* environment;
     OrtSessionOptions* options;
     OrtSession* session;
@@ -103,13 +112,13 @@ static void detect(const char* model, const char* picture) {
     check(ort->CreateSessionOptions(&options));
     check(ort->CreateSession(environment, model, options, &session));
 
-    Image image = read_ppm(picture);
+    Image image = read_ppm(path);
     // Without calibration: a focal length as long as the longer side.
     const float focal = static_cast<float>(std::max(image.height, image.width));
     std::vector<float> K = {focal, 0, image.width / 2.0f, 0, focal, image.height / 2.0f, 0, 0, 1};
-    std::vector<std::string> inputs = names(session, true), outputs = names(session, false);
+    std::vector<std::string> inputs = names_of(session, true), outputs = names_of(session, false);
     std::vector<const char*> input_names, output_names;
-    std::vector<OrtValue*> fed, found(outputs.size(), nullptr);
+    std::vector<OrtValue*> fed, results(outputs.size(), nullptr);
     for (const std::string& name : inputs) {
         input_names.push_back(name.c_str());
         fed.push_back(name == "camera" ? tensor(K, {1, 3, 3})
@@ -117,10 +126,10 @@ static void detect(const char* model, const char* picture) {
     }
     for (const std::string& name : outputs) output_names.push_back(name.c_str());
     check(ort->Run(session, nullptr, input_names.data(), fed.data(), fed.size(), output_names.data(),
-                   output_names.size(), found.data()));
+                   output_names.size(), results.data()));
 
     std::map<std::string, OrtValue*> values;
-    for (std::size_t place = 0; place < outputs.size(); ++place) values[outputs[place]] = found[place];
+    for (std::size_t place = 0; place < outputs.size(); ++place) values[outputs[place]] = results[place];
     const bool* valid = data<bool>(values.at("valid"));
     const std::int64_t* labels = data<std::int64_t>(values.at("labels"));
     const float* scores = data<float>(values.at("scores"));
@@ -136,7 +145,7 @@ static void detect(const char* model, const char* picture) {
                     static_cast<long long>(inside));
     }
     for (OrtValue* value : fed) ort->ReleaseValue(value);
-    for (OrtValue* value : found) ort->ReleaseValue(value);
+    for (OrtValue* value : results) ort->ReleaseValue(value);
     ort->ReleaseSession(session);
     ort->ReleaseSessionOptions(options);
     ort->ReleaseEnv(environment);

@@ -18,39 +18,41 @@ if TYPE_CHECKING:
     from scenekit.model.ledger import Ledger, Row
     from scenekit.model.scene_model import SceneModel
 
-RUNS = 5
-"""How often the tasks that a budget allows are run to time them."""
-
 COLUMNS = (
     *("part", "parameters", "GFLOPs", "network ms", "finish ms", "marginal ms", "alone ms"),
     *("marginal MiB", "alone MiB"),
 )
 
 
+SizesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--size", metavar="HxW", help="Resize the image to this height and width, such as 480x640; repeatable."
+    ),
+]
+ImageOption = Annotated[
+    Path | None,
+    typer.Option("--image", metavar="FILE", help="Image to run on. Default: a rendered scene with ten objects."),
+]
+BudgetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--budget",
+        metavar="TIME",
+        help="Run the tasks that fit into this time, such as 60ms: those of --tasks in their order, else the cheapest "
+        "first.",
+    ),
+]
+
+
 def cost(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="A shipped model such as small, a checkpoint, or SOURCE/NAME.")
     ] = "small",
-    size: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--size", metavar="HxW", help="Resize the image to this height and width, such as 480x640; repeatable."
-        ),
-    ] = None,
-    image: Annotated[
-        Path | None,
-        typer.Option("--image", metavar="FILE", help="Image to run on. Default: a rendered scene with ten objects."),
-    ] = None,
+    size: SizesOption = None,
+    image: ImageOption = None,
     tasks: output.TasksOption = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            "--budget",
-            metavar="TIME",
-            help="Run the tasks that fit into this time, such as 60ms: those of --tasks in their order, else the "
-            "cheapest first.",
-        ),
-    ] = None,
+    budget: BudgetOption = None,
     threshold: output.ThresholdOption = 0.5,
     device: output.DeviceOption = "auto",
     as_json: output.JsonOption = False,
@@ -66,24 +68,51 @@ def cost(
     wanted = output.task_names(tasks)
     check_files([] if image is None else [str(image)])
     import scenekit as sk
-    from scenekit.cli.device import device_named
+    from scenekit.cli.device import on_device
     from scenekit.model.ledger import seconds_of
     from scenekit.model.measuring import pixels_of
 
     limit = None if budget is None else seconds_of(budget)
-    network, ledgers = sk.load(model).to(device_named(device)), []
-    for resized in sizes:
-        pixels = pixels_of(image, resized)
-        with output.progress_bar("measuring", None):
-            ledger = sk.cost(network, pixels, tasks=wanted, threshold=threshold)
-        if not as_json:
-            print_ledger(model, ledger)
-        runs = {} if limit is None else {"budget": budgeted(network, pixels, ledger, limit, wanted)}
-        if not as_json:
-            print_budget(**runs)
-        ledgers.append({**ledger.to_json(), **runs})
+    images = [pixels_of(image, resized) for resized in sizes]
+    network = on_device(sk.load(model), device)
+    ledgers = [measured(model, network, pixels, wanted, threshold, limit, not as_json) for pixels in images]
     if as_json:
         output.print_json({"model": model, "ledgers": ledgers})
+
+
+def measured(
+    model: str,
+    network: SceneModel,
+    pixels: Pixels,
+    tasks: list[str] | None,
+    threshold: float,
+    limit: float | None,
+    printed: bool,
+) -> dict[str, Any]:
+    """Measure a model on an image, and run what a budget allows.
+
+    Args:
+        model: Its name.
+        network: The model.
+        pixels: The image.
+        tasks: Tasks to measure; all, if None.
+        threshold: Smallest score of an object.
+        limit: Seconds of the budget, if there is one.
+        printed: Whether to print tables.
+
+    Returns:
+        The ledger as plain JSON, and what `budgeted` returns under "budget".
+    """
+    import scenekit as sk
+
+    with output.progress_bar("measuring", None):
+        ledger = sk.cost(network, pixels, tasks=tasks, threshold=threshold)
+    if printed:
+        print_ledger(model, ledger)
+    runs = {} if limit is None else {"budget": budgeted(network, pixels, ledger, limit, tasks)}
+    if printed:
+        print_budget(**runs)
+    return {**ledger.to_json(), **runs}
 
 
 def budgeted(
@@ -102,7 +131,7 @@ def budgeted(
         The tasks, those left out, what the ledger expects, and the median of the measured time.
     """
     choice, seconds = ledger.within(limit, wanted), []
-    for _ in range(RUNS):
+    for _ in range(ledger.repeats):
         start = time.perf_counter()
         scene = network.predict(pixels, choice.run, ledger.threshold)
         seconds.append(time.perf_counter() - start)
@@ -125,13 +154,13 @@ def print_ledger(model: str, ledger: Ledger) -> None:
     """
     rows: list[tuple[object, ...]] = [("preprocess", *blank(4), ms(ledger.preprocess))]
     rows += [row_of(row, ledger) for row in ledger.rows.values()]
-    parameters, flops = (sum(getattr(row, name) for row in ledger.rows.values()) for name in ("parameters", "flops"))
+    parameters = sum(row.parameters for row in ledger.rows.values())
     rows.append(("rest", *blank(4), ms(ledger.rest)))
-    rows.append(("sum", f"{parameters:,}", gflops(flops), *blank(2), ms(ledger.seconds(list(ledger.rows)))))
+    rows.append(("sum", f"{parameters:,}", gflops(ledger.flops), *blank(2), ms(ledger.seconds(list(ledger.rows)))))
     rows.append(("one pass, measured", *blank(5), ms(ledger.together), None, mib(ledger.together_memory)))
-    (height, width), seen = ledger.image, ledger.network
+    (height, width), (high, wide) = ledger.image, ledger.network
     regions = ", ".join(f"{count} {name}" for name, count in ledger.regions.items()) or "no regions"
-    title = f"{model} on {ledger.device}, image {height} x {width}, network {seen[0]} x {seen[1]}, {regions}"
+    title = f"{model} on {ledger.device}, image {height} x {width}, network {high} x {wide}, {regions}"
     output.print_table(title, COLUMNS, [(*row, *blank(len(COLUMNS) - len(row))) for row in rows])
 
 
@@ -159,22 +188,56 @@ def print_budget(budget: dict[str, Any] | None = None) -> None:
     if budget is None:
         return
     tasks, left_out = (", ".join(budget[name]) or "none" for name in ("tasks", "left_out"))
-    output.print_text(f"within {budget['limit_ms']:.1f} ms: {tasks}")
+    from scenekit.model.ledger import milliseconds
+
+    output.print_text(f"within {milliseconds(1e-3 * budget['limit_ms'])}: {tasks}")
     output.print_text(f"left out: {left_out}")
     output.print_text(f"{budget['expected_ms']:.1f} ms by the ledger, {budget['measured_ms']:.1f} ms measured")
 
 
 def blank(count: int) -> tuple[None, ...]:
+    """Return empty cells.
+
+    Args:
+        count: Their number.
+
+    Returns:
+        The cells.
+    """
     return (None,) * count
 
 
 def ms(seconds: float) -> str:
+    """Format a time.
+
+    Args:
+        seconds: The time.
+
+    Returns:
+        Milliseconds.
+    """
     return f"{1e3 * seconds:.1f}"
 
 
-def gflops(flops: int) -> str:
-    return f"{flops / 1e9:.2f}"
+def gflops(count: int | None) -> str | None:
+    """Format a number of operations.
+
+    Args:
+        count: The number; None where it is unknown.
+
+    Returns:
+        Billions; None for an empty cell.
+    """
+    return None if count is None else f"{count / 1e9:.2f}"
 
 
 def mib(count: int | None) -> str | None:
+    """Format a size in memory.
+
+    Args:
+        count: Bytes; None where they are unknown.
+
+    Returns:
+        MiB; None for an empty cell.
+    """
     return None if count is None else f"{count / 2**20:.1f}"

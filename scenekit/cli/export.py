@@ -34,6 +34,10 @@ CalibrateOption = Annotated[
         help=f"For --int8: a folder of images like those to come, of which {CALIBRATION} are used, or synthetic.",
     ),
 ]
+WholeThresholdOption = Annotated[
+    float | None,
+    typer.Option("--threshold", min=0.0, max=1.0, help="For --whole: objects that score less are padding; default: 0."),
+]
 
 
 def export(
@@ -58,16 +62,17 @@ def export(
         int | None,
         typer.Option("--detections", metavar="N", min=1, help="For --whole: rows of objects; all by default."),
     ] = None,
+    threshold: WholeThresholdOption = None,
     as_json: output.JsonOption = False,
 ) -> None:
     """Export the networks of a model; the folder is a model for --model and for scenekit.load."""
+    check_whole(whole, size, format, int8, detections, threshold)
     out = check_options(out, size, dynamic, int8, calibrate)
-    check_whole(whole, size, format, int8, detections)
     sides = None if size is None else output.parse_size(size)
     names = output.task_names(tasks)
     if whole and sides is not None:
         check_tasks(model, names)
-        write_one_file(model, out, sides, names, detections, as_json)
+        write_one_file(model, out, sides, names, detections, threshold or 0.0, as_json)
     else:
         write_networks(model, out, format, sides, names, calibrate, as_json)
 
@@ -95,29 +100,6 @@ def check_options(out: Path, size: str | None, dynamic: bool, int8: bool, calibr
     return new_folder(out)
 
 
-def check_whole(whole: bool, size: str | None, format: str, int8: bool, detections: int | None) -> None:
-    """Check options that go with --whole, or do not.
-
-    Args:
-        whole: The option --whole.
-        size: The option --size.
-        format: The option --format.
-        int8: The option --int8.
-        detections: The option --detections.
-
-    Raises:
-        InputError: They do not go together.
-    """
-    if detections is not None and not whole:
-        raise InputError("--detections is an option of --whole; leave it out, or add --whole")
-    if whole and format != "onnx":
-        raise InputError(f"--whole writes ONNX, not {format!r}; leave out --format")
-    if whole and int8:
-        raise InputError("--whole writes float, no int8; leave out --int8 and --calibrate")
-    if whole and size is None:
-        raise InputError("--whole writes a graph for one size: give --size, such as 480x640")
-
-
 def check_tasks(model: str, names: Sequence[str] | None) -> None:
     """Check names of tasks before the weights of a model on this disk are read.
 
@@ -136,6 +118,33 @@ def check_tasks(model: str, names: Sequence[str] | None) -> None:
     for name in names:
         if name not in known:
             raise InputError(f"{model} has no task {name!r}{nearest(name, known)}")
+
+
+def check_whole(
+    whole: bool, size: str | None, format: str, int8: bool, detections: int | None, threshold: float | None
+) -> None:
+    """Check options that go with --whole, or do not.
+
+    Args:
+        whole: The option --whole.
+        size: The option --size.
+        format: The option --format.
+        int8: The option --int8.
+        detections: The option --detections.
+        threshold: The option --threshold.
+
+    Raises:
+        InputError: They do not go together.
+    """
+    for name, value in {"--detections": detections, "--threshold": threshold}.items():
+        if value is not None and not whole:
+            raise InputError(f"{name} is an option of --whole; leave it out, or add --whole")
+    if whole and format != "onnx":
+        raise InputError(f"--whole writes ONNX, not {format!r}; leave out --format")
+    if whole and int8:
+        raise InputError("--whole writes float, no int8; leave out --int8 and --calibrate")
+    if whole and size is None:
+        raise InputError("--whole writes a graph for one size: give --size, such as 480x640")
 
 
 def write_networks(
@@ -201,7 +210,13 @@ def print_networks(model: SceneModel, done: ExportResult, left: dict[str, float]
 
 
 def write_one_file(
-    model: str, out: Path, size: tuple[int, int], tasks: Sequence[str] | None, detections: int | None, as_json: bool
+    model: str,
+    out: Path,
+    size: tuple[int, int],
+    tasks: Sequence[str] | None,
+    detections: int | None,
+    threshold: float,
+    as_json: bool,
 ) -> None:
     """Write a model as one graph, and print what it holds.
 
@@ -211,14 +226,16 @@ def write_one_file(
         size: Height and width of the images, in pixels.
         tasks: Names of its tasks; all that can be part of it, if None.
         detections: Rows of objects.
+        threshold: Objects that score less are padding.
         as_json: Whether to print JSON.
     """
+    from scenekit.io.files import created
     from scenekit.runtimes.whole import check_writable, export_whole, write_whole
     from scenekit.weights import load
 
     check_writable()
-    with output.console.status("exporting"):
-        graph = export_whole(load(model, networks=False), size, detections, tasks)
+    with created(out), output.console.status("exporting"):  # before work that takes minutes
+        graph = export_whole(load(model, networks=False), size, detections, tasks, threshold)
         path = write_whole(graph, out)
     if as_json:
         output.print_json({"model": str(path), "outputs": list(graph.outputs), "left_out": dict(graph.left_out)})

@@ -96,10 +96,15 @@ def parse_size(text: str) -> tuple[int, int]:
         Both, in pixels.
 
     Raises:
-        InputError: It is no size.
+        InputError: It is no size, or a side is out of range.
     """
-    if (match := re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", text.strip())) is None:
-        raise InputError(f"--size: expected height x width in pixels, such as 480x640, got {text!r}")
+    from scenekit.recipe.model import LONGEST_SIDE
+
+    match = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", text.strip())
+    if match is None or not all(1 <= int(side) <= LONGEST_SIDE for side in match.groups()):
+        raise InputError(
+            f"--size: expected height x width in pixels, such as 480x640, each 1 to {LONGEST_SIDE}, got {text!r}"
+        )
     return int(match[1]), int(match[2])
 
 

@@ -7,7 +7,8 @@ A `Field` is what a `Key` needs to know about the type behind it. Row tensors an
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import torch
@@ -61,6 +62,9 @@ class Field(Generic[Batch, Item]):
 
     follows_crops: bool = False
     """Whether `transform` can undo a crop: then the window reaches beyond the image that the value belongs to."""
+
+    parts: Mapping[str, str] = MappingProxyType({})
+    """What each part of a value is, by its name, for values that are dataclasses of tensors."""
 
     stands_in: bool = False
     """Whether `solids` only stand in for objects that have no finer ones, as 3D boxes do for meshes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,15 @@ class Box3DField(Field[Boxes3D, Boxes3D]):
     """Boxes in the camera frame: resizing leaves them, flipping reflects them."""
 
     stands_in = True
+    parts = MappingProxyType(
+        {
+            "center": "center in the camera frame, in metres: x right, y down, z forward [N 3]",
+            "size": "width, height and length in metres [N 3]",
+            "rotation": "rotation from the axes of the box (forward along its length, down, along its width) to those "
+            "of the camera [N 3 3]",
+            "scores": "score of the box, 0..1 [N]",
+        }
+    )
 
     def scatter(self, item: Boxes3D, rows: Tensor, count: int) -> Boxes3D:
         parts = (item.center, item.size, item.rotation, item.scores)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -23,6 +24,14 @@ from scenekit.structures.vocabulary import POINTS, Vocabulary, one_sided_names
 
 class KeypointField(Field[Keypoints, Keypoints]):
     """Points in pixels; a row without points has visibility 0 throughout."""
+
+    parts = MappingProxyType(
+        {
+            "xy": "x and y of each point of the skeleton, in pixels [N K 2]",
+            "visibility": "0 for points that the object does not have, 1 for hidden ones, 2 for visible ones [N K]",
+            "scores": "score of each point [N K]",
+        }
+    )
 
     def scatter(self, item: Keypoints, rows: Tensor, count: int) -> Keypoints:
         parts = (item.xy, item.visibility, item.scores)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -27,6 +28,18 @@ class RelationField(ImageField[list[Relations], Relations]):
     """Relations of an image; a flip exchanges predicates that name a side."""
 
     lists = ("predicates",)
+    parts = MappingProxyType(
+        {
+            "subject": "row of the subject among the objects [R]; -1 for padding",
+            "object": "row of the object among the objects [R]; -1 for padding",
+            "predicate": "place among the predicates of the vocabulary [R]",
+            "score": "score of the whole triplet, 0..1, best first [R]",
+            "probabilities": "probability of each predicate for the pair [R P]; the rest to 1 is no relation",
+            "labels": "classes that the predictor gives to the objects, by place among the things [N]; -1 for none",
+            "label_scores": "scores of these classes, 0..1 [N]",
+            "count": "how often each relation is annotated [R]",
+        }
+    )
 
     def transform(self, item: Relations, geometry: Geometry, vocabulary: Vocabulary) -> Relations:
         if not geometry.mirrored:

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from scenekit.errors import InputError, one_line, repr_of
@@ -193,6 +194,36 @@ def unwritable(path: Path, error: BaseException) -> InputError:
     reason = below.strerror or one_line(below) if isinstance(below, OSError) else one_line(error)
     full = isinstance(below, OSError) and below.errno in FULL
     return InputError(f"cannot write {path}: {reason}{'; free some space, or name another folder' if full else ''}")
+
+
+@contextmanager
+def created(folder: str | Path) -> Iterator[Path]:
+    """Create a folder where it is missing; if the work within the context fails, it is removed where it is empty.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        A context manager that gives the folder.
+
+    Raises:
+        InputError: If it cannot be created or written.
+    """
+    path = path_named(folder)
+    try:
+        missing = [place for place in (path, *path.parents) if not place.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):  # a folder that exists need not be writable
+            pass
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        yield path
+    except BaseException:
+        with suppress(OSError):  # others may have written into it
+            for place in missing:
+                place.rmdir()
+        raise
 
 
 def short_name(name: str, most: int) -> str:

@@ -155,6 +155,8 @@ def _read_file(source: str | os.PathLike[str], name: str, upright: bool) -> Pixe
         raise InputError(f"{name or 'the image'}: the path is empty; give the path of an image")
     if os.path.isdir(path):
         raise InputError(f"{name}: expected an image, but this is a folder; give the files in it")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f"{name}: expected an image file, but this is a device or a pipe; give the bytes of the image")
     if not os.path.isfile(path):
         hint = "; download it first, or give its bytes" if "://" in name else ""
         raise InputError(f"{name}: no such file{hint}")

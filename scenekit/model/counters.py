@@ -19,15 +19,12 @@ from scenekit.model.timing import StepTimer
 
 @dataclass(frozen=True)
 class Count:
-    """What a step did.
-
-    Attributes:
-        flops: Floating-point operations of convolutions, matrix products and attention.
-        peak: Most bytes of tensors during the step, those of earlier steps of the pass included; None if unknown.
-    """
+    """What a step did."""
 
     flops: int
+    """Floating-point operations of convolutions, matrix products and attention."""
     peak: int | None
+    """Most bytes of tensors during the step, those of earlier steps of the pass included; None if unknown."""
 
 
 @runtime_checkable
@@ -108,21 +105,22 @@ class Unknown:
 
 @dataclass(frozen=True, kw_only=True)
 class StepCounter(StepTimer):
-    """Counts what each step computes and holds; counting slows the steps down, so their times mean nothing.
-
-    Attributes:
-        operations: Counts floating-point operations.
-        memory: Measures memory.
-        counts: By name of the step.
-    """
+    """Counts what each step computes and holds; counting slows the steps down, so their times mean nothing."""
 
     operations: FlopCounterMode
+    """Counts floating-point operations."""
     memory: PeakMemory
+    """Measures memory."""
     counts: dict[str, Count] = field(default_factory=dict)
+    """What each step did, by its name."""
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Count the body of a `with` statement as `name`."""
+        """Count the body of a `with` statement.
+
+        Args:
+            name: The step.
+        """
         before = self.operations.get_total_flops()
         self.memory.restart()
         yield

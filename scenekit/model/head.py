@@ -107,6 +107,9 @@ class Head(nn.Module, Generic[Raw, Out]):
     provides, or a mapping by key where it provides several.
     """
 
+    exported_docs: Mapping[str, str] = MappingProxyType({})
+    """What outputs of a whole exported graph are, by name, where `exported` returns something else than the value."""
+
     @abstractmethod
     def forward(self, board: Board) -> Raw:
         """Run the network; no loss, no decoding.
@@ -164,6 +167,8 @@ class Head(nn.Module, Generic[Raw, Out]):
 
     def exported(self, value: Any, images: ImageBatch) -> Any:
         """Return what a whole exported graph gives for a value, in network pixels: by default the value.
+
+        A head that changes it says in `exported_docs` what comes out.
 
         Args:
             value: What `decode` returned.

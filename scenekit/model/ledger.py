@@ -10,6 +10,7 @@ from numbers import Real
 from typing import Any
 
 from scenekit.errors import InputError, nearest
+from scenekit.model.arguments import task_names
 from scenekit.structures.geometry import Size
 
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
@@ -28,9 +29,9 @@ class Row:
     """The other parts that run whenever this one does."""
     parameters: int
     """Number of parameters, frozen ones included."""
-    flops: int
+    flops: int | None
     """Floating-point operations of convolutions, matrix products and attention, as torch counts them; pooling and NMS
-    are not among them.
+    are not among them. None where another runtime computes a network of this part.
     """
     network: float
     """Seconds of network and decoding."""
@@ -38,7 +39,7 @@ class Row:
     """Seconds of postprocessing in pixels of the image."""
     marginal_memory: int | None
     """By how many bytes the peak of a pass rises when this part is added to the core and all that it requires; None
-    where the device does not say.
+    where the device does not say, or another runtime computes a network of that pass.
     """
     alone_memory: int | None
     """Peak of a pass for this part alone, in bytes beside the model and the image."""
@@ -93,6 +94,8 @@ class Ledger:
     """No head got objects that score less."""
     repeats: int
     """Number of passes that each time is the median of."""
+    dtype: str = "float32"
+    """Type of the model's parameters."""
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -104,11 +107,17 @@ class Ledger:
         """Names of the stages of the core."""
         return tuple(name for name, row in self.rows.items() if not row.task)
 
-    def seconds(self, parts: Collection[str]) -> float:
+    @property
+    def flops(self) -> int | None:
+        """Operations of all parts; None where those of one are unknown."""
+        counts = [row.flops for row in self.rows.values()]
+        return None if None in counts else sum(count for count in counts if count is not None)
+
+    def seconds(self, parts: str | Collection[str]) -> float:
         """Return what one pass of some parts costs, with all that they require.
 
         Args:
-            parts: Names of tasks and stages.
+            parts: Names of tasks and stages, or a single one.
 
         Returns:
             Seconds.
@@ -116,13 +125,14 @@ class Ledger:
         Raises:
             InputError: The ledger has no such part.
         """
+        parts = task_names(parts) or ()
         for name in parts:
             if name not in self.rows:
                 raise InputError(f"this ledger has no task {name!r}{nearest(name, list(self.rows))}")
         needed = {other for name in parts for other in (name, *self.rows[name].requires)}
         return self.preprocess + self.rest + sum(row.marginal for name, row in self.rows.items() if name in needed)
 
-    def within(self, budget: float | str, tasks: str | Sequence[str] | None = None) -> Choice:
+    def within(self, budget: float | str, tasks: str | Collection[str] | None = None) -> Choice:
         """Choose tasks whose pass costs at most a budget, by the numbers of this ledger.
 
         Named tasks are considered in the order of their names. Without names the core always runs, and the task
@@ -140,7 +150,7 @@ class Ledger:
             InputError: The budget is no time, there is no such task, or nothing fits.
         """
         limit = seconds_of(budget)
-        tasks = [tasks] if isinstance(tasks, str) else tasks
+        tasks = task_names(tasks)
         run = list(self.core) if tasks is None else []
         waiting = list(self.tasks if tasks is None else dict.fromkeys(tasks))
         left_out: list[str] = []
@@ -171,6 +181,7 @@ class Ledger:
         height, width = self.image
         return {
             "device": self.device,
+            "dtype": self.dtype,
             "image": {"height": height, "width": width},
             "network": {"height": self.network[0], "width": self.network[1]},
             "threshold": self.threshold,
@@ -219,7 +230,8 @@ def seconds_of(budget: object) -> float:
     elif isinstance(budget, Real) and not isinstance(budget, bool):
         seconds = float(budget)
     if not 0 < seconds < math.inf:
-        raise InputError(f"budget: expected a time such as '60ms' or '0.06s', or seconds as a number, got {budget!r}")
+        numbers = "" if isinstance(budget, str) else ", or seconds as a number"
+        raise InputError(f"budget: expected a time with a unit, such as '60ms' or '0.06s'{numbers}, got {budget!r}")
     return seconds
 
 
@@ -230,6 +242,6 @@ def milliseconds(seconds: float) -> str:
         seconds: The time.
 
     Returns:
-        Text such as "60.0 ms".
+        Text such as "60.0 ms", or "0.001 ms" where one decimal place would be 0.
     """
-    return f"{1e3 * seconds:.1f} ms"
+    return f"{1e3 * seconds:.1f} ms" if seconds >= 1e-4 else f"{1e3 * seconds:.1g} ms"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from scenekit.errors import InputError
 from scenekit.io.images import Pixels, read_image
 from scenekit.keys import OBJECTS
+from scenekit.model.arguments import least_score, positive_integer, task_names
 from scenekit.model.external_regions import as_given, given_regions
 from scenekit.model.image_inputs import with_cameras, with_regions
 from scenekit.model.pipeline import Call, Worker, grouped, overlapped, workers
@@ -31,7 +31,7 @@ from scenekit.structures.geometry import Size
 from scenekit.structures.images import ImageBatch
 
 if TYPE_CHECKING:
-    from scenekit.model.measuring import Budget
+    from scenekit.model.budget import Budget
     from scenekit.model.scene_model import Outputs, SceneModel
 
 AHEAD = 4
@@ -83,15 +83,11 @@ class Request:
         Raises:
             InputError: A value is invalid, or the model has no such task.
         """
-        names = _task_names(tasks)
+        names, score, together = task_names(tasks), least_score(threshold), positive_integer("batch_size", batch_size)
         model.plan.needed(names or ())
-        if not isinstance(threshold, Real) or isinstance(threshold, bool) or threshold != threshold:
-            raise InputError(f"threshold: expected a score such as 0.5, got {threshold!r}")
-        if not isinstance(batch_size, Integral) or isinstance(batch_size, bool) or batch_size < 1:
-            raise InputError(f"batch_size: expected a whole number from 1, got {batch_size!r}")
         if on_error not in ("raise", "return"):
             raise InputError(f"on_error: expected 'raise' or 'return', got {on_error!r}")
-        return cls(names, float(threshold), 1 if budget else int(batch_size), on_error, budget)
+        return cls(names, score, 1 if budget else together, on_error, budget)
 
     def within_budget(self, model: SceneModel, pixels: Pixels) -> Request:
         """Return the request with the tasks that the budget allows for an image."""
@@ -99,16 +95,6 @@ class Request:
             return self
         choice = self.budget.choice(model, pixels, self.tasks, self.threshold)
         return replace(self, tasks=choice.run, left_out=choice.left_out)
-
-
-def _task_names(tasks: object) -> tuple[str, ...] | None:
-    if isinstance(tasks, str):
-        return (tasks,)
-    if tasks is None:
-        return None
-    if not isinstance(tasks, Collection) or not all(isinstance(name, str) for name in tasks):
-        raise InputError(f"tasks: expected names such as ['masks'], got {tasks!r}")
-    return tuple(tasks)
 
 
 def several(images: Any) -> Sequence[Any] | Iterator[Any] | None:

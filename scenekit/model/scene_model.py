@@ -18,10 +18,10 @@ from scenekit.hooks import TaskSpec
 from scenekit.io.images import ImageSource, read_image
 from scenekit.keys import BACKBONE_FEATURES, FEATURES, IMAGES, Key, Stream
 from scenekit.model.board import Board, Pooler
+from scenekit.model.budget import Budget
 from scenekit.model.external_regions import Given, complete_keys
 from scenekit.model.head import Core, Head, Provider
 from scenekit.model.ledger import Ledger
-from scenekit.model.measuring import Budget
 from scenekit.model.one_pass import OnePass
 from scenekit.model.parts import Part, given_for, merged
 from scenekit.model.plan import Plan, Step, required_keys

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scenekit.errors import InputError
-from scenekit.keys import OBJECTS
+from scenekit.keys import OBJECTS, Key
+from scenekit.model.arguments import image_size, least_score, positive_integer, task_names
 from scenekit.model.board import Board, FixedPooler
 from scenekit.model.head import Head
 from scenekit.model.one_pass import OnePass
@@ -63,7 +64,7 @@ class WholeModel(nn.Module):
         model: The model.
         size: Height and width of the images, in pixels.
         detections: Rows of objects, at most as many as the detector gives, which is the default.
-        tasks: Tasks to run; all that can, if None.
+        tasks: Tasks to run, or a single one; all that can, if None.
         threshold: Objects that score less are not valid.
 
     Attributes:
@@ -71,7 +72,8 @@ class WholeModel(nn.Module):
         left_out: Why each other task of the model cannot run, by name.
 
     Raises:
-        InputError: The model lacks a task, one that is asked for cannot run, or a number is below 1.
+        InputError: An argument is invalid, the model lacks a task or has none that can run, one that is asked for
+            cannot run, or the size is not that of a model that crops images.
     """
 
     def __init__(
@@ -79,18 +81,19 @@ class WholeModel(nn.Module):
         model: SceneModel,
         size: Size,
         detections: int | None = None,
-        tasks: Collection[str] | None = None,
+        tasks: str | Collection[str] | None = None,
         threshold: float = 0.0,
     ) -> None:
         super().__init__()
-        if min(*size, 1 if detections is None else detections) < 1:
-            raise InputError(f"a whole graph needs sides and detections of at least 1, got {size} and {detections}")
-        self.model, self.size, self.threshold = model, size, threshold
-        self.rows = detections or 2**31
-        self.left_out = _left_out(model)
-        self.tasks = tuple(name for name in model.tasks if name not in self.left_out) if tasks is None else tuple(tasks)
+        self.model, self.size, self.threshold = model, _size_of(model, size), least_score(threshold)
+        self.rows = 2**31 if detections is None else positive_integer("detections", detections)
+        self.left_out, names = _left_out(model), task_names(tasks)
+        self.tasks = tuple(name for name in model.tasks if name not in self.left_out) if names is None else names
         objects = [name for name in model.stages if OBJECTS in model.plan.steps[name].provides]
         self.order = model.plan.needed([*self.tasks, *objects])
+        if not self.order:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in self.left_out.items())
+            raise InputError(f"nothing of this model can be part of a whole graph ({reasons})")
         for name in self.tasks:
             if name in self.left_out:
                 raise InputError(f"task {name!r} cannot be part of a whole graph: {self.left_out[name]}; leave it out")
@@ -151,11 +154,16 @@ class WholeModel(nn.Module):
             output: Its name.
 
         Returns:
-            One line; that of the key for values of tasks.
+            One line: that of the head, else that of the key and its field.
         """
-        keys = [key for name in self.tasks for key in self.model.specs[name].provides]
-        docs = {key.name.replace(".", "_"): key.doc for key in keys} | OBJECT_DOCS
-        return next(doc for name, doc in docs.items() if output == name or output.startswith(f"{name}_"))
+        heads = [cast("Head[Any, Any]", self.model.heads[name]) for name in self.tasks]
+        docs = {name: doc for head in heads for name, doc in head.exported_docs.items()} | OBJECT_DOCS
+        if output in docs:
+            return docs[output]
+        keys = {_flat(key): key for name in self.tasks for key in self.model.specs[name].provides}
+        name = max((name for name in keys if f"{output}_".startswith(f"{name}_")), key=len)
+        key, part = keys[name], output[len(name) + 1 :]
+        return key.field.parts.get(part, f"{key.doc}: {part}") if part else key.doc
 
     def _outputs(self, board: Board) -> Iterator[tuple[str, Tensor]]:
         if OBJECTS in board:
@@ -165,7 +173,19 @@ class WholeModel(nn.Module):
             values = {key: board[key] if key.of is None else board.of_root(key) for key in keys}
             shown = head.exported(values if len(keys) > 1 else values[keys[0]], board.images)
             for key, value in (shown if len(keys) > 1 else {keys[0]: shown}).items():
-                yield from _named(key.name.replace(".", "_"), value[0] if key.of is None else value)
+                yield from _named(_flat(key), value[0] if key.of is None else value)
+
+
+def _flat(key: Key[Any, Any]) -> str:
+    return key.name.replace(".", "_")
+
+
+def _size_of(model: SceneModel, size: object) -> Size:
+    """Check the size of the images of a whole graph."""
+    sides, crop = image_size(size), model.config.input.crop
+    if crop is not None and sides != (crop, crop):
+        raise InputError(f"size: this model crops images to {crop} x {crop} (input.crop); name that, not {sides}")
+    return sides
 
 
 def _left_out(model: SceneModel) -> dict[str, str]:

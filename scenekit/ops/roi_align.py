@@ -87,7 +87,7 @@ def _neighbors(
     places = start[:, None, None] + bins * step + centers * step / ratio  # [N S ratio], rounded as in torchvision
     inside = (places >= -1) & (places <= limit)  # what lies farther out is zero
     places = torch.minimum(places.clamp(min=0), limit - 1)
-    low = places.long().clamp(min=0)  # a box that is NaN has features that are
+    low = places.long().clamp(min=0)  # a box of NaN reads pixel 0, with weights of NaN
     far = places - low
     weights = torch.stack((1 - far, far), dim=-1) * (inside / ratio)[..., None]
     return torch.stack((low, torch.minimum(low + 1, limit - 1)), dim=-1).flatten(2), weights.flatten(2)

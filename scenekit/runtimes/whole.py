@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from torch.export import ExportedProgram
 
 from scenekit.errors import InputError, one_line
 from scenekit.hooks import RuntimeSpec, registry
-from scenekit.io.files import drafted, write_atomically
+from scenekit.io.files import created, drafted
 from scenekit.model.prediction import evaluating
 from scenekit.model.scene_model import SceneModel
 from scenekit.model.static_pass import WholeModel
@@ -25,9 +25,18 @@ from scenekit.runtimes.lowering import Lowering
 from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Size
 
+if TYPE_CHECKING:
+    from torch.onnx import ONNXProgram
+
 FORMAT_VERSION = 1
-PIXELS = "RGB values of the image, resized to the size of the graph, 0..1; it normalizes them itself"
+PIXELS = "RGB values of the image, 0..1, resized as `resizing` says; the graph normalizes them"
 CAMERA = "intrinsics K in pixels of the resized image: x right, y down, pixel (0, 0) covers [0, 1) x [0, 1)"
+RESAMPLING = {
+    "antialiased": "bilinear with antialiasing, as Pillow's BILINEAR",
+    "plain": "bilinear between the four nearest pixels, without antialiasing, as OpenCV's INTER_LINEAR",
+    "bicubic": "bicubic with antialiasing, as Pillow's BICUBIC",
+}
+"""How `predict` resizes images, by `InputConfig.resampling`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +59,7 @@ def export_whole(
     model: SceneModel,
     size: Size,
     detections: int | None = None,
-    tasks: Collection[str] | None = None,
+    tasks: str | Collection[str] | None = None,
     threshold: float = 0.0,
 ) -> WholeGraph:
     """Export a model as one graph, for one image of a fixed size at a time.
@@ -64,29 +73,25 @@ def export_whole(
         model: The model, on the CPU in single precision.
         size: Height and width of the images, in pixels.
         detections: Rows of objects, at most as many as the detector gives, which is the default.
-        tasks: Tasks that it has; all that can, if None.
+        tasks: Tasks that it has, or a single one; all that can, if None.
         threshold: Objects that score less are not valid.
 
     Returns:
         The graph.
 
     Raises:
-        InputError: The model lacks a task, a part of it that is needed has no form with fixed shapes, or torch.export
-            cannot follow it.
+        InputError: An argument is invalid, the model lacks a task, a part of it that is needed has no form with fixed
+            shapes, or torch.export cannot follow it.
     """
     with evaluating(model), _unfused(), torch.no_grad():
         whole = WholeModel(model, size, detections, tasks, threshold).eval()
-        examples = {"pixels": torch.rand((1, 3, *size)), "camera": Camera.default(*size).matrix[None]}
-        # The pass before tells what is read. It also fills caches, which must not hold what is made while recording.
+        examples = {"pixels": torch.rand((1, 3, *whole.size)), "camera": Camera.default(*whole.size).matrix[None]}
+        # This pass notes what is read, and fills caches, which must not hold tensors of the recorded one.
         images = whole.batch(*examples.values())
         outputs = whole.run(images)
         if "camera" not in images.asked:
             del examples["camera"]
-        try:
-            with Lowering():
-                program = torch.export.export(_Inputs(whole), tuple(examples.values()), strict=False)
-        except Exception as error:  # torch.export raises errors of many kinds
-            raise InputError(f"torch.export does not follow the model as a whole ({one_line(error)})") from error
+        program = _program(whole, examples)
     return WholeGraph(program, examples, outputs, whole.left_out, _about(whole, examples, outputs))
 
 
@@ -111,9 +116,19 @@ def write_whole(graph: WholeGraph, folder: Path) -> Path:
         Path of the ONNX file.
 
     Raises:
-        InputError: Packages of the extra `export` are missing, or ONNX has no counterpart of a part of the graph.
+        InputError: Packages of the extra `export` are missing, ONNX has no counterpart of a part of the graph, or the
+            folder cannot be written.
     """
     check_writable()
+    with created(folder):
+        converted = _in_onnx(graph)
+        with drafted(folder / "whole.json") as about, drafted(folder / "whole.onnx") as draft:
+            about.write_bytes(json.dumps(graph.about, indent=2).encode())
+            converted.save(str(draft))
+    return folder / "whole.onnx"
+
+
+def _in_onnx(graph: WholeGraph) -> ONNXProgram:
     try:
         converted = torch.onnx.export(
             graph.program,
@@ -124,17 +139,21 @@ def write_whole(graph: WholeGraph, folder: Path) -> Path:
             input_names=list(graph.inputs),
             output_names=list(graph.outputs),
         )
-    except Exception as error:  # a converter of a third party raises what it likes
+    except Exception as error:  # converters of other packages raise errors of many kinds
         raise InputError(f"ONNX has no counterpart of a part of the model ({one_line(error)})") from error
     assert converted is not None
     optimizer = import_module("onnxscript.optimizer")
     optimizer.fold_constants(converted.model)
     optimizer.remove_unused_nodes(converted.model)
-    folder.mkdir(parents=True, exist_ok=True)
-    with drafted(folder / "whole.onnx") as draft:
-        converted.save(str(draft))
-    write_atomically(folder / "whole.json", json.dumps(graph.about, indent=2).encode())
-    return folder / "whole.onnx"
+    return converted
+
+
+def _program(whole: WholeModel, inputs: Mapping[str, Tensor]) -> ExportedProgram:
+    try:
+        with Lowering():
+            return torch.export.export(_Inputs(whole), tuple(inputs.values()), strict=False)
+    except Exception as error:  # torch.export raises errors of many kinds
+        raise InputError(f"torch.export does not follow the model as a whole ({one_line(error)})") from error
 
 
 class _Inputs(nn.Module):
@@ -145,13 +164,13 @@ class _Inputs(nn.Module):
         self.whole = whole
 
     def forward(self, *inputs: Tensor) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = self.whole(*inputs)
-        return found
+        outputs: dict[str, Tensor] = self.whole(*inputs)
+        return outputs
 
 
 @contextmanager
 def _unfused() -> Iterator[None]:
-    """Hold off attention in one fused step, which no runtime knows."""
+    """Compute attention step by step, as runtimes do not know torch's fused step."""
     enabled = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -161,10 +180,15 @@ def _unfused() -> Iterator[None]:
 
 
 def _about(whole: WholeModel, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> dict[str, Any]:
-    docs = {"pixels": PIXELS, "camera": CAMERA}
+    docs, config = {"pixels": PIXELS, "camera": CAMERA}, whole.model.config.input
     return {
         "format_version": FORMAT_VERSION,
         "size": list(whole.size),
+        "resizing": {
+            "resampling": config.resampling,
+            "doc": RESAMPLING[config.resampling],
+            **{name: getattr(config, name) for name in ("min_size", "max_size", "fixed_size", "crop")},
+        },
         "threshold": whole.threshold,
         "tasks": list(whole.tasks),
         "left_out": whole.left_out,

@@ -81,10 +81,13 @@ def test_a_budget_says_what_fits_and_runs_it(run, tiny_model, measured) -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (("--size", "48"), "--size: expected height x width in pixels, such as 480x640, got '48'"),
-        (("--size", "0x10"), "size: expected (height, width), each 1 to 32768 pixels, got (0, 10)"),
-        (("--budget", "60"), "budget: expected a time such as '60ms'"),
-        (("--budget", "1us"), "nothing fits into 0.0 ms; the core without tasks takes 22.0 ms"),
+        (("--size", "48"), "--size: expected height x width in pixels, such as 480x640, each 1 to 32768, got '48'"),
+        (
+            ("--size", "48x64", "--size", "0x10"),
+            "--size: expected height x width in pixels, such as 480x640",
+        ),
+        (("--budget", "60"), "budget: expected a time with a unit, such as '60ms' or '0.06s', got '60'"),
+        (("--budget", "1us"), "nothing fits into 0.001 ms; the core without tasks takes 22.0 ms"),
         (("--image", "none.png"), "none.png: no such file"),
         (("--tasks", ","), "--tasks expects"),
     ],

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 import scenekit as sk
+from scenekit.runtimes import whole as runtimes_whole
 from scenekit.weights import save_model
 from tests.training import toy
 
@@ -39,17 +40,23 @@ def test_the_folder_is_a_model(run: Run, saved: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--size", "480"], "--size: expected height x width in pixels, such as 480x640, got '480'"),
-        (["--size", "0x64"], "fixed_size"),
+        (["--size", "480"], "--size: expected height x width in pixels, such as 480x640, each 1 to 32768, got '480'"),
+        (["--size", "0x64"], "--size: expected height x width in pixels, such as 480x640, each 1 to 32768, got '0x64'"),
         (["--size", "64x64", "--dynamic"], "--size and --dynamic exclude each other"),
         (["--format", "onxx"], "unknown runtime 'onxx'"),
         (["--tasks", "mask"], "no task 'mask'"),
         (["--tasks", "trunk"], "no task 'trunk'"),
         (["--whole"], "--whole writes a graph for one size: give --size, such as 480x640"),
+        (["--whole", "--dynamic"], "--whole writes a graph for one size: give --size, such as 480x640"),
         (["--whole", "--size", "64x64", "--format", "pt2"], "--whole writes ONNX, not 'pt2'; leave out --format"),
-        (["--whole", "--size", "64x64", "--int8", "--calibrate", "{empty}"], "--whole writes float, no int8"),
+        (
+            ["--whole", "--size", "64x64", "--int8", "--calibrate", "{empty}"],
+            "--whole writes float, no int8; leave out --int8 and --calibrate",
+        ),
+        (["--whole", "--size", "0x64"], "--size: expected height x width in pixels"),
         (["--whole", "--size", "64x64", "--tasks", "mask"], "no task 'mask'"),
-        (["--detections", "5"], "--detections is an option of --whole"),
+        (["--detections", "5"], "--detections is an option of --whole; leave it out, or add --whole"),
+        (["--threshold", "0.5"], "--threshold is an option of --whole; leave it out, or add --whole"),
         (["--int8"], "--int8 and --calibrate DATA go together"),
         (["--int8", "--calibrate", "nowhere"], "--calibrate: expected a folder of images or synthetic, got 'nowhere'"),
         (["--int8", "--calibrate", "{empty}"], "has no images"),
@@ -111,6 +118,19 @@ def test_an_export_can_be_exported_again_without_its_networks(run: Run, saved: P
     result = run("export", first, "-o", second, *options)
     assert result.status == 0, result.err
     assert "stages.backbone" in result.json["networks"] and (second / "networks").is_dir()
+
+
+@pytest.mark.parametrize("out", ["{file}/out", "{file}", "x" * 300])
+@pytest.mark.parametrize("options", [(), ("--whole", "--size", "64x64")])
+def test_folders_that_cannot_be_are_refused_at_once(
+    run: Run, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, options: tuple[str, ...]
+) -> None:
+    pytest.importorskip("onnxscript", reason="the extra `export` is not installed")
+    monkeypatch.setattr(runtimes_whole, "export_whole", lambda *_: pytest.fail("exported before the folder was made"))
+    file = tmp_path / "file"
+    file.touch()
+    result = run("export", saved, "-o", out.format(file=file), *options)
+    assert result.status == 2 and len(result.err.strip().splitlines()) == 1
 
 
 def test_a_folder_with_files_is_left_alone(run: Run, saved: Path) -> None:

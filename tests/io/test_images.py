@@ -157,6 +157,7 @@ def test_files_that_are_no_images(colors: np.ndarray, tmp_path: Path) -> None:
     refused(tmp_path / "none.jpg", r"none\.jpg: no such file")
     (tmp_path / "folder.jpg").mkdir()
     refused("x" * 5000, "x: no such file")
+    refused("/dev/null", "/dev/null: expected an image file, but this is a device or a pipe")
     refused("", "the image: the path is empty")
     refused("https://example.org/a.png", r"a\.png: no such file; download it first")
     with (tmp_path / "new.jpg").open("wb") as writing:

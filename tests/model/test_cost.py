@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from torch import nn
 import scenekit as sk
 from scenekit.errors import InputError
 from scenekit.model import measuring
+from scenekit.model.budget import check_ledger
 from scenekit.model.counters import StepCounter, counters
 from scenekit.model.ledger import Ledger, Row, seconds_of
 from scenekit.model.measuring import pixels_of
@@ -136,7 +138,7 @@ def test_named_tasks_come_in_their_order() -> None:
         ("5ms", None, "nothing fits into 5.0 ms; the core without tasks takes 10.0 ms: allow that much"),
         ("12ms", ["both", "b"], "nothing fits into 12.0 ms; 'b' alone takes 25.0 ms"),
         ("90ms", ["d"], "no task 'd'"),
-        ("soon", None, "budget: expected a time such as '60ms' or '0.06s', or seconds as a number, got 'soon'"),
+        ("soon", None, "budget: expected a time with a unit, such as '60ms' or '0.06s', got 'soon'"),
     ],
 )
 def test_what_does_not_fit(budget: str, tasks: list[str] | None, reason: str) -> None:
@@ -176,7 +178,7 @@ def test_predict_runs_what_fits_and_says_what_does_not(
 def test_a_budget_that_nothing_fits_is_the_error_of_each_frame(model: SceneModel, ledger: Ledger) -> None:
     frames = iter([sample().image, sample().image])
     results = list(model.predict(frames, budget="1us", ledger=ledger))
-    assert len(results) == 2 and all("nothing fits into 0.0 ms" in str(result) for result in results)
+    assert len(results) == 2 and all("nothing fits into 0.001 ms" in str(result) for result in results)
 
 
 def test_a_budget_for_all_changes_nothing(model: SceneModel, ledger: Ledger) -> None:
@@ -224,10 +226,18 @@ def test_a_model_without_tasks(model: SceneModel) -> None:
         bare.predict(sample().image, budget="1s")
 
 
-@pytest.mark.parametrize("size", [(0, 10), (10, 40000)])
-def test_sizes_that_are_none(model: SceneModel, size: Any) -> None:
-    with pytest.raises(InputError, match="size: expected"):
-        sk.cost(model, size=size)
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"size": (0, 10)}, "size: expected"),
+        ({"size": (10, 40000)}, "size: expected"),
+        ({"repeats": 0}, "repeats: expected a whole number from 1, got 0"),
+        ({"threshold": float("nan")}, "threshold: expected a score"),
+    ],
+)
+def test_arguments_that_are_none(model: SceneModel, options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        sk.cost(model, **options)
 
 
 def test_an_unknown_task(model: SceneModel) -> None:
@@ -235,9 +245,48 @@ def test_an_unknown_task(model: SceneModel) -> None:
         sk.cost(model, tasks="mask")
 
 
-def test_no_passes(model: SceneModel) -> None:
-    with pytest.raises(InputError, match="repeats: expected a whole number from 1, got 0"):
-        sk.cost(model, repeats=0)
+def test_a_ledger_takes_a_single_name(ledger: Ledger) -> None:
+    assert ledger.seconds("masks") == ledger.seconds(["masks"])
+
+
+def test_what_another_runtime_computes_is_unknown() -> None:
+    """Of a head in another runtime, whose first call torch computes, too."""
+    exported = sk.build(config(), VOCABULARY).eval()
+    head = exported.heads["keypoints"]
+    head.forward = partial(type(head).forward, head)
+    for _ in range(2):
+        ledger = sk.cost(exported, sample().image, threshold=0.0, repeats=1)
+        keypoints, masks = ledger.rows["keypoints"], ledger.rows["masks"]
+        assert (keypoints.flops, keypoints.marginal_memory, keypoints.alone_memory) == (None, None, None)
+        assert ledger.flops is None and ledger.together_memory is None and ledger.to_json()["parts"][-1]["flops"] == 0
+        assert masks.flops is not None and masks.marginal_memory is not None and masks.alone_memory is not None
+
+
+def test_memory_above_a_core_of_another_runtime_is_unknown() -> None:
+    exported = sk.build(config(("semantic",)), VOCABULARY).eval()
+    stage = exported.stages["rpn"]
+    stage.forward = partial(type(stage).forward, stage)
+    row = sk.cost(exported, sample().image, threshold=0.0, repeats=1).rows["semantic"]
+    assert row.flops is not None and row.alone_memory is not None and row.marginal_memory is None
+
+
+def test_a_ledger_of_something_else_is_refused(model: SceneModel, ledger: Ledger) -> None:
+    image = torch.zeros((3, 48, 64), dtype=torch.uint8)
+    check_ledger(ledger, model, image, None)
+    check_ledger(ledger, model, torch.zeros((3, 64, 48), dtype=torch.uint8), None)  # as many pixels
+    semantic = ledger.rows["semantic"]
+    wider = replace(ledger, rows={**ledger.rows, "semantic": replace(semantic, parameters=semantic.parameters + 1)})
+    others = {
+        "of another model": wider,
+        "measured on cpu in bfloat16, but the model is on cpu in float32": replace(ledger, dtype="bfloat16"),
+        "measured on cuda in float32": replace(ledger, device="cuda"),
+        "no costs of masks": replace(ledger, rows={k: row for k, row in ledger.rows.items() if k != "masks"}),
+        "enter the network with 32 x 96 pixels, this one with 64 x 96": replace(ledger, network=(32, 96)),
+    }
+    for reason, other in others.items():
+        with pytest.raises(InputError, match=reason):
+            check_ledger(other, model, image, None)
+    check_ledger(others["no costs of masks"], model, image, ["semantic"])
 
 
 @pytest.mark.parametrize("names", ["masks", None, [1]])

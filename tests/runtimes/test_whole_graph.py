@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from scenekit.errors import InputError
 from scenekit.runtimes.whole import WholeGraph, export_whole, write_whole
 from scenekit.structures.cameras import Camera
+from tests.docs.test_whole_graphs_page import program
 from tests.runtimes.whole_model import SIZE, build, picture
 
 pytestmark = pytest.mark.slow
@@ -82,6 +84,22 @@ def test_numpy_and_onnx_runtime_are_enough(folder: Path, inputs: dict[str, Tenso
         torch.testing.assert_close(own[rows], value[rows], rtol=0, atol=1e-3 * largest, equal_nan=True)
 
 
+def test_the_program_of_the_page_runs(folder: Path, repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to(folder)
+    Image.fromarray(picture(5).permute(1, 2, 0).numpy()).save(tmp_path / "street.jpg")
+    code = [program(repository), "import sys; assert not {'torch', 'scenekit'} & set(sys.modules)"]
+    lines = subprocess.run(
+        [sys.executable, "-c", "\n".join(code)], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout
+    assert {line.split()[0] for line in lines.splitlines() if line[0].isalpha()} <= {"cup", "person"} and lines
+
+
+def test_a_file_in_place_of_the_folder_is_named(graph: WholeGraph, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"cannot write .*file/out: Not a directory"):
+        write_whole(graph, tmp_path / "file" / "out")
+
+
 def test_what_comes_out_is_described(folder: Path, graph: WholeGraph) -> None:
     about = json.loads((folder / "whole.json").read_text())
     assert about["size"] == list(SIZE) and about["left_out"] == {"panoptic": "it has no form with fixed shapes"}
@@ -91,6 +109,14 @@ def test_what_comes_out_is_described(folder: Path, graph: WholeGraph) -> None:
         "doc": "probabilities in the box frame [N M M]",
     }
     assert about["vocabulary"]["things"] == ["cup", "person"]
+    assert about["resizing"] == {
+        "resampling": "antialiased",
+        "doc": "bilinear with antialiasing, as Pillow's BILINEAR",
+        "min_size": 64,
+        "max_size": 96,
+        "fixed_size": None,
+        "crop": None,
+    }
 
 
 def test_packages_that_are_missing_are_named(
@@ -114,7 +140,7 @@ def test_a_c_plus_plus_program_runs_it(
     command = [compiler, "-std=c++17", str(source), "-I", str(header.parent), str(library)]
     subprocess.run([*command, f"-Wl,-rpath,{library.parent}", "-o", str(program)], check=True)
     pixels = picture(5).permute(1, 2, 0).contiguous().numpy()
-    image.write_bytes(b"P6\n%d %d\n255\n" % (SIZE[1], SIZE[0]) + pixels.tobytes())
+    image.write_bytes(b"P6\n# made by hand\n%d %d\n255\n" % (SIZE[1], SIZE[0]) + pixels.tobytes())
     found = subprocess.run([program, folder / "whole.onnx", image], check=True, capture_output=True, text=True).stdout
     rows = [line.split() for line in found.splitlines()]
     assert len(rows) == int(wanted["valid"].sum())

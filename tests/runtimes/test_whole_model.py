@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.models.detection.roi_heads import heatmaps_to_keypoints
 
+import scenekit as sk
 from scenekit.detection import DetectorConfig, RoIPooler
 from scenekit.errors import InputError
 from scenekit.keys import OBJECTS
@@ -20,6 +21,7 @@ from scenekit.structures import FeaturePyramid, Regions
 from scenekit.structures.tensors import tensors_in
 from scenekit_plugins.keypoints.peaks import heatmap_peaks
 from scenekit_plugins.relations.triplets import suppressed_labels, suppressed_labels_of_valid
+from tests import tiny
 from tests.runtimes.whole_model import SIZE, build, picture
 
 
@@ -119,10 +121,58 @@ def test_tasks_without_fixed_shapes_are_left_out_by_name(model: SceneModel) -> N
         WholeModel(model, SIZE, tasks=("mask",))
 
 
-def test_sizes_and_rows_are_at_least_one(model: SceneModel) -> None:
-    for size, rows in (((0, 64), None), (SIZE, 0)):
-        with pytest.raises(InputError, match="sides and detections of at least 1"):
-            WholeModel(model, size, detections=rows)
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"size": (0, 64)}, "size: expected"),
+        ({"size": (999999, 999999)}, "size: expected"),
+        ({"detections": 0}, "detections: expected a whole number from 1, got 0"),
+        ({"threshold": float("nan")}, "threshold: expected a score"),
+    ],
+)
+def test_arguments_that_are_none(model: SceneModel, options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        WholeModel(model, **({"size": SIZE} | options))
+
+
+def test_a_task_needs_no_list(model: SceneModel) -> None:
+    assert WholeModel(model, SIZE, tasks="masks").tasks == ("masks",)
+
+
+def test_every_output_is_described_by_what_it_holds(model: SceneModel) -> None:
+    whole_model = WholeModel(model, SIZE)
+    with torch.no_grad():
+        docs = {name: whole_model.doc(name) for name in whole_model(picture()[None] / 255)}
+    assert len(set(docs.values())) == len(docs)
+    assert docs["semantic"].startswith("class of each pixel, by place among the things and then the stuff")
+    assert docs["relations_probabilities"].startswith("probability of each predicate for the pair")
+    assert docs["keypoints_visibility"].startswith("0 for points that the object does not have")
+    assert docs["boxes3d_size"] == "width, height and length in metres [N 3]"
+    assert docs["masks"] == sk.MASKS.doc
+
+
+def test_parts_without_a_description_are_named(model: SceneModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(sk.KEYPOINTS.field), "parts", {})
+    assert WholeModel(model, SIZE).doc("keypoints_xy") == "points of the skeleton: xy"
+
+
+def test_a_model_that_crops_images_takes_the_crop() -> None:
+    """Its shorter side of 64 pixels is cut to 40, in the middle, before the graph."""
+    model = build()
+    model.config = model.config.model_copy(update={"input": model.config.input.model_copy(update={"crop": 40})})
+    with pytest.raises(InputError, match=r"crops images to 40 x 40 \(input.crop\); name that, not \(64, 96\)"):
+        WholeModel(model, SIZE)
+    image, whole_model = picture(), WholeModel(model, (40, 40))
+    cut = whole_model.batch(image[None, :, 12:52, 28:68] / 255)
+    torch.testing.assert_close(cut.pixels, model.preprocess([image]).pixels)
+
+
+def test_a_model_without_a_part_that_can_is_refused() -> None:
+    config = tiny.config(()).model_copy(
+        update={"pyramid": None, "detector": None, "detector_options": {}, "tasks": {"classification": {}}}
+    )
+    with pytest.raises(InputError, match=r"nothing of this model can be part .*\(classification: it has no form"):
+        WholeModel(sk.build(config, sk.Vocabulary((), lists={"image_classes": ("cat", "dog")})), SIZE)
 
 
 def test_a_detector_without_fixed_shapes_is_named(model: SceneModel) -> None:

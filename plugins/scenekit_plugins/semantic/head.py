@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from types import MappingProxyType
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -37,6 +38,9 @@ class SemanticHead(Head[Float[Tensor, "B L h w"], Float[Tensor, "B L h w"]]):
         stride: Network pixels per cell of the logits, whose middle pixel a cell stands for.
     """
 
+    exported_docs = MappingProxyType(
+        {"semantic": "class of each pixel, by place among the things and then the stuff [H W]; -1 for none"}
+    )
     passes: int = 0
     """How many forward passes of a network the last call made: one for each image, or for each crop of one."""
 
