@@ -155,8 +155,9 @@ class _Comparison:
         features = self.outputs.board[RPN_FEATURES]
         anchors = stage.anchors(features, self.outputs.board.images.padded_size)
         candidates, scores, origins = [], [], []
-        for level, (maps, boxes) in enumerate(zip(features.maps, anchors, strict=True), start=2):
-            predicted, (height, width) = stage.predict(maps), maps.shape[2:]
+        levels = zip(features.maps, anchors, stage.predict(features), strict=True)
+        for level, (maps, boxes, predicted) in enumerate(levels, start=2):
+            height, width = maps.shape[2:]
             logits = predicted.logits.unflatten(1, (height, width, -1)).permute(0, 3, 1, 2)
             deltas = predicted.deltas.reshape(len(maps), height, width, -1).permute(0, 3, 1, 2)
             yield from self.layer(f"rpn_p{level}_objectness", logits, RPN)
