@@ -62,7 +62,7 @@ class Budget:
 
         Args:
             model: The model.
-            pixels: The image, on which the ledger is measured if there is none yet for what the network sees of it.
+            pixels: The image, on which the ledger is measured if there is none yet for what the network gets of it.
             tasks: Tasks asked for, the most important first; all, if None.
             threshold: Objects that score less are left out.
 
