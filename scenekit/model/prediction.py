@@ -40,6 +40,18 @@ AHEAD = 4
 OnError: TypeAlias = Literal["raise", "return"]
 
 
+def threads_beside(device: torch.device) -> int:
+    """Return how many threads read and finish images while a network runs: none where it has the same cores.
+
+    Args:
+        device: Device of the network.
+
+    Returns:
+        2, or 0 on a CPU, where torch starts as many threads of its own for each of them.
+    """
+    return 0 if device.type == "cpu" else 2
+
+
 @dataclass(frozen=True)
 class Request:
     """What is asked of each image."""
@@ -199,7 +211,7 @@ class Predictor:
 
     def _ahead(self, asked: Iterator[_Asked]) -> Iterator[Scene | InputError]:
         """Yield the results of images while later ones are read; a budget is that of an image by itself."""
-        count = 0 if self.request.budget else 2
+        count = 0 if self.request.budget else threads_beside(self.model.device)
         with evaluating(self.model), workers(count, self.model.device) as started:
             yield from self._results(asked, 0, *started)
 

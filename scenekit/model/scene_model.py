@@ -359,8 +359,8 @@ class SceneModel(nn.Module):
                 result's `camera` then has `assumed`.
             batch_size: How many of several images the network runs on at a time, which is faster and changes no result
                 but by rounding. Of an iterator no more are read at once. Of a list, images that are padded to one size
-                run together, and one waits for others of its size until 4 times as many are read; images are read, and
-                scenes finished, in other threads while the network runs. Images with external regions run one by one.
+                run together, and one waits for others of its size until 4 times as many are read; on a GPU, images are
+                read and scenes finished in other threads meanwhile. Images with external regions run one by one.
             on_error: What an unusable one of several images does. "raise": its error ends the call. "return": the
                 InputError stands in the place of its Scene, and the others go on. By default "return" for an iterator,
                 such as the frames of a camera, and else "raise".
