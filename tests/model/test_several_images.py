@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -187,6 +188,55 @@ def test_errors_are_in_the_place_of_their_images(marked: SceneModel, size: int) 
         marked.predict(images, tasks="mark", given=given, batch_size=size)
     before = list(marked.predict(images[:3], tasks="mark", batch_size=size, on_error="return"))
     assert [isinstance(one, Scene) for one in before] == [True, False, True] and running() == []
+
+
+@pytest.mark.parametrize("kind", [list, iter])
+def test_an_image_that_cannot_be_finished_runs_no_network_again(
+    model: SceneModel, marked: SceneModel, kind: Any
+) -> None:
+    images = images_of([WIDE, (48, 50), WIDE])  # which are padded to one size
+    results = list(marked.predict(kind(images), threshold=0.0, batch_size=3, on_error="return"))
+    assert [isinstance(one, Scene) for one in results] == [True, False, True]
+    assert head_of(marked).batches == [(WIDE, (48, 50), WIDE)]
+    with torch.no_grad():
+        expected = model.scenes(model(model.preprocess(images)))
+    equal(results[0], expected[0])
+    equal(results[2], expected[2])
+
+
+def test_images_that_fail_together_are_finished_in_the_thread_of_the_others(
+    marked: SceneModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = head_of(marked)
+    forward = head.forward
+
+    def alone(board: Board) -> Tensor:
+        if len(board.images) > 1:
+            raise InputError("one image at a time")
+        return forward(board)
+
+    monkeypatch.setattr(head, "forward", alone)
+    assert len(marked.predict(images_of([WIDE] * 4), tasks="mark", batch_size=2)) == 4
+    assert head.batches == [(WIDE,)] * 4
+    assert len(set(head.threads)) == 1 and threading.current_thread() not in head.threads
+
+
+@pytest.mark.parametrize("kind", [list, iter])
+def test_the_board_of_a_batch_is_freed_during_the_next_one(
+    marked: SceneModel, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    head, freed = head_of(marked), [threading.Event() for _ in range(6)]
+    forward = head.forward
+
+    def watched(board: Board) -> Tensor:
+        number = len(head.batches)
+        if number:
+            assert freed[number - 1].wait(timeout=10)
+        weakref.finalize(board.images, freed[number].set)
+        return forward(board)
+
+    monkeypatch.setattr(head, "forward", watched)
+    assert len(list(marked.predict(kind(images_of([WIDE, HIGH] * 4)[:6]), tasks="mark", batch_size=2))) == 6
 
 
 def test_other_errors_end_it_in_this_thread(marked: SceneModel) -> None:
