@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -274,6 +275,20 @@ def test_prepared_images_are_concatenated_to_the_batch_of_all() -> None:
     assert joined.origins == whole.origins and joined.cameras is not None and whole.cameras is not None
     assert joined.cameras[1] is None and torch.equal(joined.camera(0).matrix, whole.camera(0).matrix)
     assert ImageBatch.cat([whole, alone[1]]).origins is None and ImageBatch.cat([whole]) is whole
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"divisor": 16}, "one divisor, got 32, 16"),
+        ({"pixels": torch.zeros(1, 3, 64, 64)}, r"one padded size, got \(64, 96\), \(64, 64\)"),
+        ({"inputs": {"depth": torch.zeros(1, 1, 64, 96)}}, r"one set of inputs, got \(\), \('depth',\)"),
+    ],
+)
+def test_batches_that_differ_are_not_concatenated(change: dict[str, Any], message: str) -> None:
+    batch = make_batch(images_of([WIDE]), config().input)
+    with pytest.raises(InputError, match=message):
+        ImageBatch.cat([batch, replace(batch, **change)])
 
 
 def test_tasks_with_equal_limits_have_the_same_rows(model: SceneModel) -> None:
