@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 import scenekit as sk
 from scenekit.errors import BoardError, InputError
@@ -97,6 +98,29 @@ def test_the_example_of_a_runtime_runs(tmp_path: Path) -> None:
     spec.write(program_of(network), tmp_path / "body.acme")
     load = partial(spec.open, tmp_path / "body.acme")
     check_parity(network, ReplacedForward("body", model.body, load, network.sizes))
+
+
+class Overwriting(nn.Module):
+    """Overwrites the output of its convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(4, 4, 1)
+
+    def forward(self, values: Tensor) -> Tensor:
+        return F.relu(self.conv(values), inplace=True)
+
+
+def test_outputs_that_later_modules_overwrite_are_kept() -> None:
+    module = Overwriting()
+    nn.init.constant_(module.conv.bias, -9)
+    (network,) = networks_of(nn.ModuleDict({"net": module}), lambda: module(torch.rand(2, 4, 3)), is_a_layer)
+    assert network.name == "net.conv"
+    check_parity(network, network.module)
+
+
+def is_a_layer(network: Network) -> bool:
+    return isinstance(network.module, nn.Conv1d)
 
 
 def zeros(tensors: Sequence[Tensor]) -> list[Tensor]:
