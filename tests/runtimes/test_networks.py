@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import scenekit as sk
+from scenekit.backbones import FPN, BackboneWithFPN, build_backbone
 from scenekit.errors import BoardError, InputError
 from scenekit.hooks import specs
 from scenekit.keys import OBJECTS
@@ -121,6 +122,27 @@ def test_outputs_that_later_modules_overwrite_are_kept() -> None:
 
 def is_a_layer(network: Network) -> bool:
     return isinstance(network.module, nn.Conv1d)
+
+
+def test_a_pyramid_is_a_network_where_the_whole_trunk_is_refused() -> None:
+    backbone = build_backbone("mobilenet_v3_small")
+    trunk = BackboneWithFPN(backbone, FPN(backbone.levels, 8)).eval()
+    sizes = ((64, 96), (96, 64))
+    found = networks_of(
+        nn.ModuleDict({"trunk": trunk}),
+        lambda: [trunk(torch.rand(1, 3, *size)) for size in sizes],
+        lambda network: network.module is not trunk,
+    )
+    assert [network.name for network in found] == ["trunk.backbone", "trunk.fpn"]
+    pyramid = found[1]
+    check_parity(pyramid, pyramid.module)
+    program = program_of(pyramid).module()
+    pixels = torch.rand(1, 3, *sizes[0])
+    with torch.no_grad():
+        expected = trunk(pixels).maps
+        run = ReplacedForward(pyramid.name, pyramid.module, lambda: lambda tensors: program(*tensors), pyramid.sizes)
+        pyramid.module.forward = run
+        torch.testing.assert_close(trunk(pixels).maps, expected)
 
 
 def zeros(tensors: Sequence[Tensor]) -> list[Tensor]:
