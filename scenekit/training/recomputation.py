@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from torch import nn
 
 from scenekit.backbones import FPN, Backbone
-from scenekit.backbones.recomputation import recomputing
+from scenekit.backbones.recomputation import ChangedInputError, recomputing
 from scenekit.errors import InputError
 
 
@@ -39,8 +39,14 @@ def recomputing_trunks(trunks: Sequence[Backbone | FPN]) -> Iterator[None]:
 
     Args:
         trunks: The modules.
+
+    Raises:
+        InputError: A module of theirs changes its input in place.
     """
     with ExitStack() as stack:
         for trunk in trunks:
             stack.enter_context(trunk.recomputed() if isinstance(trunk, Backbone) else recomputing([trunk]))
-        yield
+        try:
+            yield
+        except ChangedInputError as error:
+            raise InputError(f"train.gradient_checkpointing: {error}, or leave the option out") from error
