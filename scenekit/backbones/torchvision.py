@@ -134,13 +134,21 @@ def _meta(*shape: int) -> Tensor:
 
 
 def _add_in_place(body: nn.Module) -> None:
-    """Let shortcuts be added in place, as torchvision does: tracing made new maps of the sums."""
+    """Let shortcuts be added in place where they can, as torchvision does: tracing made new maps of the sums."""
     traced: Any = body
     for graph in (traced.train_graph, traced.eval_graph):
         for node in graph.nodes:
             if node.target is operator.add and _is_fresh(node.args[0], traced):
-                node.target = operator.iadd
+                node.target = _summed
     traced.recompile()
+
+
+def _summed(into: Tensor, other: Any) -> Tensor:
+    """Add a value to a map, in place if the sum has the shape and type of the map."""
+    tensors = not torch.compiler.is_compiling() and isinstance(other, Tensor)
+    alike = tensors and (into.shape, into.dtype) == (other.shape, other.dtype)
+    total: Tensor = into.add_(other) if alike else into + other
+    return total
 
 
 def _is_fresh(value: object, body: nn.Module) -> bool:

@@ -1,4 +1,4 @@
-"""Frozen batch norms that overwrite what they read: the numbers of torchvision's own networks."""
+"""Frozen batch norms that overwrite what they read, and sums in place: the numbers of torchvision's own networks."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from scenekit.backbones import build_backbone
 from scenekit.backbones.norm import FusedFrozenBatchNorm2d, overwrite_convolutions
+from scenekit.backbones.torchvision import _add_in_place
 
 RESNET_LEVELS = ("layer1", "layer2", "layer3", "layer4")
 
@@ -117,3 +118,28 @@ def test_elsewhere_than_on_a_cpu_it_is_one_operation() -> None:
     with Counted() as counted:
         norm(features)
     assert len([name for name in counted.names if name != "empty"]) == 1
+
+
+class Gated(nn.Module):
+    """Adds a map to the norm of its mean: the sum has another shape than the norm."""
+
+    def __init__(self, pooled: int) -> None:
+        super().__init__()
+        self.pool, self.conv, self.norm = nn.AdaptiveAvgPool2d(pooled), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return (self.norm(self.conv(self.pool(features))) + features).relu()
+
+
+@pytest.mark.parametrize("pooled", [1, 8])
+def test_sums_are_in_place_where_their_shape_allows_it(pooled: int) -> None:
+    torch.manual_seed(0)
+    network, features = Gated(pooled).eval(), torch.rand(2, 3, 8, 8)
+    body: Any = create_feature_extractor(network, {"relu": "out"})
+    _add_in_place(body)
+    results = {}
+    body.norm.register_forward_hook(lambda module, inputs, result: results.update(normed=result))
+    with torch.no_grad():
+        expected, found = network(features), body(features)["out"]
+    assert torch.equal(found, expected)
+    assert torch.equal(results["normed"].relu(), expected) == (pooled == 8)
