@@ -45,16 +45,16 @@ def parts(network: nn.Module) -> Iterator[nn.Module]:
 
 
 @contextmanager
-def recomputing(modules: Iterable[nn.Module]) -> Iterator[None]:
+def checkpointing(modules: Iterable[nn.Module]) -> Iterator[None]:
     """Let modules keep no activations for the backward pass, within the context.
 
     Args:
         modules: Modules, none within another. One that comes twice, or is within such a context, is wrapped once.
     """
     own = {module: vars(module).get("forward") for module in modules}
-    own = {module: forward for module, forward in own.items() if not isinstance(forward, _Recomputed)}
+    own = {module: forward for module, forward in own.items() if not isinstance(forward, _Checkpointed)}
     for module in own:
-        module.forward = _Recomputed(module, module.forward)
+        module.forward = _Checkpointed(module, module.forward)
     try:
         yield
     finally:
@@ -65,7 +65,7 @@ def recomputing(modules: Iterable[nn.Module]) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class _Recomputed:
+class _Checkpointed:
     """The forward pass of a module, whose activations are not kept."""
 
     module: nn.Module

@@ -7,9 +7,9 @@ from torch import nn
 from scenekit.backbones import Backbone
 from scenekit.errors import InputError
 from scenekit.recipe import Recipe
+from scenekit.training.checkpointing import checkpointing_trunks
 from scenekit.training.log import read_log
 from scenekit.training.loop import train
-from scenekit.training.recomputation import recomputing_trunks
 
 from ..tiny import same_weights
 from . import toy
@@ -62,7 +62,7 @@ def test_a_backbone_that_changes_its_input_is_told_which_option_to_leave_out():
 
     backbone = Changing()
     told = r"^train\.gradient_checkpointing: Sequential changes its input .* leave the option out$"
-    with pytest.raises(InputError, match=told), recomputing_trunks([backbone]):
+    with pytest.raises(InputError, match=told), checkpointing_trunks([backbone]):
         backbone(torch.rand(1, 3, 4, 4))
 
 
