@@ -4,7 +4,7 @@ All with the shipped model `small`, from decoded pixels to Scenes, on one render
 `batch`: all tasks for batches of 1 to 32 images.
 `objects`: all tasks for 1 to 1,000 external boxes of one size, whose labels cycle through all classes.
 `tasks`: boxes alone, then one task more at a time, in the order in which they run.
-`pixels`: all tasks on the image scaled to widths of 320 to 1,600 pixels, which the network sees as they are; the 10
+`pixels`: all tasks on the image scaled to widths of 320 to 1,600 pixels, which the network gets as they are; the 10
 best detections of each go to the heads.
 Batches and pixels are measured again while glibc keeps freed memory in the process: by default it returns that of
 large tensors to the kernel, which fills the pages of the next one with zeros.

@@ -173,12 +173,14 @@ def _fill(theirs: Any) -> None:
 def scale_once(layer: nn.Module, spread: float) -> None:
     """Scale the layer at its next call so that the standard deviation of its outputs is `spread`."""
 
-    def hook(layer: Any, _inputs: Any, output: Tensor) -> Tensor:
+    def hook(layer: Any, _inputs: Any, output: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
         handle.remove()
-        factor = spread / output.std()
+        levels = output if isinstance(output, tuple) else (output,)
+        factor = spread / torch.cat([level.flatten() for level in levels]).std()
         layer.weight.mul_(factor)
         layer.bias.mul_(factor)
-        return output * factor
+        scaled = tuple(level * factor for level in levels)
+        return scaled if isinstance(output, tuple) else scaled[0]
 
     handle = layer.register_forward_hook(hook)
 

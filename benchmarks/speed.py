@@ -191,8 +191,8 @@ def written(images: Sequence[torch.Tensor], folder: Path, shapes: Sequence[tuple
     """Write images as JPEG files of these widths and heights in turn."""
     folder.mkdir()
     for number, image in enumerate(images):
-        picture = Image.fromarray(image.permute(1, 2, 0).numpy()).resize(shapes[number % len(shapes)])
-        picture.save(folder / f"{number:03}.jpg", quality=90)
+        resized = Image.fromarray(image.permute(1, 2, 0).numpy()).resize(shapes[number % len(shapes)])
+        resized.save(folder / f"{number:03}.jpg", quality=90)
     return sorted(folder.iterdir())
 
 

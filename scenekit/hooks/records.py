@@ -303,7 +303,7 @@ class RuntimeSpec:
     """
     open: Callable[[Path], Callable[[Sequence[Tensor]], Sequence[Tensor]]]
     """(path) -> a function from the tensors that go in to those that come out, on the CPU, always with the same
-    results: they are compared with torch, to 1e-3 of the largest value.
+    results: they are compared with torch, to 1e-3 of the largest value. Several threads may call it at a time.
     """
     writes_with: tuple[str, ...] = ()
     """Modules that `write` imports."""

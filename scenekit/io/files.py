@@ -6,6 +6,7 @@ import errno
 import hashlib
 import math
 import os
+import re
 import shutil
 import threading
 import zlib
@@ -116,13 +117,14 @@ def drafted(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def drafted_folder(path: str | Path) -> Iterator[Path]:
+def drafted_folder(path: str | Path, last: str) -> Iterator[Path]:
     """Provide a folder to write to, which becomes the target on success and is removed otherwise.
 
     It is beside the target, or in it where the target is there and empty: a mounted folder cannot be replaced.
 
     Args:
-        path: The target, a new or empty folder.
+        path: The target, a new or empty folder; a draft in it that an ended process has left does not count.
+        last: Name of the file without which a folder is of no use; it is the last one to be there.
 
     Returns:
         A context manager that gives the folder to write to.
@@ -130,25 +132,44 @@ def drafted_folder(path: str | Path) -> Iterator[Path]:
     Raises:
         InputError: If the target has files, or cannot be written; the message names the target, also of errors that
             are raised within the context.
+        OSError: If another file cannot be read within the context.
     """
     target = new_folder(path)
     exists = target.is_dir()
-    draft = (target if exists else target.parent) / _draft_name(target)
+    with created(target if exists else target.parent) as place:
+        draft = place / _draft_name(target)
+        try:
+            draft.mkdir()
+            yield draft
+            if exists:
+                _move_entries(draft, last)
+            else:
+                draft.replace(target)
+        except InputError as error:
+            error.args = (str(error).replace(str(draft), str(target)),)
+            raise
+        except OSError as error:
+            name, own = error.filename, target if exists else draft
+            if isinstance(name, str) and not Path(os.path.abspath(name)).is_relative_to(os.path.abspath(own)):
+                raise  # of another file, which is read within the context
+            raise unwritable(target, error) from error
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def _move_entries(draft: Path, last: str) -> None:
+    """Move all entries of a draft into the folder around it, or none; then remove drafts that are left there."""
+    entries = sorted(draft.iterdir(), key=lambda entry: (entry.name == last, entry.name))
     try:
-        draft.mkdir(parents=True)
-        yield draft
-        if exists:
-            for entry in sorted(draft.iterdir()):
-                entry.replace(target / entry.name)
-        else:
-            draft.replace(target)
-    except InputError as error:
-        error.args = (str(error).replace(str(draft), str(target)),)
+        for entry in entries:
+            entry.replace(draft.parent / entry.name)
+    except BaseException:
+        for entry in entries:
+            if not entry.exists():
+                (draft.parent / entry.name).replace(entry)
         raise
-    except OSError as error:
-        raise unwritable(target, error) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    for left in filter(_is_draft, draft.parent.iterdir()):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def new_folder(name: str | os.PathLike[str]) -> Path:
@@ -158,14 +179,14 @@ def new_folder(name: str | os.PathLike[str]) -> Path:
         name: The name that a user gives.
 
     Returns:
-        The path, at which there is no folder, or one without files.
+        The path, at which there is no folder, or one without files but those of drafts.
 
     Raises:
         InputError: If there are files, or no folder can have the name.
     """
     path = path_named(name)
     try:
-        taken = os.path.lexists(path) and (not path.is_dir() or any(path.iterdir()))
+        taken = os.path.lexists(path) and (not path.is_dir() or not all(map(_is_draft, path.iterdir())))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     if taken:
@@ -174,8 +195,12 @@ def new_folder(name: str | os.PathLike[str]) -> Path:
 
 
 def _draft_name(target: Path) -> str:
-    """Return not the name of the target and more, which may be as long as a file system permits."""
+    """Return a hidden name of fixed length: with a suffix that of the target could be too long."""
     return f".{zlib.crc32(os.fsencode(target.name)):08x}.{os.getpid()}.{threading.get_ident()}"
+
+
+def _is_draft(path: Path) -> bool:
+    return re.fullmatch(r"\.[0-9a-f]{8}\.\d+\.\d+", path.name) is not None
 
 
 def unwritable(path: Path, error: BaseException) -> InputError:

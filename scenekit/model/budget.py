@@ -62,7 +62,7 @@ class Budget:
 
         Args:
             model: The model.
-            pixels: The image, on which the ledger is measured if there is none yet for what the network sees of it.
+            pixels: The image, on which the ledger is measured if there is none yet for what the network gets of it.
             tasks: Tasks asked for, the most important first; all, if None.
             threshold: Objects that score less are left out.
 
@@ -96,6 +96,8 @@ _lock = threading.Lock()
 def check_ledger(ledger: Ledger, model: SceneModel, pixels: Pixels, tasks: Sequence[str] | None) -> None:
     """Check that a ledger says what an image costs in a model.
 
+    Parts and parameters are compared once for each model and ledger: what is added to the model later is not noticed.
+
     Args:
         ledger: The ledger.
         model: The model.
@@ -112,7 +114,8 @@ def check_ledger(ledger: Ledger, model: SceneModel, pixels: Pixels, tasks: Seque
         )
         if not same:
             raise InputError("ledger: it is of another model; measure this one: sk.cost(model)")
-        _checked[model] = ledger
+        with _lock:
+            _checked[model] = ledger
     own, measured = f"{model.device} in {measuring.type_name(model)}", f"{ledger.device} in {ledger.dtype}"
     if own != measured:
         raise InputError(f"ledger: it was measured on {measured}, but the model is on {own}; measure: sk.cost(model)")

@@ -67,10 +67,10 @@ class Trunk(Provider):
     def _maps(self, pixels: Sequence[Float[Tensor, "B 3 H W"]]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
         """Return the maps of each key in turn."""
         unread = owned(self.net.backbone(for_convolutions(pixels[0])))
-        found = {BACKBONE_FEATURES: tuple(unread)} if BACKBONE_FEATURES in self.provides else {}
+        maps = {BACKBONE_FEATURES: tuple(unread)} if BACKBONE_FEATURES in self.provides else {}
         if FEATURES in self.provides:
-            found[FEATURES] = self.net.pyramid(unread).maps
-        return tuple(level for key in self.provides for level in found[key])
+            maps[FEATURES] = self.net.pyramid(unread).maps
+        return tuple(level for key in self.provides for level in maps[key])
 
     def _strides(self, key: Key[Any, Any]) -> tuple[int, ...]:
         levels = (self.net.backbone if key == BACKBONE_FEATURES else self.net).levels

@@ -85,7 +85,7 @@ class Ledger:
     image: Size
     """Height and width of the image, in pixels."""
     network: Size
-    """Height and width of what the network sees, padding included."""
+    """Height and width of what the network gets, padding included."""
     regions: Mapping[str, int]
     """How many regions the heads worked on, by the name of their stream, such as objects."""
     device: str

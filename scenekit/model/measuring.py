@@ -255,9 +255,10 @@ def _row(model: SceneModel, name: str, counted: Mapping[str, Pass], timed: Mappi
 def _elsewhere(model: SceneModel, parts: Collection[str]) -> bool:
     """Return whether another runtime computes some of the parts: there torch counts neither operations nor memory.
 
-    It does so in place of the forward of a module, which is its own then, not that of its class.
+    Its forward then stands in place of the one of the module's class, and has an attribute `elsewhere`.
     """
-    return any("forward" in vars(module) for name in parts for module in model.parts[name].modules())
+    forwards = (vars(module).get("forward") for name in parts for module in model.parts[name].modules())
+    return any(getattr(forward, "elsewhere", False) for forward in forwards)
 
 
 def _highest(counts: Sequence[Count]) -> int | None:

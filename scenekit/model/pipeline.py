@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -57,11 +58,12 @@ def overlapped(calls: Iterable[Call[T]], worker: Worker | None, ahead: int = 1) 
         What they return.
     """
     if worker is None:
-        yield from (call() for call in calls)
+        yield from map(operator.call, calls)  # which keeps no call, and what it holds, while the next one is made
         return
     pending: deque[Future[T]] = deque()
     for call in calls:
         pending.append(worker.submit(call))
+        del call  # what it holds is freed as soon as it has run
         if len(pending) > ahead:
             yield pending.popleft().result()
     while pending:

@@ -40,6 +40,18 @@ AHEAD = 4
 OnError: TypeAlias = Literal["raise", "return"]
 
 
+def threads_beside(device: torch.device) -> int:
+    """Return how many threads read and finish images while a network runs: none where it has the same cores.
+
+    Args:
+        device: Device of the network.
+
+    Returns:
+        2, or 0 on a CPU, where torch starts as many threads of its own for each of them.
+    """
+    return 0 if device.type == "cpu" else 2
+
+
 @dataclass(frozen=True)
 class Request:
     """What is asked of each image."""
@@ -168,8 +180,7 @@ class Predictor:
         """
         with evaluating(self.model):
             ready = self._prepared(_Asked(image, given, camera))
-            (scene,) = self._finished([ready], self._passed([ready]))
-        return scene
+            return self._finished(ready, self._passed([ready]), 0)
 
     def each(self, images: Iterable[Any], given: Any, camera: Any) -> Iterator[Scene | InputError]:
         """Predict the scene of each image, lazily.
@@ -199,7 +210,7 @@ class Predictor:
 
     def _ahead(self, asked: Iterator[_Asked]) -> Iterator[Scene | InputError]:
         """Yield the results of images while later ones are read; a budget is that of an image by itself."""
-        count = 0 if self.request.budget else 2
+        count = 0 if self.request.budget else threads_beside(self.model.device)
         with evaluating(self.model), workers(count, self.model.device) as started:
             yield from self._results(asked, 0, *started)
 
@@ -223,7 +234,10 @@ class Predictor:
             return _Unusable(asked.number, error)
 
     def _run(self, images: Sequence[_Ready | _Unusable]) -> Call[dict[int, Scene | InputError]]:
-        """Run the network on images, and return what finishes them; where that fails, on each by itself."""
+        """Run the network on images, and return what finishes them.
+
+        Images that fail together run each by itself, so that the error is that of its image.
+        """
         ready = [image for image in images if isinstance(image, _Ready)]
         failed: dict[int, Scene | InputError] = {
             image.number: image.error for image in images if isinstance(image, _Unusable)
@@ -233,20 +247,22 @@ class Predictor:
         try:
             return partial(self._finish, ready, self._passed(ready))
         except InputError as error:
-            failed = self._one_by_one(ready, error)
-            return lambda: failed
+            if len(ready) == 1:
+                failed = {ready[0].number: error}
+                return lambda: failed
+        calls = [self._run([image]) for image in ready]
+        return lambda: {number: result for call in calls for number, result in call().items()}
 
     def _finish(self, images: Sequence[_Ready], outputs: Outputs) -> dict[int, Scene | InputError]:
-        try:
-            return dict(zip((image.number for image in images), self._finished(images, outputs), strict=True))
-        except InputError as error:
-            return self._one_by_one(images, error)
-
-    def _one_by_one(self, images: Sequence[_Ready], error: InputError) -> dict[int, Scene | InputError]:
-        """Run images that fail together each by itself, so that the error is that of its image."""
-        if len(images) == 1:
-            return {images[0].number: error}
-        return {number: result for image in images for number, result in self._run([image])().items()}
+        """Postprocess a pass; an image that cannot be finished leaves the others as they are."""
+        results: dict[int, Scene | InputError] = {}
+        with evaluating(self.model):
+            for place, image in enumerate(images):
+                try:
+                    results[image.number] = self._finished(image, outputs, place)
+                except InputError as error:
+                    results[image.number] = error
+        return results
 
     def _prepared(self, asked: _Asked) -> _Ready:
         """Read an image and its camera, and resize it."""
@@ -269,14 +285,13 @@ class Predictor:
         return outputs
 
     @torch.no_grad()
-    def _finished(self, images: Sequence[_Ready], outputs: Outputs) -> list[Scene]:
-        """Postprocess a pass."""
-        model, request = self.model, images[0].request
-        # The cameras as they are known, not as they result from resizing twice.
-        cameras, paths = [image.camera for image in images], [image.path for image in images]
-        with evaluating(model):
-            scenes = model.scenes(outputs, request.tasks, request.threshold, cameras, paths)
-        return [replace(scene, left_out=request.left_out) for scene in scenes] if request.left_out else scenes
+    def _finished(self, image: _Ready, outputs: Outputs, place: int) -> Scene:
+        """Postprocess one image of a pass."""
+        model, request, count = self.model, image.request, len(outputs.images)
+        # The camera as it is known, not as it results from resizing twice.
+        cameras, paths = [image.camera] * count, [image.path] * count
+        (scene,) = model.scenes(outputs, request.tasks, request.threshold, cameras, paths, images=[place])
+        return replace(scene, left_out=request.left_out) if request.left_out else scene
 
 
 def _size(image: _Ready | _Unusable) -> Size | None:

@@ -232,6 +232,7 @@ class SceneModel(nn.Module):
         cameras: Sequence[Camera | None] | None = None,
         paths: Sequence[str | None] | None = None,
         timer: StepTimer | None = None,
+        images: Collection[int] | None = None,
     ) -> list[Scene]:
         """Postprocess the outputs of a pass without targets into a Scene for each image, in original pixels.
 
@@ -242,19 +243,22 @@ class SceneModel(nn.Module):
             cameras: Those of the original images, where they are known; by default those of the batch.
             paths: Where the images are from.
             timer: Measures how long each task takes here; a new one by default.
+            images: Places of the images in the batch; all, if None.
 
         Returns:
-            One scene for each image of the batch.
+            One scene for each image, in the order of the batch.
         """
         timer = timer or StepTimer(self.device)
         finisher = Finisher(self.plan, self.specs, dict(self.heads.items()), self.vocabulary, timer)
         keys = {key for name in (self.tasks if tasks is None else tasks) for key in self.plan.steps[name].provides}
-        images = [None] * len(outputs.images)
-        cameras, paths = cameras or images, paths or images
+        unknown = [None] * len(outputs.images)
+        cameras, paths = cameras or unknown, paths or unknown
         scenes: dict[int, Scene] = {}
         with torch.autocast(self.device.type, enabled=False):  # the pixels of a photograph are not for half precision
             for part in outputs.parts:
                 for index, image in enumerate(part.images):
+                    if images is not None and image not in images:
+                        continue
                     found = finisher.scene(part.board, index, threshold, keys, cameras[image], paths[image])
                     scenes[image] = found
         return [scenes[image] for image in sorted(scenes)]
@@ -359,8 +363,8 @@ class SceneModel(nn.Module):
                 result's `camera` then has `assumed`.
             batch_size: How many of several images the network runs on at a time, which is faster and changes no result
                 but by rounding. Of an iterator no more are read at once. Of a list, images that are padded to one size
-                run together, and one waits for others of its size until 4 times as many are read; images are read, and
-                scenes finished, in other threads while the network runs. Images with external regions run one by one.
+                run together, and one waits for others of its size until 4 times as many are read; on a GPU, images are
+                read and scenes finished in other threads meanwhile. Images with external regions run one by one.
             on_error: What an unusable one of several images does. "raise": its error ends the call. "return": the
                 InputError stands in the place of its Scene, and the others go on. By default "return" for an iterator,
                 such as the frames of a camera, and else "raise".

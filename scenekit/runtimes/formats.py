@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import torch
@@ -127,10 +128,12 @@ def open_openvino(path: Path) -> Runner:
 
     options = {"INFERENCE_NUM_THREADS": threads(), "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     compiled = openvino.Core().compile_model(path, "CPU", options)
+    lock = Lock()  # all calls share one request, which fails while another thread uses it
 
     def run(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
-        results = compiled([tensor.numpy() for tensor in tensors])
-        return [torch.from_numpy(results[output].copy()) for output in compiled.outputs]
+        with lock:
+            results = compiled([tensor.numpy() for tensor in tensors])
+            return [torch.from_numpy(results[output].copy()) for output in compiled.outputs]
 
     return run
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from scenekit.errors import InputError, one_line
+from scenekit.errors import InputError, PluginError, one_line
 from scenekit.runtimes.networks import Inputs, Network, computed
 from scenekit.structures.tensors import map_tensors, tensors_in
 
@@ -95,10 +95,13 @@ def check_parity(network: Network, run: Callable[..., Any]) -> None:
 
     Raises:
         RefusedError: It fails, or an output differs by more than `TOLERANCE` of the largest value.
+        PluginError: The runtime breaks its contract.
     """
     for call in network.calls:
         try:
             results = list(tensors_in(computed(run, map_tensors(Tensor.contiguous, call.inputs))))
+        except PluginError:
+            raise
         except Exception as error:  # runtimes raise errors of their own
             raise RefusedError(f"{network.name}: does not run ({one_line(error)})") from error
         for number, (own, expected) in enumerate(zip(results, tensors_in(call.output), strict=True)):

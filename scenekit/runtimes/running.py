@@ -27,7 +27,8 @@ class ReplacedForward:
     """The forward of a module that another runtime computes.
 
     The module itself computes what the runtime cannot: training, passes that record gradients, tensors without rows,
-    and all passes after its weights were changed.
+    and all passes after its weights were changed. Changes through `weight.data` are not noticed: torch does not count
+    them. A copy, pickled ones included, opens the network for itself.
 
     Args:
         name: The module's name in the model.
@@ -36,17 +37,31 @@ class ReplacedForward:
         sizes: The sizes that it takes.
     """
 
+    elsewhere = True
+    """By this `sk.cost` knows that torch counts neither operations nor memory."""
+
     def __init__(self, name: str, module: nn.Module, load: Callable[[], Runner], sizes: Sizes) -> None:
         self.name, self.sizes = name, sizes
         self._module, self._torch, self._load = module, module.forward, load
-        self._weights = _changes(module)
+        self._changes: list[tuple[int, int]] | None = _changes(_weights(module))
         self._form: Any = None
         self._asked: list[list[Callable[[Board], Any]]] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The weights go along: the module of a copy, which is copied at the same time, may not have its own yet.
+        weights = _weights(self._module) if self.is_current else None
+        state = {**vars(self), "_changes": weights, "_form": None, "_asked": []}
+        state.pop("runner", None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._changes = None if state["_changes"] is None else _changes(state["_changes"])
 
     @property
     def is_current(self) -> bool:
         """Whether the module still has the weights with which it was exported."""
-        return self._weights == _changes(self._module)
+        return self._changes == _changes(_weights(self._module))
 
     def moved_to(self, module: nn.Module) -> ReplacedForward:
         """Return the forward of another module with the same weights.
@@ -181,7 +196,10 @@ def is_replaced(module: nn.Module) -> bool:
     return isinstance(vars(module).get("forward"), ReplacedForward)
 
 
-def _changes(module: nn.Module) -> list[int]:
-    """Return how often each weight was changed in place; torch does not count it for tensors of inference mode."""
-    weights = (*module.parameters(), *module.buffers())
-    return [0 if weight.is_inference() else weight._version for weight in weights]
+def _weights(module: nn.Module) -> list[Tensor]:
+    return [*module.parameters(), *module.buffers()]
+
+
+def _changes(weights: Sequence[Tensor]) -> list[tuple[int, int]]:
+    """Return which tensors these are, and how often each was changed in place, not counted in inference mode."""
+    return [(id(weight), 0 if weight.is_inference() else weight._version) for weight in weights]

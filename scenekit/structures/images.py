@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from scenekit.errors import InputError
 from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Geometry, Size
 
@@ -170,26 +171,33 @@ class ImageBatch:
 
     @staticmethod
     def cat(batches: Sequence[ImageBatch]) -> ImageBatch:
-        """Concatenate batches of one padded size and divisor; a field is kept only where every batch has it.
+        """Concatenate batches of one padded size and divisor, with the same inputs.
+
+        Of cameras, seeds, origins and wholes those are kept that every batch has.
 
         Args:
             batches: Batches, at least one.
 
         Returns:
             All images in order.
+
+        Raises:
+            InputError: Padded sizes, divisors or the names of inputs differ.
         """
         if len(batches) == 1:
             return batches[0]
+        for what, of in _ALIKE.items():
+            if len(found := dict.fromkeys(map(of, batches))) > 1:
+                raise InputError(f"expected batches of one {what}, got {', '.join(map(str, found))}")
         names = ("sizes", "original_sizes", "cameras", "seeds", "origins", "wholes")
         columns = {name: [getattr(batch, name) for batch in batches] for name in names}
         joined: dict[str, Any] = {
             name: None if any(part is None for part in column) else tuple(chain.from_iterable(column))
             for name, column in columns.items()
         }
-        shared = [name for name in batches[0].inputs if all(name in batch.inputs for batch in batches)]
         return ImageBatch(
             pixels=torch.cat([batch.pixels for batch in batches]),
-            inputs={name: torch.cat([batch.inputs[name] for batch in batches]) for name in shared},
+            inputs={name: torch.cat([batch.inputs[name] for batch in batches]) for name in batches[0].inputs},
             divisor=batches[0].divisor,
             **joined,
         )
@@ -206,6 +214,14 @@ class ImageBatch:
         """
         inputs = {name: value.to(device) for name, value in self.inputs.items()}
         return replace(self, pixels=self.pixels.to(device, dtype), inputs=inputs)
+
+
+_ALIKE: Mapping[str, Callable[[ImageBatch], Hashable]] = {
+    "padded size": lambda batch: batch.padded_size,
+    "divisor": lambda batch: batch.divisor,
+    "set of inputs": lambda batch: tuple(sorted(batch.inputs)),
+}
+"""What batches must share to be concatenated."""
 
 
 def pad_batch(images: Sequence[Float[Tensor, "C _ _"]], divisor: int) -> Float[Tensor, "B C H W"]:

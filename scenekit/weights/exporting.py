@@ -30,7 +30,7 @@ from scenekit.runtimes.programs import RefusedError, check_parity, program_of
 from scenekit.runtimes.quantization import Quantized
 from scenekit.runtimes.running import ReplacedForward, in_torch
 from scenekit.structures.geometry import Size
-from scenekit.weights.checkpoint import save_model
+from scenekit.weights.checkpoint import MANIFEST, save_model
 from scenekit.weights.exported import (
     NETWORKS,
     ExportedNetwork,
@@ -106,7 +106,7 @@ def export(
     for image in calibration:
         read_image(image)  # before the networks, which take minutes
     source = _of_size(model, size)
-    with drafted_folder(folder) as draft, evaluating(source), in_torch(source):
+    with drafted_folder(folder, last=MANIFEST) as draft, evaluating(source), in_torch(source):
         done = _Export(spec, draft, progress).run(source, calibration)
         exported = ExportedNetworks(format=format, networks=done.networks)
         save_model(source, draft, entries={NETWORKS: exported.model_dump()})

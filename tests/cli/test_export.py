@@ -94,7 +94,7 @@ def test_what_can_be_checked_is_checked_before_the_work(
     for arguments, message in (
         (("--tasks", "mask"), "no task 'mask'"),
         (("--format", "onxx"), "unknown runtime 'onxx'"),
-        (("--format", "pt2", "--size", "0x64"), "fixed_size"),
+        (("--format", "pt2", "--size", "0x64"), "--size: expected"),
         (("--format", "pt2", "--int8", "--calibrate", "synthetic"), "format 'pt2' has no int8"),
     ):
         result = run("export", folder, "-o", tmp_path / "out", *arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from functools import partial
@@ -106,6 +107,25 @@ def test_an_error_is_raised_where_the_result_is_due() -> None:
         with pytest.raises(RuntimeError, match="no result"):
             next(results)
     assert running() == []
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_what_a_call_holds_is_freed_before_the_next_one_is_made(count: int) -> None:
+    class Held:
+        pass
+
+    def call(freed: threading.Event) -> Callable[[], int]:
+        held = Held()
+        weakref.finalize(held, freed.set)
+        return partial(id, held)
+
+    def calls() -> Iterator[Callable[[], int]]:
+        for freed in (threading.Event(), threading.Event()):
+            yield call(freed)
+            assert freed.wait(timeout=10)
+
+    with workers(count, CPU) as started:
+        assert len(list(overlapped(calls(), started[0] if started else None))) == 2
 
 
 def test_what_is_not_asked_for_is_dropped() -> None:

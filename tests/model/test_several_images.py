@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ import scenekit as sk
 from scenekit.errors import InputError
 from scenekit.hooks import TaskSpec
 from scenekit.keys import KEYPOINTS, MASKS, OBJECTS, PANOPTIC, SEMANTIC, Key
+from scenekit.model import prediction
 from scenekit.model.board import Board
 from scenekit.model.prediction import AHEAD, Predictor, Request
 from scenekit.model.preprocess import make_batch
@@ -27,6 +30,13 @@ from tests.tiny import VOCABULARY, config, extended, sample
 
 MARK: Key[Any, Any] = Key("test.several.mark", doc="the width of the image")
 WIDE, HIGH = (48, 64), (64, 48)
+
+
+@pytest.fixture(autouse=True, params=[0, 2])
+def beside(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The number of threads beside the network: none, as on a CPU, or those that a GPU has."""
+    monkeypatch.setattr(prediction, "threads_beside", lambda device: request.param)
+    return int(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -162,11 +172,11 @@ def test_of_a_list_a_bounded_number_of_images_is_read_ahead(marked: SceneModel) 
     assert len(ahead) == 60 and running() == []
 
 
-def test_threads_end_when_nothing_more_is_asked_for(marked: SceneModel) -> None:
+def test_threads_end_when_nothing_more_is_asked_for(marked: SceneModel, beside: int) -> None:
     request = Request.of(marked, "mark", 0.5, 1, "raise")
     results = Predictor(marked, request).each(images_of([WIDE] * 20), None, None)
     next(results)
-    assert running() != []
+    assert len(running()) == beside
     results.close()  # type: ignore[attr-defined]
     assert running() == [] and len(head_of(marked).batches) < 6
 
@@ -187,6 +197,55 @@ def test_errors_are_in_the_place_of_their_images(marked: SceneModel, size: int) 
         marked.predict(images, tasks="mark", given=given, batch_size=size)
     before = list(marked.predict(images[:3], tasks="mark", batch_size=size, on_error="return"))
     assert [isinstance(one, Scene) for one in before] == [True, False, True] and running() == []
+
+
+@pytest.mark.parametrize("kind", [list, iter])
+def test_an_image_that_cannot_be_finished_runs_no_network_again(
+    model: SceneModel, marked: SceneModel, kind: Any
+) -> None:
+    images = images_of([WIDE, (48, 50), WIDE])  # which are padded to one size
+    results = list(marked.predict(kind(images), threshold=0.0, batch_size=3, on_error="return"))
+    assert [isinstance(one, Scene) for one in results] == [True, False, True]
+    assert head_of(marked).batches == [(WIDE, (48, 50), WIDE)]
+    with torch.no_grad():
+        expected = model.scenes(model(model.preprocess(images)))
+    equal(results[0], expected[0])
+    equal(results[2], expected[2])
+
+
+def test_images_that_fail_together_are_finished_in_the_thread_of_the_others(
+    marked: SceneModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = head_of(marked)
+    forward = head.forward
+
+    def alone(board: Board) -> Tensor:
+        if len(board.images) > 1:
+            raise InputError("one image at a time")
+        return forward(board)
+
+    monkeypatch.setattr(head, "forward", alone)
+    assert len(marked.predict(images_of([WIDE] * 4), tasks="mark", batch_size=2)) == 4
+    assert head.batches == [(WIDE,)] * 4
+    assert len(set(head.threads)) == 1 and threading.current_thread() not in head.threads
+
+
+@pytest.mark.parametrize("kind", [list, iter])
+def test_the_board_of_a_batch_is_freed_during_the_next_one(
+    marked: SceneModel, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    head, freed = head_of(marked), [threading.Event() for _ in range(6)]
+    forward = head.forward
+
+    def watched(board: Board) -> Tensor:
+        number = len(head.batches)
+        if number:
+            assert freed[number - 1].wait(timeout=10)
+        weakref.finalize(board.images, freed[number].set)
+        return forward(board)
+
+    monkeypatch.setattr(head, "forward", watched)
+    assert len(list(marked.predict(kind(images_of([WIDE, HIGH] * 4)[:6]), tasks="mark", batch_size=2))) == 6
 
 
 def test_other_errors_end_it_in_this_thread(marked: SceneModel) -> None:
@@ -224,6 +283,20 @@ def test_prepared_images_are_concatenated_to_the_batch_of_all() -> None:
     assert joined.origins == whole.origins and joined.cameras is not None and whole.cameras is not None
     assert joined.cameras[1] is None and torch.equal(joined.camera(0).matrix, whole.camera(0).matrix)
     assert ImageBatch.cat([whole, alone[1]]).origins is None and ImageBatch.cat([whole]) is whole
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"divisor": 16}, "one divisor, got 32, 16"),
+        ({"pixels": torch.zeros(1, 3, 64, 64)}, r"one padded size, got \(64, 96\), \(64, 64\)"),
+        ({"inputs": {"depth": torch.zeros(1, 1, 64, 96)}}, r"one set of inputs, got \(\), \('depth',\)"),
+    ],
+)
+def test_batches_that_differ_are_not_concatenated(change: dict[str, Any], message: str) -> None:
+    batch = make_batch(images_of([WIDE]), config().input)
+    with pytest.raises(InputError, match=message):
+        ImageBatch.cat([batch, replace(batch, **change)])
 
 
 def test_tasks_with_equal_limits_have_the_same_rows(model: SceneModel) -> None:

@@ -1,7 +1,10 @@
 """Which modules of a model are networks, worked out by hand on small modules."""
 
+import copy
 import io
+import pickle
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from textwrap import dedent
@@ -14,11 +17,12 @@ from torch.nn import functional as F
 
 import scenekit as sk
 from scenekit.backbones import FPN, BackboneWithFPN, build_backbone
-from scenekit.errors import BoardError, InputError
+from scenekit.errors import BoardError, InputError, PluginError
 from scenekit.hooks import specs
 from scenekit.keys import OBJECTS
 from scenekit.model.board import Board
 from scenekit.runtimes.boards import RecordedBoard
+from scenekit.runtimes.formats import open_openvino, write_openvino
 from scenekit.runtimes.networks import Network, computed, networks_of
 from scenekit.runtimes.programs import check_parity, program_of
 from scenekit.runtimes.running import ReplacedForward, Runner
@@ -147,6 +151,55 @@ def test_a_pyramid_is_a_network_where_the_whole_trunk_is_refused() -> None:
 
 def zeros(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [torch.zeros(len(tensors[0]), 4)]
+
+
+def of_zeros() -> Runner:
+    return zeros
+
+
+def test_copies_run_in_the_runtime_until_their_weights_change() -> None:
+    module, values = Block().eval(), torch.ones(3, 4)
+    module.forward = ReplacedForward("body", module, of_zeros, ((None, 4),))  # type: ignore[method-assign]
+    with torch.no_grad():
+        for _ in range(2):  # also after the first call, which opens the network
+            for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+                assert not other(values).any()
+                other.second.weight.fill_(3.0)
+                assert other(values).any() and copy.deepcopy(other)(values).any()
+            assert not module(values).any()
+
+
+def test_weights_that_are_assigned_are_used() -> None:
+    """They are as new as those that they replace."""
+    module, values = Block().eval(), torch.ones(3, 4)
+    zero, one = (
+        {name: torch.full_like(value, fill) for name, value in module.state_dict().items()} for fill in (0.0, 1.0)
+    )
+    module.load_state_dict(zero, assign=True)
+    module.forward = ReplacedForward("body", module, of_zeros, ((None, 4),))  # type: ignore[method-assign]
+    module.load_state_dict(one, assign=True)
+    with torch.no_grad():
+        assert torch.equal(module(values), torch.full((3, 4), 6.0))  # 4 + 1 of the first layer, 1 of the second
+
+
+def test_a_runtime_that_breaks_its_contract_is_not_refused() -> None:
+    def broken() -> Runner:
+        raise PluginError("open must return a function")
+
+    model = Model().eval()
+    (network,) = networks_of(model, lambda: passes(model, "", ""))
+    with pytest.raises(PluginError, match="open must return"):
+        check_parity(network, ReplacedForward("body", model.body, broken, network.sizes))
+
+
+def test_several_threads_run_a_network_of_openvino(tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="the extra `export` is not installed")
+    net, values = nn.Sequential(nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 256)).eval(), torch.rand(512, 256)
+    write_openvino(torch.export.export(net, (values,)), tmp_path / "net.xml")
+    run = open_openvino(tmp_path / "net.xml")
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: run([values])[0], range(40)))
+    assert all(torch.equal(result, results[0]) for result in results)
 
 
 class OfRows(nn.Module):

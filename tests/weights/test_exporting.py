@@ -1,7 +1,9 @@
 """Exported models: the same predictions from networks that another runtime runs, and clear errors where it cannot."""
 
+import copy
 import errno
 import json
+import pickle
 import resource
 import shutil
 from collections.abc import Sequence
@@ -14,7 +16,7 @@ from torch import nn
 
 import scenekit as sk
 from scenekit.cli.device import on_device
-from scenekit.errors import InputError, PluginError
+from scenekit.errors import InputError, PluginError, warn_once
 from scenekit.hooks import Origin, Registry, RuntimeSpec
 from scenekit.keys import FEATURES, KEYPOINTS, MASKS, SEMANTIC
 from scenekit.runtimes.formats import check_installed
@@ -91,6 +93,20 @@ def test_its_networks_do_not_run_in_torch(exported: tuple[Path, ExportResult], m
         for parameter in loaded.get_submodule(name).parameters():
             parameter.data.fill_(float("nan"))
     assert_same(loaded.predict(image(), threshold=0.0), expected)
+
+
+def test_copies_run_in_the_runtime(exported: tuple[Path, ExportResult]) -> None:
+    loaded = sk.load(exported[0])
+    expected = loaded.predict(image(), threshold=0.0)
+    for other in (copy.deepcopy(loaded), pickle.loads(pickle.dumps(loaded))):
+        for parameter in other.stages["backbone"].parameters():
+            parameter.data.fill_(float("nan"))
+        assert_same(other.predict(image(), threshold=0.0), expected)
+
+
+def test_operations_of_another_runtime_are_unknown(exported: tuple[Path, ExportResult]) -> None:
+    ledger = sk.cost(sk.load(exported[0]), image(), tasks="semantic", repeats=1)
+    assert ledger.rows["backbone"].flops is None and ledger.rows["semantic"].flops is None
 
 
 def test_an_image_without_objects_runs(exported: tuple[Path, ExportResult]) -> None:
@@ -235,11 +251,15 @@ def test_gradients_are_computed_by_torch(model: sk.SceneModel, exported: tuple[P
 
 
 def test_changed_weights_are_used(exported: tuple[Path, ExportResult], caplog: pytest.LogCaptureFixture) -> None:
+    warn_once.cache_clear()
     loaded = sk.load(exported[0])
     with torch.no_grad():
+        features_of(loaded)
+        assert "weights have changed" not in caplog.text
         for parameter in loaded.stages["backbone"].parameters():
             parameter.zero_()
         assert all(float(each.abs().max()) == 0.0 for each in features_of(loaded))
+    assert "torch runs exported networks whose weights have changed since; export the model again" in caplog.text
     changed = sk.load(exported[0], networks=False).state_dict()
     other = sk.load(exported[0])
     other.load_state_dict({name: torch.zeros_like(value) for name, value in changed.items()})
