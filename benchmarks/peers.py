@@ -20,7 +20,7 @@ from torchvision.ops import FrozenBatchNorm2d
 import scenekit as sk
 from scenekit.data.collate import collate
 from scenekit.scene import Objects
-from scenekit.training.recomputation import recomputing_trunks, trunks_of
+from scenekit.training.checkpointing import checkpointing_trunks, trunks_of
 from scenekit.weights import convert, load, save_model
 
 NAME = "maskrcnn_resnet50_fpn"
@@ -108,7 +108,7 @@ def training(whose: str, folder: Path, device: torch.device, batch: int) -> Call
     trunks = trunks_of(ours)
 
     def recomputed() -> Mapping[str, Tensor]:
-        with recomputing_trunks(trunks):
+        with checkpointing_trunks(trunks):
             return losses()
 
     return _stepper(ours, recomputed, precision)

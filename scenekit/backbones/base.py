@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from scenekit.backbones.recomputation import parts, recomputing
+from scenekit.backbones.checkpointing import checkpointing, parts
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Backbone(nn.Module, ABC):
             One map [B C H/stride W/stride] (rounded up or down) for each of `levels`, in their order.
         """
 
-    def recomputed(self) -> AbstractContextManager[None]:
+    def checkpointed(self) -> AbstractContextManager[None]:
         """Return a context within which activations are computed again in the backward pass instead of kept.
 
         By default those within its parts, which are called as modules; a network of functions overrides it.
@@ -70,4 +70,4 @@ class Backbone(nn.Module, ABC):
         Returns:
             The context.
         """
-        return recomputing(parts(self))
+        return checkpointing(parts(self))

@@ -30,16 +30,24 @@ class OwnMaps(list[Tensor]):
     """Maps that belong to the function that they are passed to: it takes them out, so that each is freed once read."""
 
 
-def owned(maps: Iterable[Tensor]) -> list[Tensor]:
-    """Return maps for a function that they belong to; with gradients, which need them all the same, a plain list.
+def owned(maps: Iterable[Tensor], reader: nn.Module | None = None) -> list[Tensor]:
+    """Return maps for a function that they belong to; a plain list where others need them all the same.
+
+    These are gradients, and with a module that reads them its hooks and what replaces its forward pass.
 
     Args:
         maps: The maps.
+        reader: The module that reads them, if it is one.
 
     Returns:
         A list of them.
     """
-    return list(maps) if torch.is_grad_enabled() or torch.compiler.is_compiling() else OwnMaps(maps)
+    shared = torch.is_grad_enabled() or torch.compiler.is_compiling() or (reader is not None and _is_watched(reader))
+    return list(maps) if shared else OwnMaps(maps)
+
+
+def _is_watched(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))
 
 
 class FPN(nn.Module):
@@ -231,7 +239,7 @@ class BackboneWithFPN(nn.Module):
         """
         if self.fpn is None:
             return FeaturePyramid((), ())
-        chosen = owned(features for index, features in enumerate(maps) if index in self.chosen)
+        chosen = owned((features for index, features in enumerate(maps) if index in self.chosen), self.fpn)
         if isinstance(maps, OwnMaps):
             maps.clear()
         pyramid: FeaturePyramid = self.fpn(chosen)

@@ -42,7 +42,7 @@ class FusedFrozenBatchNorm2d(FrozenBatchNorm2d):  # type: ignore[misc]
     """torchvision's frozen batch norm, computed with fewer operations and less memory.
 
     Attributes:
-        overwrites: Whether its input is overwritten, because nothing else reads it.
+        overwrites: Whether its input may be overwritten, because nothing else reads it.
     """
 
     overwrites = False
@@ -57,11 +57,13 @@ class FusedFrozenBatchNorm2d(FrozenBatchNorm2d):  # type: ignore[misc]
             Normalized features.
         """
         learning = x.requires_grad and torch.is_grad_enabled()
-        plain = torch.compiler.is_compiling() or x.dtype != self.weight.dtype  # mixed precision
+        # Scale and shift would be rounded in reduced precision.
+        plain = torch.compiler.is_compiling() or {x.dtype, self.weight.dtype} != {torch.float32}
         if learning and plain:
             recorded: Tensor = super().forward(x)
             return recorded
-        if not learning and (plain or not self.overwrites):
+        # On other devices one kernel is faster than several, though these need no new memory.
+        if not learning and (plain or not self.overwrites or x.device.type != "cpu"):
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         scale = self.weight * (self.running_var + self.eps).rsqrt()
         shift = self.bias - self.running_mean * scale

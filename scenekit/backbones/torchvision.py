@@ -24,10 +24,10 @@ from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
 
 from scenekit.backbones.base import Backbone, Level
+from scenekit.backbones.checkpointing import TracedParts, checkpointing
 from scenekit.backbones.layouts import LAYOUTS, Layout
 from scenekit.backbones.norm import apply_norm, check_options, freeze, overwrite_convolutions
 from scenekit.backbones.padding import begin_as_in, pad_graph, pad_like_tensorflow, pad_modules
-from scenekit.backbones.recomputation import TracedParts, recomputing
 from scenekit.backbones.state import load_state, read_state
 from scenekit.backbones.tracing import trace_levels
 from scenekit.errors import InputError, nearest
@@ -95,7 +95,7 @@ class TorchvisionBackbone(Backbone):
         return tuple(run(pixels).values())
 
     @contextmanager
-    def recomputed(self) -> Iterator[None]:
+    def checkpointed(self) -> Iterator[None]:
         """Compute activations again in the backward pass instead of keeping them, within the context.
 
         It holds for training mode; tracing has dissolved the blocks of the network, which is cut anew.
@@ -103,7 +103,7 @@ class TorchvisionBackbone(Backbone):
         body: Any = self.body
         self._parts = TracedParts.of(body.train_graph, body)
         try:
-            with recomputing(part for _, part, _ in self._parts.parts):
+            with checkpointing(part for _, part, _ in self._parts.parts):
                 yield
         finally:
             self._parts = None
@@ -134,13 +134,21 @@ def _meta(*shape: int) -> Tensor:
 
 
 def _add_in_place(body: nn.Module) -> None:
-    """Let shortcuts be added in place, as torchvision does: tracing made new maps of the sums."""
+    """Let shortcuts be added in place where they can, as torchvision does: tracing made new maps of the sums."""
     traced: Any = body
     for graph in (traced.train_graph, traced.eval_graph):
         for node in graph.nodes:
             if node.target is operator.add and _is_fresh(node.args[0], traced):
-                node.target = operator.iadd
+                node.target = _summed
     traced.recompile()
+
+
+def _summed(into: Tensor, other: Any) -> Tensor:
+    """Add a value to a map, in place if the sum has the shape and type of the map."""
+    tensors = not torch.compiler.is_compiling() and isinstance(other, Tensor)
+    alike = tensors and (into.shape, into.dtype) == (other.shape, other.dtype)
+    total: Tensor = into.add_(other) if alike else into + other
+    return total
 
 
 def _is_fresh(value: object, body: nn.Module) -> bool:

@@ -157,7 +157,9 @@ class RegionStage(Provider):
         return sample_regions(self.matcher, proposals, ground_truth, self.config, images, self.name)
 
     def detect(self, board: Board, proposals: Regions) -> Regions:
-        """Detect objects among the proposals.
+        """Detect objects among the proposals, whose pooled features the board forgets.
+
+        Another stage that reads the same proposals pools them again.
 
         Args:
             board: The board with what the stage requires.
@@ -167,7 +169,7 @@ class RegionStage(Provider):
             Detections, best first within each image, images in order.
         """
         logits, deltas = self.predict(board, proposals)
-        board.release(proposals)  # heads follow the detections, which are elsewhere
+        board.release(proposals)  # heads read features of the detections, whose boxes differ
         return self.decode(logits, deltas, proposals, board.images)
 
     def padded(self, board: Board, rows: int) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from scenekit.runtimes.boards import KeepingBoard, RecordedBoard, as_input, recorded
 from scenekit.structures.images import ImageBatch
-from scenekit.structures.tensors import tensors_in
+from scenekit.structures.tensors import map_tensors, tensors_in
 
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 """Arguments and keyword arguments of a module."""
@@ -156,7 +156,11 @@ def with_calls(modules: Mapping[str, nn.Module], run: Callable[[], object]) -> l
         The modules, in their order.
     """
     calls: dict[nn.Module, list[Call]] = {module: [] for module in modules.values()}
-    with _observed(modules.values(), lambda module, call: calls[module].append(call)):
+
+    def keep(module: nn.Module, call: Call) -> None:
+        calls[module].append(map_tensors(Tensor.clone, call))  # later modules may overwrite what it returns
+
+    with _observed(modules.values(), keep):
         run()
     return [Network(name, module, calls[module]) for name, module in modules.items()]
 

@@ -30,9 +30,10 @@ def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: map_tensors(function, entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(map_tensors(function, entry) for entry in value)
+        make = getattr(type(value), "_make", type(value))  # a NamedTuple takes its entries one by one
+        return make(map_tensors(function, entry) for entry in value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value)]
+        names = [field.name for field in dataclasses.fields(value) if field.init]
         return dataclasses.replace(value, **{name: map_tensors(function, getattr(value, name)) for name in names})
     return value
 

@@ -127,15 +127,17 @@ def gradients(bench: BackboneBench) -> None:
         raise RuleError("gradients are not finite")
 
 
-@check("draw random numbers from torch alone, keep no state but buffers, and change no input; or override `recomputed`")
-def recomputation(bench: BackboneBench) -> None:
+@check(
+    "draw random numbers from torch alone, keep no state but buffers, and change no input; or override `checkpointed`"
+)
+def checkpointing(bench: BackboneBench) -> None:
     """Gradients and buffers are the same to the bit where activations are computed again in the backward pass."""
     if not any(value.requires_grad for value in bench.backbone.parameters()):
         raise SkipError("it has no parameters that learn")
     state = {name: value.clone() for name, value in bench.backbone.state_dict().items()}
     kept = _learned(bench.backbone)
     bench.backbone.load_state_dict(state)
-    with bench.backbone.recomputed():
+    with bench.backbone.checkpointed():
         recomputed = _learned(bench.backbone)
     bench.backbone.load_state_dict(state)
     if differing := [name for name, value in kept.items() if not torch.equal(value, recomputed[name])]:
@@ -172,5 +174,5 @@ def normalization(bench: BackboneBench) -> None:
         raise RuleError(f"`normalization` must be a Normalization with positive std, got {expected!r}")
 
 
-BACKBONE_CHECKS = (levels, maps, images_apart, gradients, recomputation, state_dict, normalization)
+BACKBONE_CHECKS = (levels, maps, images_apart, gradients, checkpointing, state_dict, normalization)
 """All checks of a backbone, in order."""

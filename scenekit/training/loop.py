@@ -27,6 +27,7 @@ from scenekit.recipe import Recipe
 from scenekit.recipe.label_space import plain_space
 from scenekit.scene import Scene
 from scenekit.training.backward import Backward
+from scenekit.training.checkpointing import checkpointing_trunks, trunks_of
 from scenekit.training.coverage import announce, run_coverage
 from scenekit.training.devices import accelerator_for, seed_step
 from scenekit.training.ema import Ema
@@ -50,7 +51,6 @@ from scenekit.training.readiness import (
     check_space,
     usable_workers,
 )
-from scenekit.training.recomputation import recomputing_trunks, trunks_of
 from scenekit.training.run_folder import (
     EVALUATIONS,
     INTERFERENCE,
@@ -137,7 +137,7 @@ class Run:
         optimizer = build_optimizer(self.model, self.config, self.backward.parameters)
         self.learner, self.optimizer = accelerator.prepare(learner, optimizer)
         self.watch = GradientWatch(self.model, self.config)
-        self.recomputed = trunks_of(self.model) if self.config.gradient_checkpointing else []
+        self.checkpointed = trunks_of(self.model) if self.config.gradient_checkpointing else []
         self.ema = None if self.config.ema is None else Ema(self.model, self.config.ema)
         self.skipped = SkippedSamples(sum(len(source.data) for source in self.sources), self.config.max_skipped)
         self.window = Window()
@@ -183,7 +183,7 @@ class Run:
                     reporter.announce(f"weights of {self.recipe.init}:\n{self.transferred}")
                 if main:
                     self._announce_coverage(reporter)
-                with recomputing_trunks(self.recomputed):
+                with checkpointing_trunks(self.checkpointed):
                     self._train(self._batches(), reporter)
             self._complete()
             reason = "finished"

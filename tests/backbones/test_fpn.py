@@ -1,11 +1,15 @@
 """The feature pyramid: a case worked by hand, its extra levels, its variants, and joined to a backbone."""
 
+import weakref
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from scenekit.backbones import FPN, BackboneWithFPN, Level, build_backbone
-from scenekit.backbones.fpn import SingleMap
+from scenekit.backbones.fpn import SingleMap, _added, owned
 from scenekit.errors import InputError
 
 LEVELS = (Level(8, 4, 0.5), Level(16, 8, 0.5), Level(32, 16, 0.5), Level(64, 32, 0.5))
@@ -105,6 +109,42 @@ def test_backbone_with_fpn_describes_its_pyramid_and_learns() -> None:
     assert (network.channels, network.strides) == (pyramid.channels, pyramid.strides)
     sum(features.square().mean() for features in pyramid.maps).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("fine", [(8, 12), (9, 12), (7, 11)])  # whole multiples of the coarse map, and none
+def test_without_gradients_maps_are_added_as_interpolate_spreads_them(fine: tuple[int, int]) -> None:
+    finer, coarse = torch.randn(2, 3, *fine), torch.randn(2, 3, 4, 6)
+    expected = finer + F.interpolate(coarse, size=fine, mode="nearest")
+    with torch.no_grad():
+        assert torch.equal(_added(finer.clone(), coarse), expected)
+    assert torch.equal(_added(finer.clone(), coarse), expected)
+
+
+def test_maps_that_belong_to_the_pyramid_are_freed_once_read() -> None:
+    fpn, given = FPN(LEVELS, 8), maps()
+    own = [weakref.ref(features) for features in given]
+    alive: list[int] = []
+    fpn.net.inner_blocks[0].register_forward_pre_hook(
+        lambda *inputs: alive.extend(index for index, features in enumerate(own) if features() is not None)
+    )
+    with torch.no_grad():
+        own_maps = owned(given, fpn)
+        given.clear()
+        fpn(own_maps)
+    assert alive == [0, 3]  # the coarsest is for extra levels
+
+
+def test_hooks_see_the_maps_that_a_pyramid_was_given() -> None:
+    backbone = build_backbone("mobilenet_v3_small").eval()
+    network, seen = BackboneWithFPN(backbone, FPN(backbone.levels, 8)), []
+
+    def hook(module: nn.Module, inputs: Any, result: Any) -> None:
+        seen.extend(features.shape[1] for features in inputs[0])
+
+    network.fpn.register_forward_hook(hook)
+    with torch.no_grad():
+        network(torch.rand(1, 3, 64, 64))
+    assert seen == [level.channels for level in backbone.levels]
 
 
 @pytest.mark.parametrize(

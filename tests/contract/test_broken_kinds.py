@@ -312,7 +312,7 @@ BROKEN_BACKBONES: dict[str, type[Backbone]] = {
     "maps": OtherChannels,
     "images_apart": MixesImages,
     "gradients": Idle,
-    "recomputation": RemembersCalls,
+    "checkpointing": RemembersCalls,
     "state_dict": Unregistered,
     "normalization": NoDeviation,
 }

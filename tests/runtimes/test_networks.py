@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 import scenekit as sk
+from scenekit.backbones import FPN, BackboneWithFPN, build_backbone
 from scenekit.errors import BoardError, InputError, PluginError
 from scenekit.hooks import specs
 from scenekit.keys import OBJECTS
@@ -101,6 +103,50 @@ def test_the_example_of_a_runtime_runs(tmp_path: Path) -> None:
     spec.write(program_of(network), tmp_path / "body.acme")
     load = partial(spec.open, tmp_path / "body.acme")
     check_parity(network, ReplacedForward("body", model.body, load, network.sizes))
+
+
+class Overwriting(nn.Module):
+    """Overwrites the output of its convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(4, 4, 1)
+
+    def forward(self, values: Tensor) -> Tensor:
+        return F.relu(self.conv(values), inplace=True)
+
+
+def test_outputs_that_later_modules_overwrite_are_kept() -> None:
+    module = Overwriting()
+    nn.init.constant_(module.conv.bias, -9)
+    (network,) = networks_of(nn.ModuleDict({"net": module}), lambda: module(torch.rand(2, 4, 3)), is_a_layer)
+    assert network.name == "net.conv"
+    check_parity(network, network.module)
+
+
+def is_a_layer(network: Network) -> bool:
+    return isinstance(network.module, nn.Conv1d)
+
+
+def test_a_pyramid_is_a_network_where_the_whole_trunk_is_refused() -> None:
+    backbone = build_backbone("mobilenet_v3_small")
+    trunk = BackboneWithFPN(backbone, FPN(backbone.levels, 8)).eval()
+    sizes = ((64, 96), (96, 64))
+    found = networks_of(
+        nn.ModuleDict({"trunk": trunk}),
+        lambda: [trunk(torch.rand(1, 3, *size)) for size in sizes],
+        lambda network: network.module is not trunk,
+    )
+    assert [network.name for network in found] == ["trunk.backbone", "trunk.fpn"]
+    pyramid = found[1]
+    check_parity(pyramid, pyramid.module)
+    program = program_of(pyramid).module()
+    pixels = torch.rand(1, 3, *sizes[0])
+    with torch.no_grad():
+        expected = trunk(pixels).maps
+        run = ReplacedForward(pyramid.name, pyramid.module, lambda: lambda tensors: program(*tensors), pyramid.sizes)
+        pyramid.module.forward = run
+        torch.testing.assert_close(trunk(pixels).maps, expected)
 
 
 def zeros(tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -23,6 +23,10 @@ LAYERS = 10
 """Layers with weight matrices or kernels of a part: three bottlenecks of a ResNet, two blocks of a transformer."""
 
 
+class ChangedInputError(InputError):
+    """A module changes its input in place, so that its activations cannot be computed again."""
+
+
 def parts(network: nn.Module) -> Iterator[nn.Module]:
     """Yield the parts of a network: the outermost modules with at most `LAYERS` layers, but more than one.
 
@@ -41,24 +45,27 @@ def parts(network: nn.Module) -> Iterator[nn.Module]:
 
 
 @contextmanager
-def recomputing(modules: Iterable[nn.Module]) -> Iterator[None]:
+def checkpointing(modules: Iterable[nn.Module]) -> Iterator[None]:
     """Let modules keep no activations for the backward pass, within the context.
 
     Args:
-        modules: Modules, none within another.
+        modules: Modules, none within another. One that comes twice, or is within such a context, is wrapped once.
     """
-    wrapped = list(modules)
-    for module in wrapped:
-        module.forward = _Recomputed(module, module.forward)
+    own = {module: vars(module).get("forward") for module in modules}
+    own = {module: forward for module, forward in own.items() if not isinstance(forward, _Checkpointed)}
+    for module in own:
+        module.forward = _Checkpointed(module, module.forward)
     try:
         yield
     finally:
-        for module in wrapped:
+        for module, forward in own.items():
             del module.forward  # the one of its class is in its place again
+            if forward is not None:
+                module.forward = forward
 
 
 @dataclass(frozen=True)
-class _Recomputed:
+class _Checkpointed:
     """The forward pass of a module, whose activations are not kept."""
 
     module: nn.Module
@@ -70,9 +77,9 @@ class _Recomputed:
         before = [(tensor, tensor._version) for tensor in tensors_in((inputs, named))]
         outputs = checkpoint(self.function, *inputs, use_reentrant=False, context_fn=self._contexts, **named)
         if any(tensor._version != version for tensor, version in before):
-            raise InputError(
-                f"train.gradient_checkpointing: a {type(self.module).__name__} of the backbone changes its input in "
-                "place, so that it cannot be computed again; leave the option out"
+            raise ChangedInputError(
+                f"{type(self.module).__name__} changes its input in place, so that its activations cannot be computed "
+                "again; keep them, or let it change a copy"
             )
         return outputs
 

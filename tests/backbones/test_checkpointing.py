@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from scenekit.backbones import FPN, Backbone, build_backbone
 from scenekit.backbones.base import Level
-from scenekit.backbones.recomputation import TracedParts, parts, recomputing
-from scenekit.errors import InputError
+from scenekit.backbones.checkpointing import ChangedInputError, TracedParts, checkpointing, parts
 from scenekit.hooks import registry
 
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -68,7 +67,7 @@ def test_loss_gradients_and_statistics_are_the_same_to_the_bit(name: str) -> Non
     with counted_bytes() as kept:
         expected = loss_of(plain)
     expected.backward()
-    with recomputed.recomputed(), counted_bytes() as kept_between_parts:
+    with recomputed.checkpointed(), counted_bytes() as kept_between_parts:
         found = loss_of(recomputed)
         found.backward()
     assert torch.equal(found, expected)
@@ -83,7 +82,7 @@ def test_loss_gradients_and_statistics_are_the_same_to_the_bit(name: str) -> Non
 def test_a_network_is_as_before_behind_the_context() -> None:
     for name in ("resnet18", "inception_v2"):
         backbone = built(name)
-        with pytest.raises(KeyError), backbone.recomputed():
+        with pytest.raises(KeyError), backbone.checkpointed():
             raise KeyError
         with counted_bytes() as kept:
             loss_of(backbone)
@@ -113,7 +112,7 @@ def test_gradients_may_be_asked_for_twice() -> None:
     """As a balancer does that weighs the gradients of the tasks."""
     backbone = built("resnet18")
     shared = [value for value in backbone.parameters() if value.requires_grad]
-    with backbone.recomputed():
+    with backbone.checkpointed():
         loss = loss_of(backbone)
         first = torch.autograd.grad(loss, shared, retain_graph=True)
         statistics = [value.clone() for value in backbone.buffers()]
@@ -128,7 +127,7 @@ def test_the_mixed_precision_of_the_forward_pass_holds_again() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         loss = loss_of(plain)
     loss.backward()
-    with recomputed.recomputed():
+    with recomputed.checkpointed():
         with torch.autocast("cpu", torch.bfloat16):
             again = loss_of(recomputed)
         again.backward()
@@ -147,7 +146,7 @@ def test_the_pyramid_keeps_its_inputs_alone() -> None:
         return torch.autograd.grad(total, list(pyramid.parameters()))
 
     expected = gradients()
-    with recomputing([pyramid]):
+    with checkpointing([pyramid]):
         assert all(map(torch.equal, gradients(), expected))
 
 
@@ -165,13 +164,37 @@ class InPlace(nn.Module):
 
 def test_a_part_that_changes_its_input_is_refused() -> None:
     module = InPlace()
-    with recomputing([module]), pytest.raises(InputError, match="a InPlace of the backbone changes its input in place"):
+    with checkpointing([module]), pytest.raises(ChangedInputError, match=r"^InPlace changes its input in place"):
         module(torch.rand(1, 3, 4, 4))
 
 
-def test_without_gradients_nothing_is_wrapped() -> None:
-    backbone = built("resnet18").eval()
-    with torch.no_grad():
-        expected = backbone(torch.ones(1, 3, 64, 96))
-        with backbone.recomputed():
-            assert all(map(torch.equal, backbone(torch.ones(1, 3, 64, 96)), expected))
+def test_without_gradients_nothing_is_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*inputs: Any, **named: Any) -> None:
+        raise AssertionError("checkpoint is called")
+
+    monkeypatch.setattr("scenekit.backbones.checkpointing.checkpoint", refused)
+    for name in ("resnet18", "inception_v2"):
+        backbone = built(name)
+        with backbone.checkpointed():
+            with torch.no_grad():
+                backbone(torch.ones(1, 3, 64, 96))
+            with pytest.raises(AssertionError, match="checkpoint is called"):
+                backbone(torch.ones(1, 3, 64, 96))
+
+
+def test_a_forward_pass_that_was_replaced_before_is_in_its_place_again() -> None:
+    module = nn.Linear(2, 2)
+    replaced = module.forward = module.forward
+    with checkpointing([module]):
+        assert module.forward is not replaced
+    assert vars(module)["forward"] is replaced
+
+
+def test_a_module_that_comes_twice_is_wrapped_once() -> None:
+    module = nn.Linear(2, 2)
+    with checkpointing([module, module]):
+        wrapped = module.forward
+        with checkpointing([module]):
+            assert module.forward is wrapped
+        assert module.forward is wrapped
+    assert "forward" not in vars(module)

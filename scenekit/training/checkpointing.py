@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from torch import nn
 
 from scenekit.backbones import FPN, Backbone
-from scenekit.backbones.recomputation import recomputing
+from scenekit.backbones.checkpointing import ChangedInputError, checkpointing
 from scenekit.errors import InputError
 
 
@@ -34,13 +34,19 @@ def trunks_of(model: nn.Module) -> list[Backbone | FPN]:
 
 
 @contextmanager
-def recomputing_trunks(trunks: Sequence[Backbone | FPN]) -> Iterator[None]:
+def checkpointing_trunks(trunks: Sequence[Backbone | FPN]) -> Iterator[None]:
     """Let backbones and feature pyramids keep no activations for the backward pass, within the context.
 
     Args:
         trunks: The modules.
+
+    Raises:
+        InputError: A module of theirs changes its input in place.
     """
     with ExitStack() as stack:
         for trunk in trunks:
-            stack.enter_context(trunk.recomputed() if isinstance(trunk, Backbone) else recomputing([trunk]))
-        yield
+            stack.enter_context(trunk.checkpointed() if isinstance(trunk, Backbone) else checkpointing([trunk]))
+        try:
+            yield
+        except ChangedInputError as error:
+            raise InputError(f"train.gradient_checkpointing: {error}, or leave the option out") from error
