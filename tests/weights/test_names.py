@@ -78,4 +78,5 @@ def test_from_the_hub(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
     with pytest.raises(InputError, match=r"manifest\.json is missing"):
         load("acme/street@v2")
-    assert asked == {"repository": "acme/street", "revision": "v2", "patterns": ["manifest.json", "model.safetensors"]}
+    patterns = ["manifest.json", "model.safetensors", "networks/*"]
+    assert asked == {"repository": "acme/street", "revision": "v2", "patterns": patterns}
