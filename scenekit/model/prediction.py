@@ -185,8 +185,8 @@ class Predictor:
     def each(self, images: Iterable[Any], given: Any, camera: Any) -> Iterator[Scene | InputError]:
         """Predict the scene of each image, lazily.
 
-        Of an iterator no more images are taken than one batch holds. Of a sequence later images are read, and earlier
-        ones finished, in other threads while the network runs.
+        Of an iterator no more images are taken than one batch holds. Of a sequence those of one size run
+        together; beside a GPU later images are read, and earlier ones finished, in other threads.
 
         Args:
             images: The images.
