@@ -121,9 +121,10 @@ class ReplacedForward:
         if torch.is_grad_enabled():
             warn_once(_log, "torch runs exported networks where gradients are recorded; call the model in no_grad()")
             return True
-        if not self.is_current:
-            warn_once(_log, "torch runs exported networks whose weights have changed since; export the model again")
-        return not self.is_current
+        if self.is_current:
+            return False
+        warn_once(_log, "torch runs exported networks whose weights have changed since; export the model again")
+        return True
 
     def _in_torch(self, inputs: Inputs) -> tuple[Any, list[dict[Any, Any]]]:
         """Run the module; note what it reads, and keep what it puts on boards."""
