@@ -77,6 +77,8 @@ from .structures.images import ImageBatch as ImageBatch
 from .structures.keypoints import Keypoints as Keypoints
 from .structures.masks import Masks as Masks
 from .structures.meshes import Meshes as Meshes
+from .structures.moments import Moment as Moment
+from .structures.moments import VideoFrame as VideoFrame
 from .structures.pairs import Pairs as Pairs
 from .structures.regions import Regions as Regions
 from .structures.relations import Relations as Relations

@@ -32,6 +32,7 @@ from scenekit.scene_json import (
     check_value,
     image_from_json,
     json_text,
+    moment_json,
     names_from_json,
     read_rows,
     reading,
@@ -40,6 +41,7 @@ from scenekit.scene_json import (
 )
 from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.moments import Moment
 from scenekit.structures.objects import Objects as Objects
 from scenekit.structures.tensors import index_map
 from scenekit.structures.vocabulary import Vocabulary, flip_labels
@@ -72,6 +74,8 @@ class Scene:
     """JSON entries of keys that are not installed here, kept for a round trip."""
     left_out: tuple[str, ...] = ()
     """Names of tasks that `predict` was asked for and left out, as they do not fit its budget."""
+    moment: Moment | None = None
+    """When, and from where, the image of a stream was taken; None for an image by itself."""
 
     def __post_init__(self) -> None:
         if self.camera is not None:
@@ -193,7 +197,10 @@ class Scene:
             streams[OBJECTS] = replace(streams[OBJECTS], labels=labels)
         values = {k: k.field.transform(v, geometry, self.vocabulary) for k, v in self.values.items()}
         camera = None if self.camera is None else self.camera.transformed(geometry)
-        return replace(self, size=geometry.size, streams=streams, values=values, camera=camera, unknown={})
+        moment = self.moment.mirrored() if self.moment is not None and geometry.mirrored else self.moment
+        return replace(
+            self, size=geometry.size, streams=streams, values=values, camera=camera, unknown={}, moment=moment
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Encode the scene as plain JSON: `image`, `objects`, then one entry per key by its name.
@@ -202,9 +209,10 @@ class Scene:
             The mapping that `from_json` reads.
         """
         height, width = self.size
+        image = {"path": self.path, "width": width, "height": height, "camera": camera_json(self.camera)}
         data: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
-            "image": {"path": self.path, "width": width, "height": height, "camera": camera_json(self.camera)},
+            "image": image if self.moment is None else {**image, "moment": moment_json(self.moment)},
             "vocabulary": self.vocabulary.to_json(),
         }
         for stream, regions in {OBJECTS: self.objects, **self.streams}.items():
@@ -235,7 +243,7 @@ class Scene:
             with reading(name):
                 check_numbers(entry)
         with reading("image"):
-            size, path, camera = image_from_json(data["image"])
+            size, path, camera, moment = image_from_json(data["image"])
         with reading("vocabulary"):
             vocabulary = Vocabulary.from_json(data["vocabulary"])
         streams, values, valid, unknown = {}, {}, {}, {}
@@ -253,7 +261,7 @@ class Scene:
                     if rows is not None:
                         valid[key] = rows
         left_out = names_from_json("left_out", data.get("left_out", []))
-        return cls(size, vocabulary, streams, values, valid, camera, path, unknown, left_out)._checked()
+        return cls(size, vocabulary, streams, values, valid, camera, path, unknown, left_out, moment)._checked()
 
     def _checked(self) -> Scene:
         """Return the scene, if it can be saved again, drawn and made a graph; an InputError names the entry."""

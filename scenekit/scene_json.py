@@ -23,6 +23,7 @@ from scenekit.io.records import brief
 from scenekit.keys import Key
 from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Size
+from scenekit.structures.moments import Moment
 from scenekit.structures.objects import Objects
 from scenekit.structures.vocabulary import Vocabulary
 
@@ -35,6 +36,11 @@ WRONG = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, Arith
 
 def camera_json(camera: Camera | None) -> dict[str, Any] | None:
     return None if camera is None else {"matrix": camera.matrix.tolist(), "assumed": camera.assumed}
+
+
+def moment_json(moment: Moment) -> dict[str, Any]:
+    pose = None if moment.pose is None else moment.pose.tolist()
+    return {"time": moment.time, "number": moment.number, "pose": pose}
 
 
 def regions_json(regions: Objects) -> dict[str, Any]:
@@ -139,8 +145,8 @@ def reading(part: str) -> Iterator[None]:
         raise InputError(f"{part}: expected what Scene.save writes, got an entry that fails: {name}") from error
 
 
-def image_from_json(entry: Any) -> tuple[Size, str | None, Camera | None]:
-    """Return size, path and camera of the image."""
+def image_from_json(entry: Any) -> tuple[Size, str | None, Camera | None, Moment | None]:
+    """Return size, path, camera and moment of the image."""
     if not isinstance(entry, Mapping):
         raise InputError(f"expected an object with width and height, got {brief(entry)}")
     size, path, camera = (entry["height"], entry["width"]), entry.get("path"), entry.get("camera")
@@ -148,9 +154,17 @@ def image_from_json(entry: Any) -> tuple[Size, str | None, Camera | None]:
         raise InputError(f"height and width must be whole numbers above 0, got {brief(list(size))}")
     if path is not None and not isinstance(path, str):
         raise InputError(f"path must be text or null, got {brief(path)}")
+    moment = None if entry.get("moment") is None else _moment_from_json(entry["moment"])
     if camera is None:
-        return size, path, None
-    return size, path, Camera(torch.tensor(camera["matrix"], dtype=torch.float32), bool(camera["assumed"]))
+        return size, path, None, moment
+    return size, path, Camera(torch.tensor(camera["matrix"], dtype=torch.float32), bool(camera["assumed"])), moment
+
+
+def _moment_from_json(entry: Mapping[str, Any]) -> Moment:
+    time, number, pose = entry["time"], entry["number"], entry["pose"]
+    if type(number) is not int or type(time) not in (int, float):
+        raise InputError(f"moment: expected seconds and a whole number, got {brief([time, number])}")
+    return Moment(float(time), number, None if pose is None else torch.tensor(floats(pose), dtype=torch.float64))
 
 
 def names_from_json(name: str, entry: Any) -> tuple[str, ...]:

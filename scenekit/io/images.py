@@ -18,9 +18,10 @@ from torch import Tensor
 
 from scenekit.errors import InputError, one_line
 from scenekit.structures.geometry import Size
+from scenekit.structures.moments import VideoFrame
 
 ImageSource: TypeAlias = (
-    str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | np.ndarray | Tensor
+    str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | np.ndarray | Tensor | VideoFrame
 )
 
 Pixels: TypeAlias = UInt8[Tensor, "3 _ _"] | Float[Tensor, "3 _ _"]
@@ -80,7 +81,7 @@ def read_image(source: object, *, name: str | None = None, upright: bool = True)
 
     Args:
         source: A path; the bytes of an image file, or such a file opened for reading, which is read from its start; a
-            PIL image; an array [H W] or [H W C]; a tensor [H W] or [C H W].
+            PIL image; an array [H W] or [H W C]; a tensor [H W] or [C H W]; a frame of a stream, whose image is read.
         name: Name of the image in error messages; by default its path or type.
         upright: Whether the EXIF tag is applied; otherwise the image is as it is stored.
 
@@ -91,6 +92,8 @@ def read_image(source: object, *, name: str | None = None, upright: bool = True)
         InputError: If there is no such file, it holds no complete image, or an array or tensor has another shape, type
             or range; the message names the image.
     """
+    if isinstance(source, VideoFrame):
+        return read_image(source.image, name=name, upright=upright)
     if isinstance(source, str | os.PathLike):
         return _read_file(source, name or os.fspath(source), upright)
     if isinstance(source, bytes | bytearray | memoryview):

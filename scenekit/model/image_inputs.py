@@ -12,6 +12,23 @@ from scenekit.errors import InputError
 from scenekit.scene import Scene
 
 
+def with_errors(images: Iterable[Any]) -> Iterator[Any]:
+    """Yield images, and the InputError in the place of one that cannot be had, as far as the iterable goes on after it.
+
+    A generator ends with its first error; an iterator whose `__next__` raises one, such as a video with a damaged
+    frame, may go on.
+    """
+    images = iter(images)
+    while True:
+        try:
+            image = next(images)
+        except StopIteration:
+            return
+        except InputError as error:
+            image = error
+        yield image
+
+
 def with_regions(images: Iterable[Any], given: Any) -> Iterator[tuple[Any, Any]]:
     """Yield each image with its external regions; InputError where their numbers differ."""
     if given is None:

@@ -22,13 +22,14 @@ from scenekit.io.images import Pixels, read_image
 from scenekit.keys import OBJECTS
 from scenekit.model.arguments import least_score, positive_integer, task_names
 from scenekit.model.external_regions import as_given, given_regions
-from scenekit.model.image_inputs import with_cameras, with_regions
+from scenekit.model.image_inputs import with_cameras, with_errors, with_regions
 from scenekit.model.pipeline import Call, Worker, grouped, overlapped, workers
 from scenekit.model.preprocess import make_batch
 from scenekit.scene import Scene
 from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Size
 from scenekit.structures.images import ImageBatch
+from scenekit.structures.moments import Moment, VideoFrame
 
 if TYPE_CHECKING:
     from scenekit.model.budget import Budget
@@ -147,6 +148,7 @@ class _Ready:
     camera: Camera | None
     path: str | None
     request: Request
+    moment: Moment | None = None
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ class Predictor:
         Yields:
             Scenes in the order of the images; errors of unusable ones where the request has them returned.
         """
-        known = with_cameras(with_regions(images, given), camera)
+        known = with_cameras(with_regions(with_errors(images), given), camera)
         asked = (_Asked(*parts, number, f"image {number}") for number, parts in enumerate(known))
         for result in self._ahead(asked) if isinstance(images, Sequence) else self._stepwise(asked):
             if isinstance(result, InputError) and self.request.on_error == "raise":
@@ -266,13 +268,18 @@ class Predictor:
 
     def _prepared(self, asked: _Asked) -> _Ready:
         """Read an image and its camera, and resize it."""
+        if isinstance(asked.image, InputError):
+            raise asked.image
+        frame = asked.image if isinstance(asked.image, VideoFrame) else VideoFrame(asked.image)
         scene = asked.given.get(OBJECTS) if isinstance(asked.given, Mapping) else asked.given
-        camera = scene.camera if asked.camera is None and isinstance(scene, Scene) else asked.camera
-        path = os.fspath(asked.image) if isinstance(asked.image, str | os.PathLike) else None
-        pixels = read_image(asked.image, name=asked.name if path is None else None)
-        known = None if camera is None else Camera.of(camera)
-        batch = make_batch([pixels], self.model.config.input, cameras=[known]).named([path])
-        return _Ready(asked.number, batch, asked.given, known, path, self.request.within_budget(self.model, pixels))
+        cameras = (asked.camera, scene.camera if isinstance(scene, Scene) else None, frame.camera)
+        known = next((Camera.of(camera) for camera in cameras if camera is not None), None)
+        path = os.fspath(frame.image) if isinstance(frame.image, str | os.PathLike) else None
+        pixels = read_image(frame.image, name=asked.name if path is None else None)
+        source = frame.source or path
+        batch = make_batch([pixels], self.model.config.input, cameras=[known]).named([source])
+        request = self.request.within_budget(self.model, pixels)
+        return _Ready(asked.number, batch, asked.given, known, source, request, frame.moment)
 
     @torch.no_grad()
     def _passed(self, images: Sequence[_Ready]) -> Outputs:
@@ -291,7 +298,7 @@ class Predictor:
         # The camera as it is known, not as it results from resizing twice.
         cameras, paths = [image.camera] * count, [image.path] * count
         (scene,) = model.scenes(outputs, request.tasks, request.threshold, cameras, paths, images=[place])
-        return replace(scene, left_out=request.left_out) if request.left_out else scene
+        return replace(scene, left_out=request.left_out, moment=image.moment)
 
 
 def _size(image: _Ready | _Unusable) -> Size | None:

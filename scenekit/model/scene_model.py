@@ -348,7 +348,8 @@ class SceneModel(nn.Module):
 
         An image is a path; the bytes of an image file, or such a file opened for reading; a PIL image; an array [H W 3]
         or a tensor [3 H W], each uint8 or floats in 0..1 (see `scenekit.io.images.read_image` for all that they may
-        hold). A tuple, and an array or tensor with a dimension more, is a list of images.
+        hold). A tuple, and an array or tensor with a dimension more, is a list of images. A `VideoFrame` is an image
+        that brings its camera and its moment.
 
         Args:
             images: One image or several.
@@ -359,15 +360,16 @@ class SceneModel(nn.Module):
                 `{OBJECTS: boxes}` to have them classified where they are. The result has the same rows in the same
                 order, whatever they score.
             camera: The camera of the image, or its matrix K [3 3], in original pixels; of several images one for all,
-                or one each. By default that of a given Scene, and else the one that `Camera.default` assumes; the
-                result's `camera` then has `assumed`.
+                or one each. By default that of a given Scene or of a VideoFrame, and else the one that `Camera.default`
+                assumes; the result's `camera` then has `assumed`.
             batch_size: How many of several images the network runs on at a time, which is faster and changes no result
                 but by rounding. Of an iterator no more are read at once. Of a list, images that are padded to one size
                 run together, and one waits for others of its size until 4 times as many are read; on a GPU, images are
                 read and scenes finished in other threads meanwhile. Images with external regions run one by one.
             on_error: What an unusable one of several images does. "raise": its error ends the call. "return": the
-                InputError stands in the place of its Scene, and the others go on. By default "return" for an iterator,
-                such as the frames of a camera, and else "raise".
+                InputError stands in the place of its Scene, and the others go on, also where the iterator itself raised
+                or yielded that error. By default "return" for an iterator, such as the frames of a camera, and else
+                "raise".
             budget: The time that each image may take, as seconds or as text such as "60ms": only tasks that fit by the
                 ledger run, one image at a time. With `tasks` the first ones have priority; without, the core runs, and
                 the cheapest tasks have. What does not fit is in `left_out` of the Scene, and logged once.

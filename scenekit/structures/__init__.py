@@ -10,6 +10,7 @@ from scenekit.structures.images import ImageBatch, ImageOrigin, by_size, pad_bat
 from scenekit.structures.keypoints import Keypoints
 from scenekit.structures.masks import Masks
 from scenekit.structures.meshes import Meshes
+from scenekit.structures.moments import Moment, VideoFrame
 from scenekit.structures.pairs import Pairs
 from scenekit.structures.panoptic import Panoptic, Segment
 from scenekit.structures.regions import Regions
@@ -30,6 +31,7 @@ __all__ = [
     "LocatedClasses",
     "Masks",
     "Meshes",
+    "Moment",
     "Pairs",
     "Panoptic",
     "Regions",
@@ -37,6 +39,7 @@ __all__ = [
     "Segment",
     "Size",
     "Skeleton",
+    "VideoFrame",
     "Vocabulary",
     "by_size",
     "pad_batch",

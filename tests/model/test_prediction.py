@@ -126,6 +126,42 @@ def test_a_stream_goes_on_after_an_unusable_frame(model: SceneModel, path: Path,
         list(model.predict(iter(frames), batch_size=size, on_error="raise"))
 
 
+def test_a_stream_goes_on_after_an_iterator_that_raises(model: SceneModel, path: Path) -> None:
+    class Damaged:
+        """Raises at its second frame, and goes on."""
+
+        count = -1
+
+        def __iter__(self) -> Iterator[Any]:
+            return self
+
+        def __next__(self) -> Any:
+            self.count += 1
+            if self.count == 1:
+                raise InputError("frame 1 is damaged")
+            if self.count == 3:
+                raise StopIteration
+            return path
+
+    results = list(model.predict(iter(Damaged()), threshold=0.0))
+    assert [type(result) for result in results] == [Scene, InputError, Scene]
+    assert str(results[1]) == "frame 1 is damaged"
+    with pytest.raises(InputError, match="frame 1 is damaged"):
+        list(model.predict(iter(Damaged()), on_error="raise"))
+
+
+def test_a_frame_brings_its_camera_and_its_moment(model: SceneModel, path: Path) -> None:
+    camera, moment = sk.Camera.pinhole(70.0, 48, 64), sk.Moment(1.5, 3, torch.eye(4))
+    frame = sk.VideoFrame(sample().image, moment, camera, source="walk.mp4")
+    scene = model.predict(frame, threshold=0.0)
+    assert equal(scene, model.predict(path, threshold=0.0))
+    assert scene.moment is moment and scene.camera is camera and scene.path == "walk.mp4"
+    other = model.predict(frame, camera=sk.Camera.pinhole(90.0, 48, 64)).camera
+    assert other is not None and float(other.matrix[0, 0]) == 90.0
+    (of_list,) = model.predict([frame])
+    assert of_list.moment is moment
+
+
 def test_external_regions_that_do_not_fit_are_an_error_in_their_place(model: SceneModel) -> None:
     image, boxes = sample().image, torch.tensor([[2.0, 2.0, 20.0, 20.0]])
     given = [{OBJECTS: boxes}, {OBJECTS: boxes + 500}, None, {OBJECTS: boxes}]
