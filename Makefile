@@ -40,7 +40,7 @@ $(READY):
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found; name one with make PYTHON=/path/to/python3" >&2; exit 2; }
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,synth,tflite,h5,timm,transformers,viz,export]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,synth,tflite,h5,timm,transformers,viz,export,video,ros,trackers]"
 	@touch $@
 
 $(DOCS_READY): $(READY)
