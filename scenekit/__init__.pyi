@@ -1,6 +1,7 @@
 # The public names of scenekit, each written once: type checkers read this file, and so does __init__.py.
 from . import testing as testing
 from .config import Config as Config
+from .data.clip import Clip as Clip
 from .data.datasets import dataset as dataset
 from .data.sample import Sample as Sample
 from .data.sample import Supervision as Supervision
@@ -71,6 +72,7 @@ from .scene import Scene as Scene
 from .structures.boxes3d import Boxes3D as Boxes3D
 from .structures.cameras import Camera as Camera
 from .structures.captions import Captions as Captions
+from .structures.events import Events as Events
 from .structures.image_classes import ImageClasses as ImageClasses
 from .structures.image_classes import LocatedClasses as LocatedClasses
 from .structures.images import ImageBatch as ImageBatch

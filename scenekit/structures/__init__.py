@@ -3,6 +3,7 @@
 from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.cameras import Camera
 from scenekit.structures.captions import Captions
+from scenekit.structures.events import Events
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.image_classes import IMAGE_CLASSES, ImageClasses, LocatedClasses
@@ -22,6 +23,7 @@ __all__ = [
     "Boxes3D",
     "Camera",
     "Captions",
+    "Events",
     "FeaturePyramid",
     "Geometry",
     "ImageBatch",
