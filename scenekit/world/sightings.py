@@ -124,9 +124,9 @@ def check_scene(scene: Scene) -> None:
     """Raise InputError unless a scene has what a map needs."""
     if scene.moment is None or scene.moment.pose is None:
         raise InputError(
-            "the scene has no pose, and a map does not guess where its camera was; pass add(scene, pose=...), or predict"
-            " from VideoFrame(image, Moment(time, number, pose=...)) with camera-to-world poses of tf, ARKit, SLAM or a"
-            " file (sk.Poses.load)"
+            "the scene has no pose, and a map does not guess where its camera was; give it one, camera to world: from a"
+            " file (sk.Poses.load), tf, ARKit or SLAM, as add(scene, pose=...) or by predict(VideoFrame(image,"
+            " Moment(time, number, pose)))"
         )
     if BOXES3D not in scene:
         raise InputError(

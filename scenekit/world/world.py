@@ -72,8 +72,8 @@ class World:
         Raises:
             InputError: As for `add`; the message has the number of the scene.
         """
-        world, numbered = cls(**options), list(enumerate(scenes))
-        for number, scene in sorted(numbered, key=lambda entry: 0.0 if entry[1].moment is None else entry[1].moment.time):
+        world = cls(**options)
+        for number, scene in sorted(enumerate(scenes), key=lambda entry: time_of(entry[1])):
             try:
                 world.add(scene, None if poses is None else poses.of(scene.moment))
             except InputError as error:
@@ -330,3 +330,8 @@ class World:
         from scenekit.world.map_graph import rows_of
 
         return rows_of(self)
+
+
+def time_of(scene: Scene) -> float:
+    """Return the time of a scene in seconds, 0 where it is unknown."""
+    return 0.0 if scene.moment is None else scene.moment.time
