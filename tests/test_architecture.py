@@ -46,6 +46,7 @@ FLOORS = (
     "evaluation",
     "graph",
     "visualization",
+    "world",
     "detection",
     "runtimes",
     "weights",
@@ -101,6 +102,10 @@ NAMES_KINDS_OF_VALUES: dict[str, str] = {
     "scenekit/graph/query_grammar.py": "the query language has a word for attributes",
     "scenekit/io/mesh_files.py": "files of meshes hold meshes",
     "scenekit/metrics/boxes3d/errors.py": "a protocol on 3D boxes",
+    "scenekit/world/association.py": "objects of a map overlap as 3D boxes",
+    "scenekit/world/drawing.py": "objects of a map are 3D boxes from above",
+    "scenekit/world/map_graph.py": "objects of a map are 3D boxes",
+    "scenekit/world/sightings.py": "a map is made of 3D boxes, and its edges say which key is not that of relations",
     "scenekit/visualization/export/mesh_scene.py": "files of solids hold meshes, whatever kind of value gives them",
 }
 """The files of the core that may import them all the same, and why."""

@@ -54,7 +54,7 @@ class Poses:
     def __len__(self) -> int:
         return len(self.times)
 
-    def at(self, time: float) -> Float[Tensor, "4 4"]:
+    def at(self, time: float | int) -> Float[Tensor, "4 4"]:
         """Interpolate the pose at a time: positions linearly, rotations along the shortest turn (Slerp).
 
         Args:

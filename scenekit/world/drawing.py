@@ -1,6 +1,6 @@
 """A map from above: objects as oriented boxes with their names, the path of the camera, a scale bar.
 
-Letters: n points.
+Letters: n points, m points with those that a sheet shows at least.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def plan_of(world: World, item: MapObject) -> Float[np.ndarray, "8 2"]:
     return corners
 
 
-def reach(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
+def reach(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "m 2"]:
     """Return points that a sheet shows: at least a metre around the middle."""
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
     return np.concatenate((points, middle + np.array([[-0.5, -0.5], [0.5, 0.5]])))

@@ -17,7 +17,7 @@ BODY = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 """From a robot's axes of an object (x forward, y left, z up) to those of its box (x forward, y down, z left)."""
 
 
-def leveled(up: Sequence[float]) -> Float[np.ndarray, "3 3"]:
+def leveled(up: Sequence[float | int]) -> Float[np.ndarray, "3 3"]:
     """Return the shortest rotation that turns `up` to z: a world whose z is up stays as it is.
 
     The frame of a camera (up is -y) gets x right and y forward.
@@ -31,7 +31,7 @@ def leveled(up: Sequence[float]) -> Float[np.ndarray, "3 3"]:
     return turned
 
 
-def roll_pitch_yaw(rotation: Float[np.ndarray, "3 3"], up: Sequence[float]) -> tuple[float, float, float]:
+def roll_pitch_yaw(rotation: Float[np.ndarray, "3 3"], up: Sequence[float | int]) -> tuple[float, float, float]:
     """Return the angles of an object in radians, as robots have them: rotation = Rz(yaw) Ry(pitch) Rx(roll).
 
     Yaw turns counter-clockwise about `up`, from the x axis of the leveled world to the object's front.

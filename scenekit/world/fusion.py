@@ -107,9 +107,7 @@ def aligned(
     return choices[np.arange(len(best)), best], swapped
 
 
-def mean_rotation(
-    rotations: Float[np.ndarray, "K 3 3"], weights: Float[np.ndarray, " K"]
-) -> Float[np.ndarray, "3 3"]:
+def mean_rotation(rotations: Float[np.ndarray, "K 3 3"], weights: Float[np.ndarray, " K"]) -> Float[np.ndarray, "3 3"]:
     """Compute the rotation with the least sum of squared chordal distances; of turns about one axis the circular mean.
 
     (Moakher, "Means and averaging in the group of rotations", 2002.)

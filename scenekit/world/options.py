@@ -13,7 +13,7 @@ from scenekit.io.records import is_number
 class WorldOptions:
     """What a map is built by."""
 
-    up: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    up: tuple[float | int, ...] = (0.0, 0.0, 1.0)
     """Direction that points up in the world of the poses: (0, -1, 0) where it is the frame of a first camera."""
     tracked: bool = False
     """Whether `objects.ids` last over the scenes, as those of `sk.track`: equal ids are one object, even where it

@@ -57,8 +57,6 @@ def looking(position: Sequence[float], target: Sequence[float]) -> np.ndarray:
     return pose
 
 
-
-
 def scene_of(
     things: Sequence[Thing],
     pose: np.ndarray,
@@ -90,4 +88,6 @@ def scene_of(
         ),
     }
     moment = sk.Moment(time, int(time * 10), torch.from_numpy(pose))
-    return sk.Scene(SIZE, vocabulary, {sk.OBJECTS: Objects(flat, labels, scores, ids)}, values, camera=CAMERA, moment=moment)
+    return sk.Scene(
+        SIZE, vocabulary, {sk.OBJECTS: Objects(flat, labels, scores, ids)}, values, camera=CAMERA, moment=moment
+    )

@@ -62,9 +62,7 @@ def add_camera(written: Recording, view: View, scene: Scene | None) -> None:
     if scene is not None:
         written.add(scene)
         return
-    lens = rr.Pinhole(
-        image_from_camera=view.matrix, width=width, height=height, camera_xyz=rr.ViewCoordinates.RDF
-    )
+    lens = rr.Pinhole(image_from_camera=view.matrix, width=width, height=height, camera_xyz=rr.ViewCoordinates.RDF)
     written.stream.log(CAMERA, lens)
 
 
@@ -81,7 +79,7 @@ def boxes_of(rr: ModuleType, world: World, items: Sequence[MapObject]) -> Any:
     )
 
 
-def view_coordinates(rr: ModuleType, up: Sequence[float]) -> Any:
+def view_coordinates(rr: ModuleType, up: Sequence[float | int]) -> Any:
     """Return the axes of a map for the viewer: the one that is nearest to up."""
     axis = int(np.abs(up).argmax())
     return getattr(rr.ViewCoordinates, f"RIGHT_HAND_{'XYZ'[axis]}_{'UP' if up[axis] > 0 else 'DOWN'}")
