@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +14,7 @@ from scenekit.errors import InputError
 
 if TYPE_CHECKING:
     from scenekit.scene import Scene
-    from scenekit.world import Changes, World
+    from scenekit.world import Changes, MapObject, World
 
 MAP = "map"
 """The sub-command that runs where none is named."""
@@ -107,8 +107,8 @@ def build_map(
     import scenekit as sk
 
     trajectory = None if poses is None else sk.Poses.load(poses, times)
-    options = {"up": direction, "tracked": tracked, "threshold": threshold, "confirm": confirm, "meshes": meshes}
-    world = sk.World.of(output.progress(read_scenes(scenes), "merging"), trajectory, **options)
+    options = {"up": direction, "tracked": tracked, "threshold": threshold, "confirm": confirm}
+    world = sk.World.of(output.progress(read_scenes(scenes), "merging"), trajectory, keep_meshes=meshes, **options)
     for path, write in (
         (out, world.save),
         (glb, world.save_mesh),
@@ -259,21 +259,21 @@ def print_changes(changes: Changes) -> None:
         changes: The changes.
     """
 
-    def place(values: Sequence[float]) -> str:
-        return ", ".join(f"{value:.2f}" for value in values)
+    def place(item: MapObject) -> str:
+        return ", ".join(f"{value:.2f}" for value in item.position)
 
     rows: list[tuple[str, str, str, str, str]] = [
         (
             "moved",
             change.after.label,
-            place(change.before.position),
-            place(change.after.position),
+            place(change.before),
+            place(change.after),
             f"{change.distance:.2f}",
         )
         for change in changes.moved
     ]
-    rows += [("appeared", item.label, "", place(item.position), "") for item in changes.appeared]
-    rows += [("vanished", item.label, place(item.position), "", "") for item in changes.vanished]
+    rows += [("appeared", item.label, "", place(item), "") for item in changes.appeared]
+    rows += [("vanished", item.label, place(item), "", "") for item in changes.vanished]
     output.print_table(
         f"{len(rows)} changes, {len(changes.same)} objects where they were",
         ("change", "class", "before, in m", "after, in m", "distance in m"),

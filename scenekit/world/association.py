@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
+from torch import Tensor
 
 from scenekit.ops.iou3d import box3d_overlap
 from scenekit.structures.boxes3d import Boxes3D
@@ -54,18 +55,21 @@ class Solids:
     @property
     def half_diagonal(self) -> Float[np.ndarray, " M"]:
         """Half the diagonals, in metres."""
-        return np.linalg.norm(self.size, axis=1) / 2
+        return np.asarray(np.linalg.norm(self.size, axis=1) / 2)
 
 
 def overlaps(mine: Solids, theirs: Solids) -> Float[np.ndarray, "M K"]:
     """Compute the IoU of all pairs of boxes."""
     if not len(mine) or not len(theirs):
         return np.zeros((len(mine), len(theirs)))
-    corners = (
-        Boxes3D(*(torch.from_numpy(np.ascontiguousarray(part)) for part in (boxes.center, boxes.size, boxes.rotation)))
-        for boxes in (mine, theirs)
-    )
-    return box3d_overlap(*(boxes.corners for boxes in corners), eps=1e-2)[1].numpy()
+    shared = box3d_overlap(corners_of(mine), corners_of(theirs), eps=1e-2)[1]
+    return np.asarray(shared.numpy())
+
+
+def corners_of(boxes: Solids) -> Float[Tensor, "M 8 3"]:
+    """Return the corners of boxes, as `box3d_overlap` expects them."""
+    parts = (torch.from_numpy(np.ascontiguousarray(part)) for part in (boxes.center, boxes.size, boxes.rotation))
+    return Boxes3D(*parts).corners
 
 
 def assigned(

@@ -5,7 +5,6 @@ Letters: n points, m points with those that a sheet shows at least.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 

@@ -35,7 +35,7 @@ def covariances(
     across, ahead = FLOOR + lateral * distances, FLOOR + along * distances
     outer = rays[:, :, None] * rays[:, None]
     spread: Float[np.ndarray, "K 3 3"] = (across**2)[:, None, None] * (np.eye(3) - outer)
-    return spread + (ahead**2)[:, None, None] * outer
+    return np.asarray(spread + (ahead**2)[:, None, None] * outer)
 
 
 def robust_mean(
@@ -52,7 +52,7 @@ def robust_mean(
         residuals = np.sqrt(np.einsum("ki,kij,kj->k", off, information, off))
         limit = HUBER * max(float(np.median(residuals)), 1e-9)
         trust = weights * np.minimum(1.0, limit / np.maximum(residuals, 1e-12))
-    return mean
+    return np.asarray(mean)
 
 
 def weighted_median(values: Float[np.ndarray, "K 3"], weights: Float[np.ndarray, " K"]) -> Float[np.ndarray, "3"]:

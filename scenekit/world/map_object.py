@@ -46,8 +46,8 @@ class Kept:
     def of(cls, sightings: Sightings, number: int) -> Kept:
         """Return one sighting."""
         rows = slice(number, number + 1)
-        parts = (sightings.center, sightings.size, sightings.rotation, sightings.ray, sightings.distance)
-        return cls(*(part[rows] for part in parts), sightings.scores[rows])
+        placed = sightings.center[rows], sightings.size[rows], sightings.rotation[rows]
+        return cls(*placed, sightings.ray[rows], sightings.distance[rows], sightings.scores[rows])
 
     def __getitem__(self, rows: slice) -> Kept:
         return Kept(*(part[rows] for part in self.parts))
@@ -65,7 +65,7 @@ class Kept:
     @property
     def camera(self) -> Float[np.ndarray, "3"]:
         """From where the object was sighted on average, in metres."""
-        return (self.center - self.ray * self.distance[:, None]).mean(axis=0)
+        return np.asarray((self.center - self.ray * self.distance[:, None]).mean(axis=0))
 
     @property
     def parts(self) -> tuple[np.ndarray, ...]:
@@ -106,7 +106,7 @@ class MapObject:
     kept: Kept = field(repr=False)
     """The sightings from which position, size and rotation are computed."""
     tracks: tuple[int, ...] = field(default=(), repr=False)
-    """Identities that it had in scenes, where the map was told that these last."""
+    """Identities that it had in scenes, where the option `tracked` says that these last."""
     solid: Solid | None = field(default=None, repr=False)
     """The mesh of the best sighting, in the frame of the object."""
     strays: Kept | None = field(default=None, repr=False)

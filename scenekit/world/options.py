@@ -37,7 +37,7 @@ class WorldOptions:
     """Smallest share of the scenes with its place in view that must show a confirmed object."""
     keep: int = 48
     """How many sightings of an object are kept to compute its position, size and rotation: the most certain ones."""
-    meshes: bool = False
+    keep_meshes: bool = False
     """Whether objects keep the mesh of their best sighting, if scenes have any."""
 
     def __post_init__(self) -> None:

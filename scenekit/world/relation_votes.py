@@ -98,7 +98,7 @@ class RelationVotes:
         return removed
 
     def rename(self, old: int, new: int) -> None:
-        """Give the votes of one object to another one."""
+        """Move the votes of one object to another one."""
         for pair, counted in self.drop(old):
             first, second = (new if end == old else end for end in pair)
             if first == second:

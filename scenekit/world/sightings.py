@@ -82,13 +82,13 @@ class Sightings:
     @property
     def distance(self) -> Float[np.ndarray, " K"]:
         """Metres from the camera to each center."""
-        return np.linalg.norm(self.center - self.view.position, axis=1)
+        return np.asarray(np.linalg.norm(self.center - self.view.position, axis=1))
 
     @property
     def ray(self) -> Float[np.ndarray, "K 3"]:
         """Directions from the camera to each center, of length 1."""
         offset = self.center - self.view.position
-        return offset / np.maximum(np.linalg.norm(offset, axis=1, keepdims=True), 1e-9)
+        return np.asarray(offset / np.maximum(np.linalg.norm(offset, axis=1, keepdims=True), 1e-9))
 
 
 def sightings_in(scene: Scene, options: WorldOptions) -> Sightings:
@@ -105,7 +105,7 @@ def sightings_in(scene: Scene, options: WorldOptions) -> Sightings:
     center, size, rotation = parts
     placed = {"center": center @ pose[:3, :3].T + pose[:3, 3], "size": size, "rotation": pose[:3, :3] @ rotation}
     found = {row: number for number, row in enumerate(rows.tolist())}
-    meshes = object_meshes(scene, found, center, rotation) if options.meshes else {}
+    meshes = object_meshes(scene, found, center, rotation) if options.keep_meshes else {}
     return Sightings(
         view,
         rows,
@@ -153,7 +153,7 @@ def sighted_rows(scene: Scene, options: WorldOptions) -> Int[np.ndarray, " K"]:
     kept = carried & ~objects.crowd & ~objects.ignore
     if objects.scores is not None:
         kept &= objects.scores >= options.threshold
-    return kept.nonzero()[:, 0].cpu().numpy()
+    return np.asarray(kept.nonzero()[:, 0].cpu().numpy())
 
 
 def scores_of(scene: Scene) -> Float[np.ndarray, " N"]:

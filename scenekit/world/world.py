@@ -264,7 +264,7 @@ class World:
     def save_mesh(self, path: str | Path) -> None:
         """Write the confirmed objects in metres as `sk.save_mesh` does: a .glb, or an .obj; up is y, as glTF has it.
 
-        Objects with a mesh (see `WorldOptions.meshes`) have it, others a frame of thin bars.
+        Objects with a mesh (see `WorldOptions.keep_meshes`) have it, others a frame of thin bars.
 
         Args:
             path: The file; its suffix selects the format.

@@ -48,7 +48,7 @@ def encoded(world: World) -> dict[str, Any]:
         "vocabulary": world.vocabulary.to_json(),
         "views": [view_json(view) for view in world.views],
         "objects": [{**object_json(item), "confirmed": world.is_confirmed(item)} for item in growth.objects.values()],
-        "relations": [
+        "edges": [
             {"subject": subject, "object": target, "predicate": name.predicate, "key": name.source, **asdict(vote)}
             for (subject, target), named in growth.relations.votes.items()
             for name, vote in named.items()
@@ -114,8 +114,8 @@ def fill(world: World, data: Mapping[str, Any]) -> None:
                 raise InputError(f"the identity {decoded_item.identity} occurs twice")
             growth.objects[decoded_item.identity] = decoded_item
     known = growth.objects
-    for number, item in enumerate(list_of(data, "relations")):
-        with entry(f"relations[{number}]"):
+    for number, item in enumerate(list_of(data, "edges")):
+        with entry(f"edges[{number}]"):
             ends = identity(item["subject"], known), identity(item["object"], known)
             vote = Vote(count(item, "count"), *(float(numbers(item, name)) for name in ("weight", *SPAN)))
             growth.relations.vote(ends, Name(text(item, "predicate"), text(item, "key")), vote)
@@ -162,7 +162,8 @@ def object_from(item: Mapping[str, Any], vocabulary: Vocabulary) -> MapObject:
         float(numbers(item, "score")),
         sightings,
         count(item, "chances", least=sightings),
-        *(float(numbers(item, name)) for name in SPAN),
+        float(numbers(item, "first_seen")),
+        float(numbers(item, "last_seen")),
         labels=weights_from(item, "labels"),
         votes=votes_from(item),
         weights=weights_from(item, "weights"),

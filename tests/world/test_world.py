@@ -216,7 +216,7 @@ def test_vocabularies_merge_by_name() -> None:
     assert [item.label for item in world.objects] == ["chair", "lamp"] and world.objects[0].sightings == 2
     assert world.vocabulary.things == (*VOCABULARY.things, "lamp")
     stuff = replace(VOCABULARY, things=("table", "crate"), stuff=("chair",))
-    with pytest.raises(sk.InputError, match="chair.*things in one vocabulary and stuff in the other"):
+    with pytest.raises(sk.InputError, match=r"chair.*things in one vocabulary and stuff in the other"):
         world.add(scene_of([TABLE], FRONT, 2.0, vocabulary=stuff))
     assert len(world.views) == 2
 
@@ -226,7 +226,7 @@ def test_scenes_that_cannot_be_placed_are_refused() -> None:
     world = sk.World()
     with pytest.raises(sk.InputError, match=r"no pose.*add\(scene, pose=\.\.\.\).*Moment"):
         world.add(replace(scene, moment=None))
-    with pytest.raises(sk.InputError, match="no 'boxes3d'.*small"):
+    with pytest.raises(sk.InputError, match=r"no 'boxes3d'.*small"):
         world.add(replace(scene, values={}))
     with pytest.raises(sk.InputError, match="rotation"):
         world.add(scene, pose=np.diag([2.0, 1, 1, 1]))

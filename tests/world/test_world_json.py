@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import scenekit as sk
 from tests.world.posed import Thing, looking, scene_of
@@ -28,15 +29,13 @@ def world_of(count: int = 4, **options: Any) -> sk.World:
 
 
 def triangles() -> sk.Meshes:
-    import torch
-
     corners = torch.tensor([[0.0, 0, 3], [1.0, 0, 3], [0, 1.0, 3]])
     faces = torch.tensor([[0, 1, 2]])
     return sk.Meshes.from_lists([corners, corners + 0.1], [faces, faces])
 
 
 def test_round_trip_is_exact(tmp_path: Path) -> None:
-    world = world_of(meshes=True)
+    world = world_of(keep_meshes=True)
     world.save(tmp_path / "map.json")
     loaded = sk.World.load(tmp_path / "map.json")
     assert loaded.to_json() == world.to_json()
@@ -90,15 +89,15 @@ def set_at(data: Any, path: tuple[Any, ...], value: Any) -> Any:
         (("objects", 0, "kept"), None, r"objects\[0\]: 'kept': expected at least one sighting"),
         (("objects", 0, "votes", "attributes"), [1], r"objects\[0\]: 'attributes': expected numbers by name"),
         (("objects", 0, "solid", "faces"), [[0, 1, 9]], r"objects\[0\]: 'solid': expected faces"),
-        (("relations", 0, "subject"), 9, r"relations\[0\]: the map has no object 9"),
-        (("relations", 0, "predicate"), 9, r"relations\[0\]: 'predicate': expected text"),
+        (("edges", 0, "subject"), 9, r"edges\[0\]: the map has no object 9"),
+        (("edges", 0, "predicate"), 9, r"edges\[0\]: 'predicate': expected text"),
         (("together", 0), [0, 1], r"together\[0\]"),
         (("tracks", 0, 1), "x", r"tracks\[0\]: the map has no object"),
         (("next_identity",), 1, "next_identity: .* from 2"),
     ],
 )
 def test_bad_entries_are_named(path: tuple[Any, ...], value: Any, message: str) -> None:
-    data = set_at(world_of(meshes=True).to_json(), path, value)
+    data = set_at(world_of(keep_meshes=True).to_json(), path, value)
     with pytest.raises(sk.InputError, match=message):
         sk.World.from_json(data)
 

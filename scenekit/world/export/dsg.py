@@ -104,5 +104,5 @@ def quaternion(rotation: np.ndarray) -> dict[str, float]:
 
 def edge_json(pair: tuple[int, int], relations: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the edge of two objects, which holds all their relations as metadata."""
-    info = {"type": "EdgeAttributes", "weight": 1.0, "weighted": False, "metadata": {"relations": relations}}
+    info = {"type": "EdgeAttributes", "weight": 1.0, "weighted": False, "metadata": {"edges": relations}}
     return {"source": symbol(pair[0]), "target": symbol(pair[1]), "info": info}

@@ -30,7 +30,7 @@ def save_map_mesh(world: World, path: str | Path) -> None:
 
 
 def no_camera(tree: dict[str, Any]) -> None:
-    """Leave a file without a camera: a map has many."""
+    """Add no camera: a map has many."""
 
 
 def map_solids(world: World) -> Iterator[Solid]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 
 import scenekit as sk
@@ -39,7 +40,7 @@ def test_spark_dsg_loads_the_graph(tmp_path: Path) -> None:
     assert chair.attributes.metadata.get()["attributes"] == {"red": 1.0}
     (edge,) = graph.edges
     assert {edge.source, edge.target} == {node.id.value for node in nodes.values()}
-    (relation,) = edge.info.metadata.get()["relations"]
+    (relation,) = edge.info.metadata.get()["edges"]
     assert (relation["subject"], relation["object"], relation["predicate"]) == (1, 0, "on")
 
 
@@ -63,7 +64,7 @@ def test_solids_stand_on_the_ground_of_gltf(tmp_path: Path) -> None:
 
 def test_the_frame_of_a_camera_is_turned_up(tmp_path: Path) -> None:
     """In a world whose up is -y, an object 1 m below the origin and 3 m ahead lies at (0, -1, -3) of glTF."""
-    box = sk.Boxes3D.from_parameters(__import__("torch").tensor([[0.0, 1.0, 3.0, 0.2, 0.2, 0.2, 0, 0, 0]]))
+    box = sk.Boxes3D.from_parameters(torch.tensor([[0.0, 1.0, 3.0, 0.2, 0.2, 0.2, 0, 0, 0]]))
     scene = scene_of([MUG], np.eye(4))
     scene = sk.Scene(scene.size, scene.vocabulary, scene.streams, {sk.BOXES3D: box}, moment=scene.moment)
     world = sk.World.of([scene], up=(0.0, -1.0, 0.0), confirm=1)
