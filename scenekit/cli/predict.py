@@ -150,8 +150,9 @@ def predict(
         predict_stream.refuse(kind, for_images)
         targets, selection = Targets.of(out, as_json), Selection(start, stop, every)
         predict_stream.check(kind, images, selection, targets)
-        predictor = predict_stream.predictor(loaded(model, across_classes, device), wanted, threshold, focal)
-        predict_stream.run(kind, images, stems, selection, targets, predictor)
+        network = loaded(model, across_classes, device)
+        scenes = predict_stream.predictor(network, wanted, threshold, focal)
+        predict_stream.StreamRun(kind, selection, targets, scenes, network.device).over(images, stems)
         return
     refuse_for_images(start, stop, every, as_json)
     if given is not None and proposals is not None:

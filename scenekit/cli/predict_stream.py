@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from scenekit.cli import output
 from scenekit.cli.image_inputs import pinhole
@@ -16,9 +18,15 @@ from scenekit.cli.stream_sources import FrameSource, Kind, Selection
 from scenekit.errors import InputError
 
 if TYPE_CHECKING:
+    import torch
+
+    from scenekit.model.pipeline import Worker
     from scenekit.model.scene_model import SceneModel
     from scenekit.scene import Scene
     from scenekit.structures.moments import VideoFrame
+
+AHEAD = 4
+"""Scenes that may wait for a sink that works beside a GPU."""
 
 Predict = Callable[[Iterator["VideoFrame"]], Iterator["Scene"]]
 """(frames) -> their scenes, lazily, one each in their order."""
@@ -38,6 +46,8 @@ class Report:
     """How long it took."""
     objects: Counter[str] = field(default_factory=Counter)
     """Number of objects by class name, over all frames."""
+
+    COLUMNS: ClassVar = ("source", "frames", "damaged", "frames a second", "objects a frame")
 
     def row(self) -> tuple[Any, ...]:
         """Return the cells of the table.
@@ -83,54 +93,103 @@ def check(kind: Kind, names: Sequence[str], selection: Selection, targets: Targe
     targets.check(names)
 
 
-def run(
-    kind: Kind, names: Sequence[str], stems: Sequence[str], selection: Selection, targets: Targets, predict: Predict
-) -> None:
-    """Predict the scenes of all sources, and print a table of them.
+@dataclass(frozen=True)
+class StreamRun:
+    """A run over sources of one kind."""
+
+    kind: Kind
+    """Kind of the sources."""
+    selection: Selection
+    """Which of their frames."""
+    targets: Targets
+    """Where the scenes go."""
+    predict: Predict
+    """Predicts scenes of frames."""
+    device: torch.device
+    """Device of the network."""
+
+    def over(self, names: Sequence[str], stems: Sequence[str]) -> None:
+        """Predict the scenes of all frames, and print a table.
+
+        Args:
+            names: Names of the sources.
+            stems: Names of their files in a folder, without suffix.
+
+        Raises:
+            InputError: A source breaks off, or a file cannot be written.
+        """
+        reports: list[Report] = []
+        with self.targets.opened() as sinks_of:
+            for name, stem in zip(names, stems, strict=True):
+                with self.kind.open(name, self.selection) as source, sinks_of(source, stem) as sinks:
+                    reports.append(self._report(source, sinks))
+        if not self.targets.printed:
+            output.print_table("", Report.COLUMNS, (report.row() for report in reports))
+
+    def _report(self, source: FrameSource, sinks: Sequence[Sink]) -> Report:
+        """Predict the scenes of one source, and write each as soon as it is there."""
+        report, began = Report(source.source), time.monotonic()
+        total = self.selection.count(source.duration, source.rate)
+        with taken(paired(source, self.predict), sinks, self.device) as pairs:
+            for scene, _ in output.rated_progress(pairs, source.source, total):
+                report.frames += 1
+                report.objects.update(scene.counts())
+        report.seconds, report.damaged = time.monotonic() - began, source.damaged
+        return report
+
+
+Pairs = Iterator[tuple["Scene", "VideoFrame"]]
+"""Scenes with their frames."""
+
+
+@contextmanager
+def taken(pairs: Pairs, sinks: Sequence[Sink], device: torch.device) -> Iterator[Pairs]:
+    """Provide scenes that sinks have taken; beside a GPU each sink works in a thread of its own.
 
     Args:
-        kind: Kind of the sources.
-        names: Their names.
-        stems: Names of their files in a folder, without suffix.
-        selection: Which frames.
-        targets: Where the scenes go.
-        predict: Predicts scenes of frames.
+        pairs: Scenes with their frames.
+        sinks: The sinks.
+        device: Device of the network, which on a CPU needs the same cores.
 
-    Raises:
-        InputError: A source breaks off, or a file cannot be written.
+    Yields:
+        The scenes with their frames.
     """
-    reports: list[Report] = []
-    with targets.opened() as sinks_of:
-        for name, stem in zip(names, stems, strict=True):
-            with kind.open(name, selection) as source, sinks_of(source, stem) as sinks:
-                reports.append(run_source(source, selection, sinks, predict))
-    if not targets.printed:
-        output.print_table(
-            "", ("source", "frames", "damaged", "frames a second", "objects a frame"), (it.row() for it in reports)
-        )
+    from scenekit.model.pipeline import workers
+
+    with workers(len(sinks) if device.type != "cpu" else 0, device) as started:
+        for sink, worker in zip_longest(sinks, started):
+            pairs = taken_by(sink, pairs, worker)
+        yield pairs
 
 
-def run_source(source: FrameSource, selection: Selection, sinks: Sequence[Sink], predict: Predict) -> Report:
-    """Predict the scenes of a source, and write each as soon as it is there.
+def taken_by(sink: Sink, pairs: Pairs, worker: Worker | None) -> Pairs:
+    """Yield scenes that a sink has taken.
 
     Args:
-        source: The open source.
-        selection: Which frames it gives.
-        sinks: What takes the scenes.
-        predict: Predicts scenes of frames.
+        sink: The sink.
+        pairs: Scenes with their frames.
+        worker: The thread in which it works; None for this one.
+
+    Yields:
+        The scenes with their frames.
+    """
+    from scenekit.model.pipeline import overlapped
+
+    yield from overlapped((partial(take, sink, pair) for pair in pairs), worker, AHEAD)
+
+
+def take(sink: Sink, pair: tuple[Scene, VideoFrame]) -> tuple[Scene, VideoFrame]:
+    """Write a scene into a sink.
+
+    Args:
+        sink: The sink.
+        pair: The scene with its frame.
 
     Returns:
-        The report.
+        Both.
     """
-    report, began = Report(source.source), time.monotonic()
-    total = selection.count(source.duration, source.rate)
-    for scene, frame in output.rated_progress(paired(source, predict), source.source, total):
-        for sink in sinks:
-            sink.write(scene, frame)
-        report.frames += 1
-        report.objects.update(scene.counts())
-    report.seconds, report.damaged = time.monotonic() - began, source.damaged
-    return report
+    sink.write(*pair)
+    return pair
 
 
 def paired(frames: Iterator[VideoFrame], predict: Predict) -> Iterator[tuple[Scene, VideoFrame]]:

@@ -6,6 +6,7 @@ import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,46 @@ if TYPE_CHECKING:
 BACK_OFF = (0.0, 2.0, 10.0)
 """Seconds before a frame from which decoding starts to reach it: where one is too late, the next one is tried."""
 
+MICROSECONDS = 1_000_000
+"""Units of FFmpeg's own clock in a second."""
+
 USUAL_STEP = 1 / 25
 """Seconds between two frames of a stream that says nothing about them."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a stream says of itself; unlike the stream it may be read after the container has been closed."""
+
+    unit: Fraction
+    """Seconds of a unit of the timestamps."""
+    start: int | None
+    """Timestamp of the first frame."""
+    rate: Fraction | None
+    """Frames a second on average."""
+    frames: int
+    """Number of frames; 0 where it is unknown."""
+    duration: float | None
+    """Seconds."""
+    aspect: Fraction | None
+    """Width of a pixel over its height."""
+
+    @classmethod
+    def of(cls, container: InputContainer, stream: VideoStream) -> Facts:
+        """Read the facts.
+
+        Args:
+            container: The open container.
+            stream: One of its streams.
+
+        Returns:
+            The facts.
+        """
+        unit = stream.time_base or Fraction(1, MICROSECONDS)
+        duration = stream.duration * unit if stream.duration else Fraction(container.duration or 0, MICROSECONDS)
+        rate = stream.average_rate or stream.guessed_rate
+        aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+        return cls(unit, stream.start_time, rate or None, stream.frames, float(duration) or None, aspect)
 
 
 class Decoder:
@@ -33,6 +72,7 @@ class Decoder:
         origin: What is read.
         container: The open container; None once it is closed.
         stream: Its stream of images.
+        facts: What the stream says of itself.
         timeline: Where the frames stand.
     """
 
@@ -45,17 +85,8 @@ class Decoder:
         self.container: InputContainer | None = None
         self._packets: Iterator[Packet[VideoStream]] = iter(())
         self._connect()
-        step = float(1 / self.rate) if self.rate else USUAL_STEP
-        self.timeline = Timeline(self._unit, step, self.stream.start_time)
-
-    @property
-    def rate(self) -> Fraction | None:
-        """Frames a second on average, if the stream says so."""
-        return self.stream.average_rate or self.stream.guessed_rate
-
-    @property
-    def _unit(self) -> Fraction:
-        return self.stream.time_base or Fraction(1, 1_000_000)
+        step = float(1 / self.facts.rate) if self.facts.rate else USUAL_STEP
+        self.timeline = Timeline(self.facts.unit, step, self.facts.start)
 
     def close(self) -> None:
         """Close the container."""
@@ -127,7 +158,7 @@ class Decoder:
         assert self.container is not None
         stamp = index.stamps[min(number, len(index.stamps) - 1)]
         for seconds in BACK_OFF:
-            target = stamp - round(seconds / self._unit)
+            target = stamp - round(seconds / self.facts.unit)
             if target < index.stamps[0]:
                 return False
             try:
@@ -179,7 +210,7 @@ class Decoder:
 
     def _finish(self) -> None:
         """Count what is missing at the end of a file."""
-        count, timeline = self.stream.frames, self.timeline
+        count, timeline = self.facts.frames, self.timeline
         if timeline.last.number + 1 < count:
             self.number_frames()
         if timeline.index is not None:
@@ -194,6 +225,7 @@ class Decoder:
 
     def _connect(self) -> None:
         self.container, self.stream = opened(self.origin, self._opener)
+        self.facts = Facts.of(self.container, self.stream)
         self._begin()
 
     def _begin(self) -> None:
@@ -228,5 +260,5 @@ class Decoder:
                 self._connect()
             except InputError as error:
                 cause = error
-        self.timeline.unit = self._unit
+        self.timeline.unit = self.facts.unit
         self.timeline.renew(time.monotonic() - left)

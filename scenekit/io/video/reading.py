@@ -111,8 +111,7 @@ class Video(Iterator[VideoFrame]):
         self._start = -math.inf
         self._phase: int | None = None
         self.source, self.position = decoder.origin.name, 0.0
-        stream = decoder.stream
-        self._convert = Converter(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio)
+        self._convert = Converter(decoder.facts.aspect)
         first = decoder.peek()
         if first is None:
             raise InputError(f"{self.source}: it has no frame that can be decoded")
@@ -123,24 +122,19 @@ class Video(Iterator[VideoFrame]):
     @property
     def rate(self) -> float | None:
         """Frames a second on average; None where the stream does not say."""
-        rate = self._decoder.rate
-        return float(rate) if rate else None
+        rate = self._decoder.facts.rate
+        return None if rate is None else float(rate)
 
     @property
     def duration(self) -> float | None:
         """Seconds from the first frame to the end of the last one; None where it is unknown, as of a camera."""
-        stream, container = self._decoder.stream, self._decoder.container
-        if not self._decoder.origin.seekable:
-            return None
-        if stream.duration and stream.time_base:
-            return float(stream.duration * stream.time_base)
-        return container.duration / 1e6 if container is not None and container.duration else None
+        return self._decoder.facts.duration if self._decoder.origin.seekable else None
 
     @property
     def frame_count(self) -> int | None:
         """Number of frames; None where the file does not say, until a seek has counted them."""
         index = self._decoder.timeline.index
-        return len(index.stamps) if index is not None else self._decoder.stream.frames or None
+        return len(index.stamps) if index is not None else self._decoder.facts.frames or None
 
     @property
     def offset(self) -> float:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +38,9 @@ OPTIONS = {"libx264": {"preset": "veryfast", "crf": "20"}, "mpeg4": {"qscale": "
 UNIT = Fraction(1, 60_000)
 """Seconds of a unit of the timestamps; 24, 25, 29.97, 30, 50 and 60 images a second are whole numbers of it."""
 
+USUAL_RATE = 25.0
+"""Images a second, where the caller does not say."""
+
 BT709 = 1
 """The matrix of colors that players assume for all but small videos; it is named in the file."""
 
@@ -47,11 +53,11 @@ class VideoWriter:
 
     The file appears under its name when it is closed: with all images, or, where the `with` block ends with an error or
     Ctrl-C, with those that have been written until then. It can be played in both cases. A file of that name is
-    replaced then; without a single image there is no new file.
+    replaced then; without a single image there is no new file. Images are encoded in a thread of their own.
 
     ```python
-    with sk.VideoWriter("drawn.mp4") as writer:
-        for frame in sk.video("clip.mp4"):
+    with sk.video("clip.mp4") as frames, sk.VideoWriter("drawn.mp4", rate=frames.rate) as writer:
+        for frame in frames:
             writer.write(model.predict(frame).draw(frame), frame.moment.time)
     ```
 
@@ -69,18 +75,21 @@ class VideoWriter:
 
     def __init__(self, path: str | os.PathLike[str], *, rate: float | None = None) -> None:
         self.path, self.count = path_named(path), 0
-        self._format = format_of(self.path)
-        self._av = pyav()
-        self._step = max(round(1 / (rate or 25) / UNIT), 1)
-        self._draft: Path | None = draft_beside(self.path)
-        self._container: OutputContainer | None = None
-        self._first, self._last = 0.0, -1
         if self.path.is_dir():
             raise InputError(f"cannot write {self.path}: it is a folder; name a file")
+        if rate is not None and not (math.isfinite(rate) and rate > 0):
+            raise InputError(f"rate: expected images a second, got {repr_of(rate)}")
+        self._step = max(round(1 / (rate or USUAL_RATE) / UNIT), 1)
+        self._first, self._last = 0.0, -1
+        draft = draft_beside(self.path)
+        self._encoder = Encoder(pyav(), draft, format_of(self.path), self._step)
         try:
-            self._draft.touch()
+            draft.touch()
         except OSError as error:
             raise unwritable(self.path, error) from error
+        self._draft: Path | None = draft
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="scenekit-video")
+        self._running: Future[None] | None = None
 
     def write(self, image: Any, time: float | None = None) -> None:
         """Add an image.
@@ -99,10 +108,8 @@ class VideoWriter:
             raise InputError(f"{self.path}: this video is closed; open another one")
         stamp = self._stamp(time)
         pixels = rounded(read_image(image)).permute(1, 2, 0).numpy()
-        try:
-            self._encode(even(pixels), stamp)
-        except (self._av.error.FFmpegError, OSError) as error:
-            raise unwritable(self.path, error) from error
+        self._wait()
+        self._running = self._thread.submit(self._encoder.add, pixels, stamp)
         self._last = stamp
         self.count += 1
 
@@ -112,79 +119,56 @@ class VideoWriter:
         Raises:
             InputError: The file cannot be written.
         """
-        draft, self._draft = self._draft, None
+        draft, self._draft = getattr(self, "_draft", None), None
         if draft is None:
             return
-        container, self._container = self._container, None
+        self._running, last = self._thread.submit(self._complete, draft, self._running), None
         try:
-            if container is not None:
-                self._complete(container)
-                draft.replace(self.path)
-        except (self._av.error.FFmpegError, OSError) as error:
+            self._wait()
+        except KeyboardInterrupt as error:  # the thread goes on
+            last = error
+            self._wait()
+        finally:
+            self._thread.shutdown()
+        if last is not None:
+            raise last
+
+    def _wait(self) -> None:
+        """Wait for what the thread does."""
+        running = self._running
+        try:
+            if running is not None:
+                running.result()
+        except (self._encoder.av.error.FFmpegError, OSError) as error:
             raise unwritable(self.path, error) from error
+
+    def _complete(self, draft: Path, last: Future[None] | None) -> None:
+        """Complete the draft and give it its name; it is removed where that fails, or the last image has failed."""
+        try:
+            self._encoder.close()
+            if last is not None:
+                last.result()
+                draft.replace(self.path)
         finally:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
-
-    def _complete(self, container: OutputContainer) -> None:
-        """Write what the encoder still holds, and the table of contents."""
-        try:
-            container.mux(self._timed(self._stream.encode(None)))
-        finally:
-            container.close()
 
     def _stamp(self, time: float | None) -> int:
         """Return the timestamp of an image."""
         if time is None:
             return self._last + self._step if self.count else 0
-        if not np.isfinite(time):
+        if not math.isfinite(time):
             raise InputError(f"{self.path}: expected the time of an image in seconds, got {repr_of(time)}")
         if not self.count:
             self._first = time
         stamp = round((time - self._first) / UNIT)
         if stamp <= self._last:
+            before = self._first + float(self._last * UNIT)
             raise InputError(
-                f"{self.path}: the times of images must increase, by {float(UNIT):.0e} s at least; got {time:g} s after"
-                f" {self._first + float(self._last * UNIT):g} s"
+                f"{self.path}: the times of images must increase, by {float(UNIT):.0e} s at least;"
+                f" got {time:g} s after {before:g} s"
             )
         return stamp
-
-    def _encode(self, pixels: UInt8[np.ndarray, "h w 3"], stamp: int) -> None:
-        if self._container is None:
-            self._begin(pixels.shape[1], pixels.shape[0])
-        assert self._container is not None
-        if pixels.shape[:2] != (self._stream.height, self._stream.width):
-            size = self._stream.width, self._stream.height
-            pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
-        frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
-        frame.pts, frame.time_base = stamp, UNIT
-        self._container.mux(self._timed(self._stream.encode(frame)))
-
-    def _timed(self, packets: list[Packet[VideoStream]]) -> list[Packet[VideoStream]]:
-        """Set the duration of packets, for which the last one is shown."""
-        for packet in packets:
-            packet.duration = packet.duration or self._step
-        return packets
-
-    def _begin(self, width: int, height: int) -> None:
-        """Open the draft for images of a size."""
-        options = {"movflags": "+faststart"} if self._format in ("mp4", "mov") else {}
-        container: OutputContainer = self._av.open(
-            str(self._draft), "w", format=self._format, container_options=options
-        )
-        self._container = container
-        self._stream = self._stream_in(container, width, height)
-
-    def _stream_in(self, container: OutputContainer, width: int, height: int) -> VideoStream:
-        name = encoder(self._av)
-        stream: VideoStream = cast("VideoStream", container.add_stream(name, options=OPTIONS.get(name, {})))
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.time_base = stream.codec_context.time_base = UNIT
-        stream.codec_context.framerate = 1 / (self._step * UNIT)
-        stream.codec_context.colorspace = BT709
-        stream.codec_context.max_b_frames = 0  # decoding order is that of time: the file ends with the last image
-        return stream
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -197,6 +181,70 @@ class VideoWriter:
     def __del__(self) -> None:
         with suppress(Exception):
             self.close()
+
+
+@dataclass(eq=False)
+class Encoder:
+    """Encodes images into a file, which is opened for the first one."""
+
+    av: Any
+    """The module of PyAV."""
+    path: Path
+    """The file."""
+    format: str
+    """Its format in FFmpeg."""
+    step: int
+    """The usual distance of two images, in units of the timestamps."""
+    container: OutputContainer | None = None
+    """The open file."""
+
+    def add(self, pixels: UInt8[np.ndarray, "H W 3"], stamp: int) -> None:
+        """Encode an image.
+
+        Args:
+            pixels: RGB; in another size than the first, it is scaled to that.
+            stamp: Its timestamp.
+        """
+        pixels = even(pixels)
+        if self.container is None:
+            self._open(pixels.shape[1], pixels.shape[0])
+        assert self.container is not None
+        size = self.stream.width, self.stream.height
+        if pixels.shape[1::-1] != size:
+            pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
+        frame = self.av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
+        frame.pts, frame.time_base = stamp, UNIT
+        self._mux(self.stream.encode(frame))
+
+    def close(self) -> None:
+        """Write what the encoder still holds, and the table of contents."""
+        container, self.container = self.container, None
+        if container is None:
+            return
+        try:
+            self._mux(self.stream.encode(None), container)
+        finally:
+            container.close()
+
+    def _mux(self, packets: list[Packet[VideoStream]], container: OutputContainer | None = None) -> None:
+        for packet in packets:
+            packet.duration = packet.duration or self.step  # for which the last image is shown
+        target = container or self.container
+        assert target is not None
+        target.mux(packets)
+
+    def _open(self, width: int, height: int) -> None:
+        options = {"movflags": "+faststart"} if self.format in ("mp4", "mov") else {}
+        self.container = self.av.open(str(self.path), "w", format=self.format, container_options=options)
+        name = encoder_name(self.av)
+        stream = cast("VideoStream", self.container.add_stream(name, options=OPTIONS.get(name, {})))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.time_base = stream.codec_context.time_base = UNIT
+        stream.codec_context.framerate = 1 / (self.step * UNIT)
+        stream.codec_context.colorspace = BT709
+        stream.codec_context.max_b_frames = 0  # decoding order is that of time: the file ends with the last image
+        self.stream = stream
 
 
 def format_of(path: Path) -> str:
@@ -216,7 +264,7 @@ def format_of(path: Path) -> str:
     return FORMATS[path.suffix.lower()]
 
 
-def encoder(av: Any) -> str:
+def encoder_name(av: Any) -> str:
     """Return the best encoder that is installed.
 
     Args:
