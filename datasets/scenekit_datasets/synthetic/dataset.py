@@ -231,7 +231,7 @@ def to_scene(
     instance = torch.from_numpy(made.instance)
     masks = Masks.from_dense(instance[None] == torch.arange(len(made.labels))[:, None, None])
     makers: dict[Key[Any, Any], Callable[[], Any]] = {
-        SEMANTIC: lambda: torch.from_numpy(made.semantic.astype(np.int64)),
+        SEMANTIC: lambda: _semantic(made),
         PANOPTIC: lambda: _panoptic(made),
         DEPTH: lambda: _depth(made),
         RELATIONS: lambda: Relations(*torch.from_numpy(made.relations[:, [0, 2, 1]]).unbind(1)),
@@ -259,6 +259,12 @@ def to_scene(
 
 def _float(array: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+
+
+def _semantic(made: SyntheticScene) -> Tensor:
+    """Return labels [H W], -1 for pixels without one."""
+    semantic = made.semantic.astype(np.int64)
+    return torch.from_numpy(np.where(semantic == vocabulary.IGNORE, -1, semantic))
 
 
 def _panoptic(made: SyntheticScene) -> Panoptic:
