@@ -233,7 +233,7 @@ def to_scene(
     makers: dict[Key[Any, Any], Callable[[], Any]] = {
         SEMANTIC: lambda: _semantic(made),
         PANOPTIC: lambda: _panoptic(made),
-        DEPTH: lambda: _depth(made),
+        DEPTH: lambda: depth_of(made),
         RELATIONS: lambda: Relations(*torch.from_numpy(made.relations[:, [0, 2, 1]]).unbind(1)),
         MASKS: lambda: masks,
         AMODAL_MASKS: lambda: _amodal(made),
@@ -246,7 +246,7 @@ def to_scene(
         PHRASE_CAPTIONS: lambda: Captions(tuple(phrase.captions for phrase in made.phrases)),
     }
     objects = Objects(_float(made.boxes), torch.from_numpy(made.labels), area=masks.area)
-    regions = torch.tensor([phrase.box for phrase in made.phrases])
+    regions = torch.tensor([phrase.box for phrase in made.phrases]).reshape(-1, 4)
     phrases = Objects(regions, torch.zeros(len(regions), dtype=torch.int64))
     return Scene(
         size=(made.image.shape[0], made.image.shape[1]),
@@ -274,8 +274,15 @@ def _panoptic(made: SyntheticScene) -> Panoptic:
     return Panoptic(torch.from_numpy(made.panoptic.astype(np.int64)), segments)
 
 
-def _depth(made: SyntheticScene) -> Tensor:
-    """Return metres [H W], NaN for the sky."""
+def depth_of(made: SyntheticScene) -> Tensor:
+    """Return the depth map of a scene.
+
+    Args:
+        made: The generated scene.
+
+    Returns:
+        Metres along z [H W], NaN for the sky.
+    """
     depth = torch.from_numpy(made.depth.astype(np.float32))
     return torch.where(depth > 0, depth, torch.nan)
 

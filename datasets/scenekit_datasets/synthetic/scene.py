@@ -239,9 +239,7 @@ def annotated(
     )
 
 
-def _instances(
-    renderer: Renderer, surface: Surface, rows: Int[np.ndarray, " N"]
-) -> Int[np.ndarray, " P"]:
+def _instances(renderer: Renderer, surface: Surface, rows: Int[np.ndarray, " N"]) -> Int[np.ndarray, " P"]:
     """Return the labelled object of each ray, -1 for none."""
     number = np.full(renderer.ground + 3, -1, dtype=np.int32)
     number[rows] = np.arange(len(rows), dtype=np.int32)

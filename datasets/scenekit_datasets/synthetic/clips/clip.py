@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from scenekit_datasets.synthetic.clips.camera import pose_of
 from scenekit_datasets.synthetic.clips.events import Event
-from scenekit_datasets.synthetic.clips.plan import Planned, plan_clip
+from scenekit_datasets.synthetic.clips.plan import Change, Planned, plan_clip
 from scenekit_datasets.synthetic.render import pixel_rays
 from scenekit_datasets.synthetic.scene import SyntheticScene, annotated
 
@@ -48,6 +48,8 @@ class SyntheticClip:
     """The frames."""
     events: tuple[Event, ...]
     """What happens, by its start."""
+    changes: tuple[Change, ...] = ()
+    """What is different at visit 1 from the end of visit 0."""
 
 
 def render_frame(planned: Planned, number: tuple[int, int, int], time: float, size: tuple[int, int]) -> SyntheticFrame:
@@ -79,6 +81,7 @@ def generate_clip(
     frames: int = FRAMES,
     rate: float = RATE,
     still: bool = False,
+    visit: int = 0,
 ) -> SyntheticClip:
     """Generate a clip with all labels; the same arguments give the same clip on every machine.
 
@@ -91,7 +94,9 @@ def generate_clip(
         size: (height, width) of the images in pixels.
         frames: Number of frames.
         rate: Frames per second.
-        still: Whether nothing moves but the camera.
+        still: Whether nothing moves but the camera, which then shows the objects from several sides.
+        visit: 0, or 1 for a later visit to the place in which visit 0 ends: nothing moves but the camera, on a way of
+            its own, and some objects have been moved, added or removed since.
 
     Returns:
         The clip.
@@ -99,6 +104,6 @@ def generate_clip(
     Raises:
         InputError: If embree is missing.
     """
-    planned = plan_clip(seed, index, frames / rate, still)
+    planned = plan_clip(seed, index, frames / rate, still, visit)
     made = [render_frame(planned, (seed, index, number), number / rate, size) for number in range(frames)]
-    return SyntheticClip(tuple(made), planned.events)
+    return SyntheticClip(tuple(made), planned.events, planned.changes)

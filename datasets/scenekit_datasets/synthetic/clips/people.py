@@ -250,9 +250,7 @@ def ankle_ahead(figure: Figure, pose: Pose) -> float:
     return figure.height * (UPPER_LEG * math.sin(hip) + LOWER_LEG * math.sin(hip - knee))
 
 
-def sitting(
-    figure: Figure, seat: Vec3, yaw: float, span: tuple[float, float], down: bool
-) -> tuple[Stances, Vec3]:
+def sitting(figure: Figure, seat: Vec3, yaw: float, span: tuple[float, float], down: bool) -> tuple[Stances, Vec3]:
     """Create the motion of sitting down, or of standing up.
 
     Args:
@@ -274,7 +272,9 @@ def sitting(
         pose = mixed(STAND, low, weight, "sitting" if weight >= SETTLED else "standing")
         pose = replace(pose, lean=pose.lean + 0.55 * math.sin(math.pi * weight))
         hips = feet - forward(yaw) * ankle_ahead(figure, pose)
-        return Stance(float(hips[0]), float(hips[1]), yaw, pose, float(seat[2]) + THIGH * figure.height, room=(0.33, 0.19))
+        return Stance(
+            float(hips[0]), float(hips[1]), yaw, pose, float(seat[2]) + THIGH * figure.height, room=(0.33, 0.19)
+        )
 
     return stance, feet - forward(yaw) * ankle_ahead(figure, STAND)
 

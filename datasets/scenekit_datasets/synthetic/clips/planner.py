@@ -171,7 +171,9 @@ class Planner:
             if not self._in_room(base, np.array([view.x, view.y])):
                 return False
             for number, other in enumerate(self.tracks):
-                if number not in track.touches and not other.raised and _too_near(base, other.base(time)):
+                if number in track.touches or other.raised or not other.visits:
+                    continue
+                if _too_near(base, other.base(time)):
                     return False
         return True
 

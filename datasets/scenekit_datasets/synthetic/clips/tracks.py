@@ -202,9 +202,7 @@ def round_parts(model: Model) -> tuple[float, Vec3, Mat3]:
     return float(high[0] - low[0]) / 2, np.asarray((low + high) / 2), lie
 
 
-def rolling(
-    model: Model, begin: Vec3, yaw: float, distance: Callable[[float], float], ground: float = 0.0
-) -> Roll:
+def rolling(model: Model, begin: Vec3, yaw: float, distance: Callable[[float], float], ground: float = 0.0) -> Roll:
     """Create the motion of a rolling ball or cylinder.
 
     Args:

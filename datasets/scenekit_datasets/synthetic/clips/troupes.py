@@ -43,7 +43,6 @@ from scenekit_datasets.synthetic.clips.tracks import (
     rolling,
     round_parts,
     sliding,
-    standing,
     still,
 )
 from scenekit_datasets.synthetic.figure import Pose
@@ -299,7 +298,7 @@ def carry(planner: Planner) -> bool:
     Returns:
         Whether there was room.
     """
-    dice, figure = planner.dice, random_figure(planner.dice)
+    figure = random_figure(planner.dice)
     model, speed = _portable(planner), planner.dice.uniform(0.7, 1.1)
     pose = holding(figure, _half(model))
     for _ in range(TRIES):
@@ -340,7 +339,7 @@ def put(planner: Planner) -> bool:
     Returns:
         Whether there was room.
     """
-    dice, figure = planner.dice, random_figure(planner.dice)
+    figure = random_figure(planner.dice)
     model, takes = _portable(planner), planner.dice.chance(0.4)
     number = _table(planner)
     if number < 0:
@@ -390,9 +389,7 @@ class _Counter:
         stances = walking(self.figure, begin, self.yaw, distance, walks, lambda time: hold)
         reach = _between(hold, REACHING, acts)
         leave = _between(REACHING, STAND, (acts[1] + 0.05, acts[1] + 0.55))
-        carrier = person(
-            self.figure, (0.0, stances), (acts[0], self._stay(reach)), (acts[1] + 0.05, self._stay(leave))
-        )
+        carrier = person(self.figure, (0.0, stances), (acts[0], self._stay(reach)), (acts[1] + 0.05, self._stay(leave)))
         hand = held(self.figure, stances, self.model, np.eye(3))
         moves = _carried(hand(acts[0]), self.rest, acts)
         thing = Track(self.model.category, [(0.0, hand), (acts[0], moves), (acts[1], still(self.rest))])
