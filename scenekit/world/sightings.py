@@ -161,7 +161,7 @@ def scores_of(scene: Scene) -> Float[np.ndarray, " N"]:
     boxes, objects = scene[BOXES3D], scene.objects
     scores = objects.scores if boxes.scores is None else boxes.scores
     filled = torch.ones(len(objects)) if scores is None else scores.nan_to_num(0.0)
-    return np.maximum(filled.detach().cpu().double().numpy(), 1e-6)
+    return np.asarray(np.maximum(filled.detach().cpu().double().numpy(), 1e-6))
 
 
 def votes_of(scene: Scene, rows: Int[np.ndarray, " K"]) -> Iterator[Votes]:

@@ -53,9 +53,13 @@ class World:
         for name in options.keys() - set(NAMES):
             raise InputError(f"World has no option {name!r}{nearest(name, NAMES)}")
         self.options = WorldOptions(**options)
+        """What the map is built by."""
         self.vocabulary = Vocabulary(things=())
+        """What the class names are, of all scenes together."""
         self.views: list[View] = []
+        """The camera of each scene, in order."""
         self.growth = Growth(self.options)
+        """The objects, their relations, and how they change with each scene."""
 
     @classmethod
     def of(cls, scenes: Iterable[Scene], poses: Poses | None = None, **options: Any) -> World:
