@@ -73,6 +73,7 @@ WORDS_OF_FILE_FORMATS = {
     "scenekit/metrics/scene_graph/files.py": {"relations"},
     "scenekit/fields/relations.py": {"relations"},
     "scenekit/structures/vocabulary.py": {"attributes"},
+    "scenekit/world/export/dsg.py": {"attributes"},
     "scenekit/fields/attributes.py": {"attributes"},
     "scenekit/detection/detector.py": {"classification"},
     "scenekit/detection/crops/stage.py": {"classification"},

@@ -155,7 +155,7 @@ def grown_together(
 ) -> Bool[np.ndarray, " M"]:
     """Return which of the others are the same object as the only one of `mine`.
 
-    Objects that scenes show beside each other are two, unless their boxes are nearly the same.
+    Objects that scenes show beside each other are two, unless their boxes overlap as solid objects cannot.
 
     Args:
         mine: One object of the map.
@@ -168,6 +168,5 @@ def grown_together(
     same = same_class(others, mine)[:, 0]
     near = (gated_distances(others, mine, camera, options)[:, 0] <= 1) | (iou >= max(options.overlap, 1e-9))
     grown = np.where(same, near, iou >= options.overlap_of_classes) & (shared <= options.together)
-    doubled = iou >= np.where(same, options.overlap_of_classes, 1.5 * options.overlap_of_classes)
-    result: Bool[np.ndarray, " M"] = grown | doubled
+    result: Bool[np.ndarray, " M"] = grown | (iou >= options.overlap_of_classes)
     return result

@@ -17,6 +17,7 @@ from scenekit.errors import InputError
 from scenekit.world.association import IMPOSSIBLE, Solids, overlaps, same_class
 from scenekit.world.growing import columns_of, in_view
 from scenekit.world.map_object import MapObject
+from scenekit.world.options import WorldOptions
 
 if TYPE_CHECKING:
     from scenekit.world.world import World
@@ -93,7 +94,7 @@ def changes_between(earlier: World, later: World, moved: float) -> Changes:
     """Compare two maps; see `World.diff`."""
     check_maps(earlier, later, moved)
     before, after = earlier.objects, later.objects
-    stayed = pairs(before, after, place_costs(before, after, moved))
+    stayed = pairs(before, after, place_costs(before, after, moved, later.options))
     old = [item for item in before if item not in {pair.before for pair in stayed}]
     new = [item for item in after if item not in {pair.after for pair in stayed}]
     gone = pairs(old, new, move_costs(old, new))
@@ -129,23 +130,48 @@ def chosen(items: Sequence[MapObject], seen: Sequence[bool], value: bool) -> tup
     return tuple(item for item, flag in zip(items, seen, strict=True) if flag == value)
 
 
-def place_costs(before: Sequence[MapObject], after: Sequence[MapObject], moved: float) -> Float[np.ndarray, "M K"]:
-    """Return the costs of taking two objects for the same one, where it was."""
-    mine, theirs = columns_of(before), columns_of(after)
-    apart = distances(mine, theirs)
-    iou = overlaps(mine, theirs)
-    possible = (apart <= moved) & (same_class(mine, theirs) | (iou >= OVERLAP))
-    return np.where(possible, apart - moved * iou + moved * ~same_class(mine, theirs), IMPOSSIBLE)
+def place_costs(
+    before: Sequence[MapObject], after: Sequence[MapObject], moved: float, options: WorldOptions
+) -> Float[np.ndarray, "M K"]:
+    """Return the costs of taking two objects for the same one, where it was.
+
+    Along the ray of sight, both may be off by their expected errors besides. Objects of different classes are the same
+    one where they overlap, or have about the same size: detectors confuse classes more often than objects are replaced.
+    """
+    mine, theirs, same = columns_of(before), columns_of(after), same_class(columns_of(before), columns_of(after))
+    apart, iou = unexplained(before, after, options), overlaps(mine, theirs)
+    possible = (apart <= moved) & (same | (iou >= OVERLAP) | (size_ratios(mine, theirs) <= np.log(ALIKE)))
+    return np.where(possible, apart - moved * iou + moved * ~same, IMPOSSIBLE)
+
+
+def unexplained(
+    before: Sequence[MapObject], after: Sequence[MapObject], options: WorldOptions
+) -> Float[np.ndarray, "M K"]:
+    """Return the metres between all centers, less the expected error along the ray of the later one."""
+    offset = np.array([[one.position - other.position for other in after] for one in before])
+    offset = offset.reshape(len(before), len(after), 3)
+    sight = np.array([item.position - item.kept.camera for item in after]).reshape(-1, 3)
+    reach = np.linalg.norm(sight, axis=1)
+    ray = sight / np.maximum(reach, 1e-9)[:, None]
+    along = np.einsum("mki,ki->mk", offset, ray)
+    left = np.maximum(np.abs(along) - options.ray_error * reach, 0.0)
+    across = offset - along[..., None] * ray
+    return np.asarray(np.hypot(np.linalg.norm(across, axis=2), left))
 
 
 def move_costs(before: Sequence[MapObject], after: Sequence[MapObject]) -> Float[np.ndarray, "M K"]:
     """Return the costs of taking an object for another one that moved: of one class, and of about one size."""
     mine, theirs = columns_of(before), columns_of(after)
-    sides = [np.sort(boxes.size, axis=1) for boxes in (mine, theirs)]
-    ratio = np.abs(np.log(np.maximum(sides[0], 1e-6)[:, None] / np.maximum(sides[1], 1e-6))).max(axis=2, initial=0.0)
+    ratio = size_ratios(mine, theirs)
     unlike = np.array([[disagreement(one, other) for other in after] for one in before]).reshape(ratio.shape)
     possible = same_class(mine, theirs) & (ratio <= np.log(ALIKE))
     return np.where(possible, distances(mine, theirs) + DISAGREEMENT * (unlike + ratio), IMPOSSIBLE)
+
+
+def size_ratios(mine: Solids, theirs: Solids) -> Float[np.ndarray, "M K"]:
+    """Return the logarithm of the largest ratio of the sides of all pairs of boxes, sorted by length."""
+    sides = [np.log(np.maximum(np.sort(boxes.size, axis=1), 1e-6)) for boxes in (mine, theirs)]
+    return np.asarray(np.abs(sides[0][:, None] - sides[1]).max(axis=2, initial=0.0))
 
 
 def disagreement(one: MapObject, other: MapObject) -> float:
@@ -175,7 +201,11 @@ def pairs(before: Sequence[MapObject], after: Sequence[MapObject], cost: Float[n
 
 
 def viewed(world: World, items: Sequence[MapObject]) -> list[bool]:
-    """Return which places enough scenes of a map had in view: as many as confirm an object."""
+    """Return which objects enough scenes of a map would show if they were there: as many as confirm an object.
+
+    A scene with the place in view counts as the share of the scenes that sighted the object in its own map.
+    """
     places, boxes = columns_of(items), columns_of(world.objects)
     counts = sum((in_view(view, places, boxes).astype(int) for view in world.views), np.zeros(len(items), dtype=int))
-    return [count >= world.options.confirm for count in counts.tolist()]
+    shares = [item.sightings / item.chances for item in items]
+    return [count * share >= world.options.confirm for count, share in zip(counts.tolist(), shares, strict=True)]

@@ -66,7 +66,8 @@ class Growth:
         identities = [self._updated(sightings, k, found.get(k), symmetry) for k in range(len(sightings))]
         for item, seen in zip(before, visible.tolist(), strict=True):
             if seen or item.identity in found.values():
-                self.objects[item.identity] = replace(self.objects[item.identity], chances=item.chances + 1)
+                now = self.objects[item.identity]
+                self.objects[item.identity] = replace(now, chances=max(item.chances + 1, now.sightings))
         self.relations.add(dict(enumerate(identities)), sightings.relations, sightings.view.time)
         replaced = self._merge_doubles(identities, symmetry)
         return [replaced.get(identity, identity) for identity in identities]

@@ -177,13 +177,14 @@ def merged(
     labels = summed(mine.labels, other.labels)
     keys = dict.fromkeys((*mine.votes, *other.votes))
     votes = {key: most_named(summed(mine.votes.get(key, {}), other.votes.get(key, {}))) for key in keys}
+    sightings = mine.sightings + other.sightings - shared
     best = mine if mine.score >= other.score or other.solid is None else other
     both = replace(
         mine,
         label=max(labels, key=lambda name: labels[name]),
         score=max(mine.score, other.score),
-        sightings=mine.sightings + other.sightings - shared,
-        chances=max(mine.chances, other.chances),
+        sightings=sightings,
+        chances=max(mine.chances, other.chances, sightings),
         first_seen=min(mine.first_seen, other.first_seen),
         last_seen=max(mine.last_seen, other.last_seen),
         labels=labels,

@@ -22,11 +22,11 @@ class WorldOptions:
     """Smallest score of an object of a scene that is added, 0 to 1."""
     lateral_error: float = 0.02
     """Expected error of a position across the ray of sight, in units of the distance from the camera."""
-    ray_error: float = 0.08
+    ray_error: float = 0.1
     """The same along the ray: depth is known less well, so that views from other sides correct it."""
     overlap: float = 0.1
     """Smallest IoU of two 3D boxes of one class by which they are one object, however far apart their centers are."""
-    overlap_of_classes: float = 0.4
+    overlap_of_classes: float = 0.3
     """The same for boxes of different classes; the votes of all sightings decide the class."""
     together: float = 0.2
     """Two objects that scenes show beside each other in more than this share of the sightings of the rarer one stay
