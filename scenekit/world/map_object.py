@@ -85,7 +85,7 @@ class MapObject:
     """Its center in the world, in metres."""
     size: Float[np.ndarray, "3"]
     """Width, height and length in metres: medians of the sightings."""
-    rotation: Float[np.ndarray, "3 3"]
+    rotation: Float[np.ndarray, "3 3"] = field(repr=False)
     """World from object (x forward, y down, z left), the mean modulo the symmetry of the class."""
     score: float
     """The best score of a sighting, 0 to 1."""
@@ -178,7 +178,7 @@ def merged(
     keys = dict.fromkeys((*mine.votes, *other.votes))
     votes = {key: most_named(summed(mine.votes.get(key, {}), other.votes.get(key, {}))) for key in keys}
     sightings = mine.sightings + other.sightings - shared
-    best = mine if mine.score >= other.score or other.solid is None else other
+    ranked = sorted((mine, other), key=lambda item: item.score, reverse=True)
     both = replace(
         mine,
         label=max(labels, key=lambda name: labels[name]),
@@ -192,7 +192,7 @@ def merged(
         weights=summed(mine.weights, other.weights),
         kept=mine.kept.joined(other.kept, options.keep),
         tracks=tuple(dict.fromkeys((*mine.tracks, *other.tracks))),
-        solid=best.solid if best.solid is not None else mine.solid,
+        solid=next((item.solid for item in ranked if item.solid is not None), None),
     )
     return estimated(both, symmetry, options)
 

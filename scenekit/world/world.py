@@ -190,9 +190,10 @@ class World:
     def diff(self, earlier: World, moved: float = 0.3) -> Changes:
         """Compare with the map of an earlier visit.
 
-        Both maps have the same world frame. Confirmed objects at the same place are the same. Of the others, those of
-        one class and about the same size have moved. An object has vanished where enough scenes of this map had its
-        place in view, and appeared where enough of the earlier one had: inside the image, large enough, and behind no
+        Both maps have the same world frame. Confirmed objects at the same place are the same, of one class or of about
+        one size; along the ray of sight their expected error is allowed besides. Of the others, those of one class and
+        about one size have moved. An object has vanished where enough scenes of this map had its place in view to
+        confirm it, and appeared where enough of the earlier one had: inside the image, large enough, and behind no
         other object of that map. What hides it without being an object, such as a wall, is unknown.
 
         Args:

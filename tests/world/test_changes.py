@@ -60,6 +60,23 @@ def test_another_class_or_size_is_no_move() -> None:
     assert not changes.moved and len(changes.appeared) == len(changes.vanished) == 1
 
 
+def test_a_confused_class_is_no_change() -> None:
+    """A box of the same size at the same place, which a detector takes for another class, is the same object."""
+    changes = visit([replace(CHAIR, label="crate", place=(3.0, 0.1, 0.45))]).diff(visit([CHAIR]))
+    assert len(changes.same) == 1 and not changes.appeared + changes.vanished
+    small = replace(CHAIR, label="mug", place=(3.0, 0.1, 0.45), size=(0.1, 0.1, 0.1))
+    changes = visit([small]).diff(visit([CHAIR]))
+    assert len(changes.appeared) == len(changes.vanished) == 1
+
+
+def test_errors_along_the_ray_are_no_moves() -> None:
+    """Seen from the front, 0.5 m farther away is within the error of depth (0.1 of 3 m besides 0.3 m); to the side it
+    is not, nor where depth is known well."""
+    farther, beside = replace(CHAIR, place=(3.5, 0.0, 0.45)), replace(CHAIR, place=(3.0, 0.5, 0.45))
+    assert not visit([farther]).diff(visit([CHAIR])).moved and visit([beside]).diff(visit([CHAIR])).moved
+    assert visit([farther], ray_error=0.02).diff(visit([CHAIR])).moved
+
+
 def test_what_was_not_in_view_is_unknown() -> None:
     """The later visit looks the other way: nothing has vanished; what it finds may have been there."""
     behind = Thing("crate", (-3.0, 0.0, 0.3), (0.6, 0.6, 0.6))

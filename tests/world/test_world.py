@@ -113,6 +113,26 @@ def test_doubles_become_one() -> None:
         world[1]
 
 
+def test_two_classes_at_one_place_are_one_object() -> None:
+    """Each scene has the chair twice, as a crate of the same box, too; 0.8 against 0.6 for the chair."""
+    twice = [replace(CHAIR, score=0.8), replace(CHAIR, label="crate", score=0.6)]
+    world = sk.World.of([scene_of(twice, (FRONT, BACK)[n % 2], float(n)) for n in range(4)])
+    (item,) = world.objects
+    assert item.label == "chair" and not world.candidates
+    assert (item.sightings, item.chances) == (4, 4)
+
+
+def test_the_best_sighting_gives_the_mesh() -> None:
+    corners = torch.tensor([[0.0, 0, 3], [1.0, 0, 3], [0, 1.0, 3]])
+    world = sk.World(keep_meshes=True, confirm=1)
+    for n, (score, size) in enumerate(((0.5, 1.0), (0.9, 2.0), (0.7, 3.0))):
+        scene = scene_of([replace(CHAIR, score=score)], FRONT, float(n))
+        mesh = sk.Meshes.from_lists([corners * size], [torch.tensor([[0, 1, 2]])])
+        world.add(replace(scene, values={**scene.values, sk.MESHES: mesh}))
+    verts = world.objects[0].solid.verts
+    assert np.linalg.norm(verts[1] - verts[0]) == pytest.approx(2.0, abs=1e-5)
+
+
 def test_rare_objects_are_candidates() -> None:
     """A ghost in one of twelve scenes, and a table that appears in two: three sightings confirm."""
     world = around([CHAIR], 12)

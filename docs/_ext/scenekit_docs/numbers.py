@@ -245,8 +245,8 @@ RESULT_FILES: Sequence[Result] = (
         "world",
         "Maps of clips",
         "Maps of synthetic clips with known poses, each visited twice: of the ground truth of the frames, of ground "
-        "truth with the errors of a detector, and of predictions. Errors are distances from the true center of the 3D box; "
-        "changes are those between both visits. Each kind as shipped, and with other options of the map.",
+        "truth with the errors of a detector, and of predictions. Errors are distances from the true center of the 3D "
+        "box; changes are those between both visits. Each kind as shipped, and with other options of the map.",
         "OMP_NUM_THREADS=1 python benchmarks/world.py",
     ),
     Result(
