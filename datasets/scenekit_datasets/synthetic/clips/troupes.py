@@ -13,7 +13,6 @@ import numpy as np
 
 from scenekit_datasets.synthetic.clips.camera import ease
 from scenekit_datasets.synthetic.clips.people import (
-    PUSHING,
     REACHING,
     STAND,
     Figure,
@@ -23,6 +22,7 @@ from scenekit_datasets.synthetic.clips.people import (
     hands,
     holding,
     mixed,
+    pushing,
     random_figure,
     sitting,
     walking,
@@ -243,13 +243,14 @@ def push(planner: Planner) -> bool:
     dice, figure = planner.dice, random_figure(planner.dice)
     model = build(dice.pick(("box", "crate", "chair")), dice, dice.uniform(1.25, 1.45))
     speed, half = dice.uniform(0.6, 0.9), -float(model.extent[0][0])
-    reach = hands(figure, Stance(0.0, 0.0, 0.0, PUSHING))[0] + 0.05 * figure.height + half
+    lean = pushing(figure, model.height)
+    reach = hands(figure, Stance(0.0, 0.0, 0.0, lean))[0] + 0.05 * figure.height + half
     for _ in range(TRIES):
         begin, yaw, length = planner.course(2.6)
         length, span = _timed(planner, length, speed)
         if length < SHORTEST:
             continue
-        leaning = _between(STAND, PUSHING, (span[0] - 0.4, span[0]), (span[1] + 0.1, span[1] + 0.5))
+        leaning = _between(STAND, lean, (span[0] - 0.4, span[0]), (span[1] + 0.1, span[1] + 0.5))
         stances = walking(figure, begin - forward(yaw) * reach, yaw, length, span, leaning)
         pusher = person(figure, (0.0, stances))
         placed = resting(model, rotation(2, yaw), float(begin[0]), float(begin[1]), 0.0, yaw)
@@ -506,15 +507,15 @@ TROUPES: dict[str, Callable[[Planner], bool]] = {
 """All troupes by name."""
 
 WEIGHTS = {
-    "roll": 1.5,
-    "slide": 1.2,
+    "roll": 1.3,
+    "slide": 1.0,
     "drive": 0.6,
-    "walk": 1.2,
-    "greet": 0.8,
-    "sit": 1.1,
-    "push": 0.9,
-    "carry": 0.9,
-    "put": 1.2,
-    "fall": 1.2,
+    "walk": 1.5,
+    "greet": 0.6,
+    "sit": 1.6,
+    "push": 0.8,
+    "carry": 0.6,
+    "put": 1.6,
+    "fall": 1.5,
 }
 """How often each is drawn."""
