@@ -43,12 +43,7 @@ AWAY = 0.3
 CLEARLY = 1.2
 """That direction exceeds the other by this factor."""
 
-VERBS: dict[str, tuple[str, str]] = {
-    "roll": ("rolls", "is rolling"),
-    "slide": ("slides", "is sliding"),
-    "drive": ("drives", "is driving"),
-    "walk": ("walks", "is walking"),
-}
+VERBS: dict[str, str] = {"roll": "rolls", "slide": "slides", "drive": "drives", "walk": "walks"}
 """Verbs of motion."""
 
 TEMPLATES: dict[str, tuple[str, ...]] = {
@@ -100,10 +95,6 @@ class Sampled:
     def visible(self, number: int) -> np.ndarray:
         """Return at which times [S] an object is visible."""
         return np.asarray(self.shown[:, self.rows[number]] >= SHOWN)
-
-    def near(self, time: float) -> int:
-        """Return the sample nearest to a time."""
-        return int(np.abs(self.times - time).argmin())
 
     def middle(self, sample: int, number: int, camera: int) -> Vec3:
         """Return the middle of an object at a sample, in the camera frame of another."""
@@ -209,7 +200,7 @@ def _sentences(
             "way": f" {way}" if way else "",
         }
         return _unique(template.format(**words) for template in TEMPLATES[action.verb]), ()
-    verb, number = VERBS[action.verb][0], -1
+    verb, number = VERBS[action.verb], -1
     passing = _passing(seen, action, samples)
     texts = []
     if passing is not None:

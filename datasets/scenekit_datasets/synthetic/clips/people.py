@@ -178,8 +178,11 @@ def way(time: float, start: float, end: float, ramp: float = 0.2) -> float:
 
 
 def _stride(pose: Pose, phase: float, amount: float, arms: bool) -> Pose:
-    """Return a pose with the legs, and the arms if they are free, at a phase of walking."""
-    swing, lift = SWING * amount * math.sin(phase), 0.6 * amount * math.cos(phase)
+    """Return a pose with the legs, and the arms if they are free, at a phase of walking.
+
+    The thighs swing at a constant speed, forwards and back, so that the foot on the ground does not slip.
+    """
+    swing, lift = SWING * amount * math.asin(math.sin(phase)) * 2.0 / math.pi, 0.6 * amount * math.cos(phase)
     hip = (pose.hip[0] + swing, pose.hip[1] - swing)
     knee = (pose.knee[0] + 0.08 * amount + max(lift, 0.0), pose.knee[1] + 0.08 * amount + max(-lift, 0.0))
     front = (pose.raise_front[0] - 0.8 * swing, pose.raise_front[1] + 0.8 * swing) if arms else pose.raise_front

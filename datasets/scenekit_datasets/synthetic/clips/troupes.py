@@ -145,20 +145,30 @@ def walk(planner: Planner) -> bool:
             continue
         stances = walking(figure, begin, yaw, length, span)
         track = person(figure, (0.0, stances))
-        raising = (span[1] + 0.2, span[1] + 0.9)
-        if greets and raising[1] < planner.duration:
-            track.stances.append((span[1], _raising(stances(span[1]), side, raising)))
+        lift = (span[1] + 0.2, span[1] + 0.9)
+        if greets and lift[1] < planner.duration:
+            track.stances.append((span[1], raising(stances(span[1]), side, lift)))
         if planner.clear([track]):
             number = planner.add(track)
             planner.actions.append(Action("walk", number, *span))
             if len(track.stances) > 1:
-                planner.actions.append(Action("raise", number, *raising, side=("left", "right")[side]))
+                planner.actions.append(Action("raise", number, *lift, side=("left", "right")[side]))
             return True
     return False
 
 
-def _raising(stance: Stance, side: int, up: tuple[float, float], down: tuple[float, float] | None = None) -> Stances:
-    """Return the motion of raising an arm, and of lowering it again."""
+def raising(stance: Stance, side: int, up: tuple[float, float], down: tuple[float, float] | None = None) -> Stances:
+    """Create the motion of raising an arm, and of lowering it again.
+
+    Args:
+        stance: How the person stands.
+        side: 0 for the left arm, 1 for the right one.
+        up: Start and end of raising it.
+        down: Start and end of lowering it; it stays up, if None.
+
+    Returns:
+        The stance at each time.
+    """
 
     def stances(time: float) -> Stance:
         weight = ease((time - up[0]) / (up[1] - up[0]))
@@ -185,7 +195,7 @@ def greet(planner: Planner) -> bool:
     for _ in range(TRIES):
         x, y, _ = planner.spot(inside=True)
         yaw = -math.pi / 2 + dice.uniform(-0.8, 0.8)
-        track = person(figure, (0.0, _raising(Stance(float(x), float(y), yaw), side, up, down)))
+        track = person(figure, (0.0, raising(Stance(float(x), float(y), yaw), side, up, down)))
         if planner.clear([track]):
             number, name = planner.add(track), ("left", "right")[side]
             planner.actions += [Action("raise", number, *up, side=name), Action("lower", number, *down, side=name)]
