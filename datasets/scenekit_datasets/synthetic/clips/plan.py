@@ -118,13 +118,14 @@ def revisited(dice: Dice, plan: Plan) -> Planned:
     planner = Planner(dice, plan.stage, path, plan.duration)
     last = [track.at(plan.duration) for track in plan.tracks]
     planner.tracks = [_remaining(track, placed) for track, placed in zip(plan.tracks, last, strict=True)]
+    planner.keep_clear(last)
     free = dice.shuffled([number for number, track in enumerate(plan.tracks) if _loose(plan, number, track)])
     changes: list[Change | None] = [_vanish(planner, free.pop(), last)] if free and dice.chance(0.6) else []
     changes += [_move(planner, free.pop(), last) for _ in range(min(dice.integer(1, 2), len(free)))]
     if dice.chance(0.7):
         changes.append(_appear(planner))
     found = [change for change in changes if change is not None]
-    return Planned(Plan(plan.stage, path, tuple(planner.tracks), (), plan.duration, visit=1), (), tuple(found))
+    return Planned(Plan(plan.stage, planner.path, tuple(planner.tracks), (), plan.duration, visit=1), (), tuple(found))
 
 
 def _remaining(track: Track, placed: Placed) -> Track:
