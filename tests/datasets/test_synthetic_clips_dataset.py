@@ -32,7 +32,7 @@ def test_a_clip_carries_images_with_pose_and_depth(data):
     assert len(clip) == len(clip.scenes) == 6 and clip.name == "val/000001"
     for row, (frame, scene, truth) in enumerate(zip(clip.frames, clip.scenes, made.frames, strict=True)):
         assert frame.image.shape == (48, 64, 3) and (frame.image == truth.scene.image).all()
-        assert (frame.moment.number, frame.moment.time) == (row, row / 2.0) == (scene.moment.number, scene.moment.time)
+        assert all((one.moment.number, one.moment.time) == (row, row / 2.0) for one in (frame, scene))
         assert np.allclose(frame.moment.pose, truth.pose, atol=1e-6)
         assert frame.inputs["depth"].dtype == torch.float32
         assert torch.equal(frame.inputs["depth"].isnan(), torch.from_numpy(truth.scene.depth == 0))
@@ -45,7 +45,7 @@ def test_events_are_those_of_the_generator(data):
     clip, made = data[0], data.synthetic(0)
     assert clip.events.captions.texts == tuple(event.captions for event in made.events)
     assert np.allclose(clip.events.spans, [(event.start, event.end) for event in made.events])
-    assert clip.events.scores is None and 0 <= clip.events.spans.min() and clip.events.spans.max() <= 3.0
+    assert clip.events.scores is None and clip.events.spans.min() >= 0 and clip.events.spans.max() <= 3.0
 
 
 def test_the_frames_are_samples(data, folder):

@@ -264,7 +264,8 @@ class Planner:
 def _square(x: float, y: float) -> Float[np.ndarray, "4 2"]:
     """Return the room around a camera."""
     half = CAMERA_ROOM * 0.7
-    return np.array([[-half, -half], [half, -half], [half, half], [-half, half]]) + np.array([x, y])
+    corners = np.array([[-half, -half], [half, -half], [half, half], [-half, half]])
+    return np.asarray(corners + np.array([x, y]))
 
 
 def _too_near(one: Float[np.ndarray, "4 2"], two: Float[np.ndarray, "4 2"]) -> bool:
