@@ -26,6 +26,8 @@ from .hooks import TaskSpec as TaskSpec
 from .hooks import WeightSource as WeightSource
 from .hooks import hookimpl as hookimpl
 from .hooks import registry as registry
+from .io.video.reading import video as video
+from .io.video.writing import VideoWriter as VideoWriter
 from .keys import AMODAL_MASKS as AMODAL_MASKS
 from .keys import ATTRIBUTES as ATTRIBUTES
 from .keys import BACKBONE_FEATURES as BACKBONE_FEATURES
