@@ -12,9 +12,9 @@ import torch
 
 from scenekit.data.checks import checked
 from scenekit.data.clip import Clip
-from scenekit.data.clips import ClipSet
+from scenekit.data.clips import is_clips
 from scenekit.data.collate import collate
-from scenekit.data.datasets import SampleSet, samples_of
+from scenekit.data.datasets import SampleSet
 from scenekit.data.sample import Sample, Supervision
 from scenekit.data.scenes import SceneSet
 from scenekit.data.transforms import RandomCrop, RandomFlip, Resize, rng_for
@@ -88,7 +88,7 @@ def check_dataset(
             if skip_missing:
                 raise SkipError(str(error)) from error
             raise
-        data = samples_of(source)
+        data: object = source.samples if is_clips(source) else source
         if not isinstance(data, SampleSet):
             kind = type(data).__name__
             raise PluginError(f"`build` must return an object with `vocabulary`, len() and samples, got {kind}")
@@ -237,8 +237,8 @@ def ends(bench: DatasetBench) -> None:
 
 @check("return `sk.Clip`s with increasing moments, distinct ids in each frame, and events on the clock of the moments")
 def clips(bench: DatasetBench) -> None:
-    """A data set of clips gives clips, whose frames are in order and whose objects can be told apart."""
-    if not isinstance(bench.source, ClipSet):
+    """A data set of clips gives clips, whose frames are in order and whose objects have ids of their own."""
+    if not is_clips(bench.source):
         raise SkipError("it has single images")
     clip: object = bench.source[0]
     if not isinstance(clip, Clip):

@@ -116,7 +116,7 @@ class Planner:
             self.tracks.append(Track(placed.model.category, [(0.0, still(placed))], touches, raised=raised))
 
     def keep_clear(self, placed: list[Placed]) -> None:
-        """Shorten the camera's way until it keeps clear of still objects.
+        """Reduce the camera's way until it keeps clear of still objects.
 
         Args:
             placed: The objects.
