@@ -51,6 +51,7 @@ FLOORS = (
     "weights",
     "training",
     "testing",
+    "ros",
     "cli",
 )
 """The rooms of `scenekit/` from the ground floor up: a module imports only from its own room and those below."""
