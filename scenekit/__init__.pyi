@@ -69,6 +69,7 @@ from .recipe import ModelConfig as ModelConfig
 from .recipe import Recipe as Recipe
 from .ros.bags import Bag as Bag
 from .ros.bags import bag as bag
+from .ros.writing import BagWriter as BagWriter
 from .scene import Objects as Objects
 from .scene import Scene as Scene
 from .structures.boxes3d import Boxes3D as Boxes3D

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -43,6 +44,9 @@ def bag(
     points_topic: str | None = None,
     info_topic: str | None = None,
     world_frame: str | None = None,
+    start: float | None = None,
+    stop: float | None = None,
+    every: int = 1,
     tolerance: float = TOLERANCE,
     extrapolation: float = EXTRAPOLATION,
     say: Callable[[str], None] | None = None,
@@ -65,6 +69,9 @@ def bag(
         info_topic: Topic of the camera (CameraInfo); None for `camera_info` beside the images, if it is there.
         world_frame: Frame that poses lead to; None for the first of map, odom and world that the transforms connect
             with the camera.
+        start: Seconds after the first image at which the images begin.
+        stop: Seconds after the first image before which they end.
+        every: Every which image; those between count in the numbers of the others.
         tolerance: Largest difference in seconds between an image and the depth and points that belong to it.
         extrapolation: Seconds that a transform may be used before its first and after its last message.
         say: Gets a line about each choice and each damage, once; by default they are logged as warnings.
@@ -74,8 +81,13 @@ def bag(
 
     Raises:
         InputError: There is no such bag, it has no such topic, several topics of images and none is named, frames that
-            are not connected, or images in an encoding that is unknown; or the extra `ros` is not installed.
+            are not connected, or images in an encoding that is unknown; a number is invalid; or the extra `ros` is not
+            installed.
     """
+    selection = Selection.of(start, stop, every)
+    for option, seconds in (("tolerance", tolerance), ("extrapolation", extrapolation)):
+        if not 0 <= seconds < math.inf:
+            raise InputError(f"{option}: expected seconds from 0, got {seconds!r}")
     notes, name = Notes(say or _log.warning), os.fspath(path)
     with opened(name, notes) as messages:
         topics = choose(messages.types, topic, depth_topic, points_topic, info_topic, name)
@@ -83,10 +95,58 @@ def bag(
         cameras, buffer = Cameras(topics.info, is_rectified(topics.image), notes), TransformBuffer(extrapolation)
         _read_small(messages, topics, cameras, buffer)
         poses = Poses.choose(buffer, first.frame_id or cameras.frame_id, world_frame, notes)
-        count = messages.counts.get(topics.image) or None
+        count, span = messages.counts.get(topics.image) or None, messages.span
     if topics.info is None:
         notes.once("camera", f"{topics.image}: there is no camera_info beside it; images have no camera")
-    return Bag(name, topics, cameras, poses, round(tolerance * SECOND), notes, count)
+    duration = None if span is None else (span[1] - span[0]) / SECOND
+    return Bag(name, topics, cameras, poses, selection, first, round(tolerance * SECOND), notes, count, duration)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which images of a bag are asked for."""
+
+    start: int
+    """Nanoseconds after the first image at which they begin."""
+    stop: float
+    """Nanoseconds after the first image before which they end."""
+    every: int
+    """Every which one."""
+
+    @classmethod
+    def of(cls, start: float | None, stop: float | None, every: int) -> Selection:
+        """Check a selection.
+
+        Args:
+            start: Seconds; None for 0.
+            stop: Seconds; None for all.
+            every: A number from 1.
+
+        Returns:
+            The selection.
+
+        Raises:
+            InputError: A number is invalid, or there can be no such images.
+        """
+        first, last = 0.0 if start is None else start, math.inf if stop is None else stop
+        if not (0 <= first < math.inf and first < last) or isinstance(every, bool) or every < 1:
+            raise InputError(
+                f"start {start}, stop {stop}, every {every}: expected seconds from 0, a stop after the start, and every"
+                " from 1"
+            )
+        return cls(round(first * SECOND), last * SECOND, every)
+
+    def has(self, number: int, elapsed: int) -> bool:
+        """Return whether an image is asked for.
+
+        Args:
+            number: Its number.
+            elapsed: Nanoseconds after the first image.
+
+        Returns:
+            True if it is.
+        """
+        return number % self.every == 0 and self.start <= elapsed < self.stop
 
 
 def _first_image(messages: Messages, topics: Topics, name: str) -> Header:
@@ -108,7 +168,7 @@ def _read_small(messages: Messages, topics: Topics, cameras: Cameras, buffer: Tr
             buffer.add_message(one.decode(), static=one.topic.endswith("_static"))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Bag:
     """The images of a bag; `bag` opens one."""
 
@@ -120,12 +180,25 @@ class Bag:
     """Cameras of the images."""
     poses: Poses
     """Poses of the camera."""
+    selection: Selection
+    """Images that are asked for."""
+    first: Header
+    """Header of the first image."""
     tolerance: int
     """Largest difference of stamps within one frame, in nanoseconds."""
     notes: Notes
     """Gets a line about each damage."""
     count: int | None = None
-    """Number of images; None where the bag has no index."""
+    """Number of images in the bag; None where it is unknown."""
+    duration: float | None = None
+    """Seconds of the recording; None where they are unknown."""
+    damaged: int = 0
+    """Number of images that the last iteration has left out, as they are damaged."""
+
+    @property
+    def rate(self) -> float | None:
+        """Images a second on average; None where it is unknown."""
+        return self.count / self.duration if self.count and self.duration else None
 
     def __iter__(self) -> Iterator[BagFrame]:
         """Yield the images in the order in which they were recorded.
@@ -138,13 +211,16 @@ class Bag:
         """
         others = tuple(topic for topic in (self.topics.depth, self.topics.points) if topic is not None)
         absent = dict.fromkeys(others, 0)
-        number = -1
+        number, self.damaged = -1, 0
         with opened(self.path, self.notes) as messages:
             logged = messages.read([self.topics.image, *others])
             before = None
             for number, together in enumerate(Synchronizer(self.topics.image, others, self.tolerance).run(logged)):
-                self._check_order(before, together.image.header.stamp, number)
-                before = together.image.header.stamp
+                stamp = together.image.header.stamp
+                self._check_order(before, stamp, number)
+                before = stamp
+                if not self.selection.has(number, stamp - self.first.stamp):
+                    continue
                 for topic in others:
                     absent[topic] += topic not in together.others
                 frame = self._frame(number, together)
@@ -172,6 +248,7 @@ class Bag:
         try:
             raw = color_image(together.image.value, name)
         except InputError as error:
+            self.damaged += 1
             self.notes.once("images", f"damaged images are left out: {error}")
             return None
         image, camera, lens = self.cameras.see(raw, header.stamp)

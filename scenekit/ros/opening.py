@@ -64,6 +64,8 @@ class Messages(Protocol):
     """Types of messages by topic."""
     counts: dict[str, int]
     """Numbers of messages by topic, as far as they are known."""
+    span: tuple[int, int] | None
+    """Nanoseconds of the first and the last message of all topics; None where they are unknown."""
 
     def read(self, topics: Collection[str]) -> Iterator[Logged]:
         """Yield the messages of topics in the order in which they were recorded."""
@@ -158,6 +160,7 @@ class RosbagsMessages:
 
     def __init__(self, place: Path, reader: Any) -> None:
         self.place, self.reader = place, reader
+        self.span = (reader.start_time, reader.end_time) if reader.message_count else None
         self.types = {one.topic: one.msgtype for one in reader.connections}
         self.counts: dict[str, int] = {}
         for one in reader.connections:
@@ -188,6 +191,7 @@ class McapMessages:
     def __init__(self, files: Sequence[Path], notes: Notes) -> None:
         self.types: dict[str, str] = {}
         self.counts: dict[str, int] = {}
+        self.span: tuple[int, int] | None = None
         self._notes = notes
         self._schemas: dict[str, tuple[str, str]] = {}
         self._files = {path: self._listed(path) for path in files}
@@ -247,6 +251,8 @@ class McapMessages:
                 counts = summary.statistics.channel_message_counts
                 for channel in summary.channels.values():
                     self._add(channel, summary.schemas.get(channel.schema_id), counts.get(channel.id, 0))
+                if summary.statistics.message_count:
+                    self._extend(summary.statistics.message_start_time, summary.statistics.message_end_time)
                 return True
         self._scan(path)
         return False
@@ -264,6 +270,7 @@ class McapMessages:
                         self._add(record, schemas.get(record.schema_id), 0)
                     elif isinstance(record, records.Message):
                         self._add(channels[record.channel_id], None, 1)
+                        self._extend(record.log_time, record.log_time)
             except Exception as cause:  # of mcap, its decompressors, or struct
                 self._report(path, cause)
 
@@ -273,6 +280,10 @@ class McapMessages:
             self._schemas.setdefault(schema.name, (schema.encoding, schema.data.decode()))
         if channel.topic in self.types:
             self.counts[channel.topic] = self.counts.get(channel.topic, 0) + count
+
+    def _extend(self, first: int, last: int) -> None:
+        known = self.span or (first, last)
+        self.span = (min(first, known[0]), max(last, known[1]))
 
     def _types_of(self, topics: Collection[str]) -> Any:
         """Return a typestore with the types of topics, as the files define them."""

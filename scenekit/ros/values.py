@@ -18,6 +18,10 @@ Values = Mapping[str, Any]
 """Values of a message by the names of its fields; messages within it are values, too."""
 
 
+DEFAULTS: Mapping[str, Values] = {"geometry_msgs/msg/Quaternion": {"w": 1.0}}
+"""Fields that are not 0 where they are left out, by type."""
+
+
 @dataclass(frozen=True)
 class Described:
     """A message that is to be written: its topic below a prefix, its type and its values."""
@@ -44,6 +48,7 @@ def rosbags_message(store: Any, type: str, values: Values) -> Any:
     _, fields = store.fielddefs[type]
     unknown = set(values) - {name for name, _ in fields}
     assert not unknown, f"{type} has no fields {sorted(unknown)}"
+    values = {**DEFAULTS.get(type, {}), **values}
     return store.types[type](**{name: _rosbags_value(store, kind, values.get(name)) for name, kind in fields})
 
 
