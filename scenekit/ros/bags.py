@@ -211,7 +211,7 @@ class Bag:
         """
         others = tuple(topic for topic in (self.topics.depth, self.topics.points) if topic is not None)
         absent = dict.fromkeys(others, 0)
-        number, self.damaged = -1, 0
+        asked, self.damaged = 0, 0
         with opened(self.path, self.notes) as messages:
             logged = messages.read([self.topics.image, *others])
             before = None
@@ -219,8 +219,11 @@ class Bag:
                 stamp = together.image.header.stamp
                 self._check_order(before, stamp, number)
                 before = stamp
+                if stamp - self.first.stamp > self.selection.stop + SECOND:
+                    break
                 if not self.selection.has(number, stamp - self.first.stamp):
                     continue
+                asked += 1
                 for topic in others:
                     absent[topic] += topic not in together.others
                 frame = self._frame(number, together)
@@ -230,7 +233,7 @@ class Bag:
             if count:
                 self.notes.once(
                     f"absent {topic}",
-                    f"{topic}: {count} of {number + 1} images have none within {self.tolerance / SECOND:g} s",
+                    f"{topic}: {count} of {asked} images have none within {self.tolerance / SECOND:g} s",
                 )
 
     def _check_order(self, before: int | None, stamp: int, number: int) -> None:

@@ -120,9 +120,20 @@ def beside(types: Mapping[str, str], image: str) -> str | None:
     Returns:
         Such as "/camera/camera_info"; None where there is none.
     """
+    return next((topic for topic in info_topics(image) if types.get(topic) == INFO), None)
+
+
+def info_topics(image: str) -> tuple[str, ...]:
+    """Return where drivers publish the camera of images.
+
+    Args:
+        image: Topic of the images, such as "/camera/image_raw/compressed".
+
+    Returns:
+        Such as "/camera/camera_info", the likeliest first.
+    """
     base = image.removesuffix("/compressed")
-    candidates = (f"{base.rpartition('/')[0]}/camera_info", f"{base}/camera_info")
-    return next((topic for topic in candidates if types.get(topic) == INFO), None)
+    return (f"{base.rpartition('/')[0]}/camera_info", f"{base}/camera_info")
 
 
 def is_rectified(image: str) -> bool:
