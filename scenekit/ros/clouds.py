@@ -41,7 +41,8 @@ def cloud_points(message: Any, name: str) -> Float[np.ndarray, "P 3"]:
         for kind, offset in coordinates(message, name)
     ]
     points = np.stack(columns, axis=1)
-    return points[np.isfinite(points).all(axis=1)]
+    finite: np.ndarray = points[np.isfinite(points).all(axis=1)]
+    return finite
 
 
 def coordinates(message: Any, name: str) -> list[tuple[str, int]]:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -173,7 +174,7 @@ class RosbagsMessages:
             return
         try:
             for one, time, data in self.reader.messages(wanted):
-                yield Logged(one.topic, time, lambda d=data, t=one.msgtype: self.reader.deserialize(d, t))
+                yield Logged(one.topic, time, partial(self.reader.deserialize, data, one.msgtype))
         except InputError:
             raise
         except Exception as cause:  # of rosbags, of SQLite
@@ -201,8 +202,7 @@ class McapMessages:
         store = self._types_of(topics)
         for path, indexed in self._files.items():
             for topic, message in self._messages(path, indexed, frozenset(topics) & self.types.keys()):
-                kind = self.types[topic]
-                yield Logged(topic, message.log_time, lambda d=message.data, k=kind: store.deserialize_cdr(d, k))
+                yield Logged(topic, message.log_time, partial(store.deserialize_cdr, message.data, self.types[topic]))
 
     def _messages(self, path: Path, indexed: bool, topics: Collection[str]) -> Iterator[tuple[str, Any]]:
         """Yield (topic, message) of one file, up to where it is damaged."""

@@ -7,9 +7,9 @@ rotations along the shortest arc.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -23,6 +23,8 @@ EXTRAPOLATION = 0.1
 
 SHOWN = 30
 """How many frames an error lists."""
+
+Numbers: TypeAlias = Sequence[float | int] | np.ndarray
 
 Pose = Float[np.ndarray, "4 4"]
 
@@ -68,8 +70,8 @@ class TransformBuffer:
         parent: str,
         child: str,
         stamp: int,
-        translation: Iterable[float],
-        quaternion: Iterable[float],
+        translation: Numbers,
+        quaternion: Numbers,
         static: bool = False,
     ) -> None:
         """Add the pose of a frame in its parent; a frame that gets another parent forgets the one before.
@@ -85,7 +87,7 @@ class TransformBuffer:
         Raises:
             InputError: The pose is not finite, or the quaternion is 0.
         """
-        place, turn = np.array([*translation], float), np.array([*quaternion], float)
+        place, turn = np.array(translation, float), np.array(quaternion, float)
         if not (np.isfinite(place).all() and np.isfinite(turn).all() and np.linalg.norm(turn) > 0):
             raise InputError(f"the transform from {child!r} to {parent!r} at {stamp / SECOND:.3f} s is no pose")
         track = self._tracks.get(child)
