@@ -106,8 +106,8 @@ def bag(
 class Selection:
     """Which images of a bag are asked for."""
 
-    start: int
-    """Nanoseconds after the first image at which they begin."""
+    start: float
+    """Nanoseconds after the first image at which they begin; -infinity for all, also those whose stamps jump back."""
     stop: float
     """Nanoseconds after the first image before which they end."""
     every: int
@@ -134,7 +134,7 @@ class Selection:
                 f"start {start}, stop {stop}, every {every}: expected seconds from 0, a stop after the start, and every"
                 " from 1"
             )
-        return cls(round(first * SECOND), last * SECOND, every)
+        return cls(first * SECOND if first > 0 else -math.inf, last * SECOND, every)
 
     def has(self, number: int, elapsed: int) -> bool:
         """Return whether an image is asked for.

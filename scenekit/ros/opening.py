@@ -7,12 +7,13 @@ are not of ROS 2; other bags by rosbags.
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from scenekit.errors import InputError, one_line
 from scenekit.io.files import path_named
@@ -58,7 +59,7 @@ class Logged:
     """Decodes it."""
 
 
-class Messages(Protocol):
+class Messages(ABC):
     """What reads the messages of a bag."""
 
     types: dict[str, str]
@@ -68,8 +69,16 @@ class Messages(Protocol):
     span: tuple[int, int] | None
     """Nanoseconds of the first and the last message of all topics; None where they are unknown."""
 
+    @abstractmethod
     def read(self, topics: Collection[str]) -> Iterator[Logged]:
-        """Yield the messages of topics in the order in which they were recorded."""
+        """Yield the messages of topics in the order in which they were recorded.
+
+        Args:
+            topics: Names of topics; those that are absent do not count.
+
+        Yields:
+            Their messages.
+        """
 
 
 @contextmanager
@@ -151,7 +160,7 @@ def not_a_bag(place: Path, cause: Exception) -> InputError:
     return InputError(f"{place} cannot be read as a bag ({one_line(cause)}); expected {EXPECTED}")
 
 
-class RosbagsMessages:
+class RosbagsMessages(Messages):
     """Messages of a bag that rosbags has opened.
 
     Args:
@@ -181,7 +190,7 @@ class RosbagsMessages:
             raise InputError(f"{self.place}: the bag is damaged and cannot be read on ({one_line(cause)})") from cause
 
 
-class McapMessages:
+class McapMessages(Messages):
     """Messages of MCAP files of one recording; of files that are cut off or damaged, those before the damage.
 
     Args:
