@@ -74,7 +74,7 @@ def _scalar(name: str, value: Any) -> Any:
         return "" if value is None else str(value)
     if name == "bool":
         return bool(value)
-    return float(value or 0.0) if name.startswith("float") else int(value or 0)
+    return _dtype(name).type(value or 0).item()
 
 
 def _dtype(name: str) -> np.dtype[Any]:
