@@ -93,6 +93,18 @@ def hypotheses(scene: Scene) -> list[Values]:
     return [{"class_id": name, "score": score} for name, score in zip(scene.names(), known.tolist(), strict=True)]
 
 
+def has_cuboids(scene: Scene) -> bool:
+    """Return whether a scene has 3D boxes, be they none.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        True if it has.
+    """
+    return BOXES3D in scene
+
+
 def cuboids(scene: Scene) -> Iterator[tuple[int, Values, Values]]:
     """Yield the 3D boxes that are valid.
 
@@ -102,7 +114,7 @@ def cuboids(scene: Scene) -> Iterator[tuple[int, Values, Values]]:
     Yields:
         (Row, values of its Pose, values of its size as a Vector3); none for a scene without 3D boxes.
     """
-    if BOXES3D not in scene:
+    if not has_cuboids(scene):
         return
     boxes: Boxes3D = scene[BOXES3D]
     rows = (scene.rows_with(BOXES3D) & boxes.valid).nonzero()[:, 0].tolist()

@@ -46,7 +46,7 @@ class Parameters:
     """Device of the model."""
 
     def declared(self, node: Any) -> Parameters:
-        """Declare the parameters of a node.
+        """Register the parameters with a node.
 
         Args:
             node: The node.
@@ -149,7 +149,7 @@ class SceneNode:
         self._cameras.add(message, 0)
 
     def see_image(self, message: Any) -> None:
-        """Predict and publish the scene of an image; an image that is unusable is logged once.
+        """Predict and send the scene of an image; an image that is unusable is logged once.
 
         Args:
             message: An Image or a CompressedImage.
@@ -197,7 +197,7 @@ class SceneNode:
         return self.model.predict(frame, tasks=names, threshold=self.parameters.threshold, budget=budget)
 
     def publish(self, one: Described) -> None:
-        """Publish a message, if the package of its type is installed.
+        """Send a message, if the package of its type is installed.
 
         Args:
             one: The message.

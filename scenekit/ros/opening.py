@@ -29,14 +29,14 @@ IDL_SEPARATOR = "=" * 80 + "\n"
 
 @dataclass
 class Notes:
-    """Says what a person may want to know about a bag, each thing once."""
+    """Lines about a bag for people, each thing once."""
 
     say: Callable[[str], None]
     """Gets a line."""
     _said: set[str] = field(default_factory=set)
 
     def once(self, kind: str, line: str) -> None:
-        """Say a line, unless one of its kind has been said.
+        """Print a line, unless one of its kind has been said.
 
         Args:
             kind: What it is about.
@@ -311,7 +311,7 @@ class McapMessages(Messages):
         return store
 
     def _report(self, path: Path, cause: Exception) -> None:
-        """Say once that a file is damaged."""
+        """Report once that a file is damaged."""
         self._notes.once(
             f"damage of {path}",
             f"{path} is cut off or damaged ({one_line(cause)}); the messages before that are used. `mcap recover`"

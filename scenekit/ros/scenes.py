@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scenekit.graph.export import to_node_link
-from scenekit.keys import BOXES3D
-from scenekit.ros.detections import detections2d, detections3d, label_images
+from scenekit.ros.detections import detections2d, detections3d, has_cuboids, label_images
 from scenekit.ros.headers import Header
 from scenekit.ros.markers import image_annotations, markers, scene_update
 from scenekit.ros.values import Described
@@ -33,7 +32,7 @@ def messages_of(scene: Scene, header: Header) -> Iterator[Described]:
     yield detections2d(scene, header)
     yield from label_images(scene, header)
     yield image_annotations(scene, header)
-    if BOXES3D in scene:
+    if has_cuboids(scene):
         yield detections3d(scene, header)
         yield markers(scene, header)
         yield scene_update(scene, header)
