@@ -259,7 +259,8 @@ class Bag:
         tensor = None if pose is None else torch.from_numpy(pose).float()
         moment = Moment(header.stamp / SECOND, number, tensor)
         inputs = self._inputs(together, (image.shape[0], image.shape[1]), lens)
-        return BagFrame(image, moment, camera, inputs, self.path, header)
+        planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        return BagFrame(planes, moment, camera, inputs, self.path, header)
 
     def _inputs(self, together: Together, size: Size, lens: Lens | None) -> dict[str, Tensor]:
         """Return depth and points of an image, as far as there are any."""

@@ -174,7 +174,8 @@ class Poses:
         if self.world is not None:
             try:
                 camera = self.buffer.lookup(self.world, self.camera, stamp)
-                return np.linalg.inv(camera) @ self.buffer.lookup(self.world, sensor.frame_id, sensor.stamp)
+                moved: Pose = np.linalg.inv(camera) @ self.buffer.lookup(self.world, sensor.frame_id, sensor.stamp)
+                return moved
             except UnknownTransformError:
                 pass
         return self.buffer.lookup(self.camera, sensor.frame_id, stamp)

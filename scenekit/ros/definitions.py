@@ -92,6 +92,19 @@ FOXGLOVE = {
 """Messages of the package foxglove_msgs, by name."""
 
 
+def check_distro(distro: str) -> None:
+    """Check the name of a distribution.
+
+    Args:
+        distro: The name.
+
+    Raises:
+        InputError: No messages are written for it.
+    """
+    if distro not in DISTROS:
+        raise InputError(f"no messages of the ROS 2 distribution {distro!r}{nearest(distro, DISTROS)}")
+
+
 @functools.cache
 def typestore(distro: str = DEFAULT_DISTRO) -> Any:
     """Return the types of a distribution, with those of vision_msgs and foxglove_msgs.
@@ -105,8 +118,7 @@ def typestore(distro: str = DEFAULT_DISTRO) -> Any:
     Raises:
         InputError: There is no such distribution, or the package rosbags is absent.
     """
-    if distro not in DISTROS:
-        raise InputError(f"no messages of the ROS 2 distribution {distro!r}{nearest(distro, DISTROS)}")
+    check_distro(distro)
     typesys = imported("rosbags.typesys")
     store = typesys.get_typestore(typesys.Stores(f"ros2_{distro}"))
     for package, definitions in (("vision_msgs", VISION), ("foxglove_msgs", FOXGLOVE)):

@@ -73,7 +73,8 @@ class Lens:
         x, y = np.meshgrid(np.arange(width, dtype=float), np.arange(height, dtype=float))
         rays = np.stack((x, y, np.ones_like(x)), -1) @ (np.linalg.inv(self.rectified).T @ self.rotation)
         distorted = distort(rays[..., :2] / rays[..., 2:], self.model, self.coefficients)
-        return distorted @ self.raw[:2, :2].T + self.raw[:2, 2]
+        pixels: np.ndarray = distorted @ self.raw[:2, :2].T + self.raw[:2, 2]
+        return pixels
 
     def rectify(self, image: Shaped[np.ndarray, "H W *C"], mode: str = "bilinear") -> Shaped[np.ndarray, "H W *C"]:
         """Return an image without the distortion; pixels that look beside it are 0.

@@ -9,6 +9,9 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
+
 from scenekit.errors import InputError
 from scenekit.ros.cameras import Cameras
 from scenekit.ros.detections import label_info
@@ -181,7 +184,8 @@ class SceneNode:
         header = Header.of(message)
         image, camera, _ = self._cameras.see(color_image(message, self.parameters.topic), header.stamp)
         moment = Moment(header.stamp / SECOND, self._number)
-        return BagFrame(image, moment, camera, source=self.parameters.topic, header=header)
+        planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        return BagFrame(planes, moment, camera, source=self.parameters.topic, header=header)
 
     def predict(self, frame: BagFrame) -> Scene:
         """Predict the scene of a frame.

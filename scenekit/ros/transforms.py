@@ -157,7 +157,7 @@ class TransformBuffer:
         up, down = [*self._up(source)], [*self._up(target)]
         common = next(frame for frame in up if frame in down)
         forward, back = (self._to_ancestor(start, common, stamp) for start in (source, target))
-        pose = np.linalg.inv(back) @ forward
+        pose: Pose = np.linalg.inv(back) @ forward
         pose[3] = (0.0, 0.0, 0.0, 1.0)
         return pose
 

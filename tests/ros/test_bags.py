@@ -54,7 +54,7 @@ def test_all_that_comes_with_an_image(tmp_path: Path, storage: str, distro: str)
     assert lines == ["poses are from 'optical' to 'odom'"]
     assert [frame.moment.number for frame in frames] == [0, 1, 2, 3]
     for number, frame in enumerate(frames):
-        np.testing.assert_array_equal(frame.image, noise(seed=number))
+        np.testing.assert_array_equal(frame.image.permute(1, 2, 0), noise(seed=number))
         assert (frame.header.stamp, frame.header.frame_id) == (100_000_000_000 + number * 100_000_000, "optical")
         assert frame.moment.time == frame.header.stamp / 1e9 and frame.source == str(path)
         # x of odom is forward: the camera's z; its position is that of the robot, 1 m up
@@ -98,7 +98,7 @@ def test_distorted_images_are_rectified_and_said_once(tmp_path: Path) -> None:
     (frame, _), lines = said(path, RAW, depth_topic=DEPTH)
     assert frame.camera.matrix[0].tolist() == [8.0, 0.0, 4.0]
     # the principal point moves from (4, 3) to (3.5, 2.5): the spot is shared by four pixels
-    assert frame.image[2:4, 3:5, 0].tolist() == [[pytest.approx(50, abs=2)] * 2] * 2
+    assert frame.image[0, 2:4, 3:5].tolist() == [[pytest.approx(50, abs=2)] * 2] * 2
     assert int((frame.inputs["depth"] == 2.0).sum()) in (1, 2, 4) and frame.inputs["depth"].isnan().sum() > 58
     assert lines == [f"images are rectified: the lens of {CAMERA} distorts them (plumb_bob)"]
     rectified = [("/cam/image_rect" if topic == RAW else topic, *rest) for topic, *rest in messages]

@@ -56,7 +56,7 @@ def test_a_scene_is_published_for_each_image(monkeypatch: pytest.MonkeyPatch) ->
         node.subscriptions["/cam/image_raw"](incoming(IMAGE, image(time, noise(), "bgr8")))
     (first, options), (second, _) = model.calls
     assert options == {"tasks": ["masks", "keypoints"], "threshold": 0.25, "budget": "60 ms"}
-    np.testing.assert_array_equal(first.image, noise()[:, :, ::-1])
+    np.testing.assert_array_equal(first.image.permute(1, 2, 0), noise()[:, :, ::-1])
     assert (first.header, first.moment.number, second.moment.time) == (Header(2_500_000_000, "optical"), 0, 2.75)
     assert first.camera.matrix[0].tolist() == [10.0, 0.0, 4.0]
     expected = {one.topic: one for one in messages_of(scene(), first.header)}
