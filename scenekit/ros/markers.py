@@ -114,11 +114,16 @@ def image_annotations(scene: Scene, header: Header) -> Described:
     Returns:
         The message, in pixels from the corner of the image.
     """
-    colors, texts, ids = object_colors(scene), object_texts(scene), instance_numbers(scene.objects)
+    colors, texts, ids, names = (
+        object_colors(scene),
+        object_texts(scene),
+        instance_numbers(scene.objects),
+        scene.names(),
+    )
     points, labels = [], []
     for row, (x0, y0, x1, y1) in enumerate(scene.objects.boxes.tolist()):
         corners = ((x0, y0), (x1, y0), (x1, y1), (x0, y1))
-        about = key_values(id=ids[row], label=scene.names()[row])
+        about = key_values(id=ids[row], label=names[row])
         points.append(annotation(header, LINE_LOOP, corners, colors[row], LINE, about))
         ink = {"text_color": shares_of_color(DARK), "background_color": shares_of_color(colors[row])}
         place = {"timestamp": header.time, "position": {"x": x0, "y": y0}}

@@ -7,6 +7,7 @@ are not of ROS 2; other bags by rosbags.
 from __future__ import annotations
 
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,9 @@ from scenekit.ros.packages import imported
 EXPECTED = "an .mcap file, a folder that `ros2 bag record` wrote, or a .db3 or .bag file"
 
 MAGIC = b"\x89MCAP0\r\n"
+
+MESSAGES_COMPRESSED = re.compile(r"^ *compression_mode: *[\"']?message", re.MULTILINE | re.IGNORECASE)
+"""In metadata.yaml: each message is compressed by itself, which rosbags reads."""
 
 IDL_SEPARATOR = "=" * 80 + "\n"
 
@@ -116,6 +120,9 @@ def mcap_files(place: Path) -> list[Path]:
         The files; none for a bag of another kind.
     """
     if place.is_dir():
+        described = place / "metadata.yaml"
+        if described.is_file() and MESSAGES_COMPRESSED.search(described.read_text(errors="replace")):
+            return []
         found = [path for path in place.iterdir() if path.suffix == ".mcap"]
         return sorted(found, key=lambda path: (len(path.name), path.name))
     with place.open("rb") as stream:
@@ -262,7 +269,7 @@ class McapMessages(Messages):
                     self._add(channel, summary.schemas.get(channel.schema_id), counts.get(channel.id, 0))
                 if summary.statistics.message_count:
                     self._extend(summary.statistics.message_start_time, summary.statistics.message_end_time)
-                return True
+                return bool(summary.chunk_indexes)  # without an index mcap would sort all messages in memory
         self._scan(path)
         return False
 

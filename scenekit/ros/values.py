@@ -5,6 +5,7 @@ So that the same functions describe a message of rosbags, whose fields depend on
 
 from __future__ import annotations
 
+import functools
 import importlib
 import re
 from array import array
@@ -56,7 +57,7 @@ def _rosbags_value(store: Any, kind: Any, value: Any) -> Any:
     """Build the value of one field; None stands for 0 or empty."""
     node, what = kind
     if node.name == "NAME":
-        return rosbags_message(store, what, value or {})
+        return rosbags_message(store, what, value) if value else _empty_message(store, what)
     if node.name == "BASE":
         return _scalar(what[0], value)
     (inner, name), count = what
@@ -67,6 +68,12 @@ def _rosbags_value(store: Any, kind: Any, value: Any) -> Any:
     if value is None:
         return np.zeros(count if node.name == "ARRAY" else 0, _dtype(name[0]))
     return np.ascontiguousarray(value, _dtype(name[0])).reshape(-1)
+
+
+@functools.lru_cache
+def _empty_message(store: Any, type: str) -> Any:
+    """Return a message with all fields left out, one for all: messages are not changed once they are built."""
+    return rosbags_message(store, type, {})
 
 
 def _scalar(name: str, value: Any) -> Any:

@@ -10,11 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mcap.writer import IndexType
 from mcap.writer import Writer as McapWriter
 from PIL import Image
+from rosbags.rosbag1 import Writer as Rosbag1Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
 
 import scenekit as sk
 from scenekit.errors import InputError
+from scenekit.ros.definitions import typestore
+from scenekit.ros.values import rosbags_message
 from tests.ros.recording import CLOUD, IMAGE, INFO, TF, Message, cloud, header, image, info, noise, record, tf
 
 RAW, CAMERA, DEPTH, LIDAR = "/cam/image_raw", "/cam/camera_info", "/cam/depth", "/lidar"
@@ -254,7 +260,9 @@ def test_channels_of_other_encodings_are_ignored(tmp_path: Path) -> None:
     source = record(tmp_path / "run", drive(2))
     from mcap.reader import make_reader
 
-    for name, options in (("indexed", {}), ("plain", {"use_chunking": False, "use_summary_offsets": False})):
+    bare = {"use_statistics": False, "repeat_channels": False, "repeat_schemas": False, "index_types": IndexType.NONE}
+    kinds = {"indexed": {}, "unchunked": {"use_chunking": False}, "bare": bare}
+    for name, options in kinds.items():
         target = tmp_path / f"{name}.mcap"
         with target.open("wb") as out, source.open("rb") as stream:
             writer = McapWriter(out, **options)
@@ -282,3 +290,35 @@ def test_folders_of_several_files(tmp_path: Path) -> None:
         record(tmp_path / f"part{number}", part).rename(folder / f"split_{number}.mcap")
     frames, _ = said(folder, RAW)
     assert [frame.header.stamp for frame in frames] == [100_000_000_000 + i * 100_000_000 for i in range(4)]
+
+
+def test_bags_of_ros_1(tmp_path: Path) -> None:
+    """Its CameraInfo has K, D, R and P in capital letters."""
+    store, path = get_typestore(Stores.ROS1_NOETIC), tmp_path / "old.bag"
+    messages: list[Message] = [(CAMERA, INFO, 1.0, info(1, (6, 8), (10, 10, 3.5, 2.5)))]
+    messages.append((RAW, IMAGE, 1.0, image(1.0, noise())))
+    with Rosbag1Writer(path) as writer:
+        for topic, kind, time, values in messages:
+            capital = {key.upper() if key in "kdrp" else key: value for key, value in values.items()}
+            data = store.serialize_ros1(rosbags_message(store, kind, capital), kind)
+            writer.write(writer.add_connection(topic, kind, typestore=store), round(time * 1e9), data)
+    (frame,), _ = said(path)
+    np.testing.assert_array_equal(frame.image.permute(1, 2, 0), noise())
+    assert frame.camera.matrix[0].tolist() == [10.0, 0.0, 4.0] and frame.header.stamp == 1_000_000_000
+
+
+MCAP, SQLITE = StoragePlugin.MCAP, StoragePlugin.SQLITE3
+WAYS = [(plugin, mode) for plugin in (MCAP, SQLITE) for mode in (CompressionMode.MESSAGE, CompressionMode.FILE)]
+
+
+@pytest.mark.parametrize(("plugin", "mode"), [*WAYS, (MCAP, CompressionMode.STORAGE)])
+def test_compressed_bags(tmp_path: Path, plugin: StoragePlugin, mode: CompressionMode) -> None:
+    store = typestore()
+    writer = Writer(tmp_path / "run", version=9, storage_plugin=plugin)
+    writer.set_compression(mode, CompressionFormat.ZSTD)
+    with writer:
+        connection = writer.add_connection(RAW, IMAGE, typestore=store)
+        message = rosbags_message(store, IMAGE, image(1.0, noise()))
+        writer.write(connection, 1_000_000_000, store.serialize_cdr(message, IMAGE))
+    (frame,), _ = said(tmp_path / "run")
+    np.testing.assert_array_equal(frame.image.permute(1, 2, 0), noise())
