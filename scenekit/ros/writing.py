@@ -139,6 +139,8 @@ class BagWriter:
             draft = Path(tempfile.mkdtemp(prefix=".", dir=self.target.parent))
             name = draft / self.target.name.removesuffix(MCAP)
             writer = rosbag2.Writer(name, version=FORMATS.get(self._distro, 9), storage_plugin=plugin)
+            if self.target.suffix == MCAP:  # chunks, which all readers know; maps of labels shrink to some percent
+                writer.set_compression(rosbag2.CompressionMode.STORAGE, rosbag2.CompressionFormat.ZSTD)
             writer.open()
         except OSError as error:
             if draft is not None:
