@@ -6,6 +6,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ from scenekit.ros.opening import Messages, Notes, opened
 from scenekit.ros.pixels import check_encoding, color_image, depth_image
 from scenekit.ros.synchronizing import Dated, Synchronizer, Together
 from scenekit.ros.topics import Topics, choose, is_rectified
-from scenekit.ros.transforms import EXTRAPOLATION, TransformBuffer
+from scenekit.ros.transforms import EXTRAPOLATION, TransformBuffer, UnknownTransformError
 from scenekit.structures.geometry import Size
 from scenekit.structures.moments import Moment
 
@@ -95,6 +96,7 @@ def bag(
         cameras, buffer = Cameras(topics.info, is_rectified(topics.image), notes), TransformBuffer(extrapolation)
         _read_small(messages, topics, cameras, buffer)
         poses = Poses.choose(buffer, first.frame_id or cameras.frame_id, world_frame, notes)
+        _check_points(messages, topics, poses)
         count, span = messages.counts.get(topics.image) or None, messages.span
     if topics.info is None:
         notes.once("camera", f"{topics.image}: there is no camera_info beside it; images have no camera")
@@ -152,10 +154,19 @@ class Selection:
 def _first_image(messages: Messages, topics: Topics, name: str) -> Header:
     """Return the header of the first image, whose encoding is checked."""
     for one in messages.read([topics.image]):
-        message = one.decode()
+        message = one.message()
         check_encoding(message, topics.image)
         return Header.of(message, one.time)
     raise InputError(f"{name}: the topic {topics.image!r} has no messages; record it again, or name another topic")
+
+
+def _check_points(messages: Messages, topics: Topics, poses: Poses) -> None:
+    """Check that the frame of the point clouds is connected with that of the camera."""
+    for one in messages.read([topics.points] if topics.points else []):
+        header = Header.of(one.message(), one.time)
+        with suppress(UnknownTransformError):  # of this time, not of all
+            poses.from_sensor(header, header.stamp)
+        return
 
 
 def _read_small(messages: Messages, topics: Topics, cameras: Cameras, buffer: TransformBuffer) -> None:
@@ -163,9 +174,9 @@ def _read_small(messages: Messages, topics: Topics, cameras: Cameras, buffer: Tr
     wanted = [*topics.transforms, *([topics.info] if topics.info else [])]
     for one in messages.read(wanted):
         if one.topic == topics.info:
-            cameras.add(one.decode(), one.time)
+            cameras.add(one.message(), one.time)
         else:
-            buffer.add_message(one.decode(), static=one.topic.endswith("_static"))
+            buffer.add_message(one.message(), static=one.topic.endswith("_static"))
 
 
 @dataclass(eq=False)
@@ -212,10 +223,11 @@ class Bag:
         others = tuple(topic for topic in (self.topics.depth, self.topics.points) if topic is not None)
         absent = dict.fromkeys(others, 0)
         asked, self.damaged = 0, 0
+        synchronizer = Synchronizer(self.topics.image, others, self.tolerance, self.notes)
         with opened(self.path, self.notes) as messages:
             logged = messages.read([self.topics.image, *others])
             before = None
-            for number, together in enumerate(Synchronizer(self.topics.image, others, self.tolerance).run(logged)):
+            for number, together in enumerate(synchronizer.run(logged)):
                 stamp = together.image.header.stamp
                 self._check_order(before, stamp, number)
                 before = stamp
@@ -274,7 +286,10 @@ class Bag:
         inputs = {}
         for key, (topic, make) in makers.items():
             if topic is not None and (one := together.others.get(topic)) is not None:
-                inputs[key] = make(one, f"{topic} at {one.header.stamp / SECOND:.3f} s")
+                try:
+                    inputs[key] = make(one, f"{topic} at {one.header.stamp / SECOND:.3f} s")
+                except UnknownTransformError as error:
+                    self.notes.once("moved", f"images without points: {error}")
         return inputs
 
     def _points(self, cloud: Dated[Any], stamp: int, name: str) -> Float[Tensor, "P 3"]:

@@ -19,6 +19,7 @@ from typing import Any
 from scenekit.errors import InputError, one_line
 from scenekit.io.files import path_named
 from scenekit.ros.definitions import DEFAULT_DISTRO, typestore
+from scenekit.ros.headers import SECOND
 from scenekit.ros.packages import imported
 
 EXPECTED = "an .mcap file, a folder that `ros2 bag record` wrote, or a .db3 or .bag file"
@@ -60,7 +61,23 @@ class Logged:
     time: int
     """Nanoseconds at which it was recorded."""
     decode: Callable[[], Any]
-    """Decodes it."""
+    """Decodes it; other libraries raise nearly anything on damaged bytes."""
+
+    def message(self) -> Any:
+        """Decode the message.
+
+        Returns:
+            The message.
+
+        Raises:
+            InputError: Its bytes are damaged.
+        """
+        try:
+            return self.decode()
+        except Exception as cause:
+            raise InputError(
+                f"{self.topic}: the message recorded at {self.time / SECOND:.3f} s is damaged ({one_line(cause)})"
+            ) from cause
 
 
 class Messages(ABC):

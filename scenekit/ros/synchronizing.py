@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from scenekit.errors import InputError
 from scenekit.ros.headers import SECOND, Header
-from scenekit.ros.opening import Logged
+from scenekit.ros.opening import Logged, Notes
 
 T = TypeVar("T")
 
@@ -51,6 +52,8 @@ class Synchronizer:
     """The other topics."""
     tolerance: int
     """Largest difference of stamps, in nanoseconds."""
+    notes: Notes
+    """Gets a line about the first message of a topic that is damaged."""
     _waiting: deque[Dated[Any]] = field(default_factory=deque)
     _held: dict[str, deque[Dated[Any]]] = field(default_factory=dict)
 
@@ -65,7 +68,11 @@ class Synchronizer:
         """
         self._held = {topic: deque() for topic in self.others}
         for one in messages:
-            message = one.decode()
+            try:
+                message = one.message()
+            except InputError as error:
+                self.notes.once(f"messages of {one.topic}", f"damaged messages are left out: {error}")
+                continue
             dated = Dated(Header.of(message, one.time), one.time, message)
             if one.topic == self.topic:
                 self._waiting.append(dated)
@@ -81,11 +88,12 @@ class Synchronizer:
         return now - image.logged > LATE or all(stamp is not None and stamp >= image.header.stamp for stamp in newest)
 
     def _taken(self) -> Together:
-        """Return the next image; messages too early for it are dropped."""
+        """Return the next image; messages too early for it are dropped, unless they are recent, as stamps may jump."""
         image = self._waiting.popleft()
         found = {}
         for topic, held in self._held.items():
-            while len(held) > 1 and held[0].header.stamp < image.header.stamp - self.tolerance:
+            early, old = image.header.stamp - self.tolerance, image.logged - LATE
+            while len(held) > 1 and held[0].header.stamp < early and held[0].logged < old:
                 held.popleft()
             near = min(held, key=lambda one: abs(one.header.stamp - image.header.stamp), default=None)
             if near is not None and abs(near.header.stamp - image.header.stamp) <= self.tolerance:

@@ -136,7 +136,29 @@ def test_the_frame_of_the_world(tmp_path: Path) -> None:
     )
     lost = [one for one in drive() if "lidar" not in str(one[3])[:300] or one[0] == LIDAR]
     with pytest.raises(InputError, match="no transforms connect 'lidar' with 'odom'; the frames of the bag are: base,"):
-        list(sk.bag(record(tmp_path / "lost", lost), RAW, points_topic=LIDAR, say=print))
+        sk.bag(record(tmp_path / "lost", lost), RAW, points_topic=LIDAR, say=print)
+
+
+def test_images_outside_of_the_transforms_have_no_points(tmp_path: Path) -> None:
+    early = [one for one in drive(4) if one[0] != "/tf"]
+    moving = [("/tf", TF, 100, tf(time, "base", "lidar", (0.5, 0, 2))) for time in (100.0, 100.05)]
+    kept = [one for one in early if "lidar" not in str(one[3])[:300] or one[0] == LIDAR]
+    path = record(tmp_path / "run", sorted([*kept, *moving], key=lambda one: one[2]))
+    frames, lines = said(path, RAW, points_topic=LIDAR, world_frame="base")
+    assert ["points" in frame.inputs for frame in frames] == [True, True, False, False]
+    assert lines == [line for line in lines if line.startswith("images without points: the transform from 'lidar'")]
+
+
+def test_damaged_messages_are_left_out(tmp_path: Path) -> None:
+    store = typestore()
+    with Writer(tmp_path / "run", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection(RAW, IMAGE, typestore=store)
+        for number in range(3):
+            data = bytes(store.serialize_cdr(rosbags_message(store, IMAGE, image(1 + number, noise())), IMAGE))
+            writer.write(connection, (1 + number) * 10**9, data[:30] if number == 1 else data)
+    frames, lines = said(tmp_path / "run")
+    assert [frame.moment.time for frame in frames] == [1.0, 3.0]
+    assert lines[1].startswith(f"damaged messages are left out: {RAW}: the message recorded at 2.000 s is damaged (")
 
 
 def test_topics_that_are_not_there_are_listed(tmp_path: Path) -> None:
