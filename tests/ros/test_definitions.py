@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import foxglove.messages
 import pytest
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+import scenekit.ros
 from scenekit.errors import InputError
 from scenekit.ros.definitions import DISTROS, FOXGLOVE, VISION, typestore
 from scenekit.ros.values import rosbags_message
@@ -66,3 +70,12 @@ def test_messages_of_foxglove_have_the_fields_of_its_sdk(name: str) -> None:
         enum: Any = getattr(foxglove.messages, "LinePrimitiveLineType" if name == "LinePrimitive" else f"{name}Type")
         member = "".join(part.capitalize() for part in constant.split("_"))
         assert int(getattr(enum, member)) == value
+
+
+def test_nothing_of_ros_is_imported_before_it_is_used() -> None:
+    modules = [
+        f"scenekit.ros.{path.stem}" for path in Path(scenekit.ros.__path__[0]).glob("*.py") if path.stem[0] != "_"
+    ]
+    code = f"import sys, {', '.join(modules)}; assert not {{'rosbags', 'mcap', 'rclpy', 'foxglove'}} & set(sys.modules)"
+    assert len(modules) > 10
+    subprocess.run([sys.executable, "-c", code], check=True)
