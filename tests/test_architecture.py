@@ -52,6 +52,7 @@ FLOORS = (
     "weights",
     "training",
     "testing",
+    "ros",
     "cli",
 )
 """The rooms of `scenekit/` from the ground floor up: a module imports only from its own room and those below."""
@@ -107,6 +108,8 @@ NAMES_KINDS_OF_VALUES: dict[str, str] = {
     "scenekit/world/drawing.py": "objects of a map are 3D boxes from above",
     "scenekit/world/map_graph.py": "objects of a map are 3D boxes",
     "scenekit/world/sightings.py": "a map is made of 3D boxes, and its edges say which key is not that of relations",
+    "scenekit/ros/detections.py": "messages of ROS hold masks, label maps and 3D boxes",
+    "scenekit/ros/markers.py": "messages of Foxglove hold keypoints",
     "scenekit/visualization/export/mesh_scene.py": "files of solids hold meshes, whatever kind of value gives them",
 }
 """The files of the core that may import them all the same, and why."""
