@@ -177,7 +177,7 @@ def main() -> None:
         print(file=sys.stderr)
         measured[kind] = {way: tally.to_json() for way, tally in tallies.items()}
     facts = {"clips": arguments.clips, "frames of a visit": FRAMES, "radius, m": RADIUS}
-    result = {**machine(torch.device("cpu")), **facts, **measured}
+    result = {**machine(torch.device("cpu")), "command": "python benchmarks/world.py", **facts, **measured}
     write_atomically(arguments.out, (json.dumps(plain(result), indent=1) + "\n").encode())
     show(measured)
 

@@ -246,7 +246,8 @@ RESULT_FILES: Sequence[Result] = (
         "Maps of clips",
         "Maps of synthetic clips with known poses, each visited twice: of the ground truth of the frames, of ground "
         "truth with the errors of a detector, and of predictions. Errors are distances from the true center of the 3D "
-        "box; changes are those between both visits. Each kind as shipped, and with other options of the map.",
+        "box; changes are those between both visits. Each kind as shipped, and with other options of the map. Other "
+        "programs used the same cores, which milliseconds show.",
         "OMP_NUM_THREADS=1 python benchmarks/world.py",
     ),
     Result(
