@@ -69,6 +69,7 @@ from .recipe import ModelConfig as ModelConfig
 from .recipe import Recipe as Recipe
 from .scene import Objects as Objects
 from .scene import Scene as Scene
+from .streaming.stream import stream as stream
 from .structures.boxes3d import Boxes3D as Boxes3D
 from .structures.cameras import Camera as Camera
 from .structures.captions import Captions as Captions
