@@ -110,7 +110,7 @@ class Schedule:
         return Choice(tuple(run), chosen, tuple(left_out), seconds)
 
     def update(self, timed: TimedScene) -> None:
-        """Learn what a frame took.
+        """Move the estimates towards what a frame took.
 
         Args:
             timed: The frame that was chosen for last.

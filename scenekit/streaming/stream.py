@@ -27,6 +27,13 @@ class SceneStream(Iterator[Scene | InputError]):
 
     The first `next` starts a thread that reads the source. It ends with the source, with `close`, at the end of a
     `with` statement, and when the iterator is no longer in use, as after a `break`.
+
+    Args:
+        predictor: Predicts each scene.
+        schedule: Chooses the tasks of each frame.
+        reader: Reads the source.
+        camera: The camera of all frames, or None.
+        clock: Measures times.
     """
 
     def __init__(self, predictor: Predictor, schedule: Schedule, reader: Reader, camera: Any, clock: Clock) -> None:
