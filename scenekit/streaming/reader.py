@@ -20,7 +20,7 @@ from scenekit.streaming.pacing import Pacer
 POLL = 0.2
 """Seconds after which a wait looks again, as a wait without end would leave Ctrl-C unnoticed on Windows."""
 
-PATIENCE = 10.0
+PATIENCE = 15.0
 """Seconds that closing waits for a source that is still busy with a frame."""
 
 _END = object()
@@ -78,6 +78,12 @@ class Reader:
         """Start the thread; a program that ends closes it."""
         atexit.register(self.close)
         self._thread.start()
+
+    @property
+    def skipped(self) -> int:
+        """Return how many damaged frames the source has skipped, if it counts them."""
+        damaged = getattr(self._source, "damaged", 0)
+        return damaged if isinstance(damaged, int) else 0
 
     def take(self) -> Item | None:
         """Wait for the next frame.

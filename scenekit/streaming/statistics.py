@@ -63,7 +63,7 @@ class StreamStats:
     dropped: int
     """Frames in whose place a newer one was taken, and those that waited when the stream was closed."""
     damaged: int
-    """Frames with an error in place of their scene."""
+    """Frames with an error in place of their scene, and those that the source skips and counts as `damaged`."""
     seconds: float
     """From the first request for a scene to the last scene."""
     times: Mapping[str, Times]
@@ -173,16 +173,18 @@ class Recorder:
             if name in self.tasks:
                 self.ran[name] = self.ran.get(name, 0) + 1
 
-    def stats(self, read: int, dropped: int) -> StreamStats:
+    def stats(self, read: int, dropped: int, skipped: int = 0) -> StreamStats:
         """Return the statistics so far.
 
         Args:
             read: Frames that the source gave.
             dropped: Frames that were dropped.
+            skipped: Damaged frames that the source did not give.
 
         Returns:
             A copy, which does not change any more.
         """
         times = {name: reservoir.times() for name, reservoir in self.times.items()}
         ran = {name: self.ran.get(name, 0) for name in self.tasks}
-        return StreamStats(read, self.processed, dropped, self.damaged, self.seconds, times, ran)
+        damaged = self.damaged + skipped
+        return StreamStats(read + skipped, self.processed, dropped, damaged, self.seconds, times, ran)

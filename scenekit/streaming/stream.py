@@ -34,16 +34,21 @@ class SceneStream(Iterator[Scene | InputError]):
         reader: Reads the source.
         camera: The camera of all frames, or None.
         clock: Measures times.
+
+    Attributes:
+        frame: The frame of the last scene, as the source gave it; None before the first one, and beside an error.
     """
 
     def __init__(self, predictor: Predictor, schedule: Schedule, reader: Reader, camera: Any, clock: Clock) -> None:
+        self.frame: Any = None
         self._reader = reader
         self._recorder = Recorder(schedule.tasks)
         # A function, not a method: the thread must not wait for the garbage collector to find a cycle.
         self._scenes = _scenes(predictor, schedule, reader, self._recorder, camera, clock)
 
     def __next__(self) -> Scene | InputError:
-        return next(self._scenes)
+        result, self.frame = next(self._scenes)
+        return result
 
     def __enter__(self) -> SceneStream:
         return self
@@ -60,7 +65,7 @@ class SceneStream(Iterator[Scene | InputError]):
     @property
     def stats(self) -> StreamStats:
         """What happened to the frames so far; may be read while the stream runs, and after it."""
-        return self._recorder.stats(self._reader.read, self._reader.dropped)
+        return self._recorder.stats(self._reader.read, self._reader.dropped, self._reader.skipped)
 
 
 def stream(
@@ -140,8 +145,8 @@ def stream(
 
 def _scenes(
     predictor: Predictor, schedule: Schedule, reader: Reader, recorder: Recorder, camera: Any, clock: Clock
-) -> Generator[Scene | InputError, None, None]:
-    """Yield the result of each frame, and measure what happens between."""
+) -> Generator[tuple[Scene | InputError, Any], None, None]:
+    """Yield the result of each frame with the frame, and measure what happens between."""
     try:
         reader.start()
         began = asked = clock.now()
@@ -157,7 +162,7 @@ def _scenes(
                 result = error
             out = clock.now()
             recorder.seconds = out - began
-            yield result
+            yield result, item.image if isinstance(result, Scene) else None
             asked = clock.now()
             if isinstance(result, Scene):
                 recorder.add(sink=asked - out)

@@ -25,7 +25,7 @@ class Damaged:
 
     def __init__(self, *items: Any) -> None:
         self.items = iter(items)
-        self.closed = False
+        self.closed, self.damaged = False, 0
 
     def __iter__(self) -> Iterator[Any]:
         return self

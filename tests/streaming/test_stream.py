@@ -171,6 +171,22 @@ def test_damaged_frames_stand_as_their_errors(model: SceneModel) -> None:
         list(strict)
 
 
+def test_the_frame_stands_beside_its_scene(model: SceneModel) -> None:
+    first, broken = frames(1)[0], "nowhere.jpg"
+    stream = sk.stream(model, Damaged(first, broken), drop=False)
+    assert stream.frame is None
+    assert isinstance(next(stream), sk.Scene) and stream.frame is first
+    assert isinstance(next(stream), sk.InputError) and stream.frame is None
+
+
+def test_frames_that_the_source_skips_are_damaged(model: SceneModel) -> None:
+    source = Damaged(*frames(2))
+    source.damaged = 3
+    stream = sk.stream(model, source, drop=False)
+    assert len(list(stream)) == 2
+    assert (stream.stats.read, stream.stats.processed, stream.stats.damaged) == (5, 2, 3)
+
+
 def test_what_a_generator_raises_ends_the_stream(model: SceneModel) -> None:
     def source(error: Exception) -> Iterator[Any]:
         yield sample().image
