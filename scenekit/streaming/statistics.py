@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,17 @@ class StreamStats:
         """Scenes per second; 0 before the first one."""
         return self.processed / self.seconds if self.seconds > 0 else 0.0
 
+    def with_skipped(self, count: int) -> StreamStats:
+        """Return the statistics with damaged frames that the source skipped.
+
+        Args:
+            count: Their number.
+
+        Returns:
+            The statistics.
+        """
+        return replace(self, read=self.read + count, damaged=self.damaged + count)
+
     def to_json(self) -> dict[str, Any]:
         """Encode the statistics as plain JSON, with times in milliseconds.
 
@@ -107,7 +119,7 @@ class Reservoir:
         self.count = 0
         self._size = size
         self._sum = self._longest = 0.0
-        self._kept: list[float] = []
+        self._kept = array("d")
         self._random = random.Random(0)
 
     def add(self, value: float) -> None:
@@ -173,18 +185,16 @@ class Recorder:
             if name in self.tasks:
                 self.ran[name] = self.ran.get(name, 0) + 1
 
-    def stats(self, read: int, dropped: int, skipped: int = 0) -> StreamStats:
+    def stats(self, read: int, dropped: int) -> StreamStats:
         """Return the statistics so far.
 
         Args:
             read: Frames that the source gave.
             dropped: Frames that were dropped.
-            skipped: Damaged frames that the source did not give.
 
         Returns:
             A copy, which does not change any more.
         """
         times = {name: reservoir.times() for name, reservoir in self.times.items()}
         ran = {name: self.ran.get(name, 0) for name in self.tasks}
-        damaged = self.damaged + skipped
-        return StreamStats(read + skipped, self.processed, dropped, damaged, self.seconds, times, ran)
+        return StreamStats(read, self.processed, dropped, self.damaged, self.seconds, times, ran)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
@@ -22,6 +22,68 @@ from scenekit.streaming.statistics import Recorder, StreamStats
 from scenekit.structures.cameras import CameraLike
 
 
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """From frames to scenes, one after the other."""
+
+    reader: Reader
+    """Reads the source."""
+    schedule: Schedule
+    """Chooses the tasks of each frame."""
+    predictor: Predictor
+    """Predicts each scene, with the tasks of the schedule."""
+    camera: CameraLike | None
+    """The camera of all frames, if there is one."""
+    clock: Clock
+    """Measures times."""
+    recorder: Recorder
+    """Collects the statistics."""
+
+    def run(self) -> Generator[tuple[Scene | InputError, Any], None, None]:
+        """Predict the scene of each frame, and measure what happens between.
+
+        Yields:
+            The scene, or the error in its place, and the frame.
+        """
+        try:
+            self.reader.start()
+            began = asked = self.clock.now()
+            while (item := self.reader.take()) is not None:
+                result = self._result(item, self.clock.now() - asked)
+                out = self.clock.now()
+                self.recorder.seconds = out - began
+                yield result, item.image if isinstance(result, Scene) else None
+                asked = self.clock.now()
+                if isinstance(result, Scene):
+                    self.recorder.add(sink=asked - out)
+                del item, result  # neither is held while the next frame is waited for
+        finally:
+            self.reader.close()
+
+    def _result(self, item: Item, wait: float) -> Scene | InputError:
+        try:
+            if isinstance(item.image, InputError):
+                raise item.image
+            return self._scene(item, wait)
+        except InputError as error:
+            self.recorder.damaged += 1
+            first = isinstance(error, NothingFitsError) and not self.recorder.processed
+            if first or self.predictor.request.on_error == "raise":
+                raise
+            return error
+
+    def _scene(self, item: Item, wait: float) -> Scene:
+        """Predict the scene of a frame, and record what it took; the time to measure a ledger is left out."""
+        timed = self.predictor.timed(item.image, self.camera, self.clock.now, f"image {item.number}")
+        timed = replace(timed, prepare=timed.prepare - self.schedule.measuring)
+        self.schedule.update(timed)
+        self.recorder.count(timed.run or ())
+        parts = {"prepare": timed.prepare, "network": timed.network, "postprocess": timed.postprocess}
+        age = self.clock.now() - item.read - self.schedule.measuring
+        self.recorder.add(decode=item.decode, wait=wait, **parts, end_to_end=sum(parts.values()), age=age)
+        return timed.scene
+
+
 class SceneStream(Iterator[Scene | InputError]):
     """The Scenes of a live source, one after the other; `sk.stream` opens one.
 
@@ -29,22 +91,16 @@ class SceneStream(Iterator[Scene | InputError]):
     `with` statement, and when the iterator is no longer in use, as after a `break`.
 
     Args:
-        predictor: Predicts each scene.
-        schedule: Chooses the tasks of each frame.
-        reader: Reads the source.
-        camera: The camera of all frames, or None.
-        clock: Measures times.
+        loop: What predicts the scenes.
 
     Attributes:
         frame: The frame of the last scene, as the source gave it; None before the first one, and beside an error.
     """
 
-    def __init__(self, predictor: Predictor, schedule: Schedule, reader: Reader, camera: Any, clock: Clock) -> None:
+    def __init__(self, loop: Loop) -> None:
         self.frame: Any = None
-        self._reader = reader
-        self._recorder = Recorder(schedule.tasks)
-        # A function, not a method: the thread must not wait for the garbage collector to find a cycle.
-        self._scenes = _scenes(predictor, schedule, reader, self._recorder, camera, clock)
+        self._loop = loop
+        self._scenes = loop.run()  # which knows nothing of this object: when that is freed, the thread ends at once
 
     def __next__(self) -> Scene | InputError:
         result, self.frame = next(self._scenes)
@@ -65,7 +121,8 @@ class SceneStream(Iterator[Scene | InputError]):
     @property
     def stats(self) -> StreamStats:
         """What happened to the frames so far; may be read while the stream runs, and after it."""
-        return self._recorder.stats(self._reader.read, self._reader.dropped, self._reader.skipped)
+        reader = self._loop.reader
+        return self._loop.recorder.stats(reader.read, reader.dropped).with_skipped(reader.skipped)
 
 
 def stream(
@@ -140,54 +197,5 @@ def stream(
         drop = paced or bool(getattr(source, "live", not isinstance(frames, Sequence)))
     flow = Flow(drop, paced, positive_integer("queue", queue))
     reader = Reader(iter(frames), flow, clock, owned=frames is not source)
-    return SceneStream(Predictor(model, replace(request, budget=schedule)), schedule, reader, camera, clock)
-
-
-def _scenes(
-    predictor: Predictor, schedule: Schedule, reader: Reader, recorder: Recorder, camera: Any, clock: Clock
-) -> Generator[tuple[Scene | InputError, Any], None, None]:
-    """Yield the result of each frame with the frame, and measure what happens between."""
-    try:
-        reader.start()
-        began = asked = clock.now()
-        while (item := reader.take()) is not None:
-            taken = clock.now()
-            try:
-                result: Scene | InputError = _scene(item, taken - asked, predictor, schedule, recorder, camera, clock)
-            except InputError as error:
-                recorder.damaged += 1
-                first = isinstance(error, NothingFitsError) and not recorder.processed
-                if first or predictor.request.on_error == "raise":
-                    raise
-                result = error
-            out = clock.now()
-            recorder.seconds = out - began
-            yield result, item.image if isinstance(result, Scene) else None
-            asked = clock.now()
-            if isinstance(result, Scene):
-                recorder.add(sink=asked - out)
-            del item, result  # neither is held while the next frame is waited for
-    finally:
-        reader.close()
-
-
-def _scene(
-    item: Item,
-    wait: float,
-    predictor: Predictor,
-    schedule: Schedule,
-    recorder: Recorder,
-    camera: Any,
-    clock: Clock,
-) -> Scene:
-    """Predict the scene of a frame, and record what it took; the time to measure a ledger is left out."""
-    if isinstance(item.image, InputError):
-        raise item.image
-    timed = predictor.timed(item.image, camera, clock.now, f"image {item.number}")
-    timed = replace(timed, prepare=timed.prepare - schedule.measuring)
-    schedule.update(timed)
-    recorder.count(timed.run or ())
-    parts = {"prepare": timed.prepare, "network": timed.network, "postprocess": timed.postprocess}
-    age = clock.now() - item.read - schedule.measuring
-    recorder.add(decode=item.decode, wait=wait, **parts, end_to_end=sum(parts.values()), age=age)
-    return timed.scene
+    predictor = Predictor(model, replace(request, budget=schedule))
+    return SceneStream(Loop(reader, schedule, predictor, camera, clock, Recorder(schedule.tasks)))

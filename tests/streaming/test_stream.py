@@ -20,7 +20,8 @@ from scenekit.model.scene_model import SceneModel
 from scenekit.model.timing import TimedScene
 from scenekit.streaming.reader import Flow, Item, Reader
 from scenekit.streaming.schedule import Schedule
-from scenekit.streaming.stream import SceneStream
+from scenekit.streaming.statistics import Recorder
+from scenekit.streaming.stream import Loop, SceneStream
 from tests.streaming.clocks import FakeClock, running
 from tests.streaming.test_reader import Damaged
 from tests.tiny import VOCABULARY, config, sample
@@ -148,7 +149,7 @@ class Recording:
     ],
 )
 def test_what_is_dropped_by_default(model: SceneModel, source: Any, options: dict[str, Any], drop: bool) -> None:
-    assert sk.stream(model, source, **options)._reader._flow.drop is drop
+    assert sk.stream(model, source, **options)._loop.reader._flow.drop is drop
 
 
 def test_a_recording_can_run_as_if_it_were_live(model: SceneModel) -> None:
@@ -348,7 +349,8 @@ def test_the_times_of_the_parts(model: SceneModel, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Predictor, "timed", timed)
     schedule = Schedule(model, ("masks",), None, None, clock)
     reader = Steps(clock, [sample().image] * 3)
-    stream = SceneStream(Predictor(model, Request.of(model, None, 0.5, 1, "return")), schedule, reader, None, clock)
+    predictor = Predictor(model, Request.of(model, None, 0.5, 1, "return"))
+    stream = SceneStream(Loop(reader, schedule, predictor, None, clock, Recorder(("masks",))))
     for _ in stream:
         clock.time += 0.007
     stats, medians = stream.stats, {name: times.p50 for name, times in stream.stats.times.items()}
